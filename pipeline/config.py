@@ -1,0 +1,238 @@
+"""Configuration: TOML files checked against one schema; the defaults live in ``configs/default.toml`` only."""
+
+import tomllib
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from pipeline.redact import redact
+
+NonNegative = Annotated[float, msgspec.Meta(ge=0)]
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
+Waits = Annotated[list[NonNegative], msgspec.Meta(min_length=1)]
+Endpoints = Annotated[
+    list[Annotated[str, msgspec.Meta(pattern="^(ipc|tcp)://.+")]], msgspec.Meta(min_length=1)
+]
+
+
+class ConfigError(ValueError):
+    """A mistake in the configuration or the command line, in one line for people."""
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class StreamConfig(_Section, frozen=True, kw_only=True):
+    """``[[streams]]``."""
+
+    id: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
+    source: str
+    policy: Literal["auto", "newest", "every"] = "auto"
+    pace: bool = False
+
+
+class RunConfig(_Section, frozen=True, kw_only=True):
+    """``[run]``."""
+
+    frames: Count
+    seconds: NonNegative
+    output_dir: str
+    ready_timeout_s: Positive
+    drain_timeout_s: NonNegative
+    restart_backoff_s: Waits
+    restart_reset_s: Positive
+
+
+class CaptureConfig(_Section, frozen=True, kw_only=True):
+    """``[capture]``."""
+
+    encoding: Literal["raw", "jpeg"]
+    jpeg_quality: Annotated[int, msgspec.Meta(ge=1, le=100)]
+    width_px: Count
+    height_px: Count
+    fps: NonNegative
+    image_fps: Positive
+    rtsp_transport: Literal["tcp", "udp"]
+    open_timeout_s: Positive
+    read_timeout_s: Positive
+    retry_first_open: bool
+    reconnect_backoff_s: Waits
+    reconnect_jitter: Annotated[float, msgspec.Meta(ge=0, le=1)]
+    ring_frames: AtLeastOne
+    wait_for: list[Literal["inference", "sink"]]
+    wait_timeout_s: NonNegative
+
+
+class InferenceConfig(_Section, frozen=True, kw_only=True):
+    """``[inference]``."""
+
+    checkpoint: str
+    device: Annotated[str, msgspec.Meta(pattern="^(auto|cpu|cuda(:[0-9]+)?)$")]
+    precision: Literal["auto", "fp32", "fp16", "bf16"]
+    threads: Count
+    top_k: AtLeastOne
+    attention: bool
+    max_batch: AtLeastOne
+    batch_window_ms: NonNegative
+    ring_frames: AtLeastOne
+
+
+class HistoryConfig(_Section, frozen=True, kw_only=True):
+    """``[history]``."""
+
+    spacing_ms: NonNegative
+    max_gap_ms: Positive
+
+
+class SinkConfig(_Section, frozen=True, kw_only=True):
+    """``[sink]``."""
+
+    sync_timeout_ms: NonNegative
+    ring_frames: AtLeastOne
+    record: bool
+    predictions: str
+    window: bool
+    web: bool
+    web_host: str
+    web_port: Annotated[int, msgspec.Meta(ge=0, le=65535)]
+    web_fps: Positive
+
+
+class TerminalConfig(_Section, frozen=True, kw_only=True):
+    """``[terminal]``."""
+
+    live: bool
+    refresh_fps: Positive
+
+
+class EndpointsConfig(_Section, frozen=True, kw_only=True):
+    """``[endpoints]``."""
+
+    frames: Endpoints
+    predictions: Endpoints
+    capture_stats: Endpoints
+    inference_stats: Endpoints
+    sink_stats: Endpoints
+
+
+class WireConfig(_Section, frozen=True, kw_only=True):
+    """``[wire]``."""
+
+    queue_frames: AtLeastOne
+    max_frame_mb: Positive
+    heartbeat_ms: AtLeastOne
+    heartbeat_timeout_ms: AtLeastOne
+    stats_interval_s: Positive
+
+
+class ServersConfig(_Section, frozen=True, kw_only=True):
+    """``[security.servers]``."""
+
+    capture: str
+    inference: str
+    sink: str
+
+
+class SecurityConfig(_Section, frozen=True, kw_only=True):
+    """``[security]``."""
+
+    secret_key: str
+    allowed: str
+    insecure: bool
+    servers: ServersConfig
+
+
+class Config(_Section, frozen=True, kw_only=True):
+    """The whole configuration."""
+
+    streams: list[StreamConfig]
+    run: RunConfig
+    capture: CaptureConfig
+    inference: InferenceConfig
+    history: HistoryConfig
+    sink: SinkConfig
+    terminal: TerminalConfig
+    endpoints: EndpointsConfig
+    wire: WireConfig
+    security: SecurityConfig
+
+    def __post_init__(self) -> None:
+        ids = [stream.id for stream in self.streams]
+        twice = next((name for name in ids if ids.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"two streams are called {twice!r}: give each its own id")
+
+
+def load_config(path: str | Path | None = None, overrides: Sequence[str] = ()) -> Config:
+    """Reads the defaults, then a file over them, then single keys.
+
+    Args:
+        path: A TOML file with the keys that differ from the defaults; None for none.
+        overrides: ``"section.key=value"`` each, the value as in TOML; text may go without quotes.
+
+    Raises:
+        ConfigError: The file can't be read, is not TOML, or has an unknown key or a wrong type; the
+            message holds the key's path and what is wanted there.
+    """
+    values = tomllib.loads(resources.files("configs").joinpath("default.toml").read_text("utf-8"))
+    origin = "--set"
+    if path is not None:
+        origin = str(path)
+        _merge(values, _read(Path(path)))
+    for override in overrides:
+        _merge(values, _parse_override(override))
+    try:
+        return msgspec.convert(values, Config)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{origin}: {_readable(error)}; all keys are in configs/default.toml") from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such configuration file") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: can't be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is not TOML: {redact(str(error))}") from None
+
+
+def _parse_override(override: str) -> dict[str, Any]:
+    key, separator, text = override.partition("=")
+    names = key.strip().split(".")
+    if not separator or not all(names):
+        raise ConfigError(f"--set {redact(override)}: expected section.key=value, as in capture.encoding=jpeg")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    for name in reversed(names):
+        value = {name: value}
+    return dict(value)
+
+
+def _merge(into: dict[str, Any], values: dict[str, Any]) -> None:
+    for name, value in values.items():
+        if isinstance(value, dict) and isinstance(into.get(name), dict):
+            _merge(into[name], value)
+        else:
+            into[name] = value
+
+
+def _readable(error: msgspec.ValidationError) -> str:
+    """msgspec's "Expected `int`, got `str` - at `$.run.frames`" as "run.frames: expected `int`, got `str`"."""
+    what, separator, where = str(error).partition(" - at `$")
+    place = where.rstrip("`").lstrip(".")
+    unknown = "Object contains unknown field "
+    if what.startswith(unknown):
+        name = what.removeprefix(unknown).strip("`")
+        return f"unknown key {f'{place}.{name}' if place else name!r}"
+    what = what[0].lower() + what[1:]
+    return f"{place}: {what}" if separator and place else what

@@ -1,0 +1,56 @@
+"""A frame: pixels and identity, as every worker holds it in memory."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Image: TypeAlias = npt.NDArray[np.uint8]
+"""Picture of shape ``(height, width, 3)``, ``uint8``, colours in the order blue, green, red (as OpenCV)."""
+
+Policy: TypeAlias = Literal["newest", "every"]
+"""``newest``: late frames are dropped and counted. ``every``: nothing is lost, the source waits."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class FrameId:
+    """Identity of a frame, the key by which frames and predictions are joined.
+
+    Attributes:
+        stream_id: Name of the stream; letters, digits, ``-`` and ``_``.
+        session: Unix time in ns at which the capture worker started: tells two lives of one worker apart.
+        epoch: Counts the openings of the source within the stream, from 0.
+        seq: Counts the frames of the stream within the session, from 0; it goes on across epochs.
+    """
+
+    stream_id: str
+    session: int
+    epoch: int
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame.
+
+    Attributes:
+        id: Identity.
+        image: Pixels, ``(height, width, 3)`` uint8 BGR; read-only if it lies in a received message.
+        capture_ns: Unix time in ns at which the frame left the camera's driver or decoder.
+        pts_ns: Time of presentation in ns on the source's own clock (position in the file, RTP time);
+            None if the source gives none.
+        policy: What to do with this frame when a worker is late.
+        skipped: Frames of this session that capture itself has dropped so far, before this one.
+        truth: The known label, only from sources that know it (the demo tour).
+        received_ns: Unix time in ns at which this process got it; 0 in the process that captured it.
+    """
+
+    id: FrameId
+    image: Image
+    capture_ns: int
+    pts_ns: int | None = None
+    policy: Policy = "newest"
+    skipped: int = 0
+    truth: str | None = None
+    received_ns: int = 0

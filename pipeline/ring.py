@@ -1,0 +1,78 @@
+"""A bounded ring that drops the oldest item, and says which one it dropped."""
+
+from collections import deque
+from threading import Condition
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Ring(Generic[T]):
+    """Holds at most ``capacity`` items; safe between one producer thread and one consumer thread.
+
+    ``append`` is the newest-frame policy: it never waits and returns what had to go. ``put`` is the
+    every-frame policy: it waits for room. Nothing leaves the ring uncounted: each evicted item is
+    handed back to the caller, whose ledger counts it.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        if capacity < 1:
+            raise ValueError(f"a ring holds at least one item, not {capacity}")
+        self._items: deque[T] = deque()
+        self._capacity = capacity
+        self._changed = Condition()
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @property
+    def full(self) -> bool:
+        """Whether the next ``append`` would drop an item."""
+        return len(self._items) >= self._capacity
+
+    @property
+    def finished(self) -> bool:
+        """Whether the producer has closed the ring and everything in it was taken."""
+        with self._changed:
+            return self._closed and not self._items
+
+    def append(self, item: T) -> T | None:
+        """Adds an item; returns the oldest one if it had to make room, otherwise None."""
+        with self._changed:
+            evicted = self._items.popleft() if self.full else None
+            self._items.append(item)
+            self._changed.notify_all()
+            return evicted
+
+    def put(self, item: T, timeout_s: float) -> bool:
+        """Adds an item as soon as there is room; False if there was none within ``timeout_s`` seconds."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: not self.full, timeout_s):
+                return False
+            self._items.append(item)
+            self._changed.notify_all()
+            return True
+
+    def pop(self, timeout_s: float = 0.0) -> T | None:
+        """Takes the oldest item; None if there is none within ``timeout_s`` seconds."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: bool(self._items) or self._closed, timeout_s):
+                return None
+            item = self._items.popleft() if self._items else None
+            self._changed.notify_all()
+            return item
+
+    def pop_newest(self) -> tuple[T | None, list[T]]:
+        """Takes everything: the newest item (None if empty), and the older ones, which are thereby dropped."""
+        with self._changed:
+            items = list(self._items)
+            self._items.clear()
+            self._changed.notify_all()
+        return (items[-1], items[:-1]) if items else (None, [])
+
+    def close(self) -> None:
+        """Says that nothing more will be added; wakes every waiting thread."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()

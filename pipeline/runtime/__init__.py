@@ -1,0 +1,1 @@
+"""The model's step on a device."""

@@ -1,0 +1,201 @@
+"""What a worker counts: frames by fate, latencies by stage, the state of its caches.
+
+Everything here is cumulative since the worker started, so that a lost message loses nothing, and
+the figures of several workers add up (``merge``). The structs go over the wire as they are.
+"""
+
+import math
+from typing import Literal
+
+import msgspec
+
+_BUCKETS_PER_OCTAVE = 16  # neighbouring buckets differ by 4.4 %: the error of a percentile is at most 2.2 %
+_SMALLEST_MS = 0.01
+
+
+class Histogram(msgspec.Struct):
+    """Distribution of durations in milliseconds, in logarithmic buckets: bounded, mergeable, exact to 2.2 %.
+
+    Attributes:
+        counts: Number of values by bucket; bucket ``b`` is centred on ``0.01 ms * 2 ** (b / 16)``.
+        largest: The largest value seen, in ms.
+    """
+
+    counts: dict[int, int] = {}
+    largest: float = 0.0
+
+    def record(self, duration_ms: float) -> None:
+        """Adds one duration; everything under 0.01 ms counts as 0.01 ms."""
+        bucket = max(0, round(_BUCKETS_PER_OCTAVE * math.log2(max(duration_ms, _SMALLEST_MS) / _SMALLEST_MS)))
+        self.counts[bucket] = self.counts.get(bucket, 0) + 1
+        self.largest = max(self.largest, duration_ms)
+
+    def merge(self, other: "Histogram") -> None:
+        """Adds the values of another histogram."""
+        for bucket, count in other.counts.items():
+            self.counts[bucket] = self.counts.get(bucket, 0) + count
+        self.largest = max(self.largest, other.largest)
+
+    @property
+    def total(self) -> int:
+        """Number of recorded values."""
+        return sum(self.counts.values())
+
+    def percentile(self, percent: float) -> float | None:
+        """The duration in ms that ``percent`` % of the values do not exceed; None if nothing was recorded."""
+        rank = math.ceil(self.total * percent / 100)
+        seen = 0
+        for bucket in sorted(self.counts):
+            seen += self.counts[bucket]
+            if seen >= rank:
+                return min(_SMALLEST_MS * 2.0 ** (bucket / _BUCKETS_PER_OCTAVE), self.largest)
+        return None
+
+
+def add_counts(into: dict[str, int], counts: dict[str, int]) -> None:
+    """Adds each of ``counts`` to the count of the same name in ``into``."""
+    for name, count in counts.items():
+        into[name] = into.get(name, 0) + count
+
+
+StreamState = Literal["waiting", "up", "down", "ended"]
+
+
+class StreamStats(msgspec.Struct):
+    """What one worker counted for one stream; a worker fills in only what it sees itself.
+
+    Attributes:
+        state: Of the source, as this worker knows it.
+        epoch: The newest epoch seen.
+        captured: Pictures that the source delivered (capture).
+        sent: Frames that capture handed to the wire (capture).
+        received: Frames that arrived at inference.
+        predicted: Frames for which a prediction went out (inference).
+        rendered: Frames that reached the sink's outputs (sink).
+        rendered_predicted: Those of them that carried their own prediction (sink).
+        dropped: Frames that went for good, by ``<stage>.<reason>``.
+        not_predicted: Frames that inference let go, by ``<stage>.<reason>``; the sink may still show them.
+        backbone_passes: Frames that went through the backbone (inference).
+        depth: Predictions by the number of past frames that they saw, ``"0"`` to ``"T"``.
+        resets: How often the cache was emptied, by reason.
+        labelled: Predictions whose true label is known (inference).
+        correct: Those of them whose best label is the true one.
+        cache_depth: Past frames in the cache now (inference).
+        latency: Durations by stage.
+        seen: By session: number of frames that must have existed, the highest ``seq`` + 1.
+        fps: Frames a second of this worker's own output, over about the last two seconds.
+        first_ns: Unix time of this worker's first frame; 0 if none.
+        last_ns: Unix time of this worker's last frame; 0 if none.
+    """
+
+    state: StreamState = "waiting"
+    epoch: int = 0
+    captured: int = 0
+    sent: int = 0
+    received: int = 0
+    predicted: int = 0
+    rendered: int = 0
+    rendered_predicted: int = 0
+    dropped: dict[str, int] = {}
+    not_predicted: dict[str, int] = {}
+    backbone_passes: int = 0
+    depth: dict[str, int] = {}
+    resets: dict[str, int] = {}
+    labelled: int = 0
+    correct: int = 0
+    cache_depth: int = 0
+    latency: dict[str, Histogram] = {}
+    seen: dict[int, int] = {}
+    fps: float = 0.0
+    first_ns: int = 0
+    last_ns: int = 0
+
+    def drop(self, stage_reason: str, count: int = 1) -> None:
+        """Counts frames that are gone for good, for example ``"wire.lost"``."""
+        if count:
+            add_counts(self.dropped, {stage_reason: count})
+
+    def skip(self, stage_reason: str, count: int = 1) -> None:
+        """Counts frames that get no prediction but may still be shown."""
+        if count:
+            add_counts(self.not_predicted, {stage_reason: count})
+
+    def record(self, stage: str, duration_ns: int) -> None:
+        """Adds one duration in nanoseconds to a stage's histogram."""
+        self.latency.setdefault(stage, Histogram()).record(duration_ns / 1e6)
+
+    def mark(self, time_ns: int) -> None:
+        """Notes the time of a frame, for the average rate."""
+        self.first_ns = self.first_ns or time_ns
+        self.last_ns = time_ns
+
+    def average_fps(self) -> float | None:
+        """Frames a second between this worker's first and last frame; None with fewer than two."""
+        frames = self.rendered or self.predicted or self.captured
+        seconds = (self.last_ns - self.first_ns) / 1e9
+        return (frames - 1) / seconds if frames > 1 and seconds > 0 else None
+
+
+class Rate:
+    """Frames a second over a sliding window."""
+
+    def __init__(self, window_s: float = 2.0) -> None:
+        self._window_ns = int(window_s * 1e9)
+        self._times: list[int] = []
+
+    def tick(self, time_ns: int) -> None:
+        """Notes one frame at ``time_ns``."""
+        self._times.append(time_ns)
+        self._forget(time_ns)
+
+    def fps(self, time_ns: int) -> float:
+        """Frames a second over the window that ends at ``time_ns``."""
+        self._forget(time_ns)
+        if len(self._times) < 2:
+            return 0.0
+        return (len(self._times) - 1) * 1e9 / max(time_ns - self._times[0], 1)
+
+    def _forget(self, time_ns: int) -> None:
+        keep = 0
+        while keep < len(self._times) and self._times[keep] < time_ns - self._window_ns:
+            keep += 1
+        del self._times[:keep]
+
+
+WorkerState = Literal["starting", "ready", "stopping", "stopped", "failed"]
+
+
+class WorkerStats(msgspec.Struct):
+    """What a worker says of itself, several times a second.
+
+    Attributes:
+        worker: Name, unique in a pipeline.
+        role: ``capture``, ``inference`` or ``sink``.
+        session: Unix time in ns at which this process started; a restarted worker has another one.
+        host: Name of the machine.
+        pid: Process id.
+        state: Where it is in its life.
+        sent_ns: Unix time in ns of these figures.
+        cpu_percent: Of one core, since the last figures.
+        rss_mb: Resident memory in MiB.
+        streams: By stream id.
+        details: What else is worth showing, by name: runtime and model (inference), outputs (sink).
+        events: What happened since the last figures, newest last, in words for people.
+    """
+
+    worker: str
+    role: str
+    session: int
+    host: str
+    pid: int
+    state: WorkerState = "starting"
+    sent_ns: int = 0
+    cpu_percent: float = 0.0
+    rss_mb: float = 0.0
+    streams: dict[str, StreamStats] = {}
+    details: dict[str, dict[str, str | int | float]] = {}
+    events: list[str] = []
+
+    def stream(self, stream_id: str) -> StreamStats:
+        """The figures of a stream, made on first use."""
+        return self.streams.setdefault(stream_id, StreamStats())

@@ -1,0 +1,1 @@
+"""Makes checkpoints: rendered motion, fitting, evaluation."""

@@ -1,0 +1,1 @@
+"""Where frames come from: webcams, network streams, files, image folders, the demo tour."""

@@ -1,0 +1,1 @@
+"""What people see: overlays, terminal, window, video files, web page."""

@@ -1,0 +1,1 @@
+"""Frames, predictions and figures between processes: messages, encoding, sockets, keys."""

@@ -1,0 +1,155 @@
+"""What goes over the wire: tagged msgspec structs, packed as MessagePack.
+
+A message is multipart: topic, header (one of these structs), then its buffers (pixels, attention).
+Nothing is ever unpickled. Every header starts with the wire version; ``codec.py`` refuses others.
+"""
+
+from typing import Annotated, Literal, TypeAlias
+
+import msgspec
+
+from pipeline.frame import FrameId, Policy
+from pipeline.stats import WorkerStats
+
+WIRE_VERSION = 1
+
+Encoding = Literal["raw", "jpeg"]
+StreamId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Size = Annotated[int, msgspec.Meta(ge=1, le=16384)]
+Score = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+
+
+class Identity(msgspec.Struct, kw_only=True, frozen=True):
+    """The frame that a message is about: see ``pipeline.frame.FrameId``."""
+
+    stream_id: StreamId
+    session: Count
+    epoch: Count
+    seq: Count
+
+    @property
+    def id(self) -> FrameId:
+        """The identity as the key used for joining."""
+        return FrameId(self.stream_id, self.session, self.epoch, self.seq)
+
+
+class FrameHeader(Identity, kw_only=True, frozen=True, tag="frame"):
+    """Header of a frame; one buffer follows: the pixels, raw BGR or one JPEG picture.
+
+    Attributes:
+        v: Wire version.
+        capture_ns: Unix time in ns at which the frame left the driver or decoder.
+        pts_ns: Presentation time in ns on the source's own clock, or None.
+        sent_ns: Unix time in ns at which it was handed to the wire.
+        height: Rows.
+        width: Columns.
+        encoding: How the pixels are packed.
+        policy: What to do when late.
+        skipped: Frames of the session that capture itself has dropped before this one.
+        truth: The known label, from sources that know it.
+    """
+
+    v: int = WIRE_VERSION
+    capture_ns: Count
+    pts_ns: int | None = None
+    sent_ns: Count
+    height: Size
+    width: Size
+    encoding: Encoding
+    policy: Policy
+    skipped: Count = 0
+    truth: str | None = None
+
+
+class EndOfStream(Identity, kw_only=True, frozen=True, tag="end"):
+    """The source has ended for good, or capture was stopped; ``seq`` is the number of frames captured.
+
+    Capture sends it after the last frame, inference passes it on after the last prediction.
+
+    Attributes:
+        v: Wire version.
+        skipped: Frames of the session that capture itself has dropped.
+        policy: That of the stream's frames.
+    """
+
+    v: int = WIRE_VERSION
+    skipped: Count = 0
+    policy: Policy = "newest"
+
+
+class PastFrame(msgspec.Struct, frozen=True):
+    """A remembered frame that a prediction looked at.
+
+    Attributes:
+        epoch: Its epoch.
+        seq: Its sequence number.
+        age_ms: How much older it was than the predicted frame, in ms.
+    """
+
+    epoch: Count
+    seq: Count
+    age_ms: float
+
+
+class AttentionHeader(msgspec.Struct, frozen=True):
+    """Layout of the attention buffer: float16, ``(query_rows * query_columns, past * rows * columns)``.
+
+    Attributes:
+        query_rows: Rows of the new frame's grid.
+        query_columns: Columns of the new frame's grid.
+        past: Number of past slots, oldest first; slots without a frame hold zeros.
+        rows: Rows of a past frame's grid.
+        columns: Columns of a past frame's grid.
+    """
+
+    query_rows: Annotated[int, msgspec.Meta(ge=1, le=256)]
+    query_columns: Annotated[int, msgspec.Meta(ge=1, le=256)]
+    past: Annotated[int, msgspec.Meta(ge=1, le=64)]
+    rows: Annotated[int, msgspec.Meta(ge=1, le=256)]
+    columns: Annotated[int, msgspec.Meta(ge=1, le=256)]
+
+
+class Prediction(Identity, kw_only=True, frozen=True, tag="prediction"):
+    """What the model says of one frame; a buffer with the attention follows if ``attention`` is set.
+
+    Attributes:
+        v: Wire version.
+        capture_ns: Of the frame.
+        pts_ns: Of the frame.
+        top: The best labels with their probabilities, best first.
+        past: The remembered frames it looked at, oldest first; its length is the depth, 0 to T.
+        spacing_ms: The time between remembered frames that was asked for; 0 = consecutive frames.
+        reset: Why the cache was emptied just before this frame, or None.
+        attention: Layout of the attention buffer, or None if there is none.
+        received_ns: Unix time in ns at which inference got the frame.
+        started_ns: At which its step began.
+        predicted_ns: At which the result was there.
+    """
+
+    v: int = WIRE_VERSION
+    capture_ns: Count
+    pts_ns: int | None = None
+    top: list[tuple[str, Score]]
+    past: list[PastFrame]
+    spacing_ms: float = 0.0
+    reset: str | None = None
+    attention: AttentionHeader | None = None
+    received_ns: Count
+    started_ns: Count
+    predicted_ns: Count
+
+    @property
+    def depth(self) -> int:
+        """Number of past frames that the prediction saw."""
+        return len(self.past)
+
+
+class Stats(msgspec.Struct, kw_only=True, frozen=True, tag="stats"):
+    """Figures of one worker."""
+
+    v: int = WIRE_VERSION
+    figures: WorkerStats
+
+
+Message: TypeAlias = FrameHeader | EndOfStream | Prediction | Stats

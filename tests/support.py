@@ -1,0 +1,50 @@
+"""What the tests need from the machine. A test without it skips and names the package; under CI it fails."""
+
+import gzip
+import importlib.util
+import os
+import shutil
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+
+def missing(what: str, package: str) -> NoReturn:
+    """Skips the test, or fails it where everything should have been installed."""
+    message = f"{what} not found: install {package}"
+    if os.environ.get("CI"):
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+def need_command(command: str, package: str) -> str:
+    """Path of a program, named with the Debian package that holds it."""
+    path = shutil.which(command)
+    return path if path else missing(command, f"Debian's {package}")
+
+
+def need_module(module: str, package: str) -> None:
+    """Requires an importable Python package, named with its name on PyPI."""
+    if importlib.util.find_spec(module) is None:
+        missing(f"Python module {module}", f"{package} (pip install '.[test]')")
+
+
+def need_file(path: str | Path, package: str) -> Path:
+    """Requires a file, named with the Debian package that holds it."""
+    path = Path(path)
+    return path if path.exists() else missing(str(path), f"Debian's {package}")
+
+
+def people_walking() -> Path:
+    """A surveillance clip: 768x576, 10 fps, 795 frames, a still camera and people walking."""
+    return need_file("/usr/share/doc/opencv-doc/examples/data/vtest.avi", "opencv-doc")
+
+
+def hand_held(folder: Path) -> Path:
+    """A hand-held clip of a box on a table, unpacked into ``folder``."""
+    packed = need_file("/usr/share/doc/opencv-doc/opencv4/html/box.mp4.gz", "opencv-doc")
+    clip = folder / "box.mp4"
+    if not clip.exists():
+        clip.write_bytes(gzip.decompress(packed.read_bytes()))
+    return clip

@@ -1,0 +1,1 @@
+"""The processes of the pipeline: capture, inference, sink, monitor, and the supervisor that runs them."""
