@@ -1,0 +1,92 @@
+"""What attention says in numbers: where it looked, and how the picture moved. Pure arithmetic.
+
+Places are fractions of the picture: x to the right, y down, from 0 to 1. The grids cover the whole
+picture, as the model's preprocessing does.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.wire.messages import AttentionHeader
+
+Floats: TypeAlias = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class MotionField:
+    """How the content moved from a past frame to the new one, as attention sees it.
+
+    Attributes:
+        start: Where each place of the new frame was in the past one, ``(query_rows, query_columns, 2)``,
+            x and y in fractions of the picture.
+        end: Where it is now: the centres of the new frame's cells, same shape.
+        confidence: 0 to 1, ``(query_rows, query_columns)``: 1 if all the weight lies in one cell, 0 if it
+            is spread evenly or lies on other frames.
+    """
+
+    start: Floats
+    end: Floats
+    confidence: Floats
+
+    def thinned(self, most: int) -> "MotionField":
+        """The field with at most ``most`` rows and columns, evenly picked."""
+        row, column = (-(-length // most) for length in self.confidence.shape)
+        pick = (slice(row // 2, None, row), slice(column // 2, None, column))
+        return MotionField(self.start[pick], self.end[pick], self.confidence[pick])
+
+
+def unfold(header: AttentionHeader, attention: npt.NDArray[np.floating]) -> Floats:
+    """Attention as ``(query_rows, query_columns, past, rows, columns)``.
+
+    Raises:
+        ValueError: The array does not have the header's layout.
+    """
+    layout = (header.query_rows, header.query_columns, header.past, header.rows, header.columns)
+    expected = (layout[0] * layout[1], layout[2] * layout[3] * layout[4])
+    if attention.shape != expected:
+        raise ValueError(f"attention has shape {attention.shape}, its header says {expected}")
+    return attention.astype(np.float32).reshape(layout)
+
+
+def heat_maps(weights: Floats, query: tuple[int, int] | None = None) -> Floats:
+    """Where attention looked, ``(past, rows, columns)``, 0 to 1 on one scale for all slots.
+
+    The scale ends at the largest weight, but never below three times the even share, so that
+    attention without a preference looks cool everywhere and not hot.
+
+    Args:
+        weights: From ``unfold``.
+        query: Row and column of one place of the new frame; None for the mean over all.
+    """
+    maps: Floats = weights.mean(axis=(0, 1)) if query is None else weights[query]
+    even_share = 1 / maps.size
+    scaled: Floats = maps / max(float(maps.max()), 3 * even_share)
+    return scaled
+
+
+def motion_field(weights: Floats, slot: int = -1) -> MotionField:
+    """Expected displacement of each cell against one past slot.
+
+    Args:
+        weights: From ``unfold``.
+        slot: Which past frame; the last one is t-1.
+    """
+    query_rows, query_columns, _, rows, columns = weights.shape
+    one = weights[:, :, slot]
+    mass = one.sum(axis=(2, 3))
+    share = one / np.maximum(mass, 1e-6)[:, :, None, None]
+    keys, ends = _centres(rows, columns), _centres(query_rows, query_columns)
+    starts = np.einsum("qcrk,rkx->qcx", share, keys)
+    variance = np.einsum("qcrk,rkx->qc", share, keys**2) - (starts**2).sum(axis=-1)
+    even_variance = max(float(keys.reshape(-1, 2).var(axis=0).sum()), 1e-6)
+    focus = 1 - np.sqrt(np.clip(variance / even_variance, 0, 1))
+    confidence = focus * np.clip(2 * mass, 0, 1)
+    return MotionField(starts.astype(np.float32), ends, confidence.astype(np.float32))
+
+
+def _centres(rows: int, columns: int) -> Floats:
+    y, x = np.meshgrid((np.arange(rows) + 0.5) / rows, (np.arange(columns) + 0.5) / columns, indexing="ij")
+    return np.stack([x, y], axis=-1).astype(np.float32)

@@ -1,0 +1,142 @@
+"""Brushes of the overlay: palette, sizes that follow the picture, text, translucent panels.
+
+Every function here paints on ``canvas``, a writable BGR picture, in place; positions are in pixels.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.frame import Image
+
+Color: TypeAlias = tuple[int, int, int]
+
+PANEL: Color = (26, 19, 15)
+WHITE: Color = (250, 250, 250)
+MUTED: Color = (196, 187, 178)
+FAINT: Color = (120, 108, 98)
+ACCENT: Color = (216, 176, 32)
+ACCENT_DEEP: Color = (140, 104, 14)
+GOOD: Color = (110, 208, 84)
+BAD: Color = (84, 84, 246)
+WARM: Color = (64, 190, 255)
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Sizes that follow the picture: ``unit`` is 1 at 640x480."""
+
+    width: int
+    height: int
+    unit: float
+
+    @classmethod
+    def of(cls, image: Image) -> "Scale":
+        """Sizes for one picture; on small ones text stays legible rather than in proportion."""
+        height, width = image.shape[:2]
+        return cls(width, height, max(0.76, min(height / 480, width / 480)))
+
+    def px(self, size: float) -> int:
+        """A length given for 640x480, in pixels of this picture; at least 1."""
+        return max(1, round(size * self.unit))
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in pixels."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    @property
+    def right(self) -> int:
+        """First column after the box."""
+        return self.x + self.width
+
+    @property
+    def bottom(self) -> int:
+        """First row after the box."""
+        return self.y + self.height
+
+
+def text_size(text: str, size: float, bold: bool = False) -> tuple[int, int]:
+    """Width of a text and height of its capitals, in pixels."""
+    font = cv2.FONT_HERSHEY_DUPLEX if bold else cv2.FONT_HERSHEY_SIMPLEX
+    (width, _), _ = cv2.getTextSize(_plain(text), font, size, _stroke(size))
+    (_, height), _ = cv2.getTextSize("H", font, size, _stroke(size))
+    return width, height
+
+
+def fit_text(text: str, size: float, width_px: int, bold: bool = False) -> str:
+    """The text, cut with two dots if it is wider than ``width_px``."""
+    if text_size(text, size, bold)[0] <= width_px:
+        return text
+    while text and text_size(text + "..", size, bold)[0] > width_px:
+        text = text[:-1]
+    return text + ".." if text else ""
+
+
+def put_text(
+    canvas: Image, text: str, x: int, middle: int, size: float, color: Color, bold: bool = False
+) -> None:
+    """Writes a text that starts at column ``x``, its capitals centred on row ``middle``."""
+    font = cv2.FONT_HERSHEY_DUPLEX if bold else cv2.FONT_HERSHEY_SIMPLEX
+    baseline = middle + round(text_size(text, size, bold)[1] / 2)
+    cv2.putText(canvas, _plain(text), (x, baseline), font, size, color, _stroke(size), cv2.LINE_AA)
+
+
+def fill_panel(canvas: Image, box: Box, radius: int, color: Color = PANEL, opacity: float = 0.8) -> None:
+    """Lays a translucent colour with round corners over a box; what lies outside the picture is cut off."""
+    left, top = max(box.x, 0), max(box.y, 0)
+    right, bottom = min(box.right, canvas.shape[1]), min(box.bottom, canvas.shape[0])
+    if right <= left or bottom <= top:
+        return
+    below, above = _weights(right - left, bottom - top, radius, opacity)
+    part = canvas[top:bottom, left:right]
+    part[:] = cv2.blendLinear(part, _solid(right - left, bottom - top, color), below, above)
+
+
+def paste(canvas: Image, picture: Image, x: int, y: int, radius: int) -> None:
+    """Puts a picture with round corners at a place; all of it must lie inside the canvas."""
+    height, width = picture.shape[:2]
+    below, above = _weights(width, height, radius, 1.0)
+    part = canvas[y : y + height, x : x + width]
+    part[:] = cv2.blendLinear(part, picture, below, above)
+
+
+@lru_cache(maxsize=64)
+def _solid(width: int, height: int, color: Color) -> Image:
+    return np.full((height, width, 3), color, np.uint8)
+
+
+@lru_cache(maxsize=64)
+def _weights(
+    width: int, height: int, radius: int, opacity: float
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Weights of what is below and above a rounded rectangle with smooth corners."""
+    radius = max(0, min(radius, width // 2, height // 2))
+    mask = np.full((height, width), opacity, np.float32)
+    if radius:
+        disc = np.zeros((radius * 8, radius * 8), np.uint8)
+        cv2.circle(disc, (radius * 4, radius * 4), radius * 4, 255, -1)
+        corner = cv2.resize(disc, (radius * 2, radius * 2), interpolation=cv2.INTER_AREA) / 255 * opacity
+        mask[:radius, :radius] = corner[:radius, :radius]
+        mask[:radius, width - radius :] = corner[:radius, radius:]
+        mask[height - radius :, :radius] = corner[radius:, :radius]
+        mask[height - radius :, width - radius :] = corner[radius:, radius:]
+    return 1 - mask, mask
+
+
+def _stroke(size: float) -> int:
+    return max(1, round(size * 2))
+
+
+def _plain(text: str) -> str:
+    # OpenCV 4 draws each byte of other letters as a question mark: one mark a letter is enough.
+    return text.encode("ascii", "replace").decode("ascii")
