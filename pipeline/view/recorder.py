@@ -1,0 +1,168 @@
+"""Records pictures as H.264 in a fragmented MP4: plays in browsers, and survives a killed process."""
+
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+
+import av
+import cv2
+import numpy as np
+from av.container import OutputContainer
+from av.video.frame import PictureType
+from av.video.stream import VideoStream
+
+from pipeline.frame import Image
+from pipeline.view.errors import ViewError, reason
+
+_CLOCK_HZ = 90_000
+_KEY_INTERVAL = _CLOCK_HZ  # one second: what a kill can cost at most
+_LONGEST_GAP_S = 5.0
+_MUXER = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"}
+_ENCODER = {"preset": "superfast", "tune": "zerolatency", "crf": "23", "forced-idr": "1"}
+# As cv2 converts: BT.601 in the narrow range; said in the file, or players would guess by size.
+_BT601, _NARROW = 6, 1
+
+
+class RecorderError(ViewError):
+    """The video can't be written (any more)."""
+
+
+class Recorder:
+    """Writes the pictures of one stream to ``path``; a change of size begins ``name-2.mp4`` and so on.
+
+    The file appears with the first picture. Each picture is shown for as long as its time stamps say.
+
+    Attributes:
+        paths: The files begun so far.
+        frames: Pictures written so far.
+    """
+
+    def __init__(self, path: str | Path, fps_hint: float = 25.0) -> None:
+        """Prepares a recording; makes its folder.
+
+        Args:
+            path: The file, ending in ``.mp4``; what was there is overwritten.
+            fps_hint: Expected rate; used only where time stamps don't advance.
+
+        Raises:
+            RecorderError: The folder can't be made.
+        """
+        self.paths: list[Path] = []
+        self.frames = 0
+        self._path = Path(path)
+        self._rate = Fraction(min(max(fps_hint, 1.0), 240.0)).limit_denominator(1000)
+        self._output: OutputContainer | None = None
+        self._video: VideoStream | None = None
+        self._size = (0, 0)
+        self._closed = False
+        self._pts = self._key_pts = 0
+        self._time_ns = 0
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RecorderError(f"{self._path.parent}: can't record there: {reason(error)}") from None
+
+    def __enter__(self) -> "Recorder":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more is written: after ``close`` or an error."""
+        return self._closed
+
+    def write(self, image: Image, time_ns: int) -> None:
+        """Adds a picture; does nothing once closed.
+
+        Args:
+            image: The picture; an odd width or height is padded by one pixel.
+            time_ns: When it was taken, on any one clock. A clock that stands still or goes back counts as
+                one step of ``fps_hint``; a silence of more than 5 s is shortened to 5 s.
+
+        Raises:
+            RecorderError: The file can't be opened or written. The recording is then closed; what was
+                written so far stays playable.
+        """
+        if self._closed:
+            return
+        try:
+            if self._output is None or image.shape[:2] != self._size:
+                self._begin(image)
+            else:
+                self._advance(time_ns)
+            self._time_ns = time_ns
+            self._encode(image)
+        except (OSError, av.FFmpegError) as error:
+            self._abandon()
+            where = self.paths[-1] if self.paths else self._path
+            raise RecorderError(f"{where}: recording stopped: {reason(error)}") from None
+        self.frames += 1
+
+    def close(self) -> None:
+        """Finishes the file; may be called twice.
+
+        Raises:
+            RecorderError: The last pictures can't be written.
+        """
+        if self._closed:
+            return
+        try:
+            self._finish()
+        except (OSError, av.FFmpegError) as error:
+            self._abandon()
+            raise RecorderError(f"{self.paths[-1]}: recording is incomplete: {reason(error)}") from None
+        self._closed = True
+
+    def _begin(self, image: Image) -> None:
+        self._finish()
+        part = len(self.paths) + 1
+        path = self._path if part == 1 else self._path.with_stem(f"{self._path.stem}-{part}")
+        self._output = av.open(str(path), "w", format="mp4", options=_MUXER)
+        self.paths.append(path)
+        self._size = image.shape[:2]
+        height, width = (side + side % 2 for side in self._size)
+        video: VideoStream = self._output.add_stream("libx264", rate=self._rate, options=_ENCODER)
+        video.width, video.height, video.pix_fmt = width, height, "yuv420p"
+        video.time_base = video.codec_context.time_base = Fraction(1, _CLOCK_HZ)
+        video.codec_context.gop_size = _CLOCK_HZ
+        video.codec_context.colorspace, video.codec_context.color_range = _BT601, _NARROW
+        video.codec_context.thread_count = 1
+        self._video = video
+        self._pts, self._key_pts = 0, -_KEY_INTERVAL
+
+    def _advance(self, time_ns: int) -> None:
+        elapsed_s = (time_ns - self._time_ns) / 1e9
+        step = round(min(elapsed_s, _LONGEST_GAP_S) * _CLOCK_HZ)
+        self._pts += step if step > 0 else round(_CLOCK_HZ / self._rate)
+
+    def _encode(self, image: Image) -> None:
+        assert self._output is not None
+        assert self._video is not None
+        height, width = self._size
+        if height % 2 or width % 2:
+            image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+        planes = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420), dtype=np.uint8)
+        frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+        frame.pts, frame.time_base = self._pts, Fraction(1, _CLOCK_HZ)
+        if self._pts - self._key_pts >= _KEY_INTERVAL:
+            frame.pict_type, self._key_pts = PictureType.I, self._pts
+        self._output.mux(self._video.encode(frame))
+
+    def _finish(self) -> None:
+        if self._output is None or self._video is None:
+            return
+        self._output.mux(self._video.encode(None))
+        self._output.close()
+        self._output = self._video = None
+
+    def _abandon(self) -> None:
+        self._closed = True
+        if self._output is not None:
+            with suppress(OSError, av.FFmpegError):  # the error that matters was met before
+                self._output.close()
+        self._output = self._video = None
