@@ -17,6 +17,7 @@ Encoding = Literal["raw", "jpeg"]
 StreamId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Size = Annotated[int, msgspec.Meta(ge=1, le=16384)]
+Duration = Annotated[float, msgspec.Meta(ge=0.0, le=1e15)]
 Score = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 
 
@@ -89,7 +90,7 @@ class PastFrame(msgspec.Struct, frozen=True):
 
     epoch: Count
     seq: Count
-    age_ms: float
+    age_ms: Duration
 
 
 class AttentionHeader(msgspec.Struct, frozen=True):
@@ -119,6 +120,7 @@ class Prediction(Identity, kw_only=True, frozen=True, tag="prediction"):
         pts_ns: Of the frame.
         top: The best labels with their probabilities, best first.
         past: The remembered frames it looked at, oldest first; its length is the depth, 0 to T.
+        policy: That of the stream's frames: ``every`` predictions wait for slow receivers as well.
         spacing_ms: The time between remembered frames that was asked for; 0 = consecutive frames.
         reset: Why the cache was emptied just before this frame, or None.
         attention: Layout of the attention buffer, or None if there is none.
@@ -132,7 +134,8 @@ class Prediction(Identity, kw_only=True, frozen=True, tag="prediction"):
     pts_ns: int | None = None
     top: list[tuple[str, Score]]
     past: list[PastFrame]
-    spacing_ms: float = 0.0
+    policy: Policy
+    spacing_ms: Duration = 0.0
     reset: str | None = None
     attention: AttentionHeader | None = None
     received_ns: Count

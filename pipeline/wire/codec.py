@@ -1,0 +1,257 @@
+"""Messages to multipart and back: nothing that a peer sends gets past here unchecked.
+
+A message is ``[topic, header]`` or ``[topic, header, buffer]``. Raw pixels are copied neither way.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Literal, TypeAlias
+
+import cv2
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.frame import Frame, Image
+from pipeline.stats import WorkerStats
+from pipeline.wire import topics
+from pipeline.wire.errors import WireError
+from pipeline.wire.jpeg import jpeg_size
+from pipeline.wire.messages import (
+    WIRE_VERSION,
+    AttentionHeader,
+    Encoding,
+    EndOfStream,
+    FrameHeader,
+    Message,
+    Prediction,
+    Stats,
+)
+
+MAX_HEADER_BYTES = 1 << 20
+MAX_SIDE_PX = 16384
+
+Part: TypeAlias = bytes | memoryview
+Attention: TypeAlias = npt.NDArray[np.float16]
+"""Weights, ``(query_rows * query_columns, past * rows * columns)``: see ``messages.AttentionHeader``."""
+
+
+class _Versioned(msgspec.Struct):
+    v: int
+
+
+_pack = msgspec.msgpack.Encoder().encode
+_unpack_version = msgspec.msgpack.Decoder(_Versioned).decode
+_unpack: Callable[[Part], Message] = msgspec.msgpack.Decoder(Message).decode
+
+
+def encode_frame(frame: Frame, encoding: Encoding, jpeg_quality: int, sent_ns: int) -> list[Part]:
+    """Packs a frame. Raw pixels are not copied: they must not be changed afterwards.
+
+    Args:
+        frame: The frame; ``image`` is ``(height, width, 3)`` uint8 BGR.
+        encoding: ``raw`` or ``jpeg``.
+        jpeg_quality: 1 to 100, for ``jpeg``.
+        sent_ns: Unix time in ns.
+
+    Raises:
+        WireError: The picture has another shape or type, or is too large.
+    """
+    image = frame.image
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise WireError("pixels", f"a frame is (height, width, 3) uint8, not {image.shape} {image.dtype}")
+    height, width = image.shape[:2]
+    if not (1 <= height <= MAX_SIDE_PX and 1 <= width <= MAX_SIDE_PX):
+        raise WireError("pixels", f"a frame of {width}x{height}: sides must be 1 to {MAX_SIDE_PX} pixels")
+    header = FrameHeader(
+        stream_id=frame.id.stream_id,
+        session=frame.id.session,
+        epoch=frame.id.epoch,
+        seq=frame.id.seq,
+        capture_ns=frame.capture_ns,
+        pts_ns=frame.pts_ns,
+        sent_ns=sent_ns,
+        height=height,
+        width=width,
+        encoding=encoding,
+        policy=frame.policy,
+        skipped=frame.skipped,
+        truth=frame.truth,
+    )
+    if encoding == "jpeg":
+        _, packed = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality])
+        pixels = packed.data.cast("B")
+    else:
+        pixels = np.ascontiguousarray(image).data.cast("B")
+    return [topics.frames(frame.policy, frame.id.stream_id), _pack(header), pixels]
+
+
+def encode_end(end: EndOfStream, after: Literal["frames", "predictions"]) -> list[Part]:
+    """Packs the end of a stream, on the topic of its frames (capture) or its predictions (inference)."""
+    topic = topics.frames if after == "frames" else topics.predictions
+    return [topic(end.policy, end.stream_id), _pack(end)]
+
+
+def encode_prediction(prediction: Prediction, attention: Attention | None = None) -> list[Part]:
+    """Packs a prediction and its attention weights, which are not copied.
+
+    Raises:
+        WireError: ``attention`` is not float16 or not what ``prediction.attention`` describes.
+    """
+    parts: list[Part] = [topics.predictions(prediction.policy, prediction.stream_id), _pack(prediction)]
+    layout = prediction.attention
+    if (layout is None) != (attention is None):
+        raise WireError("attention", "attention needs both its header and its weights")
+    if layout is not None and attention is not None:
+        if attention.shape != _shape(layout) or attention.dtype != np.float16:
+            raise WireError(
+                "attention",
+                f"attention is {_shape(layout)} float16, not {attention.shape} {attention.dtype}",
+            )
+        parts.append(np.ascontiguousarray(attention).data.cast("B"))
+    return parts
+
+
+def encode_stats(figures: WorkerStats) -> list[Part]:
+    """Packs a worker's figures."""
+    return [topics.STATS, _pack(Stats(figures=figures))]
+
+
+def decode_message(parts: Sequence[Part], max_bytes: int) -> Message:
+    """Checks a whole message, its buffer included, and unpacks its header; decodes no pixels yet.
+
+    Args:
+        parts: Topic, header and the buffer if there is one.
+        max_bytes: Limit for the buffer and for the decoded picture.
+
+    Raises:
+        WireError: Something about it is wrong.
+    """
+    if not 2 <= len(parts) <= 3:
+        raise WireError("parts", f"a message of {len(parts)} parts, expected 2 or 3")
+    topic, packed = parts[0], parts[1]
+    if len(packed) > MAX_HEADER_BYTES:
+        raise WireError("size", f"a header of {len(packed)} bytes, allowed are {MAX_HEADER_BYTES}")
+    message = _decode_header(packed)
+    if bytes(topic[:128]) not in _topics_of(message):
+        raise WireError("topic", f"the topic {bytes(topic[:80])!r} does not fit its message")
+    has_buffer = isinstance(message, FrameHeader) or (
+        isinstance(message, Prediction) and message.attention is not None
+    )
+    if len(parts) != 2 + has_buffer:
+        raise WireError("parts", f"a message of {len(parts)} parts, expected {2 + has_buffer}")
+    if isinstance(message, FrameHeader):
+        _check_pixels(message, memoryview(parts[2]), max_bytes)
+    elif isinstance(message, Prediction) and message.attention is not None:
+        _check_attention(message.attention, memoryview(parts[2]), max_bytes)
+    return message
+
+
+def decode_frame(header: FrameHeader, pixels: Part, received_ns: int) -> Frame:
+    """Unpacks a frame whose header came from ``decode_message``; raw pixels stay where they are, read-only.
+
+    Raises:
+        WireError: The JPEG picture is damaged.
+    """
+    image: Image
+    if header.encoding == "raw":
+        image = np.frombuffer(pixels, np.uint8).reshape(header.height, header.width, 3)
+    else:
+        image = _decode_jpeg(pixels, header.height, header.width)
+    image.flags.writeable = False
+    return Frame(
+        id=header.id,
+        image=image,
+        capture_ns=header.capture_ns,
+        pts_ns=header.pts_ns,
+        policy=header.policy,
+        skipped=header.skipped,
+        truth=header.truth,
+        received_ns=received_ns,
+    )
+
+
+def decode_attention(layout: AttentionHeader, weights: Part) -> Attention:
+    """Unpacks attention weights without copying them.
+
+    Raises:
+        WireError: There are more or fewer than ``layout`` says, or one is not finite.
+    """
+    _check_attention(layout, memoryview(weights), max_bytes=len(weights))
+    attention: Attention = np.frombuffer(weights, np.float16).reshape(_shape(layout))
+    if not np.isfinite(attention).all():
+        raise WireError("attention", "attention weights that are not finite")
+    attention.flags.writeable = False
+    return attention
+
+
+def _decode_header(packed: Part) -> Message:
+    try:
+        version = _unpack_version(packed).v
+    except (ValueError, RecursionError, MemoryError):
+        raise WireError("header", "a header without a wire version: is this a KVQ Stream worker?") from None
+    if version != WIRE_VERSION:
+        raise WireError(
+            "version",
+            f"peer speaks wire version {version}, this program {WIRE_VERSION}: update the older one",
+        )
+    try:
+        return _unpack(packed)
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise WireError("header", f"a header that is not valid: {str(error)[:200]}") from None
+
+
+def _topics_of(message: Message) -> tuple[bytes, ...]:
+    match message:
+        case FrameHeader():
+            return (topics.frames(message.policy, message.stream_id),)
+        case Prediction():
+            return (topics.predictions(message.policy, message.stream_id),)
+        case EndOfStream():
+            return (
+                topics.frames(message.policy, message.stream_id),
+                topics.predictions(message.policy, message.stream_id),
+            )
+        case Stats():
+            return (topics.STATS,)
+
+
+def _check_pixels(header: FrameHeader, pixels: memoryview, max_bytes: int) -> None:
+    raw_bytes = header.height * header.width * 3
+    if max(raw_bytes, len(pixels)) > max_bytes:
+        raise WireError(
+            "size", f"a frame of {max(raw_bytes, len(pixels))} bytes, wire.max_frame_mb allows {max_bytes}"
+        )
+    if header.encoding == "raw":
+        if len(pixels) != raw_bytes:
+            raise WireError("pixels", f"{len(pixels)} bytes of pixels, {raw_bytes} expected")
+        return
+    height, width = jpeg_size(pixels)
+    if (height, width) != (header.height, header.width):
+        raise WireError(
+            "jpeg",
+            f"a JPEG picture of {width}x{height} where {header.width}x{header.height} was announced",
+        )
+
+
+def _check_attention(layout: AttentionHeader, weights: memoryview, max_bytes: int) -> None:
+    queries, keys = _shape(layout)
+    expected = queries * keys * 2
+    if len(weights) > max_bytes:
+        raise WireError("size", f"attention of {len(weights)} bytes, wire.max_frame_mb allows {max_bytes}")
+    if len(weights) != expected:
+        raise WireError("attention", f"{len(weights)} bytes of attention, {expected} expected")
+
+
+def _shape(layout: AttentionHeader) -> tuple[int, int]:
+    return layout.query_rows * layout.query_columns, layout.past * layout.rows * layout.columns
+
+
+def _decode_jpeg(pixels: Part, height: int, width: int) -> Image:
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        image = cv2.imdecode(np.frombuffer(pixels, np.uint8), flags)
+    except cv2.error:
+        image = None
+    if image is None or image.shape != (height, width, 3):
+        raise WireError("jpeg", "a damaged JPEG picture")
+    return np.asarray(image, np.uint8)

@@ -1,0 +1,22 @@
+"""What can go wrong between two processes, in one readable line."""
+
+
+class WireError(ValueError):
+    """A message that is not what it claims to be; it is counted and never used.
+
+    Attributes:
+        reason: One word to count it by: ``parts``, ``size``, ``version``, ``header``, ``topic``,
+            ``pixels``, ``jpeg`` or ``attention``.
+    """
+
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+class TransportError(ValueError):
+    """An address that can't be used, with what to do about it."""
+
+
+class SecurityError(ValueError):
+    """A key that is missing, unreadable or unsafe, or an address that needs one; with what to do."""

@@ -1,0 +1,44 @@
+"""Reads the size of a JPEG picture from its header, before anything is decoded."""
+
+from pipeline.wire.errors import WireError
+
+_START, _END = b"\xff\xd8", b"\xff\xd9"
+_BASELINE = (0xC0, 0xC1)
+_OTHER_PICTURES = (0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF)
+_WITHOUT_LENGTH = (0x01, *range(0xD0, 0xD8))
+
+
+def jpeg_size(data: memoryview) -> tuple[int, int]:
+    """Height and width in pixels of a whole baseline JPEG picture with three colours.
+
+    Progressive pictures are refused: a small one can hide hours of decoding.
+
+    Raises:
+        WireError: This is no such picture, or its end is missing.
+    """
+    if bytes(data[:2]) != _START:
+        raise WireError("jpeg", "the pixels are not a JPEG picture")
+    if bytes(data[-2:]) != _END:
+        raise WireError("jpeg", "the JPEG picture is cut off")
+    position = 2
+    while position + 4 <= len(data):
+        if data[position] != 0xFF:
+            break
+        marker = data[position + 1]
+        if marker == 0xFF or marker in _WITHOUT_LENGTH:
+            position += 1 if marker == 0xFF else 2
+            continue
+        length = int.from_bytes(data[position + 2 : position + 4], "big")
+        if marker in _BASELINE:
+            return _frame_size(data[position + 4 : position + 2 + length])
+        if marker in _OTHER_PICTURES:
+            raise WireError("jpeg", "the JPEG picture is not a baseline one")
+        position += 2 + length
+    raise WireError("jpeg", "the JPEG picture has no size")
+
+
+def _frame_size(segment: memoryview) -> tuple[int, int]:
+    """Height and width from a "start of frame": precision, height, width, number of colours."""
+    if len(segment) < 6 or segment[0] != 8 or segment[5] != 3:
+        raise WireError("jpeg", "the JPEG picture does not have three colours of 8 bits")
+    return int.from_bytes(segment[1:3], "big"), int.from_bytes(segment[3:5], "big")
