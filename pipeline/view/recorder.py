@@ -61,7 +61,7 @@ class Recorder:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise RecorderError(f"{self._path.parent}: can't record there: {reason(error)}") from None
+            raise RecorderError(f"{self._path.parent}: can't be made: {reason(error)}") from None
 
     def __enter__(self) -> "Recorder":
         return self
@@ -70,6 +70,11 @@ class Recorder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    @property
+    def path(self) -> Path:
+        """The file being written: the newest part, or the one that the first picture will begin."""
+        return self.paths[-1] if self.paths else self._path
 
     @property
     def closed(self) -> bool:
@@ -99,8 +104,7 @@ class Recorder:
             self._encode(image)
         except (OSError, av.FFmpegError) as error:
             self._abandon()
-            where = self.paths[-1] if self.paths else self._path
-            raise RecorderError(f"{where}: recording stopped: {reason(error)}") from None
+            raise RecorderError(f"{self.path}: can't be written: {reason(error)}") from None
         self.frames += 1
 
     def close(self) -> None:
@@ -115,7 +119,7 @@ class Recorder:
             self._finish()
         except (OSError, av.FFmpegError) as error:
             self._abandon()
-            raise RecorderError(f"{self.paths[-1]}: recording is incomplete: {reason(error)}") from None
+            raise RecorderError(f"{self.path}: is incomplete: {reason(error)}") from None
         self._closed = True
 
     def _begin(self, image: Image) -> None:
