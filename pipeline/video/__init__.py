@@ -1,1 +1,1 @@
-"""Where frames come from: webcams, network streams, files, image folders, the demo tour."""
+"""Sources of pictures (webcam, network stream, file, image folder, demo tour) and their reader."""

@@ -1,0 +1,138 @@
+"""Local webcams through OpenCV."""
+
+import errno
+import os
+import sys
+from threading import Event, Thread
+
+import cv2
+import numpy as np
+
+from pipeline.clock import now_ns
+from pipeline.ring import Ring
+from pipeline.video.source import Picture, Source, SourceError, SourceOptions
+
+_POLL_S = 0.1
+
+
+class CameraSource(Source):
+    """A webcam, by its number.
+
+    OpenCV blocks for ten seconds when a camera is unplugged and can't be interrupted. So a thread of
+    its own owns the device, and ``open`` and ``read`` wait for it no longer than their time-outs.
+    """
+
+    live = True
+
+    def __init__(self, index: int, options: SourceOptions) -> None:
+        """Notes what to open.
+
+        Args:
+            index: Number of the camera; N in ``/dev/videoN``.
+            options: Uses the wanted size and rate and the time-outs.
+        """
+        self.description = f"camera {index}"
+        self._index = index
+        self._options = options
+        self._grabber: _Grabber | None = None
+
+    def open(self) -> None:
+        """Opens the device."""
+        if self._grabber is not None:
+            return
+        if sys.platform == "linux":
+            self._probe()
+        grabber = _Grabber(self._index, self._options)
+        grabber.start()
+        if not grabber.tried.wait(self._options.open_timeout_s):
+            grabber.stopping.set()
+            raise SourceError("timeout", self.description, "does not answer; unplug it and plug it in again")
+        if not grabber.opened:
+            raise self._no_camera()
+        self._grabber = grabber
+        self.fps = grabber.fps
+
+    def read(self) -> Picture | None:
+        """The next picture; never None."""
+        if self._grabber is None:
+            raise SourceError("failed", self.description, "is not open")
+        picture = self._grabber.pictures.pop(self._options.read_timeout_s)
+        if picture is None:
+            raise SourceError("lost", self.description, "gives no more pictures; was it unplugged?")
+        return picture
+
+    def close(self) -> None:
+        """Lets go of the device, at once or as soon as OpenCV returns from it."""
+        if self._grabber is not None:
+            self._grabber.stopping.set()
+            self._grabber.join(self._options.read_timeout_s)
+            self._grabber = None
+
+    def _probe(self) -> None:
+        """Asks the device why it can't be opened; OpenCV would only say False, and print ten lines."""
+        path = f"/dev/video{self._index}"
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_NONBLOCK))
+        except PermissionError:
+            advice = (
+                f"no permission for {path}; add yourself to the group video: sudo usermod -aG video $USER"
+            )
+            raise SourceError("unreadable", self.description, advice) from None
+        except OSError as error:
+            if error.errno == errno.EBUSY:
+                advice = f"another program uses {path}; close it"
+                raise SourceError("refused", self.description, advice) from None
+            raise self._no_camera() from None
+
+    def _no_camera(self) -> SourceError:
+        advice = "no such camera; plug one in, try another number, or use --source demo"
+        return SourceError("no_camera", self.description, advice)
+
+
+class _Grabber(Thread):
+    """Owns the device: opens, reads and releases it."""
+
+    def __init__(self, index: int, options: SourceOptions) -> None:
+        super().__init__(name=f"camera {index}", daemon=True)
+        self.tried = Event()
+        self.stopping = Event()
+        self.opened = False
+        self.fps: float | None = None
+        self.pictures: Ring[Picture] = Ring(1)
+        self._index = index
+        self._options = options
+
+    def run(self) -> None:
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+        backend = cv2.CAP_V4L2 if sys.platform == "linux" else cv2.CAP_ANY
+        capture = cv2.VideoCapture(self._index, backend)
+        try:
+            self.opened = capture.isOpened()
+            if self.opened:
+                self._configure(capture)
+            self.tried.set()
+            while self.opened and not self.stopping.is_set():
+                good, image = capture.read()
+                if not good:
+                    break
+                self._give(Picture(np.asarray(image, np.uint8), now_ns()))
+        finally:
+            self.tried.set()
+            capture.release()
+            self.pictures.close()
+
+    def _configure(self, capture: cv2.VideoCapture) -> None:
+        wanted = (
+            (cv2.CAP_PROP_FRAME_WIDTH, self._options.width_px),
+            (cv2.CAP_PROP_FRAME_HEIGHT, self._options.height_px),
+            (cv2.CAP_PROP_FPS, self._options.fps),
+        )
+        for key, value in wanted:
+            if value:
+                capture.set(key, value)
+        self.fps = capture.get(cv2.CAP_PROP_FPS) or None
+
+    def _give(self, picture: Picture) -> None:
+        while not self.pictures.put(picture, _POLL_S):
+            if self.stopping.is_set():
+                return

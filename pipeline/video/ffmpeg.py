@@ -1,0 +1,113 @@
+"""FFmpeg through PyAV, for files and network streams: decoding into pictures, and its errors in words."""
+
+import socket
+from collections import deque
+from urllib.parse import SplitResult, urlsplit
+
+import av
+import av.error
+import cv2
+import numpy as np
+from av.codec.context import Flags
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
+
+from pipeline.clock import now_ns
+from pipeline.frame import Image
+from pipeline.video.source import Picture, SourceError, SourceErrorKind, describe
+
+_NO_IMAGE: Image = np.zeros((0, 0, 3), np.uint8)
+_TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
+
+
+class PictureDecoder:
+    """Turns the first video track of an open container into pictures, upright and in BGR.
+
+    Attributes:
+        fps: Average pictures a second; None if the container does not say.
+    """
+
+    def __init__(self, container: InputContainer, *, low_delay: bool) -> None:
+        """Prepares decoding.
+
+        Args:
+            container: An open container with at least one video track.
+            low_delay: Give each picture out at once, instead of decoding several at a time.
+        """
+        stream = container.streams.video[0]
+        stream.thread_type = "SLICE" if low_delay else "AUTO"
+        if low_delay:
+            stream.codec_context.flags |= int(Flags.low_delay)
+        rate = stream.average_rate or stream.guessed_rate
+        self.fps = float(rate) if rate else None
+        self._packets = container.demux(stream)
+        self._decoded: deque[Picture] = deque()
+        self._reformatter = VideoReformatter()
+
+    def next(self) -> Picture | None:
+        """The next picture, flagged if it is damaged; None at the end.
+
+        Raises:
+            av.error.FFmpegError: The container can't be read any further.
+        """
+        while not self._decoded:
+            packet = next(self._packets, None)
+            if packet is None:
+                return None
+            try:
+                for frame in packet.decode():
+                    self._decoded.append(self._picture(frame))
+            except av.error.InvalidDataError:
+                self._decoded.append(Picture(_NO_IMAGE, now_ns(), damaged=True))
+        return self._decoded.popleft()
+
+    def _picture(self, frame: VideoFrame) -> Picture:
+        capture_ns = now_ns()
+        image = np.asarray(self._reformatter.reformat(frame, format="bgr24").to_ndarray(), np.uint8)
+        turn = _TURNS.get(round(frame.rotation) % 360)
+        if turn is not None:
+            image = np.asarray(cv2.rotate(image, turn), np.uint8)
+        pts_ns = None
+        if frame.pts is not None and frame.time_base is not None:
+            pts_ns = int(frame.pts * frame.time_base * 1_000_000_000)
+        return Picture(image, capture_ns, pts_ns, damaged=frame.is_corrupt)
+
+
+def network_error(url: str, error: av.error.FFmpegError, timeout_s: float) -> SourceError:
+    """What an error of FFmpeg means for somebody who typed this URL.
+
+    FFmpeg's own text (``str(error)``) repeats the URL with its password, so only its class and
+    ``strerror`` are used.
+    """
+    kind, advice = _explain(urlsplit(url), error, timeout_s)
+    return SourceError(kind, describe(url), advice)
+
+
+def _explain(url: SplitResult, error: av.error.FFmpegError, timeout_s: float) -> tuple[SourceErrorKind, str]:
+    host = url.hostname or "the other side"
+    match error:
+        case av.error.HTTPUnauthorizedError() | av.error.HTTPForbiddenError():
+            return "unauthorized", f"{host} refuses this user name or password; check both in the URL"
+        case av.error.HTTPNotFoundError():
+            return "not_found", f"{host} has no stream at {url.path or '/'}; check the path in the URL"
+        case av.error.ConnectionRefusedError():
+            return "refused", "connection refused; is the camera on, and is this its port?"
+        case av.error.ExitError() | av.error.TimeoutError():
+            return "timeout", f"no answer within {timeout_s:g} s; check that it is on and can be reached"
+        case av.error.InvalidDataError():
+            return "not_video", f"{host} answers, but not with video; check the port and the path"
+        case av.error.ProtocolNotFoundError():
+            return "bad_url", f"the installed FFmpeg can't speak {url.scheme}://; use another protocol"
+        case _ if not _is_known(host):
+            return "not_found", f"no host is called {host}; check its name in the URL"
+        case _:
+            return "failed", f"{error.strerror}; check that the camera is on and can be reached"
+
+
+def _is_known(host: str) -> bool:
+    try:
+        socket.getaddrinfo(host, None)
+    except (OSError, UnicodeError):
+        return False
+    return True

@@ -1,0 +1,272 @@
+"""Reads one source in a thread of its own: always the newest picture of a camera, every picture of a file."""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from threading import Event, Lock, Thread
+from typing import Literal
+
+from pipeline.clock import now_ns
+from pipeline.frame import Policy
+from pipeline.redact import redact
+from pipeline.ring import Ring
+from pipeline.video.pace import Pacer
+from pipeline.video.source import Picture, Source, SourceError
+
+ReaderState = Literal["waiting", "up", "down", "ended"]
+
+_POLL_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """A picture with its place in the stream.
+
+    Attributes:
+        picture: The picture; never a damaged one.
+        epoch: Counts the openings of the source and its changes of size.
+        seq: Counts every picture that the source delivered, from 0, on across epochs.
+        skipped: Pictures before this one that the reader dropped, ever: ``seq`` minus those taken.
+    """
+
+    picture: Picture
+    epoch: int
+    seq: int
+    skipped: int
+
+
+class Reader:
+    """Runs a source and keeps count of its pictures.
+
+    With the policy ``newest`` the source is drained as fast as it delivers, and a caller who is late
+    misses the oldest pictures, counted as ``capture.overflow``. With ``every`` the source waits for
+    the caller: nothing is lost, but a live source then falls behind or drops pictures on its own side.
+
+    A live source that fails, falls silent or ends is reopened after a wait, for ever. A file that
+    fails is given up (``error``). A file read with ``newest`` plays at its own rate.
+
+    Once ``finished``, ``captured`` equals the pictures taken plus ``sum(dropped.values())``; while the
+    reader runs, those in the ring and one in hand come on top.
+    """
+
+    def __init__(
+        self,
+        open_source: Callable[[], Source],
+        *,
+        policy: Policy,
+        backoff_s: Sequence[float],
+        jitter: float,
+        ring_frames: int,
+        retry_first_open: bool,
+        max_frames: int = 0,
+        pace: bool = False,
+        first_epoch: int = 0,
+    ) -> None:
+        """Prepares the reader; ``start`` begins.
+
+        Args:
+            open_source: Makes the source, anew for each attempt to open it.
+            policy: What happens to pictures when the caller is late.
+            backoff_s: Waits in seconds before each reopening; the last one repeats, a picture resets.
+            jitter: Each wait is varied by up to this fraction, so that cameras do not return in step.
+            ring_frames: Pictures that wait for the caller.
+            retry_first_open: Keep trying a live source that can't be opened at the start.
+            max_frames: End after this many pictures; 0 for no limit.
+            pace: Play a file at its own rate instead of as fast as possible.
+            first_epoch: Epoch of the first opening.
+        """
+        self.error: SourceError | None = None
+        self._open_source = open_source
+        self._policy = policy
+        self._backoff_s = list(backoff_s)
+        self._jitter = jitter
+        self._retry_first_open = retry_first_open
+        self._max_frames = max_frames
+        self._pace = pace
+        self._epoch = first_epoch
+        self._ring: Ring[tuple[Picture, int, int]] = Ring(ring_frames)
+        self._figures = Lock()
+        self._captured = 0
+        self._taken = 0
+        self._dropped: dict[str, int] = {}
+        self._events: list[str] = []
+        self._state: ReaderState = "waiting"
+        self._size: tuple[int, ...] | None = None
+        self._failures = 0
+        self._stopping = Event()
+        self._thread = Thread(target=self._run, name="reader", daemon=True)
+
+    @property
+    def state(self) -> ReaderState:
+        """``waiting`` for the first picture, ``up``, ``down`` until the next one, ``ended`` for good."""
+        return self._state
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the newest picture."""
+        return self._epoch
+
+    @property
+    def captured(self) -> int:
+        """Pictures that the source delivered."""
+        return self._captured
+
+    @property
+    def waiting(self) -> int:
+        """Pictures in the ring."""
+        return len(self._ring)
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Pictures that the reader let go, by reason: ``capture.overflow``, ``.damaged``, ``.stopped``."""
+        with self._figures:
+            return dict(self._dropped)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the source has ended, failed for good or been stopped, and every picture was taken."""
+        return self._ring.finished
+
+    def start(self) -> None:
+        """Starts reading. A first opening that fails shows as ``error`` and the state ``ended``."""
+        self._thread.start()
+
+    def take(self, timeout_s: float) -> Captured | None:
+        """The oldest picture that is waiting; None if none comes within ``timeout_s``, or ``finished``."""
+        item = self._ring.pop(timeout_s)
+        if item is None:
+            return None
+        picture, epoch, seq = item
+        # Order is kept, so every earlier picture was either taken or dropped.
+        captured = Captured(picture, epoch, seq, skipped=seq - self._taken)
+        self._taken += 1
+        return captured
+
+    def pop_events(self) -> list[str]:
+        """What happened since the last call, oldest first, in words for people; without passwords."""
+        with self._figures:
+            events, self._events = self._events, []
+        return events
+
+    def stop(self, timeout_s: float) -> bool:
+        """Stops reading; pictures in the ring can still be taken, or ``discard``-ed.
+
+        Returns:
+            Whether the thread has ended within ``timeout_s``. It does so at the latest after the
+            source's open or read time-out, and never keeps the program from ending.
+        """
+        self._stopping.set()
+        if self._thread.ident is None:
+            self._end()
+            return True
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def discard(self) -> int:
+        """Drops what is left in the ring, counted as ``capture.stopped``; returns how many that were."""
+        newest, older = self._ring.pop_newest()
+        count = len(older) + (newest is not None)
+        if count:
+            self._drop("capture.stopped", count)
+        return count
+
+    def _run(self) -> None:
+        try:
+            while not self._done():
+                if not self._read_until_lost():
+                    break
+        except SourceError as error:
+            self.error = error
+        except Exception as error:  # a thread that dies silently would look like a camera that waits
+            text = redact(f"{type(error).__name__}: {error}")
+            self.error = SourceError("failed", "reader", f"stopped by a defect of the program: {text}")
+        self._end()
+
+    def _end(self) -> None:
+        if self.error is not None:
+            self._say(f"failed: {self.error}")
+        self._state = "ended"
+        self._ring.close()
+
+    def _done(self) -> bool:
+        return self._stopping.is_set() or 0 < self._max_frames <= self._captured
+
+    def _read_until_lost(self) -> bool:
+        """Reads one opening of the source; True if it should be opened again, after the wait done here."""
+        source = self._open_source()
+        try:
+            with source:
+                self._follow(source)
+                return False
+        except SourceError as error:
+            first = self._state == "waiting"
+            if not source.live or error.kind == "bad_url" or (first and not self._retry_first_open):
+                raise
+            lost = error
+        self._wait_to_reopen(lost)
+        return True
+
+    def _came_up(self, source: Source) -> None:
+        if self._state == "down":
+            self._epoch += 1
+        self._failures = 0
+        self._size = None
+        self._state = "up"
+        rate = f" at {source.fps:.4g} fps" if source.fps else ""
+        self._say(f"up: {source.description}{rate}")
+
+    def _wait_to_reopen(self, error: SourceError) -> None:
+        wait_s = self._backoff_s[min(self._failures, len(self._backoff_s) - 1)]
+        wait_s *= 1 + random.uniform(-self._jitter, self._jitter)
+        self._failures += 1
+        if self._state == "up":
+            self._state = "down"
+        self._say(f"down: {error}; trying again in {wait_s:.1f} s")
+        self._stopping.wait(wait_s)
+
+    def _follow(self, source: Source) -> None:
+        paced = not source.live and (self._pace or self._policy == "newest")
+        pacer = Pacer(source.fps) if paced else None
+        while not self._done():
+            picture = source.read()
+            if picture is None:
+                return
+            if self._state != "up":
+                self._came_up(source)
+            if pacer is not None:
+                self._stopping.wait(pacer.wait_s(picture))
+                picture = replace(picture, capture_ns=now_ns())
+            self._deliver(picture)
+
+    def _deliver(self, picture: Picture) -> None:
+        with self._figures:
+            seq = self._captured
+            self._captured += 1
+        if picture.damaged:
+            self._drop("capture.damaged")
+            return
+        self._note_size(picture)
+        item = (picture, self._epoch, seq)
+        if self._policy == "newest":
+            if self._ring.append(item) is not None:
+                self._drop("capture.overflow")
+            return
+        while not self._ring.put(item, _POLL_S):
+            if self._stopping.is_set():
+                self._drop("capture.stopped")
+                return
+
+    def _note_size(self, picture: Picture) -> None:
+        size = picture.image.shape
+        if self._size is not None and size != self._size:
+            self._epoch += 1
+            self._say(f"new size: {size[1]}x{size[0]}, was {self._size[1]}x{self._size[0]}")
+        self._size = size
+
+    def _drop(self, reason: str, count: int = 1) -> None:
+        with self._figures:
+            self._dropped[reason] = self._dropped.get(reason, 0) + count
+
+    def _say(self, event: str) -> None:
+        with self._figures:
+            self._events.append(event)

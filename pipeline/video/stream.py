@@ -1,0 +1,79 @@
+"""Network streams (RTSP, RTMP, HTTP, UDP) with little delay, through PyAV."""
+
+import av
+import av.error
+from av.container import InputContainer
+
+from pipeline.video.ffmpeg import PictureDecoder, network_error
+from pipeline.video.source import Picture, Source, SourceError, SourceOptions, describe
+
+_PROBE_BYTES = 200_000
+_PROBE_US = 500_000
+
+
+class StreamSource(Source):
+    """A camera on the network.
+
+    It never ends by itself: a stream that the other side ends is reported as ``lost``, so that the
+    reader opens it again.
+    """
+
+    live = True
+
+    def __init__(self, url: str, options: SourceOptions) -> None:
+        """Notes what to open.
+
+        Args:
+            url: May hold user name and password; they are used but never shown.
+            options: Uses the RTSP transport and the time-outs.
+        """
+        self.description = describe(url)
+        self._url = url
+        self._options = options
+        self._container: InputContainer | None = None
+        self._decoder: PictureDecoder | None = None
+
+    def open(self) -> None:
+        """Connects and learns what the stream holds."""
+        if self._decoder is not None:
+            return
+        options = {
+            "fflags": "nobuffer",
+            "probesize": str(_PROBE_BYTES),
+            "analyzeduration": str(_PROBE_US),
+        }
+        if self._url.lower().startswith("rtsp"):
+            options["rtsp_transport"] = self._options.rtsp_transport
+        try:
+            self._container = av.open(
+                self._url,
+                options=options,
+                metadata_errors="ignore",
+                timeout=(self._options.open_timeout_s, self._options.read_timeout_s),
+            )
+        except av.error.FFmpegError as error:
+            raise network_error(self._url, error, self._options.open_timeout_s) from None
+        if not self._container.streams.video:
+            self.close()
+            raise SourceError("not_video", self.description, "the stream holds no video; check the path")
+        self._decoder = PictureDecoder(self._container, low_delay=True)
+        self.fps = self._decoder.fps
+
+    def read(self) -> Picture | None:
+        """The next picture; never None."""
+        if self._decoder is None:
+            raise SourceError("failed", self.description, "is not open")
+        try:
+            picture = self._decoder.next()
+        except av.error.FFmpegError as error:
+            raise network_error(self._url, error, self._options.read_timeout_s) from None
+        if picture is None:
+            raise SourceError("lost", self.description, "the other side ended the stream; is the camera on?")
+        return picture
+
+    def close(self) -> None:
+        """Disconnects."""
+        self._decoder = None
+        if self._container is not None:
+            self._container.close()
+            self._container = None
