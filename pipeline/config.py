@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from pipeline.errors import UserError
 from pipeline.redact import redact
 
 NonNegative = Annotated[float, msgspec.Meta(ge=0)]
@@ -20,7 +21,7 @@ Endpoints = Annotated[
 ]
 
 
-class ConfigError(ValueError):
+class ConfigError(UserError, ValueError):
     """A mistake in the configuration or the command line, in one line for people."""
 
 
@@ -208,7 +209,9 @@ def _parse_override(override: str) -> dict[str, Any]:
     key, separator, text = override.partition("=")
     names = key.strip().split(".")
     if not separator or not all(names):
-        raise ConfigError(f"--set {redact(override)}: expected section.key=value, as in capture.encoding=jpeg")
+        raise ConfigError(
+            f"--set {redact(override)}: expected section.key=value, as in capture.encoding=jpeg"
+        )
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

@@ -27,6 +27,11 @@ class Ring(Generic[T]):
         return len(self._items)
 
     @property
+    def capacity(self) -> int:
+        """Most items that it holds."""
+        return self._capacity
+
+    @property
     def full(self) -> bool:
         """Whether the next ``append`` would drop an item."""
         return len(self._items) >= self._capacity
@@ -62,6 +67,11 @@ class Ring(Generic[T]):
             item = self._items.popleft() if self._items else None
             self._changed.notify_all()
             return item
+
+    def peek(self) -> T | None:
+        """The oldest item, left where it is; None if there is none."""
+        with self._changed:
+            return self._items[0] if self._items else None
 
     def pop_newest(self) -> tuple[T | None, list[T]]:
         """Takes everything: the newest item (None if empty), and the older ones, which are thereby dropped."""

@@ -72,7 +72,7 @@ class StreamStats(msgspec.Struct):
         received: Frames that arrived at inference.
         predicted: Frames for which a prediction went out (inference).
         rendered: Frames that reached the sink's outputs (sink).
-        rendered_predicted: Those of them that carried their own prediction (sink).
+        rendered_without: Those of them that were shown without their own prediction, by reason (sink).
         dropped: Frames that went for good, by ``<stage>.<reason>``.
         not_predicted: Frames that inference let go, by ``<stage>.<reason>``; the sink may still show them.
         backbone_passes: Frames that went through the backbone (inference).
@@ -95,7 +95,7 @@ class StreamStats(msgspec.Struct):
     received: int = 0
     predicted: int = 0
     rendered: int = 0
-    rendered_predicted: int = 0
+    rendered_without: dict[str, int] = {}
     dropped: dict[str, int] = {}
     not_predicted: dict[str, int] = {}
     backbone_passes: int = 0

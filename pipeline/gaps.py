@@ -1,0 +1,54 @@
+"""Finds missing frames and breaks in one stream, from the identities of the frames that did arrive."""
+
+from dataclasses import dataclass
+
+from pipeline.frame import FrameId
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """What lies between a frame and the one before it.
+
+    Attributes:
+        lost: Frames that were sent and never arrived.
+        absent: Frames sent before this process began to listen; only with its first frame.
+        reset: Why what is remembered is worthless: ``restart`` (capture was restarted), ``reconnect``
+            (the source was reopened), ``size`` (other picture size); None if the stream goes on.
+    """
+
+    lost: int = 0
+    absent: int = 0
+    reset: str | None = None
+
+
+class GapTracker:
+    """Follows one stream; ``update`` is called with each arrival, in order."""
+
+    def __init__(self) -> None:
+        self._last: FrameId | None = None
+        self._skipped = 0
+        self._size: tuple[int, int] | None = None
+        self.seen: dict[int, int] = {}
+        """By session: frames that must have existed."""
+
+    def update(self, frame_id: FrameId, skipped: int, size: tuple[int, int] | None = None) -> Gap:
+        """Compares a frame (or an end of stream, without size) with the one before.
+
+        Args:
+            frame_id: Identity; for an end of stream its ``seq`` is the number of frames captured.
+            skipped: Frames of the session that capture has dropped itself before this one.
+            size: Height and width in pixels.
+        """
+        last, self._last = self._last, frame_id
+        old_skipped, self._skipped = self._skipped, skipped
+        old_size, self._size = self._size, size or self._size
+        end = size is None
+        self.seen[frame_id.session] = frame_id.seq + (0 if end else 1)
+        if last is None:
+            return Gap(absent=frame_id.seq - skipped)
+        if frame_id.session != last.session:
+            return Gap(lost=frame_id.seq - skipped, reset="restart")
+        lost = frame_id.seq - last.seq - 1 - (skipped - old_skipped)
+        if frame_id.epoch != last.epoch:
+            return Gap(lost=lost, reset="reconnect")
+        return Gap(lost=lost, reset="size" if size and old_size and size != old_size else None)

@@ -1,0 +1,108 @@
+"""Joins the frames of one stream with their predictions, by session, epoch and sequence number."""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeVar
+
+from pipeline.frame import Frame, FrameId
+
+P = TypeVar("P")
+Outcome = Literal["predicted", "skipped", "timeout"]
+
+
+@dataclass(frozen=True, slots=True)
+class Joined(Generic[P]):
+    """A frame whose waiting is over.
+
+    Attributes:
+        frame: The frame.
+        prediction: Its prediction, or None.
+        outcome: ``predicted``; ``skipped``: inference went on to a later frame or has ended;
+            ``timeout``: nothing came in time.
+    """
+
+    frame: Frame
+    prediction: P | None
+    outcome: Outcome
+
+
+class Joiner(Generic[P]):
+    """Holds the frames of one stream until their predictions come, in order, for a bounded time.
+
+    Predictions come in the order of their frames, so one for a later frame tells that inference has
+    skipped the earlier ones: they need not wait. The time limit of an every-frame stream starts anew
+    with each prediction: as long as inference makes progress, no frame goes without its own.
+
+    Args:
+        capacity: Most frames that wait at the same time.
+        timeout_ns: Longest wait of a frame.
+    """
+
+    def __init__(self, capacity: int, timeout_ns: int) -> None:
+        self._capacity = capacity
+        self._timeout_ns = timeout_ns
+        self._waiting: deque[Frame] = deque()
+        self._predictions: dict[FrameId, P] = {}
+        self._newest_prediction: FrameId | None = None
+        self._progress_ns = 0
+        self._released: FrameId | None = None
+        self._predictions_ended = -1
+        self.late_predictions = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def room(self) -> int:
+        """Frames that can be added before one would have to go."""
+        return self._capacity - len(self._waiting)
+
+    def add_frame(self, frame: Frame) -> Frame | None:
+        """Adds the next frame; returns the oldest one if it had to make room."""
+        evicted = self._release() if self.room <= 0 else None
+        self._waiting.append(frame)
+        return evicted
+
+    def add_prediction(self, frame_id: FrameId, prediction: P, now_ns: int) -> None:
+        """Adds a prediction; one for a frame that was already let go is counted as late."""
+        self._progress_ns = now_ns
+        if self._newest_prediction is None or frame_id > self._newest_prediction:
+            self._newest_prediction = frame_id
+        if self._released is not None and frame_id <= self._released:
+            self.late_predictions += 1
+            return
+        self._predictions[frame_id] = prediction
+        while len(self._predictions) > 4 * self._capacity:  # frames that never came
+            del self._predictions[next(iter(self._predictions))]
+
+    def end_predictions(self, session: int) -> None:
+        """Says that no more predictions will come for this session's frames."""
+        self._predictions_ended = max(self._predictions_ended, session)
+
+    def pop_ready(self, now_ns: int) -> Joined[P] | None:
+        """The oldest frame if its waiting is over, otherwise None; call until None."""
+        if not self._waiting:
+            return None
+        frame = self._waiting[0]
+        outcome = self._outcome(frame, now_ns)
+        if outcome is None:
+            return None
+        prediction = self._predictions.get(frame.id)
+        self._release()
+        return Joined(frame, prediction, outcome)
+
+    def _outcome(self, frame: Frame, now_ns: int) -> Outcome | None:
+        if frame.id in self._predictions:
+            return "predicted"
+        passed = self._newest_prediction is not None and self._newest_prediction > frame.id
+        if passed or frame.id.session <= self._predictions_ended:
+            return "skipped"
+        since_ns = max(frame.received_ns, self._progress_ns) if frame.policy == "every" else frame.received_ns
+        return "timeout" if now_ns - since_ns >= self._timeout_ns else None
+
+    def _release(self) -> Frame:
+        frame = self._waiting.popleft()
+        self._released = frame.id
+        for frame_id in [known for known in self._predictions if known <= frame.id]:
+            del self._predictions[frame_id]
+        return frame

@@ -1,0 +1,149 @@
+"""The ledger: every frame's one fate, put together from what the workers counted, and the report.
+
+``captured = rendered + sum(dropped)`` for each stream; what does not add up is ``unaccounted``. Only
+the worker that lets a frame go for good counts it as dropped. A worker that was killed takes its
+last counts with it: the frames that are then missing are put down to that worker, by name.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from pipeline.stats import Histogram, StreamStats, WorkerStats, add_counts
+
+_STAGES_END_TO_END = ("capture_to_prediction", "capture_to_render")
+
+
+def build_report(sessions: Iterable[WorkerStats], restarts: Mapping[str, int]) -> dict[str, Any]:
+    """Builds the report of a run.
+
+    Args:
+        sessions: The last figures of every worker process that ever spoke, dead ones included.
+        restarts: How often each worker was restarted, by name.
+
+    Returns:
+        The report as plain JSON data; its keys are described in ``docs/architecture.md``.
+    """
+    everyone = sorted(sessions, key=lambda figures: figures.session)
+    stream_ids = sorted({stream_id for figures in everyone for stream_id in figures.streams})
+    newest = {figures.worker: figures for figures in everyone}
+    details: dict[str, Any] = {}
+    for figures in newest.values():
+        details |= figures.details
+    return {
+        "streams": {stream_id: _stream_report(stream_id, everyone) for stream_id in stream_ids},
+        "runtime": details.pop("runtime", {}),
+        "model": details.pop("model", {}),
+        "workers": {
+            name: {"restarts": restarts.get(name, 0), "rss_mb": round(newest[name].rss_mb, 1)}
+            if name in newest
+            else {"restarts": restarts.get(name, 0), "rss_mb": 0.0}
+            for name in sorted(newest.keys() | restarts.keys())
+        },
+        **details,
+    }
+
+
+def merge(figures: Iterable[StreamStats]) -> StreamStats:
+    """Adds up the figures of one stream from several workers."""
+    total = StreamStats()
+    for part in figures:
+        for name in _COUNTERS:
+            setattr(total, name, getattr(total, name) + getattr(part, name))
+        for name in ("dropped", "not_predicted", "rendered_without", "depth", "resets"):
+            add_counts(getattr(total, name), getattr(part, name))
+        for stage, histogram in part.latency.items():
+            total.latency.setdefault(stage, Histogram()).merge(histogram)
+        for session, frames in part.seen.items():
+            total.seen[session] = max(total.seen.get(session, 0), frames)
+        total.epoch = max(total.epoch, part.epoch)
+        total.first_ns = min(filter(None, (total.first_ns, part.first_ns)), default=0)
+        total.last_ns = max(total.last_ns, part.last_ns)
+    return total
+
+
+_COUNTERS = (
+    "captured",
+    "sent",
+    "received",
+    "predicted",
+    "rendered",
+    "backbone_passes",
+    "labelled",
+    "correct",
+)
+
+
+def _stream_report(stream_id: str, everyone: Sequence[WorkerStats]) -> dict[str, Any]:
+    by_role = {
+        role: [w.streams[stream_id] for w in everyone if w.role == role and stream_id in w.streams]
+        for role in ("capture", "inference", "sink")
+    }
+    by_role["sink"][1:] = [_without_absence(later) for later in by_role["sink"][1:]]
+    roles = {role: merge(figures) for role, figures in by_role.items()}
+    total = merge(roles.values())
+    # A capture worker that was killed may have sent more frames than its last figures say.
+    captured = max(total.captured, sum(total.seen.values()))
+    missing = captured - total.rendered - sum(total.dropped.values())
+    killed = _killed_role(stream_id, everyone)
+    if missing > 0 and killed:
+        total.drop(f"{killed}.killed", missing)
+        missing = 0
+    return {
+        "captured": captured,
+        "received": total.received,
+        "predicted": total.predicted,
+        "rendered": total.rendered,
+        "rendered_without_prediction": dict(sorted(total.rendered_without.items())),
+        "dropped": dict(sorted(total.dropped.items())),
+        "not_predicted": dict(sorted(total.not_predicted.items())),
+        "unaccounted": missing,
+        "backbone_passes": total.backbone_passes,
+        "cache": {
+            "depth": {"0": 0, "1": 0, "2": 0} | dict(sorted(total.depth.items())),
+            "resets": dict(sorted(total.resets.items())),
+        },
+        "epochs": total.epoch + 1,
+        "fps": {
+            "capture": _rounded(roles["capture"].average_fps()),
+            "prediction": _rounded(roles["inference"].average_fps()),
+            "render": _rounded(roles["sink"].average_fps()),
+        },
+        "latency_ms": {
+            **{name: percentiles(total.latency.get(name)) for name in _STAGES_END_TO_END},
+            "stages": {
+                stage: percentiles(histogram)
+                for stage, histogram in sorted(total.latency.items())
+                if stage not in _STAGES_END_TO_END
+            },
+        },
+        "labelled": total.labelled,
+        "accuracy": round(total.correct / total.labelled, 4) if total.labelled else None,
+    }
+
+
+def _without_absence(figures: StreamStats) -> StreamStats:
+    """What a restarted sink did not see, the one before it may have rendered: that is not its loss."""
+    dropped = {reason: count for reason, count in figures.dropped.items() if reason != "sink.absent"}
+    return msgspec.structs.replace(figures, dropped=dropped)
+
+
+def percentiles(histogram: Histogram | None) -> dict[str, float | None]:
+    """p50, p95 and p99 in milliseconds; None each if nothing was measured."""
+    return {
+        f"p{percent}": _rounded(histogram.percentile(percent)) if histogram else None
+        for percent in (50, 95, 99)
+    }
+
+
+def _killed_role(stream_id: str, everyone: Sequence[WorkerStats]) -> str | None:
+    """The role of a worker that had this stream and ended without its last figures."""
+    for role in ("sink", "capture"):
+        if any(w.role == role and stream_id in w.streams and w.state != "stopped" for w in everyone):
+            return role
+    return None
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 2)

@@ -1,0 +1,202 @@
+"""KVQ Stream: a real-time camera pipeline that understands motion.
+
+Without arguments: plays the built-in demo tour through all workers and ends with a summary.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:  # each command imports what it needs: a worker process must not pay for the others
+    from pipeline.config import Config
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help=__doc__)
+keys_app = typer.Typer(no_args_is_help=True, help="Keys for links between machines (CURVE).")
+app.add_typer(keys_app, name="keys")
+
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", help="TOML file; keys as in configs/default.toml.")
+]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One configuration key; repeatable.")
+]
+Insecure = Annotated[
+    bool, typer.Option("--insecure", help="Allow endpoints beyond this machine without keys.")
+]
+Sources = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--source", help="0 (webcam), rtsp://..., a video file, a folder of images, demo; repeatable."
+    ),
+]
+ReportFile = Annotated[Path | None, typer.Option("--report", help="Write the figures of the run as JSON.")]
+Predictions = Annotated[
+    Path | None, typer.Option("--predictions", help="Write predictions as JSON lines, one object each.")
+]
+Frames = Annotated[int | None, typer.Option("--frames", help="Stop each stream after this many frames.")]
+Seconds = Annotated[float | None, typer.Option("--seconds", help="Stop after this many seconds.")]
+Pace = Annotated[bool, typer.Option("--pace", help="Play files at their own rate.")]
+
+
+@app.callback(invoke_without_command=True)
+def run(
+    context: typer.Context,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+    source: Sources = None,
+    frames: Frames = None,
+    seconds: Seconds = None,
+    report: ReportFile = None,
+    predictions: Predictions = None,
+    pace: Pace = False,
+    window: Annotated[bool, typer.Option("--window", help="Show the overlay on the desktop.")] = False,
+    no_web: Annotated[bool, typer.Option("--no-web", help="Serve no web page.")] = False,
+    headless: Annotated[
+        bool, typer.Option("--headless", help="No window, and lines instead of a live table.")
+    ] = False,
+    insecure: Insecure = False,
+) -> None:
+    """Run the whole pipeline on this machine."""
+    if context.invoked_subcommand is not None:
+        return
+    from workers.main import run_pipeline
+
+    more = list(overrides or ())
+    more += [f"run.frames={frames}"] if frames is not None else []
+    more += [f"run.seconds={seconds}"] if seconds is not None else []
+    more += ["sink.web=false"] if no_web else []
+    more += ["sink.window=true"] if window and not headless else []
+    more += ["sink.window=false", "terminal.live=false"] if headless else []
+    loaded = _load(config, more, source, pace, predictions, insecure)
+    raise typer.Exit(run_pipeline(loaded, report))
+
+
+@app.command()
+def capture(
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+    source: Sources = None,
+    pace: Pace = False,
+    frames: Frames = None,
+    insecure: Insecure = False,
+) -> None:
+    """Run one capture worker: read sources and publish their frames."""
+    more = [*(overrides or ()), *([f"run.frames={frames}"] if frames is not None else [])]
+    _run_worker("capture", _load(config, more, source, pace, None, insecure))
+
+
+@app.command()
+def inference(config: ConfigFile = None, overrides: Overrides = None, insecure: Insecure = False) -> None:
+    """Run one inference worker: take frames, send predictions."""
+    _run_worker("inference", _load(config, overrides or (), None, False, None, insecure))
+
+
+@app.command()
+def sink(
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+    predictions: Predictions = None,
+    insecure: Insecure = False,
+) -> None:
+    """Run one sink worker: join frames and predictions, show and record them."""
+    _run_worker("sink", _load(config, overrides or (), None, False, predictions, insecure))
+
+
+@app.command()
+def monitor(
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+    seconds: Seconds = None,
+    report: ReportFile = None,
+) -> None:
+    """Show the figures of a running pipeline, here or on other machines."""
+    from workers.main import run_monitor
+
+    raise typer.Exit(
+        run_monitor(_load(config, overrides or (), None, False, None, False), seconds or 0.0, report)
+    )
+
+
+@keys_app.command("new")
+def keys_new(
+    name: Annotated[str, typer.Argument(help="Name of the worker or machine, for example capture.")],
+    folder: Annotated[Path, typer.Option("--dir", help="Where the two files go.")] = Path("keys"),
+) -> None:
+    """Make a key pair: NAME.key to hand out, NAME.key_secret to keep."""
+    from pipeline.wire.security import new_keys
+
+    pair = new_keys(folder, name)
+    print(f"public key, give it to the peers:   {pair.public_file}")
+    print(f"secret key, keep it on this machine: {pair.secret_file}")
+
+
+@keys_app.command("allow")
+def keys_allow(
+    file: Annotated[Path, typer.Argument(help="Public key (NAME.key) of a peer that may connect.")],
+    folder: Annotated[Path, typer.Option("--dir", help="The folder named by security.allowed.")] = Path(
+        "keys/allowed"
+    ),
+) -> None:
+    """Let a peer connect: copy its public key into the folder of allowed keys."""
+    from pipeline.wire.security import allow
+
+    print(f"allowed: {allow(folder, file)}")
+
+
+def _load(
+    path: Path | None,
+    overrides: list[str] | tuple[str, ...],
+    sources: list[str] | None,
+    pace: bool,
+    predictions: Path | None,
+    insecure: bool,
+) -> Config:
+    import msgspec
+
+    from pipeline.config import StreamConfig, load_config
+    from pipeline.video.source import default_stream_id
+
+    more = list(overrides)
+    more += ["security.insecure=true"] if insecure else []
+    config = load_config(path, more)
+    if predictions is not None:
+        config = msgspec.structs.replace(
+            config, sink=msgspec.structs.replace(config.sink, predictions=str(predictions))
+        )
+    streams = list(config.streams)
+    if sources:
+        streams = []
+        for source in sources:
+            taken = [stream.id for stream in streams]
+            streams.append(StreamConfig(id=default_stream_id(source, taken), source=source))
+    if pace:
+        streams = [msgspec.structs.replace(stream, pace=True) for stream in streams]
+    return msgspec.structs.replace(config, streams=streams)
+
+
+def _run_worker(role: str, config: Config) -> None:
+    from workers.main import run_worker
+
+    raise typer.Exit(run_worker(role, config))
+
+
+def main() -> None:
+    """Entry point: turns mistakes of the user into one readable line and exit code 2."""
+    from pipeline.errors import UserError
+    from pipeline.redact import redact
+
+    try:
+        app()
+    except UserError as error:
+        print(f"error: {redact(str(error))}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+from pathlib import Path
+
+import pytest
+
+from pipeline.config import Config, ConfigError, load_config
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize("file", sorted(ROOT.glob("configs/two_machines/*.toml")), ids=lambda file: file.stem)
+def test_shipped_files_fit_the_schema(file: Path) -> None:
+    assert isinstance(load_config(file), Config)
+
+
+def test_a_file_changes_only_its_own_keys(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('[capture]\nencoding = "jpeg"\n')
+    config, default = load_config(file), load_config()
+    assert config.capture.encoding == "jpeg"
+    assert config.capture.jpeg_quality == default.capture.jpeg_quality
+    assert config.inference == default.inference
+
+
+def test_overrides_win_over_the_file_and_text_needs_no_quotes(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('[capture]\nencoding = "jpeg"\njpeg_quality = 50\n')
+    config = load_config(file, ["capture.encoding=raw", "run.seconds=1.5"])
+    assert (config.capture.encoding, config.capture.jpeg_quality, config.run.seconds) == ("raw", 50, 1.5)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("run.frames=many", "run.frames"),
+        ("run.frams=1", "run.frams"),
+        ("speed=1", "speed"),
+        ("capture.encoding=png", "capture.encoding"),
+        ("capture.jpeg_quality=0", "capture.jpeg_quality"),
+        ("endpoints.frames=['udp://x']", "endpoints.frames[0]"),
+        ("history.spacing_ms=-1", "history.spacing_ms"),
+        ("run.frames", "section.key=value"),
+        ('streams=[{id="a", source="0"}, {id="a", source="1"}]', "'a'"),
+        ('streams=[{id="a b", source="0"}]', "streams[0].id"),
+    ],
+)
+def test_a_mistake_names_the_key(override: str, message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_config(None, [override])
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_unreadable_files_are_one_line(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.toml"
+    broken.write_text("[capture\n")
+    binary = tmp_path / "binary.toml"
+    binary.write_bytes(b"\xff\xfe\x00")
+    for file in (tmp_path / "none.toml", broken, binary, tmp_path):
+        with pytest.raises(ConfigError, match=file.name) as error:
+            load_config(file)
+        assert "\n" not in str(error.value)
+
+
+def test_a_password_in_a_mistyped_override_is_hidden() -> None:
+    with pytest.raises(ConfigError) as error:
+        load_config(None, ["rtsp://me:secret@camera/live"])
+    assert "secret" not in str(error.value)

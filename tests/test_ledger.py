@@ -1,0 +1,79 @@
+from pipeline.ledger import build_report
+from pipeline.stats import StreamStats, WorkerStats
+
+
+def worker(role: str, session: int = 1, state: str = "stopped", **counts: object) -> WorkerStats:
+    figures = WorkerStats(role, role, session, "host", 1, state=state)  # type: ignore[arg-type]
+    figures.streams["cam"] = StreamStats(**counts)  # type: ignore[arg-type]
+    return figures
+
+
+def test_the_report_has_the_promised_keys() -> None:
+    report = build_report([worker("capture", captured=1), worker("sink", rendered=1)], {"sink": 2})
+    assert set(report) >= {"streams", "runtime", "model", "workers"}
+    assert set(report["streams"]["cam"]) >= {
+        *("captured", "received", "predicted", "rendered", "dropped", "not_predicted", "unaccounted"),
+        *("backbone_passes", "cache", "fps", "latency_ms", "accuracy"),
+    }
+    assert report["streams"]["cam"]["cache"] == {"depth": {"0": 0, "1": 0, "2": 0}, "resets": {}}
+    assert set(report["streams"]["cam"]["latency_ms"]) == {
+        "capture_to_prediction",
+        "capture_to_render",
+        "stages",
+    }
+    assert report["workers"]["sink"] == {"restarts": 2, "rss_mb": 0.0}
+    assert report["streams"]["cam"]["accuracy"] is None
+
+
+def test_drops_of_all_stages_balance() -> None:
+    report = build_report(
+        [
+            worker("capture", captured=10, dropped={"capture.overflow": 2}),
+            worker("sink", rendered=5, dropped={"wire.lost": 1, "sink.overflow": 2}),
+        ],
+        {},
+    )
+    stream = report["streams"]["cam"]
+    assert stream["dropped"] == {"capture.overflow": 2, "sink.overflow": 2, "wire.lost": 1}
+    assert stream["unaccounted"] == 0
+
+
+def test_a_frame_that_vanished_is_unaccounted() -> None:
+    report = build_report([worker("capture", captured=10), worker("sink", rendered=9)], {})
+    assert report["streams"]["cam"]["unaccounted"] == 1
+
+
+def test_a_frame_that_was_shown_twice_is_unaccounted() -> None:
+    report = build_report([worker("capture", captured=10), worker("sink", rendered=11)], {})
+    assert report["streams"]["cam"]["unaccounted"] == -1
+
+
+def test_what_a_killed_sink_took_with_it_is_put_down_to_it() -> None:
+    report = build_report(
+        [
+            worker("capture", captured=100),
+            worker("sink", session=1, state="ready", rendered=40),
+            worker("sink", session=2, rendered=50, dropped={"sink.absent": 50}),
+        ],
+        {"sink": 1},
+    )
+    assert report["streams"]["cam"]["dropped"] == {"sink.killed": 10}
+    assert report["streams"]["cam"]["unaccounted"] == 0
+
+
+def test_frames_of_a_killed_capture_worker_that_others_saw_count_as_captured() -> None:
+    report = build_report(
+        [
+            worker("capture", session=1, state="ready", captured=10, seen={1: 10}),
+            worker("capture", session=2, captured=5, seen={2: 5}),
+            worker("sink", rendered=17, seen={1: 12, 2: 5}),
+        ],
+        {},
+    )
+    assert report["streams"]["cam"]["captured"] == 17
+    assert report["streams"]["cam"]["unaccounted"] == 0
+
+
+def test_accuracy_is_over_labelled_predictions_only() -> None:
+    report = build_report([worker("inference", predicted=10, labelled=4, correct=3)], {})
+    assert report["streams"]["cam"]["accuracy"] == 0.75

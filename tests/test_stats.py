@@ -1,0 +1,58 @@
+import msgspec
+import numpy as np
+import pytest
+
+from pipeline.stats import Histogram, Rate, StreamStats, WorkerStats
+
+
+def test_percentiles_agree_with_numpy_within_the_stated_error() -> None:
+    values = np.random.default_rng(0).lognormal(2.0, 1.0, 20_000)
+    histogram = Histogram()
+    for value in values:
+        histogram.record(float(value))
+    for percent in (50, 95, 99):
+        assert histogram.percentile(percent) == pytest.approx(np.percentile(values, percent), rel=0.025)
+
+
+def test_merged_histograms_equal_one_over_all_values() -> None:
+    parts, whole = [Histogram(), Histogram()], Histogram()
+    for i in range(1000):
+        parts[i % 2].record(i * 0.37)
+        whole.record(i * 0.37)
+    parts[0].merge(parts[1])
+    assert parts[0] == whole
+
+
+def test_an_empty_histogram_has_no_percentile() -> None:
+    assert Histogram().percentile(50) is None
+
+
+def test_memory_is_bounded_whatever_is_recorded() -> None:
+    histogram = Histogram()
+    for value in np.random.default_rng(0).uniform(-1e3, 1e9, 50_000):
+        histogram.record(float(value))
+    assert len(histogram.counts) < 700
+
+
+def test_rate_forgets_what_left_the_window() -> None:
+    rate = Rate(window_s=1.0)
+    for i in range(101):
+        rate.tick(i * 10_000_000)
+    assert rate.fps(1_000_000_000) == pytest.approx(100)
+    assert rate.fps(5_000_000_000) == 0.0
+
+
+def test_streams_do_not_share_their_counts() -> None:
+    first, second = StreamStats(), StreamStats()
+    first.drop("wire.lost", 3)
+    first.record("step", 1_000_000)
+    assert (second.dropped, second.latency) == ({}, {})
+
+
+def test_figures_survive_the_wire() -> None:
+    figures = WorkerStats("sink", "sink", 1, "here", 2)
+    figures.stream("cam").drop("sink.overflow")
+    figures.stream("cam").record("draw", 2_500_000)
+    figures.stream("cam").seen[7] = 100
+    packed = msgspec.msgpack.encode(figures)
+    assert msgspec.msgpack.decode(packed, type=WorkerStats) == figures

@@ -1,0 +1,138 @@
+"""What all workers share: the loop, readiness, figures, and an orderly end."""
+
+import socket
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from types import TracebackType
+from typing import ClassVar, Self
+
+import psutil
+
+from pipeline.clock import now_ns
+from pipeline.config import Config
+from pipeline.errors import UserError
+from pipeline.redact import redact
+from pipeline.stats import Rate, WorkerStats
+from pipeline.wire.codec import encode_stats
+from pipeline.wire.security import SecurityPolicy
+from pipeline.wire.transport import Publisher
+
+TICK_S = 0.1
+"""Longest time in seconds that a tick waits: a stop is noticed within it."""
+
+
+class WorkerError(UserError):
+    """A worker can't do its work as configured; one line for people, saying what to do."""
+
+
+class Worker(ABC):
+    """A process of the pipeline: ``open``, ``tick`` until stopped, ``finish``, ``close``.
+
+    Args:
+        config: The whole configuration, with endpoints that have no ``{run}`` left in them.
+        name: Name of this worker, unique in its pipeline.
+        restarts: How often it was restarted before.
+        first_epochs: By stream: the epoch that its next opening has (capture only).
+    """
+
+    role: ClassVar[str]
+
+    def __init__(
+        self, config: Config, name: str, *, restarts: int = 0, first_epochs: dict[str, int] | None = None
+    ) -> None:
+        self.config = config
+        self.restarts = restarts
+        self.first_epochs = first_epochs or {}
+        self.security = SecurityPolicy.from_config(config.security)
+        self._process = psutil.Process()
+        self.figures = WorkerStats(
+            worker=name, role=self.role, session=now_ns(), host=socket.gethostname(), pid=self._process.pid
+        )
+        self._rates: dict[str, Rate] = {}
+        self._stats_publisher: Publisher | None = None
+        self._stats_due_ns = 0
+
+    @abstractmethod
+    def open(self) -> None:
+        """Gets everything that can fail at the start.
+
+        Raises:
+            WorkerError: It can't work as configured.
+        """
+
+    @abstractmethod
+    def tick(self, timeout_s: float) -> bool:
+        """One turn of the loop, at most about ``timeout_s`` seconds long; False when there is no more to do."""
+
+    @abstractmethod
+    def finish(self, deadline_ns: int) -> None:
+        """Brings the frames that it already has to their end, until ``deadline_ns`` at the latest."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Gives everything back; called also after a failure."""
+
+    def run(self, stop: threading.Event, on_ready: Callable[[WorkerStats], None]) -> None:
+        """Works until there is no more to do or ``stop`` is set, then ends in order.
+
+        Raises:
+            WorkerError: It can't work as configured.
+        """
+        with self:
+            try:
+                self._open_stats()
+                self.open()
+            except ValueError as error:  # every boundary that open crosses says in one line what is wrong
+                raise WorkerError(str(error)) from error
+            self.figures.state = "ready"
+            self.publish_stats()
+            on_ready(self.figures)
+            while not stop.is_set() and self.tick(TICK_S):
+                if now_ns() >= self._stats_due_ns:
+                    self.publish_stats()
+            self.figures.state = "stopping"
+            self.publish_stats()
+            self.finish(now_ns() + int(self.config.run.drain_timeout_s * 1e9))
+            self.figures.state = "stopped"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self.figures.state = "failed"
+        try:
+            self.close()
+        finally:
+            if self._stats_publisher is not None:
+                self.publish_stats()
+                self._stats_publisher.close(linger_s=1.0)
+
+    def event(self, text: str) -> None:
+        """Tells the monitors what happened, in words; passwords are hidden."""
+        self.figures.events.append(redact(text))
+
+    def mark_output(self, stream_id: str, time_ns: int) -> None:
+        """Notes one frame of this worker's output for its rates."""
+        self.figures.stream(stream_id).mark(time_ns)
+        self._rates.setdefault(stream_id, Rate()).tick(time_ns)
+
+    def publish_stats(self) -> None:
+        """Sends the figures to whoever listens; the events go with them, once."""
+        figures, now = self.figures, now_ns()
+        figures.sent_ns = now
+        figures.cpu_percent = self._process.cpu_percent()
+        figures.rss_mb = self._process.memory_info().rss / 2**20
+        for stream_id, stats in figures.streams.items():
+            stats.fps = self._rates[stream_id].fps(now) if stream_id in self._rates else 0.0
+        if self._stats_publisher is not None:
+            self._stats_publisher.send(encode_stats(figures))
+        figures.events = []
+        self._stats_due_ns = now + int(self.config.wire.stats_interval_s * 1e9)
+
+    def _open_stats(self) -> None:
+        endpoint = getattr(self.config.endpoints, f"{self.role}_stats")[0]
+        self._stats_publisher = Publisher(endpoint, self.config.wire, self.security)

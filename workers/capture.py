@@ -1,0 +1,226 @@
+"""The capture worker: reads sources, each in a thread of its own, and publishes their frames."""
+
+import threading
+from dataclasses import dataclass
+from functools import partial
+
+from pipeline.clock import now_ns
+from pipeline.config import StreamConfig
+from pipeline.frame import Frame, FrameId, Policy
+from pipeline.video.reader import Captured, Reader
+from pipeline.video.source import SourceError, SourceOptions, open_source
+from pipeline.wire.codec import encode_end, encode_frame
+from pipeline.wire.messages import EndOfStream
+from pipeline.wire.transport import Publisher
+from workers.base import Worker, WorkerError
+
+_RETRY_S = 0.002
+"""Between two tries to send to a peer whose queue is full."""
+_REMIND_NS = 5_000_000_000
+
+
+@dataclass
+class _Stream:
+    """One source on its way to the wire."""
+
+    id: str
+    policy: Policy
+    reader: Reader
+    outbox: list[bytes | memoryview] | None = None
+    frames_in_outbox: int = 0
+    ended: bool = False
+
+
+class CaptureWorker(Worker):
+    """Publishes what the sources deliver: live ones as it comes, files as fast as the others take it."""
+
+    role = "capture"
+
+    def open(self) -> None:
+        """Opens the sources and the publisher; reading starts once the configured workers listen."""
+        config = self.config
+        if not config.streams:
+            raise WorkerError("no stream to capture: give --source, or [[streams]] in the configuration")
+        self._wake = threading.Event()
+        self._streams: list[_Stream] = []
+        self._started = False
+        self._opened_ns = self._reminded_ns = now_ns()
+        self._publisher = Publisher(config.endpoints.frames[0], config.wire, self.security)
+        options = SourceOptions.from_config(config.capture)
+        self._streams = [self._make_stream(stream, options) for stream in config.streams]
+        for stream in self._streams:
+            stream.reader.start()
+            self.figures.stream(stream.id)
+        deadline_ns = now_ns() + int(config.capture.open_timeout_s * 2e9)
+        for stream in self._streams:
+            while stream.reader.state == "waiting" and not config.capture.retry_first_open:
+                if now_ns() > deadline_ns:
+                    raise WorkerError(f"{stream.id}: not open after {config.capture.open_timeout_s * 2:g} s")
+                self._wake.wait(0.01)
+            if stream.reader.error:
+                raise WorkerError(str(stream.reader.error))
+
+    def tick(self, timeout_s: float) -> bool:
+        """Sends what the readers have; False once all sources have ended and everything is sent."""
+        if not self._started:
+            return self._wait_for_listeners(timeout_s)
+        self._wake.clear()
+        sent = [self._forward(stream) for stream in self._streams]
+        self._tell_events()
+        if all(stream.ended for stream in self._streams):
+            return False
+        if not any(sent):
+            blocked = any(stream.outbox for stream in self._streams)
+            self._wake.wait(_RETRY_S if blocked else timeout_s)
+        return True
+
+    def finish(self, deadline_ns: int) -> None:
+        """Sends what was captured until now, then the ends of the streams."""
+        for stream in self._streams:
+            stream.reader.stop(0.0)
+        while self._started and now_ns() < deadline_ns:
+            sent = [self._forward(stream) for stream in self._streams]
+            if all(stream.ended for stream in self._streams):
+                break
+            if not any(sent):
+                self._wake.wait(_RETRY_S)
+        self._tell_events()
+        for stream in self._streams:
+            stats = self.figures.stream(stream.id)
+            stream.reader.discard()
+            self._count(stream)
+            stats.drop("capture.stopped", stream.frames_in_outbox)
+            stream.frames_in_outbox = 0
+
+    def close(self) -> None:
+        """Stops reading; what is already on its way to others still gets there."""
+        for stream in getattr(self, "_streams", []):
+            stream.reader.stop(0.0)
+        if publisher := getattr(self, "_publisher", None):
+            publisher.close(linger_s=self.config.run.drain_timeout_s)
+
+    def _make_stream(self, stream: StreamConfig, options: SourceOptions) -> _Stream:
+        config, capture = self.config, self.config.capture
+        try:
+            source = open_source(stream.source, options)
+        except SourceError as error:
+            raise WorkerError(str(error)) from error
+        policy: Policy = ("newest" if source.live else "every") if stream.policy == "auto" else stream.policy
+        reader = Reader(
+            partial(open_source, stream.source, options),
+            policy=policy,
+            backoff_s=capture.reconnect_backoff_s,
+            jitter=capture.reconnect_jitter,
+            ring_frames=capture.ring_frames,
+            retry_first_open=capture.retry_first_open or self.restarts > 0,
+            max_frames=config.run.frames,
+            pace=stream.pace,
+            first_epoch=self.first_epochs.get(stream.id, 0),
+            on_change=self._wake.set,
+            held=True,
+        )
+        return _Stream(stream.id, policy, reader)
+
+    def _wait_for_listeners(self, timeout_s: float) -> bool:
+        """Starts the readers when everybody who has to listen does."""
+        capture, now = self.config.capture, now_ns()
+        absent = [role for role in capture.wait_for if not self._publisher.listeners()[role]]
+        waited_s = (now - self._opened_ns) / 1e9
+        if not absent:
+            for stream in self._streams:
+                stream.reader.release()
+            self._started = True
+        elif capture.wait_timeout_s and waited_s > capture.wait_timeout_s:
+            raise WorkerError(
+                f"nobody listens: {' and '.join(absent)} did not connect within {capture.wait_timeout_s:g} s; "
+                "start them, or take them out of capture.wait_for"
+            )
+        else:
+            if now - self._reminded_ns > _REMIND_NS:
+                self._reminded_ns = now
+                self.event(f"waiting for {' and '.join(absent)} to connect (capture.wait_for)")
+            self._publisher.wait(min(timeout_s, 0.02))
+        self._tell_events()
+        return True
+
+    def _forward(self, stream: _Stream) -> bool:
+        """Sends one frame of the stream, or its end; False if there was nothing to do or no room."""
+        if stream.ended:
+            return False
+        if stream.outbox is not None:
+            if not self._send(stream, stream.outbox):
+                return False
+            stream.outbox, stream.frames_in_outbox = None, 0
+        if stream.policy == "every" and not self._all_listen():
+            return False
+        captured = stream.reader.take(0.0)
+        if captured is not None:
+            parts = self._encode(stream, captured)
+            if not self._send(stream, parts):
+                stream.outbox, stream.frames_in_outbox = parts, 1
+            self._count(stream)
+            return True
+        self._count(stream)
+        if stream.reader.finished:
+            self._end(stream)
+        return False
+
+    def _all_listen(self) -> bool:
+        """Whether an every-frame stream may go on: a worker that is being restarted is waited for."""
+        listeners = self._publisher.listeners()
+        return all(listeners[role] for role in self.config.capture.wait_for)
+
+    def _encode(self, stream: _Stream, captured: Captured) -> list[bytes | memoryview]:
+        picture, stats, started_ns = captured.picture, self.figures.stream(stream.id), now_ns()
+        frame = Frame(
+            FrameId(stream.id, self.figures.session, captured.epoch, captured.seq),
+            picture.image,
+            capture_ns=picture.capture_ns,
+            pts_ns=picture.pts_ns,
+            policy=stream.policy,
+            skipped=captured.skipped,
+            truth=picture.truth,
+        )
+        parts = encode_frame(
+            frame, self.config.capture.encoding, self.config.capture.jpeg_quality, sent_ns=now_ns()
+        )
+        stats.record("capture_queue", started_ns - picture.capture_ns)
+        stats.record("encode", now_ns() - started_ns)
+        self.mark_output(stream.id, started_ns)
+        return parts
+
+    def _send(self, stream: _Stream, parts: list[bytes | memoryview]) -> bool:
+        if not self._publisher.send(parts, every=stream.policy == "every"):
+            return False
+        self.figures.stream(stream.id).sent += 1
+        return True
+
+    def _end(self, stream: _Stream) -> None:
+        stats = self.figures.stream(stream.id)
+        end = EndOfStream(
+            stream_id=stream.id,
+            session=self.figures.session,
+            epoch=stream.reader.epoch,
+            seq=stream.reader.captured,
+            skipped=sum(stream.reader.dropped.values()),
+            policy=stream.policy,
+        )
+        # Sent with back-pressure even for live streams: a lost end would leave the others waiting.
+        if self._publisher.send(encode_end(end), every=True):
+            stream.ended = True
+            stats.state = "ended"
+            if stream.reader.error:
+                self.event(f"{stream.id}: {stream.reader.error}")
+
+    def _count(self, stream: _Stream) -> None:
+        stats, reader = self.figures.stream(stream.id), stream.reader
+        stats.captured, stats.dropped = reader.captured, reader.dropped
+        stats.seen = {self.figures.session: reader.captured}
+        stats.epoch = reader.epoch
+        if not stream.ended:
+            stats.state = reader.state if reader.state != "ended" else "up"
+
+    def _tell_events(self) -> None:
+        for stream in self._streams:
+            for event in stream.reader.pop_events():
+                self.event(f"{stream.id}: {event}")

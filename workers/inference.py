@@ -1,0 +1,293 @@
+"""The inference worker: one backbone pass for each new frame; the past comes from the streams' caches."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.clock import now_ns
+from pipeline.frame import Frame, FrameId
+from pipeline.gaps import GapTracker
+from pipeline.model.state import StreamHistory
+from pipeline.ring import Ring
+from pipeline.runtime import Result, Runtime, open_runtime
+from pipeline.wire.codec import encode_end, encode_prediction
+from pipeline.wire.messages import AttentionHeader, EndOfStream, PastFrame, Prediction
+from pipeline.wire.transport import FrameReceiver, Publisher, ReceivedFrame
+from workers.base import Worker
+
+
+_RETRY_S = 0.002
+"""Between two tries to send to a peer whose queue is full."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    """What is kept of a frame beside its keys and values."""
+
+    id: FrameId
+    truth: str | None
+
+
+@dataclass
+class _Stream:
+    """One stream: frames that wait, what is remembered, what has to go out."""
+
+    ring: Ring[ReceivedFrame]
+    history: StreamHistory[_Remembered]
+    gaps: GapTracker = field(default_factory=GapTracker)
+    resets: dict[FrameId, str] = field(default_factory=dict)
+    last_time_ns: int | None = None
+    ended: EndOfStream | None = None
+    outbox: list[bytes | memoryview] | None = None
+
+
+class InferenceWorker(Worker):
+    """Takes frames, groups those of several streams into one step, sends predictions."""
+
+    role = "inference"
+
+    def open(self) -> None:
+        """Loads the model, warms it up, then listens for frames."""
+        config = self.config
+        self._runtime: Runtime = open_runtime(
+            config.inference.checkpoint,
+            device=config.inference.device,
+            precision=config.inference.precision,
+            threads=config.inference.threads,
+        )
+        self._runtime.warm_up()
+        self.figures.details = {"runtime": self._runtime.describe(), "model": self._runtime.describe_model()}
+        self._streams: dict[str, _Stream] = {}
+        self._publisher = Publisher(config.endpoints.predictions[0], config.wire, self.security)
+        self._receiver = FrameReceiver(config.endpoints.frames, self.role, config.wire, self.security)
+
+    def tick(self, timeout_s: float) -> bool:
+        """Takes in what has arrived and runs one step on the frames whose turn it is."""
+        if any(stream.outbox for stream in self._streams.values()):
+            timeout_s = min(timeout_s, _RETRY_S)
+        waiting = any(len(stream.ring) for stream in self._streams.values())
+        self._receive(0.0 if waiting else timeout_s)
+        batch = self._next_batch()
+        if batch and len(batch) < len(self._streams) and self.config.inference.batch_window_ms:
+            self._receive(self.config.inference.batch_window_ms / 1e3)
+            batch += self._next_batch(exclude={frame.id.stream_id for frame in batch})
+        if batch:
+            self._step(batch)
+        for stream_id, stream in self._streams.items():
+            self._flush(stream)
+            self._pass_on_end(stream_id, stream)
+        return True
+
+    def finish(self, deadline_ns: int) -> None:
+        """Predicts the frames that it already has, then says what was left."""
+        while now_ns() < deadline_ns and any(len(s.ring) or s.outbox for s in self._streams.values()):
+            self.tick(0.0)
+        for stream_id, stream in self._streams.items():
+            self.figures.stream(stream_id).skip("inference.stopped", len(stream.ring))
+
+    def close(self) -> None:
+        """Gives the sockets back."""
+        for name in ("_receiver", "_publisher"):
+            if socket := getattr(self, name, None):
+                socket.close()
+
+    # -- frames in ---------------------------------------------------------------------------------
+
+    def _receive(self, timeout_s: float) -> None:
+        room = min(
+            (s.ring.capacity - len(s.ring) if not s.outbox else 0 for s in self._streams.values()),
+            default=1,
+        )
+        for received in self._receiver.poll(timeout_s, most_every=max(room, 0)):
+            if isinstance(received, EndOfStream):
+                self._end(received)
+            else:
+                self._take(received)
+        for reject in self._receiver.pop_rejects():
+            self.event(reject)
+
+    def _stream(self, stream_id: str) -> _Stream:
+        if stream_id not in self._streams:
+            config = self.config
+            self._streams[stream_id] = _Stream(
+                Ring(config.inference.ring_frames),
+                StreamHistory(self._runtime.num_past, config.history.spacing_ms),
+            )
+        return self._streams[stream_id]
+
+    def _take(self, received: ReceivedFrame) -> None:
+        header = received.header
+        stream, stats = self._stream(header.stream_id), self.figures.stream(header.stream_id)
+        gap = stream.gaps.update(header.id, header.skipped, (header.height, header.width))
+        stats.received += 1
+        stats.state, stats.epoch, stats.seen = "up", header.epoch, stream.gaps.seen
+        stats.skip("wire.lost", gap.lost)
+        stats.skip("inference.absent", gap.absent if self.restarts == 0 else 0)
+        stats.record("wire", received.received_ns - header.sent_ns)
+        stream.ended = None
+        if gap.reset:
+            stream.resets[header.id] = gap.reset
+        if stream.ring.append(received) is not None:
+            stats.skip("inference.overflow")
+
+    def _end(self, end: EndOfStream) -> None:
+        stream, stats = self._stream(end.stream_id), self.figures.stream(end.stream_id)
+        gap = stream.gaps.update(end.id, end.skipped)
+        stats.skip("wire.lost", gap.lost)
+        stats.seen = stream.gaps.seen
+        stream.ended = end
+
+    # -- one step ----------------------------------------------------------------------------------
+
+    def _next_batch(self, exclude: set[str] | None = None) -> list[Frame]:
+        """At most one frame of each stream: the newest of a live one, the oldest of a file."""
+        batch: list[Frame] = []
+        for stream_id, stream in self._streams.items():
+            if stream.outbox or stream_id in (exclude or ()) or len(batch) >= self.config.inference.max_batch:
+                continue
+            stats = self.figures.stream(stream_id)
+            received = stream.ring.peek()
+            if received is None:
+                continue
+            if received.header.policy == "every":
+                received = stream.ring.pop()
+            else:
+                received, late = stream.ring.pop_newest()
+                stats.skip("inference.overflow", len(late))
+            frame = received.decode() if received else None
+            if frame is None:
+                stats.skip("inference.undecodable")
+                continue
+            batch.append(frame)
+        return batch
+
+    def _step(self, batch: list[Frame]) -> None:
+        started_ns = now_ns()
+        resets = [self._prepare(frame) for frame in batch]
+        histories = [self._streams[frame.id.stream_id].history for frame in batch]
+        slots = [history.select(_time_ns(frame)) for history, frame in zip(histories, batch, strict=True)]
+        passes = self._runtime.backbone_passes
+        results = self._runtime.infer(
+            [frame.image for frame in batch],
+            [[slot.entry if slot else None for slot in stream_slots] for stream_slots in slots],
+            want_attention=self.config.inference.attention,
+        )
+        passes_each = (self._runtime.backbone_passes - passes) / len(batch)
+        predicted_ns = now_ns()
+        for frame, stream_slots, reset, result in zip(batch, slots, resets, results, strict=True):
+            past = [(slot.key, slot.age_ms) for slot in stream_slots if slot]
+            self._send(frame, past, reset, result, started_ns, predicted_ns)
+            self._count(frame, past, result, started_ns, predicted_ns, passes_each)
+        entries = self._runtime.remember(results)
+        for frame, history, entry in zip(batch, histories, entries, strict=True):
+            history.append(_Remembered(frame.id, frame.truth), _time_ns(frame), entry)
+            self.figures.stream(frame.id.stream_id).cache_depth = history.depth
+
+    def _prepare(self, frame: Frame) -> str | None:
+        """Empties the stream's cache if the frame does not go on from it; says why."""
+        stream = self._streams[frame.id.stream_id]
+        time_ns, last_ns = _time_ns(frame), stream.last_time_ns
+        stream.last_time_ns = time_ns
+        # A reset may have been announced by a frame that was dropped since: it holds all the same.
+        due = [frame_id for frame_id in stream.resets if frame_id <= frame.id]
+        reason = [stream.resets.pop(frame_id) for frame_id in due][0] if due else None
+        if reason is None and last_ns is not None:
+            if time_ns <= last_ns:
+                reason = "time_jump"
+            elif time_ns - last_ns > self.config.history.max_gap_ms * 1e6:
+                reason = "gap"
+        if reason:
+            stream.history.reset()
+            stats = self.figures.stream(frame.id.stream_id)
+            stats.resets[reason] = stats.resets.get(reason, 0) + 1
+            self.event(f"{frame.id.stream_id}: cache emptied: {reason}")
+        return reason
+
+    # -- predictions out ---------------------------------------------------------------------------
+
+    def _send(
+        self,
+        frame: Frame,
+        past: list[tuple[_Remembered, float]],
+        reset: str | None,
+        result: Result,
+        started_ns: int,
+        predicted_ns: int,
+    ) -> None:
+        labels, best = self._runtime.labels, np.argsort(result.probabilities)[::-1]
+        rows, columns = self._runtime.query_grid
+        attention = result.attention
+        prediction = Prediction(
+            stream_id=frame.id.stream_id,
+            session=frame.id.session,
+            epoch=frame.id.epoch,
+            seq=frame.id.seq,
+            capture_ns=frame.capture_ns,
+            pts_ns=frame.pts_ns,
+            top=[
+                (labels[i], float(result.probabilities[i]))
+                for i in best[: self.config.inference.top_k].tolist()
+            ],
+            past=[PastFrame(key.id.epoch, key.id.seq, age_ms) for key, age_ms in past],
+            spacing_ms=self.config.history.spacing_ms,
+            reset=reset,
+            attention=None if attention is None else self._attention_header(rows, columns, attention),
+            received_ns=frame.received_ns,
+            started_ns=started_ns,
+            predicted_ns=predicted_ns,
+        )
+        stream = self._streams[frame.id.stream_id]
+        parts = encode_prediction(prediction, attention)
+        if not self._publisher.send(parts, every=frame.policy == "every"):
+            stream.outbox = parts
+
+    def _attention_header(
+        self, rows: int, columns: int, attention: npt.NDArray[np.float16]
+    ) -> AttentionHeader | None:
+        """The layout of the attention; None for several scales, whose grids differ."""
+        past = self._runtime.num_past
+        if attention.shape[1] != past * rows * columns:
+            return None
+        return AttentionHeader(rows, columns, past, rows, columns)
+
+    def _count(
+        self,
+        frame: Frame,
+        past: list[tuple[_Remembered, float]],
+        result: Result,
+        started_ns: int,
+        predicted_ns: int,
+        passes: float,
+    ) -> None:
+        stats = self.figures.stream(frame.id.stream_id)
+        stats.predicted += 1
+        stats.backbone_passes += round(passes)
+        depth = str(len(past))
+        stats.depth[depth] = stats.depth.get(depth, 0) + 1
+        stats.record("inference_queue", started_ns - frame.received_ns)
+        stats.record("step", predicted_ns - started_ns)
+        stats.record("capture_to_prediction", predicted_ns - frame.capture_ns)
+        self.mark_output(frame.id.stream_id, predicted_ns)
+        # Across a cut between two motions there is no true label: only what a motion fills is scored.
+        whole = len(past) == self._runtime.num_past and all(key.truth == frame.truth for key, _ in past)
+        if frame.truth is not None and whole:
+            stats.labelled += 1
+            stats.correct += self._runtime.labels[int(result.probabilities.argmax())] == frame.truth
+
+    def _flush(self, stream: _Stream) -> None:
+        if stream.outbox and self._publisher.send(stream.outbox, every=True):
+            stream.outbox = None
+
+    def _pass_on_end(self, stream_id: str, stream: _Stream) -> None:
+        end = stream.ended
+        if end is None or len(stream.ring) or stream.outbox:
+            return
+        if self._publisher.send(encode_end(end), every=True):
+            stream.ended = None
+            self.figures.stream(stream_id).state = "ended"
+
+
+def _time_ns(frame: Frame) -> int:
+    """The frame's place in time: a file's own clock; for a live source the time of its capture."""
+    return frame.pts_ns if frame.policy == "every" and frame.pts_ns is not None else frame.capture_ns

@@ -1,0 +1,108 @@
+"""What the commands of ``run_stream.py`` that run workers do."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.console import Console
+
+from pipeline.config import Config, ConfigError, StreamConfig
+from pipeline.video.source import default_stream_id
+from pipeline.view.terminal import render_summary
+from workers.monitor import Screen, watch
+from workers.process import EXIT_FAILED, EXIT_OK, run_alone
+from workers.rundir import RunFolder, newest_live_folder, place_endpoints, shared_folder
+from workers.supervisor import PipelineError, Supervisor
+
+
+def run_pipeline(config: Config, report_file: Path | None) -> int:
+    """Runs all workers on this machine until the streams end.
+
+    Returns:
+        The exit code: 0; 1 if a worker failed for good or frames are unaccounted for.
+
+    Raises:
+        UserError: The user has to change something.
+    """
+    config = _with_output_folder(_with_demo(config))
+    _check_writable(report_file)
+    console = Console()
+    live = config.terminal.live and console.is_terminal
+    title = ", ".join(stream.id for stream in config.streams)
+    with RunFolder() as folder:
+        screen = Screen(console, live=live, refresh_fps=config.terminal.refresh_fps)
+        try:
+            report = Supervisor(place_endpoints(config, folder.path), screen, title).run()
+        except PipelineError as error:
+            Console(stderr=True).print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
+            return EXIT_FAILED
+    console.print(render_summary(report))
+    _write_report(report, report_file)
+    unaccounted = {name: stream["unaccounted"] for name, stream in report["streams"].items()}
+    if any(unaccounted.values()):
+        Console(stderr=True).print(f"error: frames unaccounted for: {unaccounted}", markup=False)
+        return EXIT_FAILED
+    return EXIT_OK
+
+
+def run_worker(role: str, config: Config) -> int:
+    """Runs one worker in this terminal; returns its exit code.
+
+    Raises:
+        UserError: The user has to change something.
+    """
+    if role == "capture":
+        config = _with_demo(config)
+    if role == "sink":
+        config = _with_output_folder(config)
+    return run_alone(role, place_endpoints(config, shared_folder()), role)
+
+
+def run_monitor(config: Config, seconds: float, report_file: Path | None) -> int:
+    """Shows a running pipeline's figures until Ctrl-C or for ``seconds``; returns the exit code."""
+    _check_writable(report_file)
+    console = Console()
+    report = watch(
+        place_endpoints(config, newest_live_folder()),
+        console,
+        live=config.terminal.live and console.is_terminal,
+        seconds=seconds,
+    )
+    _write_report(report, report_file)
+    return EXIT_OK
+
+
+def _with_demo(config: Config) -> Config:
+    """The demo tour where no stream is configured."""
+    if config.streams:
+        return config
+    return msgspec.structs.replace(
+        config, streams=[StreamConfig(id=default_stream_id("demo", ()), source="demo", pace=True)]
+    )
+
+
+def _with_output_folder(config: Config) -> Config:
+    """A folder of its own for each run, so that no run overwrites another's videos."""
+    if not config.run.output_dir or not config.sink.record:
+        return config
+    folder = Path(config.run.output_dir) / time.strftime("%Y-%m-%d_%H-%M-%S")
+    return msgspec.structs.replace(config, run=msgspec.structs.replace(config.run, output_dir=str(folder)))
+
+
+def _check_writable(report_file: Path | None) -> None:
+    """A report that can't be written is a mistake to hear of before the run, not after it."""
+    if report_file is None:
+        return
+    try:
+        report_file.parent.mkdir(parents=True, exist_ok=True)
+        with report_file.open("a"):
+            pass
+    except OSError as error:
+        raise ConfigError(f"{report_file}: can't write the report there: {error.strerror}") from error
+
+
+def _write_report(report: dict[str, Any], report_file: Path | None) -> None:
+    if report_file is not None:
+        report_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,137 @@
+"""Gathers the figures of all workers; the supervisor and ``run_stream.py monitor`` both look through it."""
+
+import time
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+
+from pipeline.clock import now_ns
+from pipeline.config import Config
+from pipeline.ledger import build_report
+from pipeline.stats import WorkerStats
+from pipeline.view.terminal import PipelineView, plain_line, render
+from pipeline.wire.security import SecurityPolicy
+from pipeline.wire.transport import StatsReceiver
+
+_EVENTS_SHOWN = 8
+
+
+class Collector:
+    """Keeps the last figures of every worker process, by name and session, and the latest events."""
+
+    def __init__(self, config: Config) -> None:
+        endpoints = config.endpoints
+        self._receiver = StatsReceiver(
+            {
+                "capture": endpoints.capture_stats,
+                "inference": endpoints.inference_stats,
+                "sink": endpoints.sink_stats,
+            },
+            config.wire,
+            SecurityPolicy.from_config(config.security),
+        )
+        self._sessions: dict[tuple[str, int], WorkerStats] = {}
+        self.events: deque[str] = deque(maxlen=_EVENTS_SHOWN)
+        self.started_ns = now_ns()
+
+    def poll(self, timeout_s: float) -> list[str]:
+        """Takes in what has arrived, waiting at most ``timeout_s`` seconds; returns the new events."""
+        news: list[str] = []
+        for stats in self._receiver.poll(timeout_s):
+            figures = stats.figures
+            self._sessions[figures.worker, figures.session] = figures
+            news += [f"{figures.worker}: {event}" for event in figures.events]
+        self.events.extend(news)
+        return news
+
+    @property
+    def sessions(self) -> list[WorkerStats]:
+        """The last figures of every process that ever spoke, oldest process first."""
+        return sorted(self._sessions.values(), key=lambda figures: figures.session)
+
+    def newest(self, worker: str) -> WorkerStats | None:
+        """The last figures of a worker's present (or last) process."""
+        return next((figures for figures in reversed(self.sessions) if figures.worker == worker), None)
+
+    def report(self, restarts: Mapping[str, int] | None = None) -> dict[str, Any]:
+        """The report as it stands now."""
+        return build_report(self.sessions, restarts if restarts is not None else self._restarts())
+
+    def view(self, title: str, restarts: Mapping[str, int] | None = None) -> PipelineView:
+        """What the terminal shows."""
+        return PipelineView(
+            title=title,
+            sessions=self.sessions,
+            restarts=dict(restarts if restarts is not None else self._restarts()),
+            run_s=(now_ns() - self.started_ns) / 1e9,
+            events=list(self.events),
+        )
+
+    def close(self) -> None:
+        """Gives the sockets back."""
+        self._receiver.close()
+
+    def _restarts(self) -> dict[str, int]:
+        """Seen from outside: each further session of a worker is a restart."""
+        counts: dict[str, int] = {}
+        for figures in self.sessions:
+            counts[figures.worker] = counts.get(figures.worker, -1) + 1
+        return counts
+
+
+class Screen:
+    """Shows a pipeline: a live table where there is a terminal, otherwise a line a second."""
+
+    def __init__(self, console: Console, *, live: bool, refresh_fps: float) -> None:
+        self._console = console
+        self._live = Live(console=console, auto_refresh=False, transient=True) if live else None
+        self._interval_ns = int(1e9 / refresh_fps) if live else 1_000_000_000
+        self._due_ns = 0
+        if self._live:
+            self._live.start()
+
+    def say(self, line: str) -> None:
+        """Prints a line that stays, above the live table."""
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def update(self, view: PipelineView) -> None:
+        """Shows the pipeline as it is now, if it is time for that."""
+        now = now_ns()
+        if now < self._due_ns:
+            return
+        self._due_ns = now + self._interval_ns
+        if self._live:
+            self._live.update(render(view), refresh=True)
+        else:
+            self.say(plain_line(view))
+
+    def close(self) -> None:
+        """Removes the live table, so that the summary can stand in its place."""
+        if self._live:
+            self._live.stop()
+            self._live = None
+
+
+def watch(config: Config, console: Console, *, live: bool, seconds: float) -> dict[str, Any]:
+    """Shows a running pipeline until Ctrl-C, or for ``seconds`` seconds if that is not 0.
+
+    Returns:
+        The report as it stood at the end.
+    """
+    collector = Collector(config)
+    screen = Screen(console, live=live, refresh_fps=config.terminal.refresh_fps)
+    until = time.monotonic() + seconds if seconds else None
+    try:
+        while until is None or time.monotonic() < until:
+            for event in collector.poll(0.1):
+                screen.say(event)
+            screen.update(collector.view("monitor"))
+    except KeyboardInterrupt:
+        pass
+    finally:
+        screen.close()
+        collector.close()
+    return collector.report()

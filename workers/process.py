@@ -1,0 +1,126 @@
+"""A worker as a process: under the supervisor (spawned, silent on Ctrl-C) or alone in a terminal."""
+
+import importlib
+import os
+import signal
+import sys
+import threading
+from multiprocessing.connection import Connection
+from types import FrameType
+from typing import Any
+
+import msgspec
+
+from pipeline.config import Config
+from pipeline.redact import redact
+from pipeline.stats import WorkerStats
+from workers.base import Worker, WorkerError
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_MISTAKE = 2
+"""The user has to change something; one readable line says what."""
+EXIT_INTERRUPTED = 130
+
+_CLASSES = {
+    "capture": "workers.capture:CaptureWorker",
+    "inference": "workers.inference:InferenceWorker",
+    "sink": "workers.sink:SinkWorker",
+}
+
+
+class Report(msgspec.Struct):
+    """What a spawned worker tells its supervisor.
+
+    Attributes:
+        kind: ``ready``, ``mistake`` (the user has to change something) or ``failed``.
+        text: For people.
+    """
+
+    kind: str
+    text: str = ""
+
+
+def make_worker(role: str, config: Config, name: str, **options: Any) -> Worker:
+    """Imports and makes the worker of a role; each process imports only what its role needs."""
+    module, _, class_name = _CLASSES[role].partition(":")
+    worker: Worker = getattr(importlib.import_module(module), class_name)(config, name, **options)
+    return worker
+
+
+def run_spawned(
+    role: str, config: Config, name: str, options: dict[str, Any], control: Connection, output: Connection
+) -> None:
+    """Body of a spawned process: works until SIGTERM, or until the supervisor is gone.
+
+    Args:
+        role: Of the worker.
+        config: The whole configuration.
+        name: Of the worker.
+        options: More arguments of the worker's constructor.
+        control: To the supervisor: one ``Report`` goes out; its end of file means that the supervisor died.
+        output: Replaces standard output and error, so that no line breaks the live terminal.
+    """
+    os.dup2(output.fileno(), sys.stdout.fileno())
+    os.dup2(output.fileno(), sys.stderr.fileno())
+    output.close()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+
+    def watch_supervisor() -> None:
+        try:
+            control.recv_bytes()
+        except (EOFError, OSError):
+            stop.set()
+
+    def tell(kind: str, text: str = "") -> None:
+        try:
+            control.send_bytes(msgspec.json.encode(Report(kind, redact(text))))
+        except OSError:
+            stop.set()
+
+    threading.Thread(target=watch_supervisor, name="supervisor-watch", daemon=True).start()
+    code = EXIT_OK
+    try:
+        make_worker(role, config, name, **options).run(stop, lambda figures: tell("ready"))
+    except WorkerError as error:
+        tell("mistake", str(error))
+        code = EXIT_MISTAKE
+    except Exception as error:
+        tell("failed", f"{type(error).__name__}: {error}")
+        sys.excepthook(*sys.exc_info())  # the supervisor shows it as this worker's output
+        code = EXIT_FAILED
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # threads of libraries must not keep a finished worker alive
+
+
+def run_alone(role: str, config: Config, name: str) -> int:
+    """Runs a worker in this process; the first Ctrl-C ends it in order, the second at once.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        WorkerError: It can't work as configured.
+    """
+    stop = threading.Event()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            os._exit(EXIT_INTERRUPTED)
+        stop.set()
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        worker = make_worker(role, config, name)
+        worker.run(stop, _say_ready)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return EXIT_OK
+
+
+def _say_ready(figures: WorkerStats) -> None:
+    print(f"{figures.worker}: ready (pid {figures.pid})", flush=True)

@@ -1,0 +1,230 @@
+"""The sink worker: joins frames with their predictions, draws, and hands the pictures on."""
+
+import tempfile
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.clock import now_ns
+from pipeline.frame import Frame, FrameId, Image
+from pipeline.gaps import GapTracker
+from pipeline.joiner import Joined, Joiner
+from pipeline.stats import add_counts
+from pipeline.view.jsonl import PredictionWriter
+from pipeline.view.overlay import draw_overlay
+from pipeline.view.recorder import Recorder, RecorderError
+from pipeline.view.web import WebView
+from pipeline.view.window import Window, open_window
+from pipeline.wire.messages import EndOfStream, Prediction
+from pipeline.wire.transport import (
+    FrameReceiver,
+    PredictionReceiver,
+    ReceivedFrame,
+    ReceivedPrediction,
+    wait_any,
+)
+from workers.base import Worker, WorkerError
+
+_THUMBNAIL_WIDTH_PX = 320
+_THUMBNAILS = 64
+
+
+@dataclass
+class _Stream:
+    """One stream: frames that wait for their predictions, and what the overlay needs of the past."""
+
+    joiner: Joiner[ReceivedPrediction]
+    gaps: GapTracker = field(default_factory=GapTracker)
+    thumbnails: OrderedDict[tuple[int, int], Image] = field(default_factory=OrderedDict)
+    recorder: Recorder | None = None
+    recording: bool = True
+    held: Prediction | None = None
+    ended: EndOfStream | None = None
+
+
+class SinkWorker(Worker):
+    """Shows every frame once, in order, with its own prediction if that came in time."""
+
+    role = "sink"
+
+    def open(self) -> None:
+        """Opens the outputs, then listens for frames and predictions."""
+        sink, config = self.config.sink, self.config
+        self._streams: dict[str, _Stream] = {}
+        self._folder = Path(config.run.output_dir) if sink.record and config.run.output_dir else None
+        if self._folder:
+            _make_writable(self._folder)
+        self._predictions = PredictionWriter(Path(sink.predictions)) if sink.predictions else None
+        self._web = WebView(sink.web_host, sink.web_port, sink.web_fps) if sink.web else None
+        if self._web:
+            self._web.start()
+            self.figures.details["web"] = {"url": self._web.url}
+        self._window: Window | None = open_window("KVQ Stream") if sink.window else None
+        self._frames = FrameReceiver(config.endpoints.frames, self.role, config.wire, self.security)
+        self._answers = PredictionReceiver(config.endpoints.predictions, config.wire, self.security)
+
+    def tick(self, timeout_s: float) -> bool:
+        """Takes in what has arrived and shows the frames whose waiting is over."""
+        if any(len(stream.joiner) for stream in self._streams.values()):
+            timeout_s = min(timeout_s, max(self.config.sink.sync_timeout_ms / 1e3 / 8, 0.001))
+        wait_any([self._frames, self._answers], timeout_s)
+        # Predictions first: a frame is never older than the prediction that is made of it.
+        for answer in self._answers.poll(0.0):
+            self._take_answer(answer)
+        room = min((stream.joiner.room for stream in self._streams.values()), default=1)
+        for received in self._frames.poll(0.0, most_every=room):
+            self._take(received)
+        for reject in self._frames.pop_rejects() + self._answers.pop_rejects():
+            self.event(reject)
+        self._show_ready()
+        return not (self._window and self._window.closed)
+
+    def finish(self, deadline_ns: int) -> None:
+        """Shows what still waits; frames that are left at the deadline are counted."""
+        while now_ns() < deadline_ns and any(len(stream.joiner) for stream in self._streams.values()):
+            self.tick(0.01)
+        for stream_id, stream in self._streams.items():
+            self.figures.stream(stream_id).drop("sink.stopped", len(stream.joiner))
+
+    def close(self) -> None:
+        """Finishes the files and gives everything back."""
+        for stream in getattr(self, "_streams", {}).values():
+            if stream.recorder:
+                self._close_recorder(stream)
+        for name in ("_predictions", "_window", "_web", "_frames", "_answers"):
+            if output := getattr(self, name, None):
+                output.close()
+
+    # -- frames and predictions in -----------------------------------------------------------------
+
+    def _stream(self, stream_id: str) -> _Stream:
+        if stream_id not in self._streams:
+            sink = self.config.sink
+            joiner = Joiner[ReceivedPrediction](sink.ring_frames, int(sink.sync_timeout_ms * 1e6))
+            self._streams[stream_id] = _Stream(joiner)
+        return self._streams[stream_id]
+
+    def _take_answer(self, answer: ReceivedPrediction | EndOfStream) -> None:
+        if isinstance(answer, EndOfStream):
+            self._stream(answer.stream_id).joiner.end_predictions(answer.session)
+            return
+        prediction = answer.prediction
+        self._stream(prediction.stream_id).joiner.add_prediction(prediction.id, answer, now_ns())
+        if self._predictions:
+            self._predictions.write(prediction)
+
+    def _take(self, received: ReceivedFrame | EndOfStream) -> None:
+        stream, stats = self._stream(received.stream_id), self.figures.stream(received.stream_id)
+        if isinstance(received, EndOfStream):
+            gap = stream.gaps.update(received.id, received.skipped)
+            stream.ended = received
+        else:
+            header = received.header
+            gap = stream.gaps.update(header.id, header.skipped, (header.height, header.width))
+            stats.state, stats.epoch = "up", header.epoch
+            stream.ended = None
+            frame = received.decode()
+            if frame is None:
+                stats.drop("sink.undecodable")
+            else:
+                self._remember(stream, frame)
+                if stream.joiner.add_frame(frame) is not None:
+                    stats.drop("sink.overflow")
+        stats.drop("wire.lost", gap.lost)
+        stats.drop("sink.absent", gap.absent)
+        stats.seen = stream.gaps.seen
+
+    def _remember(self, stream: _Stream, frame: Frame) -> None:
+        """Keeps a small copy: later predictions will say that they looked at this frame."""
+        height, width = frame.image.shape[:2]
+        scale = min(1.0, _THUMBNAIL_WIDTH_PX / width)
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        small = cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA)
+        stream.thumbnails[frame.id.epoch, frame.id.seq] = np.asarray(small, dtype=np.uint8)
+        while len(stream.thumbnails) > _THUMBNAILS:
+            stream.thumbnails.popitem(last=False)
+
+    # -- pictures out ------------------------------------------------------------------------------
+
+    def _show_ready(self) -> None:
+        for stream_id, stream in self._streams.items():
+            while (joined := stream.joiner.pop_ready(now_ns())) is not None:
+                self._show(stream_id, stream, joined)
+            if stream.ended and not len(stream.joiner):
+                self.figures.stream(stream_id).state = "ended"
+                if stream.recorder:
+                    self._close_recorder(stream)
+
+    def _show(self, stream_id: str, stream: _Stream, joined: Joined[ReceivedPrediction]) -> None:
+        stats, frame = self.figures.stream(stream_id), joined.frame
+        joined_ns = now_ns()
+        answer = joined.prediction
+        prediction = answer.prediction if answer else None
+        if prediction:
+            stream.held = prediction
+        picture = draw_overlay(
+            frame,
+            prediction,
+            answer.attention if answer else None,
+            [stream.thumbnails.get((past.epoch, past.seq)) for past in prediction.past] if prediction else [],
+            held=stream.held,
+            fps=stats.fps or None,
+            latency_ms=(joined_ns - frame.capture_ns) / 1e6,
+        )
+        drawn_ns = now_ns()
+        self._record(stream_id, stream, frame, picture)
+        if self._web:
+            self._web.publish(
+                stream_id, picture, _web_info(frame.id, prediction, stats.fps, joined_ns - frame.capture_ns)
+            )
+        if self._window:
+            self._window.show(stream_id, picture)
+        shown_ns = now_ns()
+        stats.rendered += 1
+        if joined.outcome != "predicted":
+            add_counts(stats.rendered_without, {joined.outcome: 1})
+        stats.record("sink_wait", joined_ns - frame.received_ns)
+        stats.record("draw", drawn_ns - joined_ns)
+        stats.record("output", shown_ns - drawn_ns)
+        stats.record("capture_to_render", shown_ns - frame.capture_ns)
+        self.mark_output(stream_id, shown_ns)
+
+    def _record(self, stream_id: str, stream: _Stream, frame: Frame, picture: npt.NDArray[np.uint8]) -> None:
+        if self._folder is None or not stream.recording:
+            return
+        try:
+            if stream.recorder is None:
+                stream.recorder = Recorder(self._folder / f"{stream_id}.mp4")
+                self.figures.details.setdefault("video", {})[stream_id] = str(stream.recorder.path)
+            stream.recorder.write(picture, _time_ns(frame))
+        except RecorderError as error:
+            stream.recording = False
+            self.event(f"{stream_id}: recording stopped: {error}")
+
+    def _close_recorder(self, stream: _Stream) -> None:
+        recorder, stream.recorder = stream.recorder, None
+        try:
+            if recorder:
+                recorder.close()
+        except RecorderError as error:
+            self.event(f"recording: {error}")
+
+
+def _time_ns(frame: Frame) -> int:
+    """The frame's place in the video: a file's own clock; for a live source the time of its capture."""
+    return frame.pts_ns if frame.policy == "every" and frame.pts_ns is not None else frame.capture_ns
+
+
+def _make_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise WorkerError(
+            f"{folder}: can't write videos there: {error.strerror}; choose another folder with run.output_dir"
+        ) from error
