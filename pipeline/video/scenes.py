@@ -142,7 +142,7 @@ def mountains(height: int, width: int, rng: np.random.Generator) -> Image:
         stops = ((0.0, tuple(tone * 0.45)), (0.5, tuple(tone)), (1.0, tuple(np.minimum(tone * 1.9, 255))))
         # The rims catch the last light.
         rim = np.clip(1 - below / 90, 0, 1) ** 2
-        light = np.clip(np.roll(rock, 97 * layer, axis=1) - 0.1 + 0.4 * rim, 0, 1)
+        light = np.clip(cv2.flip(rock, layer % 3 - 1) - 0.1 + 0.4 * rim, 0, 1)
         cv2.copyTo(colour(light, stops), (below >= 0).astype(np.uint8), image)
     return image
 
