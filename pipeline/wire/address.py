@@ -1,0 +1,178 @@
+"""Endpoint texts, ``ipc://path`` and ``tcp://host:port``: checked before libzmq sees them."""
+
+import contextlib
+import fcntl
+import ipaddress
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pipeline.wire.errors import TransportError
+
+_MOST_PATH_BYTES = 107
+_EVERYWHERE = ("*", "0.0.0.0", "::")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A checked endpoint.
+
+    Attributes:
+        text: As it was written.
+        kind: ``ipc`` or ``tcp``.
+        place: The path, or the host without brackets.
+        port: 0 for ipc; for tcp also where the system shall choose one.
+    """
+
+    text: str
+    kind: Literal["ipc", "tcp"]
+    place: str
+    port: int = 0
+
+    @property
+    def local(self) -> bool:
+        """Whether only programs of this machine can reach it."""
+        if self.kind == "ipc" or self.place in ("localhost", "lo"):
+            return True
+        try:
+            return ipaddress.ip_address(self.place.partition("%")[0]).is_loopback
+        except ValueError:
+            return False
+
+
+def parse(text: str) -> Address:
+    """Reads an endpoint.
+
+    Raises:
+        TransportError: It is neither ``ipc://path`` nor ``tcp://host:port``, or its path is too long.
+    """
+    kind, separator, rest = text.partition("://")
+    if kind == "ipc" and separator and rest and rest[0] not in "*@":
+        length = len(os.fsencode(rest))
+        if length > _MOST_PATH_BYTES:
+            raise TransportError(
+                f"{text}: the path has {length} bytes, the system allows {_MOST_PATH_BYTES}: "
+                "use a shorter folder"
+            )
+        return Address(text, "ipc", rest)
+    host, _, port = rest.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if kind != "tcp" or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise TransportError(f"{text}: is no endpoint: write ipc://path or tcp://host:port")
+    return Address(text, "tcp", host, int(port))
+
+
+def to_bind(address: Address) -> str:
+    """The endpoint as libzmq binds it: an interface or a number, never a host name.
+
+    Raises:
+        TransportError: The host is none of this machine's, or the folder of the path is missing.
+    """
+    if address.kind == "ipc":
+        folder = Path(address.place).parent
+        if not folder.is_dir():
+            raise TransportError(f"{address.text}: there is no folder {folder}: create it first")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise TransportError(f"{address.text}: can't write in {folder}: choose another folder")
+        return address.text
+    host = address.place
+    if host not in _EVERYWHERE and host not in (name for _, name in socket.if_nameindex()):
+        host = _resolve(address)[0]
+    return _tcp(host, address.port)
+
+
+def to_connect(address: Address) -> tuple[str, bool]:
+    """The endpoint as libzmq connects to it, and whether that takes IPv6.
+
+    Raises:
+        TransportError: The host name is not known, or the address is none to connect to.
+    """
+    if address.kind == "ipc":
+        return address.text, False
+    if address.place in _EVERYWHERE or address.port == 0:
+        raise TransportError(f"{address.text}: can't be connected to: name the machine and the port")
+    numbers = _resolve(address)
+    # libzmq tries one address only; many hosts have an IPv6 name but listen on IPv4.
+    ipv6 = all(":" in number for number in numbers)
+    named = address.place != "localhost" and not ipv6
+    return _tcp(address.place if named else numbers[0], address.port), ipv6
+
+
+@contextmanager
+def claim(address: Address) -> Iterator[None]:
+    """Guards the binding of an ipc path: libzmq would silently take it from a program that uses it.
+
+    The folder stays locked while it is checked and bound, so that two programs can't both succeed.
+
+    Raises:
+        TransportError: Another program listens there, or something else is in the way.
+    """
+    if address.kind != "ipc":
+        yield
+        return
+    path = Path(address.place)
+    with _locked(path.parent):
+        if path.exists() and not path.is_socket():
+            raise TransportError(f"{address.text}: {path} is no socket: remove it or choose another path")
+        if _answers(path):
+            raise TransportError(
+                f"{address.text}: already used by another program: stop it or choose another path"
+            )
+        yield
+
+
+def file_number(address: Address) -> int:
+    """Tells the socket file of an ipc address from another that may follow at the same path."""
+    return Path(address.place).stat().st_ino if address.kind == "ipc" else 0
+
+
+def release(address: Address, number: int) -> None:
+    """Removes the socket file of an ipc address, unless it is gone or another program's by now."""
+    if address.kind != "ipc":
+        return
+    path = Path(address.place)
+    with contextlib.suppress(OSError), _locked(path.parent):
+        if path.stat().st_ino == number:
+            path.unlink()
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(str(path))
+        except BlockingIOError:
+            return True  # its queue of new connections is full: busy or stopped, but alive
+        except OSError:
+            return False
+        return True
+
+
+def _resolve(address: Address) -> list[str]:
+    """Numbers of a host, IPv4 first."""
+    try:
+        found = socket.getaddrinfo(address.place, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        raise TransportError(
+            f"{address.text}: host {address.place!r} is not known: check its name or use its number"
+        ) from None
+    numbers = [str(where[0]) for *_, where in found]
+    return sorted(dict.fromkeys(numbers), key=lambda number: ":" in number)
+
+
+def _tcp(host: str, port: int) -> str:
+    return f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}"

@@ -1,0 +1,151 @@
+"""Key files: ``NAME.key`` may be given to everybody, ``NAME.key_secret`` never leaves its machine.
+
+They have the form that pyzmq's own tools write (ZPL, RFC 4), so either can read the other's.
+"""
+
+import os
+import re
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import zmq
+import zmq.auth
+from zmq.utils import z85
+
+from pipeline.wire.errors import SecurityError
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_NEW = "`python run_stream.py keys new NAME`"
+_PUBLIC = """# Public key of {name}. Give it to the machines that {name} talks to:
+#     python run_stream.py keys allow {name}.key
+curve
+    public-key = "{public}"
+"""
+_SECRET = """# SECRET key of {name}: it stays on this machine, in a file that only its owner can read.
+curve
+    public-key = "{public}"
+    secret-key = "{secret}"
+"""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class KeyPair:
+    """A machine's keys, in Z85 text."""
+
+    public: bytes
+    secret: bytes
+
+
+def new_keys(folder: Path, name: str) -> tuple[Path, Path]:
+    """Makes a key pair: ``NAME.key`` and ``NAME.key_secret`` (mode 600) in ``folder``, made if missing.
+
+    Returns:
+        The two paths, public first.
+
+    Raises:
+        SecurityError: The name is not usable, a key of this name exists, or the folder can't be written.
+    """
+    _check_name(name)
+    public_file, secret_file = folder / f"{name}.key", folder / f"{name}.key_secret"
+    for file in (public_file, secret_file):
+        if file.exists():
+            raise SecurityError(f"{file} exists already: remove it first or choose another name")
+    public, secret = (key.decode() for key in zmq.curve_keypair())
+    _make_folder(folder)
+    _write(secret_file, _SECRET.format(name=name, public=public, secret=secret), 0o600)
+    _write(public_file, _PUBLIC.format(name=name, public=public), 0o644)
+    return public_file, secret_file
+
+
+def allow(folder: Path, public_key_file: Path) -> Path:
+    """Copies a public key into the folder of allowed keys (mode 700, made if missing); returns its place.
+
+    Only the public key is written, even if the file holds more. Workers notice it without a restart.
+
+    Raises:
+        SecurityError: The file holds no public key, or another key of this name is allowed already.
+    """
+    key = load_public(public_key_file).decode()
+    name = public_key_file.name.removesuffix(".key_secret").removesuffix(".key")
+    _check_name(name)
+    _make_folder(folder)
+    target = folder / f"{name}.key"
+    if target.exists():
+        if load_public(target).decode() == key:
+            return target
+        raise SecurityError(f"{target} holds another key: remove it first or rename {public_key_file}")
+    _write(target, _PUBLIC.format(name=name, public=key), 0o600)
+    return target
+
+
+def load_public(file: Path) -> bytes:
+    """The public key of a file.
+
+    Raises:
+        SecurityError: The file can't be read or holds no key.
+    """
+    return _load(file)[0]
+
+
+def load_pair(file: Path) -> KeyPair:
+    """The key pair of a ``NAME.key_secret``.
+
+    Raises:
+        SecurityError: The file can't be read, holds no secret key, or others may read it.
+    """
+    public, secret = _load(file)
+    if secret is None:
+        raise SecurityError(f"{file} holds no secret key: security.secret_key must name a NAME.key_secret")
+    if file.stat().st_mode & 0o077:
+        raise SecurityError(f"{file} can be read by others: run chmod 600 {file}")
+    if zmq.curve_public(secret) != public:
+        raise SecurityError(f"{file}: its public and its secret key do not belong together")
+    return KeyPair(public, secret)
+
+
+def load_allowed(folder: Path) -> set[bytes]:
+    """All public keys of a folder; files that hold none are passed over."""
+    keys = set()
+    for file in folder.glob("*.key"):
+        try:
+            keys.add(z85.decode(load_public(file)))
+        except SecurityError:
+            continue
+    return keys
+
+
+def _load(file: Path) -> tuple[bytes, bytes | None]:
+    try:
+        public, secret = zmq.auth.load_certificate(file)
+        for key in (public, secret or public):
+            if len(z85.decode(key)) != 32:
+                raise ValueError
+    except OSError as error:
+        reason = error.strerror or "no such file"
+        raise SecurityError(f"key file {file} can't be read: {reason}") from None
+    except (ValueError, KeyError, IndexError, struct.error):
+        raise SecurityError(f"{file} is no key file: make one with {_NEW}") from None
+    return public, secret
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise SecurityError(f"{name!r} can't name a key: use letters, digits, - and _")
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SecurityError(f"can't make the folder {folder}: {error.strerror}") from None
+
+
+def _write(file: Path, text: str, mode: int) -> None:
+    """Writes a new file that has its final mode from the first moment on."""
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    except OSError as error:
+        raise SecurityError(f"can't write {file}: {error.strerror}") from None
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        stream.write(text)

@@ -1,0 +1,147 @@
+"""The sending end: one bound XPUB socket that drops for some readers and waits for others."""
+
+import contextlib
+import errno
+from collections import Counter
+from collections.abc import Sequence
+from types import TracebackType
+
+import zmq
+
+from pipeline.config import WireConfig
+from pipeline.wire import address, topics
+from pipeline.wire.codec import Part
+from pipeline.wire.errors import TransportError, WireError
+from pipeline.wire.security import SecurityPolicy
+
+SMALL_QUEUE = 256
+"""Queue for predictions and figures: they are small and come in bursts."""
+
+_SEND_BUFFER_BYTES = 256 * 1024
+_MOST_UPSTREAM_BYTES = 4096
+
+
+class Publisher:
+    """Sends messages to everybody who has subscribed to their topic; used by the thread that made it.
+
+    Messages on a ``newest`` topic never wait: a receiver whose queue is full misses them, and sees the
+    gap in ``seq``. Messages on an ``every`` topic are sent to all of their receivers or, while one of
+    these has a full queue, to none.
+
+    Args:
+        endpoint: ``ipc://path`` or ``tcp://host:port``; port 0 lets the system choose.
+        wire: ``[wire]``.
+        security: What the link must have.
+        queue: Most messages waiting for one receiver; by default ``wire.queue_frames``, which is right
+            for the frames of one stream. ``SMALL_QUEUE`` is right for predictions and figures.
+
+    Raises:
+        TransportError: The endpoint can't be bound.
+        SecurityError: It must not be bound as it is.
+    """
+
+    def __init__(
+        self, endpoint: str, wire: WireConfig, security: SecurityPolicy, *, queue: int | None = None
+    ) -> None:
+        where = address.parse(endpoint)
+        binding = address.to_bind(where)
+        self._most_bytes = int(wire.max_frame_mb * 2**20)
+        self._lossless = False
+        self._timeout_ms = 0
+        self._listeners: Counter[str] = Counter()
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.XPUB)
+        self._gate = None
+        self._where, self._file_number = where, 0
+        try:
+            self._socket.sndhwm = queue or wire.queue_frames
+            self._socket.sndbuf = _SEND_BUFFER_BYTES
+            self._socket.maxmsgsize = _MOST_UPSTREAM_BYTES
+            self._socket.sndtimeo = 0
+            self._socket.ipv6 = True
+            self._socket.xpub_verboser = True
+            self._gate = security.secure_server(self._socket, where)
+            with address.claim(where):
+                self._socket.bind(binding)
+                self._file_number = address.file_number(where)
+        except zmq.ZMQError as error:
+            self.close()
+            raise TransportError(f"{endpoint}: {_cause(error)}") from None
+        except ValueError:
+            self.close()
+            raise
+        bound = bytes(self._socket.get(zmq.LAST_ENDPOINT)).rstrip(b"\0").decode()
+        self.endpoint: str = endpoint if where.kind == "ipc" else bound
+
+    def send(self, parts: Sequence[Part], timeout_s: float = 0.0) -> bool:
+        """Sends a message made by ``codec``; its buffers must not be changed afterwards.
+
+        Args:
+            parts: Topic, header, buffer.
+            timeout_s: How long a message on an ``every`` topic may wait for room.
+
+        Returns:
+            False if there was no room: nobody got the message, send it again later.
+
+        Raises:
+            WireError: It is larger than receivers accept.
+        """
+        if any(len(part) > self._most_bytes for part in parts):
+            largest = max(map(len, parts))
+            raise WireError(
+                "size", f"a message of {largest} bytes: wire.max_frame_mb allows {self._most_bytes}"
+            )
+        self._hear()
+        lossless = topics.loses_nothing(parts[0])
+        if lossless != self._lossless:
+            # libzmq reads the flag when it sends, so one socket serves both lanes.
+            self._socket.setsockopt(zmq.XPUB_NODROP, int(lossless))
+            self._lossless = lossless
+        timeout_ms = max(0, int(timeout_s * 1000)) if lossless else 0
+        if timeout_ms != self._timeout_ms:
+            self._socket.sndtimeo = timeout_ms
+            self._timeout_ms = timeout_ms
+        try:
+            self._socket.send_multipart(parts, copy=False)
+        except zmq.Again:
+            return False
+        return True
+
+    def listeners(self) -> Counter[str]:
+        """How many receivers of each role (``inference``, ``sink``) are connected now."""
+        self._hear()
+        return +self._listeners
+
+    def close(self, linger_s: float = 0.0) -> None:
+        """Unbinds; gives receivers at most ``linger_s`` seconds to take what is queued for them."""
+        address.release(self._where, self._file_number)
+        self._context.destroy(linger=int(linger_s * 1000))
+        if self._gate:
+            self._gate.join()
+
+    def __enter__(self) -> "Publisher":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _hear(self) -> None:
+        """Takes in who has come and gone."""
+        with contextlib.suppress(zmq.Again):
+            while True:
+                notice = self._socket.recv(zmq.NOBLOCK)
+                role = topics.role_of(notice[1:])
+                if role and notice[0] == 1:
+                    self._listeners[role] += 1
+                elif role and notice[0] == 0 and self._listeners[role]:
+                    self._listeners[role] -= 1
+
+
+def _cause(error: zmq.ZMQError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return "already used by another program: stop it or choose another port"
+    if error.errno in (errno.EADDRNOTAVAIL, errno.ENODEV):
+        return "no address of this machine: use one of its own, or * for all"
+    return f"can't be bound: {error.strerror}"

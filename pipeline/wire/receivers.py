@@ -1,0 +1,237 @@
+"""The receiving ends: what may be dropped is drained, what must not be is taken only as asked for."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Generic, Literal, Self, TypeVar
+
+from pipeline.clock import now_ns
+from pipeline.config import WireConfig
+from pipeline.frame import Frame, Policy
+from pipeline.stats import WorkerStats
+from pipeline.wire import topics
+from pipeline.wire.codec import Attention, Part, decode_attention, decode_frame, decode_message
+from pipeline.wire.errors import WireError
+from pipeline.wire.messages import EndOfStream, FrameHeader, Message, Prediction, Stats
+from pipeline.wire.publisher import SMALL_QUEUE
+from pipeline.wire.rejects import Rejects
+from pipeline.wire.security import SecurityPolicy
+from pipeline.wire.subscriber import Subscriber, wait_any
+from pipeline.wire.topics import Role
+
+_MOST_DRAINED = 256
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedFrame:
+    """A frame as it arrived: checked, its pixels not decoded yet.
+
+    Attributes:
+        header: Its header.
+        pixels: Its packed pixels.
+        received_ns: Unix time in ns at which it was taken from the socket.
+    """
+
+    header: FrameHeader
+    pixels: Part
+    received_ns: int
+
+    def decode(self) -> Frame:
+        """The frame; raw pixels are not copied.
+
+        Raises:
+            WireError: The JPEG picture is damaged: hand it to the receiver's ``rejects.add``.
+        """
+        return decode_frame(self.header, self.pixels, self.received_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedPrediction:
+    """A prediction as it arrived.
+
+    Attributes:
+        prediction: What was predicted.
+        attention: Its weights, read-only, or None if they were not sent.
+        received_ns: Unix time in ns at which it was taken from the socket.
+    """
+
+    prediction: Prediction
+    attention: Attention | None
+    received_ns: int
+
+
+class Receiver(ABC, Generic[T]):
+    """What all receivers do: take messages, refuse and count bad ones; used by the thread that made it.
+
+    Attributes:
+        rejects: The refused messages.
+    """
+
+    def __init__(self, wire: WireConfig, subscribers: Sequence[Subscriber]) -> None:
+        self.rejects = Rejects()
+        self._most_bytes = int(wire.max_frame_mb * 2**20)
+        self._subscribers = subscribers
+
+    def close(self) -> None:
+        """Disconnects."""
+        for subscriber in self._subscribers:
+            subscriber.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @abstractmethod
+    def _accept(self, message: Message, parts: Sequence[Part]) -> T:
+        """What a checked message means here."""
+
+    def _take(self, subscriber: Subscriber, most: int) -> list[T]:
+        taken: list[T] = []
+        for _ in range(most):
+            received = subscriber.receive()
+            if received is None:
+                break
+            parts, peer = received
+            try:
+                taken.append(self._accept(decode_message(parts, self._most_bytes), parts))
+            except WireError as error:
+                self.rejects.add(peer, error)
+        return taken
+
+
+class LanedReceiver(Receiver[T | EndOfStream]):
+    """A receiver with two connections to each publisher: for ``newest`` and for ``every`` messages."""
+
+    def __init__(
+        self,
+        sources: Sequence[tuple[Role, str]],
+        topic: Callable[[Policy], bytes],
+        role: Role,
+        wire: WireConfig,
+        security: SecurityPolicy,
+        queue: int,
+    ) -> None:
+        self._newest = Subscriber(sources, [topic("newest")], wire, security, queue)
+        # Announced last and where nothing may be lost: who sees the role can already be heard by it.
+        self._every = Subscriber(sources, [topic("every"), topics.role(role)], wire, security, queue)
+        super().__init__(wire, self.lanes())
+
+    def lanes(self, every: bool = True) -> tuple[Subscriber, ...]:
+        """What ``wait_any`` can wait for; without ``every``, only what may be dropped."""
+        return (self._newest, self._every) if every else (self._newest,)
+
+    def poll(self, timeout_s: float = 0.0, max_every: int = 64) -> list[T | EndOfStream]:
+        """Takes what has arrived, in the order of each stream.
+
+        All ``newest`` messages are taken; ``every`` messages only as many as there is room for: the
+        others wait, in the end with their publisher, and so hold up the source.
+
+        Call it often, best from a thread that fills a ring: when about twice ``wire.queue_frames``
+        frames came since the last call, later ones are already lost, and what waits here is old.
+
+        Args:
+            timeout_s: How long to wait for the first message.
+            max_every: Most ``every`` messages to take; 0 also does not wait for them.
+        """
+        if not wait_any(timeout_s, self.lanes(max_every > 0)):
+            return []
+        return self._take(self._newest, _MOST_DRAINED) + self._take(self._every, max_every)
+
+
+class FrameReceiver(LanedReceiver[ReceivedFrame]):
+    """Receives frames and ends of streams from all capture workers.
+
+    Args:
+        endpoints: Where capture workers publish.
+        role: What to announce to them.
+        wire: ``[wire]``.
+        security: What the links must have.
+
+    Raises:
+        TransportError: An endpoint can't be connected to.
+        SecurityError: The public key of the capture machine is missing.
+    """
+
+    def __init__(
+        self,
+        endpoints: Sequence[str],
+        role: Literal["inference", "sink"],
+        wire: WireConfig,
+        security: SecurityPolicy,
+    ) -> None:
+        sources: list[tuple[Role, str]] = [("capture", endpoint) for endpoint in endpoints]
+        super().__init__(sources, topics.frames, role, wire, security, wire.queue_frames)
+
+    def _accept(self, message: Message, parts: Sequence[Part]) -> ReceivedFrame | EndOfStream:
+        if isinstance(message, FrameHeader):
+            return ReceivedFrame(message, parts[2], now_ns())
+        if isinstance(message, EndOfStream):
+            return message
+        raise WireError("topic", f"a {type(message).__name__} among frames")
+
+
+class PredictionReceiver(LanedReceiver[ReceivedPrediction]):
+    """Receives predictions and ends of streams from all inference workers; announces itself as ``sink``.
+
+    Args:
+        endpoints: Where inference workers publish.
+        wire: ``[wire]``.
+        security: What the links must have.
+
+    Raises:
+        TransportError: An endpoint can't be connected to.
+        SecurityError: The public key of the inference machine is missing.
+    """
+
+    def __init__(self, endpoints: Sequence[str], wire: WireConfig, security: SecurityPolicy) -> None:
+        sources: list[tuple[Role, str]] = [("inference", endpoint) for endpoint in endpoints]
+        super().__init__(sources, topics.predictions, "sink", wire, security, SMALL_QUEUE)
+
+    def _accept(self, message: Message, parts: Sequence[Part]) -> ReceivedPrediction | EndOfStream:
+        if isinstance(message, Prediction):
+            layout = message.attention
+            attention = decode_attention(layout, parts[2]) if layout else None
+            return ReceivedPrediction(message, attention, now_ns())
+        if isinstance(message, EndOfStream):
+            return message
+        raise WireError("topic", f"a {type(message).__name__} among predictions")
+
+
+class StatsReceiver(Receiver[WorkerStats]):
+    """Receives the figures of all workers.
+
+    Args:
+        endpoints: Where the workers of each role publish their figures.
+        wire: ``[wire]``.
+        security: What the links must have.
+
+    Raises:
+        TransportError: An endpoint can't be connected to.
+        SecurityError: The public key of a machine is missing.
+    """
+
+    def __init__(
+        self, endpoints: Mapping[Role, Sequence[str]], wire: WireConfig, security: SecurityPolicy
+    ) -> None:
+        sources = [(role, endpoint) for role, texts in endpoints.items() for endpoint in texts]
+        self._all = Subscriber(sources, [topics.STATS], wire, security, SMALL_QUEUE)
+        super().__init__(wire, self.lanes())
+
+    def lanes(self) -> tuple[Subscriber, ...]:
+        """What ``wait_any`` can wait for."""
+        return (self._all,)
+
+    def poll(self, timeout_s: float = 0.0) -> list[WorkerStats]:
+        """Takes the figures that have arrived; waits at most ``timeout_s`` seconds for the first ones."""
+        return self._take(self._all, _MOST_DRAINED) if wait_any(timeout_s, self.lanes()) else []
+
+    def _accept(self, message: Message, parts: Sequence[Part]) -> WorkerStats:
+        if isinstance(message, Stats):
+            return message.figures
+        raise WireError("topic", f"a {type(message).__name__} among figures")

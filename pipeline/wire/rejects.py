@@ -1,0 +1,39 @@
+"""Counts messages that were refused, and says so without flooding anyone."""
+
+import time
+
+from pipeline.wire.errors import WireError
+
+_QUIET_S = 60.0
+_MOST_REPORTS = 256
+
+
+class Rejects:
+    """Refused messages of one receiver: all are counted, each peer and reason is reported once a minute.
+
+    Attributes:
+        counts: Number of refused messages by reason: see ``WireError.reason``.
+    """
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+        self._reported: dict[tuple[str, str], float] = {}
+        self._reports: list[str] = []
+
+    def add(self, peer: str, error: WireError) -> None:
+        """Counts one refused message of a peer."""
+        self.counts[error.reason] = self.counts.get(error.reason, 0) + 1
+        now = time.monotonic()
+        key = (peer, error.reason)
+        if now - self._reported.get(key, -_QUIET_S) < _QUIET_S:
+            return
+        if len(self._reported) >= _MOST_REPORTS:
+            self._reported = {seen: at for seen, at in self._reported.items() if now - at < _QUIET_S}
+        if len(self._reported) < _MOST_REPORTS:
+            self._reported[key] = now
+            self._reports.append(f"message from {peer} refused: {error}")
+
+    def pop_reports(self) -> list[str]:
+        """What is new to report, a line each."""
+        reports, self._reports = self._reports, []
+        return reports

@@ -1,0 +1,122 @@
+"""CURVE: keys in files, who may connect, and whether a link may go without.
+
+A machine has one key pair. It connects with it, and admits those whose public key lies in its folder
+of allowed keys. Links that leave the machine are encrypted and authenticated, or refused.
+"""
+
+import threading
+from pathlib import Path
+
+import zmq
+
+from pipeline.config import SecurityConfig
+from pipeline.wire.address import Address
+from pipeline.wire.errors import SecurityError
+from pipeline.wire.keys import KeyPair, load_allowed, load_pair, load_public
+from pipeline.wire.topics import Role
+
+_COMMANDS = "make one with `python run_stream.py keys new NAME`, admit others with `keys allow FILE`"
+
+
+class SecurityPolicy:
+    """What ``[security]`` demands of each socket; made once in a process, before its sockets.
+
+    Args:
+        config: The section of the configuration.
+
+    Raises:
+        SecurityError: A key that the configuration names can't be loaded.
+    """
+
+    def __init__(self, config: SecurityConfig) -> None:
+        self._config = config
+        self._own: KeyPair | None = load_pair(Path(config.secret_key)) if config.secret_key else None
+        if self._own and config.allowed and not Path(config.allowed).is_dir():
+            raise SecurityError(
+                f"security.allowed: there is no folder {config.allowed}: "
+                "`python run_stream.py keys allow FILE` makes it"
+            )
+
+    def secure_server(self, sock: "zmq.Socket[bytes]", address: Address) -> "Gate | None":
+        """Prepares a socket that will be bound to ``address``.
+
+        Returns:
+            The gate that admits the allowed keys, to be closed after the socket; None without CURVE.
+
+        Raises:
+            SecurityError: The address can be reached from elsewhere and there is no key for it.
+        """
+        if self._own is None or address.kind == "ipc":
+            if address.local or self._config.insecure:
+                return None
+            raise SecurityError(
+                f"{address.text} can be reached from other machines and security.secret_key is not set: "
+                f"{_COMMANDS}; or add --insecure to go without"
+            )
+        if not self._config.allowed:
+            raise SecurityError(
+                f"{address.text}: security.allowed is not set, so nobody could connect: {_COMMANDS}"
+            )
+        gate = Gate(sock.context, Path(self._config.allowed))
+        sock.curve_publickey = self._own.public
+        sock.curve_secretkey = self._own.secret
+        sock.curve_server = True
+        sock.zap_domain = b"kvq"
+        return gate
+
+    def secure_client(self, sock: "zmq.Socket[bytes]", address: Address, server: Role) -> None:
+        """Prepares a socket that will be connected to ``address``, where a worker of role ``server`` listens.
+
+        Raises:
+            SecurityError: This machine has a key, but does not know that of the server.
+        """
+        if self._own is None or address.kind == "ipc":
+            return
+        file: str = getattr(self._config.servers, server)
+        if not file:
+            raise SecurityError(
+                f"{address.text}: security.secret_key is set but security.servers.{server} is not: "
+                f"name the file with the public key (NAME.key) of the {server} machine"
+            )
+        sock.curve_serverkey = load_public(Path(file))
+        sock.curve_publickey = self._own.public
+        sock.curve_secretkey = self._own.secret
+
+
+class Gate:
+    """Answers libzmq's question (ZAP, RFC 27) whether a key may connect, from the folder of allowed keys.
+
+    The folder is read for each new connection, so a key counts from the moment it lies there. The gate
+    must stand before the socket is bound: without one, libzmq admits every key.
+
+    Args:
+        context: That of the guarded socket.
+        allowed: Folder with public keys.
+    """
+
+    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", allowed: Path) -> None:
+        self._allowed = allowed
+        self._socket = context.socket(zmq.REP, socket_class=zmq.Socket)
+        self._socket.linger = 0
+        self._socket.bind("inproc://zeromq.zap.01")
+        self._thread = threading.Thread(target=self._serve, name="kvq-gate", daemon=True)
+        self._thread.start()
+
+    def join(self) -> None:
+        """Waits for the end of the thread; it ends when the context is terminated."""
+        self._thread.join()
+
+    def _serve(self) -> None:
+        with self._socket:
+            while True:
+                try:
+                    self._socket.send_multipart(self._answer(self._socket.recv_multipart()))
+                except zmq.ContextTerminated:
+                    return
+
+    def _answer(self, request: list[bytes]) -> list[bytes]:
+        version, request_id = (*request, b"", b"")[:2]
+        mechanism, key = (*request, *[b""] * 7)[5:7]
+        if mechanism == b"CURVE" and key in load_allowed(self._allowed):
+            return [version, request_id, b"200", b"OK", b"", b""]
+        return [version, request_id, b"400", b"this key is not allowed", b"", b""]

@@ -1,0 +1,104 @@
+"""One SUB socket connected to all publishers of a kind: the part that all receivers share."""
+
+import time
+from collections.abc import Iterable, Sequence
+
+import zmq
+
+from pipeline.config import WireConfig
+from pipeline.wire import address
+from pipeline.wire.errors import TransportError
+from pipeline.wire.security import SecurityPolicy
+from pipeline.wire.topics import Role
+
+_CONNECT_TIMEOUT_MS = 2000
+_RECONNECT_MS = (100, 2000)
+_RECEIVE_BUFFER_BYTES = 256 * 1024
+
+
+class Subscriber:
+    """Receives messages from publishers that may come, go and come back; used by one thread.
+
+    A dead reader is noticed by its publisher, through the pings that this end sends. This end does not
+    time out by itself: while its queue is full it hears no answers, and must not hang up for that. A
+    publisher whose machine is gone is noticed by the system, by pings that it does not acknowledge.
+
+    Args:
+        sources: Endpoints to connect to, each with the role of the worker that listens there.
+        subscriptions: Prefixes of topics, in the order in which publishers learn of them.
+        wire: ``[wire]``.
+        security: What the links must have.
+        queue: Most messages waiting here for ``receive``.
+
+    Raises:
+        TransportError: An endpoint can't be connected to.
+        SecurityError: The public key of a server is missing.
+    """
+
+    def __init__(
+        self,
+        sources: Iterable[tuple[Role, str]],
+        subscriptions: Sequence[bytes],
+        wire: WireConfig,
+        security: SecurityPolicy,
+        queue: int,
+    ) -> None:
+        self._context = zmq.Context()
+        self.socket = self._context.socket(zmq.SUB)
+        try:
+            self._set_options(wire, queue)
+            for subscription in subscriptions:
+                self.socket.subscribe(subscription)
+            # A socket's keys can be set but not removed again: links without any come first.
+            parsed = [(role, address.parse(text)) for role, text in sources]
+            for role, where in sorted(parsed, key=lambda source: source[1].kind):
+                endpoint, self.socket.ipv6 = address.to_connect(where)
+                security.secure_client(self.socket, where, role)
+                self.socket.connect(endpoint)
+        except zmq.ZMQError as error:
+            self.close()
+            raise TransportError(f"{where.text}: can't be connected to: {error.strerror}") from None
+        except ValueError:
+            self.close()
+            raise
+
+    def receive(self) -> tuple[list[memoryview], str] | None:
+        """The next message that waits, uncopied, and the address of its sender; None if there is none."""
+        try:
+            frames = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
+        except zmq.Again:
+            return None
+        try:
+            peer = str(frames[0].get("Peer-Address"))
+        except zmq.ZMQError:
+            peer = "this machine"
+        return [frame.buffer for frame in frames], peer or "this machine"
+
+    def close(self) -> None:
+        """Disconnects; what still waits is lost."""
+        self._context.destroy(linger=0)
+
+    def _set_options(self, wire: WireConfig, queue: int) -> None:
+        sock = self.socket
+        sock.rcvhwm = queue
+        sock.rcvbuf = _RECEIVE_BUFFER_BYTES
+        sock.maxmsgsize = int(wire.max_frame_mb * 2**20)
+        sock.linger = 0
+        sock.reconnect_ivl, sock.reconnect_ivl_max = _RECONNECT_MS
+        sock.connect_timeout = _CONNECT_TIMEOUT_MS
+        sock.handshake_ivl = wire.heartbeat_timeout_ms
+        sock.heartbeat_ivl = wire.heartbeat_ms
+        sock.heartbeat_ttl = wire.heartbeat_timeout_ms
+        sock.heartbeat_timeout = 0
+        sock.tcp_maxrt = wire.heartbeat_timeout_ms
+
+
+def wait_any(timeout_s: float, subscribers: Iterable[Subscriber]) -> bool:
+    """Waits until a message waits at one of several subscribers; False if none came in time."""
+    poller = zmq.Poller()
+    for subscriber in subscribers:
+        poller.register(subscriber.socket, zmq.POLLIN)
+    if not poller.sockets:
+        time.sleep(max(0.0, timeout_s))
+        return False
+    return bool(poller.poll(max(0, round(timeout_s * 1000))))
