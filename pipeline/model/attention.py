@@ -1,0 +1,185 @@
+"""Attention of the newest frame (queries) over the frames before it (keys and values).
+
+Two kinds. ``match``: "same appearance" is the first guess, because the query and key projections start
+equal and are compared by angle, and the values carry *where* the match was. ``plain``: scaled dot
+products, with the places added to keys and values alike. In both, what is cached of a frame is its
+bare projection: places and slots are added when it is used, which by linearity is exact.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+AttentionKind = Literal["match", "plain"]
+_START_TEMPERATURE = 10.0
+_LARGEST_TEMPERATURE = 100.0
+
+
+class CrossAttention(nn.Module):
+    """Multi-head attention without projections of its own.
+
+    Args:
+        dim: ``D``.
+        num_heads: ``H``; divides ``dim``.
+        kind: ``match`` compares L2-normalised heads, times a learned temperature for each head;
+            ``plain`` is the scaled dot product (Vaswani et al., arXiv 1706.03762).
+    """
+
+    def __init__(self, dim: int, num_heads: int, kind: AttentionKind = "match") -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.scale = 1.0 / math.sqrt(dim // num_heads)
+        self.log_temperature: nn.Parameter | None = None
+        if kind == "match":
+            self.log_temperature = nn.Parameter(torch.full((num_heads, 1, 1), math.log(_START_TEMPERATURE)))
+
+    def forward(
+        self, query: Tensor, key: Tensor, value: Tensor, present: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Looks up ``value`` where ``key`` answers ``query``.
+
+        Args:
+            query: ``(B, S, D)``.
+            key: ``(B, K, D)``.
+            value: ``(B, K, D)``.
+            present: ``(B, K)`` bool, False for keys to ignore; None if all are there.
+
+        Returns:
+            What was found, ``(B, S, D)``, and the weights, mean over heads, ``(B, S, K)``. A row with no
+            key present finds zeros with weights of zero.
+        """
+        q, k, v = (x.view(*x.shape[:2], self.num_heads, -1).transpose(1, 2) for x in (query, key, value))
+        if self.log_temperature is None:
+            scores = q @ k.transpose(-2, -1) * self.scale
+        else:
+            # 1e-6 instead of the usual 1e-12, which is zero in float16
+            q, k = F.normalize(q, dim=-1, eps=1e-6), F.normalize(k, dim=-1, eps=1e-6)
+            scores = q @ k.transpose(-2, -1) * self.log_temperature.exp().clamp(max=_LARGEST_TEMPERATURE)
+        if present is None:
+            weights = scores.softmax(dim=-1)
+        else:
+            mask = present[:, None, None, :]
+            nothing = ~mask.any(dim=-1, keepdim=True)
+            weights = scores.masked_fill(~(mask | nothing), -math.inf).softmax(dim=-1) * ~nothing
+        found = (weights.to(v.dtype) @ v).transpose(1, 2).flatten(2)
+        return found, weights.mean(dim=1)
+
+
+class DynamicQueryGenerator(nn.Module):
+    """Makes queries from the input, one for each position.
+
+    Args:
+        input_dim: Width of the input.
+        d_model: ``D``.
+    """
+
+    def __init__(self, input_dim: int, d_model: int) -> None:
+        super().__init__()
+        self.query_proj = nn.Linear(input_dim, d_model)
+
+    def forward(self, input_features: Tensor) -> Tensor:
+        """``(B, S, C)`` to ``(B, S, D)``."""
+        queries: Tensor = self.query_proj(input_features)
+        return queries
+
+
+class AttentionLayer(nn.Module):
+    """One layer: projections of the new and the past frames, attention, and refinement of the tokens.
+
+    Args:
+        query_channels: ``C``.
+        key_channels: Channels of each scale that keys come from.
+        dim: ``D``.
+        num_heads: ``H``.
+        num_past: ``T``.
+        kind: See ``CrossAttention``.
+        tied_values: Values are the keys instead of a projection of their own.
+        first: Later layers let the tokens of the layer before change the query.
+    """
+
+    def __init__(
+        self,
+        query_channels: int,
+        key_channels: Sequence[int],
+        dim: int,
+        num_heads: int,
+        num_past: int,
+        *,
+        kind: AttentionKind,
+        tied_values: bool,
+        first: bool,
+    ) -> None:
+        super().__init__()
+        self.kind = kind
+        self.query = DynamicQueryGenerator(query_channels, dim)
+        self.key = nn.ModuleList(nn.Linear(channels, dim) for channels in key_channels)
+        self.value = None if tied_values else nn.ModuleList(nn.Linear(width, dim) for width in key_channels)
+        self.refine = None if first else nn.Linear(dim, dim, bias=False)
+        self.attention = CrossAttention(dim, num_heads, kind)
+        self.slots = nn.Parameter(torch.randn(num_past, dim) * 0.02)
+        self.no_past = nn.Parameter(torch.zeros(dim))
+        self.out = nn.Linear(dim, dim)
+        self.norm = nn.LayerNorm(dim)
+        self.feed_forward = nn.Sequential(nn.Linear(dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, dim))
+        if kind == "match":
+            for key in self.key:
+                if key.weight.shape == self.query.query_proj.weight.shape:
+                    key.load_state_dict(self.query.query_proj.state_dict())
+        if self.refine is not None:
+            nn.init.zeros_(self.refine.weight)
+
+    def make_query(self, features: Tensor, tokens: Tensor | None) -> Tensor:
+        """``Q`` of shape ``(B, S, D)`` from features ``(B, S, C)`` and the tokens of the layer before."""
+        query: Tensor = self.query(features)
+        return query if self.refine is None or tokens is None else query + self.refine(tokens)
+
+    def project(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Keys and values of one past frame.
+
+        Args:
+            features: ``(B, positions, channels)`` of each scale.
+
+        Returns:
+            Two tensors ``(B, S_k, D)``, without places and slots; with tied values the same one twice.
+        """
+        keys = torch.cat([key(x) for key, x in zip(self.key, features, strict=True)], dim=1)
+        if self.value is None:
+            return keys, keys
+        return keys, torch.cat([value(x) for value, x in zip(self.value, features, strict=True)], dim=1)
+
+    def attend(
+        self, query: Tensor, keys: Tensor, values: Tensor, valid: Tensor, here: Tensor, there: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Attention over the past slots.
+
+        Args:
+            query: ``(B, S, D)``.
+            keys: ``(B, T, S_k, D)`` as made by ``project``.
+            values: The same.
+            valid: ``(B, T)`` bool: which slots hold a frame.
+            here: Place embeddings of the queries, ``(S, D)``.
+            there: Place embeddings of the keys, ``(S_k, D)``.
+
+        Returns:
+            What was found, relative to the query's own place, projected, ``(B, S, D)``; the weights,
+            mean over heads, ``(B, S, T * S_k)``, which add up to 1 unless there is no past at all.
+        """
+        marks = there + self.slots[:, None, :]
+        if self.kind == "plain":
+            keys = keys + marks
+        present = valid.repeat_interleave(there.shape[0], dim=1)
+        found, weights = self.attention(query, keys.flatten(1, 2), (values + marks).flatten(1, 2), present)
+        nothing = ~valid.any(dim=1)[:, None, None]
+        # "where the match was" minus "where I am": the displacement that motion is read from
+        found = torch.where(nothing, self.no_past, found - here)
+        return self.out(found), weights
+
+    def update(self, tokens: Tensor, found: Tensor) -> Tensor:
+        """The next tokens ``(B, S, D)``: residual, norm and feed-forward."""
+        tokens = self.norm(tokens + found)
+        refined: Tensor = tokens + self.feed_forward(tokens)
+        return refined

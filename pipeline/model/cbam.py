@@ -1,0 +1,73 @@
+"""Convolutional block attention: a channel gate, then a spatial gate.
+
+Source: Woo et al., "CBAM: Convolutional Block Attention Module", arXiv 1807.06521.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+CBAMStart = Literal["identity", "official"]
+"""``identity``: gates ``2 * sigmoid`` with zeroed last layers, exactly 1 at first. ``official``: gates
+``sigmoid`` with torch's own initialisation, about 0.5 each, as in the paper's code."""
+
+
+class ChannelGate(nn.Module):
+    """Weighs channels by a two-layer perceptron, shared by the average and the maximum over positions.
+
+    Args:
+        channels: Channels of the input.
+        reduction: Width of the hidden layer is ``channels // reduction``.
+        start: See ``CBAMStart``.
+    """
+
+    def __init__(self, channels: int, reduction: int = 16, start: CBAMStart = "identity") -> None:
+        super().__init__()
+        self.squeeze = nn.Linear(channels, channels // reduction)
+        self.excite = nn.Linear(channels // reduction, channels)
+        self.scale = 2.0 if start == "identity" else 1.0
+        if start == "identity":
+            nn.init.zeros_(self.excite.weight)
+            nn.init.zeros_(self.excite.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, rows, columns)`` to the same, each channel scaled."""
+        average = self.squeeze(x.mean(dim=(2, 3))).relu()
+        largest = self.squeeze(x.amax(dim=(2, 3))).relu()
+        gate = self.scale * torch.sigmoid(self.excite(average) + self.excite(largest))
+        return x * gate[:, :, None, None]
+
+
+class SpatialGate(nn.Module):
+    """Weighs positions by a 7x7 convolution over the mean and the maximum of the channels.
+
+    Args:
+        start: See ``CBAMStart``.
+    """
+
+    def __init__(self, start: CBAMStart = "identity") -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 1, kernel_size=7, padding=3, bias=False)
+        self.bn = nn.BatchNorm2d(1, momentum=0.01)
+        self.scale = 2.0 if start == "identity" else 1.0
+        if start == "identity":
+            nn.init.zeros_(self.bn.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, rows, columns)`` to the same, each position scaled."""
+        pooled = torch.cat([x.mean(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)], dim=1)
+        return x * (self.scale * torch.sigmoid(self.bn(self.conv(pooled))))
+
+
+class CBAM(nn.Sequential):
+    """Channel gate, then spatial gate.
+
+    Args:
+        channels: Channels of the input.
+        reduction: Of the channel gate.
+        start: See ``CBAMStart``.
+    """
+
+    def __init__(self, channels: int, reduction: int = 16, start: CBAMStart = "identity") -> None:
+        super().__init__(ChannelGate(channels, reduction, start), SpatialGate(start))

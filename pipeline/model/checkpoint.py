@@ -1,0 +1,149 @@
+"""Checkpoints: safetensors files that hold the weights and everything needed to use them.
+
+Nothing in them is ever executed or unpickled. Weights are stored as float16, the statistics of
+batch-norm as float32. The metadata says what the network looks like, its labels, its preprocessing and
+how it was trained, as JSON.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from pipeline.model.network import TemporalKVQResNetCBAM
+from pipeline.model.preprocessing import Preprocessing
+
+_FORMAT = "kvq-stream checkpoint 1"
+_SHIPPED = Path(__file__).parent / "weights"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that can't be used, in one line for people."""
+
+
+def save_checkpoint(
+    path: str | Path, model: TemporalKVQResNetCBAM, *, metadata: Mapping[str, Any] | None = None
+) -> None:
+    """Writes a checkpoint; an existing file is replaced in one go or not at all.
+
+    Args:
+        path: Of the ``.safetensors`` file; its folder is made if need be.
+        model: The network, with its ``labels`` and ``preprocessing``.
+        metadata: Anything else that JSON can hold, such as the recipe and its results; None keeps
+            ``model.metadata``.
+
+    Raises:
+        CheckpointError: The weights are not finite as float16, so the file would be of no use.
+        OSError: The file can't be written.
+    """
+    path = Path(path)
+    floats = {name for name, _ in model.named_buffers()}
+    tensors: dict[str, Tensor] = {}
+    for name, value in model.state_dict().items():
+        stored = value if name in floats else value.half()
+        if stored.is_floating_point() and not stored.isfinite().all():
+            raise CheckpointError(f"{name} is not finite as float16: the training diverged")
+        tensors[name] = stored.detach().cpu().contiguous()
+    header = {
+        "format": _FORMAT,
+        "architecture": json.dumps(model.architecture),
+        "labels": json.dumps(model.labels, ensure_ascii=False),
+        "preprocessing": json.dumps(asdict(model.preprocessing)),
+        "metadata": json.dumps(model.metadata if metadata is None else dict(metadata), ensure_ascii=False),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    try:
+        save_file(tensors, partial, metadata=header)
+        Path(partial).chmod(0o644)
+        Path(partial).replace(path)
+    finally:
+        Path(partial).unlink(missing_ok=True)
+
+
+def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> TemporalKVQResNetCBAM:
+    """Reads a checkpoint.
+
+    Args:
+        path: A file, or the name of a shipped checkpoint such as ``motion_resnet18``.
+        device: Where the network goes.
+
+    Returns:
+        The network in float32 and eval mode, with ``labels``, ``preprocessing`` and ``metadata``.
+
+    Raises:
+        CheckpointError: No such file, not a checkpoint, or one that does not fit.
+    """
+    path = find_checkpoint(path)
+    header, tensors = _read(path)
+    try:
+        architecture = json.loads(header["architecture"])
+        preprocessing = Preprocessing(**_tuples(json.loads(header["preprocessing"])))
+        with torch.device("meta"):
+            model = TemporalKVQResNetCBAM(**architecture, labels=json.loads(header["labels"]))
+        model.preprocessing = preprocessing
+        model.metadata = dict(json.loads(header["metadata"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: does not describe a network of this version: {error}") from None
+    wanted = model.state_dict()
+    for name in sorted(wanted.keys() | tensors.keys()):
+        shapes = [list(group[name].shape) if name in group else None for group in (tensors, wanted)]
+        if shapes[0] != shapes[1]:
+            raise CheckpointError(f"{path}: does not fit: {name} is {shapes[0]}, expected {shapes[1]}")
+    model.load_state_dict(tensors, assign=True)
+    return model.to(device).eval()
+
+
+def find_checkpoint(name: str | Path) -> Path:
+    """The file meant by a path, or by the name of a shipped checkpoint.
+
+    Raises:
+        CheckpointError: There is neither.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    if path.suffix or len(path.parts) > 1:
+        raise CheckpointError(f"{path}: no such file")
+    return shipped(str(name))
+
+
+def shipped(name: str) -> Path:
+    """The file of a checkpoint that comes with the package.
+
+    Raises:
+        CheckpointError: There is none of this name; the message lists the names.
+    """
+    names = sorted(path.stem for path in _SHIPPED.glob("*.safetensors"))
+    if name not in names:
+        raise CheckpointError(f"no checkpoint {name!r}; shipped: {', '.join(names) or 'none'}")
+    return _SHIPPED / f"{name}.safetensors"
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Metadata, and the tensors with floats as float32."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            header: dict[str, str] = file.metadata() or {}
+            if header.get("format") != _FORMAT:
+                found = header.get("format", "none")
+                raise CheckpointError(f"{path}: not a checkpoint of this program (format {found})")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError:
+        raise CheckpointError(f"{path}: not a safetensors file, or damaged") from None
+    except OSError as error:
+        raise CheckpointError(f"{path}: can't be read: {error.strerror or error}") from None
+    return header, {name: x.float() if x.is_floating_point() else x for name, x in tensors.items()}
+
+
+def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}

@@ -1,0 +1,44 @@
+"""The guide's debugging information: every part of the computation under the guide's name for it."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+
+def describe(
+    maps: Sequence[Tensor],
+    keys: Tensor,
+    values: Tensor,
+    query: Tensor,
+    attended_output: Tensor,
+    attention_weights: Tensor,
+) -> dict[str, Tensor]:
+    """``kqv_info``, with keys as for ``T`` = 2: ``feat_t_minus_2`` ... ``feat_t`` and so on.
+
+    With several attention layers these are the parts of the last one. Keys and values are the bare
+    projections, before places and slots are added.
+
+    Args:
+        maps: The last feature map of each frame, oldest first, ``(B, C, rows, columns)``.
+        keys: ``(B, T, S_k, D)``.
+        values: The same.
+        query: ``(B, S, D)``.
+        attended_output: ``(B, S, D)``.
+        attention_weights: ``(B, S, T * S_k)``.
+
+    Returns:
+        15 tensors for ``T`` = 2, four more for each further past frame.
+    """
+    past = [f"t_minus_{i}" for i in range(keys.shape[1], 0, -1)]
+    named = dict(zip([*past, "t"], maps, strict=True))
+    return {
+        **{f"feat_{name}": x for name, x in named.items()},
+        **{f"feat_flat_{name}": x.flatten(2).transpose(1, 2) for name, x in named.items()},
+        "K": keys.flatten(1, 2),
+        "V": values.flatten(1, 2),
+        "Q": query,
+        **{f"k_{name}": keys[:, i] for i, name in enumerate(past)},
+        **{f"v_{name}": values[:, i] for i, name in enumerate(past)},
+        "attended_output": attended_output,
+        "attention_weights": attention_weights,
+    }

@@ -1,0 +1,111 @@
+"""The remembered frames of one stream, by time: t-1 and t-2 are times, not "whatever came last"."""
+
+from collections import deque
+from dataclasses import dataclass
+from statistics import median
+from typing import Any, Generic, TypeVar
+
+K = TypeVar("K")
+
+_INTERVALS = 4  # remembered, for the median that tells a slow camera from a dropped frame
+
+
+@dataclass(frozen=True, slots=True)
+class Slot(Generic[K]):
+    """A remembered frame, chosen as one of the ``T`` that a prediction looks at.
+
+    Attributes:
+        key: The frame's identity, as given to ``append``.
+        entry: What the model keeps of it.
+        age_ms: How much older it is than the new frame.
+    """
+
+    key: K
+    entry: Any
+    age_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Remembered(Generic[K]):
+    key: K
+    time_ns: int
+    entry: Any
+
+
+class StreamHistory(Generic[K]):
+    """Memory of one stream; for each new frame call ``select``, then ``append``.
+
+    What an entry is, is the business of the runtime that made it. Memory is bounded: an entry is
+    forgotten as soon as no later frame can pick it.
+
+    Args:
+        num_past: ``T``, the number of slots.
+        spacing_ms: Wanted time between the frames of neighbouring slots; 0 for consecutive frames.
+
+    Raises:
+        ValueError: No slot, or a negative spacing.
+    """
+
+    def __init__(self, num_past: int, spacing_ms: float = 0.0) -> None:
+        if num_past < 1 or spacing_ms < 0:
+            raise ValueError(f"no history has {num_past} slots {spacing_ms} ms apart")
+        self._num_past = num_past
+        self._spacing_ns = round(spacing_ms * 1e6)
+        self._frames: deque[_Remembered[K]] = deque()
+        self._intervals: deque[int] = deque(maxlen=_INTERVALS)
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    @property
+    def depth(self) -> int:
+        """How many slots the remembered frames could fill at most, 0 to ``T``."""
+        return min(len(self._frames), self._num_past)
+
+    def select(self, now_ns: int) -> list[Slot[K] | None]:
+        """Chooses the past frames for a new one.
+
+        With a spacing, slot t-i takes the frame nearest to ``now - i * spacing``, within half a spacing;
+        a slot without such a frame stays empty. A camera slower than the spacing has no frames in
+        between: then, and with spacing 0, the slots are the last frames in a row.
+
+        Args:
+            now_ns: Time of the new frame; only frames strictly older count.
+
+        Returns:
+            ``T`` slots, oldest first, None where there is no frame. No frame is in two of them.
+        """
+        older = [frame for frame in self._frames if frame.time_ns < now_ns]
+        if not older:
+            return [None] * self._num_past
+        if median([*self._intervals, now_ns - older[-1].time_ns]) >= self._spacing_ns:
+            missing = self._num_past - len(older)
+            chosen: list[_Remembered[K] | None] = [*[None] * missing, *older[-self._num_past :]]
+        else:
+            chosen = [self._nearest(older, now_ns, i) for i in range(self._num_past, 0, -1)]
+        return [Slot(f.key, f.entry, (now_ns - f.time_ns) / 1e6) if f else None for f in chosen]
+
+    def append(self, key: K, time_ns: int, entry: Any) -> None:
+        """Remembers a frame. If the clock went back, everything older is worthless and forgotten first."""
+        if self._frames and time_ns <= self._frames[-1].time_ns:
+            self.reset()
+        if self._frames:
+            self._intervals.append(time_ns - self._frames[-1].time_ns)
+        self._frames.append(_Remembered(key, time_ns, entry))
+        reach_ns = (self._num_past + 0.5) * self._spacing_ns
+        while len(self._frames) > self._num_past and time_ns - self._frames[0].time_ns >= reach_ns:
+            self._frames.popleft()
+
+    def reset(self) -> None:
+        """Forgets everything."""
+        self._frames.clear()
+        self._intervals.clear()
+
+    def _nearest(self, frames: list[_Remembered[K]], now_ns: int, i: int) -> _Remembered[K] | None:
+        """The frame nearest to ``i`` spacings ago; half-open windows, so that neighbours never share one."""
+        off = {
+            abs(error): frame
+            for frame in frames
+            if -0.5 <= (error := (now_ns - frame.time_ns) / self._spacing_ns - i) < 0.5
+        }
+        return off[min(off)] if off else None

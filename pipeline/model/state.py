@@ -1,0 +1,99 @@
+"""What a stream remembers between two steps: keys and values of its past frames."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from pipeline.model.history import Slot, StreamHistory
+
+__all__ = ["Entry", "Slot", "State", "StreamHistory", "gather"]
+
+
+class Entry(NamedTuple):
+    """One remembered frame; in a batch with a leading ``B``, in a ``StreamHistory`` without it.
+
+    Attributes:
+        keys: ``(B, L, V, S_k, D)``; variant ``v`` is for slot ``v`` if ``V`` is not 1.
+        values: The same.
+    """
+
+    keys: Tensor
+    values: Tensor
+
+    def split(self) -> list["Entry"]:
+        """The entries of a batch, one a stream, in memory of their own so that each can be freed."""
+        if len(self.keys) == 1:
+            return [Entry(self.keys[0], self.values[0])]
+        keys = [row.clone() for row in self.keys]
+        tied = self.values is self.keys
+        return [
+            Entry(k, v) for k, v in zip(keys, keys if tied else [r.clone() for r in self.values], strict=True)
+        ]
+
+
+class State(NamedTuple):
+    """The past of a batch of streams, explicit: handed into a step, and out again.
+
+    Attributes:
+        keys: ``(B, L, T, V, S_k, D)``, slots oldest first.
+        values: The same.
+        valid: ``(B, T)`` bool: which slots hold a frame; the others hold finite numbers that do not matter.
+    """
+
+    keys: Tensor
+    values: Tensor
+    valid: Tensor
+
+    def push(self, entry: Entry) -> "State":
+        """The state one frame later: ``entry`` becomes t-1, the oldest slot is forgotten."""
+        return State(
+            torch.cat([self.keys[:, :, 1:], entry.keys.unsqueeze(2)], dim=2),
+            torch.cat([self.values[:, :, 1:], entry.values.unsqueeze(2)], dim=2),
+            torch.cat([self.valid[:, 1:], torch.ones_like(self.valid[:, :1])], dim=1),
+        )
+
+    def select(self, rows: Tensor | Sequence[int]) -> "State":
+        """The states of the streams ``rows``, in that order."""
+        index = torch.as_tensor(rows, device=self.valid.device)
+        return State(self.keys[index], self.values[index], self.valid[index])
+
+    def cleared(self, rows: Tensor) -> "State":
+        """The state with nothing remembered for the streams where ``rows``, ``(B,)`` bool, is True."""
+        return self._replace(valid=self.valid & ~rows[:, None])
+
+    def slotwise(self) -> tuple[Tensor, Tensor]:
+        """Keys and values ``(B, L, T, S_k, D)``, of each slot the variant that is meant for it."""
+        if self.keys.shape[3] == 1:
+            return self.keys[:, :, :, 0], self.values[:, :, :, 0]
+        keys, values = (x.diagonal(dim1=2, dim2=3).movedim(-1, 2) for x in (self.keys, self.values))
+        return keys, values
+
+
+def gather(streams: Sequence[Sequence[Entry | None]], empty: State) -> State:
+    """Makes the state of a batch from chosen entries of each stream.
+
+    Args:
+        streams: For each stream its ``T`` slots, oldest first; None where there is no frame.
+        empty: ``model.init_state(1)``: says shapes, type and device.
+
+    Returns:
+        The state of ``len(streams)`` streams.
+
+    Raises:
+        ValueError: A stream has another number of slots, or an entry is of another model.
+    """
+    blank = Entry(empty.keys[0, :, 0], empty.values[0, :, 0])
+    for slots in streams:
+        if len(slots) != empty.valid.shape[1]:
+            raise ValueError(f"{len(slots)} slots given, the model has {empty.valid.shape[1]}")
+        if any(entry is not None and entry.keys.shape != blank.keys.shape for entry in slots):
+            raise ValueError("a remembered frame does not fit this model: empty the stream's history")
+    filled = [[entry or blank for entry in slots] for slots in streams]
+    valid = [[entry is not None for entry in slots] for slots in streams]
+    return State(
+        torch.stack([torch.stack([entry.keys for entry in slots], dim=1) for slots in filled]),
+        torch.stack([torch.stack([entry.values for entry in slots], dim=1) for slots in filled]),
+        torch.tensor(valid, dtype=torch.bool, device=empty.valid.device),
+    )
