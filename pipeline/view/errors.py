@@ -1,9 +1,10 @@
 """What the outputs raise: one readable line that says what to do."""
 
+from pipeline.errors import UserError
 from pipeline.redact import redact
 
 
-class ViewError(RuntimeError):
+class ViewError(UserError):
     """An output can't be opened or has failed; the pipeline itself goes on without it."""
 
 

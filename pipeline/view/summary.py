@@ -1,0 +1,108 @@
+"""The end of a run, for people: the same figures as the report."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.view.figures import percent, short, with_reasons
+
+
+def render_summary(report: Mapping[str, Any], extras: Mapping[str, str] | None = None) -> RenderableType:
+    """Shows what became of every frame, how fast, how right, and where the files are.
+
+    Args:
+        report: As ``pipeline.ledger.build_report`` makes it.
+        extras: Further lines, by name: where the report was written, for example.
+    """
+    streams: Mapping[str, Any] = report.get("streams", {})
+    blocks: list[RenderableType] = []
+    for stream_id, stream in streams.items():
+        blocks += [_stream_table(stream_id, stream), Text()]
+    if not streams:
+        blocks += [Text("no frame came through", "yellow"), Text()]
+    blocks.append(_run_table(report, extras or {}))
+    balanced = all(stream["unaccounted"] == 0 for stream in streams.values())
+    note = "every frame accounted for" if balanced else "FRAMES UNACCOUNTED FOR"
+    return Panel(
+        Group(*blocks),
+        title=Text(" Summary ", "bold"),
+        title_align="left",
+        subtitle=Text(f" {note} ", "green" if balanced else "bold red"),
+        subtitle_align="right",
+        border_style="bright_black",
+        box=box.ROUNDED,
+        padding=(1, 2, 0, 2),
+    )
+
+
+def _stream_table(stream_id: str, stream: Mapping[str, Any]) -> Table:
+    table = _rows()
+    table.add_row(Text(stream_id, "bold cyan"), "")
+    if stream["accuracy"] is not None:
+        labelled = f" on {stream['labelled']} labelled frames" if "labelled" in stream else " on known labels"
+        table.add_row("accuracy", Text.assemble((percent(stream["accuracy"]), "bold green"), labelled))
+    dropped = with_reasons(stream["dropped"])
+    frames = Text(f"{stream['captured']} captured = {stream['rendered']} shown + dropped {dropped}")
+    if stream["unaccounted"]:
+        frames.append(f"; {stream['unaccounted']} unaccounted for", "bold red")
+    table.add_row("frames", frames)
+    predicted = f"{stream['predicted']} predicted with {stream['backbone_passes']} backbone passes"
+    if any(stream.get("not_predicted", {}).values()):
+        predicted += f"; not predicted {with_reasons(stream['not_predicted'])}"
+    if any(stream.get("rendered_without_prediction", {}).values()):
+        predicted += f"; shown without {with_reasons(stream['rendered_without_prediction'])}"
+    table.add_row("predictions", Text(predicted))
+    cache = stream["cache"]
+    deepest_first = sorted(cache["depth"].items(), reverse=True)
+    depths = ", ".join(f"{count} saw {depth}" for depth, count in deepest_first if count)
+    resets = f"; cache emptied {with_reasons(cache['resets'])}" if any(cache["resets"].values()) else ""
+    table.add_row("past frames", Text((depths or "none seen") + resets))
+    capture, prediction, render = (short(stream["fps"][key]) for key in ("capture", "prediction", "render"))
+    table.add_row("fps", f"{capture} captured, {prediction} predicted, {render} shown")
+    table.add_row("latency", _latency_table(stream["latency_ms"]))
+    return table
+
+
+def _latency_table(latency: Mapping[str, Any]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column("ms", no_wrap=True)
+    for heading in ("p50", "p95", "p99"):
+        table.add_column(heading, justify="right")
+    end_to_end = {name: figures for name, figures in latency.items() if name != "stages"}
+    for name, figures in (end_to_end | latency["stages"]).items():
+        style = "bold" if name in end_to_end else ""
+        cells = [short(figures[key]) for key in ("p50", "p95", "p99")]
+        table.add_row(Text(name.replace("_", " ")), *cells, style=style)
+    return table
+
+
+def _run_table(report: Mapping[str, Any], extras: Mapping[str, str]) -> Table:
+    table = _rows()
+    workers: Mapping[str, Any] = report.get("workers", {})
+    told = [
+        Text.assemble(
+            f"{name} {figures['rss_mb']:.0f} MB",
+            (f", restarted {figures['restarts']}x" if figures["restarts"] else "", "yellow"),
+        )
+        for name, figures in workers.items()
+    ]
+    table.add_row("workers", Text("; ").join(told))
+    if report.get("runtime"):
+        table.add_row("runtime", Text(", ".join(map(str, report["runtime"].values()))))
+    for stream_id, path in report.get("video", {}).items():
+        table.add_row("video", Text(f"{path} ({stream_id})"))
+    for name, value in extras.items():
+        table.add_row(Text(name), Text(value))
+    return table
+
+
+def _rows() -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(min_width=11, style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    return table
