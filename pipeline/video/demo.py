@@ -107,7 +107,7 @@ TOUR = (
     Stop("autumn leaves", (0.28, 0.64, 1.0), ("pan_right", "static", "tilt_up")),
     Stop("archipelago", (0.50, 0.50, 0.68), ("zoom_in", "roll_cw", "zoom_out")),
     Stop("stained glass", (0.72, 0.34, 1.0), ("pan_left", "tilt_down", "roll_ccw")),
-    Stop("mountains", (0.28, 0.34, 1.0), ("tilt_down", "pan_right", "static")),
+    Stop("mountains", (0.28, 0.26, 1.0), ("tilt_down", "pan_right", "static")),
     Stop("marble", (0.50, 0.50, 1.54), ("zoom_out", "roll_cw", "zoom_in")),
     Stop("city at night", (0.72, 0.64, 1.0), ("tilt_up", "pan_left", "roll_ccw")),
 )
@@ -120,7 +120,7 @@ class DemoSource(Source):
     description = "demo tour"
     fps = FPS
 
-    def __init__(self, seed: int = 7) -> None:
+    def __init__(self, seed: int = 0) -> None:
         """Plans the tour; the pictures are drawn after ``open``.
 
         Args:

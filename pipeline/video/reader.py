@@ -61,6 +61,8 @@ class Reader:
         max_frames: int = 0,
         pace: bool = False,
         first_epoch: int = 0,
+        held: bool = False,
+        on_change: Callable[[], None] | None = None,
     ) -> None:
         """Prepares the reader; ``start`` begins.
 
@@ -74,6 +76,9 @@ class Reader:
             max_frames: End after this many pictures; 0 for no limit.
             pace: Play a file at its own rate instead of as fast as possible.
             first_epoch: Epoch of the first opening.
+            held: Open the source, but capture nothing before ``release``: a file is not read, the
+                pictures of a live source are forgotten.
+            on_change: Called in the reader's thread after each picture and each change of state.
         """
         self.error: SourceError | None = None
         self._open_source = open_source
@@ -94,6 +99,10 @@ class Reader:
         self._size: tuple[int, ...] | None = None
         self._failures = 0
         self._stopping = Event()
+        self._released = Event()
+        if not held:
+            self._released.set()
+        self._on_change = on_change or (lambda: None)
         self._thread = Thread(target=self._run, name="reader", daemon=True)
 
     @property
@@ -130,6 +139,10 @@ class Reader:
     def start(self) -> None:
         """Starts reading. A first opening that fails shows as ``error`` and the state ``ended``."""
         self._thread.start()
+
+    def release(self) -> None:
+        """Begins to capture, after ``held``."""
+        self._released.set()
 
     def take(self, timeout_s: float) -> Captured | None:
         """The oldest picture that is waiting; None if none comes within ``timeout_s``, or ``finished``."""
@@ -187,6 +200,7 @@ class Reader:
             self._say(f"failed: {self.error}")
         self._state = "ended"
         self._ring.close()
+        self._on_change()
 
     def _done(self) -> bool:
         return self._stopping.is_set() or 0 < self._max_frames <= self._captured
@@ -214,6 +228,7 @@ class Reader:
         self._state = "up"
         rate = f" at {source.fps:.4g} fps" if source.fps else ""
         self._say(f"up: {source.description}{rate}")
+        self._on_change()
 
     def _wait_to_reopen(self, error: SourceError) -> None:
         wait_s = self._backoff_s[min(self._failures, len(self._backoff_s) - 1)]
@@ -228,9 +243,13 @@ class Reader:
         paced = not source.live and (self._pace or self._policy == "newest")
         pacer = Pacer(source.fps) if paced else None
         while not self._done():
+            if not source.live and not self._released.wait(_POLL_S):
+                continue
             picture = source.read()
             if picture is None:
                 return
+            if not self._released.is_set():
+                continue
             if self._state != "up":
                 self._came_up(source)
             if pacer is not None:

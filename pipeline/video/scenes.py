@@ -137,12 +137,12 @@ def mountains(height: int, width: int, rng: np.random.Generator) -> Image:
         ridge = fractal(4, width, rng, grain=int(380 - 220 * depth), roughness=0.5)[1]
         top = height * (0.22 + 0.13 * layer) + (ridge - 0.5) * height * 0.34
         below = np.arange(height, dtype=np.float32)[:, None] - top[None, :].astype(np.float32)
-        near, far = np.array((20, 40, 48)), np.array((150, 110, 142))
+        near, far = np.array((14, 50, 58)), np.array((196, 112, 140))
         tone = far + (near - far) * depth
         stops = ((0.0, tuple(tone * 0.45)), (0.5, tuple(tone)), (1.0, tuple(np.minimum(tone * 1.9, 255))))
         # The rims catch the last light.
         rim = np.clip(1 - below / 90, 0, 1) ** 2
-        light = np.clip(cv2.flip(rock, layer % 3 - 1) - 0.1 + 0.4 * rim, 0, 1)
+        light = np.clip(1.3 * cv2.flip(rock, layer % 3 - 1) - 0.25 + 0.45 * rim, 0, 1)
         cv2.copyTo(colour(light, stops), (below >= 0).astype(np.uint8), image)
     return image
 
