@@ -127,11 +127,11 @@ def keys_new(
     folder: Annotated[Path, typer.Option("--dir", help="Where the two files go.")] = Path("keys"),
 ) -> None:
     """Make a key pair: NAME.key to hand out, NAME.key_secret to keep."""
-    from pipeline.wire.security import new_keys
+    from pipeline.wire.keys import new_keys
 
-    pair = new_keys(folder, name)
-    print(f"public key, give it to the peers:   {pair.public_file}")
-    print(f"secret key, keep it on this machine: {pair.secret_file}")
+    public, secret = new_keys(folder, name)
+    print(f"public key, give it to the peers:   {public}")
+    print(f"secret key, keep it on this machine: {secret}")
 
 
 @keys_app.command("allow")
@@ -142,7 +142,7 @@ def keys_allow(
     ),
 ) -> None:
     """Let a peer connect: copy its public key into the folder of allowed keys."""
-    from pipeline.wire.security import allow
+    from pipeline.wire.keys import allow
 
     print(f"allowed: {allow(folder, file)}")
 

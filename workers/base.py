@@ -16,7 +16,7 @@ from pipeline.redact import redact
 from pipeline.stats import Rate, WorkerStats
 from pipeline.wire.codec import encode_stats
 from pipeline.wire.security import SecurityPolicy
-from pipeline.wire.transport import Publisher
+from pipeline.wire.transport import SMALL_QUEUE, Publisher
 
 TICK_S = 0.1
 """Longest time in seconds that a tick waits: a stop is noticed within it."""
@@ -44,7 +44,7 @@ class Worker(ABC):
         self.config = config
         self.restarts = restarts
         self.first_epochs = first_epochs or {}
-        self.security = SecurityPolicy.from_config(config.security)
+        self.security = SecurityPolicy(config.security)
         self._process = psutil.Process()
         self.figures = WorkerStats(
             worker=name, role=self.role, session=now_ns(), host=socket.gethostname(), pid=self._process.pid
@@ -63,7 +63,7 @@ class Worker(ABC):
 
     @abstractmethod
     def tick(self, timeout_s: float) -> bool:
-        """One turn of the loop, at most about ``timeout_s`` seconds long; False when there is no more to do."""
+        """One turn of the loop, at most about ``timeout_s`` seconds; False when there is no more to do."""
 
     @abstractmethod
     def finish(self, deadline_ns: int) -> None:
@@ -83,7 +83,7 @@ class Worker(ABC):
             try:
                 self._open_stats()
                 self.open()
-            except ValueError as error:  # every boundary that open crosses says in one line what is wrong
+            except UserError as error:  # every boundary that open crosses says in one line what is wrong
                 raise WorkerError(str(error)) from error
             self.figures.state = "ready"
             self.publish_stats()
@@ -135,4 +135,4 @@ class Worker(ABC):
 
     def _open_stats(self) -> None:
         endpoint = getattr(self.config.endpoints, f"{self.role}_stats")[0]
-        self._stats_publisher = Publisher(endpoint, self.config.wire, self.security)
+        self._stats_publisher = Publisher(endpoint, self.config.wire, self.security, queue=SMALL_QUEUE)

@@ -9,7 +9,7 @@ from pipeline.config import StreamConfig
 from pipeline.frame import Frame, FrameId, Policy
 from pipeline.video.reader import Captured, Reader
 from pipeline.video.source import SourceError, SourceOptions, open_source
-from pipeline.wire.codec import encode_end, encode_frame
+from pipeline.wire.codec import Part, encode_end, encode_frame
 from pipeline.wire.messages import EndOfStream
 from pipeline.wire.transport import Publisher
 from workers.base import Worker, WorkerError
@@ -26,7 +26,7 @@ class _Stream:
     id: str
     policy: Policy
     reader: Reader
-    outbox: list[bytes | memoryview] | None = None
+    outbox: list[Part] | None = None
     frames_in_outbox: int = 0
     ended: bool = False
 
@@ -132,14 +132,15 @@ class CaptureWorker(Worker):
             self._started = True
         elif capture.wait_timeout_s and waited_s > capture.wait_timeout_s:
             raise WorkerError(
-                f"nobody listens: {' and '.join(absent)} did not connect within {capture.wait_timeout_s:g} s; "
-                "start them, or take them out of capture.wait_for"
+                f"nobody listens: {' and '.join(absent)} did not connect within "
+                f"{capture.wait_timeout_s:g} s; start them, or take them out of capture.wait_for"
             )
         else:
             if now - self._reminded_ns > _REMIND_NS:
                 self._reminded_ns = now
                 self.event(f"waiting for {' and '.join(absent)} to connect (capture.wait_for)")
-            self._publisher.wait(min(timeout_s, 0.02))
+            self._wake.wait(min(timeout_s, 0.02))
+            self._wake.clear()
         self._tell_events()
         return True
 
@@ -170,7 +171,7 @@ class CaptureWorker(Worker):
         listeners = self._publisher.listeners()
         return all(listeners[role] for role in self.config.capture.wait_for)
 
-    def _encode(self, stream: _Stream, captured: Captured) -> list[bytes | memoryview]:
+    def _encode(self, stream: _Stream, captured: Captured) -> list[Part]:
         picture, stats, started_ns = captured.picture, self.figures.stream(stream.id), now_ns()
         frame = Frame(
             FrameId(stream.id, self.figures.session, captured.epoch, captured.seq),
@@ -189,8 +190,8 @@ class CaptureWorker(Worker):
         self.mark_output(stream.id, started_ns)
         return parts
 
-    def _send(self, stream: _Stream, parts: list[bytes | memoryview]) -> bool:
-        if not self._publisher.send(parts, every=stream.policy == "every"):
+    def _send(self, stream: _Stream, parts: list[Part]) -> bool:
+        if not self._publisher.send(parts):
             return False
         self.figures.stream(stream.id).sent += 1
         return True
@@ -206,7 +207,7 @@ class CaptureWorker(Worker):
             policy=stream.policy,
         )
         # Sent with back-pressure even for live streams: a lost end would leave the others waiting.
-        if self._publisher.send(encode_end(end), every=True):
+        if self._publisher.send(encode_end(end, "frames"), lossless=True):
             stream.ended = True
             stats.state = "ended"
             if stream.reader.error:

@@ -11,11 +11,11 @@ from pipeline.gaps import GapTracker
 from pipeline.model.state import StreamHistory
 from pipeline.ring import Ring
 from pipeline.runtime import Result, Runtime, open_runtime
-from pipeline.wire.codec import encode_end, encode_prediction
+from pipeline.wire.codec import Part, encode_end, encode_prediction
+from pipeline.wire.errors import WireError
 from pipeline.wire.messages import AttentionHeader, EndOfStream, PastFrame, Prediction
-from pipeline.wire.transport import FrameReceiver, Publisher, ReceivedFrame
+from pipeline.wire.transport import SMALL_QUEUE, FrameReceiver, Publisher, ReceivedFrame
 from workers.base import Worker
-
 
 _RETRY_S = 0.002
 """Between two tries to send to a peer whose queue is full."""
@@ -39,7 +39,7 @@ class _Stream:
     resets: dict[FrameId, str] = field(default_factory=dict)
     last_time_ns: int | None = None
     ended: EndOfStream | None = None
-    outbox: list[bytes | memoryview] | None = None
+    outbox: list[Part] | None = None
 
 
 class InferenceWorker(Worker):
@@ -59,8 +59,10 @@ class InferenceWorker(Worker):
         self._runtime.warm_up()
         self.figures.details = {"runtime": self._runtime.describe(), "model": self._runtime.describe_model()}
         self._streams: dict[str, _Stream] = {}
-        self._publisher = Publisher(config.endpoints.predictions[0], config.wire, self.security)
-        self._receiver = FrameReceiver(config.endpoints.frames, self.role, config.wire, self.security)
+        self._publisher = Publisher(
+            config.endpoints.predictions[0], config.wire, self.security, queue=SMALL_QUEUE
+        )
+        self._receiver = FrameReceiver(config.endpoints.frames, "inference", config.wire, self.security)
 
     def tick(self, timeout_s: float) -> bool:
         """Takes in what has arrived and runs one step on the frames whose turn it is."""
@@ -99,12 +101,12 @@ class InferenceWorker(Worker):
             (s.ring.capacity - len(s.ring) if not s.outbox else 0 for s in self._streams.values()),
             default=1,
         )
-        for received in self._receiver.poll(timeout_s, most_every=max(room, 0)):
+        for received in self._receiver.poll(timeout_s, max_every=max(room, 0)):
             if isinstance(received, EndOfStream):
                 self._end(received)
             else:
                 self._take(received)
-        for reject in self._receiver.pop_rejects():
+        for reject in self._receiver.rejects.pop_reports():
             self.event(reject)
 
     def _stream(self, stream_id: str) -> _Stream:
@@ -155,11 +157,13 @@ class InferenceWorker(Worker):
             else:
                 received, late = stream.ring.pop_newest()
                 stats.skip("inference.overflow", len(late))
-            frame = received.decode() if received else None
-            if frame is None:
-                stats.skip("inference.undecodable")
+            if received is None:
                 continue
-            batch.append(frame)
+            try:
+                batch.append(received.decode())
+            except WireError as error:
+                self._receiver.rejects.add(stream_id, error)
+                stats.skip("inference.undecodable")
         return batch
 
     def _step(self, batch: list[Frame]) -> None:
@@ -191,7 +195,8 @@ class InferenceWorker(Worker):
         stream.last_time_ns = time_ns
         # A reset may have been announced by a frame that was dropped since: it holds all the same.
         due = [frame_id for frame_id in stream.resets if frame_id <= frame.id]
-        reason = [stream.resets.pop(frame_id) for frame_id in due][0] if due else None
+        reasons = [stream.resets.pop(frame_id) for frame_id in due]
+        reason = reasons[0] if reasons else None
         if reason is None and last_ns is not None:
             if time_ns <= last_ns:
                 reason = "time_jump"
@@ -230,6 +235,7 @@ class InferenceWorker(Worker):
                 for i in best[: self.config.inference.top_k].tolist()
             ],
             past=[PastFrame(key.id.epoch, key.id.seq, age_ms) for key, age_ms in past],
+            policy=frame.policy,
             spacing_ms=self.config.history.spacing_ms,
             reset=reset,
             attention=None if attention is None else self._attention_header(rows, columns, attention),
@@ -239,7 +245,7 @@ class InferenceWorker(Worker):
         )
         stream = self._streams[frame.id.stream_id]
         parts = encode_prediction(prediction, attention)
-        if not self._publisher.send(parts, every=frame.policy == "every"):
+        if not self._publisher.send(parts):
             stream.outbox = parts
 
     def _attention_header(
@@ -276,14 +282,14 @@ class InferenceWorker(Worker):
             stats.correct += self._runtime.labels[int(result.probabilities.argmax())] == frame.truth
 
     def _flush(self, stream: _Stream) -> None:
-        if stream.outbox and self._publisher.send(stream.outbox, every=True):
+        if stream.outbox and self._publisher.send(stream.outbox):
             stream.outbox = None
 
     def _pass_on_end(self, stream_id: str, stream: _Stream) -> None:
         end = stream.ended
         if end is None or len(stream.ring) or stream.outbox:
             return
-        if self._publisher.send(encode_end(end), every=True):
+        if self._publisher.send(encode_end(end, "predictions"), lossless=True):
             stream.ended = None
             self.figures.stream(stream_id).state = "ended"
 

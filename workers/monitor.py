@@ -31,7 +31,7 @@ class Collector:
                 "sink": endpoints.sink_stats,
             },
             config.wire,
-            SecurityPolicy.from_config(config.security),
+            SecurityPolicy(config.security),
         )
         self._sessions: dict[tuple[str, int], WorkerStats] = {}
         self.events: deque[str] = deque(maxlen=_EVENTS_SHOWN)
@@ -40,8 +40,7 @@ class Collector:
     def poll(self, timeout_s: float) -> list[str]:
         """Takes in what has arrived, waiting at most ``timeout_s`` seconds; returns the new events."""
         news: list[str] = []
-        for stats in self._receiver.poll(timeout_s):
-            figures = stats.figures
+        for figures in self._receiver.poll(timeout_s):
             self._sessions[figures.worker, figures.session] = figures
             news += [f"{figures.worker}: {event}" for event in figures.events]
         self.events.extend(news)

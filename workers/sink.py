@@ -5,20 +5,21 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.clock import now_ns
-from pipeline.frame import Frame, FrameId, Image
+from pipeline.frame import Frame, Image
 from pipeline.gaps import GapTracker
 from pipeline.joiner import Joined, Joiner
-from pipeline.stats import add_counts
+from pipeline.stats import StreamStats, add_counts
+from pipeline.view.attention_overlay import make_thumbnail
 from pipeline.view.jsonl import PredictionWriter
 from pipeline.view.overlay import draw_overlay
 from pipeline.view.recorder import Recorder, RecorderError
 from pipeline.view.web import WebView
 from pipeline.view.window import Window, open_window
+from pipeline.wire.errors import WireError
 from pipeline.wire.messages import EndOfStream, Prediction
 from pipeline.wire.transport import (
     FrameReceiver,
@@ -29,7 +30,6 @@ from pipeline.wire.transport import (
 )
 from workers.base import Worker, WorkerError
 
-_THUMBNAIL_WIDTH_PX = 320
 _THUMBNAILS = 64
 
 
@@ -64,21 +64,21 @@ class SinkWorker(Worker):
             self._web.start()
             self.figures.details["web"] = {"url": self._web.url}
         self._window: Window | None = open_window("KVQ Stream") if sink.window else None
-        self._frames = FrameReceiver(config.endpoints.frames, self.role, config.wire, self.security)
+        self._frames = FrameReceiver(config.endpoints.frames, "sink", config.wire, self.security)
         self._answers = PredictionReceiver(config.endpoints.predictions, config.wire, self.security)
 
     def tick(self, timeout_s: float) -> bool:
         """Takes in what has arrived and shows the frames whose waiting is over."""
         if any(len(stream.joiner) for stream in self._streams.values()):
             timeout_s = min(timeout_s, max(self.config.sink.sync_timeout_ms / 1e3 / 8, 0.001))
-        wait_any([self._frames, self._answers], timeout_s)
+        room = min((stream.joiner.room for stream in self._streams.values()), default=1)
+        wait_any(timeout_s, (*self._frames.lanes(room > 0), *self._answers.lanes()))
         # Predictions first: a frame is never older than the prediction that is made of it.
         for answer in self._answers.poll(0.0):
             self._take_answer(answer)
-        room = min((stream.joiner.room for stream in self._streams.values()), default=1)
-        for received in self._frames.poll(0.0, most_every=room):
+        for received in self._frames.poll(0.0, max_every=room):
             self._take(received)
-        for reject in self._frames.pop_rejects() + self._answers.pop_rejects():
+        for reject in self._frames.rejects.pop_reports() + self._answers.rejects.pop_reports():
             self.event(reject)
         self._show_ready()
         return not (self._window and self._window.closed)
@@ -118,7 +118,8 @@ class SinkWorker(Worker):
             self._predictions.write(prediction)
 
     def _take(self, received: ReceivedFrame | EndOfStream) -> None:
-        stream, stats = self._stream(received.stream_id), self.figures.stream(received.stream_id)
+        about = received if isinstance(received, EndOfStream) else received.header
+        stream, stats = self._stream(about.stream_id), self.figures.stream(about.stream_id)
         if isinstance(received, EndOfStream):
             gap = stream.gaps.update(received.id, received.skipped)
             stream.ended = received
@@ -127,24 +128,20 @@ class SinkWorker(Worker):
             gap = stream.gaps.update(header.id, header.skipped, (header.height, header.width))
             stats.state, stats.epoch = "up", header.epoch
             stream.ended = None
-            frame = received.decode()
-            if frame is None:
+            try:
+                self._add(stream, stats, received.decode())
+            except WireError as error:
+                self._frames.rejects.add(header.stream_id, error)
                 stats.drop("sink.undecodable")
-            else:
-                self._remember(stream, frame)
-                if stream.joiner.add_frame(frame) is not None:
-                    stats.drop("sink.overflow")
         stats.drop("wire.lost", gap.lost)
         stats.drop("sink.absent", gap.absent)
         stats.seen = stream.gaps.seen
 
-    def _remember(self, stream: _Stream, frame: Frame) -> None:
-        """Keeps a small copy: later predictions will say that they looked at this frame."""
-        height, width = frame.image.shape[:2]
-        scale = min(1.0, _THUMBNAIL_WIDTH_PX / width)
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        small = cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA)
-        stream.thumbnails[frame.id.epoch, frame.id.seq] = np.asarray(small, dtype=np.uint8)
+    def _add(self, stream: _Stream, stats: StreamStats, frame: Frame) -> None:
+        if stream.joiner.add_frame(frame) is not None:
+            stats.drop("sink.overflow")
+        # A small copy stays: later predictions will say that they looked at this frame.
+        stream.thumbnails[frame.id.epoch, frame.id.seq] = make_thumbnail(frame.image)
         while len(stream.thumbnails) > _THUMBNAILS:
             stream.thumbnails.popitem(last=False)
 

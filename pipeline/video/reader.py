@@ -76,8 +76,8 @@ class Reader:
             max_frames: End after this many pictures; 0 for no limit.
             pace: Play a file at its own rate instead of as fast as possible.
             first_epoch: Epoch of the first opening.
-            held: Open the source, but capture nothing before ``release``: a file is not read, the
-                pictures of a live source are forgotten.
+            held: Open the source, but capture nothing before ``release``: a file waits with its first
+                picture, those of a live source are forgotten.
             on_change: Called in the reader's thread after each picture and each change of state.
         """
         self.error: SourceError | None = None
@@ -243,19 +243,25 @@ class Reader:
         paced = not source.live and (self._pace or self._policy == "newest")
         pacer = Pacer(source.fps) if paced else None
         while not self._done():
-            if not source.live and not self._released.wait(_POLL_S):
-                continue
             picture = source.read()
             if picture is None:
                 return
-            if not self._released.is_set():
-                continue
             if self._state != "up":
                 self._came_up(source)
+            if not self._may_capture(source):
+                continue
             if pacer is not None:
                 self._stopping.wait(pacer.wait_s(picture))
                 picture = replace(picture, capture_ns=now_ns())
             self._deliver(picture)
+            self._on_change()
+
+    def _may_capture(self, source: Source) -> bool:
+        """Whether the picture just read counts; a file's first one waits here for ``release``."""
+        while not source.live and not self._stopping.is_set():
+            if self._released.wait(_POLL_S):
+                break
+        return self._released.is_set()
 
     def _deliver(self, picture: Picture) -> None:
         with self._figures:

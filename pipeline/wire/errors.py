@@ -1,5 +1,7 @@
 """What can go wrong between two processes, in one readable line."""
 
+from pipeline.errors import UserError
+
 
 class WireError(ValueError):
     """A message that is not what it claims to be; it is counted and never used.
@@ -14,9 +16,9 @@ class WireError(ValueError):
         self.reason = reason
 
 
-class TransportError(ValueError):
+class TransportError(UserError, ValueError):
     """An address that can't be used, with what to do about it."""
 
 
-class SecurityError(ValueError):
+class SecurityError(UserError, ValueError):
     """A key that is missing, unreadable or unsafe, or an address that needs one; with what to do."""

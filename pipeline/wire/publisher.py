@@ -73,12 +73,13 @@ class Publisher:
         bound = bytes(self._socket.get(zmq.LAST_ENDPOINT)).rstrip(b"\0").decode()
         self.endpoint: str = endpoint if where.kind == "ipc" else bound
 
-    def send(self, parts: Sequence[Part], timeout_s: float = 0.0) -> bool:
+    def send(self, parts: Sequence[Part], timeout_s: float = 0.0, *, lossless: bool = False) -> bool:
         """Sends a message made by ``codec``; its buffers must not be changed afterwards.
 
         Args:
             parts: Topic, header, buffer.
             timeout_s: How long a message on an ``every`` topic may wait for room.
+            lossless: Treat this message as one on an ``every`` topic: for ends of streams.
 
         Returns:
             False if there was no room: nobody got the message, send it again later.
@@ -92,7 +93,7 @@ class Publisher:
                 "size", f"a message of {largest} bytes: wire.max_frame_mb allows {self._most_bytes}"
             )
         self._hear()
-        lossless = topics.loses_nothing(parts[0])
+        lossless = lossless or topics.loses_nothing(parts[0])
         if lossless != self._lossless:
             # libzmq reads the flag when it sends, so one socket serves both lanes.
             self._socket.setsockopt(zmq.XPUB_NODROP, int(lossless))

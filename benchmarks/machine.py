@@ -1,0 +1,28 @@
+"""What a figure was measured on."""
+
+import platform
+from pathlib import Path
+
+import torch
+
+
+def describe_machine() -> dict[str, str]:
+    """Processor, devices and versions."""
+    about = {
+        "processor": _processor(),
+        "cpu_threads": str(torch.get_num_threads()),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+    if torch.cuda.is_available():
+        about["gpu"] = torch.cuda.get_device_name()
+    return about
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
