@@ -207,7 +207,7 @@ def _check_url(text: str) -> None:
     if scheme not in STREAM_SCHEMES:
         known = ", ".join(f"{name}://" for name in STREAM_SCHEMES)
         raise SourceError("bad_url", describe(text), f"{scheme}:// is not known; use one of {known}")
-    example = f"write it as {scheme}://user:password@host:port/path"
+    example = f"write it as {scheme}://host:port/path, with user:password@ before the host if it asks"
     try:
         parts = urlsplit(text)
         host, _ = parts.hostname, parts.port
@@ -215,7 +215,7 @@ def _check_url(text: str) -> None:
         raise SourceError(
             "bad_url",
             describe(text),
-            f"not a valid URL; {example}, with / as %2F and # as %23 in the password",
+            f"not a valid URL; {example} (in a password, / is %2F and # is %23)",
         ) from None
     if not host and scheme != "udp":
         raise SourceError("bad_url", describe(text), f"the URL names no host; {example}")

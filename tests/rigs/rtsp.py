@@ -1,0 +1,171 @@
+"""A real RTSP server as a camera that tests can kill, freeze and restart."""
+
+import contextlib
+import signal
+import socket
+import subprocess
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from tests.support import need_command, need_file
+
+_SERVER = Path(__file__).with_name("rtsp_server.py")
+_SYSTEM_PYTHON = "/usr/bin/python3"
+_CLOCK_BITS, _CLOCK_ROWS = 48, 32
+
+
+def need_rtsp_server() -> None:
+    """Skips the test (fails it under CI) where Debian's GStreamer is not complete."""
+    need_file(_SYSTEM_PYTHON, "python3")
+    need_file("/usr/lib/python3/dist-packages/gi", "python3-gi")
+    need_file("/usr/lib/python3/dist-packages/numpy", "python3-numpy")
+    need_typelib("GstRtspServer-1.0", "gir1.2-gst-rtsp-server-1.0")
+    need_command("gst-inspect-1.0", "gstreamer1.0-tools")
+    for element, package in (
+        ("x264enc", "gstreamer1.0-plugins-ugly"),
+        ("rtph264pay", "gstreamer1.0-plugins-good"),
+        ("h264parse", "gstreamer1.0-plugins-bad"),
+        ("videoconvert", "gstreamer1.0-plugins-base"),
+    ):
+        need_element(element, package)
+
+
+def need_typelib(name: str, package: str) -> None:
+    """Requires a GObject introspection file."""
+    places = sorted(Path("/usr/lib").glob(f"**/girepository-1.0/{name}.typelib"))
+    need_file(places[0] if places else f"{name}.typelib", package)
+
+
+def need_element(element: str, package: str) -> None:
+    """Requires an element of GStreamer."""
+    found = subprocess.run(["gst-inspect-1.0", "--exists", element], check=False).returncode == 0
+    need_file("/" if found else f"GStreamer element {element}", package)
+
+
+def raw_h264(clip: Path, folder: Path, *, seconds: float, fps: int) -> Path:
+    """Encodes the beginning of a clip as the raw H.264 that ``RtspCamera(clip=…)`` loops."""
+    raw = folder / f"{clip.stem}.h264"
+    encode = ("-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-g", str(fps))
+    cut = ("-t", str(seconds), "-an", "-bsf:v", "h264_metadata=aud=insert", "-f", "h264")
+    command = [
+        need_command("ffmpeg", "ffmpeg"),
+        "-loglevel",
+        "error",
+        "-y",
+        "-i",
+        str(clip),
+        *encode,
+        *cut,
+        str(raw),
+    ]
+    subprocess.run(command, check=True)
+    return raw
+
+
+def clock_ms(image: npt.NDArray[np.uint8]) -> int:
+    """The time at which the server made a picture of ``/clock``, in ms of Unix time."""
+    block = image.shape[1] // _CLOCK_BITS
+    row = image[_CLOCK_ROWS // 2, block // 2 : block * _CLOCK_BITS : block].mean(axis=-1) > 125
+    return int("".join("1" if white else "0" for white in row), 2)
+
+
+class RtspCamera:
+    """An RTSP server on a free port of this machine; running inside ``with``.
+
+    Attributes:
+        port: The same after each restart.
+        user: Name that it asks for; empty for none.
+        password: Password that it asks for.
+    """
+
+    def __init__(
+        self,
+        *,
+        width: int = 640,
+        height: int = 480,
+        fps: int = 30,
+        clip: Path | None = None,
+        user: str = "",
+        password: str = "",
+        auth: Literal["basic", "digest"] = "digest",
+        corrupt: float = 0.0,
+    ) -> None:
+        """Notes what to serve.
+
+        Args:
+            width: Of ``/clock``, in px; a multiple of 48.
+            height: Of ``/clock``, in px.
+            fps: Of both mounts.
+            clip: A file from ``raw_h264`` to loop at ``/clip``.
+            user: Ask for this name.
+            password: Ask for this password.
+            auth: How to ask.
+            corrupt: Share of the pictures of ``/clock`` that are damaged on their way.
+        """
+        need_rtsp_server()
+        self.port = _free_port()
+        self.user, self.password = user, password
+        self._clip = clip
+        self._options = {"fps": fps, "auth": auth, "corrupt": corrupt}
+        self._size = (width, height)
+        self._process: subprocess.Popen[str] | None = None
+
+    def url(self, path: str = "/clock", *, password: str | None = None) -> str:
+        """The address of a mount, with user name and the (or another) password."""
+        login = f"{self.user}:{self.password if password is None else password}@" if self.user else ""
+        return f"rtsp://{login}127.0.0.1:{self.port}{path}"
+
+    def start(self) -> None:
+        """Starts the server and waits until it listens."""
+        options: dict[str, object] = {"port": self.port, "width": self._size[0], "height": self._size[1]}
+        options |= self._options | {"user": self.user, "password": self.password, "clip": self._clip or ""}
+        command = [_SYSTEM_PYTHON, str(_SERVER), *(f"--{name}={value}" for name, value in options.items())]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        if self._process.stdout.readline().strip() != "ready":
+            self.kill()
+            raise RuntimeError("the RTSP server did not start; what it printed is above")
+
+    def kill(self) -> None:
+        """Kills the server as a power cut would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            assert self._process.stdout is not None
+            self._process.stdout.close()
+            self._process = None
+
+    def restart(self, *, width: int | None = None, height: int | None = None) -> None:
+        """Kills the server and starts it again at the same port, perhaps with another size."""
+        self.kill()
+        self._size = (width or self._size[0], height or self._size[1])
+        self.start()
+
+    def freeze(self) -> None:
+        """Stops the server's process: connections stay, pictures stay away."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Lets a frozen server go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+
+
+def _free_port() -> int:
+    with contextlib.closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
