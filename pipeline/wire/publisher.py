@@ -12,6 +12,7 @@ from pipeline.config import WireConfig
 from pipeline.wire import address, topics
 from pipeline.wire.codec import Part
 from pipeline.wire.errors import TransportError, WireError
+from pipeline.wire.links import watch_link
 from pipeline.wire.security import SecurityPolicy
 
 SMALL_QUEUE = 256
@@ -19,6 +20,7 @@ SMALL_QUEUE = 256
 
 _SEND_BUFFER_BYTES = 256 * 1024
 _MOST_UPSTREAM_BYTES = 4096
+_PATIENCE = 10  # TCP can't tell a reader that takes nothing from a machine that is gone: wait longer
 
 
 class Publisher:
@@ -26,7 +28,8 @@ class Publisher:
 
     Messages on a ``newest`` topic never wait: a receiver whose queue is full misses them, and sees the
     gap in ``seq``. Messages on an ``every`` topic are sent to all of their receivers or, while one of
-    these has a full queue, to none.
+    these has a full queue, to none. Such a reader may be slow or stopped as long as it likes on the same
+    machine, and for ten times ``wire.heartbeat_timeout_ms`` on another.
 
     Args:
         endpoint: ``ipc://path`` or ``tcp://host:port``; port 0 lets the system choose.
@@ -59,6 +62,8 @@ class Publisher:
             self._socket.maxmsgsize = _MOST_UPSTREAM_BYTES
             self._socket.sndtimeo = 0
             self._socket.ipv6 = True
+            watch_link(self._socket, wire)
+            self._socket.tcp_maxrt = _PATIENCE * wire.heartbeat_timeout_ms
             self._socket.xpub_verboser = True
             self._gate = security.secure_server(self._socket, where)
             with address.claim(where):

@@ -8,6 +8,7 @@ import zmq
 from pipeline.config import WireConfig
 from pipeline.wire import address
 from pipeline.wire.errors import TransportError
+from pipeline.wire.links import watch_link
 from pipeline.wire.security import SecurityPolicy
 from pipeline.wire.topics import Role
 
@@ -18,10 +19,6 @@ _RECEIVE_BUFFER_BYTES = 256 * 1024
 
 class Subscriber:
     """Receives messages from publishers that may come, go and come back; used by one thread.
-
-    A dead reader is noticed by its publisher, through the pings that this end sends. This end does not
-    time out by itself: while its queue is full it hears no answers, and must not hang up for that. A
-    publisher whose machine is gone is noticed by the system, by pings that it does not acknowledge.
 
     Args:
         sources: Endpoints to connect to, each with the role of the worker that listens there.
@@ -87,10 +84,7 @@ class Subscriber:
         sock.reconnect_ivl, sock.reconnect_ivl_max = _RECONNECT_MS
         sock.connect_timeout = _CONNECT_TIMEOUT_MS
         sock.handshake_ivl = wire.heartbeat_timeout_ms
-        sock.heartbeat_ivl = wire.heartbeat_ms
-        sock.heartbeat_ttl = wire.heartbeat_timeout_ms
-        sock.heartbeat_timeout = 0
-        sock.tcp_maxrt = wire.heartbeat_timeout_ms
+        watch_link(sock, wire)
 
 
 def wait_any(timeout_s: float, subscribers: Iterable[Subscriber]) -> bool:
