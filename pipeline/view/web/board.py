@@ -1,0 +1,87 @@
+"""The newest picture of each stream, handed from the sink's thread to the web server's."""
+
+import struct
+from collections.abc import Callable
+from threading import Lock
+from typing import Any, NamedTuple, TypeAlias
+
+import cv2
+import msgspec
+
+from pipeline.frame import Frame, Image
+from pipeline.wire.messages import Prediction
+
+Info: TypeAlias = dict[str, Any]
+"""What the page shows beside a picture; plain JSON data, see ``picture_info``."""
+
+_JPEG_QUALITY = 80
+
+
+def picture_info(
+    frame: Frame, prediction: Prediction | None, *, fps: float | None, latency_ms: float | None
+) -> Info:
+    """What the page shows beside a picture: identity, labels, depth of the past, rates."""
+    return {
+        "epoch": frame.id.epoch,
+        "seq": frame.id.seq,
+        "truth": frame.truth,
+        "top": [[label, score] for label, score in prediction.top] if prediction else None,
+        "depth": prediction.depth if prediction else None,
+        "past": prediction.attention.past if prediction and prediction.attention else None,
+        "fps": fps,
+        "latency_ms": latency_ms,
+    }
+
+
+class Picture(NamedTuple):
+    """A picture on the board; ``version`` counts the pictures of its stream."""
+
+    version: int
+    image: Image
+    info: Info
+
+
+class Board:
+    """Holds one picture a stream; a newer one takes its place. Any thread may use it."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._pictures: dict[str, Picture] = {}
+        self.on_change: Callable[[], None] | None = None
+
+    def publish(self, stream_id: str, image: Image, info: Info) -> None:
+        """Puts a picture up; it must not be altered afterwards."""
+        with self._lock:
+            last = self._pictures.get(stream_id)
+            self._pictures[stream_id] = Picture(last.version + 1 if last else 1, image, info)
+            if self.on_change:
+                self.on_change()
+
+    def stop(self) -> None:
+        """Calls ``on_change`` no more; waits for a call under way."""
+        with self._lock:
+            self.on_change = None
+
+    def newest(self, stream_id: str) -> Picture | None:
+        """The newest picture of a stream."""
+        with self._lock:
+            return self._pictures.get(stream_id)
+
+    @property
+    def stream_ids(self) -> list[str]:
+        """All streams that ever had a picture, in order of their names."""
+        with self._lock:
+            return sorted(self._pictures)
+
+
+def pack(stream_id: str, picture: Picture) -> bytes:
+    """One binary message for the page: length of the header (4 bytes, big-endian), JSON header, JPEG.
+
+    Raises:
+        ValueError: OpenCV can't encode the picture.
+    """
+    done, jpeg = cv2.imencode(".jpg", picture.image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    if not done:
+        raise ValueError(f"{stream_id}: picture can't be encoded as JPEG")
+    header = msgspec.json.encode({"stream_id": stream_id, **picture.info})
+    return b"".join([struct.pack(">I", len(header)), header, jpeg.tobytes()])

@@ -1,0 +1,178 @@
+"""Sends pictures to the browsers that watch: newest first, at a bounded rate, never piling up.
+
+A browser says which streams it watches, and acknowledges each picture. It gets the next one of a
+stream only then, so that a slow browser or link skips pictures instead of falling behind.
+"""
+
+import asyncio
+from collections.abc import Iterable
+
+import msgspec
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from pipeline.view.web.board import Board, pack
+
+_MOST_SESSIONS = 32
+_TRY_LATER = 1013
+_UNSUPPORTED = 1003
+
+
+class Request(msgspec.Struct, forbid_unknown_fields=True):
+    """What a browser may say: the streams it wants to see, or a stream whose picture it has drawn."""
+
+    watch: list[str] | None = None
+    drawn: str | None = None
+
+
+class Session:
+    """One browser."""
+
+    def __init__(self) -> None:
+        self.watched: frozenset[str] = frozenset()
+        self._under_way: set[str] = set()
+        self._waiting: dict[str, bytes | str] = {}
+        self._news = asyncio.Event()
+
+    def watch(self, stream_ids: Iterable[str]) -> None:
+        """Replaces the streams to send."""
+        self.watched = frozenset(stream_ids)
+
+    def drawn(self, stream_id: str) -> None:
+        """Notes that the browser is ready for the next picture of a stream."""
+        self._under_way.discard(stream_id)
+
+    def wants(self, stream_id: str) -> bool:
+        """Whether a picture of this stream could go out now."""
+        return stream_id in self.watched and stream_id not in self._under_way
+
+    def offer(self, stream_id: str, message: bytes) -> None:
+        """Sends a picture next, if it is wanted."""
+        if self.wants(stream_id):
+            self._under_way.add(stream_id)
+            self._waiting[stream_id] = message
+            self._news.set()
+
+    def tell(self, message: str) -> None:
+        """Sends a text message next; a newer one takes its place."""
+        self._waiting[""] = message
+        self._news.set()
+
+    async def send_to(self, socket: WebSocket) -> None:
+        """Sends what is offered until cancelled or the browser goes."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            waiting, self._waiting = self._waiting, {}
+            for message in waiting.values():
+                if isinstance(message, str):
+                    await socket.send_text(message)
+                else:
+                    await socket.send_bytes(message)
+
+
+class Live:
+    """Encodes the pictures that somebody watches, once each, and offers them to the sessions."""
+
+    def __init__(self, board: Board, max_fps: float) -> None:
+        self._board = board
+        self._interval_s = 1 / max_fps
+        self._changed = asyncio.Event()
+        self._sessions: set[Session] = set()
+        self._last: dict[str, tuple[int, bytes]] = {}
+        self._due_s: dict[str, float] = {}
+        self._told: list[str] = []
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begins to follow the board; called in the server's event loop."""
+        loop = asyncio.get_running_loop()
+
+        def wake() -> None:
+            loop.call_soon_threadsafe(self._changed.set)
+
+        self._board.on_change = wake
+        self._task = asyncio.create_task(self._run())
+        self._changed.set()
+
+    async def stop(self) -> None:
+        """Follows the board no more."""
+        self._board.stop()
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    @property
+    def running(self) -> bool:
+        """Whether pictures go out; False after ``stop`` or an error."""
+        return self._task is not None and not self._task.done()
+
+    async def _run(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            self._tell_streams()
+            for stream_id in {name for session in self._sessions for name in session.watched}:
+                if any(session.wants(stream_id) for session in self._sessions):
+                    await self._send(stream_id)
+
+    async def serve(self, socket: WebSocket) -> None:
+        """Serves one browser until it goes."""
+        if len(self._sessions) >= _MOST_SESSIONS:
+            await socket.close(_TRY_LATER, "too many pages are open")
+            return
+        await socket.accept()
+        session = Session()
+        self._sessions.add(session)
+        session.tell(_streams_message(self._board.stream_ids))
+        sender = asyncio.create_task(session.send_to(socket))
+        try:
+            await self._listen(socket, session)
+        except WebSocketDisconnect:
+            pass
+        finally:
+            self._sessions.discard(session)
+            sender.cancel()
+            await asyncio.gather(sender, return_exceptions=True)
+
+    async def _listen(self, socket: WebSocket, session: Session) -> None:
+        while True:
+            try:
+                request = msgspec.json.decode(await socket.receive_text(), type=Request)
+            except (msgspec.MsgspecError, KeyError):
+                await socket.close(_UNSUPPORTED, "not a request of this page")
+                return
+            if request.drawn is not None:
+                session.drawn(request.drawn)
+            if request.watch is not None:
+                session.watch(request.watch)
+                for stream_id in session.watched & self._last.keys():
+                    session.offer(stream_id, self._last[stream_id][1])
+            self._changed.set()
+
+    async def _send(self, stream_id: str) -> None:
+        """Offers the newest picture of a stream, unless it is too early or nothing new is there."""
+        picture = self._board.newest(stream_id)
+        version, _ = self._last.get(stream_id, (0, b""))
+        if picture is None or picture.version == version:
+            return
+        loop = asyncio.get_running_loop()
+        early_s = self._due_s.get(stream_id, 0.0) - loop.time()
+        if early_s > 0:
+            loop.call_later(early_s, self._changed.set)
+            return
+        self._due_s[stream_id] = max(self._due_s.get(stream_id, 0.0) + self._interval_s, loop.time())
+        message = await asyncio.to_thread(pack, stream_id, picture)
+        self._last[stream_id] = (picture.version, message)
+        for session in self._sessions:
+            session.offer(stream_id, message)
+
+    def _tell_streams(self) -> None:
+        stream_ids = self._board.stream_ids
+        if stream_ids != self._told:
+            self._told = stream_ids
+            for session in self._sessions:
+                session.tell(_streams_message(stream_ids))
+
+
+def _streams_message(stream_ids: list[str]) -> str:
+    return msgspec.json.encode({"streams": stream_ids}).decode()

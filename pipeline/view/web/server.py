@@ -1,0 +1,173 @@
+"""The web server in a thread of the sink: starts, takes pictures without ever blocking, stops."""
+
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import resources
+from threading import Thread
+from types import TracebackType
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from pipeline.frame import Image
+from pipeline.view.errors import ViewError, reason
+from pipeline.view.web.board import Board, Info
+from pipeline.view.web.guard import LoopbackOnly, is_loopback
+from pipeline.view.web.live import Live
+
+_START_TIMEOUT_S = 10.0
+_STOP_TIMEOUT_S = 5.0
+_MOST_REQUEST_BYTES = 65536
+_FILES = {
+    "/": ("index.html", "text/html"),
+    "/app.js": ("app.js", "text/javascript"),
+    "/style.css": ("style.css", "text/css"),
+}
+
+
+class WebError(ViewError):
+    """The page can't be served."""
+
+
+class WebView:
+    """Shows the newest picture of each stream in browsers on this machine.
+
+    Attributes:
+        url: Address of the page; its port is known after ``start``.
+    """
+
+    def __init__(self, host: str = "127.0.0.1", port: int = 8642, max_fps: float = 15.0) -> None:
+        """Prepares the page.
+
+        Args:
+            host: A loopback address or ``localhost``.
+            port: 0 takes a free one.
+            max_fps: Most pictures a second of each stream; only streams that somebody watches are encoded.
+        """
+        self._host, self._port, self._max_fps = host, port, max_fps
+        self._board = Board()
+        self._server: uvicorn.Server | None = None
+        self._thread: Thread | None = None
+
+    def __enter__(self) -> "WebView":
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def url(self) -> str:
+        """Address of the page; with port 0 it is known after ``start``."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._port}"
+
+    def start(self) -> None:
+        """Serves the page from now on.
+
+        Raises:
+            WebError: The port is in use, or the host is not loopback.
+        """
+        if not is_loopback(self._host):
+            raise WebError(
+                f"sink.web_host {self._host!r}: the page binds to loopback only in this version; "
+                "use 127.0.0.1, and an SSH tunnel from elsewhere"
+            )
+        listener = self._bind()
+        self._port = listener.getsockname()[1]
+        config = uvicorn.Config(
+            build_app(self._board, self._max_fps),
+            log_config=None,
+            log_level="critical",
+            access_log=False,
+            lifespan="on",
+            ws="websockets-sansio",
+            ws_max_size=_MOST_REQUEST_BYTES,
+            ws_per_message_deflate=False,
+            timeout_graceful_shutdown=1,
+        )
+        self._server = server = uvicorn.Server(config)
+        self._thread = Thread(target=_serve, args=(server, listener), name="web", daemon=True)
+        self._thread.start()
+        deadline_s = time.monotonic() + _START_TIMEOUT_S
+        while not server.started:
+            if not self._thread.is_alive() or time.monotonic() > deadline_s:
+                self.close()
+                raise WebError(f"{self.url}: the web server does not start")
+            time.sleep(0.005)
+
+    def publish(self, stream_id: str, image: Image, info: Info) -> None:
+        """Shows a picture; never waits. The picture must not be altered afterwards.
+
+        Args:
+            stream_id: Its stream.
+            image: The picture, BGR.
+            info: What to show beside it, as made by ``picture_info``.
+        """
+        self._board.publish(stream_id, image, info)
+
+    def close(self) -> None:
+        """Stops serving; browsers show that they are disconnected. May be called twice."""
+        self._board.stop()
+        if self._server and self._thread:
+            self._server.should_exit = True
+            self._thread.join(_STOP_TIMEOUT_S)
+        self._server = self._thread = None
+
+    def _bind(self) -> socket.socket:
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        # A page that was open a moment ago leaves its port in TIME_WAIT: that is not "in use".
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((self._host, self._port))
+            listener.listen(64)
+        except OSError as error:
+            listener.close()
+            raise WebError(
+                f"{self.url}: {reason(error)}; choose another port with --set sink.web_port=0, or --no-web"
+            ) from None
+        return listener
+
+
+def build_app(board: Board, max_fps: float) -> Starlette:
+    """The web application: the page's files, its WebSocket, and ``/healthz``."""
+    live = Live(board, max_fps)
+
+    @asynccontextmanager
+    async def run_live(_: Starlette) -> AsyncIterator[None]:
+        live.start()
+        yield
+        await live.stop()
+
+    async def file(request: Request) -> Response:
+        name, media_type = _FILES[request.url.path]
+        return Response(resources.files(__package__).joinpath(name).read_bytes(), media_type=media_type)
+
+    async def health(_: Request) -> JSONResponse:
+        status, code = ("ok", 200) if live.running else ("failed", 503)
+        return JSONResponse({"status": status, "streams": board.stream_ids}, code)
+
+    async def serve_live(browser: WebSocket) -> None:
+        await live.serve(browser)
+
+    routes = [
+        *(Route(path, file) for path in _FILES),
+        Route("/healthz", health),
+        WebSocketRoute("/live", serve_live),
+    ]
+    return Starlette(routes=routes, middleware=[Middleware(LoopbackOnly)], lifespan=run_live)
+
+
+def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
+    with listener:
+        server.run(sockets=[listener])
