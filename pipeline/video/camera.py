@@ -13,6 +13,7 @@ from pipeline.ring import Ring
 from pipeline.video.source import Picture, Source, SourceError, SourceOptions
 
 _POLL_S = 0.1
+_CLOSE_S = 0.5
 
 
 class CameraSource(Source):
@@ -65,7 +66,7 @@ class CameraSource(Source):
         """Lets go of the device, at once or as soon as OpenCV returns from it."""
         if self._grabber is not None:
             self._grabber.stopping.set()
-            self._grabber.join(self._options.read_timeout_s)
+            self._grabber.join(_CLOSE_S)
             self._grabber = None
 
     def _probe(self) -> None:

@@ -11,7 +11,7 @@ from typing import Literal, Self
 import numpy as np
 import numpy.typing as npt
 
-from tests.support import need_command, need_file
+from tests.support import missing, need_command, need_file
 
 _SERVER = Path(__file__).with_name("rtsp_server.py")
 _SYSTEM_PYTHON = "/usr/bin/python3"
@@ -24,7 +24,6 @@ def need_rtsp_server() -> None:
     need_file("/usr/lib/python3/dist-packages/gi", "python3-gi")
     need_file("/usr/lib/python3/dist-packages/numpy", "python3-numpy")
     need_typelib("GstRtspServer-1.0", "gir1.2-gst-rtsp-server-1.0")
-    need_command("gst-inspect-1.0", "gstreamer1.0-tools")
     for element, package in (
         ("x264enc", "gstreamer1.0-plugins-ugly"),
         ("rtph264pay", "gstreamer1.0-plugins-good"),
@@ -42,8 +41,10 @@ def need_typelib(name: str, package: str) -> None:
 
 def need_element(element: str, package: str) -> None:
     """Requires an element of GStreamer."""
-    found = subprocess.run(["gst-inspect-1.0", "--exists", element], check=False).returncode == 0
-    need_file("/" if found else f"GStreamer element {element}", package)
+    # Not "--exists": it says no for elements without a rank, such as PipeWire's.
+    command = [need_command("gst-inspect-1.0", "gstreamer1.0-tools"), element]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        missing(f"GStreamer element {element}", f"Debian's {package}")
 
 
 def raw_h264(clip: Path, folder: Path, *, seconds: float, fps: int) -> Path:

@@ -77,9 +77,9 @@ class ClockFactory(LiveFactory):
         super().__init__(
             fps,
             f"max-buffers=2 leaky-type=downstream caps=video/x-raw,format=GRAY8,width={width},"
-            f"height={height},framerate={fps}/1 ! videoconvert ! video/x-raw,format=I420 ! x264enc tune=zerolatency "
-            f"sliced-threads=false threads=1 speed-preset=ultrafast bitrate=2000 key-int-max={fps} "
-            "! video/x-h264,profile=baseline ! identity name=wire "
+            f"height={height},framerate={fps}/1 ! videoconvert ! video/x-raw,format=I420 ! "
+            f"x264enc tune=zerolatency sliced-threads=false threads=1 speed-preset=ultrafast bitrate=2000 "
+            f"key-int-max={fps} ! video/x-h264,profile=baseline ! identity name=wire "
             "! rtph264pay name=pay0 pt=96 config-interval=-1",
         )
         self.width, self.height, self.corrupt = width, height, corrupt

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -108,7 +109,7 @@ class VirtualWebcam:
         ).stdout
 
     @staticmethod
-    def _wait_for(what: str, condition) -> None:
+    def _wait_for(what: str, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + _START_S
         while not condition():
             if time.monotonic() > deadline:
