@@ -88,7 +88,7 @@ def encode_frame(frame: Frame, encoding: Encoding, jpeg_quality: int, sent_ns: i
 def encode_end(end: EndOfStream, after: Literal["frames", "predictions"]) -> list[Part]:
     """Packs the end of a stream, on the topic of its frames (capture) or its predictions (inference)."""
     topic = topics.frames if after == "frames" else topics.predictions
-    return [topic(end.policy, end.stream_id), _pack(end)]
+    return [topics.end_of(topic(end.policy, end.stream_id)), _pack(end)]
 
 
 def encode_prediction(prediction: Prediction, attention: Attention | None = None) -> list[Part]:
@@ -208,8 +208,8 @@ def _topics_of(message: Message) -> tuple[bytes, ...]:
             return (topics.predictions(message.policy, message.stream_id),)
         case EndOfStream():
             return (
-                topics.frames(message.policy, message.stream_id),
-                topics.predictions(message.policy, message.stream_id),
+                topics.end_of(topics.frames(message.policy, message.stream_id)),
+                topics.end_of(topics.predictions(message.policy, message.stream_id)),
             )
         case Stats():
             return (topics.STATS,)

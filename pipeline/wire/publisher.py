@@ -2,6 +2,8 @@
 
 import contextlib
 import errno
+import math
+import time
 from collections import Counter
 from collections.abc import Sequence
 from types import TracebackType
@@ -9,7 +11,9 @@ from types import TracebackType
 import zmq
 
 from pipeline.config import WireConfig
+from pipeline.frame import Policy
 from pipeline.wire import address, topics
+from pipeline.wire.audience import Audience
 from pipeline.wire.codec import Part
 from pipeline.wire.errors import TransportError, WireError
 from pipeline.wire.links import watch_link
@@ -20,6 +24,7 @@ SMALL_QUEUE = 256
 
 _SEND_BUFFER_BYTES = 256 * 1024
 _MOST_UPSTREAM_BYTES = 4096
+_REPEAT_S = 0.05
 _PATIENCE = 10  # TCP can't tell a reader that takes nothing from a machine that is gone: wait longer
 
 
@@ -51,7 +56,7 @@ class Publisher:
         self._most_bytes = int(wire.max_frame_mb * 2**20)
         self._lossless = False
         self._timeout_ms = 0
-        self._listeners: Counter[str] = Counter()
+        self._audience = Audience()
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.XPUB)
         self._gate = None
@@ -78,16 +83,16 @@ class Publisher:
         bound = bytes(self._socket.get(zmq.LAST_ENDPOINT)).rstrip(b"\0").decode()
         self.endpoint: str = endpoint if where.kind == "ipc" else bound
 
-    def send(self, parts: Sequence[Part], timeout_s: float = 0.0, *, lossless: bool = False) -> bool:
+    def send(self, parts: Sequence[Part], timeout_s: float = 0.0) -> bool:
         """Sends a message made by ``codec``; its buffers must not be changed afterwards.
 
         Args:
             parts: Topic, header, buffer.
-            timeout_s: How long a message on an ``every`` topic may wait for room.
-            lossless: Treat this message as one on an ``every`` topic: for ends of streams.
+            timeout_s: How long to wait where waiting is needed: for room (``every``), or until all have
+                taken an end of stream (``newest``: a queue that is full would have dropped it).
 
         Returns:
-            False if there was no room: nobody got the message, send it again later.
+            False if there was not enough time: send the same message again. A repeated end does no harm.
 
         Raises:
             WireError: It is larger than receivers accept.
@@ -98,30 +103,28 @@ class Publisher:
                 "size", f"a message of {largest} bytes: wire.max_frame_mb allows {self._most_bytes}"
             )
         self._hear()
-        lossless = lossless or topics.loses_nothing(parts[0])
-        if lossless != self._lossless:
-            # libzmq reads the flag when it sends, so one socket serves both lanes.
-            self._socket.setsockopt(zmq.XPUB_NODROP, int(lossless))
-            self._lossless = lossless
-        timeout_ms = max(0, int(timeout_s * 1000)) if lossless else 0
-        if timeout_ms != self._timeout_ms:
-            self._socket.sndtimeo = timeout_ms
-            self._timeout_ms = timeout_ms
-        try:
-            self._socket.send_multipart(parts, copy=False)
-        except zmq.Again:
-            return False
-        return True
+        if topics.loses_nothing(parts[0]):
+            return self._send(parts, True, timeout_s)
+        if topics.is_end(parts[0]):
+            return self._deliver(parts, "newest", timeout_s)
+        return self._send(parts, False, 0.0)
 
     def listeners(self) -> Counter[str]:
         """How many receivers of each role (``inference``, ``sink``) are connected now."""
         self._hear()
-        return +self._listeners
+        return self._audience.roles.copy()
 
     def close(self, linger_s: float = 0.0) -> None:
-        """Unbinds; gives receivers at most ``linger_s`` seconds to take what is queued for them."""
+        """Gives receivers at most ``linger_s`` seconds to take what is queued for them, then disconnects."""
         address.release(self._where, self._file_number)
-        self._context.destroy(linger=int(linger_s * 1000))
+        if linger_s > 0 and not self._context.closed:
+            # A connection that closes while its reader's queue is full loses what the system still holds.
+            deadline = time.monotonic() + linger_s
+            self._deliver([topics.flush("every"), topics.new_reader()], "every", linger_s)
+            self._deliver(
+                [topics.flush("newest"), topics.new_reader()], "newest", deadline - time.monotonic()
+            )
+        self._context.destroy(linger=0)
         if self._gate:
             self._gate.join()
 
@@ -133,16 +136,44 @@ class Publisher:
     ) -> None:
         self.close()
 
+    def _send(self, parts: Sequence[Part], lossless: bool, timeout_s: float) -> bool:
+        """Sends once: to all with room, or (lossless) to all or none."""
+        if lossless != self._lossless:
+            # libzmq reads the flag when it sends, so one socket serves both lanes.
+            self._socket.setsockopt(zmq.XPUB_NODROP, int(lossless))
+            self._lossless = lossless
+        timeout_ms = max(0, int(timeout_s * 1000))
+        if timeout_ms != self._timeout_ms:
+            self._socket.sndtimeo = timeout_ms
+            self._timeout_ms = timeout_ms
+        try:
+            self._socket.send_multipart(parts, copy=False)
+        except zmq.Again:
+            return False
+        return True
+
+    def _deliver(self, parts: Sequence[Part], lane: Policy, timeout_s: float) -> bool:
+        """Repeats a message until every receiver of a lane has acknowledged it or is gone."""
+        token = topics.token(parts[0], parts[1])
+        deadline = time.monotonic() + timeout_s
+        while True:
+            self._send(parts, False, 0.0)
+            repeat_at = min(time.monotonic() + _REPEAT_S, deadline)
+            while not (done := self._audience.all_took(lane, token)):
+                left = repeat_at - time.monotonic()
+                if left <= 0 or not self._socket.poll(math.ceil(left * 1000), zmq.POLLIN):
+                    break
+                self._hear()
+            if done:
+                self._audience.forget(token)
+            if done or time.monotonic() >= deadline:
+                return done
+
     def _hear(self) -> None:
         """Takes in who has come and gone."""
         with contextlib.suppress(zmq.Again):
             while True:
-                notice = self._socket.recv(zmq.NOBLOCK)
-                role = topics.role_of(notice[1:])
-                if role and notice[0] == 1:
-                    self._listeners[role] += 1
-                elif role and notice[0] == 0 and self._listeners[role]:
-                    self._listeners[role] -= 1
+                self._audience.note(self._socket.recv(zmq.NOBLOCK))
 
 
 def _cause(error: zmq.ZMQError) -> str:

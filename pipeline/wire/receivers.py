@@ -117,9 +117,9 @@ class LanedReceiver(Receiver[T | EndOfStream]):
         security: SecurityPolicy,
         queue: int,
     ) -> None:
-        self._newest = Subscriber(sources, [topic("newest")], wire, security, queue)
+        self._newest = Subscriber(sources, "newest", [topic("newest")], wire, security, queue)
         # Announced last and where nothing may be lost: who sees the role can already be heard by it.
-        self._every = Subscriber(sources, [topic("every"), topics.role(role)], wire, security, queue)
+        self._every = Subscriber(sources, "every", [topic("every"), topics.role(role)], wire, security, queue)
         super().__init__(wire, self.lanes())
 
     def lanes(self, every: bool = True) -> tuple[Subscriber, ...]:
@@ -220,7 +220,7 @@ class StatsReceiver(Receiver[WorkerStats]):
         self, endpoints: Mapping[Role, Sequence[str]], wire: WireConfig, security: SecurityPolicy
     ) -> None:
         sources = [(role, endpoint) for role, texts in endpoints.items() for endpoint in texts]
-        self._all = Subscriber(sources, [topics.STATS], wire, security, SMALL_QUEUE)
+        self._all = Subscriber(sources, "newest", [topics.STATS], wire, security, SMALL_QUEUE)
         super().__init__(wire, self.lanes())
 
     def lanes(self) -> tuple[Subscriber, ...]:

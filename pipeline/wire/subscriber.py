@@ -6,13 +6,15 @@ from collections.abc import Iterable, Sequence
 import zmq
 
 from pipeline.config import WireConfig
-from pipeline.wire import address
+from pipeline.frame import Policy
+from pipeline.wire import address, topics
 from pipeline.wire.errors import TransportError
 from pipeline.wire.links import watch_link
 from pipeline.wire.security import SecurityPolicy
 from pipeline.wire.topics import Role
 
 _CONNECT_TIMEOUT_MS = 2000
+_MOST_ENDS = 4096
 _RECONNECT_MS = (100, 2000)
 _RECEIVE_BUFFER_BYTES = 256 * 1024
 
@@ -22,6 +24,7 @@ class Subscriber:
 
     Args:
         sources: Endpoints to connect to, each with the role of the worker that listens there.
+        lane: Which messages it takes.
         subscriptions: Prefixes of topics, in the order in which publishers learn of them.
         wire: ``[wire]``.
         security: What the links must have.
@@ -35,16 +38,19 @@ class Subscriber:
     def __init__(
         self,
         sources: Iterable[tuple[Role, str]],
+        lane: Policy,
         subscriptions: Sequence[bytes],
         wire: WireConfig,
         security: SecurityPolicy,
         queue: int,
     ) -> None:
+        self._name = topics.new_reader()
+        self._last_end: dict[bytes, bytes] = {}
         self._context = zmq.Context()
         self.socket = self._context.socket(zmq.SUB)
         try:
             self._set_options(wire, queue)
-            for subscription in subscriptions:
+            for subscription in (topics.flush(lane), *subscriptions, topics.reader(lane, self._name)):
                 self.socket.subscribe(subscription)
             # A socket's keys can be set but not removed again: links without any come first.
             parsed = [(role, address.parse(text)) for role, text in sources]
@@ -61,19 +67,34 @@ class Subscriber:
 
     def receive(self) -> tuple[list[memoryview], str] | None:
         """The next message that waits, uncopied, and the address of its sender; None if there is none."""
-        try:
-            frames = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
-        except zmq.Again:
-            return None
-        try:
-            peer = str(frames[0].get("Peer-Address"))
-        except zmq.ZMQError:
-            peer = "this machine"
-        return [frame.buffer for frame in frames], peer or "this machine"
+        while True:
+            try:
+                frames = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                return None
+            parts = [frame.buffer for frame in frames]
+            if len(parts) == 2 and self._was_answered(parts[0], parts[1]):
+                continue
+            return parts, _peer(frames[0])
 
     def close(self) -> None:
         """Disconnects; what still waits is lost."""
         self._context.destroy(linger=0)
+
+    def _was_answered(self, topic: memoryview, header: memoryview) -> bool:
+        """Acknowledges ends and flushes; says whether that was all: publishers repeat ends until they are."""
+        is_end = topics.is_end(topic)
+        if not is_end and not topics.is_flush(topic):
+            return False
+        token = topics.token(topic, header)
+        answer = topics.taken(self._name, token)
+        self.socket.subscribe(answer)
+        self.socket.unsubscribe(answer)
+        key = bytes(topic[:128])
+        known = self._last_end.get(key) == token
+        if is_end and (known or len(self._last_end) < _MOST_ENDS):
+            self._last_end[key] = token
+        return known or not is_end
 
     def _set_options(self, wire: WireConfig, queue: int) -> None:
         sock = self.socket
@@ -85,6 +106,13 @@ class Subscriber:
         sock.connect_timeout = _CONNECT_TIMEOUT_MS
         sock.handshake_ivl = wire.heartbeat_timeout_ms
         watch_link(sock, wire)
+
+
+def _peer(frame: zmq.Frame) -> str:
+    try:
+        return str(frame.get("Peer-Address")) or "this machine"
+    except zmq.ZMQError:
+        return "this machine"
 
 
 def wait_any(timeout_s: float, subscribers: Iterable[Subscriber]) -> bool:

@@ -2,15 +2,26 @@
 
 ::
 
-    f.newest.<stream_id>.   f.every.<stream_id>.    frames and their end of stream, from capture
-    p.newest.<stream_id>.   p.every.<stream_id>.    predictions and the end of stream, from inference
+    f.newest.<stream_id>.   f.every.<stream_id>.    frames, from capture
+    p.newest.<stream_id>.   p.every.<stream_id>.    predictions, from inference
+    (one of these)end                               the end of that stream
     s.                                              figures of one worker
-    role.inference          role.sink               subscribed to only to say "I listen"
+    flush.<lane>.                                   "say when you have taken everything before this"
 
 ``newest`` and ``every`` are two lanes: a receiver uses a connection of its own for each, so that
 back-pressure on files never delays live streams. The final dot keeps stream ``a`` apart from ``ab``.
+
+A receiver speaks to its publishers by subscribing, which they get to see:
+
+::
+
+    role.inference   role.sink      "I listen"
+    reader.<lane>.<reader>          "this is me, on this lane"
+    taken.<reader>.<token>          "I have taken that end of stream, or that flush"
 """
 
+import secrets
+import zlib
 from typing import Literal, TypeAlias
 
 from pipeline.frame import Policy
@@ -19,7 +30,7 @@ Role: TypeAlias = Literal["capture", "inference", "sink"]
 """A kind of worker; also whose public key a connection needs."""
 
 STATS = b"s."
-_ROLE = b"role."
+_END = b".end"
 
 
 def frames(policy: Policy, stream_id: str = "") -> bytes:
@@ -32,20 +43,54 @@ def predictions(policy: Policy, stream_id: str = "") -> bytes:
     return _topic("p", policy, stream_id)
 
 
+def end_of(topic: bytes) -> bytes:
+    """Topic of the end of the stream that has this topic."""
+    return topic + _END[1:]
+
+
+def flush(lane: Policy) -> bytes:
+    """Topic of the question whether everything was taken."""
+    return b"flush.%b." % lane.encode()
+
+
 def loses_nothing(topic: bytes | memoryview) -> bool:
     """Whether messages of this topic wait for slow receivers instead of being dropped."""
     return bytes(topic[2:8]) == b"every."
 
 
+def is_end(topic: bytes | memoryview) -> bool:
+    """Whether a message of this topic is the end of a stream."""
+    return bytes(topic[-4:]) == _END
+
+
+def is_flush(topic: bytes | memoryview) -> bool:
+    """Whether a message of this topic is a flush."""
+    return bytes(topic[:6]) == b"flush."
+
+
+def new_reader() -> bytes:
+    """A name for one connection end, unlike all others."""
+    return secrets.token_hex(8).encode()
+
+
+def token(topic: bytes | memoryview, header: bytes | memoryview) -> bytes:
+    """Short name of a message that is acknowledged."""
+    return b"%08x" % zlib.crc32(header, zlib.crc32(topic))
+
+
 def role(name: Role) -> bytes:
-    """Topic by which a receiver says what it is."""
-    return _ROLE + name.encode()
+    """What a receiver subscribes to, to say what it is."""
+    return b"role." + name.encode()
 
 
-def role_of(topic: bytes) -> str | None:
-    """The role that a subscription announces, None if it is an ordinary one."""
-    name = topic.removeprefix(_ROLE).decode("ascii", "replace")
-    return name if topic.startswith(_ROLE) and name in ("inference", "sink") else None
+def reader(lane: Policy, name: bytes) -> bytes:
+    """What a receiver subscribes to, to be waited for."""
+    return b"reader.%b.%b" % (lane.encode(), name)
+
+
+def taken(name: bytes, of: bytes) -> bytes:
+    """What a receiver subscribes to, to acknowledge the message with token ``of``."""
+    return b"taken.%b.%b" % (name, of)
 
 
 def _topic(kind: str, policy: Policy, stream_id: str) -> bytes:
