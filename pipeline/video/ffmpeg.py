@@ -1,5 +1,7 @@
 """FFmpeg through PyAV, for files and network streams: decoding into pictures, and its errors in words."""
 
+import errno
+import os
 import socket
 from collections import deque
 from urllib.parse import SplitResult, urlsplit
@@ -74,12 +76,20 @@ class PictureDecoder:
         return Picture(image, capture_ns, pts_ns, damaged=frame.is_corrupt)
 
 
-def network_error(url: str, error: av.error.FFmpegError, timeout_s: float) -> SourceError:
+def network_error(url: str, error: av.error.FFmpegError, waited_s: float, timeout_s: float) -> SourceError:
     """What an error of FFmpeg means for somebody who typed this URL.
 
     FFmpeg's own text (``str(error)``) repeats the URL with its password, so only its class and
     ``strerror`` are used.
+
+    Args:
+        url: What was opened.
+        error: What FFmpeg said.
+        waited_s: How long it took to say so.
+        timeout_s: How long it was allowed to take.
     """
+    if waited_s >= 0.95 * timeout_s:  # an interrupted handshake looks like invalid data
+        error = av.error.TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
     kind, advice = _explain(urlsplit(url), error, timeout_s)
     return SourceError(kind, describe(url), advice)
 

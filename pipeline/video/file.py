@@ -2,6 +2,7 @@
 
 import os
 import stat
+import time
 from pathlib import Path
 
 import av
@@ -44,10 +45,11 @@ class FileSource(Source):
         # "file:" keeps FFmpeg from taking a name with a colon for a protocol.
         url = self._path if self._on_web else f"file:{self._path}"
         waits = (self._options.open_timeout_s, self._options.read_timeout_s)
+        started_s = time.monotonic()
         try:
             self._container = av.open(url, metadata_errors="ignore", timeout=waits if self._on_web else None)
         except av.error.FFmpegError as error:
-            raise self._error(error, self._options.open_timeout_s) from None
+            raise self._error(error, started_s, self._options.open_timeout_s) from None
         if self._container.format.name == "tty":  # FFmpeg plays text files as terminal art
             self.close()
             raise self._not_video()
@@ -62,10 +64,11 @@ class FileSource(Source):
         """The next picture of the file, or None at its end."""
         if self._decoder is None:
             raise SourceError("failed", self.description, "is not open")
+        started_s = time.monotonic()
         try:
             picture = self._decoder.next()
         except av.error.FFmpegError as error:
-            raise self._error(error, self._options.read_timeout_s) from None
+            raise self._error(error, started_s, self._options.read_timeout_s) from None
         if picture is None and not self._any_good:
             raise self._not_video()
         self._any_good = self._any_good or (picture is not None and not picture.damaged)
@@ -100,9 +103,9 @@ class FileSource(Source):
             "not_video", self.description, "is not a video, or is damaged beyond reading; play it to check"
         )
 
-    def _error(self, error: av.error.FFmpegError, timeout_s: float) -> SourceError:
+    def _error(self, error: av.error.FFmpegError, started_s: float, timeout_s: float) -> SourceError:
         if self._on_web:
-            return network_error(self._path, error, timeout_s)
+            return network_error(self._path, error, time.monotonic() - started_s, timeout_s)
         if isinstance(error, av.error.InvalidDataError):
             return self._not_video()
         return SourceError("unreadable", self.description, f"can't be read: {error.strerror}")

@@ -1,5 +1,7 @@
 """Network streams (RTSP, RTMP, HTTP, UDP) with little delay, through PyAV."""
 
+import time
+
 import av
 import av.error
 from av.container import InputContainer
@@ -44,6 +46,7 @@ class StreamSource(Source):
         }
         if self._url.lower().startswith("rtsp"):
             options["rtsp_transport"] = self._options.rtsp_transport
+        started_s = time.monotonic()
         try:
             self._container = av.open(
                 self._url,
@@ -52,7 +55,7 @@ class StreamSource(Source):
                 timeout=(self._options.open_timeout_s, self._options.read_timeout_s),
             )
         except av.error.FFmpegError as error:
-            raise network_error(self._url, error, self._options.open_timeout_s) from None
+            raise self._error(error, started_s, self._options.open_timeout_s) from None
         if not self._container.streams.video:
             self.close()
             raise SourceError("not_video", self.description, "the stream holds no video; check the path")
@@ -63,10 +66,11 @@ class StreamSource(Source):
         """The next picture; never None."""
         if self._decoder is None:
             raise SourceError("failed", self.description, "is not open")
+        started_s = time.monotonic()
         try:
             picture = self._decoder.next()
         except av.error.FFmpegError as error:
-            raise network_error(self._url, error, self._options.read_timeout_s) from None
+            raise self._error(error, started_s, self._options.read_timeout_s) from None
         if picture is None:
             raise SourceError("lost", self.description, "the other side ended the stream; is the camera on?")
         return picture
@@ -77,3 +81,6 @@ class StreamSource(Source):
         if self._container is not None:
             self._container.close()
             self._container = None
+
+    def _error(self, error: av.error.FFmpegError, started_s: float, timeout_s: float) -> SourceError:
+        return network_error(self._url, error, time.monotonic() - started_s, timeout_s)

@@ -41,10 +41,10 @@ class LiveFactory(GstRtspServer.RTSPMediaFactory):
         state = {"open": True, "sent": 0, "start": None}
 
         def push():
-            clock = element.get_clock()
-            if clock is None:
+            # Before that, the time at which the clock started is not known to the element yet.
+            if src.get_state(0).state != Gst.State.PLAYING:
                 return state["open"]
-            running = clock.get_time() - element.get_base_time()
+            running = src.get_clock().get_time() - src.get_base_time()
             state["start"] = running if state["start"] is None else state["start"]
             while state["open"] and state["sent"] * self.frame_ns <= running - state["start"]:
                 buffer = Gst.Buffer.new_wrapped(self.data(state["sent"]))

@@ -1,0 +1,30 @@
+import numpy as np
+import pytest
+
+from pipeline.video.pace import Pacer
+from pipeline.video.source import Picture
+
+
+def picture(pts_s: float | None) -> Picture:
+    pts_ns = None if pts_s is None else int(pts_s * 1e9)
+    return Picture(np.zeros((2, 2, 3), np.uint8), 0, pts_ns)
+
+
+def test_waits_as_long_as_the_time_stamps_say() -> None:
+    pacer = Pacer(25.0)
+    assert pacer.wait_s(picture(100.0)) == 0
+    assert 4 < pacer.wait_s(picture(105.0)) <= 5
+    assert 7 < pacer.wait_s(picture(108.0)) <= 8
+
+
+def test_without_time_stamps_the_rate_counts() -> None:
+    pacer = Pacer(0.2)
+    assert pacer.wait_s(picture(None)) == 0
+    assert 4 < pacer.wait_s(picture(None)) <= 5
+
+
+@pytest.mark.parametrize("jump_s", [-50.0, 3600.0])
+def test_a_jump_in_the_time_stamps_is_one_usual_step(jump_s: float) -> None:
+    pacer = Pacer(0.2)
+    pacer.wait_s(picture(100.0))
+    assert 4 < pacer.wait_s(picture(100.0 + jump_s)) <= 5
