@@ -1,0 +1,195 @@
+"""Messages survive the trip unchanged, and everything that is wrong with one is named."""
+
+import cv2
+import msgspec
+import numpy as np
+import pytest
+
+from pipeline.frame import Frame, FrameId
+from pipeline.stats import WorkerStats
+from pipeline.wire import codec
+from pipeline.wire.errors import WireError
+from pipeline.wire.messages import AttentionHeader, FrameHeader, Stats
+from tests.wire.peers import end, packed, prediction
+
+LIMIT = 1 << 20
+LAYOUT = AttentionHeader(query_rows=2, query_columns=3, past=2, rows=2, columns=3)
+WEIGHTS = np.linspace(0, 1, 72, dtype=np.float16).reshape(6, 12)
+
+
+def picture(height: int = 48, width: int = 64) -> np.ndarray:
+    return np.random.default_rng(7).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def jpeg_parts() -> list[codec.Part]:
+    soft = cv2.GaussianBlur(picture(), (9, 9), 3)
+    shown = Frame(FrameId("door", 1, 2, 3), soft, 5, pts_ns=-4, policy="every", skipped=6, truth="still")
+    return codec.encode_frame(shown, "jpeg", 95, sent_ns=8)
+
+
+def with_header(parts: list[codec.Part], **changes: object) -> list[codec.Part]:
+    header = msgspec.msgpack.decode(parts[1]) | changes
+    return [parts[0], msgspec.msgpack.encode(header), *parts[2:]]
+
+
+def refused(parts: list[codec.Part], limit: int = LIMIT) -> WireError:
+    with pytest.raises(WireError) as caught:
+        codec.decode_message(parts, limit)
+    assert "\n" not in str(caught.value)
+    return caught.value
+
+
+def test_a_raw_frame_arrives_as_it_was_without_a_copy() -> None:
+    sent = Frame(FrameId("door", 1, 2, 3), picture(), 5, pts_ns=-4, policy="every", skipped=6, truth="still")
+    parts = codec.encode_frame(sent, "raw", 90, sent_ns=8)
+    assert np.shares_memory(np.frombuffer(parts[2], np.uint8), sent.image)
+    header = codec.decode_message(parts, LIMIT)
+    assert isinstance(header, FrameHeader)
+    assert header.sent_ns == 8
+    got = codec.decode_frame(header, parts[2], received_ns=9)
+    assert np.shares_memory(got.image, sent.image)
+    assert not got.image.flags.writeable
+    np.testing.assert_array_equal(got.image, sent.image)
+    assert (got.id, got.capture_ns, got.pts_ns, got.policy) == (sent.id, 5, -4, "every")
+    assert (got.skipped, got.truth, got.received_ns) == (6, "still", 9)
+
+
+def test_a_picture_cut_out_of_another_is_packed_too() -> None:
+    cut = picture()[4:20, 8:40]
+    parts = codec.encode_frame(Frame(FrameId("door", 1, 0, 0), cut, 5), "raw", 90, 0)
+    header = codec.decode_message(parts, LIMIT)
+    assert isinstance(header, FrameHeader)
+    np.testing.assert_array_equal(codec.decode_frame(header, parts[2], 0).image, cut)
+
+
+def test_a_jpeg_frame_arrives_nearly_as_it_was() -> None:
+    parts = jpeg_parts()
+    header = codec.decode_message(parts, LIMIT)
+    assert isinstance(header, FrameHeader)
+    image = codec.decode_frame(header, parts[2], 9).image
+    difference = np.abs(image.astype(int) - cv2.GaussianBlur(picture(), (9, 9), 3).astype(int))
+    assert difference.mean() < 4
+    assert not image.flags.writeable
+
+
+@pytest.mark.parametrize("after", ["frames", "predictions"])
+def test_an_end_travels_after_what_it_ends(after: str) -> None:
+    parts = codec.encode_end(end(7), "frames" if after == "frames" else "predictions")
+    assert bytes(parts[0]).startswith(b"f.every.door." if after == "frames" else b"p.every.door.")
+    assert codec.decode_message(parts, LIMIT) == end(7)
+
+
+def test_a_prediction_arrives_with_its_attention() -> None:
+    sent = prediction(3, attention=LAYOUT)
+    parts = codec.encode_prediction(sent, WEIGHTS)
+    got = codec.decode_message(parts, LIMIT)
+    assert got == sent
+    attention = codec.decode_attention(LAYOUT, parts[2])
+    np.testing.assert_array_equal(attention, WEIGHTS)
+    assert not attention.flags.writeable
+    assert codec.decode_message(codec.encode_prediction(prediction(4)), LIMIT) == prediction(4)
+
+
+def test_figures_arrive() -> None:
+    figures = WorkerStats("capture", "capture", 1, "host", 2)
+    figures.stream("door").record("decode", 3_000_000)
+    message = codec.decode_message(codec.encode_stats(figures), LIMIT)
+    assert message == Stats(figures=figures)
+
+
+@pytest.mark.parametrize("weights", [WEIGHTS[:5], WEIGHTS.astype(np.float32), None])
+def test_attention_that_does_not_fit_is_not_sent(weights: np.ndarray | None) -> None:
+    with pytest.raises(WireError, match="attention"):
+        codec.encode_prediction(prediction(3, attention=LAYOUT), weights)
+
+
+@pytest.mark.parametrize(
+    "image", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)]
+)
+def test_what_is_no_picture_is_not_sent(image: np.ndarray) -> None:
+    with pytest.raises(WireError, match="a frame"):
+        codec.encode_frame(Frame(FrameId("door", 1, 0, 0), image, 5), "raw", 90, 0)
+
+
+def test_another_version_is_refused_by_both_names() -> None:
+    error = refused(with_header(packed(0), v=2, something_new=1, height="tall"))
+    assert error.reason == "version"
+    assert str(error) == "peer speaks wire version 2, this program 1: update the older one"
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"type": "pickle"}, "pickle"),
+        ({"stream_id": "../door"}, "stream_id"),
+        ({"stream_id": ""}, "stream_id"),
+        ({"stream_id": "x" * 65}, "stream_id"),
+        ({"seq": -1}, "seq"),
+        ({"height": 0}, "height"),
+        ({"height": 16385}, "height"),
+        ({"encoding": "shm"}, "shm"),
+        ({"capture_ns": 1.5}, "capture_ns"),
+    ],
+)
+def test_a_wrong_header_is_named(changes: dict[str, object], text: str) -> None:
+    error = refused(with_header(packed(0), **changes))
+    assert error.reason == "header"
+    assert text in str(error)
+
+
+def test_a_prediction_with_a_score_that_is_no_number_is_refused() -> None:
+    assert (
+        refused(with_header(codec.encode_prediction(prediction(0)), top=[("still", float("nan"))])).reason
+        == "header"
+    )
+
+
+def test_wrong_sizes_are_refused() -> None:
+    good = packed(0)
+    assert refused(good[:1]).reason == "parts"
+    assert refused(good[:2]).reason == "parts"
+    assert refused([*good, b"more"]).reason == "parts"
+    assert refused([*codec.encode_end(end(1), "frames"), b"pixels"]).reason == "parts"
+    assert refused([good[0], bytes(good[1]) + bytes(codec.MAX_HEADER_BYTES), good[2]]).reason == "size"
+    assert refused([*good[:2], good[2][:-1]]).reason == "pixels"
+    assert refused(good, limit=240 * 240 * 3 - 1).reason == "size"
+    assert refused([b"f.newest.garden.", *good[1:]]).reason == "topic"
+
+
+def test_a_damaged_jpeg_is_refused() -> None:
+    good = jpeg_parts()
+    assert str(refused([*good[:2], good[2][:-20]])) == "the JPEG picture is cut off"
+    assert str(refused([*good[:2], b"\x89PNG" + bytes(100)])) == "the pixels are not a JPEG picture"
+    assert refused(with_header(good, height=47)).reason == "jpeg"
+    hollow = b"\xff\xd8" + bytes(good[2][2:200]) + b"\xff\xd9"
+    with pytest.raises(WireError, match="JPEG"):
+        header = codec.decode_message([*good[:2], hollow], LIMIT)
+        assert isinstance(header, FrameHeader)
+        codec.decode_frame(header, hollow, 0)
+
+
+def test_a_bomb_is_refused_before_it_is_decoded() -> None:
+    good = jpeg_parts()
+    packed_picture = bytearray(good[2])
+    start = packed_picture.index(b"\xff\xc0")
+    packed_picture[start + 5 : start + 9] = (16000).to_bytes(2, "big") * 2
+    bomb = memoryview(bytes(packed_picture))
+    assert refused([*good[:2], bomb]).reason == "jpeg"
+    announced = with_header([*good[:2], bomb], height=16000, width=16000)
+    assert refused(announced).reason == "size"
+
+
+def test_a_progressive_jpeg_is_refused() -> None:
+    _, slow = cv2.imencode(".jpg", picture(), [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])
+    assert "baseline" in str(refused([*jpeg_parts()[:2], slow.data]))
+
+
+def test_wrong_attention_is_refused() -> None:
+    parts = codec.encode_prediction(prediction(3, attention=LAYOUT), WEIGHTS)
+    assert refused([*parts[:2], parts[2][:-2]]).reason == "attention"
+    assert refused(parts, limit=10).reason == "size"
+    for wrong in (np.nan, np.inf):
+        weights = WEIGHTS.copy()
+        weights[2, 2] = wrong
+        with pytest.raises(WireError, match="finite"):
+            codec.decode_attention(LAYOUT, weights.data.cast("B"))
