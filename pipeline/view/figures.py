@@ -102,7 +102,7 @@ def _losses(total: StreamStats) -> list[str]:
         ("shown without prediction", total.rendered_without),
         ("cache reset", total.resets),
     )
-    return [f"{name} {with_reasons(counts)}" for name, counts in named if any(counts.values())]
+    return [printable(f"{name} {with_reasons(counts)}") for name, counts in named if any(counts.values())]
 
 
 def stages(streams: Mapping[str, StreamFigures]) -> list[str]:
@@ -121,6 +121,11 @@ def with_reasons(counts: Mapping[str, int]) -> str:
     )
     detail = ", ".join(f"{name} {count}" for count, name in reasons)
     return f"{sum(counts.values())} ({detail})" if detail else "0"
+
+
+def printable(text: str) -> str:
+    """Text from another process without line breaks and escape sequences, which would upset the terminal."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def short(value: float | None) -> str:

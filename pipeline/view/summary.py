@@ -9,7 +9,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.view.figures import percent, short, with_reasons
+from pipeline.view.figures import percent, printable, short, with_reasons
 
 
 def render_summary(report: Mapping[str, Any], extras: Mapping[str, str] | None = None) -> RenderableType:
@@ -42,11 +42,11 @@ def render_summary(report: Mapping[str, Any], extras: Mapping[str, str] | None =
 
 def _stream_table(stream_id: str, stream: Mapping[str, Any]) -> Table:
     table = _rows()
-    table.add_row(Text(stream_id, "bold cyan"), "")
+    table.add_row(Text(printable(stream_id), "bold cyan"), "")
     if stream["accuracy"] is not None:
         labelled = f" on {stream['labelled']} labelled frames" if "labelled" in stream else " on known labels"
         table.add_row("accuracy", Text.assemble((percent(stream["accuracy"]), "bold green"), labelled))
-    dropped = with_reasons(stream["dropped"])
+    dropped = printable(with_reasons(stream["dropped"]))
     frames = Text(f"{stream['captured']} captured = {stream['rendered']} shown + dropped {dropped}")
     if stream["unaccounted"]:
         frames.append(f"; {stream['unaccounted']} unaccounted for", "bold red")
@@ -56,12 +56,12 @@ def _stream_table(stream_id: str, stream: Mapping[str, Any]) -> Table:
         predicted += f"; not predicted {with_reasons(stream['not_predicted'])}"
     if any(stream.get("rendered_without_prediction", {}).values()):
         predicted += f"; shown without {with_reasons(stream['rendered_without_prediction'])}"
-    table.add_row("predictions", Text(predicted))
+    table.add_row("predictions", Text(printable(predicted)))
     cache = stream["cache"]
     deepest_first = sorted(cache["depth"].items(), reverse=True)
     depths = ", ".join(f"{count} saw {depth}" for depth, count in deepest_first if count)
     resets = f"; cache emptied {with_reasons(cache['resets'])}" if any(cache["resets"].values()) else ""
-    table.add_row("past frames", Text((depths or "none seen") + resets))
+    table.add_row("past frames", Text(printable((depths or "none seen") + resets)))
     capture, prediction, render = (short(stream["fps"][key]) for key in ("capture", "prediction", "render"))
     table.add_row("fps", f"{capture} captured, {prediction} predicted, {render} shown")
     table.add_row("latency", _latency_table(stream["latency_ms"]))
@@ -77,7 +77,7 @@ def _latency_table(latency: Mapping[str, Any]) -> Table:
     for name, figures in (end_to_end | latency["stages"]).items():
         style = "bold" if name in end_to_end else ""
         cells = [short(figures[key]) for key in ("p50", "p95", "p99")]
-        table.add_row(Text(name.replace("_", " ")), *cells, style=style)
+        table.add_row(Text(printable(name.replace("_", " "))), *cells, style=style)
     return table
 
 
@@ -93,9 +93,9 @@ def _run_table(report: Mapping[str, Any], extras: Mapping[str, str]) -> Table:
     ]
     table.add_row("workers", Text("; ").join(told))
     if report.get("runtime"):
-        table.add_row("runtime", Text(", ".join(map(str, report["runtime"].values()))))
+        table.add_row("runtime", Text(printable(", ".join(map(str, report["runtime"].values())))))
     for stream_id, path in report.get("video", {}).items():
-        table.add_row("video", Text(f"{path} ({stream_id})"))
+        table.add_row("video", Text(printable(f"{path} ({stream_id})")))
     for name, value in extras.items():
         table.add_row(Text(name), Text(value))
     return table

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from rich import box
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.panel import Panel
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -16,6 +17,7 @@ from pipeline.view.figures import (
     merge_losses,
     p50_p95_p99,
     percent,
+    printable,
     short,
     stages,
 )
@@ -63,7 +65,7 @@ def plain_line(view: PipelineView) -> str:
             words.append(f"accuracy {percent(stream.accuracy)}")
         parts.append(", ".join(words))
     parts.append("workers " + (" ".join(_worker_words(view)) or "none yet"))
-    return " | ".join(parts)
+    return printable(" | ".join(parts))
 
 
 def _worker_words(view: PipelineView) -> Iterator[str]:
@@ -87,10 +89,12 @@ class _Dashboard:
         bottom = _bottom(view, streams, width, room - 1 - max(1, len(streams)) - len(losses))
         ready = sum(figures.state == "ready" for figures in view.workers)
         title = Text.assemble(
-            (" KVQ Stream ", "bold"), (f" {view.title} ", ""), (f" {duration(view.run_s)} ", "bold cyan")
+            (" KVQ Stream ", "bold"),
+            (f" {printable(view.title)} ", ""),
+            (f" {duration(view.run_s)} ", "bold cyan"),
         )
         workers = Text(f" {ready} of {len(view.workers)} workers ready ", "dim")
-        yield Panel(
+        panel = Panel(
             Group(*heading, *losses, *bottom),
             title=title,
             title_align="left",
@@ -100,6 +104,9 @@ class _Dashboard:
             box=box.ROUNDED,
             width=options.max_width,
         )
+        for segment in console.render(panel, options):
+            # rich knows how to draw boxes in ASCII, but shortens words with a letter that is not.
+            yield Segment(segment.text.replace("…", "~"), *segment[1:]) if options.ascii_only else segment
 
 
 def _streams_table(streams: dict[str, StreamFigures], width: int) -> RenderableType:
@@ -120,7 +127,7 @@ def _streams_table(streams: dict[str, StreamFigures], width: int) -> RenderableT
     for stream_id, stream in streams.items():
         total, dropped = stream.total, sum(stream.total.dropped.values())
         cells = [
-            Text(stream_id, "bold"),
+            Text(printable(stream_id), "bold"),
             Text(stream.state, _STATE_STYLES.get(stream.state, "dim")),
             Text(str(total.epoch)),
             Text("/".join(short(rate) for rate in stream.fps)),
@@ -143,7 +150,9 @@ def _losses(streams: dict[str, StreamFigures], room: int) -> list[RenderableType
     together = [("all", "; ".join(merge_losses(streams.values())))] if by_stream else []
     lines = next((lines for lines in (by_kind, by_stream) if len(lines) <= room), together)
     return [
-        Text.assemble((f"{name}  ", "dim bold"), (loss, "yellow"), no_wrap=True, overflow="ellipsis")
+        Text.assemble(
+            (f"{printable(name)}  ", "dim bold"), (loss, "yellow"), no_wrap=True, overflow="ellipsis"
+        )
         for name, loss in lines
     ]
 
@@ -179,7 +188,7 @@ def _stages_table(streams: dict[str, StreamFigures], names: list[str], width: in
     if not apart:
         columns = {"all, ms" if len(streams) > 1 else "ms": list(streams.values())}
     for heading in columns:
-        table.add_column(Text(heading), justify="right", no_wrap=True, max_width=16)
+        table.add_column(Text(printable(heading)), justify="right", no_wrap=True, max_width=16)
     for name in names:
         together = []
         for group in columns.values():
@@ -187,7 +196,7 @@ def _stages_table(streams: dict[str, StreamFigures], names: list[str], width: in
             for stream in group:
                 total.merge(stream.total.latency.get(name, Histogram()))
             together.append(p50_p95_p99(total if total.total else None))
-        table.add_row(Text(name.replace("_", " ")), *together)
+        table.add_row(Text(printable(name.replace("_", " "))), *together)
     return table
 
 
@@ -201,7 +210,7 @@ def _workers_table(view: PipelineView) -> RenderableType:
         state = _state(figures, view.silent_s[figures.worker])
         restarts = view.restarts.get(figures.worker, 0)
         table.add_row(
-            Text(figures.worker, "bold"),
+            Text(printable(figures.worker), "bold"),
             Text(state, _STATE_STYLES.get(state.split()[0], "dim")),
             Text(str(restarts), "yellow" if restarts else ""),
             f"{figures.cpu_percent:.0f}%",
@@ -221,4 +230,4 @@ def _events(events: list[str]) -> Iterator[RenderableType]:
         yield Text("events", _HEAD)
     for number, event in enumerate(events, start=1):
         style = "" if number == len(events) else "dim"
-        yield Text(event, style, no_wrap=True, overflow="ellipsis")
+        yield Text(printable(event), style, no_wrap=True, overflow="ellipsis")

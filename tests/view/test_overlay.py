@@ -84,8 +84,8 @@ def test_own_prediction_comes_before_the_held_one():
 def mark_colors(truth):
     canvas = np.zeros((480, 640, 3), np.uint8)
     draw_label_bar(canvas, frame(truth=truth), prediction())
-    _, green, red = (canvas[..., channel].astype(int) for channel in range(3))
-    return int(((green > 150) & (red < 130)).sum()), int(((red > 180) & (green < 130)).sum())
+    blue, green, red = (canvas[..., channel].astype(int) for channel in range(3))
+    return int(((green > 150) & (red < 130) & (blue < 140)).sum()), int(((red > 180) & (green < 130)).sum())
 
 
 def test_truth_marks_the_best_label():

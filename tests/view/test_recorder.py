@@ -144,9 +144,13 @@ def test_full_disk_stops_the_recording_only(tmp_path):
 
 def test_device_without_room():
     recorder = Recorder("/dev/full")
-    with pytest.raises(RecorderError, match="/dev/full: can't be written: no space left on device"):
+
+    def fill():
         for number in range(100):
             recorder.write(picture(), number * 40 * MS)
+
+    with pytest.raises(RecorderError, match="/dev/full: can't be written: no space left on device"):
+        fill()
     assert recorder.closed
     recorder.write(picture(), 0)
     recorder.close()

@@ -1,0 +1,78 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from pipeline.ledger import build_report
+from pipeline.view.summary import render_summary
+from tests.view.samples import workers
+
+
+def text(report, width=100, **extras):
+    console = Console(file=io.StringIO(), width=width, force_terminal=False)
+    console.print(render_summary(report, extras))
+    shown = console.file.getvalue()
+    assert max(map(len, shown.splitlines())) <= width
+    return " ".join(shown.replace("│", " ").split())
+
+
+def stopped(streams=1, trouble=True):
+    figures = workers(streams, trouble)
+    figures[2].details = {"video": {"camera-0": "outputs/camera-0.mp4"}}
+    for figure in figures:
+        figure.state = "stopped"
+    return figures
+
+
+def test_the_figures_of_the_report_in_words():
+    report = build_report(stopped(), {"inference": 2})
+    shown = text(report, report_file="run.json")
+    assert "accuracy 90%" in shown
+    assert "900 captured = 890 shown + dropped 10 (sink.overflow 7, wire.lost 3)" in shown
+    assert "880 predicted with 880 backbone passes; not predicted 10 (inference.overflow 10)" in shown
+    assert "878 saw 2, 1 saw 1, 1 saw 0; cache emptied 4 (gap 4)" in shown
+    assert "capture to render 33 33 33" in shown
+    assert "step 20 20 20" in shown
+    assert "inference 912 MB, restarted 2x" in shown
+    assert "capture 180 MB; " in shown
+    assert "video outputs/camera-0.mp4 (camera-0)" in shown
+    assert "report_file run.json" in shown
+    assert "every frame accounted for" in shown
+
+
+def test_frames_that_do_not_add_up_are_not_hidden():
+    figures = stopped(trouble=False)
+    figures[0].streams["camera-0"].captured = 905
+    shown = text(build_report(figures, {}))
+    assert "5 unaccounted for" in shown
+    assert "FRAMES UNACCOUNTED FOR" in shown
+    assert "every frame accounted for" not in shown
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_several_streams(width):
+    shown = text(build_report(stopped(8), {}), width)
+    assert all(f"camera-{number}" in shown for number in range(8))
+
+
+def test_a_run_without_a_frame():
+    shown = text(build_report([], {"capture": 3}))
+    assert "no frame came through" in shown
+    assert "restarted 3x" in shown
+
+
+def test_unknown_truth_is_not_an_accuracy():
+    figures = stopped()
+    figures[1].streams["camera-0"].labelled = figures[1].streams["camera-0"].correct = 0
+    assert "accuracy" not in text(build_report(figures, {}))
+
+
+def test_words_from_elsewhere_are_only_words():
+    figures = stopped()
+    figures[1].streams["camera-0"].resets = {"[/red]": 1}
+    figures[1].details = {"runtime": {"device": "[bold\x1b[31m"}}
+    shown = text(build_report(figures, {}), note="[/x]")
+    assert "[/red] 1" in shown
+    assert "[bold" in shown
+    assert "\x1b" not in shown
+    assert "[/x]" in shown

@@ -1,0 +1,145 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from pipeline.stats import Histogram, WorkerStats
+from pipeline.view.figures import duration, percent, short, with_reasons
+from pipeline.view.terminal import PipelineView, plain_line, render
+from tests.view.samples import workers
+
+EVENTS = [f"capture: event number {number} " + "with many words " * 5 for number in range(8)]
+
+
+def view(streams=1, trouble=True, **more):
+    figures = workers(streams, trouble)
+    return PipelineView(title="demo tour", sessions=figures, run_s=42, events=EVENTS, **more)
+
+
+def lines(renderable, width=80, height=24):
+    console = Console(file=io.StringIO(), width=width, height=height, force_terminal=False)
+    console.print(renderable)
+    return console.file.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("streams", [0, 1, 2, 4, 8])
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (100, 30), (132, 43), (200, 60)])
+def test_it_fits_and_leaves_out_no_stream_and_no_worker(streams, width, height):
+    shown = lines(render(view(streams)), width, height)
+    assert len(shown) < height
+    assert max(map(len, shown)) <= width
+    text = "\n".join(shown)
+    for number in range(streams):
+        assert f"camera-{number}" in text
+    rows = {row.split(" ready ")[0].split()[-1] for row in shown if " ready " in row and "%" in row}
+    assert rows == ({"capture", "inference", "sink"})
+
+
+def cells(row):
+    return row.strip("│ ").split()
+
+
+def test_figures_of_a_stream():
+    shown = lines(render(view()))
+    row = next(cells(line) for line in shown if "camera-0" in line and "up" in line)
+    assert row[:4] == ["camera-0", "up", "0", "30/29/28"]
+    assert row[4:] == ["25/25/25", "33/33/33", "2", "1.00", "90%"]
+    text = "\n".join(shown)
+    assert "dropped 10 (sink.overflow 7, wire.lost 3)" in text
+    assert "not predicted 10 (inference.overflow 10)" in text
+    assert "cache reset 4 (gap 4)" in text
+
+
+def test_stages_end_to_end_first_then_in_order():
+    text = "\n".join(lines(render(view())))
+    order = [
+        text.index(name) for name in ("capture to prediction", "capture to render", "wire  ", "step", "draw")
+    ]
+    assert order == sorted(order)
+
+
+def test_stages_of_each_stream_where_there_is_room():
+    figures = workers(2, trouble=False)
+    figures[1].streams["camera-1"].latency["step"] = Histogram({}, 0.0)
+    figures[1].streams["camera-1"].record("step", 79_000_000)
+    apart = lines(render(PipelineView("two", figures)), width=150, height=40)
+    assert next(cells(line) for line in apart if "step" in line)[:3] == ["step", "20/20/20", "78/78/78"]
+    together = lines(render(PipelineView("two", figures)), width=80)
+    assert next(cells(line) for line in together if "step" in line)[:2] == ["step", "20/78/78"]
+
+
+def test_nothing_lost_nothing_said():
+    text = "\n".join(lines(render(view(trouble=False)), width=110))
+    assert "dropped" not in text
+    assert "reset" not in text
+
+
+def test_workers_with_restarts_and_silence():
+    figures = workers(1)
+    figures[1].sent_ns -= 9 * 10**9
+    shown = lines(render(PipelineView("x", figures, restarts={"inference": 2})), width=110)
+    row = next(line for line in shown if "inference" in line and "912" in line)
+    assert cells(row.split("inference")[1]) == ["silent", "9s", "2", "181%", "912"]
+
+
+def test_restarted_worker_goes_on_counting_and_shows_its_present_life():
+    first, second = workers(1)[1], workers(1)[1]
+    second.session, second.state = 99, "starting"
+    second.streams["camera-0"].cache_depth = 0
+    figures = PipelineView("x", [first, second])
+    assert [worker.state for worker in figures.workers] == ["starting"]
+    assert figures.streams["camera-0"].total.predicted == 1760
+    assert figures.streams["camera-0"].cache_depth == 0
+
+
+def test_newest_event_stays_when_room_is_short():
+    text = "\n".join(lines(render(view(streams=8))))
+    assert "event number 7" in text
+    assert "event number 0" not in text
+
+
+def test_nothing_there_yet():
+    text = "\n".join(lines(render(PipelineView("monitor"))))
+    assert "no stream yet" in text
+    assert "no worker has spoken yet" in text
+
+
+@pytest.mark.parametrize("hostile", ["[/red]", "[bold", "\x1b[31m", "a\nb"])
+def test_words_from_elsewhere_are_only_words(hostile):
+    figure = WorkerStats(hostile, "sink", 1, "h", 1)
+    figure.stream(hostile).drop(hostile, 2)
+    figure.stream(hostile).record(hostile, 10**6)
+    dashboard = PipelineView(hostile, [figure], {hostile: 1}, events=[hostile])
+    assert "\x1b" not in "\n".join(lines(render(dashboard)))
+    assert "\x1b" not in plain_line(dashboard)
+    assert "\n" not in plain_line(dashboard)
+
+
+def test_a_terminal_that_knows_only_ascii():
+    raw = io.BytesIO()
+    file = io.TextIOWrapper(raw, encoding="ascii")
+    Console(file=file, width=80, height=24).print(render(view(streams=3)))
+    file.flush()
+    assert b"camera-2" in raw.getvalue()
+
+
+def test_plain_line_says_it_all_in_one_line():
+    line = plain_line(view(2, restarts={"sink": 1}))
+    assert "\n" not in line
+    assert line.startswith(
+        "0:42 | camera-0 up, fps 30 in 29 predicted 28 shown, latency 33/33/33 ms, shown 890"
+    )
+    assert "dropped 10 (sink.overflow 7, wire.lost 3)" in line
+    assert "accuracy 90%" in line
+    assert line.endswith("workers capture=ready inference=ready sink=ready(restarts 1)")
+    assert plain_line(PipelineView("x")) == "0:00 | workers none yet"
+
+
+def test_numbers_as_text():
+    assert [short(value) for value in (None, 0.126, 0.999, 4.26, 9.96, 42.4, 1234)] == [
+        "-", "0.13", "1.0", "4.3", "10", "42", "1234",
+    ]  # fmt: skip
+    assert [percent(share) for share in (None, 0, 0.9, 0.999, 1)] == ["-", "0%", "90%", "99%", "100%"]
+    assert [duration(seconds) for seconds in (0, 59.9, 61, 3723)] == ["0:00", "0:59", "1:01", "1:02:03"]
+    assert with_reasons({"b": 1, "a": 1, "c": 0, "d": 5}) == "7 (d 5, a 1, b 1)"
+    assert with_reasons({}) == "0"
