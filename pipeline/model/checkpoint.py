@@ -54,7 +54,7 @@ def save_checkpoint(
         tensors[name] = stored.detach().cpu().contiguous()
     header = {
         "format": _FORMAT,
-        "architecture": json.dumps(model.architecture),
+        "architecture": json.dumps(asdict(model.architecture)),
         "labels": json.dumps(model.labels, ensure_ascii=False),
         "preprocessing": json.dumps(asdict(model.preprocessing)),
         "metadata": json.dumps(model.metadata if metadata is None else dict(metadata), ensure_ascii=False),

@@ -1,5 +1,6 @@
 """The network: a gated ResNet, attention over past frames, and one step of it for one new frame."""
 
+import math
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any, NamedTuple, cast
@@ -7,16 +8,14 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from pipeline.model.attention import AttentionKind, AttentionLayer
+from pipeline.model.architecture import Architecture
+from pipeline.model.attention import AttentionKind
 from pipeline.model.cbam import CBAMStart
 from pipeline.model.debug import describe
-from pipeline.model.positions import Positions
 from pipeline.model.preprocessing import Preprocessing
 from pipeline.model.resnet import ResNetCBAM
 from pipeline.model.state import Entry, State
-
-Features = dict[str, Tensor]
-"""Feature maps ``(B, channels, rows, columns)`` by the name of their stage."""
+from pipeline.model.temporal import Attended, Features, TemporalAttention
 
 
 class StepOutput(NamedTuple):
@@ -32,22 +31,6 @@ class StepOutput(NamedTuple):
     logits: Tensor
     attention: Tensor | None
     depth: Tensor
-
-
-class Attended(NamedTuple):
-    """Result of the attention, with what its last layer worked on.
-
-    Attributes:
-        logits: ``(B, num_classes)``.
-        query: ``Q``, ``(B, S, D)``.
-        found: Output of the attention, ``(B, S, D)``.
-        weights: Mean over heads, ``(B, S, T * S_k)``.
-    """
-
-    logits: Tensor
-    query: Tensor
-    found: Tensor
-    weights: Tensor
 
 
 class TemporalKVQResNetCBAM(nn.Module):
@@ -106,28 +89,28 @@ class TemporalKVQResNetCBAM(nn.Module):
         identity_blocks: bool = False,
         labels: Sequence[str] | None = None,
     ) -> None:
-        _check(num_classes, d_model, num_heads, num_layers, num_past, attention, scales, cbam_start, labels)
         super().__init__()
-        self.labels = tuple(labels) if labels is not None else tuple(map(str, range(num_classes)))
+        self.architecture = Architecture(
+            depth=depth,
+            num_classes=num_classes,
+            use_shared_weights=use_shared_weights,
+            d_model=d_model,
+            num_heads=num_heads,
+            num_layers=num_layers,
+            num_past=num_past,
+            attention=attention,
+            tied_values=attention == "plain" if tied_values is None else tied_values,
+            scales=tuple(scales),
+            image_size=image_size,
+            cbam_start=cbam_start,
+        )
+        self.labels = tuple(map(str, range(num_classes)) if labels is None else labels)
+        if len(self.labels) != num_classes:
+            raise ValueError(f"{len(self.labels)} labels for num_classes {num_classes}")
         self.preprocessing = Preprocessing(image_size)
         self.metadata: dict[str, Any] = {}
         self.backbone_passes = 0
-        self.num_past, self.scales, self.d_model = num_past, tuple(scales), d_model
-        tied = attention == "plain" if tied_values is None else tied_values
-        self.architecture: dict[str, Any] = {
-            "depth": depth,
-            "num_classes": num_classes,
-            "use_shared_weights": use_shared_weights,
-            "d_model": d_model,
-            "num_heads": num_heads,
-            "num_layers": num_layers,
-            "num_past": num_past,
-            "attention": attention,
-            "tied_values": tied,
-            "scales": list(scales),
-            "image_size": image_size,
-            "cbam_start": cbam_start,
-        }
+        self.num_past = num_past
         backbone = ResNetCBAM(
             depth,
             start=cbam_start,
@@ -136,27 +119,7 @@ class TemporalKVQResNetCBAM(nn.Module):
         )
         copies = 0 if use_shared_weights else num_past
         self.backbones = nn.ModuleList([*(deepcopy(backbone) for _ in range(copies)), backbone])
-        channels = backbone.channels
-        self.here = Positions(_grid(image_size, "layer4"), d_model, num_heads)
-        self.there = nn.ModuleList(
-            Positions(_grid(image_size, scale), d_model, num_heads) for scale in scales
-        )
-        self.layers = nn.ModuleList(
-            AttentionLayer(
-                channels["layer4"],
-                [channels[scale] for scale in scales],
-                d_model,
-                num_heads,
-                num_past,
-                kind=attention,
-                tied_values=tied,
-                first=layer == 0,
-            )
-            for layer in range(num_layers)
-        )
-        self.appearance = nn.Linear(channels["layer4"], d_model)
-        nn.init.zeros_(self.appearance.weight)  # the head starts with motion only
-        self.classifier = nn.Linear(d_model, num_classes)
+        self.temporal = TemporalAttention(self.architecture, backbone.channels)
 
     @property
     def shared(self) -> bool:
@@ -185,12 +148,12 @@ class TemporalKVQResNetCBAM(nn.Module):
             features = [{n: x[i * batch :][:batch] for n, x in together.items()} for i in range(len(frames))]
         else:
             features = [self._encode(frame, slot=i) for i, frame in enumerate(frames)]
-        entries = [self._project(past) for past in features[:-1]]
+        entries = [self.temporal.project(past) for past in features[:-1]]
         keys = torch.stack([entry[0] for entry in entries], dim=2)
         values = torch.stack([entry[1] for entry in entries], dim=2)
         if past_mask is None:
             past_mask = torch.ones(batch, self.num_past, dtype=torch.bool, device=keys.device)
-        attended = self._attend(features[-1], keys, values, past_mask)
+        attended: Attended = self.temporal(features[-1], keys, values, past_mask)
         maps = [feature["layer4"] for feature in features]
         return attended.logits, describe(
             maps, keys[:, -1], values[:, -1], attended.query, attended.found, attended.weights
@@ -206,11 +169,10 @@ class TemporalKVQResNetCBAM(nn.Module):
         Returns:
             Keys and values of zeros, in the model's type and on its device, and no valid slot.
         """
-        height, width = size or (self.preprocessing.size,) * 2
-        positions = sum(_cells(height, scale) * _cells(width, scale) for scale in self.scales)
-        variants = 1 if self.shared else self.num_past
-        like = self.classifier.weight
-        keys = like.new_zeros(batch_size, len(self.layers), self.num_past, variants, positions, self.d_model)
+        positions = sum(math.prod(self.architecture.grid(scale, size)) for scale in self.architecture.scales)
+        layers, variants = self.architecture.num_layers, 1 if self.shared else self.num_past
+        like = self.temporal.classifier.weight
+        keys = like.new_zeros(batch_size, layers, self.num_past, variants, positions, like.shape[1])
         valid = torch.zeros(batch_size, self.num_past, dtype=torch.bool, device=like.device)
         return State(keys, torch.zeros_like(keys), valid)
 
@@ -244,9 +206,9 @@ class TemporalKVQResNetCBAM(nn.Module):
             Keys and values ``(B, L, V, S_k, D)``.
         """
         if self.shared:
-            variants = [self._project(features)]
+            variants = [self.temporal.project(features)]
         else:
-            variants = [self._project(self._encode(frame, slot)) for slot in range(self.num_past)]
+            variants = [self.temporal.project(self._encode(frame, slot)) for slot in range(self.num_past)]
         keys = torch.stack([keys for keys, _ in variants], dim=2)
         tied = variants[0][0] is variants[0][1]
         return Entry(keys, keys if tied else torch.stack([values for _, values in variants], dim=2))
@@ -307,79 +269,9 @@ class TemporalKVQResNetCBAM(nn.Module):
         if not torch.compiler.is_compiling():
             self.backbone_passes += len(frames)
         backbone = cast(ResNetCBAM, self.backbones[0 if self.shared else slot])
-        return backbone.features(frames, tuple({"layer4", *self.scales}))
-
-    def _project(self, features: Features) -> tuple[Tensor, Tensor]:
-        """Keys and values ``(B, L, S_k, D)``."""
-        flat = [_flatten(features[scale]) for scale in self.scales]
-        pairs = [cast(AttentionLayer, layer).project(flat) for layer in self.layers]
-        keys = torch.stack([keys for keys, _ in pairs], dim=1)
-        if pairs[0][0] is pairs[0][1]:
-            return keys, keys
-        return keys, torch.stack([values for _, values in pairs], dim=1)
+        return backbone.features(frames, tuple({"layer4", *self.architecture.scales}))
 
     def _answer(self, features: Features, state: State, return_attention: bool) -> StepOutput:
-        attended = self._attend(features, *state.slotwise(), state.valid)
+        attended: Attended = self.temporal(features, *state.slotwise(), state.valid)
         depth = state.valid.sum(dim=1)
         return StepOutput(attended.logits, attended.weights if return_attention else None, depth)
-
-    def _attend(self, features: Features, keys: Tensor, values: Tensor, valid: Tensor) -> Attended:
-        """From the new frame's features, and keys and values ``(B, L, T, S_k, D)``, to the logits."""
-        new = _flatten(features["layer4"])
-        here = self.here(*features["layer4"].shape[-2:])
-        there = torch.cat(
-            [table(*features[scale].shape[-2:]) for table, scale in zip(self.there, self.scales, strict=True)]
-        )
-        if keys.shape[3] != there.shape[0]:
-            raise ValueError("the state is of frames of another size: use init_state(batch_size, size)")
-        tokens = here + self.appearance(new)
-        query = found = weights = new
-        for number, module in enumerate(self.layers):
-            layer = cast(AttentionLayer, module)
-            query = layer.make_query(new, tokens)
-            found, weights = layer.attend(query, keys[:, number], values[:, number], valid, here, there)
-            tokens = layer.update(tokens, found)
-        return Attended(self.classifier(tokens.mean(dim=1)), query, found, weights)
-
-
-def _flatten(features: Tensor) -> Tensor:
-    """``(B, C, rows, columns)`` to ``(B, S, C)``."""
-    return features.flatten(2).transpose(1, 2)
-
-
-def _cells(pixels: int, stage: str) -> int:
-    """Size of a stage's feature map: each halving rounds up."""
-    for _ in range(int(stage[-1]) + 1):
-        pixels = (pixels + 1) // 2
-    return pixels
-
-
-def _grid(image_size: int, stage: str) -> tuple[int, int]:
-    return _cells(image_size, stage), _cells(image_size, stage)
-
-
-def _check(
-    num_classes: int,
-    d_model: int,
-    num_heads: int,
-    num_layers: int,
-    num_past: int,
-    attention: str,
-    scales: Sequence[str],
-    cbam_start: str,
-    labels: Sequence[str] | None,
-) -> None:
-    counts = {"num_classes": num_classes, "d_model": d_model, "num_heads": num_heads}
-    for name, value in {**counts, "num_layers": num_layers, "num_past": num_past}.items():
-        if value < 1:
-            raise ValueError(f"{name} {value}: at least 1")
-    if d_model % num_heads:
-        raise ValueError(f"d_model {d_model} can't be divided among num_heads {num_heads}")
-    if attention not in ("match", "plain"):
-        raise ValueError(f"attention {attention!r}: choose match or plain")
-    if cbam_start not in ("identity", "official"):
-        raise ValueError(f"cbam_start {cbam_start!r}: choose identity or official")
-    if not scales or len(set(scales)) < len(scales) or not {*scales} <= {"layer2", "layer3", "layer4"}:
-        raise ValueError(f"scales {list(scales)}: choose some of layer2, layer3, layer4, each once")
-    if labels is not None and len(labels) != num_classes:
-        raise ValueError(f"{len(labels)} labels for num_classes {num_classes}")

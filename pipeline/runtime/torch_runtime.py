@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.model.network import Features, TemporalKVQResNetCBAM
+from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.state import Entry, gather
+from pipeline.model.temporal import Features
 from pipeline.runtime.base import Image, Result
 from pipeline.runtime.fuse import fuse_batch_norms
 from pipeline.runtime.preprocess import Preprocessor
@@ -57,7 +58,7 @@ class TorchRuntime:
         self._model.to(chosen, dtype).to(memory_format=torch.channels_last)
         self._empty = self._model.init_state(1)
         self._preprocess = Preprocessor(model.preprocessing, chosen, dtype)
-        self.query_grid = model.here.grid
+        self.query_grid = model.architecture.grid("layer4")
         self._pending: tuple[Tensor, Features] | None = None
 
     def warm_up(self, batch_size: int = 1) -> None:
@@ -131,8 +132,8 @@ class TorchRuntime:
         shape = self._model.architecture
         return {
             "name": self.name,
-            "backbone": f"ResNet-{shape['depth']} + CBAM",
-            "attention": shape["attention"],
+            "backbone": f"ResNet-{shape.depth} + CBAM",
+            "attention": shape.attention,
             "parameters": self._parameters,
             "image_size_px": self._model.preprocessing.size,
             "num_past": self.num_past,

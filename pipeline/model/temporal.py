@@ -1,0 +1,106 @@
+"""From feature maps to logits: projections, attention layers and the head."""
+
+from collections.abc import Mapping
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.model.architecture import Architecture
+from pipeline.model.attention import AttentionLayer
+from pipeline.model.positions import Positions
+
+Features = dict[str, Tensor]
+"""Feature maps ``(B, channels, rows, columns)`` by the name of their stage."""
+
+
+class Attended(NamedTuple):
+    """Result of the attention, with what its last layer worked on.
+
+    Attributes:
+        logits: ``(B, num_classes)``.
+        query: ``Q``, ``(B, S, D)``.
+        found: Output of the attention, ``(B, S, D)``.
+        weights: Mean over heads, ``(B, S, T * S_k)``.
+    """
+
+    logits: Tensor
+    query: Tensor
+    found: Tensor
+    weights: Tensor
+
+
+class TemporalAttention(nn.Module):
+    """Attention layers over the past, then the mean over positions and a linear classifier.
+
+    Each position's token starts as its place plus (from zero, learned) its appearance; each layer adds
+    what the past had to say about it.
+
+    Args:
+        architecture: Of the network.
+        channels: Of the backbone, by stage.
+    """
+
+    def __init__(self, architecture: Architecture, channels: Mapping[str, int]) -> None:
+        super().__init__()
+        dim, heads, self.scales = architecture.d_model, architecture.num_heads, architecture.scales
+        self.here = Positions(architecture.grid("layer4"), dim, heads)
+        self.there = nn.ModuleList(Positions(architecture.grid(scale), dim, heads) for scale in self.scales)
+        self.layers = nn.ModuleList(
+            AttentionLayer(
+                channels["layer4"],
+                [channels[scale] for scale in self.scales],
+                dim,
+                heads,
+                architecture.num_past,
+                kind=architecture.attention,
+                tied_values=architecture.tied_values,
+                first=number == 0,
+            )
+            for number in range(architecture.num_layers)
+        )
+        self.appearance = nn.Linear(channels["layer4"], dim)
+        nn.init.zeros_(self.appearance.weight)
+        self.classifier = nn.Linear(dim, architecture.num_classes)
+
+    def project(self, features: Features) -> tuple[Tensor, Tensor]:
+        """Keys and values of a past frame, ``(B, L, S_k, D)``; with tied values the same tensor twice."""
+        flat = [_flatten(features[scale]) for scale in self.scales]
+        pairs = [cast(AttentionLayer, layer).project(flat) for layer in self.layers]
+        keys = torch.stack([keys for keys, _ in pairs], dim=1)
+        if pairs[0][0] is pairs[0][1]:
+            return keys, keys
+        return keys, torch.stack([values for _, values in pairs], dim=1)
+
+    def forward(self, features: Features, keys: Tensor, values: Tensor, valid: Tensor) -> Attended:
+        """The answer for a new frame.
+
+        Args:
+            features: Of the new frame.
+            keys: Of the past slots, ``(B, L, T, S_k, D)``.
+            values: The same.
+            valid: ``(B, T)`` bool: which slots hold a frame.
+
+        Raises:
+            ValueError: The past frames had another size.
+        """
+        new = _flatten(features["layer4"])
+        here = self.here(*features["layer4"].shape[-2:])
+        there = torch.cat(
+            [table(*features[scale].shape[-2:]) for table, scale in zip(self.there, self.scales, strict=True)]
+        )
+        if keys.shape[3] != there.shape[0]:
+            raise ValueError("the state is of frames of another size: use init_state(batch_size, size)")
+        tokens = here + self.appearance(new)
+        query = found = weights = new
+        for number, module in enumerate(self.layers):
+            layer = cast(AttentionLayer, module)
+            query = layer.make_query(new, tokens)
+            found, weights = layer.attend(query, keys[:, number], values[:, number], valid, here, there)
+            tokens = layer.update(tokens, found)
+        return Attended(self.classifier(tokens.mean(dim=1)), query, found, weights)
+
+
+def _flatten(features: Tensor) -> Tensor:
+    """``(B, C, rows, columns)`` to ``(B, S, C)``."""
+    return features.flatten(2).transpose(1, 2)
