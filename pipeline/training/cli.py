@@ -10,7 +10,8 @@ from typing import Any
 
 from pipeline.model.checkpoint import load_checkpoint
 from pipeline.training.evaluate import evaluate
-from pipeline.training.fit import fit, pick_device
+from pipeline.training.fit import fit
+from pipeline.training.fitting import pick_device
 from pipeline.training.options import FitOptions, load_options
 
 __all__ = ["evaluate_command", "load_options", "main", "train"]

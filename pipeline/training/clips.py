@@ -1,0 +1,90 @@
+"""Windows of consecutive frames from labelled clips, for training on recorded pictures."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+Clip = Tensor | Sequence[Tensor]
+"""Frames ``(3, H, W)`` in order: a tensor ``(N, 3, H, W)`` or a sequence of frames, read when needed."""
+
+
+class TemporalDataset(Dataset[tuple[Tensor, ...]]):
+    """Every window of ``sequence_length`` consecutive frames, with the label of its newest frame.
+
+    A window never reaches from one clip into another and never before the first frame of its clip, so a
+    clip of N frames gives N - ``sequence_length`` + 1 windows, and a shorter one gives none.
+    """
+
+    def __init__(
+        self, clips: Sequence[Clip], labels: Sequence[int | Sequence[int]], sequence_length: int = 3
+    ) -> None:
+        """Takes the clips; frames are fetched when a window is.
+
+        Args:
+            clips: each a sequence of frames ``(3, H, W)``.
+            labels: for each clip one class for all its frames, or a class for each frame.
+            sequence_length: frames in a window, the newest included.
+
+        Raises:
+            ValueError: labels that do not fit the clips, or no window at all.
+        """
+        if sequence_length < 1:
+            raise ValueError(f"sequence_length must be at least 1, not {sequence_length}")
+        if len(clips) != len(labels):
+            raise ValueError(f"{len(clips)} clips need as many labels, not {len(labels)}")
+        for number, (clip, label) in enumerate(zip(clips, labels, strict=True)):
+            if not isinstance(label, int) and len(label) != len(clip):
+                raise ValueError(f"clip {number} has {len(clip)} frames but {len(label)} labels")
+        self.clips, self.labels, self.sequence_length = clips, labels, sequence_length
+        self._ends = list(accumulate(max(len(clip) - sequence_length + 1, 0) for clip in clips))
+        if not len(self):
+            raise ValueError(f"no clip has {sequence_length} frames: nothing to train on")
+
+    def __len__(self) -> int:
+        """Number of windows in all clips."""
+        return self._ends[-1] if self._ends else 0
+
+    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
+        """One window.
+
+        Returns:
+            Frames ``(3, H, W)``, oldest first, then the label, a scalar.
+
+        Raises:
+            IndexError: there is no such window.
+        """
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"window {index} of {len(self)}")
+        index %= len(self)
+        number = bisect_right(self._ends, index)
+        start = index - (self._ends[number - 1] if number else 0)
+        newest = start + self.sequence_length - 1
+        label = self.labels[number]
+        label = label if isinstance(label, int) else label[newest]
+        return *(self.clips[number][i] for i in range(start, newest + 1)), torch.tensor(label)
+
+
+class TemporalDataLoader(DataLoader[tuple[Tensor, ...]]):
+    """Batches ``(img_t_minus_2, img_t_minus_1, img_t, labels)``, each image ``(B, 3, H, W)``."""
+
+    def __init__(self, dataset: TemporalDataset, sequence_length: int = 3, **options: Any) -> None:
+        """Wraps a data set.
+
+        Args:
+            dataset: windows of ``sequence_length`` frames.
+            sequence_length: images in a batch; must be the data set's.
+            **options: of `torch.utils.data.DataLoader`, such as ``batch_size`` and ``shuffle``.
+
+        Raises:
+            ValueError: the data set has windows of another length.
+        """
+        if dataset.sequence_length != sequence_length:
+            raise ValueError(
+                f"sequence_length is {sequence_length}, the data set's windows have {dataset.sequence_length}"
+            )
+        super().__init__(dataset, **options)

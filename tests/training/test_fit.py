@@ -1,0 +1,144 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from pipeline.model.checkpoint import load_checkpoint
+from pipeline.training.cli import evaluate_command, main, train
+from pipeline.training.fit import fit
+from pipeline.training.fitting import Fitting, pick_device
+from pipeline.training.motion import LABELS
+from pipeline.training.optimise import AveragedModel, compiled_or_eager, learning_rate, parameter_groups
+from pipeline.training.options import FitOptions
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> FitOptions:
+    return FitOptions(
+        out=str(tmp_path / "run"),
+        device="cpu",
+        d_model=32,
+        num_heads=2,
+        size_px=32,
+        steps=4,
+        batch_size=6,
+        warmup_steps=1,
+        bank_count=32,
+        redraw_every_steps=2,
+        supersample=1,
+        compile=False,
+        log_every_steps=2,
+        validate_every_steps=100,
+        validate_samples=8,
+        evaluate_samples=8,
+    )
+
+
+def test_a_run_leaves_a_checkpoint_that_says_how_it_was_made(tiny: FitOptions) -> None:
+    summary = fit(tiny)
+    out = Path(tiny.out)
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [2, 4, 4]
+    model = load_checkpoint(out / "model.safetensors")
+    assert tuple(model.labels) == LABELS
+    assert model.metadata["recipe"]["batch_size"] == 6
+    assert model.metadata["held_out"]["speeds"].keys() == {"0.4", "1", "2"}
+    assert json.loads((out / "summary.json").read_text()) == summary
+    assert (out / "model.safetensors").stat().st_size <= 25_000_000
+    report = evaluate_command(out / "model.safetensors", samples=4, size_px=32, report=out / "report.json")
+    assert report == json.loads((out / "report.json").read_text())
+
+
+def test_a_few_steps_on_one_batch_lower_the_loss(tiny: FitOptions) -> None:
+    run = Fitting(replace(tiny, steps=8, no_past_share=0, one_past_share=0, label_smoothing=0))
+    losses = []
+    for _ in range(8):
+        run.renderer.seek(0)
+        losses.append(float(run.advance()))
+    assert sum(losses[-2:]) < 0.7 * sum(losses[:2])
+
+
+def test_a_resumed_run_equals_the_unbroken_one(tiny: FitOptions) -> None:
+    Path(tiny.out).mkdir()
+    unbroken, broken = Fitting(tiny), Fitting(tiny)
+    for _ in range(4):
+        unbroken.advance()
+    for _ in range(2):
+        broken.advance()
+    broken.save()
+    again = Fitting(tiny)
+    again.resume()
+    assert again.step == 2
+    while again.progress < 1:
+        again.advance()
+    for name, value in unbroken.model.state_dict().items():
+        torch.testing.assert_close(again.model.state_dict()[name], value, msg=name)
+    for name, value in unbroken.average.model.state_dict().items():
+        torch.testing.assert_close(again.average.model.state_dict()[name], value, msg=name)
+
+
+def test_resuming_needs_a_run_with_the_same_recipe(tiny: FitOptions) -> None:
+    run = Fitting(tiny)
+    with pytest.raises(ValueError, match="nothing to resume"):
+        run.resume()
+    Path(tiny.out).mkdir()
+    run.save()
+    with pytest.raises(ValueError, match="another learning_rate"):
+        Fitting(replace(tiny, learning_rate=1e-4)).resume()
+
+
+def test_past_frames_are_dropped_oldest_first(tiny: FitOptions) -> None:
+    run = Fitting(replace(tiny, batch_size=4000, no_past_share=0.2, one_past_share=0.3))
+    depth = run._past().sum(dim=1)
+    assert not (run._past()[:, 0] & ~run._past()[:, 1]).any()
+    assert [round(float((depth == d).float().mean()), 1) for d in (0, 1, 2)] == [0.2, 0.3, 0.5]
+
+
+def test_learning_rate_warms_up_and_falls() -> None:
+    assert learning_rate(1.0, 0, 10, 0.0) == pytest.approx(0.1)
+    assert learning_rate(1.0, 100, 10, 0.5) == pytest.approx(0.505)
+    assert learning_rate(1.0, 100, 10, 1.0) == pytest.approx(0.01)
+
+
+def test_norms_biases_and_embeddings_do_not_decay(tiny: FitOptions) -> None:
+    model = Fitting(tiny).model
+    free = {id(p) for p in parameter_groups(model, 0.1)[1]["params"]}  # type: ignore[attr-defined]
+    names = {name for name, p in model.named_parameters() if id(p) in free}
+    assert {"here.table", "layers.0.attention.log_temperature", "classifier.bias"} <= names
+    assert "classifier.weight" not in names
+
+
+def test_the_average_follows_the_model() -> None:
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(model.weight)
+    average = AveragedModel(model, decay=0.9)
+    nn.init.ones_(model.weight)
+    average.update(model, step=10_000)
+    assert float(average.model.weight) == pytest.approx(0.1)  # type: ignore[arg-type]
+
+
+def test_without_a_compiler_training_goes_on() -> None:
+    def logits(x: torch.Tensor) -> torch.Tensor:
+        return x
+
+    def probe(_: object) -> None:
+        raise RuntimeError("no C++ compiler")
+
+    said: list[str] = []
+    assert compiled_or_eager(logits, probe, said.append) is logits
+    assert "no C++ compiler" in said[0]
+
+
+def test_the_command_line_explains_mistakes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["--set", "steps=1", "--set", "batches=3"]) == 2
+    assert main(["--set", "steps=1", "--out", str(tmp_path), "--pictures", str(tmp_path / "none")]) == 2
+    errors = capsys.readouterr().err.splitlines()
+    assert errors[0].startswith("training: unknown training option 'batches'")
+    assert errors[1].startswith("training: no such folder of pictures")
+    with pytest.raises(ValueError, match="choose auto, cpu or cuda"):
+        pick_device("quantum")
+    with pytest.raises(ValueError, match="unknown"):
+        train(None, ["nothing=1"])
