@@ -136,7 +136,7 @@ def _heated(picture: Image | None, heat: Floats | None, width: int, height: int)
     if picture is None:
         thumbnail = np.full((height, width, 3), (44, 36, 30), np.uint8)
     else:
-        small = picture if max(picture.shape[:2]) <= 3 * width else make_thumbnail(picture, width)
+        small = picture if max(picture.shape[:2]) <= 4 * width else make_thumbnail(picture, width)
         thumbnail = _as_image(cv2.resize(small, (width, height)))
     if heat is None:
         return thumbnail

@@ -1,0 +1,146 @@
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+
+from pipeline.view.overlay import draw_overlay
+from pipeline.view.recorder import Recorder
+from pipeline.view.web import WebView, picture_info
+from tests.view.browser import open_page
+from tests.view.samples import MS, attention, frame, picture, prediction
+from tests.view.test_recorder import killed_recording
+
+pytestmark = pytest.mark.browser
+
+
+class Feeder:
+    """A sink that shows its streams 20 times a second."""
+
+    def __init__(self, view, *streams):
+        self.view, self.streams = view, list(streams)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self):
+        seq = 0
+        image = np.full((240, 320, 3), (40, 40, 220), np.uint8)
+        while not self._stop.wait(0.05):
+            for stream_id in list(self.streams):
+                one = frame(image, seq := seq + 1, truth="pan_left")
+                info = picture_info(one, prediction(), fps=24.5, latency_ms=31.0)
+                drawn = draw_overlay(one, prediction(), attention(1, 0), [image, image])
+                self.view.publish(stream_id, drawn, info)
+
+
+PIXEL = """stream => {
+    const canvas = document.querySelector(`[data-stream="${stream}"] canvas`);
+    return [canvas.width, canvas.height, ...canvas.getContext("2d").getImageData(160, 40, 1, 1).data];
+}"""
+FRAME_CHIP = 'document.querySelector(\'[data-stream="{}"] [data-chip="frame"]\').textContent'
+DOOR_FRAME, YARD_FRAME = FRAME_CHIP.format("door"), FRAME_CHIP.format("yard")
+
+
+def connected(page, state):
+    page.wait_for_selector(f'body[data-connection="{state}"]')
+    return page.locator("#connection").inner_text()
+
+
+def test_page_shows_pictures_labels_and_the_end_of_the_server():
+    with open_page(viewport={"width": 1100, "height": 800}) as page:
+        problems = []
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        with WebView("127.0.0.1", 0) as view, Feeder(view, "door") as feeder:
+            page.goto(view.url)
+            page.wait_for_selector(".top li")
+            assert connected(page, "live") == "live"
+            width, height, red, green, blue, _ = page.evaluate(PIXEL, "door")
+            assert (width, height) == (320, 240)
+            assert red > 180
+            assert max(green, blue) < 90
+            assert page.locator(".top li b").all_inner_texts() == ["pan_left", "static", "zoom_in"]
+            assert page.locator(".top li span").all_inner_texts() == ["75%", "20%", "5%"]
+            assert page.locator(".top li").first.get_attribute("data-verdict") == "right"
+            chips = page.locator(".chips li").all_inner_texts()
+            assert chips[:3] == ["24.5 fps", "31 ms", "past 2/2"]
+            page.wait_for_function(f"old => {DOOR_FRAME} !== old", arg=chips[3])
+            assert page.locator("#tabs button").count() == 0
+            feeder.streams.append("yard")
+            page.get_by_role("button", name="yard").click()
+            page.wait_for_selector('[data-stream="door"][hidden]', state="attached")
+            assert page.locator(".card:visible h2").all_inner_texts() == ["yard"]
+        assert "disconnected" in connected(page, "disconnected")
+        with WebView("127.0.0.1", urlsplit(view.url).port) as again, Feeder(again, "yard"):
+            assert connected(page, "live") == "live"
+            old = page.locator('[data-stream="yard"] [data-chip="frame"]').inner_text()
+            page.wait_for_function(f"old => {YARD_FRAME} !== old", arg=old)
+        assert problems == []
+
+
+def test_silent_stream_is_said_to_be_silent():
+    with open_page() as page, WebView("127.0.0.1", 0) as view:
+        view.publish("door", picture(), picture_info(frame(), None, fps=None, latency_ms=None))
+        page.goto(view.url)
+        page.wait_for_selector('[data-stream="door"][data-stale="true"]')
+        assert page.locator(".stale").inner_text().startswith("no new picture for")
+        assert page.locator('[data-chip="past"]').inner_text() == "no prediction"
+
+
+ATTACK = """async url => {
+    const read = await fetch(url + "/healthz").then(r => r.text(), () => "refused");
+    const heard = await new Promise(resolve => {
+        const socket = new WebSocket(url.replace("http", "ws") + "/live");
+        socket.onmessage = () => resolve("heard");
+        socket.onclose = () => resolve("refused");
+    });
+    return [read, heard];
+}"""
+
+
+def test_page_from_elsewhere_sees_nothing(tmp_path):
+    (tmp_path / "index.html").write_text("<!doctype html><title>elsewhere</title>")
+    handler = partial(SimpleHTTPRequestHandler, directory=tmp_path)
+    handler.func.log_message = lambda *_: None
+    with (
+        ThreadingHTTPServer(("127.0.0.1", 0), handler) as elsewhere,
+        WebView("127.0.0.1", 0) as view,
+        open_page() as page,
+    ):
+        thread = threading.Thread(target=elsewhere.serve_forever)
+        thread.start()
+        page.goto(f"http://127.0.0.1:{elsewhere.server_port}/")
+        outcome = page.evaluate(ATTACK, view.url)
+        elsewhere.shutdown()
+        thread.join()
+    assert outcome == ["refused", "refused"]
+
+
+def plays(page, path):
+    page.goto(path.parent.as_uri() + "/player.html")
+    page.wait_for_function("document.querySelector('video').currentTime > 0.2")
+    return page.evaluate("(v => [v.videoWidth, v.videoHeight, v.error])(document.querySelector('video'))")
+
+
+def test_recordings_play_in_a_browser(tmp_path):
+    for name in ("finished", "killed"):
+        (tmp_path / name).mkdir()
+        player = '<!doctype html><video muted autoplay src="door.mp4"></video>'
+        (tmp_path / name / "player.html").write_text(player)
+    finished = tmp_path / "finished" / "door.mp4"
+    with Recorder(finished) as recorder:
+        for number in range(50):
+            recorder.write(picture(321, 241, number), number * 40 * MS)
+    killed = killed_recording(tmp_path / "killed" / "door.mp4")
+    with open_page() as page:
+        assert plays(page, finished) == [322, 242, None]
+        assert plays(page, killed) == [320, 240, None]
