@@ -52,5 +52,6 @@ def test_webcam_is_read_and_missed_when_it_is_unplugged(tmp_path: Path) -> None:
             webcam.unplug()
             print(file=program.stdin, flush=True)
             assert program.stdout.readline() == "lost\n"
+            assert program.communicate(timeout=30)[1] == ""
         finally:
             program.kill()
