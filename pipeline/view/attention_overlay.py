@@ -15,7 +15,6 @@ from pipeline.view.canvas import (
     Box,
     Scale,
     fill_panel,
-    fit_text,
     paste,
     put_text,
     text_size,
@@ -123,7 +122,10 @@ def _caption(canvas: Image, slot: str, frame: PastFrame | None, box: Box, scale:
     put_text(canvas, slot, box.x + 1, middle, size, WHITE, bold=True)
     left = box.x + 1 + text_size(slot, size, bold=True)[0] + scale.px(6)
     if frame is not None:
-        age = fit_text(_age(frame.age_ms), size, box.right - left)
+        age = _age(frame.age_ms)
+        # Half a number would be a wrong number: without a unit it still says what it is, or nothing does.
+        fitting = (text for text in (age, age.split()[0]) if text_size(text, size)[0] <= box.right - left)
+        age = next(fitting, "")
         put_text(canvas, age, box.right - text_size(age, size)[0], middle, size, MUTED)
 
 
