@@ -6,8 +6,9 @@ Source: He et al., "Deep Residual Learning", arXiv 1512.03385; Woo et al., arXiv
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-from typing import Any, cast
+from typing import cast
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
@@ -22,9 +23,7 @@ _BLOCKS_BY_DEPTH = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (
 class _GatedBasicBlock(BasicBlock):  # type: ignore[misc]
     """torchvision's ``BasicBlock`` with gates between its last batch-norm and the residual add."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.cbam = CBAM(self.conv2.out_channels)
+    cbam: CBAM  # put in by ResNetCBAM
 
     def forward(self, x: Tensor) -> Tensor:
         out = self.relu(self.bn1(self.conv1(x)))
@@ -36,9 +35,7 @@ class _GatedBasicBlock(BasicBlock):  # type: ignore[misc]
 class _GatedBottleneck(Bottleneck):  # type: ignore[misc]
     """torchvision's ``Bottleneck`` with gates between its last batch-norm and the residual add."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.cbam = CBAM(self.conv3.out_channels)
+    cbam: CBAM  # put in by ResNetCBAM
 
     def forward(self, x: Tensor) -> Tensor:
         out = self.relu(self.bn1(self.conv1(x)))
@@ -84,7 +81,8 @@ class ResNetCBAM(ResNet):  # type: ignore[misc]
         )
         self.channels = {f"layer{i + 1}": 64 * 2**i * (4 if depth >= 50 else 1) for i in range(4)}
         self.gradient_checkpointing = gradient_checkpointing
-        for stage, channels in self.channels.items() if start != "identity" else ():
+        # only now: torchvision's constructor gives every batch-norm that it finds a weight of 1
+        for stage, channels in self.channels.items():
             for block in getattr(self, stage):
                 block.cbam = CBAM(channels, start=start)
         if num_classes is None:
@@ -119,11 +117,16 @@ class ResNetCBAM(ResNet):  # type: ignore[misc]
         return cast(Tensor, self.fc(self.avgpool(x).flatten(1)))
 
     def get_low_level_features(self, images: Tensor) -> Tensor:
-        """The fine map of ``layer2``, ``(B, 512 or 128, rows, columns)`` at stride 8."""
-        return self.features(images, ("layer2",))["layer2"]
+        """The map of ``layer2``, averaged onto the grid of ``layer4`` so that both can be concatenated.
+
+        ``(B, 3, height, width)`` to ``(B, 512 or 128, rows, columns)``.
+        """
+        fine = self.features(images, ("layer2",))["layer2"]
+        rows, columns = ((size + 3) // 4 for size in fine.shape[-2:])
+        return F.adaptive_avg_pool2d(fine, (rows, columns))
 
     def get_high_level_features(self, images: Tensor) -> Tensor:
-        """The coarse map of ``layer4``, ``(B, C, rows, columns)`` at stride 32."""
+        """The map of ``layer4``, ``(B, C, rows, columns)``."""
         return self.features(images)["layer4"]
 
     def load_plain(self, weights: Mapping[str, Tensor]) -> None:
