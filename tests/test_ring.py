@@ -5,6 +5,7 @@ import time
 from collections import deque
 
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -61,6 +62,7 @@ class RingAgainstList(RuleBasedStateMachine):
 
 
 TestRingAgainstList = RingAgainstList.TestCase
+TestRingAgainstList.settings = settings(max_examples=50, deadline=None, database=None)
 
 
 def test_a_ring_without_room_is_refused() -> None:

@@ -57,6 +57,7 @@ class Publisher:
         self._lossless = False
         self._timeout_ms = 0
         self._audience = Audience()
+        self._last: dict[Policy, tuple[Part, Part]] = {}
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.XPUB)
         self._gate = None
@@ -119,11 +120,7 @@ class Publisher:
         address.release(self._where, self._file_number)
         if linger_s > 0 and not self._context.closed:
             # A connection that closes while its reader's queue is full loses what the system still holds.
-            deadline = time.monotonic() + linger_s
-            self._deliver([topics.flush("every"), topics.new_reader()], "every", linger_s)
-            self._deliver(
-                [topics.flush("newest"), topics.new_reader()], "newest", deadline - time.monotonic()
-            )
+            self._flush(linger_s)
         self._context.destroy(linger=0)
         if self._gate:
             self._gate.join()
@@ -150,7 +147,22 @@ class Publisher:
             self._socket.send_multipart(parts, copy=False)
         except zmq.Again:
             return False
+        lane: Policy = "every" if topics.loses_nothing(parts[0]) else "newest"
+        message = (parts[0], parts[1])
+        if (before := self._last.get(lane, message)) != message and topics.is_end(before[0]):
+            self._audience.forget(topics.token(*before))
+        self._last[lane] = message
         return True
+
+    def _flush(self, timeout_s: float) -> None:
+        """Waits until everything was taken: the last end on a lane if nothing followed it, or a question."""
+        self._hear()
+        deadline = time.monotonic() + timeout_s
+        for lane, last in list(self._last.items()):
+            if not topics.is_end(last[0]):
+                last = (topics.flush(lane), topics.new_reader())
+            if not self._audience.all_took(lane, topics.token(*last)):
+                self._deliver(last, lane, deadline - time.monotonic())
 
     def _deliver(self, parts: Sequence[Part], lane: Policy, timeout_s: float) -> bool:
         """Repeats a message until every receiver of a lane has acknowledged it or is gone."""
@@ -164,8 +176,6 @@ class Publisher:
                 if left <= 0 or not self._socket.poll(math.ceil(left * 1000), zmq.POLLIN):
                     break
                 self._hear()
-            if done:
-                self._audience.forget(token)
             if done or time.monotonic() >= deadline:
                 return done
 

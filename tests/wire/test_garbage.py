@@ -15,6 +15,7 @@ from pipeline.wire.messages import AttentionHeader, FrameHeader, Prediction
 from tests.wire.peers import end, prediction
 
 LIMIT = 1 << 20
+ANY = settings(max_examples=200, deadline=None, database=None)
 LAYOUT = AttentionHeader(query_rows=1, query_columns=2, past=1, rows=1, columns=2)
 IMAGE = np.arange(16 * 16 * 3, dtype=np.uint8).reshape(16, 16, 3)
 GOOD: list[list[bytes]] = [
@@ -39,17 +40,19 @@ def take(parts: Sequence[bytes]) -> None:
             assert np.isfinite(codec.decode_attention(message.attention, parts[2])).all()
 
 
+@ANY
 @given(st.lists(st.binary(max_size=200), max_size=5))
 def test_random_bytes(parts: list[bytes]) -> None:
     take(parts)
 
 
+@ANY
 @given(st.sampled_from(GOOD), st.integers(0, 2), st.integers(0, 2000))
 def test_a_message_cut_anywhere(parts: list[bytes], which: int, length: int) -> None:
     take([part[:length] if index == which else part for index, part in enumerate(parts)])
 
 
-@settings(max_examples=300)
+@ANY
 @given(st.sampled_from(GOOD), st.data())
 def test_a_message_with_changed_bytes(parts: list[bytes], data: st.DataObject) -> None:
     which = data.draw(st.integers(0, len(parts) - 1))
@@ -59,6 +62,7 @@ def test_a_message_with_changed_bytes(parts: list[bytes], data: st.DataObject) -
     take([bytes(changed) if index == which else part for index, part in enumerate(parts)])
 
 
+@ANY
 @given(st.sampled_from(GOOD), st.binary(max_size=64), st.integers(0, 100))
 def test_a_header_with_bytes_put_in(parts: list[bytes], extra: bytes, position: int) -> None:
     take([parts[0], parts[1][:position] + extra + parts[1][position:], *parts[2:]])
