@@ -1,16 +1,28 @@
-"""How a broken link is noticed.
+"""How a broken link is noticed, and mended.
 
 The connection of a dead process closes at once. A machine that is gone, or a cut cable, is noticed by
 TCP's own keep-alive. libzmq's heartbeats are left off on purpose: a reader with a full queue can't
 answer them, so they cut off whoever is merely slow, and when a connection breaks while its queue is
 full they abort the process (libzmq issues 3937 and 4767, present in 4.3.5).
+
+libzmq comes back by itself when a connection breaks, but gives up for good on a peer that breaks the
+protocol: one with other keys, a message over the limit, another program on the port. Since a restart
+of the peer can cure each of these, ``LinkWatch`` says which links need to be made again.
 """
 
+import contextlib
 import math
+import time
 
 import zmq
+from zmq.utils.monitor import recv_monitor_message
 
 from pipeline.config import WireConfig
+
+_REFUSED = "closed the connection at once: is this machine's public key allowed there (keys allow)?"
+_FOREIGN = "can't be talked to: is it a KVQ Stream worker, and are its keys and ours as both expect?"
+_BROKEN = "sent something that is refused: a message over wire.max_frame_mb, or no KVQ Stream message"
+_GIVEN_UP_AFTER_S = 0.5
 
 
 def watch_link(sock: "zmq.Socket[bytes]", wire: WireConfig) -> None:
@@ -20,3 +32,44 @@ def watch_link(sock: "zmq.Socket[bytes]", wire: WireConfig) -> None:
     sock.tcp_keepalive_idle = every_s
     sock.tcp_keepalive_intvl = every_s
     sock.tcp_keepalive_cnt = max(1, round(wire.heartbeat_timeout_ms / 1000 / every_s))
+
+
+class LinkWatch:
+    """Follows the connections of one socket; made before they are."""
+
+    def __init__(self, sock: "zmq.Socket[bytes]") -> None:
+        self._monitor = sock.get_monitor_socket(
+            zmq.EVENT_DISCONNECTED
+            | zmq.EVENT_CONNECT_RETRIED
+            | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+            | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+            | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+        )
+        self._broken_at: dict[str, float] = {}
+        self._causes: dict[str, str] = {}
+
+    def poll(self) -> dict[str, str]:
+        """Takes in what happened; returns endpoints that turn us away, with the reason for people."""
+        troubles: dict[str, str] = {}
+        with contextlib.suppress(zmq.Again):
+            while True:
+                event = recv_monitor_message(self._monitor, zmq.NOBLOCK)
+                endpoint = event["endpoint"].decode(errors="replace")
+                if event["event"] == zmq.EVENT_DISCONNECTED:
+                    self._broken_at[endpoint] = time.monotonic()
+                elif event["event"] == zmq.EVENT_CONNECT_RETRIED:
+                    self._broken_at.pop(endpoint, None)
+                    self._causes.pop(endpoint, None)
+                elif event["event"] == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+                    troubles[endpoint] = _REFUSED
+                else:
+                    self._causes[endpoint] = _FOREIGN
+        return troubles
+
+    def given_up(self) -> dict[str, str]:
+        """Endpoints that must be disconnected and connected again, each said once."""
+        limit = time.monotonic() - _GIVEN_UP_AFTER_S
+        endpoints = [endpoint for endpoint, at in self._broken_at.items() if at < limit]
+        for endpoint in endpoints:
+            del self._broken_at[endpoint]
+        return {endpoint: self._causes.pop(endpoint, _BROKEN) for endpoint in endpoints}

@@ -121,7 +121,8 @@ class Publisher:
         if linger_s > 0 and not self._context.closed:
             # A connection that closes while its reader's queue is full loses what the system still holds.
             self._flush(linger_s)
-        self._context.destroy(linger=0)
+        self._socket.close(linger=0)
+        self._context.term()
         if self._gate:
             self._gate.join()
 

@@ -93,6 +93,8 @@ class Receiver(ABC, Generic[T]):
 
     def _take(self, subscriber: Subscriber, most: int) -> list[T]:
         taken: list[T] = []
+        for endpoint, cause in subscriber.pop_troubles().items():
+            self.rejects.add(endpoint, WireError("link", cause))
         for _ in range(most):
             received = subscriber.receive()
             if received is None:
@@ -139,8 +141,7 @@ class LanedReceiver(Receiver[T | EndOfStream]):
             timeout_s: How long to wait for the first message.
             max_every: Most ``every`` messages to take; 0 also does not wait for them.
         """
-        if not wait_any(timeout_s, self.lanes(max_every > 0)):
-            return []
+        wait_any(timeout_s, self.lanes(max_every > 0))
         return self._take(self._newest, _MOST_DRAINED) + self._take(self._every, max_every)
 
 
@@ -229,7 +230,8 @@ class StatsReceiver(Receiver[WorkerStats]):
 
     def poll(self, timeout_s: float = 0.0) -> list[WorkerStats]:
         """Takes the figures that have arrived; waits at most ``timeout_s`` seconds for the first ones."""
-        return self._take(self._all, _MOST_DRAINED) if wait_any(timeout_s, self.lanes()) else []
+        wait_any(timeout_s, self.lanes())
+        return self._take(self._all, _MOST_DRAINED)
 
     def _accept(self, message: Message, parts: Sequence[Part]) -> WorkerStats:
         if isinstance(message, Stats):

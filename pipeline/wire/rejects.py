@@ -31,7 +31,7 @@ class Rejects:
             self._reported = {seen: at for seen, at in self._reported.items() if now - at < _QUIET_S}
         if len(self._reported) < _MOST_REPORTS:
             self._reported[key] = now
-            self._reports.append(f"message from {peer} refused: {error}")
+            self._reports.append(f"{peer}: {error}")
 
     def pop_reports(self) -> list[str]:
         """What is new to report, a line each."""

@@ -30,6 +30,7 @@ class SecurityPolicy:
 
     def __init__(self, config: SecurityConfig) -> None:
         self._config = config
+        self._server_keys: dict[str, bytes] = {}
         self._own: KeyPair | None = load_pair(Path(config.secret_key)) if config.secret_key else None
         if self._own and config.allowed and not Path(config.allowed).is_dir():
             raise SecurityError(
@@ -70,7 +71,10 @@ class SecurityPolicy:
         Raises:
             SecurityError: This machine has a key, but does not know that of the server.
         """
-        if self._own is None or address.kind == "ipc":
+        if self._own is None:
+            return
+        if address.kind == "ipc":
+            sock.curve_server = False  # forgets the keys that the socket used for an earlier connection
             return
         file: str = getattr(self._config.servers, server)
         if not file:
@@ -78,7 +82,9 @@ class SecurityPolicy:
                 f"{address.text}: security.secret_key is set but security.servers.{server} is not: "
                 f"name the file with the public key (NAME.key) of the {server} machine"
             )
-        sock.curve_serverkey = load_public(Path(file))
+        if file not in self._server_keys:
+            self._server_keys[file] = load_public(Path(file))
+        sock.curve_serverkey = self._server_keys[file]
         sock.curve_publickey = self._own.public
         sock.curve_secretkey = self._own.secret
 
@@ -119,4 +125,5 @@ class Gate:
         mechanism, key = (*request, *[b""] * 7)[5:7]
         if mechanism == b"CURVE" and key in load_allowed(self._allowed):
             return [version, request_id, b"200", b"OK", b"", b""]
-        return [version, request_id, b"400", b"this key is not allowed", b"", b""]
+        # 300, "try later": after a 400 the client would give up, and allowing its key would not help.
+        return [version, request_id, b"300", b"this key is not allowed (yet)", b"", b""]

@@ -1,5 +1,6 @@
 """One SUB socket connected to all publishers of a kind: the part that all receivers share."""
 
+import contextlib
 import time
 from collections.abc import Iterable, Sequence
 
@@ -9,7 +10,7 @@ from pipeline.config import WireConfig
 from pipeline.frame import Policy
 from pipeline.wire import address, topics
 from pipeline.wire.errors import TransportError
-from pipeline.wire.links import watch_link
+from pipeline.wire.links import LinkWatch, watch_link
 from pipeline.wire.security import SecurityPolicy
 from pipeline.wire.topics import Role
 
@@ -44,6 +45,10 @@ class Subscriber:
         security: SecurityPolicy,
         queue: int,
     ) -> None:
+        self._security = security
+        self._sources: dict[str, tuple[Role, address.Address]] = {}
+        self._numbers: dict[address.Address, tuple[str, bool]] = {}
+        self._troubles: dict[str, str] = {}
         self._name = topics.new_reader()
         self._last_end: dict[bytes, bytes] = {}
         self._context = zmq.Context()
@@ -52,15 +57,9 @@ class Subscriber:
             self._set_options(wire, queue)
             for subscription in (topics.flush(lane), *subscriptions, topics.reader(lane, self._name)):
                 self.socket.subscribe(subscription)
-            # A socket's keys can be set but not removed again: links without any come first.
-            parsed = [(role, address.parse(text)) for role, text in sources]
-            for role, where in sorted(parsed, key=lambda source: source[1].kind):
-                endpoint, self.socket.ipv6 = address.to_connect(where)
-                security.secure_client(self.socket, where, role)
-                self.socket.connect(endpoint)
-        except zmq.ZMQError as error:
-            self.close()
-            raise TransportError(f"{where.text}: can't be connected to: {error.strerror}") from None
+            self._links = LinkWatch(self.socket)
+            for role, text in sources:
+                self._connect(role, address.parse(text))
         except ValueError:
             self.close()
             raise
@@ -77,9 +76,33 @@ class Subscriber:
                 continue
             return parts, _peer(frames[0])
 
+    def mend(self) -> None:
+        """Connects again where libzmq has given up."""
+        self._troubles |= self._links.poll()
+        for endpoint, cause in self._links.given_up().items():
+            self._troubles[endpoint] = cause
+            with contextlib.suppress(zmq.ZMQError):
+                self.socket.disconnect(endpoint)
+            self._connect(*self._sources[endpoint])
+
+    def pop_troubles(self) -> dict[str, str]:
+        """Endpoints that do not work, with the reason for people; said again for as long as it lasts."""
+        troubles, self._troubles = self._troubles, {}
+        return troubles
+
     def close(self) -> None:
         """Disconnects; what still waits is lost."""
         self._context.destroy(linger=0)
+
+    def _connect(self, role: Role, where: address.Address) -> None:
+        self._security.secure_client(self.socket, where, role)
+        endpoint, self.socket.ipv6 = self._numbers.get(where) or address.to_connect(where)
+        try:
+            self.socket.connect(endpoint)
+        except zmq.ZMQError as error:
+            raise TransportError(f"{where.text}: can't be connected to: {error.strerror}") from None
+        self._numbers[where] = (endpoint, bool(self.socket.ipv6))
+        self._sources[endpoint] = (role, where)
 
     def _was_answered(self, topic: memoryview, header: memoryview) -> bool:
         """Acknowledges ends and flushes; says whether that was all: publishers repeat ends until they are."""
@@ -119,6 +142,7 @@ def wait_any(timeout_s: float, subscribers: Iterable[Subscriber]) -> bool:
     """Waits until a message waits at one of several subscribers; False if none came in time."""
     poller = zmq.Poller()
     for subscriber in subscribers:
+        subscriber.mend()
         poller.register(subscriber.socket, zmq.POLLIN)
     if not poller.sockets:
         time.sleep(max(0.0, timeout_s))

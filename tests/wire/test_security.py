@@ -1,0 +1,139 @@
+"""CURVE over real sockets: listed keys get through, others get nothing."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.wire.keys import allow, new_keys
+from pipeline.wire.transport import FrameReceiver, Publisher, SecurityError, SecurityPolicy
+from tests.wire.peers import OPEN, QUICK, free_port, packed, security, seqs_of, until
+
+
+class Machines:
+    """A capture machine and a sink machine, each with its own keys."""
+
+    def __init__(self, folder: Path) -> None:
+        self.allowed = folder / "allowed"
+        self.allowed.mkdir(mode=0o700)
+        self.capture_public, capture_secret = new_keys(folder / "capture", "capture")
+        self.sink_public, self._sink_secret = new_keys(folder / "sink", "sink")
+        self.capture = security(secret_key=str(capture_secret), allowed=str(self.allowed))
+        self.sink = self.client(self.capture_public)
+
+    def client(self, server_key: Path) -> SecurityPolicy:
+        return security(secret_key=str(self._sink_secret), servers={"capture": str(server_key)})
+
+
+@pytest.fixture
+def machines(tmp_path: Path) -> Machines:
+    return Machines(tmp_path)
+
+
+def gets_nothing(publisher: Publisher, receiver: FrameReceiver) -> None:
+    for seq in range(40):
+        publisher.send(packed(seq, "every", side=20))
+        publisher.send(packed(seq, "newest", side=20))
+        assert receiver.poll(0.02) == []
+        assert not publisher.listeners()
+
+
+def until_heard(publisher: Publisher, receiver: FrameReceiver) -> None:
+    until(lambda: not receiver.poll(0.01) and publisher.listeners()["sink"] == 1, "the sink machine listens")
+
+
+def test_a_listed_key_gets_through(machines: Machines) -> None:
+    allow(machines.allowed, machines.sink_public)
+    with (
+        Publisher("tcp://127.0.0.1:0", QUICK, machines.capture) as publisher,
+        FrameReceiver([publisher.endpoint], "sink", QUICK, machines.sink) as receiver,
+    ):
+        until_heard(publisher, receiver)
+        publisher.send(packed(1, "every"))
+        assert seqs_of(receiver.poll(10.0)) == [1]
+
+
+def test_an_unlisted_key_gets_through_only_once_it_is_allowed(machines: Machines) -> None:
+    with (
+        Publisher("tcp://127.0.0.1:0", QUICK, machines.capture) as publisher,
+        FrameReceiver([publisher.endpoint], "sink", QUICK, machines.sink) as receiver,
+    ):
+        gets_nothing(publisher, receiver)
+        assert "is this machine's public key allowed there" in receiver.rejects.pop_reports()[0]
+        allow(machines.allowed, machines.sink_public)
+        until_heard(publisher, receiver)
+        publisher.send(packed(1, "every"))
+        assert seqs_of(receiver.poll(10.0)) == [1]
+
+
+def test_a_plain_client_gets_nothing(machines: Machines) -> None:
+    with (
+        Publisher("tcp://127.0.0.1:0", QUICK, machines.capture) as publisher,
+        FrameReceiver([publisher.endpoint], "sink", QUICK, OPEN) as receiver,
+    ):
+        gets_nothing(publisher, receiver)
+
+
+def test_a_server_with_another_key_is_not_believed(machines: Machines) -> None:
+    allow(machines.allowed, machines.sink_public)
+    with (
+        Publisher("tcp://127.0.0.1:0", QUICK, machines.capture) as publisher,
+        FrameReceiver([publisher.endpoint], "sink", QUICK, machines.client(machines.sink_public)) as receiver,
+    ):
+        gets_nothing(publisher, receiver)
+
+
+def test_a_plain_server_is_not_believed(machines: Machines) -> None:
+    with (
+        Publisher("tcp://127.0.0.1:0", QUICK, OPEN) as publisher,
+        FrameReceiver([publisher.endpoint], "sink", QUICK, machines.sink) as receiver,
+    ):
+        gets_nothing(publisher, receiver)
+
+
+def test_a_receiver_outlives_a_server_without_keys(machines: Machines) -> None:
+    allow(machines.allowed, machines.sink_public)
+    endpoint = f"tcp://127.0.0.1:{free_port()}"
+    with FrameReceiver([endpoint], "sink", QUICK, machines.sink) as receiver:
+        with Publisher(endpoint, QUICK, OPEN) as plain:
+            gets_nothing(plain, receiver)
+            until(lambda: not receiver.poll(0.05) and bool(receiver.rejects.counts), "it says so")
+            assert "keys" in receiver.rejects.pop_reports()[0]
+        with Publisher(endpoint, QUICK, machines.capture) as publisher:
+            until_heard(publisher, receiver)
+
+
+def test_one_receiver_can_use_both_kinds_of_link(machines: Machines, tmp_path: Path) -> None:
+    allow(machines.allowed, machines.sink_public)
+    with (
+        Publisher("tcp://127.0.0.1:0", QUICK, machines.capture) as far,
+        Publisher(f"ipc://{tmp_path}/frames", QUICK, machines.capture) as near,
+        FrameReceiver([far.endpoint, near.endpoint], "sink", QUICK, machines.sink) as receiver,
+    ):
+        for publisher in (far, near):
+            until_heard(publisher, receiver)
+            publisher.send(packed(4, "every"))
+            assert seqs_of(receiver.poll(10.0)) == [4]
+
+
+@pytest.mark.parametrize("endpoint", ["tcp://*:0", "tcp://0.0.0.0:0"])
+def test_binding_beyond_this_machine_needs_keys(endpoint: str) -> None:
+    with pytest.raises(SecurityError) as caught:
+        Publisher(endpoint, QUICK, OPEN)
+    for words in ("run_stream.py keys new NAME", "keys allow FILE", "--insecure"):
+        assert words in str(caught.value)
+    with Publisher(endpoint, QUICK, security(insecure=True)):
+        pass
+
+
+def test_a_server_without_a_list_is_refused(tmp_path: Path) -> None:
+    _, secret = new_keys(tmp_path, "capture")
+    with pytest.raises(SecurityError, match=r"security\.allowed is not set"):
+        Publisher("tcp://127.0.0.1:0", QUICK, security(secret_key=str(secret)))
+    with pytest.raises(SecurityError, match="there is no folder"):
+        security(secret_key=str(secret), allowed=str(tmp_path / "missing"))
+
+
+def test_a_client_must_know_its_server(tmp_path: Path) -> None:
+    _, secret = new_keys(tmp_path, "sink")
+    with pytest.raises(SecurityError, match=r"security\.servers\.capture is not"):
+        FrameReceiver(["tcp://127.0.0.1:5555"], "sink", QUICK, security(secret_key=str(secret)))
