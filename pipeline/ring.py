@@ -74,7 +74,7 @@ class Ring(Generic[T]):
             return self._items[0] if self._items else None
 
     def pop_newest(self) -> tuple[T | None, list[T]]:
-        """Takes everything: the newest item (None if empty), and the older ones, which are thereby dropped."""
+        """Takes everything: the newest item (None if empty), and the older ones, which are dropped."""
         with self._changed:
             items = list(self._items)
             self._items.clear()
