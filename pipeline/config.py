@@ -79,6 +79,7 @@ class InferenceConfig(_Section, frozen=True, kw_only=True):
     threads: Count
     top_k: AtLeastOne
     attention: bool
+    wait_for: list[Literal["sink"]]
     max_batch: AtLeastOne
     batch_window_ms: NonNegative
     ring_frames: AtLeastOne
@@ -95,6 +96,7 @@ class SinkConfig(_Section, frozen=True, kw_only=True):
     """``[sink]``."""
 
     sync_timeout_ms: NonNegative
+    patience_ms: NonNegative
     ring_frames: AtLeastOne
     record: bool
     predictions: str

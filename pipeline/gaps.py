@@ -26,6 +26,7 @@ class GapTracker:
 
     def __init__(self) -> None:
         self._last: FrameId | None = None
+        self._ended: FrameId | None = None
         self._skipped = 0
         self._size: tuple[int, int] | None = None
         self.seen: dict[int, int] = {}
@@ -39,10 +40,13 @@ class GapTracker:
             skipped: Frames of the session that capture has dropped itself before this one.
             size: Height and width in pixels.
         """
+        end = size is None
+        if end and self._ended == frame_id:
+            return Gap()  # ends are repeated until they are acknowledged
+        self._ended = frame_id if end else None
         last, self._last = self._last, frame_id
         old_skipped, self._skipped = self._skipped, skipped
         old_size, self._size = self._size, size or self._size
-        end = size is None
         self.seen[frame_id.session] = frame_id.seq + (0 if end else 1)
         if last is None:
             return Gap(absent=frame_id.seq - skipped)

@@ -35,12 +35,14 @@ class Joiner(Generic[P]):
 
     Args:
         capacity: Most frames that wait at the same time.
-        timeout_ns: Longest wait of a frame.
+        timeout_ns: Longest wait of a frame of a live stream.
+        patience_ns: Longest time without progress of an every-frame stream.
     """
 
-    def __init__(self, capacity: int, timeout_ns: int) -> None:
+    def __init__(self, capacity: int, timeout_ns: int, patience_ns: int) -> None:
         self._capacity = capacity
         self._timeout_ns = timeout_ns
+        self._patience_ns = patience_ns
         self._waiting: deque[Frame] = deque()
         self._predictions: dict[FrameId, P] = {}
         self._newest_prediction: FrameId | None = None
@@ -97,8 +99,11 @@ class Joiner(Generic[P]):
         passed = self._newest_prediction is not None and self._newest_prediction > frame.id
         if passed or frame.id.session <= self._predictions_ended:
             return "skipped"
-        since_ns = max(frame.received_ns, self._progress_ns) if frame.policy == "every" else frame.received_ns
-        return "timeout" if now_ns - since_ns >= self._timeout_ns else None
+        if frame.policy == "every":
+            late = now_ns - max(frame.received_ns, self._progress_ns) >= self._patience_ns
+        else:
+            late = now_ns - frame.received_ns >= self._timeout_ns
+        return "timeout" if late else None
 
     def _release(self) -> Frame:
         frame = self._waiting.popleft()

@@ -40,6 +40,7 @@ def test_the_end_of_a_stream_shows_what_was_lost_last() -> None:
     gaps = GapTracker()
     gaps.update(at(0), 0, SIZE)
     assert gaps.update(at(5), 1) == Gap(lost=3)
+    assert gaps.update(at(5), 1) == Gap()  # repeated until acknowledged
     assert gaps.seen == {1: 5}
 
 

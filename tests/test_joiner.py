@@ -22,7 +22,7 @@ def ready(joiner: Joiner[str], now_ns: int = 0) -> list[tuple[int, str | None, s
 
 
 def test_frames_wait_for_their_own_prediction_in_order() -> None:
-    joiner = Joiner[str](8, timeout_ns=100)
+    joiner = Joiner[str](8, timeout_ns=100, patience_ns=300)
     for seq in range(3):
         joiner.add_frame(frame(seq))
     assert ready(joiner) == []
@@ -31,14 +31,14 @@ def test_frames_wait_for_their_own_prediction_in_order() -> None:
 
 
 def test_a_prediction_may_come_before_its_frame() -> None:
-    joiner = Joiner[str](8, timeout_ns=100)
+    joiner = Joiner[str](8, timeout_ns=100, patience_ns=300)
     joiner.add_prediction(frame(5).id, "early", 0)
     joiner.add_frame(frame(5))
     assert ready(joiner) == [(5, "early", "predicted")]
 
 
 def test_a_later_prediction_tells_that_earlier_frames_were_skipped() -> None:
-    joiner = Joiner[str](8, timeout_ns=100)
+    joiner = Joiner[str](8, timeout_ns=100, patience_ns=300)
     for seq in range(3):
         joiner.add_frame(frame(seq))
     joiner.add_prediction(frame(2).id, "c", 0)
@@ -46,7 +46,7 @@ def test_a_later_prediction_tells_that_earlier_frames_were_skipped() -> None:
 
 
 def test_nothing_waits_longer_than_the_timeout_and_late_ones_are_counted() -> None:
-    joiner = Joiner[str](8, timeout_ns=100)
+    joiner = Joiner[str](8, timeout_ns=100, patience_ns=300)
     joiner.add_frame(frame(0, received_ns=50))
     assert ready(joiner, 149) == []
     assert ready(joiner, 150) == [(0, None, "timeout")]
@@ -55,16 +55,17 @@ def test_nothing_waits_longer_than_the_timeout_and_late_ones_are_counted() -> No
 
 
 def test_every_frame_streams_wait_as_long_as_inference_makes_progress() -> None:
-    joiner = Joiner[str](8, timeout_ns=100)
+    joiner = Joiner[str](8, timeout_ns=100, patience_ns=300)
     for seq in range(2):
         joiner.add_frame(frame(seq, received_ns=0, policy="every"))
     joiner.add_prediction(frame(0).id, "a", 1000)
     assert ready(joiner, 1050) == [(0, "a", "predicted")]
-    assert ready(joiner, 1100) == [(1, None, "timeout")]
+    assert ready(joiner, 1299) == []
+    assert ready(joiner, 1300) == [(1, None, "timeout")]
 
 
 def test_the_end_of_predictions_ends_the_waiting_of_that_session_only() -> None:
-    joiner = Joiner[str](8, timeout_ns=100)
+    joiner = Joiner[str](8, timeout_ns=100, patience_ns=300)
     joiner.add_frame(frame(0, session=1))
     joiner.add_frame(frame(0, session=2))
     joiner.end_predictions(1)
@@ -73,7 +74,7 @@ def test_the_end_of_predictions_ends_the_waiting_of_that_session_only() -> None:
 
 
 def test_a_restarted_capture_worker_is_not_mixed_up_with_its_former_self() -> None:
-    joiner = Joiner[str](8, timeout_ns=100)
+    joiner = Joiner[str](8, timeout_ns=100, patience_ns=300)
     joiner.add_prediction(frame(0, session=1).id, "old", 0)
     joiner.add_frame(frame(0, session=2))
     joiner.add_prediction(frame(0, session=2).id, "new", 0)
@@ -87,7 +88,7 @@ def test_a_restarted_capture_worker_is_not_mixed_up_with_its_former_self() -> No
 def test_every_frame_leaves_exactly_once_and_memory_is_bounded(
     actions: list[tuple[str, int]], capacity: int
 ) -> None:
-    joiner, now_ns, added, left = Joiner[str](capacity, timeout_ns=50), 0, 0, []
+    joiner, now_ns, added, left = Joiner[str](capacity, timeout_ns=50, patience_ns=50), 0, 0, []
     for action, number in actions:
         now_ns += number
         if action == "f":

@@ -17,6 +17,8 @@ from workers.base import Worker, WorkerError
 _RETRY_S = 0.002
 """Between two tries to send to a peer whose queue is full."""
 _REMIND_NS = 5_000_000_000
+_END_S = 0.05
+"""For the others to take an end of stream, before the other streams get their turn again."""
 
 
 @dataclass
@@ -206,8 +208,7 @@ class CaptureWorker(Worker):
             skipped=sum(stream.reader.dropped.values()),
             policy=stream.policy,
         )
-        # Sent with back-pressure even for live streams: a lost end would leave the others waiting.
-        if self._publisher.send(encode_end(end, "frames"), lossless=True):
+        if self._publisher.send(encode_end(end, "frames"), _END_S):
             stream.ended = True
             stats.state = "ended"
             if stream.reader.error:

@@ -19,6 +19,8 @@ from workers.base import Worker
 
 _RETRY_S = 0.002
 """Between two tries to send to a peer whose queue is full."""
+_END_S = 0.05
+"""For the others to take an end of stream, before the other streams get their turn again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,10 @@ class InferenceWorker(Worker):
             (s.ring.capacity - len(s.ring) if not s.outbox else 0 for s in self._streams.values()),
             default=1,
         )
+        # A prediction that nobody hears is lost, so files wait for those who have to hear it.
+        listeners = self._publisher.listeners()
+        if not all(listeners[role] for role in self.config.inference.wait_for):
+            room = 0
         for received in self._receiver.poll(timeout_s, max_every=max(room, 0)):
             if isinstance(received, EndOfStream):
                 self._end(received)
@@ -289,7 +295,7 @@ class InferenceWorker(Worker):
         end = stream.ended
         if end is None or len(stream.ring) or stream.outbox:
             return
-        if self._publisher.send(encode_end(end, "predictions"), lossless=True):
+        if self._publisher.send(encode_end(end, "predictions"), _END_S):
             stream.ended = None
             self.figures.stream(stream_id).state = "ended"
 

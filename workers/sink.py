@@ -14,10 +14,10 @@ from pipeline.gaps import GapTracker
 from pipeline.joiner import Joined, Joiner
 from pipeline.stats import StreamStats, add_counts
 from pipeline.view.attention_overlay import make_thumbnail
-from pipeline.view.jsonl import PredictionWriter
+from pipeline.view.jsonl import PredictionWriter, PredictionWriterError
 from pipeline.view.overlay import draw_overlay
 from pipeline.view.recorder import Recorder, RecorderError
-from pipeline.view.web import WebView
+from pipeline.view.web import WebView, picture_info
 from pipeline.view.window import Window, open_window
 from pipeline.wire.errors import WireError
 from pipeline.wire.messages import EndOfStream, Prediction
@@ -104,7 +104,9 @@ class SinkWorker(Worker):
     def _stream(self, stream_id: str) -> _Stream:
         if stream_id not in self._streams:
             sink = self.config.sink
-            joiner = Joiner[ReceivedPrediction](sink.ring_frames, int(sink.sync_timeout_ms * 1e6))
+            joiner = Joiner[ReceivedPrediction](
+                sink.ring_frames, int(sink.sync_timeout_ms * 1e6), int(sink.patience_ms * 1e6)
+            )
             self._streams[stream_id] = _Stream(joiner)
         return self._streams[stream_id]
 
@@ -114,8 +116,11 @@ class SinkWorker(Worker):
             return
         prediction = answer.prediction
         self._stream(prediction.stream_id).joiner.add_prediction(prediction.id, answer, now_ns())
-        if self._predictions:
-            self._predictions.write(prediction)
+        if self._predictions and not self._predictions.closed:
+            try:
+                self._predictions.write(prediction)
+            except PredictionWriterError as error:
+                self.event(f"predictions are no longer written: {error}")
 
     def _take(self, received: ReceivedFrame | EndOfStream) -> None:
         about = received if isinstance(received, EndOfStream) else received.header
@@ -175,8 +180,9 @@ class SinkWorker(Worker):
         drawn_ns = now_ns()
         self._record(stream_id, stream, frame, picture)
         if self._web:
+            latency_ms = (joined_ns - frame.capture_ns) / 1e6
             self._web.publish(
-                stream_id, picture, _web_info(frame.id, prediction, stats.fps, joined_ns - frame.capture_ns)
+                stream_id, picture, picture_info(frame, prediction, fps=stats.fps, latency_ms=latency_ms)
             )
         if self._window:
             self._window.show(stream_id, picture)

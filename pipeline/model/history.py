@@ -92,14 +92,17 @@ class StreamHistory(Generic[K]):
         if self._frames:
             self._intervals.append(time_ns - self._frames[-1].time_ns)
         self._frames.append(_Remembered(key, time_ns, entry))
-        reach_ns = (self._num_past + 0.5) * self._spacing_ns
-        while len(self._frames) > self._num_past and time_ns - self._frames[0].time_ns >= reach_ns:
-            self._frames.popleft()
+        self._forget(time_ns)
 
     def reset(self) -> None:
         """Forgets everything."""
         self._frames.clear()
         self._intervals.clear()
+
+    def _forget(self, now_ns: int) -> None:
+        reach_ns = (self._num_past + 0.5) * self._spacing_ns
+        while len(self._frames) > self._num_past and now_ns - self._frames[0].time_ns >= reach_ns:
+            self._frames.popleft()
 
     def _nearest(self, frames: list[_Remembered[K]], now_ns: int, i: int) -> _Remembered[K] | None:
         """The frame nearest to ``i`` spacings ago; half-open windows, so that neighbours never share one."""

@@ -16,7 +16,7 @@ def visualize_attention(
     Args:
         attention_weights: ``(B, S, T * S_k)`` from ``kqv_info``; the first clip of the batch is drawn.
         query_idx: The position, counted row by row; 24 is the middle of 7 x 7.
-        save_path: File to write; None only shows it.
+        save_path: File to write; None only shows it, where there is a desktop.
         num_past: ``T``.
 
     Raises:
@@ -46,5 +46,6 @@ def visualize_attention(
     figure.colorbar(image, ax=list(axes[0]), label="weight")
     if save_path is not None:
         figure.savefig(save_path)
-    plt.show()
+    if figure.canvas.required_interactive_framework:
+        plt.show()
     plt.close(figure)
