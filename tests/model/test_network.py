@@ -1,0 +1,149 @@
+"""The contract with the guide, the options, and that each of them learns."""
+
+from typing import Any
+
+import pytest
+import torch
+import torchvision
+from torch import nn
+
+from pipeline.model.network import TemporalKVQResNetCBAM
+from tests.model.small import clip, small
+
+GUIDE_KEYS = {
+    *("feat_t_minus_2", "feat_t_minus_1", "feat_t", "feat_flat_t_minus_2", "feat_flat_t_minus_1"),
+    *("feat_flat_t", "K", "V", "Q", "k_t_minus_2", "k_t_minus_1", "v_t_minus_2", "v_t_minus_1"),
+    *("attended_output", "attention_weights"),
+}
+
+
+def test_depth_50_at_224_px_has_the_guides_shapes() -> None:
+    model = TemporalKVQResNetCBAM().eval()
+    with torch.no_grad():
+        output, info = model(*clip(1, 3, 224).unbind(1))
+    assert output.shape == (1, 1000)
+    assert {name: tuple(x.shape[1:]) for name, x in info.items()} == {
+        **dict.fromkeys(("feat_t_minus_2", "feat_t_minus_1", "feat_t"), (2048, 7, 7)),
+        **dict.fromkeys(("feat_flat_t_minus_2", "feat_flat_t_minus_1", "feat_flat_t"), (49, 2048)),
+        **dict.fromkeys(("K", "V"), (98, 512)),
+        **dict.fromkeys(("k_t_minus_2", "k_t_minus_1", "v_t_minus_2", "v_t_minus_1"), (49, 512)),
+        **dict.fromkeys(("Q", "attended_output"), (49, 512)),
+        "attention_weights": (49, 98),
+    }
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("attention", ["match", "plain"])
+def test_the_parts_belong_together(attention: str) -> None:
+    model = small(attention=attention)
+    _, info = model(*clip(2, 3).unbind(1))
+    assert set(info) == GUIDE_KEYS
+    layer = model.temporal.layers[0]
+    for name in ("t_minus_2", "t_minus_1", "t"):
+        flat = info[f"feat_{name}"].flatten(2).transpose(1, 2)
+        torch.testing.assert_close(info[f"feat_flat_{name}"], flat)
+    for name in ("t_minus_2", "t_minus_1"):
+        torch.testing.assert_close(info[f"k_{name}"], layer.key[0](info[f"feat_flat_{name}"]))
+    torch.testing.assert_close(info["Q"], layer.query(info["feat_flat_t"]))
+    torch.testing.assert_close(info["K"], torch.cat([info["k_t_minus_2"], info["k_t_minus_1"]], 1))
+    torch.testing.assert_close(info["V"], torch.cat([info["v_t_minus_2"], info["v_t_minus_1"]], 1))
+    assert torch.equal(info["K"], info["V"]) is (attention == "plain")
+    torch.testing.assert_close(info["attention_weights"].sum(-1), torch.ones(2, 4))
+
+
+def test_names_for_other_numbers_of_past_frames() -> None:
+    with torch.no_grad():
+        _, info = small(num_past=4)(*clip(1, 5).unbind(1))
+    assert len(info) == 15 + 2 * 4
+    assert info["k_t_minus_4"].shape == info["v_t_minus_3"].shape == (1, 4, 32)
+    assert info["K"].shape == (1, 16, 32)
+
+
+def test_untrained_network_starts_equal_where_it_should() -> None:
+    model = TemporalKVQResNetCBAM(
+        depth=18, use_shared_weights=False, scales=("layer4", "layer3"), num_layers=2
+    )
+    for layer in model.temporal.layers:
+        assert torch.equal(layer.query.query_proj.weight, layer.key[0].weight)
+        assert layer.attention.log_temperature.exp().flatten().tolist() == pytest.approx([10.0] * 8)
+    first, *others = [backbone.state_dict() for backbone in model.backbones]
+    assert len(others) == 2
+    assert all(torch.equal(first[name], other[name]) for other in others for name in first)
+
+
+def test_imagenet_weights_reach_every_backbone() -> None:
+    plain = torchvision.models.resnet18().eval()
+    model = small(use_shared_weights=False)
+    model.load_backbone(plain.state_dict())
+    assert all(torch.equal(backbone.conv1.weight, plain.conv1.weight) for backbone in model.backbones)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"depth": 20}, "depth 20"),
+        ({"d_model": 30}, "d_model 30 can't be divided among num_heads 4"),
+        ({"num_past": 0}, "num_past 0: at least 1"),
+        ({"num_layers": 0}, "num_layers 0"),
+        ({"attention": "linear"}, "choose match or plain"),
+        ({"cbam_start": "zero"}, "choose identity or official"),
+        ({"scales": ("layer1",)}, "scales"),
+        ({"scales": ()}, "scales"),
+        ({"scales": ("layer4", "layer4")}, "each once"),
+        ({"image_size": 16}, "at least 32 px"),
+        ({"labels": ["a", "b"]}, "2 labels for num_classes 9"),
+    ],
+)
+def test_senseless_options_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        small(**options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"attention": "plain"},
+        {"use_shared_weights": False},
+        {"num_layers": 3, "num_past": 3, "tied_values": True},
+        {"scales": ("layer2", "layer3", "layer4"), "num_layers": 2},
+        {"gradient_checkpointing": True, "identity_blocks": True, "cbam_start": "official"},
+    ],
+    ids=str,
+)
+def test_each_option_learns(options: dict[str, Any]) -> None:
+    """A few steps with clipped gradients and missing past frames learn a batch by heart."""
+    torch.manual_seed(0)
+    model = TemporalKVQResNetCBAM(
+        depth=18, num_classes=3, d_model=32, num_heads=4, image_size=64, **options
+    ).train()
+    frames, labels = clip(3, model.num_past + 1), torch.tensor([0, 1, 2])
+    present = torch.ones(3, model.num_past, dtype=torch.bool)
+    present[0, 0], present[1] = False, False
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    losses = []
+    for _ in range(8):
+        logits, _ = model(*frames.unbind(1), past_mask=present)
+        loss = nn.functional.cross_entropy(logits, labels)
+        optimizer.zero_grad()
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        assert norm.isfinite()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.5 * losses[0]
+    still = [name for name, weights in model.named_parameters() if weights.grad is None]
+    assert still == [], "every weight takes part"
+
+
+@pytest.mark.parametrize("attention", ["match", "plain"])
+def test_mixed_precision(attention: str) -> None:
+    model, frames = small(attention=attention).train(), clip(2, 3, 32)
+    exact, _ = model(*frames.unbind(1))
+    with torch.amp.autocast("cpu", torch.bfloat16):
+        logits, info = model(*frames.unbind(1), past_mask=torch.tensor([[True, False], [False, False]]))
+        rough, _ = model(*frames.unbind(1))
+    logits.float().square().mean().backward()
+    assert info["K"].dtype == torch.bfloat16
+    torch.testing.assert_close(rough.float(), exact, atol=0.3, rtol=0.1)
+    assert all(weights.grad.isfinite().all() for weights in model.parameters())

@@ -1,0 +1,180 @@
+"""``step`` frame by frame equals ``forward`` on the clip, whatever the options, the chunks and the batch."""
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import torch
+
+from pipeline.model.network import StepOutput, TemporalKVQResNetCBAM
+from pipeline.model.state import State
+from tests.model.small import clip, small
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "plain": {"attention": "plain"},
+    "match tied": {"tied_values": True},
+    "plain untied": {"attention": "plain", "tied_values": False},
+    "unshared": {"use_shared_weights": False},
+    "unshared plain": {"use_shared_weights": False, "attention": "plain"},
+    "two layers": {"num_layers": 2},
+    "three layers, plain": {"num_layers": 3, "attention": "plain"},
+    "one past frame": {"num_past": 1},
+    "four past frames": {"num_past": 4},
+    "four past frames, unshared, two layers": {"num_past": 4, "use_shared_weights": False, "num_layers": 2},
+    "two scales": {"scales": ("layer3", "layer4")},
+    "all scales, tied, two layers": {
+        "scales": ("layer4", "layer2", "layer3"),
+        "tied_values": True,
+        "num_layers": 2,
+    },
+    "only layer3": {"scales": ("layer3",)},
+    "unshared, two scales": {"use_shared_weights": False, "scales": ("layer3", "layer4")},
+    "one head": {"num_heads": 1},
+    "eight heads": {"num_heads": 8},
+    "bottlenecks": {"depth": 50},
+    "official gates": {"cbam_start": "official"},
+}
+LENGTH = 6
+TOLERANCE = 1e-4
+
+
+def whole(model: TemporalKVQResNetCBAM, frames: torch.Tensor) -> StepOutput:
+    """What ``forward`` says of each frame; frames before the start are noise behind the mask."""
+    past, logits, weights, depths = model.num_past, [], [], []
+    padded = torch.cat([100 * clip(len(frames), past, frames.shape[-1], seed=9), frames], dim=1)
+    for n in range(frames.shape[1]):
+        depth = min(n, past)
+        mask = (torch.arange(past) >= past - depth).expand(len(frames), past)
+        output, info = model(*padded[:, n : n + past + 1].unbind(1), past_mask=mask)
+        logits.append(output)
+        weights.append(info["attention_weights"])
+        depths.append(torch.full((len(frames),), depth))
+    return StepOutput(torch.stack(logits, 1), torch.stack(weights, 1), torch.stack(depths, 1))
+
+
+def assert_same(found: StepOutput, expected: StepOutput) -> None:
+    torch.testing.assert_close(found.logits, expected.logits, atol=TOLERANCE, rtol=0)
+    torch.testing.assert_close(found.attention, expected.attention, atol=TOLERANCE, rtol=0)
+    assert torch.equal(found.depth, expected.depth)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_step_equals_forward(options: dict[str, Any]) -> None:
+    model, frames = small(**options), clip(2, LENGTH)
+    state, outputs = model.init_state(2), []
+    for frame in frames.unbind(1):
+        output, state = model.step(frame, state, return_attention=True)
+        outputs.append(output)
+    found = StepOutput(*(torch.stack(parts, 1) for parts in zip(*outputs, strict=True)))
+    expected = whole(model, frames)
+    assert_same(found, expected)
+    assert expected.logits.std(dim=1).max() > 10 * TOLERANCE, "the frames must make a difference"
+    sums = found.attention.sum(-1)
+    torch.testing.assert_close(sums[:, 0], torch.zeros_like(sums[:, 0]))
+    torch.testing.assert_close(sums[:, 1:], torch.ones_like(sums[:, 1:]))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("options", [{}, OPTIONS["four past frames, unshared, two layers"]], ids=["2", "4"])
+def test_any_chunks_give_the_same(options: dict[str, Any]) -> None:
+    model, frames = small(**options), clip(2, LENGTH)
+    expected, _ = model.steps(frames, model.init_state(2), return_attention=True)
+    assert_same(expected, whole(model, frames))
+    for cuts in range(1, 2 ** (LENGTH - 1), 6):
+        bounds = [0, *(i + 1 for i in range(LENGTH - 1) if cuts >> i & 1), LENGTH]
+        state, parts = model.init_state(2), []
+        for start, end in pairwise(bounds):
+            output, state = model.steps(frames[:, start:end], state, return_attention=True)
+            parts.append(output)
+        assert_same(StepOutput(*(torch.cat(x, 1) for x in zip(*parts, strict=True))), expected)
+
+
+@torch.no_grad()
+def test_streams_do_not_see_each_other_in_any_order() -> None:
+    model, frames = small(), clip(4, LENGTH)
+    expected = whole(model, frames)
+    state = model.init_state(4)
+    order = torch.arange(4)
+    for n in range(LENGTH):
+        shuffle = torch.randperm(4, generator=torch.Generator().manual_seed(n))
+        order, state = order[shuffle], state.select(shuffle)
+        output, state = model.step(frames[order, n], state, return_attention=True)
+        assert_same(output, StepOutput(*(part[order, n] for part in expected)))
+
+
+@torch.no_grad()
+def test_streams_can_be_reset_one_by_one() -> None:
+    model, frames = small(), clip(3, LENGTH)
+    state = model.init_state(3)
+    for n in range(3):
+        _, state = model.step(frames[:, n], state)
+    state = state.cleared(torch.tensor([False, True, False]))
+    for n in range(3, LENGTH):
+        output, state = model.step(frames[:, n], state, return_attention=True)
+        on = StepOutput(*(part[:, n] for part in whole(model, frames)))
+        fresh = StepOutput(*(part[:, n - 3] for part in whole(model, frames[:, 3:])))
+        for row, expected in enumerate([on, fresh, on]):
+            assert_same(
+                StepOutput(*(part[row] for part in output)), StepOutput(*(part[row] for part in expected))
+            )
+
+
+@torch.no_grad()
+def test_holes_in_the_past_are_the_same_in_both_forms() -> None:
+    model, frames = small(), clip(2, 3)
+    state = model.steps(frames[:, :2], model.init_state(2))[1]
+    mask = torch.tensor([[True, False], [False, True]])
+    output, _ = model.predict(frames[:, 2], state._replace(valid=mask), return_attention=True)
+    logits, info = model(*frames.unbind(1), past_mask=mask)
+    assert_same(output, StepOutput(logits, info["attention_weights"], torch.tensor([1, 1])))
+    assert (output.attention[0, :, 4:] == 0).all()
+    assert (output.attention[1, :, :4] == 0).all()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("shared", [True, False])
+def test_predict_takes_one_backbone_pass(shared: bool) -> None:
+    model, frames = small(use_shared_weights=shared), clip(3, 1)
+    _, features = model.predict(frames[:, 0], model.init_state(3))
+    assert model.backbone_passes == 3
+    model.remember(frames[:, 0], features)
+    assert model.backbone_passes == (3 if shared else 9)
+    assert not any("passes" in name for name in model.state_dict())
+
+
+@torch.no_grad()
+def test_attention_is_left_out_unless_asked_for() -> None:
+    model = small()
+    assert model.step(clip(1, 1)[:, 0], model.init_state(1))[0].attention is None
+    assert model.steps(clip(1, 2), model.init_state(1))[0].attention is None
+
+
+@torch.no_grad()
+def test_frames_of_other_sizes() -> None:
+    model, frames = small(), torch.randn(1, 4, 3, 96, 48)
+    state, outputs = model.init_state(1, (96, 48)), []
+    for n in range(4):
+        output, state = model.step(frames[:, n], state, return_attention=True)
+        outputs.append(output)
+    logits, info = model(*frames[:, 1:].unbind(1))
+    assert info["K"].shape == (1, 2 * 3 * 2, 32)
+    torch.testing.assert_close(outputs[-1].logits, logits, atol=TOLERANCE, rtol=0)
+    with pytest.raises(ValueError, match="another size"):
+        model.step(frames[:, 0], model.init_state(1))
+
+
+def test_wrong_calls_are_readable() -> None:
+    model = small()
+    with pytest.raises(ValueError, match="2 frames given, this model takes 3"):
+        model(*clip(1, 2).unbind(1))
+    with pytest.raises(ValueError, match="at least one frame"):
+        model.steps(clip(1, 0), model.init_state(1))
+
+
+def test_init_state_is_empty() -> None:
+    state: State = small(num_layers=2, use_shared_weights=False, scales=("layer3", "layer4")).init_state(5)
+    assert state.keys.shape == state.values.shape == (5, 2, 2, 2, 16 + 4, 32)
+    assert not state.valid.any()
+    assert not state.keys.any()

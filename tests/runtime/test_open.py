@@ -1,0 +1,47 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.model.checkpoint import CheckpointError, save_checkpoint
+from pipeline.runtime import DeviceError, open_runtime
+from tests.model.small import small
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_checkpoint_is_opened_by_path(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "tiny.safetensors", small())
+    runtime = open_runtime(tmp_path / "tiny.safetensors", device="cpu")
+    assert runtime.describe_model()["name"] == "tiny"
+    runtime.warm_up()
+
+
+def test_errors_are_readable(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no such file"):
+        open_runtime(tmp_path / "none.safetensors")
+    save_checkpoint(tmp_path / "tiny.safetensors", small())
+    with pytest.raises(DeviceError, match="CUDA device"):
+        open_runtime(tmp_path / "tiny.safetensors", device="cuda:99")
+
+
+def test_nothing_but_torch_numpy_cv2_and_safetensors_is_needed() -> None:
+    code = (
+        "import pipeline.runtime, pipeline.model.export, temporal_kvq_resnet_cbam, sys; print(*sys.modules)"
+    )
+    command = [sys.executable, "-c", code]
+    loaded = subprocess.run(command, cwd=ROOT, check=True, timeout=100, capture_output=True, text=True).stdout
+    names = {name.split(".")[0] for name in loaded.split()}
+    assert "torch" in names
+    assert not names & {
+        "zmq",
+        "msgspec",
+        "av",
+        "rich",
+        "typer",
+        "openvino",
+        "onnx",
+        "onnxruntime",
+        "matplotlib",
+    }

@@ -1,0 +1,168 @@
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.model.state import StreamHistory
+from pipeline.runtime import DeviceError, Result, TorchRuntime
+from pipeline.runtime.base import Image
+from pipeline.runtime.fuse import fuse_batch_norms
+from pipeline.runtime.preprocess import Preprocessor
+from tests.model.small import SIZE, clip, small
+
+
+def pictures(count: int, seed: int = 0) -> list[Image]:
+    dice = np.random.default_rng(seed)
+    return [dice.integers(0, 256, (80, 100, 3), np.uint8) for _ in range(count)]
+
+
+def play(runtime: TorchRuntime, images: list[Image]) -> list[Result]:
+    """One stream, frame by frame."""
+    history, results = StreamHistory[int](runtime.num_past), []
+    for n, image in enumerate(images):
+        slots = [[slot and slot.entry for slot in history.select(n + 1)]]
+        (result,) = runtime.infer([image], slots, want_attention=True)
+        (entry,) = runtime.remember([result])
+        history.append(n, n + 1, entry)
+        results.append(result)
+    return results
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"attention": "plain"},
+        {"use_shared_weights": False, "num_past": 3, "scales": ("layer3", "layer4")},
+    ],
+    ids=str,
+)
+def test_results_are_those_of_the_model(options: dict[str, Any]) -> None:
+    model, images = small(**options), pictures(6)
+    results = play(TorchRuntime(model, "cpu"), images)
+    frames = Preprocessor(model.preprocessing, torch.device("cpu"), torch.float32)(images)
+    expected, _ = model.steps(frames[None], model.init_state(1), return_attention=True)
+    probabilities = expected.logits[0].softmax(-1)
+    for n, result in enumerate(results):
+        assert result.depth == min(n, model.num_past)
+        assert result.probabilities.sum() == pytest.approx(1.0, abs=1e-5)
+        np.testing.assert_allclose(result.probabilities, probabilities[n], atol=1e-4)
+        assert result.attention.dtype == np.float16
+        np.testing.assert_allclose(result.attention, expected.attention[0, n], atol=1e-3)
+
+
+def test_a_batch_of_streams_equals_single_streams() -> None:
+    runtime = TorchRuntime(small(), "cpu")
+    streams = [pictures(4, seed) for seed in range(3)]
+    alone = [play(runtime, images) for images in streams]
+    histories = [StreamHistory[int](2) for _ in streams]
+    for n in range(4):
+        slots = [[slot and slot.entry for slot in history.select(n + 1)] for history in histories]
+        results = runtime.infer([images[n] for images in streams], slots)
+        for history, entry in zip(histories, runtime.remember(results), strict=True):
+            history.append(n, n + 1, entry)
+        for result, own in zip(results, alone, strict=True):
+            np.testing.assert_allclose(result.probabilities, own[n].probabilities, atol=1e-4)
+            assert result.attention is None
+
+
+@pytest.mark.parametrize(("shared", "passes"), [(True, (1, 1)), (False, (1, 3))])
+def test_backbone_passes_are_counted_without_warm_up(shared: bool, passes: tuple[int, int]) -> None:
+    runtime = TorchRuntime(small(use_shared_weights=shared), "cpu")
+    runtime.warm_up(batch_size=2)
+    assert runtime.backbone_passes == 0
+    results = runtime.infer(pictures(2), [[None, None]] * 2)
+    assert runtime.backbone_passes == 2 * passes[0]
+    runtime.remember(results)
+    assert runtime.backbone_passes == 2 * passes[1]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("depth", [18, 50])
+def test_folded_batch_norms_change_nothing(depth: int) -> None:
+    model = small(depth=depth)
+    folded = copy.deepcopy(model)
+    fuse_batch_norms(folded)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
+    frames = clip(1, 3).unbind(1)
+    torch.testing.assert_close(folded(*frames)[0], model(*frames)[0], atol=1e-4, rtol=0)
+    ours, plain = (m.backbones[0](frames[0]) for m in (folded, model))
+    assert (ours - plain).abs().max() < 1e-4 * plain.abs().max()
+
+
+def test_the_model_itself_is_left_alone() -> None:
+    model = small().train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    TorchRuntime(model, "cpu", "bf16").warm_up()
+    after = model.state_dict()
+    assert list(before) == list(after)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert model.training
+    assert model.backbone_passes == 0
+
+
+def test_remembered_entries_are_not_tied_to_the_batch() -> None:
+    runtime = TorchRuntime(small(), "cpu")
+    first = runtime.remember(runtime.infer(pictures(2), [[None, None]] * 2))
+    kept = first[0].keys.clone()
+    runtime.remember(runtime.infer(pictures(2, seed=5), [[None, entry] for entry in first]))
+    assert torch.equal(first[0].keys, kept)
+
+
+def test_bf16_on_a_cpu_is_close() -> None:
+    exact, rough = (play(TorchRuntime(small(), "cpu", p), pictures(3)) for p in ("fp32", "bf16"))
+    for a, b in zip(exact, rough, strict=True):
+        np.testing.assert_allclose(a.probabilities, b.probabilities, atol=0.1)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("precision", ["fp16", "bf16", "fp32"])
+def test_cuda_is_close(precision: str) -> None:
+    exact, other = (
+        play(runtime, pictures(4))
+        for runtime in (TorchRuntime(small(), "cpu"), TorchRuntime(small(), "cuda", precision))
+    )
+    for a, b in zip(exact, other, strict=True):
+        np.testing.assert_allclose(a.probabilities, b.probabilities, atol=0.1)
+
+
+def test_it_says_what_it_is() -> None:
+    runtime = TorchRuntime(small(labels=[*"abcdefghi"]), "cpu", name="tiny")
+    about = runtime.describe()
+    assert (about["backend"], about["device"], about["precision"]) == ("torch", "cpu", "fp32")
+    model = runtime.describe_model()
+    assert (model["name"], model["backbone"], model["classes"]) == ("tiny", "ResNet-18 + CBAM", 9)
+    assert model["parameters"] == sum(weights.numel() for weights in small().parameters())
+    assert runtime.labels == tuple("abcdefghi")
+    assert runtime.query_grid == (SIZE // 32, SIZE // 32)
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "message"),
+    [
+        ("toaster", "auto", "choose auto, cpu, cuda"),
+        ("meta", "auto", "choose auto, cpu, cuda"),
+        ("cuda:99", "auto", r"torch sees \S+ CUDA device"),
+        ("cpu", "fp16", "fp16 needs a CUDA device"),
+        ("cpu", "int3", "choose auto, fp32, fp16, bf16"),
+    ],
+)
+def test_impossible_wishes_are_one_readable_line(device: str, precision: str, message: str) -> None:
+    with pytest.raises(DeviceError, match=message) as caught:
+        TorchRuntime(small(), device, precision)
+    assert "\n" not in str(caught.value)
+
+
+def test_wrong_calls_are_readable() -> None:
+    runtime = TorchRuntime(small(), "cpu")
+    assert runtime.infer([], []) == []
+    with pytest.raises(ValueError, match="2 pictures of 1 streams"):
+        runtime.infer(pictures(2), [[None, None]])
+    with pytest.raises(ValueError, match="3 slots given, the model has 2"):
+        runtime.infer(pictures(1), [[None, None, None]])
+    with pytest.raises(ValueError, match="the last infer, once"):
+        runtime.remember([])
