@@ -5,7 +5,9 @@ Without arguments: plays the built-in demo tour through all workers and ends wit
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +18,9 @@ if TYPE_CHECKING:  # each command imports what it needs: a worker process must n
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help=__doc__)
 keys_app = typer.Typer(no_args_is_help=True, help="Keys for links between machines (CURVE).")
+bench_app = typer.Typer(no_args_is_help=True, help="Measurements, each against its floor and a peer.")
 app.add_typer(keys_app, name="keys")
+app.add_typer(bench_app, name="bench")
 
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="TOML file; keys as in configs/default.toml.")
@@ -121,6 +125,72 @@ def monitor(
     )
 
 
+@app.command()
+def train(
+    config: Annotated[Path, typer.Option("--config", help="TOML file of training options.")] = Path(
+        "configs/train_motion.toml"
+    ),
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for checkpoints and metrics.")] = None,
+    pictures: Annotated[
+        Path | None, typer.Option("--pictures", help="Photos to mix into the training.")
+    ] = None,
+    held_out: Annotated[
+        Path | None, typer.Option("--held-out", help="Photos never trained on, for the final evaluation.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")
+    ] = False,
+    overrides: Overrides = None,
+) -> None:
+    """Train a model on rendered camera motion."""
+    from pipeline.training import cli
+
+    with _mistakes():
+        cli.train(config, overrides or (), out=out, pictures=pictures, held_out=held_out, resume=resume)
+
+
+@app.command()
+def evaluate(
+    checkpoint: Annotated[
+        str, typer.Option("--checkpoint", help="Name of a shipped checkpoint, or a .safetensors file.")
+    ] = "motion_resnet18",
+    pictures: Annotated[
+        Path | None, typer.Option("--pictures", help="Photos never trained on; without, rendered ones.")
+    ] = None,
+    samples: Annotated[int, typer.Option("--samples", min=1, help="Clips for each speed and control.")] = 512,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 ...")] = "auto",
+    report: ReportFile = None,
+) -> None:
+    """Score a model on pictures that it has never seen, and on controls that it must fail."""
+    from rich.console import Console
+
+    from pipeline.model.checkpoint import find_checkpoint
+    from pipeline.training import cli
+
+    with _mistakes():
+        figures = cli.evaluate_command(
+            find_checkpoint(checkpoint), pictures, samples=samples, device=device, report=report
+        )
+        Console().print(cli.render_evaluation(figures))
+
+
+@bench_app.command("step")
+def bench_step(
+    depth: Annotated[list[int], typer.Option("--depth", help="Of the ResNet; repeatable.")] = [18, 50],  # noqa: B006
+    streams: Annotated[list[int], typer.Option("--streams", help="In one batch; repeatable.")] = [1],  # noqa: B006
+    backend: Annotated[str, typer.Option("--backend", help="torch.")] = "torch",
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 ...")] = "auto",
+    precision: Annotated[str, typer.Option("--precision", help="auto, fp32, fp16, bf16.")] = "auto",
+    repeats: Annotated[int, typer.Option("--repeats", min=4, help="Rounds of the alternation.")] = 30,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the results as JSON.")] = None,
+) -> None:
+    """Time one cached step against the guide as written and a plain ResNet."""
+    from benchmarks.step import bench
+
+    with _mistakes():
+        bench(depth, streams, backend, device, precision, repeats, json_file)
+
+
 @keys_app.command("new")
 def keys_new(
     name: Annotated[str, typer.Argument(help="Name of the worker or machine, for example capture.")],
@@ -182,6 +252,17 @@ def _run_worker(role: str, config: Config) -> None:
     from workers.main import run_worker
 
     raise typer.Exit(run_worker(role, config))
+
+
+@contextlib.contextmanager
+def _mistakes() -> Iterator[None]:
+    """Turns what the library says about wrong arguments and files into one line for people."""
+    from pipeline.errors import UserError
+
+    try:
+        yield
+    except (ValueError, FloatingPointError, OSError) as error:
+        raise UserError(str(error)) from error
 
 
 def main() -> None:

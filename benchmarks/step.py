@@ -4,15 +4,20 @@ All three run the same weights on the same device in the same process and take t
 written sends all three frames through the backbone for every prediction.
 """
 
+import json
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 import torchvision
+from rich.console import Console
+from rich.table import Table
 
+from benchmarks.machine import describe_machine
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.runtime import TorchRuntime
 from pipeline.runtime.preprocess import Preprocessor
@@ -80,12 +85,17 @@ def measure(
 
     step, written, floor = take_turns([cached, as_written, resnet], repeats)
     return StepResult(
-        runtime.backend,
-        runtime.device,
-        runtime.precision,
-        depth,
-        streams,
-        *(round(value, 3) for times in (step, written, floor) for value in (median(times), spread(times))),
+        backend=runtime.backend,
+        device=runtime.device,
+        precision=runtime.precision,
+        depth=depth,
+        streams=streams,
+        step_ms=round(median(step), 3),
+        step_spread_ms=round(spread(step), 3),
+        guide_ms=round(median(written), 3),
+        guide_spread_ms=round(spread(written), 3),
+        plain_resnet_ms=round(median(floor), 3),
+        plain_resnet_spread_ms=round(spread(floor), 3),
         guide_over_step=round(median(written) / median(step), 2),
         step_over_plain=round(median(step) / median(floor), 2),
     )
@@ -117,12 +127,49 @@ def spread(times: list[float]) -> float:
     return third - first
 
 
-def run(
-    depths: list[int], streams: list[int], device: str, precision: str, repeats: int
-) -> list[dict[str, object]]:
-    """All combinations of depths and numbers of streams."""
-    return [
-        asdict(measure(depth, count, device=device, precision=precision, repeats=repeats))
+def bench(
+    depths: list[int],
+    streams: list[int],
+    backend: str,
+    device: str,
+    precision: str,
+    repeats: int,
+    json_file: Path | None,
+) -> None:
+    """Measures all combinations of depths and numbers of streams; prints a table, and writes JSON if asked.
+
+    Raises:
+        ValueError: A backend, device or precision that is not here.
+    """
+    if backend != "torch":
+        raise ValueError(f"backend {backend!r}: this version has torch")
+    results = [
+        measure(depth, count, device=device, precision=precision, repeats=repeats)
         for depth in depths
         for count in streams
     ]
+    machine = describe_machine()
+    Console().print(_table(results, machine))
+    if json_file is not None:
+        document = {"machine": machine, "results": [asdict(result) for result in results]}
+        json_file.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+def _table(results: list[StepResult], machine: dict[str, str]) -> Table:
+    table = Table(title=", ".join(machine.values()), caption="ms, median ± half of the middle half")
+    for heading in ("ResNet", "streams", "runtime", "cached step", "guide as written", "plain ResNet"):
+        table.add_column(heading, justify="right")
+    table.add_column("guide / step", justify="right")
+    table.add_column("step / plain", justify="right")
+    for result in results:
+        table.add_row(
+            str(result.depth),
+            str(result.streams),
+            f"{result.backend} {result.device} {result.precision}",
+            f"{result.step_ms:.1f} ± {result.step_spread_ms / 2:.1f}",
+            f"{result.guide_ms:.1f} ± {result.guide_spread_ms / 2:.1f}",
+            f"{result.plain_resnet_ms:.1f} ± {result.plain_resnet_spread_ms / 2:.1f}",
+            f"{result.guide_over_step:.2f}",
+            f"{result.step_over_plain:.2f}",
+        )
+    return table

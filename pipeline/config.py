@@ -1,4 +1,4 @@
-"""Configuration: TOML files checked against one schema; the defaults live in ``configs/default.toml`` only."""
+"""Configuration: TOML files checked against one schema; defaults live in ``configs/default.toml`` only."""
 
 import tomllib
 from collections.abc import Sequence
@@ -232,7 +232,7 @@ def _merge(into: dict[str, Any], values: dict[str, Any]) -> None:
 
 
 def _readable(error: msgspec.ValidationError) -> str:
-    """msgspec's "Expected `int`, got `str` - at `$.run.frames`" as "run.frames: expected `int`, got `str`"."""
+    """Turns "Expected `int`, got `str` - at `$.run.frames`" into "run.frames: expected `int`, got `str`"."""
     what, separator, where = str(error).partition(" - at `$")
     place = where.rstrip("`").lstrip(".")
     unknown = "Object contains unknown field "

@@ -48,7 +48,7 @@ class Histogram(msgspec.Struct):
         for bucket in sorted(self.counts):
             seen += self.counts[bucket]
             if seen >= rank:
-                return min(_SMALLEST_MS * 2.0 ** (bucket / _BUCKETS_PER_OCTAVE), self.largest)
+                return min(_SMALLEST_MS * math.exp2(bucket / _BUCKETS_PER_OCTAVE), self.largest)
         return None
 
 

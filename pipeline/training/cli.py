@@ -8,13 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rich.console import RenderableType
+from rich.table import Table
+
 from pipeline.model.checkpoint import load_checkpoint
 from pipeline.training.evaluate import evaluate
 from pipeline.training.fit import fit
 from pipeline.training.fitting import pick_device
 from pipeline.training.options import FitOptions, load_options
 
-__all__ = ["evaluate_command", "load_options", "main", "train"]
+__all__ = ["evaluate_command", "load_options", "main", "render_evaluation", "train"]
 
 
 def train(
@@ -56,6 +59,18 @@ def evaluate_command(
     if report is not None:
         report.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     return figures
+
+
+def render_evaluation(figures: dict[str, Any]) -> RenderableType:
+    """The figures of an evaluation as a table for people."""
+    table = Table(title=f"{figures['samples']} clips for each row, over {figures['pictures']}")
+    for heading in ("", "accuracy", "macro-F1"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for speed, scored in figures["speeds"].items():
+        table.add_row(f"speed {speed}x", f"{scored['accuracy']:.4f}", f"{scored['macro_f1']:.4f}")
+    for control, accuracy in figures["controls"].items():
+        table.add_row(f"control: {control.replace('_', ' ')}", f"{accuracy:.4f}", "")
+    return table
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

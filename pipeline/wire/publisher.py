@@ -84,25 +84,20 @@ class Publisher:
         bound = bytes(self._socket.get(zmq.LAST_ENDPOINT)).rstrip(b"\0").decode()
         self.endpoint: str = endpoint if where.kind == "ipc" else bound
 
-    def send(self, parts: Sequence[Part], timeout_s: float = 0.0, *, lossless: bool = False) -> bool:
+    def send(self, parts: Sequence[Part], timeout_s: float = 0.0) -> bool:
         """Sends a message made by ``codec``; its buffers must not be changed afterwards.
 
         Args:
             parts: Topic, header, buffer.
             timeout_s: How long to wait where waiting is needed: for room (``every``), or until all have
                 taken an end of stream (``newest``: a queue that is full would have dropped it).
-            lossless: Says that the caller relies on delivery, which ``newest`` frames can't promise;
-                ends of streams are always delivered.
 
         Returns:
             False if there was not enough time: send the same message again. A repeated end does no harm.
 
         Raises:
             WireError: It is larger than receivers accept.
-            ValueError: It can be dropped although ``lossless`` was asked for.
         """
-        if lossless and not (topics.loses_nothing(parts[0]) or topics.is_end(parts[0])):
-            raise ValueError(f"messages on {bytes(parts[0])!r} can be dropped")
         if any(len(part) > self._most_bytes for part in parts):
             largest = max(map(len, parts))
             raise WireError(
