@@ -1,0 +1,78 @@
+"""The shipped checkpoint, through the whole runtime, on pictures drawn here."""
+
+import cv2
+import numpy as np
+import pytest
+
+from pipeline.model.checkpoint import load_checkpoint
+from pipeline.runtime import TorchRuntime
+from pipeline.runtime.base import Image
+
+SCENE = 900
+CAMERA = {  # what the content does from one frame to the next: shift in px, scale, turn in degrees
+    "static": ((0, 0), 1.0, 0),
+    "pan_right": ((-30, 0), 1.0, 0),
+    "pan_left": ((30, 0), 1.0, 0),
+    "tilt_up": ((0, 30), 1.0, 0),
+    "tilt_down": ((0, -30), 1.0, 0),
+    "zoom_in": ((0, 0), 1.1, 0),
+    "zoom_out": ((0, 0), 1 / 1.1, 0),
+    "roll_cw": ((0, 0), 1.0, 6),
+    "roll_ccw": ((0, 0), 1.0, -6),
+}
+
+
+def scene(seed: int) -> Image:
+    """Coloured discs of all sizes, one over the other."""
+    dice = np.random.default_rng(seed)
+    picture = np.full((SCENE, SCENE, 3), 128, np.uint8)
+    for radius in np.sort(dice.uniform(8, 110, 700))[::-1]:
+        centre = dice.integers(0, SCENE, 2).tolist()
+        cv2.circle(picture, centre, int(radius), dice.integers(0, 256, 3).tolist(), -1, cv2.LINE_AA)
+    return cv2.GaussianBlur(picture, (0, 0), 1.2)
+
+
+def clip(picture: Image, label: str) -> list[Image]:
+    """Three frames of 480 px around the scene's centre, all of them resampled."""
+    (x, y), scale, turn = CAMERA[label]
+    frames = []
+    for step in (-1, 0, 1):
+        warp = cv2.getRotationMatrix2D((SCENE / 2, SCENE / 2), turn * step, scale**step)
+        warp[:, 2] += np.array([x, y]) * step + 240.5 - SCENE / 2
+        frames.append(cv2.warpAffine(picture, warp, (480, 480), flags=cv2.INTER_CUBIC))
+    return frames
+
+
+@pytest.fixture(scope="module")
+def runtime() -> TorchRuntime:
+    return TorchRuntime(load_checkpoint("motion_resnet18"), "cpu")
+
+
+def predict(runtime: TorchRuntime, clips: list[list[Image]]) -> list[str]:
+    entries = [[None] * runtime.num_past for _ in clips]
+    for frames in zip(*clips, strict=True):
+        results = runtime.infer(frames, entries)
+        entries = [[*past[1:], new] for past, new in zip(entries, runtime.remember(results), strict=True)]
+    return [runtime.labels[result.probabilities.argmax()] for result in results]
+
+
+def test_it_names_what_the_camera_does(runtime: TorchRuntime) -> None:
+    wanted = list(CAMERA) * 3
+    clips = [clip(scene(n // len(CAMERA)), label) for n, label in enumerate(wanted)]
+    found = predict(runtime, clips)
+    right = sum(a == b for a, b in zip(found, wanted, strict=True))
+    assert right >= 0.9 * len(wanted), list(zip(wanted, found, strict=True))
+
+
+def test_backwards_it_names_the_opposite(runtime: TorchRuntime) -> None:
+    opposite = {"pan_right": "pan_left", "tilt_up": "tilt_down", "zoom_in": "zoom_out", "roll_cw": "roll_ccw"}
+    found = predict(runtime, [clip(scene(7), label)[::-1] for label in opposite])
+    assert found == list(opposite.values())
+
+
+def test_one_frame_alone_says_nothing(runtime: TorchRuntime) -> None:
+    """The same frame with no past gets the same answer whatever the camera did."""
+    frames = [clip(scene(3), label)[1] for label in CAMERA]
+    results = runtime.infer(frames, [[None, None]] * len(frames))
+    assert len({runtime.labels[result.probabilities.argmax()] for result in results}) <= 2
+    assert max(result.probabilities.max() for result in results) < 0.6
