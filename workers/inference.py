@@ -8,14 +8,15 @@ import numpy.typing as npt
 from pipeline.clock import now_ns
 from pipeline.frame import Frame, FrameId
 from pipeline.gaps import GapTracker
+from pipeline.model.checkpoint import CheckpointError
 from pipeline.model.state import StreamHistory
 from pipeline.ring import Ring
-from pipeline.runtime import Result, Runtime, open_runtime
+from pipeline.runtime import DeviceError, Result, Runtime, open_runtime
 from pipeline.wire.codec import Part, encode_end, encode_prediction
 from pipeline.wire.errors import WireError
 from pipeline.wire.messages import AttentionHeader, EndOfStream, PastFrame, Prediction
 from pipeline.wire.transport import SMALL_QUEUE, FrameReceiver, Publisher, ReceivedFrame
-from workers.base import Worker
+from workers.base import Worker, WorkerError
 
 _RETRY_S = 0.002
 """Between two tries to send to a peer whose queue is full."""
@@ -52,12 +53,20 @@ class InferenceWorker(Worker):
     def open(self) -> None:
         """Loads the model, warms it up, then listens for frames."""
         config = self.config
-        self._runtime: Runtime = open_runtime(
-            config.inference.checkpoint,
-            device=config.inference.device,
-            precision=config.inference.precision,
-            threads=config.inference.threads,
-        )
+        try:
+            self._runtime: Runtime = open_runtime(
+                config.inference.checkpoint,
+                device=config.inference.device,
+                precision=config.inference.precision,
+                threads=config.inference.threads,
+            )
+        except DeviceError as error:
+            raise WorkerError(str(error)) from error
+        except CheckpointError as error:
+            raise WorkerError(
+                f"{error}; inference.checkpoint takes the name of a shipped checkpoint or a file that was "
+                "made by `python run_stream.py train`"
+            ) from error
         self._runtime.warm_up()
         self.figures.details = {"runtime": self._runtime.describe(), "model": self._runtime.describe_model()}
         self._streams: dict[str, _Stream] = {}

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -201,7 +202,7 @@ class SinkWorker(Worker):
             return
         try:
             if stream.recorder is None:
-                stream.recorder = Recorder(self._folder / f"{stream_id}.mp4")
+                stream.recorder = Recorder(_unused(self._folder, stream_id))
                 self.figures.details.setdefault("video", {})[stream_id] = str(stream.recorder.path)
             stream.recorder.write(picture, _time_ns(frame))
         except RecorderError as error:
@@ -222,11 +223,22 @@ def _time_ns(frame: Frame) -> int:
     return frame.pts_ns if frame.policy == "every" and frame.pts_ns is not None else frame.capture_ns
 
 
+def _unused(folder: Path, stream_id: str) -> Path:
+    """Where a video goes: what an earlier life of this worker or of the stream has recorded is kept."""
+    path, part = folder / f"{stream_id}.mp4", 1
+    while path.exists():
+        part += 1
+        path = folder / f"{stream_id}.{part}.mp4"
+    return path
+
+
 def _make_writable(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
+        with suppress(OSError):  # the recorder makes it again: a run that fails leaves no empty folder
+            folder.rmdir()
     except OSError as error:
         raise WorkerError(
             f"{folder}: can't write videos there: {error.strerror}; choose another folder with run.output_dir"
