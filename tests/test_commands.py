@@ -1,0 +1,161 @@
+"""Commands of ``run_stream.py`` that must fail: one readable line, exit code 2, no traceback, no password."""
+
+import contextlib
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.video.clips import write_sound
+from tests.workers.pipeline import Outcome, Program
+
+PASSWORD = "hunter2"
+RUN = ["--headless", "--no-web"]
+QUICK_MISTAKES = {
+    "no file": (["capture", "--source", "no.mp4"], "no.mp4: no such file or folder; check the path"),
+    "not a video": (["capture", "--source", "text.mp4"], "text.mp4: is not a video"),
+    "empty file": (["capture", "--source", "empty.mp4"], "the file is empty; was it copied completely?"),
+    "only sound": (["capture", "--source", "sound.wav"], "has no video track; give a file with pictures"),
+    "empty folder": (["capture", "--source", "folder"], "the folder holds no images (.bmp"),
+    "scheme": (["capture", "--source", f"gopher://me:{PASSWORD}@x/y"], "gopher:// is not known; use one of"),
+    "no host": (["capture", "--source", "rtsp:///live"], "names no host; write it as rtsp://host:port/path"),
+    "half a URL": (["capture", "--source", f"rtsp:/me:{PASSWORD}@x/y"], "no such file or folder"),
+    "no camera": (["capture", "--source", "97"], "camera 97: no such camera; plug one in"),
+    "unknown key": ([*RUN, "--set", "capture.colour=7"], "unknown key 'capture.colour'; all keys are in"),
+    "unknown section": ([*RUN, "--set", "colour=7"], "unknown key 'colour'; all keys are in configs"),
+    "wrong type": ([*RUN, "--set", "capture.encoding=7"], "capture.encoding: expected `str`, got `int`"),
+    "no value": ([*RUN, "--set", "capture"], "expected section.key=value, as in capture.encoding=jpeg"),
+    "too small": ([*RUN, "--frames", "-1"], "run.frames: expected `int` >= 0"),
+    "no config": ([*RUN, "--config", "no.toml"], "no.toml: no such configuration file"),
+    "not a config": ([*RUN, "--config", "text.mp4"], "text.mp4: is not TOML"),
+    "one id twice": (
+        [*RUN, "--set", "streams=[{id='a', source='demo'}, {id='a', source='demo'}]"],
+        "two streams are called 'a': give each its own id",
+    ),
+    "output folder": (
+        ["sink", "--set", "run.output_dir=text.mp4"],
+        "can't write videos there: Not a directory; choose another folder with run.output_dir",
+    ),
+    "report": ([*RUN, "--report", "text.mp4/r.json"], "text.mp4/r.json: can't write the report there"),
+    "report is a folder": ([*RUN, "--report", "folder"], "can't write the report there: Is a directory"),
+    "predictions": (["sink", "--predictions", "text.mp4/p.jsonl"], "text.mp4/p.jsonl: can't be written"),
+    "predictions is a folder": (["sink", "--predictions", "folder"], "folder: can't be written: is a direc"),
+    "no endpoint": (["capture", "--set", "endpoints.frames=['tcp://x']"], "write ipc://path or tcp://host:"),
+    "long path": (
+        ["capture", "--set", f"endpoints.frames=['ipc:///{'x' * 120}']"],
+        "the system allows 107: use a shorter folder",
+    ),
+    "no such folder": (
+        ["capture", "--set", "endpoints.frames=['ipc:///nowhere/x']"],
+        "there is no folder /nowhere: create it first",
+    ),
+    "open to all": (
+        ["capture", "--source", "demo", "--set", "endpoints.frames=['tcp://0.0.0.0:0']"],
+        "make one with `python run_stream.py keys new NAME`, admit others with `keys allow FILE`; "
+        "or add --insecure to go without",
+    ),
+    "open figures": (
+        ["sink", "--set", "endpoints.sink_stats=['tcp://*:0']"],
+        "make one with `python run_stream.py keys new NAME`",
+    ),
+    "web page open to all": (["sink", "--set", "sink.web_host=0.0.0.0"], "sink.web_host"),
+    "no key file": (["sink", "--set", "security.secret_key=no.key_secret"], "no.key_secret can't be read"),
+    "not a key": (["sink", "--set", "security.secret_key=text.mp4"], "make one with `python run_stream.py"),
+    "name of a key": (["keys", "new", "a/b"], "use letters, digits, - and _"),
+    "allow what is no key": (["keys", "allow", "text.mp4"], "text.mp4 is no key file: make one with"),
+}
+MISTAKES_OF_A_RUN = {
+    "no file": ([*RUN, "--source", "demo", "--source", "no.mp4"], "no.mp4: no such file or folder; check"),
+    "scheme": ([*RUN, "--source", f"gopher://me:{PASSWORD}@x/y"], "gopher:// is not known; use one of"),
+    "output folder": (
+        [*RUN, "--set", "run.output_dir=text.mp4"],
+        "choose another folder with run.output_dir",
+    ),
+    "not a checkpoint": (["inference", "--set", "inference.checkpoint=text.mp4"], "not a safetensors file"),
+    "empty checkpoint": (["inference", "--set", "inference.checkpoint=empty.mp4"], "not a safetensors file"),
+    "no checkpoint": ([*RUN, "--set", "inference.checkpoint=absent"], "no checkpoint 'absent'; shipped: mot"),
+    "no checkpoint file": (["inference", "--set", "inference.checkpoint=no.safetensors"], "no such file"),
+    "no device": (["inference", "--set", "inference.device=cuda:99"], "choose auto or cpu"),
+}
+
+
+@pytest.mark.parametrize("mistake", QUICK_MISTAKES)
+def test_mistakes_are_one_readable_line(mistake: str, place: Path) -> None:
+    arguments, wanted = QUICK_MISTAKES[mistake]
+    assert wanted in complaint(place, *arguments)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES_OF_A_RUN)
+def test_mistakes_that_a_worker_finds_are_one_readable_line(mistake: str, place: Path) -> None:
+    arguments, wanted = MISTAKES_OF_A_RUN[mistake]
+    assert wanted in complaint(place, *arguments)
+
+
+def test_a_camera_that_refuses_the_connection(place: Path) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"rtsp://me:{PASSWORD}@127.0.0.1:{closed.getsockname()[1]}/live"
+        assert "connection refused; is the camera on" in complaint(place, *RUN, "--source", url)
+
+
+def test_ports_in_use(place: Path) -> None:
+    with listener() as port:
+        web = complaint(place, "--headless", "--set", f"sink.web_port={port}", name="web")
+        assert "sink.web_port" in web
+        assert str(port) in web
+        frames = f"endpoints.frames=['tcp://127.0.0.1:{port}']"
+        wanted = f"tcp://127.0.0.1:{port}: already used by another program: stop it or choose another port"
+        assert wanted in complaint(place, "capture", "--source", "demo", "--set", frames, name="frames")
+
+
+def test_a_folder_open_to_others_is_not_used(place: Path) -> None:
+    (place / "runtime" / "kvq-stream").mkdir(parents=True)
+    (place / "runtime" / "kvq-stream").chmod(0o777)
+    assert "is open to other users: remove it, or set XDG_RUNTIME_DIR" in complaint(place, *RUN)
+
+
+def test_help_names_every_command(place: Path) -> None:
+    with Program(place, "--help") as program:
+        outcome = program.finish(60.0)
+    assert outcome.code == 0
+    for word in ("capture", "inference", "sink", "monitor", "keys", "--source", "--report", "--insecure"):
+        assert word in outcome.out
+
+
+def complaint(place: Path, *arguments: str, name: str = "run") -> str:
+    """Runs a command that must fail, in a folder of wrong files; returns its one line."""
+    program = Program(place, *arguments, name=name)
+    (program.folder / "folder").mkdir()
+    (program.folder / "empty.mp4").touch()
+    (program.folder / "text.mp4").write_text("This is no film.\n")
+    write_sound(program.folder / "sound.wav")
+    files = files_of(program.folder)
+    with program:
+        outcome = program.finish(60.0)
+    check_form(outcome)
+    assert files_of(program.folder) - files <= {"stdout.txt", "stderr.txt", "outputs"}
+    assert [path.name for path in program.runtime.glob("kvq-stream/run-*")] == []
+    return outcome.err
+
+
+def check_form(outcome: Outcome) -> None:
+    assert outcome.code == 2, outcome.told()
+    assert outcome.err.startswith("error: "), outcome.told()
+    assert outcome.err.count("\n") == 1, outcome.told()
+    said = outcome.out + outcome.err
+    assert "Traceback" not in said, outcome.told()
+    assert PASSWORD not in said, outcome.told()
+
+
+def files_of(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+@contextlib.contextmanager
+def listener() -> Iterator[int]:
+    """A port of this machine that another program uses."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        yield int(server.getsockname()[1])

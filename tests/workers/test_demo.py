@@ -1,0 +1,109 @@
+"""The main job: the demo tour through all workers, from one command."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+
+from pipeline.config import load_config
+from tests.workers.pipeline import Outcome, Pipeline
+
+FRAMES = 150
+STREAM_KEYS = {
+    "captured",
+    "received",
+    "predicted",
+    "rendered",
+    "dropped",
+    "unaccounted",
+    "backbone_passes",
+    "cache",
+    "fps",
+    "latency_ms",
+    "accuracy",
+}
+
+
+@pytest.mark.slow
+def test_one_command_from_camera_to_overlay(place: Path) -> None:
+    with Pipeline(
+        place, "--frames", str(FRAMES), "--set", "sink.web_port=0", "--set", "sink.web=true"
+    ) as run:
+        outcome = run.finish()
+    assert outcome.code == 0, outcome.told()
+    stream = outcome.stream("demo")
+    assert [stream[key] for key in ("captured", "received", "predicted", "rendered")] == [FRAMES] * 4
+    assert stream["backbone_passes"] == FRAMES
+    assert stream["accuracy"] >= 0.9
+    check_keys(outcome.report)
+    check_times(stream)
+    check_predictions(outcome)
+    check_summary(outcome)
+    (video,) = outcome.report["video"].values()
+    with av.open(video) as container:
+        assert container.streams.video[0].codec_context.name == "h264"
+        assert sum(1 for _ in container.decode(video=0)) == FRAMES
+
+
+def check_keys(report: dict[str, Any]) -> None:
+    assert {"streams", "runtime", "model", "workers"} <= set(report)
+    stream = report["streams"]["demo"]
+    assert set(stream) >= STREAM_KEYS
+    assert set(stream["cache"]) == {"depth", "resets"}
+    assert set(stream["cache"]["depth"]) == {"0", "1", "2"}
+    assert sum(stream["cache"]["depth"].values()) == stream["predicted"]
+    assert set(stream["fps"]) == {"capture", "prediction", "render"}
+    assert set(stream["latency_ms"]) == {"capture_to_prediction", "capture_to_render", "stages"}
+    assert report["runtime"].keys() >= {"backend", "device", "precision"}
+    assert report["model"]["name"] == load_config().inference.checkpoint
+    assert set(report["workers"]) == {"capture", "inference", "sink"}
+    for worker in report["workers"].values():
+        assert worker["restarts"] == 0
+        assert worker["rss_mb"] > 10
+
+
+def check_times(stream: dict[str, Any]) -> None:
+    """Durations are possible ones: finite, never negative, in the order of their percentiles."""
+    latency = stream["latency_ms"]
+    distributions = [
+        latency["capture_to_prediction"],
+        latency["capture_to_render"],
+        *latency["stages"].values(),
+    ]
+    for distribution in distributions:
+        assert set(distribution) == {"p50", "p95", "p99"}
+        assert all(math.isfinite(value) and value >= 0 for value in distribution.values())
+        assert distribution["p50"] <= distribution["p95"] <= distribution["p99"]
+    assert all(math.isfinite(fps) and fps > 0 for fps in stream["fps"].values())
+
+
+def check_predictions(outcome: Outcome) -> None:
+    """One line a frame, in order, each with sorted scores and no more past than there was."""
+    lines = outcome.predictions
+    assert [line["seq"] for line in lines] == list(range(FRAMES))
+    assert [line["capture_ns"] for line in lines] == sorted(line["capture_ns"] for line in lines)
+    for line in lines:
+        assert list(line) == ["stream_id", "epoch", "seq", "capture_ns", "depth", "top"]
+        assert (line["stream_id"], line["epoch"]) == ("demo", 0)
+        assert 0 <= line["depth"] <= min(2, line["seq"])
+        scores = [score for _, score in line["top"]]
+        assert len(scores) == load_config().inference.top_k
+        assert scores == sorted(scores, reverse=True)
+        assert 0 <= scores[-1] <= sum(scores) <= 1.0001
+
+
+def check_summary(outcome: Outcome) -> None:
+    text = outcome.out[outcome.out.index("Summary") :]
+    for wanted in (
+        "accuracy",
+        f"{FRAMES} captured = {FRAMES} shown + dropped 0",
+        f"{FRAMES} predicted with {FRAMES} backbone passes",
+        "capture to prediction",
+        "capture to render",
+        "demo.mp4",
+        "every frame accounted for",
+    ):
+        assert wanted in text
+    assert outcome.err == ""
