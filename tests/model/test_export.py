@@ -8,6 +8,7 @@ from tests.model.small import clip, small
 from tests.support import need_module
 
 
+@pytest.mark.slow
 @torch.no_grad()
 @pytest.mark.parametrize("attention", ["match", "plain"])
 def test_onnx_step_equals_torch_step_for_any_batch(tmp_path: Path, attention: str) -> None:

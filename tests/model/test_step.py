@@ -77,7 +77,7 @@ def test_step_equals_forward(options: dict[str, Any]) -> None:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("options", [{}, OPTIONS["four past frames, unshared, two layers"]], ids=["2", "4"])
+@pytest.mark.parametrize("options", [{}, {"num_past": 4, "num_layers": 2}], ids=["2", "4"])
 def test_any_chunks_give_the_same(options: dict[str, Any]) -> None:
     model, frames = small(**options), clip(2, LENGTH)
     expected, _ = model.steps(frames, model.init_state(2), return_attention=True)
