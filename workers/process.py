@@ -43,6 +43,9 @@ class Report(msgspec.Struct):
 
 def make_worker(role: str, config: Config, name: str, **options: Any) -> Worker:
     """Imports and makes the worker of a role; each process imports only what its role needs."""
+    # Torch's threads must sleep while they wait for each other: spinning, they take the cores that the
+    # other workers need, and a step under load takes several times as long. Read when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     module, _, class_name = _CLASSES[role].partition(":")
     worker: Worker = getattr(importlib.import_module(module), class_name)(config, name, **options)
     return worker
