@@ -220,6 +220,15 @@ class Pipeline(Program):
         """Waits until the sink has shown a number of frames; a restarted sink counts anew."""
         self.wait_until("sink", stream_id, lambda stats: stats.rendered >= frames, timeout_s)
 
+    def wait_for_overlays(self, stream_id: str, frames: int, timeout_s: float = START_S) -> None:
+        """Waits until the sink has shown a number of frames together with their predictions."""
+        self.wait_until(
+            "sink",
+            stream_id,
+            lambda stats: stats.rendered - sum(stats.rendered_without.values()) >= frames,
+            timeout_s,
+        )
+
     def pid(self, role: str) -> int:
         """Process id of the worker that has this role now."""
         figures = self.figures(role)

@@ -1,0 +1,103 @@
+"""Workers started one by one, as on several machines: encrypted links, any order, a monitor beside them."""
+
+import contextlib
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.video.clips import write_video
+from tests.workers.pipeline import QUICK, START_S, Program, until
+
+FRAMES = 30
+WORKERS = ("capture", "inference", "sink")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("order", [WORKERS, WORKERS[::-1], ("inference", "sink", "capture")])
+def test_any_order_of_starting_delivers_every_frame(order: tuple[str, ...], place: Path) -> None:
+    config = site(place)
+    film = write_video(place / "film.mp4", frames=FRAMES, width=320, height=240)
+    arguments = {
+        "capture": ("--source", str(film)),
+        "inference": ("--set", QUICK[1]),
+        "sink": ("--set", "sink.web=false", "--set", "run.output_dir=", "--predictions", "predictions.jsonl"),
+    }
+
+    def start(command: str, key: str, *more: str) -> Program:
+        secret = f"security.secret_key={place / 'keys' / key}.key_secret"
+        program = Program(place, command, "--config", str(config), "--set", secret, *more, name=key)
+        return running.enter_context(program)
+
+    with contextlib.ExitStack() as running:
+        monitors = [start("monitor", key, "--report", "report.json") for key in ("monitor", "stranger")]
+        programs = {role: start(role, role, *arguments[role]) for role in order}
+        outcome = programs["capture"].finish()
+        assert outcome.code == 0, outcome.told()
+        sink = programs["sink"]
+        until(lambda: sink.predictions_file.read_text().count("\n") == FRAMES, "all predictions", START_S)
+        until(lambda: f"shown {FRAMES}" in monitors[0].out, "all frames in the monitor", START_S)
+        for program in (programs["inference"], sink, *monitors):
+            program.signal(signal.SIGINT)
+        for program in (programs["inference"], sink):
+            outcome = program.finish()
+            assert outcome.code == 0, outcome.told()
+        assert [line["seq"] for line in outcome.predictions] == list(range(FRAMES))
+        listed, stranger = (monitor.finish() for monitor in monitors)
+    assert (listed.code, stranger.code) == (0, 0), listed.told() + stranger.told()
+    stream = listed.stream("film")
+    numbers = [stream[key] for key in ("captured", "received", "predicted", "rendered", "backbone_passes")]
+    assert numbers == [FRAMES] * 5, listed.told()
+    assert set(listed.report["workers"]) == set(WORKERS)
+    assert stranger.report["streams"] == stranger.report["workers"] == {}
+
+
+def test_without_keys_only_when_insisted(place: Path) -> None:
+    port = free_port()
+    frames = f"endpoints.frames=['tcp://0.0.0.0:{port}']"
+    with Program(place, "capture", "--source", "demo", "--set", frames, "--insecure") as capture:
+        capture.wait_for("capture: ready")
+        with socket.create_connection(("127.0.0.1", port), 5.0):
+            pass
+        capture.signal(signal.SIGINT)
+        outcome = capture.finish()
+    assert outcome.code == 0, outcome.told()
+    assert outcome.err == ""
+
+
+def test_a_worker_without_listeners_says_whom_it_waits_for_and_gives_up_if_told(place: Path) -> None:
+    patience = ("--set", "capture.wait_timeout_s=0.5")
+    with Program(place, "capture", "--source", "demo", *patience) as capture:
+        outcome = capture.finish()
+    assert outcome.code == 2, outcome.told()
+    assert outcome.err.startswith("error: nobody listens: inference and sink did not connect within 0.5 s")
+    assert outcome.err.count("\n") == 1
+
+
+def site(place: Path) -> Path:
+    """Keys of all machines, and the configuration that they share; the stranger's key is not allowed."""
+    keys = place / "keys"
+    for name in (*WORKERS, "monitor", "stranger"):
+        command("keys", "new", name, "--dir", str(keys), place=place)
+        if name != "stranger":
+            command("keys", "allow", str(keys / f"{name}.key"), "--dir", str(keys / "allowed"), place=place)
+    endpoints = ("frames", "predictions", *(f"{role}_stats" for role in WORKERS))
+    lines = ["[endpoints]", *(f'{name} = ["tcp://127.0.0.1:{free_port()}"]' for name in endpoints)]
+    lines += ["[security]", f'allowed = "{keys / "allowed"}"', "[security.servers]"]
+    lines += [f'{role} = "{keys / role}.key"' for role in WORKERS]
+    config = place / "site.toml"
+    config.write_text("\n".join(lines))
+    return config
+
+
+def command(*arguments: str, place: Path) -> None:
+    with Program(place, *arguments, name="keys-command") as program:
+        outcome = program.finish()
+    assert outcome.code == 0, outcome.told()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,105 @@
+"""Workers that are killed or stopped: the run goes on by itself, and every frame stays accounted for."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.video.clips import write_video
+from tests.workers.films import count
+from tests.workers.pipeline import Outcome, Pipeline, streams
+
+QUICK_RESTART = ("--set", "run.restart_backoff_s=[0.2]")
+STOPPED_S = 3.0
+
+
+def live(place: Path, *, width: int = 320, height: int = 240) -> tuple[str, str]:
+    """A film that behaves as a camera: it does not wait for anybody."""
+    film = write_video(place / "film.mp4", frames=2500, width=width, height=height, fps=25)
+    return streams({"id": "cam", "source": str(film), "policy": "newest"})
+
+
+@pytest.mark.slow
+def test_a_live_run_outlives_the_death_of_each_worker(place: Path) -> None:
+    with Pipeline(place, *live(place), *QUICK_RESTART) as run:
+        run.wait_for_rendered("cam", 5)
+        for role in ("sink", "inference", "capture"):
+            run.kill(role)
+            shown = run.stream("sink", "cam").rendered
+            run.wait_for_rendered("cam", shown + 5)
+        run.signal(signal.SIGINT)
+        outcome = run.finish()
+    check_recovery(outcome, "cam")
+    assert outcome.stream("cam")["cache"]["resets"].get("restart") == 1
+
+
+@pytest.mark.slow
+def test_a_run_that_loses_nothing_outlives_the_death_of_each_worker(place: Path) -> None:
+    frames = 90
+    with Pipeline(place, "--frames", str(frames), *QUICK_RESTART) as run:
+        for role, shown in (("sink", 35), ("inference", 5), ("capture", 5)):
+            run.wait_for_rendered("demo", shown)
+            run.kill(role)
+        outcome = run.finish()
+    check_recovery(outcome, "demo")
+    stream = outcome.stream("demo")
+    assert frames < stream["captured"] <= 2 * frames, "a new capture worker plays the tour from its start"
+    videos = sorted((run.folder / "videos").glob("*/demo*.mp4"))
+    before, after = (count(video) for video in (videos[1], videos[0]))  # demo.2.mp4 sorts before demo.mp4
+    assert before, "a kill costs no more than the last second of the film"
+    assert before + after <= stream["captured"]
+
+
+def check_recovery(outcome: Outcome, stream_id: str) -> None:
+    assert outcome.code == 0, outcome.told()
+    assert {name: worker["restarts"] for name, worker in outcome.report["workers"].items()} == {
+        "capture": 1,
+        "inference": 1,
+        "sink": 1,
+    }
+    for role in ("capture", "inference", "sink"):
+        assert f"{role} was killed by SIGKILL: starting it again" in outcome.out
+    stream = outcome.stream(stream_id)
+    assert stream["backbone_passes"] == stream["predicted"]
+
+
+def test_a_supervisor_that_is_killed_takes_its_workers_along(place: Path) -> None:
+    source = live(place)
+    with Pipeline(place, *source, name="killed") as killed:
+        killed.wait_for_rendered("cam", 5)
+        killed.process.kill()
+        killed.process.wait()
+        killed.wait_until_gone(30.0)
+        (stale,) = killed.run_folders()
+    with Pipeline(place, *source, "--frames", "10", name="next") as following:
+        following.wait_for("capture=ready")
+        assert stale not in following.run_folders()
+        outcome = following.finish()
+    assert outcome.code == 0, outcome.told()
+    assert outcome.stream("cam")["captured"] == 10
+
+
+def test_a_sink_that_stands_still_costs_frames_but_no_memory(place: Path) -> None:
+    with Pipeline(place, *live(place, width=640, height=480)) as run:
+        run.wait_for_rendered("cam", 5)
+        before = run.figures("capture")
+        sink = run.pid("sink")
+        os.kill(sink, signal.SIGSTOP)
+        time.sleep(STOPPED_S)
+        after = run.figures("capture")
+        predicted = run.stream("inference", "cam").predicted
+        os.kill(sink, signal.SIGCONT)
+        run.wait_for_rendered("cam", run.stream("sink", "cam").rendered + 5)
+        run.wait_until("inference", "cam", lambda stats: stats.predicted > predicted)
+        run.signal(signal.SIGINT)
+        outcome = run.finish()
+    assert outcome.code == 0, outcome.told()
+    stream = outcome.stream("cam")
+    assert stream["dropped"]["wire.lost"] > 0
+    assert {worker["restarts"] for worker in outcome.report["workers"].values()} == {0}
+    assert before is not None
+    assert after is not None
+    frame_mb, frames = 640 * 480 * 3 / 2**20, STOPPED_S * 25
+    assert after.rss_mb - before.rss_mb < frame_mb * frames / 2

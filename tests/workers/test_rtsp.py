@@ -1,0 +1,61 @@
+"""Real RTSP cameras through all workers: one dies and comes back, the other goes on; wrong passwords."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.rigs.rtsp import RtspCamera
+from tests.workers.pipeline import Pipeline, Program, streams
+
+PASSWORD = "hunter2"
+pytestmark = pytest.mark.rtsp
+
+
+@pytest.mark.slow
+def test_a_camera_that_dies_comes_back_and_the_other_goes_on(place: Path) -> None:
+    with (
+        RtspCamera(width=480, height=320, fps=15, user="me", password=PASSWORD) as dying,
+        RtspCamera(width=480, height=320, fps=15) as steady,
+    ):
+        sources = streams({"id": "dying", "source": dying.url()}, {"id": "steady", "source": steady.url()})
+        with Pipeline(place, *sources, "--set", "capture.reconnect_backoff_s=[0.5]") as run:
+            run.wait_for_rendered("dying", 10)
+            run.wait_for_rendered("steady", 10)
+            dying.kill()
+            run.wait_until("capture", "dying", lambda stats: stats.state == "down")
+            shown = run.stream("sink", "steady").rendered
+            run.wait_for_rendered("steady", shown + 10)
+            dying.start()
+            run.wait_until("sink", "dying", lambda stats: stats.epoch == 1)
+            shown = run.stream("sink", "dying").rendered
+            run.wait_for_rendered("dying", shown + 10)
+            run.signal(signal.SIGINT)
+            outcome = run.finish()
+    assert outcome.code == 0, outcome.told()
+    assert PASSWORD not in outcome.told()
+    assert "me:***@" in outcome.out
+    assert outcome.stream("steady")["epochs"] == 1
+    assert outcome.stream("steady")["cache"]["resets"] == {}
+    assert outcome.stream("dying")["epochs"] == 2
+    assert outcome.stream("dying")["cache"]["resets"] == {"reconnect": 1}
+    depths: dict[int, list[int]] = {}
+    for line in outcome.predictions:
+        if line["stream_id"] == "dying":
+            depths.setdefault(line["epoch"], []).append(line["depth"])
+    assert sorted(depths) == [0, 1]
+    for seen in depths.values():
+        assert seen == sorted(seen), "the past can only grow between two openings"
+        assert (seen[0], seen[-1]) == (0, 2)
+
+
+def test_a_wrong_password_is_one_line_that_does_not_tell_it(place: Path) -> None:
+    camera = RtspCamera(user="me", password="right")
+    with camera, Program(place, "--headless", "--source", camera.url(password=PASSWORD)) as program:
+        outcome = program.finish()
+    assert outcome.code == 2, outcome.told()
+    assert outcome.err.startswith("error: rtsp://me:***@127.0.0.1")
+    assert "password" in outcome.err
+    assert outcome.err.count("\n") == 1
+    assert PASSWORD not in outcome.told()
+    assert "Traceback" not in outcome.told()

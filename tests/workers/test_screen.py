@@ -1,0 +1,46 @@
+"""The live table in a real terminal."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support import need_command
+from tests.workers.pipeline import PROGRAM, QUICK, RUN_S, START_S, until
+
+
+def test_the_live_table_shows_stream_rates_latencies_and_workers(place: Path) -> None:
+    tmux = [need_command("tmux", "tmux"), "-L", "kvq", "-f", "/dev/null"]
+    environment = os.environ | {"TMUX_TMPDIR": str(place), "XDG_RUNTIME_DIR": str(place), "TERM": "xterm"}
+
+    def call(*arguments: str) -> str:
+        return subprocess.run(
+            [*tmux, *arguments], env=environment, capture_output=True, text=True, check=True, timeout=10
+        ).stdout
+
+    def screen() -> str:
+        return call("capture-pane", "-p", "-t", "run")
+
+    command = [sys.executable, str(PROGRAM), *QUICK, "--set", f"run.output_dir={place}"]
+    call("new-session", "-d", "-s", "run", "-x", "120", "-y", "40", "bash", "--norc")
+    try:
+        call("send-keys", "-t", "run", f"{' '.join(command)}; echo exit=$?", "Enter")
+        until(lambda: "3 of 3 workers ready" in screen() and "demo" in screen(), "the table", START_S, screen)
+        until(lambda: "backbone" in screen() or "passes" in screen(), "figures", START_S, screen)
+        shown = screen()
+        for words in (
+            "KVQ Stream",
+            "fps in/pred/out",
+            "predicted ms",
+            "shown ms",
+            "capture",
+            "inference",
+            "sink",
+        ):
+            assert words in shown, shown
+        assert max(map(len, shown.splitlines())) <= 120
+        call("send-keys", "-t", "run", "C-c")
+        until(lambda: "exit=0" in screen(), "the end", RUN_S, screen)
+        assert "every frame accounted for" in screen()
+    finally:
+        call("kill-server")

@@ -1,0 +1,59 @@
+"""How a run ends when somebody ends it."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.video.clips import write_video
+from tests.workers.pipeline import Pipeline, streams
+
+FRAMES = 500
+
+
+def live(place: Path) -> tuple[str, str]:
+    """A film that behaves as a camera: it does not wait for anybody."""
+    film = write_video(place / "film.mp4", frames=FRAMES, width=320, height=240, fps=25)
+    return streams({"id": "cam", "source": str(film), "policy": "newest"})
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_one_signal_ends_a_run_in_order(number: signal.Signals, place: Path) -> None:
+    with Pipeline(place, *live(place)) as run:
+        run.wait_for_overlays("cam", 5)
+        if number == signal.SIGINT:
+            os.killpg(run.process.pid, number)  # a terminal sends Ctrl-C to the workers as well
+        else:
+            run.signal(number)
+        outcome = run.finish()
+    assert outcome.code == 0, outcome.told()
+    stream = outcome.stream("cam")
+    assert 5 <= stream["rendered"] <= stream["captured"] < FRAMES
+    with_prediction = stream["rendered"] - sum(stream["rendered_without_prediction"].values())
+    assert 5 <= with_prediction <= len(outcome.predictions) <= stream["predicted"]
+    assert {worker["restarts"] for worker in outcome.report["workers"].values()} == {0}
+    assert "every frame accounted for" in outcome.out
+    assert outcome.err == ""
+
+
+def test_two_signals_end_a_run_at_once(place: Path) -> None:
+    with Pipeline(place, *live(place)) as run:
+        run.wait_for_rendered("cam", 5)
+        os.kill(run.pid("sink"), signal.SIGSTOP)  # or the first one might have ended it already
+        run.signal(signal.SIGINT)
+        run.wait_for("capture=stop")
+        assert run.process.poll() is None
+        run.signal(signal.SIGINT)
+        outcome = run.finish(reads_report=False)
+    assert outcome.code == 130, outcome.told()
+    assert "Traceback" not in outcome.out + outcome.err
+
+
+def test_a_signal_before_the_workers_are_up(place: Path) -> None:
+    with Pipeline(place, *live(place)) as run:
+        run.wait_for("workers none yet")
+        run.signal(signal.SIGINT)
+        outcome = run.finish()
+    assert outcome.code == 0, outcome.told()
+    assert "Traceback" not in outcome.out + outcome.err
