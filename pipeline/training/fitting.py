@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import TypeAlias, cast
 
 import torch
 from torch import Tensor
@@ -11,13 +11,16 @@ from torch.nn import functional as F
 from pipeline.model.attention import AttentionKind
 from pipeline.model.checkpoint import save_checkpoint
 from pipeline.model.network import TemporalKVQResNetCBAM
+from pipeline.training.correspondence import match_loss
 from pipeline.training.evaluate import validate
-from pipeline.training.motion import LABELS, MotionRenderer, Scene
+from pipeline.training.motion import LABELS, Clips, MotionRenderer, Scene
 from pipeline.training.optimise import AveragedModel, compiled_or_eager, learning_rate, parameter_groups
 from pipeline.training.options import FitOptions
 from pipeline.training.pictures import seeded
 
 VALIDATION_SEED = 500_009
+Forward: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Frames and which past ones may be seen, to logits and attention."""
 
 
 def pick_device(name: str) -> torch.device:
@@ -73,7 +76,7 @@ class Fitting:
         )
         self.renderer = self._renderer(options.seed, options.bank_count, options.redraw_every_steps)
         self.validation = self._renderer(options.seed + VALIDATION_SEED, min(options.bank_count, 128), 0)
-        self.logits: Callable[..., Tensor] = self._logits
+        self.forward: Forward = self._forward
         self.step, self.elapsed_s, self.best = 0, 0.0, -1.0
 
     def _renderer(self, seed: int, bank_count: int, redraw_every: int) -> MotionRenderer:
@@ -98,15 +101,20 @@ class Fitting:
         by_time = self.elapsed_s / (60 * self.options.minutes) if self.options.minutes else 0.0
         return min(max(by_step, by_time), 1.0)
 
-    def _logits(self, frames: Tensor, past: Tensor) -> Tensor:
+    def _forward(self, frames: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits and attention."""
         images = [frame.contiguous(memory_format=torch.channels_last) for frame in frames.unbind(dim=1)]
-        logits: Tensor = self.model(*images, past_mask=past)[0]
-        return logits
+        logits, info = self.model(*images, past_mask=past)
+        return logits, info["attention_weights"]
 
-    def _loss(self, logits_of: Callable[..., Tensor], frames: Tensor, past: Tensor, labels: Tensor) -> Tensor:
+    def _loss(self, forward: Forward, clips: Clips, past: Tensor) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            logits = logits_of(frames, past)
-        return F.cross_entropy(logits.float(), labels, label_smoothing=self.options.label_smoothing)
+            logits, weights = forward(clips.frames, past)
+        loss = F.cross_entropy(logits.float(), clips.labels, label_smoothing=self.options.label_smoothing)
+        if self.options.match_weight:
+            matched = match_loss(weights, clips.windows, past, self.model.architecture.grid("layer4"))
+            loss = loss + self.options.match_weight * matched
+        return loss
 
     @property
     def bf16(self) -> bool:
@@ -115,16 +123,17 @@ class Fitting:
 
     def compile(self, say: Callable[[str], None]) -> None:
         """Compiles the training pass, if this machine can; leaves weights and randomness as they were."""
-        size = self.options.size_px
-        frames = torch.zeros((self.options.batch_size, 3, 3, size, size), device=self.device)
-        labels = torch.zeros(self.options.batch_size, dtype=torch.long, device=self.device)
-        past = torch.ones((self.options.batch_size, 2), dtype=torch.bool, device=self.device)
+        clips, past = self.renderer.clips(self.options.batch_size), self._past()
+        self.renderer.seek(self.step)
         before = {name: value.clone() for name, value in self.model.state_dict().items()}
 
-        def probe(logits_of: Callable[..., Tensor]) -> None:
-            self._loss(logits_of, frames, past, labels).backward()  # type: ignore[no-untyped-call]
+        def probe(forward: Forward) -> None:
+            self._loss(forward, clips, past).backward()  # type: ignore[no-untyped-call]
+            gradients = [p.grad.isfinite().all() for p in self.model.parameters() if p.grad is not None]
+            if not torch.stack(gradients).all():
+                raise FloatingPointError("compiled gradients are not finite")
 
-        self.logits = compiled_or_eager(self._logits, probe, say)
+        self.forward = compiled_or_eager(self._forward, probe, say)
         self.model.load_state_dict(before)
         self.optimizer.zero_grad(set_to_none=True)
 
@@ -138,11 +147,11 @@ class Fitting:
         if o.curriculum_share:
             easy = max(0.0, 1 - self.progress / o.curriculum_share)
             self.renderer.speeds = (o.min_speed * (o.max_speed / o.min_speed) ** (0.7 * easy), o.max_speed)
-        frames, labels = self.renderer.batch(o.batch_size)
+        clips = self.renderer.clips(o.batch_size)
         rate = learning_rate(o.learning_rate, self.step, o.warmup_steps, self.progress)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        loss = self._loss(self.logits, frames, self._past(), labels)
+        loss = self._loss(self.forward, clips, self._past())
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), o.clip_norm)
         self.optimizer.step()

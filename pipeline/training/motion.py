@@ -7,6 +7,7 @@ moves the content down; ``zoom_in`` makes it grow; ``roll_cw`` turns it counter-
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -81,6 +82,20 @@ class Scene:
     shake_px: float = 0.15
 
 
+class Clips(NamedTuple):
+    """Rendered samples.
+
+    Attributes:
+        frames: normalised, ``(n, 3, 3, size, size)``, oldest first.
+        labels: ``(n,)``.
+        windows: where in its picture each frame looks, ``(n, 3, 2, 3)`` affine maps from screen to picture.
+    """
+
+    frames: Tensor
+    labels: Tensor
+    windows: Tensor
+
+
 class MotionRenderer:
     """Films random triplets of frames with known camera motion.
 
@@ -131,8 +146,12 @@ class MotionRenderer:
         self.step = step
         self.bank.seek(step // self.redraw_every if self.redraw_every else 0)
 
-    @torch.no_grad()
     def batch(self, n: int, speed: float | None = None) -> tuple[Tensor, Tensor]:
+        """Renders the next samples: frames and labels of ``clips``."""
+        return self.clips(n, speed)[:2]
+
+    @torch.no_grad()
+    def clips(self, n: int, speed: float | None = None) -> Clips:
         """Renders the next samples.
 
         Args:
@@ -140,11 +159,12 @@ class MotionRenderer:
             speed: speed factor of all samples; None draws one for each from ``speeds``.
 
         Returns:
-            Normalised frames ``(n, 3, 3, size, size)``, oldest first, and labels ``(n,)``.
+            The samples.
         """
         generator = seeded(self.device, self.seed, 2, self.step)
         labels = torch.randint(len(LABELS), (n,), generator=generator, device=self.device)
-        frames = self._film(labels, speed, generator)
+        windows = self._windows(labels, speed, generator)
+        frames = self._film(windows, generator)
         # Samples are independent of their place in the batch, so the first ones can be the disturbed ones.
         crossed = round(n * self.scene.object_share)
         if crossed:
@@ -159,15 +179,14 @@ class MotionRenderer:
         self.step += 1
         if self.redraw_every and self.step % self.redraw_every == 0:
             self.bank.redraw()
-        return normalise(frames), labels
+        return Clips(normalise(frames), labels, windows)
 
     def _choose(self, n: int, generator: torch.Generator) -> Tensor:
         return torch.randint(len(self.bank.pictures), (n,), generator=generator, device=self.device)
 
-    def _film(self, labels: Tensor, speed: float | None, generator: torch.Generator) -> Tensor:
-        n, side = len(labels), self.size * self.supersample
-        theta = self._windows(labels, speed, generator)
-        grid = F.affine_grid(theta.flatten(0, 1), [3 * n, 3, side, side], align_corners=False)
+    def _film(self, windows: Tensor, generator: torch.Generator) -> Tensor:
+        n, side = len(windows), self.size * self.supersample
+        grid = F.affine_grid(windows.flatten(0, 1), [3 * n, 3, side, side], align_corners=False)
         pictures = self.bank.pictures[self._choose(n, generator)].float().div_(255)
         filmed = F.grid_sample(
             pictures, grid.view(n, 3 * side, side, 2), padding_mode="reflection", align_corners=False

@@ -3,9 +3,13 @@
 import math
 from collections.abc import Callable
 from copy import deepcopy
+from typing import ParamSpec, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 UNDECAYED = ("table", "slots", "temperature")
 
@@ -56,20 +60,20 @@ class AveragedModel:
 
 
 def compiled_or_eager(
-    logits: Callable[..., Tensor], probe: Callable[[Callable[..., Tensor]], None], say: Callable[[str], None]
-) -> Callable[..., Tensor]:
-    """``logits`` through torch.compile, or as it is where this machine cannot compile.
+    forward: Callable[P, R], probe: Callable[[Callable[P, R]], None], say: Callable[[str], None]
+) -> Callable[P, R]:
+    """``forward`` through torch.compile, or as it is where this machine cannot compile.
 
     Args:
-        logits: the function to compile.
+        forward: the function to compile.
         probe: runs one forward and backward pass with the function given to it.
         say: takes the message for people.
     """
-    compiled: Callable[..., Tensor] = torch.compile(logits, dynamic=False)
+    compiled: Callable[P, R] = torch.compile(forward, dynamic=False)
     try:
         probe(compiled)
     except Exception as error:
         reason = (str(error).strip().splitlines() or [""])[0][:120]
         say(f"torch.compile does not work here ({type(error).__name__}: {reason}): training without it")
-        return logits
+        return forward
     return compiled

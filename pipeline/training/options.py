@@ -32,6 +32,7 @@ class FitOptions:
         weight_decay: of weights; norms, biases, embeddings have none.
         clip_norm: largest gradient norm.
         label_smoothing: of the cross entropy.
+        match_weight: of the loss that asks the attention to look where each place was before.
         ema_decay: of the averaged weights, those that are saved.
         no_past_share: part of the samples that see the newest frame only.
         one_past_share: part of the samples that see t-1 and t only.
@@ -74,6 +75,7 @@ class FitOptions:
     weight_decay: float = 0.05
     clip_norm: float = 1.0
     label_smoothing: float = 0.02
+    match_weight: float = 0.2
     ema_decay: float = 0.999
     no_past_share: float = 0.03
     one_past_share: float = 0.1
@@ -138,7 +140,15 @@ _NOT_RECIPE = {
     "validate_samples",
     "evaluate_samples",
 }
-_MAY_BE_ZERO = {"minutes", "steps", "warmup_steps", "weight_decay", "redraw_every_steps", "seed"}
+_MAY_BE_ZERO = {
+    "match_weight",
+    "minutes",
+    "steps",
+    "warmup_steps",
+    "weight_decay",
+    "redraw_every_steps",
+    "seed",
+}
 _TYPES: dict[str, type] = {field.name: type(field.default) for field in fields(FitOptions)}
 _SHARES = {key for key in _TYPES if key.endswith("_share")} | {"label_smoothing", "ema_decay"}
 

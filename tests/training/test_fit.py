@@ -107,8 +107,12 @@ def test_norms_biases_and_embeddings_do_not_decay(tiny: FitOptions) -> None:
     model = Fitting(tiny).model
     free = {id(p) for p in parameter_groups(model, 0.1)[1]["params"]}  # type: ignore[attr-defined]
     names = {name for name, p in model.named_parameters() if id(p) in free}
-    assert {"here.table", "layers.0.attention.log_temperature", "classifier.bias"} <= names
-    assert "classifier.weight" not in names
+    assert {
+        "temporal.here.table",
+        "temporal.layers.0.attention.log_temperature",
+        "temporal.classifier.bias",
+    } <= names
+    assert "temporal.classifier.weight" not in names
 
 
 def test_the_average_follows_the_model() -> None:

@@ -1,0 +1,65 @@
+"""Where each place of the newest frame was before: known for rendered clips, taught to the attention.
+
+The labels alone do not ask the attention to look at the right place. This loss does, so that its
+weights can be read as a motion field.
+"""
+
+import torch
+from torch import Tensor
+
+
+def past_places(windows: Tensor, rows: int, columns: int) -> Tensor:
+    """Where the cells of the newest frame's grid were in each past frame.
+
+    Args:
+        windows: ``(n, T + 1, 2, 3)`` affine maps from screen (-1 to 1) to picture, oldest frame first.
+        rows: Of the grid.
+        columns: Of the grid.
+
+    Returns:
+        Screen positions x, y in cells, 0 being the centre of the first one, ``(n, T, rows * columns, 2)``.
+    """
+    turn, shift = windows[..., :2], windows[..., 2]
+    y, x = torch.meshgrid(_centres(rows, windows), _centres(columns, windows), indexing="ij")
+    here = torch.stack((x, y), dim=-1).view(-1, 2)
+    picture = here @ turn[:, -1].mT + shift[:, -1, None]
+    before = (picture[:, None] - shift[:, :-1, None]) @ torch.linalg.inv(turn[:, :-1]).mT
+    size = torch.tensor([columns, rows], dtype=before.dtype, device=before.device)
+    cells: Tensor = (before + 1) / 2 * size - 0.5
+    return cells
+
+
+def match_loss(weights: Tensor, windows: Tensor, past: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Cross entropy between attention and the true places, over the slots and places that are in view.
+
+    Args:
+        weights: Attention, mean over heads, ``(n, S, T * S)``, slots oldest first.
+        windows: As for ``past_places``.
+        past: ``(n, T)`` bool: which past frames the model saw.
+        grid: Rows and columns, ``rows * columns = S``.
+
+    Returns:
+        The mean, a scalar.
+    """
+    rows, columns = grid
+    places = past_places(windows, rows, columns)
+    share_y = _shares(places[..., 1], rows)
+    share_x = _shares(places[..., 0], columns)
+    target = (share_y[..., :, None] * share_x[..., None, :]).flatten(-2)
+    inside = (target.sum(dim=-1) > 0.99) & past[:, :, None]
+    n, positions, _ = weights.shape
+    slots = weights.float().view(n, positions, past.shape[1], positions).transpose(1, 2)
+    slots = slots / slots.sum(dim=-1, keepdim=True).clamp_min(1e-6)
+    cost = -(target * slots.clamp_min(1e-6).log()).sum(dim=-1)
+    return (cost * inside).sum() / inside.sum().clamp_min(1)
+
+
+def _centres(count: int, like: Tensor) -> Tensor:
+    cells = torch.arange(count, device=like.device, dtype=like.dtype)
+    return (2 * cells + 1) / count - 1
+
+
+def _shares(position: Tensor, count: int) -> Tensor:
+    """Linear shares of a position between the two nearest of ``count`` cells; none outside of them."""
+    cells = torch.arange(count, device=position.device, dtype=position.dtype)
+    return (1 - (position[..., None] - cells).abs()).clamp_min(0)
