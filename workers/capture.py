@@ -21,7 +21,7 @@ _END_S = 0.05
 """For the others to take an end of stream, before the other streams get their turn again."""
 
 
-@dataclass
+@dataclass(eq=False)
 class _Stream:
     """One source on its way to the wire."""
 
@@ -67,11 +67,11 @@ class CaptureWorker(Worker):
         if not self._started:
             return self._wait_for_listeners(timeout_s)
         self._wake.clear()
-        sent = [self._forward(stream) for stream in self._streams]
+        sent = self._forward_in_turn()
         self._tell_events()
         if all(stream.ended for stream in self._streams):
             return False
-        if not any(sent):
+        if not sent:
             blocked = any(stream.outbox for stream in self._streams)
             self._wake.wait(_RETRY_S if blocked else timeout_s)
         return True
@@ -81,10 +81,10 @@ class CaptureWorker(Worker):
         for stream in self._streams:
             stream.reader.stop(0.0)
         while self._started and now_ns() < deadline_ns:
-            sent = [self._forward(stream) for stream in self._streams]
+            sent = self._forward_in_turn()
             if all(stream.ended for stream in self._streams):
                 break
-            if not any(sent):
+            if not sent:
                 self._wake.wait(_RETRY_S)
         self._tell_events()
         for stream in self._streams:
@@ -145,6 +145,13 @@ class CaptureWorker(Worker):
             self._wake.clear()
         self._tell_events()
         return True
+
+    def _forward_in_turn(self) -> bool:
+        """Sends at most one frame of each stream; False if none could go."""
+        sent = [stream for stream in self._streams if self._forward(stream)]
+        # Who was served goes to the end: the little room that others leave must not go to one stream only.
+        self._streams = [stream for stream in self._streams if stream not in sent] + sent
+        return bool(sent)
 
     def _forward(self, stream: _Stream) -> bool:
         """Sends one frame of the stream, or its end; False if there was nothing to do or no room."""
