@@ -20,16 +20,15 @@ def test_a_camera_that_dies_comes_back_and_the_other_goes_on(place: Path) -> Non
     ):
         sources = streams({"id": "dying", "source": dying.url()}, {"id": "steady", "source": steady.url()})
         with Pipeline(place, *sources, "--set", "capture.reconnect_backoff_s=[0.5]") as run:
-            run.wait_for_rendered("dying", 10)
-            run.wait_for_rendered("steady", 10)
+            run.wait_for_overlays("dying", 10)
+            run.wait_for_overlays("steady", 10)
             dying.kill()
             run.wait_until("capture", "dying", lambda stats: stats.state == "down")
             shown = run.stream("sink", "steady").rendered
             run.wait_for_rendered("steady", shown + 10)
             dying.start()
             run.wait_until("sink", "dying", lambda stats: stats.epoch == 1)
-            shown = run.stream("sink", "dying").rendered
-            run.wait_for_rendered("dying", shown + 10)
+            run.wait_for_overlays("dying", 30)
             run.signal(signal.SIGINT)
             outcome = run.finish()
     assert outcome.code == 0, outcome.told()
@@ -46,7 +45,8 @@ def test_a_camera_that_dies_comes_back_and_the_other_goes_on(place: Path) -> Non
     assert sorted(depths) == [0, 1]
     for seen in depths.values():
         assert seen == sorted(seen), "the past can only grow between two openings"
-        assert (seen[0], seen[-1]) == (0, 2)
+        assert seen[-1] == 2
+    assert depths[1][:1] == [0]
 
 
 def test_a_wrong_password_is_one_line_that_does_not_tell_it(place: Path) -> None:
