@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.video.clips import write_sound
-from tests.workers.pipeline import Outcome, Program
+from tests.workers.program import Outcome, Program
 
 PASSWORD = "hunter2"
 RUN = ["--headless", "--no-web"]

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.video.clips import write_video
-from tests.workers.pipeline import QUICK, START_S, Program, until
+from tests.workers.pipeline import QUICK
+from tests.workers.program import START_S, Program, until
 
 FRAMES = 30
 WORKERS = ("capture", "inference", "sink")

@@ -8,7 +8,8 @@ import av
 import pytest
 
 from pipeline.config import load_config
-from tests.workers.pipeline import Outcome, Pipeline
+from tests.workers.pipeline import Pipeline
+from tests.workers.program import Outcome
 
 FRAMES = 150
 STREAM_KEYS = {

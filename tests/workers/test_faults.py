@@ -9,7 +9,8 @@ import pytest
 
 from tests.video.clips import write_video
 from tests.workers.films import count
-from tests.workers.pipeline import Outcome, Pipeline, streams
+from tests.workers.pipeline import Pipeline, streams
+from tests.workers.program import Outcome
 
 QUICK_RESTART = ("--set", "run.restart_backoff_s=[0.2]")
 STOPPED_S = 3.0

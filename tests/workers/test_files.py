@@ -12,7 +12,8 @@ from pipeline.wire.transport import PredictionReceiver, ReceivedPrediction
 from tests.support import hand_held, people_walking
 from tests.video.clips import write_video
 from tests.workers.films import count, cut, film_with_gap, pictures_that_grow
-from tests.workers.pipeline import RUN_S, Outcome, Pipeline, streams, until
+from tests.workers.pipeline import Pipeline, streams
+from tests.workers.program import RUN_S, Outcome, until
 
 
 @pytest.mark.slow

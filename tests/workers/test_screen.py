@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 from tests.support import need_command
-from tests.workers.pipeline import PROGRAM, QUICK, RUN_S, START_S, until
+from tests.workers.pipeline import QUICK
+from tests.workers.program import PROGRAM, RUN_S, START_S, until
 
 
 def test_the_live_table_shows_stream_rates_latencies_and_workers(place: Path) -> None:

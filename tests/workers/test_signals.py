@@ -45,7 +45,7 @@ def test_two_signals_end_a_run_at_once(place: Path) -> None:
         run.wait_for("capture=stop")
         assert run.process.poll() is None
         run.signal(signal.SIGINT)
-        outcome = run.finish(reads_report=False)
+        outcome = run.finish()
     assert outcome.code == 130, outcome.told()
     assert "Traceback" not in outcome.out + outcome.err
 
