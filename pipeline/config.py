@@ -48,6 +48,8 @@ class RunConfig(_Section, frozen=True, kw_only=True):
     drain_timeout_s: NonNegative
     restart_backoff_s: Waits
     restart_reset_s: Positive
+    give_up_after: Count
+    hung_after_s: NonNegative
 
 
 class CaptureConfig(_Section, frozen=True, kw_only=True):

@@ -19,8 +19,9 @@ class FrameId:
 
     Attributes:
         stream_id: Name of the stream; letters, digits, ``-`` and ``_``.
-        session: Unix time in ns at which the capture worker started: tells two lives of one worker apart.
-        epoch: Counts the openings of the source within the stream, from 0.
+        session: Unix time in ns at which the capture worker started. It tells two lives of one worker apart,
+            but not which came first: a camera's clock may have been set back in between.
+        epoch: Counts the openings of the source and its changes of size, from 0.
         seq: Counts the frames of the stream within the session, from 0; it goes on across epochs.
     """
 

@@ -13,7 +13,8 @@ class Gap:
         lost: Frames that were sent and never arrived.
         absent: Frames sent before this process began to listen; only with its first frame.
         reset: Why what is remembered is worthless: ``restart`` (capture was restarted), ``reconnect``
-            (the source was reopened), ``size`` (other picture size); None if the stream goes on.
+            (the source was reopened), ``size`` (pictures of another size, reopened or not); None if the
+            stream goes on.
     """
 
     lost: int = 0
@@ -53,6 +54,6 @@ class GapTracker:
         if frame_id.session != last.session:
             return Gap(lost=frame_id.seq - skipped, reset="restart")
         lost = frame_id.seq - last.seq - 1 - (skipped - old_skipped)
-        if frame_id.epoch != last.epoch:
-            return Gap(lost=lost, reset="reconnect")
-        return Gap(lost=lost, reset="size" if size and old_size and size != old_size else None)
+        if size and old_size and size != old_size:
+            return Gap(lost=lost, reset="size")
+        return Gap(lost=lost, reset="reconnect" if frame_id.epoch != last.epoch else None)

@@ -48,7 +48,8 @@ class Joiner(Generic[P]):
         self._newest_prediction: FrameId | None = None
         self._progress_ns = 0
         self._released: FrameId | None = None
-        self._predictions_ended = -1
+        self._session: int | None = None
+        self._ended_session: int | None = None
         self.late_predictions = 0
 
     def __len__(self) -> int:
@@ -62,15 +63,15 @@ class Joiner(Generic[P]):
     def add_frame(self, frame: Frame) -> Frame | None:
         """Adds the next frame; returns the oldest one if it had to make room."""
         evicted = self._release() if self.room <= 0 else None
+        self._session = frame.id.session
         self._waiting.append(frame)
         return evicted
 
     def add_prediction(self, frame_id: FrameId, prediction: P, now_ns: int) -> None:
         """Adds a prediction; one for a frame that was already let go is counted as late."""
         self._progress_ns = now_ns
-        if self._newest_prediction is None or frame_id > self._newest_prediction:
-            self._newest_prediction = frame_id
-        if self._released is not None and frame_id <= self._released:
+        self._newest_prediction = frame_id
+        if self._released is not None and _not_after(frame_id, self._released):
             self.late_predictions += 1
             return
         self._predictions[frame_id] = prediction
@@ -79,7 +80,7 @@ class Joiner(Generic[P]):
 
     def end_predictions(self, session: int) -> None:
         """Says that no more predictions will come for this session's frames."""
-        self._predictions_ended = max(self._predictions_ended, session)
+        self._ended_session = session
 
     def pop_ready(self, now_ns: int) -> Joined[P] | None:
         """The oldest frame if its waiting is over, otherwise None; call until None."""
@@ -96,8 +97,7 @@ class Joiner(Generic[P]):
     def _outcome(self, frame: Frame, now_ns: int) -> Outcome | None:
         if frame.id in self._predictions:
             return "predicted"
-        passed = self._newest_prediction is not None and self._newest_prediction > frame.id
-        if passed or frame.id.session <= self._predictions_ended:
+        if self._passed(frame.id) or frame.id.session == self._ended_session:
             return "skipped"
         if frame.policy == "every":
             late = now_ns - max(frame.received_ns, self._progress_ns) >= self._patience_ns
@@ -105,9 +105,23 @@ class Joiner(Generic[P]):
             late = now_ns - frame.received_ns >= self._timeout_ns
         return "timeout" if late else None
 
+    def _passed(self, frame_id: FrameId) -> bool:
+        """Whether inference has gone on to a later frame, perhaps to one of a restarted capture worker."""
+        newest = self._newest_prediction
+        if newest is None:
+            return False
+        if newest.session == frame_id.session:
+            return newest > frame_id
+        return newest.session == self._session
+
     def _release(self) -> Frame:
         frame = self._waiting.popleft()
         self._released = frame.id
-        for frame_id in [known for known in self._predictions if known <= frame.id]:
+        for frame_id in [known for known in self._predictions if _not_after(known, frame.id)]:
             del self._predictions[frame_id]
         return frame
+
+
+def _not_after(one: FrameId, other: FrameId) -> bool:
+    """Order within a session; sessions themselves have none, since the clock of a camera may go back."""
+    return one.session == other.session and one <= other

@@ -15,12 +15,15 @@ from pipeline.stats import Histogram, StreamStats, WorkerStats, add_counts
 _STAGES_END_TO_END = ("capture_to_prediction", "capture_to_render")
 
 
-def build_report(sessions: Iterable[WorkerStats], restarts: Mapping[str, int]) -> dict[str, Any]:
+def build_report(
+    sessions: Iterable[WorkerStats], restarts: Mapping[str, int], *, running: bool = False
+) -> dict[str, Any]:
     """Builds the report of a run.
 
     Args:
         sessions: The last figures of every worker process that ever spoke, dead ones included.
         restarts: How often each worker was restarted, by name.
+        running: The pipeline still works: what is missing is under way (``in_flight``).
 
     Returns:
         The report as plain JSON data; its keys are described in ``docs/architecture.md``.
@@ -32,7 +35,7 @@ def build_report(sessions: Iterable[WorkerStats], restarts: Mapping[str, int]) -
     for figures in newest.values():
         details |= figures.details
     return {
-        "streams": {stream_id: _stream_report(stream_id, everyone) for stream_id in stream_ids},
+        "streams": {stream_id: _stream_report(stream_id, everyone, running) for stream_id in stream_ids},
         "runtime": details.pop("runtime", {}),
         "model": details.pop("model", {}),
         "workers": {
@@ -57,6 +60,7 @@ def merge(figures: Iterable[StreamStats]) -> StreamStats:
             total.latency.setdefault(stage, Histogram()).merge(histogram)
         for session, frames in part.seen.items():
             total.seen[session] = max(total.seen.get(session, 0), frames)
+        total.error = part.error or total.error
         total.epoch = max(total.epoch, part.epoch)
         total.first_ns = min(filter(None, (total.first_ns, part.first_ns)), default=0)
         total.last_ns = max(total.last_ns, part.last_ns)
@@ -75,21 +79,27 @@ _COUNTERS = (
 )
 
 
-def _stream_report(stream_id: str, everyone: Sequence[WorkerStats]) -> dict[str, Any]:
+def _stream_report(stream_id: str, everyone: Sequence[WorkerStats], running: bool) -> dict[str, Any]:
     by_role = {
         role: [w.streams[stream_id] for w in everyone if w.role == role and stream_id in w.streams]
         for role in ("capture", "inference", "sink")
     }
-    by_role["sink"][1:] = [_without_absence(later) for later in by_role["sink"][1:]]
+    for role in ("inference", "sink"):
+        by_role[role][1:] = [_without_absence(later) for later in by_role[role][1:]]
     roles = {role: merge(figures) for role, figures in by_role.items()}
     total = merge(roles.values())
     # A capture worker that was killed may have sent more frames than its last figures say.
     captured = max(total.captured, sum(total.seen.values()))
     missing = captured - total.rendered - sum(total.dropped.values())
-    killed = _killed_role(stream_id, everyone)
-    if missing > 0 and killed:
-        total.drop(f"{killed}.killed", missing)
+    killed = _killed_roles(stream_id, everyone, running)
+    in_flight = max(missing, 0) if running else 0
+    if missing > 0 and not running and (culprit := next(iter(killed), None)) in ("sink", "capture"):
+        total.drop(f"{culprit}.killed", missing)
         missing = 0
+    seen_by_inference = captured - sum(roles["capture"].dropped.values())
+    unpredicted = seen_by_inference - total.predicted - sum(total.not_predicted.values())
+    if unpredicted > 0 and "inference" in killed and not running:
+        total.skip("inference.killed", unpredicted)
     return {
         "captured": captured,
         "received": total.received,
@@ -98,13 +108,15 @@ def _stream_report(stream_id: str, everyone: Sequence[WorkerStats]) -> dict[str,
         "rendered_without_prediction": dict(sorted(total.rendered_without.items())),
         "dropped": dict(sorted(total.dropped.items())),
         "not_predicted": dict(sorted(total.not_predicted.items())),
-        "unaccounted": missing,
+        "unaccounted": missing - in_flight,
+        "in_flight": in_flight,
         "backbone_passes": total.backbone_passes,
         "cache": {
             "depth": {"0": 0, "1": 0, "2": 0} | dict(sorted(total.depth.items())),
             "resets": dict(sorted(total.resets.items())),
         },
         "epochs": total.epoch + 1,
+        "error": total.error or None,
         "fps": {
             "capture": _rounded(roles["capture"].average_fps()),
             "prediction": _rounded(roles["inference"].average_fps()),
@@ -124,9 +136,12 @@ def _stream_report(stream_id: str, everyone: Sequence[WorkerStats]) -> dict[str,
 
 
 def _without_absence(figures: StreamStats) -> StreamStats:
-    """What a restarted sink did not see, the one before it may have rendered: that is not its loss."""
-    dropped = {reason: count for reason, count in figures.dropped.items() if reason != "sink.absent"}
-    return msgspec.structs.replace(figures, dropped=dropped)
+    """What a restarted worker did not see, the one before it may have dealt with: that is not its loss."""
+    dropped, not_predicted = (
+        {reason: count for reason, count in counts.items() if not reason.endswith(".absent")}
+        for counts in (figures.dropped, figures.not_predicted)
+    )
+    return msgspec.structs.replace(figures, dropped=dropped, not_predicted=not_predicted)
 
 
 def percentiles(histogram: Histogram | None) -> dict[str, float | None]:
@@ -137,12 +152,19 @@ def percentiles(histogram: Histogram | None) -> dict[str, float | None]:
     }
 
 
-def _killed_role(stream_id: str, everyone: Sequence[WorkerStats]) -> str | None:
-    """The role of a worker that had this stream and ended without its last figures."""
-    for role in ("sink", "capture"):
-        if any(w.role == role and stream_id in w.streams and w.state != "stopped" for w in everyone):
-            return role
-    return None
+def _killed_roles(stream_id: str, everyone: Sequence[WorkerStats], running: bool) -> list[str]:
+    """Roles of workers that had this stream and ended without their last figures."""
+    newest = {(figures.worker, figures.host): figures.session for figures in everyone}
+    return [
+        role
+        for role in ("sink", "capture", "inference")
+        if any(
+            figures.state != "stopped"
+            and (not running or figures.session != newest[figures.worker, figures.host])
+            for figures in everyone
+            if figures.role == role and stream_id in figures.streams
+        )
+    ]
 
 
 def _rounded(value: float | None) -> float | None:

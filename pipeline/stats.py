@@ -66,6 +66,7 @@ class StreamStats(msgspec.Struct):
 
     Attributes:
         state: Of the source, as this worker knows it.
+        error: Why the source failed for good, in one line; empty if it did not (capture).
         epoch: The newest epoch seen.
         captured: Pictures that the source delivered (capture).
         sent: Frames that capture handed to the wire (capture).
@@ -89,6 +90,7 @@ class StreamStats(msgspec.Struct):
     """
 
     state: StreamState = "waiting"
+    error: str = ""
     epoch: int = 0
     captured: int = 0
     sent: int = 0

@@ -31,7 +31,7 @@ def test_a_new_epoch_session_or_size_is_a_reset() -> None:
     gaps = GapTracker()
     gaps.update(at(0), 0, SIZE)
     assert gaps.update(at(1, epoch=1), 0, SIZE).reset == "reconnect"
-    assert gaps.update(at(2, epoch=1), 0, (240, 320)).reset == "size"
+    assert gaps.update(at(2, epoch=2), 0, (240, 320)).reset == "size"
     assert gaps.update(at(2, session=2), 0, (240, 320)) == Gap(lost=2, reset="restart")
     assert gaps.seen == {1: 3, 2: 3}
 

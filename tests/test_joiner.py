@@ -81,6 +81,20 @@ def test_a_restarted_capture_worker_is_not_mixed_up_with_its_former_self() -> No
     assert ready(joiner) == [(0, "new", "predicted")]
 
 
+def test_sessions_have_no_order_because_a_cameras_clock_may_have_gone_back() -> None:
+    joiner = Joiner[str](8, timeout_ns=100, patience_ns=300)
+    joiner.add_prediction(frame(9, session=1000).id, "old", 0)
+    joiner.add_frame(frame(9, session=1000))
+    assert ready(joiner) == [(9, "old", "predicted")]
+    for seq in range(2):
+        joiner.add_frame(frame(seq, session=500))
+    assert ready(joiner) == []
+    for seq in range(2):
+        joiner.add_prediction(frame(seq, session=500).id, "new", 0)
+    assert ready(joiner) == [(0, "new", "predicted"), (1, "new", "predicted")]
+    assert joiner.late_predictions == 0
+
+
 @given(
     st.lists(st.tuples(st.sampled_from("fpt"), st.integers(0, 40)), max_size=200),
     st.integers(1, 6),

@@ -77,3 +77,24 @@ def test_frames_of_a_killed_capture_worker_that_others_saw_count_as_captured() -
 def test_accuracy_is_over_labelled_predictions_only() -> None:
     report = build_report([worker("inference", predicted=10, labelled=4, correct=3)], {})
     assert report["streams"]["cam"]["accuracy"] == 0.75
+
+
+def test_while_the_pipeline_runs_missing_frames_are_under_way() -> None:
+    running = [worker("capture", state="ready", captured=100), worker("sink", state="ready", rendered=97)]
+    stream = build_report(running, {}, running=True)["streams"]["cam"]
+    assert (stream["in_flight"], stream["unaccounted"], stream["dropped"]) == (3, 0, {})
+
+
+def test_frames_that_a_killed_inference_worker_held_are_put_down_to_it() -> None:
+    report = build_report(
+        [
+            worker("capture", captured=100),
+            worker("inference", session=1, state="ready", received=40, predicted=38),
+            worker("inference", session=2, predicted=50, not_predicted={"inference.absent": 45}),
+            worker("sink", rendered=100),
+        ],
+        {"inference": 1},
+    )
+    stream = report["streams"]["cam"]
+    assert stream["not_predicted"] == {"inference.killed": 12}
+    assert (stream["dropped"], stream["unaccounted"]) == ({}, 0)

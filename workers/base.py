@@ -34,16 +34,24 @@ class Worker(ABC):
         name: Name of this worker, unique in its pipeline.
         restarts: How often it was restarted before.
         first_epochs: By stream: the epoch that its next opening has (capture only).
+        alone: There is no supervisor that would show its events.
     """
 
     role: ClassVar[str]
 
     def __init__(
-        self, config: Config, name: str, *, restarts: int = 0, first_epochs: dict[str, int] | None = None
+        self,
+        config: Config,
+        name: str,
+        *,
+        restarts: int = 0,
+        first_epochs: dict[str, int] | None = None,
+        alone: bool = False,
     ) -> None:
         self.config = config
         self.restarts = restarts
         self.first_epochs = first_epochs or {}
+        self.alone = alone
         self.security = SecurityPolicy(config.security)
         self._process = psutil.Process()
         self.figures = WorkerStats(
@@ -52,6 +60,7 @@ class Worker(ABC):
         self._rates: dict[str, Rate] = {}
         self._stats_publisher: Publisher | None = None
         self._stats_due_ns = 0
+        self._finish_by_ns = 0
 
     @abstractmethod
     def open(self) -> None:
@@ -89,11 +98,11 @@ class Worker(ABC):
             self.publish_stats()
             on_ready(self.figures)
             while not stop.is_set() and self.tick(TICK_S):
-                if now_ns() >= self._stats_due_ns:
-                    self.publish_stats()
+                self.publish_stats_if_due()
             self.figures.state = "stopping"
             self.publish_stats()
-            self.finish(now_ns() + int(self.config.run.drain_timeout_s * 1e9))
+            self._finish_by_ns = now_ns() + int(self.config.run.drain_timeout_s * 1e9)
+            self.finish(self._finish_by_ns)
             self.figures.state = "stopped"
 
     def __enter__(self) -> Self:
@@ -114,6 +123,13 @@ class Worker(ABC):
     def event(self, text: str) -> None:
         """Tells the monitors what happened, in words; passwords are hidden."""
         self.figures.events.append(redact(text))
+        if self.alone:
+            print(f"{self.figures.worker}: {redact(text)}", flush=True)
+
+    @property
+    def linger_s(self) -> float:
+        """Time in seconds for others to take what was sent last, out of that for the whole end."""
+        return max(self._finish_by_ns - now_ns(), 0) / 1e9
 
     def mark_output(self, stream_id: str, time_ns: int) -> None:
         """Notes one frame of this worker's output for its rates."""
@@ -132,6 +148,11 @@ class Worker(ABC):
             self._stats_publisher.send(encode_stats(figures))
         figures.events = []
         self._stats_due_ns = now + int(self.config.wire.stats_interval_s * 1e9)
+
+    def publish_stats_if_due(self) -> None:
+        """Sends the figures if the last ones are old enough."""
+        if now_ns() >= self._stats_due_ns:
+            self.publish_stats()
 
     def _open_stats(self) -> None:
         endpoint = getattr(self.config.endpoints, f"{self.role}_stats")[0]

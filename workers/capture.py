@@ -10,6 +10,7 @@ from pipeline.frame import Frame, FrameId, Policy
 from pipeline.video.reader import Captured, Reader
 from pipeline.video.source import SourceError, SourceOptions, open_source
 from pipeline.wire.codec import Part, encode_end, encode_frame
+from pipeline.wire.errors import WireError
 from pipeline.wire.messages import EndOfStream
 from pipeline.wire.transport import Publisher
 from workers.base import Worker, WorkerError
@@ -17,8 +18,6 @@ from workers.base import Worker, WorkerError
 _RETRY_S = 0.002
 """Between two tries to send to a peer whose queue is full."""
 _REMIND_NS = 5_000_000_000
-_END_S = 0.05
-"""For the others to take an end of stream, before the other streams get their turn again."""
 
 
 @dataclass(eq=False)
@@ -29,7 +28,7 @@ class _Stream:
     policy: Policy
     reader: Reader
     outbox: list[Part] | None = None
-    frames_in_outbox: int = 0
+    refused: int = 0
     ended: bool = False
 
 
@@ -47,7 +46,12 @@ class CaptureWorker(Worker):
         self._streams: list[_Stream] = []
         self._started = False
         self._opened_ns = self._reminded_ns = now_ns()
-        self._publisher = Publisher(config.endpoints.frames[0], config.wire, self.security)
+        self._publisher = Publisher(
+            config.endpoints.frames[0],
+            config.wire,
+            self.security,
+            queue=config.wire.queue_frames * len(config.streams),
+        )
         options = SourceOptions.from_config(config.capture)
         self._streams = [self._make_stream(stream, options) for stream in config.streams]
         for stream in self._streams:
@@ -55,11 +59,12 @@ class CaptureWorker(Worker):
             self.figures.stream(stream.id)
         deadline_ns = now_ns() + int(config.capture.open_timeout_s * 2e9)
         for stream in self._streams:
-            while stream.reader.state == "waiting" and not config.capture.retry_first_open:
+            # Once it has run, one source that is away must not keep the others from coming back.
+            while stream.reader.state == "waiting" and not self._patient:
                 if now_ns() > deadline_ns:
                     raise WorkerError(f"{stream.id}: not open after {config.capture.open_timeout_s * 2:g} s")
                 self._wake.wait(0.01)
-            if stream.reader.error:
+            if stream.reader.error and not self._patient:
                 raise WorkerError(str(stream.reader.error))
 
     def tick(self, timeout_s: float) -> bool:
@@ -86,20 +91,27 @@ class CaptureWorker(Worker):
                 break
             if not sent:
                 self._wake.wait(_RETRY_S)
+            self.publish_stats_if_due()
         self._tell_events()
         for stream in self._streams:
             stats = self.figures.stream(stream.id)
             stream.reader.discard()
             self._count(stream)
-            stats.drop("capture.stopped", stream.frames_in_outbox)
-            stream.frames_in_outbox = 0
+            if stream.outbox is not None:
+                stats.drop("capture.stopped")
+                stream.outbox = None
 
     def close(self) -> None:
         """Stops reading; what is already on its way to others still gets there."""
         for stream in getattr(self, "_streams", []):
             stream.reader.stop(0.0)
         if publisher := getattr(self, "_publisher", None):
-            publisher.close(linger_s=self.config.run.drain_timeout_s)
+            publisher.close(linger_s=self.linger_s)
+
+    @property
+    def _patient(self) -> bool:
+        """Whether a source that is not there yet is waited for."""
+        return self.config.capture.retry_first_open or self.restarts > 0
 
     def _make_stream(self, stream: StreamConfig, options: SourceOptions) -> _Stream:
         config, capture = self.config, self.config.capture
@@ -114,7 +126,7 @@ class CaptureWorker(Worker):
             backoff_s=capture.reconnect_backoff_s,
             jitter=capture.reconnect_jitter,
             ring_frames=capture.ring_frames,
-            retry_first_open=capture.retry_first_open or self.restarts > 0,
+            retry_first_open=self._patient,
             max_frames=config.run.frames,
             pace=stream.pace,
             first_epoch=self.first_epochs.get(stream.id, 0),
@@ -160,14 +172,19 @@ class CaptureWorker(Worker):
         if stream.outbox is not None:
             if not self._send(stream, stream.outbox):
                 return False
-            stream.outbox, stream.frames_in_outbox = None, 0
+            stream.outbox = None
         if stream.policy == "every" and not self._all_listen():
             return False
         captured = stream.reader.take(0.0)
         if captured is not None:
-            parts = self._encode(stream, captured)
-            if not self._send(stream, parts):
-                stream.outbox, stream.frames_in_outbox = parts, 1
+            try:
+                parts = self._encode(stream, captured)
+                if not self._send(stream, parts):
+                    stream.outbox = parts
+            except WireError as error:
+                if not stream.refused:
+                    self.event(f"{stream.id}: frames are dropped: {error}")
+                stream.refused += 1
             self._count(stream)
             return True
         self._count(stream)
@@ -188,7 +205,7 @@ class CaptureWorker(Worker):
             capture_ns=picture.capture_ns,
             pts_ns=picture.pts_ns,
             policy=stream.policy,
-            skipped=captured.skipped,
+            skipped=captured.skipped + stream.refused,
             truth=picture.truth,
         )
         parts = encode_frame(
@@ -212,18 +229,19 @@ class CaptureWorker(Worker):
             session=self.figures.session,
             epoch=stream.reader.epoch,
             seq=stream.reader.captured,
-            skipped=sum(stream.reader.dropped.values()),
+            skipped=sum(stream.reader.dropped.values()) + stream.refused,
             policy=stream.policy,
         )
-        if self._publisher.send(encode_end(end, "frames"), _END_S):
+        if self._publisher.send(encode_end(end, "frames")):
             stream.ended = True
             stats.state = "ended"
             if stream.reader.error:
-                self.event(f"{stream.id}: {stream.reader.error}")
+                stats.error = str(stream.reader.error)
 
     def _count(self, stream: _Stream) -> None:
         stats, reader = self.figures.stream(stream.id), stream.reader
         stats.captured, stats.dropped = reader.captured, reader.dropped
+        stats.drop("capture.too_large", stream.refused)
         stats.seen = {self.figures.session: reader.captured}
         stats.epoch = reader.epoch
         if not stream.ended:

@@ -12,6 +12,7 @@ from pipeline.model.checkpoint import CheckpointError
 from pipeline.model.state import StreamHistory
 from pipeline.ring import Ring
 from pipeline.runtime import DeviceError, Result, Runtime, open_runtime
+from pipeline.stats import StreamStats
 from pipeline.wire.codec import Part, encode_end, encode_prediction
 from pipeline.wire.errors import WireError
 from pipeline.wire.messages import AttentionHeader, EndOfStream, PastFrame, Prediction
@@ -20,8 +21,6 @@ from workers.base import Worker, WorkerError
 
 _RETRY_S = 0.002
 """Between two tries to send to a peer whose queue is full."""
-_END_S = 0.05
-"""For the others to take an end of stream, before the other streams get their turn again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +31,28 @@ class _Remembered:
     truth: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A frame that waits for its step, and why it can't go on from the frames before it."""
+
+    received: ReceivedFrame
+    reset: str | None
+
+
 @dataclass
 class _Stream:
-    """One stream: frames that wait, what is remembered, what has to go out."""
+    """One stream: frames that wait, what is remembered, what has to go out.
 
-    ring: Ring[ReceivedFrame]
+    ``reset`` was announced by frames that were let go since: it holds for the next one.
+    """
+
+    ring: Ring[_Waiting]
     history: StreamHistory[_Remembered]
     gaps: GapTracker = field(default_factory=GapTracker)
-    resets: dict[FrameId, str] = field(default_factory=dict)
+    reset: str | None = None
     last_time_ns: int | None = None
     ended: EndOfStream | None = None
+    finished: bool = False
     outbox: list[Part] | None = None
 
 
@@ -79,12 +90,13 @@ class InferenceWorker(Worker):
         """Takes in what has arrived and runs one step on the frames whose turn it is."""
         if any(stream.outbox for stream in self._streams.values()):
             timeout_s = min(timeout_s, _RETRY_S)
-        waiting = any(len(stream.ring) for stream in self._streams.values())
+        waiting = any(len(stream.ring) and not stream.outbox for stream in self._streams.values())
         self._receive(0.0 if waiting else timeout_s)
-        batch = self._next_batch()
-        if batch and len(batch) < len(self._streams) and self.config.inference.batch_window_ms:
+        batch = self._next_batch([])
+        active = sum(not stream.finished for stream in self._streams.values())
+        if batch and len(batch) < active and self.config.inference.batch_window_ms:
             self._receive(self.config.inference.batch_window_ms / 1e3)
-            batch += self._next_batch(exclude={frame.id.stream_id for frame in batch})
+            batch = self._next_batch(batch)
         if batch:
             self._step(batch)
         for stream_id, stream in self._streams.items():
@@ -96,14 +108,16 @@ class InferenceWorker(Worker):
         """Predicts the frames that it already has, then says what was left."""
         while now_ns() < deadline_ns and any(len(s.ring) or s.outbox for s in self._streams.values()):
             self.tick(0.0)
+            self.publish_stats_if_due()
         for stream_id, stream in self._streams.items():
             self.figures.stream(stream_id).skip("inference.stopped", len(stream.ring))
 
     def close(self) -> None:
         """Gives the sockets back."""
-        for name in ("_receiver", "_publisher"):
-            if socket := getattr(self, name, None):
-                socket.close()
+        if receiver := getattr(self, "_receiver", None):
+            receiver.close()
+        if publisher := getattr(self, "_publisher", None):
+            publisher.close(linger_s=self.linger_s)
 
     # -- frames in ---------------------------------------------------------------------------------
 
@@ -140,13 +154,13 @@ class InferenceWorker(Worker):
         stats.received += 1
         stats.state, stats.epoch, stats.seen = "up", header.epoch, stream.gaps.seen
         stats.skip("wire.lost", gap.lost)
-        stats.skip("inference.absent", gap.absent if self.restarts == 0 else 0)
+        stats.skip("inference.absent", gap.absent)
         stats.record("wire", received.received_ns - header.sent_ns)
         stream.ended = None
-        if gap.reset:
-            stream.resets[header.id] = gap.reset
-        if stream.ring.append(received) is not None:
-            stats.skip("inference.overflow")
+        stream.finished = False
+        evicted = stream.ring.append(_Waiting(received, gap.reset))
+        if evicted is not None:
+            self._let_go(stream, [evicted], stats, "inference.overflow")
 
     def _end(self, end: EndOfStream) -> None:
         stream, stats = self._stream(end.stream_id), self.figures.stream(end.stream_id)
@@ -157,33 +171,50 @@ class InferenceWorker(Worker):
 
     # -- one step ----------------------------------------------------------------------------------
 
-    def _next_batch(self, exclude: set[str] | None = None) -> list[Frame]:
-        """At most one frame of each stream: the newest of a live one, the oldest of a file."""
-        batch: list[Frame] = []
-        for stream_id, stream in self._streams.items():
-            if stream.outbox or stream_id in (exclude or ()) or len(batch) >= self.config.inference.max_batch:
+    def _next_batch(self, batch: list[tuple[Frame, str | None]]) -> list[tuple[Frame, str | None]]:
+        """Adds at most one frame of each other stream, with the reason to empty its cache first.
+
+        The newest frame of a live stream, the oldest of a file; streams beyond the largest batch come
+        first the next time.
+        """
+        taken = {frame.id.stream_id for frame, _ in batch}
+        for stream_id, stream in list(self._streams.items()):
+            if len(batch) >= self.config.inference.max_batch:
+                break
+            if stream_id in taken or stream.outbox or not len(stream.ring):
                 continue
-            stats = self.figures.stream(stream_id)
-            received = stream.ring.peek()
-            if received is None:
-                continue
-            if received.header.policy == "every":
-                received = stream.ring.pop()
-            else:
-                received, late = stream.ring.pop_newest()
-                stats.skip("inference.overflow", len(late))
-            if received is None:
-                continue
-            try:
-                batch.append(received.decode())
-            except WireError as error:
-                self._receiver.rejects.add(stream_id, error)
-                stats.skip("inference.undecodable")
+            self._streams[stream_id] = self._streams.pop(stream_id)
+            waiting, frame = self._pop(stream, self.figures.stream(stream_id))
+            if frame is not None:
+                reset, stream.reset = stream.reset or waiting.reset, None
+                batch.append((frame, reset))
         return batch
 
-    def _step(self, batch: list[Frame]) -> None:
+    def _pop(self, stream: _Stream, stats: StreamStats) -> tuple[_Waiting, Frame | None]:
+        """Takes the frame whose turn it is out of a ring that is not empty; None if it can't be decoded."""
+        oldest = stream.ring.pop()
+        assert oldest is not None
+        waiting = oldest
+        if oldest.received.header.policy == "newest":
+            newest, late = stream.ring.pop_newest()
+            if newest is not None:
+                self._let_go(stream, [oldest, *late], stats, "inference.overflow")
+                waiting = newest
+        try:
+            return waiting, waiting.received.decode()
+        except WireError as error:
+            self._receiver.rejects.add(waiting.received.header.stream_id, error)
+            self._let_go(stream, [waiting], stats, "inference.undecodable")
+            return waiting, None
+
+    def _let_go(self, stream: _Stream, late: list[_Waiting], stats: StreamStats, reason: str) -> None:
+        stats.skip(reason, len(late))
+        stream.reset = stream.reset or next((frame.reset for frame in late if frame.reset), None)
+
+    def _step(self, frames: list[tuple[Frame, str | None]]) -> None:
         started_ns = now_ns()
-        resets = [self._prepare(frame) for frame in batch]
+        batch = [frame for frame, _ in frames]
+        resets = [self._prepare(frame, reset) for frame, reset in frames]
         histories = [self._streams[frame.id.stream_id].history for frame in batch]
         slots = [history.select(_time_ns(frame)) for history, frame in zip(histories, batch, strict=True)]
         passes = self._runtime.backbone_passes
@@ -203,15 +234,11 @@ class InferenceWorker(Worker):
             history.append(_Remembered(frame.id, frame.truth), _time_ns(frame), entry)
             self.figures.stream(frame.id.stream_id).cache_depth = history.depth
 
-    def _prepare(self, frame: Frame) -> str | None:
+    def _prepare(self, frame: Frame, reason: str | None) -> str | None:
         """Empties the stream's cache if the frame does not go on from it; says why."""
         stream = self._streams[frame.id.stream_id]
         time_ns, last_ns = _time_ns(frame), stream.last_time_ns
         stream.last_time_ns = time_ns
-        # A reset may have been announced by a frame that was dropped since: it holds all the same.
-        due = [frame_id for frame_id in stream.resets if frame_id <= frame.id]
-        reasons = [stream.resets.pop(frame_id) for frame_id in due]
-        reason = reasons[0] if reasons else None
         if reason is None and last_ns is not None:
             if time_ns <= last_ns:
                 reason = "time_jump"
@@ -304,8 +331,9 @@ class InferenceWorker(Worker):
         end = stream.ended
         if end is None or len(stream.ring) or stream.outbox:
             return
-        if self._publisher.send(encode_end(end, "predictions"), _END_S):
+        if self._publisher.send(encode_end(end, "predictions")):
             stream.ended = None
+            stream.finished = True
             self.figures.stream(stream_id).state = "ended"
 
 

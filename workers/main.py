@@ -32,19 +32,25 @@ def run_pipeline(config: Config, report_file: Path | None) -> int:
     live = config.terminal.live and console.is_terminal
     title = ", ".join(stream.id for stream in config.streams)
     with RunFolder() as folder:
-        screen = Screen(console, live=live, refresh_fps=config.terminal.refresh_fps)
         try:
-            report = Supervisor(place_endpoints(config, folder.path), screen, title).run()
+            with Screen(console, live=live, refresh_fps=config.terminal.refresh_fps) as screen:
+                report = Supervisor(place_endpoints(config, folder.path), screen, title).run()
         except PipelineError as error:
             Console(stderr=True).print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
             return EXIT_FAILED
     console.print(render_summary(report))
     _write_report(report, report_file)
-    unaccounted = {name: stream["unaccounted"] for name, stream in report["streams"].items()}
-    if any(unaccounted.values()):
-        Console(stderr=True).print(f"error: frames unaccounted for: {unaccounted}", markup=False)
-        return EXIT_FAILED
-    return EXIT_OK
+    failures = [
+        *(f"{name}: {stream['error']}" for name, stream in report["streams"].items() if stream["error"]),
+        *(
+            f"{name}: {stream['unaccounted']} frames unaccounted for: please report this as a defect"
+            for name, stream in report["streams"].items()
+            if stream["unaccounted"]
+        ),
+    ]
+    for failure in failures:
+        Console(stderr=True).print(f"error: {failure}", markup=False, highlight=False, soft_wrap=True)
+    return EXIT_FAILED if failures else EXIT_OK
 
 
 def run_worker(role: str, config: Config) -> int:

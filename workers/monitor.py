@@ -3,7 +3,8 @@
 import time
 from collections import deque
 from collections.abc import Mapping
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from rich.console import Console
 from rich.live import Live
@@ -55,9 +56,12 @@ class Collector:
         """The last figures of a worker's present (or last) process."""
         return next((figures for figures in reversed(self.sessions) if figures.worker == worker), None)
 
-    def report(self, restarts: Mapping[str, int] | None = None) -> dict[str, Any]:
-        """The report as it stands now."""
-        return build_report(self.sessions, restarts if restarts is not None else self._restarts())
+    def report(self, restarts: Mapping[str, int] | None = None, *, final: bool = False) -> dict[str, Any]:
+        """The report as it stands now; ``final``: nothing is under way any more."""
+        running = not final and any(figures.state != "stopped" for figures in self.sessions)
+        return build_report(
+            self.sessions, restarts if restarts is not None else self._restarts(), running=running
+        )
 
     def view(self, title: str, restarts: Mapping[str, int] | None = None) -> PipelineView:
         """What the terminal shows."""
@@ -91,6 +95,14 @@ class Screen:
         self._due_ns = 0
         if self._live:
             self._live.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def say(self, line: str) -> None:
         """Prints a line that stays, above the live table."""

@@ -117,7 +117,7 @@ def run_alone(role: str, config: Config, name: str) -> int:
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        worker = make_worker(role, config, name)
+        worker = make_worker(role, config, name, alone=True)
         worker.run(stop, _say_ready)
     finally:
         for number, handler in before.items():

@@ -5,7 +5,8 @@ import os
 import shutil
 import stat
 import tempfile
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,7 +18,6 @@ from pipeline.config import Config, ConfigError
 _PLACEHOLDER = "{run}"
 _LOCK = "lock"
 _SHARED = "shared"
-_SECONDS_TO_LOCK = 10
 
 
 def base_folder() -> Path:
@@ -44,12 +44,13 @@ class RunFolder:
 
     def __init__(self) -> None:
         base = base_folder()
-        for stale in base.glob("run-*"):
-            if not _is_alive(stale):
-                shutil.rmtree(stale, ignore_errors=True)
-        self.path = Path(tempfile.mkdtemp(prefix=f"run-{os.getpid()}-", dir=base))
-        self._lock = (self.path / _LOCK).open("w")
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        with _locked(base):  # nobody may take a folder for dead while it is made
+            for stale in base.glob("run-*"):
+                if not _is_alive(stale):
+                    shutil.rmtree(stale, ignore_errors=True)
+            self.path = Path(tempfile.mkdtemp(prefix=f"run-{os.getpid()}-", dir=base))
+            self._lock = (self.path / _LOCK).open("w")
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
 
     def __enter__(self) -> Self:
         return self
@@ -71,7 +72,7 @@ def shared_folder() -> Path:
 def newest_live_folder() -> Path:
     """The folder of the newest run that is alive; the shared one if there is none."""
     alive = [folder for folder in base_folder().glob("run-*") if _is_alive(folder)]
-    return max(alive, key=lambda folder: folder.stat().st_mtime, default=None) or shared_folder()
+    return max(alive, key=_made_at, default=None) or shared_folder()
 
 
 def place_endpoints(config: Config, folder: Path) -> Config:
@@ -83,13 +84,30 @@ def place_endpoints(config: Config, folder: Path) -> Config:
     return msgspec.structs.replace(config, endpoints=msgspec.structs.replace(config.endpoints, **endpoints))
 
 
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _is_alive(folder: Path) -> bool:
-    """Whether a process still holds the folder's lock; a new folder may not have it yet."""
+    """Whether a process still holds the folder's lock."""
     try:
         with (folder / _LOCK).open("r+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     except FileNotFoundError:
-        return folder.exists() and time.time() - folder.stat().st_mtime < _SECONDS_TO_LOCK
+        return False
     return False
+
+
+def _made_at(folder: Path) -> float:
+    try:
+        return folder.stat().st_mtime
+    except FileNotFoundError:  # it has just ended
+        return 0.0

@@ -32,6 +32,8 @@ from pipeline.wire.transport import (
 from workers.base import Worker, WorkerError
 
 _THUMBNAILS = 64
+_QUIET_NS = 500_000_000
+_FINISH_ALONE_NS = 2_000_000_000
 
 
 @dataclass
@@ -40,7 +42,7 @@ class _Stream:
 
     joiner: Joiner[ReceivedPrediction]
     gaps: GapTracker = field(default_factory=GapTracker)
-    thumbnails: OrderedDict[tuple[int, int], Image] = field(default_factory=OrderedDict)
+    thumbnails: OrderedDict[tuple[int, int, int], Image] = field(default_factory=OrderedDict)
     recorder: Recorder | None = None
     recording: bool = True
     held: Prediction | None = None
@@ -59,7 +61,9 @@ class SinkWorker(Worker):
         self._folder = Path(config.run.output_dir) if sink.record and config.run.output_dir else None
         if self._folder:
             _make_writable(self._folder)
-        self._predictions = PredictionWriter(Path(sink.predictions)) if sink.predictions else None
+        self._predictions: PredictionWriter | None = None
+        if sink.predictions:
+            self._predictions = PredictionWriter(sink.predictions, append=self.restarts > 0)
         self._web = WebView(sink.web_host, sink.web_port, sink.web_fps) if sink.web else None
         if self._web:
             self._web.start()
@@ -69,7 +73,12 @@ class SinkWorker(Worker):
         self._answers = PredictionReceiver(config.endpoints.predictions, config.wire, self.security)
 
     def tick(self, timeout_s: float) -> bool:
-        """Takes in what has arrived and shows the frames whose waiting is over."""
+        """Takes in what has arrived and shows the frames whose waiting is over; False when closed by hand."""
+        self._turn(timeout_s)
+        return not (self._window and self._window.closed)
+
+    def _turn(self, timeout_s: float) -> bool:
+        """One turn; whether any frame has arrived or still waits."""
         if any(len(stream.joiner) for stream in self._streams.values()):
             timeout_s = min(timeout_s, max(self.config.sink.sync_timeout_ms / 1e3 / 8, 0.001))
         room = min((stream.joiner.room for stream in self._streams.values()), default=1)
@@ -77,17 +86,25 @@ class SinkWorker(Worker):
         # Predictions first: a frame is never older than the prediction that is made of it.
         for answer in self._answers.poll(0.0):
             self._take_answer(answer)
-        for received in self._frames.poll(0.0, max_every=room):
+        arrived = self._frames.poll(0.0, max_every=room)
+        for received in arrived:
             self._take(received)
         for reject in self._frames.rejects.pop_reports() + self._answers.rejects.pop_reports():
             self.event(reject)
         self._show_ready()
-        return not (self._window and self._window.closed)
+        return bool(arrived) or any(len(stream.joiner) for stream in self._streams.values())
 
     def finish(self, deadline_ns: int) -> None:
-        """Shows what still waits; frames that are left at the deadline are counted."""
-        while now_ns() < deadline_ns and any(len(stream.joiner) for stream in self._streams.values()):
-            self.tick(0.01)
+        """Shows what still comes until the streams end; frames that are left at the deadline are counted."""
+        if self.alone:  # nobody stops the cameras for it
+            deadline_ns = min(deadline_ns, now_ns() + _FINISH_ALONE_NS)
+        quiet_since_ns = now_ns()
+        while now_ns() < min(deadline_ns, quiet_since_ns + _QUIET_NS):
+            if self._turn(0.01):
+                quiet_since_ns = now_ns()
+            elif all(self.figures.stream(stream_id).state == "ended" for stream_id in self._streams):
+                break
+            self.publish_stats_if_due()
         for stream_id, stream in self._streams.items():
             self.figures.stream(stream_id).drop("sink.stopped", len(stream.joiner))
 
@@ -147,7 +164,7 @@ class SinkWorker(Worker):
         if stream.joiner.add_frame(frame) is not None:
             stats.drop("sink.overflow")
         # A small copy stays: later predictions will say that they looked at this frame.
-        stream.thumbnails[frame.id.epoch, frame.id.seq] = make_thumbnail(frame.image)
+        stream.thumbnails[frame.id.session, frame.id.epoch, frame.id.seq] = make_thumbnail(frame.image)
         while len(stream.thumbnails) > _THUMBNAILS:
             stream.thumbnails.popitem(last=False)
 
@@ -169,11 +186,13 @@ class SinkWorker(Worker):
         prediction = answer.prediction if answer else None
         if prediction:
             stream.held = prediction
+        elif stream.held and (stream.held.session, stream.held.epoch) != (frame.id.session, frame.id.epoch):
+            stream.held = None
         picture = draw_overlay(
             frame,
             prediction,
             answer.attention if answer else None,
-            [stream.thumbnails.get((past.epoch, past.seq)) for past in prediction.past] if prediction else [],
+            self._past_images(stream, prediction),
             held=stream.held,
             fps=stats.fps or None,
             latency_ms=(joined_ns - frame.capture_ns) / 1e6,
@@ -196,6 +215,13 @@ class SinkWorker(Worker):
         stats.record("output", shown_ns - drawn_ns)
         stats.record("capture_to_render", shown_ns - frame.capture_ns)
         self.mark_output(stream_id, shown_ns)
+
+    @staticmethod
+    def _past_images(stream: _Stream, prediction: Prediction | None) -> list[Image | None]:
+        if prediction is None:
+            return []
+        ids = [(prediction.session, past.epoch, past.seq) for past in prediction.past]
+        return [stream.thumbnails.get(frame_id) for frame_id in ids]
 
     def _record(self, stream_id: str, stream: _Stream, frame: Frame, picture: npt.NDArray[np.uint8]) -> None:
         if self._folder is None or not stream.recording:

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from pipeline.clock import now_ns
 from pipeline.config import Config
 from pipeline.errors import UserError
 from pipeline.redact import redact
@@ -24,6 +25,7 @@ ROLES = ("sink", "inference", "capture")
 
 _POLL_S = 0.05
 _KILL_AFTER_S = 5.0
+_QUIET_S = 2.0
 
 
 class StartError(UserError):
@@ -106,7 +108,7 @@ class Supervisor:
             self._collector.close()
             for number, handler in handlers.items():
                 signal.signal(number, handler)
-        return self._collector.report(self.restarts)
+        return self._collector.report(self.restarts, final=True)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._interrupts += 1
@@ -206,7 +208,11 @@ class Supervisor:
             child.was_ready = True
 
     def _work(self) -> None:
-        """Watches and restarts until capture has ended, the time is up or somebody interrupts."""
+        """Watches and restarts until capture has ended, the time is up or somebody wants to stop.
+
+        Raises:
+            PipelineError: A worker dies again and again.
+        """
         limit_s = self._config.run.seconds
         until_s = time.monotonic() + limit_s if limit_s else None
         capture = self._children["capture"]
@@ -219,7 +225,16 @@ class Supervisor:
                 self._revive(child)
             if capture.process is not None and capture.process.exitcode == EXIT_OK:
                 return
+            if self._sink_is_closing():
+                break
         self._stop(("capture",))
+
+    def _sink_is_closing(self) -> bool:
+        """Whether the sink ends by itself: its window was closed."""
+        sink = self._collector.newest("sink")
+        process = self._children["sink"].process
+        same = sink is not None and process is not None and sink.pid == process.pid
+        return bool(same and sink and sink.state in ("stopping", "stopped"))
 
     def _revive(self, child: _Child) -> None:
         """Starts a dead worker again, after a wait that grows with failures in a row."""
@@ -229,25 +244,50 @@ class Supervisor:
                 child.restarts += 1
                 self._start(child)
             return
-        if child.alive or child.process is None or child.process.exitcode == EXIT_OK:
+        if child.process is None:
+            return
+        if child.alive:
+            if self._hangs(child, now_s):
+                self._screen.say(f"{child.role} hangs: killed")
+                child.process.kill()
+            return
+        if child.role == "capture" and child.process.exitcode == EXIT_OK:
             return
         run = self._config.run
         if now_s - child.started_s > run.restart_reset_s:
             child.failures_in_a_row = 0
         wait_s = run.restart_backoff_s[min(child.failures_in_a_row, len(run.restart_backoff_s) - 1)]
         child.failures_in_a_row += 1
+        cause = _cause(child.process.exitcode)
+        if child.failures_in_a_row == run.give_up_after:
+            raise PipelineError(f"{child.role} {cause}, {run.give_up_after} times in a row: given up")
         child.restart_at_s = now_s + wait_s
-        self._screen.say(f"{child.role} {_cause(child.process.exitcode)}: starting it again in {wait_s:g} s")
+        self._screen.say(f"{child.role} {cause}: starting it again in {wait_s:g} s")
+
+    def _hangs(self, child: _Child, now_s: float) -> bool:
+        """Whether a living worker has not become ready in time, or has fallen silent."""
+        if not child.ready:
+            return now_s - child.started_s > self._config.run.ready_timeout_s
+        limit_s = self._config.run.hung_after_s
+        figures = self._collector.newest(child.role)
+        same = figures is not None and child.process is not None and figures.pid == child.process.pid
+        return bool(limit_s and same and figures and now_ns() - figures.sent_ns > limit_s * 1e9)
 
     def _drain(self) -> None:
         """Waits until the sink has shown what is under way, as long as it makes progress."""
+        capture = self._children["capture"].process
+        ended = capture is not None and capture.exitcode == EXIT_OK
+        # Only a capture worker that ended in order has told the others what is the last frame.
+        patience_s = (
+            self._config.run.drain_timeout_s if ended else min(_QUIET_S, self._config.run.drain_timeout_s)
+        )
         rendered, progress_s = -1, time.monotonic()
-        while time.monotonic() - progress_s < self._config.run.drain_timeout_s:
+        while self._children["sink"].alive and time.monotonic() - progress_s < patience_s:
             self._look(_POLL_S)
-            capture, sink = self._collector.newest("capture"), self._collector.newest("sink")
+            figures, sink = self._collector.newest("capture"), self._collector.newest("sink")
+            sent = {name for name, stats in figures.streams.items() if stats.captured} if figures else set()
             shown = sink.streams if sink else {}
-            expected = capture.streams if capture else {}
-            if all(stream_id in shown and shown[stream_id].state == "ended" for stream_id in expected):
+            if all(stream_id in shown and shown[stream_id].state == "ended" for stream_id in sent):
                 return
             now_rendered = sum(stats.rendered for stats in shown.values())
             if now_rendered != rendered:

@@ -25,8 +25,8 @@ class _Line(msgspec.Struct, frozen=True):
 class PredictionWriter:
     """Writes ``{"stream_id", "epoch", "seq", "capture_ns", "depth", "top": [[label, score], ...]}`` lines."""
 
-    def __init__(self, path: str | Path) -> None:
-        """Opens the file and its folder; what was there is overwritten.
+    def __init__(self, path: str | Path, *, append: bool = False) -> None:
+        """Opens the file and its folder; what was there is overwritten, unless ``append``.
 
         Raises:
             PredictionWriterError: It can't be opened.
@@ -35,7 +35,7 @@ class PredictionWriter:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             # Unbuffered: each line is one write, so that a killed process leaves whole lines.
-            self._file = self.path.open("wb", buffering=0)
+            self._file = self.path.open("ab" if append else "wb", buffering=0)
         except OSError as error:
             raise PredictionWriterError(f"{self.path}: can't be written: {reason(error)}") from None
 
