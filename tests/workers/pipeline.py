@@ -102,7 +102,8 @@ class Pipeline(Program):
     def finish(self, timeout_s: float = RUN_S) -> Outcome:
         """Waits for the end; checks that no process, folder or socket of the run is left."""
         outcome = super().finish(timeout_s)
-        assert self.run_folders() == [], outcome.told()
+        left = [str(path) for folder in self.run_folders() for path in (folder, *folder.iterdir())]
+        assert left == [], outcome.told()
         return outcome
 
 
