@@ -3,7 +3,8 @@
 import errno
 import os
 import sys
-from threading import Event, Thread
+from threading import Event, Lock, Thread
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -21,9 +22,12 @@ class CameraSource(Source):
 
     OpenCV blocks for ten seconds when a camera is unplugged and can't be interrupted. So a thread of
     its own owns the device, and ``open`` and ``read`` wait for it no longer than their time-outs.
+    While such a thread hangs, the device can't be opened again: at most one waits for each device.
     """
 
     live = True
+    _owners: ClassVar[dict[int, "_Grabber"]] = {}
+    _owners_lock: ClassVar[Lock] = Lock()
 
     def __init__(self, index: int, options: SourceOptions) -> None:
         """Notes what to open.
@@ -41,15 +45,13 @@ class CameraSource(Source):
         """Opens the device."""
         if self._grabber is not None:
             return
-        if sys.platform == "linux":
-            self._probe()
-        grabber = _Grabber(self._index, self._options)
-        grabber.start()
+        grabber = self._start_grabber()
         if not grabber.tried.wait(self._options.open_timeout_s):
             grabber.stopping.set()
-            raise SourceError("timeout", self.description, "does not answer; unplug it and plug it in again")
-        if not grabber.opened:
-            raise self._no_camera()
+            raise self._hangs()
+        if grabber.error is not None:
+            grabber.join(_CLOSE_S)
+            raise grabber.error
         self._grabber = grabber
         self.fps = grabber.fps
 
@@ -59,7 +61,9 @@ class CameraSource(Source):
             raise SourceError("failed", self.description, "is not open")
         picture = self._grabber.pictures.pop(self._options.read_timeout_s)
         if picture is None:
-            raise SourceError("lost", self.description, "gives no more pictures; was it unplugged?")
+            raise self._grabber.error or SourceError(
+                "lost", self.description, "gives no more pictures; was it unplugged?"
+            )
         return picture
 
     def close(self) -> None:
@@ -68,6 +72,48 @@ class CameraSource(Source):
             self._grabber.stopping.set()
             self._grabber.join(_CLOSE_S)
             self._grabber = None
+
+    def _start_grabber(self) -> "_Grabber":
+        with self._owners_lock:
+            former = self._owners.get(self._index)
+            if former is not None and former.is_alive():
+                if former.stopping.is_set():
+                    raise self._hangs()
+                raise SourceError("refused", self.description, "this program reads it already; name it once")
+            grabber = self._owners[self._index] = _Grabber(self._index, self._options)
+            grabber.start()
+        return grabber
+
+    def _hangs(self) -> SourceError:
+        return SourceError("timeout", self.description, "does not answer; unplug it and plug it in again")
+
+
+class _Grabber(Thread):
+    """Owns the device: opens, reads and releases it."""
+
+    def __init__(self, index: int, options: SourceOptions) -> None:
+        super().__init__(name=f"camera {index}", daemon=True)
+        self.tried = Event()
+        self.stopping = Event()
+        self.error: SourceError | None = None
+        self.fps: float | None = None
+        self.pictures: Ring[Picture] = Ring(1)
+        self._index = index
+        self._options = options
+
+    def run(self) -> None:
+        try:
+            if sys.platform == "linux":
+                self._probe()
+            self._grab()
+        except SourceError as error:
+            self.error = error
+        except Exception as error:  # it belongs to whoever opens or reads, not to the terminal
+            text = " ".join(f"{type(error).__name__}: {error}".split())
+            self.error = SourceError("failed", self.name, f"OpenCV can't read it: {text}")
+        finally:
+            self.tried.set()
+            self.pictures.close()
 
     def _probe(self) -> None:
         """Asks the device why it can't be opened; OpenCV would only say False, and print ten lines."""
@@ -78,49 +124,33 @@ class CameraSource(Source):
             advice = (
                 f"no permission for {path}; add yourself to the group video: sudo usermod -aG video $USER"
             )
-            raise SourceError("unreadable", self.description, advice) from None
+            raise SourceError("unreadable", self.name, advice) from None
         except OSError as error:
             if error.errno == errno.EBUSY:
                 advice = f"another program uses {path}; close it"
-                raise SourceError("refused", self.description, advice) from None
+                raise SourceError("refused", self.name, advice) from None
             raise self._no_camera() from None
 
     def _no_camera(self) -> SourceError:
         advice = "no such camera; plug one in, try another number, or use --source demo"
-        return SourceError("no_camera", self.description, advice)
+        return SourceError("no_camera", self.name, advice)
 
-
-class _Grabber(Thread):
-    """Owns the device: opens, reads and releases it."""
-
-    def __init__(self, index: int, options: SourceOptions) -> None:
-        super().__init__(name=f"camera {index}", daemon=True)
-        self.tried = Event()
-        self.stopping = Event()
-        self.opened = False
-        self.fps: float | None = None
-        self.pictures: Ring[Picture] = Ring(1)
-        self._index = index
-        self._options = options
-
-    def run(self) -> None:
+    def _grab(self) -> None:
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
         backend = cv2.CAP_V4L2 if sys.platform == "linux" else cv2.CAP_ANY
         capture = cv2.VideoCapture(self._index, backend)
         try:
-            self.opened = capture.isOpened()
-            if self.opened:
-                self._configure(capture)
+            if not capture.isOpened():
+                raise self._no_camera()
+            self._configure(capture)
             self.tried.set()
-            while self.opened and not self.stopping.is_set():
+            while not self.stopping.is_set():
                 good, image = capture.read()
                 if not good:
                     break
                 self._give(Picture(np.asarray(image, np.uint8), now_ns()))
         finally:
-            self.tried.set()
             capture.release()
-            self.pictures.close()
 
     def _configure(self, capture: cv2.VideoCapture) -> None:
         wanted = (

@@ -1,8 +1,10 @@
 """FFmpeg through PyAV, for files and network streams: decoding into pictures, and its errors in words."""
 
 import errno
+import math
 import os
 import socket
+import time
 from collections import deque
 from urllib.parse import SplitResult, urlsplit
 
@@ -12,6 +14,8 @@ import cv2
 import numpy as np
 from av.codec.context import Flags
 from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Discard, Stream
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
@@ -21,6 +25,10 @@ from pipeline.video.source import Picture, SourceError, SourceErrorKind, describ
 
 _NO_IMAGE: Image = np.zeros((0, 0, 3), np.uint8)
 _TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
+
+
+class NoPictureError(Exception):
+    """Data keeps coming, but no picture comes out of it."""
 
 
 class PictureDecoder:
@@ -43,26 +51,43 @@ class PictureDecoder:
             stream.codec_context.flags |= int(Flags.low_delay)
         rate = stream.average_rate or stream.guessed_rate
         self.fps = float(rate) if rate else None
-        self._packets = container.demux(stream)
+        # Not all formats heed "discard", and PyAV's own filter would wait for video without limit.
+        for other in container.streams:
+            if other.index != stream.index:
+                other.discard = Discard.all
+        self._track = stream.index
+        self._packets = container.demux()
         self._decoded: deque[Picture] = deque()
         self._reformatter = VideoReformatter()
 
-    def next(self) -> Picture | None:
+    def next(self, limit_s: float = math.inf) -> Picture | None:
         """The next picture, flagged if it is damaged; None at the end.
 
+        Args:
+            limit_s: How long to go on if what comes gives no picture. Silence is limited by the
+                container's own read time-out.
+
         Raises:
+            NoPictureError: There was none within ``limit_s``.
             av.error.FFmpegError: The container can't be read any further.
         """
+        started_s = time.monotonic()
         while not self._decoded:
             packet = next(self._packets, None)
             if packet is None:
                 return None
-            try:
-                for frame in packet.decode():
-                    self._decoded.append(self._picture(frame))
-            except av.error.InvalidDataError:
-                self._decoded.append(Picture(_NO_IMAGE, now_ns(), damaged=True))
+            if packet.stream_index == self._track:
+                self._decode(packet)
+            if not self._decoded and time.monotonic() - started_s > limit_s:
+                raise NoPictureError
         return self._decoded.popleft()
+
+    def _decode(self, packet: "Packet[Stream]") -> None:
+        try:
+            frames = packet.decode()
+            self._decoded.extend(self._picture(frame) for frame in frames if isinstance(frame, VideoFrame))
+        except av.error.InvalidDataError:
+            self._decoded.append(Picture(_NO_IMAGE, now_ns(), damaged=True))
 
     def _picture(self, frame: VideoFrame) -> Picture:
         capture_ns = now_ns()
@@ -100,7 +125,9 @@ def _explain(url: SplitResult, error: av.error.FFmpegError, timeout_s: float) ->
         case av.error.HTTPUnauthorizedError() | av.error.HTTPForbiddenError():
             return "unauthorized", f"{host} refuses this user name or password; check both in the URL"
         case av.error.HTTPNotFoundError():
-            return "not_found", f"{host} has no stream at {url.path or '/'}; check the path in the URL"
+            # A raw "/" in a password moves its end, and the "@", into the path.
+            path = "that path" if "@" in url.path else url.path or "/"
+            return "not_found", f"{host} has no stream at {path}; check the path in the URL"
         case av.error.ConnectionRefusedError():
             return "refused", "connection refused; is the camera on, and is this its port?"
         case av.error.ExitError() | av.error.TimeoutError():

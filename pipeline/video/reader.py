@@ -1,17 +1,17 @@
 """Reads one source in a thread of its own: always the newest picture of a camera, every picture of a file."""
 
-import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from threading import Event, Lock, Thread
+from threading import Event, Thread
 from typing import Literal
 
 from pipeline.clock import now_ns
 from pipeline.frame import Policy
-from pipeline.redact import redact
 from pipeline.ring import Ring
+from pipeline.video.backoff import Backoff
 from pipeline.video.pace import Pacer
 from pipeline.video.source import Picture, Source, SourceError
+from pipeline.video.tally import Tally
 
 ReaderState = Literal["waiting", "up", "down", "ended"]
 
@@ -42,8 +42,9 @@ class Reader:
     misses the oldest pictures, counted as ``capture.overflow``. With ``every`` the source waits for
     the caller: nothing is lost, but a live source then falls behind or drops pictures on its own side.
 
-    A live source that fails, falls silent or ends is reopened after a wait, for ever. A file that
-    fails is given up (``error``). A file read with ``newest`` plays at its own rate.
+    A live source that fails in whatever way, or falls silent, is reopened after a wait, for ever. A
+    file that fails is given up: once the state is ``ended``, ``failed`` tells this from its normal
+    end, and ``error`` tells why. A file read with ``newest`` plays at its own rate.
 
     Once ``finished``, ``captured`` equals the pictures taken plus ``sum(dropped.values())``; while the
     reader runs, those in the ring and one in hand come on top.
@@ -83,21 +84,17 @@ class Reader:
         self.error: SourceError | None = None
         self._open_source = open_source
         self._policy = policy
-        self._backoff_s = list(backoff_s)
-        self._jitter = jitter
+        self._backoff = Backoff(backoff_s, jitter)
         self._retry_first_open = retry_first_open
         self._max_frames = max_frames
         self._pace = pace
         self._epoch = first_epoch
         self._ring: Ring[tuple[Picture, int, int]] = Ring(ring_frames)
-        self._figures = Lock()
-        self._captured = 0
+        self._tally = Tally()
         self._taken = 0
-        self._dropped: dict[str, int] = {}
-        self._events: list[str] = []
         self._state: ReaderState = "waiting"
+        self._source: Source | None = None
         self._size: tuple[int, ...] | None = None
-        self._failures = 0
         self._stopping = Event()
         self._released = Event()
         if not held:
@@ -111,6 +108,11 @@ class Reader:
         return self._state
 
     @property
+    def failed(self) -> bool:
+        """Whether the source was given up because of ``error``; certain once the state is ``ended``."""
+        return self.error is not None
+
+    @property
     def epoch(self) -> int:
         """The epoch of the newest picture."""
         return self._epoch
@@ -118,7 +120,7 @@ class Reader:
     @property
     def captured(self) -> int:
         """Pictures that the source delivered."""
-        return self._captured
+        return self._tally.captured
 
     @property
     def waiting(self) -> int:
@@ -128,8 +130,7 @@ class Reader:
     @property
     def dropped(self) -> dict[str, int]:
         """Pictures that the reader let go, by reason: ``capture.overflow``, ``.damaged``, ``.stopped``."""
-        with self._figures:
-            return dict(self._dropped)
+        return self._tally.dropped
 
     @property
     def finished(self) -> bool:
@@ -157,9 +158,7 @@ class Reader:
 
     def pop_events(self) -> list[str]:
         """What happened since the last call, oldest first, in words for people; without passwords."""
-        with self._figures:
-            events, self._events = self._events, []
-        return events
+        return self._tally.pop_events()
 
     def stop(self, timeout_s: float) -> bool:
         """Stops reading; pictures in the ring can still be taken, or ``discard``-ed.
@@ -180,7 +179,7 @@ class Reader:
         newest, older = self._ring.pop_newest()
         count = len(older) + (newest is not None)
         if count:
-            self._drop("capture.stopped", count)
+            self._tally.drop("capture.stopped", count)
         return count
 
     def _run(self) -> None:
@@ -191,52 +190,52 @@ class Reader:
         except SourceError as error:
             self.error = error
         except Exception as error:  # a thread that dies silently would look like a camera that waits
-            text = redact(f"{type(error).__name__}: {error}")
-            self.error = SourceError("failed", "reader", f"stopped by a defect of the program: {text}")
+            self.error = _defect("reader", error)
         self._end()
 
     def _end(self) -> None:
         if self.error is not None:
-            self._say(f"failed: {self.error}")
+            self._tally.say(f"failed: {self.error}")
         self._state = "ended"
         self._ring.close()
         self._on_change()
 
     def _done(self) -> bool:
-        return self._stopping.is_set() or 0 < self._max_frames <= self._captured
+        return self._stopping.is_set() or 0 < self._max_frames <= self._tally.captured
 
     def _read_until_lost(self) -> bool:
         """Reads one opening of the source; True if it should be opened again, after the wait done here."""
-        source = self._open_source()
         try:
-            with source:
+            self._source = self._open_source()
+            with self._source as source:
                 self._follow(source)
                 return False
         except SourceError as error:
-            first = self._state == "waiting"
-            if not source.live or error.kind == "bad_url" or (first and not self._retry_first_open):
-                raise
             lost = error
+        except Exception as error:  # no defect of a decoder or driver ends a camera for good
+            lost = _defect(self._source.description if self._source else "reader", error)
+        first = self._state == "waiting"
+        live = self._source is not None and self._source.live
+        if not live or lost.kind == "bad_url" or (first and not self._retry_first_open):
+            raise lost
         self._wait_to_reopen(lost)
         return True
 
     def _came_up(self, source: Source) -> None:
         if self._state == "down":
             self._epoch += 1
-        self._failures = 0
+        self._backoff.reset()
         self._size = None
         self._state = "up"
         rate = f" at {source.fps:.4g} fps" if source.fps else ""
-        self._say(f"up: {source.description}{rate}")
+        self._tally.say(f"up: {source.description}{rate}")
         self._on_change()
 
     def _wait_to_reopen(self, error: SourceError) -> None:
-        wait_s = self._backoff_s[min(self._failures, len(self._backoff_s) - 1)]
-        wait_s *= 1 + random.uniform(-self._jitter, self._jitter)
-        self._failures += 1
+        wait_s = self._backoff.next_s()
         if self._state == "up":
             self._state = "down"
-        self._say(f"down: {error}; trying again in {wait_s:.1f} s")
+        self._tally.say(f"down: {error}; trying again in {wait_s:.1f} s")
         self._stopping.wait(wait_s)
 
     def _follow(self, source: Source) -> None:
@@ -248,50 +247,48 @@ class Reader:
                 return
             if self._state != "up":
                 self._came_up(source)
-            if not self._may_capture(source):
-                continue
+            if not self._released.is_set():
+                if source.live or not self._wait_for_release():
+                    continue
+                picture = replace(picture, capture_ns=now_ns())  # else its latency would count the wait
             if pacer is not None:
                 self._stopping.wait(pacer.wait_s(picture))
                 picture = replace(picture, capture_ns=now_ns())
             self._deliver(picture)
             self._on_change()
 
-    def _may_capture(self, source: Source) -> bool:
-        """Whether the picture just read counts; a file's first one waits here for ``release``."""
-        while not source.live and not self._stopping.is_set():
-            if self._released.wait(_POLL_S):
-                break
-        return self._released.is_set()
+    def _wait_for_release(self) -> bool:
+        """Waits with a file's first picture; False if the reader is stopped first."""
+        while not self._released.wait(_POLL_S):
+            if self._stopping.is_set():
+                return False
+        return True
 
     def _deliver(self, picture: Picture) -> None:
-        with self._figures:
-            seq = self._captured
-            self._captured += 1
+        seq = self._tally.capture()
         if picture.damaged:
-            self._drop("capture.damaged")
+            self._tally.drop("capture.damaged")
             return
         self._note_size(picture)
         item = (picture, self._epoch, seq)
         if self._policy == "newest":
             if self._ring.append(item) is not None:
-                self._drop("capture.overflow")
+                self._tally.drop("capture.overflow")
             return
         while not self._ring.put(item, _POLL_S):
             if self._stopping.is_set():
-                self._drop("capture.stopped")
+                self._tally.drop("capture.stopped")
                 return
 
     def _note_size(self, picture: Picture) -> None:
         size = picture.image.shape
         if self._size is not None and size != self._size:
             self._epoch += 1
-            self._say(f"new size: {size[1]}x{size[0]}, was {self._size[1]}x{self._size[0]}")
+            self._tally.say(f"new size: {size[1]}x{size[0]}, was {self._size[1]}x{self._size[0]}")
         self._size = size
 
-    def _drop(self, reason: str, count: int = 1) -> None:
-        with self._figures:
-            self._dropped[reason] = self._dropped.get(reason, 0) + count
 
-    def _say(self, event: str) -> None:
-        with self._figures:
-            self._events.append(event)
+def _defect(source: str, error: Exception) -> SourceError:
+    """An error that nobody foresaw, in one line."""
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return SourceError("failed", source, f"a defect of the program: {text}")

@@ -37,6 +37,10 @@ SourceErrorKind = Literal[
 STREAM_SCHEMES = ("rtsp", "rtsps", "http", "https", "udp", "rtmp", "rtmps", "srt")
 _FILES_ON_THE_WEB = (".mp4", ".mov", ".mkv", ".webm", ".avi")
 _DEVICE = re.compile(r"(?:/dev/video)?(\d+)")
+# With one slash only a known scheme counts: "admin:/secret@host" is a user and a password.
+_SCHEME = re.compile(rf"[a-z][a-z0-9+.-]*://+|(?:{'|'.join(STREAM_SCHEMES)}):/", re.IGNORECASE)
+_LOGIN = re.compile(r":.*@", re.DOTALL)
+_QUERY_SECRET = re.compile(r"([?&](?:password|passwd|pass|pwd|token|secret|key)=)[^&#]+", re.IGNORECASE)
 
 
 class SourceError(Exception):
@@ -130,7 +134,11 @@ class Source(ABC):
         """Lets go of the file, device or connection; may be called more than once."""
 
     def __enter__(self) -> Self:
-        self.open()
+        try:
+            self.open()
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(
@@ -174,8 +182,17 @@ def open_source(text: str, options: SourceOptions) -> Source:
 
 
 def describe(text: str) -> str:
-    """The text of a source without its password, even in a mistyped URL (``rtsp:/user:secret@host``)."""
-    return redact(text) if "://" in text else re.sub(r":\S*@", ":***@", text)
+    """The text of a source without its password, even in a mistyped URL (``rtsp:/user:secret@host``).
+
+    Passwords may hold spaces, slashes and "@": everything from the first ":" after the scheme to the
+    last "@" is hidden, as are secrets in the query.
+    """
+    scheme = _SCHEME.match(text)
+    start = scheme.end() if scheme else 0
+    login, at, rest = text[start:].rpartition("@")
+    user, colon, _ = login.partition(":")
+    login = f"{user}:***" if colon else login
+    return redact(_QUERY_SECRET.sub(r"\1***", f"{text[:start]}{login}{at}{rest}"))
 
 
 def default_stream_id(text: str, taken: Collection[str]) -> str:
@@ -190,11 +207,12 @@ def default_stream_id(text: str, taken: Collection[str]) -> str:
     """
     if device := _DEVICE.fullmatch(text):
         name = f"cam{device[1]}"
-    elif "://" in text:
-        name = text.partition("://")[2].rpartition("@")[2]
+    elif "://" in text or _LOGIN.search(text):
+        # The login goes first: a password may hold anything, even "://".
+        name = re.sub(r"^[A-Za-z0-9+.-]+://+", "", text.rpartition("@")[2])
         name = re.split(r"[:/?#]", name, maxsplit=1)[0]
     else:
-        name = Path(text).resolve().stem if text != "demo" else text
+        name = Path(describe(text)).resolve().stem if text != "demo" else text
     name = re.sub(r"[^A-Za-z0-9_]+", "-", name).strip("-")[:56] or "stream"
     free, count = name, 2
     while free in taken:
@@ -206,7 +224,8 @@ def _check_url(text: str) -> None:
     scheme = text.partition("://")[0].lower()
     if scheme not in STREAM_SCHEMES:
         known = ", ".join(f"{name}://" for name in STREAM_SCHEMES)
-        raise SourceError("bad_url", describe(text), f"{scheme}:// is not known; use one of {known}")
+        wrong = f"{scheme}://" if scheme.isalnum() else "what stands before ://"
+        raise SourceError("bad_url", describe(text), f"{wrong} is not known; use one of {known}")
     example = f"write it as {scheme}://host:port/path, with user:password@ before the host if it asks"
     try:
         parts = urlsplit(text)

@@ -6,7 +6,7 @@ import av
 import av.error
 from av.container import InputContainer
 
-from pipeline.video.ffmpeg import PictureDecoder, network_error
+from pipeline.video.ffmpeg import NoPictureError, PictureDecoder, network_error
 from pipeline.video.source import Picture, Source, SourceError, SourceOptions, describe
 
 _PROBE_BYTES = 200_000
@@ -17,7 +17,8 @@ class StreamSource(Source):
     """A camera on the network.
 
     It never ends by itself: a stream that the other side ends is reported as ``lost``, so that the
-    reader opens it again.
+    reader opens it again. So is one that sends sound, or data that never becomes a picture, for longer
+    than the read time-out; the first picture gets the open time-out on top, as it needs a key frame.
     """
 
     live = True
@@ -34,6 +35,8 @@ class StreamSource(Source):
         self._options = options
         self._container: InputContainer | None = None
         self._decoder: PictureDecoder | None = None
+        self._limit_s = 0.0
+        self._blind_s = 0.0
 
     def open(self) -> None:
         """Connects and learns what the stream holds."""
@@ -61,6 +64,8 @@ class StreamSource(Source):
             raise SourceError("not_video", self.description, "the stream holds no video; check the path")
         self._decoder = PictureDecoder(self._container, low_delay=True)
         self.fps = self._decoder.fps
+        self._limit_s = self._options.open_timeout_s + self._options.read_timeout_s
+        self._blind_s = 0.0
 
     def read(self) -> Picture | None:
         """The next picture; never None."""
@@ -68,11 +73,20 @@ class StreamSource(Source):
             raise SourceError("failed", self.description, "is not open")
         started_s = time.monotonic()
         try:
-            picture = self._decoder.next()
+            picture = self._decoder.next(self._limit_s - self._blind_s)
+        except NoPictureError:
+            raise self._no_picture() from None
         except av.error.FFmpegError as error:
             raise self._error(error, started_s, self._options.read_timeout_s) from None
         if picture is None:
             raise SourceError("lost", self.description, "the other side ended the stream; is the camera on?")
+        if picture.image.size:
+            self._limit_s, self._blind_s = self._options.read_timeout_s, 0.0
+            return picture
+        # Only the waiting done here counts: a caller may take its time between two pictures.
+        self._blind_s += time.monotonic() - started_s
+        if self._blind_s > self._limit_s:
+            raise self._no_picture()
         return picture
 
     def close(self) -> None:
@@ -81,6 +95,10 @@ class StreamSource(Source):
         if self._container is not None:
             self._container.close()
             self._container = None
+
+    def _no_picture(self) -> SourceError:
+        advice = f"sends data, but no picture for {self._limit_s:g} s; check that its video is on"
+        return SourceError("lost", self.description, advice)
 
     def _error(self, error: av.error.FFmpegError, started_s: float, timeout_s: float) -> SourceError:
         return network_error(self._url, error, time.monotonic() - started_s, timeout_s)

@@ -1,3 +1,4 @@
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,29 @@ with open_source("0", options(read_timeout_s=1.0)) as camera:
             camera.read()
     except SourceError as error:
         print(error.kind, flush=True)
+"""
+
+
+HANG = """
+import threading
+from pipeline.video.source import SourceError, open_source
+from tests.video.clips import options
+
+def attempt(open_timeout_s):
+    try:
+        with open_source("0", options(open_timeout_s=open_timeout_s)) as camera:
+            return camera.read() is not None
+    except SourceError as error:
+        return error.kind
+
+print("ready", flush=True)
+input()
+answers = [attempt(0.3) for _ in range(5)]
+print(answers, [thread.name for thread in threading.enumerate()], flush=True)
+input()
+while attempt(10.0) is not True:
+    pass
+print("back", flush=True)
 """
 
 
@@ -55,3 +79,31 @@ def test_webcam_is_read_and_missed_when_it_is_unplugged(tmp_path: Path) -> None:
             assert program.communicate(timeout=30)[1] == ""
         finally:
             program.kill()
+
+
+@pytest.mark.camera
+def test_a_hung_device_holds_one_thread_however_often_it_is_tried(tmp_path: Path) -> None:
+    with (
+        VirtualWebcam(tmp_path) as webcam,
+        subprocess.Popen(
+            webcam.command(sys.executable, "-c", HANG),
+            env=webcam.environment,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        ) as program,
+    ):
+        assert program.stdout is not None
+        assert program.stdin is not None
+        pipewire = next(service for service in webcam._services if service.args == ("pipewire",))
+        try:
+            assert program.stdout.readline() == "ready\n"
+            pipewire.send_signal(signal.SIGSTOP)
+            print(file=program.stdin, flush=True)
+            assert program.stdout.readline() == f"{['timeout'] * 5} ['MainThread', 'camera 0']\n"
+            pipewire.send_signal(signal.SIGCONT)
+            print(file=program.stdin, flush=True)
+            assert program.stdout.readline() == "back\n"
+        finally:
+            program.kill()
+            pipewire.send_signal(signal.SIGCONT)

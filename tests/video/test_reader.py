@@ -7,6 +7,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -28,10 +29,10 @@ class Scripted(Source):
 
     description = "scripted"
 
-    def __init__(self, script: list[Picture | SourceError | Event], *, live: bool) -> None:
+    def __init__(self, script: list[Picture | Exception | Event], *, live: bool) -> None:
         self.live = live
         self.closed = False
-        self._script: Iterator[Picture | SourceError | Event] = iter(script)
+        self._script: Iterator[Picture | Exception | Event] = iter(script)
 
     def open(self) -> None:
         pass
@@ -41,7 +42,7 @@ class Scripted(Source):
         if isinstance(item, Event):
             item.wait()
             return self.read()
-        if isinstance(item, SourceError):
+        if isinstance(item, Exception):
             raise item
         return item
 
@@ -220,6 +221,126 @@ def test_a_file_that_fails_midway_is_given_up() -> None:
     reader = reader_of(openings([shot(), LOST], [shot()], live=False))
     assert len(run(reader)) == 1
     assert reader.error is LOST
+
+
+@pytest.mark.parametrize("fault", [LOST, RuntimeError("torn")])
+def test_a_file_that_fails_midway_is_told_from_one_that_ends(fault: Exception) -> None:
+    seen: list[tuple[str, bool]] = []
+
+    def watched(script: list[Any]) -> Reader:
+        return reader_of(openings(script, live=False), on_change=lambda: seen.append(look()))
+
+    def look() -> tuple[str, bool]:
+        return reader.state, reader.failed
+
+    reader = watched([shot(), fault])
+    assert len(run(reader)) == 1
+    # Whoever sees "ended" can already see whether it failed.
+    assert [failed for state, failed in seen if state == "ended"] == [True]
+    assert str(fault) in str(reader.error)
+    seen.clear()
+    reader = watched([shot()])
+    assert len(run(reader)) == 1
+    assert [failed for state, failed in seen if state == "ended"] == [False]
+    assert reader.error is None
+
+
+def test_no_exception_ends_a_live_source() -> None:
+    defects = [
+        RuntimeError("no memory\nfor rtsp://joe:hunter2@host/x"),
+        ValueError("odd"),
+        cv2.error("bad size"),
+        UnicodeDecodeError("utf-8", b"\xff", 0, 1, "odd name"),
+    ]
+    scripts = [[shot(), defects[0]], *[[defect] for defect in defects[1:]], [shot()]]
+    reader = reader_of(openings(*scripts), backoff_s=[0.0, 0.01, 0.1])
+    assert [item.epoch for item in run(reader)] == [0, 1]
+    assert (reader.state, reader.error) == ("ended", None)
+    down = [event for event in reader.pop_events() if event.startswith("down")]
+    assert [event.rsplit("in ", 1)[1] for event in down] == ["0.0 s", "0.0 s", "0.1 s", "0.1 s"]
+    for event, defect in zip(down, defects, strict=True):
+        assert f"scripted: a defect of the program: {type(defect).__name__}: " in event
+        assert "\n" not in event
+    assert "RuntimeError: no memory for rtsp://joe:***@host/x" in down[0]
+
+
+def test_a_live_source_that_fails_oddly_at_first_is_told_to_the_caller() -> None:
+    reader = reader_of(openings([RuntimeError("odd")], [shot()]))
+    assert run(reader) == []
+    assert "RuntimeError: odd" in str(reader.error)
+
+
+def test_a_live_source_that_can_not_be_made_again_is_tried_again() -> None:
+    sources = iter([Scripted([shot(), LOST], live=True), MemoryError("full"), Scripted([shot()], live=True)])
+
+    def make() -> Source:
+        item = next(sources)
+        if isinstance(item, Exception):
+            raise item
+        return item
+
+    reader = reader_of(make)
+    assert [item.epoch for item in run(reader)] == [0, 1]
+    assert any("MemoryError: full" in event for event in reader.pop_events())
+
+
+def test_a_source_that_fails_to_open_is_closed() -> None:
+    class Stubborn(Scripted):
+        def open(self) -> None:
+            raise LOST
+
+    source = Stubborn([], live=True)
+    run(reader_of(lambda: source))
+    assert source.closed
+
+
+def test_a_held_live_source_captures_nothing_before_the_release() -> None:
+    early, late = Event(), Event()
+    pictures = [shot(size) for size in (4, 4, 4, 6, 8)]
+    reader = reader_of(openings([*pictures[:3], early, *pictures[3:], late]), held=True)
+    reader.start()
+    while reader.state != "up":
+        time.sleep(0.001)
+    assert reader.take(0.05) is None
+    assert (reader.captured, reader.dropped, reader.waiting) == (0, {}, 0)
+    reader.release()
+    early.set()
+    taken = [reader.take(5.0), reader.take(5.0)]
+    assert [item and (item.seq, item.skipped, item.picture.image.shape[0]) for item in taken] == [
+        (0, 0, 6),
+        (1, 0, 8),
+    ]
+    late.set()
+    assert reader.stop(5.0)
+    assert (reader.captured, reader.dropped) == (2, {})
+
+
+@pytest.mark.parametrize("changes", [{}, {"pace": True}, {"policy": "newest"}])
+def test_a_held_file_loses_nothing_and_its_wait_is_no_latency(changes: dict[str, Any]) -> None:
+    reader = reader_of(openings([shot() for _ in range(4)], live=False), held=True, **changes)
+    reader.start()
+    while reader.state != "up":
+        time.sleep(0.001)
+    assert reader.take(0.05) is None
+    assert reader.captured == 0
+    released_ns = now_ns()
+    reader.release()
+    taken = drain(reader)
+    assert [item.seq for item in taken] == [0, 1, 2, 3]
+    assert taken[0].picture.capture_ns >= released_ns
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_a_held_reader_can_be_stopped(live: bool) -> None:
+    endless = Event()
+    reader = reader_of(openings([shot(), endless], live=live), held=True)
+    reader.start()
+    while reader.state != "up":
+        time.sleep(0.001)
+    reader.stop(0.0)
+    endless.set()
+    assert reader.stop(5.0)
+    assert (reader.captured, reader.dropped, reader.failed) == (0, {}, False)
 
 
 def test_a_defect_of_a_source_is_not_hidden() -> None:

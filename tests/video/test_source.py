@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.video.source import SourceError, default_stream_id, open_source
+from pipeline.video.source import SourceError, default_stream_id, describe, open_source
 from tests.video.clips import options, write_video
 
 
@@ -48,6 +48,7 @@ def test_a_webcam_needs_no_ffmpeg_and_nothing_needs_torch() -> None:
         ("rtsp://host:99999/x", "not a valid URL"),
         ("rtsp://user:se/cret@host/x", "/ is %2F"),
         ("rtsp://host/a b", "write %20"),
+        ("admin:hunter2@rtsp://host/x", "what stands before :// is not known"),
     ],
 )
 def test_bad_url_says_what_to_do(text: str, words: str) -> None:
@@ -60,7 +61,22 @@ def test_bad_url_says_what_to_do(text: str, words: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["rtsp://u:hunter2@127.0.0.1:1/x", "rtsp:/u:hunter2@host/x", "u:hunter2@host", "rtsp://u:hunter2@h:x/"],
+    [
+        "rtsp://u:hunter2@127.0.0.1:1/x",
+        "rtsp:/u:hunter2@host/x",
+        "u:hunter2@host",
+        "rtsp://u:hunter2@h:x/",
+        "rtsp://admin:my hunter2@host/x",
+        "rtsp://admin:hunter2 is mine@host/x",
+        "rtsp://joe@mail.com:hunter2@127.0.0.1:9/x",
+        "rtsp:/joe@mail.com:my hunter2@host/x",
+        "admin:hunter2@rtsp://host/x",
+        "admin:/hunter2@host",
+        "rtsp//u:hunter2@host/x",
+        "rtsp:///u:hunter2@host/x",
+        "rtsp://u:9/hunter2@host/x",
+        "rtsp:/host/x?user=joe&password=my hunter2",
+    ],
 )
 def test_password_is_never_shown(text: str) -> None:
     with pytest.raises(SourceError) as caught:
@@ -79,11 +95,38 @@ def test_password_is_never_shown(text: str) -> None:
         ("films/my clip (1).mp4", (), "my-clip-1"),
         ("rtsp://user:p@ss@door.home:554/live?x=1", (), "door-home"),
         ("udp://@:5000", (), "stream"),
+        ("rtsp:/admin:secret@host", (), "host"),
+        ("rtsp:/admin:my secret@host:554/live", (), "host"),
+        ("rtsp//admin:secret@host/live", (), "host"),
+        ("admin:secret@host", (), "host"),
+        ("admin:secret@rtsp://host/x", (), "host"),
+        ("rtsp://joe@mail.com:secret@host/x", (), "host"),
+        ("rtsp:/host/x?password=secret", (), "x-password"),
+        ("rtsp://host/x?from=http://other", (), "host"),
+        ("films/joe@home.mp4", (), "joe-home"),
         ("x" * 100 + ".mp4", (), "x" * 56),
     ],
 )
 def test_default_stream_id(text: str, taken: tuple[str, ...], name: str) -> None:
     assert default_stream_id(text, taken) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("rtsp://admin:my secret@host/x", "rtsp://admin:***@host/x"),
+        ("rtsp://joe@mail.com:secret@127.0.0.1:9/x", "rtsp://joe@mail.com:***@127.0.0.1:9/x"),
+        ("rtsp://joe@host:554/x", "rtsp://joe@host:554/x"),
+        ("rtsp://host:554/x", "rtsp://host:554/x"),
+        ("udp://@:5000", "udp://@:5000"),
+        ("rtsp:/u:a/b@c d@host/x", "rtsp:/u:***@host/x"),
+        ("http://host/x?token=my secret&n=1", "http://host/x?token=***&n=1"),
+        ("films/10:30.mp4", "films/10:30.mp4"),
+        ("films/joe@home.mp4", "films/joe@home.mp4"),
+    ],
+)
+def test_description_hides_the_password_and_nothing_else(text: str, shown: str) -> None:
+    assert describe(text) == shown
 
 
 def test_opening_twice_and_closing_twice_are_harmless(tmp_path: Path) -> None:

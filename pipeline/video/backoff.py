@@ -1,0 +1,29 @@
+"""How long to wait before a source that failed is opened again."""
+
+import random
+from collections.abc import Sequence
+
+
+class Backoff:
+    """Waits that grow with each failure in a row."""
+
+    def __init__(self, waits_s: Sequence[float], jitter: float) -> None:
+        """Notes the steps.
+
+        Args:
+            waits_s: Wait in seconds after each failure; the last one repeats.
+            jitter: Each wait is varied by up to this fraction, so that cameras do not return in step.
+        """
+        self._waits_s = list(waits_s)
+        self._jitter = jitter
+        self._failures = 0
+
+    def next_s(self) -> float:
+        """The wait after one more failure, in seconds."""
+        wait_s = self._waits_s[min(self._failures, len(self._waits_s) - 1)]
+        self._failures += 1
+        return wait_s * (1 + random.uniform(-self._jitter, self._jitter))
+
+    def reset(self) -> None:
+        """Begins again with the first wait; the source works."""
+        self._failures = 0

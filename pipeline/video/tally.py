@@ -1,0 +1,47 @@
+"""What a reader counts and tells: written in its thread, read in another one."""
+
+from threading import Lock
+
+
+class Tally:
+    """Pictures by fate, and events in words; safe between threads."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._captured = 0
+        self._dropped: dict[str, int] = {}
+        self._events: list[str] = []
+
+    @property
+    def captured(self) -> int:
+        """Pictures that the source delivered."""
+        return self._captured
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Pictures that were let go, by reason."""
+        with self._lock:
+            return dict(self._dropped)
+
+    def capture(self) -> int:
+        """Counts a picture; returns its ``seq``, the number of those before it."""
+        with self._lock:
+            seq = self._captured
+            self._captured += 1
+            return seq
+
+    def drop(self, reason: str, count: int = 1) -> None:
+        """Counts pictures that were let go."""
+        with self._lock:
+            self._dropped[reason] = self._dropped.get(reason, 0) + count
+
+    def say(self, event: str) -> None:
+        """Notes what happened, in words for people; without passwords."""
+        with self._lock:
+            self._events.append(event)
+
+    def pop_events(self) -> list[str]:
+        """What was said since the last call, oldest first."""
+        with self._lock:
+            events, self._events = self._events, []
+        return events
