@@ -47,6 +47,9 @@ def test_a_run_that_loses_nothing_outlives_the_death_of_each_worker(place: Path)
     check_recovery(outcome, "demo")
     stream = outcome.stream("demo")
     assert frames < stream["captured"] <= 2 * frames, "a new capture worker plays the tour from its start"
+    assert (outcome.predictions[0]["epoch"], outcome.predictions[0]["seq"]) == (0, 0), (
+        "lines are kept as well"
+    )
     videos = sorted((run.folder / "videos").glob("*/demo*.mp4"))
     before, after = (count(video) for video in (videos[1], videos[0]))  # demo.2.mp4 sorts before demo.mp4
     assert before, "a kill costs no more than the last second of the film"

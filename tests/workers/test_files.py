@@ -78,7 +78,6 @@ def test_the_hand_held_film_is_remembered(place: Path) -> None:
     assert stream["cache"]["depth"]["2"] >= 10
 
 
-@pytest.mark.xfail(strict=True, reason="a new size is counted as a reconnect, because it also is a new epoch")
 def test_a_new_size_empties_the_cache(place: Path) -> None:
     frames, at = 12, 6
     folder = pictures_that_grow(place / "grows", frames=frames, grow_at=at)
