@@ -15,7 +15,7 @@ import numpy as np
 from av.codec.context import Flags
 from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Discard, Stream
+from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
@@ -51,11 +51,8 @@ class PictureDecoder:
             stream.codec_context.flags |= int(Flags.low_delay)
         rate = stream.average_rate or stream.guessed_rate
         self.fps = float(rate) if rate else None
-        # Not all formats heed "discard", and PyAV's own filter would wait for video without limit.
-        for other in container.streams:
-            if other.index != stream.index:
-                other.discard = Discard.all
         self._track = stream.index
+        # All tracks: asked for one, PyAV would wait for it without limit while the others go on.
         self._packets = container.demux()
         self._decoded: deque[Picture] = deque()
         self._reformatter = VideoReformatter()
@@ -76,7 +73,8 @@ class PictureDecoder:
             packet = next(self._packets, None)
             if packet is None:
                 return None
-            if packet.stream_index == self._track:
+            # The packet that flushes a decoder knows its stream, but not the number of it.
+            if packet.stream is not None and packet.stream.index == self._track:
                 self._decode(packet)
             if not self._decoded and time.monotonic() - started_s > limit_s:
                 raise NoPictureError

@@ -3,6 +3,7 @@
 import os
 import stat
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -11,6 +12,8 @@ from av.container import InputContainer
 
 from pipeline.video.ffmpeg import PictureDecoder, network_error
 from pipeline.video.source import Picture, Source, SourceError, SourceOptions, describe
+
+_USUAL_FPS = 25.0
 
 
 class FileSource(Source):
@@ -35,6 +38,7 @@ class FileSource(Source):
         self._container: InputContainer | None = None
         self._decoder: PictureDecoder | None = None
         self._any_good = False
+        self._last_pts_ns: int | None = None
 
     def open(self) -> None:
         """Opens the file."""
@@ -59,6 +63,7 @@ class FileSource(Source):
         self._decoder = PictureDecoder(self._container, low_delay=False)
         self.fps = self._decoder.fps
         self._any_good = False
+        self._last_pts_ns = None
 
     def read(self) -> Picture | None:
         """The next picture of the file, or None at its end."""
@@ -72,7 +77,7 @@ class FileSource(Source):
         if picture is None and not self._any_good:
             raise self._not_video()
         self._any_good = self._any_good or (picture is not None and not picture.damaged)
-        return picture
+        return picture and self._in_order(picture)
 
     def close(self) -> None:
         """Closes the file."""
@@ -80,6 +85,16 @@ class FileSource(Source):
         if self._container is not None:
             self._container.close()
             self._container = None
+
+    def _in_order(self, picture: Picture) -> Picture:
+        """Some files carry the times of decoding: pictures are in order, their times are not."""
+        if picture.pts_ns is None:
+            return picture
+        interval_ns = int(1e9 / (self.fps or _USUAL_FPS))
+        if self._last_pts_ns is not None and picture.pts_ns <= self._last_pts_ns:
+            picture = replace(picture, pts_ns=self._last_pts_ns + interval_ns)
+        self._last_pts_ns = picture.pts_ns
+        return picture
 
     def _check_file(self) -> None:
         path = Path(self._path)

@@ -146,3 +146,12 @@ def test_file_on_a_web_server(tmp_path: Path) -> None:
 class _QuietHandler(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
+
+
+def test_times_go_forward_even_where_the_file_carries_those_of_decoding(tmp_path: Path) -> None:
+    with open_source(str(hand_held(tmp_path)), options()) as source:
+        pictures = [source.read() for _ in range(60)]
+    times = [picture.pts_ns for picture in pictures if picture and picture.pts_ns is not None]
+    assert len(times) == 60
+    assert times == sorted(set(times))
+    assert times[-1] - times[0] == pytest.approx(59 / 29.97 * 1e9, rel=0.1)

@@ -67,7 +67,6 @@ def test_the_cache_holds_consecutive_frames_and_a_gap_empties_it(place: Path) ->
         assert prediction.reset == ("gap" if prediction.seq == at else None)
 
 
-@pytest.mark.xfail(strict=True, reason="its time stamps are those of decoding: pictures go back in time")
 def test_the_hand_held_film_is_remembered(place: Path) -> None:
     (place / "whole").mkdir()
     film = cut(hand_held(place / "whole"), place, 20)
