@@ -226,16 +226,16 @@ class Reader:
             self._epoch += 1
         self._backoff.reset()
         self._size = None
-        self._state = "up"
         rate = f" at {source.fps:.4g} fps" if source.fps else ""
         self._tally.say(f"up: {source.description}{rate}")
+        self._state = "up"
         self._on_change()
 
     def _wait_to_reopen(self, error: SourceError) -> None:
         wait_s = self._backoff.next_s()
+        self._tally.say(f"down: {error}; trying again in {wait_s:.1f} s")
         if self._state == "up":
             self._state = "down"
-        self._tally.say(f"down: {error}; trying again in {wait_s:.1f} s")
         self._stopping.wait(wait_s)
 
     def _follow(self, source: Source) -> None:

@@ -14,6 +14,7 @@ from pipeline.video.source import Picture, SourceError, open_source
 from tests.rigs.rtsp import RtspCamera, clock_ms, raw_h264
 from tests.support import people_walking
 from tests.video.clips import options
+from tests.video.udp import video_then_noise, video_then_only_sound
 
 PASSWORD = "hunter2"
 
@@ -166,6 +167,47 @@ def test_a_slow_caller_never_falls_behind(camera: RtspCamera) -> None:
     assert behind[-1] < 1000
     assert reader.dropped["capture.overflow"] > 10
     assert reader.stop(10.0)
+
+
+def read_until_lost(url: str) -> tuple[list[Picture], SourceError]:
+    pictures: list[Picture] = []
+    with open_source(url, options(read_timeout_s=0.5)) as source, pytest.raises(SourceError) as caught:
+        pictures.extend(iter(source.read, None))  # type: ignore[arg-type]
+    return pictures, caught.value
+
+
+def test_sound_without_pictures_is_a_lost_camera() -> None:
+    with video_then_only_sound(video_s=2.0) as url:
+        pictures, error = read_until_lost(url)
+        assert {picture.image.shape for picture in pictures} == {(240, 320, 3)}
+        assert error.kind == "lost"
+        assert "sends data, but no picture for 0.5 s" in str(error)
+
+
+def test_data_that_gives_no_pictures_is_a_lost_camera() -> None:
+    with video_then_noise(pictures=50) as url:
+        pictures, error = read_until_lost(url)
+        assert len([picture for picture in pictures if not picture.damaged]) > 5
+        assert any(picture.damaged and not picture.image.size for picture in pictures)
+        assert error.kind == "lost"
+        assert "sends data, but no picture for 0.5 s" in str(error)
+
+
+def test_a_blind_camera_is_opened_again() -> None:
+    with video_then_only_sound(video_s=2.0) as url:
+        reader = Reader(
+            lambda: open_source(url, options(read_timeout_s=0.5, open_timeout_s=1.0)),
+            policy="newest",
+            backoff_s=[0.1],
+            jitter=0.0,
+            ring_frames=2,
+            retry_first_open=False,
+        )
+        reader.start()
+        wait_for_state(reader, "up")
+        wait_for_state(reader, "down")
+        assert reader.stop(10.0)
+    assert any("but no picture" in event for event in reader.pop_events())
 
 
 def test_refused_connection() -> None:
