@@ -138,6 +138,9 @@ class StreamStats(msgspec.Struct):
         return (frames - 1) / seconds if frames > 1 and seconds > 0 else None
 
 
+_SHORTEST_SPAN_NS = 250_000_000
+
+
 class Rate:
     """Frames a second over a sliding window."""
 
@@ -153,9 +156,10 @@ class Rate:
     def fps(self, time_ns: int) -> float:
         """Frames a second over the window that ends at ``time_ns``."""
         self._forget(time_ns)
-        if len(self._times) < 2:
+        span_ns = time_ns - self._times[0] if self._times else 0
+        if span_ns < _SHORTEST_SPAN_NS:  # a burst of a few frames says nothing of the rate
             return 0.0
-        return (len(self._times) - 1) * 1e9 / max(time_ns - self._times[0], 1)
+        return (len(self._times) - 1) * 1e9 / span_ns
 
     def _forget(self, time_ns: int) -> None:
         keep = 0

@@ -42,6 +42,13 @@ def test_rate_forgets_what_left_the_window() -> None:
     assert rate.fps(5_000_000_000) == 0.0
 
 
+def test_a_burst_is_no_rate() -> None:
+    rate = Rate()
+    for i in range(4):
+        rate.tick(i * 1_000_000)
+    assert rate.fps(4_000_000) == 0.0
+
+
 def test_streams_do_not_share_their_counts() -> None:
     first, second = StreamStats(), StreamStats()
     first.drop("wire.lost", 3)

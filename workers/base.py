@@ -20,6 +20,8 @@ from pipeline.wire.transport import SMALL_QUEUE, Publisher
 
 TICK_S = 0.1
 """Longest time in seconds that a tick waits: a stop is noticed within it."""
+REMIND_NS = 5_000_000_000
+"""Between two reminders of what a worker waits for."""
 
 
 class WorkerError(UserError):

@@ -13,11 +13,10 @@ from pipeline.wire.codec import Part, encode_end, encode_frame
 from pipeline.wire.errors import WireError
 from pipeline.wire.messages import EndOfStream
 from pipeline.wire.transport import Publisher
-from workers.base import Worker, WorkerError
+from workers.base import REMIND_NS, Worker, WorkerError
 
 _RETRY_S = 0.002
 """Between two tries to send to a peer whose queue is full."""
-_REMIND_NS = 5_000_000_000
 
 
 @dataclass(eq=False)
@@ -150,7 +149,7 @@ class CaptureWorker(Worker):
                 f"{capture.wait_timeout_s:g} s; start them, or take them out of capture.wait_for"
             )
         else:
-            if now - self._reminded_ns > _REMIND_NS:
+            if now - self._reminded_ns > REMIND_NS:
                 self._reminded_ns = now
                 self.event(f"waiting for {' and '.join(absent)} to connect (capture.wait_for)")
             self._wake.wait(min(timeout_s, 0.02))

@@ -1,5 +1,6 @@
 """The inference worker: one backbone pass for each new frame; the past comes from the streams' caches."""
 
+import time
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,7 +18,7 @@ from pipeline.wire.codec import Part, encode_end, encode_prediction
 from pipeline.wire.errors import WireError
 from pipeline.wire.messages import AttentionHeader, EndOfStream, PastFrame, Prediction
 from pipeline.wire.transport import SMALL_QUEUE, FrameReceiver, Publisher, ReceivedFrame
-from workers.base import Worker, WorkerError
+from workers.base import REMIND_NS, Worker, WorkerError
 
 _RETRY_S = 0.002
 """Between two tries to send to a peer whose queue is full."""
@@ -84,10 +85,13 @@ class InferenceWorker(Worker):
         self._publisher = Publisher(
             config.endpoints.predictions[0], config.wire, self.security, queue=SMALL_QUEUE
         )
-        self._receiver = FrameReceiver(config.endpoints.frames, "inference", config.wire, self.security)
+        self._receiver: FrameReceiver | None = None
+        self._reminded_ns = now_ns()
 
     def tick(self, timeout_s: float) -> bool:
         """Takes in what has arrived and runs one step on the frames whose turn it is."""
+        if self._receiver is None and not self._listen(timeout_s):
+            return True
         if any(stream.outbox for stream in self._streams.values()):
             timeout_s = min(timeout_s, _RETRY_S)
         waiting = any(len(stream.ring) and not stream.outbox for stream in self._streams.values())
@@ -121,7 +125,21 @@ class InferenceWorker(Worker):
 
     # -- frames in ---------------------------------------------------------------------------------
 
+    def _listen(self, timeout_s: float) -> bool:
+        """Connects to capture once somebody hears the predictions: earlier ones would be lost."""
+        config, listeners = self.config, self._publisher.listeners()
+        absent = [role for role in config.inference.wait_for if not listeners[role]]
+        if not absent:
+            self._receiver = FrameReceiver(config.endpoints.frames, "inference", config.wire, self.security)
+            return True
+        if now_ns() - self._reminded_ns > REMIND_NS:
+            self._reminded_ns = now_ns()
+            self.event(f"waiting for {' and '.join(absent)} to connect (inference.wait_for)")
+        time.sleep(min(timeout_s, 0.02))
+        return False
+
     def _receive(self, timeout_s: float) -> None:
+        assert self._receiver is not None
         room = min(
             (s.ring.capacity - len(s.ring) if not s.outbox else 0 for s in self._streams.values()),
             default=1,
@@ -203,6 +221,7 @@ class InferenceWorker(Worker):
         try:
             return waiting, waiting.received.decode()
         except WireError as error:
+            assert self._receiver is not None
             self._receiver.rejects.add(waiting.received.header.stream_id, error)
             self._let_go(stream, [waiting], stats, "inference.undecodable")
             return waiting, None

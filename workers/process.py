@@ -12,9 +12,10 @@ from typing import Any
 import msgspec
 
 from pipeline.config import Config
+from pipeline.errors import UserError
 from pipeline.redact import redact
 from pipeline.stats import WorkerStats
-from workers.base import Worker, WorkerError
+from workers.base import Worker
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -87,7 +88,7 @@ def run_spawned(
     code = EXIT_OK
     try:
         make_worker(role, config, name, **options).run(stop, lambda figures: tell("ready"))
-    except WorkerError as error:
+    except UserError as error:
         tell("mistake", str(error))
         code = EXIT_MISTAKE
     except Exception as error:
