@@ -1,12 +1,57 @@
-"""Keeps passwords out of everything that is printed, logged or sent."""
+"""Keeps passwords out of everything that is printed, logged or sent.
+
+People type passwords as they are, with spaces, "/" and "@", so a URL may not end where it should. In
+doubt too much is hidden: text behind a URL stays unless it could be the rest of a password.
+"""
 
 import re
 
-# A raw "/" or "@" inside a password is not a valid URL, but people type it: hide up to the last "@".
-_USER_INFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s:@/]*):[^\s]*@")
-_QUERY = re.compile(r"([?&](?:password|passwd|pass|pwd|token|secret|key)=)[^\s&#]*", re.IGNORECASE)
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,19}://)((?:(?!(?<=[\s'\"])[A-Za-z][A-Za-z0-9+.-]{0,19}://).)*)")
+_COLON = re.compile(r":(?=\S)")
+_WORD = re.compile(r"\S*")
+_HOST = r"(?:[^\s:/?#]*@)?(?:\[[^\s\]]*\]|[^\s:/?#@\[]*)"
+_REST_OF_HOST = re.compile(r"[^\s/:?#]+[/:?#]")
+_PATH = re.compile(rf"{_HOST}(?::\d{{1,5}})?[/?#][^\s:]*[.,:;)'\"]*")
+_PLAIN = re.compile(rf"(?:{_HOST}(?::\d{{1,5}})?|[^\s:]*)[.,:;)'\"]*")
+_STOP = re.compile(r"[.,:;!?)'\"](?:\s|$)")
+_QUERY = re.compile(
+    r"([?&;][^=\s&#]{0,64}?(?:pas|pw|secret|token|key|auth)[^=\s&#]{0,64}=)[^\s&#]*", re.IGNORECASE
+)
 
 
 def redact(text: str) -> str:
     """Replaces the password of every URL in ``text`` by ``***``; the user name stays readable."""
-    return _QUERY.sub(r"\1***", _USER_INFO.sub(r"\1:***@", text))
+    return _QUERY.sub(r"\1***", _URL.sub(_hide, text))
+
+
+def _hide(url: re.Match[str]) -> str:
+    scheme, rest = url.groups()
+    start, end = _COLON.search(rest), rest.rfind("@", 0, _user_info_end(rest))
+    if start is None or start.start() > end:
+        return scheme + rest
+    return f"{scheme}{rest[: start.start()]}:***{rest[end:]}"
+
+
+def _user_info_end(rest: str) -> int:
+    """Up to where an "@" can still belong to the URL that ``rest`` begins with (and may go on behind)."""
+    words = _WORD.match(rest)
+    assert words is not None
+    word = words.group()
+    if _is_whole(word):
+        return len(word)
+    stop = _STOP.search(rest)
+    end = stop.start() if stop else len(rest)
+    if "@" in rest[:end] or _PLAIN.fullmatch(word):
+        return end
+    # Neither port nor "@" behind the ":" is no URL yet: the password goes on, whatever is in it.
+    at = rest.find("@")
+    behind = _WORD.match(rest, at)
+    return behind.end() if behind and at >= 0 else end
+
+
+def _is_whole(word: str) -> bool:
+    """Whether a URL can't go on behind the space: it has a path, or a port behind its password."""
+    at = word.rfind("@")
+    if ":" in word[: max(at, 0)] and _REST_OF_HOST.match(word, at + 1):
+        return True
+    return _PATH.fullmatch(word) is not None

@@ -10,15 +10,83 @@ from pipeline.redact import redact
         ("open rtsp://me:se:cr@et@cam:554/x failed", "open rtsp://me:***@cam:554/x failed"),
         ("rtsp://me:se/cret@cam/x", "rtsp://me:***@cam/x"),
         ("rtsp://:secret@cam/x", "rtsp://:***@cam/x"),
-        ("http://cam/video?user=me&pwd=secret&x=1", "http://cam/video?user=me&pwd=***&x=1"),
-        ("rtsp://cam:554/live", "rtsp://cam:554/live"),
-        ("a@b: no URL", "a@b: no URL"),
+        ("rtsp://admin:my secret@host/x", "rtsp://admin:***@host/x"),
+        ("rtsp://admin:my old, secret@host/x is shut", "rtsp://admin:***@host/x is shut"),
+        ("rtsp://admin:p@ss word@host/x", "rtsp://admin:***@host/x"),
+        ("rtsp://admin:1234 5678@host", "rtsp://admin:***@host"),
+        ("rtsp://my user:secret@host/x", "rtsp://my user:***@host/x"),
+        ("rtsp://joe@mail.com:secret@127.0.0.1:9/x", "rtsp://joe@mail.com:***@127.0.0.1:9/x"),
+        ("rtsp://joe@mail.com:my secret@127.0.0.1:9/x", "rtsp://joe@mail.com:***@127.0.0.1:9/x"),
+        ("rtsp://dom/user:secret@h", "rtsp://dom/user:***@h"),
+        ("rtsp://dom/user:my secret@h", "rtsp://dom/user:***@h"),
+        ("rtsp://me:secret@[::1]:554/x", "rtsp://me:***@[::1]:554/x"),
+        ("rtsp://me:ab://cd@h/x", "rtsp://me:***@h/x"),
+        ("error:rtsp://me:secret@cam/x", "error:rtsp://me:***@cam/x"),
     ],
 )
-def test_passwords_go_and_the_rest_stays(text: str, expected: str) -> None:
+def test_the_password_of_a_user_goes(text: str, expected: str) -> None:
     assert redact(text) == expected
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "pwd",
+        "PASSWORD",
+        "loginpas",
+        "access_token",
+        "api_key",
+        "auth",
+        "authkey",
+        "client-secret",
+        "pw",
+        "x.key",
+    ],
+)
+def test_the_password_in_a_query_goes(name: str) -> None:
+    for url in (f"http://cam/video?user=me&{name}=%s&x=1", f"http://cam/video?{name}=%s failed"):
+        assert redact(url % "secret") == url % "***"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "rtsp://cam:554/live",
+        "rtsp://cam:554/live failed: ask joe@mail.com",
+        "rtsp://cam:554/live is shut ask joe@mail.com",
+        "rtsp://cam:554: no answer, ask joe@mail.com",
+        "rtsp://cam: no answer, ask joe@mail.com",
+        "rtsp://cam/live: no answer, ask joe@mail.com",
+        "rtsp://[::1]:554/live failed, ask joe@mail.com",
+        "rtsp://joe@cam:554/live: no answer, ask jim@mail.com",
+        "http://cam/video?user=me&x=1",
+        "a@b: no URL",
+        "at 10:30 joe@mail.com wrote: no URL",
+    ],
+)
+def test_what_is_no_password_stays(text: str) -> None:
+    assert redact(text) == text
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        " failed: ask joe@mail.com",
+        ": no answer, ask joe@mail.com",
+        " is shut ask joe@mail.com",
+        " (joe@mail.com)",
+    ],
+)
+def test_text_after_the_url_stays(tail: str) -> None:
+    for place in ("cam/live", "cam:554", "[fe80::1]:554/live"):
+        assert redact(f"rtsp://me:secret@{place}{tail}") == f"rtsp://me:***@{place}{tail}"
 
 
 def test_two_urls_in_one_line() -> None:
     line = redact("rtsp://a:one@x/1 and rtsp://b:two@y/2")
     assert line == "rtsp://a:***@x/1 and rtsp://b:***@y/2"
+    assert redact("rtsp://x and rtsp://b:my two@y/2") == "rtsp://x and rtsp://b:***@y/2"
+
+
+def test_lines_are_apart() -> None:
+    assert redact("rtsp://a:b c@x\nsee joe@y") == "rtsp://a:***@x\nsee joe@y"
