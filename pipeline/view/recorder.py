@@ -29,9 +29,10 @@ class RecorderError(ViewError):
 
 
 class Recorder:
-    """Writes the pictures of one stream to ``path``; a change of size begins ``name-2.mp4`` and so on.
+    """Writes the pictures of one stream to ``path``; a change of size begins ``name.part2.mp4`` and so on.
 
-    The file appears with the first picture. Each picture is shown for as long as its time stamps say.
+    What is there already is kept: the next part that is free is taken instead. No stream can be called
+    like a part, as there is no dot in a ``stream_id``. The file appears with the first picture. Each picture is shown for as long as its time stamps say.
 
     Attributes:
         paths: The files begun so far.
@@ -42,7 +43,7 @@ class Recorder:
         """Prepares a recording; makes its folder.
 
         Args:
-            path: The file, ending in ``.mp4``; what was there is overwritten.
+            path: The file, ending in ``.mp4``.
             fps_hint: Expected rate; used only where time stamps don't advance.
 
         Raises:
@@ -51,6 +52,7 @@ class Recorder:
         self.paths: list[Path] = []
         self.frames = 0
         self._path = Path(path)
+        self._part = 1
         self._rate = Fraction(min(max(fps_hint, 1.0), 240.0)).limit_denominator(1000)
         self._output: OutputContainer | None = None
         self._video: VideoStream | None = None
@@ -74,7 +76,7 @@ class Recorder:
     @property
     def path(self) -> Path:
         """The file being written: the newest part, or the one that the first picture will begin."""
-        return self.paths[-1] if self.paths else self._path
+        return self.paths[-1] if self.paths else self._next_path()
 
     @property
     def closed(self) -> bool:
@@ -124,10 +126,10 @@ class Recorder:
 
     def _begin(self, image: Image) -> None:
         self._finish()
-        part = len(self.paths) + 1
-        path = self._path if part == 1 else self._path.with_stem(f"{self._path.stem}-{part}")
+        path = self._next_path()
         self._output = av.open(str(path), "w", format="mp4", options=_MUXER)
         self.paths.append(path)
+        self._part += 1
         self._size = image.shape[:2]
         height, width = (side + side % 2 for side in self._size)
         video: VideoStream = self._output.add_stream("libx264", rate=self._rate, options=_ENCODER)
@@ -138,6 +140,11 @@ class Recorder:
         video.codec_context.thread_count = 1
         self._video = video
         self._pts, self._key_pts = 0, -_KEY_INTERVAL
+
+    def _next_path(self) -> Path:
+        while (path := _part_of(self._path, self._part)).is_file():
+            self._part += 1
+        return path
 
     def _advance(self, time_ns: int) -> None:
         elapsed_s = (time_ns - self._time_ns) / 1e9
@@ -170,3 +177,7 @@ class Recorder:
             with suppress(OSError, av.FFmpegError):  # the error that matters was met before
                 self._output.close()
         self._output = self._video = None
+
+
+def _part_of(path: Path, part: int) -> Path:
+    return path if part == 1 else path.with_stem(f"{path.stem}.part{part}")

@@ -113,10 +113,32 @@ def test_other_size_begins_another_file(tmp_path):
     with Recorder(tmp_path / "door.mp4") as recorder:
         for number, size in enumerate([(64, 48), (64, 48), (96, 48), (64, 48)]):
             recorder.write(picture(*size), number * 40 * MS)
-        assert recorder.path == tmp_path / "door-3.mp4"
-    assert [path.name for path in recorder.paths] == ["door.mp4", "door-2.mp4", "door-3.mp4"]
+        assert recorder.path == tmp_path / "door.part3.mp4"
+    assert [path.name for path in recorder.paths] == ["door.mp4", "door.part2.mp4", "door.part3.mp4"]
     assert [len(decode(path)) for path in recorder.paths] == [2, 1, 1]
     assert recorder.frames == 4
+
+
+def test_a_stream_called_like_a_part_keeps_its_file(tmp_path):
+    with Recorder(tmp_path / "clip.mp4") as first, Recorder(tmp_path / "clip-2.mp4") as second:
+        second.write(picture(64, 48), 0)
+        for number, size in enumerate([(64, 48), (96, 48)]):
+            first.write(picture(*size), number * 40 * MS)
+    assert not set(first.paths) & set(second.paths)
+    assert [(one.width, one.height) for one in decode(tmp_path / "clip-2.mp4")] == [(64, 48)]
+
+
+def test_earlier_files_are_kept(tmp_path):
+    for count in (1, 2, 3):
+        sizes = [(64, 48)] * count + [(96, 48)]
+        with Recorder(tmp_path / "door.mp4") as recorder:
+            for number, size in enumerate(sizes):
+                expected = recorder.path
+                recorder.write(picture(*size), number * 40 * MS)
+                assert number or recorder.path == expected
+    names = ["door.mp4", *(f"door.part{part}.mp4" for part in range(2, 7))]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    assert [len(decode(tmp_path / name)) for name in names] == [1, 1, 2, 1, 3, 1]
 
 
 def test_no_picture_no_file(tmp_path):
