@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import ipaddress
 import os
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from typing import Literal
 from pipeline.wire.errors import TransportError
 
 _MOST_PATH_BYTES = 107
+_HOST = re.compile(r"[A-Za-z0-9_.:%*-]+")
 _EVERYWHERE = ("*", "0.0.0.0", "::")
 
 
@@ -34,14 +36,19 @@ class Address:
     port: int = 0
 
     @property
+    def named(self) -> bool:
+        """Whether another machine has to be asked for the number of its host."""
+        return self.kind == "tcp" and self.place != "localhost" and _number(self.place) is None
+
+    @property
     def local(self) -> bool:
         """Whether only programs of this machine can reach it."""
         if self.kind == "ipc" or self.place in ("localhost", "lo"):
             return True
-        try:
-            return ipaddress.ip_address(self.place.partition("%")[0]).is_loopback
-        except ValueError:
-            return False
+        number = _number(self.place)
+        if isinstance(number, ipaddress.IPv6Address) and number.ipv4_mapped:
+            number = number.ipv4_mapped
+        return number is not None and number.is_loopback
 
 
 def parse(text: str) -> Address:
@@ -61,7 +68,7 @@ def parse(text: str) -> Address:
         return Address(text, "ipc", rest)
     host, _, port = rest.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if kind != "tcp" or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+    if kind != "tcp" or not _is_host(host) or not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise TransportError(f"{text}: is no endpoint: write ipc://path or tcp://host:port")
     return Address(text, "tcp", host, int(port))
 
@@ -85,16 +92,24 @@ def to_bind(address: Address) -> str:
     return _tcp(host, address.port)
 
 
+def check_connect(address: Address) -> None:
+    """Refuses what never can be connected to.
+
+    Raises:
+        TransportError: The address names no machine, or no port.
+    """
+    if address.kind == "tcp" and (address.place in _EVERYWHERE or address.port == 0):
+        raise TransportError(f"{address.text}: can't be connected to: name the machine and the port")
+
+
 def to_connect(address: Address) -> tuple[str, bool]:
     """The endpoint as libzmq connects to it, and whether that takes IPv6.
 
     Raises:
-        TransportError: The host name is not known, or the address is none to connect to.
+        TransportError: The host name is not known (yet).
     """
     if address.kind == "ipc":
         return address.text, False
-    if address.place in _EVERYWHERE or address.port == 0:
-        raise TransportError(f"{address.text}: can't be connected to: name the machine and the port")
     numbers = _resolve(address)
     # libzmq tries one address only; many hosts have an IPv6 name but listen on IPv4.
     ipv6 = all(":" in number for number in numbers)
@@ -162,6 +177,14 @@ def _answers(path: Path) -> bool:
         return True
 
 
+def _is_host(text: str) -> bool:
+    try:
+        text.encode("idna")
+    except UnicodeError:
+        return False
+    return _HOST.fullmatch(text) is not None
+
+
 def _resolve(address: Address) -> list[str]:
     """Numbers of a host, IPv4 first."""
     try:
@@ -172,6 +195,13 @@ def _resolve(address: Address) -> list[str]:
         ) from None
     numbers = [str(where[0]) for *_, where in found]
     return sorted(dict.fromkeys(numbers), key=lambda number: ":" in number)
+
+
+def _number(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return None
 
 
 def _tcp(host: str, port: int) -> str:

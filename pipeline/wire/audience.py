@@ -17,7 +17,7 @@ class Audience:
     def __init__(self) -> None:
         self.roles: Counter[str] = Counter()
         self._readers: dict[Policy, set[bytes]] = {"newest": set(), "every": set()}
-        self._taken: set[tuple[bytes, bytes]] = set()
+        self._taken: dict[bytes, set[bytes]] = {}
 
     def note(self, notice: bytes) -> None:
         """Takes in one notice: 1 (subscribed) or 0 (unsubscribed or gone), then the topic."""
@@ -34,13 +34,18 @@ class Audience:
                     readers.add(name)
                 elif not came:
                     readers.discard(name)
-            case [b"taken", name, token] if came and len(self._taken) < _MOST_NOTICES:
-                self._taken.add((name, token))
+            case [b"taken", name, token] if came and token in self._taken:
+                if len(self._taken[token]) < _MOST_NOTICES:
+                    self._taken[token].add(name)
+
+    def ask(self, token: bytes) -> None:
+        """Begins to note who acknowledges a message."""
+        self._taken.setdefault(token, set())
 
     def all_took(self, lane: Policy, token: bytes) -> bool:
         """Whether every receiver that is still there has acknowledged a message."""
-        return all((name, token) in self._taken for name in self._readers[lane])
+        return self._readers[lane] <= self._taken.get(token, set())
 
     def forget(self, token: bytes) -> None:
         """Drops the acknowledgements of a message that nobody asks about any more."""
-        self._taken = {(name, of) for name, of in self._taken if of != token}
+        self._taken.pop(token, None)

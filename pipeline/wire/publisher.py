@@ -6,6 +6,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from types import TracebackType
 
 import zmq
@@ -28,6 +29,14 @@ _REPEAT_S = 0.05
 _PATIENCE = 10  # TCP can't tell a reader that takes nothing from a machine that is gone: wait longer
 
 
+@dataclass(slots=True)
+class _Delivery:
+    """A message that is repeated until it is acknowledged."""
+
+    give_up_at: float
+    repeat_at: float = 0.0
+
+
 class Publisher:
     """Sends messages to everybody who has subscribed to their topic; used by the thread that made it.
 
@@ -41,7 +50,13 @@ class Publisher:
         wire: ``[wire]``.
         security: What the link must have.
         queue: Most messages waiting for one receiver; by default ``wire.queue_frames``, which is right
-            for the frames of one stream. ``SMALL_QUEUE`` is right for predictions and figures.
+            for the frames of one stream; all streams share it, so give ``wire.queue_frames`` for each.
+            ``SMALL_QUEUE`` is right for predictions and figures.
+
+    Attributes:
+        endpoint: Where it is bound; with the port that the system chose.
+        unacknowledged: Ends of live streams that some receiver has not acknowledged for ten times
+            ``wire.heartbeat_timeout_ms``, so that they were given up.
 
     Raises:
         TransportError: The endpoint can't be bound.
@@ -56,6 +71,9 @@ class Publisher:
         self._most_bytes = int(wire.max_frame_mb * 2**20)
         self._lossless = False
         self._timeout_ms = 0
+        self._patience_s = _PATIENCE * wire.heartbeat_timeout_ms / 1000
+        self._deliveries: dict[bytes, _Delivery] = {}
+        self.unacknowledged = 0
         self._audience = Audience()
         self._last: dict[Policy, tuple[Part, Part]] = {}
         self._context = zmq.Context()
@@ -90,10 +108,13 @@ class Publisher:
         Args:
             parts: Topic, header, buffer.
             timeout_s: How long to wait where waiting is needed: for room (``every``), or until all have
-                taken an end of stream (``newest``: a queue that is full would have dropped it).
+                taken an end of stream (``newest``: a queue that is full would have dropped it). With 0 it
+                never waits.
 
         Returns:
-            False if there was not enough time: send the same message again. A repeated end does no harm.
+            False if there was not enough time: send the same message again, as often as you like. The end
+            of a ``newest`` stream is False until all have acknowledged it, or were given up: see
+            ``unacknowledged``.
 
         Raises:
             WireError: It is larger than receivers accept.
@@ -150,8 +171,10 @@ class Publisher:
             return False
         lane: Policy = "every" if topics.loses_nothing(parts[0]) else "newest"
         message = (parts[0], parts[1])
+        if topics.is_end(message[0]):
+            self._audience.ask(topics.token(*message))
         if (before := self._last.get(lane, message)) != message and topics.is_end(before[0]):
-            self._audience.forget(topics.token(*before))
+            self._forget(topics.token(*before))
         self._last[lane] = message
         return True
 
@@ -166,19 +189,33 @@ class Publisher:
                 self._deliver(last, lane, deadline - time.monotonic())
 
     def _deliver(self, parts: Sequence[Part], lane: Policy, timeout_s: float) -> bool:
-        """Repeats a message until every receiver of a lane has acknowledged it or is gone."""
-        token = topics.token(parts[0], parts[1])
-        deadline = time.monotonic() + timeout_s
-        while True:
-            self._send(parts, False, 0.0)
-            repeat_at = min(time.monotonic() + _REPEAT_S, deadline)
-            while not (done := self._audience.all_took(lane, token)):
-                left = repeat_at - time.monotonic()
-                if left <= 0 or not self._socket.poll(math.ceil(left * 1000), zmq.POLLIN):
-                    break
+        """Repeats a message until every receiver of a lane has acknowledged it, is gone, or is given up."""
+        token, now = topics.token(parts[0], parts[1]), time.monotonic()
+        deadline = now + timeout_s
+        delivery = self._deliveries.setdefault(token, _Delivery(now + self._patience_s))
+        self._audience.ask(token)
+        while not (done := self._audience.all_took(lane, token)) or not delivery.repeat_at:
+            if (now := time.monotonic()) >= delivery.repeat_at:
+                self._send(parts, False, 0.0)
+                delivery.repeat_at = now + _REPEAT_S
+            elif now >= min(deadline, delivery.give_up_at):
+                break
+            else:
+                left = min(delivery.repeat_at, deadline) - now
+                self._socket.poll(math.ceil(left * 1000), zmq.POLLIN)
                 self._hear()
-            if done or time.monotonic() >= deadline:
-                return done
+        if not done and time.monotonic() < delivery.give_up_at:
+            return False
+        self.unacknowledged += not done
+        del self._deliveries[token]
+        if self._last.get(lane, parts)[:2] != (parts[0], parts[1]):
+            self._forget(token)
+        return True
+
+    def _forget(self, token: bytes) -> None:
+        """Drops acknowledgements, unless the message is still being repeated."""
+        if token not in self._deliveries:
+            self._audience.forget(token)
 
     def _hear(self) -> None:
         """Takes in who has come and gone."""

@@ -21,6 +21,8 @@ from pipeline.wire.subscriber import Subscriber, wait_any
 from pipeline.wire.topics import Role
 
 _MOST_DRAINED = 256
+_STREAMS = 16
+_MOST_WAITING = 64
 T = TypeVar("T")
 
 
@@ -118,8 +120,9 @@ class LanedReceiver(Receiver[T | EndOfStream]):
         wire: WireConfig,
         security: SecurityPolicy,
         queue: int,
+        newest_queue: int,
     ) -> None:
-        self._newest = Subscriber(sources, "newest", [topic("newest")], wire, security, queue)
+        self._newest = Subscriber(sources, "newest", [topic("newest")], wire, security, newest_queue)
         # Announced last and where nothing may be lost: who sees the role can already be heard by it.
         self._every = Subscriber(sources, "every", [topic("every"), topics.role(role)], wire, security, queue)
         super().__init__(wire, self.lanes())
@@ -134,8 +137,9 @@ class LanedReceiver(Receiver[T | EndOfStream]):
         All ``newest`` messages are taken; ``every`` messages only as many as there is room for: the
         others wait, in the end with their publisher, and so hold up the source.
 
-        Call it often, best from a thread that fills a ring: when about twice ``wire.queue_frames``
-        frames came since the last call, later ones are already lost, and what waits here is old.
+        Call it often, best from a thread that fills a ring. Between two calls there is room for
+        ``wire.queue_frames`` ``newest`` frames of each of 16 streams, at most 64 in all, and for as many
+        as the publisher holds; later ones are lost, and what waits here gets old: keep the newest.
 
         Args:
             timeout_s: How long to wait for the first message.
@@ -167,7 +171,10 @@ class FrameReceiver(LanedReceiver[ReceivedFrame]):
         security: SecurityPolicy,
     ) -> None:
         sources: list[tuple[Role, str]] = [("capture", endpoint) for endpoint in endpoints]
-        super().__init__(sources, topics.frames, role, wire, security, wire.queue_frames)
+        queue = wire.queue_frames
+        # Taken wholly at each poll, so a burst of all streams must fit; memory sets the limit.
+        newest_queue = max(queue, min(queue * _STREAMS, _MOST_WAITING))
+        super().__init__(sources, topics.frames, role, wire, security, queue, newest_queue)
 
     def _accept(self, message: Message, parts: Sequence[Part]) -> ReceivedFrame | EndOfStream:
         if isinstance(message, FrameHeader):
@@ -192,7 +199,7 @@ class PredictionReceiver(LanedReceiver[ReceivedPrediction]):
 
     def __init__(self, endpoints: Sequence[str], wire: WireConfig, security: SecurityPolicy) -> None:
         sources: list[tuple[Role, str]] = [("inference", endpoint) for endpoint in endpoints]
-        super().__init__(sources, topics.predictions, "sink", wire, security, SMALL_QUEUE)
+        super().__init__(sources, topics.predictions, "sink", wire, security, SMALL_QUEUE, SMALL_QUEUE)
 
     def _accept(self, message: Message, parts: Sequence[Part]) -> ReceivedPrediction | EndOfStream:
         if isinstance(message, Prediction):

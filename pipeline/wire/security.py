@@ -69,10 +69,16 @@ class SecurityPolicy:
         """Prepares a socket that will be connected to ``address``, where a worker of role ``server`` listens.
 
         Raises:
-            SecurityError: This machine has a key, but does not know that of the server.
+            SecurityError: The address is on another machine and there is no key for it, or this machine has
+                a key but does not know that of the server.
         """
         if self._own is None:
-            return
+            if address.local or self._config.insecure:
+                return
+            raise SecurityError(
+                f"{address.text} is on another machine and security.secret_key is not set: {_COMMANDS}, and "
+                f"set security.servers.{server} to its public key; or add --insecure to go without"
+            )
         if address.kind == "ipc":
             sock.curve_server = False  # forgets the keys that the socket used for an earlier connection
             return

@@ -11,11 +11,14 @@ from pipeline.frame import Policy
 from pipeline.wire import address, topics
 from pipeline.wire.errors import TransportError
 from pipeline.wire.links import LinkWatch, watch_link
+from pipeline.wire.lookup import Lookup
 from pipeline.wire.security import SecurityPolicy
 from pipeline.wire.topics import Role
 
 _CONNECT_TIMEOUT_MS = 2000
+_MEND_S = 0.5
 _MOST_ENDS = 4096
+_UNKNOWN = "host {!r} is not known: is its name right, or that machine still off? It is tried again"
 _RECONNECT_MS = (100, 2000)
 _RECEIVE_BUFFER_BYTES = 256 * 1024
 
@@ -32,8 +35,9 @@ class Subscriber:
         queue: Most messages waiting here for ``receive``.
 
     Raises:
-        TransportError: An endpoint can't be connected to.
-        SecurityError: The public key of a server is missing.
+        TransportError: An endpoint can never be connected to. A host name that is not known is none of
+            these: it is looked up again until it is, and told as trouble.
+        SecurityError: There is no key for a server, or its public key is missing.
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class Subscriber:
         self._security = security
         self._sources: dict[str, tuple[Role, address.Address]] = {}
         self._numbers: dict[address.Address, tuple[str, bool]] = {}
+        self._lookups: dict[address.Address, tuple[Role, Lookup]] = {}
         self._troubles: dict[str, str] = {}
         self._name = topics.new_reader()
         self._last_end: dict[bytes, bytes] = {}
@@ -59,7 +64,7 @@ class Subscriber:
                 self.socket.subscribe(subscription)
             self._links = LinkWatch(self.socket)
             for role, text in sources:
-                self._connect(role, address.parse(text))
+                self._add(role, address.parse(text))
         except ValueError:
             self.close()
             raise
@@ -77,7 +82,15 @@ class Subscriber:
             return parts, _peer(frames[0])
 
     def mend(self) -> None:
-        """Connects again where libzmq has given up."""
+        """Connects where a host has become known, and again where libzmq has given up."""
+        for where, (role, lookup) in list(self._lookups.items()):
+            answer = lookup.poll()
+            if isinstance(answer, TransportError):
+                self._troubles[where.text] = _UNKNOWN.format(where.place)
+            elif answer is not None:
+                del self._lookups[where]
+                self._numbers[where] = answer
+                self._connect(role, where)
         self._troubles |= self._links.poll()
         for endpoint, cause in self._links.given_up().items():
             self._troubles[endpoint] = cause
@@ -93,6 +106,14 @@ class Subscriber:
     def close(self) -> None:
         """Disconnects; what still waits is lost."""
         self._context.destroy(linger=0)
+
+    def _add(self, role: Role, where: address.Address) -> None:
+        address.check_connect(where)
+        if where.named:
+            self._security.secure_client(self.socket, where, role)  # a missing key is told at the start
+            self._lookups[where] = (role, Lookup(where))
+        else:
+            self._connect(role, where)
 
     def _connect(self, role: Role, where: address.Address) -> None:
         self._security.secure_client(self.socket, where, role)
@@ -140,11 +161,18 @@ def _peer(frame: zmq.Frame) -> str:
 
 def wait_any(timeout_s: float, subscribers: Iterable[Subscriber]) -> bool:
     """Waits until a message waits at one of several subscribers; False if none came in time."""
-    poller = zmq.Poller()
-    for subscriber in subscribers:
-        subscriber.mend()
+    poller, waiting = zmq.Poller(), list(subscribers)
+    for subscriber in waiting:
         poller.register(subscriber.socket, zmq.POLLIN)
-    if not poller.sockets:
+    if not waiting:
         time.sleep(max(0.0, timeout_s))
         return False
-    return bool(poller.poll(max(0, round(timeout_s * 1000))))
+    deadline = time.monotonic() + timeout_s
+    while True:
+        for subscriber in waiting:
+            subscriber.mend()
+        left = deadline - time.monotonic()
+        if poller.poll(max(0, round(min(left, _MEND_S) * 1000))):
+            return True
+        if left <= _MEND_S:
+            return False

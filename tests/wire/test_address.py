@@ -1,13 +1,16 @@
 """Endpoints that can't be used are refused in one line that says what to do."""
 
 import socket
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
+import zmq
 
 from pipeline.wire import address
 from pipeline.wire.transport import FrameReceiver, Publisher, TransportError
-from tests.wire.peers import OPEN, QUICK, free_port, security
+from tests.wire.peers import OPEN, QUICK, free_port, security, until
 
 
 @pytest.mark.parametrize(
@@ -18,6 +21,8 @@ from tests.wire.peers import OPEN, QUICK, free_port, security
         ("tcp://127.8.9.10:5555", True),
         ("tcp://[::1]:5555", True),
         ("tcp://localhost:5555", True),
+        ("tcp://[::ffff:127.0.0.1]:5555", True),
+        ("tcp://[::ffff:192.168.1.2]:5555", False),
         ("tcp://*:5555", False),
         ("tcp://0.0.0.0:5555", False),
         ("tcp://[::]:5555", False),
@@ -42,6 +47,8 @@ def test_what_stays_on_this_machine(text: str, local: bool) -> None:
         "tcp://h:x",
         "tcp://h:65536",
         "udp://h:1",
+        "tcp://two words:1",
+        "tcp://a..b:1",
     ],
 )
 def test_what_is_no_endpoint(text: str) -> None:
@@ -71,8 +78,38 @@ def test_an_address_of_another_machine() -> None:
 def test_a_host_that_is_not_known() -> None:
     endpoint = "tcp://no-such-host.invalid:5555"
     assert "'no-such-host.invalid' is not known" in cannot_bind(endpoint)
-    with pytest.raises(TransportError, match=r"'no-such-host\.invalid' is not known"):
-        FrameReceiver([endpoint], "sink", QUICK, OPEN)
+    with FrameReceiver([endpoint], "sink", QUICK, security(insecure=True)) as receiver:
+        until(lambda: not receiver.poll(0.05) and bool(receiver.rejects.counts), "it says so")
+        assert set(receiver.rejects.counts) == {"link"}
+        (report,) = receiver.rejects.pop_reports()
+        assert report.startswith(f"{endpoint}: host 'no-such-host.invalid' is not known")
+
+
+def test_a_host_may_become_known_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = threading.Event()
+    resolve = socket.getaddrinfo
+
+    def lookup(host: str, *args: Any, **kwargs: Any) -> Any:
+        if host == "late.invalid" and not known.is_set():
+            raise socket.gaierror(socket.EAI_NONAME, "not known")
+        return resolve("::1" if host == "late.invalid" else host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
+    monkeypatch.setattr("pipeline.wire.lookup._AGAIN_S", 0.05)
+    connected: list[str] = []
+    connect = zmq.Socket.connect
+
+    def note(sock: "zmq.Socket[bytes]", endpoint: str) -> Any:
+        connected.append(endpoint)
+        return connect(sock, endpoint)
+
+    monkeypatch.setattr(zmq.Socket, "connect", note)
+    far = "tcp://late.invalid:5555"
+    with FrameReceiver([far], "sink", QUICK, security(insecure=True)) as receiver:
+        until(lambda: not receiver.poll(0.01) and bool(receiver.rejects.counts), "it says so")
+        assert far not in connected
+        known.set()
+        until(lambda: not receiver.poll(0.01) and len(connected) >= 2, "both lanes connect")
 
 
 def test_nowhere_to_connect_to() -> None:

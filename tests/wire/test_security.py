@@ -125,6 +125,16 @@ def test_binding_beyond_this_machine_needs_keys(endpoint: str) -> None:
         pass
 
 
+@pytest.mark.parametrize("endpoint", ["tcp://192.0.2.1:5555", "tcp://camera.invalid:5555"])
+def test_connecting_beyond_this_machine_needs_keys(endpoint: str) -> None:
+    with pytest.raises(SecurityError) as caught:
+        FrameReceiver([endpoint], "sink", QUICK, OPEN)
+    for words in (endpoint, "run_stream.py keys new NAME", "security.servers.capture", "--insecure"):
+        assert words in str(caught.value)
+    with FrameReceiver([endpoint], "sink", QUICK, security(insecure=True)):
+        pass
+
+
 def test_a_server_without_a_list_is_refused(tmp_path: Path) -> None:
     _, secret = new_keys(tmp_path, "capture")
     with pytest.raises(SecurityError, match=r"security\.allowed is not set"):
