@@ -32,7 +32,8 @@ class Recorder:
     """Writes the pictures of one stream to ``path``; a change of size begins ``name.part2.mp4`` and so on.
 
     What is there already is kept: the next part that is free is taken instead. No stream can be called
-    like a part, as there is no dot in a ``stream_id``. The file appears with the first picture. Each picture is shown for as long as its time stamps say.
+    like a part, as there is no dot in a ``stream_id``. The file appears with the first picture. Each
+    picture is shown for as long as its time stamps say.
 
     Attributes:
         paths: The files begun so far.
