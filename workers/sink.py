@@ -228,9 +228,9 @@ class SinkWorker(Worker):
             return
         try:
             if stream.recorder is None:
-                stream.recorder = Recorder(_unused(self._folder, stream_id))
-                self.figures.details.setdefault("video", {})[stream_id] = str(stream.recorder.path)
+                stream.recorder = Recorder(self._folder / f"{stream_id}.mp4")
             stream.recorder.write(picture, _time_ns(frame))
+            self.figures.details.setdefault("video", {})[stream_id] = str(stream.recorder.path)
         except RecorderError as error:
             stream.recording = False
             self.event(f"{stream_id}: recording stopped: {error}")
@@ -247,15 +247,6 @@ class SinkWorker(Worker):
 def _time_ns(frame: Frame) -> int:
     """The frame's place in the video: a file's own clock; for a live source the time of its capture."""
     return frame.pts_ns if frame.policy == "every" and frame.pts_ns is not None else frame.capture_ns
-
-
-def _unused(folder: Path, stream_id: str) -> Path:
-    """Where a video goes: what an earlier life of this worker or of the stream has recorded is kept."""
-    path, part = folder / f"{stream_id}.mp4", 1
-    while path.exists():
-        part += 1
-        path = folder / f"{stream_id}.{part}.mp4"
-    return path
 
 
 def _make_writable(folder: Path) -> None:

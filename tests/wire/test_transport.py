@@ -374,15 +374,6 @@ def test_one_wait_serves_several_receivers(tmp_path: Path) -> None:
         assert not wait_any(0.01, of_frames.lanes(every=False)), "without room, files do not wake anybody"
 
 
-def test_delivery_is_promised_only_where_it_can_be_kept(link: Link) -> None:
-    publisher, receiver = link
-    assert publisher.send(packed(0, "every"), lossless=True)
-    publisher.send(codec.encode_end(end(1, "newest"), "frames"), lossless=True)
-    assert end(1, "newest") in drain(receiver)
-    with pytest.raises(ValueError, match="can be dropped"):
-        publisher.send(packed(0, "newest"), lossless=True)
-
-
 def test_a_frame_that_receivers_would_refuse_is_not_sent(tmp_path: Path) -> None:
     with Publisher(f"ipc://{tmp_path}/frames", QUICK, OPEN) as publisher:
         too_large = [*packed(0)[:2], bytes(int(QUICK.max_frame_mb * 2**20) + 1)]
