@@ -156,7 +156,8 @@ def bench(
 
 
 def _table(results: list[StepResult], machine: dict[str, str]) -> Table:
-    table = Table(title=", ".join(machine.values()), caption="ms, median ± half of the middle half")
+    about = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in machine.items())
+    table = Table(title=about, caption="ms: median ± half the width of the middle half of the values")
     for heading in ("ResNet", "streams", "runtime", "cached step", "guide as written", "plain ResNet"):
         table.add_column(heading, justify="right")
     table.add_column("guide / step", justify="right")

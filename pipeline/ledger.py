@@ -12,7 +12,9 @@ import msgspec
 
 from pipeline.stats import Histogram, StreamStats, WorkerStats, add_counts
 
-_STAGES_END_TO_END = ("capture_to_prediction", "capture_to_render")
+END_TO_END = ("capture_to_prediction", "capture_to_render")
+STAGES = ("capture_queue", "encode", "wire", "inference_queue", "step", "sink_wait", "draw", "output")
+"""In the order in which a frame meets them; ``sink_wait`` runs beside ``wire`` to ``step``."""
 
 
 def build_report(
@@ -46,6 +48,11 @@ def build_report(
         },
         **details,
     }
+
+
+def stage_order(stage: str) -> int:
+    """Place of a stage in the life of a frame; unknown ones come last."""
+    return STAGES.index(stage) if stage in STAGES else len(STAGES)
 
 
 def merge(figures: Iterable[StreamStats]) -> StreamStats:
@@ -123,11 +130,11 @@ def _stream_report(stream_id: str, everyone: Sequence[WorkerStats], running: boo
             "render": _rounded(roles["sink"].average_fps()),
         },
         "latency_ms": {
-            **{name: percentiles(total.latency.get(name)) for name in _STAGES_END_TO_END},
+            **{name: percentiles(total.latency.get(name)) for name in END_TO_END},
             "stages": {
                 stage: percentiles(histogram)
-                for stage, histogram in sorted(total.latency.items())
-                if stage not in _STAGES_END_TO_END
+                for stage, histogram in sorted(total.latency.items(), key=lambda item: stage_order(item[0]))
+                if stage not in END_TO_END
             },
         },
         "labelled": total.labelled,

@@ -299,6 +299,7 @@ class InferenceWorker(Worker):
             policy=frame.policy,
             spacing_ms=self.config.history.spacing_ms,
             reset=reset,
+            scored=self._is_scored(frame, past),
             attention=None if attention is None else self._attention_header(rows, columns, attention),
             received_ns=frame.received_ns,
             started_ns=started_ns,
@@ -336,11 +337,14 @@ class InferenceWorker(Worker):
         stats.record("step", predicted_ns - started_ns)
         stats.record("capture_to_prediction", predicted_ns - frame.capture_ns)
         self.mark_output(frame.id.stream_id, predicted_ns)
-        # Across a cut between two motions there is no true label: only what a motion fills is scored.
-        whole = len(past) == self._runtime.num_past and all(key.truth == frame.truth for key, _ in past)
-        if frame.truth is not None and whole:
+        if self._is_scored(frame, past):
             stats.labelled += 1
             stats.correct += self._runtime.labels[int(result.probabilities.argmax())] == frame.truth
+
+    def _is_scored(self, frame: Frame, past: list[tuple[_Remembered, float]]) -> bool:
+        """Across a cut between two motions there is no true label: only what a motion fills is scored."""
+        whole = len(past) == self._runtime.num_past and all(key.truth == frame.truth for key, _ in past)
+        return frame.truth is not None and whole
 
     def _flush(self, stream: _Stream) -> None:
         if stream.outbox and self._publisher.send(stream.outbox):

@@ -1,8 +1,10 @@
 """Gathers the figures of all workers; the supervisor and ``run_stream.py monitor`` both look through it."""
 
+import sys
+import termios
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -63,11 +65,14 @@ class Collector:
             self.sessions, restarts if restarts is not None else self._restarts(), running=running
         )
 
-    def view(self, title: str, restarts: Mapping[str, int] | None = None) -> PipelineView:
-        """What the terminal shows."""
+    def view(
+        self, title: str, restarts: Mapping[str, int] | None = None, expected: Sequence[str] = ()
+    ) -> PipelineView:
+        """What the terminal shows; ``expected`` workers that have not spoken yet are starting."""
+        silent = [role for role in expected if self.newest(role) is None]
         return PipelineView(
             title=title,
-            sessions=self.sessions,
+            sessions=[WorkerStats(role, role, session=0, host="", pid=0) for role in silent] + self.sessions,
             restarts=dict(restarts if restarts is not None else self._restarts()),
             run_s=(now_ns() - self.started_ns) / 1e9,
             events=list(self.events),
@@ -93,6 +98,7 @@ class Screen:
         self._live = Live(console=console, auto_refresh=False, transient=True) if live else None
         self._interval_ns = int(1e9 / refresh_fps) if live else 1_000_000_000
         self._due_ns = 0
+        self._echo = _without_echo_of_keys() if live else None
         if self._live:
             self._live.start()
 
@@ -124,6 +130,20 @@ class Screen:
         if self._live:
             self._live.stop()
             self._live = None
+        if self._echo is not None:
+            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._echo)
+            self._echo = None
+
+
+def _without_echo_of_keys() -> list[Any] | None:
+    """Keeps the terminal from showing ^C, which would shift the table; the settings to restore, if any."""
+    try:
+        before = termios.tcgetattr(sys.stdin)
+    except (termios.error, ValueError):
+        return None
+    after = before[:3] + [before[3] & ~termios.ECHOCTL] + before[4:]
+    termios.tcsetattr(sys.stdin, termios.TCSADRAIN, after)
+    return before
 
 
 def watch(config: Config, console: Console, *, live: bool, seconds: float) -> dict[str, Any]:

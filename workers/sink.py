@@ -68,6 +68,7 @@ class SinkWorker(Worker):
         if self._web:
             self._web.start()
             self.figures.details["web"] = {"url": self._web.url}
+            self.event(f"web page: {self._web.url}")
         self._window: Window | None = open_window("KVQ Stream") if sink.window else None
         self._frames = FrameReceiver(config.endpoints.frames, "sink", config.wire, self.security)
         self._answers = PredictionReceiver(config.endpoints.predictions, config.wire, self.security)
@@ -230,7 +231,10 @@ class SinkWorker(Worker):
             if stream.recorder is None:
                 stream.recorder = Recorder(self._folder / f"{stream_id}.mp4")
             stream.recorder.write(picture, _time_ns(frame))
-            self.figures.details.setdefault("video", {})[stream_id] = str(stream.recorder.path)
+            path, videos = str(stream.recorder.path), self.figures.details.setdefault("video", {})
+            if videos.get(stream_id) != path:
+                videos[stream_id] = path
+                self.event(f"{stream_id}: recording {path}")
         except RecorderError as error:
             stream.recording = False
             self.event(f"{stream_id}: recording stopped: {error}")

@@ -112,6 +112,7 @@ class Supervisor:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._interrupts += 1
+        self._lines.append("stopping: frames under way are finished; Ctrl-C again leaves at once")
         if self._interrupts > 1:  # leave at once: the workers see the pipe close, and are killed here
             for child in self._children.values():
                 if (
@@ -166,7 +167,7 @@ class Supervisor:
         lines, self._lines = self._lines, []
         for line in lines + events:
             self._screen.say(line)
-        self._screen.update(self._collector.view(self._title, self.restarts))
+        self._screen.update(self._collector.view(self._title, self.restarts, expected=ROLES))
 
     def _hear(self, child: _Child) -> Report | None:
         """What the worker said last, if anything new."""

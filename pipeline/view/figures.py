@@ -3,10 +3,9 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from pipeline.ledger import merge
+from pipeline.ledger import END_TO_END, merge, stage_order
 from pipeline.stats import Histogram, StreamStats, WorkerStats
 
-END_TO_END = ("capture_to_prediction", "capture_to_render")
 _ROLES = ("capture", "inference", "sink")
 
 
@@ -110,7 +109,7 @@ def stages(streams: Mapping[str, StreamFigures]) -> list[str]:
     seen = dict.fromkeys(stage for stream in streams.values() for stage in stream.total.latency)
     return [
         *(name for name in END_TO_END if name in seen),
-        *(name for name in seen if name not in END_TO_END),
+        *sorted((name for name in seen if name not in END_TO_END), key=stage_order),
     ]
 
 

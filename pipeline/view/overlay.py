@@ -103,7 +103,7 @@ def draw_label_bar(
 
     Args:
         canvas: Picture, painted on in place.
-        frame: The frame; where its truth is known, the best label gets a tick or a cross.
+        frame: The frame; where its prediction is scored, the best label gets a tick or a cross.
         prediction: The frame's prediction.
         held: Shown dimmed with its age where the frame has no prediction.
         room_px: Most pixels that the panel may be wide.
@@ -111,7 +111,7 @@ def draw_label_bar(
     scale = Scale.of(canvas)
     shown = prediction or held
     row, pad, margin = scale.px(23), scale.px(8), scale.px(10)
-    truth = frame.truth if prediction is not None else None
+    truth = frame.truth if prediction is not None and prediction.scored else None
     right = shown is not None and bool(shown.top) and truth == shown.top[0][0]
     notes = _notes(frame, prediction, held, None if right else truth)
     most_rows = max(1, (scale.height // 3 - 2 * pad) // row - len(notes))

@@ -44,7 +44,10 @@ def _stream_table(stream_id: str, stream: Mapping[str, Any]) -> Table:
     table = _rows()
     table.add_row(Text(printable(stream_id), "bold cyan"), "")
     if stream["accuracy"] is not None:
-        labelled = f" on {stream['labelled']} labelled frames" if "labelled" in stream else " on known labels"
+        others = stream["predicted"] - stream["labelled"]
+        labelled = (
+            f" of {stream['labelled']} scored frames; {others} not scored (motion changes, or no past yet)"
+        )
         table.add_row("accuracy", Text.assemble((percent(stream["accuracy"]), "bold green"), labelled))
     dropped = printable(with_reasons(stream["dropped"]))
     frames = Text(f"{stream['captured']} captured = {stream['rendered']} shown + dropped {dropped}")

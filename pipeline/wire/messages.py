@@ -123,6 +123,7 @@ class Prediction(Identity, kw_only=True, frozen=True, tag="prediction"):
         policy: That of the stream's frames: ``every`` predictions wait for slow receivers as well.
         spacing_ms: The time between remembered frames that was asked for; 0 = consecutive frames.
         reset: Why the cache was emptied just before this frame, or None.
+        scored: The true label is known, and the same for all frames that the prediction looked at.
         attention: Layout of the attention buffer, or None if there is none.
         received_ns: Unix time in ns at which inference got the frame.
         started_ns: At which its step began.
@@ -137,6 +138,7 @@ class Prediction(Identity, kw_only=True, frozen=True, tag="prediction"):
     policy: Policy
     spacing_ms: Duration = 0.0
     reset: str | None = None
+    scored: bool = False
     attention: AttentionHeader | None = None
     received_ns: Count
     started_ns: Count

@@ -33,6 +33,7 @@ def prediction(
         past=[PastFrame(0, 7 - back, 100.0 * back) for back in range(depth, 0, -1)],
         policy="newest",
         reset=reset,
+        scored=True,
         attention=AttentionHeader(grid, grid, past, grid, grid),
         received_ns=0,
         started_ns=0,

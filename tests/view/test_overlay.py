@@ -243,3 +243,13 @@ def test_sizes_follow_the_picture():
 def test_thumbnail_keeps_the_aspect():
     assert make_thumbnail(picture(1920, 1080)).shape == (144, 256, 3)
     assert make_thumbnail(picture(100, 50)).shape == (50, 100, 3)
+
+
+def test_a_prediction_that_is_not_scored_gets_no_verdict() -> None:
+    """Across a cut, or without a past, there is nothing to be right or wrong about."""
+    unscored = msgspec.structs.replace(prediction(), scored=False)
+    for truth in ("pan_left", "static"):
+        with_truth, without = picture(), picture()
+        draw_label_bar(with_truth, frame(truth=truth), unscored)
+        draw_label_bar(without, frame(), unscored)
+        assert np.array_equal(with_truth, without)

@@ -24,7 +24,7 @@ def picture_info(
     return {
         "epoch": frame.id.epoch,
         "seq": frame.id.seq,
-        "truth": frame.truth,
+        "truth": frame.truth if prediction and prediction.scored else None,
         "top": [[label, score] for label, score in prediction.top] if prediction else None,
         "depth": prediction.depth if prediction else None,
         "past": prediction.attention.past if prediction and prediction.attention else None,
