@@ -141,7 +141,7 @@ def _without_echo_of_keys() -> list[Any] | None:
         before = termios.tcgetattr(sys.stdin)
     except (termios.error, ValueError):
         return None
-    after = before[:3] + [before[3] & ~termios.ECHOCTL] + before[4:]
+    after = [*before[:3], before[3] & ~termios.ECHOCTL, *before[4:]]
     termios.tcsetattr(sys.stdin, termios.TCSADRAIN, after)
     return before
 
