@@ -25,6 +25,7 @@ class _Stream:
 
     id: str
     policy: Policy
+    live: bool
     reader: Reader
     outbox: list[Part] | None = None
     refused: int = 0
@@ -56,14 +57,24 @@ class CaptureWorker(Worker):
         for stream in self._streams:
             stream.reader.start()
             self.figures.stream(stream.id)
-        deadline_ns = now_ns() + int(config.capture.open_timeout_s * 2e9)
+        if not self._patient:
+            self._wait_until_open(config.capture.open_timeout_s * 2)
+
+    def _wait_until_open(self, timeout_s: float) -> None:
+        """Waits for the first pictures; files, which only a slow machine keeps waiting, get all the time."""
+        deadline_ns = now_ns() + int(timeout_s * 1e9)
+        while waiting := [stream for stream in self._streams if stream.reader.state == "waiting"]:
+            self._refuse_failed()
+            late = [stream.id for stream in waiting if stream.live]
+            if late and now_ns() > deadline_ns:
+                raise WorkerError(f"{late[0]}: no picture after {timeout_s:g} s: is the camera on?")
+            self._wake.wait(0.01)
+            self._wake.clear()
+        self._refuse_failed()
+
+    def _refuse_failed(self) -> None:
         for stream in self._streams:
-            # Once it has run, one source that is away must not keep the others from coming back.
-            while stream.reader.state == "waiting" and not self._patient:
-                if now_ns() > deadline_ns:
-                    raise WorkerError(f"{stream.id}: not open after {config.capture.open_timeout_s * 2:g} s")
-                self._wake.wait(0.01)
-            if stream.reader.error and not self._patient:
+            if stream.reader.error:
                 raise WorkerError(str(stream.reader.error))
 
     def tick(self, timeout_s: float) -> bool:
@@ -109,7 +120,7 @@ class CaptureWorker(Worker):
 
     @property
     def _patient(self) -> bool:
-        """Whether a source that is not there yet is waited for."""
+        """Whether a source that is away is waited for: after a restart it must not stop the others."""
         return self.config.capture.retry_first_open or self.restarts > 0
 
     def _make_stream(self, stream: StreamConfig, options: SourceOptions) -> _Stream:
@@ -132,7 +143,7 @@ class CaptureWorker(Worker):
             on_change=self._wake.set,
             held=True,
         )
-        return _Stream(stream.id, policy, reader)
+        return _Stream(stream.id, policy, source.live, reader)
 
     def _wait_for_listeners(self, timeout_s: float) -> bool:
         """Starts the readers when everybody who has to listen does."""

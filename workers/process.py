@@ -48,7 +48,9 @@ def make_worker(role: str, config: Config, name: str, **options: Any) -> Worker:
     # Torch's threads must sleep while they wait for each other: spinning, they take the cores that the
     # other workers need, and a step under load takes several times as long. Read when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    cv2.setNumThreads(1)  # pictures are small: a second thread costs more than it gives, and the model's cores
+    cv2.setNumThreads(
+        1
+    )  # pictures are small: a second thread costs more than it gives, and the model's cores
     module, _, class_name = _CLASSES[role].partition(":")
     worker: Worker = getattr(importlib.import_module(module), class_name)(config, name, **options)
     return worker

@@ -226,7 +226,7 @@ def _check_url(text: str) -> None:
         known = ", ".join(f"{name}://" for name in STREAM_SCHEMES)
         wrong = f"{scheme}://" if scheme.isalnum() else "what stands before ://"
         raise SourceError("bad_url", describe(text), f"{wrong} is not known; use one of {known}")
-    example = f"write it as {scheme}://host:port/path, with user:password@ before the host if it asks"
+    example = f"write it as {scheme}://host:port/path (user and password go before the host)"
     try:
         parts = urlsplit(text)
         host, _ = parts.hostname, parts.port
