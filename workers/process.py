@@ -45,9 +45,10 @@ class Report(msgspec.Struct):
 
 def make_worker(role: str, config: Config, name: str, **options: Any) -> Worker:
     """Imports and makes the worker of a role; each process imports only what its role needs."""
-    # Torch's threads must sleep while they wait for each other: spinning, they take the cores that the
+    # Torch's threads must soon sleep while they wait for each other: spinning, they take the cores that the
     # other workers need, and a step under load takes several times as long. Read when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # well under a millisecond
     cv2.setNumThreads(
         1
     )  # pictures are small: a second thread costs more than it gives, and the model's cores
