@@ -108,7 +108,7 @@ def test_listeners_come_and_go(tmp_path: Path) -> None:
 def test_streams_whose_names_begin_alike_are_kept_apart(link: Link) -> None:
     publisher, receiver = link
     for stream_id in ("a", "ab", "a-b"):
-        publisher.send(packed(0, "every", stream_id))
+        assert publisher.send(packed(0, "every", stream_id), 10.0)
     ids = [item.header.stream_id for item in drain(receiver) if isinstance(item, ReceivedFrame)]
     assert ids == ["a", "ab", "a-b"]
     assert receiver.rejects.counts == {}
