@@ -52,7 +52,7 @@ def test_two_signals_end_a_run_at_once(place: Path) -> None:
 
 def test_a_signal_before_the_workers_are_up(place: Path) -> None:
     with Pipeline(place, *live(place)) as run:
-        run.wait_for("workers none yet")
+        run.wait_for("capture=starting")
         run.signal(signal.SIGINT)
         outcome = run.finish()
     assert outcome.code == 0, outcome.told()
