@@ -49,9 +49,8 @@ def make_worker(role: str, config: Config, name: str, **options: Any) -> Worker:
     # other workers need, and a step under load takes several times as long. Read when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # well under a millisecond
-    cv2.setNumThreads(
-        1
-    )  # pictures are small: a second thread costs more than it gives, and the model's cores
+    # Pictures are small: a second thread costs more than it gives, and takes a core from the model.
+    cv2.setNumThreads(1)
     module, _, class_name = _CLASSES[role].partition(":")
     worker: Worker = getattr(importlib.import_module(module), class_name)(config, name, **options)
     return worker
