@@ -13,10 +13,11 @@ from pipeline.model.checkpoint import save_checkpoint
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.training.correspondence import match_loss
 from pipeline.training.evaluate import validate
-from pipeline.training.motion import LABELS, Clips, MotionRenderer, Scene
+from pipeline.training.motion import LABELS, MotionRenderer, Scene
 from pipeline.training.optimise import AveragedModel, compiled_or_eager, learning_rate, parameter_groups
 from pipeline.training.options import FitOptions
 from pipeline.training.pictures import seeded
+from pipeline.training.samples import Clips
 
 VALIDATION_SEED = 500_009
 Forward: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -111,7 +112,7 @@ class Fitting:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             logits, weights = forward(clips.frames, past)
         loss = F.cross_entropy(logits.float(), clips.labels, label_smoothing=self.options.label_smoothing)
-        if self.options.match_weight:
+        if self.options.match_weight and clips.windows is not None:
             matched = match_loss(weights, clips.windows, past, self.model.architecture.grid("layer4"))
             loss = loss + self.options.match_weight * matched
         return loss

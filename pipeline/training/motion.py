@@ -7,7 +7,6 @@ moves the content down; ``zoom_in`` makes it grow; ``roll_cw`` turns it counter-
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,6 +15,7 @@ from torch.nn import functional as F
 from pipeline.training.draw import uniform
 from pipeline.training.nuisance import burnt_in, light_and_sensor, moving_objects
 from pipeline.training.pictures import PictureBank, seeded
+from pipeline.training.samples import Clips, normalise
 
 LABELS = (
     "static",
@@ -29,7 +29,6 @@ LABELS = (
     "roll_ccw",
 )
 REVERSE = (0, 2, 1, 4, 3, 6, 5, 8, 7)
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 # Motion of the camera's window: right, down, growth of its size, clockwise turn.
 _DIRECTION = torch.tensor(
@@ -56,13 +55,6 @@ def reverse_label(labels: Tensor) -> Tensor:
     return torch.tensor(REVERSE, device=labels.device)[labels]
 
 
-def normalise(frames: Tensor) -> Tensor:
-    """Frames ``(..., 3, H, W)`` between 0 and 1, RGB, as the backbone expects them."""
-    mean = torch.tensor(MEAN, device=frames.device).view(3, 1, 1)
-    std = torch.tensor(STD, device=frames.device).view(3, 1, 1)
-    return (frames - mean) / std
-
-
 @dataclass(frozen=True)
 class Scene:
     """How hard the rendered clips are.
@@ -82,20 +74,6 @@ class Scene:
     shake_px: float = 0.15
 
 
-class Clips(NamedTuple):
-    """Rendered samples.
-
-    Attributes:
-        frames: normalised, ``(n, 3, 3, size, size)``, oldest first.
-        labels: ``(n,)``.
-        windows: where in its picture each frame looks, ``(n, 3, 2, 3)`` affine maps from screen to picture.
-    """
-
-    frames: Tensor
-    labels: Tensor
-    windows: Tensor
-
-
 class MotionRenderer:
     """Films random triplets of frames with known camera motion.
 
@@ -103,9 +81,12 @@ class MotionRenderer:
     any point of the sequence.
 
     Attributes:
+        labels: names of the motions.
         step: batches rendered so far.
         bank: the pictures that are filmed.
     """
+
+    labels = LABELS
 
     def __init__(
         self,

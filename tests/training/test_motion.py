@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.training.motion import LABELS, MEAN, REVERSE, STD, MotionRenderer, Scene, reverse_label
+from pipeline.training.motion import LABELS, REVERSE, MotionRenderer, Scene, reverse_label
+from pipeline.training.samples import MEAN, STD
 
 CLEAN = Scene(object_share=0, overlay_share=0, sensor=False, side_motion=0, shake_px=0)
 

@@ -1,0 +1,48 @@
+"""What a training run learns from: batches of labelled clips, rendered or recorded."""
+
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class Clips(NamedTuple):
+    """A batch of clips.
+
+    Attributes:
+        frames: normalised, ``(n, T + 1, 3, size, size)``, oldest first.
+        labels: class of the newest frame, ``(n,)``.
+        windows: where in its picture each frame looks, ``(n, T + 1, 2, 3)`` affine maps from screen to
+            picture; None where nobody knows.
+        present: which past frames there are, ``(n, T)`` bool; None for all.
+    """
+
+    frames: Tensor
+    labels: Tensor
+    windows: Tensor | None = None
+    present: Tensor | None = None
+
+
+class ClipSource(Protocol):
+    """Batches whose randomness depends on a seed and the number of batches before them alone.
+
+    Attributes:
+        labels: names of the classes.
+    """
+
+    labels: tuple[str, ...]
+
+    def seek(self, step: int) -> None:
+        """Goes on as if ``step`` batches had been made."""
+
+    def clips(self, n: int) -> Clips:
+        """The next batch of ``n`` clips."""
+
+
+def normalise(frames: Tensor) -> Tensor:
+    """Frames ``(..., 3, H, W)`` between 0 and 1, RGB, as the backbone expects them."""
+    mean = torch.tensor(MEAN, device=frames.device).view(3, 1, 1)
+    std = torch.tensor(STD, device=frames.device).view(3, 1, 1)
+    return (frames - mean) / std
