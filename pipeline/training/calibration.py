@@ -1,0 +1,63 @@
+"""Temperature: makes the scores of answers say how often such answers are right.
+
+Source: Guo et al., arXiv 1706.04599.
+"""
+
+import torch
+from torch import Tensor
+
+from pipeline.model.network import TemporalKVQResNetCBAM
+
+_LOWEST, _HIGHEST = 0.2, 5.0  # a few clips that are all right must not make a model entirely sure
+
+
+def fit_temperature(logits: Tensor, labels: Tensor) -> float:
+    """The temperature that makes the labels most likely.
+
+    The likelihood has one peak over 1 / T, so halving the interval around the zero of its slope finds it.
+
+    Args:
+        logits: ``(N, classes)`` of clips that were not trained on.
+        labels: their classes ``(N,)``.
+
+    Returns:
+        Between 0.2 and 5: logits that are always right, or no better than chance, have no best one.
+
+    Raises:
+        ValueError: no clips.
+    """
+    if len(labels) == 0:
+        raise ValueError("a temperature can't be fitted on no clips")
+    logits = logits.double()
+    own = logits.gather(1, labels[:, None]).mean()
+    low, high = 1 / _HIGHEST, 1 / _LOWEST
+    for _ in range(60):
+        middle = (low * high) ** 0.5
+        expected = ((logits * middle).softmax(dim=1) * logits).sum(dim=1).mean()
+        low, high = (middle, high) if expected <= own else (low, middle)
+    return 1 / low
+
+
+@torch.no_grad()
+def calibrate(model: TemporalKVQResNetCBAM, logits: Tensor, labels: Tensor) -> float:
+    """Fits a temperature and folds it into the classifier: no answer changes, and a step costs the same.
+
+    ``model.metadata["temperature"]`` says by what the classifier has been divided, over all calls.
+
+    Args:
+        model: the network that gave the logits; changed in place.
+        logits: ``(N, classes)`` of clips that were not trained on.
+        labels: their classes ``(N,)``.
+
+    Returns:
+        The temperature that was folded in by this call.
+
+    Raises:
+        ValueError: no clips.
+    """
+    temperature = fit_temperature(logits, labels)
+    model.temporal.classifier.weight.div_(temperature)
+    model.temporal.classifier.bias.div_(temperature)
+    before = float(model.metadata.get("temperature", 1.0))
+    model.metadata["temperature"] = round(before * temperature, 4)
+    return temperature

@@ -1,0 +1,59 @@
+"""Figures about answers and their scores: accuracy, macro-F1, confusion, calibration."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+Report = dict[str, Any]
+
+
+def scores(labels: Tensor, predicted: Tensor, classes: int) -> Report:
+    """Accuracy, macro-F1 and confusion matrix (rows are the truth).
+
+    A class that is neither asked nor answered does not count in macro-F1.
+
+    Args:
+        labels: the truth, class indices ``(N,)``.
+        predicted: the answers ``(N,)``.
+        classes: number of classes.
+    """
+    counts = torch.bincount(labels * classes + predicted, minlength=classes * classes).view(classes, classes)
+    hits, seen = counts.diagonal().double(), counts.sum(dim=0) + counts.sum(dim=1)
+    f1 = (2 * hits / seen.clamp_min(1))[seen > 0]
+    return {
+        "clips": len(labels),
+        "accuracy": round(float(hits.sum() / max(len(labels), 1)), 4),
+        "macro_f1": round(float(f1.mean()), 4) if len(f1) else 0.0,
+        "confusion": counts.tolist(),
+    }
+
+
+def expected_calibration_error(probabilities: Tensor, labels: Tensor, bins: int = 15) -> float:
+    """How far, on average, the score of an answer is from the share of right answers with such a score.
+
+    Args:
+        probabilities: ``(N, classes)``.
+        labels: the truth ``(N,)``.
+        bins: of equal width, over the scores of the answers.
+    """
+    score, answer = probabilities.double().max(dim=1)
+    right = (answer == labels).double()
+    place = (score * bins).long().clamp(0, bins - 1)
+    off = torch.zeros(bins, dtype=torch.float64, device=score.device)
+    return float(off.index_add(0, place, right - score).abs().sum() / max(len(labels), 1))
+
+
+def calibration(logits: Tensor, labels: Tensor) -> Report:
+    """Expected calibration error (15 bins) and negative log likelihood of logits ``(N, classes)``."""
+    return {
+        "expected_calibration_error": round(expected_calibration_error(logits.softmax(dim=1), labels), 4),
+        "negative_log_likelihood": round(float(F.cross_entropy(logits.double(), labels)), 4),
+    }
+
+
+def recalls(confusion: Sequence[Sequence[int]]) -> list[float | None]:
+    """Share of right answers of each class; None for a class that was never asked."""
+    return [row[i] / sum(row) if sum(row) else None for i, row in enumerate(confusion)]
