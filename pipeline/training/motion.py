@@ -13,7 +13,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pipeline.training.draw import uniform
-from pipeline.training.nuisance import burnt_in, light_and_sensor, moving_objects
+from pipeline.training.nuisance import (
+    burnt_in,
+    compressed,
+    dark,
+    flat_parts,
+    light_and_sensor,
+    moving_objects,
+    scrolling_parts,
+)
 from pipeline.training.pictures import PictureBank, seeded
 from pipeline.training.samples import Clips, normalise
 
@@ -60,22 +68,46 @@ class Scene:
     """How hard the rendered clips are.
 
     Attributes:
-        object_share: part of the samples with a moving foreground object.
+        object_share: part of the samples with a moving foreground object; half of them have a second one,
+            and half of these a third.
+        scrolling_share: part of the samples with something in the scene whose content moves by itself, like
+            a screen, water or leaves in the wind.
         overlay_share: part of the samples with a burnt-in logo or text.
+        flat_share: part of the samples in which a piece of the scene has lost its texture.
+        blur_share: part of the samples whose frames are blurred by a short shake, in a direction that has
+            nothing to do with the labelled motion.
+        dark_share: part of the samples in low light, with the noise of an amplified sensor.
+        compressed_share: part of the samples with the blocks of strong compression.
         sensor: vary light, colour, noise and sharpness from frame to frame.
         side_motion: largest other motion beside the labelled one, against that one's own reference speed.
         shake_px: hand-shake of every sample, the static ones too (standard deviation).
     """
 
     object_share: float = 0.3
+    scrolling_share: float = 0.0
     overlay_share: float = 0.3
+    flat_share: float = 0.0
+    blur_share: float = 0.0
+    dark_share: float = 0.0
+    compressed_share: float = 0.0
     sensor: bool = True
     side_motion: float = 0.12
     shake_px: float = 0.15
 
 
+HARD = Scene(
+    object_share=0.5,
+    scrolling_share=0.25,
+    flat_share=0.25,
+    blur_share=0.35,
+    dark_share=0.2,
+    compressed_share=0.3,
+)
+"""What the shipped model is trained on."""
+
+
 class MotionRenderer:
-    """Films random triplets of frames with known camera motion.
+    """Films random clips of ``num_past + 1`` frames with known camera motion.
 
     The randomness of a batch depends on the seed and the number of batches before it alone: `seek` goes to
     any point of the sequence.
@@ -95,6 +127,7 @@ class MotionRenderer:
         seed: int = 0,
         pictures: Path | None = None,
         *,
+        num_past: int = 2,
         photo_share: float = 0.35,
         bank_count: int = 512,
         redraw_every: int = 4,
@@ -109,6 +142,7 @@ class MotionRenderer:
             size: side of the frames in pixels; the pictures are twice as large.
             seed: of everything random here.
             pictures: folder of photos to mix in; None films procedural pictures only.
+            num_past: past frames in a clip.
             photo_share: part of the bank cut from these photos.
             bank_count: pictures held at a time.
             redraw_every: batches between two redraws of 32 pictures; 0 = never.
@@ -118,7 +152,7 @@ class MotionRenderer:
         """
         self.device = torch.device(device)
         self.size, self.seed, self.scene, self.speeds = size, seed, scene, speeds
-        self.redraw_every, self.supersample = redraw_every, supersample
+        self.num_past, self.redraw_every, self.supersample = num_past, redraw_every, supersample
         self.step = 0
         self.bank = PictureBank(self.device, 2 * size, bank_count, seed, pictures, photo_share)
 
@@ -146,41 +180,67 @@ class MotionRenderer:
         labels = torch.randint(len(LABELS), (n,), generator=generator, device=self.device)
         windows = self._windows(labels, speed, generator)
         frames = self._film(windows, generator)
-        # Samples are independent of their place in the batch, so the first ones can be the disturbed ones.
-        crossed = round(n * self.scene.object_share)
-        if crossed:
-            textures = self.bank.pictures[self._choose(crossed, generator)]
-            frames[:crossed] = moving_objects(frames[:crossed], textures, generator)
-        marked = round(n * self.scene.overlay_share)
-        if marked:
-            some = torch.randperm(n, generator=generator, device=self.device)[:marked]
+        scene = self.scene
+        for some in self._some(n, scene.flat_share, generator):
+            frames[some] = flat_parts(frames[some], windows[some], generator)
+        for some in self._some(n, scene.scrolling_share, generator):
+            textures = self._pictures(len(some), generator)
+            frames[some] = scrolling_parts(frames[some], textures, windows[some], generator)
+        for part in (1, 2, 4):
+            for some in self._some(n, scene.object_share / part, generator):
+                frames[some] = moving_objects(frames[some], self._pictures(len(some), generator), generator)
+        for some in self._some(n, scene.overlay_share, generator):
             frames[some] = burnt_in(frames[some], generator)
-        if self.scene.sensor:
+        for some in self._some(n, scene.dark_share, generator):
+            frames[some] = dark(frames[some], generator)
+        if scene.sensor:
             frames = light_and_sensor(frames, generator)
+        for some in self._some(n, scene.compressed_share, generator):
+            frames[some] = compressed(frames[some], generator)
         self.step += 1
         if self.redraw_every and self.step % self.redraw_every == 0:
             self.bank.redraw()
         return Clips(normalise(frames), labels, windows)
 
-    def _choose(self, n: int, generator: torch.Generator) -> Tensor:
-        return torch.randint(len(self.bank.pictures), (n,), generator=generator, device=self.device)
+    def _some(self, n: int, share: float, generator: torch.Generator) -> list[Tensor]:
+        """Which samples a disturbance befalls: a list of one tensor, or an empty one."""
+        count = round(n * share)
+        return [torch.randperm(n, generator=generator, device=self.device)[:count]] if count else []
+
+    def _pictures(self, n: int, generator: torch.Generator) -> Tensor:
+        choice = torch.randint(len(self.bank.pictures), (n,), generator=generator, device=self.device)
+        return self.bank.pictures[choice]
 
     def _film(self, windows: Tensor, generator: torch.Generator) -> Tensor:
-        n, side = len(windows), self.size * self.supersample
-        grid = F.affine_grid(windows.flatten(0, 1), [3 * n, 3, side, side], align_corners=False)
-        pictures = self.bank.pictures[self._choose(n, generator)].float().div_(255)
-        filmed = F.grid_sample(
-            pictures, grid.view(n, 3 * side, side, 2), padding_mode="reflection", align_corners=False
-        )
-        if self.supersample > 1:
-            filmed = F.avg_pool2d(filmed, self.supersample)
-        return filmed.view(n, 3, 3, self.size, self.size).transpose(1, 2).contiguous()
+        """Frames ``(n, T + 1, 3, size, size)``: each the mean of samples at several places in each pixel.
+
+        With a shake these samples also lie along a short line, as if taken one after the other.
+        """
+        n, length, side = len(windows), self.num_past + 1, self.size
+        pictures = self._pictures(n, generator).float().div_(255)
+        blurred = (uniform(generator, (n, 1, 1)) < self.scene.blur_share).float()
+        angle = uniform(generator, (n, length), 0, 2 * math.pi)
+        shake = torch.stack((angle.cos(), angle.sin()), dim=-1) * blurred
+        shake = shake * uniform(generator, (n, length, 1), 0, 4 / 96)  # half widths: up to 4 px of 192
+        places = [(2 * i + 1 - self.supersample) / self.supersample for i in range(self.supersample)]
+        spots = torch.cartesian_prod(torch.tensor(places), torch.tensor(places)).to(self.device) / side
+        # an order in which neighbours in time are not neighbours in the pixel
+        times = (torch.arange(len(spots), device=self.device) * 3 % len(spots) + 0.5) / len(spots) - 0.5
+        total = torch.zeros((n, 3, length * side, side), device=self.device)
+        for spot, time in zip(spots, times, strict=True):
+            moved = windows.clone()
+            moved[..., 2] += (windows[..., :2] @ (spot + time * shake).unsqueeze(-1)).squeeze(-1)
+            grid = F.affine_grid(moved.flatten(0, 1), [n * length, 3, side, side], align_corners=False)
+            total += F.grid_sample(
+                pictures, grid.view(n, length * side, side, 2), padding_mode="reflection", align_corners=False
+            )
+        return (total / len(spots)).view(n, 3, length, side, side).transpose(1, 2).contiguous()
 
     def _windows(self, labels: Tensor, speed: float | None, generator: torch.Generator) -> Tensor:
-        """Where in its picture each frame looks: affine maps ``(n, 3, 2, 3)`` from screen to picture.
+        """Where in its picture each frame looks: affine maps ``(n, T + 1, 2, 3)`` from screen to picture.
 
-        The pose of the middle frame does not depend on the label, nor does the room that is left around it,
-        and the motion runs evenly to both sides of it.
+        The pose of the middle of the clip does not depend on the label, nor does the room that is left
+        around it, and the motion runs evenly to both sides of it.
         """
         n, device = len(labels), self.device
         factor = torch.full((n, 1), 1.0 if speed is None else speed, device=device)
@@ -194,16 +254,17 @@ class MotionRenderer:
         side = uniform(generator, (n, 4), -1, 1) * self.scene.side_motion * (moves - direction.abs())
         velocity = (direction + side) * reference
         acceleration = uniform(generator, (n, 1, 1), -0.3, 0.3)
-        time = torch.tensor([-1.0, 0.0, 1.0], device=device).view(1, 3, 1)
-        time = time * (1 + time * acceleration)
-        shake = torch.randn((n, 3, 4), generator=generator, device=device).clamp(-2, 2)
+        half = self.num_past / 2
+        time = torch.linspace(-half, half, self.num_past + 1, device=device).view(1, -1, 1)
+        time = time * (1 + time / half * acceleration)
+        shake = torch.randn((n, self.num_past + 1, 4), generator=generator, device=device).clamp(-2, 2)
         shake = shake * (self.scene.shake_px * 2 / self.size)
         shift_x, shift_y, growth, turn = (velocity.unsqueeze(1) * time + shake).unbind(dim=-1)
 
         # Real frames are squashed to a square, so a roll is a pure rotation only after unsquashing them.
         squash = uniform(generator, (n, 1), math.log(0.7) / 2, math.log(1.4) / 2).exp()
         pose = uniform(generator, (n, 1), math.radians(-15), math.radians(15))
-        room = (1 + 1.3 * reference.amax(dim=1, keepdim=True)) * (pose.cos() + pose.sin().abs())
+        room = (1 + 1.3 * half * reference.amax(dim=1, keepdim=True)) * (pose.cos() + pose.sin().abs())
         room = room * torch.maximum(squash, 1 / squash)
         window = uniform(generator, (n, 1), math.log(0.35), math.log(0.62)).exp()
         window = torch.minimum(window, 0.98 / room)
@@ -216,7 +277,7 @@ class MotionRenderer:
             (moved, torch.stack((squash * shift_x, shift_y / squash), -1).unsqueeze(-1)), dim=-1
         )
         scene = _diagonal(*mirror) @ _matrix(window * pose.cos(), -window * pose.sin())
-        theta = scene.expand(n, 3, 2, 2) @ moved
+        theta = scene.expand(n, self.num_past + 1, 2, 2) @ moved
         theta[..., 2] += torch.stack((centre[0], centre[1]), dim=-1)
         return theta
 
