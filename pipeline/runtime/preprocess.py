@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
 from pipeline.model.preprocessing import Preprocessing
 from pipeline.runtime.base import Image
+from pipeline.stretch import stretch
 
 
 class Preprocessor:
@@ -29,17 +29,6 @@ class Preprocessor:
         """``(B, 3, size, size)`` in channels-last layout, red-green-blue, normalised."""
         squares = np.empty((len(images), self._size, self._size, 3), np.uint8)
         for image, square in zip(images, squares, strict=True):
-            _stretch(image, square)
+            stretch(image, square)
         pixels = torch.from_numpy(squares).to(self._device).permute(0, 3, 1, 2)
         return torch.addcmul(self._offset, pixels, self._factor).to(self._dtype)
-
-
-def _stretch(image: Image, square: Image) -> None:
-    """Resizes into ``square`` and turns blue-green-red into red-green-blue."""
-    rows, columns, size = *image.shape[:2], square.shape[0]
-    if (rows, columns) == (size, size):
-        cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=square)
-        return
-    # averaging over areas keeps fine patterns from turning into others, but only when shrinking
-    method = cv2.INTER_AREA if min(rows, columns) >= size else cv2.INTER_LINEAR
-    cv2.cvtColor(cv2.resize(image, (size, size), interpolation=method), cv2.COLOR_BGR2RGB, dst=square)

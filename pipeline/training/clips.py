@@ -1,13 +1,17 @@
-"""Windows of consecutive frames from labelled clips, for training on recorded pictures."""
+"""Windows of frames from labelled clips, for training on recorded pictures."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
+
+from pipeline.model.history import StreamHistory
 
 Clip = Tensor | Sequence[Tensor]
 """Frames ``(3, H, W)`` in order: a tensor ``(N, 3, H, W)`` or a sequence of frames, read when needed."""
@@ -88,3 +92,24 @@ class TemporalDataLoader(DataLoader[tuple[Tensor, ...]]):
                 f"sequence_length is {sequence_length}, the data set's windows have {dataset.sequence_length}"
             )
         super().__init__(dataset, **options)
+
+
+def windows_by_time(times_ns: Sequence[int], num_past: int, spacing_ms: float) -> npt.NDArray[np.int64]:
+    """Every window of a clip in which no past frame is missing, as the live pipeline would pick it.
+
+    Args:
+        times_ns: when each frame was shown, rising.
+        num_past: past frames in a window, ``T``.
+        spacing_ms: time between its frames; 0, or a clip slower than that, gives consecutive frames.
+
+    Returns:
+        Indices of frames ``(windows, T + 1)``, oldest first.
+    """
+    history: StreamHistory[int] = StreamHistory(num_past, spacing_ms)
+    windows = []
+    for newest, time_ns in enumerate(times_ns):
+        past = [slot.key for slot in history.select(time_ns) if slot is not None]
+        if len(past) == num_past:
+            windows.append([*past, newest])
+        history.append(newest, time_ns, None)
+    return np.array(windows, np.int64).reshape(-1, num_past + 1)
