@@ -1,0 +1,172 @@
+"""What the camera did between two frames of a real video, found without the model.
+
+Corners are followed by pyramidal Lucas-Kanade, forward and back, and a similarity transform is fitted to
+them with RANSAC. Where that leads nowhere, as in fast rolls, matched ORB features take its place: on warps of
+photos by known amounts they survive more, and are less exact.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.frame import Image
+
+SLOWEST = np.array([0.03, 0.03, math.log(1.04), math.radians(3)])
+FASTEST = np.array([0.10, 0.10, math.log(1.12), math.radians(9)])
+"""The range at speed 1 that models are trained with, by axis of `CameraMotion`."""
+SPEEDS = (0.4, 2.0)
+"""Lowest and highest factor on that range."""
+ACCELERATION = 0.3
+"""By which share the speed of the first and the last interval may be off the mean."""
+STILL_SHARE = 0.25
+"""A still camera moves less than this share of the slowest trained motion, along every axis."""
+OTHERS_SHARE = 1 / 3
+"""A motion has a name if all others are below this share of it, each in units of its own trained range."""
+
+_NAMES = (
+    ("pan_left", "pan_right"),
+    ("tilt_up", "tilt_down"),
+    ("zoom_out", "zoom_in"),
+    ("roll_ccw", "roll_cw"),
+)
+_UNITS = np.sqrt(SLOWEST * FASTEST)
+_WIDTH_PX = 480
+_WINDOW_PX, _LEVELS = 21, 5
+_CRITERIA = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 30, 0.01)
+
+Grey = npt.NDArray[np.uint8]
+Places = npt.NDArray[np.float32]
+_NOWHERE: Places = np.zeros((0, 2), np.float32)
+
+
+class CameraMotion(NamedTuple):
+    """What the camera did; the content of the picture does the opposite.
+
+    Attributes:
+        right: Pan, as a share of the picture's width.
+        down: Tilt, as a share of its height: pictures are stretched to a square before a model sees them.
+        closer: Zoom in, as the logarithm of the growth of the content.
+        clockwise: Roll, in radians.
+    """
+
+    right: float
+    down: float
+    closer: float
+    clockwise: float
+
+
+def small_grey(image: Image) -> Grey:
+    """A picture as `estimate_motion` takes it: grey and 480 px wide."""
+    height = max(round(_WIDTH_PX * image.shape[0] / image.shape[1]), 1)
+    shrinks = image.shape[1] > _WIDTH_PX
+    resized = cv2.resize(
+        image, (_WIDTH_PX, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    )
+    return np.asarray(cv2.cvtColor(resized, cv2.COLOR_BGR2GRAY), np.uint8)
+
+
+def estimate_motion(before: Grey, after: Grey) -> CameraMotion | None:
+    """The camera's motion between two frames, or None if they do not say for sure.
+
+    Sure means: at least 30 places and 60 % of all that were found again moved as one similarity transform
+    says, to 2 px, and they lie in at least 6 of 4 x 4 parts of the picture.
+    """
+    if before.shape != after.shape:
+        return None
+    return _fit(before.shape, *_follow(before, after)) or _fit(before.shape, *_match(before, after))
+
+
+def name_motion(motion: CameraMotion, slack: float = 0.0) -> str | None:
+    """The label of a motion; None if it is between still and moving, too fast, or more than one motion.
+
+    Args:
+        motion: of the camera.
+        slack: by which share it may be slower or faster than the trained range.
+    """
+    size = np.abs(motion)
+    if (size < STILL_SHARE * SPEEDS[0] * SLOWEST).all():
+        return "static"
+    axis = int((size / _UNITS).argmax())
+    others = np.delete(size / _UNITS, axis)
+    slowest, fastest = (1 - slack) * SPEEDS[0] * SLOWEST[axis], (1 + slack) * SPEEDS[1] * FASTEST[axis]
+    if not slowest <= size[axis] <= fastest or (others > OTHERS_SHARE * size[axis] / _UNITS[axis]).any():
+        return None
+    return _NAMES[axis][int(motion[axis] > 0)]
+
+
+def name_clip(motions: Sequence[CameraMotion | None]) -> str | None:
+    """The label of a clip from its intervals, or None if they do not agree.
+
+    All must be sure, have the same name and be within the trained acceleration; their mean must be within
+    the trained range of speeds.
+    """
+    sure = [motion for motion in motions if motion is not None]
+    if not sure or len(sure) < len(motions):
+        return None
+    names = {name_motion(motion, ACCELERATION) for motion in sure}
+    names.add(name_motion(CameraMotion(*np.mean(sure, axis=0).tolist())))
+    return names.pop() if len(names) == 1 else None
+
+
+def _fit(shape: tuple[int, ...], start: Places, end: Places) -> CameraMotion | None:
+    if len(start) < 30:
+        return None
+    transform, agrees = cv2.estimateAffinePartial2D(
+        start, end, method=cv2.RANSAC, ransacReprojThreshold=2.0, maxIters=2000, confidence=0.999
+    )
+    if transform is None:
+        return None
+    inliers = agrees[:, 0] > 0
+    height, width = shape
+    parts = (start[inliers] * 4 / (width, height)).astype(int).clip(0, 3)
+    covered = len({(x, y) for x, y in parts.tolist()})
+    if inliers.sum() < 30 or inliers.mean() < 0.6 or covered < 6:
+        return None
+    (a, _, _), (b, _, _) = transform
+    middle = np.array([(width - 1) / 2, (height - 1) / 2])
+    right, down = (middle - transform @ [*middle, 1.0]) / (width, height)
+    return CameraMotion(float(right), float(down), math.log(math.hypot(a, b)), -math.atan2(b, a))
+
+
+def _follow(before: Grey, after: Grey) -> tuple[Places, Places]:
+    """Places ``(N, 2)`` of corners in both frames, of those that lead back to where they came from."""
+    found_corners = cv2.goodFeaturesToTrack(before, maxCorners=400, qualityLevel=0.01, minDistance=6)
+    if found_corners is None:
+        return _NOWHERE, _NOWHERE
+    corners = np.asarray(found_corners, np.float32)
+    there, found = _flow(before, after, corners)
+    back, again = _flow(after, before, there)
+    kept = found & again & (np.linalg.norm(back - corners, axis=2)[:, 0] < 1)
+    return corners[kept, 0], there[kept, 0]
+
+
+def _flow(before: Grey, after: Grey, places: Places) -> tuple[Places, npt.NDArray[np.bool_]]:
+    """Where places ``(N, 1, 2)`` went, and whether each was found."""
+    there, found, _ = cv2.calcOpticalFlowPyrLK(
+        before,
+        after,
+        places,
+        places.copy(),
+        winSize=(_WINDOW_PX, _WINDOW_PX),
+        maxLevel=_LEVELS,
+        criteria=_CRITERIA,
+    )
+    return np.asarray(there, np.float32), np.asarray(found)[:, 0] > 0
+
+
+def _match(before: Grey, after: Grey) -> tuple[Places, Places]:
+    """Places ``(N, 2)`` in both frames of features that are each other's best match."""
+    detector = cv2.ORB.create(nfeatures=800, fastThreshold=7)
+    here, appearance = detector.detectAndCompute(before, None)
+    there, appearance_there = detector.detectAndCompute(after, None)
+    if not here or not there:
+        return _NOWHERE, _NOWHERE
+    pairs = cv2.BFMatcher(cv2.NORM_HAMMING, crossCheck=True).match(appearance, appearance_there)
+    return (
+        np.array([here[pair.queryIdx].pt for pair in pairs], np.float32).reshape(-1, 2),
+        np.array([there[pair.trainIdx].pt for pair in pairs], np.float32).reshape(-1, 2),
+    )
