@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from pipeline.training.clips import TemporalDataLoader, TemporalDataset
+from pipeline.training.clips import TemporalDataLoader, TemporalDataset, windows_by_time
 
 
 def clip(first: int, length: int) -> torch.Tensor:
@@ -44,3 +44,19 @@ def test_what_does_not_fit_is_refused() -> None:
         TemporalDataLoader(TemporalDataset([clip(0, 4)], [1]), sequence_length=5)
     with pytest.raises(IndexError):
         TemporalDataset([clip(0, 4)], [1])[2]
+
+
+def test_windows_by_time_are_those_of_the_live_pipeline() -> None:
+    at_25 = [40_000_000 * n for n in range(8)]
+    assert windows_by_time(at_25, 2, 0).tolist() == [[n - 2, n - 1, n] for n in range(2, 8)]
+    assert windows_by_time(at_25, 2, 80).tolist() == [[0, 1, 3], *([n - 4, n - 2, n] for n in range(4, 8))]
+    assert windows_by_time(at_25, 1, 120).tolist() == [[0, 2], *([n - 3, n] for n in range(3, 8))]
+    assert windows_by_time(at_25, 2, 20).tolist() == windows_by_time(at_25, 2, 0).tolist()
+
+
+def test_windows_by_time_have_no_holes() -> None:
+    with_a_hole = [40_000_000 * n for n in (0, 1, 2, 3, 4, 5, 12, 13, 14, 15, 16, 17)]
+    windows = windows_by_time(with_a_hole, 2, 80)
+    assert windows.tolist() == [[0, 1, 3], [0, 2, 4], [1, 3, 5], [6, 7, 9], [6, 8, 10], [7, 9, 11]]
+    assert windows_by_time([0, 1], 2, 0).shape == (0, 3)
+    assert windows_by_time([], 2, 80).shape == (0, 3)
