@@ -34,7 +34,7 @@ class ChannelGate(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``(B, C, rows, columns)`` to the same, each channel scaled."""
         average = self.squeeze(x.mean(dim=(2, 3))).relu()
-        largest = self.squeeze(x.amax(dim=(2, 3))).relu()
+        largest = self.squeeze(_largest(x.flatten(2), 2)).relu()
         gate = self.scale * torch.sigmoid(self.excite(average) + self.excite(largest))
         return x * gate[:, :, None, None]
 
@@ -56,7 +56,7 @@ class SpatialGate(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, C, rows, columns)`` to the same, each position scaled."""
-        pooled = torch.cat([x.mean(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)], dim=1)
+        pooled = torch.stack([x.mean(dim=1), _largest(x, 1)], dim=1)
         return x * (self.scale * torch.sigmoid(self.bn(self.conv(pooled))))
 
 
@@ -71,3 +71,12 @@ class CBAM(nn.Sequential):
 
     def __init__(self, channels: int, reduction: int = 16, start: CBAMStart = "identity") -> None:
         super().__init__(ChannelGate(channels, reduction, start), SpatialGate(start))
+
+
+def _largest(x: Tensor, dim: int) -> Tensor:
+    """The maximum along one dimension.
+
+    The gradient of ``amax`` looks for the maximum among the values again. Compiled in half precision it
+    compares rounded with unrounded ones, finds none and divides by zero; that of ``max`` goes by index.
+    """
+    return x.max(dim=dim).values if x.requires_grad else x.amax(dim=dim)
