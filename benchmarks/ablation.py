@@ -1,0 +1,151 @@
+"""Trains our network, its baselines and its ablations alike: ``python -m benchmarks.ablation --help``.
+
+Every variant is trained from scratch with the same budget, pictures, loss, optimiser and seed, scored on
+held-out pictures, and its streaming step is measured. Each gives one JSON line; a variant that fails says
+so in its line, and the others go on.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from benchmarks.machine import describe_machine
+from benchmarks.temporal.budget import Budget
+from benchmarks.temporal.cost import streaming_cost
+from benchmarks.temporal.harness import score, train
+from benchmarks.temporal.spread import over_gpus
+from benchmarks.temporal.table import markdown
+from benchmarks.temporal.variants import VARIANTS
+
+
+def run_variant(name: str, budget: Budget, cost_only: bool = False) -> dict[str, Any]:
+    """Trains, scores and measures one variant.
+
+    Returns:
+        Its line: what it is, its figures, the budget and the machine; ``error`` in their place if it failed.
+    """
+    variant = VARIANTS[name]
+    machine, on_gpu = describe_machine(), budget.device.startswith("cuda")
+    line: dict[str, Any] = {"name": name, "about": variant.about, "budget": asdict(budget)}
+    line |= {"device": machine["gpu" if on_gpu else "processor"], "torch": machine["torch"]}
+    try:
+        torch.manual_seed(budget.seed)
+        model: nn.Module = variant.build(budget.shape)
+        line["parameters"] = sum(weights.numel() for weights in model.parameters() if weights.requires_grad)
+        if not cost_only:
+            with torch.backends.cudnn.flags(enabled=True, benchmark=True):
+                trained = train(model, variant, budget)
+                line |= {
+                    "steps": trained.steps,
+                    "clips": trained.clips,
+                    "seconds": round(trained.seconds, 1),
+                    "loss": round(trained.loss, 4),
+                    "accuracy": score(trained.model, variant, budget),
+                }
+        line |= streaming_cost(model.eval(), budget.shape, budget.device, budget.repeats)
+    except Exception as error:  # the other variants must go on, whatever this one ran into
+        text = " ".join(str(error).split())
+        line["error"] = f"{type(error).__name__}: {text[:300]}"
+    return line
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code: 1 if a variant failed, 2 for a mistake in the options."""
+    given = _parser().parse_args(arguments)
+    try:
+        if given.table:
+            texts = [text for file in given.table for text in file.read_text("utf-8").splitlines()]
+            print(markdown(map(json.loads, texts)), end="")
+            return 0
+        budget = Budget(**{field.name: getattr(given, field.name) for field in fields(Budget)})
+        given.out.parent.mkdir(parents=True, exist_ok=True)
+        given.out.touch()
+        names = _missing(given.only or list(VARIANTS), budget, given.out, given.cost_only)
+    except (OSError, ValueError) as error:
+        print(f"ablation: {error}", file=sys.stderr)
+        return 2
+    lines: Iterable[dict[str, Any]] = (run_variant(name, budget, given.cost_only) for name in names)
+    if given.gpus:
+        lines = over_gpus(names, budget, given.gpus, cost_only=given.cost_only)
+    started, failures = time.monotonic(), 0
+    for number, line in enumerate(lines, start=1):
+        failures += "error" in line
+        with given.out.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        print(f"{time.monotonic() - started:5.0f} s  {number}/{len(names)}  {_news(line)}", flush=True)
+    return 1 if failures else 0
+
+
+def _missing(names: Sequence[str], budget: Budget, out: Path, cost_only: bool) -> list[str]:
+    """The variants that ``out`` does not have with this budget: a run that was cut off goes on."""
+    done = set()
+    for text in out.read_text("utf-8").splitlines():
+        line = json.loads(text)
+        if "error" not in line and line["budget"] == asdict(budget) and cost_only == ("accuracy" not in line):
+            done.add(line["name"])
+    if done & {*names}:
+        print(f"already in {out}: {', '.join(sorted(done & {*names}))}", flush=True)
+    return [name for name in names if name not in done]
+
+
+def _news(line: dict[str, Any]) -> str:
+    if "error" in line:
+        return f"{line['name']}: {line['error']}"
+    scores = "  ".join(f"{name} {value:.3f}" for name, value in line.get("accuracy", {}).items())
+    clips = f"{line['clips']} clips  " if "clips" in line else ""
+    return f"{line['name']}: {scores}  {clips}{line['gflops']:.2f} GFLOPs  {line['step_ms']:.2f} ms"
+
+
+_ABOUT = {
+    "minutes": "of training a variant, without building and evaluating; 0 = no limit",
+    "steps": "of the optimiser; 0 = no limit; the first limit that is reached ends the training",
+    "batch": "clips in a step",
+    "rate": "highest learning rate, after the warm-up",
+    "warmup": "steps of it",
+    "size": "side of the frames in pixels, a multiple of 32",
+    "depth": "of the ResNet",
+    "d_model": "width of the attention",
+    "heads": "of the attention",
+    "bank": "pictures held at a time",
+    "samples": "clips of each evaluation",
+    "repeats": "measurements of a streaming step",
+    "seed": "of weights, pictures and motions",
+    "device": "cpu or cuda",
+    "pictures": "folder of photos to train on; without it pictures are drawn",
+    "held_out": "folder of photos never trained on; without it pictures of another seed are drawn",
+}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.ablation",
+        description="Trains our network, its baselines and its ablations alike.",
+        epilog="variants: " + ", ".join(VARIANTS),
+    )
+    for option in fields(Budget):
+        flag, kind = f"--{option.name.replace('_', '-')}", type(option.default)
+        parser.add_argument(
+            flag, type=kind, default=option.default, help=f"{_ABOUT[option.name]} (%(default)s)"
+        )
+    parser.add_argument("--only", nargs="+", choices=VARIANTS, metavar="NAME", help="some variants, not all")
+    parser.add_argument("--gpus", type=int, default=0, help="a process for each variant, on this many GPUs")
+    parser.add_argument("--cost-only", action="store_true", help="measure the streaming step, train nothing")
+    parser.add_argument(
+        "--out", type=Path, default=Path("outputs/ablation.jsonl"), help="lines are added to it (%(default)s)"
+    )
+    parser.add_argument(
+        "--table", type=Path, nargs="+", metavar="FILE", help="print lines as a Markdown table"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,68 @@
+"""Spreads variants over the GPUs of one machine: one process for each variant, one at a time on each GPU."""
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks.temporal.budget import Budget
+
+_ROOT = Path(__file__).parents[2]
+
+
+def over_gpus(
+    names: Sequence[str], budget: Budget, gpus: int, *, cost_only: bool = False
+) -> Iterator[dict[str, Any]]:
+    """Lines of the variants as they are finished.
+
+    A process that dies or hangs costs its own variant alone. Nothing of CUDA is touched in this process.
+    """
+    free: queue.SimpleQueue[str] = queue.SimpleQueue()
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    for gpu in visible.split(",") if visible else map(str, range(gpus)):
+        free.put(gpu)
+    threads = max((os.cpu_count() or 1) // gpus, 1)
+    # a run without limit of minutes may take as long as it needs
+    patience_s = 600 + 180 * budget.minutes if budget.minutes else None
+
+    def run(name: str) -> dict[str, Any]:
+        gpu = free.get()
+        try:
+            path = os.pathsep.join([str(_ROOT), os.environ.get("PYTHONPATH", "")]).strip(os.pathsep)
+            own = {"CUDA_VISIBLE_DEVICES": gpu, "OMP_NUM_THREADS": str(threads), "PYTHONPATH": path}
+            environment = dict(os.environ) | own
+            return _run_apart(name, budget, environment, patience_s, cost_only)
+        finally:
+            free.put(gpu)
+
+    with ThreadPoolExecutor(gpus) as pool:
+        for future in as_completed([pool.submit(run, name) for name in names]):
+            yield future.result()
+
+
+def _run_apart(
+    name: str, budget: Budget, environment: dict[str, str], patience_s: float | None, cost_only: bool
+) -> dict[str, Any]:
+    options = [f"--{key.replace('_', '-')}={value}" for key, value in asdict(budget).items()]
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "line.jsonl"
+        command = [sys.executable, "-m", "benchmarks.ablation", "--only", name, "--out", str(out), *options]
+        command += ["--cost-only"] if cost_only else []
+        try:
+            ended = subprocess.run(
+                command, env=environment, capture_output=True, text=True, timeout=patience_s
+            )
+            if out.exists():
+                return dict(json.loads(out.read_text("utf-8")))
+            last = (ended.stderr.strip().splitlines() or ["no message"])[-1]
+            error = f"its process ended with code {ended.returncode}: {last[:300]}"
+        except subprocess.TimeoutExpired:
+            error = f"not finished within {patience_s:.0f} s"
+    return {"name": name, "budget": asdict(budget), "error": error}

@@ -1,0 +1,59 @@
+"""Ablations of our network by operations on a built one: the product itself has no switches for them."""
+
+from typing import cast
+
+import torch
+from torch import nn
+
+from pipeline.model.attention import AttentionLayer
+from pipeline.model.network import TemporalKVQResNetCBAM
+from pipeline.model.positions import Positions
+from pipeline.model.resnet import ResNetCBAM
+from pipeline.model.temporal import TemporalAttention
+
+
+def start_apart(model: TemporalKVQResNetCBAM) -> None:
+    """Key projections start at random, not equal to the query projection."""
+    for layer in _layers(model):
+        for key in layer.key:
+            cast(nn.Linear, key).reset_parameters()
+
+
+def scaled_dot_products(model: TemporalKVQResNetCBAM) -> None:
+    """Queries and keys are compared by scaled dot product, not by angle and a learned temperature."""
+    for layer in _layers(model):
+        assert layer.attention.log_temperature is not None
+        layer.attention.log_temperature = None
+
+
+def forget_value_places(model: TemporalKVQResNetCBAM) -> None:
+    """Values do not say where they are from; tokens still know their own place."""
+    for table in model.temporal.there:
+        _silence(cast(Positions, table).table)
+
+
+def forget_slots(model: TemporalKVQResNetCBAM) -> None:
+    """Values do not say which past frame they are from."""
+    for layer in _layers(model):
+        _silence(layer.slots)
+
+
+def end_at_layer3(model: TemporalKVQResNetCBAM) -> None:
+    """Queries, keys and values come from ``layer3``, on its finer grid; the backbone ends there."""
+    backbone, built_for = cast(ResNetCBAM, model.backbones[0]), model.architecture
+    backbone.layer4 = nn.Identity()
+    backbone.channels["layer4"] = backbone.channels["layer3"]
+    model.temporal = TemporalAttention(built_for, backbone.channels)
+    grid, width, heads = built_for.grid("layer3"), built_for.d_model, built_for.num_heads
+    model.temporal.here = Positions(grid, width, heads)
+    model.temporal.there = nn.ModuleList([Positions(grid, width, heads)])
+
+
+def _layers(model: TemporalKVQResNetCBAM) -> list[AttentionLayer]:
+    return [cast(AttentionLayer, layer) for layer in model.temporal.layers]
+
+
+@torch.no_grad()
+def _silence(table: nn.Parameter) -> None:
+    table.zero_()
+    table.requires_grad_(False)

@@ -1,0 +1,56 @@
+"""Lines of results to a Markdown table: one row a variant, several seeds as mean and half their range."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from benchmarks.temporal.harness import SPEEDS
+from benchmarks.temporal.variants import VARIANTS
+
+Line = Mapping[str, Any]
+_SCORES = {f"{speed:g}x": f"{speed:g}x" for speed in SPEEDS} | {
+    "single_frame": "one frame",
+    "reversed": "reversed",
+}
+
+
+def markdown(lines: Iterable[Line]) -> str:
+    """The table of all lines, in the order of ``VARIANTS``; failures are told below it."""
+    rows: dict[str, list[Line]] = {}
+    for line in lines:
+        rows.setdefault(line["name"], []).append(line)
+    good = {
+        name: [line for line in rows[name] if "error" not in line]
+        for name in sorted(rows, key=[*VARIANTS, *rows].index)
+    }
+    devices = sorted({line["device"] for runs in good.values() for line in runs})
+    head = ["variant", "parameters", *_SCORES.values(), "clips seen", "GFLOPs", "cache"]
+    head += [f"step on {device} (against ours)" for device in devices]
+    table = [_row(head), _row(["---"] + ["---:"] * (len(head) - 1))]
+    table += [_row(_cells(runs, devices)) for runs in good.values() if runs]
+    failed = [f"{name}: failed: {line['error']}" for name in rows for line in rows[name] if "error" in line]
+    return "\n".join(table + ([""] if failed else []) + failed) + "\n"
+
+
+def _cells(runs: Sequence[Line], devices: Sequence[str]) -> list[str]:
+    first, trained = runs[0], [line for line in runs if "accuracy" in line]
+    cells = [first["about"], f"{first['parameters'] / 1e6:.2f} M"]
+    cells += [_spread([line["accuracy"][key] for line in trained], "{:.3f}".format) for key in _SCORES]
+    cells.append(_spread([line["clips"] / 1000 for line in trained], "{:.0f}k".format))
+    cells += [f"{first['gflops']:.2f}", f"{first['cache_kib']:.0f} KiB"]
+    for device in devices:
+        here = [line for line in runs if line["device"] == device]
+        milliseconds = _spread([line["step_ms"] for line in here], "{:.2f}".format)
+        ratio = sum(line["over_ours"] for line in here) / max(len(here), 1)
+        cells.append(f"{milliseconds} ms ({ratio:.2f}x)" if here else "")
+    return cells
+
+
+def _spread(values: Sequence[float], show: Callable[[float], str]) -> str:
+    if not values:
+        return ""
+    mean, half = sum(values) / len(values), (max(values) - min(values)) / 2
+    return show(mean) if len(values) == 1 else f"{show(mean)} ± {show(half)}"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
