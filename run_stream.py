@@ -127,10 +127,29 @@ def monitor(
 
 @app.command()
 def train(
-    config: Annotated[Path, typer.Option("--config", help="TOML file of training options.")] = Path(
-        "configs/train_motion.toml"
-    ),
-    out: Annotated[Path | None, typer.Option("--out", help="Folder for checkpoints and metrics.")] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config", help="TOML file of training options; without --data and --config the nine motions."
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", help="Your clips: a folder with a folder for each class, or a CSV (path,label)."
+        ),
+    ] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(
+            "--init",
+            help="Weights to start from: a checkpoint (name or file), imagenet, or a torchvision ResNet (.pth). "
+            "With --data: motion_resnet18 unless you say otherwise.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for the result, checkpoints, metrics and curves.")
+    ] = None,
     pictures: Annotated[
         Path | None, typer.Option("--pictures", help="Photos to mix into the training.")
     ] = None,
@@ -138,15 +157,33 @@ def train(
         Path | None, typer.Option("--held-out", help="Photos never trained on, for the final evaluation.")
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")
+        bool,
+        typer.Option("--resume", help="Go on after a stop or a crash, from the last checkpoint in --out."),
     ] = False,
-    overrides: Overrides = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="One training option; repeatable."),
+    ] = None,
 ) -> None:
-    """Train a model on rendered camera motion."""
+    """Train a model: on your own clips with --data, else on camera motions that the program draws.
+
+    On several GPUs: torchrun --nproc-per-node N -m pipeline.training.fit, with the same options.
+    """
+    from importlib.resources import as_file, files
+
     from pipeline.training import cli
 
-    with _mistakes():
-        cli.train(config, overrides or (), out=out, pictures=pictures, held_out=held_out, resume=resume)
+    with _mistakes(), as_file(files("configs") / "train_motion.toml") as motions:
+        cli.train(
+            config or (None if data else motions),
+            overrides or (),
+            out=out,
+            data=data,
+            init=init,
+            pictures=pictures,
+            held_out=held_out,
+            resume=resume,
+        )
 
 
 @app.command()

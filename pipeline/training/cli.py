@@ -2,20 +2,22 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import RenderableType
 from rich.table import Table
 
+from pipeline.errors import UserError
 from pipeline.model.checkpoint import load_checkpoint
+from pipeline.redact import redact
 from pipeline.training.evaluate import evaluate
 from pipeline.training.fit import fit
-from pipeline.training.fitting import pick_device
-from pipeline.training.options import FitOptions, load_options
+from pipeline.training.option_file import load_options
+from pipeline.training.parallel import pick_device
 
 __all__ = ["evaluate_command", "load_options", "main", "render_evaluation", "train"]
 
@@ -25,19 +27,21 @@ def train(
     overrides: Sequence[str] = (),
     *,
     out: Path | None = None,
+    data: Path | None = None,
+    init: str | None = None,
     pictures: Path | None = None,
     held_out: Path | None = None,
     resume: bool = False,
 ) -> dict[str, Any]:
-    """Trains with a TOML file, overrides and folders given apart; see `fit`.
+    """Trains with a TOML file, ``key=value`` overrides, and what the command line gives apart; see `fit`.
 
     Raises:
         ValueError: a mistake in the options or the files, in one line.
+        UserError: no space is left.
     """
-    folders = {"out": out, "pictures": pictures, "held_out": held_out}
-    given = {key: str(folder) for key, folder in folders.items() if folder is not None}
-    options: FitOptions = replace(load_options(config, overrides), **given)  # type: ignore[arg-type]
-    return fit(replace(options, resume=options.resume or resume))
+    folders = {"out": out, "data": data, "init": init, "pictures": pictures, "held_out": held_out}
+    given: dict[str, Any] = {key: str(value) for key, value in folders.items() if value is not None}
+    return fit(load_options(config, overrides, given | ({"resume": True} if resume else {})))
 
 
 def evaluate_command(
@@ -75,24 +79,23 @@ def render_evaluation(figures: dict[str, Any]) -> RenderableType:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """``python -m pipeline.training.fit``; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.training.fit", description=train.__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.training.fit",
+        description="Trains a model. Under torchrun --nproc-per-node N it runs on N GPUs of one machine.",
+    )
     parser.add_argument("--config", type=Path, help="TOML file of training options")
     parser.add_argument("--out", type=Path, help="folder for checkpoints and metrics")
+    parser.add_argument("--data", type=Path, help="folder with a folder of clips for each class, or a CSV")
+    parser.add_argument("--init", help="start from this checkpoint, or from a torchvision ResNet's weights")
     parser.add_argument("--pictures", type=Path, help="photos to train on")
     parser.add_argument("--held-out", type=Path, help="photos never trained on, for the evaluation")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
-    given = parser.parse_args(arguments)
+    given = vars(parser.parse_args(arguments))
+    rank = int(os.environ.get("RANK", "0"))
     try:
-        train(
-            given.config,
-            given.overrides,
-            out=given.out,
-            pictures=given.pictures,
-            held_out=given.held_out,
-            resume=given.resume,
-        )
-    except (ValueError, FloatingPointError, OSError) as error:
-        print(f"training: {error}", file=sys.stderr)
+        train(**given)
+    except (UserError, ValueError, FloatingPointError, OSError) as error:
+        print(f"training{f' (rank {rank})' if rank else ''}: {redact(str(error))}", file=sys.stderr)
         return 2
     return 0

@@ -1,6 +1,5 @@
-"""Trains a model on rendered camera motion: ``python -m pipeline.training.fit --config FILE --out DIR``."""
+"""Trains a model: ``python -m pipeline.training.fit --config FILE --out DIR``; torchrun for several GPUs."""
 
-import json
 import math
 import time
 from pathlib import Path
@@ -8,103 +7,141 @@ from typing import Any
 
 import torch
 
-from pipeline.model.checkpoint import load_checkpoint, save_checkpoint
-from pipeline.training.evaluate import evaluate
+from pipeline.training.curves import MISSING, draw_curves
+from pipeline.training.finish import described, finish
 from pipeline.training.fitting import Fitting
 from pipeline.training.options import FitOptions
+from pipeline.training.parallel import Ranks, joined
 from pipeline.training.progress import Reporter
-
-HELD_OUT_SEED = 1_000_003
+from pipeline.training.saving import full_disk_explained
+from pipeline.training.start import keeps_classifier
 
 
 def fit(options: FitOptions) -> dict[str, Any]:
-    """Trains until the budget is used up, then evaluates the best weights on held-out pictures.
+    """Trains until the budget is used up or nothing gets better, then evaluates the best weights.
 
     Writes into ``options.out``: ``model.safetensors`` (the result, with recipe and evaluation in its
-    metadata), ``best.safetensors``, ``last.pt``, ``metrics.jsonl`` and ``summary.json``.
+    metadata), ``best.safetensors``, ``last.pt``, ``metrics.jsonl``, ``curves.png`` and ``summary.json``.
 
     Returns:
-        The summary: steps, triplets, rate, validation and held-out evaluation.
+        The summary: steps, triplets, minutes, best validation accuracy, recipe, held-out evaluation. It is
+        empty on the ranks of torchrun that do not lead.
 
     Raises:
-        ValueError: options that do not fit, nothing to resume, no pictures.
+        ValueError: options that do not fit, nothing to resume, no pictures or clips.
+        UserError: no space is left; ``last.pt`` stays whole.
         FloatingPointError: the loss is no longer finite.
     """
-    out = Path(options.out)
-    out.mkdir(parents=True, exist_ok=True)
-    run = Fitting(options)
+    last = Path(options.out) / "last.pt"
+    with joined(options.device) as ranks, full_disk_explained(last):
+        last.parent.mkdir(parents=True, exist_ok=True)
+        return _fit(options, ranks)
+
+
+def _fit(options: FitOptions, ranks: Ranks) -> dict[str, Any]:
+    run = Fitting(options, ranks=ranks, say=print if ranks.leads else _silence)
     if options.resume:
         run.resume()
-    with Reporter(out / "metrics.jsonl") as reporter:
-        if options.compile:
-            reporter.say(f"compiling for {run.device} ...")
-            run.compile(reporter.say)
+    elif ranks.leads:
+        (run.out / "last.pt").unlink(missing_ok=True)  # of another run: --resume must not find it
+    title = f"training, to {run.out}"
+    with Reporter(
+        run.out / "metrics.jsonl", title=title, from_step=run.step, quiet=not ranks.leads
+    ) as reporter:
+        _introduce(run, reporter)
+        run.start(reporter.say)
         with torch.backends.cudnn.flags(enabled=True, benchmark=True):
             _train(run, reporter)
-        reporter.say("evaluating on held-out pictures ...")
-        summary = _finish(run)
-    speeds = {speed: scored["accuracy"] for speed, scored in summary["held_out"]["speeds"].items()}
-    reporter.say(f"held out, accuracy by speed: {speeds}; controls: {summary['held_out']['controls']}")
-    reporter.say(f"written: {out / 'model.safetensors'}")
+        if not ranks.leads:
+            return {}
+        reporter.say(f"evaluating the weights of step {run.best_step} on clips that were held out ...")
+        summary = finish(run)
+        if not draw_curves(run.out / "metrics.jsonl", run.out / "curves.png"):
+            reporter.say(MISSING)
+        for line in described(summary):
+            reporter.say(line)
+        reporter.say(f"written: {run.out / 'model.safetensors'}")
     return summary
 
 
+def _introduce(run: Fitting, reporter: Reporter) -> None:
+    options = run.options
+    limits = [f"{options.steps} steps"] * bool(options.steps) + [f"{options.minutes:g} min"] * bool(
+        options.minutes
+    )
+    start = f"the weights of {options.init}" if options.init else "random weights"
+    if run.step:
+        start = f"step {run.step} of the run before"
+    elif options.init:
+        start += "" if keeps_classifier(options, run.labels) else ", with a new classifier"
+    fixed = ", batch-norm fixed" if options.freeze_batch_norm else ""
+    backbone = f", the backbone at {options.backbone_rate:g} of that" if options.backbone_rate != 1 else ""
+    reporter.say(
+        f"ResNet-{options.depth}, {options.num_past} past frames of {options.size_px} px, "
+        f"{len(run.labels)} classes ({', '.join(run.labels)})"
+    )
+    reporter.say(
+        f"from {start}; {' or '.join(limits)} of {options.batch_size} clips, {run.precision} on {run.device}"
+    )
+    reporter.say(f"learning rate {options.learning_rate:g}{backbone}{fixed}")
+
+
 def _train(run: Fitting, reporter: Reporter) -> None:
-    options, losses = run.options, []
+    options = run.options
     seconds, mark_s, mark_step = run.elapsed_s, time.perf_counter(), run.step
-    while run.progress < 1.0:
-        losses.append(run.advance())
+    while run.progress < 1.0 and not run.stopped_early:
+        run.advance()
+        figures = _mean_of_pending(run) if run.step % options.log_every_steps == 0 else None
         run.elapsed_s = seconds + time.perf_counter() - mark_s
-        if run.step % options.log_every_steps == 0:
-            loss = float(torch.stack(losses).mean())
-            if not math.isfinite(loss):
-                raise FloatingPointError(f"the loss is {loss} at step {run.step}: lower learning_rate")
-            run.elapsed_s = seconds + time.perf_counter() - mark_s
+        if options.minutes:
+            (run.elapsed_s,) = run.ranks.agree(run.elapsed_s)
+        if figures is not None:
             rate = (run.step - mark_step) * options.batch_size / (run.elapsed_s - seconds)
             reporter.record(
                 run.progress,
                 step=run.step,
-                loss=round(loss, 4),
+                loss=round(figures[0], 4),
+                accuracy=round(figures[1], 4),
                 learning_rate=run.optimizer.param_groups[0]["lr"],
                 triplets_per_s=round(rate, 1),
                 elapsed_s=round(run.elapsed_s, 2),
             )
-            losses.clear()
         validates = run.step % options.validate_every_steps == 0 or run.progress >= 1.0
         if validates:
-            accuracy = run.keep_if_best()
-            reporter.record(run.progress, step=run.step, validation_accuracy=round(accuracy, 4))
-            reporter.say(f"step {run.step}: validation accuracy {accuracy:.4f}")
+            found = run.validate()
+            reporter.record(
+                run.progress, step=run.step, validation_accuracy=round(found, 4), best=round(run.best, 4)
+            )
+            reporter.say(
+                f"step {run.step}: validation accuracy {found:.4f}, best {run.best:.4f} at {run.best_step}"
+            )
         if validates or run.step % options.save_every_steps == 0:
             run.save()
+            if validates and run.ranks.leads:
+                draw_curves(run.out / "metrics.jsonl", run.out / "curves.png")
             seconds, mark_s, mark_step = run.elapsed_s, time.perf_counter(), run.step
+    if run.stopped_early:
+        reporter.say(f"no better validation since step {run.best_step}: stopped at step {run.step}")
 
 
-def _finish(run: Fitting) -> dict[str, Any]:
-    options = run.options
-    model = load_checkpoint(run.out / "best.safetensors").to(run.device).eval()
-    held_out = evaluate(
-        model,
-        Path(options.held_out) if options.held_out else None,
-        samples=options.evaluate_samples,
-        size_px=options.size_px,
-        seed=options.seed + HELD_OUT_SEED,
-        bank_count=options.bank_count,
-        scene=run.renderer.scene,
-    )
-    summary = {
-        "steps": run.step,
-        "triplets": run.step * options.batch_size,
-        "minutes": round(run.elapsed_s / 60, 2),
-        "validation_accuracy": round(run.best, 4),
-        "device": torch.cuda.get_device_name(run.device) if run.device.type == "cuda" else "cpu",
-        "torch": torch.__version__,
-        "recipe": options.recipe(),
-        "held_out": held_out,
-    }
-    save_checkpoint(run.out / "model.safetensors", model, metadata=summary)
-    (run.out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    return summary
+def _mean_of_pending(run: Fitting) -> tuple[float, float]:
+    """Loss and accuracy over the steps since the last call, over all ranks.
+
+    Raises:
+        FloatingPointError: no finite loss.
+    """
+    figures = torch.stack(run.pending)
+    run.pending.clear()
+    if run.precision == "fp16":  # a step that overflowed is left out by the scaler, and here
+        figures = figures[figures[:, 0].isfinite()]
+    loss, accuracy = run.ranks.mean(*figures.mean(dim=0).tolist())
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"the loss is {loss} at step {run.step}: lower learning_rate")
+    return loss, accuracy
+
+
+def _silence(_: str) -> None:
+    """What ranks say that do not lead."""
 
 
 if __name__ == "__main__":

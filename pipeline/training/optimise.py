@@ -1,29 +1,44 @@
 """The parts of an optimiser step that are policy: what decays, how fast to learn, which weights to keep."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
-from typing import ParamSpec, TypeVar
+from typing import Any
 
 import torch
 from torch import nn
+from torchvision.models.resnet import ResNet
 
-P = ParamSpec("P")
-R = TypeVar("R")
+from pipeline.model.resnet import ResNetCBAM
 
 UNDECAYED = ("table", "slots", "temperature")
 
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Splits parameters in those with weight decay and those without (norms, biases, embeddings)."""
-    decayed: list[nn.Parameter] = []
-    free: list[nn.Parameter] = []
+def parameter_groups(
+    model: nn.Module, weight_decay: float, backbone_rate: float = 1.0
+) -> list[dict[str, Any]]:
+    """Splits parameters by weight decay (none for norms, biases, embeddings) and by learning rate.
+
+    Args:
+        model: parameters that need no gradient are left out.
+        weight_decay: of the others.
+        backbone_rate: learning rate of every ResNet in the model, as a part of the others'.
+
+    Returns:
+        Groups for an optimiser; ``rate`` in each is the part of the learning rate that it gets.
+    """
+    backbones = (module for module in model.modules() if isinstance(module, ResNet))
+    slow = {id(parameter) for backbone in backbones for parameter in backbone.parameters()}
+    groups: list[dict[str, Any]] = [
+        {"params": [], "weight_decay": decay, "rate": rate}
+        for rate in (1.0, backbone_rate)
+        for decay in (weight_decay, 0.0)
+    ]
     for name, parameter in model.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        is_free = parameter.ndim < 2 or any(word in name.lower() for word in UNDECAYED)
-        (free if is_free else decayed).append(parameter)
-    return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
+        if parameter.requires_grad:
+            is_free = parameter.ndim < 2 or any(word in name.lower() for word in UNDECAYED)
+            groups[2 * (id(parameter) in slow) + is_free]["params"].append(parameter)
+    return [group for group in groups if group["params"]]
 
 
 def learning_rate(highest: float, step: int, warmup_steps: int, progress: float) -> float:
@@ -59,21 +74,30 @@ class AveragedModel:
         torch._foreach_lerp_(averages, news, weight)
 
 
-def compiled_or_eager(
-    forward: Callable[P, R], probe: Callable[[Callable[P, R]], None], say: Callable[[str], None]
-) -> Callable[P, R]:
-    """``forward`` through torch.compile, or as it is where this machine cannot compile.
+def compile_features(
+    backbones: Sequence[ResNetCBAM], probe: Callable[[], None], say: Callable[[str], None]
+) -> bool:
+    """Compiles the ``features`` of backbones, or leaves them as they are where this machine can't.
+
+    Only the backbone: with torch 2.11 in bfloat16 a compiled attention has had gradients of NaN.
 
     Args:
-        forward: the function to compile.
-        probe: runs one forward and backward pass with the function given to it.
+        backbones: of the model that the probe runs.
+        probe: runs one forward and backward pass; raises if something is wrong with it.
         say: takes the message for people.
+
+    Returns:
+        Whether the backbones are compiled now.
     """
-    compiled: Callable[P, R] = torch.compile(forward, dynamic=False)
+    for backbone in backbones:
+        backbone.__dict__["features"] = torch.compile(backbone.features, dynamic=False)
     try:
-        probe(compiled)
+        probe()
     except Exception as error:
+        for backbone in backbones:
+            del backbone.__dict__["features"]
         reason = (str(error).strip().splitlines() or [""])[0][:120]
         say(f"torch.compile does not work here ({type(error).__name__}: {reason}): training without it")
-        return forward
-    return compiled
+        return False
+    say("compiled: the backbone; attention and loss run as they are, for gradients that stay finite")
+    return True

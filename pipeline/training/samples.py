@@ -26,13 +26,11 @@ class Clips(NamedTuple):
 
 
 class ClipSource(Protocol):
-    """Batches whose randomness depends on a seed and the number of batches before them alone.
+    """Batches whose randomness depends on a seed and the number of batches before them alone."""
 
-    Attributes:
-        labels: names of the classes.
-    """
-
-    labels: tuple[str, ...]
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes."""
 
     def seek(self, step: int) -> None:
         """Goes on as if ``step`` batches had been made."""

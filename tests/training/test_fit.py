@@ -7,12 +7,15 @@ import torch
 from torch import nn
 
 from pipeline.model.checkpoint import load_checkpoint
+from pipeline.model.resnet import ResNetCBAM
 from pipeline.training.cli import evaluate_command, main, train
 from pipeline.training.fit import fit
-from pipeline.training.fitting import Fitting, pick_device
+from pipeline.training.fitting import Fitting
 from pipeline.training.motion import LABELS
-from pipeline.training.optimise import AveragedModel, compiled_or_eager, learning_rate, parameter_groups
+from pipeline.training.optimise import AveragedModel, compile_features, learning_rate, parameter_groups
 from pipeline.training.options import FitOptions
+from pipeline.training.parallel import pick_device
+from pipeline.training.samples import Clips
 
 
 @pytest.fixture
@@ -56,7 +59,7 @@ def test_a_few_steps_on_one_batch_lower_the_loss(tiny: FitOptions) -> None:
     run = Fitting(replace(tiny, steps=8, no_past_share=0, one_past_share=0, label_smoothing=0))
     losses = []
     for _ in range(8):
-        run.renderer.seek(0)
+        run.source.seek(0)
         losses.append(float(run.advance()))
     assert sum(losses[-2:]) < 0.7 * sum(losses[:2])
 
@@ -92,9 +95,14 @@ def test_resuming_needs_a_run_with_the_same_recipe(tiny: FitOptions) -> None:
 
 def test_past_frames_are_dropped_oldest_first(tiny: FitOptions) -> None:
     run = Fitting(replace(tiny, batch_size=4000, no_past_share=0.2, one_past_share=0.3))
-    depth = run._past().sum(dim=1)
-    assert not (run._past()[:, 0] & ~run._past()[:, 1]).any()
+    blank = Clips(torch.zeros(4000, 3, 3, 1, 1), torch.zeros(4000))
+    past = run._past(blank)
+    depth = past.sum(dim=1)
+    assert not (past[:, 0] & ~past[:, 1]).any()
     assert [round(float((depth == d).float().mean()), 1) for d in (0, 1, 2)] == [0.2, 0.3, 0.5]
+    missing = torch.tensor([False, True]).expand(4000, 2)
+    assert not run._past(blank._replace(present=missing))[:, 0].any()
+    assert run._past(blank._replace(present=missing))[:, 1].sum() == past[:, 1].sum()
 
 
 def test_learning_rate_warms_up_and_falls() -> None:
@@ -105,7 +113,7 @@ def test_learning_rate_warms_up_and_falls() -> None:
 
 def test_norms_biases_and_embeddings_do_not_decay(tiny: FitOptions) -> None:
     model = Fitting(tiny).model
-    free = {id(p) for p in parameter_groups(model, 0.1)[1]["params"]}  # type: ignore[attr-defined]
+    free = {id(p) for p in parameter_groups(model, 0.1)[1]["params"]}
     names = {name for name, p in model.named_parameters() if id(p) in free}
     assert {
         "temporal.here.table",
@@ -125,15 +133,15 @@ def test_the_average_follows_the_model() -> None:
 
 
 def test_without_a_compiler_training_goes_on() -> None:
-    def logits(x: torch.Tensor) -> torch.Tensor:
-        return x
-
-    def probe(_: object) -> None:
+    def probe() -> None:
         raise RuntimeError("no C++ compiler")
 
     said: list[str] = []
-    assert compiled_or_eager(logits, probe, said.append) is logits
+    backbone = ResNetCBAM(18)
+    before = backbone.features
+    assert not compile_features([backbone], probe, said.append)
     assert "no C++ compiler" in said[0]
+    assert backbone.features == before
 
 
 def test_the_command_line_explains_mistakes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.training.options import FitOptions, load_options
+from pipeline.training.option_file import load_options
+from pipeline.training.options import FitOptions
 
 SHIPPED = Path(__file__).parents[2] / "configs" / "train_motion.toml"
 

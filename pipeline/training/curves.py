@@ -1,0 +1,62 @@
+"""The course of a training run as a picture: loss and accuracy over the steps."""
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+
+MISSING = "no picture of the curves without matplotlib: pip install 'kvq-stream[plots]' draws it next time"
+
+
+def draw_curves(metrics: Path, picture: Path) -> bool:
+    """Draws what is in a ``metrics.jsonl``.
+
+    Args:
+        metrics: the JSON-lines file of a run.
+        picture: the PNG file to write; an existing one is replaced in one go.
+
+    Returns:
+        False if matplotlib is missing (extra ``plots``).
+    """
+    if find_spec("matplotlib") is None:
+        return False
+    from matplotlib.figure import Figure
+
+    lines = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
+    trained = [line for line in lines if "loss" in line]
+    validated = [line for line in lines if "validation_accuracy" in line]
+    figure = Figure(figsize=(9, 6), dpi=110, layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True)
+    steps = [line["step"] for line in trained]
+    above.plot(steps, [line["loss"] for line in trained], color="#d9480f", linewidth=1.4)
+    above.set_ylabel("loss")
+    below.plot(
+        steps,
+        [line["accuracy"] for line in trained],
+        color="#74a9cf",
+        linewidth=1.2,
+        label="training batches",
+    )
+    checked = [line["step"] for line in validated]
+    figures = [line["validation_accuracy"] for line in validated]
+    below.plot(checked, figures, "o-", color="#045a8d", linewidth=1.6, markersize=4, label="validation")
+    if figures:
+        best = max(range(len(figures)), key=lambda i: (figures[i], i))
+        below.annotate(
+            f"best {figures[best]:.4f}",
+            (checked[best], figures[best]),
+            textcoords="offset points",
+            xytext=(0, -16),
+            ha="center",
+            color="#045a8d",
+        )
+    below.set_ylim(0, 1.02)
+    below.set_ylabel("accuracy")
+    below.set_xlabel("step")
+    below.legend(loc="lower right", frameon=False)
+    for axes in (above, below):
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    unfinished = picture.with_name(f".{picture.name}.tmp")
+    figure.savefig(unfinished, format="png")
+    unfinished.replace(picture)
+    return True

@@ -1,0 +1,117 @@
+"""The end of a run: the best weights are calibrated, scored on clips never trained on, and written."""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pipeline.model.checkpoint import load_checkpoint, save_checkpoint
+from pipeline.model.network import TemporalKVQResNetCBAM
+from pipeline.training.calibration import calibrate
+from pipeline.training.evaluate import evaluate
+from pipeline.training.fitting import Fitting
+from pipeline.training.metrics import Report, scores
+from pipeline.training.samples import Clips
+from pipeline.training.sources import scene
+from pipeline.training.validation import accuracy, answers
+
+HELD_OUT_SEED = 1_000_003
+
+
+def finish(run: Fitting) -> dict[str, Any]:
+    """Scores the best weights; writes ``model.safetensors`` and ``summary.json``.
+
+    Returns:
+        The summary, see `fit`.
+    """
+    options = run.options
+    model = load_checkpoint(run.out / "best.safetensors").to(run.device).eval()
+    calibrate(model, *answers(model, run.validation()))
+    if run.held_out is None:
+        held_out = evaluate(
+            model,
+            Path(options.held_out) if options.held_out else None,
+            samples=options.evaluate_samples,
+            size_px=options.size_px,
+            seed=options.seed + HELD_OUT_SEED,
+            bank_count=options.bank_count,
+            scene=scene(options),
+        )
+    else:
+        held_out = score_recorded(model, run.held_out())
+    summary = {
+        "steps": run.step,
+        "triplets": run.step * options.batch_size,
+        "minutes": round(run.elapsed_s / 60, 2),
+        "validation_accuracy": round(run.best, 4),
+        "best_step": run.best_step,
+        "stopped_early": run.stopped_early,
+        "device": torch.cuda.get_device_name(run.device) if run.device.type == "cuda" else "cpu",
+        "processes": run.ranks.count,
+        "precision": run.precision,
+        "torch": torch.__version__,
+        "recipe": options.recipe(),
+        "temperature": model.metadata["temperature"],
+        "held_out": held_out,
+    }
+    save_checkpoint(run.out / "model.safetensors", model, metadata=summary)
+    (run.out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    return summary
+
+
+def score_recorded(model: TemporalKVQResNetCBAM, batches: Iterable[Clips]) -> Report:
+    """Scores on recorded clips, with two controls that a model which compares frames must fail.
+
+    Args:
+        model: in evaluation mode, on the device of the clips.
+        batches: windows that were not trained on.
+
+    Returns:
+        Accuracy, macro-F1 and confusion over all windows, the names of the classes, and ``controls``:
+        accuracy with the newest frame in place of all (``single_frame``) and with each window's frames in
+        the order t-1 ... t, t-T (``shuffled``); ``largest_class``: what the most frequent answer would get.
+    """
+    logits: list[Tensor] = []
+    single: list[Tensor] = []
+    shuffled: list[Tensor] = []
+    labels: list[Tensor] = []
+    for clips in batches:
+        for found, frames in (
+            (logits, clips.frames),
+            (single, clips.frames[:, -1:].expand_as(clips.frames)),
+            (shuffled, clips.frames.roll(-1, dims=1)),
+        ):
+            found.append(answers(model, [clips._replace(frames=frames)])[0])
+        labels.append(clips.labels)
+    truth = torch.cat(labels)
+    report = scores(truth, torch.cat(logits).argmax(dim=1), len(model.labels))
+    report["labels"] = list(model.labels)
+    report["largest_class"] = round(float(truth.bincount().max()) / len(truth), 4)
+    report["controls"] = {
+        "single_frame": round(accuracy(torch.cat(single), truth), 4),
+        "shuffled": round(accuracy(torch.cat(shuffled), truth), 4),
+    }
+    return report
+
+
+def described(summary: dict[str, Any]) -> Iterator[str]:
+    """The final figures as lines for people."""
+    held_out = summary["held_out"]
+    if "speeds" in held_out:
+        speeds = {speed: scored["accuracy"] for speed, scored in held_out["speeds"].items()}
+        yield f"held out, accuracy by speed: {speeds}; controls: {held_out['controls']}"
+        return
+    controls = held_out["controls"]
+    yield (
+        f"held-out clips: accuracy {held_out['accuracy']:.3f}, macro-F1 {held_out['macro_f1']:.3f} over "
+        f"{held_out['clips']} windows; the newest frame alone: {controls['single_frame']:.3f}, frames in "
+        f"another order: {controls['shuffled']:.3f}, one answer for all: {held_out['largest_class']:.3f}"
+    )
+    width = max(map(len, held_out["labels"]))
+    for label, row in zip(held_out["labels"], held_out["confusion"], strict=True):
+        yield f"  {label:>{width}}  answered as " + ", ".join(
+            f"{name} {count}" for name, count in zip(held_out["labels"], row, strict=True) if count
+        )

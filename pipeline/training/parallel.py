@@ -1,0 +1,109 @@
+"""Several processes that train one model: ``torchrun --nproc-per-node N -m pipeline.training.fit ...``.
+
+Each process ("rank") has its own device and its own share of every batch; gradients are averaged. Rank 0
+alone writes, validates and talks. Small decisions travel over gloo, so that no GPU has to wait for them.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+from torch import distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+# The other ranks wait this long while rank 0 validates; torchrun ends them at once if a rank dies.
+_PATIENCE = timedelta(hours=4)
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among those that train together.
+
+    Attributes:
+        rank: number of this process, 0 for the one that leads.
+        count: number of processes.
+        device: where this process trains.
+    """
+
+    rank: int
+    count: int
+    device: torch.device
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes, validates and talks."""
+        return self.rank == 0
+
+    def agree(self, *values: float) -> list[float]:
+        """What rank 0 says; all ranks must ask."""
+        if self.count == 1:
+            return list(values)
+        said = torch.tensor(values, dtype=torch.float64)
+        dist.broadcast(said, src=0)
+        return [float(value) for value in said]
+
+    def mean(self, *values: float) -> list[float]:
+        """The mean over all ranks; all ranks must ask."""
+        if self.count == 1:
+            return list(values)
+        total = torch.tensor(values, dtype=torch.float64)
+        dist.all_reduce(total)
+        return [float(value) / self.count for value in total]
+
+    def wrap(self, model: nn.Module) -> nn.Module:
+        """The model with gradients averaged over the ranks, starting from the weights of rank 0."""
+        if self.count == 1:
+            return model
+        on_cuda = self.device.type == "cuda"
+        return DistributedDataParallel(model, device_ids=[self.device.index] if on_cuda else None)
+
+
+def pick_device(name: str) -> torch.device:
+    """``auto`` is CUDA where there is one.
+
+    Raises:
+        ValueError: a device that torch does not know or this machine lacks.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"device {name!r}: choose auto, cpu or cuda") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device cuda: torch sees no CUDA device here; choose cpu")
+    return device
+
+
+@contextmanager
+def joined(device: str) -> Iterator[Ranks]:
+    """Joins the processes that torchrun has started; alone without torchrun.
+
+    Args:
+        device: as for `pick_device`; under torchrun ``cuda`` is each rank's own GPU.
+
+    Raises:
+        ValueError: no such device, or more ranks than GPUs.
+    """
+    chosen = pick_device(device)
+    count, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+    if count == 1:
+        yield Ranks(0, 1, chosen)
+        return
+    local = int(os.environ["LOCAL_RANK"])
+    if chosen.type == "cuda":
+        if local >= torch.cuda.device_count():
+            raise ValueError(
+                f"rank {local} has no GPU: torch sees {torch.cuda.device_count()}; lower --nproc-per-node"
+            )
+        chosen = torch.device("cuda", local)
+        torch.cuda.set_device(chosen)
+    backend = "cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo"
+    dist.init_process_group(backend, timeout=_PATIENCE)
+    # After an error the group is left as it is: taking it down would wait for ranks that wait for us.
+    yield Ranks(rank, count, chosen)
+    dist.destroy_process_group()
