@@ -8,6 +8,7 @@ bare projection: places and slots are added when it is used, which by linearity 
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import torch
@@ -17,6 +18,8 @@ from torch import Tensor, nn
 AttentionKind = Literal["match", "plain"]
 _START_TEMPERATURE = 10.0
 _LARGEST_TEMPERATURE = 100.0
+# Finite, in float16 too: a row of nothing but absent keys stays a row of numbers, forward and backward.
+_ABSENT = -3e4
 
 
 class CrossAttention(nn.Module):
@@ -49,24 +52,32 @@ class CrossAttention(nn.Module):
             present: ``(B, K)`` bool, False for keys to ignore; None if all are there.
 
         Returns:
-            What was found, ``(B, S, D)``, and the weights, mean over heads, ``(B, S, K)``. A row with no
-            key present finds zeros with weights of zero.
+            What was found, ``(B, S, D)``, and the weights, mean over heads, ``(B, S, K)`` in float32. A row
+            with no key present finds zeros with weights of zero.
         """
         q, k, v = (x.view(*x.shape[:2], self.num_heads, -1).transpose(1, 2) for x in (query, key, value))
-        if self.log_temperature is None:
-            scores = q @ k.transpose(-2, -1) * self.scale
-        else:
-            # 1e-6 instead of the usual 1e-12, which is zero in float16
-            q, k = F.normalize(q, dim=-1, eps=1e-6), F.normalize(k, dim=-1, eps=1e-6)
-            scores = q @ k.transpose(-2, -1) * self.log_temperature.exp().clamp(max=_LARGEST_TEMPERATURE)
-        if present is None:
-            weights = scores.softmax(dim=-1)
-        else:
-            mask = present[:, None, None, :]
-            nothing = ~mask.any(dim=-1, keepdim=True)
-            weights = scores.masked_fill(~(mask | nothing), -math.inf).softmax(dim=-1) * ~nothing
+        with _full_precision(query.device.type):
+            scores = self._scores(q.float(), k.float())
+            if present is None:
+                weights = scores.softmax(dim=-1)
+            else:
+                mask = present[:, None, None, :]
+                weights = scores.masked_fill(~mask, _ABSENT).softmax(dim=-1) * mask
         found = (weights.to(v.dtype) @ v).transpose(1, 2).flatten(2)
         return found, weights.mean(dim=1)
+
+    def _scores(self, q: Tensor, k: Tensor) -> Tensor:
+        if self.log_temperature is None:
+            return q @ k.transpose(-2, -1) * self.scale
+        # not the usual eps of 1e-12, which is zero wherever a runtime computes this in float16
+        q, k = F.normalize(q, dim=-1, eps=1e-6), F.normalize(k, dim=-1, eps=1e-6)
+        temperature = self.log_temperature.float().exp().clamp(max=_LARGEST_TEMPERATURE)
+        return q @ k.transpose(-2, -1) * temperature
+
+
+def _full_precision(device: str) -> AbstractContextManager[object]:
+    """Keeps autocast away: a score of up to 100 has steps of 0.5 in bfloat16."""
+    return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
 
 
 class DynamicQueryGenerator(nn.Module):

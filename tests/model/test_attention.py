@@ -1,10 +1,23 @@
 import math
+from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from pipeline.model.attention import AttentionLayer, CrossAttention, DynamicQueryGenerator
+
+
+class OnlyNumbers(TorchDispatchMode):
+    """Fails as soon as anything is computed that is not finite, in a backward pass too."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **kwargs or {})
+        for x in result if isinstance(result, tuple) else (result,):
+            if isinstance(x, Tensor) and x.is_floating_point() and "empty" not in str(func):
+                assert x.isfinite().all(), str(func)
+        return result
 
 
 def test_plain_is_torchs_multi_head_attention_without_projections() -> None:
@@ -51,6 +64,34 @@ def test_absent_keys_get_nothing_and_no_key_at_all_is_zero(kind: str) -> None:
     assert (found[1] == 0).all()
     found.square().sum().backward()
     assert query.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("kind", ["match", "plain"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_absent_keys_bring_no_infinity_on_the_way(kind: str, dtype: torch.dtype) -> None:
+    """Harmless in eager mode, but a compiler may turn "infinity times zero" into NaN."""
+    torch.manual_seed(0)
+    attention = CrossAttention(16, 2, kind)
+    query, key = (torch.randn(2, n, 16, dtype=dtype, requires_grad=True) for n in (3, 6))
+    present = torch.tensor([[True, False, True, False, False, True], [False] * 6])
+    with OnlyNumbers():
+        found, weights = attention(query, key, key, present)
+        (found.square().sum() + weights.square().sum()).backward()
+
+
+@pytest.mark.parametrize("kind", ["match", "plain"])
+def test_weights_are_computed_in_full_precision(kind: str) -> None:
+    torch.manual_seed(0)
+    attention = CrossAttention(16, 2, kind)
+    if kind == "match":
+        with torch.no_grad():
+            attention.log_temperature.fill_(math.log(100.0))
+    query, key = 3 * torch.randn(2, 3, 16), 3 * torch.randn(2, 6, 16)
+    half = query.bfloat16(), key.bfloat16(), key.bfloat16()
+    expected = attention(*(x.float() for x in half))[1]
+    with torch.autocast("cpu", torch.bfloat16):
+        weights = attention(*half)[1]
+    torch.testing.assert_close(weights, expected)
 
 
 def test_blank_features_do_not_become_nan() -> None:
