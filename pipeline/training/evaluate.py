@@ -1,55 +1,22 @@
-"""How well a model names motions that it never saw, and whether it could be cheating."""
+"""How well a model names what it never saw, and whether it could be cheating."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pipeline.model.network import TemporalKVQResNetCBAM
+from pipeline.training.calibration import fit_temperature
+from pipeline.training.metrics import Report, calibration, scores
 from pipeline.training.motion import LABELS, MotionRenderer, Scene, reverse_label
-
-Report = dict[str, Any]
-
-
-def scores(labels: Tensor, predicted: Tensor) -> Report:
-    """Accuracy, macro-F1 and confusion matrix (rows are the truth) of label indices ``(N,)``."""
-    classes = len(LABELS)
-    counts = torch.bincount(labels * classes + predicted, minlength=classes * classes).view(classes, classes)
-    hits = counts.diagonal().double()
-    f1 = 2 * hits / (counts.sum(dim=0) + counts.sum(dim=1)).clamp_min(1)
-    return {
-        "accuracy": round(float(hits.sum() / counts.sum().clamp_min(1)), 4),
-        "macro_f1": round(float(f1.mean()), 4),
-        "confusion": counts.tolist(),
-    }
-
-
-@torch.no_grad()
-def predict(
-    model: TemporalKVQResNetCBAM, frames: Tensor, past: Tensor | None = None, bf16: bool = False
-) -> Tensor:
-    """Label indices ``(N,)`` of clips ``(N, 3, 3, H, W)``; ``past`` ``(N, 2)``: past frames there are."""
-    with torch.autocast(frames.device.type, torch.bfloat16, enabled=bf16):
-        logits: Tensor = model(*frames.unbind(dim=1), past_mask=past)[0]
-    return logits.float().argmax(dim=1)
-
-
-def validate(
-    model: TemporalKVQResNetCBAM, renderer: MotionRenderer, samples: int, bf16: bool = False
-) -> float:
-    """Accuracy over the renderer's first ``samples`` triplets; the same ones at each call."""
-    renderer.seek(0)
-    hits = 0
-    for n in _batches(samples):
-        frames, labels = renderer.batch(n)
-        hits += int((predict(model, frames, bf16=bf16) == labels).sum())
-    return hits / samples
+from pipeline.training.samples import Clips
+from pipeline.training.validation import accuracy, answers
 
 
 def evaluate(
-    model: TemporalKVQResNetCBAM,
+    model: nn.Module,
     pictures: Path | None = None,
     *,
     speeds: Sequence[float] = (0.4, 1.0, 2.0),
@@ -62,28 +29,37 @@ def evaluate(
     """Films pictures with known motions and asks the model, with controls that a cheat would fail.
 
     Args:
-        model: in evaluation mode, on the device to use.
+        model: in evaluation mode, on the device to use; anything that takes clips as our network does and
+            has ``num_past``.
         pictures: folder of photos or video frames never trained on; None draws procedural pictures.
         speeds: factors on the reference speed, each evaluated on its own.
-        samples: triplets for each speed and each control.
+        samples: clips for each speed and each control.
         size_px: side of the frames.
         seed: of pictures and motions.
         bank_count: cuttings of the pictures.
         scene: disturbances.
 
     Returns:
-        ``speeds`` (scores by factor), ``controls`` (at reference speed), ``streaming`` and what was
-        evaluated. The controls: ``no_past`` and ``single_frame`` (the newest frame three times) must
-        sit at chance; ``reversed`` is the share of clips played backwards that get the reversed label,
-        ``shuffled`` the accuracy on moving clips with their frames in the order t-1, t, t-2; ``one_past``
-        what t-1 alone gives.
+        ``speeds`` (scores by factor), ``controls`` (at reference speed), ``calibration`` (over all speeds,
+        see `calibrated`), ``streaming`` and what was evaluated. The controls: ``no_past`` and
+        ``single_frame`` (the newest frame in place of all) must sit at chance; ``reversed`` is the share of
+        clips played backwards that get the reversed label, ``shuffled`` the accuracy on moving clips with
+        their frames in the order t-1 ... t, t-T; ``one_past`` what t-1 alone gives.
+
+    Raises:
+        ValueError: no pictures in the folder, or a model with other classes.
     """
-    device = next(model.parameters()).device
+    if tuple(getattr(model, "labels", LABELS)) != LABELS:
+        raise ValueError(
+            f"the model's classes are not the {len(LABELS)} camera motions: give clips of its own with --data"
+        )
+    num_past = cast(int, model.num_past)
     renderer = MotionRenderer(
-        device,
+        next(model.parameters()).device,
         size_px,
         seed,
         pictures,
+        num_past=num_past,
         photo_share=1.0,
         bank_count=bank_count,
         redraw_every=0,
@@ -96,38 +72,80 @@ def evaluate(
         "labels": list(LABELS),
         "speeds": {},
     }
+    found = []
     for speed in speeds:
-        truth, answers = [], []
-        for n in _batches(samples):
-            frames, labels = renderer.batch(n, speed)
-            truth.append(labels)
-            answers.append(predict(model, frames))
-        report["speeds"][f"{speed:g}"] = scores(torch.cat(truth), torch.cat(answers))
+        logits, labels = answers(model, (renderer.clips(n, speed) for n in _batches(samples)))
+        report["speeds"][f"{speed:g}"] = scores(labels, logits.argmax(dim=1), len(LABELS))
+        found.append((logits, labels))
     report["controls"] = _controls(model, renderer, samples)
-    frames, _ = renderer.batch(8, 1.0)
-    report["streaming"] = {"max_difference": streaming_difference(model, frames)}
+    report["calibration"] = calibrated(model, *(torch.cat(part) for part in zip(*found, strict=True)))
+    if isinstance(model, TemporalKVQResNetCBAM):
+        report["streaming"] = {"max_difference": streaming_difference(model, renderer.clips(8, 1.0).frames)}
     return report
 
 
-def _controls(model: TemporalKVQResNetCBAM, renderer: MotionRenderer, samples: int) -> dict[str, float]:
-    hits = dict.fromkeys(("no_past", "single_frame", "one_past", "reversed", "shuffled"), 0)
-    moving = 0
-    for n in _batches(samples):
-        frames, labels = renderer.batch(n, 1.0)
-        past = torch.zeros((n, 2), dtype=torch.bool, device=frames.device)
-        hits["no_past"] += int((predict(model, frames, past) == labels).sum())
-        past[:, 1] = True
-        hits["one_past"] += int((predict(model, frames, past) == labels).sum())
-        repeated = frames[:, 2:].expand_as(frames)
-        hits["single_frame"] += int((predict(model, repeated) == labels).sum())
-        hits["reversed"] += int((predict(model, frames.flip(1)) == reverse_label(labels)).sum())
-        moves = labels != LABELS.index("static")
-        hits["shuffled"] += int((predict(model, frames[:, [1, 2, 0]]) == labels)[moves].sum())
-        moving += int(moves.sum())
+def score_recorded(model: TemporalKVQResNetCBAM, batches: Iterable[Clips]) -> Report:
+    """Scores on recorded clips, with two controls that a model which compares frames must fail.
+
+    Args:
+        model: in evaluation mode, on the device of the clips.
+        batches: windows that were not trained on.
+
+    Returns:
+        Accuracy, macro-F1 and confusion over all windows, the names of the classes, ``calibration`` (see
+        `calibrated`), ``streaming`` and ``controls``: accuracy with the newest frame in place of all
+        (``single_frame``) and with each window's frames in the order t-1 ... t, t-T (``shuffled``);
+        ``largest_class``: what the most frequent answer would get.
+
+    Raises:
+        ValueError: there are no windows.
+    """
+    plain: list[Tensor] = []
+    single: list[Tensor] = []
+    shuffled: list[Tensor] = []
+    labels: list[Tensor] = []
+    difference = 0.0
+    for number, clips in enumerate(batches):
+        for found, frames in (
+            (plain, clips.frames),
+            (single, clips.frames[:, -1:].expand_as(clips.frames)),
+            (shuffled, clips.frames.roll(-1, dims=1)),
+        ):
+            found.append(answers(model, [clips._replace(frames=frames)])[0])
+        labels.append(clips.labels)
+        if number == 0:
+            difference = streaming_difference(model, clips.frames[:8])
+    if not labels:
+        raise ValueError("there are no clips to score")
+    truth, logits = torch.cat(labels), torch.cat(plain)
     return {
-        name: round(count / max(moving if name == "shuffled" else samples, 1), 4)
-        for name, count in hits.items()
+        **scores(truth, logits.argmax(dim=1), len(model.labels)),
+        "labels": list(model.labels),
+        "largest_class": round(float(truth.bincount().max()) / len(truth), 4),
+        "controls": {
+            "single_frame": round(accuracy(torch.cat(single), truth), 4),
+            "shuffled": round(accuracy(torch.cat(shuffled), truth), 4),
+        },
+        "calibration": calibrated(model, logits, truth),
+        "streaming": {"max_difference": difference},
     }
+
+
+def calibrated(model: nn.Module, logits: Tensor, labels: Tensor) -> Report:
+    """What the scores of a model are worth, and what a temperature could still mend.
+
+    Returns:
+        Expected calibration error and negative log likelihood as the model is; ``temperature`` that has
+        been folded into it (None: it was never calibrated); ``refitted``: a temperature fitted on every
+        second clip, and the error that it leaves on the others.
+    """
+    report: Report = calibration(logits, labels)
+    report["temperature"] = getattr(model, "metadata", {}).get("temperature")
+    if len(labels) > 1:
+        temperature = fit_temperature(logits[0::2], labels[0::2])
+        others = calibration(logits[1::2] / temperature, labels[1::2])
+        report["refitted"] = {"temperature": round(temperature, 4), **others}
+    return report
 
 
 @torch.no_grad()
@@ -141,5 +159,34 @@ def streaming_difference(model: TemporalKVQResNetCBAM, frames: Tensor) -> float:
     return float((output.logits - whole).abs().max())
 
 
-def _batches(samples: int, most: int = 256) -> list[int]:
-    return [most] * (samples // most) + ([samples % most] if samples % most else [])
+def _controls(model: nn.Module, renderer: MotionRenderer, samples: int) -> dict[str, float]:
+    hits = dict.fromkeys(("no_past", "single_frame", "one_past", "reversed", "shuffled"), 0)
+    moving = 0
+
+    def right(clips: Clips) -> Tensor:
+        logits, labels = answers(model, [clips])
+        return logits.argmax(dim=1) == labels
+
+    for n in _batches(samples):
+        clips = renderer.clips(n, 1.0)
+        frames, labels = clips.frames, clips.labels
+        past = torch.zeros((n, renderer.num_past), dtype=torch.bool, device=frames.device)
+        hits["no_past"] += int(right(clips._replace(present=past)).sum())
+        newest = torch.cat((past[:, 1:], ~past[:, :1]), dim=1)
+        hits["one_past"] += int(right(clips._replace(present=newest)).sum())
+        repeated = frames[:, -1:].expand_as(frames)
+        hits["single_frame"] += int(right(clips._replace(frames=repeated)).sum())
+        backwards = clips._replace(frames=frames.flip(1), labels=reverse_label(labels))
+        hits["reversed"] += int(right(backwards).sum())
+        moves = labels != LABELS.index("static")
+        hits["shuffled"] += int(right(clips._replace(frames=frames.roll(-1, dims=1)))[moves].sum())
+        moving += int(moves.sum())
+    return {
+        name: round(count / max(moving if name == "shuffled" else samples, 1), 4)
+        for name, count in hits.items()
+    }
+
+
+def _batches(samples: int, most: int = 256) -> Iterator[int]:
+    for start in range(0, samples, most):
+        yield min(most, samples - start)

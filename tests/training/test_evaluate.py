@@ -7,16 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.model.network import TemporalKVQResNetCBAM
-from pipeline.training.evaluate import evaluate, scores, streaming_difference
-from pipeline.training.motion import LABELS, Scene
-
-
-def test_scores_of_a_known_confusion() -> None:
-    labels = torch.tensor([0, 0, 1, 1])
-    report = scores(labels, torch.tensor([0, 1, 1, 1]))
-    assert report["accuracy"] == 0.75
-    assert report["macro_f1"] == pytest.approx((2 / 3 + 0.8) / len(LABELS), abs=1e-4)
-    assert report["confusion"][0][:3] == [1, 1, 0]
+from pipeline.training.evaluate import evaluate, score_recorded, streaming_difference
+from pipeline.training.motion import LABELS, MotionRenderer, Scene
+from pipeline.training.samples import Clips
 
 
 class Tracker(TemporalKVQResNetCBAM):
@@ -56,6 +49,40 @@ def test_controls_tell_a_model_that_compares_frames() -> None:
     assert controls["single_frame"] < 0.25
     assert controls["reversed"] > 0.4
     assert controls["shuffled"] < controls["reversed"]
+    assert report["calibration"]["temperature"] is None
+    assert report["calibration"]["refitted"]["temperature"] < 1
+
+
+def test_recorded_clips_with_their_controls() -> None:
+    clean = Scene(object_share=0, overlay_share=0, sensor=False, side_motion=0)
+    renderer = MotionRenderer("cpu", 64, seed=6, bank_count=32, redraw_every=0, scene=clean)
+    batches = [renderer.clips(60, 1.0) for _ in range(2)]
+    of_pans = [Clips(*(part[clips.labels < 5] for part in clips[:2])) for clips in batches]
+    report = score_recorded(Tracker(), of_pans)
+    assert report["clips"] == sum(len(clips.labels) for clips in of_pans)
+    assert report["accuracy"] > 0.85
+    assert report["labels"] == list(LABELS)
+    assert report["controls"]["single_frame"] < 0.4
+    assert report["controls"]["shuffled"] < 0.5
+    assert report["largest_class"] < 0.4
+    with pytest.raises(ValueError, match="no clips"):
+        score_recorded(Tracker(), [])
+
+
+def test_other_classes_need_other_clips() -> None:
+    model = TemporalKVQResNetCBAM(depth=18, num_classes=2, d_model=16, num_heads=2, labels=("open", "shut"))
+    with pytest.raises(ValueError, match="--data"):
+        evaluate(model, samples=4)
+
+
+def test_any_number_of_past_frames() -> None:
+    torch.manual_seed(0)
+    model = TemporalKVQResNetCBAM(
+        depth=18, num_classes=9, d_model=16, num_heads=2, num_past=1, image_size=32, labels=LABELS
+    ).eval()
+    report = evaluate(model, samples=6, size_px=32, bank_count=32, speeds=(1.0,))
+    assert report["streaming"]["max_difference"] < 1e-4
+    assert sum(map(sum, report["speeds"]["1"]["confusion"])) == 6
 
 
 def test_streaming_equals_the_whole_clip() -> None:
