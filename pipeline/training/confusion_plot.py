@@ -1,0 +1,69 @@
+"""Confusion matrices as a picture."""
+
+import importlib.util
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+Confusion = Sequence[Sequence[int]]
+"""Counts; rows are the truth, columns the answers."""
+
+
+def need_matplotlib() -> None:
+    """Checks that pictures can be drawn.
+
+    Raises:
+        ValueError: matplotlib is missing; the message says how to get it.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        raise ValueError(
+            "a picture needs matplotlib: pip install 'kvq-stream[plots]', or leave --picture out"
+        )
+
+
+def draw_confusions(matrices: Mapping[str, Confusion], labels: Sequence[str], path: Path) -> None:
+    """Draws matrices side by side: the colour is the share of the truth's clips, the number their count.
+
+    Args:
+        matrices: by title, at least one.
+        labels: names of the classes.
+        path: of the picture; its suffix says the format.
+
+    Raises:
+        ValueError: matplotlib does not know the format.
+        OSError: the file can't be written.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    columns = min(len(matrices), 3)
+    rows = math.ceil(len(matrices) / columns)
+    side = 1.8 + 0.42 * len(labels)
+    figure = Figure(figsize=(side * columns + 0.8, side * rows + 0.3), layout="constrained", dpi=120)
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axis in axes[len(matrices) :]:
+        axis.set_axis_off()
+    for axis, (title, confusion) in zip(axes, matrices.items(), strict=False):
+        counts = np.asarray(confusion)
+        shares = counts / counts.sum(axis=1, keepdims=True).clip(1)
+        image = axis.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
+        for (row, column), count in np.ndenumerate(counts):
+            if count:
+                ink = "white" if shares[row, column] > 0.5 else "#303030"
+                axis.text(column, row, str(count), ha="center", va="center", fontsize=8, color=ink)
+        right = counts.trace() / max(counts.sum(), 1)
+        axis.set_title(f"{title}: {right:.1%} of {counts.sum()} right", fontsize=10)
+        axis.set_xticks(
+            range(len(labels)), labels, rotation=60, ha="right", rotation_mode="anchor", fontsize=8
+        )
+        axis.set_yticks(range(len(labels)), labels, fontsize=8)
+        axis.set_xlabel("answer", fontsize=9)
+        axis.set_ylabel("truth", fontsize=9)
+        axis.tick_params(length=0)
+        for spine in axis.spines.values():
+            spine.set_visible(False)
+    figure.colorbar(image, ax=list(axes), label="share of the truth's clips", shrink=0.7)
+    figure.savefig(path)

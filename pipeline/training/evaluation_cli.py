@@ -1,0 +1,143 @@
+"""The evaluation as a plain function, for run_stream.py and for machines without its libraries.
+
+On a machine with torch, OpenCV, rich and safetensors only: ``python -m pipeline.training.evaluation_cli``.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from itertools import chain
+from pathlib import Path
+
+from rich.console import Console
+
+from pipeline.model.checkpoint import load_checkpoint
+from pipeline.model.network import TemporalKVQResNetCBAM
+from pipeline.training.confusion_plot import draw_confusions, need_matplotlib
+from pipeline.training.evaluate import evaluate, score_recorded
+from pipeline.training.evaluate_video import evaluate_video
+from pipeline.training.evaluation_tables import confusions, render_evaluation
+from pipeline.training.metrics import Report
+from pipeline.training.motion import LABELS
+from pipeline.training.parallel import pick_device
+
+_SPACING_MS, _VALIDATION_SHARE = 100.0, 0.25
+
+
+def evaluate_command(
+    checkpoint: str | Path,
+    *,
+    pictures: Path | None = None,
+    videos: Sequence[Path] = (),
+    data: Path | None = None,
+    all_clips: bool = False,
+    samples: int = 512,
+    spacing_ms: float | None = None,
+    device: str = "auto",
+    report: Path | None = None,
+    picture: Path | None = None,
+    say: Callable[[str], None] = print,
+) -> Report:
+    """Evaluates a checkpoint; without pictures, videos and data on drawn pictures.
+
+    Args:
+        checkpoint: a file, or the name of a shipped checkpoint.
+        pictures: folder of photos never trained on.
+        videos: video files, see `evaluate_video`.
+        data: labelled clips: a folder with a folder for each class, or a CSV file.
+        all_clips: take all of ``data``, not only the part that training on it would have held out.
+        samples: clips for each speed and control of pictures and of the virtual camera, and most windows
+            of each class of a video.
+        spacing_ms: time between frames; None takes the training's own, or 100.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` ...
+        report: file for the figures as JSON.
+        picture: file for the confusion matrices as a picture.
+        say: takes lines for people on how it goes.
+
+    Returns:
+        ``checkpoint``, ``labels``, and of the sections ``pictures``, ``videos``, ``data`` those asked for.
+
+    Raises:
+        ValueError: a mistake in the arguments or the files, in one line.
+        OSError: a result can't be written.
+    """
+    for path in (report, picture):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise ValueError(f"{path}: there is no folder {path.parent}; make it first")
+    if picture is not None:
+        need_matplotlib()
+    model = load_checkpoint(checkpoint).to(pick_device(device)).eval()
+    spacing = _usual_spacing_ms(model) if spacing_ms is None else spacing_ms
+    figures: Report = {"checkpoint": str(checkpoint), "labels": list(model.labels)}
+    if pictures is not None or not (videos or data):
+        say("asking about rendered clips ...")
+        size_px = model.preprocessing.size
+        figures["pictures"] = evaluate(model, pictures, samples=samples, size_px=size_px)
+    if videos:
+        figures["videos"] = []
+        for path in videos:
+            say(f"asking about {path.name} ...")
+            figures["videos"].append(evaluate_video(model, path, spacing_ms=spacing, samples=samples))
+    if data is not None:
+        figures["data"] = _recorded(model, data, all_clips, spacing, say)
+    if report is not None:
+        report.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    matrices = confusions(figures)
+    if picture is not None and matrices:
+        draw_confusions(matrices, model.labels, picture)
+    return figures
+
+
+def _usual_spacing_ms(model: TemporalKVQResNetCBAM) -> float:
+    """That of the training, if it was on recorded clips."""
+    rendered = set(model.labels) == set(LABELS)
+    return _SPACING_MS if rendered else model.metadata.get("recipe", {}).get("spacing_ms", _SPACING_MS)
+
+
+def _recorded(
+    model: TemporalKVQResNetCBAM, data: Path, all_clips: bool, spacing_ms: float, say: Callable[[str], None]
+) -> Report:
+    from pipeline.training.recorded import open_recorded
+
+    recipe = model.metadata.get("recipe", {})
+    train, validation = open_recorded(
+        data,
+        num_past=model.num_past,
+        size_px=model.preprocessing.size,
+        spacing_ms=spacing_ms,
+        validation_share=recipe.get("validation_share", _VALIDATION_SHARE),
+        seed=recipe.get("seed", 0),
+        device=next(model.parameters()).device,
+        labels=model.labels,
+        augment=False,
+        say=say,
+    )
+    sources = (train, validation) if all_clips else (validation,)
+    return score_recorded(model, chain.from_iterable(source.evaluate_batches(32) for source in sources))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """``python -m pipeline.training.evaluation_cli``; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.training.evaluation_cli")
+    parser.add_argument("--checkpoint", default="motion_resnet18", help="a file, or a shipped one's name")
+    parser.add_argument("--pictures", type=Path, help="folder of photos never trained on")
+    parser.add_argument("--video", type=Path, action="append", default=[], dest="videos", help="repeatable")
+    parser.add_argument("--data", type=Path, help="folder with a folder of clips for each class, or a CSV")
+    parser.add_argument("--all-clips", action="store_true", help="take all of --data, not its held-out part")
+    parser.add_argument("--samples", type=int, default=512, help="clips for each speed and control")
+    parser.add_argument("--spacing-ms", type=float, help="time between frames; 0 = consecutive ones")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--report", type=Path, help="file for the figures as JSON")
+    parser.add_argument("--picture", type=Path, help="file for the confusion matrices, such as confusion.png")
+    given = vars(parser.parse_args(arguments))
+    try:
+        Console().print(render_evaluation(evaluate_command(**given)))
+    except (ValueError, OSError) as error:
+        print(f"evaluation: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

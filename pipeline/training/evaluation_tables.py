@@ -1,0 +1,142 @@
+"""The figures of an evaluation as tables for people."""
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.training.metrics import Report, recalls
+
+
+def render_evaluation(figures: Report) -> RenderableType:
+    """Tables of all sections of a report of `evaluate_command`."""
+    parts: list[RenderableType] = []
+    if figures.get("pictures"):
+        parts += [*_pictures(figures["pictures"]), ""]
+    if figures.get("videos"):
+        parts += [_videos(figures["videos"]), ""]
+    if figures.get("data"):
+        parts += [*_data(figures["data"]), ""]
+    for title, matrix in confusions(figures).items():
+        parts += [_confusion(title, matrix, figures["labels"]), ""]
+    return Group(*parts[:-1])
+
+
+def confusions(figures: Report) -> dict[str, list[list[int]]]:
+    """The confusion matrices that are worth showing, by title; videos are added up."""
+    found: dict[str, list[list[int]]] = {}
+    if figures.get("pictures"):
+        for speed, scored in figures["pictures"]["speeds"].items():
+            found[f"pictures at {speed}x"] = scored["confusion"]
+    for video in figures.get("videos", []):
+        if video["as_it_is"]:
+            _add(found, "video as it is", video["as_it_is"]["confusion"])
+        for speed, scored in (video["virtual_camera"] or {"speeds": {}})["speeds"].items():
+            _add(found, f"virtual camera at {speed}x", scored["confusion"])
+    if figures.get("data"):
+        found["recorded clips"] = figures["data"]["confusion"]
+    return found
+
+
+def _add(found: dict[str, list[list[int]]], title: str, confusion: list[list[int]]) -> None:
+    before = found.get(title, [[0] * len(confusion)] * len(confusion))
+    pairs = zip(before, confusion, strict=True)
+    found[title] = [[a + b for a, b in zip(*rows, strict=True)] for rows in pairs]
+
+
+def _pictures(report: Report) -> list[RenderableType]:
+    table = Table(title=f"{report['samples']} rendered clips for each row, over {report['pictures']}")
+    for heading in ("", "accuracy", "macro-F1"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for speed, scored in report["speeds"].items():
+        table.add_row(f"speed {speed}x", f"{scored['accuracy']:.4f}", f"{scored['macro_f1']:.4f}")
+    for control, accuracy in report["controls"].items():
+        table.add_row(f"control: {control.replace('_', ' ')}", f"{accuracy:.4f}", "")
+    return [table, _footer(report)]
+
+
+def _data(report: Report) -> list[RenderableType]:
+    table = Table(title=f"{report['clips']} windows of recorded clips")
+    for heading in ("", "accuracy", "macro-F1"):
+        table.add_column(heading, justify="right" if heading else "left")
+    table.add_row("as they are", f"{report['accuracy']:.4f}", f"{report['macro_f1']:.4f}")
+    for control, accuracy in report["controls"].items():
+        table.add_row(f"control: {control.replace('_', ' ')}", f"{accuracy:.4f}", "")
+    table.add_row("always the largest class", f"{report['largest_class']:.4f}", "")
+    return [table, _footer(report)]
+
+
+def _footer(report: Report) -> Text:
+    lines = [_calibration(report["calibration"])]
+    if "streaming" in report:
+        difference = report["streaming"]["max_difference"]
+        lines.append(f"streaming against whole clips: logits differ by {difference:.1e} at most")
+    return Text("\n".join(lines))
+
+
+def _calibration(report: Report) -> str:
+    folded = report["temperature"]
+    was = "never calibrated" if folded is None else f"calibrated with temperature {folded:.3g}"
+    text = (
+        f"calibration error {report['expected_calibration_error']:.4f}, "
+        f"negative log likelihood {report['negative_log_likelihood']:.4f} ({was}"
+    )
+    if "refitted" in report:
+        refitted = report["refitted"]
+        error = refitted["expected_calibration_error"]
+        text += f"; refitted here: temperature {refitted['temperature']:.3g} leaves {error:.4f}"
+    return text + ")"
+
+
+def _videos(videos: Sequence[Report]) -> Table:
+    speeds = sorted(
+        {s for v in videos if v["virtual_camera"] for s in v["virtual_camera"]["speeds"]}, key=float
+    )
+    table = Table(title=f"Video, frames {videos[0]['spacing_ms']:g} ms apart")
+    table.add_column("file")
+    for heading in ("windows", "unsure", "moving", "right", "static", "right"):
+        table.add_column(heading, justify="right")
+    for speed in speeds:
+        table.add_column(f"virtual {speed}x\nmacro-F1", justify="right")
+    for video in videos:
+        truth = video["truth"]
+        moving, still = _right(video)
+        virtual = (video["virtual_camera"] or {"speeds": {}})["speeds"]
+        table.add_row(
+            video["file"] + (f" (first {video['frames']} frames)" if video["cut"] else ""),
+            str(truth["windows"]),
+            str(truth["unsure"]),
+            str(truth["windows"] - truth["unsure"] - truth["static"]),
+            moving,
+            str(truth["static"]),
+            still,
+            *(f"{virtual[speed]['macro_f1']:.4f}" if speed in virtual else "-" for speed in speeds),
+        )
+    return table
+
+
+def _right(video: Report) -> tuple[str, str]:
+    """Share of right answers on windows in which the camera moves, and in which it does not."""
+    if not video["as_it_is"]:
+        return "-", "-"
+    confusion, labels = video["as_it_is"]["confusion"], video["labels"]
+    static = labels.index("static")
+    moving = [i for i in range(len(labels)) if i != static]
+    asked = sum(sum(confusion[i]) for i in moving)
+    right = sum(confusion[i][i] for i in moving)
+    still = recalls(confusion)[static]
+    return f"{right / asked:.1%}" if asked else "-", "-" if still is None else f"{still:.1%}"
+
+
+def _confusion(title: str, confusion: Sequence[Sequence[int]], labels: Sequence[str]) -> Table:
+    """Rows are the truth; columns are answers, by the number of their row."""
+    table = Table(title=f"Answers by class, {title}")
+    table.add_column("truth")
+    for number in range(1, len(labels) + 1):
+        table.add_column(str(number), justify="right")
+    table.add_column("right", justify="right")
+    for number, (label, row, share) in enumerate(zip(labels, confusion, recalls(confusion), strict=True)):
+        counts = [Text(str(n) if n else "", "bold" if i == number else "") for i, n in enumerate(row)]
+        table.add_row(Text(f"{number + 1} {label}"), *counts, "-" if share is None else f"{share:.1%}")
+    return table
