@@ -143,7 +143,7 @@ def train(
         str | None,
         typer.Option(
             "--init",
-            help="Weights to start from: a checkpoint (name or file), imagenet, or a torchvision ResNet (.pth). "
+            help="Weights to start from: a checkpoint (name or file), imagenet, or a torchvision .pth file. "
             "With --data: motion_resnet18 unless you say otherwise.",
         ),
     ] = None,
@@ -194,21 +194,48 @@ def evaluate(
     pictures: Annotated[
         Path | None, typer.Option("--pictures", help="Photos never trained on; without, rendered ones.")
     ] = None,
+    videos: Annotated[
+        list[Path] | None, typer.Option("--video", metavar="FILE", help="A real video; repeatable.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Labelled clips: a folder for each class, or a CSV.")
+    ] = None,
+    all_clips: Annotated[
+        bool, typer.Option("--all-clips", help="Take all of --data, not its held-out part.")
+    ] = False,
     samples: Annotated[int, typer.Option("--samples", min=1, help="Clips for each speed and control.")] = 512,
+    spacing_ms: Annotated[
+        float | None, typer.Option("--spacing-ms", min=0.0, help="Time between frames; 0 = consecutive ones.")
+    ] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 ...")] = "auto",
-    report: ReportFile = None,
+    report: Annotated[Path | None, typer.Option("--report", help="Write the figures as JSON.")] = None,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", help="Draw the confusion matrices, such as confusion.png.")
+    ] = None,
 ) -> None:
-    """Score a model on pictures that it has never seen, and on controls that it must fail."""
+    """Score a model on what it has never seen, with controls that it must fail.
+
+    On pictures filmed with known motions (the default), on real video, or on labelled clips.
+    """
     from rich.console import Console
 
-    from pipeline.model.checkpoint import find_checkpoint
-    from pipeline.training import cli
+    from pipeline.training.evaluation_cli import evaluate_command
+    from pipeline.training.evaluation_tables import render_evaluation
 
     with _mistakes():
-        figures = cli.evaluate_command(
-            find_checkpoint(checkpoint), pictures, samples=samples, device=device, report=report
+        figures = evaluate_command(
+            checkpoint,
+            pictures=pictures,
+            videos=videos or (),
+            data=data,
+            all_clips=all_clips,
+            samples=samples,
+            spacing_ms=spacing_ms,
+            device=device,
+            report=report,
+            picture=picture,
         )
-        Console().print(cli.render_evaluation(figures))
+    Console().print(render_evaluation(figures))
 
 
 @bench_app.command("step")
