@@ -62,8 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     try:
         if given.table:
-            texts = [text for file in given.table for text in file.read_text("utf-8").splitlines()]
-            print(markdown(map(json.loads, texts)), end="")
+            print(markdown(line for file in given.table for line in _read(file)), end="")
             return 0
         budget = Budget(**{field.name: getattr(given, field.name) for field in fields(Budget)})
         given.out.parent.mkdir(parents=True, exist_ok=True)
@@ -87,13 +86,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _missing(names: Sequence[str], budget: Budget, out: Path, cost_only: bool) -> list[str]:
     """The variants that ``out`` does not have with this budget: a run that was cut off goes on."""
     done = set()
-    for text in out.read_text("utf-8").splitlines():
-        line = json.loads(text)
+    for line in _read(out):
         if "error" not in line and line["budget"] == asdict(budget) and cost_only == ("accuracy" not in line):
             done.add(line["name"])
     if done & {*names}:
         print(f"already in {out}: {', '.join(sorted(done & {*names}))}", flush=True)
     return [name for name in names if name not in done]
+
+
+def _read(file: Path) -> list[dict[str, Any]]:
+    try:
+        return [json.loads(text) for text in file.read_text("utf-8").splitlines()]
+    except ValueError:
+        raise ValueError(f"{file}: its lines are not those of this program") from None
 
 
 def _news(line: dict[str, Any]) -> str:

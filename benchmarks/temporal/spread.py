@@ -28,7 +28,7 @@ def over_gpus(
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     for gpu in visible.split(",") if visible else map(str, range(gpus)):
         free.put(gpu)
-    threads = max((os.cpu_count() or 1) // gpus, 1)
+    threads = os.environ.get("OMP_NUM_THREADS") or str(max((os.cpu_count() or 1) // gpus, 1))
     # a run without limit of minutes may take as long as it needs
     patience_s = 600 + 180 * budget.minutes if budget.minutes else None
 
@@ -36,7 +36,7 @@ def over_gpus(
         gpu = free.get()
         try:
             path = os.pathsep.join([str(_ROOT), os.environ.get("PYTHONPATH", "")]).strip(os.pathsep)
-            own = {"CUDA_VISIBLE_DEVICES": gpu, "OMP_NUM_THREADS": str(threads), "PYTHONPATH": path}
+            own = {"CUDA_VISIBLE_DEVICES": gpu, "OMP_NUM_THREADS": threads, "PYTHONPATH": path}
             environment = dict(os.environ) | own
             return _run_apart(name, budget, environment, patience_s, cost_only)
         finally:

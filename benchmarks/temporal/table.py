@@ -11,10 +11,17 @@ _SCORES = {f"{speed:g}x": f"{speed:g}x" for speed in SPEEDS} | {
     "single_frame": "one frame",
     "reversed": "reversed",
 }
+_MAY_DIFFER = {"seed", "device", "repeats", "pictures", "held_out"}
 
 
 def markdown(lines: Iterable[Line]) -> str:
-    """The table of all lines, in the order of ``VARIANTS``; failures are told below it."""
+    """The table of all lines, in the order of ``VARIANTS``; below it those that only failed.
+
+    Raises:
+        ValueError: results of different budgets, which can't be compared.
+    """
+    lines = list(lines)
+    _check_alike(lines)
     rows: dict[str, list[Line]] = {}
     for line in lines:
         rows.setdefault(line["name"], []).append(line)
@@ -27,8 +34,16 @@ def markdown(lines: Iterable[Line]) -> str:
     head += [f"step on {device} (against ours)" for device in devices]
     table = [_row(head), _row(["---"] + ["---:"] * (len(head) - 1))]
     table += [_row(_cells(runs, devices)) for runs in good.values() if runs]
-    failed = [f"{name}: failed: {line['error']}" for name in rows for line in rows[name] if "error" in line]
+    failed = [f"{name}: failed: {rows[name][-1]['error']}" for name in good if not good[name]]
     return "\n".join(table + ([""] if failed else []) + failed) + "\n"
+
+
+def _check_alike(lines: Sequence[Line]) -> None:
+    budgets = [line["budget"] for line in lines if "accuracy" in line]
+    for budget in budgets:
+        differs = [key for key in budget if key not in _MAY_DIFFER and budget[key] != budgets[0][key]]
+        if differs:
+            raise ValueError(f"results of another {', '.join(differs)}: make a table of each")
 
 
 def _cells(runs: Sequence[Line], devices: Sequence[str]) -> list[str]:

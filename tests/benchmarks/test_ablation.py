@@ -1,7 +1,7 @@
 import json
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,16 +52,18 @@ def test_a_variant_that_fails_says_so_and_the_others_go_on(
     assert "already in" in capsys.readouterr().out
 
 
-def test_a_process_for_each_variant(tmp_path: Path) -> None:
-    lines = list(over_gpus(["mean_logits"], TINY, 1))
-    assert "error" not in lines[0]
-    assert lines[0]["accuracy"] == run_variant("mean_logits", TINY)["accuracy"]
+def test_a_process_for_each_variant() -> None:
+    (line,) = over_gpus(["mean_logits"], TINY, 1, cost_only=True)
+    assert line.get("error") is None
+    assert line["budget"] == asdict(TINY)
+    assert line["gflops"] > 0.1
+    assert "accuracy" not in line
 
 
 def test_a_process_that_dies_is_told_of() -> None:
-    lines = {line["name"]: line for line in over_gpus(["ours", "guide"], replace(TINY, device="moon"), 2)}
-    assert lines.keys() == {"ours", "guide"}
-    assert all("moon" in line["error"] for line in lines.values())
+    (line,) = over_gpus(["ours"], replace(TINY, device="moon"), 1)
+    assert line["name"] == "ours"
+    assert "moon" in line["error"]
 
 
 def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -70,8 +72,9 @@ def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert main(["--minutes", "0", *out]) == 2
     assert main(["--pictures", str(tmp_path / "none"), *out]) == 2
     assert main(["--table", str(tmp_path / "none.jsonl")]) == 2
+    assert main(["--table", __file__]) == 2
     errors = capsys.readouterr().err.splitlines()
-    assert len(errors) == 4
+    assert len(errors) == 5
     assert all(error.startswith("ablation: ") for error in errors)
 
 
@@ -79,7 +82,7 @@ def _line(name: str, **changes: Any) -> dict[str, Any]:
     accuracy = {"0.4x": 0.5, "1x": 0.75, "2x": 0.625, "single_frame": 0.111, "reversed": 0.7}
     facts = {"about": f"about {name}", "parameters": 12_100_000, "accuracy": accuracy, "clips": 64_000}
     cost = {"gflops": 3.64, "cache_kib": 392.0, "step_ms": 2.0, "over_ours": 1.0, "device": "A GPU"}
-    return {"name": name, **facts, **cost, **changes}
+    return {"name": name, "budget": {"seed": 0, "minutes": 1.0}, **facts, **cost, **changes}
 
 
 def test_the_table_has_a_row_for_each_variant() -> None:
@@ -94,6 +97,14 @@ def test_the_table_has_a_row_for_each_variant() -> None:
     assert ours.endswith("| 50.00 ms (1.00x) | 2.00 ± 0.00 ms (1.00x) |")
     assert guide.startswith("| about guide | 12.10 M | 0.500 | 0.750 |")
     assert failure == "shift: failed: OutOfMemoryError: too much"
+    assert "failed" not in markdown([failed, _line("shift")])
+
+
+def test_results_of_other_budgets_are_not_mixed() -> None:
+    other_seed, longer = {"seed": 1, "minutes": 1.0}, {"seed": 0, "minutes": 5.0}
+    assert "0.750 ± 0.000" in markdown([_line("ours"), _line("ours", budget=other_seed)])
+    with pytest.raises(ValueError, match="results of another minutes"):
+        markdown([_line("ours"), _line("guide", budget=longer)])
 
 
 def test_it_runs_where_only_torch_numpy_cv2_rich_and_safetensors_are() -> None:
