@@ -43,8 +43,11 @@ def over_gpus(
             free.put(gpu)
 
     with ThreadPoolExecutor(gpus) as pool:
-        for future in as_completed([pool.submit(run, name) for name in names]):
-            yield future.result()
+        try:
+            for future in as_completed([pool.submit(run, name) for name in names]):
+                yield future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # Ctrl-C ends what runs and starts nothing more
 
 
 def _run_apart(
