@@ -97,9 +97,18 @@ def score_recorded(model: TemporalKVQResNetCBAM, batches: Iterable[Clips]) -> Re
     return report
 
 
-def described(summary: dict[str, Any]) -> Iterator[str]:
-    """The final figures as lines for people."""
-    held_out = summary["held_out"]
+def described(summary: dict[str, Any], written: Path) -> Iterator[str]:
+    """The final figures as lines for people, and how to use what was written."""
+    yield from _figures(summary["held_out"])
+    yield f"written: {written}"
+    if "speeds" not in summary["held_out"]:
+        yield (
+            f"use it: python run_stream.py --set inference.checkpoint={written} "
+            f"--set history.spacing_ms={summary['recipe']['spacing_ms']:g} --source ..."
+        )
+
+
+def _figures(held_out: Report) -> Iterator[str]:
     if "speeds" in held_out:
         speeds = {speed: scored["accuracy"] for speed, scored in held_out["speeds"].items()}
         yield f"held out, accuracy by speed: {speeds}; controls: {held_out['controls']}"

@@ -58,9 +58,8 @@ def _fit(options: FitOptions, ranks: Ranks) -> dict[str, Any]:
         summary = finish(run)
         if not draw_curves(run.out / "metrics.jsonl", run.out / "curves.png"):
             reporter.say(MISSING)
-        for line in described(summary):
+        for line in described(summary, run.out / "model.safetensors"):
             reporter.say(line)
-        reporter.say(f"written: {run.out / 'model.safetensors'}")
     return summary
 
 

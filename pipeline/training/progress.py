@@ -77,7 +77,7 @@ class Reporter:
             self._console.print(message, markup=False, highlight=False, soft_wrap=True)
 
     def record(self, progress: float, **figures: Any) -> None:
-        """Writes figures to the file; shows them when it is time."""
+        """Writes figures to the file; shows them, in plain lines only those of training and not all."""
         if self._file is None:
             return
         self._file.write(json.dumps(figures) + "\n")
@@ -85,7 +85,7 @@ class Reporter:
         self._shown |= figures
         if self._live is not None:
             self._live.update(self._panel(progress))
-        elif time.monotonic() - self._said_s >= self._every_s:
+        elif "loss" in figures and time.monotonic() - self._said_s >= self._every_s:
             self._said_s = time.monotonic()
             self.say(f"{progress:4.0%}  {self._time_left(progress)}  {'  '.join(self._words())}")
 

@@ -51,7 +51,7 @@ def read_state(path: Path, device: torch.device) -> dict[str, Any]:
         raise ValueError(f"nothing to resume: there is no {path}")
     try:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError):
+    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError):
         raise ValueError(f"cannot resume {path}: it is damaged, or not the state of a training run") from None
     return state
 
@@ -75,7 +75,9 @@ def full_disk_explained(last: Path) -> Iterator[None]:
         for unfinished in last.parent.glob(".*.safetensors.*"):
             unfinished.unlink(missing_ok=True)
         kept = (
-            f"{last} is whole; free some, then go on with --resume" if last.is_file() else "free some first"
+            f"{last} is whole; free some space, then go on with --resume"
+            if last.is_file()
+            else "free some space first"
         )
         raise UserError(f"no space left for the files of this run ({os.strerror(number)}): {kept}") from None
 

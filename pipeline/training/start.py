@@ -135,9 +135,9 @@ def _plain_weights(init: str, depth: int) -> Mapping[str, Tensor]:
             ) from None
     try:
         weights = torch.load(init, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise ValueError(f"can't be read: {error.strerror or error}") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError):
+    except FileNotFoundError:
+        raise ValueError("no such file") from None
+    except (OSError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError):
         raise ValueError("is not a file of weights, or damaged") from None
     if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
         raise ValueError("must hold the state_dict of a torchvision ResNet and nothing else")

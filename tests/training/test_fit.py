@@ -16,28 +16,12 @@ from pipeline.training.optimise import AveragedModel, compile_features, learning
 from pipeline.training.options import FitOptions
 from pipeline.training.parallel import pick_device
 from pipeline.training.samples import Clips
+from tests.training.tiny import tiny_options
 
 
 @pytest.fixture
 def tiny(tmp_path: Path) -> FitOptions:
-    return FitOptions(
-        out=str(tmp_path / "run"),
-        device="cpu",
-        d_model=32,
-        num_heads=2,
-        size_px=32,
-        steps=4,
-        batch_size=6,
-        warmup_steps=1,
-        bank_count=32,
-        redraw_every_steps=2,
-        supersample=1,
-        compile=False,
-        log_every_steps=2,
-        validate_every_steps=100,
-        validate_samples=8,
-        evaluate_samples=8,
-    )
+    return tiny_options(tmp_path / "run")
 
 
 def test_a_run_leaves_a_checkpoint_that_says_how_it_was_made(tiny: FitOptions) -> None:
@@ -62,35 +46,6 @@ def test_a_few_steps_on_one_batch_lower_the_loss(tiny: FitOptions) -> None:
         run.source.seek(0)
         losses.append(float(run.advance()))
     assert sum(losses[-2:]) < 0.7 * sum(losses[:2])
-
-
-def test_a_resumed_run_equals_the_unbroken_one(tiny: FitOptions) -> None:
-    Path(tiny.out).mkdir()
-    unbroken, broken = Fitting(tiny), Fitting(tiny)
-    for _ in range(4):
-        unbroken.advance()
-    for _ in range(2):
-        broken.advance()
-    broken.save()
-    again = Fitting(tiny)
-    again.resume()
-    assert again.step == 2
-    while again.progress < 1:
-        again.advance()
-    for name, value in unbroken.model.state_dict().items():
-        torch.testing.assert_close(again.model.state_dict()[name], value, msg=name)
-    for name, value in unbroken.average.model.state_dict().items():
-        torch.testing.assert_close(again.average.model.state_dict()[name], value, msg=name)
-
-
-def test_resuming_needs_a_run_with_the_same_recipe(tiny: FitOptions) -> None:
-    run = Fitting(tiny)
-    with pytest.raises(ValueError, match="nothing to resume"):
-        run.resume()
-    Path(tiny.out).mkdir()
-    run.save()
-    with pytest.raises(ValueError, match="another learning_rate"):
-        Fitting(replace(tiny, learning_rate=1e-4)).resume()
 
 
 def test_past_frames_are_dropped_oldest_first(tiny: FitOptions) -> None:
