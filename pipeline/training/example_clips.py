@@ -1,7 +1,8 @@
 """Renders a small data set to try fine-tuning with: ``python -m pipeline.training.example_clips DIR``.
 
-A still camera watches doors that open or close. A single frame can't tell which: both classes show doors
-open by the same parts, and every clip has a scene, a rate, a speed and passers-by of its own.
+A still camera watches doors that open or close. A single frame can't tell which: each door is filmed once
+while it opens and once while it closes, open by the same parts, and each time at a rate, a speed, a light and
+with passers-by of its own. The doors in ``val`` are in no training clip.
 """
 
 import argparse
@@ -15,11 +16,11 @@ import cv2
 import numpy as np
 
 from pipeline.frame import Image
-from pipeline.training.example_scene import new_scene
+from pipeline.training.example_scene import Scene, new_scene
 
 LABELS = ("closing", "opening")
 WIDTH_PX, HEIGHT_PX = 320, 240
-_DRAWN_AT = 2
+DRAWN_AT = 2
 _RATES = (15, 20, 25, 30)
 
 
@@ -37,42 +38,50 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"example_clips: {error}", file=sys.stderr)
         return 2
-    print(f"{given.clips} clips each of {' and '.join(LABELS)} in {given.folder}")
+    print(f"{given.clips} clips each of {' and '.join(LABELS)} in {given.folder}, a quarter of them in val")
     return 0
 
 
 def write_clips(folder: Path, clips: int, seed: int = 0) -> None:
-    """Renders clips into a folder for each class.
+    """Renders clips into the folders ``train`` and ``val`` and in both a folder for each class.
 
     Args:
         folder: Where; made if need be, and it must be empty.
-        clips: Of each class.
+        clips: Of each class; a quarter goes to ``val``.
         seed: Of everything random.
 
     Raises:
-        ValueError: No clips wanted, or the folder holds something.
+        ValueError: Too few clips wanted, or the folder holds something.
         OSError: The folder can't be written.
     """
-    if clips < 1:
-        raise ValueError(f"--clips must be at least 1, not {clips}")
+    if clips < 2:
+        raise ValueError(f"--clips must be at least 2, not {clips}")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{folder} is not an empty folder: choose another one")
+    kept = max(clips // 4, 1)
     for number, label in enumerate(LABELS):
-        (folder / label).mkdir(parents=True)
         for clip in range(clips):
             dice = np.random.default_rng((seed, number, clip))
+            scene = new_scene(np.random.default_rng((seed, clip)), WIDTH_PX * DRAWN_AT, HEIGHT_PX * DRAWN_AT)
+            path = folder / ("val" if clip < kept else "train") / label / f"{clip:03d}.mp4"
+            path.parent.mkdir(parents=True, exist_ok=True)
             fps = int(dice.choice(_RATES))
-            _write(folder / label / f"{clip:03d}.mp4", fps, render_clip(label, dice, fps))
+            _write(path, fps, render_clip(label, scene, dice, fps))
 
 
-def render_clip(label: str, dice: np.random.Generator, fps: int) -> Iterator[Image]:
+def render_clip(label: str, scene: Scene, dice: np.random.Generator, fps: int) -> Iterator[Image]:
     """The frames of one clip, ``(HEIGHT_PX, WIDTH_PX, 3)`` uint8 BGR.
+
+    Args:
+        label: One of ``LABELS``.
+        scene: The door, drawn ``DRAWN_AT`` times as large.
+        dice: Everything else.
+        fps: Frames a second.
 
     The way from shut to open is drawn alike for both classes, and runs at a pace whose chances are the same
     forwards and backwards, so that no pose is more likely in one of them.
     """
-    width, height = WIDTH_PX * _DRAWN_AT, HEIGHT_PX * _DRAWN_AT
-    scene = new_scene(dice, width, height)
+    height, width = scene.wall.shape[:2]
     shut, wide = dice.uniform(0.02, 0.25), dice.uniform(0.75, 0.98)
     start, end = (shut, wide) if label == "opening" else (wide, shut)
     speed_px = dice.uniform(0.2, 0.45) * width

@@ -11,7 +11,8 @@ from pipeline.training.recorded import open_recorded
 
 
 def clip(label: str, seed: int) -> list[Image]:
-    return list(render_clip(label, np.random.default_rng(seed), 15))
+    scene = new_scene(np.random.default_rng(seed), 2 * WIDTH_PX, 2 * HEIGHT_PX)
+    return list(render_clip(label, scene, np.random.default_rng(seed), 15))
 
 
 def difference(first: Image, second: Image) -> float:
@@ -53,13 +54,18 @@ def test_clips_are_a_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         num_past=2,
         size_px=64,
         spacing_ms=100,
-        validation_share=0.5,
+        validation_share=0.9,
         seed=0,
         device=torch.device("cpu"),
         labels=LABELS,
         augment=True,
         say=said.append,
     )
+    names = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.mp4"))
+    assert names == [
+        f"doors/{place}.mp4"
+        for place in ("train/closing/001", "train/opening/001", "val/closing/000", "val/opening/000")
+    ]
     assert len(train) > 6
     assert len(validation) > 6
     assert not any("skipped" in line for line in said)
@@ -71,5 +77,5 @@ def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert (
         capsys.readouterr().err == f"example_clips: {tmp_path} is not an empty folder: choose another one\n"
     )
-    with pytest.raises(ValueError, match="--clips must be at least 1"):
-        write_clips(tmp_path / "new", 0)
+    with pytest.raises(ValueError, match="--clips must be at least 2"):
+        write_clips(tmp_path / "new", 1)
