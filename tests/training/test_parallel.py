@@ -1,0 +1,82 @@
+"""Several processes under torchrun, on one CPU over gloo."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pipeline.training.fitting import Fitting
+from pipeline.training.parallel import Ranks, joined
+from pipeline.training.samples import Clips
+from pipeline.training.sources import Interleaved
+from tests.training.tiny import start_training, tiny_options
+
+TWO: dict[str, Any] = {"ranks": 2, "module": "tests.training.two_ranks", "save_every_steps": 2}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_two_ranks_train_one_model(tmp_path: Path) -> None:
+    more = TWO | {"steps": 3, "log_every_steps": 1, "gradient_checkpointing": True, "minutes": 60}
+    said, errors = (process := start_training(tmp_path, **more)).communicate(timeout=350)
+    assert process.returncode == 0, errors
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    losses = [line["loss"] for line in lines if "loss" in line]
+    assert len(losses) == 3
+    assert all(map(math.isfinite, losses))
+    assert said.count("written:") == 1
+    assert json.loads((tmp_path / "summary.json").read_text())["processes"] == 2
+    mine, others = (torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1))
+    parameters = dict(Fitting(tiny_options(tmp_path)).model.named_parameters())
+    for name in parameters:
+        assert torch.equal(mine[name], others[name]), name
+    # each rank has seen clips of its own
+    assert any(not torch.equal(mine[name], others[name]) for name in mine.keys() - parameters.keys())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_an_error_on_one_rank_ends_all(tmp_path: Path) -> None:
+    said, errors = (process := start_training(tmp_path, "--break-rank-1", **TWO)).communicate(timeout=350)
+    assert process.returncode != 0
+    assert "training (rank 1): rank 1 has had enough" in errors
+    assert "written:" not in said
+
+
+def test_ranks_read_every_batch_once() -> None:
+    class Numbered:
+        labels = ("a", "b")
+
+        def __init__(self) -> None:
+            self.step = 0
+
+        def seek(self, step: int) -> None:
+            self.step = step
+
+        def clips(self, n: int) -> Clips:
+            self.step += 1
+            return Clips(torch.tensor(self.step - 1), torch.zeros(n))
+
+    cpu = torch.device("cpu")
+    shares = [Interleaved(Numbered(), Ranks(rank, 3, cpu)) for rank in range(3)]
+    read = [int(share.clips(1).frames) for _ in range(2) for share in shares]
+    assert read == [0, 1, 2, 3, 4, 5]
+    shares[1].seek(4)
+    assert int(shares[1].clips(1).frames) == 13
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="batch_size 6 can't be shared by 4 processes"):
+        Fitting(tiny_options(tmp_path), ranks=Ranks(0, 4, torch.device("cpu")))
+
+
+def test_alone_there_is_one_rank_that_leads() -> None:
+    with joined("cpu") as ranks:
+        assert (ranks.leads, ranks.count) == (True, 1)
+        assert ranks.agree(3.0) == [3.0]
+        assert ranks.mean(3.0, 4.0) == [3.0, 4.0]
+        model = torch.nn.Linear(1, 1)
+        assert ranks.wrap(model) is model
