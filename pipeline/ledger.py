@@ -74,6 +74,24 @@ def merge(figures: Iterable[StreamStats]) -> StreamStats:
     return total
 
 
+def fold(older: WorkerStats, newer: WorkerStats) -> WorkerStats:
+    """Two processes of a worker as one that counted everything: bounds what a long run has to keep.
+
+    Args:
+        older: Of the earlier process, or of several folded before.
+        newer: Of the next one.
+
+    Returns:
+        ``newer`` with the counts of both; a process that did not end in order is not forgotten.
+    """
+    streams = dict(older.streams)
+    for stream_id, figures in newer.streams.items():
+        before = streams.get(stream_id)
+        streams[stream_id] = merge([before, _without_absence(figures)]) if before else figures
+    state = newer.state if older.state == "stopped" else older.state
+    return msgspec.structs.replace(newer, streams=streams, state=state)
+
+
 _COUNTERS = (
     "captured",
     "sent",

@@ -4,8 +4,7 @@ import socket
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from types import TracebackType
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import psutil
 
@@ -90,37 +89,18 @@ class Worker(ABC):
         Raises:
             WorkerError: It can't work as configured.
         """
-        with self:
-            try:
-                self._open_stats()
-                self.open()
-            except UserError as error:  # every boundary that open crosses says in one line what is wrong
-                raise WorkerError(str(error)) from error
-            self.figures.state = "ready"
-            self.publish_stats()
-            on_ready(self.figures)
-            while not stop.is_set() and self.tick(TICK_S):
-                self.publish_stats_if_due()
-            self.figures.state = "stopping"
-            self.publish_stats()
-            self._finish_by_ns = now_ns() + int(self.config.run.drain_timeout_s * 1e9)
-            self.finish(self._finish_by_ns)
-            self.figures.state = "stopped"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is not None:
-            self.figures.state = "failed"
         try:
-            self.close()
+            self._work(stop, on_ready)
+        except BaseException:
+            self.figures.state = "failed"
+            raise
         finally:
-            if self._stats_publisher is not None:
-                self.publish_stats()
-                self._stats_publisher.close(linger_s=1.0)
+            try:
+                self.close()
+            finally:
+                if self._stats_publisher is not None:
+                    self.publish_stats()
+                    self._stats_publisher.close(linger_s=1.0)
 
     def event(self, text: str) -> None:
         """Tells the monitors what happened, in words; passwords are hidden."""
@@ -159,3 +139,20 @@ class Worker(ABC):
     def _open_stats(self) -> None:
         endpoint = getattr(self.config.endpoints, f"{self.role}_stats")[0]
         self._stats_publisher = Publisher(endpoint, self.config.wire, self.security, queue=SMALL_QUEUE)
+
+    def _work(self, stop: threading.Event, on_ready: Callable[[WorkerStats], None]) -> None:
+        try:
+            self._open_stats()
+            self.open()
+        except UserError as error:  # every boundary that open crosses says in one line what is wrong
+            raise WorkerError(str(error)) from error
+        self.figures.state = "ready"
+        self.publish_stats()
+        on_ready(self.figures)
+        while not stop.is_set() and self.tick(TICK_S):
+            self.publish_stats_if_due()
+        self.figures.state = "stopping"
+        self.publish_stats()
+        self._finish_by_ns = now_ns() + int(self.config.run.drain_timeout_s * 1e9)
+        self.finish(self._finish_by_ns)
+        self.figures.state = "stopped"

@@ -5,25 +5,47 @@ import termios
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
 
 from pipeline.clock import now_ns
+from pipeline.closing import Closing
 from pipeline.config import Config
-from pipeline.ledger import build_report
+from pipeline.ledger import build_report, fold
 from pipeline.stats import WorkerStats
 from pipeline.view.terminal import PipelineView, plain_line, render
 from pipeline.wire.security import SecurityPolicy
 from pipeline.wire.transport import StatsReceiver
 
 _EVENTS_SHOWN = 8
+_SESSIONS_APART = 8
+
+
+class _Lives:
+    """The processes that one worker has been; the oldest become one, so that restarts cost no memory."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[int, WorkerStats] = {}
+        self._folded: WorkerStats | None = None
+        self.count = 0
+
+    def keep(self, figures: WorkerStats) -> None:
+        if self._folded is not None and figures.session <= self._folded.session:
+            return  # it has been added up already
+        self.count += figures.session not in self._sessions
+        self._sessions[figures.session] = figures
+        if len(self._sessions) > _SESSIONS_APART:
+            oldest = self._sessions.pop(min(self._sessions))
+            self._folded = oldest if self._folded is None else fold(self._folded, oldest)
+
+    def all(self) -> list[WorkerStats]:
+        return [*([] if self._folded is None else [self._folded]), *self._sessions.values()]
 
 
 class Collector:
-    """Keeps the last figures of every worker process, by name and session, and the latest events."""
+    """Keeps the last figures of each worker's processes, and the latest events."""
 
     def __init__(self, config: Config) -> None:
         endpoints = config.endpoints
@@ -36,7 +58,7 @@ class Collector:
             config.wire,
             SecurityPolicy(config.security),
         )
-        self._sessions: dict[tuple[str, int], WorkerStats] = {}
+        self._lives: dict[tuple[str, str], _Lives] = {}
         self.events: deque[str] = deque(maxlen=_EVENTS_SHOWN)
         self.started_ns = now_ns()
 
@@ -44,15 +66,17 @@ class Collector:
         """Takes in what has arrived, waiting at most ``timeout_s`` seconds; returns the new events."""
         news: list[str] = []
         for figures in self._receiver.poll(timeout_s):
-            self._sessions[figures.worker, figures.session] = figures
+            self._lives.setdefault((figures.worker, figures.host), _Lives()).keep(figures)
             news += [f"{figures.worker}: {event}" for event in figures.events]
+        news += [f"monitor: {report}" for report in self._receiver.rejects.pop_reports()]
         self.events.extend(news)
         return news
 
     @property
     def sessions(self) -> list[WorkerStats]:
-        """The last figures of every process that ever spoke, oldest process first."""
-        return sorted(self._sessions.values(), key=lambda figures: figures.session)
+        """The last figures of every process that ever spoke, oldest first; very old ones in sum."""
+        everyone = (figures for lives in self._lives.values() for figures in lives.all())
+        return sorted(everyone, key=lambda figures: figures.session)
 
     def newest(self, worker: str) -> WorkerStats | None:
         """The last figures of a worker's present (or last) process."""
@@ -85,12 +109,12 @@ class Collector:
     def _restarts(self) -> dict[str, int]:
         """Seen from outside: each further session of a worker is a restart."""
         counts: dict[str, int] = {}
-        for figures in self.sessions:
-            counts[figures.worker] = counts.get(figures.worker, -1) + 1
+        for (worker, _), lives in self._lives.items():
+            counts[worker] = counts.get(worker, 0) + lives.count - 1
         return counts
 
 
-class Screen:
+class Screen(Closing):
     """Shows a pipeline: a live table where there is a terminal, otherwise a line a second."""
 
     def __init__(self, console: Console, *, live: bool, refresh_fps: float) -> None:
@@ -101,14 +125,6 @@ class Screen:
         self._echo = _without_echo_of_keys() if live else None
         if self._live:
             self._live.start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def say(self, line: str) -> None:
         """Prints a line that stays, above the live table."""

@@ -43,8 +43,8 @@ class Reader:
     the caller: nothing is lost, but a live source then falls behind or drops pictures on its own side.
 
     A live source that fails in whatever way, or falls silent, is reopened after a wait, for ever. A
-    file that fails is given up: once the state is ``ended``, ``failed`` tells this from its normal
-    end, and ``error`` tells why. A file read with ``newest`` plays at its own rate.
+    file that fails is given up: once the state is ``ended``, ``error`` tells why, or that it came to its
+    normal end (None). A file read with ``newest`` plays at its own rate.
 
     Once ``finished``, ``captured`` equals the pictures taken plus ``sum(dropped.values())``; while the
     reader runs, those in the ring and one in hand come on top.
@@ -106,11 +106,6 @@ class Reader:
     def state(self) -> ReaderState:
         """``waiting`` for the first picture, ``up``, ``down`` until the next one, ``ended`` for good."""
         return self._state
-
-    @property
-    def failed(self) -> bool:
-        """Whether the source was given up because of ``error``; certain once the state is ``ended``."""
-        return self.error is not None
 
     @property
     def epoch(self) -> int:

@@ -35,9 +35,15 @@ class PipelineView:
 
     @property
     def silent_s(self) -> dict[str, float]:
-        """By worker: seconds since its last figures, measured against the worker that spoke last."""
+        """By worker: seconds since its last figures, measured against the worker that spoke last.
+
+        0 for a worker that has never spoken: it is starting, not silent.
+        """
         newest_ns = max((figures.sent_ns for figures in self.sessions), default=0)
-        return {figures.worker: (newest_ns - figures.sent_ns) / 1e9 for figures in self.workers}
+        return {
+            figures.worker: (newest_ns - figures.sent_ns) / 1e9 if figures.sent_ns else 0.0
+            for figures in self.workers
+        }
 
     @property
     def streams(self) -> dict[str, "StreamFigures"]:

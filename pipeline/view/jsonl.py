@@ -1,10 +1,10 @@
 """Predictions as JSON lines: one object a line, written as soon as it is there."""
 
 from pathlib import Path
-from types import TracebackType
 
 import msgspec
 
+from pipeline.closing import Closing
 from pipeline.view.errors import ViewError, reason
 from pipeline.wire.messages import Prediction
 
@@ -22,7 +22,7 @@ class _Line(msgspec.Struct, frozen=True):
     top: list[tuple[str, float]]
 
 
-class PredictionWriter:
+class PredictionWriter(Closing):
     """Writes ``{"stream_id", "epoch", "seq", "capture_ns", "depth", "top": [[label, score], ...]}`` lines."""
 
     def __init__(self, path: str | Path, *, append: bool = False) -> None:
@@ -38,14 +38,6 @@ class PredictionWriter:
             self._file = self.path.open("ab" if append else "wb", buffering=0)
         except OSError as error:
             raise PredictionWriterError(f"{self.path}: can't be written: {reason(error)}") from None
-
-    def __enter__(self) -> "PredictionWriter":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @property
     def closed(self) -> bool:

@@ -3,7 +3,6 @@
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 
 import av
 import cv2
@@ -12,6 +11,7 @@ from av.container import OutputContainer
 from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
+from pipeline.closing import Closing
 from pipeline.frame import Image
 from pipeline.view.errors import ViewError, reason
 
@@ -28,7 +28,7 @@ class RecorderError(ViewError):
     """The video can't be written (any more)."""
 
 
-class Recorder:
+class Recorder(Closing):
     """Writes the pictures of one stream to ``path``; a change of size begins ``name.part2.mp4`` and so on.
 
     What is there already is kept: the next part that is free is taken instead. No stream can be called
@@ -65,14 +65,6 @@ class Recorder:
             self._path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RecorderError(f"{self._path.parent}: can't be made: {reason(error)}") from None
-
-    def __enter__(self) -> "Recorder":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @property
     def path(self) -> Path:

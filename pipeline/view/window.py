@@ -4,10 +4,10 @@ import os
 import subprocess
 import sys
 from functools import cache
-from types import TracebackType
 
 import cv2
 
+from pipeline.closing import Closing
 from pipeline.frame import Image
 from pipeline.view.errors import ViewError
 
@@ -20,21 +20,13 @@ class WindowError(ViewError):
     """There is no display to open a window on."""
 
 
-class Window:
+class Window(Closing):
     """Shows each stream in a window of its own; made by ``open_window``, used from one thread."""
 
     def __init__(self, title: str) -> None:
         self._title = title
         self._names: dict[str, str] = {}
         self._closed = False
-
-    def __enter__(self) -> "Window":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @property
     def closed(self) -> bool:

@@ -7,10 +7,10 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import TracebackType
 
 import zmq
 
+from pipeline.closing import Closing
 from pipeline.config import WireConfig
 from pipeline.frame import Policy
 from pipeline.wire import address, topics
@@ -37,7 +37,7 @@ class _Delivery:
     repeat_at: float = 0.0
 
 
-class Publisher:
+class Publisher(Closing):
     """Sends messages to everybody who has subscribed to their topic; used by the thread that made it.
 
     Messages on a ``newest`` topic never wait: a receiver whose queue is full misses them, and sees the
@@ -146,14 +146,6 @@ class Publisher:
         self._context.term()
         if self._gate:
             self._gate.join()
-
-    def __enter__(self) -> "Publisher":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _send(self, parts: Sequence[Part], lossless: bool, timeout_s: float) -> bool:
         """Sends once: to all with room, or (lossless) to all or none."""

@@ -1,16 +1,17 @@
 """The receiving ends: what may be dropped is drained, what must not be is taken only as asked for."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Generic, Literal, Self, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from pipeline.clock import now_ns
+from pipeline.closing import Closing
 from pipeline.config import WireConfig
 from pipeline.frame import Frame, Policy
 from pipeline.stats import WorkerStats
 from pipeline.wire import topics
+from pipeline.wire.census import Census
 from pipeline.wire.codec import Attention, Part, decode_attention, decode_frame, decode_message
 from pipeline.wire.errors import WireError
 from pipeline.wire.messages import EndOfStream, FrameHeader, Message, Prediction, Stats
@@ -64,7 +65,7 @@ class ReceivedPrediction:
     received_ns: int
 
 
-class Receiver(ABC, Generic[T]):
+class Receiver(Closing, Generic[T]):
     """What all receivers do: take messages, refuse and count bad ones; used by the thread that made it.
 
     Attributes:
@@ -73,6 +74,7 @@ class Receiver(ABC, Generic[T]):
 
     def __init__(self, wire: WireConfig, subscribers: Sequence[Subscriber]) -> None:
         self.rejects = Rejects()
+        self._census = Census()
         self._most_bytes = int(wire.max_frame_mb * 2**20)
         self._subscribers = subscribers
 
@@ -80,14 +82,6 @@ class Receiver(ABC, Generic[T]):
         """Disconnects."""
         for subscriber in self._subscribers:
             subscriber.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @abstractmethod
     def _accept(self, message: Message, parts: Sequence[Part]) -> T:
@@ -103,9 +97,13 @@ class Receiver(ABC, Generic[T]):
                 break
             parts, peer = received
             try:
-                taken.append(self._accept(decode_message(parts, self._most_bytes), parts))
+                message = decode_message(parts, self._most_bytes)
+                item = self._accept(message, parts)
+                self._census.admit(message)
             except WireError as error:
                 self.rejects.add(peer, error)
+            else:
+                taken.append(item)
         return taken
 
 

@@ -231,7 +231,7 @@ def test_a_file_that_fails_midway_is_told_from_one_that_ends(fault: Exception) -
         return reader_of(openings(script, live=False), on_change=lambda: seen.append(look()))
 
     def look() -> tuple[str, bool]:
-        return reader.state, reader.failed
+        return reader.state, reader.error is not None
 
     reader = watched([shot(), fault])
     assert len(run(reader)) == 1
@@ -340,7 +340,7 @@ def test_a_held_reader_can_be_stopped(live: bool) -> None:
     reader.stop(0.0)
     endless.set()
     assert reader.stop(5.0)
-    assert (reader.captured, reader.dropped, reader.failed) == (0, {}, False)
+    assert (reader.captured, reader.dropped, reader.error) == (0, {}, None)
 
 
 def test_a_defect_of_a_source_is_not_hidden() -> None:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import resources
 from threading import Thread
-from types import TracebackType
+from typing import Self
 
 import uvicorn
 from starlette.applications import Starlette
@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from pipeline.closing import Closing
 from pipeline.frame import Image
 from pipeline.view.errors import ViewError, reason
 from pipeline.view.web.board import Board, Info
@@ -36,7 +37,7 @@ class WebError(ViewError):
     """The page can't be served."""
 
 
-class WebView:
+class WebView(Closing):
     """Shows the newest picture of each stream in browsers on this machine.
 
     Attributes:
@@ -56,14 +57,9 @@ class WebView:
         self._server: uvicorn.Server | None = None
         self._thread: Thread | None = None
 
-    def __enter__(self) -> "WebView":
+    def __enter__(self) -> Self:
         self.start()
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @property
     def url(self) -> str:
