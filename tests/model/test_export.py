@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -7,16 +8,35 @@ from pipeline.model.export import INPUTS, OUTPUTS, export_onnx
 from tests.model.small import clip, small
 from tests.support import need_module
 
+# Together they hold every option: an export takes seconds.
+EXPORTED: dict[str, dict[str, Any]] = {
+    "as shipped": {},
+    "plain, own values, unshared, one past frame, all scales": {
+        "attention": "plain",
+        "tied_values": False,
+        "use_shared_weights": False,
+        "num_past": 1,
+        "scales": ("layer2", "layer3", "layer4"),
+    },
+    "tied values, four past frames, only layer3, three layers, official gates": {
+        "tied_values": True,
+        "num_past": 4,
+        "scales": ("layer3",),
+        "num_layers": 3,
+        "cbam_start": "official",
+    },
+}
+
 
 @pytest.mark.slow
 @torch.no_grad()
-@pytest.mark.parametrize("attention", ["match", "plain"])
-def test_onnx_step_equals_torch_step_for_any_batch(tmp_path: Path, attention: str) -> None:
+@pytest.mark.parametrize("options", EXPORTED.values(), ids=EXPORTED)
+def test_onnx_step_equals_torch_step_for_any_batch(tmp_path: Path, options: dict[str, Any]) -> None:
     for module in ("onnx", "onnxscript", "onnxruntime"):
         need_module(module, module)
     import onnxruntime
 
-    model, path = small(attention=attention), tmp_path / "step.onnx"
+    model, path = small(**options), tmp_path / "step.onnx"
     export_onnx(model, path)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     assert [node.name for node in session.get_inputs()] == list(INPUTS)
@@ -24,7 +44,7 @@ def test_onnx_step_equals_torch_step_for_any_batch(tmp_path: Path, attention: st
     for batch in (1, 3):
         state = model.init_state(batch)
         arrays = [part.numpy() for part in state]
-        for frame in clip(batch, 4).unbind(1):
+        for frame in clip(batch, model.num_past + 2).unbind(1):
             expected, state = model.step(frame, state, return_attention=True)
             logits, weights, *arrays = session.run(
                 None, dict(zip(INPUTS, [frame.numpy(), *arrays], strict=True))

@@ -177,9 +177,13 @@ def test_scales() -> None:
     assert info["K"].shape == (2, 2 * (64 + 4), 32)
 
 
+@torch.no_grad()
 def test_dynamic_query() -> None:
+    """The guide's own class in place of ours: the same weights, the same answer."""
     theirs = run(["dynamic query"], {"nn": nn})["DynamicQueryGenerator"](512, 32)
-    ours = small().temporal.layers[0].query
-    ours.load_state_dict(theirs.state_dict())
-    x = torch.randn(2, 4, 512)
-    assert torch.equal(ours(x), theirs(x))
+    model, images = small(), clip(2, 3).unbind(1)
+    expected, info = model(*images)
+    theirs.load_state_dict(model.temporal.layers[0].query.state_dict())
+    model.temporal.layers[0].query = theirs
+    assert torch.equal(model(*images)[0], expected)
+    torch.testing.assert_close(theirs(info["feat_flat_t"]), info["Q"])

@@ -1,0 +1,32 @@
+"""``forward`` on whole clips: what ``step`` is compared with, frame by frame."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pipeline.model.network import StepOutput, TemporalKVQResNetCBAM
+from tests.model.small import clip
+
+TOLERANCE = 1e-4
+
+
+def whole(model: TemporalKVQResNetCBAM, frames: Tensor, moments: Sequence[int] | None = None) -> StepOutput:
+    """What ``forward`` says of each frame, or of those ``moments``; before the start is noise, masked."""
+    past, logits, weights, depths = model.num_past, [], [], []
+    padded = torch.cat([100 * clip(len(frames), past, frames.shape[-1], seed=9), frames], dim=1)
+    for n in range(frames.shape[1]) if moments is None else moments:
+        depth = min(n, past)
+        mask = (torch.arange(past) >= past - depth).expand(len(frames), past)
+        output, info = model(*padded[:, n : n + past + 1].unbind(1), past_mask=mask)
+        logits.append(output)
+        weights.append(info["attention_weights"])
+        depths.append(torch.full((len(frames),), depth))
+    return StepOutput(torch.stack(logits, 1), torch.stack(weights, 1), torch.stack(depths, 1))
+
+
+def assert_same(found: StepOutput, expected: StepOutput) -> None:
+    """Both agree within the tolerance."""
+    torch.testing.assert_close(found.logits, expected.logits, atol=TOLERANCE, rtol=0)
+    torch.testing.assert_close(found.attention, expected.attention, atol=TOLERANCE, rtol=0)
+    assert torch.equal(found.depth, expected.depth)
