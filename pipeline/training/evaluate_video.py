@@ -12,10 +12,9 @@ import torch
 from pipeline.frame import Image
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.stretch import stretch
-from pipeline.training.evaluate import calibrated
 from pipeline.training.footage import Footage
 from pipeline.training.global_motion import CameraMotion, Grey, estimate_motion, name_clip, small_grey
-from pipeline.training.metrics import Report, scores
+from pipeline.training.metrics import Report, calibration, scores
 from pipeline.training.motion import LABELS
 from pipeline.training.moving_camera import balanced, film
 from pipeline.training.samples import Clips, normalise
@@ -155,7 +154,7 @@ def _virtual_camera(
 def _score(model: TemporalKVQResNetCBAM, labelled: Iterable[tuple[Squares, str]]) -> Report:
     logits, labels = answers(model, _batches(model, labelled))
     report = scores(labels, logits.argmax(dim=1), len(model.labels))
-    report["calibration"] = calibrated(model, logits, labels)
+    report["calibration"] = calibration(logits, labels)
     return report
 
 

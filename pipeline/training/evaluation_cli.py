@@ -62,6 +62,8 @@ def evaluate_command(
         ValueError: a mistake in the arguments or the files, in one line.
         OSError: a result can't be written.
     """
+    if samples < 1:
+        raise ValueError(f"--samples must be at least 1, not {samples}")
     for path in (report, picture):
         if path is not None and not path.absolute().parent.is_dir():
             raise ValueError(f"{path}: there is no folder {path.parent}; make it first")
