@@ -38,7 +38,7 @@ def draw_confusions(matrices: Mapping[str, Confusion], labels: Sequence[str], pa
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    columns = min(len(matrices), 3)
+    columns = math.ceil(math.sqrt(len(matrices)))
     rows = math.ceil(len(matrices) / columns)
     side = 1.8 + 0.42 * len(labels)
     figure = Figure(figsize=(side * columns + 0.8, side * rows + 0.3), layout="constrained", dpi=120)
@@ -62,6 +62,9 @@ def draw_confusions(matrices: Mapping[str, Confusion], labels: Sequence[str], pa
         axis.set_yticks(range(len(labels)), labels, fontsize=8)
         axis.set_xlabel("answer", fontsize=9)
         axis.set_ylabel("truth", fontsize=9)
+        for edge in np.arange(0.5, len(labels) - 1):
+            axis.axhline(edge, color="#d8e0ea", linewidth=0.5)
+            axis.axvline(edge, color="#d8e0ea", linewidth=0.5)
         axis.tick_params(length=0)
         for spine in axis.spines.values():
             spine.set_visible(False)

@@ -13,7 +13,14 @@ from pipeline.frame import Image
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.stretch import stretch
 from pipeline.training.footage import Footage
-from pipeline.training.global_motion import CameraMotion, Grey, estimate_motion, name_clip, small_grey
+from pipeline.training.global_motion import (
+    CameraMotion,
+    Grey,
+    at_rest,
+    estimate_motion,
+    name_clip,
+    small_grey,
+)
 from pipeline.training.metrics import Report, calibration, scores
 from pipeline.training.motion import LABELS
 from pipeline.training.moving_camera import balanced, film
@@ -52,7 +59,7 @@ def evaluate_video(
         What was looked at, and three sections, each None where the video does not allow it:
         ``as_it_is`` (scores on windows whose motion the classical estimate is sure of; ``truth`` counts
         all windows), ``still`` (the camera never moves: share of its windows that are called static) and
-        ``virtual_camera`` (scores by speed, over windows in which the real camera is still).
+        ``virtual_camera`` (scores by speed, over windows in which the real camera is at rest).
 
     Raises:
         ValueError: not a readable video, too short, or a model with other classes.
@@ -63,7 +70,8 @@ def evaluate_video(
             "model's classes: give clips of its own with --data"
         )
     footage = Footage(path, model.num_past, spacing_ms, most_frames)
-    truth = camera_truth(footage)
+    motions = camera_motions(footage)
+    truth = [name_clip(clip) for clip in motions]
     counts = Counter(truth)
     unsure = counts.pop(None, 0)
     still = counts.keys() == {"static"} and counts["static"] >= _STILL_WINDOWS * len(truth)
@@ -79,15 +87,17 @@ def evaluate_video(
         "truth": {"windows": len(truth), "unsure": unsure, **{name: counts[name] for name in LABELS}},
         "as_it_is": as_it_is,
         "still": _still(as_it_is, model.labels.index("static")) if still else None,
-        "virtual_camera": _virtual_camera(model, footage, known, samples, speeds, seed),
+        "virtual_camera": _virtual_camera(
+            model, footage, [i for i, clip in enumerate(motions) if at_rest(clip)], samples, speeds, seed
+        ),
     }
 
 
-def camera_truth(footage: Footage) -> list[str | None]:
-    """What the camera does in each window of a video, None where the classical estimate is unsure."""
+def camera_motions(footage: Footage) -> list[list[CameraMotion | None]]:
+    """What the camera does between the frames of each window, None where the estimate is unsure."""
     greys: dict[int, Grey] = {}
     motions: dict[tuple[int, int], CameraMotion | None] = {}
-    names = []
+    found = []
     for index, images in footage.walk(range(len(footage.windows))):
         row = footage.windows[index].tolist()
         greys = {number: grey for number, grey in greys.items() if number >= row[0]}
@@ -97,8 +107,8 @@ def camera_truth(footage: Footage) -> list[str | None]:
         for pair in pairwise(row):
             if pair not in motions:
                 motions[pair] = estimate_motion(greys[pair[0]], greys[pair[1]])
-        names.append(name_clip([motions[pair] for pair in pairwise(row)]))
-    return names
+        found.append([motions[pair] for pair in pairwise(row)])
+    return found
 
 
 def _as_it_is(
@@ -128,12 +138,11 @@ def _still(as_it_is: Report | None, static: int) -> Report:
 def _virtual_camera(
     model: TemporalKVQResNetCBAM,
     footage: Footage,
-    truth: Sequence[str | None],
+    quiet: Sequence[int],
     samples: int,
     speeds: Sequence[float],
     seed: int,
 ) -> Report | None:
-    quiet = [index for index, name in enumerate(truth) if name == "static"]
     if not quiet:
         return None
     chosen = [quiet[place * len(quiet) // samples] for place in range(samples)]

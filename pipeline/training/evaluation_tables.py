@@ -95,7 +95,7 @@ def _videos(videos: Sequence[Report]) -> Table:
     )
     table = Table(title=f"Video, frames {videos[0]['spacing_ms']:g} ms apart")
     table.add_column("file")
-    for heading in ("windows", "unsure", "moving", "right", "static", "right"):
+    for heading in ("windows", "unsure", "moving", "moving,\nright", "static", "static,\nright"):
         table.add_column(heading, justify="right")
     for speed in speeds:
         table.add_column(f"virtual {speed}x\nmacro-F1", justify="right")

@@ -24,6 +24,8 @@ ACCELERATION = 0.3
 """By which share the speed of the first and the last interval may be off the mean."""
 STILL_SHARE = 0.25
 """A still camera moves less than this share of the slowest trained motion, along every axis."""
+REST_SHARE = 0.05
+"""A camera at rest moves less than this share of it: about a third of a pixel of 480."""
 OTHERS_SHARE = 1 / 3
 """A motion has a name if all others are below this share of it, each in units of its own trained range."""
 
@@ -88,7 +90,7 @@ def name_motion(motion: CameraMotion, slack: float = 0.0) -> str | None:
         slack: by which share it may be slower or faster than the trained range.
     """
     size = np.abs(motion)
-    if (size < STILL_SHARE * SPEEDS[0] * SLOWEST).all():
+    if _below(motion, STILL_SHARE):
         return "static"
     axis = int((size / _UNITS).argmax())
     others = np.delete(size / _UNITS, axis)
@@ -110,6 +112,15 @@ def name_clip(motions: Sequence[CameraMotion | None]) -> str | None:
     names = {name_motion(motion, ACCELERATION) for motion in sure}
     names.add(name_motion(CameraMotion(*np.mean(sure, axis=0).tolist())))
     return names.pop() if len(names) == 1 else None
+
+
+def at_rest(motions: Sequence[CameraMotion | None]) -> bool:
+    """Whether a camera surely stood as still in a whole clip as one on a tripod."""
+    return all(motion is not None and _below(motion, REST_SHARE) for motion in motions)
+
+
+def _below(motion: CameraMotion, share: float) -> bool:
+    return bool((np.abs(motion) < share * SPEEDS[0] * SLOWEST).all())
 
 
 def _fit(shape: tuple[int, ...], start: Places, end: Places) -> CameraMotion | None:

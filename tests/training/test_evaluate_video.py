@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pipeline.frame import Image
 from pipeline.model.network import TemporalKVQResNetCBAM
-from pipeline.training.evaluate_video import camera_truth, evaluate_video
+from pipeline.training.evaluate_video import camera_motions, evaluate_video
 from pipeline.training.evaluation_tables import confusions, render_evaluation
 from pipeline.training.footage import Footage
 from pipeline.training.global_motion import estimate_motion, name_clip, small_grey
@@ -60,10 +60,10 @@ def panned(shifts_px: list[int]) -> list[Image]:
 
 def test_the_truth_of_a_camera_that_stands_then_pans(tmp_path: Path) -> None:
     film = write_film(tmp_path / "a.avi", panned([0, 0, 0, 0, 0, 16, 32, 48, 64]))
-    truth = camera_truth(Footage(film, 2, 100))
+    truth = [name_clip(motions) for motions in camera_motions(Footage(film, 2, 100))]
     assert truth == ["static", "static", "static", None, "pan_right", "pan_right", "pan_right"]
     slow = write_film(tmp_path / "b.avi", panned([0, 2, 4, 6]))
-    assert camera_truth(Footage(slow, 2, 100)) == [None, None]
+    assert [name_clip(motions) for motions in camera_motions(Footage(slow, 2, 100))] == [None, None]
 
 
 def test_a_moving_camera_is_scored_where_it_is_sure(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pipeline.training.global_motion import (
     FASTEST,
     SLOWEST,
     CameraMotion,
+    at_rest,
     estimate_motion,
     name_clip,
     name_motion,
@@ -126,6 +127,14 @@ def test_a_clip_has_a_name_if_its_intervals_agree() -> None:
     assert name_clip([pan, STILL._replace(right=-0.05)]) is None
     assert name_clip([pan, None]) is None
     assert name_clip([]) is None
+
+
+def test_rest_is_stiller_than_static() -> None:
+    drift = STILL._replace(right=0.002)
+    assert name_clip([drift, drift]) == "static"
+    assert not at_rest([drift, drift])
+    assert at_rest([STILL._replace(right=0.0005), STILL])
+    assert not at_rest([STILL, None])
 
 
 def test_units_are_those_of_the_rendered_motions() -> None:
