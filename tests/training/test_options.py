@@ -32,6 +32,11 @@ def test_the_shipped_configuration_loads_and_can_be_overridden() -> None:
         ("attention=none", "attention must be match or plain"),
         ("max_speed=0.1", "max_speed"),
         ("batch_size", "--set needs key=value"),
+        ("num_past=9", "num_past must be between 1 and 8"),
+        ("tied_values=maybe", "tied_values must be auto or true or false, not 'maybe'"),
+        ("precision=fp8", "precision must be auto or fp32 or bf16 or fp16"),
+        ("scales=[4]", "scales must be a list of texts"),
+        ("minutes=inf", "minutes must not be below 0"),
     ],
 )
 def test_mistakes_name_the_key(override: str, message: str) -> None:
@@ -48,3 +53,20 @@ def test_mistakes_in_files_are_one_line(tmp_path: Path) -> None:
         load_options(tmp_path / "none.toml")
     with pytest.raises(ValueError, match="minutes or steps"):
         FitOptions()
+
+
+def test_lists_can_be_written_with_commas() -> None:
+    assert load_options(SHIPPED, ["scales=layer3, layer4"]).scales == ("layer3", "layer4")
+    assert load_options(SHIPPED, ['scales=["layer2"]']).scales == ("layer2",)
+    assert load_options(SHIPPED, ["tied_values=true"]).tied_values == "true"
+
+
+def test_own_clips_have_defaults_of_their_own(tmp_path: Path) -> None:
+    options = load_options(None, ["steps=7"], {"data": "clips"})
+    assert (options.steps, options.init, options.backbone_rate) == (7, "motion_resnet18", 0.1)
+    assert options.freeze_batch_norm
+    assert load_options(None, [], {"data": "clips", "init": ""}).init == ""
+    file = tmp_path / "mine.toml"
+    file.write_text("data = 'clips'\nbackbone_rate = 0.5\n")
+    assert load_options(file).backbone_rate == 0.5
+    assert load_options(SHIPPED).init == ""

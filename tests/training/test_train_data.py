@@ -1,0 +1,78 @@
+"""``train --data``: from a folder of clips to a checkpoint that knows its classes."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from pipeline.model.checkpoint import load_checkpoint
+from pipeline.training.cli import main, train
+
+SMALL = [
+    "device=cpu",
+    "size_px=64",
+    "batch_size=4",
+    "steps=6",
+    "validate_every_steps=3",
+    "windows_per_clip=2",
+]
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> Path:
+    """A bar that moves left or right over noise, four clips each."""
+    for label, direction in (("leftwards", -1), ("rightwards", 1)):
+        for number in range(4):
+            folder = tmp_path / "clips" / label / str(number)
+            folder.mkdir(parents=True)
+            noise = np.random.default_rng(number).integers(0, 255, (8, 8, 3), dtype=np.uint8)
+            for time in range(6):
+                picture = cv2.resize(noise, (64, 64))
+                x = 24 + direction * 5 * (time - 3)
+                cv2.rectangle(picture, (x, 10), (x + 12, 50), (30, 30, 220), -1)
+                cv2.imwrite(str(folder / f"{time:03d}.png"), picture)
+    return tmp_path / "clips"
+
+
+def _set(*more: str) -> list[str]:
+    return [part for setting in (*SMALL, *more) for part in ("--set", setting)]
+
+
+@pytest.mark.slow
+def test_a_folder_of_clips_becomes_a_checkpoint(
+    clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    summary = train(None, SMALL, out=out, data=clips)
+    said = capsys.readouterr().out
+    assert "from the weights of motion_resnet18, with a new classifier; 6 steps of 4 clips" in said
+    assert "the backbone at 0.1 of that, batch-norm fixed" in said
+    assert f"inference.checkpoint={out / 'model.safetensors'} --set history.spacing_ms=100" in said
+    held_out = summary["held_out"]
+    assert held_out["labels"] == ["leftwards", "rightwards"]
+    assert [sum(row) for row in held_out["confusion"]] == [held_out["clips"] / 2] * 2 != [0, 0]
+    assert held_out["controls"].keys() == {"single_frame", "shuffled"}
+    model = load_checkpoint(out / "model.safetensors")
+    assert model.labels == ("leftwards", "rightwards")
+    assert (model.architecture.d_model, model.preprocessing.size) == (256, 64)
+    assert model.metadata["recipe"]["spacing_ms"] == 100
+    assert json.loads((out / "summary.json").read_text()) == summary
+
+
+def test_mistakes_are_one_line_and_exit_code_2(
+    clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def error(*arguments: str) -> str:
+        assert main(["--out", str(tmp_path / "run"), *arguments, *_set()]) == 2
+        line = capsys.readouterr().err
+        assert line.count("\n") == 1
+        return line
+
+    assert "nowhere" in error("--data", str(clips / "nowhere"))
+    assert "depth 34 does not fit motion_resnet18" in error("--data", str(clips), "--set", "depth=34")
+    assert "nothing to resume: there is no" in error("--data", str(clips), "--resume")
+    assert "init none.pth: no such file" in error("--data", str(clips), "--init", "none.pth")
+    (clips / "leftwards").rename(tmp_path / "elsewhere")
+    assert "class" in error("--data", str(clips))
