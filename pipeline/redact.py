@@ -11,6 +11,7 @@ _COLON = re.compile(r":(?=\S)")
 _WORD = re.compile(r"\S*")
 _HOST = r"(?:[^\s:/?#]*@)?(?:\[[^\s\]]*\]|[^\s:/?#@\[]*)"
 _REST_OF_HOST = re.compile(r"[^\s/:?#]+[/:?#]")
+_LATER_HOST = re.compile(r"@(?:\[[^\s\]]*\]|[^\s:/?#@\[]+)(?::\d|[/?#])")
 _PATH = re.compile(rf"{_HOST}(?::\d{{1,5}})?[/?#][^\s:]*[.,:;)'\"]*")
 _PLAIN = re.compile(rf"(?:{_HOST}(?::\d{{1,5}})?|[^\s:]*)[.,:;)'\"]*")
 _STOP = re.compile(r"[.,:;!?)'\"](?:\s|$)")
@@ -37,7 +38,11 @@ def _user_info_end(rest: str) -> int:
     words = _WORD.match(rest)
     assert words is not None
     word = words.group()
-    if _is_whole(word):
+    if _has_login(word):
+        # "@host/" may be part of the password: whatever else could be its end is taken for it.
+        stop = _STOP.search(rest, len(word) - 1)
+        return _with_later_hosts(rest, stop.start() if stop else len(rest), len(word))
+    if _PATH.fullmatch(word):
         return len(word)
     stop = _STOP.search(rest)
     end = stop.start() if stop else len(rest)
@@ -46,12 +51,15 @@ def _user_info_end(rest: str) -> int:
     # Neither port nor "@" behind the ":" is no URL yet: the password goes on, whatever is in it.
     at = rest.find("@")
     behind = _WORD.match(rest, at)
-    return behind.end() if behind and at >= 0 else end
+    return _with_later_hosts(rest, behind.end(), at) if behind and at >= 0 else end
 
 
-def _is_whole(word: str) -> bool:
-    """Whether a URL can't go on behind the space: it has a path, or a port behind its password."""
+def _with_later_hosts(rest: str, end: int, start: int) -> int:
+    """``end``, or behind it the last "@" of what looks like a host with a port or a path."""
+    return max([end, *(host.end() for host in _LATER_HOST.finditer(rest, start))])
+
+
+def _has_login(word: str) -> bool:
+    """Whether a password is followed by a host with a port or a path."""
     at = word.rfind("@")
-    if ":" in word[: max(at, 0)] and _REST_OF_HOST.match(word, at + 1):
-        return True
-    return _PATH.fullmatch(word) is not None
+    return ":" in word[: max(at, 0)] and _REST_OF_HOST.match(word, at + 1) is not None

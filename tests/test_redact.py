@@ -28,6 +28,37 @@ def test_the_password_of_a_user_goes(text: str, expected: str) -> None:
     assert redact(text) == expected
 
 
+@pytest.mark.parametrize("tail", ["", ": no answer", " failed", ": shut, ask joe@mail.com"])
+@pytest.mark.parametrize(
+    "host", ["cam/live", "cam:554/live", "cam:554", "192.168.0.1/live?x=1", "[::1]/live"]
+)
+@pytest.mark.parametrize(
+    "password",
+    [
+        "p@s/s word",
+        "p@s/s wo rd",
+        "p@s/s, word",
+        "p@s?x y",
+        "p@s#1 y",
+        "x@y:z w",
+        "p:a@b/c d e",
+        "a, b@c/d e",
+        "a b/c@d",
+        "@",
+        "@ @",
+        "/ @",
+        "p/ss (w)",
+    ],
+)
+def test_passwords_that_look_like_the_end_of_the_url(password: str, host: str, tail: str) -> None:
+    assert redact(f"rtsp://admin:{password}@{host}{tail}") == f"rtsp://admin:***@{host}{tail}"
+
+
+def test_in_doubt_too_much_is_hidden() -> None:
+    assert redact("rtsp://admin:p@s/s word@cam") == "rtsp://admin:***@cam"
+    assert redact("rtsp://me:secret@cam/live is shut ask joe@mail.com") == "rtsp://me:***@mail.com"
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -73,8 +104,8 @@ def test_what_is_no_password_stays(text: str) -> None:
     [
         " failed: ask joe@mail.com",
         ": no answer, ask joe@mail.com",
-        " is shut ask joe@mail.com",
-        " (joe@mail.com)",
+        " (see the manual)",
+        "; joe@mail.com knows",
     ],
 )
 def test_text_after_the_url_stays(tail: str) -> None:
