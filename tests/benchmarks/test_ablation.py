@@ -100,6 +100,12 @@ def test_the_table_has_a_row_for_each_variant() -> None:
     assert "failed" not in markdown([failed, _line("shift")])
 
 
+def test_steps_measured_on_their_own_are_preferred() -> None:
+    quiet = _line("ours", step_ms=1.5)
+    del quiet["accuracy"], quiet["clips"]
+    assert markdown([_line("ours"), quiet]).endswith("| 1.50 ms (1.00x) |\n")
+
+
 def test_results_of_other_budgets_are_not_mixed() -> None:
     other_seed, longer = {"seed": 1, "minutes": 1.0}, {"seed": 0, "minutes": 5.0}
     assert "0.750 ± 0.000" in markdown([_line("ours"), _line("ours", budget=other_seed)])
