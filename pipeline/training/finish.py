@@ -1,22 +1,19 @@
 """The end of a run: the best weights are calibrated, scored on clips never trained on, and written."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from pipeline.model.checkpoint import load_checkpoint, save_checkpoint
-from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.training.calibration import calibrate
-from pipeline.training.evaluate import evaluate
+from pipeline.training.evaluate import evaluate, score_recorded
 from pipeline.training.fitting import Fitting
-from pipeline.training.metrics import Report, scores
-from pipeline.training.samples import Clips
+from pipeline.training.metrics import Report
 from pipeline.training.sources import scene
-from pipeline.training.validation import accuracy, answers
+from pipeline.training.validation import answers
 
 HELD_OUT_SEED = 1_000_003
 
@@ -60,41 +57,6 @@ def finish(run: Fitting) -> dict[str, Any]:
     save_checkpoint(run.out / "model.safetensors", model, metadata=summary)
     (run.out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     return summary
-
-
-def score_recorded(model: TemporalKVQResNetCBAM, batches: Iterable[Clips]) -> Report:
-    """Scores on recorded clips, with two controls that a model which compares frames must fail.
-
-    Args:
-        model: in evaluation mode, on the device of the clips.
-        batches: windows that were not trained on.
-
-    Returns:
-        Accuracy, macro-F1 and confusion over all windows, the names of the classes, and ``controls``:
-        accuracy with the newest frame in place of all (``single_frame``) and with each window's frames in
-        the order t-1 ... t, t-T (``shuffled``); ``largest_class``: what the most frequent answer would get.
-    """
-    logits: list[Tensor] = []
-    single: list[Tensor] = []
-    shuffled: list[Tensor] = []
-    labels: list[Tensor] = []
-    for clips in batches:
-        for found, frames in (
-            (logits, clips.frames),
-            (single, clips.frames[:, -1:].expand_as(clips.frames)),
-            (shuffled, clips.frames.roll(-1, dims=1)),
-        ):
-            found.append(answers(model, [clips._replace(frames=frames)])[0])
-        labels.append(clips.labels)
-    truth = torch.cat(labels)
-    report = scores(truth, torch.cat(logits).argmax(dim=1), len(model.labels))
-    report["labels"] = list(model.labels)
-    report["largest_class"] = round(float(truth.bincount().max()) / len(truth), 4)
-    report["controls"] = {
-        "single_frame": round(accuracy(torch.cat(single), truth), 4),
-        "shuffled": round(accuracy(torch.cat(shuffled), truth), 4),
-    }
-    return report
 
 
 def described(summary: dict[str, Any], written: Path) -> Iterator[str]:

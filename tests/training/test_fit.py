@@ -8,7 +8,7 @@ from torch import nn
 
 from pipeline.model.checkpoint import load_checkpoint
 from pipeline.model.resnet import ResNetCBAM
-from pipeline.training.cli import evaluate_command, main, train
+from pipeline.training.cli import main, train
 from pipeline.training.fit import fit
 from pipeline.training.fitting import Fitting
 from pipeline.training.motion import LABELS
@@ -35,8 +35,8 @@ def test_a_run_leaves_a_checkpoint_that_says_how_it_was_made(tiny: FitOptions) -
     assert model.metadata["held_out"]["speeds"].keys() == {"0.4", "1", "2"}
     assert json.loads((out / "summary.json").read_text()) == summary
     assert (out / "model.safetensors").stat().st_size <= 25_000_000
-    report = evaluate_command(out / "model.safetensors", samples=4, size_px=32, report=out / "report.json")
-    assert report == json.loads((out / "report.json").read_text())
+    assert model.metadata["temperature"] == summary["temperature"] > 0
+    assert model.preprocessing.size == 32
 
 
 def test_a_few_steps_on_one_batch_lower_the_loss(tiny: FitOptions) -> None:
