@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from pipeline.errors import UserError
+from pipeline.mistakes import readable
 from pipeline.redact import redact
 
 NonNegative = Annotated[float, msgspec.Meta(ge=0)]
@@ -16,8 +17,16 @@ Positive = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
 Waits = Annotated[list[NonNegative], msgspec.Meta(min_length=1)]
-Endpoints = Annotated[
-    list[Annotated[str, msgspec.Meta(pattern="^(ipc|tcp)://.+")]], msgspec.Meta(min_length=1)
+# A description says in words what a pattern allows: see pipeline.mistakes.
+Endpoint = Annotated[
+    str, msgspec.Meta(pattern="^(ipc|tcp)://.+", description="ipc://path or tcp://host:port")
+]
+Endpoints = Annotated[list[Endpoint], msgspec.Meta(min_length=1)]
+StreamName = Annotated[
+    str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{1,64}$", description="1 to 64 letters, digits, - and _")
+]
+Device = Annotated[
+    str, msgspec.Meta(pattern="^(auto|cpu|cuda(:[0-9]+)?)$", description="auto, cpu, cuda or cuda:N")
 ]
 
 
@@ -32,7 +41,7 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class StreamConfig(_Section, frozen=True, kw_only=True):
     """``[[streams]]``."""
 
-    id: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
+    id: StreamName
     source: str
     policy: Literal["auto", "newest", "every"] = "auto"
     pace: bool = False
@@ -76,7 +85,7 @@ class InferenceConfig(_Section, frozen=True, kw_only=True):
     """``[inference]``."""
 
     checkpoint: str
-    device: Annotated[str, msgspec.Meta(pattern="^(auto|cpu|cuda(:[0-9]+)?)$")]
+    device: Device
     precision: Literal["auto", "fp32", "fp16", "bf16"]
     threads: Count
     top_k: AtLeastOne
@@ -195,7 +204,9 @@ def load_config(path: str | Path | None = None, overrides: Sequence[str] = ()) -
     try:
         return msgspec.convert(values, Config)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{origin}: {_readable(error)}; all keys are in configs/default.toml") from None
+        raise ConfigError(
+            f"{origin}: {readable(error, Config)}; all keys are in configs/default.toml"
+        ) from None
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -231,15 +242,3 @@ def _merge(into: dict[str, Any], values: dict[str, Any]) -> None:
             _merge(into[name], value)
         else:
             into[name] = value
-
-
-def _readable(error: msgspec.ValidationError) -> str:
-    """Turns "Expected `int`, got `str` - at `$.run.frames`" into "run.frames: expected `int`, got `str`"."""
-    what, separator, where = str(error).partition(" - at `$")
-    place = where.rstrip("`").lstrip(".")
-    unknown = "Object contains unknown field "
-    if what.startswith(unknown):
-        name = what.removeprefix(unknown).strip("`")
-        return f"unknown key {f'{place}.{name}' if place else name!r}"
-    what = what[0].lower() + what[1:]
-    return f"{place}: {what}" if separator and place else what

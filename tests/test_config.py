@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from pipeline.config import Config, ConfigError, load_config
@@ -48,6 +49,49 @@ def test_a_mistake_names_the_key(override: str, message: str) -> None:
         load_config(None, [override])
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("capture.encoding=png", "capture.encoding: 'png' is not allowed, choose jpeg, raw;"),
+        (
+            "capture.wait_for=['sink', 'x']",
+            "capture.wait_for[1]: 'x' is not allowed, choose inference, sink;",
+        ),
+        ("inference.precision=fp8", "'fp8' is not allowed, choose auto, bf16, fp16, fp32;"),
+        ("inference.device=gpu", "inference.device: choose auto, cpu, cuda or cuda:N;"),
+        ("endpoints.frames=['udp://x']", "endpoints.frames[0]: choose ipc://path or tcp://host:port;"),
+        ('streams=[{id="a b", source="0"}]', "streams[0].id: choose 1 to 64 letters, digits, - and _;"),
+        (
+            'streams=[{id="a", source="0", policy="all"}]',
+            "streams[0].policy: 'all' is not allowed, choose auto, every, newest;",
+        ),
+    ],
+)
+def test_a_wrong_choice_lists_the_right_ones(override: str, message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_config(None, [override])
+    assert message in str(error.value)
+
+
+def test_every_choice_of_the_schema_can_be_listed() -> None:
+    """A pattern needs a description, or a mistake there would end in a traceback."""
+
+    def patterns(node: object) -> list[msgspec.inspect.StrType]:
+        match node:
+            case msgspec.inspect.StructType():
+                return [found for field in node.fields for found in patterns(field.type)]
+            case msgspec.inspect.ListType():
+                return patterns(node.item_type)
+            case msgspec.inspect.Metadata():
+                described = "description" in (node.extra_json_schema or {})
+                return [] if described else patterns(node.type)
+            case msgspec.inspect.StrType() if node.pattern:
+                return [node]
+        return []
+
+    assert patterns(msgspec.inspect.type_info(Config)) == []
 
 
 def test_unreadable_files_are_one_line(tmp_path: Path) -> None:
