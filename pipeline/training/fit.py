@@ -50,8 +50,17 @@ def _fit(options: FitOptions, ranks: Ranks) -> dict[str, Any]:
     ) as reporter:
         _introduce(run, reporter)
         run.start(reporter.say)
-        with torch.backends.cudnn.flags(enabled=True, benchmark=True):
-            _train(run, reporter)
+        try:
+            with torch.backends.cudnn.flags(enabled=True, benchmark=True):
+                _train(run, reporter)
+        except KeyboardInterrupt:
+            kept = (
+                "--resume goes on from the last save"
+                if (run.out / "last.pt").exists()
+                else "nothing saved yet"
+            )
+            reporter.say(f"stopped at step {run.step}: {kept}")
+            raise
         if not ranks.leads:
             return {}
         reporter.say(f"evaluating the weights of step {run.best_step} on clips that were held out ...")

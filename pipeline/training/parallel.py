@@ -105,5 +105,7 @@ def joined(device: str) -> Iterator[Ranks]:
     backend = "cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo"
     dist.init_process_group(backend, timeout=_PATIENCE)
     # After an error the group is left as it is: taking it down would wait for ranks that wait for us.
-    yield Ranks(rank, count, chosen)
+    ranks = Ranks(rank, count, chosen)
+    yield ranks
+    ranks.agree(0.0)  # all leave together, when rank 0 has written everything
     dist.destroy_process_group()

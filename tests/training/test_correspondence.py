@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from pipeline.training.correspondence import match_loss, past_places
@@ -56,3 +57,19 @@ def test_slots_that_were_not_seen_do_not_count() -> None:
     weights[..., :49] = 0
     assert match_loss(weights, moved, only_newer, GRID) < 1e-4
     assert match_loss(weights, moved, torch.zeros(1, 2, dtype=torch.bool), GRID) == 0
+
+
+def test_each_scale_is_asked_for_the_same_place_in_its_own_cells() -> None:
+    moved, past = windows(x=2 / 7), torch.ones(1, 2, dtype=torch.bool)
+    coarse, fine = past_places(moved, *GRID), past_places(moved, *GRID, (14, 14))
+    assert torch.allclose(fine, 2 * coarse + 0.5, atol=1e-4)
+    blind = torch.full((1, 49, 2 * (49 + 196)), 1 / (2 * (49 + 196)))
+    expected = (torch.log(torch.tensor(49.0)) + torch.log(torch.tensor(196.0))) / 2
+    assert float(match_loss(blind, moved, past, GRID, [GRID, (14, 14)])) == pytest.approx(
+        float(expected), rel=1e-4
+    )
+    here = looking_at(coarse).view(1, 49, 2, 49)
+    half_seeing = torch.cat((here, torch.full((1, 49, 2, 196), 1 / 392)), dim=-1).flatten(2)
+    assert float(match_loss(half_seeing, moved, past, GRID, [GRID, (14, 14)])) == pytest.approx(
+        float(torch.log(torch.tensor(196.0))) / 2, rel=1e-4
+    )
