@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torchvision.models import resnet18, resnet50
+from torchvision.models import ResNet18_Weights, resnet18, resnet50
 
 from pipeline.model.checkpoint import save_checkpoint
 from pipeline.training.motion import LABELS
@@ -86,10 +86,19 @@ def test_weights_that_do_not_fit_are_one_line(tmp_path: Path) -> None:
     assert "not a safetensors file, or damaged" in start(tmp_path / "damaged.safetensors")
 
 
-def test_imagenet_weights_are_torchvisions_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    hub = tmp_path / "hub" / "checkpoints"
-    hub.mkdir(parents=True)
+def test_imagenet_weights_are_those_that_torchvision_has_downloaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    (hub / "resnet18-f37072fd.pth").mkdir()  # neither a download nor a file: whatever comes must be one line
+    downloaded = tmp_path / "hub" / "checkpoints" / Path(ResNet18_Weights.DEFAULT.url).name
+    downloaded.mkdir(parents=True)  # in the place of the file: torchvision cannot read it
     with pytest.raises(ValueError, match="init imagenet: torchvision's weights can't be downloaded"):
         build_model(tiny_options(tmp_path, init="imagenet"), LABELS)
+    downloaded.rmdir()
+    plain = resnet18()
+    torch.save(plain.state_dict(), downloaded)
+    model = build_model(tiny_options(tmp_path, init="imagenet"), LABELS)
+    weights = model.backbones[0].state_dict()
+    assert all(
+        torch.equal(weights[name], value) for name, value in plain.state_dict().items() if "fc." not in name
+    )

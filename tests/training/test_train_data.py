@@ -1,6 +1,8 @@
 """``train --data``: from a folder of clips to a checkpoint that knows its classes."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -76,3 +78,14 @@ def test_mistakes_are_one_line_and_exit_code_2(
     assert "init none.pth: no such file" in error("--data", str(clips), "--init", "none.pth")
     (clips / "leftwards").rename(tmp_path / "elsewhere")
     assert "class" in error("--data", str(clips))
+
+
+def test_the_command_says_mistakes_in_one_line(tmp_path: Path) -> None:
+    command = ["run_stream.py", "train", "--data", str(tmp_path / "nowhere"), "--out", str(tmp_path / "run")]
+    ended = subprocess.run(
+        [sys.executable, *command], capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2]
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("error: ")
+    assert "nowhere" in ended.stderr
+    assert ended.stderr.count("\n") == 1
