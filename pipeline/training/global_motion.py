@@ -7,6 +7,7 @@ photos by known amounts they survive more, and are less exact.
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise, product
 from typing import NamedTuple
 
 import cv2
@@ -36,7 +37,7 @@ _NAMES = (
     ("roll_ccw", "roll_cw"),
 )
 _UNITS = np.sqrt(SLOWEST * FASTEST)
-_WIDTH_PX = 480
+_WIDTH_PX, _GRID = 480, 4
 _WINDOW_PX, _LEVELS = 21, 5
 _CRITERIA = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 30, 0.01)
 
@@ -75,7 +76,8 @@ def estimate_motion(before: Grey, after: Grey) -> CameraMotion | None:
     """The camera's motion between two frames, or None if they do not say for sure.
 
     Sure means: at least 30 places and 60 % of all that were found again moved as one similarity transform
-    says, to 2 px, and they lie in at least 6 of 4 x 4 parts of the picture.
+    says, to 2 px; and of 4 x 4 parts of the picture at least 8 have 4 such places, and in three quarters of
+    these parts most of them agree. So a large thing in front of a plain wall is not taken for the world.
     """
     if before.shape != after.shape:
         return None
@@ -133,9 +135,13 @@ def _fit(shape: tuple[int, ...], start: Places, end: Places) -> CameraMotion | N
         return None
     inliers = agrees[:, 0] > 0
     height, width = shape
-    parts = (start[inliers] * 4 / (width, height)).astype(int).clip(0, 3)
-    covered = len({(x, y) for x, y in parts.tolist()})
-    if inliers.sum() < 30 or inliers.mean() < 0.6 or covered < 6:
+    column, row = (start * _GRID / (width, height)).astype(int).clip(0, _GRID - 1).T
+    part = row * _GRID + column
+    voters = np.bincount(part, minlength=_GRID**2)
+    agree = np.bincount(part, weights=inliers, minlength=_GRID**2)
+    speaks = voters >= 4
+    agreeing = (agree >= voters / 2)[speaks].mean() if speaks.any() else 0.0
+    if inliers.sum() < 30 or inliers.mean() < 0.6 or speaks.sum() < 8 or agreeing < 0.75:
         return None
     (a, _, _), (b, _, _) = transform
     middle = np.array([(width - 1) / 2, (height - 1) / 2])
@@ -145,14 +151,25 @@ def _fit(shape: tuple[int, ...], start: Places, end: Places) -> CameraMotion | N
 
 def _follow(before: Grey, after: Grey) -> tuple[Places, Places]:
     """Places ``(N, 2)`` of corners in both frames, of those that lead back to where they came from."""
-    found_corners = cv2.goodFeaturesToTrack(before, maxCorners=400, qualityLevel=0.01, minDistance=6)
-    if found_corners is None:
+    corners = _corners(before)
+    if not len(corners):
         return _NOWHERE, _NOWHERE
-    corners = np.asarray(found_corners, np.float32)
     there, found = _flow(before, after, corners)
     back, again = _flow(after, before, there)
     kept = found & again & (np.linalg.norm(back - corners, axis=2)[:, 0] < 1)
     return corners[kept, 0], there[kept, 0]
+
+
+def _corners(picture: Grey) -> Places:
+    """The best corners of each part of a picture, ``(N, 1, 2)``: each part has its say, plain ones too."""
+    rows, columns = (np.linspace(0, side, _GRID + 1).astype(int) for side in picture.shape)
+    found = []
+    for (top, bottom), (left, right) in product(pairwise(rows), pairwise(columns)):
+        part = picture[top:bottom, left:right]
+        corners = cv2.goodFeaturesToTrack(part, maxCorners=25, qualityLevel=0.05, minDistance=5)
+        if corners is not None:
+            found.append(np.asarray(corners, np.float32) + np.array([left, top], np.float32))
+    return np.concatenate(found) if found else _NOWHERE
 
 
 def _flow(before: Grey, after: Grey, places: Places) -> tuple[Places, npt.NDArray[np.bool_]]:

@@ -105,6 +105,18 @@ def test_unsure_without_anything_to_follow() -> None:
     assert estimate_motion(scenes[0], scenes[1][:-2]) is None
 
 
+def test_a_large_thing_before_a_plain_wall_is_not_the_world() -> None:
+    dice = np.random.default_rng(0)
+    wall = cv2.GaussianBlur(dice.integers(60, 190, (HEIGHT, WIDTH, 3)).astype(np.uint8), (0, 0), 3)
+    views = []
+    for shift in (0, 30):
+        view = wall.copy()
+        view[150:400, 200 + shift : 440 + shift] = wallpaper()[:250, :240]
+        views.append(small_grey(view))
+    assert estimate_motion(*views) is None
+    assert name_clip([estimate_motion(views[0], views[0])]) == "static"
+
+
 def test_names_only_what_is_clear() -> None:
     pan = STILL._replace(right=0.05)
     assert name_motion(pan) == "pan_right"
