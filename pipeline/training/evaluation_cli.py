@@ -74,8 +74,13 @@ def evaluate_command(
     figures: Report = {"checkpoint": str(checkpoint), "labels": list(model.labels)}
     if pictures is not None or not (videos or data):
         say("asking about rendered clips ...")
-        size_px = model.preprocessing.size
-        figures["pictures"] = evaluate(model, pictures, samples=samples, size_px=size_px)
+        figures["pictures"] = evaluate(
+            model,
+            pictures,
+            samples=samples,
+            size_px=model.preprocessing.size,
+            bank_count=min(max(samples, 32), 256),
+        )
     if videos:
         figures["videos"] = []
         for path in videos:

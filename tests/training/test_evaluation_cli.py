@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -46,6 +48,22 @@ def test_video_to_table_report_and_picture(tmp_path: Path, capsys: pytest.Captur
     assert figures["videos"][0]["truth"]["pan_right"] == 2
     assert "pictures" not in figures
     assert cv2.imread(str(picture)).shape[1] > 800
+
+
+def test_runs_on_a_machine_with_torch_and_opencv_only(tmp_path: Path) -> None:
+    film = write_film(tmp_path / "film.avi", panned([0, 0, 0, 0]))
+    bare = (
+        "import sys\n"
+        "for name in ('av', 'msgspec', 'zmq', 'typer', 'matplotlib', 'starlette', 'psutil'):\n"
+        "    sys.modules[name] = None\n"
+        "from pipeline.training.evaluation_cli import main\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    given = ("--checkpoint", str(tiny(tmp_path / "a.safetensors")), "--video", str(film), "--samples", "2")
+    command = [sys.executable, "-c", bare, *given, "--device", "cpu"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert "film.avi" in ended.stdout
 
 
 def test_recorded_clips_of_other_classes(tmp_path: Path) -> None:
