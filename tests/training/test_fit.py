@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,20 @@ def test_without_a_compiler_training_goes_on() -> None:
     assert not compile_features([backbone], probe, said.append)
     assert "no C++ compiler" in said[0]
     assert backbone.features == before
+
+
+def test_a_compiled_backbone_learns_the_same(tiny: FitOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    # traced as always, but run by torch itself: what the C++ compiler would take a minute for
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    eager, compiled = Fitting(tiny), Fitting(tiny)
+    said: list[str] = []
+    compiled.compile(said.append)
+    assert said[-1].startswith("compiled: the backbone")
+    for _ in range(2):
+        assert float(compiled.advance()) == pytest.approx(float(eager.advance()), rel=1e-4)
+    assert compiled.model.state_dict().keys() == eager.model.state_dict().keys()
+    for name, value in eager.model.state_dict().items():
+        torch.testing.assert_close(compiled.model.state_dict()[name], value, rtol=1e-3, atol=1e-4, msg=name)
 
 
 def test_the_command_line_explains_mistakes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
