@@ -66,9 +66,7 @@ class Fitting:
         self.ranks = ranks or Ranks(0, 1, pick_device(options.device))
         self.device, self.out = self.ranks.device, Path(options.out)
         if options.batch_size % self.ranks.count:
-            raise ValueError(
-                f"batch_size {options.batch_size} can't be shared by {self.ranks.count} processes"
-            )
+            raise ValueError(f"batch_size {options.batch_size} can't be shared by {self.ranks.count} ranks")
         self.share = options.batch_size // self.ranks.count
         automatic = "bf16" if self.device.type == "cuda" else "fp32"
         self.precision = automatic if options.precision == "auto" else options.precision

@@ -69,7 +69,7 @@ def test_ranks_read_every_batch_once() -> None:
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="batch_size 6 can't be shared by 4 processes"):
+    with pytest.raises(ValueError, match="batch_size 6 can't be shared by 4 ranks"):
         Fitting(tiny_options(tmp_path), ranks=Ranks(0, 4, torch.device("cpu")))
 
 
