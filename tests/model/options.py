@@ -14,7 +14,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "one past frame": {"num_past": 1},
     "four past frames, two layers": {"num_past": 4, "num_layers": 2},
-    "unshared, three past frames": {"use_shared_weights": False, "num_past": 3},
     "eight past frames": {"num_past": 8},
     "only layer2": {"scales": ("layer2",)},
     "only layer3": {"scales": ("layer3",)},

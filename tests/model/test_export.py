@@ -10,19 +10,16 @@ from tests.support import need_module
 
 # Together they hold every option: an export takes seconds.
 EXPORTED: dict[str, dict[str, Any]] = {
-    "as shipped": {},
-    "plain, own values, unshared, one past frame, all scales": {
-        "attention": "plain",
-        "tied_values": False,
-        "use_shared_weights": False,
-        "num_past": 1,
+    "match, own values, shared, one layer, four past frames, all scales": {
+        "num_past": 4,
         "scales": ("layer2", "layer3", "layer4"),
     },
-    "tied values, four past frames, only layer3, three layers, official gates": {
-        "tied_values": True,
-        "num_past": 4,
-        "scales": ("layer3",),
+    "plain, tied values, unshared, three layers, one past frame, only layer3, official gates": {
+        "attention": "plain",
+        "use_shared_weights": False,
         "num_layers": 3,
+        "num_past": 1,
+        "scales": ("layer3",),
         "cbam_start": "official",
     },
 }
