@@ -97,12 +97,15 @@ def _videos(videos: Sequence[Report]) -> Table:
     table.add_column("file")
     for heading in ("windows", "unsure", "moving", "moving,\nright", "static", "static,\nright"):
         table.add_column(heading, justify="right")
+    if speeds:
+        table.add_column("at rest", justify="right")
     for speed in speeds:
         table.add_column(f"virtual {speed}x\nmacro-F1", justify="right")
     for video in videos:
         truth = video["truth"]
         moving, still = _right(video)
-        virtual = (video["virtual_camera"] or {"speeds": {}})["speeds"]
+        filmed = video["virtual_camera"] or {"windows": 0, "speeds": {}}
+        virtual = filmed["speeds"]
         table.add_row(
             video["file"] + (f" (first {video['frames']} frames)" if video["cut"] else ""),
             str(truth["windows"]),
@@ -111,6 +114,7 @@ def _videos(videos: Sequence[Report]) -> Table:
             moving,
             str(truth["static"]),
             still,
+            *([str(filmed["windows"])] if speeds else []),
             *(f"{virtual[speed]['macro_f1']:.4f}" if speed in virtual else "-" for speed in speeds),
         )
     return table
