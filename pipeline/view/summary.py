@@ -30,7 +30,7 @@ def render_summary(report: Mapping[str, Any], extras: Mapping[str, str] | None =
     note = "every frame accounted for" if balanced else "FRAMES UNACCOUNTED FOR"
     return Panel(
         Group(*blocks),
-        title=Text(" Summary ", "bold"),
+        title=Text(" Summary ", "bold default"),
         title_align="left",
         subtitle=Text(f" {note} ", "green" if balanced else "bold red"),
         subtitle_align="right",

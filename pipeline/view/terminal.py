@@ -89,11 +89,11 @@ class _Dashboard:
         bottom = _bottom(view, streams, width, room - 1 - max(1, len(streams)) - len(losses))
         ready = sum(figures.state == "ready" for figures in view.workers)
         title = Text.assemble(
-            (" KVQ Stream ", "bold"),
-            (f" {printable(view.title)} ", ""),
+            (" KVQ Stream ", "bold default"),
+            (f" {printable(view.title)} ", "default"),
             (f" {duration(view.run_s)} ", "bold cyan"),
         )
-        workers = Text(f" {ready} of {len(view.workers)} workers ready ", "dim")
+        workers = Text(f" {ready} of {len(view.workers)} workers ready ", "default")
         panel = Panel(
             Group(*heading, *losses, *bottom),
             title=title,
