@@ -187,6 +187,6 @@ def _controls(model: nn.Module, renderer: MotionRenderer, samples: int) -> dict[
     }
 
 
-def _batches(samples: int, most: int = 256) -> Iterator[int]:
+def _batches(samples: int, most: int = 64) -> Iterator[int]:
     for start in range(0, samples, most):
         yield min(most, samples - start)
