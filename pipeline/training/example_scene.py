@@ -71,12 +71,12 @@ class Scene:
 
 
 def new_scene(dice: np.random.Generator, width: int, height: int) -> Scene:
-    """A scene of its own: another wall, another place and size of the door, another kind of door.
+    """A scene of its own: another wall, room, and place, size and kind of door.
 
-    Shutters go up; sliding doors go to the left, to the right, or part in the middle.
+    Shutters go up to open, sliding doors part in the middle.
     """
-    kind = dice.choice(("shutter", "shutter", "left", "right", "pair"))
-    door_width = round(width * dice.uniform(0.6, 0.8) if kind == "pair" else width * dice.uniform(0.4, 0.65))
+    parts = dice.random() < 0.5
+    door_width = round(width * (dice.uniform(0.6, 0.8) if parts else dice.uniform(0.4, 0.65)))
     door_height = round(height * dice.uniform(0.5, 0.7))
     left = round(dice.uniform(0.06, 0.94) * (width - door_width))
     ground = round(height * dice.uniform(0.78, 0.92))
@@ -85,16 +85,15 @@ def new_scene(dice: np.random.Generator, width: int, height: int) -> Scene:
     _frame(dice, wall, (left, top, door_width, door_height))
     inside = _inside(dice, door_width, door_height)
     paint = _colour(dice, 60, 220, bright=25)
-    steps = {"shutter": (0, -door_height), "left": (-door_width, 0), "right": (door_width, 0)}
-    if kind == "pair":
+    panels: tuple[Panel, ...]
+    if parts:
         half = door_width // 2
-        panels: tuple[Panel, ...] = (
+        panels = (
             Panel(_leaf(dice, half, door_height, paint, slats=False), 0, (-half, 0)),
             Panel(_leaf(dice, door_width - half, door_height, paint, slats=False), half, (half, 0)),
         )
     else:
-        image = _leaf(dice, door_width, door_height, paint, slats=kind == "shutter")
-        panels = (Panel(image, 0, steps[str(kind)]),)
+        panels = (Panel(_leaf(dice, door_width, door_height, paint, slats=True), 0, (0, -door_height)),)
     return Scene(wall, inside, panels, (left, top))
 
 
