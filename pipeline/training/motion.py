@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pipeline.motions import CAMERA_MOTIONS
 from pipeline.training.draw import uniform
 from pipeline.training.nuisance import (
     burnt_in,
@@ -25,17 +26,7 @@ from pipeline.training.nuisance import (
 from pipeline.training.pictures import PictureBank, seeded
 from pipeline.training.samples import Clips, normalise
 
-LABELS = (
-    "static",
-    "pan_left",
-    "pan_right",
-    "tilt_up",
-    "tilt_down",
-    "zoom_in",
-    "zoom_out",
-    "roll_cw",
-    "roll_ccw",
-)
+LABELS = CAMERA_MOTIONS
 REVERSE = (0, 2, 1, 4, 3, 6, 5, 8, 7)
 
 # Motion of the camera's window: right, down, growth of its size, clockwise turn.

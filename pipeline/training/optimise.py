@@ -79,7 +79,7 @@ def compile_features(
 ) -> bool:
     """Compiles the ``features`` of backbones, or leaves them as they are where this machine can't.
 
-    Only the backbone: with torch 2.11 in bfloat16 a compiled attention has had gradients of NaN.
+    Only the backbone: that is where the time goes, and attention and loss change their shapes.
 
     Args:
         backbones: of the model that the probe runs.
@@ -99,5 +99,5 @@ def compile_features(
         reason = (str(error).strip().splitlines() or [""])[0][:120]
         say(f"torch.compile does not work here ({type(error).__name__}: {reason}): training without it")
         return False
-    say("compiled: the backbone; attention and loss run as they are, for gradients that stay finite")
+    say("compiled: the backbone")
     return True

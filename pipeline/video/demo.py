@@ -18,17 +18,6 @@ from pipeline.video.scenes import SCENES
 from pipeline.video.source import Picture, Source, SourceError
 
 WIDTH, HEIGHT, FPS = 640, 480, 25.0
-MOTIONS = (
-    "static",
-    "pan_left",
-    "pan_right",
-    "tilt_up",
-    "tilt_down",
-    "zoom_in",
-    "zoom_out",
-    "roll_cw",
-    "roll_ccw",
-)
 
 _CANVAS_WIDTH, _CANVAS_HEIGHT = 1440, 1080
 _SEGMENT_FRAMES = 42

@@ -88,6 +88,7 @@ def test_the_average_follows_the_model() -> None:
     assert float(average.model.weight) == pytest.approx(0.1)  # type: ignore[arg-type]
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch 2.11 on Python 3.12, of itself
 def test_without_a_compiler_training_goes_on() -> None:
     def probe() -> None:
         raise RuntimeError("no C++ compiler")

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from pipeline.frame import Image
-from pipeline.video.demo import FPS, MOTIONS, TOUR, DemoSource
+from pipeline.motions import CAMERA_MOTIONS
+from pipeline.video.demo import FPS, TOUR, DemoSource
 from pipeline.video.source import Picture
 
 
@@ -60,7 +61,7 @@ def test_labels_agree_with_the_measured_motion(tour: list[Picture]) -> None:
         if place % 4 == 3 and len({old.truth for old in recent}) == 1:
             total[picture.truth] += 1
             right[picture.truth] += measured_motion(recent[0].image, picture.image) == picture.truth
-    assert set(total) == set(MOTIONS)
+    assert set(total) == set(CAMERA_MOTIONS)
     for motion, count in total.items():
         assert right[motion] >= 0.97 * count, motion
 
@@ -69,9 +70,9 @@ def test_tour_lasts_about_half_a_minute_and_shows_each_motion_twice(tour: list[P
     assert 28 < len(tour) / FPS < 32
     assert len(tour) == DemoSource().frames
     motions = [motion for stop in TOUR for motion in stop.motions]
-    assert Counter(motions) == dict.fromkeys(MOTIONS, 2)
+    assert Counter(motions) == dict.fromkeys(CAMERA_MOTIONS, 2)
     assert all(before != after for before, after in pairwise(motions))
-    for motion in MOTIONS:
+    for motion in CAMERA_MOTIONS:
         assert len({stop.scene for stop in TOUR if motion in stop.motions}) == 2
 
 

@@ -1,0 +1,17 @@
+"""Names of the camera motions that the shipped model knows and the demo tour shows.
+
+They say what the **camera** does: in ``pan_right`` it turns right, so the content moves left; in ``tilt_up``
+the content moves down, in ``zoom_in`` it grows, in ``roll_cw`` the camera turns clockwise.
+"""
+
+CAMERA_MOTIONS = (
+    "static",
+    "pan_left",
+    "pan_right",
+    "tilt_up",
+    "tilt_down",
+    "zoom_in",
+    "zoom_out",
+    "roll_cw",
+    "roll_ccw",
+)
