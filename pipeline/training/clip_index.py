@@ -1,8 +1,8 @@
 """Which clips a folder or a CSV file names, what they show, and which of them are kept for validation."""
 
 import csv
+import hashlib
 import math
-import random
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -80,7 +80,8 @@ def list_clips(path: Path, say: Callable[[str], None]) -> list[ClipEntry]:
 def split_clips(entries: Sequence[ClipEntry], share: float, seed: int) -> list[Split]:
     """The side of each clip: about ``share`` of each class for validation, chosen by the seed.
 
-    Clips with a ``split`` of their own keep it; then all must have one.
+    Clips with a ``split`` of their own keep it; then all must have one. The others are chosen by their names,
+    wherever the data lies: one clip more or less changes the side of one other clip at most.
 
     Raises:
         ValueError: A class has no clip left on one of the sides.
@@ -93,15 +94,21 @@ def split_clips(entries: Sequence[ClipEntry], share: float, seed: int) -> list[S
     given = [entry.split for entry in entries if entry.split is not None]
     sides: list[Split] = given if len(given) == len(entries) else ["train"] * len(entries)
     if not given:
-        for label, numbers in by_label.items():
+        for numbers in by_label.values():
             count = min(max(round(share * len(numbers)), 1), len(numbers) - 1)
-            for number in random.Random(f"{seed} {label}").sample(numbers, count):
+            for number in sorted(numbers, key=lambda number: _lot(entries[number], seed))[:count]:
                 sides[number] = "val"
     for label, numbers in by_label.items():
         for side, purpose in (("train", "to train on"), ("val", "for validation")):
             if all(sides[number] != side for number in numbers):
                 raise ValueError(f"class {label}: no usable clip {purpose}; each class needs both")
     return sides
+
+
+def _lot(entry: ClipEntry, seed: int) -> bytes:
+    """What a clip draws in the lottery for validation."""
+    name = f"{seed} {entry.label} {entry.path.name} {entry.start_s} {entry.end_s}"
+    return hashlib.sha256(name.encode()).digest()
 
 
 def _read_folder(folder: Path, say: Callable[[str], None]) -> list[ClipEntry]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pipeline.training.augment import augment_clips
-from pipeline.training.clip_index import list_clips, split_clips
+from pipeline.training.clip_index import ClipEntry, Split, list_clips, split_clips
 from pipeline.training.clips import windows_by_time
 from pipeline.training.decode import DecodedClip, decode_clips
 from pipeline.training.frame_store import FrameStore
@@ -170,7 +170,7 @@ def open_recorded(
     for label in found:
         if not kept[label]:
             raise ValueError(f"{path}: no usable clip is left in class {label}")
-    sides = split_clips([clip.entry for clip, _ in usable], validation_share, seed)
+    sides = _sides(entries, [clip.entry for clip, _ in usable], validation_share, seed)
     _tell_shared_files(usable, sides, say)
 
     def source(side: str) -> RecordedClips:
@@ -211,6 +211,23 @@ def _cut(
     if slow:
         say(f"{slow} clips have fewer frames than one each {spacing_ms:g} ms: theirs are taken in a row")
     return usable
+
+
+def _sides(
+    listed: Sequence[ClipEntry], usable: Sequence[ClipEntry], share: float, seed: int
+) -> Sequence[Split]:
+    """The sides of the usable clips.
+
+    They are drawn among all that are listed: an evaluation with another spacing, which can use other clips,
+    must not ask about those that were trained on. If a class then has nothing left on a side, the usable ones
+    draw anew.
+    """
+    drawn = dict(zip(listed, split_clips(listed, share, seed), strict=True))
+    sides = [drawn[entry] for entry in usable]
+    classes = {entry.label for entry in usable}
+    if len({(e.label, s) for e, s in zip(usable, sides, strict=True)}) == 2 * len(classes):
+        return sides
+    return split_clips(usable, share, seed)
 
 
 def _tell_shared_files(

@@ -191,6 +191,20 @@ def test_clips_of_no_use_are_skipped_named_and_counted(tmp_path: Path) -> None:
     assert "skipped 4 of 12 clips" in said
 
 
+def test_an_unusable_clip_sends_no_other_to_the_other_side(tmp_path: Path) -> None:
+    def held_out() -> set[int]:
+        return {row[0] // 3 for row in numbers(opened(tmp_path)[1]) if row[0] >= 0}
+
+    for number in range(10):
+        write(tmp_path / "in" / f"{number}.mkv", grey(3, 20 + 3 * LEVEL * number))
+        write(tmp_path / "out" / f"{number}.mkv", grey(3, 20 - 2 * LEVEL))
+    before = held_out()
+    assert len(before) == 2
+    for number in (min(before), *sorted({*range(10)} - before)[:2]):
+        write(tmp_path / "in" / f"{number}.mkv", grey(2))
+    assert held_out() == before - {min(before)}
+
+
 def test_damaged_pictures_are_left_out(tmp_path: Path) -> None:
     said: list[str] = []
     folder(tmp_path)
