@@ -81,7 +81,8 @@ def draw_overlay(
     if prediction is not None and prediction.attention is not None and attention is not None:
         weights = unfold(prediction.attention, attention)
         if prediction.past:
-            draw_motion_arrows(canvas, motion_field(weights))
+            # the longer way, from t-2, is the better measured one
+            draw_motion_arrows(canvas, motion_field(weights, slot=-min(len(prediction.past), 2)))
         box = None if query is None else _query_box(query, weights.shape[:2], scale)
         heat = heat_maps(weights, query)
         thumbnails = draw_attention_thumbnails(canvas, heat, prediction.past, past_images, box)
