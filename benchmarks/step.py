@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torchvision
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -157,16 +158,17 @@ def bench(
 
 def _table(results: list[StepResult], machine: dict[str, str]) -> Table:
     about = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in machine.items())
-    table = Table(title=about, caption="ms: median ± half the width of the middle half of the values")
-    for heading in ("ResNet", "streams", "runtime", "cached step", "guide as written", "plain ResNet"):
-        table.add_column(heading, justify="right")
-    table.add_column("guide / step", justify="right")
-    table.add_column("step / plain", justify="right")
+    caption = "ms: median ± half the width of the middle half of the values\nguide: three passes, as written; plain: torchvision's ResNet"
+    first = results[0]
+    about = f"{first.backend} {first.device} {first.precision}: {about}"
+    table = Table(title=about, caption=caption, box=box.SIMPLE_HEAD, padding=(0, 1))
+    table.add_column("", justify="left", no_wrap=True)
+    for heading in ("step", "guide", "plain", "guide/step", "step/plain"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for result in results:
+        streams = "1 stream" if result.streams == 1 else f"{result.streams} streams"
         table.add_row(
-            str(result.depth),
-            str(result.streams),
-            f"{result.backend} {result.device} {result.precision}",
+            f"ResNet-{result.depth}, {streams}",
             f"{result.step_ms:.1f} ± {result.step_spread_ms / 2:.1f}",
             f"{result.guide_ms:.1f} ± {result.guide_spread_ms / 2:.1f}",
             f"{result.plain_resnet_ms:.1f} ± {result.plain_resnet_spread_ms / 2:.1f}",
