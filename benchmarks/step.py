@@ -158,21 +158,26 @@ def bench(
 
 def _table(results: list[StepResult], machine: dict[str, str]) -> Table:
     about = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in machine.items())
-    caption = "ms: median ± half the width of the middle half of the values\nguide: three passes, as written; plain: torchvision's ResNet"
     first = results[0]
-    about = f"{first.backend} {first.device} {first.precision}: {about}"
-    table = Table(title=about, caption=caption, box=box.SIMPLE_HEAD, padding=(0, 1))
-    table.add_column("", justify="left", no_wrap=True)
-    for heading in ("step", "guide", "plain", "guide/step", "step/plain"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = Table(
+        title=f"{first.backend} {first.device} {first.precision}: {about}",
+        caption="ms: median, and half the width of the middle half of the values; x1: one stream\n"
+        "guide: three passes, as written; plain: torchvision's ResNet",
+        box=box.SIMPLE_HEAD,
+    )
+    for heading in ("", "step ms", "guide ms", "plain ms", "guide/step", "step/plain"):
+        table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
     for result in results:
-        streams = "1 stream" if result.streams == 1 else f"{result.streams} streams"
         table.add_row(
-            f"ResNet-{result.depth}, {streams}",
-            f"{result.step_ms:.1f} ± {result.step_spread_ms / 2:.1f}",
-            f"{result.guide_ms:.1f} ± {result.guide_spread_ms / 2:.1f}",
-            f"{result.plain_resnet_ms:.1f} ± {result.plain_resnet_spread_ms / 2:.1f}",
+            f"ResNet-{result.depth} x{result.streams}",
+            _spread(result.step_ms, result.step_spread_ms),
+            _spread(result.guide_ms, result.guide_spread_ms),
+            _spread(result.plain_resnet_ms, result.plain_resnet_spread_ms),
             f"{result.guide_over_step:.2f}",
             f"{result.step_over_plain:.2f}",
         )
     return table
+
+
+def _spread(median_ms: float, spread_ms: float) -> str:
+    return f"{median_ms:.1f} ±{50 * spread_ms / median_ms:.0f}%"
