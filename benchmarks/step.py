@@ -164,6 +164,7 @@ def _table(results: list[StepResult], machine: dict[str, str]) -> Table:
         caption="ms: median, and half the width of the middle half of the values; x1: one stream\n"
         "guide: three passes, as written; plain: torchvision's ResNet",
         box=box.SIMPLE_HEAD,
+        pad_edge=False,
     )
     for heading in ("", "step ms", "guide ms", "plain ms", "guide/step", "step/plain"):
         table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
