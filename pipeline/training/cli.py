@@ -28,7 +28,7 @@ def train(
 
     Raises:
         ValueError: a mistake in the options or the files, in one line.
-        UserError: no space is left.
+        UserError: no space is left on the disk, or in the GPU's memory.
     """
     folders = {"out": out, "data": data, "init": init, "pictures": pictures, "held_out": held_out}
     given: dict[str, Any] = {key: str(value) for key, value in folders.items() if value is not None}
@@ -56,4 +56,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (UserError, ValueError, FloatingPointError, OSError) as error:
         print(f"training{f' (rank {rank})' if rank else ''}: {redact(str(error))}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
     return 0

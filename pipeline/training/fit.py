@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from pipeline.errors import UserError
 from pipeline.training.curves import MISSING, draw_curves
 from pipeline.training.finish import described, finish
 from pipeline.training.fitting import Fitting
@@ -29,13 +30,19 @@ def fit(options: FitOptions) -> dict[str, Any]:
 
     Raises:
         ValueError: options that do not fit, nothing to resume, no pictures or clips.
-        UserError: no space is left; ``last.pt`` stays whole.
+        UserError: no space is left on the disk, ``last.pt`` stays whole; or none in the GPU's memory.
         FloatingPointError: the loss is no longer finite.
     """
     last = Path(options.out) / "last.pt"
-    with joined(options.device) as ranks, full_disk_explained(last):
-        last.parent.mkdir(parents=True, exist_ok=True)
-        return _fit(options, ranks)
+    try:
+        with joined(options.device) as ranks, full_disk_explained(last):
+            last.parent.mkdir(parents=True, exist_ok=True)
+            return _fit(options, ranks)
+    except torch.OutOfMemoryError:
+        raise UserError(
+            f"the GPU's memory does not hold a step of {options.batch_size} clips: lower batch_size, or set "
+            "gradient_checkpointing=true"
+        ) from None
 
 
 def _fit(options: FitOptions, ranks: Ranks) -> dict[str, Any]:

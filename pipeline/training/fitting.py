@@ -80,6 +80,7 @@ class Fitting:
         if options.backbone_rate == 0:
             for backbone in self._backbones():
                 backbone.requires_grad_(False)
+                freeze_batch_norm(backbone)
         self.network: nn.Module = self.model
         self.average = AveragedModel(self.model, options.ema_decay)
         groups = parameter_groups(self.model, options.weight_decay, options.backbone_rate)
@@ -204,7 +205,13 @@ class Fitting:
         return found
 
     def save(self) -> None:
-        """Writes ``last.pt``, from which the run can go on."""
+        """Writes ``last.pt``, from which the run can go on.
+
+        Raises:
+            FloatingPointError: weights are no longer finite; the file stays as it was.
+        """
+        if not torch.stack([weights.isfinite().all() for weights in self.model.parameters()]).all():
+            raise FloatingPointError(f"weights are not finite at step {self.step}: lower learning_rate")
         state: dict[str, Any] = {
             "recipe": self.options.recipe(),
             "labels": self.labels,

@@ -17,7 +17,7 @@ from pipeline.training.optimise import AveragedModel, compile_features, learning
 from pipeline.training.options import FitOptions
 from pipeline.training.parallel import pick_device
 from pipeline.training.samples import Clips
-from tests.training.tiny import tiny_options
+from tests.training.tiny import TINY, tiny_options
 
 
 @pytest.fixture
@@ -123,5 +123,38 @@ def test_the_command_line_explains_mistakes(capsys: pytest.CaptureFixture[str], 
     assert errors[1].startswith("training: no such folder of pictures")
     with pytest.raises(ValueError, match="choose auto, cpu or cuda"):
         pick_device("quantum")
+    with pytest.raises(ValueError, match="choose auto, cpu or cuda"):
+        pick_device("meta")
     with pytest.raises(ValueError, match="unknown"):
         train(None, ["nothing=1"])
+
+
+def test_a_gpu_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert pick_device("cuda:1").index == 1
+    with pytest.raises(ValueError, match="torch sees 2 here, the last is cuda:1"):
+        pick_device("cuda:2")
+
+
+def test_a_backbone_of_rate_zero_stays_as_it_started(tiny: FitOptions) -> None:
+    run = Fitting(replace(tiny, backbone_rate=0.0))
+    before = {name: value.clone() for name, value in run.model.state_dict().items()}
+    run.advance()
+    changed = {name for name, value in run.model.state_dict().items() if not torch.equal(value, before[name])}
+    assert "temporal.classifier.weight" in changed
+    assert not [name for name in changed if name.startswith("backbones.")]
+
+
+def test_ctrl_c_and_too_little_memory_are_no_tracebacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = [f"--set={key}={str(value).lower()}" for key, value in TINY.items()]
+    for error, code in ((KeyboardInterrupt(), 130), (torch.OutOfMemoryError("CUDA out of memory"), 2)):
+        monkeypatch.setattr(Fitting, "advance", lambda _, error=error: _raise(error))
+        assert main(["--out", str(tmp_path), *settings]) == code
+    assert "lower batch_size" in capsys.readouterr().err
+
+
+def _raise(error: BaseException) -> None:
+    raise error

@@ -75,3 +75,13 @@ def test_a_whole_run_on_a_full_disk_ends_with_one_line(tmp_path: Path) -> None:
 def test_other_errors_are_not_taken_for_a_full_disk(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), full_disk_explained(tmp_path / "last.pt"):
         write_state(tmp_path / "none" / "last.pt", {})
+
+
+def test_a_state_with_weights_that_are_not_finite_is_never_kept(tmp_path: Path) -> None:
+    run = Fitting(tiny_options(tmp_path))
+    run.save()
+    before = (tmp_path / "last.pt").read_bytes()
+    next(iter(run.model.parameters())).data[0] = torch.nan
+    with pytest.raises(FloatingPointError, match="not finite at step 0"):
+        run.save()
+    assert (tmp_path / "last.pt").read_bytes() == before
