@@ -11,16 +11,20 @@ Confusion = Sequence[Sequence[int]]
 """Counts; rows are the truth, columns the answers."""
 
 
-def need_matplotlib() -> None:
-    """Checks that pictures can be drawn.
+def need_matplotlib(path: Path) -> None:
+    """Checks that a picture can be drawn.
 
     Raises:
-        ValueError: matplotlib is missing; the message says how to get it.
+        ValueError: matplotlib is missing, or does not know the format that the suffix of ``path`` names.
     """
     if importlib.util.find_spec("matplotlib") is None:
         raise ValueError(
             "a picture needs matplotlib: pip install 'kvq-stream[plots]', or leave --picture out"
         )
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    if path.suffix.lower().lstrip(".") not in FigureCanvasBase.get_supported_filetypes():
+        raise ValueError(f"{path}: the name of a picture must end in .png, .jpg, .svg or .pdf")
 
 
 def draw_confusions(matrices: Mapping[str, Confusion], labels: Sequence[str], path: Path) -> None:

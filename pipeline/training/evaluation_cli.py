@@ -67,8 +67,10 @@ def evaluate_command(
     for path in (report, picture):
         if path is not None and not path.absolute().parent.is_dir():
             raise ValueError(f"{path}: there is no folder {path.parent}; make it first")
+        if path is not None and path.is_dir():
+            raise ValueError(f"{path}: is a folder; give the name of a file")
     if picture is not None:
-        need_matplotlib()
+        need_matplotlib(picture)
     model = load_checkpoint(checkpoint).to(pick_device(device)).eval()
     spacing = _usual_spacing_ms(model) if spacing_ms is None else spacing_ms
     figures: Report = {"checkpoint": str(checkpoint), "labels": list(model.labels)}
@@ -143,6 +145,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"evaluation: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

@@ -9,7 +9,7 @@ import torch
 
 from pipeline.model.checkpoint import save_checkpoint
 from pipeline.model.network import TemporalKVQResNetCBAM
-from pipeline.training.confusion_plot import draw_confusions
+from pipeline.training.confusion_plot import draw_confusions, need_matplotlib
 from pipeline.training.evaluation_cli import evaluate_command, main
 from pipeline.training.motion import LABELS
 from tests.support import need_module
@@ -90,6 +90,7 @@ def test_recorded_clips_of_other_classes(tmp_path: Path) -> None:
         (["--video", "text.mp4"], "not a video"),
         (["--samples", "0"], "at least 1"),
         (["--report", "nowhere/report.json"], "make it first"),
+        (["--report", "."], "is a folder"),
         (["--checkpoint", "unknown"], "no checkpoint 'unknown'"),
         (["--device", "gpu"], "gpu"),
         (["--data", "none"], "none"),
@@ -127,3 +128,6 @@ def test_picture_of_several_matrices(tmp_path: Path) -> None:
     assert (picture < 128).any()
     with pytest.raises(ValueError, match="xyz"):
         draw_confusions(matrices, ["open", "shut"], tmp_path / "a.xyz")
+    for name in ("a.xyz", "a"):
+        with pytest.raises(ValueError, match="must end in"):
+            need_matplotlib(tmp_path / name)
