@@ -81,6 +81,10 @@ def _figures(held_out: Report) -> Iterator[str]:
         f"{held_out['clips']} windows; the newest frame alone: {controls['single_frame']:.3f}, frames in "
         f"another order: {controls['shuffled']:.3f}, one answer for all: {held_out['largest_class']:.3f}"
     )
+    yield (
+        "these clips also chose the weights and the temperature: clips of another day or place say more "
+        "(evaluate --all-clips --data ...)"
+    )
     width = max(map(len, held_out["labels"]))
     for label, row in zip(held_out["labels"], held_out["confusion"], strict=True):
         yield f"  {label:>{width}}  answered as " + ", ".join(
