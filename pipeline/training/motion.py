@@ -86,17 +86,6 @@ class Scene:
     shake_px: float = 0.15
 
 
-HARD = Scene(
-    object_share=0.5,
-    scrolling_share=0.25,
-    flat_share=0.25,
-    blur_share=0.35,
-    dark_share=0.2,
-    compressed_share=0.3,
-)
-"""What the shipped model is trained on."""
-
-
 class MotionRenderer:
     """Films random clips of ``num_past + 1`` frames with known camera motion.
 
