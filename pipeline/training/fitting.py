@@ -70,7 +70,7 @@ class Fitting:
         self.share = options.batch_size // self.ranks.count
         automatic = "bf16" if self.device.type == "cuda" else "fp32"
         self.precision = automatic if options.precision == "auto" else options.precision
-        self.source, self.validation, self.held_out = open_sources(options, self.ranks, say)
+        self.source, self.validation, self.held_out, self.windows = open_sources(options, self.ranks, say)
         self.labels = self.source.labels
         torch.manual_seed(options.seed)
         model = build(options, self.labels)
@@ -215,6 +215,7 @@ class Fitting:
         state: dict[str, Any] = {
             "recipe": self.options.recipe(),
             "labels": self.labels,
+            "windows": self.windows,
             "step": self.step,
             "elapsed_s": self.elapsed_s,
             "best": self.best,
@@ -233,7 +234,7 @@ class Fitting:
         """Goes on from ``last.pt``.
 
         Raises:
-            ValueError: there is none, it is damaged, or it was made with other options or classes.
+            ValueError: there is none, it is damaged, or it was made with other options, classes or clips.
         """
         path = self.out / "last.pt"
         state = read_state(path, self.device)
@@ -245,6 +246,11 @@ class Fitting:
             raise ValueError(
                 f"cannot resume {path}: its classes are {', '.join(state['labels'])}, "
                 f"those of the data {', '.join(self.labels)}"
+            )
+        if state.get("windows") != self.windows:
+            raise ValueError(
+                f"cannot resume {path}: clips have come or gone since, and some of those for validation may "
+                "have been trained on: start anew"
             )
         self.step, self.elapsed_s = state["step"], state["elapsed_s"]
         self.best, self.best_step, self.stale = state["best"], state["best_step"], state["stale"]

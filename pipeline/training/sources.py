@@ -24,11 +24,13 @@ class Sources(NamedTuple):
         training: this rank's share of the clips to train on.
         validation: clips for choosing the best weights.
         held_out: clips for the final figures; None if these come from other pictures, see `evaluate`.
+        windows: of recorded clips, how many there are to train on and for validation.
     """
 
     training: ClipSource
     validation: Batches
     held_out: Batches | None
+    windows: tuple[int, int] | None = None
 
 
 class Interleaved:
@@ -129,4 +131,5 @@ def _recorded(options: FitOptions, ranks: Ranks, say: Callable[[str], None]) -> 
         training if ranks.count == 1 else Interleaved(training, ranks),
         lambda: kept.evaluate_batches(most, options.windows_per_clip),
         lambda: kept.evaluate_batches(most),
+        (len(training), len(kept)),
     )

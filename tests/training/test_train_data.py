@@ -1,6 +1,7 @@
 """``train --data``: from a folder of clips to a checkpoint that knows its classes."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 
 from pipeline.model.checkpoint import load_checkpoint
 from pipeline.training.cli import main, train
+from pipeline.training.fitting import Fitting
+from pipeline.training.option_file import load_options
 
 SMALL = [
     "device=cpu",
@@ -78,6 +81,15 @@ def test_mistakes_are_one_line_and_exit_code_2(
     assert "init none.pth: no such file" in error("--data", str(clips), "--init", "none.pth")
     (clips / "leftwards").rename(tmp_path / "elsewhere")
     assert "class" in error("--data", str(clips))
+
+
+def test_a_run_does_not_go_on_with_other_clips(clips: Path, tmp_path: Path) -> None:
+    run = Fitting(load_options(None, SMALL, {"data": str(clips), "out": str(tmp_path)}))
+    run.save()
+    Fitting(run.options).resume()
+    shutil.copytree(clips / "leftwards" / "0", clips / "leftwards" / "4")
+    with pytest.raises(ValueError, match="clips have come or gone since"):
+        Fitting(run.options).resume()
 
 
 def test_the_command_says_mistakes_in_one_line(tmp_path: Path) -> None:
