@@ -8,12 +8,13 @@ from torch import Tensor
 
 from pipeline.model.network import TemporalKVQResNetCBAM
 
-_LOWEST, _HIGHEST = 0.2, 5.0  # a few clips that are all right must not make a model entirely sure
+_LOWEST, _HIGHEST = 0.2, 5.0
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
-    """The temperature that makes the labels most likely.
+    """The temperature that makes the labels most likely, and with them one more clip of any class.
 
+    Without that one, a few clips that are all right would make a model entirely sure of everything.
     The likelihood has one peak over 1 / T, so halving the interval around the zero of its slope finds it.
 
     Args:
@@ -21,7 +22,7 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
         labels: their classes ``(N,)``.
 
     Returns:
-        Between 0.2 and 5: logits that are always right, or no better than chance, have no best one.
+        Between 0.2 and 5: logits that are no better than chance have no best one.
 
     Raises:
         ValueError: no clips.
@@ -29,7 +30,8 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     if len(labels) == 0:
         raise ValueError("a temperature can't be fitted on no clips")
     logits = logits.double()
-    own = logits.gather(1, labels[:, None]).mean()
+    any_class = 1 / (len(labels) + 1)
+    own = torch.lerp(logits.gather(1, labels[:, None]).mean(), logits.mean(), any_class)
     low, high = 1 / _HIGHEST, 1 / _LOWEST
     for _ in range(60):
         middle = (low * high) ** 0.5

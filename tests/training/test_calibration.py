@@ -29,8 +29,16 @@ def test_finds_the_temperature_and_other_clips_are_calibrated_by_it(temperature:
     assert report["expected_calibration_error"] < 0.02
 
 
-def test_always_right_stops_at_the_lowest() -> None:
-    assert fit_temperature(torch.eye(3) * 2, torch.arange(3)) == pytest.approx(0.2)
+@pytest.mark.parametrize("clips", [3, 30, 300])
+def test_a_few_clips_that_are_all_right_do_not_make_it_entirely_sure(clips: int) -> None:
+    labels = torch.arange(clips) % 3
+    logits = 4 * torch.eye(3)[labels]
+    score = float((logits / fit_temperature(logits, labels)).softmax(dim=1).max())
+    assert 1 - score == pytest.approx(2 / 3 / (clips + 1), rel=0.01)
+
+
+def test_no_better_than_chance_stops_at_the_highest() -> None:
+    assert fit_temperature(torch.eye(3) * 2, (torch.arange(3) + 1) % 3) == pytest.approx(5.0)
 
 
 def test_no_clips() -> None:
