@@ -107,9 +107,9 @@ def _videos(videos: Sequence[Report]) -> list[RenderableType]:
             still,
         )
     note = Text("unsure: the classical estimate gives the camera no name; these windows are left out")
-    still = [video["file"] for video in videos if video["still"]]
-    if still:
-        files = ", ".join(still)
+    at_rest = [video["file"] for video in videos if video["still"]]
+    if at_rest:
+        files = ", ".join(at_rest)
         note.append(f", but for {files}: the camera never moves, all windows are asked about as static")
     return [table, note, *_virtual(videos)]
 

@@ -1,6 +1,7 @@
 """The options of a training run: one flat table, checked key by key."""
 
 from dataclasses import asdict, dataclass, fields
+from os.path import realpath
 from typing import Any
 
 
@@ -159,6 +160,8 @@ class FitOptions:
                 raise ValueError(f"{key} must be {' or '.join(_CHOICES[key])}, not {value!r}")
         if self.num_past > 8:
             raise ValueError(f"num_past must be between 1 and 8, not {self.num_past}")
+        if self.pictures and self.held_out and realpath(self.pictures) == realpath(self.held_out):
+            raise ValueError(f"held_out is the folder of pictures: give photos never trained on")
         if self.max_speed < self.min_speed:
             raise ValueError(f"max_speed ({self.max_speed}) is below min_speed ({self.min_speed})")
 

@@ -70,3 +70,9 @@ def test_own_clips_have_defaults_of_their_own(tmp_path: Path) -> None:
     file.write_text("data = 'clips'\nbackbone_rate = 0.5\n")
     assert load_options(file).backbone_rate == 0.5
     assert load_options(SHIPPED).init == ""
+
+
+def test_pictures_to_train_on_are_not_held_out() -> None:
+    with pytest.raises(ValueError, match="give photos never trained on"):
+        FitOptions(steps=1, pictures="photos", held_out="./photos/")
+    FitOptions(steps=1, pictures="photos", held_out="others")
