@@ -161,7 +161,7 @@ class FitOptions:
         if self.num_past > 8:
             raise ValueError(f"num_past must be between 1 and 8, not {self.num_past}")
         if self.pictures and self.held_out and realpath(self.pictures) == realpath(self.held_out):
-            raise ValueError(f"held_out is the folder of pictures: give photos never trained on")
+            raise ValueError("held_out is the folder of pictures: give photos never trained on")
         if self.max_speed < self.min_speed:
             raise ValueError(f"max_speed ({self.max_speed}) is below min_speed ({self.min_speed})")
 
