@@ -49,8 +49,9 @@ def _fit(options: FitOptions, ranks: Ranks) -> dict[str, Any]:
     run = Fitting(options, ranks=ranks, say=print if ranks.leads else _silence)
     if options.resume:
         run.resume()
-    elif ranks.leads:
-        (run.out / "last.pt").unlink(missing_ok=True)  # of another run: --resume must not find it
+    elif ranks.leads and (run.out / "last.pt").exists():
+        (run.out / "last.pt").replace(run.out / "last.pt.earlier")  # --resume must not find it
+        print(f"{run.out} holds an earlier run: what it could resume from is now last.pt.earlier")
     title = f"training, to {run.out}"
     with Reporter(
         run.out / "metrics.jsonl", title=title, from_step=run.step, quiet=not ranks.leads
