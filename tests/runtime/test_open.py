@@ -27,7 +27,7 @@ def test_errors_are_readable(tmp_path: Path) -> None:
 
 
 def test_nothing_but_torch_numpy_cv2_and_safetensors_is_needed() -> None:
-    others = "zmq msgspec av rich typer openvino onnx onnxruntime matplotlib".split()
+    others = ["zmq", "msgspec", "av", "rich", "typer", "openvino", "onnx", "onnxruntime", "matplotlib"]
     code = f"import sys; sys.modules.update(dict.fromkeys({others}))\n"  # importing them fails from now on
     code += "import pipeline.runtime, pipeline.model.export, temporal_kvq_resnet_cbam; print('imported')"
     command = [sys.executable, "-c", code]
