@@ -18,9 +18,7 @@ def need_matplotlib(path: Path) -> None:
         ValueError: matplotlib is missing, or does not know the format that the suffix of ``path`` names.
     """
     if importlib.util.find_spec("matplotlib") is None:
-        raise ValueError(
-            "a picture needs matplotlib: pip install 'kvq-stream[plots]', or leave --picture out"
-        )
+        raise ValueError("a picture needs matplotlib: pip install matplotlib, or leave --picture out")
     from matplotlib.backend_bases import FigureCanvasBase
 
     if path.suffix.lower().lstrip(".") not in FigureCanvasBase.get_supported_filetypes():

@@ -4,7 +4,7 @@ import json
 from importlib.util import find_spec
 from pathlib import Path
 
-MISSING = "no picture of the curves without matplotlib: pip install 'kvq-stream[plots]' draws it next time"
+MISSING = "no picture of the curves without matplotlib: pip install matplotlib draws it next time"
 
 
 def draw_curves(metrics: Path, picture: Path) -> bool:

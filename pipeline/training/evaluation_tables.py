@@ -106,7 +106,10 @@ def _videos(videos: Sequence[Report]) -> list[RenderableType]:
             str(truth["static"]),
             still,
         )
-    note = Text("unsure: the classical estimate gives the camera no name; these windows are left out")
+    note = Text(
+        "right: of the windows that were asked about (--samples for each class at most)\n"
+        "unsure: the classical estimate gives the camera no name; these windows are left out"
+    )
     at_rest = [video["file"] for video in videos if video["still"]]
     if at_rest:
         files = ", ".join(at_rest)
@@ -121,17 +124,18 @@ def _virtual(videos: Sequence[Report]) -> list[RenderableType]:
     speeds = list(filmed[0][1]["speeds"])
     table = Table(title="Virtual moving camera over the windows in which the real one is at rest: macro-F1")
     table.add_column("file", overflow="fold")
-    for heading in ("at rest", "clips each", *(f"{speed}x" for speed in speeds)):
+    for heading in ("at rest", "clips", *(f"{speed}x" for speed in speeds)):
         table.add_column(heading, justify="right")
     for file, report in filmed:
         scored = [report["speeds"][speed] for speed in speeds]
         figures = [f"{each['macro_f1']:.4f}" for each in scored]
         table.add_row(file, str(report["windows"]), str(scored[0]["clips"]), *figures)
-    return ["", table]
+    note = "clips: for each speed, over all classes; macro-F1 is the mean over the classes that came up"
+    return ["", table, Text(note)]
 
 
 def _right(video: Report) -> tuple[str, str]:
-    """Share of right answers on windows in which the camera moves, and in which it does not."""
+    """Right answers of those asked for, in windows in which the camera moves, and in which it does not."""
     if not video["as_it_is"]:
         return "-", "-"
     confusion, labels = video["as_it_is"]["confusion"], video["labels"]
@@ -139,8 +143,11 @@ def _right(video: Report) -> tuple[str, str]:
     moving = [i for i in range(len(labels)) if i != static]
     asked = sum(sum(confusion[i]) for i in moving)
     right = sum(confusion[i][i] for i in moving)
-    still = recalls(confusion)[static]
-    return f"{right / asked:.1%}" if asked else "-", "-" if still is None else f"{still:.1%}"
+    asked_still, right_still = sum(confusion[static]), confusion[static][static]
+    return (
+        f"{right} of {asked}" if asked else "-",
+        f"{right_still} of {asked_still}" if asked_still else "-",
+    )
 
 
 def _confusion(title: str, confusion: Sequence[Sequence[int]], labels: Sequence[str]) -> Table:

@@ -29,7 +29,7 @@ def fit(options: FitOptions) -> dict[str, Any]:
         empty on the ranks of torchrun that do not lead.
 
     Raises:
-        ValueError: options that do not fit, nothing to resume, no pictures or clips.
+        ValueError: options that do not fit, nothing to resume, an earlier run in ``out``, no pictures.
         UserError: no space is left on the disk, ``last.pt`` stays whole; or none in the GPU's memory.
         FloatingPointError: the loss is no longer finite.
     """
@@ -46,12 +46,19 @@ def fit(options: FitOptions) -> dict[str, Any]:
 
 
 def _fit(options: FitOptions, ranks: Ranks) -> dict[str, Any]:
+    out = Path(options.out)
+    if (
+        not options.resume
+        and ranks.leads
+        and any((out / name).exists() for name in ("last.pt", "model.safetensors"))
+    ):
+        raise ValueError(
+            f"{out} holds an earlier run: --resume goes on with it; "
+            "or choose another --out, or remove the folder"
+        )
     run = Fitting(options, ranks=ranks, say=print if ranks.leads else _silence)
     if options.resume:
         run.resume()
-    elif ranks.leads and (run.out / "last.pt").exists():
-        (run.out / "last.pt").replace(run.out / "last.pt.earlier")  # --resume must not find it
-        print(f"{run.out} holds an earlier run: what it could resume from is now last.pt.earlier")
     title = f"training, to {run.out}"
     with Reporter(
         run.out / "metrics.jsonl", title=title, from_step=run.step, quiet=not ranks.leads

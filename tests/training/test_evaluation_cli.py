@@ -117,7 +117,7 @@ def test_says_what_a_picture_needs(
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert main(["--picture", str(tmp_path / "a.png")]) == 2
-    assert "kvq-stream[plots]" in capsys.readouterr().err
+    assert "pip install matplotlib" in capsys.readouterr().err
 
 
 def test_picture_of_several_matrices(tmp_path: Path) -> None:

@@ -40,13 +40,14 @@ def test_a_run_leaves_a_checkpoint_that_says_how_it_was_made(tiny: FitOptions) -
     assert model.preprocessing.size == 32
 
 
-def test_a_new_run_sets_an_earlier_one_aside(tiny: FitOptions, capsys: pytest.CaptureFixture[str]) -> None:
-    out = Path(tiny.out)
-    out.mkdir()
-    (out / "last.pt").write_bytes(b"hours of work")
-    fit(tiny)
-    assert (out / "last.pt.earlier").read_bytes() == b"hours of work"
-    assert "last.pt.earlier" in capsys.readouterr().out
+def test_a_new_run_does_not_touch_an_earlier_one(tiny: FitOptions) -> None:
+    Path(tiny.out).mkdir()
+    state = Path(tiny.out) / "last.pt"
+    state.write_bytes(b"hours of work")
+    with pytest.raises(ValueError, match="holds an earlier run: --resume"):
+        fit(tiny)
+    assert [path.name for path in Path(tiny.out).iterdir()] == ["last.pt"]
+    assert state.read_bytes() == b"hours of work"
 
 
 def test_a_few_steps_on_one_batch_lower_the_loss(tiny: FitOptions) -> None:
