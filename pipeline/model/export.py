@@ -1,4 +1,4 @@
-"""The step as an ONNX file or an OpenVINO model: frame and state in, logits, attention and the next state out."""
+"""The step for ONNX and OpenVINO: frame and state in, logits, attention and the next state out."""
 
 import warnings
 from pathlib import Path
@@ -23,6 +23,9 @@ class ExportedStep(nn.Module):
         pixels: The frame is a picture, ``(B, size, size, 3)`` uint8 in red-green-blue, that the step
             normalises itself.
     """
+
+    factor: Tensor
+    offset: Tensor
 
     def __init__(self, model: TemporalKVQResNetCBAM, *, pixels: bool = False) -> None:
         super().__init__()
