@@ -104,7 +104,8 @@ def compare(model: TemporalKVQResNetCBAM, step: Step, steps: int = _STEPS) -> di
     worst = max(largest, key=largest.__getitem__)
     if largest[worst] > TOLERANCE:
         raise ExportError(
-            f"the exported step is off by {largest[worst]:.2g} in {worst}, more than {TOLERANCE}: nothing written"
+            f"the exported step is off by {largest[worst]:.2g} in {worst}, "
+            f"more than {TOLERANCE}: nothing written"
         )
     return largest
 
