@@ -8,22 +8,27 @@ import hashlib
 import os
 import platform
 import tempfile
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import torch
 
-_KEPT = 8
+_KEPT, _STALE_S = 8, 3600.0
+_MODEL, _PARTIAL = ".model", ".partial"
 _SEAL = hashlib.sha256().digest_size
 _CODE = Path(__file__).parents[1]
 _ROOMS = ("model", "runtime")
 
 
-def cache_folder() -> Path:
-    """``kvq-stream`` in the user's cache folder, ``$XDG_CACHE_HOME`` or ``~/.cache``."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "kvq-stream"
+def cache_folder() -> Path | None:
+    """``kvq-stream`` in the user's cache folder, ``$XDG_CACHE_HOME`` or ``~/.cache``; None without a home."""
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    try:
+        return (base if base.is_absolute() else Path.home() / ".cache") / "kvq-stream"
+    except RuntimeError:
+        return None
 
 
 class CachedModel:
@@ -41,20 +46,23 @@ class CachedModel:
             for file in sorted((_CODE / room).glob("*.py")):
                 digest.update(file.read_bytes())
         digest.update("\n".join([torch.__version__, *versions, _processor()]).encode())
-        backend = versions[0].split()[0]
-        self._path = (folder or cache_folder()) / f"{backend}-{digest.hexdigest()[:32]}.model"
+        self._folder = folder or cache_folder()
+        self._name = f"{versions[0].split()[0]}-{digest.hexdigest()[:32]}{_MODEL}"
 
     def load(self) -> bytes | None:
         """What was stored; None if there is nothing, or nothing sound."""
+        if self._folder is None:
+            return None
+        path = self._folder / self._name
         try:
-            stored = self._path.read_bytes()
+            with path.open("rb") as file:
+                seal, data = file.read(_SEAL), file.read()
         except OSError:
             return None
-        seal, data = stored[:_SEAL], stored[_SEAL:]
         if hashlib.sha256(data).digest() != seal:
             return None
         with suppress(OSError):
-            self._path.touch()  # the files used last are those that are kept
+            path.touch()  # the files used last are those that are kept
         return data
 
     def store(self, data: bytes) -> str | None:
@@ -63,23 +71,31 @@ class CachedModel:
         Returns:
             Where it could not be stored, why; else None.
         """
-        folder = self._path.parent
+        if self._folder is None:
+            return "there is no home folder; set XDG_CACHE_HOME"
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=folder, suffix=".partial", delete=False) as file:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=self._folder, suffix=_PARTIAL, delete=False) as file:
                 try:
                     file.write(hashlib.sha256(data).digest())
                     file.write(data)
                     file.close()
-                    Path(file.name).replace(self._path)
+                    Path(file.name).replace(self._folder / self._name)
                 finally:
                     Path(file.name).unlink(missing_ok=True)
-            by_age = sorted(folder.glob("*.model"), key=lambda path: path.stat().st_mtime, reverse=True)
-            for old in by_age[_KEPT:]:
-                old.unlink(missing_ok=True)
         except OSError as error:
-            return f"{folder}: {error.strerror or error}"
+            return f"{self._folder}: {error.strerror or error}"
+        with suppress(OSError):
+            _tidy(self._folder)
         return None
+
+
+def _tidy(folder: Path) -> None:
+    """Keeps the models used last, and nothing that a killed process began to write."""
+    by_age = sorted(folder.glob(f"*{_MODEL}"), key=lambda path: path.stat().st_mtime, reverse=True)
+    begun = [path for path in folder.glob(f"*{_PARTIAL}") if time.time() - path.stat().st_mtime > _STALE_S]
+    for path in [*by_age[_KEPT:], *begun]:
+        path.unlink(missing_ok=True)
 
 
 def _processor() -> str:

@@ -66,3 +66,24 @@ def test_the_folder_is_that_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setenv("XDG_CACHE_HOME", "not/absolute")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cache_folder() == tmp_path / ".cache" / "kvq-stream"
+
+
+def test_without_a_home_nothing_is_kept(monkeypatch: pytest.MonkeyPatch, checkpoint: Path) -> None:
+    def home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", home)
+    cached = CachedModel(checkpoint, ["engine 1"])
+    assert cached.store(b"compiled") == "there is no home folder; set XDG_CACHE_HOME"
+    assert cached.load() is None
+
+
+def test_what_a_killed_process_left_goes(tmp_path: Path, checkpoint: Path) -> None:
+    old, new = tmp_path / "a.partial", tmp_path / "b.partial"
+    for path in (old, new):
+        path.write_bytes(b"half")
+    os.utime(old, (1e9, 1e9))
+    CachedModel(checkpoint, ["engine 1"], tmp_path).store(b"compiled")
+    assert not old.exists()
+    assert new.exists()
