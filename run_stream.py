@@ -238,6 +238,26 @@ def evaluate(
     Console().print(render_evaluation(figures))
 
 
+@app.command()
+def export(
+    out: Annotated[Path, typer.Option("--out", help="File to write: .onnx, or .xml for OpenVINO.")],
+    checkpoint: Annotated[
+        str, typer.Option("--checkpoint", help="Name of a shipped checkpoint, or a .safetensors file.")
+    ] = "motion_resnet18",
+    kind: Annotated[
+        str | None, typer.Option("--format", help="onnx or openvino; without, by the suffix of --out.")
+    ] = None,
+) -> None:
+    """Write one step as a file for other programs: frame and state in, logits, attention and next state out.
+
+    The file is there only once it has computed the same as the model, over 50 steps with resets.
+    """
+    from pipeline.runtime.export_step import export_step
+
+    with _mistakes():
+        export_step(checkpoint, out, kind)
+
+
 @bench_app.command("step")
 def bench_step(
     depth: Annotated[list[int], typer.Option("--depth", help="Of the ResNet; repeatable.")] = [18, 50],  # noqa: B006

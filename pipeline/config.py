@@ -96,6 +96,12 @@ class InferenceConfig(_Section, frozen=True, kw_only=True):
     ring_frames: AtLeastOne
 
 
+class RuntimeConfig(_Section, frozen=True, kw_only=True):
+    """``[runtime]``."""
+
+    backend: Literal["auto", "torch", "openvino", "onnxruntime"]
+
+
 class HistoryConfig(_Section, frozen=True, kw_only=True):
     """``[history]``."""
 
@@ -169,6 +175,7 @@ class Config(_Section, frozen=True, kw_only=True):
     run: RunConfig
     capture: CaptureConfig
     inference: InferenceConfig
+    runtime: RuntimeConfig
     history: HistoryConfig
     sink: SinkConfig
     terminal: TerminalConfig

@@ -56,6 +56,10 @@ def test_a_mistake_names_the_key(override: str, message: str) -> None:
     [
         ("capture.encoding=png", "capture.encoding: 'png' is not allowed, choose jpeg, raw;"),
         (
+            "runtime.backend=tpu",
+            "runtime.backend: 'tpu' is not allowed, choose auto, onnxruntime, openvino, torch;",
+        ),
+        (
             "capture.wait_for=['sink', 'x']",
             "capture.wait_for[1]: 'x' is not allowed, choose inference, sink;",
         ),

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -68,9 +69,11 @@ class InferenceWorker(Worker):
         try:
             self._runtime: Runtime = open_runtime(
                 config.inference.checkpoint,
+                backend=config.runtime.backend,
                 device=config.inference.device,
                 precision=config.inference.precision,
                 threads=config.inference.threads,
+                say=partial(print, flush=True),
             )
         except DeviceError as error:
             raise WorkerError(str(error)) from error

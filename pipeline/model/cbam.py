@@ -34,8 +34,9 @@ class ChannelGate(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``(B, C, rows, columns)`` to the same, each channel scaled."""
         average = self.squeeze(x.mean(dim=(2, 3))).relu()
-        largest = self.squeeze(_largest(x.flatten(2), 2)).relu()
-        gate = self.scale * torch.sigmoid(self.excite(average) + self.excite(largest))
+        # in one go where there is no gradient: other runtimes would turn the flat view into a copy
+        largest = self.squeeze(_largest(x.flatten(2), 2) if x.requires_grad else x.amax(dim=(2, 3))).relu()
+        gate = self.scale * torch.sigmoid(self.excite(average + largest) + self.excite.bias)
         return x * gate[:, :, None, None]
 
 

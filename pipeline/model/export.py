@@ -1,12 +1,14 @@
-"""The step as an ONNX file: frame and state in, logits, attention and the next state out."""
+"""The step for ONNX and OpenVINO: frame and state in, logits, attention and the next state out."""
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from pipeline.model.network import TemporalKVQResNetCBAM
+from pipeline.model.packages import load_package
 from pipeline.model.state import State
 
 INPUTS = ("frame", "keys", "values", "valid")
@@ -18,42 +20,104 @@ class ExportedStep(nn.Module):
 
     Args:
         model: The network.
+        pixels: The frame is a picture, ``(B, size, size, 3)`` uint8 in red-green-blue, that the step
+            normalises itself.
     """
 
-    def __init__(self, model: TemporalKVQResNetCBAM) -> None:
+    factor: Tensor
+    offset: Tensor
+
+    def __init__(self, model: TemporalKVQResNetCBAM, *, pixels: bool = False) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.pixels = model, pixels
+        for name in ("factor", "offset"):
+            values = torch.tensor(getattr(model.preprocessing, name)).view(1, 3, 1, 1)
+            self.register_buffer(name, values, persistent=False)
 
     def forward(self, frame: Tensor, keys: Tensor, values: Tensor, valid: Tensor) -> tuple[Tensor, ...]:
-        """Frame ``(B, 3, size, size)`` and the parts of a ``State``; gives ``OUTPUTS``."""
+        """Frame ``(B, 3, size, size)``, or pixels, and the parts of a ``State``; gives ``OUTPUTS``."""
+        if self.pixels:
+            frame = frame.permute(0, 3, 1, 2).float() * self.factor + self.offset
         output, state = self.model.step(frame, State(keys, values, valid), return_attention=True)
         assert output.attention is not None
         return output.logits, output.attention, *state
 
 
-def export_onnx(model: TemporalKVQResNetCBAM, path: str | Path) -> None:
+def export_onnx(model: TemporalKVQResNetCBAM, path: str | Path, *, pixels: bool = False) -> None:
     """Writes one step as ONNX, for any number of streams in a batch.
 
-    Needs the extra ``onnx`` (``pip install onnx onnxscript``). An input that the network does not use
-    (``values``, where values are tied to keys) is kept, so that every model is called alike.
+    An input that the network does not use (``values``, where values are tied to keys) is kept, so that
+    every model is called alike.
 
     Args:
         model: In eval mode, on the CPU.
         path: Of the ``.onnx`` file; weights are inside.
+        pixels: See ``ExportedStep``.
+
+    Raises:
+        MissingPackageError: The extra ``onnx`` is not installed.
     """
-    size = model.preprocessing.size
-    example = (torch.zeros(2, 3, size, size), *model.init_state(2))
-    batch = torch.export.Dim("batch", min=1, max=1024)
+    for package in ("onnx", "onnxscript"):
+        load_package(package, "onnx")
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # the exporter speaks of its own future
         torch.onnx.export(
-            ExportedStep(model).eval(),
-            example,
+            ExportedStep(model, pixels=pixels).eval(),
+            _example(model, pixels),
             str(path),
             input_names=INPUTS,
             output_names=OUTPUTS,
-            dynamic_shapes=({0: batch},) * len(example),
+            dynamic_shapes=_batch_is_free(),
             dynamo=True,
             external_data=False,
             verbose=False,
         )
+
+
+def to_openvino(model: TemporalKVQResNetCBAM, *, pixels: bool = False) -> Any:
+    """One step as an ``openvino.Model``, for any number of streams in a batch; ONNX is not needed for it.
+
+    Args:
+        model: In eval mode, on the CPU.
+        pixels: See ``ExportedStep``.
+
+    Raises:
+        MissingPackageError: The extra ``openvino`` is not installed.
+    """
+    openvino = load_package("openvino", "openvino")
+    example = _example(model, pixels)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # both exporters speak of their own future
+        step = ExportedStep(model, pixels=pixels).eval()
+        program = torch.export.export(step, example, dynamic_shapes=_batch_is_free())
+        converted = openvino.convert_model(program)
+    for port, name in zip((*converted.inputs, *converted.outputs), (*INPUTS, *OUTPUTS), strict=True):
+        port.get_tensor().set_names({name})
+    converted.reshape({name: [-1, *x.shape[1:]] for name, x in zip(INPUTS, example, strict=True)})
+    return converted
+
+
+def export_openvino(model: TemporalKVQResNetCBAM, path: str | Path) -> None:
+    """Writes one step as OpenVINO IR in float32: the ``.xml`` file, and its weights beside it as ``.bin``.
+
+    Args:
+        model: In eval mode, on the CPU.
+        path: Of the ``.xml`` file.
+
+    Raises:
+        MissingPackageError: The extra ``openvino`` is not installed.
+    """
+    openvino = load_package("openvino", "openvino")
+    openvino.save_model(to_openvino(model), str(path), compress_to_fp16=False)
+
+
+def _example(model: TemporalKVQResNetCBAM, pixels: bool) -> tuple[Tensor, ...]:
+    """Two streams: with one, the exporter would take the batch for a constant."""
+    size = model.preprocessing.size
+    frame = torch.zeros(2, size, size, 3, dtype=torch.uint8) if pixels else torch.zeros(2, 3, size, size)
+    return frame, *model.init_state(2)
+
+
+def _batch_is_free() -> tuple[dict[int, Any], ...]:
+    batch = torch.export.Dim("batch", min=1, max=1024)
+    return ({0: batch},) * len(INPUTS)

@@ -25,3 +25,13 @@ class Preprocessing:
             raise ValueError(f"image_size {self.size}: the backbone needs at least 32 px")
         if len(self.mean) != 3 or len(self.std) != 3 or not all(value > 0 for value in self.std):
             raise ValueError("preprocessing needs three means and three positive deviations")
+
+    @property
+    def factor(self) -> tuple[float, ...]:
+        """By channel: a value of 0 ... 255 is normalised by ``value * factor + offset``."""
+        return tuple(1 / (255 * std) for std in self.std)
+
+    @property
+    def offset(self) -> tuple[float, ...]:
+        """By channel, see ``factor``."""
+        return tuple(-mean / std for mean, std in zip(self.mean, self.std, strict=True))

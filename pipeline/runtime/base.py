@@ -9,6 +9,12 @@ import numpy.typing as npt
 
 Image = npt.NDArray[np.uint8]
 """``(height, width, 3)`` uint8, colours in the order blue, green, red; any size."""
+Pixels = npt.NDArray[np.uint8]
+"""``(B, size, size, 3)`` uint8 of the model's size, colours in the order red, green, blue."""
+
+
+class DeviceError(ValueError):
+    """This machine can't run the model as asked, in one line for people."""
 
 
 @dataclass(slots=True)

@@ -7,8 +7,16 @@ import torch
 from torch import Tensor
 
 from pipeline.model.preprocessing import Preprocessing
-from pipeline.runtime.base import Image
+from pipeline.runtime.base import Image, Pixels
 from pipeline.stretch import stretch
+
+
+def to_squares(images: Sequence[Image], size: int) -> Pixels:
+    """Pictures of any size stretched to the model's square, ``(B, size, size, 3)`` uint8, red-green-blue."""
+    squares = np.empty((len(images), size, size, 3), np.uint8)
+    for image, square in zip(images, squares, strict=True):
+        stretch(image, square)
+    return squares
 
 
 class Preprocessor:
@@ -22,13 +30,14 @@ class Preprocessor:
 
     def __init__(self, preprocessing: Preprocessing, device: torch.device, dtype: torch.dtype) -> None:
         self._size, self._device, self._dtype = preprocessing.size, device, dtype
-        mean, std = (torch.tensor(x).view(1, 3, 1, 1) for x in (preprocessing.mean, preprocessing.std))
-        self._factor, self._offset = (1 / (255 * std)).to(device), (-mean / std).to(device)
+        values = (preprocessing.factor, preprocessing.offset)
+        self._factor, self._offset = (torch.tensor(x, device=device).view(1, 3, 1, 1) for x in values)
 
     def __call__(self, images: Sequence[Image]) -> Tensor:
         """``(B, 3, size, size)`` in channels-last layout, red-green-blue, normalised."""
-        squares = np.empty((len(images), self._size, self._size, 3), np.uint8)
-        for image, square in zip(images, squares, strict=True):
-            stretch(image, square)
+        return self.normalise(to_squares(images, self._size))
+
+    def normalise(self, squares: Pixels) -> Tensor:
+        """The same from pictures that have the model's size already."""
         pixels = torch.from_numpy(squares).to(self._device).permute(0, 3, 1, 2)
         return torch.addcmul(self._offset, pixels, self._factor).to(self._dtype)

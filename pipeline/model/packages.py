@@ -1,0 +1,44 @@
+"""Packages that only some backends and exports need, asked for in words that say how to get them."""
+
+import importlib
+import sys
+import warnings
+from typing import Any
+
+from pipeline.errors import UserError
+
+_TELEMETRY = "openvino_telemetry"
+
+
+class MissingPackageError(UserError, ValueError):
+    """A package that was not installed, in one line for people."""
+
+
+def load_package(name: str, extra: str) -> Any:
+    """Imports an optional package.
+
+    OpenVINO reports its own import to its makers over the network; this program talks to nobody unasked,
+    so that part is hidden while it loads.
+
+    Args:
+        name: Of the module.
+        extra: The extra of this project that installs it.
+
+    Raises:
+        MissingPackageError: It is not installed; the message holds the command that installs it.
+    """
+    silenced = name == "openvino" and _TELEMETRY not in sys.modules
+    if silenced:
+        sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of their own dependencies; nothing that a user could act on
+            return importlib.import_module(name)
+    except ImportError as error:
+        raise MissingPackageError(
+            f"{name} can't be imported ({error.msg}): pip install 'kvq-stream[{extra}]', or in a checkout "
+            f"pip install -e '.[{extra}]'"
+        ) from None
+    finally:
+        if silenced:
+            del sys.modules[_TELEMETRY]

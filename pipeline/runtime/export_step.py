@@ -1,0 +1,146 @@
+"""The command ``export``: one step as a file for other programs, checked against torch before it is there."""
+
+import math
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from pipeline.model.checkpoint import load_checkpoint
+from pipeline.model.export import INPUTS, OUTPUTS, export_onnx, export_openvino
+from pipeline.model.network import TemporalKVQResNetCBAM
+from pipeline.model.packages import load_package
+
+TOLERANCE = 1e-3
+_SUFFIXES = {"onnx": ".onnx", "openvino": ".xml"}
+_STEPS = 50
+_STREAMS = 2
+_RESET = 0.1
+
+Step = Callable[[dict[str, npt.NDArray[Any]]], list[npt.NDArray[Any]]]
+"""Inputs by name to outputs in the order of ``OUTPUTS``."""
+
+
+class ExportError(ValueError):
+    """An export that can't be made, or that does not compute what the model does; one line for people."""
+
+
+def export_step(
+    checkpoint: str | Path, out: Path, kind: str | None = None, say: Callable[[str], None] = print
+) -> None:
+    """Writes one step to a file, once it is shown to compute what the model does.
+
+    Args:
+        checkpoint: A file, or the name of a shipped checkpoint.
+        out: ``.onnx``, or ``.xml`` (its weights go beside it, as ``.bin``).
+        kind: ``onnx`` or ``openvino``; None goes by the suffix of ``out``.
+        say: Takes lines for people.
+
+    Raises:
+        ExportError: Kind and suffix don't fit, or the exported step differs from the model's.
+        CheckpointError: No such checkpoint, or one that can't be used.
+        MissingPackageError: What writes or runs the file is not installed.
+        OSError: The file can't be written.
+    """
+    kind = kind or next((name for name, suffix in _SUFFIXES.items() if suffix == out.suffix), None)
+    if kind not in _SUFFIXES:
+        raise ExportError(f"{out}: give --format, {' or '.join(_SUFFIXES)}")
+    if out.suffix != _SUFFIXES[kind]:
+        raise ExportError(f"{out}: a file of format {kind} ends in {_SUFFIXES[kind]}")
+    model = load_checkpoint(checkpoint)
+    write, run = (export_openvino, _openvino) if kind == "openvino" else (export_onnx, _onnx)
+    say(f"{out}: exporting, then comparing {_STEPS} steps with torch; this takes a moment")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".export-") as folder:
+        draft = Path(folder) / out.name
+        write(model, draft)
+        step, ports = run(draft)
+        off = compare(model, step)
+        for part in Path(folder).iterdir():
+            part.replace(out.parent / part.name)
+    for port in ports:
+        say(port)
+    figures = ", ".join(f"{name} {off[name]:.1g}" for name in ("logits", "attention"))
+    say(f"{out}: {_STEPS} steps with resets equal torch in float32; largest differences: {figures}")
+
+
+def compare(model: TemporalKVQResNetCBAM, step: Step, steps: int = _STEPS) -> dict[str, float]:
+    """Runs an exported step beside the model's, each on its own state, over streams that start anew at times.
+
+    Args:
+        model: In eval mode, on the CPU.
+        step: The exported one.
+        steps: How many in a row.
+
+    Returns:
+        The largest difference of each output.
+
+    Raises:
+        ExportError: One is larger than ``TOLERANCE``.
+    """
+    dice = torch.Generator().manual_seed(0)
+    size = model.preprocessing.size
+    state = model.init_state(_STREAMS)
+    own = [part.numpy() for part in state]
+    largest = dict.fromkeys(OUTPUTS, 0.0)
+    for _ in range(steps):
+        frame = torch.randn(_STREAMS, 3, size, size, generator=dice)
+        again = torch.rand(_STREAMS, generator=dice) < _RESET
+        state = state.cleared(again)
+        own[2] = own[2] & ~again.numpy()[:, None]
+        with torch.inference_mode():
+            output, state = model.step(frame, state, return_attention=True)
+        found = step(dict(zip(INPUTS, [frame.numpy(), *own], strict=True)))
+        assert output.attention is not None
+        expected = [output.logits, output.attention, *state]
+        for name, ours, theirs in zip(OUTPUTS, expected, found, strict=True):
+            off = float(np.abs(ours.numpy().astype(np.float64) - theirs).max())
+            largest[name] = max(largest[name], math.inf if math.isnan(off) else off)
+        own = list(found[2:])
+    worst = max(largest, key=largest.__getitem__)
+    if largest[worst] > TOLERANCE:
+        raise ExportError(
+            f"the exported step is off by {largest[worst]:.2g} in {worst}, "
+            f"more than {TOLERANCE}: nothing written"
+        )
+    return largest
+
+
+def _onnx(path: Path) -> tuple[Step, list[str]]:
+    """The file in ONNX Runtime, and its inputs and outputs in words."""
+    package = load_package("onnxruntime", "onnx")
+    session = package.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    ports = {"input": session.get_inputs(), "output": session.get_outputs()}
+    lines = [
+        _describe(kind, node.name, node.type.removeprefix("tensor(").rstrip(")"), node.shape)
+        for kind, nodes in ports.items()
+        for node in nodes
+    ]
+    return lambda inputs: list(session.run(None, inputs)), lines
+
+
+def _openvino(path: Path) -> tuple[Step, list[str]]:
+    """The file in OpenVINO, and its inputs and outputs in words."""
+    core = load_package("openvino", "openvino").Core()
+    compiled = core.compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    ports = {"input": compiled.inputs, "output": compiled.outputs}
+    lines = [
+        _describe(kind, port.any_name, port.element_type.to_string(), list(port.partial_shape))
+        for kind, group in ports.items()
+        for port in group
+    ]
+
+    def step(inputs: dict[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+        found = compiled(inputs)
+        return [found[name] for name in OUTPUTS]
+
+    return step, lines
+
+
+def _describe(kind: str, name: str, dtype: str, shape: list[Any]) -> str:
+    sizes = ", ".join("batch" if n == 0 else str(size) for n, size in enumerate(shape))
+    return f"{kind:6}  {name:11}  {dtype:7}  ({sizes})"

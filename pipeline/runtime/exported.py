@@ -1,0 +1,100 @@
+"""What the runtimes of an exported step share: one graph that takes pixels and a state, on the CPU."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from pipeline.model.network import TemporalKVQResNetCBAM
+from pipeline.model.state import Entry, State
+from pipeline.runtime.base import DeviceError, Pixels
+from pipeline.runtime.common import CommonRuntime
+from pipeline.runtime.model_cache import CachedModel
+
+Array = npt.NDArray[Any]
+Say = Callable[[str], None]
+
+
+class ExportedRuntime(CommonRuntime):
+    """See ``Runtime``; a backend compiles the step and runs it.
+
+    The graph is the whole step: with unshared weights the passes of the other backbones are part of
+    ``infer``, and ``remember`` costs nothing.
+
+    Args:
+        model: A network with its labels and preprocessing, on the CPU.
+        device: ``auto`` or ``cpu``.
+        precision: ``auto`` or ``fp32``.
+        threads: CPU threads of the step; 0 takes as many as torch would.
+        name: Of the model, for people.
+        checkpoint: The file of the model, by whose content the compiled step is kept on disk; None keeps
+            nothing.
+        say: Takes a line for people where compiling takes long.
+
+    Raises:
+        DeviceError: The backend can't run on the device or in the precision.
+        MissingPackageError: The backend is not installed.
+    """
+
+    def __init__(
+        self,
+        model: TemporalKVQResNetCBAM,
+        device: str = "auto",
+        precision: str = "auto",
+        threads: int = 0,
+        name: str = "model",
+        *,
+        checkpoint: Path | None = None,
+        say: Say = print,
+    ) -> None:
+        if device not in ("auto", "cpu"):
+            raise DeviceError(f"backend {self.backend} runs on the CPU, not on {device}: choose auto or cpu")
+        if precision not in ("auto", "fp32"):
+            raise DeviceError(f"backend {self.backend} computes in fp32, not in {precision}: choose auto")
+        super().__init__(model, model.init_state(1), "cpu", "fp32", name)
+        self._thread_count = threads or torch.get_num_threads()
+        self._passes = 1 if model.shared else 1 + model.num_past
+        self._newest: Entry | None = None
+        cache = CachedModel(checkpoint, self._versions()) if checkpoint else None
+        if cache and (stored := cache.load()) and self._restore(stored):
+            return
+        say(f"{name}: preparing it for {self.backend}, once for this machine; this takes a moment")
+        compiled = self._compile(model)
+        if cache and (problem := cache.store(compiled)):
+            say(f"{name}: prepared, but can't be kept for the next start: {problem}")
+
+    def _predict(self, pixels: Pixels, state: State, want_attention: bool) -> tuple[Tensor, Tensor | None]:
+        arrays = self._run(pixels, *(part.numpy() for part in state))
+        logits, attention, keys, values = (torch.from_numpy(array) for array in arrays[:4])
+        self.backbone_passes += self._passes * len(pixels)
+        # Not views: an entry must not keep the whole state alive.
+        self._newest = Entry(keys[:, :, -1].clone(), values[:, :, -1].clone())
+        return logits, attention if want_attention else None
+
+    def _remember(self) -> Entry:
+        assert self._newest is not None
+        entry, self._newest = self._newest, None
+        return entry
+
+    def _threads(self) -> int:
+        return self._thread_count
+
+    @abstractmethod
+    def _versions(self) -> list[str]:
+        """Names and versions of what compiles and runs the step, the backend first."""
+
+    @abstractmethod
+    def _restore(self, stored: bytes) -> bool:
+        """Makes ready what ``_compile`` gave; False if that is not possible."""
+
+    @abstractmethod
+    def _compile(self, model: TemporalKVQResNetCBAM) -> bytes:
+        """Exports and compiles the step; gives what ``_restore`` needs."""
+
+    @abstractmethod
+    def _run(self, *inputs: Array) -> list[Array]:
+        """Inputs and outputs as in ``pipeline.model.export``, the frame as pixels; outputs are copies."""

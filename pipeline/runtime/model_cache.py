@@ -1,0 +1,107 @@
+"""Compiled models on disk, so that only the first start pays for them.
+
+A file is named by what it was made from: the checkpoint's content, the code of the network, versions
+and the processor. It starts with a digest of the rest, so a damaged file is noticed and made again.
+"""
+
+import hashlib
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+
+_KEPT, _STALE_S = 8, 3600.0
+_MODEL, _PARTIAL = ".model", ".partial"
+_SEAL = hashlib.sha256().digest_size
+_CODE = Path(__file__).parents[1]
+_ROOMS = ("model", "runtime")
+
+
+def cache_folder() -> Path | None:
+    """``kvq-stream`` in the user's cache folder, ``$XDG_CACHE_HOME`` or ``~/.cache``; None without a home."""
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    try:
+        return (base if base.is_absolute() else Path.home() / ".cache") / "kvq-stream"
+    except RuntimeError:
+        return None
+
+
+class CachedModel:
+    """One compiled model's place on disk. Without a readable or writable folder there is no caching.
+
+    Args:
+        checkpoint: The file that the model comes from.
+        versions: Names and versions of what compiles and runs it, the backend first.
+        folder: None for ``cache_folder()``.
+    """
+
+    def __init__(self, checkpoint: Path, versions: Sequence[str], folder: Path | None = None) -> None:
+        digest = hashlib.sha256(checkpoint.read_bytes())
+        for room in _ROOMS:
+            for file in sorted((_CODE / room).glob("*.py")):
+                digest.update(file.read_bytes())
+        digest.update("\n".join([torch.__version__, *versions, _processor()]).encode())
+        self._folder = folder or cache_folder()
+        self._name = f"{versions[0].split()[0]}-{digest.hexdigest()[:32]}{_MODEL}"
+
+    def load(self) -> bytes | None:
+        """What was stored; None if there is nothing, or nothing sound."""
+        if self._folder is None:
+            return None
+        path = self._folder / self._name
+        try:
+            with path.open("rb") as file:
+                seal, data = file.read(_SEAL), file.read()
+        except OSError:
+            return None
+        if hashlib.sha256(data).digest() != seal:
+            return None
+        with suppress(OSError):
+            path.touch()  # the files used last are those that are kept
+        return data
+
+    def store(self, data: bytes) -> str | None:
+        """Stores in one go or not at all, and forgets the models that were not used for longest.
+
+        Returns:
+            Where it could not be stored, why; else None.
+        """
+        if self._folder is None:
+            return "there is no home folder; set XDG_CACHE_HOME"
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=self._folder, suffix=_PARTIAL, delete=False) as file:
+                try:
+                    file.write(hashlib.sha256(data).digest())
+                    file.write(data)
+                    file.close()
+                    Path(file.name).replace(self._folder / self._name)
+                finally:
+                    Path(file.name).unlink(missing_ok=True)
+        except OSError as error:
+            return f"{self._folder}: {error.strerror or error}"
+        with suppress(OSError):
+            _tidy(self._folder)
+        return None
+
+
+def _tidy(folder: Path) -> None:
+    """Keeps the models used last, and nothing that a killed process began to write."""
+    by_age = sorted(folder.glob(f"*{_MODEL}"), key=lambda path: path.stat().st_mtime, reverse=True)
+    begun = [path for path in folder.glob(f"*{_PARTIAL}") if time.time() - path.stat().st_mtime > _STALE_S]
+    for path in [*by_age[_KEPT:], *begun]:
+        path.unlink(missing_ok=True)
+
+
+def _processor() -> str:
+    """What code may be compiled for: the architecture, the processor and its instruction sets."""
+    info = Path("/proc/cpuinfo")
+    first = info.read_text(errors="replace").partition("\n\n")[0] if info.exists() else platform.processor()
+    wanted = ("model name", "flags", "Features", "CPU part")
+    lines = [line for line in first.splitlines() if line.startswith(wanted)] or [first]
+    return "\n".join([platform.machine(), *lines])

@@ -1,0 +1,172 @@
+"""The step on OpenVINO and ONNX Runtime: as on torch, and prepared only once."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.model.checkpoint import save_checkpoint
+from pipeline.model.network import TemporalKVQResNetCBAM
+from pipeline.runtime import DeviceError, ONNXRuntime, OpenVINORuntime, Runtime, TorchRuntime, open_runtime
+from pipeline.runtime.base import Image
+from tests.model.small import small
+from tests.support import need_module
+
+PACKAGES = {OpenVINORuntime: ["openvino"], ONNXRuntime: ["onnx", "onnxscript", "onnxruntime"]}
+Exported = type[OpenVINORuntime] | type[ONNXRuntime]
+
+
+def need(kind: Exported) -> None:
+    for package in PACKAGES[kind]:
+        need_module(package, package)
+
+
+def picture(dice: np.random.Generator) -> Image:
+    return dice.integers(0, 256, (48, 70, 3), np.uint8)
+
+
+def compare(runtime: Runtime, model: TemporalKVQResNetCBAM, steps: int) -> None:
+    """Two streams beside torch, each runtime with entries of its own; streams start anew at times."""
+    exact, dice = TorchRuntime(model, "cpu"), np.random.default_rng(0)
+    pasts = [[[None] * runtime.num_past for _ in range(2)] for _ in range(2)]
+    depths = set()
+    for step in range(steps):
+        images = [picture(dice) for _ in range(2)]
+        pair = []
+        for player, past in zip((runtime, exact), pasts, strict=True):
+            if step % 9 == 5:
+                past[step % 2] = [None] * runtime.num_past
+            results = player.infer(images, past, want_attention=True)
+            past[:] = [[*p[1:], e] for p, e in zip(past, player.remember(results), strict=True)]
+            pair.append(results)
+        for ours, theirs in zip(*pair, strict=True):
+            assert ours.depth == theirs.depth
+            depths.add(ours.depth)
+            np.testing.assert_allclose(np.log(ours.probabilities), np.log(theirs.probabilities), atol=1e-3)
+            assert ours.attention.dtype == np.float16
+            np.testing.assert_allclose(ours.attention, theirs.attention, atol=1e-3)
+    assert depths == set(range(runtime.num_past + 1))
+
+
+@pytest.fixture(scope="module", params=PACKAGES, ids=lambda kind: kind.backend)
+def runtime(request: pytest.FixtureRequest) -> Runtime:
+    need(request.param)
+    return request.param(small(labels=[*"abcdefghi"]), name="tiny", threads=1, say=lambda line: None)
+
+
+@pytest.fixture
+def torch_threads() -> Iterator[None]:
+    """``open_runtime`` takes torch's threads away: other tests get them back."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.slow
+def test_fifty_steps_of_two_streams_with_resets_are_those_of_torch(runtime: Runtime) -> None:
+    compare(runtime, small(), 50)
+
+
+@pytest.mark.slow
+def test_it_says_what_it_is_and_counts_passes_without_warm_up(runtime: Runtime) -> None:
+    before = runtime.backbone_passes
+    runtime.warm_up(batch_size=2)
+    assert runtime.backbone_passes == before
+    results = runtime.infer([picture(np.random.default_rng(1))] * 3, [[None, None]] * 3)
+    assert runtime.backbone_passes == before + 3
+    assert all(result.attention is None for result in results)
+    about = runtime.describe()
+    assert (about["backend"], about["device"], about["precision"], about["threads"]) == (
+        runtime.backend,
+        "cpu",
+        "fp32",
+        1,
+    )
+    assert runtime.describe_model() == TorchRuntime(small(), "cpu", name="tiny").describe_model()
+    assert runtime.labels == tuple("abcdefghi")
+
+
+@pytest.mark.slow
+def test_results_outlive_the_next_step(runtime: Runtime) -> None:
+    dice = np.random.default_rng(3)
+    (first,) = runtime.infer([picture(dice)], [[None, None]], want_attention=True)
+    (entry,) = runtime.remember([first])
+    kept = first.probabilities.copy(), entry.keys.clone(), entry.values.clone()
+    (second,) = runtime.infer([picture(dice)], [[None, entry]], want_attention=True)
+    weights = second.attention.copy()
+    runtime.remember([second])
+    runtime.infer([picture(dice)], [[None, None]], want_attention=True)
+    assert np.array_equal(first.probabilities, kept[0])
+    assert torch.equal(entry.keys, kept[1])
+    assert torch.equal(entry.values, kept[2])
+    assert np.array_equal(second.attention, weights)
+
+
+@pytest.mark.slow
+def test_unshared_backbones_and_tied_values() -> None:
+    need(OpenVINORuntime)
+    model = small(use_shared_weights=False, attention="plain", num_past=1)
+    runtime = OpenVINORuntime(model, say=lambda line: None)
+    compare(runtime, model, 10)
+    assert runtime.backbone_passes == 10 * 2 * 2
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("torch_threads")
+def test_it_is_prepared_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    need(OpenVINORuntime)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    file, said = tmp_path / "tiny.safetensors", []
+    save_checkpoint(file, small())
+    image, answers = picture(np.random.default_rng(0)), []
+
+    def start() -> list[str]:
+        said.clear()
+        runtime = open_runtime(file, backend="openvino", say=said.append)
+        answers.append(runtime.infer([image], [[None, None]])[0].probabilities)
+        return list(said)
+
+    assert ["preparing it for openvino" in line for line in start()] == [True]
+    assert start() == []
+    (stored,) = (tmp_path / "cache" / "kvq-stream").iterdir()
+    stored.write_bytes(stored.read_bytes()[:-1])
+    assert ["preparing it for openvino" in line for line in start()] == [True]
+    assert start() == []
+    for answer in answers[1:]:
+        np.testing.assert_allclose(answer, answers[0], atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("torch_threads")
+def test_without_a_folder_for_it_everything_still_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need(OpenVINORuntime)
+    file, said = tmp_path / "tiny.safetensors", []
+    save_checkpoint(file, small())
+    monkeypatch.setenv("XDG_CACHE_HOME", str(file))
+    runtime = open_runtime(file, backend="openvino", say=said.append)
+    assert [line for line in said if "can't be kept for the next start" in line] == said[1:]
+    assert len(said) == 2
+    assert runtime.infer([picture(np.random.default_rng(0))], [[None, None]])[0].depth == 0
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+@pytest.mark.parametrize(
+    ("wish", "message"),
+    [
+        ({"device": "cuda"}, "runs on the CPU, not on cuda: choose auto or cpu"),
+        ({"precision": "bf16"}, "computes in fp32, not in bf16: choose auto"),
+    ],
+    ids=["device", "precision"],
+)
+def test_wishes_that_a_backend_can_not_grant(backend: str, wish: dict[str, str], message: str) -> None:
+    with pytest.raises(DeviceError, match=f"backend {backend} {message}"):
+        open_runtime("motion_resnet18", backend=backend, **wish)
+
+
+def test_an_unknown_backend_is_named() -> None:
+    with pytest.raises(DeviceError, match="backend 'abacus': choose auto, torch, openvino, onnxruntime"):
+        open_runtime("motion_resnet18", backend="abacus")

@@ -1,0 +1,71 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from pipeline.model.checkpoint import save_checkpoint
+from pipeline.model.export import INPUTS, OUTPUTS
+from pipeline.model.state import State
+from pipeline.runtime.export_step import ExportError, compare, export_step
+from tests.model.small import SIZE, small
+from tests.support import need_module
+
+PACKAGES = {"step.onnx": ["onnx", "onnxscript", "onnxruntime"], "step.xml": ["openvino"]}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PACKAGES)
+def test_a_checked_file_and_what_it_takes(tmp_path: Path, name: str) -> None:
+    for package in PACKAGES[name]:
+        need_module(package, package)
+    save_checkpoint(tmp_path / "tiny.safetensors", small())
+    said: list[str] = []
+    export_step(tmp_path / "tiny.safetensors", tmp_path / "new" / name, say=said.append)
+    files = {"step.onnx": ["step.onnx"], "step.xml": ["step.bin", "step.xml"]}[name]
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == files
+    ports = [line.split() for line in said[1:-1]]
+    assert [port[1] for port in ports] == [*INPUTS, *OUTPUTS]
+    assert said[1].endswith(f"(batch, 3, {SIZE}, {SIZE})")
+    assert "50 steps with resets equal torch" in said[-1]
+
+
+def wrong(name: str, by: float) -> Any:
+    model = small()
+
+    @torch.inference_mode()
+    def step(inputs: dict[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+        frame, *state = (torch.from_numpy(inputs[part]) for part in INPUTS)
+        output, after = model.step(frame, State(*state), return_attention=True)
+        outputs = dict(zip(OUTPUTS, [output.logits, output.attention, *after], strict=True))
+        if name:
+            outputs[name] = outputs[name] + by
+        return [part.numpy() for part in outputs.values()]
+
+    return step
+
+
+def test_the_comparison_passes_the_model_itself() -> None:
+    assert max(compare(small(), wrong("", 0.0), steps=4).values()) < 1e-6
+
+
+@pytest.mark.parametrize(("name", "by"), [("logits", 0.01), ("attention", 0.01), ("logits", np.nan)])
+def test_the_comparison_finds_what_is_wrong(name: str, by: float) -> None:
+    with pytest.raises(ExportError, match=f"in {name}, more than 0.001: nothing written"):
+        compare(small(), wrong(name, by), steps=2)
+
+
+@pytest.mark.parametrize(
+    ("out", "kind", "message"),
+    [
+        ("step.txt", None, "give --format, onnx or openvino"),
+        ("step.onnx", "openvino", "a file of format openvino ends in .xml"),
+        ("step.onnx", "gif", "give --format, onnx or openvino"),
+    ],
+)
+def test_mistakes_are_one_line(tmp_path: Path, out: str, kind: str | None, message: str) -> None:
+    with pytest.raises(ExportError, match=message):
+        export_step("motion_resnet18", tmp_path / out, kind)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,89 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from pipeline.runtime.model_cache import CachedModel, cache_folder
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(b"weights")
+    return path
+
+
+def test_what_was_stored_is_found_again(tmp_path: Path, checkpoint: Path) -> None:
+    assert CachedModel(checkpoint, ["engine 1"], tmp_path / "cache").load() is None
+    assert CachedModel(checkpoint, ["engine 1"], tmp_path / "cache").store(b"compiled") is None
+    assert CachedModel(checkpoint, ["engine 1"], tmp_path / "cache").load() == b"compiled"
+    assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".model"]
+
+
+def test_other_weights_and_other_versions_have_places_of_their_own(tmp_path: Path, checkpoint: Path) -> None:
+    CachedModel(checkpoint, ["engine 1"], tmp_path).store(b"compiled")
+    assert CachedModel(checkpoint, ["engine 2"], tmp_path).load() is None
+    checkpoint.write_bytes(b"better weights")
+    assert CachedModel(checkpoint, ["engine 1"], tmp_path).load() is None
+
+
+@pytest.mark.parametrize("damage", ["cut", "bit", "empty"])
+def test_a_damaged_file_is_nothing(tmp_path: Path, checkpoint: Path, damage: str) -> None:
+    cached = CachedModel(checkpoint, ["engine 1"], tmp_path / "cache")
+    cached.store(bytes(range(100)))
+    (file,) = (tmp_path / "cache").iterdir()
+    sound = file.read_bytes()
+    flipped = sound[:60] + bytes([sound[60] ^ 1]) + sound[61:]
+    file.write_bytes({"cut": sound[:-1], "bit": flipped, "empty": b""}[damage])
+    assert cached.load() is None
+    cached.store(b"again")
+    assert cached.load() == b"again"
+
+
+def test_a_folder_that_can_not_be_written_is_said(tmp_path: Path, checkpoint: Path) -> None:
+    cached = CachedModel(checkpoint, ["engine 1"], checkpoint / "cache")
+    problem = cached.store(b"compiled")
+    assert problem == f"{checkpoint / 'cache'}: Not a directory"
+    assert cached.load() is None
+
+
+def test_only_the_models_used_last_are_kept(tmp_path: Path, checkpoint: Path) -> None:
+    folder = tmp_path / "cache"
+    for number in range(8):
+        CachedModel(checkpoint, [f"engine {number}"], folder).store(b"compiled")
+    for age, path in enumerate(sorted(folder.iterdir())):
+        os.utime(path, (1e9 - age, 1e9 - age))
+    first = CachedModel(checkpoint, ["engine 0"], folder)
+    first.load()
+    CachedModel(checkpoint, ["engine 8"], folder).store(b"compiled")
+    assert len(list(folder.iterdir())) == 8
+    assert first.load() == b"compiled"
+
+
+def test_the_folder_is_that_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "kvq-stream"
+    monkeypatch.setenv("XDG_CACHE_HOME", "not/absolute")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / ".cache" / "kvq-stream"
+
+
+def test_without_a_home_nothing_is_kept(monkeypatch: pytest.MonkeyPatch, checkpoint: Path) -> None:
+    def home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", home)
+    cached = CachedModel(checkpoint, ["engine 1"])
+    assert cached.store(b"compiled") == "there is no home folder; set XDG_CACHE_HOME"
+    assert cached.load() is None
+
+
+def test_what_a_killed_process_left_goes(tmp_path: Path, checkpoint: Path) -> None:
+    old, new = tmp_path / "a.partial", tmp_path / "b.partial"
+    for path in (old, new):
+        path.write_bytes(b"half")
+    os.utime(old, (1e9, 1e9))
+    CachedModel(checkpoint, ["engine 1"], tmp_path).store(b"compiled")
+    assert not old.exists()
+    assert new.exists()
