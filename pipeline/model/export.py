@@ -1,12 +1,14 @@
 """The step for ONNX and OpenVINO: frame and state in, logits, attention and the next state out."""
 
 import warnings
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from pipeline.model.fuse import fuse_batch_norms
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.packages import load_package
 from pipeline.model.state import State
@@ -29,7 +31,8 @@ class ExportedStep(nn.Module):
 
     def __init__(self, model: TemporalKVQResNetCBAM, *, pixels: bool = False) -> None:
         super().__init__()
-        self.model, self.pixels = model, pixels
+        self.model, self.pixels = deepcopy(model).eval(), pixels
+        fuse_batch_norms(self.model)
         for name in ("factor", "offset"):
             values = torch.tensor(getattr(model.preprocessing, name)).view(1, 3, 1, 1)
             self.register_buffer(name, values, persistent=False)

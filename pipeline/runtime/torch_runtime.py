@@ -5,12 +5,12 @@ from copy import deepcopy
 import torch
 from torch import Tensor
 
+from pipeline.model.fuse import fuse_batch_norms
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.state import Entry, State
 from pipeline.model.temporal import Features
 from pipeline.runtime.base import DeviceError, Pixels
 from pipeline.runtime.common import CommonRuntime
-from pipeline.runtime.fuse import fuse_batch_norms
 from pipeline.runtime.preprocess import Preprocessor
 
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}

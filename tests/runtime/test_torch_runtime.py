@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.model.fuse import fuse_batch_norms
 from pipeline.model.state import StreamHistory
 from pipeline.runtime import DeviceError, Result, TorchRuntime
 from pipeline.runtime.base import Image
-from pipeline.runtime.fuse import fuse_batch_norms
 from pipeline.runtime.preprocess import Preprocessor
 from tests.model.small import SIZE, clip, small
 
