@@ -57,13 +57,17 @@ class CaptureWorker(Worker):
         for stream in self._streams:
             stream.reader.start()
             self.figures.stream(stream.id)
-        if not self._patient:
+        if not self.restarts:
             self._wait_until_open(config.capture.open_timeout_s * 2)
 
     def _wait_until_open(self, timeout_s: float) -> None:
-        """Waits for the first pictures; files, which only a slow machine keeps waiting, get all the time."""
+        """Waits for the first pictures; files, which only a slow machine keeps waiting, get all the time.
+
+        A live source that may be away at the start is not waited for.
+        """
         deadline_ns = now_ns() + int(timeout_s * 1e9)
-        while waiting := [stream for stream in self._streams if stream.reader.state == "waiting"]:
+        needed = [stream for stream in self._streams if not (stream.live and self._patient)]
+        while waiting := [stream for stream in needed if stream.reader.state == "waiting"]:
             self._refuse_failed()
             late = [stream.id for stream in waiting if stream.live]
             if late and now_ns() > deadline_ns:
@@ -148,6 +152,8 @@ class CaptureWorker(Worker):
     def _wait_for_listeners(self, timeout_s: float) -> bool:
         """Starts the readers when everybody who has to listen does."""
         capture, now = self.config.capture, now_ns()
+        if not self.restarts:
+            self._refuse_failed()  # an address that can't be right shows only when it is tried
         absent = [role for role in capture.wait_for if not self._publisher.listeners()[role]]
         waited_s = (now - self._opened_ns) / 1e9
         if not absent:

@@ -68,6 +68,16 @@ def test_without_keys_only_when_insisted(place: Path) -> None:
     assert outcome.err == ""
 
 
+def test_a_missing_file_is_not_waited_for_even_where_an_absent_camera_is(place: Path) -> None:
+    with Program(
+        place, "capture", "--source", "nosuch.mp4", "--set", "capture.retry_first_open=true"
+    ) as capture:
+        outcome = capture.finish()
+    assert outcome.code == 2, outcome.told()
+    assert "nosuch.mp4: no such file" in outcome.err
+    assert outcome.err.count("\n") == 1
+
+
 def test_a_worker_without_listeners_says_whom_it_waits_for_and_gives_up_if_told(place: Path) -> None:
     patience = ("--set", "capture.wait_timeout_s=0.5")
     with Program(place, "capture", "--source", "demo", *patience) as capture:
