@@ -1,10 +1,14 @@
 """Fixtures for every room."""
 
+import os
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.support import without
 
 
 @pytest.fixture
@@ -12,3 +16,24 @@ def place() -> Iterator[Path]:
     """A folder with a short path: those that pytest makes can be too long for the path of a socket."""
     with tempfile.TemporaryDirectory(prefix="kvq-") as folder:
         yield Path(folder)
+
+
+@pytest.fixture
+def small_disk(place: Path) -> Iterator[Path]:
+    """A disk of 100 kB: needs root, or it could not be made."""
+    disk = place / "disk"
+    disk.mkdir()
+    if os.geteuid() != 0:
+        without("only root can mount a small disk")
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=100k", "kvq", str(disk)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if mounted.returncode:
+        without(f"this machine lets nobody mount a small disk: {mounted.stderr.strip()}")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)

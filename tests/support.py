@@ -10,12 +10,16 @@ from typing import NoReturn
 import pytest
 
 
+def without(reason: str) -> NoReturn:
+    """Skips the test on a user's machine; under CI it has to run."""
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
 def missing(what: str, package: str) -> NoReturn:
     """Skips the test, or fails it where everything should have been installed."""
-    message = f"{what} not found: install {package}"
-    if os.environ.get("CI"):
-        pytest.fail(message)
-    pytest.skip(message)
+    without(f"{what} not found: install {package}")
 
 
 def need_command(command: str, package: str) -> str:

@@ -1,10 +1,6 @@
 """A disk that fills up while a run saves."""
 
-import os
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 import torch
@@ -13,34 +9,6 @@ from pipeline.errors import UserError
 from pipeline.training.fitting import Fitting
 from pipeline.training.saving import full_disk_explained, read_state, write_state
 from tests.training.tiny import start_training, tiny_options
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 100 kB: needs root, or it could not be made."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if os.geteuid() != 0:
-        _without("only root can mount a small disk")
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=100k", "kvq", str(disk)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if mounted.returncode:
-        _without(f"this machine lets nobody mount a small disk: {mounted.stderr.strip()}")
-    try:
-        yield disk
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], check=True)
-
-
-def _without(reason: str) -> NoReturn:
-    """Skips the test on a user's machine; under CI it has to run."""
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 def test_the_last_state_survives_a_full_disk(small_disk: Path) -> None:
