@@ -7,7 +7,8 @@ from typing import Literal, get_args
 import torch
 
 from pipeline.model.checkpoint import find_checkpoint, load_checkpoint
-from pipeline.runtime.base import DeviceError, Result, Runtime
+from pipeline.model.device import DeviceError
+from pipeline.runtime.base import Result, Runtime
 from pipeline.runtime.onnx_runtime import ONNXRuntime
 from pipeline.runtime.openvino_runtime import OpenVINORuntime
 from pipeline.runtime.torch_runtime import TorchRuntime

@@ -13,10 +13,6 @@ Pixels = npt.NDArray[np.uint8]
 """``(B, size, size, 3)`` uint8 of the model's size, colours in the order red, green, blue."""
 
 
-class DeviceError(ValueError):
-    """This machine can't run the model as asked, in one line for people."""
-
-
 @dataclass(slots=True)
 class Result:
     """What the model says of one picture.

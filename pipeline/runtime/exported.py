@@ -9,9 +9,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from pipeline.model.device import DeviceError
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.state import Entry, State
-from pipeline.runtime.base import DeviceError, Pixels
+from pipeline.runtime.base import Pixels
 from pipeline.runtime.common import CommonRuntime
 from pipeline.runtime.model_cache import CachedModel
 

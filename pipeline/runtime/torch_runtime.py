@@ -5,11 +5,12 @@ from copy import deepcopy
 import torch
 from torch import Tensor
 
+from pipeline.model.device import DeviceError, pick_device
 from pipeline.model.fuse import fuse_batch_norms
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.state import Entry, State
 from pipeline.model.temporal import Features
-from pipeline.runtime.base import DeviceError, Pixels
+from pipeline.runtime.base import Pixels
 from pipeline.runtime.common import CommonRuntime
 from pipeline.runtime.preprocess import Preprocessor
 
@@ -40,7 +41,7 @@ class TorchRuntime(CommonRuntime):
         threads: int = 0,
         name: str = "model",
     ) -> None:
-        chosen = _pick_device(device)
+        chosen = pick_device(device)
         picked = _pick_precision(precision, chosen)
         if threads:
             torch.set_num_threads(threads)
@@ -76,23 +77,6 @@ class TorchRuntime(CommonRuntime):
 
     def _threads(self) -> int:
         return torch.get_num_threads()
-
-
-def _pick_device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise DeviceError(f"device {name!r}: choose auto, cpu, cuda or cuda:N") from None
-    if device.type not in ("cpu", "cuda"):
-        raise DeviceError(f"device {name!r}: choose auto, cpu, cuda or cuda:N")
-    count = torch.cuda.device_count() if device.type == "cuda" else 1
-    if (device.index or 0) >= count:
-        raise DeviceError(
-            f"device {name}: torch sees {count or 'no'} CUDA device(s) here; choose auto or cpu"
-        )
-    return device
 
 
 def _pick_precision(name: str, device: torch.device) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from pipeline.model.checkpoint import load_checkpoint
+from pipeline.model.device import pick_device
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.training.confusion_plot import draw_confusions, need_matplotlib
 from pipeline.training.evaluate import evaluate, score_recorded
@@ -20,7 +21,6 @@ from pipeline.training.evaluate_video import evaluate_video
 from pipeline.training.evaluation_tables import confusions, render_evaluation
 from pipeline.training.metrics import Report
 from pipeline.training.motion import LABELS
-from pipeline.training.parallel import pick_device
 
 _SPACING_MS, _VALIDATION_SHARE = 100.0, 0.25
 

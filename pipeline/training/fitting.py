@@ -9,13 +9,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline.model.checkpoint import save_checkpoint
+from pipeline.model.device import pick_device
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.resnet import ResNetCBAM
 from pipeline.training.correspondence import match_loss
 from pipeline.training.motion import MotionRenderer
 from pipeline.training.optimise import AveragedModel, compile_features, learning_rate, parameter_groups
 from pipeline.training.options import FitOptions
-from pipeline.training.parallel import Ranks, pick_device
+from pipeline.training.parallel import Ranks
 from pipeline.training.pictures import seeded
 from pipeline.training.samples import Clips
 from pipeline.training.saving import read_state, write_state

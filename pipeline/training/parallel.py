@@ -15,6 +15,8 @@ from torch import distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from pipeline.model.device import pick_device
+
 # The other ranks wait this long while rank 0 validates; torchrun ends them at once if a rank dies.
 _PATIENCE = timedelta(hours=4)
 
@@ -60,27 +62,6 @@ class Ranks:
             return model
         on_cuda = self.device.type == "cuda"
         return DistributedDataParallel(model, device_ids=[self.device.index] if on_cuda else None)
-
-
-def pick_device(name: str) -> torch.device:
-    """``auto`` is CUDA where there is one.
-
-    Raises:
-        ValueError: a device that torch does not know or this machine lacks.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ValueError(f"device {name!r}: choose auto, cpu or cuda") from None
-    if device.type not in ("cpu", "cuda"):
-        raise ValueError(f"device {name!r}: choose auto, cpu or cuda")
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device cuda: torch sees no CUDA device here; choose cpu")
-    if device.type == "cuda" and (device.index or 0) >= (count := torch.cuda.device_count()):
-        raise ValueError(f"device {name!r}: torch sees {count} here, the last is cuda:{count - 1}")
-    return device
 
 
 @contextmanager

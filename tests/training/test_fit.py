@@ -15,7 +15,6 @@ from pipeline.training.fitting import Fitting
 from pipeline.training.motion import LABELS
 from pipeline.training.optimise import AveragedModel, compile_features, learning_rate, parameter_groups
 from pipeline.training.options import FitOptions
-from pipeline.training.parallel import pick_device
 from pipeline.training.samples import Clips
 from tests.training.tiny import TINY, tiny_options
 
@@ -131,20 +130,8 @@ def test_the_command_line_explains_mistakes(capsys: pytest.CaptureFixture[str], 
     errors = capsys.readouterr().err.splitlines()
     assert errors[0].startswith("training: unknown training option 'batches'")
     assert errors[1].startswith("training: no such folder of pictures")
-    with pytest.raises(ValueError, match="choose auto, cpu or cuda"):
-        pick_device("quantum")
-    with pytest.raises(ValueError, match="choose auto, cpu or cuda"):
-        pick_device("meta")
     with pytest.raises(ValueError, match="unknown"):
         train(None, ["nothing=1"])
-
-
-def test_a_gpu_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert pick_device("cuda:1").index == 1
-    with pytest.raises(ValueError, match="torch sees 2 here, the last is cuda:1"):
-        pick_device("cuda:2")
 
 
 def test_a_backbone_of_rate_zero_stays_as_it_started(tiny: FitOptions) -> None:

@@ -1,0 +1,29 @@
+"""Which device a name means, checked against what torch sees on this machine."""
+
+import torch
+
+
+class DeviceError(ValueError):
+    """This machine can't run the model as asked, in one line for people."""
+
+
+def pick_device(name: str) -> torch.device:
+    """The device meant by ``auto`` (CUDA where there is one), ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises:
+        DeviceError: A device that torch does not know or this machine lacks.
+    """
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "auto":
+        return torch.device("cuda" if count else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = torch.device("meta")  # one of those that are refused below
+    if device.type not in ("cpu", "cuda"):
+        raise DeviceError(f"device {name!r}: choose auto, cpu, cuda or cuda:N")
+    if device.type == "cuda" and (device.index or 0) >= count:
+        raise DeviceError(
+            f"device {name}: torch sees {count or 'no'} CUDA device(s) here; choose auto or cpu"
+        )
+    return device
