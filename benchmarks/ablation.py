@@ -42,7 +42,7 @@ def run_variant(name: str, budget: Budget, cost_only: bool = False) -> dict[str,
         line["parameters"] = sum(weights.numel() for weights in model.parameters() if weights.requires_grad)
         if not cost_only:
             with torch.backends.cudnn.flags(enabled=True, benchmark=True):
-                trained = train(model, variant, budget)
+                trained = train(name, variant, budget)
                 line |= {
                     "steps": trained.steps,
                     "clips": trained.clips,
@@ -124,6 +124,9 @@ _ABOUT = {
     "repeats": "measurements of a streaming step",
     "seed": "of weights, pictures and motions",
     "device": "cpu or cuda",
+    "compile": "on cuda, compile the backbone where that works",
+    "disturbed": "train and score with all disturbances of the shipped recipe",
+    "keep": "folder for the state of runs, from which they go on",
     "pictures": "folder of photos to train on; without it pictures are drawn",
     "held_out": "folder of photos never trained on; without it pictures of another seed are drawn",
 }
@@ -137,6 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     for option in fields(Budget):
         flag, kind = f"--{option.name.replace('_', '-')}", type(option.default)
+        kind = _truth if kind is bool else kind
         parser.add_argument(
             flag, type=kind, default=option.default, help=f"{_ABOUT[option.name]} (%(default)s)"
         )
@@ -150,6 +154,12 @@ def _parser() -> argparse.ArgumentParser:
         "--table", type=Path, nargs="+", metavar="FILE", help="print lines as a Markdown table"
     )
     return parser
+
+
+def _truth(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r}: true or false")
+    return text.lower() == "true"
 
 
 if __name__ == "__main__":

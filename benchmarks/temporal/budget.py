@@ -1,14 +1,18 @@
 """What every variant of one comparison gets alike."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from importlib.resources import as_file, files
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from benchmarks.temporal.shape import Shape
-from pipeline.training.motion import LABELS, MotionRenderer
+from pipeline.training.motion import LABELS, MotionRenderer, Scene
+from pipeline.training.option_file import load_options
 
 _HELD_OUT_SEED = 1_000_003
+_DISTURBANCES = ("object", "scrolling", "overlay", "flat", "blur", "dark", "compressed")
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,9 @@ class Budget:
         repeats: measurements of a streaming step.
         seed: of weights, pictures and motions.
         device: where everything runs.
+        compile: on CUDA, compile the backbone where that works.
+        disturbed: train with all disturbances of the shipped recipe, and score with them too.
+        keep: folder for the state of runs, from which they can go on; "" = keep nothing.
         pictures: folder of photos to train on; "" = drawn pictures only.
         held_out: folder of photos never trained on; "" = drawn pictures of another seed.
     """
@@ -48,6 +55,9 @@ class Budget:
     repeats: int = 30
     seed: int = 0
     device: str = "cpu"
+    compile: bool = False
+    disturbed: bool = False
+    keep: str = ""
     pictures: str = ""
     held_out: str = ""
 
@@ -77,25 +87,25 @@ class Budget:
         """Sizes of the networks."""
         return Shape(len(LABELS), self.depth, self.size, self.d_model, self.heads)
 
-    def training_clips(self, num_past: int, speeds: tuple[float, float]) -> MotionRenderer:
-        """Films the pictures to train on."""
-        return self._renderer(self.pictures, num_past, speeds, self.seed)
+    @property
+    def disturbances(self) -> dict[str, Any]:
+        """Training options that set them; none if they are as everywhere."""
+        if not self.disturbed:
+            return {}
+        with as_file(files("configs") / "train_motion.toml") as path:
+            options = asdict(load_options(path))
+        return {f"{kind}_share": options[f"{kind}_share"] for kind in _DISTURBANCES}
 
-    def held_out_clips(self, num_past: int) -> MotionRenderer:
+    def held_out_clips(self, num_past: int, scene: Scene) -> MotionRenderer:
         """Films pictures that were never trained on; their motions do not depend on ``seed``."""
-        return self._renderer(self.held_out, num_past, (0.4, 2.0), _HELD_OUT_SEED, held_out=True)
-
-    def _renderer(
-        self, folder: str, num_past: int, speeds: tuple[float, float], seed: int, *, held_out: bool = False
-    ) -> MotionRenderer:
         return MotionRenderer(
             self.device,
             self.size,
-            seed,
-            Path(folder) if folder else None,
+            _HELD_OUT_SEED,
+            Path(self.held_out) if self.held_out else None,
             num_past=num_past,
-            photo_share=1.0 if held_out else 0.35,
+            photo_share=1.0,
             bank_count=self.bank,
-            redraw_every=0 if held_out else 4,
-            speeds=speeds,
+            redraw_every=0,
+            scene=scene,
         )

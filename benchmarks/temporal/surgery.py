@@ -1,10 +1,12 @@
 """Ablations of our network by operations on a built one: the product itself has no switches for them."""
 
+from dataclasses import asdict
 from typing import cast
 
 import torch
 from torch import nn
 
+from pipeline.model.architecture import Architecture
 from pipeline.model.attention import AttentionLayer
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.positions import Positions
@@ -40,13 +42,18 @@ def forget_slots(model: TemporalKVQResNetCBAM) -> None:
 
 def end_at_layer3(model: TemporalKVQResNetCBAM) -> None:
     """Queries, keys and values come from ``layer3``, on its finer grid; the backbone ends there."""
-    backbone, built_for = cast(ResNetCBAM, model.backbones[0]), model.architecture
+    backbone = cast(ResNetCBAM, model.backbones[0])
     backbone.layer4 = nn.Identity()
     backbone.channels["layer4"] = backbone.channels["layer3"]
-    model.temporal = TemporalAttention(built_for, backbone.channels)
-    grid, width, heads = built_for.grid("layer3"), built_for.d_model, built_for.num_heads
-    model.temporal.here = Positions(grid, width, heads)
-    model.temporal.there = nn.ModuleList([Positions(grid, width, heads)])
+    model.architecture = _EndsAtLayer3(**asdict(model.architecture))
+    model.temporal = TemporalAttention(model.architecture, backbone.channels)
+
+
+class _EndsAtLayer3(Architecture):
+    """What is called ``layer4`` has the grid of ``layer3``."""
+
+    def grid(self, stage: str, size: tuple[int, int] | None = None) -> tuple[int, int]:
+        return Architecture.grid(self, "layer3", size)
 
 
 def _layers(model: TemporalKVQResNetCBAM) -> list[AttentionLayer]:

@@ -11,7 +11,8 @@ _SCORES = {f"{speed:g}x": f"{speed:g}x" for speed in SPEEDS} | {
     "single_frame": "one frame",
     "reversed": "reversed",
 }
-_MAY_DIFFER = {"seed", "device", "repeats", "pictures", "held_out"}
+_DISTURBED = {f"{speed:g}x disturbed": f"{speed:g}x disturbed" for speed in SPEEDS}
+_MAY_DIFFER = {"seed", "device", "repeats", "pictures", "held_out", "keep", "compile"}
 
 
 def markdown(lines: Iterable[Line]) -> str:
@@ -30,10 +31,13 @@ def markdown(lines: Iterable[Line]) -> str:
         for name in sorted(rows, key=[*VARIANTS, *rows].index)
     }
     devices = sorted({line["device"] for runs in good.values() for line in runs})
-    head = ["variant", "parameters", *_SCORES.values(), "clips seen", "GFLOPs", "cache"]
+    scores = _SCORES | (
+        _DISTURBED if any(_DISTURBED.keys() & line.get("accuracy", {}) for line in lines) else {}
+    )
+    head = ["variant", "parameters", *scores.values(), "clips seen", "GFLOPs", "cache"]
     head += [f"step on {device} (against ours)" for device in devices]
     table = [_row(head), _row(["---"] + ["---:"] * (len(head) - 1))]
-    table += [_row(_cells(runs, devices)) for runs in good.values() if runs]
+    table += [_row(_cells(runs, devices, scores)) for runs in good.values() if runs]
     failed = [f"{name}: failed: {rows[name][-1]['error']}" for name in good if not good[name]]
     return "\n".join(table + ([""] if failed else []) + failed) + "\n"
 
@@ -46,10 +50,10 @@ def _check_alike(lines: Sequence[Line]) -> None:
             raise ValueError(f"results of another {', '.join(differs)}: make a table of each")
 
 
-def _cells(runs: Sequence[Line], devices: Sequence[str]) -> list[str]:
+def _cells(runs: Sequence[Line], devices: Sequence[str], scores: Iterable[str]) -> list[str]:
     first, trained = runs[0], [line for line in runs if "accuracy" in line]
     cells = [first["about"], f"{first['parameters'] / 1e6:.2f} M"]
-    cells += [_spread([line["accuracy"][key] for line in trained], "{:.3f}".format) for key in _SCORES]
+    cells += [_spread([line["accuracy"][key] for line in trained], "{:.3f}".format) for key in scores]
     cells.append(_spread([line["clips"] / 1000 for line in trained], "{:.0f}k".format))
     cells += [f"{first['gflops']:.2f}", f"{first['cache_kib']:.0f} KiB"]
     for device in devices:

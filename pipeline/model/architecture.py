@@ -1,10 +1,12 @@
 """Everything that shapes the weights of the network: what a checkpoint needs to build it again."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from pipeline.model.attention import AttentionKind
 from pipeline.model.cbam import CBAMStart
 
+HeadKind = Literal["mean", "grid"]
 SCALES = ("layer2", "layer3", "layer4")
 
 
@@ -28,6 +30,8 @@ class Architecture:
     scales: tuple[str, ...]
     image_size: int
     cbam_start: CBAMStart
+    change: bool = False
+    head: HeadKind = "mean"
 
     def __post_init__(self) -> None:
         for name in ("num_classes", "d_model", "num_heads", "num_layers", "num_past"):
@@ -39,8 +43,12 @@ class Architecture:
             raise ValueError(f"attention {self.attention!r}: choose match or plain")
         if self.cbam_start not in ("identity", "official"):
             raise ValueError(f"cbam_start {self.cbam_start!r}: choose identity or official")
+        if self.head not in ("mean", "grid"):
+            raise ValueError(f"head {self.head!r}: choose mean or grid")
         if not self.scales or not {*self.scales} <= {*SCALES} or len({*self.scales}) < len(self.scales):
             raise ValueError(f"scales {list(self.scales)}: choose some of {', '.join(SCALES)}, each once")
+        if self.change and "layer4" not in self.scales:
+            raise ValueError("change compares values of layer4: add layer4 to scales, or leave change out")
 
     def grid(self, stage: str, size: tuple[int, int] | None = None) -> tuple[int, int]:
         """Rows and columns of a stage's feature map for frames of ``size``, or of the model's own size."""

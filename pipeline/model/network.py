@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from pipeline.model.architecture import Architecture
+from pipeline.model.architecture import Architecture, HeadKind
 from pipeline.model.attention import AttentionKind
 from pipeline.model.cbam import CBAMStart
 from pipeline.model.debug import describe
@@ -55,6 +55,9 @@ class TemporalKVQResNetCBAM(nn.Module):
         image_size: Height and width in pixels that positions are made for; others are interpolated.
         gradient_checkpointing: Saves memory in training, see ``ResNetCBAM``.
         cbam_start: How the gates start, see ``pipeline.model.cbam``.
+        change: Tokens also see how the values at their own place changed from frame to frame.
+        head: ``mean`` of the tokens, or ``grid``: a perceptron that sees every place apart, see
+            ``pipeline.model.head``.
         identity_blocks: Residual branches start at zero, see ``ResNetCBAM``.
         labels: Names of the classes; None numbers them.
 
@@ -86,6 +89,8 @@ class TemporalKVQResNetCBAM(nn.Module):
         image_size: int = 224,
         gradient_checkpointing: bool = False,
         cbam_start: CBAMStart = "identity",
+        change: bool = False,
+        head: HeadKind = "mean",
         identity_blocks: bool = False,
         labels: Sequence[str] | None = None,
     ) -> None:
@@ -103,6 +108,8 @@ class TemporalKVQResNetCBAM(nn.Module):
             scales=tuple(scales),
             image_size=image_size,
             cbam_start=cbam_start,
+            change=change,
+            head=head,
         )
         self.labels = tuple(map(str, range(num_classes)) if labels is None else labels)
         if len(self.labels) != num_classes:
@@ -171,8 +178,8 @@ class TemporalKVQResNetCBAM(nn.Module):
         """
         positions = sum(math.prod(self.architecture.grid(scale, size)) for scale in self.architecture.scales)
         layers, variants = self.architecture.num_layers, 1 if self.shared else self.num_past
-        like = self.temporal.classifier.weight
-        keys = like.new_zeros(batch_size, layers, self.num_past, variants, positions, like.shape[1])
+        like, width = self.temporal.classifier.weight, self.architecture.d_model
+        keys = like.new_zeros(batch_size, layers, self.num_past, variants, positions, width)
         valid = torch.zeros(batch_size, self.num_past, dtype=torch.bool, device=like.device)
         return State(keys, torch.zeros_like(keys), valid)
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision import models
 
+from pipeline.model.architecture import HeadKind
 from pipeline.model.attention import AttentionKind
 from pipeline.model.cbam import CBAMStart
 from pipeline.model.checkpoint import load_checkpoint
@@ -73,6 +74,8 @@ def build_model(options: FitOptions, labels: tuple[str, ...]) -> TemporalKVQResN
         image_size=options.size_px,
         gradient_checkpointing=options.gradient_checkpointing,
         cbam_start=cast(CBAMStart, options.cbam_start),
+        change=options.change,
+        head=cast(HeadKind, options.head),
         identity_blocks=options.identity_blocks,
         labels=list(labels),
     )

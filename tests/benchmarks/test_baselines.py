@@ -1,18 +1,23 @@
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from benchmarks.temporal import harness
 from benchmarks.temporal.baselines import Baseline, ConcatenatedFeatures, FeatureDifference, MeanLogits
 from benchmarks.temporal.budget import Budget
-from benchmarks.temporal.harness import _past, loss, train
+from benchmarks.temporal.harness import train
 from benchmarks.temporal.shape import Shape
 from benchmarks.temporal.shift import ChannelShift
 from benchmarks.temporal.variants import VARIANTS, ours
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.resnet import ResNetCBAM
+from pipeline.training.fitting import Fitting
 from tests.model.small import clip, shaken
+from tests.training.tiny import tiny_options
 
 SHAPE = Shape(depth=18, size_px=64, d_model=32, num_heads=4)
 BASELINES = ["mean_logits", "difference", "concatenated", "shift", "shift_mean"]
@@ -128,7 +133,7 @@ def test_the_network_can_end_at_layer3() -> None:
 
 def test_frozen_tables_stay_as_they_are() -> None:
     budget = Budget(minutes=0, steps=2, batch=2, size=64, d_model=32, heads=4, bank=32, warmup=1)
-    trained = train(VARIANTS["no_slots"].build(budget.shape), VARIANTS["no_slots"], budget).model
+    trained = train("no_slots", VARIANTS["no_slots"], budget).model
     assert isinstance(trained, TemporalKVQResNetCBAM)
     assert not trained.temporal.layers[0].slots.any()
     started = ours(budget.shape)
@@ -136,28 +141,29 @@ def test_frozen_tables_stay_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("name", ["difference", "concatenated", "shift", "two_scales"])
-def test_a_few_steps_on_one_batch_lower_the_loss(name: str) -> None:
-    budget = Budget(minutes=0, steps=6, batch=6, size=64, d_model=32, heads=4, bank=32)
-    batch = budget.training_clips(2, (1.0, 2.0)).clips(6)
-    everything = torch.ones(6, 2, dtype=torch.bool)
-    torch.manual_seed(0)
-    model: nn.Module = VARIANTS[name].build(budget.shape).train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+def test_a_few_steps_on_one_batch_lower_the_loss(name: str, tmp_path: Path) -> None:
+    options = {"d_model": 32, "size_px": 64, "steps": 6, "learning_rate": 1e-3, "no_past_share": 0.0}
+    run = Fitting(tiny_options(tmp_path, **options), build=lambda _, __: VARIANTS[name].build(SHAPE))
     losses = []
     for _ in range(6):
-        cost = loss(model, batch, everything, VARIANTS[name])
-        optimizer.zero_grad()
-        cost.backward()
-        optimizer.step()
-        losses.append(float(cost.detach()))
+        run.source.seek(0)
+        losses.append(float(run.advance()))
     assert losses[-1] < 0.8 * losses[0]
 
 
-def test_past_frames_are_dropped_oldest_first() -> None:
-    for num_past in (1, 2, 4):
-        past = _past(num_past, Budget(batch=4000), step=0)
-        assert not (past[:, :-1] & ~past[:, 1:]).any()
-        depth = past.sum(dim=1)
-        assert 0.01 < float((depth == 0).float().mean()) < 0.05
-        assert float((depth == num_past).float().mean()) > 0.8
-        assert len(depth.unique()) == num_past + 1
+def test_a_run_that_was_cut_off_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    budget = Budget(minutes=0, steps=3, batch=2, size=64, d_model=32, heads=4, bank=32, warmup=1)
+    unbroken = train("difference", VARIANTS["difference"], budget)
+    monkeypatch.setattr(harness, "_SAVE_EVERY", 1)
+    kept = replace(budget, keep=str(tmp_path))
+    train("difference", VARIANTS["difference"], replace(kept, steps=2))
+    resumed = train("difference", VARIANTS["difference"], kept)
+    assert (resumed.steps, resumed.clips) == (3, 6)
+    for name, value in unbroken.model.state_dict().items():
+        assert value.shape == resumed.model.state_dict()[name].shape
+    assert (tmp_path / "difference" / "last.pt").exists()
+
+
+def test_disturbances_are_those_of_the_shipped_recipe() -> None:
+    assert Budget().disturbances == {}
+    assert Budget(disturbed=True).disturbances["dark_share"] == 0.2

@@ -1,0 +1,46 @@
+"""From the tokens of all places to one vector for the classifier."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+_CELLS = 6
+_CHANNELS = 32
+_WIDTH = 128
+
+
+class GridHead(nn.Module):
+    """A perceptron that sees every place apart, on a grid of 6x6.
+
+    "Up on the left, down on the right" is one weighted sum away; a mean over places has to be told by each
+    place on its own. Other grids are averaged down (or repeated up) to 6x6, so that no weight depends
+    on the size of the pictures.
+
+    Args:
+        dim: ``D``.
+
+    Attributes:
+        width: Of the vector that comes out.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.width = _WIDTH
+        self.place = nn.Linear(dim, _CHANNELS)
+        self.mix = nn.Linear(_CELLS * _CELLS * _CHANNELS, _WIDTH)
+
+    def forward(self, tokens: Tensor, rows: int, columns: int) -> Tensor:
+        """Tokens ``(B, rows * columns, D)`` to ``(B, width)``."""
+        places = F.gelu(self.place(tokens))
+        if (rows, columns) != (_CELLS, _CELLS):
+            shares = torch.kron(_shares(rows), _shares(columns)).to(places)
+            places = shares @ places
+        return F.gelu(self.mix(places.flatten(1)))
+
+
+def _shares(cells: int) -> Tensor:
+    """``(6, cells)``: which part of each sixth of a side lies in which of its cells."""
+    ends = torch.arange(1, _CELLS + 1)[:, None] / _CELLS
+    other = torch.arange(1, cells + 1)[None, :] / cells
+    overlap = torch.minimum(ends, other) - torch.maximum(ends - 1 / _CELLS, other - 1 / cells)
+    return overlap.clamp_min(0) * _CELLS
