@@ -9,7 +9,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -139,8 +139,8 @@ def _parser() -> argparse.ArgumentParser:
         epilog="variants: " + ", ".join(VARIANTS),
     )
     for option in fields(Budget):
-        flag, kind = f"--{option.name.replace('_', '-')}", type(option.default)
-        kind = _truth if kind is bool else kind
+        flag = f"--{option.name.replace('_', '-')}"
+        kind: Callable[[str], Any] = _truth if isinstance(option.default, bool) else type(option.default)
         parser.add_argument(
             flag, type=kind, default=option.default, help=f"{_ABOUT[option.name]} (%(default)s)"
         )
