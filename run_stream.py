@@ -22,6 +22,16 @@ bench_app = typer.Typer(no_args_is_help=True, help="Measurements, each against i
 app.add_typer(keys_app, name="keys")
 app.add_typer(bench_app, name="bench")
 
+
+def _not_negative(option: typer.CallbackParam, value: float | None) -> float | None:
+    """Refuses a number below 0 in one line that names the option as it was typed."""
+    from pipeline.errors import UserError
+
+    if value is not None and not 0 <= value < float("inf"):
+        raise UserError(f"{option.opts[0]} {value}: must be at least 0")
+    return value
+
+
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="TOML file; keys as in configs/default.toml.")
 ]
@@ -41,8 +51,14 @@ ReportFile = Annotated[Path | None, typer.Option("--report", help="Write the fig
 Predictions = Annotated[
     Path | None, typer.Option("--predictions", help="Write predictions as JSON lines, one object each.")
 ]
-Frames = Annotated[int | None, typer.Option("--frames", help="Stop each stream after this many frames.")]
-Seconds = Annotated[float | None, typer.Option("--seconds", help="Stop after this many seconds.")]
+Frames = Annotated[
+    int | None,
+    typer.Option("--frames", callback=_not_negative, help="Stop each stream after this many frames."),
+]
+Seconds = Annotated[
+    float | None,
+    typer.Option("--seconds", callback=_not_negative, help="Stop after this many seconds."),
+]
 Pace = Annotated[bool, typer.Option("--pace", help="Play files at their own rate.")]
 
 

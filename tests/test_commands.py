@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.wire.keys import new_keys
 from tests.video.clips import write_sound
 from tests.workers.program import Outcome, Program
 
@@ -26,7 +27,11 @@ QUICK_MISTAKES = {
     "unknown section": ([*RUN, "--set", "colour=7"], "unknown key 'colour'; all keys are in configs"),
     "wrong type": ([*RUN, "--set", "capture.encoding=7"], "capture.encoding: expected `str`, got `int`"),
     "no value": ([*RUN, "--set", "capture"], "expected section.key=value, as in capture.encoding=jpeg"),
-    "too small": ([*RUN, "--frames", "-1"], "run.frames: expected `int` >= 0"),
+    "too small": ([*RUN, "--set", "run.frames=-1"], "run.frames: expected `int` >= 0"),
+    "frames below 0": ([*RUN, "--frames", "-3"], "error: --frames -3: must be at least 0"),
+    "frames of one worker": (["capture", "--frames", "-3"], "error: --frames -3: must be at least 0"),
+    "time below 0": ([*RUN, "--seconds", "-0.5"], "error: --seconds -0.5: must be at least 0"),
+    "time of the monitor": (["monitor", "--seconds", "nan"], "error: --seconds nan: must be at least 0"),
     "no config": ([*RUN, "--config", "no.toml"], "no.toml: no such configuration file"),
     "not a config": ([*RUN, "--config", "text.mp4"], "text.mp4: is not TOML"),
     "one id twice": (
@@ -41,6 +46,10 @@ QUICK_MISTAKES = {
     "report is a folder": ([*RUN, "--report", "folder"], "can't write the report there: Is a directory"),
     "predictions": (["sink", "--predictions", "text.mp4/p.jsonl"], "text.mp4/p.jsonl: can't be written"),
     "predictions is a folder": (["sink", "--predictions", "folder"], "folder: can't be written: is a direc"),
+    "not a checkpoint": (["inference", "--set", "inference.checkpoint=text.mp4"], "not a safetensors file"),
+    "empty checkpoint": (["inference", "--set", "inference.checkpoint=empty.mp4"], "not a safetensors file"),
+    "no checkpoint": ([*RUN, "--set", "inference.checkpoint=absent"], "no checkpoint 'absent'; shipped: mot"),
+    "no checkpoint file": (["inference", "--set", "inference.checkpoint=no.safetensors"], "no such file"),
     "no endpoint": (["capture", "--set", "endpoints.frames=['tcp://x']"], "write ipc://path or tcp://host:"),
     "long path": (
         ["capture", "--set", f"endpoints.frames=['ipc:///{'x' * 120}']"],
@@ -63,6 +72,7 @@ QUICK_MISTAKES = {
     "no key file": (["sink", "--set", "security.secret_key=no.key_secret"], "no.key_secret can't be read"),
     "not a key": (["sink", "--set", "security.secret_key=text.mp4"], "make one with `python run_stream.py"),
     "name of a key": (["keys", "new", "a/b"], "use letters, digits, - and _"),
+    "allow a secret key": (["keys", "allow", "mine.key_secret"], "allow the public one, mine.key"),
     "allow what is no key": (["keys", "allow", "text.mp4"], "text.mp4 is no key file: make one with"),
 }
 MISTAKES_OF_A_RUN = {
@@ -72,10 +82,6 @@ MISTAKES_OF_A_RUN = {
         [*RUN, "--set", "run.output_dir=text.mp4"],
         "choose another folder with run.output_dir",
     ),
-    "not a checkpoint": (["inference", "--set", "inference.checkpoint=text.mp4"], "not a safetensors file"),
-    "empty checkpoint": (["inference", "--set", "inference.checkpoint=empty.mp4"], "not a safetensors file"),
-    "no checkpoint": ([*RUN, "--set", "inference.checkpoint=absent"], "no checkpoint 'absent'; shipped: mot"),
-    "no checkpoint file": (["inference", "--set", "inference.checkpoint=no.safetensors"], "no such file"),
     "no device": (["inference", "--set", "inference.device=cuda:99"], "choose auto or cpu"),
 }
 
@@ -130,6 +136,7 @@ def complaint(place: Path, *arguments: str, name: str = "run") -> str:
     (program.folder / "empty.mp4").touch()
     (program.folder / "text.mp4").write_text("This is no film.\n")
     write_sound(program.folder / "sound.wav")
+    new_keys(program.folder, "mine")
     files = files_of(program.folder)
     with program:
         outcome = program.finish(60.0)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pipeline.clock import now_ns
 from pipeline.frame import Frame, FrameId
 from pipeline.gaps import GapTracker
-from pipeline.model.checkpoint import CheckpointError
+from pipeline.model.shipped import CheckpointError
 from pipeline.model.state import StreamHistory
 from pipeline.ring import Ring
 from pipeline.runtime import DeviceError, Result, Runtime, open_runtime
@@ -20,6 +20,7 @@ from pipeline.wire.errors import WireError
 from pipeline.wire.messages import AttentionHeader, EndOfStream, PastFrame, Prediction
 from pipeline.wire.transport import SMALL_QUEUE, FrameReceiver, Publisher, ReceivedFrame
 from workers.base import REMIND_NS, Worker, WorkerError
+from workers.model_check import wrong_checkpoint
 
 _RETRY_S = 0.002
 """Between two tries to send to a peer whose queue is full."""
@@ -78,10 +79,7 @@ class InferenceWorker(Worker):
         except DeviceError as error:
             raise WorkerError(str(error)) from error
         except CheckpointError as error:
-            raise WorkerError(
-                f"{error}; inference.checkpoint takes the name of a shipped checkpoint or a file that was "
-                "made by `python run_stream.py train`"
-            ) from error
+            raise wrong_checkpoint(error) from error
         self._runtime.warm_up()
         self.figures.details = {"runtime": self._runtime.describe(), "model": self._runtime.describe_model()}
         self._streams: dict[str, _Stream] = {}

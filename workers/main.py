@@ -11,9 +11,10 @@ from rich.console import Console
 from pipeline.config import Config, ConfigError, StreamConfig
 from pipeline.video.source import default_stream_id
 from pipeline.view.terminal import render_summary
+from workers.model_check import check_model
 from workers.monitor import Screen, watch
 from workers.process import EXIT_FAILED, EXIT_OK, run_alone
-from workers.rundir import RunFolder, newest_live_folder, place_endpoints, shared_folder
+from workers.rundir import RunFolder, place_endpoints, shared_folder
 from workers.supervisor import PipelineError, Supervisor
 
 
@@ -28,6 +29,7 @@ def run_pipeline(config: Config, report_file: Path | None) -> int:
     """
     config = _with_output_folder(_with_demo(config))
     _check_writable(report_file)
+    check_model(config)
     console = Console()
     live = config.terminal.live and console.is_terminal
     title = ", ".join(stream.id for stream in config.streams)
@@ -61,21 +63,23 @@ def run_worker(role: str, config: Config) -> int:
     """
     if role == "capture":
         config = _with_demo(config)
+    if role == "inference":
+        check_model(config)
     if role == "sink":
         config = _with_output_folder(config)
     return run_alone(role, place_endpoints(config, shared_folder()), role)
 
 
 def run_monitor(config: Config, seconds: float, report_file: Path | None) -> int:
-    """Shows a running pipeline's figures until Ctrl-C or for ``seconds``; returns the exit code."""
+    """Shows a running pipeline's figures until Ctrl-C or for ``seconds``; returns the exit code.
+
+    Raises:
+        UserError: The user has to change something; also where no worker was heard in ``seconds``.
+    """
     _check_writable(report_file)
     console = Console()
-    report = watch(
-        place_endpoints(config, newest_live_folder()),
-        console,
-        live=config.terminal.live and console.is_terminal,
-        seconds=seconds,
-    )
+    live = config.terminal.live and console.is_terminal
+    report = watch(config, console, live=live, seconds=seconds)
     _write_report(report, report_file)
     return EXIT_OK
 

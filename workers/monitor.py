@@ -3,8 +3,8 @@
 import sys
 import termios
 import time
-from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
@@ -13,14 +13,22 @@ from rich.live import Live
 from pipeline.clock import now_ns
 from pipeline.closing import Closing
 from pipeline.config import Config
+from pipeline.errors import UserError
 from pipeline.ledger import build_report, fold
 from pipeline.stats import WorkerStats
+from pipeline.view.events import Events
 from pipeline.view.terminal import PipelineView, plain_line, render
 from pipeline.wire.security import SecurityPolicy
 from pipeline.wire.transport import StatsReceiver
+from workers.rundir import newest_live_folder, place_endpoints
 
 _EVENTS_SHOWN = 8
 _SESSIONS_APART = 8
+_PATIENCE_S = 3.0
+
+
+class NobodyError(UserError):
+    """No worker could be heard; one line for people, saying what to do."""
 
 
 class _Lives:
@@ -45,7 +53,7 @@ class _Lives:
 
 
 class Collector:
-    """Keeps the last figures of each worker's processes, and the latest events."""
+    """Keeps the last figures of each worker's processes."""
 
     def __init__(self, config: Config) -> None:
         endpoints = config.endpoints
@@ -59,7 +67,6 @@ class Collector:
             SecurityPolicy(config.security),
         )
         self._lives: dict[tuple[str, str], _Lives] = {}
-        self.events: deque[str] = deque(maxlen=_EVENTS_SHOWN)
         self.started_ns = now_ns()
 
     def poll(self, timeout_s: float) -> list[str]:
@@ -68,9 +75,7 @@ class Collector:
         for figures in self._receiver.poll(timeout_s):
             self._lives.setdefault((figures.worker, figures.host), _Lives()).keep(figures)
             news += [f"{figures.worker}: {event}" for event in figures.events]
-        news += [f"monitor: {report}" for report in self._receiver.rejects.pop_reports()]
-        self.events.extend(news)
-        return news
+        return news + [f"monitor: {report}" for report in self._receiver.rejects.pop_reports()]
 
     @property
     def sessions(self) -> list[WorkerStats]:
@@ -99,7 +104,6 @@ class Collector:
             sessions=[WorkerStats(role, role, session=0, host="", pid=0) for role in silent] + self.sessions,
             restarts=dict(restarts if restarts is not None else self._restarts()),
             run_s=(now_ns() - self.started_ns) / 1e9,
-            events=list(self.events),
         )
 
     def close(self) -> None:
@@ -123,12 +127,20 @@ class Screen(Closing):
         self._interval_ns = int(1e9 / refresh_fps) if live else 1_000_000_000
         self._due_ns = 0
         self._echo = _without_echo_of_keys() if live else None
+        self._events = Events()
         if self._live:
             self._live.start()
 
     def say(self, line: str) -> None:
         """Prints a line that stays, above the live table."""
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def event(self, text: str) -> None:
+        """Shows what happened: in the live table while there is one, a line otherwise."""
+        if self._live:
+            self._events.add(text)
+        else:
+            self.say(text)
 
     def update(self, view: PipelineView) -> None:
         """Shows the pipeline as it is now, if it is time for that."""
@@ -137,15 +149,18 @@ class Screen(Closing):
             return
         self._due_ns = now + self._interval_ns
         if self._live:
+            view = replace(view, events=self._events.lines()[-_EVENTS_SHOWN:])
             self._live.update(render(view), refresh=True)
         else:
             self.say(plain_line(view))
 
     def close(self) -> None:
-        """Removes the live table, so that the summary can stand in its place."""
+        """Removes the live table, so that its events and the summary can stand in its place."""
         if self._live:
             self._live.stop()
             self._live = None
+            for line in self._events.lines():
+                self.say(line)
         if self._echo is not None:
             termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._echo)
             self._echo = None
@@ -165,20 +180,50 @@ def _without_echo_of_keys() -> list[Any] | None:
 def watch(config: Config, console: Console, *, live: bool, seconds: float) -> dict[str, Any]:
     """Shows a running pipeline until Ctrl-C, or for ``seconds`` seconds if that is not 0.
 
+    Until a worker has spoken it looks for runs of this machine that begin.
+
+    Args:
+        config: With ``{run}`` in the endpoints for the newest run of this machine.
+        console: Where to show it.
+        live: As a table that changes, otherwise as lines.
+        seconds: How long; 0 = until Ctrl-C.
+
     Returns:
         The report as it stood at the end.
+
+    Raises:
+        NobodyError: The time is up and no worker has spoken.
     """
-    collector = Collector(config)
+    placed = place_endpoints(config, newest_live_folder())
+    collector = Collector(placed)
     screen = Screen(console, live=live, refresh_fps=config.terminal.refresh_fps)
-    until = time.monotonic() + seconds if seconds else None
+    started, told = time.monotonic(), False
     try:
-        while until is None or time.monotonic() < until:
+        while not seconds or time.monotonic() < started + seconds:
             for event in collector.poll(0.1):
-                screen.say(event)
+                screen.event(event)
+            if not collector.sessions:
+                if (newest := place_endpoints(config, newest_live_folder())) != placed:
+                    collector.close()
+                    placed, collector = newest, Collector(newest)
+                elif not told and time.monotonic() > started + _PATIENCE_S:
+                    screen.say(f"monitor: {_nobody(placed)}; still waiting, Ctrl-C ends")
+                    told = True
             screen.update(collector.view("monitor"))
     except KeyboardInterrupt:
-        pass
+        seconds = 0.0
     finally:
         screen.close()
         collector.close()
+    if seconds and not collector.sessions:
+        raise NobodyError(f"{_nobody(placed)} (waited {seconds:g} s)")
     return collector.report()
+
+
+def _nobody(config: Config) -> str:
+    endpoints = config.endpoints
+    asked = [*endpoints.capture_stats, *endpoints.inference_stats, *endpoints.sink_stats]
+    return (
+        f"no worker answers at {', '.join(asked)}: start a pipeline with `python run_stream.py`, "
+        "or name the endpoints of one that runs elsewhere with --config"
+    )

@@ -72,7 +72,8 @@ class Supervisor:
         self._collector = Collector(config)
         self._children = {role: _Child(role) for role in ROLES}
         self._context = multiprocessing.get_context("spawn")
-        self._lines: list[str] = []
+        self._output: list[str] = []
+        self._news: list[str] = []
         self._interrupts = 0
 
     @property
@@ -112,7 +113,7 @@ class Supervisor:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._interrupts += 1
-        self._lines.append("stopping: frames under way are finished; Ctrl-C again leaves at once")
+        self._news.append("stopping: frames under way are finished; Ctrl-C again leaves at once")
         if self._interrupts > 1:  # leave at once: the workers see the pipe close, and are killed here
             for child in self._children.values():
                 if (
@@ -159,14 +160,17 @@ class Supervisor:
             output.close()
             for line in stream:
                 if line.strip():
-                    self._lines.append(f"{role}: {redact(line.rstrip())}")
+                    self._output.append(f"{role}: {redact(line.rstrip())}")
 
     def _look(self, timeout_s: float) -> None:
         """Takes in figures and output, and shows them."""
-        events = self._collector.poll(timeout_s)
-        lines, self._lines = self._lines, []
-        for line in lines + events:
+        news = self._collector.poll(timeout_s)
+        output, self._output = self._output, []
+        for line in output:
             self._screen.say(line)
+        mine, self._news = self._news, []
+        for text in mine + news:
+            self._screen.event(text)
         self._screen.update(self._collector.view(self._title, self.restarts, expected=ROLES))
 
     def _hear(self, child: _Child) -> Report | None:
@@ -222,7 +226,7 @@ class Supervisor:
             for child in self._children.values():
                 report = self._hear(child)
                 if report and report.kind in ("mistake", "failed"):
-                    self._screen.say(f"{child.role}: {report.text}")
+                    self._screen.event(f"{child.role}: {report.text}")
                 self._revive(child)
             if capture.process is not None and capture.process.exitcode == EXIT_OK:
                 return
@@ -249,7 +253,7 @@ class Supervisor:
             return
         if child.alive:
             if self._hangs(child, now_s):
-                self._screen.say(f"{child.role} hangs: killed")
+                self._screen.event(f"{child.role} hangs: killed")
                 child.process.kill()
             return
         if child.role == "capture" and child.process.exitcode == EXIT_OK:
@@ -263,7 +267,7 @@ class Supervisor:
         if child.failures_in_a_row == run.give_up_after:
             raise PipelineError(f"{child.role} {cause}, {run.give_up_after} times in a row: given up")
         child.restart_at_s = now_s + wait_s
-        self._screen.say(f"{child.role} {cause}: starting it again in {wait_s:g} s")
+        self._screen.event(f"{child.role} {cause}: starting it again in {wait_s:g} s")
 
     def _hangs(self, child: _Child, now_s: float) -> bool:
         """Whether a living worker has not become ready in time, or has fallen silent."""
@@ -306,7 +310,7 @@ class Supervisor:
             self._look(_POLL_S)
         for child in children:
             if child.process is not None and child.alive:
-                self._screen.say(f"{child.role} did not stop: killed")
+                self._screen.event(f"{child.role} did not stop: killed")
                 child.process.kill()
 
     def _kill(self) -> None:

@@ -14,19 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.preprocessing import Preprocessing
-
-_FORMAT = "kvq-stream checkpoint 1"
-_SHIPPED = Path(__file__).parent / "weights"
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that can't be used, in one line for people."""
+from pipeline.model.shipped import FORMAT, CheckpointError, find_checkpoint, read_header
 
 
 def save_checkpoint(
@@ -53,7 +47,7 @@ def save_checkpoint(
             raise CheckpointError(f"{name} is not finite as float16: the training diverged")
         tensors[name] = stored.detach().cpu().contiguous()
     header = {
-        "format": _FORMAT,
+        "format": FORMAT,
         "architecture": json.dumps(asdict(model.architecture)),
         "labels": json.dumps(model.labels, ensure_ascii=False),
         "preprocessing": json.dumps(asdict(model.preprocessing)),
@@ -103,45 +97,11 @@ def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> Tem
     return model.to(device).eval()
 
 
-def find_checkpoint(name: str | Path) -> Path:
-    """The file meant by a path, or by the name of a shipped checkpoint.
-
-    Raises:
-        CheckpointError: There is neither.
-    """
-    path = Path(name)
-    if path.is_file():
-        return path
-    if path.suffix or len(path.parts) > 1:
-        raise CheckpointError(f"{path}: no such file")
-    return shipped(str(name))
-
-
-def shipped(name: str) -> Path:
-    """The file of a checkpoint that comes with the package.
-
-    Raises:
-        CheckpointError: There is none of this name; the message lists the names.
-    """
-    names = sorted(path.stem for path in _SHIPPED.glob("*.safetensors"))
-    if name not in names:
-        raise CheckpointError(f"no checkpoint {name!r}; shipped: {', '.join(names) or 'none'}")
-    return _SHIPPED / f"{name}.safetensors"
-
-
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     """Metadata, and the tensors with floats as float32."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            header: dict[str, str] = file.metadata() or {}
-            if header.get("format") != _FORMAT:
-                found = header.get("format", "none")
-                raise CheckpointError(f"{path}: not a checkpoint of this program (format {found})")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError:
-        raise CheckpointError(f"{path}: not a safetensors file, or damaged") from None
-    except OSError as error:
-        raise CheckpointError(f"{path}: can't be read: {error.strerror or error}") from None
+    header = read_header(path)
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     return header, {name: x.float() if x.is_floating_point() else x for name, x in tensors.items()}
 
 

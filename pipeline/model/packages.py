@@ -1,6 +1,6 @@
 """Packages that only some backends and exports need, asked for in words that say how to get them."""
 
-import importlib
+import importlib.util
 import sys
 import warnings
 from typing import Any
@@ -12,6 +12,16 @@ _TELEMETRY = "openvino_telemetry"
 
 class MissingPackageError(UserError, ValueError):
     """A package that was not installed, in one line for people."""
+
+
+def need_package(name: str, extra: str) -> None:
+    """Looks whether an optional package is installed, without importing it; see `load_package`.
+
+    Raises:
+        MissingPackageError: It is not.
+    """
+    if importlib.util.find_spec(name) is None:
+        raise MissingPackageError(f"{name} is not installed: {_command(extra)}")
 
 
 def load_package(name: str, extra: str) -> Any:
@@ -35,10 +45,11 @@ def load_package(name: str, extra: str) -> Any:
             warnings.simplefilter("ignore")  # of their own dependencies; nothing that a user could act on
             return importlib.import_module(name)
     except ImportError as error:
-        raise MissingPackageError(
-            f"{name} can't be imported ({error.msg}): pip install 'kvq-stream[{extra}]', or in a checkout "
-            f"pip install -e '.[{extra}]'"
-        ) from None
+        raise MissingPackageError(f"{name} can't be imported ({error.msg}): {_command(extra)}") from None
     finally:
         if silenced:
             del sys.modules[_TELEMETRY]
+
+
+def _command(extra: str) -> str:
+    return f"pip install 'kvq-stream[{extra}]', or in a checkout pip install -e '.[{extra}]'"

@@ -6,8 +6,9 @@ from typing import Literal, get_args
 
 import torch
 
-from pipeline.model.checkpoint import find_checkpoint, load_checkpoint
+from pipeline.model.checkpoint import load_checkpoint
 from pipeline.model.device import DeviceError
+from pipeline.model.shipped import find_checkpoint
 from pipeline.runtime.base import Result, Runtime
 from pipeline.runtime.onnx_runtime import ONNXRuntime
 from pipeline.runtime.openvino_runtime import OpenVINORuntime

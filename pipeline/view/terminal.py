@@ -37,6 +37,9 @@ _STATE_STYLES = {
     "silent": "bold red",
 }
 _SILENT_S = 3.0
+_WIDE = 116
+# Columns as wide as what they will hold: a worker that stops must not move the others.
+_STATE_WIDTH, _LATENCY_WIDTH = len("silent 99s"), len("0.99/0.99/0.99")
 
 
 def render(view: PipelineView) -> RenderableType:
@@ -112,7 +115,7 @@ class _Dashboard:
 def _streams_table(streams: dict[str, StreamFigures], width: int) -> RenderableType:
     if not streams:
         return Text("no stream yet: waiting for the first frame", "yellow")
-    wide = width >= 116
+    wide = width >= _WIDE
     table = Table(box=None, padding=(0, 2 if wide else 1, 0, 0), pad_edge=False, header_style=_HEAD)
     table.add_column("stream", max_width=24 if wide else 11, no_wrap=True)
     table.add_column("state", max_width=8, no_wrap=True)
@@ -169,26 +172,29 @@ def _bottom(
     names = stages(streams)
     shown_stages = names[: max(0, room - 2)] if room - 2 >= min(len(names), 3) else []
     events = view.events[-max(0, room - 4 - len(view.workers)) :] if room > 4 + len(view.workers) else []
-    right = Group(_workers_table(view), *_events(events))
+    gap = 2 if width >= _WIDE else 1
+    right = Group(_workers_table(view, gap), *_events(events))
     if not shown_stages:
         return [Text(), right]
-    grid = Table.grid(padding=(0, 3, 0, 0), expand=True)
+    grid = Table.grid(padding=(0, gap + 1, 0, 0), expand=True)
     grid.add_column(no_wrap=True)
     grid.add_column(ratio=1)
-    grid.add_row(_stages_table(streams, shown_stages, width), right)
+    grid.add_row(_stages_table(streams, shown_stages, width, gap), right)
     return [Text(), grid]
 
 
-def _stages_table(streams: dict[str, StreamFigures], names: list[str], width: int) -> Table:
+def _stages_table(streams: dict[str, StreamFigures], names: list[str], width: int, gap: int) -> Table:
     """Latency by stage; a column for each stream where they fit, otherwise all streams together."""
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style=_HEAD)
+    table = Table(box=None, padding=(0, gap, 0, 0), pad_edge=False, header_style=_HEAD)
     table.add_column("latency p50/95/99", no_wrap=True)
     apart = len(streams) > 1 and 24 + 17 * len(streams) + 46 <= width
     columns = {stream_id: [stream] for stream_id, stream in streams.items()}
     if not apart:
         columns = {"all, ms" if len(streams) > 1 else "ms": list(streams.values())}
     for heading in columns:
-        table.add_column(Text(printable(heading)), justify="right", no_wrap=True, max_width=16)
+        table.add_column(
+            Text(printable(heading)), justify="right", no_wrap=True, min_width=_LATENCY_WIDTH, max_width=16
+        )
     for name in names:
         together = []
         for group in columns.values():
@@ -200,17 +206,17 @@ def _stages_table(streams: dict[str, StreamFigures], names: list[str], width: in
     return table
 
 
-def _workers_table(view: PipelineView) -> RenderableType:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style=_HEAD)
-    for heading in ("worker", "state"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("restarts", "CPU", "MB"):
-        table.add_column(heading, justify="right", no_wrap=True)
+def _workers_table(view: PipelineView, gap: int) -> RenderableType:
+    table = Table(box=None, padding=(0, gap, 0, 0), pad_edge=False, header_style=_HEAD)
+    table.add_column("worker")  # the one that gives way where there is too little room
+    table.add_column("state", no_wrap=True, min_width=_STATE_WIDTH)
+    for heading, least in (("restarts" if gap > 1 else "restart", 7), ("CPU", 4), ("MB", 4)):
+        table.add_column(heading, justify="right", no_wrap=True, min_width=least)
     for figures in view.workers:
         state = _state(figures, view.silent_s[figures.worker])
         restarts = view.restarts.get(figures.worker, 0)
         table.add_row(
-            Text(printable(figures.worker), "bold"),
+            Text(printable(figures.worker), "bold", no_wrap=True, overflow="ellipsis"),
             Text(state, _STATE_STYLES.get(state.split()[0], "dim")),
             Text(str(restarts), "yellow" if restarts else ""),
             f"{figures.cpu_percent:.0f}%",

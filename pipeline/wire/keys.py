@@ -61,13 +61,19 @@ def new_keys(folder: Path, name: str) -> tuple[Path, Path]:
 def allow(folder: Path, public_key_file: Path) -> Path:
     """Copies a public key into the folder of allowed keys (mode 700, made if missing); returns its place.
 
-    Only the public key is written, even if the file holds more. Workers notice it without a restart.
+    Workers notice it without a restart.
 
     Raises:
-        SecurityError: The file holds no public key, or another key of this name is allowed already.
+        SecurityError: The file holds no public key, or a secret one, which has no business where peers' keys
+            are collected; or another key of this name is allowed already.
     """
-    key = load_public(public_key_file).decode()
-    name = public_key_file.name.removesuffix(".key_secret").removesuffix(".key")
+    public, secret = _load(public_key_file)
+    key, name = public.decode(), public_key_file.name.removesuffix(".key_secret").removesuffix(".key")
+    if secret is not None:
+        raise SecurityError(
+            f"{public_key_file} is a secret key, which stays where it was made: "
+            f"allow the public one, {public_key_file.with_name(name + '.key')}"
+        )
     _check_name(name)
     _make_folder(folder)
     target = folder / f"{name}.key"

@@ -7,9 +7,11 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from pipeline.model import checkpoint
-from pipeline.model.checkpoint import CheckpointError, load_checkpoint, save_checkpoint, shipped
+from pipeline.model import shipped as shipped_ones
+from pipeline.model.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.preprocessing import Preprocessing
+from pipeline.model.shipped import CheckpointError, shipped
 from tests.model.small import clip, small
 
 LABELS = [*"abcdefgh", "möwe"]
@@ -141,7 +143,7 @@ def test_truncated_checkpoint(tmp_path: Path) -> None:
 
 
 def test_shipped_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoint, "_SHIPPED", tmp_path)
+    monkeypatch.setattr(shipped_ones, "_SHIPPED", tmp_path)
     monkeypatch.chdir(tmp_path.parent)
     with pytest.raises(CheckpointError, match=r"no checkpoint 'motion'; shipped: none"):
         load_checkpoint("motion")

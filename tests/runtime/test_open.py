@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.model.checkpoint import CheckpointError, save_checkpoint
+from pipeline.model.checkpoint import save_checkpoint
+from pipeline.model.shipped import CheckpointError
 from pipeline.runtime import DeviceError, open_runtime
 from tests.model.small import small
 

@@ -82,6 +82,25 @@ def test_workers_with_restarts_and_silence():
     assert cells(row.split("inference")[1]) == ["silent", "9s", "2", "181%", "912"]
 
 
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40)])
+def test_a_worker_that_stops_moves_and_shortens_nothing(width, height):
+    def bottom(**change):
+        figures = workers(1)
+        for name, value in change.items():
+            setattr(figures[0], name, value)
+        for worker in figures:
+            worker.streams["camera-0"].latency.clear()
+        figures[1].streams["camera-0"].record("capture_to_prediction", 528 * 10**6)
+        shown = lines(render(PipelineView("x", figures)), width, height)
+        return [line for line in shown if any(word in line for word in ("restart", "912", "260 "))]
+
+    before = bottom()
+    assert len(before) == 3
+    assert "…" not in "".join(before)
+    for change in ({"state": "stopping"}, {"state": "stopped"}, {"sent_ns": -2 * 10**9}):
+        assert bottom(**change) == before
+
+
 def test_restarted_worker_goes_on_counting_and_shows_its_present_life():
     first, second = workers(1)[1], workers(1)[1]
     second.session, second.state = 99, "starting"

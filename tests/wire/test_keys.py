@@ -77,13 +77,23 @@ def test_keys_of_two_pairs_are_not_mixed(tmp_path: Path) -> None:
 
 def test_allowing_copies_the_public_key_only(tmp_path: Path) -> None:
     public, secret = new_keys(tmp_path, "sink")
-    place = allow(tmp_path / "allowed", secret)
+    place = allow(tmp_path / "allowed", public)
     assert place == tmp_path / "allowed" / "sink.key"
     assert mode(place) == 0o600
     assert mode(place.parent) == 0o700
     assert load_pair(secret).secret.decode() not in place.read_text()
     assert allow(tmp_path / "allowed", public) == place, "allowing twice does no harm"
     assert len(load_allowed(tmp_path / "allowed")) == 1
+
+
+def test_a_secret_key_is_not_allowed_whatever_its_name(tmp_path: Path) -> None:
+    public, secret = new_keys(tmp_path, "sink")
+    with pytest.raises(SecurityError, match=f"is a secret key.* allow the public one, {public}$"):
+        allow(tmp_path / "allowed", secret)
+    disguised = secret.rename(tmp_path / "camera.key")
+    with pytest.raises(SecurityError, match="is a secret key"):
+        allow(tmp_path / "allowed", disguised)
+    assert not (tmp_path / "allowed").exists()
 
 
 def test_allowing_does_not_replace_another_key(tmp_path: Path) -> None:

@@ -1,10 +1,13 @@
-"""What the monitor keeps of workers that come and go, over real sockets."""
+"""What the monitor keeps and says of workers that come, go and are not there, over real sockets."""
 
+import io
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
+from rich.console import Console
 
 from pipeline.config import load_config
 from pipeline.stats import WorkerStats
@@ -13,10 +16,12 @@ from pipeline.wire.census import MOST_NAMES
 from pipeline.wire.codec import encode_stats
 from pipeline.wire.security import SecurityPolicy
 from pipeline.wire.transport import Publisher
-from workers.monitor import Collector
+from tests.workers.program import Program, until
+from workers.monitor import Collector, Screen
+from workers.rundir import RunFolder
 
 LIVES = 30
-Tell = Callable[[WorkerStats], None]
+Tell = Callable[[WorkerStats], list[str]]
 
 
 @pytest.fixture
@@ -31,20 +36,20 @@ def collector(place: Path) -> Iterator[Collector]:
 
 @pytest.fixture
 def tell(collector: Collector, place: Path) -> Iterator[Tell]:
-    """Sends figures until they, or a word about their refusal, have arrived."""
+    """Sends figures until they, or a word about their refusal, have arrived; returns what is new."""
     config = load_config()
     with Publisher(f"ipc://{place}/sink_stats", config.wire, SecurityPolicy(config.security)) as publisher:
 
-        def send(figures: WorkerStats) -> None:
+        def send(figures: WorkerStats) -> list[str]:
             for _ in range(200):
                 figures.sent_ns += 1
                 publisher.send(encode_stats(figures))
                 heard = [f.sent_ns for f in collector.sessions if f.worker == figures.worker]
-                collector.poll(0.05)
+                news = collector.poll(0.05)
                 if [f.sent_ns for f in collector.sessions if f.worker == figures.worker] != heard:
-                    return
-                if any("names" in event or "more than" in event for event in collector.events):
-                    return
+                    return news
+                if any("more than" in event for event in news):
+                    return news
             raise AssertionError("never arrived")
 
         yield send
@@ -91,13 +96,59 @@ def test_a_process_that_was_added_up_is_not_counted_twice(collector: Collector, 
 
 def test_invented_workers_are_refused_in_words(collector: Collector, tell: Tell) -> None:
     for number in range(MOST_NAMES + 1):
-        tell(WorkerStats(f"made-up-{number}", "sink", 1, "host", 1))
+        news = tell(WorkerStats(f"made-up-{number}", "sink", 1, "host", 1))
     assert len(collector.sessions) == MOST_NAMES
-    assert "monitor: " in collector.events[-1]
-    assert f"more than {MOST_NAMES} workers" in collector.events[-1]
+    assert "monitor: " in news[-1]
+    assert f"more than {MOST_NAMES} workers" in news[-1]
 
 
 def test_a_worker_that_has_not_spoken_is_starting_not_silent(collector: Collector, tell: Tell) -> None:
     tell(WorkerStats("sink", "sink", 1, "host", 1, state="ready", sent_ns=1_800_000_000 * 10**9))
     line = plain_line(collector.view("test", expected=("sink", "inference", "capture")))
     assert line.endswith("workers capture=starting inference=starting sink=ready")
+
+
+def test_a_live_screen_shows_an_event_once_and_leaves_it_once(collector: Collector) -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=100, height=30, force_terminal=True)
+    with Screen(console, live=True, refresh_fps=1000) as screen:
+        for _ in range(3):
+            screen.event("inference: waiting for sink to connect")
+        screen.update(collector.view("test"))
+        shown = out.getvalue()
+        assert shown.count("waiting for sink") == 1
+        assert "connect (3 times)" in shown
+    left = out.getvalue().rpartition("\x1b[2K")[2]  # what was written after the table was wiped out
+    assert left == "inference: waiting for sink to connect (3 times)\n"
+
+
+def test_nobody_to_listen_to_is_said_and_a_run_that_begins_is_found(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = load_config()
+    with Program(place, "monitor") as monitor:
+        monitor.wait_for(r"no worker answers at ipc://\S+/shared/capture, .* start a pipeline with")
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(monitor.runtime))
+        with (
+            RunFolder() as folder,
+            Publisher(f"ipc://{folder.path}/sink", config.wire, SecurityPolicy(config.security)) as publisher,
+        ):
+
+            def heard() -> bool:
+                publisher.send(encode_stats(life(1, state="ready")))
+                return "workers sink=ready" in monitor.out
+
+            until(heard, "figures of the new run", 30.0, lambda: monitor.out)
+        monitor.signal(signal.SIGINT)
+        outcome = monitor.finish()
+    assert outcome.code == 0, outcome.told()
+    assert outcome.out.count("no worker answers") == 1
+
+
+def test_a_monitor_that_never_heard_anybody_fails_in_words(place: Path) -> None:
+    with Program(place, "monitor", "--seconds", "0.5") as monitor:
+        outcome = monitor.finish()
+    assert outcome.code == 2, outcome.told()
+    assert outcome.err.startswith("error: no worker answers at ipc://"), outcome.told()
+    assert "(waited 0.5 s)" in outcome.err
+    assert outcome.err.count("\n") == 1

@@ -40,8 +40,12 @@ def test_the_live_table_shows_stream_rates_latencies_and_workers(place: Path) ->
         ):
             assert words in shown, shown
         assert max(map(len, shown.splitlines())) <= 120
+        until(lambda: "demo: recording" in screen(), "an event", START_S, screen)
+        assert screen().count("demo: recording") == 1, screen()
         call("send-keys", "-t", "run", "C-c")
         until(lambda: "exit=0" in screen(), "the end", RUN_S, screen)
         assert "every frame accounted for" in screen()
+        everything = call("capture-pane", "-p", "-S", "-500", "-t", "run")
+        assert everything.count("demo: recording") == 1, everything
     finally:
         call("kill-server")

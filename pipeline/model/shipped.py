@@ -1,0 +1,58 @@
+"""Which file a checkpoint's name means, and whether it is one: without torch, so before anything starts."""
+
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+FORMAT = "kvq-stream checkpoint 1"
+_SHIPPED = Path(__file__).parent / "weights"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that can't be used, in one line for people."""
+
+
+def find_checkpoint(name: str | Path) -> Path:
+    """The file meant by a path, or by the name of a shipped checkpoint.
+
+    Raises:
+        CheckpointError: There is neither.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    if path.suffix or len(path.parts) > 1:
+        raise CheckpointError(f"{path}: no such file")
+    return shipped(str(name))
+
+
+def shipped(name: str) -> Path:
+    """The file of a checkpoint that comes with the package.
+
+    Raises:
+        CheckpointError: There is none of this name; the message lists the names.
+    """
+    names = sorted(path.stem for path in _SHIPPED.glob("*.safetensors"))
+    if name not in names:
+        raise CheckpointError(f"no checkpoint {name!r}; shipped: {', '.join(names) or 'none'}")
+    return _SHIPPED / f"{name}.safetensors"
+
+
+def read_header(path: Path) -> dict[str, str]:
+    """What a checkpoint says about itself.
+
+    Raises:
+        CheckpointError: It can't be read, or is no checkpoint of this program.
+    """
+    try:
+        with safe_open(path, framework="np") as file:
+            header: dict[str, str] = file.metadata() or {}
+    except SafetensorError:
+        raise CheckpointError(f"{path}: not a safetensors file, or damaged") from None
+    except OSError as error:
+        raise CheckpointError(f"{path}: can't be read: {error.strerror or error}") from None
+    if header.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path}: not a checkpoint of this program (format {header.get('format', 'none')})"
+        )
+    return header

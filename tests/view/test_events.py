@@ -1,0 +1,15 @@
+from pipeline.view.events import Events
+
+
+def test_each_event_stands_once_newest_last():
+    events = Events()
+    for text in ("waiting for sink", "recording a.mp4", "waiting for sink", "waiting for sink"):
+        events.add(text)
+    assert events.lines() == ["recording a.mp4", "waiting for sink (3 times)"]
+
+
+def test_the_oldest_give_way():
+    events = Events(most=2)
+    for text in "abac":
+        events.add(text)
+    assert events.lines() == ["a (2 times)", "c"]

@@ -1,0 +1,44 @@
+"""A wrong model is told before anything starts, by a program that has not loaded torch."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.config import load_config
+from pipeline.model.packages import MissingPackageError
+from tests.workers.program import Program
+from workers.model_check import check_model
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_wrong_checkpoint_is_told_before_any_worker_starts(place: Path) -> None:
+    wrong = ("--set", "inference.checkpoint=nowhere.safetensors")
+    with Program(place, "--headless", "--no-web", *wrong) as program:
+        outcome = program.finish()
+    assert outcome.code == 2, outcome.told()
+    assert outcome.err.startswith("error: nowhere.safetensors: no such file; inference.checkpoint takes")
+    assert outcome.err.count("\n") == 1
+    assert outcome.out == "", "a worker has started"
+
+
+def test_a_backend_that_is_not_installed_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    for backend, extra in (("openvino", "openvino"), ("onnxruntime", "onnx")):
+        monkeypatch.setitem(sys.modules, backend, None)
+        with pytest.raises(
+            MissingPackageError, match=rf"{backend} is not installed: pip install .*\[{extra}\]"
+        ):
+            check_model(load_config(overrides=[f"runtime.backend={backend}"]))
+
+
+def test_the_check_needs_no_torch() -> None:
+    code = (
+        "import sys; sys.modules.update(torch=None, torchvision=None)\n"
+        "import workers.main\n"
+        "from pipeline.config import load_config\n"
+        "workers.main.check_model(load_config())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=100)
+    assert (done.stderr, done.returncode) == ("", 0)
