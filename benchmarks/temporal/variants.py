@@ -37,14 +37,13 @@ def ours(
     shape: Shape, alter: Callable[[TemporalKVQResNetCBAM], None] | None = None, **options: Any
 ) -> TemporalKVQResNetCBAM:
     """Our network, with other options or an alteration of the built one."""
-    chosen: dict[str, Any] = {"change": True, "head": "grid"} | options
     model = TemporalKVQResNetCBAM(
         depth=shape.depth,
         num_classes=shape.classes,
         d_model=shape.d_model,
         num_heads=shape.num_heads,
         image_size=shape.size_px,
-        **chosen,
+        **options,
     )
     if alter is not None:
         alter(model)
@@ -67,14 +66,12 @@ VARIANTS: dict[str, Variant] = {
     ),
     "guide": Variant(
         "guide as written: plain attention, V = K, no match loss",
-        partial(ours, attention="plain", tied_values=True, change=False, head="mean"),
+        partial(ours, attention="plain", tied_values=True),
         match_weight=0.0,
     ),
-    "attention_alone": Variant(
-        "no changes, mean head: attention alone", partial(ours, change=False, head="mean")
+    "grid_head": Variant(
+        "a perceptron over all places instead of the mean of tokens", partial(ours, head="grid")
     ),
-    "no_change": Variant("no changes of values at their own place", partial(ours, change=False)),
-    "mean_head": Variant("mean of the tokens instead of the grid head", partial(ours, head="mean")),
     "no_match_loss": Variant("no match loss", ours, match_weight=0.0),
     "apart": Variant("q and k start apart", _cut(surgery.start_apart)),
     "apart_no_match_loss": Variant(
@@ -86,9 +83,7 @@ VARIANTS: dict[str, Variant] = {
     "past_1": Variant("1 past frame", partial(ours, num_past=1), num_past=1),
     "past_4": Variant("4 past frames", partial(ours, num_past=4), num_past=4),
     "layer3": Variant("all from layer3, backbone ends there", _cut(surgery.end_at_layer3)),
-    "layer3_keys": Variant(
-        "K and V from layer3, Q from layer4", partial(ours, scales=("layer3",), change=False)
-    ),
+    "layer3_keys": Variant("K and V from layer3, Q from layer4", partial(ours, scales=("layer3",))),
     "two_scales": Variant("K and V from layer3 and layer4", partial(ours, scales=("layer3", "layer4"))),
     "two_layers": Variant("2 attention layers", partial(ours, num_layers=2)),
     "one_speed": Variant("trained at 1x only", ours, speeds=(1.0, 1.0)),

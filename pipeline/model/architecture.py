@@ -30,7 +30,6 @@ class Architecture:
     scales: tuple[str, ...]
     image_size: int
     cbam_start: CBAMStart
-    change: bool = False
     head: HeadKind = "mean"
 
     def __post_init__(self) -> None:
@@ -47,8 +46,6 @@ class Architecture:
             raise ValueError(f"head {self.head!r}: choose mean or grid")
         if not self.scales or not {*self.scales} <= {*SCALES} or len({*self.scales}) < len(self.scales):
             raise ValueError(f"scales {list(self.scales)}: choose some of {', '.join(SCALES)}, each once")
-        if self.change and "layer4" not in self.scales:
-            raise ValueError("change compares values of layer4: add layer4 to scales, or leave change out")
 
     def grid(self, stage: str, size: tuple[int, int] | None = None) -> tuple[int, int]:
         """Rows and columns of a stage's feature map for frames of ``size``, or of the model's own size."""

@@ -55,7 +55,6 @@ class TemporalKVQResNetCBAM(nn.Module):
         image_size: Height and width in pixels that positions are made for; others are interpolated.
         gradient_checkpointing: Saves memory in training, see ``ResNetCBAM``.
         cbam_start: How the gates start, see ``pipeline.model.cbam``.
-        change: Tokens also see how the values at their own place changed from frame to frame.
         head: ``mean`` of the tokens, or ``grid``: a perceptron that sees every place apart, see
             ``pipeline.model.head``.
         identity_blocks: Residual branches start at zero, see ``ResNetCBAM``.
@@ -89,7 +88,6 @@ class TemporalKVQResNetCBAM(nn.Module):
         image_size: int = 224,
         gradient_checkpointing: bool = False,
         cbam_start: CBAMStart = "identity",
-        change: bool = False,
         head: HeadKind = "mean",
         identity_blocks: bool = False,
         labels: Sequence[str] | None = None,
@@ -108,7 +106,6 @@ class TemporalKVQResNetCBAM(nn.Module):
             scales=tuple(scales),
             image_size=image_size,
             cbam_start=cbam_start,
-            change=change,
             head=head,
         )
         self.labels = tuple(map(str, range(num_classes)) if labels is None else labels)

@@ -34,8 +34,8 @@ class Attended(NamedTuple):
 class TemporalAttention(nn.Module):
     """Attention layers over the past, then the mean over places or a ``GridHead``, and a linear classifier.
 
-    Each position's token starts as its place plus (from zero, learned) its appearance, and with ``change``
-    how its value changed from frame to frame; each layer adds what the past had to say about it.
+    Each position's token starts as its place plus (from zero, learned) its appearance; each layer adds
+    what the past had to say about it.
 
     Args:
         architecture: Of the network.
@@ -62,7 +62,6 @@ class TemporalAttention(nn.Module):
         )
         self.appearance = nn.Linear(channels["layer4"], dim)
         nn.init.zeros_(self.appearance.weight)
-        self.change = nn.Linear(architecture.num_past * dim, dim) if architecture.change else None
         self.head = GridHead(dim) if architecture.head == "grid" else None
         self.classifier = nn.Linear(self.head.width if self.head else dim, architecture.num_classes)
 
@@ -95,8 +94,6 @@ class TemporalAttention(nn.Module):
         if keys.shape[3] != there.shape[0]:
             raise ValueError("the state is of frames of another size: use init_state(batch_size, size)")
         tokens = here + self.appearance(new)
-        if self.change is not None:
-            tokens = tokens + self.change(self._changes(features, values[:, 0], valid))
         query = found = weights = new
         for number, module in enumerate(self.layers):
             layer = cast(AttentionLayer, module)
@@ -105,32 +102,6 @@ class TemporalAttention(nn.Module):
             tokens = layer.update(tokens, found)
         answer = self.head(tokens, *features["layer4"].shape[-2:]) if self.head else tokens.mean(dim=1)
         return Attended(self.classifier(answer), query, found, weights)
-
-    def _changes(self, features: Features, values: Tensor, valid: Tensor) -> Tensor:
-        """Differences of the values of neighbouring frames at each place; zero next to a missing frame.
-
-        Args:
-            features: Of the new frame.
-            values: Of the past slots in the first layer, ``(B, T, S_k, D)``.
-            valid: ``(B, T)`` bool.
-
-        Returns:
-            ``(B, S, T * D)``, oldest first.
-        """
-        first = self.scales.index("layer4")
-        sizes = [features[scale].shape[-2] * features[scale].shape[-1] for scale in self.scales]
-        past = torch.split(values, sizes, dim=2)[first]
-        frames = torch.cat((past, self._own_values(features, first).unsqueeze(1)), dim=1)
-        known = torch.cat((valid, torch.ones_like(valid[:, :1])), dim=1)
-        both = (known[:, 1:] & known[:, :-1])[:, :, None, None]
-        changes = (frames[:, 1:] - frames[:, :-1]) * both
-        return changes.transpose(1, 2).flatten(2)
-
-    def _own_values(self, features: Features, scale: int) -> Tensor:
-        """Values of the new frame in the first layer, ``(B, S, D)``: what ``project`` will make of it."""
-        layer = cast(AttentionLayer, self.layers[0])
-        own: Tensor = (layer.value or layer.key)[scale](_flatten(features["layer4"]))
-        return own
 
 
 def _flatten(features: Tensor) -> Tensor:

@@ -28,7 +28,6 @@ class FitOptions:
         tied_values: values are the keys: ``true``, ``false``, or ``auto`` (only with ``plain``).
         scales: stages that keys and values come from, among layer2, layer3, layer4.
         cbam_start: gates start open (``identity``) or as in the paper's code (``official``).
-        change: tokens also see how the values at their own place changed from frame to frame.
         head: what the classifier reads: the ``mean`` of all tokens, or each place apart (``grid``).
         identity_blocks: residual branches start at zero; helps depth 50 and more.
         gradient_checkpointing: compute each stage again in the backward pass: less memory, more time.
@@ -94,7 +93,6 @@ class FitOptions:
     tied_values: str = "auto"
     scales: tuple[str, ...] = ("layer4",)
     cbam_start: str = "identity"
-    change: bool = False
     head: str = "mean"
     identity_blocks: bool = False
     gradient_checkpointing: bool = False

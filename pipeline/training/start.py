@@ -74,7 +74,6 @@ def build_model(options: FitOptions, labels: tuple[str, ...]) -> TemporalKVQResN
         image_size=options.size_px,
         gradient_checkpointing=options.gradient_checkpointing,
         cbam_start=cast(CBAMStart, options.cbam_start),
-        change=options.change,
         head=cast(HeadKind, options.head),
         identity_blocks=options.identity_blocks,
         labels=list(labels),

@@ -22,19 +22,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "three layers, plain, one head": {"num_layers": 3, "attention": "plain", "num_heads": 1},
     "eight heads": {"num_heads": 8},
     "depth 50": {"depth": 50},
-    "change": {"change": True},
-    "change, grid head, all scales, two layers, unshared": {
-        "change": True,
+    "grid head": {"head": "grid"},
+    "grid head, all scales, two layers, unshared": {
         "head": "grid",
         "scales": ("layer2", "layer4", "layer3"),
         "num_layers": 2,
         "use_shared_weights": False,
-    },
-    "change, tied values, grid head, four past frames": {
-        "change": True,
-        "head": "grid",
-        "tied_values": True,
-        "num_past": 4,
     },
     "identity blocks": {"identity_blocks": True},
     "official gates": {"cbam_start": "official"},

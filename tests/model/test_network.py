@@ -90,7 +90,6 @@ def test_imagenet_weights_reach_every_backbone() -> None:
         ({"scales": ()}, "scales"),
         ({"scales": ("layer4", "layer4")}, "each once"),
         ({"head": "mode"}, "choose mean or grid"),
-        ({"change": True, "scales": ("layer3",)}, "add layer4 to scales"),
         ({"image_size": 16}, "at least 32 px"),
         ({"labels": ["a", "b"]}, "2 labels for num_classes 9"),
     ],

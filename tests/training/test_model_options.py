@@ -17,7 +17,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "a backbone for each frame": {"use_shared_weights": False},
     "two scales": {"scales": ("layer3", "layer4"), "num_layers": 2},
     "the guide's attention": {"attention": "plain", "identity_blocks": True},
-    "change and grid": {"change": True, "head": "grid"},
+    "grid head": {"head": "grid"},
     "fixed batch-norm": {"freeze_batch_norm": True},
     "bf16": {"precision": "bf16", "batch_size": 4},
 }
