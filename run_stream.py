@@ -59,6 +59,14 @@ Seconds = Annotated[
     float | None,
     typer.Option("--seconds", callback=_not_negative, help="Stop after this many seconds."),
 ]
+MaxAge = Annotated[
+    str | None,
+    typer.Option(
+        "--max-age",
+        metavar="TIME",
+        help="Keep predictions of live streams younger than this, as 150ms or 2s, by sending less.",
+    ),
+]
 Pace = Annotated[bool, typer.Option("--pace", help="Play files at their own rate.")]
 
 
@@ -73,6 +81,7 @@ def run(
     report: ReportFile = None,
     predictions: Predictions = None,
     pace: Pace = False,
+    max_age: MaxAge = None,
     window: Annotated[bool, typer.Option("--window", help="Show the overlay on the desktop.")] = False,
     no_web: Annotated[bool, typer.Option("--no-web", help="Serve no web page.")] = False,
     headless: Annotated[
@@ -88,6 +97,7 @@ def run(
     more = list(overrides or ())
     more += [f"run.frames={frames}"] if frames is not None else []
     more += [f"run.seconds={seconds}"] if seconds is not None else []
+    more += _freshness(max_age)
     more += ["sink.web=false"] if no_web else []
     more += ["sink.window=true"] if window and not headless else []
     more += ["sink.window=false", "terminal.live=false"] if headless else []
@@ -101,11 +111,13 @@ def capture(
     overrides: Overrides = None,
     source: Sources = None,
     pace: Pace = False,
+    max_age: MaxAge = None,
     frames: Frames = None,
     insecure: Insecure = False,
 ) -> None:
     """Run one capture worker: read sources and publish their frames."""
     more = [*(overrides or ()), *([f"run.frames={frames}"] if frames is not None else [])]
+    more += _freshness(max_age)
     _run_worker("capture", _load(config, more, source, pace, None, insecure))
 
 
@@ -346,6 +358,13 @@ def _load(
     if pace:
         streams = [msgspec.structs.replace(stream, pace=True) for stream in streams]
     return msgspec.structs.replace(config, streams=streams)
+
+
+def _freshness(max_age: str | None) -> list[str]:
+    """The override that ``--max-age`` stands for."""
+    from pipeline.config import duration_ms
+
+    return [] if max_age is None else [f"freshness.max_age_ms={duration_ms(max_age)}"]
 
 
 def _run_worker(role: str, config: Config) -> None:

@@ -1,5 +1,6 @@
 """Configuration: TOML files checked against one schema; defaults live in ``configs/default.toml`` only."""
 
+import re
 import tomllib
 from collections.abc import Sequence
 from importlib import resources
@@ -79,6 +80,15 @@ class CaptureConfig(_Section, frozen=True, kw_only=True):
     ring_frames: AtLeastOne
     wait_for: list[Literal["inference", "sink"]]
     wait_timeout_s: NonNegative
+
+
+class FreshnessConfig(_Section, frozen=True, kw_only=True):
+    """``[freshness]``."""
+
+    max_age_ms: NonNegative
+    min_quality: Annotated[int, msgspec.Meta(ge=1, le=100)]
+    min_side_px: AtLeastOne
+    min_fps: Positive
 
 
 class InferenceConfig(_Section, frozen=True, kw_only=True):
@@ -174,6 +184,7 @@ class Config(_Section, frozen=True, kw_only=True):
     streams: list[StreamConfig]
     run: RunConfig
     capture: CaptureConfig
+    freshness: FreshnessConfig
     inference: InferenceConfig
     runtime: RuntimeConfig
     history: HistoryConfig
@@ -214,6 +225,18 @@ def load_config(path: str | Path | None = None, overrides: Sequence[str] = ()) -
         raise ConfigError(
             f"{origin}: {readable(error, Config)}; all keys are in configs/default.toml"
         ) from None
+
+
+def duration_ms(text: str) -> float:
+    """Milliseconds from ``150ms``, ``2s`` or a bare number, which is in milliseconds.
+
+    Raises:
+        ConfigError: It is none of these.
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(ms|s|)\s*", text)
+    if found is None:
+        raise ConfigError(f"{text!r} is no duration: give it as 150ms, as 2s, or in milliseconds as 150")
+    return float(found[1]) * (1000 if found[2] == "s" else 1)
 
 
 def _read(path: Path) -> dict[str, Any]:

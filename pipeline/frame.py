@@ -45,6 +45,7 @@ class Frame:
         skipped: Frames of this session that capture itself has dropped so far, before this one.
         truth: The known label, only from sources that know it (the demo tour).
         received_ns: Unix time in ns at which this process got it; 0 in the process that captured it.
+        full_size: Height and width that the source delivered, if capture has made the picture smaller.
     """
 
     id: FrameId
@@ -55,3 +56,4 @@ class Frame:
     skipped: int = 0
     truth: str | None = None
     received_ns: int = 0
+    full_size: tuple[int, int] | None = None

@@ -68,6 +68,7 @@ def merge(figures: Iterable[StreamStats]) -> StreamStats:
         for session, frames in part.seen.items():
             total.seen[session] = max(total.seen.get(session, 0), frames)
         total.error = part.error or total.error
+        total.freshness = part.freshness or total.freshness
         total.epoch = max(total.epoch, part.epoch)
         total.first_ns = min(filter(None, (total.first_ns, part.first_ns)), default=0)
         total.last_ns = max(total.last_ns, part.last_ns)
@@ -155,6 +156,7 @@ def _stream_report(stream_id: str, everyone: Sequence[WorkerStats], running: boo
                 if stage not in END_TO_END
             },
         },
+        "freshness": msgspec.to_builtins(total.freshness),
         "labelled": total.labelled,
         "accuracy": round(total.correct / total.labelled, 4) if total.labelled else None,
     }

@@ -58,6 +58,26 @@ def add_counts(into: dict[str, int], counts: dict[str, int]) -> None:
         into[name] = into.get(name, 0) + count
 
 
+class Freshness(msgspec.Struct):
+    """What is done so that predictions stay young: see ``pipeline.freshness``.
+
+    Attributes:
+        max_age_ms: The target.
+        age_ms: From capture to prediction; nine in ten lately were no older. None if inference says nothing.
+        quality: JPEG quality; 0 leaves the encoding as it is configured.
+        size: Each side of a picture is divided by this.
+        stride: Every so many frames one is sent.
+        turns: How often each knob was turned.
+    """
+
+    max_age_ms: float
+    age_ms: float | None = None
+    quality: int = 0
+    size: int = 1
+    stride: int = 1
+    turns: dict[str, int] = {}
+
+
 StreamState = Literal["waiting", "up", "down", "ended"]
 
 
@@ -83,6 +103,7 @@ class StreamStats(msgspec.Struct):
         correct: Those of them whose best label is the true one.
         cache_depth: Past frames in the cache now (inference).
         latency: Durations by stage.
+        freshness: What is sent so that predictions stay young; None where nobody asked (capture).
         seen: By session: number of frames that must have existed, the highest ``seq`` + 1.
         fps: Frames a second of this worker's own output, over about the last two seconds.
         first_ns: Unix time of this worker's first frame; 0 if none.
@@ -107,6 +128,7 @@ class StreamStats(msgspec.Struct):
     correct: int = 0
     cache_depth: int = 0
     latency: dict[str, Histogram] = {}
+    freshness: Freshness | None = None
     seen: dict[int, int] = {}
     fps: float = 0.0
     first_ns: int = 0

@@ -2,7 +2,7 @@ import subprocess
 import sys
 import time
 
-from pipeline.clock import now_ns
+from pipeline.clock import ClockLead, now_ns
 
 
 def test_it_is_unix_time() -> None:
@@ -22,3 +22,19 @@ def test_child_processes_share_the_clock() -> None:
     before = now_ns()
     child = int(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout)
     assert before <= child <= now_ns()
+
+
+def test_the_lead_of_another_clock_is_known_up_to_the_fastest_message() -> None:
+    lead, ahead = ClockLead(), 5_000_000_000
+    for second, delay in enumerate([9_000_000, 2_000_000, 40_000_000]):
+        heard = 10**18 + second * 10**9
+        found = lead.update(heard - delay + ahead, heard)
+    assert found == ahead - 2_000_000
+
+
+def test_a_clock_that_drifts_is_followed() -> None:
+    lead = ClockLead(window_s=60.0)
+    for second in range(1000):
+        heard = 10**18 + second * 10**9
+        found = lead.update(heard - 1_000_000 - second * 50_000, heard)  # falls behind by 50 ppm
+    assert -999 * 50_000 - 1_000_000 <= found <= -939 * 50_000 - 1_000_000

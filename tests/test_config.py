@@ -3,7 +3,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pipeline.config import Config, ConfigError, load_config
+from pipeline.config import Config, ConfigError, duration_ms, load_config
 
 ROOT = Path(__file__).parent.parent
 
@@ -113,3 +113,10 @@ def test_a_password_in_a_mistyped_override_is_hidden() -> None:
     with pytest.raises(ConfigError) as error:
         load_config(None, ["rtsp://me:secret@camera/live"])
     assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "ms"), [("150", 150), ("150ms", 150), (" 2s ", 2000), ("0.5 s", 500), (".5", 0.5), ("0", 0)]
+)
+def test_durations_are_milliseconds_unless_they_say_otherwise(text: str, ms: float) -> None:
+    assert duration_ms(text) == ms

@@ -14,6 +14,7 @@ from pipeline.wire.errors import WireError
 from pipeline.wire.messages import EndOfStream
 from pipeline.wire.transport import Publisher
 from workers.base import REMIND_NS, Worker, WorkerError
+from workers.freshness import FreshnessKeeper
 
 _RETRY_S = 0.002
 """Between two tries to send to a peer whose queue is full."""
@@ -29,6 +30,7 @@ class _Stream:
     reader: Reader
     outbox: list[Part] | None = None
     refused: int = 0
+    left_out: int = 0
     ended: bool = False
 
 
@@ -52,11 +54,13 @@ class CaptureWorker(Worker):
             self.security,
             queue=config.wire.queue_frames * len(config.streams),
         )
+        self._freshness = FreshnessKeeper(config.freshness, config.capture, self.event)
         options = SourceOptions.from_config(config.capture)
         self._streams = [self._make_stream(stream, options) for stream in config.streams]
         for stream in self._streams:
             stream.reader.start()
             self.figures.stream(stream.id)
+            self._freshness.add(stream.id, stream.policy)
         if not self.restarts:
             self._wait_until_open(config.capture.open_timeout_s * 2)
 
@@ -86,6 +90,7 @@ class CaptureWorker(Worker):
         if not self._started:
             return self._wait_for_listeners(timeout_s)
         self._wake.clear()
+        self._freshness.turn(self._publisher.pop_feedback(), self.figures.session, self.figures.stream)
         sent = self._forward_in_turn()
         self._tell_events()
         if all(stream.ended for stream in self._streams):
@@ -192,6 +197,10 @@ class CaptureWorker(Worker):
         if stream.policy == "every" and not self._all_listen():
             return False
         captured = stream.reader.take(0.0)
+        if captured is not None and self._freshness.leaves_out(stream.id):
+            stream.left_out += 1
+            self._count(stream)
+            return True
         if captured is not None:
             try:
                 parts = self._encode(stream, captured)
@@ -221,12 +230,10 @@ class CaptureWorker(Worker):
             capture_ns=picture.capture_ns,
             pts_ns=picture.pts_ns,
             policy=stream.policy,
-            skipped=captured.skipped + stream.refused,
+            skipped=captured.skipped + stream.refused + stream.left_out,
             truth=picture.truth,
         )
-        parts = encode_frame(
-            frame, self.config.capture.encoding, self.config.capture.jpeg_quality, sent_ns=now_ns()
-        )
+        parts = encode_frame(*self._freshness.prepare(frame), sent_ns=now_ns())
         stats.record("capture_queue", started_ns - picture.capture_ns)
         stats.record("encode", now_ns() - started_ns)
         self.mark_output(stream.id, started_ns)
@@ -245,7 +252,7 @@ class CaptureWorker(Worker):
             session=self.figures.session,
             epoch=stream.reader.epoch,
             seq=stream.reader.captured,
-            skipped=sum(stream.reader.dropped.values()) + stream.refused,
+            skipped=sum(stream.reader.dropped.values()) + stream.refused + stream.left_out,
             policy=stream.policy,
         )
         if self._publisher.send(encode_end(end, "frames")):
@@ -258,6 +265,7 @@ class CaptureWorker(Worker):
         stats, reader = self.figures.stream(stream.id), stream.reader
         stats.captured, stats.dropped = reader.captured, reader.dropped
         stats.drop("capture.too_large", stream.refused)
+        stats.drop("capture.stride", stream.left_out)
         stats.seen = {self.figures.session: reader.captured}
         stats.epoch = reader.epoch
         if not stream.ended:

@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.ages import AgeLog
 from pipeline.clock import now_ns
 from pipeline.frame import Frame, FrameId
 from pipeline.gaps import GapTracker
@@ -17,7 +18,7 @@ from pipeline.runtime import DeviceError, Result, Runtime, open_runtime
 from pipeline.stats import StreamStats
 from pipeline.wire.codec import Part, encode_end, encode_prediction
 from pipeline.wire.errors import WireError
-from pipeline.wire.messages import AttentionHeader, EndOfStream, PastFrame, Prediction
+from pipeline.wire.messages import AttentionHeader, EndOfStream, Feedback, PastFrame, Prediction
 from pipeline.wire.transport import SMALL_QUEUE, FrameReceiver, Publisher, ReceivedFrame
 from workers.base import REMIND_NS, Worker, WorkerError
 from workers.model_check import wrong_checkpoint
@@ -54,6 +55,8 @@ class _Stream:
     gaps: GapTracker = field(default_factory=GapTracker)
     reset: str | None = None
     last_time_ns: int | None = None
+    session: int = 0
+    ages: AgeLog = field(default_factory=AgeLog)
     ended: EndOfStream | None = None
     finished: bool = False
     outbox: list[Part] | None = None
@@ -106,6 +109,7 @@ class InferenceWorker(Worker):
             self._step(batch)
         for stream_id, stream in self._streams.items():
             self._flush(stream)
+            self._tell_ages(stream_id, stream)
             self._pass_on_end(stream_id, stream)
         return True
 
@@ -169,7 +173,7 @@ class InferenceWorker(Worker):
     def _take(self, received: ReceivedFrame) -> None:
         header = received.header
         stream, stats = self._stream(header.stream_id), self.figures.stream(header.stream_id)
-        gap = stream.gaps.update(header.id, header.skipped, (header.height, header.width))
+        gap = stream.gaps.update(header.id, header.skipped, header.source_size)
         stats.received += 1
         stats.state, stats.epoch, stats.seen = "up", header.epoch, stream.gaps.seen
         stats.skip("wire.lost", gap.lost)
@@ -337,6 +341,15 @@ class InferenceWorker(Worker):
         stats.record("inference_queue", started_ns - frame.received_ns)
         stats.record("step", predicted_ns - started_ns)
         stats.record("capture_to_prediction", predicted_ns - frame.capture_ns)
+        if frame.policy == "newest":
+            stream = self._streams[frame.id.stream_id]
+            stream.session = frame.id.session
+            stream.ages.add(
+                capture_ns=frame.capture_ns,
+                received_ns=frame.received_ns,
+                started_ns=started_ns,
+                predicted_ns=predicted_ns,
+            )
         self.mark_output(frame.id.stream_id, predicted_ns)
         if self._is_scored(frame, past):
             stats.labelled += 1
@@ -346,6 +359,24 @@ class InferenceWorker(Worker):
         """Across a cut between two motions there is no true label: only what a motion fills is scored."""
         whole = len(past) == self._runtime.num_past and all(key.truth == frame.truth for key, _ in past)
         return frame.truth is not None and whole
+
+    def _tell_ages(self, stream_id: str, stream: _Stream) -> None:
+        """Tells capture how old the predictions are: see ``pipeline.freshness``."""
+        assert self._receiver is not None
+        now = now_ns()
+        ages = stream.ages.pop(now, int(self.config.wire.stats_interval_s * 1e9))
+        if ages is not None:
+            self._receiver.tell(
+                Feedback(
+                    stream_id=stream_id,
+                    session=stream.session,
+                    told_ns=now,
+                    age_ms=ages.age_ms,
+                    transit_ms=ages.transit_ms,
+                    step_ms=ages.step_ms,
+                    since_ns=ages.since_ns,
+                )
+            )
 
     def _flush(self, stream: _Stream) -> None:
         if stream.outbox and self._publisher.send(stream.outbox):

@@ -149,11 +149,11 @@ class SinkWorker(Worker):
             stream.ended = received
         else:
             header = received.header
-            gap = stream.gaps.update(header.id, header.skipped, (header.height, header.width))
+            gap = stream.gaps.update(header.id, header.skipped, header.source_size)
             stats.state, stats.epoch = "up", header.epoch
             stream.ended = None
             try:
-                self._add(stream, stats, received.decode())
+                self._add(stream, stats, received.decode(full_size=True))
             except WireError as error:
                 self._frames.rejects.add(header.stream_id, error)
                 stats.drop("sink.undecodable")

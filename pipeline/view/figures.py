@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from pipeline.freshness import Knobs, words
 from pipeline.ledger import END_TO_END, merge, stage_order
 from pipeline.stats import Histogram, StreamStats, WorkerStats
 
@@ -88,6 +89,15 @@ class StreamFigures:
     def passes_per_frame(self) -> float | None:
         """Backbone passes for each prediction; None before the first."""
         return self.total.backbone_passes / self.total.predicted if self.total.predicted else None
+
+    @property
+    def freshness(self) -> str | None:
+        """What is sent so that predictions stay young, in words; None where nothing was ever turned."""
+        told = self.total.freshness
+        if told is None or not told.turns:
+            return None
+        knobs = words(Knobs(told.quality, told.size, told.stride))
+        return printable(f"{short(told.age_ms)} ms old, target {told.max_age_ms:g}: {knobs}")
 
     @property
     def losses(self) -> list[str]:

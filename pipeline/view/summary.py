@@ -67,6 +67,9 @@ def _stream_table(stream_id: str, stream: Mapping[str, Any]) -> Table:
     table.add_row("past frames", Text(printable((depths or "none seen") + resets)))
     capture, prediction, render = (short(stream["fps"][key]) for key in ("capture", "prediction", "render"))
     table.add_row("fps", f"{capture} captured, {prediction} predicted, {render} shown")
+    if (told := stream.get("freshness")) and told["turns"]:
+        turns = with_reasons(told["turns"])
+        table.add_row("freshness", Text(printable(f"target {told['max_age_ms']:g} ms; knobs turned {turns}")))
     table.add_row("latency", _latency_table(stream["latency_ms"]))
     return table
 

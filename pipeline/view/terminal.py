@@ -64,6 +64,8 @@ def plain_line(view: PipelineView) -> str:
             f"shown {stream.total.rendered}",
             *(stream.losses or ["dropped 0"]),
         ]
+        if stream.freshness:
+            words.append(stream.freshness)
         if stream.accuracy is not None:
             words.append(f"accuracy {percent(stream.accuracy)}")
         parts.append(", ".join(words))
@@ -148,8 +150,10 @@ def _streams_table(streams: dict[str, StreamFigures], width: int) -> RenderableT
 
 def _losses(streams: dict[str, StreamFigures], room: int) -> list[RenderableType]:
     """What each stream lost: a line for each kind if they fit, else one a stream, else one for all."""
-    by_kind = [(name, loss) for name, stream in streams.items() for loss in stream.losses]
-    by_stream = [(name, "; ".join(stream.losses)) for name, stream in streams.items() if stream.losses]
+    by_kind = [(name, loss) for name, stream in streams.items() for loss in _given_up(stream)]
+    by_stream = [
+        (name, "; ".join(_given_up(stream))) for name, stream in streams.items() if _given_up(stream)
+    ]
     together = [("all", "; ".join(merge_losses(streams.values())))] if by_stream else []
     lines = next((lines for lines in (by_kind, by_stream) if len(lines) <= room), together)
     return [
@@ -158,6 +162,10 @@ def _losses(streams: dict[str, StreamFigures], room: int) -> list[RenderableType
         )
         for name, loss in lines
     ]
+
+
+def _given_up(stream: StreamFigures) -> list[str]:
+    return [*([stream.freshness] if stream.freshness else []), *stream.losses]
 
 
 def _bottom_rows(view: PipelineView, streams: dict[str, StreamFigures]) -> int:

@@ -21,6 +21,7 @@ from pipeline.wire.messages import (
     AttentionHeader,
     Encoding,
     EndOfStream,
+    Feedback,
     FrameHeader,
     Message,
     Prediction,
@@ -41,6 +42,7 @@ class _Versioned(msgspec.Struct):
 
 _pack = msgspec.msgpack.Encoder().encode
 _unpack_version = msgspec.msgpack.Decoder(_Versioned).decode
+_unpack_feedback = msgspec.msgpack.Decoder(Feedback).decode
 _unpack: Callable[[Part], Message] = msgspec.msgpack.Decoder(Message).decode
 
 
@@ -76,6 +78,7 @@ def encode_frame(frame: Frame, encoding: Encoding, jpeg_quality: int, sent_ns: i
         policy=frame.policy,
         skipped=frame.skipped,
         truth=frame.truth,
+        full_size=frame.full_size,
     )
     if encoding == "jpeg":
         _, packed = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality])
@@ -116,6 +119,23 @@ def encode_stats(figures: WorkerStats) -> list[Part]:
     return [topics.STATS, _pack(Stats(figures=figures))]
 
 
+def encode_feedback(feedback: Feedback) -> bytes:
+    """Packs what inference tells capture, as the topic of a subscription."""
+    return topics.age(_pack(feedback))
+
+
+def decode_feedback(notice: bytes) -> Feedback | None:
+    """Unpacks what inference says by subscribing; None for all other notices, and for what is not valid."""
+    packed = topics.told_age(notice)
+    if packed is None:
+        return None
+    try:
+        feedback = _unpack_feedback(packed)
+    except (ValueError, RecursionError, MemoryError):
+        return None
+    return feedback if feedback.v == WIRE_VERSION else None
+
+
 def decode_message(parts: Sequence[Part], max_bytes: int) -> Message:
     """Checks a whole message, its buffer included, and unpacks its header; decodes no pixels yet.
 
@@ -146,8 +166,10 @@ def decode_message(parts: Sequence[Part], max_bytes: int) -> Message:
     return message
 
 
-def decode_frame(header: FrameHeader, pixels: Part, received_ns: int) -> Frame:
+def decode_frame(header: FrameHeader, pixels: Part, received_ns: int, *, full_size: bool = False) -> Frame:
     """Unpacks a frame whose header came from ``decode_message``; raw pixels stay where they are, read-only.
+
+    With ``full_size``, a picture that capture has made smaller is enlarged again.
 
     Raises:
         WireError: The JPEG picture is damaged.
@@ -157,6 +179,9 @@ def decode_frame(header: FrameHeader, pixels: Part, received_ns: int) -> Frame:
         image = np.frombuffer(pixels, np.uint8).reshape(header.height, header.width, 3)
     else:
         image = _decode_jpeg(pixels, header.height, header.width)
+    if full_size and header.full_size:
+        height, width = header.full_size
+        image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
     image.flags.writeable = False
     return Frame(
         id=header.id,
@@ -167,6 +192,7 @@ def decode_frame(header: FrameHeader, pixels: Part, received_ns: int) -> Frame:
         skipped=header.skipped,
         truth=header.truth,
         received_ns=received_ns,
+        full_size=header.full_size,
     )
 
 
@@ -217,10 +243,11 @@ def _topics_of(message: Message) -> tuple[bytes, ...]:
 
 def _check_pixels(header: FrameHeader, pixels: memoryview, max_bytes: int) -> None:
     raw_bytes = header.height * header.width * 3
-    if max(raw_bytes, len(pixels)) > max_bytes:
-        raise WireError(
-            "size", f"a frame of {max(raw_bytes, len(pixels))} bytes, wire.max_frame_mb allows {max_bytes}"
-        )
+    full_height, full_width = header.source_size
+    if full_height < header.height or full_width < header.width:
+        raise WireError("pixels", f"a picture larger than the {full_width}x{full_height} of its source")
+    if (largest := max(full_height * full_width * 3, len(pixels))) > max_bytes:
+        raise WireError("size", f"a frame of {largest} bytes, wire.max_frame_mb allows {max_bytes}")
     if header.encoding == "raw":
         if len(pixels) != raw_bytes:
             raise WireError("pixels", f"{len(pixels)} bytes of pixels, {raw_bytes} expected")

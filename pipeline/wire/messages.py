@@ -18,6 +18,7 @@ StreamId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Size = Annotated[int, msgspec.Meta(ge=1, le=16384)]
 Duration = Annotated[float, msgspec.Meta(ge=0.0, le=1e15)]
+Difference = Annotated[float, msgspec.Meta(ge=-1e15, le=1e15)]
 Score = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 
 
@@ -49,6 +50,7 @@ class FrameHeader(Identity, kw_only=True, frozen=True, tag="frame"):
         policy: What to do when late.
         skipped: Frames of the session that capture itself has dropped before this one.
         truth: The known label, from sources that know it.
+        full_size: Height and width that the source delivered, if capture has made the picture smaller.
     """
 
     v: int = WIRE_VERSION
@@ -61,6 +63,12 @@ class FrameHeader(Identity, kw_only=True, frozen=True, tag="frame"):
     policy: Policy
     skipped: Count = 0
     truth: str | None = None
+    full_size: tuple[Size, Size] | None = None
+
+    @property
+    def source_size(self) -> tuple[int, int]:
+        """Height and width that the source delivered."""
+        return self.full_size or (self.height, self.width)
 
 
 class EndOfStream(Identity, kw_only=True, frozen=True, tag="end"):
@@ -155,6 +163,30 @@ class Stats(msgspec.Struct, kw_only=True, frozen=True, tag="stats"):
 
     v: int = WIRE_VERSION
     figures: WorkerStats
+
+
+class Feedback(msgspec.Struct, kw_only=True, frozen=True):
+    """What inference tells capture of a live stream: see ``pipeline.freshness.Ages``. It goes upstream.
+
+    Attributes:
+        v: Wire version.
+        stream_id: The stream.
+        session: The session of its frames.
+        told_ns: Unix time in ns at which it was sent, on inference's clock, which ``since_ns`` is not.
+        age_ms: Receiver's clock minus capture's, as everything that ends with ``_ms`` but ``step_ms``.
+        transit_ms: The same up to the arrival.
+        step_ms: Median time of a step.
+        since_ns: Capture time of the oldest of these frames.
+    """
+
+    v: int = WIRE_VERSION
+    stream_id: StreamId
+    session: Count
+    told_ns: Count
+    age_ms: Difference
+    transit_ms: Difference
+    step_ms: Duration
+    since_ns: Count
 
 
 Message: TypeAlias = FrameHeader | EndOfStream | Prediction | Stats

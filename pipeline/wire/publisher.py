@@ -4,7 +4,7 @@ import contextlib
 import errno
 import math
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,9 +15,10 @@ from pipeline.config import WireConfig
 from pipeline.frame import Policy
 from pipeline.wire import address, topics
 from pipeline.wire.audience import Audience
-from pipeline.wire.codec import Part
+from pipeline.wire.codec import Part, decode_feedback
 from pipeline.wire.errors import TransportError, WireError
 from pipeline.wire.links import watch_link
+from pipeline.wire.messages import Feedback
 from pipeline.wire.security import SecurityPolicy
 
 SMALL_QUEUE = 256
@@ -25,6 +26,7 @@ SMALL_QUEUE = 256
 
 _SEND_BUFFER_BYTES = 256 * 1024
 _MOST_UPSTREAM_BYTES = 4096
+_MOST_FEEDBACK = 256
 _REPEAT_S = 0.05
 _PATIENCE = 10  # TCP can't tell a reader that takes nothing from a machine that is gone: wait longer
 
@@ -75,6 +77,7 @@ class Publisher(Closing):
         self._deliveries: dict[bytes, _Delivery] = {}
         self.unacknowledged = 0
         self._audience = Audience()
+        self._feedback: deque[Feedback] = deque(maxlen=_MOST_FEEDBACK)
         self._last: dict[Policy, tuple[Part, Part]] = {}
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.XPUB)
@@ -135,6 +138,13 @@ class Publisher(Closing):
         """How many receivers of each role (``inference``, ``sink``) are connected now."""
         self._hear()
         return self._audience.roles.copy()
+
+    def pop_feedback(self) -> list[Feedback]:
+        """What receivers have told since the last call, oldest first; of too much, the latest."""
+        self._hear()
+        told = list(self._feedback)
+        self._feedback.clear()
+        return told
 
     def close(self, linger_s: float = 0.0) -> None:
         """Gives receivers at most ``linger_s`` seconds to take what is queued for them, then disconnects."""
@@ -210,10 +220,14 @@ class Publisher(Closing):
             self._audience.forget(token)
 
     def _hear(self) -> None:
-        """Takes in who has come and gone."""
+        """Takes in who has come and gone, and what they tell."""
         with contextlib.suppress(zmq.Again):
             while True:
-                self._audience.note(self._socket.recv(zmq.NOBLOCK))
+                notice = self._socket.recv(zmq.NOBLOCK)
+                if (feedback := decode_feedback(notice)) is not None:
+                    self._feedback.append(feedback)
+                else:
+                    self._audience.note(notice)
 
 
 def _cause(error: zmq.ZMQError) -> str:

@@ -12,9 +12,16 @@ from pipeline.frame import Frame, Policy
 from pipeline.stats import WorkerStats
 from pipeline.wire import topics
 from pipeline.wire.census import Census
-from pipeline.wire.codec import Attention, Part, decode_attention, decode_frame, decode_message
+from pipeline.wire.codec import (
+    Attention,
+    Part,
+    decode_attention,
+    decode_frame,
+    decode_message,
+    encode_feedback,
+)
 from pipeline.wire.errors import WireError
-from pipeline.wire.messages import EndOfStream, FrameHeader, Message, Prediction, Stats
+from pipeline.wire.messages import EndOfStream, Feedback, FrameHeader, Message, Prediction, Stats
 from pipeline.wire.publisher import SMALL_QUEUE
 from pipeline.wire.rejects import Rejects
 from pipeline.wire.security import SecurityPolicy
@@ -41,13 +48,16 @@ class ReceivedFrame:
     pixels: Part
     received_ns: int
 
-    def decode(self) -> Frame:
+    def decode(self, *, full_size: bool = False) -> Frame:
         """The frame; raw pixels are not copied.
+
+        Args:
+            full_size: Give a picture that capture has made smaller the size that it had.
 
         Raises:
             WireError: The JPEG picture is damaged: hand it to the receiver's ``rejects.add``.
         """
-        return decode_frame(self.header, self.pixels, self.received_ns)
+        return decode_frame(self.header, self.pixels, self.received_ns, full_size=full_size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +183,10 @@ class FrameReceiver(LanedReceiver[ReceivedFrame]):
         # Taken wholly at each poll, so a burst of all streams must fit; memory sets the limit.
         newest_queue = max(queue, min(queue * _STREAMS, _MOST_WAITING))
         super().__init__(sources, topics.frames, role, wire, security, queue, newest_queue)
+
+    def tell(self, feedback: Feedback) -> None:
+        """Tells all capture workers how old the predictions of a stream are; whose it is not, ignores it."""
+        self._newest.tell(encode_feedback(feedback))
 
     def _accept(self, message: Message, parts: Sequence[Part]) -> ReceivedFrame | EndOfStream:
         if isinstance(message, FrameHeader):

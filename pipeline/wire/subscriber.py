@@ -82,6 +82,11 @@ class Subscriber:
                 continue
             return parts, _peer(frames[0])
 
+    def tell(self, topic: bytes) -> None:
+        """Says something to all publishers: they see subscriptions come and go."""
+        self.socket.subscribe(topic)
+        self.socket.unsubscribe(topic)
+
     def mend(self) -> None:
         """Connects where a host has become known, and again where libzmq has given up."""
         for where, (role, lookup) in list(self._lookups.items()):
@@ -134,9 +139,7 @@ class Subscriber:
         if not is_end and not topics.is_flush(topic):
             return False
         token = topics.token(topic, header)
-        answer = topics.taken(self._name, token)
-        self.socket.subscribe(answer)
-        self.socket.unsubscribe(answer)
+        self.tell(topics.taken(self._name, token))
         key = bytes(topic[:128])
         known = self._last_end.get(key) == token
         if is_end and (known or len(self._last_end) < _MOST_ENDS):

@@ -18,6 +18,7 @@ A receiver speaks to its publishers by subscribing, which they get to see:
     role.inference   role.sink      "I listen"
     reader.<lane>.<reader>          "this is me, on this lane"
     taken.<reader>.<token>          "I have taken that end of stream, or that flush"
+    age.<packed Feedback>           "so old are your frames when they are predicted"
 """
 
 import secrets
@@ -31,6 +32,7 @@ Role: TypeAlias = Literal["capture", "inference", "sink"]
 
 STATS = b"s."
 _END = b".end"
+_AGE = b"age."
 
 
 def frames(policy: Policy, stream_id: str = "") -> bytes:
@@ -91,6 +93,16 @@ def reader(lane: Policy, name: bytes) -> bytes:
 def taken(name: bytes, of: bytes) -> bytes:
     """What a receiver subscribes to, to acknowledge the message with token ``of``."""
     return b"taken.%b.%b" % (name, of)
+
+
+def age(packed: bytes) -> bytes:
+    """What inference subscribes to, to tell capture how old its predictions are."""
+    return _AGE + packed
+
+
+def told_age(notice: bytes) -> bytes | None:
+    """What ``age`` was given, if a notice of a new subscription is one."""
+    return notice[1 + len(_AGE) :] if notice.startswith(b"\x01" + _AGE) else None
 
 
 def _topic(kind: str, policy: Policy, stream_id: str) -> bytes:

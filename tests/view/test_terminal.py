@@ -3,7 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
-from pipeline.stats import Histogram, WorkerStats
+from pipeline.stats import Freshness, Histogram, WorkerStats
 from pipeline.view.figures import duration, percent, short, with_reasons
 from pipeline.view.terminal import PipelineView, plain_line, render
 from tests.view.samples import workers
@@ -162,3 +162,14 @@ def test_numbers_as_text():
     assert [duration(seconds) for seconds in (0, 59.9, 61, 3723)] == ["0:00", "0:59", "1:01", "1:02:03"]
     assert with_reasons({"b": 1, "a": 1, "c": 0, "d": 5}) == "7 (d 5, a 1, b 1)"
     assert with_reasons({}) == "0"
+
+
+def test_what_is_given_up_for_freshness_is_said():
+    shown = view()
+    capture = shown.sessions[0].stream("camera-0")
+    capture.freshness = Freshness(150.0, 120.4, quality=75, stride=2, turns={"stride down": 1})
+    said = "120 ms old, target 150: JPEG quality 75, every 2nd frame"
+    assert said in plain_line(shown)
+    assert any(said in line for line in lines(render(shown), 132, 43))
+    capture.freshness = Freshness(150.0, 80.0)
+    assert "target" not in plain_line(shown)

@@ -9,7 +9,7 @@ from pipeline.frame import Frame, FrameId
 from pipeline.stats import WorkerStats
 from pipeline.wire import codec
 from pipeline.wire.errors import WireError
-from pipeline.wire.messages import AttentionHeader, FrameHeader, Stats
+from pipeline.wire.messages import AttentionHeader, Encoding, FrameHeader, Stats
 from tests.wire.peers import end, packed, prediction
 
 LIMIT = 1 << 20
@@ -194,3 +194,27 @@ def test_wrong_attention_is_refused() -> None:
         weights[2, 2] = wrong
         with pytest.raises(WireError, match="finite"):
             codec.decode_attention(LAYOUT, weights.data.cast("B"))
+
+
+@pytest.mark.parametrize("encoding", ["raw", "jpeg"])
+def test_a_picture_that_was_made_smaller_remembers_its_size_and_can_have_it_again(encoding: Encoding) -> None:
+    small = np.full((24, 32, 3), 90, np.uint8)
+    sent = Frame(FrameId("door", 1, 0, 0), small, 5, full_size=(49, 65))
+    parts = codec.encode_frame(sent, encoding, 90, 0)
+    header = codec.decode_message(parts, 10**6)
+    assert isinstance(header, FrameHeader)
+    assert header.source_size == (49, 65)
+    assert codec.decode_frame(header, parts[2], 1).image.shape == (24, 32, 3)
+    whole = codec.decode_frame(header, parts[2], 1, full_size=True)
+    assert whole.image.shape == (49, 65, 3)
+    assert np.abs(whole.image.astype(int) - 90).max() <= 2
+
+
+@pytest.mark.parametrize(
+    ("size", "limit", "reason"), [((9000, 9000), 10**6, "size"), ((20, 32), 10**6, "pixels")]
+)
+def test_a_source_size_that_can_not_be_is_refused(size: tuple[int, int], limit: int, reason: str) -> None:
+    sent = Frame(FrameId("door", 1, 0, 0), np.zeros((24, 32, 3), np.uint8), 5, full_size=size)
+    with pytest.raises(WireError) as caught:
+        codec.decode_message(codec.encode_frame(sent, "raw", 90, 0), limit)
+    assert caught.value.reason == reason

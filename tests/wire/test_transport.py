@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -13,7 +14,7 @@ from pipeline.frame import Policy
 from pipeline.ring import Ring
 from pipeline.stats import WorkerStats
 from pipeline.wire import codec
-from pipeline.wire.messages import AttentionHeader, EndOfStream
+from pipeline.wire.messages import WIRE_VERSION, AttentionHeader, EndOfStream, Feedback
 from pipeline.wire.topics import Role
 from pipeline.wire.transport import (
     SMALL_QUEUE,
@@ -379,3 +380,23 @@ def test_a_frame_that_receivers_would_refuse_is_not_sent(tmp_path: Path) -> None
         too_large = [*packed(0)[:2], bytes(int(QUICK.max_frame_mb * 2**20) + 1)]
         with pytest.raises(WireError, match="max_frame_mb"):
             publisher.send(too_large)
+
+
+def test_what_inference_tells_reaches_capture_and_nothing_else_does(link: Link) -> None:
+    publisher, receiver = link
+    first, second = feedback(age_ms=-12.5), feedback(age_ms=9000.0)
+    receiver.tell(first)
+    for wrong in (b"age.", b"age.\x93rubbish", codec.encode_feedback(feedback(age_ms=float("nan")))):
+        receiver.lanes()[0].tell(wrong)
+    receiver.lanes()[0].tell(codec.encode_feedback(msgspec.structs.replace(second, v=WIRE_VERSION + 1)))
+    receiver.tell(second)
+    told: list[Feedback] = []
+    until(lambda: told.extend(publisher.pop_feedback()) or second in told, "the last word")
+    assert told == [first, second]
+    assert publisher.listeners() == {"sink": 1}
+
+
+def feedback(age_ms: float) -> Feedback:
+    return Feedback(
+        stream_id="door", session=1, told_ns=2, age_ms=age_ms, transit_ms=1.0, step_ms=1.0, since_ns=1
+    )
