@@ -3,15 +3,17 @@
 import warnings
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from pipeline.model.fuse import fuse_batch_norms
-from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.packages import load_package
 from pipeline.model.state import State
+
+if TYPE_CHECKING:
+    from pipeline.model.network import TemporalKVQResNetCBAM
 
 INPUTS = ("frame", "keys", "values", "valid")
 OUTPUTS = ("logits", "attention", "next_keys", "next_values", "next_valid")
@@ -29,7 +31,7 @@ class ExportedStep(nn.Module):
     factor: Tensor
     offset: Tensor
 
-    def __init__(self, model: TemporalKVQResNetCBAM, *, pixels: bool = False) -> None:
+    def __init__(self, model: "TemporalKVQResNetCBAM", *, pixels: bool = False) -> None:
         super().__init__()
         self.model, self.pixels = deepcopy(model).eval(), pixels
         fuse_batch_norms(self.model)
@@ -46,7 +48,7 @@ class ExportedStep(nn.Module):
         return output.logits, output.attention, *state
 
 
-def export_onnx(model: TemporalKVQResNetCBAM, path: str | Path, *, pixels: bool = False) -> None:
+def export_onnx(model: "TemporalKVQResNetCBAM", path: str | Path, *, pixels: bool = False) -> None:
     """Writes one step as ONNX, for any number of streams in a batch.
 
     An input that the network does not use (``values``, where values are tied to keys) is kept, so that
@@ -77,7 +79,7 @@ def export_onnx(model: TemporalKVQResNetCBAM, path: str | Path, *, pixels: bool 
         )
 
 
-def to_openvino(model: TemporalKVQResNetCBAM, *, pixels: bool = False) -> Any:
+def to_openvino(model: "TemporalKVQResNetCBAM", *, pixels: bool = False) -> Any:
     """One step as an ``openvino.Model``, for any number of streams in a batch; ONNX is not needed for it.
 
     Args:
@@ -100,7 +102,7 @@ def to_openvino(model: TemporalKVQResNetCBAM, *, pixels: bool = False) -> Any:
     return converted
 
 
-def export_openvino(model: TemporalKVQResNetCBAM, path: str | Path) -> None:
+def export_openvino(model: "TemporalKVQResNetCBAM", path: str | Path) -> None:
     """Writes one step as OpenVINO IR in float32: the ``.xml`` file, and its weights beside it as ``.bin``.
 
     Args:
@@ -114,7 +116,7 @@ def export_openvino(model: TemporalKVQResNetCBAM, path: str | Path) -> None:
     openvino.save_model(to_openvino(model), str(path), compress_to_fp16=False)
 
 
-def _example(model: TemporalKVQResNetCBAM, pixels: bool) -> tuple[Tensor, ...]:
+def _example(model: "TemporalKVQResNetCBAM", pixels: bool) -> tuple[Tensor, ...]:
     """Two streams: with one, the exporter would take the batch for a constant."""
     size = model.preprocessing.size
     frame = torch.zeros(2, size, size, 3, dtype=torch.uint8) if pixels else torch.zeros(2, 3, size, size)

@@ -1,6 +1,5 @@
 """The network: a gated ResNet, attention over past frames, and one step of it for one new frame."""
 
-import math
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any, NamedTuple, cast
@@ -12,9 +11,10 @@ from pipeline.model.architecture import Architecture, HeadKind
 from pipeline.model.attention import AttentionKind
 from pipeline.model.cbam import CBAMStart
 from pipeline.model.debug import describe
+from pipeline.model.description import Description
 from pipeline.model.preprocessing import Preprocessing
 from pipeline.model.resnet import ResNetCBAM
-from pipeline.model.state import Entry, State
+from pipeline.model.state import Entry, State, empty_state
 from pipeline.model.temporal import Attended, Features, TemporalAttention
 
 
@@ -130,6 +130,12 @@ class TemporalKVQResNetCBAM(nn.Module):
         """Whether all frames go through one backbone."""
         return len(self.backbones) == 1
 
+    @property
+    def description(self) -> Description:
+        """What is known without the weights."""
+        count = sum(weights.numel() for weights in self.parameters())
+        return Description(self.architecture, self.labels, self.preprocessing, count)
+
     def forward(self, *frames: Tensor, past_mask: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         """A whole clip: ``model(img_t_minus_2, img_t_minus_1, img_t)``.
 
@@ -173,12 +179,8 @@ class TemporalKVQResNetCBAM(nn.Module):
         Returns:
             Keys and values of zeros, in the model's type and on its device, and no valid slot.
         """
-        positions = sum(math.prod(self.architecture.grid(scale, size)) for scale in self.architecture.scales)
-        layers, variants = self.architecture.num_layers, 1 if self.shared else self.num_past
-        like, width = self.temporal.classifier.weight, self.architecture.d_model
-        keys = like.new_zeros(batch_size, layers, self.num_past, variants, positions, width)
-        valid = torch.zeros(batch_size, self.num_past, dtype=torch.bool, device=like.device)
-        return State(keys, torch.zeros_like(keys), valid)
+        like = self.temporal.classifier.weight
+        return empty_state(self.architecture, batch_size, size, dtype=like.dtype, device=like.device)
 
     def predict(
         self, frame: Tensor, state: State, return_attention: bool = False

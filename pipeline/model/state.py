@@ -1,14 +1,16 @@
 """What a stream remembers between two steps: keys and values of its past frames."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from pipeline.model.architecture import Architecture
 from pipeline.model.history import Slot, StreamHistory
 
-__all__ = ["Entry", "Slot", "State", "StreamHistory", "gather"]
+__all__ = ["Entry", "Slot", "State", "StreamHistory", "empty_state", "gather"]
 
 
 class Entry(NamedTuple):
@@ -69,6 +71,31 @@ class State(NamedTuple):
             return self.keys[:, :, :, 0], self.values[:, :, :, 0]
         keys, values = (x.diagonal(dim1=2, dim2=3).movedim(-1, 2) for x in (self.keys, self.values))
         return keys, values
+
+
+def empty_state(
+    architecture: Architecture,
+    batch_size: int,
+    size: tuple[int, int] | None = None,
+    *,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+) -> State:
+    """The state of streams that have seen nothing yet: zeros, and no valid slot.
+
+    Args:
+        architecture: Of the network.
+        batch_size: ``B``.
+        size: Height and width of the frames in pixels; None for the model's own ``image_size``.
+        dtype: Of keys and values.
+        device: Where it lies.
+    """
+    positions = sum(math.prod(architecture.grid(scale, size)) for scale in architecture.scales)
+    variants = 1 if architecture.use_shared_weights else architecture.num_past
+    shape = (batch_size, architecture.num_layers, architecture.num_past, variants, positions)
+    keys = torch.zeros(*shape, architecture.d_model, dtype=dtype, device=device)
+    valid = torch.zeros(batch_size, architecture.num_past, dtype=torch.bool, device=device)
+    return State(keys, torch.zeros_like(keys), valid)
 
 
 def gather(streams: Sequence[Sequence[Entry | None]], empty: State) -> State:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.model.network import TemporalKVQResNetCBAM
+from pipeline.model.description import Description
 from pipeline.model.state import Entry, State, gather
 from pipeline.runtime.base import Image, Pixels, Result
 from pipeline.runtime.preprocess import to_squares
@@ -18,24 +18,26 @@ class CommonRuntime(ABC):
     """See ``Runtime``; a backend adds ``_predict`` and ``_remember``.
 
     Args:
-        model: A network with its labels and preprocessing.
+        model: What is known of the network.
         empty: ``init_state(1)`` in the type and on the device of the backend.
         device: For people, as torch names it.
         precision: ``fp32``, ``fp16`` or ``bf16``.
         name: Of the model, for people.
+
+    Attributes:
+        why: Why this backend runs, for people; empty where nobody chose.
     """
 
     backend: ClassVar[str]
 
-    def __init__(
-        self, model: TemporalKVQResNetCBAM, empty: State, device: str, precision: str, name: str
-    ) -> None:
+    def __init__(self, model: Description, empty: State, device: str, precision: str, name: str) -> None:
         self.device, self.precision, self.name = device, precision, name
-        self.labels, self.num_past = model.labels, model.num_past
+        self.labels, self.num_past = model.labels, model.architecture.num_past
         self.query_grid = model.architecture.grid("layer4")
         self.backbone_passes = 0
+        self.why = ""
         self._architecture, self._size, self._empty = model.architecture, model.preprocessing.size, empty
-        self._parameters = sum(weights.numel() for weights in model.parameters())
+        self._parameters = model.parameter_count
         self._waiting = 0
 
     def warm_up(self, batch_size: int = 1) -> None:
@@ -91,12 +93,13 @@ class CommonRuntime(ABC):
 
     def describe(self) -> dict[str, str | int | float]:
         """See ``Runtime``."""
-        return {
+        about: dict[str, str | int | float] = {
             "backend": self.backend,
             "device": self.device,
             "precision": self.precision,
             "threads": self._threads(),
         }
+        return about | ({"why": self.why} if self.why else {})
 
     def describe_model(self) -> dict[str, str | int | float]:
         """See ``Runtime``."""

@@ -3,18 +3,21 @@
 from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from pipeline.model.description import describe_checkpoint
 from pipeline.model.device import DeviceError
-from pipeline.model.network import TemporalKVQResNetCBAM
-from pipeline.model.state import Entry, State
+from pipeline.model.state import Entry, State, empty_state
 from pipeline.runtime.base import Pixels
 from pipeline.runtime.common import CommonRuntime
 from pipeline.runtime.model_cache import CachedModel
+
+if TYPE_CHECKING:
+    from pipeline.model.network import TemporalKVQResNetCBAM
 
 Array = npt.NDArray[Any]
 Say = Callable[[str], None]
@@ -27,13 +30,12 @@ class ExportedRuntime(CommonRuntime):
     ``infer``, and ``remember`` costs nothing.
 
     Args:
-        model: A network with its labels and preprocessing, on the CPU.
+        model: A network on the CPU, or a checkpoint's file: then the compiled step is kept on disk, and
+            a start that finds it there does without network and weights.
         device: ``auto`` or ``cpu``.
         precision: ``auto`` or ``fp32``.
         threads: CPU threads of the step; 0 takes as many as torch would.
         name: Of the model, for people.
-        checkpoint: The file of the model, by whose content the compiled step is kept on disk; None keeps
-            nothing.
         say: Takes a line for people where compiling takes long.
 
     Raises:
@@ -43,28 +45,28 @@ class ExportedRuntime(CommonRuntime):
 
     def __init__(
         self,
-        model: TemporalKVQResNetCBAM,
+        model: "TemporalKVQResNetCBAM | Path",
         device: str = "auto",
         precision: str = "auto",
         threads: int = 0,
         name: str = "model",
         *,
-        checkpoint: Path | None = None,
         say: Say = print,
     ) -> None:
         if device not in ("auto", "cpu"):
             raise DeviceError(f"backend {self.backend} runs on the CPU, not on {device}: choose auto or cpu")
         if precision not in ("auto", "fp32"):
             raise DeviceError(f"backend {self.backend} computes in fp32, not in {precision}: choose auto")
-        super().__init__(model, model.init_state(1), "cpu", "fp32", name)
+        about = describe_checkpoint(model) if isinstance(model, Path) else model.description
+        super().__init__(about, empty_state(about.architecture, 1), "cpu", "fp32", name)
         self._thread_count = threads or torch.get_num_threads()
-        self._passes = 1 if model.shared else 1 + model.num_past
+        self._passes = 1 if about.architecture.use_shared_weights else 1 + self.num_past
         self._newest: Entry | None = None
-        cache = CachedModel(checkpoint, self._versions()) if checkpoint else None
+        cache = CachedModel(model, self._versions()) if isinstance(model, Path) else None
         if cache and (stored := cache.load()) and self._restore(stored):
             return
         say(f"{name}: preparing it for {self.backend}, once for this machine; this takes a moment")
-        compiled = self._compile(model)
+        compiled = self._compile(_loaded(model))
         if cache and (problem := cache.store(compiled)):
             say(f"{name}: prepared, but can't be kept for the next start: {problem}")
 
@@ -93,9 +95,17 @@ class ExportedRuntime(CommonRuntime):
         """Makes ready what ``_compile`` gave; False if that is not possible."""
 
     @abstractmethod
-    def _compile(self, model: TemporalKVQResNetCBAM) -> bytes:
+    def _compile(self, model: "TemporalKVQResNetCBAM") -> bytes:
         """Exports and compiles the step; gives what ``_restore`` needs."""
 
     @abstractmethod
     def _run(self, *inputs: Array) -> list[Array]:
         """Inputs and outputs as in ``pipeline.model.export``, the frame as pixels; outputs are copies."""
+
+
+def _loaded(model: "TemporalKVQResNetCBAM | Path") -> "TemporalKVQResNetCBAM":
+    if not isinstance(model, Path):
+        return model
+    from pipeline.model.checkpoint import load_checkpoint  # slow: torchvision comes with it
+
+    return load_checkpoint(model)

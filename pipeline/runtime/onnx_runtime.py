@@ -2,12 +2,14 @@
 
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.model.export import INPUTS, export_onnx
-from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.packages import load_package
 from pipeline.runtime.exported import Array, ExportedRuntime
+
+if TYPE_CHECKING:
+    from pipeline.model.network import TemporalKVQResNetCBAM
 
 
 class ONNXRuntime(ExportedRuntime):
@@ -28,7 +30,7 @@ class ONNXRuntime(ExportedRuntime):
         self._session = package.InferenceSession(stored, options, providers=["CPUExecutionProvider"])
         return True
 
-    def _compile(self, model: TemporalKVQResNetCBAM) -> bytes:
+    def _compile(self, model: "TemporalKVQResNetCBAM") -> bytes:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "step.onnx"
             export_onnx(model, path, pixels=True)

@@ -1,13 +1,15 @@
 """The model's step on OpenVINO, on a CPU."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pipeline.model.export import INPUTS, OUTPUTS, to_openvino
-from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.packages import load_package
 from pipeline.runtime.exported import Array, ExportedRuntime
+
+if TYPE_CHECKING:
+    from pipeline.model.network import TemporalKVQResNetCBAM
 
 
 class OpenVINORuntime(ExportedRuntime):
@@ -30,7 +32,7 @@ class OpenVINORuntime(ExportedRuntime):
         self._request = compiled.create_infer_request()
         return True
 
-    def _compile(self, model: TemporalKVQResNetCBAM) -> bytes:
+    def _compile(self, model: "TemporalKVQResNetCBAM") -> bytes:
         step = to_openvino(model, pixels=True)
         step.reshape({port.any_name: [1, *list(port.partial_shape)[1:]] for port in step.inputs})
         compiled = self._core().compile_model(step, "CPU", self._options())

@@ -49,7 +49,7 @@ class TorchRuntime(CommonRuntime):
         self._model = deepcopy(model).eval().requires_grad_(False)
         fuse_batch_norms(self._model)
         self._model.to(chosen, dtype).to(memory_format=torch.channels_last)
-        super().__init__(model, self._model.init_state(1), str(chosen), picked, name)
+        super().__init__(model.description, self._model.init_state(1), str(chosen), picked, name)
         self._preprocess = Preprocessor(model.preprocessing, chosen, dtype)
         self._pending: tuple[Tensor, Features] | None = None
 

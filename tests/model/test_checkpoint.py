@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from safetensors.torch import save_file
 from pipeline.model import checkpoint
 from pipeline.model import shipped as shipped_ones
 from pipeline.model.checkpoint import load_checkpoint, save_checkpoint
+from pipeline.model.description import describe_checkpoint
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.preprocessing import Preprocessing
 from pipeline.model.shipped import CheckpointError, shipped
@@ -152,3 +154,12 @@ def test_shipped_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(load_checkpoint("motion"), TemporalKVQResNetCBAM)
     with pytest.raises(CheckpointError, match=r"no checkpoint 'zoom'; shipped: motion"):
         load_checkpoint("zoom")
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"use_shared_weights": False, "scales": ("layer3", "layer4")}], ids=str
+)
+def test_a_description_without_the_weights(tmp_path: Path, options: dict[str, Any]) -> None:
+    path = tmp_path / "tiny.safetensors"
+    save_checkpoint(path, small(labels=[*"abcdefghi"], **options))
+    assert describe_checkpoint(path) == load_checkpoint(path).description

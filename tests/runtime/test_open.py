@@ -8,6 +8,7 @@ from pipeline.model.checkpoint import save_checkpoint
 from pipeline.model.shipped import CheckpointError
 from pipeline.runtime import DeviceError, open_runtime
 from tests.model.small import small
+from tests.support import need_module
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,3 +35,19 @@ def test_nothing_but_torch_numpy_cv2_and_safetensors_is_needed() -> None:
     command = [sys.executable, "-c", code]
     ended = subprocess.run(command, cwd=ROOT, check=True, timeout=100, capture_output=True, text=True)
     assert ended.stdout == "imported\n"
+
+
+@pytest.mark.slow
+def test_a_warm_start_needs_neither_network_nor_torchvision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need_module("openvino", "openvino")
+    save_checkpoint(tmp_path / "tiny.safetensors", small())
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    code = "import sys; from pipeline.runtime import open_runtime\n"
+    code += f"open_runtime({str(tmp_path / 'tiny.safetensors')!r}, backend='openvino').warm_up()\n"
+    code += "print([name for name in ('torchvision', 'torch._dynamo', 'sympy') if name in sys.modules])"
+    command = [sys.executable, "-c", code]
+    for loaded in ("['torchvision', 'torch._dynamo', 'sympy']", "[]"):
+        ended = subprocess.run(command, cwd=ROOT, check=True, timeout=100, capture_output=True, text=True)
+        assert ended.stdout.splitlines()[-1] == loaded

@@ -1,0 +1,59 @@
+"""What is known of a network without its weights: enough for a runtime whose step is compiled already."""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import safe_open
+
+from pipeline.model.architecture import Architecture
+from pipeline.model.preprocessing import Preprocessing
+from pipeline.model.shipped import CheckpointError, find_checkpoint, read_header
+
+_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """See the attributes of the same names of ``TemporalKVQResNetCBAM``.
+
+    Attributes:
+        architecture: The arguments that shape the weights.
+        labels: Names of the classes.
+        preprocessing: What pictures must look like.
+        parameter_count: Trained numbers, all backbones together.
+    """
+
+    architecture: Architecture
+    labels: tuple[str, ...]
+    preprocessing: Preprocessing
+    parameter_count: int
+
+
+def describe_checkpoint(path: str | Path) -> Description:
+    """What a checkpoint says of its network; the weights are not read.
+
+    Args:
+        path: A file, or the name of a shipped checkpoint such as ``motion_resnet18``.
+
+    Raises:
+        CheckpointError: No such file, not a checkpoint, or one of another version.
+    """
+    path = find_checkpoint(path)
+    header = read_header(path)
+    try:
+        architecture = json.loads(header["architecture"])
+        preprocessing = json.loads(header["preprocessing"])
+        with safe_open(path, framework="np") as file:
+            trained = [name for name in file.keys() if not name.endswith(_STATISTICS)]  # noqa: SIM118
+            return Description(
+                Architecture(**architecture | {"scales": tuple(architecture["scales"])}),
+                tuple(json.loads(header["labels"])),
+                Preprocessing(
+                    preprocessing["size"], tuple(preprocessing["mean"]), tuple(preprocessing["std"])
+                ),
+                sum(math.prod(file.get_slice(name).get_shape()) for name in trained),
+            )
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: does not describe a network of this version: {error}") from None

@@ -1,0 +1,40 @@
+"""Which backend ``auto`` means on this machine, and why."""
+
+from typing import NamedTuple
+
+import torch
+
+from pipeline.model.packages import MissingPackageError, load_package
+
+# Fastest first, as measured: docs/performance.md, "One step on a CPU".
+_ON_CPUS = {"openvino": ("openvino",), "onnxruntime": ("onnxruntime", "onnx", "onnxscript")}
+
+
+class Choice(NamedTuple):
+    """A backend, and the reason in a few words for people."""
+
+    backend: str
+    why: str
+
+
+def choose_backend(device: str, precision: str) -> Choice:
+    """The fastest backend that is installed for a device and a precision.
+
+    Args:
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` ...
+        precision: ``auto``, ``fp32``, ``fp16``, ``bf16`` or ``int8``.
+    """
+    if device.startswith("cuda") or (device == "auto" and torch.cuda.is_available()):
+        return Choice("torch", "fastest on a CUDA device")
+    if precision == "int8":
+        return Choice("openvino", "the one that computes in int8")
+    if precision not in ("auto", "fp32"):
+        return Choice("torch", f"the one that computes in {precision}")
+    for backend, packages in _ON_CPUS.items():
+        try:
+            for package in packages:
+                load_package(package, backend)
+        except MissingPackageError:
+            continue
+        return Choice(backend, "fastest of those installed for a CPU")
+    return Choice("torch", "openvino would be about twice as fast on a CPU: pip install openvino")

@@ -1,0 +1,48 @@
+"""What ``auto`` means, with the packages of other backends really absent, in a process of its own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from pipeline.runtime.choose import choose_backend
+from tests.support import need_module
+
+ROOT = Path(__file__).parents[2]
+
+
+def chosen(absent: list[str], precision: str = "auto") -> str:
+    """The choice for a CPU where importing some packages fails."""
+    code = f"import sys; sys.modules.update(dict.fromkeys({absent}))\n"
+    code += "from pipeline.runtime.choose import choose_backend\n"
+    code += f"print(*choose_backend('cpu', '{precision}'), sep='|')"
+    command = [sys.executable, "-c", code]
+    ended = subprocess.run(command, cwd=ROOT, check=True, timeout=100, capture_output=True, text=True)
+    return ended.stdout.strip()
+
+
+def test_on_a_cpu_the_fastest_that_is_there() -> None:
+    for package in ("openvino", "onnx", "onnxscript", "onnxruntime"):
+        need_module(package, package)
+    assert chosen([]).startswith("openvino|fastest")
+    assert chosen(["openvino"]).startswith("onnxruntime|fastest")
+    for absent in ("onnx", "onnxruntime"):
+        backend, why = chosen(["openvino", absent]).split("|")
+        assert backend == "torch"
+        assert "pip install" in why
+
+
+@pytest.mark.parametrize(("precision", "backend"), [("bf16", "torch"), ("int8", "openvino")])
+def test_a_precision_that_one_backend_has(precision: str, backend: str) -> None:
+    choice = choose_backend("cpu", precision)
+    assert choice.backend == backend
+    assert precision in choice.why
+
+
+def test_torch_for_a_cuda_device() -> None:
+    assert choose_backend("cuda", "auto").backend == "torch"
+    assert choose_backend("cuda:1", "fp16").backend == "torch"
+    if torch.cuda.is_available():
+        assert choose_backend("auto", "auto").backend == "torch"
