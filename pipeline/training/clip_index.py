@@ -46,6 +46,13 @@ class ClipEntry:
             return str(self.path)
         return f"{self.path} from {self.start_s:g} s to {self.end_s:g} s"
 
+    def key(self, data: Path) -> str:
+        """What it is known by wherever the data lies: its place in the folder, or beside the CSV file."""
+        folder = data if data.is_dir() else data.parent
+        place = self.path.relative_to(folder) if self.path.is_relative_to(folder) else self.path
+        whole = self.start_s == 0 and math.isinf(self.end_s)
+        return f"{self.label}: {place.as_posix()}" + ("" if whole else f" {self.start_s:g}-{self.end_s:g}")
+
 
 def list_clips(path: Path, say: Callable[[str], None]) -> list[ClipEntry]:
     """All clips that a folder or a CSV file names, in a fixed order.
@@ -103,6 +110,41 @@ def split_clips(entries: Sequence[ClipEntry], share: float, seed: int) -> list[S
             if all(sides[number] != side for number in numbers):
                 raise ValueError(f"class {label}: no usable clip {purpose}; each class needs both")
     return sides
+
+
+def held_out_part(
+    entries: Sequence[ClipEntry], data: Path, known: Mapping[str, Sequence[str]], say: Callable[[str], None]
+) -> list[ClipEntry]:
+    """The clips that a training held out, whatever has come to the data since.
+
+    Args:
+        entries: All clips of the data.
+        data: The folder or CSV file.
+        known: Keys of the clips by their part in the training: ``train`` and ``held_out``.
+        say: Takes a line on clips that are on neither side, and on those that are gone.
+
+    Returns:
+        The held-out clips; all clips if the training saw none of them: then they are another data set.
+
+    Raises:
+        ValueError: None of the held-out clips is there any more, but clips that were trained on are.
+    """
+    kept, learned = set(known["held_out"]), set(known["train"])
+    held_out = [entry for entry in entries if entry.key(data) in kept]
+    trained = sum(entry.key(data) in learned for entry in entries)
+    if not held_out and not trained:
+        say(f"the training saw none of these {len(entries)} clips: all are asked about")
+        return list(entries)
+    if not held_out:
+        raise ValueError(
+            f"{data}: holds clips that were trained on, and none of those that were held out; "
+            "--all-clips asks about all of them"
+        )
+    if new := len(entries) - len(held_out) - trained:
+        say(f"{new} clips have come since the training and are left out; --all-clips asks about all")
+    if gone := len(kept - {entry.key(data) for entry in held_out}):
+        say(f"{gone} of {len(kept)} clips that the training held out are gone")
+    return held_out
 
 
 def _lot(entry: ClipEntry, seed: int) -> bytes:

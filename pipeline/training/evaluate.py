@@ -92,7 +92,8 @@ def score_recorded(model: TemporalKVQResNetCBAM, batches: Iterable[Clips]) -> Re
         batches: windows that were not trained on.
 
     Returns:
-        Accuracy, macro-F1 and confusion over all windows, the names of the classes, ``calibration`` (see
+        Number of ``windows`` and of the ``clips`` that they are of, accuracy, macro-F1 and confusion over all
+        windows, the names of the classes, ``calibration`` (see
         `calibrated`), ``streaming`` and ``controls``: accuracy with the newest frame in place of all
         (``single_frame``) and with each window's frames in the order t-1 ... t, t-T (``shuffled``);
         ``largest_class``: what the most frequent answer would get.
@@ -104,8 +105,9 @@ def score_recorded(model: TemporalKVQResNetCBAM, batches: Iterable[Clips]) -> Re
     single: list[Tensor] = []
     shuffled: list[Tensor] = []
     labels: list[Tensor] = []
+    numbers: list[Tensor] = []
     difference = 0.0
-    for number, clips in enumerate(batches):
+    for turn, clips in enumerate(batches):
         for found, frames in (
             (plain, clips.frames),
             (single, clips.frames[:, -1:].expand_as(clips.frames)),
@@ -113,39 +115,60 @@ def score_recorded(model: TemporalKVQResNetCBAM, batches: Iterable[Clips]) -> Re
         ):
             found.append(answers(model, [clips._replace(frames=frames)])[0])
         labels.append(clips.labels)
-        if number == 0:
+        if clips.numbers is not None:
+            numbers.append(clips.numbers)
+        if turn == 0:
             difference = streaming_difference(model, clips.frames[:8])
     if not labels:
         raise ValueError("there are no clips to score")
     truth, logits = torch.cat(labels), torch.cat(plain)
+    of_clips = torch.cat(numbers) if numbers else torch.arange(len(truth), device=truth.device)
     return {
-        **scores(truth, logits.argmax(dim=1), len(model.labels)),
+        **scores(truth, logits.argmax(dim=1), len(model.labels), "windows"),
+        "clips": len(of_clips.unique()),
         "labels": list(model.labels),
         "largest_class": round(float(truth.bincount().max()) / len(truth), 4),
         "controls": {
             "single_frame": round(accuracy(torch.cat(single), truth), 4),
             "shuffled": round(accuracy(torch.cat(shuffled), truth), 4),
         },
-        "calibration": calibrated(model, logits, truth),
+        "calibration": calibrated(model, logits, truth, of_clips),
         "streaming": {"max_difference": difference},
     }
 
 
-def calibrated(model: nn.Module, logits: Tensor, labels: Tensor) -> Report:
+def calibrated(model: nn.Module, logits: Tensor, labels: Tensor, numbers: Tensor | None = None) -> Report:
     """What the scores of a model are worth, and what a temperature could still mend.
+
+    Args:
+        model: the network that gave the logits.
+        logits: ``(N, classes)``.
+        labels: the truth ``(N,)``.
+        numbers: of the clip that each is a window of ``(N,)``; None: each is a clip of its own.
 
     Returns:
         Expected calibration error and negative log likelihood as the model is; ``temperature`` that has
         been folded into it (None: it was never calibrated); ``refitted``: a temperature fitted on every
-        second clip, and the error that it leaves on the others.
+        second clip of each class, and the error that it leaves on the others, if there are any.
     """
     report: Report = calibration(logits, labels)
     report["temperature"] = getattr(model, "metadata", {}).get("temperature")
-    if len(labels) > 1:
-        temperature = fit_temperature(logits[0::2], labels[0::2])
-        others = calibration(logits[1::2] / temperature, labels[1::2])
+    numbers = torch.arange(len(labels), device=labels.device) if numbers is None else numbers
+    fitted = _every_second_clip(labels, numbers)
+    if not fitted.all():
+        temperature = fit_temperature(logits[fitted], labels[fitted])
+        others = calibration(logits[~fitted] / temperature, labels[~fitted])
         report["refitted"] = {"temperature": round(temperature, 4), **others}
     return report
+
+
+def _every_second_clip(labels: Tensor, numbers: Tensor) -> Tensor:
+    """Which windows ``(N,)`` are of the first, third, fifth ... clip of their class."""
+    chosen = torch.zeros_like(labels, dtype=torch.bool)
+    for label in labels.unique():
+        of_class = labels == label
+        chosen[of_class] = numbers[of_class].unique(return_inverse=True)[1] % 2 == 0
+    return chosen
 
 
 @torch.no_grad()

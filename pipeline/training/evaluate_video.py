@@ -126,7 +126,7 @@ def _as_it_is(
             assert name is not None
             yield np.stack([_square(image, size_px) for image in images]), name
 
-    return _score(model, squares()) if chosen else None
+    return _score(model, squares(), "windows") if chosen else None
 
 
 def _still(as_it_is: Report | None, static: int) -> Report:
@@ -160,9 +160,11 @@ def _virtual_camera(
     }
 
 
-def _score(model: TemporalKVQResNetCBAM, labelled: Iterable[tuple[Squares, str]]) -> Report:
+def _score(
+    model: TemporalKVQResNetCBAM, labelled: Iterable[tuple[Squares, str]], counted: str = "clips"
+) -> Report:
     logits, labels = answers(model, _batches(model, labelled))
-    report = scores(labels, logits.argmax(dim=1), len(model.labels))
+    report = scores(labels, logits.argmax(dim=1), len(model.labels), counted)
     report["calibration"] = calibration(logits, labels)
     return report
 

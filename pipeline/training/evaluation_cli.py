@@ -7,7 +7,6 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
-from itertools import chain
 from pathlib import Path
 
 from rich.console import Console
@@ -46,7 +45,8 @@ def evaluate_command(
         pictures: folder of photos never trained on.
         videos: video files, see `evaluate_video`.
         data: labelled clips: a folder with a folder for each class, or a CSV file.
-        all_clips: take all of ``data``, not only the part that training on it would have held out.
+        all_clips: take all of ``data``, not only the clips that the training held out; of a checkpoint that
+            does not know them, those that training on ``data`` would have held out.
         samples: clips for each speed and control of pictures and of the virtual camera, and most windows
             of each class of a video.
         spacing_ms: time between frames; None takes the training's own, or 100.
@@ -107,23 +107,30 @@ def _usual_spacing_ms(model: TemporalKVQResNetCBAM) -> float:
 def _recorded(
     model: TemporalKVQResNetCBAM, data: Path, all_clips: bool, spacing_ms: float, say: Callable[[str], None]
 ) -> Report:
-    from pipeline.training.recorded import open_recorded
+    from pipeline.training.clip_index import ClipEntry, held_out_part, split_clips
+    from pipeline.training.recorded import open_chosen
 
-    recipe = model.metadata.get("recipe", {})
-    train, validation = open_recorded(
+    def choose(entries: Sequence[ClipEntry]) -> Sequence[ClipEntry]:
+        if all_clips:
+            return entries
+        if known := model.metadata.get("clips"):
+            return held_out_part(entries, data, known, say)
+        recipe = model.metadata.get("recipe", {})
+        share = recipe.get("validation_share", _VALIDATION_SHARE)
+        sides = split_clips(entries, share, recipe.get("seed", 0))
+        return [entry for entry, side in zip(entries, sides, strict=True) if side == "val"]
+
+    source = open_chosen(
         data,
+        choose,
         num_past=model.num_past,
         size_px=model.preprocessing.size,
         spacing_ms=spacing_ms,
-        validation_share=recipe.get("validation_share", _VALIDATION_SHARE),
-        seed=recipe.get("seed", 0),
         device=next(model.parameters()).device,
         labels=model.labels,
-        augment=False,
         say=say,
     )
-    sources = (train, validation) if all_clips else (validation,)
-    return score_recorded(model, chain.from_iterable(source.evaluate_batches(32) for source in sources))
+    return score_recorded(model, source.evaluate_batches(32))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

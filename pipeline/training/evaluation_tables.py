@@ -57,7 +57,7 @@ def _pictures(report: Report) -> list[RenderableType]:
 
 
 def _data(report: Report) -> list[RenderableType]:
-    table = Table(title=f"{report['clips']} windows of recorded clips")
+    table = Table(title=f"{report['windows']} windows of {report['clips']} recorded clips")
     for heading in ("", "accuracy", "macro-F1"):
         table.add_column(heading, justify="right" if heading else "left")
     table.add_row("as they are", f"{report['accuracy']:.4f}", f"{report['macro_f1']:.4f}")

@@ -54,7 +54,8 @@ def finish(run: Fitting) -> dict[str, Any]:
         "temperature": model.metadata["temperature"],
         "held_out": held_out,
     }
-    save_checkpoint(run.out / "model.safetensors", model, metadata=summary)
+    clips = {} if run.clips is None else {"clips": run.clips}
+    save_checkpoint(run.out / "model.safetensors", model, metadata=summary | clips)
     (run.out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     return summary
 
@@ -77,9 +78,10 @@ def _figures(held_out: Report) -> Iterator[str]:
         return
     controls = held_out["controls"]
     yield (
-        f"held-out clips: accuracy {held_out['accuracy']:.3f}, macro-F1 {held_out['macro_f1']:.3f} over "
-        f"{held_out['clips']} windows; the newest frame alone: {controls['single_frame']:.3f}, frames in "
-        f"another order: {controls['shuffled']:.3f}, one answer for all: {held_out['largest_class']:.3f}"
+        f"held out, {held_out['windows']} windows of {held_out['clips']} clips: accuracy "
+        f"{held_out['accuracy']:.3f}, macro-F1 {held_out['macro_f1']:.3f}; the newest frame alone: "
+        f"{controls['single_frame']:.3f}, another order: {controls['shuffled']:.3f}, one answer for "
+        f"all: {held_out['largest_class']:.3f}"
     )
     yield (
         "these clips also chose the weights and the temperature: clips of another day or place say more "

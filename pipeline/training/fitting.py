@@ -39,6 +39,7 @@ class Fitting:
     Attributes:
         options: with the shape of ``init``'s network where that is one of our checkpoints.
         labels: names of the classes.
+        clips: of recorded clips, the keys of those in ``train`` and of those in ``held_out``; else None.
         precision: ``fp32``, ``bf16`` or ``fp16``.
         model: what is trained.
         average: its averaged weights, those that are validated and saved.
@@ -71,7 +72,8 @@ class Fitting:
         self.share = options.batch_size // self.ranks.count
         automatic = "bf16" if self.device.type == "cuda" else "fp32"
         self.precision = automatic if options.precision == "auto" else options.precision
-        self.source, self.validation, self.held_out, self.windows = open_sources(options, self.ranks, say)
+        sources = open_sources(options, self.ranks, say)
+        self.source, self.validation, self.held_out, self.windows, self.clips = sources
         self.labels = self.source.labels
         torch.manual_seed(options.seed)
         model = build(options, self.labels)

@@ -10,8 +10,8 @@ from torch.nn import functional as F
 Report = dict[str, Any]
 
 
-def scores(labels: Tensor, predicted: Tensor, classes: int) -> Report:
-    """Accuracy, macro-F1 and confusion matrix (rows are the truth).
+def scores(labels: Tensor, predicted: Tensor, classes: int, counted: str = "clips") -> Report:
+    """How many there are, accuracy, macro-F1 and confusion matrix (rows are the truth).
 
     A class that is neither asked nor answered does not count in macro-F1.
 
@@ -19,12 +19,13 @@ def scores(labels: Tensor, predicted: Tensor, classes: int) -> Report:
         labels: the truth, class indices ``(N,)``.
         predicted: the answers ``(N,)``.
         classes: number of classes.
+        counted: what the answers are about: ``clips``, or ``windows`` of recorded clips.
     """
     counts = torch.bincount(labels * classes + predicted, minlength=classes * classes).view(classes, classes)
     hits, seen = counts.diagonal().double(), counts.sum(dim=0) + counts.sum(dim=1)
     f1 = (2 * hits / seen.clamp_min(1))[seen > 0]
     return {
-        "clips": len(labels),
+        counted: len(labels),
         "accuracy": round(float(hits.sum() / max(len(labels), 1)), 4),
         "macro_f1": round(float(f1.mean()), 4) if len(f1) else 0.0,
         "confusion": counts.tolist(),

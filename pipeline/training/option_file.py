@@ -45,9 +45,10 @@ def load_options(
             raise ValueError(f"--set needs key=value, not {override!r}")
         table[key.strip()] = _parse(key.strip(), text.strip())
     table |= dict(given or {})
+    written = frozenset(table)
     if table.get("data"):
         table = DATA_DEFAULTS | table
-    return FitOptions(**{key: _checked(key, value) for key, value in table.items()})
+    return FitOptions(**{key: _checked(key, value) for key, value in table.items()}, written=written)
 
 
 def _parse(key: str, text: str) -> Any:

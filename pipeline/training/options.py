@@ -1,6 +1,6 @@
 """The options of a training run: one flat table, checked key by key."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from os.path import realpath
 from typing import Any
 
@@ -33,7 +33,7 @@ class FitOptions:
         gradient_checkpointing: compute each stage again in the backward pass: less memory, more time.
         freeze_batch_norm: statistics, weights and biases of batch-norm stay as they started.
         backbone_rate: learning rate of the backbone, as a part of the head's; 0 = it stays as it started.
-        size_px: side of the square frames; where it has its default, that of ``init``'s checkpoint is taken.
+        size_px: side of the square frames; where nobody gave it, that of ``init``'s checkpoint is taken.
         minutes: training time without compiling and validating; 0 = no limit.
         steps: optimiser steps; 0 = no limit. The first limit that is reached ends the run.
         patience: end after this many validations in a row that were no better; 0 = never.
@@ -74,6 +74,7 @@ class FitOptions:
         validate_every_steps: between two validations.
         validate_samples: clips of a validation (rendered only: fresh motions over training pictures).
         evaluate_samples: clips per speed and control of the final evaluation (rendered only).
+        written: no option: the names of those that somebody gave, even if it was their default.
     """
 
     out: str = "outputs/training"
@@ -139,6 +140,7 @@ class FitOptions:
     validate_every_steps: int = 500
     validate_samples: int = 2048
     evaluate_samples: int = 4096
+    written: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuses what cannot work.
@@ -188,6 +190,7 @@ _NOT_RECIPE = {
     "validate_samples",
     "evaluate_samples",
     "windows_per_clip",
+    "written",
 }
 _MAY_BE_ZERO = {
     "match_weight",
@@ -209,7 +212,9 @@ _CHOICES = {
     "head": ("mean", "grid"),
     "precision": ("auto", "fp32", "bf16", "fp16"),
 }
-OPTION_TYPES: dict[str, type] = {field.name: type(field.default) for field in fields(FitOptions)}
+OPTION_TYPES: dict[str, type] = {
+    option.name: type(option.default) for option in fields(FitOptions) if option.name != "written"
+}
 _SHARES = {key for key in OPTION_TYPES if key.endswith("_share")} | {"label_smoothing", "ema_decay"}
 
 DATA_DEFAULTS: dict[str, Any] = {

@@ -29,6 +29,7 @@ class RecordedClips:
 
     Attributes:
         labels: names of the classes.
+        names: of the clips, see `ClipEntry.key`.
         seed: of the order of the batches and of their variations.
         step: batches made so far.
     """
@@ -39,6 +40,7 @@ class RecordedClips:
         clips: Sequence[tuple[str, Windows]],
         store: FrameStore,
         *,
+        names: Sequence[str] = (),
         seed: int,
         device: torch.device,
         augment: bool,
@@ -50,12 +52,13 @@ class RecordedClips:
             labels: names of the classes; each has at least one clip.
             clips: label and windows of each clip, none without windows.
             store: holds the frames.
+            names: of the clips.
             seed: of everything random here.
             device: where batches go.
             augment: vary the batches of ``clips``; `evaluate_batches` never does.
             mirror: let the variations flip left and right.
         """
-        self.labels, self.seed, self.step = labels, seed, 0
+        self.labels, self.names, self.seed, self.step = labels, tuple(names), seed, 0
         self._store, self._device, self._augment, self._mirror = store, device, augment, mirror
         self._all = [(labels.index(label), windows) for label, windows in clips]
         self._by_class = [[w for c, w in self._all if c == number] for number in range(len(labels))]
@@ -93,16 +96,18 @@ class RecordedClips:
             n: windows in a batch; the last one may have fewer.
             per_clip: at most so many windows of each clip, evenly spread over it; 0 = all.
         """
-        rows, classes = [], []
-        for number, windows in self._all:
+        rows, classes, numbers = [], [], []
+        for number, (label, windows) in enumerate(self._all):
             count = min(per_clip or len(windows), len(windows))
-            chosen = windows[np.linspace(0, len(windows) - 1, count).round().astype(int)]
-            rows.append(chosen)
-            classes += [number] * len(chosen)
+            rows.append(windows[np.linspace(0, len(windows) - 1, count).round().astype(int)])
+            classes += [label] * count
+            numbers += [number] * count
         order = np.concatenate(rows)
         for start in range(0, len(order), n):
-            frames = normalise(self._frames(order[start : start + n]))
-            yield Clips(frames, torch.tensor(classes[start : start + n], device=self._device))
+            part = slice(start, start + n)
+            frames = normalise(self._frames(order[part]))
+            labels, of_clips = (torch.tensor(x[part], device=self._device) for x in (classes, numbers))
+            yield Clips(frames, labels, numbers=of_clips)
 
     def _frames(self, rows: Windows) -> Tensor:
         """Frames ``(n, T + 1, 3, size, size)`` between 0 and 1."""
@@ -152,42 +157,111 @@ def open_recorded(
         ValueError: a mistake in the data, in one line.
     """
     entries = list_clips(path, say)
-    found = tuple(sorted({entry.label for entry in entries}))
-    if labels is not None and set(labels) != set(found):
-        raise ValueError(
-            f"{path} has the classes {', '.join(found)}; the checkpoint has {', '.join(labels)}: "
-            "rename or add folders, or train a new head"
-        )
-    say(f"reading {len(entries)} clips of {len(found)} classes ...")
-    with FrameStore(size_px, memory_mb) as store:
-        decoded = decode_clips(entries, store, say)
-    if store.file_mb:
-        say(f"{store.file_mb:.0f} MB of frames lie in a temporary file")
-    usable = _cut(decoded, num_past, spacing_ms, say)
-    if len(usable) < len(entries):
-        say(f"skipped {len(entries) - len(usable)} of {len(entries)} clips")
+    found = _classes(path, entries, labels)
+    store = FrameStore(size_px, memory_mb)
+    usable = _read(path, entries, store, num_past, spacing_ms, say)
     kept = Counter(clip.entry.label for clip, _ in usable)
-    for label in found:
-        if not kept[label]:
-            raise ValueError(f"{path}: no usable clip is left in class {label}")
     sides = _sides(entries, [clip.entry for clip, _ in usable], validation_share, seed)
     _tell_shared_files(usable, sides, say)
 
     def source(side: str) -> RecordedClips:
-        chosen = [(c.entry.label, w) for (c, w), s in zip(usable, sides, strict=True) if s == side]
-        windows = {name: sum(len(w) for label, w in chosen if label == name) for name in found}
-        counts = Counter(label for label, _ in chosen)
-        listed = ", ".join(f"{name} {counts[name]} ({windows[name]} windows)" for name in found)
-        say(f"clips {'to train on' if side == 'train' else 'for validation'}: {listed}")
-        varies = augment and side == "train"
+        chosen = [clip for clip, s in zip(usable, sides, strict=True) if s == side]
+        say(f"clips {'to train on' if side == 'train' else 'for validation'}: {_counted(chosen, found)}")
         return RecordedClips(
-            labels or found, chosen, store, seed=seed, device=device, augment=varies, mirror=mirror
+            labels or found,
+            [(clip.entry.label, windows) for clip, windows in chosen],
+            store,
+            names=[clip.entry.key(path) for clip, _ in chosen],
+            seed=seed,
+            device=device,
+            augment=augment and side == "train",
+            mirror=mirror,
         )
 
     if max(kept.values()) >= 2 * min(kept.values()):
         (most, many), (fewest, few) = kept.most_common()[0], kept.most_common()[-1]
         say(f"uneven: {many} clips of {most}, {few} of {fewest}; all classes are drawn equally often")
     return source("train"), source("val")
+
+
+def open_chosen(
+    path: Path,
+    choose: Callable[[Sequence[ClipEntry]], Sequence[ClipEntry]],
+    *,
+    num_past: int,
+    size_px: int,
+    spacing_ms: float,
+    device: torch.device,
+    labels: tuple[str, ...],
+    say: Callable[[str], None],
+    memory_mb: int = 2048,
+) -> RecordedClips:
+    """Reads the part of a data set that is to be asked about; see `open_recorded`.
+
+    Args:
+        path: folder or CSV file.
+        choose: of all clips that it names, those wanted.
+        num_past: past frames in a window, ``T``.
+        size_px: side of the square frames.
+        spacing_ms: time between the frames of a window; 0 = consecutive frames.
+        device: where batches go.
+        labels: names of the classes in the order wanted, which the data must have.
+        say: takes lines for people: what was skipped, and what there is.
+        memory_mb: most memory for decoded frames, in MiB; the rest goes to a temporary file.
+
+    Raises:
+        ValueError: a mistake in the data, in one line.
+    """
+    listed = list_clips(path, say)
+    _classes(path, listed, labels)
+    store = FrameStore(size_px, memory_mb)
+    usable = _read(path, choose(listed), store, num_past, spacing_ms, say)
+    say(f"clips to ask about: {_counted(usable, labels)}")
+    chosen = [(clip.entry.label, windows) for clip, windows in usable]
+    names = [clip.entry.key(path) for clip, _ in usable]
+    return RecordedClips(labels, chosen, store, names=names, seed=0, device=device, augment=False)
+
+
+def _classes(path: Path, entries: Sequence[ClipEntry], labels: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Names of the classes, which must be ``labels`` if these are given."""
+    found = tuple(sorted({entry.label for entry in entries}))
+    if labels is not None and set(labels) != set(found):
+        raise ValueError(
+            f"{path} has the classes {', '.join(found)}; the checkpoint has {', '.join(labels)}: "
+            "rename or add folders, or train a new head"
+        )
+    return found
+
+
+def _read(
+    path: Path,
+    entries: Sequence[ClipEntry],
+    store: FrameStore,
+    num_past: int,
+    spacing_ms: float,
+    say: Callable[[str], None],
+) -> list[tuple[DecodedClip, Windows]]:
+    """Decodes clips into the store; returns those that can be used, with their windows."""
+    labels = sorted({entry.label for entry in entries})
+    say(f"reading {len(entries)} clips of {len(labels)} classes ...")
+    with store:
+        decoded = decode_clips(entries, store, say)
+    if store.file_mb:
+        say(f"{store.file_mb:.0f} MB of frames lie in a temporary file")
+    usable = _cut(decoded, num_past, spacing_ms, say)
+    if len(usable) < len(entries):
+        say(f"skipped {len(entries) - len(usable)} of {len(entries)} clips")
+    kept = {clip.entry.label for clip, _ in usable}
+    for label in labels:
+        if label not in kept:
+            raise ValueError(f"{path}: no usable clip is left in class {label}")
+    return usable
+
+
+def _counted(usable: Sequence[tuple[DecodedClip, Windows]], labels: Sequence[str]) -> str:
+    clips = Counter(clip.entry.label for clip, _ in usable)
+    windows = {name: sum(len(w) for clip, w in usable if clip.entry.label == name) for name in labels}
+    return ", ".join(f"{name} {clips[name]} ({windows[name]} windows)" for name in labels)
 
 
 def _cut(

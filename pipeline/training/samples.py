@@ -17,12 +17,14 @@ class Clips(NamedTuple):
         windows: where in its picture each frame looks, ``(n, T + 1, 2, 3)`` affine maps from screen to
             picture; None where nobody knows.
         present: which past frames there are, ``(n, T)`` bool; None for all.
+        numbers: of the recorded clip that each is a window of, ``(n,)``; None where each is its own clip.
     """
 
     frames: Tensor
     labels: Tensor
     windows: Tensor | None = None
     present: Tensor | None = None
+    numbers: Tensor | None = None
 
 
 class ClipSource(Protocol):

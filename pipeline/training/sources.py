@@ -25,12 +25,14 @@ class Sources(NamedTuple):
         validation: clips for choosing the best weights.
         held_out: clips for the final figures; None if these come from other pictures, see `evaluate`.
         windows: of recorded clips, how many there are to train on and for validation.
+        clips: of recorded clips, the keys of those in ``train`` and of those in ``held_out``.
     """
 
     training: ClipSource
     validation: Batches
     held_out: Batches | None
     windows: tuple[int, int] | None = None
+    clips: dict[str, tuple[str, ...]] | None = None
 
 
 class Interleaved:
@@ -132,4 +134,5 @@ def _recorded(options: FitOptions, ranks: Ranks, say: Callable[[str], None]) -> 
         lambda: kept.evaluate_batches(most, options.windows_per_clip),
         lambda: kept.evaluate_batches(most),
         (len(training), len(kept)),
+        {"train": training.names, "held_out": kept.names},
     )

@@ -26,6 +26,8 @@ _TIED = {"auto": None, "true": True, "false": False}
 def adopt_shape(options: FitOptions) -> FitOptions:
     """The options with the shape of the network that ``init`` names, if that is one of our checkpoints.
 
+    What somebody wrote is never replaced: it fits the checkpoint, or is refused.
+
     Raises:
         ValueError: no such checkpoint, or an option asks for another shape.
     """
@@ -34,13 +36,15 @@ def adopt_shape(options: FitOptions) -> FitOptions:
     shape = asdict(load_checkpoint(options.init).architecture)
     shape["tied_values"] = str(shape["tied_values"]).lower()
     adopted: dict[str, Any] = {}
-    if options.size_px == FitOptions.size_px:  # another size is fine: places are interpolated
+    # another size is fine, if somebody wants it: places are interpolated
+    if options.size_px == FitOptions.size_px and "size_px" not in options.written:
         adopted["size_px"] = shape["image_size"]
     for field in fields(options):
         wanted, found = getattr(options, field.name), shape.get(field.name)
         if found is None:
             continue
-        if wanted not in (field.default, found):
+        chosen = wanted != field.default or field.name in options.written
+        if chosen and wanted not in (found, "auto"):
             raise ValueError(
                 f"{field.name} {_text(wanted)} does not fit {options.init}, where it is {_text(found)}: "
                 f"leave {field.name} out, or start from other weights with init"

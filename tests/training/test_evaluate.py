@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.model.network import TemporalKVQResNetCBAM
-from pipeline.training.evaluate import evaluate, score_recorded, streaming_difference
+from pipeline.training.evaluate import calibrated, evaluate, score_recorded, streaming_difference
 from pipeline.training.motion import LABELS, MotionRenderer, Scene
 from pipeline.training.samples import Clips
 
@@ -59,7 +59,7 @@ def test_recorded_clips_with_their_controls() -> None:
     batches = [renderer.clips(60, 1.0) for _ in range(2)]
     of_pans = [Clips(*(part[clips.labels < 5] for part in clips[:2])) for clips in batches]
     report = score_recorded(Tracker(), of_pans)
-    assert report["clips"] == sum(len(clips.labels) for clips in of_pans)
+    assert report["windows"] == report["clips"] == sum(len(clips.labels) for clips in of_pans)
     assert report["accuracy"] > 0.85
     assert report["labels"] == list(LABELS)
     assert report["controls"]["single_frame"] < 0.4
@@ -67,6 +67,20 @@ def test_recorded_clips_with_their_controls() -> None:
     assert report["largest_class"] < 0.4
     with pytest.raises(ValueError, match="no clips"):
         score_recorded(Tracker(), [])
+
+
+def test_a_refitted_temperature_is_judged_on_other_clips_than_it_was_fitted_on() -> None:
+    """One clip of a class is all right, the other all wrong: its own windows would tell nothing of that."""
+    labels = torch.tensor([0] * 20 + [1] * 20)
+    of_clips = torch.tensor([0] * 10 + [1] * 10 + [2] * 10 + [3] * 10)
+    answers = torch.where(of_clips % 2 == 0, labels, 1 - labels)
+    logits = 3 * torch.nn.functional.one_hot(answers, 2).float()
+    by_clip = calibrated(Tracker(), logits, labels, of_clips)["refitted"]
+    assert by_clip["temperature"] < 1, "fitted on the clips that are right"
+    assert by_clip["expected_calibration_error"] > 0.9, "and judged on those that are wrong"
+    right = of_clips % 2 == 0
+    one_each = calibrated(Tracker(), logits[right], labels[right], of_clips[right])
+    assert "refitted" not in one_each
 
 
 def test_other_classes_need_other_clips() -> None:

@@ -74,7 +74,7 @@ def test_a_moving_camera_is_scored_where_it_is_sure(tmp_path: Path) -> None:
     confusion = report["as_it_is"]["confusion"]
     static, right = LABELS.index("static"), LABELS.index("pan_right")
     assert confusion[static][static] == confusion[right][right] == 2
-    assert report["as_it_is"]["clips"] == 4
+    assert report["as_it_is"]["windows"] == 4
     assert report["still"] is None
     assert report["virtual_camera"]["windows"] == 3
 

@@ -8,6 +8,8 @@ from torchvision.models import ResNet18_Weights, resnet18, resnet50
 
 from pipeline.model.checkpoint import save_checkpoint
 from pipeline.training.motion import LABELS
+from pipeline.training.option_file import load_options
+from pipeline.training.options import FitOptions
 from pipeline.training.start import adopt_shape, build_model, keeps_classifier
 from tests.model.small import clip, small
 from tests.training.tiny import tiny_options
@@ -54,6 +56,17 @@ def test_a_shape_that_the_checkpoint_has_not_is_refused(checkpoint: Path, tmp_pa
         adopt_shape(tiny_options(tmp_path, init=str(checkpoint), d_model=48, num_heads=8))
     with pytest.raises(ValueError, match="depth 50 does not fit motion_resnet18, where it is 18"):
         adopt_shape(tiny_options(tmp_path, init="motion_resnet18", depth=50, d_model=256, num_heads=8))
+
+
+def test_what_somebody_wrote_wins_even_if_it_is_the_default(checkpoint: Path) -> None:
+    def adopted(*overrides: str) -> FitOptions:
+        return adopt_shape(load_options(None, ["steps=1", *overrides], {"init": str(checkpoint)}))
+
+    assert (adopted().size_px, adopted().d_model) == (64, 32)
+    assert adopted(f"size_px={FitOptions.size_px}").size_px == FitOptions.size_px != 64
+    with pytest.raises(ValueError, match=f"d_model {FitOptions.d_model} does not fit .* where it is 32"):
+        adopted(f"d_model={FitOptions.d_model}")
+    assert adopted("d_model=32", "tied_values=auto").d_model == 32
 
 
 def test_a_torchvision_file_starts_the_backbone(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.model.checkpoint import load_checkpoint
 from pipeline.training.cli import main, train
+from pipeline.training.evaluation_cli import evaluate_command
 from pipeline.training.fitting import Fitting
 from pipeline.training.option_file import load_options
 
@@ -57,13 +58,30 @@ def test_a_folder_of_clips_becomes_a_checkpoint(
     assert f"inference.checkpoint={out / 'model.safetensors'} --set history.spacing_ms=100" in said
     held_out = summary["held_out"]
     assert held_out["labels"] == ["leftwards", "rightwards"]
-    assert [sum(row) for row in held_out["confusion"]] == [held_out["clips"] / 2] * 2 != [0, 0]
+    assert [sum(row) for row in held_out["confusion"]] == [held_out["windows"] / 2] * 2 != [0, 0]
+    assert held_out["clips"] == 2
     assert held_out["controls"].keys() == {"single_frame", "shuffled"}
     model = load_checkpoint(out / "model.safetensors")
     assert model.labels == ("leftwards", "rightwards")
     assert (model.architecture.d_model, model.preprocessing.size) == (256, 64)
     assert model.metadata["recipe"]["spacing_ms"] == 100
     assert json.loads((out / "summary.json").read_text()) == summary
+    kept = model.metadata["clips"]
+    assert (len(kept["train"]), len(kept["held_out"])) == (6, 2)
+
+    def asked() -> tuple[int, str]:
+        lines: list[str] = []
+        figures = evaluate_command(out / "model.safetensors", data=clips, device="cpu", say=lines.append)
+        return figures["data"]["windows"], "\n".join(lines)
+
+    before, _ = asked()
+    assert before == held_out["windows"]
+    for label in ("leftwards", "rightwards"):
+        for number in range(4, 9):
+            shutil.copytree(clips / label / str(number % 4), clips / label / str(number))
+    after, lines = asked()
+    assert after == before, "another share of a larger folder must not bring in clips that were trained on"
+    assert "10 clips have come since the training and are left out" in lines
 
 
 def test_mistakes_are_one_line_and_exit_code_2(
