@@ -132,8 +132,11 @@ class Worker(ABC):
         self._stats_due_ns = now + int(self.config.wire.stats_interval_s * 1e9)
 
     def publish_stats_if_due(self) -> None:
-        """Sends the figures if the last ones are old enough."""
+        """Sends the figures if the last ones are old enough, and tells whose keys were refused since."""
         if now_ns() >= self._stats_due_ns:
+            for publisher in (self._stats_publisher, getattr(self, "_publisher", None)):
+                for refused in publisher.pop_refused() if publisher else ():
+                    self.event(refused)
             self.publish_stats()
 
     def _open_stats(self) -> None:

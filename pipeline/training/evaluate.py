@@ -125,7 +125,7 @@ def score_recorded(model: TemporalKVQResNetCBAM, batches: Iterable[Clips]) -> Re
     of_clips = torch.cat(numbers) if numbers else torch.arange(len(truth), device=truth.device)
     return {
         **scores(truth, logits.argmax(dim=1), len(model.labels), "windows"),
-        "clips": len(of_clips.unique()),
+        "clips": len(set(of_clips.tolist())),
         "labels": list(model.labels),
         "largest_class": round(float(truth.bincount().max()) / len(truth), 4),
         "controls": {
@@ -165,9 +165,10 @@ def calibrated(model: nn.Module, logits: Tensor, labels: Tensor, numbers: Tensor
 def _every_second_clip(labels: Tensor, numbers: Tensor) -> Tensor:
     """Which windows ``(N,)`` are of the first, third, fifth ... clip of their class."""
     chosen = torch.zeros_like(labels, dtype=torch.bool)
-    for label in labels.unique():
+    for label in set(labels.tolist()):
         of_class = labels == label
-        chosen[of_class] = numbers[of_class].unique(return_inverse=True)[1] % 2 == 0
+        order = sorted(set(numbers[of_class].tolist()))
+        chosen |= of_class & torch.isin(numbers, torch.tensor(order[::2], device=numbers.device))
     return chosen
 
 

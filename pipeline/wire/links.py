@@ -19,7 +19,10 @@ from zmq.utils.monitor import recv_monitor_message
 
 from pipeline.config import WireConfig
 
-_REFUSED = "closed the connection at once: is this machine's public key allowed there (keys allow)?"
+_REFUSED = (
+    "closed the connection at once: is this machine's public key allowed there (`keys allow FILE`), "
+    "and does security.servers name the key that it has?"
+)
 _FOREIGN = "can't be talked to: is it a KVQ Stream worker, and are its keys and ours as both expect?"
 _BROKEN = "sent something that is refused: a message over wire.max_frame_mb, or no KVQ Stream message"
 _GIVEN_UP_AFTER_S = 0.5

@@ -146,6 +146,10 @@ class Publisher(Closing):
         self._feedback.clear()
         return told
 
+    def pop_refused(self) -> list[str]:
+        """Peers whose keys are not allowed, a line for each peer and minute."""
+        return self._gate.pop_reports() if self._gate else []
+
     def close(self, linger_s: float = 0.0) -> None:
         """Gives receivers at most ``linger_s`` seconds to take what is queued for them, then disconnects."""
         address.release(self._where, self._file_number)

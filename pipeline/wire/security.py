@@ -5,16 +5,20 @@ of allowed keys. Links that leave the machine are encrypted and authenticated, o
 """
 
 import threading
+from collections import deque
 from pathlib import Path
 
 import zmq
+from zmq.utils import z85
 
 from pipeline.config import SecurityConfig
 from pipeline.wire.address import Address
-from pipeline.wire.errors import SecurityError
+from pipeline.wire.errors import SecurityError, WireError
 from pipeline.wire.keys import KeyPair, load_allowed, load_pair, load_public
+from pipeline.wire.rejects import Rejects
 from pipeline.wire.topics import Role
 
+_MOST_REFUSED = 64
 _COMMANDS = "make one with `python run_stream.py keys new NAME`, admit others with `keys allow FILE`"
 
 
@@ -58,7 +62,7 @@ class SecurityPolicy:
             raise SecurityError(
                 f"{address.text}: security.allowed is not set, so nobody could connect: {_COMMANDS}"
             )
-        gate = Gate(sock.context, Path(self._config.allowed))
+        gate = Gate(sock.context, Path(self._config.allowed), address.text)
         sock.curve_publickey = self._own.public
         sock.curve_secretkey = self._own.secret
         sock.curve_server = True
@@ -104,15 +108,29 @@ class Gate:
     Args:
         context: That of the guarded socket.
         allowed: Folder with public keys.
+        endpoint: What it guards, for people.
     """
 
-    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", allowed: Path) -> None:
-        self._allowed = allowed
+    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", allowed: Path, endpoint: str) -> None:
+        self._allowed, self._endpoint = allowed, endpoint
+        self._refused: deque[tuple[str, bytes]] = deque(maxlen=_MOST_REFUSED)
+        self._rejects = Rejects()
         self._socket = context.socket(zmq.REP, socket_class=zmq.Socket)
         self._socket.linger = 0
         self._socket.bind("inproc://zeromq.zap.01")
         self._thread = threading.Thread(target=self._serve, name="kvq-gate", daemon=True)
         self._thread.start()
+
+    def pop_reports(self) -> list[str]:
+        """Whose keys were refused, a line for each peer and minute; for the thread of the socket."""
+        while self._refused:
+            peer, key = self._refused.popleft()
+            text = (
+                f"its key is not allowed at {self._endpoint} (public key {z85.encode(key).decode()}): "
+                "`python run_stream.py keys allow FILE` admits it"
+            )
+            self._rejects.add(peer, WireError("key", text))
+        return self._rejects.pop_reports()
 
     def join(self) -> None:
         """Waits for the end of the thread; it ends when the context is terminated."""
@@ -127,9 +145,10 @@ class Gate:
                     return
 
     def _answer(self, request: list[bytes]) -> list[bytes]:
-        version, request_id = (*request, b"", b"")[:2]
-        mechanism, key = (*request, *[b""] * 7)[5:7]
+        version, request_id, _, peer, _, mechanism, key = (*request, *[b""] * 7)[:7]
         if mechanism == b"CURVE" and key in load_allowed(self._allowed):
             return [version, request_id, b"200", b"OK", b"", b""]
+        if mechanism == b"CURVE":
+            self._refused.append((peer.decode(errors="replace").removeprefix("::ffff:"), key))
         # 300, "try later": after a 400 the client would give up, and allowing its key would not help.
         return [version, request_id, b"300", b"this key is not allowed (yet)", b"", b""]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.wire.keys import allow, new_keys
+from pipeline.wire.keys import allow, load_public, new_keys
 from pipeline.wire.transport import FrameReceiver, Publisher, SecurityError, SecurityPolicy
 from tests.wire.peers import OPEN, QUICK, free_port, packed, security, seqs_of, until
 
@@ -50,6 +50,7 @@ def test_a_listed_key_gets_through(machines: Machines) -> None:
         until_heard(publisher, receiver)
         publisher.send(packed(1, "every"))
         assert seqs_of(receiver.poll(10.0)) == [1]
+        assert publisher.pop_refused() == []
 
 
 def test_an_unlisted_key_gets_through_only_once_it_is_allowed(machines: Machines) -> None:
@@ -59,6 +60,13 @@ def test_an_unlisted_key_gets_through_only_once_it_is_allowed(machines: Machines
     ):
         gets_nothing(publisher, receiver)
         assert "is this machine's public key allowed there" in receiver.rejects.pop_reports()[0]
+        (refused,) = publisher.pop_refused()
+        key = load_public(machines.sink_public).decode()
+        assert refused.startswith(
+            f"127.0.0.1: its key is not allowed at tcp://127.0.0.1:0 (public key {key})"
+        )
+        gets_nothing(publisher, receiver)
+        assert (publisher.pop_refused(), receiver.rejects.pop_reports()) == ([], []), "once a minute"
         allow(machines.allowed, machines.sink_public)
         until_heard(publisher, receiver)
         publisher.send(packed(1, "every"))

@@ -53,6 +53,9 @@ def test_any_order_of_starting_delivers_every_frame(order: tuple[str, ...], plac
     assert numbers == [FRAMES] * 5, listed.told()
     assert set(listed.report["workers"]) == set(WORKERS)
     assert stranger.report["streams"] == stranger.report["workers"] == {}
+    assert "is this machine's public key allowed there" in stranger.out, "the refused side knows"
+    for role in ("inference", "sink"):  # capture may have ended before the stranger came
+        assert f"{role}: 127.0.0.1: its key is not allowed at tcp://" in programs[role].out, "the other too"
 
 
 def test_without_keys_only_when_insisted(place: Path) -> None:
