@@ -103,6 +103,7 @@ class InferenceConfig(_Section, frozen=True, kw_only=True):
     wait_for: list[Literal["sink"]]
     max_batch: AtLeastOne
     batch_window_ms: NonNegative
+    same_below: NonNegative
     ring_frames: AtLeastOne
 
 

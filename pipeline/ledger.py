@@ -100,6 +100,7 @@ _COUNTERS = (
     "predicted",
     "rendered",
     "backbone_passes",
+    "reused",
     "labelled",
     "correct",
 )
@@ -137,6 +138,7 @@ def _stream_report(stream_id: str, everyone: Sequence[WorkerStats], running: boo
         "unaccounted": missing - in_flight,
         "in_flight": in_flight,
         "backbone_passes": total.backbone_passes,
+        "reused": total.reused,
         "cache": {
             "depth": {"0": 0, "1": 0, "2": 0} | dict(sorted(total.depth.items())),
             "resets": dict(sorted(total.resets.items())),

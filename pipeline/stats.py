@@ -97,6 +97,7 @@ class StreamStats(msgspec.Struct):
         dropped: Frames that went for good, by ``<stage>.<reason>``.
         not_predicted: Frames that inference let go, by ``<stage>.<reason>``; the sink may still show them.
         backbone_passes: Frames that went through the backbone (inference).
+        reused: Frames that did not, because their picture was that of the frame before (inference).
         depth: Predictions by the number of past frames that they saw, ``"0"`` to ``"T"``.
         resets: How often the cache was emptied, by reason.
         labelled: Predictions whose true label is known (inference).
@@ -122,6 +123,7 @@ class StreamStats(msgspec.Struct):
     dropped: dict[str, int] = {}
     not_predicted: dict[str, int] = {}
     backbone_passes: int = 0
+    reused: int = 0
     depth: dict[str, int] = {}
     resets: dict[str, int] = {}
     labelled: int = 0

@@ -13,7 +13,7 @@ def test_the_report_has_the_promised_keys() -> None:
     assert set(report) >= {"streams", "runtime", "model", "workers"}
     assert set(report["streams"]["cam"]) >= {
         *("captured", "received", "predicted", "rendered", "dropped", "not_predicted", "unaccounted"),
-        *("backbone_passes", "cache", "fps", "latency_ms", "accuracy"),
+        *("backbone_passes", "reused", "cache", "fps", "latency_ms", "accuracy"),
     }
     assert report["streams"]["cam"]["cache"] == {"depth": {"0": 0, "1": 0, "2": 0}, "resets": {}}
     assert set(report["streams"]["cam"]["latency_ms"]) == {

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.ages import AgeLog
+from pipeline.batching import BatchWindow
 from pipeline.clock import now_ns
 from pipeline.frame import Frame, FrameId
 from pipeline.gaps import GapTracker
@@ -16,6 +17,7 @@ from pipeline.model.state import StreamHistory
 from pipeline.ring import Ring
 from pipeline.runtime import DeviceError, Result, Runtime, open_runtime
 from pipeline.stats import StreamStats
+from pipeline.unchanged import LastPicture
 from pipeline.wire.codec import Part, encode_end, encode_prediction
 from pipeline.wire.errors import WireError
 from pipeline.wire.messages import AttentionHeader, EndOfStream, Feedback, PastFrame, Prediction
@@ -52,6 +54,7 @@ class _Stream:
 
     ring: Ring[_Waiting]
     history: StreamHistory[_Remembered]
+    picture: LastPicture[Result]
     gaps: GapTracker = field(default_factory=GapTracker)
     reset: str | None = None
     last_time_ns: int | None = None
@@ -86,6 +89,7 @@ class InferenceWorker(Worker):
         self._runtime.warm_up()
         self.figures.details = {"runtime": self._runtime.describe(), "model": self._runtime.describe_model()}
         self._streams: dict[str, _Stream] = {}
+        self._window = BatchWindow(config.inference.batch_window_ms)
         self._publisher = Publisher(
             config.endpoints.predictions[0], config.wire, self.security, queue=SMALL_QUEUE
         )
@@ -101,12 +105,8 @@ class InferenceWorker(Worker):
         waiting = any(len(stream.ring) and not stream.outbox for stream in self._streams.values())
         self._receive(0.0 if waiting else timeout_s)
         batch = self._next_batch([])
-        active = sum(not stream.finished for stream in self._streams.values())
-        if batch and len(batch) < active and self.config.inference.batch_window_ms:
-            self._receive(self.config.inference.batch_window_ms / 1e3)
-            batch = self._next_batch(batch)
         if batch:
-            self._step(batch)
+            self._step(self._wait_for_others(batch))
         for stream_id, stream in self._streams.items():
             self._flush(stream)
             self._tell_ages(stream_id, stream)
@@ -167,6 +167,7 @@ class InferenceWorker(Worker):
             self._streams[stream_id] = _Stream(
                 Ring(config.inference.ring_frames),
                 StreamHistory(self._runtime.num_past, config.history.spacing_ms),
+                LastPicture(config.inference.same_below),
             )
         return self._streams[stream_id]
 
@@ -181,6 +182,7 @@ class InferenceWorker(Worker):
         stats.record("wire", received.received_ns - header.sent_ns)
         stream.ended = None
         stream.finished = False
+        self._window.arrived(header.stream_id, received.received_ns)
         evicted = stream.ring.append(_Waiting(received, gap.reset))
         if evicted is not None:
             self._let_go(stream, [evicted], stats, "inference.overflow")
@@ -191,8 +193,23 @@ class InferenceWorker(Worker):
         stats.skip("wire.lost", gap.lost)
         stats.seen = stream.gaps.seen
         stream.ended = end
+        self._window.forget(end.stream_id)
 
     # -- one step ----------------------------------------------------------------------------------
+
+    def _wait_for_others(self, batch: list[tuple[Frame, str | None]]) -> list[tuple[Frame, str | None]]:
+        """Adds the frames of streams that are just about to have one."""
+        started_ns = now_ns()
+        while len(batch) < self.config.inference.max_batch:
+            taken = {frame.id.stream_id for frame, _ in batch}
+            missing = (name for name, s in self._streams.items() if name not in taken and not s.outbox)
+            until_ns = self._window.until_ns(started_ns, missing)
+            left_ns = until_ns - now_ns()
+            if left_ns <= 0:
+                break
+            self._receive(left_ns / 1e9)
+            batch = self._next_batch(batch)
+        return batch
 
     def _next_batch(self, batch: list[tuple[Frame, str | None]]) -> list[tuple[Frame, str | None]]:
         """Adds at most one frame of each other stream, with the reason to empty its cache first.
@@ -239,24 +256,34 @@ class InferenceWorker(Worker):
         started_ns = now_ns()
         batch = [frame for frame, _ in frames]
         resets = [self._prepare(frame, reset) for frame, reset in frames]
-        histories = [self._streams[frame.id.stream_id].history for frame in batch]
-        slots = [history.select(_time_ns(frame)) for history, frame in zip(histories, batch, strict=True)]
+        streams = [self._streams[frame.id.stream_id] for frame in batch]
+        slots = [s.history.select(_time_ns(frame)) for s, frame in zip(streams, batch, strict=True)]
+        known = [s.picture.find(frame.image) for s, frame in zip(streams, batch, strict=True)]
         passes = self._runtime.backbone_passes
         results = self._runtime.infer(
             [frame.image for frame in batch],
             [[slot.entry if slot else None for slot in stream_slots] for stream_slots in slots],
             want_attention=self.config.inference.attention,
+            known=known,
         )
-        passes_each = (self._runtime.backbone_passes - passes) / len(batch)
         predicted_ns = now_ns()
         for frame, stream_slots, reset, result in zip(batch, slots, resets, results, strict=True):
             past = [(slot.key, slot.age_ms) for slot in stream_slots if slot]
             self._send(frame, past, reset, result, started_ns, predicted_ns)
-            self._count(frame, past, result, started_ns, predicted_ns, passes_each)
+            self._count(frame, past, result, started_ns, predicted_ns)
         entries = self._runtime.remember(results)
-        for frame, history, entry in zip(batch, histories, entries, strict=True):
-            history.append(_Remembered(frame.id, frame.truth), _time_ns(frame), entry)
-            self.figures.stream(frame.id.stream_id).cache_depth = history.depth
+        passes = self._runtime.backbone_passes - passes
+        for frame, stream, result, entry, before in zip(batch, streams, results, entries, known, strict=True):
+            stream.history.append(_Remembered(frame.id, frame.truth), _time_ns(frame), entry)
+            stats = self.figures.stream(frame.id.stream_id)
+            stats.cache_depth = stream.history.depth
+            if before is not None:
+                stats.reused += 1
+                continue
+            stats.backbone_passes += passes // known.count(None)
+            if result.features is not None:
+                stream.picture.keep(frame.image, result)
+        self._window.stepped(now_ns() - started_ns)
 
     def _prepare(self, frame: Frame, reason: str | None) -> str | None:
         """Empties the stream's cache if the frame does not go on from it; says why."""
@@ -331,11 +358,9 @@ class InferenceWorker(Worker):
         result: Result,
         started_ns: int,
         predicted_ns: int,
-        passes: float,
     ) -> None:
         stats = self.figures.stream(frame.id.stream_id)
         stats.predicted += 1
-        stats.backbone_passes += round(passes)
         depth = str(len(past))
         stats.depth[depth] = stats.depth.get(depth, 0) + 1
         stats.record("inference_queue", started_ns - frame.received_ns)

@@ -198,8 +198,18 @@ class TemporalKVQResNetCBAM(nn.Module):
         Raises:
             ValueError: The state is of frames of another size.
         """
-        features = self._encode(frame, slot=-1)
-        return self._answer(features, state, return_attention), features
+        features = self.encode(frame)
+        return self.answer(features, state, return_attention), features
+
+    def encode(self, frame: Tensor) -> Features:
+        """The first part of ``predict``: one pass of the backbone."""
+        return self._encode(frame, slot=-1)
+
+    def answer(self, features: Features, state: State, return_attention: bool = False) -> StepOutput:
+        """The second part of ``predict``: the attention; all that a picture with known features takes."""
+        attended: Attended = self.temporal(features, *state.slotwise(), state.valid)
+        depth = state.valid.sum(dim=1)
+        return StepOutput(attended.logits, attended.weights if return_attention else None, depth)
 
     def remember(self, frame: Tensor, features: Features) -> Entry:
         """What later steps need of this frame; with unshared weights this takes ``T`` more passes.
@@ -257,7 +267,7 @@ class TemporalKVQResNetCBAM(nn.Module):
         keys, values = (x.view(batch, length, *x.shape[1:]) for x in memory)
         outputs = []
         for n in range(length):
-            outputs.append(self._answer({name: x[:, n] for name, x in rows.items()}, state, return_attention))
+            outputs.append(self.answer({name: x[:, n] for name, x in rows.items()}, state, return_attention))
             state = state.push(Entry(keys[:, n], values[:, n]))
         attention = [output.attention for output in outputs if output.attention is not None]
         return StepOutput(
@@ -276,8 +286,3 @@ class TemporalKVQResNetCBAM(nn.Module):
             self.backbone_passes += len(frames)
         backbone = cast(ResNetCBAM, self.backbones[0 if self.shared else slot])
         return backbone.features(frames, tuple({"layer4", *self.architecture.scales}))
-
-    def _answer(self, features: Features, state: State, return_attention: bool) -> StepOutput:
-        attended: Attended = self.temporal(features, *state.slotwise(), state.valid)
-        depth = state.valid.sum(dim=1)
-        return StepOutput(attended.logits, attended.weights if return_attention else None, depth)

@@ -22,14 +22,16 @@ class Result:
         attention: Weights over the past, ``(S, T * S_k)`` float16, slots oldest first and zeros for a slot
             without a frame; None if not asked for.
         depth: Past frames it saw, 0 to ``T``.
-        entry: What to remember of the picture; None until ``Runtime.remember`` where that takes more
-            passes of a backbone.
+        entry: What to remember of the picture; None until ``Runtime.remember``.
+        features: What the backbone made of the picture; None until ``Runtime.remember``, and from a
+            backend that does not keep it.
     """
 
     probabilities: npt.NDArray[np.float32]
     attention: npt.NDArray[np.float16] | None
     depth: int
     entry: Any = None
+    features: Any = None
 
 
 class Runtime(Protocol):
@@ -52,7 +54,11 @@ class Runtime(Protocol):
         ...
 
     def infer(
-        self, images: Sequence[Image], streams: Sequence[Sequence[Any]], want_attention: bool = False
+        self,
+        images: Sequence[Image],
+        streams: Sequence[Sequence[Any]],
+        want_attention: bool = False,
+        known: Sequence[Result | None] = (),
     ) -> list[Result]:
         """One step for one new picture of each of several streams.
 
@@ -60,6 +66,9 @@ class Runtime(Protocol):
             images: A picture of each stream, of any size.
             streams: For each stream its ``T`` remembered entries, oldest first, None where there is none.
             want_attention: Whether results carry the weights.
+            known: For each picture the result of one that was the same, with its ``features``: the backbone
+                is left out, and the answer is that of a full step. None for a new picture; nothing at all
+                where all are new.
 
         Returns:
             A result for each stream, in the same order.

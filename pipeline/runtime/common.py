@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -13,9 +13,11 @@ from pipeline.model.state import Entry, State, gather
 from pipeline.runtime.base import Image, Pixels, Result
 from pipeline.runtime.preprocess import to_squares
 
+_NOTHING = np.empty(0, np.float32)
+
 
 class CommonRuntime(ABC):
-    """See ``Runtime``; a backend adds ``_predict`` and ``_remember``.
+    """See ``Runtime``; a backend adds ``_infer_new`` and ``_kept``.
 
     Args:
         model: What is known of the network.
@@ -38,7 +40,8 @@ class CommonRuntime(ABC):
         self.why = ""
         self._architecture, self._size, self._empty = model.architecture, model.preprocessing.size, empty
         self._parameters = model.parameter_count
-        self._waiting = 0
+        self._new: list[int] = []
+        self._results: list[Result] | None = None
 
     def warm_up(self, batch_size: int = 1) -> None:
         """See ``Runtime``."""
@@ -54,42 +57,61 @@ class CommonRuntime(ABC):
     def infer(
         self,
         images: Sequence[Image],
-        streams: Sequence[Sequence[Entry | None]],
+        streams: Sequence[Sequence[Any]],
         want_attention: bool = False,
+        known: Sequence[Result | None] = (),
     ) -> list[Result]:
-        """See ``Runtime``.
+        """See ``Runtime``. Pictures with known features are a step of their own, after the new ones.
 
         Raises:
-            ValueError: Not as many streams as pictures, or entries of another model.
+            ValueError: Not as many streams as pictures, entries of another model, or a known result
+                without features.
         """
-        if len(images) != len(streams):
-            raise ValueError(f"{len(images)} pictures of {len(streams)} streams")
-        if not images:
-            return []
-        pixels, state = to_squares(images, self._size), gather(streams, self._empty)
-        logits, attention = self._predict(pixels, state, want_attention)
-        probabilities = logits.float().softmax(dim=1).cpu().numpy()
-        results = [
-            Result(scores, None, sum(entry is not None for entry in slots))
-            for scores, slots in zip(probabilities, streams, strict=True)
+        known = known or [None] * len(images)
+        if not len(images) == len(streams) == len(known):
+            raise ValueError(f"{len(images)} pictures of {len(streams)} streams, {len(known)} of them known")
+        self._new = [row for row, before in enumerate(known) if before is None]
+        self._results = [
+            Result(_NOTHING, None, sum(entry is not None for entry in slots)) for slots in streams
         ]
-        if attention is not None:
-            for result, weights in zip(results, attention.half().cpu().numpy(), strict=True):
-                result.attention = weights
-        self._waiting = len(results)
-        return results
+        if self._new:
+            answer = self._infer_new(
+                [images[row] for row in self._new], [streams[row] for row in self._new], want_attention
+            )
+            self._fill(self._new, *answer)
+        again = [(row, before) for row, before in enumerate(known) if before is not None]
+        if again:
+            features = [before.features for _, before in again]
+            if any(kept is None for kept in features):
+                raise ValueError("known are results with features, as remember leaves them")
+            rows = [row for row, _ in again]
+            self._fill(rows, *self._infer_again(features, [streams[row] for row in rows], want_attention))
+            for row, before in again:
+                self._results[row].entry, self._results[row].features = before.entry, before.features
+        return list(self._results)
 
     @torch.inference_mode()
-    def remember(self, results: Sequence[Result]) -> list[Entry]:
+    def remember(self, results: Sequence[Result]) -> list[Any]:
         """See ``Runtime``.
 
         Raises:
             ValueError: These are not the results of the last ``infer``.
         """
-        if not self._waiting or len(results) != self._waiting:
+        if not self._results or len(results) != len(self._results):
             raise ValueError("remember takes the results of the last infer, once")
-        self._waiting = 0
-        return self._remember().split()
+        own, self._results = self._results, None
+        if self._new:
+            for row, (entry, features) in zip(self._new, self._kept(), strict=True):
+                own[row].entry, own[row].features = entry, features
+        return [result.entry for result in own]
+
+    def _fill(self, rows: Sequence[int], probabilities: Tensor, attention: Tensor | None) -> None:
+        assert self._results is not None
+        for row, scores in zip(rows, probabilities.cpu().numpy(), strict=True):
+            self._results[row].probabilities = scores
+        if attention is not None:
+            for row, weights in zip(rows, attention.cpu().numpy(), strict=True):
+                self._results[row].attention = weights
 
     def describe(self) -> dict[str, str | int | float]:
         """See ``Runtime``."""
@@ -114,6 +136,39 @@ class CommonRuntime(ABC):
         }
 
     @abstractmethod
+    def _infer_new(
+        self, images: Sequence[Image], streams: Sequence[Sequence[Any]], want_attention: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """Probabilities ``(B, num_classes)`` float32 of new pictures; the attention in float16 if wanted."""
+
+    def _infer_again(
+        self, features: Sequence[Any], streams: Sequence[Sequence[Any]], want_attention: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """The same from features that ``_kept`` gave."""
+        raise NotImplementedError(f"{self.backend} keeps no features")
+
+    @abstractmethod
+    def _kept(self) -> list[tuple[Any, Any]]:
+        """Entry and features (None where none are kept) of each picture of the last ``_infer_new``."""
+
+    @abstractmethod
+    def _threads(self) -> int:
+        """CPU threads in use."""
+
+
+class GatheringRuntime(CommonRuntime):
+    """Entries are tensors, gathered into a ``State``; a backend adds ``_predict`` and ``_remember``."""
+
+    def _infer_new(
+        self, images: Sequence[Image], streams: Sequence[Sequence[Entry | None]], want_attention: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        pixels, state = to_squares(images, self._size), gather(streams, self._empty)
+        return finished(*self._predict(pixels, state, want_attention))
+
+    def _kept(self) -> list[tuple[Entry, Any]]:
+        return [(entry, None) for entry in self._remember().split()]
+
+    @abstractmethod
     def _predict(self, pixels: Pixels, state: State, want_attention: bool) -> tuple[Tensor, Tensor | None]:
         """Logits, and the attention if it is wanted; keeps what ``_remember`` needs; counts the passes."""
 
@@ -121,6 +176,7 @@ class CommonRuntime(ABC):
     def _remember(self) -> Entry:
         """The entries of the batch that was predicted last; called once."""
 
-    @abstractmethod
-    def _threads(self) -> int:
-        """CPU threads in use."""
+
+def finished(logits: Tensor, attention: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Probabilities in float32 and attention in float16."""
+    return logits.float().softmax(dim=1), None if attention is None else attention.half()

@@ -13,7 +13,7 @@ from pipeline.model.description import describe_checkpoint
 from pipeline.model.device import DeviceError
 from pipeline.model.state import Entry, State, empty_state
 from pipeline.runtime.base import Pixels
-from pipeline.runtime.common import CommonRuntime
+from pipeline.runtime.common import GatheringRuntime
 from pipeline.runtime.model_cache import CachedModel
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ Array = npt.NDArray[Any]
 Say = Callable[[str], None]
 
 
-class ExportedRuntime(CommonRuntime):
+class ExportedRuntime(GatheringRuntime):
     """See ``Runtime``; a backend compiles the step and runs it.
 
     The graph is the whole step: with unshared weights the passes of the other backbones are part of

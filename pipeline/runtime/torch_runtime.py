@@ -1,23 +1,23 @@
-"""The model's step on torch, on a CPU or a CUDA GPU."""
+"""The model's step on torch as it is, on a CPU; on a CUDA GPU it is what ``CudaRuntime`` is compared with."""
 
+from collections.abc import Sequence
 from copy import deepcopy
 
 import torch
 from torch import Tensor
 
-from pipeline.model.device import DeviceError, pick_device
+from pipeline.model.device import pick_device
 from pipeline.model.fuse import fuse_batch_norms
 from pipeline.model.network import TemporalKVQResNetCBAM
-from pipeline.model.state import Entry, State
+from pipeline.model.state import Entry, State, gather
 from pipeline.model.temporal import Features
 from pipeline.runtime.base import Pixels
-from pipeline.runtime.common import CommonRuntime
+from pipeline.runtime.common import GatheringRuntime, finished
+from pipeline.runtime.precision import DTYPES, pick_precision
 from pipeline.runtime.preprocess import Preprocessor
 
-_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
-
-class TorchRuntime(CommonRuntime):
+class TorchRuntime(GatheringRuntime):
     """See ``Runtime``; the model that is handed in stays as it is.
 
     Args:
@@ -42,10 +42,10 @@ class TorchRuntime(CommonRuntime):
         name: str = "model",
     ) -> None:
         chosen = pick_device(device)
-        picked = _pick_precision(precision, chosen)
+        picked = pick_precision(precision, chosen)
         if threads:
             torch.set_num_threads(threads)
-        dtype = _DTYPES[picked]
+        dtype = DTYPES[picked]
         self._model = deepcopy(model).eval().requires_grad_(False)
         fuse_batch_norms(self._model)
         self._model.to(chosen, dtype).to(memory_format=torch.channels_last)
@@ -67,6 +67,20 @@ class TorchRuntime(CommonRuntime):
         self._pending = frames, features
         return output.logits, output.attention
 
+    def _infer_again(
+        self, features: Sequence[Features], streams: Sequence[Sequence[Entry | None]], want_attention: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        together = {stage: torch.stack([row[stage] for row in features]) for stage in features[0]}
+        output = self._model.answer(together, gather(streams, self._empty), want_attention)
+        return finished(output.logits, output.attention)
+
+    def _kept(self) -> list[tuple[Entry, Features]]:
+        assert self._pending is not None
+        _, features = self._pending
+        entries = self._remember().split()
+        rows = [{stage: x[row].clone() for stage, x in features.items()} for row in range(len(entries))]
+        return list(zip(entries, rows, strict=True))
+
     def _remember(self) -> Entry:
         assert self._pending is not None
         before = self._model.backbone_passes
@@ -77,13 +91,3 @@ class TorchRuntime(CommonRuntime):
 
     def _threads(self) -> int:
         return torch.get_num_threads()
-
-
-def _pick_precision(name: str, device: torch.device) -> str:
-    if name == "auto":
-        return "fp16" if device.type == "cuda" else "fp32"
-    if name not in _DTYPES:
-        raise DeviceError(f"precision {name!r}: choose auto, {', '.join(_DTYPES)}")
-    if name == "fp16" and device.type == "cpu":
-        raise DeviceError("precision fp16 needs a CUDA device; on a CPU choose auto, fp32 or bf16")
-    return name

@@ -80,6 +80,35 @@ def test_backbone_passes_are_counted_without_warm_up(shared: bool, passes: tuple
     assert runtime.backbone_passes == 2 * passes[1]
 
 
+@pytest.mark.parametrize(
+    "options", [{}, {"use_shared_weights": False, "scales": ("layer3", "layer4")}], ids=str
+)
+def test_known_pictures_get_what_a_full_step_gives(options: dict[str, Any]) -> None:
+    full, saving = (TorchRuntime(small(**options), "cpu") for _ in range(2))
+    first, second = pictures(2), pictures(2, seed=1)
+    before = [[None, None], [None, None]]
+    past, told = [], []
+    for runtime in (full, saving):
+        results = runtime.infer(first, before, want_attention=True)
+        past.append([[None, entry] for entry in runtime.remember(results)])
+        told.append(results)
+    passes = saving.backbone_passes
+    mixed = [second[0], first[1]]
+    expected = full.infer(mixed, past[0], want_attention=True)
+    found = saving.infer(mixed, past[1], want_attention=True, known=[None, told[1][1]])
+    for a, b in zip(found, expected, strict=True):
+        assert a.depth == b.depth == 1
+        np.testing.assert_allclose(a.probabilities, b.probabilities, atol=1e-5)
+        np.testing.assert_allclose(a.attention, b.attention, atol=1e-3)
+    entries = [runtime.remember(results) for runtime, results in ((full, expected), (saving, found))]
+    for a, b in zip(*entries, strict=True):
+        torch.testing.assert_close(a.keys, b.keys, atol=1e-4, rtol=1e-4)
+    assert saving.backbone_passes - passes == (1 if saving._model.shared else 3)
+    again = saving.infer([first[1]], [past[1][1]], known=[found[1]])  # what was reused can be reused
+    np.testing.assert_allclose(again[0].probabilities, found[1].probabilities, atol=1e-5)
+    assert saving.remember(again) == [found[1].entry]
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("depth", [18, 50])
 def test_folded_batch_norms_change_nothing(depth: int) -> None:
@@ -166,3 +195,6 @@ def test_wrong_calls_are_readable() -> None:
         runtime.infer(pictures(1), [[None, None, None]])
     with pytest.raises(ValueError, match="the last infer, once"):
         runtime.remember([])
+    results = runtime.infer(pictures(1), [[None, None]])
+    with pytest.raises(ValueError, match="with features, as remember leaves them"):
+        runtime.infer(pictures(1), [[None, None]], known=results)
