@@ -303,6 +303,27 @@ def bench_step(
         bench(depth, streams, backend, device, precision, repeats, json_file)
 
 
+@bench_app.command("scale")
+def bench_scale(
+    depth: Annotated[int, typer.Option("--depth", help="Of the ResNet.")] = 50,
+    streams: Annotated[
+        list[int] | None,
+        typer.Option("--streams", min=1, help="In one batch; repeatable; without, 1 to 64, on a GPU to 128."),
+    ] = None,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 ...")] = "auto",
+    precision: Annotated[str, typer.Option("--precision", help="auto, fp32, fp16, bf16.")] = "auto",
+    repeats: Annotated[int, typer.Option("--repeats", min=1, help="Steps that are timed.")] = 30,
+    steps: Annotated[int, typer.Option("--steps", min=10, help="Of the look at the memory.")] = 2000,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the results as JSON.")] = None,
+    picture: Annotated[Path | None, typer.Option("--picture", help="Draw the curves (matplotlib).")] = None,
+) -> None:
+    """Time steps of many streams in one batch, with a plain ResNet as the floor; look at the memory."""
+    from benchmarks.scale import bench
+
+    with _mistakes():
+        bench(depth, streams or (), device, precision, repeats, steps, json_file, picture)
+
+
 @keys_app.command("new")
 def keys_new(
     name: Annotated[str, typer.Argument(help="Name of the worker or machine, for example capture.")],

@@ -14,6 +14,7 @@ from pipeline.runtime.onnx_runtime import ONNXRuntime
 from pipeline.runtime.openvino_runtime import OpenVINORuntime
 
 if TYPE_CHECKING:
+    from pipeline.runtime.cuda_runtime import CudaRuntime
     from pipeline.runtime.torch_runtime import TorchRuntime
 
 __all__ = [
@@ -68,12 +69,12 @@ def open_runtime(
 
 def _open(
     path: Path, backend: str, device: str, precision: str, threads: int, say: Callable[[str], None]
-) -> "TorchRuntime | OpenVINORuntime | ONNXRuntime":
+) -> "CudaRuntime | TorchRuntime | OpenVINORuntime | ONNXRuntime":
     if backend == "torch":
         from pipeline.model.checkpoint import load_checkpoint
-        from pipeline.runtime.torch_runtime import TorchRuntime
+        from pipeline.runtime.torch_runtimes import open_torch
 
-        return TorchRuntime(load_checkpoint(path), device, precision, threads, name=path.stem)
+        return open_torch(load_checkpoint(path), device, precision, threads, path.stem, say=say)
     kind = OpenVINORuntime if backend == "openvino" else ONNXRuntime
     runtime = kind(path, device, precision, threads, path.stem, say=say)
     torch.set_num_threads(1)

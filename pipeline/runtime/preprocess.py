@@ -39,5 +39,8 @@ class Preprocessor:
 
     def normalise(self, squares: Pixels) -> Tensor:
         """The same from pictures that have the model's size already."""
-        pixels = torch.from_numpy(squares).to(self._device).permute(0, 3, 1, 2)
-        return torch.addcmul(self._offset, pixels, self._factor).to(self._dtype)
+        return self.normalised(torch.from_numpy(squares).to(self._device))
+
+    def normalised(self, pixels: Tensor) -> Tensor:
+        """The same from pixels that are on the device."""
+        return torch.addcmul(self._offset, pixels.permute(0, 3, 1, 2), self._factor).to(self._dtype)

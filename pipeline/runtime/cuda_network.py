@@ -1,0 +1,123 @@
+"""The network as a CUDA GPU runs it best: fused kernels for the backbone, compiled attention."""
+
+import os
+from collections.abc import Callable
+from copy import deepcopy
+from importlib import import_module
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from pipeline.model.fuse import fuse_batch_norms
+from pipeline.model.network import TemporalKVQResNetCBAM
+from pipeline.model.resnet import ResNetCBAM
+from pipeline.model.state import State
+from pipeline.model.temporal import Features
+from pipeline.runtime.model_cache import cache_folder
+from pipeline.runtime.preprocess import Preprocessor
+
+Answer = tuple[Tensor, Tensor]
+"""Probabilities ``(n, num_classes)`` float32 and attention ``(n, S, T * S_k)`` float16."""
+
+
+class CudaNetwork:
+    """The parts of a step, as work that can be captured; the model that is handed in stays as it is.
+
+    Where Triton or a C compiler is missing, torch's own kernels do the same, slower.
+
+    Args:
+        model: The network.
+        device: A CUDA device.
+        dtype: Of weights and features.
+        say: Takes a line for people where something can't be had.
+
+    Attributes:
+        model: The network on the device.
+        kernels: ``fused``, or ``torch`` where Triton does not work.
+    """
+
+    def __init__(
+        self,
+        model: TemporalKVQResNetCBAM,
+        device: torch.device,
+        dtype: torch.dtype,
+        say: Callable[[str], None],
+    ) -> None:
+        _keep_compiled_kernels()
+        self._say = say
+        plain = deepcopy(model).eval().requires_grad_(False)
+        fuse_batch_norms(plain)
+        plain.to(device, dtype).to(memory_format=torch.channels_last)
+        self._preprocess = Preprocessor(model.preprocessing, device, dtype)
+        self.model, self.kernels = plain, "torch"
+        try:
+            fused = deepcopy(plain)
+            import_module("pipeline.runtime.fused").fuse_backbones(fused)
+            size = model.preprocessing.size
+            self.model = fused
+            with torch.inference_mode():
+                self.encode(torch.zeros(1, size, size, 3, dtype=torch.uint8, device=device))
+            self.kernels = "fused"
+        except Exception as error:  # whatever a missing or broken Triton, driver or compiler raises
+            self.model = plain
+            say(f"fused kernels can't be had, torch's own are slower: {_first_line(error)}")
+        self._attend: Callable[[Features, Tensor, Tensor], Answer] = self._answer
+        if self.kernels == "fused":
+            self._faster = torch.compile(self._answer)
+            self._attend = self._compiled
+
+    def channels(self) -> dict[str, int]:
+        """Of the feature maps that a step keeps, by stage."""
+        channels = cast(ResNetCBAM, self.model.backbones[-1]).channels
+        return {stage: channels[stage] for stage in {"layer4", *self.model.architecture.scales}}
+
+    def encode(self, pixels: Tensor) -> tuple[Tensor, Features]:
+        """Normalised frames and their features from pixels ``(n, size, size, 3)`` uint8, red-green-blue."""
+        frames = self._preprocess.normalised(pixels)
+        return frames, self.model.encode(frames)
+
+    def answer(self, features: Features, past: Tensor, rows: Tensor) -> Answer:
+        """Probabilities and attention.
+
+        Args:
+            features: Of ``n`` frames.
+            past: Entries of their slots, ``(n, T, 2, L, V, S_k, D)``: keys and values.
+            rows: Which entries these are, ``(n, T)`` int64; 0 for a slot without a frame.
+        """
+        return self._attend(features, past, rows)
+
+    def entries(self, frames: Tensor, features: Features) -> Tensor:
+        """What to remember of frames: keys and values, ``(n, 2, L, V, S_k, D)``."""
+        entry = self.model.remember(frames, features)
+        return torch.stack([entry.keys, entry.values], dim=1)
+
+    def _answer(self, features: Features, past: Tensor, rows: Tensor) -> Answer:
+        keys, values = (past[:, :, part].transpose(1, 2) for part in (0, 1))
+        output = self.model.answer(features, State(keys, values, rows > 0), return_attention=True)
+        assert output.attention is not None
+        return output.logits.float().softmax(dim=1), output.attention.half()
+
+    def _compiled(self, features: Features, past: Tensor, rows: Tensor) -> Answer:
+        if len(rows) > 1:  # one compilation for one stream, one for any other number
+            for x in (*features.values(), past, rows):
+                torch._dynamo.maybe_mark_dynamic(x, 0)
+        try:
+            return self._faster(features, past, rows)
+        except Exception as error:  # as above
+            self._say(f"the attention can't be compiled and is slower: {_first_line(error)}")
+            self._attend = self._answer
+            return self._answer(features, past, rows)
+
+
+def _keep_compiled_kernels() -> None:
+    """Compiled kernels survive in our own cache folder, unless the user has named another."""
+    folder = cache_folder()
+    if folder is not None:
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder / "inductor"))
+        os.environ.setdefault("TRITON_CACHE_DIR", str(folder / "triton"))
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {text[:200]}"

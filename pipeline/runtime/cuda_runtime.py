@@ -1,0 +1,149 @@
+"""The model's step on a CUDA GPU: captured graphs, and the past kept in tables on the device."""
+
+import time
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from pipeline.model.network import TemporalKVQResNetCBAM
+from pipeline.runtime.base import Image
+from pipeline.runtime.common import CommonRuntime
+from pipeline.runtime.cuda_graphs import padded
+from pipeline.runtime.cuda_network import CudaNetwork
+from pipeline.runtime.cuda_step import CudaStep
+from pipeline.runtime.device_stretch import DeviceStretch
+from pipeline.runtime.precision import DTYPES, pick_precision
+from pipeline.runtime.rows import Row, Rows
+
+
+class CudaRuntime(CommonRuntime):
+    """See ``Runtime``. Entries and features are ``Row`` handles of tables on the device.
+
+    A batch is padded to the next power of two. The graphs of a size are captured when it comes for the
+    first time; ``warm_up`` does that ahead.
+
+    Args:
+        model: A network with its labels and preprocessing; it stays as it is.
+        device: A CUDA device.
+        precision: ``auto`` (float16), ``fp32``, ``fp16`` or ``bf16``.
+        threads: CPU threads of the whole process; 0 leaves the choice to torch.
+        name: Of the model, for people.
+        say: Takes a line for people where something takes long or can't be had.
+
+    Raises:
+        DeviceError: No such precision.
+    """
+
+    backend = "torch"
+
+    def __init__(
+        self,
+        model: TemporalKVQResNetCBAM,
+        device: torch.device,
+        precision: str = "auto",
+        threads: int = 0,
+        name: str = "model",
+        *,
+        say: Callable[[str], None] = print,
+    ) -> None:
+        picked = pick_precision(precision, device)
+        if threads:
+            torch.set_num_threads(threads)
+        self._where, self._say = device, say
+        with torch.cuda.device(device):
+            self._network = CudaNetwork(model, device, DTYPES[picked], say)
+            super().__init__(model.description, self._network.model.init_state(1), str(device), picked, name)
+            _, layers, _, variants, cells, width = self._empty.keys.shape
+            self._entries = Rows((2, layers, variants, cells, width), self._empty.keys)
+            self._features = {
+                stage: Rows((*model.architecture.grid(stage), channels), self._empty.keys)
+                for stage, channels in self._network.channels().items()
+            }
+            self._uploads = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        self._memory = torch.cuda.graph_pool_handle()
+        self._stretch = DeviceStretch(self._size, device)
+        self._steps: dict[int, CudaStep] = {}
+        self._passes_later = 0 if model.shared else model.num_past
+        self._last: tuple[CudaStep, int] | None = None
+
+    def describe(self) -> dict[str, str | int | float]:
+        """See ``Runtime``."""
+        about = super().describe()
+        about["device"] = torch.cuda.get_device_name(self._where)
+        about["kernels"] = self._network.kernels
+        return about
+
+    def _infer_new(
+        self, images: Sequence[Image], streams: Sequence[Sequence[Row | None]], want_attention: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        with torch.cuda.device(self._where):
+            step = self.step_for(len(images))
+            with torch.cuda.stream(self._uploads):  # beside what still runs for the frames before
+                self._stretch(images, step.pixels)
+            self._read_past(step, streams)
+            torch.cuda.current_stream().wait_stream(self._uploads)
+            _, _, answer = step.new.run()
+            self.backbone_passes += len(images)
+            self._last = step, len(images)
+            return step.fetch(answer, len(images), want_attention)
+
+    def _infer_again(
+        self,
+        features: Sequence[dict[str, Row]],
+        streams: Sequence[Sequence[Row | None]],
+        want_attention: bool,
+    ) -> tuple[Tensor, Tensor | None]:
+        with torch.cuda.device(self._where):
+            step = self.step_for(len(features))
+            again = step.again()
+            self._read_past(step, streams)
+            for stage, target in step.known.items():
+                rows = _upload([row[stage].number for row in features], self._where)
+                self._features[stage].read(rows, target[: len(features)])
+            return step.fetch(again.run(), len(features), want_attention)
+
+    def _kept(self) -> list[tuple[Row, dict[str, Row]]]:
+        assert self._last is not None
+        (step, count), self._last = self._last, None
+        with torch.cuda.device(self._where):
+            _, features, _ = step.new.outputs
+            entries = self._write(self._entries, step.keep.run()[:count])
+            self.backbone_passes += count * self._passes_later
+            rows: list[dict[str, Row]] = [{} for _ in range(count)]
+            for stage, maps in features.items():
+                written = self._write(self._features[stage], maps[:count].permute(0, 2, 3, 1))
+                for row, handle in zip(rows, written, strict=True):
+                    row[stage] = handle
+        return list(zip(entries, rows, strict=True))
+
+    def _threads(self) -> int:
+        return torch.get_num_threads()
+
+    def step_for(self, count: int) -> CudaStep:
+        """The step of the batch size that serves ``count`` streams."""
+        size = padded(count)
+        if size not in self._steps:
+            started = time.monotonic()
+            self._steps[size] = CudaStep(self._network, size, self._size, self._entries, self._memory)
+            self._say(f"{self.name}: ready for {size} streams at once ({time.monotonic() - started:.1f} s)")
+        return self._steps[size]
+
+    def _read_past(self, step: CudaStep, streams: Sequence[Sequence[Row | None]]) -> None:
+        for slots in streams:
+            if len(slots) != self.num_past:
+                raise ValueError(f"{len(slots)} slots given, the model has {self.num_past}")
+        numbers = [[0 if row is None else row.number for row in slots] for slots in streams]
+        numbers += [[0] * self.num_past] * (len(step.rows) - len(numbers))
+        step.rows.copy_(_upload(numbers, self._where))
+        self._entries.read(step.rows.flatten(), step.past.flatten(0, 1))
+
+    def _write(self, table: Rows, values: Tensor) -> list[Row]:
+        rows = table.take(len(values))
+        table.write(_upload([row.number for row in rows], self._where), values)
+        return rows
+
+
+def _upload(numbers: list[int] | list[list[int]], device: torch.device) -> Tensor:
+    """Row numbers on the device, without waiting for it."""
+    return torch.tensor(numbers, dtype=torch.int64).pin_memory().to(device, non_blocking=True)

@@ -1,0 +1,71 @@
+"""One batch size of the step on a CUDA GPU: its fixed memory and its graphs."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pipeline.model.temporal import Features
+from pipeline.runtime.cuda_graphs import Captured
+from pipeline.runtime.cuda_network import Answer, CudaNetwork
+from pipeline.runtime.rows import Rows
+
+
+class CudaStep:
+    """Write ``pixels``, ``past`` and ``rows``, run ``new``, fetch its answer, run ``keep``.
+
+    Args:
+        network: Does the work.
+        streams: ``n``, the batch size.
+        size: Of the pictures, in pixels.
+        entries: The table of what is remembered.
+        memory: Shared by the graphs of all sizes, see ``Captured``.
+
+    Attributes:
+        pixels: ``(n, size, size, 3)`` uint8, red-green-blue.
+        past: Entries of the slots, ``(n, T, 2, L, V, S_k, D)``.
+        rows: Their numbers in the table, ``(n, T)`` int64, 0 for none.
+        new: Frames, features and answer of new pictures.
+        keep: Their entries.
+        known: Features of unchanged pictures, by stage ``(n, rows, columns, C)``.
+    """
+
+    def __init__(self, network: CudaNetwork, streams: int, size: int, entries: Rows, memory: Any) -> None:
+        self._network, self._memory = network, memory
+        table = entries.table
+        num_past = network.model.num_past
+        self.pixels = torch.zeros(streams, size, size, 3, dtype=torch.uint8, device=table.device)
+        self.past = table.new_zeros(streams, num_past, *table.shape[1:])
+        self.rows = torch.zeros(streams, num_past, dtype=torch.int64, device=table.device)
+        self.known: dict[str, Tensor] = {}
+        self._again: Captured[Answer] | None = None
+        self.new = Captured(self._new, memory)
+        frames, features, (probabilities, attention) = self.new.outputs
+        self.keep = Captured(lambda: network.entries(frames, features), memory)
+        self._fetched = tuple(
+            torch.empty(x.shape, dtype=x.dtype, pin_memory=True) for x in (probabilities, attention)
+        )
+
+    def again(self) -> Captured[Answer]:
+        """The answer for unchanged pictures: write ``known``, ``past`` and ``rows`` first."""
+        if self._again is None:
+            _, features, _ = self.new.outputs
+            self.known = {
+                stage: maps.new_zeros(maps.permute(0, 2, 3, 1).shape) for stage, maps in features.items()
+            }
+            maps = {stage: x.permute(0, 3, 1, 2) for stage, x in self.known.items()}
+            self._again = Captured(lambda: self._network.answer(maps, self.past, self.rows), self._memory)
+        return self._again
+
+    def fetch(self, answer: Answer, count: int, want_attention: bool) -> tuple[Tensor, Tensor | None]:
+        """The first rows of an answer on the host; waits for it."""
+        for here, there in zip(self._fetched, answer, strict=True):
+            if want_attention or there is answer[0]:
+                here[:count].copy_(there[:count], non_blocking=True)
+        torch.cuda.current_stream().synchronize()
+        probabilities, attention = (x[:count].clone() for x in self._fetched)
+        return probabilities, attention if want_attention else None
+
+    def _new(self) -> tuple[Tensor, Features, Answer]:
+        frames, features = self._network.encode(self.pixels)
+        return frames, features, self._network.answer(features, self.past, self.rows)

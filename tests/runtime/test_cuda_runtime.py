@@ -1,0 +1,131 @@
+"""The step on a CUDA GPU against torch in float32 on the CPU; these tests need the GPU."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.model.state import StreamHistory
+from pipeline.runtime import Result, Runtime, TorchRuntime
+from pipeline.runtime.torch_runtimes import open_torch
+from tests.model.small import SIZE, small
+from tests.runtime.test_torch_runtime import pictures
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
+    pytest.mark.filterwarnings("ignore"),  # torch's compiler has much to say
+    pytest.mark.timeout(300),
+]
+TOLERANCE = {"fp32": 0.01, "fp16": 0.02, "bf16": 0.1}  # of a probability; fp32 convolves in TF32
+
+
+def play(runtime: Runtime, streams: list[list[Any]], again: bool = False) -> list[list[Result]]:
+    """Streams side by side in one batch, frame by frame; ``again`` hands known pictures in as such."""
+    histories = [StreamHistory[int](runtime.num_past) for _ in streams]
+    last: list[tuple[Any, Result] | None] = [None] * len(streams)
+    found: list[list[Result]] = [[] for _ in streams]
+    for n, images in enumerate(zip(*streams, strict=True)):
+        slots = [[slot and slot.entry for slot in history.select(n + 1)] for history in histories]
+        known = [
+            before[1] if again and before and np.array_equal(before[0], image) else None
+            for before, image in zip(last, images, strict=True)
+        ]
+        results = runtime.infer(images, slots, want_attention=True, known=known)
+        for row, entry in enumerate(runtime.remember(results)):
+            histories[row].append(n, n + 1, entry)
+            last[row] = images[row], results[row]
+            found[row].append(results[row])
+    return found
+
+
+def same_size(count: int, seed: int) -> list[Any]:
+    dice = np.random.default_rng(seed)
+    return [dice.integers(0, 256, (SIZE, SIZE, 3), np.uint8) for _ in range(count)]
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16", "fp32"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"depth": 50, "attention": "plain"},
+        {"use_shared_weights": False, "num_past": 3, "scales": ("layer3", "layer4")},
+    ],
+    ids=str,
+)
+def test_a_batch_of_streams_equals_the_cpu(options: dict[str, Any], precision: str) -> None:
+    torch._dynamo.reset()
+    model = small(**options)
+    streams = [same_size(5, seed) for seed in range(3)]
+    expected = play(TorchRuntime(model, "cpu"), streams)
+    found = play(open_torch(model, "cuda", precision), streams)
+    for ours, theirs in zip(found, expected, strict=True):
+        for a, b in zip(ours, theirs, strict=True):
+            assert a.depth == b.depth
+            np.testing.assert_allclose(a.probabilities, b.probabilities, atol=TOLERANCE[precision])
+            np.testing.assert_allclose(a.attention, b.attention, atol=TOLERANCE[precision])
+
+
+def test_the_shipped_kinds_run_on_fused_kernels() -> None:
+    said: list[str] = []
+    runtime = open_torch(small(), "cuda", say=said.append)
+    runtime.warm_up()
+    assert runtime.describe()["kernels"] == "fused", said
+    assert runtime.backbone_passes == 0
+    assert not any("slower" in line for line in said)
+
+
+def test_unchanged_pictures_get_what_a_full_step_gives() -> None:
+    streams = [[images[i] for i in (0, 0, 1, 1, 1, 2)] for images in (same_size(3, 0), same_size(3, 1))]
+    streams[1] = [streams[1][i] for i in (0, 2, 2, 5, 5, 5)]
+    full, saving = (open_torch(small(), "cuda") for _ in range(2))
+    expected, found = play(full, streams), play(saving, streams, again=True)
+    assert (full.backbone_passes, saving.backbone_passes) == (12, 6)
+    for ours, theirs in zip(found, expected, strict=True):
+        for a, b in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(a.probabilities, b.probabilities, atol=2e-3)
+            np.testing.assert_allclose(a.attention, b.attention, atol=2e-3)
+
+
+def test_pictures_of_other_sizes_are_resized_on_the_device() -> None:
+    streams = [pictures(3), same_size(3, 1), pictures(3, seed=2)]
+    expected = play(TorchRuntime(small(), "cpu"), streams)
+    found = play(open_torch(small(), "cuda"), streams)
+    for ours, theirs in zip(found, expected, strict=True):
+        for a, b in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(a.probabilities, b.probabilities, atol=0.02)
+
+
+def test_memory_is_flat_over_a_thousand_steps() -> None:
+    runtime = open_torch(small(), "cuda")
+    images = [same_size(1, seed)[0] for seed in range(3)]
+    histories = [StreamHistory[int](2) for _ in images]
+
+    def steps(first: int, count: int) -> None:
+        for n in range(first, first + count):
+            slots = [[slot and slot.entry for slot in history.select(n + 1)] for history in histories]
+            for history, entry in zip(histories, runtime.remember(runtime.infer(images, slots)), strict=True):
+                history.append(n, n + 1, entry)
+
+    steps(0, 100)
+    before = torch.cuda.memory_allocated()
+    steps(100, 1000)
+    assert torch.cuda.memory_allocated() == before
+
+
+def test_a_broken_compiler_is_said_and_survived(monkeypatch: pytest.MonkeyPatch) -> None:
+    import pipeline.runtime.fused as fused
+
+    def broken(*_: Any) -> None:
+        raise RuntimeError("Failed to find C compiler")
+
+    monkeypatch.setattr(fused, "fuse_backbones", broken)
+    said: list[str] = []
+    runtime = open_torch(small(), "cuda", say=said.append)
+    assert runtime.describe()["kernels"] == "torch"
+    assert any("Failed to find C compiler" in line for line in said)
+    streams = [same_size(3, 0)]
+    for a, b in zip(play(runtime, streams)[0], play(TorchRuntime(small(), "cpu"), streams)[0], strict=True):
+        np.testing.assert_allclose(a.probabilities, b.probabilities, atol=0.02)
