@@ -30,7 +30,7 @@ def markdown(lines: Iterable[Line]) -> str:
         name: [line for line in rows[name] if "error" not in line]
         for name in sorted(rows, key=[*VARIANTS, *rows].index)
     }
-    devices = sorted({line["device"] for runs in good.values() for line in runs})
+    devices = sorted({line["device"] for runs in good.values() for line in runs if "step_ms" in line})
     scores = _SCORES | (
         _DISTURBED if any(_DISTURBED.keys() & line.get("accuracy", {}) for line in lines) else {}
     )
@@ -57,7 +57,7 @@ def _cells(runs: Sequence[Line], devices: Sequence[str], scores: Iterable[str]) 
     cells.append(_spread([line["clips"] / 1000 for line in trained], "{:.0f}k".format))
     cells += [f"{first['gflops']:.2f}", f"{first['cache_kib']:.0f} KiB"]
     for device in devices:
-        here = [line for line in runs if line["device"] == device]
+        here = [line for line in runs if line["device"] == device and "step_ms" in line]
         # measured apart from the training, nothing else disturbs a step
         here = [line for line in here if "accuracy" not in line] or here
         milliseconds = _spread([line["step_ms"] for line in here], "{:.2f}".format)
