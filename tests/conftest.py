@@ -10,6 +10,10 @@ import pytest
 
 from tests.support import without
 
+# Networks in tests are tiny: threads that wait for each other take several times as long as one, above all on
+# a machine that also runs other tests. Read when torch is loaded, here and in the programs that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture
 def place() -> Iterator[Path]:

@@ -4,23 +4,27 @@ from typing import Any
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "match, own values": {},
-    "match, tied values": {"tied_values": True},
-    "plain, tied values": {"attention": "plain"},
-    "plain, own values": {"attention": "plain", "tied_values": False},
+    "match, tied values, one past frame": {"tied_values": True, "num_past": 1},
+    "plain, tied values, three layers, one head": {"attention": "plain", "num_layers": 3, "num_heads": 1},
+    "plain, own values, only layer3, official gates": {
+        "attention": "plain",
+        "tied_values": False,
+        "scales": ("layer3",),
+        "cbam_start": "official",
+    },
     "unshared, plain, layer3 and layer4": {
         "use_shared_weights": False,
         "attention": "plain",
         "scales": ("layer3", "layer4"),
     },
-    "one past frame": {"num_past": 1},
     "four past frames, two layers": {"num_past": 4, "num_layers": 2},
-    "eight past frames": {"num_past": 8},
-    "only layer2": {"scales": ("layer2",)},
-    "only layer3": {"scales": ("layer3",)},
-    "all scales, tied values": {"scales": ("layer4", "layer2", "layer3"), "tied_values": True},
-    "three layers": {"num_layers": 3},
-    "three layers, plain, one head": {"num_layers": 3, "attention": "plain", "num_heads": 1},
-    "eight heads": {"num_heads": 8},
+    "eight past frames, eight heads": {"num_past": 8, "num_heads": 8},
+    "only layer2, identity blocks": {"scales": ("layer2",), "identity_blocks": True},
+    "all scales, tied values, gradient checkpointing": {
+        "scales": ("layer4", "layer2", "layer3"),
+        "tied_values": True,
+        "gradient_checkpointing": True,
+    },
     "depth 50": {"depth": 50},
     "grid head": {"head": "grid"},
     "grid head, all scales, two layers, unshared": {
@@ -29,8 +33,5 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "num_layers": 2,
         "use_shared_weights": False,
     },
-    "identity blocks": {"identity_blocks": True},
-    "official gates": {"cbam_start": "official"},
-    "gradient checkpointing": {"gradient_checkpointing": True},
 }
 """What differs from a ResNet-18 with shared weights, two past frames, one layer on layer4, four heads."""

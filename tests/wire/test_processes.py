@@ -10,6 +10,7 @@ from pipeline.wire import codec
 from pipeline.wire.messages import EndOfStream
 from pipeline.wire.transport import FrameReceiver, Publisher, ReceivedFrame
 from tests.wire.peers import (
+    CONFIG,
     OPEN,
     QUICK,
     answer,
@@ -84,9 +85,11 @@ def test_a_killed_publisher_takes_no_reader_with_it(tmp_path: Path) -> None:
 
 def test_a_killed_publisher_is_replaced(tmp_path: Path) -> None:
     endpoint = f"ipc://{tmp_path}/frames"
-    with FrameReceiver([endpoint], "sink", QUICK, OPEN) as receiver:
+    # Not QUICK: on a busy machine a new process may take longer to greet than its short time allows, and a
+    # connection that is given up over that counts as refused. A death is noticed at once in either case.
+    with FrameReceiver([endpoint], "sink", CONFIG.wire, OPEN) as receiver:
         for session in (1, 2):
-            with program(publish_forever, endpoint, QUICK, session) as (process, connection):
+            with program(publish_forever, endpoint, CONFIG.wire, session) as (process, connection):
                 assert answer(connection) == "up"
                 sessions: set[int] = set()
 
