@@ -52,6 +52,7 @@ def test_every_option_of_the_shape_reaches_the_model(tmp_path: Path) -> None:
         "attention": "plain",
         "scales": ("layer2", "layer4"),
         "cbam_start": "official",
+        "head": "grid",
     }
     options = tiny_options(tmp_path, tied_values="false", gradient_checkpointing=True, **shape)
     model = build_model(options, ("open", "shut"))
