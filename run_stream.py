@@ -275,32 +275,46 @@ def export(
     kind: Annotated[
         str | None, typer.Option("--format", help="onnx or openvino; without, by the suffix of --out.")
     ] = None,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Quantise it (OpenVINO only), and say what that costs in accuracy.")
+    ] = False,
 ) -> None:
     """Write one step as a file for other programs: frame and state in, logits, attention and next state out.
 
     The file is there only once it has computed the same as the model, over 50 steps with resets.
     """
+    from pipeline.known_motion import film_motions
     from pipeline.runtime.export_step import export_step
 
     with _mistakes():
-        export_step(checkpoint, out, kind)
+        export_step(checkpoint, out, kind, film=film_motions if int8 else None)
 
 
 @bench_app.command("step")
 def bench_step(
     depth: Annotated[list[int], typer.Option("--depth", help="Of the ResNet; repeatable.")] = [18, 50],  # noqa: B006
     streams: Annotated[list[int], typer.Option("--streams", help="In one batch; repeatable.")] = [1],  # noqa: B006
-    backend: Annotated[str, typer.Option("--backend", help="torch.")] = "torch",
+    backend: Annotated[
+        list[str], typer.Option("--backend", help="torch, openvino, onnxruntime or all; repeatable.")
+    ] = ["all"],  # noqa: B006
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 ...")] = "auto",
-    precision: Annotated[str, typer.Option("--precision", help="auto, fp32, fp16, bf16.")] = "auto",
+    precision: Annotated[
+        list[str], typer.Option("--precision", help="auto, fp32, fp16, bf16 or int8; repeatable.")
+    ] = ["auto"],  # noqa: B006
+    size: Annotated[int, typer.Option("--size", min=32, help="Of the model's pictures, in pixels.")] = 224,
     repeats: Annotated[int, typer.Option("--repeats", min=4, help="Rounds of the alternation.")] = 30,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the results as JSON.")] = None,
 ) -> None:
-    """Time one cached step against the guide as written and a plain ResNet."""
+    """Time one cached step against the guide as written and a plain ResNet in the same runtime."""
+    import os
+
+    # as in the workers: threads of torch that wait by spinning would slow the other runtimes down
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     from benchmarks.step import bench
 
     with _mistakes():
-        bench(depth, streams, backend, device, precision, repeats, json_file)
+        bench(depth, streams, backend, device, precision, size, repeats, json_file)
 
 
 @bench_app.command("scale")

@@ -1,6 +1,8 @@
 """What a figure was measured on."""
 
 import platform
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
@@ -14,6 +16,9 @@ def describe_machine() -> dict[str, str]:
         "python": platform.python_version(),
         "torch": torch.__version__,
     }
+    for package in ("openvino", "onnxruntime", "nncf"):
+        with suppress(PackageNotFoundError):
+            about[package] = version(package)
     if torch.cuda.is_available():
         about["gpu"] = torch.cuda.get_device_name()
     return about

@@ -1,29 +1,40 @@
 """One step for one new frame: cached, against the guide as written and against a plain ResNet.
 
-All three run the same weights on the same device in the same process and take turns; the guide as
-written sends all three frames through the backbone for every prediction.
+The guide as written sends all three frames through the backbone for every prediction, in eager torch; the
+plain ResNet runs in the same runtime as the step. All of a depth and a number of streams run the same
+pictures in the same process and take turns.
 """
 
 import json
 import statistics
 import time
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
-import torchvision
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.floors import DTYPES, AnyRuntime, plain_resnet
 from benchmarks.machine import describe_machine
+from pipeline.model.device import DeviceError, pick_device
 from pipeline.model.network import TemporalKVQResNetCBAM
-from pipeline.runtime import TorchRuntime
+from pipeline.model.packages import MissingPackageError
+from pipeline.runtime import ONNXRuntime, OpenVINORuntime
+from pipeline.runtime.base import Image
 from pipeline.runtime.preprocess import Preprocessor
+from pipeline.runtime.torch_runtimes import open_torch
 
+BACKENDS = ("torch", "openvino", "onnxruntime")
 _WARM_UP = 3
+_CALIBRATED_ON = 4
 
 
 @dataclass(frozen=True)
@@ -31,14 +42,15 @@ class StepResult:
     """Medians in milliseconds, and the middle half of the values as the spread.
 
     ``step_ms`` is everything from the decoded picture to the probabilities: resize, copy, cached step.
-    ``guide_ms`` is the same with all frames through the network; ``plain_resnet_ms`` the same with
-    torchvision's ResNet of that depth in its place.
+    ``guide_ms`` is the same with all frames through the network, in eager torch; ``plain_resnet_ms`` the
+    same as a step with torchvision's ResNet of that depth in its place, in the runtime of the step.
     """
 
     backend: str
     device: str
     precision: str
     depth: int
+    size_px: int
     streams: int
     step_ms: float
     step_spread_ms: float
@@ -50,59 +62,115 @@ class StepResult:
     step_over_plain: float
 
 
+class Case(NamedTuple):
+    """A runtime to measure; ``wanted``: the user named it, so it is an error if it is not there."""
+
+    backend: str
+    precision: str
+    wanted: bool
+
+
 def measure(
-    depth: int, streams: int, *, device: str = "auto", precision: str = "auto", repeats: int = 30
-) -> StepResult:
-    """Measures one configuration; pictures are 640x480, weights random, ``d_model`` 512."""
+    depth: int, streams: int, cases: list[Case], *, device: str = "auto", size: int = 224, repeats: int = 30
+) -> list[StepResult]:
+    """Measures one depth and number of streams; pictures are 640x480, weights random, ``d_model`` 512."""
     torch.manual_seed(0)
-    model = TemporalKVQResNetCBAM(depth=depth, d_model=512, num_classes=1000).eval()
-    runtime = TorchRuntime(model, device, precision)
-    where, dtype = torch.device(runtime.device), getattr(torch, _TORCH_NAMES[runtime.precision])
-    plain = torchvision.models.get_model(f"resnet{depth}", weights=None).eval()
-    plain.to(device=where, dtype=dtype, memory_format=torch.channels_last)
-    guide = model.to(device=where, dtype=dtype)
-    preprocess = Preprocessor(model.preprocessing, where, dtype)
+    model = TemporalKVQResNetCBAM(depth=depth, d_model=512, num_classes=1000, image_size=size).eval()
     rng = np.random.default_rng(0)
     pictures = [
         [rng.integers(0, 256, (480, 640, 3), dtype=np.uint8) for _ in range(streams)] for _ in range(3)
     ]
-    runtime.infer(pictures[0], [[None, None]] * streams)
-    oldest = runtime.remember(runtime.infer(pictures[0], [[None, None]] * streams))
-    newer = runtime.remember(runtime.infer(pictures[1], [[None, None]] * streams))
+    runtimes: list[AnyRuntime] = []
+    candidates: list[Callable[[], None]] = []
+    for case in cases:
+        try:
+            runtime = _open(model, case, device)
+        except (DeviceError, MissingPackageError) as error:
+            if case.wanted:
+                raise
+            print(f"left out: {error}")
+            continue
+        floor = plain_resnet(depth, model.preprocessing, runtime)
+        runtimes.append(runtime)
+        candidates += [_cached(runtime, pictures), partial(floor, pictures[2])]
+    if not runtimes:
+        raise DeviceError("none of these backends computes in these precisions here")
+    candidates.append(_as_written(model, runtimes[0], pictures))
+    *times, written = take_turns(candidates, repeats)
+    return [
+        StepResult(
+            backend=runtime.backend,
+            device=runtime.device,
+            precision=runtime.precision,
+            depth=depth,
+            size_px=size,
+            streams=streams,
+            step_ms=round(median(step), 3),
+            step_spread_ms=round(spread(step), 3),
+            guide_ms=round(median(written), 3),
+            guide_spread_ms=round(spread(written), 3),
+            plain_resnet_ms=round(median(floor_ms), 3),
+            plain_resnet_spread_ms=round(spread(floor_ms), 3),
+            guide_over_step=round(median(written) / median(step), 2),
+            step_over_plain=round(median(step) / median(floor_ms), 2),
+        )
+        for runtime, step, floor_ms in zip(runtimes, times[0::2], times[1::2], strict=True)
+    ]
+
+
+class _Noise(NamedTuple):
+    frames: npt.NDArray[np.uint8]
+    labels: list[str]
+
+
+def _noise(size: int, num_past: int, count: int, seed: int) -> _Noise:
+    """Ranges do not matter for the speed of int8."""
+    shape = (min(count, _CALIBRATED_ON), num_past + 1, size, size, 3)
+    return _Noise(np.random.default_rng(seed).integers(0, 256, shape, np.uint8), [""] * shape[0])
+
+
+def _quiet(line: str) -> None:
+    del line
+
+
+def _open(model: TemporalKVQResNetCBAM, case: Case, device: str) -> AnyRuntime:
+    if case.backend == "torch":
+        return open_torch(model, device, case.precision, say=_quiet)
+    if case.backend == "openvino":
+        film = _noise if case.precision == "int8" else None
+        return OpenVINORuntime(model, device, case.precision, film=film, least_agreement=0.0, say=_quiet)
+    return ONNXRuntime(model, device, case.precision, say=_quiet)
+
+
+def _cached(runtime: AnyRuntime, pictures: list[list[Image]]) -> Callable[[], None]:
+    none = [[None, None]] * len(pictures[0])
+    oldest = runtime.remember(runtime.infer(pictures[0], none))
+    newer = runtime.remember(runtime.infer(pictures[1], none))
     past = [[first, second] for first, second in zip(oldest, newer, strict=True)]
 
-    def cached() -> None:
+    def run() -> None:
         results = runtime.infer(pictures[2], past)
         runtime.remember(results)
 
-    @torch.inference_mode()
-    def as_written() -> None:
-        frames = [preprocess(images) for images in pictures]
-        guide(*frames)[0].float().softmax(1).cpu()
+    return run
+
+
+def _as_written(
+    model: TemporalKVQResNetCBAM,
+    runtime: AnyRuntime,
+    pictures: list[list[Image]],
+) -> Callable[[], None]:
+    """In float32 on a CPU; on a GPU in the precision of the runtime there."""
+    device = pick_device(runtime.device)
+    dtype = DTYPES[runtime.precision] if device.type == "cuda" else torch.float32
+    guide = deepcopy(model).to(device=device, dtype=dtype)
+    preprocess = Preprocessor(model.preprocessing, device, dtype)
 
     @torch.inference_mode()
-    def resnet() -> None:
-        plain(preprocess(pictures[2])).float().softmax(1).cpu()
+    def run() -> None:
+        guide(*(preprocess(images) for images in pictures))[0].float().softmax(1).cpu()
 
-    step, written, floor = take_turns([cached, as_written, resnet], repeats)
-    return StepResult(
-        backend=runtime.backend,
-        device=runtime.device,
-        precision=runtime.precision,
-        depth=depth,
-        streams=streams,
-        step_ms=round(median(step), 3),
-        step_spread_ms=round(spread(step), 3),
-        guide_ms=round(median(written), 3),
-        guide_spread_ms=round(spread(written), 3),
-        plain_resnet_ms=round(median(floor), 3),
-        plain_resnet_spread_ms=round(spread(floor), 3),
-        guide_over_step=round(median(written) / median(step), 2),
-        step_over_plain=round(median(step) / median(floor), 2),
-    )
-
-
-_TORCH_NAMES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+    return run
 
 
 def take_turns(candidates: list[Callable[[], None]], repeats: int) -> list[list[float]]:
@@ -131,26 +199,32 @@ def spread(times: list[float]) -> float:
 def bench(
     depths: list[int],
     streams: list[int],
-    backend: str,
+    backends: list[str],
     device: str,
-    precision: str,
+    precisions: list[str],
+    size: int,
     repeats: int,
     json_file: Path | None,
 ) -> None:
     """Measures all combinations of depths and numbers of streams; prints a table, and writes JSON if asked.
 
     Raises:
-        ValueError: A backend, device or precision that is not here.
+        ValueError: A backend, device or precision that is not here; with ``all`` it is left out instead.
     """
-    if backend != "torch":
-        raise ValueError(f"backend {backend!r}: this version has torch")
+    unknown = {*backends} - {*BACKENDS, "all"}
+    if unknown:
+        raise ValueError(f"backend {unknown.pop()!r}: choose {', '.join(BACKENDS)} or all")
+    names = BACKENDS if "all" in backends else backends
+    cases = [Case(name, precision, "all" not in backends) for name in names for precision in precisions]
     results = [
-        measure(depth, count, device=device, precision=precision, repeats=repeats)
+        result
         for depth in depths
         for count in streams
+        for result in measure(depth, count, cases, device=device, size=size, repeats=repeats)
     ]
     machine = describe_machine()
-    Console().print(_table(results, machine))
+    console = Console()
+    Console(width=max(console.width, 112)).print(_table(results, machine))
     if json_file is not None:
         document = {"machine": machine, "results": [asdict(result) for result in results]}
         json_file.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
@@ -158,19 +232,21 @@ def bench(
 
 def _table(results: list[StepResult], machine: dict[str, str]) -> Table:
     about = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in machine.items())
-    first = results[0]
     table = Table(
-        title=f"{first.backend} {first.device} {first.precision}: {about}",
+        title=about,
         caption="ms: median, and half the width of the middle half of the values; x1: one stream\n"
-        "guide: three passes, as written; plain: torchvision's ResNet",
+        "guide: three passes, as written, in eager torch; plain: torchvision's ResNet in the same runtime",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
     )
-    for heading in ("", "step ms", "guide ms", "plain ms", "guide/step", "step/plain"):
-        table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
+    for heading in ("", "runtime"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("step ms", "guide ms", "plain ms", "guide/step", "step/plain"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for result in results:
         table.add_row(
-            f"ResNet-{result.depth} x{result.streams}",
+            f"ResNet-{result.depth} {result.size_px} px x{result.streams}",
+            f"{result.backend} {result.precision}",
             _spread(result.step_ms, result.step_spread_ms),
             _spread(result.guide_ms, result.guide_spread_ms),
             _spread(result.plain_resnet_ms, result.plain_resnet_spread_ms),

@@ -96,7 +96,7 @@ class InferenceConfig(_Section, frozen=True, kw_only=True):
 
     checkpoint: str
     device: Device
-    precision: Literal["auto", "fp32", "fp16", "bf16"]
+    precision: Literal["auto", "fp32", "fp16", "bf16", "int8"]
     threads: Count
     top_k: AtLeastOne
     attention: bool
@@ -111,6 +111,7 @@ class RuntimeConfig(_Section, frozen=True, kw_only=True):
     """``[runtime]``."""
 
     backend: Literal["auto", "torch", "openvino", "onnxruntime"]
+    provider: Literal["auto", "cpu", "cuda", "tensorrt"]
 
 
 class HistoryConfig(_Section, frozen=True, kw_only=True):

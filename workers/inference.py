@@ -16,6 +16,7 @@ from pipeline.model.shipped import CheckpointError
 from pipeline.model.state import StreamHistory
 from pipeline.ring import Ring
 from pipeline.runtime import DeviceError, Result, Runtime, open_runtime
+from pipeline.runtime.quantise import Film
 from pipeline.stats import StreamStats
 from pipeline.unchanged import LastPicture
 from pipeline.wire.codec import Part, encode_end, encode_prediction
@@ -80,6 +81,8 @@ class InferenceWorker(Worker):
                 device=config.inference.device,
                 precision=config.inference.precision,
                 threads=config.inference.threads,
+                provider=config.runtime.provider,
+                film=_film_motions,
                 say=partial(print, flush=True),
             )
         except DeviceError as error:
@@ -415,6 +418,13 @@ class InferenceWorker(Worker):
             stream.ended = None
             stream.finished = True
             self.figures.stream(stream_id).state = "ended"
+
+
+def _film_motions(size: int, num_past: int, count: int, seed: int) -> Film:
+    """Clips to calibrate int8 on; the training is imported only where that is done."""
+    from pipeline.known_motion import film_motions
+
+    return film_motions(size, num_past, count, seed)
 
 
 def _time_ns(frame: Frame) -> int:

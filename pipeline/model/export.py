@@ -32,9 +32,12 @@ class ExportedStep(nn.Module):
     offset: Tensor
 
     def __init__(self, model: "TemporalKVQResNetCBAM", *, pixels: bool = False) -> None:
+        from pipeline.model.export_gates import reshape_gates  # slow: torchvision comes with it
+
         super().__init__()
         self.model, self.pixels = deepcopy(model).eval(), pixels
         fuse_batch_norms(self.model)
+        reshape_gates(self.model)
         for name in ("factor", "offset"):
             values = torch.tensor(getattr(model.preprocessing, name)).view(1, 3, 1, 1)
             self.register_buffer(name, values, persistent=False)
@@ -102,18 +105,13 @@ def to_openvino(model: "TemporalKVQResNetCBAM", *, pixels: bool = False) -> Any:
     return converted
 
 
-def export_openvino(model: "TemporalKVQResNetCBAM", path: str | Path) -> None:
-    """Writes one step as OpenVINO IR in float32: the ``.xml`` file, and its weights beside it as ``.bin``.
-
-    Args:
-        model: In eval mode, on the CPU.
-        path: Of the ``.xml`` file.
+def save_openvino(step: Any, path: str | Path) -> None:
+    """Writes an ``openvino.Model``: the ``.xml`` file, and its weights beside it as ``.bin``, unrounded.
 
     Raises:
         MissingPackageError: The extra ``openvino`` is not installed.
     """
-    openvino = load_package("openvino", "openvino")
-    openvino.save_model(to_openvino(model), str(path), compress_to_fp16=False)
+    load_package("openvino", "openvino").save_model(step, str(path), compress_to_fp16=False)
 
 
 def _example(model: "TemporalKVQResNetCBAM", pixels: bool) -> tuple[Tensor, ...]:

@@ -12,6 +12,7 @@ from pipeline.runtime.base import Result, Runtime
 from pipeline.runtime.choose import Choice, choose_backend
 from pipeline.runtime.onnx_runtime import ONNXRuntime
 from pipeline.runtime.openvino_runtime import OpenVINORuntime
+from pipeline.runtime.quantise import FilmMaker
 
 if TYPE_CHECKING:
     from pipeline.runtime.cuda_runtime import CudaRuntime
@@ -38,6 +39,8 @@ def open_runtime(
     device: str = "auto",
     precision: str = "auto",
     threads: int = 0,
+    provider: str = "auto",
+    film: FilmMaker | None = None,
     say: Callable[[str], None] = print,
 ) -> Runtime:
     """Loads a checkpoint and makes it ready to run.
@@ -48,8 +51,10 @@ def open_runtime(
             last two take torch's threads away from it, because idle ones would wait on the cores that the
             step needs.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` ...
-        precision: ``auto`` (float32 on a CPU, float16 on a GPU), ``fp32``, ``fp16`` or ``bf16``.
+        precision: ``auto`` (float32 on a CPU, float16 on a GPU), ``fp32``, ``fp16``, ``bf16`` or ``int8``.
         threads: CPU threads; 0 leaves the choice to torch.
+        provider: Of ``onnxruntime`` alone: ``auto`` (by device), ``cpu``, ``cuda`` or ``tensorrt``.
+        film: Makes the clips that ``int8`` is calibrated on, see ``pipeline.known_motion``.
         say: Takes lines for people: which backend was chosen, and that it has to prepare the model first.
 
     Raises:
@@ -59,25 +64,25 @@ def open_runtime(
     """
     if backend not in get_args(Backend):
         raise DeviceError(f"backend {backend!r}: choose {', '.join(get_args(Backend))}")
+    if provider != "auto" and backend != "onnxruntime":
+        raise DeviceError(f"provider {provider} is one of backend onnxruntime, not of {backend}")
     path = find_checkpoint(checkpoint)
     chosen = choose_backend(device, precision) if backend == "auto" else Choice(backend, "as configured")
-    runtime = _open(path, chosen.backend, device, precision, threads, say)
-    runtime.why = chosen.why
-    say(f"{path.stem}: runs on {chosen.backend}, {runtime.device}, {runtime.precision} ({chosen.why})")
-    return runtime
-
-
-def _open(
-    path: Path, backend: str, device: str, precision: str, threads: int, say: Callable[[str], None]
-) -> "CudaRuntime | TorchRuntime | OpenVINORuntime | ONNXRuntime":
-    if backend == "torch":
+    wishes = (device, precision, threads, path.stem)
+    runtime: CudaRuntime | TorchRuntime | OpenVINORuntime | ONNXRuntime
+    if chosen.backend == "torch":
         from pipeline.model.checkpoint import load_checkpoint
         from pipeline.runtime.torch_runtimes import open_torch
 
-        return open_torch(load_checkpoint(path), device, precision, threads, path.stem, say=say)
-    kind = OpenVINORuntime if backend == "openvino" else ONNXRuntime
-    runtime = kind(path, device, precision, threads, path.stem, say=say)
-    torch.set_num_threads(1)
+        runtime = open_torch(load_checkpoint(path), *wishes, say=say)
+    elif chosen.backend == "openvino":
+        runtime = OpenVINORuntime(path, *wishes, film=film, say=say)
+    else:
+        runtime = ONNXRuntime(path, *wishes, provider=provider, say=say)
+    if chosen.backend != "torch":
+        torch.set_num_threads(1)
+    runtime.why = chosen.why
+    say(f"{path.stem}: runs on {chosen.backend}, {runtime.device}, {runtime.precision} ({chosen.why})")
     return runtime
 
 

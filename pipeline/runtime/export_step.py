@@ -11,14 +11,16 @@ import numpy.typing as npt
 import torch
 
 from pipeline.model.checkpoint import load_checkpoint
-from pipeline.model.export import INPUTS, OUTPUTS, export_onnx, export_openvino
+from pipeline.model.export import INPUTS, OUTPUTS, export_onnx, save_openvino, to_openvino
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.packages import load_package
+from pipeline.runtime import quantise
 
 TOLERANCE = 1e-3
 _SUFFIXES = {"onnx": ".onnx", "openvino": ".xml"}
 _STEPS = 50
 _STREAMS = 2
+_SCORED = 300
 _RESET = 0.1
 
 Step = Callable[[dict[str, npt.NDArray[Any]]], list[npt.NDArray[Any]]]
@@ -30,7 +32,12 @@ class ExportError(ValueError):
 
 
 def export_step(
-    checkpoint: str | Path, out: Path, kind: str | None = None, say: Callable[[str], None] = print
+    checkpoint: str | Path,
+    out: Path,
+    kind: str | None = None,
+    say: Callable[[str], None] = print,
+    *,
+    film: quantise.FilmMaker | None = None,
 ) -> None:
     """Writes one step to a file, once it is shown to compute what the model does.
 
@@ -39,6 +46,8 @@ def export_step(
         out: ``.onnx``, or ``.xml`` (its weights go beside it, as ``.bin``).
         kind: ``onnx`` or ``openvino``; None goes by the suffix of ``out``.
         say: Takes lines for people.
+        film: Makes clips; if given, the step is quantised to int8 on some and scored on others, before and
+            after.
 
     Raises:
         ExportError: Kind and suffix don't fit, or the exported step differs from the model's.
@@ -51,21 +60,29 @@ def export_step(
         raise ExportError(f"{out}: give --format, {' or '.join(_SUFFIXES)}")
     if out.suffix != _SUFFIXES[kind]:
         raise ExportError(f"{out}: a file of format {kind} ends in {_SUFFIXES[kind]}")
+    if film is not None and kind != "openvino":
+        raise ExportError("int8 is for --format openvino")
     model = load_checkpoint(checkpoint)
-    write, run = (export_openvino, _openvino) if kind == "openvino" else (export_onnx, _onnx)
+    run = _openvino if kind == "openvino" else _onnx
     say(f"{out}: exporting, then comparing {_STEPS} steps with torch; this takes a moment")
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".export-") as folder:
         draft = Path(folder) / out.name
-        write(model, draft)
+        if kind == "openvino":
+            save_openvino(to_openvino(model), draft)
+        else:
+            export_onnx(model, draft)
         step, ports = run(draft)
         off = compare(model, step)
+        if film is not None:
+            _to_int8(model, draft, film, say)
         for part in Path(folder).iterdir():
             part.replace(out.parent / part.name)
     for port in ports:
         say(port)
     figures = ", ".join(f"{name} {off[name]:.1g}" for name in ("logits", "attention"))
-    say(f"{out}: {_STEPS} steps with resets equal torch in float32; largest differences: {figures}")
+    before = ", before it became int8," if film is not None else ""
+    say(f"{out}: {_STEPS} steps with resets{before} equal torch in float32; largest differences: {figures}")
 
 
 def compare(model: TemporalKVQResNetCBAM, step: Step, steps: int = _STEPS) -> dict[str, float]:
@@ -108,6 +125,40 @@ def compare(model: TemporalKVQResNetCBAM, step: Step, steps: int = _STEPS) -> di
             f"more than {TOLERANCE}: nothing written"
         )
     return largest
+
+
+def _to_int8(
+    model: TemporalKVQResNetCBAM, path: Path, film: quantise.FilmMaker, say: Callable[[str], None]
+) -> None:
+    """Quantises an OpenVINO file in place; says what that does to the answers about other clips."""
+    core = load_package("openvino", "openvino").Core()
+    size, empty = model.preprocessing.size, model.init_state(1)
+    factor, offset = (
+        np.array(values, np.float32).reshape(3, 1, 1)
+        for values in (model.preprocessing.factor, model.preprocessing.offset)
+    )
+
+    def clips(count: int, seed: int) -> tuple[list[npt.NDArray[Any]], list[str]]:
+        found = film(size, model.num_past, count, seed)
+        return [clip.transpose(0, 3, 1, 2) * factor + offset for clip in found.frames], list(found.labels)
+
+    def play(step: Any, frames: list[npt.NDArray[Any]]) -> tuple[npt.NDArray[Any], list[quantise.Feed]]:
+        compiled = core.compile_model(step, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        return quantise.play(compiled, frames, empty)
+
+    say(f"int8: filming {quantise.CALIBRATION_CLIPS} clips to calibrate on, {_SCORED} others to score")
+    frames, _ = clips(quantise.CALIBRATION_CLIPS, quantise.CALIBRATION_SEED)
+    held_out, labels = clips(_SCORED, quantise.HELD_OUT_SEED)
+    exact = core.read_model(path.read_bytes(), path.with_suffix(".bin").read_bytes())
+    say("int8: choosing the ranges of all layers")
+    rough = quantise.quantise(exact, play(exact, frames)[1])
+    before, after = (play(step, held_out)[0] for step in (exact, rough))
+    save_openvino(rough, path)
+    say(f"int8: same answer as float32 for {quantise.agreement(before, after):.1%} of {_SCORED} clips")
+    if set(labels) <= {*model.labels}:
+        truth = np.array([model.labels.index(label) for label in labels])
+        shares = [float((found.argmax(axis=1) == truth).mean()) for found in (before, after)]
+        say(f"int8: accuracy {shares[0]:.1%} in float32, {shares[1]:.1%} in int8")
 
 
 def _onnx(path: Path) -> tuple[Step, list[str]]:

@@ -1,9 +1,9 @@
-"""What the runtimes of an exported step share: one graph that takes pixels and a state, on the CPU."""
+"""What the runtimes of an exported step share: one graph that takes pixels and a state."""
 
 from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy.typing as npt
 import torch
@@ -26,14 +26,17 @@ Say = Callable[[str], None]
 class ExportedRuntime(GatheringRuntime):
     """See ``Runtime``; a backend compiles the step and runs it.
 
+    Attributes:
+        precisions: Those that it computes in, the usual one first.
+
     The graph is the whole step: with unshared weights the passes of the other backbones are part of
     ``infer``, and ``remember`` costs nothing.
 
     Args:
         model: A network on the CPU, or a checkpoint's file: then the compiled step is kept on disk, and
             a start that finds it there does without network and weights.
-        device: ``auto`` or ``cpu``.
-        precision: ``auto`` or ``fp32``.
+        device: ``auto`` or ``cpu``; a backend may know others.
+        precision: ``auto`` or ``fp32``; a backend may know others.
         threads: CPU threads of the step; 0 takes as many as torch would.
         name: Of the model, for people.
         say: Takes a line for people where compiling takes long.
@@ -42,6 +45,8 @@ class ExportedRuntime(GatheringRuntime):
         DeviceError: The backend can't run on the device or in the precision.
         MissingPackageError: The backend is not installed.
     """
+
+    precisions: ClassVar[tuple[str, ...]] = ("fp32",)
 
     def __init__(
         self,
@@ -53,19 +58,20 @@ class ExportedRuntime(GatheringRuntime):
         *,
         say: Say = print,
     ) -> None:
-        if device not in ("auto", "cpu"):
-            raise DeviceError(f"backend {self.backend} runs on the CPU, not on {device}: choose auto or cpu")
-        if precision not in ("auto", "fp32"):
-            raise DeviceError(f"backend {self.backend} computes in fp32, not in {precision}: choose auto")
+        if precision not in ("auto", *self.precisions):
+            known = " and ".join(self.precisions)
+            raise DeviceError(f"backend {self.backend} computes in {known}, not in {precision}: choose auto")
+        precision = self.precisions[0] if precision == "auto" else precision
         about = describe_checkpoint(model) if isinstance(model, Path) else model.description
-        super().__init__(about, empty_state(about.architecture, 1), "cpu", "fp32", name)
+        super().__init__(about, empty_state(about.architecture, 1), self._pick(device), precision, name)
         self._thread_count = threads or torch.get_num_threads()
         self._passes = 1 if about.architecture.use_shared_weights else 1 + self.num_past
         self._newest: Entry | None = None
-        cache = CachedModel(model, self._versions()) if isinstance(model, Path) else None
+        cache = CachedModel(model, [*self._versions(), precision]) if isinstance(model, Path) else None
         if cache and (stored := cache.load()) and self._restore(stored):
             return
         say(f"{name}: preparing it for {self.backend}, once for this machine; this takes a moment")
+        self._say = say
         compiled = self._compile(_loaded(model))
         if cache and (problem := cache.store(compiled)):
             say(f"{name}: prepared, but can't be kept for the next start: {problem}")
@@ -82,6 +88,12 @@ class ExportedRuntime(GatheringRuntime):
         assert self._newest is not None
         entry, self._newest = self._newest, None
         return entry
+
+    def _pick(self, device: str) -> str:
+        """The device that a name means."""
+        if device not in ("auto", "cpu"):
+            raise DeviceError(f"backend {self.backend} runs on the CPU, not on {device}: choose auto or cpu")
+        return "cpu"
 
     def _threads(self) -> int:
         return self._thread_count

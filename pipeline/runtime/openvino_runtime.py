@@ -1,15 +1,21 @@
-"""The model's step on OpenVINO, on a CPU."""
+"""The model's step on OpenVINO, on a CPU, in float32 or int8."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from pipeline.model.device import DeviceError
 from pipeline.model.export import INPUTS, OUTPUTS, to_openvino
 from pipeline.model.packages import load_package
-from pipeline.runtime.exported import Array, ExportedRuntime
+from pipeline.runtime import quantise
+from pipeline.runtime.exported import Array, ExportedRuntime, Say
 
 if TYPE_CHECKING:
     from pipeline.model.network import TemporalKVQResNetCBAM
+
+_CHECKED_CLIPS = 32
 
 
 class OpenVINORuntime(ExportedRuntime):
@@ -17,16 +23,48 @@ class OpenVINORuntime(ExportedRuntime):
 
     The step is compiled for one stream, and the streams of a batch take turns: on a CPU a batch is no
     faster, and a graph for any batch is slower for one stream.
+
+    Args:
+        model: See there.
+        device: ``auto`` or ``cpu``.
+        precision: ``auto``, ``fp32`` or ``int8``.
+        threads: See there.
+        name: See there.
+        film: Makes the clips that int8 is calibrated on; None where int8 is not asked for.
+        least_agreement: Share of clips that int8 must answer as float32 does.
+        say: See there.
+
+    Raises:
+        DeviceError: Another device or precision; or answers in int8 differ too often from those in float32.
+        MissingPackageError: OpenVINO, or for int8 NNCF, is not installed.
     """
 
     backend = "openvino"
+    precisions: ClassVar[tuple[str, ...]] = ("fp32", "int8")
+
+    def __init__(
+        self,
+        model: "TemporalKVQResNetCBAM | Path",
+        device: str = "auto",
+        precision: str = "auto",
+        threads: int = 0,
+        name: str = "model",
+        *,
+        film: quantise.FilmMaker | None = None,
+        least_agreement: float = quantise.LEAST_AGREEMENT,
+        say: Say = print,
+    ) -> None:
+        if precision == "int8" and film is None:
+            raise DeviceError("int8 needs clips to calibrate on")
+        self._film, self._least_agreement = film, least_agreement
+        super().__init__(model, device, precision, threads, name, say=say)
 
     def _versions(self) -> list[str]:
         return [f"openvino {load_package('openvino', 'openvino').get_version()}"]
 
     def _restore(self, stored: bytes) -> bool:
         try:
-            compiled = self._core().import_model(stored, "CPU", self._options())
+            compiled = self._core().import_model(stored, "CPU", self.options())
         except RuntimeError:
             return False
         self._request = compiled.create_infer_request()
@@ -35,10 +73,38 @@ class OpenVINORuntime(ExportedRuntime):
     def _compile(self, model: "TemporalKVQResNetCBAM") -> bytes:
         step = to_openvino(model, pixels=True)
         step.reshape({port.any_name: [1, *list(port.partial_shape)[1:]] for port in step.inputs})
-        compiled = self._core().compile_model(step, "CPU", self._options())
+        if self.precision == "int8":
+            step = self._in_int8(step)
+        compiled = self._core().compile_model(step, "CPU", self.options())
         self._request = compiled.create_infer_request()
         exported: bytes = compiled.export_model().getvalue()
         return exported
+
+    def _in_int8(self, step: Any) -> Any:
+        """The step calibrated on clips, once it is seen to answer like that in float32 on others."""
+
+        def play(step: Any, frames: Sequence[Array]) -> tuple[Array, list[quantise.Feed]]:
+            compiled = self._core().compile_model(step, "CPU", self.options())
+            return quantise.play(compiled, frames, self._empty)
+
+        assert self._film is not None
+        self._say(f"{self.name}: int8: filming {quantise.CALIBRATION_CLIPS} clips to calibrate on")
+        shape = self._size, self.num_past
+        film = self._film(*shape, quantise.CALIBRATION_CLIPS, quantise.CALIBRATION_SEED)
+        self._say(f"{self.name}: int8: choosing the ranges of all layers")
+        rough = quantise.quantise(step, play(step, list(film.frames))[1])
+        film = self._film(*shape, _CHECKED_CLIPS, quantise.HELD_OUT_SEED)
+        exact, found = (play(one, list(film.frames))[0] for one in (step, rough))
+        share = quantise.agreement(exact, found)
+        if share < self._least_agreement:
+            raise DeviceError(
+                f"{self.name}: int8 gives another answer than float32 for {1 - share:.0%} of the clips: "
+                "choose precision fp32"
+            )
+        self._say(
+            f"{self.name}: int8: same answer as float32 for {share:.0%} of {_CHECKED_CLIPS} other clips"
+        )
+        return rough
 
     def _run(self, *inputs: Array) -> list[Array]:
         rows = []
@@ -51,7 +117,8 @@ class OpenVINORuntime(ExportedRuntime):
     def _core(self) -> Any:
         return load_package("openvino", "openvino").Core()
 
-    def _options(self) -> dict[str, Any]:
+    def options(self) -> dict[str, Any]:
+        """How OpenVINO compiles for this runtime."""
         return {
             "INFERENCE_NUM_THREADS": self._thread_count,
             "INFERENCE_PRECISION_HINT": "f32",  # some processors would otherwise compute in bf16

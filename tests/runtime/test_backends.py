@@ -156,18 +156,42 @@ def test_without_a_folder_for_it_everything_still_works(
     assert runtime.infer([picture(np.random.default_rng(0))], [[None, None]])[0].depth == 0
 
 
-@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
 @pytest.mark.parametrize(
-    ("wish", "message"),
+    ("backend", "wish", "message"),
     [
-        ({"device": "cuda"}, "runs on the CPU, not on cuda: choose auto or cpu"),
-        ({"precision": "bf16"}, "computes in fp32, not in bf16: choose auto"),
+        ("openvino", {"device": "cuda"}, "backend openvino runs on the CPU, not on cuda: choose auto or cpu"),
+        ("openvino", {"precision": "bf16"}, "backend openvino computes in fp32 and int8, not in bf16"),
+        ("onnxruntime", {"precision": "bf16"}, "backend onnxruntime computes in fp32, not in bf16"),
+        ("openvino", {"provider": "cuda"}, "provider cuda is one of backend onnxruntime, not of openvino"),
+        ("auto", {"provider": "cpu"}, "provider cpu is one of backend onnxruntime, not of auto"),
+        ("onnxruntime", {"provider": "abacus"}, "provider 'abacus': choose auto, cpu, cuda, tensorrt"),
+        ("onnxruntime", {"provider": "cpu", "device": "cuda"}, "provider cpu does not run on device cuda"),
+        ("onnxruntime", {"provider": "cuda", "device": "cpu"}, "provider cuda does not run on device cpu"),
     ],
-    ids=["device", "precision"],
 )
 def test_wishes_that_a_backend_can_not_grant(backend: str, wish: dict[str, str], message: str) -> None:
-    with pytest.raises(DeviceError, match=f"backend {backend} {message}"):
+    with pytest.raises(DeviceError, match=message):
         open_runtime("motion_resnet18", backend=backend, **wish)
+
+
+@pytest.mark.parametrize(
+    ("wish", "provider"),
+    [
+        ({"device": "cuda"}, "CUDAExecutionProvider"),
+        ({"provider": "cuda"}, "CUDAExecutionProvider"),
+        ({"provider": "tensorrt"}, "TensorrtExecutionProvider"),
+    ],
+    ids=str,
+)
+def test_onnx_runtime_does_not_fall_back_to_the_cpu(wish: dict[str, str], provider: str) -> None:
+    need(ONNXRuntime)
+    import onnxruntime
+
+    if provider in onnxruntime.get_available_providers():
+        pytest.skip(f"this ONNX Runtime has {provider}")
+    with pytest.raises(DeviceError, match=f"has no {provider}.*pip install onnxruntime-gpu") as caught:
+        open_runtime("motion_resnet18", backend="onnxruntime", **wish)
+    assert "\n" not in str(caught.value)
 
 
 def test_an_unknown_backend_is_named() -> None:

@@ -1,0 +1,60 @@
+"""From nothing to the first prediction, by parts: ``python -m benchmarks.start``, in processes of their own.
+
+The parts are those of the inference worker: imports, then the model. The first process may have to prepare
+the model; its figures are not shown.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+
+_ROUNDS = 5
+_LAPS = """
+import json, sys, time
+marks = [("", time.perf_counter())]
+def lap(name):
+    marks.append((name, time.perf_counter()))
+import cv2, numpy
+lap("import of numpy and cv2")
+import torch
+lap("import of torch")
+import workers.inference
+lap("import of the rest of the worker")
+from pipeline.runtime import open_runtime
+runtime = open_runtime("motion_resnet18", backend=sys.argv[1], device="cpu", say=lambda line: None)
+lap("open the model")
+blank = numpy.zeros((480, 640, 3), numpy.uint8)
+runtime.infer([blank], [[None] * runtime.num_past])
+lap("first prediction")
+runtime.warm_up()
+lap("warm up")
+pairs = zip(marks, marks[1:])
+print(json.dumps({name: (end - start) * 1e3 for (_, start), (name, end) in pairs}))
+"""
+
+
+def measure(backend: str) -> dict[str, float]:
+    """Median milliseconds of each part over some fresh processes with everything on disk."""
+    rounds = []
+    for _ in range(_ROUNDS + 1):
+        command = [sys.executable, "-c", _LAPS, backend]
+        ended = subprocess.run(command, check=True, capture_output=True, text=True)
+        rounds.append(json.loads(ended.stdout))
+    return {name: statistics.median(one[name] for one in rounds[1:]) for name in rounds[0]}
+
+
+def main() -> None:
+    """Prints a Markdown table."""
+    found = {backend: measure(backend) for backend in sys.argv[1:] or ["openvino", "torch"]}
+    parts = list(next(iter(found.values())))
+    print(f"| ms | {' | '.join(found)} |")
+    print(f"|---|{'---|' * len(found)}")
+    for part in parts:
+        print(f"| {part} | {' | '.join(f'{times[part]:.0f}' for times in found.values())} |")
+    totals = [sum(times.values()) for times in found.values()]
+    print(f"| **together** | {' | '.join(f'{total:.0f}' for total in totals)} |")
+
+
+if __name__ == "__main__":
+    main()

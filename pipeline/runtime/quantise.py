@@ -1,0 +1,95 @@
+"""An OpenVINO step in int8: ranges of all activations from clips, and what it costs in answers."""
+
+from collections.abc import Callable, Iterable
+from contextlib import redirect_stdout
+from io import StringIO
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.model.export import INPUTS, OUTPUTS
+from pipeline.model.packages import load_package
+from pipeline.model.state import State
+
+Array = npt.NDArray[Any]
+Feed = dict[str, Array]
+"""Inputs of a step by name, for one stream."""
+CALIBRATION_SEED, HELD_OUT_SEED = 11, 2_000_003
+CALIBRATION_CLIPS = 32
+LEAST_AGREEMENT = 0.9
+"""Share of clips: below it, int8 does not fit the model."""
+
+
+class Film(Protocol):
+    """Clips to calibrate on or to score; see ``pipeline.known_motion``."""
+
+    @property
+    def frames(self) -> npt.NDArray[np.uint8]:
+        """``(n, T + 1, size, size, 3)`` uint8, red-green-blue, oldest first."""
+
+    @property
+    def labels(self) -> list[str]:
+        """Names of the classes, ``n`` times."""
+
+
+FilmMaker = Callable[[int, int, int, int], Film]
+"""Size in pixels, past frames, number of clips and seed to clips."""
+
+
+def play(compiled: Any, frames: Iterable[Array], empty: State) -> tuple[Array, list[Feed]]:
+    """Runs clips frame by frame, each from an empty state.
+
+    Args:
+        compiled: The step as an OpenVINO compiled model.
+        frames: For each clip ``(T + 1, ...)``, as the step takes frames.
+        empty: Of one stream.
+
+    Returns:
+        The logits after each clip, ``(n, num_classes)``, and all that the step was fed with.
+    """
+    request, logits, feeds = compiled.create_infer_request(), [], []
+    for clip in frames:
+        state = [part.numpy() for part in empty]
+        for frame in clip:
+            feeds.append(dict(zip(INPUTS, [frame[None], *state], strict=True)))
+            found = request.infer(feeds[-1], share_inputs=True, share_outputs=False)
+            state = [found[name] for name in OUTPUTS[2:]]
+        logits.append(found[OUTPUTS[0]][0])
+    return np.stack(logits), feeds
+
+
+def quantise(step: Any, feeds: list[Feed]) -> Any:
+    """The step with weights and activations in int8.
+
+    The range of each activation is the median over the feeds of their largest values. The usual mean
+    fails here: about one rendered clip in a hundred drives the shipped network a thousand times higher
+    than the others, and would leave them no steps.
+
+    Args:
+        step: An ``openvino.Model`` in float32; it is left alone.
+        feeds: Examples of its inputs.
+
+    Raises:
+        MissingPackageError: The extra ``int8`` is not installed.
+    """
+    load_package("openvino", "openvino")  # first, so that it loads without its telemetry
+    nncf = load_package("nncf", "int8")
+    advanced = load_package("nncf.quantization.advanced_parameters", "int8")
+    ranges = load_package("nncf.quantization.range_estimator", "int8")
+    nncf.common.logging.logger.disable_logging()
+    with redirect_stdout(StringIO()):  # bars, for a terminal that it is not alone in
+        return nncf.quantize(
+            step,
+            nncf.Dataset(feeds),
+            subset_size=len(feeds),
+            advanced_parameters=advanced.AdvancedQuantizationParameters(
+                disable_bias_correction=True,
+                activations_range_estimator_params=ranges.RangeEstimatorParametersSet.MEDIAN_MINMAX,
+            ),
+        )
+
+
+def agreement(one: Array, other: Array) -> float:
+    """Share of clips with the same answer: logits ``(n, num_classes)`` of two steps."""
+    return float((one.argmax(axis=1) == other.argmax(axis=1)).mean())

@@ -1,0 +1,119 @@
+"""OpenVINO in int8: calibrated on rendered clips, close to float32, prepared once."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.known_motion import Film, film_motions
+from pipeline.model.checkpoint import load_checkpoint, save_checkpoint
+from pipeline.model.export import to_openvino
+from pipeline.model.packages import load_package
+from pipeline.motions import CAMERA_MOTIONS
+from pipeline.runtime import DeviceError, OpenVINORuntime, open_runtime
+from pipeline.runtime.export_step import ExportError, export_step
+from pipeline.runtime.quantise import CALIBRATION_SEED, agreement, play, quantise
+from tests.model.small import small
+from tests.support import need_module
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _packages() -> None:
+    for package in ("openvino", "nncf"):
+        need_module(package, package)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_shipped_model_in_int8_still_names_motions() -> None:
+    """The calibration clips hold one of those that a range must not be stretched for."""
+    model = load_checkpoint("motion_resnet18")
+    size = model.preprocessing.size
+    calibration, others = film_motions(size, 2, 24, CALIBRATION_SEED), film_motions(size, 2, 36, 77)
+    step = to_openvino(model, pixels=True)
+    step.reshape({port.any_name: [1, *list(port.partial_shape)[1:]] for port in step.inputs})
+    core = load_package("openvino", "openvino").Core()
+    feeds = play(core.compile_model(step, "CPU"), list(calibration.frames), model.init_state(1))[1]
+    assert len(feeds) == 24 * 3
+    rough = quantise(step, feeds)
+    assert not any(node.get_type_name() == "FakeQuantize" for node in step.get_ops())
+    convolutions = [node for node in rough.get_ops() if node.get_type_name() == "Convolution"]
+    assert not any(
+        node.input_value(1).get_node().get_type_name() == "Constant" for node in convolutions
+    )  # but integers and their scale
+    logits = play(core.compile_model(rough, "CPU"), list(others.frames), model.init_state(1))[0]
+    found = [model.labels[best] for best in logits.argmax(axis=1)]
+    right = sum(one == other for one, other in zip(found, others.labels, strict=True))
+    assert right >= 0.9 * len(found)
+
+
+@pytest.mark.slow
+def test_it_is_prepared_once_and_then_needs_no_nncf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    file, said = tmp_path / "tiny.safetensors", []
+    save_checkpoint(file, small())
+    runtime = OpenVINORuntime(
+        file, "cpu", "int8", name="tiny", film=film_motions, least_agreement=0.0, say=said.append
+    )
+    assert runtime.describe()["precision"] == "int8"
+    assert "int8: same answer as float32 for" in said[-1]
+    code = "import sys; sys.modules['nncf'] = None\n"
+    code += "from pipeline.runtime import open_runtime\n"
+    code += f"runtime = open_runtime({str(file)!r}, precision='int8', film=lambda *shape: 1 / 0)\n"
+    code += "print(runtime.describe()['backend'], runtime.describe()['precision'])"
+    command = [sys.executable, "-c", code]
+    ended = subprocess.run(command, cwd=ROOT, check=True, timeout=100, capture_output=True, text=True)
+    assert ended.stdout.splitlines()[-1] == "openvino int8"
+
+
+@pytest.mark.slow
+def test_int8_that_answers_otherwise_is_refused() -> None:
+    with pytest.raises(DeviceError, match=r"int8 gives another answer than float32 for \d+% of the clips"):
+        OpenVINORuntime(
+            small(), precision="int8", film=film_motions, least_agreement=1.01, say=lambda _: None
+        )
+
+
+def test_int8_without_clips_or_elsewhere_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(DeviceError, match="int8 needs clips"):
+        open_runtime("motion_resnet18", precision="int8")
+    with pytest.raises(DeviceError, match="choose auto"):
+        open_runtime("motion_resnet18", backend="torch", device="cpu", precision="int8")
+    with pytest.raises(ExportError, match="int8 is for --format openvino"):
+        export_step("motion_resnet18", tmp_path / "step.onnx", film=film_motions)
+
+
+@pytest.mark.slow
+def test_an_exported_file_in_int8_says_what_it_costs(tmp_path: Path) -> None:
+    file, said = tmp_path / "tiny.safetensors", []
+    save_checkpoint(file, small(labels=list(CAMERA_MOTIONS)))
+    export_step(file, tmp_path / "step.xml", say=said.append, film=few)
+    assert any(line.startswith("int8: same answer as float32 for") for line in said)
+    assert any(line.startswith("int8: accuracy") for line in said)
+    step = load_package("openvino", "openvino").Core().read_model(tmp_path / "step.xml")
+    assert any(node.get_type_name() == "FakeQuantize" for node in step.get_ops())
+
+
+def few(size: int, num_past: int, count: int, seed: int) -> Film:
+    return film_motions(size, num_past, min(count, 16), seed)
+
+
+def test_clips_are_pixels_of_nine_motions() -> None:
+    film = film_motions(48, 3, 40, 5)
+    assert film.frames.shape == (40, 4, 48, 48, 3)
+    assert film.frames.dtype == np.uint8
+    assert len({*film.labels}) >= 7
+    again, other = film_motions(48, 3, 40, 5), film_motions(48, 3, 40, 6)
+    assert np.array_equal(film.frames, again.frames)
+    assert not np.array_equal(film.frames, other.frames)
+    still = np.array([label == "static" for label in film.labels])
+    change = np.abs(film.frames[:, 0].astype(float) - film.frames[:, -1]).mean(axis=(1, 2, 3))
+    assert change[still].mean() < change[~still].mean()
+
+
+def test_agreement_counts_answers() -> None:
+    assert agreement(np.eye(4), np.eye(4)[[0, 1, 3, 2]]) == 0.5
