@@ -63,7 +63,7 @@ def test_a_mistake_names_the_key(override: str, message: str) -> None:
             "capture.wait_for=['sink', 'x']",
             "capture.wait_for[1]: 'x' is not allowed, choose inference, sink;",
         ),
-        ("inference.precision=fp8", "'fp8' is not allowed, choose auto, bf16, fp16, fp32;"),
+        ("inference.precision=fp8", "'fp8' is not allowed, choose auto, bf16, fp16, fp32, int8;"),
         ("inference.device=gpu", "inference.device: choose auto, cpu, cuda or cuda:N;"),
         ("endpoints.frames=['udp://x']", "endpoints.frames[0]: choose ipc://path or tcp://host:port;"),
         ('streams=[{id="a b", source="0"}]', "streams[0].id: choose 1 to 64 letters, digits, - and _;"),
