@@ -65,8 +65,9 @@ class RunConfig(_Section, frozen=True, kw_only=True):
 class CaptureConfig(_Section, frozen=True, kw_only=True):
     """``[capture]``."""
 
-    encoding: Literal["raw", "jpeg"]
+    encoding: Literal["auto", "shm", "raw", "jpeg"]
     jpeg_quality: Annotated[int, msgspec.Meta(ge=1, le=100)]
+    shm_mb: NonNegative
     width_px: Count
     height_px: Count
     fps: NonNegative

@@ -54,7 +54,7 @@ def test_a_mistake_names_the_key(override: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("capture.encoding=png", "capture.encoding: 'png' is not allowed, choose jpeg, raw;"),
+        ("capture.encoding=png", "capture.encoding: 'png' is not allowed, choose auto, jpeg, raw, shm;"),
         (
             "runtime.backend=tpu",
             "runtime.backend: 'tpu' is not allowed, choose auto, onnxruntime, openvino, torch;",

@@ -9,10 +9,10 @@ from pipeline.config import StreamConfig
 from pipeline.frame import Frame, FrameId, Policy
 from pipeline.video.reader import Captured, Reader
 from pipeline.video.source import SourceError, SourceOptions, open_source
-from pipeline.wire.codec import Part, encode_end, encode_frame
+from pipeline.wire.codec import encode_end
 from pipeline.wire.errors import WireError
 from pipeline.wire.messages import EndOfStream
-from pipeline.wire.transport import Publisher
+from pipeline.wire.transport import FramePublisher
 from workers.base import REMIND_NS, Worker, WorkerError
 from workers.freshness import FreshnessKeeper
 
@@ -22,13 +22,13 @@ _RETRY_S = 0.002
 
 @dataclass(eq=False)
 class _Stream:
-    """One source on its way to the wire."""
+    """One source on its way to the wire; in the outbox a frame with its JPEG quality, 0 if as configured."""
 
     id: str
     policy: Policy
     live: bool
     reader: Reader
-    outbox: list[Part] | None = None
+    outbox: tuple[Frame, int] | None = None
     refused: int = 0
     left_out: int = 0
     ended: bool = False
@@ -48,13 +48,14 @@ class CaptureWorker(Worker):
         self._streams: list[_Stream] = []
         self._started = False
         self._opened_ns = self._reminded_ns = now_ns()
-        self._publisher = Publisher(
+        self._publisher = FramePublisher(
             config.endpoints.frames[0],
             config.wire,
             self.security,
-            queue=config.wire.queue_frames * len(config.streams),
+            config.capture,
+            streams=len(config.streams),
         )
-        self._freshness = FreshnessKeeper(config.freshness, config.capture, self.event)
+        self._freshness = FreshnessKeeper(config.freshness, self._publisher.jpeg_quality, self.event)
         options = SourceOptions.from_config(config.capture)
         self._streams = [self._make_stream(stream, options) for stream in config.streams]
         for stream in self._streams:
@@ -190,10 +191,8 @@ class CaptureWorker(Worker):
         """Sends one frame of the stream, or its end; False if there was nothing to do or no room."""
         if stream.ended:
             return False
-        if stream.outbox is not None:
-            if not self._send(stream, stream.outbox):
-                return False
-            stream.outbox = None
+        if stream.outbox is not None and not self._send(stream):
+            return False
         if stream.policy == "every" and not self._all_listen():
             return False
         captured = stream.reader.take(0.0)
@@ -202,14 +201,8 @@ class CaptureWorker(Worker):
             self._count(stream)
             return True
         if captured is not None:
-            try:
-                parts = self._encode(stream, captured)
-                if not self._send(stream, parts):
-                    stream.outbox = parts
-            except WireError as error:
-                if not stream.refused:
-                    self.event(f"{stream.id}: frames are dropped: {error}")
-                stream.refused += 1
+            stream.outbox = self._frame(stream, captured)
+            self._send(stream)
             self._count(stream)
             return True
         self._count(stream)
@@ -222,8 +215,10 @@ class CaptureWorker(Worker):
         listeners = self._publisher.listeners()
         return all(listeners[role] for role in self.config.capture.wait_for)
 
-    def _encode(self, stream: _Stream, captured: Captured) -> list[Part]:
-        picture, stats, started_ns = captured.picture, self.figures.stream(stream.id), now_ns()
+    def _frame(self, stream: _Stream, captured: Captured) -> tuple[Frame, int]:
+        picture, started_ns = captured.picture, now_ns()
+        self.figures.stream(stream.id).record("capture_queue", started_ns - picture.capture_ns)
+        self.mark_output(stream.id, started_ns)
         frame = Frame(
             FrameId(stream.id, self.figures.session, captured.epoch, captured.seq),
             picture.image,
@@ -233,16 +228,22 @@ class CaptureWorker(Worker):
             skipped=captured.skipped + stream.refused + stream.left_out,
             truth=picture.truth,
         )
-        parts = encode_frame(*self._freshness.prepare(frame), sent_ns=now_ns())
-        stats.record("capture_queue", started_ns - picture.capture_ns)
-        stats.record("encode", now_ns() - started_ns)
-        self.mark_output(stream.id, started_ns)
-        return parts
+        return self._freshness.prepare(frame)
 
-    def _send(self, stream: _Stream, parts: list[Part]) -> bool:
-        if not self._publisher.send(parts):
-            return False
-        self.figures.stream(stream.id).sent += 1
+    def _send(self, stream: _Stream) -> bool:
+        """Sends the frame in the outbox; False if there is no room for it yet."""
+        assert stream.outbox is not None
+        stats = self.figures.stream(stream.id)
+        try:
+            if not self._publisher.send_frame(*stream.outbox):
+                return False
+            stats.sent += 1
+            stats.record("encode", self._publisher.packing_ns(stream.id))
+        except WireError as error:
+            if not stream.refused:
+                self.event(f"{stream.id}: frames are dropped: {error}")
+            stream.refused += 1
+        stream.outbox = None
         return True
 
     def _end(self, stream: _Stream) -> None:
@@ -268,10 +269,14 @@ class CaptureWorker(Worker):
         stats.drop("capture.stride", stream.left_out)
         stats.seen = {self.figures.session: reader.captured}
         stats.epoch = reader.epoch
+        for encoding, frames in self._publisher.sent(stream.id).items():
+            self.figures.details.setdefault("frames_sent", {})[f"{stream.id}.{encoding}"] = frames
         if not stream.ended:
             stats.state = reader.state if reader.state != "ended" else "up"
 
     def _tell_events(self) -> None:
+        for event in self._publisher.pop_events():
+            self.event(event)
         for stream in self._streams:
             for event in stream.reader.pop_events():
                 self.event(f"{stream.id}: {event}")

@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 
 from pipeline.clock import ClockLead, now_ns
-from pipeline.config import CaptureConfig, FreshnessConfig
+from pipeline.config import FreshnessConfig
 from pipeline.frame import Frame, Policy
 from pipeline.freshness import Ages, FreshnessControl, Limits
 from pipeline.stats import Freshness, Rate, StreamStats
-from pipeline.wire.messages import Encoding, Feedback
+from pipeline.wire.messages import Feedback
 
 _ENOUGH_HEARD = 4
 """Words of inference before its clock is known well enough to believe the ages."""
@@ -37,14 +37,12 @@ class FreshnessKeeper:
 
     Args:
         freshness: ``[freshness]``.
-        capture: ``[capture]``.
+        quality: Of the JPEG pictures that are sent without it; 0 if none are.
         say: Takes events, in words for people.
     """
 
-    def __init__(
-        self, freshness: FreshnessConfig, capture: CaptureConfig, say: Callable[[str], None]
-    ) -> None:
-        self._freshness, self._capture, self._say = freshness, capture, say
+    def __init__(self, freshness: FreshnessConfig, quality: int, say: Callable[[str], None]) -> None:
+        self._freshness, self._quality, self._say = freshness, quality, say
         self._streams: dict[str, _Stream] = {}
 
     def add(self, stream_id: str, policy: Policy) -> None:
@@ -59,8 +57,7 @@ class FreshnessKeeper:
             )
             return
         limits = Limits(wanted.min_quality, wanted.min_side_px, wanted.min_fps)
-        quality = self._capture.jpeg_quality if self._capture.encoding == "jpeg" else 0
-        self._streams[stream_id] = _Stream(FreshnessControl(wanted.max_age_ms, limits, quality))
+        self._streams[stream_id] = _Stream(FreshnessControl(wanted.max_age_ms, limits, self._quality))
 
     def turn(self, told: Iterable[Feedback], session: int, stats: Callable[[str], StreamStats]) -> None:
         """Takes in what inference tells, and turns what has to be turned.
@@ -100,11 +97,11 @@ class FreshnessKeeper:
         stream.waited = 0
         return False
 
-    def prepare(self, frame: Frame) -> tuple[Frame, Encoding, int]:
-        """The frame as it is to be sent, with its encoding and JPEG quality."""
-        stream, encoding = self._streams.get(frame.id.stream_id), self._capture.encoding
+    def prepare(self, frame: Frame) -> tuple[Frame, int]:
+        """The frame as it is to be sent, with its JPEG quality; 0 if it goes as configured."""
+        stream = self._streams.get(frame.id.stream_id)
         if stream is None:
-            return frame, encoding, self._capture.jpeg_quality
+            return frame, 0
         height, width = frame.image.shape[:2]
         stream.side_px = min(height, width)
         knobs = stream.control.knobs
@@ -112,9 +109,7 @@ class FreshnessKeeper:
             smaller = (max(1, width // knobs.size), max(1, height // knobs.size))
             image = np.asarray(cv2.resize(frame.image, smaller, interpolation=cv2.INTER_AREA), np.uint8)
             frame = replace(frame, image=image, full_size=(height, width))
-        if knobs.quality:
-            return frame, "jpeg", knobs.quality
-        return frame, encoding, self._capture.jpeg_quality
+        return frame, 0 if knobs.quality == self._quality else knobs.quality
 
     def _hear(self, stream: _Stream, feedback: Feedback, heard_ns: int) -> None:
         if heard_ns - stream.heard_ns > _SILENCE_NS:  # perhaps another process by now, with another clock

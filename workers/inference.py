@@ -248,7 +248,9 @@ class InferenceWorker(Worker):
         except WireError as error:
             assert self._receiver is not None
             self._receiver.rejects.add(waiting.received.header.stream_id, error)
-            self._let_go(stream, [waiting], stats, "inference.undecodable")
+            overwritten = error.reason == "overwritten"
+            reason = "wire.overwritten" if overwritten else "inference.undecodable"
+            self._let_go(stream, [waiting], stats, reason)
             return waiting, None
 
     def _let_go(self, stream: _Stream, late: list[_Waiting], stats: StreamStats, reason: str) -> None:

@@ -156,7 +156,7 @@ class SinkWorker(Worker):
                 self._add(stream, stats, received.decode(full_size=True))
             except WireError as error:
                 self._frames.rejects.add(header.stream_id, error)
-                stats.drop("sink.undecodable")
+                stats.drop("wire.overwritten" if error.reason == "overwritten" else "sink.undecodable")
         stats.drop("wire.lost", gap.lost)
         stats.drop("sink.absent", gap.absent)
         stats.seen = stream.gaps.seen

@@ -1,7 +1,7 @@
 """Bounds the names that peers may bring: whoever made up new ones for ever would fill the memory."""
 
 from pipeline.wire.errors import WireError
-from pipeline.wire.messages import Message, Stats
+from pipeline.wire.messages import Message, Offer, Stats
 
 MOST_NAMES = 256
 """Streams, and workers, that one receiver gets to know in its life."""
@@ -28,7 +28,7 @@ class Census:
             _admit(self._workers, "worker", figures.worker, figures.session)
             for stream_id in figures.streams:
                 _admit(self._streams, "stream", stream_id, 0)
-        else:
+        elif not isinstance(message, Offer):
             _admit(self._streams, "stream", message.stream_id, message.session)
 
 

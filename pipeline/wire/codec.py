@@ -3,6 +3,7 @@
 A message is ``[topic, header]`` or ``[topic, header, buffer]``. Raw pixels are copied neither way.
 """
 
+import struct
 from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias
 
@@ -11,7 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.frame import Frame, Image
+from pipeline.frame import Frame, Image, Policy
 from pipeline.stats import WorkerStats
 from pipeline.wire import topics
 from pipeline.wire.errors import WireError
@@ -24,6 +25,7 @@ from pipeline.wire.messages import (
     Feedback,
     FrameHeader,
     Message,
+    Offer,
     Prediction,
     Stats,
 )
@@ -40,13 +42,18 @@ class _Versioned(msgspec.Struct):
     v: int
 
 
+_PLACE = struct.Struct("<16sQ")
+"""Where the pixels of a ``shm`` frame lie: token of the segment, ticket of the frame in it."""
+
 _pack = msgspec.msgpack.Encoder().encode
 _unpack_version = msgspec.msgpack.Decoder(_Versioned).decode
 _unpack_feedback = msgspec.msgpack.Decoder(Feedback).decode
 _unpack: Callable[[Part], Message] = msgspec.msgpack.Decoder(Message).decode
 
 
-def encode_frame(frame: Frame, encoding: Encoding, jpeg_quality: int, sent_ns: int) -> list[Part]:
+def encode_frame(
+    frame: Frame, encoding: Literal["raw", "jpeg"], jpeg_quality: int, sent_ns: int
+) -> list[Part]:
     """Packs a frame. Raw pixels are not copied: they must not be changed afterwards.
 
     Args:
@@ -58,12 +65,48 @@ def encode_frame(frame: Frame, encoding: Encoding, jpeg_quality: int, sent_ns: i
     Raises:
         WireError: The picture has another shape or type, or is too large.
     """
-    image = frame.image
+    check_image(frame.image)
+    pixels: Part
+    if encoding == "jpeg":
+        _, packed = cv2.imencode(".jpg", frame.image, [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality])
+        pixels = packed.data.cast("B")
+    else:
+        pixels = np.ascontiguousarray(frame.image).data.cast("B")
+    return _with_header(frame, encoding, pixels, sent_ns)
+
+
+def encode_notice(frame: Frame, token: bytes, ticket: int, sent_ns: int) -> list[Part]:
+    """Packs a frame whose pixels lie in shared memory.
+
+    Args:
+        frame: The frame.
+        token: Of the segment.
+        ticket: Of the frame in the segment.
+        sent_ns: Unix time in ns.
+    """
+    return _with_header(frame, "shm", _PLACE.pack(token, ticket), sent_ns)
+
+
+def encode_offer(offer: Offer, lane: Policy) -> list[Part]:
+    """Packs an offer of shared memory."""
+    return [topics.offer(lane), _pack(offer)]
+
+
+def check_image(image: Image) -> None:
+    """Refuses what is no picture.
+
+    Raises:
+        WireError: The picture has another shape or type, or is too large.
+    """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise WireError("pixels", f"a frame is (height, width, 3) uint8, not {image.shape} {image.dtype}")
     height, width = image.shape[:2]
     if not (1 <= height <= MAX_SIDE_PX and 1 <= width <= MAX_SIDE_PX):
         raise WireError("pixels", f"a frame of {width}x{height}: sides must be 1 to {MAX_SIDE_PX} pixels")
+
+
+def _with_header(frame: Frame, encoding: Encoding, pixels: Part, sent_ns: int) -> list[Part]:
+    height, width = frame.image.shape[:2]
     header = FrameHeader(
         stream_id=frame.id.stream_id,
         session=frame.id.session,
@@ -80,11 +123,6 @@ def encode_frame(frame: Frame, encoding: Encoding, jpeg_quality: int, sent_ns: i
         truth=frame.truth,
         full_size=frame.full_size,
     )
-    if encoding == "jpeg":
-        _, packed = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality])
-        pixels = packed.data.cast("B")
-    else:
-        pixels = np.ascontiguousarray(image).data.cast("B")
     return [topics.frames(frame.policy, frame.id.stream_id), _pack(header), pixels]
 
 
@@ -166,16 +204,23 @@ def decode_message(parts: Sequence[Part], max_bytes: int) -> Message:
     return message
 
 
+def decode_place(place: Part) -> tuple[bytes, int]:
+    """Token of the segment and ticket of a ``shm`` frame that ``decode_message`` has checked."""
+    token, ticket = _PLACE.unpack(place)
+    return bytes(token), int(ticket)
+
+
 def decode_frame(header: FrameHeader, pixels: Part, received_ns: int, *, full_size: bool = False) -> Frame:
     """Unpacks a frame whose header came from ``decode_message``; raw pixels stay where they are, read-only.
 
     With ``full_size``, a picture that capture has made smaller is enlarged again.
+    Pixels of ``shm`` frames are those that were copied from there.
 
     Raises:
         WireError: The JPEG picture is damaged.
     """
     image: Image
-    if header.encoding == "raw":
+    if header.encoding in ("raw", "shm"):
         image = np.frombuffer(pixels, np.uint8).reshape(header.height, header.width, 3)
     else:
         image = _decode_jpeg(pixels, header.height, header.width)
@@ -239,6 +284,8 @@ def _topics_of(message: Message) -> tuple[bytes, ...]:
             )
         case Stats():
             return (topics.STATS,)
+        case Offer():
+            return (topics.offer("newest"), topics.offer("every"))
 
 
 def _check_pixels(header: FrameHeader, pixels: memoryview, max_bytes: int) -> None:
@@ -251,6 +298,10 @@ def _check_pixels(header: FrameHeader, pixels: memoryview, max_bytes: int) -> No
     if header.encoding == "raw":
         if len(pixels) != raw_bytes:
             raise WireError("pixels", f"{len(pixels)} bytes of pixels, {raw_bytes} expected")
+        return
+    if header.encoding == "shm":
+        if len(pixels) != _PLACE.size:
+            raise WireError("pixels", f"a place in shared memory of {len(pixels)} bytes")
         return
     height, width = jpeg_size(pixels)
     if (height, width) != (header.height, header.width):

@@ -8,8 +8,8 @@ class WireError(ValueError):
 
     Attributes:
         reason: One word to count it by: ``parts``, ``size``, ``version``, ``header``, ``topic``,
-            ``pixels``, ``jpeg``, ``attention``, ``names`` or ``sessions``; ``link`` or ``key`` where no
-            message came at all.
+            ``pixels``, ``jpeg``, ``attention``, ``shm``, ``overwritten``, ``names`` or ``sessions``;
+            ``link`` or ``key`` where no message came at all.
     """
 
     def __init__(self, reason: str, text: str) -> None:

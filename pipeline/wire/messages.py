@@ -13,7 +13,10 @@ from pipeline.stats import WorkerStats
 
 WIRE_VERSION = 1
 
-Encoding = Literal["raw", "jpeg"]
+MOST_SLOTS = 32
+"""Frames in a ring in shared memory."""
+
+Encoding = Literal["raw", "jpeg", "shm"]
 StreamId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Size = Annotated[int, msgspec.Meta(ge=1, le=16384)]
@@ -37,7 +40,7 @@ class Identity(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class FrameHeader(Identity, kw_only=True, frozen=True, tag="frame"):
-    """Header of a frame; one buffer follows: the pixels, raw BGR or one JPEG picture.
+    """Header of a frame; one buffer follows: the pixels, raw BGR or one JPEG picture, or where they lie.
 
     Attributes:
         v: Wire version.
@@ -85,6 +88,30 @@ class EndOfStream(Identity, kw_only=True, frozen=True, tag="end"):
     v: int = WIRE_VERSION
     skipped: Count = 0
     policy: Policy = "newest"
+
+
+class Offer(msgspec.Struct, kw_only=True, frozen=True, tag="offer"):
+    """Memory in which capture will leave frames for readers that can open it: see ``segment.py``.
+
+    Attributes:
+        v: Wire version.
+        machine: Which machine it is on, since its start.
+        pid: The process that has it.
+        descriptor: Its number there.
+        inode: Its number in the system.
+        token: Its name, which nobody can guess.
+        slots: Frames that it holds.
+        frame_bytes: Size of each.
+    """
+
+    v: int = WIRE_VERSION
+    machine: Annotated[str, msgspec.Meta(max_length=64)]
+    pid: Annotated[int, msgspec.Meta(ge=1, lt=2**31)]
+    descriptor: Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
+    inode: Count
+    token: Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
+    slots: Annotated[int, msgspec.Meta(ge=1, le=MOST_SLOTS)]
+    frame_bytes: Annotated[int, msgspec.Meta(ge=1, le=2**40)]
 
 
 class PastFrame(msgspec.Struct, frozen=True):
@@ -189,4 +216,4 @@ class Feedback(msgspec.Struct, kw_only=True, frozen=True):
     since_ns: Count
 
 
-Message: TypeAlias = FrameHeader | EndOfStream | Prediction | Stats
+Message: TypeAlias = FrameHeader | EndOfStream | Prediction | Stats | Offer

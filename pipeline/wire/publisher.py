@@ -57,6 +57,7 @@ class Publisher(Closing):
 
     Attributes:
         endpoint: Where it is bound; with the port that the system chose.
+        audience: Who listens; as it was when it was last listened to.
         unacknowledged: Ends of live streams that some receiver has not acknowledged for ten times
             ``wire.heartbeat_timeout_ms``, so that they were given up.
 
@@ -76,7 +77,7 @@ class Publisher(Closing):
         self._patience_s = _PATIENCE * wire.heartbeat_timeout_ms / 1000
         self._deliveries: dict[bytes, _Delivery] = {}
         self.unacknowledged = 0
-        self._audience = Audience()
+        self.audience = Audience()
         self._feedback: deque[Feedback] = deque(maxlen=_MOST_FEEDBACK)
         self._last: dict[Policy, tuple[Part, Part]] = {}
         self._context = zmq.Context()
@@ -134,10 +135,16 @@ class Publisher(Closing):
             return self._deliver(parts, "newest", timeout_s)
         return self._send(parts, False, 0.0)
 
+    def hear(self, timeout_s: float = 0.0) -> None:
+        """Takes in what receivers have said; waits at most ``timeout_s`` seconds for the first word."""
+        if timeout_s > 0:
+            self._socket.poll(math.ceil(timeout_s * 1000), zmq.POLLIN)
+        self._hear()
+
     def listeners(self) -> Counter[str]:
         """How many receivers of each role (``inference``, ``sink``) are connected now."""
         self._hear()
-        return self._audience.roles.copy()
+        return self.audience.roles.copy()
 
     def pop_feedback(self) -> list[Feedback]:
         """What receivers have told since the last call, oldest first; of too much, the latest."""
@@ -178,7 +185,7 @@ class Publisher(Closing):
         lane: Policy = "every" if topics.loses_nothing(parts[0]) else "newest"
         message = (parts[0], parts[1])
         if topics.is_end(message[0]):
-            self._audience.ask(topics.token(*message))
+            self.audience.ask(topics.token(*message))
         if (before := self._last.get(lane, message)) != message and topics.is_end(before[0]):
             self._forget(topics.token(*before))
         self._last[lane] = message
@@ -191,7 +198,7 @@ class Publisher(Closing):
         for lane, last in list(self._last.items()):
             if not topics.is_end(last[0]):
                 last = (topics.flush(lane), topics.new_reader())
-            if not self._audience.all_took(lane, topics.token(*last)):
+            if not self.audience.all_took(lane, topics.token(*last)):
                 self._deliver(last, lane, deadline - time.monotonic())
 
     def _deliver(self, parts: Sequence[Part], lane: Policy, timeout_s: float) -> bool:
@@ -199,8 +206,8 @@ class Publisher(Closing):
         token, now = topics.token(parts[0], parts[1]), time.monotonic()
         deadline = now + timeout_s
         delivery = self._deliveries.setdefault(token, _Delivery(now + self._patience_s))
-        self._audience.ask(token)
-        while not (done := self._audience.all_took(lane, token)) or not delivery.repeat_at:
+        self.audience.ask(token)
+        while not (done := self.audience.all_took(lane, token)) or not delivery.repeat_at:
             if (now := time.monotonic()) >= delivery.repeat_at:
                 self._send(parts, False, 0.0)
                 delivery.repeat_at = now + _REPEAT_S
@@ -221,7 +228,7 @@ class Publisher(Closing):
     def _forget(self, token: bytes) -> None:
         """Drops acknowledgements, unless the message is still being repeated."""
         if token not in self._deliveries:
-            self._audience.forget(token)
+            self.audience.forget(token)
 
     def _hear(self) -> None:
         """Takes in who has come and gone, and what they tell."""
@@ -231,7 +238,7 @@ class Publisher(Closing):
                 if (feedback := decode_feedback(notice)) is not None:
                     self._feedback.append(feedback)
                 else:
-                    self._audience.note(notice)
+                    self.audience.note(notice)
 
 
 def _cause(error: zmq.ZMQError) -> str:

@@ -18,15 +18,17 @@ from pipeline.wire.codec import (
     decode_attention,
     decode_frame,
     decode_message,
+    decode_place,
     encode_feedback,
 )
 from pipeline.wire.errors import WireError
-from pipeline.wire.messages import EndOfStream, Feedback, FrameHeader, Message, Prediction, Stats
+from pipeline.wire.messages import EndOfStream, Feedback, FrameHeader, Message, Offer, Prediction, Stats
 from pipeline.wire.publisher import SMALL_QUEUE
 from pipeline.wire.rejects import Rejects
 from pipeline.wire.security import SecurityPolicy
 from pipeline.wire.subscriber import Subscriber, wait_any
 from pipeline.wire.topics import Role
+from pipeline.wire.windows import Windows
 
 _MOST_DRAINED = 256
 _STREAMS = 16
@@ -42,11 +44,13 @@ class ReceivedFrame:
         header: Its header.
         pixels: Its packed pixels.
         received_ns: Unix time in ns at which it was taken from the socket.
+        lost: Why it has no pixels, or None.
     """
 
     header: FrameHeader
     pixels: Part
     received_ns: int
+    lost: WireError | None = None
 
     def decode(self, *, full_size: bool = False) -> Frame:
         """The frame; raw pixels are not copied.
@@ -55,8 +59,11 @@ class ReceivedFrame:
             full_size: Give a picture that capture has made smaller the size that it had.
 
         Raises:
-            WireError: The JPEG picture is damaged: hand it to the receiver's ``rejects.add``.
+            WireError: ``jpeg``: the picture is damaged. ``overwritten``: it lay in shared memory, and this
+                reader was too slow. Hand it to the receiver's ``rejects.add``.
         """
+        if self.lost:
+            raise self.lost
         return decode_frame(self.header, self.pixels, self.received_ns, full_size=full_size)
 
 
@@ -94,8 +101,8 @@ class Receiver(Closing, Generic[T]):
             subscriber.close()
 
     @abstractmethod
-    def _accept(self, message: Message, parts: Sequence[Part]) -> T:
-        """What a checked message means here."""
+    def _accept(self, message: Message, parts: Sequence[Part]) -> T | None:
+        """What a checked message means here; None if it was for the receiver itself."""
 
     def _take(self, subscriber: Subscriber, most: int) -> list[T]:
         taken: list[T] = []
@@ -109,30 +116,42 @@ class Receiver(Closing, Generic[T]):
             try:
                 message = decode_message(parts, self._most_bytes)
                 item = self._accept(message, parts)
-                self._census.admit(message)
+                if item is not None:
+                    self._census.admit(message)
             except WireError as error:
                 self.rejects.add(peer, error)
             else:
-                taken.append(item)
+                taken += [item] if item is not None else []
         return taken
 
 
 class LanedReceiver(Receiver[T | EndOfStream]):
-    """A receiver with two connections to each publisher: for ``newest`` and for ``every`` messages."""
+    """A receiver with two connections to each publisher: for ``newest`` and for ``every`` messages.
+
+    Args:
+        sources: Endpoints to connect to, each with the role of the worker that listens there.
+        topics_of: Prefixes of the topics that it wants of a lane.
+        role: What to announce.
+        wire: ``[wire]``.
+        security: What the links must have.
+        queue: Most ``every`` messages waiting here.
+        newest_queue: Most ``newest`` messages waiting here.
+    """
 
     def __init__(
         self,
         sources: Sequence[tuple[Role, str]],
-        topic: Callable[[Policy], bytes],
+        topics_of: Callable[[Policy], list[bytes]],
         role: Role,
         wire: WireConfig,
         security: SecurityPolicy,
         queue: int,
         newest_queue: int,
     ) -> None:
-        self._newest = Subscriber(sources, "newest", [topic("newest")], wire, security, newest_queue)
+        self._newest = Subscriber(sources, "newest", topics_of("newest"), wire, security, newest_queue)
         # Announced last and where nothing may be lost: who sees the role can already be heard by it.
-        self._every = Subscriber(sources, "every", [topic("every"), topics.role(role)], wire, security, queue)
+        announced = [*topics_of("every"), topics.role(role)]
+        self._every = Subscriber(sources, "every", announced, wire, security, queue)
         super().__init__(wire, self.lanes())
 
     def lanes(self, every: bool = True) -> tuple[Subscriber, ...]:
@@ -182,18 +201,60 @@ class FrameReceiver(LanedReceiver[ReceivedFrame]):
         queue = wire.queue_frames
         # Taken wholly at each poll, so a burst of all streams must fit; memory sets the limit.
         newest_queue = max(queue, min(queue * _STREAMS, _MOST_WAITING))
-        super().__init__(sources, topics.frames, role, wire, security, queue, newest_queue)
+        super().__init__(
+            sources,
+            lambda lane: [topics.frames(lane), topics.offer(lane)],
+            role,
+            wire,
+            security,
+            queue,
+            newest_queue,
+        )
+        self._windows: dict[Policy, Windows] = {
+            "newest": Windows(self._newest, self._most_bytes),
+            "every": Windows(self._every, self._most_bytes),
+        }
 
     def tell(self, feedback: Feedback) -> None:
         """Tells all capture workers how old the predictions of a stream are; whose it is not, ignores it."""
         self._newest.tell(encode_feedback(feedback))
 
-    def _accept(self, message: Message, parts: Sequence[Part]) -> ReceivedFrame | EndOfStream:
+    def poll(self, timeout_s: float = 0.0, max_every: int = 64) -> list[ReceivedFrame | EndOfStream]:
+        """Takes what has arrived: see ``LanedReceiver.poll``; copies frames out of shared memory."""
+        taken = super().poll(timeout_s, max_every)
+        self._windows["every"].give_back()
+        for windows in self._windows.values():
+            windows.sweep()
+        return taken
+
+    def close(self) -> None:
+        """Disconnects, and lets go of shared memory."""
+        super().close()
+        for windows in self._windows.values():
+            windows.close()
+
+    def _accept(self, message: Message, parts: Sequence[Part]) -> ReceivedFrame | EndOfStream | None:
         if isinstance(message, FrameHeader):
-            return ReceivedFrame(message, parts[2], now_ns())
+            return self._frame(message, parts[2])
         if isinstance(message, EndOfStream):
             return message
+        if isinstance(message, Offer):
+            lane: Policy = "every" if bytes(parts[0]) == topics.offer("every") else "newest"
+            self._windows[lane].answer(message)
+            return None
         raise WireError("topic", f"a {type(message).__name__} among frames")
+
+    def _frame(self, header: FrameHeader, pixels: Part) -> ReceivedFrame:
+        if header.encoding != "shm":
+            return ReceivedFrame(header, pixels, now_ns())
+        token, ticket = decode_place(pixels)
+        try:
+            copy = self._windows[header.policy].read(token, ticket, header.height * header.width * 3)
+        except WireError as error:
+            if error.reason != "overwritten":
+                raise
+            return ReceivedFrame(header, b"", now_ns(), lost=error)
+        return ReceivedFrame(header, copy, now_ns())
 
 
 class PredictionReceiver(LanedReceiver[ReceivedPrediction]):
@@ -211,7 +272,9 @@ class PredictionReceiver(LanedReceiver[ReceivedPrediction]):
 
     def __init__(self, endpoints: Sequence[str], wire: WireConfig, security: SecurityPolicy) -> None:
         sources: list[tuple[Role, str]] = [("inference", endpoint) for endpoint in endpoints]
-        super().__init__(sources, topics.predictions, "sink", wire, security, SMALL_QUEUE, SMALL_QUEUE)
+        super().__init__(
+            sources, lambda lane: [topics.predictions(lane)], "sink", wire, security, SMALL_QUEUE, SMALL_QUEUE
+        )
 
     def _accept(self, message: Message, parts: Sequence[Part]) -> ReceivedPrediction | EndOfStream:
         if isinstance(message, Prediction):

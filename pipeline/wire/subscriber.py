@@ -35,6 +35,9 @@ class Subscriber:
         security: What the links must have.
         queue: Most messages waiting here for ``receive``.
 
+    Attributes:
+        name: What publishers know it by.
+
     Raises:
         TransportError: An endpoint can never be connected to. A host name that is not known is none of
             these: it is looked up again until it is, and told as trouble.
@@ -55,13 +58,13 @@ class Subscriber:
         self._numbers: dict[address.Address, tuple[str, bool]] = {}
         self._lookups: dict[address.Address, tuple[Role, Lookup]] = {}
         self._troubles: dict[str, str] = {}
-        self._name = topics.new_reader()
+        self.name = topics.new_reader()
         self._last_end: dict[bytes, bytes] = {}
         self._context = zmq.Context()
         self.socket = self._context.socket(zmq.SUB)
         try:
             self._set_options(wire, queue)
-            for subscription in (topics.flush(lane), *subscriptions, topics.reader(lane, self._name)):
+            for subscription in (topics.flush(lane), *subscriptions, topics.reader(lane, self.name)):
                 self.socket.subscribe(subscription)
             self._links = LinkWatch(self.socket)
             for role, text in sources:
@@ -139,7 +142,7 @@ class Subscriber:
         if not is_end and not topics.is_flush(topic):
             return False
         token = topics.token(topic, header)
-        self.tell(topics.taken(self._name, token))
+        self.tell(topics.taken(self.name, token))
         key = bytes(topic[:128])
         known = self._last_end.get(key) == token
         if is_end and (known or len(self._last_end) < _MOST_ENDS):

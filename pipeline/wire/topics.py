@@ -6,6 +6,7 @@
     p.newest.<stream_id>.   p.every.<stream_id>.    predictions, from inference
     (one of these)end                               the end of that stream
     s.                                              figures of one worker
+    offer.<lane>.                                   memory that frames will lie in: see ``segment``
     flush.<lane>.                                   "say when you have taken everything before this"
 
 ``newest`` and ``every`` are two lanes: a receiver uses a connection of its own for each, so that
@@ -19,6 +20,9 @@ A receiver speaks to its publishers by subscribing, which they get to see:
     reader.<lane>.<reader>          "this is me, on this lane"
     taken.<reader>.<token>          "I have taken that end of stream, or that flush"
     age.<packed Feedback>           "so old are your frames when they are predicted"
+    opened.<segment>.<reader>       "I can read that memory"
+    closed.<segment>.<reader>       "I can't"
+    read.<segment>.<reader>.<n>     "I need none of its frames up to ticket n any more" (every only)
 """
 
 import secrets
@@ -53,6 +57,11 @@ def end_of(topic: bytes) -> bytes:
 def flush(lane: Policy) -> bytes:
     """Topic of the question whether everything was taken."""
     return b"flush.%b." % lane.encode()
+
+
+def offer(lane: Policy) -> bytes:
+    """Topic of offers of shared memory."""
+    return b"offer.%b." % lane.encode()
 
 
 def loses_nothing(topic: bytes | memoryview) -> bool:
@@ -103,6 +112,21 @@ def age(packed: bytes) -> bytes:
 def told_age(notice: bytes) -> bytes | None:
     """What ``age`` was given, if a notice of a new subscription is one."""
     return notice[1 + len(_AGE) :] if notice.startswith(b"\x01" + _AGE) else None
+
+
+def opened(segment: bytes, name: bytes) -> bytes:
+    """What a receiver subscribes to as long as it has a segment open."""
+    return b"opened.%b.%b" % (segment.hex().encode(), name)
+
+
+def closed(segment: bytes, name: bytes) -> bytes:
+    """What a receiver subscribes to if it can't open a segment."""
+    return b"closed.%b.%b" % (segment.hex().encode(), name)
+
+
+def read(segment: bytes, name: bytes, ticket: int) -> bytes:
+    """What a receiver subscribes to, to give slots back."""
+    return b"read.%b.%b.%d" % (segment.hex().encode(), name, ticket)
 
 
 def _topic(kind: str, policy: Policy, stream_id: str) -> bytes:

@@ -1,10 +1,11 @@
 """The sockets of the pipeline, by the names that workers use.
 
-A ``Publisher`` binds and sends; receivers connect, announce themselves and poll; ``wait_any`` waits on
-several receivers at once. Nothing outside this room knows ZeroMQ.
+A ``FramePublisher`` (frames) or ``Publisher`` (all else) binds and sends; receivers connect, announce
+themselves and poll; ``wait_any`` waits on several receivers at once. Nothing outside this room knows ZeroMQ.
 """
 
 from pipeline.wire.errors import SecurityError, TransportError, WireError
+from pipeline.wire.frame_publisher import FramePublisher
 from pipeline.wire.publisher import SMALL_QUEUE, Publisher
 from pipeline.wire.receivers import (
     FrameReceiver,
@@ -18,6 +19,7 @@ from pipeline.wire.subscriber import wait_any
 
 __all__ = [
     "SMALL_QUEUE",
+    "FramePublisher",
     "FrameReceiver",
     "PredictionReceiver",
     "Publisher",

@@ -127,7 +127,7 @@ def test_another_version_is_refused_by_both_names() -> None:
         ({"seq": -1}, "seq"),
         ({"height": 0}, "height"),
         ({"height": 16385}, "height"),
-        ({"encoding": "shm"}, "shm"),
+        ({"encoding": "png"}, "png"),
         ({"capture_ns": 1.5}, "capture_ns"),
     ],
 )

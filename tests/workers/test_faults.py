@@ -101,7 +101,7 @@ def test_a_sink_that_stands_still_costs_frames_but_no_memory(place: Path) -> Non
         outcome = run.finish()
     assert outcome.code == 0, outcome.told()
     stream = outcome.stream("cam")
-    assert stream["dropped"]["wire.lost"] > 0
+    assert stream["dropped"].keys() & {"wire.lost", "wire.overwritten"}
     assert {worker["restarts"] for worker in outcome.report["workers"].values()} == {0}
     assert before is not None
     assert after is not None

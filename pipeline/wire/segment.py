@@ -1,0 +1,217 @@
+"""Frames in memory that two processes share: a ring of slots in a memfd.
+
+The writer makes the memory and offers it; a reader on the same machine opens it through
+``/proc/<pid>/fd/<n>``. It has no name, so a process that is killed leaves nothing behind: the memory goes
+with the last process that maps it. It is sealed against shrinking, so a reader can't be made to read
+past its end.
+
+Each slot has a number beside it: odd while it is written, ``2 * ticket + 2`` when it holds the frame with
+that ticket. A reader compares before and after its copy, and so never takes a torn frame for a whole one.
+"""
+
+import fcntl
+import mmap
+import os
+import secrets
+import stat
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.frame import Image
+from pipeline.wire.errors import WireError
+from pipeline.wire.messages import MOST_SLOTS, Offer
+
+TOKEN_BYTES = 16
+_MAGIC = b"KVQRING1"
+_PAGE = 4096
+_LINE = 64
+_SEALS = 0 if not hasattr(fcntl, "F_SEAL_SHRINK") else fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
+_FENCE = threading.Lock()
+
+assert _LINE * (MOST_SLOTS + 1) <= _PAGE
+
+
+class SegmentError(Exception):
+    """Shared memory that can't be made or opened; says why, for people."""
+
+
+class Segment:
+    """The writer's end: a ring of ``slots`` frames of ``frame_bytes`` each; used by one thread.
+
+    Args:
+        slots: Frames that it holds.
+        frame_bytes: Size of each.
+
+    Raises:
+        SegmentError: The system has no such memory, or not enough.
+    """
+
+    def __init__(self, slots: int, frame_bytes: int) -> None:
+        self.slots = slots
+        self.token = secrets.token_bytes(TOKEN_BYTES)
+        self._frame_bytes = frame_bytes
+        size = _size(slots, frame_bytes)
+        self._fd = -1
+        self._map: mmap.mmap | None = None
+        try:
+            self._fd = os.memfd_create("kvq-frames", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+            os.posix_fallocate(self._fd, 0, size)  # all of it now: memory that is missing later would kill
+            fcntl.fcntl(self._fd, fcntl.F_ADD_SEALS, _SEALS | fcntl.F_SEAL_SEAL)
+            memory = self._map = mmap.mmap(self._fd, size)
+        except (OSError, AttributeError) as error:  # AttributeError: no Linux
+            self.close()
+            cause = error.strerror if isinstance(error, OSError) else "this system has no memfd"
+            raise SegmentError(f"{size / 2**20:.0f} MB of shared memory can't be had: {cause}") from None
+        memory[: len(_MAGIC) + TOKEN_BYTES] = _MAGIC + self.token
+        self._numbers, self._pixels = _views(memory, slots, frame_bytes)
+
+    def offer(self) -> Offer:
+        """What a reader needs to open it."""
+        about = os.fstat(self._fd)
+        return Offer(
+            machine=machine(),
+            pid=os.getpid(),
+            descriptor=self._fd,
+            inode=about.st_ino,
+            token=self.token,
+            slots=self.slots,
+            frame_bytes=self._frame_bytes,
+        )
+
+    def write(self, ticket: int, image: Image) -> None:
+        """Copies a picture into the slot of ``ticket``, over the one that was there ``slots`` tickets ago."""
+        place = ticket % self.slots
+        self._numbers[place] = 2 * ticket + 1
+        _fence()
+        np.copyto(self._pixels[place, : image.nbytes].reshape(image.shape), image)
+        _fence()
+        self._numbers[place] = 2 * ticket + 2
+
+    def close(self) -> None:
+        """Gives the memory back; readers that have opened it keep theirs."""
+        if self._map:
+            del self._numbers, self._pixels
+            self._map.close()
+            self._map = None
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+class Window:
+    """A reader's view of a segment, which it can't change.
+
+    Args:
+        offer: What the writer said of it.
+        most_bytes: Largest frame that is taken.
+
+    Raises:
+        SegmentError: It can't be opened, or is not what was offered.
+    """
+
+    def __init__(self, offer: Offer, most_bytes: int) -> None:
+        if offer.machine != machine():
+            raise SegmentError("it is on another machine")
+        if offer.frame_bytes > most_bytes:
+            raise SegmentError(
+                f"its frames of {offer.frame_bytes} bytes are larger than wire.max_frame_mb allows"
+            )
+        size = _size(offer.slots, offer.frame_bytes)
+        self._slots, self._frame_bytes = offer.slots, offer.frame_bytes
+        try:
+            with _opened(offer, size) as descriptor:
+                self._map = mmap.mmap(descriptor, size, prot=mmap.PROT_READ)
+        except OSError as error:
+            raise SegmentError(error.strerror or "it can't be opened") from None
+        if self._map[: len(_MAGIC) + TOKEN_BYTES] != _MAGIC + offer.token:
+            self._map.close()
+            raise SegmentError("something else lies there")
+        self._numbers, self._pixels = _views(self._map, offer.slots, offer.frame_bytes)
+
+    def read(self, ticket: int, length: int) -> memoryview:
+        """A copy of the first ``length`` bytes of the frame with that ticket.
+
+        Raises:
+            WireError: ``overwritten``: a later frame has taken its slot, perhaps during the copy.
+                ``shm``: it is larger than a slot.
+        """
+        if length > self._frame_bytes:
+            raise WireError("shm", f"a frame of {length} bytes in a slot of {self._frame_bytes}")
+        place, whole = ticket % self._slots, 2 * ticket + 2
+        if int(self._numbers[place]) == whole:
+            copy = self._pixels[place, :length].copy()
+            _fence()
+            if int(self._numbers[place]) == whole:
+                return copy.data
+        raise WireError("overwritten", "a frame was overwritten before it was read: this reader is too slow")
+
+    def close(self) -> None:
+        """Lets go of it; what was read stays."""
+        del self._numbers, self._pixels
+        self._map.close()
+
+
+@cache
+def machine() -> str:
+    """Tells this machine, since it was started, from all others."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("utf-8").strip()
+    except OSError:
+        return ""
+
+
+def _size(slots: int, frame_bytes: int) -> int:
+    return _PAGE + slots * _stride(frame_bytes)
+
+
+def _stride(frame_bytes: int) -> int:
+    return -(-frame_bytes // _PAGE) * _PAGE
+
+
+def _views(
+    memory: mmap.mmap, slots: int, frame_bytes: int
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint8]]:
+    """The slots' numbers, ``(slots,)``, a cache line apart, and their pixels, ``(slots, stride)``."""
+    numbers = np.frombuffer(memory, np.uint64, _PAGE // 8)[_LINE // 8 :: _LINE // 8][:slots]
+    stride = _stride(frame_bytes)
+    pixels = np.frombuffer(memory, np.uint8, slots * stride, _PAGE).reshape(slots, stride)
+    return numbers, pixels
+
+
+@contextmanager
+def _opened(offer: Offer, size: int) -> Iterator[int]:
+    """A descriptor to read a segment, once it is sure that it is one: an offer may name any file.
+
+    Opening a file "by path only" does nothing to it; a device or a pipe could be changed by more.
+    """
+    path = os.open(f"/proc/{offer.pid}/fd/{offer.descriptor}", os.O_PATH | os.O_CLOEXEC)
+    descriptor = -1
+    try:
+        about = os.fstat(path)
+        if not stat.S_ISREG(about.st_mode) or (about.st_ino, about.st_size) != (offer.inode, size):
+            raise SegmentError("something else lies there")
+        descriptor = os.open(f"/proc/self/fd/{path}", os.O_RDONLY | os.O_CLOEXEC)
+        if not fcntl.fcntl(descriptor, fcntl.F_GET_SEALS) & fcntl.F_SEAL_SHRINK:
+            raise SegmentError("it could be cut off while it is read")
+        yield descriptor
+    finally:
+        os.close(path)
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def _fence() -> None:
+    """Keeps reads and writes before it from moving behind it, on processors that reorder them (ARM).
+
+    Python has no word for that. A lock that is taken and released twice has this effect: nothing passes a
+    release followed by an acquire.
+    """
+    for _ in range(2):
+        with _FENCE:
+            pass

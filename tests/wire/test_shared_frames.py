@@ -1,0 +1,398 @@
+"""Frames through shared memory: nothing is lost that must not be, and everybody else still gets theirs."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+import zmq
+
+from pipeline.frame import Policy
+from pipeline.wire import codec, topics, windows
+from pipeline.wire.errors import WireError
+from pipeline.wire.messages import EndOfStream, Offer
+from pipeline.wire.transport import FrameReceiver, ReceivedFrame
+from tests.support import need_command, without
+from tests.wire.peers import OPEN, QUICK, answer, end, frame, free_port, packed, program, seqs_of, until
+from tests.wire.shared import (
+    publish_all,
+    publish_forever,
+    publisher_at,
+    read_all,
+    read_forever,
+    send_until_shared,
+    shared_memory_of,
+    take,
+)
+
+
+@pytest.mark.parametrize("policy", ["newest", "every"])
+@pytest.mark.parametrize("kind", ["ipc", "tcp"])
+def test_frames_arrive_as_they_were(kind: str, policy: Policy, tmp_path: Path) -> None:
+    endpoint = f"ipc://{tmp_path}/frames" if kind == "ipc" else "tcp://127.0.0.1:0"
+    with (
+        publisher_at(endpoint) as publisher,
+        FrameReceiver([publisher.endpoint], "sink", QUICK, OPEN) as one,
+        FrameReceiver([publisher.endpoint], "inference", QUICK, OPEN) as other,
+    ):
+        until(lambda: len(publisher.listeners()) == 2, "both listen")
+        time.sleep(0.2)  # the other lane's connection is not announced
+        seq = send_until_shared(publisher, one, other, policy=policy)
+        sent = frame(seq, policy)
+        sent.image[:] = np.random.default_rng(0).integers(0, 256, sent.image.shape, np.uint8)
+        assert publisher.send_frame(sent, timeout_s=10.0)
+        for receiver in (one, other):
+            item = take(receiver)
+            assert (item.header.encoding, len(item.pixels)) == ("shm", sent.image.nbytes)
+            got = item.decode()
+            np.testing.assert_array_equal(got.image, sent.image)
+            assert (got.id, got.capture_ns, got.policy) == (sent.id, sent.capture_ns, policy)
+            assert not got.image.flags.writeable
+            assert receiver.rejects.counts == {}
+        assert list(tmp_path.iterdir()) == ([tmp_path / "frames"] if kind == "ipc" else [])
+
+
+def test_a_slow_reader_of_every_frame_loses_none(tmp_path: Path) -> None:
+    endpoint = f"ipc://{tmp_path}/frames"
+    with (
+        program(read_all, endpoint, 0.01) as (_, reader),
+        program(publish_all, endpoint, 100, 480, {}) as (_, writer),
+    ):
+        assert answer(reader) == answer(writer) == "up"
+        assert answer(reader) == (list(range(100)), [])
+        sent, refused, events = answer(writer)
+        assert sent["shm"] >= 80
+        assert refused > 0, "the writer was never held up"
+        assert events == []
+
+
+def test_a_stopped_reader_holds_up_every_frame_and_then_gets_it(tmp_path: Path) -> None:
+    endpoint = f"ipc://{tmp_path}/frames"
+    with (
+        program(read_all, endpoint, 0.0) as (process, reader),
+        publisher_at(endpoint) as publisher,
+        FrameReceiver([endpoint], "sink", QUICK, OPEN) as second,
+    ):
+        assert answer(reader) == "up"
+        until(lambda: len(publisher.listeners()) == 2, "both listen")
+        seq = send_until_shared(publisher, second)
+        assert process.pid
+        os.kill(process.pid, signal.SIGSTOP)
+        before = seq
+        while publisher.send_frame(frame(seq, "every"), timeout_s=0.3):
+            seq += 1
+            second.poll(0.1)
+        assert seq - before <= QUICK.queue_frames
+        os.kill(process.pid, signal.SIGCONT)
+        assert publisher.send_frame(frame(seq, "every"), timeout_s=20.0)
+        until(lambda: publisher.send(codec.encode_end(end(seq + 1), "frames")), "the end goes out")
+        assert answer(reader) == (list(range(seq + 1)), [])
+
+
+def test_a_killed_reader_no_longer_holds_anybody_up(tmp_path: Path) -> None:
+    endpoint = f"ipc://{tmp_path}/frames"
+    with (
+        publisher_at(endpoint) as publisher,
+        program(read_forever, endpoint) as (process, connection),
+    ):
+        assert answer(connection) == "up"
+        until(lambda: publisher.listeners()["inference"] == 1, "it listens")
+        seq = 0
+        while not connection.poll():
+            assert publisher.send_frame(frame(seq, "every"), timeout_s=10.0)
+            seq += 1
+        assert process.pid
+        os.kill(process.pid, signal.SIGSTOP)
+        while publisher.send_frame(frame(seq, "every"), timeout_s=0.3):
+            seq += 1
+        os.kill(process.pid, signal.SIGKILL)
+        until(lambda: publisher.send_frame(frame(seq, "every")), "nobody is waited for any more")
+        with FrameReceiver([endpoint], "inference", QUICK, OPEN) as receiver:
+            until(lambda: publisher.listeners()["inference"] == 1, "another reader listens")
+            last = publisher.sent("door")["shm"]
+            for more in range(seq + 1, seq + 200):
+                assert publisher.send_frame(frame(more, "every"), timeout_s=10.0)
+                assert take(receiver).header.seq == more
+            assert publisher.sent("door")["shm"] > last
+
+
+def test_a_killed_publisher_leaves_nothing_and_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = sorted(Path("/dev/shm").iterdir())
+    monkeypatch.setattr(windows, "_IDLE_S", 0.2)
+    monkeypatch.setattr(windows, "_SWEEP_S", 0.05)
+    endpoint = f"ipc://{tmp_path}/frames"
+    with FrameReceiver([endpoint], "sink", QUICK, OPEN) as receiver:
+        for session in (1, 2):
+            with program(publish_forever, endpoint, "newest", session) as (process, connection):
+                until(lambda: bool(receiver.poll(0.05)) and connection.poll(), "shared frames")
+                assert answer(connection) == "shared"
+                seen: set[tuple[int, str]] = set()
+
+                def shared(session: int = session, seen: set[tuple[int, str]] = seen) -> bool:
+                    for item in receiver.poll(0.1):
+                        assert isinstance(item, ReceivedFrame)
+                        assert item.decode().image[0, 0, 0] == item.header.seq % 256
+                        seen.add((item.header.session, item.header.encoding))
+                    return (session, "shm") in seen
+
+                until(shared, f"frames of publisher {session}")
+                assert shared_memory_of("self") >= 1
+                assert process.pid
+                os.kill(process.pid, signal.SIGKILL)
+                process.join()
+
+        def gone() -> bool:
+            receiver.poll(0.02)
+            return not shared_memory_of("self")
+
+        until(gone, "the reader lets the memory of dead publishers go")
+        assert receiver.rejects.counts.keys() <= {"overwritten"}
+    assert sorted(Path("/dev/shm").iterdir()) == before
+
+
+def test_memory_that_was_idle_is_offered_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(windows, "_IDLE_S", 0.2)
+    monkeypatch.setattr(windows, "_SWEEP_S", 0.05)
+    endpoint = f"ipc://{tmp_path}/frames"
+    with (
+        publisher_at(endpoint) as publisher,
+        FrameReceiver([endpoint], "sink", QUICK, OPEN) as receiver,
+    ):
+        until(lambda: publisher.listeners()["sink"] == 1, "it listens")
+        seq = 0
+        for pause_s in (0.3, 0.6):
+            before = publisher.sent("door")["shm"]
+            while publisher.sent("door")["shm"] < before + 3:
+                assert publisher.send_frame(frame(seq, "every"), timeout_s=10.0)
+                assert take(receiver).header.seq == seq
+                seq += 1
+            deadline = time.monotonic() + pause_s
+            while time.monotonic() < deadline:
+                assert receiver.poll(0.02) == []
+        assert shared_memory_of("self"), "the publisher still has its own"
+
+
+def test_a_new_reader_in_the_middle_misses_nothing_from_then_on(tmp_path: Path) -> None:
+    endpoint = f"ipc://{tmp_path}/frames"
+    with (
+        publisher_at(endpoint) as publisher,
+        FrameReceiver([endpoint], "sink", QUICK, OPEN) as first,
+    ):
+        until(lambda: publisher.listeners()["sink"] == 1, "one listens")
+        seq = send_until_shared(publisher, first)
+        with program(read_all, endpoint, 0.0) as (_, connection):
+            assert answer(connection) == "up"
+            until(lambda: publisher.listeners()["inference"] == 1, "another listens")
+            start, before = seq, publisher.sent("door")["shm"]
+            while publisher.sent("door")["shm"] < before + 20:
+                assert publisher.send_frame(frame(seq, "every"), timeout_s=10.0)
+                assert take(first).header.seq == seq
+                seq += 1
+            until(lambda: publisher.send(codec.encode_end(end(seq), "frames")), "the end goes out")
+            assert answer(connection) == (list(range(start, seq)), [])
+            assert publisher.sent("door")["raw"] >= 2, "sockets served until both had opened it"
+
+
+def test_another_size_gets_memory_of_its_own(tmp_path: Path) -> None:
+    endpoint = f"ipc://{tmp_path}/frames"
+    with (
+        publisher_at(endpoint) as publisher,
+        FrameReceiver([endpoint], "sink", QUICK, OPEN) as receiver,
+    ):
+        until(lambda: publisher.listeners()["sink"] == 1, "it listens")
+        seq = 0
+        for side in (240, 100, 480):
+            before = publisher.sent("door")["shm"]
+            while publisher.sent("door")["shm"] < before + 10:
+                assert publisher.send_frame(frame(seq, "every", side=side), timeout_s=10.0)
+                item = take(receiver)
+                assert item.header.seq == seq
+                assert item.decode().image.shape == (side, side, 3)
+                seq += 1
+        assert receiver.rejects.counts == {}
+
+
+def test_a_stuck_reader_of_newest_frames_sees_which_it_has_lost(tmp_path: Path) -> None:
+    endpoint = f"ipc://{tmp_path}/frames"
+    with (
+        publisher_at(endpoint) as publisher,
+        FrameReceiver([endpoint], "sink", QUICK, OPEN) as receiver,
+    ):
+        until(lambda: publisher.listeners()["sink"] == 1, "it listens")
+        time.sleep(0.2)
+        seq = send_until_shared(publisher, receiver, policy="newest")
+        for more in range(seq, seq + 30):
+            assert publisher.send_frame(frame(more)), "a live frame never waits"
+            time.sleep(0.005)
+        arrived = [item for item in receiver.poll(1.0) if isinstance(item, ReceivedFrame)]
+        lost = [item for item in arrived if item.lost]
+        assert 0 < len(lost) < len(arrived)
+        for item in arrived:
+            assert bool(item.lost) == (item.header.seq < seq + 22), "its slot was written again"
+            if not item.lost:
+                assert item.decode().image[0, 0, 0] == item.header.seq % 256
+        with pytest.raises(WireError, match="overwritten before it was read"):
+            lost[0].decode()
+
+
+@pytest.mark.parametrize("encoding", ["raw", "jpeg"])
+def test_who_asks_for_the_socket_gets_it(encoding: str, tmp_path: Path) -> None:
+    endpoint = f"ipc://{tmp_path}/frames"
+    with (
+        publisher_at(endpoint, encoding=encoding) as publisher,
+        FrameReceiver([endpoint], "sink", QUICK, OPEN) as receiver,
+    ):
+        until(lambda: publisher.listeners()["sink"] == 1, "it listens")
+        for seq in range(20):
+            assert publisher.send_frame(frame(seq, "every"), timeout_s=10.0)
+            assert take(receiver).header.seq == seq
+        assert dict(publisher.sent("door")) == {encoding: 20}
+        assert not shared_memory_of("self")
+
+
+def test_beyond_this_machine_it_is_jpeg_unless_all_readers_are_here() -> None:
+    port = free_port()
+    endpoint = f"tcp://0.0.0.0:{port}"
+    from pipeline.wire.transport import FramePublisher
+    from tests.wire.peers import security
+    from tests.wire.shared import capture
+
+    allowed = security(insecure=True)
+    with (
+        FramePublisher(endpoint, QUICK, allowed, capture()) as publisher,
+        FrameReceiver([f"tcp://127.0.0.1:{port}"], "sink", QUICK, allowed) as receiver,
+    ):
+        until(lambda: publisher.listeners()["sink"] == 1, "it listens")
+        send_until_shared(publisher, receiver)
+        assert set(publisher.sent("door")) == {"jpeg", "shm"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [({"limit": 100_000}, "shared memory can't be had"), ({"shm_mb": 0.4}, "capture.shm_mb is less than")],
+)
+def test_without_enough_memory_frames_go_through_the_socket(
+    changes: dict[str, float], told: str, tmp_path: Path
+) -> None:
+    endpoint = f"ipc://{tmp_path}/frames"
+    with (
+        program(read_all, endpoint, 0.0) as (_, reader),
+        program(publish_all, endpoint, 30, 240, changes) as (_, writer),
+    ):
+        assert answer(reader) == answer(writer) == "up"
+        assert answer(reader) == (list(range(30)), [])
+        sent, _, (event,) = answer(writer)
+        assert sent == {"raw": 30}
+        assert event.startswith("door: frames go through the socket: ")
+        assert told in event
+
+
+def test_another_user_gets_frames_through_the_socket_and_is_told_why(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        without("only root can become another user")
+    endpoint = f"tcp://127.0.0.1:{free_port()}"
+    with (
+        program(read_all, endpoint, 0.0, 65534) as (_, reader),
+        program(publish_all, endpoint, 30, 240, {}) as (_, writer),
+    ):
+        assert answer(reader) == answer(writer) == "up"
+        seqs, (report,) = answer(reader)
+        assert seqs == list(range(30))
+        assert "can't be opened here: Permission denied. Frames come through the socket" in report
+        assert answer(writer)[0] == {"raw": 30}
+
+
+READER = """
+import sys
+from tests.wire.shared import read_all
+class Out:
+    def send(self, item): print(item, flush=True)
+read_all(Out(), sys.argv[1], 0.0)
+"""
+
+
+def test_a_reader_in_another_container_gets_frames_through_the_socket(tmp_path: Path) -> None:
+    """In a container processes have other numbers: here in a namespace of its own."""
+    unshare = [need_command("unshare", "util-linux"), "--pid", "--fork", "--mount-proc"]
+    if subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode:
+        without("this machine lets nobody make a namespace")
+    endpoint = f"ipc://{tmp_path}/frames"
+    with subprocess.Popen(
+        [*unshare, sys.executable, "-c", READER, endpoint], stdout=subprocess.PIPE, text=True
+    ) as reader:
+        try:
+            with program(publish_all, endpoint, 30, 240, {}) as (_, writer):
+                assert answer(writer) == "up"
+                assert answer(writer)[0] == {"raw": 30}
+            out, _ = reader.communicate(timeout=20.0)
+        finally:
+            reader.kill()
+    assert str(list(range(30))) in out
+    assert "can't be opened here" in out
+
+
+def test_words_from_strangers_open_nothing(tmp_path: Path) -> None:
+    endpoint = f"ipc://{tmp_path}/frames"
+    with zmq.Context() as context, context.socket(zmq.XPUB) as stranger:
+        stranger.linger, stranger.rcvtimeo = 0, 20_000
+        stranger.xpub_verboser = True
+        stranger.bind(endpoint)
+        with FrameReceiver([endpoint], "sink", QUICK, OPEN) as receiver:
+            while stranger.recv() != b"\x01role.sink":
+                pass
+            notice = codec.encode_notice(frame(1, "every"), bytes(16), 7, 0)
+            offer = Offer(
+                machine=windows.machine(),
+                pid=os.getpid(),
+                descriptor=0,
+                inode=os.fstat(0).st_ino,
+                token=b"guessed-by-chanc",
+                slots=4,
+                frame_bytes=1000,
+            )
+            elsewhere = msgspec.structs.replace(offer, machine="another", token=b"from another one")
+            short = [*notice[:2], bytes(notice[2])[:-1]]
+            for parts in (
+                notice,
+                short,
+                codec.encode_offer(offer, "every"),
+                codec.encode_offer(offer, "every"),
+                codec.encode_offer(elsewhere, "every"),
+            ):
+                stranger.send_multipart(parts)
+                assert receiver.poll(10.0) == []
+            assert receiver.rejects.counts == {"shm": 2, "pixels": 1}
+            stranger.send_multipart(packed(5, "every"))
+            assert take(receiver).header.seq == 5
+            name = receiver.lanes()[1].name
+            for token in (offer.token, elsewhere.token):
+                while (heard := stranger.recv()) != b"\x01" + topics.closed(token, name):
+                    assert not heard.startswith((b"\x01closed", b"\x01opened"))
+            for number in range(600):  # a peer without end of offers costs no memory without end
+                token = number.to_bytes(16, "big")
+                parts = codec.encode_offer(msgspec.structs.replace(elsewhere, token=token), "every")
+                stranger.send_multipart(parts)
+                receiver.poll(10.0)
+            assert len(receiver._windows["every"]._refused) == 256
+
+
+def test_an_end_comes_after_all_frames_in_shared_memory(tmp_path: Path) -> None:
+    endpoint = f"ipc://{tmp_path}/frames"
+    with (
+        publisher_at(endpoint) as publisher,
+        FrameReceiver([endpoint], "sink", QUICK, OPEN) as receiver,
+    ):
+        until(lambda: publisher.listeners()["sink"] == 1, "it listens")
+        seq = send_until_shared(publisher, receiver)
+        assert publisher.send_frame(frame(seq, "every"), timeout_s=10.0)
+        assert publisher.send(codec.encode_end(end(seq + 1), "frames"))
+        items = receiver.poll(10.0) + receiver.poll(1.0)
+        assert seqs_of(items) == [seq]
+        assert isinstance(items[-1], EndOfStream)

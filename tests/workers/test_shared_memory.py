@@ -1,0 +1,89 @@
+"""Frames in shared memory in whole runs: used by itself, fully accounted for, and gone when a worker is."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support import need_command, without
+from tests.workers.pipeline import Pipeline
+from tests.workers.program import START_S, Program, until
+
+FRAMES = 60
+
+
+def segments() -> int:
+    """Processes of this machine that hold frames in shared memory."""
+    found = 0
+    for pid in psutil.pids():
+        with contextlib.suppress(OSError):
+            found += "memfd:kvq-frames" in Path(f"/proc/{pid}/maps").read_text()
+    return found
+
+
+@pytest.mark.slow
+def test_a_run_uses_shared_memory_by_itself_and_loses_nothing(place: Path) -> None:
+    before = sorted(Path("/dev/shm").iterdir())
+    with Pipeline(place, "--frames", str(FRAMES)) as run:
+        outcome = run.finish()
+    assert outcome.code == 0, outcome.told()
+    stream = outcome.stream("demo")
+    assert stream["rendered"] == stream["predicted"] == FRAMES
+    sent = outcome.report["frames_sent"]
+    assert sum(sent.values()) == FRAMES
+    assert sent["demo.shm"] >= FRAMES - 10, outcome.told()
+    assert sorted(Path("/dev/shm").iterdir()) == before
+
+
+SMALL = 'mount -t tmpfs -o size=16k kvq /dev/shm && exec "$@"'
+
+
+@pytest.mark.slow
+def test_a_full_dev_shm_does_not_matter(place: Path) -> None:
+    unshare = [need_command("unshare", "util-linux"), "--mount", "sh", "-c", SMALL, "sh"]
+    if subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode:
+        without("this machine lets nobody mount a small disk")
+    report = place / "report.json"
+    program = Program(place)
+    command = [sys.executable, str(Path(__file__).parents[2] / "run_stream.py"), "--headless", "--no-web"]
+    done = subprocess.run(
+        [*unshare, *command, "--frames", "30", "--set", "sink.record=false", "--report", str(report)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+        cwd=place,
+        env=program.environment,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert '"demo.shm"' in report.read_text(), done.stdout
+    assert '"unaccounted": 0' in report.read_text()
+
+
+@pytest.mark.slow
+def test_workers_that_are_killed_on_their_own_terminals_leave_nothing(place: Path) -> None:
+    """No supervisor tidies up after them."""
+    before, files = segments(), sorted(Path("/dev/shm").iterdir())
+    arguments = {
+        "sink": ("--set", "sink.web=false", "--set", "sink.record=false"),
+        "inference": (),
+        "capture": ("--source", "demo", "--set", "streams=[]"),
+    }
+    arguments["capture"] = ("--set", "streams=[{id='demo', source='demo', policy='newest'}]")
+    with contextlib.ExitStack() as running:
+        workers = {
+            role: running.enter_context(Program(place, role, *more, name=role))
+            for role, more in arguments.items()
+        }
+        until(lambda: segments() - before == 3, "all three have the frames in memory", START_S)
+        for role in ("capture", "inference", "sink"):
+            os.kill(workers[role].process.pid, signal.SIGKILL)
+            workers[role].process.wait()
+            workers[role].wait_until_gone()
+        assert segments() == before
+    assert sorted(Path("/dev/shm").iterdir()) == files
