@@ -32,7 +32,8 @@ def camera(place: Path) -> tuple[str, str]:
 @pytest.mark.slow
 def test_over_a_slow_link_predictions_become_young_and_pictures_good_again(place: Path) -> None:
     port, slow_port = free_port(), free_port()
-    at_the_camera = ("--set", f"endpoints.frames=['tcp://127.0.0.1:{port}']")
+    # Both ends are on this machine: shared memory would not go over the link.
+    at_the_camera = ("--set", f"endpoints.frames=['tcp://127.0.0.1:{port}']", "--set", "capture.encoding=raw")
     over_the_link = ("--set", f"endpoints.frames=['tcp://127.0.0.1:{slow_port}']")
     capture = Program(place, "capture", *at_the_camera, *camera(place), "--max-age", "800", name="capture")
     inference = Program(place, "inference", *over_the_link, *QUICK[:2], name="inference")
