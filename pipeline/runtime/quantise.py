@@ -1,5 +1,6 @@
 """An OpenVINO step in int8: ranges of all activations from clips, and what it costs in answers."""
 
+import logging
 from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
 from io import StringIO
@@ -73,6 +74,7 @@ def quantise(step: Any, feeds: list[Feed]) -> Any:
     Raises:
         MissingPackageError: The extra ``int8`` is not installed.
     """
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # NNCF makes it look for a GPU
     load_package("openvino", "openvino")  # first, so that it loads without its telemetry
     nncf = load_package("nncf", "int8")
     advanced = load_package("nncf.quantization.advanced_parameters", "int8")
