@@ -338,6 +338,21 @@ def bench_scale(
         bench(depth, streams or (), device, precision, repeats, steps, json_file, picture)
 
 
+@bench_app.command("end-to-end")
+def bench_end_to_end(
+    seconds: Annotated[float, typer.Option("--seconds", min=1.0, help="Of each measurement.")] = 15.0,
+    warm_up: Annotated[float, typer.Option("--warm-up", min=0.0, help="Seconds before each one.")] = 3.0,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Turns of each; the median counts.")] = 2,
+    overrides: Overrides = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the results as JSON.")] = None,
+) -> None:
+    """Run the pipeline as shipped against the usual webcam demo: rate, age, CPU and stages at 640x480."""
+    from benchmarks.end_to_end import bench
+
+    with _mistakes():
+        bench(seconds, warm_up, rounds, [f"--set={text}" for text in overrides or ()], json_file)
+
+
 @keys_app.command("new")
 def keys_new(
     name: Annotated[str, typer.Argument(help="Name of the worker or machine, for example capture.")],

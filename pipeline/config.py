@@ -128,6 +128,7 @@ class SinkConfig(_Section, frozen=True, kw_only=True):
     sync_timeout_ms: NonNegative
     patience_ms: NonNegative
     ring_frames: AtLeastOne
+    nice: Annotated[int, msgspec.Meta(ge=0, le=19)]
     record: bool
     predictions: str
     window: bool

@@ -13,8 +13,19 @@ import msgspec
 from pipeline.stats import Histogram, StreamStats, WorkerStats, add_counts
 
 END_TO_END = ("capture_to_prediction", "capture_to_render")
-STAGES = ("capture_queue", "encode", "wire", "inference_queue", "step", "sink_wait", "draw", "output")
-"""In the order in which a frame meets them; ``sink_wait`` runs beside ``wire`` to ``step``."""
+STAGES = (
+    "capture_queue",
+    "encode",
+    "wire",
+    "inference_queue",
+    "before_step",
+    "step",
+    "sink_wait",
+    "draw",
+    "output",
+)
+"""In the order in which a frame meets them; ``before_step`` adds up those before it for each frame, and
+``sink_wait`` runs beside ``wire`` to ``step``."""
 
 
 def build_report(

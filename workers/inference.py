@@ -369,6 +369,7 @@ class InferenceWorker(Worker):
         depth = str(len(past))
         stats.depth[depth] = stats.depth.get(depth, 0) + 1
         stats.record("inference_queue", started_ns - frame.received_ns)
+        stats.record("before_step", started_ns - frame.capture_ns)
         stats.record("step", predicted_ns - started_ns)
         stats.record("capture_to_prediction", predicted_ns - frame.capture_ns)
         if frame.policy == "newest":

@@ -1,5 +1,6 @@
 """The sink worker: joins frames with their predictions, draws, and hands the pictures on."""
 
+import os
 import tempfile
 from collections import OrderedDict
 from contextlib import suppress
@@ -57,6 +58,7 @@ class SinkWorker(Worker):
     def open(self) -> None:
         """Opens the outputs, then listens for frames and predictions."""
         sink, config = self.config.sink, self.config
+        self._give_way(sink.nice)
         self._streams: dict[str, _Stream] = {}
         self._folder = Path(config.run.output_dir) if sink.record and config.run.output_dir else None
         if self._folder:
@@ -72,6 +74,12 @@ class SinkWorker(Worker):
         self._window: Window | None = open_window("KVQ Stream") if sink.window else None
         self._frames = FrameReceiver(config.endpoints.frames, "sink", config.wire, self.security)
         self._answers = PredictionReceiver(config.endpoints.predictions, config.wire, self.security)
+
+    @staticmethod
+    def _give_way(nice: int) -> None:
+        """Lets capture and inference have the cores first; whoever is nicer already stays so."""
+        with suppress(OSError):
+            os.nice(max(0, nice - os.nice(0)))
 
     def tick(self, timeout_s: float) -> bool:
         """Takes in what has arrived and shows the frames whose waiting is over; False when closed by hand."""

@@ -5,6 +5,7 @@ import signal
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.video.clips import write_video
@@ -90,6 +91,9 @@ def test_a_sink_that_stands_still_costs_frames_but_no_memory(place: Path) -> Non
         run.wait_for_rendered("cam", 5)
         before = run.figures("capture")
         sink = run.pid("sink")
+        own = os.nice(0)
+        assert psutil.Process(run.pid("inference")).nice() == own
+        assert psutil.Process(sink).nice() == max(own, 10), "drawing gives way to the model"
         os.kill(sink, signal.SIGSTOP)
         time.sleep(STOPPED_S)
         after = run.figures("capture")

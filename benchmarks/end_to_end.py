@@ -1,0 +1,252 @@
+"""The whole pipeline as shipped, from capture to prediction, against the usual webcam demo.
+
+Both play the same films of 640x480 as a camera would: one faster than the machine can follow, which shows
+the ceiling, and one with 30 pictures a second, which shows the latency. They take turns. The pipeline runs
+as ``python run_stream.py`` does, recording and web page included; its figures are those of its workers
+between the end of the warm-up and the end, so they hold no start.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import psutil
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.machine import describe_machine
+from pipeline.config import load_config
+from pipeline.ledger import merge
+from pipeline.stats import Histogram, StreamStats
+from pipeline.video.demo import HEIGHT, WIDTH, DemoSource
+from workers.monitor import Collector
+from workers.rundir import place_endpoints
+
+RATES = (150, 30)
+_STAGES = ("capture_queue", "encode", "wire", "inference_queue", "before_step", "step", "draw", "output")
+_COLUMNS = {
+    "predictions_per_s": "a second",
+    "age_p50_ms": "p50 ms",
+    "age_p95_ms": "p95",
+    "age_p99_ms": "p99",
+    "before_step_p50_ms": "not step",
+    "step_p50_ms": "step",
+    "cpu_ms_per_prediction": "CPU ms",
+}
+_START_S = 90.0
+_ROOT = Path(__file__).parents[1]
+Figures = dict[str, float]
+
+
+def bench(
+    seconds: float, warm_up_s: float, rounds: int, options: Sequence[str], json_file: Path | None
+) -> None:
+    """Measures both at all rates; prints a table, and writes JSON if asked.
+
+    Args:
+        seconds: Of each measurement.
+        warm_up_s: Before each measurement.
+        rounds: How often both take their turn; the median counts.
+        options: More of ``run_stream.py``'s command line.
+        json_file: Where the results go.
+
+    Raises:
+        ValueError: One of the two did not come up; with what it said.
+    """
+    if json_file is not None:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+    results: dict[str, dict[str, list[Figures]]] = {}
+    with tempfile.TemporaryDirectory(prefix="kvq-bench-") as name:
+        films = make_films(Path(name), warm_up_s + seconds)
+        for _ in range(rounds):
+            for rate, film in films.items():
+                taken = results.setdefault(str(rate), {"pipeline": [], "webcam_demo": []})
+                taken["pipeline"].append(run_pipeline(film, Path(name), warm_up_s, seconds, options))
+                taken["webcam_demo"].append(run_demo(film, warm_up_s, seconds))
+    machine = describe_machine()
+    middle = {rate: {who: _medians(rounds) for who, rounds in both.items()} for rate, both in results.items()}
+    document = {
+        "machine": machine,
+        "seconds": seconds,
+        "options": list(options),
+        "medians": middle,
+        "rounds": results,
+    }
+    Console().print(_table(middle, machine))
+    if json_file is not None:
+        json_file.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+def make_films(folder: Path, seconds: float) -> dict[int, Path]:
+    """The demo tour as films with each rate, again and again, long enough for a run that is slow to start."""
+    tour = folder / "tour.mp4"
+    with av.open(tour, "w") as container, DemoSource() as source:
+        stream = container.add_stream("libx264", rate=25, options={"tune": "zerolatency", "crf": "20"})
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        while (picture := source.read()) is not None:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture.image, format="bgr24")))
+        container.mux(stream.encode(None))
+    films = {rate: folder / f"{rate}.mp4" for rate in RATES}
+    for rate, film in films.items():
+        _repeat(tour, film, rate, seconds + _START_S / 3)
+    return films
+
+
+def run_pipeline(
+    film: Path, folder: Path, warm_up_s: float, seconds: float, options: Sequence[str]
+) -> Figures:
+    """Runs all workers on a film that is played as a camera delivers; returns their figures."""
+    source = f"streams=[{{id='camera', source='{film}', policy='newest'}}]"
+    outputs = ("--set", f"run.output_dir={folder / 'videos'}", "--set", "sink.web_port=0")
+    command = [
+        sys.executable,
+        str(_ROOT / "run_stream.py"),
+        "--headless",
+        "--set",
+        source,
+        *outputs,
+        *options,
+    ]
+    runtime = folder / "runtime"
+    runtime.mkdir(mode=0o700, exist_ok=True)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("KVQ_")}
+    with (folder / "said.txt").open("w+") as said:
+        process = subprocess.Popen(
+            command, env=environment | {"XDG_RUNTIME_DIR": str(runtime)}, stdout=said, stderr=said
+        )
+        try:
+            with _collector(runtime, process) as collector:
+                before = _watch(collector, warm_up_s, process)
+                cpu_before_s = _cpu_s(process.pid)
+                after = _watch(collector, seconds, process)
+                cpu_s = _cpu_s(process.pid) - cpu_before_s
+        except ValueError as error:
+            said.seek(0)
+            raise ValueError(f"{error}:\n{said.read()[-2000:]}") from None
+        finally:
+            process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(30.0)
+            process.kill()
+    return _figures(before, after, cpu_s)
+
+
+def run_demo(film: Path, warm_up_s: float, seconds: float) -> Figures:
+    """Runs the peer on the same film."""
+    times = ("--warm-up", str(warm_up_s), "--seconds", str(seconds))
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.webcam_demo", str(film), *times],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=_ROOT,
+    )
+    if done.returncode:
+        raise ValueError(f"the webcam demo failed:\n{done.stderr[-2000:]}")
+    figures: Figures = json.loads(done.stdout)
+    return {name: round(value, 2) for name, value in figures.items()}
+
+
+def _repeat(tour: Path, film: Path, rate: int, seconds: float) -> None:
+    """Plays a film again and again into another one with its own rate, without encoding it anew."""
+    with av.open(tour) as source, av.open(film, "w") as container:
+        stream = container.add_stream_from_template(source.streams.video[0])
+        number = 0
+        while number < rate * seconds:
+            source.seek(0)
+            for packet in source.demux(video=0):
+                if packet.size:
+                    packet.stream, packet.time_base = stream, Fraction(1, rate)
+                    packet.pts = packet.dts = number
+                    packet.duration = 1
+                    container.mux(packet)
+                    number += 1
+
+
+@contextlib.contextmanager
+def _collector(runtime: Path, process: "subprocess.Popen[bytes]") -> Iterator[Collector]:
+    """Watches the run as a monitor does, from its first prediction on."""
+    deadline = time.monotonic() + _START_S
+    while not (folders := list((runtime / "kvq-stream").glob("run-*"))):
+        _check(process, deadline)
+        time.sleep(0.05)
+    collector = Collector(place_endpoints(load_config(), folders[-1]))
+    try:
+        while _stream(collector).predicted == 0:
+            _check(process, deadline)
+            collector.poll(0.1)
+        yield collector
+    finally:
+        collector.close()
+
+
+def _check(process: "subprocess.Popen[bytes]", deadline: float) -> None:
+    if process.poll() is not None or time.monotonic() > deadline:
+        raise ValueError("the pipeline did not come up, or ended")
+
+
+def _watch(collector: Collector, seconds: float, process: "subprocess.Popen[bytes]") -> StreamStats:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        collector.poll(0.05)
+        _check(process, until + 10.0)
+    return _stream(collector)
+
+
+def _stream(collector: Collector) -> StreamStats:
+    found = [figures.streams["camera"] for figures in collector.sessions if "camera" in figures.streams]
+    return merge(found)
+
+
+def _cpu_s(pid: int) -> float:
+    """CPU time of a process and its children until now."""
+    processes = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    return float(sum(sum(process.cpu_times()[:2]) for process in processes))
+
+
+def _figures(before: StreamStats, after: StreamStats, cpu_s: float) -> Figures:
+    """What happened between two looks."""
+    predicted = after.predicted - before.predicted
+    seconds = (after.last_ns - before.last_ns) / 1e9
+    figures = {"predictions_per_s": predicted / seconds}
+    for percent in (50, 95, 99):
+        ages = _between(before, after, "capture_to_prediction")
+        figures[f"age_p{percent}_ms"] = ages.percentile(percent) or 0.0
+    figures["cpu_ms_per_prediction"] = cpu_s * 1000 / predicted
+    for stage in _STAGES:
+        figures[f"{stage}_p50_ms"] = _between(before, after, stage).percentile(50) or 0.0
+    return {name: round(value, 2) for name, value in figures.items()}
+
+
+def _between(before: StreamStats, after: StreamStats, stage: str) -> Histogram:
+    old, new = before.latency.get(stage, Histogram()), after.latency.get(stage, Histogram())
+    counts = {bucket: count - old.counts.get(bucket, 0) for bucket, count in new.counts.items()}
+    return Histogram(counts, new.largest)
+
+
+def _medians(rounds: Sequence[Figures]) -> Figures:
+    return {name: round(statistics.median(one[name] for one in rounds), 2) for name in rounds[0]}
+
+
+def _table(middle: dict[str, dict[str, Figures]], machine: dict[str, str]) -> Table:
+    about = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in machine.items())
+    table = Table(caption=about, box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("640x480", no_wrap=True)
+    for heading in _COLUMNS.values():
+        table.add_column(heading, justify="right", no_wrap=True)
+    for rate, both in middle.items():
+        for who, figures in both.items():
+            cells = [f"{figures[name]:.1f}" if name in figures else "-" for name in _COLUMNS]
+            table.add_row(f"{rate} fps, {who.replace('_', ' ')}", *cells)
+    return table

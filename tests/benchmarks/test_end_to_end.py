@@ -1,0 +1,39 @@
+"""The benchmark of the whole pipeline, for real but short."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.end_to_end import RATES, bench, run_demo
+from tests.video.clips import write_video
+
+
+@pytest.mark.slow
+def test_both_are_measured_at_all_rates(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(place)
+    bench(2.0, 0.5, 1, ["--set=inference.threads=1"], place / "results" / "e2e.json")
+    document = json.loads((place / "results" / "e2e.json").read_text())
+    assert set(document["medians"]) == {str(rate) for rate in RATES}
+    for both in document["medians"].values():
+        assert set(both) == {"pipeline", "webcam_demo"}
+        for figures in both.values():
+            assert min(figures.values()) > 0
+            assert figures["age_p50_ms"] <= figures["age_p95_ms"] <= figures["age_p99_ms"]
+    ours = document["medians"]["30"]["pipeline"]
+    assert ours["before_step_p50_ms"] + ours["step_p50_ms"] <= ours["age_p99_ms"]
+    assert document["machine"]["processor"]
+    assert "30 fps, webcam demo" in capsys.readouterr().out
+
+
+def test_a_run_that_fails_says_why(place: Path) -> None:
+    with pytest.raises(ValueError, match=r"the webcam demo failed:(.|\n)*nosuch\.mp4"):
+        run_demo(place / "nosuch.mp4", 0.1, 0.1)
+
+
+def test_a_film_that_ends_too_early_is_an_error(place: Path) -> None:
+    film = write_video(place / "short.mp4", frames=3)
+    with pytest.raises(ValueError, match="too short"):
+        run_demo(film, 5.0, 5.0)
