@@ -7,6 +7,7 @@ between the end of the warm-up and the end, so they hold no start.
 """
 
 import contextlib
+import importlib.metadata
 import json
 import os
 import signal
@@ -36,13 +37,13 @@ from workers.rundir import place_endpoints
 RATES = (150, 30)
 _STAGES = ("capture_queue", "encode", "wire", "inference_queue", "before_step", "step", "draw", "output")
 _COLUMNS = {
-    "predictions_per_s": "a second",
-    "age_p50_ms": "p50 ms",
+    "predictions_per_s": "per s",
+    "age_p50_ms": "p50",
     "age_p95_ms": "p95",
     "age_p99_ms": "p99",
     "before_step_p50_ms": "not step",
     "step_p50_ms": "step",
-    "cpu_ms_per_prediction": "CPU ms",
+    "cpu_ms_per_prediction": "CPU",
 }
 _START_S = 90.0
 _ROOT = Path(__file__).parents[1]
@@ -74,7 +75,7 @@ def bench(
                 taken = results.setdefault(str(rate), {"pipeline": [], "webcam_demo": []})
                 taken["pipeline"].append(run_pipeline(film, Path(name), warm_up_s, seconds, options))
                 taken["webcam_demo"].append(run_demo(film, warm_up_s, seconds))
-    machine = describe_machine()
+    machine = describe_machine() | {"openvino": _version("openvino")}
     middle = {rate: {who: _medians(rounds) for who, rounds in both.items()} for rate, both in results.items()}
     document = {
         "machine": machine,
@@ -223,6 +224,7 @@ def _figures(before: StreamStats, after: StreamStats, cpu_s: float) -> Figures:
     for percent in (50, 95, 99):
         ages = _between(before, after, "capture_to_prediction")
         figures[f"age_p{percent}_ms"] = ages.percentile(percent) or 0.0
+    figures["passes_per_prediction"] = (after.backbone_passes - before.backbone_passes) / predicted
     figures["cpu_ms_per_prediction"] = cpu_s * 1000 / predicted
     for stage in _STAGES:
         figures[f"{stage}_p50_ms"] = _between(before, after, stage).percentile(50) or 0.0
@@ -235,18 +237,25 @@ def _between(before: StreamStats, after: StreamStats, stage: str) -> Histogram:
     return Histogram(counts, new.largest)
 
 
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
 def _medians(rounds: Sequence[Figures]) -> Figures:
     return {name: round(statistics.median(one[name] for one in rounds), 2) for name in rounds[0]}
 
 
 def _table(middle: dict[str, dict[str, Figures]], machine: dict[str, str]) -> Table:
     about = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in machine.items())
-    table = Table(caption=about, box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(caption=f"in ms, demo: the usual webcam demo; {about}", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("640x480", no_wrap=True)
     for heading in _COLUMNS.values():
         table.add_column(heading, justify="right", no_wrap=True)
     for rate, both in middle.items():
         for who, figures in both.items():
             cells = [f"{figures[name]:.1f}" if name in figures else "-" for name in _COLUMNS]
-            table.add_row(f"{rate} fps, {who.replace('_', ' ')}", *cells)
+            table.add_row(f"{rate} fps, {'demo' if who == 'webcam_demo' else who}", *cells)
     return table

@@ -25,7 +25,7 @@ def test_both_are_measured_at_all_rates(
     ours = document["medians"]["30"]["pipeline"]
     assert ours["before_step_p50_ms"] + ours["step_p50_ms"] <= ours["age_p99_ms"]
     assert document["machine"]["processor"]
-    assert "30 fps, webcam demo" in capsys.readouterr().out
+    assert "30 fps, demo" in capsys.readouterr().out
 
 
 def test_a_run_that_fails_says_why(place: Path) -> None:
