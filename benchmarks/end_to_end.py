@@ -7,7 +7,6 @@ between the end of the warm-up and the end, so they hold no start.
 """
 
 import contextlib
-import importlib.metadata
 import json
 import os
 import signal
@@ -75,7 +74,7 @@ def bench(
                 taken = results.setdefault(str(rate), {"pipeline": [], "webcam_demo": []})
                 taken["pipeline"].append(run_pipeline(film, Path(name), warm_up_s, seconds, options))
                 taken["webcam_demo"].append(run_demo(film, warm_up_s, seconds))
-    machine = describe_machine() | {"openvino": _version("openvino")}
+    machine = describe_machine()
     middle = {rate: {who: _medians(rounds) for who, rounds in both.items()} for rate, both in results.items()}
     document = {
         "machine": machine,
@@ -235,13 +234,6 @@ def _between(before: StreamStats, after: StreamStats, stage: str) -> Histogram:
     old, new = before.latency.get(stage, Histogram()), after.latency.get(stage, Histogram())
     counts = {bucket: count - old.counts.get(bucket, 0) for bucket, count in new.counts.items()}
     return Histogram(counts, new.largest)
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
 
 
 def _medians(rounds: Sequence[Figures]) -> Figures:
