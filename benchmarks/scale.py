@@ -25,6 +25,7 @@ from pipeline.runtime.cuda_graphs import Captured
 from pipeline.runtime.cuda_runtime import CudaRuntime
 from pipeline.runtime.precision import DTYPES
 from pipeline.runtime.preprocess import Preprocessor
+from pipeline.runtime.torch_runtime import TorchRuntime
 from pipeline.runtime.torch_runtimes import open_torch
 
 CPU_STREAMS = (1, 2, 4, 8, 16, 32, 64)
@@ -92,11 +93,14 @@ class Feed:
         self._last = results
 
 
-def measure(runtime: Runtime, model: TemporalKVQResNetCBAM, streams: int, repeats: int) -> ScaleResult:
+def measure(
+    runtime: CudaRuntime | TorchRuntime, model: TemporalKVQResNetCBAM, streams: int, repeats: int
+) -> ScaleResult:
     """Measures one number of streams."""
     camera = Feed(runtime, streams, _CAMERA)
     square = Feed(runtime, streams, (model.preprocessing.size,) * 2)
-    plain = plain_resnet(model, runtime, streams)
+    where = torch.device(runtime.device)
+    plain = plain_resnet(model, where, DTYPES[str(runtime.describe()["precision"])], streams)
     step_ms, square_ms = clock(camera.step, repeats), clock(square.step, repeats)
     again_ms = clock(square.step_again, repeats)
     device_ms = None
@@ -119,28 +123,26 @@ def measure(runtime: Runtime, model: TemporalKVQResNetCBAM, streams: int, repeat
     )
 
 
-def plain_resnet(model: TemporalKVQResNetCBAM, runtime: Runtime, streams: int) -> Callable[[], object]:
+def plain_resnet(
+    model: TemporalKVQResNetCBAM, where: torch.device, dtype: torch.dtype, streams: int
+) -> Callable[[], object]:
     """The floor: one pass of torchvision's ResNet over the batch, from pixels to probabilities."""
     depth, size = model.architecture.depth, model.preprocessing.size
-    about = runtime.describe()
-    where = torch.device(runtime.device if isinstance(runtime, CudaRuntime) else "cpu")
-    dtype = DTYPES[str(about["precision"])] if where.type == "cuda" else torch.float32
     network = torchvision.models.get_model(f"resnet{depth}", weights=None).eval().requires_grad_(False)
     network.to(where, dtype, memory_format=torch.channels_last)
     preprocess = Preprocessor(model.preprocessing, where, dtype)
-    squares = np.random.default_rng(0).integers(0, 256, (streams, size, size, 3), np.uint8)
+    squares = torch.randint(0, 256, (streams, size, size, 3), dtype=torch.uint8).to(where)
+
+    def work() -> torch.Tensor:
+        probabilities: torch.Tensor = network(preprocess.normalised(squares)).float().softmax(1)
+        return probabilities
+
     if where.type == "cpu":
-
-        def eager() -> object:
-            with torch.inference_mode():
-                return network(preprocess.normalise(squares)).float().softmax(1)
-
-        return eager
-    pixels = torch.from_numpy(squares).to(where)
+        return torch.inference_mode()(work)
     torch._dynamo.reset()
-    compiled = torch.compile(lambda x: network(preprocess.normalised(x)).float().softmax(1), dynamic=False)
+    compiled = torch.compile(work, dynamic=False)
     with torch.inference_mode():
-        return Captured(lambda: compiled(pixels), torch.cuda.graph_pool_handle()).run
+        return Captured(compiled, torch.cuda.graph_pool_handle()).run
 
 
 def clock(work: Callable[[], object], repeats: int) -> float:
@@ -206,7 +208,7 @@ class FlatResult:
     peak_rss_mb_last: float
 
 
-def run_long(runtime: Runtime, size: int, streams: int, steps: int) -> FlatResult:
+def run_long(runtime: CudaRuntime | TorchRuntime, size: int, streams: int, steps: int) -> FlatResult:
     """Runs many steps and looks at the memory."""
     feed = Feed(runtime, streams, (size, size))
     marks = []
@@ -229,6 +231,7 @@ def draw(results: Sequence[ScaleResult], title: str, path: Path) -> None:
     import matplotlib.pyplot as plt
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    results = sorted(results, key=lambda result: result.streams)
     streams = [result.streams for result in results]
     curves = {
         "from 640x480 pictures": [r.step_ms for r in results],
@@ -284,21 +287,29 @@ def bench(
         cells = " ".join(f"{'-' if value is None else f'{value:.3f}':>9}" for value in times)
         print(f"{count:7d} {cells}     {result.over_plain:8.2f} {result.frames_a_second:9.0f}"
               f" {result.remembered_kb:10.0f}", flush=True)  # fmt: skip
-    flat = run_long(runtime, model.preprocessing.size, min(counts[-1], 16), steps)
+        if json_file is not None:  # after each, so that a run that is cut short leaves something
+            _write(json_file, about, depth, results, None)
+    flat = run_long(runtime, model.preprocessing.size, 16 if 16 in counts else counts[-1], steps)
     print(f"memory over {flat.steps} steps of {flat.streams} streams:"
           f" GPU {flat.device_mb_first} MiB, then {flat.device_mb_last};"
           f" process {flat.peak_rss_mb_first} MiB, then {flat.peak_rss_mb_last}")  # fmt: skip
     if json_file is not None:
-        document = {
-            "machine": describe_machine(),
-            "runtime": about,
-            "depth": depth,
-            "results": [asdict(result) for result in results],
-            "memory": asdict(flat),
-        }
-        json_file.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        _write(json_file, about, depth, results, flat)
     if picture is not None:
         draw(results, title, picture)
+
+
+def _write(
+    path: Path, about: dict[str, Any], depth: int, results: Sequence[ScaleResult], flat: FlatResult | None
+) -> None:
+    document = {
+        "machine": describe_machine(),
+        "runtime": about,
+        "depth": depth,
+        "results": [asdict(result) for result in results],
+        "memory": None if flat is None else asdict(flat),
+    }
+    path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
 def _arguments() -> argparse.Namespace:

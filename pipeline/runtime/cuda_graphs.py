@@ -1,11 +1,15 @@
-"""Captured work: a CUDA graph replays many kernels for the price of one launch."""
+"""Captured work: a CUDA graph replays many kernels for the price of one launch; the choice among kernels."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
+from weakref import WeakKeyDictionary
 
 import torch
 
 T = TypeVar("T")
+_TRIALS = 20
+_choices: WeakKeyDictionary[Any, dict[Hashable, int]] = WeakKeyDictionary()
 _PREPARATIONS = 3  # runs before the capture: libraries choose their kernels in these
 
 
@@ -24,19 +28,68 @@ class Captured(Generic[T]):
     def __init__(self, work: Callable[[], T], memory: Any) -> None:
         beside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         beside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(beside):
-            for _ in range(_PREPARATIONS):
-                work()
-        torch.cuda.current_stream().wait_stream(beside)
-        torch.cuda.synchronize()
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph, pool=memory):
-            self.outputs: T = work()
+        with tuned():
+            with torch.cuda.stream(beside):
+                for _ in range(_PREPARATIONS):
+                    work()
+            torch.cuda.current_stream().wait_stream(beside)
+            torch.cuda.synchronize()
+            self._graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(self._graph, pool=memory):
+                self.outputs: T = work()
 
     def run(self) -> T:
         """Queues the work on the current stream."""
         self._graph.replay()
         return self.outputs
+
+
+@contextmanager
+def tuned() -> Iterator[None]:
+    """Lets cuDNN try its kernels for each new shape and keep the fastest."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
+
+
+def fastest(owner: object, case: Hashable, *ways: Callable[[], torch.Tensor]) -> torch.Tensor:
+    """Does something in the fastest of several ways; which one that is, is measured when the case is new.
+
+    Args:
+        owner: What the choice belongs to; forgotten with it.
+        case: What else the choice depends on.
+        *ways: Each queues kernels for the same result.
+    """
+    choices = _choices.setdefault(owner, {})
+    if case not in choices:
+        choices[case] = min(range(len(ways)), key=lambda n: _time(ways[n]))
+    return ways[choices[case]]()
+
+
+def _time(work: Callable[[], object]) -> float:
+    """Milliseconds of the device for one of many runs."""
+    for _ in range(_PREPARATIONS):
+        work()
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.stream(torch.cuda.Stream()):  # type: ignore[no-untyped-call]
+        graph.capture_begin()
+        for _ in range(_TRIALS):
+            work()
+        graph.capture_end()
+    times = []
+    for _ in range(_PREPARATIONS):
+        first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+        first.record()
+        graph.replay()
+        last.record()
+        last.synchronize()
+        times.append(first.elapsed_time(last) / _TRIALS)
+    best: float = min(times)
+    return best
 
 
 def padded(count: int) -> int:

@@ -14,6 +14,7 @@ from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.resnet import ResNetCBAM
 from pipeline.model.state import State
 from pipeline.model.temporal import Features
+from pipeline.runtime.cuda_graphs import tuned
 from pipeline.runtime.model_cache import cache_folder
 from pipeline.runtime.preprocess import Preprocessor
 
@@ -49,18 +50,21 @@ class CudaNetwork:
         plain = deepcopy(model).eval().requires_grad_(False)
         fuse_batch_norms(plain)
         plain.to(device, dtype).to(memory_format=torch.channels_last)
-        self._preprocess = Preprocessor(model.preprocessing, device, dtype)
+        self._dtype, self._preprocess = dtype, Preprocessor(model.preprocessing, device, dtype)
+        values = (model.preprocessing.factor, model.preprocessing.offset)
+        self._factor, self._offset = (torch.tensor(x, device=device) for x in values)
         self.model, self.kernels = plain, "torch"
+        self._normalise: Callable[[Tensor], Tensor]
         try:
             fused = deepcopy(plain)
             import_module("pipeline.runtime.fused").fuse_backbones(fused)
             size = model.preprocessing.size
-            self.model = fused
-            with torch.inference_mode():
+            self.model, self._normalise = fused, self._normalise_fused
+            with torch.inference_mode(), tuned():
                 self.encode(torch.zeros(1, size, size, 3, dtype=torch.uint8, device=device))
             self.kernels = "fused"
         except Exception as error:  # whatever a missing or broken Triton, driver or compiler raises
-            self.model = plain
+            self.model, self._normalise = plain, self._normalise_plain
             say(f"fused kernels can't be had, torch's own are slower: {_first_line(error)}")
         self._attend: Callable[[Features, Tensor, Tensor], Answer] = self._answer
         if self.kernels == "fused":
@@ -73,8 +77,8 @@ class CudaNetwork:
         return {stage: channels[stage] for stage in {"layer4", *self.model.architecture.scales}}
 
     def encode(self, pixels: Tensor) -> tuple[Tensor, Features]:
-        """Normalised frames and their features from pixels ``(n, size, size, 3)`` uint8, red-green-blue."""
-        frames = self._preprocess.normalised(pixels)
+        """Normalised frames and their features from pixels ``(n, size, size, 3)`` uint8, blue-green-red."""
+        frames = self._normalise(pixels)
         return frames, self.model.encode(frames)
 
     def answer(self, features: Features, past: Tensor, rows: Tensor) -> Answer:
@@ -91,6 +95,14 @@ class CudaNetwork:
         """What to remember of frames: keys and values, ``(n, 2, L, V, S_k, D)``."""
         entry = self.model.remember(frames, features)
         return torch.stack([entry.keys, entry.values], dim=1)
+
+    def _normalise_plain(self, pixels: Tensor) -> Tensor:
+        return self._preprocess.normalised(pixels.flip(-1))
+
+    def _normalise_fused(self, pixels: Tensor) -> Tensor:
+        from pipeline.runtime.stem_kernels import normalise
+
+        return normalise(pixels, self._factor, self._offset, self._dtype)
 
     def _answer(self, features: Features, past: Tensor, rows: Tensor) -> Answer:
         keys, values = (past[:, :, part].transpose(1, 2) for part in (0, 1))

@@ -95,27 +95,28 @@ class CudaRuntime(CommonRuntime):
         want_attention: bool,
     ) -> tuple[Tensor, Tensor | None]:
         with torch.cuda.device(self._where):
-            step = self.step_for(len(features))
+            step, count = self.step_for(len(features)), len(features)
             again = step.again()
             self._read_past(step, streams)
-            for stage, target in step.known.items():
-                rows = _upload([row[stage].number for row in features], self._where)
-                self._features[stage].read(rows, target[: len(features)])
-            return step.fetch(again.run(), len(features), want_attention)
+            numbers = step.origins([[row[stage].number for row in features] for stage in step.known])
+            for line, (stage, target) in zip(numbers, step.known.items(), strict=True):
+                self._features[stage].read(line, target[:count])
+            return step.fetch(again.run(), count, want_attention)
 
     def _kept(self) -> list[tuple[Row, dict[str, Row]]]:
         assert self._last is not None
         (step, count), self._last = self._last, None
         with torch.cuda.device(self._where):
             _, features, _ = step.new.outputs
-            entries = self._write(self._entries, step.keep.run()[:count])
+            values = {stage: maps[:count].permute(0, 2, 3, 1) for stage, maps in features.items()}
+            entries = self._entries.take(count)
+            kept = {stage: self._features[stage].take(count) for stage in values}
+            lines = step.targets([[row.number for row in rows] for rows in (entries, *kept.values())])
+            self._entries.write(lines[0], step.keep.run()[:count])
             self.backbone_passes += count * self._passes_later
-            rows: list[dict[str, Row]] = [{} for _ in range(count)]
-            for stage, maps in features.items():
-                written = self._write(self._features[stage], maps[:count].permute(0, 2, 3, 1))
-                for row, handle in zip(rows, written, strict=True):
-                    row[stage] = handle
-        return list(zip(entries, rows, strict=True))
+            for line, (stage, maps) in zip(lines[1:], values.items(), strict=True):
+                self._features[stage].write(line, maps)
+        return [(entry, {stage: kept[stage][n] for stage in kept}) for n, entry in enumerate(entries)]
 
     def _threads(self) -> int:
         return torch.get_num_threads()
@@ -134,16 +135,4 @@ class CudaRuntime(CommonRuntime):
             if len(slots) != self.num_past:
                 raise ValueError(f"{len(slots)} slots given, the model has {self.num_past}")
         numbers = [[0 if row is None else row.number for row in slots] for slots in streams]
-        numbers += [[0] * self.num_past] * (len(step.rows) - len(numbers))
-        step.rows.copy_(_upload(numbers, self._where))
-        self._entries.read(step.rows.flatten(), step.past.flatten(0, 1))
-
-    def _write(self, table: Rows, values: Tensor) -> list[Row]:
-        rows = table.take(len(values))
-        table.write(_upload([row.number for row in rows], self._where), values)
-        return rows
-
-
-def _upload(numbers: list[int] | list[list[int]], device: torch.device) -> Tensor:
-    """Row numbers on the device, without waiting for it."""
-    return torch.tensor(numbers, dtype=torch.int64).pin_memory().to(device, non_blocking=True)
+        step.read_past(numbers, self._entries)

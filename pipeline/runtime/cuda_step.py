@@ -22,7 +22,7 @@ class CudaStep:
         memory: Shared by the graphs of all sizes, see ``Captured``.
 
     Attributes:
-        pixels: ``(n, size, size, 3)`` uint8, red-green-blue.
+        pixels: ``(n, size, size, 3)`` uint8, blue-green-red.
         past: Entries of the slots, ``(n, T, 2, L, V, S_k, D)``.
         rows: Their numbers in the table, ``(n, T)`` int64, 0 for none.
         new: Frames, features and answer of new pictures.
@@ -42,6 +42,10 @@ class CudaStep:
         self.new = Captured(self._new, memory)
         frames, features, (probabilities, attention) = self.new.outputs
         self.keep = Captured(lambda: network.entries(frames, features), memory)
+        self._numbers = torch.zeros(streams, num_past, dtype=torch.int64, pin_memory=True)
+        self._targets, self._origins = (
+            torch.zeros(1 + len(features), streams, dtype=torch.int64, pin_memory=True) for _ in range(2)
+        )
         self._fetched = tuple(
             torch.empty(x.shape, dtype=x.dtype, pin_memory=True) for x in (probabilities, attention)
         )
@@ -56,6 +60,27 @@ class CudaStep:
             maps = {stage: x.permute(0, 3, 1, 2) for stage, x in self.known.items()}
             self._again = Captured(lambda: self._network.answer(maps, self.past, self.rows), self._memory)
         return self._again
+
+    def read_past(self, numbers: list[list[int]], entries: Rows) -> None:
+        """Copies the entries with these numbers, ``(streams, T)``, to ``past``; other streams have none."""
+        self._numbers.zero_()
+        self._numbers[: len(numbers)] = torch.tensor(numbers)
+        self.rows.copy_(self._numbers, non_blocking=True)
+        entries.read(self.rows.flatten(), self.past.flatten(0, 1))
+
+    def targets(self, numbers: list[list[int]]) -> Tensor:
+        """Row numbers for what ``keep`` writes, on the device: one line for each table."""
+        return self._upload(numbers, self._targets)
+
+    def origins(self, numbers: list[list[int]]) -> Tensor:
+        """Row numbers for what ``again`` reads, likewise."""
+        return self._upload(numbers, self._origins)
+
+    def _upload(self, numbers: list[list[int]], staging: Tensor) -> Tensor:
+        """Between two uses of a staging buffer there is a ``fetch``: it has been read by then."""
+        count = len(numbers[0])
+        staging[: len(numbers), :count] = torch.tensor(numbers)
+        return staging[: len(numbers)].to(self.rows.device, non_blocking=True)[:, :count]
 
     def fetch(self, answer: Answer, count: int, want_attention: bool) -> tuple[Tensor, Tensor | None]:
         """The first rows of an answer on the host; waits for it."""

@@ -34,23 +34,26 @@ class DeviceStretch:
         Call it again only when the work of the last call is done: the buffers are the same.
 
         Args:
-            images: Blue-green-red, of any size.
-            squares: ``(B, size, size, 3)`` uint8 on the device, red-green-blue, written to.
+            images: Of any size.
+            squares: ``(B, size, size, 3)`` uint8 on the device, written to; colours stay in their order.
         """
         by_size: dict[tuple[int, int], list[int]] = {}
         for row, image in enumerate(images):
             by_size.setdefault((image.shape[0], image.shape[1]), []).append(row)
         for shape, rows in by_size.items():
-            uploaded = self._upload(shape, [images[row] for row in rows])
-            target = squares[: len(rows)] if rows == list(range(len(rows))) else None
-            stretched = self._stretch(shape, uploaded)
-            if target is not None:
-                target.copy_(stretched)
-            else:
-                squares[torch.tensor(rows, device=self._device)] = stretched
+            staged = self._stage(shape, [images[row] for row in rows])
+            together = rows == list(range(len(rows)))  # the usual case: all are of one size
+            if together and shape == (self._size, self._size):
+                squares[: len(rows)].copy_(staged, non_blocking=True)
+                continue
+            stretched = self._stretch(shape, staged.to(self._device, non_blocking=True))
+            for row, square in zip(rows, stretched, strict=True) if not together else ():
+                squares[row].copy_(square)
+            if together:
+                squares[: len(rows)].copy_(stretched)
 
-    def _upload(self, shape: tuple[int, int], images: Sequence[Image]) -> Tensor:
-        """``(n, rows, columns, 3)`` on the device, through page-locked memory where that helps."""
+    def _stage(self, shape: tuple[int, int], images: Sequence[Image]) -> Tensor:
+        """``(n, rows, columns, 3)`` on the host, in page-locked memory if the device is a GPU."""
         staging = self._staging.get(shape)
         if staging is None or len(staging) < len(images):
             if len(self._staging) >= _KEPT:
@@ -61,18 +64,18 @@ class DeviceStretch:
         buffer = staging.numpy()
         for row, image in enumerate(images):
             np.copyto(buffer[row], image)
-        return staging[: len(images)].to(self._device, non_blocking=True)
+        return staging[: len(images)]
 
     def _stretch(self, shape: tuple[int, int], pictures: Tensor) -> Tensor:
         if shape == (self._size, self._size):
-            return pictures.flip(-1)
+            return pictures
         down, across = self._matrices(shape)
         squares = []
         for part in torch.split(pictures, _TOGETHER):
             lines = torch.matmul(down, part.float().flatten(2)).view(len(part), self._size, shape[1], 3)
             square = torch.matmul(across, lines)  # (n, size, size, 3): over columns
             squares.append(square.round_().clamp_(0, 255).byte())
-        return torch.cat(squares).flip(-1)
+        return torch.cat(squares) if len(squares) > 1 else squares[0]
 
     def _matrices(self, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
         if shape not in self._tables:

@@ -1,7 +1,7 @@
 """A gated ResNet for a CUDA GPU: the same numbers from fewer kernels.
 
-Convolution, bias and rectifier are one kernel of cuDNN; the gates and the end of a block are four of
-``gate_kernels``.
+Convolution, bias and rectifier are one kernel, of cuDNN or, where they are a matrix product, of cuBLAS:
+whichever is faster for the shape. The gates with the end of a block are those of ``gate_kernels``.
 """
 
 from typing import cast
@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from pipeline.model.cbam import CBAM
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.resnet import STAGES, ResNetCBAM
+from pipeline.runtime.cuda_graphs import fastest
 from pipeline.runtime.gate_kernels import gated
+from pipeline.runtime.stem_kernels import CHANNELS, max_pool
 
 
 class FusedBlock(nn.Module):
@@ -45,21 +47,35 @@ class FusedBlock(nn.Module):
 
 
 class Stem(nn.Module):
-    """The first convolution with its rectifier."""
+    """The first convolution with its rectifier, for frames with a channel of zeros added.
+
+    Args:
+        conv: Of three channels.
+    """
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
+        padded = F.pad(conv.weight, (0, 0, 0, 0, 0, CHANNELS - conv.in_channels))
         self.conv = conv
+        conv.weight = nn.Parameter(padded, requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, 3, height, width)`` to half the size."""
+        """``(B, 4, height, width)`` to half the size."""
         return conv_relu(self.conv, x)
+
+
+class StemPool(nn.Module):
+    """The pooling after it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, height, width)`` in channels-last layout to half the size."""
+        return max_pool(x)
 
 
 def fuse_backbones(model: TemporalKVQResNetCBAM) -> None:
     """Replaces, in place, what the backbones of a model are made of; its batch-norms are folded already."""
     for backbone in cast(list[ResNetCBAM], list(model.backbones)):
-        backbone.conv1, backbone.relu = Stem(backbone.conv1), nn.Identity()
+        backbone.conv1, backbone.relu, backbone.maxpool = Stem(backbone.conv1), nn.Identity(), StemPool()
         for name in STAGES:
             stage = cast(nn.Sequential, getattr(backbone, name))
             setattr(backbone, name, nn.Sequential(*(FusedBlock(block) for block in stage)))
@@ -67,14 +83,47 @@ def fuse_backbones(model: TemporalKVQResNetCBAM) -> None:
 
 def conv_relu(conv: nn.Conv2d, x: Tensor) -> Tensor:
     """A convolution with its bias, rectified."""
+    padding = cast(tuple[int, ...], conv.padding)
+
+    def convolve() -> Tensor:
+        return torch.cudnn_convolution_relu(
+            x, conv.weight, conv.bias, conv.stride, padding, conv.dilation, conv.groups
+        )
+
+    def multiply() -> Tensor:
+        assert conv.bias is not None
+        return _as_map(torch._addmm_activation(conv.bias, _as_rows(x), conv.weight.flatten(1).t()), x)
+
     if not x.is_cuda:
         return F.relu(conv(x))
-    padding = cast(tuple[int, ...], conv.padding)
-    return torch.cudnn_convolution_relu(
-        x, conv.weight, conv.bias, conv.stride, padding, conv.dilation, conv.groups
-    )
+    return fastest(conv, ("rectified", x.shape), convolve, multiply) if _is_product(conv) else convolve()
 
 
 def _bare(conv: nn.Conv2d, x: Tensor) -> Tensor:
     """A convolution without its bias, which is added later."""
-    return F.conv2d(x, conv.weight, None, conv.stride, conv.padding, conv.dilation, conv.groups)
+
+    def convolve() -> Tensor:
+        return F.conv2d(x, conv.weight, None, conv.stride, conv.padding, conv.dilation, conv.groups)
+
+    def multiply() -> Tensor:
+        return _as_map(_as_rows(x) @ conv.weight.flatten(1).t(), x)
+
+    return (
+        fastest(conv, ("bare", x.shape), convolve, multiply)
+        if x.is_cuda and _is_product(conv)
+        else convolve()
+    )
+
+
+def _is_product(conv: nn.Conv2d) -> bool:
+    return conv.kernel_size == (1, 1) and conv.stride == (1, 1)
+
+
+def _as_rows(x: Tensor) -> Tensor:
+    """``(B, C, rows, columns)`` in channels-last layout as ``(positions, C)``, uncopied."""
+    return x.permute(0, 2, 3, 1).flatten(0, 2)
+
+
+def _as_map(rows: Tensor, like: Tensor) -> Tensor:
+    batch, _, height, width = like.shape
+    return rows.view(batch, height, width, -1).permute(0, 3, 1, 2)

@@ -1,4 +1,4 @@
-"""CBAM with the end of its block in four Triton kernels: each reads the feature map once.
+"""CBAM with the end of its block in five Triton kernels; three of them read the feature map, once each.
 
 ``pipeline.model.cbam`` says what is computed; here sums are in float32. A map is ``(B, C, rows, columns)``
 in channels-last layout, so a position's channels lie side by side.
@@ -37,30 +37,42 @@ def _pool(x, sums, peaks, positions, slab, C: tl.constexpr, WIDE: tl.constexpr, 
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _gate(  # type: ignore[no-untyped-def]
-    sums, peaks, shift, squeeze, squeeze_bias, excite, excite_bias, gate, positions, scale,
-    C: tl.constexpr, H: tl.constexpr, SPLITS: tl.constexpr, CHUNK: tl.constexpr, WIDE: tl.constexpr,
+def _squeeze(  # type: ignore[no-untyped-def]
+    sums, peaks, shift, weights, biases, hidden, positions,
+    C: tl.constexpr, H: tl.constexpr, SPLITS: tl.constexpr, TALL: tl.constexpr, WIDE: tl.constexpr,
 ):  # fmt: skip
-    """The channel gate of some channels; every program works out the hidden layer for itself."""
-    image, column = tl.program_id(0), tl.program_id(1)
-    h = tl.arange(0, H)
+    """The hidden layer of the channel gate, summed over mean and maximum."""
+    image = tl.program_id(0)
+    h = tl.program_id(1) * TALL + tl.arange(0, TALL)
     s = tl.arange(0, SPLITS)
-    average = tl.zeros((H, CHUNK), tl.float32)
-    largest = tl.zeros((H, CHUNK), tl.float32)
-    for start in range(0, C, CHUNK):
-        c = start + tl.arange(0, CHUNK)
+    average = tl.zeros((TALL, WIDE), tl.float32)
+    largest = tl.zeros((TALL, WIDE), tl.float32)
+    for start in range(0, C, WIDE):
+        c = start + tl.arange(0, WIDE)
         at = (image * SPLITS + s)[:, None] * C + c[None, :]
         offset = tl.load(shift + c).to(tl.float32)
         mean = tl.sum(tl.load(sums + at), 0) / positions + offset
         peak = tl.max(tl.load(peaks + at), 0) + offset
-        weight = tl.load(squeeze + h[:, None] * C + c[None, :]).to(tl.float32)
+        weight = tl.load(weights + h[:, None] * C + c[None, :]).to(tl.float32)
         average += weight * mean[None, :]
         largest += weight * peak[None, :]
-    bias = tl.load(squeeze_bias + h).to(tl.float32)
-    hidden = tl.maximum(tl.sum(average, 1) + bias, 0.0) + tl.maximum(tl.sum(largest, 1) + bias, 0.0)
-    c = column * WIDE + tl.arange(0, WIDE)
-    weight = tl.load(excite + c[:, None] * H + h[None, :]).to(tl.float32)
-    answer = tl.sum(weight * hidden[None, :], 1) + 2.0 * tl.load(excite_bias + c).to(tl.float32)
+    bias = tl.load(biases + h).to(tl.float32)
+    answer = tl.maximum(tl.sum(average, 1) + bias, 0.0) + tl.maximum(tl.sum(largest, 1) + bias, 0.0)
+    tl.store(hidden + image * H + h, answer)
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _excite(  # type: ignore[no-untyped-def]
+    hidden, weights, biases, gate, scale,
+    C: tl.constexpr, H: tl.constexpr, WIDE: tl.constexpr,
+):  # fmt: skip
+    """The channel gate from its hidden layer."""
+    image = tl.program_id(0)
+    c = tl.program_id(1) * WIDE + tl.arange(0, WIDE)
+    h = tl.arange(0, H)
+    weight = tl.load(weights + c[:, None] * H + h[None, :]).to(tl.float32)
+    answer = tl.sum(weight * tl.load(hidden + image * H + h)[None, :], 1)
+    answer += 2.0 * tl.load(biases + c).to(tl.float32)
     tl.store(gate + image * C + c, scale * tl.sigmoid(answer))
 
 
@@ -140,18 +152,22 @@ def gated(x: Tensor, shift: Tensor, cbam: CBAM, residual: Tensor, residual_shift
     rows, hidden = batch * positions, channel.squeeze.out_features
     assert x.is_contiguous(memory_format=torch.channels_last)
     assert residual.is_contiguous(memory_format=torch.channels_last)
-    slices = channels // 64
-    splits = _power_of_two(min(32, _PROGRAMS // (batch * slices), positions // 8))
-    slab = -(-positions // splits)
+    wide = 64 if batch < 8 else min(channels, 128)
+    slices = channels // wide
+    # enough programs to fill a large GPU; with one frame, more parts would cost more than they bring
+    splits = _power_of_two(min(32, _PROGRAMS * min(batch, 8) // (batch * slices), positions // 8))
     parts = x.new_empty(2, batch, splits, channels, dtype=torch.float32)
+    layer = x.new_empty(batch, hidden, dtype=torch.float32)
     gate = x.new_empty(batch, channels, dtype=torch.float32)
     stats = x.new_empty(batch, 2, positions, dtype=torch.float32)
-    _launch(_pool, (batch, slices, splits), x, parts[0], parts[1], positions, slab,
-            C=channels, WIDE=64, TALL=32)  # fmt: skip
-    wide = min(channels, 128)
-    _launch(_gate, (batch, channels // wide), parts[0], parts[1], shift, channel.squeeze.weight,
-            channel.squeeze.bias, channel.excite.weight, channel.excite.bias, gate, positions, channel.scale,
-            C=channels, H=hidden, SPLITS=splits, CHUNK=min(channels, 64), WIDE=wide)  # fmt: skip
+    _launch(_pool, (batch, slices, splits), x, parts[0], parts[1], positions, -(-positions // splits),
+            C=channels, WIDE=wide, TALL=32)  # fmt: skip
+    tall = _power_of_two(min(16, hidden, batch * hidden // (2 * _PROGRAMS)))
+    _launch(_squeeze, (batch, hidden // tall), parts[0], parts[1], shift, channel.squeeze.weight,
+            channel.squeeze.bias, layer, positions,
+            C=channels, H=hidden, SPLITS=splits, TALL=tall, WIDE=min(channels, 512))  # fmt: skip
+    _launch(_excite, (batch, channels // 64), layer, channel.excite.weight, channel.excite.bias, gate,
+            channel.scale, C=channels, H=hidden, WIDE=64)  # fmt: skip
     tall, wide = _power_of_two(min(16, rows // _PROGRAMS)), min(channels, 256)
     grid = (-(-rows // tall),)
     _launch(_across, grid, x, shift, gate, stats, positions, rows, C=channels, TALL=tall, WIDE=wide)
