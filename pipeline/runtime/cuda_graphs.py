@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -26,7 +27,7 @@ class Captured(Generic[T]):
     """
 
     def __init__(self, work: Callable[[], T], memory: Any) -> None:
-        beside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        beside = _beside(torch.cuda.current_device())
         beside.wait_stream(torch.cuda.current_stream())
         with tuned():
             with torch.cuda.stream(beside):
@@ -35,13 +36,19 @@ class Captured(Generic[T]):
             torch.cuda.current_stream().wait_stream(beside)
             torch.cuda.synchronize()
             self._graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self._graph, pool=memory):
+            with torch.cuda.graph(self._graph, pool=memory, stream=beside):
                 self.outputs: T = work()
 
     def run(self) -> T:
         """Queues the work on the current stream."""
         self._graph.replay()
         return self.outputs
+
+
+@cache
+def _beside(device: int) -> torch.cuda.Stream:
+    """The stream of all captures: libraries keep a large workspace for each stream that they meet."""
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
 @contextmanager
@@ -75,8 +82,8 @@ def _time(work: Callable[[], object]) -> float:
         work()
     torch.cuda.synchronize()
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.stream(torch.cuda.Stream()):  # type: ignore[no-untyped-call]
-        graph.capture_begin()
+    with torch.cuda.stream(_beside(torch.cuda.current_device())):
+        graph.capture_begin(capture_error_mode="thread_local")
         for _ in range(_TRIALS):
             work()
         graph.capture_end()

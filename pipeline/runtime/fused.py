@@ -57,6 +57,7 @@ class Stem(nn.Module):
         super().__init__()
         padded = F.pad(conv.weight, (0, 0, 0, 0, 0, CHANNELS - conv.in_channels))
         self.conv = conv
+        padded = padded.contiguous(memory_format=torch.channels_last)
         conv.weight = nn.Parameter(padded, requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
