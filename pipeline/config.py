@@ -102,7 +102,7 @@ class InferenceConfig(_Section, frozen=True, kw_only=True):
     top_k: AtLeastOne
     attention: bool
     wait_for: list[Literal["sink"]]
-    max_batch: AtLeastOne
+    max_batch: Count
     batch_window_ms: NonNegative
     same_below: NonNegative
     ring_frames: AtLeastOne

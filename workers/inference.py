@@ -89,7 +89,8 @@ class InferenceWorker(Worker):
             raise WorkerError(str(error)) from error
         except CheckpointError as error:
             raise wrong_checkpoint(error) from error
-        self._runtime.warm_up()
+        self._most = config.inference.max_batch or self._runtime.most_streams
+        self._runtime.warm_up(min(max(len(config.streams), 1), self._most))
         self.figures.details = {"runtime": self._runtime.describe(), "model": self._runtime.describe_model()}
         self._streams: dict[str, _Stream] = {}
         self._window = BatchWindow(config.inference.batch_window_ms)
@@ -203,7 +204,7 @@ class InferenceWorker(Worker):
     def _wait_for_others(self, batch: list[tuple[Frame, str | None]]) -> list[tuple[Frame, str | None]]:
         """Adds the frames of streams that are just about to have one."""
         started_ns = now_ns()
-        while len(batch) < self.config.inference.max_batch:
+        while len(batch) < self._most:
             taken = {frame.id.stream_id for frame, _ in batch}
             missing = (name for name, s in self._streams.items() if name not in taken and not s.outbox)
             until_ns = self._window.until_ns(started_ns, missing)
@@ -222,7 +223,7 @@ class InferenceWorker(Worker):
         """
         taken = {frame.id.stream_id for frame, _ in batch}
         for stream_id, stream in list(self._streams.items()):
-            if len(batch) >= self.config.inference.max_batch:
+            if len(batch) >= self._most:
                 break
             if stream_id in taken or stream.outbox or not len(stream.ring):
                 continue

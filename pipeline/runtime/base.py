@@ -42,15 +42,17 @@ class Runtime(Protocol):
         num_past: ``T``.
         query_grid: Rows and columns of the new frame's positions, ``rows * columns = S``.
         backbone_passes: Pictures that went through a backbone so far, warm-up left out.
+        most_streams: In one step; a larger batch gains nothing.
     """
 
     labels: tuple[str, ...]
     num_past: int
     query_grid: tuple[int, int]
     backbone_passes: int
+    most_streams: int
 
     def warm_up(self, batch_size: int = 1) -> None:
-        """Runs a few blank steps, so that the first real one is as fast as the others."""
+        """Runs blank steps, so that the first real one of that many streams is as fast as the others."""
         ...
 
     def infer(

@@ -31,6 +31,7 @@ class CommonRuntime(ABC):
     """
 
     backend: ClassVar[str]
+    most_streams = 16
 
     def __init__(self, model: Description, empty: State, device: str, precision: str, name: str) -> None:
         self.device, self.precision, self.name = device, precision, name

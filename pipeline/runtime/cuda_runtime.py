@@ -21,7 +21,7 @@ class CudaRuntime(CommonRuntime):
     """See ``Runtime``. Entries and features are ``Row`` handles of tables on the device.
 
     A batch is padded to the next power of two. The graphs of a size are captured when it comes for the
-    first time; ``warm_up`` does that ahead.
+    first time, which may take seconds; ``warm_up`` does that ahead.
 
     Args:
         model: A network with its labels and preprocessing; it stays as it is.
@@ -36,6 +36,7 @@ class CudaRuntime(CommonRuntime):
     """
 
     backend = "torch"
+    most_streams = 128
 
     def __init__(
         self,
@@ -73,6 +74,11 @@ class CudaRuntime(CommonRuntime):
         about["device"] = torch.cuda.get_device_name(self._where)
         about["kernels"] = self._network.kernels
         return about
+
+    def warm_up(self, batch_size: int = 1) -> None:
+        """See ``Runtime``; smaller batches are made ready too."""
+        for power in range(padded(batch_size).bit_length()):
+            super().warm_up(1 << power)
 
     def _infer_new(
         self, images: Sequence[Image], streams: Sequence[Sequence[Row | None]], want_attention: bool
