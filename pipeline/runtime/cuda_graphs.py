@@ -17,16 +17,19 @@ _PREPARATIONS = 3  # runs before the capture: libraries choose their kernels in 
 class Captured(Generic[T]):
     """Work on the device with fixed memory: inputs are written in place, outputs are always the same tensors.
 
+    A graph holds addresses, not tensors: ``work`` is kept, so that what it reads lives as long as the graph.
+
     Args:
         work: Queues kernels and returns tensors; it must not wait for the device.
-        memory: What ``torch.cuda.graph_pool_handle`` gave; shared by graphs that never run at the same
-            time.
+        memory: What ``torch.cuda.graph_pool_handle`` gave. A graph may write over the outputs of those that
+            were captured later with the same memory.
 
     Attributes:
         outputs: What ``work`` returned; valid after ``run``, until the next.
     """
 
     def __init__(self, work: Callable[[], T], memory: Any) -> None:
+        self._work = work
         beside = _beside(torch.cuda.current_device())
         beside.wait_stream(torch.cuda.current_stream())
         with tuned():
@@ -78,11 +81,12 @@ def fastest(owner: object, case: Hashable, *ways: Callable[[], torch.Tensor]) ->
 
 def _time(work: Callable[[], object]) -> float:
     """Milliseconds of the device for one of many runs."""
-    for _ in range(_PREPARATIONS):
-        work()
     torch.cuda.synchronize()
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.stream(_beside(torch.cuda.current_device())):
+        for _ in range(_PREPARATIONS):
+            work()
+        torch.cuda.synchronize()
         graph.capture_begin(capture_error_mode="thread_local")
         for _ in range(_TRIALS):
             work()

@@ -62,8 +62,11 @@ class CudaRuntime(CommonRuntime):
                 for stage, channels in self._network.channels().items()
             }
             self._uploads = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        self._memory = torch.cuda.graph_pool_handle()
+        self._memory = torch.cuda.graph_pool_handle(), torch.cuda.graph_pool_handle()
         self._stretch = DeviceStretch(self._size, device)
+        # kernels count with 32 bits: the largest maps have 16 values for each pixel of the batch
+        self._limit = (2**31 - 1) // (16 * self._size**2)
+        self.most_streams = min(self.most_streams, 1 << (self._limit.bit_length() - 1))
         self._steps: dict[int, CudaStep] = {}
         self._passes_later = 0 if model.shared else model.num_past
         self._last: tuple[CudaStep, int] | None = None
@@ -130,6 +133,8 @@ class CudaRuntime(CommonRuntime):
     def step_for(self, count: int) -> CudaStep:
         """The step of the batch size that serves ``count`` streams."""
         size = padded(count)
+        if size > self._limit:
+            raise ValueError(f"{count} streams of {self._size} px in one step: at most {self.most_streams}")
         if size not in self._steps:
             started = time.monotonic()
             self._steps[size] = CudaStep(self._network, size, self._size, self._entries, self._memory)

@@ -19,7 +19,8 @@ class CudaStep:
         streams: ``n``, the batch size.
         size: Of the pictures, in pixels.
         entries: The table of what is remembered.
-        memory: Shared by the graphs of all sizes, see ``Captured``.
+        memory: Shared by the graphs of all sizes, see ``Captured``: those of new pictures, and those of
+            unchanged ones, which run between ``new`` and ``keep`` and must not write over what these share.
 
     Attributes:
         pixels: ``(n, size, size, 3)`` uint8, blue-green-red.
@@ -30,8 +31,10 @@ class CudaStep:
         known: Features of unchanged pictures, by stage ``(n, rows, columns, C)``.
     """
 
-    def __init__(self, network: CudaNetwork, streams: int, size: int, entries: Rows, memory: Any) -> None:
-        self._network, self._memory = network, memory
+    def __init__(
+        self, network: CudaNetwork, streams: int, size: int, entries: Rows, memory: tuple[Any, Any]
+    ) -> None:
+        self._network, self._memory = network, memory[1]
         table = entries.table
         num_past = network.model.num_past
         self.pixels = torch.zeros(streams, size, size, 3, dtype=torch.uint8, device=table.device)
@@ -39,9 +42,9 @@ class CudaStep:
         self.rows = torch.zeros(streams, num_past, dtype=torch.int64, device=table.device)
         self.known: dict[str, Tensor] = {}
         self._again: Captured[Answer] | None = None
-        self.new = Captured(self._new, memory)
+        self.new = Captured(self._new, memory[0])
         frames, features, (probabilities, attention) = self.new.outputs
-        self.keep = Captured(lambda: network.entries(frames, features), memory)
+        self.keep = Captured(lambda: network.entries(frames, features), memory[0])
         self._numbers = torch.zeros(streams, num_past, dtype=torch.int64, pin_memory=True)
         self._targets, self._origins = (
             torch.zeros(1 + len(features), streams, dtype=torch.int64, pin_memory=True) for _ in range(2)
