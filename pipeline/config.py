@@ -113,6 +113,7 @@ class RuntimeConfig(_Section, frozen=True, kw_only=True):
 
     backend: Literal["auto", "torch", "openvino", "onnxruntime"]
     provider: Literal["auto", "cpu", "cuda", "tensorrt"]
+    cuda_graphs: bool
 
 
 class HistoryConfig(_Section, frozen=True, kw_only=True):

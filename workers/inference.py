@@ -83,6 +83,7 @@ class InferenceWorker(Worker):
                 threads=config.inference.threads,
                 provider=config.runtime.provider,
                 film=_film_motions,
+                graphs=config.runtime.cuda_graphs,
                 say=partial(print, flush=True),
             )
         except DeviceError as error:

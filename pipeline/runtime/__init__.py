@@ -41,6 +41,7 @@ def open_runtime(
     threads: int = 0,
     provider: str = "auto",
     film: FilmMaker | None = None,
+    graphs: bool = True,
     say: Callable[[str], None] = print,
 ) -> Runtime:
     """Loads a checkpoint and makes it ready to run.
@@ -55,6 +56,7 @@ def open_runtime(
         threads: CPU threads; 0 leaves the choice to torch.
         provider: Of ``onnxruntime`` alone: ``auto`` (by device), ``cpu``, ``cuda`` or ``tensorrt``.
         film: Makes the clips that ``int8`` is calibrated on, see ``pipeline.known_motion``.
+        graphs: Whether torch may use captured graphs and kernels of our own on a GPU.
         say: Takes lines for people: which backend was chosen, and that it has to prepare the model first.
 
     Raises:
@@ -74,7 +76,7 @@ def open_runtime(
         from pipeline.model.checkpoint import load_checkpoint
         from pipeline.runtime.torch_runtimes import open_torch
 
-        runtime = open_torch(load_checkpoint(path), *wishes, say=say)
+        runtime = open_torch(load_checkpoint(path), *wishes, graphs=graphs, say=say)
     elif chosen.backend == "openvino":
         runtime = OpenVINORuntime(path, *wishes, film=film, say=say)
     else:

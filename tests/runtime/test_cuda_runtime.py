@@ -130,3 +130,17 @@ def test_a_broken_compiler_is_said_and_survived(monkeypatch: pytest.MonkeyPatch)
     streams = [same_size(3, 0)]
     for a, b in zip(play(runtime, streams)[0], play(TorchRuntime(small(), "cpu"), streams)[0], strict=True):
         np.testing.assert_allclose(a.probabilities, b.probabilities, atol=0.02)
+
+
+def test_graphs_that_fail_or_are_not_wanted_leave_torchs_own_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    import pipeline.runtime.torch_runtimes as runtimes
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("CUDA out of memory. Tried to allocate")
+
+    monkeypatch.setattr(runtimes, "CudaRuntime", broken)
+    said: list[str] = []
+    assert isinstance(open_torch(small(), "cuda", say=said.append), TorchRuntime)
+    assert ["no CUDA graphs" in line and "out of memory" in line for line in said] == [True]
+    assert isinstance(open_torch(small(), "cuda", graphs=False, say=said.append), TorchRuntime)
+    assert len(said) == 1

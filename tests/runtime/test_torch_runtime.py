@@ -10,6 +10,7 @@ from pipeline.model.state import StreamHistory
 from pipeline.runtime import DeviceError, Result, TorchRuntime
 from pipeline.runtime.base import Image
 from pipeline.runtime.preprocess import Preprocessor
+from pipeline.runtime.torch_runtimes import TOLERANCE, largest_difference
 from tests.model.small import SIZE, clip, small
 
 
@@ -198,3 +199,16 @@ def test_wrong_calls_are_readable() -> None:
     results = runtime.infer(pictures(1), [[None, None]])
     with pytest.raises(ValueError, match="with features, as remember leaves them"):
         runtime.infer(pictures(1), [[None, None]], known=results)
+
+
+def test_a_runtime_that_differs_is_told_from_one_that_agrees() -> None:
+    runtime, same = TorchRuntime(small(), "cpu"), TorchRuntime(small(), "cpu")
+    assert largest_difference(runtime, same) == 0.0
+    assert runtime.backbone_passes == 0
+    broken = small()
+    with torch.no_grad():
+        broken.temporal.layers[0].slots += 3.0  # only steps with a past show it
+    assert largest_difference(runtime, TorchRuntime(broken, "cpu")) > TOLERANCE
+    with torch.no_grad():
+        broken.temporal.classifier.bias += float("nan")
+    assert not largest_difference(runtime, TorchRuntime(broken, "cpu")) <= TOLERANCE
