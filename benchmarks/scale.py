@@ -6,7 +6,7 @@ Also ``python -m benchmarks.scale``, for machines that have torch, torchvision a
 import argparse
 import gc
 import json
-import resource
+import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -196,16 +196,16 @@ class FlatResult:
         steps: How many.
         device_mb_first: Of the GPU, allocated after a tenth of the steps; None on a CPU.
         device_mb_last: The same at the end.
-        peak_rss_mb_first: The process's largest resident memory until a tenth of the steps.
-        peak_rss_mb_last: The same at the end.
+        rss_mb_first: Resident memory of the process, then.
+        rss_mb_last: The same at the end.
     """
 
     streams: int
     steps: int
     device_mb_first: float | None
     device_mb_last: float | None
-    peak_rss_mb_first: float
-    peak_rss_mb_last: float
+    rss_mb_first: float
+    rss_mb_last: float
 
 
 def run_long(runtime: CudaRuntime | TorchRuntime, size: int, streams: int, steps: int) -> FlatResult:
@@ -218,9 +218,15 @@ def run_long(runtime: CudaRuntime | TorchRuntime, size: int, streams: int, steps
             gc.collect()
             on_gpu = isinstance(runtime, CudaRuntime)
             device = round(torch.cuda.memory_allocated() / 2**20, 1) if on_gpu else None
-            marks.append((device, round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)))
+            marks.append((device, _resident_mb()))
     (device_first, rss_first), (device_last, rss_last) = marks[0], marks[-1]
     return FlatResult(streams, steps, device_first, device_last, rss_first, rss_last)
+
+
+def _resident_mb() -> float:
+    """By the kernel's own file: psutil is not everywhere."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)
 
 
 def draw(results: Sequence[ScaleResult], title: str, path: Path) -> None:
@@ -292,7 +298,7 @@ def bench(
     flat = run_long(runtime, model.preprocessing.size, 16 if 16 in counts else counts[-1], steps)
     print(f"memory over {flat.steps} steps of {flat.streams} streams:"
           f" GPU {flat.device_mb_first} MiB, then {flat.device_mb_last};"
-          f" process {flat.peak_rss_mb_first} MiB, then {flat.peak_rss_mb_last}")  # fmt: skip
+          f" process {flat.rss_mb_first} MiB, then {flat.rss_mb_last}")  # fmt: skip
     if json_file is not None:
         _write(json_file, about, depth, results, flat)
     if picture is not None:
