@@ -353,6 +353,23 @@ def bench_end_to_end(
         bench(seconds, warm_up, rounds, [f"--set={text}" for text in overrides or ()], json_file)
 
 
+@bench_app.command("transport")
+def bench_transport(
+    size: Annotated[list[str], typer.Option("--size", help="Of the pictures; repeatable.")] = [  # noqa: B006
+        "1920x1080",
+        "640x480",
+    ],
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Turns of each way.")] = 3,
+    seconds: Annotated[float, typer.Option("--seconds", min=0.5, help="Of each part of a turn.")] = 2.0,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the results as JSON.")] = None,
+) -> None:
+    """Bring pictures from one process to another: ours against imagezmq and vidgear's NetGear."""
+    from benchmarks.transport import bench
+
+    with _mistakes():
+        bench(size, rounds, seconds, json_file)
+
+
 @keys_app.command("new")
 def keys_new(
     name: Annotated[str, typer.Argument(help="Name of the worker or machine, for example capture.")],

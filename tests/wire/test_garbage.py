@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,13 +12,17 @@ from pipeline.frame import Frame, FrameId
 from pipeline.stats import WorkerStats
 from pipeline.wire import codec
 from pipeline.wire.errors import WireError
-from pipeline.wire.messages import AttentionHeader, FrameHeader, Prediction
+from pipeline.wire.messages import AttentionHeader, FrameHeader, Offer, Prediction
+from pipeline.wire.segment import SegmentError, Window, machine
 from tests.wire.peers import end, prediction
 
 LIMIT = 1 << 20
 ANY = settings(max_examples=200, deadline=None, database=None)
 LAYOUT = AttentionHeader(query_rows=1, query_columns=2, past=1, rows=1, columns=2)
 IMAGE = np.arange(16 * 16 * 3, dtype=np.uint8).reshape(16, 16, 3)
+OFFER = Offer(
+    machine=machine(), pid=1, descriptor=2, inode=3, token=bytes(16), slots=4, frame_bytes=16 * 16 * 3
+)
 GOOD: list[list[bytes]] = [
     [bytes(part) for part in parts]
     for parts in (
@@ -26,6 +31,8 @@ GOOD: list[list[bytes]] = [
         codec.encode_end(end(1), "predictions"),
         codec.encode_prediction(prediction(0, attention=LAYOUT), np.zeros((2, 2), np.float16)),
         codec.encode_stats(WorkerStats("sink", "sink", 1, "host", 2)),
+        codec.encode_notice(Frame(FrameId("door", 1, 0, 0), IMAGE, 5), bytes(16), 3, 0),
+        codec.encode_offer(OFFER, "every"),
     )
 ]
 
@@ -33,7 +40,12 @@ GOOD: list[list[bytes]] = [
 def take(parts: Sequence[bytes]) -> None:
     with contextlib.suppress(WireError):
         message = codec.decode_message(parts, LIMIT)
-        if isinstance(message, FrameHeader):
+        if isinstance(message, Offer):
+            with pytest.raises(SegmentError):
+                Window(message, LIMIT)
+        elif isinstance(message, FrameHeader) and message.encoding == "shm":
+            assert len(codec.decode_place(parts[2])[0]) == 16
+        elif isinstance(message, FrameHeader):
             image = codec.decode_frame(message, parts[2], 0).image
             assert image.shape == (message.height, message.width, 3)
         if isinstance(message, Prediction) and message.attention is not None:
