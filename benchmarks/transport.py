@@ -61,9 +61,9 @@ class TransportResult:
 
 def pictures(width: int, height: int) -> list[Image]:
     """Pictures of the demo tour with the noise of a sensor, ``(height, width, 3)`` each."""
-    rng = np.random.default_rng(0)
-    scene = cv2.resize(paint("autumn leaves", 1), (width, height))
-    noise = [rng.normal(0, 3, scene.shape) for _ in range(_PICTURES)]
+    scene = cv2.resize(paint("autumn leaves", 1), (width, height)).astype(np.int16)
+    sheet = np.random.default_rng(0).normal(0, 3, (height, width + _PICTURES, 3)).astype(np.int16)
+    noise = [sheet[:, left : left + width] for left in range(_PICTURES)]
     return [np.clip(scene + layer, 1, 255).astype(np.uint8) for layer in noise]
 
 
