@@ -1,6 +1,7 @@
 """A worker as a process: under the supervisor (spawned, silent on Ctrl-C) or alone in a terminal."""
 
 import importlib
+import multiprocessing.util
 import os
 import signal
 import sys
@@ -99,6 +100,8 @@ def run_spawned(
         tell("failed", f"{type(error).__name__}: {error}")
         sys.excepthook(*sys.exc_info())  # the supervisor shows it as this worker's output
         code = EXIT_FAILED
+    # semaphores that libraries made, such as tqdm's lock: leaving at once would skip what gives them back
+    multiprocessing.util._run_finalizers(0)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # threads of libraries must not keep a finished worker alive

@@ -11,6 +11,8 @@ from rich.text import Text
 
 from pipeline.view.figures import percent, printable, short, with_reasons
 
+_NAMELESS = {"backend", "device", "precision", "why"}
+
 
 def render_summary(report: Mapping[str, Any], extras: Mapping[str, str] | None = None) -> RenderableType:
     """Shows what became of every frame, how fast, how right, and where the files are.
@@ -101,7 +103,7 @@ def _run_table(report: Mapping[str, Any], extras: Mapping[str, str]) -> Table:
     ]
     table.add_row("workers", Text("; ").join(told))
     if report.get("runtime"):
-        table.add_row("runtime", Text(printable(", ".join(map(str, report["runtime"].values())))))
+        table.add_row("runtime", Text(printable(_runtime(report["runtime"]))))
     for stream_id, path in report.get("video", {}).items():
         table.add_row("video", Text(printable(f"{path} ({stream_id})")))
     for name, value in extras.items():
@@ -114,3 +116,10 @@ def _rows() -> Table:
     table.add_column(min_width=11, style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     return table
+
+
+def _runtime(about: Mapping[str, Any]) -> str:
+    """``openvino on cpu, fp32, threads 2 (why it was chosen)``; whatever else a runtime tells, by its name."""
+    words = [f"{about.get('backend', '?')} on {about.get('device', '?')}", str(about.get("precision", "?"))]
+    words += [f"{key} {value}" for key, value in about.items() if key not in _NAMELESS]
+    return ", ".join(words) + (f" ({about['why']})" if about.get("why") else "")
