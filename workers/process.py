@@ -101,7 +101,7 @@ def run_spawned(
         sys.excepthook(*sys.exc_info())  # the supervisor shows it as this worker's output
         code = EXIT_FAILED
     # semaphores that libraries made, such as tqdm's lock: leaving at once would skip what gives them back
-    multiprocessing.util._run_finalizers(0)
+    multiprocessing.util._run_finalizers(0)  # type: ignore[attr-defined]
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # threads of libraries must not keep a finished worker alive

@@ -119,7 +119,7 @@ def _rows() -> Table:
 
 
 def _runtime(about: Mapping[str, Any]) -> str:
-    """``openvino on cpu, fp32, threads 2 (why it was chosen)``; whatever else a runtime tells, by its name."""
+    """``openvino on cpu, fp32, threads 2 (why it was chosen)``."""
     words = [f"{about.get('backend', '?')} on {about.get('device', '?')}", str(about.get("precision", "?"))]
     words += [f"{key} {value}" for key, value in about.items() if key not in _NAMELESS]
     return ", ".join(words) + (f" ({about['why']})" if about.get("why") else "")

@@ -11,6 +11,7 @@ import cv2
 import msgspec
 import numpy as np
 import numpy.typing as npt
+import simplejpeg
 
 from pipeline.frame import Frame, Image, Policy
 from pipeline.stats import WorkerStats
@@ -325,11 +326,10 @@ def _shape(layout: AttentionHeader) -> tuple[int, int]:
 
 
 def _decode_jpeg(pixels: Part, height: int, width: int) -> Image:
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    try:
-        image = cv2.imdecode(np.frombuffer(pixels, np.uint8), flags)
-    except cv2.error:
-        image = None
-    if image is None or image.shape != (height, width, 3):
+    try:  # strict: OpenCV would fill up with grey what is missing
+        image = simplejpeg.decode_jpeg(pixels, colorspace="BGR", strict=True)
+    except ValueError:
+        raise WireError("jpeg", "a damaged JPEG picture") from None
+    if image.shape != (height, width, 3):
         raise WireError("jpeg", "a damaged JPEG picture")
     return np.asarray(image, np.uint8)

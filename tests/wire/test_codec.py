@@ -162,11 +162,13 @@ def test_a_damaged_jpeg_is_refused() -> None:
     assert str(refused([*good[:2], b"\x89PNG" + bytes(100)])) == "the pixels are not a JPEG picture"
     assert refused(with_header(good, height=47)).reason == "jpeg"
     size_at = bytes(good[2]).index(b"\xff\xc0")
-    hollow = bytes(good[2][: size_at + 19]) + b"\xff\xd9"
-    header = codec.decode_message([*good[:2], hollow], LIMIT)
-    assert isinstance(header, FrameHeader)
-    with pytest.raises(WireError, match="a damaged JPEG picture"):
-        codec.decode_frame(header, hollow, 0)
+    without_pixels = bytes(good[2][: size_at + 19])
+    half = bytes(good[2][: len(good[2]) // 2 + 200])
+    for damaged in (without_pixels + b"\xff\xd9", half + b"\xff\xd9"):
+        header = codec.decode_message([*good[:2], damaged], LIMIT)
+        assert isinstance(header, FrameHeader)
+        with pytest.raises(WireError, match="a damaged JPEG picture"):
+            codec.decode_frame(header, damaged, 0)
 
 
 def test_a_bomb_is_refused_before_it_is_decoded() -> None:
