@@ -33,14 +33,17 @@ class GridHead(nn.Module):
         """Tokens ``(B, rows * columns, D)`` to ``(B, width)``."""
         places = F.gelu(self.place(tokens))
         if (rows, columns) != (_CELLS, _CELLS):
-            shares = torch.kron(_shares(rows), _shares(columns)).to(places)
-            places = shares @ places
+            shares = torch.kron(_shares(rows, places.device), _shares(columns, places.device))
+            places = shares.to(places.dtype) @ places
         return F.gelu(self.mix(places.flatten(1)))
 
 
-def _shares(cells: int) -> Tensor:
-    """``(6, cells)``: which part of each sixth of a side lies in which of its cells."""
-    ends = torch.arange(1, _CELLS + 1)[:, None] / _CELLS
-    other = torch.arange(1, cells + 1)[None, :] / cells
+def _shares(cells: int, device: torch.device) -> Tensor:
+    """``(6, cells)``: which part of each sixth of a side lies in which of its cells.
+
+    Made on the device: a copy from the host could not be part of a CUDA graph.
+    """
+    ends = torch.arange(1, _CELLS + 1, device=device)[:, None] / _CELLS
+    other = torch.arange(1, cells + 1, device=device)[None, :] / cells
     overlap = torch.minimum(ends, other) - torch.maximum(ends - 1 / _CELLS, other - 1 / cells)
     return overlap.clamp_min(0) * _CELLS

@@ -39,7 +39,7 @@ class _Stream:
         packed: A frame that has not gone yet.
         segment: The memory for its frames.
         readers: Who has that open.
-        frame_bytes: Size of the frames that it was made for, or could not be.
+        frame_bytes: Size of the largest frame that fits, or of the last one for which there could be none.
         offered_at: When it was last offered, in monotonic seconds.
         sent: Number of frames by encoding.
         packing_ns: Time for packing the last frame.
@@ -179,7 +179,8 @@ class FramePublisher(Publisher):
         if not self._shares or not readers:
             return None
         check_image(frame.image)
-        if frame.image.nbytes != stream.frame_bytes:
+        size, known = frame.image.nbytes, stream.frame_bytes
+        if size > known if stream.segment else size != known:
             self._share(frame, stream)
         if stream.segment is None:
             return None
@@ -190,8 +191,13 @@ class FramePublisher(Publisher):
         return None
 
     def _share(self, frame: Frame, stream: _Stream) -> None:
-        """Makes memory for frames of this size, in place of that for frames of another."""
-        size = stream.frame_bytes = frame.image.nbytes
+        """Makes memory for frames of this size, in place of that for smaller ones.
+
+        It grows by half at least: each has to be opened by all readers, who keep the last one for a while.
+        """
+        size = frame.image.nbytes
+        roomy = min(stream.frame_bytes * 3 // 2, self._most_shared // _FEWEST_SLOTS, self._most_bytes)
+        size = stream.frame_bytes = max(size, roomy if stream.segment else 0)
         segments = self.audience.segments
         if stream.segment:
             del segments[stream.segment.token.hex().encode()]
@@ -214,6 +220,5 @@ class FramePublisher(Publisher):
 
     def _offer(self, frame: Frame, stream: _Stream, segment: Segment) -> None:
         now = time.monotonic()
-        if now - stream.offered_at >= _OFFER_S:
+        if now - stream.offered_at >= _OFFER_S and self.send(encode_offer(segment.offer(), frame.policy)):
             stream.offered_at = now
-            self.send(encode_offer(segment.offer(), frame.policy))

@@ -30,7 +30,7 @@ class _Open:
     used_at: float
     read: int = -1
     told: int = -1
-    announced: bool = True
+    announced: bool = False
 
 
 class Windows:
@@ -68,8 +68,10 @@ class Windows:
                 known = self._open[offer.token] = _Open(Window(offer, self._most_bytes), time.monotonic())
         except SegmentError as error:
             self._refuse(offer, str(error))
-        else:
-            known.used_at, known.announced = time.monotonic(), True
+            return
+        known.used_at = time.monotonic()
+        if not known.announced:  # once: libzmq counts, and the publisher hears of the last unsubscribing only
+            known.announced = True
             self._subscriber.socket.subscribe(topics.opened(offer.token, self._subscriber.name))
 
     def read(self, token: bytes, ticket: int, length: int) -> memoryview:

@@ -179,6 +179,82 @@ def test_memory_that_was_idle_is_offered_again(tmp_path: Path, monkeypatch: pyte
         assert shared_memory_of("self"), "the publisher still has its own"
 
 
+@pytest.mark.parametrize("policy", ["newest", "every"])
+def test_memory_that_was_offered_more_than_once_can_be_given_up(
+    policy: Policy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Readers that are slow to answer get the same offer several times."""
+    monkeypatch.setattr(windows, "_IDLE_S", 0.4)
+    monkeypatch.setattr(windows, "_SWEEP_S", 0.05)
+    endpoint = f"ipc://{tmp_path}/frames"
+    with (
+        publisher_at(endpoint) as publisher,
+        FrameReceiver([endpoint], "sink", QUICK, OPEN) as one,
+        FrameReceiver([endpoint], "inference", QUICK, OPEN) as other,
+    ):
+        until(lambda: len(publisher.listeners()) == 2, "both listen")
+        time.sleep(0.2)
+        for seq in range(2):
+            assert publisher.send_frame(frame(seq, policy), timeout_s=1.0)
+            time.sleep(0.3)
+        for receiver in (one, other):
+            until(lambda receiver=receiver: receiver.poll(0.1) == [], "all taken")
+        seq = 2
+        for _ in range(2):
+            before = publisher.sent("door")["shm"]
+            while publisher.sent("door")["shm"] < before + 3:
+                assert publisher.send_frame(frame(seq, policy), timeout_s=10.0)
+                assert [take(receiver).header.seq for receiver in (one, other)] == [seq, seq]
+                seq += 1
+                assert seq < 200
+            deadline = time.monotonic() + 1.2
+            while time.monotonic() < deadline:
+                assert one.poll(0.02) == other.poll(0.02) == []
+        assert one.rejects.counts == other.rejects.counts == {}
+
+
+def test_nothing_is_lost_where_sizes_change_and_readers_are_slow(tmp_path: Path) -> None:
+    """An offer must not cost the frame after it: the queue of a reader may be full just then."""
+    endpoint = f"ipc://{tmp_path}/frames"
+    with (
+        publisher_at(endpoint) as publisher,
+        FrameReceiver([endpoint], "sink", QUICK, OPEN) as quick,
+        FrameReceiver([endpoint], "inference", QUICK, OPEN) as slow,
+    ):
+        until(lambda: len(publisher.listeners()) == 2, "both listen")
+        got: dict[str, list[int]] = {"quick": [], "slow": []}
+        seq, count = 0, 120
+        deadline = time.monotonic() + 60
+        while min(map(len, got.values())) < count:
+            assert time.monotonic() < deadline, got
+            side = 300 + 40 * (seq // 6)
+            sent = seq < count and publisher.send_frame(frame(seq, "every", side=side))
+            seq += sent
+            got["quick"] += [item.header.seq for item in quick.poll() if isinstance(item, ReceivedFrame)]
+            if not sent:  # its queue is full
+                news = slow.poll(max_every=1)
+                got["slow"] += [item.header.seq for item in news if isinstance(item, ReceivedFrame)]
+        assert got == {"quick": list(range(count)), "slow": list(range(count))}
+
+
+def test_pictures_of_many_sizes_share_memory(tmp_path: Path) -> None:
+    endpoint = f"ipc://{tmp_path}/frames"
+    with (
+        publisher_at(endpoint) as publisher,
+        FrameReceiver([endpoint], "sink", QUICK, OPEN) as receiver,
+    ):
+        until(lambda: publisher.listeners()["sink"] == 1, "it listens")
+        before = shared_memory_of("self")
+        for seq in range(60):
+            side = 400 + seq % 13
+            assert publisher.send_frame(frame(seq, "every", side=side), timeout_s=10.0)
+            item = take(receiver)
+            assert item.decode().image.shape == (side, side, 3)
+            time.sleep(0.002)
+        assert publisher.sent("door")["shm"] > 40
+        assert shared_memory_of("self") - before <= 4
+
+
 def test_a_new_reader_in_the_middle_misses_nothing_from_then_on(tmp_path: Path) -> None:
     endpoint = f"ipc://{tmp_path}/frames"
     with (
