@@ -8,6 +8,7 @@ lost, except where a way drops what its receiver is too slow for.
 
 import json
 import multiprocessing
+import os
 import socket
 import statistics
 import tempfile
@@ -218,9 +219,16 @@ def bench(sizes: list[str], rounds: int, seconds: float, json_file: Path | None)
     results = measure(ways(), wanted, rounds, seconds)
     packages = ("numpy", "opencv-python", "pyzmq", "imagezmq", "vidgear", "simplejpeg")
     machine = describe_machine() | {name: version(name) for name in packages}
+    del machine["cpu_threads"]  # torch's, which does nothing here
+    machine["cpus"] = str(os.cpu_count())
     Console().print(_table(results, machine))
     if json_file is not None:
-        document = {"machine": machine, "results": [asdict(result) for result in results]}
+        document = {
+            "machine": machine,
+            "rounds": rounds,
+            "seconds": seconds,
+            "results": [asdict(result) for result in results],
+        }
         json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 

@@ -172,6 +172,10 @@ def ways() -> list[Way]:
             _imagezmq_sender(True, False), _imagezmq_receiver(True, False),
         ),
         Way(
+            "imagezmq REQ/REP, ipc", "raw", "ipc", "imagezmq",
+            _imagezmq_sender(True, False), _imagezmq_receiver(True, False),
+        ),
+        Way(
             "imagezmq PUB/SUB (drops)", "raw", "tcp", "imagezmq",
             _imagezmq_sender(False, False), _imagezmq_receiver(False, False),
         ),
