@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from rich.table import Table
 from benchmarks.machine import describe_machine
 from pipeline.config import load_config
 from pipeline.ledger import merge
-from pipeline.stats import Histogram, StreamStats
+from pipeline.stats import Histogram, StreamStats, WorkerStats
 from pipeline.video.demo import HEIGHT, WIDTH, DemoSource
 from workers.monitor import Collector
 from workers.rundir import place_endpoints
@@ -183,7 +183,7 @@ def _collector(runtime: Path, process: "subprocess.Popen[bytes]") -> Iterator[Co
         time.sleep(0.05)
     collector = Collector(place_endpoints(load_config(), folders[-1]))
     try:
-        while _stream(collector).predicted == 0:
+        while add_up(collector.sessions).predicted == 0:
             _check(process, deadline)
             collector.poll(0.1)
         yield collector
@@ -201,12 +201,18 @@ def _watch(collector: Collector, seconds: float, process: "subprocess.Popen[byte
     while time.monotonic() < until:
         collector.poll(0.05)
         _check(process, until + 10.0)
-    return _stream(collector)
+    return add_up(collector.sessions)
 
 
-def _stream(collector: Collector) -> StreamStats:
-    found = [figures.streams["camera"] for figures in collector.sessions if "camera" in figures.streams]
-    return merge(found)
+def add_up(sessions: Iterable[WorkerStats]) -> StreamStats:
+    """What all workers counted; ``last_ns`` is inference's own, as the predictions are.
+
+    Figures of other workers come at other times, so their last frame may be a later one.
+    """
+    found = [(figures.role, figures.streams["camera"]) for figures in sessions if "camera" in figures.streams]
+    total = merge(stats for _, stats in found)
+    total.last_ns = max((stats.last_ns for role, stats in found if role == "inference"), default=0)
+    return total
 
 
 def _cpu_s(pid: int) -> float:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.end_to_end import RATES, bench, run_demo
+from benchmarks.end_to_end import RATES, add_up, bench, run_demo
+from pipeline.stats import StreamStats, WorkerStats
 from tests.video.clips import write_video
 
 
@@ -26,6 +27,18 @@ def test_both_are_measured_at_all_rates(
     assert ours["before_step_p50_ms"] + ours["step_p50_ms"] <= ours["age_p99_ms"]
     assert document["machine"]["processor"]
     assert "30 fps, demo" in capsys.readouterr().out
+
+
+def test_predictions_are_timed_by_inference_alone() -> None:
+    counted = {
+        "capture": StreamStats(captured=9, last_ns=900),
+        "inference": StreamStats(predicted=7, last_ns=700),
+        "sink": StreamStats(rendered=8, last_ns=800),
+    }
+    total = add_up(
+        WorkerStats(role, role, 1, "", 1, streams={"camera": one}) for role, one in counted.items()
+    )
+    assert (total.predicted, total.rendered, total.last_ns) == (7, 8, 700)
 
 
 def test_a_run_that_fails_says_why(place: Path) -> None:
