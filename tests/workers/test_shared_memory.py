@@ -17,12 +17,13 @@ from tests.workers.program import START_S, Program, until
 FRAMES = 60
 
 
-def segments() -> int:
-    """Processes of this machine that hold frames in shared memory."""
-    found = 0
+def segments() -> set[tuple[int, str]]:
+    """Who holds frames in shared memory on this machine: process, and inode of the memory."""
+    found = set()
     for pid in psutil.pids():
         with contextlib.suppress(OSError):
-            found += "memfd:kvq-frames" in Path(f"/proc/{pid}/maps").read_text()
+            maps = Path(f"/proc/{pid}/maps").read_text().splitlines()
+            found |= {(pid, line.split()[4]) for line in maps if "memfd:kvq-frames" in line}
     return found
 
 
@@ -68,7 +69,7 @@ def test_a_full_dev_shm_does_not_matter(place: Path) -> None:
 @pytest.mark.slow
 def test_workers_that_are_killed_on_their_own_terminals_leave_nothing(place: Path) -> None:
     """No supervisor tidies up after them."""
-    before, files = segments(), sorted(Path("/dev/shm").iterdir())
+    files = sorted(Path("/dev/shm").iterdir())
     arguments = {
         "sink": ("--set", "sink.web=false", "--set", "sink.record=false"),
         "inference": (),
@@ -80,10 +81,13 @@ def test_workers_that_are_killed_on_their_own_terminals_leave_nothing(place: Pat
             role: running.enter_context(Program(place, role, *more, name=role))
             for role, more in arguments.items()
         }
-        until(lambda: segments() - before == 3, "all three have the frames in memory", START_S)
+        pids = {worker.process.pid for worker in workers.values()}
+        until(lambda: {pid for pid, _ in segments()} >= pids, "all three have frames in memory", START_S)
+        memory = {inode for pid, inode in segments() if pid in pids}
+        assert memory
         for role in ("capture", "inference", "sink"):
             os.kill(workers[role].process.pid, signal.SIGKILL)
             workers[role].process.wait()
             workers[role].wait_until_gone()
-        assert segments() == before
+        assert not [pid for pid, inode in segments() if inode in memory]
     assert sorted(Path("/dev/shm").iterdir()) == files
