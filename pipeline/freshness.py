@@ -10,9 +10,11 @@ Pure: figures in, knob settings and words out. The ages come from inference, the
 - Room to spare for a while: the knob turned last goes one step back. If that was too much, it is turned down
   again, and its wait before the next try doubles.
 - All knobs down, and no better than at the beginning: they go back, as the cause lies elsewhere.
-- No figures, no turning.
+- No figures, no turning. Inference is silent after three seconds without a word since the stream's start or
+  the last word; where words usually come further apart, after twice that time.
 """
 
+from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
 
@@ -133,7 +135,9 @@ class FreshnessControl:
         self._steps = _STEPS | {"quality": (quality, *lower, *floor)}
         self._turned: list[Knob] = []
         self._worst: Ages | None = None
-        self._heard_ns: int | None = None
+        self._spoken_ns: int | None = None
+        self._told_silent = False
+        self._gaps_ns = deque([0, 0], maxlen=2)
         self._look_ns = self._turned_ns = self._paused_until_ns = 0
         self._late_looks = 0
         self._before_ms: float | None = None
@@ -143,11 +147,30 @@ class FreshnessControl:
         self._probe: tuple[Knob, int] | None = None
         self._pause_ns = _PAUSE_NS
 
-    def observe(self, ages: Ages, now_ns: int) -> None:
-        """Takes in what inference says; the worst since the last look counts."""
-        if self._heard_ns is None:
+    def start(self, now_ns: int) -> None:
+        """The stream starts: from now on inference is expected to speak."""
+        if self._spoken_ns is None:
+            self._spoken_ns = now_ns
+
+    def is_silent(self, now_ns: int) -> bool:
+        """Whether inference has said nothing for longer than its words usually are apart."""
+        usual_ns = min(self._gaps_ns)  # one long gap is an outage, two are its pace
+        return self._spoken_ns is not None and now_ns - self._spoken_ns > max(_SILENCE_NS, 2 * usual_ns)
+
+    def observe(self, ages: Ages | None, now_ns: int) -> None:
+        """Takes in what inference says; the worst since the last look counts.
+
+        Args:
+            ages: None where it spoke, but its ages can't be believed yet.
+            now_ns: Time of the word.
+        """
+        if self._spoken_ns is not None:
+            self._gaps_ns.append(now_ns - self._spoken_ns)
+        self._spoken_ns, self._told_silent = now_ns, False
+        if ages is None:
+            return
+        if self._worst is None and self.age_ms is None:
             self._look_ns = now_ns + _LOOK_NS
-        self._heard_ns = now_ns
         if ages.since_ns > self._turned_ns and (self._worst is None or ages.age_ms > self._worst.age_ms):
             self._worst = ages
 
@@ -162,8 +185,11 @@ class FreshnessControl:
         Returns:
             What happened, in words for people.
         """
-        if self._heard_ns is not None and now_ns - self._heard_ns > _SILENCE_NS:
-            self._heard_ns = self._worst = self._spell = self._calm_since_ns = None
+        if self.is_silent(now_ns):
+            if self._told_silent:
+                return []
+            self._told_silent = True
+            self._worst = self._spell = self._calm_since_ns = None
             self._late_looks, self.age_ms, self._before_ms = 0, None, None
             return [f"no word on the age of predictions: {words(self.knobs)} until there is"]
         if self._worst is None or now_ns < self._look_ns:

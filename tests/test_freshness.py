@@ -25,11 +25,11 @@ class Run:
         self.events: list[str] = []
         self.settings: list[Knobs] = []
 
-    def live(self, world: World | None, seconds: float) -> list[str]:
-        """Lives in a world; None says nothing. Returns the events."""
+    def live(self, world: World | None, seconds: float, every: int = 1) -> list[str]:
+        """Lives in a world that speaks every so many ticks; None says nothing. Returns the events."""
         before = len(self.events)
-        for _ in range(int(seconds * 1e9 / TICK_NS)):
-            if world is not None:
+        for tick in range(int(seconds * 1e9 / TICK_NS)):
+            if world is not None and tick % every == 0:
                 age, transit, step = world(self.control.knobs)
                 # The frames that are spoken of were captured an age and a window ago.
                 since_ns = self.now_ns - int(age * 1e6) - TICK_NS
@@ -150,6 +150,35 @@ def test_without_feedback_nothing_is_turned() -> None:
     events = run.live(None, 600)
     assert run.control.knobs == settings
     assert events == [f"no word on the age of predictions: {words(settings)} until there is"]
+
+
+def test_silence_from_the_start_on_is_told_once() -> None:
+    run = Run()
+    assert run.live(None, 10) == [], "no frame was sent yet, so there is nothing to say"
+    run.control.start(run.now_ns)
+    assert run.live(None, 2.75) == []
+    run.control.start(run.now_ns)
+    everything = words(Knobs(quality=90))
+    assert run.live(None, 60) == [f"no word on the age of predictions: {everything} until there is"]
+    run.live(calm, 1)
+    assert run.control.age_ms == 60.0
+
+
+def test_words_that_are_far_apart_are_believed_too() -> None:
+    run = Run()
+    silent = [event for event in run.live(link(250), 120, every=20) if "no word" in event]
+    assert len(silent) <= 2, "two long gaps show the pace"
+    assert run.control.knobs.quality < 90
+    assert run.control.age_ms is not None
+    assert sum("no word" in event for event in run.live(None, 30)) == 1
+
+
+def test_one_outage_is_no_pace() -> None:
+    run = Run()
+    run.live(calm, 10)
+    run.live(None, 60)
+    run.live(calm, 0.25)
+    assert run.live(None, 4) == [run.events[0]]
 
 
 def test_what_waited_before_a_turn_is_no_reason_for_another() -> None:

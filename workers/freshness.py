@@ -16,8 +16,6 @@ from pipeline.wire.messages import Feedback
 _ENOUGH_HEARD = 4
 """Words of inference before its clock is known well enough to believe the ages."""
 
-_SILENCE_NS = 3_000_000_000
-
 
 @dataclass
 class _Stream:
@@ -26,7 +24,6 @@ class _Stream:
     control: FreshnessControl
     lead: ClockLead = field(default_factory=ClockLead)
     heard: int = 0
-    heard_ns: int = 0
     rate: Rate = field(default_factory=Rate)
     side_px: int = 0
     waited: int = 0
@@ -103,6 +100,7 @@ class FreshnessKeeper:
         if stream is None:
             return frame, 0
         height, width = frame.image.shape[:2]
+        stream.control.start(now_ns())
         stream.side_px = min(height, width)
         knobs = stream.control.knobs
         if knobs.size > 1:
@@ -112,12 +110,12 @@ class FreshnessKeeper:
         return frame, 0 if knobs.quality == self._quality else knobs.quality
 
     def _hear(self, stream: _Stream, feedback: Feedback, heard_ns: int) -> None:
-        if heard_ns - stream.heard_ns > _SILENCE_NS:  # perhaps another process by now, with another clock
+        if stream.control.is_silent(heard_ns):  # perhaps another process by now, with another clock
             stream.lead, stream.heard = ClockLead(), 0
-        stream.heard_ns = heard_ns
         lead_ms = stream.lead.update(feedback.told_ns, heard_ns) / 1e6
         stream.heard += 1
         if stream.heard < _ENOUGH_HEARD:
+            stream.control.observe(None, heard_ns)
             return
         ages = Ages(
             feedback.age_ms - lead_ms, feedback.transit_ms - lead_ms, feedback.step_ms, feedback.since_ns
