@@ -38,6 +38,7 @@ def export_step(
     say: Callable[[str], None] = print,
     *,
     film: quantise.FilmMaker | None = None,
+    least_agreement: float = quantise.LEAST_AGREEMENT,
 ) -> None:
     """Writes one step to a file, once it is shown to compute what the model does.
 
@@ -48,9 +49,11 @@ def export_step(
         say: Takes lines for people.
         film: Makes clips; if given, the step is quantised to int8 on some and scored on others, before and
             after.
+        least_agreement: Share of the scored clips that int8 must answer as float32 does.
 
     Raises:
-        ExportError: Kind and suffix don't fit, or the exported step differs from the model's.
+        ExportError: Kind and suffix don't fit, or the exported step differs from the model's, or its answers
+            in int8 differ too often from those in float32.
         CheckpointError: No such checkpoint, or one that can't be used.
         MissingPackageError: What writes or runs the file is not installed.
         OSError: The file can't be written.
@@ -75,7 +78,7 @@ def export_step(
         step, ports = run(draft)
         off = compare(model, step)
         if film is not None:
-            _to_int8(model, draft, film, say)
+            _to_int8(model, draft, film, least_agreement, say)
         for part in Path(folder).iterdir():
             part.replace(out.parent / part.name)
     for port in ports:
@@ -128,9 +131,13 @@ def compare(model: TemporalKVQResNetCBAM, step: Step, steps: int = _STEPS) -> di
 
 
 def _to_int8(
-    model: TemporalKVQResNetCBAM, path: Path, film: quantise.FilmMaker, say: Callable[[str], None]
+    model: TemporalKVQResNetCBAM,
+    path: Path,
+    film: quantise.FilmMaker,
+    least_agreement: float,
+    say: Callable[[str], None],
 ) -> None:
-    """Quantises an OpenVINO file in place; says what that does to the answers about other clips."""
+    """Quantises an OpenVINO file in place, if it then still answers other clips as before; says how well."""
     core = load_package("openvino", "openvino").Core()
     size, empty = model.preprocessing.size, model.init_state(1)
     factor, offset = (
@@ -153,8 +160,14 @@ def _to_int8(
     say("int8: choosing the ranges of all layers")
     rough = quantise.quantise(exact, play(exact, frames)[1])
     before, after = (play(step, held_out)[0] for step in (exact, rough))
+    share = quantise.agreement(before, after)
+    if share < least_agreement:
+        raise ExportError(
+            f"int8 gives another answer than float32 for {1 - share:.0%} of the clips: nothing written; "
+            "export without --int8"
+        )
     save_openvino(rough, path)
-    say(f"int8: same answer as float32 for {quantise.agreement(before, after):.1%} of {_SCORED} clips")
+    say(f"int8: same answer as float32 for {share:.1%} of {len(held_out)} clips")
     if set(labels) <= {*model.labels}:
         truth = np.array([model.labels.index(label) for label in labels])
         shares = [float((found.argmax(axis=1) == truth).mean()) for found in (before, after)]

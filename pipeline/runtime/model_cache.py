@@ -1,7 +1,8 @@
 """Compiled models on disk, so that only the first start pays for them.
 
 A file is named by what it was made from: the checkpoint's content, the code of the network, versions
-and the processor. It starts with a digest of the rest, so a damaged file is noticed and made again.
+and the processor; in int8 also what draws the clips that it is calibrated on. It starts with a digest
+of the rest, so a damaged file is noticed and made again.
 """
 
 import hashlib
@@ -31,6 +32,16 @@ def cache_folder() -> Path | None:
         return None
 
 
+def code_digest(*places: str) -> str:
+    """Digest of code in this package: of files, and of all that lie in folders; nothing is imported."""
+    digest = hashlib.sha256()
+    for place in places:
+        path = _CODE / place
+        for file in sorted(path.glob("*.py")) if path.is_dir() else [path]:
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
 class CachedModel:
     """One compiled model's place on disk. Without a readable or writable folder there is no caching.
 
@@ -42,10 +53,7 @@ class CachedModel:
 
     def __init__(self, checkpoint: Path, versions: Sequence[str], folder: Path | None = None) -> None:
         digest = hashlib.sha256(checkpoint.read_bytes())
-        for room in _ROOMS:
-            for file in sorted((_CODE / room).glob("*.py")):
-                digest.update(file.read_bytes())
-        digest.update("\n".join([torch.__version__, *versions, _processor()]).encode())
+        digest.update("\n".join([code_digest(*_ROOMS), torch.__version__, *versions, _processor()]).encode())
         self._folder = folder or cache_folder()
         self._name = f"{versions[0].split()[0]}-{digest.hexdigest()[:32]}{_MODEL}"
 

@@ -60,7 +60,8 @@ class OpenVINORuntime(ExportedRuntime):
         super().__init__(model, device, precision, threads, name, say=say)
 
     def _versions(self) -> list[str]:
-        return [f"openvino {load_package('openvino', 'openvino').get_version()}"]
+        own = f"openvino {load_package('openvino', 'openvino').get_version()}"
+        return [own, *quantise.versions()] if self.precision == "int8" else [own]
 
     def _restore(self, stored: bytes) -> bool:
         try:

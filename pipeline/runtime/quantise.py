@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
+from importlib.metadata import PackageNotFoundError, version
 from io import StringIO
 from typing import Any, Protocol
 
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from pipeline.model.export import INPUTS, OUTPUTS
 from pipeline.model.packages import load_package
 from pipeline.model.state import State
+from pipeline.runtime.model_cache import code_digest
 
 Array = npt.NDArray[Any]
 Feed = dict[str, Array]
@@ -20,6 +22,8 @@ CALIBRATION_SEED, HELD_OUT_SEED = 11, 2_000_003
 CALIBRATION_CLIPS = 32
 LEAST_AGREEMENT = 0.9
 """Share of clips: below it, int8 does not fit the model."""
+
+_FILM_CODE = ("known_motion.py", "motions.py", "training")
 
 
 class Film(Protocol):
@@ -36,6 +40,15 @@ class Film(Protocol):
 
 FilmMaker = Callable[[int, int, int, int], Film]
 """Size in pixels, past frames, number of clips and seed to clips."""
+
+
+def versions() -> list[str]:
+    """What the ranges come from, apart from the step: NNCF and the code of the film. Imports neither."""
+    try:
+        nncf = version("nncf")
+    except PackageNotFoundError:
+        nncf = "missing"
+    return [f"nncf {nncf}", f"film {code_digest(*_FILM_CODE)}"]
 
 
 def play(compiled: Any, frames: Iterable[Array], empty: State) -> tuple[Array, list[Feed]]:

@@ -61,13 +61,17 @@ def test_it_is_prepared_once_and_then_needs_no_nncf(tmp_path: Path, monkeypatch:
     )
     assert runtime.describe()["precision"] == "int8"
     assert "int8: same answer as float32 for" in said[-1]
-    code = "import sys; sys.modules['nncf'] = None\n"
+    code = "import sys; sys.modules['nncf'] = sys.modules['pipeline.training'] = None\n"
     code += "from pipeline.runtime import open_runtime\n"
     code += f"runtime = open_runtime({str(file)!r}, precision='int8', film=lambda *shape: 1 / 0)\n"
     code += "print(runtime.describe()['backend'], runtime.describe()['precision'])"
     command = [sys.executable, "-c", code]
     ended = subprocess.run(command, cwd=ROOT, check=True, timeout=100, capture_output=True, text=True)
     assert ended.stdout.splitlines()[-1] == "openvino int8"
+    other = "import importlib.metadata; importlib.metadata.version = lambda name: '0.0.0'\n"
+    command = [sys.executable, "-c", other + code]
+    ended = subprocess.run(command, cwd=ROOT, check=False, timeout=100, capture_output=True, text=True)
+    assert "ZeroDivisionError" in ended.stderr, "with another NNCF it is filmed and calibrated anew"
 
 
 @pytest.mark.slow
@@ -91,11 +95,20 @@ def test_int8_without_clips_or_elsewhere_is_one_line(tmp_path: Path) -> None:
 def test_an_exported_file_in_int8_says_what_it_costs(tmp_path: Path) -> None:
     file, said = tmp_path / "tiny.safetensors", []
     save_checkpoint(file, small(labels=list(CAMERA_MOTIONS)))
-    export_step(file, tmp_path / "step.xml", say=said.append, film=few)
+    export_step(file, tmp_path / "step.xml", say=said.append, film=few, least_agreement=0.0)
     assert any(line.startswith("int8: same answer as float32 for") for line in said)
     assert any(line.startswith("int8: accuracy") for line in said)
     step = load_package("openvino", "openvino").Core().read_model(tmp_path / "step.xml")
     assert any(node.get_type_name() == "FakeQuantize" for node in step.get_ops())
+
+
+@pytest.mark.slow
+def test_an_export_in_int8_that_answers_otherwise_is_refused(tmp_path: Path) -> None:
+    file, out = tmp_path / "tiny.safetensors", tmp_path / "new"
+    save_checkpoint(file, small())
+    with pytest.raises(ExportError, match=r"int8 gives another answer .* nothing written; export without"):
+        export_step(file, out / "step.xml", say=lambda _: None, film=few, least_agreement=1.01)
+    assert not list(out.iterdir())
 
 
 def few(size: int, num_past: int, count: int, seed: int) -> Film:

@@ -1,8 +1,10 @@
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
+from pipeline.runtime import model_cache, quantise
 from pipeline.runtime.model_cache import CachedModel, cache_folder
 
 
@@ -25,6 +27,19 @@ def test_other_weights_and_other_versions_have_places_of_their_own(tmp_path: Pat
     assert CachedModel(checkpoint, ["engine 2"], tmp_path).load() is None
     checkpoint.write_bytes(b"better weights")
     assert CachedModel(checkpoint, ["engine 1"], tmp_path).load() is None
+
+
+@pytest.mark.parametrize("file", ["known_motion.py", "motions.py", "training/motion.py", "training/draw.py"])
+def test_int8_is_made_again_where_its_clips_are_drawn_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    copy = shutil.copytree(model_cache._CODE, tmp_path / "pipeline")
+    monkeypatch.setattr(model_cache, "_CODE", copy)
+    before = quantise.versions()
+    assert quantise.versions() == before
+    with (copy / file).open("a") as code:
+        code.write("# other clips")
+    assert quantise.versions() != before
 
 
 @pytest.mark.parametrize("damage", ["cut", "bit", "empty"])
