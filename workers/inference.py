@@ -28,6 +28,8 @@ from workers.model_check import wrong_checkpoint
 
 _RETRY_S = 0.002
 """Between two tries to send to a peer whose queue is full."""
+_TELL_S = 0.25
+"""Longest time between two words to capture on the age of predictions, however rare the figures are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -397,7 +399,7 @@ class InferenceWorker(Worker):
         """Tells capture how old the predictions are: see ``pipeline.freshness``."""
         assert self._receiver is not None
         now = now_ns()
-        ages = stream.ages.pop(now, int(self.config.wire.stats_interval_s * 1e9))
+        ages = stream.ages.pop(now, int(min(_TELL_S, self.config.wire.stats_interval_s) * 1e9))
         if ages is not None:
             self._receiver.tell(
                 Feedback(
