@@ -57,7 +57,7 @@ Frames = Annotated[
 ]
 Seconds = Annotated[
     float | None,
-    typer.Option("--seconds", callback=_not_negative, help="Stop after this many seconds."),
+    typer.Option("--seconds", callback=_not_negative, help="Stop after this many seconds; 0 = no limit."),
 ]
 MaxAge = Annotated[
     str | None,

@@ -283,7 +283,9 @@ def bench(
     counts = streams or (GPU_STREAMS if isinstance(runtime, CudaRuntime) else CPU_STREAMS)
     title = f"ResNet-{depth} + CBAM, {about['backend']}, {about['device']}, {about['precision']}"
     print(title)
-    print(f"{'streams':>7} {'step':>9} {'square':>9} {'again':>9} {'device':>9} {'plain':>9}  ms"
+    print("ms a step: from 640x480 pictures, from pictures of the model's size, with unchanged pictures,\n"
+          "the GPU's own work, plain ResNet; then what is remembered of a stream")  # fmt: skip
+    print(f"{'streams':>7} {'640x480':>9} {'own size':>9} {'unchanged':>9} {'GPU':>9} {'plain':>9}"
           f" {'x plain':>8} {'frames/s':>9} {'kB/stream':>10}")  # fmt: skip
     results = []
     for count in counts:
@@ -291,14 +293,18 @@ def bench(
         results.append(result)
         times = (result.step_ms, result.square_ms, result.again_ms, result.device_ms, result.plain_ms)
         cells = " ".join(f"{'-' if value is None else f'{value:.3f}':>9}" for value in times)
-        print(f"{count:7d} {cells}     {result.over_plain:8.2f} {result.frames_a_second:9.0f}"
+        print(f"{count:7d} {cells} {result.over_plain:8.2f} {result.frames_a_second:9.0f}"
               f" {result.remembered_kb:10.0f}", flush=True)  # fmt: skip
         if json_file is not None:  # after each, so that a run that is cut short leaves something
             _write(json_file, about, depth, results, None)
     flat = run_long(runtime, model.preprocessing.size, 16 if 16 in counts else counts[-1], steps)
+    gpu = (
+        ""
+        if flat.device_mb_first is None
+        else f"; GPU {flat.device_mb_first} MiB, then {flat.device_mb_last}"
+    )
     print(f"memory over {flat.steps} steps of {flat.streams} streams:"
-          f" GPU {flat.device_mb_first} MiB, then {flat.device_mb_last};"
-          f" process {flat.rss_mb_first} MiB, then {flat.rss_mb_last}")  # fmt: skip
+          f" process {flat.rss_mb_first} MiB, then {flat.rss_mb_last}{gpu}")  # fmt: skip
     if json_file is not None:
         _write(json_file, about, depth, results, flat)
     if picture is not None:

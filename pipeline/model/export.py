@@ -1,5 +1,6 @@
 """The step for ONNX and OpenVINO: frame and state in, logits, attention and the next state out."""
 
+import json
 import warnings
 from copy import deepcopy
 from pathlib import Path
@@ -80,6 +81,10 @@ def export_onnx(model: "TemporalKVQResNetCBAM", path: str | Path, *, pixels: boo
             external_data=False,
             verbose=False,
         )
+    onnx = load_package("onnx", "onnx")
+    file = onnx.load(str(path))
+    onnx.helper.set_model_props(file, about(model, pixels=pixels))
+    onnx.save(file, str(path))
 
 
 def to_openvino(model: "TemporalKVQResNetCBAM", *, pixels: bool = False) -> Any:
@@ -102,7 +107,24 @@ def to_openvino(model: "TemporalKVQResNetCBAM", *, pixels: bool = False) -> Any:
     for port, name in zip((*converted.inputs, *converted.outputs), (*INPUTS, *OUTPUTS), strict=True):
         port.get_tensor().set_names({name})
     converted.reshape({name: [-1, *x.shape[1:]] for name, x in zip(INPUTS, example, strict=True)})
+    for key, value in about(model, pixels=pixels).items():
+        converted.set_rt_info(value, ["model_info", key])
     return converted
+
+
+def about(model: "TemporalKVQResNetCBAM", *, pixels: bool = False) -> dict[str, str]:
+    """What a program needs to know beside the shapes, for the metadata of an exported file."""
+    size = model.preprocessing.size
+    normalised = {
+        "mean": json.dumps(model.preprocessing.mean),
+        "std": json.dumps(model.preprocessing.std),
+        "frame": f"RGB, stretched to {size}x{size}, (value / 255 - mean) / std",
+    }
+    return {
+        "labels": json.dumps(model.labels, ensure_ascii=False),
+        "state": "starts with zeros and valid = false; the next_ outputs go in with the next frame",
+        **({"frame": f"RGB, uint8, stretched to {size}x{size}"} if pixels else normalised),
+    }
 
 
 def save_openvino(step: Any, path: str | Path) -> None:

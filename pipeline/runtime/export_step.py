@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from pipeline.model.checkpoint import load_checkpoint
-from pipeline.model.export import INPUTS, OUTPUTS, export_onnx, save_openvino, to_openvino
+from pipeline.model.export import INPUTS, OUTPUTS, about, export_onnx, save_openvino, to_openvino
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.packages import load_package
 from pipeline.runtime import quantise
@@ -83,6 +83,8 @@ def export_step(
             part.replace(out.parent / part.name)
     for port in ports:
         say(port)
+    for key, value in about(model).items():
+        say(f"{key}: {value}")
     figures = ", ".join(f"{name} {off[name]:.1g}" for name in ("logits", "attention"))
     before = ", before it became int8," if film is not None else ""
     say(f"{out}: {_STEPS} steps with resets{before} equal torch in float32; largest differences: {figures}")

@@ -15,6 +15,11 @@ def pick_precision(name: str, device: torch.device) -> str:
     """
     if name == "auto":
         return "fp16" if device.type == "cuda" else "fp32"
+    if name == "int8":
+        raise DeviceError(
+            "precision int8 is for OpenVINO on a CPU: set runtime.backend=openvino, "
+            f"or choose auto, {', '.join(DTYPES)}"
+        )
     if name not in DTYPES:
         raise DeviceError(f"precision {name!r}: choose auto, {', '.join(DTYPES)}")
     if name == "fp16" and device.type == "cpu":

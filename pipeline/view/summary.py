@@ -11,6 +11,7 @@ from rich.text import Text
 
 from pipeline.view.figures import percent, printable, short, with_reasons
 
+_SUMS = {"before_step": "all until the step"}
 _NAMELESS = {"backend", "device", "precision", "why"}
 
 
@@ -87,7 +88,7 @@ def _latency_table(latency: Mapping[str, Any]) -> Table:
     for name, figures in (end_to_end | latency["stages"]).items():
         style = "bold" if name in end_to_end else ""
         cells = [short(figures[key]) for key in ("p50", "p95", "p99")]
-        table.add_row(Text(printable(name.replace("_", " "))), *cells, style=style)
+        table.add_row(Text(printable(_SUMS.get(name, name.replace("_", " ")))), *cells, style=style)
     return table
 
 

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from pipeline.model.checkpoint import save_checkpoint
-from pipeline.model.export import INPUTS, OUTPUTS
+from pipeline.model.export import INPUTS, OUTPUTS, about
 from pipeline.model.state import State
 from pipeline.runtime.export_step import ExportError, compare, export_step
 from tests.model.small import SIZE, small
@@ -26,10 +27,26 @@ def test_a_checked_file_and_what_it_takes(tmp_path: Path, name: str) -> None:
     export_step(tmp_path / "tiny.safetensors", tmp_path / "new" / name, say=said.append)
     files = {"step.onnx": ["step.onnx"], "step.xml": ["step.bin", "step.xml"]}[name]
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == files
-    ports = [line.split() for line in said[1:-1]]
+    told = about(small())
+    ports = [line.split() for line in said[1 : -1 - len(told)]]
     assert [port[1] for port in ports] == [*INPUTS, *OUTPUTS]
     assert said[1].endswith(f"(batch, 3, {SIZE}, {SIZE})")
     assert "50 steps with resets equal torch" in said[-1]
+    assert said[-1 - len(told) : -1] == [f"{key}: {value}" for key, value in told.items()]
+    assert _metadata(tmp_path / "new" / name) == told
+    assert json.loads(told["labels"]) == list(small().labels)
+    assert f"stretched to {SIZE}x{SIZE}" in told["frame"]
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    if path.suffix == ".onnx":
+        import onnx
+
+        return {entry.key: entry.value for entry in onnx.load(str(path)).metadata_props}
+    import openvino
+
+    found = openvino.Core().read_model(str(path))
+    return {key: found.get_rt_info(["model_info", key]).value for key in about(small())}
 
 
 def wrong(name: str, by: float) -> Any:
