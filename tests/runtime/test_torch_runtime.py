@@ -178,6 +178,7 @@ def test_it_says_what_it_is() -> None:
         ("meta", "auto", "choose auto, cpu, cuda"),
         ("cuda:99", "auto", r"torch sees \S+ CUDA device"),
         ("cpu", "fp16", "fp16 needs a CUDA device"),
+        ("cpu", "int8", "int8 is for OpenVINO on a CPU"),
         ("cpu", "int3", "choose auto, fp32, fp16, bf16"),
     ],
 )

@@ -67,6 +67,13 @@ def test_unknown_truth_is_not_an_accuracy():
     assert "accuracy" not in text(build_report(figures, {}))
 
 
+def test_what_the_model_ran_on_and_why():
+    figures = stopped()
+    about = {"backend": "openvino", "device": "cpu", "precision": "fp32", "threads": 2, "why": "the fastest"}
+    figures[1].details = {"runtime": about}
+    assert "openvino on cpu, fp32, threads 2 (the fastest)" in text(build_report(figures, {}))
+
+
 def test_words_from_elsewhere_are_only_words():
     figures = stopped()
     figures[1].streams["camera-0"].resets = {"[/red]": 1}

@@ -1,7 +1,9 @@
 """What the tests of shared memory share: publishers and readers as programs of their own."""
 
+import contextlib
 import os
 import time
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,15 @@ def capture(**changes: Any) -> CaptureConfig:
 
 def publisher_at(endpoint: str, wire: WireConfig = QUICK, **changes: Any) -> FramePublisher:
     return FramePublisher(endpoint, wire, OPEN, capture(**changes))
+
+
+@contextlib.contextmanager
+def publisher_and_sink(folder: Path) -> Iterator[tuple[FramePublisher, FrameReceiver]]:
+    """A publisher at ``folder/frames``, and one reader that it hears."""
+    endpoint = f"ipc://{folder}/frames"
+    with publisher_at(endpoint) as publisher, FrameReceiver([endpoint], "sink", QUICK, OPEN) as receiver:
+        until(lambda: publisher.listeners()["sink"] == 1, "it listens")
+        yield publisher, receiver
 
 
 def take(receiver: FrameReceiver, timeout_s: float = 20.0) -> ReceivedFrame:

@@ -22,6 +22,7 @@ from tests.wire.peers import OPEN, QUICK, answer, end, frame, free_port, packed,
 from tests.wire.shared import (
     publish_all,
     publish_forever,
+    publisher_and_sink,
     publisher_at,
     read_all,
     read_forever,
@@ -160,12 +161,7 @@ def test_a_killed_publisher_leaves_nothing_and_is_replaced(
 def test_memory_that_was_idle_is_offered_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(windows, "_IDLE_S", 0.2)
     monkeypatch.setattr(windows, "_SWEEP_S", 0.05)
-    endpoint = f"ipc://{tmp_path}/frames"
-    with (
-        publisher_at(endpoint) as publisher,
-        FrameReceiver([endpoint], "sink", QUICK, OPEN) as receiver,
-    ):
-        until(lambda: publisher.listeners()["sink"] == 1, "it listens")
+    with publisher_and_sink(tmp_path) as (publisher, receiver):
         seq = 0
         for pause_s in (0.3, 0.6):
             before = publisher.sent("door")["shm"]
@@ -238,12 +234,7 @@ def test_nothing_is_lost_where_sizes_change_and_readers_are_slow(tmp_path: Path)
 
 
 def test_pictures_of_many_sizes_share_memory(tmp_path: Path) -> None:
-    endpoint = f"ipc://{tmp_path}/frames"
-    with (
-        publisher_at(endpoint) as publisher,
-        FrameReceiver([endpoint], "sink", QUICK, OPEN) as receiver,
-    ):
-        until(lambda: publisher.listeners()["sink"] == 1, "it listens")
+    with publisher_and_sink(tmp_path) as (publisher, receiver):
         before = shared_memory_of("self")
         for seq in range(60):
             side = 400 + seq % 13
@@ -256,14 +247,9 @@ def test_pictures_of_many_sizes_share_memory(tmp_path: Path) -> None:
 
 
 def test_a_new_reader_in_the_middle_misses_nothing_from_then_on(tmp_path: Path) -> None:
-    endpoint = f"ipc://{tmp_path}/frames"
-    with (
-        publisher_at(endpoint) as publisher,
-        FrameReceiver([endpoint], "sink", QUICK, OPEN) as first,
-    ):
-        until(lambda: publisher.listeners()["sink"] == 1, "one listens")
+    with publisher_and_sink(tmp_path) as (publisher, first):
         seq = send_until_shared(publisher, first)
-        with program(read_all, endpoint, 0.0) as (_, connection):
+        with program(read_all, publisher.endpoint, 0.0) as (_, connection):
             assert answer(connection) == "up"
             until(lambda: publisher.listeners()["inference"] == 1, "another listens")
             start, before = seq, publisher.sent("door")["shm"]
@@ -277,12 +263,7 @@ def test_a_new_reader_in_the_middle_misses_nothing_from_then_on(tmp_path: Path) 
 
 
 def test_another_size_gets_memory_of_its_own(tmp_path: Path) -> None:
-    endpoint = f"ipc://{tmp_path}/frames"
-    with (
-        publisher_at(endpoint) as publisher,
-        FrameReceiver([endpoint], "sink", QUICK, OPEN) as receiver,
-    ):
-        until(lambda: publisher.listeners()["sink"] == 1, "it listens")
+    with publisher_and_sink(tmp_path) as (publisher, receiver):
         seq = 0
         for side in (240, 100, 480):
             before = publisher.sent("door")["shm"]
@@ -296,12 +277,7 @@ def test_another_size_gets_memory_of_its_own(tmp_path: Path) -> None:
 
 
 def test_a_stuck_reader_of_newest_frames_sees_which_it_has_lost(tmp_path: Path) -> None:
-    endpoint = f"ipc://{tmp_path}/frames"
-    with (
-        publisher_at(endpoint) as publisher,
-        FrameReceiver([endpoint], "sink", QUICK, OPEN) as receiver,
-    ):
-        until(lambda: publisher.listeners()["sink"] == 1, "it listens")
+    with publisher_and_sink(tmp_path) as (publisher, receiver):
         time.sleep(0.2)
         seq = send_until_shared(publisher, receiver, policy="newest")
         for more in range(seq, seq + 30):
@@ -460,12 +436,7 @@ def test_words_from_strangers_open_nothing(tmp_path: Path) -> None:
 
 
 def test_an_end_comes_after_all_frames_in_shared_memory(tmp_path: Path) -> None:
-    endpoint = f"ipc://{tmp_path}/frames"
-    with (
-        publisher_at(endpoint) as publisher,
-        FrameReceiver([endpoint], "sink", QUICK, OPEN) as receiver,
-    ):
-        until(lambda: publisher.listeners()["sink"] == 1, "it listens")
+    with publisher_and_sink(tmp_path) as (publisher, receiver):
         seq = send_until_shared(publisher, receiver)
         assert publisher.send_frame(frame(seq, "every"), timeout_s=10.0)
         assert publisher.send(codec.encode_end(end(seq + 1), "frames"))
