@@ -14,8 +14,9 @@ EXPORTED: dict[str, dict[str, Any]] = {
         "num_past": 4,
         "scales": ("layer2", "layer3", "layer4"),
     },
-    "plain, tied values, unshared, three layers, one past frame, only layer3, official gates": {
+    "plain, tied values, unshared, three layers, one past frame, only layer3, official gates, grid head": {
         "attention": "plain",
+        "head": "grid",
         "use_shared_weights": False,
         "num_layers": 3,
         "num_past": 1,
