@@ -19,6 +19,7 @@ import torch
 import torchvision
 
 from benchmarks.machine import describe_machine
+from pipeline.model.fuse import fuse_batch_norms
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.runtime.base import Runtime
 from pipeline.runtime.cuda_graphs import Captured
@@ -129,6 +130,7 @@ def plain_resnet(
     """The floor: one pass of torchvision's ResNet over the batch, from pixels to probabilities."""
     depth, size = model.architecture.depth, model.preprocessing.size
     network = torchvision.models.get_model(f"resnet{depth}", weights=None).eval().requires_grad_(False)
+    fuse_batch_norms(network)  # as in our step
     network.to(where, dtype, memory_format=torch.channels_last)
     preprocess = Preprocessor(model.preprocessing, where, dtype)
     squares = torch.randint(0, 256, (streams, size, size, 3), dtype=torch.uint8).to(where)
