@@ -1,6 +1,8 @@
-"""``pipeline.stretch`` on the device: pictures are copied whole and resized there, all of a size together."""
+"""``pipeline.stretch`` on the device: pictures are copied whole and resized there, many at a time."""
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
@@ -10,13 +12,15 @@ from torch import Tensor
 from pipeline.runtime.base import Image
 
 _KEPT = 8  # sizes of pictures whose matrices and buffers are kept
-_TOGETHER = 16  # pictures in float32 at a time: bounds the memory
+_PART = 1 << 24  # bytes: while a part is copied and resized, the next one is staged
+_WORTH = 1 << 20  # bytes of copying that are worth a thread
+_THREADS = 8
 
 
 class DeviceStretch:
     """Resizes as OpenCV does, within one grey level: areas where pictures shrink, else linear.
 
-    Both are linear in the pixels, so rows and columns are one matrix each.
+    Both are linear in the pixels, so rows and columns are one matrix each, in float16 on a GPU.
 
     Args:
         size: Of the square, in pixels.
@@ -25,8 +29,10 @@ class DeviceStretch:
 
     def __init__(self, size: int, device: torch.device) -> None:
         self._size, self._device = size, device
+        self._dtype = torch.float16 if device.type == "cuda" else torch.float32
         self._tables: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
         self._staging: dict[tuple[int, int], Tensor] = {}
+        self._threads = ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1), "staging")
 
     def __call__(self, images: Sequence[Image], squares: Tensor) -> None:
         """Queues the work on the current stream; pictures are copied before it returns.
@@ -41,50 +47,67 @@ class DeviceStretch:
         for row, image in enumerate(images):
             by_size.setdefault((image.shape[0], image.shape[1]), []).append(row)
         for shape, rows in by_size.items():
-            staged = self._stage(shape, [images[row] for row in rows])
-            together = rows == list(range(len(rows)))  # the usual case: all are of one size
-            if together and shape == (self._size, self._size):
-                squares[: len(rows)].copy_(staged, non_blocking=True)
-                continue
-            stretched = self._stretch(shape, staged.to(self._device, non_blocking=True))
-            for row, square in zip(rows, stretched, strict=True) if not together else ():
-                squares[row].copy_(square)
-            if together:
-                squares[: len(rows)].copy_(stretched)
+            staging = self._room(shape, len(rows))
+            together = max(1, _PART // (3 * shape[0] * shape[1]))
+            for start in range(0, len(rows), together):
+                part = rows[start : start + together]
+                staged = staging[start : start + len(part)]
+                self._copy([images[row] for row in part], staged.numpy())
+                if part[-1] - part[0] + 1 == len(part):  # the usual case: all are of one size
+                    self._place(staged, shape, squares[part[0] : part[-1] + 1])
+                    continue
+                stretched = squares.new_empty(len(part), *squares.shape[1:])
+                self._place(staged, shape, stretched)
+                for row, square in zip(part, stretched, strict=True):
+                    squares[row].copy_(square)
 
-    def _stage(self, shape: tuple[int, int], images: Sequence[Image]) -> Tensor:
-        """``(n, rows, columns, 3)`` on the host, in page-locked memory if the device is a GPU."""
+    def _room(self, shape: tuple[int, int], count: int) -> Tensor:
+        """``(n, rows, columns, 3)`` on the host for ``count`` pictures or more, page-locked for a GPU."""
         staging = self._staging.get(shape)
-        if staging is None or len(staging) < len(images):
+        if staging is None or len(staging) < count:
             if len(self._staging) >= _KEPT:
                 self._staging.clear()
             on_gpu = self._device.type == "cuda"
-            staging = torch.empty(len(images), *shape, 3, dtype=torch.uint8, pin_memory=on_gpu)
+            staging = torch.empty(count, *shape, 3, dtype=torch.uint8, pin_memory=on_gpu)
             self._staging[shape] = staging
-        buffer = staging.numpy()
-        for row, image in enumerate(images):
-            np.copyto(buffer[row], image)
-        return staging[: len(images)]
+        return staging
 
-    def _stretch(self, shape: tuple[int, int], pictures: Tensor) -> Tensor:
+    def _copy(self, images: Sequence[Image], buffer: npt.NDArray[np.uint8]) -> None:
+        hands = min(buffer.nbytes // _WORTH, len(images), _THREADS)
+        if hands < 2:
+            _copy_each(images, buffer)
+            return
+        parts = [slice(n * len(images) // hands, (n + 1) * len(images) // hands) for n in range(hands)]
+        list(
+            self._threads.map(_copy_each, [images[part] for part in parts], [buffer[part] for part in parts])
+        )
+
+    def _place(self, staged: Tensor, shape: tuple[int, int], squares: Tensor) -> None:
+        """Copies staged pictures to the device, resized to ``squares``."""
         if shape == (self._size, self._size):
-            return pictures
+            squares.copy_(staged, non_blocking=True)
+            return
         down, across = self._matrices(shape)
-        squares = []
-        for part in torch.split(pictures, _TOGETHER):
-            lines = torch.matmul(down, part.float().flatten(2)).view(len(part), self._size, shape[1], 3)
-            square = torch.matmul(across, lines)  # (n, size, size, 3): over columns
-            squares.append(square.round_().clamp_(0, 255).byte())
-        return torch.cat(squares) if len(squares) > 1 else squares[0]
+        pictures = staged.to(self._device, non_blocking=True).to(self._dtype)
+        lines = torch.matmul(down, pictures.flatten(2))  # (n, size, columns * 3)
+        squares.copy_(torch.matmul(lines, across).round_().clamp_(0, 255).view_as(squares))
 
     def _matrices(self, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """Over rows, ``(size, rows)``, and over columns with their colours, ``(columns * 3, size * 3)``."""
         if shape not in self._tables:
             if len(self._tables) >= _KEPT:
                 self._tables.clear()
             weights = area_weights if min(shape) >= self._size else linear_weights
-            down, across = (torch.from_numpy(weights(n, self._size)).to(self._device) for n in shape)
+            rows, columns = (weights(n, self._size) for n in shape)
+            colours = np.kron(columns.T, np.eye(3, dtype=np.float32))
+            down, across = (torch.from_numpy(x).to(self._device, self._dtype) for x in (rows, colours))
             self._tables[shape] = down, across
         return self._tables[shape]
+
+
+def _copy_each(images: Sequence[Image], buffer: npt.NDArray[np.uint8]) -> None:
+    for image, room in zip(images, buffer, strict=True):
+        np.copyto(room, image)
 
 
 def area_weights(pixels: int, size: int) -> npt.NDArray[np.float32]:
