@@ -47,6 +47,7 @@ class ScaleResult:
         device_ms: Of this the GPU's own work, without resizing and copies; None on a CPU.
         plain_ms: A plain torchvision ResNet of that depth on the same batch: on a GPU compiled and captured,
             its own work; on a CPU from pictures of the model's size.
+        bare_ms: The same captured with the kernels of our step instead of compiled ones; None on a CPU.
         over_plain: ``device_ms``, on a CPU ``square_ms``, divided by ``plain_ms``.
         frames_a_second: By ``device_ms``, on a CPU by ``step_ms``.
         remembered_kb: What a stream's past frames and newest features take.
@@ -58,6 +59,7 @@ class ScaleResult:
     again_ms: float
     device_ms: float | None
     plain_ms: float
+    bare_ms: float | None
     over_plain: float
     frames_a_second: float
     remembered_kb: float
@@ -101,14 +103,19 @@ def measure(
     camera = Feed(runtime, streams, _CAMERA)
     square = Feed(runtime, streams, (model.preprocessing.size,) * 2)
     where = torch.device(runtime.device)
-    plain = plain_resnet(model, where, DTYPES[str(runtime.describe()["precision"])], streams)
+    dtype = DTYPES[str(runtime.describe()["precision"])]
+    plain = plain_resnet(model, where, dtype, streams)
     step_ms, square_ms = clock(camera.step, repeats), clock(square.step, repeats)
     again_ms = clock(square.step_again, repeats)
-    device_ms = None
+    device_ms = bare_ms = None
     if isinstance(runtime, CudaRuntime):
+        from benchmarks.cuda_floors import bare_resnet  # needs Triton
+
         graphs = runtime.step_for(streams)
-        device_ms = queued(lambda: (graphs.new.run(), graphs.keep.run()), repeats)
-        plain_ms = queued(plain, repeats)
+        bare = bare_resnet(model, where, dtype, streams)
+        device_ms, plain_ms, bare_ms = queued(
+            [lambda: (graphs.new.run(), graphs.keep.run()), plain, bare], repeats
+        )
     else:
         plain_ms = clock(plain, repeats)
     return ScaleResult(
@@ -118,6 +125,7 @@ def measure(
         again_ms=round(again_ms, 3),
         device_ms=None if device_ms is None else round(device_ms, 3),
         plain_ms=round(plain_ms, 3),
+        bare_ms=None if bare_ms is None else round(bare_ms, 3),
         over_plain=round((device_ms or square_ms) / plain_ms, 2),
         frames_a_second=round(streams / (device_ms or step_ms) * 1e3, 1),
         remembered_kb=round(remembered_bytes(model, runtime) / 1024, 1),
@@ -160,21 +168,21 @@ def clock(work: Callable[[], object], repeats: int) -> float:
     return statistics.median(times)
 
 
-def queued(work: Callable[[], object], repeats: int) -> float:
-    """Time of the GPU in milliseconds for one of many runs in a row: median of five such rows."""
-    rows = []
+def queued(works: Sequence[Callable[[], object]], repeats: int) -> list[float]:
+    """Time of the GPU in milliseconds for one of many runs in a row: medians of five such rows, in turns."""
+    rows: list[list[float]] = [[] for _ in works]
     with torch.inference_mode():
         for _ in range(5):
-            first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
-            work()
-            first.record()
-            for _ in range(repeats):
+            for work, times in zip(works, rows, strict=True):
+                first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
                 work()
-            last.record()
-            torch.cuda.synchronize()
-            rows.append(first.elapsed_time(last) / repeats)
-    middle: float = statistics.median(rows)
-    return middle
+                first.record()
+                for _ in range(repeats):
+                    work()
+                last.record()
+                torch.cuda.synchronize()
+                times.append(first.elapsed_time(last) / repeats)
+    return [statistics.median(times) for times in rows]
 
 
 def remembered_bytes(model: TemporalKVQResNetCBAM, runtime: Runtime) -> int:
@@ -286,15 +294,22 @@ def bench(
     title = f"ResNet-{depth} + CBAM, {about['backend']}, {about['device']}, {about['precision']}"
     print(title)
     print("ms a step: from 640x480 pictures, from pictures of the model's size, with unchanged pictures,\n"
-          "the GPU's own work, plain ResNet; then what is remembered of a stream")  # fmt: skip
-    print(f"{'streams':>7} {'640x480':>9} {'own size':>9} {'unchanged':>9} {'GPU':>9} {'plain':>9}"
-          f" {'x plain':>8} {'frames/s':>9} {'kB/stream':>10}")  # fmt: skip
+          "the GPU's own work, plain ResNet compiled, plain ResNet with the kernels of our step")  # fmt: skip
+    print(f"{'streams':>7} {'640x480':>8} {'own size':>8} {'same':>8} {'GPU':>8} {'plain':>8} {'bare':>8}"
+          f" {'/ plain':>7} {'frames/s':>8} {'kB/stream':>9}")  # fmt: skip
     results = []
     for count in counts:
         result = measure(runtime, model, count, repeats)
         results.append(result)
-        times = (result.step_ms, result.square_ms, result.again_ms, result.device_ms, result.plain_ms)
-        cells = " ".join(f"{'-' if value is None else f'{value:.3f}':>9}" for value in times)
+        times = (
+            result.step_ms,
+            result.square_ms,
+            result.again_ms,
+            result.device_ms,
+            result.plain_ms,
+            result.bare_ms,
+        )
+        cells = " ".join(f"{'-' if value is None else f'{value:.3f}':>8}" for value in times)
         print(f"{count:7d} {cells} {result.over_plain:8.2f} {result.frames_a_second:9.0f}"
               f" {result.remembered_kb:10.0f}", flush=True)  # fmt: skip
         if json_file is not None:  # after each, so that a run that is cut short leaves something

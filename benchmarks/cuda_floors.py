@@ -1,0 +1,73 @@
+"""The lowest floor on a GPU: a plain ResNet with the kernels that our step has; needs Triton."""
+
+from collections.abc import Callable
+from typing import cast
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from pipeline.model.fuse import fuse_batch_norms
+from pipeline.model.network import TemporalKVQResNetCBAM
+from pipeline.model.resnet import STAGES
+from pipeline.runtime.cuda_graphs import Captured
+from pipeline.runtime.fused import Stem, StemPool, conv_relu
+from pipeline.runtime.stem_kernels import normalise
+
+
+def bare_resnet(
+    model: TemporalKVQResNetCBAM, where: torch.device, dtype: torch.dtype, streams: int
+) -> Callable[[], object]:
+    """One pass of torchvision's ResNet from pixels to probabilities, captured.
+
+    Convolution, bias and rectifier are one kernel, the residual is added by a block's last convolution.
+
+    Args:
+        model: Says depth, size and scale of the pictures; weights are random.
+        where: A GPU.
+        dtype: Of weights and maps.
+        streams: Pictures in the batch.
+    """
+    depth, size = model.architecture.depth, model.preprocessing.size
+    network = torchvision.models.get_model(f"resnet{depth}", weights=None).eval().requires_grad_(False)
+    fuse_batch_norms(network)
+    network.to(where, dtype, memory_format=torch.channels_last)
+    body = nn.Sequential(Stem(network.conv1), StemPool())
+    body.extend(BareBlock(block) for name in STAGES for block in getattr(network, name))
+    classify = cast(nn.Linear, network.fc)
+    values = (model.preprocessing.factor, model.preprocessing.offset)
+    factor, offset = (torch.tensor(x, device=where) for x in values)
+    squares = torch.randint(0, 256, (streams, size, size, 3), dtype=torch.uint8).to(where)
+
+    def work() -> Tensor:
+        features = body(normalise(squares, factor, offset, dtype))
+        logits: Tensor = classify(features.mean(dim=(2, 3)))
+        return logits.float().softmax(1)
+
+    with torch.inference_mode():
+        return Captured(work, torch.cuda.graph_pool_handle()).run
+
+
+class BareBlock(nn.Module):
+    """A block of torchvision's ResNet.
+
+    Args:
+        block: After ``fuse_batch_norms``.
+    """
+
+    def __init__(self, block: nn.Module) -> None:
+        super().__init__()
+        names = [name for name in ("conv1", "conv2", "conv3") if hasattr(block, name)]
+        self.convs = nn.ModuleList(getattr(block, name) for name in names)
+        self.shortcut = cast(nn.Sequential | None, block.downsample)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, rows, columns)`` in channels-last layout to the same of the next block."""
+        *inner, last = cast(list[nn.Conv2d], list(self.convs))
+        out, residual = x, x if self.shortcut is None else self.shortcut(x)
+        for conv in inner:
+            out = conv_relu(conv, out)
+        padding = cast(tuple[int, ...], last.padding)
+        return torch.cudnn_convolution_add_relu(
+            out, last.weight, residual, 1.0, last.bias, last.stride, padding, last.dilation, last.groups
+        )
