@@ -13,7 +13,7 @@ from pipeline.runtime.base import Image
 
 _KEPT = 8  # sizes of pictures whose matrices and buffers are kept
 _PART = 1 << 24  # bytes: while a part is copied and resized, the next one is staged
-_WORTH = 1 << 20  # bytes of copying that are worth a thread
+_LARGE = 1 << 19  # bytes of a picture: to copy smaller ones, threads would wait for Python more than work
 _THREADS = 8
 
 
@@ -73,8 +73,8 @@ class DeviceStretch:
         return staging
 
     def _copy(self, images: Sequence[Image], buffer: npt.NDArray[np.uint8]) -> None:
-        hands = min(buffer.nbytes // _WORTH, len(images), _THREADS)
-        if hands < 2:
+        hands = min(len(images), _THREADS)
+        if hands < 2 or images[0].nbytes < _LARGE:
             _copy_each(images, buffer)
             return
         parts = [slice(n * len(images) // hands, (n + 1) * len(images) // hands) for n in range(hands)]
