@@ -1,6 +1,7 @@
 """The network as a CUDA GPU runs it best: fused kernels for the backbone, compiled attention."""
 
 import os
+import warnings
 from collections.abc import Callable
 from copy import deepcopy
 from importlib import import_module
@@ -115,7 +116,10 @@ class CudaNetwork:
             for x in (*features.values(), past, rows):
                 torch._dynamo.maybe_mark_dynamic(x, 0)
         try:
-            return self._faster(features, past, rows)
+            with warnings.catch_warnings():
+                # the scores stay in float32 on purpose
+                warnings.filterwarnings("ignore", "TensorFloat32", UserWarning)
+                return self._faster(features, past, rows)
         except Exception as error:  # as above
             self._say(f"the attention can't be compiled and is slower: {_first_line(error)}")
             self._attend = self._answer

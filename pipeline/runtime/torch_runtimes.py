@@ -44,6 +44,7 @@ def open_torch(
     plain = TorchRuntime(model, str(where), precision, threads, name)
     if where.type == "cpu" or not graphs:
         return plain
+    say(f"{name}: preparing kernels and graphs; the first time on a machine that takes about 20 s")
     try:
         fast = CudaRuntime(model, where, precision, threads, name, say=say)
         off = largest_difference(fast, plain)
