@@ -13,6 +13,12 @@ import numpy.typing as npt
 from pipeline.wire.messages import AttentionHeader
 
 Floats: TypeAlias = npt.NDArray[np.float32]
+Bools: TypeAlias = npt.NDArray[np.bool_]
+
+# Shortest motion in cells of the past's grid. With the shipped model 99 % of the lengths were at most 0.10
+# inside and 0.22 at the border on still cameras (vtest.avi of OpenCV, as it is and made dark and noisy).
+# Attention at the border can stray inwards only: without a larger bound there stillness looks like a zoom.
+_LEAST_INSIDE, _LEAST_AT_BORDER = 0.12, 0.22
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +31,19 @@ class MotionField:
         end: Where it is now: the centres of the new frame's cells, same shape.
         confidence: 0 to 1, ``(query_rows, query_columns)``: 1 if all the weight lies in one cell, 0 if it
             is spread evenly or lies on other frames.
+        moving: Whether the content went further than attention strays on a still picture, same shape.
     """
 
     start: Floats
     end: Floats
     confidence: Floats
+    moving: Bools
 
     def thinned(self, most: int) -> "MotionField":
         """The field with at most ``most`` rows and columns, evenly picked."""
         row, column = (-(-length // most) for length in self.confidence.shape)
         pick = (slice(row // 2, None, row), slice(column // 2, None, column))
-        return MotionField(self.start[pick], self.end[pick], self.confidence[pick])
+        return MotionField(self.start[pick], self.end[pick], self.confidence[pick], self.moving[pick])
 
 
 def unfold(header: AttentionHeader, attention: npt.NDArray[np.floating]) -> Floats:
@@ -84,7 +92,11 @@ def motion_field(weights: Floats, slot: int = -1) -> MotionField:
     even_variance = max(float(keys.reshape(-1, 2).var(axis=0).sum()), 1e-6)
     focus = 1 - np.sqrt(np.clip(variance / even_variance, 0, 1))
     confidence = focus * np.clip(2 * mass, 0, 1)
-    return MotionField(starts.astype(np.float32), ends, confidence.astype(np.float32))
+    grid = np.array([columns, rows], np.float32)
+    cells = np.linalg.norm((ends - starts) * grid, axis=-1)
+    at_border = ((ends * grid < 1) | (ends * grid > grid - 1)).any(axis=-1)
+    moving = cells >= np.where(at_border, _LEAST_AT_BORDER, _LEAST_INSIDE)
+    return MotionField(starts.astype(np.float32), ends, confidence.astype(np.float32), moving)
 
 
 def _centres(rows: int, columns: int) -> Floats:

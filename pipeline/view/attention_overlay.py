@@ -21,9 +21,8 @@ from pipeline.view.canvas import (
 )
 from pipeline.wire.messages import PastFrame
 
-_LEAST_CONFIDENCE = 0.35
+LEAST_CONFIDENCE = 0.35
 _MOST_ARROWS = 9  # in a row or column
-_STILL_FRACTION = 0.012  # of the picture: shorter displacements are drawn as a dot
 _SUBPIXEL_BITS = 4
 
 
@@ -36,10 +35,10 @@ def make_thumbnail(image: Image, longest_px: int = 256) -> Image:
     return _as_image(cv2.resize(image[::every, ::every], size, interpolation=cv2.INTER_AREA))
 
 
-def draw_motion_arrows(
-    canvas: Image, field: MotionField, least_confidence: float = _LEAST_CONFIDENCE
-) -> None:
+def draw_motion_arrows(canvas: Image, field: MotionField, least_confidence: float = LEAST_CONFIDENCE) -> None:
     """Draws an arrow for each cell whose match is clear: from where the content was to where it is now.
+
+    A cell that is clear but does not move further than attention strays on a still picture gets a dot.
 
     Args:
         canvas: Picture, painted on in place.
@@ -51,8 +50,7 @@ def draw_motion_arrows(
     size = np.array([scale.width, scale.height], np.float32)
     start, end = (field.start * size).reshape(-1, 2), (field.end * size).reshape(-1, 2)
     clear = field.confidence.reshape(-1) >= least_confidence
-    length = np.linalg.norm(end - start, axis=1)
-    moving = clear & (length >= _STILL_FRACTION * float(size.max()))
+    moving = clear & field.moving.reshape(-1)
     shafts, heads = _arrows(start[moving], end[moving], scale.px(9))
     width, edge = scale.px(1.8), scale.px(2)
     lines, tips = list(_subpixel(shafts)), list(_subpixel(heads))

@@ -7,6 +7,9 @@ import pytest
 from pipeline.model.checkpoint import load_checkpoint
 from pipeline.runtime import TorchRuntime
 from pipeline.runtime.base import Image
+from pipeline.view.attention import motion_field, unfold
+from pipeline.view.attention_overlay import LEAST_CONFIDENCE
+from pipeline.wire.messages import AttentionHeader
 
 SCENE = 900
 CAMERA = {  # what the content does from one frame to the next: shift in px, scale, turn in degrees
@@ -76,3 +79,31 @@ def test_one_frame_alone_says_nothing(runtime: TorchRuntime) -> None:
     results = runtime.infer(frames, [[None, None]] * len(frames))
     assert len({runtime.labels[result.probabilities.argmax()] for result in results}) <= 2
     assert max(result.probabilities.max() for result in results) < 0.6
+
+
+def arrows(runtime: TorchRuntime, frames: list[Image]) -> int:
+    """How many of the 36 places are drawn with an arrow after a clip."""
+    past = [None] * runtime.num_past
+    for frame in frames:
+        (result,) = runtime.infer([frame], [past], want_attention=True)
+        past = [*past[1:], *runtime.remember([result])]
+    assert result.attention is not None
+    rows, columns = runtime.query_grid
+    header = AttentionHeader(rows, columns, runtime.num_past, rows, columns)
+    field = motion_field(unfold(header, result.attention), slot=-2)
+    return int((field.moving & (field.confidence >= LEAST_CONFIDENCE)).sum())
+
+
+def test_a_still_camera_looks_still_and_a_moving_one_keeps_its_arrows(runtime: TorchRuntime) -> None:
+    dice = np.random.default_rng(5)
+    drawn: dict[str, list[int]] = {}
+    for label in CAMERA:
+        for seed in (7, 8, 9):
+            clean = clip(scene(seed), label)
+            noise = [dice.normal(0, 4, frame.shape) for frame in clean]
+            frames = [
+                np.clip(one + more, 0, 255).astype(np.uint8) for one, more in zip(clean, noise, strict=True)
+            ]
+            drawn.setdefault(label, []).append(arrows(runtime, frames))
+    assert max(drawn.pop("static")) == 0, "arrows at the border would look like a zoom"
+    assert min(min(counts) for counts in drawn.values()) >= 15, drawn

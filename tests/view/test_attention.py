@@ -70,3 +70,18 @@ def test_thinned_field_keeps_whole_cells():
     thin = field(1, 0, grid=14).thinned(9)
     assert thin.confidence.shape == (7, 7)
     assert set(thin.end[0, :, 0]) <= set(field(1, 0, grid=14).end[0, :, 0])
+
+
+def test_small_motion_counts_inside_and_not_at_the_border():
+    """Attention at the border can stray inwards only, which is no motion."""
+    weights = unfold(prediction().attention, attention(0, 0)).copy()
+    weights[:, 0, :, :, 1] += 0.18 * weights[:, 0, :, :, 0]
+    weights[:, 0, :, :, 0] *= 0.82
+    weights[:, 3, :, :, 4] += 0.18 * weights[:, 3, :, :, 3]
+    weights[:, 3, :, :, 3] *= 0.82
+    motion = motion_field(weights)
+    assert not motion.moving[:, 0].any()
+    assert motion.moving[1:-1, 3].all()
+    assert not motion.moving[:, 1].any()
+    assert field(1, 0).moving[2:-2, 2:].all()
+    assert field(1, 0, grid=14).thinned(9).moving.shape == (7, 7)
