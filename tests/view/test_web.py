@@ -105,11 +105,22 @@ def test_health_names_the_streams(view):
     assert json.loads(get(view, "/healthz")[1]) == {"status": "ok", "streams": ["door", "yard"]}
 
 
+def test_the_end_of_a_stream_is_told_once_and_taken_back_by_a_picture(view):
+    view.publish("door", picture(), info(1))
+    with Browser(view) as browser:
+        assert browser.hear() == {"streams": ["door"], "ended": []}
+        for _ in range(3):
+            view.end("door")
+        assert browser.hear() == {"streams": ["door"], "ended": ["door"]}
+        view.publish("door", picture(), info(2))
+        assert browser.hear() == {"streams": ["door"], "ended": []}
+
+
 def test_a_picture_arrives_with_its_figures(view):
     image = np.full((48, 64, 3), (30, 60, 200), np.uint8)
     view.publish("door", image, info(5))
     with Browser(view) as browser:
-        assert browser.hear() == {"streams": ["door"]}
+        assert browser.hear() == {"streams": ["door"], "ended": []}
         browser.say(watch=["door"])
         header, jpeg = browser.picture()
     assert header["stream_id"] == "door"
@@ -129,9 +140,9 @@ def test_frame_without_prediction():
 
 def test_new_streams_are_announced(view):
     with Browser(view) as browser:
-        assert browser.hear() == {"streams": []}
+        assert browser.hear() == {"streams": [], "ended": []}
         view.publish("door", picture(), info(1))
-        assert browser.hear() == {"streams": ["door"]}
+        assert browser.hear() == {"streams": ["door"], "ended": []}
 
 
 def test_slow_browser_gets_the_newest_picture_and_no_backlog(view):
@@ -151,7 +162,7 @@ def test_a_browser_gets_only_what_it_watches(view):
     for stream_id in ("door", "yard"):
         view.publish(stream_id, picture(), info(1))
     with Browser(view) as browser:
-        assert browser.hear() == {"streams": ["door", "yard"]}
+        assert browser.hear() == {"streams": ["door", "yard"], "ended": []}
         browser.hears_nothing()
         browser.say(watch=["yard"])
         assert browser.picture()[0]["stream_id"] == "yard"

@@ -91,9 +91,44 @@ def test_silent_stream_is_said_to_be_silent():
     with open_page() as page, WebView("127.0.0.1", 0) as view:
         view.publish("door", picture(), picture_info(frame(), None, fps=None, latency_ms=None))
         page.goto(view.url)
-        page.wait_for_selector('[data-stream="door"][data-stale="true"]')
+        page.wait_for_selector('[data-stream="door"][data-state="stale"]')
         assert page.locator(".stale").inner_text().startswith("no new picture for")
         assert page.locator('[data-chip="past"]').inner_text() == "no prediction"
+
+
+def looks_old(page):
+    """Whether figures and labels are dimmed, and the words that say why."""
+    page.wait_for_function("() => parseFloat(getComputedStyle(document.querySelector('.top')).opacity) < 0.5")
+    assert float(page.evaluate("getComputedStyle(document.querySelector('.chips')).opacity")) < 0.5
+    picture, panel = (page.locator(name).inner_text() for name in (".stale", ".old"))
+    assert panel == f"{picture}: last values"
+    return picture
+
+
+def looks_live(page):
+    page.wait_for_function("() => parseFloat(getComputedStyle(document.querySelector('.top')).opacity) == 1")
+    assert page.locator(".old:visible, .stale:visible").count() == 0
+
+
+def test_what_is_no_longer_live_does_not_look_live():
+    with open_page(viewport={"width": 1100, "height": 700}) as page:
+        with WebView("127.0.0.1", 0) as view:
+            with Feeder(view, "door"):
+                page.goto(view.url)
+                page.wait_for_selector(".top li")
+                looks_live(page)
+            page.wait_for_selector('.card[data-state="stale"]')
+            assert looks_old(page).startswith("no new picture for")
+            view.end("door")
+            page.wait_for_selector('.card[data-state="ended"]')
+            assert looks_old(page) == "stream ended"
+            assert connected(page, "ended") == "ended"
+            with Feeder(view, "door"):
+                page.wait_for_selector('.card[data-state="live"]')
+                assert connected(page, "live") == "live"
+                looks_live(page)
+        page.wait_for_selector('.card[data-state="lost"]')
+        assert looks_old(page) == "connection lost"
 
 
 ATTACK = """async url => {

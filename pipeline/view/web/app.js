@@ -17,13 +17,15 @@ function connect() {
   socket.onopen = () => {
     failures = 0;
     say("live", "live");
+    showStates();
   };
   socket.onmessage = ({ data }) => {
-    if (typeof data === "string") showStreams(JSON.parse(data).streams);
+    if (typeof data === "string") showStreams(JSON.parse(data));
     else showPicture(data);
   };
   socket.onclose = () => {
     say("disconnected", "disconnected, trying again");
+    showStates();
     setTimeout(connect, RECONNECT_MS[Math.min(failures++, RECONNECT_MS.length - 1)]);
   };
 }
@@ -38,8 +40,10 @@ function send(request) {
   if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(request));
 }
 
-function showStreams(ids) {
-  for (const id of ids) if (!cards.has(id)) cards.set(id, makeCard(id));
+function showStreams({ streams, ended }) {
+  for (const id of streams) if (!cards.has(id)) cards.set(id, makeCard(id));
+  for (const [id, card] of cards) card.ended = ended.includes(id);
+  showStates();
   main.replaceChildren(...[...cards.keys()].sort().map((id) => cards.get(id).root));
   makeTabs();
   choose(cards.has(chosen) ? chosen : "");
@@ -84,6 +88,8 @@ function makeCard(id) {
     context: canvas.getContext("2d", { alpha: false }),
     top: root.querySelector(".top"),
     stale: root.querySelector(".stale"),
+    old: root.querySelector(".old"),
+    ended: false,
     drawnAt: performance.now(),
   };
 }
@@ -102,6 +108,7 @@ async function showPicture(buffer) {
     bitmap.close();
     card.drawnAt = performance.now();
     showInfo(card, info);
+    showStates();
   } finally {
     send({ drawn: info.stream_id });
   }
@@ -141,14 +148,31 @@ function showTop(list, top, truth) {
   });
 }
 
-setInterval(() => {
-  for (const { stale, root, drawnAt } of cards.values()) {
-    const silent = performance.now() - drawnAt;
-    const isStale = silent > STALE_MS && !root.hidden;
-    root.dataset.stale = String(isStale);
-    stale.hidden = !isStale;
-    if (isStale) stale.textContent = `no new picture for ${Math.floor(silent / 1000)} s`;
+// What a card shows is as old as its last picture: live, or one of the reasons why nothing newer comes.
+function showState(card) {
+  const silent = performance.now() - card.drawnAt;
+  const lost = document.body.dataset.connection === "disconnected";
+  const state = card.ended ? "ended" : lost ? "lost" : silent > STALE_MS ? "stale" : "live";
+  const words = {
+    live: "",
+    ended: "stream ended",
+    lost: "connection lost",
+    stale: `no new picture for ${Math.floor(silent / 1000)} s`,
+  }[state];
+  card.root.dataset.state = state;
+  for (const [element, text] of [[card.stale, words], [card.old, words && `${words}: last values`]]) {
+    element.hidden = !text;
+    if (element.textContent !== text) element.textContent = text;
   }
-}, 500);
+}
+
+function showStates() {
+  for (const card of cards.values()) showState(card);
+  if (document.body.dataset.connection === "disconnected") return;
+  const over = cards.size > 0 && [...cards.values()].every((card) => card.ended);
+  say(over ? "ended" : "live", over ? "ended" : "live");
+}
+
+setInterval(showStates, 500);
 
 connect();

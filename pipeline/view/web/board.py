@@ -47,6 +47,7 @@ class Board:
     def __init__(self) -> None:
         self._lock = Lock()
         self._pictures: dict[str, Picture] = {}
+        self._ended: set[str] = set()
         self.on_change: Callable[[], None] | None = None
 
     def publish(self, stream_id: str, image: Image, info: Info) -> None:
@@ -54,6 +55,16 @@ class Board:
         with self._lock:
             last = self._pictures.get(stream_id)
             self._pictures[stream_id] = Picture(last.version + 1 if last else 1, image, info)
+            self._ended.discard(stream_id)
+            if self.on_change:
+                self.on_change()
+
+    def end(self, stream_id: str) -> None:
+        """Notes that a stream is over, until another picture of it comes."""
+        with self._lock:
+            if stream_id in self._ended:
+                return
+            self._ended.add(stream_id)
             if self.on_change:
                 self.on_change()
 
@@ -72,6 +83,12 @@ class Board:
         """All streams that ever had a picture, in order of their names."""
         with self._lock:
             return sorted(self._pictures)
+
+    @property
+    def ended(self) -> list[str]:
+        """Those of them that are over, in order of their names."""
+        with self._lock:
+            return sorted(self._ended & self._pictures.keys())
 
 
 def pack(stream_id: str, picture: Picture) -> bytes:

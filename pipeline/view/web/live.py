@@ -80,7 +80,7 @@ class Live:
         self._sessions: set[Session] = set()
         self._last: dict[str, tuple[int, bytes]] = {}
         self._due_s: dict[str, float] = {}
-        self._told: list[str] = []
+        self._told = ""
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -123,7 +123,7 @@ class Live:
         await socket.accept()
         session = Session()
         self._sessions.add(session)
-        session.tell(_streams_message(self._board.stream_ids))
+        session.tell(_streams_message(self._board))
         sender = asyncio.create_task(session.send_to(socket))
         try:
             await self._listen(socket, session)
@@ -167,12 +167,12 @@ class Live:
             session.offer(stream_id, message)
 
     def _tell_streams(self) -> None:
-        stream_ids = self._board.stream_ids
-        if stream_ids != self._told:
-            self._told = stream_ids
+        message = _streams_message(self._board)
+        if message != self._told:
+            self._told = message
             for session in self._sessions:
-                session.tell(_streams_message(stream_ids))
+                session.tell(message)
 
 
-def _streams_message(stream_ids: list[str]) -> str:
-    return msgspec.json.encode({"streams": stream_ids}).decode()
+def _streams_message(board: Board) -> str:
+    return msgspec.json.encode({"streams": board.stream_ids, "ended": board.ended}).decode()

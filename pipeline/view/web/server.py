@@ -111,6 +111,10 @@ class WebView(Closing):
         """
         self._board.publish(stream_id, image, info)
 
+    def end(self, stream_id: str) -> None:
+        """Shows that a stream is over; the next picture of it takes that back."""
+        self._board.end(stream_id)
+
     def close(self) -> None:
         """Stops serving; browsers show that they are disconnected. May be called twice."""
         self._board.stop()
