@@ -12,6 +12,7 @@ import msgspec
 
 from pipeline.stats import Histogram, StreamStats, WorkerStats, add_counts
 
+ROLES = ("capture", "inference", "sink")
 END_TO_END = ("capture_to_prediction", "capture_to_render")
 STAGES = (
     "capture_queue",
@@ -45,20 +46,31 @@ def build_report(
     stream_ids = sorted({stream_id for figures in everyone for stream_id in figures.streams})
     newest = {figures.worker: figures for figures in everyone}
     details: dict[str, Any] = {}
-    for figures in newest.values():
-        details |= figures.details
+    for figures in everyone:
+        details = _together(details, figures.details)
+    videos: dict[str, list[str]] = {}
+    for path, stream_id in details.pop("videos", {}).items():
+        videos.setdefault(str(stream_id), []).append(path)
     return {
         "streams": {stream_id: _stream_report(stream_id, everyone, running) for stream_id in stream_ids},
         "runtime": details.pop("runtime", {}),
         "model": details.pop("model", {}),
         "workers": {
-            name: {"restarts": restarts.get(name, 0), "rss_mb": round(newest[name].rss_mb, 1)}
-            if name in newest
-            else {"restarts": restarts.get(name, 0), "rss_mb": 0.0}
+            name: {
+                "restarts": restarts.get(name, 0),
+                "rss_mb": round(newest[name].rss_mb, 1) if name in newest else 0.0,
+                "pid": newest[name].pid if name in newest else None,
+            }
             for name in sorted(newest.keys() | restarts.keys())
         },
+        **({"videos": videos} if videos else {}),
         **details,
     }
+
+
+def _together(older: Mapping[str, Any], newer: Mapping[str, Any]) -> dict[str, Any]:
+    """Details of two processes: what the older one alone knows, such as its videos, is kept."""
+    return {name: older.get(name, {}) | newer.get(name, {}) for name in older.keys() | newer.keys()}
 
 
 def stage_order(stage: str) -> int:
@@ -101,7 +113,8 @@ def fold(older: WorkerStats, newer: WorkerStats) -> WorkerStats:
         before = streams.get(stream_id)
         streams[stream_id] = merge([before, _without_absence(figures)]) if before else figures
     state = newer.state if older.state == "stopped" else older.state
-    return msgspec.structs.replace(newer, streams=streams, state=state)
+    details = _together(older.details, newer.details)
+    return msgspec.structs.replace(newer, streams=streams, state=state, details=details)
 
 
 _COUNTERS = (
@@ -117,14 +130,19 @@ _COUNTERS = (
 )
 
 
-def _stream_report(stream_id: str, everyone: Sequence[WorkerStats], running: bool) -> dict[str, Any]:
-    by_role = {
+def by_role(stream_id: str, everyone: Sequence[WorkerStats]) -> dict[str, StreamStats]:
+    """The figures of one stream by role, each over all processes that had the role, oldest first."""
+    lives = {
         role: [w.streams[stream_id] for w in everyone if w.role == role and stream_id in w.streams]
-        for role in ("capture", "inference", "sink")
+        for role in ROLES
     }
     for role in ("inference", "sink"):
-        by_role[role][1:] = [_without_absence(later) for later in by_role[role][1:]]
-    roles = {role: merge(figures) for role, figures in by_role.items()}
+        lives[role][1:] = [_without_absence(later) for later in lives[role][1:]]
+    return {role: merge(figures) for role, figures in lives.items()}
+
+
+def _stream_report(stream_id: str, everyone: Sequence[WorkerStats], running: bool) -> dict[str, Any]:
+    roles = by_role(stream_id, everyone)
     total = merge(roles.values())
     # A capture worker that was killed may have sent more frames than its last figures say.
     captured = max(total.captured, sum(total.seen.values()))

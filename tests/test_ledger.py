@@ -1,4 +1,4 @@
-from pipeline.ledger import build_report
+from pipeline.ledger import build_report, by_role, fold
 from pipeline.stats import StreamStats, WorkerStats
 
 
@@ -21,7 +21,7 @@ def test_the_report_has_the_promised_keys() -> None:
         "capture_to_render",
         "stages",
     }
-    assert report["workers"]["sink"] == {"restarts": 2, "rss_mb": 0.0}
+    assert report["workers"]["sink"] == {"restarts": 2, "rss_mb": 0.0, "pid": 1}
     assert report["streams"]["cam"]["accuracy"] is None
 
 
@@ -98,3 +98,28 @@ def test_frames_that_a_killed_inference_worker_held_are_put_down_to_it() -> None
     stream = report["streams"]["cam"]
     assert stream["not_predicted"] == {"inference.killed": 12}
     assert (stream["dropped"], stream["unaccounted"]) == ({}, 0)
+
+
+def test_all_videos_of_all_lives_are_listed_oldest_first() -> None:
+    lives = [worker("sink", session=number) for number in (1, 2, 3)]
+    for figures, name in zip(lives, ("cam.mp4", "cam.part2.mp4", "cam.part3.mp4"), strict=True):
+        figures.details = {"videos": {name: "cam"}, "video": {"cam": name}, "predictions": {"path": "p"}}
+    lives[0].details["predictions"]["made_folder"] = "new"
+    wanted = {"cam": ["cam.mp4", "cam.part2.mp4", "cam.part3.mp4"]}
+    report = build_report(lives, {})
+    assert report["videos"] == wanted
+    assert report["video"] == {"cam": "cam.part3.mp4"}
+    assert report["predictions"] == {"path": "p", "made_folder": "new"}, "what the first one did"
+    folded = fold(fold(lives[0], lives[1]), lives[2])
+    assert build_report([folded], {})["videos"] == wanted, "also of processes that were added up"
+    assert "videos" not in build_report([worker("sink")], {})
+
+
+def test_what_a_former_sink_has_shown_is_not_lost_in_any_sum() -> None:
+    lives = [
+        worker("capture", captured=300),
+        worker("sink", session=1, state="ready", rendered=233),
+        worker("sink", session=2, rendered=58, dropped={"sink.absent": 242}),
+    ]
+    roles = by_role("cam", lives)
+    assert (roles["sink"].rendered, roles["sink"].dropped) == (291, {})

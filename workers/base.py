@@ -3,7 +3,7 @@
 import socket
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import psutil
@@ -21,6 +21,7 @@ TICK_S = 0.1
 """Longest time in seconds that a tick waits: a stop is noticed within it."""
 REMIND_NS = 5_000_000_000
 """Between two reminders of what a worker waits for."""
+_FORMER_NS = 2_000_000_000
 
 
 class WorkerError(UserError):
@@ -35,6 +36,7 @@ class Worker(ABC):
         name: Name of this worker, unique in its pipeline.
         restarts: How often it was restarted before.
         first_epochs: By stream: the epoch that its next opening has (capture only).
+        former: The last figures of its processes that died: told again for monitors that come later.
         alone: There is no supervisor that would show its events.
     """
 
@@ -47,6 +49,7 @@ class Worker(ABC):
         *,
         restarts: int = 0,
         first_epochs: dict[str, int] | None = None,
+        former: Sequence[WorkerStats] = (),
         alone: bool = False,
     ) -> None:
         self.config = config
@@ -60,6 +63,8 @@ class Worker(ABC):
         )
         self._rates: dict[str, Rate] = {}
         self._stats_publisher: Publisher | None = None
+        self._former = [encode_stats(figures) for figures in former]
+        self._former_due_ns = 0
         self._stats_due_ns = 0
         self._finish_by_ns = 0
 
@@ -127,6 +132,10 @@ class Worker(ABC):
         for stream_id, stats in figures.streams.items():
             stats.fps = self._rates[stream_id].fps(now) if stream_id in self._rates else 0.0
         if self._stats_publisher is not None:
+            if self._former and now >= self._former_due_ns:
+                for message in self._former:
+                    self._stats_publisher.send(message)
+                self._former_due_ns = now + _FORMER_NS
             self._stats_publisher.send(encode_stats(figures))
         figures.events = []
         self._stats_due_ns = now + int(self.config.wire.stats_interval_s * 1e9)

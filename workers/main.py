@@ -10,10 +10,11 @@ from rich.console import Console
 
 from pipeline.config import Config, ConfigError, StreamConfig
 from pipeline.video.source import default_stream_id
-from pipeline.view.terminal import render_summary
+from pipeline.view.jsonl import missing_folder
+from pipeline.view.summary import render_summary, told_path
 from workers.model_check import check_model
 from workers.monitor import Screen, watch
-from workers.process import EXIT_FAILED, EXIT_OK, run_alone
+from workers.process import EXIT_FAILED, EXIT_OK, name_process, run_alone
 from workers.rundir import RunFolder, place_endpoints, shared_folder
 from workers.supervisor import PipelineError, Supervisor
 
@@ -28,11 +29,12 @@ def run_pipeline(config: Config, report_file: Path | None) -> int:
         UserError: The user has to change something.
     """
     config = _with_output_folder(_with_demo(config))
-    _check_writable(report_file)
+    made_folder = _check_writable(report_file)
     check_model(config)
     console = Console()
     live = config.terminal.live and console.is_terminal
     title = ", ".join(stream.id for stream in config.streams)
+    name_process("supervisor")
     with RunFolder() as folder:
         try:
             with Screen(console, live=live, refresh_fps=config.terminal.refresh_fps) as screen:
@@ -40,8 +42,9 @@ def run_pipeline(config: Config, report_file: Path | None) -> int:
         except PipelineError as error:
             Console(stderr=True).print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
             return EXIT_FAILED
-    console.print(render_summary(report))
     _write_report(report, report_file)
+    extras = {"report": told_path(report_file, made_folder)} if report_file else {}
+    console.print(render_summary(report, extras))
     failures = [
         *(f"{name}: {stream['error']}" for name, stream in report["streams"].items() if stream["error"]),
         *(
@@ -101,16 +104,22 @@ def _with_output_folder(config: Config) -> Config:
     return msgspec.structs.replace(config, run=msgspec.structs.replace(config.run, output_dir=str(folder)))
 
 
-def _check_writable(report_file: Path | None) -> None:
-    """A report that can't be written is a mistake to hear of before the run, not after it."""
+def _check_writable(report_file: Path | None) -> Path | None:
+    """A report that can't be written is a mistake to hear of before the run, not after it.
+
+    Returns:
+        The outermost folder that was made for it, if any.
+    """
     if report_file is None:
-        return
+        return None
+    made_folder = missing_folder(report_file)
     try:
         report_file.parent.mkdir(parents=True, exist_ok=True)
         with report_file.open("a"):
             pass
     except OSError as error:
         raise ConfigError(f"{report_file}: can't write the report there: {error.strerror}") from error
+    return made_folder
 
 
 def _write_report(report: dict[str, Any], report_file: Path | None) -> None:

@@ -3,10 +3,11 @@
 import sys
 import termios
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 from rich.console import Console
 from rich.live import Live
 
@@ -49,7 +50,10 @@ class _Lives:
             self._folded = oldest if self._folded is None else fold(self._folded, oldest)
 
     def all(self) -> list[WorkerStats]:
-        return [*([] if self._folded is None else [self._folded]), *self._sessions.values()]
+        return [*([] if self._folded is None else [self._folded]), *self.apart()]
+
+    def apart(self) -> list[WorkerStats]:
+        return sorted(self._sessions.values(), key=lambda figures: figures.session)
 
 
 class Collector:
@@ -87,6 +91,14 @@ class Collector:
         """The last figures of a worker's present (or last) process."""
         return next((figures for figures in reversed(self.sessions) if figures.worker == worker), None)
 
+    def former(self, worker: str) -> list[WorkerStats]:
+        """The last figures of the latest processes that a worker has been, without events.
+
+        A restarted worker tells them on, so that a monitor that comes later knows them too.
+        """
+        lives = [life for (name, _), life in self._lives.items() if name == worker]
+        return [msgspec.structs.replace(figures, events=[]) for life in lives for figures in life.apart()]
+
     def report(self, restarts: Mapping[str, int] | None = None, *, final: bool = False) -> dict[str, Any]:
         """The report as it stands now; ``final``: nothing is under way any more."""
         running = not final and any(figures.state != "stopped" for figures in self.sessions)
@@ -95,15 +107,31 @@ class Collector:
         )
 
     def view(
-        self, title: str, restarts: Mapping[str, int] | None = None, expected: Sequence[str] = ()
+        self,
+        title: str,
+        restarts: Mapping[str, int] | None = None,
+        processes: Mapping[str, int | None] | None = None,
     ) -> PipelineView:
-        """What the terminal shows; ``expected`` workers that have not spoken yet are starting."""
-        silent = [role for role in expected if self.newest(role) is None]
+        """What the terminal shows.
+
+        Args:
+            title: Shown above it.
+            restarts: How often each worker was restarted; None for what can be seen from outside.
+            processes: By worker: id of its process; None if that is dead. One that has not spoken yet is
+                starting.
+        """
+        processes, states = processes or {}, {}
+        silent = [role for role in processes if self.newest(role) is None]
+        for worker, pid in processes.items():
+            figures = self.newest(worker)
+            if figures is not None and figures.pid != pid and figures.state not in ("stopped", "failed"):
+                states[worker] = "down" if pid is None else "starting"
         return PipelineView(
             title=title,
             sessions=[WorkerStats(role, role, session=0, host="", pid=0) for role in silent] + self.sessions,
             restarts=dict(restarts if restarts is not None else self._restarts()),
             run_s=(now_ns() - self.started_ns) / 1e9,
+            states=states,
         )
 
     def close(self) -> None:

@@ -1,5 +1,6 @@
 """A worker as a process: under the supervisor (spawned, silent on Ctrl-C) or alone in a terminal."""
 
+import contextlib
 import importlib
 import multiprocessing.util
 import os
@@ -7,6 +8,7 @@ import signal
 import sys
 import threading
 from multiprocessing.connection import Connection
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -57,6 +59,12 @@ def make_worker(role: str, config: Config, name: str, **options: Any) -> Worker:
     return worker
 
 
+def name_process(name: str) -> None:
+    """Calls this process ``kvq-NAME`` in ``ps`` and ``top``, which know 15 letters."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/comm").write_text(f"kvq-{name}"[:15])
+
+
 def run_spawned(
     role: str, config: Config, name: str, options: dict[str, Any], control: Connection, output: Connection
 ) -> None:
@@ -74,6 +82,7 @@ def run_spawned(
     os.dup2(output.fileno(), sys.stderr.fileno())
     output.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    name_process(name)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
 
@@ -124,6 +133,7 @@ def run_alone(role: str, config: Config, name: str) -> int:
         stop.set()
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    name_process(name)
     try:
         worker = make_worker(role, config, name, alone=True)
         worker.run(stop, _say_ready)

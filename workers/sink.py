@@ -33,6 +33,7 @@ from pipeline.wire.transport import (
 from workers.base import Worker, WorkerError
 
 _THUMBNAILS = 64
+_VIDEOS = 500
 _QUIET_NS = 500_000_000
 _FINISH_ALONE_NS = 2_000_000_000
 
@@ -66,6 +67,10 @@ class SinkWorker(Worker):
         self._predictions: PredictionWriter | None = None
         if sink.predictions:
             self._predictions = PredictionWriter(sink.predictions, append=self.restarts > 0)
+            self.figures.details["predictions"] = {"path": str(self._predictions.path)}
+            if made := self._predictions.made_folder:
+                self.figures.details["predictions"]["made_folder"] = str(made)
+                self.event(f"predictions: made the folder {made}")
         self._web = WebView(sink.web_host, sink.web_port, sink.web_fps) if sink.web else None
         if self._web:
             self._web.start()
@@ -185,6 +190,8 @@ class SinkWorker(Worker):
                 self._show(stream_id, stream, joined)
             if stream.ended and not len(stream.joiner):
                 self.figures.stream(stream_id).state = "ended"
+                if self._web:
+                    self._web.end(stream_id)
                 if stream.recorder:
                     self._close_recorder(stream)
 
@@ -239,13 +246,21 @@ class SinkWorker(Worker):
             if stream.recorder is None:
                 stream.recorder = Recorder(self._folder / f"{stream_id}.mp4")
             stream.recorder.write(picture, _time_ns(frame))
-            path, videos = str(stream.recorder.path), self.figures.details.setdefault("video", {})
-            if videos.get(stream_id) != path:
-                videos[stream_id] = path
+            path, newest = str(stream.recorder.path), self.figures.details.setdefault("video", {})
+            if newest.get(stream_id) != path:
+                newest[stream_id] = path
+                self._note_video(path, stream_id)
                 self.event(f"{stream_id}: recording {path}")
         except RecorderError as error:
             stream.recording = False
             self.event(f"{stream_id}: recording stopped: {error}")
+
+    def _note_video(self, path: str, stream_id: str) -> None:
+        """Keeps the list of files; a camera that changes its size all day must not make figures too long."""
+        videos = self.figures.details.setdefault("videos", {})
+        videos[path] = stream_id
+        if len(videos) > _VIDEOS:
+            del videos[next(iter(videos))]
 
     def _close_recorder(self, stream: _Stream) -> None:
         recorder, stream.recorder = stream.recorder, None

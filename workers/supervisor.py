@@ -77,6 +77,14 @@ class Supervisor:
         self._interrupts = 0
 
     @property
+    def _processes(self) -> dict[str, int | None]:
+        """By worker: id of its process, None if that is dead."""
+        return {
+            role: child.process.pid if child.process is not None and child.alive else None
+            for role, child in self._children.items()
+        }
+
+    @property
     def restarts(self) -> dict[str, int]:
         """How often each worker was restarted."""
         return {child.role: child.restarts for child in self._children.values()}
@@ -127,7 +135,10 @@ class Supervisor:
     def _start(self, child: _Child) -> None:
         control, control_of_child = self._context.Pipe(duplex=True)
         output, output_of_child = self._context.Pipe(duplex=False)
-        options: dict[str, Any] = {"restarts": child.restarts}
+        options: dict[str, Any] = {
+            "restarts": child.restarts,
+            "former": self._collector.former(child.role),
+        }
         if child.role == "capture":
             options["first_epochs"] = self._next_epochs()
         child.process = self._context.Process(
@@ -171,7 +182,7 @@ class Supervisor:
         mine, self._news = self._news, []
         for text in mine + news:
             self._screen.event(text)
-        self._screen.update(self._collector.view(self._title, self.restarts, expected=ROLES))
+        self._screen.update(self._collector.view(self._title, self.restarts, self._processes))
 
     def _hear(self, child: _Child) -> Report | None:
         """What the worker said last, if anything new."""
@@ -185,6 +196,8 @@ class Supervisor:
             child.control = None
             return None
         child.ready = child.ready or report.kind == "ready"
+        if child.was_ready and report.kind == "ready" and child.process is not None:
+            self._screen.event(f"{child.role} is ready again (pid {child.process.pid})")
         return report
 
     def _wait_until_ready(self) -> None:
@@ -211,6 +224,8 @@ class Supervisor:
                 )
         for child in self._children.values():
             child.was_ready = True
+        pids = ", ".join(f"{role} {pid}" for role, pid in self._processes.items())
+        self._screen.event(f"all workers are ready (pids: {pids})")
 
     def _work(self) -> None:
         """Watches and restarts until capture has ended, the time is up or somebody wants to stop.

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pipeline.freshness import Knobs, words
-from pipeline.ledger import END_TO_END, merge, stage_order
+from pipeline.ledger import END_TO_END, ROLES, by_role, merge, stage_order
 from pipeline.stats import Histogram, StreamStats, WorkerStats
 
-_ROLES = ("capture", "inference", "sink")
+_SILENT_S = 3.0
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,8 @@ class PipelineView:
         sessions: The last figures of every worker process that ever spoke, oldest process first.
         restarts: How often each worker was restarted, by name.
         run_s: Seconds since the start.
+        states: By worker: what it is, where somebody knows better than its last figures, because that
+            process is dead (``down``) or another one has taken its place (``starting``).
         events: What happened lately, newest last.
     """
 
@@ -26,13 +28,14 @@ class PipelineView:
     sessions: list[WorkerStats] = field(default_factory=list)
     restarts: Mapping[str, int] = field(default_factory=dict)
     run_s: float = 0.0
+    states: Mapping[str, str] = field(default_factory=dict)
     events: list[str] = field(default_factory=list)
 
     @property
     def workers(self) -> list[WorkerStats]:
         """The newest figures of each worker, in the order of the roles."""
         newest = {figures.worker: figures for figures in self.sessions}
-        return sorted(newest.values(), key=lambda figures: (*_ROLES, figures.role).index(figures.role))
+        return sorted(newest.values(), key=lambda figures: (*ROLES, figures.role).index(figures.role))
 
     @property
     def silent_s(self) -> dict[str, float]:
@@ -52,14 +55,23 @@ class PipelineView:
         ids = sorted({stream_id for figures in self.sessions for stream_id in figures.streams})
         return {stream_id: self._stream(stream_id) for stream_id in ids}
 
+    def state(self, figures: WorkerStats) -> str:
+        """What a worker is now, in a word or two: ``ready``, ``down``, ``silent 4s`` ..."""
+        if figures.worker in self.states:
+            return self.states[figures.worker]
+        silent_s = self.silent_s[figures.worker]
+        alive = figures.state in ("starting", "ready", "stopping")
+        return f"silent {silent_s:.0f}s" if alive and silent_s > _SILENT_S else figures.state
+
     def _stream(self, stream_id: str) -> "StreamFigures":
-        parts = [figures.streams[stream_id] for figures in self.sessions if stream_id in figures.streams]
-        now = {w.role: w.streams[stream_id] for w in self.workers if stream_id in w.streams}
-        source = now.get("capture") or next(iter(now.values()))
+        living = [w for w in self.workers if stream_id in w.streams and w.worker not in self.states]
+        now = {w.role: w.streams[stream_id] for w in living}
+        source = now.get("capture") or next(iter(now.values()), None)
+        captures = any(w.role == "capture" and w.worker in self.states for w in self.workers)
         return StreamFigures(
-            total=merge(parts),
-            state=source.state,
-            fps=tuple(now[role].fps if role in now else None for role in _ROLES),
+            total=merge(by_role(stream_id, self.sessions).values()),
+            state="down" if captures or source is None else source.state,
+            fps=tuple(now[role].fps if role in now else None for role in ROLES),
             cache_depth=now["inference"].cache_depth if "inference" in now else None,
         )
 

@@ -23,7 +23,12 @@ class _Line(msgspec.Struct, frozen=True):
 
 
 class PredictionWriter(Closing):
-    """Writes ``{"stream_id", "epoch", "seq", "capture_ns", "depth", "top": [[label, score], ...]}`` lines."""
+    """Writes ``{"stream_id", "epoch", "seq", "capture_ns", "depth", "top": [[label, score], ...]}`` lines.
+
+    Attributes:
+        path: The file.
+        made_folder: The outermost folder that had to be made for it; None if its folder was there.
+    """
 
     def __init__(self, path: str | Path, *, append: bool = False) -> None:
         """Opens the file and its folder; what was there is overwritten, unless ``append``.
@@ -32,6 +37,7 @@ class PredictionWriter(Closing):
             PredictionWriterError: It can't be opened.
         """
         self.path = Path(path)
+        self.made_folder = missing_folder(self.path)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             # Unbuffered: each line is one write, so that a killed process leaves whole lines.
@@ -71,3 +77,9 @@ class PredictionWriter(Closing):
     def close(self) -> None:
         """Closes the file; may be called twice."""
         self._file.close()
+
+
+def missing_folder(path: Path) -> Path | None:
+    """The outermost folder that has to be made before a file can be written; None if all are there."""
+    missing = [folder for folder in path.parents if not folder.exists()]
+    return missing[-1] if missing else None

@@ -1,6 +1,6 @@
 """The end of a run, for people: the same figures as the report."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich import box
@@ -12,11 +12,12 @@ from rich.text import Text
 from pipeline.view.figures import percent, printable, short, with_reasons
 
 _SUMS = {"before_step": "all until the step"}
+_MOST_FILES = 20
 _NAMELESS = {"backend", "device", "precision", "why"}
 
 
 def render_summary(report: Mapping[str, Any], extras: Mapping[str, str] | None = None) -> RenderableType:
-    """Shows what became of every frame, how fast, how right, and where the files are.
+    """Shows what became of every frame by stage and reason; then how fast and right it was, and the files.
 
     Args:
         report: As ``pipeline.ledger.build_report`` makes it.
@@ -26,9 +27,11 @@ def render_summary(report: Mapping[str, Any], extras: Mapping[str, str] | None =
     blocks: list[RenderableType] = []
     for stream_id, stream in streams.items():
         blocks += [_stream_table(stream_id, stream), Text()]
-    if not streams:
-        blocks += [Text("no frame came through", "yellow"), Text()]
-    blocks.append(_run_table(report, extras or {}))
+    blocks += [_run_table(report), Text()]
+    # What people look for first comes last: the end of a long summary is what a terminal still shows.
+    blocks.append(_result_table(streams) if streams else Text("no frame came through", "yellow"))
+    if files := _files(report, extras or {}):
+        blocks += [Text(), _file_table(files)]
     balanced = all(stream["unaccounted"] == 0 for stream in streams.values())
     note = "every frame accounted for" if balanced else "FRAMES UNACCOUNTED FOR"
     return Panel(
@@ -92,7 +95,67 @@ def _latency_table(latency: Mapping[str, Any]) -> Table:
     return table
 
 
-def _run_table(report: Mapping[str, Any], extras: Mapping[str, str]) -> Table:
+def _result_table(streams: Mapping[str, Any]) -> Table:
+    """A line for each stream, narrow enough for 80 columns."""
+    scored = any(stream["accuracy"] is not None for stream in streams.values())
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold cyan")
+    table.add_column("stream", max_width=24)
+    for heading in (
+        *(["accuracy"] if scored else []),
+        *("frames", "lost", "predicted/s", "predicted ms", "shown ms"),
+    ):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for stream_id, stream in streams.items():
+        lost, latency = sum(stream["dropped"].values()), stream["latency_ms"]
+        cells = [
+            Text(str(stream["captured"])),
+            Text(str(lost), "yellow" if lost else ""),
+            Text(short(stream["fps"]["prediction"]), "bold"),
+            *(Text(_percentiles(latency[name])) for name in ("capture_to_prediction", "capture_to_render")),
+        ]
+        accuracy = [Text(percent(stream["accuracy"]), "bold green")] if scored else []
+        table.add_row(Text(printable(stream_id), "bold"), *accuracy, *cells)
+    table.caption = "ms since capture: p50/p95/p99"
+    table.caption_justify = "left"
+    return table
+
+
+def _percentiles(figures: Mapping[str, float | None]) -> str:
+    return "/".join(short(figures[key]) for key in ("p50", "p95", "p99"))
+
+
+def _files(report: Mapping[str, Any], extras: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Names and places of what the run has written."""
+    files = []
+    folders: dict[str, list[str]] = {}
+    for paths in report.get("videos", {}).values():
+        for path in paths:
+            folder, _, name = str(path).rpartition("/")
+            folders.setdefault(folder, []).append(name)
+    for folder, names in folders.items():
+        more = f" and {len(names) - _MOST_FILES} more" if len(names) > _MOST_FILES else ""
+        where = f"{folder}/" if folder else ""
+        listed = names[0] if len(names) == 1 else f" {', '.join(names[:_MOST_FILES])}{more}"
+        files.append(("video" if len(names) == 1 else "videos", where + listed))
+    if written := report.get("predictions"):
+        made = written.get("made_folder")
+        files.append(("predictions", told_path(written["path"], made)))
+    return [*files, *extras.items()]
+
+
+def told_path(path: object, made_folder: object = None) -> str:
+    """Where a file is, and which folder was made for it."""
+    return f"{path} (folder {made_folder} was made)" if made_folder else str(path)
+
+
+def _file_table(files: Iterable[tuple[str, str]]) -> Table:
+    table = _rows()
+    for name, value in files:
+        table.add_row(Text(name), Text(printable(value)))
+    return table
+
+
+def _run_table(report: Mapping[str, Any]) -> Table:
     table = _rows()
     workers: Mapping[str, Any] = report.get("workers", {})
     told = [
@@ -105,10 +168,6 @@ def _run_table(report: Mapping[str, Any], extras: Mapping[str, str]) -> Table:
     table.add_row("workers", Text("; ").join(told))
     if report.get("runtime"):
         table.add_row("runtime", Text(printable(_runtime(report["runtime"]))))
-    for stream_id, path in report.get("video", {}).items():
-        table.add_row("video", Text(printable(f"{path} ({stream_id})")))
-    for name, value in extras.items():
-        table.add_row(Text(name), Text(value))
     return table
 
 

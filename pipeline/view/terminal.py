@@ -9,7 +9,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.stats import Histogram, WorkerStats
+from pipeline.stats import Histogram
 from pipeline.view.figures import (
     PipelineView,
     StreamFigures,
@@ -21,9 +21,8 @@ from pipeline.view.figures import (
     short,
     stages,
 )
-from pipeline.view.summary import render_summary
 
-__all__ = ["PipelineView", "plain_line", "render", "render_summary"]
+__all__ = ["PipelineView", "plain_line", "render"]
 
 _HEAD = "bold cyan"
 _STATE_STYLES = {
@@ -36,10 +35,9 @@ _STATE_STYLES = {
     "failed": "bold red",
     "silent": "bold red",
 }
-_SILENT_S = 3.0
 _WIDE = 116
 # Columns as wide as what they will hold: a worker that stops must not move the others.
-_STATE_WIDTH, _LATENCY_WIDTH = len("silent 99s"), len("0.99/0.99/0.99")
+_STATE_WIDTH, _LATENCY_WIDTH, _PID_WIDTH = len("silent 99s"), len("0.99/0.99/0.99"), len("4194304")
 
 
 def render(view: PipelineView) -> RenderableType:
@@ -76,8 +74,7 @@ def plain_line(view: PipelineView) -> str:
 def _worker_words(view: PipelineView) -> Iterator[str]:
     for figures in view.workers:
         restarts = view.restarts.get(figures.worker, 0)
-        state = _state(figures, view.silent_s[figures.worker])
-        yield f"{figures.worker}={state}" + (f"(restarts {restarts})" if restarts else "")
+        yield f"{figures.worker}={view.state(figures)}" + (f"(restarts {restarts})" if restarts else "")
 
 
 class _Dashboard:
@@ -92,7 +89,7 @@ class _Dashboard:
         heading: list[RenderableType] = [_streams_table(streams, width)]
         losses = _losses(streams, room - 1 - max(1, len(streams)) - _bottom_rows(view, streams))
         bottom = _bottom(view, streams, width, room - 1 - max(1, len(streams)) - len(losses))
-        ready = sum(figures.state == "ready" for figures in view.workers)
+        ready = sum(view.state(figures) == "ready" for figures in view.workers)
         title = Text.assemble(
             (" KVQ Stream ", "bold default"),
             (f" {printable(view.title)} ", "default"),
@@ -220,22 +217,22 @@ def _workers_table(view: PipelineView, gap: int) -> RenderableType:
     table.add_column("state", no_wrap=True, min_width=_STATE_WIDTH)
     for heading, least in (("restarts" if gap > 1 else "restart", 7), ("CPU", 4), ("MB", 4)):
         table.add_column(heading, justify="right", no_wrap=True, min_width=least)
+    if gap > 1:
+        table.add_column("pid", justify="right", no_wrap=True, min_width=_PID_WIDTH)
     for figures in view.workers:
-        state = _state(figures, view.silent_s[figures.worker])
+        state = view.state(figures)
         restarts = view.restarts.get(figures.worker, 0)
-        table.add_row(
+        measured = figures.worker not in view.states
+        cells: list[Text | str] = [
             Text(printable(figures.worker), "bold", no_wrap=True, overflow="ellipsis"),
             Text(state, _STATE_STYLES.get(state.split()[0], "dim")),
             Text(str(restarts), "yellow" if restarts else ""),
-            f"{figures.cpu_percent:.0f}%",
-            f"{figures.rss_mb:.0f}",
-        )
+            f"{figures.cpu_percent:.0f}%" if measured else "-",
+            f"{figures.rss_mb:.0f}" if measured else "-",
+            *([str(figures.pid) if measured and figures.pid else "-"] if gap > 1 else []),
+        ]
+        table.add_row(*cells)
     return table if view.workers else Text("no worker has spoken yet", "yellow")
-
-
-def _state(figures: WorkerStats, silent_s: float) -> str:
-    alive = figures.state in ("starting", "ready", "stopping")
-    return f"silent {silent_s:.0f}s" if alive and silent_s > _SILENT_S else figures.state
 
 
 def _events(events: list[str]) -> Iterator[RenderableType]:

@@ -57,3 +57,10 @@ def test_a_full_disk_stops_the_writer_only():
     assert writer.closed
     writer.write(prediction())
     writer.close()
+
+
+def test_it_says_which_folder_it_had_to_make(tmp_path):
+    with PredictionWriter(tmp_path / "one" / "two" / "p.jsonl") as writer:
+        assert writer.made_folder == tmp_path / "one"
+    with PredictionWriter(tmp_path / "one" / "two" / "q.jsonl") as writer:
+        assert writer.made_folder is None

@@ -18,7 +18,7 @@ def text(report, width=100, **extras):
 
 def stopped(streams=1, trouble=True):
     figures = workers(streams, trouble)
-    figures[2].details = {"video": {"camera-0": "outputs/camera-0.mp4"}}
+    figures[2].details = {"videos": {"outputs/camera-0.mp4": "camera-0"}}
     for figure in figures:
         figure.state = "stopped"
     return figures
@@ -35,7 +35,7 @@ def test_the_figures_of_the_report_in_words():
     assert "step 20 20 20" in shown
     assert "inference 912 MB, restarted 2x" in shown
     assert "capture 180 MB; " in shown
-    assert "video outputs/camera-0.mp4 (camera-0)" in shown
+    assert "video outputs/camera-0.mp4" in shown
     assert "report_file run.json" in shown
     assert "every frame accounted for" in shown
 
@@ -83,3 +83,32 @@ def test_words_from_elsewhere_are_only_words():
     assert "[bold" in shown
     assert "\x1b" not in shown
     assert "[/x]" in shown
+
+
+@pytest.mark.parametrize("streams", [1, 8])
+@pytest.mark.parametrize("width", [80, 120])
+def test_what_people_look_for_is_on_the_last_screen(streams, width):
+    figures = stopped(streams)
+    videos = {
+        f"outputs/2026-11-22_19-20-49/camera-{number}.mp4": f"camera-{number}" for number in range(streams)
+    }
+    figures[2].details = {
+        "videos": videos | {"outputs/2026-11-22_19-20-49/camera-0.part2.mp4": "camera-0"},
+        "predictions": {"path": "new/p.jsonl", "made_folder": "new"},
+    }
+    console = Console(file=io.StringIO(), width=width, force_terminal=False)
+    console.print(render_summary(build_report(figures, {}), {"report": "report.json"}))
+    last = console.file.getvalue().splitlines()[-22:]
+    assert max(map(len, last)) <= width
+    heading = next(line for line in last if "predicted/s" in line)
+    assert heading.strip("│ ").split()[1:4] == ["accuracy", "frames", "lost"]
+    for number in range(streams):
+        row = next(line.strip("│ ").split() for line in last if f" camera-{number} " in line)
+        assert row[1:4] == ["90%", "900", "10"]
+        assert row[5:] == ["25/25/25", "33/33/33"]
+    text = " ".join(" ".join(last).replace("│", " ").split())
+    assert "camera-0.mp4, " in text
+    assert "camera-0.part2.mp4" in text
+    assert "predictions new/p.jsonl (folder new was made)" in text
+    assert "report report.json" in text
+    assert "every frame accounted for" in text

@@ -111,6 +111,38 @@ def test_restarted_worker_goes_on_counting_and_shows_its_present_life():
     assert figures.streams["camera-0"].cache_depth == 0
 
 
+def test_what_a_dead_sink_had_shown_is_not_shown_as_dropped():
+    figures = workers(1, trouble=False)
+    again = workers(1, trouble=False)[2]
+    again.session = 99
+    again.streams["camera-0"].rendered = 40
+    again.streams["camera-0"].drop("sink.absent", 900)
+    shown = PipelineView("x", [*figures, again])
+    assert shown.streams["camera-0"].total.rendered == 940
+    assert shown.streams["camera-0"].losses == []
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40)])
+def test_a_dead_worker_is_not_called_ready(width, height):
+    dead = view(states={"capture": "down"})
+    text = "\n".join(lines(render(dead), width, height))
+    assert "2 of 3 workers ready" in text
+    row = next(
+        cells(line) for line in lines(render(dead), width, height) if "capture " in line and "down" in line
+    )
+    assert "12%" not in row, "the dead use no processor"
+    stream = next(cells(line) for line in lines(render(dead), width, height) if "-/29/28" in line)
+    assert stream[1] == "down"
+
+
+def test_process_ids_where_there_is_room():
+    figures = workers(1)
+    for number, worker in enumerate(figures):
+        worker.pid = 4_194_300 + number
+    wide = lines(render(PipelineView("x", figures)), 120, 40)
+    assert [cells(line)[-1] for line in wide if "419430" in line] == ["4194300", "4194301", "4194302"]
+
+
 def test_newest_event_stays_when_room_is_short():
     text = "\n".join(lines(render(view(streams=8))))
     assert "event number 7" in text

@@ -1,6 +1,7 @@
 """Workers that are killed or stopped: the run goes on by itself, and every frame stays accounted for."""
 
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -8,10 +9,13 @@ from pathlib import Path
 import psutil
 import pytest
 
+from pipeline.config import load_config
 from tests.video.clips import write_video
 from tests.workers.films import count
 from tests.workers.pipeline import Pipeline, streams
-from tests.workers.program import Outcome
+from tests.workers.program import Outcome, until
+from workers.monitor import Collector
+from workers.rundir import place_endpoints
 
 QUICK_RESTART = ("--set", "run.restart_backoff_s=[0.2]")
 STOPPED_S = 3.0
@@ -31,6 +35,8 @@ def test_a_live_run_outlives_the_death_of_each_worker(place: Path) -> None:
             run.kill(role)
             shown = run.stream("sink", "cam").rendered
             run.wait_for_rendered("cam", shown + 5)
+            if role == "sink":
+                check_what_a_late_monitor_knows(run)
         run.signal(signal.SIGINT)
         outcome = run.finish()
     check_recovery(outcome, "cam")
@@ -51,10 +57,31 @@ def test_a_run_that_loses_nothing_outlives_the_death_of_each_worker(place: Path)
     assert (outcome.predictions[0]["epoch"], outcome.predictions[0]["seq"]) == (0, 0), (
         "lines are kept as well"
     )
-    videos = sorted((run.folder / "videos").glob("*/demo*.mp4"))
-    before, after = (count(video) for video in (videos[1], videos[0]))  # demo.2.mp4 sorts before demo.mp4
+    videos = outcome.report["videos"]["demo"]
+    assert {*videos} == {str(path) for path in (run.folder / "videos").glob("*/demo*.mp4")}
+    summary = re.sub(r"[│\s]", "", outcome.out[outcome.out.index("Summary") :])  # long paths are folded
+    assert "demo.mp4,demo.part2.mp4" in summary
+    assert f"predictions{run.predictions_file}" in summary
+    before, after = (count(Path(video)) for video in videos)
     assert before, "a kill costs no more than the last second of the film"
     assert before + after <= stream["captured"]
+
+
+def check_what_a_late_monitor_knows(run: Pipeline) -> None:
+    """A restarted worker tells what its former process had counted, and looks like a worker in ``ps``."""
+    collector = Collector(place_endpoints(load_config(), run.run_folders()[-1]))
+    try:
+        until(lambda: collector.poll(0.05) or len(collector.former("sink")) == 2, "the former sink", 30.0)
+        former, present = (figures.streams["cam"].rendered for figures in collector.former("sink"))
+        assert former >= 5
+        assert collector.report()["streams"]["cam"]["rendered"] == former + present
+    finally:
+        collector.close()
+    for role in ("capture", "inference", "sink"):
+        assert psutil.Process(run.pid(role)).name() == f"kvq-{role}"
+    assert f"sink is ready again (pid {run.pid('sink')})" in run.out
+    first = collector.former("sink")[0].pid
+    assert f"all workers are ready (pids: sink {first}, inference" in run.out
 
 
 def check_recovery(outcome: Outcome, stream_id: str) -> None:

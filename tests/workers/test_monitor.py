@@ -104,8 +104,33 @@ def test_invented_workers_are_refused_in_words(collector: Collector, tell: Tell)
 
 def test_a_worker_that_has_not_spoken_is_starting_not_silent(collector: Collector, tell: Tell) -> None:
     tell(WorkerStats("sink", "sink", 1, "host", 1, state="ready", sent_ns=1_800_000_000 * 10**9))
-    line = plain_line(collector.view("test", expected=("sink", "inference", "capture")))
+    line = plain_line(collector.view("test", processes={"sink": 1, "inference": 2, "capture": 3}))
     assert line.endswith("workers capture=starting inference=starting sink=ready")
+
+
+def test_a_dead_worker_is_down_and_the_next_one_starting_until_it_speaks(
+    collector: Collector, tell: Tell
+) -> None:
+    figures = WorkerStats("sink", "sink", 1, "host", 1, state="ready", sent_ns=1_800_000_000 * 10**9)
+    figures.stream("door").state, figures.stream("door").rendered, figures.stream("door").fps = "up", 90, 25.0
+    tell(figures)
+    for pid, state in ((1, "ready"), (None, "down"), (2, "starting")):
+        view = collector.view("test", processes={"sink": pid})
+        assert plain_line(view).endswith(f"workers sink={state}")
+        assert "shown 90" in plain_line(view), "what it has done stays done"
+        assert ("25 shown" in plain_line(view)) == (state == "ready"), "the dead show nothing"
+    stopped = msgspec.structs.replace(figures, state="stopped")
+    tell(stopped)
+    assert plain_line(collector.view("test", processes={"sink": None})).endswith("sink=stopped")
+
+
+def test_a_restarted_worker_tells_late_monitors_of_its_former_lives(collector: Collector, tell: Tell) -> None:
+    for number in (1, 2):
+        tell(life(number, events=["once is enough"]))
+    former = collector.former("sink")
+    assert [figures.session for figures in former] == [1, 2]
+    assert [figures.events for figures in former] == [[], []]
+    assert collector.former("capture") == []
 
 
 def test_a_live_screen_shows_an_event_once_and_leaves_it_once(collector: Collector) -> None:
