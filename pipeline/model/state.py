@@ -69,7 +69,10 @@ class State(NamedTuple):
         """Keys and values ``(B, L, T, S_k, D)``, of each slot the variant that is meant for it."""
         if self.keys.shape[3] == 1:
             return self.keys[:, :, :, 0], self.values[:, :, :, 0]
-        keys, values = (x.diagonal(dim1=2, dim2=3).movedim(-1, 2) for x in (self.keys, self.values))
+        slots = range(self.keys.shape[2])  # not diagonal(): OpenVINO can't convert it
+        keys, values = (
+            torch.stack([x[:, :, slot, slot] for slot in slots], dim=2) for x in (self.keys, self.values)
+        )
         return keys, values
 
 
