@@ -143,10 +143,9 @@ class AttentionLayer(nn.Module):
         if self.refine is not None:
             nn.init.zeros_(self.refine.weight)
 
-    def make_query(self, features: Tensor, tokens: Tensor | None) -> Tensor:
-        """``Q`` of shape ``(B, S, D)`` from features ``(B, S, C)`` and the tokens of the layer before."""
-        query: Tensor = self.query(features)
-        return query if self.refine is None or tokens is None else query + self.refine(tokens)
+    def refine_query(self, query: Tensor, tokens: Tensor) -> Tensor:
+        """``Q`` from the query of the features and the tokens of the layer before, all ``(B, S, D)``."""
+        return query if self.refine is None else query + self.refine(tokens)
 
     def project(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Keys and values of one past frame.

@@ -9,15 +9,22 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from pipeline.model.architecture import Architecture
 from pipeline.model.fuse import fuse_batch_norms
 from pipeline.model.packages import load_package
 from pipeline.model.state import State
 
 if TYPE_CHECKING:
     from pipeline.model.network import TemporalKVQResNetCBAM
+    from pipeline.model.temporal import Attended
 
 INPUTS = ("frame", "keys", "values", "valid")
 OUTPUTS = ("logits", "attention", "next_keys", "next_values", "next_valid")
+
+
+def asked_outputs(architecture: Architecture) -> tuple[str, ...]:
+    """Names of what a step for pixels gives beside ``OUTPUTS``: ``Attended.asked``."""
+    return "appearance", *(f"query_{number}" for number in range(architecture.num_layers))
 
 
 class ExportedStep(nn.Module):
@@ -25,8 +32,8 @@ class ExportedStep(nn.Module):
 
     Args:
         model: The network.
-        pixels: The frame is a picture, ``(B, size, size, 3)`` uint8 in red-green-blue, that the step
-            normalises itself.
+        pixels: As the runtimes of this program want it: the frame is a picture, ``(B, size, size, 3)`` uint8
+            in red-green-blue, that the step normalises itself, and ``asked_outputs`` come out too.
     """
 
     factor: Tensor
@@ -47,9 +54,10 @@ class ExportedStep(nn.Module):
         """Frame ``(B, 3, size, size)``, or pixels, and the parts of a ``State``; gives ``OUTPUTS``."""
         if self.pixels:
             frame = frame.permute(0, 3, 1, 2).float() * self.factor + self.offset
-        output, state = self.model.step(frame, State(keys, values, valid), return_attention=True)
-        assert output.attention is not None
-        return output.logits, output.attention, *state
+        state, features = State(keys, values, valid), self.model.encode(frame)
+        attended: Attended = self.model.temporal(features, *state.slotwise(), valid)
+        state = state.push(self.model.remember(frame, features))
+        return attended.logits, attended.weights, *state, *(attended.asked if self.pixels else ())
 
 
 def export_onnx(model: "TemporalKVQResNetCBAM", path: str | Path, *, pixels: bool = False) -> None:
@@ -75,7 +83,7 @@ def export_onnx(model: "TemporalKVQResNetCBAM", path: str | Path, *, pixels: boo
             _example(model, pixels),
             str(path),
             input_names=INPUTS,
-            output_names=OUTPUTS,
+            output_names=_outputs(model, pixels),
             dynamic_shapes=_batch_is_free(),
             dynamo=True,
             external_data=False,
@@ -104,7 +112,8 @@ def to_openvino(model: "TemporalKVQResNetCBAM", *, pixels: bool = False) -> Any:
         step = ExportedStep(model, pixels=pixels).eval()
         program = torch.export.export(step, example, dynamic_shapes=_batch_is_free())
         converted = openvino.convert_model(program)
-    for port, name in zip((*converted.inputs, *converted.outputs), (*INPUTS, *OUTPUTS), strict=True):
+    names = *INPUTS, *_outputs(model, pixels)
+    for port, name in zip((*converted.inputs, *converted.outputs), names, strict=True):
         port.get_tensor().set_names({name})
     converted.reshape({name: [-1, *x.shape[1:]] for name, x in zip(INPUTS, example, strict=True)})
     for key, value in about(model, pixels=pixels).items():
@@ -134,6 +143,10 @@ def save_openvino(step: Any, path: str | Path) -> None:
         MissingPackageError: The extra ``openvino`` is not installed.
     """
     load_package("openvino", "openvino").save_model(step, str(path), compress_to_fp16=False)
+
+
+def _outputs(model: "TemporalKVQResNetCBAM", pixels: bool) -> tuple[str, ...]:
+    return (*OUTPUTS, *asked_outputs(model.architecture)) if pixels else OUTPUTS
 
 
 def _example(model: "TemporalKVQResNetCBAM", pixels: bool) -> tuple[Tensor, ...]:

@@ -1,19 +1,22 @@
-"""What the runtimes of an exported step share: one graph that takes pixels and a state."""
+"""What the runtimes of an exported step share: one graph of the step, and one of its answer alone."""
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from pipeline.model.description import describe_checkpoint
 from pipeline.model.device import DeviceError
-from pipeline.model.state import Entry, State, empty_state
+from pipeline.model.export import OUTPUTS, asked_outputs
+from pipeline.model.export_answer import CutError
+from pipeline.model.state import Entry, State, empty_state, gather
 from pipeline.runtime.base import Pixels
-from pipeline.runtime.common import GatheringRuntime
+from pipeline.runtime.common import GatheringRuntime, finished
 from pipeline.runtime.model_cache import CachedModel
 
 if TYPE_CHECKING:
@@ -21,16 +24,21 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 Say = Callable[[str], None]
+Graph = Callable[[Sequence[Array]], list[Array]]
+"""Inputs to outputs, both in the order of their names; the next call may write over what this one gave."""
+Cut = TypeVar("Cut")
+_STATE = ("next_keys", "next_values")
 
 
 class ExportedRuntime(GatheringRuntime):
-    """See ``Runtime``; a backend compiles the step and runs it.
+    """See ``Runtime``; a backend compiles the graphs and opens them.
 
     Attributes:
         precisions: Those that it computes in, the usual one first.
 
-    The graph is the whole step: with unshared weights the passes of the other backbones are part of
-    ``infer``, and ``remember`` costs nothing.
+    One graph is the whole step: with unshared weights the passes of the other backbones are part of
+    ``infer``, and ``remember`` costs nothing. The other is its answer alone, for a picture that was the
+    same: its features are ``asked_outputs``, the few projections that the answer needs of a picture.
 
     Args:
         model: A network on the CPU, or a checkpoint's file: then the compiled step is kept on disk, and
@@ -47,6 +55,8 @@ class ExportedRuntime(GatheringRuntime):
     """
 
     precisions: ClassVar[tuple[str, ...]] = ("fp32",)
+    _step: Graph
+    _answer: Graph | None
 
     def __init__(
         self,
@@ -66,9 +76,10 @@ class ExportedRuntime(GatheringRuntime):
         super().__init__(about, empty_state(about.architecture, 1), self._pick(device), precision, name)
         self._thread_count = threads or torch.get_num_threads()
         self._passes = 1 if about.architecture.use_shared_weights else 1 + self.num_past
-        self._newest: Entry | None = None
+        self._asked = asked_outputs(about.architecture)
+        self._found: list[Array] | None = None
         cache = CachedModel(model, [*self._versions(), precision]) if isinstance(model, Path) else None
-        if cache and (stored := cache.load()) and self._restore(stored):
+        if cache and (stored := cache.load()) and self._restore(*stored):
             return
         say(f"{name}: preparing it for {self.backend}, once for this machine; this takes a moment")
         self._say = say
@@ -77,17 +88,44 @@ class ExportedRuntime(GatheringRuntime):
             say(f"{name}: prepared, but can't be kept for the next start: {problem}")
 
     def _predict(self, pixels: Pixels, state: State, want_attention: bool) -> tuple[Tensor, Tensor | None]:
-        arrays = self._run(pixels, *(part.numpy() for part in state))
-        logits, attention, keys, values = (torch.from_numpy(array) for array in arrays[:4])
+        self._found = self._step([pixels, *(part.numpy() for part in state)])
         self.backbone_passes += self._passes * len(pixels)
-        # Not views: an entry must not keep the whole state alive.
-        self._newest = Entry(keys[:, :, -1].clone(), values[:, :, -1].clone())
+        logits, attention = (torch.from_numpy(array) for array in self._found[:2])
         return logits, attention if want_attention else None
 
+    def _infer_again(
+        self, features: Sequence[list[Array]], streams: Sequence[Sequence[Entry | None]], want_attention: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        if self._answer is None:
+            raise NotImplementedError(f"{self.name} keeps no features on {self.backend}")
+        asked = [np.stack(parts) for parts in zip(*features, strict=True)]
+        found = self._answer([*asked, *(part.numpy() for part in gather(streams, self._empty))])
+        logits, attention = (torch.from_numpy(array) for array in found)
+        return finished(logits, attention if want_attention else None)
+
+    def _kept(self) -> list[tuple[Entry, list[Array] | None]]:
+        assert self._found is not None
+        asked = self._found[len(OUTPUTS) :]
+        entries = self._remember().split()
+        return [
+            (entry, [part[row].copy() for part in asked] if self._answer else None)
+            for row, entry in enumerate(entries)
+        ]
+
     def _remember(self) -> Entry:
-        assert self._newest is not None
-        entry, self._newest = self._newest, None
-        return entry
+        assert self._found is not None
+        keys, values = (torch.from_numpy(self._found[OUTPUTS.index(name)]) for name in _STATE)
+        self._found = None
+        # Not views: an entry must not keep the whole state alive, and the next step may write over it.
+        return Entry(keys[:, :, -1].clone(), values[:, :, -1].clone())
+
+    def _cut(self, cut: Callable[[Any, Sequence[str]], Cut], step: Any) -> Cut | None:
+        """The answer alone; None, with a message, where it can't be had: then every picture is computed."""
+        try:
+            return cut(step, self._asked)
+        except CutError as error:
+            self._say(f"{self.name}: unchanged pictures are computed like new ones: {error}")
+            return None
 
     def _pick(self, device: str) -> str:
         """The device that a name means."""
@@ -103,16 +141,12 @@ class ExportedRuntime(GatheringRuntime):
         """Names and versions of what compiles and runs the step, the backend first."""
 
     @abstractmethod
-    def _restore(self, stored: bytes) -> bool:
+    def _restore(self, *stored: bytes) -> bool:
         """Makes ready what ``_compile`` gave; False if that is not possible."""
 
     @abstractmethod
-    def _compile(self, model: "TemporalKVQResNetCBAM") -> bytes:
-        """Exports and compiles the step; gives what ``_restore`` needs."""
-
-    @abstractmethod
-    def _run(self, *inputs: Array) -> list[Array]:
-        """Inputs and outputs as in ``pipeline.model.export``, the frame as pixels; outputs are copies."""
+    def _compile(self, model: "TemporalKVQResNetCBAM") -> list[bytes]:
+        """Exports the step, cuts out its answer, and makes both ready; gives what ``_restore`` needs."""
 
 
 def _loaded(model: "TemporalKVQResNetCBAM | Path") -> "TemporalKVQResNetCBAM":

@@ -19,6 +19,7 @@ import torch
 _KEPT, _STALE_S = 8, 3600.0
 _MODEL, _PARTIAL = ".model", ".partial"
 _SEAL = hashlib.sha256().digest_size
+_LENGTH = 8  # bytes of a number, big-endian
 _CODE = Path(__file__).parents[1]
 _ROOMS = ("model", "runtime")
 
@@ -57,8 +58,8 @@ class CachedModel:
         self._folder = folder or cache_folder()
         self._name = f"{versions[0].split()[0]}-{digest.hexdigest()[:32]}{_MODEL}"
 
-    def load(self) -> bytes | None:
-        """What was stored; None if there is nothing, or nothing sound."""
+    def load(self) -> list[bytes] | None:
+        """The parts that were stored; None if there is nothing, or nothing sound."""
         if self._folder is None:
             return None
         path = self._folder / self._name
@@ -71,9 +72,9 @@ class CachedModel:
             return None
         with suppress(OSError):
             path.touch()  # the files used last are those that are kept
-        return data
+        return _unpack(data)
 
-    def store(self, data: bytes) -> str | None:
+    def store(self, parts: Sequence[bytes]) -> str | None:
         """Stores in one go or not at all, and forgets the models that were not used for longest.
 
         Returns:
@@ -81,6 +82,7 @@ class CachedModel:
         """
         if self._folder is None:
             return "there is no home folder; set XDG_CACHE_HOME"
+        data = _pack(parts)
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=self._folder, suffix=_PARTIAL, delete=False) as file:
@@ -96,6 +98,20 @@ class CachedModel:
         with suppress(OSError):
             _tidy(self._folder)
         return None
+
+
+def _pack(parts: Sequence[bytes]) -> bytes:
+    """Each part after its length."""
+    return b"".join(piece for part in parts for piece in (len(part).to_bytes(_LENGTH), part))
+
+
+def _unpack(data: bytes) -> list[bytes]:
+    parts, start = [], 0
+    while start < len(data):
+        end = start + _LENGTH + int.from_bytes(data[start : start + _LENGTH])
+        parts.append(data[start + _LENGTH : end])
+        start = end
+    return parts
 
 
 def _tidy(folder: Path) -> None:

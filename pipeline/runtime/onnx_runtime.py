@@ -1,13 +1,15 @@
 """The model's step on ONNX Runtime: on a CPU, or on a GPU through CUDA or TensorRT."""
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.model.device import DeviceError
-from pipeline.model.export import INPUTS, export_onnx
+from pipeline.model.export import export_onnx
+from pipeline.model.export_answer import onnx_answer
 from pipeline.model.packages import load_package
-from pipeline.runtime.exported import Array, ExportedRuntime, Say
+from pipeline.runtime.exported import Array, ExportedRuntime, Graph, Say
 
 if TYPE_CHECKING:
     from pipeline.model.network import TemporalKVQResNetCBAM
@@ -97,21 +99,34 @@ class ONNXRuntime(ExportedRuntime):
             )
         return session
 
-    def _restore(self, stored: bytes) -> bool:
-        self._session = self.open_session(stored)
+    def _restore(self, *stored: bytes) -> bool:
+        self._open(*stored)
         return True
 
-    def _compile(self, model: "TemporalKVQResNetCBAM") -> bytes:
+    def _compile(self, model: "TemporalKVQResNetCBAM") -> list[bytes]:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "step.onnx"
             export_onnx(model, path, pixels=True)
             step = path.read_bytes()
-        self._restore(step)
-        return step
+        answer = self._cut(onnx_answer, step)
+        graphs = [step, answer] if answer else [step]
+        self._open(*graphs)
+        return graphs
 
-    def _run(self, *inputs: Array) -> list[Array]:
-        outputs: list[Array] = self._session.run(None, dict(zip(INPUTS, inputs, strict=True)))
-        return outputs
+    def _open(self, step: bytes, answer: bytes = b"") -> None:
+        self._step, self._answer = self._graph(step), self._graph(answer) if answer else None
+
+    def _graph(self, model: bytes) -> Graph:
+        session = self.open_session(model)
+        inputs, outputs = (
+            [port.name for port in ports] for ports in (session.get_inputs(), session.get_outputs())
+        )
+
+        def run(arrays: Sequence[Array]) -> list[Array]:
+            found: list[Array] = session.run(outputs, dict(zip(inputs, arrays, strict=True)))
+            return found
+
+        return run
 
 
 def _need_provider(provider: str) -> None:

@@ -8,9 +8,10 @@ import numpy as np
 
 from pipeline.model.device import DeviceError
 from pipeline.model.export import INPUTS, OUTPUTS, to_openvino
+from pipeline.model.export_answer import ANSWER, STATE, openvino_answer
 from pipeline.model.packages import load_package
 from pipeline.runtime import quantise
-from pipeline.runtime.exported import Array, ExportedRuntime, Say
+from pipeline.runtime.exported import Array, ExportedRuntime, Graph, Say
 
 if TYPE_CHECKING:
     from pipeline.model.network import TemporalKVQResNetCBAM
@@ -63,23 +64,28 @@ class OpenVINORuntime(ExportedRuntime):
         own = f"openvino {load_package('openvino', 'openvino').get_version()}"
         return [own, *quantise.versions()] if self.precision == "int8" else [own]
 
-    def _restore(self, stored: bytes) -> bool:
+    def _restore(self, *stored: bytes) -> bool:
+        core = self._core()
         try:
-            compiled = self._core().import_model(stored, "CPU", self.options())
+            self._open(*(core.import_model(graph, "CPU", self.options()) for graph in stored))
         except RuntimeError:
             return False
-        self._request = compiled.create_infer_request()
         return True
 
-    def _compile(self, model: "TemporalKVQResNetCBAM") -> bytes:
+    def _compile(self, model: "TemporalKVQResNetCBAM") -> list[bytes]:
         step = to_openvino(model, pixels=True)
         step.reshape({port.any_name: [1, *list(port.partial_shape)[1:]] for port in step.inputs})
         if self.precision == "int8":
             step = self._in_int8(step)
-        compiled = self._core().compile_model(step, "CPU", self.options())
-        self._request = compiled.create_infer_request()
-        exported: bytes = compiled.export_model().getvalue()
-        return exported
+        answer = self._cut(openvino_answer, step)
+        core = self._core()
+        graphs = [core.compile_model(graph, "CPU", self.options()) for graph in (step, answer) if graph]
+        self._open(*graphs)
+        return [graph.export_model().getvalue() for graph in graphs]
+
+    def _open(self, step: Any, answer: Any = None) -> None:
+        self._step = _in_turns(step, INPUTS, (*OUTPUTS, *self._asked))
+        self._answer = _in_turns(answer, (*self._asked, *STATE), ANSWER) if answer else None
 
     def _in_int8(self, step: Any) -> Any:
         """The step calibrated on clips, once it is seen to answer like that in float32 on others."""
@@ -107,14 +113,6 @@ class OpenVINORuntime(ExportedRuntime):
         )
         return rough
 
-    def _run(self, *inputs: Array) -> list[Array]:
-        rows = []
-        for row in range(len(inputs[0])):
-            feed = {name: part[row : row + 1] for name, part in zip(INPUTS, inputs, strict=True)}
-            found = self._request.infer(feed, share_inputs=True, share_outputs=False)
-            rows.append([found[name] for name in OUTPUTS])
-        return rows[0] if len(rows) == 1 else [np.concatenate(parts) for parts in zip(*rows, strict=True)]
-
     def _core(self) -> Any:
         return load_package("openvino", "openvino").Core()
 
@@ -126,3 +124,18 @@ class OpenVINORuntime(ExportedRuntime):
             "PERFORMANCE_HINT": "LATENCY",
             "ENABLE_CPU_PINNING": False,  # other workers need the same cores
         }
+
+
+def _in_turns(compiled: Any, inputs: Sequence[str], outputs: Sequence[str]) -> Graph:
+    """A compiled graph for one stream as one for any number of them."""
+    request = compiled.create_infer_request()
+
+    def run(arrays: Sequence[Array]) -> list[Array]:
+        rows, alone = [], len(arrays[0]) == 1
+        for row in range(len(arrays[0])):
+            feed = {name: part[row : row + 1] for name, part in zip(inputs, arrays, strict=True)}
+            found = request.infer(feed, share_inputs=True, share_outputs=alone)
+            rows.append([found[name] for name in outputs])
+        return rows[0] if alone else [np.concatenate(parts) for parts in zip(*rows, strict=True)]
+
+    return run

@@ -130,7 +130,7 @@ def test_untrained_match_finds_moved_content_and_reads_how_far_it_moved() -> Non
     past = new.roll(1, dims=1)
     keys, values = (x[:, None].repeat(1, 2, 1, 1) for x in attention.project([past]))
     found, weights = attention.attend(
-        attention.make_query(new, None), keys, values, torch.tensor([[True, True]]), places, places
+        attention.query(new), keys, values, torch.tensor([[True, True]]), places, places
     )
     assert weights[0].unflatten(1, (2, 6)).argmax(-1).tolist() == [[(i + 1) % 6] * 2 for i in range(6)]
     torch.testing.assert_close(found[0], places.roll(-1, dims=0) - places, atol=0.05, rtol=0.05)

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from pipeline.model.checkpoint import save_checkpoint
+from pipeline.model.export import to_openvino
+from pipeline.model.export_answer import CutError, openvino_answer
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.runtime import DeviceError, ONNXRuntime, OpenVINORuntime, Runtime, TorchRuntime, open_runtime
 from pipeline.runtime.base import Image
@@ -48,6 +51,34 @@ def compare(runtime: Runtime, model: TemporalKVQResNetCBAM, steps: int) -> None:
             assert ours.attention.dtype == np.float16
             np.testing.assert_allclose(ours.attention, theirs.attention, atol=1e-3)
     assert depths == set(range(runtime.num_past + 1))
+
+
+def reuse(runtime: Runtime, *, off: float = 1e-5) -> None:
+    """The same pictures twice, as new ones and as known ones, in front of empty, short and full pasts."""
+    dice = np.random.default_rng(4)
+    shown = [picture(dice) for _ in range(3)]
+    results = runtime.infer(shown, [[None] * runtime.num_past] * 3)
+    entries = runtime.remember(results)
+    assert all(result.features is not None for result in results)
+    passes = runtime.backbone_passes
+    each = passes // 3
+    for filled in range(runtime.num_past + 1):
+        empty = [None] * (runtime.num_past - filled)
+        pasts = [[*empty, *(entries[(row + n) % 3] for n in range(filled))] for row in range(3)]
+        mixed = [picture(dice), *shown[1:]]
+        full = runtime.infer(mixed, pasts, want_attention=True)
+        kept = runtime.remember(full)
+        again = runtime.infer(mixed, pasts, want_attention=True, known=[None, *results[1:]])
+        kept_again = runtime.remember(again)
+        for expected, found in zip(full, again, strict=True):
+            assert found.depth == expected.depth == filled
+            np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=off)
+            np.testing.assert_allclose(found.attention, expected.attention, atol=max(off, 1e-3))
+        for expected, found in zip(kept, kept_again, strict=True):
+            torch.testing.assert_close(found.keys, expected.keys, atol=1e-4, rtol=1e-4)
+            torch.testing.assert_close(found.values, expected.values, atol=1e-4, rtol=1e-4)
+        results = again  # what was reused can be reused
+    assert runtime.backbone_passes - passes == (runtime.num_past + 1) * (3 + 1) * each
 
 
 @pytest.fixture(scope="module", params=PACKAGES, ids=lambda kind: kind.backend)
@@ -105,12 +136,59 @@ def test_results_outlive_the_next_step(runtime: Runtime) -> None:
 
 
 @pytest.mark.slow
+def test_known_pictures_get_what_a_full_step_gives(runtime: Runtime) -> None:
+    runtime.backbone_passes = 0
+    reuse(runtime)
+
+
+@pytest.mark.slow
 def test_unshared_backbones_and_tied_values() -> None:
     need(OpenVINORuntime)
     model = small(use_shared_weights=False, attention="plain", num_past=1)
     runtime = OpenVINORuntime(model, say=lambda line: None)
     compare(runtime, model, 10)
     assert runtime.backbone_passes == 10 * 2 * 2
+    runtime.backbone_passes = 0
+    reuse(runtime)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", PACKAGES, ids=lambda kind: kind.backend)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"num_layers": 2, "scales": ("layer3", "layer4"), "num_past": 3, "head": "grid"},
+        {"num_layers": 3, "attention": "plain", "use_shared_weights": False, "scales": ("layer3",)},
+    ],
+    ids=["two layers, two scales, grid head", "three layers, plain, unshared, other scale"],
+)
+def test_known_pictures_with_other_options(kind: Exported, options: dict[str, Any]) -> None:
+    need(kind)
+    reuse(kind(small(**options), say=lambda line: None))
+
+
+def test_a_cut_through_too_little_is_refused() -> None:
+    need(OpenVINORuntime)
+    step = to_openvino(small(), pixels=True)
+    with pytest.raises(CutError, match="needs more of the frame than appearance"):
+        openvino_answer(step, ["appearance"])
+
+
+@pytest.mark.slow
+def test_where_the_answer_can_not_be_cut_out_every_picture_is_computed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    need(OpenVINORuntime)
+    model, said = small(), []
+    too_little = ("appearance",)
+    monkeypatch.setattr("pipeline.runtime.exported.asked_outputs", lambda architecture: too_little)
+    runtime = OpenVINORuntime(model, name="tiny", say=said.append)
+    assert "tiny: unchanged pictures are computed like new ones: the answer needs more" in said[-1]
+    results = runtime.infer([picture(np.random.default_rng(0))], [[None, None]])
+    runtime.remember(results)
+    assert results[0].features is None
+    with pytest.raises(ValueError, match="known are results with features"):
+        runtime.infer([picture(np.random.default_rng(0))], [[None, None]], known=results)
 
 
 @pytest.mark.slow
@@ -127,6 +205,8 @@ def test_it_is_prepared_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         said.clear()
         runtime = open_runtime(file, backend="openvino", say=said.append)
         answers.append(runtime.infer([image], [[None, None]])[0].probabilities)
+        runtime.backbone_passes = 0
+        reuse(runtime)
         *before, last = said
         assert "runs on openvino" in last
         return ["preparing it for openvino" in line for line in before] == [True]

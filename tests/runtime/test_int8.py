@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -72,6 +73,28 @@ def test_it_is_prepared_once_and_then_needs_no_nncf(tmp_path: Path, monkeypatch:
     command = [sys.executable, "-c", other + code]
     ended = subprocess.run(command, cwd=ROOT, check=False, timeout=100, capture_output=True, text=True)
     assert "ZeroDivisionError" in ended.stderr, "with another NNCF it is filmed and calibrated anew"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_known_pictures_in_int8_get_what_a_full_step_gives() -> None:
+    model = load_checkpoint("motion_resnet18")
+    runtime = OpenVINORuntime(model, precision="int8", film=few, say=lambda _: None)
+    film = film_motions(model.preprocessing.size, model.num_past, 12, 99)
+    off = []
+    for clip in film.frames:
+        past: list[Any] = [None] * model.num_past
+        for frame in clip:
+            results = runtime.infer([frame], [past])
+            past = [*past[1:], *runtime.remember(results)]
+            full = runtime.infer([frame], [past])
+            runtime.remember(full)
+            (again,) = runtime.infer([frame], [past], known=results)
+            assert again.depth == full[0].depth
+            off.append(float(np.abs(again.probabilities - full[0].probabilities).max()))
+            moved = np.abs(again.probabilities - results[0].probabilities).max()
+    assert max(off) < 1e-3, off
+    assert moved > 0.01, "the past that it was asked about matters"
 
 
 @pytest.mark.slow

@@ -17,13 +17,19 @@ def checkpoint(tmp_path: Path) -> Path:
 
 def test_what_was_stored_is_found_again(tmp_path: Path, checkpoint: Path) -> None:
     assert CachedModel(checkpoint, ["engine 1"], tmp_path / "cache").load() is None
-    assert CachedModel(checkpoint, ["engine 1"], tmp_path / "cache").store(b"compiled") is None
-    assert CachedModel(checkpoint, ["engine 1"], tmp_path / "cache").load() == b"compiled"
+    assert CachedModel(checkpoint, ["engine 1"], tmp_path / "cache").store([b"compiled"]) is None
+    assert CachedModel(checkpoint, ["engine 1"], tmp_path / "cache").load() == [b"compiled"]
     assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".model"]
 
 
+def test_several_parts_come_back_as_they_were(tmp_path: Path, checkpoint: Path) -> None:
+    parts = [b"step" * 100, b"", b"answer"]
+    CachedModel(checkpoint, ["engine 1"], tmp_path).store(parts)
+    assert CachedModel(checkpoint, ["engine 1"], tmp_path).load() == parts
+
+
 def test_other_weights_and_other_versions_have_places_of_their_own(tmp_path: Path, checkpoint: Path) -> None:
-    CachedModel(checkpoint, ["engine 1"], tmp_path).store(b"compiled")
+    CachedModel(checkpoint, ["engine 1"], tmp_path).store([b"compiled"])
     assert CachedModel(checkpoint, ["engine 2"], tmp_path).load() is None
     checkpoint.write_bytes(b"better weights")
     assert CachedModel(checkpoint, ["engine 1"], tmp_path).load() is None
@@ -45,19 +51,19 @@ def test_int8_is_made_again_where_its_clips_are_drawn_otherwise(
 @pytest.mark.parametrize("damage", ["cut", "bit", "empty"])
 def test_a_damaged_file_is_nothing(tmp_path: Path, checkpoint: Path, damage: str) -> None:
     cached = CachedModel(checkpoint, ["engine 1"], tmp_path / "cache")
-    cached.store(bytes(range(100)))
+    cached.store([bytes(range(100))])
     (file,) = (tmp_path / "cache").iterdir()
     sound = file.read_bytes()
     flipped = sound[:60] + bytes([sound[60] ^ 1]) + sound[61:]
     file.write_bytes({"cut": sound[:-1], "bit": flipped, "empty": b""}[damage])
     assert cached.load() is None
-    cached.store(b"again")
-    assert cached.load() == b"again"
+    cached.store([b"again"])
+    assert cached.load() == [b"again"]
 
 
 def test_a_folder_that_can_not_be_written_is_said(tmp_path: Path, checkpoint: Path) -> None:
     cached = CachedModel(checkpoint, ["engine 1"], checkpoint / "cache")
-    problem = cached.store(b"compiled")
+    problem = cached.store([b"compiled"])
     assert problem == f"{checkpoint / 'cache'}: Not a directory"
     assert cached.load() is None
 
@@ -65,14 +71,14 @@ def test_a_folder_that_can_not_be_written_is_said(tmp_path: Path, checkpoint: Pa
 def test_only_the_models_used_last_are_kept(tmp_path: Path, checkpoint: Path) -> None:
     folder = tmp_path / "cache"
     for number in range(8):
-        CachedModel(checkpoint, [f"engine {number}"], folder).store(b"compiled")
+        CachedModel(checkpoint, [f"engine {number}"], folder).store([b"compiled"])
     for age, path in enumerate(sorted(folder.iterdir())):
         os.utime(path, (1e9 - age, 1e9 - age))
     first = CachedModel(checkpoint, ["engine 0"], folder)
     first.load()
-    CachedModel(checkpoint, ["engine 8"], folder).store(b"compiled")
+    CachedModel(checkpoint, ["engine 8"], folder).store([b"compiled"])
     assert len(list(folder.iterdir())) == 8
-    assert first.load() == b"compiled"
+    assert first.load() == [b"compiled"]
 
 
 def test_the_folder_is_that_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -90,7 +96,7 @@ def test_without_a_home_nothing_is_kept(monkeypatch: pytest.MonkeyPatch, checkpo
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(Path, "home", home)
     cached = CachedModel(checkpoint, ["engine 1"])
-    assert cached.store(b"compiled") == "there is no home folder; set XDG_CACHE_HOME"
+    assert cached.store([b"compiled"]) == "there is no home folder; set XDG_CACHE_HOME"
     assert cached.load() is None
 
 
@@ -99,6 +105,6 @@ def test_what_a_killed_process_left_goes(tmp_path: Path, checkpoint: Path) -> No
     for path in (old, new):
         path.write_bytes(b"half")
     os.utime(old, (1e9, 1e9))
-    CachedModel(checkpoint, ["engine 1"], tmp_path).store(b"compiled")
+    CachedModel(checkpoint, ["engine 1"], tmp_path).store([b"compiled"])
     assert not old.exists()
     assert new.exists()

@@ -14,6 +14,7 @@ from pipeline.config import load_config
 from pipeline.model.checkpoint import load_checkpoint
 from pipeline.model.state import StreamHistory
 from pipeline.runtime import TorchRuntime
+from tests.support import need_module
 from tests.video.clips import write_video
 from tests.workers.pipeline import QUICK, Pipeline, streams
 from tests.workers.program import RUN_S, Program, until
@@ -82,7 +83,10 @@ def test_films_take_turns_where_not_all_fit_into_a_step(place: Path) -> None:
         assert stream["backbone_passes"] + stream["reused"] == frames
 
 
-def test_unchanged_pictures_leave_out_the_backbone_and_change_no_answer(place: Path) -> None:
+@pytest.mark.parametrize("backend", ["torch", "openvino"])
+def test_unchanged_pictures_leave_out_the_backbone_and_change_no_answer(place: Path, backend: str) -> None:
+    if backend != "torch":
+        need_module(backend, backend)
     shown = (0, 0, 1, 2, 2, 2, 2, 0, 3, 3, 1)
     dice = np.random.default_rng(0)
     pictures = [cv2.resize(dice.integers(0, 256, (9, 12, 3), np.uint8), (320, 240)) for _ in range(4)]
@@ -90,9 +94,11 @@ def test_unchanged_pictures_leave_out_the_backbone_and_change_no_answer(place: P
     folder.mkdir()
     for n, which in enumerate(shown):
         assert cv2.imwrite(str(folder / f"{n:02}.png"), pictures[which])
-    torch_only = ("--set", "runtime.backend=torch", "--set", "inference.device=cpu")
-    with Pipeline(place, "--source", str(folder), *torch_only, "--set", "history.spacing_ms=0") as run:
+    options = (f"runtime.backend={backend}", "inference.device=cpu", "history.spacing_ms=0")
+    words = [word for option in options for word in ("--set", option)]
+    with Pipeline(place, "--source", str(folder), *words) as run:
         outcome = run.finish()
+    assert outcome.report["runtime"]["backend"] == backend
     stream = outcome.stream("screen")
     assert (stream["predicted"], stream["reused"], stream["backbone_passes"]) == (11, 5, 6)
     assert "11 predicted with 6 backbone passes, 5 unchanged" in outcome.out

@@ -1,0 +1,66 @@
+"""The answer alone, for a frame whose projections are known: cut out of an exported step.
+
+Being the step's own operators, int8 ones included, it gives what the step would give.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pipeline.model.export import INPUTS, OUTPUTS
+from pipeline.model.packages import load_package
+
+STATE, ANSWER = INPUTS[1:], OUTPUTS[:2]
+
+
+class CutError(ValueError):
+    """A step whose answer needs more of the frame than was named."""
+
+
+def openvino_answer(step: Any, asked: Sequence[str]) -> Any:
+    """From the outputs ``asked`` and the state to logits and attention.
+
+    Args:
+        step: An ``openvino.Model`` for pixels; it is left alone.
+        asked: See ``asked_outputs``.
+
+    Returns:
+        An ``openvino.Model`` with the inputs ``asked`` and ``STATE``, and the outputs ``ANSWER``.
+
+    Raises:
+        CutError: The answer still depends on the frame.
+    """
+    openvino = load_package("openvino", "openvino")
+    parameter = load_package("openvino.opset13", "openvino").parameter
+    whole = step.clone()
+    inputs = []
+    for name in asked:
+        source = whole.output(name).get_node().input_value(0)
+        known = parameter(source.get_partial_shape(), source.get_element_type())
+        for target in source.get_target_inputs():
+            if target.get_node().get_type_name() != "Result":
+                target.replace_source_output(known.output(0))
+        known.output(0).get_tensor().set_names({name})
+        inputs.append(known)
+    inputs += [whole.input(name).get_node() for name in STATE]
+    results = [whole.output(name).get_node() for name in ANSWER]
+    try:
+        return openvino.Model(results, inputs, "answer")
+    except RuntimeError as error:
+        raise CutError(f"the answer needs more of the frame than {', '.join(asked)}") from error
+
+
+def onnx_answer(step: bytes, asked: Sequence[str]) -> bytes:
+    """The same of an ONNX model.
+
+    Raises:
+        CutError: The answer still depends on the frame.
+    """
+    onnx = load_package("onnx", "onnx")
+    utils = load_package("onnx.utils", "onnx")
+    cut = utils.Extractor(onnx.load_from_string(step)).extract_model([*asked, *STATE], [*ANSWER])
+    try:
+        onnx.checker.check_model(cut)
+    except onnx.checker.ValidationError as error:
+        raise CutError(f"the answer needs more of the frame than {', '.join(asked)}") from error
+    answer: bytes = cut.SerializeToString()
+    return answer
