@@ -112,14 +112,13 @@ class Receiver(Closing, Generic[T]):
             received = subscriber.receive()
             if received is None:
                 break
-            parts, peer = received
             try:
-                message = decode_message(parts, self._most_bytes)
-                item = self._accept(message, parts)
+                message = decode_message(received.parts, self._most_bytes)
+                item = self._accept(message, received.parts)
                 if item is not None:
                     self._census.admit(message)
             except WireError as error:
-                self.rejects.add(peer, error)
+                self.rejects.add(received.peer, error)
             else:
                 taken += [item] if item is not None else []
         return taken

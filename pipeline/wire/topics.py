@@ -27,6 +27,7 @@ A receiver speaks to its publishers by subscribing, which they get to see:
 
 import secrets
 import zlib
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 from pipeline.frame import Policy
@@ -133,5 +134,6 @@ def read(segment: bytes, name: bytes, ticket: int) -> bytes:
     return b"read.%b.%b.%d" % (segment.hex().encode(), name, ticket)
 
 
+@lru_cache(1024)
 def _topic(kind: str, policy: Policy, stream_id: str) -> bytes:
     return f"{kind}.{policy}.{stream_id}.".encode() if stream_id else f"{kind}.{policy}.".encode()
