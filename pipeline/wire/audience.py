@@ -1,9 +1,11 @@
 """Who listens to a publisher, as far as its XPUB socket tells."""
 
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 
 from pipeline.frame import Policy
+from pipeline.wire.segment import Segment
 
 _MOST_NOTICES = 4096
 
@@ -13,18 +15,66 @@ class SegmentReaders:
     """Who reads a segment of shared memory, and how far each has come.
 
     Attributes:
+        segment: The memory.
         sent: The ticket of the last frame that was sent.
-        done: By reader that has it open: the last ticket whose slot it no longer needs.
+        done: By reader that has it open: the last ticket that was sent before.
         without: Readers that can't open it.
+        doubted: Since when, in monotonic seconds, a reader says that it has it open and its seat does not.
+        ignored: Readers that were doubted for too long: nobody waits for them, and they get no pixels.
     """
 
+    segment: Segment
     sent: int = -1
     done: dict[bytes, int] = field(default_factory=dict)
     without: set[bytes] = field(default_factory=set)
+    doubted: dict[bytes, float] = field(default_factory=dict)
+    ignored: set[bytes] = field(default_factory=set)
+
+    def note(self, what: bytes, came: bool, name: bytes) -> None:
+        """Takes in that a reader has ``opened`` it or finds it ``closed``, or that it takes that back."""
+        if not came:
+            for known in (self.done, self.doubted) if what == b"opened" else ():
+                known.pop(name, None)
+            (self.ignored if what == b"opened" else self.without).discard(name)
+        elif len(self.done) + len(self.without) + len(self.doubted) < _MOST_NOTICES:
+            if what == b"closed":
+                self.without.add(name)
+            elif name not in self.done:
+                self.doubted.setdefault(name, time.monotonic())
+
+    def settle(self, readers: set[bytes], patience_s: float) -> int:
+        """Gives seats, and looks at those of who says that it has opened this; how many were found to lie."""
+        self.segment.seat(readers)
+        lied = 0
+        for name, since in list(self.doubted.items()):
+            if self.segment.done(name) is not None:
+                self.done[name] = self.sent
+            elif time.monotonic() - since > patience_s:
+                self.ignored.add(name)
+                lied += 1
+            else:
+                continue
+            del self.doubted[name]
+        return lied
+
+    def ready(self, readers: set[bytes]) -> bool:
+        """Whether some have it open, and all others are known not to."""
+        done = self.done.keys()
+        return readers <= done or (
+            readers <= done | self.without | self.ignored and not readers.isdisjoint(done)
+        )
+
+    def undecided(self, readers: set[bytes]) -> bool:
+        """Whether some have still to answer."""
+        return not readers <= self.done.keys() | self.without | self.ignored
 
     def oldest(self) -> int:
         """The last ticket that nobody needs any more."""
-        return min(self.done.values(), default=self.sent)
+        return min(map(self._done, self.done), default=self.sent)
+
+    def _done(self, name: bytes) -> int:
+        said = self.segment.done(name)
+        return max(self.done[name], min(-1 if said is None else said, self.sent))
 
 
 class Audience:
@@ -59,8 +109,8 @@ class Audience:
             case [b"taken", name, token] if came and token in self._taken:
                 if len(self._taken[token]) < _MOST_NOTICES:
                     self._taken[token].add(name)
-            case [b"opened" | b"closed" | b"read" as what, token, name, *more] if token in self.segments:
-                self._note_reader(self.segments[token], what, came, name, b"".join(more))
+            case [b"opened" | b"closed" as what, token, name] if token in self.segments:
+                self.segments[token].note(what, came, name)
 
     def readers(self, lane: Policy) -> set[bytes]:
         """The receivers that are connected on a lane."""
@@ -77,16 +127,3 @@ class Audience:
     def forget(self, token: bytes) -> None:
         """Drops the acknowledgements of a message that nobody asks about any more."""
         self._taken.pop(token, None)
-
-    @staticmethod
-    def _note_reader(readers: SegmentReaders, what: bytes, came: bool, name: bytes, ticket: bytes) -> None:
-        if what == b"opened" and came and len(readers.done) < _MOST_NOTICES:
-            readers.done.setdefault(name, readers.sent)
-        elif what == b"opened" and not came:
-            readers.done.pop(name, None)
-        elif what == b"closed" and came and len(readers.without) < _MOST_NOTICES:
-            readers.without.add(name)
-        elif what == b"closed":
-            readers.without.discard(name)
-        elif came and name in readers.done and len(ticket) < 20 and ticket.isdigit():
-            readers.done[name] = max(readers.done[name], min(int(ticket), readers.sent))

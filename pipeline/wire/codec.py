@@ -53,7 +53,7 @@ _unpack: Callable[[Part], Message] = msgspec.msgpack.Decoder(Message).decode
 
 
 def encode_frame(
-    frame: Frame, encoding: Literal["raw", "jpeg"], jpeg_quality: int, sent_ns: int
+    frame: Frame, encoding: Literal["raw", "jpeg"], jpeg_quality: int, sent_ns: int, topic: bytes = b""
 ) -> list[Part]:
     """Packs a frame. Raw pixels are not copied: they must not be changed afterwards.
 
@@ -62,6 +62,7 @@ def encode_frame(
         encoding: ``raw`` or ``jpeg``.
         jpeg_quality: 1 to 100, for ``jpeg``.
         sent_ns: Unix time in ns.
+        topic: Instead of that of the stream's frames.
 
     Raises:
         WireError: The picture has another shape or type, or is too large.
@@ -73,7 +74,7 @@ def encode_frame(
         pixels = packed.data.cast("B")
     else:
         pixels = np.ascontiguousarray(frame.image).data.cast("B")
-    return _with_header(frame, encoding, pixels, sent_ns)
+    return _with_header(frame, encoding, pixels, sent_ns, topic)
 
 
 def encode_notice(frame: Frame, token: bytes, ticket: int, sent_ns: int) -> list[Part]:
@@ -106,7 +107,9 @@ def check_image(image: Image) -> None:
         raise WireError("pixels", f"a frame of {width}x{height}: sides must be 1 to {MAX_SIDE_PX} pixels")
 
 
-def _with_header(frame: Frame, encoding: Encoding, pixels: Part, sent_ns: int) -> list[Part]:
+def _with_header(
+    frame: Frame, encoding: Encoding, pixels: Part, sent_ns: int, topic: bytes = b""
+) -> list[Part]:
     height, width = frame.image.shape[:2]
     header = FrameHeader(
         stream_id=frame.id.stream_id,
@@ -124,7 +127,7 @@ def _with_header(frame: Frame, encoding: Encoding, pixels: Part, sent_ns: int) -
         truth=frame.truth,
         full_size=frame.full_size,
     )
-    return [topics.frames(frame.policy, frame.id.stream_id), _pack(header), pixels]
+    return [topic or topics.frames(frame.policy, frame.id.stream_id), _pack(header), pixels]
 
 
 def encode_end(end: EndOfStream, after: Literal["frames", "predictions"]) -> list[Part]:
@@ -191,7 +194,7 @@ def decode_message(parts: Sequence[Part], max_bytes: int) -> Message:
     if len(packed) > MAX_HEADER_BYTES:
         raise WireError("size", f"a header of {len(packed)} bytes, allowed are {MAX_HEADER_BYTES}")
     message = _decode_header(packed)
-    if bytes(topic[:128]) not in _topics_of(message):
+    if not _fits(bytes(topic[:128]), message):
         raise WireError("topic", f"the topic {bytes(topic[:80])!r} does not fit its message")
     has_buffer = isinstance(message, FrameHeader) or (
         isinstance(message, Prediction) and message.attention is not None
@@ -270,6 +273,12 @@ def _decode_header(packed: Part) -> Message:
         return _unpack(packed)
     except (ValueError, RecursionError, MemoryError) as error:
         raise WireError("header", f"a header that is not valid: {str(error)[:200]}") from None
+
+
+def _fits(topic: bytes, message: Message) -> bool:
+    if topic in _topics_of(message):
+        return True
+    return isinstance(message, FrameHeader) and topics.is_without(topic, message.policy)
 
 
 def _topics_of(message: Message) -> tuple[bytes, ...]:

@@ -8,7 +8,7 @@ from typing import Literal
 from pipeline.clock import now_ns
 from pipeline.config import CaptureConfig, WireConfig
 from pipeline.frame import Frame, FrameId
-from pipeline.wire import address
+from pipeline.wire import address, topics
 from pipeline.wire.audience import SegmentReaders
 from pipeline.wire.codec import Part, check_image, encode_frame, encode_notice, encode_offer
 from pipeline.wire.messages import Encoding
@@ -19,16 +19,21 @@ from pipeline.wire.segment import Segment, SegmentError
 _MOST_SLOTS = 8
 _FEWEST_SLOTS = 3
 _OFFER_S = 0.25
-_LISTEN_S = 0.05
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.0002, 0.002
+_HELD_S, _HELD_AGAIN_S = 5.0, 60.0
 
 
 @dataclass
 class _Packed:
-    """A frame as it goes out."""
+    """A frame as it goes out: in shared memory, as pixels, or both ways for different readers.
+
+    Attributes:
+        id: Which.
+        messages: What has still to go, each with its encoding; what is in shared memory comes first.
+    """
 
     id: FrameId
-    encoding: Encoding
-    parts: list[Part]
+    messages: list[tuple[Encoding, list[Part]]]
 
 
 @dataclass
@@ -37,28 +42,29 @@ class _Stream:
 
     Attributes:
         packed: A frame that has not gone yet.
-        segment: The memory for its frames.
-        readers: Who has that open.
+        shared: The memory for its frames, and who reads it.
         frame_bytes: Size of the largest frame that fits, or of the last one for which there could be none.
         offered_at: When it was last offered, in monotonic seconds.
         sent: Number of frames by encoding.
         packing_ns: Time for packing the last frame.
+        tell_at: When to say that its frames are held up, in monotonic seconds; 0 while they are not.
     """
 
     packed: _Packed | None = None
-    segment: Segment | None = None
-    readers: SegmentReaders = field(default_factory=SegmentReaders)
+    shared: SegmentReaders | None = None
     frame_bytes: int = 0
     offered_at: float = 0.0
     sent: Counter[Encoding] = field(default_factory=Counter)
     packing_ns: int = 0
+    tell_at: float = 0.0
 
 
 class FramePublisher(Publisher):
     """A publisher that also sends frames whose pixels lie elsewhere; used by the thread that made it.
 
-    A stream's pixels go through shared memory as long as every receiver of its lane has said that it can
-    open that; otherwise all get them through the socket. So nothing is lost while receivers come and go.
+    A stream's pixels go through shared memory to receivers that have opened it, and through the socket to
+    those that have said that they can't. While one of the lane has not answered yet, all get them through the
+    socket. So nothing is lost while receivers come and go.
     Frames that may be dropped are written into the next slot at once. For those that must not, at most
     ``wire.queue_frames`` are on their way: the next one waits until all receivers have copied the first.
 
@@ -114,17 +120,26 @@ class FramePublisher(Publisher):
         """
         stream = self._streams.setdefault(frame.id.stream_id, _Stream())
         deadline = time.monotonic() + timeout_s
-        self.hear()
+        pause_s = _FIRST_PAUSE_S
+        self._hear()
         while (packed := self._pack(frame, stream, quality)) is None:
             if (left := deadline - time.monotonic()) <= 0:
-                return False
-            self.hear(min(left, _LISTEN_S))
+                return self._held(frame, stream)
+            time.sleep(min(left, pause_s))  # who has read says so in the memory, which wakes nobody
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+            self._hear()
         stream.packed = packed
-        if not self.send(packed.parts, max(0.0, deadline - time.monotonic())):
-            return False
+        while packed.messages:
+            encoding, parts = packed.messages[0]
+            self._check(parts)
+            if not self._send(parts, frame.policy == "every", max(0.0, deadline - time.monotonic())):
+                return self._held(frame, stream)
+            del packed.messages[0]
+            if encoding == "shm" and stream.shared:
+                stream.shared.sent += 1
+            stream.sent[encoding] += 1
         stream.packed = None
-        stream.readers.sent += packed.encoding == "shm"
-        stream.sent[packed.encoding] += 1
+        stream.tell_at = 0.0
         return True
 
     def packing_ns(self, stream_id: str) -> int:
@@ -145,49 +160,77 @@ class FramePublisher(Publisher):
         """Gives receivers at most ``linger_s`` seconds to take what is on its way, then disconnects."""
         super().close(linger_s)
         for stream in self._streams.values():
-            if stream.segment:
-                stream.segment.close()
+            if stream.shared:
+                stream.shared.segment.close()
+
+    def _held(self, frame: Frame, stream: _Stream) -> bool:
+        """Says so if a stream that loses nothing has been held up for long; False."""
+        now = time.monotonic()
+        if not stream.tell_at:
+            stream.tell_at = now + _HELD_S
+        elif now >= stream.tell_at and frame.policy == "every":
+            stream.tell_at = now + _HELD_AGAIN_S
+            self._events.append(
+                f"{frame.id.stream_id}: held up for {_HELD_S:g} s or more: an inference or sink worker takes "
+                "no frames, and of this stream nobody may miss one"
+            )
+        return False
 
     def _pack(self, frame: Frame, stream: _Stream, quality: int) -> _Packed | None:
         """The frame as it goes out now; None if it has to wait."""
-        segment = None if quality else self._shared(frame, stream)
         waiting = stream.packed if stream.packed and stream.packed.id == frame.id else None
-        if waiting and (segment or waiting.encoding != "shm"):
+        shared = None if quality else self._shared(frame, stream)
+        if waiting and (shared or waiting.messages[0][0] != "shm"):
             return waiting
         started_ns = now_ns()
-        packed = self._pixels(frame, quality) if segment is None else self._notice(frame, stream, segment)
+        packed = _Packed(frame.id, [])
+        if shared is not None:
+            if (notice := self._notice(frame, shared)) is None:
+                return None
+            packed.messages.append(("shm", notice))
+        if shared is None:
+            packed.messages.append(self._pixels(frame, quality))
+        elif shared.without:
+            packed.messages.append(
+                self._pixels(frame, topic=topics.without(frame.policy, shared.segment.token))
+            )
         stream.packing_ns = now_ns() - started_ns
         return packed
 
-    def _pixels(self, frame: Frame, quality: int) -> _Packed:
+    def _pixels(self, frame: Frame, quality: int = 0, topic: bytes = b"") -> tuple[Encoding, list[Part]]:
         encoding = "jpeg" if quality else self._otherwise
-        parts = encode_frame(frame, encoding, quality or self._jpeg_quality, sent_ns=now_ns())
-        return _Packed(frame.id, encoding, parts)
+        return encoding, encode_frame(frame, encoding, quality or self._jpeg_quality, now_ns(), topic)
 
-    def _notice(self, frame: Frame, stream: _Stream, segment: Segment) -> _Packed | None:
-        """The frame in its slot, and word of it; None while it must wait for receivers to take others."""
-        ticket = stream.readers.sent + 1
-        most = min(self._queue, segment.slots)
-        if frame.policy == "every" and ticket - most > stream.readers.oldest():
+    def _notice(self, frame: Frame, shared: SegmentReaders) -> list[Part] | None:
+        """Puts the frame into its slot; word of it, or None while receivers have to take others first."""
+        ticket = shared.sent + 1
+        most = min(self._queue, shared.segment.slots)
+        if frame.policy == "every" and ticket - most > shared.oldest():
             return None
-        segment.write(ticket, frame.image)
-        return _Packed(frame.id, "shm", encode_notice(frame, segment.token, ticket, sent_ns=now_ns()))
+        shared.segment.write(ticket, frame.image)
+        return encode_notice(frame, shared.segment.token, ticket, sent_ns=now_ns())
 
-    def _shared(self, frame: Frame, stream: _Stream) -> Segment | None:
-        """The memory for a frame, if all who will get it can read it there."""
+    def _shared(self, frame: Frame, stream: _Stream) -> SegmentReaders | None:
+        """The memory for a frame, if it is known of all who will get it whether they can read it there."""
         readers = self.audience.readers(frame.policy)
         if not self._shares or not readers:
             return None
         check_image(frame.image)
         size, known = frame.image.nbytes, stream.frame_bytes
-        if size > known if stream.segment else size != known:
+        if size > known if stream.shared else size != known:
             self._share(frame, stream)
-        if stream.segment is None:
-            return None
-        if readers <= stream.readers.done.keys():
-            return stream.segment
-        if not readers <= stream.readers.done.keys() | stream.readers.without:
-            self._offer(frame, stream, stream.segment)
+        shared = stream.shared
+        if shared is None or shared.ready(readers):
+            return shared
+        if shared.undecided(readers):
+            if shared.settle(readers, self._patience_s):
+                self._events.append(
+                    f"{frame.id.stream_id}: a reader says that it has opened the shared memory, and has not: "
+                    "it gets no frames and is waited for no longer"
+                )
+            if shared.ready(readers):
+                return shared
+            self._offer(frame, stream, shared.segment)
         return None
 
     def _share(self, frame: Frame, stream: _Stream) -> None:
@@ -197,12 +240,12 @@ class FramePublisher(Publisher):
         """
         size = frame.image.nbytes
         roomy = min(stream.frame_bytes * 3 // 2, self._most_shared // _FEWEST_SLOTS, self._most_bytes)
-        size = stream.frame_bytes = max(size, roomy if stream.segment else 0)
+        size = stream.frame_bytes = max(size, roomy if stream.shared else 0)
         segments = self.audience.segments
-        if stream.segment:
-            del segments[stream.segment.token.hex().encode()]
-            stream.segment.close()
-            stream.segment = None
+        if stream.shared:
+            del segments[stream.shared.segment.token.hex().encode()]
+            stream.shared.segment.close()
+            stream.shared = None
         if size > self._most_bytes:
             return  # receivers would refuse it whichever way it came
         try:
@@ -215,8 +258,8 @@ class FramePublisher(Publisher):
         except SegmentError as error:
             self._events.append(f"{frame.id.stream_id}: frames go through the socket: {error}")
             return
-        stream.segment, stream.readers, stream.offered_at = segment, SegmentReaders(), 0.0
-        segments[segment.token.hex().encode()] = stream.readers
+        stream.shared, stream.offered_at = SegmentReaders(segment), 0.0
+        segments[segment.token.hex().encode()] = stream.shared
 
     def _offer(self, frame: Frame, stream: _Stream, segment: Segment) -> None:
         now = time.monotonic()

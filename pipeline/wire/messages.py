@@ -11,7 +11,7 @@ import msgspec
 from pipeline.frame import FrameId, Policy
 from pipeline.stats import WorkerStats
 
-WIRE_VERSION = 1
+WIRE_VERSION = 2
 
 MOST_SLOTS = 32
 """Frames in a ring in shared memory."""

@@ -12,7 +12,7 @@ import zmq
 from pipeline.closing import Closing
 from pipeline.config import WireConfig
 from pipeline.frame import Policy
-from pipeline.wire import address, topics
+from pipeline.wire import address, sockets, topics
 from pipeline.wire.audience import Audience
 from pipeline.wire.codec import Part, decode_feedback
 from pipeline.wire.errors import TransportError, WireError
@@ -27,7 +27,6 @@ _SEND_BUFFER_BYTES = 256 * 1024
 _MOST_UPSTREAM_BYTES = 4096
 _MOST_FEEDBACK = 256
 _REPEAT_S = 0.05
-_EVENTS, _POLLIN, _NOBLOCK, _MORE = map(int, (zmq.EVENTS, zmq.POLLIN, zmq.NOBLOCK, zmq.SNDMORE))
 _PATIENCE = 10  # TCP can't tell a reader that takes nothing from a machine that is gone: wait longer
 
 
@@ -123,23 +122,13 @@ class Publisher(Closing):
         Raises:
             WireError: It is larger than receivers accept.
         """
-        if any(len(part) > self._most_bytes for part in parts):
-            largest = max(map(len, parts))
-            raise WireError(
-                "size", f"a message of {largest} bytes: wire.max_frame_mb allows {self._most_bytes}"
-            )
+        self._check(parts)
         self._hear()
         if topics.loses_nothing(parts[0]):
             return self._send(parts, True, timeout_s)
         if topics.is_end(parts[0]):
             return self._deliver(parts, "newest", timeout_s)
         return self._send(parts, False, 0.0)
-
-    def hear(self, timeout_s: float = 0.0) -> None:
-        """Takes in what receivers have said; waits at most ``timeout_s`` seconds for the first word."""
-        if timeout_s > 0:
-            self._socket.poll(math.ceil(timeout_s * 1000), zmq.POLLIN)
-        self._hear()
 
     def listeners(self) -> Counter[str]:
         """How many receivers of each role (``inference``, ``sink``) are connected now."""
@@ -168,6 +157,12 @@ class Publisher(Closing):
         if self._gate:
             self._gate.join()
 
+    def _check(self, parts: Sequence[Part]) -> None:
+        if (largest := max(map(len, parts))) > self._most_bytes:
+            raise WireError(
+                "size", f"a message of {largest} bytes: wire.max_frame_mb allows {self._most_bytes}"
+            )
+
     def _send(self, parts: Sequence[Part], lossless: bool, timeout_s: float) -> bool:
         """Sends once: to all with room, or (lossless) to all or none."""
         if lossless != self._lossless:
@@ -179,10 +174,8 @@ class Publisher(Closing):
             self._socket.sndtimeo = timeout_ms
             self._timeout_ms = timeout_ms
         try:
-            for part in parts[:-1]:
-                self._socket.send(part, _MORE, copy=False)
-            self._socket.send(parts[-1], copy=False)
-        except zmq.Again:  # with the first part: libzmq takes all of a message or nothing
+            sockets.send(self._socket, parts)
+        except zmq.Again:
             return False
         lane: Policy = "every" if topics.loses_nothing(parts[0]) else "newest"
         message = (parts[0], parts[1])
@@ -234,8 +227,8 @@ class Publisher(Closing):
 
     def _hear(self) -> None:
         """Takes in who has come and gone, and what they tell."""
-        while self._socket.getsockopt(_EVENTS) & _POLLIN:  # an exception for each "no" costs more
-            notice = self._socket.recv(_NOBLOCK)
+        while sockets.waits(self._socket):
+            notice = self._socket.recv()
             if (feedback := decode_feedback(notice)) is not None:
                 self._feedback.append(feedback)
             else:

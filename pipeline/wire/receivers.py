@@ -26,7 +26,7 @@ from pipeline.wire.messages import EndOfStream, Feedback, FrameHeader, Message, 
 from pipeline.wire.publisher import SMALL_QUEUE
 from pipeline.wire.rejects import Rejects
 from pipeline.wire.security import SecurityPolicy
-from pipeline.wire.subscriber import Subscriber, wait_any
+from pipeline.wire.subscriber import Subscriber, peer, ready, wait_any
 from pipeline.wire.topics import Role
 from pipeline.wire.windows import Windows
 
@@ -104,21 +104,24 @@ class Receiver(Closing, Generic[T]):
     def _accept(self, message: Message, parts: Sequence[Part]) -> T | None:
         """What a checked message means here; None if it was for the receiver itself."""
 
-    def _take(self, subscriber: Subscriber, most: int) -> list[T]:
-        taken: list[T] = []
+    def _tell_troubles(self, subscriber: Subscriber) -> None:
         for endpoint, cause in subscriber.pop_troubles().items():
             self.rejects.add(endpoint, WireError("link", cause))
+
+    def _take(self, subscriber: Subscriber, most: int) -> list[T]:
+        taken: list[T] = []
         for _ in range(most):
             received = subscriber.receive()
             if received is None:
                 break
+            parts, first = received
             try:
-                message = decode_message(received.parts, self._most_bytes)
-                item = self._accept(message, received.parts)
+                message = decode_message(parts, self._most_bytes)
+                item = self._accept(message, parts)
                 if item is not None:
                     self._census.admit(message)
             except WireError as error:
-                self.rejects.add(received.peer, error)
+                self.rejects.add(peer(first), error)
             else:
                 taken += [item] if item is not None else []
         return taken
@@ -171,8 +174,13 @@ class LanedReceiver(Receiver[T | EndOfStream]):
             timeout_s: How long to wait for the first message.
             max_every: Most ``every`` messages to take; 0 also does not wait for them.
         """
-        wait_any(timeout_s, self.lanes(max_every > 0))
-        return self._take(self._newest, _MOST_DRAINED) + self._take(self._every, max_every)
+        found = ready(timeout_s, self.lanes(max_every > 0))
+        taken = []
+        for subscriber, most in ((self._newest, _MOST_DRAINED), (self._every, max_every)):
+            self._tell_troubles(subscriber)
+            if subscriber in found:
+                taken += self._take(subscriber, most)
+        return taken
 
 
 class FrameReceiver(LanedReceiver[ReceivedFrame]):
@@ -210,8 +218,8 @@ class FrameReceiver(LanedReceiver[ReceivedFrame]):
             newest_queue,
         )
         self._windows: dict[Policy, Windows] = {
-            "newest": Windows(self._newest, self._most_bytes),
-            "every": Windows(self._every, self._most_bytes),
+            "newest": Windows(self._newest, "newest", self._most_bytes),
+            "every": Windows(self._every, "every", self._most_bytes),
         }
 
     def tell(self, feedback: Feedback) -> None:
@@ -243,12 +251,15 @@ class FrameReceiver(LanedReceiver[ReceivedFrame]):
             return None
         raise WireError("topic", f"a {type(message).__name__} among frames")
 
-    def _frame(self, header: FrameHeader, pixels: Part) -> ReceivedFrame:
+    def _frame(self, header: FrameHeader, pixels: Part) -> ReceivedFrame | None:
         if header.encoding != "shm":
             return ReceivedFrame(header, pixels, now_ns())
         token, ticket = decode_place(pixels)
+        windows = self._windows[header.policy]
+        if windows.refused(token):
+            return None  # its pixels come next
         try:
-            copy = self._windows[header.policy].read(token, ticket, header.height * header.width * 3)
+            copy = windows.read(token, ticket, header.height * header.width * 3)
         except WireError as error:
             if error.reason != "overwritten":
                 raise
@@ -312,6 +323,7 @@ class StatsReceiver(Receiver[WorkerStats]):
     def poll(self, timeout_s: float = 0.0) -> list[WorkerStats]:
         """Takes the figures that have arrived; waits at most ``timeout_s`` seconds for the first ones."""
         wait_any(timeout_s, self.lanes())
+        self._tell_troubles(self._all)
         return self._take(self._all, _MOST_DRAINED)
 
     def _accept(self, message: Message, parts: Sequence[Part]) -> WorkerStats:

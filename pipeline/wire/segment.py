@@ -7,6 +7,10 @@ past its end.
 
 Each slot has a number beside it: odd while it is written, ``2 * ticket + 2`` when it holds the frame with
 that ticket. A reader compares before and after its copy, and so never takes a torn frame for a whole one.
+
+Each reader has a seat, which the writer gives it: a place beside the slots, the only one where it writes.
+There it says that it has opened the memory, which nobody on another machine can, and which frames it no
+longer needs.
 """
 
 import fcntl
@@ -15,9 +19,10 @@ import os
 import secrets
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -28,11 +33,14 @@ from pipeline.wire.errors import WireError
 from pipeline.wire.messages import MOST_SLOTS, Offer
 
 TOKEN_BYTES = 16
-_MAGIC = b"KVQRING1"
+_MAGIC = b"KVQRING2"
 _PAGE = 4096
 _LINE = 64
 _SEALS = 0 if not hasattr(fcntl, "F_SEAL_SHRINK") else fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
 _FENCE = threading.Lock()
+_MOST_SEATS = _PAGE // 16
+_OPENED = 1
+"""What a seat holds before its reader has read; then it is the ticket + 2."""
 
 assert _LINE * (MOST_SLOTS + 1) <= _PAGE
 
@@ -70,6 +78,8 @@ class Segment:
             raise SegmentError(f"{size / 2**20:.0f} MB of shared memory can't be had: {cause}") from None
         memory[: len(_MAGIC) + TOKEN_BYTES] = _MAGIC + self.token
         self._numbers, self._pixels = _views(memory, slots, frame_bytes)
+        self._seats = memoryview(memory)[_PAGE : 2 * _PAGE].cast("Q")
+        self._seated: dict[bytes, int] = {}
 
     def offer(self) -> Offer:
         """What a reader needs to open it."""
@@ -93,9 +103,28 @@ class Segment:
         _fence()
         self._numbers[place] = 2 * ticket + 2
 
+    def seat(self, readers: Iterable[bytes]) -> None:
+        """Gives each of these readers a seat as long as there are some, and takes those of all others."""
+        wanted = set(readers)
+        for name in self._seated.keys() - wanted:
+            place = self._seated.pop(name)
+            self._seats[2 * place] = self._seats[2 * place + 1] = 0
+        free = iter(set(range(_MOST_SEATS)) - set(self._seated.values()))
+        for name, place in zip(wanted - self._seated.keys(), free, strict=False):
+            self._seated[name] = place
+            self._seats[2 * place + 1] = 0
+            self._seats[2 * place] = _number(name)
+
+    def done(self, reader: bytes) -> int | None:
+        """The last ticket that a reader no longer needs, -1 if none; None if it has not opened this."""
+        place = self._seated.get(reader)
+        mark = self._seats[2 * place + 1] if place is not None else 0
+        return mark - _OPENED - 1 if mark else None
+
     def close(self) -> None:
         """Gives the memory back; readers that have opened it keep theirs."""
         if self._map:
+            self._seats.release()
             del self._numbers, self._pixels
             self._map.close()
             self._map = None
@@ -105,7 +134,7 @@ class Segment:
 
 
 class Window:
-    """A reader's view of a segment, which it can't change.
+    """A reader's view of a segment, of which it changes nothing but its seat.
 
     Args:
         offer: What the writer said of it.
@@ -127,12 +156,32 @@ class Window:
         try:
             with _opened(offer, size) as descriptor:
                 self._map = mmap.mmap(descriptor, size, prot=mmap.PROT_READ)
+                self._seats = mmap.mmap(descriptor, _PAGE, offset=_PAGE)
         except OSError as error:
             raise SegmentError(error.strerror or "it can't be opened") from None
         if self._map[: len(_MAGIC) + TOKEN_BYTES] != _MAGIC + offer.token:
             self._map.close()
+            self._seats.close()
             raise SegmentError("something else lies there")
         self._numbers, self._pixels = _views(self._map, offer.slots, offer.frame_bytes)
+        self._marks = memoryview(self._seats).cast("Q")
+        self._name, self._seat = 0, 0
+
+    def sit(self, reader: bytes) -> bool:
+        """Tells the writer that this reader has opened it; False if that has no seat (yet, or any more)."""
+        self._name = _number(reader)
+        names = self._marks[::2].tolist()
+        if self._name not in names:
+            return False
+        self._seat = 2 * names.index(self._name)
+        self._marks[self._seat + 1] = self._marks[self._seat + 1] or _OPENED
+        return True
+
+    def give_back(self, ticket: int) -> None:
+        """Tells the writer that the frames up to this ticket are no longer needed."""
+        _fence()
+        if self._marks[self._seat] == self._name:  # the writer may have given it to another
+            self._marks[self._seat + 1] = ticket + _OPENED + 1
 
     def read(self, ticket: int, length: int) -> memoryview:
         """A copy of the first ``length`` bytes of the frame with that ticket.
@@ -154,6 +203,8 @@ class Window:
     def close(self) -> None:
         """Lets go of it; what was read stays."""
         del self._numbers, self._pixels
+        self._marks.release()
+        self._seats.close()
         self._map.close()
 
 
@@ -167,7 +218,7 @@ def machine() -> str:
 
 
 def _size(slots: int, frame_bytes: int) -> int:
-    return _PAGE + slots * _stride(frame_bytes)
+    return 2 * _PAGE + slots * _stride(frame_bytes)
 
 
 def _stride(frame_bytes: int) -> int:
@@ -180,13 +231,18 @@ def _views(
     """The slots' numbers, ``(slots,)``, a cache line apart, and their pixels, ``(slots, stride)``."""
     numbers = np.frombuffer(memory, np.uint64, _PAGE // 8)[_LINE // 8 :: _LINE // 8][:slots]
     stride = _stride(frame_bytes)
-    pixels = np.frombuffer(memory, np.uint8, slots * stride, _PAGE).reshape(slots, stride)
+    pixels = np.frombuffer(memory, np.uint8, slots * stride, 2 * _PAGE).reshape(slots, stride)
     return numbers, pixels
+
+
+def _number(reader: bytes) -> int:
+    """A reader's name in 8 bytes, not 0."""
+    return int.from_bytes(blake2b(reader, digest_size=8).digest(), "little") or 1
 
 
 @contextmanager
 def _opened(offer: Offer, size: int) -> Iterator[int]:
-    """A descriptor to read a segment, once it is sure that it is one: an offer may name any file.
+    """A descriptor of a segment, once it is sure that it is one: an offer may name any file.
 
     Opening a file "by path only" does nothing to it; a device or a pipe could be changed by more.
     """
@@ -196,7 +252,7 @@ def _opened(offer: Offer, size: int) -> Iterator[int]:
         about = os.fstat(path)
         if not stat.S_ISREG(about.st_mode) or (about.st_ino, about.st_size) != (offer.inode, size):
             raise SegmentError("something else lies there")
-        descriptor = os.open(f"/proc/self/fd/{path}", os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(f"/proc/self/fd/{path}", os.O_RDWR | os.O_CLOEXEC)
         if not fcntl.fcntl(descriptor, fcntl.F_GET_SEALS) & fcntl.F_SEAL_SHRINK:
             raise SegmentError("it could be cut off while it is read")
         yield descriptor

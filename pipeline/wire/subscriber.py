@@ -3,13 +3,12 @@
 import contextlib
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import zmq
 
 from pipeline.config import WireConfig
 from pipeline.frame import Policy
-from pipeline.wire import address, topics
+from pipeline.wire import address, sockets, topics
 from pipeline.wire.errors import TransportError
 from pipeline.wire.links import LinkWatch, watch_link
 from pipeline.wire.lookup import Lookup
@@ -23,28 +22,6 @@ _UNKNOWN = "host {!r} is not known: is its name right, or that machine still off
 _RECONNECT_MS = 100
 _LONGEST_RECONNECT_MS = 2000
 _RECEIVE_BUFFER_BYTES = 256 * 1024
-_EVENTS, _POLLIN, _NOBLOCK = int(zmq.EVENTS), int(zmq.POLLIN), int(zmq.NOBLOCK)
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A message, uncopied.
-
-    Attributes:
-        parts: Its parts.
-        first: The first of them as libzmq gave it.
-    """
-
-    parts: list[memoryview]
-    first: zmq.Frame
-
-    @property
-    def peer(self) -> str:
-        """The address of its sender."""
-        try:
-            return str(self.first.get("Peer-Address")) or "this machine"
-        except zmq.ZMQError:
-            return "this machine"
 
 
 class Subscriber:
@@ -97,17 +74,14 @@ class Subscriber:
             self.close()
             raise
 
-    def receive(self) -> "Received | None":
-        """The next message that waits; None if there is none."""
-        while self.socket.getsockopt(_EVENTS) & _POLLIN:  # an exception for each "no" costs more
-            first = frame = self.socket.recv(_NOBLOCK, copy=False)
-            parts = [first.buffer]
-            while frame.more:
-                frame = self.socket.recv(_NOBLOCK, copy=False)
-                parts.append(frame.buffer)
+    def receive(self) -> tuple[list[memoryview], zmq.Frame] | None:
+        """The next message, uncopied, and what ``peer`` knows its sender by; None if none waits."""
+        while sockets.waits(self.socket):
+            frames = sockets.receive(self.socket)
+            parts = [frame.buffer for frame in frames]
             if len(parts) == 2 and self._was_answered(parts[0], parts[1]):
                 continue
-            return Received(parts, first)
+            return parts, frames[0]
         return None
 
     def tell(self, topic: bytes) -> None:
@@ -189,19 +163,33 @@ class Subscriber:
         watch_link(sock, wire)
 
 
+def peer(first: zmq.Frame) -> str:
+    """The address from which a message came."""
+    try:
+        return str(first.get("Peer-Address")) or "this machine"
+    except zmq.ZMQError:
+        return "this machine"
+
+
 def wait_any(timeout_s: float, subscribers: Iterable[Subscriber]) -> bool:
     """Waits until a message waits at one of several subscribers; False if none came in time."""
+    return bool(ready(timeout_s, subscribers))
+
+
+def ready(timeout_s: float, subscribers: Iterable[Subscriber]) -> list[Subscriber]:
+    """Waits like ``wait_any``; the subscribers at which messages wait."""
     waiting = list(subscribers)
     if not waiting:
         time.sleep(max(0.0, timeout_s))
-        return False
-    sockets = [(subscriber.socket, _POLLIN) for subscriber in waiting]
+        return []
+    polled = [(subscriber.socket, sockets.POLLIN) for subscriber in waiting]
     deadline = time.monotonic() + timeout_s
     while True:
         for subscriber in waiting:
             subscriber.mend()
         left = deadline - time.monotonic()
-        if zmq.zmq_poll(sockets, max(0, round(min(left, _MEND_S) * 1000))):
-            return True
+        if found := zmq.zmq_poll(polled, max(0, round(min(left, _MEND_S) * 1000))):
+            at = dict(found)
+            return [subscriber for subscriber in waiting if subscriber.socket in at]
         if left <= _MEND_S:
-            return False
+            return []

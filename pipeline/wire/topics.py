@@ -7,6 +7,7 @@
     (one of these)end                               the end of that stream
     s.                                              figures of one worker
     offer.<lane>.                                   memory that frames will lie in: see ``segment``
+    w.<lane>.<segment>.                             frames without that memory, for who can't open it
     flush.<lane>.                                   "say when you have taken everything before this"
 
 ``newest`` and ``every`` are two lanes: a receiver uses a connection of its own for each, so that
@@ -22,7 +23,6 @@ A receiver speaks to its publishers by subscribing, which they get to see:
     age.<packed Feedback>           "so old are your frames when they are predicted"
     opened.<segment>.<reader>       "I can read that memory"
     closed.<segment>.<reader>       "I can't"
-    read.<segment>.<reader>.<n>     "I need none of its frames up to ticket n any more" (every only)
 """
 
 import secrets
@@ -63,6 +63,16 @@ def flush(lane: Policy) -> bytes:
 def offer(lane: Policy) -> bytes:
     """Topic of offers of shared memory."""
     return b"offer.%b." % lane.encode()
+
+
+def without(lane: Policy, segment: bytes) -> bytes:
+    """Topic of the frames of a segment for readers that can't open it."""
+    return b"w.%b.%b." % (lane.encode(), segment.hex().encode())
+
+
+def is_without(topic: bytes, lane: Policy) -> bool:
+    """Whether this is such a topic."""
+    return topic.startswith(b"w.%b." % lane.encode()) and len(topic) == len(without(lane, bytes(16)))
 
 
 def loses_nothing(topic: bytes | memoryview) -> bool:
@@ -127,11 +137,6 @@ def opened(segment: bytes, name: bytes) -> bytes:
 def closed(segment: bytes, name: bytes) -> bytes:
     """What a receiver subscribes to if it can't open a segment."""
     return b"closed.%b.%b" % (segment.hex().encode(), name)
-
-
-def read(segment: bytes, name: bytes, ticket: int) -> bytes:
-    """What a receiver subscribes to, to give slots back."""
-    return b"read.%b.%b.%d" % (segment.hex().encode(), name, ticket)
 
 
 @lru_cache(1024)

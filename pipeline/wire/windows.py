@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass
 
+from pipeline.frame import Policy
 from pipeline.wire import topics
 from pipeline.wire.errors import WireError
 from pipeline.wire.messages import Offer
@@ -42,11 +43,13 @@ class Windows:
 
     Args:
         subscriber: The connection.
+        lane: Which one.
         most_bytes: Largest frame that is taken.
     """
 
-    def __init__(self, subscriber: Subscriber, most_bytes: int) -> None:
+    def __init__(self, subscriber: Subscriber, lane: Policy, most_bytes: int) -> None:
         self._subscriber = subscriber
+        self._lane: Policy = lane
         self._most_bytes = most_bytes
         self._open: dict[bytes, _Open] = {}
         self._refused: dict[bytes, None] = {}
@@ -70,7 +73,10 @@ class Windows:
             self._refuse(offer, str(error))
             return
         known.used_at = time.monotonic()
-        if not known.announced:  # once: libzmq counts, and the publisher hears of the last unsubscribing only
+        seated = known.window.sit(self._subscriber.name)
+        if (
+            seated and not known.announced
+        ):  # once: libzmq counts, and the publisher hears of the last unsubscribing only
             known.announced = True
             self._subscriber.socket.subscribe(topics.opened(offer.token, self._subscriber.name))
 
@@ -91,10 +97,10 @@ class Windows:
 
     def give_back(self) -> None:
         """Tells publishers which slots are no longer needed: where nothing may be lost they wait for that."""
-        for token, known in self._open.items():
+        for known in self._open.values():
             if known.read > known.told:
                 known.told = known.read
-                self._subscriber.tell(topics.read(token, self._subscriber.name, known.read))
+                known.window.give_back(known.read)
 
     def sweep(self) -> None:
         """Gives up what has not been used for long, while nothing waits on the connection."""
@@ -114,13 +120,21 @@ class Windows:
         while self._open:
             self._open.popitem()[1].window.close()
 
+    def refused(self, token: bytes) -> bool:
+        """Whether this segment can't be opened here, so that its frames come through the socket as well."""
+        return token in self._refused
+
     def _refuse(self, offer: Offer, cause: str) -> None:
         self._refused[offer.token] = None
+        self._subscriber.socket.subscribe(
+            topics.without(self._lane, offer.token)
+        )  # first: it counts from "closed"
         self._subscriber.socket.subscribe(topics.closed(offer.token, self._subscriber.name))
         if len(self._refused) > _MOST:
             oldest = next(iter(self._refused))
             del self._refused[oldest]
             self._subscriber.socket.unsubscribe(topics.closed(oldest, self._subscriber.name))
+            self._subscriber.socket.unsubscribe(topics.without(self._lane, oldest))
         if offer.machine == machine():
             raise WireError(
                 "shm",

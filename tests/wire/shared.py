@@ -46,13 +46,17 @@ def take(receiver: FrameReceiver, timeout_s: float = 20.0) -> ReceivedFrame:
 
 
 def send_until_shared(
-    publisher: FramePublisher, *receivers: FrameReceiver, policy: Policy = "every", first: int = 0
+    publisher: FramePublisher,
+    *receivers: FrameReceiver,
+    policy: Policy = "every",
+    first: int = 0,
+    side: int = 240,
 ) -> int:
     """Sends frames until one goes through shared memory; returns the next number. All readers take all."""
     seq, taken = first, [first] * len(receivers)
     while not publisher.sent("door")["shm"]:
         assert seq < first + 200, "never went through shared memory"
-        assert publisher.send_frame(frame(seq, policy), timeout_s=10.0)
+        assert publisher.send_frame(frame(seq, policy, side=side), timeout_s=10.0)
         for place, receiver in enumerate(receivers):
             assert take(receiver).header.seq == taken[place]
             taken[place] += 1
@@ -131,5 +135,6 @@ def read_all(connection: Connection, endpoint: str, pause_s: float, user: int = 
 
 
 def shared_memory_of(pid: int | str) -> int:
-    """How many segments a process has in its memory."""
-    return Path(f"/proc/{pid}/maps").read_text().count("memfd:kvq-frames")
+    """How many segments a process has in its memory; a reader's seat, another view of one, does not count."""
+    lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    return sum("memfd:kvq-frames" in line and line.split()[2] == "00000000" for line in lines)

@@ -112,9 +112,9 @@ def test_what_is_no_picture_is_not_sent(image: np.ndarray) -> None:
 
 
 def test_another_version_is_refused_by_both_names() -> None:
-    error = refused(with_header(packed(0), v=2, something_new=1, height="tall"))
+    error = refused(with_header(packed(0), v=3, something_new=1, height="tall"))
     assert error.reason == "version"
-    assert str(error) == "peer speaks wire version 2, this program 1: update the older one"
+    assert str(error) == "peer speaks wire version 3, this program 2: update the older one"
 
 
 @pytest.mark.parametrize(

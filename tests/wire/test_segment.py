@@ -67,6 +67,46 @@ def test_a_reader_keeps_what_it_opened_and_cannot_change_it() -> None:
     window.close()
 
 
+def test_a_reader_says_from_its_seat_what_it_has_read() -> None:
+    with made() as (segment, offer), contextlib.closing(Window(offer, LIMIT)) as window:
+        assert not window.sit(b"one"), "it has no seat yet"
+        segment.seat({b"one", b"two"})
+        assert segment.done(b"one") is None, "a seat alone says nothing"
+        assert window.sit(b"one")
+        assert (segment.done(b"one"), segment.done(b"two"), segment.done(b"three")) == (-1, None, None)
+        for ticket in (0, 7):
+            window.give_back(ticket)
+            assert segment.done(b"one") == ticket
+        segment.seat({b"one"})
+        assert window.sit(b"one")
+        assert segment.done(b"one") == 7, "to sit down again takes nothing back"
+
+
+def test_who_has_lost_its_seat_does_not_speak_for_the_next() -> None:
+    with made() as (segment, offer), contextlib.closing(Window(offer, LIMIT)) as window:
+        segment.seat({b"one"})
+        assert window.sit(b"one")
+        window.give_back(5)
+        segment.seat({b"two"})
+        window.give_back(6)
+        assert (segment.done(b"one"), segment.done(b"two")) == (None, None)
+        with contextlib.closing(Window(offer, LIMIT)) as other:
+            assert other.sit(b"two")
+            assert segment.done(b"two") == -1
+
+
+def test_more_readers_than_seats_are_let_down_gently() -> None:
+    names = {b"%d" % number for number in range(300)}
+    with made() as (segment, offer), contextlib.closing(Window(offer, LIMIT)) as window:
+        segment.write(0, picture(3))
+        segment.seat(names)
+        seated = {name for name in names if window.sit(name)}
+        assert len(seated) == 256
+        segment.seat(names - seated)
+        assert all(window.sit(name) for name in names - seated)
+        assert bytes(window.read(0, 72)) == bytes([3]) * 72
+
+
 def write_fast(connection: Connection) -> None:
     segment = Segment(3, int(np.prod(FULL_HD)))
     segment.write(0, picture(0, FULL_HD))

@@ -13,10 +13,11 @@ import pytest
 import zmq
 
 from pipeline.frame import Policy
-from pipeline.wire import codec, topics, windows
+from pipeline.wire import codec, frame_publisher, topics, windows
 from pipeline.wire.errors import WireError
 from pipeline.wire.messages import EndOfStream, Offer
-from pipeline.wire.transport import FrameReceiver, ReceivedFrame
+from pipeline.wire.transport import FramePublisher, FrameReceiver, ReceivedFrame
+from tests.rigs.slow_link import SlowLink
 from tests.support import need_command, without
 from tests.wire.peers import OPEN, QUICK, answer, end, frame, free_port, packed, program, seqs_of, until
 from tests.wire.shared import (
@@ -312,7 +313,6 @@ def test_who_asks_for_the_socket_gets_it(encoding: str, tmp_path: Path) -> None:
 def test_beyond_this_machine_it_is_jpeg_unless_all_readers_are_here() -> None:
     port = free_port()
     endpoint = f"tcp://0.0.0.0:{port}"
-    from pipeline.wire.transport import FramePublisher
     from tests.wire.peers import security
     from tests.wire.shared import capture
 
@@ -359,6 +359,142 @@ def test_another_user_gets_frames_through_the_socket_and_is_told_why(tmp_path: P
         assert seqs == list(range(30))
         assert "can't be opened here: Permission denied. Frames come through the socket" in report
         assert answer(writer)[0] == {"raw": 30}
+
+
+def test_one_reader_that_cannot_open_it_does_not_cost_the_others_their_memory(tmp_path: Path) -> None:
+    """That one is also stopped for a while: in between, half of a frame's messages have gone."""
+    if os.geteuid() != 0:
+        without("only root can become another user")
+    with (
+        publisher_at(f"tcp://127.0.0.1:{free_port()}") as publisher,
+        FrameReceiver([publisher.endpoint], "sink", QUICK, OPEN) as local,
+        program(read_all, publisher.endpoint, 0.0, 65534) as (process, connection),
+    ):
+        assert answer(connection) == "up"
+        until(lambda: len(publisher.listeners()) == 2, "both listen")
+        seq, got = send_until_shared(publisher, local, side=480), []
+        for stopped in (False, True, False):
+            if stopped:
+                assert process.pid
+                os.kill(process.pid, signal.SIGSTOP)
+                while publisher.send_frame(frame(seq, "every", side=480), timeout_s=0.3):
+                    seq += 1
+                    got += seqs_of(local.poll(0.1))
+                os.kill(process.pid, signal.SIGCONT)
+            for _ in range(20):
+                assert publisher.send_frame(frame(seq, "every", side=480), timeout_s=10.0)
+                seq += 1
+                item = take(local)
+                assert item.decode().image[0, 0, 0] == item.header.seq % 256
+                assert item.header.encoding == "shm"
+                got.append(item.header.seq)
+        until(lambda: publisher.send(codec.encode_end(end(seq), "frames")), "the end goes out")
+        got += seqs_of(local.poll(1.0))
+        assert got == list(range(seq - len(got), seq)), "each once"
+        seqs, (report,) = answer(connection)
+        assert seqs == list(range(seq)), "each once, though it was stopped"
+        assert "can't be opened here" in report
+        assert local.rejects.counts == {}
+        sent = publisher.sent("door")
+        assert sent["raw"] == seq
+        assert sent["shm"] >= 60
+
+
+def test_who_only_says_that_it_has_opened_the_memory_holds_nobody_up(tmp_path: Path) -> None:
+    """A reader on another machine gets offers as well: it could say so, and never give a frame back."""
+    wire = msgspec.structs.replace(QUICK, heartbeat_timeout_ms=50)
+    with (
+        publisher_at(f"ipc://{tmp_path}/frames", wire) as publisher,
+        FrameReceiver([publisher.endpoint], "sink", QUICK, OPEN) as honest,
+        zmq.Context() as context,
+        context.socket(zmq.SUB) as liar,
+    ):
+        liar.linger = 0
+        for topic in (topics.frames("every"), topics.offer("every"), topics.reader("every", b"liar")):
+            liar.subscribe(topic)
+        liar.connect(publisher.endpoint)
+        until(lambda: publisher.listeners()["sink"] == 1, "the honest one listens")
+        until(lambda: b"liar" in publisher.audience.readers("every"), "the liar listens")
+        seq, events = 0, []
+        while publisher.sent("door")["shm"] < 50:
+            assert publisher.send_frame(frame(seq, "every"), timeout_s=10.0)
+            assert take(honest).header.seq == seq
+            while liar.poll(0):
+                parts = liar.recv_multipart()
+                if parts[0] == topics.offer("every"):
+                    offer = codec.decode_message(parts, 1 << 20)
+                    assert isinstance(offer, Offer)
+                    liar.subscribe(topics.opened(offer.token, b"liar"))
+            seq += 1
+            events += publisher.pop_events()
+            time.sleep(0.002)
+        (event,) = events
+        assert "says that it has opened the shared memory, and has not" in event
+        assert honest.rejects.counts == {}
+
+
+def test_a_reader_whose_link_breaks_gets_shared_frames_again_when_it_is_back(tmp_path: Path) -> None:
+    """Its subscriptions come back by themselves, while its seat was given to another."""
+    port, relayed = free_port(), free_port()
+    link = SlowLink(relayed, port, 1e6)
+    with (
+        publisher_at(f"tcp://127.0.0.1:{port}") as publisher,
+        FrameReceiver([f"tcp://127.0.0.1:{relayed}"], "sink", QUICK, OPEN) as receiver,
+    ):
+        seq = 0
+        for _ in range(2):
+            with FrameReceiver([publisher.endpoint], "inference", QUICK, OPEN) as other:
+                until(lambda: publisher.listeners()["inference"] == 1, "another listens")
+                with link:
+                    while not publisher.listeners()["sink"]:
+                        receiver.poll(0.01)  # which also mends its links
+                    seq = _send_until_more_are_shared(publisher, seq, other, receiver)
+                until(lambda: not publisher.listeners()["sink"], "it is gone")
+                with FrameReceiver([publisher.endpoint], "inference", QUICK, OPEN) as third:
+                    until(lambda: publisher.listeners()["inference"] == 2, "a third takes its place")
+                    seq = _send_until_more_are_shared(publisher, seq, other, third)
+            until(lambda: not publisher.listeners()["inference"], "the others have gone")
+        assert publisher.pop_events() == []
+        assert receiver.rejects.counts == {}
+
+
+def _send_until_more_are_shared(publisher: FramePublisher, seq: int, *receivers: FrameReceiver) -> int:
+    before = publisher.sent("door")["shm"]
+    while publisher.sent("door")["shm"] < before + 10:
+        assert publisher.send_frame(frame(seq, "every"), timeout_s=10.0)
+        for receiver in receivers:
+            item = take(receiver)
+            assert item.header.seq == seq
+            assert item.decode().image[0, 0, 0] == seq % 256
+        seq += 1
+        time.sleep(0.005)
+    return seq
+
+
+@pytest.mark.parametrize("encoding", ["raw", "auto"])
+def test_a_stream_that_is_held_up_for_long_says_so(
+    encoding: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frame_publisher, "_HELD_S", 0.3)
+    endpoint = f"ipc://{tmp_path}/frames"
+    with (
+        program(read_forever, endpoint) as (process, connection),
+        publisher_at(endpoint, encoding=encoding) as publisher,
+    ):
+        assert answer(connection) == "up"
+        until(lambda: publisher.listeners()["inference"] == 1, "it listens")
+        for seq in range(30):
+            assert publisher.send_frame(frame(seq, "every"), timeout_s=10.0)
+        assert publisher.pop_events() == []
+        assert process.pid
+        os.kill(process.pid, signal.SIGSTOP)
+        seq, events = 30, []
+        deadline = time.monotonic() + 2.0
+        while time.monotonic() < deadline:
+            seq += publisher.send_frame(frame(seq, "every"), timeout_s=0.01)
+            events += publisher.pop_events()
+        (event,) = events
+        assert event.startswith("door: held up for 0.3 s or more")
 
 
 READER = """
