@@ -69,8 +69,9 @@ def build_report(
 
 
 def _together(older: Mapping[str, Any], newer: Mapping[str, Any]) -> dict[str, Any]:
-    """Details of two processes: what the older one alone knows, such as its videos, is kept."""
-    return {name: older.get(name, {}) | newer.get(name, {}) for name in older.keys() | newer.keys()}
+    """Details of two processes: files that the older one wrote are kept, what it was like is not."""
+    files = {name: older[name] | newer.get(name, {}) for name in _FILES if name in older}
+    return {**older, **newer, **files}
 
 
 def stage_order(stage: str) -> int:
@@ -117,6 +118,7 @@ def fold(older: WorkerStats, newer: WorkerStats) -> WorkerStats:
     return msgspec.structs.replace(newer, streams=streams, state=state, details=details)
 
 
+_FILES = ("video", "videos", "predictions")
 _COUNTERS = (
     "captured",
     "sent",

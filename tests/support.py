@@ -52,3 +52,9 @@ def hand_held(folder: Path) -> Path:
     if not clip.exists():
         clip.write_bytes(gzip.decompress(packed.read_bytes()))
     return clip
+
+
+def named_shared_memory() -> set[str]:
+    """Names in /dev/shm as Python or torch would give them; browsers and others have names of their own."""
+    names = {path.name for path in Path("/dev/shm").iterdir()}
+    return {name for name in names if name.startswith(("psm_", "torch_", "kvq"))}

@@ -123,3 +123,11 @@ def test_what_a_former_sink_has_shown_is_not_lost_in_any_sum() -> None:
     ]
     roles = by_role("cam", lives)
     assert (roles["sink"].rendered, roles["sink"].dropped) == (291, {})
+
+
+def test_what_a_dead_process_was_like_is_not_mixed_with_the_living_one() -> None:
+    dead, living = worker("capture", session=1), worker("capture", session=2)
+    dead.details = {"frames_sent": {"cam.shm": 900, "cam.raw": 3}}
+    living.details = {"frames_sent": {"cam.raw": 50}}
+    assert build_report([dead, living], {})["frames_sent"] == {"cam.raw": 50}
+    assert fold(dead, living).details == living.details

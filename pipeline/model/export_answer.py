@@ -13,7 +13,7 @@ STATE, ANSWER = INPUTS[1:], OUTPUTS[:2]
 
 
 class CutError(ValueError):
-    """A step whose answer needs more of the frame than was named."""
+    """A step that can't be cut: its answer needs more of the frame, or the library refuses."""
 
 
 def openvino_answer(step: Any, asked: Sequence[str]) -> Any:
@@ -27,40 +27,40 @@ def openvino_answer(step: Any, asked: Sequence[str]) -> Any:
         An ``openvino.Model`` with the inputs ``asked`` and ``STATE``, and the outputs ``ANSWER``.
 
     Raises:
-        CutError: The answer still depends on the frame.
+        CutError: The answer still depends on the frame, or the library can't do it.
     """
     openvino = load_package("openvino", "openvino")
     parameter = load_package("openvino.opset13", "openvino").parameter
-    whole = step.clone()
-    inputs = []
-    for name in asked:
-        source = whole.output(name).get_node().input_value(0)
-        known = parameter(source.get_partial_shape(), source.get_element_type())
-        for target in source.get_target_inputs():
-            if target.get_node().get_type_name() != "Result":
-                target.replace_source_output(known.output(0))
-        known.output(0).get_tensor().set_names({name})
-        inputs.append(known)
-    inputs += [whole.input(name).get_node() for name in STATE]
-    results = [whole.output(name).get_node() for name in ANSWER]
     try:
+        whole = step.clone()
+        inputs = []
+        for name in asked:
+            source = whole.output(name).get_node().input_value(0)
+            known = parameter(source.get_partial_shape(), source.get_element_type())
+            for target in source.get_target_inputs():
+                if target.get_node().get_type_name() != "Result":
+                    target.replace_source_output(known.output(0))
+            known.output(0).get_tensor().set_names({name})
+            inputs.append(known)
+        inputs += [whole.input(name).get_node() for name in STATE]
+        results = [whole.output(name).get_node() for name in ANSWER]
         return openvino.Model(results, inputs, "answer")
     except RuntimeError as error:
-        raise CutError(f"the answer needs more of the frame than {', '.join(asked)}") from error
+        raise CutError(f"the answer can't be had from {', '.join(asked)} alone") from error
 
 
 def onnx_answer(step: bytes, asked: Sequence[str]) -> bytes:
     """The same of an ONNX model.
 
     Raises:
-        CutError: The answer still depends on the frame.
+        CutError: The answer still depends on the frame, or the library can't do it.
     """
     onnx = load_package("onnx", "onnx")
     utils = load_package("onnx.utils", "onnx")
-    cut = utils.Extractor(onnx.load_from_string(step)).extract_model([*asked, *STATE], [*ANSWER])
     try:
+        cut = utils.Extractor(onnx.load_from_string(step)).extract_model([*asked, *STATE], [*ANSWER])
         onnx.checker.check_model(cut)
-    except onnx.checker.ValidationError as error:
-        raise CutError(f"the answer needs more of the frame than {', '.join(asked)}") from error
+    except (onnx.checker.ValidationError, ValueError, AssertionError) as error:
+        raise CutError(f"the answer can't be had from {', '.join(asked)} alone") from error
     answer: bytes = cut.SerializeToString()
     return answer

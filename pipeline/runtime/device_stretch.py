@@ -32,7 +32,9 @@ class DeviceStretch:
         self._dtype = torch.float16 if device.type == "cuda" else torch.float32
         self._tables: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
         self._staging: dict[tuple[int, int], Tensor] = {}
-        self._threads = ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1), "staging")
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self._hands = min(_THREADS, cores)
+        self._threads = ThreadPoolExecutor(self._hands, "staging")
 
     def __call__(self, images: Sequence[Image], squares: Tensor) -> None:
         """Queues the work on the current stream; pictures are copied before it returns.
@@ -73,7 +75,7 @@ class DeviceStretch:
         return staging
 
     def _copy(self, images: Sequence[Image], buffer: npt.NDArray[np.uint8]) -> None:
-        hands = min(len(images), _THREADS)
+        hands = min(len(images), self._hands)
         if hands < 2 or images[0].nbytes < _LARGE:
             _copy_each(images, buffer)
             return

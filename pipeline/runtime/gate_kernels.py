@@ -7,6 +7,7 @@ Each kernel reads its weights first, then waits for the kernel before it: with `
 dependent launch, on Hopper and newer) it is started while that one still runs.
 """
 
+import ctypes
 from functools import cache
 from typing import Any, cast
 
@@ -14,11 +15,27 @@ import torch
 import triton
 import triton.language as tl
 from torch import Tensor
-from triton.language.extra import cuda
 
 from pipeline.model.cbam import CBAM, ChannelGate, SpatialGate
 
+try:
+    from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
+except ImportError:  # Triton of torch 2.6 and 2.7: it looks every name up, also those that WAITS leaves out
+
+    @triton.jit  # type: ignore[untyped-decorator]
+    def gdc_launch_dependents() -> None:
+        """Nothing."""
+
+    @triton.jit  # type: ignore[untyped-decorator]
+    def gdc_wait() -> None:
+        """Nothing."""
+
+    _CAN_WAIT = False
+else:
+    _CAN_WAIT = True
+
 _PROGRAMS = 128  # about one for each multiprocessor of a large GPU
+_DRIVER = 12030  # CUDA 12.3: older drivers can't capture such launches
 _ROWS_TILE = 4096  # values in the registers of a program
 
 
@@ -34,8 +51,8 @@ def _pool(  # type: ignore[no-untyped-def]
     weight = tl.load(weights + h[:, None] * C + c[None, :]).to(tl.float32)
     offset = tl.load(shift + c).to(tl.float32)
     if WAITS:
-        cuda.gdc_launch_dependents()
-        cuda.gdc_wait()
+        gdc_launch_dependents()
+        gdc_wait()
     total = tl.zeros((TALL, WIDE), tl.float32)
     peak = tl.full((TALL, WIDE), float("-inf"), tl.float32)
     for start in range(0, positions, TALL):
@@ -63,8 +80,8 @@ def _excite(  # type: ignore[no-untyped-def]
     weight = tl.load(weights + c[:, None] * H + h[None, :]).to(tl.float32)
     bias, hidden_bias = tl.load(biases + c).to(tl.float32), tl.load(hidden_biases + h).to(tl.float32)
     if WAITS:
-        cuda.gdc_launch_dependents()
-        cuda.gdc_wait()
+        gdc_launch_dependents()
+        gdc_wait()
     at = parts + (image * PARTS + tl.arange(0, PARTS))[:, None] * 2 * H + h[None, :]
     of_mean, of_peak = tl.sum(tl.load(at), 0) + hidden_bias, tl.sum(tl.load(at + H), 0) + hidden_bias
     hidden = tl.maximum(of_mean, 0.0) + tl.maximum(of_peak, 0.0)
@@ -82,8 +99,8 @@ def _across(  # type: ignore[no-untyped-def]
     image = row // positions
     offset = tl.load(shift + c).to(tl.float32)
     if WAITS:
-        cuda.gdc_launch_dependents()
-        cuda.gdc_wait()
+        gdc_launch_dependents()
+        gdc_wait()
     tile = tl.load(x + row[:, None] * C + c[None, :], mask=inside, other=0.0).to(tl.float32)
     tile = (tile + offset[None, :]) * tl.load(gate + image[:, None] * C + c[None, :], mask=inside, other=0.0)
     at = image * positions + row
@@ -113,8 +130,8 @@ def _finish(  # type: ignore[no-untyped-def]
     if SHIFTED:
         added = tl.load(residual_shift + c).to(tl.float32)
     if WAITS:
-        cuda.gdc_launch_dependents()
-        cuda.gdc_wait()
+        gdc_launch_dependents()
+        gdc_wait()
     place = row[:, None] * C + c[None, :]
     tile = tl.load(x + place, mask=inside, other=0.0).to(tl.float32) + offset[None, :]
     tile *= tl.load(gate + image[:, None] * C + c[None, :], mask=inside, other=0.0)
@@ -186,8 +203,14 @@ def _launch(kernel: Any, grid: tuple[int, ...], *arguments: Any, **constants: An
 @cache
 def _overlaps(device: torch.device) -> bool:
     """Whether a kernel can be started before the one before it has ended."""
-    on_gpu = device.type == "cuda" and hasattr(cuda, "gdc_wait")
-    return on_gpu and torch.cuda.get_device_capability(device) >= (9, 0)
+    if not _CAN_WAIT or device.type != "cuda" or torch.cuda.get_device_capability(device) < (9, 0):
+        return False
+    version = ctypes.c_int()
+    try:
+        ctypes.CDLL("libcuda.so.1").cuDriverGetVersion(ctypes.byref(version))
+    except OSError:
+        return False
+    return version.value >= _DRIVER
 
 
 def _power_of_two(most: int) -> int:

@@ -170,7 +170,7 @@ def test_known_pictures_with_other_options(kind: Exported, options: dict[str, An
 def test_a_cut_through_too_little_is_refused() -> None:
     need(OpenVINORuntime)
     step = to_openvino(small(), pixels=True)
-    with pytest.raises(CutError, match="needs more of the frame than appearance"):
+    with pytest.raises(CutError, match="can't be had from appearance alone"):
         openvino_answer(step, ["appearance"])
 
 
@@ -183,7 +183,7 @@ def test_where_the_answer_can_not_be_cut_out_every_picture_is_computed(
     too_little = ("appearance",)
     monkeypatch.setattr("pipeline.runtime.exported.asked_outputs", lambda architecture: too_little)
     runtime = OpenVINORuntime(model, name="tiny", say=said.append)
-    assert "tiny: unchanged pictures are computed like new ones: the answer needs more" in said[-1]
+    assert "tiny: unchanged pictures are computed like new ones: the answer can't be had" in said[-1]
     results = runtime.infer([picture(np.random.default_rng(0))], [[None, None]])
     runtime.remember(results)
     assert results[0].features is None

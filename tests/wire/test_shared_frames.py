@@ -18,7 +18,7 @@ from pipeline.wire.errors import WireError
 from pipeline.wire.messages import EndOfStream, Offer
 from pipeline.wire.transport import FramePublisher, FrameReceiver, ReceivedFrame
 from tests.rigs.slow_link import SlowLink
-from tests.support import need_command, without
+from tests.support import named_shared_memory, need_command, without
 from tests.wire.peers import OPEN, QUICK, answer, end, frame, free_port, packed, program, seqs_of, until
 from tests.wire.shared import (
     publish_all,
@@ -126,7 +126,7 @@ def test_a_killed_reader_no_longer_holds_anybody_up(tmp_path: Path) -> None:
 def test_a_killed_publisher_leaves_nothing_and_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = sorted(Path("/dev/shm").iterdir())
+    before = named_shared_memory()
     monkeypatch.setattr(windows, "_IDLE_S", 0.2)
     monkeypatch.setattr(windows, "_SWEEP_S", 0.05)
     endpoint = f"ipc://{tmp_path}/frames"
@@ -156,7 +156,7 @@ def test_a_killed_publisher_leaves_nothing_and_is_replaced(
 
         until(gone, "the reader lets the memory of dead publishers go")
         assert receiver.rejects.counts.keys() <= {"overwritten"}
-    assert sorted(Path("/dev/shm").iterdir()) == before
+    assert named_shared_memory() == before
 
 
 def test_memory_that_was_idle_is_offered_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

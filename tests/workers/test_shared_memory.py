@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support import need_command, without
+from tests.support import named_shared_memory, need_command, without
 from tests.workers.pipeline import Pipeline
 from tests.workers.program import START_S, Program, until
 
@@ -29,7 +29,7 @@ def segments() -> set[tuple[int, str]]:
 
 @pytest.mark.slow
 def test_a_run_uses_shared_memory_by_itself_and_loses_nothing(place: Path) -> None:
-    before = sorted(Path("/dev/shm").iterdir())
+    before = named_shared_memory()
     with Pipeline(place, "--frames", str(FRAMES)) as run:
         outcome = run.finish()
     assert outcome.code == 0, outcome.told()
@@ -38,7 +38,7 @@ def test_a_run_uses_shared_memory_by_itself_and_loses_nothing(place: Path) -> No
     sent = outcome.report["frames_sent"]
     assert sum(sent.values()) == FRAMES
     assert sent["demo.shm"] >= FRAMES - 10, outcome.told()
-    assert sorted(Path("/dev/shm").iterdir()) == before
+    assert named_shared_memory() == before
 
 
 SMALL = 'mount -t tmpfs -o size=16k kvq /dev/shm && exec "$@"'
@@ -69,7 +69,7 @@ def test_a_full_dev_shm_does_not_matter(place: Path) -> None:
 @pytest.mark.slow
 def test_workers_that_are_killed_on_their_own_terminals_leave_nothing(place: Path) -> None:
     """No supervisor tidies up after them."""
-    files = sorted(Path("/dev/shm").iterdir())
+    files = named_shared_memory()
     arguments = {
         "sink": ("--set", "sink.web=false", "--set", "sink.record=false"),
         "inference": (),
@@ -90,4 +90,4 @@ def test_workers_that_are_killed_on_their_own_terminals_leave_nothing(place: Pat
             workers[role].process.wait()
             workers[role].wait_until_gone()
         assert not [pid for pid, inode in segments() if inode in memory]
-    assert sorted(Path("/dev/shm").iterdir()) == files
+    assert named_shared_memory() == files
