@@ -1,9 +1,12 @@
 """What the tests need from the machine. A test without it skips and names the package; under CI it fails."""
 
+import contextlib
 import gzip
 import importlib.util
 import os
+import random
 import shutil
+import socket
 from pathlib import Path
 from typing import NoReturn
 
@@ -58,3 +61,12 @@ def named_shared_memory() -> set[str]:
     """Names in /dev/shm as Python or torch would give them; browsers and others have names of their own."""
     names = {path.name for path in Path("/dev/shm").iterdir()}
     return {name for name in names if name.startswith(("psm_", "torch_", "kvq"))}
+
+
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    """A port that nobody has, below those that the system hands out: another test may ask it for one."""
+    while True:
+        port = random.SystemRandom().randrange(15_000, 32_000)  # the usual one is seeded alike everywhere
+        with contextlib.suppress(OSError), socket.socket(socket.AF_INET, kind) as probe:
+            probe.bind(("127.0.0.1", port))
+            return port

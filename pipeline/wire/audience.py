@@ -20,7 +20,8 @@ class SegmentReaders:
         done: By reader that has it open: the last ticket that was sent before.
         without: Readers that can't open it.
         doubted: Since when, in monotonic seconds, a reader says that it has it open and its seat does not.
-        ignored: Readers that were doubted for too long: nobody waits for them, and they get no pixels.
+        ignored: Readers that were doubted for too long: nobody waits for them, and they get no pixels, until
+            their seat says that they have opened it after all.
     """
 
     segment: Segment
@@ -36,7 +37,7 @@ class SegmentReaders:
             for known in (self.done, self.doubted) if what == b"opened" else ():
                 known.pop(name, None)
             (self.ignored if what == b"opened" else self.without).discard(name)
-        elif len(self.done) + len(self.without) + len(self.doubted) < _MOST_NOTICES:
+        elif sum(map(len, (self.done, self.without, self.doubted, self.ignored))) < _MOST_NOTICES:
             if what == b"closed":
                 self.without.add(name)
             elif name not in self.done:
@@ -46,6 +47,9 @@ class SegmentReaders:
         """Gives seats, and looks at those of who says that it has opened this; how many were found to lie."""
         self.segment.seat(readers)
         lied = 0
+        for name in [name for name in self.ignored if self.segment.done(name) is not None]:
+            self.ignored.remove(name)
+            self.done[name] = self.sent
         for name, since in list(self.doubted.items()):
             if self.segment.done(name) is not None:
                 self.done[name] = self.sent

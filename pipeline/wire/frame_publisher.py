@@ -190,7 +190,7 @@ class FramePublisher(Publisher):
             packed.messages.append(("shm", notice))
         if shared is None:
             packed.messages.append(self._pixels(frame, quality))
-        elif shared.without:
+        elif shared.without & self.audience.readers(frame.policy):
             packed.messages.append(
                 self._pixels(frame, topic=topics.without(frame.policy, shared.segment.token))
             )
@@ -220,16 +220,16 @@ class FramePublisher(Publisher):
         if size > known if stream.shared else size != known:
             self._share(frame, stream)
         shared = stream.shared
-        if shared is None or shared.ready(readers):
+        if shared is None or (shared.ready(readers) and not shared.ignored):
+            return shared
+        if shared.settle(readers, self._patience_s):
+            self._events.append(
+                f"{frame.id.stream_id}: a reader says that it has opened the shared memory, and has not: "
+                "it is waited for no longer, and gets no frames until it has"
+            )
+        if shared.ready(readers):
             return shared
         if shared.undecided(readers):
-            if shared.settle(readers, self._patience_s):
-                self._events.append(
-                    f"{frame.id.stream_id}: a reader says that it has opened the shared memory, and has not: "
-                    "it gets no frames and is waited for no longer"
-                )
-            if shared.ready(readers):
-                return shared
             self._offer(frame, stream, shared.segment)
         return None
 

@@ -34,7 +34,7 @@ from pipeline.wire.messages import MOST_SLOTS, Offer
 
 TOKEN_BYTES = 16
 _MAGIC = b"KVQRING2"
-_PAGE = 4096
+_PAGE = mmap.PAGESIZE
 _LINE = 64
 _SEALS = 0 if not hasattr(fcntl, "F_SEAL_SHRINK") else fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
 _FENCE = threading.Lock()
@@ -156,7 +156,11 @@ class Window:
         try:
             with _opened(offer, size) as descriptor:
                 self._map = mmap.mmap(descriptor, size, prot=mmap.PROT_READ)
-                self._seats = mmap.mmap(descriptor, _PAGE, offset=_PAGE)
+                try:
+                    self._seats = mmap.mmap(descriptor, _PAGE, offset=_PAGE)
+                except OSError:
+                    self._map.close()
+                    raise
         except OSError as error:
             raise SegmentError(error.strerror or "it can't be opened") from None
         if self._map[: len(_MAGIC) + TOKEN_BYTES] != _MAGIC + offer.token:

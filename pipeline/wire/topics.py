@@ -7,7 +7,7 @@
     (one of these)end                               the end of that stream
     s.                                              figures of one worker
     offer.<lane>.                                   memory that frames will lie in: see ``segment``
-    w.<lane>.<segment>.                             frames without that memory, for who can't open it
+    a.<lane>.<segment>.                             frames without that memory, for who can't open it
     flush.<lane>.                                   "say when you have taken everything before this"
 
 ``newest`` and ``every`` are two lanes: a receiver uses a connection of its own for each, so that
@@ -66,13 +66,17 @@ def offer(lane: Policy) -> bytes:
 
 
 def without(lane: Policy, segment: bytes) -> bytes:
-    """Topic of the frames of a segment for readers that can't open it."""
-    return b"w.%b.%b." % (lane.encode(), segment.hex().encode())
+    """Topic of the frames of a segment for readers that can't open it.
+
+    It sorts before ``closed``: after a break libzmq subscribes again by alphabet, and who is heard to have
+    found the memory closed must have subscribed to this.
+    """
+    return b"a.%b.%b." % (lane.encode(), segment.hex().encode())
 
 
 def is_without(topic: bytes, lane: Policy) -> bool:
     """Whether this is such a topic."""
-    return topic.startswith(b"w.%b." % lane.encode()) and len(topic) == len(without(lane, bytes(16)))
+    return topic.startswith(b"a.%b." % lane.encode()) and len(topic) == len(without(lane, bytes(16)))
 
 
 def loses_nothing(topic: bytes | memoryview) -> bool:

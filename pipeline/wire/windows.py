@@ -122,7 +122,10 @@ class Windows:
 
     def refused(self, token: bytes) -> bool:
         """Whether this segment can't be opened here, so that its frames come through the socket as well."""
-        return token in self._refused
+        if token not in self._refused:
+            return False
+        self._refused[token] = self._refused.pop(token)  # those asked for last are forgotten last
+        return True
 
     def _refuse(self, offer: Offer, cause: str) -> None:
         self._refused[offer.token] = None

@@ -1,8 +1,6 @@
 """A real RTSP server as a camera that tests can kill, freeze and restart."""
 
-import contextlib
 import signal
-import socket
 import subprocess
 from pathlib import Path
 from types import TracebackType
@@ -11,7 +9,7 @@ from typing import Literal, Self
 import numpy as np
 import numpy.typing as npt
 
-from tests.support import missing, need_command, need_file
+from tests.support import free_port, missing, need_command, need_file
 
 _SERVER = Path(__file__).with_name("rtsp_server.py")
 _SYSTEM_PYTHON = "/usr/bin/python3"
@@ -108,7 +106,7 @@ class RtspCamera:
             corrupt: Share of the pictures of ``/clock`` that are damaged on their way.
         """
         need_rtsp_server()
-        self.port = _free_port()
+        self.port = free_port()
         self.user, self.password = user, password
         self._clip = clip
         self._options = {"fps": fps, "auth": auth, "corrupt": corrupt}
@@ -164,9 +162,3 @@ class RtspCamera:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.kill()
-
-
-def _free_port() -> int:
-    with contextlib.closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -9,7 +9,7 @@ from threading import Event, Thread
 
 import av
 
-from tests.support import need_command
+from tests.support import free_port, need_command
 from tests.video.clips import numbered
 
 _PACKET_BYTES = 1316
@@ -18,7 +18,7 @@ _PACKET_BYTES = 1316
 @contextlib.contextmanager
 def video_then_only_sound(*, video_s: float) -> Iterator[str]:
     """Sends pictures and sound, then only the sound, until the block ends; gives the URL."""
-    url = f"udp://127.0.0.1:{_free_port()}"
+    url = f"udp://127.0.0.1:{free_port(socket.SOCK_DGRAM)}"
     picture = ("-re", "-f", "lavfi", "-i", f"testsrc=size=320x240:rate=25:duration={video_s}")
     sound = ("-re", "-f", "lavfi", "-i", "sine=frequency=440")
     codecs = ("-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "12", "-c:a", "aac")
@@ -35,7 +35,7 @@ def video_then_only_sound(*, video_s: float) -> Iterator[str]:
 @contextlib.contextmanager
 def video_then_noise(*, pictures: int) -> Iterator[str]:
     """Sends 25 pictures a second, then as many packets of H.264 that no decoder can use; gives the URL."""
-    port, stopping = _free_port(), Event()
+    port, stopping = free_port(socket.SOCK_DGRAM), Event()
     sender = Thread(target=_send_video_then_noise, args=(port, pictures, stopping))
     sender.start()
     try:
@@ -82,9 +82,3 @@ class _Datagrams:
 
     def __exit__(self, *_: object) -> None:
         self._socket.close()
-
-
-def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

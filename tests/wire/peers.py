@@ -1,7 +1,6 @@
 """What the wire tests share: small frames, quick heartbeats, and programs that run in other processes."""
 
 import multiprocessing
-import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -68,12 +67,6 @@ def until(condition: Callable[[], bool], what: str, timeout_s: float = 20.0) -> 
     while not condition():
         assert time.monotonic() < deadline, f"never happened: {what}"
         time.sleep(0.005)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -10,7 +10,8 @@ import zmq
 
 from pipeline.wire import address
 from pipeline.wire.transport import FrameReceiver, Publisher, TransportError
-from tests.wire.peers import OPEN, QUICK, free_port, security, until
+from tests.support import free_port
+from tests.wire.peers import OPEN, QUICK, security, until
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,13 @@ import pytest
 from pipeline.wire import codec
 from pipeline.wire.messages import EndOfStream
 from pipeline.wire.transport import FrameReceiver, Publisher, ReceivedFrame
+from tests.support import free_port
 from tests.wire.peers import (
     CONFIG,
     OPEN,
     QUICK,
     answer,
     end,
-    free_port,
     listen_only,
     packed,
     program,

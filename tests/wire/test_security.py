@@ -6,7 +6,8 @@ import pytest
 
 from pipeline.wire.keys import allow, load_public, new_keys
 from pipeline.wire.transport import FrameReceiver, Publisher, SecurityError, SecurityPolicy
-from tests.wire.peers import OPEN, QUICK, free_port, packed, security, seqs_of, until
+from tests.support import free_port
+from tests.wire.peers import OPEN, QUICK, packed, security, seqs_of, until
 
 
 class Machines:

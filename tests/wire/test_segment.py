@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from pipeline.wire.audience import SegmentReaders
 from pipeline.wire.errors import WireError
 from pipeline.wire.messages import Offer
 from pipeline.wire.segment import Segment, SegmentError, Window
@@ -231,3 +232,20 @@ def test_a_closed_segment_leaves_nothing_behind() -> None:
             assert shared_memory_of("self") == 2
             window.close()
         assert shared_memory_of("self") == 0
+
+
+def test_a_reader_that_was_taken_for_a_liar_is_believed_once_its_seat_says_so() -> None:
+    segment = Segment(2, 64)
+    try:
+        readers = SegmentReaders(segment)
+        readers.note(b"opened", True, b"slow")
+        assert readers.settle({b"slow"}, patience_s=60.0) == 0
+        assert readers.settle({b"slow"}, patience_s=0.0) == 1
+        assert (readers.ignored, readers.done) == ({b"slow"}, {})
+        window = Window(segment.offer(), 64)
+        assert window.sit(b"slow")
+        assert readers.settle({b"slow"}, patience_s=0.0) == 0
+        assert (readers.ignored, readers.done) == (set(), {b"slow": -1})
+        window.close()
+    finally:
+        segment.close()

@@ -18,8 +18,8 @@ from pipeline.wire.errors import WireError
 from pipeline.wire.messages import EndOfStream, Offer
 from pipeline.wire.transport import FramePublisher, FrameReceiver, ReceivedFrame
 from tests.rigs.slow_link import SlowLink
-from tests.support import named_shared_memory, need_command, without
-from tests.wire.peers import OPEN, QUICK, answer, end, frame, free_port, packed, program, seqs_of, until
+from tests.support import free_port, named_shared_memory, need_command, without
+from tests.wire.peers import OPEN, QUICK, answer, end, frame, packed, program, seqs_of, until
 from tests.wire.shared import (
     publish_all,
     publish_forever,

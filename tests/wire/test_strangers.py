@@ -13,7 +13,8 @@ from pipeline.wire import codec
 from pipeline.wire.errors import WireError
 from pipeline.wire.rejects import Rejects
 from pipeline.wire.transport import FrameReceiver, PredictionReceiver, Publisher
-from tests.wire.peers import OPEN, QUICK, free_port, packed, prediction, seqs_of, until
+from tests.support import free_port
+from tests.wire.peers import OPEN, QUICK, packed, prediction, seqs_of, until
 
 
 @contextmanager

@@ -27,7 +27,8 @@ from pipeline.wire.transport import (
     WireError,
     wait_any,
 )
-from tests.wire.peers import OPEN, QUICK, end, free_port, packed, prediction, seqs_of, until
+from tests.support import free_port
+from tests.wire.peers import OPEN, QUICK, end, packed, prediction, seqs_of, until
 
 Items = list[ReceivedFrame | EndOfStream]
 Link = tuple[Publisher, FrameReceiver]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import free_port
 from tests.video.clips import write_video
 from tests.workers.pipeline import QUICK
 from tests.workers.program import START_S, Program, until
@@ -110,9 +111,3 @@ def command(*arguments: str, place: Path) -> None:
     with Program(place, *arguments, name="keys-command") as program:
         outcome = program.finish()
     assert outcome.code == 0, outcome.told()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -16,10 +16,10 @@ from pipeline.frame import Frame, FrameId
 from pipeline.stats import Freshness, Histogram, StreamStats
 from pipeline.wire.messages import Feedback
 from tests.rigs.slow_link import SlowLink
+from tests.support import free_port
 from tests.video.clips import write_video
 from tests.workers.pipeline import QUICK, Pipeline, streams
 from tests.workers.program import START_S, Program, until
-from tests.workers.test_alone import free_port
 from workers.freshness import FreshnessKeeper
 from workers.monitor import Collector
 from workers.rundir import place_endpoints
