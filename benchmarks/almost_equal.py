@@ -1,0 +1,153 @@
+"""What ``inference.same_below`` takes from slow motions: ``python -m benchmarks.almost_equal --out FILE``.
+
+Each clip of a known motion is played frame by frame as the inference worker plays a camera: remembered
+frames by time, unchanged pictures left out. Speeds are factors on those of the demo tour, which pans half a
+picture a second. Rows are appended to FILE, so speeds and noises may be measured one after the other;
+``--show FILE`` prints a file as Markdown.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.machine import describe_machine
+from pipeline.frame import Image
+from pipeline.model.state import StreamHistory
+from pipeline.motions import CAMERA_MOTIONS
+from pipeline.runtime import Result, Runtime, open_runtime
+from pipeline.unchanged import LastPicture
+from pipeline.video.demo import FPS, HEIGHT, WIDTH, Pose, paint, render
+from pipeline.video.scenes import SCENES
+
+SPEEDS = (0.05, 0.1, 0.2, 0.4, 1.0)
+THRESHOLDS = (0.0, 1.0, 2.0, 4.0, 8.0)
+NOISES = (1.0, 3.0)
+_FRAMES, _SCORED_FROM = 50, 7  # of a clip; by then two past frames are there
+_SPACING_MS = 100.0
+_CANVAS_MIDDLE = 720.0, 540.0
+
+
+@dataclass(frozen=True)
+class Share:
+    """One speed, noise and threshold.
+
+    Attributes:
+        speed: Factor; 0 for a camera that stands still, whose label is ``static``.
+        noise: Of each pixel and frame, standard deviation in grey levels.
+        same_below: The threshold.
+        scored: Predictions that were scored.
+        reused: Share of them made from an earlier picture.
+        accuracy: Share of them with the right label.
+    """
+
+    speed: float
+    noise: float
+    same_below: float
+    scored: int
+    reused: float
+    accuracy: float
+
+
+def film(scene: str, motion: str, speed: float, noise: float) -> Iterator[Image]:
+    """Frames ``(480, 640, 3)`` at the tour's rate; the tour has other pictures of that scene."""
+    dice = np.random.default_rng(77)
+    canvas = paint(scene, 1000)
+    sheet = dice.normal(0, noise, (HEIGHT + 128, WIDTH + 128, 3)).round().astype(np.int16)
+    pose = Pose(*_CANVAS_MIDDLE, 1.5 if motion == "zoom_out" else 1.0)
+    for _ in range(_FRAMES):
+        pose = pose.moved(motion, speed / FPS)
+        top, left = dice.integers(0, 128, 2)
+        grains = sheet[top : top + HEIGHT, left : left + WIDTH]
+        yield np.clip(render(canvas, pose) + grains, 0, 255).astype(np.uint8)
+
+
+def play(
+    runtime: Runtime, images: list[Image], news: list[Result], same_below: float
+) -> tuple[list[str], list[bool]]:
+    """The answer to each picture, and whether it came from an earlier one.
+
+    Args:
+        runtime: Answers.
+        images: In order.
+        news: What the runtime made of each as a new picture: it needs no second pass of the backbone.
+        same_below: The threshold.
+    """
+    history, last = StreamHistory[int](runtime.num_past, _SPACING_MS), LastPicture[Result](same_below)
+    answers, reused = [], []
+    for number, (image, new) in enumerate(zip(images, news, strict=True)):
+        time_ns = round((number + 1) * 1e9 / FPS)
+        before = last.find(image)
+        slots: list[Any] = [slot and slot.entry for slot in history.select(time_ns)]
+        (result,) = runtime.infer([image], [slots], known=[before or new])
+        (entry,) = runtime.remember([result])
+        history.append(number, time_ns, entry)
+        if before is None:
+            last.keep(image, new)
+        answers.append(runtime.labels[int(result.probabilities.argmax())])
+        reused.append(before is not None)
+    return answers, reused
+
+
+def measure(runtime: Runtime, speed: float, noise: float) -> list[Share]:
+    """All thresholds, over all scenes and motions; of speed 0 it is the camera that stands still."""
+    motions = [motion for motion in CAMERA_MOTIONS if (motion == "static") == (speed == 0)]
+    right, again = (np.zeros((len(THRESHOLDS), 0), bool) for _ in range(2))
+    for scene in SCENES:
+        for motion in motions:
+            images = list(film(scene, motion, speed, noise))
+            news = []
+            for image in images:
+                news += runtime.infer([image], [[None] * runtime.num_past])
+                runtime.remember(news[-1:])
+            played = [play(runtime, images, news, same_below) for same_below in THRESHOLDS]
+            found = [[answer == motion for answer in answers[_SCORED_FROM:]] for answers, _ in played]
+            right = np.concatenate([right, np.array(found)], axis=1)
+            again = np.concatenate([again, np.array([flags[_SCORED_FROM:] for _, flags in played])], axis=1)
+    return [
+        Share(speed, noise, same_below, right.shape[1], round(float(b.mean()), 4), round(float(a.mean()), 4))
+        for same_below, a, b in zip(THRESHOLDS, right, again, strict=True)
+    ]
+
+
+def show(path: Path) -> None:
+    """Prints rows as Markdown: accuracy and, in brackets, the share that was reused."""
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    shares = {(row["noise"], row["speed"], row["same_below"]): row for row in rows}
+    print(f"| noise | speed | {' | '.join(f'{threshold:g}' for threshold in THRESHOLDS)} |")
+    print("|---|---|" + "---|" * len(THRESHOLDS))
+    for noise, speed in sorted({key[:2] for key in shares}):
+        found = [shares[noise, speed, threshold] for threshold in THRESHOLDS]
+        cells = [f"{row['accuracy']:.2f} ({row['reused']:.0%})" for row in found]
+        print(f"| {noise:g} | {f'{speed:g}x' if speed else 'still'} | {' | '.join(cells)} |")
+
+
+def main() -> None:
+    """Measures, or shows what was measured."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--speed", type=float, action="append", help="repeatable; 0 = stands still")
+    parser.add_argument("--noise", type=float, action="append", help="repeatable; of a pixel, in grey levels")
+    parser.add_argument("--checkpoint", default="motion_resnet18")
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--show", type=Path)
+    given = parser.parse_args()
+    if given.show:
+        show(given.show)
+        return
+    runtime = open_runtime(given.checkpoint, device="cpu")
+    about = {"checkpoint": given.checkpoint, "runtime": runtime.describe(), "machine": describe_machine()}
+    for speed in given.speed or (0.0, *SPEEDS):
+        for noise in given.noise or NOISES:
+            for share in measure(runtime, speed, noise):
+                print(share, flush=True)
+                if given.out:
+                    with given.out.open("a", encoding="utf-8") as file:
+                        file.write(json.dumps(asdict(share) | about) + "\n")
+
+
+if __name__ == "__main__":
+    main()
