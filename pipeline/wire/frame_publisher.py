@@ -19,7 +19,7 @@ from pipeline.wire.segment import Segment, SegmentError
 _MOST_SLOTS = 8
 _FEWEST_SLOTS = 3
 _OFFER_S = 0.25
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.0002, 0.002
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.0001, 0.002
 _HELD_S, _HELD_AGAIN_S = 5.0, 60.0
 
 

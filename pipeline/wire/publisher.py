@@ -72,7 +72,6 @@ class Publisher(Closing):
         binding = address.to_bind(where)
         self._most_bytes = int(wire.max_frame_mb * 2**20)
         self._lossless = False
-        self._timeout_ms = 0
         self._patience_s = _PATIENCE * wire.heartbeat_timeout_ms / 1000
         self._deliveries: dict[bytes, _Delivery] = {}
         self.unacknowledged = 0
@@ -169,13 +168,7 @@ class Publisher(Closing):
             # libzmq reads the flag when it sends, so one socket serves both lanes.
             self._socket.setsockopt(zmq.XPUB_NODROP, int(lossless))
             self._lossless = lossless
-        timeout_ms = max(0, int(timeout_s * 1000))
-        if timeout_ms != self._timeout_ms:
-            self._socket.sndtimeo = timeout_ms
-            self._timeout_ms = timeout_ms
-        try:
-            sockets.send(self._socket, parts)
-        except zmq.Again:
+        if not sockets.send(self._socket, parts, max(0, int(timeout_s * 1000))):
             return False
         lane: Policy = "every" if topics.loses_nothing(parts[0]) else "newest"
         message = (parts[0], parts[1])

@@ -21,12 +21,31 @@ def receive(sock: "zmq.Socket[bytes]") -> list[zmq.Frame]:
     return frames
 
 
-def send(sock: "zmq.Socket[bytes]", parts: Sequence[bytes | memoryview]) -> None:
-    """Sends a message; large parts are not copied.
+def send(sock: "zmq.Socket[bytes]", parts: Sequence[bytes | memoryview], timeout_ms: int) -> bool:
+    """Sends a message, large parts uncopied; False if there was no room in time, so that nothing has gone.
 
-    Raises:
-        zmq.Again: There was no room within the socket's time-out; with the first part, so nothing has gone.
+    Args:
+        sock: Has the time-out 0.
+        parts: The message.
+        timeout_ms: How long to wait for room.
     """
+    try:
+        _send(sock, parts)
+    except zmq.Again:
+        if not timeout_ms:
+            return False
+        sock.sndtimeo = timeout_ms  # only now: to change it costs as much as to send
+        try:
+            _send(sock, parts)
+        except zmq.Again:
+            return False
+        finally:
+            sock.sndtimeo = 0
+    return True
+
+
+def _send(sock: "zmq.Socket[bytes]", parts: Sequence[bytes | memoryview]) -> None:
+    """Raises ``zmq.Again`` with the first part or not at all."""
     for part in parts[:-1]:
         sock.send(part, _MORE, copy=False)
     sock.send(parts[-1], copy=False)
