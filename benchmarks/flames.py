@@ -1,0 +1,86 @@
+"""Flame graphs of workers at the ceiling: ``python -m benchmarks.flames FOLDER`` (``pip install py-spy``).
+
+The pipeline plays a film of 150 pictures of 640x480 a second, as in ``bench end-to-end``, and py-spy looks at
+capture and then at inference, native code included. The width of a box is its share of the samples, from all
+threads of the process that were not idle.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+
+from benchmarks.end_to_end import make_films
+
+_ROOT = Path(__file__).parents[1]
+_ROLES = ("capture", "inference")
+_START_S = 120.0
+_WARM_UP_S = 4.0
+_SAMPLES_PER_S = 50
+
+
+def record(folder: Path, seconds: int = 20) -> None:
+    """Writes ``flame_capture.svg`` and ``flame_inference.svg``, of so many seconds each.
+
+    Raises:
+        ValueError: py-spy is missing, or the workers did not start.
+    """
+    spy = shutil.which("py-spy", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    if spy is None:
+        raise ValueError("py-spy is not there: pip install py-spy")
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="kvq-") as place:
+        film = make_films(Path(place), 60.0)[150]
+        source = f"streams=[{{id='camera', source='{film}', policy='newest'}}]"
+        outputs = ("--set", f"run.output_dir={place}/videos", "--set", "sink.web_port=0")
+        command = [sys.executable, str(_ROOT / "run_stream.py"), "--headless", "--set", source, *outputs]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as pipeline:
+            try:
+                workers = _workers(spy, pipeline.pid)
+                time.sleep(_WARM_UP_S)
+                for role in _ROLES:
+                    _spy(spy, workers[role], role, folder / f"flame_{role}.svg", seconds)
+            finally:
+                pipeline.terminate()
+
+
+def _workers(spy: str, pid: int) -> dict[str, int]:
+    """The processes of the workers, by what they run, as soon as all of them tick."""
+    deadline = time.monotonic() + _START_S
+    while time.monotonic() < deadline:
+        found: dict[str, int] = {}
+        for child in psutil.Process(pid).children(recursive=True):
+            stack = subprocess.run(
+                [spy, "dump", "--pid", str(child.pid)], capture_output=True, text=True
+            ).stdout
+            found |= {role: child.pid for role in _ROLES if f"tick (workers/{role}.py" in stack}
+        if len(found) == len(_ROLES):
+            return found
+        time.sleep(0.5)
+    raise ValueError("the workers did not start")
+
+
+def _spy(spy: str, pid: int, role: str, picture: Path, seconds: int) -> None:
+    options = (
+        "--native",
+        "--function",
+        "--rate",
+        str(_SAMPLES_PER_S),
+        "--duration",
+        str(seconds),
+        "--pid",
+        str(pid),
+    )
+    command = [spy, "record", *options, "--output", str(picture)]
+    subprocess.run(command, check=True, capture_output=True)
+    drawn = picture.read_text("utf-8").replace(" ".join(command), f"{role} worker, 640x480, at the ceiling")
+    picture.write_text(drawn, "utf-8")
+
+
+if __name__ == "__main__":
+    record(Path(sys.argv[1]))
