@@ -170,11 +170,13 @@ class CaptureWorker(Worker):
             raise WorkerError(
                 f"nobody listens: {' and '.join(absent)} did not connect within "
                 f"{capture.wait_timeout_s:g} s; start them, or take them out of capture.wait_for"
+                f"{self._publisher.refused_lately()}"
             )
         else:
             if now - self._reminded_ns > REMIND_NS:
                 self._reminded_ns = now
-                self.event(f"waiting for {' and '.join(absent)} to connect (capture.wait_for)")
+                refused = self._publisher.refused_lately()
+                self.event(f"waiting for {' and '.join(absent)} to connect (capture.wait_for){refused}")
             self._wake.wait(min(timeout_s, 0.02))
             self._wake.clear()
         self._tell_events()

@@ -146,7 +146,8 @@ class InferenceWorker(Worker):
             return True
         if now_ns() - self._reminded_ns > REMIND_NS:
             self._reminded_ns = now_ns()
-            self.event(f"waiting for {' and '.join(absent)} to connect (inference.wait_for)")
+            refused = self._publisher.refused_lately()
+            self.event(f"waiting for {' and '.join(absent)} to connect (inference.wait_for){refused}")
         time.sleep(min(timeout_s, 0.02))
         return False
 

@@ -134,6 +134,11 @@ class Collector:
             states=states,
         )
 
+    @property
+    def turned_away(self) -> str:
+        """Who broke the connection off last, and why, in words; empty if nobody did."""
+        return self._receiver.rejects.latest.get("link", "")
+
     def close(self) -> None:
         """Gives the sockets back."""
         self._receiver.close()
@@ -235,7 +240,7 @@ def watch(config: Config, console: Console, *, live: bool, seconds: float) -> di
                     collector.close()
                     placed, collector = newest, Collector(newest)
                 elif not told and time.monotonic() > started + _PATIENCE_S:
-                    screen.say(f"monitor: {_nobody(placed)}; still waiting, Ctrl-C ends")
+                    screen.say(f"monitor: {_nobody(placed, collector)}; still waiting, Ctrl-C ends")
                     told = True
             screen.update(collector.view("monitor"))
     except KeyboardInterrupt:
@@ -244,11 +249,13 @@ def watch(config: Config, console: Console, *, live: bool, seconds: float) -> di
         screen.close()
         collector.close()
     if seconds and not collector.sessions:
-        raise NobodyError(f"{_nobody(placed)} (waited {seconds:g} s)")
+        raise NobodyError(f"{_nobody(placed, collector)} (waited {seconds:g} s)")
     return collector.report()
 
 
-def _nobody(config: Config) -> str:
+def _nobody(config: Config, collector: Collector) -> str:
+    if collector.turned_away:
+        return f"no worker lets this monitor in: {collector.turned_away}"
     endpoints = config.endpoints
     asked = [*endpoints.capture_stats, *endpoints.inference_stats, *endpoints.sink_stats]
     return (

@@ -145,6 +145,16 @@ class Publisher(Closing):
         """Peers whose keys are not allowed, a line for each peer and minute."""
         return self._gate.pop_reports() if self._gate else []
 
+    def refused_lately(self) -> str:
+        """For the end of a line about who is waited for: whose keys are being refused; empty if nobody's."""
+        peers = self._gate.lately() if self._gate else []
+        if not peers:
+            return ""
+        return (
+            f"; refused here, because the key is not allowed: {', '.join(peers)}: "
+            "`python run_stream.py keys allow FILE` admits it"
+        )
+
     def close(self, linger_s: float = 0.0) -> None:
         """Gives receivers at most ``linger_s`` seconds to take what is queued for them, then disconnects."""
         address.release(self._where, self._file_number)

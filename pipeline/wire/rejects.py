@@ -13,16 +13,19 @@ class Rejects:
 
     Attributes:
         counts: Number of refused messages by reason: see ``WireError.reason``.
+        latest: By reason: who was refused last, and why, in words.
     """
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
+        self.latest: dict[str, str] = {}
         self._reported: dict[tuple[str, str], float] = {}
         self._reports: list[str] = []
 
     def add(self, peer: str, error: WireError) -> None:
         """Counts one refused message of a peer."""
         self.counts[error.reason] = self.counts.get(error.reason, 0) + 1
+        self.latest[error.reason] = f"{peer}: {error}"
         now = time.monotonic()
         key = (peer, error.reason)
         if now - self._reported.get(key, -_QUIET_S) < _QUIET_S:

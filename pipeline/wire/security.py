@@ -5,6 +5,7 @@ of allowed keys. Links that leave the machine are encrypted and authenticated, o
 """
 
 import threading
+import time
 from collections import deque
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from pipeline.wire.rejects import Rejects
 from pipeline.wire.topics import Role
 
 _MOST_REFUSED = 64
+_LATELY_S = 10.0
 _COMMANDS = "make one with `python run_stream.py keys new NAME`, admit others with `keys allow FILE`"
 
 
@@ -115,6 +117,7 @@ class Gate:
         self._allowed, self._endpoint = allowed, endpoint
         self._refused: deque[tuple[str, bytes]] = deque(maxlen=_MOST_REFUSED)
         self._rejects = Rejects()
+        self._lately: dict[bytes, tuple[str, float]] = {}
         self._socket = context.socket(zmq.REP, socket_class=zmq.Socket)
         self._socket.linger = 0
         self._socket.bind("inproc://zeromq.zap.01")
@@ -131,6 +134,15 @@ class Gate:
             )
             self._rejects.add(peer, WireError("key", text))
         return self._rejects.pop_reports()
+
+    def lately(self) -> list[str]:
+        """Peers whose keys were refused in the last seconds, each with its key: they try again and again."""
+        since = time.monotonic() - _LATELY_S
+        return [
+            f"{peer} (public key {z85.encode(key).decode()})"
+            for key, (peer, at) in list(self._lately.items())
+            if at > since
+        ]
 
     def join(self) -> None:
         """Waits for the end of the thread; it ends when the context is terminated."""
@@ -149,6 +161,11 @@ class Gate:
         if mechanism == b"CURVE" and key in load_allowed(self._allowed):
             return [version, request_id, b"200", b"OK", b"", b""]
         if mechanism == b"CURVE":
-            self._refused.append((peer.decode(errors="replace").removeprefix("::ffff:"), key))
+            who = peer.decode(errors="replace").removeprefix("::ffff:")
+            self._refused.append((who, key))
+            self._lately.pop(key, None)
+            self._lately[key] = (who, time.monotonic())
+            if len(self._lately) > _MOST_REFUSED:
+                del self._lately[next(iter(self._lately))]
         # 300, "try later": after a 400 the client would give up, and allowing its key would not help.
         return [version, request_id, b"300", b"this key is not allowed (yet)", b"", b""]

@@ -52,6 +52,7 @@ def test_a_listed_key_gets_through(machines: Machines) -> None:
         publisher.send(packed(1, "every"))
         assert seqs_of(receiver.poll(10.0)) == [1]
         assert publisher.pop_refused() == []
+        assert publisher.refused_lately() == ""
 
 
 def test_an_unlisted_key_gets_through_only_once_it_is_allowed(machines: Machines) -> None:
@@ -65,6 +66,10 @@ def test_an_unlisted_key_gets_through_only_once_it_is_allowed(machines: Machines
         key = load_public(machines.sink_public).decode()
         assert refused.startswith(
             f"127.0.0.1: its key is not allowed at tcp://127.0.0.1:0 (public key {key})"
+        )
+        assert publisher.refused_lately() == (
+            f"; refused here, because the key is not allowed: 127.0.0.1 (public key {key}): "
+            "`python run_stream.py keys allow FILE` admits it"
         )
         gets_nothing(publisher, receiver)
         assert (publisher.pop_refused(), receiver.rejects.pop_reports()) == ([], []), "once a minute"

@@ -91,6 +91,32 @@ def test_a_worker_without_listeners_says_whom_it_waits_for_and_gives_up_if_told(
     assert outcome.err.count("\n") == 1
 
 
+def test_who_waits_says_that_a_key_is_refused(place: Path) -> None:
+    config = site(place)
+
+    def with_key(command: str, key: str, *more: str) -> Program:
+        secret = f"security.secret_key={place / 'keys' / key}.key_secret"
+        return Program(
+            place, command, "--config", str(config), "--set", secret, *more, name=f"{command}-{key}"
+        )
+
+    with with_key("capture", "capture", "--source", "demo") as capture:
+        with with_key("sink", "stranger", "--no-web", "--set", "run.output_dir=") as sink:
+            sink.wait_for("sink: ready")
+            capture.wait_for(
+                r"waiting for inference and sink .*; refused here, .*127\.0\.0\.1 \(public key \S+\)"
+            )
+            sink.signal(signal.SIGINT)
+            assert sink.finish().code == 0
+        with with_key("monitor", "stranger", "--seconds", "4") as monitor:
+            outcome = monitor.finish()
+        capture.signal(signal.SIGINT)
+        assert capture.finish().code == 0
+    assert outcome.code == 2, outcome.told()
+    assert outcome.err.startswith("error: no worker lets this monitor in: tcp://127.0.0.1:")
+    assert "is this machine's public key allowed there" in outcome.err
+
+
 def site(place: Path) -> Path:
     """Keys of all machines, and the configuration that they share; the stranger's key is not allowed."""
     keys = place / "keys"
