@@ -6,15 +6,19 @@ Without arguments: plays the built-in demo tour through all workers and ends wit
 from __future__ import annotations
 
 import contextlib
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:  # each command imports what it needs: a worker process must not pay for the others
     from pipeline.config import Config
+
+_EXIT_SIGTERM = 128 + signal.SIGTERM
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help=__doc__)
 keys_app = typer.Typer(no_args_is_help=True, help="Keys for links between machines (CURVE).")
@@ -68,6 +72,9 @@ MaxAge = Annotated[
     ),
 ]
 Pace = Annotated[bool, typer.Option("--pace", help="Play files at their own rate.")]
+Window = Annotated[bool, typer.Option("--window", help="Show the overlay on the desktop.")]
+NoWeb = Annotated[bool, typer.Option("--no-web", help="Serve no web page.")]
+Headless = Annotated[bool, typer.Option("--headless", help="No window, and lines instead of a live table.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -82,11 +89,9 @@ def run(
     predictions: Predictions = None,
     pace: Pace = False,
     max_age: MaxAge = None,
-    window: Annotated[bool, typer.Option("--window", help="Show the overlay on the desktop.")] = False,
-    no_web: Annotated[bool, typer.Option("--no-web", help="Serve no web page.")] = False,
-    headless: Annotated[
-        bool, typer.Option("--headless", help="No window, and lines instead of a live table.")
-    ] = False,
+    window: Window = False,
+    no_web: NoWeb = False,
+    headless: Headless = False,
     insecure: Insecure = False,
 ) -> None:
     """Run the whole pipeline on this machine."""
@@ -98,9 +103,7 @@ def run(
     more += [f"run.frames={frames}"] if frames is not None else []
     more += [f"run.seconds={seconds}"] if seconds is not None else []
     more += _freshness(max_age)
-    more += ["sink.web=false"] if no_web else []
-    more += ["sink.window=true"] if window and not headless else []
-    more += ["sink.window=false", "terminal.live=false"] if headless else []
+    more += _shown(window, no_web, headless)
     loaded = _load(config, more, source, pace, predictions, insecure)
     raise typer.Exit(run_pipeline(loaded, report))
 
@@ -132,10 +135,14 @@ def sink(
     config: ConfigFile = None,
     overrides: Overrides = None,
     predictions: Predictions = None,
+    window: Window = False,
+    no_web: NoWeb = False,
+    headless: Headless = False,
     insecure: Insecure = False,
 ) -> None:
     """Run one sink worker: join frames and predictions, show and record them."""
-    _run_worker("sink", _load(config, overrides or (), None, False, predictions, insecure))
+    more = [*(overrides or ()), *_shown(window, no_web, headless)]
+    _run_worker("sink", _load(config, more, None, False, predictions, insecure))
 
 
 @app.command()
@@ -144,13 +151,14 @@ def monitor(
     overrides: Overrides = None,
     seconds: Seconds = None,
     report: ReportFile = None,
+    headless: Headless = False,
+    insecure: Insecure = False,
 ) -> None:
     """Show the figures of a running pipeline, here or on other machines."""
     from workers.main import run_monitor
 
-    raise typer.Exit(
-        run_monitor(_load(config, overrides or (), None, False, None, False), seconds or 0.0, report)
-    )
+    more = [*(overrides or ()), *_shown(False, False, headless)]
+    raise typer.Exit(run_monitor(_load(config, more, None, False, None, insecure), seconds or 0.0, report))
 
 
 @app.command()
@@ -283,10 +291,14 @@ def export(
 
     The file is there only once it has computed the same as the model, over 50 steps with resets.
     """
-    from pipeline.known_motion import film_motions
-    from pipeline.runtime.export_step import export_step
+    from pipeline.model.export_format import check_export
 
     with _mistakes():
+        check_export(checkpoint, out, kind, int8=int8)  # before torch is loaded, which takes seconds
+
+        from pipeline.known_motion import film_motions
+        from pipeline.runtime.export_step import export_step
+
         export_step(checkpoint, out, kind, film=film_motions if int8 else None)
 
 
@@ -427,6 +439,13 @@ def _load(
     return msgspec.structs.replace(config, streams=streams)
 
 
+def _shown(window: bool, no_web: bool, headless: bool) -> list[str]:
+    """The overrides that the options about showing stand for."""
+    more = ["sink.web=false"] if no_web else []
+    more += ["sink.window=true"] if window and not headless else []
+    return more + (["sink.window=false", "terminal.live=false"] if headless else [])
+
+
 def _freshness(max_age: str | None) -> list[str]:
     """The override that ``--max-age`` stands for."""
     from pipeline.config import duration_ms
@@ -456,9 +475,23 @@ def main() -> None:
     from pipeline.errors import UserError
     from pipeline.redact import redact
 
+    stopped = False
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        """Ends as Ctrl-C does, so that what was begun is tidied up; a second SIGTERM ends at once."""
+        nonlocal stopped
+        stopped = True
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        sys.exit(_EXIT_SIGTERM)
+
+    signal.signal(signal.SIGTERM, stop)  # workers and the supervisor put their own in its place
     try:
         app()
-    except UserError as error:
+    except Exception as error:
+        if stopped:  # libraries turn the exit into errors of their own
+            sys.exit(_EXIT_SIGTERM)
+        if not isinstance(error, UserError):
+            raise
         print(f"error: {redact(str(error))}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

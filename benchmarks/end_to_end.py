@@ -13,7 +13,6 @@ import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
@@ -26,8 +25,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import describe_machine
+from benchmarks.progress import tell
 from pipeline.config import load_config
 from pipeline.ledger import merge
+from pipeline.scratch import scratch_folder
 from pipeline.stats import Histogram, StreamStats, WorkerStats
 from pipeline.video.demo import HEIGHT, WIDTH, DemoSource
 from workers.monitor import Collector
@@ -67,12 +68,15 @@ def bench(
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)
     results: dict[str, dict[str, list[Figures]]] = {}
-    with tempfile.TemporaryDirectory(prefix="kvq-bench-") as name:
-        films = make_films(Path(name), warm_up_s + seconds)
-        for _ in range(rounds):
+    with scratch_folder("kvq-bench-") as folder:
+        tell("drawing the films")
+        films = make_films(folder, warm_up_s + seconds)
+        for number in range(1, rounds + 1):
             for rate, film in films.items():
                 taken = results.setdefault(str(rate), {"pipeline": [], "webcam_demo": []})
-                taken["pipeline"].append(run_pipeline(film, Path(name), warm_up_s, seconds, options))
+                tell(f"{rate} fps, round {number} of {rounds}: pipeline")
+                taken["pipeline"].append(run_pipeline(film, folder, warm_up_s, seconds, options))
+                tell(f"{rate} fps, round {number} of {rounds}: webcam demo")
                 taken["webcam_demo"].append(run_demo(film, warm_up_s, seconds))
     machine = describe_machine()
     middle = {rate: {who: _medians(rounds) for who, rounds in both.items()} for rate, both in results.items()}

@@ -1,9 +1,7 @@
 """The floor of a step: torchvision's ResNet of the same depth, in the same runtime and precision."""
 
-import tempfile
 import warnings
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +17,7 @@ from pipeline.runtime.cuda_runtime import CudaRuntime
 from pipeline.runtime.preprocess import Preprocessor, to_squares
 from pipeline.runtime.quantise import quantise
 from pipeline.runtime.torch_runtime import TorchRuntime
+from pipeline.scratch import scratch_folder
 
 AnyRuntime = CudaRuntime | TorchRuntime | OpenVINORuntime | ONNXRuntime
 Floor = Callable[[Sequence[Image]], None]
@@ -96,9 +95,9 @@ def _in_openvino(step: nn.Module, size: int, runtime: OpenVINORuntime) -> Callab
 
 
 def _in_onnxruntime(step: nn.Module, size: int, runtime: ONNXRuntime) -> Callable[[Any], None]:
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
+    with scratch_folder("kvq-bench-") as folder, warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
-        path = Path(folder) / "plain.onnx"
+        path = folder / "plain.onnx"
         torch.onnx.export(
             step,
             (_blank(2, size),),

@@ -19,6 +19,7 @@ import torch
 import torchvision
 
 from benchmarks.machine import describe_machine
+from benchmarks.progress import tell
 from pipeline.model.fuse import fuse_batch_norms
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.runtime.base import Runtime
@@ -299,6 +300,7 @@ def bench(
           f" {'/ plain':>7} {'frames/s':>8} {'kB/stream':>9}")  # fmt: skip
     results = []
     for count in counts:
+        tell(f"{count} streams")
         result = measure(runtime, model, count, repeats)
         results.append(result)
         times = (
@@ -314,6 +316,7 @@ def bench(
               f" {result.remembered_kb:10.0f}", flush=True)  # fmt: skip
         if json_file is not None:  # after each, so that a run that is cut short leaves something
             _write(json_file, about, depth, results, None)
+    tell(f"memory: {steps} steps")
     flat = run_long(runtime, model.preprocessing.size, 16 if 16 in counts else counts[-1], steps)
     gpu = (
         ""

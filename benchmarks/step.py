@@ -24,6 +24,7 @@ from rich.table import Table
 
 from benchmarks.floors import DTYPES, AnyRuntime, plain_resnet
 from benchmarks.machine import describe_machine
+from benchmarks.progress import tell
 from pipeline.model.device import DeviceError, pick_device
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.packages import MissingPackageError
@@ -34,6 +35,7 @@ from pipeline.runtime.torch_runtimes import open_torch
 
 BACKENDS = ("torch", "openvino", "onnxruntime")
 _WARM_UP = 3
+_TELL_S = 5.0
 _CALIBRATED_ON = 4
 
 
@@ -86,6 +88,7 @@ def measure(
     runtimes: list[AnyRuntime] = []
     candidates: list[Callable[[], None]] = []
     for case in cases:
+        tell(f"ResNet-{depth} x{streams}: preparing {case.backend}, {case.precision}")
         try:
             runtime = _open(model, case, device)
         except (DeviceError, MissingPackageError) as error:
@@ -99,6 +102,7 @@ def measure(
     if not runtimes:
         raise DeviceError("none of these backends computes in these precisions here")
     candidates.append(_as_written(model, runtimes[0], pictures))
+    tell(f"ResNet-{depth} x{streams}: {_WARM_UP + repeats} rounds of {len(candidates)} taking turns")
     *times, written = take_turns(candidates, repeats)
     return [
         StepResult(
@@ -190,7 +194,11 @@ def _as_written(
 def take_turns(candidates: list[Callable[[], None]], repeats: int) -> list[list[float]]:
     """Times in milliseconds of each candidate, one after the other in every round: noise hits all alike."""
     times: list[list[float]] = [[] for _ in candidates]
+    told_s = time.monotonic()
     for round_number in range(_WARM_UP + repeats):
+        if time.monotonic() - told_s > _TELL_S:
+            tell(f"round {round_number + 1} of {_WARM_UP + repeats}")
+            told_s = time.monotonic()
         for candidate, kept in zip(candidates, times, strict=True):
             started = time.perf_counter()
             candidate()

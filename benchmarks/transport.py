@@ -11,11 +11,11 @@ import multiprocessing
 import os
 import socket
 import statistics
-import tempfile
 import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
+from itertools import product
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -25,8 +25,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.progress import tell
 from benchmarks.transport_ways import Send, Way, endpoint, missing, named, ways
 from pipeline.frame import Image
+from pipeline.scratch import scratch_folder
 from pipeline.video.demo import paint
 
 _FPS = 30.0
@@ -124,8 +126,8 @@ def _is_black(image: Image) -> bool:
 def _turn(way: Way, size: tuple[int, int], seconds: float, samples: Samples) -> None:
     """One way's turn: both processes, both parts."""
     context = multiprocessing.get_context("spawn")
-    with tempfile.TemporaryDirectory(prefix="kvq-") as folder:
-        where = endpoint(way, Path(folder), _free_port())
+    with scratch_folder("kvq-bench-") as folder:
+        where = endpoint(way, folder, _free_port())
         ends = [context.Pipe(), context.Pipe()]
         receiver = context.Process(target=_receive, args=(ends[0][1], way.name, where), daemon=True)
         sender = context.Process(target=_send, args=(ends[1][1], way.name, where, size, seconds), daemon=True)
@@ -184,9 +186,9 @@ def measure(
     results = []
     for size in sizes:
         samples = {way.name: Samples() for way in all_ways}
-        for _ in range(rounds):
-            for way in all_ways:
-                _turn(way, size, seconds, samples[way.name])
+        for number, way in product(range(1, rounds + 1), all_ways):
+            tell(f"{size[0]}x{size[1]}, round {number} of {rounds}: {way.name}")
+            _turn(way, size, seconds, samples[way.name])
         results += [_result(way, size, samples[way.name]) for way in all_ways]
     return results
 

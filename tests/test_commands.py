@@ -1,7 +1,12 @@
 """Commands of ``run_stream.py`` that must fail: one readable line, exit code 2, no traceback, no password."""
 
 import contextlib
+import os
+import pty
+import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +14,7 @@ import pytest
 
 from pipeline.wire.keys import new_keys
 from tests.video.clips import write_sound
-from tests.workers.program import Outcome, Program
+from tests.workers.program import PROGRAM, Outcome, Program
 
 PASSWORD = "hunter2"
 RUN = ["--headless", "--no-web"]
@@ -73,6 +78,28 @@ QUICK_MISTAKES = {
     "not a key": (["sink", "--set", "security.secret_key=text.mp4"], "make one with `python run_stream.py"),
     "name of a key": (["keys", "new", "a/b"], "use letters, digits, - and _"),
     "allow a secret key": (["keys", "allow", "mine.key_secret"], "allow the public one, mine.key"),
+    "export without a format": (["export", "--out", "step.txt"], "step.txt: give --format, onnx or openvino"),
+    "suffix of an export": (
+        ["export", "--out", "step.xml", "--format", "onnx"],
+        "step.xml: a file of format onnx ends in .onnx",
+    ),
+    "int8 as ONNX": (["export", "--out", "step.onnx", "--int8"], "int8 is for --format openvino"),
+    "export of nothing": (
+        ["export", "--out", "step.xml", "--checkpoint", "absent"],
+        "no checkpoint 'absent'",
+    ),
+    "int8 on torch": (
+        [*RUN, "--set", "inference.precision=int8", "--set", "runtime.backend=torch"],
+        "int8 is for OpenVINO on a CPU, not for backend torch on device auto: set runtime.backend=openvino",
+    ),
+    "int8 on a GPU": (
+        [*RUN, "--set", "inference.precision=int8", "--set", "inference.device=cuda"],
+        "not for backend auto on device cuda",
+    ),
+    "fp16 on OpenVINO": (
+        ["inference", "--set", "inference.precision=fp16", "--set", "runtime.backend=openvino"],
+        "computes in fp32 and int8, not in fp16",
+    ),
     "allow what is no key": (["keys", "allow", "text.mp4"], "text.mp4 is no key file: make one with"),
 }
 MISTAKES_OF_A_RUN = {
@@ -127,6 +154,42 @@ def test_help_names_every_command(place: Path) -> None:
     assert outcome.code == 0
     for word in ("capture", "inference", "sink", "monitor", "keys", "--source", "--report", "--insecure"):
         assert word in outcome.out
+
+
+def test_options_about_showing_are_known_wherever_something_is_shown(place: Path) -> None:
+    with Program(place, "sink", "--no-web", "--headless", "--set", "run.output_dir=") as sink:
+        sink.wait_for("sink: ready")
+        sink.signal(signal.SIGINT)
+        outcome = sink.finish()
+    assert outcome.code == 0, outcome.told()
+    assert "web page" not in outcome.out
+    for more, table in (((), True), (("--headless",), False)):
+        with in_a_terminal(place, "monitor", "--seconds", "0.5", *more) as shown:
+            assert ("╭" in shown) == table, shown
+            assert ("0:00 | workers none yet" in shown) != table, shown
+
+
+@contextlib.contextmanager
+def in_a_terminal(place: Path, *arguments: str) -> Iterator[str]:
+    """What a command shows to somebody at a terminal."""
+    mine, its = pty.openpty()
+    environment = os.environ | {
+        "XDG_RUNTIME_DIR": str(place),
+        "TERM": "xterm",
+        "LINES": "24",
+        "COLUMNS": "80",
+    }
+    process = subprocess.Popen(
+        [sys.executable, str(PROGRAM), *arguments], stdin=its, stdout=its, stderr=its, env=environment
+    )
+    os.close(its)
+    shown = b""
+    with contextlib.suppress(OSError):  # the end of a terminal is an error
+        while part := os.read(mine, 65536):
+            shown += part
+    os.close(mine)
+    assert process.wait(60.0) == 2, "nobody was heard"
+    yield shown.decode()
 
 
 def complaint(place: Path, *arguments: str, name: str = "run") -> str:

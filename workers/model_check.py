@@ -7,21 +7,42 @@ from workers.base import WorkerError
 
 _PACKAGES = {"openvino": ("openvino", "openvino"), "onnxruntime": ("onnxruntime", "onnx")}
 """By backend: the package that it needs, and the extra that installs it."""
+_PRECISIONS = {"openvino": ("auto", "fp32", "int8"), "onnxruntime": ("auto", "fp32")}
+"""By backend: what it computes in; torch's depend on the device, which only torch knows."""
 
 
 def check_model(config: Config) -> None:
-    """Looks whether the checkpoint is one, and whether the backend's package is installed.
+    """Looks whether the checkpoint is one, and whether backend, device and precision fit and are installed.
 
     Raises:
-        WorkerError: There is no such checkpoint.
-        MissingPackageError: The package is not installed.
+        WorkerError: There is no such checkpoint, or they don't fit.
+        MissingPackageError: A package is not installed.
     """
+    _check_precision(config.runtime.backend, config.inference.device, config.inference.precision)
     try:
         read_header(find_checkpoint(config.inference.checkpoint))
     except CheckpointError as error:
         raise wrong_checkpoint(error) from error
     if config.runtime.backend in _PACKAGES:
         need_package(*_PACKAGES[config.runtime.backend])
+    if config.inference.precision == "int8":
+        for package, extra in (("openvino", "openvino"), ("nncf", "int8")):
+            need_package(package, extra)
+
+
+def _check_precision(backend: str, device: str, precision: str) -> None:
+    known = _PRECISIONS.get(backend)
+    if precision == "int8" and (backend not in ("auto", "openvino") or device.startswith("cuda")):
+        raise WorkerError(
+            "inference.precision=int8 is for OpenVINO on a CPU, "
+            f"not for backend {backend} on device {device}: "
+            "set runtime.backend=openvino and inference.device=cpu, or another precision"
+        )
+    if known and precision not in known:
+        raise WorkerError(
+            f"runtime.backend={backend} computes in {' and '.join(known[1:])}, not in {precision}: "
+            "set inference.precision=auto, or runtime.backend=torch"
+        )
 
 
 def wrong_checkpoint(error: CheckpointError) -> WorkerError:

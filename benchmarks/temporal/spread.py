@@ -5,7 +5,6 @@ import os
 import queue
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.temporal.budget import Budget
+from pipeline.scratch import scratch_folder
 
 _ROOT = Path(__file__).parents[2]
 
@@ -54,8 +54,8 @@ def _run_apart(
     name: str, budget: Budget, environment: dict[str, str], patience_s: float | None, cost_only: bool
 ) -> dict[str, Any]:
     options = [f"--{key.replace('_', '-')}={value}" for key, value in asdict(budget).items()]
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "line.jsonl"
+    with scratch_folder("kvq-bench-") as folder:
+        out = folder / "line.jsonl"
         command = [sys.executable, "-m", "benchmarks.ablation", "--only", name, "--out", str(out), *options]
         command += ["--cost-only"] if cost_only else []
         try:

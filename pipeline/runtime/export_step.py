@@ -1,7 +1,6 @@
 """The command ``export``: one step as a file for other programs, checked against torch before it is there."""
 
 import math
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,13 @@ import torch
 
 from pipeline.model.checkpoint import load_checkpoint
 from pipeline.model.export import INPUTS, OUTPUTS, about, export_onnx, save_openvino, to_openvino
+from pipeline.model.export_format import ExportError, pick_format
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.packages import load_package
 from pipeline.runtime import quantise
+from pipeline.scratch import scratch_folder
 
 TOLERANCE = 1e-3
-_SUFFIXES = {"onnx": ".onnx", "openvino": ".xml"}
 _STEPS = 50
 _STREAMS = 2
 _SCORED = 300
@@ -25,10 +25,6 @@ _RESET = 0.1
 
 Step = Callable[[dict[str, npt.NDArray[Any]]], list[npt.NDArray[Any]]]
 """Inputs by name to outputs in the order of ``OUTPUTS``."""
-
-
-class ExportError(ValueError):
-    """An export that can't be made, or that does not compute what the model does; one line for people."""
 
 
 def export_step(
@@ -58,19 +54,13 @@ def export_step(
         MissingPackageError: What writes or runs the file is not installed.
         OSError: The file can't be written.
     """
-    kind = kind or next((name for name, suffix in _SUFFIXES.items() if suffix == out.suffix), None)
-    if kind not in _SUFFIXES:
-        raise ExportError(f"{out}: give --format, {' or '.join(_SUFFIXES)}")
-    if out.suffix != _SUFFIXES[kind]:
-        raise ExportError(f"{out}: a file of format {kind} ends in {_SUFFIXES[kind]}")
-    if film is not None and kind != "openvino":
-        raise ExportError("int8 is for --format openvino")
+    kind = pick_format(out, kind, int8=film is not None)
     model = load_checkpoint(checkpoint)
     run = _openvino if kind == "openvino" else _onnx
     say(f"{out}: exporting, then comparing {_STEPS} steps with torch; this takes a moment")
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".export-") as folder:
-        draft = Path(folder) / out.name
+    with scratch_folder(".export-", out.parent) as folder:
+        draft = folder / out.name
         if kind == "openvino":
             save_openvino(to_openvino(model), draft)
         else:
@@ -79,7 +69,7 @@ def export_step(
         off = compare(model, step)
         if film is not None:
             _to_int8(model, draft, film, least_agreement, say)
-        for part in Path(folder).iterdir():
+        for part in folder.iterdir():
             part.replace(out.parent / part.name)
     for port in ports:
         say(port)

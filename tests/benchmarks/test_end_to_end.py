@@ -26,7 +26,9 @@ def test_both_are_measured_at_all_rates(
     ours = document["medians"]["30"]["pipeline"]
     assert ours["before_step_p50_ms"] + ours["step_p50_ms"] <= ours["age_p99_ms"]
     assert document["machine"]["processor"]
-    assert "30 fps, demo" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "30 fps, demo" in said.out
+    assert "150 fps, round 1 of 1: pipeline\n150 fps, round 1 of 1: webcam demo\n" in said.err
 
 
 def test_predictions_are_timed_by_inference_alone() -> None:

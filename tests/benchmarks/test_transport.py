@@ -9,10 +9,13 @@ from benchmarks.transport_ways import ways
 
 
 @pytest.mark.slow
-def test_our_ways_are_measured_between_processes() -> None:
+def test_our_ways_are_measured_between_processes(capsys: pytest.CaptureFixture[str]) -> None:
     ours = [way for way in ways() if not way.package]
     results = measure(ours, [(64, 48)], rounds=1, seconds=0.5)
     assert [result.way for result in results] == [way.name for way in ours]
+    said = capsys.readouterr()
+    assert said.out == "", "results alone"
+    assert said.err.splitlines() == [f"64x48, round 1 of 1: {way.name}" for way in ours]
     for result in results:
         assert result.frames_per_s > 0
         assert result.cpu_ms_per_frame > 0

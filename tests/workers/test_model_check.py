@@ -9,6 +9,7 @@ import pytest
 from pipeline.config import load_config
 from pipeline.model.packages import MissingPackageError
 from tests.workers.program import Program
+from workers.base import WorkerError
 from workers.model_check import check_model
 
 ROOT = Path(__file__).parents[2]
@@ -42,3 +43,36 @@ def test_the_check_needs_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=100)
     assert (done.stderr, done.returncode) == ("", 0)
+
+
+def test_a_wrong_export_is_refused_before_torch_is_loaded(place: Path) -> None:
+    code = (
+        "import sys; sys.modules.update(torch=None, torchvision=None)\n"
+        "import run_stream\n"
+        "sys.argv[1:] = ['export', '--out', 'step.txt']\n"
+        "run_stream.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=100)
+    assert (done.stderr, done.returncode) == ("error: step.txt: give --format, onnx or openvino\n", 2)
+
+
+def test_a_precision_that_does_not_fit_is_refused_and_others_are_not() -> None:
+    def check(backend: str, precision: str, device: str = "auto") -> None:
+        wanted = (
+            f"runtime.backend={backend}",
+            f"inference.precision={precision}",
+            f"inference.device={device}",
+        )
+        check_model(load_config(overrides=list(wanted)))
+
+    for backend, precision, device in (
+        ("torch", "int8", "auto"),
+        ("onnxruntime", "int8", "cpu"),
+        ("auto", "int8", "cuda"),
+        ("openvino", "bf16", "auto"),
+        ("onnxruntime", "fp16", "auto"),
+    ):
+        with pytest.raises(WorkerError, match=r"precision=|computes in"):
+            check(backend, precision, device)
+    for backend, precision in (("auto", "fp16"), ("torch", "bf16"), ("openvino", "fp32"), ("auto", "auto")):
+        check(backend, precision)

@@ -1,0 +1,53 @@
+"""Which kind of file an export writes: said before torch is loaded, which takes seconds."""
+
+from pathlib import Path
+
+from pipeline.model.packages import need_package
+from pipeline.model.shipped import find_checkpoint, read_header
+
+SUFFIXES = {"onnx": ".onnx", "openvino": ".xml"}
+_PACKAGES = {
+    "onnx": (("onnx", "onnx"), ("onnxscript", "onnx"), ("onnxruntime", "onnx")),
+    "openvino": (("openvino", "openvino"),),
+    "int8": (("nncf", "int8"),),
+}
+"""What each needs: the package, and the extra that installs it."""
+
+
+class ExportError(ValueError):
+    """An export that can't be made, or that does not compute what the model does; one line for people."""
+
+
+def pick_format(out: Path, kind: str | None = None, *, int8: bool = False) -> str:
+    """The format of an export: ``onnx`` or ``openvino``.
+
+    Args:
+        out: The file to write.
+        kind: The format, if the user named it; None goes by the suffix of ``out``.
+        int8: Whether it is to be quantised.
+
+    Raises:
+        ExportError: They don't fit.
+    """
+    kind = kind or next((name for name, suffix in SUFFIXES.items() if suffix == out.suffix), None)
+    if kind not in SUFFIXES:
+        raise ExportError(f"{out}: give --format, {' or '.join(SUFFIXES)}")
+    if out.suffix != SUFFIXES[kind]:
+        raise ExportError(f"{out}: a file of format {kind} ends in {SUFFIXES[kind]}")
+    if int8 and kind != "openvino":
+        raise ExportError("int8 is for --format openvino")
+    return kind
+
+
+def check_export(checkpoint: str | Path, out: Path, kind: str | None = None, *, int8: bool = False) -> None:
+    """Everything that can be said of an export before it begins.
+
+    Raises:
+        ExportError: File and format don't fit.
+        CheckpointError: No such checkpoint.
+        MissingPackageError: What writes or runs the file is not installed.
+    """
+    kind = pick_format(out, kind, int8=int8)
+    read_header(find_checkpoint(checkpoint))
+    for name, extra in (*_PACKAGES[kind], *(_PACKAGES["int8"] if int8 else ())):
+        need_package(name, extra)
