@@ -9,6 +9,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from pipeline.model.fuse import fuse_batch_norms
 from pipeline.model.packages import load_package
 from pipeline.model.preprocessing import Preprocessing
 from pipeline.runtime import ONNXRuntime, OpenVINORuntime
@@ -35,11 +36,11 @@ class _PlainStep(nn.Module):
         super().__init__()
         self.network = network
         for name in ("factor", "offset"):
-            self.register_buffer(name, torch.tensor(getattr(preprocessing, name)).view(1, 3, 1, 1))
+            self.register_buffer(name, torch.tensor(getattr(preprocessing, name)))
 
     def forward(self, frame: Tensor) -> Tensor:
         """``(B, size, size, 3)`` uint8 to ``(B, 1000)``."""
-        logits: Tensor = self.network(frame.permute(0, 3, 1, 2).float() * self.factor + self.offset)
+        logits: Tensor = self.network((frame.float() * self.factor + self.offset).permute(0, 3, 1, 2))
         return logits.softmax(1)
 
 
@@ -65,6 +66,7 @@ def plain_resnet(depth: int, preprocessing: Preprocessing, runtime: AnyRuntime) 
 def _in_torch(
     network: nn.Module, preprocessing: Preprocessing, device: torch.device, dtype: torch.dtype
 ) -> Floor:
+    fuse_batch_norms(network)  # as in our step; the other runtimes do it by themselves
     network.to(device=device, dtype=dtype).to(memory_format=torch.channels_last)
     preprocess = Preprocessor(preprocessing, device, dtype)
 

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -30,6 +31,7 @@ from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.packages import MissingPackageError
 from pipeline.runtime import ONNXRuntime, OpenVINORuntime
 from pipeline.runtime.base import Image
+from pipeline.runtime.exported import ExportedRuntime
 from pipeline.runtime.preprocess import Preprocessor
 from pipeline.runtime.torch_runtimes import open_torch
 
@@ -37,6 +39,8 @@ BACKENDS = ("torch", "openvino", "onnxruntime")
 _WARM_UP = 3
 _TELL_S = 5.0
 _CALIBRATED_ON = 4
+
+Turn = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -78,15 +82,20 @@ class Case(NamedTuple):
 def measure(
     depth: int, streams: int, cases: list[Case], *, device: str = "auto", size: int = 224, repeats: int = 30
 ) -> list[StepResult]:
-    """Measures one depth and number of streams; pictures are 640x480, weights random, ``d_model`` 512."""
+    """Measures one depth and number of streams; pictures are 640x480, weights random, ``d_model`` 512.
+
+    Threads are those of an inference worker: one for OpenCV, and one for torch beside an exported step.
+    """
     torch.manual_seed(0)
+    threads = torch.get_num_threads()
+    cv2.setNumThreads(1)
     model = TemporalKVQResNetCBAM(depth=depth, d_model=512, num_classes=1000, image_size=size).eval()
     rng = np.random.default_rng(0)
     pictures = [
         [rng.integers(0, 256, (480, 640, 3), dtype=np.uint8) for _ in range(streams)] for _ in range(3)
     ]
     runtimes: list[AnyRuntime] = []
-    candidates: list[Callable[[], None]] = []
+    candidates: list[Turn] = []
     for case in cases:
         tell(f"ResNet-{depth} x{streams}: preparing {case.backend}, {case.precision}")
         try:
@@ -96,12 +105,13 @@ def measure(
                 raise
             print(f"left out: {error}")
             continue
-        floor = plain_resnet(depth, model.preprocessing, runtime)
+        floor: Turn = partial(plain_resnet(depth, model.preprocessing, runtime), pictures[2])
         runtimes.append(runtime)
-        candidates += [*_cached(runtime, pictures), partial(floor, pictures[2])]
+        count = 1 if isinstance(runtime, ExportedRuntime) else threads  # as open_runtime has it
+        candidates += [partial(_with_threads, count, run) for run in (*_cached(runtime, pictures), floor)]
     if not runtimes:
         raise DeviceError("none of these backends computes in these precisions here")
-    candidates.append(_as_written(model, runtimes[0], pictures))
+    candidates.append(partial(_with_threads, threads, _as_written(model, runtimes[0], pictures)))
     tell(f"ResNet-{depth} x{streams}: {_WARM_UP + repeats} rounds of {len(candidates)} taking turns")
     *times, written = take_turns(candidates, repeats)
     return [
@@ -153,7 +163,12 @@ def _open(model: TemporalKVQResNetCBAM, case: Case, device: str) -> AnyRuntime:
     return ONNXRuntime(model, device, case.precision, say=_quiet)
 
 
-def _cached(runtime: AnyRuntime, pictures: list[list[Image]]) -> tuple[Callable[[], None], ...]:
+def _with_threads(count: int, run: Turn) -> None:
+    torch.set_num_threads(count)
+    run()
+
+
+def _cached(runtime: AnyRuntime, pictures: list[list[Image]]) -> tuple[Turn, ...]:
     """A step for new pictures, and one for pictures that did not change."""
     none = [[None, None]] * len(pictures[0])
     oldest = runtime.remember(runtime.infer(pictures[0], none))
@@ -177,7 +192,7 @@ def _as_written(
     model: TemporalKVQResNetCBAM,
     runtime: AnyRuntime,
     pictures: list[list[Image]],
-) -> Callable[[], None]:
+) -> Turn:
     """In float32 on a CPU; on a GPU in the precision of the runtime there."""
     device = pick_device(runtime.device)
     dtype = DTYPES[runtime.precision] if device.type == "cuda" else torch.float32
@@ -191,8 +206,12 @@ def _as_written(
     return run
 
 
-def take_turns(candidates: list[Callable[[], None]], repeats: int) -> list[list[float]]:
-    """Times in milliseconds of each candidate, one after the other in every round: noise hits all alike."""
+def take_turns(candidates: list[Turn], repeats: int) -> list[list[float]]:
+    """Times in milliseconds of each candidate, one after the other in every round: noise hits all alike.
+
+    Each runs twice in its turn, and the second run counts: torch's threads spin for a while after their work,
+    beside whoever is next.
+    """
     times: list[list[float]] = [[] for _ in candidates]
     told_s = time.monotonic()
     for round_number in range(_WARM_UP + repeats):
@@ -200,6 +219,7 @@ def take_turns(candidates: list[Callable[[], None]], repeats: int) -> list[list[
             tell(f"round {round_number + 1} of {_WARM_UP + repeats}")
             told_s = time.monotonic()
         for candidate, kept in zip(candidates, times, strict=True):
+            candidate()
             started = time.perf_counter()
             candidate()
             if round_number >= _WARM_UP:

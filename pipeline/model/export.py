@@ -41,19 +41,21 @@ class ExportedStep(nn.Module):
 
     def __init__(self, model: "TemporalKVQResNetCBAM", *, pixels: bool = False) -> None:
         from pipeline.model.export_gates import reshape_gates  # slow: torchvision comes with it
+        from pipeline.model.export_projections import average_early, join_projections
 
         super().__init__()
         self.model, self.pixels = deepcopy(model).eval(), pixels
         fuse_batch_norms(self.model)
         reshape_gates(self.model)
+        join_projections(self.model)
+        average_early(self.model)
         for name in ("factor", "offset"):
-            values = torch.tensor(getattr(model.preprocessing, name)).view(1, 3, 1, 1)
-            self.register_buffer(name, values, persistent=False)
+            self.register_buffer(name, torch.tensor(getattr(model.preprocessing, name)), persistent=False)
 
     def forward(self, frame: Tensor, keys: Tensor, values: Tensor, valid: Tensor) -> tuple[Tensor, ...]:
         """Frame ``(B, 3, size, size)``, or pixels, and the parts of a ``State``; gives ``OUTPUTS``."""
         if self.pixels:
-            frame = frame.permute(0, 3, 1, 2).float() * self.factor + self.offset
+            frame = (frame.float() * self.factor + self.offset).permute(0, 3, 1, 2)
         state, features = State(keys, values, valid), self.model.encode(frame)
         attended: Attended = self.model.temporal(features, *state.slotwise(), valid)
         state = state.push(self.model.remember(frame, features))

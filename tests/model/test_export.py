@@ -4,8 +4,10 @@ from typing import Any
 import pytest
 import torch
 
-from pipeline.model.export import INPUTS, OUTPUTS, export_onnx
-from tests.model.small import clip, small
+from pipeline.model.export import INPUTS, OUTPUTS, ExportedStep, asked_outputs, export_onnx
+from pipeline.model.state import State
+from tests.model.options import OPTIONS
+from tests.model.small import SIZE, clip, small
 from tests.support import need_module
 
 # Together they hold every option: an export takes seconds.
@@ -24,6 +26,27 @@ EXPORTED: dict[str, dict[str, Any]] = {
         "cbam_start": "official",
     },
 }
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_what_is_reshaped_for_an_export_computes_the_same(options: dict[str, Any]) -> None:
+    model, dice = small(**options), torch.Generator().manual_seed(3)
+    names, step = [*model.state_dict()], ExportedStep(model, pixels=True)
+    factor, offset = (torch.tensor(x) for x in (model.preprocessing.factor, model.preprocessing.offset))
+    state = exported = model.init_state(2)
+    for _ in range(model.num_past + 1):
+        pixels = torch.randint(0, 256, (2, SIZE, SIZE, 3), generator=dice, dtype=torch.uint8)
+        logits, weights, *parts = step(pixels, *exported)
+        exported = State(*parts[:3])
+        assert len(parts[3:]) == len(asked_outputs(model.architecture))
+        frame = (pixels * factor + offset).permute(0, 3, 1, 2)
+        expected, state = model.step(frame, state, return_attention=True)
+        torch.testing.assert_close(logits, expected.logits, atol=1e-4, rtol=0)
+        torch.testing.assert_close(weights, expected.attention, atol=1e-4, rtol=0)
+        for ours, theirs in zip(exported, state, strict=True):
+            torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=0)
+    assert [*model.state_dict()] == names
 
 
 @pytest.mark.slow

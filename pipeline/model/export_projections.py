@@ -1,0 +1,103 @@
+"""What follows the backbone, for exported steps: the same numbers from operators that CPUs are fast at."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.model.attention import AttentionLayer
+
+if TYPE_CHECKING:
+    from pipeline.model.network import TemporalKVQResNetCBAM
+    from pipeline.model.resnet import ResNetCBAM
+
+
+class ProjectedBackbone(nn.Module):
+    """A backbone whose maps come out projected, all projections of a map being one 1x1 convolution.
+
+    Args:
+        backbone: What it projects.
+        projections: By stage.
+    """
+
+    def __init__(self, backbone: "ResNetCBAM", projections: dict[str, nn.Conv2d]) -> None:
+        super().__init__()
+        self.backbone, self.projections = backbone, nn.ModuleDict(projections)
+
+    def features(self, images: Tensor, stages: Sequence[str]) -> dict[str, Tensor]:
+        """As ``ResNetCBAM.features``, without stages that nothing is projected from."""
+        maps = self.backbone.features(images, stages)
+        return {stage: projection(maps[stage]) for stage, projection in self.projections.items()}
+
+
+class Columns(nn.Module):
+    """Stands for a projection that is made already: its columns among those of all."""
+
+    def __init__(self, first: int, last: int) -> None:
+        super().__init__()
+        self.first, self.last = first, last
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """``(B, S, all)`` to ``(B, S, D)``."""
+        return tokens[..., self.first : self.last]
+
+
+class FeedForwardOfMean(nn.Module):
+    """The feed-forward of a layer whose tokens are only averaged afterwards.
+
+    Its second product is linear: one of the mean does for those of all places.
+
+    Args:
+        feed_forward: Product, GELU, product.
+    """
+
+    def __init__(self, feed_forward: nn.Sequential) -> None:
+        super().__init__()
+        self.first, self.gelu, self.second = feed_forward
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """``(B, S, D)`` to the mean over places, ``(B, 1, D)``."""
+        mean: Tensor = self.second(self.gelu(self.first(tokens)).mean(dim=1, keepdim=True))
+        return mean
+
+
+def join_projections(model: "TemporalKVQResNetCBAM") -> None:
+    """Moves, in place, keys, values, queries and appearance from the attention into the backbones."""
+    temporal = model.temporal
+    found: dict[str, list[nn.Linear]] = {stage: [] for stage in (*temporal.scales, "layer4")}
+
+    def move(stage: str, projection: nn.Module) -> Columns:
+        before = sum(one.out_features for one in found[stage])
+        found[stage].append(cast(nn.Linear, projection))
+        return Columns(before, before + found[stage][-1].out_features)
+
+    layers = [cast(AttentionLayer, layer) for layer in temporal.layers]
+    for layer in layers:
+        for projections in filter(None, (layer.key, layer.value)):
+            for number, stage in enumerate(temporal.scales):
+                projections[number] = move(stage, projections[number])
+    remembered = {stage: _joined(parts) for stage, parts in found.items() if parts}
+    for layer in layers:
+        layer.query.query_proj = cast(nn.Linear, move("layer4", layer.query.query_proj))
+    temporal.appearance = cast(nn.Linear, move("layer4", temporal.appearance))
+    asked = {stage: _joined(parts) for stage, parts in found.items()}
+    *older, newest = (cast("ResNetCBAM", backbone) for backbone in model.backbones)
+    backbones = [ProjectedBackbone(backbone, remembered) for backbone in older]
+    model.backbones = nn.ModuleList([*backbones, ProjectedBackbone(newest, asked)])
+
+
+def average_early(model: "TemporalKVQResNetCBAM") -> None:
+    """Replaces, in place, the last feed-forward of a model that averages its tokens."""
+    if model.temporal.head is None:
+        last = cast(AttentionLayer, model.temporal.layers[-1])
+        last.feed_forward = cast(nn.Sequential, FeedForwardOfMean(last.feed_forward))
+
+
+@torch.no_grad()
+def _joined(projections: Sequence[nn.Linear]) -> nn.Conv2d:
+    weight = torch.cat([one.weight for one in projections])
+    joined = nn.Conv2d(weight.shape[1], len(weight), kernel_size=1)
+    joined.weight.copy_(weight[:, :, None, None])
+    joined.bias = nn.Parameter(torch.cat([one.bias for one in projections]))
+    return joined
