@@ -77,9 +77,9 @@ def test_inference_that_stands_still_again_and_again_gets_fewer_frames_and_all_o
         while "most of it in inference: every 2nd frame" not in run.out:
             assert time.monotonic() < deadline_s, run.out
             os.kill(inference, signal.SIGSTOP)
-            time.sleep(0.5)
+            time.sleep(0.2)
             os.kill(inference, signal.SIGCONT)
-            time.sleep(0.15)
+            time.sleep(0.005)  # less than a step: every step is late, wherever a stop begins
         run.wait_for("room for every frame again", LONG_S)
         run.signal(signal.SIGINT)
         outcome = run.finish()
