@@ -37,6 +37,9 @@ def test_a_live_run_outlives_the_death_of_each_worker(place: Path) -> None:
             run.wait_for_rendered("cam", shown + 5)
             if role == "sink":
                 check_what_a_late_monitor_knows(run)
+            if role == "inference":  # the sink shows frames without predictions too
+                run.wait_until("inference", "cam", lambda stats: stats.predicted >= 5)
+        run.wait_until("inference", "cam", lambda stats: stats.resets.get("restart", 0) >= 1)
         run.signal(signal.SIGINT)
         outcome = run.finish()
     check_recovery(outcome, "cam")
