@@ -18,7 +18,7 @@ from pipeline.wire.messages import EndOfStream, PastFrame, Prediction
 from pipeline.wire.transport import FrameReceiver, Publisher, ReceivedFrame, SecurityPolicy
 
 CONFIG = load_config()
-QUICK: WireConfig = msgspec.structs.replace(CONFIG.wire, heartbeat_ms=100, heartbeat_timeout_ms=500)
+QUICK: WireConfig = msgspec.structs.replace(CONFIG.wire, heartbeat_ms=100, heartbeat_timeout_ms=1000)
 OPEN = SecurityPolicy(CONFIG.security)
 
 

@@ -31,8 +31,18 @@ def publisher_and_sink(folder: Path) -> Iterator[tuple[FramePublisher, FrameRece
     """A publisher at ``folder/frames``, and one reader that it hears."""
     endpoint = f"ipc://{folder}/frames"
     with publisher_at(endpoint) as publisher, FrameReceiver([endpoint], "sink", QUICK, OPEN) as receiver:
-        until(lambda: publisher.listeners()["sink"] == 1, "it listens")
+        wait_for_readers(publisher, 1)
         yield publisher, receiver
+
+
+def wait_for_readers(publisher: FramePublisher, count: int) -> None:
+    """Waits until so many readers are heard on both lanes, each of which has a connection of its own."""
+
+    def heard() -> bool:
+        publisher.listeners()  # which takes in who has come
+        return all(len(publisher.audience.readers(lane)) == count for lane in ("newest", "every"))
+
+    until(heard, f"{count} readers on both lanes")
 
 
 def take(receiver: FrameReceiver, timeout_s: float = 20.0) -> ReceivedFrame:

@@ -30,6 +30,7 @@ from tests.wire.shared import (
     send_until_shared,
     shared_memory_of,
     take,
+    wait_for_readers,
 )
 
 
@@ -42,8 +43,7 @@ def test_frames_arrive_as_they_were(kind: str, policy: Policy, tmp_path: Path) -
         FrameReceiver([publisher.endpoint], "sink", QUICK, OPEN) as one,
         FrameReceiver([publisher.endpoint], "inference", QUICK, OPEN) as other,
     ):
-        until(lambda: len(publisher.listeners()) == 2, "both listen")
-        time.sleep(0.2)  # the other lane's connection is not announced
+        wait_for_readers(publisher, 2)
         seq = send_until_shared(publisher, one, other, policy=policy)
         sent = frame(seq, policy)
         sent.image[:] = np.random.default_rng(0).integers(0, 256, sent.image.shape, np.uint8)
@@ -81,7 +81,7 @@ def test_a_stopped_reader_holds_up_every_frame_and_then_gets_it(tmp_path: Path) 
         FrameReceiver([endpoint], "sink", QUICK, OPEN) as second,
     ):
         assert answer(reader) == "up"
-        until(lambda: len(publisher.listeners()) == 2, "both listen")
+        wait_for_readers(publisher, 2)
         seq = send_until_shared(publisher, second)
         assert process.pid
         os.kill(process.pid, signal.SIGSTOP)
@@ -127,7 +127,7 @@ def test_a_killed_publisher_leaves_nothing_and_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = named_shared_memory()
-    monkeypatch.setattr(windows, "_IDLE_S", 0.2)
+    monkeypatch.setattr(windows, "_IDLE_S", 0.5)
     monkeypatch.setattr(windows, "_SWEEP_S", 0.05)
     endpoint = f"ipc://{tmp_path}/frames"
     with FrameReceiver([endpoint], "sink", QUICK, OPEN) as receiver:
@@ -140,6 +140,8 @@ def test_a_killed_publisher_leaves_nothing_and_is_replaced(
                 def shared(session: int = session, seen: set[tuple[int, str]] = seen) -> bool:
                     for item in receiver.poll(0.1):
                         assert isinstance(item, ReceivedFrame)
+                        if item.lost:  # it came too late for it
+                            continue
                         assert item.decode().image[0, 0, 0] == item.header.seq % 256
                         seen.add((item.header.session, item.header.encoding))
                     return (session, "shm") in seen
@@ -156,7 +158,7 @@ def test_a_killed_publisher_leaves_nothing_and_is_replaced(
 
         until(gone, "the reader lets the memory of dead publishers go")
         assert receiver.rejects.counts.keys() <= {"overwritten"}
-    assert named_shared_memory() == before
+    until(lambda: named_shared_memory() <= before, "nothing is left but what others may have by now")
 
 
 def test_memory_that_was_idle_is_offered_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,8 +191,7 @@ def test_memory_that_was_offered_more_than_once_can_be_given_up(
         FrameReceiver([endpoint], "sink", QUICK, OPEN) as one,
         FrameReceiver([endpoint], "inference", QUICK, OPEN) as other,
     ):
-        until(lambda: len(publisher.listeners()) == 2, "both listen")
-        time.sleep(0.2)
+        wait_for_readers(publisher, 2)
         for seq in range(2):
             assert publisher.send_frame(frame(seq, policy), timeout_s=1.0)
             time.sleep(0.3)
@@ -218,7 +219,7 @@ def test_nothing_is_lost_where_sizes_change_and_readers_are_slow(tmp_path: Path)
         FrameReceiver([endpoint], "sink", QUICK, OPEN) as quick,
         FrameReceiver([endpoint], "inference", QUICK, OPEN) as slow,
     ):
-        until(lambda: len(publisher.listeners()) == 2, "both listen")
+        wait_for_readers(publisher, 2)
         got: dict[str, list[int]] = {"quick": [], "slow": []}
         seq, count = 0, 120
         deadline = time.monotonic() + 60
@@ -279,7 +280,6 @@ def test_another_size_gets_memory_of_its_own(tmp_path: Path) -> None:
 
 def test_a_stuck_reader_of_newest_frames_sees_which_it_has_lost(tmp_path: Path) -> None:
     with publisher_and_sink(tmp_path) as (publisher, receiver):
-        time.sleep(0.2)
         seq = send_until_shared(publisher, receiver, policy="newest")
         for more in range(seq, seq + 30):
             assert publisher.send_frame(frame(more)), "a live frame never waits"
@@ -371,7 +371,7 @@ def test_one_reader_that_cannot_open_it_does_not_cost_the_others_their_memory(tm
         program(read_all, publisher.endpoint, 0.0, 65534) as (process, connection),
     ):
         assert answer(connection) == "up"
-        until(lambda: len(publisher.listeners()) == 2, "both listen")
+        wait_for_readers(publisher, 2)
         seq, got = send_until_shared(publisher, local, side=480), []
         for stopped in (False, True, False):
             if stopped:

@@ -37,8 +37,8 @@ def test_a_run_uses_shared_memory_by_itself_and_loses_nothing(place: Path) -> No
     assert stream["rendered"] == stream["predicted"] == FRAMES
     sent = outcome.report["frames_sent"]
     assert sum(sent.values()) == FRAMES
-    assert sent["demo.shm"] >= FRAMES - 10, outcome.told()
-    assert named_shared_memory() == before
+    assert sent["demo.shm"] >= FRAMES / 2, outcome.told()  # pixels until all have answered the offer
+    until(lambda: named_shared_memory() <= before, "nothing is left but what others may have by now", START_S)
 
 
 SMALL = 'mount -t tmpfs -o size=16k kvq /dev/shm && exec "$@"'
@@ -90,4 +90,4 @@ def test_workers_that_are_killed_on_their_own_terminals_leave_nothing(place: Pat
             workers[role].process.wait()
             workers[role].wait_until_gone()
         assert not [pid for pid, inode in segments() if inode in memory]
-    assert named_shared_memory() == files
+    until(lambda: named_shared_memory() <= files, "nothing is left but what others may have by now", START_S)
