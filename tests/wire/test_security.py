@@ -61,6 +61,7 @@ def test_an_unlisted_key_gets_through_only_once_it_is_allowed(machines: Machines
         FrameReceiver([publisher.endpoint], "sink", QUICK, machines.sink) as receiver,
     ):
         gets_nothing(publisher, receiver)
+        until(lambda: not receiver.poll(0.05) and bool(receiver.rejects.counts), "the refused side knows")
         assert "is this machine's public key allowed there" in receiver.rejects.pop_reports()[0]
         (refused,) = publisher.pop_refused()
         key = load_public(machines.sink_public).decode()
