@@ -226,17 +226,25 @@ def _cpu_s(pid: int) -> float:
 
 
 def _figures(before: StreamStats, after: StreamStats, cpu_s: float) -> Figures:
-    """What happened between two looks."""
+    """What happened between two looks; without stages that no frame came through.
+
+    Raises:
+        ValueError: Nothing was predicted.
+    """
     predicted = after.predicted - before.predicted
+    if not predicted:
+        raise ValueError("nothing was predicted in the time measured: more --seconds may help")
     seconds = (after.last_ns - before.last_ns) / 1e9
     figures = {"predictions_per_s": predicted / seconds}
     for percent in (50, 95, 99):
         ages = _between(before, after, "capture_to_prediction")
-        figures[f"age_p{percent}_ms"] = ages.percentile(percent) or 0.0
+        if (age_ms := ages.percentile(percent)) is not None:
+            figures[f"age_p{percent}_ms"] = age_ms
     figures["passes_per_prediction"] = (after.backbone_passes - before.backbone_passes) / predicted
     figures["cpu_ms_per_prediction"] = cpu_s * 1000 / predicted
     for stage in _STAGES:
-        figures[f"{stage}_p50_ms"] = _between(before, after, stage).percentile(50) or 0.0
+        if (took_ms := _between(before, after, stage).percentile(50)) is not None:
+            figures[f"{stage}_p50_ms"] = took_ms
     return {name: round(value, 2) for name, value in figures.items()}
 
 
@@ -247,7 +255,8 @@ def _between(before: StreamStats, after: StreamStats, stage: str) -> Histogram:
 
 
 def _medians(rounds: Sequence[Figures]) -> Figures:
-    return {name: round(statistics.median(one[name] for one in rounds), 2) for name in rounds[0]}
+    names = dict.fromkeys(name for one in rounds for name in one)
+    return {name: round(statistics.median(one[name] for one in rounds if name in one), 2) for name in names}
 
 
 def _table(middle: dict[str, dict[str, Figures]], machine: dict[str, str]) -> Table:
