@@ -11,8 +11,10 @@ of the peer can cure each of these, ``LinkWatch`` says which links need to be ma
 """
 
 import contextlib
+import errno
 import math
 import time
+from collections import Counter
 
 import zmq
 from zmq.utils.monitor import recv_monitor_message
@@ -20,12 +22,14 @@ from zmq.utils.monitor import recv_monitor_message
 from pipeline.config import WireConfig
 
 _REFUSED = (
-    "closed the connection at once: is this machine's public key allowed there (`keys allow FILE`), "
+    "turns us away: is this machine's public key allowed there (`keys allow FILE`), "
     "and does security.servers name the key that it has?"
 )
 _FOREIGN = "can't be talked to: is it a KVQ Stream worker, and are its keys and ours as both expect?"
 _BROKEN = "sent something that is refused: a message over wire.max_frame_mb, or no KVQ Stream message"
 _GIVEN_UP_AFTER_S = 0.5
+_REFUSALS = 2
+_CLOSED = (errno.ECONNRESET, errno.EPIPE)
 
 
 def watch_link(sock: "zmq.Socket[bytes]", wire: WireConfig) -> None:
@@ -38,18 +42,24 @@ def watch_link(sock: "zmq.Socket[bytes]", wire: WireConfig) -> None:
 
 
 class LinkWatch:
-    """Follows the connections of one socket; made before they are."""
+    """Follows the connections of one socket; made before they are.
+
+    A peer that leaves us waiting for its greeting turns us away. One that closes the connection before it has
+    greeted does so if that happens again; once, it may just have died.
+    """
 
     def __init__(self, sock: "zmq.Socket[bytes]") -> None:
         self._monitor = sock.get_monitor_socket(
             zmq.EVENT_DISCONNECTED
             | zmq.EVENT_CONNECT_RETRIED
+            | zmq.EVENT_HANDSHAKE_SUCCEEDED
             | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
             | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
             | zmq.EVENT_HANDSHAKE_FAILED_AUTH
         )
         self._broken_at: dict[str, float] = {}
         self._causes: dict[str, str] = {}
+        self._refusals: Counter[str] = Counter()
 
     def poll(self) -> dict[str, str]:
         """Takes in what happened; returns endpoints that turn us away, with the reason for people."""
@@ -63,8 +73,12 @@ class LinkWatch:
                 elif event["event"] == zmq.EVENT_CONNECT_RETRIED:
                     self._broken_at.pop(endpoint, None)
                     self._causes.pop(endpoint, None)
+                elif event["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                    self._refusals.pop(endpoint, None)
                 elif event["event"] == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
-                    troubles[endpoint] = _REFUSED
+                    self._refusals[endpoint] += 1
+                    if self._refusals[endpoint] >= _REFUSALS or event["value"] not in _CLOSED:
+                        troubles[endpoint] = _REFUSED
                 else:
                     self._causes[endpoint] = _FOREIGN
         return troubles

@@ -11,6 +11,7 @@ import zmq
 
 from pipeline.wire import codec
 from pipeline.wire.errors import WireError
+from pipeline.wire.links import LinkWatch
 from pipeline.wire.rejects import Rejects
 from pipeline.wire.transport import FrameReceiver, PredictionReceiver, Publisher
 from tests.support import free_port
@@ -81,6 +82,27 @@ def test_a_message_over_the_limit_never_arrives(tmp_path: Path) -> None:
         assert "max_frame_mb" in receiver.rejects.pop_reports()[0]
         publisher.send(packed(1, "every", side=20))
         assert seqs_of(receiver.poll(10.0)) == [1]
+
+
+def test_a_peer_that_dies_once_before_it_has_greeted_is_not_said_to_refuse() -> None:
+    with zmq.Context() as context, context.socket(zmq.SUB) as sock:
+        sock.linger, sock.reconnect_ivl = 0, 1000
+        sock.subscribe(b"greeted")
+        watch = LinkWatch(sock)
+        sock.connect(endpoint := f"tcp://127.0.0.1:{(port := free_port())}")
+        for _ in range(2):
+            with socket.create_server(("127.0.0.1", port)) as dying:
+                dying.settimeout(20.0)
+                dying.accept()[0].close()
+                again = dying.accept()[0]
+                assert watch.poll() == {}, "by now it has seen the first one"
+                again.close()
+                until(lambda: "turns us away" in watch.poll().get(endpoint, ""), "it says so")
+            with stranger(endpoint) as greeting:
+                # libzmq subscribes again once the socket is used.
+                until(lambda: not sock.poll(10) and bool(greeting.poll(10)), "they have greeted")
+                watch.poll()
+        context.destroy(linger=0)
 
 
 def test_noise_from_a_plain_tcp_client_does_not_disturb() -> None:
