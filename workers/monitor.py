@@ -101,7 +101,8 @@ class Collector:
 
     def report(self, restarts: Mapping[str, int] | None = None, *, final: bool = False) -> dict[str, Any]:
         """The report as it stands now; ``final``: nothing is under way any more."""
-        running = not final and any(figures.state != "stopped" for figures in self.sessions)
+        newest = {(figures.worker, figures.host): figures for figures in self.sessions}
+        running = not final and any(figures.state not in ("stopped", "failed") for figures in newest.values())
         return build_report(
             self.sessions, restarts if restarts is not None else self._restarts(), running=running
         )

@@ -2,12 +2,15 @@
 
 import time
 from collections import Counter
+from collections.abc import Set
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from pipeline.frame import Policy
 from pipeline.wire.segment import Segment
 
 _MOST_NOTICES = 4096
+Key = TypeVar("Key")
 
 
 @dataclass
@@ -22,6 +25,8 @@ class SegmentReaders:
         doubted: Since when, in monotonic seconds, a reader says that it has it open and its seat does not.
         ignored: Readers that were doubted for too long: nobody waits for them, and they get no pixels, until
             their seat says that they have opened it after all.
+        said: How many connections say what, by word and name: a reader that is back may be heard before the
+            connection that it lost is known to be dead.
     """
 
     segment: Segment
@@ -30,20 +35,25 @@ class SegmentReaders:
     without: set[bytes] = field(default_factory=set)
     doubted: dict[bytes, float] = field(default_factory=dict)
     ignored: set[bytes] = field(default_factory=set)
+    said: Counter[tuple[bytes, bytes]] = field(default_factory=Counter)
 
     def note(self, what: bytes, came: bool, name: bytes) -> None:
         """Takes in that a reader has ``opened`` it or finds it ``closed``, or that it takes that back."""
+        if not _count(self.said, (what, name), came):
+            return
+        if what == b"closed":
+            (self.without.add if came else self.without.discard)(name)
+            return
         if not came:
-            for known in (self.done, self.doubted) if what == b"opened" else ():
+            for known in (self.done, self.doubted):
                 known.pop(name, None)
-            (self.ignored if what == b"opened" else self.without).discard(name)
-        elif sum(map(len, (self.done, self.without, self.doubted, self.ignored))) < _MOST_NOTICES:
-            if what == b"closed":
-                self.without.add(name)
-            elif name not in self.done:
-                self.doubted.setdefault(name, time.monotonic())
+            self.ignored.discard(name)
+        elif name not in self.ignored:
+            # Who says it again is back: what went through its former connection is not waited for.
+            self.done.pop(name, None)
+            self.doubted.setdefault(name, time.monotonic())
 
-    def settle(self, readers: set[bytes], patience_s: float) -> int:
+    def settle(self, readers: Set[bytes], patience_s: float) -> int:
         """Gives seats, and looks at those of who says that it has opened this; how many were found to lie."""
         self.segment.seat(readers)
         lied = 0
@@ -61,14 +71,14 @@ class SegmentReaders:
             del self.doubted[name]
         return lied
 
-    def ready(self, readers: set[bytes]) -> bool:
+    def ready(self, readers: Set[bytes]) -> bool:
         """Whether some have it open, and all others are known not to."""
         done = self.done.keys()
         return readers <= done or (
             readers <= done | self.without | self.ignored and not readers.isdisjoint(done)
         )
 
-    def undecided(self, readers: set[bytes]) -> bool:
+    def undecided(self, readers: Set[bytes]) -> bool:
         """Whether some have still to answer."""
         return not readers <= self.done.keys() | self.without | self.ignored
 
@@ -92,7 +102,7 @@ class Audience:
     def __init__(self) -> None:
         self.roles: Counter[str] = Counter()
         self.segments: dict[bytes, SegmentReaders] = {}
-        self._readers: dict[Policy, set[bytes]] = {"newest": set(), "every": set()}
+        self._readers: dict[Policy, Counter[bytes]] = {"newest": Counter(), "every": Counter()}
         self._taken: dict[bytes, set[bytes]] = {}
 
     def note(self, notice: bytes) -> None:
@@ -105,20 +115,16 @@ class Audience:
                 self.roles[role.decode()] += 1 if came else -1
                 self.roles = +self.roles
             case [b"reader", (b"newest" | b"every") as lane, name]:
-                readers = self._readers["newest" if lane == b"newest" else "every"]
-                if came and len(readers) < _MOST_NOTICES:
-                    readers.add(name)
-                elif not came:
-                    readers.discard(name)
+                _count(self._readers["newest" if lane == b"newest" else "every"], name, came)
             case [b"taken", name, token] if came and token in self._taken:
                 if len(self._taken[token]) < _MOST_NOTICES:
                     self._taken[token].add(name)
             case [b"opened" | b"closed" as what, token, name] if token in self.segments:
                 self.segments[token].note(what, came, name)
 
-    def readers(self, lane: Policy) -> set[bytes]:
+    def readers(self, lane: Policy) -> Set[bytes]:
         """The receivers that are connected on a lane."""
-        return self._readers[lane]
+        return self._readers[lane].keys()
 
     def ask(self, token: bytes) -> None:
         """Begins to note who acknowledges a message."""
@@ -126,8 +132,24 @@ class Audience:
 
     def all_took(self, lane: Policy, token: bytes) -> bool:
         """Whether every receiver that is still there has acknowledged a message."""
-        return self._readers[lane] <= self._taken.get(token, set())
+        return self.readers(lane) <= self._taken.get(token, set())
 
     def forget(self, token: bytes) -> None:
         """Drops the acknowledgements of a message that nobody asks about any more."""
         self._taken.pop(token, None)
+
+
+def _count(said: Counter[Key], what: Key, came: bool) -> bool:
+    """Counts connections that say something; whether one more says so, or nobody does any more."""
+    if came:
+        if what not in said and len(said) >= _MOST_NOTICES:
+            return False
+        said[what] += 1
+        return True
+    if what not in said:
+        return False
+    said[what] -= 1
+    if said[what]:
+        return False
+    del said[what]
+    return True

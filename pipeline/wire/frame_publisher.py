@@ -181,20 +181,23 @@ class FramePublisher(Publisher):
         waiting = stream.packed if stream.packed and stream.packed.id == frame.id else None
         shared = None if quality else self._shared(frame, stream)
         if waiting and (shared or waiting.messages[0][0] != "shm"):
-            return waiting
+            return self._with_pixels(waiting, frame, shared)
         started_ns = now_ns()
-        packed = _Packed(frame.id, [])
-        if shared is not None:
-            if (notice := self._notice(frame, shared)) is None:
-                return None
-            packed.messages.append(("shm", notice))
         if shared is None:
-            packed.messages.append(self._pixels(frame, quality))
-        elif shared.without & self.audience.readers(frame.policy):
-            packed.messages.append(
-                self._pixels(frame, topic=topics.without(frame.policy, shared.segment.token))
-            )
+            packed = _Packed(frame.id, [self._pixels(frame, quality)])
+        elif (notice := self._notice(frame, shared)) is None:
+            return None
+        else:
+            packed = self._with_pixels(_Packed(frame.id, [("shm", notice)]), frame, shared)
         stream.packing_ns = now_ns() - started_ns
+        return packed
+
+    def _with_pixels(self, packed: _Packed, frame: Frame, shared: SegmentReaders | None) -> _Packed:
+        """A notice with the pixels for those who can't use it; some may have come while it waited."""
+        noticed = [encoding for encoding, _ in packed.messages] == ["shm"]
+        if shared and noticed and shared.without & self.audience.readers(frame.policy):
+            topic = topics.without(frame.policy, shared.segment.token)
+            packed.messages.append(self._pixels(frame, topic=topic))
         return packed
 
     def _pixels(self, frame: Frame, quality: int = 0, topic: bytes = b"") -> tuple[Encoding, list[Part]]:

@@ -80,6 +80,7 @@ class Segment:
         self._numbers, self._pixels = _views(memory, slots, frame_bytes)
         self._seats = memoryview(memory)[_PAGE : 2 * _PAGE].cast("Q")
         self._seated: dict[bytes, int] = {}
+        self._next_seat = 0
 
     def offer(self) -> Offer:
         """What a reader needs to open it."""
@@ -104,14 +105,20 @@ class Segment:
         self._numbers[place] = 2 * ticket + 2
 
     def seat(self, readers: Iterable[bytes]) -> None:
-        """Gives each of these readers a seat as long as there are some, and takes those of all others."""
+        """Gives each of these readers a seat as long as there are some, and takes those of all others.
+
+        A seat stays empty as long as there are others: who has lost it may be about to mark it.
+        """
         wanted = set(readers)
         for name in self._seated.keys() - wanted:
             place = self._seated.pop(name)
             self._seats[2 * place] = self._seats[2 * place + 1] = 0
-        free = iter(set(range(_MOST_SEATS)) - set(self._seated.values()))
+        taken = set(self._seated.values())
+        places = ((self._next_seat + more) % _MOST_SEATS for more in range(_MOST_SEATS))
+        free = [place for place in places if place not in taken]
         for name, place in zip(wanted - self._seated.keys(), free, strict=False):
             self._seated[name] = place
+            self._next_seat = (place + 1) % _MOST_SEATS
             self._seats[2 * place + 1] = 0
             self._seats[2 * place] = _number(name)
 
@@ -192,12 +199,15 @@ class Window:
 
         Raises:
             WireError: ``overwritten``: a later frame has taken its slot, perhaps during the copy.
-                ``shm``: it is larger than a slot.
+                ``shm``: it is larger than a slot, or was never written.
         """
         if length > self._frame_bytes:
             raise WireError("shm", f"a frame of {length} bytes in a slot of {self._frame_bytes}")
         place, whole = ticket % self._slots, 2 * ticket + 2
+        if int(self._numbers[place]) < whole:
+            raise WireError("shm", "word of a frame in shared memory that was never written there")
         if int(self._numbers[place]) == whole:
+            _fence()
             copy = self._pixels[place, :length].copy()
             _fence()
             if int(self._numbers[place]) == whole:

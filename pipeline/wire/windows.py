@@ -91,9 +91,13 @@ class Windows:
             raise WireError("shm", "a frame in shared memory that is not open here")
         known.used_at = time.monotonic()
         try:
-            return known.window.read(ticket, length)
-        finally:
-            known.read = max(known.read, ticket)
+            pixels = known.window.read(ticket, length)
+        except WireError as error:
+            if error.reason == "overwritten":
+                known.read = max(known.read, ticket)
+            raise
+        known.read = max(known.read, ticket)
+        return pixels
 
     def give_back(self) -> None:
         """Tells publishers which slots are no longer needed: where nothing may be lost they wait for that."""

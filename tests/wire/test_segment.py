@@ -49,10 +49,14 @@ def test_a_reader_gets_what_was_written_until_it_is_overwritten() -> None:
             segment.write(ticket, cut if ticket == 4 else picture(ticket))
         assert bytes(window.read(4, 72)) == cut.tobytes()
         assert bytes(window.read(3, 72)) == bytes([3]) * 72
-        for gone_or_to_come in (0, 1, 5, 2**63 - 2):
+        for gone in (0, 1):
             with pytest.raises(WireError) as caught:
-                window.read(gone_or_to_come, 72)
+                window.read(gone, 72)
             assert caught.value.reason == "overwritten"
+        for never_written in (5, 2**63 - 2, 2**64 - 1):
+            with pytest.raises(WireError, match="never written") as caught:
+                window.read(never_written, 72)
+            assert caught.value.reason == "shm"
         with pytest.raises(WireError, match="slot of 72"):
             window.read(4, 73)
 
@@ -94,6 +98,18 @@ def test_who_has_lost_its_seat_does_not_speak_for_the_next() -> None:
         with contextlib.closing(Window(offer, LIMIT)) as other:
             assert other.sit(b"two")
             assert segment.done(b"two") == -1
+
+
+def test_a_seat_that_was_lost_is_the_last_to_be_given_again() -> None:
+    with made() as (segment, offer), contextlib.closing(Window(offer, LIMIT)) as late:
+        segment.seat({b"late"})
+        assert late.sit(b"late")
+        marks = late._marks
+        for number in range(255):
+            segment.seat({b"%d" % number})
+            assert marks[late._seat] == 0, "empty while there are others"
+        segment.seat({b"last"})
+        assert marks[late._seat] != 0
 
 
 def test_more_readers_than_seats_are_let_down_gently() -> None:

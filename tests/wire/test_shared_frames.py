@@ -15,7 +15,8 @@ import zmq
 from pipeline.frame import Policy
 from pipeline.wire import codec, frame_publisher, topics, windows
 from pipeline.wire.errors import WireError
-from pipeline.wire.messages import EndOfStream, Offer
+from pipeline.wire.messages import EndOfStream, FrameHeader, Offer
+from pipeline.wire.segment import Window
 from pipeline.wire.transport import FramePublisher, FrameReceiver, ReceivedFrame
 from tests.rigs.slow_link import SlowLink
 from tests.support import free_port, named_shared_memory, need_command, without
@@ -284,7 +285,13 @@ def test_a_stuck_reader_of_newest_frames_sees_which_it_has_lost(tmp_path: Path) 
         for more in range(seq, seq + 30):
             assert publisher.send_frame(frame(more)), "a live frame never waits"
             time.sleep(0.005)
-        arrived = [item for item in receiver.poll(1.0) if isinstance(item, ReceivedFrame)]
+        arrived: list[ReceivedFrame] = []
+
+        def all_came() -> bool:
+            arrived.extend(item for item in receiver.poll(0.1) if isinstance(item, ReceivedFrame))
+            return arrived[-1:] != [] and arrived[-1].header.seq == seq + 29
+
+        until(all_came, "the last one")
         lost = [item for item in arrived if item.lost]
         assert 0 < len(lost) < len(arrived)
         for item in arrived:
@@ -434,6 +441,85 @@ def test_who_only_says_that_it_has_opened_the_memory_holds_nobody_up(tmp_path: P
         (event,) = events
         assert "says that it has opened the shared memory, and has not" in event
         assert honest.rejects.counts == {}
+
+
+@pytest.mark.parametrize("opens", [False, True])
+def test_a_reader_that_is_back_before_its_old_connection_is_dead_gets_every_frame(
+    opens: bool, tmp_path: Path
+) -> None:
+    """After a cut cable the reader notices first: its publisher hears it twice, and then leave once."""
+    endpoint = f"ipc://{tmp_path}/frames"
+    name = b"twice"
+    with (
+        publisher_at(endpoint) as publisher,
+        FrameReceiver([endpoint], "sink", QUICK, OPEN) as local,
+        zmq.Context() as context,
+        context.socket(zmq.SUB) as new,
+        context.socket(zmq.SUB) as old,
+    ):
+        window: Window | None = None
+        seq = 0
+
+        def say(*topics_: bytes) -> None:
+            for sock in (old, new):
+                for topic in topics_:
+                    sock.subscribe(topic)
+
+        def play(until_shared: int) -> list[tuple[int, bytes]]:
+            """Sends frames; what the reader that is heard twice gets, by number and kind of topic."""
+            nonlocal seq, window
+            got, before = [], publisher.sent("door")["shm"]
+            while publisher.sent("door")["shm"] < before + until_shared:
+                assert publisher.send_frame(frame(seq, "every"), timeout_s=10.0)
+                assert take(local).header.seq == seq
+                seq += 1
+                while new.poll(20):
+                    parts = new.recv_multipart()
+                    message = codec.decode_message(parts, 1 << 20)
+                    if isinstance(message, Offer) and opens:
+                        window = window or Window(message, 1 << 20)
+                        if window.sit(name):
+                            say(topics.opened(message.token, name))
+                    elif isinstance(message, Offer):
+                        say(topics.without("every", message.token), topics.closed(message.token, name))
+                    elif isinstance(message, FrameHeader):
+                        got.append((message.seq, parts[0][:2]))
+                        if message.encoding == "shm" and window:
+                            window.give_back(codec.decode_place(parts[2])[1])
+                while not old.closed and old.poll(0):
+                    old.recv_multipart()
+                assert seq < 200
+            return got
+
+        for sock in (old, new):
+            sock.linger = 0
+            sock.connect(endpoint)
+        say(topics.frames("every"), topics.offer("every"), topics.reader("every", name))
+        until(lambda: publisher.listeners()["sink"] == 1, "the local reader listens")
+        until(lambda: not publisher.listeners() or name in publisher.audience.readers("every"), "the other")
+        play(until_shared=5)
+        old.close()
+        first, got = seq, play(until_shared=15)
+        kind = b"f." if opens else b"a."
+        assert [number for number, topic in got if topic == kind] == list(range(first, seq))
+        if window:
+            window.close()
+
+
+def test_word_of_a_frame_that_was_never_written_is_refused(tmp_path: Path) -> None:
+    """It must not count as taken either, nor end the reader."""
+    with publisher_and_sink(tmp_path) as (publisher, receiver):
+        seq = send_until_shared(publisher, receiver)
+        (token,) = (bytes.fromhex(text.decode()) for text in publisher.audience.segments)
+        readers = publisher.audience.segments[token.hex().encode()]
+        for ticket in (100, 2**63, 2**64 - 1):
+            parts = codec.encode_notice(frame(seq, "every"), token, ticket, sent_ns=1)
+            assert publisher.send(parts, timeout_s=1.0)
+            assert receiver.poll(10.0) == []
+        assert receiver.rejects.counts == {"shm": 3}
+        assert readers.oldest() == readers.sent
+        assert publisher.send_frame(frame(seq, "every"), timeout_s=10.0)
+        assert take(receiver).header.seq == seq
 
 
 def test_a_reader_whose_link_breaks_gets_shared_frames_again_when_it_is_back(tmp_path: Path) -> None:

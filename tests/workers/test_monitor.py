@@ -94,6 +94,21 @@ def test_a_process_that_was_added_up_is_not_counted_twice(collector: Collector, 
     assert collector.report()["streams"]["door"]["rendered"] == 10 * LIVES + 1
 
 
+@pytest.mark.parametrize("ended", ["stopped", "failed"])
+def test_nothing_is_under_way_once_all_have_ended_though_one_was_killed(
+    collector: Collector, tell: Tell, ended: str
+) -> None:
+    def told(session: int, state: str, rendered: int, seen: int) -> dict[str, int]:
+        figures = WorkerStats("sink", "sink", session, "host", 100 + session, state=state, sent_ns=session)
+        figures.stream("door").rendered, figures.stream("door").seen = rendered, {1: seen}
+        tell(figures)
+        door = collector.report()["streams"]["door"]
+        return {"in_flight": door["in_flight"], "unaccounted": door["unaccounted"], **door["dropped"]}
+
+    assert told(1, "ready", 3, 8) == {"in_flight": 5, "unaccounted": 0}
+    assert told(2, ended, 2, 10) == {"in_flight": 0, "unaccounted": 0, "sink.killed": 5}
+
+
 def test_invented_workers_are_refused_in_words(collector: Collector, tell: Tell) -> None:
     for number in range(MOST_NAMES + 1):
         news = tell(WorkerStats(f"made-up-{number}", "sink", 1, "host", 1))
