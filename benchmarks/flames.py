@@ -28,7 +28,7 @@ def record(folder: Path, seconds: int = 20) -> None:
     """Writes ``flame_capture.svg`` and ``flame_inference.svg``, of so many seconds each.
 
     Raises:
-        ValueError: py-spy is missing, or the workers did not start.
+        ValueError: py-spy is missing or may not look at the workers, or these did not start.
     """
     spy = shutil.which("py-spy", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     if spy is None:
@@ -41,7 +41,7 @@ def record(folder: Path, seconds: int = 20) -> None:
         command = [sys.executable, str(_ROOT / "run_stream.py"), "--headless", "--set", source, *outputs]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL) as pipeline:
             try:
-                workers = _workers(spy, pipeline.pid)
+                workers = _workers(spy, pipeline)
                 time.sleep(_WARM_UP_S)
                 for role in _ROLES:
                     _spy(spy, workers[role], role, folder / f"flame_{role}.svg", seconds)
@@ -49,20 +49,21 @@ def record(folder: Path, seconds: int = 20) -> None:
                 pipeline.terminate()
 
 
-def _workers(spy: str, pid: int) -> dict[str, int]:
+def _workers(spy: str, pipeline: "subprocess.Popen[bytes]") -> dict[str, int]:
     """The processes of the workers, by what they run, as soon as all of them tick."""
-    deadline = time.monotonic() + _START_S
+    deadline, refusal = time.monotonic() + _START_S, ""
     while time.monotonic() < deadline:
+        if pipeline.poll() is not None:
+            raise ValueError("the pipeline ended at once: what it says above is why")
         found: dict[str, int] = {}
-        for child in psutil.Process(pid).children(recursive=True):
-            stack = subprocess.run(
-                [spy, "dump", "--pid", str(child.pid)], capture_output=True, text=True
-            ).stdout
-            found |= {role: child.pid for role in _ROLES if f"tick (workers/{role}.py" in stack}
+        for child in psutil.Process(pipeline.pid).children(recursive=True):
+            dump = subprocess.run([spy, "dump", "--pid", str(child.pid)], capture_output=True, text=True)
+            found |= {role: child.pid for role in _ROLES if f"tick (workers/{role}.py" in dump.stdout}
+            refusal = dump.stderr.strip() or refusal
         if len(found) == len(_ROLES):
             return found
         time.sleep(0.5)
-    raise ValueError("the workers did not start")
+    raise ValueError(f"the workers were not seen at work; py-spy said last: {refusal or 'nothing'}")
 
 
 def _spy(spy: str, pid: int, role: str, picture: Path, seconds: int) -> None:
@@ -77,10 +78,15 @@ def _spy(spy: str, pid: int, role: str, picture: Path, seconds: int) -> None:
         str(pid),
     )
     command = [spy, "record", *options, "--output", str(picture)]
-    subprocess.run(command, check=True, capture_output=True)
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise ValueError(f"py-spy can't record the {role} worker: {done.stderr.strip()}")
     drawn = picture.read_text("utf-8").replace(" ".join(command), f"{role} worker, 640x480, at the ceiling")
     picture.write_text(drawn, "utf-8")
 
 
 if __name__ == "__main__":
-    record(Path(sys.argv[1]))
+    try:
+        record(Path(sys.argv[1]))
+    except ValueError as error:
+        sys.exit(f"error: {error}")

@@ -45,10 +45,11 @@ class ScaleResult:
         step_ms: From 640x480 pictures in memory to probabilities, with what has to be remembered.
         square_ms: The same from pictures that have the model's size already.
         again_ms: The same where all pictures are those of the step before.
-        device_ms: Of this the GPU's own work, without resizing and copies; None on a CPU.
-        plain_ms: A plain torchvision ResNet of that depth on the same batch: on a GPU compiled and captured,
-            its own work; on a CPU from pictures of the model's size.
-        bare_ms: The same captured with the kernels of our step instead of compiled ones; None on a CPU.
+        device_ms: Of this the GPU's own work for the model and for what it will remember, without resizing,
+            copies, and without reading the past from its tables and writing to them; None on a CPU.
+        plain_ms: A plain torchvision ResNet of that depth on the same batch: on a GPU compiled (where Triton
+            works) and captured, its own work; on a CPU from pictures of the model's size.
+        bare_ms: The same captured with the kernels of our step instead of compiled ones; None without them.
         over_plain: ``device_ms``, on a CPU ``square_ms``, divided by ``plain_ms``.
         frames_a_second: By ``device_ms``, on a CPU by ``step_ms``.
         remembered_kb: What a stream's past frames and newest features take.
@@ -105,18 +106,20 @@ def measure(
     square = Feed(runtime, streams, (model.preprocessing.size,) * 2)
     where = torch.device(runtime.device)
     dtype = DTYPES[str(runtime.describe()["precision"])]
-    plain = plain_resnet(model, where, dtype, streams)
+    fused = runtime.describe().get("kernels") == "fused"
+    plain = plain_resnet(model, where, dtype, streams, compiled=fused)
     step_ms, square_ms = clock(camera.step, repeats), clock(square.step, repeats)
     again_ms = clock(square.step_again, repeats)
     device_ms = bare_ms = None
     if isinstance(runtime, CudaRuntime):
-        from benchmarks.cuda_floors import bare_resnet  # needs Triton
-
         graphs = runtime.step_for(streams)
-        bare = bare_resnet(model, where, dtype, streams)
-        device_ms, plain_ms, bare_ms = queued(
-            [lambda: (graphs.new.run(), graphs.keep.run()), plain, bare], repeats
-        )
+        works: list[Callable[[], object]] = [lambda: (graphs.new.run(), graphs.keep.run()), plain]
+        if fused:
+            from benchmarks.cuda_floors import bare_resnet  # needs Triton
+
+            works.append(bare_resnet(model, where, dtype, streams))
+        device_ms, plain_ms, *bare = queued(works, repeats)
+        bare_ms = bare[0] if bare else None
     else:
         plain_ms = clock(plain, repeats)
     return ScaleResult(
@@ -134,9 +137,17 @@ def measure(
 
 
 def plain_resnet(
-    model: TemporalKVQResNetCBAM, where: torch.device, dtype: torch.dtype, streams: int
+    model: TemporalKVQResNetCBAM, where: torch.device, dtype: torch.dtype, streams: int, *, compiled: bool
 ) -> Callable[[], object]:
-    """The floor: one pass of torchvision's ResNet over the batch, from pixels to probabilities."""
+    """The floor: one pass of torchvision's ResNet over the batch, from pixels to probabilities.
+
+    Args:
+        model: Whose depth and size it has.
+        where: Device; on a GPU the pass is captured.
+        dtype: Type of weights and maps.
+        streams: Pictures in the batch.
+        compiled: On a GPU it is compiled first, which needs Triton.
+    """
     depth, size = model.architecture.depth, model.preprocessing.size
     network = torchvision.models.get_model(f"resnet{depth}", weights=None).eval().requires_grad_(False)
     fuse_batch_norms(network)  # as in our step
@@ -151,9 +162,9 @@ def plain_resnet(
     if where.type == "cpu":
         return torch.inference_mode()(work)
     work.__code__ = work.__code__.replace()  # torch keeps a few compilations of one code only
-    compiled = torch.compile(work, dynamic=False)
+    captured = torch.compile(work, dynamic=False) if compiled else work
     with torch.inference_mode():
-        return Captured(compiled, torch.cuda.graph_pool_handle()).run
+        return Captured(captured, torch.cuda.graph_pool_handle()).run
 
 
 def clock(work: Callable[[], object], repeats: int) -> float:
@@ -296,6 +307,8 @@ def bench(
     print(title)
     print("ms a step: from 640x480 pictures, from pictures of the model's size, with unchanged pictures,\n"
           "the GPU's own work, plain ResNet compiled, plain ResNet with the kernels of our step")  # fmt: skip
+    if about.get("kernels") == "torch":
+        print("Triton does not work here: the plain ResNet is captured but not compiled, and our step as well")
     print(f"{'streams':>7} {'640x480':>8} {'own size':>8} {'same':>8} {'GPU':>8} {'plain':>8} {'bare':>8}"
           f" {'/ plain':>7} {'frames/s':>8} {'kB/stream':>9}")  # fmt: skip
     results = []

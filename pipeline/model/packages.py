@@ -3,6 +3,7 @@
 import importlib.util
 import sys
 import warnings
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from pipeline.errors import UserError
@@ -49,6 +50,14 @@ def load_package(name: str, extra: str) -> Any:
     finally:
         if silenced:
             del sys.modules[_TELEMETRY]
+
+
+def package_version(name: str) -> str:
+    """``name version`` of an optional package, ``name missing`` if it is not installed; does not import it."""
+    try:
+        return f"{name} {version(name)}"
+    except PackageNotFoundError:
+        return f"{name} missing"
 
 
 def _command(extra: str) -> str:

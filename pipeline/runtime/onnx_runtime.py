@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.model.device import DeviceError
 from pipeline.model.export import export_onnx
 from pipeline.model.export_answer import onnx_answer
-from pipeline.model.packages import load_package
+from pipeline.model.packages import load_package, package_version
 from pipeline.runtime.exported import Array, ExportedRuntime, Graph, Say
 
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ class ONNXRuntime(ExportedRuntime):
         return device if ":" in device else "cuda:0"
 
     def _versions(self) -> list[str]:
-        return [f"onnxruntime {load_package('onnxruntime', 'onnx').__version__}"]
+        own = f"onnxruntime {load_package('onnxruntime', 'onnx').__version__}"
+        return [own, package_version("onnx"), package_version("onnxscript")]
 
     def open_session(self, model: bytes) -> Any:
         """An ONNX model on the provider of this runtime.

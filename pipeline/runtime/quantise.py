@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
-from importlib.metadata import PackageNotFoundError, version
 from io import StringIO
 from typing import Any, Protocol
 
@@ -11,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.model.export import INPUTS, OUTPUTS
-from pipeline.model.packages import load_package
+from pipeline.model.packages import load_package, package_version
 from pipeline.model.state import State
 from pipeline.runtime.model_cache import code_digest
 
@@ -44,11 +43,7 @@ FilmMaker = Callable[[int, int, int, int], Film]
 
 def versions() -> list[str]:
     """What the ranges come from, apart from the step: NNCF and the code of the film. Imports neither."""
-    try:
-        nncf = version("nncf")
-    except PackageNotFoundError:
-        nncf = "missing"
-    return [f"nncf {nncf}", f"film {code_digest(*_FILM_CODE)}"]
+    return [package_version("nncf"), f"film {code_digest(*_FILM_CODE)}"]
 
 
 def play(compiled: Any, frames: Iterable[Array], empty: State) -> tuple[Array, list[Feed]]:

@@ -7,13 +7,23 @@ import pytest
 
 from tests.support import without
 
+OLD = """
+import runpy
+from triton.language.extra import cuda
+del cuda.gdc_wait, cuda.gdc_launch_dependents  # as in the Triton of torch 2.6 and 2.7
+from pipeline.runtime import gate_kernels
+assert not gate_kernels._CAN_WAIT
+runpy.run_module("tests.runtime.interpreted_gates", run_name="__main__")
+"""
+
 
 @pytest.mark.slow
-def test_kernels_compute_what_the_model_says() -> None:
+@pytest.mark.parametrize("arguments", [("-m", "tests.runtime.interpreted_gates"), ("-c", OLD)])
+def test_kernels_compute_what_the_model_says(arguments: tuple[str, ...]) -> None:
     if importlib.util.find_spec("triton") is None:
         without("Triton is not installed: it comes with torch's CUDA builds")
     done = subprocess.run(
-        [sys.executable, "-m", "tests.runtime.interpreted_gates"],
+        [sys.executable, *arguments],
         env={**os.environ, "TRITON_INTERPRET": "1"},
         capture_output=True,
         text=True,
