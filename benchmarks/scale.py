@@ -308,7 +308,7 @@ def bench(
     print("ms a step: from 640x480 pictures, from pictures of the model's size, with unchanged pictures,\n"
           "the GPU's own work, plain ResNet compiled, plain ResNet with the kernels of our step")  # fmt: skip
     if about.get("kernels") == "torch":
-        print("Triton does not work here: the plain ResNet is captured but not compiled, and our step as well")
+        print("without Triton the plain ResNet is captured but not compiled, and so is our step")
     print(f"{'streams':>7} {'640x480':>8} {'own size':>8} {'same':>8} {'GPU':>8} {'plain':>8} {'bare':>8}"
           f" {'/ plain':>7} {'frames/s':>8} {'kB/stream':>9}")  # fmt: skip
     results = []

@@ -53,7 +53,7 @@ def load_package(name: str, extra: str) -> Any:
 
 
 def package_version(name: str) -> str:
-    """``name version`` of an optional package, ``name missing`` if it is not installed; does not import it."""
+    """``name version`` of an optional package, ``name missing`` if it is not installed; not imported."""
     try:
         return f"{name} {version(name)}"
     except PackageNotFoundError:

@@ -102,7 +102,7 @@ def empty_state(
 
 
 def gather(streams: Sequence[Sequence[Entry | None]], empty: State) -> State:
-    """Makes the state of a batch from chosen entries of each stream.
+    """Makes the state of a batch from chosen entries of each stream; has no gradient.
 
     Args:
         streams: For each stream its ``T`` slots, oldest first; None where there is no frame.
@@ -120,10 +120,10 @@ def gather(streams: Sequence[Sequence[Entry | None]], empty: State) -> State:
             raise ValueError(f"{len(slots)} slots given, the model has {empty.valid.shape[1]}")
         if any(entry is not None and entry.keys.shape != blank.keys.shape for entry in slots):
             raise ValueError("a remembered frame does not fit this model: empty the stream's history")
-    filled = [[entry or blank for entry in slots] for slots in streams]
+    keys, values = (part.new_empty(len(streams), *part.shape[1:]) for part in (empty.keys, empty.values))
+    for row, slots in enumerate(streams):  # in place: a batch of many streams is copied once
+        filled = [entry or blank for entry in slots]
+        torch.stack([entry.keys for entry in filled], dim=1, out=keys[row])
+        torch.stack([entry.values for entry in filled], dim=1, out=values[row])
     valid = [[entry is not None for entry in slots] for slots in streams]
-    return State(
-        torch.stack([torch.stack([entry.keys for entry in slots], dim=1) for slots in filled]),
-        torch.stack([torch.stack([entry.values for entry in slots], dim=1) for slots in filled]),
-        torch.tensor(valid, dtype=torch.bool, device=empty.valid.device),
-    )
+    return State(keys, values, torch.tensor(valid, dtype=torch.bool, device=empty.valid.device))

@@ -52,9 +52,11 @@ def test_a_refusal_of_py_spy_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
     refusing.chmod(0o755)
     monkeypatch.setattr(flames, "_START_S", 2.0)
     program = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'input()'], stderr=-3)"
-    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE) as pipeline:
-        with pytest.raises(ValueError, match="py-spy said last: may not trace"):
-            flames._workers(str(refusing), pipeline)
+    with (
+        subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE) as pipeline,
+        pytest.raises(ValueError, match="py-spy said last: may not trace"),
+    ):
+        flames._workers(str(refusing), pipeline)
 
 
 def test_a_pipeline_that_ended_is_not_waited_for(tmp_path: Path) -> None:

@@ -9,7 +9,10 @@ from tests.support import without
 
 OLD = """
 import runpy
-from triton.language.extra import cuda
+import sys
+import torch
+import triton.language.extra.cuda
+cuda = sys.modules["triton.language.extra.cuda"]
 del cuda.gdc_wait, cuda.gdc_launch_dependents  # as in the Triton of torch 2.6 and 2.7
 from pipeline.runtime import gate_kernels
 assert not gate_kernels._CAN_WAIT
