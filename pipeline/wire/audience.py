@@ -112,8 +112,7 @@ class Audience:
             return
         match notice[1:].split(b"."):
             case [b"role", (b"inference" | b"sink") as role]:
-                self.roles[role.decode()] += 1 if came else -1
-                self.roles = +self.roles
+                _count(self.roles, role.decode(), came)
             case [b"reader", (b"newest" | b"every") as lane, name]:
                 _count(self._readers["newest" if lane == b"newest" else "every"], name, came)
             case [b"taken", name, token] if came and token in self._taken:

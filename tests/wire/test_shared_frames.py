@@ -495,8 +495,8 @@ def test_a_reader_that_is_back_before_its_old_connection_is_dead_gets_every_fram
             sock.linger = 0
             sock.connect(endpoint)
         say(topics.frames("every"), topics.offer("every"), topics.reader("every", name))
-        until(lambda: publisher.listeners()["sink"] == 1, "the local reader listens")
-        until(lambda: not publisher.listeners() or name in publisher.audience.readers("every"), "the other")
+        readers = publisher.audience.readers("every")
+        until(lambda: publisher.listeners()["sink"] == 1 and name in readers, "both listen")
         play(until_shared=5)
         old.close()
         first, got = seq, play(until_shared=15)
