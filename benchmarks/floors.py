@@ -15,7 +15,7 @@ from pipeline.model.preprocessing import Preprocessing
 from pipeline.runtime import ONNXRuntime, OpenVINORuntime
 from pipeline.runtime.base import Image
 from pipeline.runtime.cuda_runtime import CudaRuntime
-from pipeline.runtime.preprocess import Preprocessor, to_squares
+from pipeline.runtime.preprocess import Preprocessor, Stretcher
 from pipeline.runtime.quantise import quantise
 from pipeline.runtime.torch_runtime import TorchRuntime
 from pipeline.scratch import scratch_folder
@@ -53,22 +53,24 @@ def plain_resnet(depth: int, preprocessing: Preprocessing, runtime: AnyRuntime) 
         runtime: Runs elsewhere; the floor is built on the same one.
     """
     network = torchvision.models.get_model(f"resnet{depth}", weights=None).eval()
+    threads = int(runtime.describe()["threads"])
     if isinstance(runtime, CudaRuntime | TorchRuntime):
-        return _in_torch(network, preprocessing, torch.device(runtime.device), DTYPES[runtime.precision])
+        device, dtype = torch.device(runtime.device), DTYPES[runtime.precision]
+        return _in_torch(network, Preprocessor(preprocessing, device, dtype, threads), device, dtype)
     step = _PlainStep(network, preprocessing).eval()
     if isinstance(runtime, OpenVINORuntime):
         run = _in_openvino(step, preprocessing.size, runtime)
     else:
         run = _in_onnxruntime(step, preprocessing.size, runtime)
-    return lambda images: run(to_squares(images, preprocessing.size))
+    stretch = Stretcher(preprocessing.size, threads)
+    return lambda images: run(stretch(images))
 
 
 def _in_torch(
-    network: nn.Module, preprocessing: Preprocessing, device: torch.device, dtype: torch.dtype
+    network: nn.Module, preprocess: Preprocessor, device: torch.device, dtype: torch.dtype
 ) -> Floor:
     fuse_batch_norms(network)  # as in our step; the other runtimes do it by themselves
     network.to(device=device, dtype=dtype).to(memory_format=torch.channels_last)
-    preprocess = Preprocessor(preprocessing, device, dtype)
 
     @torch.inference_mode()
     def run(images: Sequence[Image]) -> None:

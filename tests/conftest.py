@@ -1,6 +1,7 @@
 """Fixtures for every room."""
 
 import os
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +14,9 @@ from tests.support import without
 # Networks in tests are tiny: threads that wait for each other take several times as long as one, above all on
 # a machine that also runs other tests. Read when torch is loaded, here and in the programs that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A shell that starts the tests in the background makes them and the programs that they start deaf to Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor
 from pipeline.model.description import Description
 from pipeline.model.state import Entry, State, gather
 from pipeline.runtime.base import Image, Pixels, Result
-from pipeline.runtime.preprocess import to_squares
+from pipeline.runtime.preprocess import Stretcher
 
 _NOTHING = np.empty(0, np.float32)
 
@@ -163,8 +164,12 @@ class GatheringRuntime(CommonRuntime):
     def _infer_new(
         self, images: Sequence[Image], streams: Sequence[Sequence[Entry | None]], want_attention: bool
     ) -> tuple[Tensor, Tensor | None]:
-        pixels, state = to_squares(images, self._size), gather(streams, self._empty)
+        pixels, state = self._stretch(images), gather(streams, self._empty)
         return finished(*self._predict(pixels, state, want_attention))
+
+    @cached_property
+    def _stretch(self) -> Stretcher:
+        return Stretcher(self._size, self._threads())
 
     def _kept(self) -> list[tuple[Entry, Any]]:
         return [(entry, None) for entry in self._remember().split()]

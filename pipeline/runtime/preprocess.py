@@ -1,6 +1,7 @@
 """From pictures of any size to what the model takes."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -8,15 +9,42 @@ from torch import Tensor
 
 from pipeline.model.preprocessing import Preprocessing
 from pipeline.runtime.base import Image, Pixels
-from pipeline.stretch import stretch
+from pipeline.stretch import bands, stretch
+
+_WORTH = 1 << 21  # bytes: less is resized before a sleeping thread has woken up for it
 
 
-def to_squares(images: Sequence[Image], size: int) -> Pixels:
-    """Pictures of any size stretched to the model's square, ``(B, size, size, 3)`` uint8, red-green-blue."""
-    squares = np.empty((len(images), size, size, 3), np.uint8)
-    for image, square in zip(images, squares, strict=True):
-        stretch(image, square)
-    return squares
+class Stretcher:
+    """Stretches pictures of any size to the model's square: many, or large ones in bands, by several threads.
+
+    Args:
+        size: Of the square, in pixels.
+        threads: How many work, the caller's included.
+    """
+
+    def __init__(self, size: int, threads: int) -> None:
+        self._size, self._threads = size, threads
+        self._pool = ThreadPoolExecutor(threads - 1, "stretch") if threads > 1 else None
+
+    def __call__(self, images: Sequence[Image]) -> Pixels:
+        """``(B, size, size, 3)`` uint8, red-green-blue."""
+        squares = np.empty((len(images), self._size, self._size, 3), np.uint8)
+        work = [
+            band
+            for image, square in zip(images, squares, strict=True)
+            for band in bands(image, square, max(1, min(self._threads, image.nbytes // _WORTH)))
+        ]
+        large = sum(image.nbytes for image in images) >= 2 * _WORTH
+        shared = work[1:] if self._pool and large else []
+        others = [self._pool.submit(stretch, *band) for band in shared] if self._pool else []
+        for band in work[: len(work) - len(shared)]:
+            stretch(*band)
+        for band, other in zip(reversed(shared), reversed(others), strict=True):
+            if other.cancel():  # no thread has come to it: on a busy machine it would be waited for
+                stretch(*band)
+            else:
+                other.result()
+        return squares
 
 
 class Preprocessor:
@@ -26,16 +54,20 @@ class Preprocessor:
         preprocessing: Of the model.
         device: Where the tensor goes.
         dtype: Its type.
+        threads: CPU threads that stretch.
     """
 
-    def __init__(self, preprocessing: Preprocessing, device: torch.device, dtype: torch.dtype) -> None:
-        self._size, self._device, self._dtype = preprocessing.size, device, dtype
+    def __init__(
+        self, preprocessing: Preprocessing, device: torch.device, dtype: torch.dtype, threads: int = 1
+    ) -> None:
+        self._stretch = Stretcher(preprocessing.size, threads)
+        self._device, self._dtype = device, dtype
         values = (preprocessing.factor, preprocessing.offset)
         self._factor, self._offset = (torch.tensor(x, device=device).view(1, 3, 1, 1) for x in values)
 
     def __call__(self, images: Sequence[Image]) -> Tensor:
         """``(B, 3, size, size)`` in channels-last layout, red-green-blue, normalised."""
-        return self.normalise(to_squares(images, self._size))
+        return self.normalise(self._stretch(images))
 
     def normalise(self, squares: Pixels) -> Tensor:
         """The same from pictures that have the model's size already."""

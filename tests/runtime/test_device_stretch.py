@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from pipeline.runtime.device_stretch import DeviceStretch
-from pipeline.runtime.preprocess import to_squares
+from pipeline.runtime.preprocess import Stretcher
 
 SIZE = 48
 SHAPES = [(48, 48), (120, 160), (49, 200), (96, 96), (30, 200), (200, 30), (20, 20), (1, 1)]
@@ -23,7 +23,7 @@ def stretched(images: list[np.ndarray], where: str = "cpu") -> np.ndarray:
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_pixels_are_those_of_opencv_within_one_grey_level(shape: tuple[int, int]) -> None:
     images = pictures(shape, shape)
-    off = np.abs(stretched(images).astype(int) - to_squares(images, SIZE)[..., ::-1])
+    off = np.abs(stretched(images).astype(int) - Stretcher(SIZE, 1)(images)[..., ::-1])
     assert off.max() <= 1
     assert off.mean() < 0.2
 
@@ -51,5 +51,5 @@ def test_a_stretcher_is_used_again_and_again_with_other_sizes() -> None:
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_the_gpu_does_the_same(shape: tuple[int, int]) -> None:
     images = pictures(shape, shape)
-    off = np.abs(stretched(images, "cuda").astype(int) - to_squares(images, SIZE)[..., ::-1])
+    off = np.abs(stretched(images, "cuda").astype(int) - Stretcher(SIZE, 1)(images)[..., ::-1])
     assert off.max() <= 1
