@@ -345,6 +345,6 @@ def _advice(ages: Ages) -> str:
             "min_fps, or a higher --max-age"
         )
     return (
-        f"a step takes {ages.step_ms:.0f} ms; try runtime.backend=openvino, a smaller model or fewer "
-        "streams, or a higher --max-age"
+        f"a step takes {ages.step_ms:.0f} ms; try a faster device or backend (`bench step --backend all`), "
+        "a smaller model, fewer streams or a higher --max-age"
     )

@@ -47,7 +47,10 @@ QUICK_MISTAKES = {
         ["sink", "--set", "run.output_dir=text.mp4"],
         "can't write videos there: Not a directory; choose another folder with run.output_dir",
     ),
-    "report": ([*RUN, "--report", "text.mp4/r.json"], "text.mp4/r.json: can't write the report there"),
+    "report": (
+        [*RUN, "--report", "text.mp4/r.json"],
+        "text.mp4/r.json: can't write the report there: its folder",
+    ),
     "report is a folder": ([*RUN, "--report", "folder"], "can't write the report there: Is a directory"),
     "predictions": (["sink", "--predictions", "text.mp4/p.jsonl"], "text.mp4/p.jsonl: can't be written"),
     "predictions is a folder": (["sink", "--predictions", "folder"], "folder: can't be written: is a direc"),

@@ -54,6 +54,12 @@ def test_passwords_that_look_like_the_end_of_the_url(password: str, host: str, t
     assert redact(f"rtsp://admin:{password}@{host}{tail}") == f"rtsp://admin:***@{host}{tail}"
 
 
+def test_keys_of_machines_stay() -> None:
+    key = ")l^IaHzg251n3j@XY6S%dLMkSOSn*Q])D-ZDmFe+"
+    text = f"sink: 10.0.0.7: its public key {key} is not allowed at tcp://*:5601: `keys allow FILE` admits it"
+    assert redact(text) == text
+
+
 def test_in_doubt_too_much_is_hidden() -> None:
     assert redact("rtsp://admin:p@s/s word@cam") == "rtsp://admin:***@cam"
     assert redact("rtsp://me:secret@cam/live is shut ask joe@mail.com") == "rtsp://me:***@mail.com"

@@ -40,12 +40,13 @@ def run_pipeline(config: Config, report_file: Path | None) -> int:
             with Screen(console, live=live, refresh_fps=config.terminal.refresh_fps) as screen:
                 report = Supervisor(place_endpoints(config, folder.path), screen, title).run()
         except PipelineError as error:
-            Console(stderr=True).print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
+            _tell([str(error)])
             return EXIT_FAILED
-    _write_report(report, report_file)
-    extras = {"report": told_path(report_file, made_folder)} if report_file else {}
+    unwritten = _write_report(report, report_file)
+    extras = {"report": told_path(report_file, made_folder)} if report_file and not unwritten else {}
     console.print(render_summary(report, extras))
     failures = [
+        *unwritten,
         *(f"{name}: {stream['error']}" for name, stream in report["streams"].items() if stream["error"]),
         *(
             f"{name}: {stream['unaccounted']} frames unaccounted for: please report this as a defect"
@@ -53,8 +54,7 @@ def run_pipeline(config: Config, report_file: Path | None) -> int:
             if stream["unaccounted"]
         ),
     ]
-    for failure in failures:
-        Console(stderr=True).print(f"error: {failure}", markup=False, highlight=False, soft_wrap=True)
+    _tell(failures)
     return EXIT_FAILED if failures else EXIT_OK
 
 
@@ -83,8 +83,9 @@ def run_monitor(config: Config, seconds: float, report_file: Path | None) -> int
     console = Console()
     live = config.terminal.live and console.is_terminal
     report = watch(config, console, live=live, seconds=seconds)
-    _write_report(report, report_file)
-    return EXIT_OK
+    unwritten = _write_report(report, report_file)
+    _tell(unwritten)
+    return EXIT_FAILED if unwritten else EXIT_OK
 
 
 def _with_demo(config: Config) -> Config:
@@ -112,16 +113,30 @@ def _check_writable(report_file: Path | None) -> Path | None:
     """
     if report_file is None:
         return None
-    made_folder = missing_folder(report_file)
+    made_folder, is_new = missing_folder(report_file), not report_file.exists()
     try:
         report_file.parent.mkdir(parents=True, exist_ok=True)
         with report_file.open("a"):
             pass
+        if is_new:
+            report_file.unlink()  # a run that fails leaves no empty one
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ConfigError(f"{report_file}: can't write the report there: its folder is a file") from error
     except OSError as error:
         raise ConfigError(f"{report_file}: can't write the report there: {error.strerror}") from error
     return made_folder
 
 
-def _write_report(report: dict[str, Any], report_file: Path | None) -> None:
+def _write_report(report: dict[str, Any], report_file: Path | None) -> list[str]:
+    """What went wrong, in words: by now the disk may be full."""
     if report_file is not None:
-        report_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        try:
+            report_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            return [f"{report_file}: the report can't be written: {error.strerror}"]
+    return []
+
+
+def _tell(failures: list[str]) -> None:
+    for failure in failures:
+        Console(stderr=True).print(f"error: {failure}", markup=False, highlight=False, soft_wrap=True)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
 
+from pipeline.errors import UserError
 from pipeline.model.device import DeviceError
 from pipeline.model.shipped import find_checkpoint
 from pipeline.runtime.base import Result, Runtime
@@ -70,17 +71,28 @@ def open_runtime(
         raise DeviceError(f"provider {provider} is one of backend onnxruntime, not of {backend}")
     path = find_checkpoint(checkpoint)
     chosen = choose_backend(device, precision) if backend == "auto" else Choice(backend, "as configured")
-    wishes = (device, precision, threads, path.stem)
-    runtime: CudaRuntime | TorchRuntime | OpenVINORuntime | ONNXRuntime
-    if chosen.backend == "torch":
+
+    def start(backend: str) -> "CudaRuntime | TorchRuntime | OpenVINORuntime | ONNXRuntime":
+        wishes = (device, precision, threads, path.stem)
+        if backend == "openvino":
+            return OpenVINORuntime(path, *wishes, film=film, say=say)
+        if backend == "onnxruntime":
+            return ONNXRuntime(path, *wishes, provider=provider, say=say)
         from pipeline.model.checkpoint import load_checkpoint
         from pipeline.runtime.torch_runtimes import open_torch
 
-        runtime = open_torch(load_checkpoint(path), *wishes, graphs=graphs, say=say)
-    elif chosen.backend == "openvino":
-        runtime = OpenVINORuntime(path, *wishes, film=film, say=say)
-    else:
-        runtime = ONNXRuntime(path, *wishes, provider=provider, say=say)
+        return open_torch(load_checkpoint(path), *wishes, graphs=graphs, say=say)
+
+    try:
+        runtime = start(chosen.backend)
+    except UserError:
+        raise
+    except Exception as error:  # whatever a package raises that does not fit the others
+        if backend != "auto" or chosen.backend == "torch" or precision == "int8":
+            raise
+        say(f"{path.stem}: {chosen.backend} can't run it ({type(error).__name__}: {error}): torch takes over")
+        chosen = Choice("torch", f"{chosen.backend} can't run it")
+        runtime = start(chosen.backend)
     if chosen.backend != "torch":
         torch.set_num_threads(1)
     runtime.why = chosen.why

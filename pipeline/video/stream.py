@@ -42,11 +42,8 @@ class StreamSource(Source):
         """Connects and learns what the stream holds."""
         if self._decoder is not None:
             return
-        options = {
-            "fflags": "nobuffer",
-            "probesize": str(_PROBE_BYTES),
-            "analyzeduration": str(_PROBE_US),
-        }
+        # Not "nobuffer": it throws away what was read while probing, and with it the first key frame.
+        options = {"probesize": str(_PROBE_BYTES), "analyzeduration": str(_PROBE_US)}
         if self._url.lower().startswith("rtsp"):
             options["rtsp_transport"] = self._options.rtsp_transport
         started_s = time.monotonic()
@@ -97,7 +94,10 @@ class StreamSource(Source):
             self._container = None
 
     def _no_picture(self) -> SourceError:
-        advice = f"sends data, but no picture for {self._limit_s:g} s; check that its video is on"
+        advice = (
+            f"sends data, but no picture for {self._limit_s:g} s; check that its video is on, or raise "
+            "capture.open_timeout_s if its key frames lie further apart"
+        )
         return SourceError("lost", self.description, advice)
 
     def _error(self, error: av.error.FFmpegError, started_s: float, timeout_s: float) -> SourceError:

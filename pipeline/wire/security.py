@@ -128,8 +128,8 @@ class Gate:
         """Whose keys were refused, a line for each peer and minute; for the thread of the socket."""
         while self._refused:
             peer, key = self._refused.popleft()
-            text = (
-                f"its key is not allowed at {self._endpoint} (public key {z85.encode(key).decode()}): "
+            text = (  # the key first: behind a URL it could be taken for a password, and be hidden
+                f"its public key {z85.encode(key).decode()} is not allowed at {self._endpoint}: "
                 "`python run_stream.py keys allow FILE` admits it"
             )
             self._rejects.add(peer, WireError("key", text))

@@ -51,3 +51,25 @@ def test_a_warm_start_needs_neither_network_nor_torchvision(
     for loaded in ("['torchvision', 'torch._dynamo', 'sympy']", "[]"):
         ended = subprocess.run(command, cwd=ROOT, check=True, timeout=100, capture_output=True, text=True)
         assert ended.stdout.splitlines()[-1] == loaded
+
+
+@pytest.mark.slow
+def test_auto_goes_on_with_torch_where_the_fastest_backend_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need_module("openvino", "openvino")
+    save_checkpoint(tmp_path / "tiny.safetensors", small())
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    code = "import sys; from pipeline.runtime import open_runtime\n"
+    code += "sys.modules['packaging'] = None\n"  # OpenVINO's converter needs it: as if it were not installed
+    code += f"runtime = open_runtime({str(tmp_path / 'tiny.safetensors')!r}, backend=sys.argv[1])\n"
+    code += "runtime.warm_up(); print(runtime.describe()['backend'])"
+    command = [sys.executable, "-c", code]
+    told = subprocess.run(
+        [*command, "auto"], cwd=ROOT, timeout=100, capture_output=True, text=True, check=True
+    )
+    assert "openvino can't run it (ModuleNotFoundError" in told.stdout
+    assert "runs on torch, cpu, fp32 (openvino can't run it)" in told.stdout
+    assert told.stdout.splitlines()[-1] == "torch"
+    wanted = subprocess.run([*command, "openvino"], cwd=ROOT, timeout=100, capture_output=True, text=True)
+    assert "ModuleNotFoundError: import of packaging" in wanted.stderr

@@ -1,20 +1,24 @@
 """Network streams against a real RTSP server that is killed, frozen and restarted."""
 
+import contextlib
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pipeline.clock import now_ns
 from pipeline.video.reader import Captured, Reader
 from pipeline.video.source import Picture, SourceError, open_source
 from tests.rigs.rtsp import RtspCamera, clock_ms, raw_h264
-from tests.support import people_walking
+from tests.support import free_port, need_command, people_walking
 from tests.video.clips import options
 from tests.video.udp import video_then_noise, video_then_only_sound
+from tests.workers.program import START_S, until
 
 PASSWORD = "hunter2"
 
@@ -169,6 +173,33 @@ def test_a_slow_caller_never_falls_behind(camera: RtspCamera) -> None:
     assert behind[-1] < 1000
     assert reader.dropped["capture.overflow"] > 10
     assert reader.stop(10.0)
+
+
+@contextlib.contextmanager
+def one_key_frame() -> Iterator[str]:
+    """A web camera whose first picture is its only key frame: whoever misses that one sees nothing."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/live.ts"
+    picture = ("-re", "-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=25,noise=alls=40")
+    codec = ("-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "9999", "-b:v", "8M")
+    command = [need_command("ffmpeg", "ffmpeg"), "-loglevel", "error", *picture, *codec]
+    with subprocess.Popen(
+        [*command, "-f", "mpegts", "-listen", "1", url], stderr=subprocess.DEVNULL
+    ) as server:
+        try:
+            until(lambda: (port, "LISTEN") in _ports(server.pid), "the web camera listens", START_S)
+            yield url
+        finally:
+            server.kill()
+
+
+def _ports(pid: int) -> list[tuple[int, str]]:
+    return [(link.laddr.port, link.status) for link in psutil.Process(pid).net_connections("tcp")]
+
+
+def test_the_first_key_frame_is_not_lost_while_the_stream_is_probed() -> None:
+    with one_key_frame() as url:
+        assert [picture.image.shape for picture in read_some(url, 3)] == [(720, 1280, 3)] * 3
 
 
 def read_until_lost(url: str) -> tuple[list[Picture], SourceError]:

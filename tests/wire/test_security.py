@@ -65,9 +65,7 @@ def test_an_unlisted_key_gets_through_only_once_it_is_allowed(machines: Machines
         assert "is this machine's public key allowed there" in receiver.rejects.pop_reports()[0]
         (refused,) = publisher.pop_refused()
         key = load_public(machines.sink_public).decode()
-        assert refused.startswith(
-            f"127.0.0.1: its key is not allowed at tcp://127.0.0.1:0 (public key {key})"
-        )
+        assert refused.startswith(f"127.0.0.1: its public key {key} is not allowed at tcp://127.0.0.1:0")
         assert publisher.refused_lately() == (
             f"; refused here, because the key is not allowed: 127.0.0.1 (public key {key}): "
             "`python run_stream.py keys allow FILE` admits it"

@@ -1,10 +1,13 @@
 """A disk that fills up while a run records."""
 
+import contextlib
 from pathlib import Path
 
-from tests.workers.pipeline import Pipeline
+from tests.workers.pipeline import QUICK, Pipeline
+from tests.workers.program import Program
 
 FRAMES = 60
+SHORT = ("--frames", "5", "--headless", "--set", "sink.record=false", *QUICK)
 
 
 def test_a_full_disk_ends_the_recording_not_the_run(place: Path, small_disk: Path) -> None:
@@ -15,3 +18,14 @@ def test_a_full_disk_ends_the_recording_not_the_run(place: Path, small_disk: Pat
     assert "no space left on device" in outcome.out
     assert outcome.stream("demo")["rendered"] == FRAMES
     assert [line["seq"] for line in outcome.predictions] == list(range(FRAMES))
+
+
+def test_a_report_that_finds_the_disk_full_costs_nothing_else(place: Path, small_disk: Path) -> None:
+    with contextlib.suppress(OSError), (small_disk / "filler").open("wb") as filler:
+        filler.write(bytes(1 << 20))
+    report = small_disk / "report.json"
+    with Program(place, *SHORT, "--report", str(report)) as run:
+        outcome = run.finish()
+    assert outcome.code == 1
+    assert "Summary" in outcome.out
+    assert outcome.err == f"error: {report}: the report can't be written: No space left on device\n"
