@@ -1,7 +1,7 @@
 """The inference worker: one backbone pass for each new frame; the past comes from the streams' caches."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -60,6 +60,7 @@ class _Stream:
     picture: LastPicture[Result]
     gaps: GapTracker = field(default_factory=GapTracker)
     reset: str | None = None
+    waits: bool = False  # for room; frames of a camera push older ones out
     last_time_ns: int | None = None
     session: int = 0
     ages: AgeLog = field(default_factory=AgeLog)
@@ -152,22 +153,30 @@ class InferenceWorker(Worker):
         return False
 
     def _receive(self, timeout_s: float) -> None:
+        """Takes all newest frames, and every-frame ones until a stream of theirs has no room left."""
         assert self._receiver is not None
-        room = min(
-            (s.ring.capacity - len(s.ring) if not s.outbox else 0 for s in self._streams.values()),
-            default=1,
-        )
+        more = True
+        while more:
+            received = self._receiver.poll(timeout_s, max_every=self._room())
+            for one in received:
+                if isinstance(one, EndOfStream):
+                    self._end(one)
+                else:
+                    self._take(one)
+            more = any(isinstance(one, ReceivedFrame) and one.header.policy == "every" for one in received)
+            timeout_s = 0.0
+        for reject in self._receiver.rejects.pop_reports():
+            self.event(reject)
+
+    def _room(self) -> int:
+        """How many every-frame messages can be taken, whichever stream they are of."""
         # A prediction that nobody hears is lost, so files wait for those who have to hear it.
         listeners = self._publisher.listeners()
         if not all(listeners[role] for role in self.config.inference.wait_for):
-            room = 0
-        for received in self._receiver.poll(timeout_s, max_every=max(room, 0)):
-            if isinstance(received, EndOfStream):
-                self._end(received)
-            else:
-                self._take(received)
-        for reject in self._receiver.rejects.pop_reports():
-            self.event(reject)
+            return 0
+        waiting = (stream for stream in self._streams.values() if stream.waits)
+        free = (stream.ring.capacity - len(stream.ring) if not stream.outbox else 0 for stream in waiting)
+        return max(min(free, default=1), 0)
 
     def _stream(self, stream_id: str) -> _Stream:
         if stream_id not in self._streams:
@@ -188,7 +197,7 @@ class InferenceWorker(Worker):
         stats.skip("wire.lost", gap.lost)
         stats.skip("inference.absent", gap.absent)
         stats.record("wire", received.received_ns - header.sent_ns)
-        stream.ended = None
+        stream.ended, stream.waits = None, header.policy == "every"
         stream.finished = False
         self._window.arrived(header.stream_id, received.received_ns)
         evicted = stream.ring.append(_Waiting(received, gap.reset))
@@ -292,7 +301,7 @@ class InferenceWorker(Worker):
                 continue
             stats.backbone_passes += passes // known.count(None)
             if result.features is not None:
-                stream.picture.keep(frame.image, result)
+                stream.picture.keep(frame.image, replace(result, attention=None))
         self._window.stepped(now_ns() - started_ns)
 
     def _prepare(self, frame: Frame, reason: str | None) -> str | None:

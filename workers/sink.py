@@ -49,6 +49,7 @@ class _Stream:
     recording: bool = True
     held: Prediction | None = None
     ended: EndOfStream | None = None
+    waits: bool = False  # for room; frames of a camera push older ones out
 
 
 class SinkWorker(Worker):
@@ -95,7 +96,7 @@ class SinkWorker(Worker):
         """One turn; whether any frame has arrived or still waits."""
         if any(len(stream.joiner) for stream in self._streams.values()):
             timeout_s = min(timeout_s, max(self.config.sink.sync_timeout_ms / 1e3 / 8, 0.001))
-        room = min((stream.joiner.room for stream in self._streams.values()), default=1)
+        room = min((stream.joiner.room for stream in self._streams.values() if stream.waits), default=1)
         wait_any(timeout_s, (*self._frames.lanes(room > 0), *self._answers.lanes()))
         # Predictions first: a frame is never older than the prediction that is made of it.
         for answer in self._answers.poll(0.0):
@@ -164,7 +165,7 @@ class SinkWorker(Worker):
             header = received.header
             gap = stream.gaps.update(header.id, header.skipped, header.source_size)
             stats.state, stats.epoch = "up", header.epoch
-            stream.ended = None
+            stream.ended, stream.waits = None, header.policy == "every"
             try:
                 self._add(stream, stats, received.decode(full_size=True))
             except WireError as error:

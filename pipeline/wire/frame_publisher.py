@@ -1,5 +1,6 @@
 """Sends frames: through shared memory to readers on this machine, through the socket to all others."""
 
+import math
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -43,7 +44,8 @@ class _Stream:
     Attributes:
         packed: A frame that has not gone yet.
         shared: The memory for its frames, and who reads it.
-        frame_bytes: Size of the largest frame that fits, or of the last one for which there could be none.
+        frame_bytes: Size of the largest frame that fits there.
+        refused_bytes: Size of the smallest frame for which there could be none.
         offered_at: When it was last offered, in monotonic seconds.
         sent: Number of frames by encoding.
         packing_ns: Time for packing the last frame.
@@ -53,6 +55,7 @@ class _Stream:
     packed: _Packed | None = None
     shared: SegmentReaders | None = None
     frame_bytes: int = 0
+    refused_bytes: float = math.inf
     offered_at: float = 0.0
     sent: Counter[Encoding] = field(default_factory=Counter)
     packing_ns: int = 0
@@ -219,10 +222,10 @@ class FramePublisher(Publisher):
         if not self._shares or not readers:
             return None
         check_image(frame.image)
-        size, known = frame.image.nbytes, stream.frame_bytes
-        if size > known if stream.shared else size != known:
+        size = frame.image.nbytes
+        if stream.frame_bytes < size < stream.refused_bytes:
             self._share(frame, stream)
-        shared = stream.shared
+        shared = stream.shared if size <= stream.frame_bytes else None
         if shared is None or (shared.ready(readers) and not shared.ignored):
             return shared
         if shared.settle(readers, self._patience_s):
@@ -237,31 +240,29 @@ class FramePublisher(Publisher):
         return None
 
     def _share(self, frame: Frame, stream: _Stream) -> None:
-        """Makes memory for frames of this size, in place of that for smaller ones.
+        """Makes memory for frames of this size, in place of that for smaller ones, which stays if it can't.
 
         It grows by half at least: each has to be opened by all readers, who keep the last one for a while.
         """
-        size = frame.image.nbytes
-        roomy = min(stream.frame_bytes * 3 // 2, self._most_shared // _FEWEST_SLOTS, self._most_bytes)
-        size = stream.frame_bytes = max(size, roomy if stream.shared else 0)
+        size, fitting = frame.image.nbytes, self._most_shared // _FEWEST_SLOTS
+        if size > self._most_bytes:
+            return  # receivers would refuse it whichever way it came
+        roomy = max(size, min(stream.frame_bytes * 3 // 2, fitting, self._most_bytes))
+        try:
+            if size > fitting:
+                raise SegmentError(
+                    f"capture.shm_mb is less than {_FEWEST_SLOTS} frames of {size / 2**20:.0f} MB"
+                )
+            segment = Segment(min(_MOST_SLOTS, self._most_shared // roomy), roomy)
+        except SegmentError as error:
+            stream.refused_bytes = size
+            self._events.append(f"{frame.id.stream_id}: frames go through the socket: {error}")
+            return
         segments = self.audience.segments
         if stream.shared:
             del segments[stream.shared.segment.token.hex().encode()]
             stream.shared.segment.close()
-            stream.shared = None
-        if size > self._most_bytes:
-            return  # receivers would refuse it whichever way it came
-        try:
-            slots = min(_MOST_SLOTS, self._most_shared // size)
-            if slots < _FEWEST_SLOTS:
-                raise SegmentError(
-                    f"capture.shm_mb is less than {_FEWEST_SLOTS} frames of {size / 2**20:.0f} MB"
-                )
-            segment = Segment(slots, size)
-        except SegmentError as error:
-            self._events.append(f"{frame.id.stream_id}: frames go through the socket: {error}")
-            return
-        stream.shared, stream.offered_at = SegmentReaders(segment), 0.0
+        stream.shared, stream.frame_bytes, stream.offered_at = SegmentReaders(segment), roomy, 0.0
         segments[segment.token.hex().encode()] = stream.shared
 
     def _offer(self, frame: Frame, stream: _Stream, segment: Segment) -> None:

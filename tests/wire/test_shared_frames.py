@@ -353,6 +353,27 @@ def test_without_enough_memory_frames_go_through_the_socket(
         assert told in event
 
 
+def test_frames_that_never_fit_leave_the_memory_to_the_others(tmp_path: Path) -> None:
+    endpoint = f"ipc://{tmp_path}/frames"
+    with (
+        publisher_at(endpoint, shm_mb=2) as publisher,
+        FrameReceiver([endpoint], "sink", QUICK, OPEN) as receiver,
+    ):
+        wait_for_readers(publisher, 1)
+        seq = send_until_shared(publisher, receiver, side=240)
+        before = shared_memory_of("self")
+        for large in range(20):
+            for side, encoding in ((500, "raw"), (240, "shm")):
+                assert publisher.send_frame(frame(seq, "every", side=side), timeout_s=10.0)
+                item = take(receiver)
+                assert (item.header.id.seq, item.header.encoding) == (seq, encoding), large
+                np.testing.assert_array_equal(item.decode().image, frame(seq, side=side).image)
+                seq += 1
+        assert shared_memory_of("self") == before
+        (event,) = publisher.pop_events()
+        assert event == "door: frames go through the socket: capture.shm_mb is less than 3 frames of 1 MB"
+
+
 def test_another_user_gets_frames_through_the_socket_and_is_told_why(tmp_path: Path) -> None:
     if os.geteuid() != 0:
         without("only root can become another user")
