@@ -14,6 +14,7 @@ from pipeline.model.description import describe_checkpoint
 from pipeline.model.device import DeviceError
 from pipeline.model.export import OUTPUTS, asked_outputs
 from pipeline.model.export_answer import CutError
+from pipeline.model.shipped import CheckpointError
 from pipeline.model.state import Entry, State, empty_state, gather
 from pipeline.runtime.base import Pixels
 from pipeline.runtime.common import GatheringRuntime, finished
@@ -50,6 +51,7 @@ class ExportedRuntime(GatheringRuntime):
         say: Takes a line for people where compiling takes long.
 
     Raises:
+        CheckpointError: The checkpoint can't be used, or was replaced while it was read.
         DeviceError: The backend can't run on the device or in the precision.
         MissingPackageError: The backend is not installed.
     """
@@ -83,7 +85,10 @@ class ExportedRuntime(GatheringRuntime):
             return
         say(f"{name}: preparing it for {self.backend}, once for this machine; this takes a moment")
         self._say = say
-        compiled = self._compile(_loaded(model))
+        loaded = _loaded(model)
+        if cache and not cache.is_current():
+            raise CheckpointError(f"{model}: was replaced while it was read; start again")
+        compiled = self._compile(loaded)
         if cache and (problem := cache.store(compiled)):
             say(f"{name}: prepared, but can't be kept for the next start: {problem}")
 

@@ -53,10 +53,15 @@ class CachedModel:
     """
 
     def __init__(self, checkpoint: Path, versions: Sequence[str], folder: Path | None = None) -> None:
-        digest = hashlib.sha256(checkpoint.read_bytes())
+        self._checkpoint, self._content = checkpoint, hashlib.sha256(checkpoint.read_bytes())
+        digest = self._content.copy()
         digest.update("\n".join([code_digest(*_ROOMS), torch.__version__, *versions, _processor()]).encode())
         self._folder = folder or cache_folder()
         self._name = f"{versions[0].split()[0]}-{digest.hexdigest()[:32]}{_MODEL}"
+
+    def is_current(self) -> bool:
+        """Whether the checkpoint still is the file that the name was made from."""
+        return hashlib.sha256(self._checkpoint.read_bytes()).digest() == self._content.digest()
 
     def load(self) -> list[bytes] | None:
         """The parts that were stored; None if there is nothing, or nothing sound."""

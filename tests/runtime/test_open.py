@@ -7,7 +7,7 @@ import pytest
 from pipeline.model.checkpoint import save_checkpoint
 from pipeline.model.shipped import CheckpointError
 from pipeline.runtime import DeviceError, open_runtime
-from tests.model.small import small
+from tests.model.small import shaken, small
 from tests.support import need_module
 
 ROOT = Path(__file__).parents[2]
@@ -51,6 +51,28 @@ def test_a_warm_start_needs_neither_network_nor_torchvision(
     for loaded in ("['torchvision', 'torch._dynamo', 'sympy']", "[]"):
         ended = subprocess.run(command, cwd=ROOT, check=True, timeout=100, capture_output=True, text=True)
         assert ended.stdout.splitlines()[-1] == loaded
+
+
+@pytest.mark.slow
+def test_a_checkpoint_that_changes_while_it_is_read_is_not_kept_under_the_former_ones_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need_module("openvino", "openvino")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path, newer = tmp_path / "model.safetensors", tmp_path / "newer.safetensors"
+    save_checkpoint(path, small())
+    save_checkpoint(newer, shaken(small()))
+    assert path.read_bytes() != newer.read_bytes()
+    lines: list[str] = []
+
+    def training_ends(line: str) -> None:
+        lines.append(line)
+        newer.replace(path)
+
+    with pytest.raises(CheckpointError, match="was replaced while it was read; start again"):
+        open_runtime(path, backend="openvino", say=training_ends)
+    assert "preparing it" in lines[0]
+    assert list(tmp_path.rglob("*.model")) == []
 
 
 @pytest.mark.slow
