@@ -121,7 +121,8 @@ class Supervisor:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._interrupts += 1
-        self._news.append("stopping: frames under way are finished; Ctrl-C again leaves at once")
+        if self._interrupts == 1:
+            self._news.append("stopping: frames under way are finished; Ctrl-C again leaves at once")
         if self._interrupts > 1:  # leave at once: the workers see the pipe close, and are killed here
             for child in self._children.values():
                 if (
