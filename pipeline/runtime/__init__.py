@@ -8,7 +8,7 @@ import torch
 
 from pipeline.errors import UserError
 from pipeline.model.device import DeviceError
-from pipeline.model.shipped import find_checkpoint
+from pipeline.model.shipped import CheckpointError, find_checkpoint
 from pipeline.runtime.base import Result, Runtime
 from pipeline.runtime.choose import Choice, choose_backend
 from pipeline.runtime.onnx_runtime import ONNXRuntime
@@ -85,7 +85,7 @@ def open_runtime(
 
     try:
         runtime = start(chosen.backend)
-    except UserError:
+    except (UserError, CheckpointError):
         raise
     except Exception as error:  # whatever a package raises that does not fit the others
         if backend != "auto" or chosen.backend == "torch" or precision == "int8":

@@ -34,11 +34,13 @@ class Stretcher:
             for image, square in zip(images, squares, strict=True)
             for band in bands(image, square, max(1, min(self._threads, image.nbytes // _WORTH)))
         ]
-        large = sum(image.nbytes for image in images) >= 2 * _WORTH
-        shared = work[1:] if self._pool and large else []
-        others = [self._pool.submit(stretch, *band) for band in shared] if self._pool else []
-        for band in work[: len(work) - len(shared)]:
-            stretch(*band)
+        if self._pool is None or sum(image.nbytes for image in images) < 2 * _WORTH:
+            for band in work:
+                stretch(*band)
+            return squares
+        own, *shared = work
+        others = [self._pool.submit(stretch, *band) for band in shared]
+        stretch(*own)
         for band, other in zip(reversed(shared), reversed(others), strict=True):
             if other.cancel():  # no thread has come to it: on a busy machine it would be waited for
                 stretch(*band)

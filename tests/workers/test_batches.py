@@ -1,8 +1,9 @@
-"""Files and cameras in one inference worker: steps are shared, and neither kind waits for the other."""
+"""Files and cameras side by side: files share steps of inference, and neither kind waits for the other."""
 
 import contextlib
 import os
 import signal
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,6 +71,22 @@ def test_cameras_that_keep_the_model_busy_leave_a_file_its_turns(place: Path) ->
 
         until(enough, "a hundred predictions", START_S, lambda: f"{predicted} {inference.out}")
     assert predicted["file"] >= 6, predicted
+
+
+def test_a_camera_whose_predictions_are_late_leaves_a_file_its_room_in_the_sink(place: Path) -> None:
+    """None come at all here, and frames wait for them: the ring of the camera is full, the file's is not."""
+    frames = f"ipc://{place}/frames"
+    patience = ("--set", "sink.sync_timeout_ms=60000", "--set", "run.output_dir=", "--set", QUICK_RUN[3])
+    with (
+        FramePublisher(frames, QUICK, OPEN, capture(encoding="raw"), streams=1) as publisher,
+        Program(place, "sink", "--set", f"endpoints.frames=['{frames}']", *patience) as sink,
+    ):
+        until(lambda: publisher.listeners()["sink"] == 1, "it listens", START_S, lambda: sink.out)
+        for seq in range(60):
+            publisher.send_frame(frame(seq, "newest", "camera"), timeout_s=1.0)
+            time.sleep(0.01)
+        for seq in range(25):
+            assert publisher.send_frame(frame(seq, "every", "file"), timeout_s=10.0), (seq, sink.out)
 
 
 def taken(receiver: PredictionReceiver) -> list[ReceivedPrediction]:

@@ -1,4 +1,4 @@
-"""A disk that fills up while a run records."""
+"""A disk that fills up while a run records, or is full at its end."""
 
 import contextlib
 from pathlib import Path
