@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:  # each command imports what it needs: a worker process must not pay for the others
-    from pipeline.config import Config
+    from pipeline.base.config import Config
 
 _EXIT_SIGTERM = 128 + signal.SIGTERM
 
@@ -29,7 +29,7 @@ app.add_typer(bench_app, name="bench")
 
 def _not_negative(option: typer.CallbackParam, value: float | None) -> float | None:
     """Refuses a number below 0 in one line that names the option as it was typed."""
-    from pipeline.errors import UserError
+    from pipeline.base.errors import UserError
 
     if value is not None and not 0 <= value < float("inf"):
         raise UserError(f"{option.opts[0]} {value}: must be at least 0")
@@ -418,7 +418,7 @@ def _load(
 ) -> Config:
     import msgspec
 
-    from pipeline.config import StreamConfig, load_config
+    from pipeline.base.config import StreamConfig, load_config
     from pipeline.video.source import default_stream_id
 
     more = list(overrides)
@@ -448,7 +448,7 @@ def _shown(window: bool, no_web: bool, headless: bool) -> list[str]:
 
 def _freshness(max_age: str | None) -> list[str]:
     """The override that ``--max-age`` stands for."""
-    from pipeline.config import duration_ms
+    from pipeline.base.config import duration_ms
 
     return [] if max_age is None else [f"freshness.max_age_ms={duration_ms(max_age)}"]
 
@@ -462,7 +462,7 @@ def _run_worker(role: str, config: Config) -> None:
 @contextlib.contextmanager
 def _mistakes() -> Iterator[None]:
     """Turns what the library says about wrong arguments and files into one line for people."""
-    from pipeline.errors import UserError
+    from pipeline.base.errors import UserError
 
     try:
         yield
@@ -472,8 +472,8 @@ def _mistakes() -> Iterator[None]:
 
 def main() -> None:
     """Entry point: turns mistakes of the user into one readable line and exit code 2."""
-    from pipeline.errors import UserError
-    from pipeline.redact import redact
+    from pipeline.base.errors import UserError
+    from pipeline.base.redact import redact
 
     stopped = False
 

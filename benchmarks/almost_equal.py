@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.machine import describe_machine
-from pipeline.frame import Image
+from pipeline.base.camera_motions import CAMERA_MOTIONS
+from pipeline.base.frame import Image
 from pipeline.model.state import StreamHistory
-from pipeline.motions import CAMERA_MOTIONS
 from pipeline.runtime import Result, Runtime, open_runtime
 from pipeline.unchanged import LastPicture
 from pipeline.video.demo import FPS, HEIGHT, WIDTH, Pose, paint, render

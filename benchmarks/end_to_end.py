@@ -26,9 +26,9 @@ from rich.table import Table
 
 from benchmarks.machine import describe_machine
 from benchmarks.progress import tell
-from pipeline.config import load_config
+from pipeline.base.config import load_config
+from pipeline.base.scratch import scratch_folder
 from pipeline.ledger import merge
-from pipeline.scratch import scratch_folder
 from pipeline.stats import Histogram, StreamStats, WorkerStats
 from pipeline.video.demo import HEIGHT, WIDTH, DemoSource
 from workers.monitor import Collector

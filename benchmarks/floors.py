@@ -9,8 +9,9 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from pipeline.base.packages import load_package
+from pipeline.base.scratch import scratch_folder
 from pipeline.model.fuse import fuse_batch_norms
-from pipeline.model.packages import load_package
 from pipeline.model.preprocessing import Preprocessing
 from pipeline.runtime import ONNXRuntime, OpenVINORuntime
 from pipeline.runtime.base import Image
@@ -18,7 +19,6 @@ from pipeline.runtime.cuda_runtime import CudaRuntime
 from pipeline.runtime.preprocess import Preprocessor, Stretcher
 from pipeline.runtime.quantise import quantise
 from pipeline.runtime.torch_runtime import TorchRuntime
-from pipeline.scratch import scratch_folder
 
 AnyRuntime = CudaRuntime | TorchRuntime | OpenVINORuntime | ONNXRuntime
 Floor = Callable[[Sequence[Image]], None]

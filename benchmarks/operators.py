@@ -12,9 +12,9 @@ import numpy as np
 import torch
 import torchvision
 
+from pipeline.base.packages import load_package
 from pipeline.model.export import to_openvino
 from pipeline.model.network import TemporalKVQResNetCBAM
-from pipeline.model.packages import load_package
 
 _RUNS = 40
 _NAMES = {

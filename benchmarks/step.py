@@ -26,9 +26,9 @@ from rich.table import Table
 from benchmarks.floors import DTYPES, AnyRuntime, plain_resnet
 from benchmarks.machine import describe_machine
 from benchmarks.progress import tell
+from pipeline.base.packages import MissingPackageError
 from pipeline.model.device import DeviceError, pick_device
 from pipeline.model.network import TemporalKVQResNetCBAM
-from pipeline.model.packages import MissingPackageError
 from pipeline.runtime import ONNXRuntime, OpenVINORuntime
 from pipeline.runtime.base import Image
 from pipeline.runtime.exported import ExportedRuntime

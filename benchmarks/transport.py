@@ -27,8 +27,8 @@ from rich.table import Table
 
 from benchmarks.progress import tell
 from benchmarks.transport_ways import Send, Way, endpoint, missing, named, ways
-from pipeline.frame import Image
-from pipeline.scratch import scratch_folder
+from pipeline.base.frame import Image
+from pipeline.base.scratch import scratch_folder
 from pipeline.video.demo import paint
 
 _FPS = 30.0

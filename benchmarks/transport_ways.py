@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pipeline.clock import now_ns
-from pipeline.config import load_config
-from pipeline.frame import Frame, FrameId, Image
+from pipeline.base.clock import now_ns
+from pipeline.base.config import load_config
+from pipeline.base.frame import Frame, FrameId, Image
 from pipeline.wire.messages import EndOfStream
 from pipeline.wire.transport import FramePublisher, FrameReceiver, SecurityPolicy
 

@@ -16,8 +16,8 @@ import numpy as np
 import psutil
 import torch
 
-from pipeline.clock import now_ns
-from pipeline.config import load_config
+from pipeline.base.clock import now_ns
+from pipeline.base.config import load_config
 from pipeline.model.checkpoint import load_checkpoint
 from pipeline.runtime.preprocess import Preprocessor
 from pipeline.stats import Histogram

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pipeline.frame import FrameId
+from pipeline.base.frame import FrameId
 
 
 @dataclass(frozen=True, slots=True)

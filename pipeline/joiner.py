@@ -4,7 +4,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
-from pipeline.frame import Frame, FrameId
+from pipeline.base.frame import Frame, FrameId
 
 P = TypeVar("P")
 Outcome = Literal["predicted", "skipped", "timeout"]

@@ -4,7 +4,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from pipeline.frame import Image
+from pipeline.base.frame import Image
 
 T = TypeVar("T")
 _EVERY = 8  # pixels, each way, that a threshold looks at

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.frame import FrameId
+from pipeline.base.frame import FrameId
 from pipeline.gaps import Gap, GapTracker
 
 SIZE = (480, 640)

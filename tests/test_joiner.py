@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.frame import Frame, FrameId, Policy
+from pipeline.base.frame import Frame, FrameId, Policy
 from pipeline.joiner import Joined, Joiner
 
 PIXELS = np.zeros((2, 2, 3), np.uint8)

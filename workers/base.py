@@ -8,10 +8,10 @@ from typing import ClassVar
 
 import psutil
 
-from pipeline.clock import now_ns
-from pipeline.config import Config
-from pipeline.errors import UserError
-from pipeline.redact import redact
+from pipeline.base.clock import now_ns
+from pipeline.base.config import Config
+from pipeline.base.errors import UserError
+from pipeline.base.redact import redact
 from pipeline.stats import Rate, WorkerStats
 from pipeline.wire.codec import encode_stats
 from pipeline.wire.security import SecurityPolicy

@@ -4,9 +4,9 @@ import threading
 from dataclasses import dataclass
 from functools import partial
 
-from pipeline.clock import now_ns
-from pipeline.config import StreamConfig
-from pipeline.frame import Frame, FrameId, Policy
+from pipeline.base.clock import now_ns
+from pipeline.base.config import StreamConfig
+from pipeline.base.frame import Frame, FrameId, Policy
 from pipeline.video.reader import Captured, Reader
 from pipeline.video.source import SourceError, SourceOptions, open_source
 from pipeline.wire.codec import encode_end

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 import cv2
 import numpy as np
 
-from pipeline.clock import ClockLead, now_ns
-from pipeline.config import FreshnessConfig
-from pipeline.frame import Frame, Policy
+from pipeline.base.clock import ClockLead, now_ns
+from pipeline.base.config import FreshnessConfig
+from pipeline.base.frame import Frame, Policy
 from pipeline.freshness import Ages, FreshnessControl, Limits
 from pipeline.stats import Freshness, Rate, StreamStats
 from pipeline.wire.messages import Feedback

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.ages import AgeLog
+from pipeline.base.clock import now_ns
+from pipeline.base.frame import Frame, FrameId
 from pipeline.batching import BatchWindow
-from pipeline.clock import now_ns
-from pipeline.frame import Frame, FrameId
 from pipeline.gaps import GapTracker
 from pipeline.model.shipped import CheckpointError
 from pipeline.model.state import StreamHistory

@@ -1,7 +1,7 @@
 """What can be said of the configured model before anything starts: without torch, in milliseconds."""
 
-from pipeline.config import Config
-from pipeline.model.packages import need_package
+from pipeline.base.config import Config
+from pipeline.base.packages import need_package
 from pipeline.model.shipped import CheckpointError, find_checkpoint, read_header
 from workers.base import WorkerError
 

@@ -11,10 +11,10 @@ import msgspec
 from rich.console import Console
 from rich.live import Live
 
-from pipeline.clock import now_ns
-from pipeline.closing import Closing
-from pipeline.config import Config
-from pipeline.errors import UserError
+from pipeline.base.clock import now_ns
+from pipeline.base.closing import Closing
+from pipeline.base.config import Config
+from pipeline.base.errors import UserError
 from pipeline.ledger import build_report, fold
 from pipeline.stats import WorkerStats
 from pipeline.view.events import Events

@@ -15,9 +15,9 @@ from typing import Any
 import cv2
 import msgspec
 
-from pipeline.config import Config
-from pipeline.errors import UserError
-from pipeline.redact import redact
+from pipeline.base.config import Config
+from pipeline.base.errors import UserError
+from pipeline.base.redact import redact
 from pipeline.stats import WorkerStats
 from workers.base import Worker
 

@@ -13,7 +13,7 @@ from typing import Self
 
 import msgspec
 
-from pipeline.config import Config, ConfigError
+from pipeline.base.config import Config, ConfigError
 
 _PLACEHOLDER = "{run}"
 _LOCK = "lock"

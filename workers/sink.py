@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.clock import now_ns
-from pipeline.frame import Frame, Image
+from pipeline.base.clock import now_ns
+from pipeline.base.frame import Frame, Image
 from pipeline.gaps import GapTracker
 from pipeline.joiner import Joined, Joiner
 from pipeline.stats import StreamStats, add_counts

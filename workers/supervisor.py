@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 
-from pipeline.clock import now_ns
-from pipeline.config import Config
-from pipeline.errors import UserError
-from pipeline.redact import redact
+from pipeline.base.clock import now_ns
+from pipeline.base.config import Config
+from pipeline.base.errors import UserError
+from pipeline.base.redact import redact
 from workers.monitor import Collector, Screen
 from workers.process import EXIT_OK, Report, run_spawned
 

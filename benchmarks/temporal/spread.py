@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.temporal.budget import Budget
-from pipeline.scratch import scratch_folder
+from pipeline.base.scratch import scratch_folder
 
 _ROOT = Path(__file__).parents[2]
 

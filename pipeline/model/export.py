@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from pipeline.base.packages import load_package
 from pipeline.model.architecture import Architecture
 from pipeline.model.fuse import fuse_batch_norms
-from pipeline.model.packages import load_package
 from pipeline.model.state import State
 
 if TYPE_CHECKING:

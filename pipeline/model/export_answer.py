@@ -6,8 +6,8 @@ Being the step's own operators, int8 ones included, it gives what the step would
 from collections.abc import Sequence
 from typing import Any
 
+from pipeline.base.packages import load_package
 from pipeline.model.export import INPUTS, OUTPUTS
-from pipeline.model.packages import load_package
 
 STATE, ANSWER = INPUTS[1:], OUTPUTS[:2]
 

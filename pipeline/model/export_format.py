@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.model.packages import need_package
+from pipeline.base.packages import need_package
 from pipeline.model.shipped import find_checkpoint, read_header
 
 SUFFIXES = {"onnx": ".onnx", "openvino": ".xml"}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
 
-from pipeline.errors import UserError
+from pipeline.base.errors import UserError
 from pipeline.model.device import DeviceError
 from pipeline.model.shipped import CheckpointError, find_checkpoint
 from pipeline.runtime.base import Result, Runtime

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import torch
 
-from pipeline.model.packages import MissingPackageError, load_package
+from pipeline.base.packages import MissingPackageError, load_package
 
 # Fastest first, as measured: docs/performance.md, "One step on a CPU".
 _ON_CPUS = {"openvino": ("openvino",), "onnxruntime": ("onnxruntime", "onnx", "onnxscript")}

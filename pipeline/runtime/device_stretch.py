@@ -1,4 +1,4 @@
-"""``pipeline.stretch`` on the device: pictures are copied whole and resized there, many at a time."""
+"""``pipeline.base.stretch`` on the device: pictures are copied whole and resized there, many at a time."""
 
 import os
 from collections.abc import Sequence

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.base.packages import load_package, package_version
 from pipeline.model.device import DeviceError
 from pipeline.model.export import export_onnx
 from pipeline.model.export_answer import onnx_answer
-from pipeline.model.packages import load_package, package_version
 from pipeline.runtime.exported import Array, ExportedRuntime, Graph, Say
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from pipeline.base.packages import load_package
 from pipeline.model.device import DeviceError
 from pipeline.model.export import INPUTS, OUTPUTS, to_openvino
 from pipeline.model.export_answer import ANSWER, STATE, openvino_answer
-from pipeline.model.packages import load_package
 from pipeline.runtime import quantise
 from pipeline.runtime.exported import Array, ExportedRuntime, Graph, Say
 

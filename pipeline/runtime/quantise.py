@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.base.packages import load_package, package_version
 from pipeline.model.export import INPUTS, OUTPUTS
-from pipeline.model.packages import load_package, package_version
 from pipeline.model.state import State
 from pipeline.runtime.model_cache import code_digest
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import UserError
-from pipeline.redact import redact
+from pipeline.base.errors import UserError
+from pipeline.base.redact import redact
 from pipeline.training.fit import fit
 from pipeline.training.option_file import load_options
 

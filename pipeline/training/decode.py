@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.config import load_config
-from pipeline.stretch import stretch
+from pipeline.base.config import load_config
+from pipeline.base.stretch import stretch
 from pipeline.training.clip_index import ClipEntry
 from pipeline.training.frame_store import FrameStore
 from pipeline.video.source import Source, SourceError, SourceOptions

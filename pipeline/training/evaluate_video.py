@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from pipeline.frame import Image
+from pipeline.base.frame import Image
+from pipeline.base.stretch import stretch
 from pipeline.model.network import TemporalKVQResNetCBAM
-from pipeline.stretch import stretch
 from pipeline.training.footage import Footage
 from pipeline.training.global_motion import (
     CameraMotion,

@@ -15,7 +15,7 @@ import av
 import cv2
 import numpy as np
 
-from pipeline.frame import Image
+from pipeline.base.frame import Image
 from pipeline.training.example_scene import Scene, new_scene
 
 LABELS = ("closing", "opening")

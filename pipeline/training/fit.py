@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from pipeline.errors import UserError
+from pipeline.base.errors import UserError
 from pipeline.training.curves import MISSING, draw_curves
 from pipeline.training.finish import described, finish
 from pipeline.training.fitting import Fitting

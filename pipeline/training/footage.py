@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pipeline.frame import Image
+from pipeline.base.frame import Image
 from pipeline.training.clips import windows_by_time
 
 _USUAL_FPS = 25.0
@@ -80,7 +80,7 @@ def read_frames(path: Path) -> Iterator[tuple[int, Image]]:
         ValueError: not a readable video.
     """
     try:
-        from pipeline.config import load_config
+        from pipeline.base.config import load_config
         from pipeline.video.file import FileSource
         from pipeline.video.source import SourceError, SourceOptions
     except ImportError:

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.frame import Image
+from pipeline.base.frame import Image
 
 SLOWEST = np.array([0.03, 0.03, math.log(1.04), math.radians(3)])
 FASTEST = np.array([0.10, 0.10, math.log(1.12), math.radians(9)])

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pipeline.motions import CAMERA_MOTIONS
+from pipeline.base.camera_motions import CAMERA_MOTIONS
 from pipeline.training.draw import uniform
 from pipeline.training.nuisance import (
     burnt_in,

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.frame import Image
-from pipeline.stretch import stretch
+from pipeline.base.frame import Image
+from pipeline.base.stretch import stretch
 from pipeline.training.global_motion import ACCELERATION, FASTEST, SLOWEST
 from pipeline.training.motion import LABELS
 

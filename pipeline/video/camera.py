@@ -9,7 +9,7 @@ from typing import ClassVar
 import cv2
 import numpy as np
 
-from pipeline.clock import now_ns
+from pipeline.base.clock import now_ns
 from pipeline.ring import Ring
 from pipeline.video.source import Picture, Source, SourceError, SourceOptions
 

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.clock import now_ns
-from pipeline.frame import Image
+from pipeline.base.clock import now_ns
+from pipeline.base.frame import Image
 from pipeline.video.scenes import SCENES
 from pipeline.video.source import Picture, Source, SourceError
 

@@ -19,8 +19,8 @@ from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
-from pipeline.clock import now_ns
-from pipeline.frame import Image
+from pipeline.base.clock import now_ns
+from pipeline.base.frame import Image
 from pipeline.video.source import Picture, SourceError, SourceErrorKind, describe
 
 _NO_IMAGE: Image = np.zeros((0, 0, 3), np.uint8)

@@ -6,8 +6,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pipeline.clock import now_ns
-from pipeline.frame import Image
+from pipeline.base.clock import now_ns
+from pipeline.base.frame import Image
 from pipeline.video.source import Picture, Source, SourceError, SourceOptions, describe
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}

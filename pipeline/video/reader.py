@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from threading import Event, Thread
 from typing import Literal
 
-from pipeline.clock import now_ns
-from pipeline.frame import Policy
+from pipeline.base.clock import now_ns
+from pipeline.base.frame import Policy
 from pipeline.ring import Ring
 from pipeline.video.backoff import Backoff
 from pipeline.video.pace import Pacer

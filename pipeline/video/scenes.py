@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.frame import Image
+from pipeline.base.frame import Image
 
 Field: TypeAlias = npt.NDArray[np.float32]
 """Values of shape ``(height, width)``, float32, 0 to 1."""

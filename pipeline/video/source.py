@@ -14,11 +14,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 from urllib.parse import urlsplit
 
-from pipeline.frame import Image
-from pipeline.redact import redact
+from pipeline.base.frame import Image
+from pipeline.base.redact import redact
 
 if TYPE_CHECKING:
-    from pipeline.config import CaptureConfig
+    from pipeline.base.config import CaptureConfig
 
 SourceErrorKind = Literal[
     "bad_url",  # can't be understood; trying again is no use

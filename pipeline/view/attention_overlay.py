@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.frame import Image
+from pipeline.base.frame import Image
 from pipeline.view.attention import Floats, MotionField
 from pipeline.view.canvas import (
     FAINT,

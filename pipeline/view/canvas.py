@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.frame import Image
+from pipeline.base.frame import Image
 
 Color: TypeAlias = tuple[int, int, int]
 

@@ -1,7 +1,7 @@
 """What the outputs raise: one readable line that says what to do."""
 
-from pipeline.errors import UserError
-from pipeline.redact import redact
+from pipeline.base.errors import UserError
+from pipeline.base.redact import redact
 
 
 class ViewError(UserError):

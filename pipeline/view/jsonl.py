@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from pipeline.closing import Closing
+from pipeline.base.closing import Closing
 from pipeline.view.errors import ViewError, reason
 from pipeline.wire.messages import Prediction
 

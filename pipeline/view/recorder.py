@@ -11,8 +11,8 @@ from av.container import OutputContainer
 from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
-from pipeline.closing import Closing
-from pipeline.frame import Image
+from pipeline.base.closing import Closing
+from pipeline.base.frame import Image
 from pipeline.view.errors import ViewError, reason
 
 _CLOCK_HZ = 90_000

@@ -6,7 +6,7 @@ from collections.abc import Set
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from pipeline.frame import Policy
+from pipeline.base.frame import Policy
 from pipeline.wire.segment import Segment
 
 _MOST_NOTICES = 4096

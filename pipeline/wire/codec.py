@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import simplejpeg
 
-from pipeline.frame import Frame, Image, Policy
+from pipeline.base.frame import Frame, Image, Policy
 from pipeline.stats import WorkerStats
 from pipeline.wire import topics
 from pipeline.wire.errors import WireError

@@ -1,6 +1,6 @@
 """What can go wrong between two processes, in one readable line."""
 
-from pipeline.errors import UserError
+from pipeline.base.errors import UserError
 
 
 class WireError(ValueError):

@@ -6,9 +6,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pipeline.clock import now_ns
-from pipeline.config import CaptureConfig, WireConfig
-from pipeline.frame import Frame, FrameId
+from pipeline.base.clock import now_ns
+from pipeline.base.config import CaptureConfig, WireConfig
+from pipeline.base.frame import Frame, FrameId
 from pipeline.wire import address, topics
 from pipeline.wire.audience import SegmentReaders
 from pipeline.wire.codec import Part, check_image, encode_frame, encode_notice, encode_offer

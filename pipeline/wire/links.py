@@ -19,7 +19,7 @@ from collections import Counter
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
-from pipeline.config import WireConfig
+from pipeline.base.config import WireConfig
 
 _REFUSED = (
     "turns us away: is this machine's public key allowed there (`keys allow FILE`), "

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
-from pipeline.frame import FrameId, Policy
+from pipeline.base.frame import FrameId, Policy
 from pipeline.stats import WorkerStats
 
 WIRE_VERSION = 2
@@ -26,7 +26,7 @@ Score = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 
 
 class Identity(msgspec.Struct, kw_only=True, frozen=True):
-    """The frame that a message is about: see ``pipeline.frame.FrameId``."""
+    """The frame that a message is about: see ``pipeline.base.frame.FrameId``."""
 
     stream_id: StreamId
     session: Count

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import zmq
 
-from pipeline.closing import Closing
-from pipeline.config import WireConfig
-from pipeline.frame import Policy
+from pipeline.base.closing import Closing
+from pipeline.base.config import WireConfig
+from pipeline.base.frame import Policy
 from pipeline.wire import address, sockets, topics
 from pipeline.wire.audience import Audience
 from pipeline.wire.codec import Part, decode_feedback

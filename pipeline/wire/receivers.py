@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
-from pipeline.clock import now_ns
-from pipeline.closing import Closing
-from pipeline.config import WireConfig
-from pipeline.frame import Frame, Policy
+from pipeline.base.clock import now_ns
+from pipeline.base.closing import Closing
+from pipeline.base.config import WireConfig
+from pipeline.base.frame import Frame, Policy
 from pipeline.stats import WorkerStats
 from pipeline.wire import topics
 from pipeline.wire.census import Census

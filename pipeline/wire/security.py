@@ -12,7 +12,7 @@ from pathlib import Path
 import zmq
 from zmq.utils import z85
 
-from pipeline.config import SecurityConfig
+from pipeline.base.config import SecurityConfig
 from pipeline.wire.address import Address
 from pipeline.wire.errors import SecurityError, WireError
 from pipeline.wire.keys import KeyPair, load_allowed, load_pair, load_public

@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.frame import Image
+from pipeline.base.frame import Image
 from pipeline.wire.errors import WireError
 from pipeline.wire.messages import MOST_SLOTS, Offer
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import zmq
 
-from pipeline.config import WireConfig
-from pipeline.frame import Policy
+from pipeline.base.config import WireConfig
+from pipeline.base.frame import Policy
 from pipeline.wire import address, sockets, topics
 from pipeline.wire.errors import TransportError
 from pipeline.wire.links import LinkWatch, watch_link

@@ -30,7 +30,7 @@ import zlib
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
-from pipeline.frame import Policy
+from pipeline.base.frame import Policy
 
 Role: TypeAlias = Literal["capture", "inference", "sink"]
 """A kind of worker; also whose public key a connection needs."""

@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 
-from pipeline.frame import Policy
+from pipeline.base.frame import Policy
 from pipeline.wire import topics
 from pipeline.wire.errors import WireError
 from pipeline.wire.messages import Offer

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.base.camera_motions import CAMERA_MOTIONS
+from pipeline.base.packages import load_package
 from pipeline.known_motion import Film, film_motions
 from pipeline.model.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.model.export import to_openvino
-from pipeline.model.packages import load_package
-from pipeline.motions import CAMERA_MOTIONS
 from pipeline.runtime import DeviceError, OpenVINORuntime, open_runtime
 from pipeline.runtime.export_step import ExportError, export_step
 from pipeline.runtime.quantise import CALIBRATION_SEED, agreement, play, quantise

@@ -9,7 +9,7 @@ import torch
 from rich.console import Console, RenderableType
 from torch import Tensor, nn
 
-from pipeline.frame import Image
+from pipeline.base.frame import Image
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.training.evaluate_video import camera_motions, evaluate_video
 from pipeline.training.evaluation_tables import confusions, render_evaluation

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.frame import Image
+from pipeline.base.frame import Image
 from pipeline.training.example_clips import HEIGHT_PX, LABELS, WIDTH_PX, main, render_clip, write_clips
 from pipeline.training.example_scene import new_scene
 from pipeline.training.recorded import open_recorded

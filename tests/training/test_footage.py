@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.frame import Image
+from pipeline.base.frame import Image
 from pipeline.training.footage import Footage, read_frames
 
 

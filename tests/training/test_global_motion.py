@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.frame import Image
+from pipeline.base.frame import Image
 from pipeline.training import motion
 from pipeline.training.global_motion import (
     FASTEST,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.frame import Image
+from pipeline.base.frame import Image
 from pipeline.model.preprocessing import Preprocessing
 from pipeline.runtime.preprocess import Preprocessor
 from pipeline.training.recorded import RecordedClips, open_recorded

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.errors import UserError
+from pipeline.base.errors import UserError
 from pipeline.training.fitting import Fitting
 from pipeline.training.saving import full_disk_explained, read_state, write_state
 from tests.training.tiny import start_training, tiny_options

@@ -9,8 +9,8 @@ from typing import Any
 import av
 import numpy as np
 
-from pipeline.config import load_config
-from pipeline.frame import Image
+from pipeline.base.config import load_config
+from pipeline.base.frame import Image
 from pipeline.video.source import Picture, Source, SourceOptions
 
 

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.frame import Image
-from pipeline.motions import CAMERA_MOTIONS
+from pipeline.base.camera_motions import CAMERA_MOTIONS
+from pipeline.base.frame import Image
 from pipeline.video.demo import FPS, TOUR, DemoSource
 from pipeline.video.source import Picture
 

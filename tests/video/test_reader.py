@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.clock import now_ns
+from pipeline.base.clock import now_ns
 from pipeline.video.demo import DemoSource
 from pipeline.video.reader import Captured, Reader
 from pipeline.video.source import Picture, Source, SourceError, open_source

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline.clock import now_ns
+from pipeline.base.clock import now_ns
 from pipeline.video.reader import Captured, Reader
 from pipeline.video.source import Picture, SourceError, open_source
 from tests.rigs.rtsp import RtspCamera, clock_ms, raw_h264

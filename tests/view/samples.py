@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.frame import Frame, FrameId, Image
+from pipeline.base.frame import Frame, FrameId, Image
 from pipeline.stats import WorkerStats
 from pipeline.wire.messages import AttentionHeader, PastFrame, Prediction
 

@@ -2,7 +2,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from pipeline.frame import Frame
+from pipeline.base.frame import Frame
 from pipeline.view.attention_overlay import draw_motion_arrows, make_thumbnail
 from pipeline.view.canvas import Scale, fit_text, text_size
 from pipeline.view.overlay import StatusItem, draw_label_bar, draw_overlay, draw_status_line

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from pipeline.config import SecurityConfig, WireConfig, load_config
-from pipeline.frame import Frame, FrameId, Policy
+from pipeline.base.config import SecurityConfig, WireConfig, load_config
+from pipeline.base.frame import Frame, FrameId, Policy
 from pipeline.wire import codec
 from pipeline.wire.messages import EndOfStream, PastFrame, Prediction
 from pipeline.wire.transport import FrameReceiver, Publisher, ReceivedFrame, SecurityPolicy

@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from pipeline.config import CaptureConfig, WireConfig
-from pipeline.frame import Policy
+from pipeline.base.config import CaptureConfig, WireConfig
+from pipeline.base.frame import Policy
 from pipeline.wire import codec
 from pipeline.wire.messages import EndOfStream
 from pipeline.wire.transport import FramePublisher, FrameReceiver, ReceivedFrame

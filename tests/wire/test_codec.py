@@ -5,7 +5,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from pipeline.frame import Frame, FrameId
+from pipeline.base.frame import Frame, FrameId
 from pipeline.stats import WorkerStats
 from pipeline.wire import codec
 from pipeline.wire.errors import WireError

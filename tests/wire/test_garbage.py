@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.frame import Frame, FrameId
+from pipeline.base.frame import Frame, FrameId
 from pipeline.stats import WorkerStats
 from pipeline.wire import codec
 from pipeline.wire.errors import WireError

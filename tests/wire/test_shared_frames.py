@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import zmq
 
-from pipeline.frame import Policy
+from pipeline.base.frame import Policy
 from pipeline.wire import codec, frame_publisher, topics, windows
 from pipeline.wire.errors import WireError
 from pipeline.wire.messages import EndOfStream, FrameHeader, Offer

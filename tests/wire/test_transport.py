@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from pipeline.frame import Policy
+from pipeline.base.frame import Policy
 from pipeline.ring import Ring
 from pipeline.stats import WorkerStats
 from pipeline.wire import codec

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from pipeline.config import load_config
+from pipeline.base.config import load_config
 from pipeline.stats import StreamStats, WorkerStats
 from tests.workers.program import RUN_S, START_S, Outcome, Program, until
 from workers.monitor import Collector

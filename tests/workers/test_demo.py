@@ -7,7 +7,7 @@ from typing import Any
 import av
 import pytest
 
-from pipeline.config import load_config
+from pipeline.base.config import load_config
 from tests.workers.pipeline import Pipeline
 from tests.workers.program import Outcome
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline.config import load_config
+from pipeline.base.config import load_config
 from tests.video.clips import write_video
 from tests.workers.films import count
 from tests.workers.pipeline import Pipeline, streams

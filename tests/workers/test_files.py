@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.config import load_config
+from pipeline.base.config import load_config
 from pipeline.wire.messages import Prediction
 from pipeline.wire.security import SecurityPolicy
 from pipeline.wire.transport import PredictionReceiver, ReceivedPrediction

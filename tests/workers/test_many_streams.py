@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.config import load_config
+from pipeline.base.config import load_config
 from pipeline.model.checkpoint import load_checkpoint
 from pipeline.model.state import StreamHistory
 from pipeline.runtime import TorchRuntime

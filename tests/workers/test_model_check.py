@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import load_config
-from pipeline.model.packages import MissingPackageError
+from pipeline.base.config import load_config
+from pipeline.base.packages import MissingPackageError
 from tests.workers.program import Program
 from workers.base import WorkerError
 from workers.model_check import check_model
@@ -38,7 +38,7 @@ def test_the_check_needs_no_torch() -> None:
     code = (
         "import sys; sys.modules.update(torch=None, torchvision=None)\n"
         "import workers.main\n"
-        "from pipeline.config import load_config\n"
+        "from pipeline.base.config import load_config\n"
         "workers.main.check_model(load_config())"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=100)

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from pipeline.config import load_config
+from pipeline.base.config import load_config
 from pipeline.stats import WorkerStats
 from pipeline.view.terminal import plain_line
 from pipeline.wire.census import MOST_NAMES

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 import cv2
 import msgspec
 
-from pipeline.frame import Frame, Image
+from pipeline.base.frame import Frame, Image
 from pipeline.wire.messages import Prediction
 
 Info: TypeAlias = dict[str, Any]

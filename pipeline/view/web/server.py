@@ -16,8 +16,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from pipeline.closing import Closing
-from pipeline.frame import Image
+from pipeline.base.closing import Closing
+from pipeline.base.frame import Image
 from pipeline.view.errors import ViewError, reason
 from pipeline.view.web.board import Board, Info
 from pipeline.view.web.guard import LoopbackOnly, is_loopback

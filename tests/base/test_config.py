@@ -3,7 +3,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pipeline.config import Config, ConfigError, duration_ms, load_config
+from pipeline.base.config import Config, ConfigError, duration_ms, load_config
 
 ROOT = Path(__file__).parent.parent
 

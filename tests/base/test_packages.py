@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.model.packages import MissingPackageError, load_package
+from pipeline.base.packages import MissingPackageError, load_package
 from tests.support import need_module
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +23,7 @@ def test_openvino_loads_without_its_telemetry() -> None:
     need_module("openvino", "openvino")
     code = (
         "import sys\n"
-        "from pipeline.model.packages import load_package\n"
+        "from pipeline.base.packages import load_package\n"
         "load_package('openvino', 'openvino').Core()\n"
         "print([name for name in sys.modules if name.startswith('openvino_telemetry')])"
     )

@@ -2,7 +2,7 @@ import subprocess
 import sys
 import time
 
-from pipeline.clock import ClockLead, now_ns
+from pipeline.base.clock import ClockLead, now_ns
 
 
 def test_it_is_unix_time() -> None:
@@ -18,7 +18,7 @@ def test_a_jump_of_the_wall_clock_does_not_show(monkeypatch) -> None:  # type: i
 
 def test_child_processes_share_the_clock() -> None:
     """A child started after the wall clock was set still agrees with its parent."""
-    code = "import time; time.time_ns = lambda: 0\nfrom pipeline.clock import now_ns; print(now_ns())"
+    code = "import time; time.time_ns = lambda: 0\nfrom pipeline.base.clock import now_ns; print(now_ns())"
     before = now_ns()
     child = int(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout)
     assert before <= child <= now_ns()

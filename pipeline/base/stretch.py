@@ -4,7 +4,7 @@ import itertools
 
 import cv2
 
-from pipeline.frame import Image
+from pipeline.base.frame import Image
 
 
 def stretch(image: Image, square: Image) -> None:

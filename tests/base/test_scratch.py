@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.scratch import scratch_folder
+from pipeline.base.scratch import scratch_folder
 from tests.workers.program import Program, until
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from pipeline.scratch import scratch_folder
+from pipeline.base.scratch import scratch_folder
 with scratch_folder(".test-", Path(sys.argv[1])) as folder:
     (folder / "draft").write_text("half")
     print(folder, flush=True)

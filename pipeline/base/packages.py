@@ -6,7 +6,7 @@ import warnings
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from pipeline.errors import UserError
+from pipeline.base.errors import UserError
 
 _TELEMETRY = "openvino_telemetry"
 

@@ -9,16 +9,16 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from pipeline.errors import UserError
-from pipeline.mistakes import readable
-from pipeline.redact import redact
+from pipeline.base.errors import UserError
+from pipeline.base.redact import redact
+from pipeline.base.schema import readable
 
 NonNegative = Annotated[float, msgspec.Meta(ge=0)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
 Waits = Annotated[list[NonNegative], msgspec.Meta(min_length=1)]
-# A description says in words what a pattern allows: see pipeline.mistakes.
+# A description says in words what a pattern allows: see pipeline.base.schema.
 Endpoint = Annotated[
     str, msgspec.Meta(pattern="^(ipc|tcp)://.+", description="ipc://path or tcp://host:port")
 ]
