@@ -18,9 +18,9 @@ import numpy as np
 from benchmarks.machine import describe_machine
 from pipeline.base.camera_motions import CAMERA_MOTIONS
 from pipeline.base.frame import Image
+from pipeline.flow.unchanged import LastPicture
 from pipeline.model.state import StreamHistory
 from pipeline.runtime import Result, Runtime, open_runtime
-from pipeline.unchanged import LastPicture
 from pipeline.video.demo import FPS, HEIGHT, WIDTH, Pose, paint, render
 from pipeline.video.scenes import SCENES
 

@@ -26,10 +26,10 @@ from rich.table import Table
 
 from benchmarks.machine import describe_machine
 from benchmarks.progress import tell
+from pipeline.account.ledger import merge
+from pipeline.account.stats import Histogram, StreamStats, WorkerStats
 from pipeline.base.config import load_config
 from pipeline.base.scratch import scratch_folder
-from pipeline.ledger import merge
-from pipeline.stats import Histogram, StreamStats, WorkerStats
 from pipeline.video.demo import HEIGHT, WIDTH, DemoSource
 from workers.monitor import Collector
 from workers.rundir import place_endpoints

@@ -8,11 +8,11 @@ from typing import ClassVar
 
 import psutil
 
+from pipeline.account.stats import Rate, WorkerStats
 from pipeline.base.clock import now_ns
 from pipeline.base.config import Config
 from pipeline.base.errors import UserError
 from pipeline.base.redact import redact
-from pipeline.stats import Rate, WorkerStats
 from pipeline.wire.codec import encode_stats
 from pipeline.wire.security import SecurityPolicy
 from pipeline.wire.transport import SMALL_QUEUE, Publisher

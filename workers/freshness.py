@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 import cv2
 import numpy as np
 
+from pipeline.account.stats import Freshness, Rate, StreamStats
 from pipeline.base.clock import ClockLead, now_ns
 from pipeline.base.config import FreshnessConfig
 from pipeline.base.frame import Frame, Policy
-from pipeline.freshness import Ages, FreshnessControl, Limits
-from pipeline.stats import Freshness, Rate, StreamStats
+from pipeline.flow.freshness.law import Ages, FreshnessControl, Limits
 from pipeline.wire.messages import Feedback
 
 _ENOUGH_HEARD = 4

@@ -7,18 +7,18 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.ages import AgeLog
+from pipeline.account.stats import StreamStats
 from pipeline.base.clock import now_ns
 from pipeline.base.frame import Frame, FrameId
-from pipeline.batching import BatchWindow
-from pipeline.gaps import GapTracker
+from pipeline.flow.batching import BatchWindow
+from pipeline.flow.freshness.ages import AgeLog
+from pipeline.flow.gaps import GapTracker
+from pipeline.flow.ring import Ring
+from pipeline.flow.unchanged import LastPicture
 from pipeline.model.shipped import CheckpointError
 from pipeline.model.state import StreamHistory
-from pipeline.ring import Ring
 from pipeline.runtime import DeviceError, Result, Runtime, open_runtime
 from pipeline.runtime.quantise import Film
-from pipeline.stats import StreamStats
-from pipeline.unchanged import LastPicture
 from pipeline.wire.codec import Part, encode_end, encode_prediction
 from pipeline.wire.errors import WireError
 from pipeline.wire.messages import AttentionHeader, EndOfStream, Feedback, PastFrame, Prediction
@@ -406,7 +406,7 @@ class InferenceWorker(Worker):
         return frame.truth is not None and whole
 
     def _tell_ages(self, stream_id: str, stream: _Stream) -> None:
-        """Tells capture how old the predictions are: see ``pipeline.freshness``."""
+        """Tells capture how old the predictions are: see ``pipeline.flow.freshness.law``."""
         assert self._receiver is not None
         now = now_ns()
         ages = stream.ages.pop(now, int(min(_TELL_S, self.config.wire.stats_interval_s) * 1e9))

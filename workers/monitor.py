@@ -11,12 +11,12 @@ import msgspec
 from rich.console import Console
 from rich.live import Live
 
+from pipeline.account.ledger import build_report, fold
+from pipeline.account.stats import WorkerStats
 from pipeline.base.clock import now_ns
 from pipeline.base.closing import Closing
 from pipeline.base.config import Config
 from pipeline.base.errors import UserError
-from pipeline.ledger import build_report, fold
-from pipeline.stats import WorkerStats
 from pipeline.view.events import Events
 from pipeline.view.terminal import PipelineView, plain_line, render
 from pipeline.wire.security import SecurityPolicy

@@ -15,10 +15,10 @@ from typing import Any
 import cv2
 import msgspec
 
+from pipeline.account.stats import WorkerStats
 from pipeline.base.config import Config
 from pipeline.base.errors import UserError
 from pipeline.base.redact import redact
-from pipeline.stats import WorkerStats
 from workers.base import Worker
 
 EXIT_OK = 0

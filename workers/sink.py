@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.account.stats import StreamStats, add_counts
 from pipeline.base.clock import now_ns
 from pipeline.base.frame import Frame, Image
-from pipeline.gaps import GapTracker
-from pipeline.joiner import Joined, Joiner
-from pipeline.stats import StreamStats, add_counts
+from pipeline.flow.gaps import GapTracker
+from pipeline.flow.joiner import Joined, Joiner
 from pipeline.view.attention_overlay import make_thumbnail
 from pipeline.view.jsonl import PredictionWriter, PredictionWriterError
 from pipeline.view.overlay import draw_overlay

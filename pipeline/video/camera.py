@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from pipeline.base.clock import now_ns
-from pipeline.ring import Ring
+from pipeline.flow.ring import Ring
 from pipeline.video.source import Picture, Source, SourceError, SourceOptions
 
 _POLL_S = 0.1

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pipeline.base.clock import now_ns
 from pipeline.base.frame import Policy
-from pipeline.ring import Ring
+from pipeline.flow.ring import Ring
 from pipeline.video.backoff import Backoff
 from pipeline.video.pace import Pacer
 from pipeline.video.source import Picture, Source, SourceError

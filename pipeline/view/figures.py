@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from pipeline.freshness import Knobs, words
-from pipeline.ledger import END_TO_END, ROLES, by_role, merge, stage_order
-from pipeline.stats import Histogram, StreamStats, WorkerStats
+from pipeline.account.ledger import END_TO_END, ROLES, by_role, merge, stage_order
+from pipeline.account.stats import Histogram, StreamStats, WorkerStats
+from pipeline.flow.freshness.law import Knobs, words
 
 _SILENT_S = 3.0
 

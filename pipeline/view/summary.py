@@ -20,7 +20,7 @@ def render_summary(report: Mapping[str, Any], extras: Mapping[str, str] | None =
     """Shows what became of every frame by stage and reason; then how fast and right it was, and the files.
 
     Args:
-        report: As ``pipeline.ledger.build_report`` makes it.
+        report: As ``pipeline.account.ledger.build_report`` makes it.
         extras: Further lines, by name: where the report was written, for example.
     """
     streams: Mapping[str, Any] = report.get("streams", {})

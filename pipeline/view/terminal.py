@@ -9,7 +9,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.stats import Histogram
+from pipeline.account.stats import Histogram
 from pipeline.view.figures import (
     PipelineView,
     StreamFigures,

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import simplejpeg
 
+from pipeline.account.stats import WorkerStats
 from pipeline.base.frame import Frame, Image, Policy
-from pipeline.stats import WorkerStats
 from pipeline.wire import topics
 from pipeline.wire.errors import WireError
 from pipeline.wire.jpeg import jpeg_size

@@ -8,8 +8,8 @@ from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
+from pipeline.account.stats import WorkerStats
 from pipeline.base.frame import FrameId, Policy
-from pipeline.stats import WorkerStats
 
 WIRE_VERSION = 2
 
@@ -193,7 +193,7 @@ class Stats(msgspec.Struct, kw_only=True, frozen=True, tag="stats"):
 
 
 class Feedback(msgspec.Struct, kw_only=True, frozen=True):
-    """What inference tells capture of a live stream: see ``pipeline.freshness.Ages``. It goes upstream.
+    """What inference tells capture of a live stream: see ``pipeline.flow.freshness.law.Ages``. It goes upstream.
 
     Attributes:
         v: Wire version.

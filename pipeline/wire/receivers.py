@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
+from pipeline.account.stats import WorkerStats
 from pipeline.base.clock import now_ns
 from pipeline.base.closing import Closing
 from pipeline.base.config import WireConfig
 from pipeline.base.frame import Frame, Policy
-from pipeline.stats import WorkerStats
 from pipeline.wire import topics
 from pipeline.wire.census import Census
 from pipeline.wire.codec import (

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.end_to_end import RATES, add_up, bench, run_demo
-from pipeline.stats import StreamStats, WorkerStats
+from pipeline.account.stats import StreamStats, WorkerStats
 from tests.video.clips import write_video
 
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from pipeline.account.stats import WorkerStats
 from pipeline.base.frame import Frame, FrameId, Image
-from pipeline.stats import WorkerStats
 from pipeline.wire.messages import AttentionHeader, PastFrame, Prediction
 
 MS = 1_000_000

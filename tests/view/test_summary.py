@@ -3,7 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
-from pipeline.ledger import build_report
+from pipeline.account.ledger import build_report
 from pipeline.view.summary import render_summary
 from tests.view.samples import workers
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.stats import WorkerStats
+from pipeline.account.stats import WorkerStats
 from pipeline.wire import codec
 from pipeline.wire.census import MOST_NAMES, MOST_SESSIONS, Census
 from pipeline.wire.errors import WireError

@@ -5,8 +5,8 @@ import msgspec
 import numpy as np
 import pytest
 
+from pipeline.account.stats import WorkerStats
 from pipeline.base.frame import Frame, FrameId
-from pipeline.stats import WorkerStats
 from pipeline.wire import codec
 from pipeline.wire.errors import WireError
 from pipeline.wire.messages import AttentionHeader, Encoding, FrameHeader, Stats

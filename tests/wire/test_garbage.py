@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.account.stats import WorkerStats
 from pipeline.base.frame import Frame, FrameId
-from pipeline.stats import WorkerStats
 from pipeline.wire import codec
 from pipeline.wire.errors import WireError
 from pipeline.wire.messages import AttentionHeader, FrameHeader, Offer, Prediction

@@ -10,9 +10,9 @@ import msgspec
 import numpy as np
 import pytest
 
+from pipeline.account.stats import WorkerStats
 from pipeline.base.frame import Policy
-from pipeline.ring import Ring
-from pipeline.stats import WorkerStats
+from pipeline.flow.ring import Ring
 from pipeline.wire import codec
 from pipeline.wire.messages import WIRE_VERSION, AttentionHeader, EndOfStream, Feedback
 from pipeline.wire.topics import Role

@@ -8,8 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from pipeline.account.stats import StreamStats, WorkerStats
 from pipeline.base.config import load_config
-from pipeline.stats import StreamStats, WorkerStats
 from tests.workers.program import RUN_S, START_S, Outcome, Program, until
 from workers.monitor import Collector
 from workers.rundir import place_endpoints

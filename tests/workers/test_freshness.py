@@ -11,9 +11,9 @@ import msgspec
 import numpy as np
 import pytest
 
+from pipeline.account.stats import Freshness, Histogram, StreamStats
 from pipeline.base.config import load_config
 from pipeline.base.frame import Frame, FrameId
-from pipeline.stats import Freshness, Histogram, StreamStats
 from pipeline.wire.messages import Feedback
 from tests.rigs.slow_link import SlowLink
 from tests.support import free_port

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from rich.console import Console
 
+from pipeline.account.stats import WorkerStats
 from pipeline.base.config import load_config
-from pipeline.stats import WorkerStats
 from pipeline.view.terminal import plain_line
 from pipeline.wire.census import MOST_NAMES
 from pipeline.wire.codec import encode_stats

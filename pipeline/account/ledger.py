@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from pipeline.stats import Histogram, StreamStats, WorkerStats, add_counts
+from pipeline.account.stats import Histogram, StreamStats, WorkerStats, add_counts
 
 ROLES = ("capture", "inference", "sink")
 END_TO_END = ("capture_to_prediction", "capture_to_render")

@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Sequence
 
-from pipeline.freshness import Ages
+from pipeline.flow.freshness.law import Ages
 
 
 class AgeLog:

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.base.frame import FrameId
-from pipeline.gaps import Gap, GapTracker
+from pipeline.flow.gaps import Gap, GapTracker
 
 SIZE = (480, 640)
 

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.base.frame import Frame, FrameId, Policy
-from pipeline.joiner import Joined, Joiner
+from pipeline.flow.joiner import Joined, Joiner
 
 PIXELS = np.zeros((2, 2, 3), np.uint8)
 

@@ -59,7 +59,7 @@ def add_counts(into: dict[str, int], counts: dict[str, int]) -> None:
 
 
 class Freshness(msgspec.Struct):
-    """What is done so that predictions stay young: see ``pipeline.freshness``.
+    """What is done so that predictions stay young: see ``pipeline.flow.freshness.law``.
 
     Attributes:
         max_age_ms: The target.

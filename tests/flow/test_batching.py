@@ -1,4 +1,4 @@
-from pipeline.batching import BatchWindow
+from pipeline.flow.batching import BatchWindow
 
 MS = 1_000_000
 

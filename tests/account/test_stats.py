@@ -2,7 +2,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from pipeline.stats import Histogram, Rate, StreamStats, WorkerStats
+from pipeline.account.stats import Histogram, Rate, StreamStats, WorkerStats
 
 
 def test_percentiles_agree_with_numpy_within_the_stated_error() -> None:

@@ -1,5 +1,5 @@
-from pipeline.ledger import build_report, by_role, fold
-from pipeline.stats import StreamStats, WorkerStats
+from pipeline.account.ledger import build_report, by_role, fold
+from pipeline.account.stats import StreamStats, WorkerStats
 
 
 def worker(role: str, session: int = 1, state: str = "stopped", **counts: object) -> WorkerStats:

@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from pipeline.ring import Ring
+from pipeline.flow.ring import Ring
 
 
 class RingAgainstList(RuleBasedStateMachine):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.freshness import Ages, FreshnessControl, Knobs, Limits, words
+from pipeline.flow.freshness.law import Ages, FreshnessControl, Knobs, Limits, words
 
 TARGET_MS = 150.0
 LIMITS = Limits(quality=50, side_px=240, fps=5.0)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.unchanged import LastPicture
+from pipeline.flow.unchanged import LastPicture
 
 
 def picture(seed: int = 0, shape: tuple[int, int] = (64, 96)) -> np.ndarray:
