@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from pipeline.base.frame import Policy
-from pipeline.wire.segment import Segment
+from pipeline.wire.shared.segment import Segment
 
 _MOST_NOTICES = 4096
 Key = TypeVar("Key")

@@ -15,7 +15,7 @@ from pipeline.wire.codec import Part, check_image, encode_frame, encode_notice, 
 from pipeline.wire.messages import Encoding
 from pipeline.wire.publisher import Publisher
 from pipeline.wire.security import SecurityPolicy
-from pipeline.wire.segment import Segment, SegmentError
+from pipeline.wire.shared.segment import Segment, SegmentError
 
 _MOST_SLOTS = 8
 _FEWEST_SLOTS = 3

@@ -26,9 +26,9 @@ from pipeline.wire.messages import EndOfStream, Feedback, FrameHeader, Message, 
 from pipeline.wire.publisher import SMALL_QUEUE
 from pipeline.wire.rejects import Rejects
 from pipeline.wire.security import SecurityPolicy
+from pipeline.wire.shared.mapping import Windows
 from pipeline.wire.subscriber import Subscriber, peer, ready, wait_any
 from pipeline.wire.topics import Role
-from pipeline.wire.windows import Windows
 
 _MOST_DRAINED = 256
 _STREAMS = 16

@@ -13,7 +13,7 @@ from pipeline.base.frame import Frame, FrameId
 from pipeline.wire import codec
 from pipeline.wire.errors import WireError
 from pipeline.wire.messages import AttentionHeader, FrameHeader, Offer, Prediction
-from pipeline.wire.segment import SegmentError, Window, machine
+from pipeline.wire.shared.segment import SegmentError, Window, machine
 from tests.wire.peers import end, prediction
 
 LIMIT = 1 << 20

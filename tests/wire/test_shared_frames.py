@@ -13,10 +13,11 @@ import pytest
 import zmq
 
 from pipeline.base.frame import Policy
-from pipeline.wire import codec, frame_publisher, topics, windows
+from pipeline.wire import codec, frame_publisher, topics
 from pipeline.wire.errors import WireError
 from pipeline.wire.messages import EndOfStream, FrameHeader, Offer
-from pipeline.wire.segment import Window
+from pipeline.wire.shared import mapping as windows
+from pipeline.wire.shared.segment import Window
 from pipeline.wire.transport import FramePublisher, FrameReceiver, ReceivedFrame
 from tests.rigs.slow_link import SlowLink
 from tests.support import free_port, named_shared_memory, need_command, without

@@ -7,7 +7,7 @@ from pipeline.base.frame import Policy
 from pipeline.wire import topics
 from pipeline.wire.errors import WireError
 from pipeline.wire.messages import Offer
-from pipeline.wire.segment import SegmentError, Window, machine
+from pipeline.wire.shared.segment import SegmentError, Window, machine
 from pipeline.wire.subscriber import Subscriber
 
 _MOST = 256

@@ -17,7 +17,7 @@ import pytest
 from pipeline.wire.audience import SegmentReaders
 from pipeline.wire.errors import WireError
 from pipeline.wire.messages import Offer
-from pipeline.wire.segment import Segment, SegmentError, Window
+from pipeline.wire.shared.segment import Segment, SegmentError, Window
 from tests.wire.peers import answer, program
 from tests.wire.shared import shared_memory_of
 
