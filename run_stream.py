@@ -291,13 +291,13 @@ def export(
 
     The file is there only once it has computed the same as the model, over 50 steps with resets.
     """
-    from pipeline.model.export_format import check_export
+    from pipeline.runtime.exported.formats import check_export
 
     with _mistakes():
         check_export(checkpoint, out, kind, int8=int8)  # before torch is loaded, which takes seconds
 
         from pipeline.known_motion import film_motions
-        from pipeline.runtime.export_step import export_step
+        from pipeline.runtime.exported.export_command import export_step
 
         export_step(checkpoint, out, kind, film=film_motions if int8 else None)
 

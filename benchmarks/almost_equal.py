@@ -20,7 +20,8 @@ from pipeline.base.camera_motions import CAMERA_MOTIONS
 from pipeline.base.frame import Image
 from pipeline.flow.unchanged import LastPicture
 from pipeline.model.state import StreamHistory
-from pipeline.runtime import Result, Runtime, open_runtime
+from pipeline.runtime.base import Result, Runtime
+from pipeline.runtime.open_runtime import open_runtime
 from pipeline.video.demo import FPS, HEIGHT, WIDTH, Pose, paint, render
 from pipeline.video.scenes import SCENES
 

@@ -12,9 +12,9 @@ import torch
 
 from benchmarks.step import Turn, median, take_turns
 from pipeline.model.network import TemporalKVQResNetCBAM
-from pipeline.runtime import OpenVINORuntime
 from pipeline.runtime.base import Image
-from pipeline.runtime.preprocess import Stretcher
+from pipeline.runtime.exported.openvino_runtime import OpenVINORuntime
+from pipeline.runtime.pixels import Stretcher
 
 _SIZES = ((720, 1280), (1080, 1920), (2160, 3840))
 _THREADS = (1, 2)

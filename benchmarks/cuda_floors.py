@@ -7,12 +7,12 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from pipeline.model.fuse import fuse_batch_norms
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.resnet import STAGES
-from pipeline.runtime.cuda_graphs import Captured
-from pipeline.runtime.fused import Stem, StemPool, conv_relu
-from pipeline.runtime.stem_kernels import normalise
+from pipeline.runtime.cuda.fused_backbone import Stem, StemPool, conv_relu
+from pipeline.runtime.cuda.graphs import Captured
+from pipeline.runtime.cuda.stem_kernels import normalise
+from pipeline.runtime.fold_batch_norm import fuse_batch_norms
 
 
 def bare_resnet(

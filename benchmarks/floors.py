@@ -11,13 +11,14 @@ from torch import Tensor, nn
 
 from pipeline.base.packages import load_package
 from pipeline.base.scratch import scratch_folder
-from pipeline.model.fuse import fuse_batch_norms
 from pipeline.model.preprocessing import Preprocessing
-from pipeline.runtime import ONNXRuntime, OpenVINORuntime
 from pipeline.runtime.base import Image
-from pipeline.runtime.cuda_runtime import CudaRuntime
-from pipeline.runtime.preprocess import Preprocessor, Stretcher
-from pipeline.runtime.quantise import quantise
+from pipeline.runtime.cuda.cuda_runtime import CudaRuntime
+from pipeline.runtime.exported.onnx_runtime import ONNXRuntime
+from pipeline.runtime.exported.openvino_runtime import OpenVINORuntime
+from pipeline.runtime.exported.quantise import quantise
+from pipeline.runtime.fold_batch_norm import fuse_batch_norms
+from pipeline.runtime.pixels import Preprocessor, Stretcher
 from pipeline.runtime.torch_runtime import TorchRuntime
 
 AnyRuntime = CudaRuntime | TorchRuntime | OpenVINORuntime | ONNXRuntime

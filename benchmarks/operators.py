@@ -13,8 +13,8 @@ import torch
 import torchvision
 
 from pipeline.base.packages import load_package
-from pipeline.model.export import to_openvino
 from pipeline.model.network import TemporalKVQResNetCBAM
+from pipeline.runtime.exported.convert import to_openvino
 
 _RUNS = 40
 _NAMES = {

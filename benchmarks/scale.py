@@ -20,15 +20,15 @@ import torchvision
 
 from benchmarks.machine import describe_machine
 from benchmarks.progress import tell
-from pipeline.model.fuse import fuse_batch_norms
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.runtime.base import Runtime
-from pipeline.runtime.cuda_graphs import Captured
-from pipeline.runtime.cuda_runtime import CudaRuntime
+from pipeline.runtime.cuda.cuda_runtime import CudaRuntime
+from pipeline.runtime.cuda.graphs import Captured
+from pipeline.runtime.fold_batch_norm import fuse_batch_norms
+from pipeline.runtime.open_torch import open_torch
+from pipeline.runtime.pixels import Preprocessor
 from pipeline.runtime.precision import DTYPES
-from pipeline.runtime.preprocess import Preprocessor
 from pipeline.runtime.torch_runtime import TorchRuntime
-from pipeline.runtime.torch_runtimes import open_torch
 
 CPU_STREAMS = (1, 2, 4, 8, 16, 32, 64)
 GPU_STREAMS = (*CPU_STREAMS, 128)

@@ -21,7 +21,7 @@ import torch
 lap("import of torch")
 import workers.inference
 lap("import of the rest of the worker")
-from pipeline.runtime import open_runtime
+from pipeline.runtime.open_runtime import open_runtime
 runtime = open_runtime("motion_resnet18", backend=sys.argv[1], device="cpu", say=lambda line: None)
 lap("open the model")
 blank = numpy.zeros((480, 640, 3), numpy.uint8)

@@ -29,11 +29,12 @@ from benchmarks.progress import tell
 from pipeline.base.packages import MissingPackageError
 from pipeline.model.device import DeviceError, pick_device
 from pipeline.model.network import TemporalKVQResNetCBAM
-from pipeline.runtime import ONNXRuntime, OpenVINORuntime
 from pipeline.runtime.base import Image
-from pipeline.runtime.exported import ExportedRuntime
-from pipeline.runtime.preprocess import Preprocessor
-from pipeline.runtime.torch_runtimes import open_torch
+from pipeline.runtime.exported.graph_runtime import ExportedRuntime
+from pipeline.runtime.exported.onnx_runtime import ONNXRuntime
+from pipeline.runtime.exported.openvino_runtime import OpenVINORuntime
+from pipeline.runtime.open_torch import open_torch
+from pipeline.runtime.pixels import Preprocessor
 
 BACKENDS = ("torch", "openvino", "onnxruntime")
 _WARM_UP = 3

@@ -20,7 +20,7 @@ from pipeline.account.stats import Histogram
 from pipeline.base.clock import now_ns
 from pipeline.base.config import load_config
 from pipeline.model.checkpoint import load_checkpoint
-from pipeline.runtime.preprocess import Preprocessor
+from pipeline.runtime.pixels import Preprocessor
 from pipeline.video.reader import Reader
 from pipeline.video.source import SourceOptions, open_source
 

@@ -15,10 +15,12 @@ from pipeline.flow.freshness.ages import AgeLog
 from pipeline.flow.gaps import GapTracker
 from pipeline.flow.ring import Ring
 from pipeline.flow.unchanged import LastPicture
+from pipeline.model.device import DeviceError
 from pipeline.model.shipped import CheckpointError
 from pipeline.model.state import StreamHistory
-from pipeline.runtime import DeviceError, Result, Runtime, open_runtime
-from pipeline.runtime.quantise import Film
+from pipeline.runtime.base import Result, Runtime
+from pipeline.runtime.exported.quantise import Film
+from pipeline.runtime.open_runtime import open_runtime
 from pipeline.wire.codec import Part, encode_end, encode_prediction
 from pipeline.wire.errors import WireError
 from pipeline.wire.messages import AttentionHeader, EndOfStream, Feedback, PastFrame, Prediction

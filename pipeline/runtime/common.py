@@ -12,7 +12,7 @@ from torch import Tensor
 from pipeline.model.description import Description
 from pipeline.model.state import Entry, State, gather
 from pipeline.runtime.base import Image, Pixels, Result
-from pipeline.runtime.preprocess import Stretcher
+from pipeline.runtime.pixels import Stretcher
 
 _NOTHING = np.empty(0, np.float32)
 

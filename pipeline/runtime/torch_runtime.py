@@ -7,14 +7,14 @@ import torch
 from torch import Tensor
 
 from pipeline.model.device import pick_device
-from pipeline.model.fuse import fuse_batch_norms
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.state import Entry, State, gather
 from pipeline.model.temporal import Features
 from pipeline.runtime.base import Pixels
 from pipeline.runtime.common import GatheringRuntime, finished
+from pipeline.runtime.fold_batch_norm import fuse_batch_norms
+from pipeline.runtime.pixels import Preprocessor
 from pipeline.runtime.precision import DTYPES, pick_precision
-from pipeline.runtime.preprocess import Preprocessor
 
 
 class TorchRuntime(GatheringRuntime):

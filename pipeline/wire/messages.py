@@ -193,7 +193,7 @@ class Stats(msgspec.Struct, kw_only=True, frozen=True, tag="stats"):
 
 
 class Feedback(msgspec.Struct, kw_only=True, frozen=True):
-    """What inference tells capture of a live stream, which goes upstream: see ``pipeline.flow.freshness.law.Ages``.
+    """What inference tells capture of a live stream, upstream: see ``flow.freshness.law.Ages``.
 
     Attributes:
         v: Wire version.

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.almost_equal import NOISES, THRESHOLDS, Share, film, play, show
 from pipeline.model.state import StreamHistory
-from pipeline.runtime import TorchRuntime
+from pipeline.runtime.torch_runtime import TorchRuntime
 from pipeline.video.demo import FPS
 from tests.model.small import small
 

@@ -3,12 +3,12 @@
 import torch
 
 from pipeline.model.cbam import CBAM
-from pipeline.model.fuse import fuse_batch_norms
 from pipeline.model.preprocessing import Preprocessing
-from pipeline.runtime.fused import fuse_backbones
-from pipeline.runtime.gate_kernels import gated
-from pipeline.runtime.preprocess import Preprocessor
-from pipeline.runtime.stem_kernels import max_pool, normalise
+from pipeline.runtime.cuda.fused_backbone import fuse_backbones
+from pipeline.runtime.cuda.gate_kernels import gated
+from pipeline.runtime.cuda.stem_kernels import max_pool, normalise
+from pipeline.runtime.fold_batch_norm import fuse_batch_norms
+from pipeline.runtime.pixels import Preprocessor
 from tests.model.small import clip, shaken, small
 
 

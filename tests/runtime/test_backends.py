@@ -9,11 +9,15 @@ import pytest
 import torch
 
 from pipeline.model.checkpoint import save_checkpoint
-from pipeline.model.export import to_openvino
-from pipeline.model.export_answer import CutError, openvino_answer
+from pipeline.model.device import DeviceError
 from pipeline.model.network import TemporalKVQResNetCBAM
-from pipeline.runtime import DeviceError, ONNXRuntime, OpenVINORuntime, Runtime, TorchRuntime, open_runtime
-from pipeline.runtime.base import Image
+from pipeline.runtime.base import Image, Runtime
+from pipeline.runtime.exported.answer import CutError, openvino_answer
+from pipeline.runtime.exported.convert import to_openvino
+from pipeline.runtime.exported.onnx_runtime import ONNXRuntime
+from pipeline.runtime.exported.openvino_runtime import OpenVINORuntime
+from pipeline.runtime.open_runtime import open_runtime
+from pipeline.runtime.torch_runtime import TorchRuntime
 from tests.model.small import small
 from tests.support import need_module
 
@@ -181,7 +185,9 @@ def test_where_the_answer_can_not_be_cut_out_every_picture_is_computed(
     need(OpenVINORuntime)
     model, said = small(), []
     too_little = ("appearance",)
-    monkeypatch.setattr("pipeline.runtime.exported.asked_outputs", lambda architecture: too_little)
+    monkeypatch.setattr(
+        "pipeline.runtime.exported.graph_runtime.asked_outputs", lambda architecture: too_little
+    )
     runtime = OpenVINORuntime(model, name="tiny", say=said.append)
     assert "tiny: unchanged pictures are computed like new ones: the answer can't be had" in said[-1]
     results = runtime.infer([picture(np.random.default_rng(0))], [[None, None]])

@@ -14,7 +14,7 @@ import torch
 import triton.language.extra.cuda
 cuda = sys.modules["triton.language.extra.cuda"]
 del cuda.gdc_wait, cuda.gdc_launch_dependents  # as in the Triton of torch 2.6 and 2.7
-from pipeline.runtime import gate_kernels
+from pipeline.runtime.cuda import gate_kernels
 assert not gate_kernels._CAN_WAIT
 runpy.run_module("tests.runtime.interpreted_gates", run_name="__main__")
 """

@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.model.fuse import fuse_batch_norms
+from pipeline.model.device import DeviceError
 from pipeline.model.state import StreamHistory
-from pipeline.runtime import DeviceError, Result, TorchRuntime
-from pipeline.runtime.base import Image
-from pipeline.runtime.preprocess import Preprocessor
-from pipeline.runtime.torch_runtimes import TOLERANCE, largest_difference
+from pipeline.runtime.base import Image, Result
+from pipeline.runtime.fold_batch_norm import fuse_batch_norms
+from pipeline.runtime.open_torch import TOLERANCE, largest_difference
+from pipeline.runtime.pixels import Preprocessor
+from pipeline.runtime.torch_runtime import TorchRuntime
 from tests.model.small import SIZE, clip, small
 
 

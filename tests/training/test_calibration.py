@@ -6,7 +6,7 @@ from torch import Tensor
 
 from pipeline.model.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.model.network import TemporalKVQResNetCBAM
-from pipeline.runtime import open_runtime
+from pipeline.runtime.open_runtime import open_runtime
 from pipeline.training.calibration import calibrate, fit_temperature
 from pipeline.training.metrics import calibration
 

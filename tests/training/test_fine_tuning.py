@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pipeline.model.checkpoint import load_checkpoint
-from pipeline.runtime import open_runtime
+from pipeline.runtime.open_runtime import open_runtime
 from pipeline.training.cli import train
 from pipeline.training.example_clips import LABELS, main
 

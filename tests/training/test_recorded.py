@@ -9,7 +9,7 @@ import torch
 
 from pipeline.base.frame import Image
 from pipeline.model.preprocessing import Preprocessing
-from pipeline.runtime.preprocess import Preprocessor
+from pipeline.runtime.pixels import Preprocessor
 from pipeline.training.recorded import RecordedClips, open_recorded
 
 SIZE = 32

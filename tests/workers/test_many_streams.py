@@ -13,7 +13,7 @@ import pytest
 from pipeline.base.config import load_config
 from pipeline.model.checkpoint import load_checkpoint
 from pipeline.model.state import StreamHistory
-from pipeline.runtime import TorchRuntime
+from pipeline.runtime.torch_runtime import TorchRuntime
 from tests.support import need_module
 from tests.video.clips import write_video
 from tests.workers.pipeline import QUICK, Pipeline, streams

@@ -10,14 +10,14 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from pipeline.model.fuse import fuse_batch_norms
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.resnet import ResNetCBAM
 from pipeline.model.state import State
 from pipeline.model.temporal import Features
-from pipeline.runtime.cuda_graphs import tuned
-from pipeline.runtime.model_cache import cache_folder
-from pipeline.runtime.preprocess import Preprocessor
+from pipeline.runtime.cuda.graphs import tuned
+from pipeline.runtime.exported.model_cache import cache_folder
+from pipeline.runtime.fold_batch_norm import fuse_batch_norms
+from pipeline.runtime.pixels import Preprocessor
 
 Answer = tuple[Tensor, Tensor]
 """Probabilities ``(n, num_classes)`` float32 and attention ``(n, S, T * S_k)`` float16."""
@@ -58,7 +58,7 @@ class CudaNetwork:
         self._normalise: Callable[[Tensor], Tensor]
         try:
             fused = deepcopy(plain)
-            import_module("pipeline.runtime.fused").fuse_backbones(fused)
+            import_module("pipeline.runtime.cuda.fused_backbone").fuse_backbones(fused)
             size = model.preprocessing.size
             self.model, self._normalise = fused, self._normalise_fused
             with torch.inference_mode(), tuned():
@@ -101,7 +101,7 @@ class CudaNetwork:
         return self._preprocess.normalised(pixels.flip(-1))
 
     def _normalise_fused(self, pixels: Tensor) -> Tensor:
-        from pipeline.runtime.stem_kernels import normalise
+        from pipeline.runtime.cuda.stem_kernels import normalise
 
         return normalise(pixels, self._factor, self._offset, self._dtype)
 

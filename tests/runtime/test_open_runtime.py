@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.model.checkpoint import save_checkpoint
+from pipeline.model.device import DeviceError
 from pipeline.model.shipped import CheckpointError
-from pipeline.runtime import DeviceError, open_runtime
+from pipeline.runtime.open_runtime import open_runtime
 from tests.model.small import shaken, small
 from tests.support import need_module
 
@@ -37,7 +38,8 @@ def test_errors_are_readable(tmp_path: Path) -> None:
 def test_nothing_but_torch_numpy_cv2_and_safetensors_is_needed() -> None:
     others = ["zmq", "msgspec", "av", "rich", "typer", "openvino", "onnx", "onnxruntime", "matplotlib"]
     code = f"import sys; sys.modules.update(dict.fromkeys({others}))\n"  # importing them fails from now on
-    code += "import pipeline.runtime, pipeline.model.export, temporal_kvq_resnet_cbam; print('imported')"
+    code += "import pipeline.runtime.open_runtime, pipeline.runtime.exported.convert, temporal_kvq_resnet_cbam\n"
+    code += "print('imported')"
     assert run(code).stdout == "imported\n"
 
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from pipeline.base.packages import load_package
 from pipeline.model.architecture import Architecture
-from pipeline.model.fuse import fuse_batch_norms
 from pipeline.model.state import State
+from pipeline.runtime.fold_batch_norm import fuse_batch_norms
 
 if TYPE_CHECKING:
     from pipeline.model.network import TemporalKVQResNetCBAM
@@ -40,8 +40,8 @@ class ExportedStep(nn.Module):
     offset: Tensor
 
     def __init__(self, model: "TemporalKVQResNetCBAM", *, pixels: bool = False) -> None:
-        from pipeline.model.export_gates import reshape_gates  # slow: torchvision comes with it
-        from pipeline.model.export_projections import average_early, join_projections
+        from pipeline.runtime.exported.gates import reshape_gates  # slow: torchvision comes with it
+        from pipeline.runtime.exported.projections import average_early, join_projections
 
         super().__init__()
         self.model, self.pixels = deepcopy(model).eval(), pixels

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.base.packages import load_package, package_version
-from pipeline.model.export import INPUTS, OUTPUTS
 from pipeline.model.state import State
-from pipeline.runtime.model_cache import code_digest
+from pipeline.runtime.exported.convert import INPUTS, OUTPUTS
+from pipeline.runtime.exported.model_cache import code_digest
 
 Array = npt.NDArray[Any]
 Feed = dict[str, Array]

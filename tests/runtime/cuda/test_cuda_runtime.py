@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from pipeline.model.state import StreamHistory
-from pipeline.runtime import Result, Runtime, TorchRuntime
-from pipeline.runtime.torch_runtimes import open_torch
+from pipeline.runtime.base import Result, Runtime
+from pipeline.runtime.open_torch import open_torch
+from pipeline.runtime.torch_runtime import TorchRuntime
 from tests.model.small import SIZE, small
 from tests.runtime.test_torch_runtime import pictures
 
@@ -119,7 +120,7 @@ def test_memory_is_flat_over_a_thousand_steps() -> None:
 
 
 def test_a_broken_compiler_is_said_and_survived(monkeypatch: pytest.MonkeyPatch) -> None:
-    import pipeline.runtime.fused as fused
+    import pipeline.runtime.cuda.fused_backbone as fused
 
     def broken(*_: Any) -> None:
         raise RuntimeError("Failed to find C compiler")
@@ -135,7 +136,7 @@ def test_a_broken_compiler_is_said_and_survived(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_graphs_that_fail_or_are_not_wanted_leave_torchs_own_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    import pipeline.runtime.torch_runtimes as runtimes
+    import pipeline.runtime.open_torch as runtimes
 
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("CUDA out of memory. Tried to allocate")

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.runtime.device_stretch import DeviceStretch
-from pipeline.runtime.preprocess import Stretcher
+from pipeline.runtime.cuda.device_stretch import DeviceStretch
+from pipeline.runtime.pixels import Stretcher
 
 SIZE = 48
 SHAPES = [(48, 48), (120, 160), (49, 200), (96, 96), (30, 200), (200, 30), (20, 20), (1, 1)]

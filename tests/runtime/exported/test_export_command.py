@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from pipeline.model.checkpoint import save_checkpoint
-from pipeline.model.export import INPUTS, OUTPUTS, about
 from pipeline.model.state import State
-from pipeline.runtime.export_step import ExportError, compare, export_step
+from pipeline.runtime.exported.convert import INPUTS, OUTPUTS, about
+from pipeline.runtime.exported.export_command import ExportError, compare, export_step
 from tests.model.small import SIZE, small
 from tests.support import need_module
 

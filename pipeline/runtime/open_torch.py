@@ -7,7 +7,7 @@ import numpy as np
 
 from pipeline.model.device import pick_device
 from pipeline.model.network import TemporalKVQResNetCBAM
-from pipeline.runtime.cuda_runtime import CudaRuntime
+from pipeline.runtime.cuda.cuda_runtime import CudaRuntime
 from pipeline.runtime.torch_runtime import TorchRuntime
 
 TOLERANCE = 0.1

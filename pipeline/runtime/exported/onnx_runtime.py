@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.base.packages import load_package, package_version
 from pipeline.model.device import DeviceError
-from pipeline.model.export import export_onnx
-from pipeline.model.export_answer import onnx_answer
-from pipeline.runtime.exported import Array, ExportedRuntime, Graph, Say
+from pipeline.runtime.exported.answer import onnx_answer
+from pipeline.runtime.exported.convert import export_onnx
+from pipeline.runtime.exported.graph_runtime import Array, ExportedRuntime, Graph, Say
 
 if TYPE_CHECKING:
     from pipeline.model.network import TemporalKVQResNetCBAM

@@ -1,6 +1,6 @@
 import torch
 
-from pipeline.runtime.rows import Rows
+from pipeline.runtime.cuda.rows import Rows
 
 
 def table() -> Rows:

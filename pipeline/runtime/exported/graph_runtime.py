@@ -12,13 +12,13 @@ from torch import Tensor
 
 from pipeline.model.description import describe_checkpoint
 from pipeline.model.device import DeviceError
-from pipeline.model.export import OUTPUTS, asked_outputs
-from pipeline.model.export_answer import CutError
 from pipeline.model.shipped import CheckpointError
 from pipeline.model.state import Entry, State, empty_state, gather
 from pipeline.runtime.base import Pixels
 from pipeline.runtime.common import GatheringRuntime, finished
-from pipeline.runtime.model_cache import CachedModel
+from pipeline.runtime.exported.answer import CutError
+from pipeline.runtime.exported.convert import OUTPUTS, asked_outputs
+from pipeline.runtime.exported.model_cache import CachedModel
 
 if TYPE_CHECKING:
     from pipeline.model.network import TemporalKVQResNetCBAM

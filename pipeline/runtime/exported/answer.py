@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipeline.base.packages import load_package
-from pipeline.model.export import INPUTS, OUTPUTS
+from pipeline.runtime.exported.convert import INPUTS, OUTPUTS
 
 STATE, ANSWER = INPUTS[1:], OUTPUTS[:2]
 

@@ -9,12 +9,12 @@ from torch import Tensor
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.runtime.base import Image
 from pipeline.runtime.common import CommonRuntime
-from pipeline.runtime.cuda_graphs import padded
-from pipeline.runtime.cuda_network import CudaNetwork
-from pipeline.runtime.cuda_step import CudaStep
-from pipeline.runtime.device_stretch import DeviceStretch
+from pipeline.runtime.cuda.captured_step import CudaStep
+from pipeline.runtime.cuda.device_stretch import DeviceStretch
+from pipeline.runtime.cuda.fused_network import CudaNetwork
+from pipeline.runtime.cuda.graphs import padded
+from pipeline.runtime.cuda.rows import Row, Rows
 from pipeline.runtime.precision import DTYPES, pick_precision
-from pipeline.runtime.rows import Row, Rows
 
 
 class CudaRuntime(CommonRuntime):

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from pipeline.model.temporal import Features
-from pipeline.runtime.cuda_graphs import Captured
-from pipeline.runtime.cuda_network import Answer, CudaNetwork
-from pipeline.runtime.rows import Rows
+from pipeline.runtime.cuda.fused_network import Answer, CudaNetwork
+from pipeline.runtime.cuda.graphs import Captured
+from pipeline.runtime.cuda.rows import Rows
 
 
 class CudaStep:

@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 import torch
 
-from pipeline.model.export import INPUTS, OUTPUTS, ExportedStep, asked_outputs, export_onnx
 from pipeline.model.state import State
+from pipeline.runtime.exported.convert import INPUTS, OUTPUTS, ExportedStep, asked_outputs, export_onnx
 from tests.model.options import OPTIONS
 from tests.model.small import SIZE, clip, small
 from tests.support import need_module

@@ -20,7 +20,7 @@ _KEPT, _STALE_S = 8, 3600.0
 _MODEL, _PARTIAL = ".model", ".partial"
 _SEAL = hashlib.sha256().digest_size
 _LENGTH = 8  # bytes of a number, big-endian
-_CODE = Path(__file__).parents[1]
+_CODE = Path(__file__).parents[2]
 _ROOMS = ("model", "runtime")
 
 
@@ -38,7 +38,7 @@ def code_digest(*places: str) -> str:
     digest = hashlib.sha256()
     for place in places:
         path = _CODE / place
-        for file in sorted(path.glob("*.py")) if path.is_dir() else [path]:
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
             digest.update(file.read_bytes())
     return digest.hexdigest()
 

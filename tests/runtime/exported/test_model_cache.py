@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.runtime import model_cache, quantise
-from pipeline.runtime.model_cache import CachedModel, cache_folder
+from pipeline.runtime.exported.graph_runtime import model_cache, quantise
+from pipeline.runtime.exported.model_cache import CachedModel, cache_folder
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import torch
 
 from pipeline.base.stretch import bands, stretch
 from pipeline.model.preprocessing import Preprocessing
-from pipeline.runtime.preprocess import Preprocessor, Stretcher
+from pipeline.runtime.pixels import Preprocessor, Stretcher
 
 SETTINGS = Preprocessing(32, (0.5, 0.4, 0.3), (0.2, 0.25, 0.1))
 CPU = torch.device("cpu")

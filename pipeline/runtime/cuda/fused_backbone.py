@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from pipeline.model.cbam import CBAM
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.resnet import STAGES, ResNetCBAM
-from pipeline.runtime.cuda_graphs import fastest
-from pipeline.runtime.gate_kernels import gated
-from pipeline.runtime.stem_kernels import CHANNELS, max_pool
+from pipeline.runtime.cuda.gate_kernels import gated
+from pipeline.runtime.cuda.graphs import fastest
+from pipeline.runtime.cuda.stem_kernels import CHANNELS, max_pool
 
 
 class FusedBlock(nn.Module):

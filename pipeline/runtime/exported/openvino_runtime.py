@@ -8,10 +8,9 @@ import numpy as np
 
 from pipeline.base.packages import load_package
 from pipeline.model.device import DeviceError
-from pipeline.model.export import INPUTS, OUTPUTS, to_openvino
-from pipeline.model.export_answer import ANSWER, STATE, openvino_answer
-from pipeline.runtime import quantise
-from pipeline.runtime.exported import Array, ExportedRuntime, Graph, Say
+from pipeline.runtime.exported.answer import ANSWER, STATE, openvino_answer
+from pipeline.runtime.exported.convert import INPUTS, OUTPUTS, to_openvino
+from pipeline.runtime.exported.graph_runtime import Array, ExportedRuntime, Graph, Say, quantise
 
 if TYPE_CHECKING:
     from pipeline.model.network import TemporalKVQResNetCBAM
