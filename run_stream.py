@@ -203,11 +203,11 @@ def train(
 ) -> None:
     """Train a model: on your own clips with --data, else on camera motions that the program draws.
 
-    On several GPUs: torchrun --nproc-per-node N -m pipeline.training.fit, with the same options.
+    On several GPUs: torchrun --nproc-per-node N -m pipeline.training.run, with the same options.
     """
     from importlib.resources import as_file, files
 
-    from pipeline.training import cli
+    from pipeline.training import train_command as cli
 
     with _mistakes(), as_file(files("configs") / "train_motion.toml") as motions:
         cli.train(
@@ -255,8 +255,8 @@ def evaluate(
     """
     from rich.console import Console
 
-    from pipeline.training.evaluation_cli import evaluate_command
-    from pipeline.training.evaluation_tables import render_evaluation
+    from pipeline.training.evaluation.evaluate_command import evaluate_command
+    from pipeline.training.evaluation.tables import render_evaluation
 
     with _mistakes():
         figures = evaluate_command(
@@ -296,8 +296,8 @@ def export(
     with _mistakes():
         check_export(checkpoint, out, kind, int8=int8)  # before torch is loaded, which takes seconds
 
-        from pipeline.known_motion import film_motions
         from pipeline.runtime.exported.export_command import export_step
+        from pipeline.training.rendered.film import film_motions
 
         export_step(checkpoint, out, kind, film=film_motions if int8 else None)
 

@@ -441,7 +441,7 @@ class InferenceWorker(Worker):
 
 def _film_motions(size: int, num_past: int, count: int, seed: int) -> Film:
     """Clips to calibrate int8 on; the training is imported only where that is done."""
-    from pipeline.known_motion import film_motions
+    from pipeline.training.rendered.film import film_motions
 
     return film_motions(size, num_past, count, seed)
 

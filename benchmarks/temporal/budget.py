@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from benchmarks.temporal.shape import Shape
-from pipeline.training.motion import LABELS, MotionRenderer, Scene
 from pipeline.training.option_file import load_options
+from pipeline.training.rendered.renderer import LABELS, MotionRenderer, Scene
 
 _HELD_OUT_SEED = 1_000_003
 _DISTURBANCES = ("object", "scrolling", "overlay", "flat", "blur", "dark", "compressed")

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from benchmarks.temporal.budget import Budget
 from benchmarks.temporal.variants import Variant
-from pipeline.training.fitting import Fitting
-from pipeline.training.motion import Scene, reverse_label
+from pipeline.training.clip_sources import scene
 from pipeline.training.options import FitOptions
-from pipeline.training.sources import scene
+from pipeline.training.rendered.renderer import Scene, reverse_label
+from pipeline.training.trainer import Fitting
 
 SPEEDS = (0.4, 1.0, 2.0)
 _UNTIMED_STEPS = 2  # libraries load and convolutions are tuned in these

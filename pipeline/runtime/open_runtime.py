@@ -56,7 +56,7 @@ def open_runtime(
         precision: ``auto`` (float32 on a CPU, float16 on a GPU), ``fp32``, ``fp16``, ``bf16`` or ``int8``.
         threads: CPU threads; 0 leaves the choice to torch.
         provider: Of ``onnxruntime`` alone: ``auto`` (by device), ``cpu``, ``cuda`` or ``tensorrt``.
-        film: Makes the clips that ``int8`` is calibrated on, see ``pipeline.known_motion``.
+        film: Makes the clips that ``int8`` is calibrated on, see ``pipeline.training.rendered.film``.
         graphs: Whether torch may use captured graphs and kernels of our own on a GPU.
         say: Takes lines for people: which backend was chosen, and that it has to prepare the model first.
 

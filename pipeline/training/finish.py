@@ -8,12 +8,12 @@ from typing import Any
 import torch
 
 from pipeline.model.checkpoint import load_checkpoint, save_checkpoint
-from pipeline.training.calibration import calibrate
-from pipeline.training.evaluate import evaluate, score_recorded
-from pipeline.training.fitting import Fitting
-from pipeline.training.metrics import Report
-from pipeline.training.sources import scene
-from pipeline.training.validation import answers
+from pipeline.training.clip_sources import scene
+from pipeline.training.evaluation.answers import answers
+from pipeline.training.evaluation.calibration import calibrate
+from pipeline.training.evaluation.evaluate import evaluate, score_recorded
+from pipeline.training.evaluation.metrics import Report
+from pipeline.training.trainer import Fitting
 
 HELD_OUT_SEED = 1_000_003
 

@@ -1,4 +1,4 @@
-"""Several processes that train one model: ``torchrun --nproc-per-node N -m pipeline.training.fit ...``.
+"""Several processes that train one model: ``torchrun --nproc-per-node N -m pipeline.training.run ...``.
 
 Each process ("rank") has its own device and its own share of every batch; gradients are averaged. Rank 0
 alone writes, validates and talks. Small decisions travel over gloo, so that no GPU has to wait for them.

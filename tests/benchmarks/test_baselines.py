@@ -15,7 +15,7 @@ from benchmarks.temporal.shift import ChannelShift
 from benchmarks.temporal.variants import VARIANTS, ours
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.resnet import ResNetCBAM
-from pipeline.training.fitting import Fitting
+from pipeline.training.trainer import Fitting
 from tests.model.small import clip, shaken
 from tests.training.tiny import tiny_options
 

@@ -10,7 +10,6 @@ import pytest
 
 from pipeline.base.camera_motions import CAMERA_MOTIONS
 from pipeline.base.packages import load_package
-from pipeline.known_motion import Film, film_motions
 from pipeline.model.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.model.device import DeviceError
 from pipeline.runtime.exported.convert import to_openvino
@@ -18,6 +17,7 @@ from pipeline.runtime.exported.export_command import ExportError, export_step
 from pipeline.runtime.exported.openvino_runtime import OpenVINORuntime
 from pipeline.runtime.exported.quantise import CALIBRATION_SEED, agreement, play, quantise
 from pipeline.runtime.open_runtime import open_runtime
+from pipeline.training.rendered.film import Film, film_motions
 from tests.model.small import small
 from tests.support import need_module
 

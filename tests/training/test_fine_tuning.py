@@ -8,8 +8,8 @@ import torch
 
 from pipeline.model.checkpoint import load_checkpoint
 from pipeline.runtime.open_runtime import open_runtime
-from pipeline.training.cli import train
-from pipeline.training.example_clips import LABELS, main
+from pipeline.training.example.door_clips import LABELS, main
+from pipeline.training.train_command import train
 
 
 def test_from_clips_to_a_checkpoint_that_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

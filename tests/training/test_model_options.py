@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from pipeline.model.checkpoint import load_checkpoint
-from pipeline.training.fitting import Fitting
-from pipeline.training.start import build_model
+from pipeline.training.initial_weights import build_model
+from pipeline.training.trainer import Fitting
 from tests.training.tiny import tiny_options
 
 VARIANTS: dict[str, dict[str, Any]] = {

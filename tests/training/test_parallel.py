@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import torch
 
-from pipeline.training.fitting import Fitting
+from pipeline.training.clip_sources import Interleaved
 from pipeline.training.parallel import Ranks, joined
 from pipeline.training.samples import Clips
-from pipeline.training.sources import Interleaved
+from pipeline.training.trainer import Fitting
 from tests.training.tiny import start_training, tiny_options
 
 TWO: dict[str, Any] = {"ranks": 2, "module": "tests.training.two_ranks", "save_every_steps": 2}

@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from pipeline.training.fit import fit
-from pipeline.training.fitting import Fitting
+from pipeline.training.run import fit
+from pipeline.training.trainer import Fitting
 from tests.training.tiny import start_training, tiny_options
 
 TIMES = ("elapsed_s", "triplets_per_s")

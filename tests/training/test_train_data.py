@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from pipeline.model.checkpoint import load_checkpoint
-from pipeline.training.cli import main, train
-from pipeline.training.evaluation_cli import evaluate_command
-from pipeline.training.fitting import Fitting
+from pipeline.training.evaluation.evaluate_command import evaluate_command
 from pipeline.training.option_file import load_options
+from pipeline.training.train_command import main, train
+from pipeline.training.trainer import Fitting
 
 SMALL = [
     "device=cpu",

@@ -37,7 +37,7 @@ def start_training(
     out: Path,
     *arguments: str,
     ranks: int = 0,
-    module: str = "pipeline.training.fit",
+    module: str = "pipeline.training.run",
     largest_file: int = resource.RLIM_INFINITY,
     **more: Any,
 ) -> subprocess.Popen[str]:

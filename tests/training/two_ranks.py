@@ -5,9 +5,9 @@ from pathlib import Path
 
 import torch
 
-from pipeline.training import fit
-from pipeline.training.cli import main
-from pipeline.training.fitting import Fitting
+from pipeline.training import run as fit
+from pipeline.training.train_command import main
+from pipeline.training.trainer import Fitting
 
 BROKEN = "--break-rank-1"
 

@@ -26,7 +26,7 @@ _FILM_CODE = ("known_motion.py", "motions.py", "training")
 
 
 class Film(Protocol):
-    """Clips to calibrate on or to score; see ``pipeline.known_motion``."""
+    """Clips to calibrate on or to score; see ``pipeline.training.rendered.film``."""
 
     @property
     def frames(self) -> npt.NDArray[np.uint8]:

@@ -1,0 +1,114 @@
+"""Windows of consecutive frames from a video file, one at a time, for evaluation."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from pipeline.base.frame import Image
+from pipeline.training.recorded.time_windows import windows_by_time
+
+_USUAL_FPS = 25.0
+
+
+class Footage:
+    """A video file and the windows in it, picked as the live pipeline picks them.
+
+    The file is decoded once for each walk over its windows, and only the frames of one window are in memory.
+
+    Attributes:
+        path: of the file.
+        size: width and height of its frames in pixels.
+        frames: number of frames that are looked at.
+        cut: whether the file goes on after them.
+        windows: numbers of the frames of each window, ``(windows, T + 1)``, oldest first.
+    """
+
+    def __init__(self, path: Path, num_past: int, spacing_ms: float, most_frames: int = 3000) -> None:
+        """Reads the times of the frames.
+
+        Args:
+            path: of the video file.
+            num_past: past frames in a window, ``T``.
+            spacing_ms: time between the frames of a window; 0 = consecutive frames.
+            most_frames: frames to look at.
+
+        Raises:
+            ValueError: not a readable video, or too short for one window.
+        """
+        times_ns: list[int] = []
+        self.path, self.size, self.cut = path, (0, 0), False
+        for time_ns, image in read_frames(path):
+            if len(times_ns) == most_frames:
+                self.cut = True
+                break
+            times_ns.append(time_ns)
+            self.size = image.shape[1], image.shape[0]
+        self.frames = len(times_ns)
+        self.windows = windows_by_time(times_ns, num_past, spacing_ms)
+        if not len(self.windows):
+            raise ValueError(
+                f"{path} is too short: it has {self.frames} frames, a window needs {num_past + 1}, "
+                f"{spacing_ms:g} ms apart"
+            )
+
+    def walk(self, chosen: Sequence[int]) -> Iterator[tuple[int, list[Image]]]:
+        """The chosen windows with their frames, in order of time; a window may be chosen more than once.
+
+        Args:
+            chosen: rising indices into ``windows``.
+        """
+        held: dict[int, Image] = {}
+        frames = enumerate(image for _, image in read_frames(self.path))
+        for index in chosen:
+            row = self.windows[index].tolist()
+            held = {number: image for number, image in held.items() if number >= row[0]}
+            while row[-1] not in held:
+                number, image = next(frames)
+                if number >= row[0]:
+                    held[number] = image
+            yield index, [held[number] for number in row]
+
+
+def read_frames(path: Path) -> Iterator[tuple[int, Image]]:
+    """Every undamaged frame of a video file with its time in ns.
+
+    Decodes with PyAV, as the pipeline does; where PyAV is missing with OpenCV, at the file's average rate.
+
+    Raises:
+        ValueError: not a readable video.
+    """
+    try:
+        from pipeline.base.config import load_config
+        from pipeline.video.file import FileSource
+        from pipeline.video.source import SourceError, SourceOptions
+    except ImportError:
+        yield from _read_with_opencv(path)
+        return
+    try:
+        with FileSource(str(path), SourceOptions.from_config(load_config().capture)) as source:
+            interval_ns = round(1e9 / (source.fps or _USUAL_FPS))
+            number = -1
+            while (picture := source.read()) is not None:
+                number += 1
+                if not picture.damaged:
+                    yield number * interval_ns if picture.pts_ns is None else picture.pts_ns, picture.image
+    except SourceError as error:
+        raise ValueError(str(error)) from None
+
+
+def _read_with_opencv(path: Path) -> Iterator[tuple[int, Image]]:
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file")
+    video = cv2.VideoCapture(str(path))
+    try:
+        interval_ns = 1e9 / (video.get(cv2.CAP_PROP_FPS) or _USUAL_FPS)
+        number = 0
+        while (read := video.read())[0]:
+            yield round(number * interval_ns), np.asarray(read[1], np.uint8)
+            number += 1
+    finally:
+        video.release()
+    if number == 0:
+        raise ValueError(f"{path} is not a video that OpenCV can read; play it to check")

@@ -1,0 +1,139 @@
+"""A virtual camera over running video: a window that pans, tilts, zooms and rolls by known amounts.
+
+What moves in the scene goes on moving, so a model must tell the camera's motion from that of people and cars.
+"""
+
+import math
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.base.frame import Image
+from pipeline.base.stretch import stretch
+from pipeline.training.evaluation.global_motion import ACCELERATION, FASTEST, SLOWEST
+from pipeline.training.rendered.renderer import LABELS
+
+Windows = npt.NDArray[np.float64]
+"""Where each frame of a clip looks, ``(T + 1, 2, 3)``: affine maps from the screen (both axes from -1 to 1,
+right and down) to pixels of the video."""
+
+_DIRECTION = {
+    "static": (0, 0, 0, 0),
+    "pan_left": (-1, 0, 0, 0),
+    "pan_right": (1, 0, 0, 0),
+    "tilt_up": (0, -1, 0, 0),
+    "tilt_down": (0, 1, 0, 0),
+    "zoom_out": (0, 0, -1, 0),
+    "zoom_in": (0, 0, 1, 0),
+    "roll_ccw": (0, 0, 0, -1),
+    "roll_cw": (0, 0, 0, 1),
+}
+_SIDE_MOTION, _POSE = 0.12, math.radians(15)
+_SMALLEST, _LARGEST = 0.4, 0.7
+_CANDIDATES, _DETAIL_PX = 3, 64
+
+
+def film(
+    frames: Sequence[Image], label: str, speed: float, size_px: int, seed: Sequence[int]
+) -> npt.NDArray[np.uint8]:
+    """Films running video with a moving window.
+
+    Of some places for the window the one with the most detail is taken. Place, size and pose do not depend
+    on the label, nor does the room that is left around them.
+
+    Args:
+        frames: BGR, all of one size, oldest first.
+        label: what the camera does, one of `LABELS`.
+        speed: factor on the trained range of speeds.
+        size_px: side of the result.
+        seed: everything random follows from it.
+
+    Returns:
+        ``(T + 1, size_px, size_px, 3)`` uint8 RGB, as the pipeline would hand them to a model.
+    """
+    height, width = frames[0].shape[:2]
+    candidates = [
+        plan((width, height), label, speed, len(frames) - 1, np.random.default_rng([*seed, number]))
+        for number in range(_CANDIDATES)
+    ]
+    middle = len(frames) // 2
+    windows = max(candidates, key=lambda windows: _detail(look(frames[middle], windows[middle], _DETAIL_PX)))
+    return np.stack([look(*pair, size_px) for pair in zip(frames, windows, strict=True)])
+
+
+def plan(
+    size: tuple[int, int], label: str, speed: float, num_past: int, dice: np.random.Generator
+) -> Windows:
+    """Draws a random course of the window through a picture; it never leaves the picture.
+
+    Args:
+        size: width and height of the video.
+        label: what the camera does.
+        speed: factor on the trained range of speeds.
+        num_past: ``T``; the motion runs evenly to both sides of the middle of the clip.
+        dice: the same numbers are drawn whatever the label.
+    """
+    width, height = size
+    reference = SLOWEST * (FASTEST / SLOWEST) ** dice.uniform() * speed
+    side = dice.uniform(-1, 1, 4) * _SIDE_MOTION
+    half = num_past / 2
+    time = np.linspace(-half, half, num_past + 1)
+    time = time * (1 + time / half * dice.uniform(-ACCELERATION, ACCELERATION))
+    pose = dice.uniform(-_POSE, _POSE)
+
+    def course(name: str) -> Windows:
+        """Around the middle of the picture, and as large as it."""
+        direction = np.array(_DIRECTION[name], float)
+        moves = np.abs(direction).sum()
+        velocity = (direction + side * (moves - np.abs(direction))) * reference
+        right, down, closer, clockwise = np.outer(velocity, time)
+        # screen -> unsquash -> the camera's own motion -> its pose in the scene -> pixels
+        turned = _turn(clockwise) * np.exp(-closer)[:, None, None]
+        unsquash = np.diag([width / 2, height / 2])
+        shift = np.stack([width * right, height * down], axis=1)
+        scene = _turn(np.array([pose]))[0]
+        return np.concatenate([scene @ turned @ unsquash, (shift @ scene.T)[:, :, None]], axis=2)
+
+    # The corners of all courses that could have been drawn say how much room the window may take.
+    corners = np.array([[x, y, 1.0] for x in (-1, 1) for y in (-1, 1)]).T
+    reach = np.max([np.abs(course(name) @ corners).max(axis=(0, 2)) for name in _DIRECTION], axis=0)
+    room = np.array([width - 2, height - 2]) / 2
+    share = min(dice.uniform(_SMALLEST, _LARGEST), float((room / reach).min()))
+    centre = dice.uniform(-1, 1, 2) * (room - reach * share)
+    windows = course(label) * share
+    windows[:, :, 2] += centre + np.array([width - 1, height - 1]) / 2
+    return windows
+
+
+def look(frame: Image, window: npt.NDArray[np.float64], size_px: int) -> npt.NDArray[np.uint8]:
+    """What the camera sees: ``(size_px, size_px, 3)`` RGB, resampled twice as fine and then averaged."""
+    fine = 2 * size_px
+    to_screen = np.array([[2 / fine, 0, 1 / fine - 1], [0, 2 / fine, 1 / fine - 1], [0, 0, 1]])
+    seen = cv2.warpAffine(
+        frame, window @ to_screen, (fine, fine), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    )
+    square = np.empty((size_px, size_px, 3), np.uint8)
+    stretch(np.asarray(seen, np.uint8), square)
+    return square
+
+
+def balanced(count: int, seed: int) -> list[str]:
+    """Labels of ``count`` clips: all of `LABELS` as often as each other, in random order."""
+    order = np.random.default_rng(seed).permutation(count)
+    return [LABELS[place % len(LABELS)] for place in order]
+
+
+def _turn(angle: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Rotations ``(N, 2, 2)``, clockwise on a screen whose second axis points down."""
+    cos, sin = np.cos(angle), np.sin(angle)
+    return np.array([[cos, -sin], [sin, cos]]).transpose(2, 0, 1)
+
+
+def _detail(picture: npt.NDArray[np.uint8]) -> float:
+    """How much there is to see in all parts of a picture, not only in one."""
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    energy = np.square(grey - cv2.blur(grey, (9, 9)))
+    parts = cv2.resize(energy, (4, 4), interpolation=cv2.INTER_AREA)
+    return float(np.log(parts + 1).mean())

@@ -1,0 +1,199 @@
+"""A model on real video: where a classical estimate is sure, and through a virtual moving camera."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from pipeline.base.frame import Image
+from pipeline.base.stretch import stretch
+from pipeline.model.network import TemporalKVQResNetCBAM
+from pipeline.training.evaluation.answers import answers
+from pipeline.training.evaluation.footage import Footage
+from pipeline.training.evaluation.global_motion import (
+    CameraMotion,
+    Grey,
+    at_rest,
+    estimate_motion,
+    name_clip,
+    small_grey,
+)
+from pipeline.training.evaluation.metrics import Report, calibration, scores
+from pipeline.training.evaluation.moving_camera import balanced, film
+from pipeline.training.rendered.renderer import LABELS
+from pipeline.training.samples import Clips, normalise
+
+_STILL_WINDOWS = 0.9
+_BATCH = 32
+
+Squares = npt.NDArray[np.uint8]
+
+
+def evaluate_video(
+    model: TemporalKVQResNetCBAM,
+    path: Path,
+    *,
+    spacing_ms: float = 100.0,
+    samples: int = 512,
+    speeds: Sequence[float] = (0.4, 1.0, 2.0),
+    seed: int = 0,
+    most_frames: int = 3000,
+) -> Report:
+    """Scores a model on one video file.
+
+    Args:
+        model: in evaluation mode, on the device to use, with the nine camera motions as its classes.
+        path: of the video.
+        spacing_ms: time between the frames that the model sees; 0 = consecutive frames.
+        samples: at most so many windows of each class as they are, and clips of the virtual camera for
+            each speed.
+        speeds: of the virtual camera, as factors on the trained range.
+        seed: of the virtual camera.
+        most_frames: frames of the file to look at.
+
+    Returns:
+        What was looked at, and three sections, each None where the video does not allow it:
+        ``as_it_is`` (scores on windows whose motion the classical estimate is sure of; ``truth`` counts
+        all windows), ``still`` (the camera never moves: share of its windows that are called static) and
+        ``virtual_camera`` (scores by speed, over windows in which the real camera is at rest).
+
+    Raises:
+        ValueError: not a readable video, too short, or a model with other classes.
+    """
+    if set(model.labels) != set(LABELS):
+        raise ValueError(
+            f"{path}: a video has a known truth only for the {len(LABELS)} camera motions, which are not the "
+            "model's classes: give clips of its own with --data"
+        )
+    footage = Footage(path, model.num_past, spacing_ms, most_frames)
+    motions = camera_motions(footage)
+    truth = [name_clip(clip) for clip in motions]
+    counts = Counter(truth)
+    unsure = counts.pop(None, 0)
+    still = counts.keys() == {"static"} and counts["static"] >= _STILL_WINDOWS * len(truth)
+    known = ["static"] * len(truth) if still else truth
+    as_it_is = _as_it_is(model, footage, known, samples)
+    return {
+        "file": path.name,
+        "frames": footage.frames,
+        "cut": footage.cut,
+        "size": list(footage.size),
+        "spacing_ms": spacing_ms,
+        "labels": list(model.labels),
+        "truth": {"windows": len(truth), "unsure": unsure, **{name: counts[name] for name in LABELS}},
+        "as_it_is": as_it_is,
+        "still": _still(as_it_is, model.labels.index("static")) if still else None,
+        "virtual_camera": _virtual_camera(
+            model, footage, [i for i, clip in enumerate(motions) if at_rest(clip)], samples, speeds, seed
+        ),
+    }
+
+
+def camera_motions(footage: Footage) -> list[list[CameraMotion | None]]:
+    """What the camera does between the frames of each window, None where the estimate is unsure."""
+    greys: dict[int, Grey] = {}
+    motions: dict[tuple[int, int], CameraMotion | None] = {}
+    found = []
+    for index, images in footage.walk(range(len(footage.windows))):
+        row = footage.windows[index].tolist()
+        greys = {number: grey for number, grey in greys.items() if number >= row[0]}
+        for number, image in zip(row, images, strict=True):
+            if number not in greys:
+                greys[number] = small_grey(image)
+        for pair in pairwise(row):
+            if pair not in motions:
+                motions[pair] = estimate_motion(greys[pair[0]], greys[pair[1]])
+        found.append([motions[pair] for pair in pairwise(row)])
+    return found
+
+
+def _as_it_is(
+    model: TemporalKVQResNetCBAM, footage: Footage, truth: Sequence[str | None], samples: int
+) -> Report | None:
+    chosen: list[int] = []
+    for name in LABELS:
+        chosen += _spread([i for i, known in enumerate(truth) if known == name], samples)
+    chosen.sort()
+    size_px = model.preprocessing.size
+
+    def squares() -> Iterator[tuple[Squares, str]]:
+        for index, images in footage.walk(chosen):
+            name = truth[index]
+            assert name is not None
+            yield np.stack([_square(image, size_px) for image in images]), name
+
+    return _score(model, squares(), "windows") if chosen else None
+
+
+def _still(as_it_is: Report | None, static: int) -> Report:
+    assert as_it_is is not None
+    row = as_it_is["confusion"][static]
+    return {"windows": sum(row), "static_share": round(row[static] / sum(row), 4)}
+
+
+def _virtual_camera(
+    model: TemporalKVQResNetCBAM,
+    footage: Footage,
+    quiet: Sequence[int],
+    samples: int,
+    speeds: Sequence[float],
+    seed: int,
+) -> Report | None:
+    if not quiet:
+        return None
+    chosen = [quiet[place * len(quiet) // samples] for place in range(samples)]
+    labels = balanced(samples, seed)
+    size_px = model.preprocessing.size
+
+    def squares(speed: float) -> Iterator[tuple[Squares, str]]:
+        walk = zip(footage.walk(chosen), labels, strict=True)
+        for number, ((_, images), label) in enumerate(walk):
+            yield film(images, label, speed, size_px, (seed, number)), label
+
+    return {
+        "windows": len(quiet),
+        "speeds": {f"{speed:g}": _score(model, squares(speed)) for speed in speeds},
+    }
+
+
+def _score(
+    model: TemporalKVQResNetCBAM, labelled: Iterable[tuple[Squares, str]], counted: str = "clips"
+) -> Report:
+    logits, labels = answers(model, _batches(model, labelled))
+    report = scores(labels, logits.argmax(dim=1), len(model.labels), counted)
+    report["calibration"] = calibration(logits, labels)
+    return report
+
+
+def _batches(model: TemporalKVQResNetCBAM, labelled: Iterable[tuple[Squares, str]]) -> Iterator[Clips]:
+    device = next(model.parameters()).device
+
+    def clips(held: Sequence[tuple[Squares, str]]) -> Clips:
+        pixels = torch.from_numpy(np.stack([squares for squares, _ in held])).to(device)
+        frames = normalise(pixels.permute(0, 1, 4, 2, 3).float() / 255)
+        return Clips(frames, torch.tensor([model.labels.index(name) for _, name in held], device=device))
+
+    held: list[tuple[Squares, str]] = []
+    for pair in labelled:
+        held.append(pair)
+        if len(held) == _BATCH:
+            yield clips(held)
+            held = []
+    if held:
+        yield clips(held)
+
+
+def _square(image: Image, size_px: int) -> Squares:
+    square = np.empty((size_px, size_px, 3), np.uint8)
+    stretch(image, square)
+    return square
+
+
+def _spread(indices: Sequence[int], most: int) -> list[int]:
+    """At most so many of them, evenly spread."""
+    count = min(len(indices), most)
+    return [indices[place * len(indices) // count] for place in range(count)]

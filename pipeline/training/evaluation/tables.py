@@ -1,0 +1,163 @@
+"""The figures of an evaluation as tables for people."""
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.training.evaluation.metrics import Report, recalls
+
+
+def render_evaluation(figures: Report) -> RenderableType:
+    """Tables of all sections of a report of `evaluate_command`."""
+    parts: list[RenderableType] = []
+    if figures.get("pictures"):
+        parts += [*_pictures(figures["pictures"]), ""]
+    if figures.get("videos"):
+        parts += [*_videos(figures["videos"]), ""]
+    if figures.get("data"):
+        parts += [*_data(figures["data"]), ""]
+    for title, matrix in confusions(figures).items():
+        parts += [_confusion(title, matrix, figures["labels"]), ""]
+    return Group(*parts[:-1])
+
+
+def confusions(figures: Report) -> dict[str, list[list[int]]]:
+    """The confusion matrices that are worth showing, by title; videos are added up."""
+    found: dict[str, list[list[int]]] = {}
+    if figures.get("pictures"):
+        for speed, scored in figures["pictures"]["speeds"].items():
+            found[f"pictures at {speed}x"] = scored["confusion"]
+    for video in figures.get("videos", []):
+        if video["as_it_is"]:
+            _add(found, "video as it is", video["as_it_is"]["confusion"])
+        for speed, scored in (video["virtual_camera"] or {"speeds": {}})["speeds"].items():
+            _add(found, f"virtual camera at {speed}x", scored["confusion"])
+    if figures.get("data"):
+        found["recorded clips"] = figures["data"]["confusion"]
+    return found
+
+
+def _add(found: dict[str, list[list[int]]], title: str, confusion: list[list[int]]) -> None:
+    before = found.get(title, [[0] * len(confusion)] * len(confusion))
+    pairs = zip(before, confusion, strict=True)
+    found[title] = [[a + b for a, b in zip(*rows, strict=True)] for rows in pairs]
+
+
+def _pictures(report: Report) -> list[RenderableType]:
+    table = Table(title=f"{report['samples']} rendered clips for each row, over {report['pictures']}")
+    for heading in ("", "accuracy", "macro-F1"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for speed, scored in report["speeds"].items():
+        table.add_row(f"speed {speed}x", f"{scored['accuracy']:.4f}", f"{scored['macro_f1']:.4f}")
+    for control, accuracy in report["controls"].items():
+        table.add_row(f"control: {control.replace('_', ' ')}", f"{accuracy:.4f}", "")
+    return [table, _footer(report)]
+
+
+def _data(report: Report) -> list[RenderableType]:
+    table = Table(title=f"{report['windows']} windows of {report['clips']} recorded clips")
+    for heading in ("", "accuracy", "macro-F1"):
+        table.add_column(heading, justify="right" if heading else "left")
+    table.add_row("as they are", f"{report['accuracy']:.4f}", f"{report['macro_f1']:.4f}")
+    for control, accuracy in report["controls"].items():
+        table.add_row(f"control: {control.replace('_', ' ')}", f"{accuracy:.4f}", "")
+    table.add_row("always the largest class", f"{report['largest_class']:.4f}", "")
+    return [table, _footer(report)]
+
+
+def _footer(report: Report) -> Text:
+    lines = [_calibration(report["calibration"])]
+    if "streaming" in report:
+        difference = report["streaming"]["max_difference"]
+        lines.append(f"streaming against whole clips: logits differ by {difference:.1e} at most")
+    return Text("\n".join(lines))
+
+
+def _calibration(report: Report) -> str:
+    folded = report["temperature"]
+    was = "never calibrated" if folded is None else f"calibrated with temperature {folded:.3g}"
+    text = (
+        f"calibration error {report['expected_calibration_error']:.4f}, "
+        f"negative log likelihood {report['negative_log_likelihood']:.4f} ({was}"
+    )
+    if "refitted" in report:
+        refitted = report["refitted"]
+        error = refitted["expected_calibration_error"]
+        text += f"; refitted here: temperature {refitted['temperature']:.3g} leaves {error:.4f}"
+    return text + ")"
+
+
+def _videos(videos: Sequence[Report]) -> list[RenderableType]:
+    table = Table(title=f"Video as it is, frames {videos[0]['spacing_ms']:g} ms apart")
+    table.add_column("file", overflow="fold")
+    for heading in ("windows", "unsure", "moving", "right", "static", "right"):
+        table.add_column(heading, justify="right")
+    for video in videos:
+        truth = video["truth"]
+        moving, still = _right(video)
+        table.add_row(
+            video["file"] + (f" (first {video['frames']} frames)" if video["cut"] else ""),
+            str(truth["windows"]),
+            str(truth["unsure"]),
+            str(truth["windows"] - truth["unsure"] - truth["static"]),
+            moving,
+            str(truth["static"]),
+            still,
+        )
+    note = Text(
+        "right: of the windows that were asked about (--samples for each class at most)\n"
+        "unsure: the classical estimate gives the camera no name; these windows are left out"
+    )
+    at_rest = [video["file"] for video in videos if video["still"]]
+    if at_rest:
+        files = ", ".join(at_rest)
+        note.append(f", but for {files}: the camera never moves, all windows are asked about as static")
+    return [table, note, *_virtual(videos)]
+
+
+def _virtual(videos: Sequence[Report]) -> list[RenderableType]:
+    filmed = [(video["file"], video["virtual_camera"]) for video in videos if video["virtual_camera"]]
+    if not filmed:
+        return [Text("virtual camera: left out, in no window is the real camera at rest")]
+    speeds = list(filmed[0][1]["speeds"])
+    table = Table(title="Virtual moving camera over the windows in which the real one is at rest: macro-F1")
+    table.add_column("file", overflow="fold")
+    for heading in ("at rest", "clips", *(f"{speed}x" for speed in speeds)):
+        table.add_column(heading, justify="right")
+    for file, report in filmed:
+        scored = [report["speeds"][speed] for speed in speeds]
+        figures = [f"{each['macro_f1']:.4f}" for each in scored]
+        table.add_row(file, str(report["windows"]), str(scored[0]["clips"]), *figures)
+    note = "clips: for each speed, over all classes; macro-F1 is the mean over the classes that came up"
+    return ["", table, Text(note)]
+
+
+def _right(video: Report) -> tuple[str, str]:
+    """Right answers of those asked for, in windows in which the camera moves, and in which it does not."""
+    if not video["as_it_is"]:
+        return "-", "-"
+    confusion, labels = video["as_it_is"]["confusion"], video["labels"]
+    static = labels.index("static")
+    moving = [i for i in range(len(labels)) if i != static]
+    asked = sum(sum(confusion[i]) for i in moving)
+    right = sum(confusion[i][i] for i in moving)
+    asked_still, right_still = sum(confusion[static]), confusion[static][static]
+    return (
+        f"{right} of {asked}" if asked else "-",
+        f"{right_still} of {asked_still}" if asked_still else "-",
+    )
+
+
+def _confusion(title: str, confusion: Sequence[Sequence[int]], labels: Sequence[str]) -> Table:
+    """Rows are the truth; columns are answers, by the number of their row."""
+    table = Table(title=f"Answers by class, {title}")
+    table.add_column("truth")
+    for number in range(1, len(labels) + 1):
+        table.add_column(str(number), justify="right")
+    table.add_column("right", justify="right")
+    for number, (label, row, share) in enumerate(zip(labels, confusion, recalls(confusion), strict=True)):
+        counts = [Text(str(n) if n else "", "bold" if i == number else "") for i, n in enumerate(row)]
+        table.add_row(Text(f"{number + 1} {label}"), *counts, "-" if share is None else f"{share:.1%}")
+    return table

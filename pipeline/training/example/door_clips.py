@@ -1,0 +1,141 @@
+"""Renders a small data set to try fine-tuning with: ``python -m pipeline.training.example.door_clips DIR``.
+
+A still camera watches doors that open or close. A single frame can't tell which: each door is filmed once
+while it opens and once while it closes, open by the same parts, and each time at a rate, a speed, a light and
+with passers-by of its own. The doors in ``val`` are in no training clip.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+from pipeline.base.frame import Image
+from pipeline.training.example.door_scene import Scene, new_scene
+
+LABELS = ("closing", "opening")
+WIDTH_PX, HEIGHT_PX = 320, 240
+DRAWN_AT = 2
+_RATES = (15, 20, 25, 30)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """``python -m pipeline.training.example.door_clips``; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.training.example.door_clips", description=(__doc__ or "").splitlines()[0]
+    )
+    parser.add_argument("folder", type=Path, help="where the folders of the two classes go")
+    parser.add_argument("--clips", type=int, default=40, help="clips of each class")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args(arguments)
+    try:
+        write_clips(given.folder, given.clips, given.seed)
+    except (ValueError, OSError) as error:
+        print(f"example_clips: {error}", file=sys.stderr)
+        return 2
+    print(f"{given.clips} clips each of {' and '.join(LABELS)} in {given.folder}, a quarter of them in val")
+    return 0
+
+
+def write_clips(folder: Path, clips: int, seed: int = 0) -> None:
+    """Renders clips into the folders ``train`` and ``val`` and in both a folder for each class.
+
+    Args:
+        folder: Where; made if need be, and it must be empty.
+        clips: Of each class; a quarter goes to ``val``.
+        seed: Of everything random.
+
+    Raises:
+        ValueError: Too few clips wanted, or the folder holds something.
+        OSError: The folder can't be written.
+    """
+    if clips < 2:
+        raise ValueError(f"--clips must be at least 2, not {clips}")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"{folder} is not an empty folder: choose another one")
+    kept = max(clips // 4, 1)
+    for number, label in enumerate(LABELS):
+        for clip in range(clips):
+            dice = np.random.default_rng((seed, number, clip))
+            scene = new_scene(np.random.default_rng((seed, clip)), WIDTH_PX * DRAWN_AT, HEIGHT_PX * DRAWN_AT)
+            path = folder / ("val" if clip < kept else "train") / label / f"{clip:03d}.mp4"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fps = int(dice.choice(_RATES))
+            _write(path, fps, render_clip(label, scene, dice, fps))
+
+
+def render_clip(label: str, scene: Scene, dice: np.random.Generator, fps: int) -> Iterator[Image]:
+    """The frames of one clip, ``(HEIGHT_PX, WIDTH_PX, 3)`` uint8 BGR.
+
+    Args:
+        label: One of ``LABELS``.
+        scene: The door, drawn ``DRAWN_AT`` times as large.
+        dice: Everything else.
+        fps: Frames a second.
+
+    The way from shut to open is drawn alike for both classes, and runs at a pace whose chances are the same
+    forwards and backwards, so that no pose is more likely in one of them.
+    """
+    height, width = scene.wall.shape[:2]
+    shut, wide = dice.uniform(0.02, 0.25), dice.uniform(0.75, 0.98)
+    start, end = (shut, wide) if label == "opening" else (wide, shut)
+    speed_px = dice.uniform(0.2, 0.45) * width
+    count = max(round((wide - shut) * scene.travel_px / speed_px * fps), fps // 2) + 1
+    softness = dice.uniform(0, 0.5)
+    bustle = _Passer(dice, width, height, count / fps) if dice.random() < 0.3 else None
+    gain, tint = dice.uniform(0.6, 1.15), dice.uniform(0.92, 1.08, 3)
+    grain = dice.uniform(1, 7)
+    for number in range(count):
+        part = number / (count - 1)
+        part += softness * (part * part * (3 - 2 * part) - part)
+        picture = scene.draw(start + (end - start) * part)
+        if bustle is not None:
+            bustle.draw(picture, number / fps)
+        small = cv2.resize(picture, (WIDTH_PX, HEIGHT_PX), interpolation=cv2.INTER_AREA)
+        light = gain * tint * (1 + 0.01 * dice.standard_normal())
+        lit = small * light + grain * dice.standard_normal(small.shape)
+        yield np.asarray(np.clip(lit, 0, 255), np.uint8)
+
+
+class _Passer:
+    """Somebody who walks through the picture."""
+
+    def __init__(self, dice: np.random.Generator, width: int, height: int, seconds: float) -> None:
+        self._size = height * dice.uniform(0.25, 0.4)
+        self._feet = height * dice.uniform(0.9, 1.02)
+        self._start = dice.uniform(0, width)
+        self._speed = dice.choice((-1, 1)) * dice.uniform(0.1, 0.4) * width
+        self._start -= self._speed * seconds / 2
+        self._coat, self._skin = (tuple(dice.integers(20, 200, 3).tolist()) for _ in range(2))
+
+    def draw(self, picture: Image, time_s: float) -> None:
+        size, x = self._size, self._start + self._speed * time_s
+        swing = 0.12 * size * np.sin(time_s * 9)
+        for side in (-1, 1):
+            foot = (round(x + side * swing), round(self._feet))
+            hip = (round(x), round(self._feet - 0.45 * size))
+            cv2.line(picture, hip, foot, (40, 35, 35), round(0.1 * size), cv2.LINE_AA)
+        middle = (round(x), round(self._feet - 0.6 * size))
+        cv2.ellipse(picture, middle, (round(0.16 * size), round(0.25 * size)), 0, 0, 360, self._coat, -1)
+        head = (round(x), round(self._feet - 0.92 * size))
+        cv2.circle(picture, head, round(0.1 * size), self._skin, -1, cv2.LINE_AA)
+
+
+def _write(path: Path, fps: int, frames: Iterator[Image]) -> None:
+    with av.open(path, "w") as container:
+        stream = container.add_stream("libx264", rate=fps)
+        stream.width, stream.height, stream.pix_fmt = WIDTH_PX, HEIGHT_PX, "yuv420p"
+        stream.time_base = Fraction(1, fps)
+        stream.options = {"crf": "23", "preset": "veryfast"}
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="bgr24")))
+        container.mux(stream.encode(None))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

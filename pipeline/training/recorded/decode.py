@@ -1,0 +1,103 @@
+"""From clip files to frames of the model's size, each decoded and resized once."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.base.config import load_config
+from pipeline.base.stretch import stretch
+from pipeline.training.recorded.clip_index import ClipEntry
+from pipeline.training.recorded.frame_store import FrameStore
+from pipeline.video.source import Source, SourceError, SourceOptions
+
+_USUAL_FPS = 25.0
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedClip:
+    """A clip whose frames lie in a `FrameStore`.
+
+    Attributes:
+        entry: Which clip.
+        frames: Numbers of its frames in the store, in order.
+        times_ns: When each was shown, in ns after the first picture of the file.
+    """
+
+    entry: ClipEntry
+    frames: list[int] = field(default_factory=list)
+    times_ns: list[int] = field(default_factory=list)
+
+
+def decode_clips(
+    entries: Sequence[ClipEntry], store: FrameStore, say: Callable[[str], None]
+) -> list[DecodedClip]:
+    """Decodes clips into the store; parts of one file share its frames.
+
+    Damaged pictures are left out, and clips that can't be read are left out with a line each.
+
+    Args:
+        entries: What to decode.
+        store: Takes the frames.
+        say: Takes a line for each clip that can't be read.
+
+    Returns:
+        The clips that could be read, in the order of ``entries``; some may have no frames.
+
+    Raises:
+        ValueError: No space left for the frames.
+    """
+    options = SourceOptions.from_config(load_config().capture)
+    by_path: dict[Path, list[DecodedClip]] = {}
+    for entry in entries:
+        by_path.setdefault(entry.path, []).append(DecodedClip(entry))
+    unreadable: set[Path] = set()
+    for path, parts in by_path.items():
+        try:
+            damaged = _decode_file(_source(path, options), parts, store)
+        except SourceError as error:
+            unreadable.add(path)
+            say(f"skipped, can't be read: {error}")
+            continue
+        if damaged:
+            say(f"{path}: {damaged} damaged pictures left out")
+    cursor = {path: iter(parts) for path, parts in by_path.items()}
+    clips = [next(cursor[entry.path]) for entry in entries]
+    return [clip for clip in clips if clip.entry.path not in unreadable]
+
+
+def _source(path: Path, options: SourceOptions) -> Source:
+    from pipeline.video.file import FileSource
+    from pipeline.video.images import ImageFolderSource
+
+    return ImageFolderSource(str(path), options) if path.is_dir() else FileSource(str(path), options)
+
+
+def _decode_file(source: Source, parts: Sequence[DecodedClip], store: FrameStore) -> int:
+    """Reads as far as any part needs; returns the number of damaged pictures."""
+    last_s = max(part.entry.end_s for part in parts)
+    first_ns: int | None = None
+    damaged = count = 0
+    with source:
+        interval_ns = round(1e9 / (source.fps or _USUAL_FPS))
+        while (picture := source.read()) is not None:
+            time_ns = count * interval_ns if picture.pts_ns is None else picture.pts_ns
+            first_ns = time_ns if first_ns is None else first_ns
+            time_ns -= first_ns
+            count += 1
+            if time_ns >= last_s * 1e9:
+                break
+            if picture.damaged:
+                damaged += 1
+                continue
+            takers = [p for p in parts if p.entry.start_s * 1e9 <= time_ns < p.entry.end_s * 1e9]
+            if not takers:
+                continue
+            square = np.empty((store.size_px, store.size_px, 3), np.uint8)
+            stretch(picture.image, square)
+            number = store.add(square)
+            for part in takers:
+                part.frames.append(number)
+                part.times_ns.append(time_ns)
+    return damaged

@@ -1,0 +1,44 @@
+"""Rendered clips of known camera motions as pixels: to calibrate a runtime on, and to score it."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from pipeline.training.rendered.renderer import LABELS, MotionRenderer
+from pipeline.training.samples import MEAN, STD
+
+_BATCH = 32
+
+
+class Film(NamedTuple):
+    """Clips.
+
+    Attributes:
+        frames: ``(n, T + 1, size, size, 3)`` uint8, red-green-blue, oldest first.
+        labels: The motion's name, ``n`` times.
+    """
+
+    frames: npt.NDArray[np.uint8]
+    labels: list[str]
+
+
+def film_motions(size: int, num_past: int, count: int, seed: int) -> Film:
+    """Films drawn pictures at all speeds; other seeds have other pictures and motions.
+
+    Args:
+        size: Side of the frames in pixels.
+        num_past: ``T``.
+        count: Clips.
+        seed: Of everything random.
+    """
+    renderer = MotionRenderer("cpu", size, seed, num_past=num_past, bank_count=64, redraw_every=0)
+    scale, shift = (torch.tensor(values).view(3, 1, 1) * 255 for values in (STD, MEAN))
+    frames, labels = [], []
+    for start in range(0, count, _BATCH):
+        clips = renderer.clips(min(_BATCH, count - start))
+        pixels = (clips.frames * scale + shift).round().clamp(0, 255).byte()
+        frames.append(pixels.permute(0, 1, 3, 4, 2).contiguous().numpy())
+        labels += [LABELS[label] for label in clips.labels.tolist()]
+    return Film(np.concatenate(frames), labels)

@@ -1,0 +1,272 @@
+"""Nine camera motions, filmed from still pictures on the device.
+
+Labels name what the **camera** does: ``pan_right`` turns it right, so the content moves left; ``tilt_up``
+moves the content down; ``zoom_in`` makes it grow; ``roll_cw`` turns it counter-clockwise.
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from pipeline.base.camera_motions import CAMERA_MOTIONS
+from pipeline.training.rendered.draw import uniform
+from pipeline.training.rendered.nuisance import (
+    burnt_in,
+    compressed,
+    dark,
+    flat_parts,
+    light_and_sensor,
+    moving_objects,
+    scrolling_parts,
+)
+from pipeline.training.rendered.pictures import PictureBank, seeded
+from pipeline.training.samples import Clips, normalise
+
+LABELS = CAMERA_MOTIONS
+REVERSE = (0, 2, 1, 4, 3, 6, 5, 8, 7)
+
+# Motion of the camera's window: right, down, growth of its size, clockwise turn.
+_DIRECTION = torch.tensor(
+    [
+        [0, 0, 0, 0],
+        [-1, 0, 0, 0],
+        [1, 0, 0, 0],
+        [0, -1, 0, 0],
+        [0, 1, 0, 0],
+        [0, 0, -1, 0],
+        [0, 0, 1, 0],
+        [0, 0, 0, 1],
+        [0, 0, 0, -1],
+    ],
+    dtype=torch.float32,
+)
+# Reference range per pair of frames: half widths (3-10 % of the width), log scale, radians.
+_SLOWEST = torch.tensor([0.06, 0.06, math.log(1.04), math.radians(3)])
+_FASTEST = torch.tensor([0.20, 0.20, math.log(1.12), math.radians(9)])
+
+
+def reverse_label(labels: Tensor) -> Tensor:
+    """The labels of the same clips played backwards."""
+    return torch.tensor(REVERSE, device=labels.device)[labels]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """How hard the rendered clips are.
+
+    Attributes:
+        object_share: part of the samples with a moving foreground object; half of them have a second one,
+            and half of these a third.
+        scrolling_share: part of the samples with something in the scene whose content moves by itself, like
+            a screen, water or leaves in the wind.
+        overlay_share: part of the samples with a burnt-in logo or text.
+        flat_share: part of the samples in which a piece of the scene has lost its texture.
+        blur_share: part of the samples whose frames are blurred by a short shake, in a direction that has
+            nothing to do with the labelled motion.
+        dark_share: part of the samples in low light, with the noise of an amplified sensor.
+        compressed_share: part of the samples with the blocks of strong compression.
+        sensor: vary light, colour, noise and sharpness from frame to frame.
+        side_motion: largest other motion beside the labelled one, against that one's own reference speed.
+        shake_px: hand-shake of every sample, the static ones too (standard deviation).
+    """
+
+    object_share: float = 0.3
+    scrolling_share: float = 0.0
+    overlay_share: float = 0.3
+    flat_share: float = 0.0
+    blur_share: float = 0.0
+    dark_share: float = 0.0
+    compressed_share: float = 0.0
+    sensor: bool = True
+    side_motion: float = 0.12
+    shake_px: float = 0.15
+
+
+class MotionRenderer:
+    """Films random clips of ``num_past + 1`` frames with known camera motion.
+
+    The randomness of a batch depends on the seed and the number of batches before it alone: `seek` goes to
+    any point of the sequence.
+
+    Attributes:
+        labels: names of the motions.
+        step: batches rendered so far.
+        bank: the pictures that are filmed.
+    """
+
+    labels = LABELS
+
+    def __init__(
+        self,
+        device: torch.device | str,
+        size: int = 224,
+        seed: int = 0,
+        pictures: Path | None = None,
+        *,
+        num_past: int = 2,
+        photo_share: float = 0.35,
+        bank_count: int = 512,
+        redraw_every: int = 4,
+        supersample: int = 2,
+        scene: Scene = Scene(),
+        speeds: tuple[float, float] = (0.4, 2.0),
+    ) -> None:
+        """Draws the picture bank.
+
+        Args:
+            device: where everything is rendered.
+            size: side of the frames in pixels; the pictures are twice as large.
+            seed: of everything random here.
+            pictures: folder of photos to mix in; None films procedural pictures only.
+            num_past: past frames in a clip.
+            photo_share: part of the bank cut from these photos.
+            bank_count: pictures held at a time.
+            redraw_every: batches between two redraws of 32 pictures; 0 = never.
+            supersample: samples per pixel along each axis, against aliasing.
+            scene: disturbances.
+            speeds: lowest and highest speed factor, drawn evenly in log.
+        """
+        self.device = torch.device(device)
+        self.size, self.seed, self.scene, self.speeds = size, seed, scene, speeds
+        self.num_past, self.redraw_every, self.supersample = num_past, redraw_every, supersample
+        self.step = 0
+        self.bank = PictureBank(self.device, 2 * size, bank_count, seed, pictures, photo_share)
+
+    def seek(self, step: int) -> None:
+        """Goes on as if ``step`` batches had been rendered."""
+        self.step = step
+        self.bank.seek(step // self.redraw_every if self.redraw_every else 0)
+
+    def batch(self, n: int, speed: float | None = None) -> tuple[Tensor, Tensor]:
+        """Renders the next samples: frames and labels of ``clips``."""
+        return self.clips(n, speed)[:2]
+
+    @torch.no_grad()
+    def clips(self, n: int, speed: float | None = None) -> Clips:
+        """Renders the next samples.
+
+        Args:
+            n: samples.
+            speed: speed factor of all samples; None draws one for each from ``speeds``.
+
+        Returns:
+            The samples.
+        """
+        generator = seeded(self.device, self.seed, 2, self.step)
+        labels = torch.randint(len(LABELS), (n,), generator=generator, device=self.device)
+        windows = self._windows(labels, speed, generator)
+        frames = self._film(windows, generator)
+        scene = self.scene
+        for some in self._some(n, scene.flat_share, generator):
+            frames[some] = flat_parts(frames[some], windows[some], generator)
+        for some in self._some(n, scene.scrolling_share, generator):
+            textures = self._pictures(len(some), generator)
+            frames[some] = scrolling_parts(frames[some], textures, windows[some], generator)
+        for part in (1, 2, 4):
+            for some in self._some(n, scene.object_share / part, generator):
+                frames[some] = moving_objects(frames[some], self._pictures(len(some), generator), generator)
+        for some in self._some(n, scene.overlay_share, generator):
+            frames[some] = burnt_in(frames[some], generator)
+        for some in self._some(n, scene.dark_share, generator):
+            frames[some] = dark(frames[some], generator)
+        if scene.sensor:
+            frames = light_and_sensor(frames, generator)
+        for some in self._some(n, scene.compressed_share, generator):
+            frames[some] = compressed(frames[some], generator)
+        self.step += 1
+        if self.redraw_every and self.step % self.redraw_every == 0:
+            self.bank.redraw()
+        return Clips(normalise(frames), labels, windows)
+
+    def _some(self, n: int, share: float, generator: torch.Generator) -> list[Tensor]:
+        """Which samples a disturbance befalls: a list of one tensor, or an empty one."""
+        count = round(n * share)
+        return [torch.randperm(n, generator=generator, device=self.device)[:count]] if count else []
+
+    def _pictures(self, n: int, generator: torch.Generator) -> Tensor:
+        choice = torch.randint(len(self.bank.pictures), (n,), generator=generator, device=self.device)
+        return self.bank.pictures[choice]
+
+    def _film(self, windows: Tensor, generator: torch.Generator) -> Tensor:
+        """Frames ``(n, T + 1, 3, size, size)``: each the mean of samples at several places in each pixel.
+
+        With a shake these samples also lie along a short line, as if taken one after the other.
+        """
+        n, length, side = len(windows), self.num_past + 1, self.size
+        pictures = self._pictures(n, generator).float().div_(255)
+        blurred = (uniform(generator, (n, 1, 1)) < self.scene.blur_share).float()
+        angle = uniform(generator, (n, length), 0, 2 * math.pi)
+        shake = torch.stack((angle.cos(), angle.sin()), dim=-1) * blurred
+        shake = shake * uniform(generator, (n, length, 1), 0, 4 / 96)  # half widths: up to 4 px of 192
+        places = [(2 * i + 1 - self.supersample) / self.supersample for i in range(self.supersample)]
+        spots = torch.cartesian_prod(torch.tensor(places), torch.tensor(places)).to(self.device) / side
+        # an order in which neighbours in time are not neighbours in the pixel
+        times = (torch.arange(len(spots), device=self.device) * 3 % len(spots) + 0.5) / len(spots) - 0.5
+        total = torch.zeros((n, 3, length * side, side), device=self.device)
+        for spot, time in zip(spots, times, strict=True):
+            moved = windows.clone()
+            moved[..., 2] += (windows[..., :2] @ (spot + time * shake).unsqueeze(-1)).squeeze(-1)
+            grid = F.affine_grid(moved.flatten(0, 1), [n * length, 3, side, side], align_corners=False)
+            total += F.grid_sample(
+                pictures, grid.view(n, length * side, side, 2), padding_mode="reflection", align_corners=False
+            )
+        return (total / len(spots)).view(n, 3, length, side, side).transpose(1, 2).contiguous()
+
+    def _windows(self, labels: Tensor, speed: float | None, generator: torch.Generator) -> Tensor:
+        """Where in its picture each frame looks: affine maps ``(n, T + 1, 2, 3)`` from screen to picture.
+
+        The pose of the middle of the clip does not depend on the label, nor does the room that is left
+        around it, and the motion runs evenly to both sides of it.
+        """
+        n, device = len(labels), self.device
+        factor = torch.full((n, 1), 1.0 if speed is None else speed, device=device)
+        if speed is None:
+            low, high = (math.log(bound) for bound in self.speeds)
+            factor = uniform(generator, (n, 1), low, high).exp()
+        slowest, fastest = _SLOWEST.to(device), _FASTEST.to(device)
+        reference = slowest * (fastest / slowest) ** uniform(generator, (n, 1)) * factor
+        direction = _DIRECTION.to(device)[labels]
+        moves = direction.abs().sum(dim=1, keepdim=True)
+        side = uniform(generator, (n, 4), -1, 1) * self.scene.side_motion * (moves - direction.abs())
+        velocity = (direction + side) * reference
+        acceleration = uniform(generator, (n, 1, 1), -0.3, 0.3)
+        half = self.num_past / 2
+        time = torch.linspace(-half, half, self.num_past + 1, device=device).view(1, -1, 1)
+        time = time * (1 + time / half * acceleration)
+        shake = torch.randn((n, self.num_past + 1, 4), generator=generator, device=device).clamp(-2, 2)
+        shake = shake * (self.scene.shake_px * 2 / self.size)
+        shift_x, shift_y, growth, turn = (velocity.unsqueeze(1) * time + shake).unbind(dim=-1)
+
+        # Real frames are squashed to a square, so a roll is a pure rotation only after unsquashing them.
+        squash = uniform(generator, (n, 1), math.log(0.7) / 2, math.log(1.4) / 2).exp()
+        pose = uniform(generator, (n, 1), math.radians(-15), math.radians(15))
+        room = (1 + 1.3 * half * reference.amax(dim=1, keepdim=True)) * (pose.cos() + pose.sin().abs())
+        room = room * torch.maximum(squash, 1 / squash)
+        window = uniform(generator, (n, 1), math.log(0.35), math.log(0.62)).exp()
+        window = torch.minimum(window, 0.98 / room)
+        centre = uniform(generator, (2, n, 1), -1, 1) * (1 - window * room)
+        mirror = (uniform(generator, (2, n, 1)) < 0.5).float() * 2 - 1
+
+        # screen -> unsquash -> camera's own motion -> pose and mirror of the scene -> picture
+        moved = _matrix(growth.exp() * turn.cos(), -growth.exp() * turn.sin()) @ _diagonal(squash, 1 / squash)
+        moved = torch.cat(
+            (moved, torch.stack((squash * shift_x, shift_y / squash), -1).unsqueeze(-1)), dim=-1
+        )
+        scene = _diagonal(*mirror) @ _matrix(window * pose.cos(), -window * pose.sin())
+        theta = scene.expand(n, self.num_past + 1, 2, 2) @ moved
+        theta[..., 2] += torch.stack((centre[0], centre[1]), dim=-1)
+        return theta
+
+
+def _matrix(a: Tensor, b: Tensor) -> Tensor:
+    """``[[a, b], [-b, a]]``: a rotation with a scale."""
+    return torch.stack((torch.stack((a, b), -1), torch.stack((-b, a), -1)), -2)
+
+
+def _diagonal(a: Tensor, b: Tensor) -> Tensor:
+    zero = torch.zeros_like(a)
+    return torch.stack((torch.stack((a, zero), -1), torch.stack((zero, b), -1)), -2)

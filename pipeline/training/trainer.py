@@ -1,0 +1,265 @@
+"""The state of a training run, and one step of it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pipeline.model.checkpoint import save_checkpoint
+from pipeline.model.device import pick_device
+from pipeline.model.network import TemporalKVQResNetCBAM
+from pipeline.model.resnet import ResNetCBAM
+from pipeline.training.clip_sources import open_sources
+from pipeline.training.evaluation.answers import accuracy, answers, mixed
+from pipeline.training.initial_weights import adopt_shape, build_model, freeze_batch_norm
+from pipeline.training.optimise import AveragedModel, compile_features, learning_rate, parameter_groups
+from pipeline.training.options import FitOptions
+from pipeline.training.parallel import Ranks
+from pipeline.training.rendered.correspondence import match_loss
+from pipeline.training.rendered.pictures import seeded
+from pipeline.training.rendered.renderer import MotionRenderer
+from pipeline.training.run_files import read_state, write_state
+from pipeline.training.samples import Clips
+
+Build = Callable[[FitOptions, tuple[str, ...]], nn.Module]
+"""Options and names of the classes, to a model with ``model(*frames, past_mask=) -> (logits, info)``."""
+
+_MAY_CHANGE = {"minutes", "steps", "patience"}
+
+
+class Fitting:
+    """One training run: weights, their average, optimiser and data, and how far it has come.
+
+    A step's randomness depends on the seed, the step number and the rank alone, so a run that goes on from
+    ``last.pt`` computes what the unbroken run would have computed, and no state of a generator is kept.
+
+    Attributes:
+        options: with the shape of ``init``'s network where that is one of our checkpoints.
+        labels: names of the classes.
+        clips: of recorded clips, the keys of those in ``train`` and of those in ``held_out``; else None.
+        precision: ``fp32``, ``bf16`` or ``fp16``.
+        model: what is trained.
+        average: its averaged weights, those that are validated and saved.
+        step: optimiser steps so far.
+        elapsed_s: training time so far.
+        best: best validation accuracy so far, -1 before the first one.
+        best_step: when it was reached.
+        stale: validations since then.
+        pending: loss and training accuracy of the steps since the last line of metrics.
+    """
+
+    def __init__(
+        self,
+        options: FitOptions,
+        *,
+        ranks: Ranks | None = None,
+        build: Build = build_model,
+        say: Callable[[str], None] = print,
+    ) -> None:
+        """Opens the data and builds everything from the options; see `FitOptions`.
+
+        Raises:
+            ValueError: an option that does not fit the machine or the files.
+        """
+        self.options = options = adopt_shape(options)
+        self.ranks = ranks or Ranks(0, 1, pick_device(options.device))
+        self.device, self.out = self.ranks.device, Path(options.out)
+        if options.batch_size % self.ranks.count:
+            raise ValueError(f"batch_size {options.batch_size} can't be shared by {self.ranks.count} ranks")
+        self.share = options.batch_size // self.ranks.count
+        automatic = "bf16" if self.device.type == "cuda" else "fp32"
+        self.precision = automatic if options.precision == "auto" else options.precision
+        sources = open_sources(options, self.ranks, say)
+        self.source, self.validation, self.held_out, self.windows, self.clips = sources
+        self.labels = self.source.labels
+        torch.manual_seed(options.seed)
+        model = build(options, self.labels)
+        self.model = model.to(memory_format=torch.channels_last).to(self.device).train()
+        if options.freeze_batch_norm:
+            freeze_batch_norm(self.model)
+        if options.backbone_rate == 0:
+            for backbone in self._backbones():
+                backbone.requires_grad_(False)
+                freeze_batch_norm(backbone)
+        self.network: nn.Module = self.model
+        self.average = AveragedModel(self.model, options.ema_decay)
+        groups = parameter_groups(self.model, options.weight_decay, options.backbone_rate)
+        self.optimizer = torch.optim.AdamW(
+            groups, lr=options.learning_rate, fused=self.device.type == "cuda", betas=(0.9, 0.99)
+        )
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
+        self.step, self.elapsed_s = 0, 0.0
+        self.best, self.best_step, self.stale = -1.0, 0, 0
+        self.pending: list[Tensor] = []
+
+    def _backbones(self) -> list[ResNetCBAM]:
+        return [module for module in self.model.modules() if isinstance(module, ResNetCBAM)]
+
+    @property
+    def progress(self) -> float:
+        """Part of the budget that is used up, 0 to 1."""
+        by_step = self.step / self.options.steps if self.options.steps else 0.0
+        by_time = self.elapsed_s / (60 * self.options.minutes) if self.options.minutes else 0.0
+        return min(max(by_step, by_time), 1.0)
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether the validation accuracy has not grown for too long."""
+        return 0 < self.options.patience <= self.stale
+
+    def start(self, say: Callable[[str], None]) -> None:
+        """Compiles where that is asked for and works, then joins the ranks."""
+        if self.options.compile and self.device.type == "cuda":
+            self.compile(say)
+        self.network = self.ranks.wrap(self.model)
+
+    def compile(self, say: Callable[[str], None]) -> None:
+        """Compiles the backbone, if this machine can; leaves weights and randomness as they were."""
+        if self.options.gradient_checkpointing or not self._backbones():
+            say("not compiled: gradient checkpointing and other networks than ours run as they are")
+            return
+        self.source.seek(0)
+        clips = self.source.clips(self.share)
+        self.source.seek(self.step)
+        before = {name: value.clone() for name, value in self.model.state_dict().items()}
+
+        def probe() -> None:
+            loss, _ = self._loss(self.model, clips, self._past(clips))
+            loss.backward()  # type: ignore[no-untyped-call]
+            gradients = [p.grad.isfinite().all() for p in self.model.parameters() if p.grad is not None]
+            if not torch.stack(gradients).all():
+                raise FloatingPointError("compiled gradients are not finite")
+
+        say(f"compiling for {self.device} ...")
+        compile_features(self._backbones(), probe, say)
+        self.model.load_state_dict(before)
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def _loss(self, network: nn.Module, clips: Clips, past: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss, and how many answers were right."""
+        images = [frame.contiguous(memory_format=torch.channels_last) for frame in clips.frames.unbind(dim=1)]
+        with mixed(self.device, self.precision):
+            logits, info = network(*images, past_mask=past)
+        loss = F.cross_entropy(logits.float(), clips.labels, label_smoothing=self.options.label_smoothing)
+        if self.options.match_weight and clips.windows is not None and "attention_weights" in info:
+            shape = self.model.architecture
+            grids = [shape.grid(scale, images[0].shape[-2:]) for scale in ("layer4", *shape.scales)]  # type: ignore
+            matched = match_loss(info["attention_weights"], clips.windows, past, grids[0], grids[1:])
+            loss = loss + self.options.match_weight * matched
+        return loss, (logits.argmax(dim=1) == clips.labels).float().mean()
+
+    def advance(self) -> Tensor:
+        """One optimiser step.
+
+        Returns:
+            The loss of this rank's share, a scalar still on the device.
+        """
+        o = self.options
+        if o.curriculum_share and isinstance(self.source, MotionRenderer):
+            easy = max(0.0, 1 - self.progress / o.curriculum_share)
+            self.source.speeds = (o.min_speed * (o.max_speed / o.min_speed) ** (0.7 * easy), o.max_speed)
+        torch.manual_seed((o.seed * 1_000_003 + self.step) * self.ranks.count + self.ranks.rank)
+        clips = self.source.clips(self.share)
+        rate = learning_rate(o.learning_rate, self.step, o.warmup_steps, self.progress)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["rate"]
+        loss, right = self._loss(self.network, clips, self._past(clips))
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self.scaler.unscale_(self.optimizer)
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), o.clip_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.average.update(self.model, self.step)
+        self.step += 1
+        self.pending.append(torch.stack((loss.detach(), right)))
+        return loss.detach()
+
+    def _past(self, clips: Clips) -> Tensor:
+        """Which past frames each sample may see, ``(B, T)``: the first frames of a stream have fewer."""
+        o, slots = self.options, self.options.num_past
+        number = self.step * self.ranks.count + self.ranks.rank
+        generator = seeded(self.device, o.seed, 3, number)
+        chance = torch.rand((len(clips.labels), 1), generator=generator, device=self.device)
+        some = ((chance - o.no_past_share) / max(o.one_past_share, 1e-9) * (slots - 1)).floor() + 1
+        depth = torch.where(
+            chance < o.no_past_share + o.one_past_share, some.clamp_max(max(slots - 1, 1)), slots
+        )
+        depth = torch.where(chance < o.no_past_share, 0, depth)
+        past = depth >= torch.arange(slots, 0, -1, device=self.device)
+        return past if clips.present is None else past & clips.present
+
+    def validate(self) -> float:
+        """Validates the averaged weights; keeps them as ``best.safetensors`` if none were better."""
+        found = 0.0
+        if self.ranks.leads:
+            found = accuracy(*answers(self.average.model, self.validation(), self.precision))
+        (found,) = self.ranks.agree(found)
+        self.stale = 0 if found > self.best else self.stale + 1
+        if found >= self.best:
+            self.best, self.best_step = found, self.step
+            model = self.average.model
+            if self.ranks.leads and isinstance(model, TemporalKVQResNetCBAM):
+                facts = {"step": self.step, "validation_accuracy": round(found, 4)}
+                save_checkpoint(self.out / "best.safetensors", model, metadata=facts)
+        return found
+
+    def save(self) -> None:
+        """Writes ``last.pt``, from which the run can go on.
+
+        Raises:
+            FloatingPointError: weights are no longer finite; the file stays as it was.
+        """
+        if not torch.stack([weights.isfinite().all() for weights in self.model.parameters()]).all():
+            raise FloatingPointError(f"weights are not finite at step {self.step}: lower learning_rate")
+        state: dict[str, Any] = {
+            "recipe": self.options.recipe(),
+            "labels": self.labels,
+            "windows": self.windows,
+            "step": self.step,
+            "elapsed_s": self.elapsed_s,
+            "best": self.best,
+            "best_step": self.best_step,
+            "stale": self.stale,
+            "pending": torch.stack(self.pending) if self.pending else None,
+            "model": self.model.state_dict(),
+            "average": self.average.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+        }
+        if self.ranks.leads:
+            write_state(self.out / "last.pt", state)
+
+    def resume(self) -> None:
+        """Goes on from ``last.pt``.
+
+        Raises:
+            ValueError: there is none, it is damaged, or it was made with other options, classes or clips.
+        """
+        path = self.out / "last.pt"
+        state = read_state(path, self.device)
+        recipe, before = self.options.recipe(), state.get("recipe", {})
+        changed = [key for key in recipe if key not in _MAY_CHANGE and recipe[key] != before.get(key)]
+        if changed:
+            raise ValueError(f"cannot resume {path}: it was made with another {', '.join(changed)}")
+        if tuple(state["labels"]) != self.labels:
+            raise ValueError(
+                f"cannot resume {path}: its classes are {', '.join(state['labels'])}, "
+                f"those of the data {', '.join(self.labels)}"
+            )
+        if state.get("windows") != self.windows:
+            raise ValueError(
+                f"cannot resume {path}: clips have come or gone since, and some of those for validation may "
+                "have been trained on: start anew"
+            )
+        self.step, self.elapsed_s = state["step"], state["elapsed_s"]
+        self.best, self.best_step, self.stale = state["best"], state["best_step"], state["stale"]
+        self.pending = [] if state["pending"] is None else list(state["pending"].unbind())
+        self.model.load_state_dict(state["model"])
+        self.average.model.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.source.seek(self.step)

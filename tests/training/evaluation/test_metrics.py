@@ -1,0 +1,50 @@
+import pytest
+import torch
+
+from pipeline.training.evaluation.metrics import calibration, expected_calibration_error, recalls, scores
+
+
+def test_scores_of_a_known_confusion() -> None:
+    report = scores(torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 1, 1]), classes=3)
+    assert report["accuracy"] == 0.75
+    assert report["confusion"] == [[1, 1, 0], [0, 2, 0], [0, 0, 0]]
+    assert report["macro_f1"] == pytest.approx((2 / 3 + 0.8) / 2, abs=1e-4)
+
+
+def test_a_class_that_is_only_answered_lowers_macro_f1() -> None:
+    report = scores(torch.tensor([0, 0]), torch.tensor([0, 1]), classes=2)
+    assert report["macro_f1"] == pytest.approx((2 / 3) / 2, abs=1e-4)
+
+
+def test_no_clips_have_no_score() -> None:
+    empty = torch.zeros(0, dtype=torch.long)
+    assert scores(empty, empty, classes=2) == {
+        "clips": 0,
+        "accuracy": 0.0,
+        "macro_f1": 0.0,
+        "confusion": [[0, 0], [0, 0]],
+    }
+
+
+def test_scores_that_are_as_often_right_as_they_say_have_no_calibration_error() -> None:
+    probabilities = torch.tensor([[0.8, 0.2]]).expand(10, 2)
+    assert expected_calibration_error(probabilities, torch.tensor([0] * 8 + [1] * 2)) == pytest.approx(
+        0.0, abs=1e-6
+    )
+    assert expected_calibration_error(probabilities, torch.tensor([0] * 5 + [1] * 5)) == pytest.approx(
+        0.3, abs=1e-6
+    )
+
+
+def test_calibration_error_weighs_bins_by_their_clips() -> None:
+    probabilities = torch.tensor([[1.0, 0.0]] * 3 + [[0.6, 0.4]])
+    assert expected_calibration_error(probabilities, torch.tensor([0, 0, 0, 1])) == pytest.approx(0.6 / 4)
+
+
+def test_likelihood_of_even_logits() -> None:
+    report = calibration(torch.zeros(4, 2), torch.tensor([0, 1, 0, 1]))
+    assert report == {"expected_calibration_error": 0.0, "negative_log_likelihood": 0.6931}
+
+
+def test_recall_of_each_class() -> None:
+    assert recalls([[3, 1], [0, 0]]) == [0.75, None]
