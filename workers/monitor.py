@@ -17,7 +17,7 @@ from pipeline.base.clock import now_ns
 from pipeline.base.closing import Closing
 from pipeline.base.config import Config
 from pipeline.base.errors import UserError
-from pipeline.view.events import Events
+from pipeline.view.recent_events import Events
 from pipeline.view.terminal import PipelineView, plain_line, render
 from pipeline.wire.security import SecurityPolicy
 from pipeline.wire.transport import StatsReceiver

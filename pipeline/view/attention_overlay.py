@@ -5,7 +5,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.base.frame import Image
-from pipeline.view.attention import Floats, MotionField
+from pipeline.view.attention_maps import Floats, MotionField
 from pipeline.view.canvas import (
     FAINT,
     MUTED,
@@ -42,7 +42,7 @@ def draw_motion_arrows(canvas: Image, field: MotionField, least_confidence: floa
 
     Args:
         canvas: Picture, painted on in place.
-        field: From ``pipeline.view.attention.motion_field``.
+        field: From ``pipeline.view.attention_maps.motion_field``.
         least_confidence: Cells below are left out. Of finer grids only every second, third... cell is drawn.
     """
     scale = Scale.of(canvas)
@@ -78,7 +78,7 @@ def draw_attention_thumbnails(
 
     Args:
         canvas: Picture, painted on in place.
-        heat: From ``pipeline.view.attention.heat_maps``, ``(T, rows, columns)``, oldest slot first.
+        heat: From ``pipeline.view.attention_maps.heat_maps``, ``(T, rows, columns)``, oldest slot first.
         past: The remembered frames, oldest first; with fewer than T the oldest slots are empty.
         past_images: Their pictures in the same order, of any size; None where a picture is gone.
         query_box: The place whose attention is shown, marked on the canvas; None for the mean over all.

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.base.frame import Frame, Image
-from pipeline.view.attention import heat_maps, motion_field, unfold
+from pipeline.view.attention_maps import heat_maps, motion_field, unfold
 from pipeline.view.attention_overlay import draw_attention_thumbnails, draw_motion_arrows
 from pipeline.view.canvas import (
     ACCENT,

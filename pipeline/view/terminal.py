@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.account.stats import Histogram
-from pipeline.view.figures import (
+from pipeline.view.stats_text import (
     PipelineView,
     StreamFigures,
     duration,

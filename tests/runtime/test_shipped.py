@@ -7,7 +7,7 @@ import pytest
 from pipeline.model.checkpoint import load_checkpoint
 from pipeline.runtime.base import Image
 from pipeline.runtime.torch_runtime import TorchRuntime
-from pipeline.view.attention import motion_field, unfold
+from pipeline.view.attention_maps import motion_field, unfold
 from pipeline.view.attention_overlay import LEAST_CONFIDENCE
 from pipeline.wire.messages import AttentionHeader
 

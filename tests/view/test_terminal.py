@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from pipeline.account.stats import Freshness, Histogram, WorkerStats
-from pipeline.view.figures import duration, percent, short, with_reasons
+from pipeline.view.stats_text import duration, percent, short, with_reasons
 from pipeline.view.terminal import PipelineView, plain_line, render
 from tests.view.samples import workers
 

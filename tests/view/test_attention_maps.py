@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.view.attention import heat_maps, motion_field, unfold
+from pipeline.view.attention_maps import heat_maps, motion_field, unfold
 from tests.view.samples import attention, prediction
 
 

@@ -1,4 +1,4 @@
-from pipeline.view.events import Events
+from pipeline.view.recent_events import Events
 
 
 def test_each_event_stands_once_newest_last():
