@@ -6,11 +6,11 @@ from functools import partial
 
 from pipeline.base.clock import now_ns
 from pipeline.base.config import StreamConfig
+from pipeline.base.errors import WireError
 from pipeline.base.frame import Frame, FrameId, Policy
 from pipeline.video.reader import Captured, Reader
 from pipeline.video.source import SourceError, SourceOptions, open_source
 from pipeline.wire.codec import encode_end
-from pipeline.wire.errors import WireError
 from pipeline.wire.messages import EndOfStream
 from pipeline.wire.transport import FramePublisher
 from workers.base import REMIND_NS, Worker, WorkerError

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from pipeline.account.stats import StreamStats
 from pipeline.base.clock import now_ns
+from pipeline.base.errors import WireError
 from pipeline.base.frame import Frame, FrameId
 from pipeline.flow.batching import BatchWindow
 from pipeline.flow.freshness.ages import AgeLog
@@ -22,7 +23,6 @@ from pipeline.runtime.base import Result, Runtime
 from pipeline.runtime.exported.quantise import Film
 from pipeline.runtime.open_runtime import open_runtime
 from pipeline.wire.codec import Part, encode_end, encode_prediction
-from pipeline.wire.errors import WireError
 from pipeline.wire.messages import AttentionHeader, EndOfStream, Feedback, PastFrame, Prediction
 from pipeline.wire.transport import SMALL_QUEUE, FrameReceiver, Publisher, ReceivedFrame
 from workers.base import REMIND_NS, Worker, WorkerError

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from pipeline.account.stats import StreamStats, add_counts
 from pipeline.base.clock import now_ns
+from pipeline.base.errors import WireError
 from pipeline.base.frame import Frame, Image
 from pipeline.flow.gaps import GapTracker
 from pipeline.flow.joiner import Joined, Joiner
@@ -21,7 +22,6 @@ from pipeline.view.overlay import draw_overlay
 from pipeline.view.recorder import Recorder, RecorderError
 from pipeline.view.web import WebView, picture_info
 from pipeline.view.window import Window, open_window
-from pipeline.wire.errors import WireError
 from pipeline.wire.messages import EndOfStream, Prediction
 from pipeline.wire.transport import (
     FrameReceiver,

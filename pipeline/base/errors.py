@@ -1,5 +1,39 @@
-"""The one kind of error that is shown to people as it is."""
+"""Errors that people see: each is one readable line that says what to do."""
+
+from pipeline.base.redact import redact
 
 
 class UserError(Exception):
     """Something that the user has to change; the message is one readable line that says what."""
+
+
+class WireError(ValueError):
+    """A message that is not what it claims to be; it is counted and never used.
+
+    Attributes:
+        reason: One word to count it by: ``parts``, ``size``, ``version``, ``header``, ``topic``,
+            ``pixels``, ``jpeg``, ``attention``, ``shm``, ``overwritten``, ``names`` or ``sessions``;
+            ``link`` or ``key`` where no message came at all.
+    """
+
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+class TransportError(UserError, ValueError):
+    """An address that can't be used, with what to do about it."""
+
+
+class SecurityError(UserError, ValueError):
+    """A key that is missing, unreadable or unsafe, or an address that needs one; with what to do."""
+
+
+class ViewError(UserError):
+    """An output can't be opened or has failed; the pipeline itself goes on without it."""
+
+
+def reason(error: BaseException) -> str:
+    """Why the system refused, in a few words without paths or passwords."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return redact(str(text)).splitlines()[0].lower()

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 
 from pipeline.base.closing import Closing
-from pipeline.view.errors import ViewError, reason
+from pipeline.base.errors import ViewError, reason
 from pipeline.wire.messages import Prediction
 
 

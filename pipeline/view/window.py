@@ -8,8 +8,8 @@ from functools import cache
 import cv2
 
 from pipeline.base.closing import Closing
+from pipeline.base.errors import ViewError
 from pipeline.base.frame import Image
-from pipeline.view.errors import ViewError
 
 _PROBE = "import cv2; cv2.namedWindow('probe'); cv2.waitKey(1); cv2.destroyAllWindows()"
 _PROBE_TIMEOUT_S = 20.0

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pipeline.wire.errors import TransportError
+from pipeline.base.errors import TransportError
 
 _MOST_PATH_BYTES = 107
 _HOST = re.compile(r"[A-Za-z0-9_.:%*-]+")

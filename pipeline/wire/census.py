@@ -1,6 +1,6 @@
 """Bounds the names that peers may bring: whoever made up new ones for ever would fill the memory."""
 
-from pipeline.wire.errors import WireError
+from pipeline.base.errors import WireError
 from pipeline.wire.messages import Message, Offer, Stats
 
 MOST_NAMES = 256

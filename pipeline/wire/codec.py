@@ -14,9 +14,9 @@ import numpy.typing as npt
 import simplejpeg
 
 from pipeline.account.stats import WorkerStats
+from pipeline.base.errors import WireError
 from pipeline.base.frame import Frame, Image, Policy
 from pipeline.wire import topics
-from pipeline.wire.errors import WireError
 from pipeline.wire.jpeg import jpeg_size
 from pipeline.wire.messages import (
     WIRE_VERSION,

@@ -1,6 +1,6 @@
 """Reads the size of a JPEG picture from its header, before anything is decoded."""
 
-from pipeline.wire.errors import WireError
+from pipeline.base.errors import WireError
 
 _START, _END = b"\xff\xd8", b"\xff\xd9"
 _BASELINE = (0xC0, 0xC1)

@@ -13,7 +13,7 @@ import zmq
 import zmq.auth
 from zmq.utils import z85
 
-from pipeline.wire.errors import SecurityError
+from pipeline.base.errors import SecurityError
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NEW = "`python run_stream.py keys new NAME`"

@@ -3,8 +3,8 @@
 import threading
 import time
 
+from pipeline.base.errors import TransportError
 from pipeline.wire import address
-from pipeline.wire.errors import TransportError
 
 _AGAIN_S = 2.0
 

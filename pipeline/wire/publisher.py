@@ -11,11 +11,11 @@ import zmq
 
 from pipeline.base.closing import Closing
 from pipeline.base.config import WireConfig
+from pipeline.base.errors import TransportError, WireError
 from pipeline.base.frame import Policy
 from pipeline.wire import address, sockets, topics
 from pipeline.wire.audience import Audience
 from pipeline.wire.codec import Part, decode_feedback
-from pipeline.wire.errors import TransportError, WireError
 from pipeline.wire.links import watch_link
 from pipeline.wire.messages import Feedback
 from pipeline.wire.security import SecurityPolicy

@@ -9,6 +9,7 @@ from pipeline.account.stats import WorkerStats
 from pipeline.base.clock import now_ns
 from pipeline.base.closing import Closing
 from pipeline.base.config import WireConfig
+from pipeline.base.errors import WireError
 from pipeline.base.frame import Frame, Policy
 from pipeline.wire import topics
 from pipeline.wire.census import Census
@@ -21,7 +22,6 @@ from pipeline.wire.codec import (
     decode_place,
     encode_feedback,
 )
-from pipeline.wire.errors import WireError
 from pipeline.wire.messages import EndOfStream, Feedback, FrameHeader, Message, Offer, Prediction, Stats
 from pipeline.wire.publisher import SMALL_QUEUE
 from pipeline.wire.rejects import Rejects

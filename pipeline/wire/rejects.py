@@ -2,7 +2,7 @@
 
 import time
 
-from pipeline.wire.errors import WireError
+from pipeline.base.errors import WireError
 
 _QUIET_S = 60.0
 _MOST_REPORTS = 256

@@ -13,8 +13,8 @@ import zmq
 from zmq.utils import z85
 
 from pipeline.base.config import SecurityConfig
+from pipeline.base.errors import SecurityError, WireError
 from pipeline.wire.address import Address
-from pipeline.wire.errors import SecurityError, WireError
 from pipeline.wire.keys import KeyPair, load_allowed, load_pair, load_public
 from pipeline.wire.rejects import Rejects
 from pipeline.wire.topics import Role

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 import zmq
 
 from pipeline.base.config import WireConfig
+from pipeline.base.errors import TransportError
 from pipeline.base.frame import Policy
 from pipeline.wire import address, sockets, topics
-from pipeline.wire.errors import TransportError
 from pipeline.wire.links import LinkWatch, watch_link
 from pipeline.wire.lookup import Lookup
 from pipeline.wire.security import SecurityPolicy

@@ -4,7 +4,7 @@ A ``FramePublisher`` (frames) or ``Publisher`` (all else) binds and sends; recei
 themselves and poll; ``wait_any`` waits on several receivers at once. Nothing outside this room knows ZeroMQ.
 """
 
-from pipeline.wire.errors import SecurityError, TransportError, WireError
+from pipeline.base.errors import SecurityError, TransportError, WireError
 from pipeline.wire.frame_publisher import FramePublisher
 from pipeline.wire.publisher import SMALL_QUEUE, Publisher
 from pipeline.wire.receivers import (

@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.base.config import Config, ConfigError, duration_ms, load_config
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("file", sorted(ROOT.glob("configs/two_machines/*.toml")), ids=lambda file: file.stem)

@@ -24,7 +24,7 @@ with scratch_folder(".test-", Path(sys.argv[1])) as folder:
 def holder(parent: Path) -> "tuple[subprocess.Popen[str], Path]":
     """A process that holds a folder."""
     command = [sys.executable, "-c", HOLDER, str(parent)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1])
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
     assert process.stdout is not None
     return process, Path(process.stdout.readline().strip())
 

@@ -7,7 +7,7 @@ from pipeline.view.attention_overlay import draw_motion_arrows, make_thumbnail
 from pipeline.view.canvas import Scale, fit_text, text_size
 from pipeline.view.overlay import StatusItem, draw_label_bar, draw_overlay, draw_status_line
 from tests.view.samples import MS, attention, frame, picture, prediction
-from tests.view.test_attention import field
+from tests.view.test_attention_maps import field
 
 SIZES = [(640, 480), (768, 576), (1920, 1080), (320, 240), (480, 854), (101, 97), (96, 400), (1200, 100)]
 

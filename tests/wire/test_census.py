@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.account.stats import WorkerStats
+from pipeline.base.errors import WireError
 from pipeline.wire import codec
 from pipeline.wire.census import MOST_NAMES, MOST_SESSIONS, Census
-from pipeline.wire.errors import WireError
 from pipeline.wire.messages import Stats
 from pipeline.wire.transport import FrameReceiver, Publisher, ReceivedFrame, StatsReceiver
 from tests.wire.peers import OPEN, QUICK, end, packed, prediction, until

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from pipeline.account.stats import WorkerStats
+from pipeline.base.errors import WireError
 from pipeline.base.frame import Frame, FrameId
 from pipeline.wire import codec
-from pipeline.wire.errors import WireError
 from pipeline.wire.messages import AttentionHeader, Encoding, FrameHeader, Stats
 from tests.wire.peers import end, packed, prediction
 

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.account.stats import WorkerStats
+from pipeline.base.errors import WireError
 from pipeline.base.frame import Frame, FrameId
 from pipeline.wire import codec
-from pipeline.wire.errors import WireError
 from pipeline.wire.messages import AttentionHeader, FrameHeader, Offer, Prediction
 from pipeline.wire.shared.segment import SegmentError, Window, machine
 from tests.wire.peers import end, prediction

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import zmq.auth
 
-from pipeline.wire.errors import SecurityError
+from pipeline.base.errors import SecurityError
 from pipeline.wire.keys import allow, load_allowed, load_pair, load_public, new_keys
 
 

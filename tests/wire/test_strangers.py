@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 import zmq
 
+from pipeline.base.errors import WireError
 from pipeline.wire import codec
-from pipeline.wire.errors import WireError
 from pipeline.wire.links import LinkWatch
 from pipeline.wire.rejects import Rejects
 from pipeline.wire.transport import FrameReceiver, PredictionReceiver, Publisher

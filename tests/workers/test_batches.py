@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.wire.transport import FramePublisher, PredictionReceiver, ReceivedPrediction
 from tests.wire.peers import OPEN, QUICK, frame
-from tests.wire.shared import capture
+from tests.wire.shared_helpers import capture
 from tests.workers.pipeline import QUICK as QUICK_RUN
 from tests.workers.program import START_S, Program, until
 

@@ -13,9 +13,9 @@ from pipeline.base.packages import load_package
 from pipeline.base.scratch import scratch_folder
 from pipeline.model.checkpoint import load_checkpoint
 from pipeline.model.network import TemporalKVQResNetCBAM
+from pipeline.runtime.exported import quantise
 from pipeline.runtime.exported.convert import INPUTS, OUTPUTS, about, export_onnx, save_openvino, to_openvino
 from pipeline.runtime.exported.formats import ExportError, pick_format
-from pipeline.runtime.exported.graph_runtime import quantise
 
 TOLERANCE = 1e-3
 _STEPS = 50

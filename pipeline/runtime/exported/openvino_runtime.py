@@ -8,9 +8,10 @@ import numpy as np
 
 from pipeline.base.packages import load_package
 from pipeline.model.device import DeviceError
+from pipeline.runtime.exported import quantise
 from pipeline.runtime.exported.answer import ANSWER, STATE, openvino_answer
 from pipeline.runtime.exported.convert import INPUTS, OUTPUTS, to_openvino
-from pipeline.runtime.exported.graph_runtime import Array, ExportedRuntime, Graph, Say, quantise
+from pipeline.runtime.exported.graph_runtime import Array, ExportedRuntime, Graph, Say
 
 if TYPE_CHECKING:
     from pipeline.model.network import TemporalKVQResNetCBAM

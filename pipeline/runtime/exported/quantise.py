@@ -22,7 +22,7 @@ CALIBRATION_CLIPS = 32
 LEAST_AGREEMENT = 0.9
 """Share of clips: below it, int8 does not fit the model."""
 
-_FILM_CODE = ("known_motion.py", "motions.py", "training")
+_FILM_CODE = ("base/camera_motions.py", "training/samples.py", "training/rendered")
 
 
 class Film(Protocol):

@@ -1,6 +1,6 @@
 """The evaluation as a plain function, for run_stream.py and for machines without its libraries.
 
-On a machine with torch, OpenCV, rich and safetensors only: ``python -m pipeline.training.evaluation.evaluate_command``.
+With torch, OpenCV, rich and safetensors only: ``python -m pipeline.training.evaluation.evaluate_command``.
 """
 
 import argparse

@@ -1,1 +1,4 @@
-"""ROOM."""
+"""A small rendered data set to try fine-tuning with.
+
+NumPy and OpenCV only.
+"""

@@ -1,1 +1,4 @@
-"""ROOM."""
+"""Clips that people recorded: indexed, decoded once, cut into windows.
+
+May use ``video``.
+"""

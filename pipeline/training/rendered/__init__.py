@@ -1,1 +1,4 @@
-"""ROOM."""
+"""Clips that are rendered on the device, with known motion.
+
+Torch only.
+"""

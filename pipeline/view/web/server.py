@@ -17,8 +17,8 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from pipeline.base.closing import Closing
+from pipeline.base.errors import ViewError, reason
 from pipeline.base.frame import Image
-from pipeline.view.errors import ViewError, reason
 from pipeline.view.web.board import Board, Info
 from pipeline.view.web.guard import LoopbackOnly, is_loopback
 from pipeline.view.web.live import Live

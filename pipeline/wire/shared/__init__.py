@@ -1,1 +1,4 @@
-"""ROOM."""
+"""Frames in shared memory: segments with one owner, and how readers map them.
+
+Used by ``wire`` alone.
+"""

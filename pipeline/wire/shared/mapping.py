@@ -3,9 +3,9 @@
 import time
 from dataclasses import dataclass
 
+from pipeline.base.errors import WireError
 from pipeline.base.frame import Policy
 from pipeline.wire import topics
-from pipeline.wire.errors import WireError
 from pipeline.wire.messages import Offer
 from pipeline.wire.shared.segment import SegmentError, Window, machine
 from pipeline.wire.subscriber import Subscriber

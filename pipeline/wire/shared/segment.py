@@ -28,8 +28,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.base.errors import WireError
 from pipeline.base.frame import Image
-from pipeline.wire.errors import WireError
 from pipeline.wire.messages import MOST_SLOTS, Offer
 
 TOKEN_BYTES = 16

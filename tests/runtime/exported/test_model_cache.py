@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.runtime.exported.graph_runtime import model_cache, quantise
+from pipeline.runtime.exported import model_cache, quantise
 from pipeline.runtime.exported.model_cache import CachedModel, cache_folder
 
 

@@ -13,8 +13,8 @@ from pipeline.training.evaluation.confusion_plot import draw_confusions, need_ma
 from pipeline.training.evaluation.evaluate_command import evaluate_command, main
 from pipeline.training.rendered.renderer import LABELS
 from tests.support import need_module
-from tests.training.test_evaluate_video import panned
-from tests.training.test_footage import write_film
+from tests.training.evaluation.test_footage import write_film
+from tests.training.evaluation.test_real_video import panned
 
 
 def tiny(path: Path, labels: tuple[str, ...] = LABELS) -> Path:

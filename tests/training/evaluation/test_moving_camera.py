@@ -8,7 +8,7 @@ import pytest
 from pipeline.training.evaluation.global_motion import estimate_motion, name_clip, small_grey
 from pipeline.training.evaluation.moving_camera import balanced, film, look, plan
 from pipeline.training.rendered.renderer import LABELS
-from tests.training.test_global_motion import STILL, seen, wallpaper
+from tests.training.evaluation.test_global_motion import STILL, seen, wallpaper
 
 CORNERS = np.array([[x, y, 1.0] for x in (-1, 1) for y in (-1, 1)]).T
 

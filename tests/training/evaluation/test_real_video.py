@@ -17,8 +17,8 @@ from pipeline.training.evaluation.real_video import camera_motions, evaluate_vid
 from pipeline.training.evaluation.tables import confusions, render_evaluation
 from pipeline.training.rendered.renderer import LABELS
 from pipeline.training.samples import MEAN, STD
-from tests.training.test_footage import write_film
-from tests.training.test_global_motion import wallpaper
+from tests.training.evaluation.test_footage import write_film
+from tests.training.evaluation.test_global_motion import wallpaper
 
 
 class Classical(TemporalKVQResNetCBAM):

@@ -14,12 +14,12 @@ import msgspec
 import numpy as np
 import pytest
 
+from pipeline.base.errors import WireError
 from pipeline.wire.audience import SegmentReaders
-from pipeline.wire.errors import WireError
 from pipeline.wire.messages import Offer
 from pipeline.wire.shared.segment import Segment, SegmentError, Window
 from tests.wire.peers import answer, program
-from tests.wire.shared import shared_memory_of
+from tests.wire.shared_helpers import shared_memory_of
 
 LIMIT = 1 << 26
 FULL_HD = (1080, 1920, 3)

@@ -16,12 +16,12 @@ cuda = sys.modules["triton.language.extra.cuda"]
 del cuda.gdc_wait, cuda.gdc_launch_dependents  # as in the Triton of torch 2.6 and 2.7
 from pipeline.runtime.cuda import gate_kernels
 assert not gate_kernels._CAN_WAIT
-runpy.run_module("tests.runtime.interpreted_gates", run_name="__main__")
+runpy.run_module("tests.runtime.cuda.interpreted_gates", run_name="__main__")
 """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arguments", [("-m", "tests.runtime.interpreted_gates"), ("-c", OLD)])
+@pytest.mark.parametrize("arguments", [("-m", "tests.runtime.cuda.interpreted_gates"), ("-c", OLD)])
 def test_kernels_compute_what_the_model_says(arguments: tuple[str, ...]) -> None:
     if importlib.util.find_spec("triton") is None:
         without("Triton is not installed: it comes with torch's CUDA builds")

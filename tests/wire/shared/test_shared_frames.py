@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import zmq
 
+from pipeline.base.errors import WireError
 from pipeline.base.frame import Policy
 from pipeline.wire import codec, frame_publisher, topics
-from pipeline.wire.errors import WireError
 from pipeline.wire.messages import EndOfStream, FrameHeader, Offer
 from pipeline.wire.shared import mapping as windows
 from pipeline.wire.shared.segment import Window
@@ -22,7 +22,7 @@ from pipeline.wire.transport import FramePublisher, FrameReceiver, ReceivedFrame
 from tests.rigs.slow_link import SlowLink
 from tests.support import free_port, named_shared_memory, need_command, without
 from tests.wire.peers import CONFIG, OPEN, QUICK, answer, end, frame, packed, program, seqs_of, until
-from tests.wire.shared import (
+from tests.wire.shared_helpers import (
     publish_all,
     publish_forever,
     publisher_and_sink,
@@ -322,7 +322,7 @@ def test_beyond_this_machine_it_is_jpeg_unless_all_readers_are_here() -> None:
     port = free_port()
     endpoint = f"tcp://0.0.0.0:{port}"
     from tests.wire.peers import security
-    from tests.wire.shared import capture
+    from tests.wire.shared_helpers import capture
 
     allowed = security(insecure=True)
     with (
@@ -610,7 +610,7 @@ def test_a_stream_that_is_held_up_for_long_says_so(
 
 READER = """
 import sys
-from tests.wire.shared import read_all
+from tests.wire.shared_helpers import read_all
 class Out:
     def send(self, item): print(item, flush=True)
 read_all(Out(), sys.argv[1], 0.0)

@@ -21,7 +21,7 @@ from pipeline.training.rendered.film import Film, film_motions
 from tests.model.small import small
 from tests.support import need_module
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(autouse=True)
