@@ -278,7 +278,7 @@ class InferenceWorker(Worker):
         batch = [frame for frame, _ in frames]
         resets = [self._prepare(frame, reset) for frame, reset in frames]
         streams = [self._streams[frame.id.stream_id] for frame in batch]
-        slots = [s.history.select(_time_ns(frame)) for s, frame in zip(streams, batch, strict=True)]
+        slots = [s.history.select(frame.time_ns) for s, frame in zip(streams, batch, strict=True)]
         known = [s.picture.find(frame.image) for s, frame in zip(streams, batch, strict=True)]
         passes = self._runtime.backbone_passes
         results = self._runtime.infer(
@@ -295,7 +295,7 @@ class InferenceWorker(Worker):
         entries = self._runtime.remember(results)
         passes = self._runtime.backbone_passes - passes
         for frame, stream, result, entry, before in zip(batch, streams, results, entries, known, strict=True):
-            stream.history.append(_Remembered(frame.id, frame.truth), _time_ns(frame), entry)
+            stream.history.append(_Remembered(frame.id, frame.truth), frame.time_ns, entry)
             stats = self.figures.stream(frame.id.stream_id)
             stats.cache_depth = stream.history.depth
             if before is not None:
@@ -309,7 +309,7 @@ class InferenceWorker(Worker):
     def _prepare(self, frame: Frame, reason: str | None) -> str | None:
         """Empties the stream's cache if the frame does not go on from it; says why."""
         stream = self._streams[frame.id.stream_id]
-        time_ns, last_ns = _time_ns(frame), stream.last_time_ns
+        time_ns, last_ns = frame.time_ns, stream.last_time_ns
         stream.last_time_ns = time_ns
         if reason is None and last_ns is not None:
             if time_ns <= last_ns:
@@ -444,8 +444,3 @@ def _film_motions(size: int, num_past: int, count: int, seed: int) -> Film:
     from pipeline.training.rendered.film import film_motions
 
     return film_motions(size, num_past, count, seed)
-
-
-def _time_ns(frame: Frame) -> int:
-    """The frame's place in time: a file's own clock; for a live source the time of its capture."""
-    return frame.pts_ns if frame.policy == "every" and frame.pts_ns is not None else frame.capture_ns

@@ -246,7 +246,7 @@ class SinkWorker(Worker):
         try:
             if stream.recorder is None:
                 stream.recorder = Recorder(self._folder / f"{stream_id}.mp4")
-            stream.recorder.write(picture, _time_ns(frame))
+            stream.recorder.write(picture, frame.time_ns)
             path, newest = str(stream.recorder.path), self.figures.details.setdefault("video", {})
             if newest.get(stream_id) != path:
                 newest[stream_id] = path
@@ -270,11 +270,6 @@ class SinkWorker(Worker):
                 recorder.close()
         except RecorderError as error:
             self.event(f"recording: {error}")
-
-
-def _time_ns(frame: Frame) -> int:
-    """The frame's place in the video: a file's own clock; for a live source the time of its capture."""
-    return frame.pts_ns if frame.policy == "every" and frame.pts_ns is not None else frame.capture_ns
 
 
 def _make_writable(folder: Path) -> None:

@@ -57,3 +57,8 @@ class Frame:
     truth: str | None = None
     received_ns: int = 0
     full_size: tuple[int, int] | None = None
+
+    @property
+    def time_ns(self) -> int:
+        """Place on the stream's timeline: a file's own clock; the time of capture of a live source."""
+        return self.pts_ns if self.policy == "every" and self.pts_ns is not None else self.capture_ns
