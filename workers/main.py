@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
-from pipeline.base.config import Config, ConfigError, StreamConfig
+from pipeline.base.config import Config, StreamConfig
+from pipeline.base.errors import ConfigError
 from pipeline.video.source import default_stream_id
 from pipeline.view.jsonl import missing_folder
 from pipeline.view.summary import render_summary, told_path

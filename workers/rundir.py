@@ -13,7 +13,8 @@ from typing import Self
 
 import msgspec
 
-from pipeline.base.config import Config, ConfigError
+from pipeline.base.config import Config
+from pipeline.base.errors import ConfigError
 
 _PLACEHOLDER = "{run}"
 _LOCK = "lock"

@@ -5,13 +5,12 @@ import tomllib
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
-from pipeline.base.errors import UserError
-from pipeline.base.redact import redact
-from pipeline.base.schema import readable
+from pipeline.base.errors import ConfigError
+from pipeline.base.layers import fill
 
 NonNegative = Annotated[float, msgspec.Meta(ge=0)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
@@ -29,10 +28,6 @@ StreamName = Annotated[
 Device = Annotated[
     str, msgspec.Meta(pattern="^(auto|cpu|cuda(:[0-9]+)?)$", description="auto, cpu, cuda or cuda:N")
 ]
-
-
-class ConfigError(UserError, ValueError):
-    """A mistake in the configuration or the command line, in one line for people."""
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -217,19 +212,8 @@ def load_config(path: str | Path | None = None, overrides: Sequence[str] = ()) -
         ConfigError: The file can't be read, is not TOML, or has an unknown key or a wrong type; the
             message holds the key's path and what is wanted there.
     """
-    values = tomllib.loads(resources.files("configs").joinpath("default.toml").read_text("utf-8"))
-    origin = "--set"
-    if path is not None:
-        origin = str(path)
-        _merge(values, _read(Path(path)))
-    for override in overrides:
-        _merge(values, _parse_override(override))
-    try:
-        return msgspec.convert(values, Config)
-    except msgspec.ValidationError as error:
-        raise ConfigError(
-            f"{origin}: {readable(error, Config)}; all keys are in configs/default.toml"
-        ) from None
+    defaults = tomllib.loads(resources.files("configs").joinpath("default.toml").read_text("utf-8"))
+    return fill(Config, [defaults], path, overrides, keys_in="configs/default.toml")
 
 
 def duration_ms(text: str) -> float:
@@ -242,38 +226,3 @@ def duration_ms(text: str) -> float:
     if found is None:
         raise ConfigError(f"{text!r} is no duration: give it as 150ms, as 2s, or in milliseconds as 150")
     return float(found[1]) * (1000 if found[2] == "s" else 1)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such configuration file") from None
-    except OSError as error:
-        raise ConfigError(f"{path}: can't be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is not TOML: {redact(str(error))}") from None
-
-
-def _parse_override(override: str) -> dict[str, Any]:
-    key, separator, text = override.partition("=")
-    names = key.strip().split(".")
-    if not separator or not all(names):
-        raise ConfigError(
-            f"--set {redact(override)}: expected section.key=value, as in capture.encoding=jpeg"
-        )
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()
-    for name in reversed(names):
-        value = {name: value}
-    return dict(value)
-
-
-def _merge(into: dict[str, Any], values: dict[str, Any]) -> None:
-    for name, value in values.items():
-        if isinstance(value, dict) and isinstance(into.get(name), dict):
-            _merge(into[name], value)
-        else:
-            into[name] = value

@@ -7,6 +7,10 @@ class UserError(Exception):
     """Something that the user has to change; the message is one readable line that says what."""
 
 
+class ConfigError(UserError, ValueError):
+    """An error in a configuration file or on the command line, in one line for people."""
+
+
 class WireError(ValueError):
     """A message that is not what it claims to be; it is counted and never used.
 

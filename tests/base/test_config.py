@@ -3,7 +3,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pipeline.base.config import Config, ConfigError, duration_ms, load_config
+from pipeline.base.config import Config, duration_ms, load_config
+from pipeline.base.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
 

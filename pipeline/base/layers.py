@@ -1,0 +1,94 @@
+"""Options in layers: defaults, a TOML file over them, single keys over that; checked against one schema."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from pipeline.base.errors import ConfigError
+from pipeline.base.redact import redact
+from pipeline.base.schema import readable
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+def fill(
+    schema: type[T],
+    defaults: Sequence[Mapping[str, Any]],
+    path: str | Path | None,
+    overrides: Sequence[str],
+    *,
+    keys_in: str,
+) -> T:
+    """Fills a schema; later layers win, key by key.
+
+    Args:
+        schema: What to fill.
+        defaults: Tables, the first one lowest.
+        path: A TOML file with the keys that differ from the defaults; None for none.
+        overrides: ``"section.key=value"`` each, the value as in TOML; text may go without quotes.
+        keys_in: The file that lists all keys, for error messages.
+
+    Raises:
+        ConfigError: The file can't be read, is not TOML, or has an unknown key or a wrong type; the
+            message holds the key's path and what is wanted there.
+    """
+    values: dict[str, Any] = {}
+    for table in (*defaults, read_table(path), *map(parse_override, overrides)):
+        merge(values, table)
+    try:
+        return msgspec.convert(values, schema)
+    except msgspec.ValidationError as error:
+        origin = "--set" if path is None else str(path)
+        raise ConfigError(f"{origin}: {readable(error, schema)}; all keys are in {keys_in}") from None
+
+
+def read_table(path: str | Path | None) -> dict[str, Any]:
+    """The content of a TOML file; nothing for None.
+
+    Raises:
+        ConfigError: The file can't be read, or is not TOML.
+    """
+    if path is None:
+        return {}
+    try:
+        return tomllib.loads(Path(path).read_text("utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such configuration file") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: can't be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is not TOML: {redact(str(error))}") from None
+
+
+def parse_override(override: str) -> dict[str, Any]:
+    """The table that ``section.key=value`` stands for.
+
+    Raises:
+        ConfigError: It has no key or no value.
+    """
+    key, separator, text = override.partition("=")
+    names = key.strip().split(".")
+    if not separator or not all(names):
+        raise ConfigError(
+            f"--set {redact(override)}: expected section.key=value, as in capture.encoding=jpeg"
+        )
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    for name in reversed(names):
+        value = {name: value}
+    return dict(value)
+
+
+def merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
+    """Puts values over those in ``into``, table by table."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            into[name] = dict(into[name]) if isinstance(into.get(name), dict) else {}
+            merge(into[name], value)
+        else:
+            into[name] = value
