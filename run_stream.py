@@ -17,6 +17,7 @@ import typer
 
 if TYPE_CHECKING:  # each command imports what it needs: a worker process must not pay for the others
     from pipeline.base.config import Config
+    from pipeline.base.roles import Role
 
 _EXIT_SIGTERM = 128 + signal.SIGTERM
 
@@ -453,7 +454,7 @@ def _freshness(max_age: str | None) -> list[str]:
     return [] if max_age is None else [f"freshness.max_age_ms={duration_ms(max_age)}"]
 
 
-def _run_worker(role: str, config: Config) -> None:
+def _run_worker(role: Role, config: Config) -> None:
     from workers.main import run_worker
 
     raise typer.Exit(run_worker(role, config))

@@ -13,9 +13,11 @@ from pipeline.base.clock import now_ns
 from pipeline.base.config import Config
 from pipeline.base.errors import UserError
 from pipeline.base.redact import redact
+from pipeline.base.roles import Role
 from pipeline.wire.codec import encode_stats
 from pipeline.wire.security import SecurityPolicy
 from pipeline.wire.transport import SMALL_QUEUE, Publisher
+from workers.roles import stats_endpoints
 
 TICK_S = 0.1
 """Longest time in seconds that a tick waits: a stop is noticed within it."""
@@ -40,7 +42,7 @@ class Worker(ABC):
         alone: There is no supervisor that would show its events.
     """
 
-    role: ClassVar[str]
+    role: ClassVar[Role]
 
     def __init__(
         self,
@@ -149,7 +151,7 @@ class Worker(ABC):
             self.publish_stats()
 
     def _open_stats(self) -> None:
-        endpoint = getattr(self.config.endpoints, f"{self.role}_stats")[0]
+        endpoint = stats_endpoints(self.role, self.config.endpoints)[0]
         self._stats_publisher = Publisher(endpoint, self.config.wire, self.security, queue=SMALL_QUEUE)
 
     def _work(self, stop: threading.Event, on_ready: Callable[[WorkerStats], None]) -> None:

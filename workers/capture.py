@@ -15,6 +15,7 @@ from pipeline.wire.messages import EndOfStream
 from pipeline.wire.transport import FramePublisher
 from workers.base import REMIND_NS, Worker, WorkerError
 from workers.freshness import FreshnessKeeper
+from workers.roles import bound_endpoint
 
 _RETRY_S = 0.002
 """Between two tries to send to a peer whose queue is full."""
@@ -49,7 +50,7 @@ class CaptureWorker(Worker):
         self._started = False
         self._opened_ns = self._reminded_ns = now_ns()
         self._publisher = FramePublisher(
-            config.endpoints.frames[0],
+            bound_endpoint(self.role, config.endpoints),
             config.wire,
             self.security,
             config.capture,

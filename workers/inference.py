@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,7 @@ from pipeline.account.stats import StreamStats
 from pipeline.base.clock import now_ns
 from pipeline.base.errors import WireError
 from pipeline.base.frame import Frame, FrameId
+from pipeline.base.roles import Listener
 from pipeline.flow.batching import BatchWindow
 from pipeline.flow.freshness.ages import AgeLog
 from pipeline.flow.gaps import GapTracker
@@ -27,6 +29,7 @@ from pipeline.wire.messages import AttentionHeader, EndOfStream, Feedback, PastF
 from pipeline.wire.transport import SMALL_QUEUE, FrameReceiver, Publisher, ReceivedFrame
 from workers.base import REMIND_NS, Worker, WorkerError
 from workers.model_check import wrong_checkpoint
+from workers.roles import bound_endpoint, connected_endpoints
 
 _RETRY_S = 0.002
 """Between two tries to send to a peer whose queue is full."""
@@ -74,7 +77,7 @@ class _Stream:
 class InferenceWorker(Worker):
     """Takes frames, groups those of several streams into one step, sends predictions."""
 
-    role = "inference"
+    role: ClassVar[Listener] = "inference"
 
     def open(self) -> None:
         """Loads the model, warms it up, then listens for frames."""
@@ -101,7 +104,7 @@ class InferenceWorker(Worker):
         self._streams: dict[str, _Stream] = {}
         self._window = BatchWindow(config.inference.batch_window_ms)
         self._publisher = Publisher(
-            config.endpoints.predictions[0], config.wire, self.security, queue=SMALL_QUEUE
+            bound_endpoint(self.role, config.endpoints), config.wire, self.security, queue=SMALL_QUEUE
         )
         self._receiver: FrameReceiver | None = None
         self._reminded_ns = now_ns()
@@ -145,7 +148,8 @@ class InferenceWorker(Worker):
         config, listeners = self.config, self._publisher.listeners()
         absent = [role for role in config.inference.wait_for if not listeners[role]]
         if not absent:
-            self._receiver = FrameReceiver(config.endpoints.frames, "inference", config.wire, self.security)
+            (frames,) = connected_endpoints(self.role, config.endpoints)
+            self._receiver = FrameReceiver(frames, self.role, config.wire, self.security)
             return True
         if now_ns() - self._reminded_ns > REMIND_NS:
             self._reminded_ns = now_ns()

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from pipeline.base.config import Config, StreamConfig
 from pipeline.base.errors import ConfigError
+from pipeline.base.roles import Role
 from pipeline.video.source import default_stream_id
 from pipeline.view.jsonl import missing_folder
 from pipeline.view.summary import render_summary, told_path
@@ -59,7 +60,7 @@ def run_pipeline(config: Config, report_file: Path | None) -> int:
     return EXIT_FAILED if failures else EXIT_OK
 
 
-def run_worker(role: str, config: Config) -> int:
+def run_worker(role: Role, config: Config) -> int:
     """Runs one worker in this terminal; returns its exit code.
 
     Raises:

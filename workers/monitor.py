@@ -17,10 +17,12 @@ from pipeline.base.clock import now_ns
 from pipeline.base.closing import Closing
 from pipeline.base.config import Config
 from pipeline.base.errors import UserError
+from pipeline.base.roles import ROLES
 from pipeline.view.recent_events import Events
 from pipeline.view.terminal import PipelineView, plain_line, render
 from pipeline.wire.security import SecurityPolicy
 from pipeline.wire.transport import StatsReceiver
+from workers.roles import stats_endpoints
 from workers.rundir import newest_live_folder, place_endpoints
 
 _EVENTS_SHOWN = 8
@@ -60,13 +62,8 @@ class Collector:
     """Keeps the last figures of each worker's processes."""
 
     def __init__(self, config: Config) -> None:
-        endpoints = config.endpoints
         self._receiver = StatsReceiver(
-            {
-                "capture": endpoints.capture_stats,
-                "inference": endpoints.inference_stats,
-                "sink": endpoints.sink_stats,
-            },
+            {role: stats_endpoints(role, config.endpoints) for role in ROLES},
             config.wire,
             SecurityPolicy(config.security),
         )
@@ -257,8 +254,7 @@ def watch(config: Config, console: Console, *, live: bool, seconds: float) -> di
 def _nobody(config: Config, collector: Collector) -> str:
     if collector.turned_away:
         return f"no worker lets this monitor in: {collector.turned_away}"
-    endpoints = config.endpoints
-    asked = [*endpoints.capture_stats, *endpoints.inference_stats, *endpoints.sink_stats]
+    asked = [endpoint for role in ROLES for endpoint in stats_endpoints(role, config.endpoints)]
     return (
         f"no worker answers at {', '.join(asked)}: start a pipeline with `python run_stream.py`, "
         "or name the endpoints of one that runs elsewhere with --config"

@@ -1,7 +1,6 @@
 """A worker as a process: under the supervisor (spawned, silent on Ctrl-C) or alone in a terminal."""
 
 import contextlib
-import importlib
 import multiprocessing.util
 import os
 import signal
@@ -19,19 +18,15 @@ from pipeline.account.stats import WorkerStats
 from pipeline.base.config import Config
 from pipeline.base.errors import UserError
 from pipeline.base.redact import redact
+from pipeline.base.roles import Role
 from workers.base import Worker
+from workers.roles import load_class
 
 EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_MISTAKE = 2
 """The user has to change something; one readable line says what."""
 EXIT_INTERRUPTED = 130
-
-_CLASSES = {
-    "capture": "workers.capture:CaptureWorker",
-    "inference": "workers.inference:InferenceWorker",
-    "sink": "workers.sink:SinkWorker",
-}
 
 
 class Report(msgspec.Struct):
@@ -46,7 +41,7 @@ class Report(msgspec.Struct):
     text: str = ""
 
 
-def make_worker(role: str, config: Config, name: str, **options: Any) -> Worker:
+def make_worker(role: Role, config: Config, name: str, **options: Any) -> Worker:
     """Imports and makes the worker of a role; each process imports only what its role needs."""
     # Torch's threads must soon sleep while they wait for each other: spinning, they take the cores that the
     # other workers need, and a step under load takes several times as long. Read when torch is loaded.
@@ -54,8 +49,7 @@ def make_worker(role: str, config: Config, name: str, **options: Any) -> Worker:
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # well under a millisecond
     # Pictures are small: a second thread costs more than it gives, and takes a core from the model.
     cv2.setNumThreads(1)
-    module, _, class_name = _CLASSES[role].partition(":")
-    worker: Worker = getattr(importlib.import_module(module), class_name)(config, name, **options)
+    worker: Worker = load_class(role)(config, name, **options)
     return worker
 
 
@@ -66,7 +60,7 @@ def name_process(name: str) -> None:
 
 
 def run_spawned(
-    role: str, config: Config, name: str, options: dict[str, Any], control: Connection, output: Connection
+    role: Role, config: Config, name: str, options: dict[str, Any], control: Connection, output: Connection
 ) -> None:
     """Body of a spawned process: works until SIGTERM, or until the supervisor is gone.
 
@@ -116,7 +110,7 @@ def run_spawned(
     os._exit(code)  # threads of libraries must not keep a finished worker alive
 
 
-def run_alone(role: str, config: Config, name: str) -> int:
+def run_alone(role: Role, config: Config, name: str) -> int:
     """Runs a worker in this process; the first Ctrl-C ends it in order, the second at once.
 
     Returns:

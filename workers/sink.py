@@ -6,6 +6,7 @@ from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ from pipeline.account.stats import StreamStats, add_counts
 from pipeline.base.clock import now_ns
 from pipeline.base.errors import WireError
 from pipeline.base.frame import Frame, Image
+from pipeline.base.roles import Listener
 from pipeline.flow.gaps import GapTracker
 from pipeline.flow.joiner import Joined, Joiner
 from pipeline.view.attention_overlay import make_thumbnail
@@ -31,6 +33,7 @@ from pipeline.wire.transport import (
     wait_any,
 )
 from workers.base import Worker, WorkerError
+from workers.roles import connected_endpoints
 
 _THUMBNAILS = 64
 _VIDEOS = 500
@@ -55,7 +58,7 @@ class _Stream:
 class SinkWorker(Worker):
     """Shows every frame once, in order, with its own prediction if that came in time."""
 
-    role = "sink"
+    role: ClassVar[Listener] = "sink"
 
     def open(self) -> None:
         """Opens the outputs, then listens for frames and predictions."""
@@ -78,8 +81,9 @@ class SinkWorker(Worker):
             self.figures.details["web"] = {"url": self._web.url}
             self.event(f"web page: {self._web.url}")
         self._window: Window | None = open_window("KVQ Stream") if sink.window else None
-        self._frames = FrameReceiver(config.endpoints.frames, "sink", config.wire, self.security)
-        self._answers = PredictionReceiver(config.endpoints.predictions, config.wire, self.security)
+        frames, predictions = connected_endpoints(self.role, config.endpoints)
+        self._frames = FrameReceiver(frames, self.role, config.wire, self.security)
+        self._answers = PredictionReceiver(predictions, config.wire, self.security)
 
     @staticmethod
     def _give_way(nice: int) -> None:

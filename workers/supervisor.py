@@ -17,11 +17,10 @@ from pipeline.base.clock import now_ns
 from pipeline.base.config import Config
 from pipeline.base.errors import UserError
 from pipeline.base.redact import redact
+from pipeline.base.roles import Role
 from workers.monitor import Collector, Screen
 from workers.process import EXIT_OK, Report, run_spawned
-
-ROLES = ("sink", "inference", "capture")
-"""The system: one process each, in the order of starting. Endpoints and rates are in the configuration."""
+from workers.roles import SYSTEM
 
 _POLL_S = 0.05
 _KILL_AFTER_S = 5.0
@@ -40,7 +39,7 @@ class PipelineError(Exception):
 class _Child:
     """One worker's process, and when it is to be started again."""
 
-    role: str
+    role: Role
     process: SpawnProcess | None = None
     control: Connection | None = None
     ready: bool = False
@@ -57,7 +56,7 @@ class _Child:
 
 
 class Supervisor:
-    """Starts the workers of ``ROLES`` and keeps them running until the streams end or somebody stops it.
+    """Starts all workers and keeps them running until the streams end or somebody stops it.
 
     Args:
         config: With endpoints already placed in the run's folder.
@@ -70,7 +69,7 @@ class Supervisor:
         self._screen = screen
         self._title = title
         self._collector = Collector(config)
-        self._children = {role: _Child(role) for role in ROLES}
+        self._children = {role: _Child(role) for role in SYSTEM}
         self._context = multiprocessing.get_context("spawn")
         self._output: list[str] = []
         self._news: list[str] = []
@@ -109,7 +108,7 @@ class Supervisor:
             self._wait_until_ready()
             self._work()
             self._drain()
-            self._stop(("inference", "sink"))
+            self._stop(turn=1)
         finally:
             self._kill()
             self._look(0.1)
@@ -248,7 +247,7 @@ class Supervisor:
                 return
             if self._sink_is_closing():
                 break
-        self._stop(("capture",))
+        self._stop(turn=0)
 
     def _sink_is_closing(self) -> bool:
         """Whether the sink ends by itself: its window was closed."""
@@ -314,9 +313,9 @@ class Supervisor:
             if now_rendered != rendered:
                 rendered, progress_s = now_rendered, time.monotonic()
 
-    def _stop(self, roles: tuple[str, ...]) -> None:
-        """Asks all of ``roles`` first, then waits for them, then insists."""
-        children = [self._children[role] for role in roles]
+    def _stop(self, turn: int) -> None:
+        """Asks all workers of a turn first, then waits for them, then insists."""
+        children = [child for role, child in self._children.items() if SYSTEM[role].stop_turn == turn]
         for child in children:
             child.restart_at_s = None
             if child.process is not None and child.alive:

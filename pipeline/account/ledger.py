@@ -11,8 +11,10 @@ from typing import Any
 import msgspec
 
 from pipeline.account.stats import Histogram, StreamStats, WorkerStats, add_counts
+from pipeline.base.roles import ROLES, Role
 
-ROLES = ("capture", "inference", "sink")
+_TAKERS: tuple[Role, ...] = ("sink", "capture")
+"""Workers that take frames with them when they are killed, the likelier first; inference only sees copies."""
 END_TO_END = ("capture_to_prediction", "capture_to_render")
 STAGES = (
     "capture_queue",
@@ -151,7 +153,7 @@ def _stream_report(stream_id: str, everyone: Sequence[WorkerStats], running: boo
     missing = captured - total.rendered - sum(total.dropped.values())
     killed = _killed_roles(stream_id, everyone, running)
     in_flight = max(missing, 0) if running else 0
-    if missing > 0 and not running and (culprit := next(iter(killed), None)) in ("sink", "capture"):
+    if missing > 0 and not running and (culprit := next((role for role in _TAKERS if role in killed), None)):
         total.drop(f"{culprit}.killed", missing)
         missing = 0
     seen_by_inference = captured - sum(roles["capture"].dropped.values())
@@ -212,19 +214,16 @@ def percentiles(histogram: Histogram | None) -> dict[str, float | None]:
     }
 
 
-def _killed_roles(stream_id: str, everyone: Sequence[WorkerStats], running: bool) -> list[str]:
+def _killed_roles(stream_id: str, everyone: Sequence[WorkerStats], running: bool) -> set[str]:
     """Roles of workers that had this stream and ended without their last figures."""
     newest = {(figures.worker, figures.host): figures.session for figures in everyone}
-    return [
-        role
-        for role in ("sink", "capture", "inference")
-        if any(
-            figures.state != "stopped"
-            and (not running or figures.session != newest[figures.worker, figures.host])
-            for figures in everyone
-            if figures.role == role and stream_id in figures.streams
-        )
-    ]
+    return {
+        figures.role
+        for figures in everyone
+        if stream_id in figures.streams
+        and figures.state != "stopped"
+        and (not running or figures.session != newest[figures.worker, figures.host])
+    }
 
 
 def _rounded(value: float | None) -> float | None:

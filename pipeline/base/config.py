@@ -11,6 +11,7 @@ import msgspec
 
 from pipeline.base.errors import ConfigError
 from pipeline.base.layers import fill
+from pipeline.base.roles import Listener
 
 NonNegative = Annotated[float, msgspec.Meta(ge=0)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
@@ -74,7 +75,7 @@ class CaptureConfig(_Section, frozen=True, kw_only=True):
     reconnect_backoff_s: Waits
     reconnect_jitter: Annotated[float, msgspec.Meta(ge=0, le=1)]
     ring_frames: AtLeastOne
-    wait_for: list[Literal["inference", "sink"]]
+    wait_for: list[Listener]
     wait_timeout_s: NonNegative
 
 

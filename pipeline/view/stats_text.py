@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from pipeline.account.ledger import END_TO_END, ROLES, by_role, merge, stage_order
+from pipeline.account.ledger import END_TO_END, by_role, merge, stage_order
 from pipeline.account.stats import Histogram, StreamStats, WorkerStats
+from pipeline.base.roles import ROLES
 from pipeline.flow.freshness.law import Knobs, words
 
 _SILENT_S = 3.0

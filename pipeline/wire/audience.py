@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from pipeline.base.frame import Policy
+from pipeline.base.roles import LISTENERS
 from pipeline.wire.shared.segment import Segment
 
 _MOST_NOTICES = 4096
+_LISTENERS = {role.encode() for role in LISTENERS}
 Key = TypeVar("Key")
 
 
@@ -111,7 +113,7 @@ class Audience:
         if not came and notice[:1] != b"\x00":
             return
         match notice[1:].split(b"."):
-            case [b"role", (b"inference" | b"sink") as role]:
+            case [b"role", role] if role in _LISTENERS:
                 _count(self.roles, role.decode(), came)
             case [b"reader", (b"newest" | b"every") as lane, name]:
                 _count(self._readers["newest" if lane == b"newest" else "every"], name, came)

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar
+from typing import Generic, TypeVar
 
 from pipeline.account.stats import WorkerStats
 from pipeline.base.clock import now_ns
@@ -11,6 +11,7 @@ from pipeline.base.closing import Closing
 from pipeline.base.config import WireConfig
 from pipeline.base.errors import WireError
 from pipeline.base.frame import Frame, Policy
+from pipeline.base.roles import Listener, Role
 from pipeline.wire import topics
 from pipeline.wire.census import Census
 from pipeline.wire.codec import (
@@ -28,7 +29,6 @@ from pipeline.wire.rejects import Rejects
 from pipeline.wire.security import SecurityPolicy
 from pipeline.wire.shared.mapping import Windows
 from pipeline.wire.subscriber import Subscriber, peer, ready, wait_any
-from pipeline.wire.topics import Role
 
 _MOST_DRAINED = 256
 _STREAMS = 16
@@ -200,7 +200,7 @@ class FrameReceiver(LanedReceiver[ReceivedFrame]):
     def __init__(
         self,
         endpoints: Sequence[str],
-        role: Literal["inference", "sink"],
+        role: Listener,
         wire: WireConfig,
         security: SecurityPolicy,
     ) -> None:

@@ -14,10 +14,10 @@ from zmq.utils import z85
 
 from pipeline.base.config import SecurityConfig
 from pipeline.base.errors import SecurityError, WireError
+from pipeline.base.roles import Role
 from pipeline.wire.address import Address
 from pipeline.wire.keys import KeyPair, load_allowed, load_pair, load_public
 from pipeline.wire.rejects import Rejects
-from pipeline.wire.topics import Role
 
 _MOST_REFUSED = 64
 _LATELY_S = 10.0

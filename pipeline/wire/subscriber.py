@@ -9,11 +9,11 @@ import zmq
 from pipeline.base.config import WireConfig
 from pipeline.base.errors import TransportError
 from pipeline.base.frame import Policy
+from pipeline.base.roles import Role
 from pipeline.wire import address, sockets, topics
 from pipeline.wire.links import LinkWatch, watch_link
 from pipeline.wire.lookup import Lookup
 from pipeline.wire.security import SecurityPolicy
-from pipeline.wire.topics import Role
 
 _CONNECT_TIMEOUT_MS = 2000
 _MEND_S = 0.1

@@ -28,12 +28,9 @@ A receiver speaks to its publishers by subscribing, which they get to see:
 import secrets
 import zlib
 from functools import lru_cache
-from typing import Literal, TypeAlias
 
 from pipeline.base.frame import Policy
-
-Role: TypeAlias = Literal["capture", "inference", "sink"]
-"""A kind of worker; also whose public key a connection needs."""
+from pipeline.base.roles import Role
 
 STATS = b"s."
 _END = b".end"

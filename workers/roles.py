@@ -1,0 +1,87 @@
+"""The system in one table: each kind of worker, its class, its endpoints, and when it starts and stops.
+
+::
+
+    capture ──frames──> inference ──predictions──> sink
+        └───────────────frames─────────────────────┘
+"""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias
+
+from pipeline.base.config import EndpointsConfig
+from pipeline.base.roles import Role
+
+Endpoint: TypeAlias = Literal["frames", "predictions", "capture_stats", "inference_stats", "sink_stats"]
+"""A key of ``[endpoints]``."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoleInfo:
+    """One kind of worker.
+
+    Attributes:
+        worker_class: ``module:class``; imported only in the process that runs it.
+        stats: Where it publishes its statistics; monitors connect.
+        binds: Where it publishes what it makes; None if nothing.
+        connects: From where it receives.
+        stop_turn: Workers of turn 0 are asked to stop first; those of turn 1 once all frames
+            under way were shown.
+    """
+
+    worker_class: str
+    stats: Endpoint
+    binds: Endpoint | None
+    connects: tuple[Endpoint, ...]
+    stop_turn: int
+
+
+SYSTEM: Final[Mapping[Role, RoleInfo]] = {
+    "sink": RoleInfo(
+        worker_class="workers.sink:SinkWorker",
+        stats="sink_stats",
+        binds=None,
+        connects=("frames", "predictions"),
+        stop_turn=1,
+    ),
+    "inference": RoleInfo(
+        worker_class="workers.inference:InferenceWorker",
+        stats="inference_stats",
+        binds="predictions",
+        connects=("frames",),
+        stop_turn=1,
+    ),
+    "capture": RoleInfo(
+        worker_class="workers.capture:CaptureWorker",
+        stats="capture_stats",
+        binds="frames",
+        connects=(),
+        stop_turn=0,
+    ),
+}
+"""In the order of starting: a receiver is there before its sender."""
+
+
+def load_class(role: Role) -> Any:
+    """The class of a role's worker; only now its module is imported."""
+    module, _, name = SYSTEM[role].worker_class.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def bound_endpoint(role: Role, endpoints: EndpointsConfig) -> str:
+    """Where a worker publishes what it makes."""
+    binds = SYSTEM[role].binds
+    assert binds is not None, f"a {role} worker publishes statistics only"
+    return str(getattr(endpoints, binds)[0])
+
+
+def connected_endpoints(role: Role, endpoints: EndpointsConfig) -> list[list[str]]:
+    """From where a worker receives, in the order of the table."""
+    return [list(getattr(endpoints, name)) for name in SYSTEM[role].connects]
+
+
+def stats_endpoints(role: Role, endpoints: EndpointsConfig) -> list[str]:
+    """Where workers of a role publish their statistics, this machine's own first."""
+    return list(getattr(endpoints, SYSTEM[role].stats))
