@@ -37,6 +37,7 @@ QUICK_MISTAKES = {
     "frames of one worker": (["capture", "--frames", "-3"], "error: --frames -3: must be at least 0"),
     "time below 0": ([*RUN, "--seconds", "-0.5"], "error: --seconds -0.5: must be at least 0"),
     "time of the monitor": (["monitor", "--seconds", "nan"], "error: --seconds nan: must be at least 0"),
+    "time without end": ([*RUN, "--seconds", "inf"], "error: --seconds inf: must be at least 0, and finite"),
     "no config": ([*RUN, "--config", "no.toml"], "no.toml: no such configuration file"),
     "not a config": ([*RUN, "--config", "text.mp4"], "text.mp4: is not TOML"),
     "one id twice": (

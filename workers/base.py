@@ -4,6 +4,7 @@ import socket
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
 from typing import ClassVar
 
 import psutil
@@ -40,6 +41,7 @@ class Worker(ABC):
         first_epochs: By stream: the epoch that its next opening has (capture only).
         former: The last figures of its processes that died: told again for monitors that come later.
         alone: There is no supervisor that would show its events.
+        stdout: Standard output, if it is reserved for predictions (sink only).
     """
 
     role: ClassVar[Role]
@@ -53,11 +55,13 @@ class Worker(ABC):
         first_epochs: dict[str, int] | None = None,
         former: Sequence[WorkerStats] = (),
         alone: bool = False,
+        stdout: Connection | None = None,
     ) -> None:
         self.config = config
         self.restarts = restarts
         self.first_epochs = first_epochs or {}
         self.alone = alone
+        self.stdout = stdout
         self.security = SecurityPolicy(config.security)
         self._process = psutil.Process()
         self.figures = WorkerStats(

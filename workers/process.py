@@ -110,8 +110,14 @@ def run_spawned(
     os._exit(code)  # threads of libraries must not keep a finished worker alive
 
 
-def run_alone(role: Role, config: Config, name: str) -> int:
+def run_alone(role: Role, config: Config, name: str, stdout: Connection | None = None) -> int:
     """Runs a worker in this process; the first Ctrl-C ends it in order, the second at once.
+
+    Args:
+        role: Of the worker.
+        config: The whole configuration.
+        name: Of the worker.
+        stdout: Standard output, if it is reserved for predictions.
 
     Returns:
         The exit code.
@@ -129,7 +135,7 @@ def run_alone(role: Role, config: Config, name: str) -> int:
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     name_process(name)
     try:
-        worker = make_worker(role, config, name, alone=True)
+        worker = make_worker(role, config, name, alone=True, stdout=stdout)
         worker.run(stop, _say_ready)
     finally:
         for number, handler in before.items():

@@ -70,7 +70,8 @@ class SinkWorker(Worker):
             _make_writable(self._folder)
         self._predictions: PredictionWriter | None = None
         if sink.predictions:
-            self._predictions = PredictionWriter(sink.predictions, append=self.restarts > 0)
+            stdout = self.stdout.fileno() if self.stdout else None
+            self._predictions = PredictionWriter(sink.predictions, append=self.restarts > 0, stdout=stdout)
             self.figures.details["predictions"] = {"path": str(self._predictions.path)}
             if made := self._predictions.made_folder:
                 self.figures.details["predictions"]["made_folder"] = str(made)

@@ -62,12 +62,14 @@ class Supervisor:
         config: With endpoints already placed in the run's folder.
         screen: Where lines and figures go.
         title: Shown above the figures.
+        stdout: Standard output, if it is reserved for the predictions of the sink.
     """
 
-    def __init__(self, config: Config, screen: Screen, title: str) -> None:
+    def __init__(self, config: Config, screen: Screen, title: str, stdout: Connection | None = None) -> None:
         self._config = config
         self._screen = screen
         self._title = title
+        self._stdout = stdout
         self._collector = Collector(config)
         self._children = {role: _Child(role) for role in SYSTEM}
         self._context = multiprocessing.get_context("spawn")
@@ -141,6 +143,8 @@ class Supervisor:
         }
         if child.role == "capture":
             options["first_epochs"] = self._next_epochs()
+        if child.role == "sink":
+            options["stdout"] = self._stdout
         child.process = self._context.Process(
             target=run_spawned,
             args=(child.role, self._config, child.role, options, control_of_child, output_of_child),

@@ -2,10 +2,10 @@
 
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -202,19 +202,22 @@ class Config(_Section, frozen=True, kw_only=True):
             raise ValueError(f"two streams are called {twice!r}: give each its own id")
 
 
-def load_config(path: str | Path | None = None, overrides: Sequence[str] = ()) -> Config:
-    """Reads the defaults, then a file over them, then single keys.
+def load_config(
+    path: str | Path | None = None, overrides: Sequence[str] = (), options: Mapping[str, Any] | None = None
+) -> Config:
+    """Reads the defaults, then a file over them, then single keys, then options of the command line.
 
     Args:
         path: A TOML file with the keys that differ from the defaults; None for none.
         overrides: ``"section.key=value"`` each, the value as in TOML; text may go without quotes.
+        options: Values by section and key.
 
     Raises:
         ConfigError: The file can't be read, is not TOML, or has an unknown key or a wrong type; the
             message holds the key's path and what is wanted there.
     """
     defaults = tomllib.loads(resources.files("configs").joinpath("default.toml").read_text("utf-8"))
-    return fill(Config, [defaults], path, overrides, keys_in="configs/default.toml")
+    return fill(Config, [defaults], path, overrides, options, keys_in="configs/default.toml")
 
 
 def duration_ms(text: str) -> float:

@@ -1,5 +1,8 @@
 """Errors that people see: each is one readable line that says what to do."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from pipeline.base.redact import redact
 
 
@@ -35,6 +38,19 @@ class SecurityError(UserError, ValueError):
 
 class ViewError(UserError):
     """An output can't be opened or has failed; the pipeline itself goes on without it."""
+
+
+@contextmanager
+def as_user_error() -> Iterator[None]:
+    """Turns what a library raises for wrong arguments and files into one line for people.
+
+    Raises:
+        UserError: In place of a ``ValueError``, ``FloatingPointError`` or ``OSError``.
+    """
+    try:
+        yield
+    except (ValueError, FloatingPointError, OSError) as error:
+        raise UserError(str(error)) from error
 
 
 def reason(error: BaseException) -> str:

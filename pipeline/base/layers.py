@@ -1,4 +1,4 @@
-"""Options in layers: defaults, a TOML file over them, single keys over that; checked against one schema."""
+"""Options in layers: defaults, a TOML file, single keys, the command line; checked against one schema."""
 
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -19,6 +19,7 @@ def fill(
     defaults: Sequence[Mapping[str, Any]],
     path: str | Path | None,
     overrides: Sequence[str],
+    options: Mapping[str, Any] | None = None,
     *,
     keys_in: str,
 ) -> T:
@@ -29,6 +30,7 @@ def fill(
         defaults: Tables, the first one lowest.
         path: A TOML file with the keys that differ from the defaults; None for none.
         overrides: ``"section.key=value"`` each, the value as in TOML; text may go without quotes.
+        options: Values that the command line gives by options of their own.
         keys_in: The file that lists all keys, for error messages.
 
     Raises:
@@ -36,12 +38,12 @@ def fill(
             message holds the key's path and what is wanted there.
     """
     values: dict[str, Any] = {}
-    for table in (*defaults, read_table(path), *map(parse_override, overrides)):
+    for table in (*defaults, read_table(path), *map(parse_override, overrides), options or {}):
         merge(values, table)
     try:
         return msgspec.convert(values, schema)
     except msgspec.ValidationError as error:
-        origin = "--set" if path is None else str(path)
+        origin = "command line" if path is None else str(path)
         raise ConfigError(f"{origin}: {readable(error, schema)}; all keys are in {keys_in}") from None
 
 

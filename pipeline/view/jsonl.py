@@ -1,5 +1,6 @@
 """Predictions as JSON lines: one object a line, written as soon as it is there."""
 
+from io import FileIO
 from pathlib import Path
 
 import msgspec
@@ -30,14 +31,22 @@ class PredictionWriter(Closing):
         made_folder: The outermost folder that had to be made for it; None if its folder was there.
     """
 
-    def __init__(self, path: str | Path, *, append: bool = False) -> None:
+    def __init__(self, path: str | Path, *, append: bool = False, stdout: int | None = None) -> None:
         """Opens the file and its folder; what was there is overwritten, unless ``append``.
+
+        Args:
+            path: The file.
+            append: Keep what is in it.
+            stdout: Descriptor to write to instead: ``path`` is ``-``, for standard output.
 
         Raises:
             PredictionWriterError: It can't be opened.
         """
         self.path = Path(path)
         self.made_folder = missing_folder(self.path)
+        if stdout is not None:
+            self._file = FileIO(stdout, "wb", closefd=False)
+            return
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             # Unbuffered: each line is one write, so that a killed process leaves whole lines.

@@ -1,0 +1,52 @@
+"""Every command explains itself."""
+
+import re
+from collections.abc import Iterator
+
+import click
+import pytest
+import typer.main
+
+from pipeline import __version__
+from workers.commands.app import app
+
+PROGRAM = "python run_stream.py "
+
+
+def commands(command: click.Command, name: str = "") -> Iterator[tuple[str, click.Command]]:
+    yield name, command
+    for child, found in getattr(command, "commands", {}).items():
+        yield from commands(found, f"{name} {child}".strip())
+
+
+COMMANDS = dict(commands(typer.main.get_command(app)))
+
+
+def invoke(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as ended:
+        app(arguments)
+    assert ended.value.code == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_short_and_long_help_are_the_same_and_hold_an_example(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short, long = (invoke([*name.split(), option], capsys) for option in ("-h", "--help"))
+    assert short == long
+    assert f"Example:\n    {PROGRAM}" in short
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_example_is_a_command_line_that_the_command_understands(name: str) -> None:
+    example = re.search(rf"{PROGRAM}(.*)", COMMANDS[name].epilog or "")
+    assert example is not None
+    arguments = example[1].split()
+    assert arguments[: len(name.split())] == name.split()
+    leaf = max((name for name in COMMANDS if arguments[: len(name.split())] == name.split()), key=len)
+    COMMANDS[leaf].make_context(leaf, arguments[len(leaf.split()) :])  # raises for what it does not know
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["--version"], capsys) == f"kvq-stream {__version__}\n"

@@ -1,0 +1,94 @@
+"""``bench``: measurements, each against its floor and a peer."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from workers.commands.options import Device, JsonFile, Overrides, example
+
+app = typer.Typer(no_args_is_help=True, help="Measurements, each against its floor and a peer.")
+
+
+@app.command("step", epilog=example("bench step --depth 18 --backend all"))
+def step(
+    depth: Annotated[list[int], typer.Option("--depth", help="Of the ResNet; repeatable.")] = [18, 50],  # noqa: B006
+    streams: Annotated[list[int], typer.Option("--streams", help="In one batch; repeatable.")] = [1],  # noqa: B006
+    backend: Annotated[
+        list[str], typer.Option("--backend", help="torch, openvino, onnxruntime or all; repeatable.")
+    ] = ["all"],  # noqa: B006
+    device: Device = "auto",
+    precision: Annotated[
+        list[str], typer.Option("--precision", help="auto, fp32, fp16, bf16 or int8; repeatable.")
+    ] = ["auto"],  # noqa: B006
+    size: Annotated[int, typer.Option("--size", min=32, help="Of the model's pictures, in pixels.")] = 224,
+    repeats: Annotated[int, typer.Option("--repeats", min=4, help="Rounds of the alternation.")] = 30,
+    json_file: JsonFile = None,
+) -> None:
+    """Time one cached step against the guide as written and a plain ResNet in the same runtime."""
+    import os
+
+    # as in the workers: threads of torch that wait by spinning would slow the other runtimes down
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+    from benchmarks.step import bench
+    from pipeline.base.errors import as_user_error
+
+    with as_user_error():
+        bench(depth, streams, backend, device, precision, size, repeats, json_file)
+
+
+@app.command("scale", epilog=example("bench scale --streams 1 --streams 4 --json scale.json"))
+def scale(
+    depth: Annotated[int, typer.Option("--depth", help="Of the ResNet.")] = 50,
+    streams: Annotated[
+        list[int] | None,
+        typer.Option("--streams", min=1, help="In one batch; repeatable; without, 1 to 64, on a GPU to 128."),
+    ] = None,
+    device: Device = "auto",
+    precision: Annotated[str, typer.Option("--precision", help="auto, fp32, fp16, bf16.")] = "auto",
+    repeats: Annotated[int, typer.Option("--repeats", min=1, help="Steps that are timed.")] = 30,
+    steps: Annotated[int, typer.Option("--steps", min=10, help="Of the look at the memory.")] = 2000,
+    json_file: JsonFile = None,
+    picture: Annotated[Path | None, typer.Option("--picture", help="Draw the curves (matplotlib).")] = None,
+) -> None:
+    """Time steps of many streams in one batch, with a plain ResNet as the floor; look at the memory."""
+    from benchmarks.scale import bench
+    from pipeline.base.errors import as_user_error
+
+    with as_user_error():
+        bench(depth, streams or (), device, precision, repeats, steps, json_file, picture)
+
+
+@app.command("end-to-end", epilog=example("bench end-to-end --seconds 10"))
+def end_to_end(
+    seconds: Annotated[float, typer.Option("--seconds", min=1.0, help="Of each measurement.")] = 15.0,
+    warm_up: Annotated[float, typer.Option("--warm-up", min=0.0, help="Seconds before each one.")] = 3.0,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Turns of each; the median counts.")] = 2,
+    overrides: Overrides = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Run the pipeline as shipped against the usual webcam demo: rate, age, CPU and stages at 640x480."""
+    from benchmarks.end_to_end import bench
+    from pipeline.base.errors import as_user_error
+
+    with as_user_error():
+        bench(seconds, warm_up, rounds, [f"--set={text}" for text in overrides or ()], json_file)
+
+
+@app.command("transport", epilog=example("bench transport --size 640x480"))
+def transport(
+    size: Annotated[list[str], typer.Option("--size", help="Of the pictures; repeatable.")] = [  # noqa: B006
+        "1920x1080",
+        "640x480",
+    ],
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Turns of each way.")] = 3,
+    seconds: Annotated[float, typer.Option("--seconds", min=0.5, help="Of each part of a turn.")] = 2.0,
+    json_file: JsonFile = None,
+) -> None:
+    """Bring pictures from one process to another: ours against imagezmq and vidgear's NetGear."""
+    from benchmarks.transport import bench
+    from pipeline.base.errors import as_user_error
+
+    with as_user_error():
+        bench(size, rounds, seconds, json_file)
