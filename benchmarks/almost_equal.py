@@ -20,7 +20,7 @@ from pipeline.base.camera_motions import CAMERA_MOTIONS
 from pipeline.base.frame import Image
 from pipeline.flow.unchanged import LastPicture
 from pipeline.model.state import StreamHistory
-from pipeline.runtime.base import Result, Runtime
+from pipeline.runtime.base import Memory, Runtime
 from pipeline.runtime.open_runtime import open_runtime
 from pipeline.video.demo import FPS, HEIGHT, WIDTH, Pose, paint, render
 from pipeline.video.scenes import SCENES
@@ -68,28 +68,27 @@ def film(scene: str, motion: str, speed: float, noise: float) -> Iterator[Image]
 
 
 def play(
-    runtime: Runtime, images: list[Image], news: list[Result], same_below: float
+    runtime: Runtime, images: list[Image], news: list[Memory], same_below: float
 ) -> tuple[list[str], list[bool]]:
     """The answer to each picture, and whether it came from an earlier one.
 
     Args:
         runtime: Answers.
         images: In order.
-        news: What the runtime made of each as a new picture: it needs no second pass of the backbone.
+        news: The memory of each as a new picture: it needs no second pass of the backbone.
         same_below: The threshold.
     """
-    history, last = StreamHistory[int](runtime.num_past, _SPACING_MS), LastPicture[Result](same_below)
+    history, last = StreamHistory[int](runtime.num_past, _SPACING_MS), LastPicture[Memory](same_below)
     answers, reused = [], []
     for number, (image, new) in enumerate(zip(images, news, strict=True)):
         time_ns = round((number + 1) * 1e9 / FPS)
         before = last.find(image)
         slots: list[Any] = [slot and slot.entry for slot in history.select(time_ns)]
-        (result,) = runtime.infer([image], [slots], known=[before or new])
-        (entry,) = runtime.remember([result])
-        history.append(number, time_ns, entry)
+        step = runtime.infer([image], [slots], known=[before or new])
+        history.append(number, time_ns, step.remember()[0].entry)
         if before is None:
             last.keep(image, new)
-        answers.append(runtime.labels[int(result.probabilities.argmax())])
+        answers.append(runtime.labels[int(step.results[0].probabilities.argmax())])
         reused.append(before is not None)
     return answers, reused
 
@@ -103,8 +102,7 @@ def measure(runtime: Runtime, speed: float, noise: float) -> list[Share]:
             images = list(film(scene, motion, speed, noise))
             news = []
             for image in images:
-                news += runtime.infer([image], [[None] * runtime.num_past])
-                runtime.remember(news[-1:])
+                news += runtime.infer([image], [[None] * runtime.num_past]).remember()
             played = [play(runtime, images, news, same_below) for same_below in THRESHOLDS]
             found = [[answer == motion for answer in answers[_SCORED_FROM:]] for answers, _ in played]
             right = np.concatenate([right, np.array(found)], axis=1)

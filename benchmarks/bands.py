@@ -35,7 +35,7 @@ def _resize(stretch: Stretcher, image: Image) -> None:
 
 def _step(runtime: _Runtime, stretch: Stretcher, image: Image) -> None:
     runtime.use(stretch)
-    runtime.remember(runtime.infer([image], [[None] * runtime.num_past]))
+    runtime.infer([image], [[None] * runtime.num_past]).remember()
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ import torchvision
 from benchmarks.machine import describe_machine
 from benchmarks.progress import tell
 from pipeline.model.network import TemporalKVQResNetCBAM
-from pipeline.runtime.base import Runtime
+from pipeline.runtime.base import Memory, Runtime, Step
 from pipeline.runtime.cuda.cuda_runtime import CudaRuntime
 from pipeline.runtime.cuda.graphs import Captured
 from pipeline.runtime.fold_batch_norm import fuse_batch_norms
@@ -82,7 +82,7 @@ class Feed:
         self._images = [some[n % len(some)] for n in range(streams)]
         self._runtime = runtime
         self._past: list[list[Any]] = [[None] * runtime.num_past for _ in range(streams)]
-        self._last: list[Any] = []
+        self._last: list[Memory] = []
 
     def step(self) -> None:
         self._take(self._runtime.infer(self._images, self._past, want_attention=True))
@@ -92,10 +92,9 @@ class Feed:
         known = self._last
         self._take(self._runtime.infer(self._images, self._past, want_attention=True, known=known))
 
-    def _take(self, results: list[Any]) -> None:
-        entries = self._runtime.remember(results)
-        self._past = [[*past[1:], entry] for past, entry in zip(self._past, entries, strict=True)]
-        self._last = results
+    def _take(self, step: Step) -> None:
+        self._last = step.remember()
+        self._past = [[*past[1:], last.entry] for past, last in zip(self._past, self._last, strict=True)]
 
 
 def measure(
@@ -200,12 +199,11 @@ def queued(works: Sequence[Callable[[], object]], repeats: int) -> list[float]:
 def remembered_bytes(model: TemporalKVQResNetCBAM, runtime: Runtime) -> int:
     """Of one stream: keys and values of its past frames, and the features of the newest."""
     frame = np.zeros((model.preprocessing.size, model.preprocessing.size, 3), np.uint8)
-    results = runtime.infer([frame], [[None] * runtime.num_past])
-    runtime.remember(results)
+    (memory,) = runtime.infer([frame], [[None] * runtime.num_past]).remember()
     with torch.inference_mode():
         _, features = model.predict(torch.zeros(1, 3, *frame.shape[:2]), model.init_state(1))
     numbers = 2 * model.init_state(1).keys.numel()
-    numbers += sum(x.numel() for x in features.values()) if results[0].features is not None else 0
+    numbers += sum(x.numel() for x in features.values()) if memory.features is not None else 0
     return numbers * (4 if runtime.describe()["precision"] == "fp32" else 2)
 
 

@@ -172,19 +172,16 @@ def _with_threads(count: int, run: Turn) -> None:
 def _cached(runtime: AnyRuntime, pictures: list[list[Image]]) -> tuple[Turn, ...]:
     """A step for new pictures, and one for pictures that did not change."""
     none = [[None, None]] * len(pictures[0])
-    oldest = runtime.remember(runtime.infer(pictures[0], none))
-    newer = runtime.remember(runtime.infer(pictures[1], none))
-    past = [[first, second] for first, second in zip(oldest, newer, strict=True)]
+    oldest, newer = (runtime.infer(pictures[n], none).remember() for n in (0, 1))
+    past = [[first.entry, second.entry] for first, second in zip(oldest, newer, strict=True)]
 
     def run() -> None:
-        results = runtime.infer(pictures[2], past)
-        runtime.remember(results)
+        runtime.infer(pictures[2], past).remember()
 
-    known = runtime.infer(pictures[2], past)
-    runtime.remember(known)
+    known = runtime.infer(pictures[2], past).remember()
 
     def run_again() -> None:
-        runtime.remember(runtime.infer(pictures[2], past, known=known))
+        runtime.infer(pictures[2], past, known=known).remember()
 
     return run, run_again
 

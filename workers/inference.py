@@ -1,7 +1,7 @@
 """The inference worker: one backbone pass for each new frame; the past comes from the streams' caches."""
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import ClassVar
 
@@ -21,7 +21,7 @@ from pipeline.flow.unchanged import LastPicture
 from pipeline.model.device import DeviceError
 from pipeline.model.shipped import CheckpointError
 from pipeline.model.state import StreamHistory
-from pipeline.runtime.base import Result, Runtime
+from pipeline.runtime.base import Memory, Result, Runtime
 from pipeline.runtime.exported.quantise import Film
 from pipeline.runtime.open_runtime import open_runtime
 from pipeline.wire.codec import Part, encode_end, encode_prediction
@@ -62,7 +62,7 @@ class _Stream:
 
     ring: Ring[_Waiting]
     history: StreamHistory[_Remembered]
-    picture: LastPicture[Result]
+    picture: LastPicture[Memory]
     gaps: GapTracker = field(default_factory=GapTracker)
     reset: str | None = None
     waits: bool = False  # for room; frames of a camera push older ones out
@@ -284,30 +284,28 @@ class InferenceWorker(Worker):
         streams = [self._streams[frame.id.stream_id] for frame in batch]
         slots = [s.history.select(frame.time_ns) for s, frame in zip(streams, batch, strict=True)]
         known = [s.picture.find(frame.image) for s, frame in zip(streams, batch, strict=True)]
-        passes = self._runtime.backbone_passes
-        results = self._runtime.infer(
+        step = self._runtime.infer(
             [frame.image for frame in batch],
             [[slot.entry if slot else None for slot in stream_slots] for stream_slots in slots],
             want_attention=self.config.inference.attention,
             known=known,
         )
         predicted_ns = now_ns()
-        for frame, stream_slots, reset, result in zip(batch, slots, resets, results, strict=True):
+        for frame, stream_slots, reset, result in zip(batch, slots, resets, step.results, strict=True):
             past = [(slot.key, slot.age_ms) for slot in stream_slots if slot]
             self._send(frame, past, reset, result, started_ns, predicted_ns)
             self._count(frame, past, result, started_ns, predicted_ns)
-        entries = self._runtime.remember(results)
-        passes = self._runtime.backbone_passes - passes
-        for frame, stream, result, entry, before in zip(batch, streams, results, entries, known, strict=True):
-            stream.history.append(_Remembered(frame.id, frame.truth), frame.time_ns, entry)
+        memories = step.remember()
+        for frame, stream, memory, before in zip(batch, streams, memories, known, strict=True):
+            stream.history.append(_Remembered(frame.id, frame.truth), frame.time_ns, memory.entry)
             stats = self.figures.stream(frame.id.stream_id)
             stats.cache_depth = stream.history.depth
             if before is not None:
                 stats.reused += 1
                 continue
-            stats.backbone_passes += passes // known.count(None)
-            if result.features is not None:
-                stream.picture.keep(frame.image, replace(result, attention=None))
+            stats.backbone_passes += step.backbone_passes // known.count(None)
+            if memory.features is not None:
+                stream.picture.keep(frame.image, memory)
         self._window.stepped(now_ns() - started_ns)
 
     def _prepare(self, frame: Frame, reason: str | None) -> str | None:

@@ -1,6 +1,6 @@
-"""What every runtime offers to the inference worker."""
+"""What every runtime offers: a step for new pictures, and what is remembered of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,25 +13,72 @@ Pixels = npt.NDArray[np.uint8]
 """``(B, size, size, 3)`` uint8 of the model's size, colours in the order red, green, blue."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Result:
-    """What the model says of one picture.
+    """The prediction for one picture.
 
     Attributes:
         probabilities: ``(num_classes,)`` float32, adding up to 1.
         attention: Weights over the past, ``(S, T * S_k)`` float16, slots oldest first and zeros for a slot
             without a frame; None if not asked for.
         depth: Past frames it saw, 0 to ``T``.
-        entry: What to remember of the picture; None until ``Runtime.remember``.
-        features: What the backbone made of the picture; None until ``Runtime.remember``, and from a
-            backend that does not keep it.
     """
 
     probabilities: npt.NDArray[np.float32]
     attention: npt.NDArray[np.float16] | None
     depth: int
-    entry: Any = None
-    features: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What is remembered of one picture; only the runtime that made it can read it.
+
+    Attributes:
+        entry: For the history of its stream: keys and values.
+        features: For ``Runtime.infer`` of the same picture again; None from a backend that keeps none.
+    """
+
+    entry: Any
+    features: Any
+
+
+class Step:
+    """One step of several streams: the results first, then the work that only later steps need.
+
+    Args:
+        results: One for each stream.
+        backbone_passes: Pictures that went through a backbone for them.
+        remember: Gives the memories, and how many passes they took.
+
+    Attributes:
+        results: See above.
+        backbone_passes: Those of ``remember`` are added once it has run.
+    """
+
+    def __init__(
+        self,
+        results: list[Result],
+        backbone_passes: int,
+        remember: Callable[[], tuple[list[Memory], int]],
+    ) -> None:
+        self.results, self.backbone_passes = results, backbone_passes
+        self._remember = remember
+        self._memories: list[Memory] | None = None
+
+    def remember(self) -> list[Memory]:
+        """What later steps need of each picture, in the order of the results.
+
+        Costs next to nothing with shared weights; otherwise it runs the other backbones, so call it when
+        the predictions are out.
+
+        Raises:
+            ValueError: Called for the first time after the next ``infer``, by a runtime whose steps share
+                their memory.
+        """
+        if self._memories is None:
+            self._memories, passes = self._remember()
+            self.backbone_passes += passes
+        return self._memories
 
 
 class Runtime(Protocol):
@@ -41,14 +88,12 @@ class Runtime(Protocol):
         labels: Names of the classes.
         num_past: ``T``.
         query_grid: Rows and columns of the new frame's positions, ``rows * columns = S``.
-        backbone_passes: Pictures that went through a backbone so far, warm-up left out.
         most_streams: In one step; a larger batch gains nothing.
     """
 
     labels: tuple[str, ...]
     num_past: int
     query_grid: tuple[int, int]
-    backbone_passes: int
     most_streams: int
 
     def warm_up(self, batch_size: int = 1) -> None:
@@ -58,33 +103,21 @@ class Runtime(Protocol):
     def infer(
         self,
         images: Sequence[Image],
-        streams: Sequence[Sequence[Any]],
+        past: Sequence[Sequence[Any]],
+        *,
         want_attention: bool = False,
-        known: Sequence[Result | None] = (),
-    ) -> list[Result]:
+        known: Sequence[Memory | None] = (),
+    ) -> Step:
         """One step for one new picture of each of several streams.
 
         Args:
             images: A picture of each stream, of any size.
-            streams: For each stream its ``T`` remembered entries, oldest first, None where there is none.
+            past: For each stream the ``T`` entries of its past frames, oldest first, None where there is
+                none.
             want_attention: Whether results carry the weights.
-            known: For each picture the result of one that was the same, with its ``features``: the backbone
-                is left out, and the answer is that of a full step. None for a new picture; nothing at all
+            known: For each picture the memory of one that was the same, with its ``features``: the backbone
+                is left out, and the result is that of a full step. None for a new picture; nothing at all
                 where all are new.
-
-        Returns:
-            A result for each stream, in the same order.
-        """
-        ...
-
-    def remember(self, results: Sequence[Result]) -> list[Any]:
-        """The entries of the pictures just inferred, one for each stream's history.
-
-        Costs nothing with shared weights; otherwise it runs the other backbones, so call it when the
-        predictions are out.
-
-        Args:
-            results: What the last ``infer`` gave.
         """
         ...
 

@@ -69,9 +69,8 @@ def largest_difference(one: CudaRuntime | TorchRuntime, other: CudaRuntime | Tor
         picture = dice.integers(0, 256, (int(side), int(side), 3), np.uint8)
         answers = []
         for runtime, past in zip((one, other), pasts, strict=True):
-            results = runtime.infer([picture], [past])
-            past[:] = [*past[1:], *runtime.remember(results)]
-            answers.append(results[0].probabilities)
+            step = runtime.infer([picture], [past])
+            past[:] = [*past[1:], *(memory.entry for memory in step.remember())]
+            answers.append(step.results[0].probabilities)
         largest = float(np.maximum(largest, np.abs(answers[0] - answers[1]).max()))
-    one.backbone_passes = other.backbone_passes = 0
     return largest

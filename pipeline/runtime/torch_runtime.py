@@ -4,20 +4,19 @@ from collections.abc import Sequence
 from copy import deepcopy
 
 import torch
-from torch import Tensor
 
 from pipeline.model.device import pick_device
 from pipeline.model.network import TemporalKVQResNetCBAM
-from pipeline.model.state import Entry, State, gather
+from pipeline.model.state import Entry, gather
 from pipeline.model.temporal import Features
-from pipeline.runtime.base import Pixels
-from pipeline.runtime.common import GatheringRuntime, finished
+from pipeline.runtime.base import Image, Memory
+from pipeline.runtime.common import Answer, CommonRuntime, Remember, finished
 from pipeline.runtime.fold_batch_norm import fuse_batch_norms
 from pipeline.runtime.pixels import Preprocessor
 from pipeline.runtime.precision import DTYPES, pick_precision
 
 
-class TorchRuntime(GatheringRuntime):
+class TorchRuntime(CommonRuntime):
     """See ``Runtime``; the model that is handed in stays as it is.
 
     Args:
@@ -50,8 +49,7 @@ class TorchRuntime(GatheringRuntime):
         fuse_batch_norms(self._model)
         self._model.to(chosen, dtype).to(memory_format=torch.channels_last)
         super().__init__(model.description, self._model.init_state(1), str(chosen), picked, name)
-        self._preprocess = Preprocessor(model.preprocessing, chosen, dtype)
-        self._pending: tuple[Tensor, Features] | None = None
+        self._preprocess = Preprocessor(model.preprocessing, chosen, dtype, torch.get_num_threads())
 
     def describe(self) -> dict[str, str | int | float]:
         """See ``Runtime``."""
@@ -60,34 +58,29 @@ class TorchRuntime(GatheringRuntime):
             about["device"] = torch.cuda.get_device_name(self.device)
         return about
 
-    def _predict(self, pixels: Pixels, state: State, want_attention: bool) -> tuple[Tensor, Tensor | None]:
-        frames, before = self._preprocess.normalise(pixels), self._model.backbone_passes
+    def _infer_new(
+        self, images: Sequence[Image], past: Sequence[Sequence[Entry | None]], want_attention: bool
+    ) -> tuple[Answer, int, Remember]:
+        state, before = gather(past, self._empty), self._model.backbone_passes
+        frames = self._preprocess(images)
         output, features = self._model.predict(frames, state, want_attention)
-        self.backbone_passes += self._model.backbone_passes - before
-        self._pending = frames, features
-        return output.logits, output.attention
+        passes = self._model.backbone_passes - before
+
+        def remember() -> tuple[list[Memory], int]:
+            before = self._model.backbone_passes
+            entries = self._model.remember(frames, features).split()
+            rows = [{stage: x[row].clone() for stage, x in features.items()} for row in range(len(entries))]
+            memories = [Memory(entry, row) for entry, row in zip(entries, rows, strict=True)]
+            return memories, self._model.backbone_passes - before
+
+        return finished(output.logits, output.attention), passes, remember
 
     def _infer_again(
-        self, features: Sequence[Features], streams: Sequence[Sequence[Entry | None]], want_attention: bool
-    ) -> tuple[Tensor, Tensor | None]:
+        self, features: Sequence[Features], past: Sequence[Sequence[Entry | None]], want_attention: bool
+    ) -> Answer:
         together = {stage: torch.stack([row[stage] for row in features]) for stage in features[0]}
-        output = self._model.answer(together, gather(streams, self._empty), want_attention)
+        output = self._model.answer(together, gather(past, self._empty), want_attention)
         return finished(output.logits, output.attention)
-
-    def _kept(self) -> list[tuple[Entry, Features]]:
-        assert self._pending is not None
-        _, features = self._pending
-        entries = self._remember().split()
-        rows = [{stage: x[row].clone() for stage, x in features.items()} for row in range(len(entries))]
-        return list(zip(entries, rows, strict=True))
-
-    def _remember(self) -> Entry:
-        assert self._pending is not None
-        before = self._model.backbone_passes
-        entry = self._model.remember(*self._pending)
-        self.backbone_passes += self._model.backbone_passes - before
-        self._pending = None
-        return entry
 
     def _threads(self) -> int:
         return torch.get_num_threads()

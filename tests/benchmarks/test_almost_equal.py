@@ -18,17 +18,16 @@ def test_a_clip_played_with_no_threshold_is_answered_by_full_steps() -> None:
     images = list(itertools.islice(film("marble", "pan_right", 1.0, 3.0), 9))
     news = []
     for image in images:
-        news += runtime.infer([image], [[None, None]])
-        runtime.remember(news[-1:])
+        news += runtime.infer([image], [[None, None]]).remember()
     answers, reused = play(runtime, images, news, 0.0)
     assert not any(reused)
     history, expected = StreamHistory[int](2, 100.0), []
     for n, image in enumerate(images):
         time_ns = round((n + 1) * 1e9 / FPS)
         slots = [slot and slot.entry for slot in history.select(time_ns)]
-        results = runtime.infer([image], [slots])
-        history.append(n, time_ns, runtime.remember(results)[0])
-        expected.append(runtime.labels[int(results[0].probabilities.argmax())])
+        step = runtime.infer([image], [slots])
+        history.append(n, time_ns, step.remember()[0].entry)
+        expected.append(runtime.labels[int(step.results[0].probabilities.argmax())])
     assert answers == expected
     assert play(runtime, images, news, 255.0)[1] == [False] + [True] * 8
 

@@ -45,9 +45,9 @@ def compare(runtime: Runtime, model: TemporalKVQResNetCBAM, steps: int) -> None:
         for player, past in zip((runtime, exact), pasts, strict=True):
             if step % 9 == 5:
                 past[step % 2] = [None] * runtime.num_past
-            results = player.infer(images, past, want_attention=True)
-            past[:] = [[*p[1:], e] for p, e in zip(past, player.remember(results), strict=True)]
-            pair.append(results)
+            answered = player.infer(images, past, want_attention=True)
+            past[:] = [[*p[1:], new.entry] for p, new in zip(past, answered.remember(), strict=True)]
+            pair.append(answered.results)
         for ours, theirs in zip(*pair, strict=True):
             assert ours.depth == theirs.depth
             depths.add(ours.depth)
@@ -61,28 +61,24 @@ def reuse(runtime: Runtime, *, off: float = 1e-5) -> None:
     """The same pictures twice, as new ones and as known ones, in front of empty, short and full pasts."""
     dice = np.random.default_rng(4)
     shown = [picture(dice) for _ in range(3)]
-    results = runtime.infer(shown, [[None] * runtime.num_past] * 3)
-    entries = runtime.remember(results)
-    assert all(result.features is not None for result in results)
-    passes = runtime.backbone_passes
-    each = passes // 3
+    step = runtime.infer(shown, [[None] * runtime.num_past] * 3)
+    memories = step.remember()
+    assert all(memory.features is not None for memory in memories)
+    each = step.backbone_passes // 3
     for filled in range(runtime.num_past + 1):
         empty = [None] * (runtime.num_past - filled)
-        pasts = [[*empty, *(entries[(row + n) % 3] for n in range(filled))] for row in range(3)]
+        pasts = [[*empty, *(memories[(row + n) % 3].entry for n in range(filled))] for row in range(3)]
         mixed = [picture(dice), *shown[1:]]
         full = runtime.infer(mixed, pasts, want_attention=True)
-        kept = runtime.remember(full)
-        again = runtime.infer(mixed, pasts, want_attention=True, known=[None, *results[1:]])
-        kept_again = runtime.remember(again)
-        for expected, found in zip(full, again, strict=True):
+        again = runtime.infer(mixed, pasts, want_attention=True, known=[None, *memories[1:]])
+        for expected, found in zip(full.results, again.results, strict=True):
             assert found.depth == expected.depth == filled
             np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=off)
             np.testing.assert_allclose(found.attention, expected.attention, atol=max(off, 1e-3))
-        for expected, found in zip(kept, kept_again, strict=True):
-            torch.testing.assert_close(found.keys, expected.keys, atol=1e-4, rtol=1e-4)
-            torch.testing.assert_close(found.values, expected.values, atol=1e-4, rtol=1e-4)
-        results = again  # what was reused can be reused
-    assert runtime.backbone_passes - passes == (runtime.num_past + 1) * (3 + 1) * each
+        for expected, found in zip(full.remember(), again.remember(), strict=True):
+            torch.testing.assert_close(found.entry, expected.entry, atol=1e-4, rtol=1e-4)
+        assert (full.backbone_passes, again.backbone_passes) == (3 * each, each)
+        memories = [memories[0], *again.remember()[1:]]  # what was reused can be reused
 
 
 @pytest.fixture(scope="module", params=PACKAGES, ids=lambda kind: kind.backend)
@@ -105,13 +101,11 @@ def test_fifty_steps_of_two_streams_with_resets_are_those_of_torch(runtime: Runt
 
 
 @pytest.mark.slow
-def test_it_says_what_it_is_and_counts_passes_without_warm_up(runtime: Runtime) -> None:
-    before = runtime.backbone_passes
+def test_it_says_what_it_is_and_counts_passes(runtime: Runtime) -> None:
     runtime.warm_up(batch_size=2)
-    assert runtime.backbone_passes == before
-    results = runtime.infer([picture(np.random.default_rng(1))] * 3, [[None, None]] * 3)
-    assert runtime.backbone_passes == before + 3
-    assert all(result.attention is None for result in results)
+    step = runtime.infer([picture(np.random.default_rng(1))] * 3, [[None, None]] * 3)
+    assert step.backbone_passes == 3
+    assert all(result.attention is None for result in step.results)
     about = runtime.describe()
     assert (about["backend"], about["device"], about["precision"], about["threads"]) == (
         runtime.backend,
@@ -124,24 +118,24 @@ def test_it_says_what_it_is_and_counts_passes_without_warm_up(runtime: Runtime) 
 
 
 @pytest.mark.slow
-def test_results_outlive_the_next_step(runtime: Runtime) -> None:
+def test_steps_outlive_the_next_ones(runtime: Runtime) -> None:
     dice = np.random.default_rng(3)
-    (first,) = runtime.infer([picture(dice)], [[None, None]], want_attention=True)
-    (entry,) = runtime.remember([first])
-    kept = first.probabilities.copy(), entry.keys.clone(), entry.values.clone()
-    (second,) = runtime.infer([picture(dice)], [[None, entry]], want_attention=True)
-    weights = second.attention.copy()
-    runtime.remember([second])
+    image = picture(dice)
+    first = runtime.infer([image], [[None, None]], want_attention=True)
+    probabilities = first.results[0].probabilities.copy()
+    (same,) = runtime.infer([image], [[None, None]]).remember()
+    second = runtime.infer([picture(dice)], [[None, same.entry]], want_attention=True)
+    weights = second.results[0].attention.copy()
     runtime.infer([picture(dice)], [[None, None]], want_attention=True)
-    assert np.array_equal(first.probabilities, kept[0])
-    assert torch.equal(entry.keys, kept[1])
-    assert torch.equal(entry.values, kept[2])
-    assert np.array_equal(second.attention, weights)
+    (memory,) = first.remember()
+    assert np.array_equal(first.results[0].probabilities, probabilities)
+    torch.testing.assert_close(memory.entry, same.entry)
+    np.testing.assert_allclose(memory.features[0], same.features[0], atol=1e-5)
+    assert np.array_equal(second.results[0].attention, weights)
 
 
 @pytest.mark.slow
 def test_known_pictures_get_what_a_full_step_gives(runtime: Runtime) -> None:
-    runtime.backbone_passes = 0
     reuse(runtime)
 
 
@@ -151,8 +145,7 @@ def test_unshared_backbones_and_tied_values() -> None:
     model = small(use_shared_weights=False, attention="plain", num_past=1)
     runtime = OpenVINORuntime(model, say=lambda line: None)
     compare(runtime, model, 10)
-    assert runtime.backbone_passes == 10 * 2 * 2
-    runtime.backbone_passes = 0
+    assert runtime.infer([picture(np.random.default_rng(0))], [[None]]).backbone_passes == 2
     reuse(runtime)
 
 
@@ -190,11 +183,10 @@ def test_where_the_answer_can_not_be_cut_out_every_picture_is_computed(
     )
     runtime = OpenVINORuntime(model, name="tiny", say=said.append)
     assert "tiny: unchanged pictures are computed like new ones: the answer can't be had" in said[-1]
-    results = runtime.infer([picture(np.random.default_rng(0))], [[None, None]])
-    runtime.remember(results)
-    assert results[0].features is None
-    with pytest.raises(ValueError, match="known are results with features"):
-        runtime.infer([picture(np.random.default_rng(0))], [[None, None]], known=results)
+    memories = runtime.infer([picture(np.random.default_rng(0))], [[None, None]]).remember()
+    assert memories[0].features is None
+    with pytest.raises(ValueError, match="a known picture needs features"):
+        runtime.infer([picture(np.random.default_rng(0))], [[None, None]], known=memories)
 
 
 @pytest.mark.slow
@@ -210,8 +202,7 @@ def test_it_is_prepared_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         """Whether it had to be prepared."""
         said.clear()
         runtime = open_runtime(file, backend="openvino", say=said.append)
-        answers.append(runtime.infer([image], [[None, None]])[0].probabilities)
-        runtime.backbone_passes = 0
+        answers.append(runtime.infer([image], [[None, None]]).results[0].probabilities)
         reuse(runtime)
         *before, last = said
         assert "runs on openvino" in last
@@ -239,7 +230,7 @@ def test_without_a_folder_for_it_everything_still_works(
     runtime = open_runtime(file, backend="openvino", say=said.append)
     assert len(said) == 3
     assert "can't be kept for the next start" in said[1]
-    assert runtime.infer([picture(np.random.default_rng(0))], [[None, None]])[0].depth == 0
+    assert runtime.infer([picture(np.random.default_rng(0))], [[None, None]]).results[0].depth == 0
 
 
 @pytest.mark.parametrize(

@@ -54,9 +54,9 @@ def runtime() -> TorchRuntime:
 def predict(runtime: TorchRuntime, clips: list[list[Image]]) -> list[str]:
     entries = [[None] * runtime.num_past for _ in clips]
     for frames in zip(*clips, strict=True):
-        results = runtime.infer(frames, entries)
-        entries = [[*past[1:], new] for past, new in zip(entries, runtime.remember(results), strict=True)]
-    return [runtime.labels[result.probabilities.argmax()] for result in results]
+        step = runtime.infer(frames, entries)
+        entries = [[*past[1:], new.entry] for past, new in zip(entries, step.remember(), strict=True)]
+    return [runtime.labels[result.probabilities.argmax()] for result in step.results]
 
 
 def test_it_names_what_the_camera_does(runtime: TorchRuntime) -> None:
@@ -76,7 +76,7 @@ def test_backwards_it_names_the_opposite(runtime: TorchRuntime) -> None:
 def test_one_frame_alone_says_nothing(runtime: TorchRuntime) -> None:
     """The same frame with no past gets the same answer whatever the camera did."""
     frames = [clip(scene(3), label)[1] for label in CAMERA]
-    results = runtime.infer(frames, [[None, None]] * len(frames))
+    results = runtime.infer(frames, [[None, None]] * len(frames)).results
     assert len({runtime.labels[result.probabilities.argmax()] for result in results}) <= 2
     assert max(result.probabilities.max() for result in results) < 0.6
 
@@ -85,12 +85,13 @@ def arrows(runtime: TorchRuntime, frames: list[Image]) -> int:
     """How many of the 36 places are drawn with an arrow after a clip."""
     past = [None] * runtime.num_past
     for frame in frames:
-        (result,) = runtime.infer([frame], [past], want_attention=True)
-        past = [*past[1:], *runtime.remember([result])]
-    assert result.attention is not None
+        step = runtime.infer([frame], [past], want_attention=True)
+        past = [*past[1:], step.remember()[0].entry]
+    attention = step.results[0].attention
+    assert attention is not None
     rows, columns = runtime.query_grid
     header = AttentionHeader(rows, columns, runtime.num_past, rows, columns)
-    field = motion_field(unfold(header, result.attention), slot=-2)
+    field = motion_field(unfold(header, attention), slot=-2)
     return int((field.moving & (field.confidence >= LEAST_CONFIDENCE)).sum())
 
 

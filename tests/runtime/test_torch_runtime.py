@@ -7,7 +7,7 @@ import torch
 
 from pipeline.model.device import DeviceError
 from pipeline.model.state import StreamHistory
-from pipeline.runtime.base import Image, Result
+from pipeline.runtime.base import Image, Memory, Result
 from pipeline.runtime.fold_batch_norm import fuse_batch_norms
 from pipeline.runtime.open_torch import TOLERANCE, largest_difference
 from pipeline.runtime.pixels import Preprocessor
@@ -25,10 +25,9 @@ def play(runtime: TorchRuntime, images: list[Image]) -> list[Result]:
     history, results = StreamHistory[int](runtime.num_past), []
     for n, image in enumerate(images):
         slots = [[slot and slot.entry for slot in history.select(n + 1)]]
-        (result,) = runtime.infer([image], slots, want_attention=True)
-        (entry,) = runtime.remember([result])
-        history.append(n, n + 1, entry)
-        results.append(result)
+        step = runtime.infer([image], slots, want_attention=True)
+        history.append(n, n + 1, step.remember()[0].entry)
+        results += step.results
     return results
 
 
@@ -63,23 +62,32 @@ def test_a_batch_of_streams_equals_single_streams() -> None:
     histories = [StreamHistory[int](2) for _ in streams]
     for n in range(4):
         slots = [[slot and slot.entry for slot in history.select(n + 1)] for history in histories]
-        results = runtime.infer([images[n] for images in streams], slots)
-        for history, entry in zip(histories, runtime.remember(results), strict=True):
-            history.append(n, n + 1, entry)
-        for result, own in zip(results, alone, strict=True):
+        step = runtime.infer([images[n] for images in streams], slots)
+        for history, memory in zip(histories, step.remember(), strict=True):
+            history.append(n, n + 1, memory.entry)
+        for result, own in zip(step.results, alone, strict=True):
             np.testing.assert_allclose(result.probabilities, own[n].probabilities, atol=1e-4)
             assert result.attention is None
 
 
 @pytest.mark.parametrize(("shared", "passes"), [(True, (1, 1)), (False, (1, 3))])
-def test_backbone_passes_are_counted_without_warm_up(shared: bool, passes: tuple[int, int]) -> None:
+def test_a_step_counts_its_own_backbone_passes(shared: bool, passes: tuple[int, int]) -> None:
     runtime = TorchRuntime(small(use_shared_weights=shared), "cpu")
-    runtime.warm_up(batch_size=2)
-    assert runtime.backbone_passes == 0
-    results = runtime.infer(pictures(2), [[None, None]] * 2)
-    assert runtime.backbone_passes == 2 * passes[0]
-    runtime.remember(results)
-    assert runtime.backbone_passes == 2 * passes[1]
+    for _ in range(2):
+        step = runtime.infer(pictures(2), [[None, None]] * 2)
+        assert step.backbone_passes == 2 * passes[0]
+        assert step.remember() is step.remember()
+        assert step.backbone_passes == 2 * passes[1]
+
+
+def test_steps_can_be_remembered_in_any_order() -> None:
+    runtime = TorchRuntime(small(), "cpu")
+    one, other = pictures(2)
+    first = runtime.infer([one], [[None, None]])
+    second = runtime.infer([other], [[None, None]])
+    for step, image in ((second, other), (first, one)):
+        (alone,) = runtime.infer([image], [[None, None]]).remember()
+        torch.testing.assert_close(step.remember()[0].entry, alone.entry)
 
 
 @pytest.mark.parametrize(
@@ -89,26 +97,24 @@ def test_known_pictures_get_what_a_full_step_gives(options: dict[str, Any]) -> N
     full, saving = (TorchRuntime(small(**options), "cpu") for _ in range(2))
     first, second = pictures(2), pictures(2, seed=1)
     before = [[None, None], [None, None]]
-    past, told = [], []
+    past = []
     for runtime in (full, saving):
-        results = runtime.infer(first, before, want_attention=True)
-        past.append([[None, entry] for entry in runtime.remember(results)])
-        told.append(results)
-    passes = saving.backbone_passes
+        memories = runtime.infer(first, before).remember()
+        past.append([[None, memory.entry] for memory in memories])
     mixed = [second[0], first[1]]
     expected = full.infer(mixed, past[0], want_attention=True)
-    found = saving.infer(mixed, past[1], want_attention=True, known=[None, told[1][1]])
-    for a, b in zip(found, expected, strict=True):
+    found = saving.infer(mixed, past[1], want_attention=True, known=[None, memories[1]])
+    for a, b in zip(found.results, expected.results, strict=True):
         assert a.depth == b.depth == 1
         np.testing.assert_allclose(a.probabilities, b.probabilities, atol=1e-5)
         np.testing.assert_allclose(a.attention, b.attention, atol=1e-3)
-    entries = [runtime.remember(results) for runtime, results in ((full, expected), (saving, found))]
-    for a, b in zip(*entries, strict=True):
-        torch.testing.assert_close(a.keys, b.keys, atol=1e-4, rtol=1e-4)
-    assert saving.backbone_passes - passes == (1 if saving._model.shared else 3)
-    again = saving.infer([first[1]], [past[1][1]], known=[found[1]])  # what was reused can be reused
-    np.testing.assert_allclose(again[0].probabilities, found[1].probabilities, atol=1e-5)
-    assert saving.remember(again) == [found[1].entry]
+    for a, b in zip(found.remember(), expected.remember(), strict=True):
+        torch.testing.assert_close(a.entry.keys, b.entry.keys, atol=1e-4, rtol=1e-4)
+    assert found.backbone_passes == (1 if options.get("use_shared_weights", True) else 3)
+    again = saving.infer([first[1]], [past[1][1]], known=[found.remember()[1]])  # reused, and reused again
+    np.testing.assert_allclose(again.results[0].probabilities, found.results[1].probabilities, atol=1e-5)
+    assert again.backbone_passes == 0
+    assert again.remember() == [memories[1]]
 
 
 @torch.no_grad()
@@ -137,10 +143,10 @@ def test_the_model_itself_is_left_alone() -> None:
 
 def test_remembered_entries_are_not_tied_to_the_batch() -> None:
     runtime = TorchRuntime(small(), "cpu")
-    first = runtime.remember(runtime.infer(pictures(2), [[None, None]] * 2))
-    kept = first[0].keys.clone()
-    runtime.remember(runtime.infer(pictures(2, seed=5), [[None, entry] for entry in first]))
-    assert torch.equal(first[0].keys, kept)
+    first = runtime.infer(pictures(2), [[None, None]] * 2).remember()
+    kept = first[0].entry.keys.clone()
+    runtime.infer(pictures(2, seed=5), [[None, memory.entry] for memory in first]).remember()
+    assert torch.equal(first[0].entry.keys, kept)
 
 
 def test_bf16_on_a_cpu_is_close() -> None:
@@ -191,22 +197,20 @@ def test_impossible_wishes_are_one_readable_line(device: str, precision: str, me
 
 def test_wrong_calls_are_readable() -> None:
     runtime = TorchRuntime(small(), "cpu")
-    assert runtime.infer([], []) == []
+    nothing = runtime.infer([], [])
+    assert (nothing.results, nothing.remember(), nothing.backbone_passes) == ([], [], 0)
     with pytest.raises(ValueError, match="2 pictures of 1 streams"):
         runtime.infer(pictures(2), [[None, None]])
     with pytest.raises(ValueError, match="3 slots given, the model has 2"):
         runtime.infer(pictures(1), [[None, None, None]])
-    with pytest.raises(ValueError, match="the last infer, once"):
-        runtime.remember([])
-    results = runtime.infer(pictures(1), [[None, None]])
-    with pytest.raises(ValueError, match="with features, as remember leaves them"):
-        runtime.infer(pictures(1), [[None, None]], known=results)
+    (memory,) = runtime.infer(pictures(1), [[None, None]]).remember()
+    with pytest.raises(ValueError, match="a known picture needs features"):
+        runtime.infer(pictures(1), [[None, None]], known=[Memory(memory.entry, None)])
 
 
 def test_a_runtime_that_differs_is_told_from_one_that_agrees() -> None:
     runtime, same = TorchRuntime(small(), "cpu"), TorchRuntime(small(), "cpu")
     assert largest_difference(runtime, same) == 0.0
-    assert runtime.backbone_passes == 0
     broken = small()
     with torch.no_grad():
         broken.temporal.layers[0].slots += 3.0  # only steps with a past show it

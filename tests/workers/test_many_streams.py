@@ -105,13 +105,15 @@ def test_unchanged_pictures_leave_out_the_backbone_and_change_no_answer(place: P
 
     model = load_checkpoint(load_config().inference.checkpoint)
     runtime, history = TorchRuntime(model, "cpu"), StreamHistory[int](model.num_past)
+    passes = 0
     for n, which in enumerate(shown):  # a full step for each
         slots = [slot and slot.entry for slot in history.select(n + 1)]
-        results = runtime.infer([pictures[which]], [slots])
-        history.append(n, n + 1, runtime.remember(results)[0])
-        expected = dict(zip(model.labels, results[0].probabilities.tolist(), strict=True))
+        step = runtime.infer([pictures[which]], [slots])
+        history.append(n, n + 1, step.remember()[0].entry)
+        passes += step.backbone_passes
+        expected = dict(zip(model.labels, step.results[0].probabilities.tolist(), strict=True))
         line = outcome.predictions[n]
         assert line["depth"] == min(n, model.num_past)
         for label, score in line["top"]:
             assert score == pytest.approx(expected[label], abs=1e-4)
-    assert runtime.backbone_passes == len(shown)
+    assert passes == len(shown)

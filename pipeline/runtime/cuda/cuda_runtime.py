@@ -4,11 +4,10 @@ import time
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
 
 from pipeline.model.network import TemporalKVQResNetCBAM
-from pipeline.runtime.base import Image
-from pipeline.runtime.common import CommonRuntime
+from pipeline.runtime.base import Image, Memory
+from pipeline.runtime.common import Answer, CommonRuntime, Remember
 from pipeline.runtime.cuda.captured_step import CudaStep
 from pipeline.runtime.cuda.device_stretch import DeviceStretch
 from pipeline.runtime.cuda.fused_network import CudaNetwork
@@ -69,7 +68,7 @@ class CudaRuntime(CommonRuntime):
         self.most_streams = min(self.most_streams, 1 << (self._limit.bit_length() - 1))
         self._steps: dict[int, CudaStep] = {}
         self._passes_later = 0 if model.shared else model.num_past
-        self._last: tuple[CudaStep, int] | None = None
+        self._turn = 0
 
     def describe(self) -> dict[str, str | int | float]:
         """See ``Runtime``."""
@@ -84,48 +83,51 @@ class CudaRuntime(CommonRuntime):
             super().warm_up(1 << power)
 
     def _infer_new(
-        self, images: Sequence[Image], streams: Sequence[Sequence[Row | None]], want_attention: bool
-    ) -> tuple[Tensor, Tensor | None]:
+        self, images: Sequence[Image], past: Sequence[Sequence[Row | None]], want_attention: bool
+    ) -> tuple[Answer, int, Remember]:
         with torch.cuda.device(self._where):
-            step = self.step_for(len(images))
+            step, count = self.step_for(len(images)), len(images)
+            self._turn += 1
+            turn = self._turn
             with torch.cuda.stream(self._uploads):  # beside what still runs for the frames before
                 self._stretch(images, step.pixels)
-            self._read_past(step, streams)
+            self._read_past(step, past)
             torch.cuda.current_stream().wait_stream(self._uploads)
             _, _, answer = step.new.run()
-            self.backbone_passes += len(images)
-            self._last = step, len(images)
-            return step.fetch(answer, len(images), want_attention)
+
+            def remember() -> tuple[list[Memory], int]:
+                if self._turn != turn:
+                    raise ValueError("remember a step before the next infer, which uses its memory again")
+                with torch.cuda.device(self._where):
+                    return self._memories(step, count), count * self._passes_later
+
+            return step.fetch(answer, count, want_attention), count, remember
 
     def _infer_again(
         self,
         features: Sequence[dict[str, Row]],
-        streams: Sequence[Sequence[Row | None]],
+        past: Sequence[Sequence[Row | None]],
         want_attention: bool,
-    ) -> tuple[Tensor, Tensor | None]:
+    ) -> Answer:
         with torch.cuda.device(self._where):
             step, count = self.step_for(len(features)), len(features)
             again = step.again()
-            self._read_past(step, streams)
+            self._read_past(step, past)
             numbers = step.origins([[row[stage].number for row in features] for stage in step.known])
             for line, (stage, target) in zip(numbers, step.known.items(), strict=True):
                 self._features[stage].read(line, target[:count])
             return step.fetch(again.run(), count, want_attention)
 
-    def _kept(self) -> list[tuple[Row, dict[str, Row]]]:
-        assert self._last is not None
-        (step, count), self._last = self._last, None
-        with torch.cuda.device(self._where):
-            _, features, _ = step.new.outputs
-            values = {stage: maps[:count].permute(0, 2, 3, 1) for stage, maps in features.items()}
-            entries = self._entries.take(count)
-            kept = {stage: self._features[stage].take(count) for stage in values}
-            lines = step.targets([[row.number for row in rows] for rows in (entries, *kept.values())])
-            self._entries.write(lines[0], step.keep.run()[:count])
-            self.backbone_passes += count * self._passes_later
-            for line, (stage, maps) in zip(lines[1:], values.items(), strict=True):
-                self._features[stage].write(line, maps)
-        return [(entry, {stage: kept[stage][n] for stage in kept}) for n, entry in enumerate(entries)]
+    def _memories(self, step: CudaStep, count: int) -> list[Memory]:
+        _, features, _ = step.new.outputs
+        values = {stage: maps[:count].permute(0, 2, 3, 1) for stage, maps in features.items()}
+        entries = self._entries.take(count)
+        kept = {stage: self._features[stage].take(count) for stage in values}
+        lines = step.targets([[row.number for row in rows] for rows in (entries, *kept.values())])
+        self._entries.write(lines[0], step.keep.run()[:count])
+        for line, (stage, maps) in zip(lines[1:], values.items(), strict=True):
+            self._features[stage].write(line, maps)
+        return [Memory(entry, {stage: kept[stage][n] for stage in kept}) for n, entry in enumerate(entries)]
 
     def _threads(self) -> int:
         return torch.get_num_threads()
@@ -141,9 +143,9 @@ class CudaRuntime(CommonRuntime):
             self._say(f"{self.name}: ready for {size} streams at once ({time.monotonic() - started:.1f} s)")
         return self._steps[size]
 
-    def _read_past(self, step: CudaStep, streams: Sequence[Sequence[Row | None]]) -> None:
-        for slots in streams:
+    def _read_past(self, step: CudaStep, past: Sequence[Sequence[Row | None]]) -> None:
+        for slots in past:
             if len(slots) != self.num_past:
                 raise ValueError(f"{len(slots)} slots given, the model has {self.num_past}")
-        numbers = [[0 if row is None else row.number for row in slots] for slots in streams]
+        numbers = [[0 if row is None else row.number for row in slots] for slots in past]
         step.read_past(numbers, self._entries)

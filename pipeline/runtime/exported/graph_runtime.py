@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from pipeline.model.description import describe_checkpoint
 from pipeline.model.device import DeviceError
 from pipeline.model.shipped import CheckpointError
-from pipeline.model.state import Entry, State, empty_state, gather
-from pipeline.runtime.base import Pixels
-from pipeline.runtime.common import GatheringRuntime, finished
+from pipeline.model.state import Entry, empty_state, gather
+from pipeline.runtime.base import Image, Memory
+from pipeline.runtime.common import Answer, CommonRuntime, Remember, finished
 from pipeline.runtime.exported.answer import CutError
 from pipeline.runtime.exported.convert import OUTPUTS, asked_outputs
 from pipeline.runtime.exported.model_cache import CachedModel
+from pipeline.runtime.pixels import Stretcher
 
 if TYPE_CHECKING:
     from pipeline.model.network import TemporalKVQResNetCBAM
@@ -31,7 +31,7 @@ Cut = TypeVar("Cut")
 _STATE = ("next_keys", "next_values")
 
 
-class ExportedRuntime(GatheringRuntime):
+class ExportedRuntime(CommonRuntime):
     """See ``Runtime``; a backend compiles the graphs and opens them.
 
     Attributes:
@@ -79,7 +79,7 @@ class ExportedRuntime(GatheringRuntime):
         self._thread_count = threads or torch.get_num_threads()
         self._passes = 1 if about.architecture.use_shared_weights else 1 + self.num_past
         self._asked = asked_outputs(about.architecture)
-        self._found: list[Array] | None = None
+        self._stretch = Stretcher(self._size, self._thread_count)
         cache = CachedModel(model, [*self._versions(), precision]) if isinstance(model, Path) else None
         if cache and (stored := cache.load()) and self._restore(*stored):
             return
@@ -92,37 +92,33 @@ class ExportedRuntime(GatheringRuntime):
         if cache and (problem := cache.store(compiled)):
             say(f"{name}: prepared, but can't be kept for the next start: {problem}")
 
-    def _predict(self, pixels: Pixels, state: State, want_attention: bool) -> tuple[Tensor, Tensor | None]:
-        self._found = self._step([pixels, *(part.numpy() for part in state)])
-        self.backbone_passes += self._passes * len(pixels)
-        logits, attention = (torch.from_numpy(array) for array in self._found[:2])
-        return logits, attention if want_attention else None
+    def _infer_new(
+        self, images: Sequence[Image], past: Sequence[Sequence[Entry | None]], want_attention: bool
+    ) -> tuple[Answer, int, Remember]:
+        state = gather(past, self._empty)
+        found = self._step([self._stretch(images), *(part.numpy() for part in state)])
+        logits, attention = (torch.from_numpy(array) for array in found[:2])
+        keys, values = (torch.from_numpy(found[OUTPUTS.index(name)])[:, :, -1] for name in _STATE)
+        asked = found[len(OUTPUTS) :]
+        # Copies: the next call may write over what this one gave, and each row can be freed alone.
+        memories = [
+            Memory(
+                Entry(keys[row].clone(), values[row].clone()),
+                [part[row].copy() for part in asked] if self._answer else None,
+            )
+            for row in range(len(images))
+        ]
+        answer = finished(logits, attention if want_attention else None)
+        return answer, self._passes * len(images), lambda: (memories, 0)
 
     def _infer_again(
-        self, features: Sequence[list[Array]], streams: Sequence[Sequence[Entry | None]], want_attention: bool
-    ) -> tuple[Tensor, Tensor | None]:
-        if self._answer is None:
-            raise NotImplementedError(f"{self.name} keeps no features on {self.backend}")
+        self, features: Sequence[list[Array]], past: Sequence[Sequence[Entry | None]], want_attention: bool
+    ) -> Answer:
+        assert self._answer is not None
         asked = [np.stack(parts) for parts in zip(*features, strict=True)]
-        found = self._answer([*asked, *(part.numpy() for part in gather(streams, self._empty))])
+        found = self._answer([*asked, *(part.numpy() for part in gather(past, self._empty))])
         logits, attention = (torch.from_numpy(array) for array in found)
         return finished(logits, attention if want_attention else None)
-
-    def _kept(self) -> list[tuple[Entry, list[Array] | None]]:
-        assert self._found is not None
-        asked = self._found[len(OUTPUTS) :]
-        entries = self._remember().split()
-        return [
-            (entry, [part[row].copy() for part in asked] if self._answer else None)
-            for row, entry in enumerate(entries)
-        ]
-
-    def _remember(self) -> Entry:
-        assert self._found is not None
-        keys, values = (torch.from_numpy(self._found[OUTPUTS.index(name)]) for name in _STATE)
-        self._found = None
-        # Not views: an entry must not keep the whole state alive, and the next step may write over it.
-        return Entry(keys[:, :, -1].clone(), values[:, :, -1].clone())
 
     def _cut(self, cut: Callable[[Any, Sequence[str]], Cut], step: Any) -> Cut | None:
         """The answer alone; None, with a message, where it can't be had: then every picture is computed."""

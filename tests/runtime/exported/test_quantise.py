@@ -87,14 +87,14 @@ def test_known_pictures_in_int8_get_what_a_full_step_gives() -> None:
     for clip in film.frames:
         past: list[Any] = [None] * model.num_past
         for frame in clip:
-            results = runtime.infer([frame], [past])
-            past = [*past[1:], *runtime.remember(results)]
-            full = runtime.infer([frame], [past])
-            runtime.remember(full)
-            (again,) = runtime.infer([frame], [past], known=results)
-            assert again.depth == full[0].depth
-            off.append(float(np.abs(again.probabilities - full[0].probabilities).max()))
-            moved = np.abs(again.probabilities - results[0].probabilities).max()
+            before = runtime.infer([frame], [past])
+            known = before.remember()
+            past = [*past[1:], known[0].entry]
+            full = runtime.infer([frame], [past]).results[0]
+            again = runtime.infer([frame], [past], known=known).results[0]
+            assert again.depth == full.depth
+            off.append(float(np.abs(again.probabilities - full.probabilities).max()))
+            moved = np.abs(again.probabilities - before.results[0].probabilities).max()
     assert max(off) < 1e-3, off
     assert moved > 0.01, "the past that it was asked about matters"
 

@@ -66,7 +66,7 @@ def test_folded_into_the_checkpoint_and_applied_by_the_runtime(tmp_path: Path) -
 
     picture = torch.randint(0, 256, (64, 64, 3), dtype=torch.uint8).numpy()
     runtime = open_runtime(tmp_path / "a.safetensors", device="cpu")
-    probabilities = torch.from_numpy(runtime.infer([picture], [[None, None]])[0].probabilities)
+    probabilities = torch.from_numpy(runtime.infer([picture], [[None, None]]).results[0].probabilities)
     rgb = torch.from_numpy(picture[..., ::-1].copy()).permute(2, 0, 1) / 255
     mean, std = (torch.tensor(x).view(3, 1, 1) for x in (model.preprocessing.mean, model.preprocessing.std))
     with torch.no_grad():
