@@ -1,5 +1,7 @@
-"""Predictions as JSON lines: one object a line, written as soon as it is there."""
+"""Predictions as JSON lines: one object a line, written at once."""
 
+import os
+import stat
 from io import FileIO
 from pathlib import Path
 
@@ -8,6 +10,11 @@ import msgspec
 from pipeline.base.closing import Closing
 from pipeline.base.errors import ViewError, reason
 from pipeline.wire.messages import Prediction
+
+STDOUT = "-"
+"""The name of standard output where a file may be given."""
+
+_LONGEST_LINE = 1 << 20  # bytes
 
 
 class PredictionWriterError(ViewError):
@@ -26,8 +33,10 @@ class _Line(msgspec.Struct, frozen=True):
 class PredictionWriter(Closing):
     """Writes ``{"stream_id", "epoch", "seq", "capture_ns", "depth", "top": [[label, score], ...]}`` lines.
 
+    Whatever happens, a file ends with a whole line.
+
     Attributes:
-        path: The file.
+        path: The file; ``-`` is standard output.
         made_folder: The outermost folder that had to be made for it; None if its folder was there.
     """
 
@@ -36,31 +45,34 @@ class PredictionWriter(Closing):
 
         Args:
             path: The file.
-            append: Keep what is in it.
-            stdout: Descriptor to write to instead: ``path`` is ``-``, for standard output.
+            append: Go on after the last whole line.
+            stdout: Descriptor to write to instead, which stays open: ``path`` is ``-``, for standard output.
 
         Raises:
             PredictionWriterError: It can't be opened.
         """
         self.path = Path(path)
-        self.made_folder = missing_folder(self.path)
+        self.made_folder: Path | None = None
         if stdout is not None:
             self._file = FileIO(stdout, "wb", closefd=False)
             return
+        # Unbuffered: each line is written at once, so that a killed process leaves whole lines.
         try:
+            self.made_folder = missing_folder(self.path)
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            # Unbuffered: each line is one write, so that a killed process leaves whole lines.
+            if append and self.path.is_file():
+                _cut_to_whole_lines(self.path)
             self._file = self.path.open("ab" if append else "wb", buffering=0)
         except OSError as error:
-            raise PredictionWriterError(f"{self.path}: can't be written: {reason(error)}") from None
+            raise self._failed(error) from None
 
     @property
     def closed(self) -> bool:
-        """Whether nothing more is written: after ``close`` or an error."""
+        """Whether nothing more is written: after ``close``, an error, or when a pipe's reader has gone."""
         return self._file.closed
 
     def write(self, prediction: Prediction) -> None:
-        """Adds a line; does nothing once closed.
+        """Adds a line; does nothing once closed. A closed pipe is no error: it closes the writer.
 
         Raises:
             PredictionWriterError: The disk is full, for example. The file is then closed.
@@ -76,16 +88,42 @@ class PredictionWriter(Closing):
             [(label, round(score, 6)) for label, score in prediction.top],
         )
         data = msgspec.json.encode(line) + b"\n"
+        written = 0
         try:
-            if self._file.write(data) != len(data):
-                raise OSError(None, "no space left on device")
-        except OSError as error:
+            while written < len(data):
+                written += os.write(self._file.fileno(), data[written:])
+        except BrokenPipeError:
             self.close()
-            raise PredictionWriterError(f"{self.path}: can't be written: {reason(error)}") from None
+        except OSError as error:
+            if written:
+                _take_back(self._file, written)
+            self.close()
+            raise self._failed(error) from None
 
     def close(self) -> None:
         """Closes the file; may be called twice."""
         self._file.close()
+
+    def _failed(self, error: OSError) -> PredictionWriterError:
+        name = "standard output" if str(self.path) == STDOUT else self.path
+        return PredictionWriterError(f"{name}: can't be written: {reason(error)}")
+
+
+def _take_back(file: FileIO, count: int) -> None:
+    """Removes the last ``count`` bytes of a file; a pipe or device keeps what it got."""
+    status = os.fstat(file.fileno())
+    if stat.S_ISREG(status.st_mode):
+        os.ftruncate(file.fileno(), status.st_size - count)
+
+
+def _cut_to_whole_lines(path: Path) -> None:
+    """Removes what follows the last line break: half a line of a process that was killed."""
+    with path.open("rb+") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - _LONGEST_LINE))
+        _, newline, rest = file.read().rpartition(b"\n")
+        if newline or size <= _LONGEST_LINE:
+            file.truncate(size - len(rest))
 
 
 def missing_folder(path: Path) -> Path | None:

@@ -9,6 +9,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.view.jsonl import STDOUT
 from pipeline.view.stats_text import percent, printable, short, with_reasons
 
 _SUMS = {"before_step": "all until the step"}
@@ -139,7 +140,8 @@ def _files(report: Mapping[str, Any], extras: Mapping[str, str]) -> list[tuple[s
         files.append(("video" if len(names) == 1 else "videos", where + listed))
     if written := report.get("predictions"):
         made = written.get("made_folder")
-        files.append(("predictions", told_path(written["path"], made)))
+        path = "standard output" if written["path"] == STDOUT else written["path"]
+        files.append(("predictions", told_path(path, made)))
     return [*files, *extras.items()]
 
 

@@ -7,9 +7,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 
 from pipeline.base.errors import ConfigError
-
-STDOUT = "-"
-"""The name of standard output where a file may be given."""
+from pipeline.view.jsonl import STDOUT
 
 
 @contextmanager
