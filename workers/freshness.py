@@ -112,7 +112,7 @@ class FreshnessKeeper:
     def _hear(self, stream: _Stream, feedback: Feedback, heard_ns: int) -> None:
         if stream.control.is_silent(heard_ns):  # perhaps another process by now, with another clock
             stream.lead, stream.heard = ClockLead(), 0
-        lead_ms = stream.lead.update(feedback.told_ns, heard_ns) / 1e6
+        lead_ms = stream.lead.update(feedback.sent_ns, heard_ns) / 1e6
         stream.heard += 1
         if stream.heard < _ENOUGH_HEARD:
             stream.control.observe(None, heard_ns)

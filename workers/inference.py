@@ -419,7 +419,7 @@ class InferenceWorker(Worker):
                 Feedback(
                     stream_id=stream_id,
                     session=stream.session,
-                    told_ns=now,
+                    sent_ns=now,
                     age_ms=ages.age_ms,
                     transit_ms=ages.transit_ms,
                     step_ms=ages.step_ms,

@@ -1,16 +1,28 @@
 """What a worker counts: frames by fate, latencies by stage, the state of its caches.
 
 Everything here is cumulative since the worker started, so that a lost message loses nothing, and
-the figures of several workers add up (``merge``). The structs go over the wire as they are.
+the stats of several workers add up (``merge``). The structs go over the wire as they are: every number and
+every collection is bounded.
 """
 
 import math
-from typing import Literal
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
+from pipeline.base.ranges import MOST_COUNT, Count, Difference, Duration, FrameCount, TimeNs
+from pipeline.base.text import StreamId
+
+_LARGEST_BUCKET = 1023
 _BUCKETS_PER_OCTAVE = 16  # neighbouring buckets differ by 4.4 %: the error of a percentile is at most 2.2 %
 _SMALLEST_MS = 0.01
+
+Bucket: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=_LARGEST_BUCKET)]
+Name: TypeAlias = Annotated[str, msgspec.Meta(max_length=256)]
+Text: TypeAlias = Annotated[str, msgspec.Meta(max_length=65536)]
+Counts: TypeAlias = Annotated[dict[Name, Count], msgspec.Meta(max_length=64)]
+"""Counts by reason, depth or knob."""
+Detail: TypeAlias = Text | Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)] | Difference
 
 
 class Histogram(msgspec.Struct):
@@ -21,12 +33,13 @@ class Histogram(msgspec.Struct):
         largest: The largest value seen, in ms.
     """
 
-    counts: dict[int, int] = {}
-    largest: float = 0.0
+    counts: dict[Bucket, Count] = {}
+    largest: Duration = 0.0
 
     def record(self, duration_ms: float) -> None:
         """Adds one duration; everything under 0.01 ms counts as 0.01 ms."""
-        bucket = max(0, round(_BUCKETS_PER_OCTAVE * math.log2(max(duration_ms, _SMALLEST_MS) / _SMALLEST_MS)))
+        octaves = math.log2(max(duration_ms, _SMALLEST_MS) / _SMALLEST_MS)
+        bucket = min(round(_BUCKETS_PER_OCTAVE * octaves), _LARGEST_BUCKET)
         self.counts[bucket] = self.counts.get(bucket, 0) + 1
         self.largest = max(self.largest, duration_ms)
 
@@ -53,9 +66,12 @@ class Histogram(msgspec.Struct):
 
 
 def add_counts(into: dict[str, int], counts: dict[str, int]) -> None:
-    """Adds each of ``counts`` to the count of the same name in ``into``."""
+    """Adds each of ``counts`` to the count of the same name in ``into``.
+
+    Sums stay in the range of a count, whatever a peer makes up: the worker that counts must still be heard.
+    """
     for name, count in counts.items():
-        into[name] = into.get(name, 0) + count
+        into[name] = min(max(into.get(name, 0) + count, 0), MOST_COUNT)
 
 
 class Freshness(msgspec.Struct):
@@ -70,12 +86,12 @@ class Freshness(msgspec.Struct):
         turns: How often each knob was turned.
     """
 
-    max_age_ms: float
-    age_ms: float | None = None
-    quality: int = 0
-    size: int = 1
-    stride: int = 1
-    turns: dict[str, int] = {}
+    max_age_ms: Duration
+    age_ms: Difference | None = None
+    quality: Annotated[int, msgspec.Meta(ge=0, le=100)] = 0
+    size: Annotated[int, msgspec.Meta(ge=1, le=2**20)] = 1
+    stride: Annotated[int, msgspec.Meta(ge=1, le=2**20)] = 1
+    turns: Counts = {}
 
 
 StreamState = Literal["waiting", "up", "down", "ended"]
@@ -112,29 +128,29 @@ class StreamStats(msgspec.Struct):
     """
 
     state: StreamState = "waiting"
-    error: str = ""
-    epoch: int = 0
-    captured: int = 0
-    sent: int = 0
-    received: int = 0
-    predicted: int = 0
-    rendered: int = 0
-    rendered_without: dict[str, int] = {}
-    dropped: dict[str, int] = {}
-    not_predicted: dict[str, int] = {}
-    backbone_passes: int = 0
-    reused: int = 0
-    depth: dict[str, int] = {}
-    resets: dict[str, int] = {}
-    labelled: int = 0
-    correct: int = 0
-    cache_depth: int = 0
-    latency: dict[str, Histogram] = {}
+    error: Text = ""
+    epoch: FrameCount = 0
+    captured: Count = 0
+    sent: Count = 0
+    received: Count = 0
+    predicted: Count = 0
+    rendered: Count = 0
+    rendered_without: Counts = {}
+    dropped: Counts = {}
+    not_predicted: Counts = {}
+    backbone_passes: Count = 0
+    reused: Count = 0
+    depth: Counts = {}
+    resets: Counts = {}
+    labelled: Count = 0
+    correct: Count = 0
+    cache_depth: Count = 0
+    latency: Annotated[dict[Name, Histogram], msgspec.Meta(max_length=64)] = {}
     freshness: Freshness | None = None
-    seen: dict[int, int] = {}
-    fps: float = 0.0
-    first_ns: int = 0
-    last_ns: int = 0
+    seen: dict[TimeNs, Count] = {}
+    fps: Duration = 0.0
+    first_ns: TimeNs = 0
+    last_ns: TimeNs = 0
 
     def drop(self, stage_reason: str, count: int = 1) -> None:
         """Counts frames that are gone for good, for example ``"wire.lost"``."""
@@ -213,18 +229,18 @@ class WorkerStats(msgspec.Struct):
         events: What happened since the last figures, newest last, in words for people.
     """
 
-    worker: str
-    role: str
-    session: int
-    host: str
-    pid: int
+    worker: Name
+    role: Name
+    session: TimeNs
+    host: Name
+    pid: Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
     state: WorkerState = "starting"
-    sent_ns: int = 0
-    cpu_percent: float = 0.0
-    rss_mb: float = 0.0
-    streams: dict[str, StreamStats] = {}
-    details: dict[str, dict[str, str | int | float]] = {}
-    events: list[str] = []
+    sent_ns: TimeNs = 0
+    cpu_percent: Duration = 0.0
+    rss_mb: Duration = 0.0
+    streams: dict[StreamId, StreamStats] = {}
+    details: Annotated[dict[Name, dict[Text, Detail]], msgspec.Meta(max_length=64)] = {}
+    events: list[Text] = []
 
     def stream(self, stream_id: str) -> StreamStats:
         """The figures of a stream, made on first use."""

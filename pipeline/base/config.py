@@ -12,6 +12,7 @@ import msgspec
 from pipeline.base.errors import ConfigError
 from pipeline.base.layers import fill
 from pipeline.base.roles import Listener
+from pipeline.base.text import StreamId
 
 NonNegative = Annotated[float, msgspec.Meta(ge=0)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
@@ -23,9 +24,6 @@ Endpoint = Annotated[
     str, msgspec.Meta(pattern="^(ipc|tcp)://.+", description="ipc://path or tcp://host:port")
 ]
 Endpoints = Annotated[list[Endpoint], msgspec.Meta(min_length=1)]
-StreamName = Annotated[
-    str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{1,64}$", description="1 to 64 letters, digits, - and _")
-]
 Device = Annotated[
     str, msgspec.Meta(pattern="^(auto|cpu|cuda(:[0-9]+)?)$", description="auto, cpu, cuda or cuda:N")
 ]
@@ -38,7 +36,7 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class StreamConfig(_Section, frozen=True, kw_only=True):
     """``[[streams]]``."""
 
-    id: StreamName
+    id: StreamId
     source: str
     policy: Literal["auto", "newest", "every"] = "auto"
     pace: bool = False

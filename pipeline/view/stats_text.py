@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pipeline.account.ledger import END_TO_END, by_role, merge, stage_order
 from pipeline.account.stats import Histogram, StreamStats, WorkerStats
 from pipeline.base.roles import ROLES
+from pipeline.base.text import printable
 from pipeline.flow.freshness.law import Knobs, words
 
 _SILENT_S = 3.0
@@ -149,11 +150,6 @@ def with_reasons(counts: Mapping[str, int]) -> str:
     )
     detail = ", ".join(f"{name} {count}" for count, name in reasons)
     return f"{sum(counts.values())} ({detail})" if detail else "0"
-
-
-def printable(text: str) -> str:
-    """Text from another process without line breaks and escape sequences, which would upset the terminal."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def short(value: float | None) -> str:

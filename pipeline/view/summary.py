@@ -9,8 +9,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.base.text import printable
 from pipeline.view.jsonl import STDOUT
-from pipeline.view.stats_text import percent, printable, short, with_reasons
+from pipeline.view.stats_text import percent, short, with_reasons
 
 _SUMS = {"before_step": "all until the step"}
 _MOST_FILES = 20

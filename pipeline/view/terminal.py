@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.account.stats import Histogram
+from pipeline.base.text import printable
 from pipeline.view.stats_text import (
     PipelineView,
     StreamFigures,
@@ -17,7 +18,6 @@ from pipeline.view.stats_text import (
     merge_losses,
     p50_p95_p99,
     percent,
-    printable,
     short,
     stages,
 )

@@ -24,7 +24,7 @@ class Census:
             WireError: A name too many (``names``) or a session too many (``sessions``).
         """
         if isinstance(message, Stats):
-            figures = message.figures
+            figures = message.stats
             _admit(self._workers, "worker", figures.worker, figures.session)
             for stream_id in figures.streams:
                 _admit(self._streams, "stream", stream_id, 0)

@@ -16,6 +16,7 @@ import simplejpeg
 from pipeline.account.stats import WorkerStats
 from pipeline.base.errors import WireError
 from pipeline.base.frame import Frame, Image, Policy
+from pipeline.base.text import printable
 from pipeline.wire import topics
 from pipeline.wire.jpeg import jpeg_size
 from pipeline.wire.messages import (
@@ -30,9 +31,11 @@ from pipeline.wire.messages import (
     Prediction,
     Stats,
 )
+from pipeline.wire.peer_text import with_printable_text
 
 MAX_HEADER_BYTES = 1 << 20
 MAX_SIDE_PX = 16384
+_MOST_TICKET = 2**48
 
 Part: TypeAlias = bytes | memoryview
 Attention: TypeAlias = npt.NDArray[np.float16]
@@ -156,9 +159,9 @@ def encode_prediction(prediction: Prediction, attention: Attention | None = None
     return parts
 
 
-def encode_stats(figures: WorkerStats) -> list[Part]:
-    """Packs a worker's figures."""
-    return [topics.STATS, _pack(Stats(figures=figures))]
+def encode_stats(stats: WorkerStats) -> list[Part]:
+    """Packs what a worker counted."""
+    return [topics.STATS, _pack(Stats(stats=stats))]
 
 
 def encode_feedback(feedback: Feedback) -> bytes:
@@ -194,7 +197,7 @@ def decode_message(parts: Sequence[Part], max_bytes: int) -> Message:
     if len(packed) > MAX_HEADER_BYTES:
         raise WireError("size", f"a header of {len(packed)} bytes, allowed are {MAX_HEADER_BYTES}")
     message = _decode_header(packed)
-    if not _fits(bytes(topic[:128]), message):
+    if not _fits(bytes(topic[: topics.MAX_BYTES]), message):
         raise WireError("topic", f"the topic {bytes(topic[:80])!r} does not fit its message")
     has_buffer = isinstance(message, FrameHeader) or (
         isinstance(message, Prediction) and message.attention is not None
@@ -270,9 +273,17 @@ def _decode_header(packed: Part) -> Message:
             f"peer speaks wire version {version}, this program {WIRE_VERSION}: update the older one",
         )
     try:
-        return _unpack(packed)
+        message = _unpack(packed)
     except (ValueError, RecursionError, MemoryError) as error:
-        raise WireError("header", f"a header that is not valid: {str(error)[:200]}") from None
+        raise WireError("header", f"a header that is not valid: {_cause(error)}") from None
+    return with_printable_text(message)
+
+
+def _cause(error: Exception) -> str:
+    text, regex, place = str(error), " matching regex ", " - at "
+    if regex in text and place in text:  # nobody can read that
+        text = f"text that is not allowed there{text[text.rindex(place) :]}"
+    return printable(text[:200])
 
 
 def _fits(topic: bytes, message: Message) -> bool:
@@ -312,6 +323,8 @@ def _check_pixels(header: FrameHeader, pixels: memoryview, max_bytes: int) -> No
     if header.encoding == "shm":
         if len(pixels) != _PLACE.size:
             raise WireError("pixels", f"a place in shared memory of {len(pixels)} bytes")
+        if (ticket := decode_place(pixels)[1]) > _MOST_TICKET:
+            raise WireError("pixels", f"a place in shared memory with ticket {ticket}")
         return
     height, width = jpeg_size(pixels)
     if (height, width) != (header.height, header.width):

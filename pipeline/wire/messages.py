@@ -1,7 +1,8 @@
 """What goes over the wire: tagged msgspec structs, packed as MessagePack.
 
 A message is multipart: topic, header (one of these structs), then its buffers (pixels, attention).
-Nothing is ever unpickled. Every header starts with the wire version; ``codec.py`` refuses others.
+Nothing is ever unpickled. Every number has a range (``base.ranges``).
+Every header starts with the wire version; ``codec.py`` refuses others.
 """
 
 from typing import Annotated, Literal, TypeAlias
@@ -10,28 +11,26 @@ import msgspec
 
 from pipeline.account.stats import WorkerStats
 from pipeline.base.frame import FrameId, Policy
+from pipeline.base.ranges import Difference, Duration, FrameCount, Score, SourceTimeNs, TimeNs
+from pipeline.base.text import StreamId
 
-WIRE_VERSION = 2
+WIRE_VERSION = 3
 
 MOST_SLOTS = 32
 """Frames in a ring in shared memory."""
 
 Encoding = Literal["raw", "jpeg", "shm"]
-StreamId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-Count = Annotated[int, msgspec.Meta(ge=0)]
 Size = Annotated[int, msgspec.Meta(ge=1, le=16384)]
-Duration = Annotated[float, msgspec.Meta(ge=0.0, le=1e15)]
-Difference = Annotated[float, msgspec.Meta(ge=-1e15, le=1e15)]
-Score = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+Label = Annotated[str, msgspec.Meta(max_length=1024)]
 
 
 class Identity(msgspec.Struct, kw_only=True, frozen=True):
     """The frame that a message is about: see ``pipeline.base.frame.FrameId``."""
 
     stream_id: StreamId
-    session: Count
-    epoch: Count
-    seq: Count
+    session: TimeNs
+    epoch: FrameCount
+    seq: FrameCount
 
     @property
     def id(self) -> FrameId:
@@ -57,15 +56,15 @@ class FrameHeader(Identity, kw_only=True, frozen=True, tag="frame"):
     """
 
     v: int = WIRE_VERSION
-    capture_ns: Count
-    pts_ns: int | None = None
-    sent_ns: Count
+    capture_ns: TimeNs
+    pts_ns: SourceTimeNs | None = None
+    sent_ns: TimeNs
     height: Size
     width: Size
     encoding: Encoding
     policy: Policy
-    skipped: Count = 0
-    truth: str | None = None
+    skipped: FrameCount = 0
+    truth: Label | None = None
     full_size: tuple[Size, Size] | None = None
 
     @property
@@ -86,7 +85,7 @@ class EndOfStream(Identity, kw_only=True, frozen=True, tag="end"):
     """
 
     v: int = WIRE_VERSION
-    skipped: Count = 0
+    skipped: FrameCount = 0
     policy: Policy = "newest"
 
 
@@ -108,7 +107,7 @@ class Offer(msgspec.Struct, kw_only=True, frozen=True, tag="offer"):
     machine: Annotated[str, msgspec.Meta(max_length=64)]
     pid: Annotated[int, msgspec.Meta(ge=1, lt=2**31)]
     descriptor: Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
-    inode: Count
+    inode: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
     token: Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
     slots: Annotated[int, msgspec.Meta(ge=1, le=MOST_SLOTS)]
     frame_bytes: Annotated[int, msgspec.Meta(ge=1, le=2**40)]
@@ -123,8 +122,8 @@ class PastFrame(msgspec.Struct, frozen=True):
         age_ms: How much older it was than the predicted frame, in ms.
     """
 
-    epoch: Count
-    seq: Count
+    epoch: FrameCount
+    seq: FrameCount
     age_ms: Duration
 
 
@@ -147,7 +146,7 @@ class AttentionHeader(msgspec.Struct, frozen=True):
 
 
 class Prediction(Identity, kw_only=True, frozen=True, tag="prediction"):
-    """What the model says of one frame; a buffer with the attention follows if ``attention`` is set.
+    """The model's answer for one frame; a buffer with the attention follows if ``attention`` is set.
 
     Attributes:
         v: Wire version.
@@ -166,18 +165,18 @@ class Prediction(Identity, kw_only=True, frozen=True, tag="prediction"):
     """
 
     v: int = WIRE_VERSION
-    capture_ns: Count
-    pts_ns: int | None = None
-    top: list[tuple[str, Score]]
-    past: list[PastFrame]
+    capture_ns: TimeNs
+    pts_ns: SourceTimeNs | None = None
+    top: Annotated[list[tuple[Label, Score]], msgspec.Meta(max_length=4096)]
+    past: Annotated[list[PastFrame], msgspec.Meta(max_length=64)]
     policy: Policy
     spacing_ms: Duration = 0.0
-    reset: str | None = None
+    reset: Label | None = None
     scored: bool = False
     attention: AttentionHeader | None = None
-    received_ns: Count
-    started_ns: Count
-    predicted_ns: Count
+    received_ns: TimeNs
+    started_ns: TimeNs
+    predicted_ns: TimeNs
 
     @property
     def depth(self) -> int:
@@ -186,20 +185,20 @@ class Prediction(Identity, kw_only=True, frozen=True, tag="prediction"):
 
 
 class Stats(msgspec.Struct, kw_only=True, frozen=True, tag="stats"):
-    """Figures of one worker."""
+    """What one worker counted."""
 
     v: int = WIRE_VERSION
-    figures: WorkerStats
+    stats: WorkerStats
 
 
 class Feedback(msgspec.Struct, kw_only=True, frozen=True):
-    """What inference tells capture of a live stream, upstream: see ``flow.freshness.law.Ages``.
+    """How old a live stream's predictions are, from inference to capture: see ``flow.freshness.law.Ages``.
 
     Attributes:
         v: Wire version.
         stream_id: The stream.
         session: The session of its frames.
-        told_ns: Unix time in ns at which it was sent, on inference's clock, which ``since_ns`` is not.
+        sent_ns: Unix time in ns at which it was sent, on inference's clock, which ``since_ns`` is not.
         age_ms: Receiver's clock minus capture's, as everything that ends with ``_ms`` but ``step_ms``.
         transit_ms: The same up to the arrival.
         step_ms: Median time of a step.
@@ -208,12 +207,12 @@ class Feedback(msgspec.Struct, kw_only=True, frozen=True):
 
     v: int = WIRE_VERSION
     stream_id: StreamId
-    session: Count
-    told_ns: Count
+    session: TimeNs
+    sent_ns: TimeNs
     age_ms: Difference
     transit_ms: Difference
     step_ms: Duration
-    since_ns: Count
+    since_ns: TimeNs
 
 
 Message: TypeAlias = FrameHeader | EndOfStream | Prediction | Stats | Offer

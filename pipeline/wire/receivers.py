@@ -328,5 +328,5 @@ class StatsReceiver(Receiver[WorkerStats]):
 
     def _accept(self, message: Message, parts: Sequence[Part]) -> WorkerStats:
         if isinstance(message, Stats):
-            return message.figures
+            return message.stats
         raise WireError("topic", f"a {type(message).__name__} among figures")

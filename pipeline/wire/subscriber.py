@@ -145,7 +145,7 @@ class Subscriber:
             return False
         token = topics.token(topic, header)
         self.tell(topics.taken(self.name, token))
-        key = bytes(topic[:128])
+        key = bytes(topic[: topics.MAX_BYTES])
         known = self._last_end.get(key) == token
         if is_end and (known or len(self._last_end) < _MOST_ENDS):
             self._last_end[key] = token

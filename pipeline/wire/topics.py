@@ -5,10 +5,10 @@
     f.newest.<stream_id>.   f.every.<stream_id>.    frames, from capture
     p.newest.<stream_id>.   p.every.<stream_id>.    predictions, from inference
     (one of these)end                               the end of that stream
-    s.                                              figures of one worker
+    s.                                              what one worker counted
     offer.<lane>.                                   memory that frames will lie in: see ``segment``
     a.<lane>.<segment>.                             frames without that memory, for who can't open it
-    flush.<lane>.                                   "say when you have taken everything before this"
+    flush.<lane>.                                   "acknowledge this when all before it is taken"
 
 ``newest`` and ``every`` are two lanes: a receiver uses a connection of its own for each, so that
 back-pressure on files never delays live streams. The final dot keeps stream ``a`` apart from ``ab``.
@@ -20,7 +20,7 @@ A receiver speaks to its publishers by subscribing, which they get to see:
     role.inference   role.sink      "I listen"
     reader.<lane>.<reader>          "this is me, on this lane"
     taken.<reader>.<token>          "I have taken that end of stream, or that flush"
-    age.<packed Feedback>           "so old are your frames when they are predicted"
+    age.<packed Feedback>           "this is how old your frames are when they are predicted"
     opened.<segment>.<reader>       "I can read that memory"
     closed.<segment>.<reader>       "I can't"
 """
@@ -33,6 +33,8 @@ from pipeline.base.frame import Policy
 from pipeline.base.roles import Role
 
 STATS = b"s."
+MAX_BYTES = 512
+"""More than any topic of ours has: a stream id has at most 64 letters of 4 bytes."""
 _END = b".end"
 _AGE = b"age."
 

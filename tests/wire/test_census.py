@@ -69,14 +69,14 @@ def test_workers_and_the_streams_that_they_name_are_limited_too(tmp_path: Path) 
 def test_sessions_are_limited_by_name() -> None:
     census = Census()
     for session in range(MOST_SESSIONS):
-        census.admit(Stats(figures=WorkerStats("sink", "sink", session, "host", 2)))
+        census.admit(Stats(stats=WorkerStats("sink", "sink", session, "host", 2)))
         census.admit(prediction(0, session=session))
     for message in (
-        Stats(figures=WorkerStats("sink", "sink", -1, "host", 2)),
+        Stats(stats=WorkerStats("sink", "sink", -1, "host", 2)),
         prediction(0, session=MOST_SESSIONS),
     ):
         with pytest.raises(WireError, match=rf"more than {MOST_SESSIONS} sessions") as caught:
             census.admit(message)
         assert caught.value.reason == "sessions"
     census.admit(end(5))
-    census.admit(Stats(figures=WorkerStats("capture", "capture", -1, "host", 2)))
+    census.admit(Stats(stats=WorkerStats("capture", "capture", -1, "host", 2)))

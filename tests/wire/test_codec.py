@@ -72,6 +72,17 @@ def test_a_jpeg_frame_arrives_nearly_as_it_was() -> None:
     assert not image.flags.writeable
 
 
+@pytest.mark.parametrize("stream_id", ["жест 手", "a.end", "every.b", "𝔘" * 64])
+def test_a_stream_may_have_a_name_in_any_script(stream_id: str) -> None:
+    frame = codec.decode_message(packed(0, "every", stream_id), LIMIT)
+    assert isinstance(frame, FrameHeader)
+    assert frame.stream_id == stream_id
+    last = end(7, stream_id=stream_id)
+    for after in ("frames", "predictions"):
+        assert codec.decode_message(codec.encode_end(last, after), LIMIT) == last
+    assert codec.decode_message(codec.encode_prediction(prediction(0, stream_id=stream_id)), LIMIT)
+
+
 @pytest.mark.parametrize("after", ["frames", "predictions"])
 def test_an_end_travels_after_what_it_ends(after: str) -> None:
     parts = codec.encode_end(end(7), "frames" if after == "frames" else "predictions")
@@ -90,11 +101,11 @@ def test_a_prediction_arrives_with_its_attention() -> None:
     assert codec.decode_message(codec.encode_prediction(prediction(4)), LIMIT) == prediction(4)
 
 
-def test_figures_arrive() -> None:
-    figures = WorkerStats("capture", "capture", 1, "host", 2)
-    figures.stream("door").record("decode", 3_000_000)
-    message = codec.decode_message(codec.encode_stats(figures), LIMIT)
-    assert message == Stats(figures=figures)
+def test_stats_arrive() -> None:
+    stats = WorkerStats("capture", "capture", 1, "host", 2)
+    stats.stream("door").record("decode", 3_000_000)
+    message = codec.decode_message(codec.encode_stats(stats), LIMIT)
+    assert message == Stats(stats=stats)
 
 
 @pytest.mark.parametrize("weights", [WEIGHTS[:5], WEIGHTS.astype(np.float32), None])
@@ -112,9 +123,9 @@ def test_what_is_no_picture_is_not_sent(image: np.ndarray) -> None:
 
 
 def test_another_version_is_refused_by_both_names() -> None:
-    error = refused(with_header(packed(0), v=3, something_new=1, height="tall"))
+    error = refused(with_header(packed(0), v=4, something_new=1, height="tall"))
     assert error.reason == "version"
-    assert str(error) == "peer speaks wire version 3, this program 2: update the older one"
+    assert str(error) == "peer speaks wire version 4, this program 3: update the older one"
 
 
 @pytest.mark.parametrize(
@@ -123,7 +134,8 @@ def test_another_version_is_refused_by_both_names() -> None:
         ({"type": "pickle"}, "pickle"),
         ({"stream_id": "../door"}, "stream_id"),
         ({"stream_id": ""}, "stream_id"),
-        ({"stream_id": "x" * 65}, "stream_id"),
+        ({"stream_id": "x" * 65}, "text that is not allowed there - at `$.stream_id`"),
+        ({"stream_id": "door\n"}, "stream_id"),
         ({"seq": -1}, "seq"),
         ({"height": 0}, "height"),
         ({"height": 16385}, "height"),

@@ -399,5 +399,5 @@ def test_what_inference_tells_reaches_capture_and_nothing_else_does(link: Link) 
 
 def feedback(age_ms: float) -> Feedback:
     return Feedback(
-        stream_id="door", session=1, told_ns=2, age_ms=age_ms, transit_ms=1.0, step_ms=1.0, since_ns=1
+        stream_id="door", session=1, sent_ns=2, age_ms=age_ms, transit_ms=1.0, step_ms=1.0, since_ns=1
     )

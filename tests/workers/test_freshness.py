@@ -129,7 +129,7 @@ def test_however_far_apart_words_are_they_are_believed(
         word = Feedback(
             stream_id="cam",
             session=7,
-            told_ns=now,
+            sent_ns=now,
             age_ms=900.0,
             transit_ms=880.0,
             step_ms=10.0,

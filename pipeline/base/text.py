@@ -1,0 +1,31 @@
+"""Text from elsewhere: what of it may be shown, and what may name a stream."""
+
+import re
+from typing import Annotated, TypeAlias
+
+import msgspec
+
+# Control characters and line breaks, direction overrides and other invisible marks, odd spaces, surrogates,
+# private use, tags. Joiners (U+200C, U+200D) stay: scripts and emoji need them.
+_UNPRINTABLE = (
+    r"\x00-\x1f\x7f-\xa0\xad\u061c\u1680\u180e\u2000-\u200b\u200e\u200f\u2028-\u202f\u205f-\u206f\u3000"
+    r"\ud800-\uf8ff\ufeff\ufff9-\ufffb\U000e0000-\U000e00ff\U000f0000-\U0010ffff"
+)
+_FIND = re.compile(f"[{_UNPRINTABLE}]")
+
+StreamId: TypeAlias = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=rf"\A(?![ .])[^/{_UNPRINTABLE}]{{1,64}}(?<! )\Z",
+        description="1 to 64 printable characters of any script, without /, and without . or space in front",
+    ),
+]
+"""Name of a stream. It is a file name, part of a URL and of a topic: so no ``/``, and no ``..``."""
+
+
+def printable(text: str) -> str:
+    """Text of letters of any script, with a space for everything that could upset a terminal or a reader.
+
+    That is control characters (escape sequences, line breaks), and marks that hide or reorder text.
+    """
+    return _FIND.sub(" ", text)

@@ -1,0 +1,45 @@
+"""Text in messages of peers, made printable in one place: nothing behind the decoder sees it raw."""
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from pipeline.base.text import printable
+
+T = TypeVar("T", bound=msgspec.Struct)
+_NUMBERS = frozenset((int, float, bool, type(None)))  # left out first, for speed
+
+
+def with_printable_text(message: T) -> T:
+    """Replaces, in place, whatever could upset a terminal in any text of a decoded message, at any depth.
+
+    Stream ids do not need it: the schema refuses those that are not printable (``base.text.StreamId``).
+    """
+    for name in message.__struct_fields__:
+        value = getattr(message, name)
+        if type(value) not in _NUMBERS and (clean := _printable(value)) is not value:
+            msgspec.structs.force_setattr(message, name, clean)
+    return message
+
+
+def _printable(value: Any) -> Any:
+    """The same object if nothing had to be replaced."""
+    match value:
+        case str():
+            return value if value.isprintable() else printable(value)
+        case list() | tuple():
+            items = [_printable(item) for item in value]
+            return value if all(map(_is, items, value)) else type(value)(items)
+        case dict():
+            for key in [key for key in value if isinstance(key, str) and not key.isprintable()]:
+                value[printable(key)] = value.pop(key)
+            for key, item in value.items():
+                value[key] = _printable(item)
+            return value
+        case msgspec.Struct():
+            return with_printable_text(value)
+    return value
+
+
+def _is(one: Any, other: Any) -> bool:
+    return one is other
