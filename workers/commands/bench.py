@@ -53,7 +53,7 @@ def scale(
     picture: Annotated[Path | None, typer.Option("--picture", help="Draw the curves (matplotlib).")] = None,
 ) -> None:
     """Time steps of many streams in one batch, with a plain ResNet as the floor; look at the memory."""
-    from benchmarks.scale import bench
+    from benchmarks.scale.command import bench
     from pipeline.base.errors import as_user_error
 
     with as_user_error():

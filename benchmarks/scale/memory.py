@@ -1,0 +1,54 @@
+"""Memory of the process and of the GPU over many steps."""
+
+import gc
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from benchmarks.scale.feed import Feed
+from pipeline.runtime.cuda.cuda_runtime import CudaRuntime
+from pipeline.runtime.torch_runtime import TorchRuntime
+
+
+@dataclass(frozen=True)
+class FlatResult:
+    """Memory over many steps.
+
+    Attributes:
+        streams: In one batch.
+        steps: How many.
+        device_mb_first: Of the GPU, allocated after a tenth of the steps; None on a CPU.
+        device_mb_last: The same at the end.
+        rss_mb_first: Resident memory of the process, then.
+        rss_mb_last: The same at the end.
+    """
+
+    streams: int
+    steps: int
+    device_mb_first: float | None
+    device_mb_last: float | None
+    rss_mb_first: float
+    rss_mb_last: float
+
+
+def run_long(runtime: CudaRuntime | TorchRuntime, size: int, streams: int, steps: int) -> FlatResult:
+    """Runs many steps and looks at the memory."""
+    feed = Feed(runtime, streams, (size, size))
+    marks = []
+    for n in range(steps):
+        feed.step()
+        if n + 1 in (max(steps // 10, 1), steps):
+            gc.collect()
+            on_gpu = isinstance(runtime, CudaRuntime)
+            device = round(torch.cuda.memory_allocated() / 2**20, 1) if on_gpu else None
+            marks.append((device, _resident_mb()))
+    (device_first, rss_first), (device_last, rss_last) = marks[0], marks[-1]
+    return FlatResult(streams, steps, device_first, device_last, rss_first, rss_last)
+
+
+def _resident_mb() -> float:
+    """By the kernel's own file: psutil is not everywhere."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)
