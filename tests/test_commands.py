@@ -32,7 +32,10 @@ QUICK_MISTAKES = {
     "unknown section": ([*RUN, "--set", "colour=7"], "unknown key 'colour'; all keys are in configs"),
     "wrong type": ([*RUN, "--set", "capture.encoding=7"], "capture.encoding: expected `str`, got `int`"),
     "no value": ([*RUN, "--set", "capture"], "expected section.key=value, as in capture.encoding=jpeg"),
-    "too small": ([*RUN, "--set", "run.frames=-1"], "run.frames: expected `int` >= 0"),
+    "too small": (
+        [*RUN, "--set", "run.frames=-1"],
+        "run.frames: must be a whole number from 0 to 1000000000;",
+    ),
     "frames below 0": ([*RUN, "--frames", "-3"], "error: --frames -3: must be at least 0"),
     "frames of one worker": (["capture", "--frames", "-3"], "error: --frames -3: must be at least 0"),
     "time below 0": ([*RUN, "--seconds", "-0.5"], "error: --seconds -0.5: must be at least 0"),

@@ -9,16 +9,12 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from pipeline.base import quantities as q
 from pipeline.base.errors import ConfigError
 from pipeline.base.layers import fill
 from pipeline.base.roles import Listener
 from pipeline.base.text import StreamId
 
-NonNegative = Annotated[float, msgspec.Meta(ge=0)]
-Positive = Annotated[float, msgspec.Meta(gt=0)]
-Count = Annotated[int, msgspec.Meta(ge=0)]
-AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
-Waits = Annotated[list[NonNegative], msgspec.Meta(min_length=1)]
 # A description says in words what a pattern allows: see pipeline.base.schema.
 Endpoint = Annotated[
     str, msgspec.Meta(pattern="^(ipc|tcp)://.+", description="ipc://path or tcp://host:port")
@@ -45,45 +41,45 @@ class StreamConfig(_Section, frozen=True, kw_only=True):
 class RunConfig(_Section, frozen=True, kw_only=True):
     """``[run]``."""
 
-    frames: Count
-    seconds: NonNegative
+    frames: q.RunFrames
+    seconds: q.Seconds
     output_dir: str
-    ready_timeout_s: Positive
-    drain_timeout_s: NonNegative
-    restart_backoff_s: Waits
-    restart_reset_s: Positive
-    give_up_after: Count
-    hung_after_s: NonNegative
+    ready_timeout_s: q.Timeout
+    drain_timeout_s: q.Wait
+    restart_backoff_s: q.Waits
+    restart_reset_s: q.Timeout
+    give_up_after: q.Attempts
+    hung_after_s: q.Wait
 
 
 class CaptureConfig(_Section, frozen=True, kw_only=True):
     """``[capture]``."""
 
     encoding: Literal["auto", "shm", "raw", "jpeg"]
-    jpeg_quality: Annotated[int, msgspec.Meta(ge=1, le=100)]
-    shm_mb: NonNegative
-    width_px: Count
-    height_px: Count
-    fps: NonNegative
-    image_fps: Positive
+    jpeg_quality: q.JpegQuality
+    shm_mb: q.Memory
+    width_px: q.Pixels
+    height_px: q.Pixels
+    fps: q.WantedRate
+    image_fps: q.Rate
     rtsp_transport: Literal["tcp", "udp"]
-    open_timeout_s: Positive
-    read_timeout_s: Positive
+    open_timeout_s: q.Timeout
+    read_timeout_s: q.Timeout
     retry_first_open: bool
-    reconnect_backoff_s: Waits
-    reconnect_jitter: Annotated[float, msgspec.Meta(ge=0, le=1)]
-    ring_frames: AtLeastOne
+    reconnect_backoff_s: q.Waits
+    reconnect_jitter: q.Share
+    ring_frames: q.QueueLength
     wait_for: list[Listener]
-    wait_timeout_s: NonNegative
+    wait_timeout_s: q.Wait
 
 
 class FreshnessConfig(_Section, frozen=True, kw_only=True):
     """``[freshness]``."""
 
-    max_age_ms: NonNegative
-    min_quality: Annotated[int, msgspec.Meta(ge=1, le=100)]
-    min_side_px: AtLeastOne
-    min_fps: Positive
+    max_age_ms: q.Milliseconds
+    min_quality: q.JpegQuality
+    min_side_px: q.Pixels
+    min_fps: q.Rate
 
 
 class InferenceConfig(_Section, frozen=True, kw_only=True):
@@ -92,14 +88,14 @@ class InferenceConfig(_Section, frozen=True, kw_only=True):
     checkpoint: str
     device: Device
     precision: Literal["auto", "fp32", "fp16", "bf16", "int8"]
-    threads: Count
-    top_k: AtLeastOne
+    threads: q.Threads
+    top_k: q.TopK
     attention: bool
     wait_for: list[Literal["sink"]]
-    max_batch: Count
-    batch_window_ms: NonNegative
-    same_below: NonNegative
-    ring_frames: AtLeastOne
+    max_batch: q.BatchSize
+    batch_window_ms: q.Milliseconds
+    same_below: q.GreyLevels
+    ring_frames: q.QueueLength
 
 
 class RuntimeConfig(_Section, frozen=True, kw_only=True):
@@ -113,31 +109,31 @@ class RuntimeConfig(_Section, frozen=True, kw_only=True):
 class HistoryConfig(_Section, frozen=True, kw_only=True):
     """``[history]``."""
 
-    spacing_ms: NonNegative
-    max_gap_ms: Positive
+    spacing_ms: q.Milliseconds
+    max_gap_ms: q.Milliseconds
 
 
 class SinkConfig(_Section, frozen=True, kw_only=True):
     """``[sink]``."""
 
-    sync_timeout_ms: NonNegative
-    patience_ms: NonNegative
-    ring_frames: AtLeastOne
-    nice: Annotated[int, msgspec.Meta(ge=0, le=19)]
+    sync_timeout_ms: q.Milliseconds
+    patience_ms: q.Milliseconds
+    ring_frames: q.QueueLength
+    nice: q.Niceness
     record: bool
     predictions: str
     window: bool
     web: bool
     web_host: str
-    web_port: Annotated[int, msgspec.Meta(ge=0, le=65535)]
-    web_fps: Positive
+    web_port: q.Port
+    web_fps: q.Rate
 
 
 class TerminalConfig(_Section, frozen=True, kw_only=True):
     """``[terminal]``."""
 
     live: bool
-    refresh_fps: Positive
+    refresh_fps: q.Rate
 
 
 class EndpointsConfig(_Section, frozen=True, kw_only=True):
@@ -153,11 +149,11 @@ class EndpointsConfig(_Section, frozen=True, kw_only=True):
 class WireConfig(_Section, frozen=True, kw_only=True):
     """``[wire]``."""
 
-    queue_frames: AtLeastOne
-    max_frame_mb: Positive
-    heartbeat_ms: AtLeastOne
-    heartbeat_timeout_ms: AtLeastOne
-    stats_interval_s: Positive
+    queue_frames: q.QueueLength
+    max_frame_mb: q.MessageSize
+    heartbeat_ms: q.WholeMilliseconds
+    heartbeat_timeout_ms: q.WholeMilliseconds
+    stats_interval_s: q.Interval
 
 
 class ServersConfig(_Section, frozen=True, kw_only=True):
@@ -198,6 +194,11 @@ class Config(_Section, frozen=True, kw_only=True):
         twice = next((name for name in ids if ids.count(name) > 1), None)
         if twice is not None:
             raise ValueError(f"two streams are called {twice!r}: give each its own id")
+        if 0 < self.run.hung_after_s <= 2 * self.wire.stats_interval_s:
+            raise ValueError(
+                f"run.hung_after_s ({self.run.hung_after_s:g}) must be over twice wire.stats_interval_s "
+                f"({self.wire.stats_interval_s:g}), or every worker looks hung; 0 turns it off"
+            )
 
 
 def load_config(

@@ -61,7 +61,7 @@ def read_table(path: str | Path | None) -> dict[str, Any]:
         raise ConfigError(f"{path}: no such configuration file") from None
     except OSError as error:
         raise ConfigError(f"{path}: can't be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also from numbers and nesting beyond Python's limits
         raise ConfigError(f"{path}: is not TOML: {redact(str(error))}") from None
 
 
@@ -79,7 +79,7 @@ def parse_override(override: str) -> dict[str, Any]:
         )
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # also from numbers and nesting beyond Python's limits
         value = text.strip()
     for name in reversed(names):
         value = {name: value}

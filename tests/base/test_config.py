@@ -1,4 +1,7 @@
+import math
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 import msgspec
 import pytest
@@ -6,6 +9,7 @@ import pytest
 from pipeline.base.config import Config, duration_ms, load_config
 from pipeline.base.errors import ConfigError
 
+Number: TypeAlias = msgspec.inspect.IntType | msgspec.inspect.FloatType
 ROOT = Path(__file__).parents[2]
 
 
@@ -100,6 +104,53 @@ def test_every_choice_of_the_schema_can_be_listed() -> None:
         return []
 
     assert patterns(msgspec.inspect.type_info(Config)) == []
+
+
+def numbers(node: object, place: str = "") -> Iterator[tuple[str, Number]]:
+    """Every number of a schema, with its place as TOML names it."""
+    match node:
+        case msgspec.inspect.StructType():
+            for field in node.fields:
+                yield from numbers(field.type, f"{place}.{field.name}".lstrip("."))
+        case msgspec.inspect.ListType():
+            yield from numbers(node.item_type, f"{place}[]")
+        case msgspec.inspect.Metadata():
+            yield from numbers(node.type, place)
+        case msgspec.inspect.IntType() | msgspec.inspect.FloatType():
+            yield place, node
+
+
+NUMBERS = dict(numbers(msgspec.inspect.type_info(Config)))
+
+
+def test_the_walk_finds_the_numbers_of_the_schema() -> None:
+    assert {"run.restart_backoff_s[]", "wire.max_frame_mb", "sink.web_port"} <= NUMBERS.keys()
+    assert len(NUMBERS) > 40
+
+
+@pytest.mark.parametrize("place", NUMBERS)
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan", "1e30", str(10**30), str(-(10**30)), "9" * 5000])
+def test_every_number_has_a_finite_range_and_refuses_what_is_outside(place: str, value: str) -> None:
+    bounds = NUMBERS[place]
+    assert bounds.ge is not None
+    assert bounds.le is not None
+    assert math.isfinite(bounds.ge)
+    assert math.isfinite(bounds.le)
+    key, is_list = place.removesuffix("[]"), place.endswith("[]")
+    with pytest.raises(ConfigError) as error:
+        load_config(None, [f"{key}=[{value}]" if is_list and len(value) < 99 else f"{key}={value}"])
+    message = str(error.value)
+    assert "\n" not in message
+    assert key in message
+    if not is_list or len(value) < 99:
+        assert f" from {bounds.ge:.12g} to {bounds.le:.12g};" in message
+
+
+def test_a_worker_may_be_silent_between_two_statistics() -> None:
+    with pytest.raises(
+        ConfigError, match=r"run\.hung_after_s \(3\) must be over twice wire\.stats_interval_s"
+    ):
+        load_config(None, ["wire.stats_interval_s=2", "run.hung_after_s=3"])
 
 
 def test_unreadable_files_are_one_line(tmp_path: Path) -> None:

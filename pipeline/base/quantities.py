@@ -1,0 +1,42 @@
+"""Numbers of the configuration: each has a unit and a finite range, so that none can overflow a use of it."""
+
+from typing import Annotated, TypeAlias
+
+import msgspec
+
+Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=31_536_000.0)]
+"""Length of a run, up to a year; 0 for no limit."""
+Wait: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=86_400.0)]
+"""Seconds, up to a day; 0 for none."""
+Timeout: TypeAlias = Annotated[float, msgspec.Meta(ge=0.01, le=86_400.0)]
+"""Seconds, up to a day."""
+Interval: TypeAlias = Annotated[float, msgspec.Meta(ge=0.01, le=10.0)]
+"""Seconds between two regular messages."""
+Waits: TypeAlias = Annotated[list[Wait], msgspec.Meta(min_length=1, max_length=100)]
+"""Seconds before each attempt; the last repeats."""
+Milliseconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=3_600_000.0)]
+"""Up to an hour."""
+WholeMilliseconds: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=3_600_000)]
+RunFrames: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
+"""Frames of a run; 0 for no limit."""
+QueueLength: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1_000)]
+"""Frames that are held in memory."""
+Attempts: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+Pixels: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=16_384)]
+"""Side of a picture; 0 for the source's own."""
+Rate: TypeAlias = Annotated[float, msgspec.Meta(ge=0.01, le=1_000.0)]
+"""Pictures a second."""
+WantedRate: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=1_000.0)]
+"""Pictures a second; 0 for the source's own."""
+Memory: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=16_384.0)]
+"""Megabytes of 2**20 bytes; 0 for none."""
+MessageSize: TypeAlias = Annotated[float, msgspec.Meta(ge=0.01, le=16_384.0)]
+"""Megabytes of 2**20 bytes."""
+JpegQuality: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=100)]
+Share: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+GreyLevels: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=255.0)]
+Threads: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1_024)]
+BatchSize: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=4_096)]
+TopK: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1_000)]
+Niceness: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=19)]
+Port: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
