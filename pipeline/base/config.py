@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from pipeline.base import quantities as q
+from pipeline.base import quantities
 from pipeline.base.errors import ConfigError
 from pipeline.base.layers import fill
 from pipeline.base.roles import Listener
@@ -41,45 +41,45 @@ class StreamConfig(_Section, frozen=True, kw_only=True):
 class RunConfig(_Section, frozen=True, kw_only=True):
     """``[run]``."""
 
-    frames: q.RunFrames
-    seconds: q.Seconds
+    frames: quantities.RunFrames
+    seconds: quantities.Seconds
     output_dir: str
-    ready_timeout_s: q.Timeout
-    drain_timeout_s: q.Wait
-    restart_backoff_s: q.Waits
-    restart_reset_s: q.Timeout
-    give_up_after: q.Attempts
-    hung_after_s: q.Wait
+    ready_timeout_s: quantities.Timeout
+    drain_timeout_s: quantities.Wait
+    restart_backoff_s: quantities.Waits
+    restart_reset_s: quantities.Timeout
+    give_up_after: quantities.Attempts
+    hung_after_s: quantities.Wait
 
 
 class CaptureConfig(_Section, frozen=True, kw_only=True):
     """``[capture]``."""
 
     encoding: Literal["auto", "shm", "raw", "jpeg"]
-    jpeg_quality: q.JpegQuality
-    shm_mb: q.Memory
-    width_px: q.Pixels
-    height_px: q.Pixels
-    fps: q.WantedRate
-    image_fps: q.Rate
+    jpeg_quality: quantities.JpegQuality
+    shm_mb: quantities.Memory
+    width_px: quantities.Pixels
+    height_px: quantities.Pixels
+    fps: quantities.WantedRate
+    image_fps: quantities.Rate
     rtsp_transport: Literal["tcp", "udp"]
-    open_timeout_s: q.Timeout
-    read_timeout_s: q.Timeout
+    open_timeout_s: quantities.Timeout
+    read_timeout_s: quantities.Timeout
     retry_first_open: bool
-    reconnect_backoff_s: q.Waits
-    reconnect_jitter: q.Share
-    ring_frames: q.QueueLength
+    reconnect_backoff_s: quantities.Waits
+    reconnect_jitter: quantities.Share
+    ring_frames: quantities.QueueLength
     wait_for: list[Listener]
-    wait_timeout_s: q.Wait
+    wait_timeout_s: quantities.Wait
 
 
 class FreshnessConfig(_Section, frozen=True, kw_only=True):
     """``[freshness]``."""
 
-    max_age_ms: q.Milliseconds
-    min_quality: q.JpegQuality
-    min_side_px: q.Pixels
-    min_fps: q.Rate
+    max_age_ms: quantities.Milliseconds
+    min_quality: quantities.JpegQuality
+    min_side_px: quantities.Pixels
+    min_fps: quantities.Rate
 
 
 class InferenceConfig(_Section, frozen=True, kw_only=True):
@@ -88,14 +88,14 @@ class InferenceConfig(_Section, frozen=True, kw_only=True):
     checkpoint: str
     device: Device
     precision: Literal["auto", "fp32", "fp16", "bf16", "int8"]
-    threads: q.Threads
-    top_k: q.TopK
+    threads: quantities.Threads
+    top_k: quantities.TopK
     attention: bool
     wait_for: list[Literal["sink"]]
-    max_batch: q.BatchSize
-    batch_window_ms: q.Milliseconds
-    same_below: q.GreyLevels
-    ring_frames: q.QueueLength
+    max_batch: quantities.BatchSize
+    batch_window_ms: quantities.Milliseconds
+    same_below: quantities.GreyLevels
+    ring_frames: quantities.QueueLength
 
 
 class RuntimeConfig(_Section, frozen=True, kw_only=True):
@@ -109,31 +109,31 @@ class RuntimeConfig(_Section, frozen=True, kw_only=True):
 class HistoryConfig(_Section, frozen=True, kw_only=True):
     """``[history]``."""
 
-    spacing_ms: q.Milliseconds
-    max_gap_ms: q.Milliseconds
+    spacing_ms: quantities.Milliseconds
+    max_gap_ms: quantities.Milliseconds
 
 
 class SinkConfig(_Section, frozen=True, kw_only=True):
     """``[sink]``."""
 
-    sync_timeout_ms: q.Milliseconds
-    patience_ms: q.Milliseconds
-    ring_frames: q.QueueLength
-    nice: q.Niceness
+    sync_timeout_ms: quantities.Milliseconds
+    patience_ms: quantities.Milliseconds
+    ring_frames: quantities.QueueLength
+    nice: quantities.Niceness
     record: bool
     predictions: str
     window: bool
     web: bool
     web_host: str
-    web_port: q.Port
-    web_fps: q.Rate
+    web_port: quantities.Port
+    web_fps: quantities.Rate
 
 
 class TerminalConfig(_Section, frozen=True, kw_only=True):
     """``[terminal]``."""
 
     live: bool
-    refresh_fps: q.Rate
+    refresh_fps: quantities.Rate
 
 
 class EndpointsConfig(_Section, frozen=True, kw_only=True):
@@ -149,11 +149,11 @@ class EndpointsConfig(_Section, frozen=True, kw_only=True):
 class WireConfig(_Section, frozen=True, kw_only=True):
     """``[wire]``."""
 
-    queue_frames: q.QueueLength
-    max_frame_mb: q.MessageSize
-    heartbeat_ms: q.WholeMilliseconds
-    heartbeat_timeout_ms: q.WholeMilliseconds
-    stats_interval_s: q.Interval
+    queue_frames: quantities.QueueLength
+    max_frame_mb: quantities.MessageSize
+    heartbeat_ms: quantities.WholeMilliseconds
+    heartbeat_timeout_ms: quantities.WholeMilliseconds
+    stats_interval_s: quantities.Interval
 
 
 class ServersConfig(_Section, frozen=True, kw_only=True):
