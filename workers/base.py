@@ -1,30 +1,36 @@
-"""What all workers share: the loop, readiness, figures, and an orderly end."""
+"""What all workers share: the loop, readiness, statistics, and an orderly end."""
 
+import contextlib
 import socket
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import psutil
 
-from pipeline.account.stats import Rate, WorkerStats
+from pipeline.account.stats import WorkerStats
 from pipeline.base.clock import now_ns
 from pipeline.base.config import Config
 from pipeline.base.errors import UserError
+from pipeline.base.rate import Rate
 from pipeline.base.redact import redact
 from pipeline.base.roles import Role
 from pipeline.wire.codec import encode_stats
 from pipeline.wire.security import SecurityPolicy
 from pipeline.wire.transport import SMALL_QUEUE, Publisher
+from workers.output import print_line
 from workers.roles import stats_endpoints
 
 TICK_S = 0.1
 """Longest time in seconds that a tick waits: a stop is noticed within it."""
+RETRY_S = 0.002
+"""Between two tries to send to a peer whose queue is full."""
 REMIND_NS = 5_000_000_000
 """Between two reminders of what a worker waits for."""
 _FORMER_NS = 2_000_000_000
+P = TypeVar("P", bound=Publisher)
 
 
 class WorkerError(UserError):
@@ -32,16 +38,20 @@ class WorkerError(UserError):
 
 
 class Worker(ABC):
-    """A process of the pipeline: ``open``, ``tick`` until stopped, ``finish``, ``close``.
+    """A process of the pipeline: ``open``, ``tick`` until stopped, ``finish``; then its resources are closed.
 
     Args:
         config: The whole configuration, with endpoints that have no ``{run}`` left in them.
         name: Name of this worker, unique in its pipeline.
         restarts: How often it was restarted before.
         first_epochs: By stream: the epoch that its next opening has (capture only).
-        former: The last figures of its processes that died: told again for monitors that come later.
+        former: The last statistics of its processes that died: sent again for monitors that come later.
         alone: There is no supervisor that would show its events.
         stdout: Standard output, if it is reserved for predictions (sink only).
+
+    Attributes:
+        stats: What this process has counted so far.
+        resources: Whatever ``open`` enters here is closed at the end, the last first, also after a failure.
     """
 
     role: ClassVar[Role]
@@ -64,15 +74,18 @@ class Worker(ABC):
         self.stdout = stdout
         self.security = SecurityPolicy(config.security)
         self._process = psutil.Process()
-        self.figures = WorkerStats(
+        self.stats = WorkerStats(
             worker=name, role=self.role, session=now_ns(), host=socket.gethostname(), pid=self._process.pid
         )
+        self.resources = contextlib.ExitStack()
         self._rates: dict[str, Rate] = {}
+        self._publishers: list[Publisher] = []
         self._stats_publisher: Publisher | None = None
-        self._former = [encode_stats(figures) for figures in former]
+        self._former = [encode_stats(stats) for stats in former]
         self._former_due_ns = 0
         self._stats_due_ns = 0
         self._finish_by_ns = 0
+        self._is_read = True
 
     @abstractmethod
     def open(self) -> None:
@@ -90,10 +103,6 @@ class Worker(ABC):
     def finish(self, deadline_ns: int) -> None:
         """Brings the frames that it already has to their end, until ``deadline_ns`` at the latest."""
 
-    @abstractmethod
-    def close(self) -> None:
-        """Gives everything back; called also after a failure."""
-
     def run(self, stop: threading.Event, on_ready: Callable[[WorkerStats], None]) -> None:
         """Works until there is no more to do or ``stop`` is set, then ends in order.
 
@@ -103,74 +112,83 @@ class Worker(ABC):
         try:
             self._work(stop, on_ready)
         except BaseException:
-            self.figures.state = "failed"
+            self.stats.state = "failed"
             raise
         finally:
             try:
-                self.close()
+                self.resources.close()
             finally:
                 if self._stats_publisher is not None:
                     self.publish_stats()
                     self._stats_publisher.close(linger_s=1.0)
 
-    def event(self, text: str) -> None:
-        """Tells the monitors what happened, in words; passwords are hidden."""
-        self.figures.events.append(redact(text))
-        if self.alone:
-            print(f"{self.figures.worker}: {redact(text)}", flush=True)
+    def publishes(self, publisher: P) -> P:
+        """Looks after a publisher: reports whose keys it refuses; closes it once others had time to read."""
+        self._publishers.append(publisher)
+        self.resources.callback(lambda: publisher.close(linger_s=self._linger_s))
+        return publisher
 
-    @property
-    def linger_s(self) -> float:
-        """Time in seconds for others to take what was sent last, out of that for the whole end."""
-        return max(self._finish_by_ns - now_ns(), 0) / 1e9
+    def event(self, text: str) -> None:
+        """Notifies people of what happened; passwords are hidden."""
+        self.stats.events.append(redact(text))
+        if self.alone and not print_line(f"{self.stats.worker}: {redact(text)}"):
+            self._is_read = False
+
+    def note_loss(self, output: str, reason: str) -> None:
+        """Notes for the report that an output that was asked for could not be written."""
+        self.stats.details.setdefault("lost", {})[output] = redact(reason)
 
     def mark_output(self, stream_id: str, time_ns: int) -> None:
         """Notes one frame of this worker's output for its rates."""
-        self.figures.stream(stream_id).mark(time_ns)
+        self.stats.stream(stream_id).mark(time_ns)
         self._rates.setdefault(stream_id, Rate()).tick(time_ns)
 
     def publish_stats(self) -> None:
-        """Sends the figures to whoever listens; the events go with them, once."""
-        figures, now = self.figures, now_ns()
-        figures.sent_ns = now
-        figures.cpu_percent = self._process.cpu_percent()
-        figures.rss_mb = self._process.memory_info().rss / 2**20
-        for stream_id, stats in figures.streams.items():
-            stats.fps = self._rates[stream_id].fps(now) if stream_id in self._rates else 0.0
+        """Sends the statistics to whoever listens; the events go with them, once."""
+        stats, now = self.stats, now_ns()
+        stats.sent_ns = now
+        with contextlib.suppress(OSError, psutil.Error):  # no descriptor is left: the last values stay
+            stats.cpu_percent = self._process.cpu_percent()
+            stats.rss_mb = self._process.memory_info().rss / 2**20
+        for stream_id, stream in stats.streams.items():
+            stream.fps = self._rates[stream_id].fps(now) if stream_id in self._rates else 0.0
         if self._stats_publisher is not None:
             if self._former and now >= self._former_due_ns:
                 for message in self._former:
                     self._stats_publisher.send(message)
                 self._former_due_ns = now + _FORMER_NS
-            self._stats_publisher.send(encode_stats(figures))
-        figures.events = []
+            self._stats_publisher.send(encode_stats(stats))
+        stats.events = []
         self._stats_due_ns = now + int(self.config.wire.stats_interval_s * 1e9)
 
     def publish_stats_if_due(self) -> None:
-        """Sends the figures if the last ones are old enough, and tells whose keys were refused since."""
+        """Sends the statistics if the last ones are old enough, and reports whose keys were refused since."""
         if now_ns() >= self._stats_due_ns:
-            for publisher in (self._stats_publisher, getattr(self, "_publisher", None)):
-                for refused in publisher.pop_refused() if publisher else ():
+            for publisher in self._publishers:
+                for refused in publisher.pop_refused():
                     self.event(refused)
             self.publish_stats()
 
-    def _open_stats(self) -> None:
-        endpoint = stats_endpoints(self.role, self.config.endpoints)[0]
-        self._stats_publisher = Publisher(endpoint, self.config.wire, self.security, queue=SMALL_QUEUE)
+    @property
+    def _linger_s(self) -> float:
+        """Time in seconds for others to take what was sent last, out of that for the whole end."""
+        return max(self._finish_by_ns - now_ns(), 0) / 1e9
 
     def _work(self, stop: threading.Event, on_ready: Callable[[WorkerStats], None]) -> None:
         try:
-            self._open_stats()
+            endpoint = stats_endpoints(self.role, self.config.endpoints)[0]
+            self._stats_publisher = Publisher(endpoint, self.config.wire, self.security, queue=SMALL_QUEUE)
+            self._publishers.append(self._stats_publisher)
             self.open()
         except UserError as error:  # every boundary that open crosses says in one line what is wrong
             raise WorkerError(str(error)) from error
-        self.figures.state = "ready"
+        self.stats.state = "ready"
         self.publish_stats()
-        on_ready(self.figures)
-        while not stop.is_set() and self.tick(TICK_S):
+        on_ready(self.stats)
+        while not stop.is_set() and self._is_read and self.tick(TICK_S):
             self.publish_stats_if_due()
-        self.figures.state = "stopping"
+        self.stats.state = "stopping"
         self.publish_stats()
         self._finish_by_ns = now_ns() + int(self.config.run.drain_timeout_s * 1e9)
         self.finish(self._finish_by_ns)
-        self.figures.state = "stopped"
+        self.stats.state = "stopped"

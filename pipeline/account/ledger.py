@@ -120,7 +120,7 @@ def fold(older: WorkerStats, newer: WorkerStats) -> WorkerStats:
     return msgspec.structs.replace(newer, streams=streams, state=state, details=details)
 
 
-_FILES = ("video", "videos", "predictions")
+_FILES = ("video", "videos", "predictions", "lost")
 _COUNTERS = (
     "captured",
     "sent",

@@ -75,11 +75,11 @@ def add_counts(into: dict[str, int], counts: dict[str, int]) -> None:
 
 
 class Freshness(msgspec.Struct):
-    """What is done so that predictions stay young: see ``pipeline.flow.freshness.law``.
+    """What is done so that predictions stay young: see ``pipeline.flow.freshness``.
 
     Attributes:
         max_age_ms: The target.
-        age_ms: From capture to prediction; nine in ten lately were no older. None if inference says nothing.
+        age_ms: From capture to prediction; nine in ten lately were no older. None: no reports.
         quality: JPEG quality; 0 leaves the encoding as it is configured.
         size: Each side of a picture is divided by this.
         stride: Every so many frames one is sent.
@@ -176,36 +176,6 @@ class StreamStats(msgspec.Struct):
         frames = self.rendered or self.predicted or self.captured
         seconds = (self.last_ns - self.first_ns) / 1e9
         return (frames - 1) / seconds if frames > 1 and seconds > 0 else None
-
-
-_SHORTEST_SPAN_NS = 250_000_000
-
-
-class Rate:
-    """Frames a second over a sliding window."""
-
-    def __init__(self, window_s: float = 2.0) -> None:
-        self._window_ns = int(window_s * 1e9)
-        self._times: list[int] = []
-
-    def tick(self, time_ns: int) -> None:
-        """Notes one frame at ``time_ns``."""
-        self._times.append(time_ns)
-        self._forget(time_ns)
-
-    def fps(self, time_ns: int) -> float:
-        """Frames a second over the window that ends at ``time_ns``."""
-        self._forget(time_ns)
-        span_ns = time_ns - self._times[0] if self._times else 0
-        if span_ns < _SHORTEST_SPAN_NS:  # a burst of a few frames says nothing of the rate
-            return 0.0
-        return (len(self._times) - 1) * 1e9 / span_ns
-
-    def _forget(self, time_ns: int) -> None:
-        keep = 0
-        while keep < len(self._times) and self._times[keep] < time_ns - self._window_ns:
-            keep += 1
-        del self._times[:keep]
 
 
 WorkerState = Literal["starting", "ready", "stopping", "stopped", "failed"]

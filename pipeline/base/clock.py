@@ -10,6 +10,7 @@ import time
 from collections import deque
 
 _ANCHOR_VARIABLE = "KVQ_CLOCK_ANCHOR_NS"
+_LONGEST_STEP_NS = 15_000_000_000
 
 
 def _anchor_ns() -> int:
@@ -40,6 +41,8 @@ class ClockLead:
         """Notes over how many seconds to look for the fastest message: in longer ones clocks drift apart."""
         self._window_ns = int(window_s * 1e9)
         self._delays: deque[tuple[int, int]] = deque()
+        self._heard_ns: int | None = None
+        self._time_ns = 0  # with messages: what is known must outlast a silence longer than the window
 
     def update(self, sent_ns: int, heard_ns: int) -> int:
         """Takes in one message; returns the lead in ns, by which times of the peer are too large.
@@ -49,9 +52,12 @@ class ClockLead:
             heard_ns: When it was heard, on this machine's clock.
         """
         delay_ns = heard_ns - sent_ns
+        if self._heard_ns is not None:
+            self._time_ns += min(max(heard_ns - self._heard_ns, 0), _LONGEST_STEP_NS)
+        self._heard_ns = heard_ns
         while self._delays and self._delays[-1][1] >= delay_ns:
             self._delays.pop()
-        self._delays.append((heard_ns, delay_ns))
-        while self._delays[0][0] < heard_ns - self._window_ns:
+        self._delays.append((self._time_ns, delay_ns))
+        while self._delays[0][0] < self._time_ns - self._window_ns:
             self._delays.popleft()
         return -self._delays[0][1]

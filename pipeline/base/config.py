@@ -153,6 +153,7 @@ class WireConfig(_Section, frozen=True, kw_only=True):
     max_frame_mb: quantities.MessageSize
     heartbeat_ms: quantities.WholeMilliseconds
     heartbeat_timeout_ms: quantities.WholeMilliseconds
+    max_frame_age_ms: quantities.FrameAge
     stats_interval_s: quantities.Interval
 
 

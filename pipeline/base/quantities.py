@@ -16,6 +16,8 @@ Waits: TypeAlias = Annotated[list[Wait], msgspec.Meta(min_length=1, max_length=1
 """Seconds before each attempt; the last repeats."""
 Milliseconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=3_600_000.0)]
 """Up to an hour."""
+FrameAge: TypeAlias = Annotated[float, msgspec.Meta(ge=100.0, le=3_600_000.0)]
+"""Milliseconds, up to an hour; less than one tick of a worker would drop every frame."""
 WholeMilliseconds: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=3_600_000)]
 RunFrames: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
 """Frames of a run; 0 for no limit."""

@@ -7,7 +7,7 @@ from pipeline.account.ledger import END_TO_END, by_role, merge, stage_order
 from pipeline.account.stats import Histogram, StreamStats, WorkerStats
 from pipeline.base.roles import ROLES
 from pipeline.base.text import printable
-from pipeline.flow.freshness.law import Knobs, words
+from pipeline.flow.freshness.knobs import Knobs
 
 _SILENT_S = 3.0
 
@@ -110,7 +110,7 @@ class StreamFigures:
         told = self.total.freshness
         if told is None or not told.turns:
             return None
-        knobs = words(Knobs(told.quality, told.size, told.stride))
+        knobs = Knobs(told.quality, told.size, told.stride)
         return printable(f"{short(told.age_ms)} ms old, target {told.max_age_ms:g}: {knobs}")
 
     @property

@@ -2,7 +2,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from pipeline.account.stats import Histogram, Rate, StreamStats, WorkerStats
+from pipeline.account.stats import Histogram, StreamStats, WorkerStats
 
 
 def test_percentiles_agree_with_numpy_within_the_stated_error() -> None:
@@ -32,21 +32,6 @@ def test_memory_is_bounded_whatever_is_recorded() -> None:
     for value in np.random.default_rng(0).uniform(-1e3, 1e9, 50_000):
         histogram.record(float(value))
     assert len(histogram.counts) < 700
-
-
-def test_rate_forgets_what_left_the_window() -> None:
-    rate = Rate(window_s=1.0)
-    for i in range(101):
-        rate.tick(i * 10_000_000)
-    assert rate.fps(1_000_000_000) == pytest.approx(100)
-    assert rate.fps(5_000_000_000) == 0.0
-
-
-def test_a_burst_is_no_rate() -> None:
-    rate = Rate()
-    for i in range(4):
-        rate.tick(i * 1_000_000)
-    assert rate.fps(4_000_000) == 0.0
 
 
 def test_streams_do_not_share_their_counts() -> None:

@@ -7,20 +7,15 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-import msgspec
-import numpy as np
 import pytest
 
-from pipeline.account.stats import Freshness, Histogram, StreamStats
+from pipeline.account.stats import Freshness, Histogram
 from pipeline.base.config import load_config
-from pipeline.base.frame import Frame, FrameId
-from pipeline.wire.messages import Feedback
 from tests.rigs.slow_link import SlowLink
 from tests.support import free_port
 from tests.video.clips import write_video
 from tests.workers.pipeline import QUICK, Pipeline, streams
 from tests.workers.program import START_S, Program, until
-from workers.freshness import FreshnessKeeper
 from workers.monitor import Collector
 from workers.rundir import place_endpoints
 
@@ -90,17 +85,17 @@ def test_inference_that_stands_still_again_and_again_gets_fewer_frames_and_all_o
     assert stream["freshness"]["stride"] == 1
 
 
-def test_without_a_word_from_inference_nothing_is_turned(place: Path) -> None:
+def test_without_reports_of_inference_nothing_is_turned(place: Path) -> None:
     with Pipeline(place, *camera(place), "--max-age", "1ms") as run:
         run.wait_for_rendered("cam", 5)
         run.wait_for("most of it .*: every 3rd frame")
         os.kill(run.pid("inference"), signal.SIGSTOP)
-        run.wait_for("no word on the age of predictions: .*every .* frame until there is")
+        run.wait_for("no report on the age of predictions: .*every .* frame until there is one")
         before = told(run)
         time.sleep(3.0)
         after = told(run)
         os.kill(run.pid("inference"), signal.SIGCONT)
-        until(lambda: told(run).age_ms is not None, "word from inference", START_S)
+        until(lambda: told(run).age_ms is not None, "a report of inference", START_S)
         run.signal(signal.SIGINT)
         outcome = run.finish()
     assert outcome.code == 0, outcome.told()
@@ -110,49 +105,19 @@ def test_without_a_word_from_inference_nothing_is_turned(place: Path) -> None:
     outcome.stream("cam")
 
 
-@pytest.mark.parametrize("apart_s", [0.25, 3.2, 10.0])
-def test_however_far_apart_words_are_they_are_believed(
-    monkeypatch: pytest.MonkeyPatch, apart_s: float
-) -> None:
-    """By a clock that is set: in real time it is the test below."""
-    said: list[str] = []
-    keeper = FreshnessKeeper(
-        msgspec.structs.replace(load_config().freshness, max_age_ms=100.0), 90, said.append
-    )
-    keeper.add("cam", "newest")
-    image = np.zeros((480, 640, 3), np.uint8)
-    stats = StreamStats()
-    began_ns, apart_ns = 10**18, int(apart_s * 1e9)
-    for now in range(began_ns, began_ns + 20 * apart_ns, apart_ns // 5):
-        monkeypatch.setattr("workers.freshness.now_ns", lambda now=now: now)
-        keeper.prepare(Frame(FrameId("cam", 0, 0, 0), image, now))
-        word = Feedback(
-            stream_id="cam",
-            session=7,
-            sent_ns=now,
-            age_ms=900.0,
-            transit_ms=880.0,
-            step_ms=10.0,
-            since_ns=now - 10**9,
-        )
-        keeper.turn([word] if (now - began_ns) % apart_ns == 0 else [], 7, lambda _: stats)
-    assert stats.freshness is not None
-    assert stats.freshness.turns.get("quality down", 0) > 0, said
-
-
 @pytest.mark.slow
-def test_words_from_inference_that_are_far_apart_count(place: Path) -> None:
+def test_reports_of_inference_that_are_far_apart_count(place: Path) -> None:
     with Pipeline(place, *camera(place), "--max-age", "1ms", "--set", "wire.stats_interval_s=3.2") as run:
         run.wait_for("most of it .*: ", LONG_S)
 
 
-def test_inference_that_never_spoke_is_told(place: Path) -> None:
+def test_inference_that_never_reported_is_an_event(place: Path) -> None:
     frames = ("--set", f"endpoints.frames=['tcp://127.0.0.1:{free_port()}']")
     alone = ("--set", "capture.wait_for=['sink']")
     capture = Program(place, "capture", *frames, *alone, *camera(place), "--max-age", "1s", name="capture")
     sink = Program(place, "sink", *frames, *QUICK[2:], "--set", "run.output_dir=", name="sink")
     with capture, sink:
-        capture.wait_for("cam: no word on the age of predictions: .* until there is")
+        capture.wait_for("cam: no report on the age of predictions: .* until there is one")
 
 
 def test_a_stream_that_may_lose_nothing_is_left_alone(place: Path) -> None:

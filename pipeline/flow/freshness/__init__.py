@@ -1,4 +1,5 @@
-"""Keeps predictions of live streams young: measured ages in, JPEG quality, picture size and stride out.
+"""Freshness: ages of predictions in, and out how much capture sends: quality, size and stride.
 
-Pure: times and counts in, decisions out.
+``ages`` is inference's side, ``keeper`` capture's; ``law`` decides for one stream, on ``knobs``. Pure: no
+sockets, no pictures, times are passed in.
 """

@@ -2,8 +2,51 @@
 
 import statistics
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
-from pipeline.flow.freshness.law import Ages
+Cause: TypeAlias = Literal["link", "machine"]
+"""Where most of the age comes from: the way to inference, or inference itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ages:
+    """How old the predictions of a stream were lately.
+
+    Attributes:
+        age_ms: From capture to prediction; nine in ten were no older.
+        transit_ms: From capture to arrival at inference; nine in ten took no longer.
+        step_ms: Median time of a step.
+        since_ns: Capture time of the oldest of these frames.
+    """
+
+    age_ms: float
+    transit_ms: float
+    step_ms: float
+    since_ns: int
+
+    @property
+    def cause(self) -> Cause:
+        """Where most of the age comes from; a frame that meets a step under way waits for it unread."""
+        on_the_way = max(0.0, self.transit_ms - self.step_ms)
+        return "link" if on_the_way > self.age_ms - on_the_way else "machine"
+
+
+@dataclass(frozen=True, slots=True)
+class AgeReport:
+    """What inference reports to capture.
+
+    Attributes:
+        stream_id: The stream.
+        session: The session of its frames.
+        sent_ns: Unix time in ns of the report, on inference's clock.
+        ages: With ``age_ms`` and ``transit_ms`` as inference's clock minus capture's.
+    """
+
+    stream_id: str
+    session: int
+    sent_ns: int
+    ages: Ages
 
 
 class AgeLog:

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.flow.freshness.law import Ages, FreshnessControl, Knobs, Limits, words
+from pipeline.flow.freshness.ages import Ages
+from pipeline.flow.freshness.knobs import Knobs, Limits
+from pipeline.flow.freshness.law import FreshnessControl
 
 TARGET_MS = 150.0
 LIMITS = Limits(quality=50, side_px=240, fps=5.0)
@@ -149,7 +151,7 @@ def test_without_feedback_nothing_is_turned() -> None:
     settings = run.control.knobs
     events = run.live(None, 600)
     assert run.control.knobs == settings
-    assert events == [f"no word on the age of predictions: {words(settings)} until there is"]
+    assert events == [f"no report on the age of predictions: {settings} until there is one"]
 
 
 def test_silence_from_the_start_on_is_told_once() -> None:
@@ -158,19 +160,19 @@ def test_silence_from_the_start_on_is_told_once() -> None:
     run.control.start(run.now_ns)
     assert run.live(None, 2.75) == []
     run.control.start(run.now_ns)
-    everything = words(Knobs(quality=90))
-    assert run.live(None, 60) == [f"no word on the age of predictions: {everything} until there is"]
+    everything = str(Knobs(quality=90))
+    assert run.live(None, 60) == [f"no report on the age of predictions: {everything} until there is one"]
     run.live(calm, 1)
     assert run.control.age_ms == 60.0
 
 
 def test_words_that_are_far_apart_are_believed_too() -> None:
     run = Run()
-    silent = [event for event in run.live(link(250), 120, every=20) if "no word" in event]
+    silent = [event for event in run.live(link(250), 120, every=20) if "no report" in event]
     assert len(silent) <= 2, "two long gaps show the pace"
     assert run.control.knobs.quality < 90
     assert run.control.age_ms is not None
-    assert sum("no word" in event for event in run.live(None, 30)) == 1
+    assert sum("no report" in event for event in run.live(None, 30)) == 1
 
 
 def test_one_outage_is_no_pace() -> None:

@@ -1,0 +1,112 @@
+"""Capture's side of freshness: takes in the ages of predictions, and says how each next frame is sent."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from pipeline.base.clock import ClockLead
+from pipeline.base.config import FreshnessConfig
+from pipeline.base.frame import Policy
+from pipeline.base.rate import Rate
+from pipeline.flow.freshness.ages import AgeReport
+from pipeline.flow.freshness.knobs import Knobs, Limits
+from pipeline.flow.freshness.law import FreshnessControl
+
+_ENOUGH_REPORTS = 4
+"""Reports of inference before its clock is known well enough to believe the ages."""
+
+
+@dataclass
+class _KeptStream:
+    """One live stream: its control, inference's clock, and its frames so far."""
+
+    control: FreshnessControl
+    lead: ClockLead = field(default_factory=ClockLead)
+    reports: int = 0
+    rate: Rate = field(default_factory=Rate)
+    side_px: int = 0
+    since_sent: int = 0
+
+    def take_report(self, report: AgeReport, now_ns: int) -> None:
+        if self.control.is_silent(now_ns):  # perhaps another process by now, with another clock
+            self.lead, self.reports = ClockLead(), 0
+        lead_ms = self.lead.update(report.sent_ns, now_ns) / 1e6
+        self.reports += 1
+        ages = report.ages
+        believed = replace(ages, age_ms=ages.age_ms - lead_ms, transit_ms=ages.transit_ms - lead_ms)
+        self.control.observe(believed if self.reports >= _ENOUGH_REPORTS else None, now_ns)
+
+
+class FreshnessKeeper:
+    """Turns the knobs of capture's live streams; does nothing where no age is asked for.
+
+    Args:
+        freshness: ``[freshness]``.
+        quality: Of the JPEG pictures that are sent without it; 0 if none are.
+        notify: Takes events for people.
+    """
+
+    def __init__(self, freshness: FreshnessConfig, quality: int, notify: Callable[[str], None]) -> None:
+        self._freshness, self._quality, self._notify = freshness, quality, notify
+        self._streams: dict[str, _KeptStream] = {}
+
+    def add(self, stream_id: str, policy: Policy) -> None:
+        """Begins to look after a stream; one that may lose nothing is left as it is."""
+        wanted = self._freshness
+        if not wanted.max_age_ms:
+            return
+        if policy == "every":
+            self._notify(
+                f"{stream_id}: --max-age (freshness.max_age_ms) is for live streams, "
+                "and of this one every frame counts"
+            )
+            return
+        limits = Limits(wanted.min_quality, wanted.min_side_px, wanted.min_fps)
+        self._streams[stream_id] = _KeptStream(FreshnessControl(wanted.max_age_ms, limits, self._quality))
+
+    def update(self, reports: Iterable[AgeReport], session: int, now_ns: int) -> None:
+        """Takes in what inference reports, and turns what has to be turned.
+
+        Args:
+            reports: What has come since the last call.
+            session: Of the frames that this capture worker sends.
+            now_ns: Unix time in ns.
+        """
+        for report in reports:
+            if report.session == session and report.stream_id in self._streams:
+                self._streams[report.stream_id].take_report(report, now_ns)
+        for stream_id, stream in self._streams.items():
+            for event in stream.control.decide(now_ns, side_px=stream.side_px, fps=stream.rate.fps(now_ns)):
+                self._notify(f"{stream_id}: {event}")
+
+    @property
+    def controls(self) -> Mapping[str, FreshnessControl]:
+        """By stream: its control, for statistics."""
+        return {stream_id: stream.control for stream_id, stream in self._streams.items()}
+
+    def leaves_out(self, stream_id: str, now_ns: int) -> bool:
+        """Whether the stream's next frame is not to be sent; to be asked once for each frame."""
+        stream = self._streams.get(stream_id)
+        if stream is None:
+            return False
+        stream.rate.tick(now_ns)
+        stream.since_sent += 1
+        if stream.since_sent < stream.control.knobs.stride:
+            return True
+        stream.since_sent = 0
+        return False
+
+    def knobs(self, stream_id: str, side_px: int, now_ns: int) -> Knobs:
+        """How the stream's next frame is to be sent; quality 0 if its encoding stays as configured.
+
+        Args:
+            stream_id: The stream.
+            side_px: Shorter side of the frame.
+            now_ns: Unix time in ns.
+        """
+        stream = self._streams.get(stream_id)
+        if stream is None:
+            return Knobs()
+        stream.control.start(now_ns)
+        stream.side_px = side_px
+        knobs = stream.control.knobs
+        return knobs.turned("quality", 0) if knobs.quality == self._quality else knobs

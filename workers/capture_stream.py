@@ -1,0 +1,170 @@
+"""One source on its way to the wire: its reader, the frame that waits for room, and what was dropped."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from pipeline.account.stats import StreamStats, WorkerStats
+from pipeline.base.clock import now_ns
+from pipeline.base.errors import WireError
+from pipeline.base.frame import Frame, FrameId, Policy
+from pipeline.flow.freshness.keeper import FreshnessKeeper
+from pipeline.video.reader import Captured, Reader
+from pipeline.wire.codec import encode_end
+from pipeline.wire.messages import EndOfStream
+from pipeline.wire.transport import FramePublisher
+
+
+class CaptureStream:
+    """One stream of a capture worker.
+
+    Args:
+        stream_id: Its name.
+        policy: What happens to frames for which there is no room.
+        live: Whether the source is a camera.
+        reader: Reads it.
+        publisher: Where its frames go.
+        freshness: Decides what is left out or made smaller.
+        worker: Where it counts.
+        notify: Takes events for people.
+        mark: Takes the time of each frame, for the rates.
+
+    Attributes:
+        outbox: A frame that waits for room, with its JPEG quality; 0 if as configured.
+        ended: The end of the stream was sent.
+    """
+
+    def __init__(
+        self,
+        stream_id: str,
+        policy: Policy,
+        live: bool,
+        reader: Reader,
+        publisher: FramePublisher,
+        freshness: FreshnessKeeper,
+        worker: WorkerStats,
+        *,
+        notify: Callable[[str], None],
+        mark: Callable[[int], None],
+    ) -> None:
+        self.id, self.policy, self.live, self.reader = stream_id, policy, live, reader
+        self.outbox: tuple[Frame, int] | None = None
+        self.ended = False
+        self._publisher, self._freshness, self._worker = publisher, freshness, worker
+        self._notify, self._mark = notify, mark
+        self._too_large = 0
+        self._left_out = 0
+        worker.stream(stream_id)
+
+    def forward(self, *, hold: bool) -> bool:
+        """Sends one frame, or the end of the stream; False if there was nothing to do or no room.
+
+        Args:
+            hold: Somebody who has to listen does not: nothing of an every-frame stream goes out.
+        """
+        if self.ended or (self.outbox is not None and not self._send()):
+            return False
+        if hold and self.policy == "every":
+            return False
+        captured = self.reader.take(0.0)
+        if captured is None:
+            self._count()
+            if self.reader.finished:
+                self._end()
+            return False
+        if self._freshness.leaves_out(self.id, now_ns()):
+            self._left_out += 1
+        else:
+            self.outbox = self._prepare(captured)
+            self._send()
+        self._count()
+        return True
+
+    def discard(self) -> None:
+        """Counts what can't be sent any more."""
+        self.reader.discard()
+        self._count()
+        if self.outbox is not None:
+            self._stats.drop("capture.stopped")
+            self.outbox = None
+
+    @property
+    def _stats(self) -> StreamStats:
+        return self._worker.stream(self.id)
+
+    @property
+    def _skipped(self) -> int:
+        return self._too_large + self._left_out
+
+    def _prepare(self, captured: Captured) -> tuple[Frame, int]:
+        """The frame as it is to be sent, and its JPEG quality."""
+        picture, started_ns = captured.picture, now_ns()
+        self._stats.record("capture_queue", started_ns - picture.capture_ns)
+        self._mark(started_ns)
+        frame = Frame(
+            FrameId(self.id, self._worker.session, captured.epoch, captured.seq),
+            picture.image,
+            capture_ns=picture.capture_ns,
+            pts_ns=picture.pts_ns,
+            policy=self.policy,
+            skipped=captured.skipped + self._skipped,
+            truth=picture.truth,
+        )
+        knobs = self._freshness.knobs(self.id, min(frame.image.shape[:2]), started_ns)
+        return _shrink(frame, knobs.size), knobs.quality
+
+    def _send(self) -> bool:
+        """Sends the frame in the outbox; False if there is no room for it yet."""
+        assert self.outbox is not None
+        stats = self._stats
+        try:
+            if not self._publisher.send_frame(*self.outbox):
+                return False
+            stats.sent += 1
+            stats.record("encode", self._publisher.packing_ns(self.id))
+        except WireError as error:
+            if not self._too_large:
+                self._notify(f"{self.id}: frames are dropped: {error}")
+            self._too_large += 1
+        self.outbox = None
+        return True
+
+    def _end(self) -> None:
+        stats, reader = self._stats, self.reader
+        end = EndOfStream(
+            stream_id=self.id,
+            session=self._worker.session,
+            epoch=reader.epoch,
+            seq=reader.captured,
+            skipped=sum(reader.dropped.values()) + self._skipped,
+            policy=self.policy,
+        )
+        if self._publisher.send(encode_end(end, "frames")):
+            self.ended = True
+            stats.state = "ended"
+            if reader.error:
+                stats.error = str(reader.error)
+
+    def _count(self) -> None:
+        stats, reader = self._stats, self.reader
+        stats.captured, stats.dropped = reader.captured, reader.dropped
+        stats.drop("capture.too_large", self._too_large)
+        stats.drop("capture.stride", self._left_out)
+        stats.seen = {self._worker.session: reader.captured}
+        stats.epoch = reader.epoch
+        for encoding, frames in self._publisher.sent(self.id).items():
+            self._worker.details.setdefault("frames_sent", {})[f"{self.id}.{encoding}"] = frames
+        if not self.ended:
+            stats.state = reader.state if reader.state != "ended" else "up"
+
+
+def _shrink(frame: Frame, divisor: int) -> Frame:
+    """The frame with each side divided by ``divisor``."""
+    if divisor == 1:
+        return frame
+    height, width = frame.image.shape[:2]
+    smaller = (max(1, width // divisor), max(1, height // divisor))
+    image = np.asarray(cv2.resize(frame.image, smaller, interpolation=cv2.INTER_AREA), np.uint8)
+    return replace(frame, image=image, full_size=(height, width))

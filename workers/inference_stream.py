@@ -1,0 +1,289 @@
+"""One stream in inference: frames that wait for their step, what is remembered, what has to go out."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.account.stats import StreamStats, WorkerStats, add_counts
+from pipeline.base.config import Config
+from pipeline.base.errors import WireError
+from pipeline.base.frame import Frame, FrameId
+from pipeline.flow.age_limit import AgeLimit
+from pipeline.flow.freshness.ages import AgeLog, AgeReport
+from pipeline.flow.gaps import GapTracker
+from pipeline.flow.ring import Ring
+from pipeline.flow.unchanged import LastPicture
+from pipeline.model.history import Slot, StreamHistory
+from pipeline.runtime.base import Memory
+from pipeline.wire.codec import Part, encode_end
+from pipeline.wire.messages import EndOfStream
+from pipeline.wire.transport import Publisher, ReceivedFrame
+
+_REPORT_S = 0.25
+"""Longest time between two reports on the age of predictions, however rare the statistics are."""
+
+
+@dataclass(frozen=True, slots=True)
+class PastKey:
+    """What is kept of a remembered frame beside its keys and values."""
+
+    id: FrameId
+    truth: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A frame whose turn it is.
+
+    Attributes:
+        frame: The frame.
+        slots: The remembered frames that it looks at, oldest first; None where there is none.
+        reset: Why the cache was emptied just before it; None if it goes on.
+        known: The memory of a picture that was the same; None for a new picture.
+    """
+
+    frame: Frame
+    slots: list[Slot[PastKey] | None]
+    reset: str | None
+    known: Memory | None
+
+    @property
+    def entries(self) -> list[Any]:
+        """What the runtime remembers of the slots."""
+        return [slot.entry if slot else None for slot in self.slots]
+
+    @property
+    def past(self) -> list[Slot[PastKey]]:
+        """The slots that hold a frame."""
+        return [slot for slot in self.slots if slot]
+
+    @property
+    def scored(self) -> bool:
+        """Whether the true label is known: across a cut between two motions there is none."""
+        truth = self.frame.truth
+        return truth is not None and all(slot and slot.key.truth == truth for slot in self.slots)
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A frame that waits for its step, and why it can't go on from the frames before it."""
+
+    received: ReceivedFrame
+    reset: str | None
+
+
+class InferenceStream:
+    """Takes the frames of one stream, lets late ones go, and remembers what the next step needs.
+
+    Args:
+        stream_id: Its name.
+        config: The whole configuration.
+        num_past: Remembered frames that a step looks at.
+        age_limit: Judges the frames of all streams.
+        worker: Where it counts.
+        notify: Takes events for people.
+
+    Attributes:
+        outbox: A prediction that waits for room with its receivers.
+    """
+
+    def __init__(
+        self,
+        stream_id: str,
+        config: Config,
+        num_past: int,
+        age_limit: AgeLimit,
+        worker: WorkerStats,
+        notify: Callable[[str], None],
+    ) -> None:
+        self.id = stream_id
+        self.outbox: list[Part] | None = None
+        self._age_limit, self._worker, self._notify = age_limit, worker, notify
+        self._max_gap_ns = config.history.max_gap_ms * 1e6
+        self._report_ns = int(min(_REPORT_S, config.wire.stats_interval_s) * 1e9)
+        self._ring: Ring[_Waiting] = Ring(config.inference.ring_frames)
+        self._history: StreamHistory[PastKey] = StreamHistory(num_past, config.history.spacing_ms)
+        self._picture: LastPicture[Memory] = LastPicture(config.inference.same_below)
+        self._gaps = GapTracker()
+        self._ages = AgeLog()
+        self._reset: str | None = (
+            None  # announced by frames that were let go since: it holds for the next one
+        )
+        self._waits_for_room = False  # frames of a camera push older ones out
+        self._last_time_ns: int | None = None
+        self._session = 0
+        self._step_ns = 0
+        self._end: EndOfStream | None = None
+
+    @property
+    def stats(self) -> StreamStats:
+        """What is counted here."""
+        return self._worker.stream(self.id)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a frame waits for its step, and the last prediction is out."""
+        return bool(len(self._ring)) and not self.outbox
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything is still to be done."""
+        return bool(len(self._ring) or self.outbox)
+
+    @property
+    def room(self) -> int | None:
+        """Frames that can be taken before one would have to go; None where that does not matter."""
+        if not self._waits_for_room:
+            return None
+        return 0 if self.outbox else self._ring.capacity - len(self._ring)
+
+    # -- frames in ---------------------------------------------------------------------------------
+
+    def take(self, received: ReceivedFrame) -> None:
+        """Takes a frame that has arrived; of a camera it may push an older one out."""
+        header, stats = received.header, self.stats
+        gap = self._gaps.update(header.id, header.skipped, header.source_size)
+        stats.received += 1
+        stats.state, stats.epoch, stats.seen = "up", header.epoch, self._gaps.seen
+        stats.skip("wire.lost", gap.lost)
+        stats.skip("inference.absent", gap.absent)
+        stats.record("wire", received.received_ns - header.sent_ns)
+        self._age_limit.arrived(header.session, header.sent_ns, received.received_ns)
+        self._end, self._waits_for_room = None, header.policy == "every"
+        evicted = self._ring.append(_Waiting(received, gap.reset))
+        if evicted is not None:
+            self._let_go([evicted], "inference.overflow")
+
+    def take_end(self, end: EndOfStream) -> None:
+        """Notes that no more frames will come."""
+        gap = self._gaps.update(end.id, end.skipped)
+        self.stats.skip("wire.lost", gap.lost)
+        self.stats.seen = self._gaps.seen
+        self._end = end
+
+    def next(self, now_ns: int) -> Turn | None:
+        """The frame whose turn it is: the newest of a live stream, the oldest of a file.
+
+        Returns:
+            None if the frame is too old.
+
+        Raises:
+            WireError: It can't be decoded; it is counted.
+        """
+        waiting = self._pop()
+        header = waiting.received.header
+        if self._age_limit.is_too_old(header.session, header.policy, header.capture_ns, now_ns):
+            self._let_go([waiting], "inference.too_old")
+            # Capture has to learn that it sends too much, also where nothing is young enough for a step.
+            self._note_age(header.session, header.capture_ns, waiting.received.received_ns, now_ns)
+            return None
+        try:
+            frame = waiting.received.decode()
+        except WireError as error:
+            overwritten = error.reason == "overwritten"
+            self._let_go([waiting], "wire.overwritten" if overwritten else "inference.undecodable")
+            raise
+        reset = self._empty_cache_before(frame, self._reset or waiting.reset)
+        self._reset = None
+        return Turn(frame, self._history.select(frame.time_ns), reset, self._picture.find(frame.image))
+
+    def discard(self) -> None:
+        """Counts the frames that still wait as not predicted."""
+        self.stats.skip("inference.stopped", len(self._ring))
+
+    def _pop(self) -> _Waiting:
+        oldest = self._ring.pop()
+        assert oldest is not None, "asked for the next frame of a stream that has none"
+        if oldest.received.header.policy == "every":
+            return oldest
+        newest, late = self._ring.pop_newest()
+        if newest is None:
+            return oldest
+        self._let_go([oldest, *late], "inference.overflow")
+        return newest
+
+    def _let_go(self, late: Sequence[_Waiting], reason: str) -> None:
+        self.stats.skip(reason, len(late))
+        self._reset = self._reset or next((frame.reset for frame in late if frame.reset), None)
+
+    def _empty_cache_before(self, frame: Frame, reason: str | None) -> str | None:
+        """Empties the cache if the frame does not go on from it; returns why."""
+        time_ns, last_ns = frame.time_ns, self._last_time_ns
+        self._last_time_ns = time_ns
+        if reason is None and last_ns is not None:
+            if time_ns <= last_ns:
+                reason = "time_jump"
+            elif time_ns - last_ns > self._max_gap_ns:
+                reason = "gap"
+        if reason:
+            self._history.reset()
+            add_counts(self.stats.resets, {reason: 1})
+            self._notify(f"{self.id}: cache emptied: {reason}")
+        return reason
+
+    # -- after the step ----------------------------------------------------------------------------
+
+    def count(self, turn: Turn, label: str, started_ns: int, predicted_ns: int) -> None:
+        """Counts a prediction.
+
+        Args:
+            turn: What was predicted.
+            label: The best label.
+            started_ns: When its step began.
+            predicted_ns: When the result was there.
+        """
+        stats, frame = self.stats, turn.frame
+        stats.predicted += 1
+        add_counts(stats.depth, {str(len(turn.past)): 1})
+        stats.record("inference_queue", started_ns - frame.received_ns)
+        stats.record("before_step", started_ns - frame.capture_ns)
+        stats.record("step", predicted_ns - started_ns)
+        stats.record("capture_to_prediction", predicted_ns - frame.capture_ns)
+        self._step_ns = predicted_ns - started_ns
+        if frame.policy == "newest":
+            self._note_age(frame.id.session, frame.capture_ns, frame.received_ns, started_ns)
+        if turn.scored:
+            stats.labelled += 1
+            stats.correct += label == frame.truth
+
+    def remember(self, turn: Turn, memory: Memory, passes: int) -> None:
+        """Keeps what later steps need.
+
+        Args:
+            turn: What was predicted.
+            memory: What the runtime remembers of it.
+            passes: Times that its picture went through a backbone.
+        """
+        stats, frame = self.stats, turn.frame
+        self._history.append(PastKey(frame.id, frame.truth), frame.time_ns, memory.entry)
+        stats.cache_depth = self._history.depth
+        if turn.known is not None:
+            stats.reused += 1
+            return
+        stats.backbone_passes += passes
+        if memory.features is not None:
+            self._picture.keep(frame.image, memory)
+
+    def pop_age_report(self, now_ns: int) -> AgeReport | None:
+        """What capture is to know of the age of predictions; None if it is not time yet."""
+        ages = self._ages.pop(now_ns, self._report_ns)
+        return None if ages is None else AgeReport(self.id, self._session, now_ns, ages)
+
+    def flush(self, publisher: Publisher) -> None:
+        """Sends what waits for room: a prediction, then the end of the stream."""
+        if self.outbox and publisher.send(self.outbox):
+            self.outbox = None
+        if self._end is None or self.is_busy:
+            return
+        if publisher.send(encode_end(self._end, "predictions")):
+            self._end = None
+            self.stats.state = "ended"
+
+    def _note_age(self, session: int, capture_ns: int, received_ns: int, started_ns: int) -> None:
+        self._session = session
+        self._ages.add(
+            capture_ns=capture_ns,
+            received_ns=received_ns,
+            started_ns=started_ns,
+            predicted_ns=started_ns + self._step_ns,
+        )

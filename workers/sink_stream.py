@@ -1,0 +1,157 @@
+"""One stream in the sink: frames that wait for their predictions, and what the overlay needs of the past."""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+
+from pipeline.account.stats import StreamStats, WorkerStats
+from pipeline.base.clock import now_ns
+from pipeline.base.config import Config
+from pipeline.base.errors import WireError
+from pipeline.base.frame import Frame, FrameId, Image
+from pipeline.flow.age_limit import AgeLimit
+from pipeline.flow.gaps import GapTracker
+from pipeline.flow.joiner import Joined, Joiner
+from pipeline.view.attention_overlay import make_thumbnail
+from pipeline.view.overlay import draw_overlay
+from pipeline.wire.messages import EndOfStream, Prediction
+from pipeline.wire.transport import ReceivedFrame, ReceivedPrediction
+from workers.recording import Recording
+
+_THUMBNAILS = 64
+
+
+class SinkStream:
+    """Joins, judges and draws the frames of one stream.
+
+    Args:
+        stream_id: Its name.
+        config: The whole configuration.
+        age_limit: Judges the frames of all streams.
+        worker: Where it counts.
+        recording: Where its pictures are recorded; None if they are not.
+    """
+
+    def __init__(
+        self,
+        stream_id: str,
+        config: Config,
+        age_limit: AgeLimit,
+        worker: WorkerStats,
+        recording: Recording | None,
+    ) -> None:
+        sink = config.sink
+        self.id, self.recording = stream_id, recording
+        self._age_limit, self._worker = age_limit, worker
+        self._joiner = Joiner[ReceivedPrediction](
+            sink.ring_frames, int(sink.sync_timeout_ms * 1e6), int(sink.patience_ms * 1e6)
+        )
+        self._gaps = GapTracker()
+        self._thumbnails: OrderedDict[tuple[int, int, int], Image] = OrderedDict()
+        self._held: Prediction | None = None
+        self._ended = False
+        self._waits_for_room = False  # frames of a camera push older ones out
+
+    def __len__(self) -> int:
+        """Frames that wait for their predictions."""
+        return len(self._joiner)
+
+    @property
+    def stats(self) -> StreamStats:
+        """What is counted here."""
+        return self._worker.stream(self.id)
+
+    @property
+    def room(self) -> int | None:
+        """Frames that can be taken before one would have to go; None where that does not matter."""
+        return self._joiner.room if self._waits_for_room else None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the stream has ended and everything of it was shown."""
+        return self._ended and not len(self._joiner)
+
+    def take_frame(self, received: ReceivedFrame) -> None:
+        """Takes a frame that has arrived.
+
+        Raises:
+            WireError: Its pixels can't be decoded; it is counted.
+        """
+        header, stats = received.header, self.stats
+        self._count_gap(header.id, header.skipped, header.source_size)
+        stats.state, stats.epoch = "up", header.epoch
+        self._ended, self._waits_for_room = False, header.policy == "every"
+        self._age_limit.arrived(header.session, header.sent_ns, received.received_ns)
+        if self._age_limit.is_too_old(header.session, header.policy, header.capture_ns, received.received_ns):
+            stats.drop("sink.too_old")
+            return
+        try:
+            frame = received.decode(full_size=True)
+        except WireError as error:
+            stats.drop("wire.overwritten" if error.reason == "overwritten" else "sink.undecodable")
+            raise
+        if self._joiner.add_frame(frame) is not None:
+            stats.drop("sink.overflow")
+        # A small copy stays: later predictions will refer to this frame.
+        self._thumbnails[frame.id.session, frame.id.epoch, frame.id.seq] = make_thumbnail(frame.image)
+        while len(self._thumbnails) > _THUMBNAILS:
+            self._thumbnails.popitem(last=False)
+
+    def take_end(self, end: EndOfStream) -> None:
+        """Notes that no more frames will come."""
+        self._count_gap(end.id, end.skipped, None)
+        self._ended = True
+
+    def take_prediction(self, answer: ReceivedPrediction | EndOfStream) -> None:
+        """Takes a prediction, or the end of them."""
+        if isinstance(answer, EndOfStream):
+            self._joiner.end_predictions(answer.session)
+        else:
+            self._joiner.add_prediction(answer.prediction.id, answer, now_ns())
+
+    def pop_ready(self) -> Iterator[Joined[ReceivedPrediction]]:
+        """The frames whose waiting is over, oldest first."""
+        while (joined := self._joiner.pop_ready(now_ns())) is not None:
+            frame = joined.frame
+            if self._age_limit.is_too_old(frame.id.session, frame.policy, frame.capture_ns, now_ns()):
+                self.stats.drop("sink.too_old")
+            else:
+                yield joined
+
+    def discard(self) -> None:
+        """Counts the frames that still wait as dropped."""
+        self.stats.drop("sink.stopped", len(self._joiner))
+
+    def draw(self, joined: Joined[ReceivedPrediction], latency_ms: float) -> Image:
+        """The picture to show; frames without a prediction of their own keep the last one in view."""
+        frame, answer = joined.frame, joined.prediction
+        prediction = answer.prediction if answer else None
+        if prediction:
+            self._held = prediction
+        elif self._held and (self._held.session, self._held.epoch) != (frame.id.session, frame.id.epoch):
+            self._held = None
+        return draw_overlay(
+            frame,
+            prediction,
+            answer.attention if answer else None,
+            self._past_images(prediction),
+            held=self._held,
+            fps=self.stats.fps or None,
+            latency_ms=latency_ms,
+        )
+
+    def record(self, picture: Image, frame: Frame) -> None:
+        """Records a picture, if the stream is recorded."""
+        if self.recording:
+            self.recording.write(picture, frame.time_ns)
+
+    def _past_images(self, prediction: Prediction | None) -> list[Image | None]:
+        if prediction is None:
+            return []
+        ids = [(prediction.session, past.epoch, past.seq) for past in prediction.past]
+        return [self._thumbnails.get(frame_id) for frame_id in ids]
+
+    def _count_gap(self, frame_id: FrameId, skipped: int, size: tuple[int, int] | None) -> None:
+        gap, stats = self._gaps.update(frame_id, skipped, size), self.stats
+        stats.drop("wire.lost", gap.lost)
+        stats.drop("sink.absent", gap.absent)
+        stats.seen = self._gaps.seen
