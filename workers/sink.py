@@ -95,9 +95,7 @@ class SinkWorker(Worker):
 
     def _open_predictions(self, path: str) -> PredictionWriter:
         stdout = self.stdout.fileno() if self.stdout else None
-        writer = self.resources.enter_context(
-            PredictionWriter(path, append=self.restarts > 0, stdout=stdout)
-        )
+        writer = self.resources.enter_context(PredictionWriter(path, append=self.restarts > 0, stdout=stdout))
         details = self.stats.details["predictions"] = {"path": str(writer.path)}
         if made := writer.made_folder:
             details["made_folder"] = str(made)
