@@ -324,7 +324,7 @@ def _check_pixels(header: FrameHeader, pixels: memoryview, max_bytes: int) -> No
         if len(pixels) != _PLACE.size:
             raise WireError("pixels", f"a place in shared memory of {len(pixels)} bytes")
         if (ticket := decode_place(pixels)[1]) > _MOST_TICKET:
-            raise WireError("pixels", f"a place in shared memory with ticket {ticket}")
+            raise WireError("shm", f"a place in shared memory with ticket {ticket}")
         return
     height, width = jpeg_size(pixels)
     if (height, width) != (header.height, header.width):

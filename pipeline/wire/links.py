@@ -1,9 +1,10 @@
 """How a broken link is noticed, and mended.
 
 The connection of a dead process closes at once. A machine that is gone, or a cut cable, is noticed by
-TCP's own keep-alive. libzmq's heartbeats are left off on purpose: a reader with a full queue can't
-answer them, so they cut off whoever is merely slow, and when a connection breaks while its queue is
-full they abort the process (libzmq issues 3937 and 4767, present in 4.3.5).
+TCP: by its keep-alive while nothing is under way, and by its user time-out while something is not
+acknowledged, which keeps the keep-alive from being sent. libzmq's heartbeats are left off on purpose: a
+reader with a full queue can't answer them, so they cut off whoever is merely slow, and when a connection
+breaks while its queue is full they abort the process (libzmq issues 3937 and 4767, present in 4.3.5).
 
 libzmq comes back by itself when a connection breaks, but gives up for good on a peer that breaks the
 protocol: one with other keys, a message over the limit, another program on the port. Since a restart
@@ -15,11 +16,15 @@ import errno
 import math
 import time
 from collections import Counter
+from typing import Literal, TypeAlias
 
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from pipeline.base.config import WireConfig
+
+LinkState: TypeAlias = Literal["up", "waiting", "lost"]
+"""Of a connection: it works, has not worked yet, or has worked and broke."""
 
 _REFUSED = (
     "turns us away: is this machine's public key allowed there (`keys allow FILE`), "
@@ -32,9 +37,17 @@ _REFUSALS = 2
 _CLOSED = (errno.ECONNRESET, errno.EPIPE)
 
 
-def watch_link(sock: "zmq.Socket[bytes]", wire: WireConfig) -> None:
-    """Has the system test silent TCP links of a socket; it counts in whole seconds."""
+def watch_link(sock: "zmq.Socket[bytes]", wire: WireConfig, patience: int = 1) -> None:
+    """Has the system test the TCP links of a socket, and close those that are dead.
+
+    Args:
+        sock: Not bound or connected yet.
+        wire: ``[wire]``. The keep-alive counts in whole seconds.
+        patience: How many times ``heartbeat_timeout_ms`` data may stay unacknowledged.
+    """
     every_s = math.ceil(wire.heartbeat_ms / 1000)
+    # Less by one turn: the system looks at the time-out once a turn, and must not need one more.
+    sock.tcp_maxrt = max(wire.heartbeat_ms, patience * wire.heartbeat_timeout_ms - wire.heartbeat_ms)
     sock.tcp_keepalive = 1
     sock.tcp_keepalive_idle = every_s
     sock.tcp_keepalive_intvl = every_s
@@ -46,6 +59,9 @@ class LinkWatch:
 
     A peer that leaves us waiting for its greeting turns us away. One that closes the connection before it has
     greeted does so if that happens again; once, it may just have died.
+
+    Attributes:
+        states: By endpoint: what is known of its connection.
     """
 
     def __init__(self, sock: "zmq.Socket[bytes]") -> None:
@@ -60,6 +76,7 @@ class LinkWatch:
         self._broken_at: dict[str, float] = {}
         self._causes: dict[str, str] = {}
         self._refusals: Counter[str] = Counter()
+        self.states: dict[str, LinkState] = {}
 
     def poll(self) -> dict[str, str]:
         """Takes in what happened; returns endpoints that turn us away, with the reason for people."""
@@ -70,11 +87,14 @@ class LinkWatch:
                 endpoint = event["endpoint"].decode(errors="replace")
                 if event["event"] == zmq.EVENT_DISCONNECTED:
                     self._broken_at[endpoint] = time.monotonic()
+                    if endpoint in self.states:
+                        self.states[endpoint] = "lost"
                 elif event["event"] == zmq.EVENT_CONNECT_RETRIED:
                     self._broken_at.pop(endpoint, None)
                     self._causes.pop(endpoint, None)
                 elif event["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                     self._refusals.pop(endpoint, None)
+                    self.states[endpoint] = "up"
                 elif event["event"] == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
                     self._refusals[endpoint] += 1
                     if self._refusals[endpoint] >= _REFUSALS or event["value"] not in _CLOSED:
@@ -84,7 +104,7 @@ class LinkWatch:
         return troubles
 
     def given_up(self) -> dict[str, str]:
-        """Endpoints that must be disconnected and connected again, each said once."""
+        """Endpoints that must be disconnected and connected again, each reported once."""
         limit = time.monotonic() - _GIVEN_UP_AFTER_S
         endpoints = [endpoint for endpoint, at in self._broken_at.items() if at < limit]
         for endpoint in endpoints:

@@ -3,7 +3,7 @@
 import errno
 import math
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -76,7 +76,7 @@ class Publisher(Closing):
         self._deliveries: dict[bytes, _Delivery] = {}
         self.unacknowledged = 0
         self.audience = Audience()
-        self._feedback: deque[Feedback] = deque(maxlen=_MOST_FEEDBACK)
+        self._feedback: dict[tuple[str, int], Feedback] = {}
         self._last: dict[Policy, tuple[Part, Part]] = {}
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.XPUB)
@@ -88,8 +88,7 @@ class Publisher(Closing):
             self._socket.maxmsgsize = _MOST_UPSTREAM_BYTES
             self._socket.sndtimeo = 0
             self._socket.ipv6 = True
-            watch_link(self._socket, wire)
-            self._socket.tcp_maxrt = _PATIENCE * wire.heartbeat_timeout_ms
+            watch_link(self._socket, wire, _PATIENCE)
             self._socket.xpub_verboser = True
             self._gate = security.secure_server(self._socket, where)
             with address.claim(where):
@@ -135,11 +134,13 @@ class Publisher(Closing):
         return self.audience.roles.copy()
 
     def pop_feedback(self) -> list[Feedback]:
-        """What receivers have told since the last call, oldest first; of too much, the latest."""
+        """The latest word of each stream and session since the last call.
+
+        What a receiver queued while its link was broken comes all at once, and only the last of it is news.
+        """
         self._hear()
-        told = list(self._feedback)
-        self._feedback.clear()
-        return told
+        feedback, self._feedback = list(self._feedback.values()), {}
+        return feedback
 
     def pop_refused(self) -> list[str]:
         """Peers whose keys are not allowed, a line for each peer and minute."""
@@ -233,7 +234,8 @@ class Publisher(Closing):
         while sockets.waits(self._socket):
             notice = self._socket.recv()
             if (feedback := decode_feedback(notice)) is not None:
-                self._feedback.append(feedback)
+                if len(self._feedback) < _MOST_FEEDBACK:
+                    self._feedback[feedback.stream_id, feedback.session] = feedback
             else:
                 self.audience.note(notice)
 

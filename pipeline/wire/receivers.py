@@ -23,6 +23,7 @@ from pipeline.wire.codec import (
     decode_place,
     encode_feedback,
 )
+from pipeline.wire.links import LinkState
 from pipeline.wire.messages import EndOfStream, Feedback, FrameHeader, Message, Offer, Prediction, Stats
 from pipeline.wire.publisher import SMALL_QUEUE
 from pipeline.wire.rejects import Rejects
@@ -33,6 +34,7 @@ from pipeline.wire.subscriber import Subscriber, peer, ready, wait_any
 _MOST_DRAINED = 256
 _STREAMS = 16
 _MOST_WAITING = 64
+_SEVERITY: tuple[LinkState, ...] = ("up", "waiting", "lost")
 T = TypeVar("T")
 
 
@@ -94,6 +96,24 @@ class Receiver(Closing, Generic[T]):
         self._census = Census()
         self._most_bytes = int(wire.max_frame_mb * 2**20)
         self._subscribers = subscribers
+        self._lost: set[str] = set()
+
+    @property
+    def links(self) -> dict[str, LinkState]:
+        """By peer over TCP, as in ``capture at tcp://host:port``: lost if any connection to it is."""
+        links = [subscriber.links for subscriber in self._subscribers]
+        return {
+            name: max((states.get(name, "up") for states in links), key=_SEVERITY.index)
+            for name in dict.fromkeys(name for states in links for name in states)
+        }
+
+    def pop_link_events(self) -> list[str]:
+        """Links that broke or came back since the last call, a line each."""
+        links = self.links
+        broken = [name for name, state in links.items() if state == "lost" and name not in self._lost]
+        mended = [name for name in self._lost if links[name] == "up"]
+        self._lost = self._lost.union(broken).difference(mended)
+        return [*(f"{name}: link lost" for name in broken), *(f"{name}: link is back" for name in mended)]
 
     def close(self) -> None:
         """Disconnects."""

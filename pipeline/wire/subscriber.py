@@ -11,16 +11,16 @@ from pipeline.base.errors import TransportError
 from pipeline.base.frame import Policy
 from pipeline.base.roles import Role
 from pipeline.wire import address, sockets, topics
-from pipeline.wire.links import LinkWatch, watch_link
+from pipeline.wire.links import LinkState, LinkWatch, watch_link
 from pipeline.wire.lookup import Lookup
 from pipeline.wire.security import SecurityPolicy
 
-_CONNECT_TIMEOUT_MS = 2000
+_CONNECT_TIMEOUT_MS = 700  # longer than a round trip, short enough that a mended link is soon used
+
 _MEND_S = 0.1
 _MOST_ENDS = 4096
 _UNKNOWN = "host {!r} is not known: is its name right, or that machine still off? It is tried again"
 _RECONNECT_MS = 100
-_LONGEST_RECONNECT_MS = 2000
 _RECEIVE_BUFFER_BYTES = 256 * 1024
 
 
@@ -114,6 +114,15 @@ class Subscriber:
         troubles, self._troubles = self._troubles, {}
         return troubles
 
+    @property
+    def links(self) -> dict[str, LinkState]:
+        """The connections over TCP, by role and endpoint; processes of this machine are not lost unseen."""
+        return {
+            f"{role} at {where.text}": self._links.states.get(endpoint, "waiting")
+            for endpoint, (role, where) in self._sources.items()
+            if where.kind == "tcp"
+        }
+
     def close(self) -> None:
         """Disconnects; what still waits is lost."""
         self._context.destroy(linger=0)
@@ -129,8 +138,6 @@ class Subscriber:
     def _connect(self, role: Role, where: address.Address) -> None:
         self._security.secure_client(self.socket, where, role)
         endpoint, self.socket.ipv6 = self._numbers.get(where) or address.to_connect(where)
-        # Asking this machine again costs nothing, and pipelines start sooner.
-        self.socket.reconnect_ivl_max = _RECONNECT_MS if where.local else _LONGEST_RECONNECT_MS
         try:
             self.socket.connect(endpoint)
         except zmq.ZMQError as error:

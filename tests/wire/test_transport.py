@@ -393,7 +393,7 @@ def test_what_inference_tells_reaches_capture_and_nothing_else_does(link: Link) 
     receiver.tell(second)
     told: list[Feedback] = []
     until(lambda: told.extend(publisher.pop_feedback()) or second in told, "the last word")
-    assert told == [first, second]
+    assert told in ([first, second], [second]), "of what comes at once only the last is news"
     assert publisher.listeners() == {"sink": 1}
 
 
