@@ -21,8 +21,9 @@ from pipeline.base.clock import now_ns
 from pipeline.base.config import load_config
 from pipeline.model.checkpoint import load_checkpoint
 from pipeline.runtime.pixels import Preprocessor
+from pipeline.video.open import open_source
 from pipeline.video.reader import Reader
-from pipeline.video.source import SourceOptions, open_source
+from pipeline.video.source import SourceOptions
 
 
 @torch.inference_mode()

@@ -9,8 +9,9 @@ from pipeline.base.config import StreamConfig
 from pipeline.base.frame import Policy
 from pipeline.flow.freshness.ages import AgeReport, Ages
 from pipeline.flow.freshness.keeper import FreshnessKeeper
+from pipeline.video.open import open_source
 from pipeline.video.reader import Reader
-from pipeline.video.source import SourceError, SourceOptions, open_source
+from pipeline.video.source import SourceError, SourceOptions
 from pipeline.wire.messages import Feedback
 from pipeline.wire.transport import FramePublisher
 from workers.base import REMIND_NS, RETRY_S, Worker, WorkerError

@@ -18,7 +18,7 @@ class FrameId:
     """Identity of a frame, the key by which frames and predictions are joined.
 
     Attributes:
-        stream_id: Name of the stream; letters, digits, ``-`` and ``_``.
+        stream_id: Name of the stream; see ``pipeline.base.text.StreamId``.
         session: Unix time in ns at which the capture worker started. It tells two lives of one worker apart,
             but not which came first: a camera's clock may have been set back in between.
         epoch: Counts the openings of the source and its changes of size, from 0.

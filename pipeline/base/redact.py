@@ -6,7 +6,12 @@ doubt too much is hidden: text behind a URL stays unless it could be the rest of
 
 import re
 
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,19}://)((?:(?!(?<=[\s'\"])[A-Za-z][A-Za-z0-9+.-]{0,19}://).)*)")
+from pipeline.base.text import printable
+
+# With less than "://" only a known scheme counts: people mistype URLs, and words end in ":", too.
+_KNOWN = r"(?:rtsps?|rtmps?|https?|udp|srt|tcp|ftp):?[/\\]+"
+_SCHEME = rf"(?:{_KNOWN}|[A-Za-z][A-Za-z0-9+.-]{{0,19}}:///*)"
+_URL = re.compile(rf"((?<![A-Za-z]){_SCHEME})((?:(?!(?<=[\s'\"]){_SCHEME}).)*)", re.IGNORECASE)
 _COLON = re.compile(r":(?=\S)")
 _WORD = re.compile(r"\S*")
 _HOST = r"(?:[^\s:/?#]*@)?(?:\[[^\s\]]*\]|[^\s:/?#@\[]*)"
@@ -15,14 +20,29 @@ _LATER_HOST = re.compile(r"@(?:\[[^\s\]]*\]|[^\s:/?#@\[]+)(?::\d|[/?#])")
 _PATH = re.compile(rf"{_HOST}(?::\d{{1,5}})?[/?#][^\s:]*[.,:;)'\"]*")
 _PLAIN = re.compile(rf"(?:{_HOST}(?::\d{{1,5}})?|[^\s:]*)[.,:;)'\"]*")
 _STOP = re.compile(r"[.,:;!?)'\"](?:\s|$)")
-_QUERY = re.compile(
-    r"([?&;][^=\s&#]{0,64}?(?:pas|pw|secret|token|key|auth)[^=\s&#]{0,64}=)[^\s&#]*", re.IGNORECASE
-)
+_SECRET = r"[?&;][^=\s&#]{0,64}?(?:pas|pw|secret|token|key|auth)[^=\s&#]{0,64}="
+_QUERY = re.compile(rf"({_SECRET})(?!\*\*\*).*?(?=[&#]|{_STOP.pattern}|$)", re.IGNORECASE | re.MULTILINE)
+_WHOLE_QUERY = re.compile(rf"({_SECRET})[^&#]*", re.IGNORECASE)
+_START = re.compile(_SCHEME, re.IGNORECASE)
 
 
 def redact(text: str) -> str:
     """Replaces the password of every URL in ``text`` by ``***``; the user name stays readable."""
     return _QUERY.sub(r"\1***", _URL.sub(_hide, text))
+
+
+def redact_source(text: str) -> str:
+    """Hides the password in a text that is one source and nothing else, even in a mistyped URL.
+
+    Nothing behind it has to stay, so everything from the first ":" after the scheme to the last "@" is
+    hidden, and a secret in the query up to the next "&". File names may hold what is no text; that goes, too.
+    """
+    scheme = _START.match(text)
+    start = scheme.end() if scheme else 0
+    login, at, rest = text[start:].rpartition("@")
+    user, colon, _ = login.partition(":")
+    login = f"{user}:***" if colon else login
+    return printable(redact(_WHOLE_QUERY.sub(r"\1***", f"{text[:start]}{login}{at}{rest}")))
 
 
 def _hide(url: re.Match[str]) -> str:

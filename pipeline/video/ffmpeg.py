@@ -21,7 +21,8 @@ from av.video.reformatter import VideoReformatter
 
 from pipeline.base.clock import now_ns
 from pipeline.base.frame import Image
-from pipeline.video.source import Picture, SourceError, SourceErrorKind, describe
+from pipeline.base.redact import redact_source
+from pipeline.video.source import Picture, SourceError, SourceErrorKind
 
 _NO_IMAGE: Image = np.zeros((0, 0, 3), np.uint8)
 _TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
@@ -114,7 +115,7 @@ def network_error(url: str, error: av.error.FFmpegError, waited_s: float, timeou
     if waited_s >= 0.95 * timeout_s:  # an interrupted handshake looks like invalid data
         error = av.error.TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
     kind, advice = _explain(urlsplit(url), error, timeout_s)
-    return SourceError(kind, describe(url), advice)
+    return SourceError(kind, redact_source(url), advice)
 
 
 def _explain(url: SplitResult, error: av.error.FFmpegError, timeout_s: float) -> tuple[SourceErrorKind, str]:

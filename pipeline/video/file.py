@@ -10,8 +10,9 @@ import av
 import av.error
 from av.container import InputContainer
 
+from pipeline.base.redact import redact_source
 from pipeline.video.ffmpeg import PictureDecoder, network_error
-from pipeline.video.source import Picture, Source, SourceError, SourceOptions, describe
+from pipeline.video.source import Picture, Source, SourceError, SourceOptions
 
 _USUAL_FPS = 25.0
 
@@ -31,7 +32,7 @@ class FileSource(Source):
             path: A path, or the URL of a file on a web server.
             options: Uses the time-outs, for web servers.
         """
-        self.description = describe(path)
+        self.description = redact_source(path)
         self._path = path
         self._on_web = "://" in path
         self._options = options

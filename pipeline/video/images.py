@@ -8,7 +8,8 @@ import numpy as np
 
 from pipeline.base.clock import now_ns
 from pipeline.base.frame import Image
-from pipeline.video.source import Picture, Source, SourceError, SourceOptions, describe
+from pipeline.base.redact import redact_source
+from pipeline.video.source import Picture, Source, SourceError, SourceOptions
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
@@ -24,7 +25,7 @@ class ImageFolderSource(Source):
 
     def __init__(self, folder: str, options: SourceOptions) -> None:
         """Notes the folder; uses ``image_fps`` of the options."""
-        self.description = describe(folder)
+        self.description = redact_source(folder)
         self.fps = options.image_fps
         self._folder = Path(folder)
         self._paths: list[Path] = []
@@ -50,7 +51,9 @@ class ImageFolderSource(Source):
         try:
             image = _decode(path.read_bytes())
         except OSError as error:
-            raise SourceError("unreadable", describe(str(path)), f"can't be read: {error.strerror}") from None
+            raise SourceError(
+                "unreadable", redact_source(str(path)), f"can't be read: {error.strerror}"
+            ) from None
         pts_ns = round(self._next * 1e9 / (self.fps or 1.0))
         self._next += 1
         if image is None:

@@ -1,18 +1,14 @@
-"""What every source of pictures promises, and which source a text such as ``0`` or ``rtsp://…`` means.
+"""What every source of pictures promises.
 
 A source is opened, read until it has nothing more, and closed; reading is done by one thread
-(``reader.py``). Every failure is a ``SourceError`` whose message is one line that says what to do
+(``reader.py``). Every failure is a ``SourceError`` whose message is one line that names a remedy
 and never holds a password.
 """
 
-import re
 from abc import ABC, abstractmethod
-from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
-from urllib.parse import urlsplit
 
 from pipeline.base.frame import Image
 from pipeline.base.redact import redact
@@ -33,14 +29,6 @@ SourceErrorKind = Literal[
     "lost",  # was there, and is no longer
     "failed",  # anything else
 ]
-
-STREAM_SCHEMES = ("rtsp", "rtsps", "http", "https", "udp", "rtmp", "rtmps", "srt")
-_FILES_ON_THE_WEB = (".mp4", ".mov", ".mkv", ".webm", ".avi")
-_DEVICE = re.compile(r"(?:/dev/video)?(\d+)")
-# With one slash only a known scheme counts: "admin:/secret@host" is a user and a password.
-_SCHEME = re.compile(rf"[a-z][a-z0-9+.-]*://+|(?:{'|'.join(STREAM_SCHEMES)}):/", re.IGNORECASE)
-_LOGIN = re.compile(r":.*@", re.DOTALL)
-_QUERY_SECRET = re.compile(r"([?&](?:password|passwd|pass|pwd|token|secret|key)=)[^&#]+", re.IGNORECASE)
 
 
 class SourceError(Exception):
@@ -145,110 +133,3 @@ class Source(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def open_source(text: str, options: SourceOptions) -> Source:
-    """The source that a text means; it opens with ``open()`` or ``with``.
-
-    Args:
-        text: ``demo``; the number of a webcam or ``/dev/videoN``; a URL; a folder of images; a video file.
-        options: How to open it.
-
-    Raises:
-        SourceError: The text is a URL that can't be understood (``bad_url``).
-    """
-    # Only the chosen source's libraries are loaded: a box with a webcam needs no FFmpeg.
-    if text == "demo":
-        from pipeline.video.demo import DemoSource
-
-        return DemoSource()
-    if device := _DEVICE.fullmatch(text):
-        from pipeline.video.camera import CameraSource
-
-        return CameraSource(int(device[1]), options)
-    if "://" in text:
-        _check_url(text)
-        if not _is_file_on_the_web(text):
-            from pipeline.video.stream import StreamSource
-
-            return StreamSource(text, options)
-    elif _is_folder(text):
-        from pipeline.video.images import ImageFolderSource
-
-        return ImageFolderSource(text, options)
-    from pipeline.video.file import FileSource
-
-    return FileSource(text, options)
-
-
-def describe(text: str) -> str:
-    """The text of a source without its password, even in a mistyped URL (``rtsp:/user:secret@host``).
-
-    Passwords may hold spaces, slashes and "@": everything from the first ":" after the scheme to the
-    last "@" is hidden, as are secrets in the query.
-    """
-    scheme = _SCHEME.match(text)
-    start = scheme.end() if scheme else 0
-    login, at, rest = text[start:].rpartition("@")
-    user, colon, _ = login.partition(":")
-    login = f"{user}:***" if colon else login
-    return redact(_QUERY_SECRET.sub(r"\1***", f"{text[:start]}{login}{at}{rest}"))
-
-
-def default_stream_id(text: str, taken: Collection[str]) -> str:
-    """A name for the stream of a source: ``demo``, ``cam0``, ``clip``, a host's name.
-
-    Args:
-        text: The source, as for ``open_source``.
-        taken: Names that are in use already.
-
-    Returns:
-        Letters, digits, ``-`` and ``_`` only, at most 64 of them, not in ``taken``.
-    """
-    if device := _DEVICE.fullmatch(text):
-        name = f"cam{device[1]}"
-    elif "://" in text or _LOGIN.search(text):
-        # The login goes first: a password may hold anything, even "://".
-        name = re.sub(r"^[A-Za-z0-9+.-]+://+", "", text.rpartition("@")[2])
-        name = re.split(r"[:/?#]", name, maxsplit=1)[0]
-    else:
-        name = Path(describe(text)).resolve().stem if text != "demo" else text
-    name = re.sub(r"[^A-Za-z0-9_]+", "-", name).strip("-")[:56] or "stream"
-    free, count = name, 2
-    while free in taken:
-        free, count = f"{name}-{count}", count + 1
-    return free
-
-
-def _check_url(text: str) -> None:
-    scheme = text.partition("://")[0].lower()
-    if scheme not in STREAM_SCHEMES:
-        known = ", ".join(f"{name}://" for name in STREAM_SCHEMES)
-        wrong = f"{scheme}://" if scheme.isalnum() else "what stands before ://"
-        raise SourceError("bad_url", describe(text), f"{wrong} is not known; use one of {known}")
-    example = f"write it as {scheme}://host:port/path (user and password go before the host)"
-    try:
-        parts = urlsplit(text)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        raise SourceError(
-            "bad_url",
-            describe(text),
-            f"not a valid URL; {example} (in a password, / is %2F and # is %23)",
-        ) from None
-    if not host and scheme != "udp":
-        raise SourceError("bad_url", describe(text), f"the URL names no host; {example}")
-    if any(character.isspace() for character in text):
-        raise SourceError("bad_url", describe(text), "a URL holds no spaces; write %20 instead")
-
-
-def _is_folder(text: str) -> bool:
-    try:
-        return Path(text).is_dir()
-    except OSError:
-        return False
-
-
-def _is_file_on_the_web(text: str) -> bool:
-    parts = urlsplit(text)
-    return parts.scheme in ("http", "https") and parts.path.lower().endswith(_FILES_ON_THE_WEB)

@@ -6,8 +6,9 @@ import av
 import av.error
 from av.container import InputContainer
 
+from pipeline.base.redact import redact_source
 from pipeline.video.ffmpeg import NoPictureError, PictureDecoder, network_error
-from pipeline.video.source import Picture, Source, SourceError, SourceOptions, describe
+from pipeline.video.source import Picture, Source, SourceError, SourceOptions
 
 _PROBE_BYTES = 200_000
 _PROBE_US = 500_000
@@ -30,7 +31,7 @@ class StreamSource(Source):
             url: May hold user name and password; they are used but never shown.
             options: Uses the RTSP transport and the time-outs.
         """
-        self.description = describe(url)
+        self.description = redact_source(url)
         self._url = url
         self._options = options
         self._container: InputContainer | None = None

@@ -1,6 +1,8 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pipeline.base.redact import redact
+from pipeline.base.redact import redact, redact_source
 
 
 @pytest.mark.parametrize(
@@ -22,6 +24,11 @@ from pipeline.base.redact import redact
         ("rtsp://me:secret@[::1]:554/x", "rtsp://me:***@[::1]:554/x"),
         ("rtsp://me:ab://cd@h/x", "rtsp://me:***@h/x"),
         ("error:rtsp://me:secret@cam/x", "error:rtsp://me:***@cam/x"),
+        ("rtsp:/me:secret@cam/x", "rtsp:/me:***@cam/x"),
+        ("no rtsp:/me:my secret@cam/x here", "no rtsp:/me:***@cam/x here"),
+        ("rtsp//me:secret@cam/x", "rtsp//me:***@cam/x"),
+        ("RTSP:\\\\me:secret@cam/x", "RTSP:\\\\me:***@cam/x"),
+        ("rtsp:///me:secret@cam/x", "rtsp:///me:***@cam/x"),
     ],
 )
 def test_the_password_of_a_user_goes(text: str, expected: str) -> None:
@@ -81,8 +88,18 @@ def test_in_doubt_too_much_is_hidden() -> None:
     ],
 )
 def test_the_password_in_a_query_goes(name: str) -> None:
-    for url in (f"http://cam/video?user=me&{name}=%s&x=1", f"http://cam/video?{name}=%s failed"):
-        assert redact(url % "secret") == url % "***"
+    for url in (
+        f"http://cam/video?user=me&{name}=%s&x=1",
+        f"http://cam/video?{name}=%s: no answer, ask joe@mail.com",
+        f"one http://cam/video?{name}=%s\nanother line",
+    ):
+        for secret in ("secret", "a b", "a b c d"):
+            assert redact(url % secret) == url % "***"
+
+
+def test_text_that_could_be_the_rest_of_a_password_in_a_query_goes() -> None:
+    assert redact("http://cam/video?pwd=a b failed") == "http://cam/video?pwd=***"
+    assert redact("http://cam/video?pwd=*** failed") == "http://cam/video?pwd=*** failed"
 
 
 @pytest.mark.parametrize(
@@ -127,3 +144,47 @@ def test_two_urls_in_one_line() -> None:
 
 def test_lines_are_apart() -> None:
     assert redact("rtsp://a:b c@x\nsee joe@y") == "rtsp://a:***@x\nsee joe@y"
+
+
+ANYTHING = st.text("abcXYZ019 /@:?#&=,.;!()[]-_~%$'\"手ж", max_size=30)
+WORD = st.text("abcXYZ019/@:?#&=,.;!()[]-_~%$'\"手ж", max_size=30)
+SCHEMES = st.sampled_from(["rtsp://", "rtsp:/", "rtsp//", "http://", "RTSP:///", "srt://", "rtsp:\\\\"])
+HOSTS = st.sampled_from(["cam", "cam:554/live", "192.168.0.1/x?y=1", "[::1]:554/live"])
+
+
+@given(scheme=SCHEMES, middle=ANYTHING, host=HOSTS)
+def test_no_part_of_a_password_in_a_source_is_ever_shown(scheme: str, middle: str, host: str) -> None:
+    assert "S3CRET" not in redact_source(f"{scheme}admin:S3CRET{middle}S3CRET@{host}")
+
+
+@given(scheme=SCHEMES, middle=WORD, host=HOSTS, before=st.sampled_from(["", "can't open ", "sink: "]))
+def test_no_part_of_a_password_without_spaces_is_shown_in_any_text(
+    scheme: str, middle: str, host: str, before: str
+) -> None:
+    assert "S3CRET" not in redact(f"{before}{scheme}admin:S3CRET{middle}S3CRET@{host}: no answer")
+
+
+@given(middle=st.text("abcXYZ019 /@:?=-_~%$手ж", max_size=30))
+def test_no_part_of_a_secret_in_a_query_is_shown(middle: str) -> None:
+    url = f"http://cam/video?user=me&pwd=S3CRET{middle}S3CRET"
+    assert "S3CRET" not in redact_source(url)
+    assert "S3CRET" not in redact_source(f"{url}&x=1")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("rtsp://admin:my secret@host/x", "rtsp://admin:***@host/x"),
+        ("rtsp://joe@mail.com:secret@127.0.0.1:9/x", "rtsp://joe@mail.com:***@127.0.0.1:9/x"),
+        ("rtsp://joe@host:554/x", "rtsp://joe@host:554/x"),
+        ("rtsp://host:554/x", "rtsp://host:554/x"),
+        ("udp://@:5000", "udp://@:5000"),
+        ("rtsp:/u:a/b@c d@host/x", "rtsp:/u:***@host/x"),
+        ("http://host/x?token=my secret&n=1", "http://host/x?token=***&n=1"),
+        ("admin:secret@host", "admin:***@host"),
+        ("films/10:30.mp4", "films/10:30.mp4"),
+        ("films/joe@home.mp4", "films/joe@home.mp4"),
+    ],
+)
+def test_a_source_without_its_password_and_nothing_else(text: str, shown: str) -> None:
+    assert redact_source(text) == shown

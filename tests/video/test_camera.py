@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.video.source import SourceError, open_source
+from pipeline.video.open import open_source
+from pipeline.video.source import SourceError
 from tests.rigs.webcam import VirtualWebcam
 from tests.video.clips import options
 
 # Runs under pw-v4l2, which shows the virtual camera to one program.
 LOOK = """
-from pipeline.video.source import SourceError, open_source
+from pipeline.video.open import open_source
+from pipeline.video.source import SourceError
 from tests.video.clips import options
 with open_source("0", options(read_timeout_s=1.0)) as camera:
     sizes = {camera.read().image.shape for _ in range(20)}
@@ -27,7 +29,8 @@ with open_source("0", options(read_timeout_s=1.0)) as camera:
 
 HANG = """
 import threading
-from pipeline.video.source import SourceError, open_source
+from pipeline.video.open import open_source
+from pipeline.video.source import SourceError
 from tests.video.clips import options
 
 def attempt(open_timeout_s):

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.video.source import SourceError, open_source
+from pipeline.video.open import open_source
+from pipeline.video.source import SourceError
 from tests.support import hand_held, need_command, people_walking
 from tests.video.clips import options, read_all, write_sound, write_video
 

@@ -13,8 +13,9 @@ import pytest
 
 from pipeline.base.clock import now_ns
 from pipeline.video.demo import DemoSource
+from pipeline.video.open import open_source
 from pipeline.video.reader import Captured, Reader
-from pipeline.video.source import Picture, Source, SourceError, open_source
+from pipeline.video.source import Picture, Source, SourceError
 from tests.video.clips import options, write_video
 
 LOST = SourceError("lost", "scripted", "gone; come back")

@@ -12,8 +12,9 @@ import psutil
 import pytest
 
 from pipeline.base.clock import now_ns
+from pipeline.video.open import open_source
 from pipeline.video.reader import Captured, Reader
-from pipeline.video.source import Picture, SourceError, open_source
+from pipeline.video.source import Picture, SourceError
 from tests.rigs.rtsp import RtspCamera, clock_ms, raw_h264
 from tests.support import free_port, need_command, people_walking
 from tests.video.clips import options

@@ -163,7 +163,7 @@ def _load(
     import msgspec
 
     from pipeline.base.config import load_config
-    from pipeline.video.source import default_stream_id
+    from pipeline.video.naming import default_stream_id
 
     given: dict[str, Any] = {
         section: {key: value for key, value in values.items() if value is not None}

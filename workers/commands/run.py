@@ -8,7 +8,7 @@ from rich.console import Console
 
 from pipeline.base.config import Config, StreamConfig
 from pipeline.base.roles import Role
-from pipeline.video.source import default_stream_id
+from pipeline.video.naming import default_stream_id
 from pipeline.view.summary import render_summary, told_path
 from workers.commands.report import check_writable, write_report
 from workers.commands.stdout import reserved_stdout

@@ -1,0 +1,46 @@
+"""How the stream of a source is called if nobody names it."""
+
+import re
+import unicodedata
+from collections.abc import Collection
+from pathlib import Path
+
+from pipeline.base.redact import redact_source
+from pipeline.video.open import DEVICE
+
+_LOGIN = re.compile(r":.*@", re.DOTALL)
+_LONGEST = 56
+"""Characters, which leaves room for a number; in UTF-8 short enough for a file name."""
+
+
+def default_stream_id(text: str, taken: Collection[str]) -> str:
+    """A name for the stream of a source: ``demo``, ``cam0``, ``clip``, a host's name.
+
+    Args:
+        text: The source, as for ``open_source``.
+        taken: Names that are in use already.
+
+    Returns:
+        Letters of any script, digits, ``-`` and ``_``, at most 64 of them, not in ``taken``.
+    """
+    if device := DEVICE.fullmatch(text):
+        name = f"cam{device[1]}"
+    elif "://" in text or _LOGIN.search(text):
+        # The login goes first: a password may hold anything, even "://".
+        name = re.sub(r"^[A-Za-z0-9+.-]+://+", "", text.rpartition("@")[2])
+        name = re.split(r"[:/?#]", name, maxsplit=1)[0]
+    else:
+        name = Path(redact_source(text)).resolve().stem if text != "demo" else text
+    # One form for letters that have two: file names of macOS are decomposed.
+    name = unicodedata.normalize("NFC", name)
+    kept = (character if _is_kept(character) else "-" for character in name)
+    name = re.sub("-+", "-", "".join(kept)).strip("-")[:_LONGEST].strip("-") or "stream"
+    free, count = name, 2
+    while free in taken:
+        free, count = f"{name}-{count}", count + 1
+    return free
+
+
+def _is_kept(character: str) -> bool:
+    """Whether it is a letter, a mark that belongs to one, a digit or ``_``."""
+    return character == "_" or unicodedata.category(character)[0] in "LMN"

@@ -1,0 +1,42 @@
+"""What the options of the command line mean for a whole run."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.video.clips import write_video
+from tests.workers.pipeline import Pipeline, streams
+
+FRAMES = 5
+CLIP = {"frames": FRAMES, "width": 320, "height": 240}
+
+
+@pytest.mark.slow
+def test_a_file_name_in_any_script_names_stream_recording_report_and_predictions(place: Path) -> None:
+    film = write_video(place / "жест 手.mp4", **CLIP)
+    with Pipeline(place, "--source", str(film)) as run:
+        check_stream(run, "жест-手")
+
+
+@pytest.mark.slow
+def test_a_stream_may_be_called_by_any_printable_text(place: Path) -> None:
+    name = "дверь 1 (手)"
+    film = write_video(place / "film.mp4", **CLIP)
+    with Pipeline(place, *streams({"id": name, "source": str(film)})) as run:
+        check_stream(run, name)
+
+
+@pytest.mark.slow
+def test_a_file_name_that_is_no_text_is_shown_without_what_is_none(place: Path) -> None:
+    film = write_video(place / "film.mp4", **CLIP).rename(os.fsdecode(bytes(place / "clip") + b"\xff.mp4"))
+    with Pipeline(place, "--source", str(film)) as run:
+        check_stream(run, "clip")
+
+
+def check_stream(run: Pipeline, name: str) -> None:
+    outcome = run.finish()
+    assert outcome.code == 0, outcome.told()
+    assert outcome.stream(name)["predicted"] == FRAMES, outcome.told()
+    assert [line["stream_id"] for line in outcome.predictions] == [name] * FRAMES
+    assert [path.name for path in (run.folder / "videos").glob("*/*")] == [f"{name}.mp4"]
