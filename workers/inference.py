@@ -237,7 +237,7 @@ class InferenceWorker(Worker):
             predicted_ns=predicted_ns,
         )
         stream = self._streams[frame.id.stream_id]
-        parts = encode_prediction(prediction, result.attention if layout else None)
+        parts = encode_prediction(prediction, result.attention)
         if not self._publisher.send(parts):
             stream.outbox = parts
         stream.count(turn, top[0][0], started_ns, predicted_ns)

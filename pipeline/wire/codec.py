@@ -142,14 +142,16 @@ def encode_end(end: EndOfStream, after: Literal["frames", "predictions"]) -> lis
 def encode_prediction(prediction: Prediction, attention: Attention | None = None) -> list[Part]:
     """Packs a prediction and its attention weights, which are not copied.
 
+    Weights without a layout in ``prediction.attention`` are left out: no reader could use them.
+
     Raises:
-        WireError: ``attention`` is not float16 or not what ``prediction.attention`` describes.
+        WireError: ``attention`` is not float16, or not what ``prediction.attention`` describes.
     """
     parts: list[Part] = [topics.predictions(prediction.policy, prediction.stream_id), _pack(prediction)]
     layout = prediction.attention
-    if (layout is None) != (attention is None):
-        raise WireError("attention", "attention needs both its header and its weights")
-    if layout is not None and attention is not None:
+    if layout is not None:
+        if attention is None:
+            raise WireError("attention", "the layout of attention without its weights")
         if attention.shape != _shape(layout) or attention.dtype != np.float16:
             raise WireError(
                 "attention",

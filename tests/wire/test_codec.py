@@ -108,6 +108,12 @@ def test_stats_arrive() -> None:
     assert message == Stats(stats=stats)
 
 
+def test_attention_without_a_layout_is_left_out() -> None:
+    parts = codec.encode_prediction(prediction(3), WEIGHTS)
+    assert len(parts) == 2
+    assert codec.decode_message(parts, LIMIT) == prediction(3)
+
+
 @pytest.mark.parametrize("weights", [WEIGHTS[:5], WEIGHTS.astype(np.float32), None])
 def test_attention_that_does_not_fit_is_not_sent(weights: np.ndarray | None) -> None:
     with pytest.raises(WireError, match="attention"):

@@ -1,0 +1,37 @@
+"""An inference worker as a program: what it is sent, and which models it runs, do not end it."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.model.checkpoint import save_checkpoint
+from tests.model.small import small
+from tests.wire.peers import frame, packed
+from tests.wire.test_messages import changed
+from tests.workers.program import START_S, until
+from tests.workers.test_batches import taken, worker
+
+
+@pytest.mark.slow
+def test_a_network_with_several_scales_predicts_and_sends_no_attention(place: Path) -> None:
+    path = place / "scales.safetensors"
+    save_checkpoint(path, small(use_shared_weights=False, scales=("layer3", "layer4")))
+    model = ("--set", f"inference.checkpoint={path}", "--set", "runtime.backend=torch")
+    with worker(place, *model, "--set", "inference.attention=true") as (publisher, receiver, inference):
+        for seq in range(3):
+            assert publisher.send_frame(frame(seq, "every"), timeout_s=10.0)
+        got = []
+        until(lambda: got.extend(taken(receiver)) or len(got) == 3, "three", START_S, lambda: inference.out)
+    assert [one.attention for one in got] == [None] * 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("field", ["seq", "skipped", "session", "capture_ns"])
+def test_a_frame_with_a_number_out_of_range_does_not_end_it(field: str, place: Path) -> None:
+    with worker(place) as (publisher, receiver, inference):
+        assert publisher.send(changed(packed(0, "every"), field, 2**64 - 1), timeout_s=10.0)
+        assert publisher.send_frame(frame(1, "every"), timeout_s=10.0)
+        got = []
+        until(lambda: got.extend(taken(receiver)) or bool(got), "one", START_S, lambda: inference.out)
+        assert inference.process.poll() is None
+    assert [one.prediction.seq for one in got] == [1]
