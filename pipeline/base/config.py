@@ -151,6 +151,7 @@ class WireConfig(_Section, frozen=True, kw_only=True):
 
     queue_frames: quantities.QueueLength
     max_frame_mb: quantities.MessageSize
+    max_memory_mb: quantities.MessageSize
     heartbeat_ms: quantities.WholeMilliseconds
     heartbeat_timeout_ms: quantities.WholeMilliseconds
     max_frame_age_ms: quantities.FrameAge

@@ -19,7 +19,8 @@ class WireError(ValueError):
 
     Attributes:
         reason: One word to count it by: ``parts``, ``size``, ``version``, ``header``, ``topic``,
-            ``pixels``, ``jpeg``, ``attention``, ``shm``, ``overwritten``, ``names`` or ``sessions``;
+            ``pixels``, ``jpeg``, ``attention``, ``shm``, ``overwritten``, ``memory``, ``names`` or
+            ``sessions``;
             ``link`` or ``key`` where no message came at all.
     """
 

@@ -68,6 +68,12 @@ class FrameHeader(Identity, kw_only=True, frozen=True, tag="frame"):
     full_size: tuple[Size, Size] | None = None
 
     @property
+    def decoded_bytes(self) -> int:
+        """Size in memory of the picture, as large as its source delivered it."""
+        height, width = self.source_size
+        return height * width * 3
+
+    @property
     def source_size(self) -> tuple[int, int]:
         """Height and width that the source delivered."""
         return self.full_size or (self.height, self.width)

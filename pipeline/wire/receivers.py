@@ -24,6 +24,7 @@ from pipeline.wire.codec import (
     encode_feedback,
 )
 from pipeline.wire.links import LinkState
+from pipeline.wire.memory import MemoryBudget
 from pipeline.wire.messages import EndOfStream, Feedback, FrameHeader, Message, Offer, Prediction, Stats
 from pipeline.wire.publisher import SMALL_QUEUE
 from pipeline.wire.rejects import Rejects
@@ -38,7 +39,7 @@ _SEVERITY: tuple[LinkState, ...] = ("up", "waiting", "lost")
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class ReceivedFrame:
     """A frame as it arrived: checked, its pixels not decoded yet.
 
@@ -46,13 +47,19 @@ class ReceivedFrame:
         header: Its header.
         pixels: Its packed pixels.
         received_ns: Unix time in ns at which it was taken from the socket.
+        budget: What its memory is counted by.
         lost: Why it has no pixels, or None.
     """
 
     header: FrameHeader
     pixels: Part
     received_ns: int
+    budget: MemoryBudget
     lost: WireError | None = None
+
+    def __post_init__(self) -> None:
+        if self.lost is None:
+            self.budget.charge(self, self.header.decoded_bytes)
 
     def decode(self, *, full_size: bool = False) -> Frame:
         """The frame; raw pixels are not copied.
@@ -66,10 +73,12 @@ class ReceivedFrame:
         """
         if self.lost:
             raise self.lost
-        return decode_frame(self.header, self.pixels, self.received_ns, full_size=full_size)
+        frame = decode_frame(self.header, self.pixels, self.received_ns, full_size=full_size)
+        self.budget.charge(frame.image, frame.image.nbytes)
+        return frame
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class ReceivedPrediction:
     """A prediction as it arrived.
 
@@ -94,6 +103,7 @@ class Receiver(Closing, Generic[T]):
     def __init__(self, wire: WireConfig, subscribers: Sequence[Subscriber]) -> None:
         self.rejects = Rejects()
         self._census = Census()
+        self._budget = MemoryBudget(wire.max_memory_mb)
         self._most_bytes = int(wire.max_frame_mb * 2**20)
         self._subscribers = subscribers
         self._lost: set[str] = set()
@@ -131,6 +141,8 @@ class Receiver(Closing, Generic[T]):
     def _take(self, subscriber: Subscriber, most: int) -> list[T]:
         taken: list[T] = []
         for _ in range(most):
+            if subscriber.lane == "every" and self._budget.is_used_up:
+                break  # nothing is lost: the publisher waits
             received = subscriber.receive()
             if received is None:
                 break
@@ -174,11 +186,11 @@ class LanedReceiver(Receiver[T | EndOfStream]):
         # Announced last and where nothing may be lost: who sees the role can already be heard by it.
         announced = [*topics_of("every"), topics.role(role)]
         self._every = Subscriber(sources, "every", announced, wire, security, queue)
-        super().__init__(wire, self.lanes())
+        super().__init__(wire, (self._newest, self._every))
 
     def lanes(self, every: bool = True) -> tuple[Subscriber, ...]:
-        """What ``wait_any`` can wait for; without ``every``, only what may be dropped."""
-        return (self._newest, self._every) if every else (self._newest,)
+        """What ``wait_any`` can wait for; without ``every``, or memory for it, only what may be dropped."""
+        return (self._newest, self._every) if every and not self._budget.is_used_up else (self._newest,)
 
     def poll(self, timeout_s: float = 0.0, max_every: int = 64) -> list[T | EndOfStream]:
         """Takes what has arrived, in the order of each stream.
@@ -272,8 +284,10 @@ class FrameReceiver(LanedReceiver[ReceivedFrame]):
         raise WireError("topic", f"a {type(message).__name__} among frames")
 
     def _frame(self, header: FrameHeader, pixels: Part) -> ReceivedFrame | None:
+        if header.policy == "newest":
+            self._budget.check(header.decoded_bytes)
         if header.encoding != "shm":
-            return ReceivedFrame(header, pixels, now_ns())
+            return ReceivedFrame(header, pixels, now_ns(), self._budget)
         token, ticket = decode_place(pixels)
         windows = self._windows[header.policy]
         if windows.refused(token):
@@ -283,8 +297,8 @@ class FrameReceiver(LanedReceiver[ReceivedFrame]):
         except WireError as error:
             if error.reason != "overwritten":
                 raise
-            return ReceivedFrame(header, b"", now_ns(), lost=error)
-        return ReceivedFrame(header, copy, now_ns())
+            return ReceivedFrame(header, b"", now_ns(), self._budget, lost=error)
+        return ReceivedFrame(header, copy, now_ns(), self._budget)
 
 
 class PredictionReceiver(LanedReceiver[ReceivedPrediction]):
@@ -308,9 +322,14 @@ class PredictionReceiver(LanedReceiver[ReceivedPrediction]):
 
     def _accept(self, message: Message, parts: Sequence[Part]) -> ReceivedPrediction | EndOfStream:
         if isinstance(message, Prediction):
-            layout = message.attention
-            attention = decode_attention(layout, parts[2]) if layout else None
-            return ReceivedPrediction(message, attention, now_ns())
+            if message.attention is None:
+                return ReceivedPrediction(message, None, now_ns())
+            if message.policy == "newest":
+                self._budget.check(len(parts[2]))
+            attention = decode_attention(message.attention, parts[2])
+            received = ReceivedPrediction(message, attention, now_ns())
+            self._budget.charge(received, attention.nbytes)
+            return received
         if isinstance(message, EndOfStream):
             return message
         raise WireError("topic", f"a {type(message).__name__} among predictions")

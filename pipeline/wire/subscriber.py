@@ -37,6 +37,7 @@ class Subscriber:
 
     Attributes:
         name: What publishers know it by.
+        lane: Which messages it takes.
 
     Raises:
         TransportError: An endpoint can never be connected to. A host name that is not known is none of
@@ -59,6 +60,7 @@ class Subscriber:
         self._lookups: dict[address.Address, tuple[Role, Lookup]] = {}
         self._troubles: dict[str, str] = {}
         self.name = topics.new_reader()
+        self.lane: Policy = lane
         self._last_end: dict[bytes, bytes] = {}
         self._mend_at = 0.0
         self._context = zmq.Context()
