@@ -4,33 +4,30 @@ import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib import resources
 from threading import Thread
 from typing import Self
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route, WebSocketRoute
+from starlette.responses import JSONResponse
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
 from pipeline.base.closing import Closing
 from pipeline.base.errors import ViewError, reason
 from pipeline.base.frame import Image
 from pipeline.view.web.board import Board, Info
-from pipeline.view.web.guard import LoopbackOnly, is_loopback
+from pipeline.view.web.connections import BoundedHTTP
+from pipeline.view.web.guard import guards, is_loopback
 from pipeline.view.web.live import Live
 
 _START_TIMEOUT_S = 10.0
 _STOP_TIMEOUT_S = 5.0
 _MOST_REQUEST_BYTES = 65536
-_FILES = {
-    "/": ("index.html", "text/html"),
-    "/app.js": ("app.js", "text/javascript"),
-    "/style.css": ("style.css", "text/css"),
-}
+_ACCEPTED_AT_ONCE = 16
+_WAITING_CONNECTIONS = 256
 
 
 class WebError(ViewError):
@@ -81,11 +78,13 @@ class WebView(Closing):
         listener = self._bind()
         self._port = listener.getsockname()[1]
         config = uvicorn.Config(
-            build_app(self._board, self._max_fps),
+            build_app(self._board, self._host, self._max_fps),
             log_config=None,
             log_level="critical",
             access_log=False,
             lifespan="on",
+            backlog=_ACCEPTED_AT_ONCE,
+            http=BoundedHTTP,
             ws="websockets-sansio",
             ws_max_size=_MOST_REQUEST_BYTES,
             ws_per_message_deflate=False,
@@ -100,6 +99,9 @@ class WebView(Closing):
                 self.close()
                 raise WebError(f"{self.url}: the web server does not start")
             time.sleep(0.005)
+        # asyncio takes one number for what it accepts at once, each a descriptor before it can be refused,
+        # and for the kernel's queue, whose overflow costs a client a second.
+        listener.listen(_WAITING_CONNECTIONS)
 
     def publish(self, stream_id: str, image: Image, info: Info) -> None:
         """Shows a picture; never waits. The picture must not be altered afterwards.
@@ -130,7 +132,7 @@ class WebView(Closing):
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((self._host, self._port))
-            listener.listen(64)
+            listener.listen()
         except OSError as error:
             listener.close()
             raise WebError(
@@ -139,7 +141,7 @@ class WebView(Closing):
         return listener
 
 
-def build_app(board: Board, max_fps: float) -> Starlette:
+def build_app(board: Board, host: str, max_fps: float) -> Starlette:
     """The web application: the page's files, its WebSocket, and ``/healthz``."""
     live = Live(board, max_fps)
 
@@ -149,10 +151,6 @@ def build_app(board: Board, max_fps: float) -> Starlette:
         yield
         await live.stop()
 
-    async def file(request: Request) -> Response:
-        name, media_type = _FILES[request.url.path]
-        return Response(resources.files(__package__).joinpath(name).read_bytes(), media_type=media_type)
-
     async def health(_: Request) -> JSONResponse:
         status, code = ("ok", 200) if live.running else ("failed", 503)
         return JSONResponse({"status": status, "streams": board.stream_ids}, code)
@@ -161,11 +159,11 @@ def build_app(board: Board, max_fps: float) -> Starlette:
         await live.serve(browser)
 
     routes = [
-        *(Route(path, file) for path in _FILES),
         Route("/healthz", health),
         WebSocketRoute("/live", serve_live),
+        Mount("/", StaticFiles(packages=[(__package__, "static")], html=True)),
     ]
-    return Starlette(routes=routes, middleware=[Middleware(LoopbackOnly)], lifespan=run_live)
+    return Starlette(routes=routes, middleware=guards(host), lifespan=run_live)
 
 
 def _serve(server: uvicorn.Server, listener: socket.socket) -> None:

@@ -9,9 +9,9 @@ import pytest
 from pipeline.view.overlay import draw_overlay
 from pipeline.view.recorder import Recorder
 from pipeline.view.web import WebView, picture_info
-from tests.view.browser import open_page
 from tests.view.samples import MS, attention, frame, picture, prediction
 from tests.view.test_recorder import killed_recording
+from tests.view.web.chromium import open_page
 
 pytestmark = pytest.mark.browser
 

@@ -1,0 +1,76 @@
+"""Speaks with the page as browsers do."""
+
+import http.client
+import json
+import struct
+from contextlib import ExitStack
+from urllib.parse import urlsplit
+
+import pytest
+from websockets.sync.client import connect
+
+from pipeline.view.web import picture_info
+from tests.view.samples import frame, picture, prediction
+
+
+def get(view, path, host=None):
+    place = urlsplit(view.url)
+    connection = http.client.HTTPConnection(place.hostname, place.port, timeout=10)
+    headers = {} if host is None else {"Host": host}
+    connection.request("GET", path, headers=headers)
+    response = connection.getresponse()
+    body = response.read().decode()
+    connection.close()
+    return response, body
+
+
+class Browser:
+    """Speaks as the page does."""
+
+    def __init__(self, view, origin=None):
+        self._stack = ExitStack()
+        url = view.url.replace("http", "ws") + "/live"
+        self.socket = self._stack.enter_context(connect(url, origin=origin or view.url))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._stack.close()
+
+    def say(self, **request):
+        self.socket.send(json.dumps(request))
+
+    def hear(self, timeout=10):
+        """The next message: the list of streams, or header and JPEG of a picture."""
+        message = self.socket.recv(timeout)
+        if isinstance(message, str):
+            return json.loads(message)
+        (length,) = struct.unpack(">I", message[:4])
+        return json.loads(message[4 : 4 + length]), message[4 + length :]
+
+    def picture(self):
+        while isinstance(message := self.hear(), dict):
+            pass
+        return message
+
+    def hears_nothing(self):
+        with pytest.raises(TimeoutError):
+            self.hear(timeout=0.2)
+
+
+def info(seq):
+    return picture_info(frame(seq=seq, truth="static"), prediction(), fps=30.0, latency_ms=12.5)
+
+
+def publish_until(view, browser, stream_id="door"):
+    """Publishes until the browser has a picture, as a sink does."""
+    for seq in range(1000):
+        view.publish(stream_id, picture(), info(seq))
+        try:
+            message = browser.hear(timeout=0.01)
+        except TimeoutError:
+            continue
+        if not isinstance(message, dict):
+            return message
+    raise AssertionError("no picture came")

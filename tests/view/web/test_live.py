@@ -1,0 +1,151 @@
+import json
+import time
+
+import cv2
+import numpy as np
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from pipeline.view.web import WebView
+from tests.view.samples import picture
+from tests.view.web.client import Browser, get, info, publish_until
+
+
+def test_the_end_of_a_stream_is_told_once_and_taken_back_by_a_picture(view):
+    view.publish("door", picture(), info(1))
+    with Browser(view) as browser:
+        assert browser.hear() == {"streams": ["door"], "ended": []}
+        for _ in range(3):
+            view.end("door")
+        assert browser.hear() == {"streams": ["door"], "ended": ["door"]}
+        view.publish("door", picture(), info(2))
+        assert browser.hear() == {"streams": ["door"], "ended": []}
+
+
+def test_a_picture_arrives_with_its_figures(view):
+    image = np.full((48, 64, 3), (30, 60, 200), np.uint8)
+    view.publish("door", image, info(5))
+    with Browser(view) as browser:
+        assert browser.hear() == {"streams": ["door"], "ended": []}
+        browser.say(watch=["door"])
+        header, jpeg = browser.picture()
+    assert header["stream_id"] == "door"
+    assert header["seq"] == 5
+    assert header["top"][0] == ["pan_left", 0.75]
+    assert (header["depth"], header["past"], header["truth"]) == (2, 2, "static")
+    assert (header["fps"], header["latency_ms"]) == (30.0, 12.5)
+    decoded = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert np.abs(decoded.astype(int) - image).max() < 12
+
+
+def test_new_streams_are_announced(view):
+    with Browser(view) as browser:
+        assert browser.hear() == {"streams": [], "ended": []}
+        view.publish("door", picture(), info(1))
+        assert browser.hear() == {"streams": ["door"], "ended": []}
+
+
+def test_slow_browser_gets_the_newest_picture_and_no_backlog(view):
+    with Browser(view) as browser:
+        browser.say(watch=["door"])
+        publish_until(view, browser)
+        for seq in range(5000, 5050):
+            view.publish("door", picture(), info(seq))
+        browser.hears_nothing()
+        browser.say(drawn="door")
+        assert browser.picture()[0]["seq"] == 5049
+        browser.say(drawn="door")
+        browser.hears_nothing()
+
+
+def test_a_browser_gets_only_what_it_watches(view):
+    for stream_id in ("door", "yard"):
+        view.publish(stream_id, picture(), info(1))
+    with Browser(view) as browser:
+        assert browser.hear() == {"streams": ["door", "yard"], "ended": []}
+        browser.hears_nothing()
+        browser.say(watch=["yard"])
+        assert browser.picture()[0]["stream_id"] == "yard"
+        view.publish("door", picture(), info(2))
+        browser.hears_nothing()
+        browser.say(watch=["door"])
+        header, _ = browser.picture()
+        assert (header["stream_id"], header["seq"]) == ("door", 2)
+
+
+def test_two_browsers_are_served_alike(view):
+    with Browser(view) as one, Browser(view) as two:
+        for browser in (one, two):
+            browser.say(watch=["door"])
+        publish_until(view, one)
+        assert two.picture()[0]["stream_id"] == "door"
+
+
+def test_nobody_watching_nothing_is_encoded(view):
+    view.publish("door", picture(), {"cannot be encoded": object()})
+    time.sleep(0.1)
+    assert get(view, "/healthz")[0].status == 200
+    with Browser(view) as browser:
+        browser.say(watch=["door"])
+        deadline = time.monotonic() + 10
+        while get(view, "/healthz")[0].status == 200 and time.monotonic() < deadline:
+            time.sleep(0.01)
+    response, body = get(view, "/healthz")
+    assert response.status == 503
+    assert json.loads(body)["status"] == "failed"
+
+
+def test_rate_is_bounded():
+    with WebView("127.0.0.1", 0, max_fps=5) as view, Browser(view) as browser:
+        browser.say(watch=["door"])
+        started, count, seq = time.monotonic(), 0, 0
+        while time.monotonic() - started < 1:
+            view.publish("door", picture(64, 48), info(seq := seq + 1))
+            try:
+                message = browser.hear(timeout=0.005)
+            except TimeoutError:
+                continue
+            if not isinstance(message, dict):
+                count += 1
+                browser.say(drawn="door")
+        elapsed = time.monotonic() - started
+    assert 1 <= count <= elapsed * 5 + 2
+
+
+@pytest.mark.parametrize("nonsense", ["nonsense", "[]", '{"watch": 5}', '{"what": 1}', b"binary"])
+def test_nonsense_closes_the_socket_and_nothing_else(view, nonsense):
+    with Browser(view) as browser:
+        browser.hear()
+        browser.socket.send(nonsense)
+        with pytest.raises(ConnectionClosed) as closed:
+            browser.hear()
+        assert closed.value.rcvd.code == 1003
+    assert get(view, "/healthz")[0].status == 200
+
+
+def test_large_messages_are_refused(view):
+    with Browser(view) as browser:
+        browser.hear()
+        browser.socket.send(json.dumps({"watch": ["x" * 100_000]}))
+        with pytest.raises(ConnectionClosed) as closed:
+            browser.hear()
+        assert closed.value.rcvd.code == 1009
+
+
+def test_number_of_pages_is_bounded(view):
+    browsers = [Browser(view) for _ in range(32)]
+    for browser in browsers:
+        browser.hear()
+    with pytest.raises(InvalidStatus):
+        Browser(view)
+    browsers.pop().__exit__()
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            browsers.append(Browser(view))
+            break
+        except InvalidStatus:
+            time.sleep(0.02)
+    assert len(browsers) == 32
+    for browser in browsers:
+        browser.__exit__()
