@@ -20,8 +20,10 @@ from pipeline.base.camera_motions import CAMERA_MOTIONS
 from pipeline.base.frame import Image
 from pipeline.flow.unchanged import LastPicture
 from pipeline.model.state import StreamHistory
-from pipeline.runtime.base import Memory, Runtime
+from pipeline.runtime.base import Runtime
 from pipeline.runtime.open_runtime import open_runtime
+from pipeline.runtime.options import Options
+from pipeline.runtime.step import Memory
 from pipeline.video.demo import FPS, HEIGHT, WIDTH, Pose, paint, render
 from pipeline.video.scenes import SCENES
 
@@ -137,7 +139,7 @@ def main() -> None:
     if given.show:
         show(given.show)
         return
-    runtime = open_runtime(given.checkpoint, device="cpu")
+    runtime = open_runtime(given.checkpoint, Options(device="cpu"))
     about = {"checkpoint": given.checkpoint, "runtime": runtime.describe(), "machine": describe_machine()}
     for speed in given.speed or (0.0, *SPEEDS):
         for noise in given.noise or NOISES:

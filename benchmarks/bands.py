@@ -5,6 +5,7 @@ be woken up shows, which a loop of nothing but resizing would hide.
 """
 
 from functools import partial
+from typing import cast
 
 import cv2
 import numpy as np
@@ -12,9 +13,12 @@ import torch
 
 from benchmarks.step import Turn, median, take_turns
 from pipeline.model.network import TemporalKVQResNetCBAM
-from pipeline.runtime.base import Image
-from pipeline.runtime.exported.openvino_runtime import OpenVINORuntime
+from pipeline.runtime.base import Runtime
+from pipeline.runtime.exported.exported_engine import ExportedEngine
+from pipeline.runtime.exported.open_openvino import open_openvino
+from pipeline.runtime.options import Options
 from pipeline.runtime.pixels import Stretcher
+from pipeline.runtime.step import Image
 
 _SIZES = ((720, 1280), (1080, 1920), (2160, 3840))
 _THREADS = (1, 2)
@@ -22,19 +26,12 @@ _SIZE_PX = 224
 _ROUNDS = 60
 
 
-class _Runtime(OpenVINORuntime):
-    """Resizes with as many threads as it is told."""
-
-    def use(self, stretch: Stretcher) -> None:
-        self._stretch = stretch
-
-
 def _resize(stretch: Stretcher, image: Image) -> None:
     stretch([image])
 
 
-def _step(runtime: _Runtime, stretch: Stretcher, image: Image) -> None:
-    runtime.use(stretch)
+def _step(runtime: Runtime, stretch: Stretcher, image: Image) -> None:
+    cast(ExportedEngine, runtime.engine).stretch = stretch
     runtime.infer([image], [[None] * runtime.num_past]).remember()
 
 
@@ -43,16 +40,16 @@ def main() -> None:
     torch.manual_seed(0)
     cv2.setNumThreads(1)
     model = TemporalKVQResNetCBAM(depth=50, num_classes=1000, image_size=_SIZE_PX).eval()
-    runtime, dice = _Runtime(model, precision="fp32", threads=max(_THREADS)), np.random.default_rng(0)
+    runtime, rng = open_openvino(model, Options(threads=max(_THREADS))), np.random.default_rng(0)
     torch.set_num_threads(1)  # as in an inference worker
     stretchers = [Stretcher(_SIZE_PX, threads) for threads in _THREADS]
     print("| ms, ResNet-50 | resize | in bands | step | in bands |\n|---|---|---|---|---|")
     for rows, columns in _SIZES:
-        image = dice.integers(0, 256, (rows, columns, 3), np.uint8)
+        image = rng.integers(0, 256, (rows, columns, 3), np.uint8)
         alone: list[Turn] = [partial(_resize, stretch, image) for stretch in stretchers]
         steps: list[Turn] = [partial(_step, runtime, stretch, image) for stretch in stretchers]
-        figures = [median(times) for turns in (alone, steps) for times in take_turns(turns, _ROUNDS)]
-        print(f"| {columns}x{rows} | " + " | ".join(f"{figure:.2f}" for figure in figures) + " |")
+        medians = [median(times) for turns in (alone, steps) for times in take_turns(turns, _ROUNDS)]
+        print(f"| {columns}x{rows} | " + " | ".join(f"{one:.2f}" for one in medians) + " |")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pipeline.model.resnet import STAGES
 from pipeline.runtime.cuda.fused_backbone import Stem, StemPool, conv_relu
 from pipeline.runtime.cuda.graphs import Captured
 from pipeline.runtime.cuda.stem_kernels import normalise
-from pipeline.runtime.fold_batch_norm import fuse_batch_norms
+from pipeline.runtime.fold_batch_norms import fold_batch_norms
 
 
 def bare_resnet(
@@ -30,7 +30,7 @@ def bare_resnet(
     """
     depth, size = model.architecture.depth, model.preprocessing.size
     network = torchvision.models.get_model(f"resnet{depth}", weights=None).eval().requires_grad_(False)
-    fuse_batch_norms(network)
+    fold_batch_norms(network)
     network.to(where, dtype, memory_format=torch.channels_last)
     body = nn.Sequential(Stem(network.conv1), StemPool())
     body.extend(BareBlock(block) for name in STAGES for block in getattr(network, name))
@@ -52,7 +52,7 @@ class BareBlock(nn.Module):
     """A block of torchvision's ResNet.
 
     Args:
-        block: After ``fuse_batch_norms``.
+        block: After ``fold_batch_norms``.
     """
 
     def __init__(self, block: nn.Module) -> None:

@@ -12,18 +12,16 @@ from torch import Tensor, nn
 from pipeline.base.packages import load_package
 from pipeline.base.scratch import scratch_folder
 from pipeline.model.preprocessing import Preprocessing
-from pipeline.runtime.base import Image
-from pipeline.runtime.cuda.cuda_runtime import CudaRuntime
-from pipeline.runtime.exported.onnx_runtime import ONNXRuntime
-from pipeline.runtime.exported.openvino_runtime import OpenVINORuntime
+from pipeline.runtime.engine import Engine
+from pipeline.runtime.exported.open_onnx import open_session
+from pipeline.runtime.exported.open_openvino import openvino_options
 from pipeline.runtime.exported.quantise import quantise
-from pipeline.runtime.fold_batch_norm import fuse_batch_norms
+from pipeline.runtime.fold_batch_norms import fold_batch_norms
 from pipeline.runtime.pixels import Preprocessor, Stretcher
-from pipeline.runtime.torch_runtime import TorchRuntime
+from pipeline.runtime.precision import DTYPES
+from pipeline.runtime.step import Image
 
-AnyRuntime = CudaRuntime | TorchRuntime | OpenVINORuntime | ONNXRuntime
 Floor = Callable[[Sequence[Image]], None]
-DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 _CALIBRATED_ON = 8
 
 
@@ -45,32 +43,28 @@ class _PlainStep(nn.Module):
         return logits.softmax(1)
 
 
-def plain_resnet(depth: int, preprocessing: Preprocessing, runtime: AnyRuntime) -> Floor:
+def plain_resnet(depth: int, preprocessing: Preprocessing, engine: Engine) -> Floor:
     """A function that takes decoded pictures through resize, copy and torchvision's ResNet.
 
     Args:
         depth: Of the ResNet; weights are random.
         preprocessing: Size and scale of the pictures.
-        runtime: Runs elsewhere; the floor is built on the same one.
+        engine: Runs elsewhere; the floor is built on the same library and device.
     """
     network = torchvision.models.get_model(f"resnet{depth}", weights=None).eval()
-    threads = int(runtime.describe()["threads"])
-    if isinstance(runtime, CudaRuntime | TorchRuntime):
-        device, dtype = torch.device(runtime.device), DTYPES[runtime.precision]
-        return _in_torch(network, Preprocessor(preprocessing, device, dtype, threads), device, dtype)
+    if engine.backend == "torch":
+        device, dtype = torch.device(engine.device), DTYPES[engine.precision]
+        return _in_torch(network, Preprocessor(preprocessing, device, dtype, engine.threads), device, dtype)
     step = _PlainStep(network, preprocessing).eval()
-    if isinstance(runtime, OpenVINORuntime):
-        run = _in_openvino(step, preprocessing.size, runtime)
-    else:
-        run = _in_onnxruntime(step, preprocessing.size, runtime)
-    stretch = Stretcher(preprocessing.size, threads)
+    build = _in_openvino if engine.backend == "openvino" else _in_onnxruntime
+    run, stretch = build(step, preprocessing.size, engine), Stretcher(preprocessing.size, engine.threads)
     return lambda images: run(stretch(images))
 
 
 def _in_torch(
     network: nn.Module, preprocess: Preprocessor, device: torch.device, dtype: torch.dtype
 ) -> Floor:
-    fuse_batch_norms(network)  # as in our step; the other runtimes do it by themselves
+    fold_batch_norms(network)  # as in our step; the other runtimes do it by themselves
     network.to(device=device, dtype=dtype).to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
@@ -80,17 +74,19 @@ def _in_torch(
     return run
 
 
-def _in_openvino(step: nn.Module, size: int, runtime: OpenVINORuntime) -> Callable[[Any], None]:
+def _in_openvino(step: nn.Module, size: int, engine: Engine) -> Callable[[Any], None]:
     openvino = load_package("openvino", "openvino")
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         model = openvino.convert_model(torch.export.export(step, (_blank(1, size),)))
     model.inputs[0].get_tensor().set_names({"frame"})
-    if runtime.precision == "int8":
-        dice = np.random.default_rng(0)
-        pixels = dice.integers(0, 256, (_CALIBRATED_ON, 1, size, size, 3), np.uint8)
+    if engine.precision == "int8":
+        rng = np.random.default_rng(0)
+        pixels = rng.integers(0, 256, (_CALIBRATED_ON, 1, size, size, 3), np.uint8)
         model = quantise(model, [{"frame": one} for one in pixels])
-    request = openvino.Core().compile_model(model, "CPU", runtime.options()).create_infer_request()
+    request = (
+        openvino.Core().compile_model(model, "CPU", openvino_options(engine.threads)).create_infer_request()
+    )
 
     def run(pixels: Any) -> None:
         for row in range(len(pixels)):
@@ -99,7 +95,7 @@ def _in_openvino(step: nn.Module, size: int, runtime: OpenVINORuntime) -> Callab
     return run
 
 
-def _in_onnxruntime(step: nn.Module, size: int, runtime: ONNXRuntime) -> Callable[[Any], None]:
+def _in_onnxruntime(step: nn.Module, size: int, engine: Engine) -> Callable[[Any], None]:
     with scratch_folder("kvq-bench-") as folder, warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         path = folder / "plain.onnx"
@@ -113,7 +109,8 @@ def _in_onnxruntime(step: nn.Module, size: int, runtime: ONNXRuntime) -> Callabl
             external_data=False,
             verbose=False,
         )
-        session = runtime.open_session(path.read_bytes())
+        provider = str(engine.details()["provider"])
+        session = open_session(path.read_bytes(), provider, engine.device, engine.threads)
 
     def run(pixels: Any) -> None:
         session.run(None, {"frame": pixels})

@@ -22,7 +22,9 @@ lap("import of torch")
 import workers.inference
 lap("import of the rest of the worker")
 from pipeline.runtime.open_runtime import open_runtime
-runtime = open_runtime("motion_resnet18", backend=sys.argv[1], device="cpu", say=lambda line: None)
+from pipeline.runtime.options import Options
+quiet = Options(device="cpu", report=lambda line: None)
+runtime = open_runtime("motion_resnet18", quiet, backend=sys.argv[1])
 lap("open the model")
 blank = numpy.zeros((480, 640, 3), numpy.uint8)
 runtime.infer([blank], [[None] * runtime.num_past])

@@ -23,20 +23,23 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.floors import DTYPES, AnyRuntime, plain_resnet
+from benchmarks.floors import plain_resnet
 from benchmarks.machine import describe_machine
 from benchmarks.progress import tell
 from pipeline.base.packages import MissingPackageError
 from pipeline.model.device import DeviceError, pick_device
 from pipeline.model.network import TemporalKVQResNetCBAM
-from pipeline.runtime.base import Image
-from pipeline.runtime.exported.graph_runtime import ExportedRuntime
-from pipeline.runtime.exported.onnx_runtime import ONNXRuntime
-from pipeline.runtime.exported.openvino_runtime import OpenVINORuntime
+from pipeline.runtime.base import Runtime
+from pipeline.runtime.exported.open_onnx import open_onnx
+from pipeline.runtime.exported.open_openvino import open_openvino
 from pipeline.runtime.open_torch import open_torch
+from pipeline.runtime.options import Options
 from pipeline.runtime.pixels import Preprocessor
+from pipeline.runtime.precision import DTYPES
+from pipeline.runtime.step import Image
 
-BACKENDS = ("torch", "openvino", "onnxruntime")
+_OPEN = {"torch": open_torch, "openvino": open_openvino, "onnxruntime": open_onnx}
+BACKENDS = (*_OPEN,)
 _WARM_UP = 3
 _TELL_S = 5.0
 _CALIBRATED_ON = 4
@@ -95,7 +98,7 @@ def measure(
     pictures = [
         [rng.integers(0, 256, (480, 640, 3), dtype=np.uint8) for _ in range(streams)] for _ in range(3)
     ]
-    runtimes: list[AnyRuntime] = []
+    runtimes: list[Runtime] = []
     candidates: list[Turn] = []
     for case in cases:
         tell(f"ResNet-{depth} x{streams}: preparing {case.backend}, {case.precision}")
@@ -106,9 +109,9 @@ def measure(
                 raise
             print(f"left out: {error}")
             continue
-        floor: Turn = partial(plain_resnet(depth, model.preprocessing, runtime), pictures[2])
+        floor: Turn = partial(plain_resnet(depth, model.preprocessing, runtime.engine), pictures[2])
         runtimes.append(runtime)
-        count = 1 if isinstance(runtime, ExportedRuntime) else threads  # as open_runtime has it
+        count = threads if case.backend == "torch" else 1  # as open_runtime has it
         candidates += [partial(_with_threads, count, run) for run in (*_cached(runtime, pictures), floor)]
     if not runtimes:
         raise DeviceError("none of these backends computes in these precisions here")
@@ -117,9 +120,9 @@ def measure(
     *times, written = take_turns(candidates, repeats)
     return [
         StepResult(
-            backend=runtime.backend,
-            device=runtime.device,
-            precision=runtime.precision,
+            backend=runtime.engine.backend,
+            device=runtime.engine.device,
+            precision=runtime.engine.precision,
             depth=depth,
             size_px=size,
             streams=streams,
@@ -155,13 +158,11 @@ def _quiet(line: str) -> None:
     del line
 
 
-def _open(model: TemporalKVQResNetCBAM, case: Case, device: str) -> AnyRuntime:
-    if case.backend == "torch":
-        return open_torch(model, device, case.precision, say=_quiet)
-    if case.backend == "openvino":
-        film = _noise if case.precision == "int8" else None
-        return OpenVINORuntime(model, device, case.precision, film=film, least_agreement=0.0, say=_quiet)
-    return ONNXRuntime(model, device, case.precision, say=_quiet)
+def _open(model: TemporalKVQResNetCBAM, case: Case, device: str) -> Runtime:
+    options = Options(
+        device=device, precision=case.precision, clips=_noise, least_agreement=0.0, report=_quiet
+    )
+    return _OPEN[case.backend](model, options)
 
 
 def _with_threads(count: int, run: Turn) -> None:
@@ -169,7 +170,7 @@ def _with_threads(count: int, run: Turn) -> None:
     run()
 
 
-def _cached(runtime: AnyRuntime, pictures: list[list[Image]]) -> tuple[Turn, ...]:
+def _cached(runtime: Runtime, pictures: list[list[Image]]) -> tuple[Turn, ...]:
     """A step for new pictures, and one for pictures that did not change."""
     none = [[None, None]] * len(pictures[0])
     oldest, newer = (runtime.infer(pictures[n], none).remember() for n in (0, 1))
@@ -188,12 +189,12 @@ def _cached(runtime: AnyRuntime, pictures: list[list[Image]]) -> tuple[Turn, ...
 
 def _as_written(
     model: TemporalKVQResNetCBAM,
-    runtime: AnyRuntime,
+    runtime: Runtime,
     pictures: list[list[Image]],
 ) -> Turn:
     """In float32 on a CPU; on a GPU in the precision of the runtime there."""
-    device = pick_device(runtime.device)
-    dtype = DTYPES[runtime.precision] if device.type == "cuda" else torch.float32
+    device = pick_device(runtime.engine.device)
+    dtype = DTYPES[runtime.engine.precision] if device.type == "cuda" else torch.float32
     guide = deepcopy(model).to(device=device, dtype=dtype)
     preprocess = Preprocessor(model.preprocessing, device, dtype)
 

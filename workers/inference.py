@@ -15,9 +15,10 @@ from pipeline.flow.batching import BatchWindow
 from pipeline.flow.freshness.ages import AgeReport
 from pipeline.model.device import DeviceError
 from pipeline.model.shipped import CheckpointError
-from pipeline.runtime.base import Result, Runtime
-from pipeline.runtime.exported.quantise import Film
+from pipeline.runtime.base import Runtime
 from pipeline.runtime.open_runtime import open_runtime
+from pipeline.runtime.options import CalibrationClips, Options
+from pipeline.runtime.step import Result
 from pipeline.wire.codec import encode_prediction
 from pipeline.wire.messages import AttentionHeader, EndOfStream, Feedback, PastFrame, Prediction
 from pipeline.wire.transport import SMALL_QUEUE, FrameReceiver, Publisher, ReceivedFrame
@@ -75,14 +76,16 @@ class InferenceWorker(Worker):
         try:
             return open_runtime(
                 config.inference.checkpoint,
+                Options(
+                    device=config.inference.device,
+                    precision=config.inference.precision,
+                    threads=config.inference.threads,
+                    provider=config.runtime.provider,
+                    graphs=config.runtime.cuda_graphs,
+                    clips=_calibration_clips,
+                    report=partial(print, flush=True),
+                ),
                 backend=config.runtime.backend,
-                device=config.inference.device,
-                precision=config.inference.precision,
-                threads=config.inference.threads,
-                provider=config.runtime.provider,
-                film=_film_motions,
-                graphs=config.runtime.cuda_graphs,
-                say=partial(print, flush=True),
             )
         except DeviceError as error:
             raise WorkerError(str(error)) from error
@@ -251,7 +254,7 @@ class InferenceWorker(Worker):
         return AttentionHeader(rows, columns, past, rows, columns)
 
 
-def _film_motions(size: int, num_past: int, count: int, seed: int) -> Film:
+def _calibration_clips(size: int, num_past: int, count: int, seed: int) -> CalibrationClips:
     """Clips to calibrate int8 on; the training is imported only where that is done."""
     from pipeline.training.rendered.film import film_motions
 

@@ -14,7 +14,7 @@ from pipeline.flow.gaps import GapTracker
 from pipeline.flow.ring import Ring
 from pipeline.flow.unchanged import LastPicture
 from pipeline.model.history import Slot, StreamHistory
-from pipeline.runtime.base import Memory
+from pipeline.runtime.step import Memory
 from pipeline.wire.codec import Part, encode_end
 from pipeline.wire.messages import EndOfStream
 from pipeline.wire.transport import Publisher, ReceivedFrame

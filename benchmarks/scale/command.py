@@ -14,8 +14,9 @@ from benchmarks.scale.memory import FlatResult, run_long
 from benchmarks.scale.plot import draw
 from benchmarks.scale.timing import ScaleResult, measure
 from pipeline.model.network import TemporalKVQResNetCBAM
-from pipeline.runtime.cuda.cuda_runtime import CudaRuntime
+from pipeline.runtime.cuda.cuda_engine import CudaEngine
 from pipeline.runtime.open_torch import open_torch
+from pipeline.runtime.options import Options
 
 CPU_STREAMS = (1, 2, 4, 8, 16, 32, 64)
 GPU_STREAMS = (*CPU_STREAMS, 128)
@@ -38,9 +39,9 @@ def bench(
     """
     torch.manual_seed(0)
     model = TemporalKVQResNetCBAM(depth=depth, d_model=512, num_classes=1000).eval()
-    runtime = open_torch(model, device, precision, name=f"ResNet-{depth}")
+    runtime = open_torch(model, Options(device=device, precision=precision, name=f"ResNet-{depth}"))
     about = runtime.describe()
-    counts = streams or (GPU_STREAMS if isinstance(runtime, CudaRuntime) else CPU_STREAMS)
+    counts = streams or (GPU_STREAMS if isinstance(runtime.engine, CudaEngine) else CPU_STREAMS)
     title = f"ResNet-{depth} + CBAM, {about['backend']}, {about['device']}, {about['precision']}"
     print(title)
     print("ms a step: from 640x480 pictures, from pictures of the model's size, with unchanged pictures,\n"

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.runtime.base import Memory, Runtime, Step
+from pipeline.runtime.base import Runtime
+from pipeline.runtime.step import Memory, Step
 
 
 class Feed:

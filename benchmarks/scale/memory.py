@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 
 from benchmarks.scale.feed import Feed
-from pipeline.runtime.cuda.cuda_runtime import CudaRuntime
-from pipeline.runtime.torch_runtime import TorchRuntime
+from pipeline.runtime.base import Runtime
+from pipeline.runtime.cuda.cuda_engine import CudaEngine
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class FlatResult:
     rss_mb_last: float
 
 
-def run_long(runtime: CudaRuntime | TorchRuntime, size: int, streams: int, steps: int) -> FlatResult:
+def run_long(runtime: Runtime, size: int, streams: int, steps: int) -> FlatResult:
     """Runs many steps and looks at the memory."""
     feed = Feed(runtime, streams, (size, size))
     marks = []
@@ -41,7 +41,7 @@ def run_long(runtime: CudaRuntime | TorchRuntime, size: int, streams: int, steps
         feed.step()
         if n + 1 in (max(steps // 10, 1), steps):
             gc.collect()
-            on_gpu = isinstance(runtime, CudaRuntime)
+            on_gpu = isinstance(runtime.engine, CudaEngine)
             device = round(torch.cuda.memory_allocated() / 2**20, 1) if on_gpu else None
             marks.append((device, _resident_mb()))
     (device_first, rss_first), (device_last, rss_last) = marks[0], marks[-1]

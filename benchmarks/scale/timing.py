@@ -12,12 +12,11 @@ import torchvision
 from benchmarks.scale.feed import Feed
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.runtime.base import Runtime
-from pipeline.runtime.cuda.cuda_runtime import CudaRuntime
+from pipeline.runtime.cuda.cuda_engine import CudaEngine
 from pipeline.runtime.cuda.graphs import Captured
-from pipeline.runtime.fold_batch_norm import fuse_batch_norms
+from pipeline.runtime.fold_batch_norms import fold_batch_norms
 from pipeline.runtime.pixels import Preprocessor
 from pipeline.runtime.precision import DTYPES
-from pipeline.runtime.torch_runtime import TorchRuntime
 
 _WARM_UP = 3
 _CAMERA = (480, 640)
@@ -54,21 +53,19 @@ class ScaleResult:
     remembered_kb: float
 
 
-def measure(
-    runtime: CudaRuntime | TorchRuntime, model: TemporalKVQResNetCBAM, streams: int, repeats: int
-) -> ScaleResult:
+def measure(runtime: Runtime, model: TemporalKVQResNetCBAM, streams: int, repeats: int) -> ScaleResult:
     """Measures one number of streams."""
     camera = Feed(runtime, streams, _CAMERA)
     square = Feed(runtime, streams, (model.preprocessing.size,) * 2)
-    where = torch.device(runtime.device)
-    dtype = DTYPES[str(runtime.describe()["precision"])]
+    engine = runtime.engine
+    where, dtype = torch.device(engine.device), DTYPES[engine.precision]
     fused = runtime.describe().get("kernels") == "fused"
     plain = plain_resnet(model, where, dtype, streams, compiled=fused)
     step_ms, square_ms = clock(camera.step, repeats), clock(square.step, repeats)
     again_ms = clock(square.step_again, repeats)
     device_ms = bare_ms = None
-    if isinstance(runtime, CudaRuntime):
-        graphs = runtime.step_for(streams)
+    if isinstance(engine, CudaEngine):
+        graphs = engine.step_for(streams)
         works: list[Callable[[], object]] = [lambda: (graphs.new.run(), graphs.keep.run()), plain]
         if fused:
             from benchmarks.cuda_floors import bare_resnet  # needs Triton
@@ -106,7 +103,7 @@ def plain_resnet(
     """
     depth, size = model.architecture.depth, model.preprocessing.size
     network = torchvision.models.get_model(f"resnet{depth}", weights=None).eval().requires_grad_(False)
-    fuse_batch_norms(network)  # as in our step
+    fold_batch_norms(network)  # as in our step
     network.to(where, dtype, memory_format=torch.channels_last)
     preprocess = Preprocessor(model.preprocessing, where, dtype)
     squares = torch.randint(0, 256, (streams, size, size, 3), dtype=torch.uint8).to(where)

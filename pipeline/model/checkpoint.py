@@ -6,8 +6,6 @@ how it was trained, as JSON.
 """
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -15,9 +13,10 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
+from pipeline.base.files import write_whole
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.preprocessing import Preprocessing
 from pipeline.model.shipped import FORMAT, CheckpointError, find_checkpoint, read_header
@@ -54,14 +53,7 @@ def save_checkpoint(
         "metadata": json.dumps(model.metadata if metadata is None else dict(metadata), ensure_ascii=False),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    try:
-        save_file(tensors, partial, metadata=header)
-        Path(partial).chmod(0o644)
-        Path(partial).replace(path)
-    finally:
-        Path(partial).unlink(missing_ok=True)
+    write_whole(path, save(tensors, metadata=header))
 
 
 def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> TemporalKVQResNetCBAM:

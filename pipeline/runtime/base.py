@@ -1,104 +1,48 @@
-"""What every runtime offers: a step for new pictures, and what is remembered of them."""
+"""A loaded model on a device: what the rest of the program uses."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+import torch
 
-Image = npt.NDArray[np.uint8]
-"""``(height, width, 3)`` uint8, colours in the order blue, green, red; any size."""
-Pixels = npt.NDArray[np.uint8]
-"""``(B, size, size, 3)`` uint8 of the model's size, colours in the order red, green, blue."""
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """The prediction for one picture.
-
-    Attributes:
-        probabilities: ``(num_classes,)`` float32, adding up to 1.
-        attention: Weights over the past, ``(S, T * S_k)`` float16, slots oldest first and zeros for a slot
-            without a frame; None if not asked for.
-        depth: Past frames it saw, 0 to ``T``.
-    """
-
-    probabilities: npt.NDArray[np.float32]
-    attention: npt.NDArray[np.float16] | None
-    depth: int
+from pipeline.model.description import Description
+from pipeline.runtime.engine import About, Answer, Engine, Remember
+from pipeline.runtime.step import Image, Memory, Result, Step
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """What is remembered of one picture; only the runtime that made it can read it.
-
-    Attributes:
-        entry: For the history of its stream: keys and values.
-        features: For ``Runtime.infer`` of the same picture again; None from a backend that keeps none.
-    """
-
-    entry: Any
-    features: Any
-
-
-class Step:
-    """One step of several streams: the results first, then the work that only later steps need.
-
-    Args:
-        results: One for each stream.
-        backbone_passes: Pictures that went through a backbone for them.
-        remember: Gives the memories, and how many passes they took.
-
-    Attributes:
-        results: See above.
-        backbone_passes: Those of ``remember`` are added once it has run.
-    """
-
-    def __init__(
-        self,
-        results: list[Result],
-        backbone_passes: int,
-        remember: Callable[[], tuple[list[Memory], int]],
-    ) -> None:
-        self.results, self.backbone_passes = results, backbone_passes
-        self._remember = remember
-        self._memories: list[Memory] | None = None
-
-    def remember(self) -> list[Memory]:
-        """What later steps need of each picture, in the order of the results.
-
-        Costs next to nothing with shared weights; otherwise it runs the other backbones, so call it when
-        the predictions are out.
-
-        Raises:
-            ValueError: Called for the first time after the next ``infer``, by a runtime whose steps share
-                their memory.
-        """
-        if self._memories is None:
-            self._memories, passes = self._remember()
-            self.backbone_passes += passes
-        return self._memories
-
-
-class Runtime(Protocol):
+class Runtime:
     """One loaded model on one device.
 
+    Args:
+        model: What is known of the network.
+        engine: Computes.
+        name: Of the model, for people.
+
     Attributes:
+        engine: See above.
         labels: Names of the classes.
         num_past: ``T``.
         query_grid: Rows and columns of the new frame's positions, ``rows * columns = S``.
         most_streams: In one step; a larger batch gains nothing.
+        why: Why this backend runs, for people; empty where nobody chose.
     """
 
-    labels: tuple[str, ...]
-    num_past: int
-    query_grid: tuple[int, int]
-    most_streams: int
+    def __init__(self, model: Description, engine: Engine, name: str) -> None:
+        self.engine, self.labels = engine, model.labels
+        self.num_past, self.query_grid = model.architecture.num_past, model.architecture.grid("layer4")
+        self.most_streams, self.why = engine.most_streams, ""
+        self._model, self._name = model, name
 
     def warm_up(self, batch_size: int = 1) -> None:
         """Runs blank steps, so that the first real one of that many streams is as fast as the others."""
-        ...
+        size = self._model.preprocessing.size
+        for streams in self.engine.sizes_to_warm_up(batch_size):
+            blank = [np.zeros((size, size, 3), np.uint8)] * streams
+            entries: list[Any] = [None] * streams
+            for _ in range(3):
+                step = self.infer(blank, [[entry] * self.num_past for entry in entries], want_attention=True)
+                entries = [memory.entry for memory in step.remember()]
 
     def infer(
         self,
@@ -110,6 +54,8 @@ class Runtime(Protocol):
     ) -> Step:
         """One step for one new picture of each of several streams.
 
+        Known pictures are a batch of their own, after the new ones.
+
         Args:
             images: A picture of each stream, of any size.
             past: For each stream the ``T`` entries of its past frames, oldest first, None where there is
@@ -118,13 +64,72 @@ class Runtime(Protocol):
             known: For each picture the memory of one that was the same, with its ``features``: the backbone
                 is left out, and the result is that of a full step. None for a new picture; nothing at all
                 where all are new.
+
+        Raises:
+            ValueError: Not as many streams as pictures, entries of another model, or a known picture
+                without features.
         """
-        ...
+        known = known or [None] * len(images)
+        if not len(images) == len(past) == len(known):
+            raise ValueError(f"{len(images)} pictures of {len(past)} streams, {len(known)} of them known")
+        if any(memory is not None and memory.features is None for memory in known):
+            raise ValueError("a known picture needs features: this runtime keeps none")
+        new = [row for row, memory in enumerate(known) if memory is None]
+        again = [row for row, memory in enumerate(known) if memory is not None]
+        results: dict[int, Result] = {}
+        passes: int = 0
+        remember: Remember = _nothing
+        with torch.inference_mode():
+            if new:
+                answer, passes, remember = self.engine.infer(
+                    [images[row] for row in new], [past[row] for row in new], want_attention
+                )
+                results.update(zip(new, _results(answer, [past[row] for row in new]), strict=True))
+            if again:
+                features = [memory.features for memory in known if memory is not None]
+                answer = self.engine.infer_known(features, [past[row] for row in again], want_attention)
+                results.update(zip(again, _results(answer, [past[row] for row in again]), strict=True))
 
-    def describe(self) -> dict[str, str | int | float]:
+        def memories() -> tuple[list[Memory], int]:
+            with torch.inference_mode():
+                fresh, passes = remember()
+            unused = iter(fresh)
+            return [next(unused) if memory is None else memory for memory in known], passes
+
+        ordered = [results[row] for row in range(len(images))]
+        return Step(ordered, passes, memories)
+
+    def describe(self) -> About:
         """``backend``, ``device`` and ``precision``, and what else is worth showing."""
-        ...
+        engine = self.engine
+        about: About = {
+            "backend": engine.backend,
+            "device": engine.device,
+            "precision": engine.precision,
+            "threads": engine.threads,
+        }
+        return about | engine.details() | ({"why": self.why} if self.why else {})
 
-    def describe_model(self) -> dict[str, str | int | float]:
+    def describe_model(self) -> About:
         """Name, size and kind of the model."""
-        ...
+        architecture = self._model.architecture
+        return {
+            "name": self._name,
+            "backbone": f"ResNet-{architecture.depth} + CBAM",
+            "attention": architecture.attention,
+            "parameters": self._model.parameter_count,
+            "image_size_px": self._model.preprocessing.size,
+            "num_past": self.num_past,
+            "classes": len(self.labels),
+        }
+
+
+def _nothing() -> tuple[list[Memory], int]:
+    return [], 0
+
+
+def _results(answer: Answer, past: Sequence[Sequence[Any]]) -> list[Result]:
+    probabilities, attention = answer.probabilities.cpu().numpy(), answer.attention
+    weights = [None] * len(past) if attention is None else list(attention.cpu().numpy())
+    depths = [sum(entry is not None for entry in slots) for slots in past]
+    return [Result(*row) for row in zip(probabilities, weights, depths, strict=True)]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pipeline.base.stretch import bands, stretch
 from pipeline.model.preprocessing import Preprocessing
-from pipeline.runtime.base import Image, Pixels
+from pipeline.runtime.step import Image, Pixels
 
 _WORTH = 1 << 21  # bytes: less is resized before a sleeping thread has woken up for it
 

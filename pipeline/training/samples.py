@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+from pipeline.model.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 
 
 class Clips(NamedTuple):
@@ -43,6 +43,6 @@ class ClipSource(Protocol):
 
 def normalise(frames: Tensor) -> Tensor:
     """Frames ``(..., 3, H, W)`` between 0 and 1, RGB, as the backbone expects them."""
-    mean = torch.tensor(MEAN, device=frames.device).view(3, 1, 1)
-    std = torch.tensor(STD, device=frames.device).view(3, 1, 1)
+    mean = torch.tensor(IMAGENET_MEAN, device=frames.device).view(3, 1, 1)
+    std = torch.tensor(IMAGENET_STD, device=frames.device).view(3, 1, 1)
     return (frames - mean) / std

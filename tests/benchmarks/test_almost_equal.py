@@ -8,13 +8,14 @@ import pytest
 
 from benchmarks.almost_equal import NOISES, THRESHOLDS, Share, film, play, show
 from pipeline.model.state import StreamHistory
-from pipeline.runtime.torch_runtime import TorchRuntime
+from pipeline.runtime.open_torch import open_torch
+from pipeline.runtime.options import Options
 from pipeline.video.demo import FPS
 from tests.model.small import small
 
 
 def test_a_clip_played_with_no_threshold_is_answered_by_full_steps() -> None:
-    runtime = TorchRuntime(small(labels=[*"abcdefghi"]), "cpu")
+    runtime = open_torch(small(labels=[*"abcdefghi"]), Options(device="cpu"))
     images = list(itertools.islice(film("marble", "pan_right", 1.0, 3.0), 9))
     news = []
     for image in images:

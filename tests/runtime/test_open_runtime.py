@@ -8,6 +8,7 @@ from pipeline.model.checkpoint import save_checkpoint
 from pipeline.model.device import DeviceError
 from pipeline.model.shipped import CheckpointError
 from pipeline.runtime.open_runtime import open_runtime
+from pipeline.runtime.options import Options
 from tests.model.small import shaken, small
 from tests.support import need_module
 
@@ -22,7 +23,7 @@ def run(code: str, *arguments: str, check: bool = True) -> "subprocess.Completed
 
 def test_a_checkpoint_is_opened_by_path(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "tiny.safetensors", small())
-    runtime = open_runtime(tmp_path / "tiny.safetensors", device="cpu")
+    runtime = open_runtime(tmp_path / "tiny.safetensors", Options(device="cpu"))
     assert runtime.describe_model()["name"] == "tiny"
     runtime.warm_up()
 
@@ -32,7 +33,7 @@ def test_errors_are_readable(tmp_path: Path) -> None:
         open_runtime(tmp_path / "none.safetensors")
     save_checkpoint(tmp_path / "tiny.safetensors", small())
     with pytest.raises(DeviceError, match="CUDA device"):
-        open_runtime(tmp_path / "tiny.safetensors", device="cuda:99")
+        open_runtime(tmp_path / "tiny.safetensors", Options(device="cuda:99"))
 
 
 def test_nothing_but_torch_numpy_cv2_and_safetensors_is_needed() -> None:
@@ -51,7 +52,7 @@ def test_a_warm_start_needs_neither_network_nor_torchvision(
     need_module("openvino", "openvino")
     save_checkpoint(tmp_path / "tiny.safetensors", small())
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    code = "import sys; from pipeline.runtime import open_runtime\n"
+    code = "import sys; from pipeline.runtime.open_runtime import open_runtime\n"
     code += f"open_runtime({str(tmp_path / 'tiny.safetensors')!r}, backend='openvino').warm_up()\n"
     code += "print([name for name in ('torchvision', 'torch._dynamo', 'sympy') if name in sys.modules])"
     for loaded in ("['torchvision', 'torch._dynamo', 'sympy']", "[]"):
@@ -76,7 +77,7 @@ def test_a_checkpoint_that_changes_while_it_is_read_is_not_kept_under_the_former
         newer.replace(path)
 
     with pytest.raises(CheckpointError, match="was replaced while it was read; start again"):
-        open_runtime(path, backend=backend, device="cpu", say=training_ends)
+        open_runtime(path, Options(device="cpu", report=training_ends), backend=backend)
     assert "preparing it" in lines[0]
     assert list(tmp_path.rglob("*.model")) == []
 
@@ -88,7 +89,7 @@ def test_auto_goes_on_with_torch_where_the_fastest_backend_fails(
     need_module("openvino", "openvino")
     save_checkpoint(tmp_path / "tiny.safetensors", small())
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    code = "import sys; from pipeline.runtime import open_runtime\n"
+    code = "import sys; from pipeline.runtime.open_runtime import open_runtime\n"
     code += "sys.modules['packaging'] = None\n"  # OpenVINO's converter needs it: as if it were not installed
     code += f"runtime = open_runtime({str(tmp_path / 'tiny.safetensors')!r}, backend=sys.argv[1])\n"
     code += "runtime.warm_up(); print(runtime.describe()['backend'])"

@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 from pipeline.model.checkpoint import load_checkpoint
-from pipeline.runtime.base import Image
-from pipeline.runtime.torch_runtime import TorchRuntime
+from pipeline.runtime.base import Runtime
+from pipeline.runtime.open_torch import open_torch
+from pipeline.runtime.options import Options
+from pipeline.runtime.step import Image
 from pipeline.view.attention_maps import motion_field, unfold
 from pipeline.view.attention_overlay import LEAST_CONFIDENCE
 from pipeline.wire.messages import AttentionHeader
@@ -47,11 +49,11 @@ def clip(picture: Image, label: str) -> list[Image]:
 
 
 @pytest.fixture(scope="module")
-def runtime() -> TorchRuntime:
-    return TorchRuntime(load_checkpoint("motion_resnet18"), "cpu")
+def runtime() -> Runtime:
+    return open_torch(load_checkpoint("motion_resnet18"), Options(device="cpu"))
 
 
-def predict(runtime: TorchRuntime, clips: list[list[Image]]) -> list[str]:
+def predict(runtime: Runtime, clips: list[list[Image]]) -> list[str]:
     entries = [[None] * runtime.num_past for _ in clips]
     for frames in zip(*clips, strict=True):
         step = runtime.infer(frames, entries)
@@ -59,7 +61,7 @@ def predict(runtime: TorchRuntime, clips: list[list[Image]]) -> list[str]:
     return [runtime.labels[result.probabilities.argmax()] for result in step.results]
 
 
-def test_it_names_what_the_camera_does(runtime: TorchRuntime) -> None:
+def test_it_names_what_the_camera_does(runtime: Runtime) -> None:
     wanted = list(CAMERA) * 3
     clips = [clip(scene(n // len(CAMERA)), label) for n, label in enumerate(wanted)]
     found = predict(runtime, clips)
@@ -67,13 +69,13 @@ def test_it_names_what_the_camera_does(runtime: TorchRuntime) -> None:
     assert right >= 0.9 * len(wanted), list(zip(wanted, found, strict=True))
 
 
-def test_backwards_it_names_the_opposite(runtime: TorchRuntime) -> None:
+def test_backwards_it_names_the_opposite(runtime: Runtime) -> None:
     opposite = {"pan_right": "pan_left", "tilt_up": "tilt_down", "zoom_in": "zoom_out", "roll_cw": "roll_ccw"}
     found = predict(runtime, [clip(scene(7), label)[::-1] for label in opposite])
     assert found == list(opposite.values())
 
 
-def test_one_frame_alone_says_nothing(runtime: TorchRuntime) -> None:
+def test_one_frame_alone_says_nothing(runtime: Runtime) -> None:
     """The same frame with no past gets the same answer whatever the camera did."""
     frames = [clip(scene(3), label)[1] for label in CAMERA]
     results = runtime.infer(frames, [[None, None]] * len(frames)).results
@@ -81,7 +83,7 @@ def test_one_frame_alone_says_nothing(runtime: TorchRuntime) -> None:
     assert max(result.probabilities.max() for result in results) < 0.6
 
 
-def arrows(runtime: TorchRuntime, frames: list[Image]) -> int:
+def arrows(runtime: Runtime, frames: list[Image]) -> int:
     """How many of the 36 places are drawn with an arrow after a clip."""
     past = [None] * runtime.num_past
     for frame in frames:
@@ -95,7 +97,7 @@ def arrows(runtime: TorchRuntime, frames: list[Image]) -> int:
     return int((field.moving & (field.confidence >= LEAST_CONFIDENCE)).sum())
 
 
-def test_a_still_camera_looks_still_and_a_moving_one_keeps_its_arrows(runtime: TorchRuntime) -> None:
+def test_a_still_camera_looks_still_and_a_moving_one_keeps_its_arrows(runtime: Runtime) -> None:
     dice = np.random.default_rng(5)
     drawn: dict[str, list[int]] = {}
     for label in CAMERA:

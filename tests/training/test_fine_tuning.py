@@ -8,6 +8,7 @@ import torch
 
 from pipeline.model.checkpoint import load_checkpoint
 from pipeline.runtime.open_runtime import open_runtime
+from pipeline.runtime.options import Options
 from pipeline.training.example.door_clips import LABELS, main
 from pipeline.training.train_command import train
 
@@ -24,5 +25,5 @@ def test_from_clips_to_a_checkpoint_that_runs(tmp_path: Path, capsys: pytest.Cap
     assert model.labels == LABELS
     shipped = load_checkpoint("motion_resnet18").state_dict()["backbones.0.conv1.weight"]
     torch.testing.assert_close(model.state_dict()["backbones.0.conv1.weight"], shipped, atol=0.01, rtol=0)
-    runtime = open_runtime(path, device="cpu")
+    runtime = open_runtime(path, Options(device="cpu"))
     assert runtime.labels == LABELS

@@ -13,7 +13,8 @@ import pytest
 from pipeline.base.config import load_config
 from pipeline.model.checkpoint import load_checkpoint
 from pipeline.model.state import StreamHistory
-from pipeline.runtime.torch_runtime import TorchRuntime
+from pipeline.runtime.open_torch import open_torch
+from pipeline.runtime.options import Options
 from tests.support import need_module
 from tests.video.clips import write_video
 from tests.workers.pipeline import QUICK, Pipeline, streams
@@ -104,7 +105,7 @@ def test_unchanged_pictures_leave_out_the_backbone_and_change_no_answer(place: P
     assert "11 predicted with 6 backbone passes, 5 unchanged" in outcome.out
 
     model = load_checkpoint(load_config().inference.checkpoint)
-    runtime, history = TorchRuntime(model, "cpu"), StreamHistory[int](model.num_past)
+    runtime, history = open_torch(model, Options(device="cpu")), StreamHistory[int](model.num_past)
     passes = 0
     for n, which in enumerate(shown):  # a full step for each
         slots = [slot and slot.entry for slot in history.select(n + 1)]

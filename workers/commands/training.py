@@ -143,4 +143,4 @@ def export(
         from pipeline.runtime.exported.export_command import export_step
         from pipeline.training.rendered.film import film_motions
 
-        export_step(checkpoint, out, kind, film=film_motions if int8 else None)
+        export_step(checkpoint, out, kind, clips=film_motions if int8 else None)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pipeline.model.temporal import Features
-from pipeline.runtime.cuda.fused_network import Answer, CudaNetwork
+from pipeline.runtime.cuda.cuda_network import Answer, CudaNetwork
 from pipeline.runtime.cuda.graphs import Captured
 from pipeline.runtime.cuda.rows import Rows
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from pipeline.runtime.base import Image
+from pipeline.runtime.step import Image
 
 _KEPT = 8  # sizes of pictures whose matrices and buffers are kept
 _PART = 1 << 24  # bytes: while a part is copied and resized, the next one is staged

@@ -22,7 +22,7 @@ class FusedBlock(nn.Module):
     """A block of the backbone with its batch-norms folded.
 
     Args:
-        block: Of torchvision's kinds, with ``cbam``, after ``fuse_batch_norms``.
+        block: Of torchvision's kinds, with ``cbam``, after ``fold_batch_norms``.
     """
 
     def __init__(self, block: nn.Module) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from pipeline.base.packages import load_package
 from pipeline.model.architecture import Architecture
 from pipeline.model.state import State
-from pipeline.runtime.fold_batch_norm import fuse_batch_norms
+from pipeline.runtime.fold_batch_norms import fold_batch_norms
 
 if TYPE_CHECKING:
     from pipeline.model.network import TemporalKVQResNetCBAM
@@ -45,7 +45,7 @@ class ExportedStep(nn.Module):
 
         super().__init__()
         self.model, self.pixels = deepcopy(model).eval(), pixels
-        fuse_batch_norms(self.model)
+        fold_batch_norms(self.model)
         reshape_gates(self.model)
         join_projections(self.model)
         average_early(self.model)

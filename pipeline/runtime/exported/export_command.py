@@ -16,6 +16,7 @@ from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.runtime.exported import quantise
 from pipeline.runtime.exported.convert import INPUTS, OUTPUTS, about, export_onnx, save_openvino, to_openvino
 from pipeline.runtime.exported.formats import ExportError, pick_format
+from pipeline.runtime.options import LEAST_AGREEMENT, ClipMaker
 
 TOLERANCE = 1e-3
 _STEPS = 50
@@ -31,10 +32,10 @@ def export_step(
     checkpoint: str | Path,
     out: Path,
     kind: str | None = None,
-    say: Callable[[str], None] = print,
+    report: Callable[[str], None] = print,
     *,
-    film: quantise.FilmMaker | None = None,
-    least_agreement: float = quantise.LEAST_AGREEMENT,
+    clips: ClipMaker | None = None,
+    least_agreement: float = LEAST_AGREEMENT,
 ) -> None:
     """Writes one step to a file, once it is shown to compute what the model does.
 
@@ -42,8 +43,8 @@ def export_step(
         checkpoint: A file, or the name of a shipped checkpoint.
         out: ``.onnx``, or ``.xml`` (its weights go beside it, as ``.bin``).
         kind: ``onnx`` or ``openvino``; None goes by the suffix of ``out``.
-        say: Takes lines for people.
-        film: Makes clips; if given, the step is quantised to int8 on some and scored on others, before and
+        report: Takes lines for people.
+        clips: Makes clips; if given, the step is quantised to int8 on some and scored on others, before and
             after.
         least_agreement: Share of the scored clips that int8 must answer as float32 does.
 
@@ -54,10 +55,10 @@ def export_step(
         MissingPackageError: What writes or runs the file is not installed.
         OSError: The file can't be written.
     """
-    kind = pick_format(out, kind, int8=film is not None)
+    kind = pick_format(out, kind, int8=clips is not None)
     model = load_checkpoint(checkpoint)
     run = _openvino if kind == "openvino" else _onnx
-    say(f"{out}: exporting, then comparing {_STEPS} steps with torch; this takes a moment")
+    report(f"{out}: exporting, then comparing {_STEPS} steps with torch; this takes a moment")
     out.parent.mkdir(parents=True, exist_ok=True)
     with scratch_folder(".export-", out.parent) as folder:
         draft = folder / out.name
@@ -67,17 +68,19 @@ def export_step(
             export_onnx(model, draft)
         step, ports = run(draft)
         off = compare(model, step)
-        if film is not None:
-            _to_int8(model, draft, film, least_agreement, say)
+        if clips is not None:
+            _to_int8(model, draft, clips, least_agreement, report)
         for part in folder.iterdir():
             part.replace(out.parent / part.name)
     for port in ports:
-        say(port)
+        report(port)
     for key, value in about(model).items():
-        say(f"{key}: {value}")
-    figures = ", ".join(f"{name} {off[name]:.1g}" for name in ("logits", "attention"))
-    before = ", before it became int8," if film is not None else ""
-    say(f"{out}: {_STEPS} steps with resets{before} equal torch in float32; largest differences: {figures}")
+        report(f"{key}: {value}")
+    largest = ", ".join(f"{name} {off[name]:.1g}" for name in ("logits", "attention"))
+    before = ", before it became int8," if clips is not None else ""
+    report(
+        f"{out}: {_STEPS} steps with resets{before} equal torch in float32; largest differences: {largest}"
+    )
 
 
 def compare(model: TemporalKVQResNetCBAM, step: Step, steps: int = _STEPS) -> dict[str, float]:
@@ -94,14 +97,14 @@ def compare(model: TemporalKVQResNetCBAM, step: Step, steps: int = _STEPS) -> di
     Raises:
         ExportError: One is larger than ``TOLERANCE``.
     """
-    dice = torch.Generator().manual_seed(0)
+    rng = torch.Generator().manual_seed(0)
     size = model.preprocessing.size
     state = model.init_state(_STREAMS)
     own = [part.numpy() for part in state]
     largest = dict.fromkeys(OUTPUTS, 0.0)
     for _ in range(steps):
-        frame = torch.randn(_STREAMS, 3, size, size, generator=dice)
-        again = torch.rand(_STREAMS, generator=dice) < _RESET
+        frame = torch.randn(_STREAMS, 3, size, size, generator=rng)
+        again = torch.rand(_STREAMS, generator=rng) < _RESET
         state = state.cleared(again)
         own[2] = own[2] & ~again.numpy()[:, None]
         with torch.inference_mode():
@@ -125,11 +128,11 @@ def compare(model: TemporalKVQResNetCBAM, step: Step, steps: int = _STEPS) -> di
 def _to_int8(
     model: TemporalKVQResNetCBAM,
     path: Path,
-    film: quantise.FilmMaker,
+    make_clips: ClipMaker,
     least_agreement: float,
-    say: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> None:
-    """Quantises an OpenVINO file in place, if it then still answers other clips as before; says how well."""
+    """Quantises an OpenVINO file in place, if it then still answers other clips as before."""
     core = load_package("openvino", "openvino").Core()
     size, empty = model.preprocessing.size, model.init_state(1)
     factor, offset = (
@@ -138,18 +141,18 @@ def _to_int8(
     )
 
     def clips(count: int, seed: int) -> tuple[list[npt.NDArray[Any]], list[str]]:
-        found = film(size, model.num_past, count, seed)
+        found = make_clips(size, model.num_past, count, seed)
         return [clip.transpose(0, 3, 1, 2) * factor + offset for clip in found.frames], list(found.labels)
 
     def play(step: Any, frames: list[npt.NDArray[Any]]) -> tuple[npt.NDArray[Any], list[quantise.Feed]]:
         compiled = core.compile_model(step, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         return quantise.play(compiled, frames, empty)
 
-    say(f"int8: filming {quantise.CALIBRATION_CLIPS} clips to calibrate on, {_SCORED} others to score")
+    report(f"int8: rendering {quantise.CALIBRATION_CLIPS} clips to calibrate on, {_SCORED} others to score")
     frames, _ = clips(quantise.CALIBRATION_CLIPS, quantise.CALIBRATION_SEED)
     held_out, labels = clips(_SCORED, quantise.HELD_OUT_SEED)
     exact = core.read_model(path.read_bytes(), path.with_suffix(".bin").read_bytes())
-    say("int8: choosing the ranges of all layers")
+    report("int8: choosing the ranges of all layers")
     rough = quantise.quantise(exact, play(exact, frames)[1])
     before, after = (play(step, held_out)[0] for step in (exact, rough))
     share = quantise.agreement(before, after)
@@ -159,11 +162,11 @@ def _to_int8(
             "export without --int8"
         )
     save_openvino(rough, path)
-    say(f"int8: same answer as float32 for {share:.1%} of {len(held_out)} clips")
+    report(f"int8: same answer as float32 for {share:.1%} of {len(held_out)} clips")
     if set(labels) <= {*model.labels}:
         truth = np.array([model.labels.index(label) for label in labels])
         shares = [float((found.argmax(axis=1) == truth).mean()) for found in (before, after)]
-        say(f"int8: accuracy {shares[0]:.1%} in float32, {shares[1]:.1%} in int8")
+        report(f"int8: accuracy {shares[0]:.1%} in float32, {shares[1]:.1%} in int8")
 
 
 def _onnx(path: Path) -> tuple[Step, list[str]]:

@@ -6,9 +6,7 @@ of the rest, so a damaged file is noticed and made again.
 """
 
 import hashlib
-import os
 import platform
-import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,29 +14,30 @@ from pathlib import Path
 
 import torch
 
+from pipeline.base.files import PARTIAL, cache_folder, write_whole
+
 _KEPT, _STALE_S = 8, 3600.0
-_MODEL, _PARTIAL = ".model", ".partial"
+_MODEL = ".model"
 _SEAL = hashlib.sha256().digest_size
 _LENGTH = 8  # bytes of a number, big-endian
 _CODE = Path(__file__).parents[2]
-_ROOMS = ("model", "runtime")
-
-
-def cache_folder() -> Path | None:
-    """``kvq-stream`` in the user's cache folder, ``$XDG_CACHE_HOME`` or ``~/.cache``; None without a home."""
-    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    try:
-        return (base if base.is_absolute() else Path.home() / ".cache") / "kvq-stream"
-    except RuntimeError:
-        return None
+ROOMS = ("model", "runtime")
+"""Whose code the step is made by."""
 
 
 def code_digest(*places: str) -> str:
-    """Digest of code in this package: of files, and of all that lie in folders; nothing is imported."""
+    """Digest of code in this package: of files, and of all that lie in folders; nothing is imported.
+
+    Raises:
+        FileNotFoundError: A place that is none; after a move, the digest would stand for nothing.
+    """
     digest = hashlib.sha256()
     for place in places:
         path = _CODE / place
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+        files = sorted(path.rglob("*.py")) if path.is_dir() else [path]
+        if not files:
+            raise FileNotFoundError(f"{path}: no code in this folder")
+        for file in files:
             digest.update(file.read_bytes())
     return digest.hexdigest()
 
@@ -55,7 +54,7 @@ class CachedModel:
     def __init__(self, checkpoint: Path, versions: Sequence[str], folder: Path | None = None) -> None:
         self._checkpoint, self._content = checkpoint, hashlib.sha256(checkpoint.read_bytes())
         digest = self._content.copy()
-        digest.update("\n".join([code_digest(*_ROOMS), torch.__version__, *versions, _processor()]).encode())
+        digest.update("\n".join([code_digest(*ROOMS), torch.__version__, *versions, _processor()]).encode())
         self._folder = folder or cache_folder()
         self._name = f"{versions[0].split()[0]}-{digest.hexdigest()[:32]}{_MODEL}"
 
@@ -90,14 +89,7 @@ class CachedModel:
         data = _pack(parts)
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self._folder, suffix=_PARTIAL, delete=False) as file:
-                try:
-                    file.write(hashlib.sha256(data).digest())
-                    file.write(data)
-                    file.close()
-                    Path(file.name).replace(self._folder / self._name)
-                finally:
-                    Path(file.name).unlink(missing_ok=True)
+            write_whole(self._folder / self._name, hashlib.sha256(data).digest() + data, mode=0o600)
         except OSError as error:
             return f"{self._folder}: {error.strerror or error}"
         with suppress(OSError):
@@ -122,7 +114,7 @@ def _unpack(data: bytes) -> list[bytes]:
 def _tidy(folder: Path) -> None:
     """Keeps the models used last, and nothing that a killed process began to write."""
     by_age = sorted(folder.glob(f"*{_MODEL}"), key=lambda path: path.stat().st_mtime, reverse=True)
-    begun = [path for path in folder.glob(f"*{_PARTIAL}") if time.time() - path.stat().st_mtime > _STALE_S]
+    begun = [path for path in folder.glob(f"*{PARTIAL}") if time.time() - path.stat().st_mtime > _STALE_S]
     for path in [*by_age[_KEPT:], *begun]:
         path.unlink(missing_ok=True)
 

@@ -1,10 +1,10 @@
 """An OpenVINO step in int8: ranges of all activations from clips, and what it costs in answers."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import redirect_stdout
 from io import StringIO
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,31 +19,13 @@ Feed = dict[str, Array]
 """Inputs of a step by name, for one stream."""
 CALIBRATION_SEED, HELD_OUT_SEED = 11, 2_000_003
 CALIBRATION_CLIPS = 32
-LEAST_AGREEMENT = 0.9
-"""Share of clips: below it, int8 does not fit the model."""
-
-_FILM_CODE = ("base/camera_motions.py", "training/samples.py", "training/rendered")
-
-
-class Film(Protocol):
-    """Clips to calibrate on or to score; see ``pipeline.training.rendered.film``."""
-
-    @property
-    def frames(self) -> npt.NDArray[np.uint8]:
-        """``(n, T + 1, size, size, 3)`` uint8, red-green-blue, oldest first."""
-
-    @property
-    def labels(self) -> list[str]:
-        """Names of the classes, ``n`` times."""
-
-
-FilmMaker = Callable[[int, int, int, int], Film]
-"""Size in pixels, past frames, number of clips and seed to clips."""
+CLIP_CODE = ("base/camera_motions.py", "training/samples.py", "training/rendered")
+"""What renders the clips to calibrate on; the network's code counts anyway."""
 
 
 def versions() -> list[str]:
-    """What the ranges come from, apart from the step: NNCF and the code of the film. Imports neither."""
-    return [package_version("nncf"), f"film {code_digest(*_FILM_CODE)}"]
+    """What the ranges come from, apart from the step: NNCF and the code of the clips. Imports neither."""
+    return [package_version("nncf"), f"clips {code_digest(*CLIP_CODE)}"]
 
 
 def play(compiled: Any, frames: Iterable[Array], empty: State) -> tuple[Array, list[Feed]]:

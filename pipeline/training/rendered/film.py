@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from pipeline.model.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from pipeline.training.rendered.renderer import LABELS, MotionRenderer
-from pipeline.training.samples import MEAN, STD
 
 _BATCH = 32
 
@@ -34,7 +34,7 @@ def film_motions(size: int, num_past: int, count: int, seed: int) -> Film:
         seed: Of everything random.
     """
     renderer = MotionRenderer("cpu", size, seed, num_past=num_past, bank_count=64, redraw_every=0)
-    scale, shift = (torch.tensor(values).view(3, 1, 1) * 255 for values in (STD, MEAN))
+    scale, shift = (torch.tensor(values).view(3, 1, 1) * 255 for values in (IMAGENET_STD, IMAGENET_MEAN))
     frames, labels = [], []
     for start in range(0, count, _BATCH):
         clips = renderer.clips(min(_BATCH, count - start))

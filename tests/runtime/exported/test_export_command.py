@@ -23,16 +23,16 @@ def test_a_checked_file_and_what_it_takes(tmp_path: Path, name: str) -> None:
     for package in PACKAGES[name]:
         need_module(package, package)
     save_checkpoint(tmp_path / "tiny.safetensors", small())
-    said: list[str] = []
-    export_step(tmp_path / "tiny.safetensors", tmp_path / "new" / name, say=said.append)
+    lines: list[str] = []
+    export_step(tmp_path / "tiny.safetensors", tmp_path / "new" / name, report=lines.append)
     files = {"step.onnx": ["step.onnx"], "step.xml": ["step.bin", "step.xml"]}[name]
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == files
     told = about(small())
-    ports = [line.split() for line in said[1 : -1 - len(told)]]
+    ports = [line.split() for line in lines[1 : -1 - len(told)]]
     assert [port[1] for port in ports] == [*INPUTS, *OUTPUTS]
-    assert said[1].endswith(f"(batch, 3, {SIZE}, {SIZE})")
-    assert "50 steps with resets equal torch" in said[-1]
-    assert said[-1 - len(told) : -1] == [f"{key}: {value}" for key, value in told.items()]
+    assert lines[1].endswith(f"(batch, 3, {SIZE}, {SIZE})")
+    assert "50 steps with resets equal torch" in lines[-1]
+    assert lines[-1 - len(told) : -1] == [f"{key}: {value}" for key, value in told.items()]
     assert _metadata(tmp_path / "new" / name) == told
     assert json.loads(told["labels"]) == list(small().labels)
     assert f"stretched to {SIZE}x{SIZE}" in told["frame"]
@@ -82,7 +82,7 @@ def test_the_comparison_finds_what_is_wrong(name: str, by: float) -> None:
         ("step.onnx", "gif", "give --format, onnx or openvino"),
     ],
 )
-def test_mistakes_are_one_line(tmp_path: Path, out: str, kind: str | None, message: str) -> None:
+def test_errors_are_one_line(tmp_path: Path, out: str, kind: str | None, message: str) -> None:
     with pytest.raises(ExportError, match=message):
         export_step("motion_resnet18", tmp_path / out, kind)
     assert not list(tmp_path.iterdir())

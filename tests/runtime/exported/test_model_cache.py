@@ -1,11 +1,15 @@
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from pipeline.runtime.exported import model_cache, quantise
-from pipeline.runtime.exported.model_cache import CachedModel, cache_folder
+from pipeline.runtime.exported.model_cache import CachedModel
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -35,17 +39,66 @@ def test_other_weights_and_other_versions_have_places_of_their_own(tmp_path: Pat
     assert CachedModel(checkpoint, ["engine 1"], tmp_path).load() is None
 
 
-@pytest.mark.parametrize("file", ["known_motion.py", "motions.py", "training/motion.py", "training/draw.py"])
-def test_int8_is_made_again_where_its_clips_are_drawn_otherwise(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
-) -> None:
-    copy = shutil.copytree(model_cache._CODE, tmp_path / "pipeline")
+@pytest.fixture
+def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the package that the digests are made from."""
+    copy = shutil.copytree(model_cache._CODE, tmp_path / "pipeline", ignore=shutil.ignore_patterns("weights"))
     monkeypatch.setattr(model_cache, "_CODE", copy)
+    return copy
+
+
+def change_a_byte(file: Path) -> None:
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + b" " if content.endswith(b"\n") else content[:-1] + b"#")
+
+
+@pytest.mark.parametrize(
+    "file", ["model/network.py", "runtime/base.py", "runtime/exported/convert.py", "runtime/cuda/rows.py"]
+)
+def test_a_byte_of_code_in_any_folder_gives_another_place(
+    tmp_path: Path, checkpoint: Path, code: Path, file: str
+) -> None:
+    CachedModel(checkpoint, ["engine 1"], tmp_path / "cache").store([b"compiled"])
+    assert CachedModel(checkpoint, ["engine 1"], tmp_path / "cache").load() == [b"compiled"]
+    change_a_byte(code / file)
+    assert CachedModel(checkpoint, ["engine 1"], tmp_path / "cache").load() is None
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "base/camera_motions.py",
+        "training/samples.py",
+        "training/rendered/film.py",
+        "training/rendered/draw.py",
+    ],
+)
+def test_int8_is_made_again_where_its_clips_are_drawn_otherwise(code: Path, file: str) -> None:
     before = quantise.versions()
     assert quantise.versions() == before
-    with (copy / file).open("a") as code:
-        code.write("# other clips")
+    change_a_byte(code / file)
     assert quantise.versions() != before
+
+
+def test_all_code_that_renders_the_clips_counts() -> None:
+    program = "import sys, pipeline.training.rendered.film\n"
+    program += "for name, module in sys.modules.items():\n"
+    program += "    if name.startswith('pipeline.') and not module.__file__.endswith('__init__.py'):\n"
+    program += "        print(module.__file__)"
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, check=True, timeout=100, capture_output=True, text=True
+    )
+    files = [Path(line).relative_to(model_cache._CODE) for line in ended.stdout.splitlines()]
+    places = [Path(place) for place in (*model_cache.ROOMS, *quantise.CLIP_CODE)]
+    assert len(files) > 5
+    assert [file for file in files if not any(file.is_relative_to(place) for place in places)] == []
+
+
+@pytest.mark.parametrize("place", ["training/nowhere.py", "runtime/nowhere", "runtime/empty"])
+def test_a_place_without_code_is_an_error(code: Path, place: str) -> None:
+    (code / "runtime" / "empty").mkdir()
+    with pytest.raises(FileNotFoundError):
+        model_cache.code_digest("model", place)
 
 
 @pytest.mark.parametrize("damage", ["cut", "bit", "empty"])
@@ -61,7 +114,7 @@ def test_a_damaged_file_is_nothing(tmp_path: Path, checkpoint: Path, damage: str
     assert cached.load() == [b"again"]
 
 
-def test_a_folder_that_can_not_be_written_is_said(tmp_path: Path, checkpoint: Path) -> None:
+def test_a_folder_that_can_not_be_written_is_reported(tmp_path: Path, checkpoint: Path) -> None:
     cached = CachedModel(checkpoint, ["engine 1"], checkpoint / "cache")
     problem = cached.store([b"compiled"])
     assert problem == f"{checkpoint / 'cache'}: Not a directory"
@@ -79,14 +132,6 @@ def test_only_the_models_used_last_are_kept(tmp_path: Path, checkpoint: Path) ->
     CachedModel(checkpoint, ["engine 8"], folder).store([b"compiled"])
     assert len(list(folder.iterdir())) == 8
     assert first.load() == [b"compiled"]
-
-
-def test_the_folder_is_that_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_folder() == tmp_path / "kvq-stream"
-    monkeypatch.setenv("XDG_CACHE_HOME", "not/absolute")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert cache_folder() == tmp_path / ".cache" / "kvq-stream"
 
 
 def test_without_a_home_nothing_is_kept(monkeypatch: pytest.MonkeyPatch, checkpoint: Path) -> None:

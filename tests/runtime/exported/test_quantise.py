@@ -14,9 +14,10 @@ from pipeline.model.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.model.device import DeviceError
 from pipeline.runtime.exported.convert import to_openvino
 from pipeline.runtime.exported.export_command import ExportError, export_step
-from pipeline.runtime.exported.openvino_runtime import OpenVINORuntime
+from pipeline.runtime.exported.open_openvino import open_openvino
 from pipeline.runtime.exported.quantise import CALIBRATION_SEED, agreement, play, quantise
 from pipeline.runtime.open_runtime import open_runtime
+from pipeline.runtime.options import Options
 from pipeline.training.rendered.film import Film, film_motions
 from tests.model.small import small
 from tests.support import need_module
@@ -57,16 +58,19 @@ def test_the_shipped_model_in_int8_still_names_motions() -> None:
 @pytest.mark.slow
 def test_it_is_prepared_once_and_then_needs_no_nncf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    file, said = tmp_path / "tiny.safetensors", []
+    file, lines = tmp_path / "tiny.safetensors", []
     save_checkpoint(file, small())
-    runtime = OpenVINORuntime(
-        file, "cpu", "int8", name="tiny", film=film_motions, least_agreement=0.0, say=said.append
+    runtime = open_openvino(
+        file,
+        Options(precision="int8", name="tiny", clips=film_motions, least_agreement=0.0, report=lines.append),
     )
     assert runtime.describe()["precision"] == "int8"
-    assert "int8: same answer as float32 for" in said[-1]
+    assert "int8: same answer as float32 for" in lines[-1]
     code = "import sys; sys.modules['nncf'] = sys.modules['pipeline.training'] = None\n"
-    code += "from pipeline.runtime import open_runtime\n"
-    code += f"runtime = open_runtime({str(file)!r}, precision='int8', film=lambda *shape: 1 / 0)\n"
+    code += "from pipeline.runtime.open_runtime import open_runtime\n"
+    code += "from pipeline.runtime.options import Options\n"
+    code += "options = Options(precision='int8', clips=lambda *shape: 1 / 0)\n"
+    code += f"runtime = open_runtime({str(file)!r}, options)\n"
     code += "print(runtime.describe()['backend'], runtime.describe()['precision'])"
     command = [sys.executable, "-c", code]
     ended = subprocess.run(command, cwd=ROOT, check=True, timeout=100, capture_output=True, text=True)
@@ -81,7 +85,7 @@ def test_it_is_prepared_once_and_then_needs_no_nncf(tmp_path: Path, monkeypatch:
 @pytest.mark.timeout(600)
 def test_known_pictures_in_int8_get_what_a_full_step_gives() -> None:
     model = load_checkpoint("motion_resnet18")
-    runtime = OpenVINORuntime(model, precision="int8", film=few, say=lambda _: None)
+    runtime = open_openvino(model, Options(precision="int8", clips=few, report=lambda _: None))
     film = film_motions(model.preprocessing.size, model.num_past, 12, 99)
     off = []
     for clip in film.frames:
@@ -102,27 +106,28 @@ def test_known_pictures_in_int8_get_what_a_full_step_gives() -> None:
 @pytest.mark.slow
 def test_int8_that_answers_otherwise_is_refused() -> None:
     with pytest.raises(DeviceError, match=r"int8 gives another answer than float32 for \d+% of the clips"):
-        OpenVINORuntime(
-            small(), precision="int8", film=film_motions, least_agreement=1.01, say=lambda _: None
+        open_openvino(
+            small(),
+            Options(precision="int8", clips=film_motions, least_agreement=1.01, report=lambda _: None),
         )
 
 
 def test_int8_without_clips_or_elsewhere_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(DeviceError, match="int8 needs clips"):
-        open_runtime("motion_resnet18", precision="int8")
+        open_runtime("motion_resnet18", Options(precision="int8"))
     with pytest.raises(DeviceError, match="choose auto"):
-        open_runtime("motion_resnet18", backend="torch", device="cpu", precision="int8")
+        open_runtime("motion_resnet18", Options(device="cpu", precision="int8"), backend="torch")
     with pytest.raises(ExportError, match="int8 is for --format openvino"):
-        export_step("motion_resnet18", tmp_path / "step.onnx", film=film_motions)
+        export_step("motion_resnet18", tmp_path / "step.onnx", clips=film_motions)
 
 
 @pytest.mark.slow
 def test_an_exported_file_in_int8_says_what_it_costs(tmp_path: Path) -> None:
-    file, said = tmp_path / "tiny.safetensors", []
+    file, lines = tmp_path / "tiny.safetensors", []
     save_checkpoint(file, small(labels=list(CAMERA_MOTIONS)))
-    export_step(file, tmp_path / "step.xml", say=said.append, film=few, least_agreement=0.0)
-    assert any(line.startswith("int8: same answer as float32 for") for line in said)
-    assert any(line.startswith("int8: accuracy") for line in said)
+    export_step(file, tmp_path / "step.xml", report=lines.append, clips=few, least_agreement=0.0)
+    assert any(line.startswith("int8: same answer as float32 for") for line in lines)
+    assert any(line.startswith("int8: accuracy") for line in lines)
     step = load_package("openvino", "openvino").Core().read_model(tmp_path / "step.xml")
     assert any(node.get_type_name() == "FakeQuantize" for node in step.get_ops())
 
@@ -132,7 +137,7 @@ def test_an_export_in_int8_that_answers_otherwise_is_refused(tmp_path: Path) -> 
     file, out = tmp_path / "tiny.safetensors", tmp_path / "new"
     save_checkpoint(file, small())
     with pytest.raises(ExportError, match=r"int8 gives another answer .* nothing written; export without"):
-        export_step(file, out / "step.xml", say=lambda _: None, film=few, least_agreement=1.01)
+        export_step(file, out / "step.xml", report=lambda _: None, clips=few, least_agreement=1.01)
     assert not list(out.iterdir())
 
 

@@ -7,6 +7,7 @@ from torch import Tensor
 from pipeline.model.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.runtime.open_runtime import open_runtime
+from pipeline.runtime.options import Options
 from pipeline.training.evaluation.calibration import calibrate, fit_temperature
 from pipeline.training.evaluation.metrics import calibration
 
@@ -65,7 +66,7 @@ def test_folded_into_the_checkpoint_and_applied_by_the_runtime(tmp_path: Path) -
     assert load_checkpoint(tmp_path / "a.safetensors").metadata["temperature"] == pytest.approx(2.0, rel=0.05)
 
     picture = torch.randint(0, 256, (64, 64, 3), dtype=torch.uint8).numpy()
-    runtime = open_runtime(tmp_path / "a.safetensors", device="cpu")
+    runtime = open_runtime(tmp_path / "a.safetensors", Options(device="cpu"))
     probabilities = torch.from_numpy(runtime.infer([picture], [[None, None]]).results[0].probabilities)
     rgb = torch.from_numpy(picture[..., ::-1].copy()).permute(2, 0, 1) / 255
     mean, std = (torch.tensor(x).view(3, 1, 1) for x in (model.preprocessing.mean, model.preprocessing.std))

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from pipeline.base.frame import Image
 from pipeline.model.network import TemporalKVQResNetCBAM
+from pipeline.model.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from pipeline.training.evaluation.footage import Footage
 from pipeline.training.evaluation.global_motion import estimate_motion, name_clip, small_grey
 from pipeline.training.evaluation.real_video import camera_motions, evaluate_video
 from pipeline.training.evaluation.tables import confusions, render_evaluation
 from pipeline.training.rendered.renderer import LABELS
-from pipeline.training.samples import MEAN, STD
 from tests.training.evaluation.test_footage import write_film
 from tests.training.evaluation.test_global_motion import wallpaper
 
@@ -32,7 +32,7 @@ class Classical(TemporalKVQResNetCBAM):
         self.eval()
 
     def forward(self, *frames: Tensor, past_mask: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
-        mean, std = (torch.tensor(x).view(3, 1, 1) for x in (MEAN, STD))
+        mean, std = (torch.tensor(x).view(3, 1, 1) for x in (IMAGENET_MEAN, IMAGENET_STD))
         pixels = ((torch.stack(frames, dim=1) * std + mean) * 255).round().byte()
         names = [self._name(clip) for clip in pixels.permute(0, 1, 3, 4, 2).numpy()]
         return nn.functional.one_hot(torch.tensor([self.labels.index(n) for n in names]), 9).float(), {}

@@ -3,14 +3,14 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.model.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from pipeline.training.rendered.renderer import LABELS, REVERSE, MotionRenderer, Scene, reverse_label
-from pipeline.training.samples import MEAN, STD
 
 CLEAN = Scene(object_share=0, overlay_share=0, sensor=False, side_motion=0, shake_px=0)
 
 
 def pictures(frames: torch.Tensor) -> torch.Tensor:
-    return frames * torch.tensor(STD).view(3, 1, 1) + torch.tensor(MEAN).view(3, 1, 1)
+    return frames * torch.tensor(IMAGENET_STD).view(3, 1, 1) + torch.tensor(IMAGENET_MEAN).view(3, 1, 1)
 
 
 def content_motion(before: np.ndarray, after: np.ndarray) -> dict[str, float] | None:

@@ -7,11 +7,13 @@ import pytest
 import torch
 
 from pipeline.model.state import StreamHistory
-from pipeline.runtime.base import Memory, Result, Runtime
+from pipeline.runtime.base import Runtime
 from pipeline.runtime.open_torch import open_torch
-from pipeline.runtime.torch_runtime import TorchRuntime
+from pipeline.runtime.options import Options
+from pipeline.runtime.step import Memory, Result
+from pipeline.runtime.torch_engine import TorchEngine
 from tests.model.small import SIZE, small
-from tests.runtime.test_torch_runtime import pictures
+from tests.runtime.test_torch_engine import CPU, pictures
 
 pytestmark = [
     pytest.mark.gpu,
@@ -20,6 +22,7 @@ pytestmark = [
     pytest.mark.timeout(300),
 ]
 TOLERANCE = {"fp32": 0.02, "fp16": 0.02, "bf16": 0.1}  # of a probability; fp32 convolves in TF32
+CUDA = Options(device="cuda")
 
 
 def play(runtime: Runtime, streams: list[list[Any]], again: bool = False) -> tuple[list[list[Result]], int]:
@@ -48,8 +51,8 @@ def play(runtime: Runtime, streams: list[list[Any]], again: bool = False) -> tup
 
 
 def same_size(count: int, seed: int) -> list[Any]:
-    dice = np.random.default_rng(seed)
-    return [dice.integers(0, 256, (SIZE, SIZE, 3), np.uint8) for _ in range(count)]
+    rng = np.random.default_rng(seed)
+    return [rng.integers(0, 256, (SIZE, SIZE, 3), np.uint8) for _ in range(count)]
 
 
 @pytest.mark.parametrize(
@@ -67,8 +70,8 @@ def test_a_batch_of_streams_equals_the_cpu(precision: str, options: dict[str, An
     torch._dynamo.reset()
     model = small(**options)
     streams = [same_size(5, seed) for seed in range(3)]
-    expected, passes = play(TorchRuntime(model, "cpu"), streams)
-    found, counted = play(open_torch(model, "cuda", precision), streams)
+    expected, passes = play(open_torch(model, CPU), streams)
+    found, counted = play(open_torch(model, Options(device="cuda", precision=precision)), streams)
     assert counted == passes
     for ours, theirs in zip(found, expected, strict=True):
         for a, b in zip(ours, theirs, strict=True):
@@ -80,17 +83,17 @@ def test_a_batch_of_streams_equals_the_cpu(precision: str, options: dict[str, An
 
 
 def test_the_shipped_kinds_run_on_fused_kernels() -> None:
-    said: list[str] = []
-    runtime = open_torch(small(), "cuda", say=said.append)
+    lines: list[str] = []
+    runtime = open_torch(small(), Options(device="cuda", report=lines.append))
     runtime.warm_up()
-    assert runtime.describe()["kernels"] == "fused", said
-    assert not any("slower" in line for line in said)
+    assert runtime.describe()["kernels"] == "fused", lines
+    assert not any("slower" in line for line in lines)
 
 
 def test_unchanged_pictures_get_what_a_full_step_gives() -> None:
     streams = [[images[i] for i in (0, 0, 1, 1, 1, 2)] for images in (same_size(3, 0), same_size(3, 1))]
     streams[1] = [streams[1][i] for i in (0, 2, 2, 5, 5, 5)]
-    full, saving = (open_torch(small(), "cuda") for _ in range(2))
+    full, saving = (open_torch(small(), CUDA) for _ in range(2))
     (expected, all_passes), (found, passes) = play(full, streams), play(saving, streams, again=True)
     assert (all_passes, passes) == (12, 6)
     for ours, theirs in zip(found, expected, strict=True):
@@ -101,15 +104,15 @@ def test_unchanged_pictures_get_what_a_full_step_gives() -> None:
 
 def test_pictures_of_other_sizes_are_resized_on_the_device() -> None:
     streams = [pictures(3), same_size(3, 1), pictures(3, seed=2)]
-    expected, _ = play(TorchRuntime(small(), "cpu"), streams)
-    found, _ = play(open_torch(small(), "cuda"), streams)
+    expected, _ = play(open_torch(small(), CPU), streams)
+    found, _ = play(open_torch(small(), CUDA), streams)
     for ours, theirs in zip(found, expected, strict=True):
         for a, b in zip(ours, theirs, strict=True):
             np.testing.assert_allclose(a.probabilities, b.probabilities, atol=0.02)
 
 
 def test_a_step_is_remembered_before_the_next_uses_its_memory() -> None:
-    runtime = open_torch(small(), "cuda")
+    runtime = open_torch(small(), CUDA)
     first = runtime.infer(same_size(2, 0), [[None, None]] * 2)
     second = runtime.infer(same_size(1, 1), [[None, None]])
     with pytest.raises(ValueError, match="remember a step before the next infer"):
@@ -118,7 +121,7 @@ def test_a_step_is_remembered_before_the_next_uses_its_memory() -> None:
 
 
 def test_memory_is_flat_over_a_thousand_steps() -> None:
-    runtime = open_torch(small(), "cuda")
+    runtime = open_torch(small(), CUDA)
     images = [same_size(1, seed)[0] for seed in range(3)]
     histories = [StreamHistory[int](2) for _ in images]
 
@@ -142,30 +145,31 @@ def test_a_broken_compiler_is_said_and_survived(monkeypatch: pytest.MonkeyPatch)
         raise RuntimeError("Failed to find C compiler")
 
     monkeypatch.setattr(fused, "fuse_backbones", broken)
-    said: list[str] = []
-    runtime = open_torch(small(), "cuda", say=said.append)
+    lines: list[str] = []
+    runtime = open_torch(small(), Options(device="cuda", report=lines.append))
     assert runtime.describe()["kernels"] == "torch"
-    assert any("Failed to find C compiler" in line for line in said)
+    assert any("Failed to find C compiler" in line for line in lines)
     streams = [same_size(3, 0)]
     (found,), _ = play(runtime, streams)
-    (expected,), _ = play(TorchRuntime(small(), "cpu"), streams)
+    (expected,), _ = play(open_torch(small(), CPU), streams)
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_allclose(a.probabilities, b.probabilities, atol=0.02)
 
 
 def test_graphs_that_fail_or_are_not_wanted_leave_torchs_own_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    import pipeline.runtime.open_torch as runtimes
+    import pipeline.runtime.open_torch as opening
 
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("CUDA out of memory. Tried to allocate")
 
-    monkeypatch.setattr(runtimes, "CudaRuntime", broken)
-    said: list[str] = []
-    assert isinstance(open_torch(small(), "cuda", say=said.append), TorchRuntime)
-    preparing, failed = said
+    monkeypatch.setattr(opening, "open_cuda_engine", broken)
+    lines: list[str] = []
+    assert isinstance(open_torch(small(), Options(device="cuda", report=lines.append)).engine, TorchEngine)
+    preparing, failed = lines
     assert "preparing kernels and graphs" in preparing
     assert "no CUDA graphs" in failed
     assert "out of memory" in failed
-    said.clear()
-    assert isinstance(open_torch(small(), "cuda", graphs=False, say=said.append), TorchRuntime)
-    assert said == []
+    lines.clear()
+    plain = open_torch(small(), Options(device="cuda", graphs=False, report=lines.append))
+    assert isinstance(plain.engine, TorchEngine)
+    assert lines == []

@@ -1,6 +1,7 @@
 """The step on OpenVINO and ONNX Runtime: as on torch, and prepared only once."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,36 +12,40 @@ import torch
 from pipeline.model.checkpoint import save_checkpoint
 from pipeline.model.device import DeviceError
 from pipeline.model.network import TemporalKVQResNetCBAM
-from pipeline.runtime.base import Image, Runtime
+from pipeline.runtime.base import Runtime
 from pipeline.runtime.exported.answer import CutError, openvino_answer
 from pipeline.runtime.exported.convert import to_openvino
-from pipeline.runtime.exported.onnx_runtime import ONNXRuntime
-from pipeline.runtime.exported.openvino_runtime import OpenVINORuntime
+from pipeline.runtime.exported.open_onnx import open_onnx
+from pipeline.runtime.exported.open_openvino import open_openvino
 from pipeline.runtime.open_runtime import open_runtime
-from pipeline.runtime.torch_runtime import TorchRuntime
+from pipeline.runtime.open_torch import open_torch
+from pipeline.runtime.options import Options
+from pipeline.runtime.step import Image
 from tests.model.small import small
 from tests.support import need_module
 
-PACKAGES = {OpenVINORuntime: ["openvino"], ONNXRuntime: ["onnx", "onnxscript", "onnxruntime"]}
-Exported = type[OpenVINORuntime] | type[ONNXRuntime]
+OPEN = {"openvino": open_openvino, "onnxruntime": open_onnx}
+PACKAGES = {"openvino": ["openvino"], "onnxruntime": ["onnx", "onnxscript", "onnxruntime"]}
+CPU = Options(device="cpu")
+QUIET = Options(report=lambda line: None)
 
 
-def need(kind: Exported) -> None:
-    for package in PACKAGES[kind]:
+def need(backend: str) -> None:
+    for package in PACKAGES[backend]:
         need_module(package, package)
 
 
-def picture(dice: np.random.Generator) -> Image:
-    return dice.integers(0, 256, (48, 70, 3), np.uint8)
+def picture(rng: np.random.Generator) -> Image:
+    return rng.integers(0, 256, (48, 70, 3), np.uint8)
 
 
 def compare(runtime: Runtime, model: TemporalKVQResNetCBAM, steps: int) -> None:
     """Two streams beside torch, each runtime with entries of its own; streams start anew at times."""
-    exact, dice = TorchRuntime(model, "cpu"), np.random.default_rng(0)
+    exact, rng = open_torch(model, CPU), np.random.default_rng(0)
     pasts = [[[None] * runtime.num_past for _ in range(2)] for _ in range(2)]
     depths = set()
     for step in range(steps):
-        images = [picture(dice) for _ in range(2)]
+        images = [picture(rng) for _ in range(2)]
         pair = []
         for player, past in zip((runtime, exact), pasts, strict=True):
             if step % 9 == 5:
@@ -59,8 +64,8 @@ def compare(runtime: Runtime, model: TemporalKVQResNetCBAM, steps: int) -> None:
 
 def reuse(runtime: Runtime, *, off: float = 1e-5) -> None:
     """The same pictures twice, as new ones and as known ones, in front of empty, short and full pasts."""
-    dice = np.random.default_rng(4)
-    shown = [picture(dice) for _ in range(3)]
+    rng = np.random.default_rng(4)
+    shown = [picture(rng) for _ in range(3)]
     step = runtime.infer(shown, [[None] * runtime.num_past] * 3)
     memories = step.remember()
     assert all(memory.features is not None for memory in memories)
@@ -68,7 +73,7 @@ def reuse(runtime: Runtime, *, off: float = 1e-5) -> None:
     for filled in range(runtime.num_past + 1):
         empty = [None] * (runtime.num_past - filled)
         pasts = [[*empty, *(memories[(row + n) % 3].entry for n in range(filled))] for row in range(3)]
-        mixed = [picture(dice), *shown[1:]]
+        mixed = [picture(rng), *shown[1:]]
         full = runtime.infer(mixed, pasts, want_attention=True)
         again = runtime.infer(mixed, pasts, want_attention=True, known=[None, *memories[1:]])
         for expected, found in zip(full.results, again.results, strict=True):
@@ -81,10 +86,10 @@ def reuse(runtime: Runtime, *, off: float = 1e-5) -> None:
         memories = [memories[0], *again.remember()[1:]]  # what was reused can be reused
 
 
-@pytest.fixture(scope="module", params=PACKAGES, ids=lambda kind: kind.backend)
+@pytest.fixture(scope="module", params=OPEN)
 def runtime(request: pytest.FixtureRequest) -> Runtime:
     need(request.param)
-    return request.param(small(labels=[*"abcdefghi"]), name="tiny", threads=1, say=lambda line: None)
+    return OPEN[request.param](small(labels=[*"abcdefghi"]), replace(QUIET, name="tiny", threads=1))
 
 
 @pytest.fixture
@@ -108,25 +113,27 @@ def test_it_says_what_it_is_and_counts_passes(runtime: Runtime) -> None:
     assert all(result.attention is None for result in step.results)
     about = runtime.describe()
     assert (about["backend"], about["device"], about["precision"], about["threads"]) == (
-        runtime.backend,
+        runtime.engine.backend,
         "cpu",
         "fp32",
         1,
     )
-    assert runtime.describe_model() == TorchRuntime(small(), "cpu", name="tiny").describe_model()
+    assert (
+        runtime.describe_model() == open_torch(small(), Options(device="cpu", name="tiny")).describe_model()
+    )
     assert runtime.labels == tuple("abcdefghi")
 
 
 @pytest.mark.slow
 def test_steps_outlive_the_next_ones(runtime: Runtime) -> None:
-    dice = np.random.default_rng(3)
-    image = picture(dice)
+    rng = np.random.default_rng(3)
+    image = picture(rng)
     first = runtime.infer([image], [[None, None]], want_attention=True)
     probabilities = first.results[0].probabilities.copy()
     (same,) = runtime.infer([image], [[None, None]]).remember()
-    second = runtime.infer([picture(dice)], [[None, same.entry]], want_attention=True)
+    second = runtime.infer([picture(rng)], [[None, same.entry]], want_attention=True)
     weights = second.results[0].attention.copy()
-    runtime.infer([picture(dice)], [[None, None]], want_attention=True)
+    runtime.infer([picture(rng)], [[None, None]], want_attention=True)
     (memory,) = first.remember()
     assert np.array_equal(first.results[0].probabilities, probabilities)
     torch.testing.assert_close(memory.entry, same.entry)
@@ -141,16 +148,16 @@ def test_known_pictures_get_what_a_full_step_gives(runtime: Runtime) -> None:
 
 @pytest.mark.slow
 def test_unshared_backbones_and_tied_values() -> None:
-    need(OpenVINORuntime)
+    need("openvino")
     model = small(use_shared_weights=False, attention="plain", num_past=1)
-    runtime = OpenVINORuntime(model, say=lambda line: None)
+    runtime = open_openvino(model, QUIET)
     compare(runtime, model, 10)
     assert runtime.infer([picture(np.random.default_rng(0))], [[None]]).backbone_passes == 2
     reuse(runtime)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", PACKAGES, ids=lambda kind: kind.backend)
+@pytest.mark.parametrize("backend", OPEN)
 @pytest.mark.parametrize(
     "options",
     [
@@ -159,13 +166,13 @@ def test_unshared_backbones_and_tied_values() -> None:
     ],
     ids=["two layers, two scales, grid head", "three layers, plain, unshared, other scale"],
 )
-def test_known_pictures_with_other_options(kind: Exported, options: dict[str, Any]) -> None:
-    need(kind)
-    reuse(kind(small(**options), say=lambda line: None))
+def test_known_pictures_with_other_options(backend: str, options: dict[str, Any]) -> None:
+    need(backend)
+    reuse(OPEN[backend](small(**options), QUIET))
 
 
 def test_a_cut_through_too_little_is_refused() -> None:
-    need(OpenVINORuntime)
+    need("openvino")
     step = to_openvino(small(), pixels=True)
     with pytest.raises(CutError, match="can't be had from appearance alone"):
         openvino_answer(step, ["appearance"])
@@ -175,14 +182,14 @@ def test_a_cut_through_too_little_is_refused() -> None:
 def test_where_the_answer_can_not_be_cut_out_every_picture_is_computed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    need(OpenVINORuntime)
-    model, said = small(), []
+    need("openvino")
+    model, lines = small(), []
     too_little = ("appearance",)
     monkeypatch.setattr(
-        "pipeline.runtime.exported.graph_runtime.asked_outputs", lambda architecture: too_little
+        "pipeline.runtime.exported.open_openvino.asked_outputs", lambda architecture: too_little
     )
-    runtime = OpenVINORuntime(model, name="tiny", say=said.append)
-    assert "tiny: unchanged pictures are computed like new ones: the answer can't be had" in said[-1]
+    runtime = open_openvino(model, Options(name="tiny", report=lines.append))
+    assert "tiny: unchanged pictures are computed like new ones: the answer can't be had" in lines[-1]
     memories = runtime.infer([picture(np.random.default_rng(0))], [[None, None]]).remember()
     assert memories[0].features is None
     with pytest.raises(ValueError, match="a known picture needs features"):
@@ -192,19 +199,19 @@ def test_where_the_answer_can_not_be_cut_out_every_picture_is_computed(
 @pytest.mark.slow
 @pytest.mark.usefixtures("torch_threads")
 def test_it_is_prepared_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    need(OpenVINORuntime)
+    need("openvino")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    file, said = tmp_path / "tiny.safetensors", []
+    file, lines = tmp_path / "tiny.safetensors", []
     save_checkpoint(file, small())
     image, answers = picture(np.random.default_rng(0)), []
 
     def start() -> bool:
         """Whether it had to be prepared."""
-        said.clear()
-        runtime = open_runtime(file, backend="openvino", say=said.append)
+        lines.clear()
+        runtime = open_runtime(file, Options(report=lines.append), backend="openvino")
         answers.append(runtime.infer([image], [[None, None]]).results[0].probabilities)
         reuse(runtime)
-        *before, last = said
+        *before, last = lines
         assert "runs on openvino" in last
         return ["preparing it for openvino" in line for line in before] == [True]
 
@@ -223,13 +230,13 @@ def test_it_is_prepared_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_without_a_folder_for_it_everything_still_works(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    need(OpenVINORuntime)
-    file, said = tmp_path / "tiny.safetensors", []
+    need("openvino")
+    file, lines = tmp_path / "tiny.safetensors", []
     save_checkpoint(file, small())
     monkeypatch.setenv("XDG_CACHE_HOME", str(file))
-    runtime = open_runtime(file, backend="openvino", say=said.append)
-    assert len(said) == 3
-    assert "can't be kept for the next start" in said[1]
+    runtime = open_runtime(file, Options(report=lines.append), backend="openvino")
+    assert len(lines) == 3
+    assert "can't be kept for the next start" in lines[1]
     assert runtime.infer([picture(np.random.default_rng(0))], [[None, None]]).results[0].depth == 0
 
 
@@ -248,7 +255,7 @@ def test_without_a_folder_for_it_everything_still_works(
 )
 def test_wishes_that_a_backend_can_not_grant(backend: str, wish: dict[str, str], message: str) -> None:
     with pytest.raises(DeviceError, match=message):
-        open_runtime("motion_resnet18", backend=backend, **wish)
+        open_runtime("motion_resnet18", Options(**wish), backend=backend)
 
 
 @pytest.mark.parametrize(
@@ -261,13 +268,13 @@ def test_wishes_that_a_backend_can_not_grant(backend: str, wish: dict[str, str],
     ids=str,
 )
 def test_onnx_runtime_does_not_fall_back_to_the_cpu(wish: dict[str, str], provider: str) -> None:
-    need(ONNXRuntime)
+    need("onnxruntime")
     import onnxruntime
 
     if provider in onnxruntime.get_available_providers():
         pytest.skip(f"this ONNX Runtime has {provider}")
     with pytest.raises(DeviceError, match=f"has no {provider}.*pip install onnxruntime-gpu") as caught:
-        open_runtime("motion_resnet18", backend="onnxruntime", **wish)
+        open_runtime("motion_resnet18", Options(**wish), backend="onnxruntime")
     assert "\n" not in str(caught.value)
 
 

@@ -6,7 +6,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 _PAIRS = {"conv": "bn", "conv1": "bn1", "conv2": "bn2", "conv3": "bn3"}
 
 
-def fuse_batch_norms(model: nn.Module) -> None:
+def fold_batch_norms(model: nn.Module) -> None:
     """Folds, in place, every batch-norm of an eval-mode model into its convolution."""
     for module in list(model.modules()):
         for conv_name, norm_name in _PAIRS.items():

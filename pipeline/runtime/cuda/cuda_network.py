@@ -5,70 +5,50 @@ import warnings
 from collections.abc import Callable
 from copy import deepcopy
 from importlib import import_module
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor
 
+from pipeline.base.files import cache_folder
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.resnet import ResNetCBAM
 from pipeline.model.state import State
 from pipeline.model.temporal import Features
 from pipeline.runtime.cuda.graphs import tuned
-from pipeline.runtime.exported.model_cache import cache_folder
-from pipeline.runtime.fold_batch_norm import fuse_batch_norms
+from pipeline.runtime.fold_batch_norms import fold_batch_norms
+from pipeline.runtime.options import Options
 from pipeline.runtime.pixels import Preprocessor
 
 Answer = tuple[Tensor, Tensor]
-"""Probabilities ``(n, num_classes)`` float32 and attention ``(n, S, T * S_k)`` float16."""
+"""Probabilities ``(n, num_classes)`` float32 and attention ``(n, S, T * S_k)`` float16, never left out."""
 
 
 class CudaNetwork:
-    """The parts of a step, as work that can be captured; the model that is handed in stays as it is.
-
-    Where Triton or a C compiler is missing, torch's own kernels do the same, slower.
+    """The parts of a step, as work that can be captured.
 
     Args:
-        model: The network.
-        device: A CUDA device.
-        dtype: Of weights and features.
-        say: Takes a line for people where something can't be had.
+        model: On the device.
+        normalise: Pixels ``(n, size, size, 3)`` uint8, blue-green-red, to frames as the model takes them.
+        kernels: ``fused``, or ``torch`` where Triton does not work.
+        options: Say who hears of it.
 
     Attributes:
-        model: The network on the device.
-        kernels: ``fused``, or ``torch`` where Triton does not work.
+        model: See above.
+        kernels: See above.
     """
 
     def __init__(
         self,
         model: TemporalKVQResNetCBAM,
-        device: torch.device,
-        dtype: torch.dtype,
-        say: Callable[[str], None],
+        normalise: Callable[[Tensor], Tensor],
+        kernels: Literal["fused", "torch"],
+        options: Options,
     ) -> None:
-        _keep_compiled_kernels()
-        self._say = say
-        plain = deepcopy(model).eval().requires_grad_(False)
-        fuse_batch_norms(plain)
-        plain.to(device, dtype).to(memory_format=torch.channels_last)
-        self._dtype, self._preprocess = dtype, Preprocessor(model.preprocessing, device, dtype)
-        values = (model.preprocessing.factor, model.preprocessing.offset)
-        self._factor, self._offset = (torch.tensor(x, device=device) for x in values)
-        self.model, self.kernels = plain, "torch"
-        self._normalise: Callable[[Tensor], Tensor]
-        try:
-            fused = deepcopy(plain)
-            import_module("pipeline.runtime.cuda.fused_backbone").fuse_backbones(fused)
-            size = model.preprocessing.size
-            self.model, self._normalise = fused, self._normalise_fused
-            with torch.inference_mode(), tuned():
-                self.encode(torch.zeros(1, size, size, 3, dtype=torch.uint8, device=device))
-            self.kernels = "fused"
-        except Exception as error:  # whatever a missing or broken Triton, driver or compiler raises
-            self.model, self._normalise = plain, self._normalise_plain
-            say(f"fused kernels can't be had, torch's own are slower: {_first_line(error)}")
+        self.model, self.kernels = model, kernels
+        self._normalise, self._options = normalise, options
         self._attend: Callable[[Features, Tensor, Tensor], Answer] = self._answer
-        if self.kernels == "fused":
+        if kernels == "fused":
             self._faster = torch.compile(self._answer)
             self._attend = self._compiled
 
@@ -97,14 +77,6 @@ class CudaNetwork:
         entry = self.model.remember(frames, features)
         return torch.stack([entry.keys, entry.values], dim=1)
 
-    def _normalise_plain(self, pixels: Tensor) -> Tensor:
-        return self._preprocess.normalised(pixels.flip(-1))
-
-    def _normalise_fused(self, pixels: Tensor) -> Tensor:
-        from pipeline.runtime.cuda.stem_kernels import normalise
-
-        return normalise(pixels, self._factor, self._offset, self._dtype)
-
     def _answer(self, features: Features, past: Tensor, rows: Tensor) -> Answer:
         keys, values = (past[:, :, part].transpose(1, 2) for part in (0, 1))
         output = self.model.answer(features, State(keys, values, rows > 0), return_attention=True)
@@ -121,9 +93,55 @@ class CudaNetwork:
                 warnings.filterwarnings("ignore", "TensorFloat32", UserWarning)
                 return self._faster(features, past, rows)
         except Exception as error:  # as above
-            self._say(f"the attention can't be compiled and is slower: {_first_line(error)}")
+            self._options.log(f"the attention can't be compiled and is slower: {_first_line(error)}")
             self._attend = self._answer
             return self._answer(features, past, rows)
+
+
+def open_cuda_network(
+    model: TemporalKVQResNetCBAM, device: torch.device, dtype: torch.dtype, options: Options
+) -> CudaNetwork:
+    """A copy of the network, made ready for a CUDA device.
+
+    Where Triton or a C compiler is missing, torch's own kernels do the same, slower.
+
+    Args:
+        model: The network; it stays as it is.
+        device: A CUDA device.
+        dtype: Of weights and features.
+        options: Say who hears of what can't be had.
+    """
+    _keep_compiled_kernels()
+    plain = deepcopy(model).eval().requires_grad_(False)
+    fold_batch_norms(plain)
+    plain.to(device, dtype).to(memory_format=torch.channels_last)
+    try:
+        return _fused(plain, device, dtype, options)
+    except Exception as error:  # whatever a missing or broken Triton, driver or compiler raises
+        options.log(f"fused kernels can't be had, torch's own are slower: {_first_line(error)}")
+    preprocess = Preprocessor(model.preprocessing, device, dtype)
+    return CudaNetwork(plain, lambda pixels: preprocess.normalised(pixels.flip(-1)), "torch", options)
+
+
+def _fused(
+    plain: TemporalKVQResNetCBAM, device: torch.device, dtype: torch.dtype, options: Options
+) -> CudaNetwork:
+    """The network with fused kernels, tried out on a blank frame."""
+    model, preprocessing = deepcopy(plain), plain.preprocessing
+    import_module("pipeline.runtime.cuda.fused_backbone").fuse_backbones(model)
+    kernels = import_module("pipeline.runtime.cuda.stem_kernels")
+    values = (preprocessing.factor, preprocessing.offset)
+    factor, offset = (torch.tensor(x, device=device) for x in values)
+
+    def normalise(pixels: Tensor) -> Tensor:
+        frames: Tensor = kernels.normalise(pixels, factor, offset, dtype)
+        return frames
+
+    network = CudaNetwork(model, normalise, "fused", options)
+    size = preprocessing.size
+    with torch.inference_mode(), tuned():
+        network.encode(torch.zeros(1, size, size, 3, dtype=torch.uint8, device=device))
+    return network
 
 
 def _keep_compiled_kernels() -> None:

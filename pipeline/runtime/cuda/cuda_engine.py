@@ -1,90 +1,62 @@
-"""The model's step on a CUDA GPU: captured graphs, and the past kept in tables on the device."""
+"""The step on a CUDA GPU: captured graphs, and the past kept in tables on the device."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 
 from pipeline.model.network import TemporalKVQResNetCBAM
-from pipeline.runtime.base import Image, Memory
-from pipeline.runtime.common import Answer, CommonRuntime, Remember
 from pipeline.runtime.cuda.captured_step import CudaStep
+from pipeline.runtime.cuda.cuda_network import CudaNetwork, open_cuda_network
 from pipeline.runtime.cuda.device_stretch import DeviceStretch
-from pipeline.runtime.cuda.fused_network import CudaNetwork
 from pipeline.runtime.cuda.graphs import padded
 from pipeline.runtime.cuda.rows import Row, Rows
+from pipeline.runtime.engine import About, Answer, Remember
+from pipeline.runtime.options import Options
 from pipeline.runtime.precision import DTYPES, pick_precision
+from pipeline.runtime.step import Image, Memory
 
 
-class CudaRuntime(CommonRuntime):
-    """See ``Runtime``. Entries and features are ``Row`` handles of tables on the device.
+class CudaEngine:
+    """See ``Engine``. Entries and features are ``Row`` handles of tables on the device.
 
     A batch is padded to the next power of two. The graphs of a size are captured when it comes for the
-    first time, which may take seconds; ``warm_up`` does that ahead.
+    first time, which may take seconds; warming up does that ahead.
 
     Args:
-        model: A network with its labels and preprocessing; it stays as it is.
+        network: On the device.
         device: A CUDA device.
-        precision: ``auto`` (float16), ``fp32``, ``fp16`` or ``bf16``.
-        threads: CPU threads of the whole process; 0 leaves the choice to torch.
-        name: Of the model, for people.
-        say: Takes a line for people where something takes long or can't be had.
-
-    Raises:
-        DeviceError: No such precision.
+        precision: For people.
+        options: Say who hears of it.
     """
 
     backend = "torch"
-    most_streams = 128
 
-    def __init__(
-        self,
-        model: TemporalKVQResNetCBAM,
-        device: torch.device,
-        precision: str = "auto",
-        threads: int = 0,
-        name: str = "model",
-        *,
-        say: Callable[[str], None] = print,
-    ) -> None:
-        picked = pick_precision(precision, device)
-        if threads:
-            torch.set_num_threads(threads)
-        self._where, self._say = device, say
-        with torch.cuda.device(device):
-            self._network = CudaNetwork(model, device, DTYPES[picked], say)
-            super().__init__(model.description, self._network.model.init_state(1), str(device), picked, name)
-            _, layers, _, variants, cells, width = self._empty.keys.shape
-            self._entries = Rows((2, layers, variants, cells, width), self._empty.keys)
-            self._features = {
-                stage: Rows((*model.architecture.grid(stage), channels), self._empty.keys)
-                for stage, channels in self._network.channels().items()
-            }
-            self._uploads = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    def __init__(self, network: CudaNetwork, device: torch.device, precision: str, options: Options) -> None:
+        self._network, self._where, self._options = network, device, options
+        self.device, self.precision, self.threads = str(device), precision, torch.get_num_threads()
+        model = network.model
+        empty, self._size = model.init_state(1), model.preprocessing.size
+        _, layers, self._num_past, variants, cells, width = empty.keys.shape
+        self._entries = Rows((2, layers, variants, cells, width), empty.keys)
+        self._features = {
+            stage: Rows((*model.architecture.grid(stage), channels), empty.keys)
+            for stage, channels in network.channels().items()
+        }
+        self._uploads = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._memory = torch.cuda.graph_pool_handle(), torch.cuda.graph_pool_handle()
         self._stretch = DeviceStretch(self._size, device)
         # kernels count with 32 bits: the largest maps have 16 values for each pixel of the batch
         self._limit = (2**31 - 1) // (16 * self._size**2)
-        self.most_streams = min(self.most_streams, 1 << (self._limit.bit_length() - 1))
+        self.most_streams = min(128, 1 << (self._limit.bit_length() - 1))
         self._steps: dict[int, CudaStep] = {}
-        self._passes_later = 0 if model.shared else model.num_past
-        self._turn = 0
+        self._passes_later = 0 if model.shared else self._num_past
+        self._turn = 0  # of the fixed memory, which each batch of new pictures writes over
 
-    def describe(self) -> dict[str, str | int | float]:
-        """See ``Runtime``."""
-        about = super().describe()
-        about["device"] = torch.cuda.get_device_name(self._where)
-        about["kernels"] = self._network.kernels
-        return about
-
-    def warm_up(self, batch_size: int = 1) -> None:
-        """See ``Runtime``; smaller batches are made ready too."""
-        for power in range(padded(batch_size).bit_length()):
-            super().warm_up(1 << power)
-
-    def _infer_new(
+    def infer(
         self, images: Sequence[Image], past: Sequence[Sequence[Row | None]], want_attention: bool
     ) -> tuple[Answer, int, Remember]:
+        """See ``Engine``."""
         with torch.cuda.device(self._where):
             step, count = self.step_for(len(images)), len(images)
             self._turn += 1
@@ -101,14 +73,15 @@ class CudaRuntime(CommonRuntime):
                 with torch.cuda.device(self._where):
                     return self._memories(step, count), count * self._passes_later
 
-            return step.fetch(answer, count, want_attention), count, remember
+            return Answer(*step.fetch(answer, count, want_attention)), count, remember
 
-    def _infer_again(
+    def infer_known(
         self,
         features: Sequence[dict[str, Row]],
         past: Sequence[Sequence[Row | None]],
         want_attention: bool,
     ) -> Answer:
+        """See ``Engine``."""
         with torch.cuda.device(self._where):
             step, count = self.step_for(len(features)), len(features)
             again = step.again()
@@ -116,7 +89,7 @@ class CudaRuntime(CommonRuntime):
             numbers = step.origins([[row[stage].number for row in features] for stage in step.known])
             for line, (stage, target) in zip(numbers, step.known.items(), strict=True):
                 self._features[stage].read(line, target[:count])
-            return step.fetch(again.run(), count, want_attention)
+            return Answer(*step.fetch(again.run(), count, want_attention))
 
     def _memories(self, step: CudaStep, count: int) -> list[Memory]:
         _, features, _ = step.new.outputs
@@ -129,8 +102,13 @@ class CudaRuntime(CommonRuntime):
             self._features[stage].write(line, maps)
         return [Memory(entry, {stage: kept[stage][n] for stage in kept}) for n, entry in enumerate(entries)]
 
-    def _threads(self) -> int:
-        return torch.get_num_threads()
+    def sizes_to_warm_up(self, batch_size: int) -> Sequence[int]:
+        """See ``Engine``: smaller batches are made ready too."""
+        return [1 << power for power in range(padded(batch_size).bit_length())]
+
+    def details(self) -> About:
+        """See ``Engine``."""
+        return {"device": torch.cuda.get_device_name(self._where), "kernels": self._network.kernels}
 
     def step_for(self, count: int) -> CudaStep:
         """The step of the batch size that serves ``count`` streams."""
@@ -140,12 +118,26 @@ class CudaRuntime(CommonRuntime):
         if size not in self._steps:
             started = time.monotonic()
             self._steps[size] = CudaStep(self._network, size, self._size, self._entries, self._memory)
-            self._say(f"{self.name}: ready for {size} streams at once ({time.monotonic() - started:.1f} s)")
+            self._options.log(f"ready for {size} streams at once ({time.monotonic() - started:.1f} s)")
         return self._steps[size]
 
     def _read_past(self, step: CudaStep, past: Sequence[Sequence[Row | None]]) -> None:
         for slots in past:
-            if len(slots) != self.num_past:
-                raise ValueError(f"{len(slots)} slots given, the model has {self.num_past}")
+            if len(slots) != self._num_past:
+                raise ValueError(f"{len(slots)} slots given, the model has {self._num_past}")
         numbers = [[0 if row is None else row.number for row in slots] for slots in past]
         step.read_past(numbers, self._entries)
+
+
+def open_cuda_engine(model: TemporalKVQResNetCBAM, device: torch.device, options: Options) -> CudaEngine:
+    """A copy of the model, made ready on a CUDA device.
+
+    Raises:
+        DeviceError: No such precision.
+    """
+    precision = pick_precision(options.precision, device)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    with torch.cuda.device(device):
+        network = open_cuda_network(model, device, DTYPES[precision], options)
+        return CudaEngine(network, device, precision, options)

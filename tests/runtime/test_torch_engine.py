@@ -7,20 +7,23 @@ import torch
 
 from pipeline.model.device import DeviceError
 from pipeline.model.state import StreamHistory
-from pipeline.runtime.base import Image, Memory, Result
-from pipeline.runtime.fold_batch_norm import fuse_batch_norms
-from pipeline.runtime.open_torch import TOLERANCE, largest_difference
+from pipeline.runtime.base import Runtime
+from pipeline.runtime.fold_batch_norms import fold_batch_norms
+from pipeline.runtime.open_torch import TOLERANCE, largest_difference, open_torch
+from pipeline.runtime.options import Options
 from pipeline.runtime.pixels import Preprocessor
-from pipeline.runtime.torch_runtime import TorchRuntime
+from pipeline.runtime.step import Image, Memory, Result
 from tests.model.small import SIZE, clip, small
+
+CPU = Options(device="cpu")
 
 
 def pictures(count: int, seed: int = 0) -> list[Image]:
-    dice = np.random.default_rng(seed)
-    return [dice.integers(0, 256, (80, 100, 3), np.uint8) for _ in range(count)]
+    rng = np.random.default_rng(seed)
+    return [rng.integers(0, 256, (80, 100, 3), np.uint8) for _ in range(count)]
 
 
-def play(runtime: TorchRuntime, images: list[Image]) -> list[Result]:
+def play(runtime: Runtime, images: list[Image]) -> list[Result]:
     """One stream, frame by frame."""
     history, results = StreamHistory[int](runtime.num_past), []
     for n, image in enumerate(images):
@@ -43,7 +46,7 @@ def play(runtime: TorchRuntime, images: list[Image]) -> list[Result]:
 )
 def test_results_are_those_of_the_model(options: dict[str, Any]) -> None:
     model, images = small(**options), pictures(6)
-    results = play(TorchRuntime(model, "cpu"), images)
+    results = play(open_torch(model, CPU), images)
     frames = Preprocessor(model.preprocessing, torch.device("cpu"), torch.float32)(images)
     expected, _ = model.steps(frames[None], model.init_state(1), return_attention=True)
     probabilities = expected.logits[0].softmax(-1)
@@ -56,7 +59,7 @@ def test_results_are_those_of_the_model(options: dict[str, Any]) -> None:
 
 
 def test_a_batch_of_streams_equals_single_streams() -> None:
-    runtime = TorchRuntime(small(), "cpu")
+    runtime = open_torch(small(), CPU)
     streams = [pictures(4, seed) for seed in range(3)]
     alone = [play(runtime, images) for images in streams]
     histories = [StreamHistory[int](2) for _ in streams]
@@ -72,7 +75,7 @@ def test_a_batch_of_streams_equals_single_streams() -> None:
 
 @pytest.mark.parametrize(("shared", "passes"), [(True, (1, 1)), (False, (1, 3))])
 def test_a_step_counts_its_own_backbone_passes(shared: bool, passes: tuple[int, int]) -> None:
-    runtime = TorchRuntime(small(use_shared_weights=shared), "cpu")
+    runtime = open_torch(small(use_shared_weights=shared), CPU)
     for _ in range(2):
         step = runtime.infer(pictures(2), [[None, None]] * 2)
         assert step.backbone_passes == 2 * passes[0]
@@ -81,7 +84,7 @@ def test_a_step_counts_its_own_backbone_passes(shared: bool, passes: tuple[int, 
 
 
 def test_steps_can_be_remembered_in_any_order() -> None:
-    runtime = TorchRuntime(small(), "cpu")
+    runtime = open_torch(small(), CPU)
     one, other = pictures(2)
     first = runtime.infer([one], [[None, None]])
     second = runtime.infer([other], [[None, None]])
@@ -94,7 +97,7 @@ def test_steps_can_be_remembered_in_any_order() -> None:
     "options", [{}, {"use_shared_weights": False, "scales": ("layer3", "layer4")}], ids=str
 )
 def test_known_pictures_get_what_a_full_step_gives(options: dict[str, Any]) -> None:
-    full, saving = (TorchRuntime(small(**options), "cpu") for _ in range(2))
+    full, saving = (open_torch(small(**options), CPU) for _ in range(2))
     first, second = pictures(2), pictures(2, seed=1)
     before = [[None, None], [None, None]]
     past = []
@@ -122,7 +125,7 @@ def test_known_pictures_get_what_a_full_step_gives(options: dict[str, Any]) -> N
 def test_folded_batch_norms_change_nothing(depth: int) -> None:
     model = small(depth=depth)
     folded = copy.deepcopy(model)
-    fuse_batch_norms(folded)
+    fold_batch_norms(folded)
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
     frames = clip(1, 3).unbind(1)
     torch.testing.assert_close(folded(*frames)[0], model(*frames)[0], atol=1e-4, rtol=0)
@@ -133,7 +136,7 @@ def test_folded_batch_norms_change_nothing(depth: int) -> None:
 def test_the_model_itself_is_left_alone() -> None:
     model = small().train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    TorchRuntime(model, "cpu", "bf16").warm_up()
+    open_torch(model, Options(device="cpu", precision="bf16")).warm_up()
     after = model.state_dict()
     assert list(before) == list(after)
     assert all(torch.equal(before[name], after[name]) for name in before)
@@ -142,7 +145,7 @@ def test_the_model_itself_is_left_alone() -> None:
 
 
 def test_remembered_entries_are_not_tied_to_the_batch() -> None:
-    runtime = TorchRuntime(small(), "cpu")
+    runtime = open_torch(small(), CPU)
     first = runtime.infer(pictures(2), [[None, None]] * 2).remember()
     kept = first[0].entry.keys.clone()
     runtime.infer(pictures(2, seed=5), [[None, memory.entry] for memory in first]).remember()
@@ -150,7 +153,9 @@ def test_remembered_entries_are_not_tied_to_the_batch() -> None:
 
 
 def test_bf16_on_a_cpu_is_close() -> None:
-    exact, rough = (play(TorchRuntime(small(), "cpu", p), pictures(3)) for p in ("fp32", "bf16"))
+    exact, rough = (
+        play(open_torch(small(), Options(device="cpu", precision=p)), pictures(3)) for p in ("fp32", "bf16")
+    )
     for a, b in zip(exact, rough, strict=True):
         np.testing.assert_allclose(a.probabilities, b.probabilities, atol=0.1)
 
@@ -161,14 +166,17 @@ def test_bf16_on_a_cpu_is_close() -> None:
 def test_cuda_is_close(precision: str) -> None:
     exact, other = (
         play(runtime, pictures(4))
-        for runtime in (TorchRuntime(small(), "cpu"), TorchRuntime(small(), "cuda", precision))
+        for runtime in (
+            open_torch(small(), CPU),
+            open_torch(small(), Options(device="cuda", precision=precision, graphs=False)),
+        )
     )
     for a, b in zip(exact, other, strict=True):
         np.testing.assert_allclose(a.probabilities, b.probabilities, atol=0.1)
 
 
 def test_it_says_what_it_is() -> None:
-    runtime = TorchRuntime(small(labels=[*"abcdefghi"]), "cpu", name="tiny")
+    runtime = open_torch(small(labels=[*"abcdefghi"]), Options(device="cpu", name="tiny"))
     about = runtime.describe()
     assert (about["backend"], about["device"], about["precision"]) == ("torch", "cpu", "fp32")
     model = runtime.describe_model()
@@ -191,12 +199,12 @@ def test_it_says_what_it_is() -> None:
 )
 def test_impossible_wishes_are_one_readable_line(device: str, precision: str, message: str) -> None:
     with pytest.raises(DeviceError, match=message) as caught:
-        TorchRuntime(small(), device, precision)
+        open_torch(small(), Options(device=device, precision=precision))
     assert "\n" not in str(caught.value)
 
 
 def test_wrong_calls_are_readable() -> None:
-    runtime = TorchRuntime(small(), "cpu")
+    runtime = open_torch(small(), CPU)
     nothing = runtime.infer([], [])
     assert (nothing.results, nothing.remember(), nothing.backbone_passes) == ([], [], 0)
     with pytest.raises(ValueError, match="2 pictures of 1 streams"):
@@ -209,12 +217,12 @@ def test_wrong_calls_are_readable() -> None:
 
 
 def test_a_runtime_that_differs_is_told_from_one_that_agrees() -> None:
-    runtime, same = TorchRuntime(small(), "cpu"), TorchRuntime(small(), "cpu")
+    runtime, same = open_torch(small(), CPU), open_torch(small(), CPU)
     assert largest_difference(runtime, same) == 0.0
     broken = small()
     with torch.no_grad():
         broken.temporal.layers[0].slots += 3.0  # only steps with a past show it
-    assert largest_difference(runtime, TorchRuntime(broken, "cpu")) > TOLERANCE
+    assert largest_difference(runtime, open_torch(broken, CPU)) > TOLERANCE
     with torch.no_grad():
         broken.temporal.classifier.bias += float("nan")
-    assert not largest_difference(runtime, TorchRuntime(broken, "cpu")) <= TOLERANCE
+    assert not largest_difference(runtime, open_torch(broken, CPU)) <= TOLERANCE

@@ -1,0 +1,54 @@
+"""Files that are there whole or not at all, and the folder for what can be made again."""
+
+import os
+import secrets
+from pathlib import Path
+
+PARTIAL = ".partial"
+"""Ends the name of a file that is still being written; a killed process leaves one behind."""
+
+
+def cache_folder() -> Path | None:
+    """``kvq-stream`` in the user's cache folder, ``$XDG_CACHE_HOME`` or ``~/.cache``; None without a home."""
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    try:
+        return (base if base.is_absolute() else Path.home() / ".cache") / "kvq-stream"
+    except RuntimeError:
+        return None
+
+
+def write_whole(path: Path, data: bytes | str, *, sync: bool = False, mode: int = 0o666) -> None:
+    """Writes a file in one go: whoever reads it finds the old content or the new, never a part.
+
+    Args:
+        path: Of the file; its folder exists.
+        data: Its content; text is written as UTF-8.
+        sync: Whether it must survive a power cut right after this call.
+        mode: Permissions of the file, before the user's mask.
+
+    Raises:
+        OSError: It can't be written; an existing file stays as it was.
+    """
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PARTIAL}")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with open(descriptor, "wb") as file:  # noqa: PTH123
+            file.write(data.encode() if isinstance(data, str) else data)
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    if sync:
+        _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes the new name last; the content alone would be lost with it."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,68 @@
+"""What differs between libraries and devices: how a batch is computed, and what is kept of it."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from torch import Tensor
+
+from pipeline.runtime.step import Image, Memory
+
+About = dict[str, str | int | float]
+"""Facts for people, by name."""
+Remember = Callable[[], tuple[list[Memory], int]]
+"""Gives the memories of a batch, and how many passes of a backbone they took."""
+
+
+class Answer(NamedTuple):
+    """What an engine computes for a batch.
+
+    Attributes:
+        probabilities: ``(B, num_classes)`` float32.
+        attention: ``(B, S, T * S_k)`` float16; None if not asked for.
+    """
+
+    probabilities: Tensor
+    attention: Tensor | None
+
+
+class Engine(Protocol):
+    """The step in one library on one device. All calls are made in inference mode.
+
+    Attributes:
+        backend: Name of the library, as settings have it.
+        device: As torch names it.
+        precision: ``fp32``, ``fp16``, ``bf16`` or ``int8``.
+        threads: CPU threads in use.
+        most_streams: In one step; a larger batch gains nothing.
+    """
+
+    backend: str
+    device: str
+    precision: str
+    threads: int
+    most_streams: int
+
+    def infer(
+        self, images: Sequence[Image], past: Sequence[Sequence[Any]], want_attention: bool
+    ) -> tuple[Answer, int, Remember]:
+        """The answer to new pictures, how many passes it took, and what gives their memories."""
+        ...
+
+    def infer_known(
+        self, features: Sequence[Any], past: Sequence[Sequence[Any]], want_attention: bool
+    ) -> Answer:
+        """The answer to known pictures, from the features of their memories."""
+        ...
+
+    def sizes_to_warm_up(self, batch_size: int) -> Sequence[int]:
+        """Sizes of the steps that make up to ``batch_size`` streams fast."""
+        ...
+
+    def details(self) -> About:
+        """What is worth showing beside the attributes, or in their place."""
+        ...
+
+
+def finished(logits: Tensor, attention: Tensor | None) -> Answer:
+    """The answer from what a network gives, in any type."""
+    return Answer(logits.float().softmax(dim=1), None if attention is None else attention.half())

@@ -1,0 +1,142 @@
+"""Opening an exported step: from the cache of compiled models, or exported, compiled and stored there."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+
+import torch
+
+from pipeline.model.description import Description, describe_checkpoint
+from pipeline.model.device import DeviceError
+from pipeline.model.shipped import CheckpointError
+from pipeline.runtime.base import Runtime
+from pipeline.runtime.engine import About
+from pipeline.runtime.exported.answer import CutError
+from pipeline.runtime.exported.exported_engine import ExportedEngine, Graphs
+from pipeline.runtime.exported.model_cache import CachedModel
+from pipeline.runtime.options import Options
+
+if TYPE_CHECKING:
+    from pipeline.model.network import TemporalKVQResNetCBAM
+
+Cut = TypeVar("Cut")
+
+
+class Compiled(NamedTuple):
+    """The graphs, and what ``Compiler.restore`` makes them from at the next start."""
+
+    graphs: Graphs
+    parts: list[bytes]
+
+
+class Compiler(Protocol):
+    """A library that compiles and runs an exported step.
+
+    Attributes:
+        backend: Name of the library, as settings have it.
+        device: What the step runs on, as torch names it.
+        precision: What it computes in.
+        details: What else is worth showing.
+    """
+
+    backend: str
+    device: str
+    precision: str
+    details: About
+
+    def versions(self) -> list[str]:
+        """Names and versions of what compiles and runs the step, the backend first."""
+        ...
+
+    def compile(self, model: "TemporalKVQResNetCBAM") -> Compiled:
+        """Exports the step, cuts out its answer, and makes both ready."""
+        ...
+
+    def restore(self, parts: list[bytes]) -> Graphs | None:
+        """The graphs from what ``compile`` gave to be stored; None if that is not possible."""
+        ...
+
+
+def open_exported(
+    model: "TemporalKVQResNetCBAM | Path",
+    options: Options,
+    start: Callable[[Description, Options, int], Compiler],
+) -> Runtime:
+    """The runtime for a network on the CPU or for a checkpoint's file.
+
+    What is compiled for a file is kept on disk, and a start that finds it there does without network and
+    weights.
+
+    Args:
+        model: See above.
+        options: How it is opened.
+        start: Gives the compiler for a model, with a number of threads.
+
+    Raises:
+        CheckpointError: The checkpoint can't be used, or was replaced while it was read.
+        DeviceError: The backend can't run on the device or in the precision.
+        MissingPackageError: The backend is not installed.
+    """
+    about = describe_checkpoint(model) if isinstance(model, Path) else model.description
+    threads = options.threads or torch.get_num_threads()
+    compiler = start(about, options, threads)
+    engine = ExportedEngine(
+        _stored_or_compiled(model, compiler, options),
+        about,
+        backend=compiler.backend,
+        device=compiler.device,
+        precision=compiler.precision,
+        threads=threads,
+        details=compiler.details,
+    )
+    return Runtime(about, engine, options.name)
+
+
+def pick_precision(backend: str, known: tuple[str, ...], precision: str) -> str:
+    """The precision of a backend; ``auto`` is the first that it knows.
+
+    Raises:
+        DeviceError: It does not know this one.
+    """
+    if precision not in ("auto", *known):
+        raise DeviceError(
+            f"backend {backend} computes in {' and '.join(known)}, not in {precision}: choose auto"
+        )
+    return known[0] if precision == "auto" else precision
+
+
+def cut_answer(
+    cut: Callable[[Any, tuple[str, ...]], Cut], step: Any, asked: tuple[str, ...], options: Options
+) -> Cut | None:
+    """The answer alone; None, with a message, where it can't be had: then every picture is computed."""
+    try:
+        return cut(step, asked)
+    except CutError as error:
+        options.log(f"unchanged pictures are computed like new ones: {error}")
+        return None
+
+
+def _stored_or_compiled(
+    model: "TemporalKVQResNetCBAM | Path", compiler: Compiler, options: Options
+) -> Graphs:
+    cache = None
+    if isinstance(model, Path):
+        cache = CachedModel(model, [*compiler.versions(), compiler.precision])
+        if (stored := cache.load()) and (graphs := compiler.restore(stored)):
+            return graphs
+    options.log(f"preparing it for {compiler.backend}, once for this machine; this takes a moment")
+    loaded = _loaded(model)
+    if cache and not cache.is_current():
+        raise CheckpointError(f"{model}: was replaced while it was read; start again")
+    compiled = compiler.compile(loaded)
+    if cache and (problem := cache.store(compiled.parts)):
+        options.log(f"prepared, but can't be kept for the next start: {problem}")
+    return compiled.graphs
+
+
+def _loaded(model: "TemporalKVQResNetCBAM | Path") -> "TemporalKVQResNetCBAM":
+    if not isinstance(model, Path):
+        return model
+    from pipeline.model.checkpoint import load_checkpoint  # slow: torchvision comes with it
+
+    return load_checkpoint(model)

@@ -1,0 +1,143 @@
+"""The step on OpenVINO, on a CPU, in float32 or int8."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.base.packages import load_package
+from pipeline.model.description import Description
+from pipeline.model.device import DeviceError
+from pipeline.model.state import empty_state
+from pipeline.runtime.base import Runtime
+from pipeline.runtime.engine import About
+from pipeline.runtime.exported import quantise
+from pipeline.runtime.exported.answer import ANSWER, STATE, openvino_answer
+from pipeline.runtime.exported.convert import INPUTS, OUTPUTS, asked_outputs, to_openvino
+from pipeline.runtime.exported.exported_engine import Array, Graph, Graphs
+from pipeline.runtime.exported.open_exported import Compiled, cut_answer, open_exported, pick_precision
+from pipeline.runtime.options import Options
+
+if TYPE_CHECKING:
+    from pipeline.model.network import TemporalKVQResNetCBAM
+
+_CHECKED_CLIPS = 32
+
+
+def open_openvino(model: "TemporalKVQResNetCBAM | Path", options: Options | None = None) -> Runtime:
+    """The runtime on OpenVINO, see ``open_exported``.
+
+    Raises:
+        CheckpointError: See there.
+        DeviceError: Another device than the CPU, or another precision than ``fp32`` and ``int8``; or answers
+            in int8 differ too often from those in float32.
+        MissingPackageError: OpenVINO, or for int8 NNCF, is not installed.
+    """
+    return open_exported(model, options or Options(), _Compiler)
+
+
+def openvino_options(threads: int) -> dict[str, Any]:
+    """How OpenVINO compiles a step for so many threads."""
+    return {
+        "INFERENCE_NUM_THREADS": threads,
+        "INFERENCE_PRECISION_HINT": "f32",  # some processors would otherwise compute in bf16
+        "PERFORMANCE_HINT": "LATENCY",
+        "ENABLE_CPU_PINNING": False,  # other workers need the same cores
+    }
+
+
+class _Compiler:
+    """See ``Compiler``.
+
+    The step is compiled for one stream, and the streams of a batch take turns: on a CPU a batch is no
+    faster, and a graph for any batch is slower for one stream.
+    """
+
+    backend, device = "openvino", "cpu"
+
+    def __init__(self, model: Description, options: Options, threads: int) -> None:
+        if options.device not in ("auto", "cpu"):
+            raise DeviceError(
+                f"backend openvino runs on the CPU, not on {options.device}: choose auto or cpu"
+            )
+        self.precision = pick_precision(self.backend, ("fp32", "int8"), options.precision)
+        if self.precision == "int8" and options.clips is None:
+            raise DeviceError("int8 needs clips to calibrate on")
+        self.details: About = {}
+        self._model, self._options, self._threads = model, options, threads
+        self._asked = asked_outputs(model.architecture)
+
+    def versions(self) -> list[str]:
+        """See ``Compiler``."""
+        own = f"openvino {load_package('openvino', 'openvino').get_version()}"
+        return [own, *quantise.versions()] if self.precision == "int8" else [own]
+
+    def compile(self, model: "TemporalKVQResNetCBAM") -> Compiled:
+        """See ``Compiler``."""
+        step = to_openvino(model, pixels=True)
+        step.reshape({port.any_name: [1, *list(port.partial_shape)[1:]] for port in step.inputs})
+        if self.precision == "int8":
+            step = self._in_int8(step)
+        answer = cut_answer(openvino_answer, step, self._asked, self._options)
+        compiled = [self._compiled(graph) for graph in (step, answer) if graph]
+        return Compiled(self._graphs(*compiled), [graph.export_model().getvalue() for graph in compiled])
+
+    def restore(self, parts: list[bytes]) -> Graphs | None:
+        """See ``Compiler``."""
+        core = load_package("openvino", "openvino").Core()
+        try:
+            return self._graphs(
+                *(core.import_model(part, "CPU", openvino_options(self._threads)) for part in parts)
+            )
+        except RuntimeError:
+            return None
+
+    def _compiled(self, graph: Any) -> Any:
+        core = load_package("openvino", "openvino").Core()
+        return core.compile_model(graph, "CPU", openvino_options(self._threads))
+
+    def _graphs(self, step: Any, answer: Any = None) -> Graphs:
+        return Graphs(
+            _in_turns(step, INPUTS, (*OUTPUTS, *self._asked)),
+            _in_turns(answer, (*self._asked, *STATE), ANSWER) if answer else None,
+        )
+
+    def _in_int8(self, step: Any) -> Any:
+        """The step calibrated on clips, once it is seen to answer like that in float32 on others."""
+        empty, options = empty_state(self._model.architecture, 1), self._options
+        shape = self._model.preprocessing.size, self._model.architecture.num_past
+        make = options.clips
+        assert make is not None
+        options.log(f"int8: rendering {quantise.CALIBRATION_CLIPS} clips to calibrate on")
+        clips = make(*shape, quantise.CALIBRATION_CLIPS, quantise.CALIBRATION_SEED)
+        options.log("int8: choosing the ranges of all layers")
+        _, feeds = quantise.play(self._compiled(step), list(clips.frames), empty)
+        rough = quantise.quantise(step, feeds)
+        clips = make(*shape, _CHECKED_CLIPS, quantise.HELD_OUT_SEED)
+        exact, found = (
+            quantise.play(self._compiled(one), list(clips.frames), empty)[0] for one in (step, rough)
+        )
+        share = quantise.agreement(exact, found)
+        if share < options.least_agreement:
+            raise DeviceError(
+                f"{options.name}: int8 gives another answer than float32 for {1 - share:.0%} of the clips: "
+                "choose precision fp32"
+            )
+        options.log(f"int8: same answer as float32 for {share:.0%} of {_CHECKED_CLIPS} other clips")
+        return rough
+
+
+def _in_turns(compiled: Any, inputs: Sequence[str], outputs: Sequence[str]) -> Graph:
+    """A compiled graph for one stream as one for any number of them."""
+    request = compiled.create_infer_request()
+
+    def run(arrays: Sequence[Array]) -> list[Array]:
+        rows, alone = [], len(arrays[0]) == 1
+        for row in range(len(arrays[0])):
+            feed = {name: part[row : row + 1] for name, part in zip(inputs, arrays, strict=True)}
+            found = request.infer(feed, share_inputs=True, share_outputs=alone)
+            rows.append([found[name] for name in outputs])
+        return rows[0] if alone else [np.concatenate(parts) for parts in zip(*rows, strict=True)]
+
+    return run

@@ -1,0 +1,58 @@
+"""How a model is opened: on which device, in which number format, and who hears of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+LEAST_AGREEMENT = 0.9
+"""Share of clips: below it, int8 does not fit the model."""
+
+
+class CalibrationClips(Protocol):
+    """Clips to calibrate int8 on, or to score it with."""
+
+    @property
+    def frames(self) -> npt.NDArray[np.uint8]:
+        """``(n, T + 1, size, size, 3)`` uint8, red-green-blue, oldest first."""
+
+    @property
+    def labels(self) -> list[str]:
+        """Names of the classes, ``n`` times."""
+
+
+ClipMaker = Callable[[int, int, int, int], CalibrationClips]
+"""Size in pixels, past frames, number of clips and seed to clips."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """What all ways to open a model understand; each refuses what it can't do with a ``DeviceError``.
+
+    Attributes:
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` ...
+        precision: ``auto`` (float32 on a CPU, float16 on a GPU), ``fp32``, ``fp16``, ``bf16`` or ``int8``.
+        threads: CPU threads; 0 leaves the choice to torch.
+        provider: Of ``onnxruntime`` alone: ``auto`` (by device), ``cpu``, ``cuda`` or ``tensorrt``.
+        graphs: Whether torch may use captured graphs and kernels of our own on a GPU.
+        clips: Makes the clips that ``int8`` is calibrated on.
+        least_agreement: Share of other clips that int8 must answer as float32 does.
+        name: Of the model, for people.
+        report: Takes lines for people: what is prepared, chosen or can't be had.
+    """
+
+    device: str = "auto"
+    precision: str = "auto"
+    threads: int = 0
+    provider: str = "auto"
+    graphs: bool = True
+    clips: ClipMaker | None = None
+    least_agreement: float = LEAST_AGREEMENT
+    name: str = "model"
+    report: Callable[[str], None] = print
+
+    def log(self, line: str) -> None:
+        """Reports a line on this model."""
+        self.report(f"{self.name}: {line}")

@@ -1,0 +1,81 @@
+"""What goes into a step and comes out of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Image = npt.NDArray[np.uint8]
+"""``(height, width, 3)`` uint8, colours in the order blue, green, red; any size."""
+Pixels = npt.NDArray[np.uint8]
+"""``(B, size, size, 3)`` uint8 of the model's size, colours in the order red, green, blue."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The prediction for one picture.
+
+    Attributes:
+        probabilities: ``(num_classes,)`` float32, adding up to 1.
+        attention: Weights over the past, ``(S, T * S_k)`` float16, slots oldest first and zeros for a slot
+            without a frame; None if not asked for.
+        depth: Past frames it saw, 0 to ``T``.
+    """
+
+    probabilities: npt.NDArray[np.float32]
+    attention: npt.NDArray[np.float16] | None
+    depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What is remembered of one picture; only the runtime that made it can read it.
+
+    Attributes:
+        entry: For the history of its stream: keys and values.
+        features: For ``Runtime.infer`` of the same picture again; None from a backend that keeps none.
+    """
+
+    entry: Any
+    features: Any
+
+
+class Step:
+    """One step of several streams: the results first, then the work that only later steps need.
+
+    Args:
+        results: One for each stream.
+        backbone_passes: Pictures that went through a backbone for them.
+        remember: Gives the memories, and how many passes they took.
+
+    Attributes:
+        results: See above.
+        backbone_passes: Those of ``remember`` are added once it has run.
+    """
+
+    def __init__(
+        self,
+        results: list[Result],
+        backbone_passes: int,
+        remember: Callable[[], tuple[list[Memory], int]],
+    ) -> None:
+        self.results, self.backbone_passes = results, backbone_passes
+        self._remember = remember
+        self._memories: list[Memory] | None = None
+
+    def remember(self) -> list[Memory]:
+        """What later steps need of each picture, in the order of the results.
+
+        Costs next to nothing with shared weights; otherwise it runs the other backbones, so call it when
+        the predictions are out.
+
+        Raises:
+            ValueError: Called for the first time after the next ``infer``, by a runtime whose steps share
+                their memory.
+        """
+        if self._memories is None:
+            self._memories, passes = self._remember()
+            self.backbone_passes += passes
+        return self._memories

@@ -1,0 +1,91 @@
+"""The step on torch as it is, on a CPU; on a CUDA GPU it is what ``CudaEngine`` is compared with."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+
+import torch
+
+from pipeline.model.device import pick_device
+from pipeline.model.network import TemporalKVQResNetCBAM
+from pipeline.model.state import Entry, gather
+from pipeline.model.temporal import Features
+from pipeline.runtime.engine import About, Answer, Remember, finished
+from pipeline.runtime.fold_batch_norms import fold_batch_norms
+from pipeline.runtime.options import Options
+from pipeline.runtime.pixels import Preprocessor
+from pipeline.runtime.precision import DTYPES, pick_precision
+from pipeline.runtime.step import Image, Memory
+
+
+class TorchEngine:
+    """See ``Engine``.
+
+    Args:
+        model: In eval mode, on its device, in its type and in channels-last layout.
+        preprocess: Gives frames of that type on that device.
+        precision: For people.
+        threads: CPU threads in use.
+    """
+
+    backend = "torch"
+    most_streams = 16
+
+    def __init__(
+        self, model: TemporalKVQResNetCBAM, preprocess: Preprocessor, precision: str, threads: int
+    ) -> None:
+        self._model, self._preprocess = model, preprocess
+        self._empty = model.init_state(1)
+        self.device, self.precision, self.threads = str(self._empty.keys.device), precision, threads
+
+    def infer(
+        self, images: Sequence[Image], past: Sequence[Sequence[Entry | None]], want_attention: bool
+    ) -> tuple[Answer, int, Remember]:
+        """See ``Engine``."""
+        state, before = gather(past, self._empty), self._model.backbone_passes
+        frames = self._preprocess(images)
+        output, features = self._model.predict(frames, state, want_attention)
+        passes = self._model.backbone_passes - before
+
+        def remember() -> tuple[list[Memory], int]:
+            before = self._model.backbone_passes
+            entries = self._model.remember(frames, features).split()
+            rows = [{stage: x[row].clone() for stage, x in features.items()} for row in range(len(entries))]
+            memories = [Memory(entry, row) for entry, row in zip(entries, rows, strict=True)]
+            return memories, self._model.backbone_passes - before
+
+        return finished(output.logits, output.attention), passes, remember
+
+    def infer_known(
+        self, features: Sequence[Features], past: Sequence[Sequence[Entry | None]], want_attention: bool
+    ) -> Answer:
+        """See ``Engine``."""
+        together = {stage: torch.stack([row[stage] for row in features]) for stage in features[0]}
+        output = self._model.answer(together, gather(past, self._empty), want_attention)
+        return finished(output.logits, output.attention)
+
+    def sizes_to_warm_up(self, batch_size: int) -> Sequence[int]:
+        """See ``Engine``."""
+        return [batch_size]
+
+    def details(self) -> About:
+        """See ``Engine``."""
+        return {"device": torch.cuda.get_device_name(self.device)} if self.device.startswith("cuda") else {}
+
+
+def open_torch_engine(model: TemporalKVQResNetCBAM, options: Options) -> TorchEngine:
+    """A copy of the model, made ready; the threads are those of the whole process.
+
+    Raises:
+        DeviceError: This machine lacks the device, or the device the precision.
+    """
+    device = pick_device(options.device)
+    precision = pick_precision(options.precision, device)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    model = deepcopy(model).eval().requires_grad_(False)
+    fold_batch_norms(model)
+    model.to(device, DTYPES[precision]).to(memory_format=torch.channels_last)
+    threads = torch.get_num_threads()
+    return TorchEngine(
+        model, Preprocessor(model.preprocessing, device, DTYPES[precision], threads), precision, threads
+    )
