@@ -21,6 +21,7 @@ from pipeline.base.clock import now_ns
 from pipeline.base.config import load_config
 from pipeline.model.checkpoint import load_checkpoint
 from pipeline.runtime.pixels import Preprocessor
+from pipeline.video.backoff import Backoff
 from pipeline.video.open import open_source
 from pipeline.video.reader import Reader
 from pipeline.video.source import SourceOptions
@@ -39,8 +40,7 @@ def run(source: str, warm_up_s: float, seconds: float) -> dict[str, float]:
     reader = Reader(
         partial(open_source, source, SourceOptions.from_config(capture)),
         policy="newest",
-        backoff_s=capture.reconnect_backoff_s,
-        jitter=0.0,
+        backoff=Backoff(capture.reconnect_backoff_s),
         ring_frames=1,
         retry_first_open=False,
     )

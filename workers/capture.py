@@ -1,5 +1,6 @@
 """The capture worker: reads sources, each in a thread of its own, and publishes their frames."""
 
+import math
 import threading
 from functools import partial
 
@@ -9,9 +10,10 @@ from pipeline.base.config import StreamConfig
 from pipeline.base.frame import Policy
 from pipeline.flow.freshness.ages import AgeReport, Ages
 from pipeline.flow.freshness.keeper import FreshnessKeeper
+from pipeline.video.backoff import Backoff
 from pipeline.video.open import open_source
 from pipeline.video.reader import Reader
-from pipeline.video.source import SourceError, SourceOptions
+from pipeline.video.source import Source, SourceError, SourceOptions
 from pipeline.wire.messages import Feedback
 from pipeline.wire.transport import FramePublisher
 from workers.base import REMIND_NS, RETRY_S, Worker, WorkerError
@@ -39,7 +41,10 @@ class CaptureWorker(Worker):
         )
         self._freshness = FreshnessKeeper(config.freshness, self._publisher.jpeg_quality, self.event)
         options = SourceOptions.from_config(config.capture)
-        self._streams = [self._make_stream(stream, options) for stream in config.streams]
+        sources = [self._make_source(stream, options) for stream in config.streams]
+        live = sum(source.live for source in sources)
+        for stream_config, source in zip(config.streams, sources, strict=True):
+            self._streams.append(self._make_stream(stream_config, source, options, lone=live == 1))
         for stream in self._streams:
             self.resources.callback(stream.reader.stop, 0.0)
             stream.reader.start()
@@ -84,18 +89,28 @@ class CaptureWorker(Worker):
         """Whether a source that is away is waited for: after a restart it must not stop the others."""
         return self.config.capture.retry_first_open or self.restarts > 0
 
-    def _make_stream(self, stream: StreamConfig, options: SourceOptions) -> CaptureStream:
-        config, capture = self.config, self.config.capture
+    @staticmethod
+    def _make_source(stream: StreamConfig, options: SourceOptions) -> Source:
+        """What the reader will open; made once before, as its text may be wrong."""
         try:
-            source = open_source(stream.source, options)
+            return open_source(stream.source, options)
         except SourceError as error:
             raise WorkerError(str(error)) from error
+
+    def _make_stream(
+        self, stream: StreamConfig, source: Source, options: SourceOptions, *, lone: bool
+    ) -> CaptureStream:
+        """The stream of a source; ``lone`` if it is the only live one."""
+        config, capture = self.config, self.config.capture
         policy: Policy = ("newest" if source.live else "every") if stream.policy == "auto" else stream.policy
         reader = Reader(
             partial(open_source, stream.source, options),
             policy=policy,
-            backoff_s=capture.reconnect_backoff_s,
-            jitter=capture.reconnect_jitter,
+            backoff=Backoff(
+                capture.reconnect_backoff_s,
+                capture.reconnect_jitter,
+                capture.reconnect_lone_s if lone else math.inf,
+            ),
             ring_frames=capture.ring_frames,
             retry_first_open=self._patient,
             max_frames=config.run.frames,

@@ -68,6 +68,7 @@ class CaptureConfig(_Section, frozen=True, kw_only=True):
     retry_first_open: bool
     reconnect_backoff_s: quantities.Waits
     reconnect_jitter: quantities.Share
+    reconnect_lone_s: quantities.Timeout
     ring_frames: quantities.QueueLength
     wait_for: list[Listener]
     wait_timeout_s: quantities.Wait

@@ -1,5 +1,6 @@
 """How long to wait before a source that failed is opened again."""
 
+import math
 import random
 from collections.abc import Sequence
 
@@ -7,13 +8,15 @@ from collections.abc import Sequence
 class Backoff:
     """Waits that grow with each failure in a row."""
 
-    def __init__(self, waits_s: Sequence[float], jitter: float) -> None:
+    def __init__(self, waits_s: Sequence[float], jitter: float = 0.0, longest_s: float = math.inf) -> None:
         """Notes the steps.
 
         Args:
             waits_s: Wait in seconds after each failure; the last one repeats.
             jitter: Each wait is varied by up to this fraction, so that cameras do not return in step.
+            longest_s: No wait is longer, whatever the steps.
         """
+        self._longest_s = longest_s
         self._waits_s = list(waits_s)
         self._jitter = jitter
         self._failures = 0
@@ -22,7 +25,7 @@ class Backoff:
         """The wait after one more failure, in seconds."""
         wait_s = self._waits_s[min(self._failures, len(self._waits_s) - 1)]
         self._failures += 1
-        return wait_s * (1 + random.uniform(-self._jitter, self._jitter))
+        return min(wait_s * (1 + random.uniform(-self._jitter, self._jitter)), self._longest_s)
 
     def reset(self) -> None:
         """Begins again with the first wait; the source works."""

@@ -1,6 +1,6 @@
 """Reads one source in a thread of its own: always the newest picture of a camera, every picture of a file."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from threading import Event, Thread
 from typing import Literal
@@ -55,8 +55,7 @@ class Reader:
         open_source: Callable[[], Source],
         *,
         policy: Policy,
-        backoff_s: Sequence[float],
-        jitter: float,
+        backoff: Backoff,
         ring_frames: int,
         retry_first_open: bool,
         max_frames: int = 0,
@@ -70,8 +69,7 @@ class Reader:
         Args:
             open_source: Makes the source, anew for each attempt to open it.
             policy: What happens to pictures when the caller is late.
-            backoff_s: Waits in seconds before each reopening; the last one repeats, a picture resets.
-            jitter: Each wait is varied by up to this fraction, so that cameras do not return in step.
+            backoff: Waits before each reopening; a picture resets it.
             ring_frames: Pictures that wait for the caller.
             retry_first_open: Keep trying a live source that can't be opened at the start.
             max_frames: End after this many pictures; 0 for no limit.
@@ -84,7 +82,7 @@ class Reader:
         self.error: SourceError | None = None
         self._open_source = open_source
         self._policy = policy
-        self._backoff = Backoff(backoff_s, jitter)
+        self._backoff = backoff
         self._retry_first_open = retry_first_open
         self._max_frames = max_frames
         self._pace = pace

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from pipeline.base.clock import now_ns
+from pipeline.video.backoff import Backoff
 from pipeline.video.demo import DemoSource
 from pipeline.video.open import open_source
 from pipeline.video.reader import Captured, Reader
@@ -60,8 +61,7 @@ def openings(*scripts: list[Any], live: bool = True) -> Callable[[], Source]:
 def reader_of(open_source: Callable[[], Source], **changes: Any) -> Reader:
     settings: dict[str, Any] = {
         "policy": "every",
-        "backoff_s": [0.0],
-        "jitter": 0.0,
+        "backoff": Backoff([0.0]),
         "ring_frames": 4,
         "retry_first_open": False,
     }
@@ -182,14 +182,14 @@ def test_epochs_count_reopenings_and_changes_of_size() -> None:
 
 def test_waits_grow_and_start_again_after_a_picture() -> None:
     scripts = [[shot(), LOST], [LOST], [LOST], [LOST], [shot(), LOST], [shot()]]
-    reader = reader_of(openings(*scripts), backoff_s=[0.0, 0.1, 0.2])
+    reader = reader_of(openings(*scripts), backoff=Backoff([0.0, 0.1, 0.2]))
     run(reader)
     waits = [event.rsplit("in ", 1)[1] for event in reader.pop_events() if event.startswith("down")]
     assert waits == ["0.0 s", "0.1 s", "0.2 s", "0.2 s", "0.0 s"]
 
 
 def test_jitter_varies_each_wait() -> None:
-    reader = reader_of(openings([shot(), LOST], *[[LOST]] * 8, [shot()]), backoff_s=[0.1], jitter=1.0)
+    reader = reader_of(openings([shot(), LOST], *[[LOST]] * 8, [shot()]), backoff=Backoff([0.1], 1.0))
     run(reader)
     waits = [float(event.split()[-2]) for event in reader.pop_events() if event.startswith("down")]
     assert len(waits) == 9
@@ -254,7 +254,7 @@ def test_no_exception_ends_a_live_source() -> None:
         UnicodeDecodeError("utf-8", b"\xff", 0, 1, "odd name"),
     ]
     scripts = [[shot(), defects[0]], *[[defect] for defect in defects[1:]], [shot()]]
-    reader = reader_of(openings(*scripts), backoff_s=[0.0, 0.01, 0.1])
+    reader = reader_of(openings(*scripts), backoff=Backoff([0.0, 0.01, 0.1]))
     assert [item.epoch for item in run(reader)] == [0, 1]
     assert (reader.state, reader.error) == ("ended", None)
     down = [event for event in reader.pop_events() if event.startswith("down")]
@@ -363,7 +363,7 @@ def test_stop_does_not_wait_for_a_source_that_hangs() -> None:
 
 
 def test_stop_ends_a_wait_for_reopening() -> None:
-    reader = reader_of(openings([shot(), LOST]), backoff_s=[600.0])
+    reader = reader_of(openings([shot(), LOST]), backoff=Backoff([600.0]))
     reader.start()
     assert reader.take(5.0) is not None
     while reader.state != "down":

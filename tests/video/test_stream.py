@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from pipeline.base.clock import now_ns
+from pipeline.video.backoff import Backoff
 from pipeline.video.open import open_source
 from pipeline.video.reader import Captured, Reader
 from pipeline.video.source import Picture, SourceError
@@ -40,8 +41,7 @@ def reader_of(camera: RtspCamera, *, ring_frames: int = 2) -> Reader:
     return Reader(
         lambda: open_source(camera.url(), options(read_timeout_s=1.0, open_timeout_s=3.0)),
         policy="newest",
-        backoff_s=[0.2, 0.5],
-        jitter=0.2,
+        backoff=Backoff([0.2, 0.5], 0.2),
         ring_frames=ring_frames,
         retry_first_open=False,
     )
@@ -232,8 +232,7 @@ def test_a_blind_camera_is_opened_again() -> None:
         reader = Reader(
             lambda: open_source(url, options(read_timeout_s=0.5, open_timeout_s=1.0)),
             policy="newest",
-            backoff_s=[0.1],
-            jitter=0.0,
+            backoff=Backoff([0.1]),
             ring_frames=2,
             retry_first_open=False,
         )
