@@ -4,9 +4,7 @@ import signal
 import sys
 from types import FrameType
 
-EXIT_USER_ERROR = 2
-EXIT_INTERRUPTED = 128 + signal.SIGINT
-EXIT_TERMINATED = 128 + signal.SIGTERM
+from workers import exit_codes
 
 
 def main() -> None:
@@ -23,20 +21,20 @@ def main() -> None:
         nonlocal terminated
         terminated = True
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        sys.exit(EXIT_TERMINATED)
+        sys.exit(exit_codes.TERMINATED)
 
     signal.signal(signal.SIGTERM, terminate)  # workers and the supervisor install their own
     try:
         app()
     except Exception as error:
         if terminated:  # libraries turn the exit into errors of their own
-            sys.exit(EXIT_TERMINATED)
+            sys.exit(exit_codes.TERMINATED)
         if not isinstance(error, UserError):
             raise
         print(f"error: {redact(str(error))}", file=sys.stderr)
-        sys.exit(EXIT_USER_ERROR)
+        sys.exit(exit_codes.USER_ERROR)
     except KeyboardInterrupt:
-        sys.exit(EXIT_INTERRUPTED)
+        sys.exit(exit_codes.INTERRUPTED)
 
 
 if __name__ == "__main__":

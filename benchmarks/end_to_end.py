@@ -31,7 +31,7 @@ from pipeline.account.stats import Histogram, StreamStats, WorkerStats
 from pipeline.base.config import load_config
 from pipeline.base.scratch import scratch_folder
 from pipeline.video.demo import HEIGHT, WIDTH, DemoSource
-from workers.monitor import Collector
+from workers.collector import Collector
 from workers.rundir import place_endpoints
 
 RATES = (150, 30)

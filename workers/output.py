@@ -2,6 +2,57 @@
 
 import os
 import sys
+from typing import IO, cast
+
+from rich.console import Console
+
+
+class OutputConsole(Console):
+    """A console on standard output; once nobody reads that any more, what is printed goes nowhere."""
+
+    def __init__(self) -> None:
+        self._output = _Output()
+        super().__init__(file=cast(IO[str], self._output))
+
+    @property
+    def lost(self) -> bool:
+        """Whether nobody reads standard output any more."""
+        return self._output.lost
+
+
+class _Output:
+    """As much of standard output as a console uses; it never fails."""
+
+    def __init__(self) -> None:
+        self.lost = False
+        self._stdout = sys.stdout
+
+    @property
+    def encoding(self) -> str:
+        return self._stdout.encoding
+
+    def isatty(self) -> bool:
+        return self._stdout.isatty()
+
+    def fileno(self) -> int:
+        return self._stdout.fileno()
+
+    def write(self, text: str) -> int:
+        try:
+            self._stdout.write(text)
+        except OSError:
+            self._lose()
+        return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stdout.flush()
+        except OSError:
+            self._lose()
+
+    def _lose(self) -> None:
+        self.lost = True
+        discard_output()
 
 
 def print_line(text: str) -> bool:

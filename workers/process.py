@@ -1,4 +1,4 @@
-"""A worker as a process: under the supervisor (spawned, silent on Ctrl-C) or alone in a terminal."""
+"""A worker as a process: under the supervisor (spawned, deaf to the terminal) or alone in a terminal."""
 
 import contextlib
 import multiprocessing.util
@@ -8,8 +8,7 @@ import sys
 import threading
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import FrameType
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import cv2
 import msgspec
@@ -19,25 +18,24 @@ from pipeline.base.config import Config
 from pipeline.base.errors import UserError
 from pipeline.base.redact import redact
 from pipeline.base.roles import Role
+from workers import exit_codes
 from workers.base import Worker
+from workers.output import print_line
 from workers.roles import load_class
+from workers.signals import stop_on_signals
 
-EXIT_OK = 0
-EXIT_FAILED = 1
-EXIT_MISTAKE = 2
-"""The user has to change something; one readable line says what."""
-EXIT_INTERRUPTED = 130
+ReportKind: TypeAlias = Literal["ready", "user_error", "failed"]
 
 
 class Report(msgspec.Struct):
-    """What a spawned worker tells its supervisor.
+    """What a spawned worker reports to its supervisor.
 
     Attributes:
-        kind: ``ready``, ``mistake`` (the user has to change something) or ``failed``.
+        kind: ``ready``, ``user_error`` (the user has to change something) or ``failed``.
         text: For people.
     """
 
-    kind: str
+    kind: ReportKind
     text: str = ""
 
 
@@ -75,7 +73,8 @@ def run_spawned(
     os.dup2(output.fileno(), sys.stdout.fileno())
     os.dup2(output.fileno(), sys.stderr.fileno())
     output.close()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGHUP):  # the terminal sends them to everybody
+        signal.signal(number, signal.SIG_IGN)
     name_process(name)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
@@ -86,23 +85,23 @@ def run_spawned(
         except (EOFError, OSError):
             stop.set()
 
-    def tell(kind: str, text: str = "") -> None:
+    def report(kind: ReportKind, text: str = "") -> None:
         try:
             control.send_bytes(msgspec.json.encode(Report(kind, redact(text))))
         except OSError:
             stop.set()
 
     threading.Thread(target=watch_supervisor, name="supervisor-watch", daemon=True).start()
-    code = EXIT_OK
+    code = exit_codes.OK
     try:
-        make_worker(role, config, name, **options).run(stop, lambda figures: tell("ready"))
+        make_worker(role, config, name, **options).run(stop, lambda stats: report("ready"))
     except UserError as error:
-        tell("mistake", str(error))
-        code = EXIT_MISTAKE
+        report("user_error", str(error))
+        code = exit_codes.USER_ERROR
     except Exception as error:
-        tell("failed", f"{type(error).__name__}: {error}")
+        report("failed", f"{type(error).__name__}: {error}")
         sys.excepthook(*sys.exc_info())  # the supervisor shows it as this worker's output
-        code = EXIT_FAILED
+        code = exit_codes.FAILED
     # semaphores that libraries made, such as tqdm's lock: leaving at once would skip what gives them back
     multiprocessing.util._run_finalizers(0)  # type: ignore[attr-defined]
     sys.stdout.flush()
@@ -127,21 +126,12 @@ def run_alone(role: Role, config: Config, name: str, stdout: Connection | None =
     """
     stop = threading.Event()
 
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        if stop.is_set():
-            os._exit(EXIT_INTERRUPTED)
-        stop.set()
+    def print_ready(stats: WorkerStats) -> None:
+        if not print_line(f"{stats.worker}: ready (pid {stats.pid})"):
+            stop.set()
 
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     name_process(name)
-    try:
+    with stop_on_signals(stop):
         worker = make_worker(role, config, name, alone=True, stdout=stdout)
-        worker.run(stop, _say_ready)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    return EXIT_OK
-
-
-def _say_ready(figures: WorkerStats) -> None:
-    print(f"{figures.worker}: ready (pid {figures.pid})", flush=True)
+        worker.run(stop, print_ready)
+    return exit_codes.OUTPUT_LOST if worker.stats.details.get("lost") else exit_codes.OK

@@ -67,9 +67,15 @@ class SinkWorker(Worker):
         )
 
     def tick(self, timeout_s: float) -> bool:
-        """Takes in what has arrived and shows the frames whose waiting is over; False when closed by hand."""
+        """Takes in what has arrived and shows the frames whose waiting is over.
+
+        Returns:
+            False when its window was closed, or nobody reads the predictions on standard output any more.
+        """
         self._turn(timeout_s)
-        return not (self._window and self._window.closed)
+        window_closed = self._window is not None and self._window.closed
+        reader_gone = self.stdout is not None and self._predictions is not None and self._predictions.closed
+        return not (window_closed or reader_gone)
 
     def finish(self, deadline_ns: int) -> None:
         """Shows what still comes until the streams end; frames that are left at the deadline are counted."""

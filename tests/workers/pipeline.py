@@ -11,7 +11,7 @@ from typing import Any
 from pipeline.account.stats import StreamStats, WorkerStats
 from pipeline.base.config import load_config
 from tests.workers.program import RUN_S, START_S, Outcome, Program, until
-from workers.monitor import Collector
+from workers.collector import Collector
 from workers.rundir import place_endpoints
 
 QUICK = ("--set", "inference.threads=1", "--set", "sink.web=false")

@@ -59,7 +59,12 @@ class Program:
     """``python run_stream.py ARGUMENTS`` in a process group of its own, with its own runtime folder.
 
     Inside ``with`` it runs; whatever of it is still there at the end is killed.
+
+    Attributes:
+        wrapper: What comes before it on the command line: a shell that pipes its output, for example.
     """
+
+    wrapper: tuple[str, ...] = ()
 
     def __init__(self, folder: Path, *arguments: str, name: str = "run") -> None:
         """Notes what to run.
@@ -87,7 +92,7 @@ class Program:
     def __enter__(self) -> Self:
         with (self.folder / _STDOUT).open("wb") as out, (self.folder / _STDERR).open("wb") as err:
             self.process = subprocess.Popen(
-                [sys.executable, str(PROGRAM), *self._arguments],
+                [*self.wrapper, sys.executable, str(PROGRAM), *self._arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,

@@ -14,7 +14,7 @@ from tests.video.clips import write_video
 from tests.workers.films import count
 from tests.workers.pipeline import Pipeline, streams
 from tests.workers.program import Outcome, until
-from workers.monitor import Collector
+from workers.collector import Collector
 from workers.rundir import place_endpoints
 
 QUICK_RESTART = ("--set", "run.restart_backoff_s=[0.2]")

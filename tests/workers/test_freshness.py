@@ -16,7 +16,7 @@ from tests.support import free_port
 from tests.video.clips import write_video
 from tests.workers.pipeline import QUICK, Pipeline, streams
 from tests.workers.program import START_S, Program, until
-from workers.monitor import Collector
+from workers.collector import Collector
 from workers.rundir import place_endpoints
 
 LONG_S = 90.0

@@ -17,8 +17,9 @@ from pipeline.wire.codec import encode_stats
 from pipeline.wire.security import SecurityPolicy
 from pipeline.wire.transport import Publisher
 from tests.workers.program import Program, until
-from workers.monitor import Collector, Screen
+from workers.collector import Collector
 from workers.rundir import RunFolder
+from workers.screen import Screen
 
 LIVES = 30
 Tell = Callable[[WorkerStats], list[str]]

@@ -10,12 +10,15 @@ from pipeline.base.config import Config, StreamConfig
 from pipeline.base.roles import Role
 from pipeline.video.naming import default_stream_id
 from pipeline.view.summary import render_summary, told_path
+from workers import exit_codes
 from workers.commands.report import check_writable, write_report
 from workers.commands.stdout import reserved_stdout
 from workers.model_check import check_model
-from workers.monitor import Screen, watch
-from workers.process import EXIT_FAILED, EXIT_OK, name_process, run_alone
+from workers.monitor import watch
+from workers.output import OutputConsole
+from workers.process import name_process, run_alone
 from workers.rundir import RunFolder, place_endpoints, shared_folder
+from workers.screen import Screen
 from workers.supervisor import PipelineError, Supervisor
 
 
@@ -23,7 +26,8 @@ def run_pipeline(config: Config, report_file: Path | None) -> int:
     """Runs all workers on this machine until the streams end.
 
     Returns:
-        The exit code: 0; 1 if a worker failed for good or frames are unaccounted for.
+        The exit code: see ``workers.exit_codes``; 1 if a worker failed for good or frames are unaccounted
+        for, 3 if an output that was asked for could not be written.
 
     Raises:
         UserError: The user has to change something.
@@ -33,7 +37,7 @@ def run_pipeline(config: Config, report_file: Path | None) -> int:
     check_model(config)
     name_process("supervisor")
     with reserved_stdout(config.sink.predictions) as stdout:
-        console = Console()
+        console = OutputConsole()
         live = config.terminal.live and console.is_terminal
         title = ", ".join(stream.id for stream in config.streams)
         with RunFolder() as folder:
@@ -43,12 +47,12 @@ def run_pipeline(config: Config, report_file: Path | None) -> int:
                     report = Supervisor(placed, screen, title, stdout).run()
             except PipelineError as error:
                 _print_errors([str(error)])
-                return EXIT_FAILED
+                return exit_codes.FAILED
         unwritten = write_report(report, report_file)
         extras = {"report": told_path(report_file, made_folder)} if report_file and not unwritten else {}
         console.print(render_summary(report, extras))
+    lost = [*unwritten, *report.get("lost", {}).values()]
     failures = [
-        *unwritten,
         *(f"{name}: {stream['error']}" for name, stream in report["streams"].items() if stream["error"]),
         *(
             f"{name}: {stream['unaccounted']} frames unaccounted for: please report this as a defect"
@@ -56,8 +60,10 @@ def run_pipeline(config: Config, report_file: Path | None) -> int:
             if stream["unaccounted"]
         ),
     ]
-    _print_errors(failures)
-    return EXIT_FAILED if failures else EXIT_OK
+    _print_errors([*lost, *failures])
+    if failures:
+        return exit_codes.FAILED
+    return exit_codes.OUTPUT_LOST if lost else exit_codes.OK
 
 
 def run_worker(role: Role, config: Config) -> int:
@@ -78,18 +84,18 @@ def run_worker(role: Role, config: Config) -> int:
 
 
 def run_monitor(config: Config, seconds: float, report_file: Path | None) -> int:
-    """Shows a running pipeline's stats until Ctrl-C or for ``seconds``; returns the exit code.
+    """Shows a running pipeline's stats until a signal or for ``seconds``; returns the exit code.
 
     Raises:
         UserError: The user has to change something; also where no worker was heard in ``seconds``.
     """
     check_writable(report_file)
-    console = Console()
+    console = OutputConsole()
     live = config.terminal.live and console.is_terminal
     report = watch(config, console, live=live, seconds=seconds)
     unwritten = write_report(report, report_file)
     _print_errors(unwritten)
-    return EXIT_FAILED if unwritten else EXIT_OK
+    return exit_codes.OUTPUT_LOST if unwritten else exit_codes.OK
 
 
 def _with_demo(config: Config) -> Config:

@@ -1,0 +1,159 @@
+"""One worker's process under the supervisor: started, heard, asked to stop, killed."""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from typing import Any
+
+import msgspec
+
+from pipeline.base.config import Config
+from pipeline.base.redact import redact
+from pipeline.base.roles import Role
+from workers.process import Report, run_spawned
+
+_CONTEXT = multiprocessing.get_context("spawn")
+
+
+class Child:
+    """A worker's process, and the next one when it has died.
+
+    Args:
+        role: Of the worker.
+        print_line: Takes each line that the worker or its libraries print, passwords hidden; called by
+            another thread.
+
+    Attributes:
+        ready: Whether the present process has reported that it works.
+        restarts: How often it was started again.
+        failures_in_a_row: Deaths since a process has last lived for a while.
+        restart_at_s: When the next process is due, in monotonic seconds; None if none is.
+    """
+
+    def __init__(self, role: Role, print_line: Callable[[str], None]) -> None:
+        self.role = role
+        self.ready = False
+        self.restarts = 0
+        self.failures_in_a_row = 0
+        self.restart_at_s: float | None = None
+        self._print_line = print_line
+        self._process: SpawnProcess | None = None
+        self._control: Connection | None = None
+        self._started_s = 0.0
+        self._output: threading.Thread | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether its process runs."""
+        return self._process is not None and self._process.is_alive()
+
+    @property
+    def pid(self) -> int | None:
+        """Id of its process; None if that is dead."""
+        return self._process.pid if self._process is not None and self.alive else None
+
+    @property
+    def exit_code(self) -> int | None:
+        """Of its process, negative for a signal; None as long as that runs."""
+        return self._process.exitcode if self._process is not None else None
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since its process was started."""
+        return time.monotonic() - self._started_s
+
+    @property
+    def cause_of_death(self) -> str:
+        """Why its process ended, for people."""
+        code = self.exit_code
+        if code is not None and code < 0:
+            return f"was killed by {signal.Signals(-code).name}"
+        return f"died with exit code {code}"
+
+    def start(self, config: Config, options: dict[str, Any]) -> None:
+        """Starts a process.
+
+        Args:
+            config: With endpoints already placed in the run's folder.
+            options: More arguments of the worker's constructor.
+        """
+        control, control_of_child = _CONTEXT.Pipe(duplex=True)
+        output, output_of_child = _CONTEXT.Pipe(duplex=False)
+        self._process = _CONTEXT.Process(
+            target=run_spawned,
+            args=(self.role, config, self.role, options, control_of_child, output_of_child),
+            name=self.role,
+            daemon=True,
+        )
+        with _deaf_to_the_terminal():
+            self._process.start()
+        control_of_child.close()
+        output_of_child.close()
+        self._control, self.ready, self.restart_at_s = control, False, None
+        self._started_s = time.monotonic()
+        self._output = threading.Thread(target=self._read_output, args=(output,), daemon=True)
+        self._output.start()
+
+    def poll(self) -> Report | None:
+        """What the worker has reported since the last call, if anything."""
+        if self._control is None:
+            return None
+        try:
+            if not self._control.poll():
+                return None
+            report = msgspec.json.decode(self._control.recv_bytes(), type=Report)
+        except (EOFError, OSError):
+            self._control = None
+            return None
+        self.ready = self.ready or report.kind == "ready"
+        return report
+
+    def ask_to_stop(self) -> None:
+        """Asks the worker to end in order."""
+        self.restart_at_s = None
+        if self._process is not None and self.alive:
+            self._process.terminate()
+            self.resume()
+
+    def resume(self) -> None:
+        """Lets a process go on that somebody has stopped: it and its peers could not end in order."""
+        if (pid := self.pid) is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+    def kill(self) -> None:
+        """Ends its process at once, without waiting for it."""
+        if self._process is not None and self._process.exitcode is None:
+            self._process.kill()
+
+    def join(self) -> None:
+        """Waits for a process that was killed, and for the rest of its output."""
+        if self._process is not None:
+            self._process.join()
+        if self._output is not None:
+            self._output.join(timeout=1.0)
+
+    def _read_output(self, output: Connection) -> None:
+        with os.fdopen(os.dup(output.fileno()), "r", encoding="utf-8", errors="replace") as stream:
+            output.close()
+            for line in stream:
+                if line.strip():
+                    self._print_line(f"{self.role}: {redact(line.rstrip())}")
+
+
+@contextmanager
+def _deaf_to_the_terminal() -> Iterator[None]:
+    """A child that is still importing must not die of the Ctrl-C that is meant for its supervisor."""
+    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

@@ -1,0 +1,133 @@
+"""Gathers the statistics of all workers, for the supervisor and for ``run_stream.py monitor``."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from pipeline.account.ledger import build_report, fold
+from pipeline.account.stats import WorkerStats
+from pipeline.base.clock import now_ns
+from pipeline.base.config import Config
+from pipeline.base.roles import ROLES
+from pipeline.view.terminal import PipelineView
+from pipeline.wire.security import SecurityPolicy
+from pipeline.wire.transport import StatsReceiver
+from workers.roles import stats_endpoints
+
+_SESSIONS_APART = 8
+
+
+class _Lives:
+    """The processes that one worker has been; the oldest become one, so that restarts cost no memory."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[int, WorkerStats] = {}
+        self._folded: WorkerStats | None = None
+        self.count = 0
+
+    def keep(self, stats: WorkerStats) -> None:
+        if self._folded is not None and stats.session <= self._folded.session:
+            return  # it has been added up already
+        self.count += stats.session not in self._sessions
+        self._sessions[stats.session] = stats
+        if len(self._sessions) > _SESSIONS_APART:
+            oldest = self._sessions.pop(min(self._sessions))
+            self._folded = oldest if self._folded is None else fold(self._folded, oldest)
+
+    def all(self) -> list[WorkerStats]:
+        return [*([] if self._folded is None else [self._folded]), *self.apart()]
+
+    def apart(self) -> list[WorkerStats]:
+        return sorted(self._sessions.values(), key=lambda stats: stats.session)
+
+
+class Collector:
+    """Keeps the last stats of each worker's processes."""
+
+    def __init__(self, config: Config) -> None:
+        self._receiver = StatsReceiver(
+            {role: stats_endpoints(role, config.endpoints) for role in ROLES},
+            config.wire,
+            SecurityPolicy(config.security),
+        )
+        self._lives: dict[tuple[str, str], _Lives] = {}
+        self.started_ns = now_ns()
+
+    def poll(self, timeout_s: float) -> list[str]:
+        """Takes in what has arrived, waiting at most ``timeout_s`` seconds; returns the new events."""
+        events: list[str] = []
+        for stats in self._receiver.poll(timeout_s):
+            self._lives.setdefault((stats.worker, stats.host), _Lives()).keep(stats)
+            events += [f"{stats.worker}: {event}" for event in stats.events]
+        return events + [f"monitor: {report}" for report in self._receiver.rejects.pop_reports()]
+
+    @property
+    def sessions(self) -> list[WorkerStats]:
+        """The last stats of every process that ever reported, oldest first; very old ones in sum."""
+        everyone = (stats for lives in self._lives.values() for stats in lives.all())
+        return sorted(everyone, key=lambda stats: stats.session)
+
+    def newest(self, worker: str) -> WorkerStats | None:
+        """The last stats of a worker's present (or last) process."""
+        return next((stats for stats in reversed(self.sessions) if stats.worker == worker), None)
+
+    def former(self, worker: str) -> list[WorkerStats]:
+        """The last stats of the latest processes that a worker has been, without events.
+
+        A restarted worker tells them on, so that a monitor that comes later knows them too.
+        """
+        lives = [life for (name, _), life in self._lives.items() if name == worker]
+        return [msgspec.structs.replace(stats, events=[]) for life in lives for stats in life.apart()]
+
+    def report(self, restarts: Mapping[str, int] | None = None, *, final: bool = False) -> dict[str, Any]:
+        """The report as it stands now; ``final``: nothing is under way any more."""
+        newest = {(stats.worker, stats.host): stats for stats in self.sessions}
+        running = not final and any(stats.state not in ("stopped", "failed") for stats in newest.values())
+        return build_report(
+            self.sessions, restarts if restarts is not None else self._restarts(), running=running
+        )
+
+    def view(
+        self,
+        title: str,
+        restarts: Mapping[str, int] | None = None,
+        processes: Mapping[str, int | None] | None = None,
+    ) -> PipelineView:
+        """What the terminal shows.
+
+        Args:
+            title: Shown above it.
+            restarts: How often each worker was restarted; None for what can be seen from outside.
+            processes: By worker: id of its process; None if that is dead. One that has not spoken yet is
+                starting.
+        """
+        processes, states = processes or {}, {}
+        silent = [role for role in processes if self.newest(role) is None]
+        for worker, pid in processes.items():
+            stats = self.newest(worker)
+            if stats is not None and stats.pid != pid and stats.state not in ("stopped", "failed"):
+                states[worker] = "down" if pid is None else "starting"
+        return PipelineView(
+            title=title,
+            sessions=[WorkerStats(role, role, session=0, host="", pid=0) for role in silent] + self.sessions,
+            restarts=dict(restarts if restarts is not None else self._restarts()),
+            run_s=(now_ns() - self.started_ns) / 1e9,
+            states=states,
+        )
+
+    @property
+    def turned_away(self) -> str:
+        """Who broke the connection off last, and why, in words; empty if nobody did."""
+        return self._receiver.rejects.latest.get("link", "")
+
+    def close(self) -> None:
+        """Gives the sockets back."""
+        self._receiver.close()
+
+    def _restarts(self) -> dict[str, int]:
+        """Seen from outside: each further session of a worker is a restart."""
+        counts: dict[str, int] = {}
+        for (worker, _), lives in self._lives.items():
+            counts[worker] = counts.get(worker, 0) + lives.count - 1
+        return counts

@@ -1,0 +1,83 @@
+"""Where a pipeline is shown: a live table in a terminal, otherwise a line a second."""
+
+import sys
+import termios
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+
+from pipeline.base.clock import now_ns
+from pipeline.base.closing import Closing
+from pipeline.view.recent_events import Events
+from pipeline.view.terminal import PipelineView, plain_line, render
+from workers.output import OutputConsole
+
+_EVENTS_SHOWN = 8
+
+
+class Screen(Closing):
+    """Shows a pipeline: a live table where there is a terminal, otherwise a line a second."""
+
+    def __init__(self, console: Console, *, live: bool, refresh_fps: float) -> None:
+        self._console = console
+        self._live = Live(console=console, auto_refresh=False, transient=True) if live else None
+        self._interval_ns = int(1e9 / refresh_fps) if live else 1_000_000_000
+        self._due_ns = 0
+        self._echo = _without_echo_of_keys() if live else None
+        self._events = Events()
+        if self._live:
+            self._live.start()
+
+    @property
+    def lost(self) -> bool:
+        """Whether nobody can see it any more."""
+        return isinstance(self._console, OutputConsole) and self._console.lost
+
+    def print(self, line: str) -> None:
+        """Prints a line that stays, above the live table."""
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def event(self, text: str) -> None:
+        """Shows what happened: in the live table while there is one, a line otherwise."""
+        if self._live:
+            self._events.add(text)
+        else:
+            self.print(text)
+
+    def update(self, view: PipelineView) -> None:
+        """Shows the pipeline as it is now, if it is time for that."""
+        now = now_ns()
+        if now < self._due_ns:
+            return
+        self._due_ns = now + self._interval_ns
+        if self._live:
+            view = replace(view, events=self._events.lines()[-_EVENTS_SHOWN:])
+            self._live.update(render(view), refresh=True)
+        else:
+            self.print(plain_line(view))
+
+    def close(self) -> None:
+        """Removes the live table, so that its events and the summary can stand in its place."""
+        if self._live:
+            self._live.stop()
+            self._live = None
+            for line in self._events.lines():
+                self.print(line)
+        if self._echo is not None:
+            with suppress(termios.error):  # the terminal was closed
+                termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._echo)
+            self._echo = None
+
+
+def _without_echo_of_keys() -> list[Any] | None:
+    """Keeps the terminal from showing ^C, which would shift the table; the settings to restore, if any."""
+    try:
+        before = termios.tcgetattr(sys.stdin)
+    except (termios.error, ValueError):
+        return None
+    after = [*before[:3], before[3] & ~termios.ECHOCTL, *before[4:]]
+    termios.tcsetattr(sys.stdin, termios.TCSADRAIN, after)
+    return before
