@@ -30,7 +30,7 @@ def run_variant(name: str, budget: Budget, cost_only: bool = False) -> dict[str,
     """Trains, scores and measures one variant.
 
     Returns:
-        Its line: what it is, its figures, the budget and the machine; ``error`` in their place if it failed.
+        Its line: what it is, its metrics, the budget and the machine; ``error`` in their place if it failed.
     """
     variant = VARIANTS[name]
     machine, on_gpu = describe_machine(), budget.device.startswith("cuda")
@@ -58,7 +58,7 @@ def run_variant(name: str, budget: Budget, cost_only: bool = False) -> dict[str,
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code: 1 if a variant failed, 2 for a mistake in the options."""
+    """The command line; returns the exit code: 1 if a variant failed, 2 for an error in the options."""
     given = _parser().parse_args(arguments)
     try:
         if given.table:

@@ -1,18 +1,14 @@
 """What every variant of one comparison gets alike."""
 
-from dataclasses import asdict, dataclass
-from importlib.resources import as_file, files
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from benchmarks.temporal.shape import Shape
-from pipeline.training.option_file import load_options
 from pipeline.training.rendered.renderer import LABELS, MotionRenderer, Scene
 
 _HELD_OUT_SEED = 1_000_003
-_DISTURBANCES = ("object", "scrolling", "overlay", "flat", "blur", "dark", "compressed")
 
 
 @dataclass(frozen=True)
@@ -86,15 +82,6 @@ class Budget:
     def shape(self) -> Shape:
         """Sizes of the networks."""
         return Shape(len(LABELS), self.depth, self.size, self.d_model, self.heads)
-
-    @property
-    def disturbances(self) -> dict[str, Any]:
-        """Training options that set them; none if they are as everywhere."""
-        if not self.disturbed:
-            return {}
-        with as_file(files("configs") / "train_motion.toml") as path:
-            options = asdict(load_options(path))
-        return {f"{kind}_share": options[f"{kind}_share"] for kind in _DISTURBANCES}
 
     def held_out_clips(self, num_past: int, scene: Scene) -> MotionRenderer:
         """Films pictures that were never trained on; their motions do not depend on ``seed``."""

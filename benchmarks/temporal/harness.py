@@ -1,23 +1,26 @@
 """Trains and scores any network that takes clips and a mask: the same for all variants."""
 
+import json
 import math
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import torch
+from rich.console import Console
 from torch import Tensor, nn
 
 from benchmarks.temporal.budget import Budget
 from benchmarks.temporal.variants import Variant
-from pipeline.training.clip_sources import scene
-from pipeline.training.options import FitOptions
-from pipeline.training.rendered.renderer import Scene, reverse_label
-from pipeline.training.trainer import Fitting
+from pipeline.base.scratch import scratch_folder
+from pipeline.training.loop import train as train_to_the_end
+from pipeline.training.options import TrainingOptions, load_options
+from pipeline.training.progress import Reporter
+from pipeline.training.rendered.renderer import USUAL, Scene, reverse_label
+from pipeline.training.trainer import Trainer
 
 SPEEDS = (0.4, 1.0, 2.0)
-_UNTIMED_STEPS = 2  # libraries load and convolutions are tuned in these
 _SAVE_EVERY = 100
 
 
@@ -32,57 +35,56 @@ class Trained:
     loss: float
 
 
-def train(name: str, variant: Variant, budget: Budget, say: Callable[[str], None] = print) -> Trained:
-    """Trains until the budget is used up, as ``pipeline.training`` does it.
+def train(name: str, variant: Variant, budget: Budget, notify: Callable[[str], None] = print) -> Trained:
+    """Trains until the budget is used up, with the product's own loop.
 
     With ``budget.keep`` the run is saved as it goes, and goes on from there if it is there already.
 
     Raises:
         FloatingPointError: the loss is no longer finite.
     """
-    run = Fitting(_options(name, variant, budget), build=lambda _, __: variant.build(budget.shape), say=say)
-    if budget.keep and (run.out / "last.pt").exists():
-        run.resume()
-    run.start(say)
-    started, before, recent, first = time.perf_counter(), run.elapsed_s, math.nan, run.step
-    while run.progress < 1:
-        cost = run.advance()
-        # reading the loss waits for the device, so that the clock counts work done
-        if run.step - first <= _UNTIMED_STEPS or run.step % 10 == 0:
-            recent = float(cost)
-            run.pending.clear()
-            if not math.isfinite(recent):
-                raise FloatingPointError(f"the loss is {recent} at step {run.step}")
-        if run.step - first == _UNTIMED_STEPS:
-            started = time.perf_counter()
-        if run.step - first > _UNTIMED_STEPS:
-            run.elapsed_s = before + time.perf_counter() - started
-        if budget.keep and run.step % _SAVE_EVERY == 0:
-            run.out.mkdir(parents=True, exist_ok=True)
-            run.save()
-    return Trained(run.average.model, run.step, run.step * budget.batch, run.elapsed_s, recent)
+    with scratch_folder("kvq-ablation-") as scratch:
+        options = _options(variant, budget, Path(budget.keep or scratch) / name)
+        run = Trainer(options, build=lambda *_: variant.build(budget.shape), notify=notify)
+        run.out.mkdir(parents=True, exist_ok=True)
+        if budget.keep and (run.out / "last.pt").exists():
+            run.resume()
+        metrics = run.out / "metrics.jsonl"
+        with Reporter(metrics, Console(quiet=True), from_step=run.step) as reporter:
+            run.start(notify)
+            train_to_the_end(run, reporter)
+        lines = [json.loads(line) for line in metrics.read_text("utf-8").splitlines()]
+        loss = [line["loss"] for line in lines if "loss" in line][-1]
+    return Trained(run.average.module, run.step, run.step * budget.batch, run.elapsed_s, loss)
 
 
-def _options(name: str, variant: Variant, budget: Budget) -> FitOptions:
-    options = FitOptions(
-        out=str(Path(budget.keep or "unused") / name),
-        pictures=budget.pictures,
-        device=budget.device,
-        num_past=variant.num_past,
-        size_px=budget.size,
-        minutes=budget.minutes,
-        steps=budget.steps,
-        batch_size=budget.batch,
-        learning_rate=budget.rate,
-        warmup_steps=budget.warmup,
-        match_weight=variant.match_weight,
-        min_speed=variant.speeds[0],
-        max_speed=variant.speeds[1],
-        bank_count=budget.bank,
-        compile=budget.compile,
-        seed=budget.seed,
+def _options(variant: Variant, budget: Budget, out: Path) -> TrainingOptions:
+    scene = load_options().scene if budget.disturbed else USUAL
+    return load_options(
+        given={
+            "out": str(out),
+            "pictures": budget.pictures,
+            "device": budget.device,
+            "model": {"num_past": variant.num_past, "image_size": budget.size},
+            "minutes": budget.minutes,
+            "steps": budget.steps,
+            "batch_size": budget.batch,
+            "learning_rate": budget.rate,
+            "warmup_steps": budget.warmup,
+            "match_weight": variant.match_weight,
+            "min_speed": variant.speeds[0],
+            "max_speed": variant.speeds[1],
+            "bank_count": budget.bank,
+            "compile": budget.compile,
+            "seed": budget.seed,
+            "scene": msgspec.to_builtins(scene),
+            # nothing is chosen by validation: one small one at the end
+            "validate_every_steps": 2**40,
+            "validate_samples": 1,
+            "save_every_steps": _SAVE_EVERY,
+            "log_every_steps": 1 if budget.steps and budget.steps < 20 else 20,
+        }
     )
-    return replace(options, **budget.disturbances)
 
 
 def score(model: nn.Module, variant: Variant, budget: Budget) -> dict[str, float]:
@@ -93,9 +95,9 @@ def score(model: nn.Module, variant: Variant, budget: Budget) -> dict[str, float
         ``reversed``, the share of clips played backwards that get the reversed label. After a disturbed
         training also the speeds with all disturbances, as ``0.4x disturbed`` ...
     """
-    found = _score(model, variant, budget, Scene())
+    found = _score(model, variant, budget, USUAL)
     if budget.disturbed:
-        hard = _score(model, variant, budget, scene(_options("", variant, budget)))
+        hard = _score(model, variant, budget, load_options().scene)
         found |= {f"{speed:g}x disturbed": hard[f"{speed:g}x"] for speed in SPEEDS}
     return found
 

@@ -1,19 +1,19 @@
 """Which clips a run learns from and is validated on: rendered camera motion, or recorded clips."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.training.options import FitOptions
+from pipeline.training.options import TrainingOptions
 from pipeline.training.parallel import Ranks
-from pipeline.training.rendered.renderer import MotionRenderer, Scene
+from pipeline.training.rendered.renderer import MotionRenderer
 from pipeline.training.samples import Clips, ClipSource
 
 _VALIDATION_SEED = 500_009
 _RANK_SEED = 104_729
 _MOST = 256
 
-Batches = Callable[[], Iterator[Clips]]
+Batches = Callable[[], Iterable[Clips]]
 """The same batches at each call."""
 
 
@@ -23,9 +23,10 @@ class Sources(NamedTuple):
     Attributes:
         training: this rank's share of the clips to train on.
         validation: clips for choosing the best weights.
-        held_out: clips for the final figures; None if these come from other pictures, see `evaluate`.
+        held_out: clips for the final metrics; None if these come from other pictures, see `evaluate`.
         windows: of recorded clips, how many there are to train on and for validation.
-        clips: of recorded clips, the keys of those in ``train`` and of those in ``held_out``.
+        clips: of recorded clips, the keys of those in ``train`` and in ``held_out``; of those in
+            ``validation`` where these are others.
     """
 
     training: ClipSource
@@ -58,41 +59,28 @@ class Interleaved:
         return self._source.clips(n)
 
 
-def open_sources(options: FitOptions, ranks: Ranks, say: Callable[[str], None]) -> Sources:
+def open_sources(options: TrainingOptions, ranks: Ranks, notify: Callable[[str], None]) -> Sources:
     """Opens what the options name.
 
     Raises:
-        ValueError: no such pictures or clips, or a mistake in them.
+        ValueError: no such pictures or clips, or an error in them.
     """
-    return _recorded(options, ranks, say) if options.data else _rendered(options, ranks)
+    return _recorded(options, ranks, notify) if options.data else _rendered(options, ranks)
 
 
-def scene(options: FitOptions) -> Scene:
-    """The disturbances that the options ask for."""
-    return Scene(
-        object_share=options.object_share,
-        scrolling_share=options.scrolling_share,
-        overlay_share=options.overlay_share,
-        flat_share=options.flat_share,
-        blur_share=options.blur_share,
-        dark_share=options.dark_share,
-        compressed_share=options.compressed_share,
-    )
-
-
-def _rendered(options: FitOptions, ranks: Ranks) -> Sources:
+def _rendered(options: TrainingOptions, ranks: Ranks) -> Sources:
     def renderer(seed: int, bank_count: int, redraw_every: int) -> MotionRenderer:
         return MotionRenderer(
             ranks.device,
-            options.size_px,
+            options.model.image_size,
             seed,
             Path(options.pictures) if options.pictures else None,
-            num_past=options.num_past,
+            num_past=options.model.num_past,
             photo_share=options.photo_share,
             bank_count=bank_count,
             redraw_every=redraw_every,
             supersample=options.supersample,
-            scene=scene(options),
+            scene=options.scene,
             speeds=(options.min_speed, options.max_speed),
         )
 
@@ -111,28 +99,34 @@ def _rendered(options: FitOptions, ranks: Ranks) -> Sources:
     return Sources(training, validation, None)
 
 
-def _recorded(options: FitOptions, ranks: Ranks, say: Callable[[str], None]) -> Sources:
+def _recorded(options: TrainingOptions, ranks: Ranks, notify: Callable[[str], None]) -> Sources:
     # PyAV and its friends are not needed where motion is rendered
-    from pipeline.training.recorded.recorded_clips import open_recorded
+    from pipeline.training.recorded.open_clips import open_recorded
 
-    training, kept = open_recorded(
+    training, validation, test = open_recorded(
         Path(options.data),
-        num_past=options.num_past,
-        size_px=options.size_px,
+        num_past=options.model.num_past,
+        size_px=options.model.image_size,
         spacing_ms=options.spacing_ms,
         validation_share=options.validation_share,
         seed=options.seed,
         device=ranks.device,
         labels=None,
         augment=options.augment,
-        say=say,
+        notify=notify,
         mirror=options.mirror,
     )
+    if test is None:
+        notify(
+            "no clips are kept for a test: those for validation choose the weights and are scored at the end"
+        )
     most = min(options.batch_size, _MOST)
+    held_out = validation if test is None else test
+    clips = {"train": training.names, "held_out": held_out.names}
     return Sources(
         training if ranks.count == 1 else Interleaved(training, ranks),
-        lambda: kept.evaluate_batches(most, options.windows_per_clip),
-        lambda: kept.evaluate_batches(most),
-        (len(training), len(kept)),
-        {"train": training.names, "held_out": kept.names},
+        lambda: validation.evaluate_batches(most, options.windows_per_clip),
+        lambda: held_out.evaluate_batches(most),
+        (len(training), len(validation)),
+        clips if test is None else clips | {"validation": validation.names},
     )

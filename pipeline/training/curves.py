@@ -22,8 +22,8 @@ def draw_curves(metrics: Path, picture: Path) -> bool:
     from matplotlib.figure import Figure
 
     lines = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
-    trained = [line for line in lines if "loss" in line]
-    validated = [line for line in lines if "validation_accuracy" in line]
+    trained = [line for line in lines if line["split"] == "train"]
+    validated = [line for line in lines if line["split"] == "validation"]
     figure = Figure(figsize=(9, 6), dpi=110, layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True)
     steps = [line["step"] for line in trained]
@@ -37,13 +37,13 @@ def draw_curves(metrics: Path, picture: Path) -> bool:
         label="training batches",
     )
     checked = [line["step"] for line in validated]
-    figures = [line["validation_accuracy"] for line in validated]
-    below.plot(checked, figures, "o-", color="#045a8d", linewidth=1.6, markersize=4, label="validation")
-    if figures:
-        best = max(range(len(figures)), key=lambda i: (figures[i], i))
+    found = [line["accuracy"] for line in validated]
+    below.plot(checked, found, "o-", color="#045a8d", linewidth=1.6, markersize=4, label="validation")
+    if found:
+        best = max(range(len(found)), key=lambda i: (found[i], i))
         below.annotate(
-            f"best {figures[best]:.4f}",
-            (checked[best], figures[best]),
+            f"best {found[best]:.4f}",
+            (checked[best], found[best]),
             textcoords="offset points",
             xytext=(0, -16),
             ha="center",

@@ -2,8 +2,7 @@
 
 import pickle
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, replace
-from pathlib import Path
+from dataclasses import asdict, replace
 from typing import Any, cast
 
 import torch
@@ -11,90 +10,62 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision import models
 
-from pipeline.model.architecture import HeadKind
-from pipeline.model.attention import AttentionKind
-from pipeline.model.cbam import CBAMStart
 from pipeline.model.checkpoint import load_checkpoint
+from pipeline.model.description import describe_checkpoint
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.positions import Positions
-from pipeline.training.options import FitOptions
+from pipeline.training.options import TrainingOptions, is_checkpoint
 
 _CLASSIFIER = "temporal.classifier."
-_TIED = {"auto": None, "true": True, "false": False}
 
 
-def adopt_shape(options: FitOptions) -> FitOptions:
-    """The options with the shape of the network that ``init`` names, if that is one of our checkpoints.
-
-    What somebody wrote is never replaced: it fits the checkpoint, or is refused.
-
-    Raises:
-        ValueError: no such checkpoint, or an option asks for another shape.
-    """
-    if not _is_ours(options.init):
-        return options
-    shape = asdict(load_checkpoint(options.init).architecture)
-    shape["tied_values"] = str(shape["tied_values"]).lower()
-    adopted: dict[str, Any] = {}
-    # another size is fine, if somebody wants it: places are interpolated
-    if options.size_px == FitOptions.size_px and "size_px" not in options.written:
-        adopted["size_px"] = shape["image_size"]
-    for field in fields(options):
-        wanted, found = getattr(options, field.name), shape.get(field.name)
-        if found is None:
-            continue
-        chosen = wanted != field.default or field.name in options.written
-        if chosen and wanted not in (found, "auto"):
-            raise ValueError(
-                f"{field.name} {_text(wanted)} does not fit {options.init}, where it is {_text(found)}: "
-                f"leave {field.name} out, or start from other weights with init"
-            )
-        adopted[field.name] = found
-    return replace(options, **adopted)
-
-
-def build_model(options: FitOptions, labels: tuple[str, ...]) -> TemporalKVQResNetCBAM:
+def build_model(options: TrainingOptions, labels: tuple[str, ...]) -> TemporalKVQResNetCBAM:
     """The network to train, with its first weights.
 
     Args:
-        options: as returned by `adopt_shape`.
+        options: of the run.
         labels: names of the classes; if they are not those of the checkpoint in ``init``, the classifier
             is new.
 
     Raises:
-        ValueError: options that make no network, or weights that can't be read or belong to another one.
+        ValueError: weights that can't be read or belong to another network.
     """
     model = TemporalKVQResNetCBAM(
-        depth=options.depth,
-        num_classes=len(labels),
-        use_shared_weights=options.use_shared_weights,
-        d_model=options.d_model,
-        num_heads=options.num_heads,
-        num_layers=options.num_layers,
-        num_past=options.num_past,
-        attention=cast(AttentionKind, options.attention),
-        tied_values=_TIED[options.tied_values],
-        scales=options.scales,
-        image_size=options.size_px,
+        **asdict(replace(options.model, num_classes=len(labels))),
         gradient_checkpointing=options.gradient_checkpointing,
-        cbam_start=cast(CBAMStart, options.cbam_start),
-        head=cast(HeadKind, options.head),
         identity_blocks=options.identity_blocks,
-        labels=list(labels),
+        labels=labels,
     )
-    if _is_ours(options.init):
+    if is_checkpoint(options.init):
         _take_over(model, load_checkpoint(options.init))
     elif options.init:
         try:
-            model.load_backbone(_plain_weights(options.init, options.depth))
+            model.load_backbone(_plain_weights(options.init, options.model.depth))
         except ValueError as error:
             raise ValueError(f"init {options.init}: {error}") from None
     return model
 
 
-def keeps_classifier(options: FitOptions, labels: Sequence[str]) -> bool:
+def check_init(options: TrainingOptions) -> None:
+    """Checks that the network has the architecture of the checkpoint in ``init``; its size may be another.
+
+    Raises:
+        ValueError: it has not, or there is no such checkpoint.
+    """
+    if not is_checkpoint(options.init):
+        return
+    found = asdict(describe_checkpoint(options.init).architecture)
+    for name, wanted in asdict(options.model).items():
+        if wanted != found[name] and name not in ("num_classes", "image_size"):
+            raise ValueError(
+                f"model.{name} {_text(wanted)} does not fit {options.init}, where it is "
+                f"{_text(found[name])}: leave it out, or start from other weights with init"
+            )
+
+
+def keeps_classifier(options: TrainingOptions, labels: Sequence[str]) -> bool:
     """Whether the classifier of the checkpoint in ``init`` is kept: it knows the same classes."""
-    return _is_ours(options.init) and set(load_checkpoint(options.init).labels) == set(labels)
+    return is_checkpoint(options.init) and set(describe_checkpoint(options.init).labels) == set(labels)
 
 
 def freeze_batch_norm(model: nn.Module) -> None:
@@ -102,10 +73,6 @@ def freeze_batch_norm(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, _BatchNorm):
             module.eval().requires_grad_(False)
-
-
-def _is_ours(init: str) -> bool:
-    return bool(init) and init != "imagenet" and Path(init).suffix not in (".pth", ".pt")
 
 
 def _text(value: Any) -> str:

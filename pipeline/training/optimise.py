@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from typing import Any
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torchvision.models.resnet import ResNet
 
 from pipeline.model.resnet import ResNetCBAM
@@ -47,35 +47,22 @@ def learning_rate(highest: float, step: int, warmup_steps: int, progress: float)
     return highest * min(1.0, (step + 1) / max(warmup_steps, 1)) * cosine
 
 
-class AveragedModel:
-    """An exponential average of a model's weights and batch-norm statistics.
+def average_of(model: nn.Module) -> AveragedModel:
+    """A copy of the model in evaluation mode, for the exponential average of its weights and statistics."""
+    average = AveragedModel(model, use_buffers=True)
+    average.n_averaged.fill_(1)  # the first weights count: they are not replaced
+    return average.eval().requires_grad_(False)
 
-    Attributes:
-        model: the averaged copy, in evaluation mode.
-    """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        """Copies the model; the average is short at first and reaches ``decay`` after a while."""
-        self.model = deepcopy(model).eval().requires_grad_(False)
-        self._decay = decay
-
-    @torch.no_grad()
-    def update(self, model: nn.Module, step: int) -> None:
-        """Moves the average towards the model's present weights."""
-        weight = 1 - min(self._decay, (1 + step) / (10 + step))
-        averages, news = [], []
-        mine = self.model.state_dict(keep_vars=True)
-        for name, new in model.state_dict(keep_vars=True).items():
-            if new.is_floating_point():
-                averages.append(mine[name].data)
-                news.append(new.data)
-            else:
-                mine[name].data.copy_(new)
-        torch._foreach_lerp_(averages, news, weight)
+def update_average(average: AveragedModel, model: nn.Module, decay: float, step: int) -> None:
+    """Moves the average towards the model; it is short at first and reaches ``decay`` after a while."""
+    now = min(decay, (1 + step) / (10 + step))
+    average.multi_avg_fn = get_ema_multi_avg_fn(now)  # type: ignore[no-untyped-call]
+    average.update_parameters(model)
 
 
 def compile_features(
-    backbones: Sequence[ResNetCBAM], probe: Callable[[], None], say: Callable[[str], None]
+    backbones: Sequence[ResNetCBAM], probe: Callable[[], None], notify: Callable[[str], None]
 ) -> bool:
     """Compiles the ``features`` of backbones, or leaves them as they are where this machine can't.
 
@@ -84,7 +71,7 @@ def compile_features(
     Args:
         backbones: of the model that the probe runs.
         probe: runs one forward and backward pass; raises if something is wrong with it.
-        say: takes the message for people.
+        notify: takes the message for people.
 
     Returns:
         Whether the backbones are compiled now.
@@ -97,7 +84,7 @@ def compile_features(
         for backbone in backbones:
             del backbone.__dict__["features"]
         reason = (str(error).strip().splitlines() or [""])[0][:120]
-        say(f"torch.compile does not work here ({type(error).__name__}: {reason}): training without it")
+        notify(f"torch.compile does not work here ({type(error).__name__}: {reason}): training without it")
         return False
-    say("compiled: the backbone")
+    notify("compiled: the backbone")
     return True

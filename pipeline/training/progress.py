@@ -1,17 +1,27 @@
-"""Says how the training goes: a panel in a terminal, plain lines elsewhere, JSON lines in a file."""
+"""How the training goes: a panel in a terminal, plain lines elsewhere, JSON lines in a file."""
 
 import json
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.panel import Panel
-from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
+
+T = TypeVar("T")
+_FORMS = {
+    "step": "step {:,d}",
+    "loss": "loss {:.4f}",
+    "accuracy": "accuracy {:.3f}",
+    "validation": "validation accuracy {:.4f}",
+    "best": "best {:.4f}",
+    "clips_per_s": "{:,.0f} clips/s",
+}
+_SPEED_OVER_S = 3600.0  # the time left follows the mean speed: validations come in between
 
 
 class Reporter:
@@ -19,6 +29,9 @@ class Reporter:
 
     Its file is appended to when a run goes on; lines that are newer than the point where it goes on are
     taken out, because they will be written again.
+
+    Attributes:
+        progress: the bars in the terminal; hidden where there is none.
     """
 
     def __init__(
@@ -41,89 +54,115 @@ class Reporter:
             from_step: step at which the run goes on; 0 starts the file anew.
             quiet: neither write nor show anything, as ranks do that do not lead.
         """
-        self._metrics, self._every_s, self._title, self._from_step = metrics, every_s, title, from_step
+        self._path, self._every_s, self._from_step = metrics, every_s, from_step
         self._console = console or Console()
         self._quiet = quiet
-        self._started_s, self._first_progress, self._said_s = time.monotonic(), -1.0, 0.0
+        self._printed_s = 0.0
         self._shown: dict[str, Any] = {}
         self._file: TextIO | None = None
-        self._live: Live | None = None
+        self.progress = _Panel(self._console, title, disable=quiet or not self._console.is_terminal)
+        self._task = self.progress.add_task("training", total=1.0)
 
     def __enter__(self) -> "Reporter":
         """Opens the file and, in a terminal, the panel."""
         if self._quiet:
             return self
-        kept = _lines_until(self._metrics, self._from_step)
-        self._file = self._metrics.open("w", encoding="utf-8")
+        kept = _lines_until(self._path, self._from_step)
+        self._file = self._path.open("w", encoding="utf-8")
         self._file.writelines(kept)
         self._file.flush()
-        if self._console.is_terminal:
-            self._live = Live(self._panel(0.0), console=self._console, refresh_per_second=4)
-            self._live.start()
+        self.progress.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Closes both."""
-        if self._live is not None:
-            self._live.stop()
+        self.progress.stop()
         if self._file is not None:
             self._file.close()
 
-    def say(self, message: str) -> None:
+    def notify(self, message: str) -> None:
         """Prints a line for people."""
         if not self._quiet:
             self._console.print(message, markup=False, highlight=False, soft_wrap=True)
 
-    def record(self, progress: float, **figures: Any) -> None:
-        """Writes figures to the file; shows them, in plain lines only those of training and not all."""
-        if self._file is None:
-            return
-        self._file.write(json.dumps(figures) + "\n")
-        self._file.flush()
-        self._shown |= figures
-        if self._live is not None:
-            self._live.update(self._panel(progress))
-        elif "loss" in figures and time.monotonic() - self._said_s >= self._every_s:
-            self._said_s = time.monotonic()
-            self.say(f"{progress:4.0%}  {self._time_left(progress)}  {'  '.join(self._words())}")
+    def training(self, done: float, **metrics: Any) -> None:
+        """Writes metrics of training batches and shows them; ``done`` is the used part of the budget."""
+        self._write("train", metrics)
+        self.progress.update(self._task, completed=done)
+        self._show(metrics)
+        if self._file and self.progress.disable and time.monotonic() - self._printed_s >= self._every_s:
+            self._printed_s = time.monotonic()
+            self.notify(f"{done:4.0%}  {self._time_left()}  {'  '.join(self._words())}")
+
+    def validation(self, best: float, **metrics: Any) -> None:
+        """Writes metrics of a validation and shows them."""
+        self._write("validation", metrics)
+        self._show({"validation": metrics["accuracy"], "best": best})
+
+    def _write(self, split: str, metrics: dict[str, Any]) -> None:
+        if self._file is not None:
+            self._file.write(json.dumps({"split": split} | metrics) + "\n")
+            self._file.flush()
+
+    def _show(self, metrics: dict[str, Any]) -> None:
+        self._shown |= metrics
+        self.progress.words = "   ".join(self._words())
 
     def _words(self) -> list[str]:
-        """The figures that people read, newest values."""
-        forms = {
-            "step": "step {:,d}",
-            "loss": "loss {:.4f}",
-            "accuracy": "accuracy {:.3f}",
-            "validation_accuracy": "validation {:.4f}",
-            "best": "best {:.4f}",
-            "triplets_per_s": "{:,.0f} clips/s",
-        }
-        return [form.format(self._shown[key]) for key, form in forms.items() if key in self._shown]
+        """The newest metrics that people read."""
+        return [form.format(self._shown[key]) for key, form in _FORMS.items() if key in self._shown]
 
-    def _time_left(self, progress: float) -> str:
-        """As long as the part of this process took for what it has done; validations count."""
-        if self._first_progress < 0:
-            self._first_progress, self._started_s = progress, time.monotonic()
-        done = progress - self._first_progress
-        if done <= 0:
+    def _time_left(self) -> str:
+        left_s = self.progress.tasks[self._task].time_remaining
+        if left_s is None:
             return "time left: not known yet"
-        left_s = round((time.monotonic() - self._started_s) / done * (1 - progress))
-        hours, minutes, seconds = left_s // 3600, left_s // 60 % 60, left_s % 60
+        hours, minutes, seconds = int(left_s) // 3600, int(left_s) // 60 % 60, int(left_s) % 60
         return f"{hours}:{minutes:02d}:{seconds:02d} left" if hours else f"{minutes}:{seconds:02d} left"
 
-    def _panel(self, progress: float) -> RenderableType:
-        bar = Table.grid(padding=(0, 2), expand=True)
-        bar.add_column(ratio=1)
-        bar.add_column(justify="right")
-        bar.add_column(justify="right")
-        bar.add_row(
-            ProgressBar(total=1.0, completed=progress, complete_style="cyan", finished_style="green"),
-            Text(f"{progress:.0%}", style="bold"),
-            Text(self._time_left(progress) if self._shown else "starting"),
+
+def watched(
+    items: Iterable[T], progress: Progress | None, what: str, total: int | None = None
+) -> Iterable[T]:
+    """The items, with a bar while they are gone through; ``total`` where they have no length."""
+    return items if progress is None else progress.track(items, total=total, description=what)
+
+
+def bars(console: Console, *, disable: bool, expand: bool = False) -> Progress:
+    """Bars with a name, the part that is done and the time left."""
+    return Progress(*_columns(), console=console, disable=disable, transient=True, expand=expand)
+
+
+def _columns() -> tuple[Any, ...]:
+    return (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+    )
+
+
+class _Panel(Progress):
+    """Bars in a frame, with the newest metrics below them."""
+
+    def __init__(self, console: Console, title: str, *, disable: bool) -> None:
+        self.words = "the first metrics come soon"
+        self._title = title
+        super().__init__(
+            *_columns(),
+            console=console,
+            disable=disable,
+            expand=True,
+            refresh_per_second=4,
+            speed_estimate_period=_SPEED_OVER_S,
         )
-        words = Text("   ".join(self._words()) or "the first figures come soon", style="bright_white")
-        return Panel(Group(bar, words), title=self._title, title_align="left", border_style="cyan")
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        table = self.make_tasks_table(self.tasks)
+        words = Text(self.words, style="bright_white")
+        yield Panel(Group(table, words), title=self._title, title_align="left", border_style="cyan")
 
 
 def _lines_until(metrics: Path, step: int) -> list[str]:

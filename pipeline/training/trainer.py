@@ -1,6 +1,6 @@
 """The state of a training run, and one step of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,17 @@ from pipeline.model.device import pick_device
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.resnet import ResNetCBAM
 from pipeline.training.clip_sources import open_sources
-from pipeline.training.evaluation.answers import accuracy, answers, mixed
-from pipeline.training.initial_weights import adopt_shape, build_model, freeze_batch_norm
-from pipeline.training.optimise import AveragedModel, compile_features, learning_rate, parameter_groups
-from pipeline.training.options import FitOptions
+from pipeline.training.evaluation.answers import answers, mixed
+from pipeline.training.evaluation.metrics import scores
+from pipeline.training.initial_weights import build_model, check_init, freeze_batch_norm
+from pipeline.training.optimise import (
+    average_of,
+    compile_features,
+    learning_rate,
+    parameter_groups,
+    update_average,
+)
+from pipeline.training.options import TrainingOptions
 from pipeline.training.parallel import Ranks
 from pipeline.training.rendered.correspondence import match_loss
 from pipeline.training.rendered.pictures import seeded
@@ -24,25 +31,25 @@ from pipeline.training.rendered.renderer import MotionRenderer
 from pipeline.training.run_files import read_state, write_state
 from pipeline.training.samples import Clips
 
-Build = Callable[[FitOptions, tuple[str, ...]], nn.Module]
+Build = Callable[[TrainingOptions, tuple[str, ...]], nn.Module]
 """Options and names of the classes, to a model with ``model(*frames, past_mask=) -> (logits, info)``."""
 
 _MAY_CHANGE = {"minutes", "steps", "patience"}
 
 
-class Fitting:
+class Trainer:
     """One training run: weights, their average, optimiser and data, and how far it has come.
 
     A step's randomness depends on the seed, the step number and the rank alone, so a run that goes on from
     ``last.pt`` computes what the unbroken run would have computed, and no state of a generator is kept.
 
     Attributes:
-        options: with the shape of ``init``'s network where that is one of our checkpoints.
+        options: of the run.
         labels: names of the classes.
-        clips: of recorded clips, the keys of those in ``train`` and of those in ``held_out``; else None.
+        clips: of recorded clips, the keys of those in each part of the split; else None.
         precision: ``fp32``, ``bf16`` or ``fp16``.
         model: what is trained.
-        average: its averaged weights, those that are validated and saved.
+        average: its averaged weights (in ``average.module``), those that are validated and saved.
         step: optimiser steps so far.
         elapsed_s: training time so far.
         best: best validation accuracy so far, -1 before the first one.
@@ -53,18 +60,19 @@ class Fitting:
 
     def __init__(
         self,
-        options: FitOptions,
+        options: TrainingOptions,
         *,
         ranks: Ranks | None = None,
         build: Build = build_model,
-        say: Callable[[str], None] = print,
+        notify: Callable[[str], None] = print,
     ) -> None:
-        """Opens the data and builds everything from the options; see `FitOptions`.
+        """Opens the data and builds everything from the options; see `TrainingOptions`.
 
         Raises:
             ValueError: an option that does not fit the machine or the files.
         """
-        self.options = options = adopt_shape(options)
+        check_init(options)
+        self.options = options
         self.ranks = ranks or Ranks(0, 1, pick_device(options.device))
         self.device, self.out = self.ranks.device, Path(options.out)
         if options.batch_size % self.ranks.count:
@@ -72,7 +80,7 @@ class Fitting:
         self.share = options.batch_size // self.ranks.count
         automatic = "bf16" if self.device.type == "cuda" else "fp32"
         self.precision = automatic if options.precision == "auto" else options.precision
-        sources = open_sources(options, self.ranks, say)
+        sources = open_sources(options, self.ranks, notify)
         self.source, self.validation, self.held_out, self.windows, self.clips = sources
         self.labels = self.source.labels
         torch.manual_seed(options.seed)
@@ -85,7 +93,7 @@ class Fitting:
                 backbone.requires_grad_(False)
                 freeze_batch_norm(backbone)
         self.network: nn.Module = self.model
-        self.average = AveragedModel(self.model, options.ema_decay)
+        self.average = average_of(self.model)
         groups = parameter_groups(self.model, options.weight_decay, options.backbone_rate)
         self.optimizer = torch.optim.AdamW(
             groups, lr=options.learning_rate, fused=self.device.type == "cuda", betas=(0.9, 0.99)
@@ -110,16 +118,16 @@ class Fitting:
         """Whether the validation accuracy has not grown for too long."""
         return 0 < self.options.patience <= self.stale
 
-    def start(self, say: Callable[[str], None]) -> None:
+    def start(self, notify: Callable[[str], None]) -> None:
         """Compiles where that is asked for and works, then joins the ranks."""
         if self.options.compile and self.device.type == "cuda":
-            self.compile(say)
+            self.compile(notify)
         self.network = self.ranks.wrap(self.model)
 
-    def compile(self, say: Callable[[str], None]) -> None:
+    def compile(self, notify: Callable[[str], None]) -> None:
         """Compiles the backbone, if this machine can; leaves weights and randomness as they were."""
         if self.options.gradient_checkpointing or not self._backbones():
-            say("not compiled: gradient checkpointing and other networks than ours run as they are")
+            notify("not compiled: gradient checkpointing and other networks than ours run as they are")
             return
         self.source.seek(0)
         clips = self.source.clips(self.share)
@@ -133,8 +141,8 @@ class Fitting:
             if not torch.stack(gradients).all():
                 raise FloatingPointError("compiled gradients are not finite")
 
-        say(f"compiling for {self.device} ...")
-        compile_features(self._backbones(), probe, say)
+        notify(f"compiling for {self.device} ...")
+        compile_features(self._backbones(), probe, notify)
         self.model.load_state_dict(before)
         self.optimizer.zero_grad(set_to_none=True)
 
@@ -173,14 +181,14 @@ class Fitting:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
-        self.average.update(self.model, self.step)
+        update_average(self.average, self.model, o.ema_decay, self.step)
         self.step += 1
         self.pending.append(torch.stack((loss.detach(), right)))
         return loss.detach()
 
     def _past(self, clips: Clips) -> Tensor:
         """Which past frames each sample may see, ``(B, T)``: the first frames of a stream have fewer."""
-        o, slots = self.options, self.options.num_past
+        o, slots = self.options, self.options.model.num_past
         number = self.step * self.ranks.count + self.ranks.rank
         generator = seeded(self.device, o.seed, 3, number)
         chance = torch.rand((len(clips.labels), 1), generator=generator, device=self.device)
@@ -192,20 +200,29 @@ class Fitting:
         past = depth >= torch.arange(slots, 0, -1, device=self.device)
         return past if clips.present is None else past & clips.present
 
-    def validate(self) -> float:
-        """Validates the averaged weights; keeps them as ``best.safetensors`` if none were better."""
-        found = 0.0
+    def validate(self) -> tuple[float, float]:
+        """Scores the averaged weights on clips not trained on; keeps the best as ``best.safetensors``.
+
+        Returns:
+            Accuracy and macro-F1. The best weights are those of the highest accuracy, the later ones of two.
+        """
+        found = {"accuracy": 0.0, "macro_f1": 0.0}
         if self.ranks.leads:
-            found = accuracy(*answers(self.average.model, self.validation(), self.precision))
-        (found,) = self.ranks.agree(found)
-        self.stale = 0 if found > self.best else self.stale + 1
-        if found >= self.best:
-            self.best, self.best_step = found, self.step
-            model = self.average.model
+            logits, labels = answers(self.average.module, self.validation(), self.precision)
+            found = scores(labels, logits.argmax(dim=1), len(self.labels))
+        accuracy, macro_f1 = self.ranks.agree(found["accuracy"], found["macro_f1"])
+        self.stale = 0 if accuracy > self.best else self.stale + 1
+        if accuracy >= self.best:
+            self.best, self.best_step = accuracy, self.step
+            model = self.average.module
             if self.ranks.leads and isinstance(model, TemporalKVQResNetCBAM):
-                facts = {"step": self.step, "validation_accuracy": round(found, 4)}
-                save_checkpoint(self.out / "best.safetensors", model, metadata=facts)
-        return found
+                validation = {"accuracy": accuracy, "macro_f1": macro_f1}
+                save_checkpoint(
+                    self.out / "best.safetensors",
+                    model,
+                    metadata={"step": self.step, "validation": validation},
+                )
+        return accuracy, macro_f1
 
     def save(self) -> None:
         """Writes ``last.pt``, from which the run can go on.
@@ -226,7 +243,7 @@ class Fitting:
             "stale": self.stale,
             "pending": torch.stack(self.pending) if self.pending else None,
             "model": self.model.state_dict(),
-            "average": self.average.model.state_dict(),
+            "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
         }
@@ -241,7 +258,7 @@ class Fitting:
         """
         path = self.out / "last.pt"
         state = read_state(path, self.device)
-        recipe, before = self.options.recipe(), state.get("recipe", {})
+        recipe, before = _flat(self.options.recipe()), _flat(state.get("recipe", {}))
         changed = [key for key in recipe if key not in _MAY_CHANGE and recipe[key] != before.get(key)]
         if changed:
             raise ValueError(f"cannot resume {path}: it was made with another {', '.join(changed)}")
@@ -259,7 +276,16 @@ class Fitting:
         self.best, self.best_step, self.stale = state["best"], state["best_step"], state["stale"]
         self.pending = [] if state["pending"] is None else list(state["pending"].unbind())
         self.model.load_state_dict(state["model"])
-        self.average.model.load_state_dict(state["average"])
+        self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
         self.source.seek(self.step)
+
+
+def _flat(table: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of tables inside with the table's name in front, as in ``model.depth``."""
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        inner = _flat(value) if isinstance(value, Mapping) else None
+        flat |= {key: value} if inner is None else {f"{key}.{name}": x for name, x in inner.items()}
+    return flat

@@ -15,7 +15,7 @@ from benchmarks.temporal.shift import ChannelShift
 from benchmarks.temporal.variants import VARIANTS, ours
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.resnet import ResNetCBAM
-from pipeline.training.trainer import Fitting
+from pipeline.training.trainer import Trainer
 from tests.model.small import clip, shaken
 from tests.training.tiny import tiny_options
 
@@ -142,8 +142,14 @@ def test_frozen_tables_stay_as_they_are() -> None:
 
 @pytest.mark.parametrize("name", ["difference", "concatenated", "shift", "two_scales"])
 def test_a_few_steps_on_one_batch_lower_the_loss(name: str, tmp_path: Path) -> None:
-    options = {"d_model": 32, "size_px": 64, "steps": 6, "learning_rate": 1e-3, "no_past_share": 0.0}
-    run = Fitting(tiny_options(tmp_path, **options), build=lambda _, __: VARIANTS[name].build(SHAPE))
+    options = {
+        "model.d_model": 32,
+        "model.image_size": 64,
+        "steps": 6,
+        "learning_rate": 1e-3,
+        "no_past_share": 0.0,
+    }
+    run = Trainer(tiny_options(tmp_path, **options), build=lambda *_: VARIANTS[name].build(SHAPE))
     losses = []
     for _ in range(6):
         run.source.seek(0)
@@ -164,6 +170,8 @@ def test_a_run_that_was_cut_off_goes_on(tmp_path: Path, monkeypatch: pytest.Monk
     assert (tmp_path / "difference" / "last.pt").exists()
 
 
-def test_disturbances_are_those_of_the_shipped_recipe() -> None:
-    assert Budget().disturbances == {}
-    assert Budget(disturbed=True).disturbances["dark_share"] == 0.2
+def test_a_disturbed_training_has_the_disturbances_of_the_shipped_recipe(tmp_path: Path) -> None:
+    usual, disturbed = (
+        harness._options(VARIANTS["ours"], Budget(disturbed=on), tmp_path).scene for on in (False, True)
+    )
+    assert (usual.dark_share, disturbed.dark_share) == (0.0, 0.2)

@@ -1,15 +1,16 @@
 """Where the weights of a run come from."""
 
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torchvision.models import ResNet18_Weights, resnet18, resnet50
 
 from pipeline.model.checkpoint import save_checkpoint
-from pipeline.training.initial_weights import adopt_shape, build_model, keeps_classifier
-from pipeline.training.option_file import load_options
-from pipeline.training.options import FitOptions
+from pipeline.training.initial_weights import build_model, check_init, keeps_classifier
+from pipeline.training.options import load_options
 from pipeline.training.rendered.renderer import LABELS
 from tests.model.small import clip, small
 from tests.training.tiny import tiny_options
@@ -23,8 +24,9 @@ def checkpoint(tmp_path: Path) -> Path:
 
 
 def test_fine_tuning_starts_where_the_checkpoint_ended(checkpoint: Path, tmp_path: Path) -> None:
-    options = adopt_shape(tiny_options(tmp_path, init=str(checkpoint), size_px=224, num_heads=8, d_model=256))
-    assert (options.num_past, options.scales, options.size_px, options.d_model) == (
+    options = load_options(None, ["steps=1"], {"init": str(checkpoint)})
+    shape = options.model
+    assert (shape.num_past, shape.scales, shape.image_size, shape.d_model) == (
         1,
         ("layer3", "layer4"),
         64,
@@ -40,7 +42,7 @@ def test_fine_tuning_starts_where_the_checkpoint_ended(checkpoint: Path, tmp_pat
 
 
 def test_other_classes_get_a_new_classifier(checkpoint: Path, tmp_path: Path) -> None:
-    options = adopt_shape(tiny_options(tmp_path, init=str(checkpoint), d_model=256, num_heads=8, size_px=96))
+    options = load_options(None, ["model.image_size=96"], {"init": str(checkpoint)})
     assert not keeps_classifier(options, ("open", "shut"))
     model = build_model(options, ("open", "shut")).eval()
     assert model.labels == ("open", "shut")
@@ -51,29 +53,31 @@ def test_other_classes_get_a_new_classifier(checkpoint: Path, tmp_path: Path) ->
     torch.testing.assert_close(model.state_dict()[key], ours[key], rtol=1e-2, atol=1e-2)
 
 
-def test_a_shape_that_the_checkpoint_has_not_is_refused(checkpoint: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"d_model 48 does not fit .* where it is 32: leave d_model out"):
-        adopt_shape(tiny_options(tmp_path, init=str(checkpoint), d_model=48, num_heads=8))
-    with pytest.raises(ValueError, match="depth 50 does not fit motion_resnet18, where it is 18"):
-        adopt_shape(tiny_options(tmp_path, init="motion_resnet18", depth=50, d_model=256, num_heads=8))
+def test_an_architecture_that_the_checkpoint_has_not_is_refused(checkpoint: Path) -> None:
+    def check(override: str, init: str) -> None:
+        check_init(load_options(None, [override], {"init": init}))
+
+    with pytest.raises(ValueError, match=r"model\.d_model 48 does not fit .* where it is 32: leave it out"):
+        check("model.d_model=48", str(checkpoint))
+    with pytest.raises(ValueError, match=r"model\.depth 50 does not fit motion_resnet18, where it is 18"):
+        check("model.depth=50", "motion_resnet18")
+    check("model.d_model=32", str(checkpoint))
+    check("model.image_size=96", str(checkpoint))
 
 
-def test_what_somebody_wrote_wins_even_if_it_is_the_default(checkpoint: Path) -> None:
-    def adopted(*overrides: str) -> FitOptions:
-        return adopt_shape(load_options(None, ["steps=1", *overrides], {"init": str(checkpoint)}))
+def test_what_is_set_wins_over_the_size_of_the_checkpoint(checkpoint: Path) -> None:
+    def size(*overrides: str) -> int:
+        return load_options(None, overrides, {"init": str(checkpoint)}).model.image_size
 
-    assert (adopted().size_px, adopted().d_model) == (64, 32)
-    assert adopted(f"size_px={FitOptions.size_px}").size_px == FitOptions.size_px != 64
-    with pytest.raises(ValueError, match=f"d_model {FitOptions.d_model} does not fit .* where it is 32"):
-        adopted(f"d_model={FitOptions.d_model}")
-    assert adopted("d_model=32", "tied_values=auto").d_model == 32
+    assert size() == 64
+    assert size("model.image_size=192") == load_options().model.image_size == 192
 
 
 def test_a_torchvision_file_starts_the_backbone(tmp_path: Path) -> None:
     torch.manual_seed(3)
     plain = resnet18().eval()
     torch.save(plain.state_dict(), tmp_path / "resnet18.pth")
-    options = adopt_shape(tiny_options(tmp_path, init=str(tmp_path / "resnet18.pth")))
+    options = tiny_options(tmp_path, init=str(tmp_path / "resnet18.pth"))
     model = build_model(options, LABELS).eval()
     pictures = clip(1, 1, size=64)[:, 0]
     expected = torch.nn.Sequential(*list(plain.children())[:-2])(pictures)
@@ -83,7 +87,7 @@ def test_a_torchvision_file_starts_the_backbone(tmp_path: Path) -> None:
 def test_weights_that_do_not_fit_are_one_line(tmp_path: Path) -> None:
     def start(init: Path | str) -> str:
         with pytest.raises(ValueError, match=r".") as caught:
-            build_model(adopt_shape(tiny_options(tmp_path, init=str(init))), LABELS)
+            build_model(load_options(None, [], {"init": str(init)}), LABELS)
         assert "\n" not in str(caught.value)
         return str(caught.value)
 
@@ -115,3 +119,36 @@ def test_imagenet_weights_are_those_that_torchvision_has_downloaded(
     assert all(
         torch.equal(weights[name], value) for name, value in plain.state_dict().items() if "fc." not in name
     )
+
+
+def test_every_option_of_the_shape_reaches_the_model(tmp_path: Path) -> None:
+    shape: dict[str, Any] = {
+        "depth": 34,
+        "use_shared_weights": False,
+        "d_model": 48,
+        "num_heads": 3,
+        "num_layers": 2,
+        "num_past": 1,
+        "attention": "plain",
+        "scales": ["layer2", "layer4"],
+        "cbam_start": "official",
+        "head": "grid",
+    }
+    options = tiny_options(
+        tmp_path,
+        gradient_checkpointing=True,
+        **{f"model.{name}": value for name, value in shape.items()},
+        **{"model.tied_values": False},
+    )
+    model = build_model(options, ("open", "shut"))
+    expected = shape | {
+        "scales": ("layer2", "layer4"),
+        "tied_values": False,
+        "image_size": 32,
+        "num_classes": 2,
+    }
+    assert asdict(model.architecture) == expected
+    assert all(backbone.gradient_checkpointing for backbone in model.backbones)
+    assert build_model(
+        tiny_options(tmp_path, **{"model.attention": "plain"}), ("open",)
+    ).architecture.tied_values

@@ -11,10 +11,10 @@ import torch
 from pipeline.training.clip_sources import Interleaved
 from pipeline.training.parallel import Ranks, joined
 from pipeline.training.samples import Clips
-from pipeline.training.trainer import Fitting
+from pipeline.training.trainer import Trainer
 from tests.training.tiny import start_training, tiny_options
 
-TWO: dict[str, Any] = {"ranks": 2, "module": "tests.training.two_ranks", "save_every_steps": 2}
+TWO: dict[str, Any] = {"ranks": 2, "program": ("-m", "tests.training.two_ranks"), "save_every_steps": 2}
 
 
 @pytest.mark.slow
@@ -30,7 +30,7 @@ def test_two_ranks_train_one_model(tmp_path: Path) -> None:
     assert said.count("written:") == 1
     assert json.loads((tmp_path / "summary.json").read_text())["processes"] == 2
     mine, others = (torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1))
-    parameters = dict(Fitting(tiny_options(tmp_path)).model.named_parameters())
+    parameters = dict(Trainer(tiny_options(tmp_path)).model.named_parameters())
     for name in parameters:
         assert torch.equal(mine[name], others[name]), name
     # each rank has seen clips of its own
@@ -42,7 +42,7 @@ def test_two_ranks_train_one_model(tmp_path: Path) -> None:
 def test_an_error_on_one_rank_ends_all(tmp_path: Path) -> None:
     said, errors = (process := start_training(tmp_path, "--break-rank-1", **TWO)).communicate(timeout=350)
     assert process.returncode != 0
-    assert "training (rank 1): rank 1 has had enough" in errors
+    assert "error: rank 1: it has had enough" in errors
     assert "written:" not in said
 
 
@@ -70,7 +70,7 @@ def test_ranks_read_every_batch_once() -> None:
 
 def test_a_batch_that_cannot_be_shared_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="batch_size 6 can't be shared by 4 ranks"):
-        Fitting(tiny_options(tmp_path), ranks=Ranks(0, 4, torch.device("cpu")))
+        Trainer(tiny_options(tmp_path), ranks=Ranks(0, 4, torch.device("cpu")))
 
 
 def test_alone_there_is_one_rank_that_leads() -> None:

@@ -1,19 +1,26 @@
 """Training runs that take seconds."""
 
+import json
 import os
 import resource
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.training.options import FitOptions
+import cv2
+import numpy as np
 
+from pipeline.training.options import TrainingOptions, load_options
+
+ROOT = Path(__file__).parents[2]
 TINY: dict[str, Any] = {
     "device": "cpu",
-    "d_model": 32,
-    "num_heads": 2,
-    "size_px": 32,
+    "model.d_model": 32,
+    "model.num_heads": 2,
+    "model.image_size": 32,
+    "minutes": 0,
     "steps": 4,
     "batch_size": 6,
     "warmup_steps": 1,
@@ -25,35 +32,79 @@ TINY: dict[str, Any] = {
     "validate_every_steps": 100,
     "validate_samples": 8,
     "evaluate_samples": 8,
+    "scene.object_share": 0.3,
+    "scene.scrolling_share": 0,
+    "scene.flat_share": 0,
+    "scene.blur_share": 0,
+    "scene.dark_share": 0,
+    "scene.compressed_share": 0,
 }
+SMALL: dict[str, Any] = {
+    "device": "cpu",
+    "model.image_size": 64,
+    "batch_size": 4,
+    "steps": 6,
+    "validate_every_steps": 3,
+    "windows_per_clip": 2,
+}
+"""For recorded clips, from the shipped weights."""
 
 
-def tiny_options(out: Path, **more: Any) -> FitOptions:
+def settings(options: dict[str, Any]) -> list[str]:
+    """Options as texts for ``--set``."""
+    return [f"{key}={json.dumps(value)}" for key, value in options.items()]
+
+
+def tiny_options(out: Path, **more: Any) -> TrainingOptions:
     """A ResNet-18 over frames of 32 px, for four steps."""
-    return FitOptions(**(TINY | {"out": str(out)} | more))
+    return load_options(None, settings(TINY | {"out": str(out)} | more))
+
+
+def sliding_clips(folder: Path, clips: int) -> Path:
+    """Clips of a picture that slides left or right, so many each, as folders of six pictures."""
+    for label, direction in (("leftwards", -1), ("rightwards", 1)):
+        for number in range(clips):
+            place = folder / label / str(number)
+            place.mkdir(parents=True)
+            noise = np.random.default_rng(number).integers(0, 255, (12, 24, 3), dtype=np.uint8)
+            wide = cv2.resize(noise, (128, 64), interpolation=cv2.INTER_CUBIC)
+            for time in range(6):
+                left = 32 - direction * 3 * (time - 3)
+                cv2.imwrite(str(place / f"{time:03d}.png"), wide[:, left : left + 64])
+    return folder
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command of the program to its end."""
+    return subprocess.run(
+        [sys.executable, "run_stream.py", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        timeout=100,
+    )
 
 
 def start_training(
     out: Path,
     *arguments: str,
     ranks: int = 0,
-    module: str = "pipeline.training.run",
+    program: Sequence[str] = ("run_stream.py", "train"),
     largest_file: int = resource.RLIM_INFINITY,
     **more: Any,
 ) -> subprocess.Popen[str]:
-    """Starts the same as a process of its own; with ``ranks`` as so many under torchrun."""
-    settings = [
-        part for key, value in (TINY | more).items() for part in ("--set", f"{key}={str(value).lower()}")
-    ]
-    launcher = ["-m", module]
+    """Starts a tiny run as a process of its own; with ``ranks`` as so many under torchrun."""
+    launcher: list[str] = []
     if ranks:
-        launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks), *launcher]
+        launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
+    options = [part for text in settings(TINY | more) for part in ("--set", text)]
     return subprocess.Popen(
-        [sys.executable, *launcher, "--out", str(out), *arguments, *settings],
+        [sys.executable, *launcher, *program, "--out", str(out), *arguments, *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        cwd=Path(__file__).parents[2],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        cwd=ROOT,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file)),
     )

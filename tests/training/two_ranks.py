@@ -5,24 +5,27 @@ from pathlib import Path
 
 import torch
 
-from pipeline.training import run as fit
-from pipeline.training.train_command import main
-from pipeline.training.trainer import Fitting
+import run_stream
+from pipeline.training import run
+from pipeline.training.trainer import Trainer
 
 BROKEN = "--break-rank-1"
 
 
-class Watched(Fitting):
+class Watched(Trainer):
     """Leaves its weights at each save, on every rank; breaks on request."""
 
     def save(self) -> None:
         super().save()
         torch.save(self.model.state_dict(), self.out / f"rank{self.ranks.rank}.pt")
-        if BROKEN in sys.argv and self.ranks.rank == 1:
-            raise ValueError("rank 1 has had enough")
+        if BROKEN in sys.argv[0] and self.ranks.rank == 1:
+            raise ValueError("it has had enough")
 
 
 if __name__ == "__main__":
-    fit.Fitting = Watched  # type: ignore[misc]
+    run.Trainer = Watched  # type: ignore[misc]
     Path(sys.argv[sys.argv.index("--out") + 1]).mkdir(exist_ok=True)
-    raise SystemExit(main([argument for argument in sys.argv[1:] if argument != BROKEN]))
+    broken = BROKEN in sys.argv
+    arguments = [argument for argument in sys.argv[1:] if argument != BROKEN]
+    sys.argv = ["run_stream.py" + (BROKEN if broken else ""), "train", *arguments]
+    run_stream.main()

@@ -1,7 +1,7 @@
 """``train``, ``evaluate`` and ``export``: from clips to a checkpoint, its scores, and a file of it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,14 +11,12 @@ from workers.commands.options import Checkpoint, Device
 def train(
     config: Annotated[
         Path | None,
-        typer.Option(
-            "--config", help="TOML file of training options; without --data and --config the nine motions."
-        ),
+        typer.Option("--config", help="TOML file of training options; keys as in configs/train_motion.toml."),
     ] = None,
     data: Annotated[
         Path | None,
         typer.Option(
-            "--data", help="Your clips: a folder with a folder for each class, or a CSV (path,label)."
+            "--data", help="Your clips: a folder with a folder for each class, or a CSV (path,label,split)."
         ),
     ] = None,
     init: Annotated[
@@ -49,24 +47,17 @@ def train(
 ) -> None:
     """Train a model: on your own clips with --data, else on camera motions that the program draws.
 
-    On several GPUs: torchrun --nproc-per-node N -m pipeline.training.run, with the same options.
+    On several GPUs: torchrun --nproc-per-node N run_stream.py train ..., with the same options. Ctrl-C saves;
+    --resume goes on.
     """
-    from importlib.resources import as_file, files
-
     from pipeline.base.errors import as_user_error
-    from pipeline.training import train_command as cli
+    from pipeline.training.options import load_options
+    from pipeline.training.run import fit
 
-    with as_user_error(), as_file(files("configs") / "train_motion.toml") as motions:
-        cli.train(
-            config or (None if data else motions),
-            overrides or (),
-            out=out,
-            data=data,
-            init=init,
-            pictures=pictures,
-            held_out=held_out,
-            resume=resume,
-        )
+    texts = {"out": out, "data": data, "init": init, "pictures": pictures, "held_out": held_out}
+    given: dict[str, Any] = {key: str(value) for key, value in texts.items() if value is not None}
+    with as_user_error():
+        fit(load_options(config, overrides or (), given | ({"resume": True} if resume else {})))
 
 
 def evaluate(
@@ -100,11 +91,11 @@ def evaluate(
     from rich.console import Console
 
     from pipeline.base.errors import as_user_error
-    from pipeline.training.evaluation.evaluate_command import evaluate_command
+    from pipeline.training.evaluation.evaluate import evaluate as score
     from pipeline.training.evaluation.tables import render_evaluation
 
     with as_user_error():
-        metrics = evaluate_command(
+        metrics = score(
             checkpoint,
             pictures=pictures,
             videos=videos or (),

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor, nn
 
+from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.training.samples import Clips
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -30,10 +31,16 @@ def answers(model: nn.Module, batches: Iterable[Clips], precision: str = "fp32")
         logits.append(answer.float())
         labels.append(clips.labels)
     if not logits:
-        raise ValueError("there are no clips to validate on")
+        raise ValueError("there are no clips to score")
     return torch.cat(logits), torch.cat(labels)
 
 
-def accuracy(logits: Tensor, labels: Tensor) -> float:
-    """Share of right answers."""
-    return float((logits.argmax(dim=1) == labels).float().mean())
+@torch.no_grad()
+def streaming_difference(model: TemporalKVQResNetCBAM, frames: Tensor) -> float:
+    """Largest difference between the logits of whole clips and those of the same clips frame by frame."""
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        whole: Tensor = model(*frames.unbind(dim=1))[0]
+        state = model.init_state(len(frames), (frames.shape[-2], frames.shape[-1]))
+        for frame in frames.unbind(dim=1):
+            output, state = model.step(frame, state)
+    return float((output.logits - whole).abs().max())

@@ -4,9 +4,10 @@ Source: Guo et al., arXiv 1706.04599.
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pipeline.model.network import TemporalKVQResNetCBAM
+from pipeline.training.evaluation.metrics import Report, calibration
 
 _LOWEST, _HIGHEST = 0.2, 5.0
 
@@ -63,3 +64,38 @@ def calibrate(model: TemporalKVQResNetCBAM, logits: Tensor, labels: Tensor) -> f
     before = float(model.metadata.get("temperature", 1.0))
     model.metadata["temperature"] = round(before * temperature, 4)
     return temperature
+
+
+def calibrated(model: nn.Module, logits: Tensor, labels: Tensor, numbers: Tensor | None = None) -> Report:
+    """What the scores of a model are worth, and what a temperature could still mend.
+
+    Args:
+        model: the network that gave the logits.
+        logits: ``(N, classes)``.
+        labels: the truth ``(N,)``.
+        numbers: of the clip that each is a window of ``(N,)``; None: each is a clip of its own.
+
+    Returns:
+        Expected calibration error and negative log likelihood as the model is; ``temperature`` that has
+        been folded into it (None: it was never calibrated); ``refitted``: a temperature fitted on every
+        second clip of each class, and the error that it leaves on the others, if there are any.
+    """
+    report: Report = calibration(logits, labels)
+    report["temperature"] = getattr(model, "metadata", {}).get("temperature")
+    numbers = torch.arange(len(labels), device=labels.device) if numbers is None else numbers
+    fitted = _every_second_clip(labels, numbers)
+    if not fitted.all():
+        temperature = fit_temperature(logits[fitted], labels[fitted])
+        others = calibration(logits[~fitted] / temperature, labels[~fitted])
+        report["refitted"] = {"temperature": round(temperature, 4), **others}
+    return report
+
+
+def _every_second_clip(labels: Tensor, numbers: Tensor) -> Tensor:
+    """Which windows ``(N,)`` are of the first, third, fifth ... clip of their class."""
+    chosen = torch.zeros_like(labels, dtype=torch.bool)
+    for label in set(labels.tolist()):
+        of_class = labels == label
+        order = sorted(set(numbers[of_class].tolist()))
+        chosen |= of_class & torch.isin(numbers, torch.tensor(order[::2], device=numbers.device))
+    return chosen

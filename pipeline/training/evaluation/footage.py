@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import cv2
-import numpy as np
-
+from pipeline.base.config import load_config
 from pipeline.base.frame import Image
 from pipeline.training.recorded.time_windows import windows_by_time
+from pipeline.video.file import FileSource
+from pipeline.video.source import SourceError, SourceOptions
 
 _USUAL_FPS = 25.0
 
@@ -74,18 +74,9 @@ class Footage:
 def read_frames(path: Path) -> Iterator[tuple[int, Image]]:
     """Every undamaged frame of a video file with its time in ns.
 
-    Decodes with PyAV, as the pipeline does; where PyAV is missing with OpenCV, at the file's average rate.
-
     Raises:
         ValueError: not a readable video.
     """
-    try:
-        from pipeline.base.config import load_config
-        from pipeline.video.file import FileSource
-        from pipeline.video.source import SourceError, SourceOptions
-    except ImportError:
-        yield from _read_with_opencv(path)
-        return
     try:
         with FileSource(str(path), SourceOptions.from_config(load_config().capture)) as source:
             interval_ns = round(1e9 / (source.fps or _USUAL_FPS))
@@ -96,19 +87,3 @@ def read_frames(path: Path) -> Iterator[tuple[int, Image]]:
                     yield number * interval_ns if picture.pts_ns is None else picture.pts_ns, picture.image
     except SourceError as error:
         raise ValueError(str(error)) from None
-
-
-def _read_with_opencv(path: Path) -> Iterator[tuple[int, Image]]:
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file")
-    video = cv2.VideoCapture(str(path))
-    try:
-        interval_ns = 1e9 / (video.get(cv2.CAP_PROP_FPS) or _USUAL_FPS)
-        number = 0
-        while (read := video.read())[0]:
-            yield round(number * interval_ns), np.asarray(read[1], np.uint8)
-            number += 1
-    finally:
-        video.release()
-    if number == 0:
-        raise ValueError(f"{path} is not a video that OpenCV can read; play it to check")

@@ -1,4 +1,4 @@
-"""Figures about answers and their scores: accuracy, macro-F1, confusion, calibration."""
+"""Metrics of answers and their scores: accuracy, macro-F1, confusion, calibration, and the verdict."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,10 +10,16 @@ from torch.nn import functional as F
 Report = dict[str, Any]
 
 
-def scores(labels: Tensor, predicted: Tensor, classes: int, counted: str = "clips") -> Report:
-    """How many there are, accuracy, macro-F1 and confusion matrix (rows are the truth).
+def accuracy(predicted: Tensor, labels: Tensor) -> float:
+    """Share of right answers."""
+    return round(float((predicted == labels).double().mean()), 4)
 
-    A class that is neither asked nor answered does not count in macro-F1.
+
+def scores(labels: Tensor, predicted: Tensor, classes: int, counted: str = "clips") -> Report:
+    """How many there are, ``accuracy``, ``macro_f1`` and ``confusion`` (rows are the truth).
+
+    Accuracy is the share of right answers. A class that is neither asked nor answered does not count in
+    macro-F1, the mean of the classes' F1.
 
     Args:
         labels: the truth, class indices ``(N,)``.
@@ -26,7 +32,7 @@ def scores(labels: Tensor, predicted: Tensor, classes: int, counted: str = "clip
     f1 = (2 * hits / seen.clamp_min(1))[seen > 0]
     return {
         counted: len(labels),
-        "accuracy": round(float(hits.sum() / max(len(labels), 1)), 4),
+        "accuracy": accuracy(predicted, labels) if len(labels) else 0.0,
         "macro_f1": round(float(f1.mean()), 4) if len(f1) else 0.0,
         "confusion": counts.tolist(),
     }
@@ -58,3 +64,24 @@ def calibration(logits: Tensor, labels: Tensor) -> Report:
 def recalls(confusion: Sequence[Sequence[int]]) -> list[float | None]:
     """Share of right answers of each class; None for a class that was never asked."""
     return [row[i] / sum(row) if sum(row) else None for i, row in enumerate(confusion)]
+
+
+def majority(labels: Tensor) -> float:
+    """Accuracy of always answering with the most frequent class of ``labels``."""
+    return round(float(labels.bincount().max()) / len(labels), 4)
+
+
+def verdict(report: Report) -> tuple[bool, str]:
+    """Whether a model learned: its accuracy is beyond what always guessing one class could get by chance.
+
+    Chance reaches as far as two standard errors of a share over the clips: windows of one clip are alike.
+
+    Args:
+        report: with ``accuracy``, ``macro_f1``, ``majority_accuracy`` and ``clips``.
+    """
+    found, guess = report["accuracy"], report["majority_accuracy"]
+    learned = found > guess + 2 * (guess * (1 - guess) / report["clips"]) ** 0.5
+    against = f"held-out accuracy {found:.2f} against {guess:.2f} for always guessing the most frequent class"
+    if learned:
+        return True, f"learned: {against}"
+    return False, f"did not learn: {against}; over {report['clips']} clips that may be chance"

@@ -63,9 +63,7 @@ def film(
     return np.stack([look(*pair, size_px) for pair in zip(frames, windows, strict=True)])
 
 
-def plan(
-    size: tuple[int, int], label: str, speed: float, num_past: int, dice: np.random.Generator
-) -> Windows:
+def plan(size: tuple[int, int], label: str, speed: float, num_past: int, rng: np.random.Generator) -> Windows:
     """Draws a random course of the window through a picture; it never leaves the picture.
 
     Args:
@@ -73,15 +71,15 @@ def plan(
         label: what the camera does.
         speed: factor on the trained range of speeds.
         num_past: ``T``; the motion runs evenly to both sides of the middle of the clip.
-        dice: the same numbers are drawn whatever the label.
+        rng: the same numbers are drawn whatever the label.
     """
     width, height = size
-    reference = SLOWEST * (FASTEST / SLOWEST) ** dice.uniform() * speed
-    side = dice.uniform(-1, 1, 4) * _SIDE_MOTION
+    reference = SLOWEST * (FASTEST / SLOWEST) ** rng.uniform() * speed
+    side = rng.uniform(-1, 1, 4) * _SIDE_MOTION
     half = num_past / 2
     time = np.linspace(-half, half, num_past + 1)
-    time = time * (1 + time / half * dice.uniform(-ACCELERATION, ACCELERATION))
-    pose = dice.uniform(-_POSE, _POSE)
+    time = time * (1 + time / half * rng.uniform(-ACCELERATION, ACCELERATION))
+    pose = rng.uniform(-_POSE, _POSE)
 
     def course(name: str) -> Windows:
         """Around the middle of the picture, and as large as it."""
@@ -100,8 +98,8 @@ def plan(
     corners = np.array([[x, y, 1.0] for x in (-1, 1) for y in (-1, 1)]).T
     reach = np.max([np.abs(course(name) @ corners).max(axis=(0, 2)) for name in _DIRECTION], axis=0)
     room = np.array([width - 2, height - 2]) / 2
-    share = min(dice.uniform(_SMALLEST, _LARGEST), float((room / reach).min()))
-    centre = dice.uniform(-1, 1, 2) * (room - reach * share)
+    share = min(rng.uniform(_SMALLEST, _LARGEST), float((room / reach).min()))
+    centre = rng.uniform(-1, 1, 2) * (room - reach * share)
     windows = course(label) * share
     windows[:, :, 2] += centre + np.array([width - 1, height - 1]) / 2
     return windows

@@ -1,4 +1,4 @@
-"""The figures of an evaluation as tables for people."""
+"""The metrics of an evaluation as tables for people."""
 
 from collections.abc import Sequence
 
@@ -9,33 +9,33 @@ from rich.text import Text
 from pipeline.training.evaluation.metrics import Report, recalls
 
 
-def render_evaluation(figures: Report) -> RenderableType:
+def render_evaluation(metrics: Report) -> RenderableType:
     """Tables of all sections of a report of `evaluate_command`."""
     parts: list[RenderableType] = []
-    if figures.get("pictures"):
-        parts += [*_pictures(figures["pictures"]), ""]
-    if figures.get("videos"):
-        parts += [*_videos(figures["videos"]), ""]
-    if figures.get("data"):
-        parts += [*_data(figures["data"]), ""]
-    for title, matrix in confusions(figures).items():
-        parts += [_confusion(title, matrix, figures["labels"]), ""]
+    if metrics.get("pictures"):
+        parts += [*_pictures(metrics["pictures"]), ""]
+    if metrics.get("videos"):
+        parts += [*_videos(metrics["videos"]), ""]
+    if metrics.get("data"):
+        parts += [*_data(metrics["data"]), ""]
+    for title, matrix in confusions(metrics).items():
+        parts += [_confusion(title, matrix, metrics["labels"]), ""]
     return Group(*parts[:-1])
 
 
-def confusions(figures: Report) -> dict[str, list[list[int]]]:
+def confusions(metrics: Report) -> dict[str, list[list[int]]]:
     """The confusion matrices that are worth showing, by title; videos are added up."""
     found: dict[str, list[list[int]]] = {}
-    if figures.get("pictures"):
-        for speed, scored in figures["pictures"]["speeds"].items():
+    if metrics.get("pictures"):
+        for speed, scored in metrics["pictures"]["speeds"].items():
             found[f"pictures at {speed}x"] = scored["confusion"]
-    for video in figures.get("videos", []):
+    for video in metrics.get("videos", []):
         if video["as_it_is"]:
             _add(found, "video as it is", video["as_it_is"]["confusion"])
         for speed, scored in (video["virtual_camera"] or {"speeds": {}})["speeds"].items():
             _add(found, f"virtual camera at {speed}x", scored["confusion"])
-    if figures.get("data"):
-        found["recorded clips"] = figures["data"]["confusion"]
+    if metrics.get("data"):
+        found["recorded clips"] = metrics["data"]["confusion"]
     return found
 
 
@@ -49,6 +49,7 @@ def _pictures(report: Report) -> list[RenderableType]:
     table = Table(title=f"{report['samples']} rendered clips for each row, over {report['pictures']}")
     for heading in ("", "accuracy", "macro-F1"):
         table.add_column(heading, justify="right" if heading else "left")
+    table.add_row("all speeds", f"{report['accuracy']:.4f}", f"{report['macro_f1']:.4f}")
     for speed, scored in report["speeds"].items():
         table.add_row(f"speed {speed}x", f"{scored['accuracy']:.4f}", f"{scored['macro_f1']:.4f}")
     for control, accuracy in report["controls"].items():
@@ -63,7 +64,7 @@ def _data(report: Report) -> list[RenderableType]:
     table.add_row("as they are", f"{report['accuracy']:.4f}", f"{report['macro_f1']:.4f}")
     for control, accuracy in report["controls"].items():
         table.add_row(f"control: {control.replace('_', ' ')}", f"{accuracy:.4f}", "")
-    table.add_row("always the largest class", f"{report['largest_class']:.4f}", "")
+    table.add_row("always the most frequent class", f"{report['majority_accuracy']:.4f}", "")
     return [table, _footer(report)]
 
 
@@ -128,8 +129,8 @@ def _virtual(videos: Sequence[Report]) -> list[RenderableType]:
         table.add_column(heading, justify="right")
     for file, report in filmed:
         scored = [report["speeds"][speed] for speed in speeds]
-        figures = [f"{each['macro_f1']:.4f}" for each in scored]
-        table.add_row(file, str(report["windows"]), str(scored[0]["clips"]), *figures)
+        metrics = [f"{each['macro_f1']:.4f}" for each in scored]
+        table.add_row(file, str(report["windows"]), str(scored[0]["clips"]), *metrics)
     note = "clips: for each speed, over all classes; macro-F1 is the mean over the classes that came up"
     return ["", table, Text(note)]
 

@@ -61,35 +61,35 @@ def write_clips(folder: Path, clips: int, seed: int = 0) -> None:
     kept = max(clips // 4, 1)
     for number, label in enumerate(LABELS):
         for clip in range(clips):
-            dice = np.random.default_rng((seed, number, clip))
+            rng = np.random.default_rng((seed, number, clip))
             scene = new_scene(np.random.default_rng((seed, clip)), WIDTH_PX * DRAWN_AT, HEIGHT_PX * DRAWN_AT)
             path = folder / ("val" if clip < kept else "train") / label / f"{clip:03d}.mp4"
             path.parent.mkdir(parents=True, exist_ok=True)
-            fps = int(dice.choice(_RATES))
-            _write(path, fps, render_clip(label, scene, dice, fps))
+            fps = int(rng.choice(_RATES))
+            _write(path, fps, render_clip(label, scene, rng, fps))
 
 
-def render_clip(label: str, scene: Scene, dice: np.random.Generator, fps: int) -> Iterator[Image]:
+def render_clip(label: str, scene: Scene, rng: np.random.Generator, fps: int) -> Iterator[Image]:
     """The frames of one clip, ``(HEIGHT_PX, WIDTH_PX, 3)`` uint8 BGR.
 
     Args:
         label: One of ``LABELS``.
         scene: The door, drawn ``DRAWN_AT`` times as large.
-        dice: Everything else.
+        rng: Everything else.
         fps: Frames a second.
 
     The way from shut to open is drawn alike for both classes, and runs at a pace whose chances are the same
     forwards and backwards, so that no pose is more likely in one of them.
     """
     height, width = scene.wall.shape[:2]
-    shut, wide = dice.uniform(0.02, 0.25), dice.uniform(0.75, 0.98)
+    shut, wide = rng.uniform(0.02, 0.25), rng.uniform(0.75, 0.98)
     start, end = (shut, wide) if label == "opening" else (wide, shut)
-    speed_px = dice.uniform(0.2, 0.45) * width
+    speed_px = rng.uniform(0.2, 0.45) * width
     count = max(round((wide - shut) * scene.travel_px / speed_px * fps), fps // 2) + 1
-    softness = dice.uniform(0, 0.5)
-    bustle = _Passer(dice, width, height, count / fps) if dice.random() < 0.3 else None
-    gain, tint = dice.uniform(0.6, 1.15), dice.uniform(0.92, 1.08, 3)
-    grain = dice.uniform(1, 7)
+    softness = rng.uniform(0, 0.5)
+    bustle = _Passer(rng, width, height, count / fps) if rng.random() < 0.3 else None
+    gain, tint = rng.uniform(0.6, 1.15), rng.uniform(0.92, 1.08, 3)
+    grain = rng.uniform(1, 7)
     for number in range(count):
         part = number / (count - 1)
         part += softness * (part * part * (3 - 2 * part) - part)
@@ -97,21 +97,21 @@ def render_clip(label: str, scene: Scene, dice: np.random.Generator, fps: int) -
         if bustle is not None:
             bustle.draw(picture, number / fps)
         small = cv2.resize(picture, (WIDTH_PX, HEIGHT_PX), interpolation=cv2.INTER_AREA)
-        light = gain * tint * (1 + 0.01 * dice.standard_normal())
-        lit = small * light + grain * dice.standard_normal(small.shape)
+        light = gain * tint * (1 + 0.01 * rng.standard_normal())
+        lit = small * light + grain * rng.standard_normal(small.shape)
         yield np.asarray(np.clip(lit, 0, 255), np.uint8)
 
 
 class _Passer:
     """Somebody who walks through the picture."""
 
-    def __init__(self, dice: np.random.Generator, width: int, height: int, seconds: float) -> None:
-        self._size = height * dice.uniform(0.25, 0.4)
-        self._feet = height * dice.uniform(0.9, 1.02)
-        self._start = dice.uniform(0, width)
-        self._speed = dice.choice((-1, 1)) * dice.uniform(0.1, 0.4) * width
+    def __init__(self, rng: np.random.Generator, width: int, height: int, seconds: float) -> None:
+        self._size = height * rng.uniform(0.25, 0.4)
+        self._feet = height * rng.uniform(0.9, 1.02)
+        self._start = rng.uniform(0, width)
+        self._speed = rng.choice((-1, 1)) * rng.uniform(0.1, 0.4) * width
         self._start -= self._speed * seconds / 2
-        self._coat, self._skin = (tuple(dice.integers(20, 200, 3).tolist()) for _ in range(2))
+        self._coat, self._skin = (tuple(rng.integers(20, 200, 3).tolist()) for _ in range(2))
 
     def draw(self, picture: Image, time_s: float) -> None:
         size, x = self._size, self._start + self._speed * time_s

@@ -70,45 +70,45 @@ class Scene:
         return picture
 
 
-def new_scene(dice: np.random.Generator, width: int, height: int) -> Scene:
+def new_scene(rng: np.random.Generator, width: int, height: int) -> Scene:
     """A scene of its own: another wall, room, and place, size and kind of door.
 
     Shutters go up to open, sliding doors part in the middle.
     """
-    parts = dice.random() < 0.5
-    door_width = round(width * (dice.uniform(0.6, 0.8) if parts else dice.uniform(0.4, 0.65)))
-    door_height = round(height * dice.uniform(0.5, 0.7))
-    left = round(dice.uniform(0.06, 0.94) * (width - door_width))
-    ground = round(height * dice.uniform(0.78, 0.92))
+    parts = rng.random() < 0.5
+    door_width = round(width * (rng.uniform(0.6, 0.8) if parts else rng.uniform(0.4, 0.65)))
+    door_height = round(height * rng.uniform(0.5, 0.7))
+    left = round(rng.uniform(0.06, 0.94) * (width - door_width))
+    ground = round(height * rng.uniform(0.78, 0.92))
     top = ground - door_height
-    wall = _wall(dice, width, height, ground)
-    _frame(dice, wall, (left, top, door_width, door_height))
-    inside = _inside(dice, door_width, door_height)
-    paint = _colour(dice, 60, 220, bright=25)
+    wall = _wall(rng, width, height, ground)
+    _frame(rng, wall, (left, top, door_width, door_height))
+    inside = _inside(rng, door_width, door_height)
+    paint = _colour(rng, 60, 220, bright=25)
     panels: tuple[Panel, ...]
     if parts:
         half = door_width // 2
         panels = (
-            Panel(_leaf(dice, half, door_height, paint, slats=False), 0, (-half, 0)),
-            Panel(_leaf(dice, door_width - half, door_height, paint, slats=False), half, (half, 0)),
+            Panel(_leaf(rng, half, door_height, paint, slats=False), 0, (-half, 0)),
+            Panel(_leaf(rng, door_width - half, door_height, paint, slats=False), half, (half, 0)),
         )
     else:
-        panels = (Panel(_leaf(dice, door_width, door_height, paint, slats=True), 0, (0, -door_height)),)
+        panels = (Panel(_leaf(rng, door_width, door_height, paint, slats=True), 0, (0, -door_height)),)
     return Scene(wall, inside, panels, (left, top))
 
 
-def noise(dice: np.random.Generator, width: int, height: int) -> Floats:
+def noise(rng: np.random.Generator, width: int, height: int) -> Floats:
     """Clouds of mean 0 and deviation 1, ``(height, width)``."""
     total = np.zeros((height, width), np.float32)
     for octave in range(2, 8):
-        cells = dice.standard_normal((2**octave, 2**octave)).astype(np.float32)
+        cells = rng.standard_normal((2**octave, 2**octave)).astype(np.float32)
         total += 0.65**octave * cv2.resize(cells, (width, height), interpolation=cv2.INTER_CUBIC)
     return np.asarray((total - total.mean()) / total.std(), np.float32)
 
 
-def _colour(dice: np.random.Generator, low: int, high: int, bright: float = 12) -> Colour:
-    grey = dice.uniform(low, high)
-    blue, green, red = (int(np.clip(grey + dice.normal(0, bright), 10, 245)) for _ in range(3))
+def _colour(rng: np.random.Generator, low: int, high: int, bright: float = 12) -> Colour:
+    grey = rng.uniform(low, high)
+    blue, green, red = (int(np.clip(grey + rng.normal(0, bright), 10, 245)) for _ in range(3))
     return blue, green, red
 
 
@@ -121,83 +121,83 @@ def _dirty(image: Image, clouds: Floats, strength: float) -> Image:
     return np.asarray(np.clip(image + strength * clouds[..., None], 0, 255), np.uint8)
 
 
-def _wall(dice: np.random.Generator, width: int, height: int, ground: int) -> Image:
-    base = _colour(dice, 90, 200)
+def _wall(rng: np.random.Generator, width: int, height: int, ground: int) -> Image:
+    base = _colour(rng, 90, 200)
     wall = np.full((height, width, 3), base, np.uint8)
-    if dice.random() < 0.6:
-        brick_w, brick_h = int(dice.integers(36, 70)), int(dice.integers(16, 30))
+    if rng.random() < 0.6:
+        brick_w, brick_h = int(rng.integers(36, 70)), int(rng.integers(16, 30))
         for row in range(height // brick_h + 1):
             for column in range(-1, width // brick_w + 1):
                 corner = (column * brick_w + row % 2 * brick_w // 2, row * brick_h)
-                brick = _shade(base, dice.uniform(0.72, 0.95))
+                brick = _shade(base, rng.uniform(0.72, 0.95))
                 end = (corner[0] + brick_w - 3, corner[1] + brick_h - 3)
                 cv2.rectangle(wall, corner, end, brick, -1)
     else:
-        board = int(dice.integers(20, 60))
+        board = int(rng.integers(20, 60))
         for x in range(0, width, board):
-            cv2.rectangle(wall, (x, 0), (x + board - 2, height), _shade(base, dice.uniform(0.85, 1.1)), -1)
-    floor = _colour(dice, 70, 160)
+            cv2.rectangle(wall, (x, 0), (x + board - 2, height), _shade(base, rng.uniform(0.85, 1.1)), -1)
+    floor = _colour(rng, 70, 160)
     cv2.rectangle(wall, (0, ground), (width, height), floor, -1)
-    vanish = width * dice.uniform(0.3, 0.7)
+    vanish = width * rng.uniform(0.3, 0.7)
     for x in np.linspace(-width, 2 * width, 19):
         near = (round(x), height)
         far = (round(vanish + (x - vanish) * 0.55), ground)
         cv2.line(wall, far, near, _shade(floor, 0.8), 2, cv2.LINE_AA)
     cv2.line(wall, (0, ground), (width, ground), _shade(floor, 0.6), 4)
-    return _dirty(wall, noise(dice, width, height), dice.uniform(4, 14))
+    return _dirty(wall, noise(rng, width, height), rng.uniform(4, 14))
 
 
-def _frame(dice: np.random.Generator, wall: Image, box: tuple[int, int, int, int]) -> None:
+def _frame(rng: np.random.Generator, wall: Image, box: tuple[int, int, int, int]) -> None:
     left, top, width, height = box
-    edge = int(dice.integers(8, 18))
-    colour = _colour(dice, 60, 230)
+    edge = int(rng.integers(8, 18))
+    colour = _colour(rng, 60, 230)
     cv2.rectangle(wall, (left - edge, top - edge), (left + width + edge, top + height), colour, -1)
     light, dark = _shade(colour, 1.15), _shade(colour, 0.6)
     cv2.rectangle(wall, (left - edge, top - edge), (left + width + edge, top + height), light, 2)
     cv2.rectangle(wall, (left - 2, top - 2), (left + width + 1, top + height), dark, 3)
 
 
-def _inside(dice: np.random.Generator, width: int, height: int) -> Image:
-    room = np.full((height, width, 3), _colour(dice, 35, 80), np.uint8)
-    floor = round(height * dice.uniform(0.7, 0.85))
-    cv2.rectangle(room, (0, floor), (width, height), _colour(dice, 50, 90), -1)
-    for _ in range(int(dice.integers(3, 8))):
-        wide, high = (int(dice.integers(size // 12, size // 3)) for size in (width, height))
-        x = int(dice.integers(0, width - wide))
-        bottom = floor + int(dice.integers(-height // 3, height // 8))
-        colour = _colour(dice, 40, 130, bright=25)
+def _inside(rng: np.random.Generator, width: int, height: int) -> Image:
+    room = np.full((height, width, 3), _colour(rng, 35, 80), np.uint8)
+    floor = round(height * rng.uniform(0.7, 0.85))
+    cv2.rectangle(room, (0, floor), (width, height), _colour(rng, 50, 90), -1)
+    for _ in range(int(rng.integers(3, 8))):
+        wide, high = (int(rng.integers(size // 12, size // 3)) for size in (width, height))
+        x = int(rng.integers(0, width - wide))
+        bottom = floor + int(rng.integers(-height // 3, height // 8))
+        colour = _colour(rng, 40, 130, bright=25)
         cv2.rectangle(room, (x, bottom - high), (x + wide, bottom), colour, -1)
         cv2.rectangle(room, (x, bottom - high), (x + wide, bottom), _shade(colour, 0.6), 2)
-    fall = np.linspace(dice.uniform(0.4, 0.8), 1.0, height, dtype=np.float32)[:, None, None]
-    return _dirty(np.asarray(room * fall, np.uint8), noise(dice, width, height), 5)
+    fall = np.linspace(rng.uniform(0.4, 0.8), 1.0, height, dtype=np.float32)[:, None, None]
+    return _dirty(np.asarray(room * fall, np.uint8), noise(rng, width, height), 5)
 
 
-def _leaf(dice: np.random.Generator, width: int, height: int, paint: Colour, *, slats: bool) -> Image:
+def _leaf(rng: np.random.Generator, width: int, height: int, paint: Colour, *, slats: bool) -> Image:
     leaf = np.full((height, width, 3), paint, np.uint8)
     if slats:
-        pitch = int(dice.integers(18, 34))
+        pitch = int(rng.integers(18, 34))
         for y in range(height, -pitch, -pitch):
-            cv2.rectangle(leaf, (0, y), (width, y + pitch - 4), _shade(paint, dice.uniform(0.93, 1.07)), -1)
+            cv2.rectangle(leaf, (0, y), (width, y + pitch - 4), _shade(paint, rng.uniform(0.93, 1.07)), -1)
             cv2.line(leaf, (0, y + pitch - 3), (width, y + pitch - 3), _shade(paint, 0.7), 3)
     else:
-        gap = int(dice.integers(8, 20))
-        rows = int(dice.integers(1, 4))
+        gap = int(rng.integers(8, 20))
+        rows = int(rng.integers(1, 4))
         for row in range(rows):
             upper, lower = (round(gap + (height - gap) * part / rows) for part in (row, row + 1))
-            inner = _shade(paint, dice.uniform(0.8, 1.15))
+            inner = _shade(paint, rng.uniform(0.8, 1.15))
             cv2.rectangle(leaf, (gap, upper), (width - gap, lower - gap), inner, -1)
             cv2.rectangle(leaf, (gap, upper), (width - gap, lower - gap), _shade(paint, 0.65), 2)
-    _marks(dice, leaf)
-    return _dirty(leaf, noise(dice, width, height), dice.uniform(5, 14))
+    _marks(rng, leaf)
+    return _dirty(leaf, noise(rng, width, height), rng.uniform(5, 14))
 
 
-def _marks(dice: np.random.Generator, leaf: Image) -> None:
+def _marks(rng: np.random.Generator, leaf: Image) -> None:
     """Signs, numbers and stickers: a door without any shows little of its motion."""
     height, width = leaf.shape[:2]
-    for _ in range(int(dice.integers(2, 6))):
-        x, y = int(dice.integers(0, width)), int(dice.integers(0, height))
-        size, colour = int(dice.integers(width // 14, width // 6)), _colour(dice, 20, 240, bright=50)
-        match dice.integers(3):
+    for _ in range(int(rng.integers(2, 6))):
+        x, y = int(rng.integers(0, width)), int(rng.integers(0, height))
+        size, colour = int(rng.integers(width // 14, width // 6)), _colour(rng, 20, 240, bright=50)
+        match rng.integers(3):
             case 0:
                 cv2.circle(leaf, (x, y), size, colour, -1, cv2.LINE_AA)
                 cv2.circle(leaf, (x, y), size // 2, _shade(colour, 0.6), -1, cv2.LINE_AA)
@@ -205,5 +205,5 @@ def _marks(dice: np.random.Generator, leaf: Image) -> None:
                 cv2.rectangle(leaf, (x, y), (x + 2 * size, y + size), colour, -1)
                 cv2.rectangle(leaf, (x, y), (x + 2 * size, y + size), _shade(colour, 0.5), 2)
             case _:
-                text = str(dice.integers(1, 100))
+                text = str(rng.integers(1, 100))
                 cv2.putText(leaf, text, (x, y), cv2.FONT_HERSHEY_DUPLEX, size / 14, colour, 5, cv2.LINE_AA)

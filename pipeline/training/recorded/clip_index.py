@@ -1,15 +1,15 @@
-"""Which clips a folder or a CSV file names, what they show, and which of them are kept for validation."""
+"""Which clips a folder or a CSV file names, what they show, and which part of the split they are in."""
 
 import csv
-import hashlib
 import math
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Split = Literal["train", "val"]
+Split = Literal["train", "val", "test"]
+SPLITS: Mapping[str, Split] = {"train": "train", "val": "val", "validation": "val", "test": "test"}
+"""Parts of a data set by the names that a CSV file and folders may give them."""
 
 VIDEO_SUFFIXES = frozenset(
     f".{name}"
@@ -30,7 +30,7 @@ class ClipEntry:
         label: What the clip shows, from its first frame to its last.
         start_s: Where the part begins, in seconds after the first picture.
         end_s: Where it ends; infinite for the whole rest.
-        split: The side it was put on by its owner; None leaves that to ``split_clips``.
+        split: The part that its owner put it in; None leaves that to ``split_clips``.
     """
 
     path: Path
@@ -54,22 +54,22 @@ class ClipEntry:
         return f"{self.label}: {place.as_posix()}" + ("" if whole else f" {self.start_s:g}-{self.end_s:g}")
 
 
-def list_clips(path: Path, say: Callable[[str], None]) -> list[ClipEntry]:
+def list_clips(path: Path, notify: Callable[[str], None]) -> list[ClipEntry]:
     """All clips that a folder or a CSV file names, in a fixed order.
 
-    A folder holds a folder for each class, or ``train`` and ``val`` with a folder for each class in both. A
-    CSV file has the columns ``path`` and ``label``, and may have ``start_s``, ``end_s`` and ``split``
-    (``train`` or ``val``); its paths are relative to itself.
+    A folder holds a folder for each class, or ``train``, ``val`` and maybe ``test`` with a folder for each
+    class in all of them. A CSV file has the columns ``path`` and ``label``, and may have ``start_s``,
+    ``end_s`` and ``split`` (``train``, ``val`` or ``validation``, ``test``); paths are relative to the file.
 
     Args:
         path: The folder or file.
-        say: Takes a line about files that are not clips.
+        notify: Takes a line about files that are not clips.
 
     Raises:
-        ValueError: No such folder, an empty class, a CSV file with mistakes, or one class only.
+        ValueError: No such folder, an empty class, a CSV file with errors, or one class only.
     """
     if path.is_dir():
-        entries = _read_folder(path, say)
+        entries = _read_folder(path, notify)
     elif path.suffix.lower() == ".csv":
         entries = _read_csv(path)
     elif path.exists():
@@ -84,85 +84,22 @@ def list_clips(path: Path, say: Callable[[str], None]) -> list[ClipEntry]:
     return entries
 
 
-def split_clips(entries: Sequence[ClipEntry], share: float, seed: int) -> list[Split]:
-    """The side of each clip: about ``share`` of each class for validation, chosen by the seed.
-
-    Clips with a ``split`` of their own keep it; then all must have one. The others are chosen by their names,
-    wherever the data lies: one clip more or less changes the side of one other clip at most.
-
-    Raises:
-        ValueError: A class has no clip left on one of the sides.
-    """
-    if not 0 < share < 1:
-        raise ValueError(f"validation_share must lie between 0 and 1, not {share}")
-    by_label: Mapping[str, list[int]] = defaultdict(list)
-    for number, entry in enumerate(entries):
-        by_label[entry.label].append(number)
-    given = [entry.split for entry in entries if entry.split is not None]
-    sides: list[Split] = given if len(given) == len(entries) else ["train"] * len(entries)
-    if not given:
-        for numbers in by_label.values():
-            count = min(max(round(share * len(numbers)), 1), len(numbers) - 1)
-            for number in sorted(numbers, key=lambda number: _lot(entries[number], seed))[:count]:
-                sides[number] = "val"
-    for label, numbers in by_label.items():
-        for side, purpose in (("train", "to train on"), ("val", "for validation")):
-            if all(sides[number] != side for number in numbers):
-                raise ValueError(f"class {label}: no usable clip {purpose}; each class needs both")
-    return sides
+def _read_folder(folder: Path, notify: Callable[[str], None]) -> list[ClipEntry]:
+    children = _folders(folder)
+    parts = [child for child in children if child.name.lower() in SPLITS]
+    found = {SPLITS[part.name.lower()] for part in parts}
+    if "train" not in found or len(found) == 1:
+        return _read_classes(folder, None, notify)
+    for child in children:
+        if child not in parts:
+            notify(f"{child}: left out, beside {', '.join(part.name for part in parts)}")
+    entries = []
+    for part in sorted(parts, key=lambda part: list(SPLITS).index(part.name.lower())):
+        entries += _read_classes(part, SPLITS[part.name.lower()], notify)
+    return entries
 
 
-def held_out_part(
-    entries: Sequence[ClipEntry], data: Path, known: Mapping[str, Sequence[str]], say: Callable[[str], None]
-) -> list[ClipEntry]:
-    """The clips that a training held out, whatever has come to the data since.
-
-    Args:
-        entries: All clips of the data.
-        data: The folder or CSV file.
-        known: Keys of the clips by their part in the training: ``train`` and ``held_out``.
-        say: Takes a line on clips that are on neither side, and on those that are gone.
-
-    Returns:
-        The held-out clips; all clips if the training saw none of them: then they are another data set.
-
-    Raises:
-        ValueError: None of the held-out clips is there any more, but clips that were trained on are.
-    """
-    kept, learned = set(known["held_out"]), set(known["train"])
-    held_out = [entry for entry in entries if entry.key(data) in kept]
-    trained = sum(entry.key(data) in learned for entry in entries)
-    if not held_out and not trained:
-        say(f"the training saw none of these {len(entries)} clips: all are asked about")
-        return list(entries)
-    if not held_out:
-        raise ValueError(
-            f"{data}: holds clips that were trained on, and none of those that were held out; "
-            "--all-clips asks about all of them"
-        )
-    if new := len(entries) - len(held_out) - trained:
-        say(f"{new} clips have come since the training and are left out; --all-clips asks about all")
-    if gone := len(kept - {entry.key(data) for entry in held_out}):
-        say(f"{gone} of {len(kept)} clips that the training held out are gone")
-    return held_out
-
-
-def _lot(entry: ClipEntry, seed: int) -> bytes:
-    """What a clip draws in the lottery for validation."""
-    name = f"{seed} {entry.label} {entry.path.name} {entry.start_s} {entry.end_s}"
-    return hashlib.sha256(name.encode()).digest()
-
-
-def _read_folder(folder: Path, say: Callable[[str], None]) -> list[ClipEntry]:
-    names = {child.name for child in _folders(folder)}
-    if {"train", "val"} <= names:
-        for name in sorted(names - {"train", "val"}):
-            say(f"{folder / name}: left out, beside train and val")
-        return [*_read_classes(folder / "train", "train", say), *_read_classes(folder / "val", "val", say)]
-    return _read_classes(folder, None, say)
-
-
-def _read_classes(folder: Path, split: Split | None, say: Callable[[str], None]) -> list[ClipEntry]:
+def _read_classes(folder: Path, split: Split | None, notify: Callable[[str], None]) -> list[ClipEntry]:
     classes = _folders(folder)
     if not classes:
         raise ValueError(f"{folder}: holds no class folders; it needs {_LAYOUT}")
@@ -177,7 +114,7 @@ def _read_classes(folder: Path, split: Split | None, say: Callable[[str], None])
                 f"class folder {class_folder} holds {found}; put video files or folders of images there"
             )
         if others:
-            say(f"{class_folder}: {others} files are not videos and left out")
+            notify(f"{class_folder}: {others} files are not videos and left out")
         entries += [ClipEntry(clip, class_folder.name, split=split) for clip in clips]
     return entries
 
@@ -205,8 +142,11 @@ def _read_csv(path: Path) -> list[ClipEntry]:
     entries = [_read_row(path.parent, where, row) for where, row in rows]
     if not entries:
         raise ValueError(f"{path}: names no clips")
-    if len({entry.split is None for entry in entries}) > 1:
-        raise ValueError(f"{path}: give a split (train or val) for all clips or for none")
+    without = [where for (where, _), entry in zip(rows, entries, strict=True) if entry.split is None]
+    if 0 < len(without) < len(entries):
+        raise ValueError(
+            f"{without[0]}: has no split; give one ({', '.join(SPLITS)}) to all clips or to none"
+        )
     return entries
 
 
@@ -228,8 +168,7 @@ def _read_row(folder: Path, where: str, row: Mapping[str, str | None]) -> ClipEn
     start_s, end_s = seconds("start_s", 0.0), seconds("end_s", math.inf)
     if not 0 <= start_s < end_s:
         raise ValueError(f"{where}: start_s {start_s:g} must be before end_s {end_s:g}")
-    split = text("split")
-    if split not in ("", "train", "val"):
-        raise ValueError(f"{where}: split must be train or val, not {split!r}")
-    side: Split | None = None if not split else "train" if split == "train" else "val"
-    return ClipEntry(clip, text("label"), start_s, end_s, side)
+    split = text("split").lower()
+    if split and split not in SPLITS:
+        raise ValueError(f"{where}: split must be one of {', '.join(SPLITS)}, not {text('split')!r}")
+    return ClipEntry(clip, text("label"), start_s, end_s, SPLITS.get(split))

@@ -31,7 +31,7 @@ class DecodedClip:
 
 
 def decode_clips(
-    entries: Sequence[ClipEntry], store: FrameStore, say: Callable[[str], None]
+    entries: Sequence[ClipEntry], store: FrameStore, notify: Callable[[str], None]
 ) -> list[DecodedClip]:
     """Decodes clips into the store; parts of one file share its frames.
 
@@ -40,7 +40,7 @@ def decode_clips(
     Args:
         entries: What to decode.
         store: Takes the frames.
-        say: Takes a line for each clip that can't be read.
+        notify: Takes a line for each clip that can't be read.
 
     Returns:
         The clips that could be read, in the order of ``entries``; some may have no frames.
@@ -58,10 +58,10 @@ def decode_clips(
             damaged = _decode_file(_source(path, options), parts, store)
         except SourceError as error:
             unreadable.add(path)
-            say(f"skipped, can't be read: {error}")
+            notify(f"skipped, can't be read: {error}")
             continue
         if damaged:
-            say(f"{path}: {damaged} damaged pictures left out")
+            notify(f"{path}: {damaged} damaged pictures left out")
     cursor = {path: iter(parts) for path, parts in by_path.items()}
     clips = [next(cursor[entry.path]) for entry in entries]
     return [clip for clip in clips if clip.entry.path not in unreadable]

@@ -5,9 +5,10 @@ moves the content down; ``zoom_in`` makes it grow; ``roll_cw`` turns it counter-
 """
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
+import msgspec
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -27,6 +28,8 @@ from pipeline.training.rendered.pictures import PictureBank, seeded
 from pipeline.training.samples import Clips, normalise
 
 LABELS = CAMERA_MOTIONS
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+"""A part from 0 to 1."""
 REVERSE = (0, 2, 1, 4, 3, 6, 5, 8, 7)
 
 # Motion of the camera's window: right, down, growth of its size, clockwise turn.
@@ -54,36 +57,32 @@ def reverse_label(labels: Tensor) -> Tensor:
     return torch.tensor(REVERSE, device=labels.device)[labels]
 
 
-@dataclass(frozen=True)
-class Scene:
-    """How hard the rendered clips are.
+class Scene(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What disturbs the rendered clips; a share is a part of the samples."""
 
-    Attributes:
-        object_share: part of the samples with a moving foreground object; half of them have a second one,
-            and half of these a third.
-        scrolling_share: part of the samples with something in the scene whose content moves by itself, like
-            a screen, water or leaves in the wind.
-        overlay_share: part of the samples with a burnt-in logo or text.
-        flat_share: part of the samples in which a piece of the scene has lost its texture.
-        blur_share: part of the samples whose frames are blurred by a short shake, in a direction that has
-            nothing to do with the labelled motion.
-        dark_share: part of the samples in low light, with the noise of an amplified sensor.
-        compressed_share: part of the samples with the blocks of strong compression.
-        sensor: vary light, colour, noise and sharpness from frame to frame.
-        side_motion: largest other motion beside the labelled one, against that one's own reference speed.
-        shake_px: hand-shake of every sample, the static ones too (standard deviation).
-    """
-
-    object_share: float = 0.3
-    scrolling_share: float = 0.0
-    overlay_share: float = 0.3
-    flat_share: float = 0.0
-    blur_share: float = 0.0
-    dark_share: float = 0.0
-    compressed_share: float = 0.0
+    object_share: Share = 0.3
+    """With a moving object in front; half of them have a second one, and half of these a third."""
+    scrolling_share: Share = 0.0
+    """With something whose content moves by itself, like a screen, water or leaves in the wind."""
+    overlay_share: Share = 0.3
+    """With a burnt-in logo or text."""
+    flat_share: Share = 0.0
+    """In which a piece of the scene has lost its texture."""
+    blur_share: Share = 0.0
+    """Blurred by a short shake, in a direction that has nothing to do with the labelled motion."""
+    dark_share: Share = 0.0
+    """In low light, with the noise of an amplified sensor."""
+    compressed_share: Share = 0.0
+    """With the blocks of strong compression."""
     sensor: bool = True
-    side_motion: float = 0.12
-    shake_px: float = 0.15
+    """Vary light, colour, noise and sharpness from frame to frame."""
+    side_motion: Share = 0.12
+    """Largest other motion beside the labelled one, against that one's own reference speed."""
+    shake_px: Annotated[float, msgspec.Meta(ge=0, le=100)] = 0.15
+    """Hand-shake of every sample, the static ones too (standard deviation)."""
+
+
+USUAL = Scene()
 
 
 class MotionRenderer:
@@ -112,7 +111,7 @@ class MotionRenderer:
         bank_count: int = 512,
         redraw_every: int = 4,
         supersample: int = 2,
-        scene: Scene = Scene(),
+        scene: Scene = USUAL,
         speeds: tuple[float, float] = (0.4, 2.0),
     ) -> None:
         """Draws the picture bank.

@@ -8,8 +8,9 @@ from pipeline.model.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.runtime.open_runtime import open_runtime
 from pipeline.runtime.options import Options
-from pipeline.training.evaluation.calibration import calibrate, fit_temperature
+from pipeline.training.evaluation.calibration import calibrate, calibrated, fit_temperature
 from pipeline.training.evaluation.metrics import calibration
+from tests.training.evaluation.test_score_motions import Tracker
 
 
 def drawn(temperature: float, n: int = 20_000) -> tuple[Tensor, Tensor]:
@@ -73,3 +74,17 @@ def test_folded_into_the_checkpoint_and_applied_by_the_runtime(tmp_path: Path) -
     with torch.no_grad():
         expected = model.step(((rgb - mean) / std)[None], model.init_state(1))[0].logits.softmax(dim=1)[0]
     torch.testing.assert_close(probabilities, expected, atol=5e-3, rtol=0)
+
+
+def test_a_refitted_temperature_is_judged_on_other_clips_than_it_was_fitted_on() -> None:
+    """One clip of a class is all right, the other all wrong: its own windows would tell nothing of that."""
+    labels = torch.tensor([0] * 20 + [1] * 20)
+    of_clips = torch.tensor([0] * 10 + [1] * 10 + [2] * 10 + [3] * 10)
+    answers = torch.where(of_clips % 2 == 0, labels, 1 - labels)
+    logits = 3 * torch.nn.functional.one_hot(answers, 2).float()
+    by_clip = calibrated(Tracker(), logits, labels, of_clips)["refitted"]
+    assert by_clip["temperature"] < 1, "fitted on the clips that are right"
+    assert by_clip["expected_calibration_error"] > 0.9, "and judged on those that are wrong"
+    right = of_clips % 2 == 0
+    one_each = calibrated(Tracker(), logits[right], labels[right], of_clips[right])
+    assert "refitted" not in one_each

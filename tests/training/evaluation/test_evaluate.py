@@ -1,105 +1,148 @@
-from itertools import pairwise
+import contextlib
+import fcntl
+import json
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+from pathlib import Path
+from typing import Any
 
 import cv2
-import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
 
+from pipeline.model.checkpoint import save_checkpoint
 from pipeline.model.network import TemporalKVQResNetCBAM
-from pipeline.training.evaluation.evaluate import calibrated, evaluate, score_recorded, streaming_difference
-from pipeline.training.rendered.renderer import LABELS, MotionRenderer, Scene
-from pipeline.training.samples import Clips
+from pipeline.training.evaluation.confusion_plot import draw_confusions, need_matplotlib
+from pipeline.training.evaluation.evaluate import evaluate
+from pipeline.training.rendered.renderer import LABELS
+from tests.support import need_module
+from tests.training.evaluation.test_footage import write_film
+from tests.training.evaluation.test_score_video import panned
+from tests.training.tiny import ROOT
 
 
-class Tracker(TemporalKVQResNetCBAM):
-    """The network's interface over a tracker of corners, which knows pans and tilts and no other motion."""
-
-    def __init__(self) -> None:
-        super().__init__(depth=18, num_classes=9, d_model=16, num_heads=1, image_size=64, labels=LABELS)
-        self.eval()
-
-    def forward(self, *frames: Tensor, past_mask: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
-        grey = torch.stack(frames, dim=1).mean(dim=2).double().numpy()
-        logits = nn.functional.one_hot(torch.tensor([self._name(clip) for clip in grey]), 9).float()
-        if past_mask is not None:
-            logits[~past_mask.any(dim=1)] = torch.eye(9)[0]
-        return logits, {}
-
-    @staticmethod
-    def _name(clip: np.ndarray) -> int:
-        window = cv2.createHanningWindow(clip.shape[:0:-1], cv2.CV_64F)
-        shifts = [cv2.phaseCorrelate(a, b, window)[0] for a, b in pairwise(clip)]
-        right, down = np.sum(shifts, axis=0)
-        if max(abs(right), abs(down)) < 0.8:
-            return 0
-        if abs(right) > abs(down):
-            return LABELS.index("pan_left" if right > 0 else "pan_right")
-        return LABELS.index("tilt_up" if down > 0 else "tilt_down")
-
-
-def test_controls_tell_a_model_that_compares_frames() -> None:
-    clean = Scene(object_share=0, overlay_share=0, sensor=False, side_motion=0)
-    report = evaluate(Tracker(), samples=90, size_px=64, bank_count=32, speeds=(1.0,), scene=clean, seed=4)
-    confusion = torch.tensor(report["speeds"]["1"]["confusion"])
-    known = confusion[:5].diagonal().sum() / confusion[:5].sum()
-    assert known > 0.85
-    controls = report["controls"]
-    assert controls["no_past"] < 0.25
-    assert controls["single_frame"] < 0.25
-    assert controls["reversed"] > 0.4
-    assert controls["shuffled"] < controls["reversed"]
-    assert report["calibration"]["temperature"] is None
-    assert report["calibration"]["refitted"]["temperature"] < 1
-
-
-def test_recorded_clips_with_their_controls() -> None:
-    clean = Scene(object_share=0, overlay_share=0, sensor=False, side_motion=0)
-    renderer = MotionRenderer("cpu", 64, seed=6, bank_count=32, redraw_every=0, scene=clean)
-    batches = [renderer.clips(60, 1.0) for _ in range(2)]
-    of_pans = [Clips(*(part[clips.labels < 5] for part in clips[:2])) for clips in batches]
-    report = score_recorded(Tracker(), of_pans)
-    assert report["windows"] == report["clips"] == sum(len(clips.labels) for clips in of_pans)
-    assert report["accuracy"] > 0.85
-    assert report["labels"] == list(LABELS)
-    assert report["controls"]["single_frame"] < 0.4
-    assert report["controls"]["shuffled"] < 0.5
-    assert report["largest_class"] < 0.4
-    with pytest.raises(ValueError, match="no clips"):
-        score_recorded(Tracker(), [])
-
-
-def test_a_refitted_temperature_is_judged_on_other_clips_than_it_was_fitted_on() -> None:
-    """One clip of a class is all right, the other all wrong: its own windows would tell nothing of that."""
-    labels = torch.tensor([0] * 20 + [1] * 20)
-    of_clips = torch.tensor([0] * 10 + [1] * 10 + [2] * 10 + [3] * 10)
-    answers = torch.where(of_clips % 2 == 0, labels, 1 - labels)
-    logits = 3 * torch.nn.functional.one_hot(answers, 2).float()
-    by_clip = calibrated(Tracker(), logits, labels, of_clips)["refitted"]
-    assert by_clip["temperature"] < 1, "fitted on the clips that are right"
-    assert by_clip["expected_calibration_error"] > 0.9, "and judged on those that are wrong"
-    right = of_clips % 2 == 0
-    one_each = calibrated(Tracker(), logits[right], labels[right], of_clips[right])
-    assert "refitted" not in one_each
-
-
-def test_other_classes_need_other_clips() -> None:
-    model = TemporalKVQResNetCBAM(depth=18, num_classes=2, d_model=16, num_heads=2, labels=("open", "shut"))
-    with pytest.raises(ValueError, match="--data"):
-        evaluate(model, samples=4)
-
-
-def test_any_number_of_past_frames() -> None:
+def tiny(path: Path, labels: tuple[str, ...] = LABELS) -> Path:
     torch.manual_seed(0)
     model = TemporalKVQResNetCBAM(
-        depth=18, num_classes=9, d_model=16, num_heads=2, num_past=1, image_size=32, labels=LABELS
-    ).eval()
-    report = evaluate(model, samples=6, size_px=32, bank_count=32, speeds=(1.0,))
-    assert report["streaming"]["max_difference"] < 1e-4
-    assert sum(map(sum, report["speeds"]["1"]["confusion"])) == 6
+        depth=18, num_classes=len(labels), d_model=16, num_heads=2, image_size=32, labels=labels
+    )
+    save_checkpoint(
+        path, model, metadata={"recipe": {"spacing_ms": 50.0, "validation_share": 0.5, "seed": 1}}
+    )
+    return path
 
 
-def test_streaming_equals_the_whole_clip() -> None:
-    torch.manual_seed(0)
-    model = TemporalKVQResNetCBAM(depth=18, num_classes=9, d_model=16, num_heads=2, image_size=64).eval()
-    assert streaming_difference(model, torch.randn(2, 3, 3, 64, 64)) < 1e-4
+def test_video_to_report_and_picture(tmp_path: Path) -> None:
+    need_module("matplotlib", "matplotlib")
+    film = write_film(tmp_path / "film.avi", panned([0, 0, 0, 0, 16, 32, 48]))
+    report, picture = tmp_path / "report.json", tmp_path / "confusion.png"
+    checkpoint = tiny(tmp_path / "a.safetensors")
+    found = evaluate(checkpoint, videos=[film], samples=9, device="cpu", report=report, picture=picture)
+    assert json.loads(report.read_text()) == found
+    assert found["videos"][0]["truth"]["pan_right"] == 2
+    assert "pictures" not in found
+    assert cv2.imread(str(picture)).shape[1] > 800
+
+
+def test_a_terminal_shows_what_is_scored_and_the_time_left(tmp_path: Path) -> None:
+    checkpoint = tiny(tmp_path / "a.safetensors")
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+    command = ["evaluate", "--checkpoint", str(checkpoint), "--samples", "320", "--device", "cpu"]
+    running = subprocess.Popen(
+        [sys.executable, "run_stream.py", *command],
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        cwd=ROOT,
+        text=True,
+        env=os.environ | {"TERM": "xterm"},
+    )
+    os.close(theirs)
+    seen = b""
+    with contextlib.suppress(OSError):  # the end of a terminal
+        while part := os.read(ours, 65536):
+            seen += part
+    printed, _ = running.communicate(timeout=60)
+    assert running.returncode == 0
+    bars = re.sub(rb"\x1b\[[0-9;?]*[a-zA-Z]", b"", seen).decode()
+    for name in ("speed 0.4x", "speed 2x", "controls"):
+        assert re.search(rf"{name} .* \d+% (\d:\d\d:\d\d|-:--:--) left", bars), bars
+    assert re.search(r" \d+% \d:\d\d:\d\d left", bars)
+    assert not re.search(r"\d:\d\d:\d\d left", printed), "only the results go to standard output"
+    assert "control: no past" in printed
+
+
+def test_recorded_clips_of_other_classes(tmp_path: Path) -> None:
+    for label, step in (("left", -16), ("right", 16)):
+        (tmp_path / "data" / label).mkdir(parents=True)
+        for clip in range(2):
+            places = [64 + 8 * clip + step * n for n in range(4)]
+            write_film(tmp_path / "data" / label / f"{clip}.avi", panned(places), fps=20)
+    checkpoint = tiny(tmp_path / "a.safetensors", ("left", "right"))
+    said: list[str] = []
+    options = {"data": tmp_path / "data", "device": "cpu", "notify": said.append}
+    metrics = evaluate(checkpoint, **options)["data"]
+    assert metrics["windows"] == 4, "two in each of two held-out clips at the spacing of the training"
+    assert metrics["clips"] == 2
+    assert metrics["labels"] == ["left", "right"]
+    assert metrics["streaming"]["max_difference"] < 1e-4
+    assert evaluate(checkpoint, all_clips=True, **options)["data"]["windows"] == 8
+    assert any("reading 4 clips" in line for line in said)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"videos": [Path("none.mp4")]}, "no such file"),
+        ({"videos": [Path("text.mp4")]}, "text.mp4"),
+        ({"report": Path("nowhere/report.json")}, "make it first"),
+        ({"report": Path()}, "is a folder"),
+        ({"checkpoint": "unknown"}, "no checkpoint 'unknown'"),
+        ({"device": "gpu"}, "gpu"),
+        ({"data": Path("none")}, "none"),
+    ],
+)
+def test_errors_are_one_line(
+    options: dict[str, Any], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("text.mp4").write_text("not a video")
+    with pytest.raises(ValueError, match=message) as error:
+        evaluate(**({"checkpoint": tiny(tmp_path / "a.safetensors")} | options))
+    assert "\n" not in str(error.value)
+
+
+def test_a_picture_needs_matplotlib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="pip install matplotlib"):
+        evaluate("motion_resnet18", picture=tmp_path / "a.png")
+
+
+def test_a_split_column_says_what_is_scored(tmp_path: Path) -> None:
+    for number in range(3):
+        write_film(tmp_path / f"{number}.avi", panned([64 + 16 * n for n in range(4)]), fps=20)
+    rows = [f"{n}.avi,{label},{('train', 'val', 'test')[n]}" for n in range(3) for label in ("left", "right")]
+    (tmp_path / "clips.csv").write_text("path,label,split\n" + "\n".join(rows))
+    checkpoint = tiny(tmp_path / "a.safetensors", ("left", "right"))
+    lines: list[str] = []
+    found = evaluate(checkpoint, data=tmp_path / "clips.csv", device="cpu", notify=lines.append)
+    assert found["data"]["clips"] == 2
+    assert lines[0] == "reading 2 clips of 2 classes ..."
+
+
+def test_picture_of_several_matrices(tmp_path: Path) -> None:
+    need_module("matplotlib", "matplotlib")
+    matrices = {f"run {n}": [[3, n], [0, 0]] for n in range(4)}
+    draw_confusions(matrices, ["open", "shut"], tmp_path / "a.png")
+    picture = cv2.imread(str(tmp_path / "a.png"))
+    assert (picture < 128).any()
+    with pytest.raises(ValueError, match="xyz"):
+        draw_confusions(matrices, ["open", "shut"], tmp_path / "a.xyz")
+    for name in ("a.xyz", "a"):
+        with pytest.raises(ValueError, match="must end in"):
+            need_matplotlib(tmp_path / name)

@@ -1,4 +1,3 @@
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.base.frame import Image
-from pipeline.training.evaluation.footage import Footage, read_frames
+from pipeline.training.evaluation.footage import Footage
 
 
 def write_film(path: Path, pictures: Sequence[Image], fps: float = 10) -> Path:
@@ -40,16 +39,6 @@ def test_windows_are_spaced_in_time(tmp_path: Path) -> None:
 def test_looks_at_the_first_frames_of_a_long_video(tmp_path: Path) -> None:
     footage = Footage(write_film(tmp_path / "a.avi", numbered(12)), 1, spacing_ms=0, most_frames=5)
     assert (footage.frames, footage.cut, len(footage.windows)) == (5, True, 4)
-
-
-def test_opencv_reads_the_same_where_pyav_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write_film(tmp_path / "a.avi", numbered(6), fps=20)
-    with_pyav = [(time, number_of(image)) for time, image in read_frames(path)]
-    monkeypatch.setitem(sys.modules, "pipeline.video.file", None)
-    with_opencv = [(time, number_of(image)) for time, image in read_frames(path)]
-    assert with_opencv == with_pyav == [(50_000_000 * n, n) for n in range(6)]
-    with pytest.raises(ValueError, match="no such file"):
-        next(read_frames(tmp_path / "none.avi"))
 
 
 def test_what_is_not_a_video(tmp_path: Path) -> None:

@@ -23,12 +23,12 @@ WIDTH, HEIGHT = 640, 480
 
 def wallpaper(seed: int = 0) -> Image:
     """Overlapping discs of all sizes: corners everywhere."""
-    dice = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     picture = np.full((2 * HEIGHT, 2 * WIDTH, 3), 128, np.uint8)
     for _ in range(1500):
-        centre = tuple(int(x) for x in dice.integers(0, (2 * WIDTH, 2 * HEIGHT)))
-        colour = tuple(int(x) for x in dice.integers(0, 256, 3))
-        cv2.circle(picture, centre, int(dice.integers(4, 60)), colour, -1, cv2.LINE_AA)
+        centre = tuple(int(x) for x in rng.integers(0, (2 * WIDTH, 2 * HEIGHT)))
+        colour = tuple(int(x) for x in rng.integers(0, 256, 3))
+        cv2.circle(picture, centre, int(rng.integers(4, 60)), colour, -1, cv2.LINE_AA)
     return picture
 
 
@@ -106,8 +106,8 @@ def test_unsure_without_anything_to_follow() -> None:
 
 
 def test_a_large_thing_before_a_plain_wall_is_not_the_world() -> None:
-    dice = np.random.default_rng(0)
-    wall = cv2.GaussianBlur(dice.integers(60, 190, (HEIGHT, WIDTH, 3)).astype(np.uint8), (0, 0), 3)
+    rng = np.random.default_rng(0)
+    wall = cv2.GaussianBlur(rng.integers(60, 190, (HEIGHT, WIDTH, 3)).astype(np.uint8), (0, 0), 3)
     views = []
     for shift in (0, 30):
         view = wall.copy()

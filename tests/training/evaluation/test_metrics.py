@@ -1,7 +1,14 @@
 import pytest
 import torch
 
-from pipeline.training.evaluation.metrics import calibration, expected_calibration_error, recalls, scores
+from pipeline.training.evaluation.metrics import (
+    calibration,
+    expected_calibration_error,
+    majority,
+    recalls,
+    scores,
+    verdict,
+)
 
 
 def test_scores_of_a_known_confusion() -> None:
@@ -48,3 +55,19 @@ def test_likelihood_of_even_logits() -> None:
 
 def test_recall_of_each_class() -> None:
     assert recalls([[3, 1], [0, 0]]) == [0.75, None]
+
+
+def test_a_model_has_learned_if_it_beats_guessing_by_more_than_chance() -> None:
+    report = {"accuracy": 0.93, "majority_accuracy": 0.11, "clips": 100}
+    assert verdict(report) == (
+        True,
+        "learned: held-out accuracy 0.93 against 0.11 for always guessing the most frequent class",
+    )
+    for accuracy, clips in ((0.1, 100), (0.15, 100), (0.3, 5)):
+        learned, reason = verdict(report | {"accuracy": accuracy, "clips": clips})
+        assert not learned
+        assert reason.startswith(f"did not learn: held-out accuracy {accuracy:.2f} against 0.11")
+
+
+def test_the_majority_is_the_largest_class() -> None:
+    assert majority(torch.tensor([1, 1, 1, 0])) == 0.75

@@ -7,7 +7,7 @@ import torch
 from pipeline.base.frame import Image
 from pipeline.training.example.door_clips import HEIGHT_PX, LABELS, WIDTH_PX, main, render_clip, write_clips
 from pipeline.training.example.door_scene import new_scene
-from pipeline.training.recorded.recorded_clips import open_recorded
+from pipeline.training.recorded.open_clips import open_recorded
 
 
 def clip(label: str, seed: int) -> list[Image]:
@@ -49,7 +49,7 @@ def test_clips_are_a_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert main([str(tmp_path / "doors"), "--clips", "2", "--seed", "3"]) == 0
     assert "2 clips each of closing and opening" in capsys.readouterr().out
     said: list[str] = []
-    train, validation = open_recorded(
+    train, validation, _ = open_recorded(
         tmp_path / "doors",
         num_past=2,
         size_px=64,
@@ -59,7 +59,7 @@ def test_clips_are_a_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         device=torch.device("cpu"),
         labels=LABELS,
         augment=True,
-        say=said.append,
+        notify=said.append,
     )
     names = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.mp4"))
     assert names == [
@@ -71,7 +71,7 @@ def test_clips_are_a_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert not any("skipped" in line for line in said)
 
 
-def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_errors_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "mine.txt").touch()
     assert main([str(tmp_path)]) == 2
     assert (

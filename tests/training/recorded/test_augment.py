@@ -8,12 +8,12 @@ def ramp(n: int, steps: int = 3, size: int = 48) -> torch.Tensor:
     return torch.linspace(0.2, 0.8, size).expand(n, steps, 3, size, size).clone()
 
 
-def dice(seed: int = 0) -> torch.Generator:
+def rng(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
 def test_what_is_still_stays_still_but_for_noise() -> None:
-    varied = augment_clips(ramp(16), dice())
+    varied = augment_clips(ramp(16), rng())
     between_frames = (varied[:, 1] - varied[:, 0]).std(dim=(1, 2, 3))
     assert (between_frames < 0.045).all()
     assert (between_frames > 0).all()
@@ -24,7 +24,7 @@ def test_what_is_still_stays_still_but_for_noise() -> None:
 
 def test_only_the_option_mirrors() -> None:
     def slopes(mirror: bool) -> torch.Tensor:
-        varied = augment_clips(ramp(64), dice(1), mirror=mirror)
+        varied = augment_clips(ramp(64), rng(1), mirror=mirror)
         return varied[..., 24:].mean(dim=(1, 2, 3, 4)) - varied[..., :24].mean(dim=(1, 2, 3, 4))
 
     assert (slopes(False) > 0).all()
@@ -33,11 +33,11 @@ def test_only_the_option_mirrors() -> None:
 
 def test_frames_keep_their_order() -> None:
     clips = ramp(8) + torch.tensor([-0.15, 0.0, 0.15]).view(1, 3, 1, 1, 1)
-    levels = augment_clips(clips, dice(2)).mean(dim=(2, 3, 4))
+    levels = augment_clips(clips, rng(2)).mean(dim=(2, 3, 4))
     assert (levels.diff(dim=1) > 0).all()
 
 
 def test_the_generator_fixes_everything() -> None:
     clips = ramp(4)
-    assert torch.equal(augment_clips(clips, dice(5)), augment_clips(clips, dice(5)))
-    assert not torch.equal(augment_clips(clips, dice(5)), augment_clips(clips, dice(6)))
+    assert torch.equal(augment_clips(clips, rng(5)), augment_clips(clips, rng(5)))
+    assert not torch.equal(augment_clips(clips, rng(5)), augment_clips(clips, rng(6)))

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.training.recorded.clip_index import ClipEntry, list_clips, split_clips
+from pipeline.training.recorded.clip_index import ClipEntry, list_clips
 
 
 def touch(root: Path, *names: str) -> None:
@@ -35,56 +35,34 @@ def test_a_folder_for_each_class(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "out: 1 files are not videos" in capsys.readouterr().out
 
 
-def test_train_and_val_folders_win(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    touch(tmp_path, "train/a/1.mp4", "train/b/2.mp4", "val/a/3.mp4", "val/b/4.mp4", "test/a/5.mp4")
-    entries = list_clips(tmp_path, print)
-    assert split_clips(entries, 0.9, 0) == ["train", "train", "val", "val"]
-    assert "test: left out" in capsys.readouterr().out
+def test_folders_for_the_parts_of_the_split_are_believed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    touch(
+        tmp_path, "train/a/1.mp4", "train/b/2.mp4", "Validation/a/3.mp4", "Validation/b/4.mp4", "more/a/5.mp4"
+    )
+    assert [split for _, _, split in listed(tmp_path)] == ["train", "train", "val", "val"]
+    assert "more: left out, beside Validation, train" in capsys.readouterr().out
+    touch(tmp_path, "test/a/6.mp4")
+    assert listed(tmp_path)[-1] == ("6.mp4", "a", "test")
 
 
 def test_a_csv_file_with_parts_and_sides(tmp_path: Path) -> None:
     path = table(
         tmp_path,
-        "path,label,start_s,end_s,split\none.mp4,in,1.5,3,train\none.mp4, out,,,val\n"
-        "two.mp4,in,,2,val\ntwo.mp4,out,4,,train\n",
+        "path,label,start_s,end_s,split\none.mp4,in,1.5,3,train\none.mp4, out,,,Validation\n"
+        "two.mp4,in,,2,val\ntwo.mp4,out,4,,test\n",
     )
     one, two = tmp_path / "one.mp4", tmp_path / "two.mp4"
     assert list_clips(path, print) == [
         ClipEntry(one, "in", 1.5, 3.0, "train"),
         ClipEntry(one, "out", 0.0, math.inf, "val"),
         ClipEntry(two, "in", 0.0, 2.0, "val"),
-        ClipEntry(two, "out", 4.0, math.inf, "train"),
+        ClipEntry(two, "out", 4.0, math.inf, "test"),
     ]
 
 
-def test_the_split_is_stratified_and_fixed_by_the_seed() -> None:
-    entries = [ClipEntry(Path(f"{n}.mp4"), "many" if n < 20 else "few") for n in range(24)]
-    sides = split_clips(entries, 0.25, 7)
-    assert sides == split_clips(entries, 0.25, 7)
-    assert sides != split_clips(entries, 0.25, 8)
-    assert sides[:20].count("val") == 5
-    assert sides[20:].count("val") == 1
-
-
-def test_both_sides_get_a_clip_whatever_the_share() -> None:
-    entries = [ClipEntry(Path(f"{n}.mp4"), "ab"[n % 2]) for n in range(4)]
-    for share in (0.01, 0.99):
-        assert sorted(split_clips(entries, share, 0)) == ["train", "train", "val", "val"]
-    for share in (0, 1, -0.2):
-        with pytest.raises(ValueError, match="validation_share"):
-            split_clips(entries, share, 0)
-
-
-def test_a_class_without_a_clip_on_one_side_is_refused() -> None:
-    single = [ClipEntry(Path("1"), "a"), ClipEntry(Path("2"), "a"), ClipEntry(Path("3"), "b")]
-    with pytest.raises(ValueError, match="class b: no usable clip for validation"):
-        split_clips(single, 0.5, 0)
-    given = [ClipEntry(Path("1"), "a", split="val"), ClipEntry(Path("2"), "b", split="train")]
-    with pytest.raises(ValueError, match="class a: no usable clip to train on"):
-        split_clips(given, 0.5, 0)
-
-
-def test_folders_with_mistakes_are_refused(tmp_path: Path) -> None:
+def test_folders_with_errors_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no such folder or file"):
         list_clips(tmp_path / "nowhere", print)
     with pytest.raises(ValueError, match="holds no class folders"):
@@ -113,12 +91,18 @@ def test_folders_with_mistakes_are_refused(tmp_path: Path) -> None:
         ("path,label,start_s\none.mp4,in,soon\n", "line 2: start_s must be seconds, not 'soon'"),
         ("path,label,start_s,end_s\none.mp4,in,5,4\n", "line 2: start_s 5 must be before end_s 4"),
         ("path,label,start_s\none.mp4,in,nan\n", "line 2: start_s nan must be before"),
-        ("path,label,split\none.mp4,in,test\n", "line 2: split must be train or val, not 'test'"),
-        ("path,label,split\none.mp4,in,val\ntwo.mp4,out,\n", "for all clips or for none"),
+        (
+            "path,label,split\none.mp4,in,val\ntwo.mp4,out,dev\n",
+            "line 3: split must be one of train, val, validation, test, not 'dev'",
+        ),
+        (
+            "path,label,split\none.mp4,in,val\ntwo.mp4,out,\n",
+            "line 3: has no split; give one .* to all clips or to none",
+        ),
         ("path,label\none.mp4,in\ntwo.mp4,in\n", "one class only"),
     ],
 )
-def test_csv_files_with_mistakes_are_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_csv_files_with_errors_are_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         list_clips(table(tmp_path, text), print)
 

@@ -98,23 +98,23 @@ def test_windows_stay_inside_their_pictures() -> None:
 
 def statistics(frame: torch.Tensor) -> torch.Tensor:
     """Brightness, contrast, sharpness in both directions and at two scales, and edge of one picture."""
-    figures = [frame.mean(dim=(1, 2, 3)), frame.std(dim=(1, 2, 3))]
+    metrics = [frame.mean(dim=(1, 2, 3)), frame.std(dim=(1, 2, 3))]
     for stride in (1, 2, 4):
         small = torch.nn.functional.avg_pool2d(frame, stride)
-        figures += [small.diff(dim=d).abs().mean(dim=(1, 2, 3)).clamp_min(1e-4).log() for d in (2, 3)]
-    figures.append(frame[:, :, :3].mean(dim=(1, 2, 3)) - frame[:, :, -3:].mean(dim=(1, 2, 3)))
-    figures.append(frame[..., :3].mean(dim=(1, 2, 3)) - frame[..., -3:].mean(dim=(1, 2, 3)))
-    return torch.stack(figures, dim=1)
+        metrics += [small.diff(dim=d).abs().mean(dim=(1, 2, 3)).clamp_min(1e-4).log() for d in (2, 3)]
+    metrics.append(frame[:, :, :3].mean(dim=(1, 2, 3)) - frame[:, :, -3:].mean(dim=(1, 2, 3)))
+    metrics.append(frame[..., :3].mean(dim=(1, 2, 3)) - frame[..., -3:].mean(dim=(1, 2, 3)))
+    return torch.stack(metrics, dim=1)
 
 
-def probe_accuracy(figures: torch.Tensor, labels: torch.Tensor) -> float:
+def probe_accuracy(metrics: torch.Tensor, labels: torch.Tensor) -> float:
     """Accuracy on the second half of a linear and quadratic classifier fitted to the first."""
-    figures = (figures - figures.mean(dim=0)) / figures.std(dim=0)
-    figures = torch.cat((torch.ones(len(figures), 1), figures, figures.square()), dim=1)
-    half = len(figures) // 2
+    metrics = (metrics - metrics.mean(dim=0)) / metrics.std(dim=0)
+    metrics = torch.cat((torch.ones(len(metrics), 1), metrics, metrics.square()), dim=1)
+    half = len(metrics) // 2
     targets = torch.nn.functional.one_hot(labels, len(LABELS)).float()
-    weights = torch.linalg.lstsq(figures[:half], targets[:half]).solution
-    return float(((figures[half:] @ weights).argmax(dim=1) == labels[half:]).float().mean())
+    weights = torch.linalg.lstsq(metrics[:half], targets[:half]).solution
+    return float(((metrics[half:] @ weights).argmax(dim=1) == labels[half:]).float().mean())
 
 
 @pytest.fixture(scope="module")
@@ -129,9 +129,9 @@ def test_one_frame_says_nothing_of_the_label(
     which: int, fast_clips: tuple[torch.Tensor, torch.Tensor]
 ) -> None:
     frames, labels = fast_clips
-    figures = statistics(pictures(frames[:, which]))
+    metrics = statistics(pictures(frames[:, which]))
     # 1500 samples: five standard deviations above chance are 0.15
-    assert probe_accuracy(figures, labels) < 0.15
+    assert probe_accuracy(metrics, labels) < 0.15
 
 
 def test_the_probe_finds_what_two_frames_say(fast_clips: tuple[torch.Tensor, torch.Tensor]) -> None:

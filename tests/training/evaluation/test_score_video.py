@@ -14,7 +14,7 @@ from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from pipeline.training.evaluation.footage import Footage
 from pipeline.training.evaluation.global_motion import estimate_motion, name_clip, small_grey
-from pipeline.training.evaluation.real_video import camera_motions, evaluate_video
+from pipeline.training.evaluation.score_video import camera_motions, score_video
 from pipeline.training.evaluation.tables import confusions, render_evaluation
 from pipeline.training.rendered.renderer import LABELS
 from tests.training.evaluation.test_footage import write_film
@@ -68,7 +68,7 @@ def test_the_truth_of_a_camera_that_stands_then_pans(tmp_path: Path) -> None:
 
 def test_a_moving_camera_is_scored_where_it_is_sure(tmp_path: Path) -> None:
     film = write_film(tmp_path / "a.avi", panned([0, 0, 0, 0, 0, 16, 32, 48, 64]))
-    report = evaluate_video(Classical(), film, samples=2, speeds=(1.0,))
+    report = score_video(Classical(), film, samples=2, speeds=(1.0,))
     assert report["truth"]["windows"] == 7
     assert (report["truth"]["unsure"], report["truth"]["static"], report["truth"]["pan_right"]) == (1, 3, 3)
     confusion = report["as_it_is"]["confusion"]
@@ -84,9 +84,7 @@ def test_a_still_camera_watches_and_a_virtual_one_moves(tmp_path: Path) -> None:
     for number, picture in enumerate(pictures):
         cv2.circle(picture, (60 + 12 * number, 120), 20, (40, 40, 220), -1)
     labels = LABELS[::-1]
-    report = evaluate_video(
-        Classical(labels), write_film(tmp_path / "a.avi", pictures), samples=27, speeds=(1,)
-    )
+    report = score_video(Classical(labels), write_film(tmp_path / "a.avi", pictures), samples=27, speeds=(1,))
     assert report["still"] == {"windows": 6, "static_share": 1.0}
     filmed = report["virtual_camera"]["speeds"]["1"]
     assert report["labels"] == list(labels)
@@ -94,10 +92,10 @@ def test_a_still_camera_watches_and_a_virtual_one_moves(tmp_path: Path) -> None:
     assert filmed["macro_f1"] > 0.9
     json.dumps(report)
 
-    figures = {"labels": list(labels), "videos": [report, report]}
+    metrics = {"labels": list(labels), "videos": [report, report]}
     doubled = [[2 * count for count in row] for row in filmed["confusion"]]
-    assert confusions(figures)["virtual camera at 1x"] == doubled
-    text = shown(render_evaluation(figures))
+    assert confusions(metrics)["virtual camera at 1x"] == doubled
+    text = shown(render_evaluation(metrics))
     assert "a.avi" in text
     assert "100.0%" in text
     assert "9 static" in text
@@ -106,7 +104,7 @@ def test_a_still_camera_watches_and_a_virtual_one_moves(tmp_path: Path) -> None:
 
 def test_a_camera_that_never_rests_has_no_virtual_one(tmp_path: Path) -> None:
     film = write_film(tmp_path / "a.avi", panned([0, 16, 32, 48, 64]))
-    report = evaluate_video(Classical(), film, samples=4, speeds=(1.0,))
+    report = score_video(Classical(), film, samples=4, speeds=(1.0,))
     assert report["virtual_camera"] is None
     assert report["as_it_is"]["accuracy"] == 1.0
     assert "pan_right" in shown(render_evaluation({"labels": list(LABELS), "videos": [report]}))
@@ -114,7 +112,7 @@ def test_a_camera_that_never_rests_has_no_virtual_one(tmp_path: Path) -> None:
 
 def test_nothing_to_follow_leaves_nothing_to_score(tmp_path: Path) -> None:
     blank = write_film(tmp_path / "a.avi", [np.full((240, 320, 3), 90, np.uint8)] * 5)
-    report = evaluate_video(Classical(), blank, samples=4, speeds=(1.0,))
+    report = score_video(Classical(), blank, samples=4, speeds=(1.0,))
     assert (report["as_it_is"], report["virtual_camera"], report["truth"]["unsure"]) == (None, None, 3)
     assert "a.avi" in shown(render_evaluation({"labels": list(LABELS), "videos": [report]}))
 
@@ -122,4 +120,4 @@ def test_nothing_to_follow_leaves_nothing_to_score(tmp_path: Path) -> None:
 def test_other_classes_have_no_truth_in_a_video(tmp_path: Path) -> None:
     model = TemporalKVQResNetCBAM(depth=18, num_classes=2, d_model=16, num_heads=2, labels=("open", "shut"))
     with pytest.raises(ValueError, match="--data"):
-        evaluate_video(model, tmp_path / "a.avi")
+        score_video(model, tmp_path / "a.avi")

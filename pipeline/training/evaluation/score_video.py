@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from rich.progress import Progress
 
 from pipeline.base.frame import Image
 from pipeline.base.stretch import stretch
@@ -24,6 +25,7 @@ from pipeline.training.evaluation.global_motion import (
 )
 from pipeline.training.evaluation.metrics import Report, calibration, scores
 from pipeline.training.evaluation.moving_camera import balanced, film
+from pipeline.training.progress import watched
 from pipeline.training.rendered.renderer import LABELS
 from pipeline.training.samples import Clips, normalise
 
@@ -33,7 +35,7 @@ _BATCH = 32
 Squares = npt.NDArray[np.uint8]
 
 
-def evaluate_video(
+def score_video(
     model: TemporalKVQResNetCBAM,
     path: Path,
     *,
@@ -42,6 +44,7 @@ def evaluate_video(
     speeds: Sequence[float] = (0.4, 1.0, 2.0),
     seed: int = 0,
     most_frames: int = 3000,
+    progress: Progress | None = None,
 ) -> Report:
     """Scores a model on one video file.
 
@@ -54,6 +57,7 @@ def evaluate_video(
         speeds: of the virtual camera, as factors on the trained range.
         seed: of the virtual camera.
         most_frames: frames of the file to look at.
+        progress: takes a bar for each part.
 
     Returns:
         What was looked at, and three sections, each None where the video does not allow it:
@@ -70,13 +74,14 @@ def evaluate_video(
             "model's classes: give clips of its own with --data"
         )
     footage = Footage(path, model.num_past, spacing_ms, most_frames)
-    motions = camera_motions(footage)
+    motions = camera_motions(footage, progress)
     truth = [name_clip(clip) for clip in motions]
     counts = Counter(truth)
     unsure = counts.pop(None, 0)
     still = counts.keys() == {"static"} and counts["static"] >= _STILL_WINDOWS * len(truth)
     known = ["static"] * len(truth) if still else truth
-    as_it_is = _as_it_is(model, footage, known, samples)
+    quiet = [i for i, clip in enumerate(motions) if at_rest(clip)]
+    as_it_is = _as_it_is(model, footage, known, samples, progress)
     return {
         "file": path.name,
         "frames": footage.frames,
@@ -87,18 +92,17 @@ def evaluate_video(
         "truth": {"windows": len(truth), "unsure": unsure, **{name: counts[name] for name in LABELS}},
         "as_it_is": as_it_is,
         "still": _still(as_it_is, model.labels.index("static")) if still else None,
-        "virtual_camera": _virtual_camera(
-            model, footage, [i for i, clip in enumerate(motions) if at_rest(clip)], samples, speeds, seed
-        ),
+        "virtual_camera": _virtual_camera(model, footage, quiet, samples, speeds, seed, progress),
     }
 
 
-def camera_motions(footage: Footage) -> list[list[CameraMotion | None]]:
+def camera_motions(footage: Footage, progress: Progress | None = None) -> list[list[CameraMotion | None]]:
     """What the camera does between the frames of each window, None where the estimate is unsure."""
     greys: dict[int, Grey] = {}
     motions: dict[tuple[int, int], CameraMotion | None] = {}
     found = []
-    for index, images in footage.walk(range(len(footage.windows))):
+    windows = footage.walk(range(len(footage.windows)))
+    for index, images in watched(windows, progress, "classical estimate", len(footage.windows)):
         row = footage.windows[index].tolist()
         greys = {number: grey for number, grey in greys.items() if number >= row[0]}
         for number, image in zip(row, images, strict=True):
@@ -112,7 +116,11 @@ def camera_motions(footage: Footage) -> list[list[CameraMotion | None]]:
 
 
 def _as_it_is(
-    model: TemporalKVQResNetCBAM, footage: Footage, truth: Sequence[str | None], samples: int
+    model: TemporalKVQResNetCBAM,
+    footage: Footage,
+    truth: Sequence[str | None],
+    samples: int,
+    progress: Progress | None,
 ) -> Report | None:
     chosen: list[int] = []
     for name in LABELS:
@@ -121,7 +129,8 @@ def _as_it_is(
     size_px = model.preprocessing.size
 
     def squares() -> Iterator[tuple[Squares, str]]:
-        for index, images in footage.walk(chosen):
+        windows = watched(footage.walk(chosen), progress, "video as it is", len(chosen))
+        for index, images in windows:
             name = truth[index]
             assert name is not None
             yield np.stack([_square(image, size_px) for image in images]), name
@@ -142,6 +151,7 @@ def _virtual_camera(
     samples: int,
     speeds: Sequence[float],
     seed: int,
+    progress: Progress | None,
 ) -> Report | None:
     if not quiet:
         return None
@@ -150,7 +160,8 @@ def _virtual_camera(
     size_px = model.preprocessing.size
 
     def squares(speed: float) -> Iterator[tuple[Squares, str]]:
-        walk = zip(footage.walk(chosen), labels, strict=True)
+        windows = watched(footage.walk(chosen), progress, f"virtual camera {speed:g}x", samples)
+        walk = zip(windows, labels, strict=True)
         for number, ((_, images), label) in enumerate(walk):
             yield film(images, label, speed, size_px, (seed, number)), label
 

@@ -6,19 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rich.progress import Progress
 
 from pipeline.model.checkpoint import load_checkpoint, save_checkpoint
-from pipeline.training.clip_sources import scene
 from pipeline.training.evaluation.answers import answers
 from pipeline.training.evaluation.calibration import calibrate
-from pipeline.training.evaluation.evaluate import evaluate, score_recorded
-from pipeline.training.evaluation.metrics import Report
-from pipeline.training.trainer import Fitting
+from pipeline.training.evaluation.metrics import Report, verdict
+from pipeline.training.evaluation.score_clips import score_clips
+from pipeline.training.evaluation.score_motions import score_motions
+from pipeline.training.trainer import Trainer
 
 HELD_OUT_SEED = 1_000_003
 
 
-def finish(run: Fitting) -> dict[str, Any]:
+def conclude(run: Trainer, progress: Progress | None = None) -> dict[str, Any]:
     """Scores the best weights; writes ``model.safetensors`` and ``summary.json``.
 
     Returns:
@@ -26,24 +27,29 @@ def finish(run: Fitting) -> dict[str, Any]:
     """
     options = run.options
     model = load_checkpoint(run.out / "best.safetensors").to(run.device).eval()
+    validation = model.metadata["validation"]
     calibrate(model, *answers(model, run.validation()))
     if run.held_out is None:
-        held_out = evaluate(
+        held_out = score_motions(
             model,
             Path(options.held_out) if options.held_out else None,
             samples=options.evaluate_samples,
-            size_px=options.size_px,
+            size_px=options.model.image_size,
             seed=options.seed + HELD_OUT_SEED,
             bank_count=options.bank_count,
-            scene=scene(options),
+            scene=options.scene,
+            progress=progress,
         )
     else:
-        held_out = score_recorded(model, run.held_out())
+        held_out = score_clips(model, run.held_out(), progress)
+    learned, reason = verdict(held_out)
     summary = {
+        "learned": learned,
+        "verdict": reason,
         "steps": run.step,
-        "triplets": run.step * options.batch_size,
+        "clips_seen": run.step * options.batch_size,
         "minutes": round(run.elapsed_s / 60, 2),
-        "validation_accuracy": round(run.best, 4),
+        "validation": validation,
         "best_step": run.best_step,
         "stopped_early": run.stopped_early,
         "device": torch.cuda.get_device_name(run.device) if run.device.type == "cuda" else "cpu",
@@ -61,31 +67,30 @@ def finish(run: Fitting) -> dict[str, Any]:
 
 
 def described(summary: dict[str, Any], written: Path) -> Iterator[str]:
-    """The final figures as lines for people, and how to use what was written."""
-    yield from _figures(summary["held_out"])
+    """The final metrics as lines for people, how to use what was written, and whether it learned."""
+    yield from _metrics(summary["held_out"])
     yield f"written: {written}"
     if "speeds" not in summary["held_out"]:
         yield (
             f"use it: python run_stream.py --set inference.checkpoint={written} "
             f"--set history.spacing_ms={summary['recipe']['spacing_ms']:g} --source ..."
         )
+    yield summary["verdict"]
 
 
-def _figures(held_out: Report) -> Iterator[str]:
-    if "speeds" in held_out:
-        speeds = {speed: scored["accuracy"] for speed, scored in held_out["speeds"].items()}
-        yield f"held out, accuracy by speed: {speeds}; controls: {held_out['controls']}"
-        return
+def _metrics(held_out: Report) -> Iterator[str]:
     controls = held_out["controls"]
+    scored = f"accuracy {held_out['accuracy']:.3f}, macro-F1 {held_out['macro_f1']:.3f}"
+    if "speeds" in held_out:
+        speeds = ", ".join(f"{name}x {each['accuracy']:.3f}" for name, each in held_out["speeds"].items())
+        yield f"held out: {scored}; accuracy by speed: {speeds}"
+        yield "accuracy of the controls: " + ", ".join(
+            f"{name.replace('_', ' ')} {accuracy:.3f}" for name, accuracy in controls.items()
+        )
+        return
     yield (
-        f"held out, {held_out['windows']} windows of {held_out['clips']} clips: accuracy "
-        f"{held_out['accuracy']:.3f}, macro-F1 {held_out['macro_f1']:.3f}; the newest frame alone: "
-        f"{controls['single_frame']:.3f}, another order: {controls['shuffled']:.3f}, one answer for "
-        f"all: {held_out['largest_class']:.3f}"
-    )
-    yield (
-        "these clips also chose the weights and the temperature: clips of another day or place say more "
-        "(evaluate --all-clips --data ...)"
+        f"held out, {held_out['windows']} windows of {held_out['clips']} clips: {scored}; accuracy of the "
+        f"newest frame alone: {controls['single_frame']:.3f}, of another order: {controls['shuffled']:.3f}"
     )
     width = max(map(len, held_out["labels"]))
     for label, row in zip(held_out["labels"], held_out["confusion"], strict=True):

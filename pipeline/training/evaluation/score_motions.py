@@ -1,0 +1,130 @@
+"""How well a model names camera motions over pictures that it never saw, and whether it could be cheating."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import torch
+from rich.progress import Progress
+from torch import Tensor, nn
+
+from pipeline.model.network import TemporalKVQResNetCBAM
+from pipeline.training.evaluation.answers import answers, streaming_difference
+from pipeline.training.evaluation.calibration import calibrated
+from pipeline.training.evaluation.metrics import Report, majority, scores
+from pipeline.training.progress import watched
+from pipeline.training.rendered.renderer import LABELS, USUAL, MotionRenderer, Scene, reverse_label
+from pipeline.training.samples import Clips
+
+
+def score_motions(
+    model: nn.Module,
+    pictures: Path | None = None,
+    *,
+    speeds: Sequence[float] = (0.4, 1.0, 2.0),
+    samples: int = 4096,
+    size_px: int = 224,
+    seed: int = 1_000_003,
+    bank_count: int = 256,
+    scene: Scene = USUAL,
+    progress: Progress | None = None,
+) -> Report:
+    """Films pictures with known motions and asks the model, with controls that a cheat would fail.
+
+    Args:
+        model: in evaluation mode, on the device to use; anything that takes clips as our network does and
+            has ``num_past``.
+        pictures: folder of photos or video frames never trained on; None draws procedural pictures.
+        speeds: factors on the reference speed, each evaluated on its own.
+        samples: clips for each speed and each control.
+        size_px: side of the frames.
+        seed: of pictures and motions.
+        bank_count: cuttings of the pictures.
+        scene: disturbances.
+        progress: takes a bar for each speed and one for the controls.
+
+    Returns:
+        ``accuracy``, ``macro_f1`` and ``majority_accuracy`` (always answering with the most frequent class)
+        over all speeds, ``speeds`` (scores by factor), ``controls`` (accuracy at reference speed),
+        ``calibration`` (over all speeds, see `calibrated`), ``streaming`` and what was scored. The controls:
+        ``no_past`` and ``single_frame`` (the newest frame in place of all) must sit at chance; ``reversed``
+        is the share of clips played backwards that get the reversed label, ``shuffled`` the accuracy on
+        moving clips with their frames in the order t-1 ... t, t-T; ``one_past`` what t-1 alone gives.
+
+    Raises:
+        ValueError: no pictures in the folder, or a model with other classes.
+    """
+    if tuple(getattr(model, "labels", LABELS)) != LABELS:
+        raise ValueError(
+            f"the model's classes are not the {len(LABELS)} camera motions: give clips of its own with --data"
+        )
+    num_past = cast(int, model.num_past)
+    renderer = MotionRenderer(
+        next(model.parameters()).device,
+        size_px,
+        seed,
+        pictures,
+        num_past=num_past,
+        photo_share=1.0,
+        bank_count=bank_count,
+        redraw_every=0,
+        scene=scene,
+    )
+    by_speed: dict[str, Report] = {}
+    found = []
+    for speed in speeds:
+        counts = watched(_batches(samples), progress, f"speed {speed:g}x")
+        logits, labels = answers(model, (renderer.clips(n, speed) for n in counts))
+        by_speed[f"{speed:g}"] = scores(labels, logits.argmax(dim=1), len(LABELS))
+        found.append((logits, labels))
+    logits, labels = (torch.cat(part) for part in zip(*found, strict=True))
+    overall = scores(labels, logits.argmax(dim=1), len(LABELS))
+    report: Report = {
+        "pictures": "procedural" if pictures is None else f"{renderer.bank.photo_count} pictures",
+        "samples": samples,
+        "labels": list(LABELS),
+        "clips": overall["clips"],
+        "accuracy": overall["accuracy"],
+        "macro_f1": overall["macro_f1"],
+        "majority_accuracy": majority(labels),
+        "speeds": by_speed,
+        "controls": _controls(model, renderer, samples, progress),
+        "calibration": calibrated(model, logits, labels),
+    }
+    if isinstance(model, TemporalKVQResNetCBAM):
+        report["streaming"] = {"max_difference": streaming_difference(model, renderer.clips(8, 1.0).frames)}
+    return report
+
+
+def _controls(
+    model: nn.Module, renderer: MotionRenderer, samples: int, progress: Progress | None
+) -> dict[str, float]:
+    hits = dict.fromkeys(("no_past", "single_frame", "one_past", "reversed", "shuffled"), 0)
+    moving = 0
+
+    def right(clips: Clips) -> Tensor:
+        logits, labels = answers(model, [clips])
+        return logits.argmax(dim=1) == labels
+
+    for n in watched(_batches(samples), progress, "controls"):
+        clips = renderer.clips(n, 1.0)
+        frames, labels = clips.frames, clips.labels
+        past = torch.zeros((n, renderer.num_past), dtype=torch.bool, device=frames.device)
+        hits["no_past"] += int(right(clips._replace(present=past)).sum())
+        newest = torch.cat((past[:, 1:], ~past[:, :1]), dim=1)
+        hits["one_past"] += int(right(clips._replace(present=newest)).sum())
+        repeated = frames[:, -1:].expand_as(frames)
+        hits["single_frame"] += int(right(clips._replace(frames=repeated)).sum())
+        backwards = clips._replace(frames=frames.flip(1), labels=reverse_label(labels))
+        hits["reversed"] += int(right(backwards).sum())
+        moves = labels != LABELS.index("static")
+        hits["shuffled"] += int(right(clips._replace(frames=frames.roll(-1, dims=1)))[moves].sum())
+        moving += int(moves.sum())
+    return {
+        name: round(count / max(moving if name == "shuffled" else samples, 1), 4)
+        for name, count in hits.items()
+    }
+
+
+def _batches(samples: int, most: int = 64) -> list[int]:
+    return [min(most, samples - start) for start in range(0, samples, most)]

@@ -1,0 +1,117 @@
+"""The training loop: steps, metrics, validations and saves until the budget is used up."""
+
+import math
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import current_thread, main_thread
+from types import FrameType
+
+import torch
+
+from pipeline.training.curves import draw_curves
+from pipeline.training.progress import Reporter
+from pipeline.training.trainer import Trainer
+
+
+def train(run: Trainer, reporter: Reporter) -> None:
+    """Trains until the budget is used up, or nothing gets better for too long.
+
+    The first Ctrl-C ends the step that runs, saves and raises; the second one ends the process at once.
+
+    Raises:
+        KeyboardInterrupt: on Ctrl-C, after the run has been saved.
+        FloatingPointError: the loss is no longer finite.
+    """
+    with (
+        _ctrl_c(alone=run.ranks.count == 1) as stop,
+        torch.backends.cudnn.flags(enabled=True, benchmark=True),
+    ):
+        _train(run, reporter, stop)
+    if run.stopped_early:
+        reporter.notify(f"no better validation since step {run.best_step}: stopped at step {run.step}")
+
+
+def _train(run: Trainer, reporter: Reporter, stop: list[int]) -> None:
+    options = run.options
+    seconds, mark_s, mark_step = run.elapsed_s, time.perf_counter(), run.step
+    while run.progress < 1.0 and not run.stopped_early:
+        run.advance()
+        averages = _mean_of_pending(run) if run.step % options.log_every_steps == 0 else None
+        run.elapsed_s = seconds + time.perf_counter() - mark_s
+        run.elapsed_s, stopped = run.ranks.agree(run.elapsed_s, float(len(stop)))
+        if averages is not None:
+            loss, accuracy = averages
+            rate = (run.step - mark_step) * options.batch_size / (run.elapsed_s - seconds)
+            reporter.training(
+                run.progress,
+                step=run.step,
+                loss=round(loss, 4),
+                accuracy=round(accuracy, 4),
+                learning_rate=run.optimizer.param_groups[0]["lr"],
+                clips_per_s=round(rate, 1),
+                elapsed_s=round(run.elapsed_s, 2),
+            )
+        if stopped:
+            _leave(run, reporter)
+        validates = run.step % options.validate_every_steps == 0 or run.progress >= 1.0
+        if validates:
+            accuracy, macro_f1 = run.validate()
+            reporter.validation(run.best, step=run.step, accuracy=accuracy, macro_f1=macro_f1)
+            reporter.notify(
+                f"step {run.step}: validation accuracy {accuracy:.4f}, best {run.best:.4f} at {run.best_step}"
+            )
+        if validates or run.step % options.save_every_steps == 0:
+            run.save()
+            if validates and run.ranks.leads:
+                draw_curves(run.out / "metrics.jsonl", run.out / "curves.png")
+            seconds, mark_s, mark_step = run.elapsed_s, time.perf_counter(), run.step
+
+
+def _leave(run: Trainer, reporter: Reporter) -> None:
+    reporter.notify(f"stopping at step {run.step}: saving (a second Ctrl-C leaves at once) ...")
+    run.save()
+    run.ranks.agree(0.0)  # a rank that ended earlier would take rank 0 with it, in the middle of its file
+    reporter.notify(f"saved {run.out / 'last.pt'}: the same command with --resume goes on from here")
+    raise KeyboardInterrupt
+
+
+@contextmanager
+def _ctrl_c(*, alone: bool) -> Iterator[list[int]]:
+    """Collects the first Ctrl-C in the list that it yields; the second one ends the process.
+
+    Args:
+        alone: not under torchrun, which passes each Ctrl-C on to ranks that have had it from the terminal.
+    """
+    stop: list[int] = []
+    if current_thread() is not main_thread():
+        yield stop
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        stop.append(number)
+        if alone:
+            signal.signal(number, signal.SIG_DFL)
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _mean_of_pending(run: Trainer) -> tuple[float, float]:
+    """Loss and accuracy over the steps since the last call, over all ranks.
+
+    Raises:
+        FloatingPointError: no finite loss.
+    """
+    metrics = torch.stack(run.pending)
+    run.pending.clear()
+    if run.precision == "fp16":  # a step that overflowed is left out by the scaler, and here
+        metrics = metrics[metrics[:, 0].isfinite()]
+    loss, accuracy = run.ranks.mean(*metrics.mean(dim=0).tolist())
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"the loss is {loss} at step {run.step}: lower learning_rate")
+    return loss, accuracy

@@ -1,0 +1,106 @@
+"""A run that is broken off goes on as if nothing had happened."""
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.training.tiny import start_training
+
+TIMES = ("elapsed_s", "clips_per_s")
+RUN: dict[str, Any] = {"steps": 5, "log_every_steps": 2, "save_every_steps": 1, "validate_every_steps": 3}
+
+
+def curve(out: Path) -> list[dict[str, Any]]:
+    """The lines of metrics, without what depends on the speed of the machine."""
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key not in TIMES} for line in lines]
+
+
+def wait_for(what: Callable[[], bool], running: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 100
+    while not what():
+        assert running.poll() is None, running.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_ctrl_c_saves_and_the_run_goes_on_from_there(tmp_path: Path) -> None:
+    endless = {"steps": 100_000, "log_every_steps": 1, "save_every_steps": 100_000}
+    metrics = tmp_path / "metrics.jsonl"
+    running = start_training(tmp_path, **RUN | endless)
+    try:
+        wait_for(lambda: metrics.exists() and metrics.read_text().count("\n") > 1, running)
+        running.send_signal(signal.SIGINT)
+        printed, errors = running.communicate(timeout=60)
+    finally:
+        running.kill()
+    assert running.returncode == 130, errors
+    assert errors == ""
+    assert f"saved {tmp_path / 'last.pt'}: the same command with --resume" in printed.splitlines()[-1]
+    step = torch.load(tmp_path / "last.pt", weights_only=True)["step"]
+    assert step >= 2
+    again = start_training(tmp_path, "--resume", **RUN | endless | {"steps": step + 1})
+    printed, errors = again.communicate(timeout=100)
+    assert again.returncode == 0, errors
+    assert f"from step {step} of the run before" in printed
+    assert [line["step"] for line in curve(tmp_path) if line["split"] == "train"] == [*range(1, step + 2)]
+
+
+@pytest.mark.slow
+def test_a_second_ctrl_c_leaves_at_once(tmp_path: Path) -> None:
+    running = start_training(tmp_path, program=("-m", "tests.training.stuck_step"))
+    status = Path(f"/proc/{running.pid}/status")
+
+    def handles() -> bool:
+        (caught,) = (line.split()[1] for line in status.read_text().splitlines() if line.startswith("SigCgt"))
+        return bool(int(caught, 16) & 1 << signal.SIGINT - 1)
+
+    try:
+        wait_for((tmp_path / "stuck").exists, running)
+        assert handles()
+        running.send_signal(signal.SIGINT)
+        wait_for(lambda: not handles(), running)
+        running.send_signal(signal.SIGINT)
+        assert running.wait(timeout=60) == -signal.SIGINT
+    finally:
+        running.kill()
+        running.communicate()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_a_run_killed_while_it_saves_ends_as_the_unbroken_one(tmp_path: Path) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    unbroken, killed = start_training(whole, **RUN), start_training(broken, **RUN)
+    try:
+        deadline = time.monotonic() + 120
+        while not ((broken / "last.pt").exists() and (broken / "last.pt.tmp").exists()):
+            assert killed.poll() is None, killed.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+    finally:
+        killed.kill()
+    killed.communicate()
+    said, errors = unbroken.communicate(timeout=200)
+    assert unbroken.returncode == 0, errors
+
+    again = start_training(broken, "--resume", **RUN)
+    said, errors = again.communicate(timeout=200)
+    assert again.returncode == 0, errors
+    assert "of the run before" in said
+    assert [line["step"] for line in curve(whole)] == [2, 3, 4, 5]
+    for mine, wanted in zip(curve(broken), curve(whole), strict=True):
+        assert mine == pytest.approx(wanted, abs=2e-4)
+    weights, others = (load_file(out / "model.safetensors") for out in (broken, whole))
+    for name, value in weights.items():
+        torch.testing.assert_close(value, others[name], rtol=1e-3, atol=1e-4, msg=name)

@@ -1,0 +1,195 @@
+"""One step of a run, its state, and going on from it."""
+
+import shutil
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from msgspec.structs import replace
+
+from pipeline.model.checkpoint import load_checkpoint
+from pipeline.training.options import TrainingOptions, load_options
+from pipeline.training.samples import Clips
+from pipeline.training.trainer import Trainer
+from tests.training.tiny import SMALL, settings, sliding_clips, tiny_options
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "four past frames": {"model.num_past": 4},
+    "a backbone for each frame": {"model.use_shared_weights": False},
+    "two scales": {"model.scales": ["layer3", "layer4"], "model.num_layers": 2},
+    "the guide's attention": {"model.attention": "plain", "identity_blocks": True},
+    "grid head": {"model.head": "grid"},
+    "fixed batch-norm": {"freeze_batch_norm": True},
+    "bf16": {"precision": "bf16", "batch_size": 4},
+}
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> TrainingOptions:
+    return tiny_options(tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_few_steps_lower_the_loss(name: str, tmp_path: Path) -> None:
+    same = {"no_past_share": 0.0, "one_past_share": 0.0, "label_smoothing": 0.0, "match_weight": 0.02}
+    run = Trainer(tiny_options(tmp_path, **(same | {"steps": 6} | VARIANTS[name])))
+    losses = []
+    for _ in range(6):
+        run.source.seek(0)
+        losses.append(float(run.advance()))
+    assert losses[-1] < 0.9 * losses[0]
+    run.validate()
+    run.save()
+    kept = load_checkpoint(tmp_path / "best.safetensors")
+    assert kept.architecture == run.average.module.architecture
+    if name == "fixed batch-norm":
+        means = [value for key, value in run.model.state_dict().items() if key.endswith("running_mean")]
+        assert not torch.cat(means).any()
+
+
+def test_a_few_steps_on_one_batch_lower_the_loss(tiny: TrainingOptions) -> None:
+    run = Trainer(replace(tiny, steps=8, no_past_share=0, one_past_share=0, label_smoothing=0))
+    losses = []
+    for _ in range(8):
+        run.source.seek(0)
+        losses.append(float(run.advance()))
+    assert sum(losses[-2:]) < 0.7 * sum(losses[:2])
+
+
+def test_past_frames_are_dropped_oldest_first(tiny: TrainingOptions) -> None:
+    run = Trainer(replace(tiny, batch_size=4000, no_past_share=0.2, one_past_share=0.3))
+    blank = Clips(torch.zeros(4000, 3, 3, 1, 1), torch.zeros(4000))
+    past = run._past(blank)
+    depth = past.sum(dim=1)
+    assert not (past[:, 0] & ~past[:, 1]).any()
+    assert [round(float((depth == d).float().mean()), 1) for d in (0, 1, 2)] == [0.2, 0.3, 0.5]
+    missing = torch.tensor([False, True]).expand(4000, 2)
+    assert not run._past(blank._replace(present=missing))[:, 0].any()
+    assert run._past(blank._replace(present=missing))[:, 1].sum() == past[:, 1].sum()
+
+
+def test_depths_of_history_are_shared_out_evenly(tmp_path: Path) -> None:
+    run = Trainer(
+        tiny_options(
+            tmp_path, batch_size=3000, no_past_share=0.1, one_past_share=0.3, **{"model.num_past": 4}
+        )
+    )
+    clips = run.source.clips(1)._replace(labels=torch.zeros(3000))
+    past = run._past(clips)
+    shares = [round(float((past.sum(dim=1) == depth).float().mean()), 1) for depth in range(5)]
+    assert shares == [0.1, 0.1, 0.1, 0.1, 0.6]
+    assert not (past[:, :-1] & ~past[:, 1:]).any()
+
+
+def test_checkpointed_passes_learn_the_same(tmp_path: Path) -> None:
+    plain, thrifty = (Trainer(tiny_options(tmp_path, gradient_checkpointing=on)) for on in (False, True))
+    for _ in range(2):
+        assert float(plain.advance()) == pytest.approx(float(thrifty.advance()), rel=1e-4)
+    for name, value in plain.model.state_dict().items():
+        torch.testing.assert_close(thrifty.model.state_dict()[name], value, rtol=1e-3, atol=1e-4, msg=name)
+
+
+def test_the_backbone_learns_at_its_own_rate(tmp_path: Path) -> None:
+    run = Trainer(tiny_options(tmp_path, backbone_rate=0.1, warmup_steps=0))
+    run.advance()
+    rates = {group["rate"]: group["lr"] for group in run.optimizer.param_groups}
+    assert rates == {1.0: pytest.approx(1e-3), 0.1: pytest.approx(1e-4)}
+    slow = {id(p) for group in run.optimizer.param_groups if group["rate"] == 0.1 for p in group["params"]}
+    assert slow == {id(p) for p in run.model.backbones.parameters()}
+
+
+def test_a_backbone_of_rate_zero_stays_as_it_started(tiny: TrainingOptions) -> None:
+    run = Trainer(replace(tiny, backbone_rate=0.0))
+    before = {name: value.clone() for name, value in run.model.state_dict().items()}
+    run.advance()
+    changed = {name for name, value in run.model.state_dict().items() if not torch.equal(value, before[name])}
+    assert "temporal.classifier.weight" in changed
+    assert not [name for name in changed if name.startswith("backbones.")]
+
+
+def test_a_compiled_backbone_learns_the_same(tiny: TrainingOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    # traced as always, but run by torch itself: what the C++ compiler would take a minute for
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    eager, compiled = Trainer(tiny), Trainer(tiny)
+    said: list[str] = []
+    compiled.compile(said.append)
+    assert said[-1].startswith("compiled: the backbone")
+    for _ in range(2):
+        assert float(compiled.advance()) == pytest.approx(float(eager.advance()), rel=1e-4)
+    assert compiled.model.state_dict().keys() == eager.model.state_dict().keys()
+    for name, value in eager.model.state_dict().items():
+        torch.testing.assert_close(compiled.model.state_dict()[name], value, rtol=1e-3, atol=1e-4, msg=name)
+
+
+def test_the_steps_after_resuming_are_those_of_the_unbroken_run(tmp_path: Path) -> None:
+    options = tiny_options(tmp_path)
+    unbroken, broken = Trainer(options), Trainer(options)
+    for _ in range(4):
+        unbroken.advance()
+    for _ in range(3):
+        broken.advance()
+    broken.stale, broken.best = 2, 0.5
+    broken.save()
+    again = Trainer(options)
+    again.resume()
+    assert (again.step, again.stale, again.best) == (3, 2, 0.5)
+    assert torch.equal(torch.stack(again.pending), torch.stack(broken.pending))
+    again.advance()
+    for name, value in unbroken.model.state_dict().items():
+        torch.testing.assert_close(again.model.state_dict()[name], value, msg=name)
+    for name, value in unbroken.average.module.state_dict().items():
+        torch.testing.assert_close(again.average.module.state_dict()[name], value, msg=name)
+
+
+def test_the_scale_of_fp16_is_part_of_the_state(tmp_path: Path) -> None:
+    options = tiny_options(tmp_path, precision="fp16", batch_size=2)
+    run = Trainer(options)
+    before = [weight.detach().clone() for weight in run.model.parameters()]
+    assert 0 < float(run.advance()) < 20
+    run.scaler.update(256.0)
+    run.advance()
+    assert any(not torch.equal(*pair) for pair in zip(before, run.model.parameters(), strict=True))
+    run.save()
+    again = Trainer(options)
+    again.resume()
+    assert again.scaler.state_dict() == run.scaler.state_dict()
+    assert again.scaler.get_scale() == 256.0
+
+
+def test_resuming_needs_a_run_with_the_same_recipe(tmp_path: Path) -> None:
+    options = tiny_options(tmp_path)
+    run = Trainer(options)
+    with pytest.raises(ValueError, match="nothing to resume"):
+        run.resume()
+    run.save()
+    with pytest.raises(ValueError, match="another learning_rate"):
+        Trainer(replace(options, learning_rate=1e-4)).resume()
+    run.labels = ("open", "shut")
+    run.save()
+    with pytest.raises(ValueError, match="its classes are open, shut"):
+        Trainer(options).resume()
+    (tmp_path / "last.pt").write_bytes((tmp_path / "last.pt").read_bytes()[:5000])
+    with pytest.raises(ValueError, match="it is damaged"):
+        Trainer(options).resume()
+
+
+def test_a_run_does_not_go_on_with_other_clips(tmp_path: Path) -> None:
+    clips = sliding_clips(tmp_path / "clips", 4)
+    run = Trainer(load_options(None, settings(SMALL), {"data": str(clips), "out": str(tmp_path)}))
+    run.save()
+    Trainer(run.options).resume()
+    shutil.copytree(clips / "leftwards" / "0", clips / "leftwards" / "4")
+    with pytest.raises(ValueError, match="clips have come or gone since"):
+        Trainer(run.options).resume()
+
+
+def test_a_state_with_weights_that_are_not_finite_is_never_kept(tmp_path: Path) -> None:
+    run = Trainer(tiny_options(tmp_path))
+    run.save()
+    before = (tmp_path / "last.pt").read_bytes()
+    next(iter(run.model.parameters())).data[0] = torch.nan
+    with pytest.raises(FloatingPointError, match="not finite at step 0"):
+        run.save()
+    assert (tmp_path / "last.pt").read_bytes() == before
