@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.base.frame import Image
+from pipeline.view.typesetting import CAPITAL_EM, text_mask, text_width
 
 Color: TypeAlias = tuple[int, int, int]
 
@@ -24,6 +25,8 @@ ACCENT_DEEP: Color = (140, 104, 14)
 GOOD: Color = (110, 208, 84)
 BAD: Color = (84, 84, 246)
 WARM: Color = (64, 190, 255)
+
+_EM_PX = 28.0  # of a text of size 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,28 +70,33 @@ class Box:
 
 def text_size(text: str, size: float, bold: bool = False) -> tuple[int, int]:
     """Width of a text and height of its capitals, in pixels."""
-    font = cv2.FONT_HERSHEY_DUPLEX if bold else cv2.FONT_HERSHEY_SIMPLEX
-    (width, _), _ = cv2.getTextSize(_plain(text), font, size, _stroke(size))
-    (_, height), _ = cv2.getTextSize("H", font, size, _stroke(size))
-    return width, height
+    em_px = size * _EM_PX
+    return text_width(text, em_px, bold), round(CAPITAL_EM * em_px)
 
 
 def fit_text(text: str, size: float, width_px: int, bold: bool = False) -> str:
-    """The text, cut with two dots if it is wider than ``width_px``."""
+    """The text, cut with an ellipsis if it is wider than ``width_px``."""
     if text_size(text, size, bold)[0] <= width_px:
         return text
-    while text and text_size(text + "..", size, bold)[0] > width_px:
+    while text and text_size(text + "…", size, bold)[0] > width_px:
         text = text[:-1]
-    return text + ".." if text else ""
+    return text + "…" if text else ""
 
 
 def put_text(
     canvas: Image, text: str, x: int, middle: int, size: float, color: Color, bold: bool = False
 ) -> None:
     """Writes a text that starts at column ``x``, its capitals centred on row ``middle``."""
-    font = cv2.FONT_HERSHEY_DUPLEX if bold else cv2.FONT_HERSHEY_SIMPLEX
-    baseline = middle + round(text_size(text, size, bold)[1] / 2)
-    cv2.putText(canvas, _plain(text), (x, baseline), font, size, color, _stroke(size), cv2.LINE_AA)
+    mask = text_mask(text, size * _EM_PX, bold)
+    baseline = middle + (text_size(text, size, bold)[1] + 1) // 2
+    left, top = x + mask.left, baseline - mask.baseline
+    height, width = mask.cover.shape
+    below, right = max(0, canvas.shape[0] - top), max(0, canvas.shape[1] - left)
+    inside = np.s_[max(0, -top) : below, max(0, -left) : right]
+    cover, rest = mask.cover[inside], mask.rest[inside]
+    if cover.size:
+        part = canvas[max(0, top) : top + height, max(0, left) : left + width]
+        part[:] = cv2.blendLinear(part, _solid(cover.shape[1], cover.shape[0], color), rest, cover)
 
 
 def fill_panel(canvas: Image, box: Box, radius: int, color: Color = PANEL, opacity: float = 0.8) -> None:
@@ -110,7 +118,7 @@ def paste(canvas: Image, picture: Image, x: int, y: int, radius: int) -> None:
     part[:] = cv2.blendLinear(part, picture, below, above)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _solid(width: int, height: int, color: Color) -> Image:
     return np.full((height, width, 3), color, np.uint8)
 
@@ -131,12 +139,3 @@ def _weights(
         mask[height - radius :, :radius] = corner[radius:, :radius]
         mask[height - radius :, width - radius :] = corner[radius:, radius:]
     return 1 - mask, mask
-
-
-def _stroke(size: float) -> int:
-    return max(1, round(size * 2))
-
-
-def _plain(text: str) -> str:
-    # OpenCV 4 draws each byte of other letters as a question mark: one mark a letter is enough.
-    return text.encode("ascii", "replace").decode("ascii")

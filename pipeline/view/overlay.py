@@ -228,7 +228,7 @@ def _label_row(
 
 
 def _draw_mark(canvas: Image, x: int, y: int, scale: Scale, right: bool) -> None:
-    """A tick or a cross on a disc: fonts of OpenCV 4 have neither sign."""
+    """A tick or a cross on a disc; drawn, as it has to fill the disc at every size."""
     r = scale.px(7)
     cv2.circle(canvas, (x, y), r, GOOD if right else BAD, -1, cv2.LINE_AA)
     a, width = r * 0.45, scale.px(2)

@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.base.frame import Frame
 from pipeline.view.attention_overlay import draw_motion_arrows, make_thumbnail
-from pipeline.view.canvas import Scale, fit_text, text_size
+from pipeline.view.canvas import Scale, fit_text, put_text, text_size
 from pipeline.view.overlay import StatusItem, draw_label_bar, draw_overlay, draw_status_line
 from tests.view.samples import MS, attention, frame, picture, prediction
 from tests.view.test_attention_maps import field
@@ -226,10 +226,48 @@ def test_any_label_stays_inside(label):
     assert not changed(image, drawn)[:30, 635:].any()
 
 
+SCRIPTS = [
+    "жест 手",
+    "ангел 日",
+    "Ελληνικά",
+    "Ανεμώνη!",
+    "日本語",
+    "한국어",
+    "中文字",
+    "سلام",
+    "שלום",
+    "Übung",
+    "Ärger",
+]
+
+
+def test_labels_of_any_script_are_legible():
+    """Signs that stand for what a font lacks would look alike."""
+
+    def with_label(label):
+        named = msgspec.structs.replace(prediction(), top=[(label, 0.75)])
+        return draw_overlay(frame(), named, None, [], label=label)
+
+    pictures = [with_label(label) for label in SCRIPTS]
+    for number, one in enumerate(pictures):
+        for other in pictures[:number]:
+            for part in (np.s_[:40], np.s_[430:]):
+                assert (one[part] != other[part]).any()
+
+
+def test_text_beyond_the_edge_is_cut_off():
+    image = picture()
+    for x, middle in ((-30, 10), (620, 10), (10, -2), (10, 479), (700, 10), (10, 900), (-900, -900)):
+        canvas = image.copy()
+        put_text(canvas, "pan_left", x, middle, 0.5, (255, 255, 255))
+        seen = -60 < x < 640 and -10 < middle < 490
+        assert (canvas != image).any() == seen
+
+
 def test_fit_text():
     assert fit_text("pan_left", 0.5, 500) == "pan_left"
     short = fit_text("a_very_long_label", 0.5, 80)
-    assert short.endswith("..")
+    assert short.endswith("…")
     assert text_size(short, 0.5)[0] <= 80
     assert fit_text("wide", 0.5, 3) == ""
 
