@@ -1,15 +1,17 @@
 """The file of ``--report``: checked before the run, written at its end."""
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from pipeline.base.errors import ConfigError
+from pipeline.base.files import write_whole
 from pipeline.view.jsonl import missing_folder
 
 
 def check_writable(file: Path | None) -> Path | None:
-    """A report that can't be written is an error to hear of before the run, not after it.
+    """Refuses a report that can't be written before the run, not after it; a file that is there stays.
 
     Returns:
         The outermost folder that was made for it, if any.
@@ -19,13 +21,15 @@ def check_writable(file: Path | None) -> Path | None:
     """
     if file is None:
         return None
-    made_folder, is_new = missing_folder(file), not file.exists()
+    made_folder = missing_folder(file)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("a"):
-            pass
-        if is_new:
-            file.unlink()  # a run that fails leaves no empty one
+        if file.exists() and not file.is_fifo():  # a pipe would wait for its reader
+            with file.open("a"):
+                pass
+        if not _is_special(file):
+            with tempfile.TemporaryFile(dir=file.resolve().parent):
+                pass
     except (FileExistsError, NotADirectoryError) as error:
         raise ConfigError(f"{file}: can't write the report there: its folder is a file") from error
     except OSError as error:
@@ -34,10 +38,20 @@ def check_writable(file: Path | None) -> Path | None:
 
 
 def write_report(report: dict[str, Any], file: Path | None) -> list[str]:
-    """Writes the report, if a file was given; returns what went wrong: by now the disk may be full."""
-    if file is not None:
-        try:
-            file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-        except OSError as error:
-            return [f"{file}: the report can't be written: {error.strerror}"]
+    """Writes the report whole, if a file was given; returns what went wrong: by now the disk may be full."""
+    if file is None:
+        return []
+    text = json.dumps(report, indent=2) + "\n"
+    try:
+        if _is_special(file):
+            file.write_text(text, encoding="utf-8")
+        else:
+            write_whole(file.resolve(), text)
+    except OSError as error:
+        return [f"{file}: the report can't be written: {error.strerror}"]
     return []
+
+
+def _is_special(file: Path) -> bool:
+    """Whether it is a pipe or device such as /dev/stdout, which no other file may replace."""
+    return file.exists() and not file.is_file()
