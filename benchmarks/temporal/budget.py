@@ -6,7 +6,8 @@ from pathlib import Path
 import torch
 
 from benchmarks.temporal.shape import Shape
-from pipeline.training.rendered.renderer import LABELS, MotionRenderer, Scene
+from pipeline.base.camera_motions import CAMERA_MOTIONS
+from pipeline.training.rendered.renderer import MotionRenderer, Scene
 
 _HELD_OUT_SEED = 1_000_003
 
@@ -81,7 +82,7 @@ class Budget:
     @property
     def shape(self) -> Shape:
         """Sizes of the networks."""
-        return Shape(len(LABELS), self.depth, self.size, self.d_model, self.heads)
+        return Shape(len(CAMERA_MOTIONS), self.depth, self.size, self.d_model, self.heads)
 
     def held_out_clips(self, num_past: int, scene: Scene) -> MotionRenderer:
         """Films pictures that were never trained on; their motions do not depend on ``seed``."""

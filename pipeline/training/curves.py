@@ -1,8 +1,11 @@
 """The course of a training run as a picture: loss and accuracy over the steps."""
 
+import io
 import json
 from importlib.util import find_spec
 from pathlib import Path
+
+from pipeline.base.files import write_whole
 
 MISSING = "no picture of the curves without matplotlib: pip install matplotlib draws it next time"
 
@@ -56,7 +59,7 @@ def draw_curves(metrics: Path, picture: Path) -> bool:
     for axes in (above, below):
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
-    unfinished = picture.with_name(f".{picture.name}.tmp")
-    figure.savefig(unfinished, format="png")
-    unfinished.replace(picture)
+    data = io.BytesIO()
+    figure.savefig(data, format="png")
+    write_whole(picture, data.getvalue())
     return True

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from rich.progress import Progress
 
+from pipeline.base.files import write_whole
 from pipeline.model.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.training.evaluation.answers import answers
 from pipeline.training.evaluation.calibration import calibrate
@@ -62,7 +63,7 @@ def conclude(run: Trainer, progress: Progress | None = None) -> dict[str, Any]:
     }
     clips = {} if run.clips is None else {"clips": run.clips}
     save_checkpoint(run.out / "model.safetensors", model, metadata=summary | clips)
-    (run.out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    write_whole(run.out / "summary.json", json.dumps(summary, indent=2) + "\n")
     return summary
 
 

@@ -1,18 +1,17 @@
 """Files of a run that outlive it: written whole or not at all, and read back with readable errors."""
 
 import errno
-import os
+import io
 import pickle
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 
 from pipeline.base.errors import UserError
+from pipeline.base.files import PARTIAL, write_whole
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -23,22 +22,11 @@ def write_state(path: Path, state: dict[str, Any]) -> None:
     Raises:
         OSError: the file can't be written.
     """
-    unfinished = path.with_name(f"{path.name}.tmp")
-    try:
-        with unfinished.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    except RuntimeError as error:
-        # torch reports a failed write in words of its own, on top of what the system said
+    for unfinished in path.parent.glob(f".{path.name}.*{PARTIAL}"):  # of a process that was killed
         unfinished.unlink(missing_ok=True)
-        if isinstance(error.__context__, OSError):
-            raise error.__context__ from None
-        raise
-    except OSError:
-        unfinished.unlink(missing_ok=True)
-        raise
+    data = io.BytesIO()
+    torch.save(state, data)
+    write_whole(path, data.getvalue(), sync=True)
 
 
 def read_state(path: Path, device: torch.device) -> dict[str, Any]:
@@ -58,7 +46,7 @@ def read_state(path: Path, device: torch.device) -> dict[str, Any]:
 
 @contextmanager
 def full_disk_explained(last: Path) -> Iterator[None]:
-    """Says what is safe and what to do when a file of the run does not fit on the disk.
+    """Turns a full disk into one line: what is safe, and what to do.
 
     Args:
         last: the state from which the run can go on.
@@ -68,20 +56,12 @@ def full_disk_explained(last: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, SafetensorError) as error:
-        number = error.errno if isinstance(error, OSError) else _system_error(str(error))
-        if number not in _FULL:
+    except OSError as error:
+        if error.errno not in _FULL:
             raise
-        for unfinished in last.parent.glob(".*.safetensors.*"):
-            unfinished.unlink(missing_ok=True)
         kept = (
             f"{last} is whole; free some space, then go on with --resume"
             if last.is_file()
             else "free some space first"
         )
-        raise UserError(f"no space left for the files of this run ({os.strerror(number)}): {kept}") from None
-
-
-def _system_error(text: str) -> int:
-    found = re.search(r"os error (\d+)", text)
-    return int(found[1]) if found else 0
+        raise UserError(f"no space left for the files of this run ({error.strerror}): {kept}") from None

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torchvision.models import ResNet18_Weights, resnet18, resnet50
 
+from pipeline.base.camera_motions import CAMERA_MOTIONS
 from pipeline.model.checkpoint import save_checkpoint
 from pipeline.training.initial_weights import build_model, check_init, keeps_classifier
 from pipeline.training.options import load_options
-from pipeline.training.rendered.renderer import LABELS
 from tests.model.small import clip, small
 from tests.training.tiny import tiny_options
 
@@ -19,7 +19,7 @@ from tests.training.tiny import tiny_options
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
     path = tmp_path / "ours.safetensors"
-    save_checkpoint(path, small(num_past=1, scales=("layer3", "layer4"), labels=LABELS))
+    save_checkpoint(path, small(num_past=1, scales=("layer3", "layer4"), labels=CAMERA_MOTIONS))
     return path
 
 
@@ -32,12 +32,12 @@ def test_fine_tuning_starts_where_the_checkpoint_ended(checkpoint: Path, tmp_pat
         64,
         32,
     )
-    order = tuple(sorted(LABELS))
+    order = tuple(sorted(CAMERA_MOTIONS))
     assert keeps_classifier(options, order)
     model = build_model(options, order).eval()
     frames = clip(2, 2).unbind(dim=1)
-    ours = small(num_past=1, scales=("layer3", "layer4"), labels=LABELS)
-    expected = ours(*frames)[0][:, [LABELS.index(label) for label in order]]
+    ours = small(num_past=1, scales=("layer3", "layer4"), labels=CAMERA_MOTIONS)
+    expected = ours(*frames)[0][:, [CAMERA_MOTIONS.index(label) for label in order]]
     torch.testing.assert_close(model(*frames)[0], expected, rtol=1e-2, atol=1e-2)
 
 
@@ -48,7 +48,7 @@ def test_other_classes_get_a_new_classifier(checkpoint: Path, tmp_path: Path) ->
     assert model.labels == ("open", "shut")
     assert model.preprocessing.size == 96
     assert model(*clip(2, 2, size=96).unbind(dim=1))[0].shape == (2, 2)
-    ours = small(num_past=1, scales=("layer3", "layer4"), labels=LABELS).state_dict()
+    ours = small(num_past=1, scales=("layer3", "layer4"), labels=CAMERA_MOTIONS).state_dict()
     key = "temporal.layers.0.key.0.weight"
     torch.testing.assert_close(model.state_dict()[key], ours[key], rtol=1e-2, atol=1e-2)
 
@@ -78,7 +78,7 @@ def test_a_torchvision_file_starts_the_backbone(tmp_path: Path) -> None:
     plain = resnet18().eval()
     torch.save(plain.state_dict(), tmp_path / "resnet18.pth")
     options = tiny_options(tmp_path, init=str(tmp_path / "resnet18.pth"))
-    model = build_model(options, LABELS).eval()
+    model = build_model(options, CAMERA_MOTIONS).eval()
     pictures = clip(1, 1, size=64)[:, 0]
     expected = torch.nn.Sequential(*list(plain.children())[:-2])(pictures)
     assert torch.equal(model.backbones[0].features(pictures)["layer4"], expected)
@@ -87,7 +87,7 @@ def test_a_torchvision_file_starts_the_backbone(tmp_path: Path) -> None:
 def test_weights_that_do_not_fit_are_one_line(tmp_path: Path) -> None:
     def start(init: Path | str) -> str:
         with pytest.raises(ValueError, match=r".") as caught:
-            build_model(load_options(None, [], {"init": str(init)}), LABELS)
+            build_model(load_options(None, [], {"init": str(init)}), CAMERA_MOTIONS)
         assert "\n" not in str(caught.value)
         return str(caught.value)
 
@@ -110,11 +110,11 @@ def test_imagenet_weights_are_those_that_torchvision_has_downloaded(
     downloaded = tmp_path / "hub" / "checkpoints" / Path(ResNet18_Weights.DEFAULT.url).name
     downloaded.mkdir(parents=True)  # in the place of the file: torchvision cannot read it
     with pytest.raises(ValueError, match="init imagenet: torchvision's weights can't be downloaded"):
-        build_model(tiny_options(tmp_path, init="imagenet"), LABELS)
+        build_model(tiny_options(tmp_path, init="imagenet"), CAMERA_MOTIONS)
     downloaded.rmdir()
     plain = resnet18()
     torch.save(plain.state_dict(), downloaded)
-    model = build_model(tiny_options(tmp_path, init="imagenet"), LABELS)
+    model = build_model(tiny_options(tmp_path, init="imagenet"), CAMERA_MOTIONS)
     weights = model.backbones[0].state_dict()
     assert all(
         torch.equal(weights[name], value) for name, value in plain.state_dict().items() if "fc." not in name

@@ -84,7 +84,7 @@ def test_a_run_killed_while_it_saves_ends_as_the_unbroken_one(tmp_path: Path) ->
     unbroken, killed = start_training(whole, **RUN), start_training(broken, **RUN)
     try:
         deadline = time.monotonic() + 120
-        while not ((broken / "last.pt").exists() and (broken / "last.pt.tmp").exists()):
+        while not ((broken / "last.pt").exists() and any(broken.glob(".last.pt.*.partial"))):
             assert killed.poll() is None, killed.communicate()
             assert time.monotonic() < deadline
             time.sleep(0.001)

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from pipeline.base.camera_motions import CAMERA_MOTIONS
 from pipeline.model.checkpoint import load_checkpoint
 from pipeline.runtime.open_runtime import open_runtime
 from pipeline.runtime.options import Options
 from pipeline.training.evaluation.evaluate import evaluate
 from pipeline.training.options import TrainingOptions, load_options
-from pipeline.training.rendered.renderer import LABELS
 from pipeline.training.run import fit
 from tests.training.test_loop import curve
 from tests.training.tiny import SMALL, settings, sliding_clips, tiny_options
@@ -29,7 +29,7 @@ def test_a_run_leaves_a_checkpoint_that_says_how_it_was_made(tiny: TrainingOptio
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [2, 4, 4]
     model = load_checkpoint(out / "model.safetensors")
-    assert tuple(model.labels) == LABELS
+    assert tuple(model.labels) == CAMERA_MOTIONS
     assert model.metadata["recipe"]["batch_size"] == 6
     assert model.metadata["held_out"]["speeds"].keys() == {"0.4", "1", "2"}
     assert json.loads((out / "summary.json").read_text()) == summary

@@ -7,6 +7,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
+from pipeline.base.camera_motions import CAMERA_MOTIONS
+from pipeline.base.files import write_whole
 from pipeline.model.checkpoint import load_checkpoint
 from pipeline.model.device import pick_device
 from pipeline.model.network import TemporalKVQResNetCBAM
@@ -17,7 +19,6 @@ from pipeline.training.evaluation.score_motions import score_motions
 from pipeline.training.evaluation.score_video import score_video
 from pipeline.training.evaluation.tables import confusions
 from pipeline.training.progress import bars
-from pipeline.training.rendered.renderer import LABELS
 
 _SPACING_MS, _VALIDATION_SHARE = 100.0, 0.25
 
@@ -91,7 +92,7 @@ def evaluate(
         if data is not None:
             metrics["data"] = _recorded(model, data, all_clips, spacing, notify, progress)
     if report is not None:
-        report.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+        write_whole(report, json.dumps(metrics, indent=2) + "\n")
     matrices = confusions(metrics)
     if picture is not None and matrices:
         draw_confusions(matrices, model.labels, picture)
@@ -100,7 +101,7 @@ def evaluate(
 
 def _usual_spacing_ms(model: TemporalKVQResNetCBAM) -> float:
     """That of the training, if it was on recorded clips."""
-    rendered = set(model.labels) == set(LABELS)
+    rendered = set(model.labels) == set(CAMERA_MOTIONS)
     return _SPACING_MS if rendered else model.metadata.get("recipe", {}).get("spacing_ms", _SPACING_MS)
 
 

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.base.camera_motions import CAMERA_MOTIONS
 from pipeline.base.frame import Image
 from pipeline.base.stretch import stretch
 from pipeline.training.evaluation.global_motion import ACCELERATION, FASTEST, SLOWEST
-from pipeline.training.rendered.renderer import LABELS
 
 Windows = npt.NDArray[np.float64]
 """Where each frame of a clip looks, ``(T + 1, 2, 3)``: affine maps from the screen (both axes from -1 to 1,
@@ -45,7 +45,7 @@ def film(
 
     Args:
         frames: BGR, all of one size, oldest first.
-        label: what the camera does, one of `LABELS`.
+        label: what the camera does, one of `CAMERA_MOTIONS`.
         speed: factor on the trained range of speeds.
         size_px: side of the result.
         seed: everything random follows from it.
@@ -118,9 +118,9 @@ def look(frame: Image, window: npt.NDArray[np.float64], size_px: int) -> npt.NDA
 
 
 def balanced(count: int, seed: int) -> list[str]:
-    """Labels of ``count`` clips: all of `LABELS` as often as each other, in random order."""
+    """Labels of ``count`` clips: all of `CAMERA_MOTIONS` as often as each other, in random order."""
     order = np.random.default_rng(seed).permutation(count)
-    return [LABELS[place % len(LABELS)] for place in order]
+    return [CAMERA_MOTIONS[place % len(CAMERA_MOTIONS)] for place in order]
 
 
 def _turn(angle: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

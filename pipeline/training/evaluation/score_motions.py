@@ -8,12 +8,13 @@ import torch
 from rich.progress import Progress
 from torch import Tensor, nn
 
+from pipeline.base.camera_motions import CAMERA_MOTIONS
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.training.evaluation.answers import answers, streaming_difference
 from pipeline.training.evaluation.calibration import calibrated
 from pipeline.training.evaluation.metrics import Report, majority, scores
 from pipeline.training.progress import watched
-from pipeline.training.rendered.renderer import LABELS, USUAL, MotionRenderer, Scene, reverse_label
+from pipeline.training.rendered.renderer import USUAL, MotionRenderer, Scene, reverse_label
 from pipeline.training.samples import Clips
 
 
@@ -54,10 +55,8 @@ def score_motions(
     Raises:
         ValueError: no pictures in the folder, or a model with other classes.
     """
-    if tuple(getattr(model, "labels", LABELS)) != LABELS:
-        raise ValueError(
-            f"the model's classes are not the {len(LABELS)} camera motions: give clips of its own with --data"
-        )
+    if tuple(getattr(model, "labels", CAMERA_MOTIONS)) != CAMERA_MOTIONS:
+        raise ValueError("the model's classes are not the camera motions: give clips of its own with --data")
     num_past = cast(int, model.num_past)
     renderer = MotionRenderer(
         next(model.parameters()).device,
@@ -75,14 +74,14 @@ def score_motions(
     for speed in speeds:
         counts = watched(_batches(samples), progress, f"speed {speed:g}x")
         logits, labels = answers(model, (renderer.clips(n, speed) for n in counts))
-        by_speed[f"{speed:g}"] = scores(labels, logits.argmax(dim=1), len(LABELS))
+        by_speed[f"{speed:g}"] = scores(labels, logits.argmax(dim=1), len(CAMERA_MOTIONS))
         found.append((logits, labels))
     logits, labels = (torch.cat(part) for part in zip(*found, strict=True))
-    overall = scores(labels, logits.argmax(dim=1), len(LABELS))
+    overall = scores(labels, logits.argmax(dim=1), len(CAMERA_MOTIONS))
     report: Report = {
         "pictures": "procedural" if pictures is None else f"{renderer.bank.photo_count} pictures",
         "samples": samples,
-        "labels": list(LABELS),
+        "labels": list(CAMERA_MOTIONS),
         "clips": overall["clips"],
         "accuracy": overall["accuracy"],
         "macro_f1": overall["macro_f1"],
@@ -117,7 +116,7 @@ def _controls(
         hits["single_frame"] += int(right(clips._replace(frames=repeated)).sum())
         backwards = clips._replace(frames=frames.flip(1), labels=reverse_label(labels))
         hits["reversed"] += int(right(backwards).sum())
-        moves = labels != LABELS.index("static")
+        moves = labels != CAMERA_MOTIONS.index("static")
         hits["shuffled"] += int(right(clips._replace(frames=frames.roll(-1, dims=1)))[moves].sum())
         moving += int(moves.sum())
     return {

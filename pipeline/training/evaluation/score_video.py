@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from rich.progress import Progress
 
+from pipeline.base.camera_motions import CAMERA_MOTIONS
 from pipeline.base.frame import Image
 from pipeline.base.stretch import stretch
 from pipeline.model.network import TemporalKVQResNetCBAM
@@ -26,7 +27,6 @@ from pipeline.training.evaluation.global_motion import (
 from pipeline.training.evaluation.metrics import Report, calibration, scores
 from pipeline.training.evaluation.moving_camera import balanced, film
 from pipeline.training.progress import watched
-from pipeline.training.rendered.renderer import LABELS
 from pipeline.training.samples import Clips, normalise
 
 _STILL_WINDOWS = 0.9
@@ -68,9 +68,9 @@ def score_video(
     Raises:
         ValueError: not a readable video, too short, or a model with other classes.
     """
-    if set(model.labels) != set(LABELS):
+    if set(model.labels) != set(CAMERA_MOTIONS):
         raise ValueError(
-            f"{path}: a video has a known truth only for the {len(LABELS)} camera motions, which are not the "
+            f"{path}: a video has a known truth only for the camera motions, which are not the "
             "model's classes: give clips of its own with --data"
         )
     footage = Footage(path, model.num_past, spacing_ms, most_frames)
@@ -89,7 +89,7 @@ def score_video(
         "size": list(footage.size),
         "spacing_ms": spacing_ms,
         "labels": list(model.labels),
-        "truth": {"windows": len(truth), "unsure": unsure, **{name: counts[name] for name in LABELS}},
+        "truth": {"windows": len(truth), "unsure": unsure, **{name: counts[name] for name in CAMERA_MOTIONS}},
         "as_it_is": as_it_is,
         "still": _still(as_it_is, model.labels.index("static")) if still else None,
         "virtual_camera": _virtual_camera(model, footage, quiet, samples, speeds, seed, progress),
@@ -123,7 +123,7 @@ def _as_it_is(
     progress: Progress | None,
 ) -> Report | None:
     chosen: list[int] = []
-    for name in LABELS:
+    for name in CAMERA_MOTIONS:
         chosen += _spread([i for i, known in enumerate(truth) if known == name], samples)
     chosen.sort()
     size_px = model.preprocessing.size

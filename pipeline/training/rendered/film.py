@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from pipeline.base.camera_motions import CAMERA_MOTIONS
 from pipeline.model.preprocessing import IMAGENET_MEAN, IMAGENET_STD
-from pipeline.training.rendered.renderer import LABELS, MotionRenderer
+from pipeline.training.rendered.renderer import MotionRenderer
 
 _BATCH = 32
 
@@ -40,5 +41,5 @@ def film_motions(size: int, num_past: int, count: int, seed: int) -> Film:
         clips = renderer.clips(min(_BATCH, count - start))
         pixels = (clips.frames * scale + shift).round().clamp(0, 255).byte()
         frames.append(pixels.permute(0, 1, 3, 4, 2).contiguous().numpy())
-        labels += [LABELS[label] for label in clips.labels.tolist()]
+        labels += [CAMERA_MOTIONS[label] for label in clips.labels.tolist()]
     return Film(np.concatenate(frames), labels)

@@ -27,7 +27,6 @@ from pipeline.training.rendered.nuisance import (
 from pipeline.training.rendered.pictures import PictureBank, seeded
 from pipeline.training.samples import Clips, normalise
 
-LABELS = CAMERA_MOTIONS
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 """A part from 0 to 1."""
 REVERSE = (0, 2, 1, 4, 3, 6, 5, 8, 7)
@@ -97,7 +96,7 @@ class MotionRenderer:
         bank: the pictures that are filmed.
     """
 
-    labels = LABELS
+    labels = CAMERA_MOTIONS
 
     def __init__(
         self,
@@ -156,7 +155,7 @@ class MotionRenderer:
             The samples.
         """
         generator = seeded(self.device, self.seed, 2, self.step)
-        labels = torch.randint(len(LABELS), (n,), generator=generator, device=self.device)
+        labels = torch.randint(len(CAMERA_MOTIONS), (n,), generator=generator, device=self.device)
         windows = self._windows(labels, speed, generator)
         frames = self._film(windows, generator)
         scene = self.scene

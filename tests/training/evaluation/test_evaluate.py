@@ -15,18 +15,18 @@ import cv2
 import pytest
 import torch
 
+from pipeline.base.camera_motions import CAMERA_MOTIONS
 from pipeline.model.checkpoint import save_checkpoint
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.training.evaluation.confusion_plot import draw_confusions, need_matplotlib
 from pipeline.training.evaluation.evaluate import evaluate
-from pipeline.training.rendered.renderer import LABELS
 from tests.support import need_module
 from tests.training.evaluation.test_footage import write_film
 from tests.training.evaluation.test_score_video import panned
 from tests.training.tiny import ROOT
 
 
-def tiny(path: Path, labels: tuple[str, ...] = LABELS) -> Path:
+def tiny(path: Path, labels: tuple[str, ...] = CAMERA_MOTIONS) -> Path:
     torch.manual_seed(0)
     model = TemporalKVQResNetCBAM(
         depth=18, num_classes=len(labels), d_model=16, num_heads=2, image_size=32, labels=labels

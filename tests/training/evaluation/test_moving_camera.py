@@ -5,15 +5,15 @@ import cv2
 import numpy as np
 import pytest
 
+from pipeline.base.camera_motions import CAMERA_MOTIONS
 from pipeline.training.evaluation.global_motion import estimate_motion, name_clip, small_grey
 from pipeline.training.evaluation.moving_camera import balanced, film, look, plan
-from pipeline.training.rendered.renderer import LABELS
 from tests.training.evaluation.test_global_motion import STILL, seen, wallpaper
 
 CORNERS = np.array([[x, y, 1.0] for x in (-1, 1) for y in (-1, 1)]).T
 
 
-@pytest.mark.parametrize("label", LABELS)
+@pytest.mark.parametrize("label", CAMERA_MOTIONS)
 def test_another_eye_sees_the_motion_that_was_asked_for(label: str) -> None:
     still = [seen(wallpaper(), STILL)] * 3
     for number in range(3):
@@ -24,7 +24,7 @@ def test_another_eye_sees_the_motion_that_was_asked_for(label: str) -> None:
 
 
 @pytest.mark.parametrize("num_past", [1, 2, 4])
-@pytest.mark.parametrize("label", LABELS)
+@pytest.mark.parametrize("label", CAMERA_MOTIONS)
 def test_the_window_never_leaves_the_picture(label: str, num_past: int) -> None:
     for seed in range(30):
         windows = plan((320, 180), label, 2.0, num_past, np.random.default_rng(seed))
@@ -37,7 +37,7 @@ def test_the_window_never_leaves_the_picture(label: str, num_past: int) -> None:
 
 
 def test_the_middle_frame_does_not_tell_the_label() -> None:
-    middles = [plan((320, 240), label, 1.0, 2, np.random.default_rng(4))[1] for label in LABELS]
+    middles = [plan((320, 240), label, 1.0, 2, np.random.default_rng(4))[1] for label in CAMERA_MOTIONS]
     for middle in middles[1:]:
         np.testing.assert_allclose(middle, middles[0])
 

@@ -1,7 +1,8 @@
 import pytest
 
+from pipeline.base.camera_motions import CAMERA_MOTIONS
 from pipeline.training.evaluation.score_clips import score_clips
-from pipeline.training.rendered.renderer import LABELS, MotionRenderer, Scene
+from pipeline.training.rendered.renderer import MotionRenderer, Scene
 from pipeline.training.samples import Clips
 from tests.training.evaluation.test_score_motions import Tracker
 
@@ -14,7 +15,7 @@ def test_recorded_clips_with_their_controls() -> None:
     report = score_clips(Tracker(), of_pans)
     assert report["windows"] == report["clips"] == sum(len(clips.labels) for clips in of_pans)
     assert report["accuracy"] > 0.85
-    assert report["labels"] == list(LABELS)
+    assert report["labels"] == list(CAMERA_MOTIONS)
     assert report["controls"]["single_frame"] < 0.4
     assert report["controls"]["shuffled"] < 0.5
     assert report["majority_accuracy"] < 0.4

@@ -6,16 +6,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from pipeline.base.camera_motions import CAMERA_MOTIONS
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.training.evaluation.score_motions import score_motions
-from pipeline.training.rendered.renderer import LABELS, Scene
+from pipeline.training.rendered.renderer import Scene
 
 
 class Tracker(TemporalKVQResNetCBAM):
     """The network's interface over a tracker of corners, which knows pans and tilts and no other motion."""
 
     def __init__(self) -> None:
-        super().__init__(depth=18, num_classes=9, d_model=16, num_heads=1, image_size=64, labels=LABELS)
+        super().__init__(
+            depth=18, num_classes=9, d_model=16, num_heads=1, image_size=64, labels=CAMERA_MOTIONS
+        )
         self.eval()
 
     def forward(self, *frames: Tensor, past_mask: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
@@ -33,8 +36,8 @@ class Tracker(TemporalKVQResNetCBAM):
         if max(abs(right), abs(down)) < 0.8:
             return 0
         if abs(right) > abs(down):
-            return LABELS.index("pan_left" if right > 0 else "pan_right")
-        return LABELS.index("tilt_up" if down > 0 else "tilt_down")
+            return CAMERA_MOTIONS.index("pan_left" if right > 0 else "pan_right")
+        return CAMERA_MOTIONS.index("tilt_up" if down > 0 else "tilt_down")
 
 
 def test_controls_tell_a_model_that_compares_frames() -> None:
@@ -64,7 +67,7 @@ def test_other_classes_need_other_clips() -> None:
 def test_any_number_of_past_frames() -> None:
     torch.manual_seed(0)
     model = TemporalKVQResNetCBAM(
-        depth=18, num_classes=9, d_model=16, num_heads=2, num_past=1, image_size=32, labels=LABELS
+        depth=18, num_classes=9, d_model=16, num_heads=2, num_past=1, image_size=32, labels=CAMERA_MOTIONS
     ).eval()
     report = score_motions(model, samples=6, size_px=32, bank_count=32, speeds=(1.0,))
     assert report["streaming"]["max_difference"] < 1e-4

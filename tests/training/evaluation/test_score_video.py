@@ -9,6 +9,7 @@ import torch
 from rich.console import Console, RenderableType
 from torch import Tensor, nn
 
+from pipeline.base.camera_motions import CAMERA_MOTIONS
 from pipeline.base.frame import Image
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.preprocessing import IMAGENET_MEAN, IMAGENET_STD
@@ -16,7 +17,6 @@ from pipeline.training.evaluation.footage import Footage
 from pipeline.training.evaluation.global_motion import estimate_motion, name_clip, small_grey
 from pipeline.training.evaluation.score_video import camera_motions, score_video
 from pipeline.training.evaluation.tables import confusions, render_evaluation
-from pipeline.training.rendered.renderer import LABELS
 from tests.training.evaluation.test_footage import write_film
 from tests.training.evaluation.test_global_motion import wallpaper
 
@@ -27,7 +27,7 @@ class Classical(TemporalKVQResNetCBAM):
     What it is unsure of, it calls static.
     """
 
-    def __init__(self, labels: tuple[str, ...] = LABELS) -> None:
+    def __init__(self, labels: tuple[str, ...] = CAMERA_MOTIONS) -> None:
         super().__init__(depth=18, num_classes=9, d_model=16, num_heads=1, image_size=128, labels=labels)
         self.eval()
 
@@ -72,7 +72,7 @@ def test_a_moving_camera_is_scored_where_it_is_sure(tmp_path: Path) -> None:
     assert report["truth"]["windows"] == 7
     assert (report["truth"]["unsure"], report["truth"]["static"], report["truth"]["pan_right"]) == (1, 3, 3)
     confusion = report["as_it_is"]["confusion"]
-    static, right = LABELS.index("static"), LABELS.index("pan_right")
+    static, right = CAMERA_MOTIONS.index("static"), CAMERA_MOTIONS.index("pan_right")
     assert confusion[static][static] == confusion[right][right] == 2
     assert report["as_it_is"]["windows"] == 4
     assert report["still"] is None
@@ -83,7 +83,7 @@ def test_a_still_camera_watches_and_a_virtual_one_moves(tmp_path: Path) -> None:
     pictures = panned([0] * 8)
     for number, picture in enumerate(pictures):
         cv2.circle(picture, (60 + 12 * number, 120), 20, (40, 40, 220), -1)
-    labels = LABELS[::-1]
+    labels = CAMERA_MOTIONS[::-1]
     report = score_video(Classical(labels), write_film(tmp_path / "a.avi", pictures), samples=27, speeds=(1,))
     assert report["still"] == {"windows": 6, "static_share": 1.0}
     filmed = report["virtual_camera"]["speeds"]["1"]
@@ -107,14 +107,14 @@ def test_a_camera_that_never_rests_has_no_virtual_one(tmp_path: Path) -> None:
     report = score_video(Classical(), film, samples=4, speeds=(1.0,))
     assert report["virtual_camera"] is None
     assert report["as_it_is"]["accuracy"] == 1.0
-    assert "pan_right" in shown(render_evaluation({"labels": list(LABELS), "videos": [report]}))
+    assert "pan_right" in shown(render_evaluation({"labels": list(CAMERA_MOTIONS), "videos": [report]}))
 
 
 def test_nothing_to_follow_leaves_nothing_to_score(tmp_path: Path) -> None:
     blank = write_film(tmp_path / "a.avi", [np.full((240, 320, 3), 90, np.uint8)] * 5)
     report = score_video(Classical(), blank, samples=4, speeds=(1.0,))
     assert (report["as_it_is"], report["virtual_camera"], report["truth"]["unsure"]) == (None, None, 3)
-    assert "a.avi" in shown(render_evaluation({"labels": list(LABELS), "videos": [report]}))
+    assert "a.avi" in shown(render_evaluation({"labels": list(CAMERA_MOTIONS), "videos": [report]}))
 
 
 def test_other_classes_have_no_truth_in_a_video(tmp_path: Path) -> None:

@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.base.camera_motions import CAMERA_MOTIONS
 from pipeline.model.preprocessing import IMAGENET_MEAN, IMAGENET_STD
-from pipeline.training.rendered.renderer import LABELS, REVERSE, MotionRenderer, Scene, reverse_label
+from pipeline.training.rendered.renderer import REVERSE, MotionRenderer, Scene, reverse_label
 
 CLEAN = Scene(object_share=0, overlay_share=0, sensor=False, side_motion=0, shake_px=0)
 
@@ -49,13 +50,13 @@ def test_each_label_moves_the_content_against_the_camera() -> None:
     renderer = MotionRenderer("cpu", 128, seed=5, bank_count=32, redraw_every=0, scene=CLEAN)
     frames, labels = renderer.batch(144, speed=1.0)
     grey = (pictures(frames).mean(dim=2) * 255).round().byte().numpy()
-    seen = dict.fromkeys(LABELS, 0)
+    seen = dict.fromkeys(CAMERA_MOTIONS, 0)
     for clip, label in zip(grey, labels.tolist(), strict=True):
         for before, after in ((clip[0], clip[1]), (clip[1], clip[2])):
             motion = content_motion(before, after)
             if motion is None:
                 continue
-            name = LABELS[label]
+            name = CAMERA_MOTIONS[label]
             seen[name] += 1
             if name == "static":
                 assert max(map(abs, motion.values())) < 0.005
@@ -112,7 +113,7 @@ def probe_accuracy(metrics: torch.Tensor, labels: torch.Tensor) -> float:
     metrics = (metrics - metrics.mean(dim=0)) / metrics.std(dim=0)
     metrics = torch.cat((torch.ones(len(metrics), 1), metrics, metrics.square()), dim=1)
     half = len(metrics) // 2
-    targets = torch.nn.functional.one_hot(labels, len(LABELS)).float()
+    targets = torch.nn.functional.one_hot(labels, len(CAMERA_MOTIONS)).float()
     weights = torch.linalg.lstsq(metrics[:half], targets[:half]).solution
     return float(((metrics[half:] @ weights).argmax(dim=1) == labels[half:]).float().mean())
 
@@ -140,11 +141,12 @@ def test_the_probe_finds_what_two_frames_say(fast_clips: tuple[torch.Tensor, tor
 
 
 def test_playing_backwards_swaps_directions() -> None:
-    labels = torch.arange(len(LABELS))
+    labels = torch.arange(len(CAMERA_MOTIONS))
     assert torch.equal(reverse_label(reverse_label(labels)), labels)
-    assert [LABELS[i] for i in REVERSE[:4]] == ["static", "pan_right", "pan_left", "tilt_down"]
+    assert [CAMERA_MOTIONS[i] for i in REVERSE[:4]] == ["static", "pan_right", "pan_left", "tilt_down"]
     assert all(
-        a.split("_")[0] == b.split("_")[0] for a, b in zip(LABELS, (LABELS[i] for i in REVERSE), strict=True)
+        a.split("_")[0] == b.split("_")[0]
+        for a, b in zip(CAMERA_MOTIONS, (CAMERA_MOTIONS[i] for i in REVERSE), strict=True)
     )
 
 
