@@ -5,8 +5,11 @@ import gzip
 import importlib.util
 import os
 import random
+import resource
 import shutil
+import signal
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -70,3 +73,16 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
         with contextlib.suppress(OSError), socket.socket(socket.AF_INET, kind) as probe:
             probe.bind(("127.0.0.1", port))
             return port
+
+
+@contextlib.contextmanager
+def files_up_to(limit: int) -> Iterator[None]:
+    """Files that this process writes can't grow over ``limit`` bytes, as on a disk that is nearly full."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)

@@ -1,4 +1,4 @@
-"""Everything that shapes the weights of the network: what a checkpoint needs to build it again."""
+"""The options of the network, once: what a checkpoint needs to build it again."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,24 +12,41 @@ SCALES = ("layer2", "layer3", "layer4")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Architecture:
-    """The arguments of ``TemporalKVQResNetCBAM`` that shape its weights; see there.
+    """The options of the network that shape its weights; defaults are those of the guide.
+
+    Attributes:
+        depth: Of the ResNet: 18, 34, 50 or 101.
+        num_classes: Size of the output.
+        use_shared_weights: One backbone for all frames, or one for each time step (they start equal).
+        d_model: ``D``.
+        num_heads: ``H``; divides ``d_model``.
+        num_layers: ``L``; each layer refines the queries of the one before.
+        num_past: ``T``.
+        attention: ``match`` or ``plain``, see ``pipeline.model.attention``.
+        tied_values: Values are the keys. None becomes True for ``plain`` and False for ``match``.
+        scales: Stages that keys and values come from, each with projections of its own; queries
+            come from ``layer4``.
+        image_size: Height and width in pixels that positions are made for; others are interpolated.
+        cbam_start: How the gates start, see ``pipeline.model.cbam``.
+        head: ``mean`` of the tokens, or ``grid``: a perceptron that sees every place apart, see
+            ``pipeline.model.head``.
 
     Raises:
-        ValueError: An argument that does not make sense.
+        ValueError: An option that does not make sense.
     """
 
-    depth: int
-    num_classes: int
-    use_shared_weights: bool
-    d_model: int
-    num_heads: int
-    num_layers: int
-    num_past: int
-    attention: AttentionKind
-    tied_values: bool
-    scales: tuple[str, ...]
-    image_size: int
-    cbam_start: CBAMStart
+    depth: int = 50
+    num_classes: int = 1000
+    use_shared_weights: bool = True
+    d_model: int = 512
+    num_heads: int = 8
+    num_layers: int = 1
+    num_past: int = 2
+    attention: AttentionKind = "match"
+    tied_values: bool | None = None
+    scales: tuple[str, ...] = ("layer4",)
+    image_size: int = 224
+    cbam_start: CBAMStart = "identity"
     head: HeadKind = "mean"
 
     def __post_init__(self) -> None:
@@ -46,6 +63,9 @@ class Architecture:
             raise ValueError(f"head {self.head!r}: choose mean or grid")
         if not self.scales or not {*self.scales} <= {*SCALES} or len({*self.scales}) < len(self.scales):
             raise ValueError(f"scales {list(self.scales)}: choose some of {', '.join(SCALES)}, each once")
+        object.__setattr__(self, "scales", tuple(self.scales))  # JSON has lists
+        if self.tied_values is None:
+            object.__setattr__(self, "tied_values", self.attention == "plain")
 
     def grid(self, stage: str, size: tuple[int, int] | None = None) -> tuple[int, int]:
         """Rows and columns of a stage's feature map for frames of ``size``, or of the model's own size."""

@@ -17,8 +17,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from pipeline.base.files import write_whole
+from pipeline.model.description import describe_checkpoint
 from pipeline.model.network import TemporalKVQResNetCBAM
-from pipeline.model.preprocessing import Preprocessing
 from pipeline.model.shipped import FORMAT, CheckpointError, find_checkpoint, read_header
 
 
@@ -70,13 +70,12 @@ def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> Tem
         CheckpointError: No such file, not a checkpoint, or one that does not fit.
     """
     path = find_checkpoint(path)
+    about = describe_checkpoint(path)
     header, tensors = _read(path)
     try:
-        architecture = json.loads(header["architecture"])
-        preprocessing = Preprocessing(**_tuples(json.loads(header["preprocessing"])))
         with torch.device("meta"):
-            model = TemporalKVQResNetCBAM(**architecture, labels=json.loads(header["labels"]))
-        model.preprocessing = preprocessing
+            model = TemporalKVQResNetCBAM(about.architecture, labels=about.labels)
+        model.preprocessing = about.preprocessing
         model.metadata = dict(json.loads(header["metadata"]))
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: does not describe a network of this version: {error}") from None
@@ -95,7 +94,3 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     return header, {name: x.float() if x.is_floating_point() else x for name, x in tensors.items()}
-
-
-def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 
-def describe(
+def kqv_info(
     maps: Sequence[Tensor],
     keys: Tensor,
     values: Tensor,

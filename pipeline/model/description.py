@@ -19,7 +19,7 @@ class Description:
     """See the attributes of the same names of ``TemporalKVQResNetCBAM``.
 
     Attributes:
-        architecture: The arguments that shape the weights.
+        architecture: The options that shape the weights.
         labels: Names of the classes.
         preprocessing: What pictures must look like.
         parameter_count: Trained numbers, all backbones together.
@@ -43,12 +43,11 @@ def describe_checkpoint(path: str | Path) -> Description:
     path = find_checkpoint(path)
     header = read_header(path)
     try:
-        architecture = json.loads(header["architecture"])
         preprocessing = json.loads(header["preprocessing"])
         with safe_open(path, framework="np") as file:
             trained = [name for name in file.keys() if not name.endswith(_STATISTICS)]  # noqa: SIM118
             return Description(
-                Architecture(**architecture | {"scales": tuple(architecture["scales"])}),
+                Architecture(**json.loads(header["architecture"])),
                 tuple(json.loads(header["labels"])),
                 Preprocessing(
                     preprocessing["size"], tuple(preprocessing["mean"]), tuple(preprocessing["std"])

@@ -7,10 +7,8 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from pipeline.model.architecture import Architecture, HeadKind
-from pipeline.model.attention import AttentionKind
-from pipeline.model.cbam import CBAMStart
-from pipeline.model.debug import describe
+from pipeline.model.architecture import Architecture
+from pipeline.model.debug import kqv_info
 from pipeline.model.description import Description
 from pipeline.model.preprocessing import Preprocessing
 from pipeline.model.resnet import ResNetCBAM
@@ -19,7 +17,7 @@ from pipeline.model.temporal import Attended, Features, TemporalAttention
 
 
 class StepOutput(NamedTuple):
-    """What the model says of the new frame of each stream.
+    """The prediction for the new frame of each stream.
 
     Attributes:
         logits: ``(B, num_classes)``.
@@ -40,90 +38,59 @@ class TemporalKVQResNetCBAM(nn.Module):
     one pass of the backbone; both give the same result. ``predict`` and ``remember`` are the two halves of
     a step: the answer, then the work that only later frames need.
 
+    The guide's call, ``TemporalKVQResNetCBAM(num_classes=9, d_model=256)``, names the fields of its
+    ``Architecture``; the rest of the program hands one in.
+
     Args:
-        depth: Of the ResNet: 18, 34, 50 or 101.
-        num_classes: Size of the output.
-        use_shared_weights: One backbone for all frames, or one for each time step (they start equal).
-        d_model: ``D``.
-        num_heads: ``H``; divides ``d_model``.
-        num_layers: ``L``; each layer refines the queries of the one before.
-        num_past: ``T``.
-        attention: ``match`` or ``plain``, see ``pipeline.model.attention``.
-        tied_values: Values are the keys; None means tied for ``plain`` and not for ``match``.
-        scales: Stages that keys and values come from, each with projections of its own; queries
-            come from ``layer4``.
-        image_size: Height and width in pixels that positions are made for; others are interpolated.
-        gradient_checkpointing: Saves memory in training, see ``ResNetCBAM``.
-        cbam_start: How the gates start, see ``pipeline.model.cbam``.
-        head: ``mean`` of the tokens, or ``grid``: a perceptron that sees every place apart, see
-            ``pipeline.model.head``.
-        identity_blocks: Residual branches start at zero, see ``ResNetCBAM``.
+        architecture: What shapes the weights; None takes the fields from ``options``.
         labels: Names of the classes; None numbers them.
+        gradient_checkpointing: Saves memory in training, see ``ResNetCBAM``.
+        identity_blocks: Residual branches start at zero, see ``ResNetCBAM``.
+        **options: Fields of ``Architecture``.
 
     Attributes:
+        architecture: To build the same network again.
         labels: Names of the classes.
+        num_past: ``T``.
         preprocessing: What pictures must look like.
         metadata: Whatever else travels in the checkpoint, such as the recipe of the training.
-        architecture: The arguments that shape the weights, to build the same network again.
         backbone_passes: Pictures that went through a backbone since construction, counted in eager mode
             (a compiled or exported step is counted by who runs it).
 
     Raises:
-        ValueError: An argument that does not make sense.
+        TypeError: An unknown option, or options beside an architecture.
+        ValueError: An option that does not make sense.
     """
 
     def __init__(
         self,
+        architecture: Architecture | None = None,
         *,
-        depth: int = 50,
-        num_classes: int = 1000,
-        use_shared_weights: bool = True,
-        d_model: int = 512,
-        num_heads: int = 8,
-        num_layers: int = 1,
-        num_past: int = 2,
-        attention: AttentionKind = "match",
-        tied_values: bool | None = None,
-        scales: Sequence[str] = ("layer4",),
-        image_size: int = 224,
-        gradient_checkpointing: bool = False,
-        cbam_start: CBAMStart = "identity",
-        head: HeadKind = "mean",
-        identity_blocks: bool = False,
         labels: Sequence[str] | None = None,
+        gradient_checkpointing: bool = False,
+        identity_blocks: bool = False,
+        **options: Any,
     ) -> None:
         super().__init__()
-        self.architecture = Architecture(
-            depth=depth,
-            num_classes=num_classes,
-            use_shared_weights=use_shared_weights,
-            d_model=d_model,
-            num_heads=num_heads,
-            num_layers=num_layers,
-            num_past=num_past,
-            attention=attention,
-            tied_values=attention == "plain" if tied_values is None else tied_values,
-            scales=tuple(scales),
-            image_size=image_size,
-            cbam_start=cbam_start,
-            head=head,
-        )
-        self.labels = tuple(map(str, range(num_classes)) if labels is None else labels)
-        if len(self.labels) != num_classes:
-            raise ValueError(f"{len(self.labels)} labels for num_classes {num_classes}")
-        self.preprocessing = Preprocessing(image_size)
+        if architecture is not None and options:
+            raise TypeError(f"{', '.join(options)}: give an architecture or its fields, not both")
+        self.architecture = architecture = architecture or Architecture(**options)
+        self.labels = tuple(map(str, range(architecture.num_classes)) if labels is None else labels)
+        if len(self.labels) != architecture.num_classes:
+            raise ValueError(f"{len(self.labels)} labels for num_classes {architecture.num_classes}")
+        self.num_past = architecture.num_past
+        self.preprocessing = Preprocessing(architecture.image_size)
         self.metadata: dict[str, Any] = {}
         self.backbone_passes = 0
-        self.num_past = num_past
         backbone = ResNetCBAM(
-            depth,
-            start=cbam_start,
+            architecture.depth,
+            start=architecture.cbam_start,
             identity_blocks=identity_blocks,
             gradient_checkpointing=gradient_checkpointing,
         )
-        copies = 0 if use_shared_weights else num_past
+        copies = 0 if architecture.use_shared_weights else architecture.num_past
         self.backbones = nn.ModuleList([*(deepcopy(backbone) for _ in range(copies)), backbone])
-        self.temporal = TemporalAttention(self.architecture, backbone.channels)
+        self.temporal = TemporalAttention(architecture, backbone.channels)
 
     @property
     def shared(self) -> bool:
@@ -145,7 +112,7 @@ class TemporalKVQResNetCBAM(nn.Module):
 
         Returns:
             Logits ``(B, num_classes)``, and the parts of the computation by the guide's names, see
-            ``pipeline.model.debug.describe``.
+            ``pipeline.model.debug``.
 
         Raises:
             ValueError: Another number of frames.
@@ -165,7 +132,7 @@ class TemporalKVQResNetCBAM(nn.Module):
             past_mask = torch.ones(batch, self.num_past, dtype=torch.bool, device=keys.device)
         attended: Attended = self.temporal(features[-1], keys, values, past_mask)
         maps = [feature["layer4"] for feature in features]
-        return attended.logits, describe(
+        return attended.logits, kqv_info(
             maps, keys[:, -1], values[:, -1], attended.query, attended.found, attended.weights
         )
 
@@ -242,39 +209,6 @@ class TemporalKVQResNetCBAM(nn.Module):
         """
         output, features = self.predict(frame, state, return_attention)
         return output, state.push(self.remember(frame, features))
-
-    def steps(self, clip: Tensor, state: State, return_attention: bool = False) -> tuple[StepOutput, State]:
-        """Several frames in a row, the backbone's work in one batch.
-
-        Args:
-            clip: ``(B, N, 3, height, width)``, oldest first.
-            state: Before the first frame.
-            return_attention: Whether the output carries the weights.
-
-        Returns:
-            The output with ``N`` after ``B`` in each shape, and the state after the last frame.
-
-        Raises:
-            ValueError: A clip without frames.
-        """
-        batch, length = clip.shape[:2]
-        if length == 0:
-            raise ValueError("a clip needs at least one frame")
-        frames = clip.flatten(0, 1)
-        features = self._encode(frames, slot=-1)
-        memory = self.remember(frames, features)
-        rows = {name: x.view(batch, length, *x.shape[1:]) for name, x in features.items()}
-        keys, values = (x.view(batch, length, *x.shape[1:]) for x in memory)
-        outputs = []
-        for n in range(length):
-            outputs.append(self.answer({name: x[:, n] for name, x in rows.items()}, state, return_attention))
-            state = state.push(Entry(keys[:, n], values[:, n]))
-        attention = [output.attention for output in outputs if output.attention is not None]
-        return StepOutput(
-            torch.stack([output.logits for output in outputs], dim=1),
-            torch.stack(attention, dim=1) if return_attention else None,
-            torch.stack([output.depth for output in outputs], dim=1),
-        ), state
 
     def load_backbone(self, weights: Mapping[str, Tensor]) -> None:
         """Starts every backbone from a torchvision ResNet, see ``ResNetCBAM.load_plain``."""

@@ -56,11 +56,6 @@ class State(NamedTuple):
             torch.cat([self.valid[:, 1:], torch.ones_like(self.valid[:, :1])], dim=1),
         )
 
-    def select(self, rows: Tensor | Sequence[int]) -> "State":
-        """The states of the streams ``rows``, in that order."""
-        index = torch.as_tensor(rows, device=self.valid.device)
-        return State(self.keys[index], self.values[index], self.valid[index])
-
     def cleared(self, rows: Tensor) -> "State":
         """The state with nothing remembered for the streams where ``rows``, ``(B,)`` bool, is True."""
         return self._replace(valid=self.valid & ~rows[:, None])

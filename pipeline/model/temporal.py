@@ -58,7 +58,7 @@ class TemporalAttention(nn.Module):
                 heads,
                 architecture.num_past,
                 kind=architecture.attention,
-                tied_values=architecture.tied_values,
+                tied_values=bool(architecture.tied_values),
                 first=number == 0,
             )
             for number in range(architecture.num_layers)

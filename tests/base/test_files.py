@@ -1,6 +1,4 @@
 import os
-import resource
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.base.files import PARTIAL, cache_folder, write_whole
+from tests.support import files_up_to
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,15 +34,8 @@ def test_permissions_follow_the_mask_of_the_user(tmp_path: Path) -> None:
 def test_where_it_does_not_fit_the_old_file_stays(tmp_path: Path) -> None:
     path = tmp_path / "a"
     write_whole(path, b"old")
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
-    try:
-        with pytest.raises(OSError, match="File too large"):
-            write_whole(path, bytes(5000))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, handler)
+    with files_up_to(1000), pytest.raises(OSError, match="File too large"):
+        write_whole(path, bytes(5000))
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from pipeline.model.network import StepOutput, TemporalKVQResNetCBAM
+from pipeline.model.state import State
 from tests.model.small import clip
 
 TOLERANCE = 1e-4
@@ -23,6 +24,15 @@ def whole(model: TemporalKVQResNetCBAM, frames: Tensor, moments: Sequence[int] |
         weights.append(info["attention_weights"])
         depths.append(torch.full((len(frames),), depth))
     return StepOutput(torch.stack(logits, 1), torch.stack(weights, 1), torch.stack(depths, 1))
+
+
+def frame_by_frame(model: TemporalKVQResNetCBAM, frames: Tensor) -> tuple[StepOutput, State]:
+    """A step for each frame of clips ``(B, N, 3, height, width)``; shapes have ``N`` after ``B``."""
+    state, outputs = model.init_state(len(frames)), []
+    for frame in frames.unbind(1):
+        output, state = model.step(frame, state, return_attention=True)
+        outputs.append(output)
+    return StepOutput(*(torch.stack(parts, 1) for parts in zip(*outputs, strict=True))), state
 
 
 def assert_same(found: StepOutput, expected: StepOutput) -> None:

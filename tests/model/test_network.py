@@ -6,6 +6,7 @@ import pytest
 import torch
 import torchvision
 
+from pipeline.model.architecture import Architecture
 from pipeline.model.network import TemporalKVQResNetCBAM
 from tests.model.small import clip, small
 
@@ -97,6 +98,21 @@ def test_imagenet_weights_reach_every_backbone() -> None:
 def test_senseless_options_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         small(**options)
+
+
+def test_an_architecture_is_the_same_as_its_fields() -> None:
+    fields = {"depth": 18, "num_classes": 3, "attention": "plain", "scales": ["layer3", "layer4"]}
+    by_name, handed_in = TemporalKVQResNetCBAM(**fields), TemporalKVQResNetCBAM(Architecture(**fields))
+    assert by_name.architecture == handed_in.architecture
+    assert handed_in.architecture.scales == ("layer3", "layer4")
+    assert handed_in.architecture.tied_values is True
+    assert {name: x.shape for name, x in by_name.state_dict().items()} == {
+        name: x.shape for name, x in handed_in.state_dict().items()
+    }
+    with pytest.raises(TypeError, match="d_model: give an architecture or its fields"):
+        TemporalKVQResNetCBAM(Architecture(), d_model=256)
+    with pytest.raises(TypeError, match="deepness"):
+        TemporalKVQResNetCBAM(deepness=18)
 
 
 @pytest.mark.parametrize("attention", ["match", "plain"])

@@ -1,9 +1,8 @@
-"""``step`` frame by frame equals ``forward`` on the clip, whatever the chunks and the batch.
+"""``step`` frame by frame equals ``forward`` on the clip, whatever the batch.
 
 That it does so for each option is in ``test_options``.
 """
 
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ import torch
 
 from pipeline.model.network import StepOutput
 from pipeline.model.state import State
-from tests.model.reference import TOLERANCE, assert_same, whole
+from tests.model.reference import TOLERANCE, assert_same, frame_by_frame, whole
 from tests.model.small import clip, small
 
 LENGTH = 6
@@ -19,17 +18,9 @@ LENGTH = 6
 
 @torch.no_grad()
 @pytest.mark.parametrize("options", [{}, {"num_past": 4, "num_layers": 2}], ids=["2", "4"])
-def test_any_chunks_give_the_same(options: dict[str, Any]) -> None:
+def test_every_frame_of_a_long_clip_gives_the_same(options: dict[str, Any]) -> None:
     model, frames = small(**options), clip(2, LENGTH)
-    expected, _ = model.steps(frames, model.init_state(2), return_attention=True)
-    assert_same(expected, whole(model, frames))
-    for cuts in range(1, 2 ** (LENGTH - 1), 8):
-        bounds = [0, *(i + 1 for i in range(LENGTH - 1) if cuts >> i & 1), LENGTH]
-        state, parts = model.init_state(2), []
-        for start, end in pairwise(bounds):
-            output, state = model.steps(frames[:, start:end], state, return_attention=True)
-            parts.append(output)
-        assert_same(StepOutput(*(torch.cat(x, 1) for x in zip(*parts, strict=True))), expected)
+    assert_same(frame_by_frame(model, frames)[0], whole(model, frames))
 
 
 @torch.no_grad()
@@ -40,7 +31,7 @@ def test_streams_do_not_see_each_other_in_any_order() -> None:
     order = torch.arange(4)
     for n in range(LENGTH):
         shuffle = torch.randperm(4, generator=torch.Generator().manual_seed(n))
-        order, state = order[shuffle], state.select(shuffle)
+        order, state = order[shuffle], State(*(part[shuffle] for part in state))
         output, state = model.step(frames[order, n], state, return_attention=True)
         assert_same(output, StepOutput(*(part[order, n] for part in expected)))
 
@@ -65,7 +56,7 @@ def test_streams_can_be_reset_one_by_one() -> None:
 @torch.no_grad()
 def test_holes_in_the_past_are_the_same_in_both_forms() -> None:
     model, frames = small(), clip(2, 3)
-    state = model.steps(frames[:, :2], model.init_state(2))[1]
+    state = frame_by_frame(model, frames[:, :2])[1]
     mask = torch.tensor([[True, False], [False, True]])
     output, _ = model.predict(frames[:, 2], state._replace(valid=mask), return_attention=True)
     logits, info = model(*frames.unbind(1), past_mask=mask)
@@ -89,7 +80,6 @@ def test_predict_takes_one_backbone_pass(shared: bool) -> None:
 def test_attention_is_left_out_unless_asked_for() -> None:
     model = small()
     assert model.step(clip(1, 1)[:, 0], model.init_state(1))[0].attention is None
-    assert model.steps(clip(1, 2), model.init_state(1))[0].attention is None
 
 
 @torch.no_grad()
@@ -110,8 +100,6 @@ def test_wrong_calls_are_readable() -> None:
     model = small()
     with pytest.raises(ValueError, match="2 frames given, this model takes 3"):
         model(*clip(1, 2).unbind(1))
-    with pytest.raises(ValueError, match="at least one frame"):
-        model.steps(clip(1, 0), model.init_state(1))
 
 
 def test_init_state_is_empty() -> None:

@@ -13,6 +13,7 @@ from pipeline.runtime.open_torch import TOLERANCE, largest_difference, open_torc
 from pipeline.runtime.options import Options
 from pipeline.runtime.pixels import Preprocessor
 from pipeline.runtime.step import Image, Memory, Result
+from tests.model.reference import frame_by_frame
 from tests.model.small import SIZE, clip, small
 
 CPU = Options(device="cpu")
@@ -48,7 +49,7 @@ def test_results_are_those_of_the_model(options: dict[str, Any]) -> None:
     model, images = small(**options), pictures(6)
     results = play(open_torch(model, CPU), images)
     frames = Preprocessor(model.preprocessing, torch.device("cpu"), torch.float32)(images)
-    expected, _ = model.steps(frames[None], model.init_state(1), return_attention=True)
+    expected, _ = frame_by_frame(model, frames[None])
     probabilities = expected.logits[0].softmax(-1)
     for n, result in enumerate(results):
         assert result.depth == min(n, model.num_past)
