@@ -10,7 +10,7 @@ from pipeline.account.stats import WorkerStats
 from pipeline.base.clock import now_ns
 from pipeline.base.config import Config
 from pipeline.base.roles import ROLES
-from pipeline.view.terminal import PipelineView
+from pipeline.view.pipeline_view import PipelineView
 from pipeline.wire.security import SecurityPolicy
 from pipeline.wire.transport import StatsReceiver
 from workers.roles import stats_endpoints

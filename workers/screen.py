@@ -11,8 +11,10 @@ from rich.live import Live
 
 from pipeline.base.clock import now_ns
 from pipeline.base.closing import Closing
+from pipeline.view.pipeline_view import PipelineView
+from pipeline.view.plain_line import plain_line
 from pipeline.view.recent_events import Events
-from pipeline.view.terminal import PipelineView, plain_line, render
+from pipeline.view.terminal import render
 from workers.output import OutputConsole
 
 _EVENTS_SHOWN = 8

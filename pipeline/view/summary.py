@@ -1,4 +1,4 @@
-"""The end of a run, for people: the same figures as the report."""
+"""The end of a run, for people: the same numbers as the report."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from rich.text import Text
 
 from pipeline.base.text import printable
 from pipeline.view.jsonl import STDOUT
-from pipeline.view.stats_text import percent, short, with_reasons
+from pipeline.view.number_text import percent, short, with_reasons
 
 _SUMS = {"before_step": "all until the step"}
 _MOST_FILES = 20
@@ -77,9 +77,11 @@ def _stream_table(stream_id: str, stream: Mapping[str, Any]) -> Table:
     table.add_row("past frames", Text(printable((depths or "none seen") + resets)))
     capture, prediction, render = (short(stream["fps"][key]) for key in ("capture", "prediction", "render"))
     table.add_row("fps", f"{capture} captured, {prediction} predicted, {render} shown")
-    if (told := stream.get("freshness")) and told["turns"]:
-        turns = with_reasons(told["turns"])
-        table.add_row("freshness", Text(printable(f"target {told['max_age_ms']:g} ms; knobs turned {turns}")))
+    if (freshness := stream.get("freshness")) and freshness["turns"]:
+        turns = with_reasons(freshness["turns"])
+        table.add_row(
+            "freshness", Text(printable(f"target {freshness['max_age_ms']:g} ms; knobs turned {turns}"))
+        )
     table.add_row("latency", _latency_table(stream["latency_ms"]))
     return table
 
@@ -89,10 +91,10 @@ def _latency_table(latency: Mapping[str, Any]) -> Table:
     table.add_column("ms", no_wrap=True)
     for heading in ("p50", "p95", "p99"):
         table.add_column(heading, justify="right")
-    end_to_end = {name: figures for name, figures in latency.items() if name != "stages"}
-    for name, figures in (end_to_end | latency["stages"]).items():
+    end_to_end = {name: stats for name, stats in latency.items() if name != "stages"}
+    for name, stats in (end_to_end | latency["stages"]).items():
         style = "bold" if name in end_to_end else ""
-        cells = [short(figures[key]) for key in ("p50", "p95", "p99")]
+        cells = [short(stats[key]) for key in ("p50", "p95", "p99")]
         table.add_row(Text(printable(_SUMS.get(name, name.replace("_", " ")))), *cells, style=style)
     return table
 
@@ -122,8 +124,8 @@ def _result_table(streams: Mapping[str, Any]) -> Table:
     return table
 
 
-def _percentiles(figures: Mapping[str, float | None]) -> str:
-    return "/".join(short(figures[key]) for key in ("p50", "p95", "p99"))
+def _percentiles(stats: Mapping[str, float | None]) -> str:
+    return "/".join(short(stats[key]) for key in ("p50", "p95", "p99"))
 
 
 def _files(report: Mapping[str, Any], extras: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -142,11 +144,11 @@ def _files(report: Mapping[str, Any], extras: Mapping[str, str]) -> list[tuple[s
     if written := report.get("predictions"):
         made = written.get("made_folder")
         path = "standard output" if written["path"] == STDOUT else written["path"]
-        files.append(("predictions", told_path(path, made)))
+        files.append(("predictions", path_text(path, made)))
     return [*files, *extras.items()]
 
 
-def told_path(path: object, made_folder: object = None) -> str:
+def path_text(path: object, made_folder: object = None) -> str:
     """Where a file is, and which folder was made for it."""
     return f"{path} (folder {made_folder} was made)" if made_folder else str(path)
 
@@ -161,14 +163,14 @@ def _file_table(files: Iterable[tuple[str, str]]) -> Table:
 def _run_table(report: Mapping[str, Any]) -> Table:
     table = _rows()
     workers: Mapping[str, Any] = report.get("workers", {})
-    told = [
+    used = [
         Text.assemble(
-            f"{name} {figures['rss_mb']:.0f} MB",
-            (f", restarted {figures['restarts']}x" if figures["restarts"] else "", "yellow"),
+            f"{name} {stats['rss_mb']:.0f} MB",
+            (f", restarted {stats['restarts']}x" if stats["restarts"] else "", "yellow"),
         )
-        for name, figures in workers.items()
+        for name, stats in workers.items()
     ]
-    table.add_row("workers", Text("; ").join(told))
+    table.add_row("workers", Text("; ").join(used))
     if report.get("runtime"):
         table.add_row("runtime", Text(printable(_runtime(report["runtime"]))))
     return table

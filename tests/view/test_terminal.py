@@ -4,8 +4,10 @@ import pytest
 from rich.console import Console
 
 from pipeline.account.stats import Freshness, Histogram, WorkerStats
-from pipeline.view.stats_text import duration, percent, short, with_reasons
-from pipeline.view.terminal import PipelineView, plain_line, render
+from pipeline.view.number_text import duration, percent, short, with_reasons
+from pipeline.view.pipeline_view import PipelineView
+from pipeline.view.plain_line import plain_line
+from pipeline.view.terminal import render
 from tests.view.samples import workers
 
 EVENTS = [f"capture: event number {number} " + "with many words " * 5 for number in range(8)]
@@ -149,10 +151,32 @@ def test_newest_event_stays_when_room_is_short():
     assert "event number 0" not in text
 
 
+ADVICE = (
+    "capture: rtsp://***@camera.example:554/stream1 can't be opened (401 unauthorized): check user name and "
+    "password, then restart with --source rtsp://user:password@camera.example:554/stream1"
+)
+
+
+@pytest.mark.parametrize("streams", [1, 2, 4, 8])
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_a_long_event_can_be_read_to_its_end(streams, width):
+    shown = lines(render(PipelineView("demo", workers(streams), events=[*EVENTS, ADVICE])), width, 24)
+    assert len(shown) < 24
+    column = next(line.index("events") for line in shown if "events" in line)
+    text = "".join(line[column:].strip("│ ") for line in shown)
+    assert "".join(ADVICE.split()) in "".join(text.split())  # wherever the lines end
+
+
+def test_an_event_that_fits_nowhere_is_cut_at_its_end_only():
+    shown = "\n".join(lines(render(PipelineView("demo", workers(1), events=[ADVICE * 9])), 80, 16))
+    assert "capture: rtsp://" in shown
+    assert "…" in shown
+
+
 def test_nothing_there_yet():
     text = "\n".join(lines(render(PipelineView("monitor"))))
     assert "no stream yet" in text
-    assert "no worker has spoken yet" in text
+    assert "no worker has reported yet" in text
 
 
 @pytest.mark.parametrize("hostile", ["[/red]", "[bold", "\x1b[31m", "a\nb"])

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from pipeline.account.stats import WorkerStats
 from pipeline.base.config import load_config
-from pipeline.view.terminal import plain_line
+from pipeline.view.plain_line import plain_line
 from pipeline.wire.census import MOST_NAMES
 from pipeline.wire.codec import encode_stats
 from pipeline.wire.security import SecurityPolicy

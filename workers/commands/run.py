@@ -9,7 +9,7 @@ from rich.console import Console
 from pipeline.base.config import Config, StreamConfig
 from pipeline.base.roles import Role
 from pipeline.video.naming import default_stream_id
-from pipeline.view.summary import render_summary, told_path
+from pipeline.view.summary import path_text, render_summary
 from workers import exit_codes
 from workers.commands.report import check_writable, write_report
 from workers.commands.stdout import reserved_stdout
@@ -49,7 +49,7 @@ def run_pipeline(config: Config, report_file: Path | None) -> int:
                 _print_errors([str(error)])
                 return exit_codes.FAILED
         unwritten = write_report(report, report_file)
-        extras = {"report": told_path(report_file, made_folder)} if report_file and not unwritten else {}
+        extras = {"report": path_text(report_file, made_folder)} if report_file and not unwritten else {}
         console.print(render_summary(report, extras))
     lost = [*unwritten, *report.get("lost", {}).values()]
     failures = [

@@ -1,13 +1,14 @@
-"""Figures as people read them: the workers' counts put together by stream, and numbers as text."""
+"""What the terminal shows: the statistics of all workers, put together by stream."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pipeline.account.ledger import END_TO_END, by_role, merge, stage_order
-from pipeline.account.stats import Histogram, StreamStats, WorkerStats
+from pipeline.account.stats import StreamStats, WorkerStats
 from pipeline.base.roles import ROLES
 from pipeline.base.text import printable
 from pipeline.flow.freshness.knobs import Knobs
+from pipeline.view.number_text import short, with_reasons
 
 _SILENT_S = 3.0
 
@@ -18,12 +19,12 @@ class PipelineView:
 
     Attributes:
         title: What is running, in a few words.
-        sessions: The last figures of every worker process that ever spoke, oldest process first.
+        sessions: The last statistics of every worker process that ever reported, oldest process first.
         restarts: How often each worker was restarted, by name.
         run_s: Seconds since the start.
-        states: By worker: what it is, where somebody knows better than its last figures, because that
+        states: By worker: what it is, where its last statistics are not the truth, because that
             process is dead (``down``) or another one has taken its place (``starting``).
-        events: What happened lately, newest last.
+        events: The latest events, newest last.
     """
 
     title: str
@@ -35,42 +36,42 @@ class PipelineView:
 
     @property
     def workers(self) -> list[WorkerStats]:
-        """The newest figures of each worker, in the order of the roles."""
-        newest = {figures.worker: figures for figures in self.sessions}
-        return sorted(newest.values(), key=lambda figures: (*ROLES, figures.role).index(figures.role))
+        """The newest statistics of each worker, in the order of the roles."""
+        newest = {stats.worker: stats for stats in self.sessions}
+        return sorted(newest.values(), key=lambda stats: (*ROLES, stats.role).index(stats.role))
 
     @property
     def silent_s(self) -> dict[str, float]:
-        """By worker: seconds since its last figures, measured against the worker that spoke last.
+        """By worker: seconds since its last statistics, measured against the worker that reported last.
 
-        0 for a worker that has never spoken: it is starting, not silent.
+        0 for a worker that has never reported: it is starting, not silent.
         """
-        newest_ns = max((figures.sent_ns for figures in self.sessions), default=0)
+        newest_ns = max((stats.sent_ns for stats in self.sessions), default=0)
         return {
-            figures.worker: (newest_ns - figures.sent_ns) / 1e9 if figures.sent_ns else 0.0
-            for figures in self.workers
+            stats.worker: (newest_ns - stats.sent_ns) / 1e9 if stats.sent_ns else 0.0
+            for stats in self.workers
         }
 
     @property
-    def streams(self) -> dict[str, "StreamFigures"]:
-        """The figures of each stream, by its id."""
-        ids = sorted({stream_id for figures in self.sessions for stream_id in figures.streams})
+    def streams(self) -> dict[str, "StreamView"]:
+        """The statistics of each stream, by its id."""
+        ids = sorted({stream_id for stats in self.sessions for stream_id in stats.streams})
         return {stream_id: self._stream(stream_id) for stream_id in ids}
 
-    def state(self, figures: WorkerStats) -> str:
+    def state(self, stats: WorkerStats) -> str:
         """What a worker is now, in a word or two: ``ready``, ``down``, ``silent 4s`` ..."""
-        if figures.worker in self.states:
-            return self.states[figures.worker]
-        silent_s = self.silent_s[figures.worker]
-        alive = figures.state in ("starting", "ready", "stopping")
-        return f"silent {silent_s:.0f}s" if alive and silent_s > _SILENT_S else figures.state
+        if stats.worker in self.states:
+            return self.states[stats.worker]
+        silent_s = self.silent_s[stats.worker]
+        alive = stats.state in ("starting", "ready", "stopping")
+        return f"silent {silent_s:.0f}s" if alive and silent_s > _SILENT_S else stats.state
 
-    def _stream(self, stream_id: str) -> "StreamFigures":
+    def _stream(self, stream_id: str) -> "StreamView":
         living = [w for w in self.workers if stream_id in w.streams and w.worker not in self.states]
         now = {w.role: w.streams[stream_id] for w in living}
         source = now.get("capture") or next(iter(now.values()), None)
         captures = any(w.role == "capture" and w.worker in self.states for w in self.workers)
-        return StreamFigures(
+        return StreamView(
             total=merge(by_role(stream_id, self.sessions).values()),
             state="down" if captures or source is None else source.state,
             fps=tuple(now[role].fps if role in now else None for role in ROLES),
@@ -79,7 +80,7 @@ class PipelineView:
 
 
 @dataclass(frozen=True)
-class StreamFigures:
+class StreamView:
     """One stream over all workers.
 
     Attributes:
@@ -107,11 +108,11 @@ class StreamFigures:
     @property
     def freshness(self) -> str | None:
         """What is sent so that predictions stay young, in words; None where nothing was ever turned."""
-        told = self.total.freshness
-        if told is None or not told.turns:
+        freshness = self.total.freshness
+        if freshness is None or not freshness.turns:
             return None
-        knobs = Knobs(told.quality, told.size, told.stride)
-        return printable(f"{short(told.age_ms)} ms old, target {told.max_age_ms:g}: {knobs}")
+        knobs = Knobs(freshness.quality, freshness.size, freshness.stride)
+        return printable(f"{short(freshness.age_ms)} ms old, target {freshness.max_age_ms:g}: {knobs}")
 
     @property
     def losses(self) -> list[str]:
@@ -119,8 +120,8 @@ class StreamFigures:
         return _losses(self.total)
 
 
-def merge_losses(streams: Iterable[StreamFigures]) -> list[str]:
-    """``StreamFigures.losses`` of several streams together."""
+def merge_losses(streams: Iterable[StreamView]) -> list[str]:
+    """``StreamView.losses`` of several streams together."""
     return _losses(merge(stream.total for stream in streams))
 
 
@@ -134,45 +135,10 @@ def _losses(total: StreamStats) -> list[str]:
     return [printable(f"{name} {with_reasons(counts)}") for name, counts in named if any(counts.values())]
 
 
-def stages(streams: Mapping[str, StreamFigures]) -> list[str]:
+def stages(streams: Mapping[str, StreamView]) -> list[str]:
     """All stages that were timed, end to end first, then in the order of the pipeline."""
     seen = dict.fromkeys(stage for stream in streams.values() for stage in stream.total.latency)
     return [
         *(name for name in END_TO_END if name in seen),
         *sorted((name for name in seen if name not in END_TO_END), key=stage_order),
     ]
-
-
-def with_reasons(counts: Mapping[str, int]) -> str:
-    """Counts as ``12 (wire.lost 10, sink.overflow 2)``, the largest first."""
-    reasons = sorted(
-        ((count, name) for name, count in counts.items() if count), key=lambda one: (-one[0], one[1])
-    )
-    detail = ", ".join(f"{name} {count}" for count, name in reasons)
-    return f"{sum(counts.values())} ({detail})" if detail else "0"
-
-
-def short(value: float | None) -> str:
-    """A number in at most four characters where it can be: 0.42, 4.2, 42, 4200."""
-    if value is None:
-        return "-"
-    return f"{value:.2f}" if value < 0.995 else f"{value:.1f}" if value < 9.95 else f"{value:.0f}"
-
-
-def p50_p95_p99(histogram: Histogram | None) -> str:
-    """Three percentiles in ms as ``12/18/25``."""
-    if histogram is None:
-        return "-"
-    return "/".join(short(histogram.percentile(percent)) for percent in (50, 95, 99))
-
-
-def percent(share: float | None) -> str:
-    """A share as ``98%``, rounded down so that only all of it is 100%."""
-    return "-" if share is None else f"{int(share * 100 + 1e-9)}%"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as ``0:42`` or ``1:02:03``."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,35 @@
+"""The state of a pipeline in one line, for logs."""
+
+from collections.abc import Iterator
+
+from pipeline.base.text import printable
+from pipeline.view.number_text import duration, p50_p95_p99, percent, short
+from pipeline.view.pipeline_view import PipelineView
+
+
+def plain_line(view: PipelineView) -> str:
+    """One line for logs: rates, latency, losses and accuracy of each stream, and the workers' state."""
+    parts = [f"{duration(view.run_s)}"]
+    for stream_id, stream in view.streams.items():
+        captured, predicted, rendered = (short(rate) for rate in stream.fps)
+        latency = p50_p95_p99(stream.total.latency.get("capture_to_render"))
+        words = [
+            f"{stream_id} {stream.state}",
+            f"fps {captured} in {predicted} predicted {rendered} shown",
+            f"latency {latency} ms",
+            f"shown {stream.total.rendered}",
+            *(stream.losses or ["dropped 0"]),
+        ]
+        if stream.freshness:
+            words.append(stream.freshness)
+        if stream.accuracy is not None:
+            words.append(f"accuracy {percent(stream.accuracy)}")
+        parts.append(", ".join(words))
+    parts.append("workers " + (" ".join(_worker_words(view)) or "none yet"))
+    return printable(" | ".join(parts))
+
+
+def _worker_words(view: PipelineView) -> Iterator[str]:
+    for stats in view.workers:
+        restarts = view.restarts.get(stats.worker, 0)
+        yield f"{stats.worker}={view.state(stats)}" + (f"(restarts {restarts})" if restarts else "")

@@ -1,0 +1,130 @@
+"""The tables of the live terminal: streams, losses, latencies by stage, workers."""
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.account.stats import Histogram
+from pipeline.base.text import printable
+from pipeline.view.number_text import p50_p95_p99, percent, short
+from pipeline.view.pipeline_view import PipelineView, StreamView, merge_losses
+
+HEADING = "bold cyan"
+WIDE = 116
+"""From this many columns on there is room for whole words."""
+
+_STATE_STYLES = {
+    "up": "green",
+    "ready": "green",
+    "waiting": "yellow",
+    "starting": "yellow",
+    "stopping": "yellow",
+    "down": "bold red",
+    "failed": "bold red",
+    "silent": "bold red",
+}
+# Columns as wide as what they will hold: a worker that stops must not move the others.
+_STATE_WIDTH, _LATENCY_WIDTH, _PID_WIDTH = len("silent 99s"), len("0.99/0.99/0.99"), len("4194304")
+
+
+def streams_table(streams: dict[str, StreamView], width: int) -> RenderableType:
+    """A row for each stream; abbreviated below ``WIDE`` columns."""
+    if not streams:
+        return Text("no stream yet: waiting for the first frame", "yellow")
+    wide = width >= WIDE
+    table = Table(box=None, padding=(0, 2 if wide else 1, 0, 0), pad_edge=False, header_style=HEADING)
+    table.add_column("stream", max_width=24 if wide else 11, no_wrap=True)
+    table.add_column("state", max_width=8, no_wrap=True)
+    table.add_column("epoch" if wide else "ep", justify="right")
+    for heading in ("fps in/pred/out", "predicted ms" if wide else "predict ms", "shown ms"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for heading in ("past", "passes" if wide else "pass", "accuracy" if wide else "acc"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    if wide:
+        table.add_column("shown", justify="right")
+        table.add_column("dropped", justify="right")
+    for stream_id, stream in streams.items():
+        total, dropped = stream.total, sum(stream.total.dropped.values())
+        cells = [
+            Text(printable(stream_id), "bold"),
+            Text(stream.state, _STATE_STYLES.get(stream.state, "dim")),
+            Text(str(total.epoch)),
+            Text("/".join(short(rate) for rate in stream.fps)),
+            Text(p50_p95_p99(total.latency.get("capture_to_prediction"))),
+            Text(p50_p95_p99(total.latency.get("capture_to_render"))),
+            Text("-" if stream.cache_depth is None else str(stream.cache_depth)),
+            Text("-" if stream.passes_per_frame is None else f"{stream.passes_per_frame:.2f}"),
+            Text(percent(stream.accuracy), "bold green" if stream.accuracy is not None else ""),
+        ]
+        if wide:
+            cells += [Text(str(total.rendered)), Text(str(dropped), "yellow" if dropped else "")]
+        table.add_row(*cells)
+    return table
+
+
+def loss_lines(streams: dict[str, StreamView], room: int) -> list[RenderableType]:
+    """What each stream lost: a line for each kind if they fit, else one a stream, else one for all."""
+    by_kind = [(name, loss) for name, stream in streams.items() for loss in _given_up(stream)]
+    by_stream = [
+        (name, "; ".join(_given_up(stream))) for name, stream in streams.items() if _given_up(stream)
+    ]
+    together = [("all", "; ".join(merge_losses(streams.values())))] if by_stream else []
+    lines = next((lines for lines in (by_kind, by_stream) if len(lines) <= room), together)
+    return [
+        Text.assemble(
+            (f"{printable(name)}  ", "dim bold"), (loss, "yellow"), no_wrap=True, overflow="ellipsis"
+        )
+        for name, loss in lines
+    ]
+
+
+def _given_up(stream: StreamView) -> list[str]:
+    return [*([stream.freshness] if stream.freshness else []), *stream.losses]
+
+
+def stages_table(streams: dict[str, StreamView], names: list[str], width: int, gap: int) -> Table:
+    """Latency by stage; a column for each stream where they fit, otherwise all streams together."""
+    table = Table(box=None, padding=(0, gap, 0, 0), pad_edge=False, header_style=HEADING)
+    table.add_column("latency p50/95/99", no_wrap=True)
+    apart = len(streams) > 1 and 24 + 17 * len(streams) + 46 <= width
+    columns = {stream_id: [stream] for stream_id, stream in streams.items()}
+    if not apart:
+        columns = {"all, ms" if len(streams) > 1 else "ms": list(streams.values())}
+    for heading in columns:
+        table.add_column(
+            Text(printable(heading)), justify="right", no_wrap=True, min_width=_LATENCY_WIDTH, max_width=16
+        )
+    for name in names:
+        together = []
+        for group in columns.values():
+            total = Histogram()
+            for stream in group:
+                total.merge(stream.total.latency.get(name, Histogram()))
+            together.append(p50_p95_p99(total if total.total else None))
+        table.add_row(Text(printable(name.replace("_", " "))), *together)
+    return table
+
+
+def workers_table(view: PipelineView, gap: int) -> RenderableType:
+    """A row for each worker; ``gap`` columns apart, with process ids if that is more than one."""
+    table = Table(box=None, padding=(0, gap, 0, 0), pad_edge=False, header_style=HEADING)
+    table.add_column("worker")  # the one that gives way where there is too little room
+    table.add_column("state", no_wrap=True, min_width=_STATE_WIDTH)
+    for heading, least in (("restarts" if gap > 1 else "restart", 7), ("CPU", 4), ("MB", 4)):
+        table.add_column(heading, justify="right", no_wrap=True, min_width=least)
+    if gap > 1:
+        table.add_column("pid", justify="right", no_wrap=True, min_width=_PID_WIDTH)
+    for stats in view.workers:
+        state = view.state(stats)
+        restarts = view.restarts.get(stats.worker, 0)
+        measured = stats.worker not in view.states
+        cells: list[Text | str] = [
+            Text(printable(stats.worker), "bold", no_wrap=True, overflow="ellipsis"),
+            Text(state, _STATE_STYLES.get(state.split()[0], "dim")),
+            Text(str(restarts), "yellow" if restarts else ""),
+            f"{stats.cpu_percent:.0f}%" if measured else "-",
+            f"{stats.rss_mb:.0f}" if measured else "-",
+            *([str(stats.pid) if measured and stats.pid else "-"] if gap > 1 else []),
+        ]
+        table.add_row(*cells)
+    return table if view.workers else Text("no worker has reported yet", "yellow")
