@@ -6,7 +6,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import psutil
 
@@ -18,6 +18,7 @@ from pipeline.base.rate import Rate
 from pipeline.base.redact import redact
 from pipeline.base.roles import Role
 from pipeline.wire.codec import encode_stats
+from pipeline.wire.receivers import Receiver
 from pipeline.wire.security import SecurityPolicy
 from pipeline.wire.transport import SMALL_QUEUE, Publisher
 from workers.output import print_line
@@ -31,6 +32,7 @@ REMIND_NS = 5_000_000_000
 """Between two reminders of what a worker waits for."""
 _FORMER_NS = 2_000_000_000
 P = TypeVar("P", bound=Publisher)
+R = TypeVar("R", bound=Receiver[Any])
 
 
 class WorkerError(UserError):
@@ -80,6 +82,7 @@ class Worker(ABC):
         self.resources = contextlib.ExitStack()
         self._rates: dict[str, Rate] = {}
         self._publishers: list[Publisher] = []
+        self._receivers: list[Receiver[Any]] = []
         self._stats_publisher: Publisher | None = None
         self._former = [encode_stats(stats) for stats in former]
         self._former_due_ns = 0
@@ -128,6 +131,12 @@ class Worker(ABC):
         self.resources.callback(lambda: publisher.close(linger_s=self._linger_s))
         return publisher
 
+    def receives(self, receiver: R) -> R:
+        """Looks after a receiver: reports what it refuses and which links break; closes it at the end."""
+        self._receivers.append(receiver)
+        self.resources.enter_context(receiver)
+        return receiver
+
     def event(self, text: str) -> None:
         """Notifies people of what happened; passwords are hidden."""
         self.stats.events.append(redact(text))
@@ -162,12 +171,18 @@ class Worker(ABC):
         self._stats_due_ns = now + int(self.config.wire.stats_interval_s * 1e9)
 
     def publish_stats_if_due(self) -> None:
-        """Sends the statistics if the last ones are old enough, and reports whose keys were refused since."""
-        if now_ns() >= self._stats_due_ns:
-            for publisher in self._publishers:
-                for refused in publisher.pop_refused():
-                    self.event(refused)
-            self.publish_stats()
+        """Sends the statistics if the last ones are old enough, with what its links have seen since."""
+        if now_ns() < self._stats_due_ns:
+            return
+        for publisher in self._publishers:
+            for refused in publisher.pop_refused():
+                self.event(refused)
+        for receiver in self._receivers:
+            for event in receiver.pop_link_events() + receiver.rejects.pop_reports():
+                self.event(event)
+        links = [link for receiver in self._receivers for link in receiver.links.items()]
+        self.stats.lost_links = [name for name, state in links if state == "lost"]
+        self.publish_stats()
 
     @property
     def _linger_s(self) -> float:

@@ -60,7 +60,8 @@ class Collector:
         for stats in self._receiver.poll(timeout_s):
             self._lives.setdefault((stats.worker, stats.host), _Lives()).keep(stats)
             events += [f"{stats.worker}: {event}" for event in stats.events]
-        return events + [f"monitor: {report}" for report in self._receiver.rejects.pop_reports()]
+        own = self._receiver.pop_link_events() + self._receiver.rejects.pop_reports()
+        return events + [f"monitor: {event}" for event in own]
 
     @property
     def sessions(self) -> list[WorkerStats]:

@@ -104,9 +104,7 @@ class InferenceWorker(Worker):
             time.sleep(min(timeout_s, 0.02))
             return False
         (frames,) = connected_endpoints(self.role, self.config.endpoints)
-        self._receiver = self.resources.enter_context(
-            FrameReceiver(frames, self.role, self.config.wire, self.security)
-        )
+        self._receiver = self.receives(FrameReceiver(frames, self.role, self.config.wire, self.security))
         return True
 
     def _absent(self) -> list[str]:
@@ -124,8 +122,6 @@ class InferenceWorker(Worker):
                 self._take(one)
             more = any(isinstance(one, ReceivedFrame) and one.header.policy == "every" for one in received)
             timeout_s = 0.0
-        for reject in self._receiver.rejects.pop_reports():
-            self.event(reject)
 
     def _room(self) -> int:
         """How many every-frame messages can be taken, whichever stream they are of."""

@@ -59,12 +59,8 @@ class SinkWorker(Worker):
         if sink.window:
             self._window = self.resources.enter_context(open_window("KVQ Stream"))
         frames, predictions = connected_endpoints(self.role, config.endpoints)
-        self._frames = self.resources.enter_context(
-            FrameReceiver(frames, self.role, config.wire, self.security)
-        )
-        self._answers = self.resources.enter_context(
-            PredictionReceiver(predictions, config.wire, self.security)
-        )
+        self._frames = self.receives(FrameReceiver(frames, self.role, config.wire, self.security))
+        self._answers = self.receives(PredictionReceiver(predictions, config.wire, self.security))
 
     def tick(self, timeout_s: float) -> bool:
         """Takes in what has arrived and shows the frames whose waiting is over.
@@ -138,8 +134,6 @@ class SinkWorker(Worker):
         arrived = self._frames.poll(0.0, max_every=room)
         for received in arrived:
             self._take(received)
-        for reject in self._frames.rejects.pop_reports() + self._answers.rejects.pop_reports():
-            self.event(reject)
         self._show_ready()
         return bool(arrived) or any(map(len, self._streams.values()))
 

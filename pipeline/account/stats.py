@@ -196,7 +196,8 @@ class WorkerStats(msgspec.Struct):
         rss_mb: Resident memory in MiB.
         streams: By stream id.
         details: What else is worth showing, by name: runtime and model (inference), outputs (sink).
-        events: What happened since the last figures, newest last, in words for people.
+        lost_links: Connections to other workers that have worked and are broken now, by name.
+        events: What happened since the last statistics, newest last, for people.
     """
 
     worker: Name
@@ -210,6 +211,7 @@ class WorkerStats(msgspec.Struct):
     rss_mb: Duration = 0.0
     streams: dict[StreamId, StreamStats] = {}
     details: Annotated[dict[Name, dict[Text, Detail]], msgspec.Meta(max_length=64)] = {}
+    lost_links: Annotated[list[Name], msgspec.Meta(max_length=64)] = []
     events: list[Text] = []
 
     def stream(self, stream_id: str) -> StreamStats:

@@ -59,9 +59,11 @@ class PipelineView:
         return {stream_id: self._stream(stream_id) for stream_id in ids}
 
     def state(self, stats: WorkerStats) -> str:
-        """What a worker is now, in a word or two: ``ready``, ``down``, ``silent 4s`` ..."""
+        """What a worker is now, in a word or two: ``ready``, ``down``, ``link lost``, ``silent 4s`` ..."""
         if stats.worker in self.states:
             return self.states[stats.worker]
+        if stats.state == "ready" and stats.lost_links:
+            return "link lost"
         silent_s = self.silent_s[stats.worker]
         alive = stats.state in ("starting", "ready", "stopping")
         return f"silent {silent_s:.0f}s" if alive and silent_s > _SILENT_S else stats.state

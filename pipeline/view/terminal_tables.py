@@ -22,6 +22,7 @@ _STATE_STYLES = {
     "down": "bold red",
     "failed": "bold red",
     "silent": "bold red",
+    "link": "bold red",
 }
 # Columns as wide as what they will hold: a worker that stops must not move the others.
 _STATE_WIDTH, _LATENCY_WIDTH, _PID_WIDTH = len("silent 99s"), len("0.99/0.99/0.99"), len("4194304")

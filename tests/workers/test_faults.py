@@ -141,3 +141,23 @@ def test_a_sink_that_stands_still_costs_frames_but_no_memory(place: Path) -> Non
     assert after is not None
     frame_mb, frames = 640 * 480 * 3 / 2**20, STOPPED_S * 25
     assert after.rss_mb - before.rss_mb < frame_mb * frames / 2
+
+
+@pytest.mark.parametrize("role", ["capture", "inference", "sink"])
+def test_a_worker_that_may_open_no_more_files_goes_on(role: str, place: Path) -> None:
+    with Pipeline(place, *live(place)) as run:
+        run.wait_for_overlays("cam", 5)
+        process = psutil.Process(run.pid(role))
+        used = {int(descriptor.name) for descriptor in Path(f"/proc/{process.pid}/fd").iterdir()}
+        free = min({*range(len(used) + 1)} - used)  # what it opens next would get this number
+        process.rlimit(psutil.RLIMIT_NOFILE, (free, free))
+        before = run.figures(role)
+        assert before is not None
+        until(lambda: (run.figures(role) or before).sent_ns > before.sent_ns + 10**9, "more statistics", 30.0)
+        run.wait_for_overlays("cam", run.stream("sink", "cam").rendered + 5)
+        run.signal(signal.SIGINT)
+        outcome = run.finish()
+    assert outcome.code == 0, outcome.told()
+    assert {worker["restarts"] for worker in outcome.report["workers"].values()} == {0}
+    assert outcome.report["workers"][role]["rss_mb"] > 0
+    outcome.stream("cam")

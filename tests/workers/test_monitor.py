@@ -1,6 +1,7 @@
 """What the monitor keeps and says of workers that come, go and are not there, over real sockets."""
 
 import io
+import json
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -193,3 +194,40 @@ def test_a_monitor_that_never_heard_anybody_fails_in_words(place: Path) -> None:
     assert outcome.err.startswith("error: no worker answers at ipc://"), outcome.told()
     assert "(waited 0.5 s)" in outcome.err
     assert outcome.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_monitor_that_is_asked_to_end_writes_its_report(number: signal.Signals, place: Path) -> None:
+    config = load_config()
+    report = place / "report.json"
+    folder = place / "runtime" / "kvq-stream" / "shared"
+    with Program(place, "monitor", "--report", str(report)) as monitor:
+        until(folder.exists, "the folder of the workers", 30.0)
+        with Publisher(f"ipc://{folder}/sink", config.wire, SecurityPolicy(config.security)) as publisher:
+
+            def is_shown() -> bool:
+                publisher.send(encode_stats(life(1, state="ready")))
+                return "workers sink=ready" in monitor.out
+
+            until(is_shown, "statistics of a worker", 30.0, lambda: monitor.out)
+            monitor.signal(number)
+            outcome = monitor.finish()
+    assert (outcome.code, outcome.err) == (0, ""), outcome.told()
+    assert json.loads(report.read_text())["streams"]["door"]["rendered"] == 10
+
+
+def test_statistics_that_are_out_of_range_are_refused(collector: Collector, place: Path) -> None:
+    config = load_config()
+    hostile = life(1, worker="hostile")
+    hostile.stream("door").latency["draw"].counts = {2**40: 1}
+    message = encode_stats(hostile)
+    until(lambda: collector.poll(0.05) or True, "start", 1.0)
+    with Publisher(f"ipc://{place}/sink_stats", config.wire, SecurityPolicy(config.security)) as publisher:
+
+        def refused() -> bool:
+            publisher.send(message)
+            return any("refused" in event or "header" in event for event in collector.poll(0.05))
+
+        until(refused, "the refusal", 30.0)
+    assert collector.sessions == []
+    plain_line(collector.view("test"))
