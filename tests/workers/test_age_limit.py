@@ -14,7 +14,7 @@ import pytest
 from pipeline.account.stats import StreamStats, WorkerStats
 from pipeline.base.clock import now_ns
 from pipeline.base.config import load_config
-from pipeline.view.terminal import plain_line
+from pipeline.view.plain_line import plain_line
 from pipeline.wire.codec import encode_frame
 from pipeline.wire.security import SecurityPolicy
 from pipeline.wire.transport import Publisher
