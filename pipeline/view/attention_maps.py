@@ -1,4 +1,4 @@
-"""What attention says in numbers: where it looked, and how the picture moved. Pure arithmetic.
+"""Attention in numbers: where it looked, and how the picture moved. Pure arithmetic.
 
 Places are fractions of the picture: x to the right, y down, from 0 to 1. The grids cover the whole
 picture, as the model's preprocessing does.
@@ -55,21 +55,20 @@ def unfold(header: AttentionHeader, attention: npt.NDArray[np.floating]) -> Floa
     layout = (header.query_rows, header.query_columns, header.past, header.rows, header.columns)
     expected = (layout[0] * layout[1], layout[2] * layout[3] * layout[4])
     if attention.shape != expected:
-        raise ValueError(f"attention has shape {attention.shape}, its header says {expected}")
+        raise ValueError(f"attention has shape {attention.shape}, its header announces {expected}")
     return attention.astype(np.float32).reshape(layout)
 
 
-def heat_maps(weights: Floats, query: tuple[int, int] | None = None) -> Floats:
-    """Where attention looked, ``(past, rows, columns)``, 0 to 1 on one scale for all slots.
+def heat_maps(weights: Floats) -> Floats:
+    """Where attention looked, in the mean over all places: ``(past, rows, columns)``, 0 to 1 on one scale.
 
     The scale ends at the largest weight, but never below three times the even share, so that
     attention without a preference looks cool everywhere and not hot.
 
     Args:
         weights: From ``unfold``.
-        query: Row and column of one place of the new frame; None for the mean over all.
     """
-    maps: Floats = weights.mean(axis=(0, 1)) if query is None else weights[query]
+    maps: Floats = weights.mean(axis=(0, 1))
     even_share = 1 / maps.size
     scaled: Floats = maps / max(float(maps.max()), 3 * even_share)
     return scaled

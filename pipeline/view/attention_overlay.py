@@ -35,21 +35,21 @@ def make_thumbnail(image: Image, longest_px: int = 256) -> Image:
     return _as_image(cv2.resize(image[::every, ::every], size, interpolation=cv2.INTER_AREA))
 
 
-def draw_motion_arrows(canvas: Image, field: MotionField, least_confidence: float = LEAST_CONFIDENCE) -> None:
+def draw_motion_arrows(canvas: Image, field: MotionField) -> None:
     """Draws an arrow for each cell whose match is clear: from where the content was to where it is now.
 
     A cell that is clear but does not move further than attention strays on a still picture gets a dot.
+    Of fine grids only every second, third ... cell is drawn.
 
     Args:
         canvas: Picture, painted on in place.
         field: From ``pipeline.view.attention_maps.motion_field``.
-        least_confidence: Cells below are left out. Of finer grids only every second, third... cell is drawn.
     """
     scale = Scale.of(canvas)
     field = field.thinned(_MOST_ARROWS)
     size = np.array([scale.width, scale.height], np.float32)
     start, end = (field.start * size).reshape(-1, 2), (field.end * size).reshape(-1, 2)
-    clear = field.confidence.reshape(-1) >= least_confidence
+    clear = field.confidence.reshape(-1) >= LEAST_CONFIDENCE
     moving = clear & field.moving.reshape(-1)
     shafts, heads = _arrows(start[moving], end[moving], scale.px(9))
     width, edge = scale.px(1.8), scale.px(2)
@@ -72,7 +72,6 @@ def draw_attention_thumbnails(
     heat: Floats,
     past: list[PastFrame],
     past_images: list[Image | None],
-    query_box: Box | None = None,
 ) -> Box:
     """Draws the past frames in the lower right corner, oldest on the left, with heat where attention looked.
 
@@ -81,7 +80,6 @@ def draw_attention_thumbnails(
         heat: From ``pipeline.view.attention_maps.heat_maps``, ``(T, rows, columns)``, oldest slot first.
         past: The remembered frames, oldest first; with fewer than T the oldest slots are empty.
         past_images: Their pictures in the same order, of any size; None where a picture is gone.
-        query_box: The place whose attention is shown, marked on the canvas; None for the mean over all.
 
     Returns:
         The box that was painted over.
@@ -109,9 +107,6 @@ def draw_attention_thumbnails(
             size = 0.38 * scale.unit
             left = x + (width - text_size("no past", size)[0]) // 2
             put_text(canvas, "no past", left, box.y + pad + height // 2, size, FAINT)
-    if query_box is not None:
-        corners = (query_box.x, query_box.y), (query_box.right - 1, query_box.bottom - 1)
-        cv2.rectangle(canvas, *corners, WHITE, scale.px(1), cv2.LINE_AA)
     return box
 
 
@@ -122,7 +117,7 @@ def _caption(canvas: Image, slot: str, frame: PastFrame | None, box: Box, scale:
     left = box.x + 1 + text_size(slot, size, bold=True)[0] + scale.px(6)
     if frame is not None:
         age = _age(frame.age_ms)
-        # Half a number would be a wrong number: without a unit it still says what it is, or nothing does.
+        # Half a number would be a wrong number: the unit goes first, then all of it.
         fitting = (text for text in (age, age.split()[0]) if text_size(text, size)[0] <= box.right - left)
         age = next(fitting, "")
         put_text(canvas, age, box.right - text_size(age, size)[0], middle, size, MUTED)

@@ -50,22 +50,18 @@ def draw_overlay(
     held: Prediction | None = None,
     fps: float | None = None,
     latency_ms: float | None = None,
-    label: str | None = None,
-    query: tuple[int, int] | None = None,
 ) -> Image:
-    """Draws what the model says on a copy of the frame's picture.
+    """Draws the model's results on a copy of the frame's picture.
 
     Args:
         frame: The frame.
         prediction: Its prediction; None if it has none.
-        attention: The prediction's attention, laid out as ``prediction.attention`` says.
+        attention: The prediction's attention, laid out as in ``prediction.attention``.
         past_images: Pictures of ``prediction.past``, oldest first, of any size; None where one is gone.
             ``make_thumbnail`` makes copies that are cheap to keep.
         held: The last known prediction, shown dimmed with its age when this frame has none.
         fps: Frames a second to show.
         latency_ms: Latency to show.
-        label: What to call the stream; None for its id.
-        query: Row and column of the place whose attention the thumbnails show; None for the mean.
 
     Returns:
         A new picture of the frame's size.
@@ -83,12 +79,10 @@ def draw_overlay(
         if prediction.past:
             # the longer way, from t-2, is the better measured one
             draw_motion_arrows(canvas, motion_field(weights, slot=-min(len(prediction.past), 2)))
-        box = None if query is None else _query_box(query, weights.shape[:2], scale)
-        heat = heat_maps(weights, query)
-        thumbnails = draw_attention_thumbnails(canvas, heat, prediction.past, past_images, box)
+        thumbnails = draw_attention_thumbnails(canvas, heat_maps(weights), prediction.past, past_images)
     room = (thumbnails.x if thumbnails else scale.width) - 2 * scale.px(10)
     draw_label_bar(canvas, frame, prediction, held=held, room_px=room)
-    draw_status_line(canvas, _status(frame, prediction, fps, latency_ms, label))
+    draw_status_line(canvas, _status(frame, prediction, fps, latency_ms))
     return canvas
 
 
@@ -163,10 +157,9 @@ def _status(
     prediction: Prediction | None,
     fps: float | None,
     latency_ms: float | None,
-    label: str | None,
 ) -> list[StatusItem]:
     items = [
-        StatusItem(label or frame.id.stream_id, 0, WHITE, bold=True),
+        StatusItem(frame.id.stream_id, 0, WHITE, bold=True),
         StatusItem(f"epoch {frame.id.epoch}", 5),
         StatusItem(f"#{frame.id.seq}", 4),
     ]
@@ -239,10 +232,3 @@ def _draw_mark(canvas: Image, x: int, y: int, scale: Scale, right: bool) -> None
         for line in (tick if right else cross)
     ]
     cv2.polylines(canvas, lines, False, (24, 20, 16) if right else WHITE, width, cv2.LINE_AA, 4)
-
-
-def _query_box(query: tuple[int, int], grid: tuple[int, ...], scale: Scale) -> Box:
-    (row, column), (rows, columns) = query, grid
-    left, top = column * scale.width // columns, row * scale.height // rows
-    right, bottom = (column + 1) * scale.width // columns, (row + 1) * scale.height // rows
-    return Box(left, top, right - left, bottom - top)

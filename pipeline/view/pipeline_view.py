@@ -88,7 +88,7 @@ class StreamView:
     Attributes:
         total: Counts of all workers together.
         state: Of the source.
-        fps: Frames a second captured, predicted, rendered; None where no worker says so.
+        fps: Frames a second captured, predicted, rendered; None where no worker reports one.
         cache_depth: Past frames in the cache now.
     """
 

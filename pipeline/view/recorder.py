@@ -18,6 +18,7 @@ from pipeline.base.frame import Image
 _CLOCK_HZ = 90_000
 _KEY_INTERVAL = _CLOCK_HZ  # one second: what a kill can cost at most
 _LONGEST_GAP_S = 5.0
+_USUAL_FPS = 25  # where time stamps do not advance
 _MUXER = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"}
 _ENCODER = {"preset": "superfast", "tune": "zerolatency", "crf": "23", "forced-idr": "1"}
 # As cv2 converts: BT.601 in the narrow range; said in the file, or players would guess by size.
@@ -31,30 +32,25 @@ class RecorderError(ViewError):
 class Recorder(Closing):
     """Writes the pictures of one stream to ``path``; a change of size begins ``name.part2.mp4`` and so on.
 
-    What is there already is kept: the next part that is free is taken instead. No stream can be called
-    like a part, as there is no dot in a ``stream_id``. The file appears with the first picture. Each
-    picture is shown for as long as its time stamps say.
+    What is there already is kept: the next part that is free is taken instead. The file appears with the
+    first picture. Each picture is shown until the next one's time stamp.
 
     Attributes:
         paths: The files begun so far.
-        frames: Pictures written so far.
     """
 
-    def __init__(self, path: str | Path, fps_hint: float = 25.0) -> None:
+    def __init__(self, path: str | Path) -> None:
         """Prepares a recording; makes its folder.
 
         Args:
             path: The file, ending in ``.mp4``.
-            fps_hint: Expected rate; used only where time stamps don't advance.
 
         Raises:
             RecorderError: The folder can't be made.
         """
         self.paths: list[Path] = []
-        self.frames = 0
         self._path = Path(path)
         self._part = 1
-        self._rate = Fraction(min(max(fps_hint, 1.0), 240.0)).limit_denominator(1000)
         self._output: OutputContainer | None = None
         self._video: VideoStream | None = None
         self._size = (0, 0)
@@ -82,7 +78,7 @@ class Recorder(Closing):
         Args:
             image: The picture; an odd width or height is padded by one pixel.
             time_ns: When it was taken, on any one clock. A clock that stands still or goes back counts as
-                one step of ``fps_hint``; a silence of more than 5 s is shortened to 5 s.
+                40 ms; a silence of more than 5 s is shortened to 5 s.
 
         Raises:
             RecorderError: The file can't be opened or written. The recording is then closed; what was
@@ -100,7 +96,6 @@ class Recorder(Closing):
         except (OSError, av.FFmpegError) as error:
             self._abandon()
             raise RecorderError(f"{self.path}: can't be written: {reason(error)}") from None
-        self.frames += 1
 
     def close(self) -> None:
         """Finishes the file; may be called twice.
@@ -125,7 +120,7 @@ class Recorder(Closing):
         self._part += 1
         self._size = image.shape[:2]
         height, width = (side + side % 2 for side in self._size)
-        video: VideoStream = self._output.add_stream("libx264", rate=self._rate, options=_ENCODER)
+        video: VideoStream = self._output.add_stream("libx264", rate=_USUAL_FPS, options=_ENCODER)
         video.width, video.height, video.pix_fmt = width, height, "yuv420p"
         video.time_base = video.codec_context.time_base = Fraction(1, _CLOCK_HZ)
         video.codec_context.gop_size = _CLOCK_HZ
@@ -142,7 +137,7 @@ class Recorder(Closing):
     def _advance(self, time_ns: int) -> None:
         elapsed_s = (time_ns - self._time_ns) / 1e9
         step = round(min(elapsed_s, _LONGEST_GAP_S) * _CLOCK_HZ)
-        self._pts += step if step > 0 else round(_CLOCK_HZ / self._rate)
+        self._pts += step if step > 0 else round(_CLOCK_HZ / _USUAL_FPS)
 
     def _encode(self, image: Image) -> None:
         assert self._output is not None

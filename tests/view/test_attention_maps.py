@@ -56,11 +56,6 @@ def test_heat_without_preference_is_cool():
     np.testing.assert_allclose(heat_maps(even), 1 / 3, rtol=1e-2)
 
 
-def test_heat_of_one_place():
-    heat = heat_maps(unfold(prediction().attention, attention(1, 0)), query=(3, 4))
-    assert np.argwhere(heat == heat.max()).tolist() == [[0, 3, 2], [1, 3, 3]]
-
-
 def test_wrong_layout_is_refused():
     with pytest.raises(ValueError, match=r"\(49, 49\).*\(49, 98\)"):
         unfold(prediction().attention, np.zeros((49, 49), np.float16))

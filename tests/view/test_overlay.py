@@ -2,7 +2,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from pipeline.base.frame import Frame
+from pipeline.base.frame import Frame, FrameId
 from pipeline.view.attention_overlay import draw_motion_arrows, make_thumbnail
 from pipeline.view.canvas import Scale, fit_text, put_text, text_size
 from pipeline.view.overlay import StatusItem, draw_label_bar, draw_overlay, draw_status_line
@@ -185,15 +185,6 @@ def test_thumbnails_show_their_own_picture_oldest_left():
     assert reds.max() < blues.min()
 
 
-def test_one_place_is_marked_on_the_picture():
-    image = picture()
-    mean = draw_overlay(frame(image), prediction(), attention(), [None, None])
-    one = draw_overlay(frame(image), prediction(), attention(), [None, None], query=(2, 3))
-    rows, columns = np.nonzero(changed(mean, one)[:300])
-    assert abs(rows.min() - 480 * 2 / 7) < 4
-    assert abs(columns.max() - 640 * 4 / 7) < 4
-
-
 def test_attention_of_the_wrong_shape_is_refused():
     with pytest.raises(ValueError, match="attention has shape"):
         draw_overlay(frame(), prediction(), np.zeros((3, 3), np.float16), [])
@@ -221,8 +212,8 @@ def test_status_line_drops_what_has_no_room():
 @pytest.mark.parametrize("label", ["x" * 300, "préfet-日本", ""])
 def test_any_label_stays_inside(label):
     image = picture()
-    one = Frame(frame().id, image, capture_ns=0)
-    drawn = draw_overlay(one, prediction(), attention(), [None, None], label=label)
+    one = Frame(FrameId(label, 1, 0, 7), image, capture_ns=0)
+    drawn = draw_overlay(one, prediction(), attention(), [None, None])
     assert not changed(image, drawn)[:30, 635:].any()
 
 
@@ -246,7 +237,8 @@ def test_labels_of_any_script_are_legible():
 
     def with_label(label):
         named = msgspec.structs.replace(prediction(), top=[(label, 0.75)])
-        return draw_overlay(frame(), named, None, [], label=label)
+        one = Frame(FrameId(label, 1, 0, 7), picture(), capture_ns=0)
+        return draw_overlay(one, named, None, [])
 
     pictures = [with_label(label) for label in SCRIPTS]
     for number, one in enumerate(pictures):

@@ -14,7 +14,7 @@ WRITER = """
 import sys, time
 from pipeline.view.recorder import Recorder
 from tests.view.samples import picture
-recorder = Recorder(sys.argv[1], 25)
+recorder = Recorder(sys.argv[1])
 for number in range(120):
     recorder.write(picture(320, 240, number), number * 40_000_000)
 print("written", flush=True)
@@ -27,10 +27,11 @@ import numpy as np
 from pipeline.view.recorder import Recorder, RecorderError
 resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
 noise = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
-recorder = Recorder(sys.argv[1], 25)
+recorder = Recorder(sys.argv[1])
 for number in range(400):
     try:
         recorder.write(np.roll(noise, number, 1), number * 40_000_000)
+        written = number + 1
     except RecorderError as error:
         print(error)
         break
@@ -38,7 +39,7 @@ else:
     sys.exit("the limit was never met")
 recorder.write(noise, 0)
 recorder.close()
-print("closed", recorder.closed, "after", recorder.frames)
+print("closed", recorder.closed, "after", written)
 """
 
 
@@ -82,8 +83,8 @@ def test_frames_keep_their_times(tmp_path):
 
 
 def test_clock_that_jumps_never_goes_back(tmp_path):
-    shown = record(tmp_path / "a.mp4", [1000, 1100, 50, 150, 150, 9_000_000, 9_000_100], fps_hint=10)
-    assert shown == [0, 100, 200, 300, 400, 5400, 5500]
+    shown = record(tmp_path / "a.mp4", [1000, 1100, 50, 150, 150, 9_000_000, 9_000_100])
+    assert shown == [0, 100, 140, 240, 280, 5280, 5380]
 
 
 def test_colours_and_size_survive(tmp_path):
@@ -116,7 +117,6 @@ def test_other_size_begins_another_file(tmp_path):
         assert recorder.path == tmp_path / "door.part3.mp4"
     assert [path.name for path in recorder.paths] == ["door.mp4", "door.part2.mp4", "door.part3.mp4"]
     assert [len(decode(path)) for path in recorder.paths] == [2, 1, 1]
-    assert recorder.frames == 4
 
 
 def test_a_stream_called_like_a_part_keeps_its_file(tmp_path):

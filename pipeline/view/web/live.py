@@ -1,6 +1,6 @@
 """Sends pictures to the browsers that watch: newest first, at a bounded rate, never piling up.
 
-A browser says which streams it watches, and acknowledges each picture. It gets the next one of a
+A browser names the streams it watches, and acknowledges each picture. It gets the next one of a
 stream only then, so that a slow browser or link skips pictures instead of falling behind.
 """
 
@@ -18,7 +18,7 @@ _UNSUPPORTED = 1003
 
 
 class Request(msgspec.Struct, forbid_unknown_fields=True):
-    """What a browser may say: the streams it wants to see, or a stream whose picture it has drawn."""
+    """What a browser may send: the streams it wants to see, or a stream whose picture it has drawn."""
 
     watch: list[str] | None = None
     drawn: str | None = None
@@ -52,7 +52,7 @@ class Session:
             self._waiting[stream_id] = message
             self._news.set()
 
-    def tell(self, message: str) -> None:
+    def announce(self, message: str) -> None:
         """Sends a text message next; a newer one takes its place."""
         self._waiting[""] = message
         self._news.set()
@@ -80,7 +80,7 @@ class Live:
         self._sessions: set[Session] = set()
         self._last: dict[str, tuple[int, bytes]] = {}
         self._due_s: dict[str, float] = {}
-        self._told = ""
+        self._announced = ""
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -110,7 +110,7 @@ class Live:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            self._tell_streams()
+            self._announce_streams()
             for stream_id in {name for session in self._sessions for name in session.watched}:
                 if any(session.wants(stream_id) for session in self._sessions):
                     await self._send(stream_id)
@@ -123,7 +123,7 @@ class Live:
         await socket.accept()
         session = Session()
         self._sessions.add(session)
-        session.tell(_streams_message(self._board))
+        session.announce(_streams_message(self._board))
         sender = asyncio.create_task(session.send_to(socket))
         try:
             await self._listen(socket, session)
@@ -166,12 +166,12 @@ class Live:
         for session in self._sessions:
             session.offer(stream_id, message)
 
-    def _tell_streams(self) -> None:
+    def _announce_streams(self) -> None:
         message = _streams_message(self._board)
-        if message != self._told:
-            self._told = message
+        if message != self._announced:
+            self._announced = message
             for session in self._sessions:
-                session.tell(message)
+                session.announce(message)
 
 
 def _streams_message(board: Board) -> str:

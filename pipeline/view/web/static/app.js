@@ -16,7 +16,7 @@ function connect() {
   socket.binaryType = "arraybuffer";
   socket.onopen = () => {
     failures = 0;
-    say("live", "live");
+    showConnection("live", "live");
     showStates();
   };
   socket.onmessage = ({ data }) => {
@@ -24,13 +24,13 @@ function connect() {
     else showPicture(data);
   };
   socket.onclose = () => {
-    say("disconnected", "disconnected, trying again");
+    showConnection("disconnected", "disconnected, trying again");
     showStates();
     setTimeout(connect, RECONNECT_MS[Math.min(failures++, RECONNECT_MS.length - 1)]);
   };
 }
 
-function say(state, words) {
+function showConnection(state, words) {
   document.body.dataset.connection = state;
   // Unchanged words are not written again: a screen reader would repeat them.
   if (connection.textContent !== words) connection.textContent = words;
@@ -170,7 +170,7 @@ function showStates() {
   for (const card of cards.values()) showState(card);
   if (document.body.dataset.connection === "disconnected") return;
   const over = cards.size > 0 && [...cards.values()].every((card) => card.ended);
-  say(over ? "ended" : "live", over ? "ended" : "live");
+  showConnection(over ? "ended" : "live", over ? "ended" : "live");
 }
 
 setInterval(showStates, 500);
