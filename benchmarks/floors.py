@@ -75,7 +75,7 @@ def _in_torch(
 
 
 def _in_openvino(step: nn.Module, size: int, engine: Engine) -> Callable[[Any], None]:
-    openvino = load_package("openvino", "openvino")
+    openvino = load_package("openvino")
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         model = openvino.convert_model(torch.export.export(step, (_blank(1, size),)))

@@ -31,7 +31,7 @@ _NAMES = {
 
 def profile(model: Any, feed: dict[str, Any]) -> dict[str, float]:
     """Milliseconds by kind of operator."""
-    core = load_package("openvino", "openvino").Core()
+    core = load_package("openvino").Core()
     options = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY", "PERF_COUNT": True}
     request = core.compile_model(model, "CPU", options).create_infer_request()
     least: dict[tuple[str, str], float] = {}
@@ -61,7 +61,7 @@ def main() -> None:
         warnings.simplefilter("ignore")
         resnet = torchvision.models.get_model(f"resnet{depth}", weights=None).eval()
         blank = torch.zeros(1, 3, 224, 224)
-        plain = load_package("openvino", "openvino").convert_model(torch.export.export(resnet, (blank,)))
+        plain = load_package("openvino").convert_model(torch.export.export(resnet, (blank,)))
     plain.inputs[0].get_tensor().set_names({"frame"})
     columns = [profile(step, {"frame": pixels, **state}), profile(plain, {"frame": blank.numpy()})]
     print(f"| ms, ResNet-{depth} | step | plain |\n|---|---|---|")

@@ -1,12 +1,12 @@
 """What can be said of the configured model before anything starts: without torch, in milliseconds."""
 
 from pipeline.base.config import Config
-from pipeline.base.packages import need_package
+from pipeline.base.packages import need_extra
 from pipeline.model.shipped import CheckpointError, find_checkpoint, read_header
 from workers.base import WorkerError
 
-_PACKAGES = {"openvino": ("openvino", "openvino"), "onnxruntime": ("onnxruntime", "onnx")}
-"""By backend: the package that it needs, and the extra that installs it."""
+_EXTRAS = {"openvino": "openvino", "onnxruntime": "onnx"}
+"""By backend: the extra that installs what it needs."""
 _PRECISIONS = {"openvino": ("auto", "fp32", "int8"), "onnxruntime": ("auto", "fp32")}
 """By backend: what it computes in; torch's depend on the device, which only torch knows."""
 
@@ -23,11 +23,10 @@ def check_model(config: Config) -> None:
         read_header(find_checkpoint(config.inference.checkpoint))
     except CheckpointError as error:
         raise wrong_checkpoint(error) from error
-    if config.runtime.backend in _PACKAGES:
-        need_package(*_PACKAGES[config.runtime.backend])
+    if config.runtime.backend in _EXTRAS:
+        need_extra(_EXTRAS[config.runtime.backend])
     if config.inference.precision == "int8":
-        for package, extra in (("openvino", "openvino"), ("nncf", "int8")):
-            need_package(package, extra)
+        need_extra("int8")
 
 
 def _check_precision(backend: str, device: str, precision: str) -> None:

@@ -8,6 +8,12 @@ from typing import Any
 
 from pipeline.base.errors import UserError
 
+EXTRAS = {
+    "openvino": ("openvino",),
+    "onnx": ("onnx", "onnxscript", "onnxruntime"),
+    "int8": ("openvino", "nncf"),
+}
+"""Extras of this project, and the modules that each installs; a module belongs to the first that has it."""
 _TELEMETRY = "openvino_telemetry"
 
 
@@ -15,25 +21,25 @@ class MissingPackageError(UserError, ValueError):
     """A package that was not installed, in one line for people."""
 
 
-def need_package(name: str, extra: str) -> None:
-    """Looks whether an optional package is installed, without importing it; see `load_package`.
+def need_extra(extra: str) -> None:
+    """Looks whether all of an extra is installed, without importing it.
 
     Raises:
-        MissingPackageError: It is not.
+        MissingPackageError: It is not; the message holds the command that installs it.
     """
-    if importlib.util.find_spec(name) is None:
-        raise MissingPackageError(f"{name} is not installed: {_command(extra)}")
+    for name in EXTRAS[extra]:
+        if importlib.util.find_spec(name) is None:
+            raise MissingPackageError(f"{name} is not installed: {_command(name)}")
 
 
-def load_package(name: str, extra: str) -> Any:
+def load_package(name: str) -> Any:
     """Imports an optional package.
 
     OpenVINO reports its own import to its makers over the network; this program talks to nobody unasked,
     so that part is hidden while it loads.
 
     Args:
-        name: Of the module.
-        extra: The extra of this project that installs it.
+        name: Of the module, one of ``EXTRAS`` or in one of them.
 
     Raises:
         MissingPackageError: It is not installed; the message holds the command that installs it.
@@ -46,7 +52,7 @@ def load_package(name: str, extra: str) -> Any:
             warnings.simplefilter("ignore")  # of their own dependencies; nothing that a user could act on
             return importlib.import_module(name)
     except ImportError as error:
-        raise MissingPackageError(f"{name} can't be imported ({error.msg}): {_command(extra)}") from None
+        raise MissingPackageError(f"{name} can't be imported ({error.msg}): {_command(name)}") from None
     finally:
         if silenced:
             del sys.modules[_TELEMETRY]
@@ -60,5 +66,7 @@ def package_version(name: str) -> str:
         return f"{name} missing"
 
 
-def _command(extra: str) -> str:
+def _command(name: str) -> str:
+    package = name.partition(".")[0]
+    extra = next(extra for extra, packages in EXTRAS.items() if package in packages)
     return f"pip install 'kvq-stream[{extra}]', or in a checkout pip install -e '.[{extra}]'"

@@ -4,10 +4,11 @@ from typing import NamedTuple
 
 import torch
 
-from pipeline.base.packages import MissingPackageError, load_package
+from pipeline.base.packages import EXTRAS, MissingPackageError, load_package
 
 # Fastest first, as measured: docs/performance.md, "One step on a CPU".
-_ON_CPUS = {"openvino": ("openvino",), "onnxruntime": ("onnxruntime", "onnx", "onnxscript")}
+_ON_CPUS = {"openvino": "openvino", "onnxruntime": "onnx"}
+"""Backends, and the extra that each needs."""
 
 
 class Choice(NamedTuple):
@@ -30,10 +31,10 @@ def choose_backend(device: str, precision: str) -> Choice:
         return Choice("openvino", "the one that computes in int8")
     if precision not in ("auto", "fp32"):
         return Choice("torch", f"the one that computes in {precision}")
-    for backend, packages in _ON_CPUS.items():
+    for backend, extra in _ON_CPUS.items():
         try:
-            for package in packages:
-                load_package(package, backend)
+            for package in EXTRAS[extra]:
+                load_package(package)
         except MissingPackageError:
             continue
         return Choice(backend, "fastest of those installed for a CPU")

@@ -1,22 +1,33 @@
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from pipeline.base.packages import MissingPackageError, load_package
+from pipeline.base.packages import EXTRAS, MissingPackageError, load_package
 from tests.support import need_module
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_a_missing_package_is_one_line_with_the_command() -> None:
-    with pytest.raises(MissingPackageError) as caught:
-        load_package("no_such_package", "openvino")
-    message = str(caught.value)
-    assert "no_such_package" in message
-    assert "pip install 'kvq-stream[openvino]'" in message
-    assert "\n" not in message
+def test_a_missing_package_is_one_line_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    for package, extra in (("openvino", "openvino"), ("onnxscript", "onnx"), ("nncf", "int8")):
+        monkeypatch.setitem(sys.modules, package, None)
+        with pytest.raises(MissingPackageError) as caught:
+            load_package(package)
+        message = str(caught.value)
+        assert message.startswith(f"{package} can't be imported")
+        assert f"pip install 'kvq-stream[{extra}]'" in message
+        assert "\n" not in message
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_an_extra_installs_what_its_row_lists(extra: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = project["optional-dependencies"][extra]
+    assert {re.split("[<>=]", one)[0] for one in wanted} >= {*EXTRAS[extra]}
 
 
 def test_openvino_loads_without_its_telemetry() -> None:
@@ -24,7 +35,7 @@ def test_openvino_loads_without_its_telemetry() -> None:
     code = (
         "import sys\n"
         "from pipeline.base.packages import load_package\n"
-        "load_package('openvino', 'openvino').Core()\n"
+        "load_package('openvino').Core()\n"
         "print([name for name in sys.modules if name.startswith('openvino_telemetry')])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=100)

@@ -7,6 +7,7 @@ import pytest
 from benchmarks.scale.command import bench
 from benchmarks.scale.feed import Feed
 from pipeline.runtime.open_torch import open_torch
+from pipeline.runtime.options import Options
 from tests.model.small import SIZE, small
 
 
@@ -30,7 +31,7 @@ def test_the_table_the_file_and_the_curves_hold_what_was_measured(
 
 
 def test_only_new_pictures_go_through_the_backbone() -> None:
-    feed = Feed(open_torch(small(), "cpu", "auto"), streams=3, shape=(SIZE, SIZE))
+    feed = Feed(open_torch(small(), Options(device="cpu")), streams=3, shape=(SIZE, SIZE))
     feed.step()
     assert feed.passes == 3
     feed.step_again()

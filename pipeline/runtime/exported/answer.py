@@ -29,8 +29,8 @@ def openvino_answer(step: Any, asked: Sequence[str]) -> Any:
     Raises:
         CutError: The answer still depends on the frame, or the library can't do it.
     """
-    openvino = load_package("openvino", "openvino")
-    parameter = load_package("openvino.opset13", "openvino").parameter
+    openvino = load_package("openvino")
+    parameter = load_package("openvino.opset13").parameter
     try:
         whole = step.clone()
         inputs = []
@@ -55,8 +55,8 @@ def onnx_answer(step: bytes, asked: Sequence[str]) -> bytes:
     Raises:
         CutError: The answer still depends on the frame, or the library can't do it.
     """
-    onnx = load_package("onnx", "onnx")
-    utils = load_package("onnx.utils", "onnx")
+    onnx = load_package("onnx")
+    utils = load_package("onnx.utils")
     try:
         cut = utils.Extractor(onnx.load_from_string(step)).extract_model([*asked, *STATE], [*ANSWER])
         onnx.checker.check_model(cut)

@@ -77,7 +77,7 @@ def export_onnx(model: "TemporalKVQResNetCBAM", path: str | Path, *, pixels: boo
         MissingPackageError: The extra ``onnx`` is not installed.
     """
     for package in ("onnx", "onnxscript"):
-        load_package(package, "onnx")
+        load_package(package)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # the exporter speaks of its own future
         torch.onnx.export(
@@ -91,7 +91,7 @@ def export_onnx(model: "TemporalKVQResNetCBAM", path: str | Path, *, pixels: boo
             external_data=False,
             verbose=False,
         )
-    onnx = load_package("onnx", "onnx")
+    onnx = load_package("onnx")
     file = onnx.load(str(path))
     onnx.helper.set_model_props(file, about(model, pixels=pixels))
     onnx.save(file, str(path))
@@ -107,7 +107,7 @@ def to_openvino(model: "TemporalKVQResNetCBAM", *, pixels: bool = False) -> Any:
     Raises:
         MissingPackageError: The extra ``openvino`` is not installed.
     """
-    openvino = load_package("openvino", "openvino")
+    openvino = load_package("openvino")
     example = _example(model, pixels)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # both exporters speak of their own future
@@ -144,7 +144,7 @@ def save_openvino(step: Any, path: str | Path) -> None:
     Raises:
         MissingPackageError: The extra ``openvino`` is not installed.
     """
-    load_package("openvino", "openvino").save_model(step, str(path), compress_to_fp16=False)
+    load_package("openvino").save_model(step, str(path), compress_to_fp16=False)
 
 
 def _outputs(model: "TemporalKVQResNetCBAM", pixels: bool) -> tuple[str, ...]:

@@ -133,7 +133,7 @@ def _to_int8(
     report: Callable[[str], None],
 ) -> None:
     """Quantises an OpenVINO file in place, if it then still answers other clips as before."""
-    core = load_package("openvino", "openvino").Core()
+    core = load_package("openvino").Core()
     size, empty = model.preprocessing.size, model.init_state(1)
     factor, offset = (
         np.array(values, np.float32).reshape(3, 1, 1)
@@ -171,7 +171,7 @@ def _to_int8(
 
 def _onnx(path: Path) -> tuple[Step, list[str]]:
     """The file in ONNX Runtime, and its inputs and outputs in words."""
-    package = load_package("onnxruntime", "onnx")
+    package = load_package("onnxruntime")
     session = package.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     ports = {"input": session.get_inputs(), "output": session.get_outputs()}
     lines = [
@@ -184,7 +184,7 @@ def _onnx(path: Path) -> tuple[Step, list[str]]:
 
 def _openvino(path: Path) -> tuple[Step, list[str]]:
     """The file in OpenVINO, and its inputs and outputs in words."""
-    core = load_package("openvino", "openvino").Core()
+    core = load_package("openvino").Core()
     compiled = core.compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     ports = {"input": compiled.inputs, "output": compiled.outputs}
     lines = [

@@ -1,17 +1,12 @@
-"""Which kind of file an export writes: said before torch is loaded, which takes seconds."""
+"""Which kind of file an export writes: checked before torch is loaded, which takes seconds."""
 
 from pathlib import Path
 
-from pipeline.base.packages import need_package
+from pipeline.base.packages import need_extra
 from pipeline.model.shipped import find_checkpoint, read_header
 
 SUFFIXES = {"onnx": ".onnx", "openvino": ".xml"}
-_PACKAGES = {
-    "onnx": (("onnx", "onnx"), ("onnxscript", "onnx"), ("onnxruntime", "onnx")),
-    "openvino": (("openvino", "openvino"),),
-    "int8": (("nncf", "int8"),),
-}
-"""What each needs: the package, and the extra that installs it."""
+"""By format, which is also the name of the extra that it needs."""
 
 
 class ExportError(ValueError):
@@ -40,7 +35,7 @@ def pick_format(out: Path, kind: str | None = None, *, int8: bool = False) -> st
 
 
 def check_export(checkpoint: str | Path, out: Path, kind: str | None = None, *, int8: bool = False) -> None:
-    """Everything that can be said of an export before it begins.
+    """Checks everything that can be known of an export before it begins.
 
     Raises:
         ExportError: File and format don't fit.
@@ -49,5 +44,4 @@ def check_export(checkpoint: str | Path, out: Path, kind: str | None = None, *, 
     """
     kind = pick_format(out, kind, int8=int8)
     read_header(find_checkpoint(checkpoint))
-    for name, extra in (*_PACKAGES[kind], *(_PACKAGES["int8"] if int8 else ())):
-        need_package(name, extra)
+    need_extra("int8" if int8 else kind)

@@ -52,7 +52,7 @@ def open_session(model: bytes, provider: str, device: str, threads: int) -> Any:
     Raises:
         DeviceError: The provider is there but does not start.
     """
-    package: Any = load_package("onnxruntime", "onnx")
+    package: Any = load_package("onnxruntime")
     options = package.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -86,7 +86,7 @@ class _Compiler:
 
     def versions(self) -> list[str]:
         """See ``Compiler``."""
-        own = f"onnxruntime {load_package('onnxruntime', 'onnx').__version__}"
+        own = f"onnxruntime {load_package('onnxruntime').__version__}"
         return [own, package_version("onnx"), package_version("onnxscript")]
 
     def compile(self, model: "TemporalKVQResNetCBAM") -> Compiled:
@@ -131,7 +131,7 @@ def _pick_provider(provider: str, device: str) -> tuple[str, str]:
         raise DeviceError(f"provider {provider!r}: choose auto, {', '.join(PROVIDERS)}")
     if device != "auto" and on_gpu != (provider != "cpu"):
         raise DeviceError(f"provider {provider} does not run on device {device}: choose auto")
-    offered = load_package("onnxruntime", "onnx").get_available_providers()
+    offered = load_package("onnxruntime").get_available_providers()
     if PROVIDERS[provider] not in offered:
         raise DeviceError(
             f"onnxruntime here has no {PROVIDERS[provider]}, only {', '.join(offered)}: "

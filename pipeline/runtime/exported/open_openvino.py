@@ -70,7 +70,7 @@ class _Compiler:
 
     def versions(self) -> list[str]:
         """See ``Compiler``."""
-        own = f"openvino {load_package('openvino', 'openvino').get_version()}"
+        own = f"openvino {load_package('openvino').get_version()}"
         return [own, *quantise.versions()] if self.precision == "int8" else [own]
 
     def compile(self, model: "TemporalKVQResNetCBAM") -> Compiled:
@@ -85,7 +85,7 @@ class _Compiler:
 
     def restore(self, parts: list[bytes]) -> Graphs | None:
         """See ``Compiler``."""
-        core = load_package("openvino", "openvino").Core()
+        core = load_package("openvino").Core()
         try:
             return self._graphs(
                 *(core.import_model(part, "CPU", openvino_options(self._threads)) for part in parts)
@@ -94,7 +94,7 @@ class _Compiler:
             return None
 
     def _compiled(self, graph: Any) -> Any:
-        core = load_package("openvino", "openvino").Core()
+        core = load_package("openvino").Core()
         return core.compile_model(graph, "CPU", openvino_options(self._threads))
 
     def _graphs(self, step: Any, answer: Any = None) -> Graphs:

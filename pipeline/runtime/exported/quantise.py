@@ -65,10 +65,10 @@ def quantise(step: Any, feeds: list[Feed]) -> Any:
         MissingPackageError: The extra ``int8`` is not installed.
     """
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # NNCF makes it look for a GPU
-    load_package("openvino", "openvino")  # first, so that it loads without its telemetry
-    nncf = load_package("nncf", "int8")
-    advanced = load_package("nncf.quantization.advanced_parameters", "int8")
-    ranges = load_package("nncf.quantization.range_estimator", "int8")
+    load_package("openvino")  # first, so that it loads without its telemetry
+    nncf = load_package("nncf")
+    advanced = load_package("nncf.quantization.advanced_parameters")
+    ranges = load_package("nncf.quantization.range_estimator")
     nncf.common.logging.logger.disable_logging()
     with redirect_stdout(StringIO()):  # bars, for a terminal that it is not alone in
         return nncf.quantize(

@@ -40,7 +40,7 @@ def test_the_shipped_model_in_int8_still_names_motions() -> None:
     calibration, others = film_motions(size, 2, 24, CALIBRATION_SEED), film_motions(size, 2, 36, 77)
     step = to_openvino(model, pixels=True)
     step.reshape({port.any_name: [1, *list(port.partial_shape)[1:]] for port in step.inputs})
-    core = load_package("openvino", "openvino").Core()
+    core = load_package("openvino").Core()
     feeds = play(core.compile_model(step, "CPU"), list(calibration.frames), model.init_state(1))[1]
     assert len(feeds) == 24 * 3
     rough = quantise(step, feeds)
@@ -128,7 +128,7 @@ def test_an_exported_file_in_int8_says_what_it_costs(tmp_path: Path) -> None:
     export_step(file, tmp_path / "step.xml", report=lines.append, clips=few, least_agreement=0.0)
     assert any(line.startswith("int8: same answer as float32 for") for line in lines)
     assert any(line.startswith("int8: accuracy") for line in lines)
-    step = load_package("openvino", "openvino").Core().read_model(tmp_path / "step.xml")
+    step = load_package("openvino").Core().read_model(tmp_path / "step.xml")
     assert any(node.get_type_name() == "FakeQuantize" for node in step.get_ops())
 
 
