@@ -18,13 +18,14 @@ from pipeline.wire.audience import Audience
 from pipeline.wire.codec import Part, decode_feedback
 from pipeline.wire.links import watch_link
 from pipeline.wire.messages import Feedback
-from pipeline.wire.security import SecurityPolicy
+from pipeline.wire.security import Gate, SecurityPolicy
+from pipeline.wire.upstream import Upstream
 
 SMALL_QUEUE = 256
 """Queue for predictions and figures: they are small and come in bursts."""
 
 _SEND_BUFFER_BYTES = 256 * 1024
-_MOST_UPSTREAM_BYTES = 4096
+_MOST_UPSTREAM_BYTES = 1024
 _MOST_FEEDBACK = 256
 _REPEAT_S = 0.05
 _PATIENCE = 10  # TCP can't tell a reader that takes nothing from a machine that is gone: wait longer
@@ -80,7 +81,8 @@ class Publisher(Closing):
         self._last: dict[Policy, tuple[Part, Part]] = {}
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.XPUB)
-        self._gate = None
+        self._upstream = Upstream(self._socket, where.kind)
+        self._gate: Gate | None = None
         self._where, self._file_number = where, 0
         try:
             self._socket.sndhwm = queue or wire.queue_frames
@@ -143,8 +145,8 @@ class Publisher(Closing):
         return feedback
 
     def pop_refused(self) -> list[str]:
-        """Peers whose keys are not allowed, a line for each peer and minute."""
-        return self._gate.pop_reports() if self._gate else []
+        """Peers whose keys are not allowed, or who sent too much, a line for each peer and minute."""
+        return self._upstream.rejects.pop_reports() + (self._gate.pop_reports() if self._gate else [])
 
     def refused_lately(self) -> str:
         """For the end of a line about who is waited for: whose keys are being refused; empty if nobody's."""
@@ -162,6 +164,7 @@ class Publisher(Closing):
         if linger_s > 0 and not self._context.closed:
             # A connection that closes while its reader's queue is full loses what the system still holds.
             self._flush(linger_s)
+        self._upstream.close()
         self._socket.close(linger=0)
         self._context.term()
         if self._gate:
@@ -231,8 +234,7 @@ class Publisher(Closing):
 
     def _hear(self) -> None:
         """Takes in who has come and gone, and what they tell."""
-        while sockets.waits(self._socket):
-            notice = self._socket.recv()
+        for notice in self._upstream.take():
             if (feedback := decode_feedback(notice)) is not None:
                 if len(self._feedback) < _MOST_FEEDBACK:
                     self._feedback[feedback.stream_id, feedback.session] = feedback

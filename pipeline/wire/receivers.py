@@ -12,7 +12,7 @@ from pipeline.base.config import WireConfig
 from pipeline.base.errors import WireError
 from pipeline.base.frame import Frame, Policy
 from pipeline.base.roles import Listener, Role
-from pipeline.wire import topics
+from pipeline.wire import sockets, topics
 from pipeline.wire.census import Census
 from pipeline.wire.codec import (
     Attention,
@@ -30,7 +30,7 @@ from pipeline.wire.publisher import SMALL_QUEUE
 from pipeline.wire.rejects import Rejects
 from pipeline.wire.security import SecurityPolicy
 from pipeline.wire.shared.mapping import Windows
-from pipeline.wire.subscriber import Subscriber, peer, ready, wait_any
+from pipeline.wire.subscriber import Subscriber, ready, wait_any
 
 _MOST_DRAINED = 256
 _STREAMS = 16
@@ -153,7 +153,7 @@ class Receiver(Closing, Generic[T]):
                 if item is not None:
                     self._census.admit(message)
             except WireError as error:
-                self.rejects.add(peer(first), error)
+                self.rejects.add(sockets.peer(first) or "this machine", error)
             else:
                 taken += [item] if item is not None else []
         return taken

@@ -21,6 +21,14 @@ def receive(sock: "zmq.Socket[bytes]") -> list[zmq.Frame]:
     return frames
 
 
+def peer(part: zmq.Frame) -> str:
+    """The address that a part of a message came from; empty for a process at an ipc path."""
+    try:
+        return str(part.get("Peer-Address")).removeprefix("::ffff:")
+    except zmq.ZMQError:
+        return ""
+
+
 def send(sock: "zmq.Socket[bytes]", parts: Sequence[bytes | memoryview], timeout_ms: int) -> bool:
     """Sends a message, large parts uncopied; False if there was no room in time, so that nothing has gone.
 

@@ -172,14 +172,6 @@ class Subscriber:
         watch_link(sock, wire)
 
 
-def peer(first: zmq.Frame) -> str:
-    """The address from which a message came."""
-    try:
-        return str(first.get("Peer-Address")) or "this machine"
-    except zmq.ZMQError:
-        return "this machine"
-
-
 def wait_any(timeout_s: float, subscribers: Iterable[Subscriber]) -> bool:
     """Waits until a message waits at one of several subscribers; False if none came in time."""
     return bool(ready(timeout_s, subscribers))

@@ -1,0 +1,138 @@
+"""What receivers send up to a bound socket: taken in slices, and whoever floods it is cut off.
+
+Every subscription reaches the publisher as a notice, and stays in libzmq's memory as long as the peer is
+connected. A peer that made them up without end would keep the publisher from its work, and fill memory.
+"""
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import zmq
+from zmq.utils.monitor import recv_monitor_message
+
+from pipeline.base.errors import WireError
+from pipeline.wire import sockets
+from pipeline.wire.rejects import Rejects
+
+MOST_TOPICS = 20_000
+"""That one address may have subscribed to, and notices that it may send in ten seconds.
+
+Feedback on 256 streams is 10,000 of these, and a reader of 256 segments has some 500 topics."""
+_WINDOW_S = 10.0
+_SLICE = 1000
+
+
+@dataclass(slots=True)
+class _Peer:
+    """What one address has sent.
+
+    Attributes:
+        topics: That it has subscribed to now; those of a connection that is gone count until all of them are.
+        recent: Subscriptions since ``since``.
+        since: Start of the window, in monotonic seconds.
+    """
+
+    topics: int = 0
+    recent: int = 0
+    since: float = 0.0
+
+
+class Upstream:
+    """Takes the notices of an XPUB socket; made before the socket is bound, used by its thread.
+
+    Peers are told apart by their address. Those that connect to an ipc path have none, and are never cut off.
+
+    Args:
+        sock: The socket.
+        kind: Of its endpoint.
+
+    Attributes:
+        rejects: Who was cut off.
+    """
+
+    def __init__(self, sock: "zmq.Socket[bytes]", kind: Literal["ipc", "tcp"]) -> None:
+        self._socket, self._kind = sock, kind
+        self._monitor = sock.get_monitor_socket(zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
+        self._connections: dict[int, str] = {}
+        self._peers: dict[str, _Peer] = {}
+        self.rejects = Rejects()
+
+    def take(self) -> Iterator[bytes]:
+        """The notices that have come: 1 (subscribed) or 0 (unsubscribed or gone), then the topic.
+
+        After a thousand the rest waits for the next call, so that the caller gets on with its work.
+        """
+        self._follow_connections()
+        for _ in range(_SLICE):
+            if not sockets.waits(self._socket):
+                return
+            frame = self._socket.recv(zmq.NOBLOCK, copy=False)
+            if self._kind == "tcp":
+                self._count(sockets.peer(frame), frame.bytes)
+            yield frame.bytes
+
+    def close(self) -> None:
+        """Stops following the connections; before the socket is closed."""
+        if not self._monitor.closed:
+            self._socket.disable_monitor()
+            self._monitor.close(linger=0)
+
+    def _count(self, address: str, notice: bytes) -> None:
+        """Counts a notice of a peer, and cuts it off if there are too many."""
+        if address not in self._connections.values():
+            return  # what was still on its way when it went
+        peer = self._peers.setdefault(address, _Peer())
+        if notice[:1] != b"\x01":
+            peer.topics -= 1
+            return
+        if (now := time.monotonic()) - peer.since > _WINDOW_S:
+            peer.recent, peer.since = 0, now
+        peer.topics += 1
+        peer.recent += 1
+        if max(peer.topics, peer.recent) > MOST_TOPICS:
+            self._cut_off(address)
+
+    def _cut_off(self, address: str) -> None:
+        text = f"more than {MOST_TOPICS} subscriptions: its connections were cut"
+        self.rejects.add(address, WireError("flood", text))
+        for number, theirs in self._connections.items():
+            # The number may be another socket's by now: one that is connected elsewhere.
+            if theirs == address and _address(number) == address:
+                with contextlib.suppress(OSError), _borrowed(number) as connection:
+                    connection.shutdown(socket.SHUT_RDWR)
+
+    def _follow_connections(self) -> None:
+        with contextlib.suppress(zmq.Again):
+            while True:
+                event = recv_monitor_message(self._monitor, zmq.NOBLOCK)
+                number = int(event["value"])
+                if event["event"] == zmq.EVENT_ACCEPTED:
+                    self._connections[number] = _address(number)
+                    continue
+                address = self._connections.pop(number, "")
+                if address not in self._connections.values():
+                    self._peers.pop(address, None)
+
+
+def _address(number: int) -> str:
+    """Where a connection comes from; empty if it is gone."""
+    try:
+        with _borrowed(number) as connection:
+            peer = connection.getpeername()  # empty for a path
+            return str(peer[0]).removeprefix("::ffff:") if peer else ""
+    except OSError:
+        return ""
+
+
+@contextlib.contextmanager
+def _borrowed(number: int) -> Iterator[socket.socket]:
+    """A socket of libzmq, which keeps it."""
+    connection = socket.socket(fileno=number)
+    try:
+        yield connection
+    finally:
+        connection.detach()
