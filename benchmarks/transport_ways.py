@@ -13,8 +13,10 @@ import numpy as np
 from pipeline.base.clock import now_ns
 from pipeline.base.config import load_config
 from pipeline.base.frame import Frame, FrameId, Image
+from pipeline.wire.frame_publisher import FramePublisher
 from pipeline.wire.messages import EndOfStream
-from pipeline.wire.transport import FramePublisher, FrameReceiver, SecurityPolicy
+from pipeline.wire.receivers import FrameReceiver
+from pipeline.wire.security import SecurityPolicy
 
 QUALITY = 90
 Send = Callable[[Image], None]

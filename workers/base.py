@@ -18,9 +18,9 @@ from pipeline.base.rate import Rate
 from pipeline.base.redact import redact
 from pipeline.base.roles import Role
 from pipeline.wire.codec import encode_stats
+from pipeline.wire.publisher import SMALL_QUEUE, Publisher
 from pipeline.wire.receivers import Receiver
 from pipeline.wire.security import SecurityPolicy
-from pipeline.wire.transport import SMALL_QUEUE, Publisher
 from workers.output import print_line
 from workers.roles import stats_endpoints
 

@@ -14,8 +14,8 @@ from pipeline.video.backoff import Backoff
 from pipeline.video.open import open_source
 from pipeline.video.reader import Reader
 from pipeline.video.source import Source, SourceError, SourceOptions
+from pipeline.wire.frame_publisher import FramePublisher
 from pipeline.wire.messages import Feedback
-from pipeline.wire.transport import FramePublisher
 from workers.base import REMIND_NS, RETRY_S, Worker, WorkerError
 from workers.capture_stream import CaptureStream
 from workers.roles import bound_endpoint

@@ -11,8 +11,8 @@ from pipeline.base.clock import now_ns
 from pipeline.base.config import Config
 from pipeline.base.roles import ROLES
 from pipeline.view.pipeline_view import PipelineView
+from pipeline.wire.receivers import StatsReceiver
 from pipeline.wire.security import SecurityPolicy
-from pipeline.wire.transport import StatsReceiver
 from workers.roles import stats_endpoints
 
 _SESSIONS_APART = 8

@@ -21,7 +21,8 @@ from pipeline.runtime.options import CalibrationClips, Options
 from pipeline.runtime.step import Result
 from pipeline.wire.codec import encode_prediction
 from pipeline.wire.messages import AttentionHeader, EndOfStream, Feedback, PastFrame, Prediction
-from pipeline.wire.transport import SMALL_QUEUE, FrameReceiver, Publisher, ReceivedFrame
+from pipeline.wire.publisher import SMALL_QUEUE, Publisher
+from pipeline.wire.receivers import FrameReceiver, ReceivedFrame
 from workers.base import REMIND_NS, RETRY_S, Worker, WorkerError
 from workers.inference_stream import InferenceStream, Turn
 from workers.model_check import wrong_checkpoint

@@ -17,7 +17,8 @@ from pipeline.model.history import Slot, StreamHistory
 from pipeline.runtime.step import Memory
 from pipeline.wire.codec import Part, encode_end
 from pipeline.wire.messages import EndOfStream
-from pipeline.wire.transport import Publisher, ReceivedFrame
+from pipeline.wire.publisher import Publisher
+from pipeline.wire.receivers import ReceivedFrame
 
 _REPORT_S = 0.25
 """Longest time between two reports on the age of predictions, however rare the statistics are."""

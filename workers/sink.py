@@ -17,13 +17,8 @@ from pipeline.view.jsonl import PredictionWriter, PredictionWriterError
 from pipeline.view.web import WebView, picture_info
 from pipeline.view.window import Window, open_window
 from pipeline.wire.messages import EndOfStream
-from pipeline.wire.transport import (
-    FrameReceiver,
-    PredictionReceiver,
-    ReceivedFrame,
-    ReceivedPrediction,
-    wait_any,
-)
+from pipeline.wire.receivers import FrameReceiver, PredictionReceiver, ReceivedFrame, ReceivedPrediction
+from pipeline.wire.subscriber import wait_any
 from workers.base import Worker, WorkerError
 from workers.recording import Recording
 from workers.roles import connected_endpoints

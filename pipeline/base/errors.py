@@ -21,7 +21,7 @@ class WireError(ValueError):
         reason: One word to count it by: ``parts``, ``size``, ``version``, ``header``, ``topic``,
             ``pixels``, ``jpeg``, ``attention``, ``shm``, ``overwritten``, ``memory``, ``names`` or
             ``sessions``;
-            ``link`` or ``key`` where no message came at all.
+            ``link``, ``key`` or ``flood`` where it is about a connection.
     """
 
     def __init__(self, reason: str, text: str) -> None:

@@ -15,7 +15,9 @@ from pipeline.base.config import SecurityConfig, WireConfig, load_config
 from pipeline.base.frame import Frame, FrameId, Policy
 from pipeline.wire import codec
 from pipeline.wire.messages import EndOfStream, PastFrame, Prediction
-from pipeline.wire.transport import FrameReceiver, Publisher, ReceivedFrame, SecurityPolicy
+from pipeline.wire.publisher import Publisher
+from pipeline.wire.receivers import FrameReceiver, ReceivedFrame
+from pipeline.wire.security import SecurityPolicy
 
 CONFIG = load_config()
 QUICK: WireConfig = msgspec.structs.replace(CONFIG.wire, heartbeat_ms=100, heartbeat_timeout_ms=1000)

@@ -13,8 +13,9 @@ import msgspec
 from pipeline.base.config import CaptureConfig, WireConfig
 from pipeline.base.frame import Policy
 from pipeline.wire import codec
+from pipeline.wire.frame_publisher import FramePublisher
 from pipeline.wire.messages import EndOfStream
-from pipeline.wire.transport import FramePublisher, FrameReceiver, ReceivedFrame
+from pipeline.wire.receivers import FrameReceiver, ReceivedFrame
 from tests.wire.peers import CONFIG, OPEN, QUICK, end, frame, until
 
 

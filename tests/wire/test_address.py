@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 import zmq
 
+from pipeline.base.errors import TransportError
 from pipeline.wire import address
-from pipeline.wire.transport import FrameReceiver, Publisher, TransportError
+from pipeline.wire.publisher import Publisher
+from pipeline.wire.receivers import FrameReceiver
 from tests.support import free_port
 from tests.wire.peers import OPEN, QUICK, security, until
 

@@ -9,7 +9,8 @@ from pipeline.base.errors import WireError
 from pipeline.wire import codec
 from pipeline.wire.census import MOST_NAMES, MOST_SESSIONS, Census
 from pipeline.wire.messages import Stats
-from pipeline.wire.transport import FrameReceiver, Publisher, ReceivedFrame, StatsReceiver
+from pipeline.wire.publisher import Publisher
+from pipeline.wire.receivers import FrameReceiver, ReceivedFrame, StatsReceiver
 from tests.wire.peers import OPEN, QUICK, end, packed, prediction, until
 
 

@@ -11,7 +11,7 @@ import zmq
 from pipeline.wire import codec
 from pipeline.wire.messages import EndOfStream
 from pipeline.wire.publisher import Publisher
-from pipeline.wire.transport import FrameReceiver
+from pipeline.wire.receivers import FrameReceiver
 from tests.wire.peers import OPEN, QUICK, end, packed, until
 
 LAST = codec.encode_end(end(5, "newest"), "frames")

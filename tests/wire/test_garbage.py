@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from pipeline.account.stats import WorkerStats
 from pipeline.base.errors import WireError
 from pipeline.base.frame import Frame, FrameId
 from pipeline.wire import codec
-from pipeline.wire.messages import AttentionHeader, FrameHeader, Offer, Prediction
+from pipeline.wire.messages import WIRE_VERSION, AttentionHeader, FrameHeader, Offer, Prediction
 from pipeline.wire.shared.segment import SegmentError, Window, machine
 from tests.wire.peers import end, prediction
 
@@ -80,11 +81,39 @@ def test_a_header_with_bytes_put_in(parts: list[bytes], extra: bytes, position: 
     take([parts[0], parts[1][:position] + extra + parts[1][position:], *parts[2:]])
 
 
-def test_headers_made_to_exhaust_memory_or_stack() -> None:
-    for header in (
-        b"\x82\xa1v\x01\xa1z" + b"\x91" * 900_000,
-        b"\x83\xa4type\xaaprediction\xa1v\x01\xa3top\xdd\xff\xff\xff\xff",
-        b"\x83\xa4type\xa5stats\xa1v\x01\xa7figures\xdf\xff\xff\xff\xff",
-        b"\x82\xa1v\x01\xa4type\xdb\xff\xff\xff\xff",
-    ):
-        take([b"s.", header])
+def refused(header: bytes) -> str:
+    with pytest.raises(WireError) as caught:
+        codec.decode_message([b"s.", header], LIMIT)
+    assert caught.value.reason == "header"
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"\x82\xa1v\x03\xa1z" + b"\x91" * 900_000,
+        b"\x83\xa4type\xaaprediction\xa1v\x03\xa3top\xdd\xff\xff\xff\xff",
+        b"\x83\xa4type\xa5stats\xa1v\x03\xa5stats\xdf\xff\xff\xff\xff",
+        b"\x82\xa1v\x03\xa4type\xdb\xff\xff\xff\xff",
+    ],
+)
+def test_headers_made_to_exhaust_memory_or_stack_end_before_their_version_is_known(header: bytes) -> None:
+    assert header[header.index(b"\xa1v") + 2] == WIRE_VERSION, "they are not refused for that"
+    assert "without a wire version" in refused(header)
+
+
+@pytest.mark.parametrize(
+    ("index", "changes", "place"),
+    [
+        (3, {"top": [["still", 0.5]] * 50_000}, "$.top"),
+        (3, {"past": [[0, 1, 2.0]] * 50_000}, "$.past"),
+        (4, {"stats": {"worker": "x" * 900_000}}, "$.stats.worker"),
+        (0, {"full_size": [[[[[[[[1]]]]]]]]}, "$.full_size"),
+        (4, {"stats": {"worker": "sink", "streams": {"a/b": {}}}}, "$.stats.streams"),
+    ],
+)
+def test_headers_that_are_whole_get_as_far_as_the_typed_decoder_which_names_the_place(
+    index: int, changes: dict[str, object], place: str
+) -> None:
+    header = msgspec.msgpack.decode(GOOD[index][1])
+    assert place in refused(msgspec.msgpack.encode(header | changes))

@@ -9,7 +9,8 @@ import pytest
 from pipeline.base.clock import now_ns
 from pipeline.wire import codec
 from pipeline.wire.messages import Feedback
-from pipeline.wire.transport import FrameReceiver, Publisher, ReceivedFrame
+from pipeline.wire.publisher import Publisher
+from pipeline.wire.receivers import FrameReceiver, ReceivedFrame
 from tests.rigs.cut_link import CutLink, Machine
 from tests.wire.peers import CONFIG, answer, frame, program, security
 

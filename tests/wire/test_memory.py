@@ -7,7 +7,8 @@ import numpy as np
 
 from pipeline.base.frame import Frame, FrameId
 from pipeline.wire import codec
-from pipeline.wire.transport import FrameReceiver, Publisher, ReceivedFrame
+from pipeline.wire.publisher import Publisher
+from pipeline.wire.receivers import FrameReceiver, ReceivedFrame
 from tests.wire.peers import OPEN, QUICK, until
 
 SIDE = 600

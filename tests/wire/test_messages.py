@@ -11,7 +11,7 @@ from pipeline.account.stats import WorkerStats
 from pipeline.base.clock import now_ns
 from pipeline.wire import codec
 from pipeline.wire.messages import Feedback, Message
-from pipeline.wire.transport import FrameReceiver, PredictionReceiver, StatsReceiver
+from pipeline.wire.receivers import FrameReceiver, PredictionReceiver, StatsReceiver
 from tests.wire.peers import OPEN, QUICK, packed, prediction, seqs_of
 from tests.wire.test_strangers import stranger, wait_for_reader
 

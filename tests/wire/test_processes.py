@@ -8,7 +8,8 @@ import pytest
 
 from pipeline.wire import codec
 from pipeline.wire.messages import EndOfStream
-from pipeline.wire.transport import FrameReceiver, Publisher, ReceivedFrame
+from pipeline.wire.publisher import Publisher
+from pipeline.wire.receivers import FrameReceiver, ReceivedFrame
 from tests.support import free_port
 from tests.wire.peers import (
     CONFIG,

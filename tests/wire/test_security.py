@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.base.errors import SecurityError
 from pipeline.wire.keys import allow, load_public, new_keys
-from pipeline.wire.transport import FrameReceiver, Publisher, SecurityError, SecurityPolicy
+from pipeline.wire.publisher import Publisher
+from pipeline.wire.receivers import FrameReceiver
+from pipeline.wire.security import SecurityPolicy
 from tests.support import free_port
 from tests.wire.peers import OPEN, QUICK, packed, security, seqs_of, until
 

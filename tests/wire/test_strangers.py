@@ -12,8 +12,9 @@ import zmq
 from pipeline.base.errors import WireError
 from pipeline.wire import codec
 from pipeline.wire.links import LinkWatch
+from pipeline.wire.publisher import Publisher
+from pipeline.wire.receivers import FrameReceiver, PredictionReceiver
 from pipeline.wire.rejects import Rejects
-from pipeline.wire.transport import FrameReceiver, PredictionReceiver, Publisher
 from tests.support import free_port
 from tests.wire.peers import OPEN, QUICK, packed, prediction, seqs_of, until
 

@@ -11,22 +11,21 @@ import numpy as np
 import pytest
 
 from pipeline.account.stats import WorkerStats
+from pipeline.base.errors import WireError
 from pipeline.base.frame import Policy
 from pipeline.flow.ring import Ring
 from pipeline.wire import codec
 from pipeline.wire.messages import WIRE_VERSION, AttentionHeader, EndOfStream, Feedback
-from pipeline.wire.topics import Role
-from pipeline.wire.transport import (
-    SMALL_QUEUE,
+from pipeline.wire.publisher import SMALL_QUEUE, Publisher
+from pipeline.wire.receivers import (
     FrameReceiver,
     PredictionReceiver,
-    Publisher,
     ReceivedFrame,
     ReceivedPrediction,
     StatsReceiver,
-    WireError,
-    wait_any,
 )
+from pipeline.wire.subscriber import wait_any
+from pipeline.wire.topics import Role
 from tests.support import free_port
 from tests.wire.peers import OPEN, QUICK, end, packed, prediction, seqs_of, until
 

@@ -16,8 +16,8 @@ from pipeline.base.clock import now_ns
 from pipeline.base.config import load_config
 from pipeline.view.plain_line import plain_line
 from pipeline.wire.codec import encode_frame
+from pipeline.wire.publisher import Publisher
 from pipeline.wire.security import SecurityPolicy
-from pipeline.wire.transport import Publisher
 from tests.rigs.cut_link import CutLink
 from tests.video.clips import write_video
 from tests.wire.peers import frame

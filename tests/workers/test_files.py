@@ -7,8 +7,8 @@ import pytest
 
 from pipeline.base.config import load_config
 from pipeline.wire.messages import Prediction
+from pipeline.wire.receivers import PredictionReceiver, ReceivedPrediction
 from pipeline.wire.security import SecurityPolicy
-from pipeline.wire.transport import PredictionReceiver, ReceivedPrediction
 from tests.support import hand_held, people_walking
 from tests.video.clips import write_video
 from tests.workers.films import count, cut, film_with_gap, pictures_that_grow

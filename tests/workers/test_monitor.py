@@ -15,8 +15,8 @@ from pipeline.base.config import load_config
 from pipeline.view.plain_line import plain_line
 from pipeline.wire.census import MOST_NAMES
 from pipeline.wire.codec import encode_stats
+from pipeline.wire.publisher import Publisher
 from pipeline.wire.security import SecurityPolicy
-from pipeline.wire.transport import Publisher
 from tests.workers.program import Program, until
 from workers.collector import Collector
 from workers.rundir import RunFolder

@@ -15,10 +15,11 @@ import zmq
 from pipeline.base.errors import WireError
 from pipeline.base.frame import Policy
 from pipeline.wire import codec, frame_publisher, topics
+from pipeline.wire.frame_publisher import FramePublisher
 from pipeline.wire.messages import EndOfStream, FrameHeader, Offer
+from pipeline.wire.receivers import FrameReceiver, ReceivedFrame
 from pipeline.wire.shared import mapping as windows
 from pipeline.wire.shared.segment import Window
-from pipeline.wire.transport import FramePublisher, FrameReceiver, ReceivedFrame
 from tests.rigs.slow_link import SlowLink
 from tests.support import free_port, named_shared_memory, need_command, without
 from tests.wire.peers import CONFIG, OPEN, QUICK, answer, end, frame, packed, program, seqs_of, until
