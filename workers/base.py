@@ -36,7 +36,7 @@ R = TypeVar("R", bound=Receiver[Any])
 
 
 class WorkerError(UserError):
-    """A worker can't do its work as configured; one line for people, saying what to do."""
+    """A worker can't do its work as configured; one line for people, with what to do."""
 
 
 class Worker(ABC):
@@ -195,7 +195,7 @@ class Worker(ABC):
             self._stats_publisher = Publisher(endpoint, self.config.wire, self.security, queue=SMALL_QUEUE)
             self._publishers.append(self._stats_publisher)
             self.open()
-        except UserError as error:  # every boundary that open crosses says in one line what is wrong
+        except UserError as error:  # every boundary that open crosses has its own one-line errors
             raise WorkerError(str(error)) from error
         self.stats.state = "ready"
         self.publish_stats()

@@ -1,4 +1,4 @@
-"""One worker's process under the supervisor: started, heard, asked to stop, killed."""
+"""One worker's process under the supervisor: started, polled, asked to stop, killed."""
 
 import contextlib
 import multiprocessing

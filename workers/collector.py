@@ -76,7 +76,7 @@ class Collector:
     def former(self, worker: str) -> list[WorkerStats]:
         """The last stats of the latest processes that a worker has been, without events.
 
-        A restarted worker tells them on, so that a monitor that comes later knows them too.
+        A restarted worker sends them again, so that a monitor that comes later knows them too.
         """
         lives = [life for (name, _), life in self._lives.items() if name == worker]
         return [msgspec.structs.replace(stats, events=[]) for life in lives for stats in life.apart()]

@@ -6,15 +6,13 @@ last counts with it: the frames that are then missing are put down to that worke
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from pipeline.account.stats import Histogram, StreamStats, WorkerStats, add_counts
 from pipeline.base.roles import ROLES, Role
 
-_TAKERS: tuple[Role, ...] = ("sink", "capture")
-"""Workers that take frames with them when they are killed, the likelier first; inference only sees copies."""
 END_TO_END = ("capture_to_prediction", "capture_to_render")
 STAGES = (
     "capture_queue",
@@ -29,6 +27,21 @@ STAGES = (
 )
 """In the order in which a frame meets them; ``before_step`` adds up those before it for each frame, and
 ``sink_wait`` runs beside ``wire`` to ``step``."""
+_TAKERS: tuple[Role, ...] = ("sink", "capture")
+"""Workers that take frames with them when they are killed, the likelier first; inference only sees copies."""
+_FILES: Final = ("video", "videos", "predictions", "lost")
+"""Details of outputs: what a dead process wrote or lost still counts."""
+_COUNTERS: Final = (
+    "captured",
+    "sent",
+    "received",
+    "predicted",
+    "rendered",
+    "backbone_passes",
+    "reused",
+    "labelled",
+    "correct",
+)
 
 
 def build_report(
@@ -37,19 +50,19 @@ def build_report(
     """Builds the report of a run.
 
     Args:
-        sessions: The last figures of every worker process that ever spoke, dead ones included.
+        sessions: The last statistics of every worker process that ever reported, dead ones included.
         restarts: How often each worker was restarted, by name.
         running: The pipeline still works: what is missing is under way (``in_flight``).
 
     Returns:
         The report as plain JSON data; its keys are described in ``docs/architecture.md``.
     """
-    everyone = sorted(sessions, key=lambda figures: figures.session)
-    stream_ids = sorted({stream_id for figures in everyone for stream_id in figures.streams})
-    newest = {figures.worker: figures for figures in everyone}
+    everyone = sorted(sessions, key=lambda stats: stats.session)
+    stream_ids = sorted({stream_id for stats in everyone for stream_id in stats.streams})
+    newest = {stats.worker: stats for stats in everyone}
     details: dict[str, Any] = {}
-    for figures in everyone:
-        details = _together(details, figures.details)
+    for stats in everyone:
+        details = _together(details, stats.details)
     videos: dict[str, list[str]] = {}
     for path, stream_id in details.pop("videos", {}).items():
         videos.setdefault(str(stream_id), []).append(path)
@@ -81,10 +94,10 @@ def stage_order(stage: str) -> int:
     return STAGES.index(stage) if stage in STAGES else len(STAGES)
 
 
-def merge(figures: Iterable[StreamStats]) -> StreamStats:
-    """Adds up the figures of one stream from several workers."""
+def merge(parts: Iterable[StreamStats]) -> StreamStats:
+    """Adds up the statistics of one stream from several workers."""
     total = StreamStats()
-    for part in figures:
+    for part in parts:
         for name in _COUNTERS:
             setattr(total, name, getattr(total, name) + getattr(part, name))
         for name in ("dropped", "not_predicted", "rendered_without", "depth", "resets"):
@@ -112,43 +125,29 @@ def fold(older: WorkerStats, newer: WorkerStats) -> WorkerStats:
         ``newer`` with the counts of both; a process that did not end in order is not forgotten.
     """
     streams = dict(older.streams)
-    for stream_id, figures in newer.streams.items():
+    for stream_id, stats in newer.streams.items():
         before = streams.get(stream_id)
-        streams[stream_id] = merge([before, _without_absence(figures)]) if before else figures
+        streams[stream_id] = merge([before, _without_absence(stats)]) if before else stats
     state = newer.state if older.state == "stopped" else older.state
     details = _together(older.details, newer.details)
     return msgspec.structs.replace(newer, streams=streams, state=state, details=details)
 
 
-_FILES = ("video", "videos", "predictions", "lost")
-_COUNTERS = (
-    "captured",
-    "sent",
-    "received",
-    "predicted",
-    "rendered",
-    "backbone_passes",
-    "reused",
-    "labelled",
-    "correct",
-)
-
-
 def by_role(stream_id: str, everyone: Sequence[WorkerStats]) -> dict[str, StreamStats]:
-    """The figures of one stream by role, each over all processes that had the role, oldest first."""
+    """The statistics of one stream by role, each over all processes that had the role, oldest first."""
     lives = {
         role: [w.streams[stream_id] for w in everyone if w.role == role and stream_id in w.streams]
         for role in ROLES
     }
     for role in ("inference", "sink"):
         lives[role][1:] = [_without_absence(later) for later in lives[role][1:]]
-    return {role: merge(figures) for role, figures in lives.items()}
+    return {role: merge(stats) for role, stats in lives.items()}
 
 
 def _stream_report(stream_id: str, everyone: Sequence[WorkerStats], running: bool) -> dict[str, Any]:
     roles = by_role(stream_id, everyone)
     total = merge(roles.values())
-    # A capture worker that was killed may have sent more frames than its last figures say.
+    # A capture worker that was killed may have sent more frames than its last statistics say.
     captured = max(total.captured, sum(total.seen.values()))
     missing = captured - total.rendered - sum(total.dropped.values())
     killed = _killed_roles(stream_id, everyone, running)
@@ -197,13 +196,13 @@ def _stream_report(stream_id: str, everyone: Sequence[WorkerStats], running: boo
     }
 
 
-def _without_absence(figures: StreamStats) -> StreamStats:
+def _without_absence(stats: StreamStats) -> StreamStats:
     """What a restarted worker did not see, the one before it may have dealt with: that is not its loss."""
     dropped, not_predicted = (
         {reason: count for reason, count in counts.items() if not reason.endswith(".absent")}
-        for counts in (figures.dropped, figures.not_predicted)
+        for counts in (stats.dropped, stats.not_predicted)
     )
-    return msgspec.structs.replace(figures, dropped=dropped, not_predicted=not_predicted)
+    return msgspec.structs.replace(stats, dropped=dropped, not_predicted=not_predicted)
 
 
 def percentiles(histogram: Histogram | None) -> dict[str, float | None]:
@@ -215,14 +214,14 @@ def percentiles(histogram: Histogram | None) -> dict[str, float | None]:
 
 
 def _killed_roles(stream_id: str, everyone: Sequence[WorkerStats], running: bool) -> set[str]:
-    """Roles of workers that had this stream and ended without their last figures."""
-    newest = {(figures.worker, figures.host): figures.session for figures in everyone}
+    """Roles of workers that had this stream and ended without their last statistics."""
+    newest = {(stats.worker, stats.host): stats.session for stats in everyone}
     return {
-        figures.role
-        for figures in everyone
-        if stream_id in figures.streams
-        and figures.state != "stopped"
-        and (not running or figures.session != newest[figures.worker, figures.host])
+        stats.role
+        for stats in everyone
+        if stream_id in stats.streams
+        and stats.state != "stopped"
+        and (not running or stats.session != newest[stats.worker, stats.host])
     }
 
 

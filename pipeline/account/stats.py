@@ -182,7 +182,7 @@ WorkerState = Literal["starting", "ready", "stopping", "stopped", "failed"]
 
 
 class WorkerStats(msgspec.Struct):
-    """What a worker says of itself, several times a second.
+    """What a worker reports of itself, several times a second.
 
     Attributes:
         worker: Name, unique in a pipeline.
@@ -191,8 +191,8 @@ class WorkerStats(msgspec.Struct):
         host: Name of the machine.
         pid: Process id.
         state: Where it is in its life.
-        sent_ns: Unix time in ns of these figures.
-        cpu_percent: Of one core, since the last figures.
+        sent_ns: Unix time in ns of these statistics.
+        cpu_percent: Of one core, since the last statistics.
         rss_mb: Resident memory in MiB.
         streams: By stream id.
         details: What else is worth showing, by name: runtime and model (inference), outputs (sink).
@@ -215,5 +215,5 @@ class WorkerStats(msgspec.Struct):
     events: list[Text] = []
 
     def stream(self, stream_id: str) -> StreamStats:
-        """The figures of a stream, made on first use."""
+        """The statistics of a stream, made on first use."""
         return self.streams.setdefault(stream_id, StreamStats())

@@ -9,7 +9,7 @@ _MOST_SESSIONS = 256
 class AgeLimit:
     """Judges the frames that come from capture workers, each with a clock of its own.
 
-    The fastest message of a session tells how its clock differs, so a delay that all of its messages have
+    The fastest message of a session shows how its clock differs, so a delay that all of its messages have
     counts as none.
 
     Args:

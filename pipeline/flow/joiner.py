@@ -29,7 +29,7 @@ class Joined(Generic[P]):
 class Joiner(Generic[P]):
     """Holds the frames of one stream until their predictions come, in order, for a bounded time.
 
-    Predictions come in the order of their frames, so one for a later frame tells that inference has
+    Predictions come in the order of their frames, so one for a later frame shows that inference has
     skipped the earlier ones: they need not wait. The time limit of an every-frame stream starts anew
     with each prediction: as long as inference makes progress, no frame goes without its own.
 
@@ -50,7 +50,6 @@ class Joiner(Generic[P]):
         self._released: FrameId | None = None
         self._session: int | None = None
         self._ended_session: int | None = None
-        self.late_predictions = 0
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -68,18 +67,17 @@ class Joiner(Generic[P]):
         return evicted
 
     def add_prediction(self, frame_id: FrameId, prediction: P, now_ns: int) -> None:
-        """Adds a prediction; one for a frame that was already let go is counted as late."""
+        """Adds a prediction; one for a frame that was already let go is not kept."""
         self._progress_ns = now_ns
         self._newest_prediction = frame_id
         if self._released is not None and _not_after(frame_id, self._released):
-            self.late_predictions += 1
             return
         self._predictions[frame_id] = prediction
         while len(self._predictions) > 4 * self._capacity:  # frames that never came
             del self._predictions[next(iter(self._predictions))]
 
     def end_predictions(self, session: int) -> None:
-        """Says that no more predictions will come for this session's frames."""
+        """No more predictions will come for this session's frames."""
         self._ended_session = session
 
     def pop_ready(self, now_ns: int) -> Joined[P] | None:

@@ -1,4 +1,4 @@
-"""A bounded ring that drops the oldest item, and says which one it dropped."""
+"""A bounded ring that drops the oldest item, and returns it to be counted."""
 
 from collections import deque
 from threading import Condition
@@ -68,11 +68,6 @@ class Ring(Generic[T]):
             self._changed.notify_all()
             return item
 
-    def peek(self) -> T | None:
-        """The oldest item, left where it is; None if there is none."""
-        with self._changed:
-            return self._items[0] if self._items else None
-
     def pop_newest(self) -> tuple[T | None, list[T]]:
         """Takes everything: the newest item (None if empty), and the older ones, which are dropped."""
         with self._changed:
@@ -82,7 +77,7 @@ class Ring(Generic[T]):
         return (items[-1], items[:-1]) if items else (None, [])
 
     def close(self) -> None:
-        """Says that nothing more will be added; wakes every waiting thread."""
+        """Nothing more will be added; wakes every waiting thread."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

@@ -43,5 +43,5 @@ class LastPicture(Generic[T]):
         if self._tolerance:
             few, fewer = (picture[::_EVERY, ::_EVERY].astype(np.int16) for picture in (image, other))
             return bool(np.abs(few - fewer).mean() <= self._tolerance)
-        middle = len(image) // 2  # noise is everywhere: nearly every other picture is told apart by one row
+        middle = len(image) // 2  # noise is everywhere: one row is enough for nearly every other picture
         return np.array_equal(image[middle], other[middle]) and np.array_equal(image, other)

@@ -3,9 +3,9 @@ from pipeline.account.stats import StreamStats, WorkerStats
 
 
 def worker(role: str, session: int = 1, state: str = "stopped", **counts: object) -> WorkerStats:
-    figures = WorkerStats(role, role, session, "host", 1, state=state)  # type: ignore[arg-type]
-    figures.streams["cam"] = StreamStats(**counts)  # type: ignore[arg-type]
-    return figures
+    stats = WorkerStats(role, role, session, "host", 1, state=state)  # type: ignore[arg-type]
+    stats.streams["cam"] = StreamStats(**counts)  # type: ignore[arg-type]
+    return stats
 
 
 def test_the_report_has_the_promised_keys() -> None:
@@ -102,8 +102,8 @@ def test_frames_that_a_killed_inference_worker_held_are_put_down_to_it() -> None
 
 def test_all_videos_of_all_lives_are_listed_oldest_first() -> None:
     lives = [worker("sink", session=number) for number in (1, 2, 3)]
-    for figures, name in zip(lives, ("cam.mp4", "cam.part2.mp4", "cam.part3.mp4"), strict=True):
-        figures.details = {"videos": {name: "cam"}, "video": {"cam": name}, "predictions": {"path": "p"}}
+    for stats, name in zip(lives, ("cam.mp4", "cam.part2.mp4", "cam.part3.mp4"), strict=True):
+        stats.details = {"videos": {name: "cam"}, "video": {"cam": name}, "predictions": {"path": "p"}}
     lives[0].details["predictions"]["made_folder"] = "new"
     wanted = {"cam": ["cam.mp4", "cam.part2.mp4", "cam.part3.mp4"]}
     report = build_report(lives, {})

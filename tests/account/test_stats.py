@@ -42,9 +42,9 @@ def test_streams_do_not_share_their_counts() -> None:
 
 
 def test_figures_survive_the_wire() -> None:
-    figures = WorkerStats("sink", "sink", 1, "here", 2)
-    figures.stream("cam").drop("sink.overflow")
-    figures.stream("cam").record("draw", 2_500_000)
-    figures.stream("cam").seen[7] = 100
-    packed = msgspec.msgpack.encode(figures)
-    assert msgspec.msgpack.decode(packed, type=WorkerStats) == figures
+    stats = WorkerStats("sink", "sink", 1, "here", 2)
+    stats.stream("cam").drop("sink.overflow")
+    stats.stream("cam").record("draw", 2_500_000)
+    stats.stream("cam").seen[7] = 100
+    packed = msgspec.msgpack.encode(stats)
+    assert msgspec.msgpack.decode(packed, type=WorkerStats) == stats

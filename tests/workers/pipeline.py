@@ -1,4 +1,4 @@
-"""A whole pipeline under its supervisor, watched as a monitor watches it: through its figures."""
+"""A whole pipeline under its supervisor, watched as a monitor watches it: through its stats."""
 
 import json
 import os
@@ -19,7 +19,7 @@ QUICK = ("--set", "inference.threads=1", "--set", "sink.web=false")
 
 
 class Pipeline(Program):
-    """All workers under the supervisor, with report and predictions; watched through their figures."""
+    """All workers under the supervisor, with report and predictions; watched through their stats."""
 
     def __init__(self, folder: Path, *arguments: str, name: str = "run", quick: bool = True) -> None:
         """Notes what to run, as ``Program``; ``quick`` adds the options that save time."""
@@ -40,8 +40,8 @@ class Pipeline(Program):
         """What the runs of this test have left in their runtime folder."""
         return sorted((self.runtime / "kvq-stream").glob("*"))
 
-    def figures(self, role: str) -> WorkerStats | None:
-        """The newest figures of a worker, as a monitor gets them."""
+    def stats(self, role: str) -> WorkerStats | None:
+        """The newest stats of a worker, as a monitor gets them."""
         if self._collector is None:
             folders = self.run_folders()
             if not folders:
@@ -52,20 +52,20 @@ class Pipeline(Program):
         return self._collector.newest(role)
 
     def stream(self, role: str, stream_id: str) -> StreamStats:
-        """The newest figures of a worker for one stream; zeros before it has any."""
-        figures = self.figures(role)
-        return figures.streams.get(stream_id, StreamStats()) if figures else StreamStats()
+        """The newest stats of a worker for one stream; zeros before it has any."""
+        stats = self.stats(role)
+        return stats.streams.get(stream_id, StreamStats()) if stats else StreamStats()
 
     def wait_until(
         self, role: str, stream_id: str, condition: Callable[[StreamStats], bool], timeout_s: float = START_S
     ) -> None:
-        """Waits until a worker's figures for a stream fulfil a condition."""
+        """Waits until a worker's stats for a stream fulfil a condition."""
 
         def fulfilled() -> bool:
             assert self.process.poll() is None, f"ended while the test waited: {self._told()}"
             return condition(self.stream(role, stream_id))
 
-        until(fulfilled, f"the figures of {role} that the test waits for", timeout_s, self._told)
+        until(fulfilled, f"the stats of {role} that the test waits for", timeout_s, self._told)
 
     def wait_for_rendered(self, stream_id: str, frames: int, timeout_s: float = START_S) -> None:
         """Waits until the sink has shown a number of frames; a restarted sink counts anew."""
@@ -82,19 +82,19 @@ class Pipeline(Program):
 
     def pid(self, role: str) -> int:
         """Process id of the worker that has this role now."""
-        figures = self.figures(role)
-        assert figures is not None, self._told()
-        return figures.pid
+        stats = self.stats(role)
+        assert stats is not None, self._told()
+        return stats.pid
 
     def kill(self, role: str) -> None:
         """Kills a worker as the out-of-memory killer would, and waits until another one is up."""
-        figures = self.figures(role)
-        assert figures is not None, self._told()
-        dead = figures.session
-        os.kill(figures.pid, signal.SIGKILL)
+        stats = self.stats(role)
+        assert stats is not None, self._told()
+        dead = stats.session
+        os.kill(stats.pid, signal.SIGKILL)
 
         def another() -> bool:
-            newest = self.figures(role)
+            newest = self.stats(role)
             return newest is not None and newest.session != dead and newest.state == "ready"
 
         until(another, f"{role} is started again", START_S, self._told)

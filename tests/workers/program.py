@@ -43,12 +43,12 @@ class Outcome:
     seconds: float
 
     def stream(self, stream_id: str) -> dict[str, Any]:
-        """The figures of one stream, after the check that each of its frames has exactly one fate."""
-        figures: dict[str, Any] = self.report["streams"][stream_id]
-        dropped = sum(figures["dropped"].values())
-        assert figures["unaccounted"] == 0, self.told()
-        assert figures["captured"] == figures["rendered"] + dropped, self.told()
-        return figures
+        """The stats of one stream, after the check that each of its frames has exactly one fate."""
+        stats: dict[str, Any] = self.report["streams"][stream_id]
+        dropped = sum(stats["dropped"].values())
+        assert stats["unaccounted"] == 0, self.told()
+        assert stats["captured"] == stats["rendered"] + dropped, self.told()
+        return stats
 
     def told(self) -> str:
         """Everything that the run said, for the message of a failed assertion."""

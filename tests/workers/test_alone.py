@@ -47,7 +47,7 @@ def test_any_order_of_starting_delivers_every_frame(order: tuple[str, ...], plac
             outcome = program.finish()
             assert outcome.code == 0, outcome.told()
         assert [line["seq"] for line in outcome.predictions] == list(range(FRAMES))
-        for monitor in monitors:  # last, so that they have heard the last figures
+        for monitor in monitors:  # last, so that they have heard the last stats
             monitor.signal(signal.SIGINT)
         listed, stranger = (monitor.finish() for monitor in monitors)
     assert (listed.code, stranger.code) == (0, 0), listed.told() + stranger.told()

@@ -75,7 +75,7 @@ def check_what_a_late_monitor_knows(run: Pipeline) -> None:
     collector = Collector(place_endpoints(load_config(), run.run_folders()[-1]))
     try:
         until(lambda: collector.poll(0.05) or len(collector.former("sink")) == 2, "the former sink", 30.0)
-        former, present = (figures.streams["cam"].rendered for figures in collector.former("sink"))
+        former, present = (stats.streams["cam"].rendered for stats in collector.former("sink"))
         assert former >= 5, "the supervisor may have missed the last report: it was killed while it sent it"
         assert collector.report()["streams"]["cam"]["rendered"] == former + present
     finally:
@@ -119,14 +119,14 @@ def test_a_supervisor_that_is_killed_takes_its_workers_along(place: Path) -> Non
 def test_a_sink_that_stands_still_costs_frames_but_no_memory(place: Path) -> None:
     with Pipeline(place, *live(place, width=640, height=480)) as run:
         run.wait_for_rendered("cam", 5)
-        before = run.figures("capture")
+        before = run.stats("capture")
         sink = run.pid("sink")
         own = os.nice(0)
         assert psutil.Process(run.pid("inference")).nice() == own
         assert psutil.Process(sink).nice() == max(own, 10), "drawing gives way to the model"
         os.kill(sink, signal.SIGSTOP)
         time.sleep(STOPPED_S)
-        after = run.figures("capture")
+        after = run.stats("capture")
         predicted = run.stream("inference", "cam").predicted
         os.kill(sink, signal.SIGCONT)
         run.wait_for_rendered("cam", run.stream("sink", "cam").rendered + 5)
@@ -151,9 +151,9 @@ def test_a_worker_that_may_open_no_more_files_goes_on(role: str, place: Path) ->
         used = {int(descriptor.name) for descriptor in Path(f"/proc/{process.pid}/fd").iterdir()}
         free = min({*range(len(used) + 1)} - used)  # what it opens next would get this number
         process.rlimit(psutil.RLIMIT_NOFILE, (free, free))
-        before = run.figures(role)
+        before = run.stats(role)
         assert before is not None
-        until(lambda: (run.figures(role) or before).sent_ns > before.sent_ns + 10**9, "more statistics", 30.0)
+        until(lambda: (run.stats(role) or before).sent_ns > before.sent_ns + 10**9, "more statistics", 30.0)
         run.wait_for_overlays("cam", run.stream("sink", "cam").rendered + 5)
         run.signal(signal.SIGINT)
         outcome = run.finish()

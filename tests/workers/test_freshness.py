@@ -160,8 +160,8 @@ class Watched:
     def in_time(self) -> bool:
         """Whether capture hears of predictions that are in time."""
         self.collector.poll(0.05)
-        figures = self.collector.newest("capture")
-        freshness = figures.streams["cam"].freshness if figures and "cam" in figures.streams else None
+        stats = self.collector.newest("capture")
+        freshness = stats.streams["cam"].freshness if stats and "cam" in stats.streams else None
         return bool(freshness and freshness.quality and freshness.age_ms and freshness.age_ms < TARGET_MS)
 
     def next_ages(self, frames: int) -> float:
@@ -177,7 +177,7 @@ class Watched:
 
     def _ages(self) -> Histogram:
         self.collector.poll(0.05)
-        figures = self.collector.newest("inference")
-        assert figures is not None
-        ages = figures.streams["cam"].latency["capture_to_prediction"]
+        stats = self.collector.newest("inference")
+        assert stats is not None
+        ages = stats.streams["cam"].latency["capture_to_prediction"]
         return Histogram(dict(ages.counts), ages.largest)

@@ -1,13 +1,18 @@
-"""The live table in a real terminal."""
+"""The live table: what it leaves behind, and how it looks in a real terminal."""
 
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+from rich.console import Console
+
+from pipeline.view.pipeline_view import PipelineView
 from tests.support import need_command
 from tests.workers.pipeline import QUICK
 from tests.workers.program import PROGRAM, RUN_S, START_S, until
+from workers.screen import Screen
 
 
 def test_the_live_table_shows_stream_rates_latencies_and_workers(place: Path) -> None:
@@ -27,7 +32,7 @@ def test_the_live_table_shows_stream_rates_latencies_and_workers(place: Path) ->
     try:
         call("send-keys", "-t", "run", f"{' '.join(command)}; echo exit=$?", "Enter")
         until(lambda: "3 of 3 workers ready" in screen() and "demo" in screen(), "the table", START_S, screen)
-        until(lambda: "backbone" in screen() or "passes" in screen(), "figures", START_S, screen)
+        until(lambda: "backbone" in screen() or "passes" in screen(), "stats", START_S, screen)
         shown = screen()
         for words in (
             "KVQ Stream",
@@ -49,3 +54,17 @@ def test_the_live_table_shows_stream_rates_latencies_and_workers(place: Path) ->
         assert everything.count("demo: recording") == 1, everything
     finally:
         call("kill-server")
+
+
+def test_a_live_screen_shows_an_event_once_and_leaves_it_once() -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=100, height=30, force_terminal=True)
+    with Screen(console, live=True, refresh_fps=1000) as screen:
+        for _ in range(3):
+            screen.event("inference: waiting for sink to connect")
+        screen.update(PipelineView("test"))
+        shown = out.getvalue()
+        assert shown.count("waiting for sink") == 1
+        assert "connect (3 times)" in shown
+    left = out.getvalue().rpartition("\x1b[2K")[2]  # what was written after the table was wiped out
+    assert left == "inference: waiting for sink to connect (3 times)\n"

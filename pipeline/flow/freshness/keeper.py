@@ -1,4 +1,4 @@
-"""Capture's side of freshness: takes in the ages of predictions, and says how each next frame is sent."""
+"""Capture's side of freshness: takes in the ages of predictions, decides how each next frame is sent."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace

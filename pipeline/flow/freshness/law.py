@@ -30,7 +30,7 @@ _LOOK_NS: Final = _S // 2
 _SILENCE_NS: Final = 3 * _S
 """Without a report for so long, nothing is known."""
 _SETTLE_NS: Final = 5 * _S
-"""What turning down needs to show an effect; also how long predictions are late before people are told."""
+"""What turning down needs to show an effect; also how long predictions are late before an event says so."""
 _REMIND_NS: Final = 60 * _S
 """Between two reminders that predictions are late."""
 _HOLD_NS: Final = 3 * _S
@@ -64,7 +64,7 @@ class _LateSpell:
         age_ms: How old they were then.
         knobs: Settings then.
         turned: Steps down that had been made before it.
-        remind_ns: When people are told (again).
+        remind_ns: When the next event about it is due.
     """
 
     began_ns: int
@@ -78,7 +78,7 @@ class _LateSpell:
 
     @property
     def announced(self) -> bool:
-        """Whether people were told of it."""
+        """Whether there was an event about it."""
         return self.remind_ns - self.began_ns > _SETTLE_NS
 
 

@@ -209,8 +209,8 @@ def test_an_age_that_falls_by_itself_is_waited_for() -> None:
 @given(st.lists(st.tuples(st.floats(-1e4, 1e5), st.floats(-1e4, 1e5), st.floats(0, 1e4)), max_size=300))
 def test_whatever_is_told_the_limits_hold(told: list[tuple[float, float, float]]) -> None:
     run = Run(quality=0)
-    for figures in told:
-        run.live(lambda knobs, figures=figures: figures, 0.5)
+    for stats in told:
+        run.live(lambda knobs, stats=stats: stats, 0.5)
         knobs = run.control.knobs
         assert knobs.quality == 0 or knobs.quality >= LIMITS.quality
         assert SOURCE["side_px"] / knobs.size >= LIMITS.side_px
