@@ -29,13 +29,13 @@ def scaled_dot_products(model: TemporalKVQResNetCBAM) -> None:
 
 
 def forget_value_places(model: TemporalKVQResNetCBAM) -> None:
-    """Values do not say where they are from; tokens still know their own place."""
+    """Values do not hold where they are from; tokens still know their own place."""
     for table in model.temporal.there:
         _silence(cast(Positions, table).table)
 
 
 def forget_slots(model: TemporalKVQResNetCBAM) -> None:
-    """Values do not say which past frame they are from."""
+    """Values do not hold which past frame they are from."""
     for layer in _layers(model):
         _silence(layer.slots)
 

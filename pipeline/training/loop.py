@@ -70,7 +70,8 @@ def _train(run: Trainer, reporter: Reporter, stop: list[int]) -> None:
 
 
 def _leave(run: Trainer, reporter: Reporter) -> None:
-    reporter.notify(f"stopping at step {run.step}: saving (a second Ctrl-C leaves at once) ...")
+    again = " (a second Ctrl-C leaves at once)" if run.ranks.count == 1 else ""
+    reporter.notify(f"stopping at step {run.step}: saving{again} ...")
     run.save()
     run.ranks.agree(0.0)  # a rank that ended earlier would take rank 0 with it, in the middle of its file
     reporter.notify(f"saved {run.out / 'last.pt'}: the same command with --resume goes on from here")

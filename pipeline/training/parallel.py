@@ -1,7 +1,7 @@
-"""Several processes that train one model: ``torchrun --nproc-per-node N -m pipeline.training.run ...``.
+"""Several processes that train one model: ``torchrun --nproc-per-node N run_stream.py train ...``.
 
 Each process ("rank") has its own device and its own share of every batch; gradients are averaged. Rank 0
-alone writes, validates and talks. Small decisions travel over gloo, so that no GPU has to wait for them.
+alone writes, validates and prints. Small decisions travel over gloo, so that no GPU has to wait for them.
 """
 
 import os
@@ -37,19 +37,19 @@ class Ranks:
 
     @property
     def leads(self) -> bool:
-        """Whether this process writes, validates and talks."""
+        """Whether this process writes, validates and prints."""
         return self.rank == 0
 
     def agree(self, *values: float) -> list[float]:
-        """What rank 0 says; all ranks must ask."""
+        """The values of rank 0; all ranks must call it."""
         if self.count == 1:
             return list(values)
-        said = torch.tensor(values, dtype=torch.float64)
-        dist.broadcast(said, src=0)
-        return [float(value) for value in said]
+        shared = torch.tensor(values, dtype=torch.float64)
+        dist.broadcast(shared, src=0)
+        return [float(value) for value in shared]
 
     def mean(self, *values: float) -> list[float]:
-        """The mean over all ranks; all ranks must ask."""
+        """The mean over all ranks; all ranks must call it."""
         if self.count == 1:
             return list(values)
         total = torch.tensor(values, dtype=torch.float64)

@@ -2,9 +2,7 @@
 
 import json
 import signal
-import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.training.tiny import start_training
+from tests.training.tiny import start_training, wait_for
 
 TIMES = ("elapsed_s", "clips_per_s")
 RUN: dict[str, Any] = {"steps": 5, "log_every_steps": 2, "save_every_steps": 1, "validate_every_steps": 3}
@@ -22,14 +20,6 @@ def curve(out: Path) -> list[dict[str, Any]]:
     """The lines of metrics, without what depends on the speed of the machine."""
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     return [{key: value for key, value in line.items() if key not in TIMES} for line in lines]
-
-
-def wait_for(what: Callable[[], bool], running: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 100
-    while not what():
-        assert running.poll() is None, running.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.mark.slow
@@ -91,13 +81,13 @@ def test_a_run_killed_while_it_saves_ends_as_the_unbroken_one(tmp_path: Path) ->
     finally:
         killed.kill()
     killed.communicate()
-    said, errors = unbroken.communicate(timeout=200)
+    printed, errors = unbroken.communicate(timeout=200)
     assert unbroken.returncode == 0, errors
 
     again = start_training(broken, "--resume", **RUN)
-    said, errors = again.communicate(timeout=200)
+    printed, errors = again.communicate(timeout=200)
     assert again.returncode == 0, errors
-    assert "of the run before" in said
+    assert "of the run before" in printed
     assert [line["step"] for line in curve(whole)] == [2, 3, 4, 5]
     for mine, wanted in zip(curve(broken), curve(whole), strict=True):
         assert mine == pytest.approx(wanted, abs=2e-4)

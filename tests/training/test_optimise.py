@@ -54,9 +54,9 @@ def test_without_a_compiler_training_goes_on() -> None:
     def probe() -> None:
         raise RuntimeError("no C++ compiler")
 
-    said: list[str] = []
+    printed: list[str] = []
     backbone = ResNetCBAM(18)
     before = backbone.features
-    assert not compile_features([backbone], probe, said.append)
-    assert "no C++ compiler" in said[0]
+    assert not compile_features([backbone], probe, printed.append)
+    assert "no C++ compiler" in printed[0]
     assert backbone.features == before

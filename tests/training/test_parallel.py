@@ -2,17 +2,17 @@
 
 import json
 import math
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from pipeline.training.clip_sources import Interleaved
 from pipeline.training.parallel import Ranks, joined
-from pipeline.training.samples import Clips
 from pipeline.training.trainer import Trainer
-from tests.training.tiny import start_training, tiny_options
+from tests.training.tiny import start_training, tiny_options, wait_for
 
 TWO: dict[str, Any] = {"ranks": 2, "program": ("-m", "tests.training.two_ranks"), "save_every_steps": 2}
 
@@ -21,13 +21,13 @@ TWO: dict[str, Any] = {"ranks": 2, "program": ("-m", "tests.training.two_ranks")
 @pytest.mark.timeout(400)
 def test_two_ranks_train_one_model(tmp_path: Path) -> None:
     more = TWO | {"steps": 3, "log_every_steps": 1, "gradient_checkpointing": True, "minutes": 60}
-    said, errors = (process := start_training(tmp_path, **more)).communicate(timeout=350)
+    printed, errors = (process := start_training(tmp_path, **more)).communicate(timeout=350)
     assert process.returncode == 0, errors
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     losses = [line["loss"] for line in lines if "loss" in line]
     assert len(losses) == 3
     assert all(map(math.isfinite, losses))
-    assert said.count("written:") == 1
+    assert printed.count("written:") == 1
     assert json.loads((tmp_path / "summary.json").read_text())["processes"] == 2
     mine, others = (torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1))
     parameters = dict(Trainer(tiny_options(tmp_path)).model.named_parameters())
@@ -40,32 +40,26 @@ def test_two_ranks_train_one_model(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_an_error_on_one_rank_ends_all(tmp_path: Path) -> None:
-    said, errors = (process := start_training(tmp_path, "--break-rank-1", **TWO)).communicate(timeout=350)
+    printed, errors = (process := start_training(tmp_path, "--break-rank-1", **TWO)).communicate(timeout=350)
     assert process.returncode != 0
     assert "error: rank 1: it has had enough" in errors
-    assert "written:" not in said
+    assert "written:" not in printed
 
 
-def test_ranks_read_every_batch_once() -> None:
-    class Numbered:
-        labels = ("a", "b")
-
-        def __init__(self) -> None:
-            self.step = 0
-
-        def seek(self, step: int) -> None:
-            self.step = step
-
-        def clips(self, n: int) -> Clips:
-            self.step += 1
-            return Clips(torch.tensor(self.step - 1), torch.zeros(n))
-
-    cpu = torch.device("cpu")
-    shares = [Interleaved(Numbered(), Ranks(rank, 3, cpu)) for rank in range(3)]
-    read = [int(share.clips(1).frames) for _ in range(2) for share in shares]
-    assert read == [0, 1, 2, 3, 4, 5]
-    shares[1].seek(4)
-    assert int(shares[1].clips(1).frames) == 13
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_ctrl_c_ends_all_ranks_after_one_has_saved(tmp_path: Path) -> None:
+    endless = {"steps": 100_000, "log_every_steps": 1, "save_every_steps": 100_000}
+    running = start_training(tmp_path, ranks=2, **endless)
+    metrics = tmp_path / "metrics.jsonl"
+    try:
+        wait_for(lambda: metrics.exists() and metrics.read_text() != "", running)
+        os.killpg(running.pid, signal.SIGINT)  # as a terminal does
+        printed, errors = running.communicate(timeout=100)
+    finally:
+        running.kill()
+    assert printed.count("the same command with --resume goes on from here") == 1, errors
+    assert torch.load(tmp_path / "last.pt", weights_only=True)["step"] > 0
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_every_figure_is_in_the_file(tmp_path: Path) -> None:
     assert lines[2] == {"split": "validation", "step": 2_000, "accuracy": 0.7, "macro_f1": 0.65}
 
 
-def test_who_does_not_lead_says_and_writes_nothing(tmp_path: Path) -> None:
+def test_ranks_that_do_not_lead_print_and_write_nothing(tmp_path: Path) -> None:
     screen = io.StringIO()
     with Reporter(tmp_path / "metrics.jsonl", Console(file=screen), quiet=True) as reporter:
         reporter.training(0.5, step=1, loss=1.0)

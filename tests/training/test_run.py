@@ -23,7 +23,7 @@ def tiny(tmp_path: Path) -> TrainingOptions:
     return tiny_options(tmp_path / "run")
 
 
-def test_a_run_leaves_a_checkpoint_that_says_how_it_was_made(tiny: TrainingOptions) -> None:
+def test_a_run_leaves_a_checkpoint_that_knows_how_it_was_made(tiny: TrainingOptions) -> None:
     summary = fit(tiny)
     out = Path(tiny.out)
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
@@ -63,10 +63,10 @@ def test_lines_after_the_point_of_return_are_written_anew(tmp_path: Path) -> Non
 def test_a_folder_of_clips_becomes_a_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     clips, out = sliding_clips(tmp_path / "clips", 4), tmp_path / "run"
     summary = fit(load_options(None, settings(SMALL), {"out": str(out), "data": str(clips)}))
-    said = capsys.readouterr().out
-    assert "from the weights of motion_resnet18, with a new classifier; 6 steps of 4 clips" in said
-    assert "the backbone at 0.1 of that, batch-norm fixed" in said
-    assert f"inference.checkpoint={out / 'model.safetensors'} --set history.spacing_ms=100" in said
+    printed = capsys.readouterr().out
+    assert "from the weights of motion_resnet18, with a new classifier; 6 steps of 4 clips" in printed
+    assert "the backbone at 0.1 of that, batch-norm fixed" in printed
+    assert f"inference.checkpoint={out / 'model.safetensors'} --set history.spacing_ms=100" in printed
     held_out = summary["held_out"]
     assert held_out["labels"] == ["leftwards", "rightwards"]
     assert [sum(row) for row in held_out["confusion"]] == [held_out["windows"] / 2] * 2 != [0, 0]
@@ -121,7 +121,7 @@ def test_fine_tuning_beats_guessing_and_its_checkpoint_runs(
     assert runtime.labels == ("leftwards", "rightwards")
 
 
-def test_a_run_that_learned_nothing_says_so(
+def test_the_last_line_of_a_run_that_learned_nothing_is_that_verdict(
     tiny: TrainingOptions, capsys: pytest.CaptureFixture[str]
 ) -> None:
     summary = fit(replace(tiny, steps=1, evaluate_samples=40))

@@ -113,9 +113,9 @@ def test_a_compiled_backbone_learns_the_same(tiny: TrainingOptions, monkeypatch:
     # traced as always, but run by torch itself: what the C++ compiler would take a minute for
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
     eager, compiled = Trainer(tiny), Trainer(tiny)
-    said: list[str] = []
-    compiled.compile(said.append)
-    assert said[-1].startswith("compiled: the backbone")
+    printed: list[str] = []
+    compiled.compile(printed.append)
+    assert printed[-1].startswith("compiled: the backbone")
     for _ in range(2):
         assert float(compiled.advance()) == pytest.approx(float(eager.advance()), rel=1e-4)
     assert compiled.model.state_dict().keys() == eager.model.state_dict().keys()

@@ -5,7 +5,8 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,9 +69,9 @@ def sliding_clips(folder: Path, clips: int) -> Path:
             place.mkdir(parents=True)
             noise = np.random.default_rng(number).integers(0, 255, (12, 24, 3), dtype=np.uint8)
             wide = cv2.resize(noise, (128, 64), interpolation=cv2.INTER_CUBIC)
-            for time in range(6):
-                left = 32 - direction * 3 * (time - 3)
-                cv2.imwrite(str(place / f"{time:03d}.png"), wide[:, left : left + 64])
+            for step in range(6):
+                left = 32 - direction * 3 * (step - 3)
+                cv2.imwrite(str(place / f"{step:03d}.png"), wide[:, left : left + 64])
     return folder
 
 
@@ -106,5 +107,15 @@ def start_training(
         text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
         cwd=ROOT,
+        start_new_session=True,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file)),
     )
+
+
+def wait_for(what: Callable[[], bool], running: subprocess.Popen[str]) -> None:
+    """Waits until a process that must go on has done something."""
+    deadline = time.monotonic() + 100
+    while not what():
+        assert running.poll() is None, running.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""Temperature: makes the scores of answers say how often such answers are right.
+"""Temperature: makes the score of an answer the share of right answers with that score.
 
 Source: Guo et al., arXiv 1706.04599.
 """
@@ -45,7 +45,7 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
 def calibrate(model: TemporalKVQResNetCBAM, logits: Tensor, labels: Tensor) -> float:
     """Fits a temperature and folds it into the classifier: no answer changes, and a step costs the same.
 
-    ``model.metadata["temperature"]`` says by what the classifier has been divided, over all calls.
+    ``model.metadata["temperature"]`` holds what the classifier has been divided by, over all calls.
 
     Args:
         model: the network that gave the logits; changed in place.

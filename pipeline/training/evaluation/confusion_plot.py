@@ -31,7 +31,7 @@ def draw_confusions(matrices: Mapping[str, Confusion], labels: Sequence[str], pa
     Args:
         matrices: by title, at least one.
         labels: names of the classes.
-        path: of the picture; its suffix says the format.
+        path: of the picture; its suffix is the format.
 
     Raises:
         ValueError: matplotlib does not know the format.

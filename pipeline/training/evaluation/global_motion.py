@@ -73,11 +73,12 @@ def small_grey(image: Image) -> Grey:
 
 
 def estimate_motion(before: Grey, after: Grey) -> CameraMotion | None:
-    """The camera's motion between two frames, or None if they do not say for sure.
+    """The camera's motion between two frames, or None if it is not sure.
 
     Sure means: at least 30 places and 60 % of all that were found again moved as one similarity transform
-    says, to 2 px; and of 4 x 4 parts of the picture at least 8 have 4 such places, and in three quarters of
-    these parts most of them agree. So a large thing in front of a plain wall is not taken for the world.
+    predicts, to 2 px; and of 4 x 4 parts of the picture at least 8 have 4 such places, and in three
+    quarters of these parts most of them agree. So a large thing in front of a plain wall is not taken for
+    the world.
     """
     if before.shape != after.shape:
         return None
@@ -161,7 +162,7 @@ def _follow(before: Grey, after: Grey) -> tuple[Places, Places]:
 
 
 def _corners(picture: Grey) -> Places:
-    """The best corners of each part of a picture, ``(N, 1, 2)``: each part has its say, plain ones too."""
+    """The best corners of each part of a picture, ``(N, 1, 2)``: each part counts, plain ones too."""
     rows, columns = (np.linspace(0, side, _GRID + 1).astype(int) for side in picture.shape)
     found = []
     for (top, bottom), (left, right) in product(pairwise(rows), pairwise(columns)):

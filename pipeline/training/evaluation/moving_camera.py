@@ -94,7 +94,7 @@ def plan(size: tuple[int, int], label: str, speed: float, num_past: int, rng: np
         scene = _turn(np.array([pose]))[0]
         return np.concatenate([scene @ turned @ unsquash, (shift @ scene.T)[:, :, None]], axis=2)
 
-    # The corners of all courses that could have been drawn say how much room the window may take.
+    # The corners of all courses that could have been drawn limit how much room the window may take.
     corners = np.array([[x, y, 1.0] for x in (-1, 1) for y in (-1, 1)]).T
     reach = np.max([np.abs(course(name) @ corners).max(axis=(0, 2)) for name in _DIRECTION], axis=0)
     room = np.array([width - 2, height - 2]) / 2

@@ -108,13 +108,13 @@ def _videos(videos: Sequence[Report]) -> list[RenderableType]:
             still,
         )
     note = Text(
-        "right: of the windows that were asked about (--samples for each class at most)\n"
+        "right: of the windows that were scored (--samples for each class at most)\n"
         "unsure: the classical estimate gives the camera no name; these windows are left out"
     )
     at_rest = [video["file"] for video in videos if video["still"]]
     if at_rest:
         files = ", ".join(at_rest)
-        note.append(f", but for {files}: the camera never moves, all windows are asked about as static")
+        note.append(f", but for {files}: the camera never moves, all windows are scored as static")
     return [table, note, *_virtual(videos)]
 
 

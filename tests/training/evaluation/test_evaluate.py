@@ -18,7 +18,6 @@ import torch
 from pipeline.base.camera_motions import CAMERA_MOTIONS
 from pipeline.model.checkpoint import save_checkpoint
 from pipeline.model.network import TemporalKVQResNetCBAM
-from pipeline.training.evaluation.confusion_plot import draw_confusions, need_matplotlib
 from pipeline.training.evaluation.evaluate import evaluate
 from tests.support import need_module
 from tests.training.evaluation.test_footage import write_film
@@ -84,15 +83,15 @@ def test_recorded_clips_of_other_classes(tmp_path: Path) -> None:
             places = [64 + 8 * clip + step * n for n in range(4)]
             write_film(tmp_path / "data" / label / f"{clip}.avi", panned(places), fps=20)
     checkpoint = tiny(tmp_path / "a.safetensors", ("left", "right"))
-    said: list[str] = []
-    options = {"data": tmp_path / "data", "device": "cpu", "notify": said.append}
+    printed: list[str] = []
+    options = {"data": tmp_path / "data", "device": "cpu", "notify": printed.append}
     metrics = evaluate(checkpoint, **options)["data"]
     assert metrics["windows"] == 4, "two in each of two held-out clips at the spacing of the training"
     assert metrics["clips"] == 2
     assert metrics["labels"] == ["left", "right"]
     assert metrics["streaming"]["max_difference"] < 1e-4
     assert evaluate(checkpoint, all_clips=True, **options)["data"]["windows"] == 8
-    assert any("reading 4 clips" in line for line in said)
+    assert any("reading 4 clips" in line for line in printed)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +122,7 @@ def test_a_picture_needs_matplotlib(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         evaluate("motion_resnet18", picture=tmp_path / "a.png")
 
 
-def test_a_split_column_says_what_is_scored(tmp_path: Path) -> None:
+def test_a_split_column_decides_what_is_scored(tmp_path: Path) -> None:
     for number in range(3):
         write_film(tmp_path / f"{number}.avi", panned([64 + 16 * n for n in range(4)]), fps=20)
     rows = [f"{n}.avi,{label},{('train', 'val', 'test')[n]}" for n in range(3) for label in ("left", "right")]
@@ -133,16 +132,3 @@ def test_a_split_column_says_what_is_scored(tmp_path: Path) -> None:
     found = evaluate(checkpoint, data=tmp_path / "clips.csv", device="cpu", notify=lines.append)
     assert found["data"]["clips"] == 2
     assert lines[0] == "reading 2 clips of 2 classes ..."
-
-
-def test_picture_of_several_matrices(tmp_path: Path) -> None:
-    need_module("matplotlib", "matplotlib")
-    matrices = {f"run {n}": [[3, n], [0, 0]] for n in range(4)}
-    draw_confusions(matrices, ["open", "shut"], tmp_path / "a.png")
-    picture = cv2.imread(str(tmp_path / "a.png"))
-    assert (picture < 128).any()
-    with pytest.raises(ValueError, match="xyz"):
-        draw_confusions(matrices, ["open", "shut"], tmp_path / "a.xyz")
-    for name in ("a.xyz", "a"):
-        with pytest.raises(ValueError, match="must end in"):
-            need_matplotlib(tmp_path / name)

@@ -33,7 +33,7 @@ def test_no_clips_have_no_score() -> None:
     }
 
 
-def test_scores_that_are_as_often_right_as_they_say_have_no_calibration_error() -> None:
+def test_scores_that_are_the_share_of_right_answers_have_no_calibration_error() -> None:
     probabilities = torch.tensor([[0.8, 0.2]]).expand(10, 2)
     assert expected_calibration_error(probabilities, torch.tensor([0] * 8 + [1] * 2)) == pytest.approx(
         0.0, abs=1e-6

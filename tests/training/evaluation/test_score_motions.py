@@ -40,7 +40,7 @@ class Tracker(TemporalKVQResNetCBAM):
         return CAMERA_MOTIONS.index("tilt_up" if down > 0 else "tilt_down")
 
 
-def test_controls_tell_a_model_that_compares_frames() -> None:
+def test_controls_reveal_a_model_that_compares_frames() -> None:
     clean = Scene(object_share=0, overlay_share=0, sensor=False, side_motion=0)
     report = score_motions(
         Tracker(), samples=90, size_px=64, bank_count=32, speeds=(1.0,), scene=clean, seed=4

@@ -48,7 +48,7 @@ def test_the_seed_fixes_a_clip_and_no_two_are_alike() -> None:
 def test_clips_are_a_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path / "doors"), "--clips", "2", "--seed", "3"]) == 0
     assert "2 clips each of closing and opening" in capsys.readouterr().out
-    said: list[str] = []
+    printed: list[str] = []
     train, validation, _ = open_recorded(
         tmp_path / "doors",
         num_past=2,
@@ -59,7 +59,7 @@ def test_clips_are_a_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         device=torch.device("cpu"),
         labels=LABELS,
         augment=True,
-        notify=said.append,
+        notify=printed.append,
     )
     names = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.mp4"))
     assert names == [
@@ -68,7 +68,7 @@ def test_clips_are_a_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ]
     assert len(train) > 6
     assert len(validation) > 6
-    assert not any("skipped" in line for line in said)
+    assert not any("skipped" in line for line in printed)
 
 
 def test_errors_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -41,7 +41,7 @@ def folder(root: Path, clips: int = 4, frames: int = 12) -> Path:
 
 
 def opened(
-    path: Path, said: list[str] | None = None, labels: tuple[str, ...] | None = None, **options: object
+    path: Path, printed: list[str] | None = None, labels: tuple[str, ...] | None = None, **options: object
 ) -> Recorded:
     arguments: dict[str, object] = {
         "num_past": 2,
@@ -52,7 +52,7 @@ def opened(
         "device": CPU,
         "augment": False,
     }
-    notify: Callable[[str], None] = print if said is None else said.append
+    notify: Callable[[str], None] = print if printed is None else printed.append
     return open_recorded(path, labels=labels, notify=notify, **(arguments | options))  # type: ignore[arg-type]
 
 

@@ -21,7 +21,7 @@ def test_windows_stay_in_their_clip_and_cover_it(tmp_path: Path) -> None:
 
 
 def test_windows_are_picked_by_time_whatever_the_rate(tmp_path: Path) -> None:
-    said: list[str] = []
+    printed: list[str] = []
     folder(tmp_path, clips=2, frames=12)  # 40 ms apart
     write(tmp_path / "in" / "fast.mkv", grey(24, 20), fps=50)
     write(tmp_path / "in" / "slow.mkv", grey(5), fps=5)
@@ -29,13 +29,13 @@ def test_windows_are_picked_by_time_whatever_the_rate(tmp_path: Path) -> None:
         "path,label,split\nin/0.mkv,in,train\nout/0.mkv,out,train\nin/fast.mkv,in,val\nin/slow.mkv,in,val\n"
         "out/1.mkv,out,val\n"
     )
-    train, validation, _ = opened(tmp_path / "clips.csv", said, spacing_ms=80)
+    train, validation, _ = opened(tmp_path / "clips.csv", printed, spacing_ms=80)
     assert numbers(train)[-8:] == [[n - 4, n - 2, n] for n in range(4, 12)]
     at_50 = [[0, 2, 6], [0, 3, 7], *([n - 8, n - 4, n] for n in range(8, 24))]
     picked = numbers(validation)
     assert [window for window in at_50 if window not in picked] == []
     assert picked[len(at_50) :][:3] == [[0, 1, 2], [1, 2, 3], [2, 3, 4]]
-    assert any("1 clips have fewer frames than one each 80 ms" in line for line in said)
+    assert any("1 clips have fewer frames than one each 80 ms" in line for line in printed)
 
 
 def test_folders_of_images_are_clips(tmp_path: Path) -> None:
@@ -49,32 +49,32 @@ def test_folders_of_images_are_clips(tmp_path: Path) -> None:
 
 
 def test_parts_of_a_file_share_its_frames(tmp_path: Path) -> None:
-    said: list[str] = []
+    printed: list[str] = []
     write(tmp_path / "long.mkv", grey(26), fps=10)
     rows = ["long.mkv,in,0,0.6", "long.mkv,in,1.2,1.8", "long.mkv,out,0.6,1.2", "long.mkv,out,1.5,"]
     (tmp_path / "clips.csv").write_text("path,label,start_s,end_s\n" + "\n".join(rows))
-    train, validation, _ = opened(tmp_path / "clips.csv", said)
+    train, validation, _ = opened(tmp_path / "clips.csv", printed)
     windows = numbers(train) + numbers(validation)
     assert sorted(window[0] for window in windows) == [0, 1, 2, 3, 6, 7, 8, 9, 12, 13, 14, 15, *range(15, 24)]
     assert all(window == list(range(window[0], window[0] + 3)) for window in windows)
-    assert any("have parts on both sides" in line for line in said)
+    assert any("have parts on both sides" in line for line in printed)
 
 
 def test_clips_of_no_use_are_skipped_named_and_counted(tmp_path: Path) -> None:
-    said: list[str] = []
+    printed: list[str] = []
     folder(tmp_path)
     write(tmp_path / "in" / "short.mkv", grey(2))
     (tmp_path / "in" / "broken.mp4").write_bytes(b"this is no video")
     (tmp_path / "in" / "empty.mp4").touch()
     (tmp_path / "in" / "folder").mkdir()
-    train, validation, _ = opened(tmp_path, said)
+    train, validation, _ = opened(tmp_path, printed)
     assert len(train) + len(validation) == 80
-    text = "\n".join(said)
+    text = "\n".join(printed)
     assert "too short: " in text
     assert "short.mkv has 2 frames over 40 ms, a window needs 3 frames 0 ms apart" in text
     for name in ("broken.mp4", "empty.mp4", "folder"):
-        assert any(line.startswith("skipped, can't be read") and name in line for line in said)
-    assert "skipped 4 of 12 clips" in said
+        assert any(line.startswith("skipped, can't be read") and name in line for line in printed)
+    assert "skipped 4 of 12 clips" in printed
 
 
 def test_an_unusable_clip_sends_no_other_to_the_other_side(tmp_path: Path) -> None:
@@ -92,15 +92,15 @@ def test_an_unusable_clip_sends_no_other_to_the_other_side(tmp_path: Path) -> No
 
 
 def test_damaged_pictures_are_left_out(tmp_path: Path) -> None:
-    said: list[str] = []
+    printed: list[str] = []
     folder(tmp_path)
     place = tmp_path / "in" / "pictures"
     place.mkdir()
     for number, image in enumerate(grey(8)):
         cv2.imwrite(str(place / f"{number}.png"), image)
     (place / "3.png").write_bytes(b"broken")
-    opened(tmp_path, said)
-    assert any("pictures: 1 damaged pictures left out" in line for line in said)
+    opened(tmp_path, printed)
+    assert any("pictures: 1 damaged pictures left out" in line for line in printed)
 
 
 def test_a_class_of_useless_clips_is_refused(tmp_path: Path) -> None:
@@ -134,10 +134,10 @@ def test_clips_for_the_test_neither_train_nor_choose_the_weights(tmp_path: Path)
         for n in range(3)
     ]
     (tmp_path / "clips.csv").write_text("path,label,split\n" + "\n".join(rows))
-    said: list[str] = []
-    train, val, test = opened(tmp_path / "clips.csv", said)
+    printed: list[str] = []
+    train, val, test = opened(tmp_path / "clips.csv", printed)
     assert test is not None
     assert [part.names for part in (train, val, test)] == [
         (f"in: in/{n}.mkv", f"out: out/{n}.mkv") for n in range(3)
     ]
-    assert said[-1] == "clips for the test: in 1 (10 windows), out 1 (10 windows)"
+    assert printed[-1] == "clips for the test: in 1 (10 windows), out 1 (10 windows)"

@@ -23,16 +23,16 @@ def test_batches_depend_on_seed_and_step_alone(tmp_path: Path) -> None:
     assert not torch.equal(source.clips(5).frames, again.frames)
 
 
-def test_uneven_classes_are_drawn_evenly_and_told(tmp_path: Path) -> None:
-    said: list[str] = []
+def test_uneven_classes_are_drawn_evenly_and_reported(tmp_path: Path) -> None:
+    printed: list[str] = []
     folder(tmp_path, clips=2)
     for number in range(6):
         write(tmp_path / "out" / f"more{number}.mkv", grey(28))
-    source = opened(tmp_path, said)[0]
+    source = opened(tmp_path, printed)[0]
     labels = torch.cat([source.clips(7).labels for _ in range(40)])
     assert 130 <= int(labels.sum()) <= 150
     assert all(source.clips(6).labels.sum() == 3 for _ in range(5))
-    assert any(line.startswith("uneven: 8 clips of out, 2 of in") for line in said)
+    assert any(line.startswith("uneven: 8 clips of out, 2 of in") for line in printed)
 
 
 def test_validation_is_never_varied(tmp_path: Path) -> None:
@@ -48,11 +48,11 @@ def test_a_few_windows_of_each_clip(tmp_path: Path) -> None:
 
 
 def test_frames_beyond_the_memory_limit_are_the_same(tmp_path: Path) -> None:
-    said: list[str] = []
+    printed: list[str] = []
     folder(tmp_path)
-    near, far = opened(tmp_path)[0], opened(tmp_path, said, memory_mb=0)[0]
+    near, far = opened(tmp_path)[0], opened(tmp_path, printed, memory_mb=0)[0]
     assert torch.equal(near.clips(6).frames, far.clips(6).frames)
-    assert any("lie in a temporary file" in line for line in said)
+    assert any("lie in a temporary file" in line for line in printed)
 
 
 def test_frames_are_what_the_runtime_makes_of_them(tmp_path: Path) -> None:
