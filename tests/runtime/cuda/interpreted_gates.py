@@ -1,4 +1,4 @@
-"""Triton's kernels on Triton's own interpreter, which needs no GPU; run as a program, see ``test_gates``."""
+"""Triton's kernels on its own interpreter, which needs no GPU; a program, see ``test_gate_kernels``."""
 
 import torch
 
@@ -7,7 +7,7 @@ from pipeline.model.preprocessing import Preprocessing
 from pipeline.runtime.cuda.fused_backbone import fuse_backbones
 from pipeline.runtime.cuda.gate_kernels import gated
 from pipeline.runtime.cuda.stem_kernels import max_pool, normalise
-from pipeline.runtime.fold_batch_norm import fuse_batch_norms
+from pipeline.runtime.fold_batch_norms import fold_batch_norms
 from pipeline.runtime.pixels import Preprocessor
 from tests.model.small import clip, shaken, small
 
@@ -15,7 +15,7 @@ from tests.model.small import clip, shaken, small
 @torch.no_grad()
 def block_ends_are_those_of_cbam(batch: int, channels: int, rows: int, columns: int, shifted: bool) -> None:
     gates = shaken(CBAM(channels)).eval()
-    fuse_batch_norms(gates)
+    fold_batch_norms(gates)
     dice = torch.Generator().manual_seed(3)
     x, residual = torch.randn(2, batch, channels, rows, columns, generator=dice)
     shift, residual_shift = torch.randn(2, channels, generator=dice)
@@ -32,7 +32,7 @@ def a_fused_backbone_is_that_of_the_model(depth: int) -> None:
     model, frames = small(depth=depth, image_size=32), clip(1, 1, size=32)[:, 0]
     expected = model.encode(frames)["layer4"]
     model.requires_grad_(False)
-    fuse_batch_norms(model)
+    fold_batch_norms(model)
     fuse_backbones(model)
     model.to(memory_format=torch.channels_last)
     padded = torch.nn.functional.pad(frames, (0, 0, 0, 0, 0, 1)).contiguous(memory_format=torch.channels_last)
