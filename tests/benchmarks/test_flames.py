@@ -28,7 +28,7 @@ def test_both_workers_are_drawn(tmp_path: Path) -> None:
     if not may_trace(spy):
         pytest.skip("py-spy may not look into processes here")  # under CI too
     flames.record(tmp_path / "pictures", 2)
-    for role, does in (("capture", "FramePublisher.send_frame"), ("inference", "CommonRuntime.infer")):
+    for role, does in (("capture", "FramePublisher.send_frame"), ("inference", "Runtime.infer")):
         drawn = (tmp_path / "pictures" / f"flame_{role}.svg").read_text()
         assert does in drawn
         assert str(tmp_path) not in drawn
