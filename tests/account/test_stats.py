@@ -2,7 +2,9 @@ import msgspec
 import numpy as np
 import pytest
 
+from pipeline.account.ledger import merge
 from pipeline.account.stats import Histogram, StreamStats, WorkerStats
+from pipeline.base.ranges import MOST_COUNT
 
 
 def test_percentiles_agree_with_numpy_within_the_stated_error() -> None:
@@ -21,6 +23,23 @@ def test_merged_histograms_equal_one_over_all_values() -> None:
         whole.record(i * 0.37)
     parts[0].merge(parts[1])
     assert parts[0] == whole
+
+
+@pytest.mark.parametrize(
+    ("percent", "expected"), [(1, 1), (50, 1), (51, 100), (75, 100), (76, 1000), (100, 1000)]
+)
+def test_a_percentile_is_the_smallest_value_that_so_many_do_not_exceed(percent: int, expected: float) -> None:
+    histogram = Histogram()
+    for value in (1, 1000, 100, 1):
+        histogram.record(value)
+    assert histogram.percentile(percent) == pytest.approx(expected, rel=0.025)
+
+
+def test_sums_of_invented_counts_can_still_be_sent() -> None:
+    invented = StreamStats(dropped={"wire.lost": MOST_COUNT}, not_predicted={"wire.lost": MOST_COUNT})
+    total = merge([invented, invented])
+    assert total.dropped == total.not_predicted == {"wire.lost": MOST_COUNT}
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(total), type=StreamStats) == total
 
 
 def test_an_empty_histogram_has_no_percentile() -> None:

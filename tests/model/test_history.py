@@ -74,6 +74,10 @@ def test_a_pause_leaves_slots_empty_instead_of_lying() -> None:
     assert ages[27] == [198, 99]
 
 
+def test_a_frame_halfway_between_two_slots_fills_the_older_one_only() -> None:
+    assert run([0, 10, 20, 30, 40, 290, 440], 100)[-1] == [150, None]
+
+
 def test_changes_of_rate_are_followed_within_a_few_frames() -> None:
     fast, slow = [i * 33 for i in range(30)], [29 * 33 + i * 300 for i in range(1, 8)]
     again = [slow[-1] + i * 33 for i in range(1, 30)]
