@@ -182,7 +182,7 @@ def _repeat(tour: Path, film: Path, rate: int, seconds: float) -> None:
 def _collector(runtime: Path, process: "subprocess.Popen[bytes]") -> Iterator[Collector]:
     """Watches the run as a monitor does, from its first prediction on."""
     deadline = time.monotonic() + _START_S
-    while not (folders := list((runtime / "kvq-stream").glob("run-*"))):
+    while not (folders := list((runtime / "kvq-stream").glob("run-*/files"))):
         _check(process, deadline)
         time.sleep(0.05)
     collector = Collector(place_endpoints(load_config(), folders[-1]))

@@ -1,23 +1,19 @@
-"""The private folder of one run: sockets of its workers, and a lock that tells whether it is alive."""
+"""The private folder of one run, for the sockets of its workers."""
 
-import fcntl
 import os
-import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import msgspec
 
 from pipeline.base.config import Config
 from pipeline.base.errors import ConfigError
+from pipeline.base.scratch import living_folders, scratch_folder
 
 _PLACEHOLDER = "{run}"
-_LOCK = "lock"
+_RUN = "run-"
 _SHARED = "shared"
 
 
@@ -40,27 +36,13 @@ def base_folder() -> Path:
     return folder
 
 
-class RunFolder:
-    """A folder that lives as long as the run; folders of runs that were killed are removed on the way."""
+def run_folder() -> AbstractContextManager[Path]:
+    """A folder that lives as long as the run; those of runs that were killed are removed on the way.
 
-    def __init__(self) -> None:
-        base = base_folder()
-        with _locked(base):  # nobody may take a folder for dead while it is made
-            for stale in base.glob("run-*"):
-                if not _is_alive(stale):
-                    shutil.rmtree(stale, ignore_errors=True)
-            self.path = Path(tempfile.mkdtemp(prefix=f"run-{os.getpid()}-", dir=base))
-            self._lock = (self.path / _LOCK).open("w")
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)
-        self._lock.close()
+    Raises:
+        ConfigError: It can't be kept private.
+    """
+    return scratch_folder(_RUN, base_folder())
 
 
 def shared_folder() -> Path:
@@ -72,8 +54,7 @@ def shared_folder() -> Path:
 
 def newest_live_folder() -> Path:
     """The folder of the newest run that is alive; the shared one if there is none."""
-    alive = [folder for folder in base_folder().glob("run-*") if _is_alive(folder)]
-    return max(alive, key=_made_at, default=None) or shared_folder()
+    return max(living_folders(_RUN, base_folder()), key=_made_at, default=None) or shared_folder()
 
 
 def place_endpoints(config: Config, folder: Path) -> Config:
@@ -83,28 +64,6 @@ def place_endpoints(config: Config, folder: Path) -> Config:
         for name, texts in msgspec.structs.asdict(config.endpoints).items()
     }
     return msgspec.structs.replace(config, endpoints=msgspec.structs.replace(config.endpoints, **endpoints))
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _is_alive(folder: Path) -> bool:
-    """Whether a process still holds the folder's lock."""
-    try:
-        with (folder / _LOCK).open("r+") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:
-        return False
-    return False
 
 
 def _made_at(folder: Path) -> float:

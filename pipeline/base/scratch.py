@@ -1,13 +1,12 @@
 """Temporary folders that do not pile up: what a killed process left is removed by the next one."""
 
-import fcntl
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal
+
+from filelock import FileLock, Timeout
 
 _LOCK, _FILES = "lock", "files"
 
@@ -38,38 +37,47 @@ def scratch_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(place, ignore_errors=True)
-        os.close(lock)
+        lock.release()
 
 
-def _make(parent: Path, prefix: str) -> tuple[Path, int]:
+def living_folders(prefix: str, parent: Path) -> list[Path]:
+    """The folders of ``scratch_folder`` that processes hold now."""
+    return [place / _FILES for place in parent.glob(f"{prefix}*") if _is_held(place)]
+
+
+def _make(parent: Path, prefix: str) -> tuple[Path, FileLock]:
     """A place that is locked; until it is, another process may take it for left over: then another one."""
     while True:
         place = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-        with suppress(FileNotFoundError):
-            lock = os.open(place / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-            if _lock(lock) != "held" and os.fstat(lock).st_nlink:
+        lock = _lock_of(place)
+        with suppress(Timeout, FileNotFoundError):
+            lock.acquire(blocking=False)
+            if (place / _LOCK).exists():
                 return place, lock
-            os.close(lock)
+        lock.release()
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def _remove_if_left(place: Path) -> None:
-    try:
-        lock = os.open(place / _LOCK, os.O_RDWR | os.O_NOFOLLOW)
-    except OSError:  # somebody else's, or none of ours; or it was just made, or killed in that moment
+    if not (place / _LOCK).is_file():  # somebody else's; or it was just made, or killed in that moment
         with suppress(OSError):
             place.rmdir()
         return
-    if _lock(lock) == "mine":
+    with suppress(Timeout, OSError), _lock_of(place).acquire(blocking=False):
         shutil.rmtree(place, ignore_errors=True)
-    os.close(lock)
 
 
-def _lock(lock: int) -> Literal["mine", "held", "unknown"]:
-    """Takes a lock if nobody holds it; ``unknown`` on a file system without locks."""
+def _is_held(place: Path) -> bool:
+    if not (place / _LOCK).is_file():
+        return False
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return "held"
-    except OSError:
-        return "unknown"
-    return "mine"
+        with _lock_of(place).acquire(blocking=False):
+            return False
+    except Timeout:
+        return True
+    except OSError:  # it has just ended
+        return False
+
+
+def _lock_of(place: Path) -> FileLock:
+    return FileLock(place / _LOCK, mode=0o600, thread_local=False)

@@ -37,8 +37,8 @@ class Pipeline(Program):
             self._collector.close()
 
     def run_folders(self) -> list[Path]:
-        """What the runs of this test have left in their runtime folder."""
-        return sorted((self.runtime / "kvq-stream").glob("*"))
+        """The folders of this test's runs, also of those that were killed."""
+        return sorted((self.runtime / "kvq-stream").glob("*/files"))
 
     def stats(self, role: str) -> WorkerStats | None:
         """The newest stats of a worker, as a monitor gets them."""
@@ -102,7 +102,7 @@ class Pipeline(Program):
     def finish(self, timeout_s: float = RUN_S) -> Outcome:
         """Waits for the end; checks that no process, folder or socket of the run is left."""
         outcome = super().finish(timeout_s)
-        left = [str(path) for folder in self.run_folders() for path in (folder, *folder.iterdir())]
+        left = [str(path) for path in (self.runtime / "kvq-stream").rglob("*")]
         assert left == [], outcome.told()
         return outcome
 

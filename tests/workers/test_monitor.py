@@ -12,7 +12,7 @@ from pipeline.wire.codec import encode_stats
 from pipeline.wire.publisher import Publisher
 from pipeline.wire.security import SecurityPolicy
 from tests.workers.program import Program, until
-from workers.rundir import RunFolder
+from workers.rundir import run_folder
 
 
 def worker() -> WorkerStats:
@@ -29,8 +29,8 @@ def test_a_monitor_without_workers_says_so_and_finds_a_run_that_begins(
         monitor.wait_for(r"no worker answers at ipc://\S+/shared/capture, .* start a pipeline with")
         monkeypatch.setenv("XDG_RUNTIME_DIR", str(monitor.runtime))
         with (
-            RunFolder() as folder,
-            Publisher(f"ipc://{folder.path}/sink", config.wire, SecurityPolicy(config.security)) as publisher,
+            run_folder() as folder,
+            Publisher(f"ipc://{folder}/sink", config.wire, SecurityPolicy(config.security)) as publisher,
         ):
 
             def heard() -> bool:

@@ -17,7 +17,7 @@ from workers.model_check import check_model
 from workers.monitor import watch
 from workers.output import OutputConsole
 from workers.process import name_process, run_alone
-from workers.rundir import RunFolder, place_endpoints, shared_folder
+from workers.rundir import place_endpoints, run_folder, shared_folder
 from workers.screen import Screen
 from workers.supervisor import PipelineError, Supervisor
 
@@ -40,10 +40,10 @@ def run_pipeline(config: Config, report_file: Path | None) -> int:
         console = OutputConsole()
         live = config.terminal.live and console.is_terminal
         title = ", ".join(stream.id for stream in config.streams)
-        with RunFolder() as folder:
+        with run_folder() as folder:
             try:
                 with Screen(console, live=live, refresh_fps=config.terminal.refresh_fps) as screen:
-                    placed = place_endpoints(config, folder.path)
+                    placed = place_endpoints(config, folder)
                     report = Supervisor(placed, screen, title, stdout).run()
             except PipelineError as error:
                 _print_errors([str(error)])
