@@ -14,8 +14,8 @@ from pipeline.base.clock import now_ns
 from pipeline.base.config import load_config
 from pipeline.base.frame import Frame, FrameId, Image
 from pipeline.wire.frame_publisher import FramePublisher
+from pipeline.wire.frame_receiver import FrameReceiver
 from pipeline.wire.messages import EndOfStream
-from pipeline.wire.receivers import FrameReceiver
 from pipeline.wire.security import SecurityPolicy
 
 QUALITY = 90

@@ -12,7 +12,7 @@ from pipeline.base.errors import WireError
 from pipeline.base.frame import Frame, FrameId, Policy
 from pipeline.flow.freshness.keeper import FreshnessKeeper
 from pipeline.video.reader import Captured, Reader
-from pipeline.wire.codec import encode_end
+from pipeline.wire.encoding import encode_end
 from pipeline.wire.frame_publisher import FramePublisher
 from pipeline.wire.messages import EndOfStream
 

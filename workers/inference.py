@@ -19,10 +19,11 @@ from pipeline.runtime.base import Runtime
 from pipeline.runtime.open_runtime import open_runtime
 from pipeline.runtime.options import CalibrationClips, Options
 from pipeline.runtime.step import Result
-from pipeline.wire.codec import encode_prediction
+from pipeline.wire.arrivals import ReceivedFrame
+from pipeline.wire.encoding import encode_prediction
+from pipeline.wire.frame_receiver import FrameReceiver
 from pipeline.wire.messages import AttentionHeader, EndOfStream, Feedback, PastFrame, Prediction
 from pipeline.wire.publisher import SMALL_QUEUE, Publisher
-from pipeline.wire.receivers import FrameReceiver, ReceivedFrame
 from workers.base import REMIND_NS, RETRY_S, Worker, WorkerError
 from workers.inference_stream import InferenceStream, Turn
 from workers.model_check import wrong_checkpoint

@@ -15,10 +15,10 @@ from pipeline.flow.ring import Ring
 from pipeline.flow.unchanged import LastPicture
 from pipeline.model.history import Slot, StreamHistory
 from pipeline.runtime.step import Memory
-from pipeline.wire.codec import Part, encode_end
-from pipeline.wire.messages import EndOfStream
+from pipeline.wire.arrivals import ReceivedFrame
+from pipeline.wire.encoding import encode_end
+from pipeline.wire.messages import EndOfStream, Part
 from pipeline.wire.publisher import Publisher
-from pipeline.wire.receivers import ReceivedFrame
 
 _REPORT_S = 0.25
 """Longest time between two reports on the age of predictions, however rare the statistics are."""

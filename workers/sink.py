@@ -16,8 +16,10 @@ from pipeline.flow.joiner import Joined
 from pipeline.view.jsonl import PredictionWriter, PredictionWriterError
 from pipeline.view.web import WebView, picture_info
 from pipeline.view.window import Window, open_window
+from pipeline.wire.arrivals import ReceivedFrame, ReceivedPrediction
+from pipeline.wire.frame_receiver import FrameReceiver
 from pipeline.wire.messages import EndOfStream
-from pipeline.wire.receivers import FrameReceiver, PredictionReceiver, ReceivedFrame, ReceivedPrediction
+from pipeline.wire.receivers import PredictionReceiver
 from pipeline.wire.subscriber import wait_any
 from workers.base import Worker, WorkerError
 from workers.recording import Recording

@@ -13,8 +13,8 @@ from pipeline.flow.gaps import GapTracker
 from pipeline.flow.joiner import Joined, Joiner
 from pipeline.view.attention_overlay import make_thumbnail
 from pipeline.view.overlay import draw_overlay
+from pipeline.wire.arrivals import ReceivedFrame, ReceivedPrediction
 from pipeline.wire.messages import EndOfStream, Prediction
-from pipeline.wire.receivers import ReceivedFrame, ReceivedPrediction
 from workers.recording import Recording
 
 _THUMBNAILS = 64

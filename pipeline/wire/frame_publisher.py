@@ -11,8 +11,8 @@ from pipeline.base.config import CaptureConfig, WireConfig
 from pipeline.base.frame import Frame, FrameId
 from pipeline.wire import address, topics
 from pipeline.wire.audience import SegmentReaders
-from pipeline.wire.codec import Part, check_image, encode_frame, encode_notice, encode_offer
-from pipeline.wire.messages import Encoding
+from pipeline.wire.encoding import check_image, encode_frame, encode_notice, encode_offer
+from pipeline.wire.messages import Encoding, Part
 from pipeline.wire.publisher import Publisher
 from pipeline.wire.security import SecurityPolicy
 from pipeline.wire.shared.segment import Segment, SegmentError

@@ -2,12 +2,15 @@
 
 A message is multipart: topic, header (one of these structs), then its buffers (pixels, attention).
 Nothing is ever unpickled. Every number has a range (``base.ranges``).
-Every header starts with the wire version; ``codec.py`` refuses others.
+Every header starts with the wire version; ``decoding.py`` refuses others.
 """
 
+import struct
 from typing import Annotated, Literal, TypeAlias
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from pipeline.account.stats import WorkerStats
 from pipeline.base.frame import FrameId, Policy
@@ -19,8 +22,19 @@ WIRE_VERSION = 3
 MOST_SLOTS = 32
 """Frames in a ring in shared memory."""
 
+MAX_SIDE_PX = 16384
+
+PLACE = struct.Struct("<16sQ")
+"""Buffer of a ``shm`` frame, where its pixels lie: token of the segment, ticket of the frame in it."""
+
+Part: TypeAlias = bytes | memoryview
+"""Of a multipart message."""
+
+Attention: TypeAlias = npt.NDArray[np.float16]
+"""Weights, ``(query_rows * query_columns, past * rows * columns)``: see ``AttentionHeader``."""
+
 Encoding = Literal["raw", "jpeg", "shm"]
-Size = Annotated[int, msgspec.Meta(ge=1, le=16384)]
+Size = Annotated[int, msgspec.Meta(ge=1, le=MAX_SIDE_PX)]
 Label = Annotated[str, msgspec.Meta(max_length=1024)]
 
 
@@ -149,6 +163,11 @@ class AttentionHeader(msgspec.Struct, frozen=True):
     past: Annotated[int, msgspec.Meta(ge=1, le=64)]
     rows: Annotated[int, msgspec.Meta(ge=1, le=256)]
     columns: Annotated[int, msgspec.Meta(ge=1, le=256)]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Of the weights: queries, keys."""
+        return self.query_rows * self.query_columns, self.past * self.rows * self.columns
 
 
 class Prediction(Identity, kw_only=True, frozen=True, tag="prediction"):

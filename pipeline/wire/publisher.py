@@ -15,9 +15,9 @@ from pipeline.base.errors import TransportError, WireError
 from pipeline.base.frame import Policy
 from pipeline.wire import address, sockets, topics
 from pipeline.wire.audience import Audience
-from pipeline.wire.codec import Part, decode_feedback
+from pipeline.wire.decoding import decode_feedback
 from pipeline.wire.links import watch_link
-from pipeline.wire.messages import Feedback
+from pipeline.wire.messages import Feedback, Part
 from pipeline.wire.security import Gate, SecurityPolicy
 from pipeline.wire.upstream import Upstream
 
@@ -106,7 +106,7 @@ class Publisher(Closing):
         self.endpoint: str = endpoint if where.kind == "ipc" else bound
 
     def send(self, parts: Sequence[Part], timeout_s: float = 0.0) -> bool:
-        """Sends a message made by ``codec``; its buffers must not be changed afterwards.
+        """Sends a message made by ``encoding``; its buffers must not be changed afterwards.
 
         Args:
             parts: Topic, header, buffer.

@@ -2,7 +2,6 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from pipeline.account.stats import WorkerStats
@@ -10,87 +9,29 @@ from pipeline.base.clock import now_ns
 from pipeline.base.closing import Closing
 from pipeline.base.config import WireConfig
 from pipeline.base.errors import WireError
-from pipeline.base.frame import Frame, Policy
-from pipeline.base.roles import Listener, Role
+from pipeline.base.frame import Policy
+from pipeline.base.roles import Role
 from pipeline.wire import sockets, topics
+from pipeline.wire.arrivals import ReceivedPrediction
 from pipeline.wire.census import Census
-from pipeline.wire.codec import (
-    Attention,
-    Part,
-    decode_attention,
-    decode_frame,
-    decode_message,
-    decode_place,
-    encode_feedback,
-)
+from pipeline.wire.decoding import decode_attention, decode_message
 from pipeline.wire.links import LinkState
 from pipeline.wire.memory import MemoryBudget
-from pipeline.wire.messages import EndOfStream, Feedback, FrameHeader, Message, Offer, Prediction, Stats
+from pipeline.wire.messages import (
+    EndOfStream,
+    Message,
+    Part,
+    Prediction,
+    Stats,
+)
 from pipeline.wire.publisher import SMALL_QUEUE
 from pipeline.wire.rejects import Rejects
 from pipeline.wire.security import SecurityPolicy
-from pipeline.wire.shared.mapping import Windows
 from pipeline.wire.subscriber import Subscriber, ready, wait_any
 
 _MOST_DRAINED = 256
-_STREAMS = 16
-_MOST_WAITING = 64
 _SEVERITY: tuple[LinkState, ...] = ("up", "waiting", "lost")
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, weakref_slot=True)
-class ReceivedFrame:
-    """A frame as it arrived: checked, its pixels not decoded yet.
-
-    Attributes:
-        header: Its header.
-        pixels: Its packed pixels.
-        received_ns: Unix time in ns at which it was taken from the socket.
-        budget: What its memory is counted by.
-        lost: Why it has no pixels, or None.
-    """
-
-    header: FrameHeader
-    pixels: Part
-    received_ns: int
-    budget: MemoryBudget
-    lost: WireError | None = None
-
-    def __post_init__(self) -> None:
-        if self.lost is None:
-            self.budget.charge(self, self.header.decoded_bytes)
-
-    def decode(self, *, full_size: bool = False) -> Frame:
-        """The frame; raw pixels are not copied.
-
-        Args:
-            full_size: Give a picture that capture has made smaller the size that it had.
-
-        Raises:
-            WireError: ``jpeg``: the picture is damaged. ``overwritten``: it lay in shared memory, and this
-                reader was too slow. Hand it to the receiver's ``rejects.add``.
-        """
-        if self.lost:
-            raise self.lost
-        frame = decode_frame(self.header, self.pixels, self.received_ns, full_size=full_size)
-        self.budget.charge(frame.image, frame.image.nbytes)
-        return frame
-
-
-@dataclass(frozen=True, slots=True, weakref_slot=True)
-class ReceivedPrediction:
-    """A prediction as it arrived.
-
-    Attributes:
-        prediction: What was predicted.
-        attention: Its weights, read-only, or None if they were not sent.
-        received_ns: Unix time in ns at which it was taken from the socket.
-    """
-
-    prediction: Prediction
-    attention: Attention | None
-    received_ns: int
 
 
 class Receiver(Closing, Generic[T]):
@@ -213,92 +154,6 @@ class LanedReceiver(Receiver[T | EndOfStream]):
             if subscriber in found:
                 taken += self._take(subscriber, most)
         return taken
-
-
-class FrameReceiver(LanedReceiver[ReceivedFrame]):
-    """Receives frames and ends of streams from all capture workers.
-
-    Args:
-        endpoints: Where capture workers publish.
-        role: What to announce to them.
-        wire: ``[wire]``.
-        security: What the links must have.
-
-    Raises:
-        TransportError: An endpoint can't be connected to.
-        SecurityError: The public key of the capture machine is missing.
-    """
-
-    def __init__(
-        self,
-        endpoints: Sequence[str],
-        role: Listener,
-        wire: WireConfig,
-        security: SecurityPolicy,
-    ) -> None:
-        sources: list[tuple[Role, str]] = [("capture", endpoint) for endpoint in endpoints]
-        queue = wire.queue_frames
-        # Taken wholly at each poll, so a burst of all streams must fit; memory sets the limit.
-        newest_queue = max(queue, min(queue * _STREAMS, _MOST_WAITING))
-        super().__init__(
-            sources,
-            lambda lane: [topics.frames(lane), topics.offer(lane)],
-            role,
-            wire,
-            security,
-            queue,
-            newest_queue,
-        )
-        self._windows: dict[Policy, Windows] = {
-            "newest": Windows(self._newest, "newest", self._most_bytes),
-            "every": Windows(self._every, "every", self._most_bytes),
-        }
-
-    def tell(self, feedback: Feedback) -> None:
-        """Tells all capture workers how old the predictions of a stream are; whose it is not, ignores it."""
-        self._newest.tell(encode_feedback(feedback))
-
-    def poll(self, timeout_s: float = 0.0, max_every: int = 64) -> list[ReceivedFrame | EndOfStream]:
-        """Takes what has arrived: see ``LanedReceiver.poll``; copies frames out of shared memory."""
-        taken = super().poll(timeout_s, max_every)
-        self._windows["every"].give_back()
-        for windows in self._windows.values():
-            windows.sweep()
-        return taken
-
-    def close(self) -> None:
-        """Disconnects, and lets go of shared memory."""
-        super().close()
-        for windows in self._windows.values():
-            windows.close()
-
-    def _accept(self, message: Message, parts: Sequence[Part]) -> ReceivedFrame | EndOfStream | None:
-        if isinstance(message, FrameHeader):
-            return self._frame(message, parts[2])
-        if isinstance(message, EndOfStream):
-            return message
-        if isinstance(message, Offer):
-            lane: Policy = "every" if bytes(parts[0]) == topics.offer("every") else "newest"
-            self._windows[lane].answer(message)
-            return None
-        raise WireError("topic", f"a {type(message).__name__} among frames")
-
-    def _frame(self, header: FrameHeader, pixels: Part) -> ReceivedFrame | None:
-        if header.policy == "newest":
-            self._budget.check(header.decoded_bytes)
-        if header.encoding != "shm":
-            return ReceivedFrame(header, pixels, now_ns(), self._budget)
-        token, ticket = decode_place(pixels)
-        windows = self._windows[header.policy]
-        if windows.refused(token):
-            return None  # its pixels come next
-        try:
-            copy = windows.read(token, ticket, header.height * header.width * 3)
-        except WireError as error:
-            if error.reason != "overwritten":
-                raise
-            return ReceivedFrame(header, b"", now_ns(), self._budget, lost=error)
-        return ReceivedFrame(header, copy, now_ns(), self._budget)
 
 
 class PredictionReceiver(LanedReceiver[ReceivedPrediction]):

@@ -13,10 +13,11 @@ import numpy as np
 
 from pipeline.base.config import SecurityConfig, WireConfig, load_config
 from pipeline.base.frame import Frame, FrameId, Policy
-from pipeline.wire import codec
+from pipeline.wire import encoding, messages
+from pipeline.wire.arrivals import ReceivedFrame
+from pipeline.wire.frame_receiver import FrameReceiver
 from pipeline.wire.messages import EndOfStream, PastFrame, Prediction
 from pipeline.wire.publisher import Publisher
-from pipeline.wire.receivers import FrameReceiver, ReceivedFrame
 from pipeline.wire.security import SecurityPolicy
 
 CONFIG = load_config()
@@ -38,8 +39,8 @@ def frame(
     return Frame(FrameId(stream_id, session, 0, seq), image, capture_ns=1000 + seq, policy=policy)
 
 
-def packed(*args: Any, **kwargs: Any) -> list[codec.Part]:
-    return codec.encode_frame(frame(*args, **kwargs), "raw", 90, sent_ns=2000)
+def packed(*args: Any, **kwargs: Any) -> list[messages.Part]:
+    return encoding.encode_frame(frame(*args, **kwargs), "raw", 90, sent_ns=2000)
 
 
 def end(seq: int, policy: Policy = "every", stream_id: str = "door") -> EndOfStream:
@@ -137,7 +138,7 @@ def publish_all(
     until(lambda: publisher.listeners()["inference"] == 1, "somebody listens")
     refused = 0
     messages = [packed(seq, "every", side=side) for seq in range(count)]
-    for parts in [*messages, codec.encode_end(end(count), "frames")]:
+    for parts in [*messages, encoding.encode_end(end(count), "frames")]:
         while not publisher.send(parts, timeout_s=0.05):
             refused += 1
     publisher.close(linger_s)

@@ -12,10 +12,11 @@ import msgspec
 
 from pipeline.base.config import CaptureConfig, WireConfig
 from pipeline.base.frame import Policy
-from pipeline.wire import codec
+from pipeline.wire import encoding
+from pipeline.wire.arrivals import ReceivedFrame
 from pipeline.wire.frame_publisher import FramePublisher
+from pipeline.wire.frame_receiver import FrameReceiver
 from pipeline.wire.messages import EndOfStream
-from pipeline.wire.receivers import FrameReceiver, ReceivedFrame
 from tests.wire.peers import CONFIG, OPEN, QUICK, end, frame, until
 
 
@@ -92,7 +93,7 @@ def publish_all(
         for seq in range(count):
             while not publisher.send_frame(frame(seq, "every", side=side), timeout_s=0.002):
                 refused += 1
-        while not publisher.send(codec.encode_end(end(count), "frames")):
+        while not publisher.send(encoding.encode_end(end(count), "frames")):
             time.sleep(0.005)
         sent, events = dict(publisher.sent("door")), publisher.pop_events()
         publisher.close(20.0)

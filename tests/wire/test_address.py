@@ -10,8 +10,8 @@ import zmq
 
 from pipeline.base.errors import TransportError
 from pipeline.wire import address
+from pipeline.wire.frame_receiver import FrameReceiver
 from pipeline.wire.publisher import Publisher
-from pipeline.wire.receivers import FrameReceiver
 from tests.support import free_port
 from tests.wire.peers import OPEN, QUICK, security, until
 

@@ -6,11 +6,13 @@ import pytest
 
 from pipeline.account.stats import WorkerStats
 from pipeline.base.errors import WireError
-from pipeline.wire import codec
+from pipeline.wire import encoding
+from pipeline.wire.arrivals import ReceivedFrame
 from pipeline.wire.census import MOST_NAMES, MOST_SESSIONS, Census
+from pipeline.wire.frame_receiver import FrameReceiver
 from pipeline.wire.messages import Stats
 from pipeline.wire.publisher import Publisher
-from pipeline.wire.receivers import FrameReceiver, ReceivedFrame, StatsReceiver
+from pipeline.wire.receivers import StatsReceiver
 from tests.wire.peers import OPEN, QUICK, end, packed, prediction, until
 
 
@@ -49,7 +51,7 @@ def test_workers_and_the_streams_that_they_name_are_limited_too(tmp_path: Path) 
         heard: set[tuple[str, int]] = set()
 
         def arrives(figures: WorkerStats) -> bool:
-            publisher.send(codec.encode_stats(figures))
+            publisher.send(encoding.encode_stats(figures))
             heard.update((figures.worker, figures.session) for figures in receiver.poll(0.05))
             return (figures.worker, figures.session) in heard
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import msgspec
 import zmq
 
-from pipeline.wire import codec
+from pipeline.wire import encoding
+from pipeline.wire.frame_receiver import FrameReceiver
 from pipeline.wire.messages import EndOfStream
 from pipeline.wire.publisher import Publisher
-from pipeline.wire.receivers import FrameReceiver
 from tests.wire.peers import OPEN, QUICK, end, packed, until
 
-LAST = codec.encode_end(end(5, "newest"), "frames")
+LAST = encoding.encode_end(end(5, "newest"), "frames")
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pipeline.account.stats import WorkerStats
 from pipeline.base.errors import WireError
 from pipeline.base.frame import Frame, FrameId
-from pipeline.wire import codec
+from pipeline.wire import decoding, encoding
 from pipeline.wire.messages import WIRE_VERSION, AttentionHeader, FrameHeader, Offer, Prediction
 from pipeline.wire.shared.segment import SegmentError, Window, machine
 from tests.wire.peers import end, prediction
@@ -27,30 +27,30 @@ OFFER = Offer(
 GOOD: list[list[bytes]] = [
     [bytes(part) for part in parts]
     for parts in (
-        codec.encode_frame(Frame(FrameId("door", 1, 0, 0), IMAGE, 5), "raw", 90, 0),
-        codec.encode_frame(Frame(FrameId("door", 1, 0, 0), IMAGE, 5), "jpeg", 90, 0),
-        codec.encode_end(end(1), "predictions"),
-        codec.encode_prediction(prediction(0, attention=LAYOUT), np.zeros((2, 2), np.float16)),
-        codec.encode_stats(WorkerStats("sink", "sink", 1, "host", 2)),
-        codec.encode_notice(Frame(FrameId("door", 1, 0, 0), IMAGE, 5), bytes(16), 3, 0),
-        codec.encode_offer(OFFER, "every"),
+        encoding.encode_frame(Frame(FrameId("door", 1, 0, 0), IMAGE, 5), "raw", 90, 0),
+        encoding.encode_frame(Frame(FrameId("door", 1, 0, 0), IMAGE, 5), "jpeg", 90, 0),
+        encoding.encode_end(end(1), "predictions"),
+        encoding.encode_prediction(prediction(0, attention=LAYOUT), np.zeros((2, 2), np.float16)),
+        encoding.encode_stats(WorkerStats("sink", "sink", 1, "host", 2)),
+        encoding.encode_notice(Frame(FrameId("door", 1, 0, 0), IMAGE, 5), bytes(16), 3, 0),
+        encoding.encode_offer(OFFER, "every"),
     )
 ]
 
 
 def take(parts: Sequence[bytes]) -> None:
     with contextlib.suppress(WireError):
-        message = codec.decode_message(parts, LIMIT)
+        message = decoding.decode_message(parts, LIMIT)
         if isinstance(message, Offer):
             with pytest.raises(SegmentError):
                 Window(message, LIMIT)
         elif isinstance(message, FrameHeader) and message.encoding == "shm":
-            assert len(codec.decode_place(parts[2])[0]) == 16
+            assert len(decoding.decode_place(parts[2])[0]) == 16
         elif isinstance(message, FrameHeader):
-            image = codec.decode_frame(message, parts[2], 0).image
+            image = decoding.decode_frame(message, parts[2], 0).image
             assert image.shape == (message.height, message.width, 3)
         if isinstance(message, Prediction) and message.attention is not None:
-            assert np.isfinite(codec.decode_attention(message.attention, parts[2])).all()
+            assert np.isfinite(decoding.decode_attention(message.attention, parts[2])).all()
 
 
 @ANY
@@ -83,7 +83,7 @@ def test_a_header_with_bytes_put_in(parts: list[bytes], extra: bytes, position: 
 
 def refused(header: bytes) -> str:
     with pytest.raises(WireError) as caught:
-        codec.decode_message([b"s.", header], LIMIT)
+        decoding.decode_message([b"s.", header], LIMIT)
     assert caught.value.reason == "header"
     return str(caught.value)
 

@@ -7,10 +7,11 @@ from multiprocessing.connection import Connection
 import pytest
 
 from pipeline.base.clock import now_ns
-from pipeline.wire import codec
+from pipeline.wire import encoding
+from pipeline.wire.arrivals import ReceivedFrame
+from pipeline.wire.frame_receiver import FrameReceiver
 from pipeline.wire.messages import Feedback
 from pipeline.wire.publisher import Publisher
-from pipeline.wire.receivers import FrameReceiver, ReceivedFrame
 from tests.rigs.cut_link import CutLink, Machine
 from tests.wire.peers import CONFIG, answer, frame, program, security
 
@@ -29,7 +30,7 @@ def publish(connection: Connection, machine: Machine) -> None:
         connection.send("up")
         for seq in range(1_000_000):
             made = replace(frame(seq, side=60), capture_ns=now_ns())
-            publisher.send(codec.encode_frame(made, "raw", 90, now_ns()))
+            publisher.send(encoding.encode_frame(made, "raw", 90, now_ns()))
             publisher.pop_feedback()
             time.sleep(FRAME_S)
 

@@ -6,9 +6,10 @@ import msgspec
 import numpy as np
 
 from pipeline.base.frame import Frame, FrameId
-from pipeline.wire import codec
+from pipeline.wire import encoding, messages
+from pipeline.wire.arrivals import ReceivedFrame
+from pipeline.wire.frame_receiver import FrameReceiver
 from pipeline.wire.publisher import Publisher
-from pipeline.wire.receivers import FrameReceiver, ReceivedFrame
 from tests.wire.peers import OPEN, QUICK, until
 
 SIDE = 600
@@ -17,10 +18,10 @@ STREAMS = 12
 SMALL = msgspec.structs.replace(QUICK, max_memory_mb=4.5 * FRAME_BYTES / 2**20)
 
 
-def jpeg(stream_id: str, policy: str, seq: int = 0) -> list[codec.Part]:
+def jpeg(stream_id: str, policy: str, seq: int = 0) -> list[messages.Part]:
     """A picture that is small on the wire, and large once it is decoded."""
     frame = Frame(FrameId(stream_id, 1, 0, seq), np.zeros((SIDE, SIDE, 3), np.uint8), 1, policy=policy)
-    return codec.encode_frame(frame, "jpeg", 90, sent_ns=2)
+    return encoding.encode_frame(frame, "jpeg", 90, sent_ns=2)
 
 
 def test_live_frames_of_many_streams_are_dropped_once_they_hold_too_much(tmp_path: Path) -> None:

@@ -9,16 +9,17 @@ import pytest
 
 from pipeline.account.stats import WorkerStats
 from pipeline.base.clock import now_ns
-from pipeline.wire import codec
+from pipeline.wire import encoding, messages
+from pipeline.wire.frame_receiver import FrameReceiver
 from pipeline.wire.messages import Feedback, Message
-from pipeline.wire.receivers import FrameReceiver, PredictionReceiver, StatsReceiver
+from pipeline.wire.receivers import PredictionReceiver, StatsReceiver
 from tests.wire.peers import OPEN, QUICK, packed, prediction, seqs_of
 from tests.wire.test_strangers import stranger, wait_for_reader
 
 HUGE = 2**64 - 1
 
 
-def changed(parts: list[codec.Part], path: str, value: object) -> list[codec.Part]:
+def changed(parts: list[messages.Part], path: str, value: object) -> list[messages.Part]:
     """The message with another value at a place in its header: keys with dots between them."""
     header = msgspec.msgpack.decode(parts[1])
     node, (*steps, last) = header, path.split(".")
@@ -106,7 +107,7 @@ def test_a_prediction_with_a_number_out_of_range_is_counted(path: str, value: ob
     with stranger(endpoint) as sock, PredictionReceiver([endpoint], QUICK, OPEN) as receiver:
         sock.rcvtimeo = 20_000
         wait_for_reader(sock, b"role.sink")
-        good = codec.encode_prediction(prediction(0, "every"))
+        good = encoding.encode_prediction(prediction(0, "every"))
         sock.send_multipart(changed(good, path, value))
         assert receiver.poll(10.0) == []
         assert receiver.rejects.counts == {"header": 1}
@@ -149,7 +150,7 @@ def test_stats_with_a_number_out_of_range_are_counted(path: str, value: object, 
     with stranger(endpoint) as sock, StatsReceiver({"capture": [endpoint]}, QUICK, OPEN) as receiver:
         sock.rcvtimeo = 20_000
         wait_for_reader(sock, b"s.")
-        good = codec.encode_stats(full_stats())
+        good = encoding.encode_stats(full_stats())
         sock.send_multipart(changed(good, f"stats.{path}", value))
         assert receiver.poll(10.0) == []
         assert receiver.rejects.counts == {"header": 1}
@@ -168,7 +169,7 @@ def test_text_of_a_peer_is_printable_when_it_arrives(tmp_path: Path) -> None:
     with stranger(endpoint) as sock, StatsReceiver({"capture": [endpoint]}, QUICK, OPEN) as receiver:
         sock.rcvtimeo = 20_000
         wait_for_reader(sock, b"s.")
-        sock.send_multipart(codec.encode_stats(stats))
+        sock.send_multipart(encoding.encode_stats(stats))
         (got,) = receiver.poll(10.0)
     assert (got.host, got.events) == ("a ]0;b", [" [2Jдверь 手", "plain"])
     assert got.streams["door"].error == "no "
@@ -182,7 +183,7 @@ def test_labels_of_a_peer_are_printable_when_they_arrive(tmp_path: Path) -> None
     with stranger(endpoint) as sock, PredictionReceiver([endpoint], QUICK, OPEN) as receiver:
         sock.rcvtimeo = 20_000
         wait_for_reader(sock, b"role.sink")
-        sock.send_multipart(codec.encode_prediction(sent))
+        sock.send_multipart(encoding.encode_prediction(sent))
         (got,) = receiver.poll(10.0)
     assert got.prediction.top == [("ru [31mn", 0.5), ("бег", 0.25)]
     assert got.prediction.reset == "ga p"

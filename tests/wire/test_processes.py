@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.wire import codec
+from pipeline.wire import encoding
+from pipeline.wire.arrivals import ReceivedFrame
+from pipeline.wire.frame_receiver import FrameReceiver
 from pipeline.wire.messages import EndOfStream
 from pipeline.wire.publisher import Publisher
-from pipeline.wire.receivers import FrameReceiver, ReceivedFrame
 from tests.support import free_port
 from tests.wire.peers import (
     CONFIG,
@@ -60,7 +61,7 @@ def test_a_stopped_reader_of_every_frame_goes_on_where_it_was(tmp_path: Path) ->
         while publisher.send(packed(seq, "every", side=480), timeout_s=0.3):
             seq += 1
         os.kill(process.pid, signal.SIGCONT)
-        for parts in (packed(seq, "every"), codec.encode_end(end(seq + 1), "frames")):
+        for parts in (packed(seq, "every"), encoding.encode_end(end(seq + 1), "frames")):
             assert publisher.send(parts, timeout_s=20.0)
         assert answer(reader) == list(range(seq + 1))
 
@@ -77,7 +78,7 @@ def test_a_killed_publisher_takes_no_reader_with_it(tmp_path: Path) -> None:
         assert publisher.exitcode == 0
         with Publisher(endpoint, QUICK, OPEN) as successor:
             until(lambda: successor.listeners()["inference"] == 1, "the reader is back")
-            assert successor.send(codec.encode_end(end(8), "frames"))
+            assert successor.send(encoding.encode_end(end(8), "frames"))
             seqs = answer(connection)
             assert seqs == sorted(seqs)
             reader.join(20.0)
@@ -128,7 +129,7 @@ def test_a_killed_reader_no_longer_holds_anybody_up(kind: str, tmp_path: Path) -
             assert publisher.send(packed(seq, "every")), "nobody is left to wait for"
         with FrameReceiver([endpoint], "inference", QUICK, OPEN) as receiver:
             until(lambda: publisher.listeners()["inference"] == 1, "another reader listens")
-            assert publisher.send(codec.encode_end(end(7), "frames"))
+            assert publisher.send(encoding.encode_end(end(7), "frames"))
             (item,) = receiver.poll(10.0)
             assert isinstance(item, EndOfStream)
             assert item.seq == 7

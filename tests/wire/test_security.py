@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.base.errors import SecurityError
+from pipeline.wire.frame_receiver import FrameReceiver
 from pipeline.wire.keys import allow, load_public, new_keys
 from pipeline.wire.publisher import Publisher
-from pipeline.wire.receivers import FrameReceiver
 from pipeline.wire.security import SecurityPolicy
 from tests.support import free_port
 from tests.wire.peers import OPEN, QUICK, packed, security, seqs_of, until

@@ -10,10 +10,11 @@ import msgspec
 import zmq
 
 from pipeline.base.errors import WireError
-from pipeline.wire import codec
+from pipeline.wire import encoding, messages
+from pipeline.wire.frame_receiver import FrameReceiver
 from pipeline.wire.links import LinkWatch
 from pipeline.wire.publisher import Publisher
-from pipeline.wire.receivers import FrameReceiver, PredictionReceiver
+from pipeline.wire.receivers import PredictionReceiver
 from pipeline.wire.rejects import Rejects
 from tests.support import free_port
 from tests.wire.peers import OPEN, QUICK, packed, prediction, seqs_of, until
@@ -43,7 +44,7 @@ def test_bad_messages_of_a_peer_are_counted_and_good_ones_still_come(tmp_path: P
         sock.rcvtimeo = 20_000
         wait_for_reader(sock, b"role.sink")
         lone, noise, hollow = [b"f.every."], [b"f.every.", os.urandom(50)], [b"f.every.x", b"", b""]
-        bad: list[Sequence[codec.Part]] = [lone, noise, hollow, newer, newer, [*good[:2], b"x"]]
+        bad: list[Sequence[messages.Part]] = [lone, noise, hollow, newer, newer, [*good[:2], b"x"]]
         for parts in bad:
             sock.send_multipart(parts)
             assert receiver.poll(10.0) == []
@@ -58,7 +59,7 @@ def test_bad_messages_of_a_peer_are_counted_and_good_ones_still_come(tmp_path: P
 
 def test_a_prediction_among_frames_is_refused(tmp_path: Path) -> None:
     endpoint = f"ipc://{tmp_path}/predictions"
-    parts = codec.encode_prediction(prediction(0, "every"))
+    parts = encoding.encode_prediction(prediction(0, "every"))
     frame = packed(0, "every")
     with stranger(endpoint) as sock, PredictionReceiver([endpoint], QUICK, OPEN) as receiver:
         sock.rcvtimeo = 20_000

@@ -14,16 +14,12 @@ from pipeline.account.stats import WorkerStats
 from pipeline.base.errors import WireError
 from pipeline.base.frame import Policy
 from pipeline.flow.ring import Ring
-from pipeline.wire import codec
+from pipeline.wire import encoding, messages
+from pipeline.wire.arrivals import ReceivedFrame, ReceivedPrediction
+from pipeline.wire.frame_receiver import FrameReceiver
 from pipeline.wire.messages import WIRE_VERSION, AttentionHeader, EndOfStream, Feedback
 from pipeline.wire.publisher import SMALL_QUEUE, Publisher
-from pipeline.wire.receivers import (
-    FrameReceiver,
-    PredictionReceiver,
-    ReceivedFrame,
-    ReceivedPrediction,
-    StatsReceiver,
-)
+from pipeline.wire.receivers import PredictionReceiver, StatsReceiver
 from pipeline.wire.subscriber import wait_any
 from pipeline.wire.topics import Role
 from tests.support import free_port
@@ -60,9 +56,9 @@ def link(tmp_path: Path) -> Iterator[Link]:
     assert list(tmp_path.iterdir()) == []
 
 
-def whole_stream(count: int, stream_id: str = "door", side: int = 480) -> list[list[codec.Part]]:
+def whole_stream(count: int, stream_id: str = "door", side: int = 480) -> list[list[messages.Part]]:
     frames = [packed(seq, "every", stream_id, side) for seq in range(count)]
-    return [*frames, codec.encode_end(end(count, stream_id=stream_id), "frames")]
+    return [*frames, encoding.encode_end(end(count, stream_id=stream_id), "frames")]
 
 
 def until_heard(publisher: Publisher, **roles: int) -> None:
@@ -175,7 +171,7 @@ def test_a_stuck_reader_of_newest_frames_delays_neither_live_streams_nor_files(t
             publisher.send(packed(seq, "newest", "camera"))
             while not publisher.send(packed(seq, "every", "file", side=480)):
                 stuck_files += [item for item in stuck.poll(0.05, max_every=1) if _is_file(item)]
-        while not publisher.send(codec.encode_end(end(40, stream_id="file"), "frames"), 0.05):
+        while not publisher.send(encoding.encode_end(end(40, stream_id="file"), "frames"), 0.05):
             stuck_files += [item for item in stuck.poll(0.05, max_every=1) if _is_file(item)]
         reader.join(30.0)
         stuck_files += [item for item in drain(stuck) if _is_file(item)]
@@ -281,7 +277,7 @@ def test_the_end_of_a_live_stream_reaches_a_reader_whose_queue_is_full(
     publisher, receiver = link
     for seq in range(100):
         publisher.send(packed(seq, side=480))
-    last = codec.encode_end(end(100, "newest"), "frames")
+    last = encoding.encode_end(end(100, "newest"), "frames")
     assert not publisher.send(last, timeout_s=0.1), "nobody reads yet"
     got: Items = []
     reader = threading.Thread(target=read_all, args=(receiver, got))
@@ -320,12 +316,12 @@ def test_predictions_arrive_with_attention_and_their_end(tmp_path: Path) -> None
         PredictionReceiver([endpoint], QUICK, OPEN) as receiver,
     ):
         until_heard(publisher, sink=1)
-        first = codec.encode_prediction(prediction(0, attention=layout), weights)
+        first = encoding.encode_prediction(prediction(0, attention=layout), weights)
         until(lambda: publisher.send(first) and bool(receiver.poll(0.05)), "the other lane is up")
         for seq in range(40):
             policy: Policy = "every" if seq % 2 else "newest"
-            publisher.send(codec.encode_prediction(prediction(seq, policy, attention=layout), weights))
-        publisher.send(codec.encode_end(end(40), "predictions"))
+            publisher.send(encoding.encode_prediction(prediction(seq, policy, attention=layout), weights))
+        publisher.send(encoding.encode_end(end(40), "predictions"))
         got: list[ReceivedPrediction | EndOfStream] = []
         while not (len(got) >= 41 and end(40) in got):
             got += receiver.poll(20.0) or pytest.fail("predictions are missing")
@@ -346,7 +342,7 @@ def test_figures_arrive_from_all_workers(tmp_path: Path) -> None:
 
         def heard() -> bool:
             for role, publisher in publishers.items():
-                publisher.send(codec.encode_stats(WorkerStats(role, role, 1, "host", 2)))
+                publisher.send(encoding.encode_stats(WorkerStats(role, role, 1, "host", 2)))
             seen.update(figures.worker for figures in receiver.poll(0.1))
             return seen == {"capture", "sink"}
 
@@ -366,7 +362,7 @@ def test_one_wait_serves_several_receivers(tmp_path: Path) -> None:
         lanes = (*of_frames.lanes(), *of_predictions.lanes())
         assert not wait_any(0.01, lanes)
         assert not wait_any(0.01, ())
-        second.send(codec.encode_prediction(prediction(1, "every")))
+        second.send(encoding.encode_prediction(prediction(1, "every")))
         assert wait_any(10.0, lanes)
         assert not of_frames.poll()
         assert len(of_predictions.poll()) == 1
@@ -386,9 +382,9 @@ def test_what_inference_tells_reaches_capture_and_nothing_else_does(link: Link) 
     publisher, receiver = link
     first, second = feedback(age_ms=-12.5), feedback(age_ms=9000.0)
     receiver.tell(first)
-    for wrong in (b"age.", b"age.\x93rubbish", codec.encode_feedback(feedback(age_ms=float("nan")))):
+    for wrong in (b"age.", b"age.\x93rubbish", encoding.encode_feedback(feedback(age_ms=float("nan")))):
         receiver.lanes()[0].tell(wrong)
-    receiver.lanes()[0].tell(codec.encode_feedback(msgspec.structs.replace(second, v=WIRE_VERSION + 1)))
+    receiver.lanes()[0].tell(encoding.encode_feedback(msgspec.structs.replace(second, v=WIRE_VERSION + 1)))
     receiver.tell(second)
     told: list[Feedback] = []
     until(lambda: told.extend(publisher.pop_feedback()) or second in told, "the last word")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import zmq
 
+from pipeline.wire.frame_receiver import FrameReceiver
 from pipeline.wire.publisher import Publisher
-from pipeline.wire.receivers import FrameReceiver
 from tests.wire.peers import OPEN, QUICK, answer, packed, program, seqs_of, until
 
 

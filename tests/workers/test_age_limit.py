@@ -15,7 +15,7 @@ from pipeline.account.stats import StreamStats, WorkerStats
 from pipeline.base.clock import now_ns
 from pipeline.base.config import load_config
 from pipeline.view.plain_line import plain_line
-from pipeline.wire.codec import encode_frame
+from pipeline.wire.encoding import encode_frame
 from pipeline.wire.publisher import Publisher
 from pipeline.wire.security import SecurityPolicy
 from tests.rigs.cut_link import CutLink

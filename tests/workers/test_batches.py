@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.wire.arrivals import ReceivedPrediction
 from pipeline.wire.frame_publisher import FramePublisher
-from pipeline.wire.receivers import PredictionReceiver, ReceivedPrediction
+from pipeline.wire.receivers import PredictionReceiver
 from tests.wire.peers import OPEN, QUICK, frame
 from tests.wire.shared_helpers import capture
 from tests.workers.pipeline import QUICK as QUICK_RUN

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from pipeline.wire.transport import Publisher
 
 from pipeline.account.stats import WorkerStats
 from pipeline.base.config import load_config
 from pipeline.view.plain_line import plain_line
 from pipeline.wire.census import MOST_NAMES
-from pipeline.wire.codec import encode_stats
+from pipeline.wire.encoding import encode_stats
 from pipeline.wire.security import SecurityPolicy
-from pipeline.wire.transport import Publisher
 from tests.workers.program import until
 from workers.collector import Collector
 

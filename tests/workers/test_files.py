@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from pipeline.base.config import load_config
+from pipeline.wire.arrivals import ReceivedPrediction
 from pipeline.wire.messages import Prediction
-from pipeline.wire.receivers import PredictionReceiver, ReceivedPrediction
+from pipeline.wire.receivers import PredictionReceiver
 from pipeline.wire.security import SecurityPolicy
 from tests.support import hand_held, people_walking
 from tests.video.clips import write_video

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.account.stats import WorkerStats
 from pipeline.base.config import load_config
-from pipeline.wire.codec import encode_stats
+from pipeline.wire.encoding import encode_stats
 from pipeline.wire.publisher import Publisher
 from pipeline.wire.security import SecurityPolicy
 from tests.workers.program import Program, until

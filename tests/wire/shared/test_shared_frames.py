@@ -14,10 +14,11 @@ import zmq
 
 from pipeline.base.errors import WireError
 from pipeline.base.frame import Policy
-from pipeline.wire import codec, frame_publisher, topics
+from pipeline.wire import decoding, encoding, frame_publisher, topics
+from pipeline.wire.arrivals import ReceivedFrame
 from pipeline.wire.frame_publisher import FramePublisher
+from pipeline.wire.frame_receiver import FrameReceiver
 from pipeline.wire.messages import EndOfStream, FrameHeader, Offer
-from pipeline.wire.receivers import FrameReceiver, ReceivedFrame
 from pipeline.wire.shared import mapping as windows
 from pipeline.wire.shared.segment import Window
 from tests.rigs.slow_link import SlowLink
@@ -95,7 +96,7 @@ def test_a_stopped_reader_holds_up_every_frame_and_then_gets_it(tmp_path: Path) 
         assert seq - before <= QUICK.queue_frames
         os.kill(process.pid, signal.SIGCONT)
         assert publisher.send_frame(frame(seq, "every"), timeout_s=20.0)
-        until(lambda: publisher.send(codec.encode_end(end(seq + 1), "frames")), "the end goes out")
+        until(lambda: publisher.send(encoding.encode_end(end(seq + 1), "frames")), "the end goes out")
         assert answer(reader) == (list(range(seq + 1)), [])
 
 
@@ -262,7 +263,7 @@ def test_a_new_reader_in_the_middle_misses_nothing_from_then_on(tmp_path: Path) 
                 assert publisher.send_frame(frame(seq, "every"), timeout_s=10.0)
                 assert take(first).header.seq == seq
                 seq += 1
-            until(lambda: publisher.send(codec.encode_end(end(seq), "frames")), "the end goes out")
+            until(lambda: publisher.send(encoding.encode_end(end(seq), "frames")), "the end goes out")
             assert answer(connection) == (list(range(start, seq)), [])
             assert publisher.sent("door")["raw"] >= 2, "sockets served until both had opened it"
 
@@ -418,7 +419,7 @@ def test_one_reader_that_cannot_open_it_does_not_cost_the_others_their_memory(tm
                 assert item.decode().image[0, 0, 0] == item.header.seq % 256
                 assert item.header.encoding == "shm"
                 got.append(item.header.seq)
-        until(lambda: publisher.send(codec.encode_end(end(seq), "frames")), "the end goes out")
+        until(lambda: publisher.send(encoding.encode_end(end(seq), "frames")), "the end goes out")
         got += seqs_of(local.poll(1.0))
         assert got == list(range(seq - len(got), seq)), "each once"
         seqs, (report,) = answer(connection)
@@ -455,7 +456,7 @@ def test_who_only_says_that_it_has_opened_the_memory_holds_nobody_up(tmp_path: P
             while liar.poll(0):
                 parts = liar.recv_multipart()
                 if parts[0] == topics.offer("every"):
-                    offer = codec.decode_message(parts, 1 << 20)
+                    offer = decoding.decode_message(parts, 1 << 20)
                     assert isinstance(offer, Offer)
                     liar.subscribe(topics.opened(offer.token, b"liar"))
             seq += 1
@@ -498,7 +499,7 @@ def test_a_reader_that_is_back_before_its_old_connection_is_dead_gets_every_fram
                 seq += 1
                 while new.poll(20):
                     parts = new.recv_multipart()
-                    message = codec.decode_message(parts, 1 << 20)
+                    message = decoding.decode_message(parts, 1 << 20)
                     if isinstance(message, Offer) and opens:
                         window = window or Window(message, 1 << 20)
                         if window.sit(name):
@@ -508,7 +509,7 @@ def test_a_reader_that_is_back_before_its_old_connection_is_dead_gets_every_fram
                     elif isinstance(message, FrameHeader):
                         got.append((message.seq, parts[0][:2]))
                         if message.encoding == "shm" and window:
-                            window.give_back(codec.decode_place(parts[2])[1])
+                            window.give_back(decoding.decode_place(parts[2])[1])
                 while not old.closed and old.poll(0):
                     old.recv_multipart()
                 assert seq < 200
@@ -536,7 +537,7 @@ def test_word_of_a_frame_that_was_never_written_is_refused(tmp_path: Path) -> No
         (token,) = (bytes.fromhex(text.decode()) for text in publisher.audience.segments)
         readers = publisher.audience.segments[token.hex().encode()]
         for ticket in (100, 2**63, 2**64 - 1):
-            parts = codec.encode_notice(frame(seq, "every"), token, ticket, sent_ns=1)
+            parts = encoding.encode_notice(frame(seq, "every"), token, ticket, sent_ns=1)
             assert publisher.send(parts, timeout_s=1.0)
             assert receiver.poll(10.0) == []
         assert receiver.rejects.counts == {"shm": 3}
@@ -647,7 +648,7 @@ def test_words_from_strangers_open_nothing(tmp_path: Path) -> None:
         with FrameReceiver([endpoint], "sink", QUICK, OPEN) as receiver:
             while stranger.recv() != b"\x01role.sink":
                 pass
-            notice = codec.encode_notice(frame(1, "every"), bytes(16), 7, 0)
+            notice = encoding.encode_notice(frame(1, "every"), bytes(16), 7, 0)
             offer = Offer(
                 machine=windows.machine(),
                 pid=os.getpid(),
@@ -662,9 +663,9 @@ def test_words_from_strangers_open_nothing(tmp_path: Path) -> None:
             for parts in (
                 notice,
                 short,
-                codec.encode_offer(offer, "every"),
-                codec.encode_offer(offer, "every"),
-                codec.encode_offer(elsewhere, "every"),
+                encoding.encode_offer(offer, "every"),
+                encoding.encode_offer(offer, "every"),
+                encoding.encode_offer(elsewhere, "every"),
             ):
                 stranger.send_multipart(parts)
                 assert receiver.poll(10.0) == []
@@ -677,7 +678,7 @@ def test_words_from_strangers_open_nothing(tmp_path: Path) -> None:
                     assert not heard.startswith((b"\x01closed", b"\x01opened"))
             for number in range(600):  # a peer without end of offers costs no memory without end
                 token = number.to_bytes(16, "big")
-                parts = codec.encode_offer(msgspec.structs.replace(elsewhere, token=token), "every")
+                parts = encoding.encode_offer(msgspec.structs.replace(elsewhere, token=token), "every")
                 stranger.send_multipart(parts)
                 receiver.poll(10.0)
             assert len(receiver._windows["every"]._refused) == 256
@@ -687,7 +688,7 @@ def test_an_end_comes_after_all_frames_in_shared_memory(tmp_path: Path) -> None:
     with publisher_and_sink(tmp_path) as (publisher, receiver):
         seq = send_until_shared(publisher, receiver)
         assert publisher.send_frame(frame(seq, "every"), timeout_s=10.0)
-        assert publisher.send(codec.encode_end(end(seq + 1), "frames"))
+        assert publisher.send(encoding.encode_end(end(seq + 1), "frames"))
         items = receiver.poll(10.0) + receiver.poll(1.0)
         assert seqs_of(items) == [seq]
         assert isinstance(items[-1], EndOfStream)

@@ -1,174 +1,47 @@
-"""Messages to multipart and back: nothing that a peer sends gets past here unchecked.
+"""Multipart to messages: nothing that a peer sends gets past here unchecked.
 
-A message is ``[topic, header]`` or ``[topic, header, buffer]``. Raw pixels are copied neither way.
+A message is ``[topic, header]`` or ``[topic, header, buffer]``. Raw pixels are not copied.
 """
 
-import struct
 from collections.abc import Callable, Sequence
-from typing import Literal, TypeAlias
 
 import cv2
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import simplejpeg
 
-from pipeline.account.stats import WorkerStats
 from pipeline.base.errors import WireError
-from pipeline.base.frame import Frame, Image, Policy
+from pipeline.base.frame import Frame, Image
 from pipeline.base.text import printable
 from pipeline.wire import topics
 from pipeline.wire.jpeg import jpeg_size
 from pipeline.wire.messages import (
+    PLACE,
     WIRE_VERSION,
+    Attention,
     AttentionHeader,
-    Encoding,
     EndOfStream,
     Feedback,
     FrameHeader,
     Message,
     Offer,
+    Part,
     Prediction,
     Stats,
 )
 from pipeline.wire.peer_text import with_printable_text
 
 MAX_HEADER_BYTES = 1 << 20
-MAX_SIDE_PX = 16384
 _MOST_TICKET = 2**48
-
-Part: TypeAlias = bytes | memoryview
-Attention: TypeAlias = npt.NDArray[np.float16]
-"""Weights, ``(query_rows * query_columns, past * rows * columns)``: see ``messages.AttentionHeader``."""
 
 
 class _Versioned(msgspec.Struct):
     v: int
 
 
-_PLACE = struct.Struct("<16sQ")
-"""Where the pixels of a ``shm`` frame lie: token of the segment, ticket of the frame in it."""
-
-_pack = msgspec.msgpack.Encoder().encode
 _unpack_version = msgspec.msgpack.Decoder(_Versioned).decode
 _unpack_feedback = msgspec.msgpack.Decoder(Feedback).decode
 _unpack: Callable[[Part], Message] = msgspec.msgpack.Decoder(Message).decode
-
-
-def encode_frame(
-    frame: Frame, encoding: Literal["raw", "jpeg"], jpeg_quality: int, sent_ns: int, topic: bytes = b""
-) -> list[Part]:
-    """Packs a frame. Raw pixels are not copied: they must not be changed afterwards.
-
-    Args:
-        frame: The frame; ``image`` is ``(height, width, 3)`` uint8 BGR.
-        encoding: ``raw`` or ``jpeg``.
-        jpeg_quality: 1 to 100, for ``jpeg``.
-        sent_ns: Unix time in ns.
-        topic: Instead of that of the stream's frames.
-
-    Raises:
-        WireError: The picture has another shape or type, or is too large.
-    """
-    check_image(frame.image)
-    pixels: Part
-    if encoding == "jpeg":
-        _, packed = cv2.imencode(".jpg", frame.image, [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality])
-        pixels = packed.data.cast("B")
-    else:
-        pixels = np.ascontiguousarray(frame.image).data.cast("B")
-    return _with_header(frame, encoding, pixels, sent_ns, topic)
-
-
-def encode_notice(frame: Frame, token: bytes, ticket: int, sent_ns: int) -> list[Part]:
-    """Packs a frame whose pixels lie in shared memory.
-
-    Args:
-        frame: The frame.
-        token: Of the segment.
-        ticket: Of the frame in the segment.
-        sent_ns: Unix time in ns.
-    """
-    return _with_header(frame, "shm", _PLACE.pack(token, ticket), sent_ns)
-
-
-def encode_offer(offer: Offer, lane: Policy) -> list[Part]:
-    """Packs an offer of shared memory."""
-    return [topics.offer(lane), _pack(offer)]
-
-
-def check_image(image: Image) -> None:
-    """Refuses what is no picture.
-
-    Raises:
-        WireError: The picture has another shape or type, or is too large.
-    """
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise WireError("pixels", f"a frame is (height, width, 3) uint8, not {image.shape} {image.dtype}")
-    height, width = image.shape[:2]
-    if not (1 <= height <= MAX_SIDE_PX and 1 <= width <= MAX_SIDE_PX):
-        raise WireError("pixels", f"a frame of {width}x{height}: sides must be 1 to {MAX_SIDE_PX} pixels")
-
-
-def _with_header(
-    frame: Frame, encoding: Encoding, pixels: Part, sent_ns: int, topic: bytes = b""
-) -> list[Part]:
-    height, width = frame.image.shape[:2]
-    header = FrameHeader(
-        stream_id=frame.id.stream_id,
-        session=frame.id.session,
-        epoch=frame.id.epoch,
-        seq=frame.id.seq,
-        capture_ns=frame.capture_ns,
-        pts_ns=frame.pts_ns,
-        sent_ns=sent_ns,
-        height=height,
-        width=width,
-        encoding=encoding,
-        policy=frame.policy,
-        skipped=frame.skipped,
-        truth=frame.truth,
-        full_size=frame.full_size,
-    )
-    return [topic or topics.frames(frame.policy, frame.id.stream_id), _pack(header), pixels]
-
-
-def encode_end(end: EndOfStream, after: Literal["frames", "predictions"]) -> list[Part]:
-    """Packs the end of a stream, on the topic of its frames (capture) or its predictions (inference)."""
-    topic = topics.frames if after == "frames" else topics.predictions
-    return [topics.end_of(topic(end.policy, end.stream_id)), _pack(end)]
-
-
-def encode_prediction(prediction: Prediction, attention: Attention | None = None) -> list[Part]:
-    """Packs a prediction and its attention weights, which are not copied.
-
-    Weights without a layout in ``prediction.attention`` are left out: no reader could use them.
-
-    Raises:
-        WireError: ``attention`` is not float16, or not what ``prediction.attention`` describes.
-    """
-    parts: list[Part] = [topics.predictions(prediction.policy, prediction.stream_id), _pack(prediction)]
-    layout = prediction.attention
-    if layout is not None:
-        if attention is None:
-            raise WireError("attention", "the layout of attention without its weights")
-        if attention.shape != _shape(layout) or attention.dtype != np.float16:
-            raise WireError(
-                "attention",
-                f"attention is {_shape(layout)} float16, not {attention.shape} {attention.dtype}",
-            )
-        parts.append(np.ascontiguousarray(attention).data.cast("B"))
-    return parts
-
-
-def encode_stats(stats: WorkerStats) -> list[Part]:
-    """Packs what a worker counted."""
-    return [topics.STATS, _pack(Stats(stats=stats))]
-
-
-def encode_feedback(feedback: Feedback) -> bytes:
-    """Packs what inference tells capture, as the topic of a subscription."""
-    return topics.age(_pack(feedback))
 
 
 def decode_feedback(notice: bytes) -> Feedback | None:
@@ -215,7 +88,7 @@ def decode_message(parts: Sequence[Part], max_bytes: int) -> Message:
 
 def decode_place(place: Part) -> tuple[bytes, int]:
     """Token of the segment and ticket of a ``shm`` frame that ``decode_message`` has checked."""
-    token, ticket = _PLACE.unpack(place)
+    token, ticket = PLACE.unpack(place)
     return bytes(token), int(ticket)
 
 
@@ -257,7 +130,7 @@ def decode_attention(layout: AttentionHeader, weights: Part) -> Attention:
         WireError: There are more or fewer than ``layout`` says, or one is not finite.
     """
     _check_attention(layout, memoryview(weights), max_bytes=len(weights))
-    attention: Attention = np.frombuffer(weights, np.float16).reshape(_shape(layout))
+    attention: Attention = np.frombuffer(weights, np.float16).reshape(layout.shape)
     if not np.isfinite(attention).all():
         raise WireError("attention", "attention weights that are not finite")
     attention.flags.writeable = False
@@ -323,7 +196,7 @@ def _check_pixels(header: FrameHeader, pixels: memoryview, max_bytes: int) -> No
             raise WireError("pixels", f"{len(pixels)} bytes of pixels, {raw_bytes} expected")
         return
     if header.encoding == "shm":
-        if len(pixels) != _PLACE.size:
+        if len(pixels) != PLACE.size:
             raise WireError("pixels", f"a place in shared memory of {len(pixels)} bytes")
         if (ticket := decode_place(pixels)[1]) > _MOST_TICKET:
             raise WireError("shm", f"a place in shared memory with ticket {ticket}")
@@ -337,16 +210,12 @@ def _check_pixels(header: FrameHeader, pixels: memoryview, max_bytes: int) -> No
 
 
 def _check_attention(layout: AttentionHeader, weights: memoryview, max_bytes: int) -> None:
-    queries, keys = _shape(layout)
+    queries, keys = layout.shape
     expected = queries * keys * 2
     if len(weights) > max_bytes:
         raise WireError("size", f"attention of {len(weights)} bytes, wire.max_frame_mb allows {max_bytes}")
     if len(weights) != expected:
         raise WireError("attention", f"{len(weights)} bytes of attention, {expected} expected")
-
-
-def _shape(layout: AttentionHeader) -> tuple[int, int]:
-    return layout.query_rows * layout.query_columns, layout.past * layout.rows * layout.columns
 
 
 def _decode_jpeg(pixels: Part, height: int, width: int) -> Image:

@@ -8,7 +8,7 @@ import pytest
 from pipeline.account.stats import WorkerStats
 from pipeline.base.errors import WireError
 from pipeline.base.frame import Frame, FrameId
-from pipeline.wire import codec
+from pipeline.wire import decoding, encoding, messages
 from pipeline.wire.messages import AttentionHeader, Encoding, FrameHeader, Stats
 from tests.wire.peers import end, packed, prediction
 
@@ -21,32 +21,32 @@ def picture(height: int = 48, width: int = 64) -> np.ndarray:
     return np.random.default_rng(7).integers(0, 256, (height, width, 3), np.uint8)
 
 
-def jpeg_parts() -> list[codec.Part]:
+def jpeg_parts() -> list[messages.Part]:
     soft = np.asarray(cv2.GaussianBlur(picture(), (9, 9), 3), np.uint8)
     shown = Frame(FrameId("door", 1, 2, 3), soft, 5, pts_ns=-4, policy="every", skipped=6, truth="still")
-    return codec.encode_frame(shown, "jpeg", 95, sent_ns=8)
+    return encoding.encode_frame(shown, "jpeg", 95, sent_ns=8)
 
 
-def with_header(parts: list[codec.Part], **changes: object) -> list[codec.Part]:
+def with_header(parts: list[messages.Part], **changes: object) -> list[messages.Part]:
     header = msgspec.msgpack.decode(parts[1]) | changes
     return [parts[0], msgspec.msgpack.encode(header), *parts[2:]]
 
 
-def refused(parts: list[codec.Part], limit: int = LIMIT) -> WireError:
+def refused(parts: list[messages.Part], limit: int = LIMIT) -> WireError:
     with pytest.raises(WireError) as caught:
-        codec.decode_message(parts, limit)
+        decoding.decode_message(parts, limit)
     assert "\n" not in str(caught.value)
     return caught.value
 
 
 def test_a_raw_frame_arrives_as_it_was_without_a_copy() -> None:
     sent = Frame(FrameId("door", 1, 2, 3), picture(), 5, pts_ns=-4, policy="every", skipped=6, truth="still")
-    parts = codec.encode_frame(sent, "raw", 90, sent_ns=8)
+    parts = encoding.encode_frame(sent, "raw", 90, sent_ns=8)
     assert np.shares_memory(np.frombuffer(parts[2], np.uint8), sent.image)
-    header = codec.decode_message(parts, LIMIT)
+    header = decoding.decode_message(parts, LIMIT)
     assert isinstance(header, FrameHeader)
     assert header.sent_ns == 8
-    got = codec.decode_frame(header, parts[2], received_ns=9)
+    got = decoding.decode_frame(header, parts[2], received_ns=9)
     assert np.shares_memory(got.image, sent.image)
     assert not got.image.flags.writeable
     np.testing.assert_array_equal(got.image, sent.image)
@@ -56,17 +56,17 @@ def test_a_raw_frame_arrives_as_it_was_without_a_copy() -> None:
 
 def test_a_picture_cut_out_of_another_is_packed_too() -> None:
     cut = picture()[4:20, 8:40]
-    parts = codec.encode_frame(Frame(FrameId("door", 1, 0, 0), cut, 5), "raw", 90, 0)
-    header = codec.decode_message(parts, LIMIT)
+    parts = encoding.encode_frame(Frame(FrameId("door", 1, 0, 0), cut, 5), "raw", 90, 0)
+    header = decoding.decode_message(parts, LIMIT)
     assert isinstance(header, FrameHeader)
-    np.testing.assert_array_equal(codec.decode_frame(header, parts[2], 0).image, cut)
+    np.testing.assert_array_equal(decoding.decode_frame(header, parts[2], 0).image, cut)
 
 
 def test_a_jpeg_frame_arrives_nearly_as_it_was() -> None:
     parts = jpeg_parts()
-    header = codec.decode_message(parts, LIMIT)
+    header = decoding.decode_message(parts, LIMIT)
     assert isinstance(header, FrameHeader)
-    image = codec.decode_frame(header, parts[2], 9).image
+    image = decoding.decode_frame(header, parts[2], 9).image
     difference = np.abs(image.astype(int) - cv2.GaussianBlur(picture(), (9, 9), 3).astype(int))
     assert difference.mean() < 4
     assert not image.flags.writeable
@@ -74,50 +74,50 @@ def test_a_jpeg_frame_arrives_nearly_as_it_was() -> None:
 
 @pytest.mark.parametrize("stream_id", ["жест 手", "a.end", "every.b", "𝔘" * 64])
 def test_a_stream_may_have_a_name_in_any_script(stream_id: str) -> None:
-    frame = codec.decode_message(packed(0, "every", stream_id), LIMIT)
+    frame = decoding.decode_message(packed(0, "every", stream_id), LIMIT)
     assert isinstance(frame, FrameHeader)
     assert frame.stream_id == stream_id
     last = end(7, stream_id=stream_id)
     for after in ("frames", "predictions"):
-        assert codec.decode_message(codec.encode_end(last, after), LIMIT) == last
-    assert codec.decode_message(codec.encode_prediction(prediction(0, stream_id=stream_id)), LIMIT)
+        assert decoding.decode_message(encoding.encode_end(last, after), LIMIT) == last
+    assert decoding.decode_message(encoding.encode_prediction(prediction(0, stream_id=stream_id)), LIMIT)
 
 
 @pytest.mark.parametrize("after", ["frames", "predictions"])
 def test_an_end_travels_after_what_it_ends(after: str) -> None:
-    parts = codec.encode_end(end(7), "frames" if after == "frames" else "predictions")
+    parts = encoding.encode_end(end(7), "frames" if after == "frames" else "predictions")
     assert bytes(parts[0]).startswith(b"f.every.door." if after == "frames" else b"p.every.door.")
-    assert codec.decode_message(parts, LIMIT) == end(7)
+    assert decoding.decode_message(parts, LIMIT) == end(7)
 
 
 def test_a_prediction_arrives_with_its_attention() -> None:
     sent = prediction(3, attention=LAYOUT)
-    parts = codec.encode_prediction(sent, WEIGHTS)
-    got = codec.decode_message(parts, LIMIT)
+    parts = encoding.encode_prediction(sent, WEIGHTS)
+    got = decoding.decode_message(parts, LIMIT)
     assert got == sent
-    attention = codec.decode_attention(LAYOUT, parts[2])
+    attention = decoding.decode_attention(LAYOUT, parts[2])
     np.testing.assert_array_equal(attention, WEIGHTS)
     assert not attention.flags.writeable
-    assert codec.decode_message(codec.encode_prediction(prediction(4)), LIMIT) == prediction(4)
+    assert decoding.decode_message(encoding.encode_prediction(prediction(4)), LIMIT) == prediction(4)
 
 
 def test_stats_arrive() -> None:
     stats = WorkerStats("capture", "capture", 1, "host", 2)
     stats.stream("door").record("decode", 3_000_000)
-    message = codec.decode_message(codec.encode_stats(stats), LIMIT)
+    message = decoding.decode_message(encoding.encode_stats(stats), LIMIT)
     assert message == Stats(stats=stats)
 
 
 def test_attention_without_a_layout_is_left_out() -> None:
-    parts = codec.encode_prediction(prediction(3), WEIGHTS)
+    parts = encoding.encode_prediction(prediction(3), WEIGHTS)
     assert len(parts) == 2
-    assert codec.decode_message(parts, LIMIT) == prediction(3)
+    assert decoding.decode_message(parts, LIMIT) == prediction(3)
 
 
 @pytest.mark.parametrize("weights", [WEIGHTS[:5], WEIGHTS.astype(np.float32), None])
 def test_attention_that_does_not_fit_is_not_sent(weights: np.ndarray | None) -> None:
     with pytest.raises(WireError, match="attention"):
-        codec.encode_prediction(prediction(3, attention=LAYOUT), weights)
+        encoding.encode_prediction(prediction(3, attention=LAYOUT), weights)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_attention_that_does_not_fit_is_not_sent(weights: np.ndarray | None) -> 
 )
 def test_what_is_no_picture_is_not_sent(image: np.ndarray) -> None:
     with pytest.raises(WireError, match="a frame"):
-        codec.encode_frame(Frame(FrameId("door", 1, 0, 0), image, 5), "raw", 90, 0)
+        encoding.encode_frame(Frame(FrameId("door", 1, 0, 0), image, 5), "raw", 90, 0)
 
 
 def test_another_version_is_refused_by_both_names() -> None:
@@ -157,7 +157,7 @@ def test_a_wrong_header_is_named(changes: dict[str, object], text: str) -> None:
 
 def test_a_prediction_with_a_score_that_is_no_number_is_refused() -> None:
     assert (
-        refused(with_header(codec.encode_prediction(prediction(0)), top=[("still", float("nan"))])).reason
+        refused(with_header(encoding.encode_prediction(prediction(0)), top=[("still", float("nan"))])).reason
         == "header"
     )
 
@@ -167,8 +167,8 @@ def test_wrong_sizes_are_refused() -> None:
     assert refused(good[:1]).reason == "parts"
     assert refused(good[:2]).reason == "parts"
     assert refused([*good, b"more"]).reason == "parts"
-    assert refused([*codec.encode_end(end(1), "frames"), b"pixels"]).reason == "parts"
-    assert refused([good[0], bytes(good[1]) + bytes(codec.MAX_HEADER_BYTES), good[2]]).reason == "size"
+    assert refused([*encoding.encode_end(end(1), "frames"), b"pixels"]).reason == "parts"
+    assert refused([good[0], bytes(good[1]) + bytes(decoding.MAX_HEADER_BYTES), good[2]]).reason == "size"
     assert refused([*good[:2], good[2][:-1]]).reason == "pixels"
     assert refused(good, limit=240 * 240 * 3 - 1).reason == "size"
     assert refused([b"f.newest.garden.", *good[1:]]).reason == "topic"
@@ -183,10 +183,10 @@ def test_a_damaged_jpeg_is_refused() -> None:
     without_pixels = bytes(good[2][: size_at + 19])
     half = bytes(good[2][: len(good[2]) // 2 + 200])
     for damaged in (without_pixels + b"\xff\xd9", half + b"\xff\xd9"):
-        header = codec.decode_message([*good[:2], damaged], LIMIT)
+        header = decoding.decode_message([*good[:2], damaged], LIMIT)
         assert isinstance(header, FrameHeader)
         with pytest.raises(WireError, match="a damaged JPEG picture"):
-            codec.decode_frame(header, damaged, 0)
+            decoding.decode_frame(header, damaged, 0)
 
 
 def test_a_bomb_is_refused_before_it_is_decoded() -> None:
@@ -206,26 +206,26 @@ def test_a_progressive_jpeg_is_refused() -> None:
 
 
 def test_wrong_attention_is_refused() -> None:
-    parts = codec.encode_prediction(prediction(3, attention=LAYOUT), WEIGHTS)
+    parts = encoding.encode_prediction(prediction(3, attention=LAYOUT), WEIGHTS)
     assert refused([*parts[:2], parts[2][:-2]]).reason == "attention"
     assert refused(parts, limit=10).reason == "size"
     for wrong in (np.nan, np.inf):
         weights = WEIGHTS.copy()
         weights[2, 2] = wrong
         with pytest.raises(WireError, match="finite"):
-            codec.decode_attention(LAYOUT, weights.data.cast("B"))
+            decoding.decode_attention(LAYOUT, weights.data.cast("B"))
 
 
-@pytest.mark.parametrize("encoding", ["raw", "jpeg"])
-def test_a_picture_that_was_made_smaller_remembers_its_size_and_can_have_it_again(encoding: Encoding) -> None:
+@pytest.mark.parametrize("how", ["raw", "jpeg"])
+def test_a_picture_that_was_made_smaller_remembers_its_size_and_can_have_it_again(how: Encoding) -> None:
     small = np.full((24, 32, 3), 90, np.uint8)
     sent = Frame(FrameId("door", 1, 0, 0), small, 5, full_size=(49, 65))
-    parts = codec.encode_frame(sent, encoding, 90, 0)
-    header = codec.decode_message(parts, 10**6)
+    parts = encoding.encode_frame(sent, how, 90, 0)
+    header = decoding.decode_message(parts, 10**6)
     assert isinstance(header, FrameHeader)
     assert header.source_size == (49, 65)
-    assert codec.decode_frame(header, parts[2], 1).image.shape == (24, 32, 3)
-    whole = codec.decode_frame(header, parts[2], 1, full_size=True)
+    assert decoding.decode_frame(header, parts[2], 1).image.shape == (24, 32, 3)
+    whole = decoding.decode_frame(header, parts[2], 1, full_size=True)
     assert whole.image.shape == (49, 65, 3)
     assert np.abs(whole.image.astype(int) - 90).max() <= 2
 
@@ -236,5 +236,5 @@ def test_a_picture_that_was_made_smaller_remembers_its_size_and_can_have_it_agai
 def test_a_source_size_that_can_not_be_is_refused(size: tuple[int, int], limit: int, reason: str) -> None:
     sent = Frame(FrameId("door", 1, 0, 0), np.zeros((24, 32, 3), np.uint8), 5, full_size=size)
     with pytest.raises(WireError) as caught:
-        codec.decode_message(codec.encode_frame(sent, "raw", 90, 0), limit)
+        decoding.decode_message(encoding.encode_frame(sent, "raw", 90, 0), limit)
     assert caught.value.reason == reason

@@ -1,0 +1,143 @@
+"""Messages to multipart: topic, header, and a buffer that is not copied."""
+
+from typing import Literal
+
+import cv2
+import msgspec
+import numpy as np
+
+from pipeline.account.stats import WorkerStats
+from pipeline.base.errors import WireError
+from pipeline.base.frame import Frame, Image, Policy
+from pipeline.wire import topics
+from pipeline.wire.messages import (
+    MAX_SIDE_PX,
+    PLACE,
+    Attention,
+    Encoding,
+    EndOfStream,
+    Feedback,
+    FrameHeader,
+    Offer,
+    Part,
+    Prediction,
+    Stats,
+)
+
+_pack = msgspec.msgpack.Encoder().encode
+
+
+def encode_frame(
+    frame: Frame, encoding: Literal["raw", "jpeg"], jpeg_quality: int, sent_ns: int, topic: bytes = b""
+) -> list[Part]:
+    """Packs a frame. Raw pixels are not copied: they must not be changed afterwards.
+
+    Args:
+        frame: The frame; ``image`` is ``(height, width, 3)`` uint8 BGR.
+        encoding: ``raw`` or ``jpeg``.
+        jpeg_quality: 1 to 100, for ``jpeg``.
+        sent_ns: Unix time in ns.
+        topic: Instead of that of the stream's frames.
+
+    Raises:
+        WireError: The picture has another shape or type, or is too large.
+    """
+    check_image(frame.image)
+    pixels: Part
+    if encoding == "jpeg":
+        _, packed = cv2.imencode(".jpg", frame.image, [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality])
+        pixels = packed.data.cast("B")
+    else:
+        pixels = np.ascontiguousarray(frame.image).data.cast("B")
+    return _with_header(frame, encoding, pixels, sent_ns, topic)
+
+
+def encode_notice(frame: Frame, token: bytes, ticket: int, sent_ns: int) -> list[Part]:
+    """Packs a frame whose pixels lie in shared memory.
+
+    Args:
+        frame: The frame.
+        token: Of the segment.
+        ticket: Of the frame in the segment.
+        sent_ns: Unix time in ns.
+    """
+    return _with_header(frame, "shm", PLACE.pack(token, ticket), sent_ns)
+
+
+def encode_offer(offer: Offer, lane: Policy) -> list[Part]:
+    """Packs an offer of shared memory."""
+    return [topics.offer(lane), _pack(offer)]
+
+
+def check_image(image: Image) -> None:
+    """Refuses what is no picture.
+
+    Raises:
+        WireError: The picture has another shape or type, or is too large.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise WireError("pixels", f"a frame is (height, width, 3) uint8, not {image.shape} {image.dtype}")
+    height, width = image.shape[:2]
+    if not (1 <= height <= MAX_SIDE_PX and 1 <= width <= MAX_SIDE_PX):
+        raise WireError("pixels", f"a frame of {width}x{height}: sides must be 1 to {MAX_SIDE_PX} pixels")
+
+
+def _with_header(
+    frame: Frame, encoding: Encoding, pixels: Part, sent_ns: int, topic: bytes = b""
+) -> list[Part]:
+    height, width = frame.image.shape[:2]
+    header = FrameHeader(
+        stream_id=frame.id.stream_id,
+        session=frame.id.session,
+        epoch=frame.id.epoch,
+        seq=frame.id.seq,
+        capture_ns=frame.capture_ns,
+        pts_ns=frame.pts_ns,
+        sent_ns=sent_ns,
+        height=height,
+        width=width,
+        encoding=encoding,
+        policy=frame.policy,
+        skipped=frame.skipped,
+        truth=frame.truth,
+        full_size=frame.full_size,
+    )
+    return [topic or topics.frames(frame.policy, frame.id.stream_id), _pack(header), pixels]
+
+
+def encode_end(end: EndOfStream, after: Literal["frames", "predictions"]) -> list[Part]:
+    """Packs the end of a stream, on the topic of its frames (capture) or its predictions (inference)."""
+    topic = topics.frames if after == "frames" else topics.predictions
+    return [topics.end_of(topic(end.policy, end.stream_id)), _pack(end)]
+
+
+def encode_prediction(prediction: Prediction, attention: Attention | None = None) -> list[Part]:
+    """Packs a prediction and its attention weights, which are not copied.
+
+    Weights without a layout in ``prediction.attention`` are left out: no reader could use them.
+
+    Raises:
+        WireError: ``attention`` is not float16, or not what ``prediction.attention`` describes.
+    """
+    parts: list[Part] = [topics.predictions(prediction.policy, prediction.stream_id), _pack(prediction)]
+    layout = prediction.attention
+    if layout is not None:
+        if attention is None:
+            raise WireError("attention", "the layout of attention without its weights")
+        if attention.shape != layout.shape or attention.dtype != np.float16:
+            raise WireError(
+                "attention",
+                f"attention is {layout.shape} float16, not {attention.shape} {attention.dtype}",
+            )
+        parts.append(np.ascontiguousarray(attention).data.cast("B"))
+    return parts
+
+
+def encode_stats(stats: WorkerStats) -> list[Part]:
+    """Packs what a worker counted."""
+    return [topics.STATS, _pack(Stats(stats=stats))]
+
+
+def encode_feedback(feedback: Feedback) -> bytes:
+    """Packs what inference tells capture, as the topic of a subscription."""
+    return topics.age(_pack(feedback))
