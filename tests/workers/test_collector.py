@@ -5,13 +5,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from pipeline.wire.transport import Publisher
 
 from pipeline.account.stats import WorkerStats
 from pipeline.base.config import load_config
 from pipeline.view.plain_line import plain_line
 from pipeline.wire.census import MOST_NAMES
 from pipeline.wire.encoding import encode_stats
+from pipeline.wire.publisher import Publisher
 from pipeline.wire.security import SecurityPolicy
 from tests.workers.program import until
 from workers.collector import Collector
