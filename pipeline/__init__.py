@@ -1,3 +1,3 @@
 """KVQ Stream: a real-time camera pipeline that understands motion."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

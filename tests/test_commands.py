@@ -18,7 +18,7 @@ from tests.workers.program import PROGRAM, Outcome, Program
 
 PASSWORD = "hunter2"
 RUN = ["--headless", "--no-web"]
-QUICK_MISTAKES = {
+QUICK_ERRORS = {
     "no file": (["capture", "--source", "no.mp4"], "no.mp4: no such file or folder; check the path"),
     "not a video": (["capture", "--source", "text.mp4"], "text.mp4: is not a video"),
     "empty file": (["capture", "--source", "empty.mp4"], "the file is empty; was it copied completely?"),
@@ -76,7 +76,7 @@ QUICK_MISTAKES = {
         "make one with `python run_stream.py keys new NAME`, admit others with `keys allow FILE`; "
         "or add --insecure to go without",
     ),
-    "open figures": (
+    "open statistics": (
         ["sink", "--set", "endpoints.sink_stats=['tcp://*:0']"],
         "make one with `python run_stream.py keys new NAME`",
     ),
@@ -109,7 +109,7 @@ QUICK_MISTAKES = {
     ),
     "allow what is no key": (["keys", "allow", "text.mp4"], "text.mp4 is no key file: make one with"),
 }
-MISTAKES_OF_A_RUN = {
+ERRORS_OF_A_RUN = {
     "no file": ([*RUN, "--source", "demo", "--source", "no.mp4"], "no.mp4: no such file or folder; check"),
     "scheme": ([*RUN, "--source", f"gopher://me:{PASSWORD}@x/y"], "gopher:// is not known; use one of"),
     "output folder": (
@@ -120,15 +120,15 @@ MISTAKES_OF_A_RUN = {
 }
 
 
-@pytest.mark.parametrize("mistake", QUICK_MISTAKES)
-def test_mistakes_are_one_readable_line(mistake: str, place: Path) -> None:
-    arguments, wanted = QUICK_MISTAKES[mistake]
+@pytest.mark.parametrize("error", QUICK_ERRORS)
+def test_user_errors_are_one_readable_line(error: str, place: Path) -> None:
+    arguments, wanted = QUICK_ERRORS[error]
     assert wanted in complaint(place, *arguments)
 
 
-@pytest.mark.parametrize("mistake", MISTAKES_OF_A_RUN)
-def test_mistakes_that_a_worker_finds_are_one_readable_line(mistake: str, place: Path) -> None:
-    arguments, wanted = MISTAKES_OF_A_RUN[mistake]
+@pytest.mark.parametrize("error", ERRORS_OF_A_RUN)
+def test_user_errors_that_a_worker_finds_are_one_readable_line(error: str, place: Path) -> None:
+    arguments, wanted = ERRORS_OF_A_RUN[error]
     assert wanted in complaint(place, *arguments)
 
 
@@ -220,9 +220,9 @@ def check_form(outcome: Outcome) -> None:
     assert outcome.code == 2, outcome.told()
     assert outcome.err.startswith("error: "), outcome.told()
     assert outcome.err.count("\n") == 1, outcome.told()
-    said = outcome.out + outcome.err
-    assert "Traceback" not in said, outcome.told()
-    assert PASSWORD not in said, outcome.told()
+    output = outcome.out + outcome.err
+    assert "Traceback" not in output, outcome.told()
+    assert PASSWORD not in output, outcome.told()
 
 
 def files_of(folder: Path) -> set[str]:

@@ -1,4 +1,4 @@
-"""What can be said of the configured model before anything starts: without torch, in milliseconds."""
+"""Checks the configured model before anything starts: without torch, in milliseconds."""
 
 from pipeline.base.config import Config
 from pipeline.base.packages import need_extra
@@ -12,7 +12,7 @@ _PRECISIONS = {"openvino": ("auto", "fp32", "int8"), "onnxruntime": ("auto", "fp
 
 
 def check_model(config: Config) -> None:
-    """Looks whether the checkpoint is one, and whether backend, device and precision fit and are installed.
+    """Checks whether the checkpoint is one, and whether backend, device and precision fit and are installed.
 
     Raises:
         WorkerError: There is no such checkpoint, or they don't fit.

@@ -15,7 +15,7 @@ from pipeline.base.layers import fill
 from pipeline.base.roles import Listener
 from pipeline.base.text import StreamId
 
-# A description says in words what a pattern allows: see pipeline.base.schema.
+# A description puts into words what a pattern allows: see pipeline.base.schema.
 Endpoint = Annotated[
     str, msgspec.Meta(pattern="^(ipc|tcp)://.+", description="ipc://path or tcp://host:port")
 ]

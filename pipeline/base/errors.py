@@ -1,4 +1,4 @@
-"""Errors that people see: each is one readable line that says what to do."""
+"""Errors that people see: each is one readable line with what to do."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from pipeline.base.redact import redact
 
 
 class UserError(Exception):
-    """Something that the user has to change; the message is one readable line that says what."""
+    """Something that the user has to change; the message is one readable line with what."""
 
 
 class ConfigError(UserError, ValueError):

@@ -19,8 +19,8 @@ class FrameId:
 
     Attributes:
         stream_id: Name of the stream; see ``pipeline.base.text.StreamId``.
-        session: Unix time in ns at which the capture worker started. It tells two lives of one worker apart,
-            but not which came first: a camera's clock may have been set back in between.
+        session: Unix time in ns at which the capture worker started. It keeps two processes of one worker
+            apart, but not which came first: a camera's clock may have been set back in between.
         epoch: Counts the openings of the source and its changes of size, from 0.
         seq: Counts the frames of the stream within the session, from 0; it goes on across epochs.
     """

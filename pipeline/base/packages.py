@@ -1,4 +1,4 @@
-"""Packages that only some backends and exports need, asked for in words that say how to get them."""
+"""Packages that only some backends and exports need, with an error that names the command to install them."""
 
 import importlib.util
 import sys

@@ -1,4 +1,4 @@
-"""The roles of workers, by name; ``workers.roles`` is the table that says what each of them is."""
+"""The roles of workers, by name; ``workers.roles`` is the table of what each of them is."""
 
 from typing import Final, Literal, TypeAlias, get_args
 

@@ -116,7 +116,7 @@ class _Grabber(Thread):
             self.pictures.close()
 
     def _probe(self) -> None:
-        """Asks the device why it can't be opened; OpenCV would only say False, and print ten lines."""
+        """Asks the device why it can't be opened; OpenCV would only return False, and print ten lines."""
         path = f"/dev/video{self._index}"
         try:
             os.close(os.open(path, os.O_RDWR | os.O_NONBLOCK))

@@ -36,7 +36,7 @@ class PictureDecoder:
     """Turns the first video track of an open container into pictures, upright and in BGR.
 
     Attributes:
-        fps: Average pictures a second; None if the container does not say.
+        fps: Average pictures a second; None if the container does not give it.
     """
 
     def __init__(self, container: InputContainer, *, low_delay: bool) -> None:
@@ -108,8 +108,8 @@ def network_error(url: str, error: av.error.FFmpegError, waited_s: float, timeou
 
     Args:
         url: What was opened.
-        error: What FFmpeg said.
-        waited_s: How long it took to say so.
+        error: FFmpeg's error.
+        waited_s: How long it took to fail.
         timeout_s: How long it was allowed to take.
     """
     if waited_s >= 0.95 * timeout_s:  # an interrupted handshake looks like invalid data

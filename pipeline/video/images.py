@@ -72,7 +72,7 @@ def _natural_order(path: Path) -> tuple[list[str | int], str]:
 
 
 def _decode(data: bytes) -> Image | None:
-    # OpenCV fills the missing part of a truncated JPEG with grey and says nothing.
+    # OpenCV fills the missing part of a truncated JPEG with grey, without an error.
     if data.startswith(_JPEG_START) and _JPEG_END not in data[-1024:]:
         return None
     try:

@@ -43,8 +43,8 @@ class Reader:
     the caller: nothing is lost, but a live source then falls behind or drops pictures on its own side.
 
     A live source that fails in whatever way, or falls silent, is reopened after a wait, for ever. A
-    file that fails is given up: once the state is ``ended``, ``error`` tells why, or that it came to its
-    normal end (None). A file read with ``newest`` plays at its own rate.
+    file that fails is given up: once the state is ``ended``, ``error`` is the reason, or None at its
+    normal end. A file read with ``newest`` plays at its own rate.
 
     Once ``finished``, ``captured`` equals the pictures taken plus ``sum(dropped.values())``; while the
     reader runs, those in the ring and one in hand come on top.
@@ -116,11 +116,6 @@ class Reader:
         return self._tally.captured
 
     @property
-    def waiting(self) -> int:
-        """Pictures in the ring."""
-        return len(self._ring)
-
-    @property
     def dropped(self) -> dict[str, int]:
         """Pictures that the reader let go, by reason: ``capture.overflow``, ``.damaged``, ``.stopped``."""
         return self._tally.dropped
@@ -188,7 +183,7 @@ class Reader:
 
     def _end(self) -> None:
         if self.error is not None:
-            self._tally.say(f"failed: {self.error}")
+            self._tally.report(f"failed: {self.error}")
         self._state = "ended"
         self._ring.close()
         self._on_change()
@@ -220,13 +215,13 @@ class Reader:
         self._backoff.reset()
         self._size = None
         rate = f" at {source.fps:.4g} fps" if source.fps else ""
-        self._tally.say(f"up: {source.description}{rate}")
+        self._tally.report(f"up: {source.description}{rate}")
         self._state = "up"
         self._on_change()
 
     def _wait_to_reopen(self, error: SourceError) -> None:
         wait_s = self._backoff.next_s()
-        self._tally.say(f"down: {error}; trying again in {wait_s:.1f} s")
+        self._tally.report(f"down: {error}; trying again in {wait_s:.1f} s")
         if self._state == "up":
             self._state = "down"
         self._stopping.wait(wait_s)
@@ -277,7 +272,7 @@ class Reader:
         size = picture.image.shape
         if self._size is not None and size != self._size:
             self._epoch += 1
-            self._tally.say(f"new size: {size[1]}x{size[0]}, was {self._size[1]}x{self._size[0]}")
+            self._tally.report(f"new size: {size[1]}x{size[0]}, was {self._size[1]}x{self._size[0]}")
         self._size = size
 
 

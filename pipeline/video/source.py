@@ -64,7 +64,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class SourceOptions:
-    """How sources are opened; ``configs/default.toml`` says what each means, in ``[capture]``."""
+    """How sources are opened; ``configs/default.toml`` explains each, in ``[capture]``."""
 
     width_px: int
     height_px: int
@@ -94,7 +94,7 @@ class Source(ABC):
     Attributes:
         live: Pictures come at their own time and are gone if nobody reads them.
         description: What people call it: the URL (without its password), path or device.
-        fps: Pictures a second; None before it is opened, or if the source does not say.
+        fps: Pictures a second; None before it is opened, or if the source does not give it.
     """
 
     live: bool

@@ -1,4 +1,4 @@
-"""What a reader counts and tells: written in its thread, read in another one."""
+"""What a reader counts and reports: written in its thread, read in another one."""
 
 from threading import Lock
 
@@ -35,13 +35,13 @@ class Tally:
         with self._lock:
             self._dropped[reason] = self._dropped.get(reason, 0) + count
 
-    def say(self, event: str) -> None:
+    def report(self, event: str) -> None:
         """Notes what happened, in words for people; without passwords."""
         with self._lock:
             self._events.append(event)
 
     def pop_events(self) -> list[str]:
-        """What was said since the last call, oldest first."""
+        """What was reported since the last call, oldest first."""
         with self._lock:
             events, self._events = self._events, []
         return events

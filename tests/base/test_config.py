@@ -49,7 +49,7 @@ def test_overrides_win_over_the_file_and_text_needs_no_quotes(tmp_path: Path) ->
         ('streams=[{id="a/b", source="0"}]', "streams[0].id"),
     ],
 )
-def test_a_mistake_names_the_key(override: str, message: str) -> None:
+def test_an_error_names_the_key(override: str, message: str) -> None:
     with pytest.raises(ConfigError) as error:
         load_config(None, [override])
     assert message in str(error.value)
@@ -88,7 +88,7 @@ def test_a_wrong_choice_lists_the_right_ones(override: str, message: str) -> Non
 
 
 def test_every_choice_of_the_schema_can_be_listed() -> None:
-    """A pattern needs a description, or a mistake there would end in a traceback."""
+    """A pattern needs a description, or an error there would end in a traceback."""
 
     def patterns(node: object) -> list[msgspec.inspect.StrType]:
         match node:

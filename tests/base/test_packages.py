@@ -43,14 +43,14 @@ def test_openvino_loads_without_its_telemetry() -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "said"),
+    ("command", "message"),
     [
         (["inference", "--set", "runtime.backend=openvino"], "openvino is not installed: pip install "),
         (["export", "--out", "step.xml"], "openvino is not installed: pip install "),
     ],
     ids=["inference", "export"],
 )
-def test_commands_say_what_to_install(tmp_path: Path, command: list[str], said: str) -> None:
+def test_commands_name_what_to_install(tmp_path: Path, command: list[str], message: str) -> None:
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['openvino'] = None\n")
     done = subprocess.run(
         [sys.executable, ROOT / "run_stream.py", *command],
@@ -63,6 +63,6 @@ def test_commands_say_what_to_install(tmp_path: Path, command: list[str], said: 
     lines = done.stderr.splitlines()
     assert done.returncode == 2, done.stderr
     assert len(lines) == 1
-    assert lines[0].startswith(f"error: {said}")
+    assert lines[0].startswith(f"error: {message}")
     assert "pip install 'kvq-stream[openvino]'" in lines[0]
     assert not (tmp_path / "step.xml").exists()

@@ -138,9 +138,9 @@ def test_frozen_camera_is_noticed_and_comes_back(camera: RtspCamera) -> None:
     before = take_until(reader, lambda captured: captured.seq > 5)
     camera.freeze()
     wait_for_state(reader, "down")
-    # Where its last packets came late they hold no whole picture, and that is what is said.
-    told = ("no answer within 1 s", "no picture for 1 s")
-    assert any(words in event for event in reader.pop_events() for words in told)
+    # Where its last packets came late they hold no whole picture, and that is what is reported.
+    reasons = ("no answer within 1 s", "no picture for 1 s")
+    assert any(words in event for event in reader.pop_events() for words in reasons)
     camera.thaw()
     assert take_until(reader, lambda captured: captured.epoch > before.epoch).epoch == before.epoch + 1
     assert reader.stop(10.0)

@@ -13,12 +13,12 @@ def test_pictures_are_numbered_and_drops_counted_by_reason() -> None:
     assert tally.dropped == {"capture.damaged": 2, "capture.stopped": 2}
 
 
-def test_events_are_told_once_whatever_the_threads_do() -> None:
+def test_events_are_reported_once_whatever_the_threads_do() -> None:
     tally = Tally()
-    writer = Thread(target=lambda: [tally.say(str(number)) for number in range(5000)])
+    writer = Thread(target=lambda: [tally.report(str(number)) for number in range(5000)])
     writer.start()
-    told = []
+    reported = []
     while writer.is_alive():
-        told += tally.pop_events()
-    told += tally.pop_events()
-    assert told == [str(number) for number in range(5000)]
+        reported += tally.pop_events()
+    reported += tally.pop_events()
+    assert reported == [str(number) for number in range(5000)]
