@@ -20,7 +20,7 @@ class FrameId:
     Attributes:
         stream_id: Name of the stream; see ``pipeline.base.text.StreamId``.
         session: Unix time in ns at which the capture worker started. It keeps two processes of one worker
-            apart, but not which came first: a camera's clock may have been set back in between.
+            apart, but does not order them: a camera's clock may have been set back in between.
         epoch: Counts the openings of the source and its changes of size, from 0.
         seq: Counts the frames of the stream within the session, from 0; it goes on across epochs.
     """
