@@ -58,13 +58,13 @@ class Share:
 
 def film(scene: str, motion: str, speed: float, noise: float) -> Iterator[Image]:
     """Frames ``(480, 640, 3)`` at the tour's rate; the tour has other pictures of that scene."""
-    dice = np.random.default_rng(77)
+    rng = np.random.default_rng(77)
     canvas = paint(scene, 1000)
-    sheet = dice.normal(0, noise, (HEIGHT + 128, WIDTH + 128, 3)).round().astype(np.int16)
+    sheet = rng.normal(0, noise, (HEIGHT + 128, WIDTH + 128, 3)).round().astype(np.int16)
     pose = Pose(*_CANVAS_MIDDLE, 1.5 if motion == "zoom_out" else 1.0)
     for _ in range(_FRAMES):
         pose = pose.moved(motion, speed / FPS)
-        top, left = dice.integers(0, 128, 2)
+        top, left = rng.integers(0, 128, 2)
         grains = sheet[top : top + HEIGHT, left : left + WIDTH]
         yield np.clip(render(canvas, pose) + grains, 0, 255).astype(np.uint8)
 

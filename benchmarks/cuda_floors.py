@@ -23,7 +23,7 @@ def bare_resnet(
     Convolution, bias and rectifier are one kernel, the residual is added by a block's last convolution.
 
     Args:
-        model: Says depth, size and scale of the pictures; weights are random.
+        model: Gives depth, size and scale of the pictures; weights are random.
         where: A GPU.
         dtype: Of weights and maps.
         streams: Pictures in the batch.

@@ -1,4 +1,4 @@
-"""What a figure was measured on."""
+"""What a number was measured on."""
 
 import platform
 from contextlib import suppress

@@ -48,11 +48,11 @@ def profile(model: Any, feed: dict[str, Any]) -> dict[str, float]:
 
 def main() -> None:
     """Prints a Markdown table."""
-    depth, dice = int(sys.argv[1]), np.random.default_rng(0)
+    depth, rng = int(sys.argv[1]), np.random.default_rng(0)
     model = TemporalKVQResNetCBAM(depth=depth, num_classes=1000).eval()
     step = to_openvino(model, pixels=True)
     step.reshape({port.any_name: [1, *list(port.partial_shape)[1:]] for port in step.inputs})
-    pixels = dice.integers(0, 256, (1, 224, 224, 3), np.uint8)
+    pixels = rng.integers(0, 256, (1, 224, 224, 3), np.uint8)
     state = {
         name: part.numpy()
         for name, part in zip(("keys", "values", "valid"), model.init_state(1), strict=True)

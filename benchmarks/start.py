@@ -1,7 +1,7 @@
 """From nothing to the first prediction, by parts: ``python -m benchmarks.start``, in processes of their own.
 
 The parts are those of the inference worker: imports, then the model. The first process may have to prepare
-the model; its figures are not shown.
+the model; its times are not shown.
 """
 
 import json

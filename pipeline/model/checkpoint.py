@@ -1,7 +1,7 @@
 """Checkpoints: safetensors files that hold the weights and everything needed to use them.
 
 Nothing in them is ever executed or unpickled. Weights are stored as float16, the statistics of
-batch-norm as float32. The metadata says what the network looks like, its labels, its preprocessing and
+batch-norm as float32. The metadata describes the network, its labels, its preprocessing and
 how it was trained, as JSON.
 """
 

@@ -32,7 +32,7 @@ class Description:
 
 
 def describe_checkpoint(path: str | Path) -> Description:
-    """What a checkpoint says of its network; the weights are not read.
+    """The description of a checkpoint's network; the weights are not read.
 
     Args:
         path: A file, or the name of a shipped checkpoint such as ``motion_resnet18``.

@@ -12,9 +12,9 @@ _WIDTH = 128
 class GridHead(nn.Module):
     """A perceptron that sees every place apart, on a grid of 6x6.
 
-    "Up on the left, down on the right" is one weighted sum away; a mean over places has to be told by each
-    place on its own. Other grids are averaged down (or repeated up) to 6x6, so that no weight depends
-    on the size of the pictures.
+    "Up on the left, down on the right" is one weighted sum away; with a mean over places each place
+    has to know it on its own. Other grids are averaged down (or repeated up) to 6x6, so that no weight
+    depends on the size of the pictures.
 
     Args:
         dim: ``D``.

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 K = TypeVar("K")
 
-_INTERVALS = 4  # remembered, for the median that tells a slow camera from a dropped frame
+_INTERVALS = 4  # remembered, for the median that separates a slow camera from a dropped frame
 
 
 @dataclass(frozen=True, slots=True)

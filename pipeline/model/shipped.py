@@ -39,7 +39,7 @@ def shipped(name: str) -> Path:
 
 
 def read_header(path: Path) -> dict[str, str]:
-    """What a checkpoint says about itself.
+    """The metadata of a checkpoint.
 
     Raises:
         CheckpointError: It can't be read, or is no checkpoint of this program.

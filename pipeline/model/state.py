@@ -101,7 +101,7 @@ def gather(streams: Sequence[Sequence[Entry | None]], empty: State) -> State:
 
     Args:
         streams: For each stream its ``T`` slots, oldest first; None where there is no frame.
-        empty: ``model.init_state(1)``: says shapes, type and device.
+        empty: ``model.init_state(1)``: gives shapes, type and device.
 
     Returns:
         The state of ``len(streams)`` streams.

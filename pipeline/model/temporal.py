@@ -38,7 +38,7 @@ class TemporalAttention(nn.Module):
     """Attention layers over the past, then the mean over places or a ``GridHead``, and a linear classifier.
 
     Each position's token starts as its place plus (from zero, learned) its appearance; each layer adds
-    what the past had to say about it.
+    what it found about it in the past.
 
     Args:
         architecture: Of the network.

@@ -13,7 +13,7 @@ TOLERANCE = 1e-4
 
 
 def whole(model: TemporalKVQResNetCBAM, frames: Tensor, moments: Sequence[int] | None = None) -> StepOutput:
-    """What ``forward`` says of each frame, or of those ``moments``; before the start is noise, masked."""
+    """What ``forward`` gives for each frame, or of those ``moments``; before the start is noise, masked."""
     past, logits, weights, depths = model.num_past, [], [], []
     padded = torch.cat([100 * clip(len(frames), past, frames.shape[-1], seed=9), frames], dim=1)
     for n in range(frames.shape[1]) if moments is None else moments:

@@ -1,4 +1,4 @@
-"""One function says what a device's name means, for training, evaluation and the pipeline."""
+"""One function knows what a device's name means, for training, evaluation and the pipeline."""
 
 import pytest
 import torch

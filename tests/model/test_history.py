@@ -37,9 +37,9 @@ def test_thirty_frames_a_second_at_a_tenth_of_a_second() -> None:
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("fps", [25, 30, 60, 120])
 def test_jitter_and_drops_stay_within_half_a_spacing(fps: int, seed: int) -> None:
-    dice = random.Random(seed)
+    rng = random.Random(seed)
     interval = 1000 / fps
-    times = [i * interval + dice.uniform(-0.3, 0.3) * interval for i in range(200) if dice.random() > 0.15]
+    times = [i * interval + rng.uniform(-0.3, 0.3) * interval for i in range(200) if rng.random() > 0.15]
     ages = run(times, 100)[20:]
     filled = [slots for slots in ages if None not in slots]
     assert len(filled) > 0.9 * len(ages)
@@ -49,8 +49,8 @@ def test_jitter_and_drops_stay_within_half_a_spacing(fps: int, seed: int) -> Non
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_nearest_frame_is_taken(seed: int) -> None:
-    dice = random.Random(seed)
-    times = sorted(dice.uniform(0, 3000) for _ in range(150))
+    rng = random.Random(seed)
+    times = sorted(rng.uniform(0, 3000) for _ in range(150))
     for n, slots in enumerate(run(times, 100)):
         older = [times[n] - t for t in times[:n]]
         for i, age in zip((2, 1), slots, strict=True):
@@ -60,8 +60,8 @@ def test_the_nearest_frame_is_taken(seed: int) -> None:
 
 @pytest.mark.parametrize("interval", [100, 140, 200, 900])
 def test_slow_cameras_give_their_last_frames(interval: int) -> None:
-    dice = random.Random(0)
-    times = [i * interval + dice.uniform(0, 8) for i in range(12)]
+    rng = random.Random(0)
+    times = [i * interval + rng.uniform(0, 8) for i in range(12)]
     for n, slots in enumerate(run(times, 100)):
         assert slots == [pytest.approx(times[n] - times[n - i]) if n >= i else None for i in (2, 1)]
 
@@ -108,11 +108,11 @@ class Endless(StreamHistory[int]):
 
 
 def test_nothing_that_can_still_be_picked_is_forgotten() -> None:
-    dice = random.Random(4)
+    rng = random.Random(4)
     bounded, endless = StreamHistory[int](2, 100), Endless(2, 100)
     now = 0
     for number in range(600):
-        now += dice.choice([5, 20, 33, 33, 33, 120, 400] if number % 60 < 40 else [150, 200]) * MS
+        now += rng.choice([5, 20, 33, 33, 33, 120, 400] if number % 60 < 40 else [150, 200]) * MS
         assert bounded.select(now) == endless.select(now)
         bounded.append(number, now, None)
         endless.append(number, now, None)

@@ -12,7 +12,7 @@ from tests.model.small import clip, small
 def test_batches_of_streams_with_histories_of_their_own_equal_single_streams(
     options: dict[str, object],
 ) -> None:
-    """Streams join, pause and start again; each prediction is what ``forward`` says of its own frames."""
+    """Streams join, pause and start again; each prediction is what ``forward`` gives for its own frames."""
     model, frames = small(**options), clip(3, 8)
     past, empty = model.num_past, model.init_state(1)
     histories = [StreamHistory[int](past) for _ in range(3)]

@@ -93,8 +93,8 @@ def test_auto_goes_on_with_torch_where_the_fastest_backend_fails(
     code += "sys.modules['packaging'] = None\n"  # OpenVINO's converter needs it: as if it were not installed
     code += f"runtime = open_runtime({str(tmp_path / 'tiny.safetensors')!r}, backend=sys.argv[1])\n"
     code += "runtime.warm_up(); print(runtime.describe()['backend'])"
-    told = run(code, "auto").stdout
-    assert "openvino can't run it (ModuleNotFoundError" in told
-    assert "runs on torch, cpu, fp32 (openvino can't run it)" in told
-    assert told.splitlines()[-1] == "torch"
+    printed = run(code, "auto").stdout
+    assert "openvino can't run it (ModuleNotFoundError" in printed
+    assert "runs on torch, cpu, fp32 (openvino can't run it)" in printed
+    assert printed.splitlines()[-1] == "torch"
     assert "ModuleNotFoundError: import of packaging" in run(code, "openvino", check=False).stderr

@@ -43,8 +43,8 @@ def test_fine_patterns_are_averaged_when_shrinking() -> None:
 
 
 def test_pictures_of_different_sizes_in_one_batch_and_without_change() -> None:
-    dice = np.random.default_rng(0)
-    images = [dice.integers(0, 256, (rows, 50, 3), np.uint8) for rows in (40, 60)]
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 256, (rows, 50, 3), np.uint8) for rows in (40, 60)]
     for image in images:
         image.flags.writeable = False
     before = [image.copy() for image in images]
@@ -79,8 +79,8 @@ def test_bands_make_the_same_square(shape: tuple[int, int], parts: dict[int, int
 
 
 def test_many_threads_stretch_like_one() -> None:
-    dice = np.random.default_rng(0)
-    images = [dice.integers(0, 256, (*shape, 3), np.uint8) for shape in ((1080, 1920), (48, 64), (960, 1280))]
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 256, (*shape, 3), np.uint8) for shape in ((1080, 1920), (48, 64), (960, 1280))]
     one, many = Stretcher(224, 1), Stretcher(224, 8)
     for batch in ([], images[:1], images, images[1:2], images[::-1] * 4):
         for _ in range(10):  # with more threads than cores some bands are the caller's, some are not

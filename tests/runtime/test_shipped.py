@@ -29,11 +29,11 @@ CAMERA = {  # what the content does from one frame to the next: shift in px, sca
 
 def scene(seed: int) -> Image:
     """Coloured discs of all sizes, one over the other."""
-    dice = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     picture = np.full((SCENE, SCENE, 3), 128, np.uint8)
-    for radius in np.sort(dice.uniform(8, 110, 700))[::-1]:
-        centre = dice.integers(0, SCENE, 2).tolist()
-        cv2.circle(picture, centre, int(radius), dice.integers(0, 256, 3).tolist(), -1, cv2.LINE_AA)
+    for radius in np.sort(rng.uniform(8, 110, 700))[::-1]:
+        centre = rng.integers(0, SCENE, 2).tolist()
+        cv2.circle(picture, centre, int(radius), rng.integers(0, 256, 3).tolist(), -1, cv2.LINE_AA)
     return cv2.GaussianBlur(picture, (0, 0), 1.2)
 
 
@@ -98,12 +98,12 @@ def arrows(runtime: Runtime, frames: list[Image]) -> int:
 
 
 def test_a_still_camera_looks_still_and_a_moving_one_keeps_its_arrows(runtime: Runtime) -> None:
-    dice = np.random.default_rng(5)
+    rng = np.random.default_rng(5)
     drawn: dict[str, list[int]] = {}
     for label in CAMERA:
         for seed in (7, 8, 9):
             clean = clip(scene(seed), label)
-            noise = [dice.normal(0, 4, frame.shape) for frame in clean]
+            noise = [rng.normal(0, 4, frame.shape) for frame in clean]
             frames = [
                 np.clip(one + more, 0, 255).astype(np.uint8) for one, more in zip(clean, noise, strict=True)
             ]

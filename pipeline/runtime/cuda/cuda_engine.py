@@ -27,7 +27,7 @@ class CudaEngine:
         network: On the device.
         device: A CUDA device.
         precision: For people.
-        options: Say who hears of it.
+        options: Where it reports to.
     """
 
     backend = "torch"

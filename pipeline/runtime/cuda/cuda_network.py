@@ -31,7 +31,7 @@ class CudaNetwork:
         model: On the device.
         normalise: Pixels ``(n, size, size, 3)`` uint8, blue-green-red, to frames as the model takes them.
         kernels: ``fused``, or ``torch`` where Triton does not work.
-        options: Say who hears of it.
+        options: Where it reports to.
 
     Attributes:
         model: See above.
@@ -109,7 +109,7 @@ def open_cuda_network(
         model: The network; it stays as it is.
         device: A CUDA device.
         dtype: Of weights and features.
-        options: Say who hears of what can't be had.
+        options: Where it reports what can't be had.
     """
     _keep_compiled_kernels()
     plain = deepcopy(model).eval().requires_grad_(False)

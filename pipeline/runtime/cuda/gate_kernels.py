@@ -1,6 +1,6 @@
 """CBAM with the end of its block in four Triton kernels; three of them read the feature map, once each.
 
-``pipeline.model.cbam`` says what is computed; here sums are in float32. A map is ``(B, C, rows, columns)``
+``pipeline.model.cbam`` defines what is computed; here sums are in float32. A map is ``(B, C, rows, columns)``
 in channels-last layout, so a position's channels lie side by side. ``C`` is a power of two.
 
 Each kernel reads its weights first, then waits for the kernel before it: with ``WAITS`` (programmatic

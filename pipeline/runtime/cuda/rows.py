@@ -29,7 +29,7 @@ class Rows:
 
     Args:
         shape: Of a row.
-        like: Says type and device.
+        like: Has the type and device.
     """
 
     def __init__(self, shape: Sequence[int], like: Tensor) -> None:

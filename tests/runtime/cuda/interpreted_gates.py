@@ -1,4 +1,4 @@
-"""Triton's kernels on its own interpreter, which needs no GPU; a program, see ``test_gate_kernels``."""
+"""Triton's kernels on Triton's own interpreter, which needs no GPU; run as a program, see ``test_gates``."""
 
 import torch
 
@@ -16,9 +16,9 @@ from tests.model.small import clip, shaken, small
 def block_ends_are_those_of_cbam(batch: int, channels: int, rows: int, columns: int, shifted: bool) -> None:
     gates = shaken(CBAM(channels)).eval()
     fold_batch_norms(gates)
-    dice = torch.Generator().manual_seed(3)
-    x, residual = torch.randn(2, batch, channels, rows, columns, generator=dice)
-    shift, residual_shift = torch.randn(2, channels, generator=dice)
+    rng = torch.Generator().manual_seed(3)
+    x, residual = torch.randn(2, batch, channels, rows, columns, generator=rng)
+    shift, residual_shift = torch.randn(2, channels, generator=rng)
     expected = gates(x + shift[None, :, None, None]) + residual
     if shifted:
         expected += residual_shift[None, :, None, None]

@@ -18,7 +18,7 @@ from tests.runtime.test_torch_engine import CPU, pictures
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
-    pytest.mark.filterwarnings("ignore"),  # torch's compiler has much to say
+    pytest.mark.filterwarnings("ignore"),  # torch's compiler warns a lot
     pytest.mark.timeout(300),
 ]
 TOLERANCE = {"fp32": 0.02, "fp16": 0.02, "bf16": 0.1}  # of a probability; fp32 convolves in TF32
@@ -139,7 +139,7 @@ def test_memory_is_flat_over_a_thousand_steps() -> None:
     assert torch.cuda.memory_allocated() == before
 
 
-def test_a_broken_compiler_is_said_and_survived(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_compiler_is_reported_and_survived(monkeypatch: pytest.MonkeyPatch) -> None:
     import pipeline.runtime.cuda.fused_backbone as fused
 
     def broken(*_: Any) -> None:

@@ -10,8 +10,8 @@ SHAPES = [(48, 48), (120, 160), (49, 200), (96, 96), (30, 200), (200, 30), (20, 
 
 
 def pictures(*shapes: tuple[int, int]) -> list[np.ndarray]:
-    dice = np.random.default_rng(0)
-    return [dice.integers(0, 256, (*shape, 3), np.uint8) for shape in shapes]
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 256, (*shape, 3), np.uint8) for shape in shapes]
 
 
 def stretched(images: list[np.ndarray], where: str = "cpu") -> np.ndarray:

@@ -31,12 +31,12 @@ EXPORTED: dict[str, dict[str, Any]] = {
 @torch.no_grad()
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_what_is_reshaped_for_an_export_computes_the_same(options: dict[str, Any]) -> None:
-    model, dice = small(**options), torch.Generator().manual_seed(3)
+    model, rng = small(**options), torch.Generator().manual_seed(3)
     names, step = [*model.state_dict()], ExportedStep(model, pixels=True)
     factor, offset = (torch.tensor(x) for x in (model.preprocessing.factor, model.preprocessing.offset))
     state = exported = model.init_state(2)
     for _ in range(model.num_past + 1):
-        pixels = torch.randint(0, 256, (2, SIZE, SIZE, 3), generator=dice, dtype=torch.uint8)
+        pixels = torch.randint(0, 256, (2, SIZE, SIZE, 3), generator=rng, dtype=torch.uint8)
         logits, weights, *parts = step(pixels, *exported)
         exported = State(*parts[:3])
         assert len(parts[3:]) == len(asked_outputs(model.architecture))

@@ -27,15 +27,15 @@ def test_a_checked_file_and_what_it_takes(tmp_path: Path, name: str) -> None:
     export_step(tmp_path / "tiny.safetensors", tmp_path / "new" / name, report=lines.append)
     files = {"step.onnx": ["step.onnx"], "step.xml": ["step.bin", "step.xml"]}[name]
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == files
-    told = about(small())
-    ports = [line.split() for line in lines[1 : -1 - len(told)]]
+    metadata = about(small())
+    ports = [line.split() for line in lines[1 : -1 - len(metadata)]]
     assert [port[1] for port in ports] == [*INPUTS, *OUTPUTS]
     assert lines[1].endswith(f"(batch, 3, {SIZE}, {SIZE})")
     assert "50 steps with resets equal torch" in lines[-1]
-    assert lines[-1 - len(told) : -1] == [f"{key}: {value}" for key, value in told.items()]
-    assert _metadata(tmp_path / "new" / name) == told
-    assert json.loads(told["labels"]) == list(small().labels)
-    assert f"stretched to {SIZE}x{SIZE}" in told["frame"]
+    assert lines[-1 - len(metadata) : -1] == [f"{key}: {value}" for key, value in metadata.items()]
+    assert _metadata(tmp_path / "new" / name) == metadata
+    assert json.loads(metadata["labels"]) == list(small().labels)
+    assert f"stretched to {SIZE}x{SIZE}" in metadata["frame"]
 
 
 def _metadata(path: Path) -> dict[str, str]:

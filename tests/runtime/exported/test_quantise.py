@@ -78,7 +78,7 @@ def test_it_is_prepared_once_and_then_needs_no_nncf(tmp_path: Path, monkeypatch:
     other = "import importlib.metadata; importlib.metadata.version = lambda name: '0.0.0'\n"
     command = [sys.executable, "-c", other + code]
     ended = subprocess.run(command, cwd=ROOT, check=False, timeout=100, capture_output=True, text=True)
-    assert "ZeroDivisionError" in ended.stderr, "with another NNCF it is filmed and calibrated anew"
+    assert "ZeroDivisionError" in ended.stderr, "with another NNCF it is rendered and calibrated anew"
 
 
 @pytest.mark.slow
