@@ -1,3 +1,5 @@
+import threading
+
 import cv2
 import numpy as np
 import pytest
@@ -85,6 +87,17 @@ def test_many_threads_stretch_like_one() -> None:
     for batch in ([], images[:1], images, images[1:2], images[::-1] * 4):
         for _ in range(10):  # with more threads than cores some bands are the caller's, some are not
             assert np.array_equal(one(batch), many(batch))
+
+
+def test_what_no_thread_comes_to_the_caller_stretches_itself() -> None:
+    images = [np.random.default_rng(n).integers(0, 256, (1080, 1920, 3), np.uint8) for n in range(3)]
+    busy, stretcher = threading.Event(), Stretcher(32, 2)
+    assert stretcher._pool is not None
+    stretcher._pool.submit(busy.wait)
+    try:
+        assert np.array_equal(stretcher(images), Stretcher(32, 1)(images))
+    finally:
+        busy.set()
 
 
 def test_a_picture_that_opencv_refuses_is_an_error_on_any_thread() -> None:
