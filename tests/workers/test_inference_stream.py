@@ -1,0 +1,124 @@
+"""One stream in inference: which frame has its turn, what of the past it may look at, and what is counted."""
+
+import numpy as np
+import pytest
+
+from pipeline.account.stats import WorkerStats
+from pipeline.base.config import load_config
+from pipeline.base.frame import FrameId
+from pipeline.flow.age_limit import AgeLimit
+from pipeline.runtime.step import Memory
+from tests.workers.arriving import MS, received
+from workers.inference_stream import InferenceStream, Turn
+
+
+@pytest.fixture
+def stream() -> InferenceStream:
+    config = load_config(None, ["history.spacing_ms=0"])
+    worker = WorkerStats("inference", "inference", 1, "host", 1)
+    return InferenceStream("door", config, 2, AgeLimit(2000.0), worker, lambda event: None)
+
+
+def turn(stream: InferenceStream, now_ms: float = 0.0) -> Turn:
+    found = stream.next(int(now_ms * MS))
+    assert found is not None
+    return found
+
+
+def play(stream: InferenceStream, *frames: tuple[int, float]) -> Turn:
+    """Predicts and remembers frames, given as ``seq`` and time in ms; returns the last one's turn."""
+    for seq, at_ms in frames:
+        stream.take(received(seq, at_ms))
+        last = turn(stream)
+        stream.remember(last, Memory(f"entry {seq}", "features"), 1)
+    return last
+
+
+def test_a_frame_looks_at_the_two_before_it_oldest_first(stream: InferenceStream) -> None:
+    last = play(stream, (0, 0), (1, 40), (2, 80))
+    assert (last.entries, last.reset) == (["entry 0", "entry 1"], None)
+    assert stream.stats.resets == {}
+
+
+@pytest.mark.parametrize(
+    ("at_ms", "reason"), [(1040, None), (1041, "gap"), (40, "time_jump"), (39, "time_jump")]
+)
+def test_a_gap_or_a_jump_in_time_empties_the_cache(
+    stream: InferenceStream, at_ms: float, reason: str | None
+) -> None:
+    last = play(stream, (0, 0), (1, 40), (2, at_ms))
+    assert last.reset == reason
+    assert last.entries == (["entry 0", "entry 1"] if reason is None else [None, None])
+    assert stream.stats.resets == ({reason: 1} if reason else {})
+
+
+def test_the_reset_of_a_frame_that_was_let_go_holds_for_the_next_one(stream: InferenceStream) -> None:
+    play(stream, (0, 0), (1, 40))
+    again = FrameId("door", 1, 1, 2)  # the source was opened again
+    for seq, frame_id in ((2, again), (3, FrameId("door", 1, 1, 3))):
+        stream.take(received(seq, 80 + seq, policy="newest", id=frame_id))
+    last = turn(stream, 90)
+    assert (last.frame.id.seq, last.reset, last.entries) == (3, "reconnect", [None, None])
+
+
+def test_of_a_camera_the_newest_frame_has_its_turn_and_all_others_are_counted(
+    stream: InferenceStream,
+) -> None:
+    for seq in range(5):
+        stream.take(received(seq, 10 * seq, policy="newest"))
+    assert turn(stream, 50).frame.id.seq == 4
+    assert (stream.stats.received, stream.stats.not_predicted) == (5, {"inference.overflow": 4})
+    assert not stream.is_ready
+
+
+def test_of_a_film_every_frame_has_its_turn_and_there_is_no_room_beyond_the_ring(
+    stream: InferenceStream,
+) -> None:
+    for seq in range(2):
+        stream.take(received(seq, 10 * seq))
+    assert stream.room == 0
+    assert [turn(stream).frame.id.seq for _ in range(2)] == [0, 1]
+    assert stream.stats.not_predicted == {}
+
+
+def test_a_frame_that_is_too_old_is_counted_and_its_age_reported(stream: InferenceStream) -> None:
+    stream.take(received(0, 1, policy="newest"))
+    assert stream.next(3000 * MS) is None
+    assert stream.stats.not_predicted == {"inference.too_old": 1}
+    report = stream.pop_age_report(3000 * MS)
+    assert report is not None
+    assert report.ages.age_ms == 2999
+
+
+def test_what_never_came_and_what_still_waits_at_the_end_is_counted(stream: InferenceStream) -> None:
+    stream.take(received(0, 0))
+    stream.take(received(5, 50))
+    stream.discard()
+    assert stream.stats.not_predicted == {"wire.lost": 4, "inference.stopped": 2}
+
+
+def test_an_unchanged_picture_is_known_and_passes_no_backbone(stream: InferenceStream) -> None:
+    stream.take(received(0, 0))
+    first = turn(stream)
+    memory = Memory("entry", "features")
+    stream.remember(first, memory, 1)
+    stream.take(received(1, 40, image=np.array(first.frame.image)))
+    again = turn(stream)
+    assert again.known is memory
+    stream.remember(again, memory, 0)
+    assert (stream.stats.backbone_passes, stream.stats.reused) == (1, 1)
+    stream.take(received(2, 80))
+    assert turn(stream).known is None
+
+
+def test_only_a_frame_whose_past_has_the_same_label_is_scored(stream: InferenceStream) -> None:
+    scored = []
+    for seq, truth in enumerate(["pan", "pan", "pan", "roll", "roll", "roll"]):
+        stream.take(received(seq, 40 * seq, truth=truth))
+        found = turn(stream)
+        stream.count(found, "pan", 1, 2)
+        stream.remember(found, Memory(f"entry {seq}", None), 1)
+        scored.append(found.scored)
+    assert scored == [False, False, True, False, False, True]
+    assert (stream.stats.predicted, stream.stats.labelled, stream.stats.correct) == (6, 2, 1)
+    assert stream.stats.depth == {"0": 1, "1": 1, "2": 4}
