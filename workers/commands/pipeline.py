@@ -182,6 +182,6 @@ def _load(
 
 
 def _run_worker(role: "Role", config: "Config") -> None:
-    from workers.commands.run import run_worker
+    from workers.commands.worker import run_worker
 
     raise typer.Exit(run_worker(role, config))

@@ -1,23 +1,20 @@
-"""Runs the whole pipeline, one worker or the monitor; returns the exit code."""
+"""Runs the whole pipeline or its monitor; returns the exit code."""
 
-import time
 from pathlib import Path
 
-import msgspec
 from rich.console import Console
 
-from pipeline.base.config import Config, StreamConfig
-from pipeline.base.roles import Role
-from pipeline.video.naming import default_stream_id
+from pipeline.base.config import Config
 from pipeline.view.summary import path_text, render_summary
 from workers import exit_codes
 from workers.commands.report import check_writable, write_report
 from workers.commands.stdout import reserved_stdout
+from workers.commands.worker import with_demo, with_output_folder
 from workers.model_check import check_model
 from workers.monitor import watch
 from workers.output import OutputConsole
-from workers.process import name_process, run_alone
-from workers.rundir import place_endpoints, run_folder, shared_folder
+from workers.process import name_process
+from workers.rundir import place_endpoints, run_folder
 from workers.screen import Screen
 from workers.supervisor import PipelineError, Supervisor
 
@@ -32,7 +29,7 @@ def run_pipeline(config: Config, report_file: Path | None) -> int:
     Raises:
         UserError: The user has to change something.
     """
-    config = _with_output_folder(_with_demo(config))
+    config = with_output_folder(with_demo(config))
     made_folder = check_writable(report_file)
     check_model(config)
     name_process("supervisor")
@@ -66,23 +63,6 @@ def run_pipeline(config: Config, report_file: Path | None) -> int:
     return exit_codes.OUTPUT_LOST if lost else exit_codes.OK
 
 
-def run_worker(role: Role, config: Config) -> int:
-    """Runs one worker in this terminal; returns its exit code.
-
-    Raises:
-        UserError: The user has to change something.
-    """
-    if role == "capture":
-        config = _with_demo(config)
-    if role == "inference":
-        check_model(config)
-    predictions = config.sink.predictions if role == "sink" else ""
-    if role == "sink":
-        config = _with_output_folder(config)
-    with reserved_stdout(predictions) as stdout:
-        return run_alone(role, place_endpoints(config, shared_folder()), role, stdout)
-
-
 def run_monitor(config: Config, seconds: float, report_file: Path | None) -> int:
     """Shows a running pipeline's stats until a signal or for ``seconds``; returns the exit code.
 
@@ -96,23 +76,6 @@ def run_monitor(config: Config, seconds: float, report_file: Path | None) -> int
     unwritten = write_report(report, report_file)
     _print_errors(unwritten)
     return exit_codes.OUTPUT_LOST if unwritten else exit_codes.OK
-
-
-def _with_demo(config: Config) -> Config:
-    """The demo tour where no stream is configured."""
-    if config.streams:
-        return config
-    return msgspec.structs.replace(
-        config, streams=[StreamConfig(id=default_stream_id("demo", ()), source="demo", pace=True)]
-    )
-
-
-def _with_output_folder(config: Config) -> Config:
-    """A folder of its own for each run, so that no run overwrites another's videos."""
-    if not config.run.output_dir or not config.sink.record:
-        return config
-    folder = Path(config.run.output_dir) / time.strftime("%Y-%m-%d_%H-%M-%S")
-    return msgspec.structs.replace(config, run=msgspec.structs.replace(config.run, output_dir=str(folder)))
 
 
 def _print_errors(failures: list[str]) -> None:

@@ -1,0 +1,49 @@
+"""Runs one worker alone; with the packages of its role only, as on a box that only captures."""
+
+import time
+from pathlib import Path
+
+import msgspec
+
+from pipeline.base.config import Config, StreamConfig
+from pipeline.base.roles import Role
+from pipeline.video.naming import default_stream_id
+from workers.commands.stdout import reserved_stdout
+from workers.process import run_alone
+from workers.rundir import place_endpoints, shared_folder
+
+
+def run_worker(role: Role, config: Config) -> int:
+    """Runs one worker in this terminal; returns its exit code.
+
+    Raises:
+        UserError: The user has to change something.
+    """
+    if role == "capture":
+        config = with_demo(config)
+    if role == "inference":
+        from workers.model_check import check_model
+
+        check_model(config)
+    predictions = config.sink.predictions if role == "sink" else ""
+    if role == "sink":
+        config = with_output_folder(config)
+    with reserved_stdout(predictions) as stdout:
+        return run_alone(role, place_endpoints(config, shared_folder()), role, stdout)
+
+
+def with_demo(config: Config) -> Config:
+    """The demo tour where no stream is configured."""
+    if config.streams:
+        return config
+    return msgspec.structs.replace(
+        config, streams=[StreamConfig(id=default_stream_id("demo", ()), source="demo", pace=True)]
+    )
+
+
+def with_output_folder(config: Config) -> Config:
+    """A folder of its own for each run, so that no run overwrites another's videos."""
+    if not config.run.output_dir or not config.sink.record:
+        return config
+    folder = Path(config.run.output_dir) / time.strftime("%Y-%m-%d_%H-%M-%S")
+    return msgspec.structs.replace(config, run=msgspec.structs.replace(config.run, output_dir=str(folder)))
