@@ -1,6 +1,5 @@
 """Sends frames: through shared memory to readers on this machine, through the socket to all others."""
 
-import math
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -10,16 +9,13 @@ from pipeline.base.clock import now_ns
 from pipeline.base.config import CaptureConfig, WireConfig
 from pipeline.base.frame import Frame, FrameId
 from pipeline.wire import address, topics
-from pipeline.wire.audience import SegmentReaders
 from pipeline.wire.encoding import check_image, encode_frame, encode_notice, encode_offer
 from pipeline.wire.messages import Encoding, Part
 from pipeline.wire.publisher import Publisher
 from pipeline.wire.security import SecurityPolicy
-from pipeline.wire.shared.segment import Segment, SegmentError
+from pipeline.wire.shared.readers import SegmentReaders
+from pipeline.wire.shared.stream_memory import StreamMemory
 
-_MOST_SLOTS = 8
-_FEWEST_SLOTS = 3
-_OFFER_S = 0.25
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.0001, 0.002
 _HELD_S, _HELD_AGAIN_S = 5.0, 60.0
 
@@ -42,21 +38,15 @@ class _Stream:
     """How the frames of one stream go out.
 
     Attributes:
+        memory: Through which its frames go to readers on this machine.
         packed: A frame that has not gone yet.
-        shared: The memory for its frames, and who reads it.
-        frame_bytes: Size of the largest frame that fits there.
-        refused_bytes: Size of the smallest frame for which there could be none.
-        offered_at: When it was last offered, in monotonic seconds.
         sent: Number of frames by encoding.
         packing_ns: Time for packing the last frame.
         tell_at: When to say that its frames are held up, in monotonic seconds; 0 while they are not.
     """
 
+    memory: StreamMemory
     packed: _Packed | None = None
-    shared: SegmentReaders | None = None
-    frame_bytes: int = 0
-    refused_bytes: float = math.inf
-    offered_at: float = 0.0
     sent: Counter[Encoding] = field(default_factory=Counter)
     packing_ns: int = 0
     tell_at: float = 0.0
@@ -121,7 +111,7 @@ class FramePublisher(Publisher):
         Raises:
             WireError: It is no picture, or larger than receivers accept.
         """
-        stream = self._streams.setdefault(frame.id.stream_id, _Stream())
+        stream = self._stream(frame.id.stream_id)
         deadline = time.monotonic() + timeout_s
         pause_s = _FIRST_PAUSE_S
         self._hear()
@@ -138,8 +128,8 @@ class FramePublisher(Publisher):
             if not self._send(parts, frame.policy == "every", max(0.0, deadline - time.monotonic())):
                 return self._held(frame, stream)
             del packed.messages[0]
-            if encoding == "shm" and stream.shared:
-                stream.shared.sent += 1
+            if encoding == "shm":
+                stream.memory.count_sent()
             stream.sent[encoding] += 1
         stream.packed = None
         stream.tell_at = 0.0
@@ -157,14 +147,23 @@ class FramePublisher(Publisher):
     def pop_events(self) -> list[str]:
         """What happened since the last call, in words for people."""
         events, self._events = self._events, []
+        for stream in self._streams.values():
+            events += stream.memory.pop_events()
         return events
 
     def close(self, linger_s: float = 0.0) -> None:
         """Gives receivers at most ``linger_s`` seconds to take what is on its way, then disconnects."""
         super().close(linger_s)
         for stream in self._streams.values():
-            if stream.shared:
-                stream.shared.segment.close()
+            stream.memory.close()
+
+    def _stream(self, stream_id: str) -> _Stream:
+        if stream_id not in self._streams:
+            memory = StreamMemory(
+                stream_id, self.audience.segments, self._most_shared, self._most_bytes, self._patience_s
+            )
+            self._streams[stream_id] = _Stream(memory)
+        return self._streams[stream_id]
 
     def _held(self, frame: Frame, stream: _Stream) -> bool:
         """Says so if a stream that loses nothing has been held up for long; False."""
@@ -217,55 +216,14 @@ class FramePublisher(Publisher):
         return encode_notice(frame, shared.segment.token, ticket, sent_ns=now_ns())
 
     def _shared(self, frame: Frame, stream: _Stream) -> SegmentReaders | None:
-        """The memory for a frame, if it is known of all who will get it whether they can read it there."""
+        """The memory for a frame, or None; it is offered to readers who do not know it yet."""
         readers = self.audience.readers(frame.policy)
         if not self._shares or not readers:
             return None
         check_image(frame.image)
-        size = frame.image.nbytes
-        if stream.frame_bytes < size < stream.refused_bytes:
-            self._share(frame, stream)
-        shared = stream.shared if size <= stream.frame_bytes else None
-        if shared is None or (shared.ready(readers) and not shared.ignored):
-            return shared
-        if shared.settle(readers, self._patience_s):
-            self._events.append(
-                f"{frame.id.stream_id}: a reader says that it has opened the shared memory, and has not: "
-                "it is waited for no longer, and gets no frames until it has"
-            )
-        if shared.ready(readers):
-            return shared
-        if shared.undecided(readers):
-            self._offer(frame, stream, shared.segment)
-        return None
-
-    def _share(self, frame: Frame, stream: _Stream) -> None:
-        """Makes memory for frames of this size, in place of that for smaller ones, which stays if it can't.
-
-        It grows by half at least: each has to be opened by all readers, who keep the last one for a while.
-        """
-        size, fitting = frame.image.nbytes, self._most_shared // _FEWEST_SLOTS
-        if size > self._most_bytes:
-            return  # receivers would refuse it whichever way it came
-        roomy = max(size, min(stream.frame_bytes * 3 // 2, fitting, self._most_bytes))
-        try:
-            if size > fitting:
-                raise SegmentError(
-                    f"capture.shm_mb is less than {_FEWEST_SLOTS} frames of {size / 2**20:.0f} MB"
-                )
-            segment = Segment(min(_MOST_SLOTS, self._most_shared // roomy), roomy)
-        except SegmentError as error:
-            stream.refused_bytes = size
-            self._events.append(f"{frame.id.stream_id}: frames go through the socket: {error}")
-            return
-        segments = self.audience.segments
-        if stream.shared:
-            del segments[stream.shared.segment.token.hex().encode()]
-            stream.shared.segment.close()
-        stream.shared, stream.frame_bytes, stream.offered_at = SegmentReaders(segment), roomy, 0.0
-        segments[segment.token.hex().encode()] = stream.shared
-
-    def _offer(self, frame: Frame, stream: _Stream, segment: Segment) -> None:
-        now = time.monotonic()
-        if now - stream.offered_at >= _OFFER_S and self.send(encode_offer(segment.offer(), frame.policy)):
-            stream.offered_at = now
+        shared = stream.memory.find(frame.image, readers)
+        if shared is None and (offer := stream.memory.due_offer(frame.image, readers)):
+            parts = encode_offer(offer, frame.policy)
+            if self._send(parts, frame.policy == "every", 0.0):
+                stream.memory.offered()
+        return shared

@@ -58,8 +58,6 @@ class Publisher(Closing):
     Attributes:
         endpoint: Where it is bound; with the port that the system chose.
         audience: Who listens; as it was when it was last listened to.
-        unacknowledged: Ends of live streams that some receiver has not acknowledged for ten times
-            ``wire.heartbeat_timeout_ms``, so that they were given up.
 
     Raises:
         TransportError: The endpoint can't be bound.
@@ -75,7 +73,6 @@ class Publisher(Closing):
         self._lossless = False
         self._patience_s = _PATIENCE * wire.heartbeat_timeout_ms / 1000
         self._deliveries: dict[bytes, _Delivery] = {}
-        self.unacknowledged = 0
         self.audience = Audience()
         self._feedback: dict[tuple[str, int], Feedback] = {}
         self._last: dict[Policy, tuple[Part, Part]] = {}
@@ -116,8 +113,7 @@ class Publisher(Closing):
 
         Returns:
             False if there was not enough time: send the same message again, as often as you like. The end
-            of a ``newest`` stream is False until all have acknowledged it, or were given up: see
-            ``unacknowledged``.
+            of a ``newest`` stream is False until all have acknowledged it, or were given up.
 
         Raises:
             WireError: It is larger than receivers accept.
@@ -221,7 +217,6 @@ class Publisher(Closing):
                 self._hear()
         if not done and time.monotonic() < delivery.give_up_at:
             return False
-        self.unacknowledged += not done
         del self._deliveries[token]
         if self._last.get(lane, parts)[:2] != (parts[0], parts[1]):
             self._forget(token)

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from pipeline.base.errors import WireError
-from pipeline.wire.audience import SegmentReaders
 from pipeline.wire.messages import Offer
+from pipeline.wire.shared.readers import SegmentReaders
 from pipeline.wire.shared.segment import Segment, SegmentError, Window
 from tests.wire.peers import answer, program
 from tests.wire.shared_helpers import shared_memory_of

@@ -1,0 +1,115 @@
+"""The memory that frames of one stream go through: made, offered, and replaced as frames grow."""
+
+import math
+import time
+from collections.abc import Set
+
+from pipeline.base.frame import Image
+from pipeline.wire.messages import Offer
+from pipeline.wire.shared.readers import SegmentReaders
+from pipeline.wire.shared.segment import Segment, SegmentError
+
+_MOST_SLOTS = 8
+_FEWEST_SLOTS = 3
+_OFFER_S = 0.25
+
+
+class StreamMemory:
+    """A publisher's segment for one stream, or none.
+
+    Args:
+        stream_id: The stream, for events.
+        segments: By token in hexadecimal: all segments of the publisher, into which this one is entered.
+        most_shared: Limit of a segment in bytes.
+        most_bytes: Largest frame that receivers take.
+        patience_s: How long a reader is waited for that says that it has opened it, and has not.
+    """
+
+    def __init__(
+        self,
+        stream_id: str,
+        segments: dict[bytes, SegmentReaders],
+        most_shared: int,
+        most_bytes: int,
+        patience_s: float,
+    ) -> None:
+        self._stream_id = stream_id
+        self._segments = segments
+        self._most_shared, self._most_bytes = most_shared, most_bytes
+        self._patience_s = patience_s
+        self._readers: SegmentReaders | None = None
+        self._frame_bytes = 0
+        self._refused_bytes = math.inf
+        self._offered_at = 0.0
+        self._events: list[str] = []
+
+    def find(self, image: Image, readers: Set[bytes]) -> SegmentReaders | None:
+        """The memory for a picture, if it is known of all who will get it whether they can read it there.
+
+        Args:
+            image: The picture, already checked.
+            readers: Who will get it.
+        """
+        size = image.nbytes
+        if self._frame_bytes < size < self._refused_bytes:
+            self._make(size)
+        shared = self._readers if size <= self._frame_bytes else None
+        if shared is None or (shared.ready(readers) and not shared.ignored):
+            return shared
+        if shared.settle(readers, self._patience_s):
+            self._events.append(
+                f"{self._stream_id}: a reader says that it has opened the shared memory, and has not: "
+                "it is waited for no longer, and gets no frames until it has"
+            )
+        return shared if shared.ready(readers) else None
+
+    def due_offer(self, image: Image, readers: Set[bytes]) -> Offer | None:
+        """What to offer now to readers of which some have not answered yet; see ``offered``."""
+        shared = self._readers if image.nbytes <= self._frame_bytes else None
+        if shared is None or not shared.undecided(readers) or time.monotonic() - self._offered_at < _OFFER_S:
+            return None
+        return shared.segment.offer()
+
+    def offered(self) -> None:
+        """Notes that the offer was sent: the next one is due after a while."""
+        self._offered_at = time.monotonic()
+
+    def count_sent(self) -> None:
+        """Counts a frame that went out through it."""
+        assert self._readers is not None
+        self._readers.sent += 1
+
+    def pop_events(self) -> list[str]:
+        """What happened since the last call, in words for people."""
+        events, self._events = self._events, []
+        return events
+
+    def close(self) -> None:
+        """Gives the memory back."""
+        if self._readers:
+            self._readers.segment.close()
+
+    def _make(self, size: int) -> None:
+        """Makes memory for frames of this size, in place of that for smaller ones, which stays if it can't.
+
+        It grows by half at least: each has to be opened by all readers, who keep the last one for a while.
+        """
+        fitting = self._most_shared // _FEWEST_SLOTS
+        if size > self._most_bytes:
+            return  # receivers would refuse it whichever way it came
+        roomy = max(size, min(self._frame_bytes * 3 // 2, fitting, self._most_bytes))
+        try:
+            if size > fitting:
+                raise SegmentError(
+                    f"capture.shm_mb is less than {_FEWEST_SLOTS} frames of {size / 2**20:.0f} MB"
+                )
+            segment = Segment(min(_MOST_SLOTS, self._most_shared // roomy), roomy)
+        except SegmentError as error:
+            self._refused_bytes = size
+            self._events.append(f"{self._stream_id}: frames go through the socket: {error}")
+            return
+        if self._readers:
+            del self._segments[self._readers.segment.token.hex().encode()]
+            self._readers.segment.close()
+        self._readers, self._frame_bytes, self._offered_at = SegmentReaders(segment), roomy, 0.0
+        self._segments[segment.token.hex().encode()] = self._readers
