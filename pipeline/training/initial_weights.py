@@ -31,10 +31,10 @@ def build_model(options: TrainingOptions, labels: tuple[str, ...]) -> TemporalKV
         ValueError: weights that can't be read or belong to another network.
     """
     model = TemporalKVQResNetCBAM(
-        **asdict(replace(options.model, num_classes=len(labels))),
+        replace(options.model, num_classes=len(labels)),
+        labels=labels,
         gradient_checkpointing=options.gradient_checkpointing,
         identity_blocks=options.identity_blocks,
-        labels=labels,
     )
     if is_checkpoint(options.init):
         _take_over(model, load_checkpoint(options.init))

@@ -22,6 +22,7 @@ NonNegative = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 Positive = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 
 _KEYS_IN = "configs/train_motion.toml"
+_LARGEST = {"num_past": 8, "image_size": 2048, "d_model": 8192, "num_layers": 32}
 
 
 class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -133,8 +134,9 @@ class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     def __post_init__(self) -> None:
         if self.minutes <= 0 and self.steps <= 0:
             raise ValueError("minutes or steps must be above 0: nothing else ends the training")
-        if self.model.num_past > 8:
-            raise ValueError(f"model.num_past must be between 1 and 8, not {self.model.num_past}")
+        for name, most in _LARGEST.items():
+            if (value := getattr(self.model, name)) > most:
+                raise ValueError(f"model.{name} must be at most {most}, not {value}")
         if self.pictures and self.held_out and realpath(self.pictures) == realpath(self.held_out):
             raise ValueError("held_out is the folder of pictures: give photos never trained on")
         if self.max_speed < self.min_speed:
@@ -184,8 +186,6 @@ def load_options(
     defaults = [_shipped("train_motion.toml")]
     if _last(written, "data"):
         defaults.append(_shipped("train_clips.toml"))
-    attention = _last([*defaults, *written], "model", "attention")
-    defaults.append({"model": {"num_classes": 1, "tied_values": attention == "plain"}})
     init = _last([*defaults, *written], "init")
     if isinstance(init, str) and is_checkpoint(init):
         defaults.append({"model": asdict(describe_checkpoint(init).architecture)})
@@ -203,15 +203,8 @@ def _shipped(name: str) -> dict[str, Any]:
     return tomllib.loads(resources.files("configs").joinpath(name).read_text("utf-8"))
 
 
-def _last(tables: Sequence[Mapping[str, Any]], *keys: str) -> Any:
-    """The value of the last table that has one."""
-    found = None
-    for table in tables:
-        value: Any = table
-        for key in keys:
-            value = value.get(key) if isinstance(value, Mapping) else None
-        found = found if value is None else value
-    return found
+def _last(tables: Sequence[Mapping[str, Any]], key: str) -> Any:
+    return next((table[key] for table in reversed(tables) if key in table), None)
 
 
 def _check_model(table: Any) -> None:
