@@ -109,29 +109,6 @@ def _news(line: dict[str, Any]) -> str:
     return f"{line['name']}: {scores}  {clips}{line['gflops']:.2f} GFLOPs  {line['step_ms']:.2f} ms"
 
 
-_ABOUT = {
-    "minutes": "of training a variant, without building and evaluating; 0 = no limit",
-    "steps": "of the optimiser; 0 = no limit; the first limit that is reached ends the training",
-    "batch": "clips in a step",
-    "rate": "highest learning rate, after the warm-up",
-    "warmup": "steps of it",
-    "size": "side of the frames in pixels, a multiple of 32",
-    "depth": "of the ResNet",
-    "d_model": "width of the attention",
-    "heads": "of the attention",
-    "bank": "pictures held at a time",
-    "samples": "clips of each evaluation",
-    "repeats": "measurements of a streaming step",
-    "seed": "of weights, pictures and motions",
-    "device": "cpu or cuda",
-    "compile": "on cuda, compile the backbone where that works",
-    "disturbed": "train and score with all disturbances of the shipped recipe",
-    "keep": "folder for the state of runs, from which they go on",
-    "pictures": "folder of photos to train on; without it pictures are drawn",
-    "held_out": "folder of photos never trained on; without it pictures of another seed are drawn",
-}
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.ablation",
@@ -142,7 +119,7 @@ def _parser() -> argparse.ArgumentParser:
         flag = f"--{option.name.replace('_', '-')}"
         kind: Callable[[str], Any] = _truth if isinstance(option.default, bool) else type(option.default)
         parser.add_argument(
-            flag, type=kind, default=option.default, help=f"{_ABOUT[option.name]} (%(default)s)"
+            flag, type=kind, default=option.default, help=f"{option.metadata['help']} (%(default)s)"
         )
     parser.add_argument("--only", nargs="+", choices=VARIANTS, metavar="NAME", help="some variants, not all")
     parser.add_argument("--gpus", type=int, default=0, help="a process for each variant, on this many GPUs")

@@ -1,7 +1,8 @@
 """What every variant of one comparison gets alike."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -12,51 +13,38 @@ from pipeline.training.rendered.renderer import MotionRenderer, Scene
 _HELD_OUT_SEED = 1_000_003
 
 
+def _option(default: Any, about: str) -> Any:
+    """A field with its line of help."""
+    return field(default=default, metadata={"help": about})
+
+
 @dataclass(frozen=True)
 class Budget:
-    """Time, data and sizes.
+    """Time, data and sizes: the options of ``python -m benchmarks.ablation``."""
 
-    Attributes:
-        minutes: of training, without building and evaluating; 0 = no limit.
-        steps: of the optimiser; 0 = no limit. The first limit that is reached ends the training.
-        batch: clips in a step.
-        rate: highest learning rate, after the warm-up.
-        warmup: steps of it.
-        size: side of the frames in pixels, a multiple of 32.
-        depth: of the ResNet.
-        d_model: width of the attention.
-        heads: of the attention.
-        bank: pictures held at a time.
-        samples: clips of each evaluation.
-        repeats: measurements of a streaming step.
-        seed: of weights, pictures and motions.
-        device: where everything runs.
-        compile: on CUDA, compile the backbone where that works.
-        disturbed: train with all disturbances of the shipped recipe, and score with them too.
-        keep: folder for the state of runs, from which they can go on; "" = keep nothing.
-        pictures: folder of photos to train on; "" = drawn pictures only.
-        held_out: folder of photos never trained on; "" = drawn pictures of another seed.
-    """
-
-    minutes: float = 1.0
-    steps: int = 0
-    batch: int = 128
-    rate: float = 1e-3
-    warmup: int = 100
-    size: int = 192
-    depth: int = 18
-    d_model: int = 256
-    heads: int = 8
-    bank: int = 256
-    samples: int = 2048
-    repeats: int = 30
-    seed: int = 0
-    device: str = "cpu"
-    compile: bool = False
-    disturbed: bool = False
-    keep: str = ""
-    pictures: str = ""
-    held_out: str = ""
+    minutes: float = _option(1.0, "of training a variant, without building and evaluating; 0 = no limit")
+    steps: int = _option(
+        0, "of the optimiser; 0 = no limit; the first limit that is reached ends the training"
+    )
+    batch: int = _option(128, "clips in a step")
+    rate: float = _option(1e-3, "highest learning rate, after the warm-up")
+    warmup: int = _option(100, "steps of it")
+    size: int = _option(192, "side of the frames in pixels, a multiple of 32")
+    depth: int = _option(18, "of the ResNet")
+    d_model: int = _option(256, "width of the attention")
+    heads: int = _option(8, "of the attention")
+    bank: int = _option(256, "pictures held at a time")
+    samples: int = _option(2048, "clips of each evaluation")
+    repeats: int = _option(30, "measurements of a streaming step")
+    seed: int = _option(0, "of weights, pictures and motions")
+    device: str = _option("cpu", "cpu or cuda")
+    compile: bool = _option(False, "on cuda, compile the backbone where that works")
+    disturbed: bool = _option(False, "train and score with all disturbances of the shipped recipe")
+    keep: str = _option("", "folder for the state of runs, from which they go on")
+    pictures: str = _option("", "folder of photos to train on; without it pictures are drawn")
+    held_out: str = _option(
+        "", "folder of photos never trained on; without it pictures of another seed are drawn"
+    )
 
     def __post_init__(self) -> None:
         """Refuses what cannot work.

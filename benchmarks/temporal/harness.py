@@ -54,8 +54,8 @@ def train(name: str, variant: Variant, budget: Budget, notify: Callable[[str], N
             run.start(notify)
             train_to_the_end(run, reporter)
         lines = [json.loads(line) for line in metrics.read_text("utf-8").splitlines()]
-        loss = [line["loss"] for line in lines if "loss" in line][-1]
-    return Trained(run.average.module, run.step, run.step * budget.batch, run.elapsed_s, loss)
+        losses = [line["loss"] for line in lines if "loss" in line] or [math.nan]
+    return Trained(run.average.module, run.step, run.step * budget.batch, run.elapsed_s, losses[-1])
 
 
 def _options(variant: Variant, budget: Budget, out: Path) -> TrainingOptions:

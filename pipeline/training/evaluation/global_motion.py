@@ -30,12 +30,14 @@ REST_SHARE = 0.05
 OTHERS_SHARE = 1 / 3
 """A motion has a name if all others are below this share of it, each in units of its own trained range."""
 
-_NAMES = (
+NAMES = (
     ("pan_left", "pan_right"),
     ("tilt_up", "tilt_down"),
     ("zoom_out", "zoom_in"),
     ("roll_ccw", "roll_cw"),
 )
+"""Names of a motion by axis of `CameraMotion`: below and above zero."""
+
 _UNITS = np.sqrt(SLOWEST * FASTEST)
 _WIDTH_PX, _GRID = 480, 4
 _WINDOW_PX, _LEVELS = 21, 5
@@ -100,7 +102,7 @@ def name_motion(motion: CameraMotion, slack: float = 0.0) -> str | None:
     slowest, fastest = (1 - slack) * SPEEDS[0] * SLOWEST[axis], (1 + slack) * SPEEDS[1] * FASTEST[axis]
     if not slowest <= size[axis] <= fastest or (others > OTHERS_SHARE * size[axis] / _UNITS[axis]).any():
         return None
-    return _NAMES[axis][int(motion[axis] > 0)]
+    return NAMES[axis][int(motion[axis] > 0)]
 
 
 def name_clip(motions: Sequence[CameraMotion | None]) -> str | None:

@@ -13,22 +13,16 @@ import numpy.typing as npt
 from pipeline.base.camera_motions import CAMERA_MOTIONS
 from pipeline.base.frame import Image
 from pipeline.base.stretch import stretch
-from pipeline.training.evaluation.global_motion import ACCELERATION, FASTEST, SLOWEST
+from pipeline.training.evaluation.global_motion import ACCELERATION, FASTEST, NAMES, SLOWEST
 
 Windows = npt.NDArray[np.float64]
 """Where each frame of a clip looks, ``(T + 1, 2, 3)``: affine maps from the screen (both axes from -1 to 1,
 right and down) to pixels of the video."""
 
-_DIRECTION = {
-    "static": (0, 0, 0, 0),
-    "pan_left": (-1, 0, 0, 0),
-    "pan_right": (1, 0, 0, 0),
-    "tilt_up": (0, -1, 0, 0),
-    "tilt_down": (0, 1, 0, 0),
-    "zoom_out": (0, 0, -1, 0),
-    "zoom_in": (0, 0, 1, 0),
-    "roll_ccw": (0, 0, 0, -1),
-    "roll_cw": (0, 0, 0, 1),
+_DIRECTION = {"static": np.zeros(4)} | {
+    name: sign * np.eye(4)[axis]
+    for axis, names in enumerate(NAMES)
+    for sign, name in zip((-1, 1), names, strict=True)
 }
 _SIDE_MOTION, _POSE = 0.12, math.radians(15)
 _SMALLEST, _LARGEST = 0.4, 0.7
@@ -83,7 +77,7 @@ def plan(size: tuple[int, int], label: str, speed: float, num_past: int, rng: np
 
     def course(name: str) -> Windows:
         """Around the middle of the picture, and as large as it."""
-        direction = np.array(_DIRECTION[name], float)
+        direction = _DIRECTION[name]
         moves = np.abs(direction).sum()
         velocity = (direction + side * (moves - np.abs(direction))) * reference
         right, down, closer, clockwise = np.outer(velocity, time)
