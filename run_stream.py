@@ -13,7 +13,9 @@ def main() -> None:
     from pipeline.base.errors import UserError
     from pipeline.base.redact import redact
     from workers.commands.app import app
+    from workers.output import fill_closed_descriptors
 
+    fill_closed_descriptors()
     terminated = False
 
     def terminate(number: int, frame: FrameType | None) -> None:

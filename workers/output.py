@@ -1,10 +1,14 @@
 """Standard output that may go away: a pipe whose reader ends (``| head``), a terminal that is closed."""
 
+import contextlib
+import io
 import os
 import sys
 from typing import IO, cast
 
 from rich.console import Console
+
+_STDIN, _STDOUT, _STDERR = range(3)
 
 
 class OutputConsole(Console):
@@ -20,12 +24,24 @@ class OutputConsole(Console):
         return self._output.lost
 
 
+class _Nowhere(io.TextIOBase):
+    """Instead of standard output that a shell has closed."""
+
+    encoding = "utf-8"
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+    def isatty(self) -> bool:
+        return False
+
+
 class _Output:
     """As much of standard output as a console uses; it never fails."""
 
     def __init__(self) -> None:
         self.lost = False
-        self._stdout = sys.stdout
+        self._stdout = sys.stdout if sys.stdout is not None else _Nowhere()
 
     @property
     def encoding(self) -> str:
@@ -55,6 +71,19 @@ class _Output:
         discard_output()
 
 
+def fill_closed_descriptors() -> None:
+    """Opens what a shell has closed (``>&-``) on nothing; else sockets would get these numbers.
+
+    To be called before anything is opened.
+    """
+    for descriptor in (_STDIN, _STDOUT, _STDERR):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+            os.set_inheritable(opened, True)
+
+
 def print_line(text: str) -> bool:
     """Prints a line at once.
 
@@ -72,9 +101,10 @@ def print_line(text: str) -> bool:
 
 def discard_output() -> None:
     """Sends standard output nowhere from now on, and standard error too if that went to the same place."""
-    outputs = [sys.stdout.fileno()]
-    if os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno()):
-        outputs.append(sys.stderr.fileno())
+    outputs = [_STDOUT]
+    with contextlib.suppress(OSError):
+        if os.path.sameopenfile(_STDOUT, _STDERR):
+            outputs.append(_STDERR)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for output in outputs:
         os.dup2(nowhere, output)

@@ -3,28 +3,35 @@
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from workers import exit_codes
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Ctrl-C, ``kill``, and a terminal that is closed."""
+
+@contextmanager
+def handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Inside, Ctrl-C, ``kill`` and a terminal that is closed call ``handler``."""
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # `nohup` wants it ignored
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, former in before.items():
+            signal.signal(number, former)
 
 
 @contextmanager
 def stop_on_signals(stop: threading.Event) -> Iterator[None]:
-    """Inside, the first of ``STOP_SIGNALS`` sets ``stop``; the second ends the process at once."""
+    """Inside, the first signal sets ``stop``; the second ends the process at once."""
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         if stop.is_set():
             os._exit(exit_codes.INTERRUPTED)
         stop.set()
 
-    before = {number: signal.signal(number, on_signal) for number in STOP_SIGNALS}
-    try:
+    with handled_by(on_signal):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -1,6 +1,5 @@
 """Runs a whole pipeline on one machine: starts its workers, watches, restarts and stops them."""
 
-import signal
 import time
 from multiprocessing.connection import Connection
 from types import FrameType
@@ -14,7 +13,7 @@ from workers.child import Child
 from workers.collector import Collector
 from workers.roles import SYSTEM
 from workers.screen import Screen
-from workers.signals import STOP_SIGNALS
+from workers.signals import handled_by
 
 _POLL_S = 0.05
 _KILL_AFTER_S = 3.0
@@ -62,23 +61,21 @@ class Supervisor:
             StartError: The user has to change something.
             PipelineError: A worker failed at the start for another reason, or dies again and again.
         """
-        handlers = {number: signal.signal(number, self._on_signal) for number in STOP_SIGNALS}
-        try:
-            for child in self._children.values():
-                self._start(child)
-            self._wait_until_ready()
-            self._watch()
-            self._shut_down()
-        finally:
-            for child in self._children.values():
-                child.kill()
-            for child in self._children.values():
-                child.join()
-            self._refresh(0.1)
-            self._screen.close()
-            self._collector.close()
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
+        with handled_by(self._on_signal):
+            try:
+                for child in self._children.values():
+                    self._start(child)
+                self._wait_until_ready()
+                self._watch()
+                self._shut_down()
+            finally:
+                for child in self._children.values():
+                    child.kill()
+                for child in self._children.values():
+                    child.join()
+                self._refresh(0.1)
+                self._screen.close()
+                self._collector.close()
         return self._collector.report(self._restarts, final=True)
 
     @property

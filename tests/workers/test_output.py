@@ -73,6 +73,15 @@ def test_a_run_whose_terminal_is_closed_ends_in_order(place: Path) -> None:
     check_end(outcome)
 
 
+def test_a_run_without_standard_output_works(place: Path) -> None:
+    run = Pipeline(place, "--frames", "3")
+    run.wrapper = ("sh", "-c", '"$@" <&- >&-', "--")
+    with run:
+        outcome = run.finish()
+    assert (outcome.code, outcome.out, outcome.err) == (0, "", ""), outcome.told()
+    assert outcome.stream("demo")["rendered"] == 3
+
+
 def check_end(outcome: Outcome) -> None:
     assert outcome.code == 0, outcome.told()
     assert "Traceback" not in outcome.out + outcome.err

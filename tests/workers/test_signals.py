@@ -69,3 +69,17 @@ def test_a_worker_that_was_stopped_ends_in_order_with_the_others(role: str, plac
     assert outcome.code == 0, outcome.told()
     assert "did not stop" not in outcome.out
     assert not [reason for reason in outcome.stream("cam")["dropped"] if reason.endswith(".killed")]
+
+
+def test_a_run_under_nohup_outlives_its_terminal(place: Path) -> None:
+    run = Pipeline(place, *live(place))
+    run.wrapper = ("nohup",)
+    with run:
+        run.wait_for_rendered("cam", 5)
+        os.killpg(run.process.pid, signal.SIGHUP)
+        run.wait_for_rendered("cam", run.stream("sink", "cam").rendered + 20)
+        run.signal(signal.SIGINT)
+        outcome = run.finish()
+    assert outcome.code == 0, outcome.told()
+    assert {worker["restarts"] for worker in outcome.report["workers"].values()} == {0}
+    outcome.stream("cam")
