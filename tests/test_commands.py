@@ -38,6 +38,7 @@ QUICK_ERRORS = {
     ),
     "frames below 0": ([*RUN, "--frames", "-3"], "error: --frames -3: must be at least 0"),
     "frames of one worker": (["capture", "--frames", "-3"], "error: --frames -3: must be at least 0"),
+    "frames without end": ([*RUN, "--frames", "inf"], "error: --frames inf: must be a whole number of at"),
     "time below 0": ([*RUN, "--seconds", "-0.5"], "error: --seconds -0.5: must be at least 0"),
     "time of the monitor": (["monitor", "--seconds", "nan"], "error: --seconds nan: must be at least 0"),
     "time without end": ([*RUN, "--seconds", "inf"], "error: --seconds inf: must be at least 0, and finite"),

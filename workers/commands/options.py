@@ -21,6 +21,16 @@ def _not_negative(option: typer.CallbackParam, value: float | None) -> float | N
     return value
 
 
+def _frame_count(text: str) -> int:
+    """Reads ``--frames``; what is no whole number, such as ``inf``, is refused in one line."""
+    from pipeline.base.errors import UserError
+
+    try:
+        return int(text)
+    except ValueError:
+        raise UserError(f"--frames {text[:40]}: must be a whole number of at least 0") from None
+
+
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="TOML file; keys as in configs/default.toml.")
 ]
@@ -49,7 +59,13 @@ Predictions = Annotated[
 ]
 Frames = Annotated[
     int | None,
-    typer.Option("--frames", callback=_not_negative, help="Stop each stream after this many frames."),
+    typer.Option(
+        "--frames",
+        parser=_frame_count,
+        metavar="N",
+        callback=_not_negative,
+        help="Stop each stream after this many frames; 0 = no limit.",
+    ),
 ]
 Seconds = Annotated[
     float | None,

@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
-import click
 import pytest
 import typer.main
 
@@ -13,7 +13,7 @@ from workers.commands.app import app
 PROGRAM = "python run_stream.py "
 
 
-def commands(command: click.Command, name: str = "") -> Iterator[tuple[str, click.Command]]:
+def commands(command: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     yield name, command
     for child, found in getattr(command, "commands", {}).items():
         yield from commands(found, f"{name} {child}".strip())
