@@ -161,6 +161,7 @@ def build_app(board: Board, host: str, max_fps: float) -> Starlette:
     routes = [
         Route("/healthz", health),
         WebSocketRoute("/live", serve_live),
+        Mount("/fonts", StaticFiles(packages=[("pipeline.view", "fonts")])),
         Mount("/", StaticFiles(packages=[(__package__, "static")], html=True)),
     ]
     return Starlette(routes=routes, middleware=guards(host), lifespan=run_live)

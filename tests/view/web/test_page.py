@@ -3,6 +3,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -94,6 +95,39 @@ def test_silent_stream_is_said_to_be_silent():
         page.wait_for_selector('[data-stream="door"][data-state="stale"]')
         assert page.locator(".stale").inner_text().startswith("no new picture for")
         assert page.locator('[data-chip="past"]').inner_text() == "no prediction"
+
+
+def test_labels_and_names_of_any_script_and_length_can_be_read():
+    with open_page(viewport={"width": 390, "height": 800}) as page, WebView("127.0.0.1", 0) as view:
+        for name in ("жест 手", "door " * 12):
+            top = [("日本語", 0.75), ("a_very_long_label_" * 9, 0.2)]
+            labelled = msgspec.structs.replace(prediction(), top=top)
+            view.publish(name, picture(), picture_info(frame(), labelled, fps=None, latency_ms=None))
+        page.goto(view.url)
+        page.wait_for_selector(".top li")
+        page.wait_for_function("[...document.fonts].every(font => font.status === 'loaded')")
+        for percent in page.locator(".top span").all():
+            row, shown = percent.locator("..").bounding_box(), percent.bounding_box()
+            assert shown["x"] + shown["width"] <= row["x"] + row["width"]
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        assert all(tab.bounding_box()["height"] < 40 for tab in page.locator("#tabs button").all())
+
+
+# Chinese characters are as wide as they are high; the box for a missing one is narrower.
+THREE_WIDE = """() => {
+    const heading = document.querySelector("h2"), range = document.createRange();
+    range.selectNodeContents(heading);
+    const em = parseFloat(getComputedStyle(heading).fontSize);
+    return Math.abs(range.getBoundingClientRect().width / em - 3) < 0.1;
+}"""
+
+
+def test_names_in_chinese_are_no_boxes():
+    with open_page() as page, WebView("127.0.0.1", 0) as view:
+        view.publish("手手手", picture(), picture_info(frame(), prediction(), fps=None, latency_ms=None))
+        page.goto(view.url)
+        page.wait_for_selector(".top li")
+        page.wait_for_function(THREE_WIDE)
 
 
 def looks_old(page):
