@@ -53,8 +53,6 @@ def _train(run: Trainer, reporter: Reporter, stop: list[int]) -> None:
                 clips_per_s=round(rate, 1),
                 elapsed_s=round(run.elapsed_s, 2),
             )
-        if stopped:
-            _leave(run, reporter)
         validates = run.step % options.validate_every_steps == 0 or run.progress >= 1.0
         if validates:
             accuracy, macro_f1 = run.validate()
@@ -67,6 +65,8 @@ def _train(run: Trainer, reporter: Reporter, stop: list[int]) -> None:
             if validates and run.ranks.leads:
                 draw_curves(run.out / "metrics.jsonl", run.out / "curves.png")
             seconds, mark_s, mark_step = run.elapsed_s, time.perf_counter(), run.step
+        if stopped:  # after a validation that is due: the run that goes on would not make up for it
+            _leave(run, reporter)
 
 
 def _leave(run: Trainer, reporter: Reporter) -> None:
