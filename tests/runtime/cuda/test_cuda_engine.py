@@ -69,7 +69,7 @@ def same_size(count: int, seed: int) -> list[Any]:
 def test_a_batch_of_streams_equals_the_cpu(precision: str, options: dict[str, Any]) -> None:
     torch._dynamo.reset()
     model = small(**options)
-    if options.get("attention") == "plain":  # scores of any size: one place takes all, and rounding picks which
+    if options.get("attention") == "plain":  # unbounded scores: one place would take all
         with torch.no_grad():
             model.temporal.layers[0].query.query_proj.weight *= 0.003
     streams = [same_size(5, seed) for seed in range(3)]
