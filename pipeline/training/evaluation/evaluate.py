@@ -16,7 +16,6 @@ from pipeline.training.evaluation.confusion_plot import draw_confusions, need_ma
 from pipeline.training.evaluation.metrics import Report
 from pipeline.training.evaluation.score_clips import score_clips
 from pipeline.training.evaluation.score_motions import score_motions
-from pipeline.training.evaluation.score_video import score_video
 from pipeline.training.evaluation.tables import confusions
 from pipeline.training.progress import bars
 
@@ -84,6 +83,8 @@ def evaluate(
                 progress=progress,
             )
         if videos:
+            from pipeline.training.evaluation.score_video import score_video  # needs PyAV
+
             metrics["videos"] = []
             for path in videos:
                 notify(f"scoring {path.name} ...")

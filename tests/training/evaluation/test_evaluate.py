@@ -132,3 +132,11 @@ def test_a_split_column_decides_what_is_scored(tmp_path: Path) -> None:
     found = evaluate(checkpoint, data=tmp_path / "clips.csv", device="cpu", notify=lines.append)
     assert found["data"]["clips"] == 2
     assert lines[0] == "reading 2 clips of 2 classes ..."
+
+
+def test_training_and_evaluation_on_rendered_clips_need_neither_pyav_nor_the_wire() -> None:
+    absent = ("av", "zmq", "openvino", "onnx", "onnxruntime")
+    code = f"import sys; sys.modules.update(dict.fromkeys({absent}))\n"  # importing them fails from now on
+    code += "import pipeline.training.run, pipeline.training.evaluation.evaluate; print('imported')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.stdout == "imported\n", done.stderr
