@@ -4,7 +4,6 @@ import pytest
 from rich.console import Console
 
 from pipeline.account.stats import Freshness, Histogram, WorkerStats
-from pipeline.view.number_text import duration, percent, short, with_reasons
 from pipeline.view.pipeline_view import PipelineView
 from pipeline.view.plain_line import plain_line
 from pipeline.view.terminal import render
@@ -103,27 +102,6 @@ def test_a_worker_that_stops_moves_and_shortens_nothing(width, height):
         assert bottom(**change) == before
 
 
-def test_restarted_worker_goes_on_counting_and_shows_its_present_life():
-    first, second = workers(1)[1], workers(1)[1]
-    second.session, second.state = 99, "starting"
-    second.streams["camera-0"].cache_depth = 0
-    figures = PipelineView("x", [first, second])
-    assert [worker.state for worker in figures.workers] == ["starting"]
-    assert figures.streams["camera-0"].total.predicted == 1760
-    assert figures.streams["camera-0"].cache_depth == 0
-
-
-def test_what_a_dead_sink_had_shown_is_not_shown_as_dropped():
-    figures = workers(1, trouble=False)
-    again = workers(1, trouble=False)[2]
-    again.session = 99
-    again.streams["camera-0"].rendered = 40
-    again.streams["camera-0"].drop("sink.absent", 900)
-    shown = PipelineView("x", [*figures, again])
-    assert shown.streams["camera-0"].total.rendered == 940
-    assert shown.streams["camera-0"].losses == []
-
-
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40)])
 def test_a_dead_worker_is_not_called_ready(width, height):
     dead = view(states={"capture": "down"})
@@ -196,28 +174,6 @@ def test_a_terminal_that_knows_only_ascii():
     Console(file=file, width=80, height=24).print(render(view(streams=3)))
     file.flush()
     assert b"camera-2" in raw.getvalue()
-
-
-def test_plain_line_says_it_all_in_one_line():
-    line = plain_line(view(2, restarts={"sink": 1}))
-    assert "\n" not in line
-    assert line.startswith(
-        "0:42 | camera-0 up, fps 30 in 29 predicted 28 shown, latency 33/33/33 ms, shown 890"
-    )
-    assert "dropped 10 (sink.overflow 7, wire.lost 3)" in line
-    assert "accuracy 90%" in line
-    assert line.endswith("workers capture=ready inference=ready sink=ready(restarts 1)")
-    assert plain_line(PipelineView("x")) == "0:00 | workers none yet"
-
-
-def test_numbers_as_text():
-    assert [short(value) for value in (None, 0.126, 0.999, 4.26, 9.96, 42.4, 1234)] == [
-        "-", "0.13", "1.0", "4.3", "10", "42", "1234",
-    ]  # fmt: skip
-    assert [percent(share) for share in (None, 0, 0.9, 0.999, 1)] == ["-", "0%", "90%", "99%", "100%"]
-    assert [duration(seconds) for seconds in (0, 59.9, 61, 3723)] == ["0:00", "0:59", "1:01", "1:02:03"]
-    assert with_reasons({"b": 1, "a": 1, "c": 0, "d": 5}) == "7 (d 5, a 1, b 1)"
-    assert with_reasons({}) == "0"
 
 
 def test_what_is_given_up_for_freshness_is_said():

@@ -1,0 +1,23 @@
+from pipeline.view.pipeline_view import PipelineView
+from tests.view.samples import workers
+
+
+def test_restarted_worker_goes_on_counting_and_shows_its_present_life():
+    first, second = workers(1)[1], workers(1)[1]
+    second.session, second.state = 99, "starting"
+    second.streams["camera-0"].cache_depth = 0
+    figures = PipelineView("x", [first, second])
+    assert [worker.state for worker in figures.workers] == ["starting"]
+    assert figures.streams["camera-0"].total.predicted == 1760
+    assert figures.streams["camera-0"].cache_depth == 0
+
+
+def test_what_a_dead_sink_had_shown_is_not_shown_as_dropped():
+    figures = workers(1, trouble=False)
+    again = workers(1, trouble=False)[2]
+    again.session = 99
+    again.streams["camera-0"].rendered = 40
+    again.streams["camera-0"].drop("sink.absent", 900)
+    shown = PipelineView("x", [*figures, again])
+    assert shown.streams["camera-0"].total.rendered == 940
+    assert shown.streams["camera-0"].losses == []
