@@ -5,7 +5,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from pipeline.wire.transport import Publisher
 
 from pipeline.account.stats import WorkerStats
 from pipeline.base.config import load_config
