@@ -150,7 +150,7 @@ class InferenceWorker(Worker):
         """Reports to capture how old the predictions are: see ``pipeline.flow.freshness``."""
         assert self._receiver is not None
         ages = report.ages
-        self._receiver.tell(
+        self._receiver.send_feedback(
             Feedback(
                 stream_id=report.stream_id,
                 session=report.session,

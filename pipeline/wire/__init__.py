@@ -1,1 +1,1 @@
-"""Frames, predictions and figures between processes: messages, encoding, sockets, keys."""
+"""Frames, predictions and statistics between processes: messages, encoding, sockets, keys."""

@@ -141,7 +141,7 @@ def claim(address: Address) -> Iterator[None]:
 
 
 def file_number(address: Address) -> int:
-    """Tells the socket file of an ipc address from another that may follow at the same path."""
+    """Distinguishes the socket file of an ipc address from another that may follow at the same path."""
     return Path(address.place).stat().st_ino if address.kind == "ipc" else 0
 
 

@@ -1,4 +1,4 @@
-"""Who listens to a publisher, as far as its XPUB socket tells."""
+"""Who listens to a publisher, as far as its XPUB socket knows."""
 
 from collections import Counter
 from collections.abc import Set

@@ -24,9 +24,9 @@ class Census:
             WireError: A name too many (``names``) or a session too many (``sessions``).
         """
         if isinstance(message, Stats):
-            figures = message.stats
-            _admit(self._workers, "worker", figures.worker, figures.session)
-            for stream_id in figures.streams:
+            stats = message.stats
+            _admit(self._workers, "worker", stats.worker, stats.session)
+            for stream_id in stats.streams:
                 _admit(self._streams, "stream", stream_id, 0)
         elif not isinstance(message, Offer):
             _admit(self._streams, "stream", message.stream_id, message.session)

@@ -45,8 +45,8 @@ _unpack: Callable[[Part], Message] = msgspec.msgpack.Decoder(Message).decode
 
 
 def decode_feedback(notice: bytes) -> Feedback | None:
-    """Unpacks what inference says by subscribing; None for all other notices, and for what is not valid."""
-    packed = topics.told_age(notice)
+    """Unpacks feedback from a notice; None for all other notices, and for what is not valid."""
+    packed = topics.feedback_of(notice)
     if packed is None:
         return None
     try:
@@ -127,7 +127,7 @@ def decode_attention(layout: AttentionHeader, weights: Part) -> Attention:
     """Unpacks attention weights without copying them.
 
     Raises:
-        WireError: There are more or fewer than ``layout`` says, or one is not finite.
+        WireError: There are more or fewer than ``layout`` describes, or one is not finite.
     """
     _check_attention(layout, memoryview(weights), max_bytes=len(weights))
     attention: Attention = np.frombuffer(weights, np.float16).reshape(layout.shape)

@@ -139,5 +139,5 @@ def encode_stats(stats: WorkerStats) -> list[Part]:
 
 
 def encode_feedback(feedback: Feedback) -> bytes:
-    """Packs what inference tells capture, as the topic of a subscription."""
+    """Packs feedback from inference to capture, as the topic of a subscription."""
     return topics.age(_pack(feedback))

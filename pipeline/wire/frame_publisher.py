@@ -42,22 +42,22 @@ class _Stream:
         packed: A frame that has not gone yet.
         sent: Number of frames by encoding.
         packing_ns: Time for packing the last frame.
-        tell_at: When to say that its frames are held up, in monotonic seconds; 0 while they are not.
+        report_at: When to report that its frames are held up, in monotonic seconds; 0 while they are not.
     """
 
     memory: StreamMemory
     packed: _Packed | None = None
     sent: Counter[Encoding] = field(default_factory=Counter)
     packing_ns: int = 0
-    tell_at: float = 0.0
+    report_at: float = 0.0
 
 
 class FramePublisher(Publisher):
     """A publisher that also sends frames whose pixels lie elsewhere; used by the thread that made it.
 
     A stream's pixels go through shared memory to receivers that have opened it, and through the socket to
-    those that have said that they can't. While one of the lane has not answered yet, all get them through the
-    socket. So nothing is lost while receivers come and go.
+    those that have announced that they can't. While one of the lane has not answered yet, all get them
+    through the socket. So nothing is lost while receivers come and go.
     Frames that may be dropped are written into the next slot at once. For those that must not, at most
     ``wire.queue_frames`` are on their way: the next one waits until all receivers have copied the first.
 
@@ -118,7 +118,7 @@ class FramePublisher(Publisher):
         while (packed := self._pack(frame, stream, quality)) is None:
             if (left := deadline - time.monotonic()) <= 0:
                 return self._held(frame, stream)
-            time.sleep(min(left, pause_s))  # who has read says so in the memory, which wakes nobody
+            time.sleep(min(left, pause_s))  # a reader marks its seat in the memory, which wakes nobody
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
             self._hear()
         stream.packed = packed
@@ -132,7 +132,7 @@ class FramePublisher(Publisher):
                 stream.memory.count_sent()
             stream.sent[encoding] += 1
         stream.packed = None
-        stream.tell_at = 0.0
+        stream.report_at = 0.0
         return True
 
     def packing_ns(self, stream_id: str) -> int:
@@ -166,12 +166,12 @@ class FramePublisher(Publisher):
         return self._streams[stream_id]
 
     def _held(self, frame: Frame, stream: _Stream) -> bool:
-        """Says so if a stream that loses nothing has been held up for long; False."""
+        """Reports a stream that loses nothing and is held up for long; always False."""
         now = time.monotonic()
-        if not stream.tell_at:
-            stream.tell_at = now + _HELD_S
-        elif now >= stream.tell_at and frame.policy == "every":
-            stream.tell_at = now + _HELD_AGAIN_S
+        if not stream.report_at:
+            stream.report_at = now + _HELD_S
+        elif now >= stream.report_at and frame.policy == "every":
+            stream.report_at = now + _HELD_AGAIN_S
             self._events.append(
                 f"{frame.id.stream_id}: held up for {_HELD_S:g} s or more: an inference or sink worker takes "
                 "no frames, and of this stream nobody may miss one"

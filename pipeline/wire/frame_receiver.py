@@ -66,9 +66,9 @@ class FrameReceiver(LanedReceiver[ReceivedFrame]):
             "every": Windows(self._every, "every", self._most_bytes),
         }
 
-    def tell(self, feedback: Feedback) -> None:
-        """Tells all capture workers how old the predictions of a stream are; whose it is not, ignores it."""
-        self._newest.tell(encode_feedback(feedback))
+    def send_feedback(self, feedback: Feedback) -> None:
+        """Sends all capture workers the age of a stream's predictions; only its own one uses it."""
+        self._newest.notify(encode_feedback(feedback))
 
     def poll(self, timeout_s: float = 0.0, max_every: int = 64) -> list[ReceivedFrame | EndOfStream]:
         """Takes what has arrived: see ``LanedReceiver.poll``; copies frames out of shared memory."""

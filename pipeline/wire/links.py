@@ -8,7 +8,7 @@ breaks while its queue is full they abort the process (libzmq issues 3937 and 47
 
 libzmq comes back by itself when a connection breaks, but gives up for good on a peer that breaks the
 protocol: one with other keys, a message over the limit, another program on the port. Since a restart
-of the peer can cure each of these, ``LinkWatch`` says which links need to be made again.
+of the peer can cure each of these, ``LinkWatch`` finds which links need to be made again.
 """
 
 import contextlib

@@ -22,13 +22,13 @@ from pipeline.wire.security import Gate, SecurityPolicy
 from pipeline.wire.upstream import Upstream
 
 SMALL_QUEUE = 256
-"""Queue for predictions and figures: they are small and come in bursts."""
+"""Queue for predictions and statistics: they are small and come in bursts."""
 
 _SEND_BUFFER_BYTES = 256 * 1024
 _MOST_UPSTREAM_BYTES = 1024
 _MOST_FEEDBACK = 256
 _REPEAT_S = 0.05
-_PATIENCE = 10  # TCP can't tell a reader that takes nothing from a machine that is gone: wait longer
+_PATIENCE = 10  # TCP can't distinguish a reader that takes nothing from a machine that is gone: wait longer
 
 
 @dataclass(slots=True)
@@ -53,7 +53,7 @@ class Publisher(Closing):
         security: What the link must have.
         queue: Most messages waiting for one receiver; by default ``wire.queue_frames``, which is right
             for the frames of one stream; all streams share it, so give ``wire.queue_frames`` for each.
-            ``SMALL_QUEUE`` is right for predictions and figures.
+            ``SMALL_QUEUE`` is right for predictions and statistics.
 
     Attributes:
         endpoint: Where it is bound; with the port that the system chose.
@@ -228,7 +228,7 @@ class Publisher(Closing):
             self.audience.forget(token)
 
     def _hear(self) -> None:
-        """Takes in who has come and gone, and what they tell."""
+        """Takes in who has come and gone, and their feedback."""
         for notice in self._upstream.take():
             if (feedback := decode_feedback(notice)) is not None:
                 if len(self._feedback) < _MOST_FEEDBACK:

@@ -75,7 +75,7 @@ class Receiver(Closing, Generic[T]):
     def _accept(self, message: Message, parts: Sequence[Part]) -> T | None:
         """What a checked message means here; None if it was for the receiver itself."""
 
-    def _tell_troubles(self, subscriber: Subscriber) -> None:
+    def _report_troubles(self, subscriber: Subscriber) -> None:
         for endpoint, cause in subscriber.pop_troubles().items():
             self.rejects.add(endpoint, WireError("link", cause))
 
@@ -150,7 +150,7 @@ class LanedReceiver(Receiver[T | EndOfStream]):
         found = ready(timeout_s, self.lanes(max_every > 0))
         taken = []
         for subscriber, most in ((self._newest, _MOST_DRAINED), (self._every, max_every)):
-            self._tell_troubles(subscriber)
+            self._report_troubles(subscriber)
             if subscriber in found:
                 taken += self._take(subscriber, most)
         return taken
@@ -191,10 +191,10 @@ class PredictionReceiver(LanedReceiver[ReceivedPrediction]):
 
 
 class StatsReceiver(Receiver[WorkerStats]):
-    """Receives the figures of all workers.
+    """Receives the statistics of all workers.
 
     Args:
-        endpoints: Where the workers of each role publish their figures.
+        endpoints: Where the workers of each role publish their statistics.
         wire: ``[wire]``.
         security: What the links must have.
 
@@ -215,12 +215,12 @@ class StatsReceiver(Receiver[WorkerStats]):
         return (self._all,)
 
     def poll(self, timeout_s: float = 0.0) -> list[WorkerStats]:
-        """Takes the figures that have arrived; waits at most ``timeout_s`` seconds for the first ones."""
+        """Takes the statistics that have arrived; waits at most ``timeout_s`` seconds for the first ones."""
         wait_any(timeout_s, self.lanes())
-        self._tell_troubles(self._all)
+        self._report_troubles(self._all)
         return self._take(self._all, _MOST_DRAINED)
 
     def _accept(self, message: Message, parts: Sequence[Part]) -> WorkerStats:
         if isinstance(message, Stats):
             return message.stats
-        raise WireError("topic", f"a {type(message).__name__} among figures")
+        raise WireError("topic", f"a {type(message).__name__} among statistics")

@@ -1,4 +1,4 @@
-"""Counts messages that were refused, and says so without flooding anyone."""
+"""Counts messages that were refused, and reports them without flooding anyone."""
 
 import time
 

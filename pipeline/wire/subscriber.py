@@ -41,7 +41,7 @@ class Subscriber:
 
     Raises:
         TransportError: An endpoint can never be connected to. A host name that is not known is none of
-            these: it is looked up again until it is, and told as trouble.
+            these: it is looked up again until it is, and reported as trouble.
         SecurityError: There is no key for a server, or its public key is missing.
     """
 
@@ -86,8 +86,8 @@ class Subscriber:
             return parts, frames[0]
         return None
 
-    def tell(self, topic: bytes) -> None:
-        """Says something to all publishers: they see subscriptions come and go."""
+    def notify(self, topic: bytes) -> None:
+        """Notifies all publishers: they see subscriptions come and go."""
         self.socket.subscribe(topic)
         self.socket.unsubscribe(topic)
 
@@ -112,7 +112,7 @@ class Subscriber:
             self._connect(*self._sources[endpoint])
 
     def pop_troubles(self) -> dict[str, str]:
-        """Endpoints that do not work, with the reason for people; said again for as long as it lasts."""
+        """Endpoints that do not work, with the reason for people; repeated for as long as it lasts."""
         troubles, self._troubles = self._troubles, {}
         return troubles
 
@@ -132,7 +132,7 @@ class Subscriber:
     def _add(self, role: Role, where: address.Address) -> None:
         address.check_connect(where)
         if where.named:
-            self._security.secure_client(self.socket, where, role)  # a missing key is told at the start
+            self._security.secure_client(self.socket, where, role)  # a missing key is reported at the start
             self._lookups[where] = (role, Lookup(where))
         else:
             self._connect(role, where)
@@ -148,12 +148,12 @@ class Subscriber:
         self._sources[endpoint] = (role, where)
 
     def _was_answered(self, topic: memoryview, header: memoryview) -> bool:
-        """Acknowledges ends and flushes; says whether that was all: publishers repeat ends until they are."""
+        """Acknowledges ends and flushes; True if that was all: publishers repeat ends until they are."""
         is_end = topics.is_end(topic)
         if not is_end and not topics.is_flush(topic):
             return False
         token = topics.token(topic, header)
-        self.tell(topics.taken(self.name, token))
+        self.notify(topics.taken(self.name, token))
         key = bytes(topic[: topics.MAX_BYTES])
         known = self._last_end.get(key) == token
         if is_end and (known or len(self._last_end) < _MOST_ENDS):

@@ -108,7 +108,7 @@ def token(topic: bytes | memoryview, header: bytes | memoryview) -> bytes:
 
 
 def role(name: Role) -> bytes:
-    """What a receiver subscribes to, to say what it is."""
+    """What a receiver subscribes to, to announce its role."""
     return b"role." + name.encode()
 
 
@@ -123,11 +123,11 @@ def taken(name: bytes, of: bytes) -> bytes:
 
 
 def age(packed: bytes) -> bytes:
-    """What inference subscribes to, to tell capture how old its predictions are."""
+    """What inference subscribes to, to send feedback to capture."""
     return _AGE + packed
 
 
-def told_age(notice: bytes) -> bytes | None:
+def feedback_of(notice: bytes) -> bytes | None:
     """What ``age`` was given, if a notice of a new subscription is one."""
     return notice[1 + len(_AGE) :] if notice.startswith(b"\x01" + _AGE) else None
 

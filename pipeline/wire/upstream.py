@@ -44,7 +44,7 @@ class _Peer:
 class Upstream:
     """Takes the notices of an XPUB socket; made before the socket is bound, used by its thread.
 
-    Peers are told apart by their address. Those that connect to an ipc path have none, and are never cut off.
+    Peers are distinguished by their address. Those at an ipc path have none, and are never cut off.
 
     Args:
         sock: The socket.

@@ -41,7 +41,7 @@ def receive(connection: Connection, machine: Machine, endpoint: str) -> None:
     with FrameReceiver([endpoint], "inference", CONFIG.wire, INSECURE) as receiver:
         while True:
             frames = [item for item in receiver.poll(0.1) if isinstance(item, ReceivedFrame)]
-            receiver.tell(FEEDBACK)
+            receiver.send_feedback(FEEDBACK)
             events = receiver.pop_link_events()
             if frames or events:
                 connection.send((events, receiver.links, [item.header.capture_ns for item in frames]))

@@ -381,11 +381,11 @@ def test_a_frame_that_receivers_would_refuse_is_not_sent(tmp_path: Path) -> None
 def test_what_inference_tells_reaches_capture_and_nothing_else_does(link: Link) -> None:
     publisher, receiver = link
     first, second = feedback(age_ms=-12.5), feedback(age_ms=9000.0)
-    receiver.tell(first)
+    receiver.send_feedback(first)
     for wrong in (b"age.", b"age.\x93rubbish", encoding.encode_feedback(feedback(age_ms=float("nan")))):
-        receiver.lanes()[0].tell(wrong)
-    receiver.lanes()[0].tell(encoding.encode_feedback(msgspec.structs.replace(second, v=WIRE_VERSION + 1)))
-    receiver.tell(second)
+        receiver.lanes()[0].notify(wrong)
+    receiver.lanes()[0].notify(encoding.encode_feedback(msgspec.structs.replace(second, v=WIRE_VERSION + 1)))
+    receiver.send_feedback(second)
     told: list[Feedback] = []
     until(lambda: told.extend(publisher.pop_feedback()) or second in told, "the last word")
     assert told in ([first, second], [second]), "of what comes at once only the last is news"

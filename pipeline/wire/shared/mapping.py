@@ -23,14 +23,14 @@ class _Open:
         window: The view of it.
         used_at: When it was last read, in monotonic seconds.
         read: The last ticket that was read.
-        told: The last ticket that the publisher was told of.
-        announced: The publisher is told that it is open.
+        returned: The last ticket that was given back.
+        announced: The publisher knows that it is open.
     """
 
     window: Window
     used_at: float
     read: int = -1
-    told: int = -1
+    returned: int = -1
     announced: bool = False
 
 
@@ -38,7 +38,7 @@ class Windows:
     """The segments that one connection has open; used by one thread.
 
     A segment that was not read for a minute is given up in two steps, so that a frame that is just under
-    way still finds it: first the publisher is told, which then offers it again if it is still there, a
+    way still finds it: first the publisher is notified, which then offers it again if it is still there, a
     minute later it is let go. What a killed publisher has left in memory ends with that.
 
     Args:
@@ -56,7 +56,7 @@ class Windows:
         self._sweep_at = time.monotonic() + _SWEEP_S
 
     def answer(self, offer: Offer) -> None:
-        """Opens a segment if that can be done, and tells its publisher; offers may be repeated.
+        """Opens a segment if that can be done, and notifies its publisher; offers may be repeated.
 
         Raises:
             WireError: ``shm``: it is on this machine and can't be opened all the same.
@@ -100,10 +100,10 @@ class Windows:
         return pixels
 
     def give_back(self) -> None:
-        """Tells publishers which slots are no longer needed: where nothing may be lost they wait for that."""
+        """Releases slots that are no longer needed: where nothing may be lost they wait for that."""
         for known in self._open.values():
-            if known.read > known.told:
-                known.told = known.read
+            if known.read > known.returned:
+                known.returned = known.read
                 known.window.give_back(known.read)
 
     def sweep(self) -> None:

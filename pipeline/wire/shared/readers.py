@@ -21,11 +21,11 @@ class SegmentReaders:
         sent: The ticket of the last frame that was sent.
         done: By reader that has it open: the last ticket that was sent before.
         without: Readers that can't open it.
-        doubted: Since when, in monotonic seconds, a reader says that it has it open and its seat does not.
+        doubted: Since when, in monotonic seconds, a reader announces it as open and its seat does not.
         ignored: Readers that were doubted for too long: nobody waits for them, and they get no pixels, until
-            their seat says that they have opened it after all.
-        said: How many connections say what, by word and name: a reader that is back may be heard before the
-            connection that it lost is known to be dead.
+            their seat shows that they have opened it after all.
+        answers: How many connections give which answer, by word and name: a reader that is back may be heard
+            before the connection that it lost is known to be dead.
     """
 
     segment: Segment
@@ -34,11 +34,11 @@ class SegmentReaders:
     without: set[bytes] = field(default_factory=set)
     doubted: dict[bytes, float] = field(default_factory=dict)
     ignored: set[bytes] = field(default_factory=set)
-    said: Counter[tuple[bytes, bytes]] = field(default_factory=Counter)
+    answers: Counter[tuple[bytes, bytes]] = field(default_factory=Counter)
 
     def note(self, what: bytes, came: bool, name: bytes) -> None:
         """Takes in that a reader has ``opened`` it or finds it ``closed``, or that it takes that back."""
-        if not count(self.said, (what, name), came):
+        if not count(self.answers, (what, name), came):
             return
         if what == b"closed":
             (self.without.add if came else self.without.discard)(name)
@@ -48,14 +48,14 @@ class SegmentReaders:
                 known.pop(name, None)
             self.ignored.discard(name)
         elif name not in self.ignored:
-            # Who says it again is back: what went through its former connection is not waited for.
+            # Who announces it again is back: what went through its former connection is not waited for.
             self.done.pop(name, None)
             self.doubted.setdefault(name, time.monotonic())
 
     def settle(self, readers: Set[bytes], patience_s: float) -> int:
-        """Gives seats, and looks at those of who says that it has opened this; how many were found to lie."""
+        """Gives seats, and checks those of readers that announced it as open; returns how many were wrong."""
         self.segment.seat(readers)
-        lied = 0
+        wrong = 0
         for name in [name for name in self.ignored if self.segment.done(name) is not None]:
             self.ignored.remove(name)
             self.done[name] = self.sent
@@ -64,11 +64,11 @@ class SegmentReaders:
                 self.done[name] = self.sent
             elif time.monotonic() - since > patience_s:
                 self.ignored.add(name)
-                lied += 1
+                wrong += 1
             else:
                 continue
             del self.doubted[name]
-        return lied
+        return wrong
 
     def ready(self, readers: Set[bytes]) -> bool:
         """Whether some have it open, and all others are known not to."""
@@ -86,21 +86,21 @@ class SegmentReaders:
         return min(map(self._done, self.done), default=self.sent)
 
     def _done(self, name: bytes) -> int:
-        said = self.segment.done(name)
-        return max(self.done[name], min(-1 if said is None else said, self.sent))
+        done = self.segment.done(name)
+        return max(self.done[name], min(-1 if done is None else done, self.sent))
 
 
-def count(said: Counter[Key], what: Key, came: bool) -> bool:
-    """Counts connections that say something; whether one more says so, or nobody does any more."""
+def count(answers: Counter[Key], what: Key, came: bool) -> bool:
+    """Counts connections by answer; returns whether one more gives it, or none does any more."""
     if came:
-        if what not in said and len(said) >= _MOST_NOTICES:
+        if what not in answers and len(answers) >= _MOST_NOTICES:
             return False
-        said[what] += 1
+        answers[what] += 1
         return True
-    if what not in said:
+    if what not in answers:
         return False
-    said[what] -= 1
-    if said[what]:
+    answers[what] -= 1
+    if answers[what]:
         return False
-    del said[what]
+    del answers[what]
     return True

@@ -9,7 +9,7 @@ Each slot has a number beside it: odd while it is written, ``2 * ticket + 2`` wh
 that ticket. A reader compares before and after its copy, and so never takes a torn frame for a whole one.
 
 Each reader has a seat, which the writer gives it: a place beside the slots, the only one where it writes.
-There it says that it has opened the memory, which nobody on another machine can, and which frames it no
+There it marks that it has opened the memory, which nobody on another machine can, and which frames it no
 longer needs.
 """
 
@@ -46,7 +46,7 @@ assert _LINE * (MOST_SLOTS + 1) <= _PAGE
 
 
 class SegmentError(Exception):
-    """Shared memory that can't be made or opened; says why, for people."""
+    """Shared memory that can't be made or opened; its text gives the reason."""
 
 
 class Segment:
@@ -144,7 +144,7 @@ class Window:
     """A reader's view of a segment, of which it changes nothing but its seat.
 
     Args:
-        offer: What the writer said of it.
+        offer: The writer's description of it.
         most_bytes: Largest frame that is taken.
 
     Raises:
@@ -179,7 +179,7 @@ class Window:
         self._name, self._seat = 0, 0
 
     def sit(self, reader: bytes) -> bool:
-        """Tells the writer that this reader has opened it; False if that has no seat (yet, or any more)."""
+        """Marks its seat, so that the writer knows it is open; False without a seat (yet, or any more)."""
         self._name = _number(reader)
         names = self._marks[::2].tolist()
         if self._name not in names:
@@ -189,7 +189,7 @@ class Window:
         return True
 
     def give_back(self, ticket: int) -> None:
-        """Tells the writer that the frames up to this ticket are no longer needed."""
+        """Marks the frames up to this ticket as no longer needed."""
         _fence()
         if self._marks[self._seat] == self._name:  # the writer may have given it to another
             self._marks[self._seat + 1] = ticket + _OPENED + 1
@@ -224,7 +224,7 @@ class Window:
 
 @cache
 def machine() -> str:
-    """Tells this machine, since it was started, from all others."""
+    """Identifies this machine, since it was started."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text("utf-8").strip()
     except OSError:

@@ -22,7 +22,7 @@ class StreamMemory:
         segments: By token in hexadecimal: all segments of the publisher, into which this one is entered.
         most_shared: Limit of a segment in bytes.
         most_bytes: Largest frame that receivers take.
-        patience_s: How long a reader is waited for that says that it has opened it, and has not.
+        patience_s: How long a reader is waited for that announced it as open, and has not opened it.
     """
 
     def __init__(
