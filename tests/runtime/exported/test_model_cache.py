@@ -127,11 +127,11 @@ def test_only_the_models_used_last_are_kept(tmp_path: Path, checkpoint: Path) ->
         CachedModel(checkpoint, [f"engine {number}"], folder).store([b"compiled"])
     for age, path in enumerate(sorted(folder.iterdir())):
         os.utime(path, (1e9 - age, 1e9 - age))
-    first = CachedModel(checkpoint, ["engine 0"], folder)
+    first, last = (CachedModel(checkpoint, [f"engine {number}"], folder) for number in (0, 8))
     first.load()
-    CachedModel(checkpoint, ["engine 8"], folder).store([b"compiled"])
+    last.store([b"compiled"])
     assert len(list(folder.iterdir())) == 8
-    assert first.load() == [b"compiled"]
+    assert first.load() == last.load() == [b"compiled"]
 
 
 def test_without_a_home_nothing_is_kept(monkeypatch: pytest.MonkeyPatch, checkpoint: Path) -> None:
