@@ -1,6 +1,4 @@
-"""The web page: live pictures with their predictions, in a browser on this machine."""
+"""The web page: live pictures with their predictions, in a browser on this machine.
 
-from pipeline.view.web.board import Info, picture_info
-from pipeline.view.web.server import WebError, WebView
-
-__all__ = ["Info", "WebError", "WebView", "picture_info"]
+Served from a thread of the sink. Starlette and uvicorn are used here only.
+"""

@@ -1,0 +1,41 @@
+"""The map in docs/architecture.md against the tree: a module that is missing there, or gone here, fails."""
+
+import re
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+HEADING = re.compile(r"^### `(?P<room>[\w/.]+)`", re.MULTILINE)
+ROW = re.compile(r"^\| (?P<names>`[^|]+`) \|", re.MULTILINE)
+ROOMS = ("pipeline", "workers", "benchmarks", "configs")
+
+
+def modules() -> set[str]:
+    """Python modules that git knows, without `__init__.py`, which speak of their rooms themselves."""
+    listed = subprocess.run(["git", "ls-files", *ROOMS], cwd=ROOT, capture_output=True, text=True, check=True)
+    paths = [Path(line) for line in listed.stdout.splitlines()]
+    return {str(path) for path in paths if path.suffix == ".py" and path.name != "__init__.py"}
+
+
+def on_the_map() -> list[str]:
+    """Paths of the map: below a heading that names a room, the first cell of a row names files in it."""
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    _, *parts = re.split(HEADING, text)
+    return [
+        f"{room}/{name}"
+        for room, part in zip(parts[::2], parts[1::2], strict=True)
+        for row in ROW.finditer(part.partition("\n## ")[0])
+        for name in re.findall(r"`([\w/]+\.py)`", row["names"])
+    ]
+
+
+def test_every_module_is_on_the_map_once() -> None:
+    listed = on_the_map()
+    assert sorted(listed) == sorted(modules())
+
+
+def test_every_room_says_what_it_is_for_and_what_may_come_in() -> None:
+    for package in (ROOT / "pipeline").rglob("__init__.py"):
+        text = package.read_text("utf-8")
+        assert text.startswith('"""'), package
+        assert len(text.strip('"\n').splitlines()) >= 3 or package.parent.name == "pipeline", package
