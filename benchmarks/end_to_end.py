@@ -2,7 +2,7 @@
 
 Both play the same films of 640x480 as a camera would: one faster than the machine can follow, which shows
 the ceiling, and one with 30 pictures a second, which shows the latency. They take turns. The pipeline runs
-as ``python run_stream.py`` does, recording and web page included; its figures are those of its workers
+as ``python run_stream.py`` does, recording and web page included; its metrics are those of its workers
 between the end of the warm-up and the end, so they hold no start.
 """
 
@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import describe_machine
-from benchmarks.progress import tell
+from benchmarks.progress import announce
 from pipeline.account.ledger import merge
 from pipeline.account.stats import Histogram, StreamStats, WorkerStats
 from pipeline.base.config import load_config
@@ -47,7 +47,7 @@ _COLUMNS = {
 }
 _START_S = 90.0
 _ROOT = Path(__file__).parents[1]
-Figures = dict[str, float]
+Metrics = dict[str, float]
 
 
 def bench(
@@ -67,16 +67,16 @@ def bench(
     """
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)
-    results: dict[str, dict[str, list[Figures]]] = {}
+    results: dict[str, dict[str, list[Metrics]]] = {}
     with scratch_folder("kvq-bench-") as folder:
-        tell("drawing the films")
+        announce("drawing the films")
         films = make_films(folder, warm_up_s + seconds)
         for number in range(1, rounds + 1):
             for rate, film in films.items():
                 taken = results.setdefault(str(rate), {"pipeline": [], "webcam_demo": []})
-                tell(f"{rate} fps, round {number} of {rounds}: pipeline")
+                announce(f"{rate} fps, round {number} of {rounds}: pipeline")
                 taken["pipeline"].append(run_pipeline(film, folder, warm_up_s, seconds, options))
-                tell(f"{rate} fps, round {number} of {rounds}: webcam demo")
+                announce(f"{rate} fps, round {number} of {rounds}: webcam demo")
                 taken["webcam_demo"].append(run_demo(film, warm_up_s, seconds))
     machine = describe_machine()
     middle = {rate: {who: _medians(rounds) for who, rounds in both.items()} for rate, both in results.items()}
@@ -109,8 +109,8 @@ def make_films(folder: Path, seconds: float) -> dict[int, Path]:
 
 def run_pipeline(
     film: Path, folder: Path, warm_up_s: float, seconds: float, options: Sequence[str]
-) -> Figures:
-    """Runs all workers on a film that is played as a camera delivers; returns their figures."""
+) -> Metrics:
+    """Runs all workers on a film that is played as a camera delivers; returns their metrics."""
     source = f"streams=[{{id='camera', source='{film}', policy='newest'}}]"
     outputs = ("--set", f"run.output_dir={folder / 'videos'}", "--set", "sink.web_port=0")
     command = [
@@ -143,10 +143,10 @@ def run_pipeline(
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(30.0)
             process.kill()
-    return _figures(before, after, cpu_s)
+    return _metrics(before, after, cpu_s)
 
 
-def run_demo(film: Path, warm_up_s: float, seconds: float) -> Figures:
+def run_demo(film: Path, warm_up_s: float, seconds: float) -> Metrics:
     """Runs the peer on the same film."""
     times = ("--warm-up", str(warm_up_s), "--seconds", str(seconds))
     done = subprocess.run(
@@ -158,8 +158,8 @@ def run_demo(film: Path, warm_up_s: float, seconds: float) -> Figures:
     )
     if done.returncode:
         raise ValueError(f"the webcam demo failed:\n{done.stderr[-2000:]}")
-    figures: Figures = json.loads(done.stdout)
-    return {name: round(value, 2) for name, value in figures.items()}
+    metrics: Metrics = json.loads(done.stdout)
+    return {name: round(value, 2) for name, value in metrics.items()}
 
 
 def _repeat(tour: Path, film: Path, rate: int, seconds: float) -> None:
@@ -211,9 +211,9 @@ def _watch(collector: Collector, seconds: float, process: "subprocess.Popen[byte
 def add_up(sessions: Iterable[WorkerStats]) -> StreamStats:
     """What all workers counted; ``last_ns`` is inference's own, as the predictions are.
 
-    Figures of other workers come at other times, so their last frame may be a later one.
+    Metrics of other workers come at other times, so their last frame may be a later one.
     """
-    found = [(figures.role, figures.streams["camera"]) for figures in sessions if "camera" in figures.streams]
+    found = [(metrics.role, metrics.streams["camera"]) for metrics in sessions if "camera" in metrics.streams]
     total = merge(stats for _, stats in found)
     total.last_ns = max((stats.last_ns for role, stats in found if role == "inference"), default=0)
     return total
@@ -225,7 +225,7 @@ def _cpu_s(pid: int) -> float:
     return float(sum(sum(process.cpu_times()[:2]) for process in processes))
 
 
-def _figures(before: StreamStats, after: StreamStats, cpu_s: float) -> Figures:
+def _metrics(before: StreamStats, after: StreamStats, cpu_s: float) -> Metrics:
     """What happened between two looks; without stages that no frame came through.
 
     Raises:
@@ -235,17 +235,17 @@ def _figures(before: StreamStats, after: StreamStats, cpu_s: float) -> Figures:
     if not predicted:
         raise ValueError("nothing was predicted in the time measured: more --seconds may help")
     seconds = (after.last_ns - before.last_ns) / 1e9
-    figures = {"predictions_per_s": predicted / seconds}
+    metrics = {"predictions_per_s": predicted / seconds}
     for percent in (50, 95, 99):
         ages = _between(before, after, "capture_to_prediction")
         if (age_ms := ages.percentile(percent)) is not None:
-            figures[f"age_p{percent}_ms"] = age_ms
-    figures["passes_per_prediction"] = (after.backbone_passes - before.backbone_passes) / predicted
-    figures["cpu_ms_per_prediction"] = cpu_s * 1000 / predicted
+            metrics[f"age_p{percent}_ms"] = age_ms
+    metrics["passes_per_prediction"] = (after.backbone_passes - before.backbone_passes) / predicted
+    metrics["cpu_ms_per_prediction"] = cpu_s * 1000 / predicted
     for stage in _STAGES:
         if (took_ms := _between(before, after, stage).percentile(50)) is not None:
-            figures[f"{stage}_p50_ms"] = took_ms
-    return {name: round(value, 2) for name, value in figures.items()}
+            metrics[f"{stage}_p50_ms"] = took_ms
+    return {name: round(value, 2) for name, value in metrics.items()}
 
 
 def _between(before: StreamStats, after: StreamStats, stage: str) -> Histogram:
@@ -254,19 +254,19 @@ def _between(before: StreamStats, after: StreamStats, stage: str) -> Histogram:
     return Histogram(counts, new.largest)
 
 
-def _medians(rounds: Sequence[Figures]) -> Figures:
+def _medians(rounds: Sequence[Metrics]) -> Metrics:
     names = dict.fromkeys(name for one in rounds for name in one)
     return {name: round(statistics.median(one[name] for one in rounds if name in one), 2) for name in names}
 
 
-def _table(middle: dict[str, dict[str, Figures]], machine: dict[str, str]) -> Table:
+def _table(middle: dict[str, dict[str, Metrics]], machine: dict[str, str]) -> Table:
     about = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in machine.items())
     table = Table(caption=f"in ms, demo: the usual webcam demo; {about}", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("640x480", no_wrap=True)
     for heading in _COLUMNS.values():
         table.add_column(heading, justify="right", no_wrap=True)
     for rate, both in middle.items():
-        for who, figures in both.items():
-            cells = [f"{figures[name]:.1f}" if name in figures else "-" for name in _COLUMNS]
+        for who, metrics in both.items():
+            cells = [f"{metrics[name]:.1f}" if name in metrics else "-" for name in _COLUMNS]
             table.add_row(f"{rate} fps, {'demo' if who == 'webcam_demo' else who}", *cells)
     return table

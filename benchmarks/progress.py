@@ -3,6 +3,6 @@
 import sys
 
 
-def tell(text: str) -> None:
+def announce(text: str) -> None:
     """Says what is measured next, in one line."""
     print(text, file=sys.stderr, flush=True)

@@ -25,7 +25,7 @@ from rich.table import Table
 
 from benchmarks.floors import plain_resnet
 from benchmarks.machine import describe_machine
-from benchmarks.progress import tell
+from benchmarks.progress import announce
 from pipeline.base.packages import MissingPackageError
 from pipeline.model.device import DeviceError, pick_device
 from pipeline.model.network import TemporalKVQResNetCBAM
@@ -101,7 +101,7 @@ def measure(
     runtimes: list[Runtime] = []
     candidates: list[Turn] = []
     for case in cases:
-        tell(f"ResNet-{depth} x{streams}: preparing {case.backend}, {case.precision}")
+        announce(f"ResNet-{depth} x{streams}: preparing {case.backend}, {case.precision}")
         try:
             runtime = _open(model, case, device)
         except (DeviceError, MissingPackageError) as error:
@@ -116,7 +116,7 @@ def measure(
     if not runtimes:
         raise DeviceError("none of these backends computes in these precisions here")
     candidates.append(partial(_with_threads, threads, _as_written(model, runtimes[0], pictures)))
-    tell(f"ResNet-{depth} x{streams}: {_WARM_UP + repeats} rounds of {len(candidates)} taking turns")
+    announce(f"ResNet-{depth} x{streams}: {_WARM_UP + repeats} rounds of {len(candidates)} taking turns")
     *times, written = take_turns(candidates, repeats)
     return [
         StepResult(
@@ -215,7 +215,7 @@ def take_turns(candidates: list[Turn], repeats: int) -> list[list[float]]:
     told_s = time.monotonic()
     for round_number in range(_WARM_UP + repeats):
         if time.monotonic() - told_s > _TELL_S:
-            tell(f"round {round_number + 1} of {_WARM_UP + repeats}")
+            announce(f"round {round_number + 1} of {_WARM_UP + repeats}")
             told_s = time.monotonic()
         for candidate, kept in zip(candidates, times, strict=True):
             candidate()

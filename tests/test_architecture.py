@@ -8,6 +8,19 @@ ROOT = Path(__file__).parents[1]
 HEADING = re.compile(r"^### `(?P<room>[\w/.]+)`", re.MULTILINE)
 ROW = re.compile(r"^\| (?P<names>`[^|]+`) \|", re.MULTILINE)
 ROOMS = ("pipeline", "workers", "benchmarks", "configs")
+WHOLE = {
+    "benchmarks": {"baselines"},
+    "model": {"guide", "options", "step"},
+    "runtime": {"shipped"},
+    "view/web": {"page"},
+    "wire": {"ends", "garbage", "processes", "strangers", "transport"},
+    "wire/shared": {"shared_frames"},
+    "workers": {
+        "age_limit", "alone", "batches", "demo", "disk_full", "faults", "files", "freshness", "many_streams", "rtsp",
+        "shared_memory",
+    },
+}  # fmt: skip
+"""Tests of more than one module, by room: of a promise that several keep together, or of whole processes."""
 
 
 def modules() -> set[str]:
@@ -39,3 +52,14 @@ def test_every_room_says_what_it_is_for_and_what_may_come_in() -> None:
         text = package.read_text("utf-8")
         assert text.startswith('"""'), package
         assert len(text.strip('"\n').splitlines()) >= 3 or package.parent.name == "pipeline", package
+
+
+def test_test_files_are_named_after_their_module() -> None:
+    strays = set()
+    for file in (ROOT / "tests").rglob("test_*.py"):
+        room, name = str(file.parent.relative_to(ROOT / "tests")), file.stem.removeprefix("test_")
+        homes = (ROOT / "pipeline" / room / name, ROOT / room / name)
+        is_mirror = any(home.with_suffix(".py").exists() or home.is_dir() for home in homes)
+        if room != "." and not is_mirror and name not in WHOLE.get(room, set()):
+            strays.add(str(file.relative_to(ROOT)))
+    assert strays == set()

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from benchmarks.machine import describe_machine
-from benchmarks.progress import tell
+from benchmarks.progress import announce
 from benchmarks.scale.memory import FlatResult, run_long
 from benchmarks.scale.plot import draw
 from benchmarks.scale.timing import ScaleResult, measure
@@ -52,7 +52,7 @@ def bench(
           f" {'/ plain':>7} {'frames/s':>8} {'kB/stream':>9}")  # fmt: skip
     results = []
     for count in counts:
-        tell(f"{count} streams")
+        announce(f"{count} streams")
         result = measure(runtime, model, count, repeats)
         results.append(result)
         times = (
@@ -68,7 +68,7 @@ def bench(
               f" {result.remembered_kb:10.0f}", flush=True)  # fmt: skip
         if json_file is not None:  # after each, so that a run that is cut short leaves something
             _write(json_file, about, depth, results, None)
-    tell(f"memory: {steps} steps")
+    announce(f"memory: {steps} steps")
     flat = run_long(runtime, model.preprocessing.size, 16 if 16 in counts else counts[-1], steps)
     gpu = (
         ""
