@@ -10,7 +10,9 @@ import unicodedata
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import resources
+from io import BytesIO
 from itertools import groupby
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -132,7 +134,8 @@ def _face_for(letter: str, bold: bool) -> Face | None:
 def _has(face: Face, letter: str) -> bool:
     try:
         # Laid out plainly: shaping would add a circle to an accent that stands alone.
-        font = ImageFont.truetype(face.path, _PROBE_PX, face.number, layout_engine=ImageFont.Layout.BASIC)
+        file, plain = BytesIO(_font_file(face.path)), ImageFont.Layout.BASIC
+        font = ImageFont.truetype(file, _PROBE_PX, face.number, layout_engine=plain)
         return bytes(font.getmask(letter)) != bytes(font.getmask(_NOT_A_CHARACTER))
     except OSError:  # a font of the system that FreeType can't read
         return False
@@ -161,4 +164,10 @@ def _of_the_system() -> list[tuple[Face, list[tuple[int, int]]]]:
 
 @lru_cache(maxsize=64)
 def _open_font(face: Face, em_px: float) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(face.path, em_px, face.number)
+    return ImageFont.truetype(BytesIO(_font_file(face.path)), em_px, face.number)
+
+
+@lru_cache(maxsize=16)
+def _font_file(path: str) -> bytes:
+    """Read once: later, there may be no descriptor left to open it with."""
+    return Path(path).read_bytes()
