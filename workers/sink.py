@@ -14,7 +14,8 @@ from pipeline.base.roles import Listener
 from pipeline.flow.age_limit import AgeLimit
 from pipeline.flow.joiner import Joined
 from pipeline.view.jsonl import PredictionWriter, PredictionWriterError
-from pipeline.view.web import WebView, picture_info
+from pipeline.view.web.board import picture_info
+from pipeline.view.web.server import WebView
 from pipeline.view.window import Window, open_window
 from pipeline.wire.arrivals import ReceivedFrame, ReceivedPrediction
 from pipeline.wire.frame_receiver import FrameReceiver

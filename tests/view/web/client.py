@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from websockets.sync.client import connect
 
-from pipeline.view.web import picture_info
+from pipeline.view.web.board import picture_info
 from tests.view.samples import frame, picture, prediction
 
 

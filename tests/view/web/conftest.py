@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.view.web import WebView
+from pipeline.view.web.server import WebView
 
 
 @pytest.fixture

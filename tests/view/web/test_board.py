@@ -1,4 +1,4 @@
-from pipeline.view.web import picture_info
+from pipeline.view.web.board import picture_info
 from tests.view.samples import frame
 
 

@@ -18,7 +18,7 @@ from tests.view.web.client import Browser, get, info
 IDLE = 1100
 SINK = """
 import resource, sys
-from pipeline.view.web import WebView
+from pipeline.view.web.server import WebView
 from tests.view.samples import picture
 from tests.view.web.client import info
 

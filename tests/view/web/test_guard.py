@@ -7,7 +7,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from pipeline.view.web import WebError, WebView
+from pipeline.view.web.server import WebError, WebView
 from tests.view.web.client import Browser, get
 
 

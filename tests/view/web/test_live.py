@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from pipeline.view.web import WebView
+from pipeline.view.web.server import WebView
 from tests.view.samples import picture
 from tests.view.web.client import Browser, get, info, publish_until
 

@@ -9,7 +9,8 @@ import pytest
 
 from pipeline.view.overlay import draw_overlay
 from pipeline.view.recorder import Recorder
-from pipeline.view.web import WebView, picture_info
+from pipeline.view.web.board import picture_info
+from pipeline.view.web.server import WebView
 from tests.view.samples import MS, attention, frame, picture, prediction
 from tests.view.test_recorder import killed_recording
 from tests.view.web.chromium import open_page

@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from pipeline.view.web import WebError, WebView
+from pipeline.view.web.server import WebError, WebView
 from tests.view.samples import picture
 from tests.view.web.client import Browser, get, info
 
