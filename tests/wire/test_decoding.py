@@ -128,10 +128,11 @@ def test_what_is_no_picture_is_not_sent(image: np.ndarray) -> None:
         encoding.encode_frame(Frame(FrameId("door", 1, 0, 0), image, 5), "raw", 90, 0)
 
 
-def test_another_version_is_refused_by_both_names() -> None:
-    error = refused(with_header(packed(0), v=4, something_new=1, height="tall"))
+@pytest.mark.parametrize("version", [0, 2, 4])
+def test_another_version_is_refused_by_both_names(version: int) -> None:
+    error = refused(with_header(packed(0), v=version, something_new=1, height="tall"))
     assert error.reason == "version"
-    assert str(error) == "peer speaks wire version 4, this program 3: update the older one"
+    assert str(error) == f"peer speaks wire version {version}, this program 3: update the older one"
 
 
 @pytest.mark.parametrize(
@@ -187,6 +188,11 @@ def test_a_damaged_jpeg_is_refused() -> None:
         assert isinstance(header, FrameHeader)
         with pytest.raises(WireError, match="a damaged JPEG picture"):
             decoding.decode_frame(header, damaged, 0)
+
+
+@pytest.mark.parametrize("side", ["height", "width"])
+def test_a_jpeg_of_another_size_than_its_header_says_is_refused(side: str) -> None:
+    assert refused(with_header(jpeg_parts(), **{side: 16})).reason == "jpeg"
 
 
 def test_a_bomb_is_refused_before_it_is_decoded() -> None:

@@ -110,6 +110,8 @@ def test_a_seat_that_was_lost_is_the_last_to_be_given_again() -> None:
             assert marks[late._seat] == 0, "empty while there are others"
         segment.seat({b"last"})
         assert marks[late._seat] != 0
+        late.give_back(9)
+        assert segment.done(b"last") is None, "who has lost the seat does not speak for the next one"
 
 
 def test_more_readers_than_seats_are_let_down_gently() -> None:
