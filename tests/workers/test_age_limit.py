@@ -104,7 +104,11 @@ def test_frames_that_come_too_late_are_dropped_whatever_the_clock_of_the_camera_
             collector = Collector(place_endpoints(config, folder))
             resources.callback(collector.close)
             publisher = resources.enter_context(Publisher(f"ipc://{folder}/frames", config.wire, policy))
-            until(lambda: publisher.listeners()[role], "the worker listens", START_S, lambda: worker.out)
+
+            def listens() -> bool:  # it announces itself on the other lane
+                return bool(publisher.listeners()[role] and publisher.audience.readers("newest"))
+
+            until(listens, "the worker listens", START_S, lambda: worker.out)
 
             def done() -> int:
                 collector.poll(0.05)
