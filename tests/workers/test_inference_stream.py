@@ -14,7 +14,7 @@ from workers.inference_stream import InferenceStream, Turn
 
 @pytest.fixture
 def stream() -> InferenceStream:
-    config = load_config(None, ["history.spacing_ms=0"])
+    config = load_config(None, ["history.spacing_ms=0", "inference.ring_frames=3"])
     worker = WorkerStats("inference", "inference", 1, "host", 1)
     return InferenceStream("door", config, 2, AgeLimit(2000.0), worker, lambda event: None)
 
@@ -74,10 +74,10 @@ def test_of_a_camera_the_newest_frame_has_its_turn_and_all_others_are_counted(
 def test_of_a_film_every_frame_has_its_turn_and_there_is_no_room_beyond_the_ring(
     stream: InferenceStream,
 ) -> None:
-    for seq in range(2):
+    for seq in range(3):
         stream.take(received(seq, 10 * seq))
     assert stream.room == 0
-    assert [turn(stream).frame.id.seq for _ in range(2)] == [0, 1]
+    assert [turn(stream).frame.id.seq for _ in range(3)] == [0, 1, 2]
     assert stream.stats.not_predicted == {}
 
 

@@ -1,0 +1,52 @@
+"""One worker's process: asked to stop, stopped by somebody else, killed."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.base.config import load_config
+from tests.workers.program import END_S, START_S, until
+from workers.child import Child
+from workers.rundir import place_endpoints
+
+
+@pytest.fixture
+def sink(place: Path) -> Iterator[Child]:
+    printed: list[str] = []
+    child = Child("sink", printed.append)
+    config = load_config(None, ["sink.web=false", "sink.record=false", "run.output_dir="])
+    child.start(place_endpoints(config, place), {})
+
+    def is_ready() -> bool:
+        child.poll()
+        return child.ready
+
+    until(is_ready, "the sink is ready", START_S, lambda: "\n".join(printed))
+    yield child
+    child.kill()
+    child.join()
+
+
+def test_a_worker_that_is_asked_to_stop_ends_in_order(sink: Child) -> None:
+    sink.ask_to_stop()
+    until(lambda: not sink.alive, "its end", END_S)
+    assert (sink.exit_code, sink.pid) == (0, None)
+
+
+def test_a_worker_that_somebody_has_stopped_ends_in_order_too(sink: Child) -> None:
+    assert sink.pid is not None
+    os.kill(sink.pid, signal.SIGSTOP)
+    sink.ask_to_stop()
+    until(lambda: not sink.alive, "its end", END_S)
+    assert sink.exit_code == 0
+
+
+def test_a_killed_worker_is_dead_at_once_even_if_it_was_stopped(sink: Child) -> None:
+    assert sink.pid is not None
+    os.kill(sink.pid, signal.SIGSTOP)
+    sink.kill()
+    until(lambda: not sink.alive, "its death", END_S)
+    assert sink.cause_of_death == "was killed by SIGKILL"
