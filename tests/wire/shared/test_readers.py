@@ -1,4 +1,4 @@
-"""Readers of shared memory that are slow, stopped, killed, new, or back again: nobody loses what must not be lost."""
+"""Readers of shared memory that are slow, stopped, killed, new, or back again: nobody else loses a frame."""
 
 import os
 import signal
