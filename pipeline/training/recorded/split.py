@@ -49,8 +49,9 @@ def never_trained_on(
 ) -> Sequence[ClipEntry]:
     """The clips that a model may be scored on.
 
-    These are those for the test, or else for validation, of the data's own split; without one those that the
-    training held out, whatever has come to the data since; all clips if the training saw none of them: then
+    These are those for the test, or else for validation, of the data's own split. A split that names only
+    clips to train on counts as none, as it does in training. Without one they are those that the training
+    held out, whatever has come to the data since; all clips if the training saw none of them: then
     they are another data set. Of a model that does not know its clips, those that a training would hold out.
 
     Args:
@@ -64,7 +65,7 @@ def never_trained_on(
     Raises:
         ValueError: There is none.
     """
-    if any(entry.split for entry in entries):
+    if any(entry.split in ("val", "test") for entry in entries):
         return _of_own_split(entries, data, known, notify)
     if known is None:
         parts = split_clips(entries, share, seed)

@@ -134,6 +134,17 @@ def test_a_split_column_decides_what_is_scored(tmp_path: Path) -> None:
     assert lines[0] == "reading 2 clips of 2 classes ..."
 
 
+def test_a_split_column_that_says_train_for_all_leaves_the_choice_to_us(tmp_path: Path) -> None:
+    rows = []
+    for number in range(2):
+        write_film(tmp_path / f"{number}.avi", panned([64 + 16 * n for n in range(4)]), fps=20)
+        rows += [f"{number}.avi,{label},train" for label in ("left", "right")]
+    (tmp_path / "clips.csv").write_text("path,label,split\n" + "\n".join(rows))
+    checkpoint = tiny(tmp_path / "a.safetensors", ("left", "right"))
+    found = evaluate(checkpoint, data=tmp_path / "clips.csv", device="cpu", notify=[].append)
+    assert found["data"]["clips"] == 2, "those that the training would have drawn for validation"
+
+
 def test_training_and_evaluation_on_rendered_clips_need_neither_pyav_nor_the_wire() -> None:
     absent = ("av", "zmq", "openvino", "onnx", "onnxruntime")
     code = f"import sys; sys.modules.update(dict.fromkeys({absent}))\n"  # importing them fails from now on

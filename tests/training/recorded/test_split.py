@@ -86,3 +86,15 @@ def test_without_a_split_those_that_the_training_held_out_are_scored() -> None:
     with pytest.raises(ValueError, match="none of those that were held out"):
         scored([clip("1")], known)
     assert len(scored(entries, None)) == 2
+
+
+def test_a_split_that_names_only_clips_to_train_on_counts_as_none() -> None:
+    entries = [clip(str(n), "train") for n in range(4)]
+    drawn = [
+        entry.path.stem
+        for entry, part in zip(entries, split_clips(entries, 0.5, 0), strict=True)
+        if part == "val"
+    ]
+    assert len(drawn) == 2
+    assert scored(entries, None) == drawn
+    assert scored(entries, {"train": keys("0", "1", "2"), "held_out": keys("3")}) == ["3"]
