@@ -167,6 +167,8 @@ class SinkWorker(Worker):
                     self._web.end(stream.id)
                 if stream.recording:
                     stream.recording.close()
+        for event in self._web.pop_events() if self._web else ():
+            self.event(event)
 
     def _show(self, stream: SinkStream, joined: Joined[ReceivedPrediction]) -> None:
         stats, frame = stream.stats, joined.frame

@@ -5,12 +5,13 @@ stream only then, so that a slow browser or link skips pictures instead of falli
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from pipeline.view.web.board import Board, pack
+from pipeline.base.errors import reason
+from pipeline.view.web.board import Board, Picture, pack
 
 _MOST_SESSIONS = 32
 _TRY_LATER = 1013
@@ -71,14 +72,23 @@ class Session:
 
 
 class Live:
-    """Encodes the pictures that somebody watches, once each, and offers them to the sessions."""
+    """Encodes the pictures that somebody watches, once each, and offers them to the sessions.
 
-    def __init__(self, board: Board, max_fps: float) -> None:
-        self._board = board
+    A picture that can't be encoded is skipped, and the first one of each stream is reported.
+
+    Args:
+        board: Where pictures come from.
+        max_fps: Most pictures a second of each stream.
+        report: Takes human-readable events, in the server's thread.
+    """
+
+    def __init__(self, board: Board, max_fps: float, report: Callable[[str], None]) -> None:
+        self._board, self._report = board, report
         self._interval_s = 1 / max_fps
         self._changed = asyncio.Event()
         self._sessions: set[Session] = set()
-        self._last: dict[str, tuple[int, bytes]] = {}
+        self._last: dict[str, tuple[int, bytes | None]] = {}
+        self._reported: set[str] = set()
         self._due_s: dict[str, float] = {}
         self._announced = ""
         self._task: asyncio.Task[None] | None = None
@@ -145,14 +155,14 @@ class Live:
                 session.drawn(request.drawn)
             if request.watch is not None:
                 session.watch(request.watch)
-                for stream_id in session.watched & self._last.keys():
-                    session.offer(stream_id, self._last[stream_id][1])
+                for stream_id in session.watched:
+                    self._offer_encoded(session, stream_id)
             self._changed.set()
 
     async def _send(self, stream_id: str) -> None:
         """Offers the newest picture of a stream, unless it is too early or nothing new is there."""
         picture = self._board.newest(stream_id)
-        version, _ = self._last.get(stream_id, (0, b""))
+        version, _ = self._last.get(stream_id, (0, None))
         if picture is None or picture.version == version:
             return
         loop = asyncio.get_running_loop()
@@ -161,9 +171,26 @@ class Live:
             loop.call_later(early_s, self._changed.set)
             return
         self._due_s[stream_id] = max(self._due_s.get(stream_id, 0.0) + self._interval_s, loop.time())
-        message = await asyncio.to_thread(pack, stream_id, picture)
+        message = await self._pack(stream_id, picture)
         self._last[stream_id] = (picture.version, message)
-        for session in self._sessions:
+        if message is not None:
+            for session in self._sessions:
+                session.offer(stream_id, message)
+
+    async def _pack(self, stream_id: str, picture: Picture) -> bytes | None:
+        try:
+            return await asyncio.to_thread(pack, stream_id, picture)
+        except Exception as error:  # whatever encoders raise: the other streams go on
+            if stream_id not in self._reported:
+                self._reported.add(stream_id)
+                self._report(f"web page: pictures of {stream_id} are left out: {reason(error)}")
+            return None
+
+    def _offer_encoded(self, session: Session, stream_id: str) -> None:
+        """Offers the newest picture of a stream if it is encoded already; else ``_run`` encodes it."""
+        picture = self._board.newest(stream_id)
+        version, message = self._last.get(stream_id, (0, None))
+        if picture is not None and picture.version == version and message is not None:
             session.offer(stream_id, message)
 
     def _announce_streams(self) -> None:

@@ -2,7 +2,8 @@
 
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from threading import Thread
 from typing import Self
@@ -51,6 +52,7 @@ class WebView(Closing):
         """
         self._host, self._port, self._max_fps = host, port, max_fps
         self._board = Board()
+        self._events: deque[str] = deque()
         self._server: uvicorn.Server | None = None
         self._thread: Thread | None = None
 
@@ -78,7 +80,7 @@ class WebView(Closing):
         listener = self._bind()
         self._port = listener.getsockname()[1]
         config = uvicorn.Config(
-            build_app(self._board, self._host, self._max_fps),
+            build_app(self._board, self._host, self._max_fps, self._events.append),
             log_config=None,
             log_level="critical",
             access_log=False,
@@ -117,6 +119,10 @@ class WebView(Closing):
         """Shows that a stream is over; the next picture of it takes that back."""
         self._board.end(stream_id)
 
+    def pop_events(self) -> list[str]:
+        """What happened since the last call, human-readable."""
+        return [self._events.popleft() for _ in range(len(self._events))]
+
     def close(self) -> None:
         """Stops serving; browsers show that they are disconnected. May be called twice."""
         self._board.stop()
@@ -141,9 +147,9 @@ class WebView(Closing):
         return listener
 
 
-def build_app(board: Board, host: str, max_fps: float) -> Starlette:
+def build_app(board: Board, host: str, max_fps: float, report: Callable[[str], None]) -> Starlette:
     """The web application: the page's files, its WebSocket, and ``/healthz``."""
-    live = Live(board, max_fps)
+    live = Live(board, max_fps, report)
 
     @asynccontextmanager
     async def run_live(_: Starlette) -> AsyncIterator[None]:

@@ -10,6 +10,9 @@ from pipeline.view.web.server import WebView
 from tests.view.samples import picture
 from tests.view.web.client import Browser, get, info, publish_until
 
+TOO_WIDE = np.zeros((1, 70_000, 3), np.uint8)
+"""JPEG has 16 bits for a width."""
+
 
 def test_the_end_of_a_stream_is_told_once_and_taken_back_by_a_picture(view):
     view.publish("door", picture(), info(1))
@@ -82,17 +85,37 @@ def test_two_browsers_are_served_alike(view):
 
 
 def test_nobody_watching_nothing_is_encoded(view):
-    view.publish("door", picture(), {"cannot be encoded": object()})
-    time.sleep(0.1)
-    assert get(view, "/healthz")[0].status == 200
+    view.publish("door", TOO_WIDE, info(1))
     with Browser(view) as browser:
-        browser.say(watch=["door"])
-        deadline = time.monotonic() + 10
-        while get(view, "/healthz")[0].status == 200 and time.monotonic() < deadline:
-            time.sleep(0.01)
-    response, body = get(view, "/healthz")
-    assert response.status == 503
-    assert json.loads(body)["status"] == "failed"
+        assert browser.hear() == {"streams": ["door"], "ended": []}
+        browser.hears_nothing()
+    assert view.pop_events() == []
+
+
+def test_a_picture_that_jpeg_cannot_hold_is_left_out_and_reported_once(view):
+    with Browser(view) as browser:
+        browser.say(watch=["door", "wide"])
+        for seq in range(1, 4):
+            view.publish("wide", TOO_WIDE, info(seq))
+            view.publish("door", picture(), info(seq))
+            header, _ = browser.picture()
+            assert (header["stream_id"], header["seq"]) == ("door", seq)
+            browser.say(drawn="door")
+        view.publish("wide", picture(), info(4))
+        assert browser.picture()[0]["stream_id"] == "wide"
+    assert get(view, "/healthz")[0].status == 200
+    (event,) = view.pop_events()
+    assert event.startswith("web page: pictures of wide are left out: ")
+    assert view.pop_events() == []
+
+
+def test_a_page_that_is_opened_again_starts_with_the_newest_picture(view):
+    for seq in (1, 2):
+        view.publish("door", picture(), info(seq))
+        for _ in range(2):  # encoded for the first page, kept for the second
+            with Browser(view) as browser:
+                browser.say(watch=["door"])
+                assert browser.picture()[0]["seq"] == seq
 
 
 def test_rate_is_bounded():
