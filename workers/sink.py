@@ -14,6 +14,7 @@ from pipeline.base.roles import Listener
 from pipeline.flow.age_limit import AgeLimit
 from pipeline.flow.joiner import Joined
 from pipeline.view.jsonl import PredictionWriter, PredictionWriterError
+from pipeline.view.typesetting import load_system_fonts
 from pipeline.view.web.board import picture_info
 from pipeline.view.web.server import WebView
 from pipeline.view.window import Window, open_window
@@ -40,6 +41,7 @@ class SinkWorker(Worker):
         """Opens the outputs, then listens for frames and predictions."""
         sink, config = self.config.sink, self.config
         self._give_way(sink.nice)
+        load_system_fonts()
         self._streams: dict[str, SinkStream] = {}
         self._age_limit = AgeLimit(config.wire.max_frame_age_ms)
         self._folder = Path(config.run.output_dir) if sink.record and config.run.output_dir else None

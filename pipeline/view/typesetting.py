@@ -5,8 +5,10 @@ for Chinese, Japanese and Korean. What neither has is looked for among the fonts
 character that no font has is spelled out, as ``U+1F600``: never a box, never a question mark.
 """
 
+import os
 import subprocess
 import unicodedata
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import resources
@@ -25,7 +27,7 @@ CAPITAL_EM = 0.729
 _SHIPPED = ("DejaVuSans.ttf", "DroidSansFallback.ttf")
 _SHIPPED_BOLD = ("DejaVuSans-Bold.ttf", "DroidSansFallback.ttf")
 _SYSTEM_FONTS = ["fc-list", ":scalable=true:color=false", "--format", "%{file}\t%{index}\t%{charset}\n"]
-_SYSTEM_TIMEOUT_S = 5.0
+_SYSTEM_TIMEOUT_S = 2.0
 _NOT_A_CHARACTER = "\uffff"  # every font draws it as what it draws for characters that it lacks
 _PROBE_PX = 16.0
 _DIGITS = frozenset("0123456789")
@@ -60,6 +62,26 @@ class Mask:
     rest: npt.NDArray[np.float32]
     left: int
     baseline: int
+
+
+@cache
+def load_system_fonts() -> list[tuple[Face, list[tuple[int, int]]]]:
+    """Fonts that fontconfig knows, and the ranges of characters that they have; none without fontconfig.
+
+    Asks fontconfig once, for up to two seconds: called before the first picture, no drawing waits for it.
+    """
+    try:
+        listed = subprocess.run(_SYSTEM_FONTS, capture_output=True, timeout=_SYSTEM_TIMEOUT_S)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    fonts = []
+    for line in sorted(os.fsdecode(listed.stdout).split("\n")):
+        with suppress(ValueError):  # not a line of ours: a path may hold anything, even a line break
+            path, index, charset = line.rsplit("\t", 2)
+            bounds = [part.split("-") for part in charset.split()]
+            ranges = [(int(ends[0], 16), int(ends[-1], 16)) for ends in bounds]
+            fonts.append((Face(path, int(index)), ranges))
+    return fonts
 
 
 @lru_cache(maxsize=1024)
@@ -125,7 +147,7 @@ def _face_for(letter: str, bold: bool) -> Face | None:
         return shipped
     code = ord(letter)
     named = (
-        face for face, ranges in _of_the_system() if any(first <= code <= last for first, last in ranges)
+        face for face, ranges in load_system_fonts() if any(first <= code <= last for first, last in ranges)
     )
     return next((face for face in named if _has(face, letter)), None)
 
@@ -145,21 +167,6 @@ def _has(face: Face, letter: str) -> bool:
 def _shipped(bold: bool) -> tuple[Face, ...]:
     folder = resources.files(__package__).joinpath("fonts")
     return tuple(Face(str(folder.joinpath(name))) for name in (_SHIPPED_BOLD if bold else _SHIPPED))
-
-
-@cache
-def _of_the_system() -> list[tuple[Face, list[tuple[int, int]]]]:
-    """Fonts that fontconfig knows, and the ranges of characters that they have; none without fontconfig."""
-    try:
-        listed = subprocess.run(_SYSTEM_FONTS, capture_output=True, text=True, timeout=_SYSTEM_TIMEOUT_S)
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    fonts = []
-    for line in sorted(listed.stdout.splitlines()):
-        path, index, charset = line.split("\t")
-        bounds = [part.split("-") for part in charset.split()]
-        fonts.append((Face(path, int(index)), [(int(ends[0], 16), int(ends[-1], 16)) for ends in bounds]))
-    return fonts
 
 
 @lru_cache(maxsize=64)

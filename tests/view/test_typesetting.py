@@ -70,6 +70,38 @@ def test_no_fontconfig_is_no_error():
     assert shown.stdout == "U+0E44\\u624b\n"
 
 
+THAI = """
+import os, sys
+from pipeline.view.typesetting import load_system_fonts, pieces, text_mask
+load_system_fonts()
+os.environ["PATH"] = "/nonexistent"  # drawing asks nobody
+(piece,) = pieces("\u0e44")
+assert text_mask("\u0e44", 14.0).cover.max() > 0.9
+sys.stdout.buffer.write(os.fsencode(piece.face.path))
+"""
+
+
+def test_a_font_of_the_system_may_have_any_path_and_a_bad_line_hides_no_other(tmp_path):
+    path = os.fsencode(tmp_path) + b"/caf\xe9\t1.ttf"
+    font = TTFont(FONTS / "DejaVuSans.ttf")
+    for table in font["cmap"].tables:
+        if table.isUnicode():
+            table.cmap[0x0E44] = "A"
+    font.save(os.fsdecode(path))
+    listed = [b"half a line", b"/x.ttf\tone\te44", b"/x.ttf\t0\tno-number", path + b"\t0\te40-e4f"]
+    (tmp_path / "listed").write_bytes(b"\n".join(listed) + b"\n")
+    program = tmp_path / "fc-list"
+    program.write_text(f"#!/bin/sh\ncat '{tmp_path / 'listed'}'\n")
+    program.chmod(0o755)
+    shown = subprocess.run(
+        [sys.executable, "-c", THAI],
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        check=True,
+    )
+    assert shown.stdout == path
+
+
 @pytest.mark.parametrize("em_px", [8.7, 14.0, 31.5])
 def test_a_mask_holds_all_ink_of_the_text(em_px):
     mask = text_mask("Åjg手", em_px)

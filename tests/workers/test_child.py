@@ -14,6 +14,17 @@ from workers.rundir import place_endpoints
 
 
 @pytest.fixture
+def font_list(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Exists once somebody has asked fontconfig for the fonts of the system."""
+    program, asked = place / "bin" / "fc-list", place / "asked"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\ntouch '{asked}'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+    return asked
+
+
+@pytest.fixture
 def sink(place: Path) -> Iterator[Child]:
     printed: list[str] = []
     child = Child("sink", printed.append)
@@ -42,6 +53,11 @@ def test_a_worker_that_somebody_has_stopped_ends_in_order_too(sink: Child) -> No
     sink.ask_to_stop()
     until(lambda: not sink.alive, "its end", END_S)
     assert sink.exit_code == 0
+
+
+def test_a_sink_that_is_ready_knows_the_fonts_of_the_system(font_list: Path, sink: Child) -> None:
+    assert sink.ready
+    assert font_list.exists()
 
 
 def test_a_killed_worker_is_dead_at_once_even_if_it_was_stopped(sink: Child) -> None:
