@@ -26,18 +26,21 @@ _ANSWER_HEADERS = {
 }
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address can only mean this machine."""
+def loopback_host(host: str) -> str | None:
+    """A host name or address as URLs have it; None if it can mean another machine."""
     if host.lower() == "localhost":
-        return True
+        return "localhost"
     try:
-        return ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(host)
     except ValueError:
-        return False
+        return None
+    if not address.is_loopback:
+        return None
+    return f"[{ipaddress.IPv6Address(int(address))}]" if address.version == 6 else str(address)
 
 
 def guards(host: str) -> list[Middleware]:
-    """What a request has to pass on a page that is bound to the loopback address ``host``."""
+    """What a request has to pass on a page that is bound to ``host``, as ``loopback_host`` gives it."""
     return [
         Middleware(_AnswerHeaders),
         Middleware(TrustedHostMiddleware, allowed_hosts=[*_LOOPBACK_NAMES, host], www_redirect=False),

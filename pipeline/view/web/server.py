@@ -21,7 +21,7 @@ from pipeline.base.errors import ViewError, reason
 from pipeline.base.frame import Image
 from pipeline.view.web.board import Board, Info
 from pipeline.view.web.connections import BoundedHTTP
-from pipeline.view.web.guard import guards, is_loopback
+from pipeline.view.web.guard import guards, loopback_host
 from pipeline.view.web.live import Live
 
 _START_TIMEOUT_S = 10.0
@@ -63,8 +63,7 @@ class WebView(Closing):
     @property
     def url(self) -> str:
         """Address of the page; with port 0 it is known after ``start``."""
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self._port}"
+        return f"http://{loopback_host(self._host) or self._host}:{self._port}"
 
     def start(self) -> None:
         """Serves the page from now on.
@@ -72,7 +71,8 @@ class WebView(Closing):
         Raises:
             WebError: The port is in use, or the host is not loopback.
         """
-        if not is_loopback(self._host):
+        host = loopback_host(self._host)
+        if host is None:
             raise WebError(
                 f"sink.web_host {self._host!r}: the page binds to loopback only in this version; "
                 "use 127.0.0.1, and an SSH tunnel from elsewhere"
@@ -80,7 +80,7 @@ class WebView(Closing):
         listener = self._bind()
         self._port = listener.getsockname()[1]
         config = uvicorn.Config(
-            build_app(self._board, self._host, self._max_fps, self._events.append),
+            build_app(self._board, host, self._max_fps, self._events.append),
             log_config=None,
             log_level="critical",
             access_log=False,

@@ -56,6 +56,19 @@ def test_other_machines_are_not_served(host):
         WebView(host, 0).start()
 
 
+@pytest.mark.parametrize("host", ["::1", "0:0:0:0:0:0:0:1", "::0001"])
+def test_every_spelling_of_the_ipv6_loopback_address_serves(host):
+    with WebView(host, 0) as view, Browser(view) as browser:
+        assert view.url.startswith("http://[::1]:")
+        assert get(view, "/healthz")[0].status == 200
+        assert browser.hear() == {"streams": [], "ended": []}
+
+
+def test_another_ipv4_loopback_address_serves():
+    with WebView("127.0.0.2", 0) as view:
+        assert get(view, "/healthz")[0].status == 200
+
+
 def test_localhost_by_name():
     with WebView("localhost", 0) as view:
         assert view.url.startswith("http://localhost:")
