@@ -18,6 +18,7 @@ from pipeline.training.loop import train as train_to_the_end
 from pipeline.training.options import TrainingOptions, load_options
 from pipeline.training.progress import Reporter
 from pipeline.training.rendered.renderer import USUAL, Scene, reverse_label
+from pipeline.training.samples import normalised
 from pipeline.training.trainer import Trainer
 
 SPEEDS = (0.4, 1.0, 2.0)
@@ -119,7 +120,10 @@ def _score(model: nn.Module, variant: Variant, budget: Budget, disturbances: Sce
 
 
 def _hits(model: nn.Module, frames: Tensor, labels: Tensor) -> int:
-    images = [frame.contiguous(memory_format=torch.channels_last) for frame in frames.unbind(dim=1)]
+    images = [
+        frame.contiguous(memory_format=torch.channels_last)
+        for frame in normalised(frames, model).unbind(dim=1)
+    ]
     with torch.autocast(frames.device.type, torch.bfloat16, enabled=frames.device.type == "cuda"):
         logits = model(*images)[0]
     return int((logits.argmax(dim=1) == labels).sum())

@@ -80,7 +80,11 @@ def _text(value: Any) -> str:
 
 
 def _take_over(model: TemporalKVQResNetCBAM, other: TemporalKVQResNetCBAM) -> None:
-    """Copies all weights that mean the same in both: the classifier row by row, places by interpolation."""
+    """Copies the preprocessing, but for the size, and all weights that mean the same in both.
+
+    The classifier is copied row by row, places are interpolated.
+    """
+    model.preprocessing = replace(other.preprocessing, size=model.preprocessing.size)
     weights = other.state_dict()
     if set(other.labels) == set(model.labels):
         rows = [other.labels.index(label) for label in model.labels]

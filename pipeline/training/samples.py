@@ -3,16 +3,16 @@
 from typing import NamedTuple, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from pipeline.model.preprocessing import IMAGENET_MEAN, IMAGENET_STD
+from pipeline.model.preprocessing import Preprocessing
 
 
 class Clips(NamedTuple):
     """A batch of clips.
 
     Attributes:
-        frames: normalised, ``(n, T + 1, 3, size, size)``, oldest first.
+        frames: RGB between 0 and 1, ``(n, T + 1, 3, size, size)``, oldest first; see `normalised`.
         labels: class of the newest frame, ``(n,)``.
         windows: where in its picture each frame looks, ``(n, T + 1, 2, 3)`` affine maps from screen to
             picture; None where nobody knows.
@@ -41,8 +41,11 @@ class ClipSource(Protocol):
         """The next batch of ``n`` clips."""
 
 
-def normalise(frames: Tensor) -> Tensor:
-    """Frames ``(..., 3, H, W)`` between 0 and 1, RGB, as the backbone expects them."""
-    mean = torch.tensor(IMAGENET_MEAN, device=frames.device).view(3, 1, 1)
-    std = torch.tensor(IMAGENET_STD, device=frames.device).view(3, 1, 1)
+def normalised(frames: Tensor, model: nn.Module) -> Tensor:
+    """Frames ``(..., 3, H, W)`` of `Clips` as the model takes them.
+
+    Mean and deviation are those of its ``preprocessing``; a model without one gets those of ImageNet.
+    """
+    own = getattr(model, "preprocessing", Preprocessing())
+    mean, std = (torch.tensor(x, device=frames.device).view(3, 1, 1) for x in (own.mean, own.std))
     return (frames - mean) / std

@@ -29,7 +29,7 @@ from pipeline.training.rendered.correspondence import match_loss
 from pipeline.training.rendered.pictures import seeded
 from pipeline.training.rendered.renderer import MotionRenderer
 from pipeline.training.run_files import read_state, write_state
-from pipeline.training.samples import Clips
+from pipeline.training.samples import Clips, normalised
 
 Build = Callable[[TrainingOptions, tuple[str, ...]], nn.Module]
 """Options and names of the classes, to a model with ``model(*frames, past_mask=) -> (logits, info)``."""
@@ -148,7 +148,8 @@ class Trainer:
 
     def _loss(self, network: nn.Module, clips: Clips, past: Tensor) -> tuple[Tensor, Tensor]:
         """The loss, and how many answers were right."""
-        images = [frame.contiguous(memory_format=torch.channels_last) for frame in clips.frames.unbind(dim=1)]
+        frames = normalised(clips.frames, self.model).unbind(dim=1)
+        images = [frame.contiguous(memory_format=torch.channels_last) for frame in frames]
         with mixed(self.device, self.precision):
             logits, info = network(*images, past_mask=past)
         loss = F.cross_entropy(logits.float(), clips.labels, label_smoothing=self.options.label_smoothing)

@@ -1,6 +1,6 @@
 """Where the weights of a run come from."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +9,12 @@ import torch
 from torchvision.models import ResNet18_Weights, resnet18, resnet50
 
 from pipeline.base.camera_motions import CAMERA_MOTIONS
-from pipeline.model.checkpoint import save_checkpoint
+from pipeline.model.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.training.initial_weights import build_model, check_init, keeps_classifier
 from pipeline.training.options import load_options
+from pipeline.training.trainer import Trainer
 from tests.model.small import clip, small
-from tests.training.tiny import tiny_options
+from tests.training.tiny import settings, tiny_options, with_std_times_4
 
 
 @pytest.fixture
@@ -39,6 +40,24 @@ def test_fine_tuning_starts_where_the_checkpoint_ended(checkpoint: Path, tmp_pat
     ours = small(num_past=1, scales=("layer3", "layer4"), labels=CAMERA_MOTIONS)
     expected = ours(*frames)[0][:, [CAMERA_MOTIONS.index(label) for label in order]]
     torch.testing.assert_close(model(*frames)[0], expected, rtol=1e-2, atol=1e-2)
+
+
+def test_fine_tuning_keeps_the_mean_and_std_of_the_checkpoint(checkpoint: Path, tmp_path: Path) -> None:
+    wide = with_std_times_4(checkpoint, tmp_path / "wide.safetensors")
+    losses = []
+    for init in (checkpoint, wide):
+        options = load_options(
+            None,
+            settings(
+                {"model.image_size": 96, "device": "cpu", "steps": 2, "batch_size": 4, "bank_count": 32}
+            ),
+            {"init": str(init)},
+        )
+        losses.append(float(Trainer(options).advance()))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+    assert build_model(options, ("open", "shut")).preprocessing == replace(
+        load_checkpoint(wide).preprocessing, size=96
+    )
 
 
 def test_other_classes_get_a_new_classifier(checkpoint: Path, tmp_path: Path) -> None:

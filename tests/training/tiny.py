@@ -7,12 +7,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
+from pipeline.model.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.training.options import TrainingOptions, load_options
 
 ROOT = Path(__file__).parents[2]
@@ -59,6 +61,17 @@ def settings(options: dict[str, Any]) -> list[str]:
 def tiny_options(out: Path, **more: Any) -> TrainingOptions:
     """A ResNet-18 over frames of 32 px, for four steps."""
     return load_options(None, settings(TINY | {"out": str(out)} | more))
+
+
+def with_std_times_4(checkpoint: Path, other: Path) -> Path:
+    """The same network for frames of a quarter of the contrast: it answers the same to the same pictures."""
+    model = load_checkpoint(checkpoint)
+    std = model.preprocessing.std
+    model.preprocessing = replace(model.preprocessing, std=(4 * std[0], 4 * std[1], 4 * std[2]))
+    for backbone in model.backbones:
+        backbone.conv1.weight.data *= 4
+    save_checkpoint(other, model, metadata=model.metadata)
+    return other
 
 
 def sliding_clips(folder: Path, clips: int) -> Path:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.model.network import TemporalKVQResNetCBAM
-from pipeline.training.samples import Clips
+from pipeline.training.samples import Clips, normalised
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -27,7 +27,7 @@ def answers(model: nn.Module, batches: Iterable[Clips], precision: str = "fp32")
     logits, labels = [], []
     for clips in batches:
         with mixed(clips.frames.device, precision):
-            answer = model(*clips.frames.unbind(dim=1), past_mask=clips.present)[0]
+            answer = model(*normalised(clips.frames, model).unbind(dim=1), past_mask=clips.present)[0]
         logits.append(answer.float())
         labels.append(clips.labels)
     if not logits:
@@ -37,7 +37,13 @@ def answers(model: nn.Module, batches: Iterable[Clips], precision: str = "fp32")
 
 @torch.no_grad()
 def streaming_difference(model: TemporalKVQResNetCBAM, frames: Tensor) -> float:
-    """Largest difference between the logits of whole clips and those of the same clips frame by frame."""
+    """Largest difference between the logits of whole clips and those of the same clips frame by frame.
+
+    Args:
+        model: in evaluation mode, on the device of the frames.
+        frames: of `Clips`.
+    """
+    frames = normalised(frames, model)
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         whole: Tensor = model(*frames.unbind(dim=1))[0]
         state = model.init_state(len(frames), (frames.shape[-2], frames.shape[-1]))

@@ -27,7 +27,7 @@ from pipeline.training.evaluation.global_motion import (
 from pipeline.training.evaluation.metrics import Report, calibration, scores
 from pipeline.training.evaluation.moving_camera import balanced, film
 from pipeline.training.progress import watched
-from pipeline.training.samples import Clips, normalise
+from pipeline.training.samples import Clips
 
 _STILL_WINDOWS = 0.9
 _BATCH = 32
@@ -185,7 +185,7 @@ def _batches(model: TemporalKVQResNetCBAM, labelled: Iterable[tuple[Squares, str
 
     def clips(held: Sequence[tuple[Squares, str]]) -> Clips:
         pixels = torch.from_numpy(np.stack([squares for squares, _ in held])).to(device)
-        frames = normalise(pixels.permute(0, 1, 4, 2, 3).float() / 255)
+        frames = pixels.permute(0, 1, 4, 2, 3).float() / 255
         return Clips(frames, torch.tensor([model.labels.index(name) for _, name in held], device=device))
 
     held: list[tuple[Squares, str]] = []

@@ -12,7 +12,7 @@ from torch import Tensor
 from pipeline.training.recorded.augment import augment_clips
 from pipeline.training.recorded.frame_store import FrameStore
 from pipeline.training.rendered.pictures import seeded
-from pipeline.training.samples import Clips, normalise
+from pipeline.training.samples import Clips
 
 Windows = npt.NDArray[np.int64]
 """Numbers of frames in the store, ``(windows, T + 1)``, oldest first."""
@@ -103,7 +103,7 @@ class RecordedClips:
             generator = seeded(self._device, self.seed, 4, self.step)
             frames = augment_clips(frames, generator, mirror=self._mirror)
         self.step += 1
-        return Clips(normalise(frames), torch.from_numpy(classes).to(self._device))
+        return Clips(frames, torch.from_numpy(classes).to(self._device))
 
     def evaluate_batches(self, n: int, per_clip: int = 0) -> Batches:
         """All windows once, clip after clip, as they are.
@@ -122,7 +122,7 @@ class RecordedClips:
 
         def batch(number: int) -> Clips:
             part = slice(number * n, (number + 1) * n)
-            frames = normalise(self._frames(order[part]))
+            frames = self._frames(order[part])
             labels, of_clips = (torch.tensor(x[part], device=self._device) for x in (classes, numbers))
             return Clips(frames, labels, numbers=of_clips)
 

@@ -4,10 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from pipeline.base.camera_motions import CAMERA_MOTIONS
-from pipeline.model.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from pipeline.training.rendered.renderer import MotionRenderer
 
 _BATCH = 32
@@ -35,11 +33,10 @@ def film_motions(size: int, num_past: int, count: int, seed: int) -> Film:
         seed: Of everything random.
     """
     renderer = MotionRenderer("cpu", size, seed, num_past=num_past, bank_count=64, redraw_every=0)
-    scale, shift = (torch.tensor(values).view(3, 1, 1) * 255 for values in (IMAGENET_STD, IMAGENET_MEAN))
     frames, labels = [], []
     for start in range(0, count, _BATCH):
         clips = renderer.clips(min(_BATCH, count - start))
-        pixels = (clips.frames * scale + shift).round().clamp(0, 255).byte()
+        pixels = (clips.frames * 255).round().clamp(0, 255).byte()
         frames.append(pixels.permute(0, 1, 3, 4, 2).contiguous().numpy())
         labels += [CAMERA_MOTIONS[label] for label in clips.labels.tolist()]
     return Film(np.concatenate(frames), labels)

@@ -25,7 +25,7 @@ from pipeline.training.rendered.nuisance import (
     scrolling_parts,
 )
 from pipeline.training.rendered.pictures import PictureBank, seeded
-from pipeline.training.samples import Clips, normalise
+from pipeline.training.samples import Clips
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 """A part from 0 to 1."""
@@ -178,7 +178,7 @@ class MotionRenderer:
         self.step += 1
         if self.redraw_every and self.step % self.redraw_every == 0:
             self.bank.redraw()
-        return Clips(normalise(frames), labels, windows)
+        return Clips(frames, labels, windows)
 
     def _some(self, n: int, share: float, generator: torch.Generator) -> list[Tensor]:
         """Which samples a disturbance befalls: a list of one tensor, or an empty one."""

@@ -22,7 +22,7 @@ from pipeline.training.evaluation.evaluate import evaluate
 from tests.support import need_module
 from tests.training.evaluation.test_footage import write_film
 from tests.training.evaluation.test_score_video import panned
-from tests.training.tiny import ROOT
+from tests.training.tiny import ROOT, with_std_times_4
 
 
 def tiny(path: Path, labels: tuple[str, ...] = CAMERA_MOTIONS) -> Path:
@@ -34,6 +34,16 @@ def tiny(path: Path, labels: tuple[str, ...] = CAMERA_MOTIONS) -> Path:
         path, model, metadata={"recipe": {"spacing_ms": 50.0, "validation_share": 0.5, "seed": 1}}
     )
     return path
+
+
+def test_a_model_sees_frames_normalised_with_its_own_mean_and_std(tmp_path: Path) -> None:
+    film = write_film(tmp_path / "film.avi", panned([0, 0, 0, 0, 16, 32, 48]))
+    usual = tiny(tmp_path / "usual.safetensors")
+    wide = with_std_times_4(usual, tmp_path / "wide.safetensors")
+    options: dict[str, Any] = {"samples": 18, "device": "cpu"}
+    for more in ({"videos": [film]}, {"pictures": None}):
+        expected, found = (evaluate(path, **options, **more) for path in (usual, wide))
+        assert found | {"checkpoint": str(usual)} == expected
 
 
 def test_video_to_report_and_picture(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ import torch
 
 from pipeline.model.preprocessing import Preprocessing
 from pipeline.runtime.pixels import Preprocessor
+from pipeline.training.samples import normalised
+from tests.model.small import small
 from tests.training.recorded.films import CPU, SIZE, folder, grey, opened, write
 
 
@@ -62,5 +64,8 @@ def test_frames_are_what_the_runtime_makes_of_them(tmp_path: Path) -> None:
         for number in range(2):
             write(tmp_path / label / f"{number}.mkv", images)
     clips = next(iter(opened(tmp_path)[1].evaluate_batches(1)))
-    expected = Preprocessor(Preprocessing(SIZE), CPU, torch.float32)(images)
-    torch.testing.assert_close(clips.frames[0], expected, atol=1e-5, rtol=1e-5)
+    own = Preprocessing(SIZE, mean=(0.1, 0.2, 0.3), std=(0.5, 1.0, 2.0))
+    model = small(image_size=SIZE)
+    model.preprocessing = own
+    expected = Preprocessor(own, CPU, torch.float32)(images)
+    torch.testing.assert_close(normalised(clips.frames[0], model), expected, atol=1e-5, rtol=1e-5)
