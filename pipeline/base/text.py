@@ -13,14 +13,21 @@ _UNPRINTABLE = (
 )
 _FIND = re.compile(f"[{_UNPRINTABLE}]")
 
+# In UTF-8 64 characters of at most 3 bytes and 48 of 4 are 240 bytes: with ".part99.mp4" still a file name.
+_FOUR_BYTES = r"\U00010000-\U0010ffff"
+_SHORT_ENOUGH = rf"(?!(?:[^{_FOUR_BYTES}]*[{_FOUR_BYTES}]){{49}})"
+
 StreamId: TypeAlias = Annotated[
     str,
     msgspec.Meta(
-        pattern=rf"\A(?![ .])[^/{_UNPRINTABLE}]{{1,64}}(?<! )\Z",
-        description="1 to 64 printable characters of any script, without /, and without . or space in front",
+        pattern=rf"\A(?![ .]){_SHORT_ENOUGH}[^/{_UNPRINTABLE}]{{1,64}}(?<! )\Z",
+        description=(
+            "1 to 64 printable characters of any script, at most 48 of them emoji or other letters of four "
+            "bytes, without /, and without . or space in front"
+        ),
     ),
 ]
-"""Name of a stream. It is a file name, part of a URL and of a topic: so no ``/``, and no ``..``."""
+"""Name of a stream. It is a file name, part of a URL and of a topic: so no ``/``, no ``..``, 240 bytes."""
 
 
 def printable(text: str) -> str:

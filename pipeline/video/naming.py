@@ -9,8 +9,8 @@ from pipeline.base.redact import redact_source
 from pipeline.video.open import DEVICE
 
 _LOGIN = re.compile(r":.*@", re.DOTALL)
-_LONGEST = 56
-"""Characters, which leaves room for a number; in UTF-8 short enough for a file name."""
+_LONGEST = 48
+"""Characters, which leaves room for a number; also where all are letters of four bytes."""
 
 
 def default_stream_id(text: str, taken: Collection[str]) -> str:

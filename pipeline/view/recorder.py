@@ -50,6 +50,7 @@ class Recorder(Closing):
         """
         self.paths: list[Path] = []
         self._path = Path(path)
+        self._current: Path | None = None
         self._part = 1
         self._output: OutputContainer | None = None
         self._video: VideoStream | None = None
@@ -65,7 +66,7 @@ class Recorder(Closing):
     @property
     def path(self) -> Path:
         """The file being written: the newest part, or the one that the first picture will begin."""
-        return self.paths[-1] if self.paths else self._next_path()
+        return self._current or self._next_path()
 
     @property
     def closed(self) -> bool:
@@ -95,7 +96,7 @@ class Recorder(Closing):
             self._encode(image)
         except (OSError, av.FFmpegError) as error:
             self._abandon()
-            raise RecorderError(f"{self.path}: can't be written: {reason(error)}") from None
+            raise RecorderError(f"{self._current or self._path}: can't be written: {reason(error)}") from None
 
     def close(self) -> None:
         """Finishes the file; may be called twice.
@@ -109,12 +110,12 @@ class Recorder(Closing):
             self._finish()
         except (OSError, av.FFmpegError) as error:
             self._abandon()
-            raise RecorderError(f"{self.path}: is incomplete: {reason(error)}") from None
+            raise RecorderError(f"{self._current or self._path}: is incomplete: {reason(error)}") from None
         self._closed = True
 
     def _begin(self, image: Image) -> None:
         self._finish()
-        path = self._next_path()
+        self._current = path = self._next_path()
         self._output = av.open(str(path), "w", format="mp4", options=_MUXER)
         self.paths.append(path)
         self._part += 1

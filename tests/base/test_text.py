@@ -1,5 +1,7 @@
 """Text from elsewhere shows what it says, and nothing else."""
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
@@ -9,7 +11,19 @@ is_stream_id = msgspec.json.Decoder(StreamId)
 
 
 @pytest.mark.parametrize(
-    "text", ["door", "жест 手", "Türöffner", "کتاب\u200cها", "👩\u200d👧", "हिन्दी", "a.b", "C:\\x", "x" * 64]
+    "text",
+    [
+        "door",
+        "жест 手",
+        "Türöffner",
+        "کتاب\u200cها",
+        "👩\u200d👧",
+        "हिन्दी",
+        "a.b",
+        "C:\\x",
+        "x" * 64,
+        "手" * 64,
+    ],
 )
 def test_any_script_stays_as_it_is_and_may_name_a_stream(text: str) -> None:
     assert printable(text) == text
@@ -33,8 +47,29 @@ def test_what_would_upset_a_terminal_is_replaced(text: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x" * 65, "a/b", "..", ".hidden", " a", "a ", "a\n", "a\tb", "\x1b[2J", "a\u202eb"]
+    "text",
+    [
+        "",
+        "x" * 65,
+        "𠮷" * 49,
+        "a" + "手𠮷" * 31 + "𠮷" * 18,
+        "a/b",
+        "..",
+        ".hidden",
+        " a",
+        "a ",
+        "a\n",
+        "a\tb",
+        "\x1b[2J",
+        "a\u202eb",
+    ],
 )
 def test_what_can_not_name_a_stream(text: str) -> None:
     with pytest.raises(msgspec.ValidationError):
         is_stream_id.decode(msgspec.json.encode(text))
+
+
+@pytest.mark.parametrize("text", ["x" * 64, "手" * 64, "手" * 16 + "𠮷" * 48, "𠮷手" * 16 + "𠮷" * 32])
+def test_every_name_of_a_stream_can_name_its_files(text: str, tmp_path: Path) -> None:
+    assert is_stream_id.decode(msgspec.json.encode(text)) == text
+    (tmp_path / f"{text}.part99.mp4").write_bytes(b"")

@@ -178,7 +178,7 @@ def test_device_without_room():
     recorder.close()
 
 
-@pytest.mark.parametrize("name", ["file/a.mp4", ""])
+@pytest.mark.parametrize("name", ["file/a.mp4", "", "𠮷" * 64 + ".mp4"])
 def test_a_place_that_cannot_be_written_is_one_readable_line(tmp_path, name):
     (tmp_path / "file").write_text("")
     with pytest.raises(RecorderError) as error:

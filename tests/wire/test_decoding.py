@@ -72,7 +72,7 @@ def test_a_jpeg_frame_arrives_nearly_as_it_was() -> None:
     assert not image.flags.writeable
 
 
-@pytest.mark.parametrize("stream_id", ["жест 手", "a.end", "every.b", "𝔘" * 64])
+@pytest.mark.parametrize("stream_id", ["жест 手", "a.end", "every.b", "𝔘" * 48])
 def test_a_stream_may_have_a_name_in_any_script(stream_id: str) -> None:
     frame = decoding.decode_message(packed(0, "every", stream_id), LIMIT)
     assert isinstance(frame, FrameHeader)
@@ -141,6 +141,7 @@ def test_another_version_is_refused_by_both_names(version: int) -> None:
         ({"type": "pickle"}, "pickle"),
         ({"stream_id": "../door"}, "stream_id"),
         ({"stream_id": ""}, "stream_id"),
+        ({"stream_id": "𠮷" * 64}, "text that is not allowed there - at `$.stream_id`"),
         ({"stream_id": "x" * 65}, "text that is not allowed there - at `$.stream_id`"),
         ({"stream_id": "door\n"}, "stream_id"),
         ({"seq": -1}, "seq"),

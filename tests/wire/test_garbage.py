@@ -110,6 +110,7 @@ def test_headers_made_to_exhaust_memory_or_stack_end_before_their_version_is_kno
         (4, {"stats": {"worker": "x" * 900_000}}, "$.stats.worker"),
         (0, {"full_size": [[[[[[[[1]]]]]]]]}, "$.full_size"),
         (4, {"stats": {"worker": "sink", "streams": {"a/b": {}}}}, "$.stats.streams"),
+        (4, {"stats": {"worker": "sink", "streams": {"𠮷" * 64: {}}}}, "$.stats.streams"),
     ],
 )
 def test_headers_that_are_whole_get_as_far_as_the_typed_decoder_which_names_the_place(
