@@ -143,6 +143,7 @@ class CaptureWorker(Worker):
             late = [stream.id for stream in waiting if stream.live]
             if late and now_ns() > deadline_ns:
                 raise WorkerError(f"{late[0]}: no picture after {timeout_s:g} s: is the camera on?")
+            self._publisher.listeners()  # what peers send must not pile up meanwhile
             self._wake.wait(0.01)
             self._wake.clear()
         self._refuse_failed()

@@ -11,7 +11,6 @@ protocol: one with other keys, a message over the limit, another program on the 
 of the peer can cure each of these, ``LinkWatch`` finds which links need to be made again.
 """
 
-import contextlib
 import errno
 import math
 import time
@@ -19,9 +18,9 @@ from collections import Counter
 from typing import Literal, TypeAlias
 
 import zmq
-from zmq.utils.monitor import recv_monitor_message
 
 from pipeline.base.config import WireConfig
+from pipeline.wire import sockets
 
 LinkState: TypeAlias = Literal["up", "waiting", "lost"]
 """Of a connection: it works, has not worked yet, or has worked and broke."""
@@ -34,6 +33,7 @@ _FOREIGN = "can't be talked to: is it a KVQ Stream worker, and are its keys and 
 _BROKEN = "sent something that is refused: a message over wire.max_frame_mb, or no KVQ Stream message"
 _GIVEN_UP_AFTER_S = 0.5
 _REFUSALS = 2
+_MOST_EVENTS = 1000
 _CLOSED = (errno.ECONNRESET, errno.EPIPE)
 
 
@@ -65,13 +65,14 @@ class LinkWatch:
     """
 
     def __init__(self, sock: "zmq.Socket[bytes]") -> None:
-        self._monitor = sock.get_monitor_socket(
+        self._monitor = sockets.monitor(
+            sock,
             zmq.EVENT_DISCONNECTED
             | zmq.EVENT_CONNECT_RETRIED
             | zmq.EVENT_HANDSHAKE_SUCCEEDED
             | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
             | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
-            | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+            | zmq.EVENT_HANDSHAKE_FAILED_AUTH,
         )
         self._broken_at: dict[str, float] = {}
         self._causes: dict[str, str] = {}
@@ -81,26 +82,23 @@ class LinkWatch:
     def poll(self) -> dict[str, str]:
         """Takes in what happened; returns endpoints that turn us away, with the reason for people."""
         troubles: dict[str, str] = {}
-        with contextlib.suppress(zmq.Again):
-            while True:
-                event = recv_monitor_message(self._monitor, zmq.NOBLOCK)
-                endpoint = event["endpoint"].decode(errors="replace")
-                if event["event"] == zmq.EVENT_DISCONNECTED:
-                    self._broken_at[endpoint] = time.monotonic()
-                    if endpoint in self.states:
-                        self.states[endpoint] = "lost"
-                elif event["event"] == zmq.EVENT_CONNECT_RETRIED:
-                    self._broken_at.pop(endpoint, None)
-                    self._causes.pop(endpoint, None)
-                elif event["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED:
-                    self._refusals.pop(endpoint, None)
-                    self.states[endpoint] = "up"
-                elif event["event"] == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
-                    self._refusals[endpoint] += 1
-                    if self._refusals[endpoint] >= _REFUSALS or event["value"] not in _CLOSED:
-                        troubles[endpoint] = _REFUSED
-                else:
-                    self._causes[endpoint] = _FOREIGN
+        for kind, value, endpoint in sockets.events(self._monitor, _MOST_EVENTS):
+            if kind == zmq.EVENT_DISCONNECTED:
+                self._broken_at[endpoint] = time.monotonic()
+                if endpoint in self.states:
+                    self.states[endpoint] = "lost"
+            elif kind == zmq.EVENT_CONNECT_RETRIED:
+                self._broken_at.pop(endpoint, None)
+                self._causes.pop(endpoint, None)
+            elif kind == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                self._refusals.pop(endpoint, None)
+                self.states[endpoint] = "up"
+            elif kind == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+                self._refusals[endpoint] += 1
+                if self._refusals[endpoint] >= _REFUSALS or value not in _CLOSED:
+                    troubles[endpoint] = _REFUSED
+            else:
+                self._causes[endpoint] = _FOREIGN
         return troubles
 
     def given_up(self) -> dict[str, str]:

@@ -1,11 +1,34 @@
 """Quick ways to use a socket: pyzmq's own cost an exception for "nothing there", a lookup for each flag."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import zmq
+from zmq.utils.monitor import recv_monitor_message
 
 POLLIN = int(zmq.POLLIN)
 _EVENTS, _NOBLOCK, _MORE = int(zmq.EVENTS), int(zmq.NOBLOCK), int(zmq.SNDMORE)
+
+
+def monitor(sock: "zmq.Socket[bytes]", events: int) -> "zmq.Socket[bytes]":
+    """Where events of a socket's connections arrive; close it after ``sock.disable_monitor()``.
+
+    Its queue has no bound: libzmq waits for room in one that has, and then no socket of the context works.
+    """
+    endpoint = f"inproc://monitor.{sock.FD}"
+    sock.monitor(endpoint, events)
+    reader: zmq.Socket[bytes] = sock.context.socket(zmq.PAIR)
+    reader.rcvhwm = 0
+    reader.connect(endpoint)
+    return reader
+
+
+def events(reader: "zmq.Socket[bytes]", most: int) -> Iterator[tuple[int, int, str]]:
+    """Takes at most so many events that a monitor has: each is its kind, its value and its endpoint."""
+    for _ in range(most):
+        if not waits(reader):
+            return
+        event = recv_monitor_message(reader, zmq.NOBLOCK)
+        yield int(event["event"]), int(event["value"]), event["endpoint"].decode(errors="replace")
 
 
 def waits(sock: "zmq.Socket[bytes]") -> bool:

@@ -1,4 +1,4 @@
-"""What receivers send up to a bound socket: taken in slices, and whoever floods it is cut off.
+"""What receivers send up to a bound socket: taken in slices, and a peer that floods it is cut off.
 
 Every subscription reaches the publisher as a notice, and stays in libzmq's memory as long as the peer is
 connected. A peer that made them up without end would keep the publisher from its work, and fill memory.
@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import zmq
-from zmq.utils.monitor import recv_monitor_message
 
 from pipeline.base.errors import WireError
 from pipeline.wire import sockets
@@ -56,7 +55,7 @@ class Upstream:
 
     def __init__(self, sock: "zmq.Socket[bytes]", kind: Literal["ipc", "tcp"]) -> None:
         self._socket, self._kind = sock, kind
-        self._monitor = sock.get_monitor_socket(zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
+        self._monitor = sockets.monitor(sock, zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
         self._connections: dict[int, str] = {}
         self._peers: dict[str, _Peer] = {}
         self.rejects = Rejects()
@@ -106,16 +105,13 @@ class Upstream:
                     connection.shutdown(socket.SHUT_RDWR)
 
     def _follow_connections(self) -> None:
-        with contextlib.suppress(zmq.Again):
-            while True:
-                event = recv_monitor_message(self._monitor, zmq.NOBLOCK)
-                number = int(event["value"])
-                if event["event"] == zmq.EVENT_ACCEPTED:
-                    self._connections[number] = _address(number)
-                    continue
-                address = self._connections.pop(number, "")
-                if address not in self._connections.values():
-                    self._peers.pop(address, None)
+        for kind, number, _ in sockets.events(self._monitor, _SLICE):
+            if kind == zmq.EVENT_ACCEPTED:
+                self._connections[number] = _address(number)
+                continue
+            address = self._connections.pop(number, "")
+            if address not in self._connections.values():
+                self._peers.pop(address, None)
 
 
 def _address(number: int) -> str:

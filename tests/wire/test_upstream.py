@@ -1,6 +1,7 @@
 """A peer that subscribes without end neither stops the publisher nor fills its memory."""
 
 import itertools
+import socket
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -30,6 +31,26 @@ def subscribe_once(connection: Connection, endpoint: str, names: int) -> None:
         for number in range(names):
             sock.send(b"\1made-up.%d." % number)
         connection.send("cut off" if monitor.poll(30_000) else "still connected")
+
+
+def publish_unheard(connection: Connection) -> None:
+    """Publishes, does not listen to its socket until it gets the order, then closes it."""
+    with Publisher("tcp://127.0.0.1:0", QUICK, OPEN) as publisher:
+        connection.send(publisher.endpoint)
+        connection.recv()
+        connection.send(publisher.listeners())
+    connection.send("closed")
+
+
+def test_plain_connections_while_nobody_listens_to_the_socket_block_nothing() -> None:
+    with program(publish_unheard) as (_, connection):
+        port = int(answer(connection).rpartition(":")[2])
+        for _ in range(2500):
+            with socket.create_connection(("127.0.0.1", port), timeout=10.0):
+                pass
+        connection.send("listen")
+        assert answer(connection) == {}
+        assert answer(connection) == "closed"
 
 
 def test_frames_go_on_while_a_peer_of_this_machine_subscribes_without_end(tmp_path: Path) -> None:
