@@ -1,6 +1,7 @@
 """The end of a run: the best weights are calibrated, scored on clips never trained on, and written."""
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ def conclude(run: Trainer, progress: Progress | None = None) -> dict[str, Any]:
         )
     else:
         held_out = score_clips(model, run.held_out(), progress)
-    learned, reason = verdict(held_out)
+    learned, reason = verdict(held_out, _validations_on_held_out(run))
     summary = {
         "learned": learned,
         "verdict": reason,
@@ -65,6 +66,13 @@ def conclude(run: Trainer, progress: Progress | None = None) -> dict[str, Any]:
     save_checkpoint(run.out / "model.safetensors", model, metadata=summary | clips)
     write_whole(run.out / "summary.json", json.dumps(summary, indent=2) + "\n")
     return summary
+
+
+def _validations_on_held_out(run: Trainer) -> int:
+    """How often the clips for the final metrics chose the weights; 0 where these are other clips."""
+    if run.clips is None or "validation" in run.clips:
+        return 0
+    return math.ceil(run.step / run.options.validate_every_steps)
 
 
 def described(summary: dict[str, Any], written: Path) -> Iterator[str]:

@@ -71,6 +71,7 @@ def test_a_folder_of_clips_becomes_a_checkpoint(tmp_path: Path, capsys: pytest.C
     assert held_out["labels"] == ["leftwards", "rightwards"]
     assert [sum(row) for row in held_out["confusion"]] == [held_out["windows"] / 2] * 2 != [0, 0]
     assert held_out["clips"] == 2
+    assert "the clips that also chose the weights (the best of 2 validations)" in summary["verdict"]
     assert held_out["controls"].keys() == {"single_frame", "shuffled"}
     model = load_checkpoint(out / "model.safetensors")
     assert model.labels == ("leftwards", "rightwards")

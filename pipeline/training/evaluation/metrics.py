@@ -1,6 +1,7 @@
 """Metrics of answers and their scores: accuracy, macro-F1, confusion, calibration, and the verdict."""
 
 from collections.abc import Sequence
+from statistics import NormalDist
 from typing import Any
 
 import torch
@@ -71,17 +72,25 @@ def majority(labels: Tensor) -> float:
     return round(float(labels.bincount().max()) / len(labels), 4)
 
 
-def verdict(report: Report) -> tuple[bool, str]:
+def verdict(report: Report, chosen_among: int = 0) -> tuple[bool, str]:
     """Whether a model learned: its accuracy is beyond what always guessing one class could get by chance.
 
-    Chance reaches as far as two standard errors of a share over the clips: windows of one clip are alike.
+    Chance reaches as far as two standard errors of a share over the clips: windows of one clip are alike. It
+    reaches further where the same clips chose the weights: the best of many tries has many chances
+    (Bonferroni's correction of that bound).
 
     Args:
         report: with ``accuracy``, ``macro_f1``, ``majority_accuracy`` and ``clips``.
+        chosen_among: validations on the same clips among which the weights are the best; 0 if other clips
+            chose them.
     """
     found, guess = report["accuracy"], report["majority_accuracy"]
-    learned = found > guess + 2 * (guess * (1 - guess) / report["clips"]) ** 0.5
+    normal = NormalDist()
+    errors = -normal.inv_cdf(normal.cdf(-2) / max(chosen_among, 1))
+    learned = found > guess + errors * (guess * (1 - guess) / report["clips"]) ** 0.5
     against = f"held-out accuracy {found:.2f} against {guess:.2f} for always guessing the most frequent class"
+    if chosen_among:
+        against += f", on the clips that also chose the weights (the best of {chosen_among} validations)"
     if learned:
         return True, f"learned: {against}"
     return False, f"did not learn: {against}; over {report['clips']} clips that may be chance"

@@ -69,5 +69,15 @@ def test_a_model_has_learned_if_it_beats_guessing_by_more_than_chance() -> None:
         assert reason.startswith(f"did not learn: held-out accuracy {accuracy:.2f} against 0.11")
 
 
+def test_clips_that_chose_the_weights_ask_for_more_accuracy() -> None:
+    report = {"accuracy": 0.62, "majority_accuracy": 0.5, "clips": 100}
+    assert verdict(report)[0]
+    assert verdict(report, chosen_among=1)[0]
+    learned, reason = verdict(report, chosen_among=20)
+    assert not learned
+    assert "on the clips that also chose the weights (the best of 20 validations)" in reason
+    assert verdict(report | {"accuracy": 0.66}, chosen_among=20)[0]
+
+
 def test_the_majority_is_the_largest_class() -> None:
     assert majority(torch.tensor([1, 1, 1, 0])) == 0.75
