@@ -7,10 +7,10 @@ once, and the monotonic clock, which all processes of one host share, carries on
 
 import os
 import time
-from collections import deque
 
 _ANCHOR_VARIABLE = "KVQ_CLOCK_ANCHOR_NS"
-_LONGEST_STEP_NS = 15_000_000_000
+_MOST_DRIFT_PPM = 100
+_LARGEST_STEP_NS = 60_000_000_000
 
 
 def _anchor_ns() -> int:
@@ -34,30 +34,31 @@ class ClockLead:
     """How far the clock of a peer is ahead of this machine's, from messages that carry their time.
 
     A message takes at least no time, so the one that seems fastest bounds the lead from below. What is
-    left is the time of the fastest message; nothing is assumed about the clocks.
+    left is the time of the fastest message. Later this bound is lowered only by what clocks may drift apart
+    (100 ppm), so that a delay that begins later never passes for another clock. A message that would raise
+    it by more than a minute is ignored: clocks here do not jump, and a forged time must not spoil it.
+
+    Attributes:
+        lead_ns: By which times of the peer are too large; 0 before the first message.
     """
 
-    def __init__(self, window_s: float = 60.0) -> None:
-        """Notes over how many seconds to look for the fastest message: in longer ones clocks drift apart."""
-        self._window_ns = int(window_s * 1e9)
-        self._delays: deque[tuple[int, int]] = deque()
+    def __init__(self) -> None:
+        self.lead_ns = 0
         self._heard_ns: int | None = None
-        self._time_ns = 0  # with messages: what is known must outlast a silence longer than the window
 
     def update(self, sent_ns: int, heard_ns: int) -> int:
-        """Takes in one message; returns the lead in ns, by which times of the peer are too large.
+        """Takes in one message; returns the lead in ns.
 
         Args:
             sent_ns: When it was sent, on the peer's clock.
             heard_ns: When it was heard, on this machine's clock.
         """
-        delay_ns = heard_ns - sent_ns
-        if self._heard_ns is not None:
-            self._time_ns += min(max(heard_ns - self._heard_ns, 0), _LONGEST_STEP_NS)
+        lead_ns = sent_ns - heard_ns
+        if self._heard_ns is None:
+            self.lead_ns = lead_ns
+        else:
+            self.lead_ns -= max(heard_ns - self._heard_ns, 0) * _MOST_DRIFT_PPM // 1_000_000
+            if self.lead_ns < lead_ns <= self.lead_ns + _LARGEST_STEP_NS:
+                self.lead_ns = lead_ns
         self._heard_ns = heard_ns
-        while self._delays and self._delays[-1][1] >= delay_ns:
-            self._delays.pop()
-        self._delays.append((self._time_ns, delay_ns))
-        while self._delays[0][0] < self._time_ns - self._window_ns:
-            self._delays.popleft()
-        return -self._delays[0][1]
+        return self.lead_ns

@@ -4,6 +4,7 @@ from pipeline.base.clock import ClockLead
 from pipeline.base.frame import Policy
 
 _MOST_SESSIONS = 256
+"""Clocks that are kept; the one that was least recently heard makes room."""
 
 
 class AgeLimit:
@@ -19,7 +20,6 @@ class AgeLimit:
     def __init__(self, limit_ms: float) -> None:
         self._limit_ns = limit_ms * 1e6
         self._clocks: dict[int, ClockLead] = {}
-        self._leads_ns: dict[int, int] = {}
 
     def arrived(self, session: int, sent_ns: int, received_ns: int) -> None:
         """Learns the clock of a session from one message.
@@ -29,11 +29,11 @@ class AgeLimit:
             sent_ns: When it sent the message, on its clock.
             received_ns: When that arrived, on this machine's.
         """
-        if session not in self._clocks and len(self._clocks) >= _MOST_SESSIONS:
-            oldest = next(iter(self._clocks))
-            del self._clocks[oldest], self._leads_ns[oldest]
-        clock = self._clocks.setdefault(session, ClockLead())
-        self._leads_ns[session] = clock.update(sent_ns, received_ns)
+        clock = self._clocks.pop(session, None) or ClockLead()
+        clock.update(sent_ns, received_ns)
+        self._clocks[session] = clock  # at the end: the least recently heard comes first
+        if len(self._clocks) > _MOST_SESSIONS:
+            del self._clocks[next(iter(self._clocks))]
 
     def is_too_old(self, session: int, policy: Policy, capture_ns: int, now_ns: int) -> bool:
         """Whether a frame is too old now; of an every-frame stream none ever is.
@@ -44,5 +44,6 @@ class AgeLimit:
             capture_ns: When it was captured, on the clock of its machine.
             now_ns: On this machine's clock.
         """
-        age_ns = now_ns - capture_ns + self._leads_ns.get(session, 0)
+        clock = self._clocks.get(session)
+        age_ns = now_ns - capture_ns + (clock.lead_ns if clock else 0)
         return policy == "newest" and age_ns > self._limit_ns
