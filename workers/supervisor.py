@@ -27,7 +27,7 @@ class StartError(UserError):
 
 
 class PipelineError(Exception):
-    """The pipeline broke down; one line."""
+    """The pipeline did not come up because a worker failed; one line."""
 
 
 class Supervisor:
@@ -38,6 +38,9 @@ class Supervisor:
         screen: Where events and statistics are shown; the run is stopped when nobody sees it any more.
         title: Shown above the statistics.
         stdout: Standard output, if it is reserved for the predictions of the sink.
+
+    Attributes:
+        given_up: Why the run was ended early: a worker died too often; None if none did.
     """
 
     def __init__(self, config: Config, screen: Screen, title: str, stdout: Connection | None = None) -> None:
@@ -45,6 +48,7 @@ class Supervisor:
         self._screen = screen
         self._title = title
         self._stdout = stdout
+        self.given_up: str | None = None
         self._collector = Collector(config)
         self._output: list[str] = []
         self._events: list[str] = []
@@ -52,14 +56,14 @@ class Supervisor:
         self._children = {role: Child(role, lambda line: self._output.append(line)) for role in SYSTEM}
 
     def run(self) -> dict[str, Any]:
-        """Runs the pipeline to its end.
+        """Runs the pipeline to its end, which is in order also where it is given up.
 
         Returns:
             The report.
 
         Raises:
             StartError: The user has to change something.
-            PipelineError: A worker failed at the start for another reason, or dies again and again.
+            PipelineError: A worker failed at the start for another reason.
         """
         with handled_by(self._on_signal):
             try:
@@ -145,11 +149,7 @@ class Supervisor:
         self._screen.event(f"all workers are ready (pids: {pids})")
 
     def _watch(self) -> None:
-        """Watches and restarts until capture has ended, the time is up or somebody wants to stop.
-
-        Raises:
-            PipelineError: A worker dies again and again.
-        """
+        """Watches and restarts until capture has ended, the time is up, or the run is stopped or given up."""
         limit_s = self._config.run.seconds
         until_s = time.monotonic() + limit_s if limit_s else None
         while not self._stopping and (until_s is None or time.monotonic() < until_s):
@@ -161,7 +161,7 @@ class Supervisor:
                 elif report:
                     self._screen.event(f"{child.role}: {report.text}")
                 self._revive(child)
-            if self._capture_has_ended or self._sink_is_closing():
+            if self.given_up or self._capture_has_ended or self._sink_is_closing():
                 return
 
     @property
@@ -195,7 +195,8 @@ class Supervisor:
         child.failures_in_a_row += 1
         cause = child.cause_of_death
         if child.failures_in_a_row == run.give_up_after:
-            raise PipelineError(f"{child.role} {cause}, {run.give_up_after} times in a row: given up")
+            self.given_up = f"{child.role} {cause}, {run.give_up_after} times in a row: given up"
+            return
         child.restart_at_s = time.monotonic() + wait_s
         self._screen.event(f"{child.role} {cause}: starting it again in {wait_s:g} s")
 

@@ -161,3 +161,16 @@ def test_a_worker_that_may_open_no_more_files_goes_on(role: str, place: Path) ->
     assert {worker["restarts"] for worker in outcome.report["workers"].values()} == {0}
     assert outcome.report["workers"][role]["rss_mb"] > 0
     outcome.stream("cam")
+
+
+@pytest.mark.parametrize("role", ["sink", "inference"])
+def test_a_run_that_is_given_up_ends_in_order_with_its_report(place: Path, role: str) -> None:
+    with Pipeline(place, *live(place), "--set", "run.give_up_after=1") as run:
+        run.wait_for_overlays("cam", 5)
+        os.kill(run.pid(role), signal.SIGKILL)
+        outcome = run.finish()
+    assert outcome.code == 1, outcome.told()
+    assert f"error: {role} was killed by SIGKILL, 1 times in a row: given up" in outcome.err, outcome.told()
+    assert "Summary" in outcome.out, outcome.told()
+    assert outcome.stream("cam")["captured"] > 0
+    assert "unaccounted" not in outcome.err, outcome.told()

@@ -41,7 +41,8 @@ def run_pipeline(config: Config, report_file: Path | None) -> int:
             try:
                 with Screen(console, live=live, refresh_fps=config.terminal.refresh_fps) as screen:
                     placed = place_endpoints(config, folder)
-                    report = Supervisor(placed, screen, title, stdout).run()
+                    supervisor = Supervisor(placed, screen, title, stdout)
+                    report = supervisor.run()
             except PipelineError as error:
                 _print_errors([str(error)])
                 return exit_codes.FAILED
@@ -50,6 +51,7 @@ def run_pipeline(config: Config, report_file: Path | None) -> int:
         console.print(render_summary(report, extras))
     lost = [*unwritten, *report.get("lost", {}).values()]
     failures = [
+        *([supervisor.given_up] if supervisor.given_up else []),
         *(f"{name}: {stream['error']}" for name, stream in report["streams"].items() if stream["error"]),
         *(
             f"{name}: {stream['unaccounted']} frames unaccounted for: please report this as a defect"
