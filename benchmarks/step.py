@@ -91,7 +91,6 @@ def measure(
     Threads are those of an inference worker: one for OpenCV, and one for torch beside an exported step.
     """
     torch.manual_seed(0)
-    threads = torch.get_num_threads()
     cv2.setNumThreads(1)
     model = TemporalKVQResNetCBAM(depth=depth, d_model=512, num_classes=1000, image_size=size).eval()
     rng = np.random.default_rng(0)
@@ -111,11 +110,13 @@ def measure(
             continue
         floor: Turn = partial(plain_resnet(depth, model.preprocessing, runtime.engine), pictures[2])
         runtimes.append(runtime)
-        count = threads if case.backend == "torch" else 1  # as open_runtime has it
+        count = runtime.engine.threads if case.backend == "torch" else 1  # as open_runtime has it
         candidates += [partial(_with_threads, count, run) for run in (*_cached(runtime, pictures), floor)]
     if not runtimes:
         raise DeviceError("none of these backends computes in these precisions here")
-    candidates.append(partial(_with_threads, threads, _as_written(model, runtimes[0], pictures)))
+    candidates.append(
+        partial(_with_threads, runtimes[0].engine.threads, _as_written(model, runtimes[0], pictures))
+    )
     announce(f"ResNet-{depth} x{streams}: {_WARM_UP + repeats} rounds of {len(candidates)} taking turns")
     *times, written = take_turns(candidates, repeats)
     return [

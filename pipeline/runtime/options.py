@@ -7,6 +7,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.runtime.cpu_threads import default_threads
+
 LEAST_AGREEMENT = 0.9
 """Share of clips: below it, int8 does not fit the model."""
 
@@ -34,7 +36,7 @@ class Options:
     Attributes:
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` ...
         precision: ``auto`` (float32 on a CPU, float16 on a GPU), ``fp32``, ``fp16``, ``bf16`` or ``int8``.
-        threads: CPU threads; 0 leaves the choice to torch.
+        threads: CPU threads; 0 for ``default_threads``.
         provider: Of ``onnxruntime`` alone: ``auto`` (by device), ``cpu``, ``cuda`` or ``tensorrt``.
         graphs: Whether torch may use captured graphs and kernels of our own on a GPU.
         clips: Makes the clips that ``int8`` is calibrated on.
@@ -52,6 +54,11 @@ class Options:
     least_agreement: float = LEAST_AGREEMENT
     name: str = "model"
     report: Callable[[str], None] = print
+
+    @property
+    def cpu_threads(self) -> int:
+        """Number of CPU threads, at least 1."""
+        return self.threads or default_threads()
 
     def log(self, line: str) -> None:
         """Reports a line on this model."""

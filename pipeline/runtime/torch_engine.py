@@ -80,12 +80,11 @@ def open_torch_engine(model: TemporalKVQResNetCBAM, options: Options) -> TorchEn
     """
     device = pick_device(options.device)
     precision = pick_precision(options.precision, device)
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    threads = options.cpu_threads
+    torch.set_num_threads(threads)
     model = deepcopy(model).eval().requires_grad_(False)
     fold_batch_norms(model)
     model.to(device, DTYPES[precision]).to(memory_format=torch.channels_last)
-    threads = torch.get_num_threads()
     return TorchEngine(
         model, Preprocessor(model.preprocessing, device, DTYPES[precision], threads), precision, threads
     )

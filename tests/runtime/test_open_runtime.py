@@ -46,6 +46,20 @@ def test_no_package_of_other_rooms_and_no_optional_one_is_needed() -> None:
 
 
 @pytest.mark.slow
+def test_the_number_of_threads_does_not_depend_on_what_was_opened_before(tmp_path: Path) -> None:
+    need_module("openvino", "openvino")
+    save_checkpoint(tmp_path / "tiny.safetensors", small())
+    code = "import os; os.environ['OMP_NUM_THREADS'] = '2'\n"
+    code += "from pipeline.runtime.open_runtime import open_runtime\n"
+    code += "for backend in ('openvino', 'openvino', 'torch'):\n"
+    code += f"    runtime = open_runtime({str(tmp_path / 'tiny.safetensors')!r}, backend=backend)\n"
+    code += "    print(runtime.engine.threads)\n"
+    code += "import torch; print(torch.get_num_threads())"
+    numbers = [line for line in run(code).stdout.splitlines() if line.isdecimal()]
+    assert numbers == ["2", "2", "2", "2"]
+
+
+@pytest.mark.slow
 def test_a_warm_start_needs_neither_network_nor_torchvision(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

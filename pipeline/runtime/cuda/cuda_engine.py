@@ -34,7 +34,7 @@ class CudaEngine:
 
     def __init__(self, network: CudaNetwork, device: torch.device, precision: str, options: Options) -> None:
         self._network, self._where, self._options = network, device, options
-        self.device, self.precision, self.threads = str(device), precision, torch.get_num_threads()
+        self.device, self.precision, self.threads = str(device), precision, options.cpu_threads
         model = network.model
         empty, self._size = model.init_state(1), model.preprocessing.size
         _, layers, self._num_past, variants, cells, width = empty.keys.shape
@@ -136,8 +136,7 @@ def open_cuda_engine(model: TemporalKVQResNetCBAM, device: torch.device, options
         DeviceError: No such precision.
     """
     precision = pick_precision(options.precision, device)
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    torch.set_num_threads(options.cpu_threads)
     with torch.cuda.device(device):
         network = open_cuda_network(model, device, DTYPES[precision], options)
         return CudaEngine(network, device, precision, options)

@@ -1,6 +1,5 @@
 """``pipeline.base.stretch`` on the device: pictures are copied whole and resized there, many at a time."""
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,6 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from pipeline.runtime.cpu_threads import usable_cpus
 from pipeline.runtime.step import Image
 
 _KEPT = 8  # sizes of pictures whose matrices and buffers are kept
@@ -32,8 +32,7 @@ class DeviceStretch:
         self._dtype = torch.float16 if device.type == "cuda" else torch.float32
         self._tables: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
         self._staging: dict[tuple[int, int], Tensor] = {}
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        self._hands = min(_THREADS, cores)
+        self._hands = min(_THREADS, usable_cpus())
         self._threads = ThreadPoolExecutor(self._hands, "staging")
 
     def __call__(self, images: Sequence[Image], squares: Tensor) -> None:

@@ -4,8 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
-import torch
-
 from pipeline.model.description import Description, describe_checkpoint
 from pipeline.model.device import DeviceError
 from pipeline.model.shipped import CheckpointError
@@ -78,7 +76,7 @@ def open_exported(
         MissingPackageError: The backend is not installed.
     """
     about = describe_checkpoint(model) if isinstance(model, Path) else model.description
-    threads = options.threads or torch.get_num_threads()
+    threads = options.cpu_threads
     compiler = start(about, options, threads)
     engine = ExportedEngine(
         _stored_or_compiled(model, compiler, options),

@@ -1,6 +1,5 @@
 """The step on OpenVINO and ONNX Runtime: as on torch, and prepared only once."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -90,14 +89,6 @@ def reuse(runtime: Runtime, *, off: float = 1e-5) -> None:
 def runtime(request: pytest.FixtureRequest) -> Runtime:
     need(request.param)
     return OPEN[request.param](small(labels=[*"abcdefghi"]), replace(QUIET, name="tiny", threads=1))
-
-
-@pytest.fixture
-def torch_threads() -> Iterator[None]:
-    """``open_runtime`` takes torch's threads away: other tests get them back."""
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.slow
@@ -197,7 +188,6 @@ def test_where_the_answer_can_not_be_cut_out_every_picture_is_computed(
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("torch_threads")
 def test_it_is_prepared_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     need("openvino")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -226,7 +216,6 @@ def test_it_is_prepared_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("torch_threads")
 def test_without_a_folder_for_it_everything_still_works(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
