@@ -34,6 +34,7 @@ _BROKEN = "sent something that is refused: a message over wire.max_frame_mb, or 
 _GIVEN_UP_AFTER_S = 0.5
 _REFUSALS = 2
 _MOST_EVENTS = 1000
+_MOST_KEEPALIVES = 127  # of Linux; with more, libzmq gives up each connection without a word
 _CLOSED = (errno.ECONNRESET, errno.EPIPE)
 
 
@@ -45,13 +46,15 @@ def watch_link(sock: "zmq.Socket[bytes]", wire: WireConfig, patience: int = 1) -
         wire: ``[wire]``. The keep-alive counts in whole seconds.
         patience: How many times ``heartbeat_timeout_ms`` data may stay unacknowledged.
     """
-    every_s = math.ceil(wire.heartbeat_ms / 1000)
+    timeout_s = wire.heartbeat_timeout_ms / 1000
+    idle_s = math.ceil(wire.heartbeat_ms / 1000)
+    every_s = max(idle_s, math.ceil(timeout_s / _MOST_KEEPALIVES))
     # Less by one turn: the system looks at the time-out once a turn, and must not need one more.
     sock.tcp_maxrt = max(wire.heartbeat_ms, patience * wire.heartbeat_timeout_ms - wire.heartbeat_ms)
     sock.tcp_keepalive = 1
-    sock.tcp_keepalive_idle = every_s
+    sock.tcp_keepalive_idle = idle_s
     sock.tcp_keepalive_intvl = every_s
-    sock.tcp_keepalive_cnt = max(1, round(wire.heartbeat_timeout_ms / 1000 / every_s))
+    sock.tcp_keepalive_cnt = max(1, round(timeout_s / every_s))
 
 
 class LinkWatch:

@@ -4,6 +4,7 @@ import time
 from dataclasses import replace
 from multiprocessing.connection import Connection
 
+import msgspec
 import pytest
 
 from pipeline.base.clock import now_ns
@@ -13,7 +14,7 @@ from pipeline.wire.frame_receiver import FrameReceiver
 from pipeline.wire.messages import Feedback
 from pipeline.wire.publisher import Publisher
 from tests.rigs.cut_link import CutLink, Machine
-from tests.wire.peers import CONFIG, answer, frame, program, security
+from tests.wire.peers import CONFIG, OPEN, answer, frame, program, security, until
 
 PORT = 5600
 INSECURE = security(insecure=True)
@@ -45,6 +46,16 @@ def receive(connection: Connection, machine: Machine, endpoint: str) -> None:
             events = receiver.pop_link_events()
             if frames or events:
                 connection.send((events, receiver.links, [item.header.capture_ns for item in frames]))
+
+
+@pytest.mark.parametrize("timeout_ms", [128_000, 3_600_000])
+def test_a_long_time_out_connects(timeout_ms: int) -> None:
+    wire = msgspec.structs.replace(CONFIG.wire, heartbeat_ms=1000, heartbeat_timeout_ms=timeout_ms)
+    with (
+        Publisher("tcp://127.0.0.1:0", wire, OPEN) as publisher,
+        FrameReceiver([publisher.endpoint], "sink", wire, OPEN) as receiver,
+    ):
+        until(lambda: not receiver.poll(0.01) and publisher.listeners()["sink"] == 1, "they connect")
 
 
 @pytest.mark.slow
