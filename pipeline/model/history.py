@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 K = TypeVar("K")
 
 _INTERVALS = 4  # remembered, for the median that separates a slow camera from a dropped frame
+_MOST_PER_SLOT = 32  # entries: enough for every frame of 240 a second at the usual 100 ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,8 @@ class StreamHistory(Generic[K]):
     """Memory of one stream; for each new frame call ``select``, then ``append``.
 
     What an entry is, is the business of the runtime that made it. Memory is bounded: an entry is
-    forgotten as soon as no later frame can pick it.
+    forgotten as soon as no later frame can pick it; and where too many could be picked, because the
+    spacing is long or the camera fast, only some of them are kept, at even distances.
 
     Args:
         num_past: ``T``, the number of slots.
@@ -103,6 +105,14 @@ class StreamHistory(Generic[K]):
         reach_ns = (self._num_past + 0.5) * self._spacing_ns
         while len(self._frames) > self._num_past and now_ns - self._frames[0].time_ns >= reach_ns:
             self._frames.popleft()
+        if len(self._frames) > _MOST_PER_SLOT * self._num_past:
+            self._thin()
+
+    def _thin(self) -> None:
+        """Forgets the frame whose neighbours are closest to each other; the last ``T`` stay."""
+        times = [frame.time_ns for frame in self._frames]
+        inner = range(1, len(times) - self._num_past)
+        del self._frames[min(inner, key=lambda number: times[number + 1] - times[number - 1])]
 
     def _nearest(self, frames: list[_Remembered[K]], now_ns: int, i: int) -> _Remembered[K] | None:
         """The frame nearest to ``i`` spacings ago; half-open windows, so that neighbours never share one."""

@@ -102,6 +102,23 @@ def test_memory_is_bounded(fps: int, most: int) -> None:
     assert len(consecutive) == 2
 
 
+@pytest.mark.parametrize("num_past", [1, 2, 4])
+@pytest.mark.parametrize(("fps", "spacing_ms"), [(30, 2_000), (30, 60_000), (500, 100)])
+def test_a_long_spacing_needs_no_more_memory_and_slots_stay_near_their_times(
+    fps: int, spacing_ms: float, num_past: int
+) -> None:
+    history = StreamHistory[int](num_past, spacing_ms)
+    for number in range(round((num_past + 2) * spacing_ms * fps / 1e3)):
+        now_ns = round(number * 1e9 / fps)
+        slots = history.select(now_ns)
+        for back, slot in enumerate(reversed(slots), 1):
+            if now_ns >= back * spacing_ms * MS and number > 4:
+                assert slot is not None
+                assert abs(slot.age_ms - back * spacing_ms) < 0.1 * spacing_ms
+        history.append(number, now_ns, None)
+        assert len(history) <= 32 * num_past
+
+
 class Endless(StreamHistory[int]):
     def _forget(self, now_ns: int) -> None:
         pass
