@@ -19,7 +19,7 @@ from benchmarks.machine import describe_machine
 from pipeline.base.camera_motions import CAMERA_MOTIONS
 from pipeline.base.frame import Image
 from pipeline.flow.unchanged import LastPicture
-from pipeline.model.state import StreamHistory
+from pipeline.model.history import StreamHistory
 from pipeline.runtime.base import Runtime
 from pipeline.runtime.open_runtime import open_runtime
 from pipeline.runtime.options import Options

@@ -8,9 +8,6 @@ import torch
 from torch import Tensor
 
 from pipeline.model.architecture import Architecture
-from pipeline.model.history import Slot, StreamHistory
-
-__all__ = ["Entry", "Slot", "State", "StreamHistory", "empty_state", "gather"]
 
 
 class Entry(NamedTuple):

@@ -17,7 +17,8 @@ class Runtime:
     Args:
         model: What is known of the network.
         engine: Computes.
-        name: Of the model, for people.
+        name: Of the model, human-readable.
+        why: Why this backend runs, human-readable; empty where nobody chose.
 
     Attributes:
         engine: See above.
@@ -25,14 +26,13 @@ class Runtime:
         num_past: ``T``.
         query_grid: Rows and columns of the new frame's positions, ``rows * columns = S``.
         most_streams: In one step; a larger batch gains nothing.
-        why: Why this backend runs, for people; empty where nobody chose.
     """
 
-    def __init__(self, model: Description, engine: Engine, name: str) -> None:
+    def __init__(self, model: Description, engine: Engine, name: str, why: str = "") -> None:
         self.engine, self.labels = engine, model.labels
         self.num_past, self.query_grid = model.architecture.num_past, model.architecture.grid("layer4")
-        self.most_streams, self.why = engine.most_streams, ""
-        self._model, self._name = model, name
+        self.most_streams = engine.most_streams
+        self._model, self._name, self._why = model, name, why
 
     def warm_up(self, batch_size: int = 1) -> None:
         """Runs blank steps, so that the first real one of that many streams is as fast as the others."""
@@ -108,7 +108,7 @@ class Runtime:
             "precision": engine.precision,
             "threads": engine.threads,
         }
-        return about | engine.details() | ({"why": self.why} if self.why else {})
+        return about | engine.details() | ({"why": self._why} if self._why else {})
 
     def describe_model(self) -> About:
         """Name, size and kind of the model."""

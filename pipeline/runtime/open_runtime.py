@@ -43,7 +43,7 @@ def open_runtime(checkpoint: str | Path, options: Options | None = None, *, back
     device, precision = options.device, options.precision
     chosen = choose_backend(device, precision) if backend == "auto" else Choice(backend, "as configured")
     try:
-        runtime = _OPEN[chosen.backend](path, options)
+        runtime = _OPEN[chosen.backend](path, replace(options, why=chosen.why))
     except (UserError, CheckpointError):
         raise
     except Exception as error:  # whatever a package raises that does not fit the others
@@ -51,10 +51,9 @@ def open_runtime(checkpoint: str | Path, options: Options | None = None, *, back
             raise
         options.log(f"{chosen.backend} can't run it ({type(error).__name__}: {error}): torch takes over")
         chosen = Choice("torch", f"{chosen.backend} can't run it")
-        runtime = _open_with_torch(path, options)
+        runtime = _open_with_torch(path, replace(options, why=chosen.why))
     if chosen.backend != "torch":
         torch.set_num_threads(1)
-    runtime.why = chosen.why
     engine = runtime.engine
     options.log(f"runs on {chosen.backend}, {engine.device}, {engine.precision} ({chosen.why})")
     return runtime

@@ -30,13 +30,13 @@ def open_torch(model: TemporalKVQResNetCBAM, options: Options | None = None) -> 
         DeviceError: This machine lacks the device, or the device the precision.
     """
     options = options or Options()
-    plain = Runtime(model.description, open_torch_engine(model, options), options.name)
+    plain = Runtime(model.description, open_torch_engine(model, options), options.name, options.why)
     device = pick_device(options.device)
     if device.type == "cpu" or not options.graphs:
         return plain
     options.log("preparing kernels and graphs; the first time on a machine that takes about 20 s")
     try:
-        fast = Runtime(model.description, open_cuda_engine(model, device, options), options.name)
+        fast = Runtime(model.description, open_cuda_engine(model, device, options), options.name, options.why)
         difference = largest_difference(fast, plain)
     except Exception as error:  # compilers, drivers and kernels fail in many ways, and there is another way
         reason = str(error).strip().partition("\n")[0][:200]

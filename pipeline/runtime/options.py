@@ -41,7 +41,8 @@ class Options:
         graphs: Whether torch may use captured graphs and kernels of our own on a GPU.
         clips: Makes the clips that ``int8`` is calibrated on.
         least_agreement: Share of other clips that int8 must answer as float32 does.
-        name: Of the model, for people.
+        name: Of the model, human-readable.
+        why: Why this backend was chosen, human-readable; empty where nobody chose.
         report: Takes lines for people: what is prepared, chosen or can't be had.
     """
 
@@ -53,6 +54,7 @@ class Options:
     clips: ClipMaker | None = None
     least_agreement: float = LEAST_AGREEMENT
     name: str = "model"
+    why: str = ""
     report: Callable[[str], None] = print
 
     @property

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.almost_equal import NOISES, THRESHOLDS, Share, film, play, show
-from pipeline.model.state import StreamHistory
+from pipeline.model.history import StreamHistory
 from pipeline.runtime.open_torch import open_torch
 from pipeline.runtime.options import Options
 from pipeline.video.demo import FPS

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from pipeline.model.state import Entry, StreamHistory, gather
+from pipeline.model.history import StreamHistory
+from pipeline.model.state import Entry, gather
 from tests.model.small import clip, small
 
 

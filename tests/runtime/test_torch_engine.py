@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pipeline.model.device import DeviceError
-from pipeline.model.state import StreamHistory
+from pipeline.model.history import StreamHistory
 from pipeline.runtime.base import Runtime
 from pipeline.runtime.fold_batch_norms import fold_batch_norms
 from pipeline.runtime.open_torch import TOLERANCE, largest_difference, open_torch

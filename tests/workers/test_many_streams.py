@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.base.config import load_config
 from pipeline.model.checkpoint import load_checkpoint
-from pipeline.model.state import StreamHistory
+from pipeline.model.history import StreamHistory
 from pipeline.runtime.open_torch import open_torch
 from pipeline.runtime.options import Options
 from tests.support import need_module

@@ -87,7 +87,7 @@ def open_exported(
         threads=threads,
         details=compiler.details,
     )
-    return Runtime(about, engine, options.name)
+    return Runtime(about, engine, options.name, options.why)
 
 
 def pick_precision(backend: str, known: tuple[str, ...], precision: str) -> str:
