@@ -30,7 +30,7 @@ def train(run: Trainer, reporter: Reporter) -> None:
     ):
         _train(run, reporter, stop)
     if run.stopped_early:
-        reporter.notify(f"no better validation since step {run.best_step}: stopped at step {run.step}")
+        reporter.notify(f"{run.stale} validations in a row without a better one: stopped at step {run.step}")
 
 
 def _train(run: Trainer, reporter: Reporter, stop: list[int]) -> None:

@@ -53,8 +53,8 @@ class Trainer:
         step: optimiser steps so far.
         elapsed_s: training time so far.
         best: best validation accuracy so far, -1 before the first one.
-        best_step: when it was reached.
-        stale: validations since then.
+        best_step: when it was last reached.
+        stale: validations since it last grew.
         pending: loss and training accuracy of the steps since the last line of metrics.
     """
 

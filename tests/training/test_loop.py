@@ -1,5 +1,6 @@
 """A run that is broken off goes on as if nothing had happened."""
 
+import io
 import json
 import signal
 import time
@@ -8,9 +9,13 @@ from typing import Any
 
 import pytest
 import torch
+from rich.console import Console
 from safetensors.torch import load_file
 
-from tests.training.tiny import start_training, wait_for
+from pipeline.training.loop import train
+from pipeline.training.progress import Reporter
+from pipeline.training.trainer import Trainer
+from tests.training.tiny import start_training, tiny_options, wait_for
 
 TIMES = ("elapsed_s", "clips_per_s")
 RUN: dict[str, Any] = {"steps": 5, "log_every_steps": 2, "save_every_steps": 1, "validate_every_steps": 3}
@@ -20,6 +25,17 @@ def curve(out: Path) -> list[dict[str, Any]]:
     """The lines of metrics, without what depends on the speed of the machine."""
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     return [{key: value for key, value in line.items() if key not in TIMES} for line in lines]
+
+
+def test_equal_validations_stop_a_run_and_are_counted(tmp_path: Path) -> None:
+    still = {"learning_rate": 1e-12, "validate_every_steps": 1, "patience": 2}
+    run, screen = Trainer(tiny_options(tmp_path, steps=9, **still)), io.StringIO()
+    with Reporter(tmp_path / "metrics.jsonl", Console(file=screen, width=200)) as reporter:
+        train(run, reporter)
+    assert (run.step, run.best_step) == (3, 3), "of equal weights the later ones are kept"
+    assert (
+        screen.getvalue().splitlines()[-1] == "2 validations in a row without a better one: stopped at step 3"
+    )
 
 
 @pytest.mark.slow
