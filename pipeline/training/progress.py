@@ -12,6 +12,8 @@ from rich.panel import Panel
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from pipeline.base.files import write_whole
+
 T = TypeVar("T")
 _FORMS = {
     "step": "step {:,d}",
@@ -67,10 +69,8 @@ class Reporter:
         """Opens the file and, in a terminal, the panel."""
         if self._quiet:
             return self
-        kept = _lines_until(self._path, self._from_step)
-        self._file = self._path.open("w", encoding="utf-8")
-        self._file.writelines(kept)
-        self._file.flush()
+        write_whole(self._path, "".join(_lines_until(self._path, self._from_step)))
+        self._file = self._path.open("a", encoding="utf-8")
         self.progress.start()
         return self
 

@@ -3,8 +3,10 @@
 import io
 import json
 import re
+import resource
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from pipeline.training.progress import Reporter
@@ -53,6 +55,23 @@ def test_every_figure_is_in_the_file(tmp_path: Path) -> None:
     assert [line["step"] for line in lines] == [1_000, 2_000, 2_000]
     assert [line["split"] for line in lines] == ["train", "train", "validation"]
     assert lines[2] == {"split": "validation", "step": 2_000, "accuracy": 0.7, "macro_f1": 0.65}
+
+
+def test_a_full_disk_leaves_the_metrics_of_a_run_that_goes_on(tmp_path: Path) -> None:
+    metrics = tmp_path / "metrics.jsonl"
+    before = "".join(json.dumps({"split": "train", "step": step}) + "\n" for step in range(10_000))
+    metrics.write_text(before)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with (
+            pytest.raises(OSError, match="File too large"),
+            Reporter(metrics, Console(file=io.StringIO()), from_step=9_000),
+        ):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert metrics.read_text() == before
 
 
 def test_ranks_that_do_not_lead_print_and_write_nothing(tmp_path: Path) -> None:
