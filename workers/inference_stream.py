@@ -11,6 +11,7 @@ from pipeline.base.frame import Frame, FrameId
 from pipeline.flow.age_limit import AgeLimit
 from pipeline.flow.freshness.ages import AgeLog, AgeReport
 from pipeline.flow.gaps import GapTracker
+from pipeline.flow.report_limit import ReportLimit
 from pipeline.flow.ring import Ring
 from pipeline.flow.unchanged import LastPicture
 from pipeline.model.history import Slot, StreamHistory
@@ -112,6 +113,7 @@ class InferenceStream:
         )
         self._waits_for_room = False  # frames of a camera push older ones out
         self._last_time_ns: int | None = None
+        self._reports = ReportLimit()
         self._session = 0
         self._step_ns = 0
         self._end: EndOfStream | None = None
@@ -184,7 +186,7 @@ class InferenceStream:
             overwritten = error.reason == "overwritten"
             self._let_go([waiting], "wire.overwritten" if overwritten else "inference.undecodable")
             raise
-        reset = self._empty_cache_before(frame, self._reset or waiting.reset)
+        reset = self._empty_cache_before(frame, self._reset or waiting.reset, now_ns)
         self._reset = None
         return Turn(frame, self._history.select(frame.time_ns), reset, self._picture.find(frame.image))
 
@@ -207,7 +209,7 @@ class InferenceStream:
         self.stats.skip(reason, len(late))
         self._reset = self._reset or next((frame.reset for frame in late if frame.reset), None)
 
-    def _empty_cache_before(self, frame: Frame, reason: str | None) -> str | None:
+    def _empty_cache_before(self, frame: Frame, reason: str | None, now_ns: int) -> str | None:
         """Empties the cache if the frame does not go on from it; returns why."""
         time_ns, last_ns = frame.time_ns, self._last_time_ns
         self._last_time_ns = time_ns
@@ -219,7 +221,10 @@ class InferenceStream:
         if reason:
             self._history.reset()
             add_counts(self.stats.resets, {reason: 1})
-            self._notify(f"{self.id}: cache emptied: {reason}")
+            held_back = self._reports.admit(reason, now_ns)
+            if held_back is not None:
+                more = f" ({held_back} more since the last report)" if held_back else ""
+                self._notify(f"{self.id}: cache emptied: {reason}{more}")
         return reason
 
     # -- after the step ----------------------------------------------------------------------------

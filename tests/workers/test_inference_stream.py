@@ -13,10 +13,15 @@ from workers.inference_stream import InferenceStream, Turn
 
 
 @pytest.fixture
-def stream() -> InferenceStream:
+def events() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def stream(events: list[str]) -> InferenceStream:
     config = load_config(None, ["history.spacing_ms=0", "inference.ring_frames=3"])
     worker = WorkerStats("inference", "inference", 1, "host", 1)
-    return InferenceStream("door", config, 2, AgeLimit(2000.0), worker, lambda event: None)
+    return InferenceStream("door", config, 2, AgeLimit(2000.0), worker, events.append)
 
 
 def turn(stream: InferenceStream, now_ms: float = 0.0) -> Turn:
@@ -50,6 +55,16 @@ def test_a_gap_or_a_jump_in_time_empties_the_cache(
     assert last.reset == reason
     assert last.entries == (["entry 0", "entry 1"] if reason is None else [None, None])
     assert stream.stats.resets == ({reason: 1} if reason else {})
+
+
+def test_a_stream_that_always_has_gaps_reports_them_once_a_minute(
+    stream: InferenceStream, events: list[str]
+) -> None:
+    for seq in range(50):
+        stream.take(received(seq, seq * 2000))
+        turn(stream, now_ms=seq * 2000)
+    assert stream.stats.resets == {"gap": 49}
+    assert events == ["door: cache emptied: gap", "door: cache emptied: gap (29 more since the last report)"]
 
 
 def test_the_reset_of_a_frame_that_was_let_go_holds_for_the_next_one(stream: InferenceStream) -> None:
