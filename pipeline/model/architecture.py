@@ -67,6 +67,11 @@ class Architecture:
         if self.tied_values is None:
             object.__setattr__(self, "tied_values", self.attention == "plain")
 
+    @property
+    def passes_to_remember(self) -> int:
+        """Backbone passes that ``remember`` takes for one frame, after the one of ``predict``."""
+        return 0 if self.use_shared_weights else self.num_past
+
     def grid(self, stage: str, size: tuple[int, int] | None = None) -> tuple[int, int]:
         """Rows and columns of a stage's feature map for frames of ``size``, or of the model's own size."""
         height, width = size or (self.image_size, self.image_size)

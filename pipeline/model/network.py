@@ -54,8 +54,6 @@ class TemporalKVQResNetCBAM(nn.Module):
         num_past: ``T``.
         preprocessing: What pictures must look like.
         metadata: Whatever else travels in the checkpoint, such as the recipe of the training.
-        backbone_passes: Pictures that went through a backbone since construction, counted in eager mode
-            (a compiled or exported step is counted by who runs it).
 
     Raises:
         TypeError: An unknown option, or options beside an architecture.
@@ -81,7 +79,6 @@ class TemporalKVQResNetCBAM(nn.Module):
         self.num_past = architecture.num_past
         self.preprocessing = Preprocessing(architecture.image_size)
         self.metadata: dict[str, Any] = {}
-        self.backbone_passes = 0
         backbone = ResNetCBAM(
             architecture.depth,
             start=architecture.cbam_start,
@@ -216,7 +213,5 @@ class TemporalKVQResNetCBAM(nn.Module):
             cast(ResNetCBAM, backbone).load_plain(weights)
 
     def _encode(self, frames: Tensor, slot: int) -> Features:
-        if not torch.compiler.is_compiling():
-            self.backbone_passes += len(frames)
         backbone = cast(ResNetCBAM, self.backbones[0 if self.shared else slot])
         return backbone.features(frames, tuple({"layer4", *self.architecture.scales}))

@@ -41,19 +41,16 @@ class TorchEngine:
         self, images: Sequence[Image], past: Sequence[Sequence[Entry | None]], want_attention: bool
     ) -> tuple[Answer, int, Remember]:
         """See ``Engine``."""
-        state, before = gather(past, self._empty), self._model.backbone_passes
-        frames = self._preprocess(images)
+        state, frames = gather(past, self._empty), self._preprocess(images)
         output, features = self._model.predict(frames, state, want_attention)
-        passes = self._model.backbone_passes - before
 
         def remember() -> tuple[list[Memory], int]:
-            before = self._model.backbone_passes
             entries = self._model.remember(frames, features).split()
             rows = [{stage: x[row].clone() for stage, x in features.items()} for row in range(len(entries))]
             memories = [Memory(entry, row) for entry, row in zip(entries, rows, strict=True)]
-            return memories, self._model.backbone_passes - before
+            return memories, len(entries) * self._model.architecture.passes_to_remember
 
-        return finished(output.logits, output.attention), passes, remember
+        return finished(output.logits, output.attention), len(images), remember
 
     def infer_known(
         self, features: Sequence[Features], past: Sequence[Sequence[Entry | None]], want_attention: bool

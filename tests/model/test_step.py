@@ -67,13 +67,15 @@ def test_holes_in_the_past_are_the_same_in_both_forms() -> None:
 
 @torch.no_grad()
 @pytest.mark.parametrize("shared", [True, False])
-def test_predict_takes_one_backbone_pass(shared: bool) -> None:
+def test_predict_takes_one_backbone_pass_and_remember_those_of_the_architecture(shared: bool) -> None:
     model, frames = small(use_shared_weights=shared), clip(3, 1)
+    passed: list[int] = []
+    for backbone in model.backbones:
+        backbone.conv1.register_forward_hook(lambda _, inputs, __: passed.append(len(inputs[0])))
     _, features = model.predict(frames[:, 0], model.init_state(3))
-    assert model.backbone_passes == 3
+    assert sum(passed) == 3
     model.remember(frames[:, 0], features)
-    assert model.backbone_passes == (3 if shared else 9)
-    assert not any("passes" in name for name in model.state_dict())
+    assert sum(passed) == 3 * (1 + model.architecture.passes_to_remember) == (3 if shared else 9)
 
 
 @torch.no_grad()

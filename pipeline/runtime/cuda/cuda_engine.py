@@ -50,7 +50,7 @@ class CudaEngine:
         self._limit = (2**31 - 1) // (16 * self._size**2)
         self.most_streams = min(128, 1 << (self._limit.bit_length() - 1))
         self._steps: dict[int, CudaStep] = {}
-        self._passes_later = 0 if model.shared else self._num_past
+        self._passes_later = model.architecture.passes_to_remember
         self._turn = 0  # of the fixed memory, which each batch of new pictures writes over
 
     def infer(

@@ -66,7 +66,7 @@ class ExportedEngine:
         self.backend, self.device, self.precision, self.threads = backend, device, precision, threads
         self._graphs, self._details = graphs, details
         self._empty = empty_state(model.architecture, 1)
-        self._passes = 1 if model.architecture.use_shared_weights else 1 + model.architecture.num_past
+        self._passes = 1 + model.architecture.passes_to_remember
         self.stretch = Stretcher(model.preprocessing.size, threads)
 
     def infer(
