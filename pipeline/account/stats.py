@@ -17,6 +17,10 @@ _LARGEST_BUCKET = 1023
 _BUCKETS_PER_OCTAVE = 16  # neighbouring buckets differ by 4.4 %: the error of a percentile is at most 2.2 %
 _SMALLEST_MS = 0.01
 
+MOST_LINKS = 64
+MOST_EVENTS = 256
+"""In one message; a worker sends several a second."""
+
 Bucket: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=_LARGEST_BUCKET)]
 Name: TypeAlias = Annotated[str, msgspec.Meta(max_length=256)]
 Text: TypeAlias = Annotated[str, msgspec.Meta(max_length=65536)]
@@ -211,7 +215,7 @@ class WorkerStats(msgspec.Struct):
     rss_mb: Duration = 0.0
     streams: dict[StreamId, StreamStats] = {}
     details: Annotated[dict[Name, dict[Text, Detail]], msgspec.Meta(max_length=64)] = {}
-    lost_links: Annotated[list[Name], msgspec.Meta(max_length=64)] = []
+    lost_links: Annotated[list[Name], msgspec.Meta(max_length=MOST_LINKS)] = []
     events: list[Text] = []
 
     def stream(self, stream_id: str) -> StreamStats:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from pipeline.base.frame import FrameId
 
+_MOST_SESSIONS = 64
+
 
 @dataclass(frozen=True, slots=True)
 class Gap:
@@ -31,7 +33,7 @@ class GapTracker:
         self._skipped = 0
         self._size: tuple[int, int] | None = None
         self.seen: dict[int, int] = {}
-        """By session: frames that must have existed."""
+        """By session: frames that must have existed; only of the latest, since statistics must stay small."""
 
     def update(self, frame_id: FrameId, skipped: int, size: tuple[int, int] | None = None) -> Gap:
         """Compares a frame (or an end of stream, without size) with the one before.
@@ -49,6 +51,8 @@ class GapTracker:
         old_skipped, self._skipped = self._skipped, skipped
         old_size, self._size = self._size, size or self._size
         self.seen[frame_id.session] = frame_id.seq + (0 if end else 1)
+        if len(self.seen) > _MOST_SESSIONS:
+            del self.seen[next(iter(self.seen))]
         if last is None:
             return Gap(absent=frame_id.seq - skipped)
         if frame_id.session != last.session:

@@ -16,6 +16,7 @@ from pipeline.base.text import printable
 from pipeline.wire import topics
 from pipeline.wire.jpeg import jpeg_size
 from pipeline.wire.messages import (
+    MAX_HEADER_BYTES,
     PLACE,
     WIRE_VERSION,
     Attention,
@@ -31,7 +32,6 @@ from pipeline.wire.messages import (
 )
 from pipeline.wire.peer_text import with_printable_text
 
-MAX_HEADER_BYTES = 1 << 20
 _MOST_TICKET = 2**48
 
 

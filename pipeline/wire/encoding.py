@@ -5,12 +5,14 @@ from typing import Literal
 import cv2
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
-from pipeline.account.stats import WorkerStats
+from pipeline.account.stats import MOST_EVENTS, MOST_LINKS, WorkerStats
 from pipeline.base.errors import WireError
 from pipeline.base.frame import Frame, Image, Policy
 from pipeline.wire import topics
 from pipeline.wire.messages import (
+    MAX_HEADER_BYTES,
     MAX_SIDE_PX,
     PLACE,
     Attention,
@@ -134,8 +136,19 @@ def encode_prediction(prediction: Prediction, attention: Attention | None = None
 
 
 def encode_stats(stats: WorkerStats) -> list[Part]:
-    """Packs what a worker counted."""
-    return [topics.STATS, _pack(Stats(stats=stats))]
+    """Packs what a worker counted, cut to what receivers accept: first durations and events are left out.
+
+    Raises:
+        WireError: It is too large even so.
+    """
+    stats = replace(stats, lost_links=stats.lost_links[:MOST_LINKS], events=stats.events[-MOST_EVENTS:])
+    header = _pack(Stats(stats=stats))
+    if len(header) > MAX_HEADER_BYTES:
+        streams = {stream_id: replace(stream, latency={}) for stream_id, stream in stats.streams.items()}
+        header = _pack(Stats(stats=replace(stats, streams=streams, events=[])))
+    if len(header) > MAX_HEADER_BYTES:
+        raise WireError("size", f"statistics of {len(header)} bytes, allowed are {MAX_HEADER_BYTES}")
+    return [topics.STATS, header]
 
 
 def encode_feedback(feedback: Feedback) -> bytes:

@@ -22,6 +22,7 @@ WIRE_VERSION = 3
 MOST_SLOTS = 32
 """Frames in a ring in shared memory."""
 
+MAX_HEADER_BYTES = 1 << 20
 MAX_SIDE_PX = 16384
 
 PLACE = struct.Struct("<16sQ")

@@ -58,3 +58,10 @@ def test_the_sums_are_right_whatever_is_lost_where(fates: list[str]) -> None:
     lost += gap.lost + gap.absent
     assert lost == fates.count("lost")
     assert arrived + lost + skipped == len(fates)
+
+
+def test_what_is_kept_of_restarts_is_bounded() -> None:
+    gaps = GapTracker()
+    for session in range(4096):
+        gaps.update(at(0, session), 0, SIZE)
+    assert list(gaps.seen) == list(range(4096 - 64, 4096))

@@ -5,7 +5,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from pipeline.account.stats import WorkerStats
+from pipeline.account.stats import Histogram, WorkerStats
 from pipeline.base.errors import WireError
 from pipeline.base.frame import Frame, FrameId
 from pipeline.wire import decoding, encoding, messages
@@ -108,6 +108,29 @@ def test_stats_arrive() -> None:
     assert message == Stats(stats=stats)
 
 
+def test_stats_of_a_large_and_broken_pipeline_arrive() -> None:
+    stats = WorkerStats("capture", "capture", 1, "host", 2)
+    stats.lost_links = [f"inference at tcp://far-{number}:1" for number in range(65)]
+    stats.events = [f"event {number}" for number in range(1000)]
+    message = decoding.decode_message(encoding.encode_stats(stats), LIMIT)
+    assert isinstance(message, Stats)
+    assert message.stats.lost_links == stats.lost_links[:64]
+    assert message.stats.events[-1] == "event 999"
+
+
+def test_of_stats_that_are_too_large_the_counts_arrive() -> None:
+    stats = WorkerStats("inference", "inference", 1, "host", 2)
+    for number in range(200):
+        stream = stats.stream(f"door-{number}")
+        stream.predicted = number
+        for stage in range(5):
+            stream.latency[str(stage)] = Histogram(dict.fromkeys(range(1000), 2**20), 1.0)
+    message = decoding.decode_message(encoding.encode_stats(stats), 2 * LIMIT)
+    assert isinstance(message, Stats)
+    assert [stream.predicted for stream in message.stats.streams.values()] == list(range(200))
+    assert all(stats.streams["door-7"].latency.values()), "the worker still has them"
+
+
 def test_attention_without_a_layout_is_left_out() -> None:
     parts = encoding.encode_prediction(prediction(3), WEIGHTS)
     assert len(parts) == 2
@@ -170,7 +193,7 @@ def test_wrong_sizes_are_refused() -> None:
     assert refused(good[:2]).reason == "parts"
     assert refused([*good, b"more"]).reason == "parts"
     assert refused([*encoding.encode_end(end(1), "frames"), b"pixels"]).reason == "parts"
-    assert refused([good[0], bytes(good[1]) + bytes(decoding.MAX_HEADER_BYTES), good[2]]).reason == "size"
+    assert refused([good[0], bytes(good[1]) + bytes(messages.MAX_HEADER_BYTES), good[2]]).reason == "size"
     assert refused([*good[:2], good[2][:-1]]).reason == "pixels"
     assert refused(good, limit=240 * 240 * 3 - 1).reason == "size"
     assert refused([b"f.newest.garden.", *good[1:]]).reason == "topic"
