@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks.machine import describe_machine
 from pipeline.base.camera_motions import CAMERA_MOTIONS
 from pipeline.base.frame import Image
-from pipeline.flow.unchanged import LastPicture
+from pipeline.flow.unchanged import KeptBytes, LastPicture
 from pipeline.model.history import StreamHistory
 from pipeline.runtime.base import Runtime
 from pipeline.runtime.open_runtime import open_runtime
@@ -80,7 +80,10 @@ def play(
         news: The memory of each as a new picture: it needs no second pass of the backbone.
         same_below: The threshold.
     """
-    history, last = StreamHistory[int](runtime.num_past, _SPACING_MS), LastPicture[Memory](same_below)
+    history, last = (
+        StreamHistory[int](runtime.num_past, _SPACING_MS),
+        LastPicture[Memory](KeptBytes(2**30), same_below),
+    )
     answers, reused = [], []
     for number, (image, new) in enumerate(zip(images, news, strict=True)):
         time_ns = round((number + 1) * 1e9 / FPS)

@@ -13,6 +13,7 @@ from pipeline.base.roles import Listener
 from pipeline.flow.age_limit import AgeLimit
 from pipeline.flow.batching import BatchWindow
 from pipeline.flow.freshness.ages import AgeReport
+from pipeline.flow.unchanged import KeptBytes
 from pipeline.model.device import DeviceError
 from pipeline.model.shipped import CheckpointError
 from pipeline.runtime.base import Runtime
@@ -29,6 +30,9 @@ from workers.inference_stream import InferenceStream, Turn
 from workers.model_check import wrong_checkpoint
 from workers.roles import bound_endpoint, connected_endpoints
 
+_SHARE_KEPT = 0.25
+"""Of ``wire.max_memory_mb``: what copies of unchanged pictures may hold beyond the frames themselves."""
+
 
 class InferenceWorker(Worker):
     """Takes frames, groups those of several streams into one step, sends predictions."""
@@ -44,6 +48,7 @@ class InferenceWorker(Worker):
         self.stats.details = {"runtime": self._runtime.describe(), "model": self._runtime.describe_model()}
         self._streams: dict[str, InferenceStream] = {}
         self._age_limit = AgeLimit(config.wire.max_frame_age_ms)
+        self._kept = KeptBytes(int(config.wire.max_memory_mb * _SHARE_KEPT * 2**20))
         self._window = BatchWindow(config.inference.batch_window_ms)
         endpoint = bound_endpoint(self.role, config.endpoints)
         self._publisher = self.publishes(Publisher(endpoint, config.wire, self.security, queue=SMALL_QUEUE))
@@ -136,7 +141,13 @@ class InferenceWorker(Worker):
         about = received if isinstance(received, EndOfStream) else received.header
         if about.stream_id not in self._streams:
             self._streams[about.stream_id] = InferenceStream(
-                about.stream_id, self.config, self._runtime.num_past, self._age_limit, self.stats, self.event
+                about.stream_id,
+                self.config,
+                self._runtime.num_past,
+                self._age_limit,
+                self.stats,
+                self.event,
+                self._kept,
             )
         stream = self._streams[about.stream_id]
         if isinstance(received, EndOfStream):

@@ -13,7 +13,7 @@ from pipeline.flow.freshness.ages import AgeLog, AgeReport
 from pipeline.flow.gaps import GapTracker
 from pipeline.flow.report_limit import ReportLimit
 from pipeline.flow.ring import Ring
-from pipeline.flow.unchanged import LastPicture
+from pipeline.flow.unchanged import KeptBytes, LastPicture
 from pipeline.model.history import Slot, StreamHistory
 from pipeline.runtime.step import Memory
 from pipeline.wire.arrivals import ReceivedFrame
@@ -84,6 +84,7 @@ class InferenceStream:
         age_limit: Judges the frames of all streams.
         worker: Where it counts.
         notify: Takes events for people.
+        kept: Counts the pictures that all streams keep to recognize unchanged ones.
 
     Attributes:
         outbox: A prediction that waits for room with its receivers.
@@ -97,6 +98,7 @@ class InferenceStream:
         age_limit: AgeLimit,
         worker: WorkerStats,
         notify: Callable[[str], None],
+        kept: KeptBytes,
     ) -> None:
         self.id = stream_id
         self.outbox: list[Part] | None = None
@@ -105,7 +107,7 @@ class InferenceStream:
         self._report_ns = int(min(_REPORT_S, config.wire.stats_interval_s) * 1e9)
         self._ring: Ring[_Waiting] = Ring(config.inference.ring_frames)
         self._history: StreamHistory[PastKey] = StreamHistory(num_past, config.history.spacing_ms)
-        self._picture: LastPicture[Memory] = LastPicture(config.inference.same_below)
+        self._picture: LastPicture[Memory] = LastPicture(kept, config.inference.same_below)
         self._gaps = GapTracker()
         self._ages = AgeLog()
         self._reset: str | None = (
@@ -284,6 +286,7 @@ class InferenceStream:
         if publisher.send(encode_end(self._end, "predictions")):
             self._end = None
             self.stats.state = "ended"
+            self._picture.forget()
 
     def _note_age(self, session: int, capture_ns: int, received_ns: int, started_ns: int) -> None:
         self._session = session

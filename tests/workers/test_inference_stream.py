@@ -7,6 +7,7 @@ from pipeline.account.stats import WorkerStats
 from pipeline.base.config import load_config
 from pipeline.base.frame import FrameId
 from pipeline.flow.age_limit import AgeLimit
+from pipeline.flow.unchanged import KeptBytes
 from pipeline.runtime.step import Memory
 from tests.workers.arriving import MS, received
 from workers.inference_stream import InferenceStream, Turn
@@ -21,7 +22,7 @@ def events() -> list[str]:
 def stream(events: list[str]) -> InferenceStream:
     config = load_config(None, ["history.spacing_ms=0", "inference.ring_frames=3"])
     worker = WorkerStats("inference", "inference", 1, "host", 1)
-    return InferenceStream("door", config, 2, AgeLimit(2000.0), worker, events.append)
+    return InferenceStream("door", config, 2, AgeLimit(2000.0), worker, events.append, KeptBytes(2**20))
 
 
 def turn(stream: InferenceStream, now_ms: float = 0.0) -> Turn:
