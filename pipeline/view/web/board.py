@@ -15,6 +15,7 @@ Info: TypeAlias = dict[str, Any]
 """What the page shows beside a picture; plain JSON data, see ``picture_info``."""
 
 _JPEG_QUALITY = 80
+_MOST_ENDED = 16
 
 
 def picture_info(
@@ -34,7 +35,7 @@ def picture_info(
 
 
 class Picture(NamedTuple):
-    """A picture on the board; ``version`` counts the pictures of its stream."""
+    """A picture on the board; ``version`` counts the pictures of all streams."""
 
     version: int
     image: Image
@@ -42,29 +43,37 @@ class Picture(NamedTuple):
 
 
 class Board:
-    """Holds one picture a stream; a newer one takes its place. Any thread may use it."""
+    """Holds one picture a stream; a newer one takes its place. Any thread may use it.
+
+    Of streams that are over only the last few keep theirs: a peer may make up ever new names.
+    """
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._pictures: dict[str, Picture] = {}
-        self._ended: set[str] = set()
+        self._ended: dict[str, None] = {}  # in order of their ends
+        self._version = 0
         self.on_change: Callable[[], None] | None = None
 
     def publish(self, stream_id: str, image: Image, info: Info) -> None:
         """Puts a picture up; it must not be altered afterwards."""
         with self._lock:
-            last = self._pictures.get(stream_id)
-            self._pictures[stream_id] = Picture(last.version + 1 if last else 1, image, info)
-            self._ended.discard(stream_id)
+            self._version += 1
+            self._pictures[stream_id] = Picture(self._version, image, info)
+            self._ended.pop(stream_id, None)
             if self.on_change:
                 self.on_change()
 
     def end(self, stream_id: str) -> None:
         """Notes that a stream is over, until another picture of it comes."""
         with self._lock:
-            if stream_id in self._ended:
+            if stream_id in self._ended or stream_id not in self._pictures:
                 return
-            self._ended.add(stream_id)
+            self._ended[stream_id] = None
+            if len(self._ended) > _MOST_ENDED:
+                oldest = next(iter(self._ended))
+                del self._ended[oldest]
+                self._pictures.pop(oldest, None)
             if self.on_change:
                 self.on_change()
 
@@ -80,7 +89,7 @@ class Board:
 
     @property
     def stream_ids(self) -> list[str]:
-        """All streams that ever had a picture, in order of their names."""
+        """All streams that have a picture, in order of their names."""
         with self._lock:
             return sorted(self._pictures)
 
@@ -88,7 +97,7 @@ class Board:
     def ended(self) -> list[str]:
         """Those of them that are over, in order of their names."""
         with self._lock:
-            return sorted(self._ended & self._pictures.keys())
+            return sorted(self._ended)
 
 
 def pack(stream_id: str, picture: Picture) -> bytes:

@@ -197,6 +197,8 @@ class Live:
         message = _streams_message(self._board)
         if message != self._announced:
             self._announced = message
+            there = set(self._board.stream_ids)
+            self._last = {name: last for name, last in self._last.items() if name in there}
             for session in self._sessions:
                 session.announce(message)
 

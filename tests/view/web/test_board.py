@@ -1,7 +1,7 @@
 import msgspec
 
-from pipeline.view.web.board import picture_info
-from tests.view.samples import frame, prediction
+from pipeline.view.web.board import Board, picture_info
+from tests.view.samples import frame, picture, prediction
 
 
 def test_frame_without_prediction():
@@ -17,3 +17,32 @@ def test_the_truth_is_shown_beside_a_prediction_that_is_scored():
         picture_info(seen, one, fps=None, latency_ms=None)["truth"] for one in (scored, not_scored, None)
     ]
     assert shown == ["static", None, None]
+
+
+def test_only_the_last_streams_that_ended_keep_their_picture():
+    board = Board()
+    board.publish("live", picture(), {})
+    for number in range(40):
+        board.publish(f"clip{number}", picture(), {})
+        for earlier in range(number + 1):  # the sink repeats ends
+            board.end(f"clip{earlier}")
+    assert board.ended == sorted(f"clip{number}" for number in range(24, 40))
+    assert board.stream_ids == [*board.ended, "live"]
+    assert board.newest("clip0") is None
+
+
+def test_a_stream_that_comes_again_has_another_version():
+    board = Board()
+    board.publish("clip", picture(), {})
+    first = board.newest("clip")
+    board.end("clip")
+    for name in map(str, range(20)):
+        board.publish(name, picture(), {})
+        board.end(name)
+    assert board.newest("clip") is None
+    board.publish("clip", picture(), {})
+    again = board.newest("clip")
+    assert first is not None
+    assert again is not None
+    assert again.version != first.version
+    assert "clip" not in board.ended
