@@ -17,6 +17,8 @@ _LARGEST_BUCKET = 1023
 _BUCKETS_PER_OCTAVE = 16  # neighbouring buckets differ by 4.4 %: the error of a percentile is at most 2.2 %
 _SMALLEST_MS = 0.01
 
+MOST_STREAMS = 256
+"""Of one worker, and that one receiver gets to know."""
 MOST_LINKS = 64
 MOST_EVENTS = 256
 """In one message; a worker sends several a second."""
@@ -213,10 +215,10 @@ class WorkerStats(msgspec.Struct):
     sent_ns: TimeNs = 0
     cpu_percent: Duration = 0.0
     rss_mb: Duration = 0.0
-    streams: dict[StreamId, StreamStats] = {}
+    streams: Annotated[dict[StreamId, StreamStats], msgspec.Meta(max_length=MOST_STREAMS)] = {}
     details: Annotated[dict[Name, dict[Text, Detail]], msgspec.Meta(max_length=64)] = {}
     lost_links: Annotated[list[Name], msgspec.Meta(max_length=MOST_LINKS)] = []
-    events: list[Text] = []
+    events: Annotated[list[Text], msgspec.Meta(max_length=MOST_EVENTS)] = []
 
     def stream(self, stream_id: str) -> StreamStats:
         """The statistics of a stream, made on first use."""

@@ -1,21 +1,22 @@
-"""Bounds the names that peers may bring: whoever made up new ones for ever would fill the memory."""
+"""Bounds the names that peers may bring: a peer that made up new ones for ever would fill the memory."""
 
+from pipeline.account.stats import MOST_STREAMS
 from pipeline.base.errors import WireError
 from pipeline.wire.messages import Message, Offer, Stats
 
-MOST_NAMES = 256
-"""Streams, and workers, that one receiver gets to know in its life."""
+MOST_WORKERS = 64
+"""Each on one host: statistics of each are kept, and they are large."""
 MOST_SESSIONS = 4096
 """Sessions (restarts) of each of them."""
 _LONGEST_NAME = 64
 
 
 class Census:
-    """The streams and workers that a receiver has heard of."""
+    """The streams and workers that a receiver has heard of in its life."""
 
     def __init__(self) -> None:
-        self._streams: dict[str, set[int]] = {}
-        self._workers: dict[str, set[int]] = {}
+        self._streams = _Known("stream", MOST_STREAMS)
+        self._workers = _Known("worker", MOST_WORKERS)
 
     def admit(self, message: Message) -> None:
         """Notes who a checked message is about.
@@ -25,28 +26,36 @@ class Census:
         """
         if isinstance(message, Stats):
             stats = message.stats
-            _admit(self._workers, "worker", stats.worker, stats.session)
+            self._workers.admit((stats.worker, stats.host), stats.session)
             for stream_id in stats.streams:
-                _admit(self._streams, "stream", stream_id, 0)
+                self._streams.admit((stream_id,), 0)
         elif not isinstance(message, Offer):
-            _admit(self._streams, "stream", message.stream_id, message.session)
+            self._streams.admit((message.stream_id,), message.session)
 
 
-def _admit(known: dict[str, set[int]], kind: str, name: str, session: int) -> None:
-    sessions = known.get(name)
-    if sessions is None:
-        if len(name) > _LONGEST_NAME:
-            raise WireError(
-                "names", f"a {kind} with a name of {len(name)} letters, allowed are {_LONGEST_NAME}"
-            )
-        if len(known) >= MOST_NAMES:
-            raise WireError(
-                "names", f"more than {MOST_NAMES} {kind}s: restart this worker to make room for new names"
-            )
-        sessions = known[name] = set()
-    if session not in sessions:
-        if len(sessions) >= MOST_SESSIONS:
-            raise WireError(
-                "sessions", f"{kind} {name}: more than {MOST_SESSIONS} sessions: restart this worker"
-            )
-        sessions.add(session)
+class _Known:
+    """The sessions of what has been heard of, by name (of a worker: and host)."""
+
+    def __init__(self, kind: str, most: int) -> None:
+        self._kind, self._most = kind, most
+        self._sessions: dict[tuple[str, ...], set[int]] = {}
+
+    def admit(self, names: tuple[str, ...], session: int) -> None:
+        kind, sessions = self._kind, self._sessions.get(names)
+        if sessions is None:
+            if (longest := max(map(len, names))) > _LONGEST_NAME:
+                raise WireError(
+                    "names", f"a {kind} with a name of {longest} letters, allowed are {_LONGEST_NAME}"
+                )
+            if len(self._sessions) >= self._most:
+                raise WireError(
+                    "names", f"more than {self._most} {kind}s: restart this worker to make room for new names"
+                )
+            sessions = self._sessions[names] = set()
+        if session not in sessions:
+            if len(sessions) >= MOST_SESSIONS:
+                raise WireError(
+                    "sessions",
+                    f"{kind} {' on '.join(names)}: more than {MOST_SESSIONS} sessions: restart this worker",
+                )
+            sessions.add(session)

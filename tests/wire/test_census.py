@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.account.stats import WorkerStats
+from pipeline.account.stats import MOST_STREAMS, WorkerStats
 from pipeline.base.errors import WireError
 from pipeline.wire import encoding
 from pipeline.wire.arrivals import ReceivedFrame
-from pipeline.wire.census import MOST_NAMES, MOST_SESSIONS, Census
+from pipeline.wire.census import MOST_SESSIONS, Census
 from pipeline.wire.frame_receiver import FrameReceiver
 from pipeline.wire.messages import Stats
 from pipeline.wire.publisher import Publisher
@@ -32,14 +32,14 @@ def test_only_so_many_streams_get_in_and_those_that_are_in_stay(tmp_path: Path) 
             assert got or receiver.rejects.counts["names"] == refused + 1
             seen.extend(item.header.stream_id for item in got if isinstance(item, ReceivedFrame))
 
-        names = [f"made-up-{number}" for number in range(MOST_NAMES + 3)]
+        names = [f"made-up-{number}" for number in range(MOST_STREAMS + 3)]
         for name in names:
             send(name)
         send(names[0], seq=1)
-        assert seen == [*names[:MOST_NAMES], names[0]]
+        assert seen == [*names[:MOST_STREAMS], names[0]]
         assert receiver.rejects.counts == {"names": 3}
         (report,) = receiver.rejects.pop_reports()
-        assert f"more than {MOST_NAMES} streams: restart this worker" in report
+        assert f"more than {MOST_STREAMS} streams: restart this worker" in report
 
 
 def test_workers_and_the_streams_that_they_name_are_limited_too(tmp_path: Path) -> None:
@@ -59,9 +59,11 @@ def test_workers_and_the_streams_that_they_name_are_limited_too(tmp_path: Path) 
             before = receiver.rejects.counts.get("names", 0)
             return not arrives(figures) and receiver.rejects.counts.get("names", 0) > before
 
-        until(lambda: arrives(WorkerStats("sink", "sink", 1, "host", 2)), "figures")
+        first = WorkerStats("sink", "sink", 1, "host", 2)
+        first.stream("door")
+        until(lambda: arrives(first), "statistics")
         crowd = WorkerStats("crowd", "sink", 1, "host", 2)
-        for number in range(MOST_NAMES + 1):
+        for number in range(MOST_STREAMS):
             crowd.stream(f"made-up-{number}")
         until(lambda: refused(crowd), "the crowd is refused")
         until(lambda: refused(WorkerStats("w" * 65, "sink", 1, "host", 2)), "a long name is refused")

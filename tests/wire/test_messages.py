@@ -143,6 +143,8 @@ def full_stats() -> WorkerStats:
         ("details.runtime.threads", HUGE),
         ("pid", -1),
         ("session", HUGE),
+        ("events", ["something"] * 1000),
+        ("streams", {f"door-{number}": {} for number in range(1000)}),
     ],
 )
 def test_stats_with_a_number_out_of_range_are_counted(path: str, value: object, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from pipeline.account.stats import WorkerStats
 from pipeline.base.config import load_config
 from pipeline.view.plain_line import plain_line
-from pipeline.wire.census import MOST_NAMES
+from pipeline.wire.census import MOST_WORKERS
 from pipeline.wire.encoding import encode_stats
 from pipeline.wire.publisher import Publisher
 from pipeline.wire.security import SecurityPolicy
@@ -104,11 +104,11 @@ def test_nothing_is_under_way_once_all_have_ended_though_one_was_killed(
 
 
 def test_invented_workers_are_refused_with_an_event(collector: Collector, send: Send) -> None:
-    for number in range(MOST_NAMES + 1):
+    for number in range(MOST_WORKERS + 1):
         news = send(WorkerStats(f"made-up-{number}", "sink", 1, "host", 1))
-    assert len(collector.sessions) == MOST_NAMES
+    assert len(collector.sessions) == MOST_WORKERS
     assert "monitor: " in news[-1]
-    assert f"more than {MOST_NAMES} workers" in news[-1]
+    assert f"more than {MOST_WORKERS} workers" in news[-1]
 
 
 def test_a_worker_that_has_not_reported_is_starting_not_silent(collector: Collector, send: Send) -> None:
@@ -157,3 +157,10 @@ def test_statistics_that_are_out_of_range_are_refused(collector: Collector, plac
         until(refused, "the refusal", 30.0)
     assert collector.sessions == []
     plain_line(collector.view("test"))
+
+
+def test_invented_hosts_are_refused_with_an_event(collector: Collector, send: Send) -> None:
+    for number in range(MOST_WORKERS + 1):
+        news = send(WorkerStats("capture", "sink", number, f"made-up-{number}", 1))
+    assert len(collector.sessions) == MOST_WORKERS
+    assert f"more than {MOST_WORKERS} workers" in news[-1]
