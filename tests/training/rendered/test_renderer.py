@@ -2,11 +2,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from msgspec.structs import replace
 
 from pipeline.base.camera_motions import CAMERA_MOTIONS
 from pipeline.training.rendered.renderer import REVERSE, MotionRenderer, Scene, reverse_label
 
 CLEAN = Scene(object_share=0, overlay_share=0, sensor=False, side_motion=0, shake_px=0)
+SHARES = ("flat_share", "scrolling_share", "dark_share", "compressed_share", "blur_share")
 
 
 def content_motion(before: np.ndarray, after: np.ndarray) -> dict[str, float] | None:
@@ -133,6 +135,33 @@ def test_one_frame_says_nothing_of_the_label(
 def test_the_probe_finds_what_two_frames_say(fast_clips: tuple[torch.Tensor, torch.Tensor]) -> None:
     frames, labels = fast_clips
     assert probe_accuracy(statistics(frames[:, 2] - frames[:, 0]), labels) > 0.2
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_a_disturbance_befalls_its_share_of_the_clips_and_no_other(share: str) -> None:
+    plain, disturbed = (
+        MotionRenderer("cpu", 48, seed=7, bank_count=32, redraw_every=0, scene=scene).clips(64)
+        for scene in (CLEAN, replace(CLEAN, **{share: 0.5}))
+    )
+    assert torch.equal(plain.labels, disturbed.labels)
+    assert disturbed.frames.amin() >= 0
+    assert disturbed.frames.amax() <= 1
+    change = (plain.frames - disturbed.frames).abs().mean(dim=(1, 2, 3, 4))
+    if share == "blur_share":  # drawn clip by clip
+        assert 0.3 < (change > 0).float().mean() < 0.7
+    else:
+        assert (change == 0).sum() == 32
+    assert change[change > 0].median() > 5e-4
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_one_disturbed_frame_says_nothing_of_the_label(share: str) -> None:
+    scene = replace(CLEAN, **{share: 1.0})
+    renderer = MotionRenderer("cpu", 32, seed=9, bank_count=64, redraw_every=0, speeds=(2, 2), scene=scene)
+    frames, labels = renderer.batch(1500)
+    for which in range(3):
+        # 750 samples: five standard deviations above chance are 0.17
+        assert probe_accuracy(statistics(frames[:, which]), labels) < 0.17
 
 
 def test_playing_backwards_swaps_directions() -> None:
