@@ -1,4 +1,4 @@
-"""Packages that only some backends and exports need, with an error that names the command to install them."""
+"""Packages that only some backends, exports and plots need; errors name the command to install them."""
 
 import importlib.util
 import sys
@@ -12,6 +12,7 @@ EXTRAS = {
     "openvino": ("openvino",),
     "onnx": ("onnx", "onnxscript", "onnxruntime"),
     "int8": ("openvino", "nncf"),
+    "plots": ("matplotlib",),
 }
 """Extras of this project, and the modules that each installs; a module belongs to the first that has it."""
 _TELEMETRY = "openvino_telemetry"

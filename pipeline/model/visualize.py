@@ -11,7 +11,7 @@ def visualize_attention(
 ) -> None:
     """Draws where one position of the new frame looks in each past frame, as heat maps side by side.
 
-    Needs matplotlib (``pip install matplotlib``).
+    Needs matplotlib (the extra ``plots``).
 
     Args:
         attention_weights: ``(B, S, T * S_k)`` from ``kqv_info``; the first clip of the batch is drawn.

@@ -2,26 +2,23 @@
 
 import io
 import json
-from importlib.util import find_spec
 from pathlib import Path
 
 from pipeline.base.files import write_whole
+from pipeline.base.packages import need_extra
 
-MISSING = "no picture of the curves without matplotlib: pip install matplotlib draws it next time"
 
-
-def draw_curves(metrics: Path, picture: Path) -> bool:
+def draw_curves(metrics: Path, picture: Path) -> None:
     """Draws what is in a ``metrics.jsonl``.
 
     Args:
         metrics: the JSON-lines file of a run.
         picture: the PNG file to write; an existing one is replaced in one go.
 
-    Returns:
-        False if matplotlib is missing (extra ``plots``).
+    Raises:
+        MissingPackageError: matplotlib is not installed.
     """
-    if find_spec("matplotlib") is None:
-        return False
+    need_extra("plots")
     from matplotlib.figure import Figure
 
     lines = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
@@ -62,4 +59,3 @@ def draw_curves(metrics: Path, picture: Path) -> bool:
     data = io.BytesIO()
     figure.savefig(data, format="png")
     write_whole(picture, data.getvalue())
-    return True

@@ -4,12 +4,13 @@ import math
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import current_thread, main_thread
 from types import FrameType
 
 import torch
 
+from pipeline.base.packages import MissingPackageError
 from pipeline.training.curves import draw_curves
 from pipeline.training.progress import Reporter
 from pipeline.training.trainer import Trainer
@@ -63,7 +64,8 @@ def _train(run: Trainer, reporter: Reporter, stop: list[int]) -> None:
         if validates or run.step % options.save_every_steps == 0:
             run.save()
             if validates and run.ranks.leads:
-                draw_curves(run.out / "metrics.jsonl", run.out / "curves.png")
+                with suppress(MissingPackageError):  # reported at the end
+                    draw_curves(run.out / "metrics.jsonl", run.out / "curves.png")
             seconds, mark_s, mark_step = run.elapsed_s, time.perf_counter(), run.step
         if stopped:  # after a validation that is due: the run that goes on would not make up for it
             _leave(run, reporter)

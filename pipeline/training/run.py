@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from pipeline.base.errors import UserError
-from pipeline.training.curves import MISSING, draw_curves
+from pipeline.base.packages import MissingPackageError
+from pipeline.training.curves import draw_curves
 from pipeline.training.initial_weights import keeps_classifier
 from pipeline.training.loop import train
 from pipeline.training.options import TrainingOptions
@@ -75,8 +76,10 @@ def _fit(options: TrainingOptions, ranks: Ranks) -> dict[str, Any]:
             return {}
         reporter.notify(f"evaluating the weights of step {run.best_step} on clips that were held out ...")
         summary = conclude(run, reporter.progress)
-        if not draw_curves(run.out / "metrics.jsonl", run.out / "curves.png"):
-            reporter.notify(MISSING)
+        try:
+            draw_curves(run.out / "metrics.jsonl", run.out / "curves.png")
+        except MissingPackageError as error:
+            reporter.notify(f"no picture of the curves: {error}")
         for line in described(summary, run.out / "model.safetensors"):
             reporter.notify(line)
     return summary

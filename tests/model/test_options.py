@@ -1,4 +1,4 @@
-"""Each option learns, streams as it was trained, and comes back from its file; ONNX is in test_export."""
+"""Each option learns, streams as it was trained, and comes back from its file; ONNX is in test_convert."""
 
 import copy
 from pathlib import Path

@@ -1,11 +1,12 @@
 """Confusion matrices as a picture."""
 
-import importlib.util
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+
+from pipeline.base.packages import need_extra
 
 Confusion = Sequence[Sequence[int]]
 """Counts; rows are the truth, columns the answers."""
@@ -17,8 +18,7 @@ def need_matplotlib(path: Path) -> None:
     Raises:
         ValueError: matplotlib is missing, or does not know the format that the suffix of ``path`` names.
     """
-    if importlib.util.find_spec("matplotlib") is None:
-        raise ValueError("a picture needs matplotlib: pip install matplotlib, or leave --picture out")
+    need_extra("plots")
     from matplotlib.backend_bases import FigureCanvasBase
 
     if path.suffix.lower().lstrip(".") not in FigureCanvasBase.get_supported_filetypes():

@@ -10,7 +10,7 @@ from pipeline.training.evaluation.metrics import Report, recalls
 
 
 def render_evaluation(metrics: Report) -> RenderableType:
-    """Tables of all sections of a report of `evaluate_command`."""
+    """Tables of all sections of a report of `evaluate`."""
     parts: list[RenderableType] = []
     if metrics.get("pictures"):
         parts += [*_pictures(metrics["pictures"]), ""]

@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         write_clips(given.folder, given.clips, given.seed)
     except (ValueError, OSError) as error:
-        print(f"example_clips: {error}", file=sys.stderr)
+        print(f"door_clips: {error}", file=sys.stderr)
         return 2
     print(f"{given.clips} clips each of {' and '.join(LABELS)} in {given.folder}, a quarter of them in val")
     return 0

@@ -1,4 +1,4 @@
-"""Triton's kernels on Triton's own interpreter, which needs no GPU; run as a program, see ``test_gates``."""
+"""Triton's kernels on Triton's own interpreter, without a GPU; run as a program by ``test_gate_kernels``."""
 
 import torch
 

@@ -74,8 +74,6 @@ def test_clips_are_a_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 def test_errors_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "mine.txt").touch()
     assert main([str(tmp_path)]) == 2
-    assert (
-        capsys.readouterr().err == f"example_clips: {tmp_path} is not an empty folder: choose another one\n"
-    )
+    assert capsys.readouterr().err == f"door_clips: {tmp_path} is not an empty folder: choose another one\n"
     with pytest.raises(ValueError, match="--clips must be at least 2"):
         write_clips(tmp_path / "new", 1)
