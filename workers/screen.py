@@ -1,5 +1,6 @@
 """Where a pipeline is shown: a live table in a terminal, otherwise a line a second."""
 
+import os
 import sys
 import termios
 from contextlib import suppress
@@ -68,14 +69,16 @@ class Screen(Closing):
             self._live = None
             for line in self._events.lines():
                 self.print(line)
-        if self._echo is not None:
+        if self._echo is not None and _in_foreground():
             with suppress(termios.error):  # the terminal was closed
                 termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._echo)
-            self._echo = None
+        self._echo = None
 
 
 def _without_echo_of_keys() -> list[Any] | None:
     """Keeps the terminal from showing ^C, which would shift the table; the settings to restore, if any."""
+    if not _in_foreground():
+        return None
     try:
         before = termios.tcgetattr(sys.stdin)
     except (termios.error, ValueError):
@@ -83,3 +86,11 @@ def _without_echo_of_keys() -> list[Any] | None:
     after = [*before[:3], before[3] & ~termios.ECHOCTL, *before[4:]]
     termios.tcsetattr(sys.stdin, termios.TCSADRAIN, after)
     return before
+
+
+def _in_foreground() -> bool:
+    """Whether this process may change its terminal: one in the background is stopped if it tries to."""
+    try:
+        return sys.stdin is not None and os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+    except (OSError, ValueError):  # no terminal, or closed
+        return False

@@ -2,10 +2,12 @@
 
 import io
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from pipeline.view.pipeline_view import PipelineView
@@ -13,6 +15,56 @@ from tests.support import need_command
 from tests.workers.pipeline import QUICK
 from tests.workers.program import PROGRAM, RUN_S, START_S, until
 from workers.screen import Screen
+
+SHOW = """
+import sys, termios
+from rich.console import Console
+from workers.screen import Screen
+
+def echo():
+    return bool(sys.stdin and sys.stdin.isatty() and termios.tcgetattr(sys.stdin)[3] & termios.ECHOCTL)
+
+before = echo()
+with Screen(Console(force_terminal=True), live=True, refresh_fps=10):
+    within = echo()
+print("echo", before, within, echo())
+"""
+# The first terminal that the leader of a session opens is its own; another process group is its background.
+SHELL = """
+import os, subprocess, sys
+os.close(os.open(os.ttyname(0), os.O_RDWR))
+child = subprocess.Popen([sys.executable, "-c", sys.argv[1]], process_group=0 if sys.argv[2] == "&" else None)
+_, status = os.waitpid(child.pid, os.WUNTRACED)
+if os.WIFSTOPPED(status):
+    os.kill(child.pid, 9)
+    sys.exit("stopped")
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+@pytest.mark.parametrize(("ampersand", "echo"), [("&", "True True True"), ("", "True False True")])
+def test_only_in_the_foreground_the_terminal_is_changed_and_restored(ampersand: str, echo: str) -> None:
+    mine, terminal = pty.openpty()
+    try:
+        shown = subprocess.run(
+            [sys.executable, "-c", SHELL, SHOW, ampersand],
+            stdin=terminal,
+            capture_output=True,
+            text=True,
+            start_new_session=True,
+            timeout=START_S,
+        )
+    finally:
+        os.close(mine)
+        os.close(terminal)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert f"echo {echo}" in shown.stdout
+
+
+def test_a_live_screen_needs_no_standard_input() -> None:
+    command = ["sh", "-c", 'exec "$0" -c "$1" <&-', sys.executable, SHOW]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=START_S)
+    assert (shown.returncode, shown.stderr) == (0, "")
 
 
 def test_the_live_table_shows_stream_rates_latencies_and_workers(place: Path) -> None:
