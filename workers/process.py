@@ -39,12 +39,19 @@ class Report(msgspec.Struct):
     text: str = ""
 
 
-def make_worker(role: Role, config: Config, name: str, **options: Any) -> Worker:
-    """Imports and makes the worker of a role; each process imports only what its role needs."""
-    # Torch's threads must soon sleep while they wait for each other: spinning, they take the cores that the
-    # other workers need, and a step under load takes several times as long. Read when torch is loaded.
+def let_waiting_threads_sleep() -> None:
+    """Makes torch's threads sleep soon while they wait for each other; to be called before torch is loaded.
+
+    Spinning, they take the cores that other workers and runtimes need: a step under load takes several times
+    as long.
+    """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # well under a millisecond
+
+
+def make_worker(role: Role, config: Config, name: str, **options: Any) -> Worker:
+    """Imports and makes the worker of a role; each process imports only what its role needs."""
+    let_waiting_threads_sleep()
     # Pictures are small: a second thread costs more than it gives, and takes a core from the model.
     cv2.setNumThreads(1)
     worker: Worker = load_class(role)(config, name, **options)

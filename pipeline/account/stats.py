@@ -10,6 +10,7 @@ from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
+from pipeline.base.frame import StreamState
 from pipeline.base.ranges import MOST_COUNT, Count, Difference, Duration, FrameCount, TimeNs
 from pipeline.base.text import StreamId
 
@@ -98,9 +99,6 @@ class Freshness(msgspec.Struct):
     size: Annotated[int, msgspec.Meta(ge=1, le=2**20)] = 1
     stride: Annotated[int, msgspec.Meta(ge=1, le=2**20)] = 1
     turns: Counts = {}
-
-
-StreamState = Literal["waiting", "up", "down", "ended"]
 
 
 class StreamStats(msgspec.Struct):

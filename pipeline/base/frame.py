@@ -12,6 +12,9 @@ Image: TypeAlias = npt.NDArray[np.uint8]
 Policy: TypeAlias = Literal["newest", "every"]
 """``newest``: late frames are dropped and counted. ``every``: nothing is lost, the source waits."""
 
+StreamState: TypeAlias = Literal["waiting", "up", "down", "ended"]
+"""Of a stream's source."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class FrameId:

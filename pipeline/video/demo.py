@@ -24,6 +24,18 @@ _SEGMENT_FRAMES = 42
 _NOISE_LEVELS = 3.0
 # Speeds a second, as a user would move a camera: shares of the picture's size, factor, radians.
 _PAN, _TILT, _ZOOM, _ROLL = 0.48, 0.46, 1.64, 0.75
+VELOCITIES = {
+    "static": (0.0, 0.0, 0.0, 0.0),
+    "pan_left": (-_PAN, 0.0, 0.0, 0.0),
+    "pan_right": (_PAN, 0.0, 0.0, 0.0),
+    "tilt_up": (0.0, -_TILT, 0.0, 0.0),
+    "tilt_down": (0.0, _TILT, 0.0, 0.0),
+    "zoom_in": (0.0, 0.0, 1.0, 0.0),
+    "zoom_out": (0.0, 0.0, -1.0, 0.0),
+    "roll_cw": (0.0, 0.0, 0.0, _ROLL),
+    "roll_ccw": (0.0, 0.0, 0.0, -_ROLL),
+}
+"""By camera motion, each for a second: right, down, power of ``_ZOOM``, angle clockwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +56,7 @@ class Pose:
 
     def moved(self, motion: str, seconds: float) -> "Pose":
         """The pose after a motion at its usual speed, along the camera's own axes."""
-        right, down, zoom, roll = {
-            "static": (0.0, 0.0, 0.0, 0.0),
-            "pan_left": (-_PAN, 0.0, 0.0, 0.0),
-            "pan_right": (_PAN, 0.0, 0.0, 0.0),
-            "tilt_up": (0.0, -_TILT, 0.0, 0.0),
-            "tilt_down": (0.0, _TILT, 0.0, 0.0),
-            "zoom_in": (0.0, 0.0, 1.0, 0.0),
-            "zoom_out": (0.0, 0.0, -1.0, 0.0),
-            "roll_cw": (0.0, 0.0, 0.0, _ROLL),
-            "roll_ccw": (0.0, 0.0, 0.0, -_ROLL),
-        }[motion]
+        right, down, zoom, roll = VELOCITIES[motion]
         right *= WIDTH * seconds / self.scale
         down *= HEIGHT * seconds / self.scale
         return Pose(

@@ -3,17 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from threading import Event, Thread
-from typing import Literal
 
 from pipeline.base.clock import now_ns
-from pipeline.base.frame import Policy
+from pipeline.base.frame import Policy, StreamState
 from pipeline.flow.ring import Ring
 from pipeline.video.backoff import Backoff
 from pipeline.video.pace import Pacer
 from pipeline.video.source import Picture, Source, SourceError
 from pipeline.video.tally import Tally
-
-ReaderState = Literal["waiting", "up", "down", "ended"]
 
 _POLL_S = 0.1
 
@@ -90,7 +87,7 @@ class Reader:
         self._ring: Ring[tuple[Picture, int, int]] = Ring(ring_frames)
         self._tally = Tally()
         self._taken = 0
-        self._state: ReaderState = "waiting"
+        self._state: StreamState = "waiting"
         self._source: Source | None = None
         self._size: tuple[int, ...] | None = None
         self._stopping = Event()
@@ -101,7 +98,7 @@ class Reader:
         self._thread = Thread(target=self._run, name="reader", daemon=True)
 
     @property
-    def state(self) -> ReaderState:
+    def state(self) -> StreamState:
         """``waiting`` for the first picture, ``up``, ``down`` until the next one, ``ended`` for good."""
         return self._state
 

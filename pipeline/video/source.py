@@ -5,11 +5,11 @@ A source is opened, read until it has nothing more, and closed; reading is done 
 and never holds a password.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
-from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 
+from pipeline.base.closing import Closing
 from pipeline.base.frame import Image
 from pipeline.base.redact import redact
 
@@ -88,7 +88,7 @@ class SourceOptions:
         )
 
 
-class Source(ABC):
+class Source(Closing):
     """Where pictures come from. Not thread-safe: one thread opens, reads and closes.
 
     Attributes:
@@ -128,8 +128,3 @@ class Source(ABC):
             self.close()
             raise
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.base.camera_motions import CAMERA_MOTIONS
 from pipeline.base.frame import Image
-from pipeline.video.demo import FPS, TOUR, DemoSource
+from pipeline.video.demo import FPS, TOUR, VELOCITIES, DemoSource
 from pipeline.video.source import Picture
 
 
@@ -103,3 +103,7 @@ def test_no_borders_and_noise_on_every_frame(tour: list[Picture]) -> None:
         assert all(edge.std() > 2 for edge in edges)
         assert not np.array_equal(before.image, after.image)
     assert [picture.pts_ns for picture in tour[:3]] == [0, 40_000_000, 80_000_000]
+
+
+def test_the_camera_knows_how_to_make_every_motion() -> None:
+    assert tuple(VELOCITIES) == CAMERA_MOTIONS

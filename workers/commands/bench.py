@@ -26,11 +26,9 @@ def step(
     json_file: JsonFile = None,
 ) -> None:
     """Time one cached step against the guide as written and a plain ResNet in the same runtime."""
-    import os
+    from workers.process import let_waiting_threads_sleep
 
-    # as in the workers: threads of torch that wait by spinning would slow the other runtimes down
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+    let_waiting_threads_sleep()
     from benchmarks.step import bench
     from pipeline.base.errors import as_user_error
 
