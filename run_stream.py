@@ -10,9 +10,13 @@ from workers import exit_codes
 def main() -> None:
     """Runs the command line; a user error becomes one readable line and exit code 2."""
     # Spawned workers import this module again: what only the command line needs is loaded here.
-    from pipeline.base.errors import UserError
-    from pipeline.base.redact import redact
-    from workers.commands.app import app
+    try:
+        from pipeline.base.errors import UserError
+        from pipeline.base.redact import redact
+        from workers.commands.app import app
+    except ModuleNotFoundError as error:
+        print(f"error: the package {error.name} is not installed: pip install -e .", file=sys.stderr)
+        sys.exit(exit_codes.USER_ERROR)
     from workers.output import fill_closed_descriptors
 
     fill_closed_descriptors()

@@ -60,6 +60,10 @@ def survives(mutation: Mutation) -> bool:
 
 def main(rooms: Sequence[str]) -> int:
     """Tries all mutations, or those of some rooms."""
+    known = sorted({mutation.room for mutation in load_mutations()})
+    if set(rooms) - set(known):
+        print(f"usage: python -m tests.mutate [ROOM ...], of {', '.join(known)}")
+        return 2
     mutations = [mutation for mutation in load_mutations() if not rooms or mutation.room in rooms]
     tests = sorted({test for mutation in mutations for test in mutation.tests.split()})
     if not _pass(ROOT, tests):

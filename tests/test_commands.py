@@ -237,3 +237,12 @@ def listener() -> Iterator[int]:
         server.bind(("127.0.0.1", 0))
         server.listen()
         yield int(server.getsockname()[1])
+
+
+def test_a_missing_package_is_one_line_and_no_traceback() -> None:
+    code = "import sys, run_stream; sys.modules['msgspec'] = None; sys.argv = ['it']; run_stream.main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=PROGRAM.parent
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: the package msgspec is not installed: pip install -e .\n"

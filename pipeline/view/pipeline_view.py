@@ -58,6 +58,10 @@ class PipelineView:
         ids = sorted({stream_id for stats in self.sessions for stream_id in stats.streams})
         return {stream_id: self._stream(stream_id) for stream_id in ids}
 
+    def is_measured(self, stats: WorkerStats) -> bool:
+        """Whether its rate, CPU and memory are those of now: it is neither known to be away nor silent."""
+        return stats.worker not in self.states and self.silent_s[stats.worker] <= _SILENT_S
+
     def state(self, stats: WorkerStats) -> str:
         """What a worker is now, in a word or two: ``ready``, ``down``, ``link lost``, ``silent 4s`` ..."""
         if stats.worker in self.states:
@@ -71,12 +75,13 @@ class PipelineView:
     def _stream(self, stream_id: str) -> "StreamView":
         living = [w for w in self.workers if stream_id in w.streams and w.worker not in self.states]
         now = {w.role: w.streams[stream_id] for w in living}
+        rates = {w.role: w.streams[stream_id].fps for w in living if self.is_measured(w)}
         source = now.get("capture") or next(iter(now.values()), None)
         captures = any(w.role == "capture" and w.worker in self.states for w in self.workers)
         return StreamView(
             total=merge(by_role(stream_id, self.sessions).values()),
             state="down" if captures or source is None else source.state,
-            fps=tuple(now[role].fps if role in now else None for role in ROLES),
+            fps=tuple(rates.get(role) for role in ROLES),
             cache_depth=now["inference"].cache_depth if "inference" in now else None,
         )
 

@@ -118,7 +118,7 @@ def workers_table(view: PipelineView, gap: int) -> RenderableType:
     for stats in view.workers:
         state = view.state(stats)
         restarts = view.restarts.get(stats.worker, 0)
-        measured = stats.worker not in view.states
+        measured = view.is_measured(stats)
         cells: list[Text | str] = [
             Text(printable(stats.worker), "bold", no_wrap=True, overflow="ellipsis"),
             Text(state, _STATE_STYLES.get(state.split()[0], "dim")),

@@ -128,7 +128,7 @@ def _load(file: Path) -> tuple[bytes, bytes | None]:
             if len(z85.decode(key)) != 32:
                 raise ValueError
     except OSError as error:
-        reason = error.strerror or "no such file"
+        reason = error.strerror or f"no such file; make one with {_NEW}"
         raise SecurityError(f"key file {file} can't be read: {reason}") from None
     except (ValueError, KeyError, IndexError, struct.error):
         raise SecurityError(f"{file} is no key file: make one with {_NEW}") from None

@@ -79,8 +79,8 @@ def test_workers_with_restarts_and_silence():
     figures = workers(1)
     figures[1].sent_ns -= 9 * 10**9
     shown = lines(render(PipelineView("x", figures, restarts={"inference": 2})), width=110)
-    row = next(line for line in shown if "inference" in line and "912" in line)
-    assert cells(row.split("inference")[1]) == ["silent", "9s", "2", "181%", "912"]
+    row = next(line for line in shown if "inference" in line and "silent" in line)
+    assert cells(row.split("inference")[1])[:5] == ["silent", "9s", "2", "-", "-"], "nothing of it is of now"
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40)])

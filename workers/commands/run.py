@@ -76,6 +76,8 @@ def run_monitor(config: Config, seconds: float, report_file: Path | None) -> int
     live = config.terminal.live and console.is_terminal
     report = watch(config, console, live=live, seconds=seconds)
     unwritten = write_report(report, report_file)
+    if report_file and not unwritten:
+        console.print(f"report {report_file}", markup=False, highlight=False, soft_wrap=True)
     _print_errors(unwritten)
     return exit_codes.OUTPUT_LOST if unwritten else exit_codes.OK
 
