@@ -15,14 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.base.frame import Image
+from pipeline.training.rendered.renderer import ACCELERATION, FASTEST, SLOWEST, SPEEDS
 
-SLOWEST = np.array([0.03, 0.03, math.log(1.04), math.radians(3)])
-FASTEST = np.array([0.10, 0.10, math.log(1.12), math.radians(9)])
-"""The range at speed 1 that models are trained with, by axis of `CameraMotion`."""
-SPEEDS = (0.4, 2.0)
-"""Lowest and highest factor on that range."""
-ACCELERATION = 0.3
-"""By which share the speed of the first and the last interval may be off the mean."""
 STILL_SHARE = 0.25
 """A still camera moves less than this share of the slowest trained motion, along every axis."""
 REST_SHARE = 0.05
@@ -38,7 +32,7 @@ NAMES = (
 )
 """Names of a motion by axis of `CameraMotion`: below and above zero."""
 
-_UNITS = np.sqrt(SLOWEST * FASTEST)
+_UNITS = np.sqrt(np.multiply(SLOWEST, FASTEST))
 _WIDTH_PX, _GRID = 480, 4
 _WINDOW_PX, _LEVELS = 21, 5
 _CRITERIA = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 30, 0.01)
@@ -125,7 +119,7 @@ def at_rest(motions: Sequence[CameraMotion | None]) -> bool:
 
 
 def _below(motion: CameraMotion, share: float) -> bool:
-    return bool((np.abs(motion) < share * SPEEDS[0] * SLOWEST).all())
+    return bool((np.abs(motion) < share * SPEEDS[0] * np.array(SLOWEST)).all())
 
 
 def _fit(shape: tuple[int, ...], start: Places, end: Places) -> CameraMotion | None:

@@ -3,7 +3,6 @@
 What moves in the scene goes on moving, so a model must tell the camera's motion from that of people and cars.
 """
 
-import math
 from collections.abc import Sequence
 
 import cv2
@@ -13,7 +12,8 @@ import numpy.typing as npt
 from pipeline.base.camera_motions import CAMERA_MOTIONS
 from pipeline.base.frame import Image
 from pipeline.base.stretch import stretch
-from pipeline.training.evaluation.global_motion import ACCELERATION, FASTEST, NAMES, SLOWEST
+from pipeline.training.evaluation.global_motion import NAMES
+from pipeline.training.rendered.renderer import ACCELERATION, FASTEST, POSE, SLOWEST, USUAL
 
 Windows = npt.NDArray[np.float64]
 """Where each frame of a clip looks, ``(T + 1, 2, 3)``: affine maps from the screen (both axes from -1 to 1,
@@ -24,7 +24,6 @@ _DIRECTION = {"static": np.zeros(4)} | {
     for axis, names in enumerate(NAMES)
     for sign, name in zip((-1, 1), names, strict=True)
 }
-_SIDE_MOTION, _POSE = 0.12, math.radians(15)
 _SMALLEST, _LARGEST = 0.4, 0.7
 _CANDIDATES, _DETAIL_PX = 3, 64
 
@@ -68,12 +67,12 @@ def plan(size: tuple[int, int], label: str, speed: float, num_past: int, rng: np
         rng: the same numbers are drawn whatever the label.
     """
     width, height = size
-    reference = SLOWEST * (FASTEST / SLOWEST) ** rng.uniform() * speed
-    side = rng.uniform(-1, 1, 4) * _SIDE_MOTION
+    reference = SLOWEST * np.divide(FASTEST, SLOWEST) ** rng.uniform() * speed
+    side = rng.uniform(-1, 1, 4) * USUAL.side_motion
     half = num_past / 2
     time = np.linspace(-half, half, num_past + 1)
     time = time * (1 + time / half * rng.uniform(-ACCELERATION, ACCELERATION))
-    pose = rng.uniform(-_POSE, _POSE)
+    pose = rng.uniform(-POSE, POSE)
 
     def course(name: str) -> Windows:
         """Around the middle of the picture, and as large as it."""

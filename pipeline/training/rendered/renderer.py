@@ -46,9 +46,16 @@ _DIRECTION = torch.tensor(
     ],
     dtype=torch.float32,
 )
-# Reference range per pair of frames: half widths (3-10 % of the width), log scale, radians.
-_SLOWEST = torch.tensor([0.06, 0.06, math.log(1.04), math.radians(3)])
-_FASTEST = torch.tensor([0.20, 0.20, math.log(1.12), math.radians(9)])
+SLOWEST = (0.03, 0.03, math.log(1.04), math.radians(3))
+FASTEST = (0.10, 0.10, math.log(1.12), math.radians(9))
+"""Range at speed 1 per pair of frames: shares of the width and of the height, log scale, radians."""
+SPEEDS = (0.4, 2.0)
+"""Lowest and highest factor on that range."""
+ACCELERATION = 0.3
+"""By which share the speed of the first and the last interval may be off the mean."""
+POSE = math.radians(15)
+"""Largest turn of the camera against the scene, in radians."""
+_SCREEN = torch.tensor([2.0, 2.0, 1.0, 1.0])  # a screen is two units wide and high
 
 
 def reverse_label(labels: Tensor) -> Tensor:
@@ -111,7 +118,7 @@ class MotionRenderer:
         redraw_every: int = 4,
         supersample: int = 2,
         scene: Scene = USUAL,
-        speeds: tuple[float, float] = (0.4, 2.0),
+        speeds: tuple[float, float] = SPEEDS,
     ) -> None:
         """Draws the picture bank.
 
@@ -225,13 +232,13 @@ class MotionRenderer:
         if speed is None:
             low, high = (math.log(bound) for bound in self.speeds)
             factor = uniform(generator, (n, 1), low, high).exp()
-        slowest, fastest = _SLOWEST.to(device), _FASTEST.to(device)
+        slowest, fastest = ((torch.tensor(x) * _SCREEN).to(device) for x in (SLOWEST, FASTEST))
         reference = slowest * (fastest / slowest) ** uniform(generator, (n, 1)) * factor
         direction = _DIRECTION.to(device)[labels]
         moves = direction.abs().sum(dim=1, keepdim=True)
         side = uniform(generator, (n, 4), -1, 1) * self.scene.side_motion * (moves - direction.abs())
         velocity = (direction + side) * reference
-        acceleration = uniform(generator, (n, 1, 1), -0.3, 0.3)
+        acceleration = uniform(generator, (n, 1, 1), -ACCELERATION, ACCELERATION)
         half = self.num_past / 2
         time = torch.linspace(-half, half, self.num_past + 1, device=device).view(1, -1, 1)
         time = time * (1 + time / half * acceleration)
@@ -241,7 +248,7 @@ class MotionRenderer:
 
         # Real frames are squashed to a square, so a roll is a pure rotation only after unsquashing them.
         squash = uniform(generator, (n, 1), math.log(0.7) / 2, math.log(1.4) / 2).exp()
-        pose = uniform(generator, (n, 1), math.radians(-15), math.radians(15))
+        pose = uniform(generator, (n, 1), -POSE, POSE)
         room = (1 + 1.3 * half * reference.amax(dim=1, keepdim=True)) * (pose.cos() + pose.sin().abs())
         room = room * torch.maximum(squash, 1 / squash)
         window = uniform(generator, (n, 1), math.log(0.35), math.log(0.62)).exp()

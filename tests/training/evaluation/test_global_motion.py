@@ -3,12 +3,9 @@ import math
 import cv2
 import numpy as np
 import pytest
-import torch
 
 from pipeline.base.frame import Image
 from pipeline.training.evaluation.global_motion import (
-    FASTEST,
-    SLOWEST,
     CameraMotion,
     at_rest,
     estimate_motion,
@@ -16,7 +13,6 @@ from pipeline.training.evaluation.global_motion import (
     name_motion,
     small_grey,
 )
-from pipeline.training.rendered import renderer as motion
 
 WIDTH, HEIGHT = 640, 480
 
@@ -147,9 +143,3 @@ def test_rest_is_stiller_than_static() -> None:
     assert not at_rest([drift, drift])
     assert at_rest([STILL._replace(right=0.0005), STILL])
     assert not at_rest([STILL, None])
-
-
-def test_units_are_those_of_the_rendered_motions() -> None:
-    screen = torch.tensor([2.0, 2.0, 1.0, 1.0])
-    torch.testing.assert_close(torch.tensor(SLOWEST).float() * screen, motion._SLOWEST)
-    torch.testing.assert_close(torch.tensor(FASTEST).float() * screen, motion._FASTEST)
