@@ -6,6 +6,7 @@ import ipaddress
 import os
 import re
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from typing import Literal
 from pipeline.base.errors import TransportError
 
 _MOST_PATH_BYTES = 107
+_LOCK_TIMEOUT_S = 3.0  # any user may lock a shared folder, as long as they like
+_LOCK_RETRY_S = 0.02
 _HOST = re.compile(r"[A-Za-z0-9_.:%*-]+")
 _EVERYWHERE = ("*", "0.0.0.0", "::")
 
@@ -124,13 +127,13 @@ def claim(address: Address) -> Iterator[None]:
     The folder stays locked while it is checked and bound, so that two programs can't both succeed.
 
     Raises:
-        TransportError: Another program listens there, or something else is in the way.
+        TransportError: Another program listens there or keeps the folder locked, or a file is in the way.
     """
     if address.kind != "ipc":
         yield
         return
     path = Path(address.place)
-    with _locked(path.parent):
+    with _locked(address):
         if path.exists() and not path.is_socket():
             raise TransportError(f"{address.text}: {path} is no socket: remove it or choose another path")
         if _answers(path):
@@ -146,23 +149,42 @@ def file_number(address: Address) -> int:
 
 
 def release(address: Address, number: int) -> None:
-    """Removes the socket file of an ipc address, unless it is gone or another program's by now."""
-    if address.kind != "ipc":
+    """Removes the socket file of an ipc address, unless it is gone or another program's by now.
+
+    While another program keeps the folder locked, the file stays: the next one who binds there replaces it.
+    """
+    if address.kind != "ipc" or not number:
         return
     path = Path(address.place)
-    with contextlib.suppress(OSError), _locked(path.parent):
+    with contextlib.suppress(OSError, TransportError), _locked(address):
         if path.stat().st_ino == number:
             path.unlink()
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _locked(address: Address) -> Iterator[None]:
+    """Locks the folder itself: a lock file beside the socket would stay, or be removed under a waiter."""
+    folder = Path(address.place).parent
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    deadline = time.monotonic() + _LOCK_TIMEOUT_S
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        while not _lock(descriptor):
+            if time.monotonic() > deadline:
+                raise TransportError(
+                    f"{address.text}: another program keeps {folder} locked: choose a folder of your own"
+                )
+            time.sleep(_LOCK_RETRY_S)
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _answers(path: Path) -> bool:

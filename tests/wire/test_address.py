@@ -1,7 +1,10 @@
 """Endpoints that can't be used are refused in one line that says what to do."""
 
+import fcntl
+import os
 import socket
 import threading
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ from pipeline.wire import address
 from pipeline.wire.frame_receiver import FrameReceiver
 from pipeline.wire.publisher import Publisher
 from tests.support import free_port
-from tests.wire.peers import OPEN, QUICK, security, until
+from tests.wire.peers import OPEN, QUICK, answer, program, security, until
 
 
 @pytest.mark.parametrize(
@@ -161,3 +164,37 @@ def test_closing_leaves_the_file_of_a_successor(tmp_path: Path) -> None:
         successor.bind(str(place))
         publisher.close()
         assert place.exists()
+
+
+def hold_folder(connection: Connection, folder: Path) -> None:
+    """Keeps a lock on a folder until it is killed."""
+    fcntl.flock(os.open(folder, os.O_RDONLY), fcntl.LOCK_SH)
+    connection.send("locked")
+    connection.recv()
+
+
+def bind_once(connection: Connection, endpoint: str) -> None:
+    connection.send(cannot_bind(endpoint))
+
+
+def close_once(connection: Connection, endpoint: str) -> None:
+    with Publisher(endpoint, QUICK, OPEN):
+        connection.send("bound")
+        connection.recv()
+    connection.send("closed")
+
+
+def test_a_folder_that_another_program_keeps_locked_is_refused(tmp_path: Path) -> None:
+    with program(hold_folder, tmp_path) as (_, holder):
+        assert answer(holder) == "locked"
+        with program(bind_once, f"ipc://{tmp_path}/frames") as (_, binder):
+            assert "locked: choose a folder of your own" in answer(binder)
+
+
+def test_a_publisher_closes_though_another_program_keeps_the_folder_locked(tmp_path: Path) -> None:
+    with program(close_once, f"ipc://{tmp_path}/frames") as (_, publisher):
+        assert answer(publisher) == "bound"
+        with program(hold_folder, tmp_path) as (_, holder):
+            assert answer(holder) == "locked"
+            publisher.send("close")
+            assert answer(publisher) == "closed"
