@@ -67,7 +67,7 @@ def plan(size: tuple[int, int], label: str, speed: float, num_past: int, rng: np
         rng: the same numbers are drawn whatever the label.
     """
     width, height = size
-    reference = SLOWEST * np.divide(FASTEST, SLOWEST) ** rng.uniform() * speed
+    reference = np.array(SLOWEST) * np.divide(FASTEST, SLOWEST) ** rng.uniform() * speed
     side = rng.uniform(-1, 1, 4) * USUAL.side_motion
     half = num_past / 2
     time = np.linspace(-half, half, num_past + 1)
