@@ -23,15 +23,15 @@ class Attended(NamedTuple):
         query: ``Q``, ``(B, S, D)``.
         found: Output of the attention, ``(B, S, D)``.
         weights: Mean over heads, ``(B, S, T * S_k)``.
-        asked: Appearance, then the query of each layer before tokens refine it, each ``(B, S, D)``: with
-            the past all that the logits and weights depend on.
+        projections: Appearance, then the query of each layer before tokens refine it, each ``(B, S, D)``:
+            with the past all that the logits and weights depend on.
     """
 
     logits: Tensor
     query: Tensor
     found: Tensor
     weights: Tensor
-    asked: tuple[Tensor, ...]
+    projections: tuple[Tensor, ...]
 
 
 class TemporalAttention(nn.Module):
@@ -97,15 +97,15 @@ class TemporalAttention(nn.Module):
         if keys.shape[3] != there.shape[0]:
             raise ValueError("the state is of frames of another size: use init_state(batch_size, size)")
         layers = [cast(AttentionLayer, layer) for layer in self.layers]
-        asked = self.appearance(new), *(layer.query(new) for layer in layers)
-        tokens = here + asked[0]
+        projections = self.appearance(new), *(layer.query(new) for layer in layers)
+        tokens = here + projections[0]
         query = found = weights = new
         for number, layer in enumerate(layers):
-            query = layer.refine_query(asked[1 + number], tokens)
+            query = layer.refine_query(projections[1 + number], tokens)
             found, weights = layer.attend(query, keys[:, number], values[:, number], valid, here, there)
             tokens = layer.update(tokens, found)
         answer = self.head(tokens, *features["layer4"].shape[-2:]) if self.head else tokens.mean(dim=1)
-        return Attended(self.classifier(answer), query, found, weights, asked)
+        return Attended(self.classifier(answer), query, found, weights, projections)
 
 
 def _flatten(features: Tensor) -> Tensor:

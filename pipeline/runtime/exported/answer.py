@@ -16,15 +16,15 @@ class CutError(ValueError):
     """A step that can't be cut: its answer needs more of the frame, or the library refuses."""
 
 
-def openvino_answer(step: Any, asked: Sequence[str]) -> Any:
-    """From the outputs ``asked`` and the state to logits and attention.
+def openvino_answer(step: Any, projections: Sequence[str]) -> Any:
+    """From the outputs ``projections`` and the state to logits and attention.
 
     Args:
         step: An ``openvino.Model`` for pixels; it is left alone.
-        asked: See ``asked_outputs``.
+        projections: See ``query_projections``.
 
     Returns:
-        An ``openvino.Model`` with the inputs ``asked`` and ``STATE``, and the outputs ``ANSWER``.
+        An ``openvino.Model`` with the inputs ``projections`` and ``STATE``, and the outputs ``ANSWER``.
 
     Raises:
         CutError: The answer still depends on the frame, or the library can't do it.
@@ -34,7 +34,7 @@ def openvino_answer(step: Any, asked: Sequence[str]) -> Any:
     try:
         whole = step.clone()
         inputs = []
-        for name in asked:
+        for name in projections:
             source = whole.output(name).get_node().input_value(0)
             known = parameter(source.get_partial_shape(), source.get_element_type())
             for target in source.get_target_inputs():
@@ -46,10 +46,10 @@ def openvino_answer(step: Any, asked: Sequence[str]) -> Any:
         results = [whole.output(name).get_node() for name in ANSWER]
         return openvino.Model(results, inputs, "answer")
     except RuntimeError as error:
-        raise CutError(f"the answer can't be had from {', '.join(asked)} alone") from error
+        raise CutError(f"the answer can't be had from {', '.join(projections)} alone") from error
 
 
-def onnx_answer(step: bytes, asked: Sequence[str]) -> bytes:
+def onnx_answer(step: bytes, projections: Sequence[str]) -> bytes:
     """The same of an ONNX model.
 
     Raises:
@@ -58,9 +58,9 @@ def onnx_answer(step: bytes, asked: Sequence[str]) -> bytes:
     onnx = load_package("onnx")
     utils = load_package("onnx.utils")
     try:
-        cut = utils.Extractor(onnx.load_from_string(step)).extract_model([*asked, *STATE], [*ANSWER])
+        cut = utils.Extractor(onnx.load_from_string(step)).extract_model([*projections, *STATE], [*ANSWER])
         onnx.checker.check_model(cut)
     except (onnx.checker.ValidationError, ValueError, AssertionError) as error:
-        raise CutError(f"the answer can't be had from {', '.join(asked)} alone") from error
+        raise CutError(f"the answer can't be had from {', '.join(projections)} alone") from error
     answer: bytes = cut.SerializeToString()
     return answer

@@ -22,8 +22,8 @@ INPUTS = ("frame", "keys", "values", "valid")
 OUTPUTS = ("logits", "attention", "next_keys", "next_values", "next_valid")
 
 
-def asked_outputs(architecture: Architecture) -> tuple[str, ...]:
-    """Names of what a step for pixels gives beside ``OUTPUTS``: ``Attended.asked``."""
+def query_projections(architecture: Architecture) -> tuple[str, ...]:
+    """Names of what a step for pixels gives beside ``OUTPUTS``: ``Attended.projections``."""
     return "appearance", *(f"query_{number}" for number in range(architecture.num_layers))
 
 
@@ -33,7 +33,7 @@ class ExportedStep(nn.Module):
     Args:
         model: The network.
         pixels: As the runtimes of this program want it: the frame is a picture, ``(B, size, size, 3)`` uint8
-            in red-green-blue, that the step normalises itself, and ``asked_outputs`` come out too.
+            in red-green-blue, that the step normalises itself, and ``query_projections`` come out too.
     """
 
     factor: Tensor
@@ -59,7 +59,7 @@ class ExportedStep(nn.Module):
         state, features = State(keys, values, valid), self.model.encode(frame)
         attended: Attended = self.model.temporal(features, *state.slotwise(), valid)
         state = state.push(self.model.remember(frame, features))
-        return attended.logits, attended.weights, *state, *(attended.asked if self.pixels else ())
+        return attended.logits, attended.weights, *state, *(attended.projections if self.pixels else ())
 
 
 def export_onnx(model: "TemporalKVQResNetCBAM", path: str | Path, *, pixels: bool = False) -> None:
@@ -148,7 +148,7 @@ def save_openvino(step: Any, path: str | Path) -> None:
 
 
 def _outputs(model: "TemporalKVQResNetCBAM", pixels: bool) -> tuple[str, ...]:
-    return (*OUTPUTS, *asked_outputs(model.architecture)) if pixels else OUTPUTS
+    return (*OUTPUTS, *query_projections(model.architecture)) if pixels else OUTPUTS
 
 
 def _example(model: "TemporalKVQResNetCBAM", pixels: bool) -> tuple[Tensor, ...]:

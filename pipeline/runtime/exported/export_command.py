@@ -43,7 +43,7 @@ def export_step(
         checkpoint: A file, or the name of a shipped checkpoint.
         out: ``.onnx``, or ``.xml`` (its weights go beside it, as ``.bin``).
         kind: ``onnx`` or ``openvino``; None goes by the suffix of ``out``.
-        report: Takes lines for people.
+        report: Takes human-readable lines.
         clips: Makes clips; if given, the step is quantised to int8 on some and scored on others, before and
             after.
         least_agreement: Share of the scored clips that int8 must answer as float32 does.

@@ -23,8 +23,8 @@ class Graphs(NamedTuple):
     """What an exported step consists of.
 
     Attributes:
-        step: From pixels and state to ``OUTPUTS`` and ``asked_outputs``.
-        answer: From ``asked_outputs`` and state to logits and attention; None where it can't be had.
+        step: From pixels and state to ``OUTPUTS`` and ``query_projections``.
+        answer: From ``query_projections`` and state to logits and attention; None where it can't be had.
     """
 
     step: Graph
@@ -35,7 +35,7 @@ class ExportedEngine:
     """See ``Engine``.
 
     With unshared weights the passes of the other backbones are part of ``infer``. The features of a picture
-    are ``asked_outputs``, the few projections that the answer needs of it.
+    are ``query_projections``, the few projections that the answer needs of it.
 
     Args:
         graphs: Ready to run.
@@ -75,13 +75,14 @@ class ExportedEngine:
         """See ``Engine``."""
         state = gather(past, self._empty)
         found = self._graphs.step([self.stretch(images), *(part.numpy() for part in state)])
-        outputs, asked = dict(zip(OUTPUTS, map(torch.from_numpy, found), strict=False)), found[len(OUTPUTS) :]
+        outputs = dict(zip(OUTPUTS, map(torch.from_numpy, found), strict=False))
+        projections = found[len(OUTPUTS) :]
         keys, values = (outputs[name][:, :, -1] for name in ("next_keys", "next_values"))
         # Copies: the next call may write over what this one gave, and each row can be freed alone.
         memories = [
             Memory(
                 Entry(keys[row].clone(), values[row].clone()),
-                [part[row].copy() for part in asked] if self._graphs.answer else None,
+                [part[row].copy() for part in projections] if self._graphs.answer else None,
             )
             for row in range(len(images))
         ]
@@ -93,8 +94,8 @@ class ExportedEngine:
     ) -> Answer:
         """See ``Engine``."""
         assert self._graphs.answer is not None
-        asked = [np.stack(parts) for parts in zip(*features, strict=True)]
-        found = self._graphs.answer([*asked, *(part.numpy() for part in gather(past, self._empty))])
+        projections = [np.stack(parts) for parts in zip(*features, strict=True)]
+        found = self._graphs.answer([*projections, *(part.numpy() for part in gather(past, self._empty))])
         logits, attention = map(torch.from_numpy, found)
         return finished(logits, attention if want_attention else None)
 

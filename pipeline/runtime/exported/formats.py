@@ -10,7 +10,7 @@ SUFFIXES = {"onnx": ".onnx", "openvino": ".xml"}
 
 
 class ExportError(ValueError):
-    """An export that can't be made, or that does not compute what the model does; one line for people."""
+    """An export that can't be made, or that does not compute what the model does; one readable line."""
 
 
 def pick_format(out: Path, kind: str | None = None, *, int8: bool = False) -> str:

@@ -104,11 +104,11 @@ def pick_precision(backend: str, known: tuple[str, ...], precision: str) -> str:
 
 
 def cut_answer(
-    cut: Callable[[Any, tuple[str, ...]], Cut], step: Any, asked: tuple[str, ...], options: Options
+    cut: Callable[[Any, tuple[str, ...]], Cut], step: Any, projections: tuple[str, ...], options: Options
 ) -> Cut | None:
     """The answer alone; None, with a message, where it can't be had: then every picture is computed."""
     try:
-        return cut(step, asked)
+        return cut(step, projections)
     except CutError as error:
         options.log(f"unchanged pictures are computed like new ones: {error}")
         return None

@@ -14,7 +14,7 @@ from pipeline.runtime.base import Runtime
 from pipeline.runtime.engine import About
 from pipeline.runtime.exported import quantise
 from pipeline.runtime.exported.answer import ANSWER, STATE, openvino_answer
-from pipeline.runtime.exported.convert import INPUTS, OUTPUTS, asked_outputs, to_openvino
+from pipeline.runtime.exported.convert import INPUTS, OUTPUTS, query_projections, to_openvino
 from pipeline.runtime.exported.exported_engine import Array, Graph, Graphs
 from pipeline.runtime.exported.open_exported import Compiled, cut_answer, open_exported, pick_precision
 from pipeline.runtime.options import Options
@@ -66,7 +66,7 @@ class _Compiler:
             raise DeviceError("int8 needs clips to calibrate on")
         self.details: About = {}
         self._model, self._options, self._threads = model, options, threads
-        self._asked = asked_outputs(model.architecture)
+        self._projections = query_projections(model.architecture)
 
     def versions(self) -> list[str]:
         """See ``Compiler``."""
@@ -79,7 +79,7 @@ class _Compiler:
         step.reshape({port.any_name: [1, *list(port.partial_shape)[1:]] for port in step.inputs})
         if self.precision == "int8":
             step = self._in_int8(step)
-        answer = cut_answer(openvino_answer, step, self._asked, self._options)
+        answer = cut_answer(openvino_answer, step, self._projections, self._options)
         compiled = [self._compiled(graph) for graph in (step, answer) if graph]
         return Compiled(self._graphs(*compiled), [graph.export_model().getvalue() for graph in compiled])
 
@@ -99,8 +99,8 @@ class _Compiler:
 
     def _graphs(self, step: Any, answer: Any = None) -> Graphs:
         return Graphs(
-            _in_turns(step, INPUTS, (*OUTPUTS, *self._asked)),
-            _in_turns(answer, (*self._asked, *STATE), ANSWER) if answer else None,
+            _in_turns(step, INPUTS, (*OUTPUTS, *self._projections)),
+            _in_turns(answer, (*self._projections, *STATE), ANSWER) if answer else None,
         )
 
     def _in_int8(self, step: Any) -> Any:

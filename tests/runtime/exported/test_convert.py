@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pipeline.model.state import State
-from pipeline.runtime.exported.convert import INPUTS, OUTPUTS, ExportedStep, asked_outputs, export_onnx
+from pipeline.runtime.exported.convert import INPUTS, OUTPUTS, ExportedStep, export_onnx, query_projections
 from tests.model.options import OPTIONS
 from tests.model.small import SIZE, clip, small
 from tests.support import need_module
@@ -39,7 +39,7 @@ def test_what_is_reshaped_for_an_export_computes_the_same(options: dict[str, Any
         pixels = torch.randint(0, 256, (2, SIZE, SIZE, 3), generator=rng, dtype=torch.uint8)
         logits, weights, *parts = step(pixels, *exported)
         exported = State(*parts[:3])
-        assert len(parts[3:]) == len(asked_outputs(model.architecture))
+        assert len(parts[3:]) == len(query_projections(model.architecture))
         frame = (pixels * factor + offset).permute(0, 3, 1, 2)
         expected, state = model.step(frame, state, return_attention=True)
         torch.testing.assert_close(logits, expected.logits, atol=1e-4, rtol=0)

@@ -177,7 +177,7 @@ def test_where_the_answer_can_not_be_cut_out_every_picture_is_computed(
     model, lines = small(), []
     too_little = ("appearance",)
     monkeypatch.setattr(
-        "pipeline.runtime.exported.open_openvino.asked_outputs", lambda architecture: too_little
+        "pipeline.runtime.exported.open_openvino.query_projections", lambda architecture: too_little
     )
     runtime = open_openvino(model, Options(name="tiny", report=lines.append))
     assert "tiny: unchanged pictures are computed like new ones: the answer can't be had" in lines[-1]
