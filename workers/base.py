@@ -36,7 +36,7 @@ R = TypeVar("R", bound=Receiver[Any])
 
 
 class WorkerError(UserError):
-    """A worker can't do its work as configured; one line for people, with what to do."""
+    """A worker can't do its work as configured; one readable line, with what to do."""
 
 
 class Worker(ABC):

@@ -28,7 +28,7 @@ class CaptureStream:
         publisher: Where its frames go.
         freshness: Decides what is left out or made smaller.
         worker: Where it counts.
-        notify: Takes events for people.
+        notify: Takes human-readable events.
         mark: Takes the time of each frame, for the rates.
 
     Attributes:

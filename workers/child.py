@@ -71,7 +71,7 @@ class Child:
 
     @property
     def cause_of_death(self) -> str:
-        """Why its process ended, for people."""
+        """Why its process ended, human-readable."""
         code = self.exit_code
         if code is not None and code < 0:
             return f"was killed by {signal.Signals(-code).name}"

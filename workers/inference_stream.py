@@ -83,7 +83,7 @@ class InferenceStream:
         num_past: Remembered frames that a step looks at.
         age_limit: Judges the frames of all streams.
         worker: Where it counts.
-        notify: Takes events for people.
+        notify: Takes human-readable events.
         kept: Counts the pictures that all streams keep to recognize unchanged ones.
 
     Attributes:

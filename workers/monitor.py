@@ -18,7 +18,7 @@ _PATIENCE_S = 3.0
 
 
 class NobodyError(UserError):
-    """No worker reports; one line for people, with what to do."""
+    """No worker reports; one readable line, with what to do."""
 
 
 def watch(config: Config, console: OutputConsole, *, live: bool, seconds: float) -> dict[str, Any]:

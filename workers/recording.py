@@ -20,7 +20,7 @@ class Recording:
         path: The first file.
         stream_id: Whose it is.
         details: Of the worker's statistics: what was written is listed there.
-        notify: Takes events for people.
+        notify: Takes human-readable events.
         lost: Called with the reason when something could not be written.
     """
 

@@ -19,7 +19,7 @@ class Variant:
     """One row.
 
     Attributes:
-        about: what it is, for people.
+        about: what it is, human-readable.
         build: makes the network.
         num_past: past frames that it takes.
         match_weight: of the loss that shows the attention where to look; networks without one ignore it.

@@ -201,7 +201,7 @@ class WorkerStats(msgspec.Struct):
         streams: By stream id.
         details: What else is worth showing, by name: runtime and model (inference), outputs (sink).
         lost_links: Connections to other workers that have worked and are broken now, by name.
-        events: What happened since the last statistics, newest last, for people.
+        events: What happened since the last statistics, newest last, human-readable.
     """
 
     worker: Name

@@ -11,7 +11,7 @@ class UserError(Exception):
 
 
 class ConfigError(UserError, ValueError):
-    """An error in a configuration file or on the command line, in one line for people."""
+    """An error in a configuration file or on the command line, in one readable line."""
 
 
 class WireError(ValueError):
@@ -43,7 +43,7 @@ class ViewError(UserError):
 
 @contextmanager
 def as_user_error() -> Iterator[None]:
-    """Turns what a library raises for wrong arguments and files into one line for people.
+    """Turns what a library raises for wrong arguments and files into one readable line.
 
     Raises:
         UserError: In place of a ``ValueError``, ``FloatingPointError`` or ``OSError``.

@@ -19,7 +19,7 @@ _TELEMETRY = "openvino_telemetry"
 
 
 class MissingPackageError(UserError, ValueError):
-    """A package that was not installed, in one line for people."""
+    """A package that was not installed, in one readable line."""
 
 
 def need_extra(extra: str) -> None:

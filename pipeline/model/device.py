@@ -4,7 +4,7 @@ import torch
 
 
 class DeviceError(ValueError):
-    """This machine can't run the model as asked, in one line for people."""
+    """This machine can't run the model as asked, in one readable line."""
 
 
 def pick_device(name: str) -> torch.device:

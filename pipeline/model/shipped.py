@@ -9,7 +9,7 @@ _SHIPPED = Path(__file__).parent / "weights"
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that can't be used, in one line for people."""
+    """A checkpoint that can't be used, in one readable line."""
 
 
 def find_checkpoint(name: str | Path) -> Path:

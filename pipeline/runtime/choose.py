@@ -12,7 +12,7 @@ _ON_CPUS = {"openvino": "openvino", "onnxruntime": "onnx"}
 
 
 class Choice(NamedTuple):
-    """A backend, and the reason in a few words for people."""
+    """A backend, and the reason in a few readable words."""
 
     backend: str
     why: str

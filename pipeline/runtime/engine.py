@@ -8,7 +8,7 @@ from torch import Tensor
 from pipeline.runtime.step import Image, Memory
 
 About = dict[str, str | int | float]
-"""Facts for people, by name."""
+"""Human-readable facts, by name."""
 Remember = Callable[[], tuple[list[Memory], int]]
 """Gives the memories of a batch, and how many passes of a backbone they took."""
 

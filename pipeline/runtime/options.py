@@ -43,7 +43,7 @@ class Options:
         least_agreement: Share of other clips that int8 must answer as float32 does.
         name: Of the model, human-readable.
         why: Why this backend was chosen, human-readable; empty where nobody chose.
-        report: Takes lines for people: what is prepared, chosen or can't be had.
+        report: Takes human-readable lines: what is prepared, chosen or can't be had.
     """
 
     device: str = "auto"

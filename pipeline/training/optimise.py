@@ -71,7 +71,7 @@ def compile_features(
     Args:
         backbones: of the model that the probe runs.
         probe: runs one forward and backward pass; raises if something is wrong with it.
-        notify: takes the message for people.
+        notify: takes the human-readable message.
 
     Returns:
         Whether the backbones are compiled now.

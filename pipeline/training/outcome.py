@@ -76,7 +76,7 @@ def _validations_on_held_out(run: Trainer) -> int:
 
 
 def described(summary: dict[str, Any], written: Path) -> Iterator[str]:
-    """The final metrics as lines for people, how to use what was written, and whether it learned."""
+    """The final metrics as human-readable lines, how to use what was written, and whether it learned."""
     yield from _metrics(summary["held_out"])
     yield f"written: {written}"
     if "speeds" not in summary["held_out"]:

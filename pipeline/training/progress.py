@@ -83,7 +83,7 @@ class Reporter:
             self._file.close()
 
     def notify(self, message: str) -> None:
-        """Prints a line for people."""
+        """Prints a human-readable line."""
         if not self._quiet:
             self._console.print(message, markup=False, highlight=False, soft_wrap=True)
 

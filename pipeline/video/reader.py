@@ -142,7 +142,7 @@ class Reader:
         return captured
 
     def pop_events(self) -> list[str]:
-        """What happened since the last call, oldest first, in words for people; without passwords."""
+        """What happened since the last call, oldest first, human-readable; without passwords."""
         return self._tally.pop_events()
 
     def stop(self, timeout_s: float) -> bool:

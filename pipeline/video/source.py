@@ -35,7 +35,7 @@ class SourceError(Exception):
     """A source can't be opened or read.
 
     Attributes:
-        kind: What went wrong, for programs; ``str(error)`` is for people.
+        kind: What went wrong, for programs; ``str(error)`` is human-readable.
     """
 
     def __init__(self, kind: SourceErrorKind, source: str, advice: str) -> None:

@@ -36,7 +36,7 @@ class Tally:
             self._dropped[reason] = self._dropped.get(reason, 0) + count
 
     def report(self, event: str) -> None:
-        """Notes what happened, in words for people; without passwords."""
+        """Notes what happened, human-readable; without passwords."""
         with self._lock:
             self._events.append(event)
 

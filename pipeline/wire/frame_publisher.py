@@ -145,7 +145,7 @@ class FramePublisher(Publisher):
         return stream.sent if stream else Counter()
 
     def pop_events(self) -> list[str]:
-        """What happened since the last call, in words for people."""
+        """What happened since the last call, human-readable."""
         events, self._events = self._events, []
         for stream in self._streams.values():
             events += stream.memory.pop_events()

@@ -83,7 +83,7 @@ class LinkWatch:
         self.states: dict[str, LinkState] = {}
 
     def poll(self) -> dict[str, str]:
-        """Takes in what happened; returns endpoints that turn us away, with the reason for people."""
+        """Takes in what happened; returns endpoints that turn us away, with a human-readable reason."""
         troubles: dict[str, str] = {}
         for kind, value, endpoint in sockets.events(self._monitor, _MOST_EVENTS):
             if kind == zmq.EVENT_DISCONNECTED:

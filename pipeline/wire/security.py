@@ -110,7 +110,7 @@ class Gate:
     Args:
         context: That of the guarded socket.
         allowed: Folder with public keys.
-        endpoint: What it guards, for people.
+        endpoint: What it guards, human-readable.
     """
 
     def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", allowed: Path, endpoint: str) -> None:

@@ -112,7 +112,7 @@ class Subscriber:
             self._connect(*self._sources[endpoint])
 
     def pop_troubles(self) -> dict[str, str]:
-        """Endpoints that do not work, with the reason for people; repeated for as long as it lasts."""
+        """Endpoints that do not work, with a human-readable reason; repeated for as long as it lasts."""
         troubles, self._troubles = self._troubles, {}
         return troubles
 

@@ -42,7 +42,7 @@ class FreshnessKeeper:
     Args:
         freshness: ``[freshness]``.
         quality: Of the JPEG pictures that are sent without it; 0 if none are.
-        notify: Takes events for people.
+        notify: Takes human-readable events.
     """
 
     def __init__(self, freshness: FreshnessConfig, quality: int, notify: Callable[[str], None]) -> None:

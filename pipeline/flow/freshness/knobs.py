@@ -114,7 +114,7 @@ class Ladder:
 
 
 def describe(knob: Knob, value: int) -> str:
-    """One setting for people: ``every 2nd frame``."""
+    """One setting, human-readable: ``every 2nd frame``."""
     if knob == "quality":
         return f"JPEG quality {value}" if value else "the configured encoding"
     if knob == "size":

@@ -153,7 +153,7 @@ class FreshnessControl:
             fps: Rate of the source.
 
         Returns:
-            What happened, as events for people.
+            What happened, as human-readable events.
         """
         if self.is_silent(now_ns):
             return self._note_silence()
@@ -222,7 +222,7 @@ class FreshnessControl:
         return []
 
     def _step_down(self, now_ns: int, knob: Knob, side_px: int, fps: float) -> str | None:
-        """Turns one knob; returns its setting for people, or None if it has no step left."""
+        """Turns one knob; returns its human-readable setting, or None if it has no step left."""
         value = self._ladder.below(self.knobs, knob, side_px=side_px, fps=fps)
         if value is None:
             return None

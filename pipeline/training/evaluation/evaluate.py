@@ -51,7 +51,7 @@ def evaluate(
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` ...
         report: file for the metrics as JSON.
         picture: file for the confusion matrices as a picture.
-        notify: takes lines for people on how it goes.
+        notify: takes human-readable lines on how it goes.
 
     Returns:
         ``checkpoint``, ``labels``, and of the sections ``pictures``, ``videos``, ``data`` those asked for.

@@ -62,7 +62,7 @@ def open_recorded(
         device: where batches go.
         labels: names of the classes in the order wanted, which the data must have; None takes the data's.
         augment: vary the training clips.
-        notify: takes lines for people: what was skipped, and what there is.
+        notify: takes human-readable lines: what was skipped, and what there is.
         mirror: let the variations flip left and right; only where that can't change a class.
         memory_mb: most memory for decoded frames, in MiB; the rest goes to a temporary file.
 
@@ -122,7 +122,7 @@ def open_chosen(
         spacing_ms: time between the frames of a window; 0 = consecutive frames.
         device: where batches go.
         labels: names of the classes in the order wanted, which the data must have.
-        notify: takes lines for people: what was skipped, and what there is.
+        notify: takes human-readable lines: what was skipped, and what there is.
         memory_mb: most memory for decoded frames, in MiB; the rest goes to a temporary file.
 
     Raises:

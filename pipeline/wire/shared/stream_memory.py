@@ -80,7 +80,7 @@ class StreamMemory:
         self._readers.sent += 1
 
     def pop_events(self) -> list[str]:
-        """What happened since the last call, in words for people."""
+        """What happened since the last call, human-readable."""
         events, self._events = self._events, []
         return events
 
