@@ -153,7 +153,7 @@ class Worker(ABC):
         self._rates.setdefault(stream_id, Rate()).tick(time_ns)
 
     def publish_stats(self) -> None:
-        """Sends the statistics to whoever listens; the events go with them, once."""
+        """Sends the statistics to all listeners; the events go with them, once."""
         stats, now = self.stats, now_ns()
         stats.sent_ns = now
         with contextlib.suppress(OSError, psutil.Error):  # no descriptor is left: the last values stay

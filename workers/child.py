@@ -92,7 +92,7 @@ class Child:
             name=self.role,
             daemon=True,
         )
-        with _deaf_to_the_terminal():
+        with _terminal_signals_ignored():
             self._process.start()
         control_of_child.close()
         output_of_child.close()
@@ -149,7 +149,7 @@ class Child:
 
 
 @contextmanager
-def _deaf_to_the_terminal() -> Iterator[None]:
+def _terminal_signals_ignored() -> Iterator[None]:
     """A child that is still importing must not die of the Ctrl-C that is meant for its supervisor."""
     handlers = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGHUP)}
     try:

@@ -18,7 +18,7 @@ from workers.roles import stats_endpoints
 _SESSIONS_APART = 8
 
 
-class _Lives:
+class _WorkerSessions:
     """The processes that one worker has been; the oldest become one, so that restarts cost no memory."""
 
     def __init__(self) -> None:
@@ -51,14 +51,14 @@ class Collector:
             config.wire,
             SecurityPolicy(config.security),
         )
-        self._lives: dict[tuple[str, str], _Lives] = {}
+        self._workers: dict[tuple[str, str], _WorkerSessions] = {}
         self.started_ns = now_ns()
 
     def poll(self, timeout_s: float) -> list[str]:
         """Takes in what has arrived, waiting at most ``timeout_s`` seconds; returns the new events."""
         events: list[str] = []
         for stats in self._receiver.poll(timeout_s):
-            self._lives.setdefault((stats.worker, stats.host), _Lives()).keep(stats)
+            self._workers.setdefault((stats.worker, stats.host), _WorkerSessions()).keep(stats)
             events += [f"{stats.worker}: {event}" for event in stats.events]
         own = self._receiver.pop_link_events() + self._receiver.rejects.pop_reports()
         return events + [f"monitor: {event}" for event in own]
@@ -66,7 +66,7 @@ class Collector:
     @property
     def sessions(self) -> list[WorkerStats]:
         """The last stats of every process that ever reported, oldest first; very old ones in sum."""
-        everyone = (stats for lives in self._lives.values() for stats in lives.all())
+        everyone = (stats for sessions in self._workers.values() for stats in sessions.all())
         return sorted(everyone, key=lambda stats: stats.session)
 
     def newest(self, worker: str) -> WorkerStats | None:
@@ -78,8 +78,8 @@ class Collector:
 
         A restarted worker sends them again, so that a monitor that comes later knows them too.
         """
-        lives = [life for (name, _), life in self._lives.items() if name == worker]
-        return [msgspec.structs.replace(stats, events=[]) for life in lives for stats in life.apart()]
+        found = [sessions for (name, _), sessions in self._workers.items() if name == worker]
+        return [msgspec.structs.replace(stats, events=[]) for sessions in found for stats in sessions.apart()]
 
     def report(self, restarts: Mapping[str, int] | None = None, *, final: bool = False) -> dict[str, Any]:
         """The report as it stands now; ``final``: nothing is under way any more."""
@@ -129,6 +129,6 @@ class Collector:
     def _restarts(self) -> dict[str, int]:
         """Seen from outside: each further session of a worker is a restart."""
         counts: dict[str, int] = {}
-        for (worker, _), lives in self._lives.items():
-            counts[worker] = counts.get(worker, 0) + lives.count - 1
+        for (worker, _), sessions in self._workers.items():
+            counts[worker] = counts.get(worker, 0) + sessions.count - 1
         return counts

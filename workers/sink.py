@@ -91,7 +91,7 @@ class SinkWorker(Worker):
 
     @staticmethod
     def _give_way(nice: int) -> None:
-        """Lets capture and inference have the cores first; whoever is nicer already stays so."""
+        """Lets capture and inference have the cores first; a process that is nicer already stays so."""
         with suppress(OSError):
             os.nice(max(0, nice - os.nice(0)))
 

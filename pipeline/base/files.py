@@ -18,7 +18,7 @@ def cache_folder() -> Path | None:
 
 
 def write_whole(path: Path, data: bytes | str, *, sync: bool = False, mode: int = 0o666) -> None:
-    """Writes a file in one go: whoever reads it finds the old content or the new, never a part.
+    """Writes a file in one go: a reader finds the old content or the new, never a part.
 
     Args:
         path: Of the file; its folder exists.

@@ -16,7 +16,7 @@ def scratch_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
     """A folder of one's own, removed at the end.
 
     A process that is killed can't remove it, so it holds a lock beside it, which the system takes back with
-    the process: whoever starts later removes those of the same prefix that nobody holds. In the system's
+    the process: the next one to start removes those of the same prefix that nobody holds. In the system's
     own folder for temporary files the system would do that one day; but a file that is to take its place in
     one go has to be made on the file system where it will stay.
 

@@ -108,7 +108,7 @@ class _Grabber(Thread):
             self._grab()
         except SourceError as error:
             self.error = error
-        except Exception as error:  # it belongs to whoever opens or reads, not to the terminal
+        except Exception as error:  # raised where the camera is opened or read
             text = " ".join(f"{type(error).__name__}: {error}".split())
             self.error = SourceError("failed", self.name, f"OpenCV can't read it: {text}")
         finally:

@@ -8,7 +8,7 @@ _LONGEST_STEP_S = 10.0
 
 
 class Pacer:
-    """Says how long to wait before each picture, by its time stamp or else by the source's rate."""
+    """Computes the wait before each picture, by its time stamp or else by the source's rate."""
 
     def __init__(self, fps: float | None) -> None:
         """Notes the rate.

@@ -25,7 +25,7 @@ def fractal(height: int, width: int, rng: np.random.Generator, *, grain: int, ro
     Args:
         height: Rows.
         width: Columns.
-        rng: Source of chance.
+        rng: Random generator.
         grain: Size in px of the coarsest blobs.
         roughness: Weight of each octave relative to the coarser one, 0 to 1.
     """

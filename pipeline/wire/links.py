@@ -3,7 +3,7 @@
 The connection of a dead process closes at once. A machine that is gone, or a cut cable, is noticed by
 TCP: by its keep-alive while nothing is under way, and by its user time-out while something is not
 acknowledged, which keeps the keep-alive from being sent. libzmq's heartbeats are left off on purpose: a
-reader with a full queue can't answer them, so they cut off whoever is merely slow, and when a connection
+reader with a full queue can't answer them, so they cut off peers that are merely slow, and when a connection
 breaks while its queue is full they abort the process (libzmq issues 3937 and 4767, present in 4.3.5).
 
 libzmq comes back by itself when a connection breaks, but gives up for good on a peer that breaks the

@@ -261,7 +261,7 @@ class FreshnessControl:
         self._turned_ns, self._paused_until_ns = now_ns, now_ns + self._pause_ns
         self._pause_ns = min(2 * self._pause_ns, 10 * _PAUSE_NS)
         spell.remind_ns = now_ns + _REMIND_NS
-        self.turns["in vain"] = self.turns.get("in vain", 0) + 1
+        self.turns["reverted"] = self.turns.get("reverted", 0) + 1
         return [f"{self._state(ages)}, and sending less does not help: {self.knobs} again; {_advice(ages)}"]
 
     def _set(self, now_ns: int, knob: Knob, value: int, direction: str) -> None:

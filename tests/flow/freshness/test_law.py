@@ -133,7 +133,7 @@ def test_knobs_that_do_not_help_go_back_and_the_cause_is_told() -> None:
     assert run.control.knobs == Knobs(quality=90)
     assert "sending less does not help: JPEG quality 90 again; a step takes 290 ms" in events[-1]
     assert [event for event in run.live(slow_model, 30) if "every" in event] == [], "not again at once"
-    assert run.control.turns["in vain"] == 1
+    assert run.control.turns["reverted"] == 1
 
 
 def test_lateness_that_lasts_is_told_now_and_then_and_its_end_once() -> None:
