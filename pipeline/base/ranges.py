@@ -5,7 +5,7 @@ from typing import Annotated, TypeAlias
 import msgspec
 
 MOST_COUNT = 2**53
-"""Largest count: JSON and browsers keep it exactly. Sums of counts stay there: see ``account.stats.add``."""
+"""Largest count: JSON and browsers keep it exactly. Sums stay there: see ``account.stats.add_counts``."""
 
 FrameCount: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**40)]
 """Frames of one stream, epochs: 1,100 years at 30 frames a second."""

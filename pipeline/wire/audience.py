@@ -5,9 +5,8 @@ from collections.abc import Set
 
 from pipeline.base.frame import Policy
 from pipeline.base.roles import LISTENERS
-from pipeline.wire.shared.readers import SegmentReaders, count
+from pipeline.wire.shared.readers import MOST_NOTICES, SegmentReaders, count
 
-_MOST_NOTICES = 4096
 _LISTENERS = {role.encode() for role in LISTENERS}
 
 
@@ -36,7 +35,7 @@ class Audience:
             case [b"reader", (b"newest" | b"every") as lane, name]:
                 count(self._readers["newest" if lane == b"newest" else "every"], name, came)
             case [b"taken", name, token] if came and token in self._taken:
-                if len(self._taken[token]) < _MOST_NOTICES:
+                if len(self._taken[token]) < MOST_NOTICES:
                     self._taken[token].add(name)
             case [b"opened" | b"closed" as what, token, name] if token in self.segments:
                 self.segments[token].note(what, came, name)

@@ -207,7 +207,7 @@ class FramePublisher(Publisher):
         return encoding, encode_frame(frame, encoding, quality or self._jpeg_quality, now_ns(), topic)
 
     def _notice(self, frame: Frame, shared: SegmentReaders) -> list[Part] | None:
-        """Puts the frame into its slot; word of it, or None while receivers have to take others first."""
+        """Puts the frame into its slot; its notice, or None while receivers have to take others first."""
         ticket = shared.sent + 1
         most = min(self._queue, shared.segment.slots)
         if frame.policy == "every" and ticket - most > shared.oldest():

@@ -26,7 +26,7 @@ LinkState: TypeAlias = Literal["up", "waiting", "lost"]
 """Of a connection: it works, has not worked yet, or has worked and broke."""
 
 _REFUSED = (
-    "turns us away: is this machine's public key allowed there (`keys allow FILE`), "
+    "refuses the connection: is this machine's public key allowed there (`keys allow FILE`), "
     "and does security.servers name the key that it has?"
 )
 _FOREIGN = "can't be talked to: is it a KVQ Stream worker, and are its keys and ours as both expect?"
@@ -60,7 +60,7 @@ def watch_link(sock: "zmq.Socket[bytes]", wire: WireConfig, patience: int = 1) -
 class LinkWatch:
     """Follows the connections of one socket; made before they are.
 
-    A peer that leaves us waiting for its greeting turns us away. One that closes the connection before it has
+    A peer that leaves us waiting for its greeting refuses the connection. One that closes it before it has
     greeted does so if that happens again; once, it may just have died.
 
     Attributes:
@@ -83,7 +83,7 @@ class LinkWatch:
         self.states: dict[str, LinkState] = {}
 
     def poll(self) -> dict[str, str]:
-        """Takes in what happened; returns endpoints that turn us away, with a human-readable reason."""
+        """Takes in what happened; returns endpoints that refuse us, with a human-readable reason."""
         troubles: dict[str, str] = {}
         for kind, value, endpoint in sockets.events(self._monitor, _MOST_EVENTS):
             if kind == zmq.EVENT_DISCONNECTED:

@@ -218,7 +218,7 @@ class Stats(msgspec.Struct, kw_only=True, frozen=True, tag="stats"):
 
 
 class Feedback(msgspec.Struct, kw_only=True, frozen=True):
-    """How old a live stream's predictions are, from inference to capture: see ``flow.freshness.law.Ages``.
+    """How old a live stream's predictions are, from inference to capture: see ``flow.freshness.ages.Ages``.
 
     Attributes:
         v: Wire version.

@@ -132,7 +132,7 @@ class Publisher(Closing):
         return self.audience.roles.copy()
 
     def pop_feedback(self) -> list[Feedback]:
-        """The latest word of each stream and session since the last call.
+        """The latest feedback of each stream and session since the last call.
 
         What a receiver queued while its link was broken comes all at once, and only the last of it is news.
         """

@@ -8,7 +8,8 @@ from typing import TypeVar
 
 from pipeline.wire.shared.segment import Segment
 
-_MOST_NOTICES = 4096
+MOST_NOTICES = 4096
+"""Different ones of its readers that a publisher keeps."""
 Key = TypeVar("Key")
 
 
@@ -93,7 +94,7 @@ class SegmentReaders:
 def count(answers: Counter[Key], what: Key, came: bool) -> bool:
     """Counts connections by answer; returns whether one more gives it, or none does any more."""
     if came:
-        if what not in answers and len(answers) >= _MOST_NOTICES:
+        if what not in answers and len(answers) >= MOST_NOTICES:
             return False
         answers[what] += 1
         return True

@@ -75,7 +75,7 @@ class Segment:
         except (OSError, AttributeError) as error:  # AttributeError: no Linux
             self.close()
             cause = error.strerror if isinstance(error, OSError) else "this system has no memfd"
-            raise SegmentError(f"{size / 2**20:.0f} MB of shared memory can't be had: {cause}") from None
+            raise SegmentError(f"{size / 2**20:.0f} MB of shared memory is not available: {cause}") from None
         memory[: len(_MAGIC) + TOKEN_BYTES] = _MAGIC + self.token
         self._numbers, self._pixels = _views(memory, slots, frame_bytes)
         self._seats = memoryview(memory)[_PAGE : 2 * _PAGE].cast("Q")
@@ -205,7 +205,7 @@ class Window:
             raise WireError("shm", f"a frame of {length} bytes in a slot of {self._frame_bytes}")
         place, whole = ticket % self._slots, 2 * ticket + 2
         if int(self._numbers[place]) < whole:
-            raise WireError("shm", "word of a frame in shared memory that was never written there")
+            raise WireError("shm", "notice of a frame in shared memory that was never written there")
         if int(self._numbers[place]) == whole:
             _fence()
             copy = self._pixels[place, :length].copy()

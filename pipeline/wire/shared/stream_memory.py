@@ -58,7 +58,7 @@ class StreamMemory:
             return shared
         if shared.settle(readers, self._patience_s):
             self._events.append(
-                f"{self._stream_id}: a reader says that it has opened the shared memory, and has not: "
+                f"{self._stream_id}: a reader announces that it has opened the shared memory, and has not: "
                 "it is waited for no longer, and gets no frames until it has"
             )
         return shared if shared.ready(readers) else None

@@ -236,7 +236,7 @@ def test_memory_that_cannot_be_had_is_an_error_in_words_and_leaves_nothing_open(
     before, limits = open_files(), resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, limits[1]))
     try:
-        with pytest.raises(SegmentError, match=r"8 MB of shared memory can't be had: File too large"):
+        with pytest.raises(SegmentError, match=r"8 MB of shared memory is not available: File too large"):
             Segment(8, 1 << 20)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

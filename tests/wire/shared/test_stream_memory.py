@@ -168,7 +168,10 @@ def test_another_size_gets_memory_of_its_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("changes", "told"),
-    [({"limit": 100_000}, "shared memory can't be had"), ({"shm_mb": 0.4}, "capture.shm_mb is less than")],
+    [
+        ({"limit": 100_000}, "shared memory is not available"),
+        ({"shm_mb": 0.4}, "capture.shm_mb is less than"),
+    ],
 )
 def test_without_enough_memory_frames_go_through_the_socket(
     changes: dict[str, float], told: str, tmp_path: Path
