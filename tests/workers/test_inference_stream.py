@@ -1,5 +1,7 @@
 """One stream in inference: which frame has its turn, what of the past it may look at, and what is counted."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,9 @@ from pipeline.base.frame import FrameId
 from pipeline.flow.age_limit import AgeLimit
 from pipeline.flow.unchanged import KeptBytes
 from pipeline.runtime.step import Memory
+from pipeline.wire.publisher import Publisher
+from pipeline.wire.security import SecurityPolicy
+from tests.wire.peers import end
 from tests.workers.arriving import MS, received
 from workers.inference_stream import InferenceStream, Turn
 
@@ -138,3 +143,14 @@ def test_only_a_frame_whose_past_has_the_same_label_is_scored(stream: InferenceS
     assert scored == [False, False, True, False, False, True]
     assert (stream.stats.predicted, stream.stats.labelled, stream.stats.correct) == (6, 2, 1)
     assert stream.stats.depth == {"0": 1, "1": 1, "2": 4}
+
+
+def test_a_stream_that_has_ended_keeps_no_picture(stream: InferenceStream, place: Path) -> None:
+    image = np.array(play(stream, (0, 0), (1, 40)).frame.image)
+    stream.take_end(end(2))
+    config = load_config()
+    with Publisher(f"ipc://{place}/predictions", config.wire, SecurityPolicy(config.security)) as publisher:
+        stream.flush(publisher)
+    assert stream.stats.state == "ended"
+    stream.take(received(2, 80, image=image))
+    assert turn(stream).known is None
