@@ -21,8 +21,8 @@ from benchmarks.machine import describe_machine
 from benchmarks.temporal.budget import Budget
 from benchmarks.temporal.cost import streaming_cost
 from benchmarks.temporal.harness import score, train
+from benchmarks.temporal.markdown_table import markdown
 from benchmarks.temporal.spread import over_gpus
-from benchmarks.temporal.table import markdown
 from benchmarks.temporal.variants import VARIANTS
 
 

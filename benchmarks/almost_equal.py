@@ -22,7 +22,7 @@ from pipeline.flow.unchanged import KeptBytes, LastPicture
 from pipeline.model.history import StreamHistory
 from pipeline.runtime.base import Runtime
 from pipeline.runtime.open_runtime import open_runtime
-from pipeline.runtime.options import Options
+from pipeline.runtime.runtime_options import Options
 from pipeline.runtime.step import Memory
 from pipeline.video.demo import FPS, HEIGHT, WIDTH, Pose, paint, render
 from pipeline.video.scenes import SCENES

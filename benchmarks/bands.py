@@ -11,13 +11,13 @@ import cv2
 import numpy as np
 import torch
 
-from benchmarks.step import Turn, median, take_turns
+from benchmarks.step_time import Turn, median, take_turns
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.runtime.base import Runtime
 from pipeline.runtime.exported.exported_engine import ExportedEngine
 from pipeline.runtime.exported.open_openvino import open_openvino
-from pipeline.runtime.options import Options
 from pipeline.runtime.pixels import Stretcher
+from pipeline.runtime.runtime_options import Options
 from pipeline.runtime.step import Image
 
 _SIZES = ((720, 1280), (1080, 1920), (2160, 3840))

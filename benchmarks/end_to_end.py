@@ -24,8 +24,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.announce import announce
 from benchmarks.machine import describe_machine
-from benchmarks.progress import announce
 from pipeline.account.ledger import merge
 from pipeline.account.stats import Histogram, StreamStats, WorkerStats
 from pipeline.base.config import load_config

@@ -22,7 +22,7 @@ lap("import of torch")
 import workers.inference
 lap("import of the rest of the worker")
 from pipeline.runtime.open_runtime import open_runtime
-from pipeline.runtime.options import Options
+from pipeline.runtime.runtime_options import Options
 quiet = Options(device="cpu", report=lambda line: None)
 runtime = open_runtime("motion_resnet18", quiet, backend=sys.argv[1])
 lap("open the model")

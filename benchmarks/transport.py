@@ -25,7 +25,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.progress import announce
+from benchmarks.announce import announce
 from benchmarks.transport_ways import Send, Way, endpoint, missing, named, ways
 from pipeline.base.frame import Image
 from pipeline.base.scratch import scratch_folder

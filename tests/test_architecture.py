@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from itertools import combinations
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -21,6 +22,8 @@ WHOLE = {
     },
 }  # fmt: skip
 """Tests of more than one module, by room: of a promise that several keep together, or of whole processes."""
+ALIKE = {("base", "base"), ("state", "stats")}
+"""Names that may be alike: the base of its room, and the terms of two fields."""
 
 
 def modules() -> set[str]:
@@ -63,3 +66,23 @@ def test_test_files_are_named_after_their_module() -> None:
         if room != "." and not is_mirror and name not in WHOLE.get(room, set()):
             strays.add(str(file.relative_to(ROOT)))
     assert strays == set()
+
+
+def a_letter_apart(name: str, other: str) -> bool:
+    short, long = sorted((name, other), key=len)
+    if len(short) == len(long):
+        return sum(a != b for a, b in zip(short, long, strict=True)) <= 1
+    return len(long) == len(short) + 1 and any(long[:n] + long[n + 1 :] == short for n in range(len(long)))
+
+
+def test_no_two_modules_have_names_that_differ_by_a_letter_or_by_their_room() -> None:
+    assert a_letter_apart("reader", "readers")
+    assert a_letter_apart("fuse", "fuze")
+    assert not a_letter_apart("film", "files")
+    alike = [
+        (first, second)
+        for first, second in combinations(sorted(modules()), 2)
+        if a_letter_apart(Path(first).stem, Path(second).stem)
+    ]
+    named = {tuple(sorted((Path(first).stem, Path(second).stem))) for first, second in alike}
+    assert named <= ALIKE, alike

@@ -16,7 +16,7 @@ from pipeline.base.config import Config
 from pipeline.base.errors import UserError
 from pipeline.base.rate import Rate
 from pipeline.base.redact import redact
-from pipeline.base.roles import Role
+from pipeline.base.role_names import Role
 from pipeline.wire.encoding import encode_stats
 from pipeline.wire.publisher import SMALL_QUEUE, Publisher
 from pipeline.wire.receivers import Receiver

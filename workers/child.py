@@ -16,7 +16,7 @@ import msgspec
 
 from pipeline.base.config import Config
 from pipeline.base.redact import redact
-from pipeline.base.roles import Role
+from pipeline.base.role_names import Role
 from workers.process import Report, run_spawned
 
 _CONTEXT = multiprocessing.get_context("spawn")

@@ -9,7 +9,7 @@ from pipeline.account.ledger import build_report, fold
 from pipeline.account.stats import WorkerStats
 from pipeline.base.clock import now_ns
 from pipeline.base.config import Config
-from pipeline.base.roles import ROLES
+from pipeline.base.role_names import ROLES
 from pipeline.view.pipeline_view import PipelineView
 from pipeline.wire.receivers import StatsReceiver
 from pipeline.wire.security import SecurityPolicy

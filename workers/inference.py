@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from pipeline.base.clock import now_ns
 from pipeline.base.errors import WireError
-from pipeline.base.roles import Listener
+from pipeline.base.role_names import Listener
 from pipeline.flow.age_limit import AgeLimit
 from pipeline.flow.batching import BatchWindow
 from pipeline.flow.freshness.ages import AgeReport
@@ -18,7 +18,7 @@ from pipeline.model.device import DeviceError
 from pipeline.model.shipped import CheckpointError
 from pipeline.runtime.base import Runtime
 from pipeline.runtime.open_runtime import open_runtime
-from pipeline.runtime.options import CalibrationClips, Options
+from pipeline.runtime.runtime_options import CalibrationClips, Options
 from pipeline.runtime.step import Result
 from pipeline.wire.arrivals import ReceivedFrame
 from pipeline.wire.encoding import encode_prediction

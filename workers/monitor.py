@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.base.config import Config
 from pipeline.base.errors import UserError
-from pipeline.base.roles import ROLES
+from pipeline.base.role_names import ROLES
 from workers.collector import Collector
 from workers.output import OutputConsole
 from workers.roles import stats_endpoints

@@ -17,7 +17,7 @@ from pipeline.account.stats import WorkerStats
 from pipeline.base.config import Config
 from pipeline.base.errors import UserError
 from pipeline.base.redact import redact
-from pipeline.base.roles import Role
+from pipeline.base.role_names import Role
 from workers import exit_codes
 from workers.base import Worker
 from workers.output import print_line

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
 from pipeline.base.config import EndpointsConfig
-from pipeline.base.roles import Role
+from pipeline.base.role_names import Role
 
 Endpoint: TypeAlias = Literal["frames", "predictions", "capture_stats", "inference_stats", "sink_stats"]
 """A key of ``[endpoints]``."""

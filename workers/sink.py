@@ -10,7 +10,7 @@ from typing import ClassVar
 from pipeline.account.stats import add_counts
 from pipeline.base.clock import now_ns
 from pipeline.base.errors import WireError
-from pipeline.base.roles import Listener
+from pipeline.base.role_names import Listener
 from pipeline.flow.age_limit import AgeLimit
 from pipeline.flow.joiner import Joined
 from pipeline.view.jsonl import PredictionWriter, PredictionWriterError

@@ -8,15 +8,15 @@ from typing import Any
 
 import torch
 
+from benchmarks.announce import announce
 from benchmarks.machine import describe_machine
-from benchmarks.progress import announce
-from benchmarks.scale.memory import FlatResult, run_long
+from benchmarks.scale.memory_growth import FlatResult, run_long
 from benchmarks.scale.plot import draw
 from benchmarks.scale.timing import ScaleResult, measure
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.runtime.cuda.cuda_engine import CudaEngine
 from pipeline.runtime.open_torch import open_torch
-from pipeline.runtime.options import Options
+from pipeline.runtime.runtime_options import Options
 
 CPU_STREAMS = (1, 2, 4, 8, 16, 32, 64)
 GPU_STREAMS = (*CPU_STREAMS, 128)

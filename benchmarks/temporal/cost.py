@@ -9,7 +9,7 @@ import torchvision
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.step import median, take_turns
+from benchmarks.step_time import median, take_turns
 from benchmarks.temporal.shape import Shape
 from benchmarks.temporal.variants import ours
 from pipeline.model.network import TemporalKVQResNetCBAM

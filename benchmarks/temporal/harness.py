@@ -15,11 +15,11 @@ from benchmarks.temporal.budget import Budget
 from benchmarks.temporal.variants import Variant
 from pipeline.base.scratch import scratch_folder
 from pipeline.training.loop import train as train_to_the_end
-from pipeline.training.options import TrainingOptions, load_options
 from pipeline.training.progress import Reporter
 from pipeline.training.rendered.renderer import USUAL, Scene, reverse_label
 from pipeline.training.samples import normalised
 from pipeline.training.trainer import Trainer
+from pipeline.training.training_options import TrainingOptions, load_options
 
 SPEEDS = (0.4, 1.0, 2.0)
 _SAVE_EVERY = 100

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from pipeline.account.stats import Histogram, StreamStats, WorkerStats, add_counts
-from pipeline.base.roles import ROLES, Role
+from pipeline.base.role_names import ROLES, Role
 
 END_TO_END = ("capture_to_prediction", "capture_to_render")
 STAGES = (

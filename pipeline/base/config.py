@@ -12,7 +12,7 @@ import msgspec
 from pipeline.base import quantities
 from pipeline.base.errors import ConfigError
 from pipeline.base.layers import fill
-from pipeline.base.roles import Listener
+from pipeline.base.role_names import Listener
 from pipeline.base.text import StreamId
 
 # A description puts into words what a pattern allows: see pipeline.base.schema.

@@ -14,7 +14,7 @@ from pipeline.runtime.base import Runtime
 from pipeline.runtime.choose import Choice, choose_backend
 from pipeline.runtime.exported.open_onnx import open_onnx
 from pipeline.runtime.exported.open_openvino import open_openvino
-from pipeline.runtime.options import Options
+from pipeline.runtime.runtime_options import Options
 
 Backend = Literal["auto", "torch", "openvino", "onnxruntime"]
 

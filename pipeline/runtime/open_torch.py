@@ -8,7 +8,7 @@ from pipeline.model.device import pick_device
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.runtime.base import Runtime
 from pipeline.runtime.cuda.cuda_engine import open_cuda_engine
-from pipeline.runtime.options import Options
+from pipeline.runtime.runtime_options import Options
 from pipeline.runtime.torch_engine import open_torch_engine
 
 TOLERANCE = 0.1

@@ -11,9 +11,9 @@ from pipeline.model.state import Entry, gather
 from pipeline.model.temporal import Features
 from pipeline.runtime.engine import About, Answer, Remember, finished
 from pipeline.runtime.fold_batch_norms import fold_batch_norms
-from pipeline.runtime.options import Options
 from pipeline.runtime.pixels import Preprocessor
 from pipeline.runtime.precision import DTYPES, pick_precision
+from pipeline.runtime.runtime_options import Options
 from pipeline.runtime.step import Image, Memory
 
 

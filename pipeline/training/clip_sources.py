@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.training.options import TrainingOptions
 from pipeline.training.parallel import Ranks
 from pipeline.training.rendered.renderer import MotionRenderer
 from pipeline.training.samples import Clips, ClipSource
+from pipeline.training.training_options import TrainingOptions
 
 _VALIDATION_SEED = 500_009
 _RANK_SEED = 104_729

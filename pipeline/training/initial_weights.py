@@ -14,7 +14,7 @@ from pipeline.model.checkpoint import load_checkpoint
 from pipeline.model.description import describe_checkpoint
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.positions import Positions
-from pipeline.training.options import TrainingOptions, is_checkpoint
+from pipeline.training.training_options import TrainingOptions, is_checkpoint
 
 _CLASSIFIER = "temporal.classifier."
 

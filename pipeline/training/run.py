@@ -11,12 +11,12 @@ from pipeline.base.packages import MissingPackageError
 from pipeline.training.curves import draw_curves
 from pipeline.training.initial_weights import keeps_classifier
 from pipeline.training.loop import train
-from pipeline.training.options import TrainingOptions
 from pipeline.training.outcome import conclude, described
 from pipeline.training.parallel import Ranks, joined
 from pipeline.training.progress import Reporter
 from pipeline.training.run_files import full_disk_explained
 from pipeline.training.trainer import Trainer
+from pipeline.training.training_options import TrainingOptions
 
 
 def fit(options: TrainingOptions) -> dict[str, Any]:

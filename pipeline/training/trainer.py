@@ -23,13 +23,13 @@ from pipeline.training.optimise import (
     parameter_groups,
     update_average,
 )
-from pipeline.training.options import TrainingOptions
 from pipeline.training.parallel import Ranks
 from pipeline.training.rendered.correspondence import match_loss
 from pipeline.training.rendered.pictures import seeded
 from pipeline.training.rendered.renderer import MotionRenderer
 from pipeline.training.run_files import read_state, write_state
 from pipeline.training.samples import Clips, normalised
+from pipeline.training.training_options import TrainingOptions
 
 Build = Callable[[TrainingOptions, tuple[str, ...]], nn.Module]
 """Options and names of the classes, to a model with ``model(*frames, past_mask=) -> (logits, info)``."""

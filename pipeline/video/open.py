@@ -42,7 +42,7 @@ def open_source(text: str, options: SourceOptions) -> Source:
         from pipeline.video.images import ImageFolderSource
 
         return ImageFolderSource(text, options)
-    from pipeline.video.file import FileSource
+    from pipeline.video.video_file import FileSource
 
     return FileSource(text, options)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from pipeline.account.ledger import END_TO_END, by_role, merge, stage_order
 from pipeline.account.stats import StreamStats, WorkerStats
-from pipeline.base.roles import ROLES
+from pipeline.base.role_names import ROLES
 from pipeline.base.text import printable
 from pipeline.flow.freshness.knobs import Knobs
 from pipeline.view.number_text import short, with_reasons

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Set
 
 from pipeline.base.frame import Policy
-from pipeline.base.roles import LISTENERS
-from pipeline.wire.shared.readers import MOST_NOTICES, SegmentReaders, count
+from pipeline.base.role_names import LISTENERS
+from pipeline.wire.shared.reader_seats import MOST_NOTICES, SegmentReaders, count
 
 _LISTENERS = {role.encode() for role in LISTENERS}
 

@@ -13,7 +13,7 @@ from pipeline.wire.encoding import check_image, encode_frame, encode_notice, enc
 from pipeline.wire.messages import Encoding, Part
 from pipeline.wire.publisher import Publisher
 from pipeline.wire.security import SecurityPolicy
-from pipeline.wire.shared.readers import SegmentReaders
+from pipeline.wire.shared.reader_seats import SegmentReaders
 from pipeline.wire.shared.stream_memory import StreamMemory
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.0001, 0.002

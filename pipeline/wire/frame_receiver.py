@@ -6,7 +6,7 @@ from pipeline.base.clock import now_ns
 from pipeline.base.config import WireConfig
 from pipeline.base.errors import WireError
 from pipeline.base.frame import Policy
-from pipeline.base.roles import Listener, Role
+from pipeline.base.role_names import Listener, Role
 from pipeline.wire import topics
 from pipeline.wire.arrivals import ReceivedFrame
 from pipeline.wire.decoding import decode_place

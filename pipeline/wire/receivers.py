@@ -10,7 +10,7 @@ from pipeline.base.closing import Closing
 from pipeline.base.config import WireConfig
 from pipeline.base.errors import WireError
 from pipeline.base.frame import Policy
-from pipeline.base.roles import Role
+from pipeline.base.role_names import Role
 from pipeline.wire import sockets, topics
 from pipeline.wire.arrivals import ReceivedPrediction
 from pipeline.wire.census import Census

@@ -14,7 +14,7 @@ from zmq.utils import z85
 
 from pipeline.base.config import SecurityConfig
 from pipeline.base.errors import SecurityError, WireError
-from pipeline.base.roles import Role
+from pipeline.base.role_names import Role
 from pipeline.wire.address import Address
 from pipeline.wire.keys import KeyPair, load_allowed, load_pair, load_public
 from pipeline.wire.rejects import Rejects

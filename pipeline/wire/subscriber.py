@@ -9,7 +9,7 @@ import zmq
 from pipeline.base.config import WireConfig
 from pipeline.base.errors import TransportError
 from pipeline.base.frame import Policy
-from pipeline.base.roles import Role
+from pipeline.base.role_names import Role
 from pipeline.wire import address, sockets, topics
 from pipeline.wire.links import LinkState, LinkWatch, watch_link
 from pipeline.wire.lookup import Lookup

@@ -30,7 +30,7 @@ import zlib
 from functools import lru_cache
 
 from pipeline.base.frame import Policy
-from pipeline.base.roles import Role
+from pipeline.base.role_names import Role
 
 STATS = b"s."
 MAX_BYTES = 512

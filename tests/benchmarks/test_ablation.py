@@ -8,8 +8,8 @@ import torch
 
 from benchmarks.ablation import main, run_variant
 from benchmarks.temporal.budget import Budget
+from benchmarks.temporal.markdown_table import markdown
 from benchmarks.temporal.spread import over_gpus
-from benchmarks.temporal.table import markdown
 from benchmarks.temporal.variants import VARIANTS
 
 TINY = Budget(

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.almost_equal import NOISES, THRESHOLDS, Share, film, play, show
 from pipeline.model.history import StreamHistory
 from pipeline.runtime.open_torch import open_torch
-from pipeline.runtime.options import Options
+from pipeline.runtime.runtime_options import Options
 from pipeline.video.demo import FPS
 from tests.model.small import small
 

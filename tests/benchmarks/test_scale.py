@@ -7,7 +7,7 @@ import pytest
 from benchmarks.scale.command import bench
 from benchmarks.scale.feed import Feed
 from pipeline.runtime.open_torch import open_torch
-from pipeline.runtime.options import Options
+from pipeline.runtime.runtime_options import Options
 from tests.model.small import SIZE, small
 
 

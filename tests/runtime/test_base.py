@@ -1,7 +1,7 @@
 import numpy as np
 
 from pipeline.runtime.open_torch import open_torch
-from pipeline.runtime.options import Options
+from pipeline.runtime.runtime_options import Options
 from tests.model.small import small
 from tests.runtime.test_torch_engine import pictures
 

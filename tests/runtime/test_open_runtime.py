@@ -8,7 +8,7 @@ from pipeline.model.checkpoint import save_checkpoint
 from pipeline.model.device import DeviceError
 from pipeline.model.shipped import CheckpointError
 from pipeline.runtime.open_runtime import open_runtime
-from pipeline.runtime.options import Options
+from pipeline.runtime.runtime_options import Options
 from tests.model.small import shaken, small
 from tests.support import need_module
 

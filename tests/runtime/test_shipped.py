@@ -7,7 +7,7 @@ import pytest
 from pipeline.model.checkpoint import load_checkpoint
 from pipeline.runtime.base import Runtime
 from pipeline.runtime.open_torch import open_torch
-from pipeline.runtime.options import Options
+from pipeline.runtime.runtime_options import Options
 from pipeline.runtime.step import Image
 from pipeline.view.attention_maps import motion_field, unfold
 from pipeline.view.attention_overlay import LEAST_CONFIDENCE

@@ -10,8 +10,8 @@ from pipeline.model.history import StreamHistory
 from pipeline.runtime.base import Runtime
 from pipeline.runtime.fold_batch_norms import fold_batch_norms
 from pipeline.runtime.open_torch import TOLERANCE, largest_difference, open_torch
-from pipeline.runtime.options import Options
 from pipeline.runtime.pixels import Preprocessor
+from pipeline.runtime.runtime_options import Options
 from pipeline.runtime.step import Image, Memory, Result
 from tests.model.reference import frame_by_frame
 from tests.model.small import SIZE, clip, small

@@ -11,8 +11,8 @@ from torchvision.models import ResNet18_Weights, resnet18, resnet50
 from pipeline.base.camera_motions import CAMERA_MOTIONS
 from pipeline.model.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.training.initial_weights import build_model, check_init, keeps_classifier
-from pipeline.training.options import load_options
 from pipeline.training.trainer import Trainer
+from pipeline.training.training_options import load_options
 from tests.model.small import clip, small
 from tests.training.tiny import settings, tiny_options, with_std_times_4
 

@@ -10,10 +10,10 @@ from msgspec.structs import replace
 from pipeline.base.camera_motions import CAMERA_MOTIONS
 from pipeline.model.checkpoint import load_checkpoint
 from pipeline.runtime.open_runtime import open_runtime
-from pipeline.runtime.options import Options
+from pipeline.runtime.runtime_options import Options
 from pipeline.training.evaluation.evaluate import evaluate
-from pipeline.training.options import TrainingOptions, load_options
 from pipeline.training.run import fit
+from pipeline.training.training_options import TrainingOptions, load_options
 from tests.training.test_loop import curve
 from tests.training.tiny import SMALL, settings, sliding_clips, tiny_options
 

@@ -10,9 +10,9 @@ import torch
 from msgspec.structs import replace
 
 from pipeline.model.checkpoint import load_checkpoint
-from pipeline.training.options import TrainingOptions, load_options
 from pipeline.training.samples import Clips
 from pipeline.training.trainer import Trainer
+from pipeline.training.training_options import TrainingOptions, load_options
 from tests.training.tiny import SMALL, settings, sliding_clips, tiny_options
 
 VARIANTS: dict[str, dict[str, Any]] = {

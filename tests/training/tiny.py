@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from pipeline.model.checkpoint import load_checkpoint, save_checkpoint
-from pipeline.training.options import TrainingOptions, load_options
+from pipeline.training.training_options import TrainingOptions, load_options
 
 ROOT = Path(__file__).parents[2]
 TINY: dict[str, Any] = {

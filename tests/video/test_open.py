@@ -37,7 +37,7 @@ def test_a_webcam_needs_no_ffmpeg_and_nothing_needs_torch() -> None:
         "from pipeline.video.source import SourceOptions;"
         "open_source('0', SourceOptions(0, 0, 0.0, 25.0, 'tcp', 1.0, 1.0));"
         "import pipeline.video.reader; assert 'av' not in sys.modules;"
-        "import pipeline.video.file, pipeline.video.demo; assert 'torch' not in sys.modules"
+        "import pipeline.video.video_file, pipeline.video.demo; assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
 

@@ -14,7 +14,7 @@ from pipeline.base.config import load_config
 from pipeline.model.checkpoint import load_checkpoint
 from pipeline.model.history import StreamHistory
 from pipeline.runtime.open_torch import open_torch
-from pipeline.runtime.options import Options
+from pipeline.runtime.runtime_options import Options
 from tests.support import need_module
 from tests.video.clips import write_video
 from tests.workers.pipeline import QUICK, Pipeline, streams

@@ -37,9 +37,9 @@ def test_a_backend_that_is_not_installed_is_told_too(monkeypatch: pytest.MonkeyP
 def test_the_check_needs_no_torch() -> None:
     code = (
         "import sys; sys.modules.update(torch=None, torchvision=None)\n"
-        "import workers.commands.run\n"
+        "import workers.commands.run_pipeline\n"
         "from pipeline.base.config import load_config\n"
-        "workers.commands.run.check_model(load_config())"
+        "workers.commands.run_pipeline.check_model(load_config())"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=100)
     assert (done.stderr, done.returncode) == ("", 0)

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from pipeline.base.config import EndpointsConfig, ServersConfig
-from pipeline.base.roles import LISTENERS, ROLES, Role
+from pipeline.base.role_names import LISTENERS, ROLES, Role
 from workers.base import Worker
 from workers.roles import SYSTEM, load_class
 

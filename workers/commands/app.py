@@ -2,8 +2,9 @@
 
 import typer
 
-from workers.commands import bench, keys, pipeline, training
-from workers.commands.options import example
+from workers.commands import bench, pipeline, training
+from workers.commands import key_files as keys
+from workers.commands.shared_options import example
 
 app = typer.Typer(
     add_completion=False,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from workers.commands.options import Device, JsonFile, Overrides, example
+from workers.commands.shared_options import Device, JsonFile, Overrides, example
 
 app = typer.Typer(no_args_is_help=True, help="Measurements, each against its floor and a peer.")
 
@@ -29,7 +29,7 @@ def step(
     from workers.process import let_waiting_threads_sleep
 
     let_waiting_threads_sleep()
-    from benchmarks.step import bench
+    from benchmarks.step_time import bench
     from pipeline.base.errors import as_user_error
 
     with as_user_error():

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workers.commands.options import (
+from workers.commands.shared_options import (
     ConfigFile,
     Frames,
     Headless,
@@ -23,7 +23,7 @@ from workers.commands.options import (
 
 if TYPE_CHECKING:
     from pipeline.base.config import Config
-    from pipeline.base.roles import Role
+    from pipeline.base.role_names import Role
 
 
 def _print_version(wanted: bool) -> None:
@@ -63,7 +63,7 @@ def run(
     """
     if context.invoked_subcommand is not None:
         return
-    from workers.commands.run import run_pipeline
+    from workers.commands.run_pipeline import run_pipeline
 
     options = {
         "run": {"frames": frames, "seconds": seconds},
@@ -126,7 +126,7 @@ def monitor(
     insecure: Insecure = False,
 ) -> None:
     """Show the stats of a running pipeline, here or on other machines."""
-    from workers.commands.run import run_monitor
+    from workers.commands.run_pipeline import run_monitor
 
     options = {"terminal": _terminal(headless), "security": _security(insecure)}
     raise typer.Exit(run_monitor(_load(config, overrides, options), seconds or 0.0, report))

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from workers.commands.options import Checkpoint, Device
+from workers.commands.shared_options import Checkpoint, Device
 
 
 def train(
@@ -51,8 +51,8 @@ def train(
     --resume goes on.
     """
     from pipeline.base.errors import as_user_error
-    from pipeline.training.options import load_options
     from pipeline.training.run import fit
+    from pipeline.training.training_options import load_options
 
     texts = {"out": out, "data": data, "init": init, "pictures": pictures, "held_out": held_out}
     given: dict[str, Any] = {key: str(value) for key, value in texts.items() if value is not None}

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from pipeline.base.config import Config, StreamConfig
-from pipeline.base.roles import Role
+from pipeline.base.role_names import Role
 from pipeline.video.naming import default_stream_id
 from workers.commands.stdout import reserved_stdout
 from workers.process import run_alone

@@ -12,8 +12,8 @@ from pipeline.runtime.cuda.device_stretch import DeviceStretch
 from pipeline.runtime.cuda.graphs import padded
 from pipeline.runtime.cuda.rows import Row, Rows
 from pipeline.runtime.engine import About, Answer, Remember
-from pipeline.runtime.options import Options
 from pipeline.runtime.precision import DTYPES, pick_precision
+from pipeline.runtime.runtime_options import Options
 from pipeline.runtime.step import Image, Memory
 
 

@@ -17,8 +17,8 @@ from pipeline.model.state import State
 from pipeline.model.temporal import Features
 from pipeline.runtime.cuda.graphs import tuned
 from pipeline.runtime.fold_batch_norms import fold_batch_norms
-from pipeline.runtime.options import Options
 from pipeline.runtime.pixels import Preprocessor
+from pipeline.runtime.runtime_options import Options
 
 Answer = tuple[Tensor, Tensor]
 """Probabilities ``(n, num_classes)`` float32 and attention ``(n, S, T * S_k)`` float16, never left out."""

@@ -16,7 +16,7 @@ from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.runtime.exported import quantise
 from pipeline.runtime.exported.convert import INPUTS, OUTPUTS, about, export_onnx, save_openvino, to_openvino
 from pipeline.runtime.exported.formats import ExportError, pick_format
-from pipeline.runtime.options import LEAST_AGREEMENT, ClipMaker
+from pipeline.runtime.runtime_options import LEAST_AGREEMENT, ClipMaker
 
 TOLERANCE = 1e-3
 _STEPS = 50

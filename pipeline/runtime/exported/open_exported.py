@@ -9,10 +9,10 @@ from pipeline.model.device import DeviceError
 from pipeline.model.shipped import CheckpointError
 from pipeline.runtime.base import Runtime
 from pipeline.runtime.engine import About
-from pipeline.runtime.exported.answer import CutError
+from pipeline.runtime.exported.answer_graph import CutError
 from pipeline.runtime.exported.exported_engine import ExportedEngine, Graphs
 from pipeline.runtime.exported.model_cache import CachedModel
-from pipeline.runtime.options import Options
+from pipeline.runtime.runtime_options import Options
 
 if TYPE_CHECKING:
     from pipeline.model.network import TemporalKVQResNetCBAM

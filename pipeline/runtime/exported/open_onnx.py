@@ -10,11 +10,11 @@ from pipeline.model.description import Description
 from pipeline.model.device import DeviceError
 from pipeline.runtime.base import Runtime
 from pipeline.runtime.engine import About
-from pipeline.runtime.exported.answer import onnx_answer
+from pipeline.runtime.exported.answer_graph import onnx_answer
 from pipeline.runtime.exported.convert import export_onnx, query_projections
 from pipeline.runtime.exported.exported_engine import Array, Graph, Graphs
 from pipeline.runtime.exported.open_exported import Compiled, cut_answer, open_exported, pick_precision
-from pipeline.runtime.options import Options
+from pipeline.runtime.runtime_options import Options
 
 if TYPE_CHECKING:
     from pipeline.model.network import TemporalKVQResNetCBAM

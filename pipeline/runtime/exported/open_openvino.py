@@ -13,11 +13,11 @@ from pipeline.model.state import empty_state
 from pipeline.runtime.base import Runtime
 from pipeline.runtime.engine import About
 from pipeline.runtime.exported import quantise
-from pipeline.runtime.exported.answer import ANSWER, STATE, openvino_answer
+from pipeline.runtime.exported.answer_graph import ANSWER, STATE, openvino_answer
 from pipeline.runtime.exported.convert import INPUTS, OUTPUTS, query_projections, to_openvino
 from pipeline.runtime.exported.exported_engine import Array, Graph, Graphs
 from pipeline.runtime.exported.open_exported import Compiled, cut_answer, open_exported, pick_precision
-from pipeline.runtime.options import Options
+from pipeline.runtime.runtime_options import Options
 
 if TYPE_CHECKING:
     from pipeline.model.network import TemporalKVQResNetCBAM

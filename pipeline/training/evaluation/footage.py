@@ -6,8 +6,8 @@ from pathlib import Path
 from pipeline.base.config import load_config
 from pipeline.base.frame import Image
 from pipeline.training.recorded.time_windows import windows_by_time
-from pipeline.video.file import FileSource
 from pipeline.video.source import SourceError, SourceOptions
+from pipeline.video.video_file import FileSource
 
 _USUAL_FPS = 25.0
 

@@ -68,8 +68,8 @@ def decode_clips(
 
 
 def _source(path: Path, options: SourceOptions) -> Source:
-    from pipeline.video.file import FileSource
     from pipeline.video.images import ImageFolderSource
+    from pipeline.video.video_file import FileSource
 
     return ImageFolderSource(str(path), options) if path.is_dir() else FileSource(str(path), options)
 

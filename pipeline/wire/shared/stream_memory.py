@@ -6,7 +6,7 @@ from collections.abc import Set
 
 from pipeline.base.frame import Image
 from pipeline.wire.messages import Offer
-from pipeline.wire.shared.readers import SegmentReaders
+from pipeline.wire.shared.reader_seats import SegmentReaders
 from pipeline.wire.shared.segment import Segment, SegmentError
 
 _MOST_SLOTS = 8

@@ -9,7 +9,7 @@ import torch
 from pipeline.model.history import StreamHistory
 from pipeline.runtime.base import Runtime
 from pipeline.runtime.open_torch import open_torch
-from pipeline.runtime.options import Options
+from pipeline.runtime.runtime_options import Options
 from pipeline.runtime.step import Memory, Result
 from pipeline.runtime.torch_engine import TorchEngine
 from tests.model.small import SIZE, small

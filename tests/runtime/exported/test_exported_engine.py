@@ -12,13 +12,13 @@ from pipeline.model.checkpoint import save_checkpoint
 from pipeline.model.device import DeviceError
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.runtime.base import Runtime
-from pipeline.runtime.exported.answer import CutError, openvino_answer
+from pipeline.runtime.exported.answer_graph import CutError, openvino_answer
 from pipeline.runtime.exported.convert import to_openvino
 from pipeline.runtime.exported.open_onnx import open_onnx
 from pipeline.runtime.exported.open_openvino import open_openvino
 from pipeline.runtime.open_runtime import open_runtime
 from pipeline.runtime.open_torch import open_torch
-from pipeline.runtime.options import Options
+from pipeline.runtime.runtime_options import Options
 from pipeline.runtime.step import Image
 from tests.model.small import small
 from tests.support import need_module

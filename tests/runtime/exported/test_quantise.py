@@ -17,7 +17,7 @@ from pipeline.runtime.exported.export_command import ExportError, export_step
 from pipeline.runtime.exported.open_openvino import open_openvino
 from pipeline.runtime.exported.quantise import CALIBRATION_SEED, agreement, play, quantise
 from pipeline.runtime.open_runtime import open_runtime
-from pipeline.runtime.options import Options
+from pipeline.runtime.runtime_options import Options
 from pipeline.training.rendered.film import Film, film_motions
 from tests.model.small import small
 from tests.support import need_module
@@ -68,7 +68,7 @@ def test_it_is_prepared_once_and_then_needs_no_nncf(tmp_path: Path, monkeypatch:
     assert "int8: same answer as float32 for" in lines[-1]
     code = "import sys; sys.modules['nncf'] = sys.modules['pipeline.training'] = None\n"
     code += "from pipeline.runtime.open_runtime import open_runtime\n"
-    code += "from pipeline.runtime.options import Options\n"
+    code += "from pipeline.runtime.runtime_options import Options\n"
     code += "options = Options(precision='int8', clips=lambda *shape: 1 / 0)\n"
     code += f"runtime = open_runtime({str(file)!r}, options)\n"
     code += "print(runtime.describe()['backend'], runtime.describe()['precision'])"

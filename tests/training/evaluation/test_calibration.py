@@ -7,7 +7,7 @@ from torch import Tensor
 from pipeline.model.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.runtime.open_runtime import open_runtime
-from pipeline.runtime.options import Options
+from pipeline.runtime.runtime_options import Options
 from pipeline.training.evaluation.calibration import calibrate, calibrated, fit_temperature
 from pipeline.training.evaluation.metrics import calibration
 from tests.training.evaluation.test_score_motions import Tracker

@@ -16,7 +16,7 @@ import pytest
 
 from pipeline.base.errors import WireError
 from pipeline.wire.messages import Offer
-from pipeline.wire.shared.readers import SegmentReaders
+from pipeline.wire.shared.reader_seats import SegmentReaders
 from pipeline.wire.shared.segment import Segment, SegmentError, Window
 from tests.wire.peers import answer, program
 from tests.wire.shared_helpers import shared_memory_of

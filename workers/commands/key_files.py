@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from workers.commands.options import example
+from workers.commands.shared_options import example
 
 app = typer.Typer(no_args_is_help=True, help="Keys for links between machines (CURVE).")
 

@@ -23,9 +23,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.announce import announce
 from benchmarks.floors import plain_resnet
 from benchmarks.machine import describe_machine
-from benchmarks.progress import announce
 from pipeline.base.packages import MissingPackageError
 from pipeline.model.device import DeviceError, pick_device
 from pipeline.model.network import TemporalKVQResNetCBAM
@@ -33,9 +33,9 @@ from pipeline.runtime.base import Runtime
 from pipeline.runtime.exported.open_onnx import open_onnx
 from pipeline.runtime.exported.open_openvino import open_openvino
 from pipeline.runtime.open_torch import open_torch
-from pipeline.runtime.options import Options
 from pipeline.runtime.pixels import Preprocessor
 from pipeline.runtime.precision import DTYPES
+from pipeline.runtime.runtime_options import Options
 from pipeline.runtime.step import Image
 
 _OPEN = {"torch": open_torch, "openvino": open_openvino, "onnxruntime": open_onnx}

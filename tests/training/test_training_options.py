@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.base.errors import ConfigError
-from pipeline.training.options import load_options
+from pipeline.training.training_options import load_options
 
 SHIPPED = Path(__file__).parents[2] / "configs" / "train_motion.toml"
 
