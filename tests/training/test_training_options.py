@@ -35,7 +35,7 @@ def test_the_command_line_wins_over_single_keys_and_these_over_the_file(tmp_path
         ("batch_size=many", "batch_size: must be a whole number from 1"),
         ("compile=1", "compile: expected `bool`, got `int`"),
         ("batch_size=0", "batch_size: must be a whole number from 1"),
-        ("scene.object_share=2", "scene.object_share: expected `float` <= 1.0"),
+        ("scene.object_share=2", "scene.object_share: must be a number from 0 to 1"),
         ("scene.rain=0.2", "unknown key .?scene.rain"),
         ("weight_decay=-1", "weight_decay: expected `float` >= 0.0"),
         ("model.attention=none", "model.attention: 'none' is not allowed, choose match, plain"),
