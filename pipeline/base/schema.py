@@ -45,7 +45,8 @@ def _range(place: str, schema: type[msgspec.Struct]) -> str | None:
     match _find(place, schema):
         case msgspec.inspect.IntType(ge=int(least), le=int(most)):
             return f"must be a whole number from {least} to {most}"
-        case msgspec.inspect.FloatType(ge=float(least), le=float(most)):
+        # int too: `typing` keeps one of two equal types, so a bound of 0.0 may come back as 0.
+        case msgspec.inspect.FloatType(ge=int() | float() as least, le=int() | float() as most):
             return f"must be a number from {least:.12g} to {most:.12g}"
     return None
 
