@@ -69,7 +69,8 @@ def test_inference_that_stands_still_again_and_again_gets_fewer_frames_and_all_o
         run.wait_for_overlays("cam", 5)
         inference = run.pid("inference")
         deadline_s = time.monotonic() + LONG_S
-        while "most of it in inference: every 2nd frame" not in run.out:
+        # How late a step is, and so how many frames are left out at first, depends on the machine.
+        while "most of it in inference: every " not in run.out:
             assert time.monotonic() < deadline_s, run.out
             os.kill(inference, signal.SIGSTOP)
             time.sleep(0.2)
