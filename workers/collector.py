@@ -5,10 +5,12 @@ from typing import Any
 
 import msgspec
 
+from pipeline.account.footprint import MOST_BYTES, footprint, without_latencies
 from pipeline.account.ledger import build_report, fold
 from pipeline.account.stats import WorkerStats
 from pipeline.base.clock import now_ns
 from pipeline.base.config import Config
+from pipeline.base.errors import WireError
 from pipeline.base.role_names import ROLES
 from pipeline.view.pipeline_view import PipelineView
 from pipeline.wire.receivers import StatsReceiver
@@ -19,21 +21,42 @@ _SESSIONS_APART = 8
 
 
 class _WorkerSessions:
-    """The processes that one worker has been; the oldest become one, so that restarts cost no memory."""
+    """The processes that one worker has been; the oldest become one, so that restarts cost no memory.
+
+    Whatever a worker sends, it holds twice ``footprint.MOST_BYTES`` at most: once for its processes, and
+    once for their sum.
+    """
 
     def __init__(self) -> None:
         self._sessions: dict[int, WorkerStats] = {}
+        self._sizes: dict[int, int] = {}
         self._folded: WorkerStats | None = None
         self.count = 0
 
-    def keep(self, stats: WorkerStats) -> None:
+    def keep(self, stats: WorkerStats) -> bool:
+        """Keeps statistics; False if the oldest ones had to be let go, because their sum is too large."""
         if self._folded is not None and stats.session <= self._folded.session:
-            return  # it has been added up already
+            return True  # it has been added up already
         self.count += stats.session not in self._sessions
-        self._sessions[stats.session] = stats
-        if len(self._sessions) > _SESSIONS_APART:
-            oldest = self._sessions.pop(min(self._sessions))
-            self._folded = oldest if self._folded is None else fold(self._folded, oldest)
+        self._sessions[stats.session], self._sizes[stats.session] = stats, footprint(stats)
+        fits = True
+        while len(self._sessions) > _SESSIONS_APART or (
+            sum(self._sizes.values()) > MOST_BYTES and len(self._sessions) > 1
+        ):
+            session = min(self._sessions)
+            del self._sizes[session]
+            fits &= self._add_up(self._sessions.pop(session))
+        return fits
+
+    def _add_up(self, oldest: WorkerStats) -> bool:
+        folded = oldest if self._folded is None else fold(self._folded, oldest)
+        if footprint(folded) > MOST_BYTES:
+            folded = without_latencies(folded)
+        fits = footprint(folded) <= MOST_BYTES
+        if not fits and self._folded is not None:
+            folded = msgspec.structs.replace(self._folded, session=oldest.session)
+        self._folded = folded
+        return fits
 
     def all(self) -> list[WorkerStats]:
         return [*([] if self._folded is None else [self._folded]), *self.apart()]
@@ -58,7 +81,10 @@ class Collector:
         """Takes in what has arrived, waiting at most ``timeout_s`` seconds; returns the new events."""
         events: list[str] = []
         for stats in self._receiver.poll(timeout_s):
-            self._workers.setdefault((stats.worker, stats.host), _WorkerSessions()).keep(stats)
+            sessions = self._workers.setdefault((stats.worker, stats.host), _WorkerSessions())
+            if not sessions.keep(stats):
+                text = "its statistics are too large in sum: those of its oldest process no longer count"
+                self._receiver.rejects.add(f"{stats.worker} on {stats.host}", WireError("size", text))
             events += [f"{stats.worker}: {event}" for event in stats.events]
         own = self._receiver.pop_link_events() + self._receiver.rejects.pop_reports()
         return events + [f"monitor: {event}" for event in own]

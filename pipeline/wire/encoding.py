@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 from msgspec.structs import replace
 
+from pipeline.account.footprint import MOST_BYTES, footprint, without_latencies
 from pipeline.account.stats import MOST_EVENTS, MOST_LINKS, WorkerStats
 from pipeline.base.errors import WireError
 from pipeline.base.frame import Frame, Image, Policy
@@ -143,9 +144,8 @@ def encode_stats(stats: WorkerStats) -> list[Part]:
     """
     stats = replace(stats, lost_links=stats.lost_links[:MOST_LINKS], events=stats.events[-MOST_EVENTS:])
     header = _pack(Stats(stats=stats))
-    if len(header) > MAX_HEADER_BYTES:
-        streams = {stream_id: replace(stream, latency={}) for stream_id, stream in stats.streams.items()}
-        header = _pack(Stats(stats=replace(stats, streams=streams, events=[])))
+    if len(header) > MAX_HEADER_BYTES or footprint(stats) > MOST_BYTES:
+        header = _pack(Stats(stats=without_latencies(stats)))
     if len(header) > MAX_HEADER_BYTES:
         raise WireError("size", f"statistics of {len(header)} bytes, allowed are {MAX_HEADER_BYTES}")
     return [topics.STATS, header]

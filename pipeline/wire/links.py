@@ -30,7 +30,10 @@ _REFUSED = (
     "and does security.servers name the key that it has?"
 )
 _FOREIGN = "can't be talked to: is it a KVQ Stream worker, and are its keys and ours as both expect?"
-_BROKEN = "sent something that is refused: a message over wire.max_frame_mb, or no KVQ Stream message"
+_BROKEN = (
+    "sent something that is refused: a message over wire.max_frame_mb, statistics over 1 MiB, "
+    "or no KVQ Stream message"
+)
 _GIVEN_UP_AFTER_S = 0.5
 _REFUSALS = 2
 _MOST_EVENTS = 1000

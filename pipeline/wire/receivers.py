@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, TypeVar
 
+from pipeline.account.footprint import MOST_BYTES, footprint
 from pipeline.account.stats import WorkerStats
 from pipeline.base.clock import now_ns
 from pipeline.base.closing import Closing
@@ -18,6 +19,7 @@ from pipeline.wire.decoding import decode_attention, decode_message
 from pipeline.wire.links import LinkState
 from pipeline.wire.memory import MemoryBudget
 from pipeline.wire.messages import (
+    MAX_HEADER_BYTES,
     EndOfStream,
     Message,
     Part,
@@ -30,6 +32,7 @@ from pipeline.wire.security import SecurityPolicy
 from pipeline.wire.subscriber import Subscriber, ready, wait_any
 
 _MOST_DRAINED = 256
+_MOST_STATS = 16  # at once, and waiting: each may be large
 _SEVERITY: tuple[LinkState, ...] = ("up", "waiting", "lost")
 T = TypeVar("T")
 
@@ -207,7 +210,9 @@ class StatsReceiver(Receiver[WorkerStats]):
         self, endpoints: Mapping[Role, Sequence[str]], wire: WireConfig, security: SecurityPolicy
     ) -> None:
         sources = [(role, endpoint) for role, texts in endpoints.items() for endpoint in texts]
-        self._all = Subscriber(sources, "newest", [topics.STATS], wire, security, SMALL_QUEUE)
+        self._all = Subscriber(
+            sources, "newest", [topics.STATS], wire, security, _MOST_STATS, MAX_HEADER_BYTES
+        )
         super().__init__(wire, self.lanes())
 
     def lanes(self) -> tuple[Subscriber, ...]:
@@ -218,9 +223,11 @@ class StatsReceiver(Receiver[WorkerStats]):
         """Takes the statistics that have arrived; waits at most ``timeout_s`` seconds for the first ones."""
         wait_any(timeout_s, self.lanes())
         self._report_troubles(self._all)
-        return self._take(self._all, _MOST_DRAINED)
+        return self._take(self._all, _MOST_STATS)
 
     def _accept(self, message: Message, parts: Sequence[Part]) -> WorkerStats:
         if isinstance(message, Stats):
+            if (size := footprint(message.stats)) > MOST_BYTES:
+                raise WireError("size", f"statistics that hold {size} bytes, allowed are {MOST_BYTES}")
             return message.stats
         raise WireError("topic", f"a {type(message).__name__} among statistics")

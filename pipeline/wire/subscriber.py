@@ -34,6 +34,7 @@ class Subscriber:
         wire: ``[wire]``.
         security: What the links must have.
         queue: Most messages waiting here for ``receive``.
+        most_bytes: Largest part of a message; by default ``wire.max_frame_mb``.
 
     Attributes:
         name: What publishers know it by.
@@ -53,6 +54,7 @@ class Subscriber:
         wire: WireConfig,
         security: SecurityPolicy,
         queue: int,
+        most_bytes: int | None = None,
     ) -> None:
         self._security = security
         self._sources: dict[str, tuple[Role, address.Address]] = {}
@@ -66,7 +68,7 @@ class Subscriber:
         self._context = zmq.Context()
         self.socket = self._context.socket(zmq.SUB)
         try:
-            self._set_options(wire, queue)
+            self._set_options(wire, queue, most_bytes or int(wire.max_frame_mb * 2**20))
             for subscription in (topics.flush(lane), *subscriptions, topics.reader(lane, self.name)):
                 self.socket.subscribe(subscription)
             self._links = LinkWatch(self.socket)
@@ -160,11 +162,11 @@ class Subscriber:
             self._last_end[key] = token
         return known or not is_end
 
-    def _set_options(self, wire: WireConfig, queue: int) -> None:
+    def _set_options(self, wire: WireConfig, queue: int, most_bytes: int) -> None:
         sock = self.socket
         sock.rcvhwm = queue
         sock.rcvbuf = _RECEIVE_BUFFER_BYTES
-        sock.maxmsgsize = int(wire.max_frame_mb * 2**20)
+        sock.maxmsgsize = most_bytes
         sock.linger = 0
         sock.reconnect_ivl = _RECONNECT_MS
         sock.connect_timeout = _CONNECT_TIMEOUT_MS

@@ -9,12 +9,13 @@ from pathlib import Path
 import msgspec
 import zmq
 
+from pipeline.account.stats import WorkerStats
 from pipeline.base.errors import WireError
 from pipeline.wire import encoding, messages
 from pipeline.wire.frame_receiver import FrameReceiver
 from pipeline.wire.links import LinkWatch
 from pipeline.wire.publisher import Publisher
-from pipeline.wire.receivers import PredictionReceiver
+from pipeline.wire.receivers import PredictionReceiver, StatsReceiver
 from pipeline.wire.rejects import Rejects
 from tests.support import free_port
 from tests.wire.peers import OPEN, QUICK, packed, prediction, seqs_of, until
@@ -84,6 +85,26 @@ def test_a_message_over_the_limit_never_arrives(tmp_path: Path) -> None:
         assert "max_frame_mb" in receiver.rejects.pop_reports()[0]
         publisher.send(packed(1, "every", side=20))
         assert seqs_of(receiver.poll(10.0)) == [1]
+
+
+def test_statistics_that_are_too_large_are_refused_before_they_fill_memory(tmp_path: Path) -> None:
+    endpoint = f"ipc://{tmp_path}/stats"
+    stats = WorkerStats("sink", "sink", 1, "host", 2)
+    (topic, good), huge = encoding.encode_stats(stats), bytes(messages.MAX_HEADER_BYTES + 1)
+    stats.stream("door").seen = dict.fromkeys(range(100_000), 1)
+    with stranger(endpoint) as sock, StatsReceiver({"sink": [endpoint]}, QUICK, OPEN) as receiver:
+        sock.rcvtimeo = 20_000
+        wait_for_reader(sock, b"s.")
+        sock.send_multipart([topic, msgspec.msgpack.encode(messages.Stats(stats=stats))])
+        assert receiver.poll(10.0) == []
+        assert receiver.rejects.counts == {"size": 1}
+        assert "statistics that hold" in receiver.rejects.latest["size"]
+        sock.send_multipart([topic, huge])
+        until(lambda: not receiver.poll(0.01) and "link" in receiver.rejects.counts, "it is cut off")
+        assert "statistics over 1 MiB" in receiver.rejects.latest["link"]
+        wait_for_reader(sock, b"s.")
+        sock.send_multipart([topic, good])
+        assert len(receiver.poll(10.0)) == 1
 
 
 def test_a_peer_that_dies_once_before_it_has_greeted_is_not_said_to_refuse() -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pipeline.account.stats import WorkerStats
+from pipeline.account.footprint import MOST_BYTES, footprint
+from pipeline.account.stats import Histogram, WorkerStats
 from pipeline.base.config import load_config
 from pipeline.view.plain_line import plain_line
 from pipeline.wire.census import MOST_WORKERS
@@ -164,3 +165,37 @@ def test_invented_hosts_are_refused_with_an_event(collector: Collector, send: Se
         news = send(WorkerStats("capture", "sink", number, f"made-up-{number}", 1))
     assert len(collector.sessions) == MOST_WORKERS
     assert f"more than {MOST_WORKERS} workers" in news[-1]
+
+
+def crowded(number: int) -> WorkerStats:
+    """Large statistics of a hostile worker: each process of it brings reasons of its own."""
+    stats = life(number, worker="hostile", streams={})
+    for stream in range(130):
+        door = stats.stream(f"made-up-{stream}")
+        door.dropped = {f"reason.{number}-{reason}": 1 for reason in range(60)}
+        door.latency = {str(stage): Histogram(dict.fromkeys(range(90), 1)) for stage in range(2)}
+    return stats
+
+
+def test_what_is_kept_of_one_worker_is_bounded_however_much_it_sends(
+    collector: Collector, send: Send
+) -> None:
+    assert footprint(crowded(1)) < MOST_BYTES
+    news = [event for number in range(1, 13) for event in send(crowded(number))]
+    assert sum(map(footprint, collector.sessions)) < 2 * MOST_BYTES
+    assert sum("its statistics are too large in sum" in event for event in news) == 1
+    send(life(1))
+    assert collector.report()["streams"]["door"]["rendered"] == 10, "others are heard as before"
+
+
+def test_large_statistics_of_an_honest_worker_add_up(collector: Collector, send: Send) -> None:
+    for number in range(1, 13):
+        stats = life(number)
+        for stage in range(20):
+            for stream in range(20):
+                histogram = Histogram(dict.fromkeys(range(90), 1))
+                stats.stream(f"stream-{stream}").latency[str(stage)] = histogram
+        send(stats)
+    assert len(collector.sessions) < 9, "added up before there are too many"
+    assert sum(map(footprint, collector.sessions)) < 2 * MOST_BYTES
+    assert collector.report()["streams"]["door"]["rendered"] == 10 * 12

@@ -1,0 +1,40 @@
+"""What statistics hold in memory: bounded, because a peer can pack into one MiB what unpacks to forty."""
+
+import sys
+from typing import Any
+
+import msgspec
+
+from pipeline.account.stats import Histogram, WorkerStats
+
+MOST_BYTES = 4 * 2**20
+"""Of one message: some 200 streams with all their latencies, or every stream without them."""
+
+_BUCKET_BYTES = 32  # beside the dictionary: small numbers cost nothing, and most buckets are one
+
+
+def footprint(stats: WorkerStats) -> int:
+    """Memory in bytes that statistics hold, within a factor of two."""
+    return _size(stats)
+
+
+def without_latencies(stats: WorkerStats) -> WorkerStats:
+    """The statistics without durations and events, which are large and count no frame."""
+    streams = {
+        stream_id: msgspec.structs.replace(stream, latency={}) for stream_id, stream in stats.streams.items()
+    }
+    return msgspec.structs.replace(stats, streams=streams, events=[])
+
+
+def _size(node: Any) -> int:
+    own = sys.getsizeof(node)
+    match node:
+        case Histogram():
+            return own + sys.getsizeof(node.counts) + _BUCKET_BYTES * len(node.counts)
+        case dict():
+            return own + sum(_size(key) + _size(value) for key, value in node.items())
+        case list():
+            return own + sum(map(_size, node))
+        case msgspec.Struct():
+            return own + sum(_size(getattr(node, name)) for name in node.__struct_fields__)
+    return own
