@@ -61,7 +61,7 @@ def new_keys(folder: Path, name: str) -> tuple[Path, Path]:
 def allow(folder: Path, public_key_file: Path) -> Path:
     """Copies a public key into the folder of allowed keys (mode 700, made if missing); returns its place.
 
-    Workers notice it without a restart.
+    Workers notice it without a restart, and also when it is removed again.
 
     Raises:
         SecurityError: The file holds no public key, or a secret one, which has no business where peers' keys

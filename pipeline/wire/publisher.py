@@ -141,7 +141,7 @@ class Publisher(Closing):
         return feedback
 
     def pop_refused(self) -> list[str]:
-        """Peers whose keys are not allowed, or who sent too much, a line for each peer and minute."""
+        """Peers whose keys are not allowed (any more), or who sent too much; each peer once a minute."""
         return self._upstream.rejects.pop_reports() + (self._gate.pop_reports() if self._gate else [])
 
     def refused_lately(self) -> str:
@@ -235,6 +235,8 @@ class Publisher(Closing):
                     self._feedback[feedback.stream_id, feedback.session] = feedback
             else:
                 self.audience.note(notice)
+        if self._gate:
+            self._upstream.cut_unless(self._gate.admits)
 
 
 def _cause(error: zmq.ZMQError) -> str:

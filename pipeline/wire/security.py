@@ -21,6 +21,7 @@ from pipeline.wire.rejects import Rejects
 
 _MOST_REFUSED = 64
 _LATELY_S = 10.0
+_LOOK_MS = 1000
 _COMMANDS = "make one with `python run_stream.py keys new NAME`, admit others with `keys allow FILE`"
 
 
@@ -104,8 +105,9 @@ class SecurityPolicy:
 class Gate:
     """Answers libzmq's question (ZAP, RFC 27) whether a key may connect, from the folder of allowed keys.
 
-    The folder is read for each new connection, so a key counts from the moment it lies there. The gate
-    must stand before the socket is bound: without one, libzmq admits every key.
+    The folder is read for each new connection, so a key counts from the moment it lies there, and once a
+    second, so that the connections of a key that was removed can be cut. The gate must stand before the
+    socket is bound: without one, libzmq admits every key.
 
     Args:
         context: That of the guarded socket.
@@ -118,11 +120,16 @@ class Gate:
         self._refused: deque[tuple[str, bytes]] = deque(maxlen=_MOST_REFUSED)
         self._rejects = Rejects()
         self._lately: dict[bytes, tuple[str, float]] = {}
+        self._keys = load_allowed(allowed)
         self._socket = context.socket(zmq.REP, socket_class=zmq.Socket)
         self._socket.linger = 0
         self._socket.bind("inproc://zeromq.zap.01")
         self._thread = threading.Thread(target=self._serve, name="kvq-gate", daemon=True)
         self._thread.start()
+
+    def admits(self, user: str) -> bool:
+        """Whether a key, in Z85 text, still lies in the folder; as of a second ago."""
+        return z85.decode(user.encode()) in self._keys
 
     def pop_reports(self) -> list[str]:
         """Whose keys were refused, a line for each peer and minute; for the thread of the socket."""
@@ -152,14 +159,18 @@ class Gate:
         with self._socket:
             while True:
                 try:
-                    self._socket.send_multipart(self._answer(self._socket.recv_multipart()))
+                    if self._socket.poll(_LOOK_MS):
+                        self._socket.send_multipart(self._answer(self._socket.recv_multipart()))
+                    else:
+                        self._keys = load_allowed(self._allowed)
                 except zmq.ContextTerminated:
                     return
 
     def _answer(self, request: list[bytes]) -> list[bytes]:
         version, request_id, _, peer, _, mechanism, key = (*request, *[b""] * 7)[:7]
-        if mechanism == b"CURVE" and key in load_allowed(self._allowed):
-            return [version, request_id, b"200", b"OK", b"", b""]
+        self._keys = load_allowed(self._allowed)
+        if mechanism == b"CURVE" and key in self._keys:
+            return [version, request_id, b"200", b"OK", z85.encode(key), b""]
         if mechanism == b"CURVE":
             who = peer.decode(errors="replace").removeprefix("::ffff:")
             self._refused.append((who, key))

@@ -52,6 +52,19 @@ def peer(part: zmq.Frame) -> str:
         return ""
 
 
+def user(part: zmq.Frame) -> str:
+    """Whose message a part is of, as the gate named it (``security.Gate``); empty without CURVE."""
+    try:
+        return str(part.get("User-Id"))
+    except zmq.ZMQError:
+        return ""
+
+
+def descriptor(part: zmq.Frame) -> int:
+    """Number of the connection that a part of a message came through."""
+    return int(part.get(zmq.SRCFD))
+
+
 def send(sock: "zmq.Socket[bytes]", parts: Sequence[bytes | memoryview], timeout_ms: int) -> bool:
     """Sends a message, large parts uncopied; False if there was no room in time, so that nothing has gone.
 

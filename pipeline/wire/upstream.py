@@ -7,7 +7,7 @@ connected. A peer that made them up without end would keep the publisher from it
 import contextlib
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -57,6 +57,7 @@ class Upstream:
         self._socket, self._kind = sock, kind
         self._monitor = sockets.monitor(sock, zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
         self._connections: dict[int, str] = {}
+        self._users: dict[int, tuple[str, str]] = {}  # by descriptor: key and address
         self._peers: dict[str, _Peer] = {}
         self.rejects = Rejects()
 
@@ -71,8 +72,20 @@ class Upstream:
                 return
             frame = self._socket.recv(zmq.NOBLOCK, copy=False)
             if self._kind == "tcp":
-                self._count(sockets.peer(frame), frame.bytes)
+                address = sockets.peer(frame)
+                self._count(address, frame.bytes)
+                if user := sockets.user(frame):
+                    self._users[sockets.descriptor(frame)] = (user, address)
             yield frame.bytes
+
+    def cut_unless(self, admitted: Callable[[str], bool]) -> None:
+        """Cuts the connections of users who are no longer admitted; all who subscribed are known."""
+        for number, (user, address) in list(self._users.items()):
+            if not admitted(user):
+                del self._users[number]
+                text = f"its public key {user} was removed: its connection was cut"
+                self.rejects.add(address, WireError("key", text))
+                _shut_down(number, address)
 
     def close(self) -> None:
         """Stops following the connections; before the socket is closed."""
@@ -99,16 +112,16 @@ class Upstream:
         text = f"more than {MOST_TOPICS} subscriptions: its connections were cut"
         self.rejects.add(address, WireError("flood", text))
         for number, theirs in self._connections.items():
-            # The number may be another socket's by now: one that is connected elsewhere.
-            if theirs == address and _address(number) == address:
-                with contextlib.suppress(OSError), _borrowed(number) as connection:
-                    connection.shutdown(socket.SHUT_RDWR)
+            if theirs == address:
+                _shut_down(number, address)
 
     def _follow_connections(self) -> None:
         for kind, number, _ in sockets.events(self._monitor, _SLICE):
             if kind == zmq.EVENT_ACCEPTED:
                 self._connections[number] = _address(number)
                 continue
+            if not _address(number):  # otherwise the next one has the number, and may be known already
+                self._users.pop(number, None)
             address = self._connections.pop(number, "")
             if address not in self._connections.values():
                 self._peers.pop(address, None)
@@ -122,6 +135,13 @@ def _address(number: int) -> str:
             return str(peer[0]).removeprefix("::ffff:") if peer else ""
     except OSError:
         return ""
+
+
+def _shut_down(number: int, address: str) -> None:
+    """Ends a connection, unless its number is another socket's by now: one that is connected elsewhere."""
+    if _address(number) == address:
+        with contextlib.suppress(OSError), _borrowed(number) as connection:
+            connection.shutdown(socket.SHUT_RDWR)
 
 
 @contextlib.contextmanager

@@ -81,6 +81,34 @@ def test_an_unlisted_key_gets_through_only_once_it_is_allowed(machines: Machines
         assert seqs_of(receiver.poll(10.0)) == [1]
 
 
+def test_removing_a_key_cuts_its_link_and_no_other(machines: Machines, tmp_path: Path) -> None:
+    other_public, other_secret = new_keys(tmp_path / "other", "other")
+    other_key = security(secret_key=str(other_secret), servers={"capture": str(machines.capture_public)})
+    sink_listed = allow(machines.allowed, machines.sink_public)
+    allow(machines.allowed, other_public)
+    with (
+        Publisher("tcp://127.0.0.1:0", QUICK, machines.capture) as publisher,
+        FrameReceiver([publisher.endpoint], "sink", QUICK, machines.sink) as removed,
+        FrameReceiver([publisher.endpoint], "inference", QUICK, other_key) as stays,
+    ):
+        until_heard(publisher, removed)
+        until(lambda: not stays.poll(0.01) and publisher.listeners()["inference"] == 1, "the other listens")
+        sink_listed.unlink()
+        until(lambda: not publisher.listeners()["sink"], "the link is cut")
+        (report,) = publisher.pop_refused()
+        key = load_public(machines.sink_public).decode()
+        assert report == f"127.0.0.1: its public key {key} was removed: its connection was cut"
+        for seq in range(40):
+            assert publisher.send(packed(seq, "every", side=20), timeout_s=10.0)
+            assert removed.poll(0.02) == []
+            assert seqs_of(stays.poll(10.0)) == [seq]
+        until(lambda: not removed.poll(0.05) and bool(removed.rejects.counts), "it learns why")
+        assert "lost" in removed.links.values()
+        assert stays.pop_link_events() == [], "the other one's link was never touched"
+        allow(machines.allowed, machines.sink_public)
+        until_heard(publisher, removed)
+
+
 def test_a_plain_client_gets_nothing(machines: Machines) -> None:
     with (
         Publisher("tcp://127.0.0.1:0", QUICK, machines.capture) as publisher,
