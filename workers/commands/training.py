@@ -71,6 +71,31 @@ def evaluate(
     data: Annotated[
         Path | None, typer.Option("--data", help="Labelled clips: a folder for each class, or a CSV.")
     ] = None,
+    flow: Annotated[
+        Path | None,
+        typer.Option("--flow", metavar="FOLDER", help="Pairs with true flow: Middlebury, KITTI, Sintel."),
+    ] = None,
+    moving: Annotated[
+        Path | None,
+        typer.Option("--moving", metavar="FOLDER", help="Sequences with masks: CDnet, DAVIS."),
+    ] = None,
+    still: Annotated[
+        Path | None,
+        typer.Option("--still", metavar="FOLDER", help="Pictures; repeated with noise, nothing may move."),
+    ] = None,
+    camera: Annotated[
+        Path | None,
+        typer.Option("--camera", metavar="FOLDER", help="A hand-held camera in a still scene: 7-Scenes."),
+    ] = None,
+    spoilt: Annotated[
+        bool, typer.Option("--spoilt", help="Score --flow under noise, low light, JPEG and H.264, too.")
+    ] = False,
+    all_presets: Annotated[
+        bool, typer.Option("--all-presets", help="Score DIS fast and ultrafast beside --flow, too.")
+    ] = False,
+    still_frames: Annotated[
+        int, typer.Option("--still-frames", min=1, help="Frames of each picture of --still.")
+    ] = 100,
     all_clips: Annotated[
         bool, typer.Option("--all-clips", help="Take all of --data, not its held-out part.")
     ] = False,
@@ -79,27 +104,41 @@ def evaluate(
         float | None, typer.Option("--spacing-ms", min=0.0, help="Time between frames; 0 = consecutive ones.")
     ] = None,
     device: Device = "auto",
-    report: Annotated[Path | None, typer.Option("--report", help="Write the metrics as JSON.")] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", "--json", help="Write the metrics as JSON.")
+    ] = None,
     picture: Annotated[
         Path | None, typer.Option("--picture", help="Draw the confusion matrices, such as confusion.png.")
     ] = None,
 ) -> None:
     """Score a model on what it has never seen, with controls that it must fail.
 
-    On pictures filmed with known motions (the default), on real video, or on labelled clips.
+    On pictures filmed with known motions (the default), on real video, or on labelled clips. Dense motion is
+    scored beside OpenCV's DIS, Farneback and MOG2 with --flow, --moving, --still and --camera.
     """
     from rich.console import Console
 
     from pipeline.base.errors import as_user_error
     from pipeline.training.evaluation.evaluate import evaluate as score
+    from pipeline.training.evaluation.score_dense import DenseData
     from pipeline.training.evaluation.tables import render_evaluation
 
+    dense = DenseData(
+        flow=flow,
+        moving=moving,
+        still=still,
+        camera=camera,
+        spoilt=spoilt,
+        all_presets=all_presets,
+        still_frames=still_frames,
+    )
     with as_user_error():
         metrics = score(
             checkpoint,
             pictures=pictures,
             videos=videos or (),
             data=data,
+            dense=dense if dense.given else None,
             all_clips=all_clips,
             samples=samples,
             spacing_ms=spacing_ms,

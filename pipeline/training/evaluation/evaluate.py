@@ -14,7 +14,9 @@ from pipeline.model.device import pick_device
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.training.evaluation.confusion_plot import draw_confusions, need_matplotlib
 from pipeline.training.evaluation.metrics import Report
+from pipeline.training.evaluation.network_motion import open_network_motion
 from pipeline.training.evaluation.score_clips import score_clips
+from pipeline.training.evaluation.score_dense import DenseData, score_dense
 from pipeline.training.evaluation.score_motions import score_motions
 from pipeline.training.evaluation.tables import confusions
 from pipeline.training.progress import bars
@@ -28,6 +30,7 @@ def evaluate(
     pictures: Path | None = None,
     videos: Sequence[Path] = (),
     data: Path | None = None,
+    dense: DenseData | None = None,
     all_clips: bool = False,
     samples: int = 512,
     spacing_ms: float | None = None,
@@ -36,13 +39,14 @@ def evaluate(
     picture: Path | None = None,
     notify: Callable[[str], None] = print,
 ) -> Report:
-    """Evaluates a checkpoint; without pictures, videos and data on drawn pictures.
+    """Evaluates a checkpoint; without pictures, videos, data and dense on drawn pictures.
 
     Args:
         checkpoint: a file, or the name of a shipped checkpoint.
         pictures: folder of photos never trained on.
         videos: video files, see `score_video`.
         data: labelled clips: a folder with a folder for each class, or a CSV file.
+        dense: data sets with true dense motion.
         all_clips: take all of ``data``, not only the clips that the training held out; of a checkpoint that
             does not know them, those that training on ``data`` would have held out.
         samples: clips for each speed and control of pictures and of the virtual camera, and most windows
@@ -54,7 +58,8 @@ def evaluate(
         notify: takes human-readable lines on how it goes.
 
     Returns:
-        ``checkpoint``, ``labels``, and of the sections ``pictures``, ``videos``, ``data`` those asked for.
+        ``checkpoint``, ``labels``, and of the sections ``pictures``, ``videos``, ``data`` and those of
+        `score_dense` the ones asked for.
 
     Raises:
         ValueError: an error in the arguments or the files, in one line.
@@ -72,7 +77,7 @@ def evaluate(
     metrics: Report = {"checkpoint": str(checkpoint), "labels": list(model.labels)}
     terminal = Console(stderr=True)
     with bars(terminal, disable=not terminal.is_terminal) as progress:
-        if pictures is not None or not (videos or data):
+        if pictures is not None or not (videos or data or dense):
             notify("scoring rendered clips ...")
             metrics["pictures"] = score_motions(
                 model,
@@ -92,6 +97,8 @@ def evaluate(
                 metrics["videos"].append(scored)
         if data is not None:
             metrics["data"] = _recorded(model, data, all_clips, spacing, notify, progress)
+        if dense is not None:
+            metrics |= score_dense(open_network_motion(model), dense, notify, progress)
     if report is not None:
         write_whole(report, json.dumps(metrics, indent=2) + "\n")
     matrices = confusions(metrics)

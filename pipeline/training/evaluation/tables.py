@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.training.evaluation.dense_tables import render_dense
 from pipeline.training.evaluation.metrics import Report, recalls
 
 
@@ -18,6 +19,7 @@ def render_evaluation(metrics: Report) -> RenderableType:
         parts += [*_videos(metrics["videos"]), ""]
     if metrics.get("data"):
         parts += [*_data(metrics["data"]), ""]
+    parts += render_dense(metrics)
     for title, matrix in confusions(metrics).items():
         parts += [_confusion(title, matrix, metrics["labels"]), ""]
     return Group(*parts[:-1])

@@ -19,7 +19,9 @@ from pipeline.base.camera_motions import CAMERA_MOTIONS
 from pipeline.model.checkpoint import save_checkpoint
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.training.evaluation.evaluate import evaluate
+from pipeline.training.evaluation.score_dense import DenseData
 from tests.support import need_module
+from tests.training.evaluation.data_sets import shifted_pair, write_npz_pair
 from tests.training.evaluation.test_footage import write_film
 from tests.training.evaluation.test_score_video import panned
 from tests.training.tiny import ROOT, with_std_times_4
@@ -123,6 +125,18 @@ def test_errors_are_one_line(
     Path("text.mp4").write_text("not a video")
     with pytest.raises(ValueError, match=message) as error:
         evaluate(**({"checkpoint": tiny(tmp_path / "a.safetensors")} | options))
+    assert "\n" not in str(error.value)
+
+
+def test_a_network_without_a_motion_head_is_refused_in_one_line(tmp_path: Path) -> None:
+    write_npz_pair(tmp_path / "shift", *shifted_pair(3, -2))
+    with pytest.raises(ValueError, match="no motion head") as error:
+        evaluate(
+            tiny(tmp_path / "a.safetensors"),
+            dense=DenseData(flow=tmp_path),
+            device="cpu",
+            notify=[].append,
+        )
     assert "\n" not in str(error.value)
 
 

@@ -1,0 +1,52 @@
+"""Whether a network knows how wrong its flow is: its uncertainty against the real error."""
+
+import numpy as np
+
+from pipeline.training.evaluation.dense_motion import DenseMotion, Floats
+from pipeline.training.evaluation.metrics import Report
+from pipeline.training.evaluation.truth_files import Flow
+
+_BINS, _STRIDE = 10, 4
+
+
+class ErrorSamples:
+    """Expected and real errors at every fourth known pixel of any number of pictures, in their pixels."""
+
+    def __init__(self) -> None:
+        """Starts without pictures."""
+        self._expected: list[Floats] = []
+        self._real: list[Floats] = []
+
+    def add(self, motion: DenseMotion, truth: Flow) -> None:
+        """Takes the samples of one picture; NaN in ``truth`` is not known."""
+        height, width = truth.shape[:2]
+        real = np.linalg.norm(motion.flow_at(height, width) - truth, axis=2)[2::_STRIDE, 2::_STRIDE]
+        expected = motion.uncertainty_at(height, width)[2::_STRIDE, 2::_STRIDE]
+        known = ~np.isnan(real)
+        self._expected.append(expected[known])
+        self._real.append(real[known].astype(np.float32))
+
+    def report(self) -> Report:
+        """What the uncertainty is worth.
+
+        Returns:
+            ``bins``: ten of as many samples each, from sure to unsure, with the mean ``expected`` and
+            ``real`` error; ``calibration_error``: the mean distance between the two, in pixels; ``within``
+            and ``within_3``: shares of the real errors below the expected one, and below three times it,
+            which are 0.63 and 0.95 for errors that follow a Laplace distribution.
+        """
+        expected, real = np.concatenate(self._expected), np.concatenate(self._real)
+        order = np.argsort(expected, kind="stable")
+        bins = [
+            {"expected": round(float(expected[part].mean()), 4), "real": round(float(real[part].mean()), 4)}
+            for part in np.array_split(order, _BINS)
+            if len(part)
+        ]
+        return {
+            "bins": bins,
+            "calibration_error": round(
+                float(np.mean([abs(each["expected"] - each["real"]) for each in bins])), 4
+            ),
+            "within": round(float((real <= expected).mean()), 4),
+            "within_3": round(float((real <= 3 * expected).mean()), 4),
+        }

@@ -1,0 +1,67 @@
+"""Dense motion from a network: pictures of any size in, fields of its newest answer out."""
+
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipeline.base.frame import Image
+from pipeline.model.network import TemporalKVQResNetCBAM
+from pipeline.training.evaluation.dense_motion import DenseMotion, MotionStream, OpenStream, network_size
+from pipeline.training.samples import normalised
+
+
+def open_network_motion(model: TemporalKVQResNetCBAM) -> OpenStream:
+    """Opens streams through a network.
+
+    Args:
+        model: in evaluation mode, on the device to use.
+
+    Raises:
+        ValueError: the network has no motion head.
+    """
+    blank = np.zeros((32, 32, 3), np.uint8)
+    with torch.inference_mode():
+        output = model.step(_as_input(blank, model), model.init_state(1, (32, 32)))[0]
+    if getattr(output, "flow", None) is None:
+        raise ValueError(
+            "this network has no motion head, which --flow, --moving, --still and --camera score: "
+            "give a --checkpoint that has one"
+        )
+    return lambda: _stream(model)
+
+
+def _stream(model: TemporalKVQResNetCBAM) -> MotionStream:
+    state: Any = None
+
+    def step(picture: Image) -> DenseMotion:
+        nonlocal state
+        size = network_size(*picture.shape[:2])
+        with torch.inference_mode():
+            if state is None:
+                state = model.init_state(1, size)
+            output, state = model.step(_as_input(picture, model), state)
+        fields: Any = output
+        return DenseMotion(
+            _array(fields.flow),
+            _array(fields.uncertainty),
+            _array(fields.moving),
+            _array(fields.camera),
+            size,
+        )
+
+    return step
+
+
+def _as_input(picture: Image, model: TemporalKVQResNetCBAM) -> Tensor:
+    rows, columns = network_size(*picture.shape[:2])
+    resized = cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_AREA)
+    pixels = torch.from_numpy(cv2.cvtColor(resized, cv2.COLOR_BGR2RGB))
+    pixels = pixels.to(next(model.parameters()).device).permute(2, 0, 1)[None]
+    return normalised(pixels.float() / 255, model)
+
+
+def _array(rows: Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:
+    return rows[0].float().cpu().numpy()

@@ -1,0 +1,79 @@
+"""The classical ways to see motion that a network is compared with, as OpenCV has them."""
+
+from collections.abc import Callable, Mapping
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.base.frame import Image
+from pipeline.training.evaluation.truth_files import Flow, Grey
+
+Floats = npt.NDArray[np.floating]
+FlowRival = Callable[[Image, Image], Flow]
+"""New and past picture in, the flow from new to past out."""
+
+_PRESETS = {
+    "dis": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
+    "dis_fast": cv2.DISOPTICAL_FLOW_PRESET_FAST,
+    "dis_ultrafast": cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST,
+}
+
+
+def flow_rivals(all_presets: bool = False) -> Mapping[str, FlowRival]:
+    """Dense flow by name: DIS medium and Farneback, and with ``all_presets`` DIS fast and ultrafast."""
+    names = list(_PRESETS) if all_presets else ["dis"]
+    return {name: _dis(_PRESETS[name]) for name in names} | {"farneback": _farneback}
+
+
+class BackgroundModel:
+    """MOG2 with OpenCV's defaults, which remember 500 frames, then a 5x5 median; shadows count as still."""
+
+    def __init__(self) -> None:
+        """Starts from nothing; the first picture is all new to it."""
+        self._model = cv2.createBackgroundSubtractorMOG2()
+
+    def moving(self, picture: Image) -> npt.NDArray[np.bool_]:
+        """What moves in the next picture of a sequence, ``(H, W)``."""
+        labels = self._model.apply(picture)
+        return np.asarray(cv2.medianBlur(labels, 5) == 255, np.bool_)
+
+
+def fit_similarity(places: Floats, flow: Floats) -> Callable[[Floats], Floats]:
+    """The similarity (shift, turn, scale) that most places follow: a classical camera motion.
+
+    Args:
+        places: x and y in pixels, ``(..., 2)``.
+        flow: of each place, the same shape.
+
+    Returns:
+        The flow of the similarity by place; of no motion if none was found.
+    """
+    start = np.asarray(places, np.float32).reshape(-1, 2)
+    end = start + np.asarray(flow, np.float32).reshape(-1, 2)
+    transform = None
+    if len(start) >= 2:
+        transform, _ = cv2.estimateAffinePartial2D(start, end, method=cv2.RANSAC, ransacReprojThreshold=1.0)
+    if transform is None:
+        return np.zeros_like
+    return lambda places: places @ transform[:, :2].T + transform[:, 2] - places
+
+
+def _dis(preset: int) -> FlowRival:
+    finder = cv2.DISOpticalFlow.create(preset)
+
+    def flow(new: Image, past: Image) -> Flow:
+        return np.asarray(finder.calc(_grey(new), _grey(past), np.zeros((*new.shape[:2], 2), np.float32)))
+
+    return flow
+
+
+def _farneback(new: Image, past: Image) -> Flow:
+    start = np.zeros((*new.shape[:2], 2), np.float32)
+    return np.asarray(
+        cv2.calcOpticalFlowFarneback(_grey(new), _grey(past), start, 0.5, 3, 15, 3, 5, 1.2, 0), np.float32
+    )
+
+
+def _grey(picture: Image) -> Grey:
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.uint8)

@@ -1,0 +1,71 @@
+"""The camera's motion as a network sees it against true flow of still scenes, beside a classical fit."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from rich.progress import Progress
+
+from pipeline.base.frame import Image
+from pipeline.training.evaluation.camera_sequences import CameraSequence
+from pipeline.training.evaluation.dense_motion import OpenStream, open_spaced
+from pipeline.training.evaluation.metrics import Report
+from pipeline.training.evaluation.rivals import fit_similarity, flow_rivals
+from pipeline.training.evaluation.truth_files import read_picture
+from pipeline.training.progress import watched
+
+_GRID = (slice(2, None, 4), slice(2, None, 4))
+_WIDTH_PX = 320
+
+
+def score_camera(
+    open_stream: OpenStream, sequences: Sequence[CameraSequence], progress: Progress | None = None
+) -> Report:
+    """Scores a network's camera motion and a similarity fitted to DIS.
+
+    Args:
+        open_stream: opens a stream through the network.
+        sequences: of still scenes.
+        progress: takes a bar for each sequence.
+
+    Returns:
+        By sequence: ``frames``; medians over all known places of all frames of the end-point error, in
+        pixels of a picture 320 wide: ``epe`` of the network's camera motion, ``dis_fit_epe`` of the
+        similarity fitted to DIS, ``best_fit_epe`` of one fitted to the truth (what depth leaves to any
+        similarity), and of the dense flow itself ``flow_epe`` and ``dis_epe``.
+
+    Raises:
+        ValueError: a file is missing or damaged.
+    """
+    return {sequence.name: _score(open_stream, sequence, progress) for sequence in sequences}
+
+
+def _score(open_stream: OpenStream, sequence: CameraSequence, progress: Progress | None) -> Report:
+    dis = flow_rivals()["dis"]
+    stream = open_spaced(open_stream, sequence.spacing)
+    pictures: dict[int, Image] = {}
+    errors: dict[str, list[np.ndarray]] = {}
+    numbers = sorted(sequence.frames)
+    for number in watched(numbers, progress, sequence.name):
+        pictures[number] = picture = read_picture(sequence.frames[number])
+        motion = stream(picture)
+        if number not in sequence.truth:
+            continue
+        height, width = picture.shape[:2]
+        places = np.stack(np.meshgrid(np.arange(float(width)), np.arange(float(height))), axis=-1)[_GRID]
+        truth = sequence.truth[number]
+        if truth.shape != places.shape:
+            raise ValueError(f"{sequence.frames[number]}: its true flow is {truth.shape}, not {places.shape}")
+        known = ~np.isnan(truth).any(axis=2)
+        classical = dis(picture, pictures.pop(number - sequence.spacing))[_GRID]
+        found = {
+            "epe": motion.camera_flow_at(height, width)[_GRID],
+            "dis_fit_epe": fit_similarity(places, classical)(places),
+            "best_fit_epe": fit_similarity(places[known], truth[known])(places),
+            "flow_epe": motion.flow_at(height, width)[_GRID],
+            "dis_epe": classical,
+        }
+        for name, flow in found.items():
+            error = np.linalg.norm(flow - truth, axis=2)[known]
+            errors.setdefault(name, []).append(error * _WIDTH_PX / width)
+    medians = {name: round(float(np.median(np.concatenate(each))), 4) for name, each in errors.items()}
+    return {"frames": len(sequence.truth), **medians}

@@ -1,0 +1,87 @@
+"""Dense motion of a network on data sets with truth: true flow, masks, still pictures, hand-held cameras."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.progress import Progress
+
+from pipeline.training.evaluation.camera_sequences import find_camera_sequences
+from pipeline.training.evaluation.dense_motion import OpenStream
+from pipeline.training.evaluation.flow_pairs import find_flow_pairs
+from pipeline.training.evaluation.mask_sequences import find_mask_sequences
+from pipeline.training.evaluation.metrics import Report
+from pipeline.training.evaluation.score_camera import score_camera
+from pipeline.training.evaluation.score_flow import score_flow
+from pipeline.training.evaluation.score_moving import score_moving
+from pipeline.training.evaluation.score_still import find_pictures, score_still
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DenseData:
+    """Folders to score dense motion on; None leaves a part out.
+
+    Attributes:
+        flow: pairs with true flow, see `find_flow_pairs`.
+        moving: sequences with masks, see `find_mask_sequences`.
+        still: pictures in which nothing may move, see `score_still`.
+        camera: a hand-held camera in still scenes, see `find_camera_sequences`.
+        spoilt: score the pairs under noise, low light, a jump of light, JPEG and H.264, too.
+        all_presets: score DIS fast and ultrafast beside DIS medium.
+        still_frames: of each still picture and disturbance.
+    """
+
+    flow: Path | None = None
+    moving: Path | None = None
+    still: Path | None = None
+    camera: Path | None = None
+    spoilt: bool = False
+    all_presets: bool = False
+    still_frames: int = 100
+
+    @property
+    def given(self) -> bool:
+        """Whether there is any folder."""
+        return any(folder is not None for folder in (self.flow, self.moving, self.still, self.camera))
+
+
+def score_dense(
+    open_stream: OpenStream,
+    data: DenseData,
+    notify: Callable[[str], None],
+    progress: Progress | None = None,
+) -> Report:
+    """Scores a network beside the classical ways in the same run; nothing is tuned for a sequence.
+
+    Args:
+        open_stream: opens a stream through the network.
+        data: what to score it on.
+        notify: takes human-readable lines on how it goes.
+        progress: takes bars.
+
+    Returns:
+        Of ``flow`` with ``uncertainty``, ``moving``, ``still`` and ``camera`` those asked for.
+
+    Raises:
+        ValueError: an error in a folder, in one line; before anything is scored where it can be seen then.
+    """
+    pairs = None if data.flow is None else find_flow_pairs(data.flow)
+    sequences = None if data.moving is None else find_mask_sequences(data.moving)
+    pictures = None if data.still is None else find_pictures(data.still)
+    cameras = None if data.camera is None else find_camera_sequences(data.camera)
+    report: Report = {}
+    if pairs is not None:
+        notify(f"scoring {len(pairs)} pairs with true flow ...")
+        report["flow"], report["uncertainty"] = score_flow(
+            open_stream, pairs, spoilt=data.spoilt, all_presets=data.all_presets, progress=progress
+        )
+    if sequences is not None:
+        notify(f"scoring {len(sequences)} sequences with masks ...")
+        report["moving"] = score_moving(open_stream, sequences, progress)
+    if pictures is not None:
+        notify(f"scoring {len(pictures)} still pictures ...")
+        report["still"] = score_still(open_stream, pictures, frames=data.still_frames, progress=progress)
+    if cameras is not None:
+        notify(f"scoring {len(cameras)} camera sequences ...")
+        report["camera"] = score_camera(open_stream, cameras, progress)
+    return report

@@ -1,0 +1,98 @@
+"""Masks of what moves against sequences with true masks, beside a background model."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from rich.progress import Progress
+
+from pipeline.training.evaluation.dense_motion import OpenStream, open_spaced
+from pipeline.training.evaluation.mask_sequences import Mask, MaskSequence
+from pipeline.training.evaluation.metrics import Report
+from pipeline.training.evaluation.rivals import BackgroundModel
+from pipeline.training.evaluation.truth_files import read_picture
+from pipeline.training.progress import watched
+
+_SPACING = 2  # a network sees t-4, t-2 and t
+
+
+class MaskScore:
+    """Counts of one sequence: pixels over all frames together, and the overlap of each frame."""
+
+    def __init__(self) -> None:
+        """Starts without frames."""
+        self._hits = self._false = self._missed = 0
+        self._overlaps: list[float] = []
+
+    def add(self, found: Mask, truth: Mask, judged: Mask) -> None:
+        """Takes one frame; a frame in which nothing moves and nothing is found overlaps entirely."""
+        hits = int((found & truth & judged).sum())
+        false, missed = int((found & ~truth & judged).sum()), int((~found & truth & judged).sum())
+        self._hits, self._false, self._missed = self._hits + hits, self._false + false, self._missed + missed
+        union = hits + false + missed
+        self._overlaps.append(hits / union if union else 1.0)
+
+    def report(self, prefix: str = "") -> Report:
+        """``f``, ``precision`` and ``recall`` of pixels over all frames; ``j``: mean overlap of a frame."""
+        hits, false, missed = self._hits, self._false, self._missed
+        found = {
+            "f": _ratio(2 * hits, 2 * hits + false + missed),
+            "precision": _ratio(hits, hits + false),
+            "recall": _ratio(hits, hits + missed),
+            "j": float(np.mean(self._overlaps)) if self._overlaps else 0.0,
+        }
+        return {prefix + name: round(value, 4) for name, value in found.items()}
+
+
+def score_moving(
+    open_stream: OpenStream, sequences: Sequence[MaskSequence], progress: Progress | None = None
+) -> Report:
+    """Scores a network and MOG2 on sequences.
+
+    A frame is judged if it has a mask and two past pictures. MOG2 sees all frames before it.
+
+    Args:
+        open_stream: opens a stream through the network.
+        sequences: with true masks.
+        progress: takes a bar for each sequence.
+
+    Returns:
+        By sequence: ``kind``, ``frames`` that were judged, ``f``, ``precision``, ``recall``, ``j``, and the
+        same of the rival with ``mog2_`` before it.
+
+    Raises:
+        ValueError: a file is missing or damaged, or no frame can be judged.
+    """
+    return {sequence.name: _score(open_stream, sequence, progress) for sequence in sequences}
+
+
+def _score(open_stream: OpenStream, sequence: MaskSequence, progress: Progress | None) -> Report:
+    first = 2 * _SPACING
+    judged_frames = [index for index in sorted(sequence.masks) if index >= first]
+    if not judged_frames:
+        raise ValueError(f"{sequence.name}: too short: a judged frame needs {first} frames before it")
+    needed = judged_frames[0] - first
+    stream = open_spaced(open_stream, _SPACING)
+    background, score, rival = BackgroundModel(), MaskScore(), MaskScore()
+    frames = list(enumerate(sequence.frames[: judged_frames[-1] + 1]))
+    for index, path in watched(frames, progress, sequence.name, len(frames)):
+        picture = read_picture(path)
+        moving = background.moving(picture)
+        if index < needed:
+            continue
+        motion = stream(picture)
+        if index in sequence.masks and index >= first:
+            truth, judged = sequence.truth(index)
+            if truth.shape != picture.shape[:2]:
+                raise ValueError(f"{sequence.masks[index]}: its size is not that of {path}")
+            score.add(motion.moving_at(*truth.shape), truth, judged)
+            rival.add(moving, truth, judged)
+    return {
+        "kind": sequence.kind,
+        "frames": len(judged_frames),
+        **score.report(),
+        **rival.report("mog2_"),
+    }
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0

@@ -1,0 +1,128 @@
+"""Pictures in which nothing moves, under noise, changes of light and a codec: what is found is false."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from rich.progress import Progress
+
+from pipeline.base.frame import Image
+from pipeline.training.evaluation.dense_motion import OpenStream, network_size
+from pipeline.training.evaluation.metrics import Report
+from pipeline.training.evaluation.rivals import BackgroundModel, flow_rivals
+from pipeline.training.evaluation.spoilt import as_picture, h264, noisy
+from pipeline.training.evaluation.truth_files import Flow, read_picture
+from pipeline.training.progress import watched
+from pipeline.training.rendered.pictures import PICTURE_SUFFIXES
+
+_PAST = 2
+_NOISE, _SENSOR_NOISE = 10.0, 3.0
+
+
+def find_pictures(folder: Path) -> list[Path]:
+    """All pictures of a folder and those below it, by name.
+
+    Raises:
+        ValueError: no such folder, or no picture in it.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: no such folder of pictures")
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
+    if not found:
+        raise ValueError(f"{folder}: no picture in it ({', '.join(sorted(PICTURE_SUFFIXES))})")
+    return found
+
+
+def score_still(
+    open_stream: OpenStream, pictures: Sequence[Path], *, frames: int, progress: Progress | None = None
+) -> Report:
+    """Scores a network and its rivals on still pictures, repeated under each of three disturbances.
+
+    Args:
+        open_stream: opens a stream through the network.
+        pictures: that are repeated, each at the size at which a network sees it.
+        frames: of each picture and disturbance that are scored; two more come before them.
+        progress: takes a bar for each disturbance.
+
+    Returns:
+        By disturbance: ``frames``; ``false_share`` of the network and ``mog2_false_share``: the share of
+        frames in which any place is said to move; ``flow_median``, ``flow_p99`` of the network and
+        ``dis_median``, ``dis_p99``: how long the flow of nothing is, in pixels.
+
+    Raises:
+        ValueError: a picture is damaged.
+    """
+    report = {}
+    for name, disturb in _DISTURBANCES.items():
+        stats = _Stats()
+        for number, path in enumerate(watched(pictures, progress, f"still: {name}")):
+            picture = read_picture(path)
+            rows, columns = network_size(*picture.shape[:2])
+            picture = np.asarray(cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
+            rng = np.random.default_rng(number)
+            stats.add(open_stream, disturb(picture, frames + _PAST, rng))
+        report[name] = stats.report()
+    return report
+
+
+class _Stats:
+    def __init__(self) -> None:
+        self._frames = self._false = self._rival_false = 0
+        self._lengths: list[npt.NDArray[np.float16]] = []
+        self._rival_lengths: list[npt.NDArray[np.float16]] = []
+        self._rival = flow_rivals()["dis"]
+
+    def add(self, open_stream: OpenStream, clip: Iterable[Image]) -> None:
+        stream, background = open_stream(), BackgroundModel()
+        past: Image | None = None
+        for number, picture in enumerate(clip):
+            motion, rival_moving = stream(picture), background.moving(picture)
+            if number >= _PAST and past is not None:
+                self._frames += 1
+                self._false += bool((motion.moving > 0.5).any())
+                self._rival_false += bool(rival_moving.any())
+                self._lengths.append(_lengths(motion.flow[-1].transpose(1, 2, 0)))
+                self._rival_lengths.append(_lengths(self._rival(picture, past)[2::4, 2::4]))
+            past = picture
+
+    def report(self) -> Report:
+        found: Report = {
+            "frames": self._frames,
+            "false_share": self._false / self._frames,
+            "mog2_false_share": self._rival_false / self._frames,
+        }
+        for name, lengths in (("flow", self._lengths), ("dis", self._rival_lengths)):
+            every = np.concatenate(lengths).astype(np.float32)
+            found[f"{name}_median"], found[f"{name}_p99"] = np.percentile(every, (50, 99)).tolist()
+        return {name: round(value, 4) for name, value in found.items()}
+
+
+def _lengths(flow: Flow) -> npt.NDArray[np.float16]:
+    return np.asarray(np.linalg.norm(flow, axis=2).ravel(), np.float16)
+
+
+def _noise(picture: Image, count: int, rng: np.random.Generator) -> Iterator[Image]:
+    for _ in range(count):
+        yield from noisy([picture], rng, _NOISE)
+
+
+def _light(picture: Image, count: int, rng: np.random.Generator) -> Iterator[Image]:
+    """Slow waves, flicker, and a jump of the exposure every second."""
+    for number in range(count):
+        wave = 1 + 0.2 * np.sin(number * 2 * np.pi / 50)
+        jump = 0.7 if number // 25 % 2 else 1.0
+        gain = wave * jump * rng.normal(1, 0.01)
+        yield as_picture(picture * gain + rng.normal(0, _SENSOR_NOISE, picture.shape))
+
+
+def _codec(picture: Image, count: int, rng: np.random.Generator) -> Iterator[Image]:
+    yield from h264(noisy([picture] * count, rng, _SENSOR_NOISE), rng)
+
+
+_DISTURBANCES: dict[str, Callable[[Image, int, np.random.Generator], Iterator[Image]]] = {
+    "noise": _noise,
+    "light": _light,
+    "codec": _codec,
+}

@@ -1,0 +1,35 @@
+from pathlib import Path
+
+import pytest
+
+from pipeline.training.evaluation.score_still import find_pictures, score_still
+from tests.support import need_module
+from tests.training.evaluation.data_sets import network_of, textured, write_picture
+
+
+def test_flow_of_nothing_and_false_movers_under_each_disturbance(tmp_path: Path) -> None:
+    need_module("av", "av")
+    for name in ("a.png", "more/b.jpg"):
+        write_picture(tmp_path / name, textured(96, 128))
+    pictures = find_pictures(tmp_path)
+    quiet = score_still(network_of(), pictures, frames=5)
+    assert list(quiet) == ["noise", "light", "codec"]
+    for scored in quiet.values():
+        assert scored["frames"] == 10, "five of each picture, after two that come before"
+        assert scored["false_share"] == scored["flow_median"] == scored["flow_p99"] == 0
+        assert scored["dis_p99"] >= scored["dis_median"]
+    assert quiet["noise"]["dis_p99"] > 0, "the pictures do differ"
+    wrong = score_still(network_of((0.3, 0.4), moving=True), pictures, frames=5)
+    for scored in wrong.values():
+        assert scored["false_share"] == 1
+        assert scored["flow_median"] == scored["flow_p99"] == pytest.approx(0.5, abs=1e-3)
+
+
+def test_errors_are_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no such folder"):
+        find_pictures(tmp_path / "none")
+    with pytest.raises(ValueError, match="no picture in it"):
+        find_pictures(tmp_path)
+    (tmp_path / "a.png").write_text("text")
+    with pytest.raises(ValueError, match=r"a\.png: not a picture"):
+        score_still(network_of(), find_pictures(tmp_path), frames=1)
