@@ -87,8 +87,8 @@ def evaluate(
         Path | None,
         typer.Option("--camera", metavar="FOLDER", help="A hand-held camera in a still scene: 7-Scenes."),
     ] = None,
-    spoilt: Annotated[
-        bool, typer.Option("--spoilt", help="Score --flow under noise, low light, JPEG and H.264, too.")
+    corrupted: Annotated[
+        bool, typer.Option("--corrupted", help="Score --flow under noise, low light, JPEG and H.264, too.")
     ] = False,
     all_presets: Annotated[
         bool, typer.Option("--all-presets", help="Score DIS fast and ultrafast beside --flow, too.")
@@ -128,7 +128,7 @@ def evaluate(
         moving=moving,
         still=still,
         camera=camera,
-        spoilt=spoilt,
+        corrupted=corrupted,
         all_presets=all_presets,
         still_frames=still_frames,
     )

@@ -1,4 +1,4 @@
-"""Dense motion as tables for people: the network beside its rivals, the worst first."""
+"""Dense motion as tables for people: the network beside its baselines, the worst first."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,7 +15,7 @@ _NAMES = {
     "dis_ultrafast_epe": "DIS\nultrafast",
     "farneback_epe": "Farneback",
 }
-_SPOILT = {
+_CORRUPTED = {
     "noise": "noise, sigma 20",
     "low_light": "low light",
     "light_jump": "jump of light",
@@ -45,14 +45,14 @@ def _flow(pairs: Report) -> list[RenderableType]:
         table.add_row(name, *_best(pair, methods))
     table.add_section()
     table.add_row(f"mean of {len(pairs)}", *_best(_mean(list(pairs.values()), methods), methods))
-    spoilings = list(next(iter(pairs.values())).get("spoilt", ()))
-    if not spoilings:
+    corruptions = list(next(iter(pairs.values())).get("corrupted", ()))
+    if not corruptions:
         return [table]
-    spoilt = _table(f"The same {len(pairs)} pairs spoilt: mean end-point error", "pictures", methods)
-    for name in spoilings:
-        mean = _mean([pair["spoilt"][name] for pair in pairs.values()], methods)
-        spoilt.add_row(_SPOILT[name], *_best(mean, methods))
-    return [table, "", spoilt]
+    corrupted = _table(f"The same {len(pairs)} pairs corrupted: mean end-point error", "pictures", methods)
+    for name in corruptions:
+        mean = _mean([pair["corrupted"][name] for pair in pairs.values()], methods)
+        corrupted.add_row(_CORRUPTED[name], *_best(mean, methods))
+    return [table, "", corrupted]
 
 
 def _table(title: str, first: str, methods: Sequence[str]) -> Table:

@@ -9,7 +9,7 @@ from pipeline.base.frame import Image
 from pipeline.training.evaluation.camera_sequences import CameraSequence
 from pipeline.training.evaluation.dense_motion import OpenStream, open_spaced
 from pipeline.training.evaluation.metrics import Report
-from pipeline.training.evaluation.rivals import fit_similarity, flow_rivals
+from pipeline.training.evaluation.opencv_baselines import fit_similarity, flow_baselines
 from pipeline.training.evaluation.truth_files import read_picture
 from pipeline.training.progress import watched
 
@@ -40,7 +40,7 @@ def score_camera(
 
 
 def _score(open_stream: OpenStream, sequence: CameraSequence, progress: Progress | None) -> Report:
-    dis = flow_rivals()["dis"]
+    dis = flow_baselines()["dis"]
     stream = open_spaced(open_stream, sequence.spacing)
     pictures: dict[int, Image] = {}
     errors: dict[str, list[np.ndarray]] = {}

@@ -26,7 +26,7 @@ class DenseData:
         moving: sequences with masks, see `find_mask_sequences`.
         still: pictures in which nothing may move, see `score_still`.
         camera: a hand-held camera in still scenes, see `find_camera_sequences`.
-        spoilt: score the pairs under noise, low light, a jump of light, JPEG and H.264, too.
+        corrupted: score the pairs under noise, low light, a jump of light, JPEG and H.264, too.
         all_presets: score DIS fast and ultrafast beside DIS medium.
         still_frames: of each still picture and disturbance.
     """
@@ -35,7 +35,7 @@ class DenseData:
     moving: Path | None = None
     still: Path | None = None
     camera: Path | None = None
-    spoilt: bool = False
+    corrupted: bool = False
     all_presets: bool = False
     still_frames: int = 100
 
@@ -73,7 +73,7 @@ def score_dense(
     if pairs is not None:
         notify(f"scoring {len(pairs)} pairs with true flow ...")
         report["flow"], report["uncertainty"] = score_flow(
-            open_stream, pairs, spoilt=data.spoilt, all_presets=data.all_presets, progress=progress
+            open_stream, pairs, corrupted=data.corrupted, all_presets=data.all_presets, progress=progress
         )
     if sequences is not None:
         notify(f"scoring {len(sequences)} sequences with masks ...")

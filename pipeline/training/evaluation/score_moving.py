@@ -8,7 +8,7 @@ from rich.progress import Progress
 from pipeline.training.evaluation.dense_motion import OpenStream, open_spaced
 from pipeline.training.evaluation.mask_sequences import Mask, MaskSequence
 from pipeline.training.evaluation.metrics import Report
-from pipeline.training.evaluation.rivals import BackgroundModel
+from pipeline.training.evaluation.opencv_baselines import BackgroundModel
 from pipeline.training.evaluation.truth_files import read_picture
 from pipeline.training.progress import watched
 
@@ -57,7 +57,7 @@ def score_moving(
 
     Returns:
         By sequence: ``kind``, ``frames`` that were judged, ``f``, ``precision``, ``recall``, ``j``, and the
-        same of the rival with ``mog2_`` before it.
+        same of the baseline with ``mog2_`` before it.
 
     Raises:
         ValueError: a file is missing or damaged, or no frame can be judged.
@@ -72,7 +72,7 @@ def _score(open_stream: OpenStream, sequence: MaskSequence, progress: Progress |
         raise ValueError(f"{sequence.name}: too short: a judged frame needs {first} frames before it")
     needed = judged_frames[0] - first
     stream = open_spaced(open_stream, _SPACING)
-    background, score, rival = BackgroundModel(), MaskScore(), MaskScore()
+    background, score, baseline = BackgroundModel(), MaskScore(), MaskScore()
     frames = list(enumerate(sequence.frames[: judged_frames[-1] + 1]))
     for index, path in watched(frames, progress, sequence.name, len(frames)):
         picture = read_picture(path)
@@ -85,12 +85,12 @@ def _score(open_stream: OpenStream, sequence: MaskSequence, progress: Progress |
             if truth.shape != picture.shape[:2]:
                 raise ValueError(f"{sequence.masks[index]}: its size is not that of {path}")
             score.add(motion.moving_at(*truth.shape), truth, judged)
-            rival.add(moving, truth, judged)
+            baseline.add(moving, truth, judged)
     return {
         "kind": sequence.kind,
         "frames": len(judged_frames),
         **score.report(),
-        **rival.report("mog2_"),
+        **baseline.report("mog2_"),
     }
 
 

@@ -9,10 +9,10 @@ import numpy.typing as npt
 from rich.progress import Progress
 
 from pipeline.base.frame import Image
+from pipeline.training.evaluation.corruptions import as_picture, h264, noisy
 from pipeline.training.evaluation.dense_motion import OpenStream, network_size
 from pipeline.training.evaluation.metrics import Report
-from pipeline.training.evaluation.rivals import BackgroundModel, flow_rivals
-from pipeline.training.evaluation.spoilt import as_picture, h264, noisy
+from pipeline.training.evaluation.opencv_baselines import BackgroundModel, flow_baselines
 from pipeline.training.evaluation.truth_files import Flow, read_picture
 from pipeline.training.progress import watched
 from pipeline.training.rendered.pictures import PICTURE_SUFFIXES
@@ -38,7 +38,7 @@ def find_pictures(folder: Path) -> list[Path]:
 def score_still(
     open_stream: OpenStream, pictures: Sequence[Path], *, frames: int, progress: Progress | None = None
 ) -> Report:
-    """Scores a network and its rivals on still pictures, repeated under each of three disturbances.
+    """Scores a network and its baselines on still pictures, repeated under each of three disturbances.
 
     Args:
         open_stream: opens a stream through the network.
@@ -69,31 +69,31 @@ def score_still(
 
 class _Stats:
     def __init__(self) -> None:
-        self._frames = self._false = self._rival_false = 0
+        self._frames = self._false = self._mog2_false = 0
         self._lengths: list[npt.NDArray[np.float16]] = []
-        self._rival_lengths: list[npt.NDArray[np.float16]] = []
-        self._rival = flow_rivals()["dis"]
+        self._dis_lengths: list[npt.NDArray[np.float16]] = []
+        self._dis = flow_baselines()["dis"]
 
     def add(self, open_stream: OpenStream, clip: Iterable[Image]) -> None:
         stream, background = open_stream(), BackgroundModel()
         past: Image | None = None
         for number, picture in enumerate(clip):
-            motion, rival_moving = stream(picture), background.moving(picture)
+            motion, mog2_moving = stream(picture), background.moving(picture)
             if number >= _PAST and past is not None:
                 self._frames += 1
                 self._false += bool((motion.moving > 0.5).any())
-                self._rival_false += bool(rival_moving.any())
+                self._mog2_false += bool(mog2_moving.any())
                 self._lengths.append(_lengths(motion.flow[-1].transpose(1, 2, 0)))
-                self._rival_lengths.append(_lengths(self._rival(picture, past)[2::4, 2::4]))
+                self._dis_lengths.append(_lengths(self._dis(picture, past)[2::4, 2::4]))
             past = picture
 
     def report(self) -> Report:
         found: Report = {
             "frames": self._frames,
             "false_share": self._false / self._frames,
-            "mog2_false_share": self._rival_false / self._frames,
+            "mog2_false_share": self._mog2_false / self._frames,
         }
-        for name, lengths in (("flow", self._lengths), ("dis", self._rival_lengths)):
+        for name, lengths in (("flow", self._lengths), ("dis", self._dis_lengths)):
             every = np.concatenate(lengths).astype(np.float32)
             found[f"{name}_median"], found[f"{name}_p99"] = np.percentile(every, (50, 99)).tolist()
         return {name: round(value, 4) for name, value in found.items()}

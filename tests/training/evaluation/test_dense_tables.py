@@ -6,14 +6,14 @@ from pipeline.training.evaluation.dense_tables import render_dense
 from pipeline.training.evaluation.metrics import Report
 
 ERRORS = {"epe": 0.5, "dis_epe": 0.4, "dis_fast_epe": 0.6, "dis_ultrafast_epe": 0.7, "farneback_epe": 0.9}
-SPOILT = dict.fromkeys(("noise", "low_light", "light_jump", "jpeg", "h264"), ERRORS)
+CORRUPTED = dict.fromkeys(("noise", "low_light", "light_jump", "jpeg", "h264"), ERRORS)
 MASKS = {"frames": 1225, "f": 0.8, "precision": 0.75, "recall": 0.9, "j": 0.6}
-RIVAL = {"mog2_f": 0.7, "mog2_precision": 0.7, "mog2_recall": 0.7, "mog2_j": 0.5}
+MOG2 = {"mog2_f": 0.7, "mog2_precision": 0.7, "mog2_recall": 0.7, "mog2_j": 0.5}
 STILL = {"frames": 1000, "false_share": 0.001, "mog2_false_share": 0.2}
 METRICS: Report = {
     "flow": {
-        "other-gt-flow/RubberWhale": {**ERRORS, "known": 0.98, "spoilt": SPOILT},
-        "final/ambush_2/0001": {**ERRORS, "epe": 30.25, "known": 1.0, "spoilt": SPOILT},
+        "other-gt-flow/RubberWhale": {**ERRORS, "known": 0.98, "corrupted": CORRUPTED},
+        "final/ambush_2/0001": {**ERRORS, "epe": 30.25, "known": 1.0, "corrupted": CORRUPTED},
     },
     "uncertainty": {
         "bins": [{"expected": 0.1 * n, "real": 0.1 * n} for n in range(10)],
@@ -22,9 +22,9 @@ METRICS: Report = {
         "within_3": 0.95,
     },
     "moving": {
-        "cameraJitter/traffic": {"kind": "cdnet", **MASKS, **RIVAL},
-        "dynamicBackground/fall": {"kind": "cdnet", **MASKS, **RIVAL, "f": 0.4},
-        "car-roundabout": {"kind": "davis", **MASKS, **RIVAL},
+        "cameraJitter/traffic": {"kind": "cdnet", **MASKS, **MOG2},
+        "dynamicBackground/fall": {"kind": "cdnet", **MASKS, **MOG2, "f": 0.4},
+        "car-roundabout": {"kind": "davis", **MASKS, **MOG2},
     },
     "still": {
         name: {**STILL, "flow_median": 0.05, "flow_p99": 0.3, "dis_median": 0.1, "dis_p99": 12.0}

@@ -40,5 +40,5 @@ def test_a_folder_that_is_missing_is_noticed_before_anything_is_scored(tmp_path:
 
 
 def test_whether_there_is_anything_to_score() -> None:
-    assert not DenseData(spoilt=True).given
+    assert not DenseData(corrupted=True).given
     assert DenseData(still=Path("a")).given

@@ -18,6 +18,8 @@ def test_the_error_is_the_mean_distance_where_the_truth_is_known() -> None:
     flow[2], flow[3] = (3, 4), (0, 1)
     assert end_point_error(flow, truth) == 3.0
     assert end_point_error(truth, truth) == 0.0
+    flow[3, 0] = np.nan
+    assert np.isnan(end_point_error(flow, truth)), "no place of an answer is left out"
 
 
 def test_a_network_that_knows_a_shift_has_no_error_and_dis_next_to_none(tmp_path: Path) -> None:
@@ -26,7 +28,7 @@ def test_a_network_that_knows_a_shift_has_no_error_and_dis_next_to_none(tmp_path
     assert report["shift"]["epe"] == 0
     assert 0 < report["shift"]["dis_epe"] < 0.5
     assert report["shift"]["known"] == 1
-    assert "spoilt" not in report["shift"]
+    assert "corrupted" not in report["shift"]
     assert uncertainty["within"] == 1
     still, _ = score_flow(network_of(), find_flow_pairs(tmp_path))
     assert still["shift"]["epe"] == pytest.approx(13**0.5, abs=1e-3)
@@ -53,14 +55,14 @@ def test_frame_b_is_the_past_and_frame_a_is_new(tmp_path: Path) -> None:
     assert [np.array_equal(*each) for each in zip(seen[0], (past, new), strict=True)] == [True, True]
 
 
-def test_spoilt_pictures_are_harder_for_dis_and_all_presets_compete(tmp_path: Path) -> None:
+def test_corrupted_pictures_are_harder_for_dis_and_all_presets_compete(tmp_path: Path) -> None:
     need_module("av", "av")
     write_npz_pair(tmp_path / "shift", *shifted_pair(3, -2))
     pairs = find_flow_pairs(tmp_path)
-    report, _ = score_flow(network_of((3, -2)), pairs, spoilt=True, all_presets=True)
-    spoilt = report["shift"]["spoilt"]
-    assert list(spoilt) == ["noise", "low_light", "light_jump", "jpeg", "h264"]
-    assert spoilt["noise"]["dis_epe"] > report["shift"]["dis_epe"]
-    for errors in (report["shift"], *spoilt.values()):
+    report, _ = score_flow(network_of((3, -2)), pairs, corrupted=True, all_presets=True)
+    corrupted = report["shift"]["corrupted"]
+    assert list(corrupted) == ["noise", "low_light", "light_jump", "jpeg", "h264"]
+    assert corrupted["noise"]["dis_epe"] > report["shift"]["dis_epe"]
+    for errors in (report["shift"], *corrupted.values()):
         assert errors["epe"] == 0
         assert {"dis_fast_epe", "dis_ultrafast_epe", "farneback_epe"} < errors.keys()

@@ -1,4 +1,4 @@
-"""Pictures as poor cameras and links give them: noise, little light, jumps of light, JPEG and H.264."""
+"""Corruptions of pictures, as poor cameras and links give them: noise, low light, light jumps, codecs."""
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from pipeline.base.frame import Image
 
-Spoiling = Callable[[Sequence[Image], np.random.Generator], list[Image]]
-"""Pictures of one sequence in order of time in, the same pictures spoilt out."""
+Corruption = Callable[[Sequence[Image], np.random.Generator], list[Image]]
+"""Pictures of one sequence in order of time in, the same pictures corrupted out."""
 
 _NOISE, _DARK_GAIN, _DARK_NOISE, _JUMP_GAIN, _JPEG_QUALITY = 20.0, 0.25, 5.0, 0.6, 15
 _H264 = {"preset": "superfast", "tune": "zerolatency", "crf": "32"}
@@ -63,7 +63,7 @@ def h264(pictures: Sequence[Image], _: np.random.Generator) -> list[Image]:
     return [np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)[:height, :width] for frame in frames]
 
 
-SPOILINGS: dict[str, Spoiling] = {
+CORRUPTIONS: dict[str, Corruption] = {
     "noise": noisy,
     "low_light": low_light,
     "light_jump": light_jump,

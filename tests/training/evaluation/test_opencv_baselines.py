@@ -1,19 +1,19 @@
 import numpy as np
 import pytest
 
-from pipeline.training.evaluation.rivals import BackgroundModel, fit_similarity, flow_rivals
+from pipeline.training.evaluation.opencv_baselines import BackgroundModel, fit_similarity, flow_baselines
 from tests.training.evaluation.data_sets import passing_box, shifted_pair, textured
 
 
 def test_names_of_the_rivals() -> None:
-    assert list(flow_rivals()) == ["dis", "farneback"]
-    assert list(flow_rivals(all_presets=True)) == ["dis", "dis_fast", "dis_ultrafast", "farneback"]
+    assert list(flow_baselines()) == ["dis", "farneback"]
+    assert list(flow_baselines(all_presets=True)) == ["dis", "dis_fast", "dis_ultrafast", "farneback"]
 
 
 @pytest.mark.parametrize(("name", "most_px"), [("dis", 0.1), ("dis_fast", 0.2), ("farneback", 0.2)])
 def test_flow_is_from_the_new_picture_to_the_past_one(name: str, most_px: float) -> None:
     new, past, truth = shifted_pair(3, -2)
-    flow = flow_rivals(all_presets=True)[name](new, past)
+    flow = flow_baselines(all_presets=True)[name](new, past)
     error = np.linalg.norm(flow - truth, axis=2)
     assert np.median(error) < most_px
 

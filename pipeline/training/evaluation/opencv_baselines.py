@@ -1,4 +1,4 @@
-"""The classical ways to see motion that a network is compared with, as OpenCV has them."""
+"""The classical baselines that a network is compared with, as OpenCV has them."""
 
 from collections.abc import Callable, Mapping
 
@@ -10,7 +10,7 @@ from pipeline.base.frame import Image
 from pipeline.training.evaluation.truth_files import Flow, Grey
 
 Floats = npt.NDArray[np.floating]
-FlowRival = Callable[[Image, Image], Flow]
+FlowBaseline = Callable[[Image, Image], Flow]
 """New and past picture in, the flow from new to past out."""
 
 _PRESETS = {
@@ -20,7 +20,7 @@ _PRESETS = {
 }
 
 
-def flow_rivals(all_presets: bool = False) -> Mapping[str, FlowRival]:
+def flow_baselines(all_presets: bool = False) -> Mapping[str, FlowBaseline]:
     """Dense flow by name: DIS medium and Farneback, and with ``all_presets`` DIS fast and ultrafast."""
     names = list(_PRESETS) if all_presets else ["dis"]
     return {name: _dis(_PRESETS[name]) for name in names} | {"farneback": _farneback}
@@ -59,7 +59,7 @@ def fit_similarity(places: Floats, flow: Floats) -> Callable[[Floats], Floats]:
     return lambda places: places @ transform[:, :2].T + transform[:, 2] - places
 
 
-def _dis(preset: int) -> FlowRival:
+def _dis(preset: int) -> FlowBaseline:
     finder = cv2.DISOpticalFlow.create(preset)
 
     def flow(new: Image, past: Image) -> Flow:
