@@ -1,6 +1,7 @@
 """The classical baselines that a network is compared with, as OpenCV has them."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import cv2
 import numpy as np
@@ -60,10 +61,11 @@ def fit_similarity(places: Floats, flow: Floats) -> Callable[[Floats], Floats]:
 
 
 def _dis(preset: int) -> FlowBaseline:
-    finder = cv2.DISOpticalFlow.create(preset)
+    no_start: Any = None  # zeros would be a first guess, and lead further off
 
     def flow(new: Image, past: Image) -> Flow:
-        return np.asarray(finder.calc(_grey(new), _grey(past), np.zeros((*new.shape[:2], 2), np.float32)))
+        finder = cv2.DISOpticalFlow.create(preset)  # a used one crashes on a larger picture (OpenCV 5.0)
+        return np.asarray(finder.calc(_grey(new), _grey(past), no_start), np.float32)
 
     return flow
 

@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -16,6 +17,22 @@ def test_flow_is_from_the_new_picture_to_the_past_one(name: str, most_px: float)
     flow = flow_baselines(all_presets=True)[name](new, past)
     error = np.linalg.norm(flow - truth, axis=2)
     assert np.median(error) < most_px
+
+
+def test_dis_starts_without_a_guess() -> None:
+    new, past, truth = shifted_pair(20, -10, 256, 320)
+    greys = [cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) for picture in (new, past)]
+    flow = flow_baselines()["dis"](new, past)
+    preset = cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
+    assert np.array_equal(flow, cv2.DISOpticalFlow.create(preset).calc(*greys, None))
+    assert not np.array_equal(flow, cv2.DISOpticalFlow.create(preset).calc(*greys, np.zeros_like(truth)))
+
+
+def test_pictures_of_several_sizes_one_after_another() -> None:
+    for name, baseline in flow_baselines(all_presets=True).items():
+        for height, width in ((96, 128), (256, 320), (64, 512)):
+            new, past, truth = shifted_pair(3, 2, height, width)
+            assert np.median(np.linalg.norm(baseline(new, past) - truth, axis=2)) < 0.2, name
 
 
 def test_mog2_finds_a_moving_box_in_a_still_scene() -> None:
