@@ -41,7 +41,7 @@ class BackgroundModel:
 
 
 def fit_similarity(places: Floats, flow: Floats) -> Callable[[Floats], Floats]:
-    """The similarity (shift, turn, scale) that most places follow: a classical camera motion.
+    """The similarity (shift, turn, scale) with the least median error: a classical camera motion.
 
     Args:
         places: x and y in pixels, ``(..., 2)``.
@@ -54,7 +54,7 @@ def fit_similarity(places: Floats, flow: Floats) -> Callable[[Floats], Floats]:
     end = start + np.asarray(flow, np.float32).reshape(-1, 2)
     transform = None
     if len(start) >= 2:
-        transform, _ = cv2.estimateAffinePartial2D(start, end, method=cv2.RANSAC, ransacReprojThreshold=1.0)
+        transform, _ = cv2.estimateAffinePartial2D(start, end, method=cv2.LMEDS)
     if transform is None:
         return np.zeros_like
     return lambda places: places @ transform[:, :2].T + transform[:, 2] - places
