@@ -1,17 +1,14 @@
 """Where a pipeline is shown: a live table in a terminal, otherwise a line a second."""
 
-import os
-import sys
-import termios
-from contextlib import suppress
+from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any
 
 from rich.console import Console
 from rich.live import Live
 
 from pipeline.base.clock import now_ns
 from pipeline.base.closing import Closing
+from pipeline.base.key_echo import without_key_echo
 from pipeline.view.pipeline_view import PipelineView
 from pipeline.view.plain_line import plain_line
 from pipeline.view.recent_events import Events
@@ -29,9 +26,10 @@ class Screen(Closing):
         self._live = Live(console=console, auto_refresh=False, transient=True) if live else None
         self._interval_ns = int(1e9 / refresh_fps) if live else 1_000_000_000
         self._due_ns = 0
-        self._echo = _without_echo_of_keys() if live else None
+        self._terminal = ExitStack()
         self._events = Events()
         if self._live:
+            self._terminal.enter_context(without_key_echo())
             self._live.start()
 
     @property
@@ -69,28 +67,4 @@ class Screen(Closing):
             self._live = None
             for line in self._events.lines():
                 self.print(line)
-        if self._echo is not None and _in_foreground():
-            with suppress(termios.error):  # the terminal was closed
-                termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._echo)
-        self._echo = None
-
-
-def _without_echo_of_keys() -> list[Any] | None:
-    """Keeps the terminal from showing ^C, which would shift the table; the settings to restore, if any."""
-    if not _in_foreground():
-        return None
-    try:
-        before = termios.tcgetattr(sys.stdin)
-    except (termios.error, ValueError):
-        return None
-    after = [*before[:3], before[3] & ~termios.ECHOCTL, *before[4:]]
-    termios.tcsetattr(sys.stdin, termios.TCSADRAIN, after)
-    return before
-
-
-def _in_foreground() -> bool:
-    """Whether this process may change its terminal: one in the background is stopped if it tries to."""
-    try:
-        return sys.stdin is not None and os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
-    except (OSError, ValueError):  # no terminal, or closed
-        return False
+        self._terminal.close()

@@ -42,11 +42,11 @@ def _train(run: Trainer, reporter: Reporter, stop: list[int]) -> None:
         averages = _mean_of_pending(run) if run.step % options.log_every_steps == 0 else None
         run.elapsed_s = seconds + time.perf_counter() - mark_s
         run.elapsed_s, stopped = run.ranks.agree(run.elapsed_s, float(len(stop)))
+        reporter.advance(run.progress)
         if averages is not None:
             loss, accuracy = averages
             rate = (run.step - mark_step) * options.batch_size / (run.elapsed_s - seconds)
             reporter.training(
-                run.progress,
                 step=run.step,
                 loss=round(loss, 4),
                 accuracy=round(accuracy, 4),

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO, TypeVar
@@ -13,6 +14,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.text import Text
 
 from pipeline.base.files import write_whole
+from pipeline.base.key_echo import without_key_echo
 
 T = TypeVar("T")
 _FORMS = {
@@ -24,6 +26,7 @@ _FORMS = {
     "clips_per_s": "{:,.0f} clips/s",
 }
 _SPEED_OVER_S = 3600.0  # the time left follows the mean speed: validations come in between
+_FINEST = 0.001  # of the budget; the mean speed is that of the last thousand changes
 
 
 class Reporter:
@@ -64,6 +67,8 @@ class Reporter:
         self._file: TextIO | None = None
         self.progress = _Panel(self._console, title, disable=quiet or not self._console.is_terminal)
         self._task = self.progress.add_task("training", total=1.0)
+        self._terminal = ExitStack()
+        self._done = 0.0
 
     def __enter__(self) -> "Reporter":
         """Opens the file and, in a terminal, the panel."""
@@ -71,6 +76,8 @@ class Reporter:
             return self
         write_whole(self._path, "".join(_lines_until(self._path, self._from_step)))
         self._file = self._path.open("a", encoding="utf-8")
+        if not self.progress.disable:
+            self._terminal.enter_context(without_key_echo())
         self.progress.start()
         return self
 
@@ -79,6 +86,7 @@ class Reporter:
     ) -> None:
         """Closes both."""
         self.progress.stop()
+        self._terminal.close()
         if self._file is not None:
             self._file.close()
 
@@ -87,14 +95,19 @@ class Reporter:
         if not self._quiet:
             self._console.print(message, markup=False, highlight=False, soft_wrap=True)
 
-    def training(self, done: float, **metrics: Any) -> None:
-        """Writes metrics of training batches and shows them; ``done`` is the used part of the budget."""
+    def advance(self, done: float) -> None:
+        """Shows how much of the budget is used, between 0 and 1."""
+        if done - self._done >= _FINEST:
+            self._done = done
+            self.progress.update(self._task, completed=done)
+
+    def training(self, **metrics: Any) -> None:
+        """Writes metrics of training batches and shows them."""
         self._write("train", metrics)
-        self.progress.update(self._task, completed=done)
         self._show(metrics)
         if self._file and self.progress.disable and time.monotonic() - self._printed_s >= self._every_s:
             self._printed_s = time.monotonic()
-            self.notify(f"{done:4.0%}  {self._time_left()}  {'  '.join(self._words())}")
+            self.notify(f"{self._done:4.0%}  {self._time_left()}  {'  '.join(self._words())}")
 
     def validation(self, best: float, **metrics: Any) -> None:
         """Writes metrics of a validation and shows them."""

@@ -38,7 +38,6 @@ def fit(options: TrainingOptions) -> dict[str, Any]:
     last = Path(options.out) / "last.pt"
     try:
         with joined(options.device) as ranks, full_disk_explained(last):
-            last.parent.mkdir(parents=True, exist_ok=True)
             return _fit(options, ranks)
     except torch.OutOfMemoryError:
         raise UserError(
@@ -65,6 +64,7 @@ def _fit(options: TrainingOptions, ranks: Ranks) -> dict[str, Any]:
     run = Trainer(options, ranks=ranks, notify=print if ranks.leads else _silence)
     if options.resume:
         run.resume()
+    out.mkdir(parents=True, exist_ok=True)  # only now: a run that can't begin leaves no empty folder
     title = f"training, to {run.out}"
     with Reporter(
         run.out / "metrics.jsonl", title=title, from_step=run.step, quiet=not ranks.leads

@@ -2,7 +2,9 @@
 
 import io
 import json
+import re
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,9 @@ from safetensors.torch import load_file
 from pipeline.training.loop import train
 from pipeline.training.progress import Reporter
 from pipeline.training.trainer import Trainer
-from tests.training.tiny import start_training, tiny_options, wait_for
+from tests.rigs.terminal import Terminal
+from tests.training.tiny import TINY, settings, start_training, tiny_options, wait_for
+from tests.workers.program import until
 
 TIMES = ("elapsed_s", "clips_per_s")
 RUN: dict[str, Any] = {"steps": 5, "log_every_steps": 2, "save_every_steps": 1, "validate_every_steps": 3}
@@ -60,6 +64,22 @@ def test_ctrl_c_saves_and_the_run_goes_on_from_there(tmp_path: Path) -> None:
     assert again.returncode == 0, errors
     assert f"from step {step} of the run before" in printed
     assert [line["step"] for line in curve(tmp_path) if line["split"] == "train"] == [*range(1, step + 2)]
+
+
+@pytest.mark.slow
+def test_the_panel_shows_progress_before_the_first_metrics_and_ctrl_c_leaves_it_whole(place: Path) -> None:
+    out, late = place / "run", {"steps": 40, "log_every_steps": 10_000}
+    command = [sys.executable, "run_stream.py", "train", "--out", str(out)]
+    command += [part for text in settings(TINY | late) for part in ("--set", text)]
+    with Terminal(place, 80, 24) as terminal:
+        terminal.start(command)
+        until(lambda: re.search(r" [1-9]\d*% ", terminal.screen()), "progress", 100, terminal.screen)
+        assert "the first metrics come soon" in terminal.screen()
+        terminal.press("C-c")
+        until(lambda: "exit=130" in terminal.screen(), "the end", 60, terminal.screen)
+        seen = terminal.everything()
+    assert [seen.count(corner) for corner in "╭╮╰╯"] == [1, 1, 1, 1], seen
+    assert "^C" not in seen
 
 
 @pytest.mark.slow

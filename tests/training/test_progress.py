@@ -17,8 +17,10 @@ def shown(tmp_path: Path, *, terminal: bool) -> str:
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=terminal, width=110, color_system=None)
     with Reporter(tmp_path / "metrics.jsonl", console, every_s=0.0, title="training, to here") as reporter:
-        reporter.training(0.25, step=1_000, loss=1.5, accuracy=0.5, clips_per_s=1234.0)
-        reporter.training(0.5, step=2_000, loss=0.75, accuracy=0.625, clips_per_s=1234.0)
+        reporter.advance(0.25)
+        reporter.training(step=1_000, loss=1.5, accuracy=0.5, clips_per_s=1234.0)
+        reporter.advance(0.5)
+        reporter.training(step=2_000, loss=0.75, accuracy=0.625, clips_per_s=1234.0)
         reporter.validation(0.7, step=2_000, accuracy=0.7, macro_f1=0.65)
         reporter.notify("a line for people")
     return screen.getvalue()
@@ -77,7 +79,7 @@ def test_a_full_disk_leaves_the_metrics_of_a_run_that_goes_on(tmp_path: Path) ->
 def test_ranks_that_do_not_lead_print_and_write_nothing(tmp_path: Path) -> None:
     screen = io.StringIO()
     with Reporter(tmp_path / "metrics.jsonl", Console(file=screen), quiet=True) as reporter:
-        reporter.training(0.5, step=1, loss=1.0)
+        reporter.training(step=1, loss=1.0)
         reporter.validation(0.5, step=1, accuracy=0.5)
         reporter.notify("nobody hears this")
     assert screen.getvalue() == ""

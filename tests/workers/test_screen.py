@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from pipeline.view.pipeline_view import PipelineView
-from tests.support import need_command
+from tests.rigs.terminal import Terminal
 from tests.workers.pipeline import QUICK
 from tests.workers.program import PROGRAM, RUN_S, START_S, until
 from workers.screen import Screen
@@ -68,21 +68,10 @@ def test_a_live_screen_needs_no_standard_input() -> None:
 
 
 def test_the_live_table_shows_stream_rates_latencies_and_workers(place: Path) -> None:
-    tmux = [need_command("tmux", "tmux"), "-L", "kvq", "-f", "/dev/null"]
-    environment = os.environ | {"TMUX_TMPDIR": str(place), "XDG_RUNTIME_DIR": str(place), "TERM": "xterm"}
-
-    def call(*arguments: str) -> str:
-        return subprocess.run(
-            [*tmux, *arguments], env=environment, capture_output=True, text=True, check=True, timeout=10
-        ).stdout
-
-    def screen() -> str:
-        return call("capture-pane", "-p", "-t", "run")
-
     command = [sys.executable, str(PROGRAM), *QUICK, "--set", f"run.output_dir={place}"]
-    call("new-session", "-d", "-s", "run", "-x", "120", "-y", "40", "bash", "--norc")
-    try:
-        call("send-keys", "-t", "run", f"{' '.join(command)}; echo exit=$?", "Enter")
+    with Terminal(place, 120, 40) as terminal:
+        screen = terminal.screen
+        terminal.start(command)
         until(lambda: "3 of 3 workers ready" in screen() and "demo" in screen(), "the table", START_S, screen)
         until(lambda: "backbone" in screen() or "passes" in screen(), "stats", START_S, screen)
         shown = screen()
@@ -99,13 +88,11 @@ def test_the_live_table_shows_stream_rates_latencies_and_workers(place: Path) ->
         assert max(map(len, shown.splitlines())) <= 120
         until(lambda: "demo: recording" in screen(), "an event", START_S, screen)
         assert screen().count("demo: recording") == 1, screen()
-        call("send-keys", "-t", "run", "C-c")
+        terminal.press("C-c")
         until(lambda: "exit=0" in screen(), "the end", RUN_S, screen)
         assert "every frame accounted for" in screen()
-        everything = call("capture-pane", "-p", "-S", "-500", "-t", "run")
+        everything = terminal.everything()
         assert everything.count("demo: recording") == 1, everything
-    finally:
-        call("kill-server")
 
 
 def test_a_live_screen_shows_an_event_once_and_leaves_it_once() -> None:

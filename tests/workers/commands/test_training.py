@@ -28,6 +28,7 @@ def test_errors_of_a_training_are_one_line_and_exit_code_2(tmp_path: Path) -> No
     )
     assert "nothing to resume: there is no" in error("--data", str(clips), "--resume")
     assert "init none.pth: no such file" in error("--data", str(clips), "--init", "none.pth")
+    assert not (tmp_path / "run").exists(), "a run that never began leaves nothing behind"
     (clips / "leftwards").rename(tmp_path / "elsewhere")
     assert "one class only" in error("--data", str(clips))
 

@@ -1,0 +1,32 @@
+"""Keeps a terminal from showing ``^C`` in the middle of a live picture, which shifts and tears it."""
+
+import os
+import sys
+import termios
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+
+@contextmanager
+def without_key_echo() -> Iterator[None]:
+    """The terminal shows no ``^C`` within; without a terminal, or in its background, nothing is changed."""
+    before = None
+    with suppress(termios.error, ValueError):
+        before = termios.tcgetattr(sys.stdin) if _in_foreground() else None
+    if before is not None:
+        after = [*before[:3], before[3] & ~termios.ECHOCTL, *before[4:]]
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, after)
+    try:
+        yield
+    finally:
+        if before is not None and _in_foreground():
+            with suppress(termios.error):  # the terminal was closed
+                termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+
+
+def _in_foreground() -> bool:
+    """Whether this process may change its terminal: one in the background is stopped if it tries to."""
+    try:
+        return sys.stdin is not None and os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+    except (OSError, ValueError):  # no terminal, or closed
+        return False
