@@ -151,6 +151,8 @@ def _stream_report(stream_id: str, everyone: Sequence[WorkerStats], running: boo
     captured = max(total.captured, sum(total.seen.values()))
     missing = captured - total.rendered - sum(total.dropped.values())
     killed = _killed_roles(stream_id, everyone, running)
+    if "inference" in killed:
+        _add_uncounted_predictions(total)
     in_flight = max(missing, 0) if running else 0
     if missing > 0 and not running and (culprit := next((role for role in _TAKERS if role in killed), None)):
         total.drop(f"{culprit}.killed", missing)
@@ -194,6 +196,19 @@ def _stream_report(stream_id: str, everyone: Sequence[WorkerStats], running: boo
         "labelled": total.labelled,
         "accuracy": round(total.correct / total.labelled, 4) if total.labelled else None,
     }
+
+
+def _add_uncounted_predictions(total: StreamStats) -> None:
+    """Counts predictions that were shown, though the inference process that made them was killed too soon.
+
+    Each took as many passes as the others did; whether its picture was new is not known, but likely.
+    """
+    uncounted = total.rendered - sum(total.rendered_without.values()) - total.predicted
+    if uncounted > 0:
+        computed = total.predicted - total.reused
+        passes = total.backbone_passes // computed if computed > 0 else 1
+        total.predicted += uncounted
+        total.backbone_passes += passes * uncounted
 
 
 def _without_absence(stats: StreamStats) -> StreamStats:

@@ -91,13 +91,28 @@ def test_frames_that_a_killed_inference_worker_held_are_put_down_to_it() -> None
             worker("capture", captured=100),
             worker("inference", session=1, state="ready", received=40, predicted=38),
             worker("inference", session=2, predicted=50, not_predicted={"inference.absent": 45}),
-            worker("sink", rendered=100),
+            worker("sink", rendered=100, rendered_without={"timeout": 12}),
         ],
         {"inference": 1},
     )
     stream = report["streams"]["cam"]
     assert stream["not_predicted"] == {"inference.killed": 12}
     assert (stream["dropped"], stream["unaccounted"]) == ({}, 0)
+
+
+def test_predictions_that_were_shown_count_though_their_worker_was_killed_before_it_reported_them() -> None:
+    report = build_report(
+        [
+            worker("capture", captured=100),
+            worker("inference", session=1, state="ready", predicted=38, backbone_passes=30, reused=8),
+            worker("inference", session=2, predicted=50, backbone_passes=50),
+            worker("sink", rendered=100, rendered_without={"timeout": 10}),
+        ],
+        {"inference": 1},
+    )
+    stream = report["streams"]["cam"]
+    assert (stream["predicted"], stream["backbone_passes"], stream["reused"]) == (90, 82, 8)
+    assert stream["not_predicted"] == {"inference.killed": 10}
 
 
 def test_all_videos_of_all_lives_are_listed_oldest_first() -> None:

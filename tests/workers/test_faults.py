@@ -70,6 +70,20 @@ def test_a_run_that_loses_nothing_outlives_the_death_of_each_worker(place: Path)
     assert before + after <= stream["captured"]
 
 
+@pytest.mark.slow
+def test_every_prediction_that_was_shown_counts_though_its_worker_was_killed(place: Path) -> None:
+    rarely = ("--set", "wire.stats_interval_s=2")
+    with Pipeline(place, "--frames", "60", *rarely, *QUICK_RESTART) as run:
+        run.wait_for_rendered("demo", 20)
+        run.kill("inference")
+        outcome = run.finish()
+    assert outcome.code == 0, outcome.told()
+    stream = outcome.stream("demo")
+    assert stream["predicted"] >= len(outcome.predictions) > 20, outcome.told()
+    assert stream["backbone_passes"] + stream["reused"] == stream["predicted"]
+    assert f"{stream['predicted']} predicted" in outcome.out
+
+
 def check_what_a_late_monitor_knows(run: Pipeline) -> None:
     """A restarted worker tells what its former process had counted, and looks like a worker in ``ps``."""
     collector = Collector(place_endpoints(load_config(), run.run_folders()[-1]))
