@@ -111,8 +111,6 @@ QUICK_ERRORS = {
     "allow what is no key": (["keys", "allow", "text.mp4"], "text.mp4 is no key file: make one with"),
 }
 ERRORS_OF_A_RUN = {
-    "no file": ([*RUN, "--source", "demo", "--source", "no.mp4"], "no.mp4: no such file or folder; check"),
-    "scheme": ([*RUN, "--source", f"gopher://me:{PASSWORD}@x/y"], "gopher:// is not known; use one of"),
     "output folder": (
         [*RUN, "--set", "run.output_dir=text.mp4"],
         "choose another folder with run.output_dir",

@@ -23,13 +23,12 @@ from pipeline.wire.receivers import Receiver
 from pipeline.wire.security import SecurityPolicy
 from workers.output import print_line
 from workers.roles import stats_endpoints
+from workers.waiting import Waiting
 
 TICK_S = 0.1
 """Longest time in seconds that a tick waits: a stop is noticed within it."""
 RETRY_S = 0.002
 """Between two tries to send to a peer whose queue is full."""
-REMIND_NS = 5_000_000_000
-"""Between two reminders of what a worker waits for."""
 _FORMER_NS = 2_000_000_000
 P = TypeVar("P", bound=Publisher)
 R = TypeVar("R", bound=Receiver[Any])
@@ -130,6 +129,11 @@ class Worker(ABC):
         self._publishers.append(publisher)
         self.resources.callback(lambda: publisher.close(linger_s=self._linger_s))
         return publisher
+
+    def waits_for(self, publisher: Publisher, roles: Sequence[str], key: str) -> Waiting:
+        """Waits until somebody of each role listens; a supervisor looks after the start of its workers."""
+        patience_s = 0.0 if self.alone else self.config.run.ready_timeout_s
+        return Waiting(publisher, roles, key, self.event, patience_s)
 
     def receives(self, receiver: R) -> R:
         """Looks after a receiver: reports what it refuses and which links break; closes it at the end."""

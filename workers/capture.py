@@ -16,7 +16,7 @@ from pipeline.video.reader import Reader
 from pipeline.video.source import Source, SourceError, SourceOptions
 from pipeline.wire.frame_publisher import FramePublisher
 from pipeline.wire.messages import Feedback
-from workers.base import REMIND_NS, RETRY_S, Worker, WorkerError
+from workers.base import RETRY_S, Worker, WorkerError
 from workers.capture_stream import CaptureStream
 from workers.roles import bound_endpoint
 
@@ -34,11 +34,12 @@ class CaptureWorker(Worker):
         self._wake = threading.Event()
         self._streams: list[CaptureStream] = []
         self._started = False
-        self._opened_ns = self._reminded_ns = now_ns()
+        self._opened_ns = now_ns()
         endpoint = bound_endpoint(self.role, config.endpoints)
         self._publisher = self.publishes(
             FramePublisher(endpoint, config.wire, self.security, config.capture, streams=len(config.streams))
         )
+        self._listeners = self.waits_for(self._publisher, config.capture.wait_for, "capture.wait_for")
         self._freshness = FreshnessKeeper(config.freshness, self._publisher.jpeg_quality, self.event)
         options = SourceOptions.from_config(config.capture)
         sources = [self._make_source(stream, options) for stream in config.streams]
@@ -158,7 +159,8 @@ class CaptureWorker(Worker):
         capture, now = self.config.capture, now_ns()
         if not self.restarts:
             self._refuse_failed()  # an address that can't be right shows only when it is tried
-        absent = self._absent()
+        absent = self._listeners.absent()
+        self._listeners.report(absent)
         waited_s = (now - self._opened_ns) / 1e9
         if not absent:
             for stream in self._streams:
@@ -171,26 +173,17 @@ class CaptureWorker(Worker):
                 f"{self._publisher.refused_lately()}"
             )
         else:
-            if now - self._reminded_ns > REMIND_NS:
-                self._reminded_ns = now
-                refused = self._publisher.refused_lately()
-                self.event(f"waiting for {' and '.join(absent)} to connect (capture.wait_for){refused}")
             self._wake.wait(min(timeout_s, 0.02))
             self._wake.clear()
         self._collect_events()
         return True
-
-    def _absent(self) -> list[str]:
-        """The roles of ``capture.wait_for`` of which nobody listens."""
-        listeners = self._publisher.listeners()
-        return [role for role in self.config.capture.wait_for if not listeners[role]]
 
     # -- frames out --------------------------------------------------------------------------------
 
     def _forward_in_turn(self) -> bool:
         """Sends at most one frame of each stream; False if none could go."""
         # An every-frame stream waits for a worker that is being restarted.
-        everybody_listens = not self._absent()
+        everybody_listens = not self._listeners.absent()
         sent = [stream for stream in self._streams if stream.forward(hold=not everybody_listens)]
         # Who was served goes to the end: the little room that others leave must not go to one stream only.
         self._streams = [stream for stream in self._streams if stream not in sent] + sent

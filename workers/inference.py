@@ -25,7 +25,7 @@ from pipeline.wire.encoding import encode_prediction
 from pipeline.wire.frame_receiver import FrameReceiver
 from pipeline.wire.messages import AttentionHeader, EndOfStream, Feedback, PastFrame, Prediction
 from pipeline.wire.publisher import SMALL_QUEUE, Publisher
-from workers.base import REMIND_NS, RETRY_S, Worker, WorkerError
+from workers.base import RETRY_S, Worker, WorkerError
 from workers.inference_stream import InferenceStream, Turn
 from workers.model_check import wrong_checkpoint
 from workers.roles import bound_endpoint, connected_endpoints
@@ -52,8 +52,8 @@ class InferenceWorker(Worker):
         self._window = BatchWindow(config.inference.batch_window_ms)
         endpoint = bound_endpoint(self.role, config.endpoints)
         self._publisher = self.publishes(Publisher(endpoint, config.wire, self.security, queue=SMALL_QUEUE))
+        self._listeners = self.waits_for(self._publisher, config.inference.wait_for, "inference.wait_for")
         self._receiver: FrameReceiver | None = None
-        self._reminded_ns = now_ns()
 
     def tick(self, timeout_s: float) -> bool:
         """Takes in what has arrived and runs one step on the frames whose turn it is."""
@@ -103,21 +103,14 @@ class InferenceWorker(Worker):
 
     def _listen(self, timeout_s: float) -> bool:
         """Connects to capture once somebody hears the predictions: earlier ones would be lost."""
-        if absent := self._absent():
-            if now_ns() - self._reminded_ns > REMIND_NS:
-                self._reminded_ns = now_ns()
-                refused = self._publisher.refused_lately()
-                self.event(f"waiting for {' and '.join(absent)} to connect (inference.wait_for){refused}")
+        absent = self._listeners.absent()
+        self._listeners.report(absent)
+        if absent:
             time.sleep(min(timeout_s, 0.02))
             return False
         (frames,) = connected_endpoints(self.role, self.config.endpoints)
         self._receiver = self.receives(FrameReceiver(frames, self.role, self.config.wire, self.security))
         return True
-
-    def _absent(self) -> list[str]:
-        """The roles of ``inference.wait_for`` of which nobody listens."""
-        listeners = self._publisher.listeners()
-        return [role for role in self.config.inference.wait_for if not listeners[role]]
 
     def _receive(self, timeout_s: float) -> None:
         """Takes all newest frames, and every-frame ones until a stream of theirs has no room left."""
@@ -132,7 +125,8 @@ class InferenceWorker(Worker):
 
     def _room(self) -> int:
         """How many every-frame messages can be taken, whichever stream they are of."""
-        if self._absent():  # a prediction that nobody hears is lost, so files wait for those who have to
+        # A prediction that nobody hears is lost, so files wait for those who have to.
+        if self._listeners.absent():
             return 0
         rooms = (stream.room for stream in self._streams.values())
         return max(min((room for room in rooms if room is not None), default=1), 0)

@@ -12,8 +12,10 @@ from workers.commands.shared_options import (
     Insecure,
     MaxAge,
     NoWeb,
+    NoWindow,
     Overrides,
     Pace,
+    PlainLines,
     Predictions,
     ReportFile,
     Seconds,
@@ -65,14 +67,20 @@ def run(
         return
     from workers.commands.run_pipeline import run_pipeline
 
-    options = {
-        "run": {"frames": frames, "seconds": seconds},
-        "sink": {"predictions": predictions, **_shown(window, no_web, headless)},
-        "freshness": _freshness(max_age),
-        "terminal": _terminal(headless),
-        "security": _security(insecure),
-    }
-    loaded = _load(config, overrides, options, source, pace=pace)
+    loaded = _load(
+        config,
+        overrides,
+        source,
+        pace=pace,
+        frames=frames,
+        seconds=seconds,
+        predictions=predictions,
+        max_age=max_age,
+        window=window,
+        no_web=no_web,
+        headless=headless,
+        insecure=insecure,
+    )
     raise typer.Exit(run_pipeline(loaded, report))
 
 
@@ -86,17 +94,13 @@ def capture(
     insecure: Insecure = False,
 ) -> None:
     """Run one capture worker: read sources and publish their frames."""
-    options = {
-        "run": {"frames": frames},
-        "freshness": _freshness(max_age),
-        "security": _security(insecure),
-    }
-    _run_worker("capture", _load(config, overrides, options, source, pace=pace))
+    loaded = _load(config, overrides, source, pace=pace, max_age=max_age, frames=frames, insecure=insecure)
+    _run_worker("capture", loaded)
 
 
 def inference(config: ConfigFile = None, overrides: Overrides = None, insecure: Insecure = False) -> None:
     """Run one inference worker: take frames, send predictions."""
-    _run_worker("inference", _load(config, overrides, {"security": _security(insecure)}))
+    _run_worker("inference", _load(config, overrides, insecure=insecure))
 
 
 def sink(
@@ -105,16 +109,20 @@ def sink(
     predictions: Predictions = None,
     window: Window = False,
     no_web: NoWeb = False,
-    headless: Headless = False,
+    headless: NoWindow = False,
     insecure: Insecure = False,
 ) -> None:
     """Run one sink worker: join frames and predictions, show and record them."""
-    options = {
-        "sink": {"predictions": predictions, **_shown(window, no_web, headless)},
-        "terminal": _terminal(headless),
-        "security": _security(insecure),
-    }
-    _run_worker("sink", _load(config, overrides, options))
+    loaded = _load(
+        config,
+        overrides,
+        predictions=predictions,
+        window=window,
+        no_web=no_web,
+        headless=headless,
+        insecure=insecure,
+    )
+    _run_worker("sink", loaded)
 
 
 def monitor(
@@ -122,42 +130,45 @@ def monitor(
     overrides: Overrides = None,
     seconds: Seconds = None,
     report: ReportFile = None,
-    headless: Headless = False,
+    headless: PlainLines = False,
     insecure: Insecure = False,
 ) -> None:
     """Show the stats of a running pipeline, here or on other machines."""
     from workers.commands.run_pipeline import run_monitor
 
-    options = {"terminal": _terminal(headless), "security": _security(insecure)}
-    raise typer.Exit(run_monitor(_load(config, overrides, options), seconds or 0.0, report))
+    loaded = _load(config, overrides, headless=headless, insecure=insecure)
+    raise typer.Exit(run_monitor(loaded, seconds or 0.0, report))
 
 
-def _shown(window: bool, no_web: bool, headless: bool) -> dict[str, Any]:
-    shown = False if headless else True if window else None
-    return {"window": shown, "web": False if no_web else None}
-
-
-def _terminal(headless: bool) -> dict[str, Any]:
-    return {"live": False if headless else None}
-
-
-def _security(insecure: bool) -> dict[str, Any]:
-    return {"insecure": True if insecure else None}
-
-
-def _freshness(max_age: str | None) -> dict[str, Any]:
+def _settings(option: str, value: Any) -> dict[str, dict[str, Any]]:
+    """What an option that was given means in the configuration, by section and key."""
     from pipeline.base.config import duration_ms
 
-    return {"max_age_ms": None if max_age is None else duration_ms(max_age)}
+    match option:
+        case "frames" | "seconds":
+            return {"run": {option: value}}
+        case "predictions":
+            return {"sink": {"predictions": value}}
+        case "max_age":
+            return {"freshness": {"max_age_ms": duration_ms(value)}}
+        case "window":
+            return {"sink": {"window": True}}
+        case "no_web":
+            return {"sink": {"web": False}}
+        case "headless":
+            return {"sink": {"window": False}, "terminal": {"live": False}}
+        case "insecure":
+            return {"security": {"insecure": True}}
+    raise AssertionError(option)
 
 
 def _load(
     file: Path | None,
     overrides: list[str] | None,
-    options: dict[str, dict[str, Any]],
     sources: list[str] | None = None,
     *,
     pace: bool = False,
+    **options: Any,
 ) -> "Config":
     """The configuration: defaults, then the file, then ``--set``, then the options that were given."""
     import msgspec
@@ -165,10 +176,11 @@ def _load(
     from pipeline.base.config import load_config
     from pipeline.video.naming import default_stream_id
 
-    given: dict[str, Any] = {
-        section: {key: value for key, value in values.items() if value is not None}
-        for section, values in options.items()
-    }
+    given: dict[str, Any] = {}
+    for option, value in options.items():
+        if value is not None and value is not False:
+            for section, keys in _settings(option, value).items():
+                given.setdefault(section, {}).update(keys)
     if sources:
         given["streams"] = []
         for source in sources:

@@ -16,6 +16,7 @@ from workers.output import OutputConsole
 from workers.process import name_process
 from workers.rundir import place_endpoints, run_folder
 from workers.screen import Screen
+from workers.source_check import check_sources
 from workers.supervisor import PipelineError, Supervisor
 
 
@@ -30,8 +31,9 @@ def run_pipeline(config: Config, report_file: Path | None) -> int:
         UserError: The user has to change something.
     """
     config = with_output_folder(with_demo(config))
-    made_folder = check_writable(report_file)
     check_model(config)
+    check_sources(config)
+    made_folder = check_writable(report_file)
     name_process("supervisor")
     with reserved_stdout(config.sink.predictions) as stdout:
         console = OutputConsole()

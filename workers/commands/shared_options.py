@@ -83,6 +83,8 @@ Pace = Annotated[bool, typer.Option("--pace", help="Play files at their own rate
 Window = Annotated[bool, typer.Option("--window", help="Show the overlay on the desktop.")]
 NoWeb = Annotated[bool, typer.Option("--no-web", help="Serve no web page.")]
 Headless = Annotated[bool, typer.Option("--headless", help="No window, and lines instead of a live table.")]
+NoWindow = Annotated[bool, typer.Option("--headless", help="No window, whatever the configuration says.")]
+PlainLines = Annotated[bool, typer.Option("--headless", help="Lines instead of a live table.")]
 
 Checkpoint = Annotated[
     str, typer.Option("--checkpoint", help="Name of a shipped checkpoint, or a .safetensors file.")

@@ -48,5 +48,20 @@ def test_the_example_is_a_command_line_that_the_command_understands(name: str) -
     COMMANDS[leaf].make_context(leaf, arguments[len(leaf.split()) :])  # raises for what it does not know
 
 
+def test_headless_explains_what_it_does_to_each_command(capsys: pytest.CaptureFixture[str]) -> None:
+    run, sink, monitor = (
+        " ".join(
+            re.search(r"--headless(.*?)\n +(--|-h)", invoke([*name, "-h"], capsys), re.DOTALL)[1].split()
+        )
+        for name in ([], ["sink"], ["monitor"])
+    )
+    assert "window" in run
+    assert "live table" in run
+    assert "window" in sink
+    assert "table" not in sink, "a sink alone shows none"
+    assert "table" in monitor
+    assert "window" not in monitor, "a monitor has none"
+
+
 def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke(["--version"], capsys) == f"kvq-stream {__version__}\n"

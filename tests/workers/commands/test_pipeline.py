@@ -5,11 +5,38 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.base.config import Config
 from tests.video.clips import write_video
 from tests.workers.pipeline import Pipeline, streams
+from workers.commands import app, run_pipeline
 
 FRAMES = 5
 CLIP = {"frames": FRAMES, "width": 320, "height": 240}
+
+
+def test_every_option_reaches_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    def loaded(*arguments: str) -> Config:
+        taken: list[Config] = []
+        monkeypatch.setattr(run_pipeline, "run_pipeline", lambda config, report: taken.append(config) or 0)
+        with pytest.raises(SystemExit):
+            app.app(["--set", "sink.window=true", *arguments])
+        return taken[0]
+
+    plain = loaded()
+    assert (plain.sink.window, plain.sink.web, plain.terminal.live, plain.security.insecure) == (
+        True,
+        True,
+        True,
+        False,
+    )
+    config = loaded("--frames", "7", "--seconds", "3", "--predictions", "p", "--max-age", "2s", "--no-web")
+    assert (config.run.frames, config.run.seconds, config.sink.predictions) == (7, 3.0, "p")
+    assert (config.freshness.max_age_ms, config.sink.web) == (2000.0, False)
+    assert loaded("--set", "sink.window=false", "--window").sink.window
+    quiet = loaded("--window", "--headless", "--insecure", "--source", "0", "--pace")
+    assert (quiet.sink.window, quiet.terminal.live, quiet.security.insecure) == (False, False, True)
+    assert [(stream.id, stream.pace) for stream in quiet.streams] == [("cam0", True)]
+    assert loaded("--set", "run.frames=9", "--frames", "0").run.frames == 0
 
 
 @pytest.mark.slow

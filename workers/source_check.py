@@ -1,0 +1,23 @@
+"""Checks the configured sources before anything starts: those that are files or folders on this machine."""
+
+from pipeline.base.config import Config
+from pipeline.video.open import open_source
+from pipeline.video.source import SourceError, SourceOptions
+from workers.base import WorkerError
+
+
+def check_sources(config: Config) -> None:
+    """Opens and closes each file and folder; cameras and addresses are left to the capture worker.
+
+    Raises:
+        WorkerError: One can't be opened, or its text is a URL that can't be understood.
+    """
+    options = SourceOptions.from_config(config.capture)
+    for stream in config.streams:
+        try:
+            source = open_source(stream.source, options)
+            if not source.live and stream.source != "demo" and "://" not in stream.source:
+                with source:
+                    pass
+        except SourceError as error:
+            raise WorkerError(str(error)) from error

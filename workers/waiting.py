@@ -1,0 +1,48 @@
+"""Whom a worker waits for before it begins: reported when it takes longer than a start, and taken back."""
+
+from collections.abc import Callable, Sequence
+
+from pipeline.base.clock import now_ns
+from pipeline.wire.publisher import Publisher
+
+_REMIND_NS = 5_000_000_000
+
+
+class Waiting:
+    """Watches that all roles of a ``wait_for`` listen to a publisher.
+
+    Args:
+        publisher: The worker's own.
+        roles: Who has to listen.
+        key: Of the configuration that names them, human-readable.
+        event: Takes a line for people.
+        patience_s: Of the first report; 0: as for the others, 5 s.
+    """
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        roles: Sequence[str],
+        key: str,
+        event: Callable[[str], None],
+        patience_s: float,
+    ) -> None:
+        self._publisher, self._roles, self._key, self._event = publisher, roles, key, event
+        self._due_ns = now_ns() + max(int(patience_s * 1e9), _REMIND_NS)
+        self._reported = False
+
+    def absent(self) -> list[str]:
+        """The roles of which nobody listens."""
+        listeners = self._publisher.listeners()
+        return [role for role in self._roles if not listeners[role]]
+
+    def report(self, absent: Sequence[str]) -> None:
+        """Reports who is absent if it is time to, and once that nobody is any more."""
+        if not absent:
+            if self._reported:
+                self._event(f"{' and '.join(self._roles)} connected")
+            self._reported = False
+        elif (now := now_ns()) > self._due_ns:
+            self._due_ns, self._reported = now + _REMIND_NS, True
+            refused = self._publisher.refused_lately()
+            self._event(f"waiting for {' and '.join(absent)} to connect ({self._key}){refused}")
