@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from pipeline.training.evaluation.dense_motion import DenseMotion, Floats
 from pipeline.training.evaluation.metrics import Report
+from pipeline.training.evaluation.motion_fields import Floats, MotionFields
 from pipeline.training.evaluation.truth_files import Flow
 
 _BINS, _STRIDE = 10, 4
@@ -17,7 +17,7 @@ class ErrorSamples:
         self._expected: list[Floats] = []
         self._real: list[Floats] = []
 
-    def add(self, motion: DenseMotion, truth: Flow) -> None:
+    def add(self, motion: MotionFields, truth: Flow) -> None:
         """Takes the samples of one picture; NaN in ``truth`` is not known."""
         height, width = truth.shape[:2]
         real = np.linalg.norm(motion.flow_at(height, width) - truth, axis=2)[2::_STRIDE, 2::_STRIDE]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pipeline.base.frame import Image
 from pipeline.model.network import TemporalKVQResNetCBAM
-from pipeline.training.evaluation.dense_motion import DenseMotion, MotionStream, OpenStream, network_size
+from pipeline.training.evaluation.motion_fields import MotionFields, MotionStream, OpenStream, network_size
 from pipeline.training.samples import normalised
 
 
@@ -36,7 +36,7 @@ def open_network_motion(model: TemporalKVQResNetCBAM) -> OpenStream:
 def _stream(model: TemporalKVQResNetCBAM) -> MotionStream:
     state: Any = None
 
-    def step(picture: Image) -> DenseMotion:
+    def step(picture: Image) -> MotionFields:
         nonlocal state
         size = network_size(*picture.shape[:2])
         with torch.inference_mode():
@@ -44,7 +44,7 @@ def _stream(model: TemporalKVQResNetCBAM) -> MotionStream:
                 state = model.init_state(1, size)
             output, state = model.step(_as_input(picture, model), state)
         fields: Any = output
-        return DenseMotion(
+        return MotionFields(
             _array(fields.flow),
             _array(fields.uncertainty),
             _array(fields.moving),

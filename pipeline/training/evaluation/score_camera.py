@@ -7,8 +7,8 @@ from rich.progress import Progress
 
 from pipeline.base.frame import Image
 from pipeline.training.evaluation.camera_sequences import CameraSequence
-from pipeline.training.evaluation.dense_motion import OpenStream, open_spaced
 from pipeline.training.evaluation.metrics import Report
+from pipeline.training.evaluation.motion_fields import OpenStream, open_spaced
 from pipeline.training.evaluation.opencv_baselines import fit_similarity, flow_baselines
 from pipeline.training.evaluation.truth_files import read_picture
 from pipeline.training.progress import watched

@@ -7,10 +7,10 @@ from pathlib import Path
 from rich.progress import Progress
 
 from pipeline.training.evaluation.camera_sequences import find_camera_sequences
-from pipeline.training.evaluation.dense_motion import OpenStream
 from pipeline.training.evaluation.flow_pairs import find_flow_pairs
 from pipeline.training.evaluation.mask_sequences import find_mask_sequences
 from pipeline.training.evaluation.metrics import Report
+from pipeline.training.evaluation.motion_fields import OpenStream
 from pipeline.training.evaluation.score_camera import score_camera
 from pipeline.training.evaluation.score_flow import score_flow
 from pipeline.training.evaluation.score_moving import score_moving

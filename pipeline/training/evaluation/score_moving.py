@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from rich.progress import Progress
 
-from pipeline.training.evaluation.dense_motion import OpenStream, open_spaced
 from pipeline.training.evaluation.mask_sequences import Mask, MaskSequence
 from pipeline.training.evaluation.metrics import Report
+from pipeline.training.evaluation.motion_fields import OpenStream, open_spaced
 from pipeline.training.evaluation.opencv_baselines import BackgroundModel
 from pipeline.training.evaluation.truth_files import read_picture
 from pipeline.training.progress import watched

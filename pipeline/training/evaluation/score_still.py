@@ -10,8 +10,8 @@ from rich.progress import Progress
 
 from pipeline.base.frame import Image
 from pipeline.training.evaluation.corruptions import as_picture, h264, noisy
-from pipeline.training.evaluation.dense_motion import OpenStream, network_size
 from pipeline.training.evaluation.metrics import Report
+from pipeline.training.evaluation.motion_fields import OpenStream, network_size
 from pipeline.training.evaluation.opencv_baselines import BackgroundModel, flow_baselines
 from pipeline.training.evaluation.truth_files import Flow, read_picture
 from pipeline.training.progress import watched

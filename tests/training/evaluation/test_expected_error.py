@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from pipeline.training.evaluation.dense_motion import DenseMotion
 from pipeline.training.evaluation.expected_error import ErrorSamples
+from pipeline.training.evaluation.motion_fields import MotionFields
 
 
-def motion(uncertainty: np.ndarray) -> DenseMotion:
+def motion(uncertainty: np.ndarray) -> MotionFields:
     rows, columns = uncertainty.shape
     flow = np.zeros((1, 2, rows, columns), np.float32)
-    return DenseMotion(
+    return MotionFields(
         flow,
         uncertainty[None].astype(np.float32),
         np.zeros((rows, columns), np.float32),

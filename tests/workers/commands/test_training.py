@@ -45,7 +45,7 @@ def test_an_evaluation_prints_tables_and_nothing_but_an_error(tmp_path: Path) ->
     assert ended.stderr.count("\n") == 1
 
 
-def test_dense_motion_is_asked_for_by_folders_and_refused_in_one_line(tmp_path: Path) -> None:
+def test_motion_fields_is_asked_for_by_folders_and_refused_in_one_line(tmp_path: Path) -> None:
     checkpoint = str(tiny(tmp_path / "a.safetensors"))
     for option in ("--flow", "--moving", "--still", "--camera"):
         ended = command("evaluate", "--checkpoint", checkpoint, option, str(tmp_path), "--json", "out.json")

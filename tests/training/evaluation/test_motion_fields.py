@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from pipeline.base.frame import Image
-from pipeline.training.evaluation.dense_motion import (
-    DenseMotion,
+from pipeline.training.evaluation.motion_fields import (
+    MotionFields,
     MotionStream,
     affine_flow,
     network_size,
@@ -48,7 +48,7 @@ def test_of_several_past_pictures_the_newest_counts_and_places_are_where_they_we
     flow[1, 0] = np.arange(16) * 4  # x to the right, in steps of one place
     moving = np.zeros((8, 16), np.float32)
     moving[2:4, 8:12] = 1
-    motion = DenseMotion(flow, flow[:, 0], moving, np.stack([np.eye(2, 3)] * 2).astype(np.float32), (32, 64))
+    motion = MotionFields(flow, flow[:, 0], moving, np.stack([np.eye(2, 3)] * 2).astype(np.float32), (32, 64))
     # Places are the middles of blocks of four pixels: the first is at 1.5, the second at 5.5.
     assert np.allclose(motion.flow_at(32, 64)[5, 2:62, 0], np.arange(2, 62) - 1.5, atol=1e-4)
     assert np.argwhere(motion.moving_at(32, 64)).min(axis=0).tolist() == [8, 32]
@@ -71,7 +71,7 @@ def test_each_of_the_spaced_streams_sees_every_so_many_th_picture() -> None:
         seen: list[int] = []
         opened.append(seen)
 
-        def step(picture: Image) -> DenseMotion:
+        def step(picture: Image) -> MotionFields:
             seen.append(int(picture[0, 0, 0]))
             return answer(picture, (float(picture[0, 0, 0]), 0.0))
 

@@ -18,7 +18,7 @@ _MULTIPLE_PX = 32
 
 
 @dataclass(frozen=True, slots=True)
-class DenseMotion:
+class MotionFields:
     """What a network reports for the newest picture of a stream; ``h x w`` are its places.
 
     Attributes:
@@ -56,7 +56,7 @@ class DenseMotion:
         return affine_flow(self.camera[-1], height, width)
 
 
-MotionStream = Callable[[Image], DenseMotion]
+MotionStream = Callable[[Image], MotionFields]
 """Takes the pictures ``(H, W, 3)`` BGR of one stream in order of time; they are all of one size."""
 OpenStream = Callable[[], MotionStream]
 """Opens a stream that has seen nothing yet."""
