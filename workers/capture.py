@@ -8,14 +8,12 @@ from pipeline.account.stats import Freshness
 from pipeline.base.clock import now_ns
 from pipeline.base.config import StreamConfig
 from pipeline.base.frame import Policy
-from pipeline.flow.freshness.ages import AgeReport, Ages
 from pipeline.flow.freshness.keeper import FreshnessKeeper
 from pipeline.video.backoff import Backoff
 from pipeline.video.open import open_source
 from pipeline.video.reader import Reader
 from pipeline.video.source import Source, SourceError, SourceOptions
 from pipeline.wire.frame_publisher import FramePublisher
-from pipeline.wire.messages import Feedback
 from workers.base import RETRY_S, Worker, WorkerError
 from workers.capture_stream import CaptureStream
 from workers.roles import bound_endpoint
@@ -190,8 +188,7 @@ class CaptureWorker(Worker):
         return bool(sent)
 
     def _update_freshness(self) -> None:
-        reports = map(_age_report, self._publisher.pop_feedback())
-        self._freshness.update(reports, self.stats.session, now_ns())
+        self._freshness.update(self._publisher.pop_feedback(), self.stats.session, now_ns())
         for stream_id, control in self._freshness.controls.items():
             self.stats.stream(stream_id).freshness = Freshness(
                 control.target_ms,
@@ -208,8 +205,3 @@ class CaptureWorker(Worker):
         for stream in self._streams:
             for event in stream.reader.pop_events():
                 self.event(f"{stream.id}: {event}")
-
-
-def _age_report(feedback: Feedback) -> AgeReport:
-    ages = Ages(feedback.age_ms, feedback.transit_ms, feedback.step_ms, feedback.since_ns)
-    return AgeReport(feedback.stream_id, feedback.session, feedback.sent_ns, ages)

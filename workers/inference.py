@@ -12,7 +12,6 @@ from pipeline.base.errors import WireError
 from pipeline.base.role_names import Listener
 from pipeline.flow.age_limit import AgeLimit
 from pipeline.flow.batching import BatchWindow
-from pipeline.flow.freshness.ages import AgeReport
 from pipeline.flow.unchanged import KeptBytes
 from pipeline.model.device import DeviceError
 from pipeline.model.shipped import CheckpointError
@@ -23,7 +22,7 @@ from pipeline.runtime.step import Result
 from pipeline.wire.arrivals import ReceivedFrame
 from pipeline.wire.encoding import encode_prediction
 from pipeline.wire.frame_receiver import FrameReceiver
-from pipeline.wire.messages import AttentionHeader, EndOfStream, Feedback, PastFrame, Prediction
+from pipeline.wire.messages import AttentionHeader, EndOfStream, Identity, PastFrame, Prediction
 from pipeline.wire.publisher import SMALL_QUEUE, Publisher
 from workers.base import RETRY_S, Worker, WorkerError
 from workers.inference_stream import InferenceStream, Turn
@@ -66,8 +65,9 @@ class InferenceWorker(Worker):
             self._step(self._wait_for_others(turns))
         for stream in self._streams.values():
             stream.flush(self._publisher)
-            if report := stream.pop_age_report(now_ns()):
-                self._report_age(report)
+            if feedback := stream.pop_feedback(now_ns()):
+                assert self._receiver is not None
+                self._receiver.send_feedback(feedback)
         return True
 
     def finish(self, deadline_ns: int) -> None:
@@ -151,22 +151,6 @@ class InferenceWorker(Worker):
             stream.take(received)
             self._window.arrived(stream.id, received.received_ns)
 
-    def _report_age(self, report: AgeReport) -> None:
-        """Reports to capture how old the predictions are: see ``pipeline.flow.freshness``."""
-        assert self._receiver is not None
-        ages = report.ages
-        self._receiver.send_feedback(
-            Feedback(
-                stream_id=report.stream_id,
-                session=report.session,
-                sent_ns=report.sent_ns,
-                age_ms=ages.age_ms,
-                transit_ms=ages.transit_ms,
-                step_ms=ages.step_ms,
-                since_ns=ages.since_ns,
-            )
-        )
-
     # -- one step ----------------------------------------------------------------------------------
 
     def _next_turns(self, turns: dict[str, Turn]) -> dict[str, Turn]:
@@ -225,10 +209,7 @@ class InferenceWorker(Worker):
         best = np.argsort(result.probabilities)[::-1][: self.config.inference.top_k].tolist()
         top = [(self._runtime.labels[i], float(result.probabilities[i])) for i in best]
         prediction = Prediction(
-            stream_id=frame.id.stream_id,
-            session=frame.id.session,
-            epoch=frame.id.epoch,
-            seq=frame.id.seq,
+            **Identity.of(frame.id),
             capture_ns=frame.capture_ns,
             pts_ns=frame.pts_ns,
             top=top,

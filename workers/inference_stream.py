@@ -9,7 +9,7 @@ from pipeline.base.config import Config
 from pipeline.base.errors import WireError
 from pipeline.base.frame import Frame, FrameId
 from pipeline.flow.age_limit import AgeLimit
-from pipeline.flow.freshness.ages import AgeLog, AgeReport
+from pipeline.flow.freshness.ages import AgeLog, Feedback
 from pipeline.flow.gaps import GapTracker
 from pipeline.flow.report_limit import ReportLimit
 from pipeline.flow.ring import Ring
@@ -109,14 +109,13 @@ class InferenceStream:
         self._history: StreamHistory[PastKey] = StreamHistory(num_past, config.history.spacing_ms)
         self._picture: LastPicture[Memory] = LastPicture(kept, config.inference.same_below)
         self._gaps = GapTracker()
-        self._ages = AgeLog()
+        self._ages = AgeLog(stream_id)
         self._reset: str | None = (
             None  # announced by frames that were let go since: it holds for the next one
         )
         self._waits_for_room = False  # frames of a camera push older ones out
         self._last_time_ns: int | None = None
         self._reports = ReportLimit()
-        self._session = 0
         self._step_ns = 0
         self._end: EndOfStream | None = None
 
@@ -272,10 +271,9 @@ class InferenceStream:
         if memory.features is not None:
             self._picture.keep(frame.image, memory)
 
-    def pop_age_report(self, now_ns: int) -> AgeReport | None:
+    def pop_feedback(self, now_ns: int) -> Feedback | None:
         """What capture is to know of the age of predictions; None if it is not time yet."""
-        ages = self._ages.pop(now_ns, self._report_ns)
-        return None if ages is None else AgeReport(self.id, self._session, now_ns, ages)
+        return self._ages.pop(now_ns, self._report_ns)
 
     def flush(self, publisher: Publisher) -> None:
         """Sends what waits for room: a prediction, then the end of the stream."""
@@ -289,8 +287,8 @@ class InferenceStream:
             self._picture.forget()
 
     def _note_age(self, session: int, capture_ns: int, received_ns: int, started_ns: int) -> None:
-        self._session = session
         self._ages.add(
+            session,
             capture_ns=capture_ns,
             received_ns=received_ns,
             started_ns=started_ns,

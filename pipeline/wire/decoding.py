@@ -13,6 +13,7 @@ import simplejpeg
 from pipeline.base.errors import WireError
 from pipeline.base.frame import Frame, Image
 from pipeline.base.text import printable
+from pipeline.flow.freshness.ages import Feedback
 from pipeline.wire import topics
 from pipeline.wire.jpeg import jpeg_size
 from pipeline.wire.messages import (
@@ -22,7 +23,6 @@ from pipeline.wire.messages import (
     Attention,
     AttentionHeader,
     EndOfStream,
-    Feedback,
     FrameHeader,
     Message,
     Offer,
@@ -40,7 +40,7 @@ class _Versioned(msgspec.Struct):
 
 
 _unpack_version = msgspec.msgpack.Decoder(_Versioned).decode
-_unpack_feedback = msgspec.msgpack.Decoder(Feedback).decode
+_unpack_feedback = msgspec.msgpack.Decoder(tuple[int, Feedback]).decode
 _unpack: Callable[[Part], Message] = msgspec.msgpack.Decoder(Message).decode
 
 
@@ -50,10 +50,10 @@ def decode_feedback(notice: bytes) -> Feedback | None:
     if packed is None:
         return None
     try:
-        feedback = _unpack_feedback(packed)
+        version, feedback = _unpack_feedback(packed)
     except (ValueError, RecursionError, MemoryError):
         return None
-    return feedback if feedback.v == WIRE_VERSION else None
+    return feedback if version == WIRE_VERSION else None
 
 
 def decode_message(parts: Sequence[Part], max_bytes: int) -> Message:

@@ -11,16 +11,18 @@ from pipeline.account.footprint import MOST_BYTES, footprint, without_latencies
 from pipeline.account.stats import MOST_EVENTS, MOST_LINKS, WorkerStats
 from pipeline.base.errors import WireError
 from pipeline.base.frame import Frame, Image, Policy
+from pipeline.flow.freshness.ages import Feedback
 from pipeline.wire import topics
 from pipeline.wire.messages import (
     MAX_HEADER_BYTES,
     MAX_SIDE_PX,
     PLACE,
+    WIRE_VERSION,
     Attention,
     Encoding,
     EndOfStream,
-    Feedback,
     FrameHeader,
+    Identity,
     Offer,
     Part,
     Prediction,
@@ -90,10 +92,7 @@ def _with_header(
 ) -> list[Part]:
     height, width = frame.image.shape[:2]
     header = FrameHeader(
-        stream_id=frame.id.stream_id,
-        session=frame.id.session,
-        epoch=frame.id.epoch,
-        seq=frame.id.seq,
+        **Identity.of(frame.id),
         capture_ns=frame.capture_ns,
         pts_ns=frame.pts_ns,
         sent_ns=sent_ns,
@@ -153,4 +152,4 @@ def encode_stats(stats: WorkerStats) -> list[Part]:
 
 def encode_feedback(feedback: Feedback) -> bytes:
     """Packs feedback from inference to capture, as the topic of a subscription."""
-    return topics.age(_pack(feedback))
+    return topics.age(_pack((WIRE_VERSION, feedback)))

@@ -7,13 +7,13 @@ from pipeline.base.config import WireConfig
 from pipeline.base.errors import WireError
 from pipeline.base.frame import Policy
 from pipeline.base.role_names import Listener, Role
+from pipeline.flow.freshness.ages import Feedback
 from pipeline.wire import topics
 from pipeline.wire.arrivals import ReceivedFrame
 from pipeline.wire.decoding import decode_place
 from pipeline.wire.encoding import encode_feedback
 from pipeline.wire.messages import (
     EndOfStream,
-    Feedback,
     FrameHeader,
     Message,
     Offer,

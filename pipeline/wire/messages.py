@@ -6,7 +6,7 @@ Every header starts with the wire version; ``decoding.py`` refuses others.
 """
 
 import struct
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 import numpy as np
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from pipeline.account.stats import WorkerStats
 from pipeline.base.frame import FrameId, Policy
-from pipeline.base.ranges import Difference, Duration, FrameCount, Score, SourceTimeNs, TimeNs
+from pipeline.base.ranges import Duration, FrameCount, Score, SourceTimeNs, TimeNs
 from pipeline.base.text import StreamId
 
 WIRE_VERSION = 3
@@ -46,6 +46,11 @@ class Identity(msgspec.Struct, kw_only=True, frozen=True):
     session: TimeNs
     epoch: FrameCount
     seq: FrameCount
+
+    @staticmethod
+    def of(frame: FrameId) -> dict[str, Any]:
+        """The fields of the identity, for a new message about a frame."""
+        return {name: getattr(frame, name) for name in Identity.__struct_fields__}
 
     @property
     def id(self) -> FrameId:
@@ -215,30 +220,6 @@ class Stats(msgspec.Struct, kw_only=True, frozen=True, tag="stats"):
 
     v: int = WIRE_VERSION
     stats: WorkerStats
-
-
-class Feedback(msgspec.Struct, kw_only=True, frozen=True):
-    """How old a live stream's predictions are, from inference to capture: see ``flow.freshness.ages.Ages``.
-
-    Attributes:
-        v: Wire version.
-        stream_id: The stream.
-        session: The session of its frames.
-        sent_ns: Unix time in ns at which it was sent, on inference's clock, which ``since_ns`` is not.
-        age_ms: Receiver's clock minus capture's, as everything that ends with ``_ms`` but ``step_ms``.
-        transit_ms: The same up to the arrival.
-        step_ms: Median time of a step.
-        since_ns: Capture time of the oldest of these frames.
-    """
-
-    v: int = WIRE_VERSION
-    stream_id: StreamId
-    session: TimeNs
-    sent_ns: TimeNs
-    age_ms: Difference
-    transit_ms: Difference
-    step_ms: Duration
-    since_ns: TimeNs
 
 
 Message: TypeAlias = FrameHeader | EndOfStream | Prediction | Stats | Offer

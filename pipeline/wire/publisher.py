@@ -13,11 +13,12 @@ from pipeline.base.closing import Closing
 from pipeline.base.config import WireConfig
 from pipeline.base.errors import TransportError, WireError
 from pipeline.base.frame import Policy
+from pipeline.flow.freshness.ages import Feedback
 from pipeline.wire import address, sockets, topics
 from pipeline.wire.audience import Audience
 from pipeline.wire.decoding import decode_feedback
 from pipeline.wire.links import watch_link
-from pipeline.wire.messages import Feedback, Part
+from pipeline.wire.messages import Part
 from pipeline.wire.security import Gate, SecurityPolicy
 from pipeline.wire.upstream import Upstream
 

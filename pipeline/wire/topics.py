@@ -20,7 +20,7 @@ A receiver speaks to its publishers by subscribing, which they get to see:
     role.inference   role.sink      "I listen"
     reader.<lane>.<reader>          "this is me, on this lane"
     taken.<reader>.<token>          "I have taken that end of stream, or that flush"
-    age.<packed Feedback>           "this is how old your frames are when they are predicted"
+    age.<packed version, Feedback>  "this is how old your frames are when they are predicted"
     opened.<segment>.<reader>       "I can read that memory"
     closed.<segment>.<reader>       "I can't"
 """

@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from pipeline.base.clock import now_ns
+from pipeline.flow.freshness.ages import Feedback
 from pipeline.wire import encoding
 from pipeline.wire.arrivals import ReceivedFrame
 from pipeline.wire.frame_receiver import FrameReceiver
-from pipeline.wire.messages import Feedback
 from pipeline.wire.publisher import Publisher
 from tests.rigs.cut_link import CutLink, Machine
 from tests.wire.peers import CONFIG, OPEN, answer, frame, program, security, until

@@ -9,9 +9,10 @@ import pytest
 
 from pipeline.account.stats import WorkerStats
 from pipeline.base.clock import now_ns
+from pipeline.flow.freshness.ages import Feedback
 from pipeline.wire import encoding, messages
 from pipeline.wire.frame_receiver import FrameReceiver
-from pipeline.wire.messages import Feedback, Message
+from pipeline.wire.messages import Message
 from pipeline.wire.receivers import PredictionReceiver, StatsReceiver
 from tests.wire.peers import OPEN, QUICK, packed, prediction, seqs_of
 from tests.wire.test_strangers import stranger, wait_for_reader

@@ -13,11 +13,12 @@ import pytest
 from pipeline.account.stats import WorkerStats
 from pipeline.base.errors import WireError
 from pipeline.base.frame import Policy
+from pipeline.flow.freshness.ages import Feedback
 from pipeline.flow.ring import Ring
-from pipeline.wire import encoding, messages
+from pipeline.wire import encoding, messages, topics
 from pipeline.wire.arrivals import ReceivedFrame, ReceivedPrediction
 from pipeline.wire.frame_receiver import FrameReceiver
-from pipeline.wire.messages import WIRE_VERSION, AttentionHeader, EndOfStream, Feedback
+from pipeline.wire.messages import WIRE_VERSION, AttentionHeader, EndOfStream
 from pipeline.wire.publisher import SMALL_QUEUE, Publisher
 from pipeline.wire.receivers import PredictionReceiver, StatsReceiver
 from pipeline.wire.subscriber import wait_any
@@ -384,7 +385,7 @@ def test_what_inference_tells_reaches_capture_and_nothing_else_does(link: Link) 
     receiver.send_feedback(first)
     for wrong in (b"age.", b"age.\x93rubbish", encoding.encode_feedback(feedback(age_ms=float("nan")))):
         receiver.lanes()[0].notify(wrong)
-    receiver.lanes()[0].notify(encoding.encode_feedback(msgspec.structs.replace(second, v=WIRE_VERSION + 1)))
+    receiver.lanes()[0].notify(topics.age(msgspec.msgpack.encode((WIRE_VERSION + 1, second))))
     receiver.send_feedback(second)
     told: list[Feedback] = []
     until(lambda: told.extend(publisher.pop_feedback()) or second in told, "the last word")

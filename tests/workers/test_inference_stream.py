@@ -106,9 +106,9 @@ def test_a_frame_that_is_too_old_is_counted_and_its_age_reported(stream: Inferen
     stream.take(received(0, 1, policy="newest"))
     assert stream.next(3000 * MS) is None
     assert stream.stats.not_predicted == {"inference.too_old": 1}
-    report = stream.pop_age_report(3000 * MS)
-    assert report is not None
-    assert report.ages.age_ms == 2999
+    feedback = stream.pop_feedback(3000 * MS)
+    assert feedback is not None
+    assert feedback.age_ms == 2999
 
 
 def test_what_never_came_and_what_still_waits_at_the_end_is_counted(stream: InferenceStream) -> None:

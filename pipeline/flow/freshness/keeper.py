@@ -1,13 +1,15 @@
 """Capture's side of freshness: takes in the ages of predictions, decides how each next frame is sent."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+import msgspec
 
 from pipeline.base.clock import ClockLead
 from pipeline.base.config import FreshnessConfig
 from pipeline.base.frame import Policy
 from pipeline.base.rate import Rate
-from pipeline.flow.freshness.ages import AgeReport
+from pipeline.flow.freshness.ages import Feedback
 from pipeline.flow.freshness.knobs import Knobs, Limits
 from pipeline.flow.freshness.law import FreshnessControl
 
@@ -26,13 +28,14 @@ class _KeptStream:
     side_px: int = 0
     since_sent: int = 0
 
-    def take_report(self, report: AgeReport, now_ns: int) -> None:
+    def take(self, feedback: Feedback, now_ns: int) -> None:
         if self.control.is_silent(now_ns):  # perhaps another process by now, with another clock
             self.lead, self.reports = ClockLead(), 0
-        lead_ms = self.lead.update(report.sent_ns, now_ns) / 1e6
+        lead_ms = self.lead.update(feedback.sent_ns, now_ns) / 1e6
         self.reports += 1
-        ages = report.ages
-        believed = replace(ages, age_ms=ages.age_ms - lead_ms, transit_ms=ages.transit_ms - lead_ms)
+        believed = msgspec.structs.replace(
+            feedback, age_ms=feedback.age_ms - lead_ms, transit_ms=feedback.transit_ms - lead_ms
+        )
         self.control.observe(believed if self.reports >= _ENOUGH_REPORTS else None, now_ns)
 
 
@@ -63,7 +66,7 @@ class FreshnessKeeper:
         limits = Limits(wanted.min_quality, wanted.min_side_px, wanted.min_fps)
         self._streams[stream_id] = _KeptStream(FreshnessControl(wanted.max_age_ms, limits, self._quality))
 
-    def update(self, reports: Iterable[AgeReport], session: int, now_ns: int) -> None:
+    def update(self, reports: Iterable[Feedback], session: int, now_ns: int) -> None:
         """Takes in what inference reports, and turns what has to be turned.
 
         Args:
@@ -73,7 +76,7 @@ class FreshnessKeeper:
         """
         for report in reports:
             if report.session == session and report.stream_id in self._streams:
-                self._streams[report.stream_id].take_report(report, now_ns)
+                self._streams[report.stream_id].take(report, now_ns)
         for stream_id, stream in self._streams.items():
             for event in stream.control.decide(now_ns, side_px=stream.side_px, fps=stream.rate.fps(now_ns)):
                 self._notify(f"{stream_id}: {event}")

@@ -16,7 +16,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
-from pipeline.flow.freshness.ages import Ages, Cause
+from pipeline.flow.freshness.ages import Cause, Feedback
 from pipeline.flow.freshness.knobs import Knob, Knobs, Ladder, Limits, describe
 
 _ORDER: Final[dict[Cause, tuple[Knob, ...]]] = {
@@ -104,7 +104,7 @@ class FreshnessControl:
         self.turns: dict[str, int] = {}
         self._ladder = Ladder(limits, quality)
         self._turned: list[Knob] = []
-        self._worst: Ages | None = None
+        self._worst: Feedback | None = None
         self._reported_ns: int | None = None
         self._silence_announced = False
         self._gaps_ns = deque([0, 0], maxlen=2)
@@ -127,7 +127,7 @@ class FreshnessControl:
         usual_ns = min(self._gaps_ns)  # one long gap is an outage, two are its pace
         return self._reported_ns is not None and now_ns - self._reported_ns > max(_SILENCE_NS, 2 * usual_ns)
 
-    def observe(self, ages: Ages | None, now_ns: int) -> None:
+    def observe(self, ages: Feedback | None, now_ns: int) -> None:
         """Takes in a report of inference; the worst since the last look counts.
 
         Args:
@@ -148,7 +148,7 @@ class FreshnessControl:
         """Looks at what was observed, and turns at most one knob; to be called often.
 
         Args:
-            now_ns: On the clock of ``Ages.since_ns``.
+            now_ns: On the clock of ``Feedback.since_ns``.
             side_px: Shorter side of the source's pictures.
             fps: Rate of the source.
 
@@ -174,7 +174,7 @@ class FreshnessControl:
         self._late_looks, self.age_ms, self._before_ms = 0, None, None
         return [f"no report on the age of predictions: {self.knobs} until there is one"]
 
-    def _late(self, now_ns: int, ages: Ages, falling: bool, side_px: int, fps: float) -> list[str]:
+    def _late(self, now_ns: int, ages: Feedback, falling: bool, side_px: int, fps: float) -> list[str]:
         self._calm_since_ns = None
         spell = self._spell = self._spell or _LateSpell(now_ns, ages.age_ms, self.knobs, len(self._turned))
         self._late_looks += 1
@@ -191,7 +191,7 @@ class FreshnessControl:
             events = [f"{self._state(ages)} for {seconds:.0f} s: {hint}"]
         return events
 
-    def _in_time(self, now_ns: int, ages: Ages) -> list[str]:
+    def _in_time(self, now_ns: int, ages: Feedback) -> list[str]:
         events = []
         if self._spell and self._spell.announced:
             events = [f"{self._state(ages)}: in time again"]
@@ -207,7 +207,7 @@ class FreshnessControl:
                 return [*events, self._turn_back(now_ns, ages, knob)]
         return events
 
-    def _turn_down(self, now_ns: int, ages: Ages, side_px: int, fps: float) -> list[str]:
+    def _turn_down(self, now_ns: int, ages: Feedback, side_px: int, fps: float) -> list[str]:
         """One step down; nothing if no knob has one left. A step back that was too much is undone first."""
         probed = self._failed_probe(now_ns)
         if probed and (setting := self._step_down(now_ns, probed, side_px, fps)):
@@ -242,7 +242,7 @@ class FreshnessControl:
         self._hold_ns[knob] = min(2 * self._hold_ns.get(knob, _HOLD_NS), _LONGEST_HOLD_NS)
         return knob
 
-    def _turn_back(self, now_ns: int, ages: Ages, knob: Knob) -> str:
+    def _turn_back(self, now_ns: int, ages: Feedback, knob: Knob) -> str:
         value = self._ladder.above(self.knobs, knob)
         self._turned.reverse()
         self._turned.remove(knob)
@@ -251,7 +251,7 @@ class FreshnessControl:
         self._set(now_ns, knob, value, "back")
         return f"{self._state(ages)}: room for {describe(knob, value)} again"
 
-    def _give_up(self, now_ns: int, ages: Ages, spell: _LateSpell) -> list[str]:
+    def _give_up(self, now_ns: int, ages: Feedback, spell: _LateSpell) -> list[str]:
         """Undoes what did not help in this spell, once everything was tried for long enough."""
         tried = len(self._turned) > spell.turned
         if not tried or now_ns - self._turned_ns < _SETTLE_NS or ages.age_ms < _HELPED * spell.age_ms:
@@ -269,11 +269,11 @@ class FreshnessControl:
         self.turns[f"{knob} {direction}"] = self.turns.get(f"{knob} {direction}", 0) + 1
         self._turned_ns, self._late_looks, self._before_ms = now_ns, 0, None
 
-    def _state(self, ages: Ages) -> str:
+    def _state(self, ages: Feedback) -> str:
         return f"predictions are {ages.age_ms:.0f} ms old, target {self.target_ms:g}"
 
 
-def _advice(ages: Ages) -> str:
+def _advice(ages: Feedback) -> str:
     if ages.cause == "link":
         return (
             "the link is too slow for this stream; allow less with freshness.min_quality, min_side_px and "

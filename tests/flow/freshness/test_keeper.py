@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from pipeline.base.config import load_config
-from pipeline.flow.freshness.ages import AgeReport, Ages
+from pipeline.flow.freshness.ages import Feedback
 from pipeline.flow.freshness.keeper import FreshnessKeeper
 
 BEGAN_NS, SESSION = 10**18, 7
@@ -17,10 +17,10 @@ def keeper(events: list[str]) -> FreshnessKeeper:
     return made
 
 
-def late_report(now_ns: int, *, session: int = SESSION, ahead_ms: int = 0) -> AgeReport:
+def late_report(now_ns: int, *, session: int = SESSION, ahead_ms: int = 0) -> Feedback:
     """Predictions 900 ms old, from an inference worker whose clock is ahead."""
-    ages = Ages(900.0 + ahead_ms, 880.0 + ahead_ms, 10.0, now_ns - 10**9)
-    return AgeReport("cam", session, now_ns + ahead_ms * 10**6, ages)
+    sent_ns, ages_ms = now_ns + ahead_ms * 10**6, (900.0 + ahead_ms, 880.0 + ahead_ms)
+    return Feedback("cam", session, sent_ns, *ages_ms, step_ms=10.0, since_ns=now_ns - 10**9)
 
 
 @pytest.mark.parametrize("apart_s", [0.25, 3.2, 10.0])

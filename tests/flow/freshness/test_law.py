@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.flow.freshness.ages import Ages
+from pipeline.flow.freshness.ages import Feedback
 from pipeline.flow.freshness.knobs import Knobs, Limits
 from pipeline.flow.freshness.law import FreshnessControl
 
@@ -16,6 +16,10 @@ TICK_NS = 250_000_000
 SOURCE = {"side_px": 480, "fps": 25.0}
 World = Callable[[Knobs], tuple[float, float, float]]
 """Age, time on the way and time of a step in ms, for given settings."""
+
+
+def feedback(age_ms: float, transit_ms: float, step_ms: float, since_ns: int) -> Feedback:
+    return Feedback("cam", 1, since_ns, age_ms, transit_ms, step_ms, since_ns)
 
 
 class Run:
@@ -35,7 +39,7 @@ class Run:
                 age, transit, step = world(self.control.knobs)
                 # The frames that are spoken of were captured an age and a window ago.
                 since_ns = self.now_ns - int(age * 1e6) - TICK_NS
-                self.control.observe(Ages(age, transit, step, since_ns), self.now_ns)
+                self.control.observe(feedback(age, transit, step, since_ns), self.now_ns)
             self.events += self.control.decide(self.now_ns, **SOURCE)
             self.settings.append(self.control.knobs)
             self.now_ns += TICK_NS
@@ -189,7 +193,7 @@ def test_what_waited_before_a_turn_is_no_reason_for_another() -> None:
     knobs, turned_ns = run.control.knobs, run.now_ns
     assert knobs == Knobs(quality=60)
     for _ in range(40):
-        run.control.observe(Ages(9000.0, 8900.0, 40.0, turned_ns - 10**9), run.now_ns)
+        run.control.observe(feedback(9000.0, 8900.0, 40.0, turned_ns - 10**9), run.now_ns)
         assert run.control.decide(run.now_ns, **SOURCE) == []
         run.now_ns += TICK_NS
     assert run.control.knobs == knobs
@@ -199,7 +203,7 @@ def test_an_age_that_falls_by_itself_is_waited_for() -> None:
     run = Run()
     for age in (4000.0 * 0.8**n for n in range(30)):
         for _ in range(2):
-            run.control.observe(Ages(age, age - 50, 40.0, run.now_ns), run.now_ns)
+            run.control.observe(feedback(age, age - 50, 40.0, run.now_ns), run.now_ns)
             run.events += run.control.decide(run.now_ns, **SOURCE)
             run.now_ns += TICK_NS
     assert run.control.knobs == Knobs(quality=90)
