@@ -18,6 +18,7 @@ from pipeline.wire.security import SecurityPolicy
 from workers.roles import stats_endpoints
 
 _SESSIONS_APART = 8
+_MOST_POLLS = 8
 
 
 class _WorkerSessions:
@@ -80,14 +81,22 @@ class Collector:
     def poll(self, timeout_s: float) -> list[str]:
         """Takes in what has arrived, waiting at most ``timeout_s`` seconds; returns the new events."""
         events: list[str] = []
-        for stats in self._receiver.poll(timeout_s):
-            sessions = self._workers.setdefault((stats.worker, stats.host), _WorkerSessions())
-            if not sessions.keep(stats):
-                text = "its statistics are too large in sum: those of its oldest process no longer count"
-                self._receiver.rejects.add(f"{stats.worker} on {stats.host}", WireError("size", text))
-            events += [f"{stats.worker}: {event}" for event in stats.events]
+        for _ in range(_MOST_POLLS):  # whoever has not looked for long must not act on what is out of date
+            batch = self._receiver.poll(timeout_s)
+            events += [event for stats in batch for event in self._keep(stats)]
+            if not batch:
+                break
+            timeout_s = 0.0
         own = self._receiver.pop_link_events() + self._receiver.rejects.pop_reports()
         return events + [f"monitor: {event}" for event in own]
+
+    def _keep(self, stats: WorkerStats) -> list[str]:
+        """Takes in what a worker reports; returns its events."""
+        sessions = self._workers.setdefault((stats.worker, stats.host), _WorkerSessions())
+        if not sessions.keep(stats):
+            text = "its statistics are too large in sum: those of its oldest process no longer count"
+            self._receiver.rejects.add(f"{stats.worker} on {stats.host}", WireError("size", text))
+        return [f"{stats.worker}: {event}" for event in stats.events]
 
     @property
     def sessions(self) -> list[WorkerStats]:

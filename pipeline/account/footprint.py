@@ -1,4 +1,4 @@
-"""What statistics hold in memory: bounded, because a peer can pack into one MiB what unpacks to forty."""
+"""What statistics hold in memory: bounded, because peers can pack much of it into few bytes."""
 
 import sys
 from typing import Any

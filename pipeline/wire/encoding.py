@@ -14,8 +14,8 @@ from pipeline.base.frame import Frame, Image, Policy
 from pipeline.flow.freshness.ages import Feedback
 from pipeline.wire import topics
 from pipeline.wire.messages import (
-    MAX_HEADER_BYTES,
     MAX_SIDE_PX,
+    MAX_STATS_BYTES,
     PLACE,
     WIRE_VERSION,
     Attention,
@@ -143,10 +143,10 @@ def encode_stats(stats: WorkerStats) -> list[Part]:
     """
     stats = replace(stats, lost_links=stats.lost_links[:MOST_LINKS], events=stats.events[-MOST_EVENTS:])
     header = _pack(Stats(stats=stats))
-    if len(header) > MAX_HEADER_BYTES or footprint(stats) > MOST_BYTES:
+    if len(header) > MAX_STATS_BYTES or footprint(stats) > MOST_BYTES:
         header = _pack(Stats(stats=without_latencies(stats)))
-    if len(header) > MAX_HEADER_BYTES:
-        raise WireError("size", f"statistics of {len(header)} bytes, allowed are {MAX_HEADER_BYTES}")
+    if len(header) > MAX_STATS_BYTES:
+        raise WireError("size", f"statistics of {len(header)} bytes, allowed are {MAX_STATS_BYTES}")
     return [topics.STATS, header]
 
 

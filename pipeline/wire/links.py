@@ -31,7 +31,7 @@ _REFUSED = (
 )
 _FOREIGN = "can't be talked to: is it a KVQ Stream worker, and are its keys and ours as both expect?"
 _BROKEN = (
-    "sent something that is refused: a message over wire.max_frame_mb, statistics over 1 MiB, "
+    "sent something that is refused: a message over wire.max_frame_mb, statistics over 512 KiB, "
     "or no KVQ Stream message"
 )
 _GIVEN_UP_AFTER_S = 0.5

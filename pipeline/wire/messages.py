@@ -23,6 +23,8 @@ MOST_SLOTS = 32
 """Frames in a ring in shared memory."""
 
 MAX_HEADER_BYTES = 1 << 20
+MAX_STATS_BYTES = 1 << 19
+"""Of statistics, which have no buffer: 256 messages of a peer wait in a receiver."""
 MAX_SIDE_PX = 16384
 
 PLACE = struct.Struct("<16sQ")

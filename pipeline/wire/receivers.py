@@ -19,7 +19,7 @@ from pipeline.wire.decoding import decode_attention, decode_message
 from pipeline.wire.links import LinkState
 from pipeline.wire.memory import MemoryBudget
 from pipeline.wire.messages import (
-    MAX_HEADER_BYTES,
+    MAX_STATS_BYTES,
     EndOfStream,
     Message,
     Part,
@@ -32,7 +32,7 @@ from pipeline.wire.security import SecurityPolicy
 from pipeline.wire.subscriber import Subscriber, ready, wait_any
 
 _MOST_DRAINED = 256
-_MOST_STATS = 16  # at once, and waiting: each may be large
+_MOST_STATS = 64  # at once: each may be large
 _SEVERITY: tuple[LinkState, ...] = ("up", "waiting", "lost")
 T = TypeVar("T")
 
@@ -211,7 +211,7 @@ class StatsReceiver(Receiver[WorkerStats]):
     ) -> None:
         sources = [(role, endpoint) for role, texts in endpoints.items() for endpoint in texts]
         self._all = Subscriber(
-            sources, "newest", [topics.STATS], wire, security, _MOST_STATS, MAX_HEADER_BYTES
+            sources, "newest", [topics.STATS], wire, security, SMALL_QUEUE, MAX_STATS_BYTES
         )
         super().__init__(wire, self.lanes())
 

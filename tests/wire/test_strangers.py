@@ -90,7 +90,7 @@ def test_a_message_over_the_limit_never_arrives(tmp_path: Path) -> None:
 def test_statistics_that_are_too_large_are_refused_before_they_fill_memory(tmp_path: Path) -> None:
     endpoint = f"ipc://{tmp_path}/stats"
     stats = WorkerStats("sink", "sink", 1, "host", 2)
-    (topic, good), huge = encoding.encode_stats(stats), bytes(messages.MAX_HEADER_BYTES + 1)
+    (topic, good), huge = encoding.encode_stats(stats), bytes(messages.MAX_STATS_BYTES + 1)
     stats.stream("door").seen = dict.fromkeys(range(100_000), 1)
     with stranger(endpoint) as sock, StatsReceiver({"sink": [endpoint]}, QUICK, OPEN) as receiver:
         sock.rcvtimeo = 20_000
@@ -101,7 +101,7 @@ def test_statistics_that_are_too_large_are_refused_before_they_fill_memory(tmp_p
         assert "statistics that hold" in receiver.rejects.latest["size"]
         sock.send_multipart([topic, huge])
         until(lambda: not receiver.poll(0.01) and "link" in receiver.rejects.counts, "it is cut off")
-        assert "statistics over 1 MiB" in receiver.rejects.latest["link"]
+        assert "statistics over 512 KiB" in receiver.rejects.latest["link"]
         wait_for_reader(sock, b"s.")
         sock.send_multipart([topic, good])
         assert len(receiver.poll(10.0)) == 1
