@@ -22,13 +22,14 @@ def project(tmp_path: Path) -> Path:
     copy.write_bytes(SCRIPT.read_bytes())
     copy.chmod(0o755)
     (tmp_path / ".ci" / "passed_only_alone.txt").touch()
-    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --numprocesses=2\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -p xdist --numprocesses=1\n")
     return tmp_path
 
 
 def run(project: Path, tests: str) -> subprocess.CompletedProcess[str]:
     (project / "tests" / "test_it.py").write_text(tests)
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    clean["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # the others take seconds to load
     return subprocess.run(
         [project / ".ci" / "tests"], capture_output=True, text=True, check=False, env=clean, cwd=project
     )

@@ -1,6 +1,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -45,32 +46,52 @@ def test_no_package_of_other_rooms_and_no_optional_one_is_needed() -> None:
     assert run(code).stdout == "imported\n"
 
 
-@pytest.mark.slow
-def test_the_number_of_threads_does_not_depend_on_what_was_opened_before(tmp_path: Path) -> None:
+class Start(NamedTuple):
+    """What a process showed that opened a checkpoint on OpenVINO twice, then on torch.
+
+    Attributes:
+        threads: Of the three runtimes, and of torch after them.
+        loaded: Which of the packages that an export takes were loaded after the first.
+    """
+
+    threads: list[str]
+    loaded: str
+
+
+@pytest.fixture(scope="module")
+def starts(tmp_path_factory: pytest.TempPathFactory) -> list[Start]:
+    """A cold start and a warm one."""
     need_module("openvino", "openvino")
-    save_checkpoint(tmp_path / "tiny.safetensors", small())
-    code = "import os; os.environ['OMP_NUM_THREADS'] = '2'\n"
+    place = tmp_path_factory.mktemp("starts")
+    save_checkpoint(place / "tiny.safetensors", small())
+    code = f"import os, sys; os.environ |= {{'OMP_NUM_THREADS': '2', 'XDG_CACHE_HOME': {str(place)!r}}}\n"
     code += "from pipeline.runtime.open_runtime import open_runtime\n"
-    code += "for backend in ('openvino', 'openvino', 'torch'):\n"
-    code += f"    runtime = open_runtime({str(tmp_path / 'tiny.safetensors')!r}, backend=backend)\n"
+    code += "for number, backend in enumerate(('openvino', 'openvino', 'torch')):\n"
+    code += f"    runtime = open_runtime({str(place / 'tiny.safetensors')!r}, backend=backend)\n"
+    code += "    runtime.warm_up()\n"
     code += "    print(runtime.engine.threads)\n"
+    code += "    if number == 0:\n"
+    code += "        slow = ('torchvision', 'torch._dynamo', 'sympy')\n"
+    code += "        print('loaded', *(name for name in slow if name in sys.modules))\n"
     code += "import torch; print(torch.get_num_threads())"
-    numbers = [line for line in run(code).stdout.splitlines() if line.isdecimal()]
-    assert numbers == ["2", "2", "2", "2"]
+    outputs = [run(code).stdout.splitlines() for _ in range(2)]
+    return [
+        Start(
+            [line for line in lines if line.isdecimal()],
+            next(line for line in lines if line.startswith("loaded")),
+        )
+        for lines in outputs
+    ]
 
 
 @pytest.mark.slow
-def test_a_warm_start_needs_neither_network_nor_torchvision(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    need_module("openvino", "openvino")
-    save_checkpoint(tmp_path / "tiny.safetensors", small())
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    code = "import sys; from pipeline.runtime.open_runtime import open_runtime\n"
-    code += f"open_runtime({str(tmp_path / 'tiny.safetensors')!r}, backend='openvino').warm_up()\n"
-    code += "print([name for name in ('torchvision', 'torch._dynamo', 'sympy') if name in sys.modules])"
-    for loaded in ("['torchvision', 'torch._dynamo', 'sympy']", "[]"):
-        assert run(code).stdout.splitlines()[-1] == loaded
+def test_the_number_of_threads_does_not_depend_on_what_was_opened_before(starts: list[Start]) -> None:
+    assert [start.threads for start in starts] == [["2", "2", "2", "2"]] * 2
+
+
+@pytest.mark.slow
+def test_a_warm_start_needs_neither_network_nor_torchvision(starts: list[Start]) -> None:
+    assert [start.loaded for start in starts] == ["loaded torchvision torch._dynamo sympy", "loaded"]
 
 
 @pytest.mark.slow

@@ -17,10 +17,22 @@ FRAMES = 30
 WORKERS = ("capture", "inference", "sink")
 
 
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Keys of all machines, made and admitted by command; the stranger's key is not allowed."""
+    place = tmp_path_factory.mktemp("site")
+    for name in (*WORKERS, "monitor", "stranger"):
+        command("keys", "new", name, "--dir", str(place / "keys"), place=place)
+        if name != "stranger":
+            allowed = str(place / "keys" / "allowed")
+            command("keys", "allow", str(place / "keys" / f"{name}.key"), "--dir", allowed, place=place)
+    return place / "keys"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("order", [WORKERS, ("inference", "sink", "capture")])
-def test_any_order_of_starting_delivers_every_frame(order: tuple[str, ...], place: Path) -> None:
-    config = site(place)
+def test_any_order_of_starting_delivers_every_frame(order: tuple[str, ...], place: Path, keys: Path) -> None:
+    config = site(place, keys)
     film = write_video(place / "film.mp4", frames=FRAMES, width=320, height=240)
     arguments = {
         "capture": ("--source", str(film)),
@@ -29,7 +41,7 @@ def test_any_order_of_starting_delivers_every_frame(order: tuple[str, ...], plac
     }
 
     def start(command: str, key: str, *more: str) -> Program:
-        secret = f"security.secret_key={place / 'keys' / key}.key_secret"
+        secret = f"security.secret_key={keys / key}.key_secret"
         program = Program(place, command, "--config", str(config), "--set", secret, *more, name=key)
         return running.enter_context(program)
 
@@ -93,11 +105,11 @@ def test_a_worker_without_listeners_says_whom_it_waits_for_and_gives_up_if_told(
     assert outcome.err.count("\n") == 1
 
 
-def test_who_waits_says_that_a_key_is_refused(place: Path) -> None:
-    config = site(place)
+def test_who_waits_says_that_a_key_is_refused(place: Path, keys: Path) -> None:
+    config = site(place, keys)
 
     def with_key(command: str, key: str, *more: str) -> Program:
-        secret = f"security.secret_key={place / 'keys' / key}.key_secret"
+        secret = f"security.secret_key={keys / key}.key_secret"
         return Program(
             place, command, "--config", str(config), "--set", secret, *more, name=f"{command}-{key}"
         )
@@ -119,13 +131,8 @@ def test_who_waits_says_that_a_key_is_refused(place: Path) -> None:
     assert "is this machine's public key allowed there" in outcome.err
 
 
-def site(place: Path) -> Path:
-    """Keys of all machines, and the configuration that they share; the stranger's key is not allowed."""
-    keys = place / "keys"
-    for name in (*WORKERS, "monitor", "stranger"):
-        command("keys", "new", name, "--dir", str(keys), place=place)
-        if name != "stranger":
-            command("keys", "allow", str(keys / f"{name}.key"), "--dir", str(keys / "allowed"), place=place)
+def site(place: Path, keys: Path) -> Path:
+    """The configuration that all machines share."""
     endpoints = ("frames", "predictions", *(f"{role}_stats" for role in WORKERS))
     lines = ["[endpoints]", *(f'{name} = ["tcp://127.0.0.1:{free_port()}"]' for name in endpoints)]
     lines += ["[security]", f'allowed = "{keys / "allowed"}"', "[security.servers]"]
