@@ -19,6 +19,7 @@ from pipeline.training.rendered.pictures import PICTURE_SUFFIXES
 
 _PAST = 2
 _NOISE, _SENSOR_NOISE = 10.0, 3.0
+_AT_ONCE = 100  # frames through the codec: whole groups, which begin with a key frame
 
 
 def find_pictures(folder: Path) -> list[Path]:
@@ -118,7 +119,8 @@ def _light(picture: Image, count: int, rng: np.random.Generator) -> Iterator[Ima
 
 
 def _codec(picture: Image, count: int, rng: np.random.Generator) -> Iterator[Image]:
-    yield from h264(noisy([picture] * count, rng, _SENSOR_NOISE), rng)
+    for start in range(0, count, _AT_ONCE):  # long clips would not fit in memory
+        yield from h264(noisy([picture] * min(_AT_ONCE, count - start), rng, _SENSOR_NOISE), rng)
 
 
 _DISTURBANCES: dict[str, Callable[[Image, int, np.random.Generator], Iterator[Image]]] = {

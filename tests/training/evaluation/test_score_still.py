@@ -25,6 +25,17 @@ def test_flow_of_nothing_and_false_movers_under_each_disturbance(tmp_path: Path)
         assert scored["flow_median"] == scored["flow_p99"] == pytest.approx(0.5, abs=1e-3)
 
 
+def test_a_clip_may_be_longer_than_what_goes_through_the_codec_at_once(tmp_path: Path) -> None:
+    need_module("av", "av")
+    write_picture(tmp_path / "a.png", textured(32, 32))
+    scored = score_still(network_of(), find_pictures(tmp_path), frames=103)
+    assert {name: each["frames"] for name, each in scored.items()} == {
+        "noise": 103,
+        "light": 103,
+        "codec": 103,
+    }
+
+
 def test_errors_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no such folder"):
         find_pictures(tmp_path / "none")
