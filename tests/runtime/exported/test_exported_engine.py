@@ -12,8 +12,6 @@ from pipeline.model.checkpoint import save_checkpoint
 from pipeline.model.device import DeviceError
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.runtime.base import Runtime
-from pipeline.runtime.exported.answer_graph import CutError, openvino_answer
-from pipeline.runtime.exported.convert import to_openvino
 from pipeline.runtime.exported.open_onnx import open_onnx
 from pipeline.runtime.exported.open_openvino import open_openvino
 from pipeline.runtime.open_runtime import open_runtime
@@ -147,26 +145,22 @@ def test_unshared_backbones_and_tied_values() -> None:
     reuse(runtime)
 
 
+# Each export takes seconds: every option is met by each backend here or in test_convert.
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", OPEN)
 @pytest.mark.parametrize(
-    "options",
+    ("backend", "options"),
     [
-        {"num_layers": 2, "scales": ("layer3", "layer4"), "num_past": 3, "head": "grid"},
-        {"num_layers": 3, "attention": "plain", "use_shared_weights": False, "scales": ("layer3",)},
+        ("openvino", {"num_layers": 2, "scales": ("layer3", "layer4"), "num_past": 3, "head": "grid"}),
+        (
+            "onnxruntime",
+            {"num_layers": 3, "attention": "plain", "use_shared_weights": False, "scales": ("layer3",)},
+        ),
     ],
     ids=["two layers, two scales, grid head", "three layers, plain, unshared, other scale"],
 )
 def test_known_pictures_with_other_options(backend: str, options: dict[str, Any]) -> None:
     need(backend)
     reuse(OPEN[backend](small(**options), QUIET))
-
-
-def test_a_cut_through_too_little_is_refused() -> None:
-    need("openvino")
-    step = to_openvino(small(), pixels=True)
-    with pytest.raises(CutError, match="can't be had from appearance alone"):
-        openvino_answer(step, ["appearance"])
 
 
 @pytest.mark.slow
@@ -180,7 +174,8 @@ def test_where_the_answer_can_not_be_cut_out_every_picture_is_computed(
         "pipeline.runtime.exported.open_openvino.query_projections", lambda architecture: too_little
     )
     runtime = open_openvino(model, Options(name="tiny", report=lines.append))
-    assert "tiny: unchanged pictures are computed like new ones: the answer can't be had" in lines[-1]
+    assert lines[-1].startswith("tiny: unchanged pictures are computed like new ones: ")
+    assert lines[-1].endswith("the answer can't be had from appearance alone")
     memories = runtime.infer([picture(np.random.default_rng(0))], [[None, None]]).remember()
     assert memories[0].features is None
     with pytest.raises(ValueError, match="a known picture needs features"):
@@ -207,12 +202,7 @@ def test_it_is_prepared_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     assert start()
     assert not start()
-    (stored,) = (tmp_path / "cache" / "kvq-stream").iterdir()
-    stored.write_bytes(stored.read_bytes()[:-1])
-    assert start()
-    assert not start()
-    for answer in answers[1:]:
-        np.testing.assert_allclose(answer, answers[0], atol=1e-5)
+    np.testing.assert_allclose(*answers, atol=1e-5)
 
 
 @pytest.mark.slow
