@@ -1,0 +1,104 @@
+"""Which region of a new frame is which thing.
+
+The dense motion has measured how each place moves. So where a thing should be is known after one frame, and
+things that meet are kept apart by how they move, not only by where they are.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pipeline.scene.dense_motion import Array
+from pipeline.scene.regions import SAME, SMALLEST, Region, overlap
+from pipeline.scene.tracks import Track
+
+_SLOW = 0.05
+"""Widths a second; below, a difference in velocity means little."""
+_WORST = 1.6
+"""Cost of the worst match: so many of their sides apart, or fewer and moving differently."""
+_NEW = 0.9
+"""Cost of a thing that is not shown yet, so that it takes no region from one that is."""
+_LEAST_LEFT = 0.5
+"""Of several things in one region each keeps so much of the places it had, or is taken for hidden."""
+_MOTION_WEIGHT = 30.0
+"""Of a place's motion against its distance, squared, in half sides."""
+
+
+def divided_among(tracks: Sequence[Track], regions: Sequence[Region]) -> list[Region]:
+    """Regions in which several shown things have met become a part for each."""
+    return [part for region in regions for part in _shares(tracks, region)]
+
+
+def _shares(tracks: Sequence[Track], region: Region) -> list[Region]:
+    left, top, right, bottom = region.box.tolist()
+    inside = []
+    for track in tracks:
+        x, y = track.middle
+        if track.id and left <= x <= right and top <= y <= bottom:
+            inside.append(track)
+    inside = [track for track in inside if not any(_is_fragment(track, other) for other in inside)]
+    while len(inside) > 1:
+        best = np.stack([_misfit(track, region) for track in inside]).argmin(axis=0)
+        places = np.bincount(best, minlength=len(inside))
+        had = np.array([track.places for track in inside])
+        hidden = int((places / had).argmin())
+        if places.min() >= SMALLEST and places[hidden] >= _LEAST_LEFT * had[hidden]:
+            return [region.part(best == n) for n in range(len(inside))]
+        del inside[hidden]
+    return [region]
+
+
+def _is_fragment(track: Track, other: Track) -> bool:
+    """Whether a thing is only a part of an older one: their boxes are the same."""
+    return other.id < track.id and overlap(track.box, other.box) > SAME
+
+
+def _misfit(track: Track, region: Region) -> Array:
+    """How badly each place of a region fits a thing, ``(n,)``."""
+    middle = np.array(track.middle, np.float32)
+    away = np.square(2 * (region.middles() - middle) / (track.box[2:] - track.box[:2])).sum(axis=1)
+    misfit: Array = away + _MOTION_WEIGHT * np.square(_difference(track.velocity, region.velocities))
+    return misfit
+
+
+def _difference(velocity: Array, other: Array) -> Array:
+    """Of velocities ``(..., 2)``, from 0 to 1."""
+    return _length(velocity - other) / (_length(velocity) + _length(other) + np.float32(_SLOW))
+
+
+def _length(vectors: Array) -> Array:
+    """``(..., 2)`` to ``(...)``."""
+    length: Array = np.hypot(vectors[..., 0], vectors[..., 1])
+    return length
+
+
+def match(tracks: Sequence[Track], regions: Sequence[Region]) -> dict[int, Track]:
+    """Things by the index of their region; the pair that fits best is matched first."""
+    if not tracks or not regions:
+        return {}
+    cost = _costs(tracks, regions)
+    matched: dict[int, Track] = {}
+    free = set(range(len(tracks)))
+    for index in np.argsort(cost, axis=None):
+        row, column = divmod(int(index), len(regions))
+        if cost[row, column] > _WORST:
+            break
+        if row in free and column not in matched:
+            free.remove(row)
+            matched[column] = tracks[row]
+    return matched
+
+
+def _costs(tracks: Sequence[Track], regions: Sequence[Region]) -> Array:
+    """``(tracks, regions)``: distance in mean sides, plus the difference of their velocities."""
+    boxes = np.stack([track.box for track in tracks])[:, None]
+    others = np.stack([region.box for region in regions])
+    sides = boxes[..., 2:] - boxes[..., :2] + others[..., 2:] - others[..., :2]
+    apart = boxes[..., 2:] + boxes[..., :2] - others[..., 2:] - others[..., :2]
+    difference = _difference(
+        np.stack([track.velocity for track in tracks])[:, None],
+        np.stack([region.velocity for region in regions]),
+    )
+    new = np.array([[0 if track.id else _NEW] for track in tracks], np.float32)
+    cost: Array = _length(apart / sides) + difference + new
+    return cost

@@ -1,0 +1,99 @@
+"""Dense motion of one frame, as the network gives it, and the own motion of each place against the camera.
+
+Lengths are in picture widths on both axes: x from 0 to 1, y from 0 to height / width.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float32]
+Places = npt.NDArray[np.intp]
+"""``(n, 2)``: row and column of each."""
+
+PLACE_PX = 4
+"""Side of a place in pixels of the model's input."""
+_LEAST_ERROR_PX = 0.1
+"""No flow is trusted further than this."""
+
+
+@dataclass(frozen=True, slots=True)
+class DenseMotion:
+    """What the network found in one frame; T past frames, oldest first, ``h x w`` places.
+
+    Attributes:
+        moving: ``(h, w)``, probability that a place moves by itself.
+        flow: ``(T, 2, h, w)``, from each place to where it was (x right, y down), in pixels of the
+            model's input.
+        uncertainty: ``(T, h, w)``, expected error of the flow in the same pixels.
+        camera: ``(T, 2, 3)``, affine map from new to past coordinates (-1 to 1), of what stands still.
+        valid: ``(T,)``, whether there is such a past frame.
+        history_ms: Age of each past frame; any number where there is none.
+        aspect: Height of the original picture / its width.
+        slots: Past slots that hold a frame.
+    """
+
+    moving: Array
+    flow: Array
+    uncertainty: Array
+    camera: Array
+    valid: npt.NDArray[np.bool_]
+    history_ms: Sequence[float]
+    aspect: float
+    slots: tuple[int, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Raises: ValueError: Shapes that do not belong together."""
+        past, (rows, columns) = len(self.valid), self.moving.shape
+        wanted = {
+            "flow": (past, 2, rows, columns),
+            "uncertainty": (past, rows, columns),
+            "camera": (past, 2, 3),
+            "history_ms": (past,),
+        }
+        for name, shape in wanted.items():
+            if np.shape(getattr(self, name)) != shape:
+                raise ValueError(f"{name} has the shape {np.shape(getattr(self, name))}, not {shape}")
+        if not 0 < self.aspect < np.inf:
+            raise ValueError(f"aspect is {self.aspect}, not a positive number")
+        past_frames = zip(self.valid, self.history_ms, strict=True)
+        slots = tuple(slot for slot, (valid, age_ms) in enumerate(past_frames) if valid and age_ms > 0)
+        object.__setattr__(self, "slots", slots)
+
+    def own_velocity(self, places: Places) -> Array:
+        """Velocity of places against the camera, ``(n, 2)``, in widths a second; as finite as the flow.
+
+        It is a mean over the past frames, weighted by what their uncertainty and age make of it.
+        """
+        rows, columns = self.moving.shape
+        row, column = places.T
+        x, y = (column + 0.5) * (2 / columns) - 1, (row + 0.5) * (2 / rows) - 1
+        total = np.zeros((len(places), 2))
+        weights = np.zeros(len(places))
+        for slot in self.slots:
+            seconds = self.history_ms[slot] / 1000
+            (a, b, c), (d, e, f) = self.camera[slot].tolist()
+            flow_x, flow_y = self.flow[slot][:, row, column]
+            weight = np.square(seconds / np.maximum(self.uncertainty[slot][row, column], _LEAST_ERROR_PX))
+            still_x, still_y = (
+                ((a - 1) * x + b * y + c) / 2,
+                (d * x + (e - 1) * y + f) / 2,
+            )  # in picture sides
+            total[:, 0] += (still_x - flow_x / (columns * PLACE_PX)) * (weight / seconds)
+            total[:, 1] += (still_y - flow_y / (rows * PLACE_PX)) * (weight / seconds) * self.aspect
+            weights += weight
+        return (total / weights[:, None]).astype(np.float32)
+
+    def camera_velocity(self, x: float, y: float) -> tuple[float, float]:
+        """How fast what stands still at a point goes through the picture, in widths a second."""
+        if not self.slots:
+            return 0.0, 0.0
+        slot = self.slots[-1]
+        per_second = 1000 / self.history_ms[slot]
+        (a, b, c), (d, e, f) = self.camera[slot].tolist()
+        u, v = 2 * x - 1, 2 * y / self.aspect - 1
+        return (u - (a * u + b * v + c)) / 2 * per_second, (
+            v - (d * u + e * v + f)
+        ) / 2 * self.aspect * per_second

@@ -1,0 +1,61 @@
+"""Things that move: from the dense motion of each frame to things with an id, a path and an age."""
+
+from pipeline.base.moving_thing import MOST_THINGS, Thing
+from pipeline.scene.association import divided_among, match
+from pipeline.scene.dense_motion import DenseMotion
+from pipeline.scene.regions import find_regions
+from pipeline.scene.tracks import SHOWN_UNSEEN_MS, Track
+
+_MOST_TRACKS = 2 * MOST_THINGS
+"""Those out of sight included."""
+
+
+class ThingTracker:
+    """Follows the things of one stream; ``update`` is called with each frame, in order."""
+
+    def __init__(self) -> None:
+        self._tracks: list[Track] = []
+        self._last_id = 0
+        self._time_ns = 0
+        self._aspect = 0.0
+
+    def update(self, motion: DenseMotion, time_ns: int) -> list[Thing]:
+        """The things of the next frame, the surest first, ``MOST_THINGS`` at most.
+
+        A time that is not after the one before, and a picture of another shape, forget all things.
+
+        Args:
+            motion: What the network found in the frame.
+            time_ns: The frame's capture time.
+        """
+        if time_ns <= self._time_ns or motion.aspect != self._aspect:
+            self._tracks.clear()
+        elapsed_ms = (time_ns - self._time_ns) / 1e6
+        self._time_ns, self._aspect = time_ns, motion.aspect
+        for track in self._tracks:
+            track.predict(motion, elapsed_ms)
+        self._follow(motion, elapsed_ms)
+        shown = [track for track in self._tracks if track.id and track.unseen_ms(time_ns) <= SHOWN_UNSEEN_MS]
+        shown.sort(key=lambda track: -track.score)
+        return [track.thing(time_ns, motion.aspect) for track in shown[:MOST_THINGS]]
+
+    def _follow(self, motion: DenseMotion, elapsed_ms: float) -> None:
+        """Continues the tracks with what is seen now, begins new ones, lets old ones go."""
+        regions = divided_among(self._tracks, find_regions(motion))
+        matched = match(self._tracks, regions)
+        for index, track in matched.items():
+            track.see(regions[index], self._time_ns, elapsed_ms)
+        for track in self._tracks:
+            if track.seen_ns != self._time_ns:
+                track.miss(regions, elapsed_ms)
+        new = [region for index, region in enumerate(regions) if index not in matched]
+        self._tracks += [Track(region, self._time_ns, self._time_ns) for region in new]
+        kept = [track for track in self._tracks if track.is_worth_keeping(self._time_ns, self._aspect)]
+        kept.sort(
+            key=lambda track: (track.id == 0, track.unseen_ms(self._time_ns), -len(track.region.places))
+        )
+        self._tracks = kept[:_MOST_TRACKS]
+        for track in self._tracks:
+            if not track.id and track.is_sure(self._time_ns):
+                self._last_id += 1
+                track.id = self._last_id

@@ -1,0 +1,127 @@
+"""One thing over time: where it should be now, what was seen of it, what holds while it is out of sight."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pipeline.base.moving_thing import Thing
+from pipeline.scene.dense_motion import Array, DenseMotion
+from pipeline.scene.regions import Region
+
+SHOWN_AFTER_FRAMES = 3
+SHOWN_AFTER_MS = 100.0
+"""A thing is shown once it was seen in so many frames in a row, over so long a time."""
+SHOWN_UNSEEN_MS = 400.0
+"""Out of sight, it is shown so long,"""
+REMEMBERED_MS = 2000.0
+"""and can come back under its id so long."""
+_STOPS_IN_MS = 300.0
+"""Time constant with which a thing that is out of sight comes to rest."""
+_WHOLE = 0.6
+"""Share of its places with which a thing is taken to be seen whole."""
+_SHRINKS_IN_MS = 500.0
+"""Time constant with which it is believed to have become smaller, or larger."""
+_SMOOTHED_OVER_MS = 200.0
+"""Time constant of speed and score."""
+
+
+@dataclass(slots=True)
+class Track:
+    """A thing that is followed; lengths in picture widths, as in ``DenseMotion``.
+
+    Attributes:
+        region: What was last seen of it.
+        first_ns: When it was first seen.
+        seen_ns: When it was last seen.
+        id: From 1; 0 until it is shown.
+        frames: In how many it was seen.
+        box: Left, top, right, bottom; moves on while it is out of sight or covered in part.
+        velocity: Against the camera, in widths a second.
+        score: How surely it moves.
+        places: How many it has when nothing covers it.
+        outline_moved: How far it has moved on since ``region`` was seen.
+    """
+
+    region: Region
+    first_ns: int
+    seen_ns: int
+    id: int = 0
+    frames: int = 1
+    box: Array = field(init=False)
+    velocity: Array = field(init=False)
+    score: float = field(init=False)
+    places: float = field(init=False)
+    outline_moved: Array = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.box, self.velocity, self.score = self.region.box, self.region.velocity, self.region.score
+        self.places, self.outline_moved = float(len(self.region.places)), np.zeros(2, np.float32)
+
+    @property
+    def middle(self) -> tuple[float, float]:
+        """X and y of its box's middle."""
+        left, top, right, bottom = self.box.tolist()
+        return (left + right) / 2, (top + bottom) / 2
+
+    def unseen_ms(self, now_ns: int) -> float:
+        """For how long it has been out of sight."""
+        return (now_ns - self.seen_ns) / 1e6
+
+    def predict(self, motion: DenseMotion, elapsed_ms: float) -> None:
+        """Moves on to where it should be now: with its own motion and the camera's."""
+        camera_x, camera_y = motion.camera_velocity(*self.middle)
+        own_x, own_y = self.velocity.tolist()
+        x, y = (camera_x + own_x) * elapsed_ms / 1000, (camera_y + own_y) * elapsed_ms / 1000
+        self.box = self.box + np.array([x, y, x, y], np.float32)
+        self.outline_moved = self.outline_moved + np.array([x, y], np.float32)
+
+    def see(self, region: Region, now_ns: int, elapsed_ms: float) -> None:
+        """It was found again; if much of it is missing, it is taken to be covered, not to be small."""
+        weight = 1 - math.exp(-elapsed_ms / _SMOOTHED_OVER_MS)
+        places = len(region.places)
+        if places >= _WHOLE * self.places:
+            self.box = region.box
+        self.places += (1 - math.exp(-elapsed_ms / _SHRINKS_IN_MS)) * (places - self.places)
+        self.velocity = self.velocity + np.float32(weight) * (region.velocity - self.velocity)
+        self.score += weight * (region.score - self.score)
+        self.region, self.outline_moved = region, np.zeros(2, np.float32)
+        self.seen_ns = now_ns
+        self.frames += 1
+
+    def miss(self, regions: Sequence[Region], elapsed_ms: float) -> None:
+        """It was not found: behind something else that moves it goes on, anywhere else it comes to rest."""
+        left = math.exp(-elapsed_ms / _STOPS_IN_MS)
+        self.score *= left
+        x, y = self.middle
+        if not any(
+            box[0] <= x <= box[2] and box[1] <= y <= box[3] for box in (r.box.tolist() for r in regions)
+        ):
+            self.velocity = self.velocity * np.float32(left)
+
+    def is_worth_keeping(self, now_ns: int, aspect: float) -> bool:
+        """Seen now, or shown lately; and not wholly out of the picture."""
+        left, top, right, bottom = self.box.tolist()
+        inside = right > 0 and bottom > 0 and left < 1 and top < aspect
+        return inside and self.unseen_ms(now_ns) <= (REMEMBERED_MS if self.id else 0)
+
+    def is_sure(self, now_ns: int) -> bool:
+        """Whether it has been seen for long enough to be shown."""
+        return self.frames >= SHOWN_AFTER_FRAMES and (now_ns - self.first_ns) / 1e6 >= SHOWN_AFTER_MS
+
+    def thing(self, now_ns: int, aspect: float) -> Thing:
+        """What is shown of it."""
+        scale = np.array([1, 1 / aspect])
+        points = np.concatenate([self.box.reshape(2, 2), self.region.outline() + self.outline_moved]) * scale
+        (left, top), (right, bottom), *outline = np.minimum(np.maximum(points, 0), 1).tolist()
+        x, y = self.velocity.tolist()
+        return Thing(
+            id=self.id,
+            box=(left, top, right - left, bottom - top),
+            outline=[(x, y) for x, y in outline],
+            speed=math.hypot(x, y),
+            direction_deg=math.degrees(math.atan2(-y, x)) % 360.0,
+            age_ms=(now_ns - self.first_ns) / 1e6,
+            score=min(self.score, 1.0),
+        )

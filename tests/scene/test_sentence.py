@@ -1,0 +1,54 @@
+import pytest
+
+from pipeline.base.moving_thing import Thing
+from pipeline.scene.sentence import in_words
+
+
+def thing(speed: float, direction_deg: float = 0.0) -> Thing:
+    return Thing(
+        id=1,
+        box=(0.1, 0.1, 0.2, 0.2),
+        outline=[],
+        speed=speed,
+        direction_deg=direction_deg,
+        age_ms=0.0,
+        score=1.0,
+    )
+
+
+def test_nothing_moves() -> None:
+    assert in_words([]) == "nothing moves"
+
+
+def test_the_fastest_comes_first_and_the_unit_once() -> None:
+    assert in_words([thing(0.05, 180), thing(0.12, 359)]) == "2 things move: right 0.12 widths/s, left 0.05"
+
+
+def test_one_thing_moves() -> None:
+    assert in_words([thing(0.2, 90)]) == "1 thing moves: up 0.20 widths/s"
+
+
+def test_a_thing_without_way_moves_in_place() -> None:
+    assert in_words([thing(0.001)]) == "1 thing moves: in place"
+    assert in_words([thing(0.001), thing(0.1)]) == "2 things move: right 0.10 widths/s, in place"
+
+
+def test_three_are_named_and_the_rest_is_counted() -> None:
+    text = in_words([thing(speed / 10) for speed in range(1, 6)])
+    assert text == "5 things move: right 0.50 widths/s, right 0.40, right 0.30, 2 more"
+
+
+@pytest.mark.parametrize(
+    ("degrees", "word"),
+    [
+        (22, "right"),
+        (23, "up-right"),
+        (135, "up-left"),
+        (225, "down-left"),
+        (270, "down"),
+        (315, "down-right"),
+        (338, "right"),
+    ],
+)
+def test_directions_have_eight_names(degrees: float, word: str) -> None:
+    assert in_words([thing(0.1, degrees)]) == f"1 thing moves: {word} 0.10 widths/s"
