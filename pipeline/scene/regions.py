@@ -20,6 +20,8 @@ _SURE = 0.6
 """A region has a place that moves at least so probably,"""
 _LIKELY = 0.4
 """and takes in its neighbours that move at least so probably."""
+_FASTEST = 100.0
+"""Widths a second; what is faster, or not finite, is no measurement."""
 _JOINED = 1 / 48
 """Gaps up to this share of the picture's width are closed."""
 _APART = 4.5
@@ -111,7 +113,7 @@ def find_regions(motion: DenseMotion) -> list[Region]:
     count, labels = cv2.connectedComponents(joined, connectivity=8)
     places = np.argwhere(likely)
     velocities = motion.own_velocity(places)
-    known = np.isfinite(velocities).all(axis=1)
+    known = (np.abs(velocities) < _FASTEST).all(axis=1)
     places, velocities = places[known], velocities[known]
     row, column = places.T
     label, moving = labels[row, column], motion.moving[row, column]

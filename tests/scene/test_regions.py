@@ -47,6 +47,13 @@ def test_what_turns_on_the_spot_is_not_divided() -> None:
     assert len(find_regions(motion)) == 1
 
 
+def test_what_stretches_evenly_is_not_divided() -> None:
+    motion = dense_motion([Disc(straight(0.4, 0.4, 0.1), radius=0.12)], 1.0)
+    motion.flow[0, 0] = np.arange(GRID[1]) - 48
+    motion.flow[1, 0] = motion.flow[0, 0] / 2
+    assert len(find_regions(motion)) == 1
+
+
 def test_a_thing_with_a_slower_rim_is_one_region() -> None:
     discs = [Disc(straight(0.43, 0.4, 0.07), radius=0.14), Disc(straight(0.3, 0.4, 0.2), radius=0.11)]
     assert len(find_regions(dense_motion(discs, 1.0))) == 1
@@ -68,10 +75,11 @@ def test_specks_are_no_regions() -> None:
     assert find_regions(motion) == []
 
 
-def test_places_without_finite_flow_are_left_out() -> None:
+def test_places_without_a_credible_flow_are_left_out() -> None:
     motion = dense_motion([Disc(straight(0.4, 0.4, 0.1))], 1.0)
     motion.flow[:, :, :, :48] = np.nan
     motion.flow[1, :, :, 50] = np.inf
+    motion.flow[:, :, :, 51] = 1e30
     motion.moving[40, 49] = np.nan
     (region,) = find_regions(motion)
     assert region.velocity == pytest.approx((0.1, 0), abs=1e-4)
