@@ -121,6 +121,7 @@ def _still(report: Report) -> list[RenderableType]:
     table.add_column("under")
     for heading in (
         "frames",
+        "false\nthings",
         "network\nfalse",
         "flow\np50",
         "flow\np99",
@@ -133,6 +134,7 @@ def _still(report: Report) -> list[RenderableType]:
         table.add_row(
             name,
             str(row["frames"]),
+            str(row["things"]),
             f"{row['false_share']:.1%}",
             f"{row['flow_median']:.2f}",
             f"{row['flow_p99']:.2f}",
@@ -142,7 +144,10 @@ def _still(report: Report) -> list[RenderableType]:
         )
     return [
         table,
-        Text("false: share of frames in which any place moves; flow in pixels of the network's input"),
+        Text(
+            "false things: those that a tracker follows, in all clips; false: share of frames in which any "
+            "place moves; flow in pixels of the network's input"
+        ),
     ]
 
 

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from pipeline.scene.dense_motion import DenseMotion
 from pipeline.training.evaluation.metrics import Report
-from pipeline.training.evaluation.motion_fields import Floats, MotionFields
+from pipeline.training.evaluation.motion_fields import Floats, flow_at, uncertainty_at
 from pipeline.training.evaluation.truth_files import Flow
 
 _BINS, _STRIDE = 10, 4
@@ -17,11 +18,11 @@ class ErrorSamples:
         self._expected: list[Floats] = []
         self._real: list[Floats] = []
 
-    def add(self, motion: MotionFields, truth: Flow) -> None:
+    def add(self, motion: DenseMotion, truth: Flow) -> None:
         """Takes the samples of one picture; NaN in ``truth`` is not known."""
         height, width = truth.shape[:2]
-        real = np.linalg.norm(motion.flow_at(height, width) - truth, axis=2)[2::_STRIDE, 2::_STRIDE]
-        expected = motion.uncertainty_at(height, width)[2::_STRIDE, 2::_STRIDE]
+        real = np.linalg.norm(flow_at(motion, height, width) - truth, axis=2)[2::_STRIDE, 2::_STRIDE]
+        expected = uncertainty_at(motion, height, width)[2::_STRIDE, 2::_STRIDE]
         known = ~np.isnan(real)
         self._expected.append(expected[known])
         self._real.append(real[known].astype(np.float32))

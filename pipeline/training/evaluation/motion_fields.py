@@ -1,7 +1,6 @@
-"""A network's answer to one picture, place by place, brought back to the size of the picture."""
+"""Dense motion of a stream of pictures, and its fields brought back to the size of a picture."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import cycle
 
 import cv2
@@ -9,57 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.base.frame import Image
+from pipeline.scene.dense_motion import PLACE_PX, DenseMotion
 from pipeline.training.evaluation.truth_files import Flow
 
 Floats = npt.NDArray[np.float32]
-
-LONGEST_PX = 384
-_MULTIPLE_PX = 32
-
-
-@dataclass(frozen=True, slots=True)
-class MotionFields:
-    """What a network reports for the newest picture of a stream; ``h x w`` are its places.
-
-    Attributes:
-        flow: ``(T, 2, h, w)``, from each place to where it was in each past picture, in pixels of ``size``,
-            oldest first.
-        uncertainty: ``(T, h, w)``, the expected error of the flow in the same pixels.
-        moving: ``(h, w)``, probability that a place moves by itself.
-        camera: ``(T, 2, 3)``, from coordinates in the new picture to those in each past one; -1 and 1 are
-            the edges of a picture.
-        size: height and width of the pictures that the network saw.
-    """
-
-    flow: Floats
-    uncertainty: Floats
-    moving: Floats
-    camera: Floats
-    size: tuple[int, int]
-
-    def flow_at(self, height: int, width: int) -> Flow:
-        """The flow to the newest past picture in pixels of a picture of that size, ``(height, width, 2)``."""
-        flow = _resized(self.flow[-1], height, width)
-        return flow * np.array([width / self.size[1], height / self.size[0]], np.float32)
-
-    def uncertainty_at(self, height: int, width: int) -> Floats:
-        """The expected error of `flow_at`, ``(height, width)``."""
-        scale = (width / self.size[1] * height / self.size[0]) ** 0.5
-        return _resized(self.uncertainty[-1:], height, width)[..., 0] * np.float32(scale)
-
-    def moving_at(self, height: int, width: int) -> npt.NDArray[np.bool_]:
-        """Which pixels of a picture of that size move by themselves, ``(height, width)``."""
-        return _resized(self.moving[None], height, width)[..., 0] > 0.5
-
-    def camera_flow_at(self, height: int, width: int) -> Flow:
-        """The flow to the newest past picture, were all places still, in pixels of a picture of that size."""
-        return affine_flow(self.camera[-1], height, width)
-
-
-MotionStream = Callable[[Image], MotionFields]
+MotionStream = Callable[[Image], DenseMotion]
 """Takes the pictures ``(H, W, 3)`` BGR of one stream in order of time; they are all of one size."""
 OpenStream = Callable[[], MotionStream]
 """Opens a stream that has seen nothing yet."""
+
+_LONGEST_PX, _MULTIPLE_PX = 384, 32
 
 
 def open_spaced(open_stream: OpenStream, spacing: int) -> MotionStream:
@@ -71,9 +29,9 @@ def open_spaced(open_stream: OpenStream, spacing: int) -> MotionStream:
     return lambda picture: next(streams)(picture)
 
 
-def network_size(height: int, width: int, longest_px: int = LONGEST_PX) -> tuple[int, int]:
+def network_size(height: int, width: int) -> tuple[int, int]:
     """Height and width at which a network sees a picture: multiples of 32, the longer side at most 384."""
-    scale = min(longest_px / max(height, width), 1.0)
+    scale = min(_LONGEST_PX / max(height, width), 1.0)
     rows, columns = (max(round(side * scale / _MULTIPLE_PX), 1) * _MULTIPLE_PX for side in (height, width))
     return rows, columns
 
@@ -84,6 +42,33 @@ def affine_flow(affine: npt.NDArray[np.floating], height: int, width: int) -> Fl
     places = np.stack([*np.meshgrid(x, y), np.ones((height, width), np.float32)], axis=-1)
     moved = places @ np.asarray(affine, np.float32).T - places[..., :2]
     return np.asarray(moved * np.array([width / 2, height / 2], np.float32), np.float32)
+
+
+def flow_at(motion: DenseMotion, height: int, width: int) -> Flow:
+    """The flow to the newest past picture in pixels of a picture of that size, ``(height, width, 2)``."""
+    return _resized(motion.flow[-1], height, width) * _scale(motion, height, width)
+
+
+def uncertainty_at(motion: DenseMotion, height: int, width: int) -> Floats:
+    """The expected error of `flow_at`, ``(height, width)``."""
+    scale = np.sqrt(_scale(motion, height, width).prod())
+    return np.asarray(_resized(motion.uncertainty[-1:], height, width)[..., 0] * scale, np.float32)
+
+
+def moving_at(motion: DenseMotion, height: int, width: int) -> npt.NDArray[np.bool_]:
+    """Which pixels of a picture of that size move by themselves, ``(height, width)``."""
+    return _resized(motion.moving[None], height, width)[..., 0] > 0.5
+
+
+def camera_flow_at(motion: DenseMotion, height: int, width: int) -> Flow:
+    """The flow to the newest past picture, were all places still, in pixels of a picture of that size."""
+    return affine_flow(motion.camera[-1], height, width)
+
+
+def _scale(motion: DenseMotion, height: int, width: int) -> Floats:
+    """Pixels of a picture to a pixel of the network's input, x and y."""
+    rows, columns = motion.moving.shape
+    return np.array([width / (columns * PLACE_PX), height / (rows * PLACE_PX)], np.float32)
 
 
 def _resized(maps: Floats, height: int, width: int) -> Floats:

@@ -1,4 +1,4 @@
-"""Dense motion from a network: pictures of any size in, fields of its newest answer out."""
+"""Dense motion from a network: a stream of pictures of any size in, its newest answer out."""
 
 from typing import Any
 
@@ -9,8 +9,11 @@ from torch import Tensor
 
 from pipeline.base.frame import Image
 from pipeline.model.network import TemporalKVQResNetCBAM
-from pipeline.training.evaluation.motion_fields import MotionFields, MotionStream, OpenStream, network_size
+from pipeline.scene.dense_motion import DenseMotion
+from pipeline.training.evaluation.motion_fields import MotionStream, OpenStream, network_size
 from pipeline.training.samples import normalised
+
+_INTERVAL_MS = 40.0  # what data sets leave open; only speeds depend on it
 
 
 def open_network_motion(model: TemporalKVQResNetCBAM) -> OpenStream:
@@ -35,22 +38,19 @@ def open_network_motion(model: TemporalKVQResNetCBAM) -> OpenStream:
 
 def _stream(model: TemporalKVQResNetCBAM) -> MotionStream:
     state: Any = None
+    ages_ms = [_INTERVAL_MS * age for age in range(model.num_past, 0, -1)]
 
-    def step(picture: Image) -> MotionFields:
+    def step(picture: Image) -> DenseMotion:
         nonlocal state
-        size = network_size(*picture.shape[:2])
+        height, width = picture.shape[:2]
         with torch.inference_mode():
             if state is None:
-                state = model.init_state(1, size)
+                state = model.init_state(1, network_size(height, width))
+            valid = state.valid[0].cpu().numpy()
             output, state = model.step(_as_input(picture, model), state)
-        fields: Any = output
-        return MotionFields(
-            _array(fields.flow),
-            _array(fields.uncertainty),
-            _array(fields.moving),
-            _array(fields.camera),
-            size,
-        )
+        found: Any = output
+        fields = (found.moving, found.flow, found.uncertainty, found.camera)
+        return DenseMotion(*map(_array, fields), valid, ages_ms, height / width)
 
     return step
 

@@ -8,7 +8,7 @@ from rich.progress import Progress
 from pipeline.base.frame import Image
 from pipeline.training.evaluation.camera_sequences import CameraSequence
 from pipeline.training.evaluation.metrics import Report
-from pipeline.training.evaluation.motion_fields import OpenStream, open_spaced
+from pipeline.training.evaluation.motion_fields import OpenStream, camera_flow_at, flow_at, open_spaced
 from pipeline.training.evaluation.opencv_baselines import fit_similarity, flow_baselines
 from pipeline.training.evaluation.truth_files import read_picture
 from pipeline.training.progress import watched
@@ -58,10 +58,10 @@ def _score(open_stream: OpenStream, sequence: CameraSequence, progress: Progress
         known = ~np.isnan(truth).any(axis=2)
         classical = dis(picture, pictures.pop(number - sequence.spacing))[_GRID]
         found = {
-            "epe": motion.camera_flow_at(height, width)[_GRID],
+            "epe": camera_flow_at(motion, height, width)[_GRID],
             "dis_fit_epe": fit_similarity(places, classical)(places),
             "best_fit_epe": fit_similarity(places[known], truth[known])(places),
-            "flow_epe": motion.flow_at(height, width)[_GRID],
+            "flow_epe": flow_at(motion, height, width)[_GRID],
             "dis_epe": classical,
         }
         for name, flow in found.items():

@@ -6,11 +6,12 @@ import numpy as np
 from rich.progress import Progress
 
 from pipeline.base.frame import Image
+from pipeline.scene.dense_motion import DenseMotion
 from pipeline.training.evaluation.corruptions import CORRUPTIONS
 from pipeline.training.evaluation.expected_error import ErrorSamples
 from pipeline.training.evaluation.flow_pairs import FlowPair
 from pipeline.training.evaluation.metrics import Report
-from pipeline.training.evaluation.motion_fields import MotionFields, OpenStream
+from pipeline.training.evaluation.motion_fields import OpenStream, flow_at
 from pipeline.training.evaluation.opencv_baselines import FlowBaseline, flow_baselines
 from pipeline.training.evaluation.truth_files import Flow
 from pipeline.training.progress import watched
@@ -67,16 +68,16 @@ def end_point_error(flow: Flow, truth: Flow) -> float:
     return float(np.linalg.norm(flow[known] - truth[known], axis=1).mean())
 
 
-def _answer(open_stream: OpenStream, new: Image, past: Image) -> MotionFields:
+def _answer(open_stream: OpenStream, new: Image, past: Image) -> DenseMotion:
     stream = open_stream()
     stream(past)
     return stream(new)
 
 
 def _errors(
-    motion: MotionFields, baselines: Mapping[str, FlowBaseline], new: Image, past: Image, truth: Flow
+    motion: DenseMotion, baselines: Mapping[str, FlowBaseline], new: Image, past: Image, truth: Flow
 ) -> Report:
-    found = {"epe": end_point_error(motion.flow_at(*truth.shape[:2]), truth)}
+    found = {"epe": end_point_error(flow_at(motion, *truth.shape[:2]), truth)}
     for name, baseline in baselines.items():
         found[f"{name}_epe"] = end_point_error(baseline(new, past), truth)
     return {name: round(error, 4) for name, error in found.items()}

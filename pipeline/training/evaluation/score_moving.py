@@ -7,7 +7,7 @@ from rich.progress import Progress
 
 from pipeline.training.evaluation.mask_sequences import Mask, MaskSequence
 from pipeline.training.evaluation.metrics import Report
-from pipeline.training.evaluation.motion_fields import OpenStream, open_spaced
+from pipeline.training.evaluation.motion_fields import OpenStream, moving_at, open_spaced
 from pipeline.training.evaluation.opencv_baselines import BackgroundModel
 from pipeline.training.evaluation.truth_files import read_picture
 from pipeline.training.progress import watched
@@ -84,7 +84,7 @@ def _score(open_stream: OpenStream, sequence: MaskSequence, progress: Progress |
             truth, judged = sequence.truth(index)
             if truth.shape != picture.shape[:2]:
                 raise ValueError(f"{sequence.masks[index]}: its size is not that of {path}")
-            score.add(motion.moving_at(*truth.shape), truth, judged)
+            score.add(moving_at(motion, *truth.shape), truth, judged)
             baseline.add(moving, truth, judged)
     return {
         "kind": sequence.kind,

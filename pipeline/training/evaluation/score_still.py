@@ -9,6 +9,7 @@ import numpy.typing as npt
 from rich.progress import Progress
 
 from pipeline.base.frame import Image
+from pipeline.scene.things import ThingTracker
 from pipeline.training.evaluation.corruptions import as_picture, h264, noisy
 from pipeline.training.evaluation.metrics import Report
 from pipeline.training.evaluation.motion_fields import OpenStream, network_size
@@ -18,6 +19,7 @@ from pipeline.training.progress import watched
 from pipeline.training.rendered.pictures import PICTURE_SUFFIXES
 
 _PAST = 2
+_INTERVAL_NS = 40_000_000
 _NOISE, _SENSOR_NOISE = 10.0, 3.0
 _AT_ONCE = 100  # frames through the codec: whole groups, which begin with a key frame
 
@@ -49,7 +51,8 @@ def score_still(
 
     Returns:
         By disturbance: ``frames``; ``false_share`` of the network and ``mog2_false_share``: the share of
-        frames in which any place is said to move; ``flow_median``, ``flow_p99`` of the network and
+        frames in which any place is said to move; ``things``: how many things a tracker found in all
+        clips together, none of which is there; ``flow_median``, ``flow_p99`` of the network and
         ``dis_median``, ``dis_p99``: how long the flow of nothing is, in pixels.
 
     Raises:
@@ -70,16 +73,18 @@ def score_still(
 
 class _Stats:
     def __init__(self) -> None:
-        self._frames = self._false = self._mog2_false = 0
+        self._frames = self._false = self._things = self._mog2_false = 0
         self._lengths: list[npt.NDArray[np.float16]] = []
         self._dis_lengths: list[npt.NDArray[np.float16]] = []
         self._dis = flow_baselines()["dis"]
 
     def add(self, open_stream: OpenStream, clip: Iterable[Image]) -> None:
-        stream, background = open_stream(), BackgroundModel()
+        stream, tracker, background = open_stream(), ThingTracker(), BackgroundModel()
+        things: set[int] = set()
         past: Image | None = None
         for number, picture in enumerate(clip):
             motion, mog2_moving = stream(picture), background.moving(picture)
+            things |= {thing.id for thing in tracker.update(motion, (number + 1) * _INTERVAL_NS)}
             if number >= _PAST and past is not None:
                 self._frames += 1
                 self._false += bool((motion.moving > 0.5).any())
@@ -87,11 +92,13 @@ class _Stats:
                 self._lengths.append(_lengths(motion.flow[-1].transpose(1, 2, 0)))
                 self._dis_lengths.append(_lengths(self._dis(picture, past)[2::4, 2::4]))
             past = picture
+        self._things += len(things)
 
     def report(self) -> Report:
         found: Report = {
             "frames": self._frames,
             "false_share": self._false / self._frames,
+            "things": self._things,
             "mog2_false_share": self._mog2_false / self._frames,
         }
         for name, lengths in (("flow", self._lengths), ("dis", self._dis_lengths)):

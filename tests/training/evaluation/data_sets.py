@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.base.frame import Image
-from pipeline.training.evaluation.motion_fields import MotionFields, MotionStream, OpenStream, network_size
+from pipeline.scene.dense_motion import DenseMotion
+from pipeline.training.evaluation.motion_fields import MotionStream, OpenStream, network_size
 
 Flow = npt.NDArray[np.float32]
 Box = tuple[int, int, int, int]
@@ -109,16 +110,18 @@ def network_of(
 
 def answer(
     picture: Image, flow: tuple[float, float], *, moving: bool = False, uncertainty: float = 0.0
-) -> MotionFields:
+) -> DenseMotion:
     height, width = network_size(*picture.shape[:2])
     rows, columns = height // 4, width // 4
     shift = np.array(flow, np.float32)
     camera = np.eye(2, 3, dtype=np.float32)
     camera[:, 2] = shift * 2 / (width, height)
-    return MotionFields(
-        np.broadcast_to(shift[:, None, None], (2, 2, rows, columns)).astype(np.float32),
-        np.full((2, rows, columns), uncertainty, np.float32),
-        np.full((rows, columns), moving, np.float32),
-        np.stack([camera] * 2),
-        (height, width),
+    return DenseMotion(
+        moving=np.full((rows, columns), moving, np.float32),
+        flow=np.broadcast_to(shift[:, None, None], (2, 2, rows, columns)).astype(np.float32),
+        uncertainty=np.full((2, rows, columns), uncertainty, np.float32),
+        camera=np.stack([camera] * 2),
+        valid=np.array([True, True]),
+        history_ms=[80.0, 40.0],
+        aspect=picture.shape[0] / picture.shape[1],
     )

@@ -9,7 +9,7 @@ ERRORS = {"epe": 0.5, "dis_epe": 0.4, "dis_fast_epe": 0.6, "dis_ultrafast_epe": 
 CORRUPTED = dict.fromkeys(("noise", "low_light", "light_jump", "jpeg", "h264"), ERRORS)
 MASKS = {"frames": 1225, "f": 0.8, "precision": 0.75, "recall": 0.9, "j": 0.6}
 MOG2 = {"mog2_f": 0.7, "mog2_precision": 0.7, "mog2_recall": 0.7, "mog2_j": 0.5}
-STILL = {"frames": 1000, "false_share": 0.001, "mog2_false_share": 0.2}
+STILL = {"frames": 1000, "false_share": 0.001, "things": 3, "mog2_false_share": 0.2}
 METRICS: Report = {
     "flow": {
         "other-gt-flow/RubberWhale": {**ERRORS, "known": 0.98, "corrupted": CORRUPTED},

@@ -1,19 +1,20 @@
 import numpy as np
 import pytest
 
+from pipeline.scene.dense_motion import DenseMotion
 from pipeline.training.evaluation.expected_error import ErrorSamples
-from pipeline.training.evaluation.motion_fields import MotionFields
 
 
-def motion(uncertainty: np.ndarray) -> MotionFields:
+def motion(uncertainty: np.ndarray) -> DenseMotion:
     rows, columns = uncertainty.shape
-    flow = np.zeros((1, 2, rows, columns), np.float32)
-    return MotionFields(
-        flow,
-        uncertainty[None].astype(np.float32),
-        np.zeros((rows, columns), np.float32),
-        np.eye(2, 3, dtype=np.float32)[None],
-        (4 * rows, 4 * columns),
+    return DenseMotion(
+        moving=np.zeros((rows, columns), np.float32),
+        flow=np.zeros((1, 2, rows, columns), np.float32),
+        uncertainty=uncertainty[None].astype(np.float32),
+        camera=np.eye(2, 3, dtype=np.float32)[None],
+        valid=np.array([True]),
+        history_ms=[40.0],
+        aspect=rows / columns,
     )
 
 

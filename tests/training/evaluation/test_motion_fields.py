@@ -2,12 +2,16 @@ import numpy as np
 import pytest
 
 from pipeline.base.frame import Image
+from pipeline.scene.dense_motion import DenseMotion
 from pipeline.training.evaluation.motion_fields import (
-    MotionFields,
     MotionStream,
     affine_flow,
+    camera_flow_at,
+    flow_at,
+    moving_at,
     network_size,
     open_spaced,
+    uncertainty_at,
 )
 from tests.training.evaluation.data_sets import answer, textured
 
@@ -33,13 +37,13 @@ def test_pictures_have_sides_that_are_multiples_of_32_and_at_most_384(
 def test_fields_come_back_in_pixels_of_the_picture() -> None:
     picture = textured(388, 584)
     motion = answer(picture, (3.0, -2.0), moving=True, uncertainty=0.5)
-    flow = motion.flow_at(388, 584)
+    flow = flow_at(motion, 388, 584)
     assert flow.shape == (388, 584, 2)
     assert np.allclose(flow, (3 * 584 / 384, -2 * 388 / 256))
-    assert np.allclose(motion.camera_flow_at(388, 584), flow, atol=1e-4)
-    assert np.allclose(motion.uncertainty_at(388, 584), 0.5 * (584 / 384 * 388 / 256) ** 0.5)
-    assert motion.moving_at(388, 584).all()
-    assert not answer(picture, (0.0, 0.0)).moving_at(388, 584).any()
+    assert np.allclose(camera_flow_at(motion, 388, 584), flow, atol=1e-4)
+    assert np.allclose(uncertainty_at(motion, 388, 584), 0.5 * (584 / 384 * 388 / 256) ** 0.5)
+    assert moving_at(motion, 388, 584).all()
+    assert not moving_at(answer(picture, (0.0, 0.0)), 388, 584).any()
 
 
 def test_of_several_past_pictures_the_newest_counts_and_places_are_where_they_were() -> None:
@@ -48,11 +52,12 @@ def test_of_several_past_pictures_the_newest_counts_and_places_are_where_they_we
     flow[1, 0] = np.arange(16) * 4  # x to the right, in steps of one place
     moving = np.zeros((8, 16), np.float32)
     moving[2:4, 8:12] = 1
-    motion = MotionFields(flow, flow[:, 0], moving, np.stack([np.eye(2, 3)] * 2).astype(np.float32), (32, 64))
+    camera = np.stack([np.eye(2, 3)] * 2).astype(np.float32)
+    motion = DenseMotion(moving, flow, flow[:, 0], camera, np.array([True, True]), [80.0, 40.0], 0.5)
     # Places are the middles of blocks of four pixels: the first is at 1.5, the second at 5.5.
-    assert np.allclose(motion.flow_at(32, 64)[5, 2:62, 0], np.arange(2, 62) - 1.5, atol=1e-4)
-    assert np.argwhere(motion.moving_at(32, 64)).min(axis=0).tolist() == [8, 32]
-    assert np.argwhere(motion.moving_at(32, 64)).max(axis=0).tolist() == [15, 47]
+    assert np.allclose(flow_at(motion, 32, 64)[5, 2:62, 0], np.arange(2, 62) - 1.5, atol=1e-4)
+    assert np.argwhere(moving_at(motion, 32, 64)).min(axis=0).tolist() == [8, 32]
+    assert np.argwhere(moving_at(motion, 32, 64)).max(axis=0).tolist() == [15, 47]
 
 
 def test_a_map_between_coordinates_is_a_flow_of_pixels() -> None:
@@ -71,7 +76,7 @@ def test_each_of_the_spaced_streams_sees_every_so_many_th_picture() -> None:
         seen: list[int] = []
         opened.append(seen)
 
-        def step(picture: Image) -> MotionFields:
+        def step(picture: Image) -> DenseMotion:
             seen.append(int(picture[0, 0, 0]))
             return answer(picture, (float(picture[0, 0, 0]), 0.0))
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from pipeline.base.frame import Image
+from pipeline.scene.dense_motion import DenseMotion
 from pipeline.training.evaluation.flow_pairs import find_flow_pairs
-from pipeline.training.evaluation.motion_fields import MotionFields, MotionStream
+from pipeline.training.evaluation.motion_fields import MotionStream
 from pipeline.training.evaluation.score_flow import end_point_error, score_flow
 from tests.support import need_module
 from tests.training.evaluation.data_sets import answer, network_of, shifted_pair, write_npz_pair
@@ -44,7 +45,7 @@ def test_frame_b_is_the_past_and_frame_a_is_new(tmp_path: Path) -> None:
         pictures: list[Image] = []
         seen.append(pictures)
 
-        def step(picture: Image) -> MotionFields:
+        def step(picture: Image) -> DenseMotion:
             pictures.append(picture)
             return answer(picture, (0, 0))
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from pipeline.base.frame import Image
+from pipeline.scene.dense_motion import DenseMotion
 from pipeline.training.evaluation.mask_sequences import find_mask_sequences
-from pipeline.training.evaluation.motion_fields import MotionFields, MotionStream
+from pipeline.training.evaluation.motion_fields import MotionStream
 from pipeline.training.evaluation.score_moving import MaskScore, score_moving
 from tests.training.evaluation.data_sets import (
     answer,
@@ -74,7 +75,7 @@ def test_mog2_sees_all_frames_before_and_the_network_two_of_them(tmp_path: Path)
         pictures: list[Image] = []
         seen.append(pictures)
 
-        def step(picture: Image) -> MotionFields:
+        def step(picture: Image) -> DenseMotion:
             pictures.append(picture)
             return answer(picture, (0, 0))
 

@@ -16,10 +16,12 @@ def test_flow_of_nothing_and_false_movers_under_each_disturbance(tmp_path: Path)
     assert list(quiet) == ["noise", "light", "codec"]
     for scored in quiet.values():
         assert scored["frames"] == 10, "five of each picture, after two that come before"
+        assert scored["things"] == 0
         assert scored["false_share"] == scored["flow_median"] == scored["flow_p99"] == 0
         assert scored["dis_p99"] >= scored["dis_median"]
     assert quiet["noise"]["dis_p99"] > 0, "the pictures do differ"
     wrong = score_still(network_of((0.3, 0.4), moving=True), pictures, frames=5)
+    assert wrong["noise"]["things"] == 2, "one in each picture"
     for scored in wrong.values():
         assert scored["false_share"] == 1
         assert scored["flow_median"] == scored["flow_p99"] == pytest.approx(0.5, abs=1e-3)
