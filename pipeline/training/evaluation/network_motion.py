@@ -49,8 +49,15 @@ def _stream(model: TemporalKVQResNetCBAM) -> MotionStream:
             valid = state.valid[0].cpu().numpy()
             output, state = model.step(_as_input(picture, model), state)
         found: Any = output
-        fields = (found.moving, found.flow, found.uncertainty, found.camera)
-        return DenseMotion(*map(_array, fields), valid, ages_ms, height / width)
+        return DenseMotion(
+            moving=_array(found.moving),
+            flow=_array(found.flow),
+            uncertainty=_array(found.uncertainty),
+            camera=_array(found.camera),
+            valid=valid,
+            history_ms=ages_ms,
+            aspect=height / width,
+        )
 
     return step
 
