@@ -69,22 +69,25 @@ class DenseMotion:
         """
         rows, columns = self.moving.shape
         row, column = places.T
-        x, y = (column + 0.5) * (2 / columns) - 1, (row + 0.5) * (2 / rows) - 1
-        total = np.zeros((len(places), 2))
-        weights = np.zeros(len(places))
-        for slot in self.slots:
-            seconds = self.history_ms[slot] / 1000
-            (a, b, c), (d, e, f) = self.camera[slot].tolist()
-            flow_x, flow_y = self.flow[slot][:, row, column]
-            weight = np.square(seconds / np.maximum(self.uncertainty[slot][row, column], _LEAST_ERROR_PX))
-            still_x, still_y = (
-                ((a - 1) * x + b * y + c) / 2,
-                (d * x + (e - 1) * y + f) / 2,
-            )  # in picture sides
-            total[:, 0] += (still_x - flow_x / (columns * PLACE_PX)) * (weight / seconds)
-            total[:, 1] += (still_y - flow_y / (rows * PLACE_PX)) * (weight / seconds) * self.aspect
-            weights += weight
-        return (total / weights[:, None]).astype(np.float32)
+        x = (column.astype(np.float32) + 0.5) * (2 / columns) - 1
+        y = (row.astype(np.float32) + 0.5) * (2 / rows) - 1
+        total = np.zeros((2, len(places)), np.float32)
+        weights = np.zeros(len(places), np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for slot in self.slots:
+                seconds = self.history_ms[slot] / 1000
+                (a, b, c), (d, e, f) = self.camera[slot].tolist()
+                flow_x, flow_y = self.flow[slot][:, row, column]
+                error = np.maximum(self.uncertainty[slot][row, column], _LEAST_ERROR_PX)
+                still_x, still_y = (
+                    ((a - 1) * x + b * y + c) / 2,
+                    (d * x + (e - 1) * y + f) / 2,
+                )  # picture sides
+                weight = np.square(seconds / error)
+                total[0] += (still_x - flow_x / (columns * PLACE_PX)) * (weight / seconds)
+                total[1] += (still_y - flow_y / (rows * PLACE_PX)) * (weight * (self.aspect / seconds))
+                weights += weight
+            return np.ascontiguousarray((total / weights).T)
 
     def camera_velocity(self, x: float, y: float) -> tuple[float, float]:
         """How fast what stands still at a point goes through the picture, in widths a second."""

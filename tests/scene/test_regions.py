@@ -80,6 +80,8 @@ def test_places_without_a_credible_flow_are_left_out() -> None:
     motion.flow[:, :, :, :48] = np.nan
     motion.flow[1, :, :, 50] = np.inf
     motion.flow[:, :, :, 51] = 1e30
+    motion.flow[0, :, :, 52], motion.flow[1, :, :, 52] = np.inf, -np.inf
+    motion.uncertainty[:, :, 53] = np.inf
     motion.moving[40, 49] = np.nan
     (region,) = find_regions(motion)
     assert region.velocity == pytest.approx((0.1, 0), abs=1e-4)
