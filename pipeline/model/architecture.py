@@ -30,6 +30,7 @@ class Architecture:
         cbam_start: How the gates start, see ``pipeline.model.cbam``.
         head: ``mean`` of the tokens, or ``grid``: a perceptron that sees every place apart, see
             ``pipeline.model.head``.
+        motion: Dense motion too, see ``pipeline.model.motion``; needs shared weights.
 
     Raises:
         ValueError: An option that does not make sense.
@@ -48,6 +49,7 @@ class Architecture:
     image_size: int = 224
     cbam_start: CBAMStart = "identity"
     head: HeadKind = "mean"
+    motion: bool = False
 
     def __post_init__(self) -> None:
         for name in ("num_classes", "d_model", "num_heads", "num_layers", "num_past"):
@@ -61,6 +63,8 @@ class Architecture:
             raise ValueError(f"cbam_start {self.cbam_start!r}: choose identity or official")
         if self.head not in ("mean", "grid"):
             raise ValueError(f"head {self.head!r}: choose mean or grid")
+        if self.motion and not self.use_shared_weights:
+            raise ValueError("motion needs use_shared_weights: the maps of a past frame are kept once")
         if not self.scales or not {*self.scales} <= {*SCALES} or len({*self.scales}) < len(self.scales):
             raise ValueError(f"scales {list(self.scales)}: choose some of {', '.join(SCALES)}, each once")
         object.__setattr__(self, "scales", tuple(self.scales))  # JSON has lists

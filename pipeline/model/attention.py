@@ -56,7 +56,7 @@ class CrossAttention(nn.Module):
             with no key present finds zeros with weights of zero.
         """
         q, k, v = (x.view(*x.shape[:2], self.num_heads, -1).transpose(1, 2) for x in (query, key, value))
-        with _full_precision(query.device.type):
+        with full_precision(query.device.type):
             scores = self._scores(q.float(), k.float())
             if present is None:
                 weights = scores.softmax(dim=-1)
@@ -75,7 +75,7 @@ class CrossAttention(nn.Module):
         return q @ k.transpose(-2, -1) * temperature
 
 
-def _full_precision(device: str) -> AbstractContextManager[object]:
+def full_precision(device: str) -> AbstractContextManager[object]:
     """Keeps autocast away: a score of up to 100 has steps of 0.5 in bfloat16."""
     return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
 

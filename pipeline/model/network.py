@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from pipeline.model.architecture import Architecture
 from pipeline.model.debug import kqv_info
 from pipeline.model.description import Description
+from pipeline.model.motion.motion_head import Motion, MotionHead, Trace
+from pipeline.model.motion.pyramid import MOTION_STAGES
 from pipeline.model.preprocessing import Preprocessing
-from pipeline.model.resnet import ResNetCBAM
+from pipeline.model.resnet import STAGES, ResNetCBAM
 from pipeline.model.state import Entry, State, empty_state
 from pipeline.model.temporal import Attended, Features, TemporalAttention
 
@@ -24,11 +26,19 @@ class StepOutput(NamedTuple):
         attention: Weights over the past, mean over heads, of the last layer, ``(B, S, T * S_k)``; slots
             oldest first, zeros for a slot without a frame; None if not asked for.
         depth: Number of past frames it saw, ``(B,)``.
+        flow: See ``Motion``, as the others below; None for a network without dense motion.
+        uncertainty: Of the flow.
+        moving: What moves by itself.
+        camera: What still places do.
     """
 
     logits: Tensor
     attention: Tensor | None
     depth: Tensor
+    flow: Tensor | None = None
+    uncertainty: Tensor | None = None
+    moving: Tensor | None = None
+    camera: Tensor | None = None
 
 
 class TemporalKVQResNetCBAM(nn.Module):
@@ -88,6 +98,13 @@ class TemporalKVQResNetCBAM(nn.Module):
         copies = 0 if architecture.use_shared_weights else architecture.num_past
         self.backbones = nn.ModuleList([*(deepcopy(backbone) for _ in range(copies)), backbone])
         self.temporal = TemporalAttention(architecture, backbone.channels)
+        self.motion: MotionHead | None = None
+        if architecture.motion:
+            self.motion = MotionHead(backbone.channels, architecture.num_past)
+            last = nn.Linear(64, architecture.num_classes)
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+            self.motion_votes = nn.Sequential(nn.Linear(self.motion.summary_width, 64), nn.GELU(), last)
 
     @property
     def shared(self) -> bool:
@@ -128,8 +145,14 @@ class TemporalKVQResNetCBAM(nn.Module):
         if past_mask is None:
             past_mask = torch.ones(batch, self.num_past, dtype=torch.bool, device=keys.device)
         attended: Attended = self.temporal(features[-1], keys, values, past_mask)
+        logits = attended.logits
+        if self.motion is not None:
+            past = [torch.stack([f[stage] for f in features[:-1]], dim=1) for stage in ("match", "fine")]
+            with torch.no_grad():  # classes learn from it, it does not learn from them
+                summary = self.motion(features[-1], *past, past_mask).summary
+            logits = logits + self.motion_votes(summary.to(logits.dtype))
         maps = [feature["layer4"] for feature in features]
-        return attended.logits, kqv_info(
+        return logits, kqv_info(
             maps, keys[:, -1], values[:, -1], attended.query, attended.found, attended.weights
         )
 
@@ -173,7 +196,52 @@ class TemporalKVQResNetCBAM(nn.Module):
         """The second part of ``predict``: the attention; all that a picture with known features takes."""
         attended: Attended = self.temporal(features, *state.slotwise(), state.valid)
         depth = state.valid.sum(dim=1)
-        return StepOutput(attended.logits, attended.weights if return_attention else None, depth)
+        output = StepOutput(attended.logits, attended.weights if return_attention else None, depth)
+        if self.motion is None:
+            return output
+        motion = self.motion_of(features, state)
+        return output._replace(
+            logits=output.logits + self.motion_votes(motion.summary.to(output.logits.dtype)),
+            flow=motion.flow,
+            uncertainty=motion.uncertainty,
+            moving=motion.moving,
+            camera=motion.camera,
+        )
+
+    def motion_of(self, features: Features, state: State) -> Motion:
+        """Dense motion of a frame against the state.
+
+        Raises:
+            ValueError: The network has no dense motion, or the state is of frames of another size.
+        """
+        if self.motion is None or state.match is None or state.fine is None:
+            raise ValueError("this network has no dense motion: build it with motion=True")
+        if state.fine.shape[-2:] != features["fine"].shape[-2:]:
+            raise ValueError("the state is of frames of another size: use init_state(batch_size, size)")
+        motion: Motion = self.motion(features, state.match, state.fine, state.valid)
+        return motion
+
+    def motion_trace(self, frames: Tensor, past_mask: Tensor) -> tuple[Motion, Trace]:
+        """Dense motion of whole clips with all that training looks at.
+
+        Args:
+            frames: ``(B, T + 1, 3, height, width)``, oldest first.
+            past_mask: ``(B, T)`` bool: which past frames may be seen.
+
+        Raises:
+            ValueError: The network has no dense motion.
+        """
+        if self.motion is None:
+            raise ValueError("this network has no dense motion: build it with motion=True")
+        features = self._encode(frames.flatten(0, 1), slot=-1)
+        clips = {
+            stage: features[stage].view(*frames.shape[:2], *features[stage].shape[1:])
+            for stage in MOTION_STAGES
+        }
+        new = {stage: maps[:, -1] for stage, maps in clips.items()}
+        trace = Trace()
+        motion: Motion = self.motion(new, clips["match"][:, :-1], clips["fine"][:, :-1], past_mask, trace)
+        return motion, trace
 
     def remember(self, frame: Tensor, features: Features) -> Entry:
         """What later steps need of this frame; with unshared weights this takes ``T`` more passes.
@@ -191,7 +259,8 @@ class TemporalKVQResNetCBAM(nn.Module):
             variants = [self.temporal.project(self._encode(frame, slot)) for slot in range(self.num_past)]
         keys = torch.stack([keys for keys, _ in variants], dim=2)
         tied = variants[0][0] is variants[0][1]
-        return Entry(keys, keys if tied else torch.stack([values for _, values in variants], dim=2))
+        values = keys if tied else torch.stack([values for _, values in variants], dim=2)
+        return Entry(keys, values, features.get("match"), features.get("fine"))
 
     def step(self, frame: Tensor, state: State, return_attention: bool = False) -> tuple[StepOutput, State]:
         """One new frame of each stream: ``predict``, then ``remember``.
@@ -214,4 +283,11 @@ class TemporalKVQResNetCBAM(nn.Module):
 
     def _encode(self, frames: Tensor, slot: int) -> Features:
         backbone = cast(ResNetCBAM, self.backbones[0 if self.shared else slot])
-        return backbone.features(frames, tuple({"layer4", *self.architecture.scales}))
+        wanted = {"layer4", *self.architecture.scales}
+        if self.motion is None:
+            return backbone.features(frames, tuple(wanted))
+        features = backbone.features(frames, STAGES)
+        if "fine" in features:  # an exported backbone brings them along
+            return features
+        maps: Features = self.motion.pyramid(features)
+        return {stage: features[stage] for stage in wanted} | maps

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
 
 from pipeline.model.architecture import Architecture
+from pipeline.model.motion.pyramid import FINE_CHANNELS, MATCH_CHANNELS
 
 
 class Entry(NamedTuple):
@@ -16,20 +17,24 @@ class Entry(NamedTuple):
     Attributes:
         keys: ``(B, L, V, S_k, D)``; variant ``v`` is for slot ``v`` if ``V`` is not 1.
         values: The same.
+        match: Keys of dense motion, ``(B, C, rows, columns)``; None without it.
+        fine: Its fine features, likewise.
     """
 
     keys: Tensor
     values: Tensor
+    match: Tensor | None = None
+    fine: Tensor | None = None
 
     def split(self) -> list["Entry"]:
         """The entries of a batch, one a stream, in memory of their own so that each can be freed."""
-        if len(self.keys) == 1:
-            return [Entry(self.keys[0], self.values[0])]
-        keys = [row.clone() for row in self.keys]
         tied = self.values is self.keys
-        return [
-            Entry(k, v) for k, v in zip(keys, keys if tied else [r.clone() for r in self.values], strict=True)
-        ]
+        entries = []
+        for row in range(len(self.keys)):
+            parts = [x if x is None else x[row] if len(x) == 1 else x[row].clone() for x in self]
+            keys, values, match, fine = parts
+            entries.append(Entry(cast(Tensor, keys), cast(Tensor, keys if tied else values), match, fine))
+        return entries
 
 
 class State(NamedTuple):
@@ -39,11 +44,19 @@ class State(NamedTuple):
         keys: ``(B, L, T, V, S_k, D)``, slots oldest first.
         values: The same.
         valid: ``(B, T)`` bool: which slots hold a frame; the others hold finite numbers that do not matter.
+        match: ``(B, T, C, rows, columns)``, see ``Entry``; None without dense motion.
+        fine: Likewise.
     """
 
     keys: Tensor
     values: Tensor
     valid: Tensor
+    match: Tensor | None = None
+    fine: Tensor | None = None
+
+    def parts(self) -> tuple[Tensor, ...]:
+        """Those parts that the network has, in order."""
+        return tuple(part for part in self if part is not None)
 
     def push(self, entry: Entry) -> "State":
         """The state one frame later: ``entry`` becomes t-1, the oldest slot is forgotten."""
@@ -51,6 +64,10 @@ class State(NamedTuple):
             torch.cat([self.keys[:, :, 1:], entry.keys.unsqueeze(2)], dim=2),
             torch.cat([self.values[:, :, 1:], entry.values.unsqueeze(2)], dim=2),
             torch.cat([self.valid[:, 1:], torch.ones_like(self.valid[:, :1])], dim=1),
+            *(
+                None if old is None or new is None else torch.cat([old[:, 1:], new.unsqueeze(1)], dim=1)
+                for old, new in ((self.match, entry.match), (self.fine, entry.fine))
+            ),
         )
 
     def cleared(self, rows: Tensor) -> "State":
@@ -90,7 +107,14 @@ def empty_state(
     shape = (batch_size, architecture.num_layers, architecture.num_past, variants, positions)
     keys = torch.zeros(*shape, architecture.d_model, dtype=dtype, device=device)
     valid = torch.zeros(batch_size, architecture.num_past, dtype=torch.bool, device=device)
-    return State(keys, torch.zeros_like(keys), valid)
+    state = State(keys, torch.zeros_like(keys), valid)
+    if not architecture.motion:
+        return state
+    match, fine = (
+        keys.new_zeros(batch_size, architecture.num_past, channels, *architecture.grid(stage, size))
+        for channels, stage in ((MATCH_CHANNELS, "layer2"), (FINE_CHANNELS, "layer1"))
+    )
+    return state._replace(match=match, fine=fine)
 
 
 def gather(streams: Sequence[Sequence[Entry | None]], empty: State) -> State:
@@ -106,16 +130,30 @@ def gather(streams: Sequence[Sequence[Entry | None]], empty: State) -> State:
     Raises:
         ValueError: A stream has another number of slots, or an entry is of another model.
     """
-    blank = Entry(empty.keys[0, :, 0], empty.values[0, :, 0])
+    blank = Entry(
+        empty.keys[0, :, 0],
+        empty.values[0, :, 0],
+        *(None if part is None else part[0, 0] for part in (empty.match, empty.fine)),
+    )
     for slots in streams:
         if len(slots) != empty.valid.shape[1]:
             raise ValueError(f"{len(slots)} slots given, the model has {empty.valid.shape[1]}")
         if any(entry is not None and entry.keys.shape != blank.keys.shape for entry in slots):
             raise ValueError("a remembered frame does not fit this model: empty the stream's history")
-    keys, values = (part.new_empty(len(streams), *part.shape[1:]) for part in (empty.keys, empty.values))
-    for row, slots in enumerate(streams):  # in place: a batch of many streams is copied once
-        filled = [entry or blank for entry in slots]
-        torch.stack([entry.keys for entry in filled], dim=1, out=keys[row])
-        torch.stack([entry.values for entry in filled], dim=1, out=values[row])
+    filled = [[entry or blank for entry in slots] for slots in streams]
+    keys, values = (
+        cast(Tensor, _gathered(filled, part, getattr(empty, part), 1)) for part in ("keys", "values")
+    )
+    match, fine = (_gathered(filled, part, getattr(empty, part), 0) for part in ("match", "fine"))
     valid = [[entry is not None for entry in slots] for slots in streams]
-    return State(keys, values, torch.tensor(valid, dtype=torch.bool, device=empty.valid.device))
+    return State(keys, values, torch.tensor(valid, dtype=torch.bool, device=empty.valid.device), match, fine)
+
+
+def _gathered(streams: list[list[Entry]], part: str, empty: Tensor | None, dim: int) -> Tensor | None:
+    """One part of all entries, with the slots as dimension ``dim`` of each stream's row."""
+    if empty is None:
+        return None
+    whole = empty.new_empty(len(streams), *empty.shape[1:])
+    for row, slots in enumerate(streams):  # in place: a batch of many streams is copied once
+        torch.stack([getattr(entry, part) for entry in slots], dim=dim, out=whole[row])
+    return whole

@@ -26,6 +26,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "gradient_checkpointing": True,
     },
     "depth 50": {"depth": 50},
+    "dense motion": {"motion": True},
+    "dense motion, three past frames, tied values": {"motion": True, "num_past": 3, "tied_values": True},
     "grid head": {"head": "grid"},
     "grid head, all scales, two layers, unshared": {
         "head": "grid",

@@ -42,7 +42,7 @@ def learns(model: TemporalKVQResNetCBAM) -> None:
         optimizer.zero_grad()
         loss.backward()
         still = [name for name, weights in model.named_parameters() if weights.grad is None]
-        assert still == [], "every weight takes part"
+        assert all(name.startswith("motion.") for name in still), "every weight takes part but dense motion's"
         assert nn.utils.clip_grad_norm_(model.parameters(), 1.0).isfinite()
         optimizer.step()
         losses.append(loss.item())
@@ -56,7 +56,7 @@ def streams(model: TemporalKVQResNetCBAM) -> None:
     frames, state, outputs = clip(2, past + 2), model.init_state(2), []
     for frame in frames.unbind(1):
         output, state = model.step(frame, state, return_attention=True)
-        outputs.append(output)
+        outputs.append([part for part in output if part is not None])
     found = StepOutput(*(torch.stack([parts[n] for n in moments], 1) for parts in zip(*outputs, strict=True)))
     expected = whole(model, frames, moments)
     assert_same(found, expected)

@@ -31,9 +31,9 @@ def test_streams_do_not_see_each_other_in_any_order() -> None:
     order = torch.arange(4)
     for n in range(LENGTH):
         shuffle = torch.randperm(4, generator=torch.Generator().manual_seed(n))
-        order, state = order[shuffle], State(*(part[shuffle] for part in state))
+        order, state = order[shuffle], State(*(part[shuffle] for part in state.parts()))
         output, state = model.step(frames[order, n], state, return_attention=True)
-        assert_same(output, StepOutput(*(part[order, n] for part in expected)))
+        assert_same(output, _of(expected, (order, n)))
 
 
 @torch.no_grad()
@@ -45,12 +45,10 @@ def test_streams_can_be_reset_one_by_one() -> None:
     state = state.cleared(torch.tensor([False, True, False]))
     for n in range(3, LENGTH):
         output, state = model.step(frames[:, n], state, return_attention=True)
-        on = StepOutput(*(part[:, n] for part in whole(model, frames)))
-        fresh = StepOutput(*(part[:, n - 3] for part in whole(model, frames[:, 3:])))
+        on = _of(whole(model, frames), (slice(None), n))
+        fresh = _of(whole(model, frames[:, 3:]), (slice(None), n - 3))
         for row, expected in enumerate([on, fresh, on]):
-            assert_same(
-                StepOutput(*(part[row] for part in output)), StepOutput(*(part[row] for part in expected))
-            )
+            assert_same(_of(output, row), _of(expected, row))
 
 
 @torch.no_grad()
@@ -109,3 +107,7 @@ def test_init_state_is_empty() -> None:
     assert state.keys.shape == state.values.shape == (5, 2, 2, 2, 16 + 4, 32)
     assert not state.valid.any()
     assert not state.keys.any()
+
+
+def _of(output: StepOutput, index: Any) -> StepOutput:
+    return StepOutput(*(None if part is None else part[index] for part in output))

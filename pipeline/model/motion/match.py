@@ -1,0 +1,69 @@
+"""Coarse flow: each place's query against the keys of a whole past frame."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pipeline.model.attention import full_precision
+from pipeline.model.motion.geometry import places
+
+STRIDE = 8
+_START_TEMPERATURE = 15.0
+_LARGEST_TEMPERATURE = 60.0
+_NEAR_PX = 8.0  # within this distance the prior does not tell places apart
+
+
+class Matched(NamedTuple):
+    """Result of the match.
+
+    Attributes:
+        flow: ``(n, 2, rows, columns)`` float32, in pixels.
+        certainty: Of the best place, 0 to 1, ``(n, 1, rows, columns)``.
+        spread: Standard deviation of the place in cells, as ``log(1 + x)``, the same shape.
+        log_weights: ``(n, places, places)`` float32, from new to past.
+    """
+
+    flow: Tensor
+    certainty: Tensor
+    spread: Tensor
+    log_weights: Tensor
+
+
+class Match(nn.Module):
+    """Softmax over the places of one past frame; its expectation is where the place was.
+
+    Nearness is a learned prior: where nothing tells places apart, as on a wall, the place stays.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_temperature = nn.Parameter(torch.tensor(_START_TEMPERATURE).log())
+        self.nearness = nn.Parameter(torch.tensor(-1.0))
+
+    def forward(self, query: Tensor, key: Tensor) -> Matched:
+        """Maps ``(n, C, rows, columns)`` of length 1 at each place, of the new and the past frame."""
+        with full_precision(query.device.type):
+            return self._match(query.float(), key.float())
+
+    def _match(self, query: Tensor, key: Tensor) -> Matched:
+        rows, columns = query.shape[-2:]
+        where = places((rows, columns), STRIDE, query).flatten(1)  # (2, N)
+        temperature = self.log_temperature.float().exp().clamp(max=_LARGEST_TEMPERATURE)
+        scores = query.flatten(2).transpose(1, 2) @ key.flatten(2) * temperature
+        away = (where[:, :, None] - where[:, None, :]).square().sum(dim=0)
+        scores = scores - F.softplus(self.nearness.float()) * torch.log1p(away / _NEAR_PX**2)
+        log_weights = scores.log_softmax(dim=-1)
+        weights = log_weights.exp()
+        values = torch.cat((where, where.square().sum(dim=0, keepdim=True))).T  # (N, 3): where keys lie
+        found = (weights @ values).transpose(1, 2)  # (n, 3, N)
+        mean = found[:, :2]
+        variance = (found[:, 2:] - mean.square().sum(dim=1, keepdim=True)).clamp_min(0.0)
+        grid = rows, columns
+        return Matched(
+            (mean - where).view(-1, 2, *grid),
+            weights.amax(dim=-1).view(-1, 1, *grid),
+            torch.log1p((variance + 1e-6).sqrt() / STRIDE).view(-1, 1, *grid),
+            log_weights,
+        )

@@ -1,0 +1,65 @@
+"""What moves by itself: a mask from the flow's residuals against the camera's motion."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+EVIDENCE_CHANNELS = 7
+"""Of each past frame: residual x and y, its length, the same in expected errors, log of the expected error,
+agreement along the flow, agreement along the camera's motion."""
+_WIDTH = 64
+_FINE = 32
+
+
+class MovingHead(nn.Module):
+    """Looks at the evidence of all past frames, finely and in a wide neighbourhood.
+
+    Args:
+        num_past: ``T``.
+        hidden: Channels that the refinement hands over for each past frame.
+        fine: Channels of the new frame's fine features.
+        context: Channels of its context, at half the resolution.
+    """
+
+    def __init__(self, num_past: int, hidden: int, fine: int, context: int) -> None:
+        super().__init__()
+        inputs = num_past * (hidden + EVIDENCE_CHANNELS + 1) + fine
+        self.enter = nn.Conv2d(inputs, _FINE, 1)
+        self.down = nn.Conv2d(_FINE, _WIDTH, 3, stride=2, padding=1)
+        self.scene = nn.Conv2d(context, _WIDTH, 1)
+        self.around = nn.ModuleList(nn.Conv2d(_WIDTH, _WIDTH, 3, padding=d, dilation=d) for d in (1, 2, 4))
+        self.up = nn.Conv2d(_WIDTH, _FINE, 1)
+        self.last = nn.Conv2d(_FINE, _FINE, 3, padding=1)
+        self.out = nn.Conv2d(_FINE, 1, 1)
+
+    def forward(self, evidence: Tensor, fine: Tensor, context: Tensor) -> Tensor:
+        """Logits ``(B, h, w)`` float32.
+
+        Args:
+            evidence: ``(B, T * (hidden + EVIDENCE_CHANNELS + 1), h, w)``; zeros for a slot without a frame.
+            fine: ``(B, fine, h, w)``.
+            context: ``(B, context, h / 2, w / 2)``.
+        """
+        x = F.relu(self.enter(torch.cat((evidence, fine), dim=1)))
+        wide = F.relu(self.down(x) + self.scene(context))
+        for layer in self.around:
+            wide = wide + F.relu(layer(wide))
+        x = x + F.interpolate(self.up(wide), scale_factor=2.0, mode="bilinear", align_corners=False)
+        x = x + F.relu(self.last(F.relu(x)))
+        logits: Tensor = self.out(F.relu(x))[:, 0].float()
+        return logits
+
+
+def evidence(residual: Tensor, log_error: Tensor, along_flow: Tensor, along_camera: Tensor) -> Tensor:
+    """Evidence of one or more past frames, ``(n, EVIDENCE_CHANNELS, h, w)``.
+
+    Args:
+        residual: Flow against the camera's, ``(n, 2, h, w)`` pixels.
+        log_error: Logarithm of its expected error, ``(n, h, w)``.
+        along_flow: Agreement of features along the flow, ``(n, 1, h, w)``.
+        along_camera: The same along the camera's motion.
+    """
+    length = (residual.square().sum(dim=1, keepdim=True) + 1e-6).sqrt()
+    error = log_error[:, None]
+    parts = (torch.asinh(residual), torch.asinh(length), torch.log1p(length * (-error).exp()), error / 4)
+    return torch.cat((*parts, along_flow.float(), along_camera.float()), dim=1)

@@ -1,0 +1,79 @@
+"""Refinement of the flow: look at the places around where it leads, and correct it."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pipeline.model.motion.geometry import local_correlation, warp
+
+_NARROWEST, _WIDEST = -4.0, 4.5  # of the logarithm of the expected error in pixels
+
+
+class Refined(NamedTuple):
+    """Result of one round.
+
+    Attributes:
+        flow: ``(n, 2, h, w)`` float32, pixels.
+        log_error: Logarithm of the expected error in pixels, ``(n, h, w)`` float32.
+        hidden: For the next round, ``(n, hidden, h, w)``.
+        agreement: Of the features at the end of the flow that went in, ``(n, 1, h, w)``.
+    """
+
+    flow: Tensor
+    log_error: Tensor
+    hidden: Tensor
+    agreement: Tensor
+
+
+class Refiner(nn.Module):
+    """Three convolutions that see the correlation around the flow so far; the same for all past frames.
+
+    Args:
+        stride: Pixels from cell to cell.
+        radius: Of the correlation, in cells.
+        context: Channels of the context.
+        width: Channels inside.
+        hidden: Channels that go from round to round.
+        dilations: Of the three convolutions.
+    """
+
+    def __init__(
+        self, stride: int, radius: int, context: int, width: int, hidden: int, dilations: tuple[int, int, int]
+    ) -> None:
+        super().__init__()
+        self.stride, self.radius = stride, radius
+        inputs = (2 * radius + 1) ** 2 + 4 + context + hidden
+        sizes = (inputs, width, width, hidden)
+        self.layers = nn.ModuleList(
+            nn.Conv2d(a, b, 3, padding=d, dilation=d)
+            for a, b, d in zip(sizes[:-1], sizes[1:], dilations, strict=True)
+        )
+        self.out = nn.Conv2d(hidden, 3, 3, padding=1)
+        nn.init.zeros_(self.out.weight)
+        if self.out.bias is not None:
+            nn.init.zeros_(self.out.bias)
+
+    def forward(
+        self, here: Tensor, there: Tensor, flow: Tensor, still: Tensor, context: Tensor, hidden: Tensor
+    ) -> Refined:
+        """One round.
+
+        Args:
+            here: Features of the new frame, ``(n, C, h, w)``, of length 1 at each place.
+            there: Of the past frame.
+            flow: So far, ``(n, 2, h, w)`` float32.
+            still: The flow of what stands still, likewise.
+            context: ``(n, context, h, w)``.
+            hidden: Of the round before, ``(n, hidden, h, w)``.
+        """
+        around = local_correlation(here, warp(there, flow, self.stride), self.radius)
+        middle = around.shape[1] // 2
+        motion = torch.asinh(torch.cat((flow, flow - still), dim=1) / self.stride).to(around.dtype)
+        x = torch.cat((around, motion, context, hidden), dim=1)
+        for layer in self.layers:
+            x = F.relu(layer(x))
+        change = self.out(x).float()
+        log_error = change[:, 2].clamp(_NARROWEST, _WIDEST)
+        return Refined(flow + self.stride * change[:, :2], log_error, x, around[:, middle : middle + 1])
