@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from pipeline.training.parallel import Ranks
 from pipeline.training.rendered.renderer import MotionRenderer
+from pipeline.training.rendered.scene_renderer import SceneRenderer
 from pipeline.training.samples import Clips, ClipSource
 from pipeline.training.training_options import TrainingOptions
 
@@ -66,6 +67,32 @@ def open_sources(options: TrainingOptions, ranks: Ranks, notify: Callable[[str],
         ValueError: no such pictures or clips, or an error in them.
     """
     return _recorded(options, ranks, notify) if options.data else _rendered(options, ranks)
+
+
+def open_scenes(options: TrainingOptions, ranks: Ranks) -> SceneRenderer | None:
+    """This rank's layered scenes for dense motion; None where the options want none.
+
+    Raises:
+        ValueError: no such pictures, or a batch that the ranks can't share.
+    """
+    if not options.scene_batch_size:
+        return None
+    if options.scene_batch_size % ranks.count:
+        raise ValueError(
+            f"scene_batch_size {options.scene_batch_size} can't be shared by {ranks.count} ranks"
+        )
+    return SceneRenderer(
+        ranks.device,
+        options.scene_height,
+        options.scene_width,
+        options.seed + _RANK_SEED * ranks.rank,
+        Path(options.pictures) if options.pictures else None,
+        num_past=options.model.num_past,
+        photo_share=max(options.photo_share, 0.5),
+        bank_count=options.bank_count,
+        scene=options.scenes,
+        fused=options.compile and ranks.device.type == "cuda",
+    )
 
 
 def _rendered(options: TrainingOptions, ranks: Ranks) -> Sources:

@@ -17,6 +17,7 @@ from pipeline.model.positions import Positions
 from pipeline.training.training_options import TrainingOptions, is_checkpoint
 
 _CLASSIFIER = "temporal.classifier."
+_VOTES = "motion_votes."
 
 
 def build_model(options: TrainingOptions, labels: tuple[str, ...]) -> TemporalKVQResNetCBAM:
@@ -56,7 +57,8 @@ def check_init(options: TrainingOptions) -> None:
         return
     found = asdict(describe_checkpoint(options.init).architecture)
     for name, wanted in asdict(options.model).items():
-        if wanted != found[name] and name not in ("num_classes", "image_size"):
+        free = ("num_classes", "image_size") if found["motion"] else ("num_classes", "image_size", "motion")
+        if wanted != found[name] and name not in free:
             raise ValueError(
                 f"model.{name} {_text(wanted)} does not fit {options.init}, where it is "
                 f"{_text(found[name])}: leave it out, or start from other weights with init"
@@ -91,7 +93,9 @@ def _take_over(model: TemporalKVQResNetCBAM, other: TemporalKVQResNetCBAM) -> No
         for name in ("weight", "bias"):
             weights[_CLASSIFIER + name] = weights[_CLASSIFIER + name][rows]
     else:
-        weights |= {n: x for n, x in model.state_dict().items() if n.startswith(_CLASSIFIER)}
+        weights |= {n: x for n, x in model.state_dict().items() if n.startswith((_CLASSIFIER, _VOTES))}
+    if other.motion is None:  # dense motion is new
+        weights |= {n: x for n, x in model.state_dict().items() if n.startswith(("motion.", _VOTES))}
     modules = dict(other.named_modules())
     for name, module in model.named_modules():
         if isinstance(module, Positions):

@@ -15,6 +15,8 @@ from pipeline.training.curves import draw_curves
 from pipeline.training.progress import Reporter
 from pipeline.training.trainer import Trainer
 
+_DENSE = ("dense_loss", "epe_px", "mask_iou")
+
 
 def train(run: Trainer, reporter: Reporter) -> None:
     """Trains until the budget is used up, or nothing gets better for too long.
@@ -44,12 +46,13 @@ def _train(run: Trainer, reporter: Reporter, stop: list[int]) -> None:
         run.elapsed_s, stopped = run.ranks.agree(run.elapsed_s, float(len(stop)))
         reporter.advance(run.progress)
         if averages is not None:
-            loss, accuracy = averages
+            loss, accuracy, *dense = averages
             rate = (run.step - mark_step) * options.batch_size / (run.elapsed_s - seconds)
             reporter.training(
                 step=run.step,
                 loss=round(loss, 4),
                 accuracy=round(accuracy, 4),
+                **{name: round(value, 4) for name, value in zip(_DENSE, dense, strict=False)},
                 learning_rate=run.optimizer.param_groups[0]["lr"],
                 clips_per_s=round(rate, 1),
                 elapsed_s=round(run.elapsed_s, 2),
@@ -104,8 +107,8 @@ def _ctrl_c(*, alone: bool) -> Iterator[list[int]]:
         signal.signal(signal.SIGINT, before)
 
 
-def _mean_of_pending(run: Trainer) -> tuple[float, float]:
-    """Loss and accuracy over the steps since the last call, over all ranks.
+def _mean_of_pending(run: Trainer) -> list[float]:
+    """Loss and accuracy over the steps since the last call, of all ranks; with scenes also ``_DENSE``.
 
     Raises:
         FloatingPointError: no finite loss.
@@ -114,7 +117,7 @@ def _mean_of_pending(run: Trainer) -> tuple[float, float]:
     run.pending.clear()
     if run.precision == "fp16":  # a step that overflowed is left out by the scaler, and here
         metrics = metrics[metrics[:, 0].isfinite()]
-    loss, accuracy = run.ranks.mean(*metrics.mean(dim=0).tolist())
-    if not math.isfinite(loss):
-        raise FloatingPointError(f"the loss is {loss} at step {run.step}: lower learning_rate")
-    return loss, accuracy
+    means = run.ranks.mean(*metrics.mean(dim=0).tolist())
+    if not math.isfinite(sum(means)):
+        raise FloatingPointError(f"the loss is {means[0]} at step {run.step}: lower learning_rate")
+    return means

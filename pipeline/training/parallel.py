@@ -5,7 +5,7 @@ alone writes, validates and prints. Small decisions travel over gloo, so that no
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,7 +13,6 @@ from datetime import timedelta
 import torch
 from torch import distributed as dist
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from pipeline.model.device import pick_device
 
@@ -56,12 +55,28 @@ class Ranks:
         dist.all_reduce(total)
         return [float(value) / self.count for value in total]
 
-    def wrap(self, model: nn.Module) -> nn.Module:
-        """The model with gradients averaged over the ranks, starting from the weights of rank 0."""
+    def start_alike(self, model: nn.Module) -> None:
+        """Gives all ranks the weights of rank 0."""
+        if self.count > 1:
+            for value in model.state_dict().values():
+                dist.broadcast(value, src=0)
+
+    def average_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
+        """Averages gradients over the ranks, in one message; a missing one counts as zeros.
+
+        Not DistributedDataParallel: a step may have several losses, each with a forward pass of its own.
+        """
         if self.count == 1:
-            return model
-        on_cuda = self.device.type == "cuda"
-        return DistributedDataParallel(model, device_ids=[self.device.index] if on_cuda else None)
+            return
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        dist.all_reduce(flat)
+        flat /= self.count
+        for gradient, part in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
+            gradient.copy_(part.view_as(gradient))
 
 
 @contextmanager

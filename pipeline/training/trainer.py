@@ -12,7 +12,7 @@ from pipeline.model.checkpoint import save_checkpoint
 from pipeline.model.device import pick_device
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.resnet import ResNetCBAM
-from pipeline.training.clip_sources import open_sources
+from pipeline.training.clip_sources import open_scenes, open_sources
 from pipeline.training.evaluation.answers import answers, mixed
 from pipeline.training.evaluation.metrics import scores
 from pipeline.training.initial_weights import build_model, check_init, freeze_batch_norm
@@ -25,6 +25,8 @@ from pipeline.training.optimise import (
 )
 from pipeline.training.parallel import Ranks
 from pipeline.training.rendered.correspondence import match_loss
+from pipeline.training.rendered.dense_loss import DenseLoss, dense_loss
+from pipeline.training.rendered.layer_truth import Truth
 from pipeline.training.rendered.pictures import seeded
 from pipeline.training.rendered.renderer import MotionRenderer
 from pipeline.training.run_files import read_state, write_state
@@ -92,13 +94,14 @@ class Trainer:
             for backbone in self._backbones():
                 backbone.requires_grad_(False)
                 freeze_batch_norm(backbone)
-        self.network: nn.Module = self.model
+        self.scenes = open_scenes(options, self.ranks)
         self.average = average_of(self.model)
         groups = parameter_groups(self.model, options.weight_decay, options.backbone_rate)
         self.optimizer = torch.optim.AdamW(
             groups, lr=options.learning_rate, fused=self.device.type == "cuda", betas=(0.9, 0.99)
         )
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
+        self._dense: Callable[..., DenseLoss] = self._dense_loss
         self.step, self.elapsed_s = 0, 0.0
         self.best, self.best_step, self.stale = -1.0, 0, 0
         self.pending: list[Tensor] = []
@@ -122,7 +125,7 @@ class Trainer:
         """Compiles where that is asked for and works, then joins the ranks."""
         if self.options.compile and self.device.type == "cuda":
             self.compile(notify)
-        self.network = self.ranks.wrap(self.model)
+        self.ranks.start_alike(self.model)
 
     def compile(self, notify: Callable[[str], None]) -> None:
         """Compiles the backbone, if this machine can; leaves weights and randomness as they were."""
@@ -175,31 +178,52 @@ class Trainer:
         rate = learning_rate(o.learning_rate, self.step, o.warmup_steps, self.progress)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["rate"]
-        loss, right = self._loss(self.network, clips, self._past(clips))
+        loss, right = self._loss(self.model, clips, self._past(clips))
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        dense = self._learn_scenes()
+        parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        self.ranks.average_gradients(parameters)
         self.scaler.unscale_(self.optimizer)
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), o.clip_norm)
+        torch.nn.utils.clip_grad_norm_(parameters, o.clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         update_average(self.average, self.model, o.ema_decay, self.step)
         self.step += 1
-        self.pending.append(torch.stack((loss.detach(), right)))
+        self.pending.append(torch.stack((loss.detach(), right, *dense)))
         return loss.detach()
+
+    def _learn_scenes(self) -> tuple[Tensor, ...]:
+        """Adds the gradient of a batch of layered scenes; gives loss, end-point error and mask overlap."""
+        if self.scenes is None:
+            return ()
+        clips = self.scenes.clips(self.options.scene_batch_size // self.ranks.count)
+        past = self._some_past(len(clips.frames), 6)
+        dense = self._dense(self.model, clips.frames, clips.truth, past)
+        self.scaler.scale(dense.total).backward()  # type: ignore[no-untyped-call]
+        return tuple(part.detach() for part in dense)
+
+    def _dense_loss(self, model: nn.Module, frames: Tensor, truth: Truth, past: Tensor) -> DenseLoss:
+        with mixed(self.device, self.precision):
+            motion, trace = model.motion_trace(normalised(frames, model), past)  # type: ignore[operator]
+        return dense_loss(motion, trace, truth, past)
 
     def _past(self, clips: Clips) -> Tensor:
         """Which past frames each sample may see, ``(B, T)``: the first frames of a stream have fewer."""
+        past = self._some_past(len(clips.labels), 3)
+        return past if clips.present is None else past & clips.present
+
+    def _some_past(self, n: int, purpose: int) -> Tensor:
         o, slots = self.options, self.options.model.num_past
         number = self.step * self.ranks.count + self.ranks.rank
-        generator = seeded(self.device, o.seed, 3, number)
-        chance = torch.rand((len(clips.labels), 1), generator=generator, device=self.device)
+        generator = seeded(self.device, o.seed, purpose, number)
+        chance = torch.rand((n, 1), generator=generator, device=self.device)
         some = ((chance - o.no_past_share) / max(o.one_past_share, 1e-9) * (slots - 1)).floor() + 1
         depth = torch.where(
             chance < o.no_past_share + o.one_past_share, some.clamp_max(max(slots - 1, 1)), slots
         )
         depth = torch.where(chance < o.no_past_share, 0, depth)
-        past = depth >= torch.arange(slots, 0, -1, device=self.device)
-        return past if clips.present is None else past & clips.present
+        return depth >= torch.arange(slots, 0, -1, device=self.device)
 
     def validate(self) -> tuple[float, float]:
         """Scores the averaged weights on clips not trained on; keeps the best as ``best.safetensors``.
@@ -212,8 +236,9 @@ class Trainer:
             logits, labels = answers(self.average.module, self.validation(), self.precision)
             found = scores(labels, logits.argmax(dim=1), len(self.labels))
         accuracy, macro_f1 = self.ranks.agree(found["accuracy"], found["macro_f1"])
+        better = accuracy >= self.best or self.scenes is not None
         self.stale = 0 if accuracy > self.best else self.stale + 1
-        if accuracy >= self.best:
+        if better:
             self.best, self.best_step = accuracy, self.step
             model = self.average.module
             if self.ranks.leads and isinstance(model, TemporalKVQResNetCBAM):
@@ -281,6 +306,8 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
         self.source.seek(self.step)
+        if self.scenes is not None:
+            self.scenes.seek(self.step)
 
 
 def _flat(table: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pipeline.base.errors import ConfigError
 from pipeline.base.layers import fill, parse_override, read_table
 from pipeline.model.architecture import Architecture
 from pipeline.model.description import describe_checkpoint
+from pipeline.training.rendered.layered_scene import LayeredScene
 from pipeline.training.rendered.renderer import Scene, Share
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**40)]
@@ -94,6 +95,14 @@ class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     scene: Scene
     """What disturbs rendered clips."""
+    scene_batch_size: Count
+    """Layered scenes in a step, over all processes, that dense motion learns from; 0 = none."""
+    scene_height: Annotated[int, msgspec.Meta(ge=64, le=1024, multiple_of=32)]
+    """Of their pictures in pixels."""
+    scene_width: Annotated[int, msgspec.Meta(ge=64, le=1024, multiple_of=32)]
+    """Likewise."""
+    scenes: LayeredScene
+    """What they hold."""
     curriculum_share: Share
     """Part of the run in which slow motions are phased in; 0 = all speeds from the start."""
     min_speed: Positive
@@ -139,6 +148,8 @@ class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
                 raise ValueError(f"model.{name} must be at most {most}, not {value}")
         if self.pictures and self.held_out and realpath(self.pictures) == realpath(self.held_out):
             raise ValueError("held_out is the folder of pictures: give photos never trained on")
+        if self.scene_batch_size and not self.model.motion:
+            raise ValueError("scene_batch_size: layered scenes teach dense motion, so set model.motion too")
         if self.max_speed < self.min_speed:
             raise ValueError(f"max_speed ({self.max_speed}) is below min_speed ({self.min_speed})")
 

@@ -165,6 +165,7 @@ def test_every_option_of_the_shape_reaches_the_model(tmp_path: Path) -> None:
         "tied_values": False,
         "image_size": 32,
         "num_classes": 2,
+        "motion": False,
     }
     assert asdict(model.architecture) == expected
     assert all(backbone.gradient_checkpointing for backbone in model.backbones)

@@ -73,4 +73,7 @@ def test_alone_there_is_one_rank_that_leads() -> None:
         assert ranks.agree(3.0) == [3.0]
         assert ranks.mean(3.0, 4.0) == [3.0, 4.0]
         model = torch.nn.Linear(1, 1)
-        assert ranks.wrap(model) is model
+        model(torch.ones(1, 1)).backward()
+        before = model.weight.grad.clone()
+        ranks.average_gradients([*model.parameters()])
+        assert torch.equal(model.weight.grad, before)

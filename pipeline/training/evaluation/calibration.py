@@ -59,8 +59,9 @@ def calibrate(model: TemporalKVQResNetCBAM, logits: Tensor, labels: Tensor) -> f
         ValueError: no clips.
     """
     temperature = fit_temperature(logits, labels)
-    model.temporal.classifier.weight.div_(temperature)
-    model.temporal.classifier.bias.div_(temperature)
+    last = [model.temporal.classifier, *([] if model.motion is None else [model.motion_votes[-1]])]
+    for weights in (weights for layer in last for weights in layer.parameters()):
+        weights.div_(temperature)
     before = float(model.metadata.get("temperature", 1.0))
     model.metadata["temperature"] = round(before * temperature, 4)
     return temperature

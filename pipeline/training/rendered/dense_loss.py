@@ -1,0 +1,109 @@
+"""What dense motion learns on rendered scenes: where each place was, how sure to be, what moves by itself."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from pipeline.model.motion.motion_head import COARSE, FINE, Motion, Trace
+from pipeline.training.rendered.layer_truth import Truth
+
+_HIDDEN = 0.2  # weight of places that can't be seen in the past frame
+_DECAY = 0.6  # weight of a round, against the one after it
+_MATCH, _COARSE, _FLOW, _MASK, _DICE = 0.5, 0.05, 0.5, 2.0, 0.5
+
+
+class DenseLoss(NamedTuple):
+    """The loss and what people read, all scalars.
+
+    Attributes:
+        total: To be minimised.
+        epe: Mean end-point error of places in view, pixels.
+        mask_iou: Intersection over union of the movers.
+    """
+
+    total: Tensor
+    epe: Tensor
+    mask_iou: Tensor
+
+
+def dense_loss(motion: Motion, trace: Trace, truth: Truth, past: Tensor) -> DenseLoss:
+    """Loss of a batch.
+
+    Args:
+        motion: From the network.
+        trace: Likewise.
+        truth: Of the same clips.
+        past: ``(n, T)`` bool: which past frames the network saw.
+    """
+    wanted = truth.flow.flatten(0, 1)
+    seen = truth.visible.flatten(0, 1).float()
+    # far beyond the border nothing can tell where a place went
+    within = (wanted.abs().amax(dim=1) < wanted.shape[-1] * FINE).float()
+    weight = (seen + _HIDDEN * (1 - seen)) * within * past.flatten()[:, None, None]
+    flow, share = torch.zeros((), device=wanted.device), 1.0
+    for stride, found, log_error in reversed(trace.rounds):
+        if stride == COARSE:
+            found, log_error = _doubled(found), _doubled(log_error[:, None])[:, 0]
+        error = ((found - wanted).square().sum(dim=1) + 1e-4).sqrt()
+        # the likelihood alone would give up on what is hard
+        cost = error * (-log_error).exp() + log_error + 0.1 * error.clamp_max(30.0)
+        flow, share = flow + share * _mean(cost, weight), share * _DECAY
+    assert trace.coarse is not None
+    assert trace.moving_logits is not None
+    coarse = ((_doubled(trace.coarse) - wanted).square().sum(dim=1) + 1e-2).sqrt().clamp_max(60.0)
+    total = _FLOW * flow + _COARSE * _mean(coarse, weight * seen) + _MATCH * _match_cost(trace, truth, past)
+    anything = past.any(dim=1)[:, None, None].float()
+    total = total + _mask_cost(trace.moving_logits, truth, anything)
+    with torch.no_grad():
+        last = (motion.flow.flatten(0, 1) - wanted).square().sum(dim=1).sqrt()
+        epe = _mean(last, weight * seen)
+        guess, right = (motion.moving > 0.5) & truth.certain, truth.moving & truth.certain
+        iou = (guess & right).sum() / (guess | right).sum().clamp_min(1)
+    return DenseLoss(total, epe, iou)
+
+
+def _mask_cost(logits: Tensor, truth: Truth, anything: Tensor) -> Tensor:
+    """Cross entropy, more of it where it is wrong, and overlap of each clip that has a mover."""
+    wanted, weight = truth.moving.float(), truth.certain.float() * anything
+    entropy = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
+    guess = logits.sigmoid()
+    wrong = (guess - wanted).abs()
+    cost = _mean(entropy * (0.3 + wrong), weight)
+    both = (guess * wanted * weight).sum(dim=(1, 2))
+    sizes = ((guess + wanted) * weight).sum(dim=(1, 2))
+    dice = 1 - (2 * both + 8) / (sizes + 8)
+    return _MASK * cost + _DICE * dice.mean()
+
+
+def _match_cost(trace: Trace, truth: Truth, past: Tensor) -> Tensor:
+    """Cross entropy of the match against the four cells around the true place."""
+    assert trace.log_weights is not None
+    slots = past.shape[1]
+    rows, columns = truth.owner.shape[1] // 2, truth.owner.shape[2] // 2
+    pooled = F.avg_pool2d(truth.flow.flatten(0, 1), 2) / COARSE
+    owners = truth.owner[:, None]
+    one_owner = F.max_pool2d(owners, 2) == -F.max_pool2d(-owners, 2)
+    seen = F.avg_pool2d(truth.visible.flatten(0, 1).float()[:, None], 2)[:, 0] > 0.99
+    y = torch.arange(rows, device=past.device)[:, None] + pooled[:, 1]
+    x = torch.arange(columns, device=past.device) + pooled[:, 0]
+    inside = (x >= 0) & (x <= columns - 1) & (y >= 0) & (y <= rows - 1)
+    weight = inside & seen & one_owner.expand(-1, slots, -1, -1).flatten(0, 1) & past.flatten()[:, None, None]
+    left, top = x.floor().clamp(0, columns - 2), y.floor().clamp(0, rows - 2)
+    part_x, part_y = (x - left).clamp(0, 1), (y - top).clamp(0, 1)
+    log_weights = trace.log_weights
+    found = torch.zeros_like(part_x)
+    for down, across in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        cell = ((top + down) * columns + left + across).long().flatten(1)[..., None]
+        share = (part_y if down else 1 - part_y) * (part_x if across else 1 - part_x)
+        found = found + share * log_weights.gather(2, cell)[..., 0].view_as(share)
+    return _mean(-found, weight.float())
+
+
+def _mean(values: Tensor, weight: Tensor) -> Tensor:
+    return (values * weight).sum() / weight.sum().clamp_min(1.0)
+
+
+def _doubled(maps: Tensor) -> Tensor:
+    return F.interpolate(maps, scale_factor=2.0, mode="bilinear", align_corners=False)

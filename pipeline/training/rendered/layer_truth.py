@@ -1,0 +1,129 @@
+"""What is true of a layered scene: where each place was, whether it was in view, what moves by itself."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from pipeline.training.rendered.layered_scene import Layer, Scenes
+from pipeline.training.rendered.scene_layers import Path, cover, to_layer, to_screen
+
+_MOVES_PX = 0.7  # own motion in the clip, in pixels of pictures 192 px wide, from which a thing is a mover
+_PAST_STRIDE = 2  # pixels between the places at which it is known what was in view in past frames
+
+
+class Truth(NamedTuple):
+    """Of the places of the newest frame at stride 4, ``h x w``.
+
+    Attributes:
+        flow: To each past frame, oldest first, ``(n, T, 2, h, w)`` in pixels.
+        visible: Whether the place was in view there, ``(n, T, h, w)`` bool.
+        moving: Whether it moves by itself, ``(n, h, w)`` bool.
+        certain: False where even the truth can't tell whether it does, ``(n, h, w)`` bool.
+        owner: Number of the layer that is seen, ``(n, h, w)``.
+        camera: The flow that the scene's main plane has, ``(n, T, 2, h, w)`` in pixels.
+    """
+
+    flow: Tensor
+    visible: Tensor
+    moving: Tensor
+    certain: Tensor
+    owner: Tensor
+    camera: Tensor
+
+
+def screen(height: int, width: int, stride: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Coordinates of the centres of a grid in half widths: x ``(columns,)`` and y ``(rows, 1)``."""
+    half = width / 2
+    x = (torch.arange(width // stride, device=device) + 0.5) * stride / half - 1
+    y = ((torch.arange(height // stride, device=device) + 0.5) * stride - height / 2) / half
+    return x, y[:, None]
+
+
+def truth_of(scenes: Scenes, height: int, width: int, layer_truth: "LayerTruth") -> Truth:
+    """Works it out from the layers, without the pictures.
+
+    Args:
+        scenes: Filmed at whole frames, the newest one last.
+        height: Of the pictures in pixels, a multiple of 4.
+        width: Likewise.
+        layer_truth: The function of this name, or a compiled one.
+    """
+    half = width / 2
+    times = scenes.camera[0].shape[1]
+    device = scenes.camera[0].device
+    x, y = screen(height, width, 4, device)
+    camera = _camera_flow(scenes, x, y)
+    n, rows, columns = len(camera), len(y), len(x)
+    flow, owner = torch.zeros_like(camera), torch.zeros((n, rows, columns), device=device)
+    moving, far = torch.zeros_like(owner, dtype=torch.bool), torch.zeros_like(owner)
+    past_x, past_y = screen(height, width, _PAST_STRIDE, device)
+    before = torch.zeros((n, times - 1, len(past_y), len(past_x)), device=device)
+    edge = torch.full((n,), 1 / half, device=device)
+    for number, layer in enumerate(scenes.layers):
+        seen, went, own, covered = layer_truth(layer, camera, x, y, past_x, past_y, edge)
+        flow = torch.where(seen[:, None, None], went, flow)
+        owner.masked_fill_(seen, float(number))
+        moving = torch.where(seen, layer.moves[:, None, None] > 0, moving)
+        far = torch.where(seen, own, far)
+        before.masked_fill_(covered, float(number))
+    threshold = _MOVES_PX / 96
+    visible = _visible(flow, owner, before, x, y, height / width)
+    certain = ~moving | (far > 1.3 * threshold) | (far < 0.5 * threshold)
+    return Truth(flow * half, visible, moving & (far > threshold), certain, owner, camera * half)
+
+
+def _camera_flow(scenes: Scenes, x: Tensor, y: Tensor) -> Tensor:
+    """``(n, T, 2, h, w)`` in half widths."""
+    still = torch.zeros_like(scenes.camera[1])
+    wave = torch.zeros((len(still), 2, 3), device=still.device)
+    path = Path(*scenes.camera, still, still, wave)
+    last = still.shape[1] - 1
+    u, v = to_layer(path.at(last, last + 1), x, y)
+    then_x, then_y = to_screen(path.at(0, last), u, v)
+    return torch.stack((then_x - x, then_y - y), dim=2)
+
+
+LayerTruth = Callable[..., tuple[Tensor, Tensor, Tensor, Tensor]]
+
+
+def layer_truth(
+    layer: Layer, camera: Tensor, x: Tensor, y: Tensor, past_x: Tensor, past_y: Tensor, edge: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What is true of one layer, all lengths in half widths.
+
+    Args:
+        layer: At whole frames.
+        camera: The camera's flow at the new frame's places, ``(n, T, 2, h, w)``.
+        x: These places.
+        y: Likewise.
+        past_x: Places at which the past frames are looked at.
+        past_y: Likewise.
+        edge: Width of an outline's edge, ``(n,)``.
+
+    Returns:
+        Where it covers the new frame ``(n, h, w)``, its flow ``(n, T, 2, h, w)``, its largest own motion
+        ``(n, h, w)``, and where it covers the past frames.
+    """
+    last = layer.path.turn.shape[1] - 1
+    now, then = layer.path.at(last, last + 1), layer.path.at(0, last)
+    u, v = to_layer(now, x, y)
+    seen = cover(layer.shape, u, v, edge)[:, 0] > 0.5
+    scrolled = (now.scroll - then.scroll)[..., None, None]
+    then_x, then_y = to_screen(then, u + scrolled[:, :, 0], v + scrolled[:, :, 1])
+    went = torch.stack((then_x - x, then_y - y), dim=2)
+    own = (went - camera).square().sum(dim=2).amax(dim=1).sqrt()
+    u, v = to_layer(then, past_x, past_y)
+    return seen, went, own, cover(layer.shape, u, v, edge) > 0.5
+
+
+def _visible(flow: Tensor, owner: Tensor, before: Tensor, x: Tensor, y: Tensor, aspect: float) -> Tensor:
+    """Whether the same layer is seen at the end of the flow, within the picture."""
+    n, past = flow.shape[:2]
+    then_x, then_y = x + flow[:, :, 0], (y + flow[:, :, 1]) / aspect
+    grid = torch.stack((then_x, then_y), dim=-1).flatten(0, 1)
+    found = F.grid_sample(before.flatten(0, 1)[:, None], grid, mode="nearest", align_corners=False)
+    inside = (then_x.abs() <= 1) & (then_y.abs() <= 1)
+    return inside & (found.view(n, past, *owner.shape[1:]).round() == owner[:, None])

@@ -1,0 +1,309 @@
+"""Random layered scenes: what stands in them, what moves by itself, and what the camera does."""
+
+import math
+from typing import NamedTuple
+
+import msgspec
+import torch
+from torch import Tensor
+
+from pipeline.training.rendered.draw import uniform
+from pipeline.training.rendered.renderer import Share
+from pipeline.training.rendered.scene_layers import Path, Shape
+
+GROUPS, MEMBERS = 3, 3
+"""Layers in front of the background come in groups: a body with limbs, or independent things."""
+LAYERS = 2 + GROUPS * MEMBERS
+"""The background, a nearer part of it, and the groups."""
+_REFERENCE = 96.0  # speeds are given in pixels of pictures 192 px wide
+
+
+class LayeredScene(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What layered scenes hold; a share is a part of the clips, or of the layers where it says so."""
+
+    standing_share: Share = 0.45
+    """Whose camera stands; half of these shake."""
+    following_share: Share = 0.2
+    """Of those with a moving camera: it follows the first thing."""
+    empty_share: Share = 0.15
+    """In which nothing moves by itself."""
+    fixed_share: Share = 0.3
+    """Of the layers: part of the scene."""
+    swaying_share: Share = 0.12
+    """Of the layers: leaves and water, which move in their place."""
+    body_share: Share = 0.4
+    """Of the groups: a body with limbs that swing."""
+    plane_share: Share = 0.4
+    """With a nearer part of the scene."""
+    shadow_share: Share = 0.5
+    """Of the things: they cast a shadow."""
+    blur_share: Share = 0.25
+    """Blurred along the way."""
+    rain_share: Share = 0.06
+    """In rain or snow."""
+    overlay_share: Share = 0.12
+    """With a burnt-in logo or clock."""
+    dark_share: Share = 0.15
+    """In low light."""
+    compressed_share: Share = 0.25
+    """With the blocks of strong compression."""
+    skipped_share: Share = 0.2
+    """In which quiet blocks are repeated from the frame before, as video codecs do."""
+
+
+class Layer(NamedTuple):
+    """One layer of ``n`` scenes.
+
+    Attributes:
+        shape: Its outline.
+        path: Its motion.
+        moves: 1 where it moves by itself, ``(n,)``.
+        shadow: Darkness, offset x and y in its radii, ``(n, 3)``.
+    """
+
+    shape: Shape
+    path: Path
+    moves: Tensor
+    shadow: Tensor
+
+
+class Scenes(NamedTuple):
+    """A batch of scenes.
+
+    Attributes:
+        layers: From back to front.
+        camera: Similarity from the scene to the screen, complex factor and offset, each ``(n, S, 2)``.
+    """
+
+    layers: list[Layer]
+    camera: tuple[Tensor, Tensor]
+
+    def part(self, rows: slice, times: slice) -> "Scenes":
+        """Some of the scenes, at some of the times."""
+
+        def shorter(x: Tensor) -> Tensor:
+            return x[rows, times].contiguous()
+
+        layers = [
+            Layer(
+                Shape(*(x[rows] for x in layer.shape)),
+                _path([shorter(x) for x in layer.path[:4]], layer.path.wave[rows]),
+                layer.moves[rows],
+                layer.shadow[rows],
+            )
+            for layer in self.layers
+        ]
+        return Scenes(layers, (shorter(self.camera[0]), shorter(self.camera[1])))
+
+
+class _Maker:
+    """Random numbers of one batch, and the times that it is filmed at."""
+
+    def __init__(self, n: int, times: Tensor, aspect: float, generator: torch.Generator) -> None:
+        self.n, self.times, self.aspect, self.generator = n, times, aspect, generator
+        self.jitter_at = times.round()
+
+    def uniform(self, low: float = 0.0, high: float = 1.0, *shape: int) -> Tensor:
+        return uniform(self.generator, (self.n, *shape), low, high)
+
+    def log_uniform(self, low: float, high: float) -> Tensor:
+        return self.uniform(math.log(low), math.log(high)).exp()
+
+    def chance(self, share: float) -> Tensor:
+        return (self.uniform() < share).float()
+
+    def sign(self) -> Tensor:
+        return self.chance(0.5) * 2 - 1
+
+    def direction(self) -> Tensor:
+        angle = self.uniform(0, 2 * math.pi)
+        return torch.polar(torch.ones_like(angle), angle)
+
+    def per_frame(self, *shape: int) -> Tensor:
+        """Normal numbers ``(n, S, ...)``, the same for all times of one frame."""
+        frames = int(self.jitter_at.abs().max()) + 1
+        drawn = torch.randn((self.n, frames, *shape), generator=self.generator, device=self.times.device)
+        return drawn[:, (-self.jitter_at).long()]
+
+    def travelled(self) -> Tensor:
+        """Time with some acceleration, ``(n, S)``: 0 at the newest frame."""
+        return self.times * (1 + self.uniform(-0.4, 0.4)[:, None] * self.times / 2)
+
+
+def random_scenes(
+    n: int, times: Tensor, aspect: float, options: LayeredScene, generator: torch.Generator
+) -> Scenes:
+    """Draws scenes.
+
+    Args:
+        n: How many.
+        times: ``(S,)`` in frames, 0 for the newest, -1 for the one before ...; parts of a frame for blur.
+        aspect: Height over width of the pictures.
+        options: What they hold.
+        generator: Randomness.
+    """
+    make = _Maker(n, times, aspect, generator)
+    turn, shift, moving = _camera(make, options)
+    still = torch.zeros_like(moving)
+    layers = [_background(make, turn, shift, moving), _plane(make, turn, shift, options)]
+    following = moving * make.chance(options.following_share)
+    density = make.uniform() * (1 - make.chance(options.empty_share))
+    for group in range(GROUPS):
+        body = make.chance(options.body_share)
+        parent: Layer | None = None
+        for member in range(MEMBERS):
+            follows = following if group == 0 and member == 0 else still
+            layer = _thing(make, turn, shift, density, follows, options)
+            if parent is None:
+                parent = layer
+            else:
+                layer = _choose(body, _limb(make, parent), layer)
+            layers.append(layer)
+    return Scenes(layers, (torch.view_as_real(turn), torch.view_as_real(shift)))
+
+
+def _camera(make: _Maker, options: LayeredScene) -> tuple[Tensor, Tensor, Tensor]:
+    """Complex factor and offset ``(n, S)`` from scene to screen, and which cameras move ``(n,)``."""
+    moving = 1 - make.chance(options.standing_share)
+    speed = make.log_uniform(0.3, 22) / _REFERENCE * moving
+    growth = make.sign() * make.log_uniform(0.002, 0.06) * moving * make.chance(0.35)
+    roll = make.sign() * make.log_uniform(0.002, 0.09) * moving * make.chance(0.35)
+    way = make.travelled()
+    shakes = make.chance(0.5) * make.log_uniform(0.1, 6) / _REFERENCE
+    jitter = torch.view_as_complex(make.per_frame(2)) * shakes[:, None]
+    jitter_roll = make.per_frame() * (shakes * make.uniform(0, 0.3))[:, None]
+    turn = torch.polar((growth[:, None] * way).exp(), roll[:, None] * way + jitter_roll)
+    shift = (speed * make.direction())[:, None] * way + jitter
+    return turn, shift, moving
+
+
+def _background(make: _Maker, turn: Tensor, shift: Tensor, moving: Tensor) -> Layer:
+    """Covers everything; parts of it may be nearer, which bends its motion."""
+    depth = make.uniform(0, 0.35) * make.chance(0.5) * moving
+    bend = torch.view_as_real(shift - shift[:, -1:]) * depth[:, None, None]
+    path = Path(*_real(turn, shift), bend, torch.zeros_like(bend), _waves(make, 1.5, 5.0))
+    shape = _outline(make, torch.zeros_like(depth), torch.zeros_like(depth))
+    return Layer(
+        shape._replace(opacity=torch.ones_like(depth)), path, torch.zeros_like(depth), _no_shadow(depth)
+    )
+
+
+def _plane(make: _Maker, turn: Tensor, shift: Tensor, options: LayeredScene) -> Layer:
+    """A large part of the scene that is nearer and passes faster."""
+    size = make.log_uniform(0.4, 1.5)
+    centre = torch.complex(make.uniform(-1.3, 1.3), make.uniform(-1.3, 1.3) * make.aspect)
+    nearer = make.uniform(1.05, 1.9)[:, None]
+    passed = shift[:, -1:] + (shift - shift[:, -1:]) * nearer
+    place = passed + turn * centre[:, None]
+    bend = torch.zeros((*place.shape, 2), device=place.device)
+    path = Path(*_real(turn, place), bend, bend, _waves(make, 1.0, 3.0))
+    shape = _outline(make, size, size * make.log_uniform(0.5, 2.0))
+    opacity = make.chance(options.plane_share)
+    return Layer(shape._replace(opacity=opacity), path, torch.zeros_like(opacity), _no_shadow(opacity))
+
+
+def _thing(
+    make: _Maker, turn: Tensor, shift: Tensor, density: Tensor, follows: Tensor, options: LayeredScene
+) -> Layer:
+    """A thing with a motion of its own, a part of the scene, or leaves that sway."""
+    kind = make.uniform()
+    fixed = (kind < options.fixed_share).float() * (1 - follows)
+    sways = ((kind > 1 - options.swaying_share).float()) * (1 - follows)
+    free = (1 - fixed) * (1 - sways)
+    size = make.log_uniform(0.035, 0.5) * (1 + sways)
+    height = size * make.log_uniform(0.4, 2.5)
+    centre = torch.complex(make.uniform(-1.05, 1.05), make.uniform(-1.05, 1.05) * make.aspect)
+    speed = make.log_uniform(0.25, 26) / _REFERENCE * free
+    spin = make.sign() * make.log_uniform(0.003, 0.3) * free * make.chance(0.4)
+    growth = make.sign() * make.log_uniform(0.003, 0.08) * free * make.chance(0.4)
+    way = make.travelled()
+    own = torch.polar((growth[:, None] * way).exp(), make.uniform(-0.4, 0.4)[:, None] + spin[:, None] * way)
+    place = centre[:, None] + (speed * make.direction())[:, None] * way
+    with_camera = follows[:, None] > 0
+    factor = torch.where(with_camera, own * turn[:, -1:], turn * own)
+    offset = torch.where(with_camera, turn[:, -1:] * place + shift[:, -1:], turn * place + shift)
+    swing = make.log_uniform(0.3, 5) / _REFERENCE * sways
+    bending = make.sign() * make.log_uniform(0.3, 8) / _REFERENCE * free * make.chance(0.4)
+    phases = torch.sin(make.uniform(0.5, 2.5)[:, None] * make.times + make.uniform(0, 6.3)[:, None])
+    amount = (swing[:, None] * phases + bending[:, None] * way)[..., None]
+    bend = amount * torch.view_as_real(make.direction())[:, None]
+    scrolls = sways * make.chance(0.4) * make.log_uniform(0.3, 12) / _REFERENCE
+    scroll = (scrolls[:, None] * way)[..., None] * torch.view_as_real(make.direction())[:, None]
+    waves = torch.where(sways[:, None, None] > 0, _waves(make, 0.12, 0.5), _waves(make, 0.5, 2.0))
+    # a wave must stay invertible: its slope below a half
+    slope = waves[:, :, :2].square().sum(dim=2).sqrt().amax(dim=1)
+    largest = bend.square().sum(dim=2).sqrt().amax(dim=1)
+    bend = bend * (0.4 / (slope * largest).clamp_min(0.4))[:, None, None]
+    shape = _outline(make, size, height)._replace(opacity=(make.uniform() < density).float())
+    shadow = torch.stack(
+        (
+            make.uniform(0.25, 0.75) * make.chance(options.shadow_share) * (1 - sways),
+            make.uniform(-1.4, 1.4),
+            make.uniform(-0.3, 1.0),
+        ),
+        dim=1,
+    )
+    return Layer(shape, Path(*_real(factor, offset), bend, scroll, waves), free, shadow)
+
+
+def _limb(make: _Maker, body: Layer) -> Layer:
+    """A part that hangs at the edge of a body and swings."""
+    reach = body.shape.radius
+    length, breadth = reach.amax(dim=1) * make.uniform(0.5, 1.1), reach.amin(dim=1) * make.uniform(0.25, 0.5)
+    joint = torch.complex(reach[:, 0] * make.uniform(-0.7, 0.7), reach[:, 1] * make.uniform(-0.8, 0.9))
+    moves = body.moves
+    swing = make.log_uniform(0.02, 0.5) * make.sign() * moves
+    angle = make.uniform(0, 2 * math.pi)[:, None] + swing[:, None] * make.travelled()
+    rotation = torch.polar(torch.ones_like(angle), angle)
+    factor, offset = (torch.view_as_complex(x.contiguous()) for x in (body.path.turn, body.path.shift))
+    hangs = joint[:, None] - rotation * torch.complex(torch.zeros_like(length), -0.8 * length)[:, None]
+    still = torch.zeros_like(body.path.bend)
+    path = Path(*_real(factor * rotation, factor * hangs + offset), still, still, body.path.wave)
+    shape = _outline(make, breadth, length)._replace(opacity=body.shape.opacity)
+    return Layer(shape, path, moves, body.shadow * torch.tensor([0.5, 1, 1], device=moves.device))
+
+
+def _outline(make: _Maker, half_width: Tensor, half_height: Tensor) -> Shape:
+    round_ = make.chance(0.6)
+    power = torch.where(round_ > 0, make.uniform(1.7, 2.6), make.uniform(3, 8))
+    wobble = make.uniform(0, 1, 3) ** 2 * torch.tensor([0.25, 0.2, 0.12], device=power.device)
+    wobble = wobble * make.chance(0.7)[:, None]
+    radius = torch.stack((half_width, half_height), dim=1)
+    return Shape(radius, power, wobble, make.uniform(0, 6.3, 3), torch.ones_like(power))
+
+
+def _waves(make: _Maker, shortest: float, longest: float) -> Tensor:
+    """Two waves of random direction and length, ``(n, 2, 3)``."""
+    parts = []
+    for _ in range(2):
+        number = 2 * math.pi / make.log_uniform(shortest, longest)
+        angle = make.uniform(0, 2 * math.pi)
+        parts.append(torch.stack((number * angle.cos(), number * angle.sin(), make.uniform(0, 6.3)), dim=1))
+    return torch.stack(parts, dim=1)
+
+
+def _real(factor: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
+    return torch.view_as_real(factor), torch.view_as_real(offset)
+
+
+def _no_shadow(like: Tensor) -> Tensor:
+    return torch.zeros((len(like), 3), device=like.device)
+
+
+def _path(by_time: list[Tensor], wave: Tensor) -> Path:
+    turn, shift, bend, scroll = by_time
+    return Path(turn, shift, bend, scroll, wave)
+
+
+def _choose(first: Tensor, one: Layer, other: Layer) -> Layer:
+    """``one`` where ``first`` is 1, else ``other``."""
+
+    def pick(a: Tensor, b: Tensor) -> Tensor:
+        return torch.where(first.view(-1, *(1,) * (a.ndim - 1)) > 0, a, b)
+
+    return Layer(
+        Shape(*map(pick, one.shape, other.shape)),
+        Path(*map(pick, one.path, other.path)),
+        pick(one.moves, other.moves),
+        pick(one.shadow, other.shadow),
+    )

@@ -1,0 +1,123 @@
+"""Layers of a scene: outlines with a texture, each with a motion of its own, and where their points go.
+
+A layer has coordinates of its own. At each time a similarity brings them to the screen, after a smooth
+wave has bent them. Everything is in half widths of the picture, x right and y down, from its middle, and in
+plain arithmetic on whole batches: small matrix products would take ten times as long.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+_INVERSIONS = 3  # fixed-point rounds that undo a wave: exact to a hundredth of a pixel
+
+
+class Shape(NamedTuple):
+    """Outline of a layer; all are ``(n,)`` or ``(n, count)``.
+
+    Attributes:
+        radius: Half width and height, ``(n, 2)``; no more than zero: the layer covers everything.
+        power: Of the superellipse: 2 is an ellipse, 8 nearly a box.
+        wobble: Amplitudes of the 2nd, 3rd and 5th harmonic of the outline, ``(n, 3)``.
+        phase: Of the harmonics, ``(n, 3)``.
+        opacity: 0 where there is no such layer.
+    """
+
+    radius: Tensor
+    power: Tensor
+    wobble: Tensor
+    phase: Tensor
+    opacity: Tensor
+
+
+class Path(NamedTuple):
+    """Motion of a layer at ``S`` times.
+
+    Attributes:
+        turn: Complex factor of the similarity from the layer to the screen as real and imaginary part,
+            ``(n, S, 2)``.
+        shift: Its offset, ``(n, S, 2)``.
+        bend: Amplitude of the wave, x and y, ``(n, S, 2)``.
+        scroll: How far the content has moved in the layer, ``(n, S, 2)``.
+        wave: Wave vector x, y and phase of two waves, ``(n, 2, 3)``.
+    """
+
+    turn: Tensor
+    shift: Tensor
+    bend: Tensor
+    scroll: Tensor
+    wave: Tensor
+
+    def at(self, first: int, last: int) -> "Path":
+        """The times ``first`` to ``last - 1``."""
+        times = slice(first, last)
+        return Path(
+            self.turn[:, times], self.shift[:, times], self.bend[:, times], self.scroll[:, times], self.wave
+        )
+
+
+def _spread(values: Tensor, dims: int) -> Tensor:
+    """``(n, ...)`` with ones for the picture's rows and columns."""
+    return values.view(*values.shape, *(1,) * dims)
+
+
+def _wave(wave: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Sum of two sines, ``(n, S, rows, columns)``."""
+    k = wave[:, None, :, :, None, None]
+    first = torch.sin(k[:, :, 0, 0] * x + k[:, :, 0, 1] * y + k[:, :, 0, 2])
+    return 0.5 * (first + torch.sin(k[:, :, 1, 0] * x + k[:, :, 1, 1] * y + k[:, :, 1, 2]))
+
+
+def to_layer(path: Path, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Screen to layer coordinates, ``(n, S, rows, columns)`` each.
+
+    Args:
+        path: Of the layer.
+        x: Anything that broadcasts with ``(n, S, rows, columns)``.
+        y: Likewise.
+    """
+    a, b = _spread(path.turn, 2).unbind(dim=2)
+    dx, dy = x - _spread(path.shift, 2)[:, :, 0], y - _spread(path.shift, 2)[:, :, 1]
+    scale = 1 / (a * a + b * b)
+    u0, v0 = (a * dx + b * dy) * scale, (a * dy - b * dx) * scale
+    bend_x, bend_y = _spread(path.bend, 2).unbind(dim=2)
+    u, v = u0, v0
+    for _ in range(_INVERSIONS):
+        wave = _wave(path.wave, u, v)
+        u, v = u0 - bend_x * wave, v0 - bend_y * wave
+    return u, v
+
+
+def to_screen(path: Path, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """Layer to screen coordinates, the inverse of ``to_layer``."""
+    wave = _wave(path.wave, u, v)
+    bend_x, bend_y = _spread(path.bend, 2).unbind(dim=2)
+    u, v = u + bend_x * wave, v + bend_y * wave
+    a, b = _spread(path.turn, 2).unbind(dim=2)
+    shift_x, shift_y = _spread(path.shift, 2).unbind(dim=2)
+    return a * u - b * v + shift_x, b * u + a * v + shift_y
+
+
+def cover(shape: Shape, u: Tensor, v: Tensor, softness: Tensor) -> Tensor:
+    """How much of a point the layer covers, 0 to 1, ``(n, S, rows, columns)``.
+
+    Args:
+        shape: Of the layer.
+        u: Layer coordinates.
+        v: Likewise.
+        softness: Width of the edge in half widths of the picture, ``(n,)``.
+    """
+    radius_x, radius_y = (_spread(part, 3) for part in shape.radius.unbind(dim=1))
+    everywhere = radius_x <= 0
+    qx, qy = u / radius_x.clamp_min(1e-3), v / radius_y.clamp_min(1e-3)
+    power = _spread(shape.power, 3)
+    far = ((qx.abs() + 1e-6) ** power + (qy.abs() + 1e-6) ** power) ** (1 / power)
+    angle = torch.atan2(qy, qx)
+    edge = 1.0 + torch.zeros_like(far)
+    for number, harmonic in enumerate((2, 3, 5)):
+        amplitude, phase = (_spread(part[:, number], 3) for part in (shape.wobble, shape.phase))
+        edge = edge + amplitude * torch.cos(harmonic * angle + phase)
+    width = _spread(softness, 3) / torch.minimum(radius_x, radius_y).clamp_min(1e-3)
+    inside = ((edge - far) / width + 0.5).clamp(0, 1)
+    return torch.where(everywhere, torch.ones_like(inside), inside) * _spread(shape.opacity, 3)

@@ -1,0 +1,203 @@
+"""Films layered scenes on the device: clips with dense truth."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from pipeline.training.rendered.draw import uniform
+from pipeline.training.rendered.layer_truth import LayerTruth, Truth, layer_truth, screen, truth_of
+from pipeline.training.rendered.layered_scene import Layer, LayeredScene, Scenes, random_scenes
+from pipeline.training.rendered.nuisance import burnt_in, compressed, dark, light_and_sensor
+from pipeline.training.rendered.pictures import PictureBank, seeded
+from pipeline.training.rendered.scene_layers import cover, to_layer
+from pipeline.training.rendered.weather import light_in_parts, rain, skipped_blocks
+
+_BLUR_SAMPLES = 3
+_REDRAW_EVERY = 4
+
+
+class SceneClips(NamedTuple):
+    """A batch of clips with what is true of them.
+
+    Attributes:
+        frames: RGB between 0 and 1, ``(n, T + 1, 3, height, width)``, oldest first.
+        truth: Of the newest frame.
+    """
+
+    frames: Tensor
+    truth: Truth
+
+
+class SceneRenderer:
+    """Films random layered scenes.
+
+    The randomness of a batch depends on the seed and the number of batches before it alone.
+
+    Attributes:
+        step: Batches rendered so far.
+        bank: The pictures that layers are cut from.
+    """
+
+    def __init__(
+        self,
+        device: torch.device | str,
+        height: int,
+        width: int,
+        seed: int = 0,
+        pictures: Path | None = None,
+        *,
+        num_past: int = 2,
+        photo_share: float = 0.6,
+        bank_count: int = 512,
+        scene: LayeredScene | None = None,
+        fused: bool = False,
+    ) -> None:
+        """Draws the picture bank.
+
+        Args:
+            device: Where everything is rendered.
+            height: Of the frames in pixels, a multiple of 32.
+            width: Likewise.
+            seed: Of everything random here.
+            pictures: Folder of photos to mix in; None films procedural pictures only.
+            num_past: Past frames in a clip.
+            photo_share: Part of the bank cut from these photos.
+            bank_count: Pictures held at a time.
+            scene: What the scenes hold.
+            fused: Compile the work on a layer with torch.compile.
+        """
+        self.device, self.height, self.width = torch.device(device), height, width
+        self.seed, self.num_past, self.scene = seed, num_past, scene or LayeredScene()
+        self.step = 0
+        self.bank = PictureBank(self.device, 2 * width, bank_count, seed, pictures, photo_share)
+        self._paint: Callable[..., Tensor] = torch.compile(_paint, dynamic=False) if fused else _paint
+        self._seen: LayerTruth = torch.compile(layer_truth, dynamic=False) if fused else layer_truth
+
+    def seek(self, step: int) -> None:
+        """Goes on as if ``step`` batches had been rendered."""
+        self.step = step
+        self.bank.seek(step // _REDRAW_EVERY)
+
+    @torch.no_grad()
+    def clips(self, n: int) -> SceneClips:
+        """Renders the next batch of ``n`` clips."""
+        generator = seeded(self.device, self.seed, 5, self.step)
+        device, samples, blurred = self.device, _BLUR_SAMPLES, round(n * self.scene.blur_share)
+        whole = torch.arange(-self.num_past, 1, device=device, dtype=torch.float32)
+        shutter = float(torch.rand((), generator=torch.Generator().manual_seed(self.seed * 7919 + self.step)))
+        moments = (torch.arange(samples, device=device) - (samples - 1) / 2) * (0.05 + 0.3 * shutter)
+        scenes = random_scenes(
+            n, (whole[:, None] + moments).flatten(), self.height / self.width, self.scene, generator
+        )
+        sharp = slice((samples - 1) // 2, None, samples)
+        truth = truth_of(scenes.part(slice(None), sharp), self.height, self.width, self._seen)
+        parts = []
+        for rows, times in ((slice(0, blurred), slice(None)), (slice(blurred, None), sharp)):
+            painted = self._painted(scenes.part(rows, times), len(range(*rows.indices(n))), generator)
+            parts.append(painted.view(len(painted), len(whole), -1, *painted.shape[2:]).mean(dim=2))
+        frames, covered = self._spoilt(torch.cat(parts), generator)
+        truth = truth._replace(certain=truth.certain & ~covered, visible=truth.visible & ~covered[:, None])
+        self.step += 1
+        if self.step % _REDRAW_EVERY == 0:
+            self.bank.redraw()
+        return SceneClips(frames, truth)
+
+    def _painted(self, scenes: Scenes, n: int, generator: torch.Generator) -> Tensor:
+        times = scenes.camera[0].shape[1]
+        frames = torch.zeros((n, times, 3, self.height, self.width), device=self.device)
+        x, y = screen(self.height, self.width, 1, self.device)
+        edge = uniform(generator, (n,), 0.7, 2.0) * 2 / self.width
+        body = torch.zeros((n,), dtype=torch.int64, device=self.device)
+        for number, layer in enumerate(scenes.layers):
+            choice = torch.randint(len(self.bank.pictures), (n,), generator=generator, device=self.device)
+            if (number - 2) % 3 and number > 2:  # limbs mostly look like their body
+                choice = torch.where(uniform(generator, (n,)) < 0.6, body, choice)
+            body = choice
+            pictures = self.bank.pictures[choice]
+            if number:
+                pictures = pictures[..., ::2, ::2]
+            frames = self._paint(frames, layer, pictures, self._look(n, number, generator), x, y, edge)
+        return frames
+
+    def _look(self, n: int, number: int, generator: torch.Generator) -> Tensor:
+        """How the texture lies and is coloured, ``(n, 12)``: zoom, turn, place, contrast, tint, shading."""
+
+        def drawn(low: float, high: float, count: int = 1) -> Tensor:
+            return uniform(generator, (n, count), low, high)
+
+        zoom = (
+            drawn(math.log(0.4), math.log(0.75)).exp()
+            if number == 0
+            else drawn(math.log(0.4), math.log(1.3)).exp()
+        )
+        room = 0.25 if number == 0 else 0.6
+        flat = (drawn(0, 1) < (0.0 if number == 0 else 0.35)).float()
+        contrast = torch.lerp(drawn(0.8, 1.2), drawn(0.05, 0.5), flat)
+        gain = (
+            (drawn(-0.25, 0.25, 3) + drawn(-0.5, 0.35)).exp()
+            if number
+            else torch.ones((n, 3), device=self.device)
+        )
+        shade = drawn(-0.25, 0.25, 2) if number else torch.zeros((n, 2), device=self.device)
+        turn = drawn(-0.3, 0.3) if number == 0 else drawn(0, 6.28)
+        return torch.cat((zoom, turn, drawn(-room, room, 2), contrast, gain, shade), dim=1)
+
+    def _spoilt(self, frames: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """What weather, sensor and codec make of the frames, and which places a text has covered."""
+        n, scene = len(frames), self.scene
+
+        def some(share: float) -> Tensor:
+            order = torch.randperm(n, generator=generator, device=self.device)
+            return order[: round(n * share)]
+
+        frames = light_in_parts(frames, generator)
+        covered = torch.zeros((n, self.height // 4, self.width // 4), dtype=torch.bool, device=self.device)
+        if len(rows := some(scene.rain_share)):
+            frames[rows] = rain(frames[rows], generator)
+        if len(rows := some(scene.overlay_share)):
+            marked = burnt_in(frames[rows], generator)
+            changed = (marked[:, -1] - frames[rows][:, -1]).abs().amax(dim=1, keepdim=True)
+            covered[rows] = F.max_pool2d(changed, 4)[:, 0] > 0.02
+            frames[rows] = marked
+        if len(rows := some(scene.dark_share)):
+            frames[rows] = dark(frames[rows], generator)
+        frames = light_and_sensor(frames, generator)
+        if len(rows := some(scene.compressed_share)):
+            frames[rows] = compressed(frames[rows], generator)
+        if len(rows := some(scene.skipped_share)):
+            frames[rows] = skipped_blocks(frames[rows], generator)
+        return frames, covered
+
+
+def _paint(
+    frames: Tensor, layer: Layer, pictures: Tensor, look: Tensor, x: Tensor, y: Tensor, edge: Tensor
+) -> Tensor:
+    """Paints one layer over frames ``(n, S, 3, H, W)``."""
+    n, times, _, height, width = frames.shape
+    u, v = to_layer(layer.path, x, y)
+    alpha = cover(layer.shape, u, v, edge)
+    zoom, turn, place_x, place_y, contrast = (look[:, i, None, None, None] for i in range(5))
+    gain, shade = look[:, 5:8, None, None, None], look[:, 8:10, None, None, None]
+    scroll = layer.path.scroll[..., None, None]
+    s, t = u + scroll[:, :, 0], v + scroll[:, :, 1]
+    cos, sin = torch.cos(turn) * zoom, torch.sin(turn) * zoom
+    grid = torch.stack((cos * s - sin * t + place_x, sin * s + cos * t + place_y), dim=-1)
+    colour = F.grid_sample(
+        pictures.float() * (1 / 255), grid.flatten(1, 2), padding_mode="reflection", align_corners=False
+    ).view(n, 3, times, height, width)
+    mean = pictures[..., ::8, ::8].float().mean(dim=(2, 3)).view(n, 3, 1, 1, 1) * (1 / 255)
+    size = layer.shape.radius.amax(dim=1).clamp_min(0.05)[:, None, None, None]
+    shading = (shade[:, 0] * u + shade[:, 1] * v) / size
+    colour = (mean + (colour - mean) * contrast[:, None]) * gain + shading[:, None]
+    darkness, offset_x, offset_y = (layer.shadow[:, i, None, None, None] for i in range(3))
+    radius = layer.shape.radius[..., None, None, None]
+    lying = cover(
+        layer.shape, u - offset_x * radius[:, 0] - 0.5 * v, 1.3 * v - offset_y * radius[:, 1], 6 * edge
+    )
+    shadowed = frames * (1 - darkness * lying)[:, :, None]
+    return torch.lerp(shadowed, colour.clamp(0, 1).transpose(1, 2), alpha[:, :, None])
