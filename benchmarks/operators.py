@@ -55,7 +55,7 @@ def main() -> None:
     pixels = rng.integers(0, 256, (1, 224, 224, 3), np.uint8)
     state = {
         name: part.numpy()
-        for name, part in zip(("keys", "values", "valid"), model.init_state(1), strict=True)
+        for name, part in zip(("keys", "values", "valid"), model.init_state(1).parts(), strict=True)
     }
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")

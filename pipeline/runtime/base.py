@@ -8,7 +8,7 @@ import torch
 
 from pipeline.model.description import Description
 from pipeline.runtime.engine import About, Answer, Engine, Remember
-from pipeline.runtime.step import Image, Memory, Result, Step
+from pipeline.runtime.step import Image, Memory, Motion, Result, Step
 
 
 class Runtime:
@@ -132,4 +132,8 @@ def _results(answer: Answer, past: Sequence[Sequence[Any]]) -> list[Result]:
     probabilities, attention = answer.probabilities.cpu().numpy(), answer.attention
     weights = [None] * len(past) if attention is None else list(attention.cpu().numpy())
     depths = [sum(entry is not None for entry in slots) for slots in past]
-    return [Result(*row) for row in zip(probabilities, weights, depths, strict=True)]
+    motions: list[Motion | None] = [None] * len(past)
+    if answer.motion is not None:
+        fields = [field.float().cpu().numpy() for field in answer.motion]
+        motions = [Motion(*(field[row] for field in fields)) for row in range(len(past))]
+    return [Result(*row) for row in zip(probabilities, weights, depths, motions, strict=True)]

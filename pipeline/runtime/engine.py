@@ -1,16 +1,28 @@
 """What differs between libraries and devices: how a batch is computed, and what is kept of it."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from torch import Tensor
 
 from pipeline.runtime.step import Image, Memory
 
+if TYPE_CHECKING:
+    from pipeline.model.network import StepOutput
+
 About = dict[str, str | int | float]
 """Human-readable facts, by name."""
 Remember = Callable[[], tuple[list[Memory], int]]
 """Gives the memories of a batch, and how many passes of a backbone they took."""
+
+
+class MotionFields(NamedTuple):
+    """Dense motion of a batch, see ``StepOutput``: ``flow``, ``uncertainty``, ``moving`` and ``camera``."""
+
+    flow: Tensor
+    uncertainty: Tensor
+    moving: Tensor
+    camera: Tensor
 
 
 class Answer(NamedTuple):
@@ -19,10 +31,12 @@ class Answer(NamedTuple):
     Attributes:
         probabilities: ``(B, num_classes)`` float32.
         attention: ``(B, S, T * S_k)`` float16; None if not asked for.
+        motion: None from a network without dense motion.
     """
 
     probabilities: Tensor
     attention: Tensor | None
+    motion: MotionFields | None = None
 
 
 class Engine(Protocol):
@@ -63,6 +77,13 @@ class Engine(Protocol):
         ...
 
 
-def finished(logits: Tensor, attention: Tensor | None) -> Answer:
+def finished(logits: Tensor, attention: Tensor | None, motion: MotionFields | None = None) -> Answer:
     """The answer from what a network gives, in any type."""
-    return Answer(logits.float().softmax(dim=1), None if attention is None else attention.half())
+    return Answer(logits.float().softmax(dim=1), None if attention is None else attention.half(), motion)
+
+
+def motion_of(output: "StepOutput") -> MotionFields | None:
+    """The fields of dense motion in a network's output; None where it has none."""
+    if output.flow is None or output.uncertainty is None or output.moving is None or output.camera is None:
+        return None
+    return MotionFields(output.flow, output.uncertainty, output.moving, output.camera)

@@ -14,6 +14,25 @@ Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
+class Motion:
+    """Dense motion of one picture, at stride 4 of the network's input; float32, slots oldest first.
+
+    Attributes:
+        flow: Where each place was in each past frame, ``(T, 2, h, w)``, x right and y down, in pixels of the
+            network's input; zeros for a slot without a frame.
+        uncertainty: Expected error of the flow in pixels, ``(T, h, w)``.
+        moving: Probability that the place moves by itself, ``(h, w)``.
+        camera: What places that stand still do: from new to past coordinates, each from -1 to 1,
+            ``(T, 2, 3)``.
+    """
+
+    flow: npt.NDArray[np.float32]
+    uncertainty: npt.NDArray[np.float32]
+    moving: npt.NDArray[np.float32]
+    camera: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """The prediction for one picture.
 
@@ -22,11 +41,13 @@ class Result:
         attention: Weights over the past, ``(S, T * S_k)`` float16, slots oldest first and zeros for a slot
             without a frame; None if not asked for.
         depth: Past frames it saw, 0 to ``T``.
+        motion: None from a network without dense motion.
     """
 
     probabilities: npt.NDArray[np.float32]
     attention: npt.NDArray[np.float16] | None
     depth: int
+    motion: Motion | None = None
 
 
 @dataclass(frozen=True, slots=True)

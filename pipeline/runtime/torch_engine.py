@@ -9,7 +9,7 @@ from pipeline.model.device import pick_device
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.state import Entry, gather
 from pipeline.model.temporal import Features
-from pipeline.runtime.engine import About, Answer, Remember, finished
+from pipeline.runtime.engine import About, Answer, Remember, finished, motion_of
 from pipeline.runtime.fold_batch_norms import fold_batch_norms
 from pipeline.runtime.pixels import Preprocessor
 from pipeline.runtime.precision import DTYPES, pick_precision
@@ -50,7 +50,7 @@ class TorchEngine:
             memories = [Memory(entry, row) for entry, row in zip(entries, rows, strict=True)]
             return memories, len(entries) * self._model.architecture.passes_to_remember
 
-        return finished(output.logits, output.attention), len(images), remember
+        return finished(output.logits, output.attention, motion_of(output)), len(images), remember
 
     def infer_known(
         self, features: Sequence[Features], past: Sequence[Sequence[Entry | None]], want_attention: bool
@@ -58,7 +58,7 @@ class TorchEngine:
         """See ``Engine``."""
         together = {stage: torch.stack([row[stage] for row in features]) for stage in features[0]}
         output = self._model.answer(together, gather(past, self._empty), want_attention)
-        return finished(output.logits, output.attention)
+        return finished(output.logits, output.attention, motion_of(output))
 
     def sizes_to_warm_up(self, batch_size: int) -> Sequence[int]:
         """See ``Engine``."""

@@ -24,7 +24,7 @@ class CudaStep:
 
     Attributes:
         pixels: ``(n, size, size, 3)`` uint8, blue-green-red.
-        past: Entries of the slots, ``(n, T, 2, L, V, S_k, D)``.
+        past: Entries of the slots, ``(n, T, length)``, see ``EntryLayout``.
         rows: Their numbers in the table, ``(n, T)`` int64, 0 for none.
         new: Frames, features and answer of new pictures.
         keep: Their entries.
@@ -43,15 +43,13 @@ class CudaStep:
         self.known: dict[str, Tensor] = {}
         self._again: Captured[Answer] | None = None
         self.new = Captured(self._new, memory[0])
-        frames, features, (probabilities, attention) = self.new.outputs
+        frames, features, answer = self.new.outputs
         self.keep = Captured(lambda: network.entries(frames, features), memory[0])
         self._numbers = torch.zeros(streams, num_past, dtype=torch.int64, pin_memory=True)
         self._targets, self._origins = (
             torch.zeros(1 + len(features), streams, dtype=torch.int64, pin_memory=True) for _ in range(2)
         )
-        self._fetched = tuple(
-            torch.empty(x.shape, dtype=x.dtype, pin_memory=True) for x in (probabilities, attention)
-        )
+        self._fetched = tuple(torch.empty(x.shape, dtype=x.dtype, pin_memory=True) for x in answer)
 
     def again(self) -> Captured[Answer]:
         """The answer for unchanged pictures: write ``known``, ``past`` and ``rows`` first."""
@@ -85,14 +83,13 @@ class CudaStep:
         staging[: len(numbers), :count] = torch.tensor(numbers)
         return staging[: len(numbers)].to(self.rows.device, non_blocking=True)[:, :count]
 
-    def fetch(self, answer: Answer, count: int, want_attention: bool) -> tuple[Tensor, Tensor | None]:
-        """The first rows of an answer on the host; waits for it."""
-        for here, there in zip(self._fetched, answer, strict=True):
-            if want_attention or there is answer[0]:
+    def fetch(self, answer: Answer, count: int, want_attention: bool) -> list[Tensor]:
+        """The first rows of an answer on the host; waits for it. Attention is true only where wanted."""
+        for number, (here, there) in enumerate(zip(self._fetched, answer, strict=True)):
+            if want_attention or number != 1:
                 here[:count].copy_(there[:count], non_blocking=True)
         torch.cuda.current_stream().synchronize()
-        probabilities, attention = (x[:count].clone() for x in self._fetched)
-        return probabilities, attention if want_attention else None
+        return [x[:count].clone() for x in self._fetched]
 
     def _new(self) -> tuple[Tensor, Features, Answer]:
         frames, features = self._network.encode(self.pixels)

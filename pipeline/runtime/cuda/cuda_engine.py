@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.runtime.cuda.captured_step import CudaStep
@@ -11,7 +12,7 @@ from pipeline.runtime.cuda.cuda_network import CudaNetwork, open_cuda_network
 from pipeline.runtime.cuda.device_stretch import DeviceStretch
 from pipeline.runtime.cuda.graphs import padded
 from pipeline.runtime.cuda.rows import Row, Rows
-from pipeline.runtime.engine import About, Answer, Remember
+from pipeline.runtime.engine import About, Answer, MotionFields, Remember
 from pipeline.runtime.precision import DTYPES, pick_precision
 from pipeline.runtime.runtime_options import Options
 from pipeline.runtime.step import Image, Memory
@@ -37,12 +38,9 @@ class CudaEngine:
         self.device, self.precision, self.threads = str(device), precision, options.cpu_threads
         model = network.model
         empty, self._size = model.init_state(1), model.preprocessing.size
-        _, layers, self._num_past, variants, cells, width = empty.keys.shape
-        self._entries = Rows((2, layers, variants, cells, width), empty.keys)
-        self._features = {
-            stage: Rows((*model.architecture.grid(stage), channels), empty.keys)
-            for stage, channels in network.channels().items()
-        }
+        self._num_past = model.num_past
+        self._entries = Rows((network.layout.length,), empty.keys)
+        self._features = {stage: Rows(shape, empty.keys) for stage, shape in network.maps().items()}
         self._uploads = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._memory = torch.cuda.graph_pool_handle(), torch.cuda.graph_pool_handle()
         self._stretch = DeviceStretch(self._size, device)
@@ -73,7 +71,7 @@ class CudaEngine:
                 with torch.cuda.device(self._where):
                     return self._memories(step, count), count * self._passes_later
 
-            return Answer(*step.fetch(answer, count, want_attention)), count, remember
+            return _answer(step.fetch(answer, count, want_attention), want_attention), count, remember
 
     def infer_known(
         self,
@@ -89,7 +87,7 @@ class CudaEngine:
             numbers = step.origins([[row[stage].number for row in features] for stage in step.known])
             for line, (stage, target) in zip(numbers, step.known.items(), strict=True):
                 self._features[stage].read(line, target[:count])
-            return Answer(*step.fetch(again.run(), count, want_attention))
+            return _answer(step.fetch(again.run(), count, want_attention), want_attention)
 
     def _memories(self, step: CudaStep, count: int) -> list[Memory]:
         _, features, _ = step.new.outputs
@@ -127,6 +125,13 @@ class CudaEngine:
                 raise ValueError(f"{len(slots)} slots given, the model has {self._num_past}")
         numbers = [[0 if row is None else row.number for row in slots] for slots in past]
         step.read_past(numbers, self._entries)
+
+
+def _answer(fetched: Sequence[Tensor], want_attention: bool) -> Answer:
+    probabilities, attention, *motion = fetched
+    return Answer(
+        probabilities, attention if want_attention else None, MotionFields(*motion) if motion else None
+    )
 
 
 def open_cuda_engine(model: TemporalKVQResNetCBAM, device: torch.device, options: Options) -> CudaEngine:

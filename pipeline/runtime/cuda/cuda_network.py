@@ -11,17 +11,20 @@ import torch
 from torch import Tensor
 
 from pipeline.base.files import cache_folder
+from pipeline.model.motion.pyramid import CONTEXT_CHANNELS, FINE_CHANNELS, MATCH_CHANNELS
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.resnet import ResNetCBAM
-from pipeline.model.state import State
 from pipeline.model.temporal import Features
+from pipeline.runtime.cuda.entry_layout import EntryLayout
 from pipeline.runtime.cuda.graphs import tuned
+from pipeline.runtime.engine import motion_of
 from pipeline.runtime.fold_batch_norms import fold_batch_norms
 from pipeline.runtime.pixels import Preprocessor
 from pipeline.runtime.runtime_options import Options
 
-Answer = tuple[Tensor, Tensor]
-"""Probabilities ``(n, num_classes)`` float32 and attention ``(n, S, T * S_k)`` float16, never left out."""
+Answer = tuple[Tensor, ...]
+"""Probabilities ``(n, num_classes)`` float32 and attention ``(n, S, T * S_k)`` float16, never left out; then
+the ``MotionFields`` of a network with dense motion."""
 
 
 class CudaNetwork:
@@ -36,6 +39,7 @@ class CudaNetwork:
     Attributes:
         model: See above.
         kernels: See above.
+        layout: Of what is remembered.
     """
 
     def __init__(
@@ -46,16 +50,24 @@ class CudaNetwork:
         options: Options,
     ) -> None:
         self.model, self.kernels = model, kernels
+        self.layout = EntryLayout(model.init_state(1))
         self._normalise, self._options = normalise, options
         self._attend: Callable[[Features, Tensor, Tensor], Answer] = self._answer
         if kernels == "fused":
             self._faster = torch.compile(self._answer)
             self._attend = self._compiled
 
-    def channels(self) -> dict[str, int]:
-        """Of the feature maps that a step keeps, by stage."""
-        channels = cast(ResNetCBAM, self.model.backbones[-1]).channels
-        return {stage: channels[stage] for stage in {"layer4", *self.model.architecture.scales}}
+    def maps(self) -> dict[str, tuple[int, int, int]]:
+        """Rows, columns and channels of the maps that a step keeps of a picture, by stage."""
+        architecture, channels = self.model.architecture, cast(ResNetCBAM, self.model.backbones[-1]).channels
+        kept = {stage: (stage, channels[stage]) for stage in {"layer4", *architecture.scales}}
+        if architecture.motion:
+            kept |= {
+                "context": ("layer2", CONTEXT_CHANNELS),
+                "match": ("layer2", MATCH_CHANNELS),
+                "fine": ("layer1", FINE_CHANNELS),
+            }
+        return {name: (*architecture.grid(stage), count) for name, (stage, count) in kept.items()}
 
     def encode(self, pixels: Tensor) -> tuple[Tensor, Features]:
         """Normalised frames and their features from pixels ``(n, size, size, 3)`` uint8, blue-green-red."""
@@ -63,25 +75,24 @@ class CudaNetwork:
         return frames, self.model.encode(frames)
 
     def answer(self, features: Features, past: Tensor, rows: Tensor) -> Answer:
-        """Probabilities and attention.
+        """The answer to ``n`` frames.
 
         Args:
-            features: Of ``n`` frames.
-            past: Entries of their slots, ``(n, T, 2, L, V, S_k, D)``: keys and values.
+            features: Of the frames.
+            past: Entries of their slots, ``(n, T, length)``, see ``EntryLayout``.
             rows: Which entries these are, ``(n, T)`` int64; 0 for a slot without a frame.
         """
         return self._attend(features, past, rows)
 
     def entries(self, frames: Tensor, features: Features) -> Tensor:
-        """What to remember of frames: keys and values, ``(n, 2, L, V, S_k, D)``."""
-        entry = self.model.remember(frames, features)
-        return torch.stack([entry.keys, entry.values], dim=1)
+        """What to remember of frames, ``(n, length)``."""
+        return self.layout.pack(self.model.remember(frames, features))
 
     def _answer(self, features: Features, past: Tensor, rows: Tensor) -> Answer:
-        keys, values = (past[:, :, part].transpose(1, 2) for part in (0, 1))
-        output = self.model.answer(features, State(keys, values, rows > 0), return_attention=True)
+        output = self.model.answer(features, self.layout.state(past, rows > 0), return_attention=True)
         assert output.attention is not None
-        return output.logits.float().softmax(dim=1), output.attention.half()
+        motion = motion_of(output) or ()
+        return output.logits.float().softmax(dim=1), output.attention.half(), *motion
 
     def _compiled(self, features: Features, past: Tensor, rows: Tensor) -> Answer:
         if len(rows) > 1:  # one compilation for one stream, one for any other number

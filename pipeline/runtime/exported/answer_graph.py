@@ -3,28 +3,26 @@
 Being the step's own operators, int8 ones included, it gives what the step would give.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 from pipeline.base.packages import load_package
-from pipeline.runtime.exported.convert import INPUTS, OUTPUTS
-
-STATE, ANSWER = INPUTS[1:], OUTPUTS[:2]
+from pipeline.runtime.exported.convert import Ports
 
 
 class CutError(ValueError):
     """A step that can't be cut: its answer needs more of the frame, or the library refuses."""
 
 
-def openvino_answer(step: Any, projections: Sequence[str]) -> Any:
-    """From the outputs ``projections`` and the state to logits and attention.
+def openvino_answer(step: Any, ports: Ports) -> Any:
+    """From the features of a picture and the state to the answer.
 
     Args:
         step: An ``openvino.Model`` for pixels; it is left alone.
-        projections: See ``query_projections``.
+        ports: Its names.
 
     Returns:
-        An ``openvino.Model`` with the inputs ``projections`` and ``STATE``, and the outputs ``ANSWER``.
+        An ``openvino.Model`` with the inputs ``ports.features`` and ``ports.state``, and the outputs
+        ``ports.answer``.
 
     Raises:
         CutError: The answer still depends on the frame, or the library can't do it.
@@ -34,7 +32,7 @@ def openvino_answer(step: Any, projections: Sequence[str]) -> Any:
     try:
         whole = step.clone()
         inputs = []
-        for name in projections:
+        for name in ports.features:
             source = whole.output(name).get_node().input_value(0)
             known = parameter(source.get_partial_shape(), source.get_element_type())
             for target in source.get_target_inputs():
@@ -42,14 +40,14 @@ def openvino_answer(step: Any, projections: Sequence[str]) -> Any:
                     target.replace_source_output(known.output(0))
             known.output(0).get_tensor().set_names({name})
             inputs.append(known)
-        inputs += [whole.input(name).get_node() for name in STATE]
-        results = [whole.output(name).get_node() for name in ANSWER]
+        inputs += [whole.input(name).get_node() for name in ports.state]
+        results = [whole.output(name).get_node() for name in ports.answer]
         return openvino.Model(results, inputs, "answer")
     except RuntimeError as error:
-        raise CutError(f"the answer can't be had from {', '.join(projections)} alone") from error
+        raise CutError(f"the answer can't be had from {', '.join(ports.features)} alone") from error
 
 
-def onnx_answer(step: bytes, projections: Sequence[str]) -> bytes:
+def onnx_answer(step: bytes, ports: Ports) -> bytes:
     """The same of an ONNX model.
 
     Raises:
@@ -58,9 +56,11 @@ def onnx_answer(step: bytes, projections: Sequence[str]) -> bytes:
     onnx = load_package("onnx")
     utils = load_package("onnx.utils")
     try:
-        cut = utils.Extractor(onnx.load_from_string(step)).extract_model([*projections, *STATE], [*ANSWER])
+        cut = utils.Extractor(onnx.load_from_string(step)).extract_model(
+            [*ports.features, *ports.state], [*ports.answer]
+        )
         onnx.checker.check_model(cut)
     except (onnx.checker.ValidationError, ValueError, AssertionError) as error:
-        raise CutError(f"the answer can't be had from {', '.join(projections)} alone") from error
+        raise CutError(f"the answer can't be had from {', '.join(ports.features)} alone") from error
     answer: bytes = cut.SerializeToString()
     return answer

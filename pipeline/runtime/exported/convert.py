@@ -4,13 +4,14 @@ import json
 import warnings
 from copy import deepcopy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from pipeline.base.packages import load_package
 from pipeline.model.architecture import Architecture
+from pipeline.model.motion.pyramid import MOTION_STAGES
 from pipeline.model.state import State
 from pipeline.runtime.fold_batch_norms import fold_batch_norms
 
@@ -18,13 +19,44 @@ if TYPE_CHECKING:
     from pipeline.model.network import TemporalKVQResNetCBAM
     from pipeline.model.temporal import Attended
 
-INPUTS = ("frame", "keys", "values", "valid")
-OUTPUTS = ("logits", "attention", "next_keys", "next_values", "next_valid")
+_STATE = ("keys", "values", "valid")
+_MOTION_STATE = ("match", "fine")
+MOTION = ("flow", "uncertainty", "moving", "camera")
+"""Outputs of dense motion, see ``StepOutput``."""
 
 
-def query_projections(architecture: Architecture) -> tuple[str, ...]:
-    """Names of what a step for pixels gives beside ``OUTPUTS``: ``Attended.projections``."""
-    return "appearance", *(f"query_{number}" for number in range(architecture.num_layers))
+class Ports(NamedTuple):
+    """Names of what goes into a step and comes out of it.
+
+    Attributes:
+        state: Parts of the ``State``.
+        answer: What the answer consists of.
+        features: What a step for pixels gives of the picture beside these: all that its answer depends on.
+    """
+
+    state: tuple[str, ...]
+    answer: tuple[str, ...]
+    features: tuple[str, ...]
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Of a step: the frame and the state."""
+        return ("frame", *self.state)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Of a step: the answer and the next state; a step for pixels gives ``features`` after them."""
+        return (*self.answer, *(f"next_{part}" for part in self.state))
+
+
+def ports(architecture: Architecture) -> Ports:
+    """The names for a network."""
+    queries = (f"query_{number}" for number in range(architecture.num_layers))
+    seen = ("appearance", *queries)
+    if not architecture.motion:
+        return Ports(_STATE, ("logits", "attention"), seen)
+    maps = tuple(f"new_{stage}" for stage in MOTION_STAGES)
+    return Ports((*_STATE, *_MOTION_STATE), ("logits", "attention", *MOTION), (*seen, *maps))
 
 
 class ExportedStep(nn.Module):
@@ -33,7 +65,7 @@ class ExportedStep(nn.Module):
     Args:
         model: The network.
         pixels: As the runtimes of this program want it: the frame is a picture, ``(B, size, size, 3)`` uint8
-            in red-green-blue, that the step normalises itself, and ``query_projections`` come out too.
+            in red-green-blue, that the step normalises itself, and ``Ports.features`` come out too.
     """
 
     factor: Tensor
@@ -52,14 +84,21 @@ class ExportedStep(nn.Module):
         for name in ("factor", "offset"):
             self.register_buffer(name, torch.tensor(getattr(model.preprocessing, name)), persistent=False)
 
-    def forward(self, frame: Tensor, keys: Tensor, values: Tensor, valid: Tensor) -> tuple[Tensor, ...]:
-        """Frame ``(B, 3, size, size)``, or pixels, and the parts of a ``State``; gives ``OUTPUTS``."""
+    def forward(self, frame: Tensor, *parts: Tensor) -> tuple[Tensor, ...]:
+        """Frame ``(B, 3, size, size)``, or pixels, and the parts of a ``State``; gives ``Ports.outputs``."""
         if self.pixels:
             frame = (frame.float() * self.factor + self.offset).permute(0, 3, 1, 2)
-        state, features = State(keys, values, valid), self.model.encode(frame)
-        attended: Attended = self.model.temporal(features, *state.slotwise(), valid)
-        state = state.push(self.model.remember(frame, features))
-        return attended.logits, attended.weights, *state, *(attended.projections if self.pixels else ())
+        state, features = State(*parts), self.model.encode(frame)
+        attended: Attended = self.model.temporal(features, *state.slotwise(), state.valid)
+        answer: tuple[Tensor, ...] = (attended.logits, attended.weights)
+        seen = attended.projections
+        if self.model.motion is not None:
+            motion = self.model.motion_of(features, state)
+            logits = attended.logits + self.model.motion_votes(motion.summary)
+            answer = (logits, attended.weights, motion.flow, motion.uncertainty, motion.moving, motion.camera)
+            seen = (*seen, *(features[stage] for stage in MOTION_STAGES))
+        after = state.push(self.model.remember(frame, features))
+        return *answer, *after.parts(), *(seen if self.pixels else ())
 
 
 def export_onnx(model: "TemporalKVQResNetCBAM", path: str | Path, *, pixels: bool = False) -> None:
@@ -84,9 +123,9 @@ def export_onnx(model: "TemporalKVQResNetCBAM", path: str | Path, *, pixels: boo
             ExportedStep(model, pixels=pixels).eval(),
             _example(model, pixels),
             str(path),
-            input_names=INPUTS,
+            input_names=ports(model.architecture).inputs,
             output_names=_outputs(model, pixels),
-            dynamic_shapes=_batch_is_free(),
+            dynamic_shapes=_batch_is_free(model),
             dynamo=True,
             external_data=False,
             verbose=False,
@@ -112,12 +151,13 @@ def to_openvino(model: "TemporalKVQResNetCBAM", *, pixels: bool = False) -> Any:
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # both exporters speak of their own future
         step = ExportedStep(model, pixels=pixels).eval()
-        program = torch.export.export(step, example, dynamic_shapes=_batch_is_free())
+        program = torch.export.export(step, example, dynamic_shapes=_batch_is_free(model))
         converted = openvino.convert_model(program)
-    names = *INPUTS, *_outputs(model, pixels)
+    inputs = ports(model.architecture).inputs
+    names = *inputs, *_outputs(model, pixels)
     for port, name in zip((*converted.inputs, *converted.outputs), names, strict=True):
         port.get_tensor().set_names({name})
-    converted.reshape({name: [-1, *x.shape[1:]] for name, x in zip(INPUTS, example, strict=True)})
+    converted.reshape({name: [-1, *x.shape[1:]] for name, x in zip(inputs, example, strict=True)})
     for key, value in about(model, pixels=pixels).items():
         converted.set_rt_info(value, ["model_info", key])
     return converted
@@ -148,16 +188,18 @@ def save_openvino(step: Any, path: str | Path) -> None:
 
 
 def _outputs(model: "TemporalKVQResNetCBAM", pixels: bool) -> tuple[str, ...]:
-    return (*OUTPUTS, *query_projections(model.architecture)) if pixels else OUTPUTS
+    names = ports(model.architecture)
+    return (*names.outputs, *names.features) if pixels else names.outputs
 
 
 def _example(model: "TemporalKVQResNetCBAM", pixels: bool) -> tuple[Tensor, ...]:
     """Two streams: with one, the exporter would take the batch for a constant."""
     size = model.preprocessing.size
     frame = torch.zeros(2, size, size, 3, dtype=torch.uint8) if pixels else torch.zeros(2, 3, size, size)
-    return frame, *model.init_state(2)
+    return frame, *model.init_state(2).parts()
 
 
-def _batch_is_free() -> tuple[dict[int, Any], ...]:
+def _batch_is_free(model: "TemporalKVQResNetCBAM") -> tuple[Any, ...]:
+    """One entry for the frame, and one for the parts of the state, which are one argument."""
     batch = torch.export.Dim("batch", min=1, max=1024)
-    return ({0: batch},) * len(INPUTS)
+    return {0: batch}, ({0: batch},) * len(ports(model.architecture).state)

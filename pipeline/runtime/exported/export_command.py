@@ -14,7 +14,7 @@ from pipeline.base.scratch import scratch_folder
 from pipeline.model.checkpoint import load_checkpoint
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.runtime.exported import quantise
-from pipeline.runtime.exported.convert import INPUTS, OUTPUTS, about, export_onnx, save_openvino, to_openvino
+from pipeline.runtime.exported.convert import about, export_onnx, ports, save_openvino, to_openvino
 from pipeline.runtime.exported.formats import ExportError, pick_format
 from pipeline.runtime.runtime_options import LEAST_AGREEMENT, ClipMaker
 
@@ -24,8 +24,8 @@ _STREAMS = 2
 _SCORED = 300
 _RESET = 0.1
 
-Step = Callable[[dict[str, npt.NDArray[Any]]], list[npt.NDArray[Any]]]
-"""Inputs by name to outputs in the order of ``OUTPUTS``."""
+Step = Callable[[dict[str, npt.NDArray[Any]]], dict[str, npt.NDArray[Any]]]
+"""Inputs by name to outputs by name."""
 
 
 def export_step(
@@ -66,17 +66,17 @@ def export_step(
             save_openvino(to_openvino(model), draft)
         else:
             export_onnx(model, draft)
-        step, ports = run(draft)
+        step, described = run(draft)
         off = compare(model, step)
         if clips is not None:
             _to_int8(model, draft, clips, least_agreement, report)
         for part in folder.iterdir():
             part.replace(out.parent / part.name)
-    for port in ports:
+    for port in described:
         report(port)
     for key, value in about(model).items():
         report(f"{key}: {value}")
-    largest = ", ".join(f"{name} {off[name]:.1g}" for name in ("logits", "attention"))
+    largest = ", ".join(f"{name} {off[name]:.1g}" for name in ports(model.architecture).answer)
     before = ", before it became int8," if clips is not None else ""
     report(
         f"{out}: {_STEPS} steps with resets{before} equal torch in float32; largest differences: {largest}"
@@ -100,22 +100,22 @@ def compare(model: TemporalKVQResNetCBAM, step: Step, steps: int = _STEPS) -> di
     rng = torch.Generator().manual_seed(0)
     size = model.preprocessing.size
     state = model.init_state(_STREAMS)
-    own = [part.numpy() for part in state]
-    largest = dict.fromkeys(OUTPUTS, 0.0)
+    names = ports(model.architecture)
+    own = {name: part.numpy() for name, part in zip(names.state, state.parts(), strict=True)}
+    largest = dict.fromkeys(names.outputs, 0.0)
     for _ in range(steps):
         frame = torch.randn(_STREAMS, 3, size, size, generator=rng)
         again = torch.rand(_STREAMS, generator=rng) < _RESET
         state = state.cleared(again)
-        own[2] = own[2] & ~again.numpy()[:, None]
+        own["valid"] = own["valid"] & ~again.numpy()[:, None]
         with torch.inference_mode():
             output, state = model.step(frame, state, return_attention=True)
-        found = step(dict(zip(INPUTS, [frame.numpy(), *own], strict=True)))
-        assert output.attention is not None
-        expected = [output.logits, output.attention, *state]
-        for name, ours, theirs in zip(OUTPUTS, expected, found, strict=True):
-            off = float(np.abs(ours.numpy().astype(np.float64) - theirs).max())
+        found = step({"frame": frame.numpy()} | own)
+        expected = [getattr(output, name) for name in names.answer] + [*state.parts()]
+        for name, ours in zip(names.outputs, expected, strict=True):
+            off = float(np.abs(ours.numpy().astype(np.float64) - found[name]).max())
             largest[name] = max(largest[name], math.inf if math.isnan(off) else off)
-        own = list(found[2:])
+        own = {part: found[f"next_{part}"] for part in names.state}
     worst = max(largest, key=largest.__getitem__)
     if largest[worst] > TOLERANCE:
         raise ExportError(
@@ -146,7 +146,7 @@ def _to_int8(
 
     def play(step: Any, frames: list[npt.NDArray[Any]]) -> tuple[npt.NDArray[Any], list[quantise.Feed]]:
         compiled = core.compile_model(step, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-        return quantise.play(compiled, frames, empty)
+        return quantise.play(compiled, frames, empty, ports(model.architecture))
 
     report(f"int8: rendering {quantise.CALIBRATION_CLIPS} clips to calibrate on, {_SCORED} others to score")
     frames, _ = clips(quantise.CALIBRATION_CLIPS, quantise.CALIBRATION_SEED)
@@ -173,29 +173,30 @@ def _onnx(path: Path) -> tuple[Step, list[str]]:
     """The file in ONNX Runtime, and its inputs and outputs in words."""
     package = load_package("onnxruntime")
     session = package.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    ports = {"input": session.get_inputs(), "output": session.get_outputs()}
+    nodes = {"input": session.get_inputs(), "output": session.get_outputs()}
     lines = [
         _describe(kind, node.name, node.type.removeprefix("tensor(").rstrip(")"), node.shape)
-        for kind, nodes in ports.items()
-        for node in nodes
+        for kind, group in nodes.items()
+        for node in group
     ]
-    return lambda inputs: list(session.run(None, inputs)), lines
+    names = [node.name for node in nodes["output"]]
+    return lambda inputs: dict(zip(names, session.run(None, inputs), strict=True)), lines
 
 
 def _openvino(path: Path) -> tuple[Step, list[str]]:
     """The file in OpenVINO, and its inputs and outputs in words."""
     core = load_package("openvino").Core()
     compiled = core.compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    ports = {"input": compiled.inputs, "output": compiled.outputs}
+    nodes = {"input": compiled.inputs, "output": compiled.outputs}
     lines = [
         _describe(kind, port.any_name, port.element_type.to_string(), list(port.partial_shape))
-        for kind, group in ports.items()
+        for kind, group in nodes.items()
         for port in group
     ]
 
-    def step(inputs: dict[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+    def step(inputs: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
         found = compiled(inputs)
-        return [found[name] for name in OUTPUTS]
+        return {port.any_name: found[port] for port in compiled.outputs}
 
     return step, lines
 

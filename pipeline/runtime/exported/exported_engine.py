@@ -1,16 +1,17 @@
 """The engine of an exported step: one graph of the step, and one of its answer alone."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from pipeline.model.description import Description
-from pipeline.model.state import Entry, empty_state, gather
-from pipeline.runtime.engine import About, Answer, Remember, finished
-from pipeline.runtime.exported.convert import OUTPUTS
+from pipeline.model.state import Entry, State, empty_state, gather
+from pipeline.runtime.engine import About, Answer, MotionFields, Remember, finished
+from pipeline.runtime.exported.convert import MOTION, ports
 from pipeline.runtime.pixels import Stretcher
 from pipeline.runtime.step import Image, Memory
 
@@ -23,8 +24,8 @@ class Graphs(NamedTuple):
     """What an exported step consists of.
 
     Attributes:
-        step: From pixels and state to ``OUTPUTS`` and ``query_projections``.
-        answer: From ``query_projections`` and state to logits and attention; None where it can't be had.
+        step: From pixels and state to ``Ports.outputs`` and ``Ports.features``.
+        answer: From ``Ports.features`` and state to ``Ports.answer``; None where it can't be had.
     """
 
     step: Graph
@@ -35,7 +36,7 @@ class ExportedEngine:
     """See ``Engine``.
 
     With unshared weights the passes of the other backbones are part of ``infer``. The features of a picture
-    are ``query_projections``, the few projections that the answer needs of it.
+    are ``Ports.features``, the few maps that the answer needs of it.
 
     Args:
         graphs: Ready to run.
@@ -65,7 +66,7 @@ class ExportedEngine:
     ) -> None:
         self.backend, self.device, self.precision, self.threads = backend, device, precision, threads
         self._graphs, self._details = graphs, details
-        self._empty = empty_state(model.architecture, 1)
+        self._empty, self._ports = empty_state(model.architecture, 1), ports(model.architecture)
         self._passes = 1 + model.architecture.passes_to_remember
         self.stretch = Stretcher(model.preprocessing.size, threads)
 
@@ -74,19 +75,20 @@ class ExportedEngine:
     ) -> tuple[Answer, int, Remember]:
         """See ``Engine``."""
         state = gather(past, self._empty)
-        found = self._graphs.step([self.stretch(images), *(part.numpy() for part in state)])
-        outputs = dict(zip(OUTPUTS, map(torch.from_numpy, found), strict=False))
-        projections = found[len(OUTPUTS) :]
-        keys, values = (outputs[name][:, :, -1] for name in ("next_keys", "next_values"))
+        found = self._graphs.step([self.stretch(images), *_arrays(state)])
+        outputs = dict(zip(self._ports.outputs, map(torch.from_numpy, found), strict=False))
+        seen = found[len(self._ports.outputs) :]
+        newest = [outputs[name][:, :, -1] for name in ("next_keys", "next_values")]
+        newest += [outputs[name][:, -1] for name in ("next_match", "next_fine") if name in outputs]
         # Copies: the next call may write over what this one gave, and each row can be freed alone.
         memories = [
             Memory(
-                Entry(keys[row].clone(), values[row].clone()),
-                [part[row].copy() for part in projections] if self._graphs.answer else None,
+                Entry(*(part[row].clone() for part in newest)),
+                [part[row].copy() for part in seen] if self._graphs.answer else None,
             )
             for row in range(len(images))
         ]
-        answer = finished(outputs["logits"], outputs["attention"] if want_attention else None)
+        answer = _finished(outputs, want_attention)
         return answer, self._passes * len(images), lambda: (memories, 0)
 
     def infer_known(
@@ -95,9 +97,10 @@ class ExportedEngine:
         """See ``Engine``."""
         assert self._graphs.answer is not None
         projections = [np.stack(parts) for parts in zip(*features, strict=True)]
-        found = self._graphs.answer([*projections, *(part.numpy() for part in gather(past, self._empty))])
-        logits, attention = map(torch.from_numpy, found)
-        return finished(logits, attention if want_attention else None)
+        found = self._graphs.answer([*projections, *_arrays(gather(past, self._empty))])
+        return _finished(
+            dict(zip(self._ports.answer, map(torch.from_numpy, found), strict=True)), want_attention
+        )
 
     def sizes_to_warm_up(self, batch_size: int) -> Sequence[int]:
         """See ``Engine``."""
@@ -106,3 +109,12 @@ class ExportedEngine:
     def details(self) -> About:
         """See ``Engine``."""
         return self._details
+
+
+def _arrays(state: State) -> list[Array]:
+    return [part.numpy() for part in state.parts()]
+
+
+def _finished(outputs: Mapping[str, Tensor], want_attention: bool) -> Answer:
+    motion = MotionFields(*(outputs[name].clone() for name in MOTION)) if MOTION[0] in outputs else None
+    return finished(outputs["logits"], outputs["attention"] if want_attention else None, motion)

@@ -10,6 +10,7 @@ from pipeline.model.shipped import CheckpointError
 from pipeline.runtime.base import Runtime
 from pipeline.runtime.engine import About
 from pipeline.runtime.exported.answer_graph import CutError
+from pipeline.runtime.exported.convert import Ports
 from pipeline.runtime.exported.exported_engine import ExportedEngine, Graphs
 from pipeline.runtime.exported.model_cache import CachedModel
 from pipeline.runtime.runtime_options import Options
@@ -103,12 +104,10 @@ def pick_precision(backend: str, known: tuple[str, ...], precision: str) -> str:
     return known[0] if precision == "auto" else precision
 
 
-def cut_answer(
-    cut: Callable[[Any, tuple[str, ...]], Cut], step: Any, projections: tuple[str, ...], options: Options
-) -> Cut | None:
+def cut_answer(cut: Callable[[Any, Ports], Cut], step: Any, ports: Ports, options: Options) -> Cut | None:
     """The answer alone; None, with a message, where it can't be had: then every picture is computed."""
     try:
-        return cut(step, projections)
+        return cut(step, ports)
     except CutError as error:
         options.log(f"unchanged pictures are computed like new ones: {error}")
         return None

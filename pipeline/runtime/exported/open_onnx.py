@@ -11,7 +11,7 @@ from pipeline.model.device import DeviceError
 from pipeline.runtime.base import Runtime
 from pipeline.runtime.engine import About
 from pipeline.runtime.exported.answer_graph import onnx_answer
-from pipeline.runtime.exported.convert import export_onnx, query_projections
+from pipeline.runtime.exported.convert import export_onnx, ports
 from pipeline.runtime.exported.exported_engine import Array, Graph, Graphs
 from pipeline.runtime.exported.open_exported import Compiled, cut_answer, open_exported, pick_precision
 from pipeline.runtime.runtime_options import Options
@@ -82,7 +82,7 @@ class _Compiler:
         self._provider, self.device = _pick_provider(options.provider, options.device)
         self.details: About = {"provider": self._provider}
         self._options, self._threads = options, threads
-        self._projections = query_projections(model.architecture)
+        self._ports = ports(model.architecture)
 
     def versions(self) -> list[str]:
         """See ``Compiler``."""
@@ -95,7 +95,7 @@ class _Compiler:
             path = Path(folder) / "step.onnx"
             export_onnx(model, path, pixels=True)
             step = path.read_bytes()
-        answer = cut_answer(onnx_answer, step, self._projections, self._options)
+        answer = cut_answer(onnx_answer, step, self._ports, self._options)
         parts = [step, answer] if answer else [step]
         return Compiled(self.restore(parts), parts)
 

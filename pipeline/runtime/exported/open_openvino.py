@@ -13,8 +13,8 @@ from pipeline.model.state import empty_state
 from pipeline.runtime.base import Runtime
 from pipeline.runtime.engine import About
 from pipeline.runtime.exported import quantise
-from pipeline.runtime.exported.answer_graph import ANSWER, STATE, openvino_answer
-from pipeline.runtime.exported.convert import INPUTS, OUTPUTS, query_projections, to_openvino
+from pipeline.runtime.exported.answer_graph import openvino_answer
+from pipeline.runtime.exported.convert import ports, to_openvino
 from pipeline.runtime.exported.exported_engine import Array, Graph, Graphs
 from pipeline.runtime.exported.open_exported import Compiled, cut_answer, open_exported, pick_precision
 from pipeline.runtime.runtime_options import Options
@@ -66,7 +66,7 @@ class _Compiler:
             raise DeviceError("int8 needs clips to calibrate on")
         self.details: About = {}
         self._model, self._options, self._threads = model, options, threads
-        self._projections = query_projections(model.architecture)
+        self._ports = ports(model.architecture)
 
     def versions(self) -> list[str]:
         """See ``Compiler``."""
@@ -79,7 +79,7 @@ class _Compiler:
         step.reshape({port.any_name: [1, *list(port.partial_shape)[1:]] for port in step.inputs})
         if self.precision == "int8":
             step = self._in_int8(step)
-        answer = cut_answer(openvino_answer, step, self._projections, self._options)
+        answer = cut_answer(openvino_answer, step, self._ports, self._options)
         compiled = [self._compiled(graph) for graph in (step, answer) if graph]
         return Compiled(self._graphs(*compiled), [graph.export_model().getvalue() for graph in compiled])
 
@@ -98,9 +98,10 @@ class _Compiler:
         return core.compile_model(graph, "CPU", openvino_options(self._threads))
 
     def _graphs(self, step: Any, answer: Any = None) -> Graphs:
+        names = self._ports
         return Graphs(
-            _in_turns(step, INPUTS, (*OUTPUTS, *self._projections)),
-            _in_turns(answer, (*self._projections, *STATE), ANSWER) if answer else None,
+            _in_turns(step, names.inputs, (*names.outputs, *names.features)),
+            _in_turns(answer, (*names.features, *names.state), names.answer) if answer else None,
         )
 
     def _in_int8(self, step: Any) -> Any:
@@ -112,11 +113,12 @@ class _Compiler:
         options.log(f"int8: rendering {quantise.CALIBRATION_CLIPS} clips to calibrate on")
         clips = make(*shape, quantise.CALIBRATION_CLIPS, quantise.CALIBRATION_SEED)
         options.log("int8: choosing the ranges of all layers")
-        _, feeds = quantise.play(self._compiled(step), list(clips.frames), empty)
+        _, feeds = quantise.play(self._compiled(step), list(clips.frames), empty, self._ports)
         rough = quantise.quantise(step, feeds)
         clips = make(*shape, _CHECKED_CLIPS, quantise.HELD_OUT_SEED)
         exact, found = (
-            quantise.play(self._compiled(one), list(clips.frames), empty)[0] for one in (step, rough)
+            quantise.play(self._compiled(one), list(clips.frames), empty, self._ports)[0]
+            for one in (step, rough)
         )
         share = quantise.agreement(exact, found)
         if share < options.least_agreement:

@@ -19,16 +19,20 @@ class ProjectedBackbone(nn.Module):
     Args:
         backbone: What it projects.
         projections: By stage.
+        pyramid: Gives the maps of dense motion, which come out too; None for a network without it.
     """
 
-    def __init__(self, backbone: "ResNetCBAM", projections: dict[str, nn.Conv2d]) -> None:
+    def __init__(
+        self, backbone: "ResNetCBAM", projections: dict[str, nn.Conv2d], pyramid: nn.Module | None
+    ) -> None:
         super().__init__()
-        self.backbone, self.projections = backbone, nn.ModuleDict(projections)
+        self.backbone, self.projections, self.pyramid = backbone, nn.ModuleDict(projections), pyramid
 
     def features(self, images: Tensor, stages: Sequence[str]) -> dict[str, Tensor]:
         """As ``ResNetCBAM.features``, without stages that nothing is projected from."""
         maps = self.backbone.features(images, stages)
-        return {stage: projection(maps[stage]) for stage, projection in self.projections.items()}
+        projected = {stage: projection(maps[stage]) for stage, projection in self.projections.items()}
+        return projected if self.pyramid is None else projected | self.pyramid(maps)
 
 
 class Columns(nn.Module):
@@ -83,8 +87,9 @@ def join_projections(model: "TemporalKVQResNetCBAM") -> None:
     temporal.appearance = cast(nn.Linear, move("layer4", temporal.appearance))
     asked = {stage: _joined(parts) for stage, parts in found.items()}
     *older, newest = (cast("ResNetCBAM", backbone) for backbone in model.backbones)
-    backbones = [ProjectedBackbone(backbone, remembered) for backbone in older]
-    model.backbones = nn.ModuleList([*backbones, ProjectedBackbone(newest, asked)])
+    pyramid = None if model.motion is None else model.motion.pyramid
+    backbones = [ProjectedBackbone(backbone, remembered, None) for backbone in older]
+    model.backbones = nn.ModuleList([*backbones, ProjectedBackbone(newest, asked, pyramid)])
 
 
 def average_early(model: "TemporalKVQResNetCBAM") -> None:

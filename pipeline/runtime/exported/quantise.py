@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from pipeline.base.packages import load_package, package_version
 from pipeline.model.state import State
-from pipeline.runtime.exported.convert import INPUTS, OUTPUTS
+from pipeline.runtime.exported.convert import Ports
 from pipeline.runtime.exported.model_cache import code_digest
 
 Array = npt.NDArray[Any]
@@ -28,25 +28,26 @@ def versions() -> list[str]:
     return [package_version("nncf"), f"clips {code_digest(*CLIP_CODE)}"]
 
 
-def play(compiled: Any, frames: Iterable[Array], empty: State) -> tuple[Array, list[Feed]]:
+def play(compiled: Any, frames: Iterable[Array], empty: State, ports: Ports) -> tuple[Array, list[Feed]]:
     """Runs clips frame by frame, each from an empty state.
 
     Args:
         compiled: The step as an OpenVINO compiled model.
         frames: For each clip ``(T + 1, ...)``, as the step takes frames.
         empty: Of one stream.
+        ports: Names of the step's inputs and outputs.
 
     Returns:
         The logits after each clip, ``(n, num_classes)``, and all that the step was fed with.
     """
     request, logits, feeds = compiled.create_infer_request(), [], []
     for clip in frames:
-        state = [part.numpy() for part in empty]
+        state = [part.numpy() for part in empty.parts()]
         for frame in clip:
-            feeds.append(dict(zip(INPUTS, [frame[None], *state], strict=True)))
+            feeds.append(dict(zip(ports.inputs, [frame[None], *state], strict=True)))
             found = request.infer(feeds[-1], share_inputs=True, share_outputs=False)
-            state = [found[name] for name in OUTPUTS[2:]]
-        logits.append(found[OUTPUTS[0]][0])
+            state = [found[f"next_{part}"] for part in ports.state]
+        logits.append(found["logits"][0])
     return np.stack(logits), feeds
 
 

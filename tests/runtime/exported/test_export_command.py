@@ -9,7 +9,7 @@ import torch
 
 from pipeline.model.checkpoint import save_checkpoint
 from pipeline.model.state import State
-from pipeline.runtime.exported.convert import INPUTS, OUTPUTS, about
+from pipeline.runtime.exported.convert import about, ports
 from pipeline.runtime.exported.export_command import ExportError, compare, export_step
 from tests.model.small import SIZE, small
 from tests.support import need_module
@@ -28,8 +28,9 @@ def test_a_checked_file_and_what_it_takes(tmp_path: Path, name: str) -> None:
     files = {"step.onnx": ["step.onnx"], "step.xml": ["step.bin", "step.xml"]}[name]
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == files
     metadata = about(small())
-    ports = [line.split() for line in lines[1 : -1 - len(metadata)]]
-    assert [port[1] for port in ports] == [*INPUTS, *OUTPUTS]
+    described = [line.split() for line in lines[1 : -1 - len(metadata)]]
+    names = ports(small().architecture)
+    assert [port[1] for port in described] == [*names.inputs, *names.outputs]
     assert lines[1].endswith(f"(batch, 3, {SIZE}, {SIZE})")
     assert "50 steps with resets equal torch" in lines[-1]
     assert lines[-1 - len(metadata) : -1] == [f"{key}: {value}" for key, value in metadata.items()]
@@ -49,23 +50,33 @@ def _metadata(path: Path) -> dict[str, str]:
     return {key: found.get_rt_info(["model_info", key]).value for key in about(small())}
 
 
-def wrong(name: str, by: float) -> Any:
-    model = small()
+def wrong(name: str, by: float, **options: Any) -> Any:
+    model = small(**options)
+    names = ports(model.architecture)
 
     @torch.inference_mode()
-    def step(inputs: dict[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
-        frame, *state = (torch.from_numpy(inputs[part]) for part in INPUTS)
+    def step(inputs: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+        frame, *state = (torch.from_numpy(inputs[part]) for part in names.inputs)
         output, after = model.step(frame, State(*state), return_attention=True)
-        outputs = dict(zip(OUTPUTS, [output.logits, output.attention, *after], strict=True))
+        parts = [getattr(output, part) for part in names.answer] + [*after.parts()]
+        outputs = dict(zip(names.outputs, parts, strict=True))
         if name:
             outputs[name] = outputs[name] + by
-        return [part.numpy() for part in outputs.values()]
+        return {part: value.numpy() for part, value in outputs.items()}
 
     return step
 
 
 def test_the_comparison_passes_the_model_itself() -> None:
     assert max(compare(small(), wrong("", 0.0), steps=4).values()) < 1e-6
+
+
+def test_the_comparison_looks_at_dense_motion() -> None:
+    model = small(motion=True)
+    assert max(compare(model, wrong("", 0.0, motion=True), steps=4).values()) < 1e-6
+    for name in ("flow", "uncertainty", "moving", "camera", "next_match", "next_fine"):
+        with pytest.raises(ExportError, match=f"in {name}, more than 0.001"):
+            compare(model, wrong(name, 0.01, motion=True), steps=2)
 
 
 @pytest.mark.parametrize(("name", "by"), [("logits", 0.01), ("attention", 0.01), ("logits", np.nan)])

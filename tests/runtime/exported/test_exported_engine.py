@@ -12,6 +12,7 @@ from pipeline.model.checkpoint import save_checkpoint
 from pipeline.model.device import DeviceError
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.runtime.base import Runtime
+from pipeline.runtime.exported.convert import ports
 from pipeline.runtime.exported.open_onnx import open_onnx
 from pipeline.runtime.exported.open_openvino import open_openvino
 from pipeline.runtime.open_runtime import open_runtime
@@ -169,10 +170,8 @@ def test_where_the_answer_can_not_be_cut_out_every_picture_is_computed(
 ) -> None:
     need("openvino")
     model, lines = small(), []
-    too_little = ("appearance",)
-    monkeypatch.setattr(
-        "pipeline.runtime.exported.open_openvino.query_projections", lambda architecture: too_little
-    )
+    names = ports(model.architecture)._replace(features=("appearance",))
+    monkeypatch.setattr("pipeline.runtime.exported.open_openvino.ports", lambda architecture: names)
     runtime = open_openvino(model, Options(name="tiny", report=lines.append))
     assert lines[-1].startswith("tiny: unchanged pictures are computed like new ones: ")
     assert lines[-1].endswith("the answer can't be had from appearance alone")

@@ -1,0 +1,44 @@
+"""All that is remembered of a frame as one row of numbers: one table and one copy serve all of it."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from pipeline.model.state import Entry, State
+
+
+class EntryLayout:
+    """Where the parts of an ``Entry`` lie in a row.
+
+    Args:
+        empty: ``model.init_state(1)``.
+
+    Attributes:
+        length: Of a row.
+    """
+
+    def __init__(self, empty: State) -> None:
+        _, layers, _, variants, cells, width = empty.keys.shape
+        projections = (layers, variants, cells, width)
+        maps = [part.shape[2:] for part in (empty.match, empty.fine) if part is not None]
+        self._shapes = [projections, projections, *maps]
+        self._lengths = [math.prod(shape) for shape in self._shapes]
+        self.length = sum(self._lengths)
+
+    def pack(self, entry: Entry) -> Tensor:
+        """Rows ``(n, length)`` of a batch of entries."""
+        return torch.cat([part.flatten(1) for part in entry if part is not None], dim=1)
+
+    def state(self, past: Tensor, valid: Tensor) -> State:
+        """The state from rows of the slots ``(n, T, length)``, without copies.
+
+        Args:
+            past: See above.
+            valid: ``(n, T)`` bool.
+        """
+        parts = torch.split(past, self._lengths, dim=2)
+        keys, values, *maps = (
+            part.view(*past.shape[:2], *shape) for part, shape in zip(parts, self._shapes, strict=True)
+        )
+        return State(keys.transpose(1, 2), values.transpose(1, 2), valid, *maps)
