@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline.model.motion.geometry import places, warp
+from pipeline.model.motion.geometry import warp
 from pipeline.model.motion.match import Match
 from pipeline.model.motion.moving import EVIDENCE_CHANNELS, MovingHead, evidence
 from pipeline.model.motion.pyramid import CONTEXT_CHANNELS, FINE_CHANNELS, MotionPyramid
@@ -105,38 +105,40 @@ class MotionHead(nn.Module):
         match, fine = match.flatten(0, 1), fine.flatten(0, 1)
         query, here = _repeated(new["match"], past), _repeated(new["fine"], past)
         found = self.match(query, match)
-        flow, where = found.flow, places(query.shape[-2:], COARSE, found.flow)
-        camera = fit_similarity(flow.detach(), found.certainty[:, 0].detach(), COARSE)
+        flow, grid = found.flow, query.shape[-2:]
+        camera = fit_similarity(flow.detach(), found.certainty[:, 0].detach(), COARSE, 2)
         context = _repeated(self.context_coarse(new["context"]), past)
         certain = torch.cat((found.certainty, found.spread), dim=1).to(query.dtype)
         hidden = F.relu(self.scene_coarse(torch.cat((_repeated(new["context"], past), certain), dim=1)))
         rounds = []
         for _ in range(self.rounds[0]):
-            refined: Refined = self.coarse(query, match, flow.detach(), camera.flow(where), context, hidden)
+            still = camera.flow(grid, COARSE)
+            refined: Refined = self.coarse(query, match, flow.detach(), still, context, hidden)
             flow, hidden = refined.flow, refined.hidden
             rounds.append((COARSE, flow, refined.log_error))
-            camera = fit_similarity(flow.detach(), _trust(refined.log_error), COARSE)
-        where = places(here.shape[-2:], FINE, flow)
+            camera = fit_similarity(flow.detach(), _trust(refined.log_error), COARSE, 2)
+        grid = here.shape[-2:]
+        still = camera.flow(grid, FINE)
         flow, hidden = _doubled(flow), F.relu(_doubled(self.hand_over(hidden)))
         context = _repeated(F.relu(self.context_fine(new["fine"])), past)
         for _ in range(self.rounds[1]):
-            refined = self.fine(here, fine, flow.detach(), camera.flow(where), context, hidden)
+            refined = self.fine(here, fine, flow.detach(), still, context, hidden)
             flow, hidden = refined.flow, refined.hidden
             rounds.append((FINE, flow, refined.log_error))
-        logits = self._moving(new, fine, flow.detach(), refined, camera, valid)
+        logits = self._moving(new, fine, flow.detach(), refined, still, valid)
         there = valid.any(dim=1)[:, None, None]
         moving = logits.sigmoid() * there
-        still = 1 - _repeated(moving.detach(), past)
-        camera = fit_similarity(flow.detach(), _trust(refined.log_error) * still.square(), FINE)
+        stands = 1 - _repeated(moving.detach(), past)
+        camera = fit_similarity(flow.detach(), _trust(refined.log_error) * stands.square(), FINE, 3)
         if trace is not None:
             trace.log_weights, trace.coarse, trace.rounds = found.log_weights, found.flow, rounds
             trace.moving_logits = logits
         height, width = (FINE * side for side in here.shape[-2:])
         known = valid.flatten()[:, None, None]
-        own = (flow - camera.flow(where)).view(batch, past, 2, *where.shape[1:])[:, -1]
+        own = (flow - camera.flow(grid, FINE)).view(batch, past, 2, *grid)[:, -1]
         return Motion(
-            (flow * known[..., None]).view(batch, past, 2, *where.shape[1:]),
-            (refined.log_error.exp() * known).view(batch, past, *where.shape[1:]),
+            (flow * known[..., None]).view(batch, past, 2, *grid),
+            (refined.log_error.exp() * known).view(batch, past, *grid),
             moving,
             _identity_where_empty(camera.matrix(height, width), known).view(batch, past, 2, 3),
             self._summary(camera, own, moving, valid, width),
@@ -148,12 +150,11 @@ class MotionHead(nn.Module):
         fine: Tensor,
         flow: Tensor,
         refined: Refined,
-        camera: Similarity,
+        still: Tensor,
         valid: Tensor,
     ) -> Tensor:
-        """Logits of the mask, ``(B, h, w)``."""
+        """Logits of the mask, ``(B, h, w)``; ``still`` is the flow of what stands still."""
         batch, past = valid.shape
-        still = camera.flow(places(flow.shape[-2:], FINE, flow))
         here = _repeated(new["fine"], past)
         along_camera = (here * warp(fine, still, FINE)).sum(dim=1, keepdim=True)
         seen = evidence(flow - still, refined.log_error, refined.agreement, along_camera)
@@ -167,9 +168,9 @@ class MotionHead(nn.Module):
     def _summary(self, camera: Similarity, own: Tensor, moving: Tensor, valid: Tensor, width: int) -> Tensor:
         """Camera of each past frame, then where something moves and which way, on a grid of 4x4."""
         batch, past = valid.shape
-        rates = torch.cat((camera.growth, camera.turn, camera.shift / width), dim=1)
-        known = valid.flatten()[:, None].to(rates.dtype)
-        numbers = torch.cat((torch.asinh(rates * 100), camera.support, torch.ones_like(known)), dim=1)
+        known = valid.flatten()[:, None].to(camera.numbers.dtype)
+        rates = camera.numbers * camera.numbers.new_tensor([100.0, 100.0, 100.0 / width, 100.0 / width])
+        numbers = torch.cat((torch.asinh(rates), camera.support, torch.ones_like(known)), dim=1)
         moved = torch.cat((moving[:, None], torch.asinh(own) * moving[:, None]), dim=1)
         parts = (numbers * known).view(batch, past * 6), F.adaptive_avg_pool2d(moved, _GRID).flatten(1)
         return torch.cat(parts, dim=1).detach()

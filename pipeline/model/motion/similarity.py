@@ -1,9 +1,11 @@
 """The camera's motion: the shift, turn and scale that most of the picture agrees on.
 
 Closed form, weighted, and reweighted a few times so that what moves by itself loses its say (iteratively
-reweighted least squares with Geman-McClure weights). Nothing in it is learned.
+reweighted least squares with Geman-McClure weights). Nothing in it is learned. It is written with few and
+large operators: each small one costs an exported step as much as a large one.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -11,8 +13,8 @@ from torch import Tensor
 
 from pipeline.model.motion.geometry import places
 
-_ROUNDS = 4
 _FINEST_PX = 0.3  # residuals below this are noise
+_WITHIN = 2.0  # a residual of so many mean residuals still counts, at a quarter
 _PRIOR = 1e-3  # weight of "nothing moves", as a part of what full confidence everywhere weighs
 
 
@@ -20,33 +22,27 @@ class Similarity(NamedTuple):
     """From new to past coordinates, in pixels from the middle of the picture.
 
     Attributes:
-        growth: Scale times cosine, minus 1, ``(n, 1)``.
-        turn: Scale times sine, ``(n, 1)``.
-        shift: x and y in pixels, ``(n, 2)``.
+        numbers: ``(n, 4)``: scale times cosine, minus 1; scale times sine; shift x and y in pixels.
         support: Share of the weight that agrees, ``(n, 1)``.
     """
 
-    growth: Tensor
-    turn: Tensor
-    shift: Tensor
+    numbers: Tensor
     support: Tensor
 
-    def flow(self, where: Tensor) -> Tensor:
-        """The motion of what stands still, ``(n, 2, h, w)``, at ``where``, ``(2, h, w)``."""
-        growth, turn = self.growth[..., None], self.turn[..., None]
-        x = growth * where[0] - turn * where[1] + self.shift[:, 0, None, None]
-        y = turn * where[0] + growth * where[1] + self.shift[:, 1, None, None]
-        return torch.stack((x, y), dim=1)
+    def flow(self, size: Sequence[int], stride: int) -> Tensor:
+        """The motion of what stands still, ``(n, 2, *size)`` pixels, on a grid."""
+        return (self.numbers @ _design(size, stride, self.numbers)).view(-1, 2, *size)
 
     def matrix(self, height: int, width: int) -> Tensor:
         """``(n, 2, 3)``, from new to past coordinates, each from -1 to 1, for pictures of this size."""
-        scale, aspect = 1 + self.growth, height / width
-        x = torch.cat((scale, -self.turn * aspect, self.shift[:, :1] * (2 / width)), dim=1)
-        y = torch.cat((self.turn / aspect, scale, self.shift[:, 1:] * (2 / height)), dim=1)
+        growth, turn, right, down = self.numbers.split(1, dim=1)  # type: ignore[no-untyped-call]
+        aspect = height / width
+        x = torch.cat((1 + growth, -turn * aspect, right * (2 / width)), dim=1)
+        y = torch.cat((turn / aspect, 1 + growth, down * (2 / height)), dim=1)
         return torch.stack((x, y), dim=1)
 
 
-def fit_similarity(flow: Tensor, weight: Tensor, stride: int, rounds: int = _ROUNDS) -> Similarity:
+def fit_similarity(flow: Tensor, weight: Tensor, stride: int, rounds: int) -> Similarity:
     """Fits the similarity that most places agree on.
 
     Starts from "nothing moves" or from the plain fit, whichever more places agree with: on a camera that
@@ -58,42 +54,62 @@ def fit_similarity(flow: Tensor, weight: Tensor, stride: int, rounds: int = _ROU
         stride: Pixels from cell to cell.
         rounds: How often the weights follow the residuals.
     """
-    where = places(flow.shape[-2:], stride, flow)
-    still = flow.square().sum(dim=1)
-    plain = _weighted_fit(flow, weight, where)
-    residual = (flow - plain.flow(where)).square().sum(dim=1)
-    stands = _agreement(still, weight) >= _agreement(residual, weight)
-    residual = torch.where(stands[:, None, None], still, residual)
-    fit = plain
+    size = flow.shape[-2:]
+    design = _design(size, stride, flow)
+    moved, weight = flow.flatten(1), weight.flatten(1)
+    basis = _basis(moved, places(size, stride, flow).flatten(1))
+    numbers = _weighted_fit(weight, basis)
+    still, residual = _squared(moved), _squared(moved - numbers @ design)
+    total = weight.sum(dim=1, keepdim=True) + _PRIOR * weight.shape[1]
+    agree = torch.stack((weight / (1 + still), weight / (1 + residual)), dim=1)  # within about a pixel
+    count = agree.sum(dim=2, keepdim=True)
+    stands = count[:, 0] >= count[:, 1]
+    residual, trusted = torch.where(stands, still, residual), torch.where(stands, agree[:, 0], agree[:, 1])
     for _ in range(rounds):
-        spread = (weight * residual.clamp_max(64.0**2).add(1e-6).sqrt()).sum(dim=(1, 2)) / _total(weight)
-        scale = spread.clamp_min(_FINEST_PX).square()[:, None, None]
+        spread = (trusted * (residual + 1e-6).sqrt()).sum(dim=1, keepdim=True) / (
+            trusted.sum(dim=1, keepdim=True) + 1e-3
+        )
+        scale = (_WITHIN * spread).clamp_min(_FINEST_PX).square()
         trusted = weight * (scale / (scale + residual)).square()
-        fit = _weighted_fit(flow, trusted, where)
-        residual = (flow - fit.flow(where)).square().sum(dim=1)
-    return fit._replace(support=_agreement(residual, weight)[:, None])
+        numbers = _weighted_fit(trusted, basis)
+        residual = _squared(moved - numbers @ design)
+    return Similarity(numbers, (weight / (1 + residual)).sum(dim=1, keepdim=True) / total)
 
 
-def _total(weight: Tensor) -> Tensor:
-    return weight.sum(dim=(1, 2)) + _PRIOR * weight.shape[1] * weight.shape[2]
+def _design(size: Sequence[int], stride: int, like: Tensor) -> Tensor:
+    """What each of the four numbers does to all places, ``(4, 2 * places)``."""
+    x, y = places(size, stride, like).flatten(1)
+    one, none = torch.ones_like(x), torch.zeros_like(x)
+    return torch.stack(
+        (torch.cat((x, y)), torch.cat((-y, x)), torch.cat((one, none)), torch.cat((none, one)))
+    )
 
 
-def _agreement(residual: Tensor, weight: Tensor) -> Tensor:
-    """Share of the weight whose squared residual is below about a pixel, ``(n,)``."""
-    return (weight / (1 + residual)).sum(dim=(1, 2)) / _total(weight)
+def _basis(moved: Tensor, where: Tensor) -> Tensor:
+    """All that a fit sums over the places, ``(n, places, 8)``; one product with the weights does it."""
+    flow = moved.view(-1, 2, where.shape[1])
+    fixed = torch.cat((torch.ones_like(where[:1]), where, where.square().sum(dim=0, keepdim=True)))
+    along = (flow * where).sum(dim=1, keepdim=True)
+    across = (flow.flip(1) * where * where.new_tensor([[1.0], [-1.0]])).sum(dim=1, keepdim=True)
+    parts = (fixed.expand(moved.shape[0], -1, -1), flow, along, across)
+    return torch.cat(parts, dim=1).transpose(1, 2)
 
 
-def _weighted_fit(flow: Tensor, weight: Tensor, where: Tensor) -> Similarity:
-    total = _total(weight)
-    centre = (weight[:, None] * where).sum(dim=(2, 3)) / total[:, None]
-    mean = (weight[:, None] * flow).sum(dim=(2, 3)) / total[:, None]
-    arm = where - centre[..., None, None]
-    pull = flow - mean[..., None, None]
-    inertia = (weight * arm.square().sum(dim=1)).sum(dim=(1, 2))
-    inertia = inertia + _PRIOR * where.square().sum()
-    growth = (weight * (arm * pull).sum(dim=1)).sum(dim=(1, 2)) / inertia
-    turn = (weight * (arm[:, 0] * pull[:, 1] - arm[:, 1] * pull[:, 0])).sum(dim=(1, 2)) / inertia
-    growth, turn = growth[:, None], turn[:, None]
-    shift_x = mean[:, :1] - growth * centre[:, :1] + turn * centre[:, 1:]
-    shift_y = mean[:, 1:] - turn * centre[:, :1] - growth * centre[:, 1:]
-    return Similarity(growth, turn, torch.cat((shift_x, shift_y), dim=1), torch.zeros_like(growth))
+def _squared(residual: Tensor) -> Tensor:
+    """``(n, 2 * places)`` to squared lengths ``(n, places)``."""
+    return residual.square().view(-1, 2, residual.shape[1] // 2).sum(dim=1)
+
+
+def _weighted_fit(weight: Tensor, basis: Tensor) -> Tensor:
+    """The four numbers by least squares; as complex numbers, ``flow = number * place + shift``."""
+    sums = (weight[:, None] @ basis)[:, 0]  # ones, x, y, squares, flow x, flow y, along, across
+    total = sums[:, :1] + _PRIOR * basis.shape[1]
+    centre, mean = sums[:, 1:3] / total, sums[:, 4:6] / total
+    # about the centre: what is left of each sum without the product of the means
+    inertia = sums[:, 3:4] - total * centre.square().sum(dim=1, keepdim=True)
+    inertia = inertia + _PRIOR * basis[:, :, 3].sum(dim=1, keepdim=True)
+    turned = torch.cat((-centre[:, 1:], centre[:, :1]), dim=1)
+    products = torch.stack((centre, turned), dim=1)  # rows: real and imaginary part of a product with it
+    number = (sums[:, 6:8] - total * (products @ mean[..., None])[..., 0]) / inertia
+    shift = mean - (number[:, None] @ products)[:, 0]
+    return torch.cat((number, shift), dim=1)
