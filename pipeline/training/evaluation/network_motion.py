@@ -1,14 +1,14 @@
 """Dense motion from a network: a stream of pictures of any size in, its newest answer out."""
 
-from typing import Any
-
 import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from pipeline.base.frame import Image
 from pipeline.model.network import TemporalKVQResNetCBAM
+from pipeline.model.state import State
 from pipeline.scene.dense_motion import DenseMotion
 from pipeline.training.evaluation.motion_fields import MotionStream, OpenStream, network_size
 from pipeline.training.samples import normalised
@@ -28,7 +28,7 @@ def open_network_motion(model: TemporalKVQResNetCBAM) -> OpenStream:
     blank = np.zeros((32, 32, 3), np.uint8)
     with torch.inference_mode():
         output = model.step(_as_input(blank, model), model.init_state(1, (32, 32)))[0]
-    if getattr(output, "flow", None) is None:
+    if output.flow is None:
         raise ValueError(
             "this network has no motion head, which --flow, --moving, --still and --camera score: "
             "give a --checkpoint that has one"
@@ -37,7 +37,7 @@ def open_network_motion(model: TemporalKVQResNetCBAM) -> OpenStream:
 
 
 def _stream(model: TemporalKVQResNetCBAM) -> MotionStream:
-    state: Any = None
+    state: State | None = None
     ages_ms = [_INTERVAL_MS * age for age in range(model.num_past, 0, -1)]
 
     def step(picture: Image) -> DenseMotion:
@@ -48,12 +48,11 @@ def _stream(model: TemporalKVQResNetCBAM) -> MotionStream:
                 state = model.init_state(1, network_size(height, width))
             valid = state.valid[0].cpu().numpy()
             output, state = model.step(_as_input(picture, model), state)
-        found: Any = output
         return DenseMotion(
-            moving=_array(found.moving),
-            flow=_array(found.flow),
-            uncertainty=_array(found.uncertainty),
-            camera=_array(found.camera),
+            moving=_array(output.moving),
+            flow=_array(output.flow),
+            uncertainty=_array(output.uncertainty),
+            camera=_array(output.camera),
             valid=valid,
             history_ms=ages_ms,
             aspect=height / width,
@@ -70,5 +69,6 @@ def _as_input(picture: Image, model: TemporalKVQResNetCBAM) -> Tensor:
     return normalised(pixels.float() / 255, model)
 
 
-def _array(rows: Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:
+def _array(rows: Tensor | None) -> npt.NDArray[np.float32]:
+    assert rows is not None, "the network had a motion head when the stream was opened"
     return rows[0].float().cpu().numpy()

@@ -1,10 +1,17 @@
 """``train`` and ``evaluate`` on the command line."""
 
+import json
 from pathlib import Path
 
 import pytest
+import torch
 
+from pipeline.model.checkpoint import save_checkpoint
+from pipeline.model.network import TemporalKVQResNetCBAM
+from tests.support import need_module
+from tests.training.evaluation.data_sets import shifted_pair, write_cdnet, write_npz_pair
 from tests.training.evaluation.test_evaluate import tiny
+from tests.training.evaluation.test_score_camera import write_pan
 from tests.training.tiny import SMALL, command, settings, sliding_clips
 
 
@@ -54,3 +61,30 @@ def test_motion_fields_is_asked_for_by_folders_and_refused_in_one_line(tmp_path:
         assert ended.stderr.startswith("error: ")
         assert "no motion head" in ended.stderr
         assert ended.stderr.count("\n") == 1
+
+
+def test_dense_motion_is_scored_beside_the_baselines(tmp_path: Path) -> None:
+    need_module("av", "av")
+    torch.manual_seed(0)
+    model = TemporalKVQResNetCBAM(
+        depth=18, num_classes=2, d_model=16, num_heads=2, image_size=32, motion=True
+    )
+    save_checkpoint(tmp_path / "a.safetensors", model)
+    write_npz_pair(tmp_path / "flow" / "shift", *shifted_pair(3, -2))
+    write_cdnet(tmp_path / "moving" / "street", frames=6)
+    write_pan(tmp_path / "camera" / "pan", frames=4)
+    folders = [part for name in ("flow", "moving", "camera") for part in (f"--{name}", str(tmp_path / name))]
+    still = ["--still", str(tmp_path / "flow"), "--still-frames", "2"]
+    written = tmp_path / "out.json"
+    ended = command(
+        "evaluate", "--checkpoint", str(tmp_path / "a.safetensors"), *folders, *still, "--json", str(written)
+    )
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads(written.read_text())
+    assert found["flow"]["shift"]["dis_epe"] < 0.5 < found["flow"]["shift"]["epe"]
+    assert {"f", "precision", "recall", "mog2_f", "j"} < found["moving"]["street"].keys()
+    assert found["still"]["codec"]["frames"] == 4
+    assert found["camera"]["pan"]["dis_fit_epe"] < 0.2
+    for heading in ("shift", "street", "codec", "pan", "least sure"):
+        assert heading in ended.stdout
+    assert max(map(len, ended.stdout.splitlines())) <= 80
