@@ -63,6 +63,8 @@ def same_size(count: int, seed: int) -> list[Any]:
         ("fp32", {}),
         ("fp16", {"depth": 50, "attention": "plain"}),
         ("fp16", {"use_shared_weights": False, "num_past": 3, "scales": ("layer3", "layer4")}),
+        ("fp32", {"motion": True}),
+        ("fp16", {"motion": True}),
     ],
     ids=str,
 )
@@ -81,6 +83,27 @@ def test_a_batch_of_streams_equals_the_cpu(precision: str, options: dict[str, An
             assert a.depth == b.depth
             np.testing.assert_allclose(a.probabilities, b.probabilities, atol=TOLERANCE[precision])
             np.testing.assert_allclose(a.attention, b.attention, atol=TOLERANCE[precision])
+            assert_same_motion(a, b)
+
+
+def assert_same_motion(one: Result, other: Result) -> None:
+    """Dense motion agrees at nearly all places; a network that has learned nothing has close calls."""
+    assert (one.motion is None) == (other.motion is None)
+    if one.motion is None or other.motion is None:
+        return
+    for name, tolerance in {"flow": 0.5, "uncertainty": 0.2, "moving": 0.05, "camera": 0.02}.items():
+        off = np.abs(getattr(one.motion, name) - getattr(other.motion, name))
+        assert np.quantile(off, 0.9) < tolerance, (name, float(np.quantile(off, 0.9)), float(off.max()))
+
+
+def test_dense_motion_of_unchanged_pictures_is_that_of_a_full_step() -> None:
+    streams = [[images[i] for i in (0, 0, 1, 1, 2)] for images in (same_size(3, 0), same_size(3, 1))]
+    full, saving = (open_torch(small(motion=True), CUDA) for _ in range(2))
+    (expected, all_passes), (found, passes) = play(full, streams), play(saving, streams, again=True)
+    assert (all_passes, passes) == (10, 6)
+    for ours, theirs in zip(found, expected, strict=True):
+        for a, b in zip(ours, theirs, strict=True):
+            assert_same_motion(a, b)
 
 
 def test_the_shipped_kinds_run_on_fused_kernels() -> None:
