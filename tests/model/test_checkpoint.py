@@ -43,6 +43,20 @@ def test_what_was_saved_comes_back(tmp_path: Path) -> None:
     assert all(weights.requires_grad for weights in loaded.parameters())
 
 
+def test_dense_motion_comes_back(tmp_path: Path) -> None:
+    model, frames = small(motion=True), clip(1, 3)
+    save_checkpoint(tmp_path / "model.safetensors", model)
+    loaded = load_checkpoint(tmp_path / "model.safetensors")
+    assert loaded.architecture.motion
+    assert describe_checkpoint(tmp_path / "model.safetensors").architecture.motion
+    assert loaded.motion.state_dict().keys() == model.motion.state_dict().keys()
+    with torch.no_grad():
+        mask = torch.ones(1, 2, dtype=torch.bool)
+        motion, again = (network.motion_trace(frames, mask)[0] for network in (model, loaded))
+    torch.testing.assert_close(again.flow, motion.flow, atol=0.1, rtol=0)  # weights are stored in half
+    torch.testing.assert_close(again.moving, motion.moving, atol=0.02, rtol=0)
+
+
 def test_weights_are_half_and_statistics_full_precision(tmp_path: Path) -> None:
     model = small()
     save_checkpoint(tmp_path / "model.safetensors", model)

@@ -91,6 +91,7 @@ def test_imagenet_weights_reach_every_backbone() -> None:
         ({"scales": ()}, "scales"),
         ({"scales": ("layer4", "layer4")}, "each once"),
         ({"head": "mode"}, "choose mean or grid"),
+        ({"motion": True, "use_shared_weights": False}, "motion needs use_shared_weights"),
         ({"image_size": 16}, "at least 32 px"),
         ({"labels": ["a", "b"]}, "2 labels for num_classes 9"),
     ],
@@ -126,3 +127,36 @@ def test_mixed_precision(attention: str) -> None:
     assert info["K"].dtype == torch.bfloat16
     torch.testing.assert_close(rough.float(), exact, atol=0.3, rtol=0.1)
     assert all(weights.grad.isfinite().all() for weights in model.parameters())
+
+
+@torch.no_grad()
+def test_a_network_without_dense_motion_gives_none_and_reports_it_when_asked() -> None:
+    model, frames = small(), clip(1, 3)
+    state = model.init_state(1)
+    assert state.match is state.fine is None
+    output, features = model.predict(frames[:, 0], state)
+    assert output.flow is output.uncertainty is output.moving is output.camera is None
+    for call in (
+        lambda: model.motion_of(features, state),
+        lambda: model.motion_trace(frames, torch.ones(1, 2, dtype=torch.bool)),
+    ):
+        with pytest.raises(ValueError, match="no dense motion: build it with motion=True"):
+            call()
+
+
+@torch.no_grad()
+def test_classes_know_of_the_motion_once_they_have_learned_from_it() -> None:
+    model, frames = small(motion=True), clip(1, 3).unbind(1)
+    logits, _ = model(*frames)
+    for weights in model.motion_votes.parameters():
+        weights.zero_()
+    assert not torch.equal(model(*frames)[0], logits)
+    fresh = TemporalKVQResNetCBAM(depth=18, num_classes=9, motion=True)
+    assert not fresh.motion_votes[-1].weight.any(), "until then they are those of the attention"
+
+
+def test_classes_do_not_change_what_dense_motion_learns() -> None:
+    model = small(motion=True)
+    model(*clip(1, 3).unbind(1))[0].sum().backward()
+    assert all(weights.grad is None for weights in model.motion.parameters())
+    assert all(weights.grad.any() for weights in model.motion_votes.parameters())

@@ -13,7 +13,7 @@ def places(size: Sequence[int], stride: int, like: Tensor) -> Tensor:
     Args:
         size: Rows and columns of the grid.
         stride: Pixels from cell to cell.
-        like: Gives device.
+        like: Gives the device.
     """
     rows, columns = size
     y = (torch.arange(rows, device=like.device, dtype=torch.float32) - (rows - 1) / 2) * stride
@@ -37,6 +37,11 @@ def warp(maps: Tensor, flow: Tensor, stride: int) -> Tensor:
     return found.to(maps.dtype)
 
 
+def doubled(maps: Tensor) -> Tensor:
+    """Maps ``(n, C, h, w)`` at twice the resolution, ``(n, C, 2 h, 2 w)``."""
+    return F.interpolate(maps, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
 def local_correlation(here: Tensor, there: Tensor, radius: int) -> Tensor:
     """Dot products of each place with the places around it in another map.
 
@@ -56,9 +61,7 @@ def local_correlation(here: Tensor, there: Tensor, radius: int) -> Tensor:
     wide = columns + 2 * radius
     around = F.pad(there, (radius, radius, radius, radius))
     queries = here.permute(0, 2, 3, 1).reshape(n, 1, rows, columns, channels)
-    keys = torch.stack(
-        [around[:, :, dy : dy + rows] for dy in range(side)], dim=1
-    )  # (n, side, C, rows, wide)
+    keys = torch.stack([around[:, :, dy : dy + rows] for dy in range(side)], dim=1)
     products = queries @ keys.permute(0, 1, 3, 2, 4)  # (n, side, rows, columns, wide)
     flat = F.pad(products.reshape(n, side, rows, columns * wide), (0, columns))
     band = flat.reshape(n, side, rows, columns, wide + 1)[..., :side]

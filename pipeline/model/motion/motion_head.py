@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline.model.motion.geometry import warp
+from pipeline.model.motion.geometry import doubled, warp
 from pipeline.model.motion.match import Match
 from pipeline.model.motion.moving import EVIDENCE_CHANNELS, MovingHead, evidence
 from pipeline.model.motion.pyramid import CONTEXT_CHANNELS, FINE_CHANNELS, MotionPyramid
@@ -119,7 +119,7 @@ class MotionHead(nn.Module):
             camera = fit_similarity(flow.detach(), _trust(refined.log_error), COARSE, 2)
         grid = here.shape[-2:]
         still = camera.flow(grid, FINE)
-        flow, hidden = _doubled(flow), F.relu(_doubled(self.hand_over(hidden)))
+        flow, hidden = doubled(flow), F.relu(doubled(self.hand_over(hidden)))
         context = _repeated(F.relu(self.context_fine(new["fine"])), past)
         for _ in range(self.rounds[1]):
             refined = self.fine(here, fine, flow.detach(), still, context, hidden)
@@ -184,10 +184,6 @@ def _trust(log_error: Tensor) -> Tensor:
 def _repeated(maps: Tensor, past: int) -> Tensor:
     """The new frame's maps once for each past frame: ``(B, ...)`` to ``(B * T, ...)``."""
     return maps[:, None].expand(-1, past, *(-1,) * (maps.ndim - 1)).flatten(0, 1)
-
-
-def _doubled(maps: Tensor) -> Tensor:
-    return F.interpolate(maps, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
 def _identity_where_empty(matrix: Tensor, known: Tensor) -> Tensor:

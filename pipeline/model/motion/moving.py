@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pipeline.model.motion.geometry import doubled
+
 EVIDENCE_CHANNELS = 7
 """Of each past frame: residual x and y, its length, the same in expected errors, log of the expected error,
 agreement along the flow, agreement along the camera's motion."""
@@ -44,7 +46,7 @@ class MovingHead(nn.Module):
         wide = F.relu(self.down(x) + self.scene(context))
         for layer in self.around:
             wide = wide + F.relu(layer(wide))
-        x = x + F.interpolate(self.up(wide), scale_factor=2.0, mode="bilinear", align_corners=False)
+        x = x + doubled(self.up(wide))
         x = x + F.relu(self.last(F.relu(x)))
         logits: Tensor = self.out(F.relu(x))[:, 0].float()
         return logits

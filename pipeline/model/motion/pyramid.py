@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pipeline.model.motion.geometry import doubled
+
 CONTEXT_CHANNELS = 96
 MATCH_CHANNELS = 64
 FINE_CHANNELS = 48
@@ -40,12 +42,8 @@ class MotionPyramid(nn.Module):
         """
         x = self.lateral["layer4"](features["layer4"])
         for stage in ("layer3", "layer2"):
-            x = self.lateral[stage](features[stage]) + _doubled(x)
+            x = self.lateral[stage](features[stage]) + doubled(x)
         context = x + self.smooth(F.relu(x))
         match = F.normalize(self.match(context), dim=1, eps=1e-4)
-        fine = self.edges(features["layer1"]) + _doubled(self.coarse(context))
+        fine = self.edges(features["layer1"]) + doubled(self.coarse(context))
         return {"context": F.relu(context), "match": match, "fine": F.normalize(fine, dim=1, eps=1e-4)}
-
-
-def _doubled(maps: Tensor) -> Tensor:
-    return F.interpolate(maps, scale_factor=2.0, mode="bilinear", align_corners=False)

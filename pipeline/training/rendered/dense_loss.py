@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pipeline.model.motion.geometry import doubled
 from pipeline.model.motion.motion_head import COARSE, FINE, Motion, Trace
 from pipeline.training.rendered.layer_truth import Truth
 
@@ -45,14 +46,14 @@ def dense_loss(motion: Motion, trace: Trace, truth: Truth, past: Tensor) -> Dens
     flow, share = torch.zeros((), device=wanted.device), 1.0
     for stride, found, log_error in reversed(trace.rounds):
         if stride == COARSE:
-            found, log_error = _doubled(found), _doubled(log_error[:, None])[:, 0]
+            found, log_error = doubled(found), doubled(log_error[:, None])[:, 0]
         error = ((found - wanted).square().sum(dim=1) + 1e-4).sqrt()
         # the likelihood alone would give up on what is hard
         cost = error * (-log_error).exp() + log_error + 0.1 * error.clamp_max(30.0)
         flow, share = flow + share * _mean(cost, weight), share * _DECAY
     assert trace.coarse is not None
     assert trace.moving_logits is not None
-    coarse = ((_doubled(trace.coarse) - wanted).square().sum(dim=1) + 1e-2).sqrt().clamp_max(60.0)
+    coarse = ((doubled(trace.coarse) - wanted).square().sum(dim=1) + 1e-2).sqrt().clamp_max(60.0)
     total = _FLOW * flow + _COARSE * _mean(coarse, weight * seen) + _MATCH * _match_cost(trace, truth, past)
     anything = past.any(dim=1)[:, None, None].float()
     total = total + _mask_cost(trace.moving_logits, truth, anything)
@@ -65,7 +66,7 @@ def dense_loss(motion: Motion, trace: Trace, truth: Truth, past: Tensor) -> Dens
 
 
 def _mask_cost(logits: Tensor, truth: Truth, anything: Tensor) -> Tensor:
-    """Cross entropy, more of it where it is wrong, and overlap of each clip that has a mover."""
+    """Cross entropy, more of it where it is wrong, and the Dice overlap of each clip."""
     wanted, weight = truth.moving.float(), truth.certain.float() * anything
     entropy = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
     guess = logits.sigmoid()
@@ -103,7 +104,3 @@ def _match_cost(trace: Trace, truth: Truth, past: Tensor) -> Tensor:
 
 def _mean(values: Tensor, weight: Tensor) -> Tensor:
     return (values * weight).sum() / weight.sum().clamp_min(1.0)
-
-
-def _doubled(maps: Tensor) -> Tensor:
-    return F.interpolate(maps, scale_factor=2.0, mode="bilinear", align_corners=False)

@@ -97,9 +97,10 @@ class SceneRenderer:
         sharp = slice((samples - 1) // 2, None, samples)
         truth = truth_of(scenes.part(slice(None), sharp), self.height, self.width, self._seen)
         parts = []
-        for rows, times in ((slice(0, blurred), slice(None)), (slice(blurred, None), sharp)):
-            painted = self._painted(scenes.part(rows, times), len(range(*rows.indices(n))), generator)
-            parts.append(painted.view(len(painted), len(whole), -1, *painted.shape[2:]).mean(dim=2))
+        for first, last, times in ((0, blurred, slice(None)), (blurred, n, sharp)):
+            if first < last:
+                painted = self._painted(scenes.part(slice(first, last), times), last - first, generator)
+                parts.append(painted.unflatten(1, (len(whole), -1)).mean(dim=2))
         frames, covered = self._spoilt(torch.cat(parts), generator)
         truth = truth._replace(certain=truth.certain & ~covered, visible=truth.visible & ~covered[:, None])
         self.step += 1

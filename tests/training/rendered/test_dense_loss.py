@@ -1,0 +1,139 @@
+"""The loss of dense motion: nothing to learn from the truth itself, everything from one batch."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from pipeline.model.motion.motion_head import Motion, Trace
+from pipeline.model.network import TemporalKVQResNetCBAM
+from pipeline.training.rendered.dense_loss import DenseLoss, dense_loss
+from pipeline.training.rendered.layer_truth import Truth
+from pipeline.training.rendered.layered_scene import LayeredScene
+from pipeline.training.rendered.scene_renderer import SceneClips, SceneRenderer
+from pipeline.training.samples import normalised
+
+SEEN = torch.ones(4, 2, dtype=torch.bool)
+
+
+@pytest.fixture(scope="module")
+def clips() -> SceneClips:
+    scene = LayeredScene(empty_share=0, fixed_share=0, swaying_share=0, standing_share=0.7)
+    return SceneRenderer("cpu", 64, 96, 11, bank_count=32, scene=scene).clips(4)
+
+
+def perfect(truth: Truth, off_px: float = 0.0) -> tuple[Motion, Trace]:
+    """What a network would give that knows the truth, or is off by so much."""
+    flow = truth.flow + off_px
+    log_error = torch.full_like(flow[:, :, 0], max(off_px, 0.02)).log()
+    logits = (truth.moving.float() - 0.5) * 40
+    coarse = F.avg_pool2d(flow.flatten(0, 1), 2)
+    rounds = [
+        (8, coarse, F.avg_pool2d(log_error.flatten(0, 1), 2)),
+        (4, flow.flatten(0, 1), log_error.flatten(0, 1)),
+    ]
+    cells = coarse.shape[-2] * coarse.shape[-1]
+    trace = Trace(torch.zeros(len(coarse), cells, cells), coarse, rounds, logits)
+    camera = torch.eye(2, 3).expand(*flow.shape[:2], 2, 3)
+    return Motion(flow, log_error.exp(), logits.sigmoid(), camera, torch.zeros(len(flow), 1)), trace
+
+
+def test_the_truth_itself_has_no_error(clips: SceneClips) -> None:
+    assert clips.truth.moving.sum() > 20
+    found = dense_loss(*perfect(clips.truth), clips.truth, SEEN)
+    assert float(found.epe) < 1e-4
+    assert float(found.mask_iou) == 1
+
+
+def test_the_end_point_error_is_the_distance_in_pixels(clips: SceneClips) -> None:
+    assert float(dense_loss(*perfect(clips.truth, 3.0), clips.truth, SEEN).epe) == pytest.approx(3 * 2**0.5)
+
+
+@pytest.mark.parametrize("off_px", [0.5, 4.0])
+def test_a_flow_that_is_off_costs_more(clips: SceneClips, off_px: float) -> None:
+    right, wrong = (dense_loss(*perfect(clips.truth, off), clips.truth, SEEN) for off in (0.0, off_px))
+    assert wrong.total > right.total + 0.5
+
+
+def test_a_wrong_mask_costs_more_and_halves_the_overlap(clips: SceneClips) -> None:
+    motion, trace = perfect(clips.truth)
+    right = dense_loss(motion, trace, clips.truth, SEEN)
+    trace.moving_logits = -trace.moving_logits
+    wrong = dense_loss(motion._replace(moving=1 - motion.moving), trace, clips.truth, SEEN)
+    assert wrong.total > right.total + 1
+    assert float(wrong.mask_iou) == 0
+
+
+def test_to_be_surer_than_right_costs_more(clips: SceneClips) -> None:
+    motion, trace = perfect(clips.truth, 2.0)
+    honest = dense_loss(motion, trace, clips.truth, SEEN).total
+    trace.rounds = [(stride, flow, error - 2) for stride, flow, error in trace.rounds]
+    assert dense_loss(motion, trace, clips.truth, SEEN).total > honest + 0.5
+
+
+def test_past_frames_that_were_not_seen_do_not_count(clips: SceneClips) -> None:
+    motion, trace = perfect(clips.truth)
+    seen = SEEN.clone()
+    seen[:, 0] = False
+    expected = dense_loss(motion, trace, clips.truth, seen)
+    spoilt, spoilt_trace = perfect(clips.truth)
+    spoilt.flow[:, 0] += 50
+    for _, flow, _ in spoilt_trace.rounds:
+        flow.view(4, 2, *flow.shape[1:])[:, 0] += 50
+    torch.testing.assert_close(dense_loss(spoilt, spoilt_trace, clips.truth, seen), expected)
+    nothing = dense_loss(motion, trace, clips.truth, torch.zeros_like(SEEN))
+    assert [float(part) for part in nothing] == [0, 0, pytest.approx(1)]
+
+
+def test_the_match_is_asked_for_the_four_cells_around_the_true_place(clips: SceneClips) -> None:
+    motion, trace = perfect(clips.truth)
+    rows, columns = trace.coarse.shape[-2:]
+    away = trace.coarse / 8
+    y = torch.arange(rows)[:, None] + away[:, 1]
+    x = torch.arange(columns) + away[:, 0]
+    place = torch.stack((x, y), dim=-1).flatten(1, 2)[:, :, None]  # (n, cells, 1, 2)
+    cells = torch.stack(torch.meshgrid(torch.arange(columns), torch.arange(rows), indexing="xy"), dim=-1)
+    near = (1 - (place - cells.flatten(0, 1)).abs()).clamp_min(1e-6).prod(dim=-1)
+    totals = []
+    for weights in (near, near.flip(2), torch.ones_like(near)):
+        trace.log_weights = (weights / weights.sum(dim=2, keepdim=True)).log()
+        totals.append(float(dense_loss(motion, trace, clips.truth, SEEN).total))
+    assert totals[0] < totals[2] - 1
+    assert totals[2] < totals[1]
+
+
+def learn(model: TemporalKVQResNetCBAM, clips: SceneClips) -> DenseLoss:
+    return dense_loss(*model.motion_trace(normalised(clips.frames, model), SEEN), clips.truth, SEEN)
+
+
+def fresh() -> TemporalKVQResNetCBAM:
+    torch.manual_seed(0)
+    return TemporalKVQResNetCBAM(depth=18, num_classes=9, d_model=32, num_heads=2, image_size=64, motion=True)
+
+
+def test_every_weight_of_dense_motion_learns(clips: SceneClips) -> None:
+    model = fresh()
+    optimizer = torch.optim.AdamW(model.motion.parameters(), lr=1e-3)
+    for _ in range(2):  # what starts at zero holds the rest back for one step
+        optimizer.zero_grad()
+        learn(model, clips).total.backward()
+        optimizer.step()
+    idle = [
+        name
+        for name, weights in model.motion.named_parameters()
+        if weights.grad is None or not weights.grad.any()
+    ]
+    assert idle == []
+    assert model.backbones[0].conv1.weight.grad.any(), "and the backbone with it"
+
+
+def test_the_loss_of_one_batch_falls(clips: SceneClips) -> None:
+    model = fresh().train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    losses = []
+    for _ in range(15):
+        found = learn(model, clips)
+        optimizer.zero_grad()
+        found.total.backward()
+        optimizer.step()
+        losses.append(found.total.item())
+    assert sum(losses[-3:]) < 0.7 * sum(losses[:3])
