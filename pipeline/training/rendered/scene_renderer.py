@@ -100,7 +100,7 @@ class SceneRenderer:
         for first, last, times in ((0, blurred, slice(None)), (blurred, n, sharp)):
             if first < last:
                 painted = self._painted(scenes.part(slice(first, last), times), last - first, generator)
-                parts.append(painted.unflatten(1, (len(whole), -1)).mean(dim=2))
+                parts.append(painted.view(last - first, len(whole), -1, *painted.shape[2:]).mean(dim=2))
         frames, covered = self._spoilt(torch.cat(parts), generator)
         truth = truth._replace(certain=truth.certain & ~covered, visible=truth.visible & ~covered[:, None])
         self.step += 1
