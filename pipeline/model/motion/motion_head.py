@@ -9,15 +9,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline.model.motion.geometry import doubled, warp
-from pipeline.model.motion.match import Match
-from pipeline.model.motion.moving import EVIDENCE_CHANNELS, MovingHead, evidence
+from pipeline.model.motion.match import Match, Matched
+from pipeline.model.motion.moving import MovingHead, evidence
 from pipeline.model.motion.pyramid import CONTEXT_CHANNELS, FINE_CHANNELS, MotionPyramid
 from pipeline.model.motion.refine import Refined, Refiner
 from pipeline.model.motion.similarity import Similarity, fit_similarity
 
 COARSE, FINE = 8, 4
-_HIDDEN_COARSE, _HIDDEN_FINE = 64, 32
-_SCENE = 32
+_COARSE_WIDTH, _FINE_WIDTH = 48, 32
+_SCENE_COARSE, _SCENE_FINE = 24, 16
 _GRID = 4  # of the summary
 
 
@@ -40,6 +40,22 @@ class Motion(NamedTuple):
     summary: Tensor
 
 
+class Round(NamedTuple):
+    """What a round of the refinement gave.
+
+    Attributes:
+        stride: Pixels from cell to cell.
+        slots: ``T`` if it was for all past frames, ``B * T`` rows; None for the newest alone, ``B`` rows.
+        flow: ``(rows, 2, h, w)`` pixels, on the grid of its stride.
+        log_error: ``(rows, h, w)``.
+    """
+
+    stride: int
+    slots: int | None
+    flow: Tensor
+    log_error: Tensor
+
+
 @dataclass
 class Trace:
     """What training looks at beside the result.
@@ -47,41 +63,45 @@ class Trace:
     Attributes:
         log_weights: Of the match, ``(B * T, places, places)``.
         coarse: Flow of the match, ``(B * T, 2, h / 2, w / 2)``.
-        rounds: Flow and log error of each round, with their stride.
+        rounds: Of the refinement, in order.
         moving_logits: ``(B, h, w)``.
     """
 
     log_weights: Tensor | None = None
     coarse: Tensor | None = None
-    rounds: list[tuple[int, Tensor, Tensor]] = field(default_factory=list)
+    rounds: "list[Round]" = field(default_factory=list)
     moving_logits: Tensor | None = None
 
 
 class MotionHead(nn.Module):
     """Match at stride 8, refinement at stride 8 and 4, camera and mask.
 
+    Only the flow to the newest past frame is refined at stride 4: the others say what moved over a longer
+    time, for which stride 8 is fine enough.
+
     Args:
         channels: Of the backbone, by stage.
         num_past: ``T``.
 
     Attributes:
-        rounds: Of the refinement at stride 8 and at stride 4; fewer are faster.
+        rounds: Of the refinement: at stride 8 for all past frames, then for the newest alone, and at stride
+            4. Fewer are faster.
         summary_width: See ``Motion``.
     """
 
     def __init__(self, channels: Mapping[str, int], num_past: int) -> None:
         super().__init__()
         self.num_past = num_past
-        self.rounds = (1, 2)
+        self.rounds = (1, 1, 2)
         self.pyramid = MotionPyramid(channels)
         self.match = Match()
-        self.scene_coarse = nn.Conv2d(CONTEXT_CHANNELS + 2, _HIDDEN_COARSE, 1)
-        self.context_coarse = nn.Conv2d(CONTEXT_CHANNELS, _SCENE, 1)
-        self.coarse = Refiner(COARSE, 3, _SCENE, 64, _HIDDEN_COARSE, (1, 2, 1))
-        self.hand_over = nn.Conv2d(_HIDDEN_COARSE, _HIDDEN_FINE, 1)
-        self.context_fine = nn.Conv2d(FINE_CHANNELS, 16, 1)
-        self.fine = Refiner(FINE, 2, 16, 48, _HIDDEN_FINE, (1, 2, 1))
-        self.mask = MovingHead(num_past, _HIDDEN_FINE, FINE_CHANNELS, CONTEXT_CHANNELS)
+        self.scene_coarse = nn.Conv2d(CONTEXT_CHANNELS + 2, _COARSE_WIDTH, 1)
+        self.context_coarse = nn.Conv2d(CONTEXT_CHANNELS, _SCENE_COARSE, 1)
+        self.coarse = Refiner(COARSE, 3, _SCENE_COARSE, _COARSE_WIDTH, _COARSE_WIDTH, (1, 2, 1))
+        self.hand_over = nn.Conv2d(_COARSE_WIDTH, _FINE_WIDTH, 1)
+        self.context_fine = nn.Conv2d(FINE_CHANNELS, _SCENE_FINE, 1)
+        self.fine = Refiner(FINE, 2, _SCENE_FINE, _FINE_WIDTH, _FINE_WIDTH, (1, 2, 1))
+        self.mask = MovingHead(num_past, _FINE_WIDTH, FINE_CHANNELS, CONTEXT_CHANNELS)
         self.summary_width = num_past * 6 + 3 * _GRID**2
 
     def forward(
@@ -97,83 +117,104 @@ class MotionHead(nn.Module):
         Args:
             new: Maps of the new frame, see ``MotionPyramid``.
             match: Of the past frames, ``(B, T, 64, h / 2, w / 2)``.
-            fine: Likewise, ``(B, T, 48, h, w)``.
+            fine: Likewise, ``(B, T, 32, h, w)``.
             valid: ``(B, T)`` bool: which slots hold a frame.
             trace: Filled for training.
         """
-        batch, past = valid.shape
-        match, fine = match.flatten(0, 1), fine.flatten(0, 1)
-        query, here = _repeated(new["match"], past), _repeated(new["fine"], past)
-        found = self.match(query, match)
-        flow, grid = found.flow, query.shape[-2:]
-        camera = fit_similarity(flow.detach(), found.certainty[:, 0].detach(), COARSE, 2)
-        context = _repeated(self.context_coarse(new["context"]), past)
-        certain = torch.cat((found.certainty, found.spread), dim=1).to(query.dtype)
-        hidden = F.relu(self.scene_coarse(torch.cat((_repeated(new["context"], past), certain), dim=1)))
-        rounds = []
-        for _ in range(self.rounds[0]):
-            still = camera.flow(grid, COARSE)
-            refined: Refined = self.coarse(query, match, flow.detach(), still, context, hidden)
-            flow, hidden = refined.flow, refined.hidden
-            rounds.append((COARSE, flow, refined.log_error))
-            camera = fit_similarity(flow.detach(), _trust(refined.log_error), COARSE, 2)
-        grid = here.shape[-2:]
+        past, grid = valid.shape[1], fine.shape[-2:]
+        rounds: list[Round] = []
+        found, camera, refined = self._coarse(new, match, rounds)
+        flow, log_error = doubled(refined.flow), doubled(refined.log_error[:, None])[:, 0]
+        hidden = F.relu(doubled(self.hand_over(refined.hidden)))
         still = camera.flow(grid, FINE)
-        flow, hidden = doubled(flow), F.relu(doubled(self.hand_over(hidden)))
-        context = _repeated(F.relu(self.context_fine(new["fine"])), past)
-        for _ in range(self.rounds[1]):
-            refined = self.fine(here, fine, flow.detach(), still, context, hidden)
-            flow, hidden = refined.flow, refined.hidden
-            rounds.append((FINE, flow, refined.log_error))
-        logits = self._moving(new, fine, flow.detach(), refined, still, valid)
-        there = valid.any(dim=1)[:, None, None]
-        moving = logits.sigmoid() * there
-        stands = 1 - _repeated(moving.detach(), past)
-        camera = fit_similarity(flow.detach(), _trust(refined.log_error) * stands.square(), FINE, 3)
+        flow, log_error, hidden, still = (_by_slot(x, past) for x in (flow, log_error, hidden, still))
+        newest = Refined(flow[:, -1], log_error[:, -1], hidden[:, -1])
+        context = F.relu(self.context_fine(new["fine"]))
+        for _ in range(self.rounds[2]):
+            newest = self.fine(new["fine"], fine[:, -1], newest, still[:, -1], context)
+            rounds.append(Round(FINE, None, newest.flow, newest.log_error))
+        flow = torch.cat((flow[:, :-1], newest.flow[:, None]), dim=1)
+        log_error = torch.cat((log_error[:, :-1], newest.log_error[:, None]), dim=1)
+        hidden = torch.cat((hidden[:, :-1], newest.hidden[:, None]), dim=1)
+        logits = self._moving(new, fine, Refined(flow, log_error, hidden), still, valid)
+        moving = logits.sigmoid() * valid.any(dim=1)[:, None, None]
         if trace is not None:
             trace.log_weights, trace.coarse, trace.rounds = found.log_weights, found.flow, rounds
             trace.moving_logits = logits
-        height, width = (FINE * side for side in here.shape[-2:])
-        known = valid.flatten()[:, None, None]
-        own = (flow - camera.flow(grid, FINE)).view(batch, past, 2, *grid)[:, -1]
+        return self._motion(flow, log_error, moving, valid)
+
+    def _coarse(
+        self, new: Mapping[str, Tensor], match: Tensor, rounds: "list[Round]"
+    ) -> tuple[Matched, Similarity, Refined]:
+        """Match, camera and refined flow of all past frames at stride 8, ``B * T`` rows each."""
+        past, grid = match.shape[1], match.shape[-2:]
+        match = match.flatten(0, 1)
+        query, scene = _repeated(new["match"], past), _repeated(new["context"], past)
+        found = self.match(query, match)
+        camera = fit_similarity(found.flow.detach(), found.certainty[:, 0].detach(), COARSE, 2)
+        certain = torch.cat((found.certainty, found.spread), dim=1).to(query.dtype)
+        hidden = F.relu(self.scene_coarse(torch.cat((scene, certain), dim=1)))
+        context = self.context_coarse(scene)
+        refined = Refined(found.flow, found.spread[:, 0], hidden)
+        for _ in range(self.rounds[0]):
+            refined = self.coarse(query, match, refined, camera.flow(grid, COARSE), context)
+            rounds.append(Round(COARSE, past, refined.flow, refined.log_error))
+            camera = fit_similarity(refined.flow.detach(), _trust(refined.log_error), COARSE, 2)
+        parts = [_by_slot(x, past) for x in (query, match, *refined, camera.flow(grid, COARSE), context)]
+        here, there, flow, log_error, hidden, still, context = (x[:, -1] for x in parts)
+        newest = Refined(flow, log_error, hidden)
+        for _ in range(self.rounds[1]):
+            newest = self.coarse(here, there, newest, still, context)
+            rounds.append(Round(COARSE, None, newest.flow, newest.log_error))
+        joined = (
+            torch.cat((_by_slot(x, past)[:, :-1], last[:, None]), dim=1).flatten(0, 1)
+            for x, last in zip(refined, newest, strict=True)
+        )
+        return found, camera, Refined(*joined)
+
+    def _motion(self, flow: Tensor, log_error: Tensor, moving: Tensor, valid: Tensor) -> Motion:
+        """The result, with the camera fitted to what does not move by itself."""
+        past, grid = valid.shape[1], moving.shape[-2:]
+        stands = _repeated((1 - moving.detach()).square(), past)
+        every = flow.detach().flatten(0, 1)
+        camera = fit_similarity(every, _trust(log_error.flatten(0, 1)) * stands, FINE, 3)
+        height, width = (FINE * side for side in grid)
+        known = valid[..., None, None]
+        matrix = _by_slot(camera.matrix(height, width), past)
+        identity = torch.eye(2, 3, device=matrix.device, dtype=matrix.dtype)
+        own = _by_slot(every - camera.flow(grid, FINE), past)[:, -1]
         return Motion(
-            (flow * known[..., None]).view(batch, past, 2, *grid),
-            (refined.log_error.exp() * known).view(batch, past, *grid),
+            flow * known[..., None],
+            log_error.exp() * known,
             moving,
-            _identity_where_empty(camera.matrix(height, width), known).view(batch, past, 2, 3),
+            torch.where(known, matrix, identity),
             self._summary(camera, own, moving, valid, width),
         )
 
     def _moving(
-        self,
-        new: Mapping[str, Tensor],
-        fine: Tensor,
-        flow: Tensor,
-        refined: Refined,
-        still: Tensor,
-        valid: Tensor,
+        self, new: Mapping[str, Tensor], fine: Tensor, found: Refined, still: Tensor, valid: Tensor
     ) -> Tensor:
-        """Logits of the mask, ``(B, h, w)``; ``still`` is the flow of what stands still."""
-        batch, past = valid.shape
-        here = _repeated(new["fine"], past)
-        along_camera = (here * warp(fine, still, FINE)).sum(dim=1, keepdim=True)
-        seen = evidence(flow - still, refined.log_error, refined.agreement, along_camera)
-        assert seen.shape[1] == EVIDENCE_CHANNELS
-        known = valid.flatten()[:, None, None, None].to(seen.dtype)
-        parts = torch.cat((refined.hidden.float(), seen, torch.ones_like(seen[:, :1])), dim=1) * known
-        parts = parts.view(batch, past * parts.shape[1], *parts.shape[2:]).to(here.dtype)
-        logits: Tensor = self.mask(parts, new["fine"], new["context"])
+        """Logits of the mask, ``(B, h, w)``, from flow against the flow of what stands still."""
+        past, here = valid.shape[1], new["fine"]
+        flow, error = found.flow.detach().flatten(0, 1), found.log_error.flatten(0, 1)
+        still = still.flatten(0, 1)
+        # from the fine features again, for all past frames: what the camera's motion explains stands still
+        repeated = _repeated(here, past)
+        along_camera = (repeated * warp(fine.flatten(0, 1), still, FINE)).sum(dim=1, keepdim=True)
+        seen = evidence(flow - still, error, along_camera)
+        parts = torch.cat((found.hidden.flatten(0, 1).float(), seen, torch.ones_like(seen[:, :1])), dim=1)
+        parts = _by_slot(parts, past) * valid[:, :, None, None, None].to(parts.dtype)
+        logits: Tensor = self.mask(parts.flatten(1, 2).to(here.dtype), here, new["context"])
         return logits
 
     def _summary(self, camera: Similarity, own: Tensor, moving: Tensor, valid: Tensor, width: int) -> Tensor:
         """Camera of each past frame, then where something moves and which way, on a grid of 4x4."""
-        batch, past = valid.shape
         known = valid.flatten()[:, None].to(camera.numbers.dtype)
-        rates = camera.numbers * camera.numbers.new_tensor([100.0, 100.0, 100.0 / width, 100.0 / width])
-        numbers = torch.cat((torch.asinh(rates), camera.support, torch.ones_like(known)), dim=1)
+        rates = torch.cat((camera.numbers[:, :2], camera.numbers[:, 2:] / width), dim=1)
+        numbers = torch.cat((torch.asinh(100 * rates), camera.support, torch.ones_like(known)), dim=1)
         moved = torch.cat((moving[:, None], torch.asinh(own) * moving[:, None]), dim=1)
-        parts = (numbers * known).view(batch, past * 6), F.adaptive_avg_pool2d(moved, _GRID).flatten(1)
-        return torch.cat(parts, dim=1).detach()
+        cameras = _by_slot(numbers * known, valid.shape[1]).flatten(1)
+        return torch.cat((cameras, F.adaptive_avg_pool2d(moved, _GRID).flatten(1)), dim=1).detach()
 
 
 def _trust(log_error: Tensor) -> Tensor:
@@ -186,6 +227,6 @@ def _repeated(maps: Tensor, past: int) -> Tensor:
     return maps[:, None].expand(-1, past, *(-1,) * (maps.ndim - 1)).flatten(0, 1)
 
 
-def _identity_where_empty(matrix: Tensor, known: Tensor) -> Tensor:
-    identity = torch.eye(2, 3, device=matrix.device, dtype=matrix.dtype)
-    return torch.where(known, matrix, identity)
+def _by_slot(rows: Tensor, past: int) -> Tensor:
+    """``(B * T, ...)`` to ``(B, T, ...)``."""
+    return rows.view(-1, past, *rows.shape[1:])

@@ -6,10 +6,10 @@ from torch.nn import functional as F
 
 from pipeline.model.motion.geometry import doubled
 
-EVIDENCE_CHANNELS = 7
+EVIDENCE_CHANNELS = 6
 """Of each past frame: residual x and y, its length, the same in expected errors, log of the expected error,
-agreement along the flow, agreement along the camera's motion."""
-_WIDTH = 64
+agreement of the features along the camera's motion."""
+_WIDTH = 48
 _FINE = 32
 
 
@@ -52,16 +52,15 @@ class MovingHead(nn.Module):
         return logits
 
 
-def evidence(residual: Tensor, log_error: Tensor, along_flow: Tensor, along_camera: Tensor) -> Tensor:
+def evidence(residual: Tensor, log_error: Tensor, along_camera: Tensor) -> Tensor:
     """Evidence of one or more past frames, ``(n, EVIDENCE_CHANNELS, h, w)``.
 
     Args:
         residual: Flow against the camera's, ``(n, 2, h, w)`` pixels.
         log_error: Logarithm of its expected error, ``(n, h, w)``.
-        along_flow: Agreement of features along the flow, ``(n, 1, h, w)``.
-        along_camera: The same along the camera's motion.
+        along_camera: Agreement of features along the camera's motion, ``(n, 1, h, w)``.
     """
     length = (residual.square().sum(dim=1, keepdim=True) + 1e-6).sqrt()
     error = log_error[:, None]
     parts = (torch.asinh(residual), torch.asinh(length), torch.log1p(length * (-error).exp()), error / 4)
-    return torch.cat((*parts, along_flow.float(), along_camera.float()), dim=1)
+    return torch.cat((*parts, along_camera.float()), dim=1)

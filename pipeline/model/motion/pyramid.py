@@ -9,7 +9,7 @@ from pipeline.model.motion.geometry import doubled
 
 CONTEXT_CHANNELS = 96
 MATCH_CHANNELS = 64
-FINE_CHANNELS = 48
+FINE_CHANNELS = 32
 MOTION_STAGES = ("context", "match", "fine")
 """Names of the maps beside those of the backbone."""
 
@@ -37,7 +37,7 @@ class MotionPyramid(nn.Module):
     def forward(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Maps of the backbone to those of ``MOTION_STAGES``.
 
-        ``context`` ``(B, 96, h/2, w/2)``; ``match`` ``(B, 64, h/2, w/2)`` and ``fine`` ``(B, 48, h, w)`` of
+        ``context`` ``(B, 96, h/2, w/2)``; ``match`` ``(B, 64, h/2, w/2)`` and ``fine`` ``(B, 32, h, w)`` of
         length 1 at each place, so that products are cosines; ``h x w`` at stride 4.
         """
         x = self.lateral["layer4"](features["layer4"])

@@ -12,19 +12,17 @@ _NARROWEST, _WIDEST = -4.0, 4.5  # of the logarithm of the expected error in pix
 
 
 class Refined(NamedTuple):
-    """Result of one round.
+    """A flow so far.
 
     Attributes:
         flow: ``(n, 2, h, w)`` float32, pixels.
         log_error: Logarithm of the expected error in pixels, ``(n, h, w)`` float32.
-        hidden: For the next round, ``(n, hidden, h, w)``.
-        agreement: Of the features at the end of the flow that went in, ``(n, 1, h, w)``.
+        hidden: What rounds hand on, ``(n, hidden, h, w)``.
     """
 
     flow: Tensor
     log_error: Tensor
     hidden: Tensor
-    agreement: Tensor
 
 
 class Refiner(nn.Module):
@@ -56,24 +54,22 @@ class Refiner(nn.Module):
             nn.init.zeros_(self.out.bias)
 
     def forward(
-        self, here: Tensor, there: Tensor, flow: Tensor, still: Tensor, context: Tensor, hidden: Tensor
+        self, here: Tensor, there: Tensor, so_far: Refined, still: Tensor, context: Tensor
     ) -> Refined:
-        """One round.
+        """One round; its gradient does not reach the flow that it starts from.
 
         Args:
             here: Features of the new frame, ``(n, C, h, w)``, of length 1 at each place.
             there: Of the past frame.
-            flow: So far, ``(n, 2, h, w)`` float32.
-            still: The flow of what stands still, likewise.
+            so_far: From the round before.
+            still: The flow of what stands still, ``(n, 2, h, w)``.
             context: ``(n, context, h, w)``.
-            hidden: Of the round before, ``(n, hidden, h, w)``.
         """
+        flow = so_far.flow.detach()
         around = local_correlation(here, warp(there, flow, self.stride), self.radius)
-        middle = around.shape[1] // 2
         motion = torch.asinh(torch.cat((flow, flow - still), dim=1) / self.stride).to(around.dtype)
-        x = torch.cat((around, motion, context, hidden), dim=1)
+        x = torch.cat((around, motion, context, so_far.hidden), dim=1)
         for layer in self.layers:
             x = F.relu(layer(x))
         change = self.out(x).float()
-        log_error = change[:, 2].clamp(_NARROWEST, _WIDEST)
-        return Refined(flow + self.stride * change[:, :2], log_error, x, around[:, middle : middle + 1])
+        return Refined(flow + self.stride * change[:, :2], change[:, 2].clamp(_NARROWEST, _WIDEST), x)

@@ -90,7 +90,7 @@ def _basis(moved: Tensor, where: Tensor) -> Tensor:
     flow = moved.view(-1, 2, where.shape[1])
     fixed = torch.cat((torch.ones_like(where[:1]), where, where.square().sum(dim=0, keepdim=True)))
     along = (flow * where).sum(dim=1, keepdim=True)
-    across = (flow.flip(1) * where * where.new_tensor([[1.0], [-1.0]])).sum(dim=1, keepdim=True)
+    across = flow[:, 1:] * where[:1] - flow[:, :1] * where[1:]
     parts = (fixed.expand(moved.shape[0], -1, -1), flow, along, across)
     return torch.cat(parts, dim=1).transpose(1, 2)
 

@@ -44,13 +44,16 @@ def dense_loss(motion: Motion, trace: Trace, truth: Truth, past: Tensor) -> Dens
     within = (wanted.abs().amax(dim=1) < wanted.shape[-1] * FINE).float()
     weight = (seen + _HIDDEN * (1 - seen)) * within * past.flatten()[:, None, None]
     flow, share = torch.zeros((), device=wanted.device), 1.0
-    for stride, found, log_error in reversed(trace.rounds):
-        if stride == COARSE:
+    slots = past.shape[1]
+    for each in reversed(trace.rounds):
+        found, log_error = each.flow, each.log_error
+        if each.stride == COARSE:
             found, log_error = doubled(found), doubled(log_error[:, None])[:, 0]
-        error = ((found - wanted).square().sum(dim=1) + 1e-4).sqrt()
+        rows = slice(None) if each.slots else slice(slots - 1, None, slots)  # of the newest past frame
+        error = ((found - wanted[rows]).square().sum(dim=1) + 1e-4).sqrt()
         # the likelihood alone would give up on what is hard
         cost = error * (-log_error).exp() + log_error + 0.1 * error.clamp_max(30.0)
-        flow, share = flow + share * _mean(cost, weight), share * _DECAY
+        flow, share = flow + share * _mean(cost, weight[rows]), share * _DECAY
     assert trace.coarse is not None
     assert trace.moving_logits is not None
     coarse = ((doubled(trace.coarse) - wanted).square().sum(dim=1) + 1e-2).sqrt().clamp_max(60.0)

@@ -13,8 +13,9 @@ from pipeline.training.rendered.scene_layers import Path, Shape
 
 GROUPS, MEMBERS = 3, 3
 """Layers in front of the background come in groups: a body with limbs, or independent things."""
-LAYERS = 2 + GROUPS * MEMBERS
-"""The background, a nearer part of it, and the groups."""
+_NEARER = (1.0, 0.5)  # of plane_share, for each of the nearer parts of the scene
+FIRST_THING = 1 + len(_NEARER)
+"""Layers before it are the background and nearer parts of it."""
 _REFERENCE = 96.0  # speeds are given in pixels of pictures 192 px wide
 
 
@@ -144,22 +145,32 @@ def random_scenes(
     """
     make = _Maker(n, times, aspect, generator)
     turn, shift, moving = _camera(make, options)
-    still = torch.zeros_like(moving)
-    layers = [_background(make, turn, shift, moving), _plane(make, turn, shift, options)]
+    planes = [_plane(make, turn, shift, share * options.plane_share) for share in _NEARER]
     following = moving * make.chance(options.following_share)
     density = make.uniform() * (1 - make.chance(options.empty_share))
+    things = _things(make, (turn, shift), density, following, options)
+    layers = [_background(make, turn, shift, moving), *planes, *things]
+    return Scenes(layers, (torch.view_as_real(turn), torch.view_as_real(shift)))
+
+
+def _things(
+    make: _Maker, camera: tuple[Tensor, Tensor], density: Tensor, following: Tensor, options: LayeredScene
+) -> list[Layer]:
+    """All groups, drawn as one large batch: many small tensors would take longer than the painting."""
+    count = GROUPS * MEMBERS
+    all_ = _Maker(make.n * count, make.times, make.aspect, make.generator)
+    turn, shift, wanted = (x.repeat(count, *(1,) * (x.ndim - 1)) for x in (*camera, density))
+    follows = torch.cat((following, torch.zeros_like(following).repeat(count - 1)))
+    things = _chunks(_thing(all_, turn, shift, wanted, follows, options), count)
+    bodies = [things[group * MEMBERS] for group in range(GROUPS) for _ in range(MEMBERS - 1)]
+    parts = _Maker(make.n * len(bodies), make.times, make.aspect, make.generator)
+    limbs = iter(_chunks(_limb(parts, _stacked(bodies)), len(bodies)))
     for group in range(GROUPS):
         body = make.chance(options.body_share)
-        parent: Layer | None = None
-        for member in range(MEMBERS):
-            follows = following if group == 0 and member == 0 else still
-            layer = _thing(make, turn, shift, density, follows, options)
-            if parent is None:
-                parent = layer
-            else:
-                layer = _choose(body, _limb(make, parent), layer)
-            layers.append(layer)
-    return Scenes(layers, (torch.view_as_real(turn), torch.view_as_real(shift)))
+        for member in range(1, MEMBERS):
+            number = group * MEMBERS + member
+            things[number] = _choose(body, next(limbs), things[number])
+    return things
 
 
 def _camera(make: _Maker, options: LayeredScene) -> tuple[Tensor, Tensor, Tensor]:
@@ -179,18 +190,19 @@ def _camera(make: _Maker, options: LayeredScene) -> tuple[Tensor, Tensor, Tensor
 
 def _background(make: _Maker, turn: Tensor, shift: Tensor, moving: Tensor) -> Layer:
     """Covers everything; parts of it may be nearer, which bends its motion."""
-    depth = make.uniform(0, 0.35) * make.chance(0.5) * moving
-    bend = torch.view_as_real(shift - shift[:, -1:]) * depth[:, None, None]
-    path = Path(*_real(turn, shift), bend, torch.zeros_like(bend), _waves(make, 1.5, 5.0))
+    depth = make.uniform(0, 0.6) * make.chance(0.7) * moving
+    waves = _waves(make, 0.8, 5.0)
+    bend = _invertible(torch.view_as_real(shift - shift[:, -1:]) * depth[:, None, None], waves)
+    path = Path(*_real(turn, shift), bend, torch.zeros_like(bend), waves)
     shape = _outline(make, torch.zeros_like(depth), torch.zeros_like(depth))
     return Layer(
         shape._replace(opacity=torch.ones_like(depth)), path, torch.zeros_like(depth), _no_shadow(depth)
     )
 
 
-def _plane(make: _Maker, turn: Tensor, shift: Tensor, options: LayeredScene) -> Layer:
+def _plane(make: _Maker, turn: Tensor, shift: Tensor, share: float) -> Layer:
     """A large part of the scene that is nearer and passes faster."""
-    size = make.log_uniform(0.4, 1.5)
+    size = make.log_uniform(0.15, 1.5)
     centre = torch.complex(make.uniform(-1.3, 1.3), make.uniform(-1.3, 1.3) * make.aspect)
     nearer = make.uniform(1.05, 1.9)[:, None]
     passed = shift[:, -1:] + (shift - shift[:, -1:]) * nearer
@@ -198,7 +210,7 @@ def _plane(make: _Maker, turn: Tensor, shift: Tensor, options: LayeredScene) -> 
     bend = torch.zeros((*place.shape, 2), device=place.device)
     path = Path(*_real(turn, place), bend, bend, _waves(make, 1.0, 3.0))
     shape = _outline(make, size, size * make.log_uniform(0.5, 2.0))
-    opacity = make.chance(options.plane_share)
+    opacity = make.chance(share)
     return Layer(shape._replace(opacity=opacity), path, torch.zeros_like(opacity), _no_shadow(opacity))
 
 
@@ -230,10 +242,7 @@ def _thing(
     scrolls = sways * make.chance(0.4) * make.log_uniform(0.3, 12) / _REFERENCE
     scroll = (scrolls[:, None] * way)[..., None] * torch.view_as_real(make.direction())[:, None]
     waves = torch.where(sways[:, None, None] > 0, _waves(make, 0.12, 0.5), _waves(make, 0.5, 2.0))
-    # a wave must stay invertible: its slope below a half
-    slope = waves[:, :, :2].square().sum(dim=2).sqrt().amax(dim=1)
-    largest = bend.square().sum(dim=2).sqrt().amax(dim=1)
-    bend = bend * (0.4 / (slope * largest).clamp_min(0.4))[:, None, None]
+    bend = _invertible(bend, waves)
     shape = _outline(make, size, height)._replace(opacity=(make.uniform() < density).float())
     shadow = torch.stack(
         (
@@ -282,6 +291,13 @@ def _waves(make: _Maker, shortest: float, longest: float) -> Tensor:
     return torch.stack(parts, dim=1)
 
 
+def _invertible(bend: Tensor, waves: Tensor) -> Tensor:
+    """Amplitudes made smaller where the wave could not be undone: its slope stays below 0.4."""
+    slope = waves[:, :, :2].square().sum(dim=2).sqrt().amax(dim=1)
+    largest = bend.square().sum(dim=2).sqrt().amax(dim=1)
+    return bend * (0.4 / (slope * largest).clamp_min(0.4))[:, None, None]
+
+
 def _real(factor: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
     return torch.view_as_real(factor), torch.view_as_real(offset)
 
@@ -293,6 +309,28 @@ def _no_shadow(like: Tensor) -> Tensor:
 def _path(by_time: list[Tensor], wave: Tensor) -> Path:
     turn, shift, bend, scroll = by_time
     return Path(turn, shift, bend, scroll, wave)
+
+
+def _stacked(layers: list[Layer]) -> Layer:
+    """Layers of ``n`` scenes each as one of many."""
+    shape, path = (
+        [torch.cat(parts) for parts in zip(*group, strict=True)]
+        for group in ([layer.shape for layer in layers], [layer.path for layer in layers])
+    )
+    moves, shadow = (torch.cat([getattr(layer, name) for layer in layers]) for name in ("moves", "shadow"))
+    return Layer(Shape(*shape), _path(path[:4], path[4]), moves, shadow)
+
+
+def _chunks(layer: Layer, count: int) -> list[Layer]:
+    """The other way round."""
+    shapes, paths = (
+        zip(*(x.chunk(count) for x in group), strict=True) for group in (layer.shape, layer.path)
+    )
+    rest = zip(layer.moves.chunk(count), layer.shadow.chunk(count), strict=True)
+    return [
+        Layer(Shape(*shape), _path([*path[:4]], path[4]), moves, shadow)
+        for shape, path, (moves, shadow) in zip(shapes, paths, rest, strict=True)
+    ]
 
 
 def _choose(first: Tensor, one: Layer, other: Layer) -> Layer:

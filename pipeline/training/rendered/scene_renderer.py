@@ -11,7 +11,14 @@ from torch.nn import functional as F
 
 from pipeline.training.rendered.draw import uniform
 from pipeline.training.rendered.layer_truth import LayerTruth, Truth, layer_truth, screen, truth_of
-from pipeline.training.rendered.layered_scene import Layer, LayeredScene, Scenes, random_scenes
+from pipeline.training.rendered.layered_scene import (
+    FIRST_THING,
+    MEMBERS,
+    Layer,
+    LayeredScene,
+    Scenes,
+    random_scenes,
+)
 from pipeline.training.rendered.nuisance import burnt_in, compressed, dark, light_and_sensor
 from pipeline.training.rendered.pictures import PictureBank, seeded
 from pipeline.training.rendered.scene_layers import cover, to_layer
@@ -113,40 +120,42 @@ class SceneRenderer:
         frames = torch.zeros((n, times, 3, self.height, self.width), device=self.device)
         x, y = screen(self.height, self.width, 1, self.device)
         edge = uniform(generator, (n,), 0.7, 2.0) * 2 / self.width
-        body = torch.zeros((n,), dtype=torch.int64, device=self.device)
+        count = len(scenes.layers)
+        choice = torch.randint(len(self.bank.pictures), (count, n), generator=generator, device=self.device)
+        alike = uniform(generator, (count, n)) < 0.6
+        looks = self._looks(n, count, generator)
         for number, layer in enumerate(scenes.layers):
-            choice = torch.randint(len(self.bank.pictures), (n,), generator=generator, device=self.device)
-            if (number - 2) % 3 and number > 2:  # limbs mostly look like their body
-                choice = torch.where(uniform(generator, (n,)) < 0.6, body, choice)
-            body = choice
-            pictures = self.bank.pictures[choice]
+            if number > FIRST_THING and (number - FIRST_THING) % MEMBERS:  # limbs mostly look like their body
+                choice[number] = torch.where(alike[number], choice[number - 1], choice[number])
+            pictures = self.bank.pictures[choice[number]]
             if number:
                 pictures = pictures[..., ::2, ::2]
-            frames = self._paint(frames, layer, pictures, self._look(n, number, generator), x, y, edge)
+            frames = self._paint(frames, layer, pictures, looks[number], x, y, edge)
         return frames
 
-    def _look(self, n: int, number: int, generator: torch.Generator) -> Tensor:
-        """How the texture lies and is coloured, ``(n, 12)``: zoom, turn, place, contrast, tint, shading."""
+    def _looks(self, n: int, count: int, generator: torch.Generator) -> Tensor:
+        """How textures lie and are coloured, ``(count, n, 10)``.
 
-        def drawn(low: float, high: float, count: int = 1) -> Tensor:
-            return uniform(generator, (n, count), low, high)
+        Zoom, turn, place x and y, contrast, gain of three colours, shading x and y. The first layer is the
+        background.
+        """
 
-        zoom = (
-            drawn(math.log(0.4), math.log(0.75)).exp()
-            if number == 0
-            else drawn(math.log(0.4), math.log(1.3)).exp()
-        )
-        room = 0.25 if number == 0 else 0.6
-        flat = (drawn(0, 1) < (0.0 if number == 0 else 0.35)).float()
+        def drawn(low: float, high: float, numbers: int = 1) -> Tensor:
+            return uniform(generator, (count, n, numbers), low, high)
+
+        flat = (drawn(0, 1) < 0.35).float()
         contrast = torch.lerp(drawn(0.8, 1.2), drawn(0.05, 0.5), flat)
-        gain = (
-            (drawn(-0.25, 0.25, 3) + drawn(-0.5, 0.35)).exp()
-            if number
-            else torch.ones((n, 3), device=self.device)
+        zoom = drawn(math.log(0.4), math.log(1.3)).exp()
+        gain = (drawn(-0.25, 0.25, 3) + drawn(-0.5, 0.35)).exp()
+        looks = torch.cat(
+            (zoom, drawn(0, 2 * math.pi), drawn(-0.6, 0.6, 2), contrast, gain, drawn(-0.25, 0.25, 2)), dim=2
         )
-        shade = drawn(-0.25, 0.25, 2) if number else torch.zeros((n, 2), device=self.device)
-        turn = drawn(-0.3, 0.3) if number == 0 else drawn(0, 6.28)
-        return torch.cat((zoom, turn, drawn(-room, room, 2), contrast, gain, shade), dim=1)
+        looks[0, :, 0] = uniform(generator, (n,), math.log(0.4), math.log(0.75)).exp()
+        looks[0, :, 1] = uniform(generator, (n,), -0.3, 0.3)
+        looks[0, :, 2:4] *= 0.4
+        looks[0, :, 4] = uniform(generator, (n,), 0.8, 1.2)
+        looks[0, :, 5:8], looks[0, :, 8:] = 1.0, 0.0
+        return looks
 
     def _spoilt(self, frames: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """What weather, sensor and codec make of the frames, and which places a text has covered."""
