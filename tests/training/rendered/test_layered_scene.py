@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pipeline.training.rendered.layer_truth import Truth, layer_truth, truth_of
-from pipeline.training.rendered.layered_scene import LAYERS, LayeredScene, Scenes, random_scenes
+from pipeline.training.rendered.layered_scene import FIRST_THING, LAYERS, LayeredScene, Scenes, random_scenes
 
 HEIGHT, WIDTH = 64, 96
 TIMES = torch.tensor([-2.0, -1.0, 0.0])
@@ -44,7 +44,7 @@ def test_a_standing_camera_has_no_flow_and_half_of_them_shake() -> None:
 def test_a_followed_thing_stays_on_the_screen_of_a_moving_camera() -> None:
     def shift_px(share: float) -> Tensor:
         made = scenes(256, standing_share=0, following_share=share, fixed_share=0, swaying_share=0)
-        first = made.layers[2].path.shift
+        first = made.layers[FIRST_THING].path.shift
         return (first[:, 0] - first[:, -1]).norm(dim=1) * WIDTH / 2
 
     own, others = shift_px(1.0), shift_px(0.0)
