@@ -128,7 +128,7 @@ def gather(streams: Sequence[Sequence[Entry | None]], empty: State) -> State:
         The state of ``len(streams)`` streams.
 
     Raises:
-        ValueError: A stream has another number of slots, or an entry is of another model.
+        ValueError: A stream has another number of slots, or an entry is of another model or picture size.
     """
     blank = Entry(
         empty.keys[0, :, 0],
@@ -138,7 +138,7 @@ def gather(streams: Sequence[Sequence[Entry | None]], empty: State) -> State:
     for slots in streams:
         if len(slots) != empty.valid.shape[1]:
             raise ValueError(f"{len(slots)} slots given, the model has {empty.valid.shape[1]}")
-        if any(entry is not None and entry.keys.shape != blank.keys.shape for entry in slots):
+        if any(entry is not None and _shapes(entry) != _shapes(blank) for entry in slots):
             raise ValueError("a remembered frame does not fit this model: empty the stream's history")
     filled = [[entry or blank for entry in slots] for slots in streams]
     keys, values = (
@@ -147,6 +147,10 @@ def gather(streams: Sequence[Sequence[Entry | None]], empty: State) -> State:
     match, fine = (_gathered(filled, part, getattr(empty, part), 0) for part in ("match", "fine"))
     valid = [[entry is not None for entry in slots] for slots in streams]
     return State(keys, values, torch.tensor(valid, dtype=torch.bool, device=empty.valid.device), match, fine)
+
+
+def _shapes(entry: Entry) -> list[torch.Size | None]:
+    return [None if part is None else part.shape for part in entry]
 
 
 def _gathered(streams: list[list[Entry]], part: str, empty: Tensor | None, dim: int) -> Tensor | None:

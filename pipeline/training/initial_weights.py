@@ -18,6 +18,8 @@ from pipeline.training.training_options import TrainingOptions, is_checkpoint
 
 _CLASSIFIER = "temporal.classifier."
 _VOTES = "motion_votes."
+_BY_CLASS = (_CLASSIFIER, f"{_VOTES}2.")
+"""Layers with one row for each class."""
 
 
 def build_model(options: TrainingOptions, labels: tuple[str, ...]) -> TemporalKVQResNetCBAM:
@@ -90,8 +92,9 @@ def _take_over(model: TemporalKVQResNetCBAM, other: TemporalKVQResNetCBAM) -> No
     weights = other.state_dict()
     if set(other.labels) == set(model.labels):
         rows = [other.labels.index(label) for label in model.labels]
-        for name in ("weight", "bias"):
-            weights[_CLASSIFIER + name] = weights[_CLASSIFIER + name][rows]
+        for name in weights:
+            if name.startswith(_BY_CLASS):
+                weights[name] = weights[name][rows]
     else:
         weights |= {n: x for n, x in model.state_dict().items() if n.startswith((_CLASSIFIER, _VOTES))}
     if other.motion is None:  # dense motion is new

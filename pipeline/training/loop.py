@@ -116,7 +116,7 @@ def _mean_of_pending(run: Trainer) -> list[float]:
     metrics = torch.stack(run.pending)
     run.pending.clear()
     if run.precision == "fp16":  # a step that overflowed is left out by the scaler, and here
-        metrics = metrics[metrics[:, 0].isfinite()]
+        metrics = metrics[metrics.isfinite().all(dim=1)]
     means = run.ranks.mean(*metrics.mean(dim=0).tolist())
     if not math.isfinite(sum(means)):
         raise FloatingPointError(f"the loss is {means[0]} at step {run.step}: lower learning_rate")

@@ -25,8 +25,7 @@ from pipeline.training.optimise import (
 )
 from pipeline.training.parallel import Ranks
 from pipeline.training.rendered.correspondence import match_loss
-from pipeline.training.rendered.dense_loss import DenseLoss, dense_loss
-from pipeline.training.rendered.layer_truth import Truth
+from pipeline.training.rendered.dense_loss import dense_loss
 from pipeline.training.rendered.pictures import seeded
 from pipeline.training.rendered.renderer import MotionRenderer
 from pipeline.training.run_files import read_state, write_state
@@ -54,10 +53,11 @@ class Trainer:
         average: its averaged weights (in ``average.module``), those that are validated and saved.
         step: optimiser steps so far.
         elapsed_s: training time so far.
-        best: best validation accuracy so far, -1 before the first one.
-        best_step: when it was last reached.
+        best: validation accuracy of the best weights so far, -1 before the first ones.
+        best_step: when they were reached, see ``validate``.
         stale: validations since it last grew.
-        pending: loss and training accuracy of the steps since the last line of metrics.
+        pending: metrics of the steps since the last line of them: loss and training accuracy; with layered
+            scenes also the loss, end-point error and mask overlap of dense motion.
     """
 
     def __init__(
@@ -101,7 +101,6 @@ class Trainer:
             groups, lr=options.learning_rate, fused=self.device.type == "cuda", betas=(0.9, 0.99)
         )
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
-        self._dense: Callable[..., DenseLoss] = self._dense_loss
         self.step, self.elapsed_s = 0, 0.0
         self.best, self.best_step, self.stale = -1.0, 0, 0
         self.pending: list[Tensor] = []
@@ -199,14 +198,11 @@ class Trainer:
             return ()
         clips = self.scenes.clips(self.options.scene_batch_size // self.ranks.count)
         past = self._some_past(len(clips.frames), 6)
-        dense = self._dense(self.model, clips.frames, clips.truth, past)
+        with mixed(self.device, self.precision):
+            motion, trace = self.model.motion_trace(normalised(clips.frames, self.model), past)  # type: ignore[operator]
+        dense = dense_loss(motion, trace, clips.truth, past)
         self.scaler.scale(dense.total).backward()  # type: ignore[no-untyped-call]
         return tuple(part.detach() for part in dense)
-
-    def _dense_loss(self, model: nn.Module, frames: Tensor, truth: Truth, past: Tensor) -> DenseLoss:
-        with mixed(self.device, self.precision):
-            motion, trace = model.motion_trace(normalised(frames, model), past)  # type: ignore[operator]
-        return dense_loss(motion, trace, truth, past)
 
     def _past(self, clips: Clips) -> Tensor:
         """Which past frames each sample may see, ``(B, T)``: the first frames of a stream have fewer."""
@@ -228,8 +224,11 @@ class Trainer:
     def validate(self) -> tuple[float, float]:
         """Scores the averaged weights on clips not trained on; keeps the best as ``best.safetensors``.
 
+        The best weights are those of the highest accuracy, the later ones of two. With layered scenes they
+        are the newest: the accuracy does not show how well dense motion does.
+
         Returns:
-            Accuracy and macro-F1. The best weights are those of the highest accuracy, the later ones of two.
+            Accuracy and macro-F1.
         """
         found = {"accuracy": 0.0, "macro_f1": 0.0}
         if self.ranks.leads:

@@ -53,6 +53,20 @@ def test_gather_refuses_what_does_not_fit() -> None:
         gather([[None, Entry(other.keys[0, :, 0], other.values[0, :, 0])]], empty)
 
 
+@torch.no_grad()
+def test_gather_refuses_dense_motion_of_pictures_of_another_size() -> None:
+    model = small(motion=True)
+    frame = torch.zeros(1, 3, 160, 96)
+    entry = model.remember(frame, model.encode(frame)).split()[0]
+    fits, other = model.init_state(1, (160, 96)), model.init_state(1, (96, 160))
+    assert other.keys.shape == fits.keys.shape, "as many places in both"
+    assert gather([[None, entry]], fits).valid.tolist() == [[False, True]]
+    with pytest.raises(ValueError, match="empty the stream's history"):
+        gather([[None, entry]], other)
+    with pytest.raises(ValueError, match="empty the stream's history"):
+        gather([[None, Entry(entry.keys, entry.values)]], fits)
+
+
 def test_push_forgets_the_oldest() -> None:
     state = small().init_state(1)
     for number in range(3):

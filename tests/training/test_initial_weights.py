@@ -10,6 +10,7 @@ from torchvision.models import ResNet18_Weights, resnet18, resnet50
 
 from pipeline.base.camera_motions import CAMERA_MOTIONS
 from pipeline.model.checkpoint import load_checkpoint, save_checkpoint
+from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.training.initial_weights import build_model, check_init, keeps_classifier
 from pipeline.training.trainer import Trainer
 from pipeline.training.training_options import load_options
@@ -82,6 +83,62 @@ def test_an_architecture_that_the_checkpoint_has_not_is_refused(checkpoint: Path
         check("model.depth=50", "motion_resnet18")
     check("model.d_model=32", str(checkpoint))
     check("model.image_size=96", str(checkpoint))
+
+
+def with_motion(path: Path) -> TemporalKVQResNetCBAM:
+    """Saves a network with dense motion whose classes have learned from it."""
+    model = small(motion=True, labels=CAMERA_MOTIONS)
+    save_checkpoint(path, model)
+    return model
+
+
+def test_dense_motion_is_taken_over_with_the_classes_in_another_order(tmp_path: Path) -> None:
+    ours = with_motion(tmp_path / "ours.safetensors")
+    order = tuple(sorted(CAMERA_MOTIONS))
+    options = load_options(None, [], {"init": str(tmp_path / "ours.safetensors")})
+    assert options.model.motion
+    model, frames = build_model(options, order).eval(), clip(2, 3)
+    expected = ours(*frames.unbind(dim=1))[0][:, [CAMERA_MOTIONS.index(label) for label in order]]
+    torch.testing.assert_close(model(*frames.unbind(dim=1))[0], expected, rtol=2e-2, atol=2e-2)
+    seen = torch.ones(2, 2, dtype=torch.bool)
+    motion, same = (network.motion_trace(frames, seen)[0] for network in (ours, model))
+    torch.testing.assert_close(same.flow, motion.flow, rtol=0, atol=0.1)
+
+
+def test_other_classes_learn_anew_from_the_motion_that_is_kept(tmp_path: Path) -> None:
+    ours = with_motion(tmp_path / "ours.safetensors").state_dict()
+    options = load_options(None, [], {"init": str(tmp_path / "ours.safetensors")})
+    weights = build_model(options, ("open", "shut")).state_dict()
+    assert not weights["motion_votes.2.weight"].any()
+    for name in (name for name in ours if name.startswith("motion.")):
+        torch.testing.assert_close(weights[name], ours[name], rtol=1e-2, atol=1e-3)
+
+
+def test_a_checkpoint_without_dense_motion_can_learn_it(checkpoint: Path) -> None:
+    options = load_options(None, ["model.motion=true"], {"init": str(checkpoint)})
+    check_init(options)
+    torch.manual_seed(4)
+    model = build_model(options, CAMERA_MOTIONS).eval()
+    torch.manual_seed(4)
+    fresh = TemporalKVQResNetCBAM(model.architecture).state_dict()
+    kept = small(num_past=1, scales=("layer3", "layer4"), labels=CAMERA_MOTIONS).state_dict()
+    for name, weights in model.state_dict().items():
+        if name in kept:
+            torch.testing.assert_close(weights, kept[name], rtol=1e-2, atol=1e-2, msg=name)
+        else:
+            assert name.startswith(("motion.", "motion_votes.")), name
+            assert torch.equal(weights, fresh[name]), name
+    before = load_checkpoint(checkpoint)(*clip(1, 2).unbind(dim=1))[0]
+    torch.testing.assert_close(model(*clip(1, 2).unbind(dim=1))[0], before)
+
+
+def test_dense_motion_of_a_checkpoint_cannot_be_left_out(tmp_path: Path) -> None:
+    with_motion(tmp_path / "ours.safetensors")
+    options = load_options(None, ["model.motion=false"], {"init": str(tmp_path / "ours.safetensors")})
+    with pytest.raises(
+        ValueError, match=r"model\.motion False does not fit .*, where it is True: leave it out"
+    ):
+        check_init(options)
 
 
 def test_what_is_set_wins_over_the_size_of_the_checkpoint(checkpoint: Path) -> None:

@@ -15,7 +15,7 @@ from pipeline.training.evaluation.evaluate import evaluate
 from pipeline.training.run import fit
 from pipeline.training.training_options import TrainingOptions, load_options
 from tests.training.test_loop import curve
-from tests.training.tiny import SMALL, settings, sliding_clips, tiny_options
+from tests.training.tiny import SMALL, WITH_SCENES, settings, sliding_clips, tiny_options
 
 
 @pytest.fixture
@@ -36,6 +36,19 @@ def test_a_run_leaves_a_checkpoint_that_knows_how_it_was_made(tiny: TrainingOpti
     assert (out / "model.safetensors").stat().st_size <= 25_000_000
     assert model.metadata["temperature"] == summary["temperature"] > 0
     assert model.preprocessing.size == 32
+
+
+def test_a_run_with_scenes_writes_what_dense_motion_learns(tmp_path: Path) -> None:
+    fit(tiny_options(tmp_path, steps=2, log_every_steps=1, **WITH_SCENES))
+    lines = [line for line in curve(tmp_path) if line["split"] == "train"]
+    assert [line["step"] for line in lines] == [1, 2]
+    for line in lines:
+        assert line["dense_loss"] > 0
+        assert line["epe_px"] > 0
+        assert 0 <= line["mask_iou"] <= 1
+    model = load_checkpoint(tmp_path / "model.safetensors")
+    assert model.architecture.motion
+    assert model.metadata["recipe"]["scene_batch_size"] == 2
 
 
 def test_a_new_run_does_not_touch_an_earlier_one(tiny: TrainingOptions) -> None:

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 import torch
 from msgspec.structs import replace
+from torch import Tensor
 
 from pipeline.model.checkpoint import load_checkpoint
 from pipeline.training.samples import Clips
 from pipeline.training.trainer import Trainer
 from pipeline.training.training_options import TrainingOptions, load_options
-from tests.training.tiny import SMALL, settings, sliding_clips, tiny_options
+from tests.training.tiny import SMALL, WITH_SCENES, settings, sliding_clips, tiny_options
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "four past frames": {"model.num_past": 4},
@@ -141,6 +142,50 @@ def test_the_steps_after_resuming_are_those_of_the_unbroken_run(tmp_path: Path) 
         torch.testing.assert_close(again.model.state_dict()[name], value, msg=name)
     for name, value in unbroken.average.module.state_dict().items():
         torch.testing.assert_close(again.average.module.state_dict()[name], value, msg=name)
+
+
+def test_with_scenes_the_steps_after_resuming_are_those_of_the_unbroken_run(tmp_path: Path) -> None:
+    options = tiny_options(tmp_path, **WITH_SCENES)
+    unbroken, broken = Trainer(options), Trainer(options)
+    for _ in range(3):
+        unbroken.advance()
+    broken.advance()
+    broken.save()
+    again = Trainer(options)
+    again.resume()
+    for _ in range(2):
+        again.advance()
+    assert torch.equal(torch.stack(again.pending), torch.stack(unbroken.pending))
+    for name, value in unbroken.model.state_dict().items():
+        torch.testing.assert_close(again.model.state_dict()[name], value, msg=name)
+
+
+def test_scenes_teach_dense_motion_and_the_backbone(tmp_path: Path) -> None:
+    def momenta(**more: Any) -> dict[str, Tensor]:
+        run = Trainer(tiny_options(tmp_path, no_past_share=0, one_past_share=0, **(WITH_SCENES | more)))
+        run.advance()
+        states = {name: run.optimizer.state[weights] for name, weights in run.model.named_parameters()}
+        return {name: state["exp_avg"] for name, state in states.items() if "exp_avg" in state}
+
+    taught, alone = momenta(), momenta(scene_batch_size=0)
+    assert {name.split(".")[0] for name in taught.keys() - alone.keys()} == {"motion"}
+    parts = {name.split(".")[1] for name in taught if name.startswith("motion.") and taught[name].any()}
+    assert {"pyramid", "match", "coarse", "fine", "mask"} <= parts
+    assert not torch.equal(taught["backbones.0.conv1.weight"], alone["backbones.0.conv1.weight"])
+
+
+def test_a_run_with_scenes_keeps_its_newest_weights(tmp_path: Path) -> None:
+    run = Trainer(tiny_options(tmp_path, **WITH_SCENES))
+    run.advance()
+    run.best, run.best_step = 1.1, 0  # more than any accuracy
+    run.validate()
+    assert run.best_step == 1
+    assert load_checkpoint(tmp_path / "best.safetensors").metadata["step"] == 1
+
+
+def test_scenes_without_dense_motion_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"scene_batch_size: .* so set model\.motion too"):
+        tiny_options(tmp_path, **(WITH_SCENES | {"model.motion": False}))
 
 
 def test_the_scale_of_fp16_is_part_of_the_state(tmp_path: Path) -> None:

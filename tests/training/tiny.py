@@ -42,6 +42,13 @@ TINY: dict[str, Any] = {
     "scene.dark_share": 0,
     "scene.compressed_share": 0,
 }
+WITH_SCENES: dict[str, Any] = {
+    "model.motion": True,
+    "scene_batch_size": 2,
+    "scene_height": 64,
+    "scene_width": 96,
+}
+"""To be added to ``TINY``: dense motion learns too."""
 SMALL: dict[str, Any] = {
     "device": "cpu",
     "model.image_size": 64,
