@@ -78,11 +78,11 @@ def fit_similarity(flow: Tensor, weight: Tensor, stride: int, rounds: int) -> Si
 
 def _design(size: Sequence[int], stride: int, like: Tensor) -> Tensor:
     """What each of the four numbers does to all places, ``(4, 2 * places)``."""
-    x, y = places(size, stride, like).flatten(1)
+    where = places(size, stride, like)
+    x, y = where[:1], where[1:]
     one, none = torch.ones_like(x), torch.zeros_like(x)
-    return torch.stack(
-        (torch.cat((x, y)), torch.cat((-y, x)), torch.cat((one, none)), torch.cat((none, one)))
-    )
+    rows = (x, y), (-y, x), (one, none), (none, one)
+    return torch.stack([torch.cat(row).flatten() for row in rows])
 
 
 def _basis(moved: Tensor, where: Tensor) -> Tensor:
