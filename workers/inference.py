@@ -208,6 +208,7 @@ class InferenceWorker(Worker):
         layout = None if result.attention is None else self._attention_header(result.attention)
         best = np.argsort(result.probabilities)[::-1][: self.config.inference.top_k].tolist()
         top = [(self._runtime.labels[i], float(result.probabilities[i])) for i in best]
+        stream = self._streams[frame.id.stream_id]
         prediction = Prediction(
             **Identity.of(frame.id),
             capture_ns=frame.capture_ns,
@@ -219,11 +220,11 @@ class InferenceWorker(Worker):
             reset=turn.reset,
             scored=turn.scored,
             attention=layout,
+            things=stream.things(turn, result.motion),
             received_ns=frame.received_ns,
             started_ns=started_ns,
             predicted_ns=predicted_ns,
         )
-        stream = self._streams[frame.id.stream_id]
         parts = encode_prediction(prediction, result.attention)
         if not self._publisher.send(parts):
             stream.outbox = parts

@@ -4,10 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from pipeline.account.stats import StreamStats, WorkerStats, add_counts
 from pipeline.base.config import Config
 from pipeline.base.errors import WireError
 from pipeline.base.frame import Frame, FrameId
+from pipeline.base.moving_thing import Thing
 from pipeline.flow.age_limit import AgeLimit
 from pipeline.flow.freshness.ages import AgeLog, Feedback
 from pipeline.flow.gaps import GapTracker
@@ -15,7 +18,9 @@ from pipeline.flow.report_limit import ReportLimit
 from pipeline.flow.ring import Ring
 from pipeline.flow.unchanged import KeptBytes, LastPicture
 from pipeline.model.history import Slot, StreamHistory
-from pipeline.runtime.step import Memory
+from pipeline.runtime.step import Memory, Motion
+from pipeline.scene.dense_motion import DenseMotion
+from pipeline.scene.things import ThingTracker
 from pipeline.wire.arrivals import ReceivedFrame
 from pipeline.wire.encoding import encode_end
 from pipeline.wire.messages import EndOfStream, Part
@@ -108,6 +113,7 @@ class InferenceStream:
         self._ring: Ring[_Waiting] = Ring(config.inference.ring_frames)
         self._history: StreamHistory[PastKey] = StreamHistory(num_past, config.history.spacing_ms)
         self._picture: LastPicture[Memory] = LastPicture(kept, config.inference.same_below)
+        self._things = ThingTracker()
         self._gaps = GapTracker()
         self._ages = AgeLog(stream_id)
         self._reset: str | None = (
@@ -270,6 +276,22 @@ class InferenceStream:
         stats.backbone_passes += passes
         if memory.features is not None:
             self._picture.keep(frame.image, memory)
+
+    def things(self, turn: Turn, motion: Motion | None) -> list[Thing] | None:
+        """What moves by itself in a frame, followed from frame to frame; None without dense motion."""
+        if motion is None:
+            return None
+        height, width = turn.frame.image.shape[:2]
+        fields = DenseMotion(
+            moving=motion.moving,
+            flow=motion.flow,
+            uncertainty=motion.uncertainty,
+            camera=motion.camera,
+            valid=np.array([slot is not None for slot in turn.slots]),
+            history_ms=[slot.age_ms if slot else 0.0 for slot in turn.slots],
+            aspect=height / width,
+        )
+        return self._things.update(fields, turn.frame.time_ns)
 
     def pop_feedback(self, now_ns: int) -> Feedback | None:
         """What capture is to know of the age of predictions; None if it is not time yet."""

@@ -4,11 +4,13 @@ import os
 import stat
 from io import FileIO
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from pipeline.base.closing import Closing
 from pipeline.base.errors import ViewError, reason
+from pipeline.base.moving_thing import Thing
 from pipeline.wire.messages import Prediction
 
 STDOUT = "-"
@@ -28,10 +30,13 @@ class _Line(msgspec.Struct, frozen=True):
     capture_ns: int
     depth: int
     top: list[tuple[str, float]]
+    things: list[dict[str, Any]] | msgspec.UnsetType = msgspec.UNSET
 
 
 class PredictionWriter(Closing):
     """Writes ``{"stream_id", "epoch", "seq", "capture_ns", "depth", "top": [[label, score], ...]}`` lines.
+
+    A network with dense motion adds ``"things"``, see ``Thing``.
 
     Whatever happens, a file ends with a whole line.
 
@@ -86,6 +91,7 @@ class PredictionWriter(Closing):
             prediction.capture_ns,
             prediction.depth,
             [(label, round(score, 6)) for label, score in prediction.top],
+            msgspec.UNSET if prediction.things is None else [_rounded(thing) for thing in prediction.things],
         )
         data = msgspec.json.encode(line) + b"\n"
         written = 0
@@ -107,6 +113,17 @@ class PredictionWriter(Closing):
     def _failed(self, error: OSError) -> PredictionWriterError:
         name = "standard output" if str(self.path) == STDOUT else self.path
         return PredictionWriterError(f"{name}: can't be written: {reason(error)}")
+
+
+def _rounded(thing: Thing) -> dict[str, Any]:
+    """A thing with as many digits as mean anything."""
+
+    def short(value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return [short(one) for one in value]
+        return round(value, 4) if isinstance(value, float) else value
+
+    return {name: short(value) for name, value in msgspec.to_builtins(thing).items()}
 
 
 def _take_back(file: FileIO, count: int) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from pipeline.base.moving_thing import Thing
 from pipeline.view.jsonl import PredictionWriter, PredictionWriterError
 from tests.view.samples import prediction
 
@@ -26,6 +27,36 @@ def test_each_line_has_exactly_the_promised_keys(tmp_path):
         "top": [["pan_left", 0.75], ["static", 0.2], ["zoom_in", 0.05]],
     }
     assert (second["stream_id"], second["epoch"], second["seq"], second["depth"]) == ("garden", 3, 9, 2)
+
+
+def test_things_of_a_network_with_dense_motion_are_in_the_line(tmp_path):
+    thing = Thing(
+        id=3,
+        box=(0.1, 0.2, 0.123456789, 0.25),
+        outline=[(0.1, 0.2), (0.22, 0.45)],
+        speed=0.123456789,
+        direction_deg=90.0,
+        age_ms=1500.0,
+        score=0.75,
+    )
+    path = tmp_path / "p.jsonl"
+    with PredictionWriter(path) as writer:
+        for things in ([thing], [], None):
+            writer.write(msgspec.structs.replace(prediction(), things=things))
+    first, second, third = (json.loads(line) for line in path.read_text().splitlines())
+    assert first["things"] == [
+        {
+            "id": 3,
+            "box": [0.1, 0.2, 0.1235, 0.25],
+            "outline": [[0.1, 0.2], [0.22, 0.45]],
+            "speed": 0.1235,
+            "direction_deg": 90.0,
+            "age_ms": 1500.0,
+            "score": 0.75,
+        }
+    ]
+    assert second["things"] == []
+    assert "things" not in third
 
 
 def test_a_line_is_on_disk_as_soon_as_it_is_written(tmp_path):
@@ -121,6 +152,7 @@ def test_a_dash_is_standard_output_alone(tmp_path, monkeypatch):
 
 
 PROGRAM = """
+from pipeline.base.moving_thing import Thing
 from pipeline.view.jsonl import PredictionWriter
 from tests.view.samples import prediction
 with PredictionWriter("-", stdout=1) as writer:

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.account.stats import WorkerStats
 from pipeline.base.clock import now_ns
+from pipeline.base.moving_thing import Thing
 from pipeline.flow.freshness.ages import Feedback
 from pipeline.wire import encoding, messages
 from pipeline.wire.frame_receiver import FrameReceiver
@@ -17,6 +18,15 @@ from pipeline.wire.receivers import PredictionReceiver, StatsReceiver
 from tests.wire.peers import OPEN, QUICK, packed, prediction, seqs_of
 from tests.wire.test_strangers import stranger, wait_for_reader
 
+THING = Thing(
+    id=1,
+    box=(0.1, 0.2, 0.1, 0.2),
+    outline=[(0.1, 0.2), (0.2, 0.4)],
+    speed=0.1,
+    direction_deg=0.0,
+    age_ms=100.0,
+    score=0.9,
+)
 HUGE = 2**64 - 1
 
 
@@ -101,6 +111,11 @@ def test_a_frame_with_a_number_out_of_range_is_counted_and_the_next_one_comes(
         ("past.0.age_ms", float("inf")),
         ("spacing_ms", float("nan")),
         ("started_ns", HUGE),
+        ("things.0.id", HUGE),
+        ("things.0.box.2", 1e300),
+        ("things.0.outline.0.1", float("nan")),
+        ("things.0.direction_deg", 360.0),
+        ("things.0.speed", float("inf")),
     ],
 )
 def test_a_prediction_with_a_number_out_of_range_is_counted(path: str, value: object, tmp_path: Path) -> None:
@@ -108,7 +123,7 @@ def test_a_prediction_with_a_number_out_of_range_is_counted(path: str, value: ob
     with stranger(endpoint) as sock, PredictionReceiver([endpoint], QUICK, OPEN) as receiver:
         sock.rcvtimeo = 20_000
         wait_for_reader(sock, b"role.sink")
-        good = encoding.encode_prediction(prediction(0, "every"))
+        good = encoding.encode_prediction(prediction(0, "every", things=[THING]))
         sock.send_multipart(changed(good, path, value))
         assert receiver.poll(10.0) == []
         assert receiver.rejects.counts == {"header": 1}

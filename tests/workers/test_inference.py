@@ -26,6 +26,20 @@ def test_a_network_with_several_scales_predicts_and_sends_no_attention(place: Pa
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("motion", [True, False])
+def test_a_network_with_dense_motion_sends_things_and_another_none(motion: bool, place: Path) -> None:
+    path = place / "motion.safetensors"
+    save_checkpoint(path, small(motion=motion))
+    model = ("--set", f"inference.checkpoint={path}", "--set", "runtime.backend=torch")
+    with worker(place, *model) as (publisher, receiver, inference):
+        for seq in range(3):
+            assert publisher.send_frame(frame(seq, "every"), timeout_s=10.0)
+        got = []
+        until(lambda: got.extend(taken(receiver)) or len(got) == 3, "three", START_S, lambda: inference.out)
+    assert [one.prediction.things for one in got] == [[] if motion else None] * 3
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("field", ["seq", "skipped", "session", "capture_ns"])
 def test_a_frame_with_a_number_out_of_range_does_not_end_it(field: str, place: Path) -> None:
     with worker(place) as (publisher, receiver, inference):
