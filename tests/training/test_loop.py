@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import re
 import signal
 import sys
@@ -14,7 +15,7 @@ import torch
 from rich.console import Console
 from safetensors.torch import load_file
 
-from pipeline.training.loop import train
+from pipeline.training.loop import _mean_of_pending, train
 from pipeline.training.progress import Reporter
 from pipeline.training.trainer import Trainer
 from tests.rigs.terminal import Terminal
@@ -130,3 +131,13 @@ def test_a_run_killed_while_it_saves_ends_as_the_unbroken_one(tmp_path: Path) ->
     weights, others = (load_file(out / "model.safetensors") for out in (broken, whole))
     for name, value in weights.items():
         torch.testing.assert_close(value, others[name], rtol=1e-3, atol=1e-4, msg=name)
+
+
+def test_fp16_steps_that_overflowed_in_either_loss_are_left_out_of_the_metrics(tmp_path: Path) -> None:
+    run = Trainer(tiny_options(tmp_path, precision="fp16"))
+    rows = [[1.0, 0.5, 2.0, 3.0, 0.1], [1.0, 0.5, math.inf, 3.0, 0.1], [math.nan, 0.5, 2.0, 3.0, 0.1]]
+    run.pending = [torch.tensor(row) for row in rows]
+    assert _mean_of_pending(run) == pytest.approx(rows[0])
+    run.precision, run.pending = "fp32", [torch.tensor(row) for row in rows]
+    with pytest.raises(FloatingPointError, match="lower learning_rate"):
+        _mean_of_pending(run)
