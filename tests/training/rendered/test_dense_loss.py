@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from pipeline.model.motion.motion_head import Motion, Round, Trace
@@ -87,18 +88,25 @@ def test_past_frames_that_were_not_seen_do_not_count(clips: SceneClips) -> None:
 def test_the_match_is_asked_for_the_four_cells_around_the_true_place(clips: SceneClips) -> None:
     motion, trace = perfect(clips.truth)
     rows, columns = trace.coarse.shape[-2:]
-    away = trace.coarse / 8
-    y = torch.arange(rows)[:, None] + away[:, 1]
-    x = torch.arange(columns) + away[:, 0]
-    place = torch.stack((x, y), dim=-1).flatten(1, 2)[:, :, None]  # (n, cells, 1, 2)
-    cells = torch.stack(torch.meshgrid(torch.arange(columns), torch.arange(rows), indexing="xy"), dim=-1)
-    near = (1 - (place - cells.flatten(0, 1)).abs()).clamp_min(1e-6).prod(dim=-1)
-    totals = []
-    for weights in (near, near.flip(2), torch.ones_like(near)):
-        trace.log_weights = (weights / weights.sum(dim=2, keepdim=True)).log()
-        totals.append(float(dense_loss(motion, trace, clips.truth, SEEN).total))
-    assert totals[0] < totals[2] - 1
-    assert totals[2] < totals[1]
+    cells = torch.stack(torch.meshgrid(torch.arange(columns), torch.arange(rows), indexing="xy")).flatten(1)
+
+    def total(cells_away: Tensor) -> float:
+        """Of a match that finds places so far away, ``(n, 2, cells)``, between the cells around them."""
+        place = (cells + cells_away).transpose(1, 2)[:, :, None]  # (n, cells, 1, 2)
+        near = (1 - (place - cells.T).abs()).clamp_min(1e-6).prod(dim=-1) + 1e-9
+        trace.log_weights = (near / near.sum(dim=2, keepdim=True)).log()
+        return float(dense_loss(motion, trace, clips.truth, SEEN).total)
+
+    true = (trace.coarse / 8).flatten(2)
+    right = total(true)
+    for wrong in (
+        -true,
+        true.flip(1),
+        true + 1,
+        torch.zeros_like(true),
+        true * torch.tensor([[-1.0], [1.0]]),
+    ):
+        assert total(wrong) > right + 0.1
 
 
 def learn(model: TemporalKVQResNetCBAM, clips: SceneClips) -> DenseLoss:
