@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.base.frame import Frame, Image
+from pipeline.scene.sentence import in_words
 from pipeline.view.attention_maps import heat_maps, motion_field, unfold
 from pipeline.view.attention_overlay import draw_attention_thumbnails, draw_motion_arrows
 from pipeline.view.canvas import (
@@ -26,6 +27,7 @@ from pipeline.view.canvas import (
     put_text,
     text_size,
 )
+from pipeline.view.things_overlay import draw_things
 from pipeline.wire.messages import Prediction
 
 _SMALLEST_PX = 96  # pictures smaller than this have no room for panels
@@ -73,10 +75,12 @@ def draw_overlay(
     scale = Scale.of(canvas)
     if min(scale.width, scale.height) < _SMALLEST_PX:
         return canvas
+    if prediction is not None and prediction.things:
+        draw_things(canvas, prediction.things)
     thumbnails = None
     if prediction is not None and prediction.attention is not None and attention is not None:
         weights = unfold(prediction.attention, attention)
-        if prediction.past:
+        if prediction.past and prediction.things is None:
             # the longer way, from t-2, is the better measured one
             draw_motion_arrows(canvas, motion_field(weights, slot=-min(len(prediction.past), 2)))
         thumbnails = draw_attention_thumbnails(canvas, heat_maps(weights), prediction.past, past_images)
@@ -167,6 +171,8 @@ def _status(
         items.append(StatusItem(f"{fps:.1f} fps", 1, WHITE))
     if latency_ms is not None:
         items.append(StatusItem(f"{latency_ms:.0f} ms", 2, WHITE))
+    if prediction is not None and prediction.things is not None:
+        items.append(StatusItem(in_words(prediction.things), 1, WHITE))
     if prediction is not None:
         layout = prediction.attention
         depth = f"past {prediction.depth}" + (f"/{layout.past}" if layout else "")
