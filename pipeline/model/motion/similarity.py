@@ -15,6 +15,7 @@ from pipeline.model.motion.geometry import places
 
 _FINEST_PX = 0.3  # residuals below this are noise
 _WITHIN = 2.0  # a residual of so many mean residuals still counts, at a quarter
+_STANDS = 0.6  # a camera stands if so many places say so, as a part of those of the other answer
 _PRIOR = 1e-3  # weight of "nothing moves", as a part of what full confidence everywhere weighs
 
 
@@ -45,8 +46,8 @@ class Similarity(NamedTuple):
 def fit_similarity(flow: Tensor, weight: Tensor, stride: int, rounds: int) -> Similarity:
     """Fits the similarity that most places agree on.
 
-    Starts from "nothing moves" or from the plain fit, whichever more places agree with: on a camera that
-    stands still a large mover must not win.
+    Follows two starts, "nothing moves" and the plain fit, to the end, and prefers the first: neither a large
+    mover before a standing camera nor one that a camera follows must win.
 
     Args:
         flow: ``(n, 2, h, w)`` float32, pixels.
@@ -58,22 +59,24 @@ def fit_similarity(flow: Tensor, weight: Tensor, stride: int, rounds: int) -> Si
     design = _design(size, stride, flow)
     moved, weight = flow.flatten(1), weight.flatten(1)
     basis = _basis(moved, places(size, stride, flow).flatten(1))
-    numbers = _weighted_fit(weight, basis)
-    still, residual = _squared(moved), _squared(moved - numbers @ design)
-    total = weight.sum(dim=1, keepdim=True) + _PRIOR * weight.shape[1]
-    agree = torch.stack((weight / (1 + still), weight / (1 + residual)), dim=1)  # within about a pixel
-    count = agree.sum(dim=2, keepdim=True)
-    stands = count[:, 0] >= count[:, 1]
-    residual, trusted = torch.where(stands, still, residual), torch.where(stands, agree[:, 0], agree[:, 1])
+    moved, weight = moved[:, None], weight[:, None]
+    plain = _weighted_fit(weight, basis) @ design
+    residual = _squared(moved - torch.cat((torch.zeros_like(plain), plain), dim=1))  # (n, 2, places)
+    trusted = weight / (1 + residual)
     for _ in range(rounds):
-        spread = (trusted * (residual + 1e-6).sqrt()).sum(dim=1, keepdim=True) / (
-            trusted.sum(dim=1, keepdim=True) + 1e-3
+        spread = (trusted * (residual + 1e-6).sqrt()).sum(dim=2, keepdim=True) / (
+            trusted.sum(dim=2, keepdim=True) + 1e-3
         )
         scale = (_WITHIN * spread).clamp_min(_FINEST_PX).square()
         trusted = weight * (scale / (scale + residual)).square()
         numbers = _weighted_fit(trusted, basis)
         residual = _squared(moved - numbers @ design)
-    return Similarity(numbers, (weight / (1 + residual)).sum(dim=1, keepdim=True) / total)
+    agree = (weight / (1 + residual)).sum(dim=2)  # within about a pixel
+    stands = agree[:, :1] >= _STANDS * agree[:, 1:]
+    total = weight.sum(dim=2) + _PRIOR * weight.shape[2]
+    return Similarity(
+        torch.where(stands, numbers[:, 0], numbers[:, 1]), torch.amax(agree, dim=1, keepdim=True) / total
+    )
 
 
 def _design(size: Sequence[int], stride: int, like: Tensor) -> Tensor:
@@ -96,20 +99,29 @@ def _basis(moved: Tensor, where: Tensor) -> Tensor:
 
 
 def _squared(residual: Tensor) -> Tensor:
-    """``(n, 2 * places)`` to squared lengths ``(n, places)``."""
-    return residual.square().view(-1, 2, residual.shape[1] // 2).sum(dim=1)
+    """``(n, k, 2 * places)`` to squared lengths ``(n, k, places)``."""
+    x, y = torch.split(residual.square(), residual.shape[2] // 2, dim=2)
+    return x + y
 
 
 def _weighted_fit(weight: Tensor, basis: Tensor) -> Tensor:
-    """The four numbers by least squares; as complex numbers, ``flow = number * place + shift``."""
-    sums = (weight[:, None] @ basis)[:, 0]  # ones, x, y, squares, flow x, flow y, along, across
-    total = sums[:, :1] + _PRIOR * basis.shape[1]
-    centre, mean = sums[:, 1:3] / total, sums[:, 4:6] / total
+    """The four numbers by least squares; as complex numbers, ``flow = number * place + shift``.
+
+    Args:
+        weight: ``k`` of them for each flow, ``(n, k, places)``.
+        basis: See ``_basis``.
+
+    Returns:
+        ``(n, k, 4)``.
+    """
+    sums = weight @ basis  # ones, x, y, squares, flow x, flow y, along, across
+    total = sums[..., :1] + _PRIOR * basis.shape[1]
+    centre, mean = sums[..., 1:3] / total, sums[..., 4:6] / total
     # about the centre: what is left of each sum without the product of the means
-    inertia = sums[:, 3:4] - total * centre.square().sum(dim=1, keepdim=True)
-    inertia = inertia + _PRIOR * basis[:, :, 3].sum(dim=1, keepdim=True)
-    turned = torch.cat((-centre[:, 1:], centre[:, :1]), dim=1)
-    products = torch.stack((centre, turned), dim=1)  # rows: real and imaginary part of a product with it
-    number = (sums[:, 6:8] - total * (products @ mean[..., None])[..., 0]) / inertia
-    shift = mean - (number[:, None] @ products)[:, 0]
-    return torch.cat((number, shift), dim=1)
+    inertia = sums[..., 3:4] - total * centre.square().sum(dim=2, keepdim=True)
+    inertia = inertia + _PRIOR * basis[:, :, 3].sum(dim=1)[:, None, None]
+    turned = torch.cat((-centre[..., 1:], centre[..., :1]), dim=2)
+    products = torch.stack((centre, turned), dim=2)  # rows: real and imaginary part of a product with it
+    number = (sums[..., 6:8] - total * (products @ mean[..., None])[..., 0]) / inertia
+    shift = mean - (number[:, :, None] @ products)[:, :, 0]
+    return torch.cat((number, shift), dim=2)

@@ -76,6 +76,15 @@ def test_a_standing_camera_stands_when_most_of_the_picture_moves(speed: float) -
     assert float(flow_of(found).abs().max()) < 0.05
 
 
+def test_a_camera_that_follows_a_thing_moves() -> None:
+    true = CAMERAS["shift"]
+    flow = flow_of(true).clone()
+    flow[:, :, 6:18, 10:30] = 0  # it stays where it is on the screen
+    still = (flow == 0).all(dim=1).float().mean()
+    assert 0.15 < still < 0.35
+    assert worst_error(fitted(flow), true) < 0.05
+
+
 def test_places_of_little_trust_do_not_hold_the_camera() -> None:
     true = CAMERAS["shift"]
     flow = flow_of(true).clone()
