@@ -35,15 +35,15 @@ def test_what_is_reshaped_for_an_export_computes_the_same(options: dict[str, Any
     names, step = [*model.state_dict()], ExportedStep(model, pixels=True)
     factor, offset = (torch.tensor(x) for x in (model.preprocessing.factor, model.preprocessing.offset))
     state = exported = model.init_state(2)
+    step_ports = ports(model.architecture)
     for _ in range(model.num_past + 1):
         pixels = torch.randint(0, 256, (2, SIZE, SIZE, 3), generator=rng, dtype=torch.uint8)
         found = step(pixels, *exported.parts())
-        names = ports(model.architecture)
-        parts = dict(zip((*names.outputs, *names.features), found, strict=True))
-        exported = State(*(parts[f"next_{part}"] for part in names.state))
+        parts = dict(zip((*step_ports.outputs, *step_ports.features), found, strict=True))
+        exported = State(*(parts[f"next_{part}"] for part in step_ports.state))
         frame = (pixels * factor + offset).permute(0, 3, 1, 2)
         expected, state = model.step(frame, state, return_attention=True)
-        for name in names.answer:
+        for name in step_ports.answer:
             torch.testing.assert_close(parts[name], getattr(expected, name), atol=1e-3, rtol=0)
         for ours, theirs in zip(exported.parts(), state.parts(), strict=True):
             torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=0)
@@ -74,5 +74,5 @@ def test_onnx_step_equals_torch_step_for_any_batch(tmp_path: Path, options: dict
             )
             torch.testing.assert_close(torch.from_numpy(logits), expected.logits, atol=1e-4, rtol=0)
             torch.testing.assert_close(torch.from_numpy(weights), expected.attention, atol=1e-4, rtol=0)
-        for array, part in zip(arrays, state, strict=True):
+        for array, part in zip(arrays, state.parts(), strict=True):
             torch.testing.assert_close(torch.from_numpy(array), part, atol=1e-3, rtol=0)
