@@ -110,7 +110,9 @@ def _backbone(model: nn.Module) -> ResNetCBAM:
 
 
 def _floats(memory: Any) -> list[Tensor]:
-    """Distinct floating-point tensors of nested tuples: tied values are counted once."""
+    """Distinct floating-point tensors of nested tuples: tied values are counted once, None is nothing."""
+    if memory is None:
+        return []
     if isinstance(memory, Tensor):
         return [memory] if memory.is_floating_point() else []
     found = {id(x): x for part in memory for x in _floats(part)}
