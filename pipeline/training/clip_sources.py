@@ -88,7 +88,7 @@ def open_scenes(options: TrainingOptions, ranks: Ranks) -> SceneRenderer | None:
         options.seed + _RANK_SEED * ranks.rank,
         Path(options.pictures) if options.pictures else None,
         num_past=options.model.num_past,
-        photo_share=max(options.photo_share, 0.5),
+        photo_share=options.photo_share,
         bank_count=options.bank_count,
         scene=options.scenes,
         fused=options.compile and ranks.device.type == "cuda",
