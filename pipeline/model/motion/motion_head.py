@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline.model.motion.geometry import doubled, warp
-from pipeline.model.motion.match import Match, Matched
+from pipeline.model.motion.match import STRIDE, Match, Matched
 from pipeline.model.motion.moving import MovingHead, evidence
 from pipeline.model.motion.pyramid import CONTEXT_CHANNELS, FINE_CHANNELS, MotionPyramid
 from pipeline.model.motion.refine import Refined, Refiner
 from pipeline.model.motion.similarity import Similarity, fit_similarity
 
-COARSE, FINE = 8, 4
+COARSE, FINE = STRIDE, 4
 _COARSE_WIDTH, _FINE_WIDTH = 48, 32
 _SCENE_COARSE, _SCENE_FINE = 24, 16
 _GRID = 4  # of the summary
@@ -69,7 +69,7 @@ class Trace:
 
     log_weights: Tensor | None = None
     coarse: Tensor | None = None
-    rounds: "list[Round]" = field(default_factory=list)
+    rounds: list[Round] = field(default_factory=list)
     moving_logits: Tensor | None = None
 
 
@@ -91,7 +91,6 @@ class MotionHead(nn.Module):
 
     def __init__(self, channels: Mapping[str, int], num_past: int) -> None:
         super().__init__()
-        self.num_past = num_past
         self.rounds = (1, 1, 2)
         self.pyramid = MotionPyramid(channels)
         self.match = Match()
@@ -144,7 +143,7 @@ class MotionHead(nn.Module):
         return self._motion(flow, log_error, moving, valid)
 
     def _coarse(
-        self, new: Mapping[str, Tensor], match: Tensor, rounds: "list[Round]"
+        self, new: Mapping[str, Tensor], match: Tensor, rounds: list[Round]
     ) -> tuple[Matched, Similarity, Refined]:
         """Match, camera and refined flow of all past frames at stride 8, ``B * T`` rows each."""
         past, grid = match.shape[1], match.shape[-2:]

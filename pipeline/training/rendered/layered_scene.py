@@ -16,7 +16,6 @@ GROUPS, MEMBERS = 3, 3
 _NEARER = (1.0, 0.5)  # of plane_share, for each of the nearer parts of the scene
 FIRST_THING = 1 + len(_NEARER)
 """Layers before it are the background and nearer parts of it."""
-LAYERS = FIRST_THING + GROUPS * MEMBERS
 _REFERENCE = 96.0  # speeds are given in pixels of pictures 192 px wide
 
 

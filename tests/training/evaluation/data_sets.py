@@ -108,6 +108,23 @@ def network_of(
     return open_stream
 
 
+def recording() -> tuple[OpenStream, list[list[Image]]]:
+    """A network that finds nothing, and the pictures that each of its streams is given."""
+    seen: list[list[Image]] = []
+
+    def open_stream() -> MotionStream:
+        pictures: list[Image] = []
+        seen.append(pictures)
+
+        def step(picture: Image) -> DenseMotion:
+            pictures.append(picture)
+            return answer(picture, (0, 0))
+
+        return step
+
+    return open_stream, seen
+
+
 def answer(
     picture: Image, flow: tuple[float, float], *, moving: bool = False, uncertainty: float = 0.0
 ) -> DenseMotion:

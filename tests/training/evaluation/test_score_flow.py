@@ -3,13 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.base.frame import Image
-from pipeline.scene.dense_motion import DenseMotion
 from pipeline.training.evaluation.flow_pairs import find_flow_pairs
-from pipeline.training.evaluation.motion_fields import MotionStream
 from pipeline.training.evaluation.score_flow import end_point_error, score_flow
 from tests.support import need_module
-from tests.training.evaluation.data_sets import answer, network_of, shifted_pair, write_npz_pair
+from tests.training.evaluation.data_sets import network_of, recording, shifted_pair, write_npz_pair
 
 
 def test_the_error_is_the_mean_distance_where_the_truth_is_known() -> None:
@@ -39,18 +36,7 @@ def test_a_network_that_knows_a_shift_has_no_error_and_dis_next_to_none(tmp_path
 def test_frame_b_is_the_past_and_frame_a_is_new(tmp_path: Path) -> None:
     new, past, flow = shifted_pair(3, -2)
     write_npz_pair(tmp_path / "shift", new, past, flow)
-    seen: list[list[Image]] = []
-
-    def open_stream() -> MotionStream:
-        pictures: list[Image] = []
-        seen.append(pictures)
-
-        def step(picture: Image) -> DenseMotion:
-            pictures.append(picture)
-            return answer(picture, (0, 0))
-
-        return step
-
+    open_stream, seen = recording()
     score_flow(open_stream, find_flow_pairs(tmp_path))
     assert len(seen) == 1
     assert [np.array_equal(*each) for each in zip(seen[0], (past, new), strict=True)] == [True, True]

@@ -3,14 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.base.frame import Image
-from pipeline.scene.dense_motion import DenseMotion
 from pipeline.training.evaluation.mask_sequences import find_mask_sequences
-from pipeline.training.evaluation.motion_fields import MotionStream
 from pipeline.training.evaluation.score_moving import MaskScore, score_moving
 from tests.training.evaluation.data_sets import (
-    answer,
     network_of,
+    recording,
     textured,
     write_cdnet,
     write_masks,
@@ -69,18 +66,7 @@ def test_mog2_sees_all_frames_before_and_the_network_two_of_them(tmp_path: Path)
     write_cdnet(tmp_path / "street", frames=16)
     everything = score_moving(network_of(), find_mask_sequences(tmp_path))["street"]
     (tmp_path / "street" / "temporalROI.txt").write_text("12 14")
-    seen: list[list[Image]] = []
-
-    def open_stream() -> MotionStream:
-        pictures: list[Image] = []
-        seen.append(pictures)
-
-        def step(picture: Image) -> DenseMotion:
-            pictures.append(picture)
-            return answer(picture, (0, 0))
-
-        return step
-
+    open_stream, seen = recording()
     late = score_moving(open_stream, find_mask_sequences(tmp_path))["street"]
     assert late["frames"] == 3
     assert sorted(len(pictures) for pictures in seen) == [3, 4], "frames 8, 10, 12, 14 and 9, 11, 13"

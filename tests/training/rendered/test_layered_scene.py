@@ -7,7 +7,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pipeline.training.rendered.layer_truth import Truth, layer_truth, truth_of
-from pipeline.training.rendered.layered_scene import FIRST_THING, LAYERS, LayeredScene, Scenes, random_scenes
+from pipeline.training.rendered.layered_scene import (
+    FIRST_THING,
+    GROUPS,
+    MEMBERS,
+    LayeredScene,
+    Scenes,
+    random_scenes,
+)
 
 HEIGHT, WIDTH = 64, 96
 TIMES = torch.tensor([-2.0, -1.0, 0.0])
@@ -30,7 +37,7 @@ def test_without_movers_the_scene_moves_as_the_camera_does() -> None:
     full = truth(scenes(empty_share=0))
     assert full.moving.any(dim=(1, 2)).float().mean() > 0.5
     assert full.owner[full.moving].min() >= 2, "neither the background nor the nearer part of it"
-    assert full.owner.max() == LAYERS - 1
+    assert full.owner.max() == FIRST_THING + GROUPS * MEMBERS - 1
     assert not truth(scenes(empty_share=0, fixed_share=1, following_share=0)).moving.any()
 
 
