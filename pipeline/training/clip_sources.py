@@ -1,10 +1,12 @@
 """Which clips a run learns from and is validated on: rendered camera motion, or recorded clips."""
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.training.parallel import Ranks
+from pipeline.training.rendered.films_ahead import FilmsAhead
 from pipeline.training.rendered.renderer import MotionRenderer
 from pipeline.training.rendered.scene_renderer import SceneRenderer
 from pipeline.training.samples import Clips, ClipSource
@@ -69,8 +71,10 @@ def open_sources(options: TrainingOptions, ranks: Ranks, notify: Callable[[str],
     return _recorded(options, ranks, notify) if options.data else _rendered(options, ranks)
 
 
-def open_scenes(options: TrainingOptions, ranks: Ranks) -> SceneRenderer | None:
+def open_scenes(options: TrainingOptions, ranks: Ranks) -> SceneRenderer | FilmsAhead | None:
     """This rank's layered scenes for dense motion; None where the options want none.
+
+    A GPU is kept busy by two processes, one that films and one that trains.
 
     Raises:
         ValueError: no such pictures, or a batch that the ranks can't share.
@@ -81,7 +85,9 @@ def open_scenes(options: TrainingOptions, ranks: Ranks) -> SceneRenderer | None:
         raise ValueError(
             f"scene_batch_size {options.scene_batch_size} can't be shared by {ranks.count} ranks"
         )
-    return SceneRenderer(
+    on_gpu = ranks.device.type == "cuda"
+    open_renderer = partial(
+        SceneRenderer,
         ranks.device,
         options.scene_height,
         options.scene_width,
@@ -91,8 +97,11 @@ def open_scenes(options: TrainingOptions, ranks: Ranks) -> SceneRenderer | None:
         photo_share=options.photo_share,
         bank_count=options.bank_count,
         scene=options.scenes,
-        fused=options.compile and ranks.device.type == "cuda",
+        fused=options.compile and on_gpu,
     )
+    if on_gpu and options.scenes_ahead:
+        return FilmsAhead(open_renderer, options.scene_batch_size // ranks.count, options.scenes_ahead)
+    return open_renderer()
 
 
 def _rendered(options: TrainingOptions, ranks: Ranks) -> Sources:

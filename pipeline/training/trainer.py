@@ -26,6 +26,7 @@ from pipeline.training.optimise import (
 from pipeline.training.parallel import Ranks
 from pipeline.training.rendered.correspondence import match_loss
 from pipeline.training.rendered.dense_loss import dense_loss
+from pipeline.training.rendered.films_ahead import FilmsAhead
 from pipeline.training.rendered.pictures import seeded
 from pipeline.training.rendered.renderer import MotionRenderer
 from pipeline.training.run_files import read_state, write_state
@@ -122,6 +123,8 @@ class Trainer:
 
     def start(self, notify: Callable[[str], None]) -> None:
         """Compiles where that is asked for and works, then joins the ranks."""
+        if isinstance(self.scenes, FilmsAhead):
+            self.scenes.start()
         if self.options.compile and self.device.type == "cuda":
             self.compile(notify)
         self.ranks.start_alike(self.model)

@@ -97,6 +97,8 @@ class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """What disturbs rendered clips."""
     scene_batch_size: Count
     """Layered scenes in a step, over all processes, that dense motion learns from; 0 = none."""
+    scenes_ahead: Annotated[int, msgspec.Meta(ge=0, le=64)]
+    """On CUDA, batches of scenes that a second process films while the first one trains; 0 = none."""
     scene_height: Annotated[int, msgspec.Meta(ge=64, le=1024, multiple_of=32)]
     """Of their pictures in pixels."""
     scene_width: Annotated[int, msgspec.Meta(ge=64, le=1024, multiple_of=32)]
@@ -170,6 +172,7 @@ _NOT_RECIPE = {
     "device",
     "gradient_checkpointing",
     "compile",
+    "scenes_ahead",
     "log_every_steps",
     "save_every_steps",
     "validate_every_steps",
