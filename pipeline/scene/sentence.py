@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pipeline.base.moving_thing import Thing
 
 _MOST_NAMED = 3
-_IN_PLACE = 0.005
+IN_PLACE = 0.01
 """Widths a second; what is slower moves in place: hands, leaves, somebody who turns round."""
 _DIRECTIONS = ("right", "up-right", "up", "up-left", "left", "down-left", "down", "down-right")
 """Anticlockwise from 0 degrees, 45 degrees each."""
@@ -17,7 +17,7 @@ def in_words(things: Sequence[Thing]) -> str:
         return "nothing moves"
     fastest = sorted(things, key=lambda thing: -thing.speed)[:_MOST_NAMED]
     parts = [_motion(thing) for thing in fastest]
-    if fastest[0].speed >= _IN_PLACE:
+    if fastest[0].speed >= IN_PLACE:
         parts[0] += " widths/s"
     if len(things) > _MOST_NAMED:
         parts.append(f"{len(things) - _MOST_NAMED} more")
@@ -26,7 +26,7 @@ def in_words(things: Sequence[Thing]) -> str:
 
 
 def _motion(thing: Thing) -> str:
-    if thing.speed < _IN_PLACE:
+    if thing.speed < IN_PLACE:
         return "in place"
     direction = _DIRECTIONS[round(thing.direction_deg / 45) % len(_DIRECTIONS)]
     return f"{direction} {thing.speed:.2f}"

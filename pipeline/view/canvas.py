@@ -67,6 +67,11 @@ class Box:
         """First row after the box."""
         return self.y + self.height
 
+    def overlaps(self, other: "Box") -> bool:
+        """Whether the two share a pixel."""
+        across = self.x < other.right and other.x < self.right
+        return across and self.y < other.bottom and other.y < self.bottom
+
 
 def text_size(text: str, size: float, bold: bool = False) -> tuple[int, int]:
     """Width of a text and height of its capitals, in pixels."""

@@ -27,6 +27,8 @@ from pipeline.view.canvas import (
     put_text,
     text_size,
 )
+from pipeline.view.direction_wheel import draw_legend
+from pipeline.view.thing_labels import draw_speeds
 from pipeline.view.things_overlay import draw_things
 from pipeline.wire.messages import Prediction
 
@@ -85,8 +87,12 @@ def draw_overlay(
             draw_motion_arrows(canvas, motion_field(weights, slot=-min(len(prediction.past), 2)))
         thumbnails = draw_attention_thumbnails(canvas, heat_maps(weights), prediction.past, past_images)
     room = (thumbnails.x if thumbnails else scale.width) - 2 * scale.px(10)
-    draw_label_bar(canvas, frame, prediction, held=held, room_px=room)
-    draw_status_line(canvas, _status(frame, prediction, fps, latency_ms))
+    labels = draw_label_bar(canvas, frame, prediction, held=held, room_px=room)
+    status = draw_status_line(canvas, _status(frame, prediction, fps, latency_ms))
+    if prediction is not None and prediction.things is not None:
+        legend = draw_legend(canvas, status.bottom + scale.px(6))
+        panels = [box for box in (status, legend, labels, thumbnails) if box is not None]
+        draw_speeds(canvas, prediction.things, panels)
     return canvas
 
 
@@ -97,7 +103,7 @@ def draw_label_bar(
     *,
     held: Prediction | None = None,
     room_px: int | None = None,
-) -> None:
+) -> Box:
     """Draws the best labels with bars for their probabilities in the lower left corner.
 
     Args:
@@ -106,6 +112,9 @@ def draw_label_bar(
         prediction: The frame's prediction.
         held: Shown dimmed with its age where the frame has no prediction.
         room_px: Most pixels that the panel may be wide.
+
+    Returns:
+        The box that was painted over.
     """
     scale = Scale.of(canvas)
     shown = prediction or held
@@ -128,14 +137,18 @@ def draw_label_bar(
         middle = inner.y + number * row + inner.height // 2
         fitted = fit_text(text, 0.4 * scale.unit, inner.width)
         put_text(canvas, fitted, inner.x + scale.px(2), middle, 0.4 * scale.unit, color)
+    return box
 
 
-def draw_status_line(canvas: Image, items: list[StatusItem]) -> None:
+def draw_status_line(canvas: Image, items: list[StatusItem]) -> Box:
     """Draws the entries that fit in a bar in the upper left corner, in the order given.
 
     Args:
         canvas: Picture, painted on in place.
         items: Entries; where room is short those with the highest ``rank`` are left out.
+
+    Returns:
+        The box that was painted over.
     """
     scale = Scale.of(canvas)
     size, pad, gap, margin = 0.43 * scale.unit, scale.px(9), scale.px(13), scale.px(10)
@@ -154,6 +167,7 @@ def draw_status_line(canvas: Image, items: list[StatusItem]) -> None:
     for text, width, item in zip(texts, widths, kept, strict=True):
         put_text(canvas, text, x, bar.y + bar.height // 2, size, item.color, item.bold)
         x += width + gap
+    return bar
 
 
 def _status(

@@ -1,8 +1,4 @@
-"""Things that move, on the picture: outlines tinted by direction, arrows with the speed.
-
-Directions have the colours of a wheel whose opposite ends people with any colour vision tell apart: blue is
-right, yellow up, vermilion left, violet down.
-"""
+"""Things that move, on the picture: outlines tinted by direction, and arrows."""
 
 import math
 from collections.abc import Sequence
@@ -13,26 +9,24 @@ import numpy.typing as npt
 
 from pipeline.base.frame import Image
 from pipeline.base.moving_thing import Thing
-from pipeline.view.canvas import PANEL, WHITE, Box, Color, Scale, fill_panel, put_text, text_size
+from pipeline.scene.sentence import IN_PLACE
+from pipeline.view.canvas import MUTED, PANEL, Color, Scale
+from pipeline.view.direction_wheel import direction_color
 
-# Okabe and Ito's palette, https://jfly.uni-koeln.de/color/ (blue, green, red): right, up, left, down
-_WHEEL = np.array([(233, 180, 86), (66, 228, 240), (0, 94, 213), (167, 121, 204)], np.float32)
-_TINT = 0.28
+_TINT = 0.3
 _ARROW_S = 0.5  # an arrow shows the way of so much time
 _LONGEST = 0.25  # of the picture's width
+_ROUNDINGS = 2
 _SUBPIXEL_BITS = 4
 
 
-def direction_color(direction_deg: float) -> Color:
-    """The colour of a direction: 0 = right, 90 = up."""
-    place = direction_deg % 360 / 90
-    first, part = int(place), place % 1
-    blue, green, red = _WHEEL[first % 4] * (1 - part) + _WHEEL[(first + 1) % 4] * part
-    return round(float(blue)), round(float(green)), round(float(red))
+def thing_color(thing: Thing) -> Color:
+    """The colour of its direction; grey for what moves in place, which has none."""
+    return direction_color(thing.direction_deg) if thing.speed >= IN_PLACE else MUTED
 
 
 def draw_things(canvas: Image, things: Sequence[Thing]) -> None:
-    """Outlines and tints each thing, and draws its arrow and its speed in picture widths a second.
+    """Outlines and tints each thing, and draws its arrow.
 
     Args:
         canvas: Picture, painted on in place.
@@ -40,22 +34,19 @@ def draw_things(canvas: Image, things: Sequence[Thing]) -> None:
     """
     scale = Scale.of(canvas)
     size = np.array([scale.width, scale.height], np.float32)
-    tint, outlines = canvas.copy(), []
+    tint, shapes = canvas.copy(), []
     for thing in reversed(things):
-        outline = _subpixel(np.array(thing.outline, np.float32).reshape(-1, 2) * size)
-        outlines.append(outline)
+        outline = _subpixel(_rounded(np.array(thing.outline, np.float32).reshape(-1, 2) * size))
+        color = thing_color(thing)
+        shapes.append((thing, outline, color))
         if len(outline):
-            color = direction_color(thing.direction_deg)
             cv2.fillPoly(tint, [outline], color, cv2.LINE_AA, _SUBPIXEL_BITS)
-    if outlines:
+    if shapes:
         cv2.addWeighted(tint, _TINT, canvas, 1 - _TINT, 0, dst=canvas)
-    for thing, outline in zip(reversed(things), outlines, strict=True):
-        color = direction_color(thing.direction_deg)
+    for thing, outline, color in shapes:
         for width, shade in ((scale.px(1.6) + scale.px(1.6), PANEL), (scale.px(1.6), color)):
             cv2.polylines(canvas, [outline], True, shade, width, cv2.LINE_AA, _SUBPIXEL_BITS)
         _draw_arrow(canvas, thing, color, scale)
-    for thing in reversed(things):
-        _draw_speed(canvas, thing, scale)
 
 
 def _draw_arrow(canvas: Image, thing: Thing, color: Color, scale: Scale) -> None:
@@ -72,15 +63,14 @@ def _draw_arrow(canvas: Image, thing: Thing, color: Color, scale: Scale) -> None
         cv2.arrowedLine(canvas, start, end, shade, thick, cv2.LINE_AA, _SUBPIXEL_BITS, head)
 
 
-def _draw_speed(canvas: Image, thing: Thing, scale: Scale) -> None:
-    text, size = f"{thing.speed:.2f}", 0.38 * scale.unit
-    width, pad = text_size(text, size)[0], scale.px(4)
-    x, y = thing.box[0] * scale.width, thing.box[1] * scale.height
-    row = scale.px(16)
-    left = int(min(max(x, 0), scale.width - width - 2 * pad))
-    top = int(y - row - scale.px(3)) if y > row + scale.px(3) else int(y + scale.px(3))
-    fill_panel(canvas, Box(left, top, width + 2 * pad, row), scale.px(5))
-    put_text(canvas, text, left + pad, top + row // 2, size, WHITE)
+def _rounded(corners: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """A closed polygon with its corners cut (Chaikin, 1974): places are coarse, what they show is not."""
+    for _ in range(_ROUNDINGS):
+        after = np.roll(corners, -1, axis=0)
+        corners = np.stack([0.75 * corners + 0.25 * after, 0.25 * corners + 0.75 * after], axis=1).reshape(
+            -1, 2
+        )
+    return corners
 
 
 def _subpixel(points: npt.NDArray[np.floating]) -> npt.NDArray[np.int32]:

@@ -4,6 +4,7 @@ import numpy as np
 
 from pipeline.account.stats import WorkerStats
 from pipeline.base.frame import Frame, FrameId, Image
+from pipeline.base.moving_thing import Thing
 from pipeline.wire.messages import AttentionHeader, PastFrame, Prediction
 
 MS = 1_000_000
@@ -52,6 +53,14 @@ def attention(
                 was = (np.clip(row - back * dy, 0, grid - 1), np.clip(column - back * dx, 0, grid - 1))
                 weights[row, column, past - back][was] = 1 / depth
     return weights.reshape(grid * grid, past * grid * grid)
+
+
+def thing(box: tuple[float, float, float, float], direction_deg: float, speed: float = 0.2) -> Thing:
+    x, y, width, height = box
+    outline = [(x, y), (x + width, y), (x + width, y + height), (x, y + height)]
+    return Thing(
+        id=1, box=box, outline=outline, speed=speed, direction_deg=direction_deg, age_ms=500.0, score=0.9
+    )
 
 
 def workers(streams: int, trouble: bool = True) -> list[WorkerStats]:

@@ -1,0 +1,63 @@
+"""The speeds of things, written beside them: never over one another, over a panel or outside the picture."""
+
+from collections.abc import Iterator, Sequence
+
+from pipeline.base.frame import Image
+from pipeline.base.moving_thing import Thing
+from pipeline.scene.sentence import IN_PLACE
+from pipeline.view.canvas import WHITE, Box, Scale, fill_panel, put_text, text_size
+
+
+def draw_speeds(canvas: Image, things: Sequence[Thing], taken: Sequence[Box]) -> list[Box]:
+    """Writes the speed of each thing that goes somewhere; one that finds no place is left out.
+
+    Args:
+        canvas: Picture, painted on in place.
+        things: The surest first, which has the first choice of places.
+        taken: Boxes that stay as they are.
+
+    Returns:
+        The boxes that were painted over.
+    """
+    scale = Scale.of(canvas)
+    size, pad, height = 0.4 * scale.unit, scale.px(4), scale.px(17)
+    labels: list[Box] = []
+    for thing in things:
+        if thing.speed < IN_PLACE:
+            continue
+        text = f"{thing.speed:.2f}"
+        width = text_size(text, size)[0] + 2 * pad
+        others = [*taken, *labels]
+        box = next(
+            (box for box in _places(thing, width, height, scale) if _is_free(box, others, scale)), None
+        )
+        if box is not None:
+            fill_panel(canvas, box, scale.px(5))
+            put_text(canvas, text, box.x + pad, box.y + height // 2, size, WHITE)
+            labels.append(box)
+    return labels
+
+
+def _places(thing: Thing, width: int, height: int, scale: Scale) -> Iterator[Box]:
+    """Above the thing, below it, beside it, on it; moved into the picture where they stick out sideways."""
+    gap = scale.px(4)
+    x, y, box_width, box_height = thing.box
+    corners = thing.outline or [(x, y), (x + box_width, y + box_height)]
+    pixels = [(x * scale.width, y * scale.height) for x, y in corners]
+    top, bottom = min(pixels, key=lambda at: at[1]), max(pixels, key=lambda at: at[1])
+    left, right = min(pixels), max(pixels)
+    middle = ((left[0] + right[0]) / 2, (top[1] + bottom[1]) / 2)
+    for centre_x, centre_y in (
+        (top[0], top[1] - gap - height / 2),
+        (bottom[0], bottom[1] + gap + height / 2),
+        (left[0] - gap - width / 2, left[1]),
+        (right[0] + gap + width / 2, right[1]),
+        middle,
+    ):
+        column = min(max(round(centre_x - width / 2), 0), scale.width - width)
+        yield Box(column, round(centre_y - height / 2), width, height)
+
+
+def _is_free(box: Box, others: Sequence[Box], scale: Scale) -> bool:
+    inside = box.x >= 0 and box.y >= 0 and box.right <= scale.width and box.bottom <= scale.height
+    return inside and not any(box.overlaps(other) for other in others)
