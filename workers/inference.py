@@ -209,6 +209,7 @@ class InferenceWorker(Worker):
         best = np.argsort(result.probabilities)[::-1][: self.config.inference.top_k].tolist()
         top = [(self._runtime.labels[i], float(result.probabilities[i])) for i in best]
         stream = self._streams[frame.id.stream_id]
+        scene = stream.scene(turn, result.motion)
         prediction = Prediction(
             **Identity.of(frame.id),
             capture_ns=frame.capture_ns,
@@ -220,7 +221,8 @@ class InferenceWorker(Worker):
             reset=turn.reset,
             scored=turn.scored,
             attention=layout,
-            things=stream.things(turn, result.motion),
+            things=scene.things,
+            camera=scene.camera,
             received_ns=frame.received_ns,
             started_ns=started_ns,
             predicted_ns=predicted_ns,

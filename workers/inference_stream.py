@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.account.stats import StreamStats, WorkerStats, add_counts
+from pipeline.base.camera_velocity import CameraMotion
 from pipeline.base.config import Config
 from pipeline.base.errors import WireError
 from pipeline.base.frame import Frame, FrameId
@@ -19,6 +20,7 @@ from pipeline.flow.ring import Ring
 from pipeline.flow.unchanged import KeptBytes, LastPicture
 from pipeline.model.history import Slot, StreamHistory
 from pipeline.runtime.step import Memory, Motion
+from pipeline.scene.camera_tracker import CameraTracker
 from pipeline.scene.dense_motion import DenseMotion
 from pipeline.scene.things import ThingTracker
 from pipeline.wire.arrivals import ReceivedFrame
@@ -36,6 +38,19 @@ class PastKey:
 
     id: FrameId
     truth: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What the dense motion of a frame shows; None each without dense motion.
+
+    Attributes:
+        things: What moves by itself, the surest first.
+        camera: How the camera moves; None without a past as well.
+    """
+
+    things: list[Thing] | None = None
+    camera: CameraMotion | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +128,7 @@ class InferenceStream:
         self._ring: Ring[_Waiting] = Ring(config.inference.ring_frames)
         self._history: StreamHistory[PastKey] = StreamHistory(num_past, config.history.spacing_ms)
         self._picture: LastPicture[Memory] = LastPicture(kept, config.inference.same_below)
-        self._things = ThingTracker()
+        self._things, self._camera = ThingTracker(), CameraTracker()
         self._gaps = GapTracker()
         self._ages = AgeLog(stream_id)
         self._reset: str | None = (
@@ -277,10 +292,10 @@ class InferenceStream:
         if memory.features is not None:
             self._picture.keep(frame.image, memory)
 
-    def things(self, turn: Turn, motion: Motion | None) -> list[Thing] | None:
-        """What moves by itself in a frame, followed from frame to frame; None without dense motion."""
+    def scene(self, turn: Turn, motion: Motion | None) -> Scene:
+        """What moves by itself in a frame, followed from frame to frame, and how the camera moves."""
         if motion is None:
-            return None
+            return Scene()
         height, width = turn.frame.image.shape[:2]
         fields = DenseMotion(
             moving=motion.moving,
@@ -291,7 +306,8 @@ class InferenceStream:
             history_ms=[slot.age_ms if slot else 0.0 for slot in turn.slots],
             aspect=height / width,
         )
-        return self._things.update(fields, turn.frame.time_ns)
+        time_ns = turn.frame.time_ns
+        return Scene(self._things.update(fields, time_ns), self._camera.update(fields, time_ns))
 
     def pop_feedback(self, now_ns: int) -> Feedback | None:
         """What capture is to know of the age of predictions; None if it is not time yet."""

@@ -1,4 +1,4 @@
-"""What happens in the picture: things that move, and the words for them.
+"""What happens in the picture: things that move, the camera, and the words for them.
 
 Pure: what the network found goes in, things come out. Only numpy, OpenCV and ``base``; no torch, no sockets.
 """

@@ -89,14 +89,22 @@ class DenseMotion:
                 weights += weight
             return np.ascontiguousarray((total / weights).T)
 
-    def camera_velocity(self, x: float, y: float) -> tuple[float, float]:
-        """How fast what stands still at a point goes through the picture, in widths a second."""
+    def camera_velocity(self, points: Array) -> Array:
+        """How fast what stands still at points ``(..., 2)`` goes through the picture, in widths a second."""
         if not self.slots:
-            return 0.0, 0.0
+            return np.zeros_like(points)
         slot = self.slots[-1]
-        per_second = 1000 / self.history_ms[slot]
-        (a, b, c), (d, e, f) = self.camera[slot].tolist()
-        u, v = 2 * x - 1, 2 * y / self.aspect - 1
-        return (u - (a * u + b * v + c)) / 2 * per_second, (
-            v - (d * u + e * v + f)
-        ) / 2 * self.aspect * per_second
+        picture = np.array([1, self.aspect], np.float32)
+        here = 2 * points / picture - 1
+        there = here @ self.camera[slot][:, :2].T + self.camera[slot][:, 2]
+        velocity: Array = (here - there) / 2 * picture * np.float32(1000 / self.history_ms[slot])
+        return velocity
+
+    def past_places(self, places: Places, slot: int) -> Array:
+        """Where places were in a past frame, ``(n, 2)``: x and y in picture widths."""
+        rows, columns = self.moving.shape
+        row, column = places.T
+        flow_x, flow_y = self.flow[slot][:, row, column]
+        x = (column + np.float32(0.5) + flow_x / PLACE_PX) / columns
+        y = (row + np.float32(0.5) + flow_y / PLACE_PX) * np.float32(self.aspect / rows)
+        return np.stack([x, y], axis=1).astype(np.float32)

@@ -37,7 +37,7 @@ class ThingTracker:
         self._follow(motion, elapsed_ms)
         shown = [track for track in self._tracks if track.id and track.unseen_ms(time_ns) <= SHOWN_UNSEEN_MS]
         shown.sort(key=lambda track: -track.score)
-        return [track.thing(time_ns, motion.aspect) for track in shown[:MOST_THINGS]]
+        return [track.thing(motion, time_ns) for track in shown[:MOST_THINGS]]
 
     def _follow(self, motion: DenseMotion, elapsed_ms: float) -> None:
         """Continues the tracks with what is seen now, begins new ones, lets old ones go."""

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
-from pipeline.base.moving_thing import Thing
+from pipeline.base.moving_thing import MOST_TRAIL_POINTS, Point, Thing
 from pipeline.scene.dense_motion import Array, DenseMotion
 from pipeline.scene.regions import Region
 
@@ -25,6 +26,10 @@ _SHRINKS_IN_MS = 500.0
 """Time constant with which it is believed to have become smaller, or larger."""
 _SMOOTHED_OVER_MS = 200.0
 """Time constant of speed and score."""
+_TRAIL_EVERY_MS = 200.0
+"""Between two points of a trail."""
+_INNER = 0.05
+"""Share of a region's places left out at each edge to find where it was: flow is often mixed there."""
 
 
 @dataclass(slots=True)
@@ -42,6 +47,8 @@ class Track:
         score: How surely it moves.
         places: How many it has when nothing covers it.
         outline_moved: How far it has moved on since ``region`` was seen.
+        trail: ``(n, 2)``, where its middle was, oldest first; goes with what stands still there.
+        trail_ns: When the last of them was seen.
     """
 
     region: Region
@@ -54,10 +61,13 @@ class Track:
     score: float = field(init=False)
     places: float = field(init=False)
     outline_moved: Array = field(init=False)
+    trail: Array = field(init=False)
+    trail_ns: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.box, self.velocity, self.score = self.region.box, self.region.velocity, self.region.score
         self.places, self.outline_moved = float(len(self.region.places)), np.zeros(2, np.float32)
+        self.trail, self.trail_ns = np.array([self.middle], np.float32), self.seen_ns
 
     @property
     def middle(self) -> tuple[float, float]:
@@ -71,7 +81,8 @@ class Track:
 
     def predict(self, motion: DenseMotion, elapsed_ms: float) -> None:
         """Moves on to where it should be now: with its own motion and the camera's."""
-        camera_x, camera_y = motion.camera_velocity(*self.middle)
+        camera_x, camera_y = motion.camera_velocity(np.array(self.middle, np.float32)).tolist()
+        self.trail = self.trail + motion.camera_velocity(self.trail) * np.float32(elapsed_ms / 1000)
         own_x, own_y = self.velocity.tolist()
         x, y = (camera_x + own_x) * elapsed_ms / 1000, (camera_y + own_y) * elapsed_ms / 1000
         self.box = self.box + np.array([x, y, x, y], np.float32)
@@ -89,6 +100,11 @@ class Track:
         self.region, self.outline_moved = region, np.zeros(2, np.float32)
         self.seen_ns = now_ns
         self.frames += 1
+        if (now_ns - self.trail_ns) / 1e6 >= _TRAIL_EVERY_MS:
+            self.trail = np.concatenate(
+                [self.trail[1 - MOST_TRAIL_POINTS :], np.array([self.middle], np.float32)]
+            )
+            self.trail_ns = now_ns
 
     def miss(self, regions: Sequence[Region], elapsed_ms: float) -> None:
         """It was not found: behind something else that moves it goes on, anywhere else it comes to rest."""
@@ -110,18 +126,42 @@ class Track:
         """Whether it has been seen for long enough to be shown."""
         return self.frames >= SHOWN_AFTER_FRAMES and (now_ns - self.first_ns) / 1e6 >= SHOWN_AFTER_MS
 
-    def thing(self, now_ns: int, aspect: float) -> Thing:
-        """What is shown of it."""
-        scale = np.array([1, 1 / aspect])
-        points = np.concatenate([self.box.reshape(2, 2), self.region.outline() + self.outline_moved]) * scale
-        (left, top), (right, bottom), *outline = np.minimum(np.maximum(points, 0), 1).tolist()
+    def thing(self, motion: DenseMotion, now_ns: int) -> Thing:
+        """What is shown of it, in the frame of a dense motion."""
+        scale = np.array([1, 1 / motion.aspect])
+        seen = self.seen_ns == now_ns
+        was = (
+            [_past_box(self.region, motion, slot) for slot in np.flatnonzero(motion.valid).tolist()]
+            if seen
+            else []
+        )
+        outline = self.region.outline() + self.outline_moved
+        boxes = [_shares(box.reshape(2, 2) * scale) for box in (self.box, *was)]
+        box, *was_boxes = [(left, top, right - left, bottom - top) for (left, top), (right, bottom) in boxes]
         x, y = self.velocity.tolist()
         return Thing(
             id=self.id,
-            box=(left, top, right - left, bottom - top),
-            outline=[(x, y) for x, y in outline],
+            box=box,
+            outline=_shares(outline * scale),
             speed=math.hypot(x, y),
             direction_deg=math.degrees(math.atan2(-y, x)) % 360.0,
             age_ms=(now_ns - self.first_ns) / 1e6,
             score=min(self.score, 1.0),
+            trail=_shares(self.trail * scale),
+            was=was_boxes,
         )
+
+
+def _past_box(region: Region, motion: DenseMotion, slot: int) -> Array:
+    """The box of what a region shows in a past frame: each edge goes the way of the places near it."""
+    now, past = np.sort(region.middles(), axis=0), np.sort(motion.past_places(region.places, slot), axis=0)
+    first = int(_INNER * len(now))
+    inner = [first, -1 - first]
+    box: Array = region.box + (past[inner] - now[inner]).ravel()
+    return box
+
+
+def _shares(points: npt.NDArray[np.floating]) -> list[Point]:
+    """Points as shares of the picture, moved into it; what is not a number lies in its corner."""
+    inside = np.nan_to_num(np.minimum(np.maximum(points, 0), 1)).tolist()
+    return [(x, y) for x, y in inside]

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from pipeline.base.camera_velocity import CameraMotion
 from pipeline.base.closing import Closing
 from pipeline.base.errors import ViewError, reason
 from pipeline.base.moving_thing import Thing
@@ -17,6 +18,7 @@ STDOUT = "-"
 """The name of standard output where a file may be given."""
 
 _LONGEST_LINE = 1 << 20  # bytes
+_OF_EARLIER_LINES = ("trail", "was")
 
 
 class PredictionWriterError(ViewError):
@@ -31,12 +33,14 @@ class _Line(msgspec.Struct, frozen=True):
     depth: int
     top: list[tuple[str, float]]
     things: list[dict[str, Any]] | msgspec.UnsetType = msgspec.UNSET
+    camera: dict[str, Any] | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class PredictionWriter(Closing):
     """Writes ``{"stream_id", "epoch", "seq", "capture_ns", "depth", "top": [[label, score], ...]}`` lines.
 
-    A network with dense motion adds ``"things"``, see ``Thing``.
+    A network with dense motion adds ``"things"`` and ``"camera"``, see ``Thing`` and ``CameraMotion``. Where
+    things were is in the lines before.
 
     Whatever happens, a file ends with a whole line.
 
@@ -91,7 +95,7 @@ class PredictionWriter(Closing):
             prediction.capture_ns,
             prediction.depth,
             [(label, round(score, 6)) for label, score in prediction.top],
-            msgspec.UNSET if prediction.things is None else [_rounded(thing) for thing in prediction.things],
+            *_scene(prediction),
         )
         data = msgspec.json.encode(line) + b"\n"
         written = 0
@@ -115,15 +119,22 @@ class PredictionWriter(Closing):
         return PredictionWriterError(f"{name}: can't be written: {reason(error)}")
 
 
-def _rounded(thing: Thing) -> dict[str, Any]:
-    """A thing with as many digits as mean anything."""
+def _scene(prediction: Prediction) -> tuple[Any, Any]:
+    """Things and camera, with as many digits as mean anything."""
+    if prediction.things is None:
+        return msgspec.UNSET, msgspec.UNSET
+    things = [_rounded(thing) for thing in prediction.things]
+    return things, _rounded(prediction.camera) if prediction.camera else None
 
+
+def _rounded(struct: Thing | CameraMotion) -> dict[str, Any]:
     def short(value: Any) -> Any:
         if isinstance(value, list | tuple):
             return [short(one) for one in value]
         return round(value, 4) if isinstance(value, float) else value
 
-    return {name: short(value) for name, value in msgspec.to_builtins(thing).items()}
+    fields = msgspec.to_builtins(struct)
+    return {name: short(value) for name, value in fields.items() if name not in _OF_EARLIER_LINES}
 
 
 def _take_back(file: FileIO, count: int) -> None:

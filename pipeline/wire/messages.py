@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.account.stats import WorkerStats
+from pipeline.base.camera_velocity import CameraMotion
 from pipeline.base.frame import FrameId, Policy
 from pipeline.base.moving_thing import MOST_THINGS, Thing
 from pipeline.base.ranges import Duration, FrameCount, Score, SourceTimeNs, TimeNs
@@ -194,6 +195,7 @@ class Prediction(Identity, kw_only=True, frozen=True, tag="prediction"):
         scored: The true label is known, and the same for all frames that the prediction looked at.
         attention: Layout of the attention buffer, or None if there is none.
         things: What moves by itself, the surest first; None from a network without dense motion.
+        camera: How the camera moves; None from such a network, or without a past.
         received_ns: Unix time in ns at which inference got the frame.
         started_ns: At which its step began.
         predicted_ns: At which the result was there.
@@ -210,6 +212,7 @@ class Prediction(Identity, kw_only=True, frozen=True, tag="prediction"):
     scored: bool = False
     attention: AttentionHeader | None = None
     things: Annotated[list[Thing], msgspec.Meta(max_length=MOST_THINGS)] | None = None
+    camera: CameraMotion | None = None
     received_ns: TimeNs
     started_ns: TimeNs
     predicted_ns: TimeNs

@@ -7,9 +7,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from pipeline.base.camera_velocity import CameraMotion
 from pipeline.base.moving_thing import Thing
 from pipeline.view.jsonl import PredictionWriter, PredictionWriterError
 from tests.view.samples import prediction
+
+CAMERA = CameraMotion(speed=0.123456789, direction_deg=0.0, zoom=-0.5, roll_deg=2.0, shake=0.0)
 
 
 def test_each_line_has_exactly_the_promised_keys(tmp_path):
@@ -38,11 +41,13 @@ def test_things_of_a_network_with_dense_motion_are_in_the_line(tmp_path):
         direction_deg=90.0,
         age_ms=1500.0,
         score=0.75,
+        trail=[(0.1, 0.1)],
+        was=[(0.1, 0.2, 0.1, 0.2)],
     )
     path = tmp_path / "p.jsonl"
     with PredictionWriter(path) as writer:
         for things in ([thing], [], None):
-            writer.write(msgspec.structs.replace(prediction(), things=things))
+            writer.write(msgspec.structs.replace(prediction(), things=things, camera=CAMERA))
     first, second, third = (json.loads(line) for line in path.read_text().splitlines())
     assert first["things"] == [
         {
@@ -56,7 +61,15 @@ def test_things_of_a_network_with_dense_motion_are_in_the_line(tmp_path):
         }
     ]
     assert second["things"] == []
-    assert "things" not in third
+    assert first["camera"] == second["camera"]
+    assert first["camera"] == {
+        "speed": 0.1235,
+        "direction_deg": 0.0,
+        "zoom": -0.5,
+        "roll_deg": 2.0,
+        "shake": 0.0,
+    }
+    assert not {"things", "camera"} & set(third)
 
 
 def test_a_line_is_on_disk_as_soon_as_it_is_written(tmp_path):
@@ -152,6 +165,7 @@ def test_a_dash_is_standard_output_alone(tmp_path, monkeypatch):
 
 
 PROGRAM = """
+from pipeline.base.camera_velocity import CameraMotion
 from pipeline.base.moving_thing import Thing
 from pipeline.view.jsonl import PredictionWriter
 from tests.view.samples import prediction

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from pipeline.account.stats import WorkerStats
+from pipeline.base.camera_velocity import CameraMotion
 from pipeline.base.clock import now_ns
 from pipeline.base.moving_thing import Thing
 from pipeline.flow.freshness.ages import Feedback
@@ -26,7 +27,10 @@ THING = Thing(
     direction_deg=0.0,
     age_ms=100.0,
     score=0.9,
+    trail=[(0.1, 0.1)],
+    was=[(0.1, 0.2, 0.1, 0.2)],
 )
+CAMERA = CameraMotion(speed=0.1, direction_deg=0.0, zoom=0.0, roll_deg=0.0, shake=0.0)
 HUGE = 2**64 - 1
 
 
@@ -116,6 +120,11 @@ def test_a_frame_with_a_number_out_of_range_is_counted_and_the_next_one_comes(
         ("things.0.outline.0.1", float("nan")),
         ("things.0.direction_deg", 360.0),
         ("things.0.speed", float("inf")),
+        ("things.0.trail.0.0", -1.0),
+        ("things.0.was.0.3", float("nan")),
+        ("camera.direction_deg", 360.0),
+        ("camera.zoom", float("-inf")),
+        ("camera.shake", -0.1),
     ],
 )
 def test_a_prediction_with_a_number_out_of_range_is_counted(path: str, value: object, tmp_path: Path) -> None:
@@ -123,7 +132,7 @@ def test_a_prediction_with_a_number_out_of_range_is_counted(path: str, value: ob
     with stranger(endpoint) as sock, PredictionReceiver([endpoint], QUICK, OPEN) as receiver:
         sock.rcvtimeo = 20_000
         wait_for_reader(sock, b"role.sink")
-        good = encoding.encode_prediction(prediction(0, "every", things=[THING]))
+        good = encoding.encode_prediction(prediction(0, "every", things=[THING], camera=CAMERA))
         sock.send_multipart(changed(good, path, value))
         assert receiver.poll(10.0) == []
         assert receiver.rejects.counts == {"header": 1}

@@ -1,5 +1,6 @@
 """An inference worker as a program: what it is sent, and which models it runs, do not end it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,10 +34,12 @@ def test_a_network_with_dense_motion_sends_things_and_another_none(motion: bool,
     model = ("--set", f"inference.checkpoint={path}", "--set", "runtime.backend=torch")
     with worker(place, *model) as (publisher, receiver, inference):
         for seq in range(3):
-            assert publisher.send_frame(frame(seq, "every"), timeout_s=10.0)
+            spaced = replace(frame(seq, "every"), capture_ns=10**9 + seq * 10**8)
+            assert publisher.send_frame(spaced, timeout_s=10.0)
         got = []
         until(lambda: got.extend(taken(receiver)) or len(got) == 3, "three", START_S, lambda: inference.out)
     assert [one.prediction.things for one in got] == [[] if motion else None] * 3
+    assert [one.prediction.camera is not None for one in got] == [False, motion, motion]
 
 
 @pytest.mark.slow

@@ -1,0 +1,65 @@
+"""How the camera moves: from the similarity of each frame to a motion that is steady enough to be shown."""
+
+import math
+
+import numpy as np
+
+from pipeline.base.camera_velocity import CameraMotion
+from pipeline.scene.dense_motion import Array, DenseMotion
+
+_SMOOTHED_OVER_MS = 400.0
+"""Time constant of the motion, and of how far single frames stray from it."""
+_WILDEST = 100.0
+"""Of each rate a second; what is beyond, or not finite, is no measurement."""
+
+
+class CameraTracker:
+    """Follows the camera of one stream; ``update`` is called with each frame, in order."""
+
+    def __init__(self) -> None:
+        self._rates: Array | None = None
+        self._shake = 0.0
+        self._time_ns = 0
+
+    def update(self, motion: DenseMotion, time_ns: int) -> CameraMotion | None:
+        """The camera's motion in the next frame; None without a past, or where none can be measured.
+
+        A time that is not after the one before forgets all.
+
+        Args:
+            motion: What the network found in the frame.
+            time_ns: The frame's capture time.
+        """
+        elapsed_ms = (time_ns - self._time_ns) / 1e6
+        self._time_ns = time_ns
+        rates = _rates(motion) if motion.slots else None
+        if rates is None:
+            self._rates = None
+            return None
+        if self._rates is None or elapsed_ms <= 0:
+            self._rates, self._shake = rates, 0.0
+        strayed = rates - self._rates
+        weight = 1 - math.exp(-max(elapsed_ms, 0.0) / _SMOOTHED_OVER_MS)
+        self._rates = self._rates + np.float32(weight) * strayed
+        self._shake += weight * (math.hypot(*strayed[:2].tolist()) - self._shake)
+        x, y, zoom, roll = self._rates.tolist()
+        return CameraMotion(
+            speed=math.hypot(x, y),
+            direction_deg=math.degrees(math.atan2(-y, x)) % 360.0,
+            zoom=zoom,
+            roll_deg=math.degrees(roll),
+            shake=self._shake,
+        )
+
+
+def _rates(motion: DenseMotion) -> Array | None:
+    """Pan and tilt in widths a second, zoom and roll a second, ``(4,)``; None if they are no measurement."""
+    slot = motion.slots[-1]
+    seconds = motion.history_ms[slot] / 1000
+    (a, b, _), (c, d, _) = motion.camera[slot].tolist()
+    turn = math.atan2(c * motion.aspect - b / motion.aspect, a + d)
+    scale = math.sqrt(abs(a * d - b * c))
+    pan = -motion.camera_velocity(np.array([0.5, motion.aspect / 2], np.float32))
+    zoom = -math.log(scale) / seconds if scale > 0 else math.inf
+    rates = np.array([*pan.tolist(), zoom, -turn / seconds], np.float32)
+    return rates if np.isfinite(rates).all() and np.abs(rates).max() <= _WILDEST else None

@@ -1,0 +1,101 @@
+"""Where a thing has been: its trail, and its box in the past frames."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+from pipeline.base.moving_thing import MOST_TRAIL_POINTS
+from pipeline.scene.things import ThingTracker
+from tests.scene.moving_discs import AGES_S, ASPECT, Disc, dense_motion, followed, straight
+
+
+def test_a_trail_is_the_way_of_the_last_seconds() -> None:
+    path = straight(0.1, 0.3, 0.15, 0.03)
+    (thing,) = followed([Disc(path)], 5.0)[5.0]
+    assert len(thing.trail) == MOST_TRAIL_POINTS
+    for number, (x, y) in enumerate(thing.trail):
+        ago_s = 0.2 * (MOST_TRAIL_POINTS - 1 - number)
+        assert math.dist((x, y * ASPECT), path(5.0 - ago_s)) < 0.04
+    columns = [x for x, _ in thing.trail]
+    assert columns == sorted(columns)
+    assert columns[-1] - columns[0] == pytest.approx(0.15 * 3.0, abs=0.05)
+
+
+def test_a_trail_stays_where_it_was_in_the_scene_when_the_camera_pans() -> None:
+    def camera(t: float) -> tuple[float, float]:
+        return 0.2 * t, -0.05 * t
+
+    path = straight(0.5, 0.4, 0.1, 0.05)
+    (thing,) = followed([Disc(path)], 2.0, camera=camera)[2.0]
+    corner = camera(2.0)
+    first = thing.trail[0]
+    ways = [
+        math.dist((first[0] + corner[0], first[1] * ASPECT + corner[1]), path(t)) for t in (0.05, 0.1, 0.15)
+    ]
+    assert min(ways) < 0.015
+
+
+def test_the_box_in_past_frames_is_where_the_flow_leads() -> None:
+    path = straight(0.2, 0.3, 0.3, 0.1)
+    (thing,) = followed([Disc(path)], 1.0)[1.0]
+    assert len(thing.was) == len(AGES_S)
+    for (x, y, width, height), age_s in zip(thing.was, AGES_S, strict=True):
+        middle = (x + width / 2, (y + height / 2) * ASPECT)
+        assert math.dist(middle, path(1.0 - age_s)) < 0.01
+        assert (width, height) == pytest.approx(thing.box[2:], abs=0.01)
+
+
+def test_a_thing_that_has_grown_was_smaller() -> None:
+    def growing(t: float) -> list[Disc]:
+        return [Disc(straight(0.5, 0.35, 0.1), radius=0.05 + 0.1 * t)]
+
+    tracker = ThingTracker()
+    for number in range(1, 21):
+        t = number / 20
+        motion = dense_motion(growing(t), t)
+        rows, columns = motion.moving.shape
+        x, y = (np.arange(columns) + 0.5) / columns, (np.arange(rows)[:, None] + 0.5) / rows * ASPECT
+        for slot, age_s in enumerate(AGES_S):
+            shrink = (0.05 + 0.1 * (t - age_s)) / (0.05 + 0.1 * t) - 1
+            away = np.stack(np.broadcast_arrays(x - 0.5 - 0.1 * t, y - 0.35)) * [
+                [[columns]],
+                [[rows / ASPECT]],
+            ]
+            motion.flow[slot] += (4 * shrink * away * (motion.moving > 0.5)).astype(np.float32)
+        things = tracker.update(motion, round(t * 1e9))
+    (thing,) = things
+    oldest, newest = (box[2] for box in thing.was)
+    assert oldest == pytest.approx(0.26, abs=0.02)
+    assert oldest < newest < thing.box[2]
+
+
+def test_a_frame_that_is_not_there_has_no_box() -> None:
+    disc = Disc(straight(0.2, 0.3, 0.3))
+    tracker = ThingTracker()
+    for number in range(1, 10):
+        things = tracker.update(dense_motion([disc], number / 20, past=1), round(number / 20 * 1e9))
+    assert [len(thing.was) for thing in things] == [1]
+
+
+def test_out_of_sight_nothing_is_known_of_the_past() -> None:
+    disc, tracker = Disc(straight(0.2, 0.3, 0.3)), ThingTracker()
+    for number in range(1, 20):
+        tracker.update(dense_motion([disc], number / 20), round(number / 20 * 1e9))
+    (hidden,) = tracker.update(dense_motion([], 1.0), 10**9)
+    assert hidden.was == []
+    assert hidden.trail
+
+
+def test_flow_that_is_no_measurement_leaves_the_boxes_in_the_picture() -> None:
+    disc, tracker = Disc(straight(0.2, 0.3, 0.3)), ThingTracker()
+    for number in range(1, 20):
+        motion = dense_motion([disc], number / 20)
+        if number == 19:
+            flow = motion.flow.copy()
+            flow[0, :, flow[1, 0] != 0] = np.inf
+            flow[0, 0, 20:40, 20:50] = np.nan
+            motion = dataclasses.replace(motion, flow=flow)
+        things = tracker.update(motion, round(number / 20 * 1e9))
+    assert all(0 <= share <= 1 for thing in things for box in thing.was for share in box)
