@@ -24,8 +24,10 @@ from pipeline.runtime.base import Runtime
 from pipeline.runtime.open_runtime import open_runtime
 from pipeline.runtime.runtime_options import Options
 from pipeline.runtime.step import Memory
-from pipeline.video.demo import FPS, HEIGHT, WIDTH, Pose, paint, render
+from pipeline.video.demo import paint, render
+from pipeline.video.pose import HEIGHT, WIDTH, Pose
 from pipeline.video.scenes import SCENES
+from pipeline.video.tour import FPS
 
 SPEEDS = (0.05, 0.1, 0.2, 0.4, 1.0)
 THRESHOLDS = (0.0, 1.0, 2.0, 4.0, 8.0)

@@ -30,7 +30,8 @@ from pipeline.account.ledger import merge
 from pipeline.account.stats import Histogram, StreamStats, WorkerStats
 from pipeline.base.config import load_config
 from pipeline.base.scratch import scratch_folder
-from pipeline.video.demo import HEIGHT, WIDTH, DemoSource
+from pipeline.video.demo import DemoSource
+from pipeline.video.pose import HEIGHT, WIDTH
 from workers.collector import Collector
 from workers.rundir import place_endpoints
 

@@ -1,4 +1,4 @@
-"""A thing that moves: what a prediction reports about it."""
+"""A thing that moves: what a prediction reports about it, and what is known about it where there is truth."""
 
 from typing import Annotated, TypeAlias
 
@@ -46,3 +46,20 @@ class Thing(msgspec.Struct, kw_only=True, frozen=True):
     score: Share
     trail: Annotated[list[Point], msgspec.Meta(max_length=MOST_TRAIL_POINTS)] = []
     was: Annotated[list[Rectangle], msgspec.Meta(max_length=64)] = []
+
+
+class Mover(msgspec.Struct, kw_only=True, frozen=True):
+    """Something that is known to move by itself: the truth that things are compared with.
+
+    Attributes:
+        box: Of what is visible of it, as that of a thing.
+        speed: As that of a thing.
+        direction_deg: As that of a thing.
+        is_sure: It has to be found. Nobody has to find what has just begun to move, or is hardly in the
+            picture; what has just stopped may still be found.
+    """
+
+    box: Rectangle
+    speed: Duration
+    direction_deg: Annotated[float, msgspec.Meta(ge=0.0, lt=360.0)]
+    is_sure: bool = True

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pipeline.base.closing import Closing
 from pipeline.base.frame import Image
+from pipeline.base.moving_thing import Mover
 from pipeline.base.redact import redact
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Picture:
         capture_ns: Unix time in ns at which it left the driver or decoder.
         pts_ns: Presentation time in ns on the source's own clock; None if the source gives none.
         truth: The known label, from sources that know it.
+        movers: What is known to move by itself; None from sources that don't know.
         damaged: The decoder found errors: the pixels are wrong or missing and must not be used.
     """
 
@@ -59,6 +61,7 @@ class Picture:
     capture_ns: int
     pts_ns: int | None = None
     truth: str | None = None
+    movers: list[Mover] | None = None
     damaged: bool = False
 
 

@@ -10,7 +10,7 @@ from benchmarks.almost_equal import NOISES, THRESHOLDS, Share, film, play, show
 from pipeline.model.history import StreamHistory
 from pipeline.runtime.open_torch import open_torch
 from pipeline.runtime.runtime_options import Options
-from pipeline.video.demo import FPS
+from pipeline.video.tour import FPS
 from tests.model.small import small
 
 

@@ -8,8 +8,9 @@ import pytest
 
 from pipeline.base.camera_motions import CAMERA_MOTIONS
 from pipeline.base.frame import Image
-from pipeline.video.demo import FPS, TOUR, VELOCITIES, DemoSource
+from pipeline.video.demo import DemoSource
 from pipeline.video.source import Picture
+from pipeline.video.tour import FPS, TOUR
 
 
 @pytest.fixture(scope="module")
@@ -66,14 +67,41 @@ def test_labels_agree_with_the_measured_motion(tour: list[Picture]) -> None:
         assert right[motion] >= 0.97 * count, motion
 
 
-def test_tour_lasts_about_half_a_minute_and_shows_each_motion_twice(tour: list[Picture]) -> None:
-    assert 28 < len(tour) / FPS < 32
+def test_tour_lasts_three_quarters_of_a_minute_and_shows_each_motion_over_two_pictures(
+    tour: list[Picture],
+) -> None:
+    assert 42 < len(tour) / FPS < 48
     assert len(tour) == DemoSource().frames
-    motions = [motion for stop in TOUR for motion in stop.motions]
+    street, *others = TOUR
+    motions = [segment.motion for stop in others for segment in stop.segments]
     assert Counter(motions) == dict.fromkeys(CAMERA_MOTIONS, 2)
-    assert all(before != after for before, after in pairwise(motions))
+    assert all(before != after for before, after in pairwise([street.segments[-1].motion, *motions]))
     for motion in CAMERA_MOTIONS:
-        assert len({stop.scene for stop in TOUR if motion in stop.motions}) == 2
+        assert len({stop.scene for stop in others if motion in {one.motion for one in stop.segments}}) == 2
+
+
+def test_what_moves_is_there_from_the_first_second_one_thing_first_then_several(tour: list[Picture]) -> None:
+    sure = [[mover for mover in picture.movers or [] if mover.is_sure] for picture in tour]
+    assert len(tour[0].movers or []) == 1
+    first = next(place for place, movers in enumerate(sure) if movers)
+    assert first < FPS
+    several = next(place for place, movers in enumerate(sure) if len(movers) > 1)
+    assert all(len(movers) == 1 for movers in sure[first : first + int(2 * FPS)])
+    assert 2 * FPS < several < 6 * FPS
+    assert max(map(len, sure)) >= 4
+    directions = {round(mover.direction_deg / 90) % 4 for movers in sure for mover in movers}
+    assert directions >= {0, 1, 2}  # right, up, left
+    assert any(movers and picture.truth == "pan_right" for movers, picture in zip(sure, tour, strict=True))
+
+
+def test_every_picture_says_what_moves_and_in_some_nothing_does(tour: list[Picture]) -> None:
+    assert all(picture.movers is not None for picture in tour)
+    empty = [picture.truth for picture in tour if not picture.movers]
+    assert set(empty) == set(CAMERA_MOTIONS)
+    street = tour[: sum(segment.frames for segment in TOUR[0].segments)]
+    assert sum(not picture.movers for picture in street) > FPS  # a shadow passes, leaves sway
+    stopped = [any(not mover.is_sure and mover.speed == 0 for mover in one.movers or []) for one in street]
+    assert 5 < sum(stopped) < 40  # still tolerated for a while, then no mover
 
 
 def test_a_cut_always_changes_the_label(tour: list[Picture]) -> None:
@@ -103,7 +131,3 @@ def test_no_borders_and_noise_on_every_frame(tour: list[Picture]) -> None:
         assert all(edge.std() > 2 for edge in edges)
         assert not np.array_equal(before.image, after.image)
     assert [picture.pts_ns for picture in tour[:3]] == [0, 40_000_000, 80_000_000]
-
-
-def test_the_camera_knows_how_to_make_every_motion() -> None:
-    assert tuple(VELOCITIES) == CAMERA_MOTIONS

@@ -407,6 +407,7 @@ def test_a_paced_file_plays_at_its_own_rate(changes: dict[str, Any]) -> None:
     assert times[-1] - times[0] >= (taken[-1].seq - taken[0].seq) * 40_000_000 - 5_000_000
 
 
-def test_the_demo_carries_its_labels() -> None:
+def test_the_demo_carries_its_labels_and_movers() -> None:
     taken = run(reader_of(DemoSource, max_frames=3))
-    assert [item.picture.truth for item in taken] == ["pan_right"] * 3
+    assert [item.picture.truth for item in taken] == ["static"] * 3
+    assert [len(item.picture.movers or []) for item in taken] == [1] * 3

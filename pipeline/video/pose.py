@@ -1,0 +1,86 @@
+"""Where the demo tour's camera looks, and how each of its motions changes that.
+
+Labels are named after the camera: in ``pan_right`` the camera turns right, so what it sees moves
+left; in ``tilt_up`` it moves down, in ``zoom_in`` it grows, in ``roll_cw`` it turns counter-clockwise.
+"""
+
+from dataclasses import dataclass
+from math import cos, sin
+
+import numpy as np
+import numpy.typing as npt
+
+WIDTH, HEIGHT = 640, 480
+"""Of the view, in px."""
+
+# Speeds a second, as a user would move a camera: shares of the picture's size, factor, radians.
+_PAN, _TILT, _ZOOM, _ROLL = 0.48, 0.46, 1.64, 0.75
+VELOCITIES = {
+    "static": (0.0, 0.0, 0.0, 0.0),
+    "pan_left": (-_PAN, 0.0, 0.0, 0.0),
+    "pan_right": (_PAN, 0.0, 0.0, 0.0),
+    "tilt_up": (0.0, -_TILT, 0.0, 0.0),
+    "tilt_down": (0.0, _TILT, 0.0, 0.0),
+    "zoom_in": (0.0, 0.0, 1.0, 0.0),
+    "zoom_out": (0.0, 0.0, -1.0, 0.0),
+    "roll_cw": (0.0, 0.0, 0.0, _ROLL),
+    "roll_ccw": (0.0, 0.0, 0.0, -_ROLL),
+}
+"""By camera motion, each for a second: right, down, power of ``_ZOOM``, angle clockwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """Where the camera looks.
+
+    Attributes:
+        x: Centre of the view on the canvas, in px from the left.
+        y: Centre of the view on the canvas, in px from the top.
+        scale: Pixels of the view for one pixel of the canvas.
+        angle: How far the camera is turned clockwise, in radians.
+    """
+
+    x: float
+    y: float
+    scale: float
+    angle: float = 0.0
+
+    def moved(self, motion: str, seconds: float) -> "Pose":
+        """The pose after a motion at its usual speed, along the camera's own axes."""
+        right, down, zoom, roll = VELOCITIES[motion]
+        right *= WIDTH * seconds / self.scale
+        down *= HEIGHT * seconds / self.scale
+        return Pose(
+            self.x + right * cos(self.angle) - down * sin(self.angle),
+            self.y + right * sin(self.angle) + down * cos(self.angle),
+            self.scale * _ZOOM ** (zoom * seconds),
+            self.angle + roll * seconds,
+        )
+
+    def shaken(self, seconds: float) -> "Pose":
+        """The pose of a camera that the wind shakes by some pixels."""
+        x = 2.2 * sin(17.3 * seconds) + 1.3 * sin(43.1 * seconds + 1)
+        y = 1.6 * sin(23.7 * seconds + 2) + 1.1 * sin(51.9 * seconds)
+        return Pose(self.x + x, self.y + y, self.scale, self.angle + 0.003 * sin(20.1 * seconds + 3))
+
+    def view_to_canvas(self) -> npt.NDArray[np.float64]:
+        """Matrix ``(2, 3)`` from pixels of the view to pixels of the canvas."""
+        along, across = cos(self.angle) / self.scale, sin(self.angle) / self.scale
+        middle_x, middle_y = (WIDTH - 1) / 2, (HEIGHT - 1) / 2
+        return np.array(
+            [
+                [along, -across, self.x - along * middle_x + across * middle_y],
+                [across, along, self.y - across * middle_x - along * middle_y],
+            ]
+        )
+
+    def canvas_to_view(self) -> npt.NDArray[np.float64]:
+        """Matrix ``(2, 3)``, the other way round."""
+        along, across = self.scale * cos(self.angle), self.scale * sin(self.angle)
+        middle_x, middle_y = (WIDTH - 1) / 2, (HEIGHT - 1) / 2
+        return np.array(
+            [
+                [along, across, middle_x - along * self.x - across * self.y],
+                [-across, along, middle_y + across * self.x - along * self.y],
+            ]
+        )
