@@ -11,8 +11,8 @@ from pipeline.base.frame import Frame, FrameId, Image
 from pipeline.flow.age_limit import AgeLimit
 from pipeline.flow.gaps import GapTracker
 from pipeline.flow.joiner import Joined, Joiner
-from pipeline.view.attention_overlay import make_thumbnail
 from pipeline.view.overlay import draw_overlay
+from pipeline.view.thumbnails import make_thumbnail
 from pipeline.wire.arrivals import ReceivedFrame, ReceivedPrediction
 from pipeline.wire.messages import EndOfStream, Prediction
 from workers.recording import Recording

@@ -1,12 +1,16 @@
-"""What is seen now, in words."""
+"""What is seen now, in words: things that move, and the camera."""
 
+import math
 from collections.abc import Sequence
 
+from pipeline.base.camera_velocity import CameraMotion
 from pipeline.base.moving_thing import Thing
 
 _MOST_NAMED = 3
 IN_PLACE = 0.01
 """Widths a second; what is slower moves in place: hands, leaves, somebody who turns round."""
+_STANDS = 0.02
+"""Widths a second, at the left and right edge of the picture; a camera that does less stands still."""
 _DIRECTIONS = ("right", "up-right", "up", "up-left", "left", "down-left", "down", "down-right")
 """Anticlockwise from 0 degrees, 45 degrees each."""
 
@@ -14,19 +18,58 @@ _DIRECTIONS = ("right", "up-right", "up", "up-left", "left", "down-left", "down"
 def in_words(things: Sequence[Thing]) -> str:
     """Such as "2 things move: right 0.12 widths/s, left 0.05"; the fastest come first, three at most."""
     if not things:
-        return "nothing moves"
+        return count_in_words(things)
     fastest = sorted(things, key=lambda thing: -thing.speed)[:_MOST_NAMED]
     parts = [_motion(thing) for thing in fastest]
     if fastest[0].speed >= IN_PLACE:
         parts[0] += " widths/s"
     if len(things) > _MOST_NAMED:
         parts.append(f"{len(things) - _MOST_NAMED} more")
-    count = "1 thing moves" if len(things) == 1 else f"{len(things)} things move"
-    return f"{count}: {', '.join(parts)}"
+    return f"{count_in_words(things)}: {', '.join(parts)}"
+
+
+def count_in_words(things: Sequence[Thing]) -> str:
+    """Such as "2 things move"."""
+    if not things:
+        return "nothing moves"
+    return "1 thing moves" if len(things) == 1 else f"{len(things)} things move"
 
 
 def _motion(thing: Thing) -> str:
     if thing.speed < IN_PLACE:
         return "in place"
-    direction = _DIRECTIONS[round(thing.direction_deg / 45) % len(_DIRECTIONS)]
-    return f"{direction} {thing.speed:.2f}"
+    return f"{direction_name(thing.direction_deg)} {thing.speed:.2f}"
+
+
+def direction_name(direction_deg: float) -> str:
+    """The nearest of eight: ``right``, ``up-right`` ..."""
+    return _DIRECTIONS[round(direction_deg / 45) % len(_DIRECTIONS)]
+
+
+def camera_in_words(camera: CameraMotion) -> str:
+    """Such as "camera pans right and zooms in"; the larger of two comes first."""
+    motions = _motions(camera)
+    return f"camera {' and '.join(words for _, words in motions[:2])}" if motions else "camera still"
+
+
+def camera_symbol(camera: CameraMotion) -> str:
+    """One letter for what the camera does most."""
+    return next((symbol for symbol, _ in _motions(camera)), "■")
+
+
+def _motions(camera: CameraMotion) -> list[tuple[str, str]]:
+    """What the camera does, as symbol and words, the largest first; one that shakes does nothing else."""
+    if camera.shake > max(2 * _STANDS, camera.speed):
+        return [("↔", "shakes")]
+    eighth = round(camera.direction_deg / 45) % len(_DIRECTIONS)
+    turns = ("pans", "turns", "tilts", "turns")[eighth % 4]
+    motions = [
+        (camera.speed, "→↗↑↖←↙↓↘"[eighth], f"{turns} {_DIRECTIONS[eighth]}"),
+        (abs(camera.zoom) / 2, *(("⊕", "zooms in") if camera.zoom > 0 else ("⊖", "zooms out"))),
+        (
+            math.radians(abs(camera.roll_deg)) / 2,
+            *(("↺", "rolls anticlockwise") if camera.roll_deg > 0 else ("↻", "rolls clockwise")),
+        ),
+    ]
+    sizable = sorted((motion for motion in motions if motion[0] > _STANDS), reverse=True)
+    return [(symbol, words) for _, symbol, words in sizable]

@@ -3,6 +3,8 @@
 Every function here paints on ``canvas``, a writable BGR picture, in place; positions are in pixels.
 """
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
@@ -26,6 +28,8 @@ GOOD: Color = (110, 208, 84)
 BAD: Color = (84, 84, 246)
 WARM: Color = (64, 190, 255)
 
+SUBPIXEL_BITS = 4
+"""Of the coordinates from ``subpixel``."""
 _EM_PX = 28.0  # of a text of size 1
 
 
@@ -71,6 +75,43 @@ class Box:
         """Whether the two share a pixel."""
         across = self.x < other.right and other.x < self.right
         return across and self.y < other.bottom and other.y < self.bottom
+
+    def is_free(self, canvas: Image, taken: Sequence["Box"]) -> bool:
+        """Whether it lies in a picture and on none of some other boxes."""
+        inside = (
+            self.x >= 0 and self.y >= 0 and self.right <= canvas.shape[1] and self.bottom <= canvas.shape[0]
+        )
+        return inside and not any(self.overlaps(other) for other in taken)
+
+
+def subpixel(points: npt.NDArray[np.floating]) -> npt.NDArray[np.int32]:
+    """Points in pixels as OpenCV draws them between pixels, with ``SUBPIXEL_BITS``."""
+    return np.round(points * (1 << SUBPIXEL_BITS)).astype(np.int32)
+
+
+@contextmanager
+def translucent(
+    canvas: Image, opacity: float, shapes: Sequence[npt.NDArray[np.int32]], edge_px: int = 0
+) -> Iterator[Image]:
+    """Gives a picture to paint shapes on, and lays it over the canvas afterwards.
+
+    Args:
+        canvas: Picture, painted on in place.
+        opacity: Of what is painted.
+        shapes: All that is going to be painted, ``(n, 2)`` each, from ``subpixel``.
+        edge_px: How far the paint goes beyond them.
+    """
+    corners = np.concatenate([*shapes, np.empty((0, 2), np.int32)])
+    if not len(corners):
+        yield canvas
+        return
+    above = canvas.copy()
+    yield above
+    left, top = np.maximum((corners.min(axis=0) >> SUBPIXEL_BITS) - edge_px - 1, 0)
+    right, bottom = (corners.max(axis=0) >> SUBPIXEL_BITS) + edge_px + 2
+    part = np.s_[top:bottom, left:right]
+    if canvas[part].size:
+        canvas[part] = cv2.addWeighted(above[part], opacity, canvas[part], 1 - opacity, 0)
 
 
 def text_size(text: str, size: float, bold: bool = False) -> tuple[int, int]:

@@ -5,13 +5,25 @@ red-green blindness at once: the lightest is up, the darkest down, blue is right
 """
 
 import math
+from collections.abc import Sequence
+from functools import lru_cache
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.base.frame import Image
-from pipeline.view.canvas import WHITE, Box, Color, Scale, fill_panel, put_text, text_size
+from pipeline.view.canvas import (
+    SUBPIXEL_BITS,
+    WHITE,
+    Box,
+    Color,
+    Scale,
+    fill_panel,
+    put_text,
+    subpixel,
+    text_size,
+)
 
 # Red, green, blue; anticlockwise from the right. Any two differ by 31 or more (CIELAB) for people with full
 # colour vision, deuteranopia and protanopia, by 23 for those with tritanopia.
@@ -30,7 +42,8 @@ _WHEEL = np.array(
 )
 _UNIT = "widths/s"
 _MOST_OF_THE_PICTURE = 0.3
-_SUBPIXEL_BITS = 4
+_ARROW = ((0.3, 0.06), (0.62, 0.06), (0.62, 0.2), (1.0, 0.0), (0.62, -0.2), (0.62, -0.06), (0.3, -0.06))
+"""Corners, in radii: ahead, aside."""
 
 
 def direction_color(direction_deg: float) -> Color:
@@ -42,12 +55,13 @@ def direction_color(direction_deg: float) -> Color:
     return round(blue), round(green), round(red)
 
 
-def draw_legend(canvas: Image, top: int) -> Box | None:
+def draw_legend(canvas: Image, top: int, taken: Sequence[Box]) -> Box | None:
     """Draws a ring of arrows in the colours of their directions, and the unit of speeds, at the right edge.
 
     Args:
         canvas: Picture, painted on in place.
-        top: First row that is free.
+        top: Where it begins.
+        taken: Boxes that stay as they are.
 
     Returns:
         The box that was painted over; None where the picture has no room for it.
@@ -58,32 +72,28 @@ def draw_legend(canvas: Image, top: int) -> Box | None:
     width = max(2 * radius, text_width) + 2 * pad
     height = 2 * radius + text_height + 3 * pad
     box = Box(scale.width - width - margin, top, width, height)
-    if width > _MOST_OF_THE_PICTURE * scale.width or height > _MOST_OF_THE_PICTURE * scale.height:
+    is_large = width > _MOST_OF_THE_PICTURE * scale.width or height > _MOST_OF_THE_PICTURE * scale.height
+    if is_large or not box.is_free(canvas, taken):
         return None
     fill_panel(canvas, box, scale.px(9))
-    middle = np.array([box.x + width / 2, box.y + pad + radius])
-    for number in range(len(_WHEEL)):
-        direction_deg = number * 360 / len(_WHEEL)
-        tip = _arrow(middle, direction_deg, radius)
-        cv2.fillPoly(canvas, [tip], direction_color(direction_deg), cv2.LINE_AA, _SUBPIXEL_BITS)
+    part = canvas[box.y + pad : box.y + pad + 2 * radius + 1]
+    for direction_deg, arrow in _ring(box.x + width // 2, radius):
+        cv2.fillPoly(part, [arrow], direction_color(direction_deg), cv2.LINE_AA, SUBPIXEL_BITS)
     row = box.bottom - pad - text_height // 2 - 1
     put_text(canvas, _UNIT, box.x + (width - text_width) // 2, row, size, WHITE)
     return box
 
 
-def _arrow(middle: npt.NDArray[np.float64], direction_deg: float, radius: int) -> npt.NDArray[np.int32]:
-    """An arrow of the ring: it begins near the middle and ends at ``radius``."""
-    angle = math.radians(direction_deg)
-    ahead = np.array([math.cos(angle), -math.sin(angle)])
-    aside = np.array([-ahead[1], ahead[0]])
-    along_aside = (
-        (0.3, 0.06),
-        (0.62, 0.06),
-        (0.62, 0.2),
-        (1.0, 0.0),
-        (0.62, -0.2),
-        (0.62, -0.06),
-        (0.3, -0.06),
-    )
-    corners = [middle + radius * (along * ahead + side * aside) for along, side in along_aside]
-    return np.round(np.array(corners) * (1 << _SUBPIXEL_BITS)).astype(np.int32)
+@lru_cache(maxsize=16)
+def _ring(column: int, radius: int) -> list[tuple[float, npt.NDArray[np.int32]]]:
+    """The main directions, each with its arrow: it begins near the middle and ends at ``radius``."""
+    arrows = []
+    for number in range(len(_WHEEL)):
+        angle = number * math.tau / len(_WHEEL)
+        ahead, aside = (
+            np.array([math.cos(angle), -math.sin(angle)]),
+            np.array([math.sin(angle), math.cos(angle)]),
+        )
+        corners = np.array([along * ahead + side * aside for along, side in _ARROW])
+        arrows.append((math.degrees(angle), subpixel(np.array([column, radius]) + radius * corners)))
+    return arrows

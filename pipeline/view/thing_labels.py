@@ -28,9 +28,7 @@ def draw_speeds(canvas: Image, things: Sequence[Thing], taken: Sequence[Box]) ->
         text = f"{thing.speed:.2f}"
         width = text_size(text, size)[0] + 2 * pad
         others = [*taken, *labels]
-        box = next(
-            (box for box in _places(thing, width, height, scale) if _is_free(box, others, scale)), None
-        )
+        box = next((box for box in _places(thing, width, height, scale) if box.is_free(canvas, others)), None)
         if box is not None:
             fill_panel(canvas, box, scale.px(5))
             put_text(canvas, text, box.x + pad, box.y + height // 2, size, WHITE)
@@ -56,8 +54,3 @@ def _places(thing: Thing, width: int, height: int, scale: Scale) -> Iterator[Box
     ):
         column = min(max(round(centre_x - width / 2), 0), scale.width - width)
         yield Box(column, round(centre_y - height / 2), width, height)
-
-
-def _is_free(box: Box, others: Sequence[Box], scale: Scale) -> bool:
-    inside = box.x >= 0 and box.y >= 0 and box.right <= scale.width and box.bottom <= scale.height
-    return inside and not any(box.overlaps(other) for other in others)

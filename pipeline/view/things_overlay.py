@@ -1,4 +1,4 @@
-"""Things that move, on the picture: outlines tinted by direction, and arrows."""
+"""Things that move, on the picture: outlines tinted by direction, trails and arrows."""
 
 import math
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ import numpy.typing as npt
 from pipeline.base.frame import Image
 from pipeline.base.moving_thing import Thing
 from pipeline.scene.sentence import IN_PLACE
-from pipeline.view.canvas import MUTED, PANEL, Color, Scale
+from pipeline.view.canvas import MUTED, PANEL, SUBPIXEL_BITS, Color, Scale, subpixel, translucent
 from pipeline.view.direction_wheel import direction_color
 
 _TINT = 0.3
 _ARROW_S = 0.5  # an arrow shows the way of so much time
 _LONGEST = 0.25  # of the picture's width
 _ROUNDINGS = 2
-_SUBPIXEL_BITS = 4
+_TRAIL_WIDTHS = (0.8, 1.4, 2.0)
 
 
 def thing_color(thing: Thing) -> Color:
@@ -26,7 +26,7 @@ def thing_color(thing: Thing) -> Color:
 
 
 def draw_things(canvas: Image, things: Sequence[Thing]) -> None:
-    """Outlines and tints each thing, and draws its arrow.
+    """Outlines and tints each thing, and draws its trail and its arrow.
 
     Args:
         canvas: Picture, painted on in place.
@@ -34,19 +34,33 @@ def draw_things(canvas: Image, things: Sequence[Thing]) -> None:
     """
     scale = Scale.of(canvas)
     size = np.array([scale.width, scale.height], np.float32)
-    tint, shapes = canvas.copy(), []
+    shapes = []
     for thing in reversed(things):
-        outline = _subpixel(_rounded(np.array(thing.outline, np.float32).reshape(-1, 2) * size))
-        color = thing_color(thing)
-        shapes.append((thing, outline, color))
-        if len(outline):
-            cv2.fillPoly(tint, [outline], color, cv2.LINE_AA, _SUBPIXEL_BITS)
-    if shapes:
-        cv2.addWeighted(tint, _TINT, canvas, 1 - _TINT, 0, dst=canvas)
+        outline = subpixel(rounded(np.array(thing.outline, np.float32).reshape(-1, 2) * size))
+        shapes.append((thing, outline, thing_color(thing)))
+    with translucent(canvas, _TINT, [outline for _, outline, _ in shapes]) as tint:
+        for _, outline, color in shapes:
+            if len(outline):
+                cv2.fillPoly(tint, [outline], color, cv2.LINE_AA, SUBPIXEL_BITS)
+    for thing, _, color in shapes:
+        if thing.speed >= IN_PLACE:
+            _draw_trail(canvas, thing, color, scale)
     for thing, outline, color in shapes:
         for width, shade in ((scale.px(1.6) + scale.px(1.6), PANEL), (scale.px(1.6), color)):
-            cv2.polylines(canvas, [outline], True, shade, width, cv2.LINE_AA, _SUBPIXEL_BITS)
+            cv2.polylines(canvas, [outline], True, shade, width, cv2.LINE_AA, SUBPIXEL_BITS)
         _draw_arrow(canvas, thing, color, scale)
+
+
+def _draw_trail(canvas: Image, thing: Thing, color: Color, scale: Scale) -> None:
+    """Where it has been; the line grows towards now."""
+    x, y, width, height = thing.box
+    points = np.array([*thing.trail, (x + width / 2, y + height / 2)]) * [scale.width, scale.height]
+    before, after = np.concatenate([points[:1], points[:-1]]), np.concatenate([points[1:], points[-1:]])
+    smooth = subpixel((before + 2 * points + after) / 4)
+    cv2.polylines(canvas, [smooth], False, PANEL, scale.px(2.4), cv2.LINE_AA, SUBPIXEL_BITS)
+    for number, part in enumerate(np.array_split(np.arange(len(points) - 1), len(_TRAIL_WIDTHS))):
+        ends = [smooth[first : first + 2] for first in part]
+        cv2.polylines(canvas, ends, False, color, scale.px(_TRAIL_WIDTHS[number]), cv2.LINE_AA, SUBPIXEL_BITS)
 
 
 def _draw_arrow(canvas: Image, thing: Thing, color: Color, scale: Scale) -> None:
@@ -57,21 +71,17 @@ def _draw_arrow(canvas: Image, thing: Thing, color: Color, scale: Scale) -> None
     middle = np.array([(x + width / 2) * scale.width, (y + height / 2) * scale.height])
     angle = math.radians(thing.direction_deg)
     ahead = np.array([math.cos(angle), -math.sin(angle)])
-    start, end = (_subpixel(point).tolist() for point in (middle, middle + ahead * length))
+    start, end = (subpixel(point).tolist() for point in (middle, middle + ahead * length))
     head = max(0.15, min(0.5, scale.px(9) / length))
     for thick, shade in ((scale.px(2.2) + scale.px(2), PANEL), (scale.px(2.2), color)):
-        cv2.arrowedLine(canvas, start, end, shade, thick, cv2.LINE_AA, _SUBPIXEL_BITS, head)
+        cv2.arrowedLine(canvas, start, end, shade, thick, cv2.LINE_AA, SUBPIXEL_BITS, head)
 
 
-def _rounded(corners: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """A closed polygon with its corners cut (Chaikin, 1974): places are coarse, what they show is not."""
+def rounded(corners: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """A closed polygon ``(n, 2)`` with its corners cut (Chaikin, 1974): its coarse places don't show."""
     for _ in range(_ROUNDINGS):
         after = np.roll(corners, -1, axis=0)
         corners = np.stack([0.75 * corners + 0.25 * after, 0.25 * corners + 0.75 * after], axis=1).reshape(
             -1, 2
         )
     return corners
-
-
-def _subpixel(points: npt.NDArray[np.floating]) -> npt.NDArray[np.int32]:
-    return np.round(points * (1 << _SUBPIXEL_BITS)).astype(np.int32)

@@ -1,7 +1,8 @@
 import pytest
 
+from pipeline.base.camera_velocity import CameraMotion
 from pipeline.base.moving_thing import Thing
-from pipeline.scene.sentence import in_words
+from pipeline.scene.sentence import camera_in_words, camera_symbol, count_in_words, in_words
 
 
 def thing(speed: float, direction_deg: float = 0.0) -> Thing:
@@ -52,3 +53,36 @@ def test_three_are_named_and_the_rest_is_counted() -> None:
 )
 def test_directions_have_eight_names(degrees: float, word: str) -> None:
     assert in_words([thing(0.1, degrees)]) == f"1 thing moves: {word} 0.10 widths/s"
+
+
+def test_things_are_counted() -> None:
+    assert [count_in_words([thing(0.1)] * n) for n in (0, 1, 2)] == [
+        "nothing moves",
+        "1 thing moves",
+        "2 things move",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("motion", "symbol", "words"),
+    [
+        ({}, "■", "camera still"),
+        ({"speed": 0.019, "zoom": 0.03, "roll_deg": -2.0, "shake": 0.03}, "■", "camera still"),
+        ({"speed": 0.1}, "→", "camera pans right"),
+        ({"speed": 0.1, "direction_deg": 90.0}, "↑", "camera tilts up"),
+        ({"speed": 0.1, "direction_deg": 225.0}, "↙", "camera turns down-left"),
+        ({"speed": 0.1, "direction_deg": 350.0}, "→", "camera pans right"),
+        ({"zoom": 0.1}, "⊕", "camera zooms in"),
+        ({"zoom": -0.1}, "⊖", "camera zooms out"),
+        ({"roll_deg": 10.0}, "↺", "camera rolls anticlockwise"),
+        ({"roll_deg": -10.0}, "↻", "camera rolls clockwise"),
+        ({"speed": 0.05, "zoom": 0.3}, "⊕", "camera zooms in and pans right"),
+        ({"speed": 0.3, "zoom": 0.1, "roll_deg": 3.0}, "→", "camera pans right and zooms in"),
+        ({"speed": 0.03, "shake": 0.1}, "↔", "camera shakes"),
+        ({"speed": 0.3, "shake": 0.1}, "→", "camera pans right"),
+    ],
+)
+def test_what_the_camera_does(motion: dict[str, float], symbol: str, words: str) -> None:
+    values = {"speed": 0.0, "direction_deg": 0.0, "zoom": 0.0, "roll_deg": 0.0, "shake": 0.0} | motion
+    camera = CameraMotion(**values)
+    assert (camera_symbol(camera), camera_in_words(camera)) == (symbol, words)

@@ -1,13 +1,19 @@
 """Frames, predictions and figures for the tests of the views."""
 
+import random
+
+import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.account.stats import WorkerStats
+from pipeline.base.camera_velocity import CameraMotion
 from pipeline.base.frame import Frame, FrameId, Image
 from pipeline.base.moving_thing import Thing
 from pipeline.wire.messages import AttentionHeader, PastFrame, Prediction
 
 MS = 1_000_000
+CAMERA = CameraMotion(speed=0.0, direction_deg=0.0, zoom=0.0, roll_deg=0.0, shake=0.0)
 
 
 def picture(width: int = 640, height: int = 480, value: int = 90) -> Image:
@@ -61,6 +67,24 @@ def thing(box: tuple[float, float, float, float], direction_deg: float, speed: f
     return Thing(
         id=1, box=box, outline=outline, speed=speed, direction_deg=direction_deg, age_ms=500.0, score=0.9
     )
+
+
+def many_things(count: int, seed: int = 0) -> list[Thing]:
+    """Things anywhere in the picture, each with a past."""
+    rng = random.Random(seed)
+    things = []
+    for number in range(count):
+        width, height = rng.uniform(0.03, 0.3), rng.uniform(0.03, 0.3)
+        box = (rng.uniform(0, 1 - width), rng.uniform(0, 1 - height), width, height)
+        trail = [(rng.random(), rng.random()) for _ in range(number)]
+        one = thing(box, rng.uniform(0, 359), rng.uniform(0, 0.5))
+        things.append(msgspec.structs.replace(one, id=number + 1, trail=trail, was=[box, box]))
+    return things
+
+
+def changed(before: Image, after: Image) -> npt.NDArray[np.bool_]:
+    """Where two pictures differ visibly."""
+    return np.abs(before.astype(int) - after).max(axis=2) > 4
 
 
 def workers(streams: int, trouble: bool = True) -> list[WorkerStats]:

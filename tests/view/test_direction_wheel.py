@@ -49,7 +49,7 @@ def test_the_wheel_is_closed_and_has_no_steps() -> None:
 
 def legend(width: int, height: int) -> tuple[Image, Box | None]:
     canvas = picture(width, height)
-    return canvas, draw_legend(canvas, top=height // 8)
+    return canvas, draw_legend(canvas, height // 8, [])
 
 
 @pytest.mark.parametrize(("width", "height"), [(320, 240), (640, 480), (1920, 1080), (480, 854)])
@@ -85,3 +85,9 @@ def test_a_picture_without_room_has_no_legend(width: int, height: int) -> None:
     canvas, box = legend(width, height)
     assert box is None
     assert np.array_equal(canvas, picture(width, height))
+
+
+def test_the_legend_covers_nothing() -> None:
+    canvas = picture()
+    assert draw_legend(canvas, 60, [Box(600, 100, 10, 10)]) is None
+    assert np.array_equal(canvas, picture())

@@ -2,13 +2,14 @@
 
 import math
 
+import msgspec
 import numpy as np
 import pytest
 
 from pipeline.base.moving_thing import Thing
 from pipeline.view.direction_wheel import direction_color
 from pipeline.view.things_overlay import draw_things
-from tests.view.samples import picture, thing
+from tests.view.samples import changed, picture, thing
 
 
 def test_no_thing_leaves_the_picture_as_it_is() -> None:
@@ -52,6 +53,29 @@ def test_what_moves_in_place_has_no_colour_of_a_direction() -> None:
         draw_things(canvas, [thing((0.4, 0.4, 0.2, 0.2), direction_deg, speed=0.002)])
         pictures.append(canvas)
     assert np.array_equal(*pictures)
+
+
+@pytest.mark.parametrize(("width", "height"), [(320, 240), (640, 480), (1920, 1080)])
+def test_a_trail_is_where_the_thing_has_been_and_ends_in_it(width: int, height: int) -> None:
+    one = thing((0.7, 0.4, 0.2, 0.2), 0.0)
+    trail = [(share, 0.5) for share in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)]
+    with_trail, without = picture(width, height), picture(width, height)
+    draw_things(with_trail, [msgspec.structs.replace(one, trail=trail)])
+    draw_things(without, [one])
+    rows, columns = np.nonzero(changed(without, with_trail))
+    assert columns.min() == pytest.approx(0.1 * width, abs=0.03 * width)
+    assert set(range(round(0.15 * width), round(0.68 * width))) <= set(columns.tolist())
+    assert np.abs(rows - height / 2).max() < 0.02 * height
+    begin, end = (np.ptp(rows[np.abs(columns - at * width) < 3]) for at in (0.15, 0.65))
+    assert begin <= end
+
+
+def test_what_moves_in_place_has_no_trail() -> None:
+    one = thing((0.7, 0.4, 0.2, 0.2), 0.0, speed=0.001)
+    with_trail, without = picture(), picture()
+    draw_things(with_trail, [msgspec.structs.replace(one, trail=[(0.1, 0.5), (0.5, 0.5)])])
+    draw_things(without, [one])
+    assert np.array_equal(with_trail, without)
 
 
 def test_things_at_the_edges_and_without_an_outline_are_drawn() -> None:
