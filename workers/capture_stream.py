@@ -111,6 +111,7 @@ class CaptureStream:
             policy=self.policy,
             skipped=captured.skipped + self._skipped,
             truth=picture.truth,
+            movers=picture.movers,
         )
         knobs = self._freshness.knobs(self.id, min(frame.image.shape[:2]), started_ns)
         return _shrink(frame, knobs.size), knobs.quality

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from pipeline.account.footprint import MOST_BYTES, footprint, without_latencies
+from pipeline.account.footprint import MOST_BYTES, footprint, without_distributions
 from pipeline.account.ledger import build_report, fold
 from pipeline.account.stats import WorkerStats
 from pipeline.base.clock import now_ns
@@ -52,7 +52,7 @@ class _WorkerSessions:
     def _add_up(self, oldest: WorkerStats) -> bool:
         folded = oldest if self._folded is None else fold(self._folded, oldest)
         if footprint(folded) > MOST_BYTES:
-            folded = without_latencies(folded)
+            folded = without_distributions(folded)
         fits = footprint(folded) <= MOST_BYTES
         if not fits and self._folded is not None:
             folded = msgspec.structs.replace(self._folded, session=oldest.session)

@@ -230,7 +230,7 @@ class InferenceWorker(Worker):
         parts = encode_prediction(prediction, result.attention)
         if not self._publisher.send(parts):
             stream.outbox = parts
-        stream.count(turn, top[0][0], started_ns, predicted_ns)
+        stream.count(turn, top[0][0], scene.things, started_ns, predicted_ns)
         self.mark_output(stream.id, predicted_ns)
 
     def _attention_header(self, attention: npt.NDArray[np.float16]) -> AttentionHeader | None:

@@ -11,7 +11,7 @@ from pipeline.base.camera_velocity import CameraMotion
 from pipeline.base.config import Config
 from pipeline.base.errors import WireError
 from pipeline.base.frame import Frame, FrameId
-from pipeline.base.moving_thing import Thing
+from pipeline.base.moving_thing import Mover, Thing
 from pipeline.flow.age_limit import AgeLimit
 from pipeline.flow.freshness.ages import AgeLog, Feedback
 from pipeline.flow.gaps import GapTracker
@@ -22,6 +22,7 @@ from pipeline.model.history import Slot, StreamHistory
 from pipeline.runtime.step import Memory, Motion
 from pipeline.scene.camera_tracker import CameraTracker
 from pipeline.scene.dense_motion import DenseMotion
+from pipeline.scene.judge import judge
 from pipeline.scene.things import ThingTracker
 from pipeline.wire.arrivals import ReceivedFrame
 from pipeline.wire.encoding import encode_end
@@ -251,12 +252,15 @@ class InferenceStream:
 
     # -- after the step ----------------------------------------------------------------------------
 
-    def count(self, turn: Turn, label: str, started_ns: int, predicted_ns: int) -> None:
+    def count(
+        self, turn: Turn, label: str, things: list[Thing] | None, started_ns: int, predicted_ns: int
+    ) -> None:
         """Counts a prediction.
 
         Args:
             turn: What was predicted.
             label: The best label.
+            things: What moves; None without dense motion.
             started_ns: When its step began.
             predicted_ns: When the result was there.
         """
@@ -273,6 +277,20 @@ class InferenceStream:
         if turn.scored:
             stats.labelled += 1
             stats.correct += label == frame.truth
+        if things is not None:
+            self._count_things(things, frame.movers if turn.scored else None)
+
+    def _count_things(self, things: list[Thing], movers: list[Mover] | None) -> None:
+        stats = self.stats.things
+        stats.seen = max(stats.seen, *(thing.id for thing in things), 0)  # ids count from 1
+        if movers is None:
+            return
+        verdict = judge(things, movers)
+        stats.judged += verdict.judged
+        stats.movers += verdict.movers
+        stats.found += verdict.found
+        for error_deg in verdict.direction_errors_deg:
+            stats.direction_errors.record(error_deg)
 
     def remember(self, turn: Turn, memory: Memory, passes: int) -> None:
         """Keeps what later steps need.

@@ -18,10 +18,15 @@ def footprint(stats: WorkerStats) -> int:
     return _size(stats)
 
 
-def without_latencies(stats: WorkerStats) -> WorkerStats:
-    """The statistics without durations and events, which are large and count no frame."""
+def without_distributions(stats: WorkerStats) -> WorkerStats:
+    """The statistics without distributions and events, which are large and count no frame."""
     streams = {
-        stream_id: msgspec.structs.replace(stream, latency={}) for stream_id, stream in stats.streams.items()
+        stream_id: msgspec.structs.replace(
+            stream,
+            latency={},
+            things=msgspec.structs.replace(stream.things, direction_errors=Histogram()),
+        )
+        for stream_id, stream in stats.streams.items()
     }
     return msgspec.structs.replace(stats, streams=streams, events=[])
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from pipeline.account.stats import Histogram, StreamStats, WorkerStats, add_counts
+from pipeline.account.stats import Histogram, StreamStats, ThingStats, WorkerStats, add_counts
 from pipeline.base.role_names import ROLES, Role
 
 END_TO_END = ("capture_to_prediction", "capture_to_render")
@@ -104,6 +104,7 @@ def merge(parts: Iterable[StreamStats]) -> StreamStats:
             add_counts(getattr(total, name), getattr(part, name))
         for stage, histogram in part.latency.items():
             total.latency.setdefault(stage, Histogram()).merge(histogram)
+        total.things.merge(part.things)
         for session, frames in part.seen.items():
             total.seen[session] = max(total.seen.get(session, 0), frames)
         total.error = part.error or total.error
@@ -194,8 +195,25 @@ def _stream_report(stream_id: str, everyone: Sequence[WorkerStats], running: boo
         },
         "freshness": msgspec.to_builtins(total.freshness),
         "labelled": total.labelled,
-        "accuracy": round(total.correct / total.labelled, 4) if total.labelled else None,
+        "accuracy": _share(total.correct, total.labelled),
+        "things": _things_report(total.things),
     }
+
+
+def _things_report(things: ThingStats) -> dict[str, Any]:
+    return {
+        "seen": things.seen,
+        "judged": things.judged,
+        "movers": things.movers,
+        "found": things.found,
+        "precision": _share(things.found, things.judged),
+        "recall": _share(things.found, things.movers),
+        "direction_error_deg": _rounded(things.direction_errors.percentile(50)),
+    }
+
+
+def _share(part: int, total: int) -> float | None:
+    return round(part / total, 4) if total else None
 
 
 def _add_uncounted_predictions(total: StreamStats) -> None:

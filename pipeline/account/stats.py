@@ -16,7 +16,7 @@ from pipeline.base.text import StreamId
 
 _LARGEST_BUCKET = 1023
 _BUCKETS_PER_OCTAVE = 16  # neighbouring buckets differ by 4.4 %: the error of a percentile is at most 2.2 %
-_SMALLEST_MS = 0.01
+_SMALLEST = 0.01
 
 MOST_STREAMS = 256
 """Of one worker, and that one receiver gets to know."""
@@ -33,22 +33,24 @@ Detail: TypeAlias = Text | Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)] |
 
 
 class Histogram(msgspec.Struct):
-    """Distribution of durations in milliseconds, in logarithmic buckets: bounded, mergeable, exact to 2.2 %.
+    """Distribution in logarithmic buckets: bounded, mergeable, exact to 2.2 %.
+
+    Of durations in ms; of angles in degrees.
 
     Attributes:
-        counts: Number of values by bucket; bucket ``b`` is centred on ``0.01 ms * 2 ** (b / 16)``.
-        largest: The largest value seen, in ms.
+        counts: Number of values by bucket; bucket ``b`` is centred on ``0.01 * 2 ** (b / 16)``.
+        largest: The largest value seen.
     """
 
     counts: dict[Bucket, Count] = {}
     largest: Duration = 0.0
 
-    def record(self, duration_ms: float) -> None:
-        """Adds one duration; everything under 0.01 ms counts as 0.01 ms."""
-        octaves = math.log2(max(duration_ms, _SMALLEST_MS) / _SMALLEST_MS)
+    def record(self, value: float) -> None:
+        """Adds one value; everything under 0.01 counts as 0.01."""
+        octaves = math.log2(max(value, _SMALLEST) / _SMALLEST)
         bucket = min(round(_BUCKETS_PER_OCTAVE * octaves), _LARGEST_BUCKET)
         self.counts[bucket] = self.counts.get(bucket, 0) + 1
-        self.largest = max(self.largest, duration_ms)
+        self.largest = max(self.largest, value)
 
     def merge(self, other: "Histogram") -> None:
         """Adds the values of another histogram."""
@@ -62,13 +64,13 @@ class Histogram(msgspec.Struct):
         return sum(self.counts.values())
 
     def percentile(self, percent: float) -> float | None:
-        """The duration in ms that ``percent`` % of the values do not exceed; None if nothing was recorded."""
+        """What ``percent`` % of the values do not exceed; None if nothing was recorded."""
         rank = math.ceil(self.total * percent / 100)
         seen = 0
         for bucket in sorted(self.counts):
             seen += self.counts[bucket]
             if seen >= rank:
-                return min(_SMALLEST_MS * math.exp2(bucket / _BUCKETS_PER_OCTAVE), self.largest)
+                return min(_SMALLEST * math.exp2(bucket / _BUCKETS_PER_OCTAVE), self.largest)
         return None
 
 
@@ -101,6 +103,30 @@ class Freshness(msgspec.Struct):
     turns: Counts = {}
 
 
+class ThingStats(msgspec.Struct, omit_defaults=True):
+    """What was found to move in one stream, and how right that was where the source knows (inference).
+
+    Attributes:
+        seen: Different things.
+        judged: Sightings of things, one in each frame, that were compared with what is known to move.
+        movers: Sightings of known movers that had to be found.
+        found: Those of them that were found.
+        direction_errors: Of these, in degrees.
+    """
+
+    seen: Count = 0
+    judged: Count = 0
+    movers: Count = 0
+    found: Count = 0
+    direction_errors: Histogram = msgspec.field(default_factory=Histogram)
+
+    def merge(self, other: "ThingStats") -> None:
+        """Adds what another process has counted."""
+        for name in ("seen", "judged", "movers", "found"):
+            setattr(self, name, min(getattr(self, name) + getattr(other, name), MOST_COUNT))
+        self.direction_errors.merge(other.direction_errors)
+
+
 class StreamStats(msgspec.Struct):
     """What one worker counted for one stream; a worker fills in only what it sees itself.
 
@@ -122,6 +148,7 @@ class StreamStats(msgspec.Struct):
         resets: How often the cache was emptied, by reason.
         labelled: Predictions whose true label is known (inference).
         correct: Those of them whose best label is the true one.
+        things: What was found to move (inference).
         cache_depth: Past frames in the cache now (inference).
         latency: Durations by stage.
         freshness: What is sent so that predictions stay young; None where nobody asked (capture).
@@ -148,6 +175,7 @@ class StreamStats(msgspec.Struct):
     resets: Counts = {}
     labelled: Count = 0
     correct: Count = 0
+    things: ThingStats = msgspec.field(default_factory=ThingStats)
     cache_depth: Count = 0
     latency: Annotated[dict[Name, Histogram], msgspec.Meta(max_length=64)] = {}
     freshness: Freshness | None = None

@@ -6,6 +6,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.base.moving_thing import Mover
+
 Image: TypeAlias = npt.NDArray[np.uint8]
 """Picture of shape ``(height, width, 3)``, ``uint8``, colours in the order blue, green, red (as OpenCV)."""
 
@@ -47,6 +49,7 @@ class Frame:
         policy: What to do with this frame when a worker is late.
         skipped: Frames of this session that capture itself has dropped so far, before this one.
         truth: The known label, only from sources that know it (the demo tour).
+        movers: What is known to move by itself, only from sources that know it.
         received_ns: Unix time in ns at which this process got it; 0 in the process that captured it.
         full_size: Height and width that the source delivered, if capture has made the picture smaller.
     """
@@ -58,6 +61,7 @@ class Frame:
     policy: Policy = "newest"
     skipped: int = 0
     truth: str | None = None
+    movers: list[Mover] | None = None
     received_ns: int = 0
     full_size: tuple[int, int] | None = None
 

@@ -57,6 +57,8 @@ def _stream_table(stream_id: str, stream: Mapping[str, Any]) -> Table:
             f" of {stream['labelled']} scored frames; {others} not scored (motion changes, or no past yet)"
         )
         table.add_row("accuracy", Text.assemble((percent(stream["accuracy"]), "bold green"), labelled))
+    if (things := stream["things"])["seen"]:
+        table.add_row("things", f"{things['seen']} seen to move{_quality(things)}")
     dropped = printable(with_reasons(stream["dropped"]))
     frames = Text(f"{stream['captured']} captured = {stream['rendered']} shown + dropped {dropped}")
     if stream["unaccounted"]:
@@ -84,6 +86,16 @@ def _stream_table(stream_id: str, stream: Mapping[str, Any]) -> Table:
         )
     table.add_row("latency", _latency_table(stream["latency_ms"]))
     return table
+
+
+def _quality(things: Mapping[str, Any]) -> str:
+    """How right the things are, where the source knows what moves."""
+    words = [
+        f"{name} {percent(things[name])}" for name in ("precision", "recall") if things[name] is not None
+    ]
+    if things["direction_error_deg"] is not None:
+        words.append(f"direction {things['direction_error_deg']:.0f} degrees off (median)")
+    return f": {', '.join(words)}" if words else ""
 
 
 def _latency_table(latency: Mapping[str, Any]) -> Table:
@@ -119,7 +131,12 @@ def _result_table(streams: Mapping[str, Any]) -> Table:
         ]
         accuracy = [Text(percent(stream["accuracy"]), "bold green")] if scored else []
         table.add_row(Text(printable(stream_id), "bold"), *accuracy, *cells)
-    table.caption = "ms since capture: p50/p95/p99"
+    notes = ["ms since capture: p50/p95/p99"]
+    if len(streams) == 1:  # of several it stands with the rest of each
+        ((stream_id, stream),) = streams.items()
+        quality = _quality(stream["things"])
+        notes += [f"things of {printable(stream_id)}{quality}"] if quality else []
+    table.caption = "\n".join(notes)
     table.caption_justify = "left"
     return table
 

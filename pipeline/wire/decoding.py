@@ -118,6 +118,7 @@ def decode_frame(header: FrameHeader, pixels: Part, received_ns: int, *, full_si
         policy=header.policy,
         skipped=header.skipped,
         truth=header.truth,
+        movers=header.movers,
         received_ns=received_ns,
         full_size=header.full_size,
     )

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 from msgspec.structs import replace
 
-from pipeline.account.footprint import MOST_BYTES, footprint, without_latencies
+from pipeline.account.footprint import MOST_BYTES, footprint, without_distributions
 from pipeline.account.stats import MOST_EVENTS, MOST_LINKS, WorkerStats
 from pipeline.base.errors import WireError
 from pipeline.base.frame import Frame, Image, Policy
@@ -102,6 +102,7 @@ def _with_header(
         policy=frame.policy,
         skipped=frame.skipped,
         truth=frame.truth,
+        movers=frame.movers,
         full_size=frame.full_size,
     )
     return [topic or topics.frames(frame.policy, frame.id.stream_id), _pack(header), pixels]
@@ -144,7 +145,7 @@ def encode_stats(stats: WorkerStats) -> list[Part]:
     stats = replace(stats, lost_links=stats.lost_links[:MOST_LINKS], events=stats.events[-MOST_EVENTS:])
     header = _pack(Stats(stats=stats))
     if len(header) > MAX_STATS_BYTES or footprint(stats) > MOST_BYTES:
-        header = _pack(Stats(stats=without_latencies(stats)))
+        header = _pack(Stats(stats=without_distributions(stats)))
     if len(header) > MAX_STATS_BYTES:
         raise WireError("size", f"statistics of {len(header)} bytes, allowed are {MAX_STATS_BYTES}")
     return [topics.STATS, header]

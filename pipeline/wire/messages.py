@@ -15,7 +15,7 @@ import numpy.typing as npt
 from pipeline.account.stats import WorkerStats
 from pipeline.base.camera_velocity import CameraMotion
 from pipeline.base.frame import FrameId, Policy
-from pipeline.base.moving_thing import MOST_THINGS, Thing
+from pipeline.base.moving_thing import MOST_THINGS, Mover, Thing
 from pipeline.base.ranges import Duration, FrameCount, Score, SourceTimeNs, TimeNs
 from pipeline.base.text import StreamId
 
@@ -76,6 +76,7 @@ class FrameHeader(Identity, kw_only=True, frozen=True, tag="frame"):
         policy: What to do when late.
         skipped: Frames of the session that capture itself has dropped before this one.
         truth: The known label, from sources that know it.
+        movers: What is known to move by itself, from sources that know it.
         full_size: Height and width that the source delivered, if capture has made the picture smaller.
     """
 
@@ -89,6 +90,7 @@ class FrameHeader(Identity, kw_only=True, frozen=True, tag="frame"):
     policy: Policy
     skipped: FrameCount = 0
     truth: Label | None = None
+    movers: Annotated[list[Mover], msgspec.Meta(max_length=MOST_THINGS)] | None = None
     full_size: tuple[Size, Size] | None = None
 
     @property

@@ -5,7 +5,7 @@ import tracemalloc
 import msgspec
 import pytest
 
-from pipeline.account.footprint import MOST_BYTES, footprint, without_latencies
+from pipeline.account.footprint import MOST_BYTES, footprint, without_distributions
 from pipeline.account.stats import MOST_STREAMS, Histogram, WorkerStats
 
 
@@ -51,6 +51,6 @@ def test_as_many_streams_as_a_worker_has_fit_without_their_latencies() -> None:
     for stream in stats.streams.values():
         stream.drop("wire.lost", 3)
         stream.seen = dict.fromkeys(range(8), 10)
-    lean = without_latencies(stats)
+    lean = without_distributions(stats)
     assert footprint(lean) < MOST_BYTES / 4
     assert lean.streams["made-up-0"].dropped == {"wire.lost": 3}

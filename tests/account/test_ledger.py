@@ -1,5 +1,7 @@
+import pytest
+
 from pipeline.account.ledger import build_report, by_role, fold
-from pipeline.account.stats import StreamStats, WorkerStats
+from pipeline.account.stats import StreamStats, ThingStats, WorkerStats
 
 
 def worker(role: str, session: int = 1, state: str = "stopped", **counts: object) -> WorkerStats:
@@ -13,7 +15,7 @@ def test_the_report_has_the_promised_keys() -> None:
     assert set(report) >= {"streams", "runtime", "model", "workers"}
     assert set(report["streams"]["cam"]) >= {
         *("captured", "received", "predicted", "rendered", "dropped", "not_predicted", "unaccounted"),
-        *("backbone_passes", "reused", "cache", "fps", "latency_ms", "accuracy"),
+        *("backbone_passes", "reused", "cache", "fps", "latency_ms", "accuracy", "things"),
     }
     assert report["streams"]["cam"]["cache"] == {"depth": {"0": 0, "1": 0, "2": 0}, "resets": {}}
     assert set(report["streams"]["cam"]["latency_ms"]) == {
@@ -72,6 +74,23 @@ def test_frames_of_a_killed_capture_worker_that_others_saw_count_as_captured() -
     )
     assert report["streams"]["cam"]["captured"] == 17
     assert report["streams"]["cam"]["unaccounted"] == 0
+
+
+def test_things_are_judged_over_all_processes() -> None:
+    first = worker("inference", things=ThingStats(seen=2, judged=10, movers=8, found=6))
+    second = worker("inference", session=2, things=ThingStats(seen=3, judged=10, movers=12, found=9))
+    for stats, degrees in ((first, [2.0] * 6), (second, [30.0] * 9)):
+        for error in degrees:
+            stats.streams["cam"].things.direction_errors.record(error)
+    things = build_report([first, second], {})["streams"]["cam"]["things"]
+    assert things.pop("direction_error_deg") == pytest.approx(30, rel=0.03)
+    assert things == {"seen": 5, "judged": 20, "movers": 20, "found": 15, "precision": 0.75, "recall": 0.75}
+
+
+def test_things_without_truth_have_no_precision() -> None:
+    things = build_report([worker("inference", things=ThingStats(seen=2))], {})["streams"]["cam"]["things"]
+    assert (things["seen"], things["judged"], things["movers"]) == (2, 0, 0)
+    assert (things["precision"], things["recall"], things["direction_error_deg"]) == (None, None, None)
 
 
 def test_accuracy_is_over_labelled_predictions_only() -> None:

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.account.stats import WorkerStats
+from pipeline.account.stats import ThingStats, WorkerStats
 from pipeline.base.camera_velocity import CameraMotion
 from pipeline.base.frame import Frame, FrameId, Image
 from pipeline.base.moving_thing import Thing
@@ -100,6 +100,8 @@ def workers(streams: int, trouble: bool = True) -> list[WorkerStats]:
         two = inference.stream(name)
         two.received = two.predicted = two.backbone_passes = 880
         two.labelled, two.correct, two.cache_depth, two.fps = 880, 792, 2, 29.0
+        two.things = ThingStats(seen=12, judged=400, movers=450, found=392)
+        two.things.direction_errors.record(4.0)
         two.depth = {"0": 1, "1": 1, "2": 878}
         three = sink.stream(name)
         three.rendered, three.fps = 900, 28.0

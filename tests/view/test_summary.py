@@ -4,6 +4,7 @@ import pytest
 from rich.console import Console
 
 from pipeline.account.ledger import build_report
+from pipeline.account.stats import ThingStats
 from pipeline.view.summary import render_summary
 from tests.view.samples import workers
 
@@ -28,6 +29,9 @@ def test_the_figures_of_the_report_in_words():
     report = build_report(stopped(), {"inference": 2})
     shown = text(report, report_file="run.json")
     assert "accuracy 90%" in shown
+    wanted = "precision 98%, recall 87%, direction 4 degrees off (median)"
+    assert f"12 seen to move: {wanted}" in shown
+    assert f"things of camera-0: {wanted}" in shown
     assert "900 captured = 890 shown + dropped 10 (sink.overflow 7, wire.lost 3)" in shown
     assert "880 predicted with 880 backbone passes; not predicted 10 (inference.overflow 10)" in shown
     assert "878 saw 2, 1 saw 1, 1 saw 0; cache emptied 4 (gap 4)" in shown
@@ -38,6 +42,15 @@ def test_the_figures_of_the_report_in_words():
     assert "video outputs/camera-0.mp4" in shown
     assert "report_file run.json" in shown
     assert "every frame accounted for" in shown
+
+
+def test_things_without_truth_are_only_counted():
+    workers = stopped()
+    workers[1].streams["camera-0"].things = ThingStats(seen=3)
+    shown = text(build_report(workers, {}))
+    assert "3 seen to move frames" in shown  # the next row
+    assert "precision" not in shown
+    assert "recall" not in shown
 
 
 def test_frames_that_do_not_add_up_are_not_hidden():

@@ -8,6 +8,7 @@ import pytest
 from pipeline.account.stats import Histogram, WorkerStats
 from pipeline.base.errors import WireError
 from pipeline.base.frame import Frame, FrameId
+from pipeline.base.moving_thing import MOST_THINGS, Mover
 from pipeline.wire import decoding, encoding, messages
 from pipeline.wire.messages import AttentionHeader, Encoding, FrameHeader, Stats
 from tests.wire.peers import end, packed, prediction
@@ -51,7 +52,23 @@ def test_a_raw_frame_arrives_as_it_was_without_a_copy() -> None:
     assert not got.image.flags.writeable
     np.testing.assert_array_equal(got.image, sent.image)
     assert (got.id, got.capture_ns, got.pts_ns, got.policy) == (sent.id, 5, -4, "every")
-    assert (got.skipped, got.truth, got.received_ns) == (6, "still", 9)
+    assert (got.skipped, got.truth, got.movers, got.received_ns) == (6, "still", None, 9)
+
+
+def test_what_is_known_to_move_travels_with_a_frame_in_its_range() -> None:
+    mover = Mover(box=(0.1, 0.2, 0.3, 0.4), speed=0.25, direction_deg=90.0, is_sure=False)
+    parts = encoding.encode_frame(Frame(FrameId("door", 1, 2, 3), picture(), 5, movers=[mover]), "raw", 90, 8)
+    header = decoding.decode_message(parts, LIMIT)
+    assert isinstance(header, FrameHeader)
+    assert decoding.decode_frame(header, parts[2], received_ns=9).movers == [mover]
+    fields = msgspec.to_builtins(mover)
+    for wrong in (
+        [fields] * (MOST_THINGS + 1),
+        [fields | {"box": [0.1, 0.2, 1.1, 0.4]}],
+        [fields | {"direction_deg": 360.0}],
+        [fields | {"speed": float("nan")}],
+    ):
+        assert refused(with_header(parts, movers=wrong)).reason == "header"
 
 
 def test_a_picture_cut_out_of_another_is_packed_too() -> None:

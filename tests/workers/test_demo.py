@@ -24,6 +24,7 @@ STREAM_KEYS = {
     "fps",
     "latency_ms",
     "accuracy",
+    "things",
 }
 
 

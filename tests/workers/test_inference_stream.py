@@ -8,6 +8,7 @@ import pytest
 from pipeline.account.stats import WorkerStats
 from pipeline.base.config import load_config
 from pipeline.base.frame import FrameId
+from pipeline.base.moving_thing import Mover, Thing
 from pipeline.flow.age_limit import AgeLimit
 from pipeline.flow.unchanged import KeptBytes
 from pipeline.runtime.step import Memory
@@ -137,12 +138,28 @@ def test_only_a_frame_whose_past_has_the_same_label_is_scored(stream: InferenceS
     for seq, truth in enumerate(["pan", "pan", "pan", "roll", "roll", "roll"]):
         stream.take(received(seq, 40 * seq, truth=truth))
         found = turn(stream)
-        stream.count(found, "pan", 1, 2)
+        stream.count(found, "pan", None, 1, 2)
         stream.remember(found, Memory(f"entry {seq}", None), 1)
         scored.append(found.scored)
     assert scored == [False, False, True, False, False, True]
     assert (stream.stats.predicted, stream.stats.labelled, stream.stats.correct) == (6, 2, 1)
     assert stream.stats.depth == {"0": 1, "1": 1, "2": 4}
+
+
+def test_things_are_judged_where_the_past_is_of_the_same_motion_and_movers_are_known(
+    stream: InferenceStream,
+) -> None:
+    box = (0.2, 0.2, 0.3, 0.3)
+    known = Mover(box=box, speed=0.2, direction_deg=350.0)
+    found = Thing(id=2, box=box, outline=[], speed=0.2, direction_deg=10.0, age_ms=99.0, score=1.0)
+    for seq, movers in enumerate([[known], [known], [known], None, [known], []]):
+        stream.take(received(seq, 40 * seq, truth="pan", movers=movers))
+        now = turn(stream)
+        stream.count(now, "pan", [] if seq == 4 else [found], 1, 2)
+        stream.remember(now, Memory(f"entry {seq}", None), 1)
+    things = stream.stats.things
+    assert (things.seen, things.judged, things.movers, things.found) == (2, 2, 2, 1)
+    assert things.direction_errors.percentile(50) == pytest.approx(20, rel=0.03)
 
 
 def test_a_stream_that_has_ended_keeps_no_picture(stream: InferenceStream, place: Path) -> None:
