@@ -9,6 +9,7 @@ import cv2
 import msgspec
 
 from pipeline.base.frame import Frame, Image
+from pipeline.scene.sentence import camera_in_words, camera_symbol, in_words
 from pipeline.wire.messages import Prediction
 
 Info: TypeAlias = dict[str, Any]
@@ -21,12 +22,15 @@ _MOST_ENDED = 16
 def picture_info(
     frame: Frame, prediction: Prediction | None, *, fps: float | None, latency_ms: float | None
 ) -> Info:
-    """What the page shows beside a picture: identity, labels, depth of the past, rates."""
+    """What the page shows beside a picture: identity, labels, what moves, depth of the past, rates."""
+    things, camera = (prediction.things, prediction.camera) if prediction else (None, None)
     return {
         "epoch": frame.id.epoch,
         "seq": frame.id.seq,
         "truth": frame.truth if prediction and prediction.scored else None,
         "top": [[label, score] for label, score in prediction.top] if prediction else None,
+        "moving": None if things is None else in_words(things),
+        "camera": None if camera is None else f"{camera_symbol(camera)} {camera_in_words(camera)}",
         "depth": prediction.depth if prediction else None,
         "past": prediction.attention.past if prediction and prediction.attention else None,
         "fps": fps,

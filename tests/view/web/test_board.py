@@ -1,13 +1,24 @@
 import msgspec
 
 from pipeline.view.web.board import Board, picture_info
-from tests.view.samples import frame, picture, prediction
+from tests.view.samples import CAMERA, frame, picture, prediction, thing
 
 
 def test_frame_without_prediction():
     told = picture_info(frame(), None, fps=None, latency_ms=None)
     assert told["top"] is None
     assert told["depth"] is None
+
+
+def test_what_moves_is_told_in_words():
+    things = [thing((0.1, 0.1, 0.2, 0.2), 180.0, 0.05), thing((0.5, 0.1, 0.2, 0.2), 0.0, 0.12)]
+    moving = msgspec.structs.replace(prediction(), things=things, camera=CAMERA)
+    told = picture_info(frame(), moving, fps=None, latency_ms=None)
+    assert told["moving"] == "2 things move: right 0.12 widths/s, left 0.05"
+    assert told["camera"] == "■ camera still"
+    for without in (prediction(), None):
+        told = picture_info(frame(), without, fps=None, latency_ms=None)
+        assert told["moving"] is told["camera"] is None
 
 
 def test_the_truth_is_shown_beside_a_prediction_that_is_scored():

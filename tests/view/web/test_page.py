@@ -11,7 +11,7 @@ from pipeline.view.overlay import draw_overlay
 from pipeline.view.recorder import Recorder
 from pipeline.view.web.board import picture_info
 from pipeline.view.web.server import WebView
-from tests.view.samples import MS, attention, frame, picture, prediction
+from tests.view.samples import CAMERA, MS, attention, frame, picture, prediction, thing
 from tests.view.test_recorder import killed_recording
 from tests.view.web.chromium import open_page
 
@@ -96,6 +96,31 @@ def test_silent_stream_is_said_to_be_silent():
         page.wait_for_selector('[data-stream="door"][data-state="stale"]')
         assert page.locator(".stale").inner_text().startswith("no new picture for")
         assert page.locator('[data-chip="past"]').inner_text() == "no prediction"
+
+
+@pytest.mark.parametrize("width", [390, 1100])
+def test_the_page_tells_what_moves_and_nothing_jumps(width):
+    things = [thing((0.1, 0.1, 0.2, 0.2), 225.0, 0.05 + number / 10) for number in range(5)]
+    with open_page(viewport={"width": width, "height": 800}) as page, WebView("127.0.0.1", 0) as view:
+
+        def show(seq, things, camera):
+            moving = msgspec.structs.replace(prediction(), things=things, camera=camera)
+            view.publish("door", picture(), picture_info(frame(seq=seq), moving, fps=None, latency_ms=None))
+
+        show(1, things, CAMERA)
+        page.goto(view.url)
+        page.wait_for_selector(".top li")
+        words = "5 things move: down-left 0.45 widths/s, down-left 0.35, down-left 0.25, 2 more"
+        assert page.locator(".moving").inner_text() == words
+        assert page.locator(".camera").inner_text() == "■ camera still"
+        place = page.locator(".top").bounding_box()
+        show(2, [], msgspec.structs.replace(CAMERA, speed=0.5, direction_deg=225.0, roll_deg=40.0))
+        page.wait_for_function("() => document.querySelector('.moving').textContent === 'nothing moves'")
+        assert page.locator(".top").bounding_box() == place
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        show(3, None, None)
+        page.wait_for_selector(".moving", state="hidden")
+        assert page.locator(".camera").is_hidden()
 
 
 def test_labels_and_names_of_any_script_and_length_can_be_read():

@@ -86,6 +86,8 @@ function makeCard(id) {
     canvas,
     chips,
     context: canvas.getContext("2d", { alpha: false }),
+    moving: root.querySelector(".moving"),
+    camera: root.querySelector(".camera"),
     top: root.querySelector(".top"),
     stale: root.querySelector(".stale"),
     old: root.querySelector(".old"),
@@ -116,16 +118,20 @@ async function showPicture(buffer) {
 
 function showInfo(card, info) {
   const { fps, latency, past, frame } = card.chips;
-  chip(fps, info.fps == null ? "" : `${info.fps.toFixed(1)} fps`);
-  chip(latency, info.latency_ms == null ? "" : `${info.latency_ms.toFixed(0)} ms`);
-  chip(past, info.depth == null ? "no prediction" : `past ${info.depth}${info.past ? `/${info.past}` : ""}`);
+  showText(fps, info.fps == null ? "" : `${info.fps.toFixed(1)} fps`);
+  showText(latency, info.latency_ms == null ? "" : `${info.latency_ms.toFixed(0)} ms`);
+  showText(past, info.depth == null ? "no prediction" : `past ${info.depth}${info.past ? `/${info.past}` : ""}`);
   past.dataset.state = info.depth == null || (info.past && info.depth < info.past) ? "short" : "full";
-  chip(frame, `epoch ${info.epoch} #${info.seq}`);
-  card.top.dataset.old = String(!info.top);
-  if (info.top) showTop(card.top, info.top, info.truth);
+  showText(frame, `epoch ${info.epoch} #${info.seq}`);
+  // A picture without a prediction leaves the last one in view, dimmed.
+  for (const part of [card.top, card.moving, card.camera]) part.dataset.old = String(!info.top);
+  if (!info.top) return;
+  showTop(card.top, info.top, info.truth);
+  showText(card.moving, info.moving ?? "");
+  showText(card.camera, info.camera ?? "");
 }
 
-function chip(element, text) {
+function showText(element, text) {
   element.textContent = text;
   element.hidden = !text;
 }
