@@ -16,7 +16,13 @@ from pipeline.training.parallel import Ranks, joined
 from pipeline.training.progress import Reporter
 from pipeline.training.run_files import full_disk_explained
 from pipeline.training.trainer import Trainer
-from pipeline.training.training_options import TrainingOptions
+from pipeline.training.training_options import TrainingOptions, is_checkpoint
+
+_DENSE_MOTION_STAYS = "dense motion stays as it is, and the classes learn from it"
+_DENSE_MOTION_SUFFERS = (
+    "warning: the backbone learns, and dense motion does not learn with it, so it gets worse: leave out "
+    "backbone_rate, or train it on layered scenes as well (--set scene_batch_size=8)"
+)
 
 
 def fit(options: TrainingOptions) -> dict[str, Any]:
@@ -96,7 +102,7 @@ def _introduce(run: Trainer, reporter: Reporter) -> None:
     elif options.init:
         start += "" if keeps_classifier(options, run.labels) else ", with a new classifier"
     fixed = ", batch-norm fixed" if options.freeze_batch_norm else ""
-    backbone = f", the backbone at {options.backbone_rate:g} of that" if options.backbone_rate != 1 else ""
+    backbone = _backbone_text(options.backbone_rate)
     reporter.notify(
         f"ResNet-{model.depth}, {model.num_past} past frames of {model.image_size} px, "
         f"{len(run.labels)} classes ({', '.join(run.labels)})"
@@ -105,6 +111,15 @@ def _introduce(run: Trainer, reporter: Reporter) -> None:
         f"from {start}; {' or '.join(limits)} of {options.batch_size} clips, {run.precision} on {run.device}"
     )
     reporter.notify(f"learning rate {options.learning_rate:g}{backbone}{fixed}")
+    if is_checkpoint(options.init) and options.model.motion and run.scenes is None:
+        stays = options.backbone_rate == 0
+        reporter.notify(_DENSE_MOTION_STAYS if stays else _DENSE_MOTION_SUFFERS)
+
+
+def _backbone_text(rate: float) -> str:
+    if rate == 0:
+        return ", the backbone as it is"
+    return f", the backbone at {rate:g} of that" if rate != 1 else ""
 
 
 def _silence(_: str) -> None:

@@ -96,6 +96,8 @@ class Trainer:
                 backbone.requires_grad_(False)
                 freeze_batch_norm(backbone)
         self.scenes = open_scenes(options, self.ranks)
+        if self.scenes is None and isinstance(model, TemporalKVQResNetCBAM) and model.motion is not None:
+            model.motion.requires_grad_(False)  # nothing teaches it: weight decay would still shrink it
         self.average = average_of(self.model)
         groups = parameter_groups(self.model, options.weight_decay, options.backbone_rate)
         self.optimizer = torch.optim.AdamW(

@@ -58,7 +58,8 @@ class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     freeze_batch_norm: bool
     """Statistics, weights and biases of batch-norm stay as they started."""
     backbone_rate: Annotated[float, msgspec.Meta(ge=0, le=100)]
-    """Learning rate of the backbone, as a part of the head's; 0 = it stays as it started."""
+    """Learning rate of the backbone, as a part of the head's; 0 = it stays as it started, as it does for own
+    clips where ``init`` has dense motion that no layered scenes train."""
 
     minutes: NonNegative
     """Training time without compiling and validating; 0 = no limit."""
@@ -185,7 +186,7 @@ _NOT_RECIPE = {
 def load_options(
     path: Path | None = None, overrides: Sequence[str] = (), given: Mapping[str, Any] | None = None
 ) -> TrainingOptions:
-    """Fills the options: the defaults, the architecture of ``init``, a file, single keys, then ``given``.
+    """Fills the options: the defaults, what ``init`` asks for, a file, single keys, then ``given``.
 
     Args:
         path: A TOML file; None for none.
@@ -202,7 +203,12 @@ def load_options(
         defaults.append(_shipped("train_clips.toml"))
     init = _last([*defaults, *written], "init")
     if isinstance(init, str) and is_checkpoint(init):
-        defaults.append({"model": asdict(describe_checkpoint(init).architecture)})
+        architecture = describe_checkpoint(init).architecture
+        defaults.append({"model": asdict(architecture)})
+        if architecture.motion and _last(written, "data") and not _last(written, "scene_batch_size"):
+            defaults.append(
+                {"backbone_rate": 0.0}
+            )  # dense motion fits this backbone, and learns nothing here
     for table in written:
         _check_model(table.get("model"))
     return fill(TrainingOptions, defaults, path, overrides, given, keys_in=_KEYS_IN)
