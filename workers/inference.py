@@ -209,7 +209,7 @@ class InferenceWorker(Worker):
         best = np.argsort(result.probabilities)[::-1][: self.config.inference.top_k].tolist()
         top = [(self._runtime.labels[i], float(result.probabilities[i])) for i in best]
         stream = self._streams[frame.id.stream_id]
-        scene = stream.scene(turn, result.motion)
+        scene = stream.look(turn, result.motion)
         prediction = Prediction(
             **Identity.of(frame.id),
             capture_ns=frame.capture_ns,
@@ -230,7 +230,7 @@ class InferenceWorker(Worker):
         parts = encode_prediction(prediction, result.attention)
         if not self._publisher.send(parts):
             stream.outbox = parts
-        stream.count(turn, top[0][0], scene.things, started_ns, predicted_ns)
+        stream.count(turn, top[0][0], scene, started_ns, predicted_ns)
         self.mark_output(stream.id, predicted_ns)
 
     def _attention_header(self, attention: npt.NDArray[np.float16]) -> AttentionHeader | None:

@@ -4,14 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from pipeline.account.stats import StreamStats, WorkerStats, add_counts
-from pipeline.base.camera_velocity import CameraMotion
 from pipeline.base.config import Config
 from pipeline.base.errors import WireError
 from pipeline.base.frame import Frame, FrameId
-from pipeline.base.moving_thing import Mover, Thing
 from pipeline.flow.age_limit import AgeLimit
 from pipeline.flow.freshness.ages import AgeLog, Feedback
 from pipeline.flow.gaps import GapTracker
@@ -20,14 +16,11 @@ from pipeline.flow.ring import Ring
 from pipeline.flow.unchanged import KeptBytes, LastPicture
 from pipeline.model.history import Slot, StreamHistory
 from pipeline.runtime.step import Memory, Motion
-from pipeline.scene.camera_tracker import CameraTracker
-from pipeline.scene.dense_motion import DenseMotion
-from pipeline.scene.judge import judge
-from pipeline.scene.things import ThingTracker
 from pipeline.wire.arrivals import ReceivedFrame
 from pipeline.wire.encoding import encode_end
 from pipeline.wire.messages import EndOfStream, Part
 from pipeline.wire.publisher import Publisher
+from workers.inference_scene import Scene, SceneWatcher
 
 _REPORT_S = 0.25
 """Longest time between two reports on the age of predictions, however rare the statistics are."""
@@ -39,19 +32,6 @@ class PastKey:
 
     id: FrameId
     truth: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """What the dense motion of a frame shows; None each without dense motion.
-
-    Attributes:
-        things: What moves by itself, the surest first.
-        camera: How the camera moves; None without a past as well.
-    """
-
-    things: list[Thing] | None = None
-    camera: CameraMotion | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +109,7 @@ class InferenceStream:
         self._ring: Ring[_Waiting] = Ring(config.inference.ring_frames)
         self._history: StreamHistory[PastKey] = StreamHistory(num_past, config.history.spacing_ms)
         self._picture: LastPicture[Memory] = LastPicture(kept, config.inference.same_below)
-        self._things, self._camera = ThingTracker(), CameraTracker()
+        self._scene = SceneWatcher()
         self._gaps = GapTracker()
         self._ages = AgeLog(stream_id)
         self._reset: str | None = (
@@ -252,15 +232,13 @@ class InferenceStream:
 
     # -- after the step ----------------------------------------------------------------------------
 
-    def count(
-        self, turn: Turn, label: str, things: list[Thing] | None, started_ns: int, predicted_ns: int
-    ) -> None:
+    def count(self, turn: Turn, label: str, scene: Scene, started_ns: int, predicted_ns: int) -> None:
         """Counts a prediction.
 
         Args:
             turn: What was predicted.
             label: The best label.
-            things: What moves; None without dense motion.
+            scene: What moves in it.
             started_ns: When its step began.
             predicted_ns: When the result was there.
         """
@@ -277,20 +255,7 @@ class InferenceStream:
         if turn.scored:
             stats.labelled += 1
             stats.correct += label == frame.truth
-        if things is not None:
-            self._count_things(things, frame.movers if turn.scored else None)
-
-    def _count_things(self, things: list[Thing], movers: list[Mover] | None) -> None:
-        stats = self.stats.things
-        stats.seen = max(stats.seen, *(thing.id for thing in things), 0)  # ids count from 1
-        if movers is None:
-            return
-        verdict = judge(things, movers)
-        stats.judged += verdict.judged
-        stats.movers += verdict.movers
-        stats.found += verdict.found
-        for error_deg in verdict.direction_errors_deg:
-            stats.direction_errors.record(error_deg)
+        self._scene.count(stats.things, scene, frame, scored=turn.scored)
 
     def remember(self, turn: Turn, memory: Memory, passes: int) -> None:
         """Keeps what later steps need.
@@ -310,22 +275,9 @@ class InferenceStream:
         if memory.features is not None:
             self._picture.keep(frame.image, memory)
 
-    def scene(self, turn: Turn, motion: Motion | None) -> Scene:
-        """What moves by itself in a frame, followed from frame to frame, and how the camera moves."""
-        if motion is None:
-            return Scene()
-        height, width = turn.frame.image.shape[:2]
-        fields = DenseMotion(
-            moving=motion.moving,
-            flow=motion.flow,
-            uncertainty=motion.uncertainty,
-            camera=motion.camera,
-            valid=np.array([slot is not None for slot in turn.slots]),
-            history_ms=[slot.age_ms if slot else 0.0 for slot in turn.slots],
-            aspect=height / width,
-        )
-        time_ns = turn.frame.time_ns
-        return Scene(self._things.update(fields, time_ns), self._camera.update(fields, time_ns))
+    def look(self, turn: Turn, motion: Motion | None) -> Scene:
+        """What moves in a frame, and how the camera moves."""
+        return self._scene.look(turn.frame, turn.slots, motion)
 
     def pop_feedback(self, now_ns: int) -> Feedback | None:
         """What capture is to know of the age of predictions; None if it is not time yet."""

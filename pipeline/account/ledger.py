@@ -203,6 +203,9 @@ def _stream_report(stream_id: str, everyone: Sequence[WorkerStats], running: boo
 def _things_report(things: ThingStats) -> dict[str, Any]:
     return {
         "seen": things.seen,
+        "moved_s": {name: round(count / 1000, 1) for name, count in sorted(things.moved_ms.items())},
+        "longest_s": round(things.longest_ms / 1000, 1) if things.seen else None,
+        "fastest": round(things.fastest, 3) if things.seen else None,
         "judged": things.judged,
         "movers": things.movers,
         "found": things.found,

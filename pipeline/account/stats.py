@@ -107,14 +107,22 @@ class ThingStats(msgspec.Struct, omit_defaults=True):
     """What was found to move in one stream, and how right that was where the source knows (inference).
 
     Attributes:
+        now: What moves now, in words; empty from a network without dense motion.
         seen: Different things.
+        moved_ms: By direction, for how long things went there; two at once count twice.
+        longest_ms: For how long one was followed.
+        fastest: Of them, in picture widths a second.
         judged: Sightings of things, one in each frame, that were compared with what is known to move.
         movers: Sightings of known movers that had to be found.
         found: Those of them that were found.
         direction_errors: Of these, in degrees.
     """
 
+    now: Text = ""
     seen: Count = 0
+    moved_ms: Counts = {}
+    longest_ms: Duration = 0.0
+    fastest: Duration = 0.0
     judged: Count = 0
     movers: Count = 0
     found: Count = 0
@@ -124,6 +132,10 @@ class ThingStats(msgspec.Struct, omit_defaults=True):
         """Adds what another process has counted."""
         for name in ("seen", "judged", "movers", "found"):
             setattr(self, name, min(getattr(self, name) + getattr(other, name), MOST_COUNT))
+        self.now = other.now or self.now
+        add_counts(self.moved_ms, other.moved_ms)
+        self.longest_ms = max(self.longest_ms, other.longest_ms)
+        self.fastest = max(self.fastest, other.fastest)
         self.direction_errors.merge(other.direction_errors)
 
 

@@ -1,7 +1,7 @@
-"""What is seen now, in words: things that move, and the camera."""
+"""What is seen now, and what was seen over a run, in words: things that move, and the camera."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pipeline.base.camera_velocity import CameraMotion
 from pipeline.base.moving_thing import Thing
@@ -11,6 +11,7 @@ IN_PLACE = 0.01
 """Widths a second; what is slower moves in place: hands, leaves, somebody who turns round."""
 _STANDS = 0.02
 """Widths a second, at the left and right edge of the picture; a camera that does less stands still."""
+_MOSTLY = 0.5
 _DIRECTIONS = ("right", "up-right", "up", "up-left", "left", "down-left", "down", "down-right")
 """Anticlockwise from 0 degrees, 45 degrees each."""
 
@@ -39,6 +40,38 @@ def _motion(thing: Thing) -> str:
     if thing.speed < IN_PLACE:
         return "in place"
     return f"{direction_name(thing.direction_deg)} {thing.speed:.2f}"
+
+
+def seen_now(things: Sequence[Thing], camera: CameraMotion | None) -> str:
+    """What moves, and what the camera does unless it stands still."""
+    words = in_words(things)
+    return f"{words}; {camera_in_words(camera)}" if camera is not None and _motions(camera) else words
+
+
+def run_in_words(
+    seen: int, moved_s: Mapping[str, float], longest_s: float | None, fastest: float | None
+) -> str:
+    """What was seen over a run: "9 things moved, mostly left (62 % of the time) ...".
+
+    Args:
+        seen: Different things.
+        moved_s: By direction, for how many seconds things went there.
+        longest_s: For how many seconds one was followed.
+        fastest: Of them, in picture widths a second.
+    """
+    if not seen:
+        return "nothing moved"
+    words = "1 thing moved" if seen == 1 else f"{seen} things moved"
+    if total_s := sum(moved_s.values()):
+        busiest = max(moved_s, key=lambda name: moved_s[name])
+        share = moved_s[busiest] / total_s
+        words += f", {'always' if share == 1 else 'mostly' if share >= _MOSTLY else 'most often'} {busiest}"
+        words += f" ({share:.0%} of the time)" if share < 1 else ""
+    if longest_s is not None:
+        words += f"; longest {longest_s:.1f} s"
+    if fastest is not None and fastest >= IN_PLACE:
+        words += f", fastest {fastest:.2f} widths/s"
+    return words
 
 
 def direction_name(direction_deg: float) -> str:

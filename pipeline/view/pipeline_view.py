@@ -77,12 +77,14 @@ class PipelineView:
         now = {w.role: w.streams[stream_id] for w in living}
         rates = {w.role: w.streams[stream_id].fps for w in living if self.is_measured(w)}
         source = now.get("capture") or next(iter(now.values()), None)
+        ended = source is not None and source.state == "ended"
         captures = any(w.role == "capture" and w.worker in self.states for w in self.workers)
         return StreamView(
             total=merge(by_role(stream_id, self.sessions).values()),
             state="down" if captures or source is None else source.state,
             fps=tuple(rates.get(role) for role in ROLES),
             cache_depth=now["inference"].cache_depth if "inference" in now else None,
+            moving=printable(now["inference"].things.now) if "inference" in rates and not ended else "",
         )
 
 
@@ -95,12 +97,14 @@ class StreamView:
         state: Of the source.
         fps: Frames a second captured, predicted, rendered; None where no worker reports one.
         cache_depth: Past frames in the cache now.
+        moving: What moves now, in words; empty where that is not known.
     """
 
     total: StreamStats
     state: str
     fps: tuple[float | None, ...]
     cache_depth: int | None
+    moving: str
 
     @property
     def accuracy(self) -> float | None:

@@ -17,6 +17,7 @@ def plain_line(view: PipelineView) -> str:
             f"{stream_id} {stream.state}",
             f"fps {captured} in {predicted} predicted {rendered} shown",
             f"latency {latency} ms",
+            *([stream.moving] if stream.moving else []),
             f"shown {stream.total.rendered}",
             *(stream.losses or ["dropped 0"]),
         ]

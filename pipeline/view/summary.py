@@ -10,11 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.base.text import printable
+from pipeline.scene.sentence import run_in_words
 from pipeline.view.jsonl import STDOUT
 from pipeline.view.number_text import percent, short, with_reasons
 
 _SUMS = {"before_step": "all until the step"}
 _MOST_FILES = 20
+_MOST_MOVED_LINES = 4
 _NAMELESS = {"backend", "device", "precision", "why"}
 
 
@@ -32,6 +34,7 @@ def render_summary(report: Mapping[str, Any], extras: Mapping[str, str] | None =
     blocks += [_run_table(report), Text()]
     # What people look for first comes last: the end of a long summary is what a terminal still shows.
     blocks.append(_result_table(streams) if streams else Text("no frame came through", "yellow"))
+    blocks += _moved_lines(streams)
     if files := _files(report, extras or {}):
         blocks += [Text(), _file_table(files)]
     balanced = all(stream["unaccounted"] == 0 for stream in streams.values())
@@ -58,7 +61,9 @@ def _stream_table(stream_id: str, stream: Mapping[str, Any]) -> Table:
         )
         table.add_row("accuracy", Text.assemble((percent(stream["accuracy"]), "bold green"), labelled))
     if (things := stream["things"])["seen"]:
-        table.add_row("things", f"{things['seen']} seen to move{_quality(things)}")
+        table.add_row("things", Text(_words(things)))
+        if quality := _quality(things):
+            table.add_row("known movers", quality)
     dropped = printable(with_reasons(stream["dropped"]))
     frames = Text(f"{stream['captured']} captured = {stream['rendered']} shown + dropped {dropped}")
     if stream["unaccounted"]:
@@ -95,7 +100,12 @@ def _quality(things: Mapping[str, Any]) -> str:
     ]
     if things["direction_error_deg"] is not None:
         words.append(f"direction {things['direction_error_deg']:.0f} degrees off (median)")
-    return f": {', '.join(words)}" if words else ""
+    return ", ".join(words)
+
+
+def _words(things: Mapping[str, Any]) -> str:
+    words = run_in_words(things["seen"], things["moved_s"], things["longest_s"], things["fastest"])
+    return printable(words)
 
 
 def _latency_table(latency: Mapping[str, Any]) -> Table:
@@ -135,10 +145,19 @@ def _result_table(streams: Mapping[str, Any]) -> Table:
     if len(streams) == 1:  # of several it stands with the rest of each
         ((stream_id, stream),) = streams.items()
         quality = _quality(stream["things"])
-        notes += [f"things of {printable(stream_id)}{quality}"] if quality else []
+        notes += [f"known movers of {printable(stream_id)}: {quality}"] if quality else []
     table.caption = "\n".join(notes)
     table.caption_justify = "left"
     return table
+
+
+def _moved_lines(streams: Mapping[str, Any]) -> list[Text]:
+    """What moved in each stream; of many streams that stands only with the rest of each."""
+    moved = {name: stream["things"] for name, stream in streams.items() if stream["things"]["seen"]}
+    if not 0 < len(moved) <= _MOST_MOVED_LINES:
+        return []
+    lines = [Text.assemble((printable(name), "bold"), "  ", _words(things)) for name, things in moved.items()]
+    return [Text(), *lines]
 
 
 def _percentiles(stats: Mapping[str, float | None]) -> str:

@@ -14,6 +14,7 @@ from pipeline.view.terminal_tables import (
     HEADING,
     WIDE,
     loss_lines,
+    moving_lines,
     stages_table,
     streams_table,
     workers_table,
@@ -41,8 +42,9 @@ class _Dashboard:
         width = options.max_width - 4
         # A line less than the screen, or the terminal scrolls when the cursor goes below the last one.
         room = (options.height or console.height) - 3 - 1 - max(1, len(streams))
-        losses = loss_lines(streams, room - self._wanted_rows())
-        bottom = self._bottom(console, width, room - len(losses))
+        moving = moving_lines(streams, room - self._wanted_rows())
+        losses = loss_lines(streams, room - len(moving) - self._wanted_rows())
+        bottom = self._bottom(console, width, room - len(moving) - len(losses))
         ready = sum(view.state(stats) == "ready" for stats in view.workers)
         title = Text.assemble(
             (" KVQ Stream ", "bold default"),
@@ -50,7 +52,7 @@ class _Dashboard:
             (f" {duration(view.run_s)} ", "bold cyan"),
         )
         panel = Panel(
-            Group(streams_table(streams, width), *losses, Text(), *bottom),
+            Group(streams_table(streams, width), *moving, *losses, Text(), *bottom),
             title=title,
             title_align="left",
             subtitle=Text(f" {ready} of {len(view.workers)} workers ready ", "default"),

@@ -63,6 +63,23 @@ def streams_table(streams: dict[str, StreamView], width: int) -> RenderableType:
     return table
 
 
+def moving_lines(streams: dict[str, StreamView], room: int) -> list[RenderableType]:
+    """What moves in each stream: a line each if they fit, else one for those where something does."""
+    known = [(name, stream.moving) for name, stream in streams.items() if stream.moving]
+    if len(known) > room:
+        brief = [f"{name} {words.split(':')[0]}" for name, words in known if not words.startswith("nothing")]
+        known = [("all", "; ".join(brief) or "nothing moves")] if room > 0 else []
+    return [
+        Text.assemble(
+            (f"{printable(name)}  ", "dim bold"),
+            (words, "dim" if words == "nothing moves" else ""),
+            no_wrap=True,
+            overflow="ellipsis",
+        )
+        for name, words in known
+    ]
+
+
 def loss_lines(streams: dict[str, StreamView], room: int) -> list[RenderableType]:
     """What each stream lost: a line for each kind if they fit, else one a stream, else one for all."""
     by_kind = [(name, loss) for name, stream in streams.items() for loss in _given_up(stream)]

@@ -84,7 +84,25 @@ def test_things_are_judged_over_all_processes() -> None:
             stats.streams["cam"].things.direction_errors.record(error)
     things = build_report([first, second], {})["streams"]["cam"]["things"]
     assert things.pop("direction_error_deg") == pytest.approx(30, rel=0.03)
-    assert things == {"seen": 5, "judged": 20, "movers": 20, "found": 15, "precision": 0.75, "recall": 0.75}
+    assert {name: things[name] for name in ("seen", "judged", "movers", "found", "precision", "recall")} == {
+        "seen": 5,
+        "judged": 20,
+        "movers": 20,
+        "found": 15,
+        "precision": 0.75,
+        "recall": 0.75,
+    }
+
+
+def test_what_moved_is_counted_over_all_processes() -> None:
+    first = ThingStats(seen=2, moved_ms={"left": 1500, "up": 200}, longest_ms=900.0, fastest=0.4)
+    second = ThingStats(seen=1, moved_ms={"left": 300}, longest_ms=4000.0, fastest=0.1)
+    lives = [worker("inference", session=number, things=life) for number, life in enumerate((first, second))]
+    things = build_report(lives, {})["streams"]["cam"]["things"]
+    assert things["moved_s"] == {"left": 1.8, "up": 0.2}
+    assert (things["seen"], things["longest_s"], things["fastest"]) == (3, 4.0, 0.4)
+    nothing = build_report([worker("inference", things=ThingStats())], {})["streams"]["cam"]["things"]
+    assert (nothing["moved_s"], nothing["longest_s"], nothing["fastest"]) == ({}, None, None)
 
 
 def test_things_without_truth_have_no_precision() -> None:

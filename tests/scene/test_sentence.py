@@ -1,8 +1,16 @@
+import msgspec
 import pytest
 
 from pipeline.base.camera_velocity import CameraMotion
 from pipeline.base.moving_thing import Thing
-from pipeline.scene.sentence import camera_in_words, camera_symbol, count_in_words, in_words
+from pipeline.scene.sentence import (
+    camera_in_words,
+    camera_symbol,
+    count_in_words,
+    in_words,
+    run_in_words,
+    seen_now,
+)
 
 
 def thing(speed: float, direction_deg: float = 0.0) -> Thing:
@@ -86,3 +94,32 @@ def test_what_the_camera_does(motion: dict[str, float], symbol: str, words: str)
     values = {"speed": 0.0, "direction_deg": 0.0, "zoom": 0.0, "roll_deg": 0.0, "shake": 0.0} | motion
     camera = CameraMotion(**values)
     assert (camera_symbol(camera), camera_in_words(camera)) == (symbol, words)
+
+
+def test_a_camera_that_stands_still_is_not_mentioned() -> None:
+    still = CameraMotion(speed=0.0, direction_deg=0.0, zoom=0.0, roll_deg=0.0, shake=0.0)
+    pans = msgspec.structs.replace(still, speed=0.2)
+    assert seen_now([thing(0.1)], pans) == "1 thing moves: right 0.10 widths/s; camera pans right"
+    assert seen_now([thing(0.1)], still) == seen_now([thing(0.1)], None) == in_words([thing(0.1)])
+
+
+@pytest.mark.parametrize(
+    ("run", "words"),
+    [
+        ((0, {}, None, None), "nothing moved"),
+        ((1, {}, 3.0, 0.001), "1 thing moved; longest 3.0 s"),
+        ((1, {"up": 2.0}, 3.0, 0.5), "1 thing moved, always up; longest 3.0 s, fastest 0.50 widths/s"),
+        (
+            (9, {"left": 6.2, "up": 3.8}, 12.44, 0.305),
+            "9 things moved, mostly left (62% of the time); longest 12.4 s, fastest 0.30 widths/s",
+        ),
+        (
+            (9, {"left": 4.0, "up": 3.0, "down": 3.0}, 5.0, 0.1),
+            "9 things moved, most often left (40% of the time); longest 5.0 s, fastest 0.10 widths/s",
+        ),
+    ],
+)
+def test_what_was_seen_over_a_run(
+    run: tuple[int, dict[str, float], float | None, float | None], words: str
+) -> None:
+    assert run_in_words(*run) == words

@@ -100,7 +100,16 @@ def workers(streams: int, trouble: bool = True) -> list[WorkerStats]:
         two = inference.stream(name)
         two.received = two.predicted = two.backbone_passes = 880
         two.labelled, two.correct, two.cache_depth, two.fps = 880, 792, 2, 29.0
-        two.things = ThingStats(seen=12, judged=400, movers=450, found=392)
+        two.things = ThingStats(
+            now="2 things move: right 0.12 widths/s, left 0.05",
+            seen=12,
+            moved_ms={"left": 6200, "up-right": 3800},
+            longest_ms=12_400.0,
+            fastest=0.31,
+            judged=400,
+            movers=450,
+            found=392,
+        )
         two.things.direction_errors.record(4.0)
         two.depth = {"0": 1, "1": 1, "2": 878}
         three = sink.stream(name)

@@ -51,6 +51,41 @@ def test_figures_of_a_stream():
     assert "cache reset 4 (gap 4)" in text
 
 
+def test_what_moves_now_is_under_the_streams():
+    shown = lines(render(view()), 100, 30)
+    (row,) = (line for line in shown if "things move" in line)
+    assert row.strip("│ ") == "camera-0  2 things move: right 0.12 widths/s, left 0.05"
+    assert shown.index(row) < next(number for number, line in enumerate(shown) if "dropped" in line)
+
+
+@pytest.mark.parametrize("away", ["down", "silent", "ended", "unknown"])
+def test_what_moved_before_is_not_said_to_move_now(away):
+    figures = workers(1, trouble=False)
+    if away == "silent":
+        figures[1].sent_ns -= 9 * 10**9
+    if away == "ended":
+        figures[0].streams["camera-0"].state = "ended"
+    if away == "unknown":
+        figures[1].streams["camera-0"].things.now = ""
+    states = {"inference": "down"} if away == "down" else {}
+    old = PipelineView("x", figures, states=states)
+    assert "move" not in "\n".join(lines(render(old), 100, 30))
+    assert "move" not in plain_line(old)
+
+
+def test_without_room_one_line_says_where_something_moves():
+    figures = workers(8)
+    for number in (1, 3, 4, 5, 6, 7):
+        figures[1].streams[f"camera-{number}"].things.now = "nothing moves"
+    shown = lines(render(PipelineView("x", figures, events=EVENTS)), 80, 24)
+    (row,) = (line for line in shown if "move" in line)
+    assert row.strip("│ ") == "all  camera-0 2 things move; camera-2 2 things move"
+    for stats in figures[1].streams.values():
+        stats.things.now = "nothing moves"
+    shown = lines(render(PipelineView("x", figures, events=EVENTS)), 80, 24)
+    assert [line.strip("│ ") for line in shown if "move" in line] == ["all  nothing moves"]
+
+
 def test_stages_end_to_end_first_then_in_order():
     text = "\n".join(lines(render(view())))
     order = [

@@ -16,6 +16,7 @@ from pipeline.wire.publisher import Publisher
 from pipeline.wire.security import SecurityPolicy
 from tests.wire.peers import end
 from tests.workers.arriving import MS, received
+from workers.inference_scene import Scene
 from workers.inference_stream import InferenceStream, Turn
 
 
@@ -138,7 +139,7 @@ def test_only_a_frame_whose_past_has_the_same_label_is_scored(stream: InferenceS
     for seq, truth in enumerate(["pan", "pan", "pan", "roll", "roll", "roll"]):
         stream.take(received(seq, 40 * seq, truth=truth))
         found = turn(stream)
-        stream.count(found, "pan", None, 1, 2)
+        stream.count(found, "pan", Scene(), 1, 2)
         stream.remember(found, Memory(f"entry {seq}", None), 1)
         scored.append(found.scored)
     assert scored == [False, False, True, False, False, True]
@@ -155,7 +156,7 @@ def test_things_are_judged_where_the_past_is_of_the_same_motion_and_movers_are_k
     for seq, movers in enumerate([[known], [known], [known], None, [known], []]):
         stream.take(received(seq, 40 * seq, truth="pan", movers=movers))
         now = turn(stream)
-        stream.count(now, "pan", [] if seq == 4 else [found], 1, 2)
+        stream.count(now, "pan", Scene([] if seq == 4 else [found]), 1, 2)
         stream.remember(now, Memory(f"entry {seq}", None), 1)
     things = stream.stats.things
     assert (things.seen, things.judged, things.movers, things.found) == (2, 2, 2, 1)

@@ -1,0 +1,88 @@
+"""What moves in one stream: from the network's dense motion to things, the camera, and what is counted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pipeline.account.stats import ThingStats, add_counts
+from pipeline.base.camera_velocity import CameraMotion
+from pipeline.base.frame import Frame
+from pipeline.base.moving_thing import Thing
+from pipeline.model.history import Slot
+from pipeline.runtime.step import Motion
+from pipeline.scene.camera_tracker import CameraTracker
+from pipeline.scene.dense_motion import DenseMotion
+from pipeline.scene.judge import judge
+from pipeline.scene.sentence import IN_PLACE, direction_name, seen_now
+from pipeline.scene.things import ThingTracker
+
+_LONGEST_GAP_MS = 1000.0
+"""Between two frames; what things did in a longer one is not known, and not counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What the dense motion of a frame shows; None each without dense motion.
+
+    Attributes:
+        things: What moves by itself, the surest first.
+        camera: How the camera moves; None without a past as well.
+    """
+
+    things: list[Thing] | None = None
+    camera: CameraMotion | None = None
+
+
+class SceneWatcher:
+    """Follows what moves from frame to frame, in order, and counts it."""
+
+    def __init__(self) -> None:
+        self._things, self._camera = ThingTracker(), CameraTracker()
+        self._counted_ns = 0
+
+    def look(self, frame: Frame, slots: Sequence[Slot[Any] | None], motion: Motion | None) -> Scene:
+        """What moves in a frame.
+
+        Args:
+            frame: The frame.
+            slots: The remembered frames that it was compared with, oldest first.
+            motion: What the network found; None without dense motion.
+        """
+        if motion is None:
+            return Scene()
+        height, width = frame.image.shape[:2]
+        fields = DenseMotion(
+            moving=motion.moving,
+            flow=motion.flow,
+            uncertainty=motion.uncertainty,
+            camera=motion.camera,
+            valid=np.array([slot is not None for slot in slots]),
+            history_ms=[slot.age_ms if slot else 0.0 for slot in slots],
+            aspect=height / width,
+        )
+        return Scene(self._things.update(fields, frame.time_ns), self._camera.update(fields, frame.time_ns))
+
+    def count(self, stats: ThingStats, scene: Scene, frame: Frame, *, scored: bool) -> None:
+        """Counts what moves in a frame, and how right that is if it is scored and its movers are known."""
+        if scene.things is None:
+            return
+        stats.now = seen_now(scene.things, scene.camera)
+        elapsed_ms = (frame.time_ns - self._counted_ns) / 1e6
+        self._counted_ns = frame.time_ns
+        for thing in scene.things:
+            stats.seen = max(stats.seen, thing.id)  # ids count from 1
+            if not thing.was:  # out of sight: its motion is a guess
+                continue
+            stats.longest_ms = max(stats.longest_ms, thing.age_ms)
+            stats.fastest = max(stats.fastest, thing.speed)
+            if thing.speed >= IN_PLACE and 0 < elapsed_ms <= _LONGEST_GAP_MS:
+                add_counts(stats.moved_ms, {direction_name(thing.direction_deg): round(elapsed_ms)})
+        if scored and frame.movers is not None:
+            verdict = judge(scene.things, frame.movers)
+            stats.judged += verdict.judged
+            stats.movers += verdict.movers
+            stats.found += verdict.found
+            for error_deg in verdict.direction_errors_deg:
+                stats.direction_errors.record(error_deg)
