@@ -129,12 +129,8 @@ class Track:
     def thing(self, motion: DenseMotion, now_ns: int) -> Thing:
         """What is shown of it, in the frame of a dense motion."""
         scale = np.array([1, 1 / motion.aspect])
-        seen = self.seen_ns == now_ns
-        was = (
-            [_past_box(self.region, motion, slot) for slot in np.flatnonzero(motion.valid).tolist()]
-            if seen
-            else []
-        )
+        slots = np.flatnonzero(motion.valid).tolist() if self.seen_ns == now_ns else []
+        was = [self._past_box(motion, slot) for slot in slots]
         outline = self.region.outline() + self.outline_moved
         boxes = [_shares(box.reshape(2, 2) * scale) for box in (self.box, *was)]
         box, *was_boxes = [(left, top, right - left, bottom - top) for (left, top), (right, bottom) in boxes]
@@ -151,14 +147,14 @@ class Track:
             was=was_boxes,
         )
 
-
-def _past_box(region: Region, motion: DenseMotion, slot: int) -> Array:
-    """The box of what a region shows in a past frame: each edge goes the way of the places near it."""
-    now, past = np.sort(region.middles(), axis=0), np.sort(motion.past_places(region.places, slot), axis=0)
-    first = int(_INNER * len(now))
-    inner = [first, -1 - first]
-    box: Array = region.box + (past[inner] - now[inner]).ravel()
-    return box
+    def _past_box(self, motion: DenseMotion, slot: int) -> Array:
+        """Its box in a past frame: each edge goes the way of what is seen near it."""
+        places = self.region.places
+        now, past = np.sort(self.region.middles(), axis=0), np.sort(motion.past_places(places, slot), axis=0)
+        first = int(_INNER * len(now))
+        inner = [first, -1 - first]
+        box: Array = self.box + (past[inner] - now[inner]).ravel()
+        return box
 
 
 def _shares(points: npt.NDArray[np.floating]) -> list[Point]:

@@ -71,6 +71,21 @@ def test_a_thing_that_has_grown_was_smaller() -> None:
     assert oldest < newest < thing.box[2]
 
 
+def test_a_thing_that_is_covered_in_part_was_as_large_as_it_is() -> None:
+    path, tracker = straight(0.2, 0.3, 0.3), ThingTracker()
+    for number in range(1, 21):
+        motion = dense_motion([Disc(path)], number / 20)
+        if number == 20:
+            motion.moving[round(0.3 / ASPECT * motion.moving.shape[0]) :] = 0
+        things = tracker.update(motion, round(number / 20 * 1e9))
+    (thing,) = things
+    assert thing.box[3] == pytest.approx(0.12 / ASPECT, abs=0.02)
+    for (x, y, width, height), age_s in zip(thing.was, AGES_S, strict=True):
+        assert (width, height) == pytest.approx(thing.box[2:], abs=0.01)
+        assert x == pytest.approx(thing.box[0] - 0.3 * age_s, abs=0.01)
+        assert y == pytest.approx(thing.box[1], abs=0.01)
+
+
 def test_a_frame_that_is_not_there_has_no_box() -> None:
     disc = Disc(straight(0.2, 0.3, 0.3))
     tracker = ThingTracker()
