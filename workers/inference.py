@@ -23,6 +23,7 @@ from pipeline.wire.arrivals import ReceivedFrame
 from pipeline.wire.encoding import encode_prediction
 from pipeline.wire.frame_receiver import FrameReceiver
 from pipeline.wire.messages import AttentionHeader, EndOfStream, Identity, PastFrame, Prediction
+from pipeline.wire.motion_maps import pack_maps
 from pipeline.wire.publisher import SMALL_QUEUE, Publisher
 from workers.base import RETRY_S, Worker, WorkerError
 from workers.inference_stream import InferenceStream, Turn
@@ -210,6 +211,9 @@ class InferenceWorker(Worker):
         top = [(self._runtime.labels[i], float(result.probabilities[i])) for i in best]
         stream = self._streams[frame.id.stream_id]
         scene = stream.look(turn, result.motion)
+        maps, packed = None, b""
+        if self.config.inference.motion_maps and result.motion is not None:
+            maps, packed = pack_maps(result.motion.flow, result.motion.moving)
         prediction = Prediction(
             **Identity.of(frame.id),
             capture_ns=frame.capture_ns,
@@ -221,13 +225,14 @@ class InferenceWorker(Worker):
             reset=turn.reset,
             scored=turn.scored,
             attention=layout,
+            motion_maps=maps,
             things=scene.things,
             camera=scene.camera,
             received_ns=frame.received_ns,
             started_ns=started_ns,
             predicted_ns=predicted_ns,
         )
-        parts = encode_prediction(prediction, result.attention)
+        parts = encode_prediction(prediction, result.attention, packed)
         if not self._publisher.send(parts):
             stream.outbox = parts
         stream.count(turn, top[0][0], scene, started_ns, predicted_ns)

@@ -1,5 +1,7 @@
 """Checks the configured model before anything starts: without torch, in milliseconds."""
 
+import json
+
 from pipeline.base.config import Config
 from pipeline.base.packages import need_extra
 from pipeline.model.shipped import CheckpointError, find_checkpoint, read_header
@@ -20,9 +22,14 @@ def check_model(config: Config) -> None:
     """
     _check_precision(config.runtime.backend, config.inference.device, config.inference.precision)
     try:
-        read_header(find_checkpoint(config.inference.checkpoint))
+        header = read_header(find_checkpoint(config.inference.checkpoint))
     except CheckpointError as error:
         raise wrong_checkpoint(error) from error
+    if config.inference.motion_maps and not json.loads(header.get("architecture", "{}")).get("motion"):
+        raise WorkerError(
+            f"inference.motion_maps: {config.inference.checkpoint} has no dense motion: choose a checkpoint "
+            "trained with model.motion=true, or leave motion_maps out"
+        )
     if config.runtime.backend in _EXTRAS:
         need_extra(_EXTRAS[config.runtime.backend])
     if config.inference.precision == "int8":

@@ -14,6 +14,7 @@ from pipeline.base.role_names import Listener
 from pipeline.flow.age_limit import AgeLimit
 from pipeline.flow.joiner import Joined
 from pipeline.view.jsonl import PredictionWriter, PredictionWriterError
+from pipeline.view.maps_folder import MapsFolder, MapsFolderError
 from pipeline.view.typesetting import load_system_fonts
 from pipeline.view.web.board import picture_info
 from pipeline.view.web.server import WebView
@@ -48,6 +49,7 @@ class SinkWorker(Worker):
         if self._folder:
             _make_writable(self._folder)
         self._predictions = self._open_predictions(sink.predictions) if sink.predictions else None
+        self._maps = self._open_maps(sink.motion_maps) if sink.motion_maps else None
         self._web: WebView | None = None
         if sink.web:
             self._web = WebView(sink.web_host, sink.web_port, sink.web_fps)
@@ -104,6 +106,11 @@ class SinkWorker(Worker):
             self.event(f"predictions: made the folder {made}")
         return writer
 
+    def _open_maps(self, path: str) -> MapsFolder:
+        folder = MapsFolder(path)
+        self.stats.details["motion_maps"] = {"path": str(folder.path)}
+        return folder
+
     def _stream(self, stream_id: str) -> SinkStream:
         if stream_id not in self._streams:
             self._streams[stream_id] = SinkStream(
@@ -140,7 +147,16 @@ class SinkWorker(Worker):
     def _take_answer(self, answer: ReceivedPrediction | EndOfStream) -> None:
         about = answer if isinstance(answer, EndOfStream) else answer.prediction
         self._stream(about.stream_id).take_prediction(answer)
-        if isinstance(answer, EndOfStream) or self._predictions is None or self._predictions.closed:
+        if isinstance(answer, EndOfStream):
+            return
+        if self._maps is not None and answer.motion_maps is not None:
+            try:
+                self._maps.write(answer.prediction, answer.motion_maps)
+            except MapsFolderError as error:
+                self._maps = None
+                self.event(f"motion maps are no longer written: {error}")
+                self.note_loss("motion_maps", str(error))
+        if self._predictions is None or self._predictions.closed:
             return
         try:
             self._predictions.write(answer.prediction)

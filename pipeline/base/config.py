@@ -92,6 +92,7 @@ class InferenceConfig(_Section, frozen=True, kw_only=True):
     threads: quantities.Threads
     top_k: quantities.TopK
     attention: bool
+    motion_maps: bool
     wait_for: list[Literal["sink"]]
     max_batch: quantities.BatchSize
     batch_window_ms: quantities.Milliseconds
@@ -123,6 +124,7 @@ class SinkConfig(_Section, frozen=True, kw_only=True):
     nice: quantities.Niceness
     record: bool
     predictions: str
+    motion_maps: str
     window: bool
     web: bool
     web_host: str
@@ -197,6 +199,8 @@ class Config(_Section, frozen=True, kw_only=True):
         twice = next((name for name in ids if ids.count(name) > 1), None)
         if twice is not None:
             raise ValueError(f"two streams are called {twice!r}: give each its own id")
+        if self.sink.motion_maps and not self.inference.motion_maps:
+            raise ValueError("sink.motion_maps needs inference.motion_maps=true, or no maps are sent")
         if 0 < self.run.hung_after_s <= 2 * self.wire.stats_interval_s:
             raise ValueError(
                 f"run.hung_after_s ({self.run.hung_after_s:g}) must be over twice wire.stats_interval_s "

@@ -7,6 +7,7 @@ from pipeline.base.frame import Frame
 from pipeline.wire.decoding import decode_frame
 from pipeline.wire.memory import MemoryBudget
 from pipeline.wire.messages import Attention, FrameHeader, Part, Prediction
+from pipeline.wire.motion_maps import MotionMaps
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -56,8 +57,10 @@ class ReceivedPrediction:
         prediction: What was predicted.
         attention: Its weights, read-only, or None if they were not sent.
         received_ns: Unix time in ns at which it was taken from the socket.
+        motion_maps: Flow and mask, or None if they were not sent.
     """
 
     prediction: Prediction
     attention: Attention | None
     received_ns: int
+    motion_maps: MotionMaps | None = None

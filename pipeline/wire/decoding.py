@@ -1,6 +1,6 @@
 """Multipart to messages: nothing that a peer sends gets past here unchecked.
 
-A message is ``[topic, header]`` or ``[topic, header, buffer]``. Raw pixels are not copied.
+A message is ``[topic, header]`` with up to two buffers behind. Raw pixels are not copied.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,6 +30,7 @@ from pipeline.wire.messages import (
     Prediction,
     Stats,
 )
+from pipeline.wire.motion_maps import check_maps
 from pipeline.wire.peer_text import with_printable_text
 
 _MOST_TICKET = 2**48
@@ -60,29 +61,32 @@ def decode_message(parts: Sequence[Part], max_bytes: int) -> Message:
     """Checks a whole message, its buffer included, and unpacks its header; decodes no pixels yet.
 
     Args:
-        parts: Topic, header and the buffer if there is one.
-        max_bytes: Limit for the buffer and for the decoded picture.
+        parts: Topic, header and the buffers if there are any.
+        max_bytes: Limit for each buffer and for the decoded picture.
 
     Raises:
         WireError: Something about it is wrong.
     """
-    if not 2 <= len(parts) <= 3:
-        raise WireError("parts", f"a message of {len(parts)} parts, expected 2 or 3")
+    if not 2 <= len(parts) <= 4:
+        raise WireError("parts", f"a message of {len(parts)} parts, expected 2 to 4")
     topic, packed = parts[0], parts[1]
     if len(packed) > MAX_HEADER_BYTES:
         raise WireError("size", f"a header of {len(packed)} bytes, allowed are {MAX_HEADER_BYTES}")
     message = _decode_header(packed)
     if not _fits(bytes(topic[: topics.MAX_BYTES]), message):
         raise WireError("topic", f"the topic {bytes(topic[:80])!r} does not fit its message")
-    has_buffer = isinstance(message, FrameHeader) or (
-        isinstance(message, Prediction) and message.attention is not None
-    )
-    if len(parts) != 2 + has_buffer:
-        raise WireError("parts", f"a message of {len(parts)} parts, expected {2 + has_buffer}")
+    wanted = 2 + isinstance(message, FrameHeader)
+    if isinstance(message, Prediction):
+        wanted += (message.attention is not None) + (message.motion_maps is not None)
+    if len(parts) != wanted:
+        raise WireError("parts", f"a message of {len(parts)} parts, expected {wanted}")
     if isinstance(message, FrameHeader):
         _check_pixels(message, memoryview(parts[2]), max_bytes)
-    elif isinstance(message, Prediction) and message.attention is not None:
-        _check_attention(message.attention, memoryview(parts[2]), max_bytes)
+    elif isinstance(message, Prediction):
+        if message.attention is not None:
+            _check_attention(message.attention, memoryview(parts[2]), max_bytes)
+        if message.motion_maps is not None:
+            check_maps(message.motion_maps, parts[-1], max_bytes)
     return message
 
 

@@ -114,10 +114,17 @@ def encode_end(end: EndOfStream, after: Literal["frames", "predictions"]) -> lis
     return [topics.end_of(topic(end.policy, end.stream_id)), _pack(end)]
 
 
-def encode_prediction(prediction: Prediction, attention: Attention | None = None) -> list[Part]:
+def encode_prediction(
+    prediction: Prediction, attention: Attention | None = None, packed_maps: bytes = b""
+) -> list[Part]:
     """Packs a prediction and its attention weights, which are not copied.
 
     Weights without a layout in ``prediction.attention`` are left out: no reader could use them.
+
+    Args:
+        prediction: The header.
+        attention: The weights.
+        packed_maps: Flow and mask as ``pack_maps`` gives them, if ``prediction.motion_maps`` is set.
 
     Raises:
         WireError: ``attention`` is not float16, or not what ``prediction.attention`` describes.
@@ -133,6 +140,8 @@ def encode_prediction(prediction: Prediction, attention: Attention | None = None
                 f"attention is {layout.shape} float16, not {attention.shape} {attention.dtype}",
             )
         parts.append(np.ascontiguousarray(attention).data.cast("B"))
+    if prediction.motion_maps is not None:
+        parts.append(packed_maps)
     return parts
 
 

@@ -1,6 +1,6 @@
 """What goes over the wire: tagged msgspec structs, packed as MessagePack.
 
-A message is multipart: topic, header (one of these structs), then its buffers (pixels, attention).
+A message is multipart: topic, header (one of these structs), then its buffers (pixels, attention, maps).
 Nothing is ever unpickled. Every number has a range (``base.ranges``).
 Every header starts with the wire version; ``decoding.py`` refuses others.
 """
@@ -182,8 +182,27 @@ class AttentionHeader(msgspec.Struct, frozen=True):
         return self.query_rows * self.query_columns, self.past * self.rows * self.columns
 
 
+class MotionMapsHeader(msgspec.Struct, frozen=True):
+    """Layout of the buffer with flow and mask of dense motion: see ``motion_maps.py``.
+
+    Attributes:
+        past: Number of past slots, oldest first.
+        rows: Of places.
+        columns: Of places.
+    """
+
+    past: Annotated[int, msgspec.Meta(ge=1, le=64)]
+    rows: Annotated[int, msgspec.Meta(ge=1, le=4096)]
+    columns: Annotated[int, msgspec.Meta(ge=1, le=4096)]
+
+    @property
+    def unpacked_bytes(self) -> int:
+        """Size in memory: a byte of mask, and two numbers of two bytes for each past slot."""
+        return self.rows * self.columns * (1 + 4 * self.past)
+
+
 class Prediction(Identity, kw_only=True, frozen=True, tag="prediction"):
-    """The model's answer for one frame; a buffer with the attention follows if ``attention`` is set.
+    """The model's answer for one frame; then the buffers of ``attention`` and ``motion_maps``, if set.
 
     Attributes:
         v: Wire version.
@@ -196,6 +215,7 @@ class Prediction(Identity, kw_only=True, frozen=True, tag="prediction"):
         reset: Why the cache was emptied just before this frame, or None.
         scored: The true label is known, and the same for all frames that the prediction looked at.
         attention: Layout of the attention buffer, or None if there is none.
+        motion_maps: Layout of the buffer with flow and mask, or None if there is none.
         things: What moves by itself, the surest first; None from a network without dense motion.
         camera: How the camera moves; None from such a network, or without a past.
         received_ns: Unix time in ns at which inference got the frame.
@@ -213,6 +233,7 @@ class Prediction(Identity, kw_only=True, frozen=True, tag="prediction"):
     reset: Label | None = None
     scored: bool = False
     attention: AttentionHeader | None = None
+    motion_maps: MotionMapsHeader | None = None
     things: Annotated[list[Thing], msgspec.Meta(max_length=MOST_THINGS)] | None = None
     camera: CameraMotion | None = None
     received_ns: TimeNs

@@ -26,6 +26,7 @@ from pipeline.wire.messages import (
     Prediction,
     Stats,
 )
+from pipeline.wire.motion_maps import unpack_maps
 from pipeline.wire.publisher import SMALL_QUEUE
 from pipeline.wire.rejects import Rejects
 from pipeline.wire.security import SecurityPolicy
@@ -180,13 +181,19 @@ class PredictionReceiver(LanedReceiver[ReceivedPrediction]):
 
     def _accept(self, message: Message, parts: Sequence[Part]) -> ReceivedPrediction | EndOfStream:
         if isinstance(message, Prediction):
-            if message.attention is None:
-                return ReceivedPrediction(message, None, now_ns())
-            if message.policy == "newest":
-                self._budget.check(len(parts[2]))
-            attention = decode_attention(message.attention, parts[2])
-            received = ReceivedPrediction(message, attention, now_ns())
-            self._budget.charge(received, attention.nbytes)
+            attention = maps = None
+            layout = message.motion_maps
+            size = layout.unpacked_bytes if layout else 0
+            size += len(parts[2]) if message.attention else 0
+            if size and message.policy == "newest":
+                self._budget.check(size)
+            if message.attention is not None:
+                attention = decode_attention(message.attention, parts[2])
+            if layout is not None:
+                maps = unpack_maps(layout, parts[-1])
+            received = ReceivedPrediction(message, attention, now_ns(), maps)
+            if size:
+                self._budget.charge(received, size)
             return received
         if isinstance(message, EndOfStream):
             return message

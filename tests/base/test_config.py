@@ -153,6 +153,14 @@ def test_a_worker_may_be_silent_between_two_statistics() -> None:
         load_config(None, ["wire.stats_interval_s=2", "run.hung_after_s=3"])
 
 
+def test_maps_are_saved_only_where_they_are_sent() -> None:
+    with pytest.raises(ConfigError, match=r"sink\.motion_maps needs inference\.motion_maps=true"):
+        load_config(None, ["sink.motion_maps=maps"])
+    assert (
+        load_config(None, ["sink.motion_maps=maps", "inference.motion_maps=true"]).sink.motion_maps == "maps"
+    )
+
+
 def test_unreadable_files_are_one_line(tmp_path: Path) -> None:
     broken = tmp_path / "broken.toml"
     broken.write_text("[capture\n")

@@ -14,12 +14,14 @@ from pipeline.base.errors import WireError
 from pipeline.base.frame import Frame, FrameId
 from pipeline.wire import decoding, encoding
 from pipeline.wire.messages import WIRE_VERSION, AttentionHeader, FrameHeader, Offer, Prediction
+from pipeline.wire.motion_maps import pack_maps, unpack_maps
 from pipeline.wire.shared.segment import SegmentError, Window, machine
 from tests.wire.peers import end, prediction
 
 LIMIT = 1 << 20
 ANY = settings(max_examples=200, deadline=None, database=None)
 LAYOUT = AttentionHeader(query_rows=1, query_columns=2, past=1, rows=1, columns=2)
+MAPS, PACKED = pack_maps(np.ones((2, 2, 6, 8), np.float32), np.full((6, 8), 0.5, np.float32))
 IMAGE = np.arange(16 * 16 * 3, dtype=np.uint8).reshape(16, 16, 3)
 OFFER = Offer(
     machine=machine(), pid=1, descriptor=2, inode=3, token=bytes(16), slots=4, frame_bytes=16 * 16 * 3
@@ -31,6 +33,9 @@ GOOD: list[list[bytes]] = [
         encoding.encode_frame(Frame(FrameId("door", 1, 0, 0), IMAGE, 5), "jpeg", 90, 0),
         encoding.encode_end(end(1), "predictions"),
         encoding.encode_prediction(prediction(0, attention=LAYOUT), np.zeros((2, 2), np.float16)),
+        encoding.encode_prediction(
+            prediction(0, attention=LAYOUT, motion_maps=MAPS), np.zeros((2, 2), np.float16), PACKED
+        ),
         encoding.encode_stats(WorkerStats("sink", "sink", 1, "host", 2)),
         encoding.encode_notice(Frame(FrameId("door", 1, 0, 0), IMAGE, 5), bytes(16), 3, 0),
         encoding.encode_offer(OFFER, "every"),
@@ -51,6 +56,10 @@ def take(parts: Sequence[bytes]) -> None:
             assert image.shape == (message.height, message.width, 3)
         if isinstance(message, Prediction) and message.attention is not None:
             assert np.isfinite(decoding.decode_attention(message.attention, parts[2])).all()
+        if isinstance(message, Prediction) and message.motion_maps is not None:
+            maps = unpack_maps(message.motion_maps, parts[-1])
+            assert np.isfinite(maps.flow).all()
+            assert maps.nbytes == message.motion_maps.unpacked_bytes
 
 
 @ANY
@@ -60,7 +69,7 @@ def test_random_bytes(parts: list[bytes]) -> None:
 
 
 @ANY
-@given(st.sampled_from(GOOD), st.integers(0, 2), st.integers(0, 2000))
+@given(st.sampled_from(GOOD), st.integers(0, 3), st.integers(0, 2000))
 def test_a_message_cut_anywhere(parts: list[bytes], which: int, length: int) -> None:
     take([part[:length] if index == which else part for index, part in enumerate(parts)])
 
@@ -107,10 +116,10 @@ def test_headers_made_to_exhaust_memory_or_stack_end_before_their_version_is_kno
     [
         (3, {"top": [["still", 0.5]] * 50_000}, "$.top"),
         (3, {"past": [[0, 1, 2.0]] * 50_000}, "$.past"),
-        (4, {"stats": {"worker": "x" * 900_000}}, "$.stats.worker"),
+        (5, {"stats": {"worker": "x" * 900_000}}, "$.stats.worker"),
         (0, {"full_size": [[[[[[[[1]]]]]]]]}, "$.full_size"),
-        (4, {"stats": {"worker": "sink", "streams": {"a/b": {}}}}, "$.stats.streams"),
-        (4, {"stats": {"worker": "sink", "streams": {"𠮷" * 64: {}}}}, "$.stats.streams"),
+        (5, {"stats": {"worker": "sink", "streams": {"a/b": {}}}}, "$.stats.streams"),
+        (5, {"stats": {"worker": "sink", "streams": {"𠮷" * 64: {}}}}, "$.stats.streams"),
     ],
 )
 def test_headers_that_are_whole_get_as_far_as_the_typed_decoder_which_names_the_place(

@@ -19,6 +19,7 @@ from pipeline.wire import encoding, messages, topics
 from pipeline.wire.arrivals import ReceivedFrame, ReceivedPrediction
 from pipeline.wire.frame_receiver import FrameReceiver
 from pipeline.wire.messages import WIRE_VERSION, AttentionHeader, EndOfStream
+from pipeline.wire.motion_maps import pack_maps
 from pipeline.wire.publisher import SMALL_QUEUE, Publisher
 from pipeline.wire.receivers import PredictionReceiver, StatsReceiver
 from pipeline.wire.subscriber import wait_any
@@ -331,6 +332,37 @@ def test_predictions_arrive_with_attention_and_their_end(tmp_path: Path) -> None
     for item in predictions:
         assert item.attention is not None
         np.testing.assert_array_equal(item.attention, weights)
+
+
+def test_motion_maps_arrive_on_both_lanes_and_damaged_ones_are_refused(tmp_path: Path) -> None:
+    endpoint = f"ipc://{tmp_path}/predictions"
+    flow = np.random.default_rng(1).normal(0, 5, (2, 2, 24, 32)).astype(np.float32)
+    moving = np.linspace(0, 1, 24 * 32, dtype=np.float32).reshape(24, 32)
+    layout, packed = pack_maps(flow, moving)
+    lanes: tuple[Policy, Policy] = ("newest", "every")
+    with (
+        Publisher(endpoint, QUICK, OPEN, queue=SMALL_QUEUE) as publisher,
+        PredictionReceiver([endpoint], QUICK, OPEN) as receiver,
+    ):
+        until_heard(publisher, sink=1)
+        for policy in lanes:
+            wanted = prediction(1, policy, motion_maps=layout)
+            damaged = encoding.encode_prediction(wanted, packed_maps=packed[:-9])
+            whole = encoding.encode_prediction(wanted, packed_maps=packed)
+            got: list[ReceivedPrediction | EndOfStream] = []
+            deadline = time.monotonic() + 20
+            while not got:
+                assert time.monotonic() < deadline
+                publisher.send(damaged)
+                publisher.send(whole)
+                got += receiver.poll(0.05)
+            for item in got:
+                assert isinstance(item, ReceivedPrediction)
+                assert item.motion_maps is not None
+                np.testing.assert_array_equal(item.motion_maps.flow, flow.astype(np.float16))
+                np.testing.assert_allclose(item.motion_maps.moving / 255, moving, atol=0.5 / 255 + 1e-6)
+        assert receiver.rejects.counts.keys() == {"motion_maps"}
+        assert receiver.rejects.counts["motion_maps"] >= 2
 
 
 def test_figures_arrive_from_all_workers(tmp_path: Path) -> None:

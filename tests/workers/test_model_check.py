@@ -8,6 +8,8 @@ import pytest
 
 from pipeline.base.config import load_config
 from pipeline.base.packages import MissingPackageError
+from pipeline.model.checkpoint import save_checkpoint
+from tests.model.small import small
 from tests.workers.program import Program
 from workers.base import WorkerError
 from workers.model_check import check_model
@@ -32,6 +34,18 @@ def test_a_backend_that_is_not_installed_is_told_too(monkeypatch: pytest.MonkeyP
             MissingPackageError, match=rf"{backend} is not installed: pip install .*\[{extra}\]"
         ):
             check_model(load_config(overrides=[f"runtime.backend={backend}"]))
+
+
+def test_motion_maps_need_a_network_with_dense_motion(tmp_path: Path) -> None:
+    for motion in (True, False):
+        save_checkpoint(tmp_path / "own.safetensors", small(motion=motion))
+        wanted = [f"inference.checkpoint={tmp_path}/own.safetensors", "inference.motion_maps=true"]
+        if motion:
+            check_model(load_config(overrides=wanted))
+        else:
+            with pytest.raises(WorkerError, match=r"own\.safetensors has no dense motion: choose"):
+                check_model(load_config(overrides=wanted))
+            check_model(load_config(overrides=wanted[:1]))
 
 
 def test_the_check_needs_no_torch() -> None:

@@ -1,0 +1,63 @@
+"""Flow and mask of dense motion as files: one ``.npz`` for each prediction, whole or not at all."""
+
+import io
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.base.errors import ViewError, reason
+from pipeline.base.files import write_whole
+from pipeline.wire.messages import Prediction
+from pipeline.wire.motion_maps import MotionMaps
+
+
+class MapsFolderError(ViewError):
+    """The folder can't be written (any more)."""
+
+
+class MapsFolder:
+    """Writes ``FOLDER/<stream_id>/<capture_ns>.npz``, named as the line of ``--predictions`` has it.
+
+    In each file: ``flow`` and ``moving`` as in ``MotionMaps``, ``age_ms`` of the past frames (oldest first;
+    of the slots that hold a frame), ``epoch`` and ``seq``.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Makes the folder.
+
+        Raises:
+            MapsFolderError: It can't be made or written.
+        """
+        self.path = Path(path)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.path):
+                pass
+        except OSError as error:
+            raise self._failed(error) from None
+
+    def write(self, prediction: Prediction, maps: MotionMaps) -> None:
+        """Adds a file.
+
+        Raises:
+            MapsFolderError: The disk is full, for example; no part of the file is left.
+        """
+        packed = io.BytesIO()
+        np.savez_compressed(
+            packed,
+            flow=maps.flow,
+            moving=maps.moving,
+            age_ms=np.array([past.age_ms for past in prediction.past]),
+            epoch=prediction.epoch,
+            seq=prediction.seq,
+        )
+        folder = self.path / prediction.stream_id
+        try:
+            folder.mkdir(exist_ok=True)
+            write_whole(folder / f"{prediction.capture_ns}.npz", packed.getvalue())
+        except OSError as error:
+            raise self._failed(error) from None
+
+    def _failed(self, error: OSError) -> MapsFolderError:
+        return MapsFolderError(f"{self.path}: can't be written: {reason(error)}")
