@@ -18,7 +18,7 @@ WHOLE = {
     "wire/shared": {"shared_frames"},
     "workers": {
         "age_limit", "alone", "batches", "demo", "disk_full", "faults", "files", "freshness", "many_streams",
-        "rtsp", "shared_memory",
+        "motion_maps", "rtsp", "shared_memory",
     },
 }  # fmt: skip
 """Tests of more than one module, by room: of a promise that several keep together, or of whole processes."""
