@@ -15,7 +15,7 @@ class CameraMotion(msgspec.Struct, kw_only=True, frozen=True):
         direction_deg: Where it turns: 0 = right (the content goes left), 90 = up; under 360.
         zoom: How fast it zooms in: natural logarithm of the scale, a second; below 0 it zooms out.
         roll_deg: How fast it rolls, in degrees a second, anticlockwise.
-        shake: How much its speed changes to and fro, in picture widths a second.
+        shake: How fast it goes to and fro without getting anywhere, in picture widths a second.
     """
 
     speed: Duration

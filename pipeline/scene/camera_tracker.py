@@ -8,7 +8,7 @@ from pipeline.base.camera_velocity import CameraMotion
 from pipeline.scene.dense_motion import Array, DenseMotion
 
 _SMOOTHED_OVER_MS = 400.0
-"""Time constant of the motion, and of how far single frames stray from it."""
+"""Time constant of the motion."""
 _WILDEST = 100.0
 """Of each rate a second; what is beyond, or not finite, is no measurement."""
 
@@ -18,7 +18,7 @@ class CameraTracker:
 
     def __init__(self) -> None:
         self._rates: Array | None = None
-        self._shake = 0.0
+        self._way = 0.0  # in a second, whether it leads anywhere or not
         self._time_ns = 0
 
     def update(self, motion: DenseMotion, time_ns: int) -> CameraMotion | None:
@@ -37,18 +37,17 @@ class CameraTracker:
             self._rates = None
             return None
         if self._rates is None or elapsed_ms <= 0:
-            self._rates, self._shake = rates, 0.0
-        strayed = rates - self._rates
+            self._rates, self._way = rates, math.hypot(*rates[:2].tolist())
         weight = 1 - math.exp(-max(elapsed_ms, 0.0) / _SMOOTHED_OVER_MS)
-        self._rates = self._rates + np.float32(weight) * strayed
-        self._shake += weight * (math.hypot(*strayed[:2].tolist()) - self._shake)
+        self._rates = self._rates + np.float32(weight) * (rates - self._rates)
+        self._way += weight * (math.hypot(*rates[:2].tolist()) - self._way)
         x, y, zoom, roll = self._rates.tolist()
         return CameraMotion(
             speed=math.hypot(x, y),
             direction_deg=math.degrees(math.atan2(-y, x)) % 360.0,
             zoom=zoom,
             roll_deg=math.degrees(roll),
-            shake=self._shake,
+            shake=max(self._way - math.hypot(x, y), 0.0),
         )
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Callable
+from itertools import groupby
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.base.camera_velocity import CameraMotion
 from pipeline.scene.camera_tracker import CameraTracker
+from pipeline.scene.sentence import camera_in_words
 from tests.scene.moving_discs import AGES_S, ASPECT, Disc, Path, dense_motion, straight
 
 FPS = 20
@@ -68,6 +70,18 @@ def test_a_camera_that_goes_to_and_fro_shakes_and_does_not_pan() -> None:
     found = followed(lambda t: (0.01 * math.sin(2 * math.pi * 5 * t + 1), 0.0), seconds=4.0)
     assert found.shake > 0.05
     assert found.speed < 0.5 * found.shake
+
+
+def test_a_camera_that_begins_to_pan_or_stops_does_not_shake() -> None:
+    def camera(t: float) -> tuple[float, float]:
+        return 0.3 * min(max(t - 1.0, 0.0), 1.0), 0.0
+
+    tracker, words = CameraTracker(), []
+    for number in range(1, 81):
+        found = tracker.update(dense_motion([], number / FPS, camera), round(number / FPS * 1e9))
+        assert found is not None
+        words.append(camera_in_words(found))
+    assert [word for word, _ in groupby(words)] == ["camera still", "camera pans right", "camera still"]
 
 
 def test_without_a_past_nothing_is_known_and_nothing_is_remembered() -> None:
