@@ -39,9 +39,9 @@ def street(height: int, width: int, rng: np.random.Generator) -> Image:
         _house(image, left, wide, tall, wall, rng)
         left += wide
     _ground(image)
-    grain = fractal(height, width, rng, grain=14, roughness=0.8)
-    stains = fractal(height, width, rng, grain=120, roughness=0.6)
-    return shade(image, (0.8 + 0.36 * grain) * (0.82 + 0.4 * stains))
+    grain = fractal(height, width, rng, grain=20, roughness=0.7)
+    stains = fractal(height, width, rng, grain=90, roughness=0.65)
+    return shade(image, (0.74 + 0.46 * grain) * (0.76 + 0.52 * stains))
 
 
 def _house(

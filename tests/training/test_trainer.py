@@ -12,13 +12,18 @@ from msgspec.structs import replace
 from torch import Tensor
 
 from pipeline.model.checkpoint import load_checkpoint, save_checkpoint
-from pipeline.training.rendered.dense_loss import dense_loss
-from pipeline.training.rendered.scene_renderer import SceneRenderer
-from pipeline.training.samples import Clips, normalised
+from pipeline.training.samples import Clips
 from pipeline.training.trainer import Trainer
 from pipeline.training.training_options import TrainingOptions, load_options
 from tests.model.small import small
-from tests.training.tiny import SMALL, WITH_SCENES, settings, sliding_clips, tiny_options
+from tests.training.tiny import (
+    SMALL,
+    WITH_SCENES,
+    end_point_error,
+    settings,
+    sliding_clips,
+    tiny_options,
+)
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "four past frames": {"model.num_past": 4},
@@ -114,27 +119,18 @@ def test_a_backbone_of_rate_zero_stays_as_it_started(tiny: TrainingOptions) -> N
     assert not [name for name in changed if name.startswith("backbones.")]
 
 
-def end_point_error(run: Trainer) -> float:
-    """Of dense motion on rendered scenes, in pixels."""
-    scenes = SceneRenderer(torch.device("cpu"), 64, 96, seed=3, bank_count=8).clips(4)
-    seen = torch.ones(4, 2, dtype=torch.bool)
-    with torch.no_grad():
-        motion, trace = run.model.motion_trace(normalised(scenes.frames, run.model), seen)  # type: ignore
-    return float(dense_loss(motion, trace, scenes.truth, seen).epe)
-
-
 def test_own_classes_leave_dense_motion_as_it_is_and_learn_from_it(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "init.safetensors", small(motion=True))
     own = {"data": str(sliding_clips(tmp_path / "clips", 4)), "init": str(tmp_path / "init.safetensors")}
     more = SMALL | {"out": str(tmp_path / "run"), "learning_rate": 0.01, "warmup_steps": 1}
     run = Trainer(load_options(None, settings(more), own))
-    before, error = deepcopy(run.model.state_dict()), end_point_error(run)
+    before, error = deepcopy(run.model.state_dict()), end_point_error(run.model)
     for _ in range(4):
         run.advance()
     changed = {name for name, value in run.model.state_dict().items() if not torch.equal(value, before[name])}
     assert changed >= {"motion_votes.0.weight", "motion_votes.2.weight", "temporal.classifier.weight"}
     assert not [name for name in changed if name.startswith(("motion.", "backbones."))]
-    assert end_point_error(run) == error
+    assert end_point_error(run.model) == error
     optimised = {id(weights) for group in run.optimizer.param_groups for weights in group["params"]}
     kept = [*run.model.motion.parameters(), *run.model.backbones.parameters()]  # type: ignore[union-attr]
     assert not optimised & {id(weights) for weights in kept}, "weight decay would shrink them"

@@ -13,8 +13,13 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
+from torch import nn
 
 from pipeline.model.checkpoint import load_checkpoint, save_checkpoint
+from pipeline.training.rendered.dense_loss import dense_loss
+from pipeline.training.rendered.scene_renderer import SceneRenderer
+from pipeline.training.samples import normalised
 from pipeline.training.training_options import TrainingOptions, load_options
 
 ROOT = Path(__file__).parents[2]
@@ -93,6 +98,15 @@ def sliding_clips(folder: Path, clips: int) -> Path:
                 left = 32 - direction * 3 * (step - 3)
                 cv2.imwrite(str(place / f"{step:03d}.png"), wide[:, left : left + 64])
     return folder
+
+
+def end_point_error(model: nn.Module) -> float:
+    """Of dense motion on rendered scenes, in pixels."""
+    scenes = SceneRenderer(torch.device("cpu"), 96, 128, seed=3, bank_count=8).clips(8)
+    seen = torch.ones(8, 2, dtype=torch.bool)
+    with torch.no_grad():
+        motion, trace = model.motion_trace(normalised(scenes.frames, model), seen)  # type: ignore[operator]
+    return float(dense_loss(motion, trace, scenes.truth, seen).epe)
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
