@@ -29,7 +29,7 @@ STAGES = (
 ``sink_wait`` runs beside ``wire`` to ``step``."""
 _TAKERS: tuple[Role, ...] = ("sink", "capture")
 """Workers that take frames with them when they are killed, the likelier first; inference only sees copies."""
-_FILES: Final = ("video", "videos", "predictions", "lost")
+_FILES: Final = ("video", "videos", "predictions", "motion_maps", "lost")
 """Details of outputs: what a dead process wrote or lost still counts."""
 _COUNTERS: Final = (
     "captured",

@@ -181,6 +181,8 @@ def _files(report: Mapping[str, Any], extras: Mapping[str, str]) -> list[tuple[s
         made = written.get("made_folder")
         path = "standard output" if written["path"] == STDOUT else written["path"]
         files.append(("predictions", path_text(path, made)))
+    if maps := report.get("motion_maps"):
+        files.append(("motion maps", f"{maps['path']}/"))
     return [*files, *extras.items()]
 
 

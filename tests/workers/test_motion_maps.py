@@ -54,6 +54,8 @@ def test_every_line_of_predictions_has_its_file(network: tuple[str, ...], place:
         outcome = run.finish()
     assert outcome.code == 0, outcome.told()
     assert len(outcome.predictions) == FRAMES
+    assert outcome.report["motion_maps"] == {"path": str(folder)}
+    assert "motion maps" in outcome.out
     assert len(list(folder.rglob("*"))) == 1 + FRAMES
     for line in outcome.predictions:
         with np.load(folder / line["stream_id"] / f"{line['capture_ns']}.npz", allow_pickle=False) as file:
