@@ -45,7 +45,8 @@ def make_sheet(out: Path, frames: Sequence[str], columns: int = _COLUMNS) -> Non
         for column, tile in enumerate(tiles_of_row):
             top, left = row * (height + _GAP_PX), column * (_WIDTH_PX + _GAP_PX)
             sheet[top : top + tile.shape[0], left : left + _WIDTH_PX] = tile
-    cv2.imwrite(str(out), sheet, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    quality = [cv2.IMWRITE_JPEG_QUALITY, _QUALITY] if out.suffix == ".jpg" else []
+    cv2.imwrite(str(out), sheet, quality)
 
 
 def save_terminal(out: Path, seconds: float) -> None:

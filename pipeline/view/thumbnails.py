@@ -25,6 +25,8 @@ from pipeline.view.canvas import (
 from pipeline.view.things_overlay import rounded, thing_color
 from pipeline.wire.messages import PastFrame
 
+_THINNEST = np.float32(0.01)
+"""Share of the picture; nothing thinner is enlarged."""
 _LINES = 0.6
 """Opacity of the lines from where a thing was to where it is."""
 
@@ -101,7 +103,7 @@ def _mark(thumbnail: Image, thing: Thing, was: Rectangle, scale: Scale) -> None:
     size = np.array([thumbnail.shape[1], thumbnail.shape[0]], np.float32)
     now, then = np.array(thing.box, np.float32), np.array(was, np.float32)
     corners = np.array(thing.outline, np.float32).reshape(-1, 2)
-    moved = (corners - now[:2]) / np.maximum(now[2:], np.float32(1e-6)) * then[2:] + then[:2]
+    moved = (corners - now[:2]) * (then[2:] / np.maximum(now[2:], _THINNEST)) + then[:2]
     outline = subpixel(rounded((moved * size).astype(np.float32)))
     for width, shade in ((scale.px(3), PANEL), (scale.px(1.3), thing_color(thing))):
         cv2.polylines(thumbnail, [outline], True, shade, width, cv2.LINE_AA, SUBPIXEL_BITS)

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.base.frame import Frame, FrameId
 from pipeline.view.overlay import StatusItem, draw_overlay, draw_status_line, paint_overlay
-from tests.view.samples import CAMERA, MS, attention, changed, frame, many_things, picture, prediction
+from tests.view.samples import CAMERA, MS, attention, changed, frame, many_things, picture, prediction, thing
 
 SIZES = [(640, 480), (768, 576), (1920, 1080), (320, 240), (480, 854), (101, 97), (96, 400), (1200, 100)]
 
@@ -197,3 +197,14 @@ def test_labels_of_any_script_are_legible():
         for other in pictures[:number]:
             for part in (np.s_[:40], np.s_[430:]):
                 assert (one[part] != other[part]).any()
+
+
+@pytest.mark.parametrize("size", [(320, 240), (101, 97)])
+def test_things_that_can_not_be_are_drawn_somehow(size):
+    corners = [(0.0, 0.0), (1.0, 1.0), (0.0, 1.0)]
+    for box in ((1.0, 1.0, 1.0, 1.0), (0.0, 0.0, 0.0, 0.0), (0.5, 0.5, 0.0, 1.0)):
+        for speed in (0.0, 1e15):
+            odd = msgspec.structs.replace(thing(box, 359.99, speed), outline=corners, was=[box, (1.0,) * 4])
+            canvas, boxes = scene([odd, msgspec.structs.replace(odd, outline=[])], size)
+            assert canvas.shape == (size[1], size[0], 3)
+            assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
