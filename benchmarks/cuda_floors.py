@@ -28,7 +28,7 @@ def bare_resnet(
         dtype: Of weights and maps.
         streams: Pictures in the batch.
     """
-    depth, size = model.architecture.depth, model.preprocessing.size
+    depth, size = model.architecture.depth, model.preprocessing.usual_size
     network = torchvision.models.get_model(f"resnet{depth}", weights=None).eval().requires_grad_(False)
     fold_batch_norms(network)
     network.to(where, dtype, memory_format=torch.channels_last)
@@ -37,7 +37,7 @@ def bare_resnet(
     classify = cast(nn.Linear, network.fc)
     values = (model.preprocessing.factor, model.preprocessing.offset)
     factor, offset = (torch.tensor(x, device=where) for x in values)
-    squares = torch.randint(0, 256, (streams, size, size, 3), dtype=torch.uint8).to(where)
+    squares = torch.randint(0, 256, (streams, *size, 3), dtype=torch.uint8).to(where)
 
     def work() -> Tensor:
         features = body(normalise(squares, factor, offset, dtype))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pipeline.base.packages import load_package
 from pipeline.base.scratch import scratch_folder
-from pipeline.model.preprocessing import Preprocessing
+from pipeline.model.preprocessing import Preprocessing, Size
 from pipeline.runtime.engine import Engine
 from pipeline.runtime.exported.open_onnx import open_session
 from pipeline.runtime.exported.open_openvino import openvino_options
@@ -38,7 +38,7 @@ class _PlainStep(nn.Module):
             self.register_buffer(name, torch.tensor(getattr(preprocessing, name)))
 
     def forward(self, frame: Tensor) -> Tensor:
-        """``(B, size, size, 3)`` uint8 to ``(B, 1000)``."""
+        """``(B, rows, columns, 3)`` uint8 to ``(B, 1000)``."""
         logits: Tensor = self.network((frame.float() * self.factor + self.offset).permute(0, 3, 1, 2))
         return logits.softmax(1)
 
@@ -57,7 +57,8 @@ def plain_resnet(depth: int, preprocessing: Preprocessing, engine: Engine) -> Fl
         return _in_torch(network, Preprocessor(preprocessing, device, dtype, engine.threads), device, dtype)
     step = _PlainStep(network, preprocessing).eval()
     build = _in_openvino if engine.backend == "openvino" else _in_onnxruntime
-    run, stretch = build(step, preprocessing.size, engine), Stretcher(preprocessing.size, engine.threads)
+    size = preprocessing.usual_size
+    run, stretch = build(step, size, engine), Stretcher(size, engine.threads)
     return lambda images: run(stretch(images))
 
 
@@ -74,7 +75,7 @@ def _in_torch(
     return run
 
 
-def _in_openvino(step: nn.Module, size: int, engine: Engine) -> Callable[[Any], None]:
+def _in_openvino(step: nn.Module, size: Size, engine: Engine) -> Callable[[Any], None]:
     openvino = load_package("openvino")
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
@@ -82,7 +83,7 @@ def _in_openvino(step: nn.Module, size: int, engine: Engine) -> Callable[[Any], 
     model.inputs[0].get_tensor().set_names({"frame"})
     if engine.precision == "int8":
         rng = np.random.default_rng(0)
-        pixels = rng.integers(0, 256, (_CALIBRATED_ON, 1, size, size, 3), np.uint8)
+        pixels = rng.integers(0, 256, (_CALIBRATED_ON, 1, *size, 3), np.uint8)
         model = quantise(model, [{"frame": one} for one in pixels])
     request = (
         openvino.Core().compile_model(model, "CPU", openvino_options(engine.threads)).create_infer_request()
@@ -95,7 +96,7 @@ def _in_openvino(step: nn.Module, size: int, engine: Engine) -> Callable[[Any], 
     return run
 
 
-def _in_onnxruntime(step: nn.Module, size: int, engine: Engine) -> Callable[[Any], None]:
+def _in_onnxruntime(step: nn.Module, size: Size, engine: Engine) -> Callable[[Any], None]:
     with scratch_folder("kvq-bench-") as folder, warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         path = folder / "plain.onnx"
@@ -118,5 +119,5 @@ def _in_onnxruntime(step: nn.Module, size: int, engine: Engine) -> Callable[[Any
     return run
 
 
-def _blank(batch: int, size: int) -> Tensor:
-    return torch.zeros(batch, size, size, 3, dtype=torch.uint8)
+def _blank(batch: int, size: Size) -> Tensor:
+    return torch.zeros(batch, *size, 3, dtype=torch.uint8)

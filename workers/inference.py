@@ -1,11 +1,11 @@
 """The inference worker: one backbone pass for each new frame; the past comes from the streams' caches."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from pipeline.base.clock import now_ns
 from pipeline.base.errors import WireError
@@ -25,7 +25,7 @@ from pipeline.wire.frame_receiver import FrameReceiver
 from pipeline.wire.messages import AttentionHeader, EndOfStream, Identity, PastFrame, Prediction
 from pipeline.wire.motion_maps import pack_maps
 from pipeline.wire.publisher import SMALL_QUEUE, Publisher
-from workers.base import RETRY_S, Worker, WorkerError
+from workers.base import RETRY_S, TICK_S, Worker, WorkerError
 from workers.inference_stream import InferenceStream, Turn
 from workers.model_check import wrong_checkpoint
 from workers.roles import bound_endpoint, connected_endpoints
@@ -87,6 +87,7 @@ class InferenceWorker(Worker):
                 Options(
                     device=config.inference.device,
                     precision=config.inference.precision,
+                    longer_side_px=config.inference.longer_side_px,
                     threads=config.inference.threads,
                     provider=config.runtime.provider,
                     graphs=config.runtime.cuda_graphs,
@@ -149,8 +150,23 @@ class InferenceWorker(Worker):
             stream.take_end(received)
             self._window.forget(stream.id)
         else:
+            self._prepare(received.header.height, received.header.width)
             stream.take(received)
             self._window.arrived(stream.id, received.received_ns)
+
+    def _prepare(self, height: int, width: int) -> None:
+        """Opens what computes pictures of a new aspect; meanwhile statistics go on, or it would look hung."""
+        size = self._runtime.size_of(height, width)
+        if self._runtime.is_ready(size):
+            return
+        rows, columns = size
+        self.event(f"preparing the model for pictures of {columns}x{rows} px")
+        with ThreadPoolExecutor(1) as helper:
+            opening = helper.submit(self._runtime.warm_up, 1, size)
+            while not wait([opening], TICK_S).done:
+                self.publish_stats_if_due()
+        opening.result()
+        self.event(f"ready for pictures of {columns}x{rows} px")
 
     # -- one step ----------------------------------------------------------------------------------
 
@@ -206,7 +222,7 @@ class InferenceWorker(Worker):
 
     def _send(self, turn: Turn, result: Result, started_ns: int, predicted_ns: int) -> None:
         frame = turn.frame
-        layout = None if result.attention is None else self._attention_header(result.attention)
+        layout = self._attention_header(result)
         best = np.argsort(result.probabilities)[::-1][: self.config.inference.top_k].tolist()
         top = [(self._runtime.labels[i], float(result.probabilities[i])) for i in best]
         stream = self._streams[frame.id.stream_id]
@@ -238,10 +254,10 @@ class InferenceWorker(Worker):
         stream.count(turn, top[0][0], scene, started_ns, predicted_ns)
         self.mark_output(stream.id, predicted_ns)
 
-    def _attention_header(self, attention: npt.NDArray[np.float16]) -> AttentionHeader | None:
+    def _attention_header(self, result: Result) -> AttentionHeader | None:
         """The layout of the attention; None for several scales, whose grids differ."""
-        (rows, columns), past = self._runtime.query_grid, self._runtime.num_past
-        if attention.shape[1] != past * rows * columns:
+        (rows, columns), past = result.grid, self._runtime.num_past
+        if result.attention is None or result.attention.shape[1] != past * rows * columns:
             return None
         return AttentionHeader(rows, columns, past, rows, columns)
 

@@ -69,7 +69,7 @@ def bench(
         if json_file is not None:  # after each, so that a run that is cut short leaves something
             _write(json_file, about, depth, results, None)
     announce(f"memory: {steps} steps")
-    flat = run_long(runtime, model.preprocessing.size, 16 if 16 in counts else counts[-1], steps)
+    flat = run_long(runtime, runtime.usual_size, 16 if 16 in counts else counts[-1], steps)
     gpu = (
         ""
         if flat.device_mb_first is None

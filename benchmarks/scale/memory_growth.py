@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.scale.feed import Feed
+from pipeline.model.preprocessing import Size
 from pipeline.runtime.base import Runtime
 from pipeline.runtime.cuda.cuda_engine import CudaEngine
 
@@ -33,9 +34,9 @@ class FlatResult:
     rss_mb_last: float
 
 
-def run_long(runtime: Runtime, size: int, streams: int, steps: int) -> FlatResult:
+def run_long(runtime: Runtime, size: Size, streams: int, steps: int) -> FlatResult:
     """Runs many steps and looks at the memory."""
-    feed = Feed(runtime, streams, (size, size))
+    feed = Feed(runtime, streams, size)
     marks = []
     for n in range(steps):
         feed.step()

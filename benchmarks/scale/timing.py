@@ -56,7 +56,7 @@ class ScaleResult:
 def measure(runtime: Runtime, model: TemporalKVQResNetCBAM, streams: int, repeats: int) -> ScaleResult:
     """Measures one number of streams."""
     camera = Feed(runtime, streams, _CAMERA)
-    square = Feed(runtime, streams, (model.preprocessing.size,) * 2)
+    square = Feed(runtime, streams, runtime.usual_size)
     engine = runtime.engine
     where, dtype = torch.device(engine.device), DTYPES[engine.precision]
     fused = runtime.describe().get("kernels") == "fused"
@@ -101,12 +101,12 @@ def plain_resnet(
         streams: Pictures in the batch.
         compiled: On a GPU it is compiled first, which needs Triton.
     """
-    depth, size = model.architecture.depth, model.preprocessing.size
+    depth, size = model.architecture.depth, model.preprocessing.usual_size
     network = torchvision.models.get_model(f"resnet{depth}", weights=None).eval().requires_grad_(False)
     fold_batch_norms(network)  # as in our step
     network.to(where, dtype, memory_format=torch.channels_last)
     preprocess = Preprocessor(model.preprocessing, where, dtype)
-    squares = torch.randint(0, 256, (streams, size, size, 3), dtype=torch.uint8).to(where)
+    squares = torch.randint(0, 256, (streams, *size, 3), dtype=torch.uint8).to(where)
 
     def work() -> torch.Tensor:
         probabilities: torch.Tensor = network(preprocess.normalised(squares)).float().softmax(1)
@@ -152,10 +152,11 @@ def queued(works: Sequence[Callable[[], object]], repeats: int) -> list[float]:
 
 def remembered_bytes(model: TemporalKVQResNetCBAM, runtime: Runtime) -> int:
     """Of one stream: keys and values of its past frames, and the features of the newest."""
-    frame = np.zeros((model.preprocessing.size, model.preprocessing.size, 3), np.uint8)
+    frame = np.zeros((*runtime.usual_size, 3), np.uint8)
     (memory,) = runtime.infer([frame], [[None] * runtime.num_past]).remember()
+    state = model.init_state(1, runtime.usual_size)
     with torch.inference_mode():
-        _, features = model.predict(torch.zeros(1, 3, *frame.shape[:2]), model.init_state(1))
-    numbers = 2 * model.init_state(1).keys.numel()
+        _, features = model.predict(torch.zeros(1, 3, *runtime.usual_size), state)
+    numbers = 2 * state.keys.numel()
     numbers += sum(x.numel() for x in features.values()) if memory.features is not None else 0
     return numbers * (4 if runtime.describe()["precision"] == "fp32" else 2)

@@ -89,6 +89,7 @@ class InferenceConfig(_Section, frozen=True, kw_only=True):
     checkpoint: str
     device: Device
     precision: Literal["auto", "fp32", "fp16", "bf16", "int8"]
+    longer_side_px: quantities.LongerSide
     threads: quantities.Threads
     top_k: quantities.TopK
     attention: bool

@@ -24,6 +24,8 @@ RunFrames: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
 QueueLength: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1_000)]
 """Frames that are held in memory."""
 Attempts: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+LongerSide: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1_024, multiple_of=32)]
+"""Of pictures as the model sees them; 0 leaves it to the checkpoint."""
 Pixels: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=16_384)]
 """Side of a picture; 0 for the source's own."""
 Rate: TypeAlias = Annotated[float, msgspec.Meta(ge=0.01, le=1_000.0)]

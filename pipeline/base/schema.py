@@ -43,8 +43,8 @@ def _choices(place: str, schema: type[msgspec.Struct]) -> str:
 def _range(place: str, schema: type[msgspec.Struct]) -> str | None:
     """What number may stand at a place; None where none is expected."""
     match _find(place, schema):
-        case msgspec.inspect.IntType(ge=int(least), le=int(most)):
-            return f"must be a whole number from {least} to {most}"
+        case msgspec.inspect.IntType(ge=int(least), le=int(most), multiple_of=step):
+            return f"must be {f'a multiple of {step}' if step else 'a whole number'} from {least} to {most}"
         # int too: `typing` keeps one of two equal types, so a bound of 0.0 may come back as 0.
         case msgspec.inspect.FloatType(ge=int() | float() as least, le=int() | float() as most):
             return f"must be a number from {least:.12g} to {most:.12g}"

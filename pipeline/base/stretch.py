@@ -1,4 +1,4 @@
-"""Pictures of any size to the model's square, the same way for live frames and for training clips."""
+"""Pictures of any size to the model's own, the same way for live frames and for training clips."""
 
 import itertools
 
@@ -7,43 +7,43 @@ import cv2
 from pipeline.base.frame import Image
 
 
-def stretch(image: Image, square: Image) -> None:
-    """Resizes a whole picture into a square and turns blue-green-red into red-green-blue.
+def stretch(image: Image, resized: Image) -> None:
+    """Resizes a whole picture into another and turns blue-green-red into red-green-blue.
 
     Args:
         image: ``(height, width, 3)`` uint8 BGR; or a band of a picture, see ``bands``.
-        square: ``(size, size, 3)`` uint8, written to, RGB; or a band of it.
+        resized: ``(rows, columns, 3)`` uint8, written to, RGB; or a band of it.
     """
-    rows, columns = square.shape[:2]
+    rows, columns = resized.shape[:2]
     if image.shape[:2] == (rows, columns):
-        cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=square)
+        cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=resized)
         return
-    method = cv2.INTER_AREA if _shrinks(image, square) else cv2.INTER_LINEAR
-    cv2.cvtColor(cv2.resize(image, (columns, rows), interpolation=method), cv2.COLOR_BGR2RGB, dst=square)
+    method = cv2.INTER_AREA if _shrinks(image, resized) else cv2.INTER_LINEAR
+    cv2.cvtColor(cv2.resize(image, (columns, rows), interpolation=method), cv2.COLOR_BGR2RGB, dst=resized)
 
 
-def bands(image: Image, square: Image, most: int) -> list[tuple[Image, Image]]:
-    """Parts of a picture and of its square that ``stretch`` may treat one by one, with the same result.
+def bands(image: Image, resized: Image, most: int) -> list[tuple[Image, Image]]:
+    """Parts of a picture and of the resized one that ``stretch`` may treat one by one, with the same result.
 
     Args:
         image: ``(height, width, 3)``.
-        square: ``(size, size, 3)``.
+        resized: ``(rows, columns, 3)``.
         most: How many at most.
 
     Returns:
-        As many as the heights allow: no row of the square may need rows of two bands.
+        As many as the heights allow: no row of the result may need rows of two bands.
     """
-    heights = (image.shape[0], square.shape[0])
-    count = most if _shrinks(image, square) else 1
+    heights = (image.shape[0], resized.shape[0])
+    count = most if _shrinks(image, resized) else 1
     while any(height % count for height in heights):
         count -= 1
     cuts = [[height * n // count for n in range(count + 1)] for height in heights]
     return [
-        (image[top:bottom], square[first:last])
+        (image[top:bottom], resized[first:last])
         for (top, bottom), (first, last) in zip(*(itertools.pairwise(at) for at in cuts), strict=True)
     ]
 
 
-def _shrinks(image: Image, square: Image) -> bool:
+def _shrinks(image: Image, resized: Image) -> bool:
     """Then areas are averaged, which keeps fine patterns from turning into others."""
-    return all(have >= want for have, want in zip(image.shape[:2], square.shape[:2], strict=True))
+    return all(have >= want for have, want in zip(image.shape[:2], resized.shape[:2], strict=True))

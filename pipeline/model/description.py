@@ -50,7 +50,10 @@ def describe_checkpoint(path: str | Path) -> Description:
                 Architecture(**json.loads(header["architecture"])),
                 tuple(json.loads(header["labels"])),
                 Preprocessing(
-                    preprocessing["size"], tuple(preprocessing["mean"]), tuple(preprocessing["std"])
+                    preprocessing["size"],
+                    tuple(preprocessing["mean"]),
+                    tuple(preprocessing["std"]),
+                    bool(preprocessing.get("keep_aspect", False)),  # files without it are older
                 ),
                 sum(math.prod(file.get_slice(name).get_shape()) for name in trained),
             )

@@ -4,25 +4,38 @@ from dataclasses import dataclass
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+MULTIPLE_PX = 32
+"""Sides of pictures whose aspect is kept are multiples of it, so that the grids of all stages nest."""
+Size = tuple[int, int]
+"""Rows and columns of a picture in pixels."""
+_USUAL: Size = (480, 640)  # of webcams
 
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
-    """Stretched to a square, red-green-blue, scaled to 0 ... 1, then normalised by channel.
+    """Resized to a square or with its aspect kept, red-green-blue, 0 to 1, then normalised by channel.
 
     Attributes:
-        size: Rows and columns in pixels.
+        size: Rows and columns in pixels; of pictures that keep their aspect the longer side.
         mean: Subtracted, by channel.
         std: Divided by, by channel.
+        keep_aspect: Whether pictures keep their aspect, as far as multiples of ``MULTIPLE_PX`` allow; else
+            they are stretched to a square.
+
+    Raises:
+        ValueError: A size or scale that no network can use.
     """
 
     size: int = 224
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    keep_aspect: bool = False
 
     def __post_init__(self) -> None:
         if self.size < 32:
             raise ValueError(f"image_size {self.size}: the backbone needs at least 32 px")
+        if self.keep_aspect and self.size % MULTIPLE_PX:
+            raise ValueError(f"a longer side of {self.size} px: must be a multiple of {MULTIPLE_PX}")
         if len(self.mean) != 3 or len(self.std) != 3 or not all(value > 0 for value in self.std):
             raise ValueError("preprocessing needs three means and three positive deviations")
 
@@ -35,3 +48,19 @@ class Preprocessing:
     def offset(self) -> tuple[float, ...]:
         """By channel, see ``factor``."""
         return tuple(-mean / std for mean, std in zip(self.mean, self.std, strict=True))
+
+    @property
+    def usual_size(self) -> Size:
+        """Of the pictures of a usual camera."""
+        return self.picture_size(*_USUAL)
+
+    def picture_size(self, height: int, width: int) -> Size:
+        """The size at which the model sees a picture of that height and width."""
+        return aspect_kept(height, width, self.size) if self.keep_aspect else (self.size, self.size)
+
+
+def aspect_kept(height: int, width: int, longer_px: int) -> Size:
+    """Rows and columns of a picture with its longer side at ``longer_px``: multiples of ``MULTIPLE_PX``."""
+    scale = longer_px / max(height, width)
+    rows, columns = (max(int(side * scale / MULTIPLE_PX + 0.5), 1) * MULTIPLE_PX for side in (height, width))
+    return rows, columns

@@ -1,44 +1,75 @@
 """A loaded model on a device: what the rest of the program uses."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
 from pipeline.model.description import Description
+from pipeline.model.preprocessing import Size
 from pipeline.runtime.engine import About, Answer, Engine, Remember
-from pipeline.runtime.step import Image, Memory, Motion, Result, Step
+from pipeline.runtime.step import Image, Memory, Motion, Result, SizedEntry, Step
+
+MOST_SIZES = 8
+"""Each has an engine, which holds weights and takes seconds to open; peers choose what shapes they send."""
 
 
 class Runtime:
     """One loaded model on one device.
 
+    There is an engine for each size at which the model sees pictures: one where all become squares, else one
+    for each aspect. A stream keeps its size as long as it remembers a frame, whatever size its pictures have.
+
     Args:
         model: What is known of the network.
-        engine: Computes.
+        open_engine: Opens what computes for a size.
         name: Of the model, human-readable.
         why: Why this backend runs, human-readable; empty where nobody chose.
 
     Attributes:
-        engine: See above.
+        usual_size: Of the pictures of a usual camera, as the model sees them.
+        engine: That of this size.
         labels: Names of the classes.
         num_past: ``T``.
-        query_grid: Rows and columns of the new frame's positions, ``rows * columns = S``.
         most_streams: In one step; a larger batch gains nothing.
     """
 
-    def __init__(self, model: Description, engine: Engine, name: str, why: str = "") -> None:
-        self.engine, self.labels = engine, model.labels
-        self.num_past, self.query_grid = model.architecture.num_past, model.architecture.grid("layer4")
-        self.most_streams = engine.most_streams
-        self._model, self._name, self._why = model, name, why
+    def __init__(
+        self, model: Description, open_engine: Callable[[Size], Engine], name: str, why: str = ""
+    ) -> None:
+        self.labels, self.num_past = model.labels, model.architecture.num_past
+        self._model, self._open_engine, self._name, self._why = model, open_engine, name, why
+        self._engines: dict[Size, Engine] = {}
+        self.usual_size = model.preprocessing.usual_size
+        self.engine = self._engine(self.usual_size)
+        self.most_streams = self.engine.most_streams
 
-    def warm_up(self, batch_size: int = 1) -> None:
-        """Runs blank steps, so that the first real one of that many streams is as fast as the others."""
-        size = self._model.preprocessing.size
-        for streams in self.engine.sizes_to_warm_up(batch_size):
-            blank = [np.zeros((size, size, 3), np.uint8)] * streams
+    def size_of(self, height: int, width: int) -> Size:
+        """The size at which the model sees a picture of that height and width, of a stream without a past.
+
+        With ``MOST_SIZES`` in use it is that of them whose aspect is nearest.
+        """
+        rows, columns = size = self._model.preprocessing.picture_size(height, width)
+        if size in self._engines or len(self._engines) < MOST_SIZES:
+            return size
+        return min(self._engines, key=lambda used: abs(math.log(used[0] * columns / (used[1] * rows))))
+
+    def is_ready(self, size: Size) -> bool:
+        """Whether a step of that size can begin at once; else its engine is opened, which takes seconds."""
+        return size in self._engines
+
+    def warm_up(self, batch_size: int = 1, size: Size | None = None) -> None:
+        """Runs blank steps, so that the first real one of that many streams is as fast as the others.
+
+        Args:
+            batch_size: How many.
+            size: See ``size_of``; None for ``usual_size``.
+        """
+        size = size or self.usual_size
+        for streams in self._engine(size).sizes_to_warm_up(batch_size):
+            blank = [np.zeros((*size, 3), np.uint8)] * streams
             entries: list[Any] = [None] * streams
             for _ in range(3):
                 step = self.infer(blank, [[entry] * self.num_past for entry in entries], want_attention=True)
@@ -47,14 +78,14 @@ class Runtime:
     def infer(
         self,
         images: Sequence[Image],
-        past: Sequence[Sequence[Any]],
+        past: Sequence[Sequence[SizedEntry | None]],
         *,
         want_attention: bool = False,
         known: Sequence[Memory | None] = (),
     ) -> Step:
         """One step for one new picture of each of several streams.
 
-        Known pictures are a batch of their own, after the new ones.
+        Pictures of each size are a batch of their own, and known ones are others, after the new ones.
 
         Args:
             images: A picture of each stream, of any size.
@@ -66,35 +97,46 @@ class Runtime:
                 where all are new.
 
         Raises:
-            ValueError: Not as many streams as pictures, entries of another model, or a known picture
-                without features.
+            ValueError: Not as many streams as pictures, entries of another model, a known picture without
+                features, or a stream whose entries are of several sizes.
         """
         known = known or [None] * len(images)
         if not len(images) == len(past) == len(known):
             raise ValueError(f"{len(images)} pictures of {len(past)} streams, {len(known)} of them known")
         if any(memory is not None and memory.features is None for memory in known):
             raise ValueError("a known picture needs features: this runtime keeps none")
-        new = [row for row, memory in enumerate(known) if memory is None]
-        again = [row for row, memory in enumerate(known) if memory is not None]
+        new: dict[Size, list[int]] = {}
+        again: dict[Size, list[int]] = {}
+        for row, (image, slots, memory) in enumerate(zip(images, past, known, strict=True)):
+            group = new if memory is None else again
+            group.setdefault(self._size(image, slots, memory), []).append(row)
         results: dict[int, Result] = {}
         passes: int = 0
-        remember: Remember = _nothing
+        remember: list[tuple[Size, list[int], Remember]] = []
         with torch.inference_mode():
-            if new:
-                answer, passes, remember = self.engine.infer(
-                    [images[row] for row in new], [past[row] for row in new], want_attention
-                )
-                results.update(zip(new, _results(answer, [past[row] for row in new]), strict=True))
-            if again:
-                features = [memory.features for memory in known if memory is not None]
-                answer = self.engine.infer_known(features, [past[row] for row in again], want_attention)
-                results.update(zip(again, _results(answer, [past[row] for row in again]), strict=True))
+            for size, rows in new.items():
+                entries = _entries([past[row] for row in rows])
+                pictures = [images[row] for row in rows]
+                answer, passed, later = self._engine(size).infer(pictures, entries, want_attention)
+                passes += passed
+                remember.append((size, rows, later))
+                results.update(zip(rows, self._results(answer, entries, size), strict=True))
+            for size, rows in again.items():
+                entries = _entries([past[row] for row in rows])
+                features = [memory.features for row in rows if (memory := known[row]) is not None]
+                answer = self._engine(size).infer_known(features, entries, want_attention)
+                results.update(zip(rows, self._results(answer, entries, size), strict=True))
 
         def memories() -> tuple[list[Memory], int]:
+            found = dict(enumerate(known))
+            passes = 0
             with torch.inference_mode():
-                fresh, passes = remember()
-            unused = iter(fresh)
-            return [next(unused) if memory is None else memory for memory in known], passes
+                for size, rows, later in remember:
+                    fresh, passed = later()
+                    passes += passed
+                    for row, memory in zip(rows, fresh, strict=True):
+                        found[row] = Memory(SizedEntry(size, memory.entry), memory.features)
+            return [memory for memory in found.values() if memory is not None], passes
 
         ordered = [results[row] for row in range(len(images))]
         return Step(ordered, passes, memories)
@@ -119,21 +161,34 @@ class Runtime:
             "attention": architecture.attention,
             "parameters": self._model.parameter_count,
             "image_size_px": self._model.preprocessing.size,
+            "keeps_aspect": self._model.preprocessing.keep_aspect,
             "num_past": self.num_past,
             "classes": len(self.labels),
         }
 
+    def _engine(self, size: Size) -> Engine:
+        if size not in self._engines:
+            self._engines[size] = self._open_engine(size)
+        return self._engines[size]
 
-def _nothing() -> tuple[list[Memory], int]:
-    return [], 0
+    def _size(self, image: Image, slots: Sequence[SizedEntry | None], known: Memory | None) -> Size:
+        sizes = {slot.size for slot in slots if slot} | ({known.entry.size} if known else set())
+        if len(sizes) > 1:
+            raise ValueError("remembered frames of several sizes: empty the stream's history")
+        return sizes.pop() if sizes else self.size_of(*image.shape[:2])
+
+    def _results(self, answer: Answer, past: Sequence[Sequence[Any]], size: Size) -> list[Result]:
+        probabilities, attention = answer.probabilities.cpu().numpy(), answer.attention
+        weights = [None] * len(past) if attention is None else list(attention.cpu().numpy())
+        depths = [sum(entry is not None for entry in slots) for slots in past]
+        grids = [self._model.architecture.grid("layer4", size)] * len(past)
+        motions: list[Motion | None] = [None] * len(past)
+        if answer.motion is not None:
+            fields = [field.float().cpu().numpy() for field in answer.motion]
+            motions = [Motion(*(field[row] for field in fields)) for row in range(len(past))]
+        return [Result(*row) for row in zip(probabilities, weights, depths, grids, motions, strict=True)]
 
 
-def _results(answer: Answer, past: Sequence[Sequence[Any]]) -> list[Result]:
-    probabilities, attention = answer.probabilities.cpu().numpy(), answer.attention
-    weights = [None] * len(past) if attention is None else list(attention.cpu().numpy())
-    depths = [sum(entry is not None for entry in slots) for slots in past]
-    motions: list[Motion | None] = [None] * len(past)
-    if answer.motion is not None:
-        fields = [field.float().cpu().numpy() for field in answer.motion]
-        motions = [Motion(*(field[row] for field in fields)) for row in range(len(past))]
-    return [Result(*row) for row in zip(probabilities, weights, depths, motions, strict=True)]
+def _entries(past: Sequence[Sequence[SizedEntry | None]]) -> list[list[Any]]:
+    """The entries as engines know them."""
+    return [[slot and slot.entry for slot in slots] for slots in past]

@@ -40,7 +40,7 @@ class Answer(NamedTuple):
 
 
 class Engine(Protocol):
-    """The step in one library on one device. All calls are made in inference mode.
+    """The step in one library on one device, for pictures of one size. All calls are made in inference mode.
 
     Attributes:
         backend: Name of the library, as settings have it.

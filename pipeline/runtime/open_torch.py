@@ -1,15 +1,19 @@
 """Torch on whatever device there is; on a GPU the fast engine has to agree with the plain one first."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from pipeline.model.device import pick_device
 from pipeline.model.network import TemporalKVQResNetCBAM
+from pipeline.model.preprocessing import Size
 from pipeline.runtime.base import Runtime
-from pipeline.runtime.cuda.cuda_engine import open_cuda_engine
+from pipeline.runtime.cuda.cuda_engine import cuda_engines
+from pipeline.runtime.engine import Engine
 from pipeline.runtime.runtime_options import Options
-from pipeline.runtime.torch_engine import open_torch_engine
+from pipeline.runtime.torch_engine import torch_engines
 
 TOLERANCE = 0.1
 """Of a probability, between two ways to compute in the same precision; bfloat16 needs nearly as much."""
@@ -30,13 +34,18 @@ def open_torch(model: TemporalKVQResNetCBAM, options: Options | None = None) -> 
         DeviceError: This machine lacks the device, or the device the precision.
     """
     options = options or Options()
-    plain = Runtime(model.description, open_torch_engine(model, options), options.name, options.why)
+    about = replace(model.description, preprocessing=options.preprocessing(model.preprocessing))
+
+    def runtime(engines: Callable[[Size], Engine]) -> Runtime:
+        return Runtime(about, engines, options.name, options.why)
+
+    plain = runtime(torch_engines(model, options))
     device = pick_device(options.device)
     if device.type == "cpu" or not options.graphs:
         return plain
     options.log("preparing kernels and graphs; the first time on a machine that takes about 20 s")
     try:
-        fast = Runtime(model.description, open_cuda_engine(model, device, options), options.name, options.why)
+        fast = runtime(cuda_engines(model, device, options))
         difference = largest_difference(fast, plain)
     except Exception as error:  # compilers, drivers and kernels fail in many ways, and there is another way
         reason = str(error).strip().partition("\n")[0][:200]
@@ -51,11 +60,10 @@ def open_torch(model: TemporalKVQResNetCBAM, options: Options | None = None) -> 
 def largest_difference(one: Runtime, other: Runtime) -> float:
     """Largest difference of a probability over a few steps of noise; NaN if there is one anywhere."""
     rng = np.random.default_rng(0)
-    side = int(one.describe_model()["image_size_px"])
     pasts: list[list[Any]] = [[None] * one.num_past for _ in range(2)]
     largest = 0.0
     for _ in range(_STEPS):
-        picture = rng.integers(0, 256, (side, side, 3), np.uint8)
+        picture = rng.integers(0, 256, (*one.usual_size, 3), np.uint8)
         found = []
         for runtime, past in zip((one, other), pasts, strict=True):
             step = runtime.infer([picture], [past])

@@ -8,36 +8,36 @@ import torch
 from torch import Tensor
 
 from pipeline.base.stretch import bands, stretch
-from pipeline.model.preprocessing import Preprocessing
+from pipeline.model.preprocessing import Preprocessing, Size
 from pipeline.runtime.step import Image, Pixels
 
 _WORTH = 1 << 21  # bytes: less is resized before a sleeping thread has woken up for it
 
 
 class Stretcher:
-    """Stretches pictures of any size to the model's square: many, or large ones in bands, by several threads.
+    """Resizes pictures of any size to the model's: many, or large ones in bands, by several threads.
 
     Args:
-        size: Of the square, in pixels.
+        size: Of the results.
         threads: How many work, the caller's included.
     """
 
-    def __init__(self, size: int, threads: int) -> None:
+    def __init__(self, size: Size, threads: int) -> None:
         self._size, self._threads = size, threads
         self._pool = ThreadPoolExecutor(threads - 1, "stretch") if threads > 1 else None
 
     def __call__(self, images: Sequence[Image]) -> Pixels:
-        """``(B, size, size, 3)`` uint8, red-green-blue."""
-        squares = np.empty((len(images), self._size, self._size, 3), np.uint8)
+        """``(B, rows, columns, 3)`` uint8, red-green-blue."""
+        resized = np.empty((len(images), *self._size, 3), np.uint8)
         work = [
             band
-            for image, square in zip(images, squares, strict=True)
-            for band in bands(image, square, max(1, min(self._threads, image.nbytes // _WORTH)))
+            for image, room in zip(images, resized, strict=True)
+            for band in bands(image, room, max(1, min(self._threads, image.nbytes // _WORTH)))
         ]
         if self._pool is None or sum(image.nbytes for image in images) < 2 * _WORTH:
             for band in work:
                 stretch(*band)
-            return squares
+            return resized
         own, *shared = work
         others = [self._pool.submit(stretch, *band) for band in shared]
         stretch(*own)
@@ -46,34 +46,40 @@ class Stretcher:
                 stretch(*band)
             else:
                 other.result()
-        return squares
+        return resized
 
 
 class Preprocessor:
-    """Stretches to the model's square on the CPU, normalises on the device.
+    """Resizes to the model's size on the CPU, normalises on the device.
 
     Args:
         preprocessing: Of the model.
         device: Where the tensor goes.
         dtype: Its type.
-        threads: CPU threads that stretch.
+        threads: CPU threads that resize.
+        size: Of the frames; None for ``usual_size``.
     """
 
     def __init__(
-        self, preprocessing: Preprocessing, device: torch.device, dtype: torch.dtype, threads: int = 1
+        self,
+        preprocessing: Preprocessing,
+        device: torch.device,
+        dtype: torch.dtype,
+        threads: int = 1,
+        size: Size | None = None,
     ) -> None:
-        self._stretch = Stretcher(preprocessing.size, threads)
+        self._stretch = Stretcher(size or preprocessing.usual_size, threads)
         self._device, self._dtype = device, dtype
         values = (preprocessing.factor, preprocessing.offset)
         self._factor, self._offset = (torch.tensor(x, device=device).view(1, 3, 1, 1) for x in values)
 
     def __call__(self, images: Sequence[Image]) -> Tensor:
-        """``(B, 3, size, size)`` in channels-last layout, red-green-blue, normalised."""
+        """``(B, 3, rows, columns)`` in channels-last layout, red-green-blue, normalised."""
         return self.normalise(self._stretch(images))
 
-    def normalise(self, squares: Pixels) -> Tensor:
+    def normalise(self, resized: Pixels) -> Tensor:
         """The same from pictures that have the model's size already."""
-        return self.normalised(torch.from_numpy(squares).to(self._device))
+        return self.normalised(torch.from_numpy(resized).to(self._device))
 
     def normalised(self, pixels: Tensor) -> Tensor:
         """The same from pixels that are on the device."""

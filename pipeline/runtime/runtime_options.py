@@ -1,12 +1,13 @@
 """How a model is opened: on which device, in which number format, and who hears of it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.model.preprocessing import Preprocessing
 from pipeline.runtime.cpu_threads import default_threads
 
 LEAST_AGREEMENT = 0.9
@@ -36,6 +37,8 @@ class Options:
     Attributes:
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` ...
         precision: ``auto`` (float32 on a CPU, float16 on a GPU), ``fp32``, ``fp16``, ``bf16`` or ``int8``.
+        longer_side_px: Of pictures as the model sees them, which then keep their aspect; 0 leaves both to
+            the checkpoint.
         threads: CPU threads; 0 for ``default_threads``.
         provider: Of ``onnxruntime`` alone: ``auto`` (by device), ``cpu``, ``cuda`` or ``tensorrt``.
         graphs: Whether torch may use captured graphs and kernels of our own on a GPU.
@@ -48,6 +51,7 @@ class Options:
 
     device: str = "auto"
     precision: str = "auto"
+    longer_side_px: int = 0
     threads: int = 0
     provider: str = "auto"
     graphs: bool = True
@@ -61,6 +65,14 @@ class Options:
     def cpu_threads(self) -> int:
         """Number of CPU threads, at least 1."""
         return self.threads or default_threads()
+
+    def preprocessing(self, own: Preprocessing) -> Preprocessing:
+        """That of a model as these options have it.
+
+        Raises:
+            ValueError: A longer side that no network can use.
+        """
+        return replace(own, size=self.longer_side_px, keep_aspect=True) if self.longer_side_px else own
 
     def log(self, line: str) -> None:
         """Reports a line on this model."""

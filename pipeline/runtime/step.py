@@ -2,15 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.model.preprocessing import Size
+
 Image = npt.NDArray[np.uint8]
 """``(height, width, 3)`` uint8, colours in the order blue, green, red; any size."""
 Pixels = npt.NDArray[np.uint8]
-"""``(B, size, size, 3)`` uint8 of the model's size, colours in the order red, green, blue."""
+"""``(B, rows, columns, 3)`` uint8 of the model's size, colours in the order red, green, blue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +43,22 @@ class Result:
         attention: Weights over the past, ``(S, T * S_k)`` float16, slots oldest first and zeros for a slot
             without a frame; None if not asked for.
         depth: Past frames it saw, 0 to ``T``.
+        grid: Rows and columns of the new frame's positions, ``rows * columns = S``.
         motion: None from a network without dense motion.
     """
 
     probabilities: npt.NDArray[np.float32]
     attention: npt.NDArray[np.float16] | None
     depth: int
+    grid: tuple[int, int]
     motion: Motion | None = None
+
+
+class SizedEntry(NamedTuple):
+    """What is remembered of a picture, and the size at which the model saw it."""
+
+    size: Size
+    entry: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +66,7 @@ class Memory:
     """What is remembered of one picture; only the runtime that made it can read it.
 
     Attributes:
-        entry: For the history of its stream: keys and values.
+        entry: For the history of its stream: keys and values; from a ``Runtime`` a ``SizedEntry``.
         features: For ``Runtime.infer`` of the same picture again; None from a backend that keeps none.
     """
 

@@ -1,12 +1,13 @@
 """The step on torch as it is, on a CPU; on a CUDA GPU it is what ``CudaEngine`` is compared with."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 
 import torch
 
 from pipeline.model.device import pick_device
 from pipeline.model.network import TemporalKVQResNetCBAM
+from pipeline.model.preprocessing import Size
 from pipeline.model.state import Entry, gather
 from pipeline.model.temporal import Features
 from pipeline.runtime.engine import About, Answer, Remember, finished, motion_of
@@ -25,16 +26,22 @@ class TorchEngine:
         preprocess: Gives frames of that type on that device.
         precision: For people.
         threads: CPU threads in use.
+        size: Of the frames.
     """
 
     backend = "torch"
     most_streams = 16
 
     def __init__(
-        self, model: TemporalKVQResNetCBAM, preprocess: Preprocessor, precision: str, threads: int
+        self,
+        model: TemporalKVQResNetCBAM,
+        preprocess: Preprocessor,
+        precision: str,
+        threads: int,
+        size: Size,
     ) -> None:
         self._model, self._preprocess = model, preprocess
-        self._empty = model.init_state(1)
+        self._empty = model.init_state(1, size)
         self.device, self.precision, self.threads = str(self._empty.keys.device), precision, threads
 
     def infer(
@@ -69,8 +76,8 @@ class TorchEngine:
         return {"device": torch.cuda.get_device_name(self.device)} if self.device.startswith("cuda") else {}
 
 
-def open_torch_engine(model: TemporalKVQResNetCBAM, options: Options) -> TorchEngine:
-    """A copy of the model, made ready; the threads are those of the whole process.
+def torch_engines(model: TemporalKVQResNetCBAM, options: Options) -> Callable[[Size], TorchEngine]:
+    """Opens engines of all sizes on one copy of the model; the threads are those of the whole process.
 
     Raises:
         DeviceError: This machine lacks the device, or the device the precision.
@@ -82,6 +89,9 @@ def open_torch_engine(model: TemporalKVQResNetCBAM, options: Options) -> TorchEn
     model = deepcopy(model).eval().requires_grad_(False)
     fold_batch_norms(model)
     model.to(device, DTYPES[precision]).to(memory_format=torch.channels_last)
-    return TorchEngine(
-        model, Preprocessor(model.preprocessing, device, DTYPES[precision], threads), precision, threads
-    )
+
+    def engine(size: Size) -> TorchEngine:
+        preprocess = Preprocessor(model.preprocessing, device, DTYPES[precision], threads, size)
+        return TorchEngine(model, preprocess, precision, threads, size)
+
+    return engine

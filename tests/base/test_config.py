@@ -61,6 +61,10 @@ def test_an_error_names_the_key(override: str, message: str) -> None:
     [
         ("capture.encoding=png", "capture.encoding: 'png' is not allowed, choose auto, jpeg, raw, shm;"),
         (
+            "inference.longer_side_px=200",
+            "inference.longer_side_px: must be a multiple of 32 from 0 to 1024;",
+        ),
+        (
             "runtime.backend=tpu",
             "runtime.backend: 'tpu' is not allowed, choose auto, onnxruntime, openvino, torch;",
         ),

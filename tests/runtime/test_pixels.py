@@ -83,7 +83,7 @@ def test_bands_make_the_same_square(shape: tuple[int, int], parts: dict[int, int
 def test_many_threads_stretch_like_one() -> None:
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 256, (*shape, 3), np.uint8) for shape in ((1080, 1920), (48, 64), (960, 1280))]
-    one, many = Stretcher(224, 1), Stretcher(224, 8)
+    one, many = Stretcher((224, 160), 1), Stretcher((224, 160), 8)
     for batch in ([], images[:1], images, images[1:2], images[::-1] * 4):
         for _ in range(10):  # with more threads than cores some bands are the caller's, some are not
             assert np.array_equal(one(batch), many(batch))
@@ -91,11 +91,11 @@ def test_many_threads_stretch_like_one() -> None:
 
 def test_what_no_thread_comes_to_the_caller_stretches_itself() -> None:
     images = [np.random.default_rng(n).integers(0, 256, (1080, 1920, 3), np.uint8) for n in range(3)]
-    busy, stretcher = threading.Event(), Stretcher(32, 2)
+    busy, stretcher = threading.Event(), Stretcher((32, 32), 2)
     assert stretcher._pool is not None
     stretcher._pool.submit(busy.wait)
     try:
-        assert np.array_equal(stretcher(images), Stretcher(32, 1)(images))
+        assert np.array_equal(stretcher(images), Stretcher((32, 32), 1)(images))
     finally:
         busy.set()
 
@@ -103,8 +103,8 @@ def test_what_no_thread_comes_to_the_caller_stretches_itself() -> None:
 def test_a_picture_that_opencv_refuses_is_an_error_on_any_thread() -> None:
     broken = np.zeros((960, 1280, 4), np.float64)
     with pytest.raises(cv2.error):
-        Stretcher(224, 2)([broken])
-    assert Stretcher(224, 2)([np.zeros((960, 1280, 3), np.uint8)]).max() == 0
+        Stretcher((224, 224), 2)([broken])
+    assert Stretcher((224, 224), 2)([np.zeros((960, 1280, 3), np.uint8)]).max() == 0
 
 
 def test_type_follows_the_model() -> None:

@@ -91,7 +91,7 @@ def arrows(runtime: Runtime, frames: list[Image]) -> int:
         past = [*past[1:], step.remember()[0].entry]
     attention = step.results[0].attention
     assert attention is not None
-    rows, columns = runtime.query_grid
+    rows, columns = step.results[0].grid
     header = AttentionHeader(rows, columns, runtime.num_past, rows, columns)
     field = motion_field(unfold(header, attention), slot=-2)
     return int((field.moving & (field.confidence >= LEAST_CONFIDENCE)).sum())

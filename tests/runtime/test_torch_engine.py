@@ -113,7 +113,7 @@ def test_known_pictures_get_what_a_full_step_gives(options: dict[str, Any]) -> N
         np.testing.assert_allclose(a.probabilities, b.probabilities, atol=1e-5)
         np.testing.assert_allclose(a.attention, b.attention, atol=1e-3)
     for a, b in zip(found.remember(), expected.remember(), strict=True):
-        torch.testing.assert_close(a.entry.keys, b.entry.keys, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(a.entry.entry.keys, b.entry.entry.keys, atol=1e-4, rtol=1e-4)
     assert found.backbone_passes == (1 if options.get("use_shared_weights", True) else 3)
     again = saving.infer([first[1]], [past[1][1]], known=[found.remember()[1]])  # reused, and reused again
     np.testing.assert_allclose(again.results[0].probabilities, found.results[1].probabilities, atol=1e-5)
@@ -147,9 +147,9 @@ def test_the_model_itself_is_left_alone() -> None:
 def test_remembered_entries_are_not_tied_to_the_batch() -> None:
     runtime = open_torch(small(), CPU)
     first = runtime.infer(pictures(2), [[None, None]] * 2).remember()
-    kept = first[0].entry.keys.clone()
+    kept = first[0].entry.entry.keys.clone()
     runtime.infer(pictures(2, seed=5), [[None, memory.entry] for memory in first]).remember()
-    assert torch.equal(first[0].entry.keys, kept)
+    assert torch.equal(first[0].entry.entry.keys, kept)
 
 
 def test_bf16_on_a_cpu_is_close() -> None:
@@ -183,7 +183,7 @@ def test_it_says_what_it_is() -> None:
     assert (model["name"], model["backbone"], model["classes"]) == ("tiny", "ResNet-18 + CBAM", 9)
     assert model["parameters"] == sum(weights.numel() for weights in small().parameters())
     assert runtime.labels == tuple("abcdefghi")
-    assert runtime.query_grid == (SIZE // 32, SIZE // 32)
+    assert runtime.infer(pictures(1), [[None, None]]).results[0].grid == (SIZE // 32, SIZE // 32)
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from pipeline.base.frame import Frame, FrameId
 from pipeline.model.checkpoint import save_checkpoint
 from tests.model.small import small
 from tests.wire.peers import frame, packed
@@ -40,6 +42,26 @@ def test_a_network_with_dense_motion_sends_things_and_another_none(motion: bool,
         until(lambda: got.extend(taken(receiver)) or len(got) == 3, "three", START_S, lambda: inference.out)
     assert [one.prediction.things for one in got] == [[] if motion else None] * 3
     assert [one.prediction.camera is not None for one in got] == [False, motion, motion]
+
+
+@pytest.mark.slow
+def test_streams_of_two_aspects_keep_theirs_in_one_worker(place: Path) -> None:
+    path = place / "motion.safetensors"
+    save_checkpoint(path, small(motion=True))
+    model = ("--set", f"inference.checkpoint={path}", "--set", "runtime.backend=torch")
+    pictures = {"wide": (90, 120), "tall": (120, 90), "square": (100, 100)}
+    with worker(place, *model, "--set", "inference.longer_side_px=128") as (publisher, receiver, inference):
+        for seq in range(3):
+            for name, shape in pictures.items():
+                image = np.full((*shape, 3), seq, np.uint8)
+                sent = Frame(FrameId(name, 1, 0, seq), image, capture_ns=1000 + seq, policy="every")
+                assert publisher.send_frame(sent, timeout_s=20.0)
+        got = []
+        until(lambda: got.extend(taken(receiver)) or len(got) == 9, "nine", START_S, lambda: inference.out)
+    layouts = {one.prediction.stream_id: one.prediction.attention for one in got}
+    grids = {name: (header.rows, header.columns) for name, header in layouts.items() if header}
+    assert grids == {"wide": (3, 4), "tall": (4, 3), "square": (4, 4)}
+    assert "preparing the model for pictures of 96x128 px" in inference.out
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pipeline.model.preprocessing import Size
 from pipeline.model.temporal import Features
 from pipeline.runtime.cuda.cuda_network import Answer, CudaNetwork
 from pipeline.runtime.cuda.graphs import Captured
@@ -17,13 +18,13 @@ class CudaStep:
     Args:
         network: Does the work.
         streams: ``n``, the batch size.
-        size: Of the pictures, in pixels.
+        size: Of the pictures.
         entries: The table of what is remembered.
         memory: Shared by the graphs of all sizes, see ``Captured``: those of new pictures, and those of
             unchanged ones, which run between ``new`` and ``keep`` and must not write over what these share.
 
     Attributes:
-        pixels: ``(n, size, size, 3)`` uint8, blue-green-red.
+        pixels: ``(n, rows, columns, 3)`` uint8, blue-green-red.
         past: Entries of the slots, ``(n, T, length)``, see ``EntryLayout``.
         rows: Their numbers in the table, ``(n, T)`` int64, 0 for none.
         new: Frames, features and answer of new pictures.
@@ -32,12 +33,12 @@ class CudaStep:
     """
 
     def __init__(
-        self, network: CudaNetwork, streams: int, size: int, entries: Rows, memory: tuple[Any, Any]
+        self, network: CudaNetwork, streams: int, size: Size, entries: Rows, memory: tuple[Any, Any]
     ) -> None:
         self._network, self._memory = network, memory[1]
         table = entries.table
         num_past = network.model.num_past
-        self.pixels = torch.zeros(streams, size, size, 3, dtype=torch.uint8, device=table.device)
+        self.pixels = torch.zeros(streams, *size, 3, dtype=torch.uint8, device=table.device)
         self.past = table.new_zeros(streams, num_past, *table.shape[1:])
         self.rows = torch.zeros(streams, num_past, dtype=torch.int64, device=table.device)
         self.known: dict[str, Tensor] = {}

@@ -1,12 +1,13 @@
 """The step on a CUDA GPU: captured graphs, and the past kept in tables on the device."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from pipeline.model.network import TemporalKVQResNetCBAM
+from pipeline.model.preprocessing import Size
 from pipeline.runtime.cuda.captured_step import CudaStep
 from pipeline.runtime.cuda.cuda_network import CudaNetwork, open_cuda_network
 from pipeline.runtime.cuda.device_stretch import DeviceStretch
@@ -37,7 +38,8 @@ class CudaEngine:
         self._network, self._where, self._options = network, device, options
         self.device, self.precision, self.threads = str(device), precision, options.cpu_threads
         model = network.model
-        empty, self._size = model.init_state(1), model.preprocessing.size
+        self._size = rows, columns = network.size
+        empty = model.init_state(1, self._size)
         self._num_past = model.num_past
         self._entries = Rows((network.layout.length,), empty.keys)
         self._features = {stage: Rows(shape, empty.keys) for stage, shape in network.maps().items()}
@@ -45,7 +47,7 @@ class CudaEngine:
         self._memory = torch.cuda.graph_pool_handle(), torch.cuda.graph_pool_handle()
         self._stretch = DeviceStretch(self._size, device)
         # kernels count with 32 bits: the largest maps have 16 values for each pixel of the batch
-        self._limit = (2**31 - 1) // (16 * self._size**2)
+        self._limit = (2**31 - 1) // (16 * rows * columns)
         self.most_streams = min(128, 1 << (self._limit.bit_length() - 1))
         self._steps: dict[int, CudaStep] = {}
         self._passes_later = model.architecture.passes_to_remember
@@ -112,7 +114,10 @@ class CudaEngine:
         """The step of the batch size that serves ``count`` streams."""
         size = padded(count)
         if size > self._limit:
-            raise ValueError(f"{count} streams of {self._size} px in one step: at most {self.most_streams}")
+            rows, columns = self._size
+            raise ValueError(
+                f"{count} streams of {columns}x{rows} px in one step: at most {self.most_streams}"
+            )
         if size not in self._steps:
             started = time.monotonic()
             self._steps[size] = CudaStep(self._network, size, self._size, self._entries, self._memory)
@@ -134,14 +139,25 @@ def _answer(fetched: Sequence[Tensor], want_attention: bool) -> Answer:
     )
 
 
-def open_cuda_engine(model: TemporalKVQResNetCBAM, device: torch.device, options: Options) -> CudaEngine:
-    """A copy of the model, made ready on a CUDA device.
+def cuda_engines(
+    model: TemporalKVQResNetCBAM, device: torch.device, options: Options
+) -> Callable[[Size], CudaEngine]:
+    """Opens engines of all sizes on one copy of the model on a CUDA device.
 
     Raises:
         DeviceError: No such precision.
     """
     precision = pick_precision(options.precision, device)
     torch.set_num_threads(options.cpu_threads)
-    with torch.cuda.device(device):
-        network = open_cuda_network(model, device, DTYPES[precision], options)
-        return CudaEngine(network, device, precision, options)
+    networks: list[CudaNetwork] = []
+
+    def engine(size: Size) -> CudaEngine:
+        with torch.cuda.device(device):
+            if networks:
+                network = networks[0].resized(size)
+            else:
+                network = open_cuda_network(model, device, DTYPES[precision], options, size)
+                networks.append(network)
+            return CudaEngine(network, device, precision, options)
+
+    return engine

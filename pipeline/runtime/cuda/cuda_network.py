@@ -13,6 +13,7 @@ from torch import Tensor
 from pipeline.base.files import cache_folder
 from pipeline.model.motion.pyramid import CONTEXT_CHANNELS, FINE_CHANNELS, MATCH_CHANNELS
 from pipeline.model.network import TemporalKVQResNetCBAM
+from pipeline.model.preprocessing import Size
 from pipeline.model.resnet import ResNetCBAM
 from pipeline.model.temporal import Features
 from pipeline.runtime.cuda.entry_layout import EntryLayout
@@ -32,12 +33,14 @@ class CudaNetwork:
 
     Args:
         model: On the device.
-        normalise: Pixels ``(n, size, size, 3)`` uint8, blue-green-red, to frames as the model takes them.
+        normalise: Pixels ``(n, rows, columns, 3)`` uint8, blue-green-red, to frames as the model takes them.
         kernels: ``fused``, or ``torch`` where Triton does not work.
         options: Where it reports to.
+        size: Of the pictures.
 
     Attributes:
         model: See above.
+        size: See above.
         kernels: See above.
         layout: Of what is remembered.
     """
@@ -48,14 +51,19 @@ class CudaNetwork:
         normalise: Callable[[Tensor], Tensor],
         kernels: Literal["fused", "torch"],
         options: Options,
+        size: Size,
     ) -> None:
-        self.model, self.kernels = model, kernels
-        self.layout = EntryLayout(model.init_state(1))
+        self.model, self.kernels, self.size = model, kernels, size
+        self.layout = EntryLayout(model.init_state(1, size))
         self._normalise, self._options = normalise, options
         self._attend: Callable[[Features, Tensor, Tensor], Answer] = self._answer
         if kernels == "fused":
             self._faster = torch.compile(self._answer)
             self._attend = self._compiled
+
+    def resized(self, size: Size) -> "CudaNetwork":
+        """The same network for pictures of another size."""
+        return CudaNetwork(self.model, self._normalise, self.kernels, self._options, size)
 
     def maps(self) -> dict[str, tuple[int, int, int]]:
         """Rows, columns and channels of the maps that a step keeps of a picture, by stage."""
@@ -67,10 +75,10 @@ class CudaNetwork:
                 "match": ("layer2", MATCH_CHANNELS),
                 "fine": ("layer1", FINE_CHANNELS),
             }
-        return {name: (*architecture.grid(stage), count) for name, (stage, count) in kept.items()}
+        return {name: (*architecture.grid(stage, self.size), count) for name, (stage, count) in kept.items()}
 
     def encode(self, pixels: Tensor) -> tuple[Tensor, Features]:
-        """Normalised frames and their features from pixels ``(n, size, size, 3)`` uint8, blue-green-red."""
+        """Normalised frames and their features from pixels, see ``normalise``."""
         frames = self._normalise(pixels)
         return frames, self.model.encode(frames)
 
@@ -110,7 +118,7 @@ class CudaNetwork:
 
 
 def open_cuda_network(
-    model: TemporalKVQResNetCBAM, device: torch.device, dtype: torch.dtype, options: Options
+    model: TemporalKVQResNetCBAM, device: torch.device, dtype: torch.dtype, options: Options, size: Size
 ) -> CudaNetwork:
     """A copy of the network, made ready for a CUDA device.
 
@@ -121,21 +129,22 @@ def open_cuda_network(
         device: A CUDA device.
         dtype: Of weights and features.
         options: Where it reports what can't be had.
+        size: Of the pictures.
     """
     _keep_compiled_kernels()
     plain = deepcopy(model).eval().requires_grad_(False)
     fold_batch_norms(plain)
     plain.to(device, dtype).to(memory_format=torch.channels_last)
     try:
-        return _fused(plain, device, dtype, options)
+        return _fused(plain, device, dtype, options, size)
     except Exception as error:  # whatever a missing or broken Triton, driver or compiler raises
         options.log(f"fused kernels can't be had, torch's own are slower: {_first_line(error)}")
     preprocess = Preprocessor(model.preprocessing, device, dtype)
-    return CudaNetwork(plain, lambda pixels: preprocess.normalised(pixels.flip(-1)), "torch", options)
+    return CudaNetwork(plain, lambda pixels: preprocess.normalised(pixels.flip(-1)), "torch", options, size)
 
 
 def _fused(
-    plain: TemporalKVQResNetCBAM, device: torch.device, dtype: torch.dtype, options: Options
+    plain: TemporalKVQResNetCBAM, device: torch.device, dtype: torch.dtype, options: Options, size: Size
 ) -> CudaNetwork:
     """The network with fused kernels, tried out on a blank frame."""
     model, preprocessing = deepcopy(plain), plain.preprocessing
@@ -148,10 +157,9 @@ def _fused(
         frames: Tensor = kernels.normalise(pixels, factor, offset, dtype)
         return frames
 
-    network = CudaNetwork(model, normalise, "fused", options)
-    size = preprocessing.size
+    network = CudaNetwork(model, normalise, "fused", options, size)
     with torch.inference_mode(), tuned():
-        network.encode(torch.zeros(1, size, size, 3, dtype=torch.uint8, device=device))
+        network.encode(torch.zeros(1, *size, 3, dtype=torch.uint8, device=device))
     return network
 
 

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from pipeline.model.preprocessing import Size
 from pipeline.runtime.cpu_threads import usable_cpus
 from pipeline.runtime.step import Image
 
@@ -23,28 +24,28 @@ class DeviceStretch:
     Both are linear in the pixels, so rows and columns are one matrix each, in float16 on a GPU.
 
     Args:
-        size: Of the square, in pixels.
+        size: Of the results.
         device: Where it works.
     """
 
-    def __init__(self, size: int, device: torch.device) -> None:
+    def __init__(self, size: Size, device: torch.device) -> None:
         self._size, self._device = size, device
         self._dtype = torch.float16 if device.type == "cuda" else torch.float32
-        self._tables: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
-        self._staging: dict[tuple[int, int], Tensor] = {}
+        self._tables: dict[Size, tuple[Tensor, Tensor]] = {}
+        self._staging: dict[Size, Tensor] = {}
         self._hands = min(_THREADS, usable_cpus())
         self._threads = ThreadPoolExecutor(self._hands, "staging")
 
-    def __call__(self, images: Sequence[Image], squares: Tensor) -> None:
+    def __call__(self, images: Sequence[Image], resized: Tensor) -> None:
         """Queues the work on the current stream; pictures are copied before it returns.
 
         Call it again only when the work of the last call is done: the buffers are the same.
 
         Args:
             images: Of any size.
-            squares: ``(B, size, size, 3)`` uint8 on the device, written to; colours stay in their order.
+            resized: ``(B, rows, columns, 3)`` uint8 on the device, written to; colours stay in their order.
         """
-        by_size: dict[tuple[int, int], list[int]] = {}
+        by_size: dict[Size, list[int]] = {}
         for row, image in enumerate(images):
             by_size.setdefault((image.shape[0], image.shape[1]), []).append(row)
         for shape, rows in by_size.items():
@@ -55,14 +56,14 @@ class DeviceStretch:
                 staged = staging[start : start + len(part)]
                 self._copy([images[row] for row in part], staged.numpy())
                 if part[-1] - part[0] + 1 == len(part):  # the usual case: all are of one size
-                    self._place(staged, shape, squares[part[0] : part[-1] + 1])
+                    self._place(staged, shape, resized[part[0] : part[-1] + 1])
                     continue
-                stretched = squares.new_empty(len(part), *squares.shape[1:])
-                self._place(staged, shape, stretched)
-                for row, square in zip(part, stretched, strict=True):
-                    squares[row].copy_(square)
+                together_resized = resized.new_empty(len(part), *resized.shape[1:])
+                self._place(staged, shape, together_resized)
+                for row, one in zip(part, together_resized, strict=True):
+                    resized[row].copy_(one)
 
-    def _room(self, shape: tuple[int, int], count: int) -> Tensor:
+    def _room(self, shape: Size, count: int) -> Tensor:
         """``(n, rows, columns, 3)`` on the host for ``count`` pictures or more, page-locked for a GPU."""
         staging = self._staging.get(shape)
         if staging is None or len(staging) < count:
@@ -83,23 +84,24 @@ class DeviceStretch:
             self._threads.map(_copy_each, [images[part] for part in parts], [buffer[part] for part in parts])
         )
 
-    def _place(self, staged: Tensor, shape: tuple[int, int], squares: Tensor) -> None:
-        """Copies staged pictures to the device, resized to ``squares``."""
-        if shape == (self._size, self._size):
-            squares.copy_(staged, non_blocking=True)
+    def _place(self, staged: Tensor, shape: Size, resized: Tensor) -> None:
+        """Copies staged pictures to the device, resized to ``resized``."""
+        if shape == self._size:
+            resized.copy_(staged, non_blocking=True)
             return
         down, across = self._matrices(shape)
         pictures = staged.to(self._device, non_blocking=True).to(self._dtype)
-        lines = torch.matmul(down, pictures.flatten(2))  # (n, size, columns * 3)
-        squares.copy_(torch.matmul(lines, across).round_().clamp_(0, 255).view_as(squares))
+        lines = torch.matmul(down, pictures.flatten(2))  # (n, new rows, columns * 3)
+        resized.copy_(torch.matmul(lines, across).round_().clamp_(0, 255).view_as(resized))
 
-    def _matrices(self, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """Over rows, ``(size, rows)``, and over columns with their colours, ``(columns * 3, size * 3)``."""
+    def _matrices(self, shape: Size) -> tuple[Tensor, Tensor]:
+        """Over rows, ``(new, old)``, and over columns with their colours, ``(old * 3, new * 3)``."""
         if shape not in self._tables:
             if len(self._tables) >= _KEPT:
                 self._tables.clear()
-            weights = area_weights if min(shape) >= self._size else linear_weights
-            rows, columns = (weights(n, self._size) for n in shape)
+            shrinks = all(have >= want for have, want in zip(shape, self._size, strict=True))
+            weights = area_weights if shrinks else linear_weights
+            rows, columns = (weights(have, want) for have, want in zip(shape, self._size, strict=True))
             colours = np.kron(columns.T, np.eye(3, dtype=np.float32))
             down, across = (torch.from_numpy(x).to(self._device, self._dtype) for x in (rows, colours))
             self._tables[shape] = down, across

@@ -42,10 +42,10 @@ def _max_pool(  # type: ignore[no-untyped-def]
 
 
 def normalise(pixels: Tensor, factor: Tensor, offset: Tensor, dtype: torch.dtype) -> Tensor:
-    """Frames ``(n, 4, size, size)`` in channels-last layout.
+    """Frames ``(n, 4, rows, columns)`` in channels-last layout.
 
     Args:
-        pixels: ``(n, size, size, 3)`` uint8, blue-green-red.
+        pixels: ``(n, rows, columns, 3)`` uint8, blue-green-red.
         factor: By channel, red first: a value is normalised by ``value * factor + offset``.
         offset: See ``factor``.
         dtype: Of the frames.

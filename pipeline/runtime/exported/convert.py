@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from pipeline.base.packages import load_package
 from pipeline.model.architecture import Architecture
 from pipeline.model.motion.pyramid import MOTION_STAGES
+from pipeline.model.preprocessing import Size
 from pipeline.model.state import State
 from pipeline.runtime.fold_batch_norms import fold_batch_norms
 
@@ -64,28 +65,33 @@ class ExportedStep(nn.Module):
 
     Args:
         model: The network.
-        pixels: As the runtimes of this program want it: the frame is a picture, ``(B, size, size, 3)`` uint8
-            in red-green-blue, that the step normalises itself, and ``Ports.features`` come out too.
+        size: Of the frames; None for ``usual_size``.
+        pixels: As the runtimes of this program want it: the frame is a picture, ``(B, rows, columns, 3)``
+            uint8 in red-green-blue, that the step normalises itself, and ``Ports.features`` come out too.
     """
 
     factor: Tensor
     offset: Tensor
 
-    def __init__(self, model: "TemporalKVQResNetCBAM", *, pixels: bool = False) -> None:
+    def __init__(
+        self, model: "TemporalKVQResNetCBAM", size: Size | None = None, *, pixels: bool = False
+    ) -> None:
         from pipeline.runtime.exported.gates import reshape_gates  # slow: torchvision comes with it
-        from pipeline.runtime.exported.projections import average_early, join_projections
+        from pipeline.runtime.exported.projections import average_early, fix_positions, join_projections
 
         super().__init__()
         self.model, self.pixels = deepcopy(model).eval(), pixels
+        size = size or model.preprocessing.usual_size
         fold_batch_norms(self.model)
-        reshape_gates(self.model)
+        reshape_gates(self.model, size)
+        fix_positions(self.model, size)
         join_projections(self.model)
         average_early(self.model)
         for name in ("factor", "offset"):
             self.register_buffer(name, torch.tensor(getattr(model.preprocessing, name)), persistent=False)
 
     def forward(self, frame: Tensor, *parts: Tensor) -> tuple[Tensor, ...]:
-        """Frame ``(B, 3, size, size)``, or pixels, and the parts of a ``State``; gives ``Ports.outputs``."""
+        """Frame ``(B, 3, rows, columns)`` or pixels, and parts of a ``State``; gives ``Ports.outputs``."""
         if self.pixels:
             frame = (frame.float() * self.factor + self.offset).permute(0, 3, 1, 2)
         state, features = State(*parts), self.model.encode(frame)
@@ -101,7 +107,9 @@ class ExportedStep(nn.Module):
         return *answer, *after.parts(), *(seen if self.pixels else ())
 
 
-def export_onnx(model: "TemporalKVQResNetCBAM", path: str | Path, *, pixels: bool = False) -> None:
+def export_onnx(
+    model: "TemporalKVQResNetCBAM", path: str | Path, size: Size | None = None, *, pixels: bool = False
+) -> None:
     """Writes one step as ONNX, for any number of streams in a batch.
 
     An input that the network does not use (``values``, where values are tied to keys) is kept, so that
@@ -110,6 +118,7 @@ def export_onnx(model: "TemporalKVQResNetCBAM", path: str | Path, *, pixels: boo
     Args:
         model: In eval mode, on the CPU.
         path: Of the ``.onnx`` file; weights are inside.
+        size: Of the frames; None for ``usual_size``.
         pixels: See ``ExportedStep``.
 
     Raises:
@@ -117,11 +126,12 @@ def export_onnx(model: "TemporalKVQResNetCBAM", path: str | Path, *, pixels: boo
     """
     for package in ("onnx", "onnxscript"):
         load_package(package)
+    size = size or model.preprocessing.usual_size
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # the exporter speaks of its own future
         torch.onnx.export(
-            ExportedStep(model, pixels=pixels).eval(),
-            _example(model, pixels),
+            ExportedStep(model, size, pixels=pixels).eval(),
+            _example(model, size, pixels),
             str(path),
             input_names=ports(model.architecture).inputs,
             output_names=_outputs(model, pixels),
@@ -132,49 +142,61 @@ def export_onnx(model: "TemporalKVQResNetCBAM", path: str | Path, *, pixels: boo
         )
     onnx = load_package("onnx")
     file = onnx.load(str(path))
-    onnx.helper.set_model_props(file, about(model, pixels=pixels))
+    onnx.helper.set_model_props(file, about(model, size, pixels=pixels))
     onnx.save(file, str(path))
 
 
-def to_openvino(model: "TemporalKVQResNetCBAM", *, pixels: bool = False) -> Any:
-    """One step as an ``openvino.Model``, for any number of streams in a batch; ONNX is not needed for it.
+def to_openvino(
+    model: "TemporalKVQResNetCBAM", size: Size | None = None, *, pixels: bool = False, streams: int = -1
+) -> Any:
+    """One step as an ``openvino.Model``; ONNX is not needed for it.
 
     Args:
         model: In eval mode, on the CPU.
+        size: Of the frames; None for ``usual_size``.
         pixels: See ``ExportedStep``.
+        streams: In a batch; -1 for any number, which takes twice as long to convert.
 
     Raises:
         MissingPackageError: The extra ``openvino`` is not installed.
     """
     openvino = load_package("openvino")
-    example = _example(model, pixels)
+    size = size or model.preprocessing.usual_size
+    example = _example(model, size, pixels)
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # both exporters speak of their own future
-        step = ExportedStep(model, pixels=pixels).eval()
-        program = torch.export.export(step, example, dynamic_shapes=_batch_is_free(model))
-        converted = openvino.convert_model(program)
-    inputs = ports(model.architecture).inputs
-    names = *inputs, *_outputs(model, pixels)
+        warnings.simplefilter("ignore")  # tracing speaks of all that is fixed by it
+        step = ExportedStep(model, size, pixels=pixels).eval()
+        # not torch.export: it and its decompositions take six times as long for the same operators
+        traced = torch.jit.trace(step, example, check_trace=False)  # type: ignore[no-untyped-call]
+        shapes = [openvino.PartialShape([streams, *x.shape[1:]]) for x in example]
+        converted = openvino.convert_model(traced, example_input=example, input=shapes)
+    passes = load_package("openvino.passes")
+    manager = passes.Manager()
+    manager.register_pass(passes.ConstantFolding())  # of sizes that the trace reads from each map
+    manager.run_passes(converted)
+    names = *ports(model.architecture).inputs, *_outputs(model, pixels)
     for port, name in zip((*converted.inputs, *converted.outputs), names, strict=True):
         port.get_tensor().set_names({name})
-    converted.reshape({name: [-1, *x.shape[1:]] for name, x in zip(inputs, example, strict=True)})
-    for key, value in about(model, pixels=pixels).items():
+    for key, value in about(model, size, pixels=pixels).items():
         converted.set_rt_info(value, ["model_info", key])
     return converted
 
 
-def about(model: "TemporalKVQResNetCBAM", *, pixels: bool = False) -> dict[str, str]:
+def about(
+    model: "TemporalKVQResNetCBAM", size: Size | None = None, *, pixels: bool = False
+) -> dict[str, str]:
     """What a program needs to know beside the shapes, for the metadata of an exported file."""
-    size = model.preprocessing.size
+    rows, columns = size or model.preprocessing.usual_size
+    resized = f"{'resized' if model.preprocessing.keep_aspect else 'stretched'} to {columns}x{rows}"
     normalised = {
         "mean": json.dumps(model.preprocessing.mean),
         "std": json.dumps(model.preprocessing.std),
-        "frame": f"RGB, stretched to {size}x{size}, (value / 255 - mean) / std",
+        "frame": f"RGB, {resized}, (value / 255 - mean) / std",
     }
     return {
         "labels": json.dumps(model.labels, ensure_ascii=False),
         "state": "starts with zeros and valid = false; the next_ outputs go in with the next frame",
-        **({"frame": f"RGB, uint8, stretched to {size}x{size}"} if pixels else normalised),
+        **({"frame": f"RGB, uint8, {resized}"} if pixels else normalised),
     }
 
 
@@ -192,11 +214,10 @@ def _outputs(model: "TemporalKVQResNetCBAM", pixels: bool) -> tuple[str, ...]:
     return (*names.outputs, *names.features) if pixels else names.outputs
 
 
-def _example(model: "TemporalKVQResNetCBAM", pixels: bool) -> tuple[Tensor, ...]:
+def _example(model: "TemporalKVQResNetCBAM", size: Size, pixels: bool) -> tuple[Tensor, ...]:
     """Two streams: with one, the exporter would take the batch for a constant."""
-    size = model.preprocessing.size
-    frame = torch.zeros(2, size, size, 3, dtype=torch.uint8) if pixels else torch.zeros(2, 3, size, size)
-    return frame, *model.init_state(2).parts()
+    frame = torch.zeros(2, *size, 3, dtype=torch.uint8) if pixels else torch.zeros(2, 3, *size)
+    return frame, *model.init_state(2, size).parts()
 
 
 def _batch_is_free(model: "TemporalKVQResNetCBAM") -> tuple[Any, ...]:

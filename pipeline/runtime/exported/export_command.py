@@ -98,13 +98,13 @@ def compare(model: TemporalKVQResNetCBAM, step: Step, steps: int = _STEPS) -> di
         ExportError: One is larger than ``TOLERANCE``.
     """
     rng = torch.Generator().manual_seed(0)
-    size = model.preprocessing.size
-    state = model.init_state(_STREAMS)
+    size = model.preprocessing.usual_size
+    state = model.init_state(_STREAMS, size)
     names = ports(model.architecture)
     own = {name: part.numpy() for name, part in zip(names.state, state.parts(), strict=True)}
     largest = dict.fromkeys(names.outputs, 0.0)
     for _ in range(steps):
-        frame = torch.randn(_STREAMS, 3, size, size, generator=rng)
+        frame = torch.randn(_STREAMS, 3, *size, generator=rng)
         again = torch.rand(_STREAMS, generator=rng) < _RESET
         state = state.cleared(again)
         own["valid"] = own["valid"] & ~again.numpy()[:, None]
@@ -134,15 +134,17 @@ def _to_int8(
 ) -> None:
     """Quantises an OpenVINO file in place, if it then still answers other clips as before."""
     core = load_package("openvino").Core()
-    size, empty = model.preprocessing.size, model.init_state(1)
+    size = model.preprocessing.usual_size
+    empty = model.init_state(1, size)
     factor, offset = (
         np.array(values, np.float32).reshape(3, 1, 1)
         for values in (model.preprocessing.factor, model.preprocessing.offset)
     )
 
     def clips(count: int, seed: int) -> tuple[list[npt.NDArray[Any]], list[str]]:
-        found = make_clips(size, model.num_past, count, seed)
-        return [clip.transpose(0, 3, 1, 2) * factor + offset for clip in found.frames], list(found.labels)
+        found = make_clips(max(size), model.num_past, count, seed)
+        cut = quantise.cropped(found.frames, size)
+        return [clip.transpose(0, 3, 1, 2) * factor + offset for clip in cut], list(found.labels)
 
     def play(step: Any, frames: list[npt.NDArray[Any]]) -> tuple[npt.NDArray[Any], list[quantise.Feed]]:
         compiled = core.compile_model(step, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pipeline.model.description import Description
+from pipeline.model.preprocessing import Size
 from pipeline.model.state import Entry, State, empty_state, gather
 from pipeline.runtime.engine import About, Answer, MotionFields, Remember, finished
 from pipeline.runtime.exported.convert import MOTION, ports
@@ -41,6 +42,7 @@ class ExportedEngine:
     Args:
         graphs: Ready to run.
         model: What is known of the network.
+        size: Of the pictures.
         backend: See ``Engine``.
         device: See ``Engine``.
         precision: See ``Engine``.
@@ -57,6 +59,7 @@ class ExportedEngine:
         self,
         graphs: Graphs,
         model: Description,
+        size: Size,
         *,
         backend: str,
         device: str,
@@ -66,9 +69,9 @@ class ExportedEngine:
     ) -> None:
         self.backend, self.device, self.precision, self.threads = backend, device, precision, threads
         self._graphs, self._details = graphs, details
-        self._empty, self._ports = empty_state(model.architecture, 1), ports(model.architecture)
+        self._empty, self._ports = empty_state(model.architecture, 1, size), ports(model.architecture)
         self._passes = 1 + model.architecture.passes_to_remember
-        self.stretch = Stretcher(model.preprocessing.size, threads)
+        self.stretch = Stretcher(size, threads)
 
     def infer(
         self, images: Sequence[Image], past: Sequence[Sequence[Entry | None]], want_attention: bool

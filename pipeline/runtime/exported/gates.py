@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from pipeline.model.cbam import CBAM, ChannelGate, SpatialGate
 from pipeline.model.network import TemporalKVQResNetCBAM
+from pipeline.model.preprocessing import Size
 from pipeline.model.resnet import STAGES
 
 
@@ -63,11 +64,11 @@ class RowwiseSpatialGate(nn.Module):
         return x * (self.scale * torch.sigmoid(gate))[:, None]
 
 
-def reshape_gates(model: TemporalKVQResNetCBAM) -> None:
-    """Replaces, in place, the gates of a model whose batch-norms are folded; its frames keep their size."""
+def reshape_gates(model: TemporalKVQResNetCBAM, size: Size) -> None:
+    """Replaces, in place, the gates of a model whose batch-norms are folded; all frames are of that size."""
     for backbone in model.backbones:
         for stage in STAGES:
-            columns = model.architecture.grid(stage)[1]
+            columns = model.architecture.grid(stage, size)[1]
             for block in cast(nn.Sequential, getattr(backbone, stage)):
                 gates = cast(CBAM, block.cbam)
                 gates[0] = StackedChannelGate(cast(ChannelGate, gates[0]))

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from pipeline.base.files import PARTIAL, cache_folder, write_whole
+from pipeline.model.preprocessing import Size
 
 _KEPT, _STALE_S = 8, 3600.0
 _MODEL = ".model"
@@ -43,7 +44,9 @@ def code_digest(*places: str) -> str:
 
 
 class CachedModel:
-    """One compiled model's place on disk. Without a readable or writable folder there is no caching.
+    """The places on disk of a model compiled for sizes of pictures.
+
+    Without a readable or writable folder there is no caching.
 
     Args:
         checkpoint: The file that the model comes from.
@@ -56,17 +59,17 @@ class CachedModel:
         digest = self._content.copy()
         digest.update("\n".join([code_digest(*ROOMS), torch.__version__, *versions, _processor()]).encode())
         self._folder = folder or cache_folder()
-        self._name = f"{versions[0].split()[0]}-{digest.hexdigest()[:32]}{_MODEL}"
+        self._name = f"{versions[0].split()[0]}-{digest.hexdigest()[:32]}"
 
     def is_current(self) -> bool:
         """Whether the checkpoint still is the file that the name was made from."""
         return hashlib.sha256(self._checkpoint.read_bytes()).digest() == self._content.digest()
 
-    def load(self) -> list[bytes] | None:
+    def load(self, size: Size) -> list[bytes] | None:
         """The parts that were stored; None if there is nothing, or nothing sound."""
         if self._folder is None:
             return None
-        path = self._folder / self._name
+        path = self._path(self._folder, size)
         try:
             with path.open("rb") as file:
                 seal, data = file.read(_SEAL), file.read()
@@ -78,7 +81,7 @@ class CachedModel:
             path.touch()  # the files used last are those that are kept
         return _unpack(data)
 
-    def store(self, parts: Sequence[bytes]) -> str | None:
+    def store(self, size: Size, parts: Sequence[bytes]) -> str | None:
         """Stores in one go or not at all, and forgets the models that were not used for longest.
 
         Returns:
@@ -89,12 +92,16 @@ class CachedModel:
         data = _pack(parts)
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_whole(self._folder / self._name, hashlib.sha256(data).digest() + data, mode=0o600)
+            write_whole(self._path(self._folder, size), hashlib.sha256(data).digest() + data, mode=0o600)
         except OSError as error:
             return f"{self._folder}: {error.strerror or error}"
         with suppress(OSError):
             _tidy(self._folder)
         return None
+
+    def _path(self, folder: Path, size: Size) -> Path:
+        rows, columns = size
+        return folder / f"{self._name}-{columns}x{rows}{_MODEL}"
 
 
 def _pack(parts: Sequence[bytes]) -> bytes:

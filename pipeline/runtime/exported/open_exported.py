@@ -1,11 +1,13 @@
 """Opening an exported step: from the cache of compiled models, or exported, compiled and stored there."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from pipeline.model.description import Description, describe_checkpoint
 from pipeline.model.device import DeviceError
+from pipeline.model.preprocessing import Size
 from pipeline.model.shipped import CheckpointError
 from pipeline.runtime.base import Runtime
 from pipeline.runtime.engine import About
@@ -47,8 +49,8 @@ class Compiler(Protocol):
         """Names and versions of what compiles and runs the step, the backend first."""
         ...
 
-    def compile(self, model: "TemporalKVQResNetCBAM") -> Compiled:
-        """Exports the step, cuts out its answer, and makes both ready."""
+    def compile(self, model: "TemporalKVQResNetCBAM", size: Size) -> Compiled:
+        """Exports the step for pictures of a size, cuts out its answer, and makes both ready."""
         ...
 
     def restore(self, parts: list[bytes]) -> Graphs | None:
@@ -77,17 +79,25 @@ def open_exported(
         MissingPackageError: The backend is not installed.
     """
     about = describe_checkpoint(model) if isinstance(model, Path) else model.description
+    about = replace(about, preprocessing=options.preprocessing(about.preprocessing))
     threads = options.cpu_threads
     compiler = start(about, options, threads)
-    engine = ExportedEngine(
-        _stored_or_compiled(model, compiler, options),
-        about,
-        backend=compiler.backend,
-        device=compiler.device,
-        precision=compiler.precision,
-        threads=threads,
-        details=compiler.details,
-    )
+    cache = None
+    if isinstance(model, Path):
+        cache = CachedModel(model, [*compiler.versions(), compiler.precision])
+
+    def engine(size: Size) -> ExportedEngine:
+        return ExportedEngine(
+            _stored_or_compiled(model, size, compiler, cache, options),
+            about,
+            size,
+            backend=compiler.backend,
+            device=compiler.device,
+            precision=compiler.precision,
+            threads=threads,
+            details=compiler.details,
+        )
+
     return Runtime(about, engine, options.name, options.why)
 
 
@@ -114,19 +124,24 @@ def cut_answer(cut: Callable[[Any, Ports], Cut], step: Any, ports: Ports, option
 
 
 def _stored_or_compiled(
-    model: "TemporalKVQResNetCBAM | Path", compiler: Compiler, options: Options
+    model: "TemporalKVQResNetCBAM | Path",
+    size: Size,
+    compiler: Compiler,
+    cache: CachedModel | None,
+    options: Options,
 ) -> Graphs:
-    cache = None
-    if isinstance(model, Path):
-        cache = CachedModel(model, [*compiler.versions(), compiler.precision])
-        if (stored := cache.load()) and (graphs := compiler.restore(stored)):
-            return graphs
-    options.log(f"preparing it for {compiler.backend}, once for this machine; this takes a moment")
+    if cache and (stored := cache.load(size)) and (graphs := compiler.restore(stored)):
+        return graphs
+    rows, columns = size
+    options.log(
+        f"preparing it for {compiler.backend} and pictures of {columns}x{rows} px, once for this machine; "
+        "this takes a moment"
+    )
     loaded = _loaded(model)
     if cache and not cache.is_current():
         raise CheckpointError(f"{model}: was replaced while it was read; start again")
-    compiled = compiler.compile(loaded)
-    if cache and (problem := cache.store(compiled.parts)):
+    compiled = compiler.compile(loaded, size)
+    if cache and (problem := cache.store(size, compiled.parts)):
         options.log(f"prepared, but can't be kept for the next start: {problem}")
     return compiled.graphs
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.base.packages import load_package, package_version
 from pipeline.model.description import Description
 from pipeline.model.device import DeviceError
+from pipeline.model.preprocessing import Size
 from pipeline.runtime.base import Runtime
 from pipeline.runtime.engine import About
 from pipeline.runtime.exported.answer_graph import onnx_answer
@@ -89,11 +90,11 @@ class _Compiler:
         own = f"onnxruntime {load_package('onnxruntime').__version__}"
         return [own, package_version("onnx"), package_version("onnxscript")]
 
-    def compile(self, model: "TemporalKVQResNetCBAM") -> Compiled:
+    def compile(self, model: "TemporalKVQResNetCBAM", size: Size) -> Compiled:
         """See ``Compiler``."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "step.onnx"
-            export_onnx(model, path, pixels=True)
+            export_onnx(model, path, size, pixels=True)
             step = path.read_bytes()
         answer = cut_answer(onnx_answer, step, self._ports, self._options)
         parts = [step, answer] if answer else [step]

@@ -9,6 +9,7 @@ import numpy as np
 from pipeline.base.packages import load_package
 from pipeline.model.description import Description
 from pipeline.model.device import DeviceError
+from pipeline.model.preprocessing import Size
 from pipeline.model.state import empty_state
 from pipeline.runtime.base import Runtime
 from pipeline.runtime.engine import About
@@ -73,12 +74,11 @@ class _Compiler:
         own = f"openvino {load_package('openvino').get_version()}"
         return [own, *quantise.versions()] if self.precision == "int8" else [own]
 
-    def compile(self, model: "TemporalKVQResNetCBAM") -> Compiled:
+    def compile(self, model: "TemporalKVQResNetCBAM", size: Size) -> Compiled:
         """See ``Compiler``."""
-        step = to_openvino(model, pixels=True)
-        step.reshape({port.any_name: [1, *list(port.partial_shape)[1:]] for port in step.inputs})
+        step = to_openvino(model, size, pixels=True, streams=1)
         if self.precision == "int8":
-            step = self._in_int8(step)
+            step = self._in_int8(step, size)
         answer = cut_answer(openvino_answer, step, self._ports, self._options)
         compiled = [self._compiled(graph) for graph in (step, answer) if graph]
         return Compiled(self._graphs(*compiled), [graph.export_model().getvalue() for graph in compiled])
@@ -104,21 +104,24 @@ class _Compiler:
             _in_turns(answer, (*names.features, *names.state), names.answer) if answer else None,
         )
 
-    def _in_int8(self, step: Any) -> Any:
+    def _in_int8(self, step: Any, size: Size) -> Any:
         """The step calibrated on clips, once it is seen to answer like that in float32 on others."""
-        empty, options = empty_state(self._model.architecture, 1), self._options
-        shape = self._model.preprocessing.size, self._model.architecture.num_past
-        make = options.clips
-        assert make is not None
+        empty, options = empty_state(self._model.architecture, 1, size), self._options
+        make_clips = options.clips
+        assert make_clips is not None
+
+        def clips(count: int, seed: int) -> list[Array]:
+            made = make_clips(max(size), self._model.architecture.num_past, count, seed)
+            return list(quantise.cropped(made.frames, size))
+
         options.log(f"int8: rendering {quantise.CALIBRATION_CLIPS} clips to calibrate on")
-        clips = make(*shape, quantise.CALIBRATION_CLIPS, quantise.CALIBRATION_SEED)
+        frames = clips(quantise.CALIBRATION_CLIPS, quantise.CALIBRATION_SEED)
         options.log("int8: choosing the ranges of all layers")
-        _, feeds = quantise.play(self._compiled(step), list(clips.frames), empty, self._ports)
+        _, feeds = quantise.play(self._compiled(step), frames, empty, self._ports)
         rough = quantise.quantise(step, feeds)
-        clips = make(*shape, _CHECKED_CLIPS, quantise.HELD_OUT_SEED)
+        frames = clips(_CHECKED_CLIPS, quantise.HELD_OUT_SEED)
         exact, found = (
-            quantise.play(self._compiled(one), list(clips.frames), empty, self._ports)[0]
-            for one in (step, rough)
+            quantise.play(self._compiled(one), frames, empty, self._ports)[0] for one in (step, rough)
         )
         share = quantise.agreement(exact, found)
         if share < options.least_agreement:

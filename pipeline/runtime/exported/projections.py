@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.model.attention import AttentionLayer
+from pipeline.model.positions import Positions
+from pipeline.model.preprocessing import Size
 
 if TYPE_CHECKING:
     from pipeline.model.network import TemporalKVQResNetCBAM
@@ -64,6 +66,37 @@ class FeedForwardOfMean(nn.Module):
         """``(B, S, D)`` to the mean over places, ``(B, 1, D)``."""
         mean: Tensor = self.second(self.gelu(self.first(tokens)).mean(dim=1, keepdim=True))
         return mean
+
+
+class FixedPositions(nn.Module):
+    """``Positions`` of one grid: a graph must not interpolate them in each step.
+
+    Args:
+        table: ``(rows * columns, D)``.
+    """
+
+    table: Tensor
+
+    def __init__(self, table: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("table", table)
+
+    def forward(self, rows: int, columns: int) -> Tensor:
+        """The table."""
+        del rows, columns
+        return self.table
+
+
+@torch.no_grad()
+def fix_positions(model: "TemporalKVQResNetCBAM", size: Size) -> None:
+    """Replaces, in place, the places of a model by those of frames of that size."""
+    temporal, grid = model.temporal, model.architecture.grid
+    tables = [
+        FixedPositions(table(*grid(scale, size)))
+        for table, scale in zip(temporal.there, temporal.scales, strict=True)
+    ]
+    temporal.here = cast(Positions, FixedPositions(temporal.here(*grid("layer4", size))))
+    temporal.there = nn.ModuleList(tables)
 
 
 def join_projections(model: "TemporalKVQResNetCBAM") -> None:

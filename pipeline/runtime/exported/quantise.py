@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.base.packages import load_package, package_version
+from pipeline.model.preprocessing import Size
 from pipeline.model.state import State
 from pipeline.runtime.exported.convert import Ports
 from pipeline.runtime.exported.model_cache import code_digest
@@ -26,6 +27,12 @@ CLIP_CODE = ("base/camera_motions.py", "training/samples.py", "training/rendered
 def versions() -> list[str]:
     """What the ranges come from, apart from the step: NNCF and the code of the clips. Imports neither."""
     return [package_version("nncf"), f"clips {code_digest(*CLIP_CODE)}"]
+
+
+def cropped(clips: Array, size: Size) -> Array:
+    """The middle of square clips ``(n, T + 1, side, side, 3)``, of that size."""
+    top, left = ((clips.shape[2] - side) // 2 for side in size)
+    return clips[:, :, top : top + size[0], left : left + size[1]]
 
 
 def play(compiled: Any, frames: Iterable[Array], empty: State, ports: Ports) -> tuple[Array, list[Feed]]:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.base.frame import Image
+from pipeline.model.preprocessing import aspect_kept
 from pipeline.scene.dense_motion import PLACE_PX, DenseMotion
 from pipeline.training.evaluation.truth_files import Flow
 
@@ -17,7 +18,7 @@ MotionStream = Callable[[Image], DenseMotion]
 OpenStream = Callable[[], MotionStream]
 """Opens a stream that has seen nothing yet."""
 
-_LONGEST_PX, _MULTIPLE_PX = 384, 32
+_LONGEST_PX = 384
 
 
 def open_spaced(open_stream: OpenStream, spacing: int) -> MotionStream:
@@ -31,9 +32,7 @@ def open_spaced(open_stream: OpenStream, spacing: int) -> MotionStream:
 
 def network_size(height: int, width: int) -> tuple[int, int]:
     """Height and width at which a network sees a picture: multiples of 32, the longer side at most 384."""
-    scale = min(_LONGEST_PX / max(height, width), 1.0)
-    rows, columns = (max(round(side * scale / _MULTIPLE_PX), 1) * _MULTIPLE_PX for side in (height, width))
-    return rows, columns
+    return aspect_kept(height, width, min(_LONGEST_PX, max(height, width)))
 
 
 def affine_flow(affine: npt.NDArray[np.floating], height: int, width: int) -> Flow:

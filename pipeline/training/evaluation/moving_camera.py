@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pipeline.base.camera_motions import CAMERA_MOTIONS
 from pipeline.base.frame import Image
 from pipeline.base.stretch import stretch
+from pipeline.model.preprocessing import Size
 from pipeline.training.evaluation.global_motion import NAMES
 from pipeline.training.rendered.renderer import ACCELERATION, FASTEST, POSE, SLOWEST, USUAL
 
@@ -25,11 +26,11 @@ _DIRECTION = {"static": np.zeros(4)} | {
     for sign, name in zip((-1, 1), names, strict=True)
 }
 _SMALLEST, _LARGEST = 0.4, 0.7
-_CANDIDATES, _DETAIL_PX = 3, 64
+_CANDIDATES, _DETAIL = 3, (64, 64)
 
 
 def film(
-    frames: Sequence[Image], label: str, speed: float, size_px: int, seed: Sequence[int]
+    frames: Sequence[Image], label: str, speed: float, size: Size, seed: Sequence[int]
 ) -> npt.NDArray[np.uint8]:
     """Films running video with a moving window.
 
@@ -40,11 +41,11 @@ def film(
         frames: BGR, all of one size, oldest first.
         label: what the camera does, one of `CAMERA_MOTIONS`.
         speed: factor on the trained range of speeds.
-        size_px: side of the result.
+        size: of the result.
         seed: everything random follows from it.
 
     Returns:
-        ``(T + 1, size_px, size_px, 3)`` uint8 RGB, as the pipeline would hand them to a model.
+        ``(T + 1, rows, columns, 3)`` uint8 RGB, as the pipeline would hand them to a model.
     """
     height, width = frames[0].shape[:2]
     candidates = [
@@ -52,8 +53,8 @@ def film(
         for number in range(_CANDIDATES)
     ]
     middle = len(frames) // 2
-    windows = max(candidates, key=lambda windows: _detail(look(frames[middle], windows[middle], _DETAIL_PX)))
-    return np.stack([look(*pair, size_px) for pair in zip(frames, windows, strict=True)])
+    windows = max(candidates, key=lambda windows: _detail(look(frames[middle], windows[middle], _DETAIL)))
+    return np.stack([look(*pair, size) for pair in zip(frames, windows, strict=True)])
 
 
 def plan(size: tuple[int, int], label: str, speed: float, num_past: int, rng: np.random.Generator) -> Windows:
@@ -98,16 +99,16 @@ def plan(size: tuple[int, int], label: str, speed: float, num_past: int, rng: np
     return windows
 
 
-def look(frame: Image, window: npt.NDArray[np.float64], size_px: int) -> npt.NDArray[np.uint8]:
-    """What the camera sees: ``(size_px, size_px, 3)`` RGB, resampled twice as fine and then averaged."""
-    fine = 2 * size_px
-    to_screen = np.array([[2 / fine, 0, 1 / fine - 1], [0, 2 / fine, 1 / fine - 1], [0, 0, 1]])
+def look(frame: Image, window: npt.NDArray[np.float64], size: Size) -> npt.NDArray[np.uint8]:
+    """What the camera sees: ``(rows, columns, 3)`` RGB, resampled twice as fine and then averaged."""
+    rows, columns = 2 * size[0], 2 * size[1]
+    to_screen = np.array([[2 / columns, 0, 1 / columns - 1], [0, 2 / rows, 1 / rows - 1], [0, 0, 1]])
     seen = cv2.warpAffine(
-        frame, window @ to_screen, (fine, fine), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        frame, window @ to_screen, (columns, rows), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     )
-    square = np.empty((size_px, size_px, 3), np.uint8)
-    stretch(np.asarray(seen, np.uint8), square)
-    return square
+    resized = np.empty((*size, 3), np.uint8)
+    stretch(np.asarray(seen, np.uint8), resized)
+    return resized
 
 
 def balanced(count: int, seed: int) -> list[str]:

@@ -14,6 +14,7 @@ from pipeline.base.camera_motions import CAMERA_MOTIONS
 from pipeline.base.frame import Image
 from pipeline.base.stretch import stretch
 from pipeline.model.network import TemporalKVQResNetCBAM
+from pipeline.model.preprocessing import Size
 from pipeline.training.evaluation.answers import answers
 from pipeline.training.evaluation.footage import Footage
 from pipeline.training.evaluation.global_motion import (
@@ -32,7 +33,7 @@ from pipeline.training.samples import Clips
 _STILL_WINDOWS = 0.9
 _BATCH = 32
 
-Squares = npt.NDArray[np.uint8]
+Windows = npt.NDArray[np.uint8]
 
 
 def score_video(
@@ -126,16 +127,17 @@ def _as_it_is(
     for name in CAMERA_MOTIONS:
         chosen += _spread([i for i, known in enumerate(truth) if known == name], samples)
     chosen.sort()
-    size_px = model.preprocessing.size
+    width, height = footage.size
+    size = model.preprocessing.picture_size(height, width)
 
-    def squares() -> Iterator[tuple[Squares, str]]:
+    def resized() -> Iterator[tuple[Windows, str]]:
         windows = watched(footage.walk(chosen), progress, "video as it is", len(chosen))
         for index, images in windows:
             name = truth[index]
             assert name is not None
-            yield np.stack([_square(image, size_px) for image in images]), name
+            yield np.stack([_resized(image, size) for image in images]), name
 
-    return _score(model, squares(), "windows") if chosen else None
+    return _score(model, resized(), "windows") if chosen else None
 
 
 def _still(as_it_is: Report | None, static: int) -> Report:
@@ -157,22 +159,23 @@ def _virtual_camera(
         return None
     chosen = [quiet[place * len(quiet) // samples] for place in range(samples)]
     labels = balanced(samples, seed)
-    size_px = model.preprocessing.size
+    width, height = footage.size
+    size = model.preprocessing.picture_size(height, width)
 
-    def squares(speed: float) -> Iterator[tuple[Squares, str]]:
+    def filmed(speed: float) -> Iterator[tuple[Windows, str]]:
         windows = watched(footage.walk(chosen), progress, f"virtual camera {speed:g}x", samples)
         walk = zip(windows, labels, strict=True)
         for number, ((_, images), label) in enumerate(walk):
-            yield film(images, label, speed, size_px, (seed, number)), label
+            yield film(images, label, speed, size, (seed, number)), label
 
     return {
         "windows": len(quiet),
-        "speeds": {f"{speed:g}": _score(model, squares(speed)) for speed in speeds},
+        "speeds": {f"{speed:g}": _score(model, filmed(speed)) for speed in speeds},
     }
 
 
 def _score(
-    model: TemporalKVQResNetCBAM, labelled: Iterable[tuple[Squares, str]], counted: str = "clips"
+    model: TemporalKVQResNetCBAM, labelled: Iterable[tuple[Windows, str]], counted: str = "clips"
 ) -> Report:
     logits, labels = answers(model, _batches(model, labelled))
     report = scores(labels, logits.argmax(dim=1), len(model.labels), counted)
@@ -180,15 +183,15 @@ def _score(
     return report
 
 
-def _batches(model: TemporalKVQResNetCBAM, labelled: Iterable[tuple[Squares, str]]) -> Iterator[Clips]:
+def _batches(model: TemporalKVQResNetCBAM, labelled: Iterable[tuple[Windows, str]]) -> Iterator[Clips]:
     device = next(model.parameters()).device
 
-    def clips(held: Sequence[tuple[Squares, str]]) -> Clips:
-        pixels = torch.from_numpy(np.stack([squares for squares, _ in held])).to(device)
+    def clips(held: Sequence[tuple[Windows, str]]) -> Clips:
+        pixels = torch.from_numpy(np.stack([windows for windows, _ in held])).to(device)
         frames = pixels.permute(0, 1, 4, 2, 3).float() / 255
         return Clips(frames, torch.tensor([model.labels.index(name) for _, name in held], device=device))
 
-    held: list[tuple[Squares, str]] = []
+    held: list[tuple[Windows, str]] = []
     for pair in labelled:
         held.append(pair)
         if len(held) == _BATCH:
@@ -198,10 +201,10 @@ def _batches(model: TemporalKVQResNetCBAM, labelled: Iterable[tuple[Squares, str
         yield clips(held)
 
 
-def _square(image: Image, size_px: int) -> Squares:
-    square = np.empty((size_px, size_px, 3), np.uint8)
-    stretch(image, square)
-    return square
+def _resized(image: Image, size: Size) -> Windows:
+    resized = np.empty((*size, 3), np.uint8)
+    stretch(image, resized)
+    return resized
 
 
 def _spread(indices: Sequence[int], most: int) -> list[int]:

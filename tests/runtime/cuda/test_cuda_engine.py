@@ -186,7 +186,7 @@ def test_graphs_that_fail_or_are_not_wanted_leave_torchs_own_step(monkeypatch: p
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("CUDA out of memory. Tried to allocate")
 
-    monkeypatch.setattr(opening, "open_cuda_engine", broken)
+    monkeypatch.setattr(opening, "cuda_engines", broken)
     lines: list[str] = []
     assert isinstance(open_torch(small(), Options(device="cuda", report=lines.append)).engine, TorchEngine)
     preparing, failed = lines

@@ -5,8 +5,8 @@ import torch
 from pipeline.runtime.cuda.device_stretch import DeviceStretch
 from pipeline.runtime.pixels import Stretcher
 
-SIZE = 48
-SHAPES = [(48, 48), (120, 160), (49, 200), (96, 96), (30, 200), (200, 30), (20, 20), (1, 1)]
+SIZE = (48, 64)
+SHAPES = [SIZE, (48, 48), (120, 160), (49, 200), (96, 96), (30, 200), (200, 30), (20, 20), (1, 1)]
 
 
 def pictures(*shapes: tuple[int, int]) -> list[np.ndarray]:
@@ -15,7 +15,7 @@ def pictures(*shapes: tuple[int, int]) -> list[np.ndarray]:
 
 
 def stretched(images: list[np.ndarray], where: str = "cpu") -> np.ndarray:
-    squares = torch.zeros(len(images), SIZE, SIZE, 3, dtype=torch.uint8, device=where)
+    squares = torch.zeros(len(images), *SIZE, 3, dtype=torch.uint8, device=where)
     DeviceStretch(SIZE, torch.device(where))(images, squares)
     return squares.cpu().numpy()
 
@@ -41,7 +41,7 @@ def test_a_stretcher_is_used_again_and_again_with_other_sizes() -> None:
     stretch = DeviceStretch(SIZE, torch.device("cpu"))
     for count, side in [(1, 50), (3, 50), (2, 50), *((1, side) for side in range(51, 64)), (2, 50)]:
         images = pictures(*[(side, side)] * count)
-        squares = torch.zeros(count, SIZE, SIZE, 3, dtype=torch.uint8)
+        squares = torch.zeros(count, *SIZE, 3, dtype=torch.uint8)
         stretch(images, squares)
         assert np.array_equal(squares.numpy(), stretched(images))
 

@@ -10,6 +10,7 @@ from pipeline.runtime.exported import model_cache, quantise
 from pipeline.runtime.exported.model_cache import CachedModel
 
 ROOT = Path(__file__).parents[3]
+SIZE = 192, 256
 
 
 @pytest.fixture
@@ -20,23 +21,31 @@ def checkpoint(tmp_path: Path) -> Path:
 
 
 def test_what_was_stored_is_found_again(tmp_path: Path, checkpoint: Path) -> None:
-    assert CachedModel(checkpoint, ["engine 1"], tmp_path / "cache").load() is None
-    assert CachedModel(checkpoint, ["engine 1"], tmp_path / "cache").store([b"compiled"]) is None
-    assert CachedModel(checkpoint, ["engine 1"], tmp_path / "cache").load() == [b"compiled"]
+    assert CachedModel(checkpoint, ["engine 1"], tmp_path / "cache").load(SIZE) is None
+    assert CachedModel(checkpoint, ["engine 1"], tmp_path / "cache").store(SIZE, [b"compiled"]) is None
+    assert CachedModel(checkpoint, ["engine 1"], tmp_path / "cache").load(SIZE) == [b"compiled"]
     assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".model"]
+
+
+def test_each_size_of_pictures_has_a_file_of_its_own(tmp_path: Path, checkpoint: Path) -> None:
+    cached = CachedModel(checkpoint, ["engine 1"], tmp_path)
+    cached.store(SIZE, [b"wide"])
+    cached.store(SIZE[::-1], [b"tall"])
+    assert (cached.load(SIZE), cached.load(SIZE[::-1])) == ([b"wide"], [b"tall"])
+    assert cached.load((256, 256)) is None
 
 
 def test_several_parts_come_back_as_they_were(tmp_path: Path, checkpoint: Path) -> None:
     parts = [b"step" * 100, b"", b"answer"]
-    CachedModel(checkpoint, ["engine 1"], tmp_path).store(parts)
-    assert CachedModel(checkpoint, ["engine 1"], tmp_path).load() == parts
+    CachedModel(checkpoint, ["engine 1"], tmp_path).store(SIZE, parts)
+    assert CachedModel(checkpoint, ["engine 1"], tmp_path).load(SIZE) == parts
 
 
 def test_other_weights_and_other_versions_have_places_of_their_own(tmp_path: Path, checkpoint: Path) -> None:
-    CachedModel(checkpoint, ["engine 1"], tmp_path).store([b"compiled"])
-    assert CachedModel(checkpoint, ["engine 2"], tmp_path).load() is None
+    CachedModel(checkpoint, ["engine 1"], tmp_path).store(SIZE, [b"compiled"])
+    assert CachedModel(checkpoint, ["engine 2"], tmp_path).load(SIZE) is None
     checkpoint.write_bytes(b"better weights")
-    assert CachedModel(checkpoint, ["engine 1"], tmp_path).load() is None
+    assert CachedModel(checkpoint, ["engine 1"], tmp_path).load(SIZE) is None
 
 
 @pytest.fixture
@@ -58,10 +67,10 @@ def change_a_byte(file: Path) -> None:
 def test_a_byte_of_code_in_any_folder_gives_another_place(
     tmp_path: Path, checkpoint: Path, code: Path, file: str
 ) -> None:
-    CachedModel(checkpoint, ["engine 1"], tmp_path / "cache").store([b"compiled"])
-    assert CachedModel(checkpoint, ["engine 1"], tmp_path / "cache").load() == [b"compiled"]
+    CachedModel(checkpoint, ["engine 1"], tmp_path / "cache").store(SIZE, [b"compiled"])
+    assert CachedModel(checkpoint, ["engine 1"], tmp_path / "cache").load(SIZE) == [b"compiled"]
     change_a_byte(code / file)
-    assert CachedModel(checkpoint, ["engine 1"], tmp_path / "cache").load() is None
+    assert CachedModel(checkpoint, ["engine 1"], tmp_path / "cache").load(SIZE) is None
 
 
 @pytest.mark.parametrize(
@@ -104,34 +113,34 @@ def test_a_place_without_code_is_an_error(code: Path, place: str) -> None:
 @pytest.mark.parametrize("damage", ["cut", "bit", "empty"])
 def test_a_damaged_file_is_nothing(tmp_path: Path, checkpoint: Path, damage: str) -> None:
     cached = CachedModel(checkpoint, ["engine 1"], tmp_path / "cache")
-    cached.store([bytes(range(100))])
+    cached.store(SIZE, [bytes(range(100))])
     (file,) = (tmp_path / "cache").iterdir()
     sound = file.read_bytes()
     flipped = sound[:60] + bytes([sound[60] ^ 1]) + sound[61:]
     file.write_bytes({"cut": sound[:-1], "bit": flipped, "empty": b""}[damage])
-    assert cached.load() is None
-    cached.store([b"again"])
-    assert cached.load() == [b"again"]
+    assert cached.load(SIZE) is None
+    cached.store(SIZE, [b"again"])
+    assert cached.load(SIZE) == [b"again"]
 
 
 def test_a_folder_that_can_not_be_written_is_reported(tmp_path: Path, checkpoint: Path) -> None:
     cached = CachedModel(checkpoint, ["engine 1"], checkpoint / "cache")
-    problem = cached.store([b"compiled"])
+    problem = cached.store(SIZE, [b"compiled"])
     assert problem == f"{checkpoint / 'cache'}: Not a directory"
-    assert cached.load() is None
+    assert cached.load(SIZE) is None
 
 
 def test_only_the_models_used_last_are_kept(tmp_path: Path, checkpoint: Path) -> None:
     folder = tmp_path / "cache"
     for number in range(8):
-        CachedModel(checkpoint, [f"engine {number}"], folder).store([b"compiled"])
+        CachedModel(checkpoint, [f"engine {number}"], folder).store(SIZE, [b"compiled"])
     for age, path in enumerate(sorted(folder.iterdir())):
         os.utime(path, (1e9 - age, 1e9 - age))
     first, last = (CachedModel(checkpoint, [f"engine {number}"], folder) for number in (0, 8))
-    first.load()
-    last.store([b"compiled"])
+    first.load(SIZE)
+    last.store(SIZE, [b"compiled"])
     assert len(list(folder.iterdir())) == 8
-    assert first.load() == last.load() == [b"compiled"]
+    assert first.load(SIZE) == last.load(SIZE) == [b"compiled"]
 
 
 def test_without_a_home_nothing_is_kept(monkeypatch: pytest.MonkeyPatch, checkpoint: Path) -> None:
@@ -141,8 +150,8 @@ def test_without_a_home_nothing_is_kept(monkeypatch: pytest.MonkeyPatch, checkpo
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(Path, "home", home)
     cached = CachedModel(checkpoint, ["engine 1"])
-    assert cached.store([b"compiled"]) == "there is no home folder; set XDG_CACHE_HOME"
-    assert cached.load() is None
+    assert cached.store(SIZE, [b"compiled"]) == "there is no home folder; set XDG_CACHE_HOME"
+    assert cached.load(SIZE) is None
 
 
 def test_what_a_killed_process_left_goes(tmp_path: Path, checkpoint: Path) -> None:
@@ -150,6 +159,6 @@ def test_what_a_killed_process_left_goes(tmp_path: Path, checkpoint: Path) -> No
     for path in (old, new):
         path.write_bytes(b"half")
     os.utime(old, (1e9, 1e9))
-    CachedModel(checkpoint, ["engine 1"], tmp_path).store([b"compiled"])
+    CachedModel(checkpoint, ["engine 1"], tmp_path).store(SIZE, [b"compiled"])
     assert not old.exists()
     assert new.exists()

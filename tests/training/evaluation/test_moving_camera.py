@@ -17,7 +17,7 @@ CORNERS = np.array([[x, y, 1.0] for x in (-1, 1) for y in (-1, 1)]).T
 def test_another_eye_sees_the_motion_that_was_asked_for(label: str) -> None:
     still = [seen(wallpaper(), STILL)] * 3
     for number in range(3):
-        squares = film(still, label, 1.0, 224, (8, number))
+        squares = film(still, label, 1.0, (224, 224), (8, number))
         views = [cv2.cvtColor(cv2.resize(square, (640, 480)), cv2.COLOR_RGB2BGR) for square in squares]
         greys = [small_grey(np.asarray(view, np.uint8)) for view in views]
         assert name_clip([estimate_motion(*pair) for pair in pairwise(greys)]) == label
@@ -52,16 +52,16 @@ def test_looks_where_the_window_says() -> None:
     frame = np.zeros((100, 100, 3), np.uint8)
     frame[40:60, 20:40] = (255, 0, 0)
     window = np.array([[10, 0, 29.5], [0, 10, 49.5]])
-    assert (look(frame, window, 32)[2:-2, 2:-2] == (0, 0, 255)).all()
+    assert (look(frame, window, (32, 32))[2:-2, 2:-2] == (0, 0, 255)).all()
     window[0, 2] += 10
-    half = look(frame, window, 32)
+    half = look(frame, window, (32, 32))
     assert half[2:-2, :14, 2].min() == 255
     assert half[:, 18:].max() == 0
 
 
 def test_same_seed_same_clip() -> None:
     still = [seen(wallpaper(), STILL)] * 3
-    one, again, other = (film(still, "pan_left", 1.0, 64, (3, seed)) for seed in (0, 0, 1))
+    one, again, other = (film(still, "pan_left", 1.0, (64, 64), (3, seed)) for seed in (0, 0, 1))
     np.testing.assert_array_equal(one, again)
     assert not np.array_equal(one, other)
 
