@@ -29,7 +29,7 @@ Name: TypeAlias = Annotated[str, msgspec.Meta(max_length=256)]
 Text: TypeAlias = Annotated[str, msgspec.Meta(max_length=65536)]
 Counts: TypeAlias = Annotated[dict[Name, Count], msgspec.Meta(max_length=64)]
 """Counts by reason, depth or knob."""
-Detail: TypeAlias = Text | Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)] | Difference
+Detail: TypeAlias = Text | bool | Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)] | Difference
 
 
 class Histogram(msgspec.Struct):

@@ -1,10 +1,12 @@
 import copy
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import torch
 
+from pipeline.account.stats import WorkerStats
 from pipeline.model.device import DeviceError
 from pipeline.model.history import StreamHistory
 from pipeline.runtime.base import Runtime
@@ -184,6 +186,13 @@ def test_it_says_what_it_is() -> None:
     assert model["parameters"] == sum(weights.numel() for weights in small().parameters())
     assert runtime.labels == tuple("abcdefghi")
     assert runtime.infer(pictures(1), [[None, None]]).results[0].grid == (SIZE // 32, SIZE // 32)
+
+
+def test_what_it_says_of_itself_can_be_sent_with_statistics() -> None:
+    runtime = open_torch(small(), CPU)
+    details = {"runtime": runtime.describe(), "model": runtime.describe_model()}
+    sent = msgspec.msgpack.encode(WorkerStats("inference", "inference", 1, "host", 1, details=details))
+    assert msgspec.msgpack.decode(sent, type=WorkerStats).details == details
 
 
 @pytest.mark.parametrize(
