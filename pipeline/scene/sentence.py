@@ -7,7 +7,7 @@ from pipeline.base.camera_velocity import CameraMotion
 from pipeline.base.moving_thing import Thing
 
 _MOST_NAMED = 3
-IN_PLACE = 0.01
+IN_PLACE = 0.005
 """Widths a second; what is slower moves in place: hands, leaves, somebody who turns round."""
 _STANDS = 0.02
 """Widths a second, at the left and right edge of the picture; a camera that does less stands still."""
@@ -20,12 +20,15 @@ def in_words(things: Sequence[Thing]) -> str:
     """Such as "2 things move: right 0.12 widths/s, left 0.05"; the fastest come first, three at most."""
     if not things:
         return count_in_words(things)
-    fastest = sorted(things, key=lambda thing: -thing.speed)[:_MOST_NAMED]
-    parts = [_motion(thing) for thing in fastest]
-    if fastest[0].speed >= IN_PLACE:
+    going = sorted((thing for thing in things if thing.speed >= IN_PLACE), key=lambda thing: -thing.speed)
+    named, more, in_place = going[:_MOST_NAMED], len(going) - _MOST_NAMED, len(things) - len(going)
+    parts = [f"{direction_name(thing.direction_deg)} {thing.speed:.2f}" for thing in named]
+    if parts:
         parts[0] += " widths/s"
-    if len(things) > _MOST_NAMED:
-        parts.append(f"{len(things) - _MOST_NAMED} more")
+    if more > 0:
+        parts.append(f"{more} more")
+    if in_place:
+        parts.append("in place" if in_place == len(things) else f"{in_place} in place")
     return f"{count_in_words(things)}: {', '.join(parts)}"
 
 
@@ -34,12 +37,6 @@ def count_in_words(things: Sequence[Thing]) -> str:
     if not things:
         return "nothing moves"
     return "1 thing moves" if len(things) == 1 else f"{len(things)} things move"
-
-
-def _motion(thing: Thing) -> str:
-    if thing.speed < IN_PLACE:
-        return "in place"
-    return f"{direction_name(thing.direction_deg)} {thing.speed:.2f}"
 
 
 def seen_now(things: Sequence[Thing], camera: CameraMotion | None) -> str:

@@ -39,12 +39,15 @@ def test_one_thing_moves() -> None:
 
 def test_a_thing_without_way_moves_in_place() -> None:
     assert in_words([thing(0.001)]) == "1 thing moves: in place"
-    assert in_words([thing(0.001), thing(0.1)]) == "2 things move: right 0.10 widths/s, in place"
+    assert in_words([thing(0.001)] * 3) == "3 things move: in place"
+    assert in_words([thing(0.001), thing(0.1)]) == "2 things move: right 0.10 widths/s, 1 in place"
 
 
 def test_three_are_named_and_the_rest_is_counted() -> None:
     text = in_words([thing(speed / 10) for speed in range(1, 6)])
     assert text == "5 things move: right 0.50 widths/s, right 0.40, right 0.30, 2 more"
+    text = in_words([thing(speed / 10) for speed in range(6)])
+    assert text == "6 things move: right 0.50 widths/s, right 0.40, right 0.30, 2 more, 1 in place"
 
 
 @pytest.mark.parametrize(
