@@ -13,7 +13,7 @@ from pipeline.model.description import Description
 from pipeline.model.motion.motion_head import Motion, MotionHead, Trace
 from pipeline.model.motion.pyramid import MOTION_STAGES
 from pipeline.model.preprocessing import Preprocessing
-from pipeline.model.resnet import STAGES, ResNetCBAM
+from pipeline.model.resnet import STAGES, STEM, ResNetCBAM
 from pipeline.model.state import Entry, State, empty_state
 from pipeline.model.temporal import Attended, Features, TemporalAttention
 
@@ -286,7 +286,7 @@ class TemporalKVQResNetCBAM(nn.Module):
         wanted = {"layer4", *self.architecture.scales}
         if self.motion is None:
             return backbone.features(frames, tuple(wanted))
-        features = backbone.features(frames, STAGES)
+        features = backbone.features(frames, (STEM, *STAGES))
         if "fine" in features:  # an exported backbone brings them along
             return features
         maps: Features = self.motion.pyramid(features)

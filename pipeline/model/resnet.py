@@ -17,6 +17,8 @@ from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 from pipeline.model.cbam import CBAM, CBAMStart
 
 STAGES = ("layer1", "layer2", "layer3", "layer4")
+STEM = "stem"
+"""Name of the map before them, at stride 2: 64 channels after the first convolution."""
 _BLOCKS_BY_DEPTH = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 
 
@@ -93,14 +95,17 @@ class ResNetCBAM(ResNet):  # type: ignore[misc]
 
         Args:
             images: ``(B, 3, height, width)``.
-            stages: Among ``layer1`` to ``layer4``; later stages than needed are not computed.
+            stages: Among ``stem`` and ``layer1`` to ``layer4``; later stages than needed are not computed.
 
         Returns:
-            By stage ``(B, channels, rows, columns)``, at stride 4, 8, 16 and 32.
+            By stage ``(B, channels, rows, columns)``, at stride 2, 4, 8, 16 and 32.
         """
         found: dict[str, Tensor] = {}
-        x = self.maxpool(self.relu(self.bn1(self.conv1(images))))
-        for name in STAGES[: 1 + max(map(STAGES.index, stages))]:
+        x = self.relu(self.bn1(self.conv1(images)))
+        if STEM in stages:
+            found[STEM] = x
+        x = self.maxpool(x)
+        for name in STAGES[: 1 + max(STAGES.index(stage) for stage in stages if stage != STEM)]:
             stage = getattr(self, name)
             if self.gradient_checkpointing and self.training:
                 x = checkpoint(stage, x, use_reentrant=False, context_fn=partial(_contexts, stage))

@@ -63,12 +63,15 @@ class Trace:
     Attributes:
         log_weights: Of the match, ``(B * T, places, places)``.
         coarse: Flow of the match, ``(B * T, 2, h / 2, w / 2)``.
+        standing_logits: Of what the camera is fitted to, ``(B * T, h / 2, w / 2)``; None without a round at
+            stride 8 for all past frames.
         rounds: Of the refinement, in order.
         moving_logits: ``(B, h, w)``.
     """
 
     log_weights: Tensor | None = None
     coarse: Tensor | None = None
+    standing_logits: Tensor | None = None
     rounds: list[Round] = field(default_factory=list)
     moving_logits: Tensor | None = None
 
@@ -97,6 +100,7 @@ class MotionHead(nn.Module):
         self.scene_coarse = nn.Conv2d(CONTEXT_CHANNELS + 2, _COARSE_WIDTH, 1)
         self.context_coarse = nn.Conv2d(CONTEXT_CHANNELS, _SCENE_COARSE, 1)
         self.coarse = Refiner(COARSE, 3, _SCENE_COARSE, _COARSE_WIDTH, _COARSE_WIDTH, (1, 2, 1))
+        self.standing = nn.Conv2d(_COARSE_WIDTH, 1, 1)
         self.hand_over = nn.Conv2d(_COARSE_WIDTH, _FINE_WIDTH, 1)
         self.context_fine = nn.Conv2d(FINE_CHANNELS, _SCENE_FINE, 1)
         self.fine = Refiner(FINE, 2, _SCENE_FINE, _FINE_WIDTH, _FINE_WIDTH, (1, 2, 1))
@@ -122,7 +126,7 @@ class MotionHead(nn.Module):
         """
         past, grid = valid.shape[1], fine.shape[-2:]
         rounds: list[Round] = []
-        found, camera, refined = self._coarse(new, match, rounds)
+        found, camera, refined, standing = self._coarse(new, match, rounds)
         flow, log_error = doubled(refined.flow), doubled(refined.log_error[:, None])[:, 0]
         hidden = F.relu(doubled(self.hand_over(refined.hidden)))
         still = camera.flow(grid, FINE)
@@ -139,12 +143,12 @@ class MotionHead(nn.Module):
         moving = logits.sigmoid() * valid.any(dim=1)[:, None, None]
         if trace is not None:
             trace.log_weights, trace.coarse, trace.rounds = found.log_weights, found.flow, rounds
-            trace.moving_logits = logits
+            trace.moving_logits, trace.standing_logits = logits, standing
         return self._motion(flow, log_error, moving, valid)
 
     def _coarse(
         self, new: Mapping[str, Tensor], match: Tensor, rounds: list[Round]
-    ) -> tuple[Matched, Similarity, Refined]:
+    ) -> tuple[Matched, Similarity, Refined, Tensor | None]:
         """Match, camera and refined flow of all past frames at stride 8, ``B * T`` rows each."""
         past, grid = match.shape[1], match.shape[-2:]
         match = match.flatten(0, 1)
@@ -155,10 +159,13 @@ class MotionHead(nn.Module):
         hidden = F.relu(self.scene_coarse(torch.cat((scene, certain), dim=1)))
         context = self.context_coarse(scene)
         refined = Refined(found.flow, found.spread[:, 0], hidden)
+        standing: Tensor | None = None
         for _ in range(self.rounds[0]):
             refined = self.coarse(query, match, refined, camera.flow(grid, COARSE), context)
             rounds.append(Round(COARSE, past, refined.flow, refined.log_error))
-            camera = fit_similarity(refined.flow.detach(), _trust(refined.log_error), COARSE, 2)
+            standing = self.standing(refined.hidden)[:, 0].float()
+            trusted = _trust(refined.log_error) * standing.detach().sigmoid()
+            camera = fit_similarity(refined.flow.detach(), trusted, COARSE, 2)
         parts = [_by_slot(x, past) for x in (query, match, *refined, camera.flow(grid, COARSE), context)]
         here, there, flow, log_error, hidden, still, context = (x[:, -1] for x in parts)
         newest = Refined(flow, log_error, hidden)
@@ -169,7 +176,7 @@ class MotionHead(nn.Module):
             torch.cat((_by_slot(x, past)[:, :-1], last[:, None]), dim=1).flatten(0, 1)
             for x, last in zip(refined, newest, strict=True)
         )
-        return found, camera, Refined(*joined)
+        return found, camera, Refined(*joined), standing
 
     def _motion(self, flow: Tensor, log_error: Tensor, moving: Tensor, valid: Tensor) -> Motion:
         """The result, with the camera fitted to what does not move by itself."""
@@ -217,8 +224,11 @@ class MotionHead(nn.Module):
 
 
 def _trust(log_error: Tensor) -> Tensor:
-    """How much a place counts in a fit: 1 where its flow is good to a fraction of a pixel."""
-    return 1 / (1 + (2 * log_error.detach()).exp() * 4)
+    """How much a place counts in a fit: 1 where its flow is good to a fraction of a pixel.
+
+    Not much less where it is worse: a scene that passes fast must win against a thing that is followed.
+    """
+    return 1 / (1 + log_error.detach().exp())
 
 
 def _repeated(maps: Tensor, past: int) -> Tensor:

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.model.motion.geometry import doubled
+from pipeline.model.resnet import STEM
 
 CONTEXT_CHANNELS = 96
 MATCH_CHANNELS = 64
@@ -32,6 +33,8 @@ class MotionPyramid(nn.Module):
         self.smooth = nn.Conv2d(CONTEXT_CHANNELS, CONTEXT_CHANNELS, 3, padding=1, groups=CONTEXT_CHANNELS)
         self.match = nn.Conv2d(CONTEXT_CHANNELS, MATCH_CHANNELS, 1)
         self.edges = nn.Conv2d(channels["layer1"], FINE_CHANNELS, 1)
+        # the stem's pooling hides where within a cell an edge lies: here its four places are told apart
+        self.detail = nn.Conv2d(64, FINE_CHANNELS, 2, stride=2)
         self.coarse = nn.Conv2d(CONTEXT_CHANNELS, FINE_CHANNELS, 1)
 
     def forward(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -45,5 +48,5 @@ class MotionPyramid(nn.Module):
             x = self.lateral[stage](features[stage]) + doubled(x)
         context = x + self.smooth(F.relu(x))
         match = F.normalize(self.match(context), dim=1, eps=1e-4)
-        fine = self.edges(features["layer1"]) + doubled(self.coarse(context))
+        fine = self.edges(features["layer1"]) + self.detail(features[STEM]) + doubled(self.coarse(context))
         return {"context": F.relu(context), "match": match, "fine": F.normalize(fine, dim=1, eps=1e-4)}

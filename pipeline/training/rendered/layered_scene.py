@@ -34,6 +34,10 @@ class LayeredScene(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Of the layers: leaves and water, which move in their place."""
     body_share: Share = 0.4
     """Of the groups: a body with limbs that swing."""
+    bare_share: Share = 0.6
+    """Of the layers: parts of them have hardly any texture, as walls, roads and the sky."""
+    company_share: Share = 0.25
+    """Of the groups: things that go side by side, as cars and people do."""
     plane_share: Share = 0.4
     """With a nearer part of the scene."""
     shadow_share: Share = 0.5
@@ -164,12 +168,17 @@ def _things(
     things = _chunks(_thing(all_, turn, shift, wanted, follows, options), count)
     bodies = [things[group * MEMBERS] for group in range(GROUPS) for _ in range(MEMBERS - 1)]
     parts = _Maker(make.n * len(bodies), make.times, make.aspect, make.generator)
+    others = [things[group * MEMBERS + member] for group in range(GROUPS) for member in range(1, MEMBERS)]
     limbs = iter(_chunks(_limb(parts, _stacked(bodies)), len(bodies)))
+    beside = iter(_chunks(_companion(parts, _stacked(bodies), _stacked(others)), len(bodies)))
     for group in range(GROUPS):
-        body = make.chance(options.body_share)
+        kind = make.uniform()
+        body = (kind < options.body_share).float()
+        company = (kind > 1 - options.company_share).float() * (1 - body)
         for member in range(1, MEMBERS):
             number = group * MEMBERS + member
-            things[number] = _choose(body, next(limbs), things[number])
+            alone = _choose(company, next(beside), things[number])
+            things[number] = _choose(body, next(limbs), alone)
     return things
 
 
@@ -270,6 +279,16 @@ def _limb(make: _Maker, body: Layer) -> Layer:
     path = Path(*_real(factor * rotation, factor * hangs + offset), still, still, body.path.wave)
     shape = _outline(make, breadth, length)._replace(opacity=body.shape.opacity)
     return Layer(shape, path, moves, body.shadow * torch.tensor([0.5, 1, 1], device=moves.device))
+
+
+def _companion(make: _Maker, first: Layer, own: Layer) -> Layer:
+    """Another thing beside the first one of its group, with nearly the same motion and a gap between them."""
+    apart = (first.shape.radius + own.shape.radius).mean(dim=1) * make.uniform(0.9, 2.2)
+    drift = (make.log_uniform(0.02, 3) / _REFERENCE * first.moves)[:, None] * make.travelled()
+    beside = (apart * make.direction())[:, None] + drift * make.direction()[:, None]
+    path = first.path._replace(shift=first.path.shift + torch.view_as_real(beside))
+    shape = own.shape._replace(opacity=first.shape.opacity)
+    return Layer(shape, path, first.moves, own.shadow)
 
 
 def _outline(make: _Maker, half_width: Tensor, half_height: Tensor) -> Shape:

@@ -62,7 +62,7 @@ def _spread(values: Tensor, dims: int) -> Tensor:
     return values.view(*values.shape, *(1,) * dims)
 
 
-def _wave(wave: Tensor, x: Tensor, y: Tensor) -> Tensor:
+def wave_at(wave: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """Sum of two sines, ``(n, S, rows, columns)``."""
     k = wave[:, None, :, :, None, None]
     first = torch.sin(k[:, :, 0, 0] * x + k[:, :, 0, 1] * y + k[:, :, 0, 2])
@@ -84,19 +84,33 @@ def to_layer(path: Path, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     bend_x, bend_y = _spread(path.bend, 2).unbind(dim=2)
     u, v = u0, v0
     for _ in range(_INVERSIONS):
-        wave = _wave(path.wave, u, v)
+        wave = wave_at(path.wave, u, v)
         u, v = u0 - bend_x * wave, v0 - bend_y * wave
     return u, v
 
 
 def to_screen(path: Path, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     """Layer to screen coordinates, the inverse of ``to_layer``."""
-    wave = _wave(path.wave, u, v)
+    wave = wave_at(path.wave, u, v)
     bend_x, bend_y = _spread(path.bend, 2).unbind(dim=2)
     u, v = u + bend_x * wave, v + bend_y * wave
     a, b = _spread(path.turn, 2).unbind(dim=2)
     shift_x, shift_y = _spread(path.shift, 2).unbind(dim=2)
     return a * u - b * v + shift_x, b * u + a * v + shift_y
+
+
+def _harmonics(shape: Shape, x: Tensor, y: Tensor) -> Tensor:
+    """Sum of the outline's harmonics in the direction of a point; powers of a unit vector, no angles."""
+    scale = torch.rsqrt(x * x + y * y + 1e-12)
+    cos1, sin1 = x * scale, y * scale
+    cos2, sin2 = cos1 * cos1 - sin1 * sin1, 2 * cos1 * sin1
+    cos3, sin3 = cos2 * cos1 - sin2 * sin1, sin2 * cos1 + cos2 * sin1
+    cos5, sin5 = cos3 * cos2 - sin3 * sin2, sin3 * cos2 + cos3 * sin2
+    even, odd = shape.wobble * torch.cos(shape.phase), shape.wobble * torch.sin(shape.phase)
+    total = torch.zeros_like(cos1)
+    for number, (cos, sin) in enumerate(((cos2, sin2), (cos3, sin3), (cos5, sin5))):
+        total = total + _spread(even[:, number], 3) * cos - _spread(odd[:, number], 3) * sin
+    return total
 
 
 def cover(shape: Shape, u: Tensor, v: Tensor, softness: Tensor) -> Tensor:
@@ -113,11 +127,7 @@ def cover(shape: Shape, u: Tensor, v: Tensor, softness: Tensor) -> Tensor:
     qx, qy = u / radius_x.clamp_min(1e-3), v / radius_y.clamp_min(1e-3)
     power = _spread(shape.power, 3)
     far = ((qx.abs() + 1e-6) ** power + (qy.abs() + 1e-6) ** power) ** (1 / power)
-    angle = torch.atan2(qy, qx)
-    edge = 1.0 + torch.zeros_like(far)
-    for number, harmonic in enumerate((2, 3, 5)):
-        amplitude, phase = (_spread(part[:, number], 3) for part in (shape.wobble, shape.phase))
-        edge = edge + amplitude * torch.cos(harmonic * angle + phase)
+    edge = 1.0 + _harmonics(shape, qx, qy)
     width = _spread(softness, 3) / torch.minimum(radius_x, radius_y).clamp_min(1e-3)
     inside = ((edge - far) / width + 0.5).clamp(0, 1)
     return torch.where(everywhere, torch.ones_like(inside), inside) * _spread(shape.opacity, 3)

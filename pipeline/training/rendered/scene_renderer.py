@@ -21,11 +21,12 @@ from pipeline.training.rendered.layered_scene import (
 )
 from pipeline.training.rendered.nuisance import burnt_in, compressed, dark, light_and_sensor
 from pipeline.training.rendered.pictures import PictureBank, seeded
-from pipeline.training.rendered.scene_layers import cover, to_layer
+from pipeline.training.rendered.scene_layers import cover, to_layer, wave_at
 from pipeline.training.rendered.weather import light_in_parts, rain, skipped_blocks
 
 _BLUR_SAMPLES = 3
 _REDRAW_EVERY = 4
+_NOWHERE = 2.0  # a level that no wave reaches
 
 
 class SceneClips(NamedTuple):
@@ -134,9 +135,10 @@ class SceneRenderer:
         return frames
 
     def _looks(self, n: int, count: int, generator: torch.Generator) -> Tensor:
-        """How textures lie and are coloured, ``(count, n, 10)``.
+        """How textures lie and are coloured, ``(count, n, 18)``.
 
-        Zoom, turn, place x and y, contrast, gain of three colours, shading x and y. The first layer is the
+        Zoom, turn, place x and y, contrast, gain of three colours, shading x and y; then two waves, the level
+        above which they leave the layer bare, and the contrast that is left there. The first layer is the
         background.
         """
 
@@ -147,14 +149,21 @@ class SceneRenderer:
         contrast = torch.lerp(drawn(0.8, 1.2), drawn(0.05, 0.5), flat)
         zoom = drawn(math.log(0.4), math.log(1.3)).exp()
         gain = (drawn(-0.25, 0.25, 3) + drawn(-0.5, 0.35)).exp()
-        looks = torch.cat(
-            (zoom, drawn(0, 2 * math.pi), drawn(-0.6, 0.6, 2), contrast, gain, drawn(-0.25, 0.25, 2)), dim=2
-        )
+        turn, place, shading = drawn(0, 2 * math.pi), drawn(-0.6, 0.6, 2), drawn(-0.25, 0.25, 2)
+        bare = drawn(0, 1) < self.scene.bare_share
+        level = torch.where(bare, drawn(-1.1, 0.9), _NOWHERE)
+        waves = []
+        for _ in range(2):
+            number = 2 * math.pi / drawn(math.log(0.25), math.log(3.0)).exp()
+            angle = drawn(0, 2 * math.pi)
+            waves += [number * angle.cos(), number * angle.sin(), drawn(0, 2 * math.pi)]
+        left = drawn(0, 0.4).square()
+        looks = torch.cat((zoom, turn, place, contrast, gain, shading, *waves, level, left), dim=2)
         looks[0, :, 0] = uniform(generator, (n,), math.log(0.4), math.log(0.75)).exp()
         looks[0, :, 1] = uniform(generator, (n,), -0.3, 0.3)
         looks[0, :, 2:4] *= 0.4
         looks[0, :, 4] = uniform(generator, (n,), 0.8, 1.2)
-        looks[0, :, 5:8], looks[0, :, 8:] = 1.0, 0.0
+        looks[0, :, 5:8], looks[0, :, 8:10] = 1.0, 0.0
         return looks
 
     def _spoilt(self, frames: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -200,6 +209,9 @@ def _paint(
     colour = F.grid_sample(
         pictures.float() * (1 / 255), grid.flatten(1, 2), padding_mode="reflection", align_corners=False
     ).view(n, 3, times, height, width)
+    level, left = look[:, 16, None, None, None], look[:, 17, None, None, None]
+    bare = torch.sigmoid(12 * (wave_at(look[:, 10:16].view(n, 2, 3), u, v) - level))
+    contrast = contrast * (1 - bare * (1 - left))
     mean = pictures[..., ::8, ::8].float().mean(dim=(2, 3)).view(n, 3, 1, 1, 1) * (1 / 255)
     size = layer.shape.radius.amax(dim=1).clamp_min(0.05)[:, None, None, None]
     shading = (shade[:, 0] * u + shade[:, 1] * v) / size

@@ -8,13 +8,14 @@ from pipeline.model.motion.pyramid import (
     MOTION_STAGES,
     MotionPyramid,
 )
+from pipeline.model.resnet import STEM
 
 CHANNELS = {"layer1": 8, "layer2": 12, "layer3": 16, "layer4": 20}
 
 
 def features(rows: int, columns: int) -> dict[str, torch.Tensor]:
     """Of a picture with so many places at stride 32."""
-    sizes = zip(CHANNELS.items(), (8, 4, 2, 1), strict=True)
+    sizes = zip((CHANNELS | {STEM: 64}).items(), (8, 4, 2, 1, 16), strict=True)
     return {stage: torch.randn(2, width, rows * n, columns * n) for (stage, width), n in sizes}
 
 
@@ -31,11 +32,11 @@ def test_keys_and_fine_features_have_length_one_so_that_products_are_cosines() -
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("stage", CHANNELS)
+@pytest.mark.parametrize("stage", [STEM, *CHANNELS])
 def test_every_stage_of_the_backbone_reaches_the_fine_features(stage: str) -> None:
     torch.manual_seed(0)
     pyramid, seen = MotionPyramid(CHANNELS), features(1, 1)
     before = pyramid(seen)
     after = pyramid(seen | {stage: -seen[stage]})
     assert not torch.allclose(after["fine"], before["fine"])
-    assert torch.equal(after["match"], before["match"]) is (stage == "layer1")
+    assert torch.equal(after["match"], before["match"]) is (stage in (STEM, "layer1"))

@@ -29,11 +29,12 @@ def perfect(truth: Truth, off_px: float = 0.0) -> tuple[Motion, Trace]:
     logits = (truth.moving.float() - 0.5) * 40
     coarse = F.avg_pool2d(flow.flatten(0, 1), 2)
     rounds = [
-        Round(8, 2, coarse, F.avg_pool2d(log_error.flatten(0, 1), 2)),
+        Round(8, 2, coarse, F.avg_pool2d(log_error.flatten(0, 1), 2).clamp_min(0)),  # not right at outlines
         Round(4, None, flow[:, -1], log_error[:, -1]),
     ]
     cells = coarse.shape[-2] * coarse.shape[-1]
-    trace = Trace(torch.zeros(len(coarse), cells, cells), coarse, rounds, logits)
+    standing = torch.logit(1 - F.avg_pool2d(truth.moving.float(), 2).repeat_interleave(2, dim=0), eps=1e-6)
+    trace = Trace(torch.zeros(len(coarse), cells, cells), coarse, standing, rounds, logits)
     camera = torch.eye(2, 3).expand(*flow.shape[:2], 2, 3)
     return Motion(flow, log_error.exp(), logits.sigmoid(), camera, torch.zeros(len(flow), 1)), trace
 
@@ -62,6 +63,14 @@ def test_a_wrong_mask_costs_more_and_halves_the_overlap(clips: SceneClips) -> No
     wrong = dense_loss(motion._replace(moving=1 - motion.moving), trace, clips.truth, SEEN)
     assert wrong.total > right.total + 1
     assert float(wrong.mask_iou) == 0
+
+
+def test_a_camera_fitted_to_what_moves_costs_more(clips: SceneClips) -> None:
+    motion, trace = perfect(clips.truth)
+    right = dense_loss(motion, trace, clips.truth, SEEN).total
+    assert trace.standing_logits is not None
+    trace.standing_logits = -trace.standing_logits
+    assert dense_loss(motion, trace, clips.truth, SEEN).total > right + 1
 
 
 def test_to_be_surer_than_right_costs_more(clips: SceneClips) -> None:

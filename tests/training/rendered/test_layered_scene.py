@@ -85,3 +85,14 @@ def test_the_moments_of_one_exposure_lie_on_the_way_between_frames() -> None:
     way = scenes(32, moments, standing_share=0).layers[0].path.shift
     blur, step = (way[:, 5] - way[:, 3]).norm(dim=1), (way[:, 4] - way[:, 1]).norm(dim=1)
     assert blur.median() < 0.8 * step.median()
+
+
+def test_company_goes_beside_the_first_thing_of_its_group() -> None:
+    def parted_px(share: float) -> Tensor:
+        made = scenes(body_share=0, company_share=share, fixed_share=0, swaying_share=0)
+        first, second = (made.layers[FIRST_THING + number].path.shift for number in (0, 1))
+        between = second - first
+        return (between[:, 0] - between[:, -1]).norm(dim=1) * WIDTH / 2
+
+    assert parted_px(1.0).max() < 8
+    assert parted_px(0.0).median() > 2 * parted_px(1.0).median()

@@ -66,6 +66,17 @@ def test_a_high_power_is_nearly_a_box_and_no_radius_covers_everything() -> None:
     assert not cover(disc(0.5)._replace(opacity=torch.zeros(1)), u, v, softness).any()
 
 
+def test_an_outline_lies_where_its_harmonics_say() -> None:
+    wobble, phase = torch.tensor([[0.2, 0.15, 0.1]]), torch.tensor([[0.4, 2.0, 5.0]])
+    shape = disc(0.5)._replace(wobble=wobble, phase=phase)
+    angle = torch.linspace(-3.1, 3.1, 40)
+    waves = torch.cos(torch.tensor([[2.0], [3.0], [5.0]]) * angle + phase.T)
+    radius = 0.5 * (1 + (wobble.T * waves).sum(dim=0))
+    x, y = ((radius * f(angle)).view(1, 1, 1, -1) for f in (torch.cos, torch.sin))
+    softness = torch.tensor([0.2])
+    torch.testing.assert_close(cover(shape, x, y, softness), torch.full_like(x, 0.5), atol=1e-4, rtol=0)
+
+
 def test_a_soft_edge_is_as_wide_as_asked() -> None:
     u, v = screen(2, 1024, 1, TIMES.device)
     for softness in (0.02, 0.1):

@@ -112,3 +112,13 @@ def test_what_a_burnt_in_text_covers_is_left_out_of_the_truth() -> None:
     assert not truth.certain.all()
     assert truth.certain.float().mean() > 0.7
     assert not (truth.visible & ~truth.certain[:, None]).any()
+
+
+def test_bare_layers_have_parts_without_texture() -> None:
+    def textured(share: float) -> Tensor:
+        scene = LayeredScene(bare_share=share, empty_share=1, plane_share=0)
+        frames = Clean("cpu", HEIGHT, WIDTH, 3, bank_count=32, scene=scene).clips(8).frames[:, -1]
+        mean = F.avg_pool2d(frames, 8)
+        return (F.avg_pool2d(frames.square(), 8) - mean.square()).clamp_min(0).sqrt().mean(dim=1)
+
+    assert (textured(1.0) < 0.01).float().mean() > (textured(0.0) < 0.01).float().mean() + 0.15
