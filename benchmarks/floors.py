@@ -85,9 +85,8 @@ def _in_openvino(step: nn.Module, size: Size, engine: Engine) -> Callable[[Any],
         rng = np.random.default_rng(0)
         pixels = rng.integers(0, 256, (_CALIBRATED_ON, 1, *size, 3), np.uint8)
         model = quantise(model, [{"frame": one} for one in pixels])
-    request = (
-        openvino.Core().compile_model(model, "CPU", openvino_options(engine.threads)).create_infer_request()
-    )
+    settings = openvino_options(engine.threads, engine.precision)
+    request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
 
     def run(pixels: Any) -> None:
         for row in range(len(pixels)):

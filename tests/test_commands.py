@@ -106,7 +106,7 @@ QUICK_ERRORS = {
     ),
     "fp16 on OpenVINO": (
         ["inference", "--set", "inference.precision=fp16", "--set", "runtime.backend=openvino"],
-        "computes in fp32 and int8, not in fp16",
+        "computes in fp32, bf16, int8, not in fp16",
     ),
     "allow what is no key": (["keys", "allow", "text.mp4"], "text.mp4 is no key file: make one with"),
 }

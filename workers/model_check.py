@@ -9,7 +9,7 @@ from workers.base import WorkerError
 
 _EXTRAS = {"openvino": "openvino", "onnxruntime": "onnx"}
 """By backend: the extra that installs what it needs."""
-_PRECISIONS = {"openvino": ("auto", "fp32", "int8"), "onnxruntime": ("auto", "fp32")}
+_PRECISIONS = {"openvino": ("auto", "fp32", "bf16", "int8"), "onnxruntime": ("auto", "fp32")}
 """By backend: what it computes in; torch's depend on the device, which only torch knows."""
 
 
@@ -46,7 +46,7 @@ def _check_precision(backend: str, device: str, precision: str) -> None:
         )
     if known and precision not in known:
         raise WorkerError(
-            f"runtime.backend={backend} computes in {' and '.join(known[1:])}, not in {precision}: "
+            f"runtime.backend={backend} computes in {', '.join(known[1:])}, not in {precision}: "
             "set inference.precision=auto, or runtime.backend=torch"
         )
 

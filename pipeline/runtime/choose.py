@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 
 from pipeline.base.packages import EXTRAS, MissingPackageError, load_package
+from pipeline.runtime.exported.open_openvino import capabilities
 
 # Fastest first, as measured: docs/performance.md, "One step on a CPU".
 _ON_CPUS = {"openvino": "openvino", "onnxruntime": "onnx"}
@@ -29,6 +30,8 @@ def choose_backend(device: str, precision: str) -> Choice:
         return Choice("torch", "fastest on a CUDA device")
     if precision == "int8":
         return Choice("openvino", "the one that computes in int8")
+    if precision == "bf16" and _has_bf16():
+        return Choice("openvino", "fastest that computes in bf16 on a CPU")
     if precision not in ("auto", "fp32"):
         return Choice("torch", f"the one that computes in {precision}")
     for backend, extra in _ON_CPUS.items():
@@ -39,3 +42,11 @@ def choose_backend(device: str, precision: str) -> Choice:
             continue
         return Choice(backend, "fastest of those installed for a CPU")
     return Choice("torch", "openvino would be about twice as fast on a CPU: pip install openvino")
+
+
+def _has_bf16() -> bool:
+    """Whether OpenVINO is installed and computes in bfloat16 here."""
+    try:
+        return "BF16" in capabilities()
+    except MissingPackageError:
+        return False

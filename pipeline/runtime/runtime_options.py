@@ -36,7 +36,7 @@ class Options:
 
     Attributes:
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` ...
-        precision: ``auto`` (float32 on a CPU, float16 on a GPU), ``fp32``, ``fp16``, ``bf16`` or ``int8``.
+        precision: ``auto`` (what the backend is fastest in), ``fp32``, ``fp16``, ``bf16`` or ``int8``.
         longer_side_px: Of pictures as the model sees them, which then keep their aspect; 0 leaves both to
             the checkpoint.
         threads: CPU threads; 0 for ``default_threads``.

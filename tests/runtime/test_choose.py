@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
 
 from pipeline.runtime.choose import choose_backend
+from pipeline.runtime.exported.open_openvino import capabilities
 from tests.support import need_module
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +36,11 @@ def test_on_a_cpu_the_fastest_that_is_there() -> None:
         assert "pip install" in why
 
 
-@pytest.mark.parametrize(("precision", "backend"), [("bf16", "torch"), ("int8", "openvino")])
+def _backend_for_bf16() -> str:
+    return "openvino" if find_spec("openvino") and "BF16" in capabilities() else "torch"
+
+
+@pytest.mark.parametrize(("precision", "backend"), [("bf16", _backend_for_bf16()), ("int8", "openvino")])
 def test_a_precision_that_one_backend_has(precision: str, backend: str) -> None:
     choice = choose_backend("cpu", precision)
     assert choice.backend == backend

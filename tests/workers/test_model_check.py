@@ -83,7 +83,7 @@ def test_a_precision_that_does_not_fit_is_refused_and_others_are_not() -> None:
         ("torch", "int8", "auto"),
         ("onnxruntime", "int8", "cpu"),
         ("auto", "int8", "cuda"),
-        ("openvino", "bf16", "auto"),
+        ("openvino", "fp16", "auto"),
         ("onnxruntime", "fp16", "auto"),
     ):
         with pytest.raises(WorkerError, match=r"precision=|computes in"):

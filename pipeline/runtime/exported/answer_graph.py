@@ -1,6 +1,7 @@
-"""The answer alone, for a frame whose projections are known: cut out of an exported step.
+"""The two parts of an exported step: the encoder makes features of a frame, the answer is made of them.
 
-Being the step's own operators, int8 ones included, it gives what the step would give.
+The answer alone serves a frame whose features are known. Being the step's own operators, it gives what the
+step would give.
 """
 
 from typing import Any
@@ -45,6 +46,22 @@ def openvino_answer(step: Any, ports: Ports) -> Any:
         return openvino.Model(results, inputs, "answer")
     except RuntimeError as error:
         raise CutError(f"the answer can't be had from {', '.join(ports.features)} alone") from error
+
+
+def openvino_encoder(step: Any, ports: Ports) -> Any:
+    """The rest of the step: from frame and state to the next state and the features.
+
+    Args:
+        step: An ``openvino.Model`` for pixels; it is left alone.
+        ports: Its names.
+
+    Returns:
+        An ``openvino.Model`` with the inputs ``ports.inputs`` and the outputs ``ports.kept``.
+    """
+    openvino = load_package("openvino")
+    whole = step.clone()
+    results = [whole.output(name).get_node() for name in ports.kept]
+    return openvino.Model(results, [whole.input(name).get_node() for name in ports.inputs], "encoder")
 
 
 def onnx_answer(step: bytes, ports: Ports) -> bytes:

@@ -49,6 +49,11 @@ class Ports(NamedTuple):
         """Of a step: the answer and the next state; a step for pixels gives ``features`` after them."""
         return (*self.answer, *(f"next_{part}" for part in self.state))
 
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """What a step for pixels gives beside the answer: the next state and the features."""
+        return (*(f"next_{part}" for part in self.state), *self.features)
+
 
 def ports(architecture: Architecture) -> Ports:
     """The names for a network."""

@@ -109,7 +109,7 @@ def pick_precision(backend: str, known: tuple[str, ...], precision: str) -> str:
     """
     if precision not in ("auto", *known):
         raise DeviceError(
-            f"backend {backend} computes in {' and '.join(known)}, not in {precision}: choose auto"
+            f"backend {backend} computes in {', '.join(known)}, not in {precision}: choose auto"
         )
     return known[0] if precision == "auto" else precision
 

@@ -1,4 +1,4 @@
-"""The step on OpenVINO, on a CPU, in float32 or int8."""
+"""The step on OpenVINO, on a CPU, in float32, bfloat16 or int8."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from pipeline.model.state import empty_state
 from pipeline.runtime.base import Runtime
 from pipeline.runtime.engine import About
 from pipeline.runtime.exported import quantise
-from pipeline.runtime.exported.answer_graph import openvino_answer
+from pipeline.runtime.exported.answer_graph import openvino_answer, openvino_encoder
 from pipeline.runtime.exported.convert import ports, to_openvino
 from pipeline.runtime.exported.exported_engine import Array, Graph, Graphs
 from pipeline.runtime.exported.open_exported import Compiled, cut_answer, open_exported, pick_precision
@@ -31,18 +31,43 @@ def open_openvino(model: "TemporalKVQResNetCBAM | Path", options: Options | None
 
     Raises:
         CheckpointError: See there.
-        DeviceError: Another device than the CPU, or another precision than ``fp32`` and ``int8``; or answers
-            in int8 differ too often from those in float32.
+        DeviceError: Another device than the CPU, or a precision that OpenVINO or the processor lacks; or
+            answers in int8 differ too often from those in float32.
         MissingPackageError: OpenVINO, or for int8 NNCF, is not installed.
     """
     return open_exported(model, options or Options(), _Compiler)
 
 
-def openvino_options(threads: int) -> dict[str, Any]:
-    """How OpenVINO compiles a step for so many threads."""
+def choose_precision(wish: str, capabilities: Sequence[str]) -> str:
+    """The precision on this processor: ``auto`` is bfloat16 where the processor computes in it.
+
+    Args:
+        wish: ``auto``, ``fp32``, ``bf16`` or ``int8``.
+        capabilities: What OpenVINO says of the processor, as ``FP32`` or ``BF16``.
+
+    Raises:
+        DeviceError: OpenVINO or the processor lacks it.
+    """
+    if wish == "auto":
+        return "bf16" if "BF16" in capabilities else "fp32"
+    if wish == "bf16" and "BF16" not in capabilities:
+        raise DeviceError(
+            "precision bf16: this processor has no instructions for bfloat16: choose auto, which is fp32 here"
+        )
+    return pick_precision("openvino", ("fp32", "bf16", "int8"), wish)
+
+
+def capabilities() -> list[str]:
+    """What OpenVINO says of this processor."""
+    found: list[str] = load_package("openvino").Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return found
+
+
+def openvino_options(threads: int, precision: str = "fp32") -> dict[str, Any]:
+    """How OpenVINO compiles a step for so many threads; int8 is part of the step itself."""
     return {
         "INFERENCE_NUM_THREADS": threads,
-        "INFERENCE_PRECISION_HINT": "f32",  # some processors would otherwise compute in bf16
+        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
         "PERFORMANCE_HINT": "LATENCY",
         "ENABLE_CPU_PINNING": False,  # other workers need the same cores
     }
@@ -53,6 +78,9 @@ class _Compiler:
 
     The step is compiled for one stream, and the streams of a batch take turns: on a CPU a batch is no
     faster, and a graph for any batch is slower for one stream.
+
+    In bfloat16 it becomes two graphs, and only that of the features is in bfloat16: places are numbers up to
+    hundreds with fractions that count, which bfloat16 rounds to whole pixels.
     """
 
     backend, device = "openvino", "cpu"
@@ -62,7 +90,7 @@ class _Compiler:
             raise DeviceError(
                 f"backend openvino runs on the CPU, not on {options.device}: choose auto or cpu"
             )
-        self.precision = pick_precision(self.backend, ("fp32", "int8"), options.precision)
+        self.precision = choose_precision(options.precision, capabilities())
         if self.precision == "int8" and options.clips is None:
             raise DeviceError("int8 needs clips to calibrate on")
         self.details: About = {}
@@ -80,7 +108,12 @@ class _Compiler:
         if self.precision == "int8":
             step = self._in_int8(step, size)
         answer = cut_answer(openvino_answer, step, self._ports, self._options)
-        compiled = [self._compiled(graph) for graph in (step, answer) if graph]
+        if self.precision == "bf16":
+            if answer is None:
+                raise DeviceError(f"{self._options.name}: can't be had in bf16: choose precision fp32")
+            step = openvino_encoder(step, self._ports)
+        graphs = [graph for graph in (step, answer) if graph]
+        compiled = [self._compiled(graph, part) for part, graph in enumerate(graphs)]
         return Compiled(self._graphs(*compiled), [graph.export_model().getvalue() for graph in compiled])
 
     def restore(self, parts: list[bytes]) -> Graphs | None:
@@ -88,21 +121,31 @@ class _Compiler:
         core = load_package("openvino").Core()
         try:
             return self._graphs(
-                *(core.import_model(part, "CPU", openvino_options(self._threads)) for part in parts)
+                *(core.import_model(data, "CPU", self._settings(part)) for part, data in enumerate(parts))
             )
         except RuntimeError:
             return None
 
-    def _compiled(self, graph: Any) -> Any:
-        core = load_package("openvino").Core()
-        return core.compile_model(graph, "CPU", openvino_options(self._threads))
+    def _compiled(self, graph: Any, part: int = 0) -> Any:
+        return load_package("openvino").Core().compile_model(graph, "CPU", self._settings(part))
+
+    def _settings(self, part: int) -> dict[str, Any]:
+        """Of the first graph or of the answer alone."""
+        return openvino_options(self._threads, self.precision if part == 0 else "fp32")
 
     def _graphs(self, step: Any, answer: Any = None) -> Graphs:
         names = self._ports
-        return Graphs(
-            _in_turns(step, names.inputs, (*names.outputs, *names.features)),
-            _in_turns(answer, (*names.features, *names.state), names.answer) if answer else None,
-        )
+        known = _in_turns(answer, (*names.features, *names.state), names.answer) if answer else None
+        if self.precision != "bf16":
+            return Graphs(_in_turns(step, names.inputs, (*names.answer, *names.kept)), known)
+        encode = _in_turns(step, names.inputs, names.kept)
+        assert known is not None
+
+        def run(arrays: Sequence[Array]) -> list[Array]:
+            kept = encode(arrays)
+            return [*known([*kept[len(names.state) :], *arrays[1:]]), *kept]
+
+        return Graphs(run, known)
 
     def _in_int8(self, step: Any, size: Size) -> Any:
         """The step calibrated on clips, once it is seen to answer like that in float32 on others."""

@@ -20,6 +20,8 @@ Feed = dict[str, Array]
 """Inputs of a step by name, for one stream."""
 CALIBRATION_SEED, HELD_OUT_SEED = 11, 2_000_003
 CALIBRATION_CLIPS = 32
+_MOTION_MODULES = (".motion.", ".motion/", ".pyramid.")
+"""In the names that tracing gives to operators; an exported backbone holds the pyramid."""
 CLIP_CODE = ("base/camera_motions.py", "training/samples.py", "training/rendered")
 """What renders the clips to calibrate on; the network's code counts anyway."""
 
@@ -65,6 +67,8 @@ def quantise(step: Any, feeds: list[Feed]) -> Any:
     fails here: about one rendered clip in a hundred drives the shipped network a thousand times higher
     than the others, and would leave them no steps.
 
+    Dense motion stays in float32: it measures fractions of a pixel.
+
     Args:
         step: An ``openvino.Model`` in float32; it is left alone.
         feeds: Examples of its inputs.
@@ -87,7 +91,23 @@ def quantise(step: Any, feeds: list[Feed]) -> Any:
                 disable_bias_correction=True,
                 activations_range_estimator_params=ranges.RangeEstimatorParametersSet.MEDIAN_MINMAX,
             ),
+            ignored_scope=nncf.IgnoredScope(names=_of_motion(step)),
         )
+
+
+def _of_motion(step: Any) -> list[str]:
+    """Names of the operators of dense motion: its own modules, and all that depends on its past."""
+    every = (node.get_friendly_name() for node in step.get_ops())
+    own = {name for name in every if any(module in name for module in _MOTION_MODULES)}
+    past = [port.get_node() for port in step.inputs if port.get_names() & {"match", "fine"}]
+    later: set[str] = set()
+    while past:
+        for port in past.pop().outputs():
+            nodes = [target.get_node() for target in port.get_target_inputs()]
+            new = [node for node in nodes if node.get_friendly_name() not in later]
+            later.update(node.get_friendly_name() for node in new)
+            past += new
+    return sorted(own | later)
 
 
 def agreement(one: Array, other: Array) -> float:

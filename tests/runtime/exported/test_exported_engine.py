@@ -222,7 +222,7 @@ def test_without_a_folder_for_it_everything_still_works(
     ("backend", "wish", "message"),
     [
         ("openvino", {"device": "cuda"}, "backend openvino runs on the CPU, not on cuda: choose auto or cpu"),
-        ("openvino", {"precision": "bf16"}, "backend openvino computes in fp32 and int8, not in bf16"),
+        ("openvino", {"precision": "fp16"}, "backend openvino computes in fp32, bf16, int8, not in fp16"),
         ("onnxruntime", {"precision": "bf16"}, "backend onnxruntime computes in fp32, not in bf16"),
         ("openvino", {"provider": "cuda"}, "provider cuda is one of backend onnxruntime, not of openvino"),
         ("auto", {"provider": "cpu"}, "provider cpu is one of backend onnxruntime, not of auto"),

@@ -15,9 +15,10 @@ from pipeline.model.description import describe_checkpoint
 from pipeline.model.device import DeviceError
 from pipeline.model.shipped import find_checkpoint
 from pipeline.runtime.base import Runtime
+from pipeline.runtime.exported.convert import ports, to_openvino
 from pipeline.runtime.exported.export_command import ExportError, export_step
 from pipeline.runtime.exported.open_openvino import open_openvino
-from pipeline.runtime.exported.quantise import agreement, quantise
+from pipeline.runtime.exported.quantise import agreement, play, quantise
 from pipeline.runtime.open_runtime import open_runtime
 from pipeline.runtime.runtime_options import Options
 from pipeline.training.rendered.film import Film, film_motions
@@ -68,6 +69,24 @@ def test_weights_become_integers_and_the_step_is_left_alone() -> None:
     (convolution,) = (node for node in rough.get_ops() if node.get_type_name() == "Convolution")
     source = convolution.input_value(1).get_node()
     assert source.get_type_name() != "Constant", "integers and their scale"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_dense_motion_stays_in_float32_and_its_backbone_does_not() -> None:
+    model = small(motion=True)
+    names, step = ports(model.architecture), to_openvino(model, pixels=True, streams=1)
+    frames = np.random.default_rng(0).integers(0, 256, (2, 3, 64, 64, 3), np.uint8)
+    compiled = load_package("openvino").Core().compile_model(step, "CPU")
+    _, feeds = play(compiled, list(frames), model.init_state(1), names)
+    integers = [node for node in quantise(step, feeds).get_ops() if node.get_type_name() == "FakeQuantize"]
+    into = {
+        target.get_node().get_friendly_name()
+        for node in integers
+        for target in node.output(0).get_target_inputs()
+    }
+    assert any("backbone.layer1" in name for name in into)
+    assert not [name for name in into if ".motion" in name or ".pyramid" in name]
 
 
 @pytest.mark.slow
