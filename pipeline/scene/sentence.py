@@ -11,6 +11,8 @@ IN_PLACE = 0.005
 """Widths a second; what is slower moves in place: hands, leaves, somebody who turns round."""
 _STANDS = 0.02
 """Widths a second, at the left and right edge of the picture; a camera that does less stands still."""
+_BESIDE = 0.3
+"""A second motion of the camera is named if it is so large, as a part of the largest."""
 _MOSTLY = 0.5
 _DIRECTIONS = ("right", "up-right", "up", "up-left", "left", "down-left", "down", "down-right")
 """Anticlockwise from 0 degrees, 45 degrees each."""
@@ -101,5 +103,6 @@ def _motions(camera: CameraMotion) -> list[tuple[str, str]]:
             *(("↺", "rolls anticlockwise") if camera.roll_deg > 0 else ("↻", "rolls clockwise")),
         ),
     ]
-    sizable = sorted((motion for motion in motions if motion[0] > _STANDS), reverse=True)
+    least = max(_STANDS, _BESIDE * max(size for size, *_ in motions))
+    sizable = sorted((motion for motion in motions if motion[0] > least), reverse=True)
     return [(symbol, words) for _, symbol, words in sizable]
