@@ -56,6 +56,18 @@ class Round(NamedTuple):
     log_error: Tensor
 
 
+class CameraVote(NamedTuple):
+    """How far a fit of the camera listened to each place.
+
+    Attributes:
+        flow: ``(B * T, 2, h / 2, w / 2)`` pixels.
+        logits: Of the flow being the camera's, ``(B * T, h / 2, w / 2)``.
+    """
+
+    flow: Tensor
+    logits: Tensor
+
+
 @dataclass
 class Trace:
     """What training looks at beside the result.
@@ -63,15 +75,14 @@ class Trace:
     Attributes:
         log_weights: Of the match, ``(B * T, places, places)``.
         coarse: Flow of the match, ``(B * T, 2, h / 2, w / 2)``.
-        standing_logits: Of what the camera is fitted to, ``(B * T, h / 2, w / 2)``; None without a round at
-            stride 8 for all past frames.
+        votes: What the camera was fitted to, in order.
         rounds: Of the refinement, in order.
         moving_logits: ``(B, h, w)``.
     """
 
     log_weights: Tensor | None = None
     coarse: Tensor | None = None
-    standing_logits: Tensor | None = None
+    votes: list[CameraVote] = field(default_factory=list)
     rounds: list[Round] = field(default_factory=list)
     moving_logits: Tensor | None = None
 
@@ -100,7 +111,7 @@ class MotionHead(nn.Module):
         self.scene_coarse = nn.Conv2d(CONTEXT_CHANNELS + 2, _COARSE_WIDTH, 1)
         self.context_coarse = nn.Conv2d(CONTEXT_CHANNELS, _SCENE_COARSE, 1)
         self.coarse = Refiner(COARSE, 3, _SCENE_COARSE, _COARSE_WIDTH, _COARSE_WIDTH, (1, 2, 1))
-        self.standing = nn.Conv2d(_COARSE_WIDTH, 1, 1)
+        self.vote_matched, self.vote_refined = (nn.Conv2d(_COARSE_WIDTH, 1, 1) for _ in range(2))
         self.hand_over = nn.Conv2d(_COARSE_WIDTH, _FINE_WIDTH, 1)
         self.context_fine = nn.Conv2d(FINE_CHANNELS, _SCENE_FINE, 1)
         self.fine = Refiner(FINE, 2, _SCENE_FINE, _FINE_WIDTH, _FINE_WIDTH, (1, 2, 1))
@@ -126,7 +137,8 @@ class MotionHead(nn.Module):
         """
         past, grid = valid.shape[1], fine.shape[-2:]
         rounds: list[Round] = []
-        found, camera, refined, standing = self._coarse(new, match, rounds)
+        votes: list[CameraVote] = []
+        found, camera, refined = self._coarse(new, match, rounds, votes)
         flow, log_error = doubled(refined.flow), doubled(refined.log_error[:, None])[:, 0]
         hidden = F.relu(doubled(self.hand_over(refined.hidden)))
         still = camera.flow(grid, FINE)
@@ -143,29 +155,32 @@ class MotionHead(nn.Module):
         moving = logits.sigmoid() * valid.any(dim=1)[:, None, None]
         if trace is not None:
             trace.log_weights, trace.coarse, trace.rounds = found.log_weights, found.flow, rounds
-            trace.moving_logits, trace.standing_logits = logits, standing
-        return self._motion(flow, log_error, moving, valid)
+            trace.moving_logits, trace.votes = logits, votes
+        return self._motion(flow, log_error, moving, votes[-1].logits, valid)
 
     def _coarse(
-        self, new: Mapping[str, Tensor], match: Tensor, rounds: list[Round]
-    ) -> tuple[Matched, Similarity, Refined, Tensor | None]:
+        self, new: Mapping[str, Tensor], match: Tensor, rounds: list[Round], votes: list[CameraVote]
+    ) -> tuple[Matched, Similarity, Refined]:
         """Match, camera and refined flow of all past frames at stride 8, ``B * T`` rows each."""
         past, grid = match.shape[1], match.shape[-2:]
         match = match.flatten(0, 1)
         query, scene = _repeated(new["match"], past), _repeated(new["context"], past)
         found = self.match(query, match)
-        camera = fit_similarity(found.flow.detach(), found.certainty[:, 0].detach(), COARSE, 2)
         certain = torch.cat((found.certainty, found.spread), dim=1).to(query.dtype)
         hidden = F.relu(self.scene_coarse(torch.cat((scene, certain), dim=1)))
         context = self.context_coarse(scene)
         refined = Refined(found.flow, found.spread[:, 0], hidden)
-        standing: Tensor | None = None
+
+        def camera_of(vote: nn.Conv2d, trust: Tensor) -> Similarity:
+            logits = vote(refined.hidden)[:, 0].float()
+            votes.append(CameraVote(refined.flow, logits))
+            return fit_similarity(refined.flow.detach(), trust * logits.detach().sigmoid(), COARSE, 2)
+
+        camera = camera_of(self.vote_matched, found.certainty[:, 0].detach())
         for _ in range(self.rounds[0]):
             refined = self.coarse(query, match, refined, camera.flow(grid, COARSE), context)
             rounds.append(Round(COARSE, past, refined.flow, refined.log_error))
-            standing = self.standing(refined.hidden)[:, 0].float()
-            trusted = _trust(refined.log_error) * standing.detach().sigmoid()
-            camera = fit_similarity(refined.flow.detach(), trusted, COARSE, 2)
+            camera = camera_of(self.vote_refined, _trust(refined.log_error))
         parts = [_by_slot(x, past) for x in (query, match, *refined, camera.flow(grid, COARSE), context)]
         here, there, flow, log_error, hidden, still, context = (x[:, -1] for x in parts)
         newest = Refined(flow, log_error, hidden)
@@ -176,14 +191,17 @@ class MotionHead(nn.Module):
             torch.cat((_by_slot(x, past)[:, :-1], last[:, None]), dim=1).flatten(0, 1)
             for x, last in zip(refined, newest, strict=True)
         )
-        return found, camera, Refined(*joined), standing
+        return found, camera, Refined(*joined)
 
-    def _motion(self, flow: Tensor, log_error: Tensor, moving: Tensor, valid: Tensor) -> Motion:
+    def _motion(
+        self, flow: Tensor, log_error: Tensor, moving: Tensor, votes: Tensor, valid: Tensor
+    ) -> Motion:
         """The result, with the camera fitted to what does not move by itself."""
         past, grid = valid.shape[1], moving.shape[-2:]
         stands = _repeated((1 - moving.detach()).square(), past)
         every = flow.detach().flatten(0, 1)
-        camera = fit_similarity(every, _trust(log_error.flatten(0, 1)) * stands, FINE, 3)
+        trust = _trust(log_error.flatten(0, 1)) * stands * doubled(votes.detach().sigmoid()[:, None])[:, 0]
+        camera = fit_similarity(every, trust, FINE, 3)
         height, width = (FINE * side for side in grid)
         known = valid[..., None, None]
         matrix = _by_slot(camera.matrix(height, width), past)

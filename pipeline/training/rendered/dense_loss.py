@@ -7,12 +7,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pipeline.model.motion.geometry import doubled
-from pipeline.model.motion.motion_head import COARSE, FINE, Motion, Trace
+from pipeline.model.motion.motion_head import COARSE, FINE, CameraVote, Motion, Trace
 from pipeline.training.rendered.layer_truth import Truth
 
 _HIDDEN = 0.2  # weight of places that can't be seen in the past frame
 _DECAY = 0.6  # weight of a round, against the one after it
-_MATCH, _COARSE, _FLOW, _MASK, _DICE, _STANDING = 0.5, 0.05, 0.5, 2.0, 0.5, 0.5
+_MATCH, _COARSE, _FLOW, _MASK, _DICE, _VOTE = 0.5, 0.05, 0.5, 2.0, 0.5, 0.3
 
 
 class DenseLoss(NamedTuple):
@@ -60,8 +60,8 @@ def dense_loss(motion: Motion, trace: Trace, truth: Truth, past: Tensor) -> Dens
     total = _FLOW * flow + _COARSE * _mean(coarse, weight * seen) + _MATCH * _match_cost(trace, truth, past)
     anything = past.any(dim=1)[:, None, None].float()
     total = total + _mask_cost(trace.moving_logits, truth, anything)
-    if trace.standing_logits is not None:
-        total = total + _STANDING * _standing_cost(trace.standing_logits, truth, past)
+    for vote in trace.votes:
+        total = total + _VOTE * _vote_cost(vote, truth, past)
     with torch.no_grad():
         last = (motion.flow.flatten(0, 1) - wanted).square().sum(dim=1).sqrt()
         epe = _mean(last, weight * seen)
@@ -83,13 +83,14 @@ def _mask_cost(logits: Tensor, truth: Truth, anything: Tensor) -> Tensor:
     return _MASK * cost + _DICE * dice.mean()
 
 
-def _standing_cost(logits: Tensor, truth: Truth, past: Tensor) -> Tensor:
-    """Cross entropy of what the camera is fitted to: all that does not move by itself."""
-    stands = 1 - F.avg_pool2d(truth.moving.float()[:, None], 2)[:, 0]
-    weight = F.avg_pool2d(truth.certain.float()[:, None], 2)[:, 0]
-    stands, weight = (x[:, None].expand(-1, past.shape[1], -1, -1).flatten(0, 1) for x in (stands, weight))
-    entropy = F.binary_cross_entropy_with_logits(logits, stands, reduction="none")
-    return _mean(entropy, weight * past.flatten()[:, None, None])
+def _vote_cost(vote: CameraVote, truth: Truth, past: Tensor) -> Tensor:
+    """Cross entropy of whether a place's flow, right or wrong, is that of the camera."""
+    camera = F.avg_pool2d(truth.camera.flatten(0, 1), 2)
+    apart = (vote.flow.detach() - camera).square().sum(dim=1)
+    length = camera.square().sum(dim=1)
+    is_camera = 1 / (1 + apart / (1 + 0.01 * length))  # within a pixel, or a tenth of a fast motion
+    entropy = F.binary_cross_entropy_with_logits(vote.logits, is_camera, reduction="none")
+    return _mean(entropy, past.flatten()[:, None, None].expand_as(entropy).float())
 
 
 def _match_cost(trace: Trace, truth: Truth, past: Tensor) -> Tensor:

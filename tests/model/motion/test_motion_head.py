@@ -53,13 +53,13 @@ def test_an_empty_slot_has_no_motion_and_does_not_reach_the_others(model: Tempor
 
 
 @torch.no_grad()
-def test_places_that_do_not_stand_have_no_say_in_the_camera() -> None:
+def test_places_that_are_not_trusted_have_no_say_in_the_camera() -> None:
     model, frames, mask = small(motion=True), clip(1, 3), torch.ones(1, 2, dtype=torch.bool)
     torch.nn.init.normal_(model.motion.coarse.layers[0].weight)  # what follows depends on the camera
     torch.nn.init.normal_(model.motion.coarse.out.weight)
     found = []
     for bias in (-40.0, 40.0):
-        torch.nn.init.constant_(model.motion.standing.bias, bias)
+        torch.nn.init.constant_(model.motion.vote_refined.bias, bias)
         found.append(model.motion_trace(frames, mask)[1].rounds[1].flow)
     assert not torch.allclose(*found)
 

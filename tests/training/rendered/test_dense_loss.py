@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pipeline.model.motion.motion_head import Motion, Round, Trace
+from pipeline.model.motion.motion_head import CameraVote, Motion, Round, Trace
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.training.rendered.dense_loss import DenseLoss, dense_loss
 from pipeline.training.rendered.layer_truth import Truth
@@ -33,8 +33,9 @@ def perfect(truth: Truth, off_px: float = 0.0) -> tuple[Motion, Trace]:
         Round(4, None, flow[:, -1], log_error[:, -1]),
     ]
     cells = coarse.shape[-2] * coarse.shape[-1]
-    standing = torch.logit(1 - F.avg_pool2d(truth.moving.float(), 2).repeat_interleave(2, dim=0), eps=1e-6)
-    trace = Trace(torch.zeros(len(coarse), cells, cells), coarse, standing, rounds, logits)
+    camera = F.avg_pool2d(truth.camera.flatten(0, 1), 2)
+    votes = [CameraVote(coarse, 8 - 16 * ((coarse - camera).norm(dim=1) > 1).float())]
+    trace = Trace(torch.zeros(len(coarse), cells, cells), coarse, votes, rounds, logits)
     camera = torch.eye(2, 3).expand(*flow.shape[:2], 2, 3)
     return Motion(flow, log_error.exp(), logits.sigmoid(), camera, torch.zeros(len(flow), 1)), trace
 
@@ -68,8 +69,7 @@ def test_a_wrong_mask_costs_more_and_halves_the_overlap(clips: SceneClips) -> No
 def test_a_camera_fitted_to_what_moves_costs_more(clips: SceneClips) -> None:
     motion, trace = perfect(clips.truth)
     right = dense_loss(motion, trace, clips.truth, SEEN).total
-    assert trace.standing_logits is not None
-    trace.standing_logits = -trace.standing_logits
+    trace.votes = [vote._replace(logits=-vote.logits) for vote in trace.votes]
     assert dense_loss(motion, trace, clips.truth, SEEN).total > right + 1
 
 
