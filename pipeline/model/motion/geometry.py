@@ -45,24 +45,42 @@ def doubled(maps: Tensor) -> Tensor:
 def local_correlation(here: Tensor, there: Tensor, radius: int) -> Tensor:
     """Dot products of each place with the places around it in another map.
 
-    A product of whole rows, of which only a band is used, is faster everywhere than one slice for each
-    offset: the band is cut out by padding each row and reading it with another row length.
+    Blocks of places share their surroundings, of twice the block's side: one product a block, from which
+    each place picks its own window, is faster everywhere than one slice for each offset.
 
     Args:
         here: ``(n, C, h, w)``.
         there: The same shape.
-        radius: ``r``, in cells.
+        radius: ``r``, in cells; at least 1.
 
     Returns:
         ``(n, (2 r + 1) ** 2, h, w)``, offsets row by row; zeros beyond the border.
     """
     n, channels, rows, columns = here.shape
-    side = 2 * radius + 1
-    wide = columns + 2 * radius
-    around = F.pad(there, (radius, radius, radius, radius))
-    queries = here.permute(0, 2, 3, 1).reshape(n, 1, rows, columns, channels)
-    keys = torch.stack([around[:, :, dy : dy + rows] for dy in range(side)], dim=1)
-    products = queries @ keys.permute(0, 1, 3, 2, 4)  # (n, side, rows, columns, wide)
-    flat = F.pad(products.reshape(n, side, rows, columns * wide), (0, columns))
-    band = flat.reshape(n, side, rows, columns, wide + 1)[..., :side]
-    return band.permute(0, 1, 4, 2, 3).reshape(n, side * side, rows, columns)
+    side, window = 2 * radius, (2 * radius + 1) ** 2  # of a block; cells around a place
+    down, across = -(-rows // side), -(-columns // side)
+    low, right = down * side - rows, across * side - columns
+    blocks = F.pad(here, (0, right, 0, low)).permute(0, 2, 3, 1)
+    blocks = blocks.reshape(n, down, side, across, side * channels).transpose(2, 3)
+    around = F.pad(there, (radius, radius + right, radius, radius + low)).permute(0, 2, 3, 1)
+    around = around.reshape(n, down + 1, side, across + 1, side * channels)
+    around = torch.cat((around[:, :-1], around[:, 1:]), dim=2)
+    around = torch.cat((around[:, :, :, :-1], around[:, :, :, 1:]), dim=4).transpose(2, 3)
+    queries = blocks.reshape(n, down * across, side**2, channels)
+    keys = around.reshape(n, down * across, 4 * side**2, channels)
+    products = (queries @ keys.transpose(2, 3)).flatten(2)
+    picked = products.index_select(2, _windows(radius, products.device))
+    places_first = picked.view(n, down, across, side, side, window)
+    found = places_first.permute(0, 5, 1, 3, 2, 4).reshape(n, window, down * side, across * side)
+    return found[:, :, :rows, :columns]
+
+
+def _windows(radius: int, device: torch.device) -> Tensor:
+    """For each place of a block the cells around it, among products of places and surroundings."""
+    block, window = (torch.arange(count, device=device) for count in (2 * radius, 2 * radius + 1))
+    side = 2 * radius
+    place = block[:, None] * side + block  # (side, side)
+    top_left = block[:, None] * 2 * side + block
+    offset = window[:, None] * 2 * side + window
+    cells = place[:, :, None, None] * 4 * side**2 + top_left[:, :, None, None] + offset
+    return cells.flatten()

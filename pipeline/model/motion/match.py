@@ -22,13 +22,13 @@ class Matched(NamedTuple):
         flow: ``(n, 2, rows, columns)`` float32, in pixels.
         certainty: Of the best place, 0 to 1, ``(n, 1, rows, columns)``.
         spread: Standard deviation of the place in cells, as ``log(1 + x)``, the same shape.
-        log_weights: ``(n, places, places)`` float32, from new to past.
+        scores: ``(n, places, places)`` float32, from new to past; their softmax are the weights.
     """
 
     flow: Tensor
     certainty: Tensor
     spread: Tensor
-    log_weights: Tensor
+    scores: Tensor
 
 
 class Match(nn.Module):
@@ -51,11 +51,10 @@ class Match(nn.Module):
         rows, columns = query.shape[-2:]
         where = places((rows, columns), STRIDE, query).flatten(1)  # (2, N)
         temperature = self.log_temperature.float().exp().clamp(max=_LARGEST_TEMPERATURE)
-        scores = query.flatten(2).transpose(1, 2) @ key.flatten(2) * temperature
+        scores = (query * temperature).flatten(2).transpose(1, 2) @ key.flatten(2)
         away = (where[:, :, None] - where[:, None, :]).square().sum(dim=0)
         scores = scores - F.softplus(self.nearness.float()) * torch.log1p(away / _NEAR_PX**2)
-        log_weights = scores.log_softmax(dim=-1)
-        weights = log_weights.exp()
+        weights = scores.softmax(dim=-1)
         values = torch.cat((where, where.square().sum(dim=0, keepdim=True))).T  # (N, 3): where keys lie
         found = (weights @ values).transpose(1, 2)  # (n, 3, N)
         mean = found[:, :2]
@@ -65,5 +64,5 @@ class Match(nn.Module):
             (mean - where).view(-1, 2, *grid),
             weights.amax(dim=-1).view(-1, 1, *grid),
             torch.log1p((variance + 1e-6).sqrt() / STRIDE).view(-1, 1, *grid),
-            log_weights,
+            scores,
         )

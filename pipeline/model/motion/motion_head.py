@@ -154,7 +154,8 @@ class MotionHead(nn.Module):
         logits = self._moving(new, fine, Refined(flow, log_error, hidden), still, valid)
         moving = logits.sigmoid() * valid.any(dim=1)[:, None, None]
         if trace is not None:
-            trace.log_weights, trace.coarse, trace.rounds = found.log_weights, found.flow, rounds
+            trace.log_weights = found.scores.log_softmax(dim=-1)
+            trace.coarse, trace.rounds = found.flow, rounds
             trace.moving_logits, trace.votes = logits, votes
         return self._motion(flow, log_error, moving, votes[-1].logits, valid)
 

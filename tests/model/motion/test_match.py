@@ -35,7 +35,7 @@ def test_keys_that_have_moved_by_whole_cells_are_found(right: int, down: int) ->
 def test_weights_are_a_distribution_over_the_past_frame() -> None:
     match, new, past = Match(), keys(), keys(seed=1)
     found = match(new, past)
-    weights = found.log_weights.exp()
+    weights = found.scores.softmax(dim=-1)
     torch.testing.assert_close(weights.sum(dim=2), torch.ones(2, ROWS * COLUMNS))
     torch.testing.assert_close(weights.amax(dim=2).view(2, 1, ROWS, COLUMNS), found.certainty)
 
