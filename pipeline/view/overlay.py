@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from pipeline.base.frame import Frame, Image
 from pipeline.base.moving_thing import Thing
-from pipeline.scene.sentence import count_in_words, in_words
+from pipeline.scene.sentence import IN_PLACE, count_in_words, in_words
 from pipeline.view.attention_maps import heat_maps, motion_field, unfold
 from pipeline.view.attention_overlay import draw_motion_arrows
 from pipeline.view.camera_badge import draw_camera_badge
@@ -126,7 +126,9 @@ def _draw_motion(
     if things is not None:
         draw_things(canvas, things)
         slots = layout.past if layout else len(past)
-        strongest = next((thing for thing in things if thing.was), None)
+        # The surest; one that goes somewhere before one that moves in place.
+        known = sorted((thing for thing in things if thing.was), key=lambda thing: thing.speed < IN_PLACE)
+        strongest = known[0] if known else None
         return draw_thumbnails(canvas, slots, past, past_images, thing=strongest) if slots else None
     if layout is None or attention is None:
         return None

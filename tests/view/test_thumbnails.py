@@ -90,3 +90,6 @@ def test_the_overlay_marks_the_surest_thing_that_has_a_past():
     line = np.s_[250:330]
     assert (overlay([hidden, second, third])[line] == overlay([hidden, second])[line]).all()
     assert (overlay([hidden, third, second])[line] != overlay([hidden, second])[line]).any()
+    in_place = msgspec.structs.replace(third, speed=0.0)
+    assert (overlay([in_place, second])[line] == overlay([second])[line]).all()
+    assert (overlay([in_place, hidden])[line] != overlay([hidden])[line]).any()
