@@ -58,10 +58,11 @@ class Pose:
         )
 
     def shaken(self, seconds: float) -> "Pose":
-        """The pose of a camera that the wind shakes by some pixels."""
+        """The pose of a camera that the wind shakes by some pixels of the view."""
         x = 2.2 * sin(17.3 * seconds) + 1.3 * sin(43.1 * seconds + 1)
         y = 1.6 * sin(23.7 * seconds + 2) + 1.1 * sin(51.9 * seconds)
-        return Pose(self.x + x, self.y + y, self.scale, self.angle + 0.003 * sin(20.1 * seconds + 3))
+        roll = 0.003 * sin(20.1 * seconds + 3)
+        return Pose(self.x + x / self.scale, self.y + y / self.scale, self.scale, self.angle + roll)
 
     def view_to_canvas(self) -> npt.NDArray[np.float64]:
         """Matrix ``(2, 3)`` from pixels of the view to pixels of the canvas."""

@@ -68,25 +68,25 @@ def _motions(*names: str) -> tuple[Segment, ...]:
 # Times are those since the tour's begin, in seconds.
 _STREET = Stop(
     "street",
-    (0.23, 0.712, 1.0),
+    (0.23, 0.73, 1.25),
     (
         Segment("static", 275),  # 0 to 11: one thing, several, a taxi that stops
-        Segment("pan_right", 84, speed=0.6),  # to 14.4: the camera follows the taxi
+        Segment("pan_right", 84, speed=0.75),  # to 14.4: the camera follows the taxi
         Segment("static", 100),  # to 18.4: the shadow of a cloud, and leaves that sway
         Segment("static", 75, shakes=True),  # to 21.4
     ),
     (
-        Actor("trunk", Path((1180, 838)), is_mover=False),
-        Actor("leaves 1", Path((1118, 690)), is_mover=False, sway_px=3),
-        Actor("leaves 2", Path((1236, 700)), is_mover=False, sway_px=3),
-        Actor("leaves 3", Path((1178, 640)), is_mover=False, sway_px=4),
-        Actor("walker", Path((-275, 838), (80, 0), ((14.225, 0, 0),))),
-        Actor("blue van", Path((1412, 905), (-190, 0))),
-        Actor("red car", Path((150, 945), (185, 0))),
+        Actor("trunk", Path((1140, 838)), is_mover=False),
+        Actor("leaves 1", Path((1078, 690)), is_mover=False, sway_px=3),
+        Actor("leaves 2", Path((1196, 700)), is_mover=False, sway_px=3),
+        Actor("leaves 3", Path((1138, 640)), is_mover=False, sway_px=4),
+        Actor("walker", Path((-211, 838), (80, 0), ((14.225, 0, 0),))),
+        Actor("blue van", Path((1338, 905), (-190, 0))),
+        Actor("red car", Path((200, 945), (150, 0))),
         Actor("taxi", Path((-1340, 945), (190, 0), ((8.6, 0, 0), (10.8, 184, 0), (14.0, 340, 0)))),
-        Actor("green car", Path((4919, 945), (-190, 0))),
-        Actor("balloons", Path((560, 1170), changes=((4.4, 6, -130),))),
-        Actor("other walker", Path((-964, 1004), (85, 0))),
+        Actor("green car", Path((4854, 945), (-190, 0))),
+        Actor("balloons", Path((500, 1170), changes=((4.4, 6, -130),))),
+        Actor("other walker", Path((-917, 990), (85, 0))),
         Actor("cloud shadow", Path((-4900, 1060), (350, 0)), is_mover=False),
     ),
 )
