@@ -38,7 +38,7 @@ def train(run: Trainer, reporter: Reporter) -> None:
 
 def _train(run: Trainer, reporter: Reporter, stop: list[int]) -> None:
     options = run.options
-    seconds, mark_s, mark_step = run.elapsed_s, time.perf_counter(), run.step
+    seconds, mark_s, mark_clips = run.elapsed_s, time.perf_counter(), run.clips_seen
     while run.progress < 1.0 and not run.stopped_early:
         run.advance()
         averages = _mean_of_pending(run) if run.step % options.log_every_steps == 0 else None
@@ -47,7 +47,7 @@ def _train(run: Trainer, reporter: Reporter, stop: list[int]) -> None:
         reporter.advance(run.progress)
         if averages is not None:
             loss, accuracy, *dense = averages
-            rate = (run.step - mark_step) * options.batch_size / (run.elapsed_s - seconds)
+            rate = (run.clips_seen - mark_clips) / (run.elapsed_s - seconds)
             reporter.training(
                 step=run.step,
                 loss=round(loss, 4),
@@ -69,7 +69,7 @@ def _train(run: Trainer, reporter: Reporter, stop: list[int]) -> None:
             if validates and run.ranks.leads:
                 with suppress(MissingPackageError):  # reported at the end
                     draw_curves(run.out / "metrics.jsonl", run.out / "curves.png")
-            seconds, mark_s, mark_step = run.elapsed_s, time.perf_counter(), run.step
+            seconds, mark_s, mark_clips = run.elapsed_s, time.perf_counter(), run.clips_seen
         if stopped:  # after a validation that is due: the run that goes on would not make up for it
             _leave(run, reporter)
 

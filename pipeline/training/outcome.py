@@ -49,7 +49,7 @@ def conclude(run: Trainer, progress: Progress | None = None) -> dict[str, Any]:
         "learned": learned,
         "verdict": reason,
         "steps": run.step,
-        "clips_seen": run.step * options.batch_size,
+        "clips_seen": run.clips_seen,
         "minutes": round(run.elapsed_s / 60, 2),
         "validation": validation,
         "best_step": run.best_step,

@@ -107,9 +107,11 @@ def _introduce(run: Trainer, reporter: Reporter) -> None:
         f"ResNet-{model.depth}, {model.num_past} past frames of {model.image_size} px, "
         f"{len(run.labels)} classes ({', '.join(run.labels)})"
     )
-    reporter.notify(
-        f"from {start}; {' or '.join(limits)} of {options.batch_size} clips, {run.precision} on {run.device}"
-    )
+    step = f"{options.batch_size} clips"
+    if options.scene_batch_size:
+        every = f" every {options.clips_every_steps} steps" if options.clips_every_steps > 1 else ""
+        step = f"{step}{every} and {options.scene_batch_size} layered scenes"
+    reporter.notify(f"from {start}; {' or '.join(limits)} of {step}, {run.precision} on {run.device}")
     reporter.notify(f"learning rate {options.learning_rate:g}{backbone}{fixed}")
     if is_checkpoint(options.init) and options.model.motion and run.scenes is None:
         stays = options.backbone_rate == 0

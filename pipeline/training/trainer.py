@@ -107,6 +107,7 @@ class Trainer:
         self.step, self.elapsed_s = 0, 0.0
         self.best, self.best_step, self.stale = -1.0, 0, 0
         self.pending: list[Tensor] = []
+        self._labelled = torch.zeros(2, device=self.device)  # loss and accuracy of the last labelled clips
 
     def _backbones(self) -> list[ResNetCBAM]:
         return [module for module in self.model.modules() if isinstance(module, ResNetCBAM)]
@@ -117,6 +118,20 @@ class Trainer:
         by_step = self.step / self.options.steps if self.options.steps else 0.0
         by_time = self.elapsed_s / (60 * self.options.minutes) if self.options.minutes else 0.0
         return min(max(by_step, by_time), 1.0)
+
+    @property
+    def _clips_every(self) -> int:
+        return 1 if self.scenes is None else self.options.clips_every_steps
+
+    @property
+    def clip_batches(self) -> int:
+        """Batches of labelled clips so far."""
+        return -(-self.step // self._clips_every)
+
+    @property
+    def clips_seen(self) -> int:
+        """Labelled clips and layered scenes so far, of all ranks."""
+        return self.clip_batches * self.options.batch_size + self.step * self.options.scene_batch_size
 
     @property
     def stopped_early(self) -> bool:
@@ -138,7 +153,7 @@ class Trainer:
             return
         self.source.seek(0)
         clips = self.source.clips(self.share)
-        self.source.seek(self.step)
+        self.source.seek(self.clip_batches)
         before = {name: value.clone() for name, value in self.model.state_dict().items()}
 
         def probe() -> None:
@@ -171,19 +186,22 @@ class Trainer:
         """One optimiser step.
 
         Returns:
-            The loss of this rank's share, a scalar still on the device.
+            The loss of this rank's share of labelled clips, a scalar still on the device; that of the last
+            ones in a step without.
         """
         o = self.options
         if o.curriculum_share and isinstance(self.source, MotionRenderer):
             easy = max(0.0, 1 - self.progress / o.curriculum_share)
             self.source.speeds = (o.min_speed * (o.max_speed / o.min_speed) ** (0.7 * easy), o.max_speed)
         torch.manual_seed((o.seed * 1_000_003 + self.step) * self.ranks.count + self.ranks.rank)
-        clips = self.source.clips(self.share)
         rate = learning_rate(o.learning_rate, self.step, o.warmup_steps, self.progress)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["rate"]
-        loss, right = self._loss(self.model, clips, self._past(clips))
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        if self.step % self._clips_every == 0:
+            clips = self.source.clips(self.share)
+            loss, right = self._loss(self.model, clips, self._past(clips))
+            self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            self._labelled = torch.stack((loss.detach(), right))
         dense = self._learn_scenes()
         parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.ranks.average_gradients(parameters)
@@ -194,8 +212,8 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         update_average(self.average, self.model, o.ema_decay, self.step)
         self.step += 1
-        self.pending.append(torch.stack((loss.detach(), right, *dense)))
-        return loss.detach()
+        self.pending.append(torch.cat((self._labelled, *(part[None] for part in dense))))
+        return self._labelled[0]
 
     def _learn_scenes(self) -> tuple[Tensor, ...]:
         """Adds the gradient of a batch of layered scenes; gives loss, end-point error and mask overlap."""
@@ -271,6 +289,7 @@ class Trainer:
             "best": self.best,
             "best_step": self.best_step,
             "stale": self.stale,
+            "labelled": self._labelled,
             "pending": torch.stack(self.pending) if self.pending else None,
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
@@ -305,11 +324,12 @@ class Trainer:
         self.step, self.elapsed_s = state["step"], state["elapsed_s"]
         self.best, self.best_step, self.stale = state["best"], state["best_step"], state["stale"]
         self.pending = [] if state["pending"] is None else list(state["pending"].unbind())
+        self._labelled = state["labelled"]
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
-        self.source.seek(self.step)
+        self.source.seek(self.clip_batches)
         if self.scenes is not None:
             self.scenes.seek(self.step)
 

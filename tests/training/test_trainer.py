@@ -183,8 +183,11 @@ def test_the_steps_after_resuming_are_those_of_the_unbroken_run(tmp_path: Path) 
         torch.testing.assert_close(again.average.module.state_dict()[name], value, msg=name)
 
 
-def test_with_scenes_the_steps_after_resuming_are_those_of_the_unbroken_run(tmp_path: Path) -> None:
-    options = tiny_options(tmp_path, **WITH_SCENES)
+@pytest.mark.parametrize("every", [1, 2])
+def test_with_scenes_the_steps_after_resuming_are_those_of_the_unbroken_run(
+    tmp_path: Path, every: int
+) -> None:
+    options = tiny_options(tmp_path, **WITH_SCENES, clips_every_steps=every)
     unbroken, broken = Trainer(options), Trainer(options)
     for _ in range(3):
         unbroken.advance()
@@ -197,6 +200,20 @@ def test_with_scenes_the_steps_after_resuming_are_those_of_the_unbroken_run(tmp_
     assert torch.equal(torch.stack(again.pending), torch.stack(unbroken.pending))
     for name, value in unbroken.model.state_dict().items():
         torch.testing.assert_close(again.model.state_dict()[name], value, msg=name)
+
+
+def test_labelled_clips_can_be_left_out_of_steps_with_scenes(tmp_path: Path) -> None:
+    run = Trainer(tiny_options(tmp_path, **WITH_SCENES, clips_every_steps=2))
+    run.advance()
+    before = deepcopy(run.model.state_dict())
+    run.advance()
+    after = run.model.state_dict()
+    assert torch.equal(after["temporal.classifier.weight"], before["temporal.classifier.weight"])
+    assert not torch.equal(after["motion.pyramid.match.weight"], before["motion.pyramid.match.weight"])
+    assert run.clip_batches == 1
+    assert run.clips_seen == run.options.batch_size + 2 * run.options.scene_batch_size
+    assert torch.equal(run.pending[0][:2], run.pending[1][:2])
+    assert not torch.equal(run.pending[0][2:], run.pending[1][2:])
 
 
 def test_scenes_teach_dense_motion_and_the_backbone(tmp_path: Path) -> None:
