@@ -15,7 +15,7 @@ from pipeline.training.evaluation.evaluate import evaluate
 from pipeline.training.run import fit
 from pipeline.training.training_options import TrainingOptions, load_options
 from tests.training.test_loop import curve
-from tests.training.tiny import SMALL, WITH_SCENES, settings, sliding_clips, tiny_options
+from tests.training.tiny import SMALL, WITH_SCENES, end_point_error, settings, sliding_clips, tiny_options
 
 
 @pytest.fixture
@@ -133,6 +133,10 @@ def test_fine_tuning_beats_guessing_and_its_checkpoint_runs(
     assert printed[-1].startswith(f"learned: held-out accuracy {held_out['accuracy']:.2f} against 0.50")
     runtime = open_runtime(out / "model.safetensors", Options(device="cpu"))
     assert runtime.labels == ("leftwards", "rightwards")
+    shipped = load_checkpoint("motion_resnet18")
+    if shipped.motion is not None:
+        tuned = load_checkpoint(out / "model.safetensors")
+        assert end_point_error(tuned) == pytest.approx(end_point_error(shipped), rel=0.05)
 
 
 def test_the_last_line_of_a_run_that_learned_nothing_is_that_verdict(
