@@ -26,6 +26,8 @@ class LayeredScene(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Whose camera stands; half of these shake."""
     following_share: Share = 0.2
     """Of those with a moving camera: it follows the first thing."""
+    parallax_share: Share = 0.5
+    """Of those with a moving camera: nearer parts of the scene pass faster; the others only turn."""
     empty_share: Share = 0.15
     """In which nothing moves by itself."""
     fixed_share: Share = 0.3
@@ -149,11 +151,12 @@ def random_scenes(
     """
     make = _Maker(n, times, aspect, generator)
     turn, shift, moving = _camera(make, options)
-    planes = [_plane(make, turn, shift, share * options.plane_share) for share in _NEARER]
+    parallax = make.chance(options.parallax_share)
+    planes = [_plane(make, turn, shift, parallax, share * options.plane_share) for share in _NEARER]
     following = moving * make.chance(options.following_share)
     density = make.uniform() * (1 - make.chance(options.empty_share))
     things = _things(make, (turn, shift), density, following, options)
-    layers = [_background(make, turn, shift, moving), *planes, *things]
+    layers = [_background(make, turn, shift, moving * parallax), *planes, *things]
     return Scenes(layers, (torch.view_as_real(turn), torch.view_as_real(shift)))
 
 
@@ -197,9 +200,9 @@ def _camera(make: _Maker, options: LayeredScene) -> tuple[Tensor, Tensor, Tensor
     return turn, shift, moving
 
 
-def _background(make: _Maker, turn: Tensor, shift: Tensor, moving: Tensor) -> Layer:
+def _background(make: _Maker, turn: Tensor, shift: Tensor, parallax: Tensor) -> Layer:
     """Covers everything; parts of it may be nearer, which bends its motion."""
-    depth = make.uniform(0, 0.6) * make.chance(0.7) * moving
+    depth = make.uniform(0, 0.6) * make.chance(0.7) * parallax
     waves = _waves(make, 0.8, 5.0)
     bend = _invertible(torch.view_as_real(shift - shift[:, -1:]) * depth[:, None, None], waves)
     path = Path(*_real(turn, shift), bend, torch.zeros_like(bend), waves)
@@ -209,11 +212,11 @@ def _background(make: _Maker, turn: Tensor, shift: Tensor, moving: Tensor) -> La
     )
 
 
-def _plane(make: _Maker, turn: Tensor, shift: Tensor, share: float) -> Layer:
-    """A large part of the scene that is nearer and passes faster."""
+def _plane(make: _Maker, turn: Tensor, shift: Tensor, parallax: Tensor, share: float) -> Layer:
+    """A large part of the scene that is nearer and, with parallax, passes faster."""
     size = make.log_uniform(0.15, 1.5)
     centre = torch.complex(make.uniform(-1.3, 1.3), make.uniform(-1.3, 1.3) * make.aspect)
-    nearer = make.uniform(1.05, 1.9)[:, None]
+    nearer = (1 + parallax * make.uniform(0.05, 0.9))[:, None]
     passed = shift[:, -1:] + (shift - shift[:, -1:]) * nearer
     place = passed + turn * centre[:, None]
     bend = torch.zeros((*place.shape, 2), device=place.device)

@@ -96,3 +96,13 @@ def test_company_goes_beside_the_first_thing_of_its_group() -> None:
 
     assert parted_px(1.0).max() < 8
     assert parted_px(0.0).median() > 2 * parted_px(1.0).median()
+
+
+def test_a_camera_that_only_turns_sees_no_parallax() -> None:
+    def bent_px(share: float) -> Tensor:
+        options = {"standing_share": 0, "plane_share": 1, "empty_share": 1}
+        seen = truth(scenes(parallax_share=share, **options))
+        return (seen.flow - seen.camera).abs().amax(dim=(1, 2, 3, 4))
+
+    assert bent_px(0.0).max() < 1e-3
+    assert bent_px(1.0).median() > 0.5
