@@ -14,11 +14,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
+from pipeline.model.architecture import STEM
 from pipeline.model.cbam import CBAM, CBAMStart
 
 STAGES = ("layer1", "layer2", "layer3", "layer4")
-STEM = "stem"
-"""Name of the map before them, at stride 2: 64 channels after the first convolution."""
 _BLOCKS_BY_DEPTH = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 
 

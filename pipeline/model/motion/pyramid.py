@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pipeline.model.architecture import STEM
 from pipeline.model.motion.geometry import doubled
-from pipeline.model.resnet import STEM
 
 CONTEXT_CHANNELS = 96
 MATCH_CHANNELS = 64

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from pipeline.model.architecture import STEM
 from pipeline.model.motion.pyramid import (
     CONTEXT_CHANNELS,
     FINE_CHANNELS,
@@ -8,7 +9,6 @@ from pipeline.model.motion.pyramid import (
     MOTION_STAGES,
     MotionPyramid,
 )
-from pipeline.model.resnet import STEM
 
 CHANNELS = {"layer1": 8, "layer2": 12, "layer3": 16, "layer4": 20}
 
