@@ -33,7 +33,9 @@ class GridHead(nn.Module):
         """Tokens ``(B, rows * columns, D)`` to ``(B, width)``."""
         places = F.gelu(self.place(tokens))
         if (rows, columns) != (_CELLS, _CELLS):
-            shares = torch.kron(_shares(rows, places.device), _shares(columns, places.device))
+            down, across = (_shares(cells, places.device) for cells in (rows, columns))
+            shares = down[:, None, :, None] * across[None, :, None, :]  # torch.kron, which OpenVINO lacks
+            shares = shares.flatten(2).flatten(0, 1)
             places = shares.to(places.dtype) @ places
         return F.gelu(self.mix(places.flatten(1)))
 
