@@ -198,7 +198,7 @@ def _openvino(path: Path) -> tuple[Step, list[str]]:
 
     def step(inputs: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
         found = compiled(inputs)
-        return {port.any_name: found[port] for port in compiled.outputs}
+        return {name: found[port] for port in compiled.outputs for name in port.names}
 
     return step, lines
 

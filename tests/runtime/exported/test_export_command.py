@@ -97,3 +97,12 @@ def test_errors_are_one_line(tmp_path: Path, out: str, kind: str | None, message
     with pytest.raises(ExportError, match=message):
         export_step("motion_resnet18", tmp_path / out, kind)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_outputs_that_are_one_tensor_are_all_compared(tmp_path: Path) -> None:
+    """Tied values are the keys: OpenVINO gives one tensor with two names."""
+    need_module("openvino", "openvino")
+    save_checkpoint(tmp_path / "tied.safetensors", small(attention="plain", num_past=1))
+    export_step(tmp_path / "tied.safetensors", tmp_path / "step.xml", report=lambda line: None)
+    assert (tmp_path / "step.xml").exists()
