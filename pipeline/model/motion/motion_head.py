@@ -16,6 +16,8 @@ from pipeline.model.motion.refine import Refined, Refiner
 from pipeline.model.motion.similarity import Similarity, fit_similarity
 
 COARSE, FINE = STRIDE, 4
+ROUNDS, FEWER_ROUNDS = (1, 1, 2), (1, 0, 1)
+"""Of the refinement: at stride 8 for all past frames, then for the newest alone, and at stride 4."""
 _COARSE_WIDTH, _FINE_WIDTH = 48, 32
 _SCENE_COARSE, _SCENE_FINE = 24, 16
 _GRID = 4  # of the summary
@@ -98,14 +100,13 @@ class MotionHead(nn.Module):
         num_past: ``T``.
 
     Attributes:
-        rounds: Of the refinement: at stride 8 for all past frames, then for the newest alone, and at stride
-            4. Fewer are faster.
+        rounds: ``ROUNDS``, or ``FEWER_ROUNDS``, which are faster.
         summary_width: See ``Motion``.
     """
 
     def __init__(self, channels: Mapping[str, int], num_past: int) -> None:
         super().__init__()
-        self.rounds = (1, 1, 2)
+        self.rounds = ROUNDS
         self.pyramid = MotionPyramid(channels)
         self.match = Match()
         self.scene_coarse = nn.Conv2d(CONTEXT_CHANNELS + 2, _COARSE_WIDTH, 1)
