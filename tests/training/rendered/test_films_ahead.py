@@ -40,12 +40,6 @@ def test_a_killed_process_is_an_error() -> None:
         film(ahead, 5)  # those that were finished before still come
 
 
-def test_an_error_of_the_renderer_reaches_the_training() -> None:
-    broken = partial(SceneRenderer, "cpu", 64, 96, 3, num_past="none")  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="worker process"):
-        FilmsAhead(broken, 1, ahead=1).clips(1)
-
-
 def test_another_size_than_that_of_the_batches_is_refused() -> None:
     with pytest.raises(ValueError, match="3 clips asked for, batches of 2"):
         FilmsAhead(OPEN, 2, ahead=1).clips(3)

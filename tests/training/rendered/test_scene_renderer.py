@@ -11,6 +11,7 @@ from pipeline.training.rendered.scene_renderer import SceneClips, SceneRenderer
 
 HEIGHT, WIDTH = 64, 96
 PLAIN = LayeredScene(
+    bare_share=0,
     blur_share=0,
     shadow_share=0,
     rain_share=0,

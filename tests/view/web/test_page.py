@@ -131,7 +131,7 @@ def test_labels_and_names_of_any_script_and_length_can_be_read():
             view.publish(name, picture(), picture_info(frame(), labelled, fps=None, latency_ms=None))
         page.goto(view.url)
         page.wait_for_selector(".top li")
-        page.wait_for_function("[...document.fonts].every(font => font.status === 'loaded')")
+        page.wait_for_function("() => [...document.fonts].every(font => font.status === 'loaded')")
         for percent in page.locator(".top span").all():
             row, shown = percent.locator("..").bounding_box(), percent.bounding_box()
             assert shown["x"] + shown["width"] <= row["x"] + row["width"]
@@ -222,7 +222,7 @@ def test_page_from_elsewhere_sees_nothing(tmp_path):
 
 def plays(page, path):
     page.goto(path.parent.as_uri() + "/player.html")
-    page.wait_for_function("document.querySelector('video').currentTime > 0.2")
+    page.wait_for_function("() => document.querySelector('video').currentTime > 0.2")
     return page.evaluate("(v => [v.videoWidth, v.videoHeight, v.error])(document.querySelector('video'))")
 
 
