@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pipeline.training.rendered.layered_scene import Layer, Scenes
+from pipeline.training.rendered.scene_batch import Layer, Scenes
 from pipeline.training.rendered.scene_layers import Path, cover, to_layer, to_screen
 
 _MOVES_PX = 0.7  # own motion in the clip, in pixels of pictures 192 px wide, from which a thing is a mover

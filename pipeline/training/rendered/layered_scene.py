@@ -1,7 +1,6 @@
 """Random layered scenes: what stands in them, what moves by itself, and what the camera does."""
 
 import math
-from typing import NamedTuple
 
 import msgspec
 import torch
@@ -9,6 +8,7 @@ from torch import Tensor
 
 from pipeline.training.rendered.draw import uniform
 from pipeline.training.rendered.renderer import Share
+from pipeline.training.rendered.scene_batch import Layer, Scenes, choose, chunks, stacked
 from pipeline.training.rendered.scene_layers import Path, Shape
 
 GROUPS, MEMBERS = 3, 3
@@ -56,51 +56,6 @@ class LayeredScene(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """With the blocks of strong compression."""
     skipped_share: Share = 0.2
     """In which quiet blocks are repeated from the frame before, as video codecs do."""
-
-
-class Layer(NamedTuple):
-    """One layer of ``n`` scenes.
-
-    Attributes:
-        shape: Its outline.
-        path: Its motion.
-        moves: 1 where it moves by itself, ``(n,)``.
-        shadow: Darkness, offset x and y in its radii, ``(n, 3)``.
-    """
-
-    shape: Shape
-    path: Path
-    moves: Tensor
-    shadow: Tensor
-
-
-class Scenes(NamedTuple):
-    """A batch of scenes.
-
-    Attributes:
-        layers: From back to front.
-        camera: Similarity from the scene to the screen, complex factor and offset, each ``(n, S, 2)``.
-    """
-
-    layers: list[Layer]
-    camera: tuple[Tensor, Tensor]
-
-    def part(self, rows: slice, times: slice) -> "Scenes":
-        """Some of the scenes, at some of the times."""
-
-        def shorter(x: Tensor) -> Tensor:
-            return x[rows, times].contiguous()
-
-        layers = [
-            Layer(
-                Shape(*(x[rows] for x in layer.shape)),
-                _path([shorter(x) for x in layer.path[:4]], layer.path.wave[rows]),
-                layer.moves[rows],
-                layer.shadow[rows],
-            )
-            for layer in self.layers
-        ]
-        return Scenes(layers, (shorter(self.camera[0]), shorter(self.camera[1])))
 
 
 class _Maker:
@@ -168,20 +123,20 @@ def _things(
     all_ = _Maker(make.n * count, make.times, make.aspect, make.generator)
     turn, shift, wanted = (x.repeat(count, *(1,) * (x.ndim - 1)) for x in (*camera, density))
     follows = torch.cat((following, torch.zeros_like(following).repeat(count - 1)))
-    things = _chunks(_thing(all_, turn, shift, wanted, follows, options), count)
+    things = chunks(_thing(all_, turn, shift, wanted, follows, options), count)
     bodies = [things[group * MEMBERS] for group in range(GROUPS) for _ in range(MEMBERS - 1)]
     parts = _Maker(make.n * len(bodies), make.times, make.aspect, make.generator)
     others = [things[group * MEMBERS + member] for group in range(GROUPS) for member in range(1, MEMBERS)]
-    limbs = iter(_chunks(_limb(parts, _stacked(bodies)), len(bodies)))
-    beside = iter(_chunks(_companion(parts, _stacked(bodies), _stacked(others)), len(bodies)))
+    limbs = iter(chunks(_limb(parts, stacked(bodies)), len(bodies)))
+    beside = iter(chunks(_companion(parts, stacked(bodies), stacked(others)), len(bodies)))
     for group in range(GROUPS):
         kind = make.uniform()
         body = (kind < options.body_share).float()
         company = (kind > 1 - options.company_share).float() * (1 - body)
         for member in range(1, MEMBERS):
             number = group * MEMBERS + member
-            alone = _choose(company, next(beside), things[number])
-            things[number] = _choose(body, next(limbs), alone)
+            alone = choose(company, next(beside), things[number])
+            things[number] = choose(body, next(limbs), alone)
     return things
 
 
@@ -326,44 +281,3 @@ def _real(factor: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
 
 def _no_shadow(like: Tensor) -> Tensor:
     return torch.zeros((len(like), 3), device=like.device)
-
-
-def _path(by_time: list[Tensor], wave: Tensor) -> Path:
-    turn, shift, bend, scroll = by_time
-    return Path(turn, shift, bend, scroll, wave)
-
-
-def _stacked(layers: list[Layer]) -> Layer:
-    """Layers of ``n`` scenes each as one of many."""
-    shape, path = (
-        [torch.cat(parts) for parts in zip(*group, strict=True)]
-        for group in ([layer.shape for layer in layers], [layer.path for layer in layers])
-    )
-    moves, shadow = (torch.cat([getattr(layer, name) for layer in layers]) for name in ("moves", "shadow"))
-    return Layer(Shape(*shape), _path(path[:4], path[4]), moves, shadow)
-
-
-def _chunks(layer: Layer, count: int) -> list[Layer]:
-    """The other way round."""
-    shapes, paths = (
-        zip(*(x.chunk(count) for x in group), strict=True) for group in (layer.shape, layer.path)
-    )
-    rest = zip(layer.moves.chunk(count), layer.shadow.chunk(count), strict=True)
-    return [
-        Layer(Shape(*shape), _path([*path[:4]], path[4]), moves, shadow)
-        for shape, path, (moves, shadow) in zip(shapes, paths, rest, strict=True)
-    ]
-
-
-def _choose(first: Tensor, one: Layer, other: Layer) -> Layer:
-    """``one`` where ``first`` is 1, else ``other``."""
-
-    def pick(a: Tensor, b: Tensor) -> Tensor:
-        return torch.where(first.view(-1, *(1,) * (a.ndim - 1)) > 0, a, b)
-
-    return Layer(
-        Shape(*map(pick, one.shape, other.shape)),
-        Path(*map(pick, one.path, other.path)),
-        pick(one.moves, other.moves),
-        pick(one.shadow, other.shadow),
-    )

@@ -14,13 +14,12 @@ from pipeline.training.rendered.layer_truth import LayerTruth, Truth, layer_trut
 from pipeline.training.rendered.layered_scene import (
     FIRST_THING,
     MEMBERS,
-    Layer,
     LayeredScene,
-    Scenes,
     random_scenes,
 )
 from pipeline.training.rendered.nuisance import burnt_in, compressed, dark, light_and_sensor
 from pipeline.training.rendered.pictures import PictureBank, seeded
+from pipeline.training.rendered.scene_batch import Layer, Scenes
 from pipeline.training.rendered.scene_layers import cover, to_layer, wave_at
 from pipeline.training.rendered.weather import light_in_parts, rain, skipped_blocks
 

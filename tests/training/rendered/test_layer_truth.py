@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from pipeline.training.rendered.layer_truth import Truth, layer_truth, screen, truth_of
-from pipeline.training.rendered.layered_scene import Layer, Scenes
+from pipeline.training.rendered.scene_batch import Layer, Scenes
 from pipeline.training.rendered.scene_layers import Path, Shape
 
 HEIGHT, WIDTH = 64, 96

@@ -12,9 +12,9 @@ from pipeline.training.rendered.layered_scene import (
     GROUPS,
     MEMBERS,
     LayeredScene,
-    Scenes,
     random_scenes,
 )
+from pipeline.training.rendered.scene_batch import Scenes
 
 HEIGHT, WIDTH = 64, 96
 TIMES = torch.tensor([-2.0, -1.0, 0.0])
