@@ -63,3 +63,8 @@ class Mover(msgspec.Struct, kw_only=True, frozen=True):
     speed: Duration
     direction_deg: Annotated[float, msgspec.Meta(ge=0.0, lt=360.0)]
     is_sure: bool = True
+
+
+def within_turn(degrees: float) -> float:
+    """The same direction, from 0 to under 360."""
+    return degrees % 360.0 % 360.0  # the remainder of a number just below 0 is 360.0 itself

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from pipeline.base.camera_velocity import CameraMotion
-from pipeline.scene.dense_motion import Array, DenseMotion
+from pipeline.scene.dense_motion import Array, DenseMotion, polar
 
 _SMOOTHED_OVER_MS = 400.0
 """Time constant of the motion."""
@@ -42,12 +42,13 @@ class CameraTracker:
         self._rates = self._rates + np.float32(weight) * (rates - self._rates)
         self._way += weight * (math.hypot(*rates[:2].tolist()) - self._way)
         x, y, zoom, roll = self._rates.tolist()
+        speed, direction_deg = polar(x, y)
         return CameraMotion(
-            speed=math.hypot(x, y),
-            direction_deg=math.degrees(math.atan2(-y, x)) % 360.0,
+            speed=speed,
+            direction_deg=direction_deg,
             zoom=zoom,
             roll_deg=math.degrees(roll),
-            shake=max(self._way - math.hypot(x, y), 0.0),
+            shake=max(self._way - speed, 0.0),
         )
 
 

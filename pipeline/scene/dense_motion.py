@@ -3,11 +3,14 @@
 Lengths are in picture widths on both axes: x from 0 to 1, y from 0 to height / width.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+
+from pipeline.base.moving_thing import within_turn
 
 Array = npt.NDArray[np.float32]
 Places = npt.NDArray[np.intp]
@@ -108,3 +111,8 @@ class DenseMotion:
         x = (column + np.float32(0.5) + flow_x / PLACE_PX) / columns
         y = (row + np.float32(0.5) + flow_y / PLACE_PX) * np.float32(self.aspect / rows)
         return np.stack([x, y], axis=1).astype(np.float32)
+
+
+def polar(x: float, y: float) -> tuple[float, float]:
+    """Length of a vector, y down, and its direction in degrees as in mathematics: 0 = right, 90 = up."""
+    return math.hypot(x, y), within_turn(math.degrees(math.atan2(-y, x)))

@@ -75,7 +75,7 @@ def run_in_words(
 
 def direction_name(direction_deg: float) -> str:
     """The nearest of eight: ``right``, ``up-right`` ..."""
-    return _DIRECTIONS[round(direction_deg / 45) % len(_DIRECTIONS)]
+    return _DIRECTIONS[_eighth(direction_deg)]
 
 
 def camera_in_words(camera: CameraMotion) -> str:
@@ -93,7 +93,7 @@ def _motions(camera: CameraMotion) -> list[tuple[str, str]]:
     """What the camera does, as symbol and words, the largest first; one that shakes does nothing else."""
     if camera.shake > max(2 * _STANDS, camera.speed):
         return [("↔", "shakes")]
-    eighth = round(camera.direction_deg / 45) % len(_DIRECTIONS)
+    eighth = _eighth(camera.direction_deg)
     turns = ("pans", "turns", "tilts", "turns")[eighth % 4]
     motions = [
         (camera.speed, "→↗↑↖←↙↓↘"[eighth], f"{turns} {_DIRECTIONS[eighth]}"),
@@ -106,3 +106,7 @@ def _motions(camera: CameraMotion) -> list[tuple[str, str]]:
     least = max(_STANDS, _BESIDE * max(size for size, *_ in motions))
     sizable = sorted((motion for motion in motions if motion[0] > least), reverse=True)
     return [(symbol, words) for _, symbol, words in sizable]
+
+
+def _eighth(direction_deg: float) -> int:
+    return round(direction_deg / 45) % len(_DIRECTIONS)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.base.moving_thing import MOST_TRAIL_POINTS, Point, Thing
-from pipeline.scene.dense_motion import Array, DenseMotion
+from pipeline.scene.dense_motion import Array, DenseMotion, polar
 from pipeline.scene.regions import Region
 
 SHOWN_AFTER_FRAMES = 3
@@ -134,13 +134,13 @@ class Track:
         outline = self.region.outline() + self.outline_moved
         boxes = [_shares(box.reshape(2, 2) * scale) for box in (self.box, *was)]
         box, *was_boxes = [(left, top, right - left, bottom - top) for (left, top), (right, bottom) in boxes]
-        x, y = self.velocity.tolist()
+        speed, direction_deg = polar(*self.velocity.tolist())
         return Thing(
             id=self.id,
             box=box,
             outline=_shares(outline * scale),
-            speed=math.hypot(x, y),
-            direction_deg=math.degrees(math.atan2(-y, x)) % 360.0,
+            speed=speed,
+            direction_deg=direction_deg,
             age_ms=(now_ns - self.first_ns) / 1e6,
             score=min(self.score, 1.0),
             trail=_shares(self.trail * scale),

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.base.frame import Image
-from pipeline.base.moving_thing import Mover
+from pipeline.base.moving_thing import Mover, within_turn
 from pipeline.video.cutouts import CUTOUTS, Cutout
 from pipeline.video.pose import HEIGHT, WIDTH, Pose
 
@@ -165,7 +165,7 @@ def find_movers(actors: Iterable[Actor], seconds: float, pose: Pose) -> list[Mov
             Mover(
                 box=(left / WIDTH, top / HEIGHT, (right - left) / WIDTH, (bottom - top) / HEIGHT),
                 speed=speeds[0],
-                direction_deg=degrees(atan2(-down_px, right_px) + pose.angle) % 360.0,
+                direction_deg=within_turn(degrees(atan2(-down_px, right_px) + pose.angle)),
                 is_sure=settled and visible >= _LEAST_VISIBLE,
             )
         )

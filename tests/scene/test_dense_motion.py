@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.scene.dense_motion import DenseMotion
+from pipeline.scene.dense_motion import DenseMotion, polar
 from tests.scene.moving_discs import ASPECT, GRID, Disc, dense_motion, straight
 
 EVERYWHERE = np.argwhere(np.ones(GRID))
@@ -66,3 +66,8 @@ def test_an_empty_slot_is_left_out() -> None:
 def test_arrays_that_do_not_belong_together_are_an_error(name: str, value: object) -> None:
     with pytest.raises(ValueError, match=name):
         dataclasses.replace(dense_motion([], 1.0), **{name: value})
+
+
+def test_a_way_hardly_below_the_right_is_to_the_right() -> None:
+    assert polar(3.0, -4.0) == (5.0, pytest.approx(53.13, abs=0.01))
+    assert polar(1.0, 1e-17) == (1.0, 0.0), "not 360, which no message may carry"

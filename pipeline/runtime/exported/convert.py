@@ -171,7 +171,7 @@ def to_openvino(
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # tracing speaks of all that is fixed by it
         step = ExportedStep(model, size, pixels=pixels).eval()
-        # not torch.export: it and its decompositions take six times as long for the same operators
+        # not torch.export: it and its decompositions take three times as long for the same operators
         traced = torch.jit.trace(step, example, check_trace=False)  # type: ignore[no-untyped-call]
         shapes = [openvino.PartialShape([streams, *x.shape[1:]]) for x in example]
         converted = openvino.convert_model(traced, example_input=example, input=shapes)
