@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -52,7 +53,12 @@ Metrics = dict[str, float]
 
 
 def bench(
-    seconds: float, warm_up_s: float, rounds: int, options: Sequence[str], json_file: Path | None
+    seconds: float,
+    warm_up_s: float,
+    rounds: int,
+    options: Sequence[str],
+    json_file: Path | None,
+    tour_frames: int | None = None,
 ) -> None:
     """Measures both at all rates; prints a table, and writes JSON if asked.
 
@@ -62,6 +68,7 @@ def bench(
         rounds: How often both take their turn; the median counts.
         options: More of ``run_stream.py``'s command line.
         json_file: Where the results go.
+        tour_frames: So much of the demo tour is played again and again; None for all of it.
 
     Raises:
         ValueError: One of the two did not come up; with what it said.
@@ -71,7 +78,7 @@ def bench(
     results: dict[str, dict[str, list[Metrics]]] = {}
     with scratch_folder("kvq-bench-") as folder:
         announce("drawing the films")
-        films = make_films(folder, warm_up_s + seconds)
+        films = make_films(folder, warm_up_s + seconds, tour_frames)
         for number in range(1, rounds + 1):
             for rate, film in films.items():
                 taken = results.setdefault(str(rate), {"pipeline": [], "webcam_demo": []})
@@ -93,13 +100,13 @@ def bench(
         json_file.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
-def make_films(folder: Path, seconds: float) -> dict[int, Path]:
+def make_films(folder: Path, seconds: float, tour_frames: int | None = None) -> dict[int, Path]:
     """The demo tour as films with each rate, again and again, long enough for a run that is slow to start."""
     tour = folder / "tour.mp4"
     with av.open(tour, "w") as container, DemoSource() as source:
         stream = container.add_stream("libx264", rate=25, options={"tune": "zerolatency", "crf": "20"})
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        while (picture := source.read()) is not None:
+        for picture in islice(iter(source.read, None), tour_frames):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture.image, format="bgr24")))
         container.mux(stream.encode(None))
     films = {rate: folder / f"{rate}.mp4" for rate in RATES}

@@ -36,7 +36,7 @@ class DemoSource(Source):
         self._next = 0
         self._noise = _Noise(seed)
         self._painter: ThreadPoolExecutor | None = None
-        self._canvases: list[Future[Image]] = []
+        self._canvases: dict[int, Future[Image]] = {}
 
     @property
     def frames(self) -> int:
@@ -44,13 +44,11 @@ class DemoSource(Source):
         return len(self._plan)
 
     def open(self) -> None:
-        """Begins to draw the pictures, in the background, in the order in which they are needed."""
+        """Begins to draw the first picture, in the background."""
         if self._painter is not None:
             return
         self._painter = ThreadPoolExecutor(1, "demo painter")
-        self._canvases = [
-            self._painter.submit(paint, stop.scene, self._seed + place) for place, stop in enumerate(TOUR)
-        ]
+        self._begin(0)
         self._next = 0
 
     def read(self) -> Picture | None:
@@ -60,6 +58,7 @@ class DemoSource(Source):
         if self._next >= len(self._plan):
             return None
         shot = self._plan[self._next]
+        self._begin(shot.place + 1)  # no earlier: at the start the other workers need the processor
         image, actors = render(self._canvases[shot.place].result(), shot.pose), TOUR[shot.place].actors
         draw_actors(image, actors, shot.seconds, shot.pose)
         image = self._noise.add_to(image, self._next)
@@ -73,7 +72,12 @@ class DemoSource(Source):
         if self._painter is not None:
             self._painter.shutdown(wait=False, cancel_futures=True)
             self._painter = None
-            self._canvases = []
+            self._canvases = {}
+
+    def _begin(self, place: int) -> None:
+        """Draws the picture of a place, in the background, unless that was begun before."""
+        if self._painter is not None and place < len(TOUR) and place not in self._canvases:
+            self._canvases[place] = self._painter.submit(paint, TOUR[place].scene, self._seed + place)
 
 
 def paint(scene: str, seed: int) -> Image:

@@ -15,7 +15,7 @@ def test_both_are_measured_at_all_rates(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(place)
-    bench(2.0, 0.5, 1, ["--set=inference.threads=1"], place / "results" / "e2e.json")
+    bench(2.0, 0.5, 1, ["--set=inference.threads=1"], place / "results" / "e2e.json", tour_frames=40)
     document = json.loads((place / "results" / "e2e.json").read_text())
     assert set(document["medians"]) == {str(rate) for rate in RATES}
     for both in document["medians"].values():
