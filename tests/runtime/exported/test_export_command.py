@@ -7,11 +7,12 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from pipeline.model.checkpoint import save_checkpoint
+from pipeline.model.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.model.state import State
 from pipeline.runtime.exported.convert import about, ports
 from pipeline.runtime.exported.export_command import ExportError, compare, export_step
 from tests.model.small import SIZE, small
+from tests.runtime.exported.test_convert import check_any_batch
 from tests.support import need_module
 
 PACKAGES = {"step.onnx": ["onnx", "onnxscript", "onnxruntime"], "step.xml": ["openvino"]}
@@ -22,21 +23,24 @@ PACKAGES = {"step.onnx": ["onnx", "onnxscript", "onnxruntime"], "step.xml": ["op
 def test_a_checked_file_and_what_it_takes(tmp_path: Path, name: str) -> None:
     for package in PACKAGES[name]:
         need_module(package, package)
-    save_checkpoint(tmp_path / "tiny.safetensors", small())
+    save_checkpoint(tmp_path / "tiny.safetensors", small(num_past=4, scales=("layer2", "layer3", "layer4")))
+    model = load_checkpoint(tmp_path / "tiny.safetensors")  # its weights are rounded
     lines: list[str] = []
     export_step(tmp_path / "tiny.safetensors", tmp_path / "new" / name, report=lines.append)
     files = {"step.onnx": ["step.onnx"], "step.xml": ["step.bin", "step.xml"]}[name]
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == files
-    metadata = about(small())
+    metadata = about(model)
     described = [line.split() for line in lines[1 : -1 - len(metadata)]]
-    names = ports(small().architecture)
+    names = ports(model.architecture)
     assert [port[1] for port in described] == [*names.inputs, *names.outputs]
     assert lines[1].endswith(f"(batch, 3, {SIZE}, {SIZE})")
     assert "50 steps with resets equal torch" in lines[-1]
     assert lines[-1 - len(metadata) : -1] == [f"{key}: {value}" for key, value in metadata.items()]
     assert _metadata(tmp_path / "new" / name) == metadata
-    assert json.loads(metadata["labels"]) == list(small().labels)
+    assert json.loads(metadata["labels"]) == list(model.labels)
     assert f"stretched to {SIZE}x{SIZE}" in metadata["frame"]
+    if name == "step.onnx":
+        check_any_batch(model, tmp_path / "new" / name)
 
 
 def _metadata(path: Path) -> dict[str, str]:
