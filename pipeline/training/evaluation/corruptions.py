@@ -1,20 +1,18 @@
 """Corruptions of pictures, as poor cameras and links give them: noise, low light, light jumps, codecs."""
 
 from collections.abc import Callable, Sequence
-from fractions import Fraction
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.base.frame import Image
+from pipeline.training.codecs import through_h264, through_jpeg
 
 Corruption = Callable[[Sequence[Image], np.random.Generator], list[Image]]
 """Pictures of one sequence in order of time in, the same pictures corrupted out."""
 
-_NOISE, _DARK_GAIN, _DARK_NOISE, _JUMP_GAIN, _JPEG_QUALITY = 20.0, 0.25, 5.0, 0.6, 15
-_H264 = {"preset": "superfast", "tune": "zerolatency", "crf": "32"}
-_FPS = 25
+_NOISE, _DARK_GAIN, _DARK_NOISE, _JUMP_GAIN = 20.0, 0.25, 5.0, 0.6
+_JPEG_QUALITY, _H264_CRF = 15, 32
 
 
 def noisy(pictures: Sequence[Image], rng: np.random.Generator, sigma: float = _NOISE) -> list[Image]:
@@ -36,31 +34,12 @@ def light_jump(pictures: Sequence[Image], _: np.random.Generator) -> list[Image]
 
 def jpeg(pictures: Sequence[Image], _: np.random.Generator) -> list[Image]:
     """Each picture through JPEG of quality 15."""
-    quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-    encoded = [cv2.imencode(".jpg", picture, quality)[1] for picture in pictures]
-    return [np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8) for data in encoded]
+    return [through_jpeg(picture, _JPEG_QUALITY) for picture in pictures]
 
 
 def h264(pictures: Sequence[Image], _: np.random.Generator) -> list[Image]:
     """The sequence through x264 at CRF 32, a key frame every 25: a camera with little bandwidth."""
-    import av  # here, because all else is scored without it
-
-    height, width = pictures[0].shape[:2]
-    encoder = av.CodecContext.create("libx264", "w")
-    encoder.width, encoder.height = width + width % 2, height + height % 2
-    encoder.pix_fmt, encoder.time_base, encoder.framerate = "yuv420p", Fraction(1, _FPS), Fraction(_FPS)
-    encoder.options, encoder.gop_size, encoder.thread_count = _H264, _FPS, 1
-    decoder = av.CodecContext.create("h264", "r")
-    packets = []
-    for number, picture in enumerate(pictures):
-        even = np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-        planes = np.asarray(cv2.cvtColor(even, cv2.COLOR_BGR2YUV_I420), np.uint8)
-        frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
-        frame.pts = number
-        packets += encoder.encode(frame)
-    packets += encoder.encode(None)
-    frames = [frame for packet in [*packets, None] for frame in decoder.decode(packet)]
-    return [np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)[:height, :width] for frame in frames]
+    return through_h264(pictures, _H264_CRF)
 
 
 CORRUPTIONS: dict[str, Corruption] = {

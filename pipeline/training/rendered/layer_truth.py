@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pipeline.training.rendered.scene_batch import Layer, Scenes
-from pipeline.training.rendered.scene_layers import Path, cover, to_layer, to_screen
+from pipeline.training.rendered.scene_layers import Path, after_skew, before_skew, cover, to_layer, to_screen
 
 _MOVES_PX = 0.7  # own motion in the clip, in pixels of pictures 192 px wide, from which a thing is a mover
 _PAST_STRIDE = 2  # pixels between the places at which it is known what was in view in past frames
@@ -52,25 +52,26 @@ def truth_of(scenes: Scenes, height: int, width: int, layer_truth: "LayerTruth")
         layer_truth: The function of this name, or a compiled one.
     """
     half = width / 2
-    times = scenes.camera[0].shape[1]
     device = scenes.camera[0].device
-    x, y = screen(height, width, 4, device)
-    camera = _camera_flow(scenes, x, y)
-    n, rows, columns = len(camera), len(y), len(x)
+    on_x, on_y = screen(height, width, 4, device)
+    x, y = (place[:, 0] for place in before_skew(scenes.skew[:, -1:], on_x, on_y))
+    camera = _camera_flow(scenes, x[:, None], y[:, None])
+    n, rows, columns = len(camera), *x.shape[1:]
     flow, owner = torch.zeros_like(camera), torch.zeros((n, rows, columns), device=device)
     moving, far = torch.zeros_like(owner, dtype=torch.bool), torch.zeros_like(owner)
-    past_x, past_y = screen(height, width, _PAST_STRIDE, device)
-    before = torch.zeros((n, times - 1, len(past_y), len(past_x)), device=device)
+    past_x, past_y = before_skew(scenes.skew[:, :-1], *screen(height, width, _PAST_STRIDE, device))
+    before = torch.zeros(past_x.shape, device=device)
     edge = torch.full((n,), 1 / half, device=device)
     for number, layer in enumerate(scenes.layers):
-        seen, went, own, covered = layer_truth(layer, camera, x, y, past_x, past_y, edge)
+        seen, went, own, covered = layer_truth(layer, camera, x[:, None], y[:, None], past_x, past_y, edge)
         flow = torch.where(seen[:, None, None], went, flow)
         owner.masked_fill_(seen, float(number))
         moving = torch.where(seen, layer.moves[:, None, None] > 0, moving)
         far = torch.where(seen, own, far)
         before.masked_fill_(covered, float(number))
     threshold = _MOVES_PX / 96
-    visible = _visible(flow, owner, before, x, y, height / width)
+    flow, camera = (_on_screen(scenes.skew[:, :-1], field, x, y, on_x, on_y) for field in (flow, camera))
+    visible = _visible(flow, owner, before, on_x, on_y, height / width)
     certain = ~moving | (far > 1.3 * threshold) | (far < 0.5 * threshold)
     return Truth(flow * half, visible, moving & (far > threshold), certain, owner, camera * half)
 
@@ -86,6 +87,12 @@ def _camera_flow(scenes: Scenes, x: Tensor, y: Tensor) -> Tensor:
     return torch.stack((then_x - x, then_y - y), dim=2)
 
 
+def _on_screen(skew: Tensor, flow: Tensor, x: Tensor, y: Tensor, on_x: Tensor, on_y: Tensor) -> Tensor:
+    """A flow between frames whose rows were read at once, as one between the skewed frames."""
+    then_x, then_y = after_skew(skew, x[:, None] + flow[:, :, 0], y[:, None] + flow[:, :, 1])
+    return torch.stack((then_x - on_x, then_y - on_y), dim=2)
+
+
 LayerTruth = Callable[..., tuple[Tensor, Tensor, Tensor, Tensor]]
 
 
@@ -97,9 +104,9 @@ def layer_truth(
     Args:
         layer: At whole frames.
         camera: The camera's flow at the new frame's places, ``(n, T, 2, h, w)``.
-        x: These places.
+        x: These places, ``(n, 1, h, w)``.
         y: Likewise.
-        past_x: Places at which the past frames are looked at.
+        past_x: Places at which the past frames are looked at, ``(n, T, rows, columns)``.
         past_y: Likewise.
         edge: Width of an outline's edge, ``(n,)``.
 

@@ -46,6 +46,10 @@ class LayeredScene(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Of the things: they cast a shadow."""
     blur_share: Share = 0.25
     """Blurred along the way."""
+    rolling_share: Share = 0.3
+    """Whose rows are read one after the other while the camera moves."""
+    cover_share: Share = 0.04
+    """In which something passes right in front of the camera."""
     rain_share: Share = 0.06
     """In rain or snow."""
     overlay_share: Share = 0.12
@@ -56,6 +60,8 @@ class LayeredScene(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """With the blocks of strong compression."""
     skipped_share: Share = 0.2
     """In which quiet blocks are repeated from the frame before, as video codecs do."""
+    encoded_share: Share = 0.08
+    """Through a real encoder, JPEG or H.264."""
 
 
 class _Maker:
@@ -105,14 +111,15 @@ def random_scenes(
         generator: Randomness.
     """
     make = _Maker(n, times, aspect, generator)
-    turn, shift, moving = _camera(make, options)
+    turn, shift, skew, moving = _camera(make, options)
     parallax = make.chance(options.parallax_share)
     planes = [_plane(make, turn, shift, parallax, share * options.plane_share) for share in _NEARER]
     following = moving * make.chance(options.following_share)
     density = make.uniform() * (1 - make.chance(options.empty_share))
     things = _things(make, (turn, shift), density, following, options)
+    things[-1] = choose(make.chance(options.cover_share) * (density > 0), _passer(make), things[-1])
     layers = [_background(make, turn, shift, moving * parallax), *planes, *things]
-    return Scenes(layers, (torch.view_as_real(turn), torch.view_as_real(shift)))
+    return Scenes(layers, (torch.view_as_real(turn), torch.view_as_real(shift)), skew)
 
 
 def _things(
@@ -140,8 +147,8 @@ def _things(
     return things
 
 
-def _camera(make: _Maker, options: LayeredScene) -> tuple[Tensor, Tensor, Tensor]:
-    """Complex factor and offset ``(n, S)`` from scene to screen, and which cameras move ``(n,)``."""
+def _camera(make: _Maker, options: LayeredScene) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Complex factor and offset ``(n, S)`` from scene to screen, skew ``(n, S, 2)``, which move ``(n,)``."""
     moving = 1 - make.chance(options.standing_share)
     speed = make.log_uniform(0.3, 22) / _REFERENCE * moving
     growth = make.sign() * make.log_uniform(0.002, 0.06) * moving * make.chance(0.35)
@@ -151,8 +158,12 @@ def _camera(make: _Maker, options: LayeredScene) -> tuple[Tensor, Tensor, Tensor
     jitter = torch.view_as_complex(make.per_frame(2)) * shakes[:, None]
     jitter_roll = make.per_frame() * (shakes * make.uniform(0, 0.3))[:, None]
     turn = torch.polar((growth[:, None] * way).exp(), roll[:, None] * way + jitter_roll)
-    shift = (speed * make.direction())[:, None] * way + jitter
-    return turn, shift, moving
+    velocity = speed * make.direction()
+    shift = velocity[:, None] * way + jitter
+    trembling = torch.view_as_complex(make.per_frame(2)) * shakes[:, None]
+    reading = make.uniform(0.2, 0.9) * make.chance(options.rolling_share) / (2 * make.aspect)
+    skew = torch.view_as_real(velocity[:, None] + trembling) * reading[:, None, None]
+    return turn, shift, skew, moving
 
 
 def _background(make: _Maker, turn: Tensor, shift: Tensor, parallax: Tensor) -> Layer:
@@ -247,6 +258,20 @@ def _companion(make: _Maker, first: Layer, own: Layer) -> Layer:
     path = first.path._replace(shift=first.path.shift + torch.view_as_real(beside))
     shape = own.shape._replace(opacity=first.shape.opacity)
     return Layer(shape, path, first.moves, own.shadow)
+
+
+def _passer(make: _Maker) -> Layer:
+    """Something large that passes right in front of the camera: a hand, a van, a bird."""
+    size = make.log_uniform(0.5, 1.6)
+    way = make.travelled() - make.uniform(-2.0, 1.0)[:, None]
+    side = make.direction()
+    place = (make.log_uniform(4, 60) / _REFERENCE * side)[:, None] * way
+    aside = torch.complex(-side.imag, side.real) * make.uniform(-0.8, 0.8)
+    turn = torch.polar(torch.ones_like(way), make.uniform(0, 6.3)[:, None] + 0 * way)
+    still = torch.zeros((*way.shape, 2), device=way.device)
+    path = Path(*_real(turn, place + aside[:, None]), still, still, _waves(make, 1.0, 3.0))
+    shape = _outline(make, size, size * make.log_uniform(0.4, 2.5))
+    return Layer(shape, path, torch.ones_like(size), _no_shadow(size))
 
 
 def _outline(make: _Maker, half_width: Tensor, half_height: Tensor) -> Shape:

@@ -30,10 +30,12 @@ class Scenes(NamedTuple):
     Attributes:
         layers: From back to front.
         camera: Similarity from the scene to the screen, complex factor and offset, each ``(n, S, 2)``.
+        skew: What a rolling shutter does to the screen, x and y, ``(n, S, 2)``: lower rows are read later.
     """
 
     layers: list[Layer]
     camera: tuple[Tensor, Tensor]
+    skew: Tensor
 
     def part(self, rows: slice, times: slice) -> "Scenes":
         """Some of the scenes, at some of the times."""
@@ -50,7 +52,7 @@ class Scenes(NamedTuple):
             )
             for layer in self.layers
         ]
-        return Scenes(layers, (shorter(self.camera[0]), shorter(self.camera[1])))
+        return Scenes(layers, (shorter(self.camera[0]), shorter(self.camera[1])), shorter(self.skew))
 
 
 def _path(by_time: list[Tensor], wave: Tensor) -> Path:

@@ -99,6 +99,25 @@ def to_screen(path: Path, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     return a * u - b * v + shift_x, b * u + a * v + shift_y
 
 
+def before_skew(skew: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Where places of the screen would be seen if all rows were read at once.
+
+    Args:
+        skew: ``(n, S, 2)``.
+        x: Anything that broadcasts with ``(n, S, rows, columns)``.
+        y: Likewise.
+    """
+    across, down = _spread(skew, 2).unbind(dim=2)
+    return x - across * y, y - down * y
+
+
+def after_skew(skew: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """The inverse of ``before_skew``."""
+    across, down = _spread(skew, 2).unbind(dim=2)
+    y = y / (1 - down)
+    return x + across * y, y
+
+
 def _harmonics(shape: Shape, x: Tensor, y: Tensor) -> Tensor:
     """Sum of the outline's harmonics in the direction of a point; powers of a unit vector, no angles."""
     scale = torch.rsqrt(x * x + y * y + 1e-12)

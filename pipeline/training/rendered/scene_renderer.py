@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pipeline.training.rendered.draw import uniform
+from pipeline.training.rendered.encoded import encoded
 from pipeline.training.rendered.layer_truth import LayerTruth, Truth, layer_truth, screen, truth_of
 from pipeline.training.rendered.layered_scene import (
     FIRST_THING,
@@ -20,7 +21,7 @@ from pipeline.training.rendered.layered_scene import (
 from pipeline.training.rendered.nuisance import burnt_in, compressed, dark, light_and_sensor
 from pipeline.training.rendered.pictures import PictureBank, seeded
 from pipeline.training.rendered.scene_batch import Layer, Scenes
-from pipeline.training.rendered.scene_layers import cover, to_layer, wave_at
+from pipeline.training.rendered.scene_layers import before_skew, cover, to_layer, wave_at
 from pipeline.training.rendered.weather import light_in_parts, rain, skipped_blocks
 
 _BLUR_SAMPLES = 3
@@ -124,6 +125,7 @@ class SceneRenderer:
         choice = torch.randint(len(self.bank.pictures), (count, n), generator=generator, device=self.device)
         alike = uniform(generator, (count, n)) < 0.6
         looks = self._looks(n, count, generator)
+        x, y = before_skew(scenes.skew, x, y)
         for number, layer in enumerate(scenes.layers):
             if number > FIRST_THING and (number - FIRST_THING) % MEMBERS:  # limbs mostly look like their body
                 choice[number] = torch.where(alike[number], choice[number - 1], choice[number])
@@ -189,6 +191,8 @@ class SceneRenderer:
             frames[rows] = compressed(frames[rows], generator)
         if len(rows := some(scene.skipped_share)):
             frames[rows] = skipped_blocks(frames[rows], generator)
+        if len(rows := some(scene.encoded_share)):
+            frames[rows] = encoded(frames[rows], generator)
         return frames, covered
 
 

@@ -25,9 +25,9 @@ def layer(shifts_px: Shifts, radius_px: float, *, moves: bool, scroll_px: Shifts
     return Layer(Shape(radius, 2 * one, none, none, one), path, one * moves, none)
 
 
-def truth(camera_px: Shifts, *things: Layer) -> Truth:
+def truth(camera_px: Shifts, *things: Layer, skew: Shifts = STILL) -> Truth:
     scene = layer(camera_px, 0, moves=False)
-    scenes = Scenes([scene, *things], (scene.path.turn, scene.path.shift))
+    scenes = Scenes([scene, *things], (scene.path.turn, scene.path.shift), torch.tensor([skew]).float())
     return truth_of(scenes, HEIGHT, WIDTH, layer_truth)
 
 
@@ -108,6 +108,17 @@ def test_between_still_and_moving_the_truth_is_not_certain(
     assert bool(at(found.moving, 0, 0)) is moving  # from 0.35 px at this width
     assert bool(at(found.certain, 0, 0)) is certain
     assert at(found.certain, 30, 20)
+
+
+def test_a_rolling_shutter_shifts_the_lower_rows_of_a_frame_the_more() -> None:
+    # the row before was read at 25 % skew to the right, the new one at none: 16 px below the middle are 4 px
+    found = truth(STILL, skew=[(0, 0), (0.25, 0), (0, 0)])
+    assert at(found.flow, 1, 18)[0].tolist() == [[0, 0], [4.5, 0]]
+    assert at(found.flow, 1, -18)[0].tolist() == [[0, 0], [-4.5, 0]]
+    assert torch.equal(found.flow, found.camera)
+    assert not found.moving.any()
+    now = truth(STILL, skew=[(0, 0), (0, 0), (0, 0.1)])
+    assert at(now.flow, 1, 18)[0, 1].tolist() == pytest.approx([0, -1.8], abs=1e-5)
 
 
 def test_content_that_scrolls_has_flow_where_the_thing_stands() -> None:

@@ -38,7 +38,7 @@ def test_without_movers_the_scene_moves_as_the_camera_does() -> None:
     assert full.moving.any(dim=(1, 2)).float().mean() > 0.5
     assert full.owner[full.moving].min() >= 2, "neither the background nor the nearer part of it"
     assert full.owner.max() == FIRST_THING + GROUPS * MEMBERS - 1
-    assert not truth(scenes(empty_share=0, fixed_share=1, following_share=0)).moving.any()
+    assert not truth(scenes(empty_share=0, fixed_share=1, following_share=0, cover_share=0)).moving.any()
 
 
 def test_a_standing_camera_has_no_flow_and_half_of_them_shake() -> None:
@@ -59,7 +59,7 @@ def test_a_followed_thing_stays_on_the_screen_of_a_moving_camera() -> None:
 
 
 def test_flow_in_pixels_grows_with_the_width() -> None:
-    made = scenes(8)
+    made = scenes(8, cover_share=0)
     small, large = truth(made), truth(made, scale=2)
     torch.testing.assert_close(
         F.avg_pool2d(large.camera.flatten(0, 1), 2), 2 * small.camera.flatten(0, 1), atol=1e-3, rtol=1e-3
@@ -67,7 +67,8 @@ def test_flow_in_pixels_grows_with_the_width() -> None:
     one_owner = F.max_pool2d(small.owner, 5, 1, 2) == -F.max_pool2d(-small.owner, 5, 1, 2)
     off = F.avg_pool2d(large.flow.flatten(0, 1), 2) - 2 * small.flow.flatten(0, 1)
     off = off.view_as(small.flow).abs().amax(dim=(1, 2))[one_owner]
-    assert off.quantile(0.99) < 0.2
+    assert off.median() < 0.01
+    assert off.quantile(0.99) < 0.5, "waves are not linear between places"
     assert large.flow.abs().max() > 5
 
 
@@ -96,6 +97,21 @@ def test_company_goes_beside_the_first_thing_of_its_group() -> None:
 
     assert parted_px(1.0).max() < 8
     assert parted_px(0.0).median() > 2 * parted_px(1.0).median()
+
+
+def test_what_passes_right_in_front_covers_much_of_the_picture() -> None:
+    def moving(share: float) -> Tensor:
+        return truth(scenes(cover_share=share, empty_share=0)).moving.float().mean(dim=(1, 2))
+
+    assert (moving(1.0) > 0.5).float().mean() > (moving(0.0) > 0.5).float().mean() + 0.2
+
+
+def test_a_camera_that_stands_still_reads_no_skewed_rows() -> None:
+    still = scenes(rolling_share=1, standing_share=1)
+    jumps = truth(still).camera.abs().amax(dim=(1, 2, 3, 4))
+    assert ((jumps == 0) == (still.skew.abs().amax(dim=(1, 2)) == 0)).all()
+    assert scenes(rolling_share=1, standing_share=0).skew.abs().amax(dim=(1, 2)).min() > 0
+    assert scenes(rolling_share=0, standing_share=0).skew.abs().max() == 0
 
 
 def test_a_camera_that_only_turns_sees_no_parallax() -> None:
