@@ -12,7 +12,9 @@ from pipeline.training.rendered.layer_truth import Truth
 
 _HIDDEN = 0.2  # weight of places that can't be seen in the past frame
 _DECAY = 0.6  # weight of a round, against the one after it
-_MATCH, _COARSE, _FLOW, _MASK, _DICE, _VOTE = 0.5, 0.05, 0.5, 2.0, 0.5, 0.3
+_ROBUST = 0.7  # exponent of an error: below 1, large ones of fast things don't outweigh all else
+_LIKELIHOOD = 0.2
+_MATCH, _COARSE, _FLOW, _MASK, _DICE, _VOTE = 0.5, 0.05, 1.0, 2.0, 0.5, 0.3
 
 
 class DenseLoss(NamedTuple):
@@ -51,8 +53,9 @@ def dense_loss(motion: Motion, trace: Trace, truth: Truth, past: Tensor) -> Dens
             found, log_error = doubled(found), doubled(log_error[:, None])[:, 0]
         rows = slice(None) if each.slots else slice(slots - 1, None, slots)  # of the newest past frame
         error = ((found - wanted[rows]).square().sum(dim=1) + 1e-4).sqrt()
-        # the likelihood alone would give up on what is hard
-        cost = error * (-log_error).exp() + log_error + 0.1 * error.clamp_max(30.0)
+        # the likelihood teaches the uncertainty alone: through it, flow that is right already would weigh most
+        likelihood = error.detach() * (-log_error).exp() + log_error
+        cost = error.pow(_ROBUST) + _LIKELIHOOD * likelihood
         flow, share = flow + share * _mean(cost, weight[rows]), share * _DECAY
     assert trace.coarse is not None
     assert trace.moving_logits is not None
