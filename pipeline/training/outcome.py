@@ -11,14 +11,17 @@ from rich.progress import Progress
 
 from pipeline.base.files import write_whole
 from pipeline.model.checkpoint import load_checkpoint, save_checkpoint
+from pipeline.model.shipped import find_checkpoint, read_header
 from pipeline.training.evaluation.answers import answers
 from pipeline.training.evaluation.calibration import calibrate
 from pipeline.training.evaluation.metrics import Report, verdict
 from pipeline.training.evaluation.score_clips import score_clips
 from pipeline.training.evaluation.score_motions import score_motions
 from pipeline.training.trainer import Trainer
+from pipeline.training.training_options import is_checkpoint
 
 HELD_OUT_SEED = 1_000_003
+_OF_A_RUN = ("steps", "clips_seen", "minutes", "device", "processes", "precision", "torch", "recipe")
 
 
 def conclude(run: Trainer, progress: Progress | None = None) -> dict[str, Any]:
@@ -63,9 +66,20 @@ def conclude(run: Trainer, progress: Progress | None = None) -> dict[str, Any]:
         "held_out": held_out,
     }
     clips = {} if run.clips is None else {"clips": run.clips}
-    save_checkpoint(run.out / "model.safetensors", model, metadata=summary | clips)
+    about = {**summary, **clips, "runs_before": _runs_before(options.init)}
+    save_checkpoint(run.out / "model.safetensors", model, metadata=about)
     write_whole(run.out / "summary.json", json.dumps(summary, indent=2) + "\n")
     return summary
+
+
+def _runs_before(init: str) -> list[dict[str, Any]]:
+    """How the weights in ``init`` came about, run by run."""
+    if not is_checkpoint(init):
+        return []
+    header = read_header(find_checkpoint(init))
+    metadata: dict[str, Any] = json.loads(header["metadata"])
+    last = {name: metadata[name] for name in _OF_A_RUN if name in metadata}
+    return [*metadata.get("runs_before", []), last]
 
 
 def _validations_on_held_out(run: Trainer) -> int:

@@ -15,10 +15,10 @@ from pipeline.wire.messages import AttentionHeader
 Floats: TypeAlias = npt.NDArray[np.float32]
 Bools: TypeAlias = npt.NDArray[np.bool_]
 
-# Shortest motion in cells of the past's grid. With the shipped model 99 % of the lengths were at most 0.10
-# inside and 0.22 at the border on still cameras (vtest.avi of OpenCV, as it is and made dark and noisy).
+# Shortest motion in cells of the past's grid. With the shipped model 99 % of the lengths were at most 0.13
+# inside and 0.31 at the border on still cameras (vtest.avi of OpenCV, as it is and made dark and noisy).
 # Attention at the border can stray inwards only: without a larger bound there stillness looks like a zoom.
-_LEAST_INSIDE, _LEAST_AT_BORDER = 0.12, 0.22
+_LEAST_INSIDE, _LEAST_AT_BORDER = 0.14, 0.30
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,7 @@ def test_a_folder_of_clips_becomes_a_checkpoint(tmp_path: Path, capsys: pytest.C
     summary = fit(load_options(None, settings(SMALL), {"out": str(out), "data": str(clips)}))
     printed = capsys.readouterr().out
     assert "from the weights of motion_resnet18, with a new classifier; 6 steps of 4 clips" in printed
-    assert "the backbone at 0.1 of that, batch-norm fixed" in printed
+    assert "the backbone as it is, batch-norm fixed" in printed
     assert f"inference.checkpoint={out / 'model.safetensors'} --set history.spacing_ms=100" in printed
     held_out = summary["held_out"]
     assert held_out["labels"] == ["leftwards", "rightwards"]
@@ -90,6 +90,10 @@ def test_a_folder_of_clips_becomes_a_checkpoint(tmp_path: Path, capsys: pytest.C
     assert model.labels == ("leftwards", "rightwards")
     assert (model.architecture.d_model, model.preprocessing.size) == (256, 64)
     assert model.metadata["recipe"]["spacing_ms"] == 100
+    before, start = model.metadata["runs_before"], load_checkpoint("motion_resnet18").metadata
+    assert before[:-1] == start["runs_before"]
+    assert before[-1]["recipe"] == start["recipe"]
+    assert before[-1]["steps"] == start["steps"]
     assert json.loads((out / "summary.json").read_text()) == summary
     kept = model.metadata["clips"]
     assert (len(kept["train"]), len(kept["held_out"])) == (6, 2)
