@@ -53,7 +53,7 @@ def dense_loss(motion: Motion, trace: Trace, truth: Truth, past: Tensor) -> Dens
             found, log_error = doubled(found), doubled(log_error[:, None])[:, 0]
         rows = slice(None) if each.slots else slice(slots - 1, None, slots)  # of the newest past frame
         error = ((found - wanted[rows]).square().sum(dim=1) + 1e-4).sqrt()
-        # the likelihood teaches the uncertainty alone: through it, flow that is right already would weigh most
+        # the likelihood teaches the uncertainty alone: through it, flow that is right would weigh most
         likelihood = error.detach() * (-log_error).exp() + log_error
         cost = error.pow(_ROBUST) + _LIKELIHOOD * likelihood
         flow, share = flow + share * _mean(cost, weight[rows]), share * _DECAY
