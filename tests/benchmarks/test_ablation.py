@@ -13,9 +13,9 @@ from benchmarks.temporal.spread import over_gpus
 from benchmarks.temporal.variants import VARIANTS
 
 TINY = Budget(
-    minutes=0, steps=2, batch=4, warmup=1, size=64, d_model=32, heads=4, bank=32, samples=4, repeats=1
+    minutes=0, steps=2, batch=4, warmup=1, size=64, d_model=32, heads=4, bank=8, samples=4, repeats=1
 )
-_FLAGS = "--minutes 0 --steps 2 --batch 4 --size 64 --d-model 32 --heads 4 --bank 32 --samples 4 --repeats 1"
+_FLAGS = "--minutes 0 --steps 2 --batch 4 --size 64 --d-model 32 --heads 4 --bank 8 --samples 4 --repeats 1"
 
 
 @pytest.mark.parametrize("name", VARIANTS)

@@ -50,7 +50,7 @@ def test_fine_tuning_keeps_the_mean_and_std_of_the_checkpoint(checkpoint: Path, 
         options = load_options(
             None,
             settings(
-                {"model.image_size": 96, "device": "cpu", "steps": 2, "batch_size": 4, "bank_count": 32}
+                {"model.image_size": 96, "device": "cpu", "steps": 2, "batch_size": 4, "bank_count": 8}
             ),
             {"init": str(init)},
         )

@@ -27,13 +27,14 @@ from tests.training.tiny import (
 )
 
 VARIANTS: dict[str, dict[str, Any]] = {
+    "as usual": {},
     "four past frames": {"model.num_past": 4},
     "a backbone for each frame": {"model.use_shared_weights": False},
     "two scales": {"model.scales": ["layer3", "layer4"], "model.num_layers": 2},
     "the guide's attention": {"model.attention": "plain", "identity_blocks": True},
     "grid head": {"model.head": "grid"},
     "fixed batch-norm": {"freeze_batch_norm": True},
-    "bf16": {"precision": "bf16", "batch_size": 4},
+    "bf16": {"precision": "bf16", "batch_size": 2},
 }
 
 
@@ -45,28 +46,18 @@ def tiny(tmp_path: Path) -> TrainingOptions:
 @pytest.mark.parametrize("name", VARIANTS)
 def test_a_few_steps_lower_the_loss(name: str, tmp_path: Path) -> None:
     same = {"no_past_share": 0.0, "one_past_share": 0.0, "label_smoothing": 0.0, "match_weight": 0.02}
-    run = Trainer(tiny_options(tmp_path, **(same | {"steps": 6} | VARIANTS[name])))
+    run = Trainer(tiny_options(tmp_path, **(same | {"steps": 5} | VARIANTS[name])))
     losses = []
-    for _ in range(6):
+    for _ in range(5):
         run.source.seek(0)
         losses.append(float(run.advance()))
     assert losses[-1] < 0.9 * losses[0]
     run.validate()
-    run.save()
     kept = load_checkpoint(tmp_path / "best.safetensors")
     assert kept.architecture == run.average.module.architecture
     if name == "fixed batch-norm":
         means = [value for key, value in run.model.state_dict().items() if key.endswith("running_mean")]
         assert not torch.cat(means).any()
-
-
-def test_a_few_steps_on_one_batch_lower_the_loss(tiny: TrainingOptions) -> None:
-    run = Trainer(replace(tiny, steps=8, no_past_share=0, one_past_share=0, label_smoothing=0))
-    losses = []
-    for _ in range(8):
-        run.source.seek(0)
-        losses.append(float(run.advance()))
-    assert sum(losses[-2:]) < 0.7 * sum(losses[:2])
 
 
 def test_past_frames_are_dropped_oldest_first(tiny: TrainingOptions) -> None:
@@ -167,15 +158,15 @@ def test_a_compiled_backbone_learns_the_same(tiny: TrainingOptions, monkeypatch:
 def test_the_steps_after_resuming_are_those_of_the_unbroken_run(tmp_path: Path) -> None:
     options = tiny_options(tmp_path)
     unbroken, broken = Trainer(options), Trainer(options)
-    for _ in range(4):
-        unbroken.advance()
     for _ in range(3):
+        unbroken.advance()
+    for _ in range(2):
         broken.advance()
     broken.stale, broken.best = 2, 0.5
     broken.save()
     again = Trainer(options)
     again.resume()
-    assert (again.step, again.stale, again.best) == (3, 2, 0.5)
+    assert (again.step, again.stale, again.best) == (2, 2, 0.5)
     assert torch.equal(torch.stack(again.pending), torch.stack(broken.pending))
     again.advance()
     for name, value in unbroken.model.state_dict().items():
@@ -184,11 +175,8 @@ def test_the_steps_after_resuming_are_those_of_the_unbroken_run(tmp_path: Path) 
         torch.testing.assert_close(again.average.module.state_dict()[name], value, msg=name)
 
 
-@pytest.mark.parametrize("every", [1, 2])
-def test_with_scenes_the_steps_after_resuming_are_those_of_the_unbroken_run(
-    tmp_path: Path, every: int
-) -> None:
-    options = tiny_options(tmp_path, **WITH_SCENES, clips_every_steps=every)
+def test_with_scenes_the_steps_after_resuming_are_those_of_the_unbroken_run(tmp_path: Path) -> None:
+    options = tiny_options(tmp_path, **WITH_SCENES, clips_every_steps=2)
     unbroken, broken = Trainer(options), Trainer(options)
     for _ in range(3):
         unbroken.advance()

@@ -32,7 +32,7 @@ TINY: dict[str, Any] = {
     "steps": 4,
     "batch_size": 6,
     "warmup_steps": 1,
-    "bank_count": 32,
+    "bank_count": 8,
     "redraw_every_steps": 2,
     "supersample": 1,
     "compile": False,

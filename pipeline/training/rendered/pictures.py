@@ -72,23 +72,23 @@ class PictureBank:
         Args:
             device: where pictures are drawn and kept.
             size_px: side of each square picture.
-            count: number of pictures, rounded up to whole blocks.
+            count: number of pictures, rounded up to whole blocks; fewer are one block.
             seed: of everything random here.
             photos: folder of real pictures; None draws procedural ones only.
             photo_share: part of the bank that is cut from photos, if there are any.
             block: pictures that are redrawn together.
         """
-        self.size_px, self.seed, self.block = size_px, seed, block
-        self.blocks = math.ceil(count / block)
+        self.size_px, self.seed, self.block = size_px, seed, min(block, count)
+        self.blocks = math.ceil(count / self.block)
         self.redraws = 0
         self._photos: tuple[Tensor, Tensor] | None = None
         if photos is not None:
             squares, aspects = load_photos(photos, round(1.7 * size_px))
             self._photos = squares.to(device), aspects.to(device)
         self.photo_count = 0 if self._photos is None else len(self._photos[0])
-        self._crop_count = round(block * photo_share) if self.photo_count else 0
+        self._crop_count = round(self.block * photo_share) if self.photo_count else 0
         self.pictures = torch.empty(
-            (self.blocks * block, 3, size_px, size_px), dtype=torch.uint8, device=device
+            (self.blocks * self.block, 3, size_px, size_px), dtype=torch.uint8, device=device
         )
         self.seek(0)
 

@@ -9,7 +9,7 @@ from tests.training.evaluation.test_score_motions import Tracker
 
 def test_recorded_clips_with_their_controls() -> None:
     clean = Scene(object_share=0, overlay_share=0, sensor=False, side_motion=0)
-    renderer = MotionRenderer("cpu", 64, seed=6, bank_count=32, redraw_every=0, scene=clean)
+    renderer = MotionRenderer("cpu", 64, seed=6, bank_count=8, redraw_every=0, scene=clean)
     batches = [renderer.clips(60, 1.0) for _ in range(2)]
     of_pans = [Clips(*(part[clips.labels < 5] for part in clips[:2])) for clips in batches]
     report = score_clips(Tracker(), of_pans)

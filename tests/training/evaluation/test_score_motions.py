@@ -43,7 +43,7 @@ class Tracker(TemporalKVQResNetCBAM):
 def test_controls_reveal_a_model_that_compares_frames() -> None:
     clean = Scene(object_share=0, overlay_share=0, sensor=False, side_motion=0)
     report = score_motions(
-        Tracker(), samples=90, size_px=64, bank_count=32, speeds=(1.0,), scene=clean, seed=4
+        Tracker(), samples=90, size_px=64, bank_count=8, speeds=(1.0,), scene=clean, seed=4
     )
     confusion = torch.tensor(report["speeds"]["1"]["confusion"])
     known = confusion[:5].diagonal().sum() / confusion[:5].sum()
@@ -69,6 +69,6 @@ def test_any_number_of_past_frames() -> None:
     model = TemporalKVQResNetCBAM(
         depth=18, num_classes=9, d_model=16, num_heads=2, num_past=1, image_size=32, labels=CAMERA_MOTIONS
     ).eval()
-    report = score_motions(model, samples=6, size_px=32, bank_count=32, speeds=(1.0,))
+    report = score_motions(model, samples=6, size_px=32, bank_count=8, speeds=(1.0,))
     assert report["streaming"]["max_difference"] < 1e-4
     assert sum(map(sum, report["speeds"]["1"]["confusion"])) == 6

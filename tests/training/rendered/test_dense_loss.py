@@ -19,7 +19,7 @@ SEEN = torch.ones(4, 2, dtype=torch.bool)
 @pytest.fixture(scope="module")
 def clips() -> SceneClips:
     scene = LayeredScene(empty_share=0, fixed_share=0, swaying_share=0, standing_share=0.7)
-    return SceneRenderer("cpu", 64, 96, 13, bank_count=32, scene=scene).clips(4)
+    return SceneRenderer("cpu", 64, 96, 13, bank_count=8, scene=scene).clips(4)
 
 
 def perfect(truth: Truth, off_px: float = 0.0) -> tuple[Motion, Trace]:

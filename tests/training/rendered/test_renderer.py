@@ -44,7 +44,7 @@ def test_each_label_moves_the_content_against_the_camera() -> None:
         "roll_cw": ("clockwise", -1),
         "roll_ccw": ("clockwise", 1),
     }
-    renderer = MotionRenderer("cpu", 128, seed=5, bank_count=32, redraw_every=0, scene=CLEAN)
+    renderer = MotionRenderer("cpu", 128, seed=5, bank_count=8, redraw_every=0, scene=CLEAN)
     frames, labels = renderer.batch(144, speed=1.0)
     grey = (frames.mean(dim=2) * 255).round().byte().numpy()
     seen = dict.fromkeys(CAMERA_MOTIONS, 0)
@@ -66,7 +66,7 @@ def test_each_label_moves_the_content_against_the_camera() -> None:
 
 def test_the_seed_and_the_step_fix_a_batch() -> None:
     first, second, other = (
-        MotionRenderer("cpu", 32, seed=s, bank_count=32, redraw_every=2) for s in (1, 1, 2)
+        MotionRenderer("cpu", 32, seed=s, bank_count=8, redraw_every=2) for s in (1, 1, 2)
     )
     run = [first.batch(4) for _ in range(5)]
     second.seek(4)
@@ -78,14 +78,14 @@ def test_the_seed_and_the_step_fix_a_batch() -> None:
 
 
 def test_no_black_borders() -> None:
-    renderer = MotionRenderer("cpu", 32, seed=1, bank_count=32, redraw_every=0, scene=CLEAN)
+    renderer = MotionRenderer("cpu", 32, seed=1, bank_count=8, redraw_every=0, scene=CLEAN)
     renderer.bank.pictures.fill_(200)
     frames, _ = renderer.batch(64, speed=2.0)
     assert frames.amin() > 0.78
 
 
 def test_windows_stay_inside_their_pictures() -> None:
-    renderer = MotionRenderer("cpu", 32, seed=1, bank_count=32, redraw_every=0)
+    renderer = MotionRenderer("cpu", 32, seed=1, bank_count=8, redraw_every=0)
     labels = torch.arange(900) % 9
     for speed in (0.4, 1.0, 2.0):
         theta = renderer._windows(labels, speed, torch.Generator().manual_seed(0))
@@ -140,7 +140,7 @@ def test_the_probe_finds_what_two_frames_say(fast_clips: tuple[torch.Tensor, tor
 @pytest.mark.parametrize("share", SHARES)
 def test_a_disturbance_befalls_its_share_of_the_clips_and_no_other(share: str) -> None:
     plain, disturbed = (
-        MotionRenderer("cpu", 48, seed=7, bank_count=32, redraw_every=0, scene=scene).clips(64)
+        MotionRenderer("cpu", 48, seed=7, bank_count=8, redraw_every=0, scene=scene).clips(64)
         for scene in (CLEAN, replace(CLEAN, **{share: 0.5}))
     )
     assert torch.equal(plain.labels, disturbed.labels)
@@ -175,7 +175,7 @@ def test_playing_backwards_swaps_directions() -> None:
 
 
 def test_static_frames_differ_by_light_and_noise_only() -> None:
-    shaken = MotionRenderer("cpu", 32, seed=3, bank_count=32, redraw_every=0, scene=Scene(object_share=0))
+    shaken = MotionRenderer("cpu", 32, seed=3, bank_count=8, redraw_every=0, scene=Scene(object_share=0))
     frames, labels = shaken.batch(64)
     still = frames[labels == 0]
     assert len(still)

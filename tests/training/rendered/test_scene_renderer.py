@@ -31,7 +31,7 @@ class Clean(SceneRenderer):
 
 
 def renderer(seed: int = 3, *, scene: LayeredScene = PLAIN, num_past: int = 2) -> SceneRenderer:
-    return SceneRenderer("cpu", HEIGHT, WIDTH, seed, bank_count=32, scene=scene, num_past=num_past)
+    return SceneRenderer("cpu", HEIGHT, WIDTH, seed, bank_count=8, scene=scene, num_past=num_past)
 
 
 def away_from_edges(owner: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ def difference(clips: SceneClips, flow: Tensor) -> float:
 
 
 def test_past_frames_warped_by_the_true_flow_give_the_new_one() -> None:
-    clips = Clean("cpu", HEIGHT, WIDTH, 3, bank_count=32, scene=PLAIN).clips(16)
+    clips = Clean("cpu", HEIGHT, WIDTH, 3, bank_count=8, scene=PLAIN).clips(16)
     true = clips.truth.flow
     smallest = difference(clips, true)
     assert smallest < 0.02
@@ -118,7 +118,7 @@ def test_what_a_burnt_in_text_covers_is_left_out_of_the_truth() -> None:
 def test_bare_layers_have_parts_without_texture() -> None:
     def textured(share: float) -> Tensor:
         scene = LayeredScene(bare_share=share, empty_share=1, plane_share=0)
-        frames = Clean("cpu", HEIGHT, WIDTH, 3, bank_count=32, scene=scene).clips(8).frames[:, -1]
+        frames = Clean("cpu", HEIGHT, WIDTH, 3, bank_count=8, scene=scene).clips(8).frames[:, -1]
         mean = F.avg_pool2d(frames, 8)
         return (F.avg_pool2d(frames.square(), 8) - mean.square()).clamp_min(0).sqrt().mean(dim=1)
 
