@@ -13,9 +13,9 @@ from benchmarks.temporal.spread import over_gpus
 from benchmarks.temporal.variants import VARIANTS
 
 TINY = Budget(
-    minutes=0, steps=2, batch=4, warmup=1, size=64, d_model=32, heads=4, bank=8, samples=4, repeats=1
+    minutes=0, steps=2, batch=4, warmup=1, size=32, d_model=32, heads=4, bank=8, samples=4, repeats=1
 )
-_FLAGS = "--minutes 0 --steps 2 --batch 4 --size 64 --d-model 32 --heads 4 --bank 8 --samples 4 --repeats 1"
+_FLAGS = "--minutes 0 --steps 2 --batch 4 --size 32 --d-model 32 --heads 4 --bank 8 --samples 4 --repeats 1"
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -24,7 +24,7 @@ def test_every_variant_trains_is_scored_and_measured(name: str) -> None:
     assert line.get("error") is None
     assert line["accuracy"].keys() == {"0.4x", "1x", "2x", "single_frame", "reversed"}
     assert (line["steps"], line["clips"], line["backbone_passes"]) == (2, 8, 1)
-    assert line["gflops"] > 0.1
+    assert line["gflops"] > 0.02
     assert line["cache_kib"] > 0
     assert line["step_ms"] > 0
     json.dumps(line)
@@ -54,7 +54,7 @@ def test_a_process_for_each_variant() -> None:
     (line,) = over_gpus(["mean_logits"], TINY, 1, cost_only=True)
     assert line.get("error") is None
     assert line["budget"] == asdict(TINY)
-    assert line["gflops"] > 0.1
+    assert line["gflops"] > 0.02
     assert "accuracy" not in line
 
 

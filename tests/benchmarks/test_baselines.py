@@ -132,7 +132,7 @@ def test_the_network_can_end_at_layer3() -> None:
 
 
 def test_frozen_tables_stay_as_they_are() -> None:
-    budget = Budget(minutes=0, steps=2, batch=2, size=64, d_model=32, heads=4, bank=8, warmup=1)
+    budget = Budget(minutes=0, steps=2, batch=2, size=32, d_model=32, heads=4, bank=8, warmup=1)
     trained = train("no_slots", VARIANTS["no_slots"], budget).model
     assert isinstance(trained, TemporalKVQResNetCBAM)
     assert not trained.temporal.layers[0].slots.any()
@@ -159,7 +159,7 @@ def test_a_few_steps_on_one_batch_lower_the_loss(name: str, tmp_path: Path) -> N
 
 def test_a_run_that_was_cut_off_goes_on(tmp_path: Path) -> None:
     budget = Budget(
-        minutes=0, steps=2, batch=2, size=64, d_model=32, heads=4, bank=8, warmup=1, keep=str(tmp_path)
+        minutes=0, steps=2, batch=2, size=32, d_model=32, heads=4, bank=8, warmup=1, keep=str(tmp_path)
     )
     train("difference", VARIANTS["difference"], budget)
     metrics = tmp_path / "difference" / "metrics.jsonl"
