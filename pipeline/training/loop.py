@@ -66,7 +66,8 @@ def _train(run: Trainer, reporter: Reporter, stop: list[int]) -> None:
             )
         if validates or run.step % options.save_every_steps == 0:
             run.save()
-            if validates and run.ranks.leads:
+            goes_on = run.progress < 1.0 and not run.stopped_early  # at the end, the caller draws
+            if validates and goes_on and run.ranks.leads:
                 with suppress(MissingPackageError):  # reported at the end
                     draw_curves(run.out / "metrics.jsonl", run.out / "curves.png")
             seconds, mark_s, mark_clips = run.elapsed_s, time.perf_counter(), run.clips_seen

@@ -49,9 +49,7 @@ def test_fine_tuning_keeps_the_mean_and_std_of_the_checkpoint(checkpoint: Path, 
     for init in (checkpoint, wide):
         options = load_options(
             None,
-            settings(
-                {"model.image_size": 96, "device": "cpu", "steps": 2, "batch_size": 4, "bank_count": 8}
-            ),
+            settings({"model.image_size": 96, "device": "cpu", "steps": 2, "batch_size": 4, "bank_count": 8}),
             {"init": str(init)},
         )
         losses.append(float(Trainer(options).advance()))

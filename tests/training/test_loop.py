@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 import torch
+from msgspec.structs import replace
 from rich.console import Console
 from safetensors.torch import load_file
 
 from pipeline.training.loop import _mean_of_pending, train
 from pipeline.training.progress import Reporter
+from pipeline.training.run import fit
 from pipeline.training.trainer import Trainer
 from tests.rigs.terminal import Terminal
 from tests.training.tiny import TINY, settings, start_training, tiny_options, wait_for
@@ -45,7 +47,9 @@ def test_equal_validations_stop_a_run_and_are_counted(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_ctrl_c_saves_and_the_run_goes_on_from_there(tmp_path: Path) -> None:
+def test_ctrl_c_saves_and_the_run_goes_on_from_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     endless = {"steps": 100_000, "log_every_steps": 1, "save_every_steps": 100_000}
     metrics = tmp_path / "metrics.jsonl"
     running = start_training(tmp_path, **RUN | endless)
@@ -60,10 +64,8 @@ def test_ctrl_c_saves_and_the_run_goes_on_from_there(tmp_path: Path) -> None:
     assert f"saved {tmp_path / 'last.pt'}: the same command with --resume" in printed.splitlines()[-1]
     step = torch.load(tmp_path / "last.pt", weights_only=True)["step"]
     assert step >= 2
-    again = start_training(tmp_path, "--resume", **RUN | endless | {"steps": step + 1})
-    printed, errors = again.communicate(timeout=100)
-    assert again.returncode == 0, errors
-    assert f"from step {step} of the run before" in printed
+    fit(replace(tiny_options(tmp_path, **RUN | endless | {"steps": step + 1}), resume=True))
+    assert f"from step {step} of the run before" in capsys.readouterr().out
     assert [line["step"] for line in curve(tmp_path) if line["split"] == "train"] == [*range(1, step + 2)]
 
 
@@ -106,9 +108,11 @@ def test_a_second_ctrl_c_leaves_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_a_run_killed_while_it_saves_ends_as_the_unbroken_one(tmp_path: Path) -> None:
+def test_a_run_killed_while_it_saves_ends_as_the_unbroken_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    unbroken, killed = start_training(whole, **RUN), start_training(broken, **RUN)
+    killed = start_training(broken, **RUN)
     try:
         deadline = time.monotonic() + 120
         while not ((broken / "last.pt").exists() and any(broken.glob(".last.pt.*.partial"))):
@@ -118,13 +122,9 @@ def test_a_run_killed_while_it_saves_ends_as_the_unbroken_one(tmp_path: Path) ->
     finally:
         killed.kill()
     killed.communicate()
-    printed, errors = unbroken.communicate(timeout=200)
-    assert unbroken.returncode == 0, errors
-
-    again = start_training(broken, "--resume", **RUN)
-    printed, errors = again.communicate(timeout=200)
-    assert again.returncode == 0, errors
-    assert "of the run before" in printed
+    fit(tiny_options(whole, **RUN))
+    fit(replace(tiny_options(broken, **RUN), resume=True))
+    assert "of the run before" in capsys.readouterr().out
     assert [line["step"] for line in curve(whole)] == [2, 3, 4, 5]
     for mine, wanted in zip(curve(broken), curve(whole), strict=True):
         assert mine == pytest.approx(wanted, abs=2e-4)

@@ -117,11 +117,11 @@ def test_a_folder_of_clips_becomes_a_checkpoint(tmp_path: Path, capsys: pytest.C
 def test_fine_tuning_beats_guessing_and_its_checkpoint_runs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    clips, out = sliding_clips(tmp_path / "clips", 16), tmp_path / "run"
+    clips, out = sliding_clips(tmp_path / "clips", 8), tmp_path / "run"
     more = {
-        "steps": 20,
+        "steps": 12,
         "batch_size": 8,
-        "validate_every_steps": 10,
+        "validate_every_steps": 6,
         "validation_share": 0.5,
         "spacing_ms": 0,
     }

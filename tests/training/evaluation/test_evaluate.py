@@ -64,7 +64,7 @@ def test_a_terminal_shows_what_is_scored_and_the_time_left(tmp_path: Path) -> No
     checkpoint = tiny(tmp_path / "a.safetensors")
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
-    command = ["evaluate", "--checkpoint", str(checkpoint), "--samples", "320", "--device", "cpu"]
+    command = ["evaluate", "--checkpoint", str(checkpoint), "--samples", "64", "--device", "cpu"]
     running = subprocess.Popen(
         [sys.executable, "run_stream.py", *command],
         stdout=subprocess.PIPE,

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from pipeline.base.errors import UserError
 from pipeline.model.checkpoint import save_checkpoint
 from pipeline.model.network import TemporalKVQResNetCBAM
 from tests.support import need_module
@@ -13,21 +14,32 @@ from tests.training.evaluation.data_sets import shifted_pair, write_cdnet, write
 from tests.training.evaluation.test_evaluate import tiny
 from tests.training.evaluation.test_score_camera import write_pan
 from tests.training.tiny import SMALL, command, settings, sliding_clips
+from workers.commands.app import app
 
 
-@pytest.mark.slow
-def test_errors_of_a_training_are_one_line_and_exit_code_2(tmp_path: Path) -> None:
+def refused(*arguments: str) -> str:
+    """The one line of a command that must fail; without the seconds that a program of its own takes."""
+    with pytest.raises(UserError) as error:
+        app(arguments, standalone_mode=False)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_an_error_of_a_training_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    ended = command("train", "--out", str(tmp_path / "run"), "--set", "batches=3")
+    assert ended.returncode == 2, ended.stderr
+    assert ended.stderr.startswith("error: ")
+    assert "unknown key 'batches'; all keys are in configs/train_motion.toml" in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
+def test_errors_of_a_training_name_what_is_wrong(tmp_path: Path) -> None:
     clips = sliding_clips(tmp_path / "clips", 4)
 
     def error(*arguments: str) -> str:
         options = [part for text in settings(SMALL) for part in ("--set", text)]
-        ended = command("train", "--out", str(tmp_path / "run"), *options, *arguments)
-        assert ended.returncode == 2, ended.stderr
-        assert ended.stderr.startswith("error: ")
-        assert ended.stderr.count("\n") == 1
-        return ended.stderr
+        return refused("train", "--out", str(tmp_path / "run"), *options, *arguments)
 
-    assert "unknown key 'batches'; all keys are in configs/train_motion.toml" in error("--set", "batches=3")
     assert "no such folder of pictures" in error("--pictures", str(tmp_path / "none"))
     assert "nowhere" in error("--data", str(clips / "nowhere"))
     assert "model.depth 34 does not fit motion_resnet18" in error(
@@ -52,15 +64,14 @@ def test_an_evaluation_prints_tables_and_nothing_but_an_error(tmp_path: Path) ->
     assert ended.stderr.count("\n") == 1
 
 
-def test_motion_fields_is_asked_for_by_folders_and_refused_in_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("option", ["--flow", "--moving", "--still", "--camera"])
+def test_motion_fields_is_asked_for_by_folders_and_refused_in_one_line(
+    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     checkpoint = str(tiny(tmp_path / "a.safetensors"))
-    for option in ("--flow", "--moving", "--still", "--camera"):
-        ended = command("evaluate", "--checkpoint", checkpoint, option, str(tmp_path), "--json", "out.json")
-        assert ended.returncode == 2
-        assert ended.stdout == ""
-        assert ended.stderr.startswith("error: ")
-        assert "no motion head" in ended.stderr
-        assert ended.stderr.count("\n") == 1
+    arguments = ("evaluate", "--checkpoint", checkpoint, option, str(tmp_path), "--json", "out.json")
+    assert "no motion head" in refused(*arguments)
+    assert capsys.readouterr().out == ""
 
 
 def test_dense_motion_is_scored_beside_the_baselines(tmp_path: Path) -> None:
