@@ -37,6 +37,14 @@ def warp(maps: Tensor, flow: Tensor, stride: int) -> Tensor:
     return found.to(maps.dtype)
 
 
+def signed_log(x: Tensor) -> Tensor:
+    """The inverse hyperbolic sine: nearly ``x`` where it is small, a logarithm where it is large.
+
+    Written out, because OpenVINO has no fast kernel for ``torch.asinh``.
+    """
+    return x.sign() * (x.abs() + (x.square() + 1).sqrt()).log()
+
+
 def doubled(maps: Tensor) -> Tensor:
     """Maps ``(n, C, h, w)`` at twice the resolution, ``(n, C, 2 h, 2 w)``."""
     return F.interpolate(maps, scale_factor=2.0, mode="bilinear", align_corners=False)

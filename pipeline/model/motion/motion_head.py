@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline.model.motion.geometry import doubled, warp
+from pipeline.model.motion.geometry import doubled, signed_log, warp
 from pipeline.model.motion.match import STRIDE, Match, Matched
 from pipeline.model.motion.moving import MovingHead, evidence
 from pipeline.model.motion.pyramid import CONTEXT_CHANNELS, FINE_CHANNELS, MotionPyramid
@@ -237,8 +237,8 @@ class MotionHead(nn.Module):
         """Camera of each past frame, then where something moves and which way, on a grid of 4x4."""
         known = valid.flatten()[:, None].to(camera.numbers.dtype)
         rates = torch.cat((camera.numbers[:, :2], camera.numbers[:, 2:] / width), dim=1)
-        numbers = torch.cat((torch.asinh(100 * rates), camera.support, torch.ones_like(known)), dim=1)
-        moved = torch.cat((moving[:, None], torch.asinh(own) * moving[:, None]), dim=1)
+        numbers = torch.cat((signed_log(100 * rates), camera.support, torch.ones_like(known)), dim=1)
+        moved = torch.cat((moving[:, None], signed_log(own) * moving[:, None]), dim=1)
         cameras = _by_slot(numbers * known, valid.shape[1]).flatten(1)
         return torch.cat((cameras, F.adaptive_avg_pool2d(moved, _GRID).flatten(1)), dim=1).detach()
 

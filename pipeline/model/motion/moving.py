@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline.model.motion.geometry import doubled
+from pipeline.model.motion.geometry import doubled, signed_log
 
 EVIDENCE_CHANNELS = 6
 """Of each past frame: residual x and y, its length, the same in expected errors, log of the expected error,
@@ -62,5 +62,5 @@ def evidence(residual: Tensor, log_error: Tensor, along_camera: Tensor) -> Tenso
     """
     length = (residual.square().sum(dim=1, keepdim=True) + 1e-6).sqrt()
     error = log_error[:, None]
-    parts = (torch.asinh(residual), torch.asinh(length), torch.log1p(length * (-error).exp()), error / 4)
+    parts = (signed_log(residual), signed_log(length), torch.log1p(length * (-error).exp()), error / 4)
     return torch.cat((*parts, along_camera.float()), dim=1)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline.model.motion.geometry import local_correlation, warp
+from pipeline.model.motion.geometry import local_correlation, signed_log, warp
 
 _NARROWEST, _WIDEST = -4.0, 4.5  # of the logarithm of the expected error in pixels
 
@@ -67,7 +67,7 @@ class Refiner(nn.Module):
         """
         flow = so_far.flow.detach()
         around = local_correlation(here, warp(there, flow, self.stride), self.radius)
-        motion = torch.asinh(torch.cat((flow, flow - still), dim=1) / self.stride).to(around.dtype)
+        motion = signed_log(torch.cat((flow, flow - still), dim=1) / self.stride).to(around.dtype)
         x = torch.cat((around, motion, context, so_far.hidden), dim=1)
         for layer in self.layers:
             x = F.relu(layer(x))

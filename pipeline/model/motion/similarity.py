@@ -58,9 +58,10 @@ def fit_similarity(flow: Tensor, weight: Tensor, stride: int, rounds: int) -> Si
     size = flow.shape[-2:]
     design = _design(size, stride, flow)
     moved, weight = flow.flatten(1), weight.flatten(1)
-    basis = _basis(moved, places(size, stride, flow).flatten(1))
+    where = places(size, stride, flow).flatten(1)
+    basis, spread_out = _basis(moved, where), _PRIOR * float(where.square().sum())
     moved, weight = moved[:, None], weight[:, None]
-    plain = _weighted_fit(weight, basis) @ design
+    plain = _weighted_fit(weight, basis, spread_out) @ design
     residual = _squared(moved - torch.cat((torch.zeros_like(plain), plain), dim=1))  # (n, 2, places)
     trusted = weight / (1 + residual)
     for _ in range(rounds):
@@ -69,14 +70,14 @@ def fit_similarity(flow: Tensor, weight: Tensor, stride: int, rounds: int) -> Si
         )
         scale = (_WITHIN * spread).clamp_min(_FINEST_PX).square()
         trusted = weight * (scale / (scale + residual)).square()
-        numbers = _weighted_fit(trusted, basis)
+        numbers = _weighted_fit(trusted, basis, spread_out)
         residual = _squared(moved - numbers @ design)
-    agree = (weight / (1 + residual)).sum(dim=2)  # within about a pixel
-    stands = agree[:, :1] >= _STANDS * agree[:, 1:]
+    agree = (weight / (1 + residual)).sum(dim=2, keepdim=True)  # within about a pixel
+    still, turned = torch.split(agree, 1, dim=1)
+    stands = (still >= _STANDS * turned).to(flow.dtype)
+    chosen = stands * numbers[:, :1] + (1 - stands) * numbers[:, 1:]
     total = weight.sum(dim=2) + _PRIOR * weight.shape[2]
-    return Similarity(
-        torch.where(stands, numbers[:, 0], numbers[:, 1]), torch.amax(agree, dim=1, keepdim=True) / total
-    )
+    return Similarity(chosen[:, 0], torch.maximum(still, turned)[:, 0] / total)
 
 
 def _design(size: Sequence[int], stride: int, like: Tensor) -> Tensor:
@@ -104,24 +105,24 @@ def _squared(residual: Tensor) -> Tensor:
     return x + y
 
 
-def _weighted_fit(weight: Tensor, basis: Tensor) -> Tensor:
-    """The four numbers by least squares; as complex numbers, ``flow = number * place + shift``.
+def _weighted_fit(weight: Tensor, basis: Tensor, spread_out: float) -> Tensor:
+    """The four numbers by least squares, in plain arithmetic on the sums: exported, that is one operator.
 
     Args:
         weight: ``k`` of them for each flow, ``(n, k, places)``.
         basis: See ``_basis``.
+        spread_out: Added to the weighted squared distances from the centre.
 
     Returns:
         ``(n, k, 4)``.
     """
-    sums = weight @ basis  # ones, x, y, squares, flow x, flow y, along, across
-    total = sums[..., :1] + _PRIOR * basis.shape[1]
-    centre, mean = sums[..., 1:3] / total, sums[..., 4:6] / total
+    ones, x, y, squares, flow_x, flow_y, along, across = torch.split(weight @ basis, 1, dim=2)
+    total = ones + _PRIOR * basis.shape[1]
+    x, y, mean_x, mean_y = x / total, y / total, flow_x / total, flow_y / total
     # about the centre: what is left of each sum without the product of the means
-    inertia = sums[..., 3:4] - total * centre.square().sum(dim=2, keepdim=True)
-    inertia = inertia + _PRIOR * basis[:, :, 3].sum(dim=1)[:, None, None]
-    turned = torch.cat((-centre[..., 1:], centre[..., :1]), dim=2)
-    products = torch.stack((centre, turned), dim=2)  # rows: real and imaginary part of a product with it
-    number = (sums[..., 6:8] - total * (products @ mean[..., None])[..., 0]) / inertia
-    shift = mean - (number[:, :, None] @ products)[:, :, 0]
-    return torch.cat((number, shift), dim=2)
+    inertia = squares - total * (x * x + y * y) + spread_out
+    growth = (along - total * (x * mean_x + y * mean_y)) / inertia
+    turn = (across - total * (x * mean_y - y * mean_x)) / inertia
+    right = mean_x - growth * x + turn * y
+    down = mean_y - turn * x - growth * y
+    return torch.cat((growth, turn, right, down), dim=2)

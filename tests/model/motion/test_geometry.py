@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.model.motion.geometry import doubled, local_correlation, places, warp
+from pipeline.model.motion.geometry import doubled, local_correlation, places, signed_log, warp
 
 
 def maps(*shape: int, seed: int = 0) -> Tensor:
@@ -71,3 +71,8 @@ def test_doubled_maps_keep_their_places() -> None:
     coarse, fine = places((3, 5), 8, torch.zeros(1)), places((6, 10), 4, torch.zeros(1))
     inside = doubled(coarse[None])[0, :, 1:-1, 1:-1]
     torch.testing.assert_close(inside, fine[:, 1:-1, 1:-1])
+
+
+def test_the_signed_logarithm_is_the_inverse_hyperbolic_sine() -> None:
+    x = torch.cat((torch.linspace(-50, 50, 1001), torch.linspace(-1e-3, 1e-3, 101)))
+    torch.testing.assert_close(signed_log(x), torch.asinh(x), atol=1e-6, rtol=1e-4)
