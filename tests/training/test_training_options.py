@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.base.errors import ConfigError
-from pipeline.model.checkpoint import save_checkpoint
+from pipeline.model.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.training.training_options import load_options
 from tests.model.small import small
 
@@ -19,6 +19,14 @@ def test_the_defaults_are_the_shipped_recipe_and_can_be_overridden() -> None:
     assert (options.batch_size, options.minutes, options.out) == (8, 1.0, "some/where")
     assert not options.compile
     assert options.scene.dark_share == 0.2
+
+
+def test_the_shipped_network_was_trained_with_the_shipped_recipe_of_dense_motion() -> None:
+    recipe = load_options(SHIPPED.with_name("train_dense_motion.toml")).recipe()
+    made_with = load_checkpoint("motion_resnet18").metadata["recipe"]
+    for table in ("model", "scene", "scenes"):
+        assert made_with.pop(table).items() <= recipe.pop(table).items()
+    assert made_with.items() <= recipe.items()
 
 
 def test_the_command_line_wins_over_single_keys_and_these_over_the_file(tmp_path: Path) -> None:
