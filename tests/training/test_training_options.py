@@ -89,7 +89,7 @@ def test_values_are_the_keys_only_in_the_guides_attention() -> None:
 def test_own_clips_have_defaults_of_their_own(tmp_path: Path) -> None:
     options = load_options(None, ["steps=7"], {"data": "clips"})
     assert (options.steps, options.minutes, options.init) == (7, 0, "motion_resnet18")
-    assert (options.backbone_rate, options.freeze_batch_norm, options.model.image_size) == (0.1, True, 192)
+    assert (options.freeze_batch_norm, options.model.image_size) == (True, 192)
     assert load_options(None, [], {"data": "clips", "init": ""}).model.image_size == 224
     file = tmp_path / "mine.toml"
     file.write_text("data = 'clips'\nbackbone_rate = 0.5\n")
