@@ -19,9 +19,10 @@ from pipeline.training.trainer import Trainer
 from pipeline.training.training_options import TrainingOptions, is_checkpoint
 
 _DENSE_MOTION_STAYS = "dense motion stays as it is, and the classes learn from it"
+_DENSE_MOTION_IS_KEPT = "dense motion is kept close to what it was, and the classes learn from it"
 _DENSE_MOTION_SUFFERS = (
     "warning: the backbone learns, and dense motion does not learn with it, so it gets worse: leave out "
-    "backbone_rate, or train it on layered scenes as well (--set scene_batch_size=8)"
+    "keep_motion_weight, or train it on layered scenes as well (--set scene_batch_size=8)"
 )
 
 
@@ -114,8 +115,8 @@ def _introduce(run: Trainer, reporter: Reporter) -> None:
     reporter.notify(f"from {start}; {' or '.join(limits)} of {step}, {run.precision} on {run.device}")
     reporter.notify(f"learning rate {options.learning_rate:g}{backbone}{fixed}")
     if is_checkpoint(options.init) and options.model.motion and run.scenes is None:
-        stays = options.backbone_rate == 0
-        reporter.notify(_DENSE_MOTION_STAYS if stays else _DENSE_MOTION_SUFFERS)
+        kept = _DENSE_MOTION_IS_KEPT if options.keep_motion_weight else _DENSE_MOTION_SUFFERS
+        reporter.notify(kept if options.backbone_rate else _DENSE_MOTION_STAYS)
 
 
 def _backbone_text(rate: float) -> str:

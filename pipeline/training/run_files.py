@@ -3,7 +3,7 @@
 import errno
 import io
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -65,3 +65,12 @@ def full_disk_explained(last: Path) -> Iterator[None]:
             else "free some space first"
         )
         raise UserError(f"no space left for the files of this run ({error.strerror}): {kept}") from None
+
+
+def flat(table: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of tables inside with the table's name in front, as in ``model.depth``."""
+    result: dict[str, Any] = {}
+    for key, value in table.items():
+        inner = flat(value) if isinstance(value, Mapping) else None
+        result |= {key: value} if inner is None else {f"{key}.{name}": x for name, x in inner.items()}
+    return result

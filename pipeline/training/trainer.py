@@ -1,6 +1,6 @@
 """The state of a training run, and one step of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from pipeline.training.clip_sources import open_scenes, open_sources
 from pipeline.training.evaluation.answers import answers, mixed
 from pipeline.training.evaluation.metrics import scores
 from pipeline.training.initial_weights import build_model, check_init, freeze_batch_norm
+from pipeline.training.keep_motion import KeepMotion
 from pipeline.training.optimise import (
     average_of,
     compile_features,
@@ -30,9 +31,9 @@ from pipeline.training.rendered.dense_loss import dense_loss
 from pipeline.training.rendered.films_ahead import FilmsAhead
 from pipeline.training.rendered.pictures import seeded
 from pipeline.training.rendered.renderer import MotionRenderer
-from pipeline.training.run_files import read_state, write_state
+from pipeline.training.run_files import flat, read_state, write_state
 from pipeline.training.samples import Clips, normalised
-from pipeline.training.training_options import TrainingOptions
+from pipeline.training.training_options import TrainingOptions, is_checkpoint
 
 Build = Callable[[TrainingOptions, tuple[str, ...]], nn.Module]
 """Options and names of the classes, to a model with ``model(*frames, past_mask=) -> (logits, info)``."""
@@ -97,8 +98,11 @@ class Trainer:
                 backbone.requires_grad_(False)
                 freeze_batch_norm(backbone)
         self.scenes = open_scenes(options, self.ranks)
+        self._keep_motion: KeepMotion | None = None
         if self.scenes is None and isinstance(model, TemporalKVQResNetCBAM) and model.motion is not None:
             model.motion.requires_grad_(False)  # nothing teaches it: weight decay would still shrink it
+            if is_checkpoint(options.init) and options.backbone_rate and options.keep_motion_weight:
+                self._keep_motion = KeepMotion(model)
         self.average = average_of(self.model)
         groups = parameter_groups(self.model, options.weight_decay, options.backbone_rate)
         self.optimizer = torch.optim.AdamW(
@@ -171,8 +175,8 @@ class Trainer:
 
     def _loss(self, network: nn.Module, clips: Clips, past: Tensor) -> tuple[Tensor, Tensor]:
         """The loss, and how many answers were right."""
-        frames = normalised(clips.frames, self.model).unbind(dim=1)
-        images = [frame.contiguous(memory_format=torch.channels_last) for frame in frames]
+        frames = normalised(clips.frames, self.model)
+        images = [frame.contiguous(memory_format=torch.channels_last) for frame in frames.unbind(dim=1)]
         with mixed(self.device, self.precision):
             logits, info = network(*images, past_mask=past)
         loss = F.cross_entropy(logits.float(), clips.labels, label_smoothing=self.options.label_smoothing)
@@ -181,6 +185,10 @@ class Trainer:
             grids = [shape.grid(scale, images[0].shape[-2:]) for scale in ("layer4", *shape.scales)]  # type: ignore
             matched = match_loss(info["attention_weights"], clips.windows, past, grids[0], grids[1:])
             loss = loss + self.options.match_weight * matched
+        if self._keep_motion is not None:
+            with mixed(self.device, self.precision):
+                kept = self._keep_motion.loss(self.model, frames, past)  # type: ignore[arg-type]
+            loss = loss + self.options.keep_motion_weight * kept
         return loss, (logits.argmax(dim=1) == clips.labels).float().mean()
 
     def advance(self) -> Tensor:
@@ -311,7 +319,7 @@ class Trainer:
         """
         path = self.out / "last.pt"
         state = read_state(path, self.device)
-        recipe, before = _flat(self.options.recipe()), _flat(state.get("recipe", {}))
+        recipe, before = flat(self.options.recipe()), flat(state.get("recipe", {}))
         changed = [key for key in recipe if key not in _MAY_CHANGE and recipe[key] != before.get(key)]
         if changed:
             raise ValueError(f"cannot resume {path}: it was made with another {', '.join(changed)}")
@@ -336,12 +344,3 @@ class Trainer:
         self.source.seek(self.clip_batches)
         if self.scenes is not None:
             self.scenes.seek(self.step)
-
-
-def _flat(table: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys of tables inside with the table's name in front, as in ``model.depth``."""
-    flat: dict[str, Any] = {}
-    for key, value in table.items():
-        inner = _flat(value) if isinstance(value, Mapping) else None
-        flat |= {key: value} if inner is None else {f"{key}.{name}": x for name, x in inner.items()}
-    return flat

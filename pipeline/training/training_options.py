@@ -58,8 +58,10 @@ class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     freeze_batch_norm: bool
     """Statistics, weights and biases of batch-norm stay as they started."""
     backbone_rate: Annotated[float, msgspec.Meta(ge=0, le=100)]
-    """Learning rate of the backbone, as a part of the head's; 0 = it stays as it started, as it does for own
-    clips where ``init`` has dense motion that no layered scenes train."""
+    """Learning rate of the backbone, as a part of the head's; 0 = it stays as it started."""
+    keep_motion_weight: NonNegative
+    """Of the loss that keeps dense motion of ``init`` as it was while the backbone learns without layered
+    scenes."""
 
     minutes: NonNegative
     """Training time without compiling and validating; 0 = no limit."""
@@ -207,12 +209,7 @@ def load_options(
         defaults.append(_shipped("train_clips.toml"))
     init = _last([*defaults, *written], "init")
     if isinstance(init, str) and is_checkpoint(init):
-        architecture = describe_checkpoint(init).architecture
-        defaults.append({"model": asdict(architecture)})
-        if architecture.motion and _last(written, "data") and not _last(written, "scene_batch_size"):
-            defaults.append(
-                {"backbone_rate": 0.0}
-            )  # dense motion fits this backbone, and learns nothing here
+        defaults.append({"model": asdict(describe_checkpoint(init).architecture)})
     for table in written:
         _check_model(table.get("model"))
     return fill(TrainingOptions, defaults, path, overrides, given, keys_in=_KEYS_IN)

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from pipeline.model.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.model.motion.motion_head import FEWER_ROUNDS, ROUNDS
-from pipeline.training.samples import Clips
+from pipeline.training.keep_motion import KeepMotion
+from pipeline.training.samples import Clips, normalised
 from pipeline.training.trainer import Trainer
 from pipeline.training.training_options import TrainingOptions, load_options
 from tests.model.small import small
@@ -111,11 +112,42 @@ def test_a_backbone_of_rate_zero_stays_as_it_started(tiny: TrainingOptions) -> N
     assert not [name for name in changed if name.startswith("backbones.")]
 
 
-def test_own_classes_leave_dense_motion_as_it_is_and_learn_from_it(tmp_path: Path) -> None:
+def own_classes(tmp_path: Path, **more: Any) -> Trainer:
     save_checkpoint(tmp_path / "init.safetensors", small(motion=True))
     own = {"data": str(sliding_clips(tmp_path / "clips", 4)), "init": str(tmp_path / "init.safetensors")}
-    more = SMALL | {"out": str(tmp_path / "run"), "learning_rate": 0.01, "warmup_steps": 1}
-    run = Trainer(load_options(None, settings(more), own))
+    more = SMALL | {"out": str(tmp_path / "run"), "learning_rate": 0.01, "warmup_steps": 1} | more
+    return Trainer(load_options(None, settings(more), own))
+
+
+def test_the_backbone_learns_own_classes_and_dense_motion_stays_close_to_what_it_was(tmp_path: Path) -> None:
+    def strayed(weight: float) -> float:
+        run = own_classes(tmp_path / str(weight), backbone_rate=0.5, keep_motion_weight=weight)
+        clips = run.source.clips(4)
+        before = KeepMotion(run.model)  # type: ignore[arg-type]
+        seen = torch.ones((4, 2), dtype=torch.bool)
+        frames = normalised(clips.frames, run.model)
+
+        def off() -> float:
+            return float(before.loss(run.model, frames, seen).detach())  # type: ignore[arg-type]
+
+        assert off() == pytest.approx(0, abs=1e-4)
+        start = deepcopy(run.model.state_dict())
+        for _ in range(6):
+            run.advance()
+        after = run.model.state_dict()
+        changed = {name for name, value in after.items() if not torch.equal(value, start[name])}
+        assert [name for name in changed if name.startswith("backbones.")]
+        assert not [name for name in changed if name.startswith("motion.")]
+        return off()
+
+    kept, free = strayed(5.0), strayed(0.0)
+    assert 0 < kept < 0.7 * free
+
+
+def test_with_a_fixed_backbone_dense_motion_stays_as_it_is_and_own_classes_learn_from_it(
+    tmp_path: Path,
+) -> None:
+    run = own_classes(tmp_path, backbone_rate=0)
     before, error = deepcopy(run.model.state_dict()), end_point_error(run.model)
     for _ in range(4):
         run.advance()

@@ -3,9 +3,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.base.errors import ConfigError
-from pipeline.model.checkpoint import load_checkpoint, save_checkpoint
+from pipeline.model.checkpoint import load_checkpoint
 from pipeline.training.training_options import load_options
-from tests.model.small import small
 
 SHIPPED = Path(__file__).parents[2] / "configs" / "train_motion.toml"
 
@@ -89,22 +88,11 @@ def test_values_are_the_keys_only_in_the_guides_attention() -> None:
 def test_own_clips_have_defaults_of_their_own(tmp_path: Path) -> None:
     options = load_options(None, ["steps=7"], {"data": "clips"})
     assert (options.steps, options.minutes, options.init) == (7, 0, "motion_resnet18")
-    assert (options.freeze_batch_norm, options.model.image_size) == (True, 192)
+    assert (options.backbone_rate, options.freeze_batch_norm, options.model.image_size) == (0.1, True, 192)
     assert load_options(None, [], {"data": "clips", "init": ""}).model.image_size == 224
     file = tmp_path / "mine.toml"
     file.write_text("data = 'clips'\nbackbone_rate = 0.5\n")
     assert load_options(file).backbone_rate == 0.5
-
-
-def test_own_clips_leave_the_backbone_of_dense_motion_as_it_is_unless_scenes_train_it(tmp_path: Path) -> None:
-    for motion in (True, False):
-        save_checkpoint(tmp_path / "ours.safetensors", small(motion=motion))
-        own = {"init": str(tmp_path / "ours.safetensors"), "data": "clips"}
-        assert load_options(None, [], own).backbone_rate == (0 if motion else 0.1)
-        assert load_options(None, ["backbone_rate=0.3"], own).backbone_rate == 0.3
-        assert load_options(None, [], {"init": own["init"]}).backbone_rate == 1
-        scenes = ["scene_batch_size=8", "model.motion=true"]
-        assert load_options(None, scenes, own).backbone_rate == 0.1
 
 
 def test_pictures_to_train_on_are_not_held_out() -> None:
