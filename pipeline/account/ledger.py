@@ -136,10 +136,13 @@ def fold(older: WorkerStats, newer: WorkerStats) -> WorkerStats:
 
 def by_role(stream_id: str, everyone: Sequence[WorkerStats]) -> dict[str, StreamStats]:
     """The statistics of one stream by role, each over all processes that had the role, oldest first."""
-    lives = {
-        role: [w.streams[stream_id] for w in everyone if w.role == role and stream_id in w.streams]
-        for role in ROLES
-    }
+    newest = {(w.worker, w.host): w.session for w in everyone}
+    lives: dict[str, list[StreamStats]] = {role: [] for role in ROLES}
+    for w in everyone:
+        # one that died may have had a stream that it never reported
+        died = w.state != "stopped" and w.session != newest[w.worker, w.host]
+        if w.role in lives and (died or stream_id in w.streams):
+            lives[w.role].append(w.streams.get(stream_id, StreamStats()))
     for role in ("inference", "sink"):
         lives[role][1:] = [_without_absence(later) for later in lives[role][1:]]
     return {role: merge(stats) for role, stats in lives.items()}
@@ -250,12 +253,15 @@ def percentiles(histogram: Histogram | None) -> dict[str, float | None]:
 
 
 def _killed_roles(stream_id: str, everyone: Sequence[WorkerStats], running: bool) -> set[str]:
-    """Roles of workers that had this stream and ended without their last statistics."""
+    """Roles of workers that ended without their last statistics, and may have had this stream.
+
+    Capture has streams of its own on each host, and is asked for those that it reported.
+    """
     newest = {(stats.worker, stats.host): stats.session for stats in everyone}
     return {
         stats.role
         for stats in everyone
-        if stream_id in stats.streams
+        if (stream_id in stats.streams or stats.role != "capture")
         and stats.state != "stopped"
         and (not running or stats.session != newest[stats.worker, stats.host])
     }

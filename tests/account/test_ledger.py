@@ -152,6 +152,25 @@ def test_predictions_that_were_shown_count_though_their_worker_was_killed_before
     assert stream["not_predicted"] == {"inference.killed": 10}
 
 
+def test_predictions_that_were_shown_count_though_their_worker_never_reported_the_stream() -> None:
+    killed = worker("inference", session=1, state="ready")
+    killed.streams.clear()
+    after = worker("inference", session=2, predicted=31, not_predicted={"inference.absent": 29})
+    sink = worker("sink", rendered=60, rendered_without={"skipped": 3})
+    stream = build_report([worker("capture", captured=60), killed, after, sink], {})["streams"]["cam"]
+    assert stream["predicted"] == 57
+    assert stream["not_predicted"] == {"inference.killed": 3}
+
+
+def test_what_a_killed_sink_took_is_put_down_to_it_though_it_never_reported_the_stream() -> None:
+    killed = worker("sink", session=1, state="ready")
+    killed.streams.clear()
+    after = worker("sink", session=2, rendered=50, dropped={"sink.absent": 10})
+    stream = build_report([worker("capture", captured=60), killed, after], {})["streams"]["cam"]
+    assert stream["dropped"] == {"sink.killed": 10}
+    assert stream["unaccounted"] == 0
+
+
 def test_all_videos_of_all_lives_are_listed_oldest_first() -> None:
     lives = [worker("sink", session=number) for number in (1, 2, 3)]
     for stats, name in zip(lives, ("cam.mp4", "cam.part2.mp4", "cam.part3.mp4"), strict=True):
