@@ -126,10 +126,10 @@ def test_auto_goes_on_with_torch_where_the_fastest_backend_fails(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     code = "import sys; from pipeline.runtime.open_runtime import open_runtime\n"
     code += "sys.modules['openvino.frontend.pytorch.ts_decoder'] = None\n"  # as if it were not installed
-    code += f"runtime = open_runtime({str(tmp_path / 'tiny.safetensors')!r}, backend=sys.argv[1])\n"
-    code += "runtime.warm_up(); print(runtime.describe()['backend'])"
-    printed = run(code, "auto").stdout
-    assert "openvino can't run it (ModuleNotFoundError" in printed
-    assert "runs on torch, cpu, fp32 (openvino can't run it)" in printed
-    assert printed.splitlines()[-1] == "torch"
-    assert "ModuleNotFoundError: import of openvino.frontend" in run(code, "openvino", check=False).stderr
+    code += f"runtime = open_runtime({str(tmp_path / 'tiny.safetensors')!r})\n"
+    code += "runtime.warm_up(); print(runtime.describe()['backend'])\n"
+    code += f"open_runtime({str(tmp_path / 'tiny.safetensors')!r}, backend='openvino')"
+    ended = run(code, check=False)
+    assert "openvino can't run it (ModuleNotFoundError" in ended.stdout
+    assert "runs on torch, cpu, fp32 (openvino can't run it)\ntorch\n" in ended.stdout
+    assert "ModuleNotFoundError: import of openvino.frontend" in ended.stderr, "who asks for it gets no other"

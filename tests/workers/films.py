@@ -1,6 +1,7 @@
 """Films for whole runs: cut from real ones, or made with what real ones do at worst."""
 
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -8,6 +9,28 @@ import cv2
 import numpy as np
 
 from tests.video.clips import numbered
+
+_ENCODED = 100
+
+
+def camera_film(path: Path, *, frames: int, width: int = 320, height: int = 240, fps: int = 25) -> Path:
+    """A film that is as long as a test may take: its first pictures again and again, encoded only once."""
+    with av.open(path, "w", options={"movflags": "faststart"}) as container:
+        stream = container.add_stream("mpeg4", rate=fps)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.time_base, stream.bit_rate = Fraction(1, fps), 2_000_000
+        images = islice(numbered(frames, width, height), _ENCODED)
+        packets = [
+            packet for image in images for packet in stream.encode(av.VideoFrame.from_ndarray(image, "bgr24"))
+        ]
+        packets += stream.encode(None)
+        for number in range(frames):
+            packet = av.Packet(bytes(packets[number % len(packets)]))
+            packet.stream, packet.time_base, packet.duration = stream, Fraction(1, fps), 1
+            packet.pts = packet.dts = number
+            packet.is_keyframe = packets[number % len(packets)].is_keyframe
+            container.mux(packet)
+    return path
 
 
 def cut(film: Path, folder: Path, frames: int) -> Path:

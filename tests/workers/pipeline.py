@@ -1,8 +1,11 @@
 """A whole pipeline under its supervisor, watched as a monitor watches it: through its stats."""
 
+import atexit
+import functools
 import json
 import os
 import signal
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -18,15 +21,34 @@ QUICK = ("--set", "inference.threads=1", "--set", "sink.web=false")
 """Tests share the machine: one thread for the model, and no web page where it is not the subject."""
 
 
+@functools.cache
+def small_checkpoint() -> Path:
+    """Of a network for 64 px: the step of the shipped one takes most of a core from a camera."""
+    # torch takes seconds, and others here need none
+    from pipeline.model.checkpoint import save_checkpoint
+    from tests.model.small import small
+
+    folder = tempfile.TemporaryDirectory(prefix="kvq-network-")
+    atexit.register(folder.cleanup)
+    save_checkpoint(Path(folder.name) / "small.safetensors", small())
+    return Path(folder.name) / "small.safetensors"
+
+
+def quick_model() -> tuple[str, ...]:
+    """Options of inference where its answers do not matter: one thread for a small network."""
+    return (*QUICK[:2], "--set", f"inference.checkpoint={small_checkpoint()}")
+
+
 class Pipeline(Program):
     """All workers under the supervisor, with report and predictions; watched through their stats."""
 
     def __init__(self, folder: Path, *arguments: str, name: str = "run", quick: bool = True) -> None:
-        """Notes what to run, as ``Program``; ``quick`` adds the options that save time."""
+        """Notes what to run, as ``Program``; ``quick`` adds what saves time, a small network among it."""
         super().__init__(folder, *arguments, name=name)
         files = ("--report", str(self.report_file), "--predictions", str(self.predictions_file))
         videos = ("--set", f"run.output_dir={self.folder / 'videos'}")
-        self._arguments = ("--headless", *files, *videos, *(QUICK if quick else ()), *arguments)
+        saving = (*quick_model(), *QUICK[2:]) if quick else ()
+        self._arguments = ("--headless", *files, *videos, *saving, *arguments)
         self._collector: Collector | None = None
 
     def __exit__(

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support import free_port
 from tests.video.clips import write_video
-from tests.workers.pipeline import QUICK
+from tests.workers.pipeline import quick_model
 from tests.workers.program import START_S, Program, until
 
 FRAMES = 30
@@ -36,7 +36,7 @@ def test_any_order_of_starting_delivers_every_frame(order: tuple[str, ...], plac
     film = write_video(place / "film.mp4", frames=FRAMES, width=320, height=240)
     arguments = {
         "capture": ("--source", str(film)),
-        "inference": ("--set", QUICK[1]),
+        "inference": quick_model(),
         "sink": ("--set", "sink.web=false", "--set", "run.output_dir=", "--predictions", "predictions.jsonl"),
     }
 

@@ -15,6 +15,7 @@ from tests.workers.pipeline import Pipeline
 from tests.workers.program import Outcome
 
 FRAMES = 150
+SHIPPED = ("--set", "inference.checkpoint=motion_resnet18")
 STREAM_KEYS = {
     "captured",
     "received",
@@ -34,7 +35,7 @@ STREAM_KEYS = {
 @pytest.mark.slow
 def test_one_command_from_camera_to_overlay(place: Path) -> None:
     with Pipeline(
-        place, "--frames", str(FRAMES), "--set", "sink.web_port=0", "--set", "sink.web=true"
+        place, "--frames", str(FRAMES), *SHIPPED, "--set", "sink.web_port=0", "--set", "sink.web=true"
     ) as run:
         outcome = run.finish()
     assert outcome.code == 0, outcome.told()

@@ -27,7 +27,7 @@ def test_predictions_that_find_the_disk_full_are_whole_lines_and_an_exit_code(
     place: Path, small_disk: Path
 ) -> None:
     predictions = small_disk / "predictions.jsonl"
-    (small_disk / "filler").write_bytes(bytes(92_000))
+    (small_disk / "filler").write_bytes(bytes(97_000))
     files = ("--predictions", str(predictions), "--set", "run.output_dir=")
     with Pipeline(place, "--frames", str(FRAMES), *files) as run:
         outcome = run.finish()

@@ -10,8 +10,7 @@ import psutil
 import pytest
 
 from pipeline.base.config import load_config
-from tests.video.clips import write_video
-from tests.workers.films import count
+from tests.workers.films import camera_film, count
 from tests.workers.pipeline import Pipeline, streams
 from tests.workers.program import Outcome, until
 from workers.collector import Collector
@@ -23,7 +22,7 @@ STOPPED_S = 3.0
 
 def live(place: Path, *, width: int = 320, height: int = 240) -> tuple[str, str]:
     """A film that behaves as a camera: it does not wait for anybody."""
-    film = write_video(place / "film.mp4", frames=2500, width=width, height=height, fps=25)
+    film = camera_film(place / "film.mp4", frames=2500, width=width, height=height)
     return streams({"id": "cam", "source": str(film), "policy": "newest"})
 
 
@@ -72,8 +71,8 @@ def test_a_run_that_loses_nothing_outlives_the_death_of_each_worker(place: Path)
 
 @pytest.mark.slow
 def test_every_prediction_that_was_shown_counts_though_its_worker_was_killed(place: Path) -> None:
-    rarely = ("--set", "wire.stats_interval_s=2")
-    with Pipeline(place, "--frames", "60", *rarely, *QUICK_RESTART) as run:
+    rarely = ("--set", "wire.stats_interval_s=1")
+    with Pipeline(place, "--frames", "80", *rarely, *QUICK_RESTART) as run:
         run.wait_for_rendered("demo", 20)
         run.kill("inference")
         outcome = run.finish()

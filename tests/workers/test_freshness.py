@@ -13,8 +13,8 @@ from pipeline.account.stats import Freshness, Histogram
 from pipeline.base.config import load_config
 from tests.rigs.slow_link import SlowLink
 from tests.support import free_port
-from tests.video.clips import write_video
-from tests.workers.pipeline import QUICK, Pipeline, streams
+from tests.workers.films import camera_film
+from tests.workers.pipeline import QUICK, Pipeline, quick_model, streams
 from tests.workers.program import START_S, Program, until
 from workers.collector import Collector
 from workers.rundir import place_endpoints
@@ -25,7 +25,7 @@ TARGET_MS = 800.0
 
 def camera(place: Path) -> tuple[str, str]:
     """A film that behaves as a camera with 25 pictures a second."""
-    film = write_video(place / "film.mp4", frames=4500, width=640, height=480, fps=25)
+    film = camera_film(place / "film.mp4", frames=4500, width=640, height=480)
     return streams({"id": "cam", "source": str(film), "policy": "newest"})
 
 
@@ -36,7 +36,7 @@ def test_over_a_slow_link_predictions_become_young_and_pictures_good_again(place
     at_the_camera = ("--set", f"endpoints.frames=['tcp://127.0.0.1:{port}']", "--set", "capture.encoding=raw")
     over_the_link = ("--set", f"endpoints.frames=['tcp://127.0.0.1:{slow_port}']")
     capture = Program(place, "capture", *at_the_camera, *camera(place), "--max-age", "800", name="capture")
-    inference = Program(place, "inference", *over_the_link, *QUICK[:2], name="inference")
+    inference = Program(place, "inference", *over_the_link, *quick_model(), name="inference")
     sink = Program(place, "sink", *at_the_camera, *QUICK[2:], "--set", "run.output_dir=", name="sink")
     with ExitStack() as running:
         link = running.enter_context(SlowLink(slow_port, port, kb_per_s=600))  # a raw frame takes 1.5 s

@@ -10,20 +10,20 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.base.config import load_config
 from pipeline.model.checkpoint import load_checkpoint
 from pipeline.model.history import StreamHistory
 from pipeline.runtime.open_torch import open_torch
 from pipeline.runtime.runtime_options import Options
 from tests.support import need_module
 from tests.video.clips import write_video
-from tests.workers.pipeline import QUICK, Pipeline, streams
+from tests.workers.films import camera_film
+from tests.workers.pipeline import QUICK, Pipeline, quick_model, small_checkpoint, streams
 from tests.workers.program import RUN_S, Program, until
 
 
 @pytest.mark.slow
 def test_a_camera_that_stalls_delays_no_other(place: Path) -> None:
-    film = write_video(place / "film.mp4", frames=2500, width=320, height=240, fps=25)
+    film = camera_film(place / "film.mp4", frames=2500)
     names = ("steady", "stalling")
     frames = [f"ipc://{place}/{name}-frames" for name in names]
     everyone = ("--set", f"endpoints.frames={json.dumps(frames)}")
@@ -36,7 +36,7 @@ def test_a_camera_that_stalls_delays_no_other(place: Path) -> None:
 
         sink = start("sink", *everyone, *QUICK, "--predictions", "predictions.jsonl",
                      "--set", "run.output_dir=", name="sink")  # fmt: skip
-        inference = start("inference", *everyone, *QUICK, name="inference")
+        inference = start("inference", *everyone, *quick_model(), name="inference")
         cameras = [
             start("capture", *streams({"id": name, "source": str(film), "policy": "newest"}),
                   "--set", f"endpoints.frames=['{where}']", name=name)
@@ -104,7 +104,7 @@ def test_unchanged_pictures_leave_out_the_backbone_and_change_no_answer(place: P
     assert (stream["predicted"], stream["reused"], stream["backbone_passes"]) == (11, 5, 6)
     assert "11 predicted with 6 backbone passes, 5 unchanged" in outcome.out
 
-    model = load_checkpoint(load_config().inference.checkpoint)
+    model = load_checkpoint(small_checkpoint())
     runtime, history = open_torch(model, Options(device="cpu")), StreamHistory[int](model.num_past)
     passes = 0
     for n, which in enumerate(shown):  # a full step for each

@@ -14,8 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.video.clips import write_video
-from tests.workers.pipeline import QUICK, Pipeline, streams
+from tests.workers.films import camera_film
+from tests.workers.pipeline import QUICK, Pipeline, quick_model, streams
 from tests.workers.program import PROGRAM, Outcome, Program
 
 FRAMES = 2500
@@ -23,7 +23,7 @@ FRAMES = 2500
 
 
 def camera(place: Path) -> tuple[str, str]:
-    film = write_video(place / "film.mp4", frames=FRAMES, width=320, height=240, fps=25)
+    film = camera_film(place / "film.mp4", frames=FRAMES, width=320, height=240)
     return streams({"id": "cam", "source": str(film), "policy": "newest"})
 
 
@@ -64,8 +64,8 @@ def test_a_run_whose_predictions_nobody_reads_any_more_ends_in_order(place: Path
 
 def test_a_run_whose_terminal_is_closed_ends_in_order(place: Path) -> None:
     report = place / "run" / "report.json"
-    videos = ("--set", "sink.record=false")
-    with InTerminal(place, *camera(place), "--report", str(report), *QUICK, *videos) as run:
+    quick = (*quick_model(), *QUICK[2:], "--set", "sink.record=false")
+    with InTerminal(place, *camera(place), "--report", str(report), *quick) as run:
         run.wait_for(r"3 of 3 workers ready")
         run.wait_for(r"up .*\d+\.?\d*/\d+\.?\d*/\d+")
         run.close_terminal()

@@ -16,8 +16,8 @@ del cuda.gdc_wait, cuda.gdc_launch_dependents  # as in the Triton of torch 2.6 a
 from pipeline.runtime.cuda import gate_kernels
 assert not gate_kernels._CAN_WAIT
 from tests.runtime.cuda.interpreted_gates import block_ends_are_those_of_cbam
-block_ends_are_those_of_cbam(2, 64, 9, 7, shifted=True)
-block_ends_are_those_of_cbam(16, 512, 1, 2, shifted=False)
+block_ends_are_those_of_cbam(8, 128, 1, 2, shifted=True)
+block_ends_are_those_of_cbam(1, 512, 6, 6, shifted=False)
 print("equal")
 """
 

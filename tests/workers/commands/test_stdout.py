@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.video.clips import write_video
-from tests.workers.pipeline import QUICK, Pipeline
+from tests.workers.pipeline import QUICK, Pipeline, quick_model
 from tests.workers.program import PROGRAM, START_S, Outcome, Program, until
 
 FRAMES = 5
@@ -43,10 +43,9 @@ def test_a_restarted_sink_writes_to_the_same_standard_output(place: Path) -> Non
 
 def test_standard_output_of_a_lone_sink_is_predictions_alone(place: Path) -> None:
     film = write_video(place / "film.mp4", frames=FRAMES, width=320, height=240)
-    quick = ("--set", QUICK[1])
     with (
         Program(place, "sink", *RUN[:6], name="sink") as sink,
-        Program(place, "inference", *quick, name="inference") as inference,
+        Program(place, "inference", *quick_model(), name="inference") as inference,
         Program(place, "capture", "--source", str(film), name="capture") as capture,
     ):
         assert capture.finish().code == 0
