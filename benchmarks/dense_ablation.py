@@ -1,0 +1,177 @@
+"""What the parts of dense motion are worth, without training anew.
+
+``python -m benchmarks.dense_ablation --flow FOLDER --moving FOLDER --out FILE`` asks the same weights with
+other rounds of the refinement, with one past frame, and for a mask that is the residual against the camera
+alone. Folders are those of ``evaluate``. ``--show FILE`` prints a file as Markdown.
+"""
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.machine import describe_machine
+from pipeline.base.frame import Image
+from pipeline.model.checkpoint import load_checkpoint
+from pipeline.scene.dense_motion import DenseMotion
+from pipeline.training.evaluation.flow_pairs import FlowPair, find_flow_pairs
+from pipeline.training.evaluation.mask_sequences import MaskSequence, find_mask_sequences
+from pipeline.training.evaluation.motion_fields import (
+    MotionStream,
+    OpenStream,
+    camera_flow_at,
+    flow_at,
+    moving_at,
+)
+from pipeline.training.evaluation.network_motion import open_network_motion
+from pipeline.training.evaluation.score_flow import end_point_error
+from pipeline.training.evaluation.score_moving import MaskScore
+from pipeline.training.evaluation.truth_files import read_picture
+
+Rounds = tuple[int, int, int]
+_AS_SHIPPED: Rounds = (1, 1, 2)
+VARIANTS: dict[str, Rounds] = {
+    "as shipped": _AS_SHIPPED,
+    "one past frame": _AS_SHIPPED,
+    "mask from the residual alone": _AS_SHIPPED,
+    "stride 8 alone": (1, 1, 0),
+    "one round fewer at stride 4": (1, 1, 1),
+    "one round fewer at stride 8": (1, 0, 2),
+    "both fewer": (1, 0, 1),
+    "one round more at stride 4": (1, 1, 3),
+    "one round more at stride 8": (2, 1, 2),
+}
+"""Rounds of the refinement, see ``MotionHead.rounds``."""
+_SPACING = 2
+_RESIDUAL_PX = 1.0  # of the network's picture, from which a place moves by itself
+
+
+def measure(
+    checkpoint: str,
+    pairs: Sequence[FlowPair],
+    sequences: Sequence[MaskSequence],
+    every: int,
+    names: Sequence[str],
+) -> list[dict[str, Any]]:
+    """A row for each variant: ``epe`` by pair, ``f`` and ``j`` by sequence.
+
+    Args:
+        checkpoint: With dense motion.
+        pairs: With true flow.
+        sequences: With true masks; frames t-4, t-2 and t are shown anew for each that is judged.
+        every: One in so many frames with a mask is judged.
+        names: Of ``VARIANTS``.
+
+    Raises:
+        ValueError: A file is damaged, or the network has no dense motion.
+    """
+    model = load_checkpoint(checkpoint)
+    open_stream = open_network_motion(model)
+    assert model.motion is not None
+    rows = []
+    for name in names:
+        model.motion.rounds = VARIANTS[name]
+        past = 1 if name == "one past frame" else 2
+        alter = _residual_alone if name == "mask from the residual alone" else _unaltered
+        rows.append(
+            {
+                "variant": name,
+                "rounds": VARIANTS[name],
+                "epe": {pair.name: _end_point_error(open_stream, pair) for pair in pairs},
+                "moving": {one.name: _moving(open_stream, one, every, past, alter) for one in sequences},
+            }
+        )
+    return rows
+
+
+def _end_point_error(open_stream: OpenStream, pair: FlowPair) -> float:
+    new, past, truth = pair.read()
+    return round(end_point_error(flow_at(_played(open_stream(), [past, new]), *truth.shape[:2]), truth), 4)
+
+
+def _moving(
+    open_stream: OpenStream,
+    sequence: MaskSequence,
+    every: int,
+    past: int,
+    alter: Callable[[DenseMotion], DenseMotion],
+) -> dict[str, float]:
+    score = MaskScore()
+    for index in [index for index in sorted(sequence.masks) if index >= 2 * _SPACING][::every]:
+        shown = range(index - past * _SPACING, index + 1, _SPACING)
+        motion = _played(open_stream(), [read_picture(sequence.frames[number]) for number in shown])
+        truth, judged = sequence.truth(index)
+        score.add(moving_at(alter(motion), *truth.shape), truth, judged)
+    return dict(score.report())
+
+
+def _played(stream: MotionStream, pictures: Sequence[Image]) -> DenseMotion:
+    *before, new = pictures
+    for picture in before:
+        stream(picture)
+    return stream(new)
+
+
+def _unaltered(motion: DenseMotion) -> DenseMotion:
+    return motion
+
+
+def _residual_alone(motion: DenseMotion) -> DenseMotion:
+    size = motion.moving.shape[0] * 4, motion.moving.shape[1] * 4
+    own = flow_at(motion, *size) - camera_flow_at(motion, *size)
+    length = np.linalg.norm(own, axis=2)[2::4, 2::4]
+    return replace(motion, moving=(length > _RESIDUAL_PX).astype(np.float32))
+
+
+def table(document: dict[str, Any]) -> str:
+    """A document as Markdown: means over all pairs, over sequences of CDnet (F) and of DAVIS (J)."""
+    lines = ["| | rounds | end-point error | F, CDnet | J, DAVIS |", "|---|---|---:|---:|---:|"]
+    for row in document["rows"]:
+        kinds = {"f": document["cdnet"], "j": document["davis"]}
+        means = [_mean([row["moving"][name][key] for name in names]) for key, names in kinds.items()]
+        rounds = ", ".join(map(str, row["rounds"]))
+        figures = " | ".join([_mean(list(row["epe"].values())), *means])
+        lines.append(f"| {row['variant']} | {rounds} | {figures} |")
+    return "\n".join(lines)
+
+
+def _mean(values: Sequence[float]) -> str:
+    return f"{np.mean(values):.3f}" if values else "-"
+
+
+def main() -> None:
+    """Command line of the module."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--checkpoint", default="motion_resnet18")
+    parser.add_argument("--flow", type=Path, help="folder of pairs with true flow")
+    parser.add_argument("--moving", type=Path, help="folder of sequences with masks")
+    parser.add_argument("--every", type=int, default=4, help="judge one in so many frames with a mask")
+    parser.add_argument("--only", nargs="+", default=list(VARIANTS), choices=VARIANTS, metavar="VARIANT")
+    parser.add_argument("--out", type=Path, help="JSON file to write")
+    parser.add_argument("--show", type=Path, help="print this file and measure nothing")
+    given = parser.parse_args()
+    if given.show:
+        print(table(json.loads(given.show.read_text())))
+        return
+    pairs = find_flow_pairs(given.flow) if given.flow else []
+    sequences = find_mask_sequences(given.moving) if given.moving else []
+    document = {
+        "machine": describe_machine(),
+        "cdnet": [one.name for one in sequences if one.kind == "cdnet"],
+        "davis": [one.name for one in sequences if one.kind == "davis"],
+        "every": given.every,
+        "rows": measure(given.checkpoint, pairs, sequences, given.every, given.only),
+    }
+    if given.out:
+        given.out.write_text(json.dumps(document, indent=1) + "\n")
+    print(table(document))
+
+
+if __name__ == "__main__":
+    main()
