@@ -10,7 +10,13 @@ import torch
 from pipeline.model.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.model.state import State
 from pipeline.runtime.exported.convert import about, ports
-from pipeline.runtime.exported.export_command import ExportError, compare, export_step
+from pipeline.runtime.exported.export_command import (
+    PIXEL_TOLERANCE,
+    TOLERANCE,
+    ExportError,
+    compare,
+    export_step,
+)
 from tests.model.small import SIZE, small
 from tests.runtime.exported.test_convert import check_any_batch
 from tests.support import need_module
@@ -79,8 +85,9 @@ def test_the_comparison_looks_at_dense_motion() -> None:
     model = small(motion=True)
     assert max(compare(model, wrong("", 0.0, motion=True), steps=4).values()) < 1e-6
     for name in ("flow", "uncertainty", "moving", "camera", "next_match", "next_fine"):
-        with pytest.raises(ExportError, match=f"in {name}, more than 0.001"):
-            compare(model, wrong(name, 0.01, motion=True), steps=2)
+        limit = PIXEL_TOLERANCE if name in ("flow", "uncertainty") else TOLERANCE
+        with pytest.raises(ExportError, match=f"in {name}, more than {limit}: nothing written"):
+            compare(model, wrong(name, 1.0, motion=True), steps=2)
 
 
 @pytest.mark.parametrize(("name", "by"), [("logits", 0.01), ("attention", 0.01), ("logits", np.nan)])
