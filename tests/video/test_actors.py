@@ -59,7 +59,12 @@ def test_direction_and_speed_are_those_in_the_picture(
     (x0, y0), (x1, y1) = (
         (x + width / 2, (y + height / 2) * HEIGHT / WIDTH) for x, y, width, height in (before.box, after.box)
     )
-    if min(*before.box[:2], *after.box[:2]) > 0 and max(b[0] + b[2] for b in (before.box, after.box)) < 1:
+    ends = [
+        start + length
+        for box in (before.box, after.box)
+        for start, length in zip(box[:2], box[2:], strict=True)
+    ]
+    if min(*before.box[:2], *after.box[:2]) > 0 and max(ends) < 1:  # else the box is cut at the border
         moved = math.hypot(x1 - x0, y1 - y0) / (2 * step)
         assert mover.speed == pytest.approx(moved, rel=0.03)
         assert mover.speed == pytest.approx(speed * scale / WIDTH)
