@@ -17,7 +17,8 @@ import numpy as np
 from benchmarks.machine import describe_machine
 from pipeline.base.frame import Image
 from pipeline.model.checkpoint import load_checkpoint
-from pipeline.scene.dense_motion import DenseMotion
+from pipeline.model.motion.motion_head import FEWER_ROUNDS, ROUNDS
+from pipeline.scene.dense_motion import PLACE_PX, DenseMotion
 from pipeline.training.evaluation.flow_pairs import FlowPair, find_flow_pairs
 from pipeline.training.evaluation.mask_sequences import MaskSequence, find_mask_sequences
 from pipeline.training.evaluation.motion_fields import (
@@ -33,15 +34,14 @@ from pipeline.training.evaluation.score_moving import MaskScore
 from pipeline.training.evaluation.truth_files import read_picture
 
 Rounds = tuple[int, int, int]
-_AS_SHIPPED: Rounds = (1, 1, 2)
 VARIANTS: dict[str, Rounds] = {
-    "as shipped": _AS_SHIPPED,
-    "one past frame": _AS_SHIPPED,
-    "mask from the residual alone": _AS_SHIPPED,
+    "as shipped": ROUNDS,
+    "one past frame": ROUNDS,
+    "mask from the residual alone": ROUNDS,
     "stride 8 alone": (1, 1, 0),
     "one round fewer at stride 4": (1, 1, 1),
     "one round fewer at stride 8": (1, 0, 2),
-    "both fewer": (1, 0, 1),
+    "both fewer": FEWER_ROUNDS,
     "one round more at stride 4": (1, 1, 3),
     "one round more at stride 8": (2, 1, 2),
 }
@@ -121,9 +121,9 @@ def _unaltered(motion: DenseMotion) -> DenseMotion:
 
 
 def _residual_alone(motion: DenseMotion) -> DenseMotion:
-    size = motion.moving.shape[0] * 4, motion.moving.shape[1] * 4
+    size = motion.moving.shape[0] * PLACE_PX, motion.moving.shape[1] * PLACE_PX
     own = flow_at(motion, *size) - camera_flow_at(motion, *size)
-    length = np.linalg.norm(own, axis=2)[2::4, 2::4]
+    length = np.linalg.norm(own, axis=2)[PLACE_PX // 2 :: PLACE_PX, PLACE_PX // 2 :: PLACE_PX]
     return replace(motion, moving=(length > _RESIDUAL_PX).astype(np.float32))
 
 

@@ -136,7 +136,7 @@ def fold(older: WorkerStats, newer: WorkerStats) -> WorkerStats:
 
 def by_role(stream_id: str, everyone: Sequence[WorkerStats]) -> dict[str, StreamStats]:
     """The statistics of one stream by role, each over all processes that had the role, oldest first."""
-    newest = {(w.worker, w.host): w.session for w in everyone}
+    newest = _newest_sessions(everyone)
     lives: dict[str, list[StreamStats]] = {role: [] for role in ROLES}
     for w in everyone:
         # one that died may have had a stream that it never reported
@@ -252,12 +252,17 @@ def percentiles(histogram: Histogram | None) -> dict[str, float | None]:
     }
 
 
+def _newest_sessions(everyone: Sequence[WorkerStats]) -> dict[tuple[str, str], int]:
+    """The last session of each worker and host; ``everyone`` is in order of time."""
+    return {(stats.worker, stats.host): stats.session for stats in everyone}
+
+
 def _killed_roles(stream_id: str, everyone: Sequence[WorkerStats], running: bool) -> set[str]:
     """Roles of workers that ended without their last statistics, and may have had this stream.
 
     Capture has streams of its own on each host, and is asked for those that it reported.
     """
-    newest = {(stats.worker, stats.host): stats.session for stats in everyone}
+    newest = _newest_sessions(everyone)
     return {
         stats.role
         for stats in everyone

@@ -15,8 +15,8 @@ from pipeline.wire.messages import AttentionHeader
 Floats: TypeAlias = npt.NDArray[np.float32]
 Bools: TypeAlias = npt.NDArray[np.bool_]
 
-# Shortest motion in cells of the past's grid. With the shipped model 99 % of the lengths were at most 0.13
-# inside and 0.31 at the border on still cameras (vtest.avi of OpenCV, as it is and made dark and noisy).
+# Shortest motion in cells of the past's grid. With the shipped model 99 % of the lengths were at most 0.12
+# inside and 0.25 at the border on a still camera (vtest.avi of OpenCV; made dark and noisy 0.13 and 0.31).
 # Attention at the border can stray inwards only: without a larger bound there stillness looks like a zoom.
 _LEAST_INSIDE, _LEAST_AT_BORDER = 0.14, 0.30
 
