@@ -267,7 +267,7 @@ def _passer(make: _Maker) -> Layer:
     side = make.direction()
     place = (make.log_uniform(4, 60) / _REFERENCE * side)[:, None] * way
     aside = torch.complex(-side.imag, side.real) * make.uniform(-0.8, 0.8)
-    turn = torch.polar(torch.ones_like(way), make.uniform(0, 6.3)[:, None] + 0 * way)
+    turn = torch.polar(torch.ones_like(way), make.uniform(0, 6.3)[:, None].expand_as(way))
     still = torch.zeros((*way.shape, 2), device=way.device)
     path = Path(*_real(turn, place + aside[:, None]), still, still, _waves(make, 1.0, 3.0))
     shape = _outline(make, size, size * make.log_uniform(0.4, 2.5))
