@@ -59,7 +59,10 @@ def fit_similarity(flow: Tensor, weight: Tensor, stride: int, rounds: int) -> Si
     design = _design(size, stride, flow)
     moved, weight = flow.flatten(1), weight.flatten(1)
     where = places(size, stride, flow).flatten(1)
-    basis, spread_out = _basis(moved, where), _PRIOR * float(where.square().sum())
+    rows, columns = size
+    # the sum of squares of all places' distances from the middle: in plain numbers, for the exporters
+    spread_out = _PRIOR * rows * columns * (rows**2 + columns**2 - 2) * stride**2 / 12
+    basis = _basis(moved, where)
     moved, weight = moved[:, None], weight[:, None]
     plain = _weighted_fit(weight, basis, spread_out) @ design
     residual = _squared(moved - torch.cat((torch.zeros_like(plain), plain), dim=1))  # (n, 2, places)

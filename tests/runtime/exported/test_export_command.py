@@ -29,7 +29,8 @@ PACKAGES = {"step.onnx": ["onnx", "onnxscript", "onnxruntime"], "step.xml": ["op
 def test_a_checked_file_and_what_it_takes(tmp_path: Path, name: str) -> None:
     for package in PACKAGES[name]:
         need_module(package, package)
-    save_checkpoint(tmp_path / "tiny.safetensors", small(num_past=4, scales=("layer2", "layer3", "layer4")))
+    scales = ("layer2", "layer3", "layer4")
+    save_checkpoint(tmp_path / "tiny.safetensors", small(num_past=2, scales=scales, motion=True))
     model = load_checkpoint(tmp_path / "tiny.safetensors")  # its weights are rounded
     lines: list[str] = []
     export_step(tmp_path / "tiny.safetensors", tmp_path / "new" / name, report=lines.append)
