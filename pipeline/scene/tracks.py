@@ -29,7 +29,7 @@ _SMOOTHED_OVER_MS = 200.0
 _TRAIL_EVERY_MS = 200.0
 """Between two points of a trail."""
 _JUMP = 0.35
-"""Of its side, from where it should be: it has joined with another or parted from one, and its trail starts anew."""
+"""Of its side, from where it should be: it joined another or parted from it, and its trail starts anew."""
 _INNER = 0.05
 """Share of a region's places left out at each edge to find where it was: flow is often mixed there."""
 
