@@ -50,7 +50,8 @@ class FilmsAhead:
             batch_size=None,
             num_workers=1,
             prefetch_factor=self._ahead,
-            multiprocessing_context="spawn",
+            # not "spawn": such a process ends through C++ destructors, in which torch aborts under load
+            multiprocessing_context="forkserver",
         )
         self._batches = iter(loader)
 
