@@ -28,8 +28,6 @@ _SMOOTHED_OVER_MS = 200.0
 """Time constant of speed and score."""
 _TRAIL_EVERY_MS = 200.0
 """Between two points of a trail."""
-_JUMP = 0.35
-"""Of its side, from where it should be: it joined another or parted from it, and its trail starts anew."""
 _INNER = 0.05
 """Share of a region's places left out at each edge to find where it was: flow is often mixed there."""
 
@@ -95,10 +93,7 @@ class Track:
         weight = 1 - math.exp(-elapsed_ms / _SMOOTHED_OVER_MS)
         places = len(region.places)
         if places >= _WHOLE * self.places:
-            side, middle = self.box[2:] - self.box[:2], np.array(self.middle, np.float32)
             self.box = region.box
-            if (np.abs(self.middle - middle) > _JUMP * side).any():
-                self.trail, self.trail_ns = np.array([self.middle], np.float32), now_ns
         self.places += (1 - math.exp(-elapsed_ms / _SHRINKS_IN_MS)) * (places - self.places)
         self.velocity = self.velocity + np.float32(weight) * (region.velocity - self.velocity)
         self.score += weight * (region.score - self.score)

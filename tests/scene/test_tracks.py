@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -22,22 +21,6 @@ def test_a_trail_is_the_way_of_the_last_seconds() -> None:
     columns = [x for x, _ in thing.trail]
     assert columns == sorted(columns)
     assert columns[-1] - columns[0] == pytest.approx(0.15 * 3.0, abs=0.05)
-
-
-def test_a_trail_starts_anew_when_a_thing_joins_another() -> None:
-    tracker, trails = ThingTracker(), []
-    for number in range(1, 31):
-        t = number / 20
-        discs = [Disc(straight(0.2, 0.3, 0.1))]
-        if t > 1.0:  # a second one appears right beside it, with the same motion
-            discs.append(Disc(straight(0.3, 0.3, 0.1)))
-        things = tracker.update(dense_motion(discs, t), round(t * 1e9))
-        trails.append(next((thing.trail for thing in things if thing.id == 1), []))
-    assert len(trails[19]) > 3
-    for trail in trails:
-        steps = [math.dist(a, b) for a, b in pairwise(trail)]
-        assert all(step < 0.04 for step in steps), "its middle has jumped by half a disc"
-    assert 0 < len(trails[-1]) < len(trails[19])
 
 
 def test_a_trail_stays_where_it_was_in_the_scene_when_the_camera_pans() -> None:
