@@ -7,6 +7,7 @@ import torch
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.state import State
 from pipeline.runtime.exported.convert import ExportedStep, export_onnx, ports
+from pipeline.runtime.exported.export_command import PIXEL_TOLERANCE
 from tests.model.options import OPTIONS
 from tests.model.small import SIZE, clip, small
 from tests.support import need_module
@@ -73,7 +74,7 @@ def check_any_batch(model: TemporalKVQResNetCBAM, path: Path) -> None:
             inputs = dict(zip(names.inputs, [frame.numpy(), *arrays], strict=True))
             outputs = dict(zip(names.outputs, session.run(None, inputs), strict=True))
             for name in names.answer:
-                limit = 0.01 if name in ("flow", "uncertainty") else 1e-4  # the first are in pixels
+                limit = PIXEL_TOLERANCE if name in ("flow", "uncertainty") else 1e-4
                 found = torch.from_numpy(outputs.pop(name))
                 torch.testing.assert_close(found, getattr(expected, name), atol=limit, rtol=0)
             arrays = list(outputs.values())

@@ -30,7 +30,7 @@ def test_a_checked_file_and_what_it_takes(tmp_path: Path, name: str) -> None:
     for package in PACKAGES[name]:
         need_module(package, package)
     scales = ("layer2", "layer3", "layer4")
-    save_checkpoint(tmp_path / "tiny.safetensors", small(num_past=2, scales=scales, motion=True))
+    save_checkpoint(tmp_path / "tiny.safetensors", small(num_past=4, scales=scales, motion=True))
     model = load_checkpoint(tmp_path / "tiny.safetensors")  # its weights are rounded
     lines: list[str] = []
     export_step(tmp_path / "tiny.safetensors", tmp_path / "new" / name, report=lines.append)
@@ -88,7 +88,7 @@ def test_the_comparison_looks_at_dense_motion() -> None:
     for name in ("flow", "uncertainty", "moving", "camera", "next_match", "next_fine"):
         limit = PIXEL_TOLERANCE if name in ("flow", "uncertainty") else TOLERANCE
         with pytest.raises(ExportError, match=f"in {name}, more than {limit}: nothing written"):
-            compare(model, wrong(name, 1.0, motion=True), steps=2)
+            compare(model, wrong(name, 10 * limit, motion=True), steps=2)
 
 
 @pytest.mark.parametrize(("name", "by"), [("logits", 0.01), ("attention", 0.01), ("logits", np.nan)])
