@@ -15,18 +15,17 @@ from typing import Any
 import numpy as np
 
 from benchmarks.machine import describe_machine
-from pipeline.base.frame import Image
 from pipeline.model.checkpoint import load_checkpoint
 from pipeline.model.motion.motion_head import FEWER_ROUNDS, ROUNDS
 from pipeline.scene.dense_motion import PLACE_PX, DenseMotion
 from pipeline.training.evaluation.flow_pairs import FlowPair, find_flow_pairs
 from pipeline.training.evaluation.mask_sequences import MaskSequence, find_mask_sequences
 from pipeline.training.evaluation.motion_fields import (
-    MotionStream,
     OpenStream,
     camera_flow_at,
     flow_at,
     moving_at,
+    played,
 )
 from pipeline.training.evaluation.network_motion import open_network_motion
 from pipeline.training.evaluation.score_flow import end_point_error
@@ -90,7 +89,7 @@ def measure(
 
 def _end_point_error(open_stream: OpenStream, pair: FlowPair) -> float:
     new, past, truth = pair.read()
-    return round(end_point_error(flow_at(_played(open_stream(), [past, new]), *truth.shape[:2]), truth), 4)
+    return round(end_point_error(flow_at(played(open_stream(), [past, new]), *truth.shape[:2]), truth), 4)
 
 
 def _moving(
@@ -103,17 +102,10 @@ def _moving(
     score = MaskScore()
     for index in [index for index in sorted(sequence.masks) if index >= 2 * _SPACING][::every]:
         shown = range(index - past * _SPACING, index + 1, _SPACING)
-        motion = _played(open_stream(), [read_picture(sequence.frames[number]) for number in shown])
+        motion = played(open_stream(), [read_picture(sequence.frames[number]) for number in shown])
         truth, judged = sequence.truth(index)
         score.add(moving_at(alter(motion), *truth.shape), truth, judged)
     return dict(score.report())
-
-
-def _played(stream: MotionStream, pictures: Sequence[Image]) -> DenseMotion:
-    *before, new = pictures
-    for picture in before:
-        stream(picture)
-    return stream(new)
 
 
 def _unaltered(motion: DenseMotion) -> DenseMotion:

@@ -1,6 +1,6 @@
 """Dense motion of a stream of pictures, and its fields brought back to the size of a picture."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import cycle
 
 import cv2
@@ -28,6 +28,14 @@ def open_spaced(open_stream: OpenStream, spacing: int) -> MotionStream:
     """
     streams = cycle([open_stream() for _ in range(spacing)])
     return lambda picture: next(streams)(picture)
+
+
+def played(stream: MotionStream, pictures: Sequence[Image]) -> DenseMotion:
+    """What a stream answers to the last of some pictures."""
+    *before, new = pictures
+    for picture in before:
+        stream(picture)
+    return stream(new)
 
 
 def network_size(height: int, width: int) -> tuple[int, int]:

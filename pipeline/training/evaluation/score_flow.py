@@ -11,7 +11,7 @@ from pipeline.training.evaluation.corruptions import CORRUPTIONS
 from pipeline.training.evaluation.expected_error import ErrorSamples
 from pipeline.training.evaluation.flow_pairs import FlowPair
 from pipeline.training.evaluation.metrics import Report
-from pipeline.training.evaluation.motion_fields import OpenStream, flow_at
+from pipeline.training.evaluation.motion_fields import OpenStream, flow_at, played
 from pipeline.training.evaluation.opencv_baselines import FlowBaseline, flow_baselines
 from pipeline.training.evaluation.truth_files import Flow
 from pipeline.training.progress import watched
@@ -47,7 +47,7 @@ def score_flow(
     report: Report = {}
     for pair in watched(pairs, progress, "flow"):
         new, past, truth = pair.read()
-        motion = _answer(open_stream, new, past)
+        motion = played(open_stream(), [past, new])
         samples.add(motion, truth)
         report[pair.name] = _errors(motion, baselines, new, past, truth)
         report[pair.name]["known"] = round(float(1 - np.isnan(truth[..., 0]).mean()), 4)
@@ -55,7 +55,7 @@ def score_flow(
             report[pair.name]["corrupted"] = {}
         for name, corrupt in CORRUPTIONS.items() if corrupted else ():
             past_corrupted, new_corrupted = corrupt([past, new], np.random.default_rng(0))
-            motion = _answer(open_stream, new_corrupted, past_corrupted)
+            motion = played(open_stream(), [past_corrupted, new_corrupted])
             report[pair.name]["corrupted"][name] = _errors(
                 motion, baselines, new_corrupted, past_corrupted, truth
             )
@@ -66,12 +66,6 @@ def end_point_error(flow: Flow, truth: Flow) -> float:
     """The mean distance between the ends of two flows, in pixels, where the truth is known."""
     known = ~np.isnan(truth).any(axis=2)
     return float(np.linalg.norm(flow[known] - truth[known], axis=1).mean())
-
-
-def _answer(open_stream: OpenStream, new: Image, past: Image) -> DenseMotion:
-    stream = open_stream()
-    stream(past)
-    return stream(new)
 
 
 def _errors(
