@@ -31,8 +31,8 @@ class Thing(msgspec.Struct, kw_only=True, frozen=True):
         direction_deg: Where it goes, as in mathematics: 0 = right, 90 = up, 270 = down; under 360.
         age_ms: How long it has been followed, pauses included.
         score: How surely it moves, 0 to 1; falls while the thing is out of sight.
-        trail: Where its middle was in the last seconds, oldest first; each point stays at its place in the
-            scene when the camera moves.
+        trail: Where its middle was in the last seconds, smoothed, oldest first; each point stays at its
+            place in the scene when the camera moves.
         was: What it filled in each past frame that the prediction looked at, oldest first; empty while out of
             sight.
     """

@@ -26,6 +26,8 @@ _SHRINKS_IN_MS = 500.0
 """Time constant with which it is believed to have become smaller, or larger."""
 _SMOOTHED_OVER_MS = 200.0
 """Time constant of speed and score."""
+_SETTLES_IN_MS = 200.0
+"""Time constant with which its anchor goes to the middle of its box, which jumps where things meet."""
 _TRAIL_EVERY_MS = 200.0
 """Between two points of a trail."""
 _INNER = 0.05
@@ -47,7 +49,8 @@ class Track:
         score: How surely it moves.
         places: How many it has when nothing covers it.
         outline_moved: How far it has moved on since ``region`` was seen.
-        trail: ``(n, 2)``, where its middle was, oldest first; goes with what stands still there.
+        anchor: X and y: goes with its velocity, and slowly to the middle of its box.
+        trail: ``(n, 2)``, where its anchor was, oldest first; goes with what stands still there.
         trail_ns: When the last of them was seen.
     """
 
@@ -61,13 +64,15 @@ class Track:
     score: float = field(init=False)
     places: float = field(init=False)
     outline_moved: Array = field(init=False)
+    anchor: Array = field(init=False)
     trail: Array = field(init=False)
     trail_ns: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.box, self.velocity, self.score = self.region.box, self.region.velocity, self.region.score
         self.places, self.outline_moved = float(len(self.region.places)), np.zeros(2, np.float32)
-        self.trail, self.trail_ns = np.array([self.middle], np.float32), self.seen_ns
+        self.anchor = np.array(self.middle, np.float32)
+        self.trail, self.trail_ns = self.anchor[None], self.seen_ns
 
     @property
     def middle(self) -> tuple[float, float]:
@@ -87,6 +92,7 @@ class Track:
         x, y = (camera_x + own_x) * elapsed_ms / 1000, (camera_y + own_y) * elapsed_ms / 1000
         self.box = self.box + np.array([x, y, x, y], np.float32)
         self.outline_moved = self.outline_moved + np.array([x, y], np.float32)
+        self.anchor = self.anchor + np.array([x, y], np.float32)
 
     def see(self, region: Region, now_ns: int, elapsed_ms: float) -> None:
         """It was found again; if much of it is missing, it is taken to be covered, not to be small."""
@@ -95,15 +101,15 @@ class Track:
         if places >= _WHOLE * self.places:
             self.box = region.box
         self.places += (1 - math.exp(-elapsed_ms / _SHRINKS_IN_MS)) * (places - self.places)
+        settled = np.float32(1 - math.exp(-elapsed_ms / _SETTLES_IN_MS))
+        self.anchor = self.anchor + settled * (np.array(self.middle, np.float32) - self.anchor)
         self.velocity = self.velocity + np.float32(weight) * (region.velocity - self.velocity)
         self.score += weight * (region.score - self.score)
         self.region, self.outline_moved = region, np.zeros(2, np.float32)
         self.seen_ns = now_ns
         self.frames += 1
         if (now_ns - self.trail_ns) / 1e6 >= _TRAIL_EVERY_MS:
-            self.trail = np.concatenate(
-                [self.trail[1 - MOST_TRAIL_POINTS :], np.array([self.middle], np.float32)]
-            )
+            self.trail = np.concatenate([self.trail[1 - MOST_TRAIL_POINTS :], self.anchor[None]])
             self.trail_ns = now_ns
 
     def miss(self, regions: Sequence[Region], elapsed_ms: float) -> None:

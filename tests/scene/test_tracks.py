@@ -23,6 +23,20 @@ def test_a_trail_is_the_way_of_the_last_seconds() -> None:
     assert columns[-1] - columns[0] == pytest.approx(0.15 * 3.0, abs=0.05)
 
 
+def test_a_trail_does_not_jump_where_something_joins_a_thing_for_a_moment() -> None:
+    tracker, trail = ThingTracker(), []
+    for number in range(1, 61):
+        t = number / 20
+        discs = [Disc(straight(0.2, 0.3, 0.1))]
+        if number > 20 and number % 7 < 2:  # right below it, with the same motion
+            discs.append(Disc(straight(0.2, 0.4, 0.1)))
+        trail = next(
+            (x.trail for x in tracker.update(dense_motion(discs, t), round(t * 1e9)) if x.id == 1), []
+        )
+    assert len(trail) > 10
+    assert all(abs(y * ASPECT - 0.3) < 0.03 for _, y in trail), "the middle of its box jumps by 0.05"
+
+
 def test_a_trail_stays_where_it_was_in_the_scene_when_the_camera_pans() -> None:
     def camera(t: float) -> tuple[float, float]:
         return 0.2 * t, -0.05 * t
