@@ -106,10 +106,25 @@ def _moving(sequences: Report) -> list[RenderableType]:
         if len(chosen) > 1:
             table.add_section()
             rows = [row for _, row in chosen]
-            mean = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0] if name != "kind"}
+            names = (key, f"mog2_{key}", "precision", "recall")
+            mean = {name: sum(row[name] for row in rows) / len(rows) for name in names}
             table.add_row(f"mean of {len(rows)}", "", *_share(mean, key))
         parts += [table, ""]
-    return parts
+    return [*parts, *_speed(sequences)]
+
+
+def _speed(sequences: Report) -> list[RenderableType]:
+    """Of sequences with things that could be followed."""
+    table = Table(title="Velocity of things: median error, as a part of how far they went")
+    table.add_column("sequence", overflow="fold")
+    for heading in ("things", "network", "DIS"):
+        table.add_column(heading, justify="right")
+    for name, row in sequences.items():
+        if row.get("things"):
+            table.add_row(
+                name, str(row["things"]), f"{row['speed_error']:.2f}", f"{row['dis_speed_error']:.2f}"
+            )
+    return [table, ""] if table.rows else []
 
 
 def _share(row: Mapping[str, float], key: str) -> list[str]:

@@ -1,14 +1,17 @@
 """Masks of what moves against sequences with true masks, beside a background model."""
 
+from collections import deque
 from collections.abc import Sequence
 
 import numpy as np
 from rich.progress import Progress
 
+from pipeline.base.frame import Image
 from pipeline.training.evaluation.mask_sequences import Mask, MaskSequence
 from pipeline.training.evaluation.metrics import Report
-from pipeline.training.evaluation.motion_fields import OpenStream, moving_at, open_spaced
-from pipeline.training.evaluation.opencv_baselines import BackgroundModel
+from pipeline.training.evaluation.motion_fields import OpenStream, flow_at, moving_at, open_spaced
+from pipeline.training.evaluation.opencv_baselines import BackgroundModel, flow_baselines
+from pipeline.training.evaluation.score_speed import SpeedScore
 from pipeline.training.evaluation.truth_files import read_picture
 from pipeline.training.progress import watched
 
@@ -57,7 +60,8 @@ def score_moving(
 
     Returns:
         By sequence: ``kind``, ``frames`` that were judged, ``f``, ``precision``, ``recall``, ``j``, and the
-        same of the baseline with ``mog2_`` before it.
+        same of the baseline with ``mog2_`` before it. Where all that moves is labelled, also how well the
+        speed of things is known, beside DIS: see `SpeedScore.report`.
 
     Raises:
         ValueError: a file is missing or damaged, or no frame can be judged.
@@ -73,6 +77,8 @@ def _score(open_stream: OpenStream, sequence: MaskSequence, progress: Progress |
     needed = judged_frames[0] - first
     stream = open_spaced(open_stream, _SPACING)
     background, score, baseline = BackgroundModel(), MaskScore(), MaskScore()
+    speed, dis = SpeedScore(), flow_baselines()["dis"]
+    pictures: deque[Image] = deque(maxlen=_SPACING)
     frames = list(enumerate(sequence.frames[: judged_frames[-1] + 1]))
     for index, path in watched(frames, progress, sequence.name, len(frames)):
         picture = read_picture(path)
@@ -86,11 +92,16 @@ def _score(open_stream: OpenStream, sequence: MaskSequence, progress: Progress |
                 raise ValueError(f"{sequence.masks[index]}: its size is not that of {path}")
             score.add(moving_at(motion, *truth.shape), truth, judged)
             baseline.add(moving, truth, judged)
+            if sequence.kind == "cdnet" and index - _SPACING in sequence.masks:
+                then, _ = sequence.truth(index - _SPACING)
+                speed.add(truth, then, flow_at(motion, *truth.shape), dis(picture, pictures[0]))
+        pictures.append(picture)
     return {
         "kind": sequence.kind,
         "frames": len(judged_frames),
         **score.report(),
         **baseline.report("mog2_"),
+        **(speed.report("dis") if sequence.kind == "cdnet" else {}),
     }
 
 

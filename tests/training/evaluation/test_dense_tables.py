@@ -9,6 +9,7 @@ ERRORS = {"epe": 0.5, "dis_epe": 0.4, "dis_fast_epe": 0.6, "dis_ultrafast_epe": 
 CORRUPTED = dict.fromkeys(("noise", "low_light", "light_jump", "jpeg", "h264"), ERRORS)
 MASKS = {"frames": 1225, "f": 0.8, "precision": 0.75, "recall": 0.9, "j": 0.6}
 MOG2 = {"mog2_f": 0.7, "mog2_precision": 0.7, "mog2_recall": 0.7, "mog2_j": 0.5}
+SPEED = {"things": 120, "speed_error": 0.15, "dis_speed_error": 0.2}
 STILL = {"frames": 1000, "false_share": 0.001, "things": 3, "mog2_false_share": 0.2}
 METRICS: Report = {
     "flow": {
@@ -22,8 +23,8 @@ METRICS: Report = {
         "within_3": 0.95,
     },
     "moving": {
-        "cameraJitter/traffic": {"kind": "cdnet", **MASKS, **MOG2},
-        "dynamicBackground/fall": {"kind": "cdnet", **MASKS, **MOG2, "f": 0.4},
+        "cameraJitter/traffic": {"kind": "cdnet", **MASKS, **MOG2, **SPEED},
+        "dynamicBackground/fall": {"kind": "cdnet", **MASKS, **MOG2, "f": 0.4, "things": 0},
         "car-roundabout": {"kind": "davis", **MASKS, **MOG2},
     },
     "still": {
@@ -56,6 +57,14 @@ def test_all_tables_fit_80_columns() -> None:
     for heading in ("network", "ultrafast", "Farneback", "MOG2 F", "MOG2 J", "least sure", "best fit:"):
         assert heading in text
     assert "JPEG, quality 15" in text
+
+
+def test_velocities_are_those_of_sequences_with_things() -> None:
+    text = printed(METRICS)
+    rows = text[text.index("Velocity of things") :].splitlines()
+    (street,) = (line.split() for line in rows if "cameraJitter" in line)
+    assert [cell for cell in street if cell[0].isdigit()] == ["120", "0.15", "0.20"]
+    assert not any("dynamicBackground" in line for line in rows)
 
 
 def test_the_worst_come_first_and_the_mean_last() -> None:

@@ -73,6 +73,18 @@ def test_mog2_sees_all_frames_before_and_the_network_two_of_them(tmp_path: Path)
     assert late["mog2_f"] > everything["mog2_f"], "it has learned the scene before it is judged"
 
 
+def test_the_speed_of_things_beside_dis(tmp_path: Path) -> None:
+    write_cdnet(tmp_path / "street", frames=16)
+    right, still = (
+        score_moving(network_of(flow, moving=True), find_mask_sequences(tmp_path))["street"]
+        for flow in ((-8.0, 0.0), (0.0, 0.0))
+    )
+    assert right["things"] == 12, "the box, in each judged frame"
+    assert right["speed_error"] == 0, "it goes 8 pixels in two frames"
+    assert still["speed_error"] == 1
+    assert right["dis_speed_error"] == still["dis_speed_error"] < 0.5
+
+
 def test_davis_by_the_overlap_with_the_main_object(tmp_path: Path) -> None:
     write_masks(tmp_path / "JPEGImages/480p/dog", tmp_path / "Annotations/480p/dog")
     report = score_moving(network_of(moving=True), find_mask_sequences(tmp_path))["dog"]

@@ -1,0 +1,97 @@
+"""How fast things are, and which way they go, against how far their true masks went."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.training.evaluation.mask_sequences import Mask
+from pipeline.training.evaluation.metrics import Report
+from pipeline.training.evaluation.truth_files import Flow
+
+_SMALLEST = 0.0005
+"""Share of the picture."""
+_LEAST_PX = 1.0
+"""Of motion; the middle of a mask is not known much better than half a pixel."""
+_ALIKE = 1.25
+"""Ratio of two areas up to which a thing is seen whole both times."""
+_FURTHEST = 0.7
+"""Of the longer side of its box: a thing that went further may be another one."""
+
+
+class _Thing(NamedTuple):
+    """A connected part of a mask: its pixels, its middle, their number, and the longer side of its box."""
+
+    pixels: Mask
+    middle: npt.NDArray[np.float64]
+    area: int
+    side: int
+
+
+class SpeedScore:
+    """Collects the flow of the things of one sequence, each as the median over its pixels."""
+
+    def __init__(self) -> None:
+        """Starts without frames."""
+        self._errors: list[tuple[float, float]] = []
+
+    def add(self, now: Mask, then: Mask, flow: Flow, baseline: Flow) -> None:
+        """Takes one frame.
+
+        Args:
+            now: What moves in the new frame, ``(H, W)``.
+            then: Likewise in the past frame.
+            flow: From the new to the past frame, ``(H, W, 2)``.
+            baseline: Likewise.
+        """
+        for pixels, went in _followed(_things(now), _things(then)):
+            length = float(np.hypot(*went))
+            error, other = (np.median(each[pixels], axis=0) - went for each in (flow, baseline))
+            self._errors.append((float(np.hypot(*error)) / length, float(np.hypot(*other)) / length))
+
+    def report(self, baseline: str) -> Report:
+        """``things`` that could be followed, and the median of their errors as a part of how far they went.
+
+        That is ``speed_error`` and ``<baseline>_speed_error``; without things there are none.
+        """
+        if not self._errors:
+            return {"things": 0}
+        error, other = np.median(np.array(self._errors), axis=0).tolist()
+        return {
+            "things": len(self._errors),
+            "speed_error": round(error, 4),
+            f"{baseline}_speed_error": round(other, 4),
+        }
+
+
+def _things(moves: Mask) -> list[_Thing]:
+    """Parts of a mask that do not touch its border."""
+    count, labels, boxes, middles = cv2.connectedComponentsWithStats(moves.astype(np.uint8), connectivity=8)
+    height, width = moves.shape
+    found = []
+    for number in range(1, count):
+        left, top, wide, tall, area = boxes[number].tolist()
+        inside = left > 0 and top > 0 and left + wide < width and top + tall < height
+        if inside and area >= _SMALLEST * moves.size:
+            found.append(_Thing(labels == number, middles[number], area, max(wide, tall)))
+    return found
+
+
+def _followed(now: Sequence[_Thing], then: Sequence[_Thing]) -> list[tuple[Mask, npt.NDArray[np.float64]]]:
+    """Things that are surely the same both times, and how far each went, from now to then."""
+    pairs = []
+    for thing in now:
+        before = _nearest(thing, then)
+        if before is None or _nearest(before, now) is not thing:
+            continue
+        went = before.middle - thing.middle
+        larger = max(thing.area, before.area) / min(thing.area, before.area)
+        if larger <= _ALIKE and _LEAST_PX <= np.hypot(*went) <= _FURTHEST * thing.side:
+            pairs.append((thing.pixels, went))
+    return pairs
+
+
+def _nearest(thing: _Thing, others: Sequence[_Thing]) -> _Thing | None:
+    return min(others, key=lambda other: float(np.hypot(*(other.middle - thing.middle))), default=None)
