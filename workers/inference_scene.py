@@ -64,11 +64,14 @@ class SceneWatcher:
         )
         return Scene(self._things.update(fields, frame.time_ns), self._camera.update(fields, frame.time_ns))
 
-    def count(self, stats: ThingStats, scene: Scene, frame: Frame, *, scored: bool) -> None:
-        """Counts what moves in a frame, and how right that is if it is scored and its movers are known."""
+    def count(self, stats: ThingStats, scene: Scene, frame: Frame, depth: int, *, scored: bool) -> None:
+        """Counts what moves in a frame, and how right that is if it is scored and its movers are known.
+
+        Without a past frame (``depth`` 0) there is no saying what moves.
+        """
         if scene.things is None:
             return
-        stats.now = seen_now(scene.things, scene.camera)
+        stats.now = seen_now(scene.things, scene.camera) if depth else ""
         elapsed_ms = (frame.time_ns - self._counted_ns) / 1e6
         self._counted_ns = frame.time_ns
         for thing in scene.things:

@@ -255,7 +255,7 @@ class InferenceStream:
         if turn.scored:
             stats.labelled += 1
             stats.correct += label == frame.truth
-        self._scene.count(stats.things, scene, frame, scored=turn.scored)
+        self._scene.count(stats.things, scene, frame, len(turn.past), scored=turn.scored)
 
     def remember(self, turn: Turn, memory: Memory, passes: int) -> None:
         """Keeps what later steps need.

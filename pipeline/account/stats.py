@@ -107,7 +107,7 @@ class ThingStats(msgspec.Struct, omit_defaults=True):
     """What was found to move in one stream, and how right that was where the source knows (inference).
 
     Attributes:
-        now: What moves now, in words; empty from a network without dense motion.
+        now: What moves now, in words; empty without dense motion or a past frame.
         seen: Different things.
         moved_ms: By direction, for how long things went there; two at once count twice.
         longest_ms: For how long one was followed.

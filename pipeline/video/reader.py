@@ -201,8 +201,11 @@ class Reader:
             lost = _defect(self._source.description if self._source else "reader", error)
         first = self._state == "waiting"
         live = self._source is not None and self._source.live
-        if not live or lost.kind == "bad_url" or (first and not self._retry_first_open):
+        if not live or lost.kind == "bad_url":
             raise lost
+        if first and not self._retry_first_open:
+            advice = f"{lost.advice} (--set capture.retry_first_open=true waits for it)"
+            raise SourceError(lost.kind, lost.source, advice)
         self._wait_to_reopen(lost)
         return True
 

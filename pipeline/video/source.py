@@ -37,11 +37,13 @@ class SourceError(Exception):
 
     Attributes:
         kind: What went wrong, for programs; ``str(error)`` is human-readable.
+        source: Where.
+        advice: What is wrong and what to do, human-readable.
     """
 
     def __init__(self, kind: SourceErrorKind, source: str, advice: str) -> None:
         super().__init__(redact(f"{source}: {advice}"))
-        self.kind = kind
+        self.kind, self.source, self.advice = kind, source, advice
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,7 +145,7 @@ def _explain(
     """Adds the legend, what the camera does, and the speed of each thing where there is room."""
     legend = draw_legend(canvas, top, panels)
     added = [legend] if legend else []
-    if prediction.camera is not None:
+    if prediction.depth and prediction.camera is not None:
         badge = draw_camera_badge(canvas, prediction.camera, top, [*panels, *added])
         added += [badge] if badge else []
     return [*added, *draw_speeds(canvas, things, [*panels, *added])]
@@ -199,7 +199,7 @@ def _status(
         items.append(StatusItem(f"{fps:.1f} fps", 2, WHITE))
     if latency_ms is not None:
         items.append(StatusItem(f"{latency_ms:.0f} ms", 3, WHITE))
-    if prediction is not None and prediction.things is not None:
+    if prediction is not None and prediction.depth and prediction.things is not None:
         things = prediction.things
         items.append(StatusItem(in_words(things), 1, WHITE, short=count_in_words(things)))
     if prediction is not None:

@@ -10,6 +10,8 @@ from pipeline.base.text import printable
 from pipeline.flow.freshness.knobs import Knobs
 from pipeline.view.number_text import short, with_reasons
 
+NO_PICTURE = "no picture"
+"""In place of what moves, while a camera is down."""
 _SILENT_S = 3.0
 
 
@@ -79,12 +81,14 @@ class PipelineView:
         source = now.get("capture") or next(iter(now.values()), None)
         ended = source is not None and source.state == "ended"
         captures = any(w.role == "capture" and w.worker in self.states for w in self.workers)
+        state = "down" if captures or source is None else source.state
+        moving = printable(now["inference"].things.now) if "inference" in rates and not ended else ""
         return StreamView(
             total=merge(by_role(stream_id, self.sessions).values()),
-            state="down" if captures or source is None else source.state,
+            state=state,
             fps=tuple(rates.get(role) for role in ROLES),
             cache_depth=now["inference"].cache_depth if "inference" in now else None,
-            moving=printable(now["inference"].things.now) if "inference" in rates and not ended else "",
+            moving=NO_PICTURE if moving and state == "down" else moving,
         )
 
 
@@ -97,7 +101,7 @@ class StreamView:
         state: Of the source.
         fps: Frames a second captured, predicted, rendered; None where no worker reports one.
         cache_depth: Past frames in the cache now.
-        moving: What moves now, in words; empty where that is not known.
+        moving: What moves now, in words, or that there is no picture; empty where that is not known.
     """
 
     total: StreamStats

@@ -7,7 +7,7 @@ from rich.text import Text
 from pipeline.account.stats import Histogram
 from pipeline.base.text import printable
 from pipeline.view.number_text import p50_p95_p99, percent, short
-from pipeline.view.pipeline_view import PipelineView, StreamView, merge_losses
+from pipeline.view.pipeline_view import NO_PICTURE, PipelineView, StreamView, merge_losses
 
 HEADING = "bold cyan"
 WIDE = 116
@@ -72,7 +72,7 @@ def moving_lines(streams: dict[str, StreamView], room: int) -> list[RenderableTy
     return [
         Text.assemble(
             (f"{printable(name)}  ", "dim bold"),
-            (words, "dim" if words == "nothing moves" else ""),
+            (words, {"nothing moves": "dim", NO_PICTURE: "bold red"}.get(words, "")),
             no_wrap=True,
             overflow="ellipsis",
         )

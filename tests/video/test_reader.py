@@ -199,9 +199,10 @@ def test_jitter_varies_each_wait() -> None:
 def test_first_opening_that_fails_is_told_to_the_caller() -> None:
     reader = reader_of(openings([LOST]))
     assert run(reader) == []
-    assert reader.error is LOST
+    told = f"{LOST} (--set capture.retry_first_open=true waits for it)"
+    assert str(reader.error) == told
     assert reader.state == "ended"
-    assert reader.pop_events() == [f"failed: {LOST}"]
+    assert reader.pop_events() == [f"failed: {told}"]
 
 
 def test_first_opening_is_tried_again_if_asked() -> None:

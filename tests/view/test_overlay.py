@@ -132,6 +132,20 @@ def scene(things, size, camera=CAMERA):
     return canvas, boxes
 
 
+@pytest.mark.parametrize("depth", [0, 1])
+def test_without_a_past_frame_nothing_is_said_of_motion(depth):
+    image = picture(640, 480)
+
+    def drawn(**seen):
+        silent = msgspec.structs.replace(prediction(depth=depth), attention=None, **seen)
+        return draw_overlay(frame(image), silent, None, [])
+
+    status, badge = np.s_[:44, :500], np.s_[44:, :500]
+    told = drawn(things=[], camera=CAMERA)
+    assert (told[status] == drawn(things=None, camera=CAMERA)[status]).all() == (depth == 0)
+    assert (told[badge] == drawn(things=[], camera=None)[badge]).all() == (depth == 0)
+
+
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("count", [0, 1, 3, 12])
 def test_no_panel_touches_another_or_leaves_the_picture(size, count):

@@ -73,6 +73,16 @@ def test_what_moved_before_is_not_said_to_move_now(away):
     assert "move" not in plain_line(old)
 
 
+def test_a_camera_that_is_down_has_no_picture_and_nothing_that_moves():
+    figures = workers(2, trouble=False)
+    figures[0].streams["camera-0"].state = "down"
+    view = PipelineView("x", figures)
+    shown = "\n".join(lines(render(view), 100, 30))
+    assert "camera-0  no picture" in shown
+    assert "camera-1  2 things move" in shown
+    assert ", no picture, " in plain_line(view)
+
+
 def test_without_room_one_line_says_where_something_moves():
     figures = workers(8)
     for number in (1, 3, 4, 5, 6, 7):

@@ -8,7 +8,7 @@ from pipeline.base.frame import Frame, FrameId
 from pipeline.model.history import Slot
 from pipeline.runtime.step import Motion
 from tests.scene.moving_discs import AGES_S, Disc, dense_motion, straight
-from workers.inference_scene import SceneWatcher
+from workers.inference_scene import Scene, SceneWatcher
 
 FPS = 20
 
@@ -23,7 +23,8 @@ def watched(discs: list[Disc], times: list[float]) -> ThingStats:
             moving=exact.moving, flow=exact.flow, uncertainty=exact.uncertainty, camera=exact.camera
         )
         frame = Frame(FrameId("door", 1, 0, number), np.zeros((72, 96, 3), np.uint8), round(t * 1e9))
-        watcher.count(stats, watcher.look(frame, slots, motion), frame, scored=False)
+        depth = sum(slot is not None for slot in slots)
+        watcher.count(stats, watcher.look(frame, slots, motion), frame, depth, scored=False)
     return stats
 
 
@@ -57,10 +58,19 @@ def test_a_pause_is_not_time_in_which_things_moved() -> None:
     assert watched([Disc(path)], times).moved_ms["right"] < 1300
 
 
+def test_without_a_past_frame_nothing_is_said() -> None:
+    stats = ThingStats()
+    frame = Frame(FrameId("door", 1, 0, 1), np.zeros((72, 96, 3), np.uint8), 10**9)
+    SceneWatcher().count(stats, Scene([], None), frame, 0, scored=False)
+    assert stats.now == ""
+    SceneWatcher().count(stats, Scene([], None), frame, 1, scored=False)
+    assert stats.now == "nothing moves"
+
+
 def test_without_dense_motion_nothing_is_said() -> None:
     watcher, stats = SceneWatcher(), ThingStats()
     frame = Frame(FrameId("door", 1, 0, 1), np.zeros((72, 96, 3), np.uint8), 1)
     scene = watcher.look(frame, [None, None], None)
-    watcher.count(stats, scene, frame, scored=False)
+    watcher.count(stats, scene, frame, 0, scored=False)
     assert (scene.things, scene.camera) == (None, None)
     assert stats == ThingStats()

@@ -23,7 +23,8 @@ def picture_info(
     frame: Frame, prediction: Prediction | None, *, fps: float | None, latency_ms: float | None
 ) -> Info:
     """What the page shows beside a picture: identity, labels, what moves, depth of the past, rates."""
-    things, camera = (prediction.things, prediction.camera) if prediction else (None, None)
+    told = prediction if prediction and prediction.depth else None
+    things, camera = (told.things, told.camera) if told else (None, None)
     return {
         "epoch": frame.id.epoch,
         "seq": frame.id.seq,

@@ -16,7 +16,8 @@ def test_what_moves_is_told_in_words():
     told = picture_info(frame(), moving, fps=None, latency_ms=None)
     assert told["moving"] == "2 things move: right 0.12 widths/s, left 0.05"
     assert told["camera"] == "■ camera still"
-    for without in (prediction(), None):
+    first = msgspec.structs.replace(prediction(depth=0), things=things, camera=CAMERA)
+    for without in (prediction(), first, None):
         told = picture_info(frame(), without, fps=None, latency_ms=None)
         assert told["moving"] is told["camera"] is None
 
