@@ -10,6 +10,8 @@ from pipeline.base.text import printable
 from pipeline.flow.freshness.knobs import Knobs
 from pipeline.view.number_text import short, with_reasons
 
+LINK_LOST = "link lost"
+"""State of a worker that lives, while one that it listens to can't be reached."""
 NO_PICTURE = "no picture"
 """In place of what moves, while a camera is down."""
 _SILENT_S = 3.0
@@ -69,7 +71,7 @@ class PipelineView:
         if stats.worker in self.states:
             return self.states[stats.worker]
         if stats.state == "ready" and stats.lost_links:
-            return "link lost"
+            return LINK_LOST
         silent_s = self.silent_s[stats.worker]
         alive = stats.state in ("starting", "ready", "stopping")
         return f"silent {silent_s:.0f}s" if alive and silent_s > _SILENT_S else stats.state

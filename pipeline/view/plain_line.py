@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from pipeline.base.text import printable
 from pipeline.view.number_text import duration, p50_p95_p99, percent, short
-from pipeline.view.pipeline_view import PipelineView
+from pipeline.view.pipeline_view import LINK_LOST, PipelineView
 
 
 def plain_line(view: PipelineView) -> str:
@@ -32,5 +32,7 @@ def plain_line(view: PipelineView) -> str:
 
 def _worker_words(view: PipelineView) -> Iterator[str]:
     for stats in view.workers:
-        restarts = view.restarts.get(stats.worker, 0)
-        yield f"{stats.worker}={view.state(stats)}" + (f"(restarts {restarts})" if restarts else "")
+        state, restarts = view.state(stats), view.restarts.get(stats.worker, 0)
+        if state == LINK_LOST:  # the one at the other end may be the one that is away
+            state += f" to {', '.join(name.split(' at ')[0] for name in stats.lost_links)}"
+        yield f"{stats.worker}={state}" + (f"(restarts {restarts})" if restarts else "")

@@ -160,6 +160,12 @@ def test_a_dead_worker_is_not_called_ready(width, height):
     assert stream[1] == "down"
 
 
+def test_a_lost_link_names_its_other_end():
+    figures = workers(1)
+    figures[2].lost_links = ["inference at tcp://192.0.2.7:5556"]
+    assert "sink=link lost to inference" in plain_line(PipelineView("x", figures))
+
+
 def test_process_ids_where_there_is_room():
     figures = workers(1)
     for number, worker in enumerate(figures):
