@@ -2,6 +2,7 @@
 
 import math
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -22,13 +23,15 @@ def train(run: Trainer, reporter: Reporter) -> None:
     """Trains until the budget is used up, or nothing gets better for too long.
 
     The first Ctrl-C ends the step that runs, saves and raises; the second one ends the process at once.
+    SIGTERM does so too, but not under torchrun, which sends it to those left when one has failed.
 
     Raises:
         KeyboardInterrupt: on Ctrl-C, after the run has been saved.
+        SystemExit: likewise on SIGTERM.
         FloatingPointError: the loss is no longer finite.
     """
     with (
-        _ctrl_c(alone=run.ranks.count == 1) as stop,
+        _stop_signals(alone=run.ranks.count == 1) as stop,
         torch.backends.cudnn.flags(enabled=True, benchmark=True),
     ):
         _train(run, reporter, stop)
@@ -72,21 +75,23 @@ def _train(run: Trainer, reporter: Reporter, stop: list[int]) -> None:
                     draw_curves(run.out / "metrics.jsonl", run.out / "curves.png")
             seconds, mark_s, mark_clips = run.elapsed_s, time.perf_counter(), run.clips_seen
         if stopped:  # after a validation that is due: the run that goes on would not make up for it
-            _leave(run, reporter)
+            _leave(run, reporter, stop)
 
 
-def _leave(run: Trainer, reporter: Reporter) -> None:
+def _leave(run: Trainer, reporter: Reporter, stop: list[int]) -> None:
     again = " (a second Ctrl-C leaves at once)" if run.ranks.count == 1 else ""
     reporter.notify(f"stopping at step {run.step}: saving{again} ...")
     run.save()
     run.ranks.agree(0.0)  # a rank that ended earlier would take rank 0 with it, in the middle of its file
     reporter.notify(f"saved {run.out / 'last.pt'}: the same command with --resume goes on from here")
+    if signal.SIGTERM in stop:
+        sys.exit(128 + signal.SIGTERM)
     raise KeyboardInterrupt
 
 
 @contextmanager
-def _ctrl_c(*, alone: bool) -> Iterator[list[int]]:
-    """Collects the first Ctrl-C in the list that it yields; the second one ends the process.
+def _stop_signals(*, alone: bool) -> Iterator[list[int]]:
+    """Collects the first Ctrl-C or SIGTERM in the list that it yields; the second one ends the process.
 
     Args:
         alone: not under torchrun, which passes each Ctrl-C on to ranks that have had it from the terminal.
@@ -101,11 +106,13 @@ def _ctrl_c(*, alone: bool) -> Iterator[list[int]]:
         if alone:
             signal.signal(number, signal.SIG_DFL)
 
-    before = signal.signal(signal.SIGINT, handle)
+    numbers = (signal.SIGINT, signal.SIGTERM) if alone else (signal.SIGINT,)
+    before = {number: signal.signal(number, handle) for number in numbers}
     try:
         yield stop
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _mean_of_pending(run: Trainer) -> list[float]:

@@ -47,19 +47,20 @@ def test_equal_validations_stop_a_run_and_are_counted(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_ctrl_c_saves_and_the_run_goes_on_from_there(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_and_the_run_goes_on_from_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], number: int, code: int
 ) -> None:
     endless = {"steps": 100_000, "log_every_steps": 1, "save_every_steps": 100_000}
     metrics = tmp_path / "metrics.jsonl"
     running = start_training(tmp_path, **RUN | endless)
     try:
         wait_for(lambda: metrics.exists() and metrics.read_text().count("\n") > 1, running)
-        running.send_signal(signal.SIGINT)
+        running.send_signal(number)
         printed, errors = running.communicate(timeout=60)
     finally:
         running.kill()
-    assert running.returncode == 130, errors
+    assert running.returncode == code, errors
     assert errors == ""
     assert f"saved {tmp_path / 'last.pt'}: the same command with --resume" in printed.splitlines()[-1]
     step = torch.load(tmp_path / "last.pt", weights_only=True)["step"]
