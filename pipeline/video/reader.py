@@ -205,7 +205,7 @@ class Reader:
             raise lost
         if first and not self._retry_first_open:
             advice = f"{lost.advice} (--set capture.retry_first_open=true waits for it)"
-            raise SourceError(lost.kind, lost.source, advice)
+            raise SourceError(lost.kind, lost.source, advice) from lost
         self._wait_to_reopen(lost)
         return True
 

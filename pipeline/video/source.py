@@ -42,8 +42,8 @@ class SourceError(Exception):
     """
 
     def __init__(self, kind: SourceErrorKind, source: str, advice: str) -> None:
-        super().__init__(redact(f"{source}: {advice}"))
-        self.kind, self.source, self.advice = kind, source, advice
+        self.kind, self.source, self.advice = kind, redact(source), redact(advice)
+        super().__init__(f"{self.source}: {self.advice}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -205,6 +205,12 @@ def test_first_opening_that_fails_is_told_to_the_caller() -> None:
     assert reader.pop_events() == [f"failed: {told}"]
 
 
+def test_no_part_of_an_error_holds_a_password() -> None:
+    error = SourceError("refused", "rtsp://user:secret@camera/x", "rtsp://user:secret@camera/x is wrong")
+    assert "secret" not in f"{error} {error.source} {error.advice}"
+    assert error.source == "rtsp://***@camera/x"
+
+
 def test_first_opening_is_tried_again_if_asked() -> None:
     reader = reader_of(openings([LOST], [LOST], [shot()]), retry_first_open=True)
     assert [item.epoch for item in run(reader)] == [0]
