@@ -41,6 +41,7 @@ def fit(options: TrainingOptions) -> dict[str, Any]:
         UserError: no space is left on the disk, ``last.pt`` stays whole; or none in the GPU's memory.
         FloatingPointError: the loss is no longer finite.
         KeyboardInterrupt: on Ctrl-C, after the run has been saved.
+        SystemExit: likewise on SIGTERM.
     """
     last = Path(options.out) / "last.pt"
     try:

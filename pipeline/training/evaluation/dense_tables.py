@@ -106,8 +106,7 @@ def _moving(sequences: Report) -> list[RenderableType]:
         if len(chosen) > 1:
             table.add_section()
             rows = [row for _, row in chosen]
-            names = (key, f"mog2_{key}", "precision", "recall")
-            mean = {name: sum(row[name] for row in rows) / len(rows) for name in names}
+            mean = {name: sum(row[name] for row in rows) / len(rows) for name in _columns(key)}
             table.add_row(f"mean of {len(rows)}", "", *_share(mean, key))
         parts += [table, ""]
     return [*parts, *_speed(sequences)]
@@ -127,8 +126,12 @@ def _speed(sequences: Report) -> list[RenderableType]:
     return [table, ""] if table.rows else []
 
 
+def _columns(key: str) -> tuple[str, ...]:
+    return key, f"mog2_{key}", "precision", "recall"
+
+
 def _share(row: Mapping[str, float], key: str) -> list[str]:
-    return [f"{row[name]:.3f}" for name in (key, f"mog2_{key}", "precision", "recall")]
+    return [f"{row[name]:.3f}" for name in _columns(key)]
 
 
 def _still(report: Report) -> list[RenderableType]:

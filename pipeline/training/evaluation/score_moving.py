@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from rich.progress import Progress
@@ -78,6 +79,7 @@ def _score(open_stream: OpenStream, sequence: MaskSequence, progress: Progress |
     stream = open_spaced(open_stream, _SPACING)
     background, score, baseline = BackgroundModel(), MaskScore(), MaskScore()
     speed, dis = SpeedScore(), flow_baselines()["dis"]
+    truth_of = lru_cache(_SPACING + 1)(sequence.truth)
     pictures: deque[Image] = deque(maxlen=_SPACING)
     frames = list(enumerate(sequence.frames[: judged_frames[-1] + 1]))
     for index, path in watched(frames, progress, sequence.name, len(frames)):
@@ -87,13 +89,13 @@ def _score(open_stream: OpenStream, sequence: MaskSequence, progress: Progress |
             continue
         motion = stream(picture)
         if index in sequence.masks and index >= first:
-            truth, judged = sequence.truth(index)
+            truth, judged = truth_of(index)
             if truth.shape != picture.shape[:2]:
                 raise ValueError(f"{sequence.masks[index]}: its size is not that of {path}")
             score.add(moving_at(motion, *truth.shape), truth, judged)
             baseline.add(moving, truth, judged)
             if sequence.kind == "cdnet" and index - _SPACING in sequence.masks:
-                then, _ = sequence.truth(index - _SPACING)
+                then, _ = truth_of(index - _SPACING)
                 speed.add(truth, then, flow_at(motion, *truth.shape), dis(picture, pictures[0]))
         pictures.append(picture)
     return {
