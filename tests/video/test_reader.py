@@ -208,7 +208,7 @@ def test_first_opening_that_fails_is_told_to_the_caller() -> None:
 def test_no_part_of_an_error_holds_a_password() -> None:
     error = SourceError("refused", "rtsp://user:secret@camera/x", "rtsp://user:secret@camera/x is wrong")
     assert "secret" not in f"{error} {error.source} {error.advice}"
-    assert error.source == "rtsp://***@camera/x"
+    assert error.source == "rtsp://user:***@camera/x"
 
 
 def test_first_opening_is_tried_again_if_asked() -> None:
