@@ -12,7 +12,7 @@ from pipeline.base.clock import now_ns
 from pipeline.base.config import Config
 from pipeline.base.errors import WireError
 from pipeline.base.role_names import ROLES
-from pipeline.view.pipeline_view import PipelineView
+from pipeline.view.pipeline_view import ABSENT, PipelineView
 from pipeline.wire.receivers import StatsReceiver
 from pipeline.wire.security import SecurityPolicy
 from workers.roles import stats_endpoints
@@ -135,12 +135,13 @@ class Collector:
         Args:
             title: Shown above it.
             restarts: How often each worker was restarted; None for what can be seen from outside.
-            processes: By worker: id of its process; None if that is dead. One that has not spoken yet is
-                starting.
+            processes: By worker: id of its process; None if that is dead. One that has not reported yet is
+                starting. Without ``processes`` it is absent, once another one has reported.
         """
-        processes, states = processes or {}, {}
-        silent = [role for role in processes if self.newest(role) is None]
-        for worker, pid in processes.items():
+        expected = ROLES if processes is None and self._workers else processes or {}
+        silent = [role for role in expected if self.newest(role) is None]
+        states = dict.fromkeys(silent, ABSENT) if processes is None else {}
+        for worker, pid in (processes or {}).items():
             stats = self.newest(worker)
             if stats is not None and stats.pid != pid and stats.state not in ("stopped", "failed"):
                 states[worker] = "down" if pid is None else "starting"

@@ -7,6 +7,7 @@ from typing import Any
 from pipeline.base.config import Config
 from pipeline.base.errors import UserError
 from pipeline.base.role_names import ROLES
+from pipeline.view.pipeline_view import START_ONE
 from workers.collector import Collector
 from workers.output import OutputConsole
 from workers.roles import stats_endpoints
@@ -70,6 +71,6 @@ def _nobody(config: Config, collector: Collector) -> str:
         return f"no worker lets this monitor in: {collector.turned_away}"
     asked = [endpoint for role in ROLES for endpoint in stats_endpoints(role, config.endpoints)]
     return (
-        f"no worker answers at {', '.join(asked)}: start a pipeline with `python run_stream.py`, "
-        "or name the endpoints of one that runs elsewhere with --config"
+        f"no worker answers at {', '.join(asked)}: {START_ONE}, or name the endpoints of one "
+        "that runs elsewhere with --config"
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pipeline.base.camera_velocity import CameraMotion
 from pipeline.base.moving_thing import Thing
 
+NOTHING_MOVES = "nothing moves"
 _MOST_NAMED = 3
 IN_PLACE = 0.005
 """Widths a second; what is slower moves in place: hands, leaves, somebody who turns round."""
@@ -37,7 +38,7 @@ def in_words(things: Sequence[Thing]) -> str:
 def count_in_words(things: Sequence[Thing]) -> str:
     """Such as "2 things move"."""
     if not things:
-        return "nothing moves"
+        return NOTHING_MOVES
     return "1 thing moves" if len(things) == 1 else f"{len(things)} things move"
 
 

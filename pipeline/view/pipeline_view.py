@@ -12,8 +12,12 @@ from pipeline.view.number_text import short, with_reasons
 
 LINK_LOST = "link lost"
 """State of a worker that lives, while one that it listens to can't be reached."""
+ABSENT = "absent"
+"""State of a worker that a monitor has never heard of."""
 NO_PICTURE = "no picture"
 """In place of what moves, while a camera is down."""
+START_ONE = "start a pipeline with `python run_stream.py`"
+"""What to do while no worker reports."""
 _SILENT_S = 3.0
 
 
@@ -27,7 +31,8 @@ class PipelineView:
         restarts: How often each worker was restarted, by name.
         run_s: Seconds since the start.
         states: By worker: what it is, where its last statistics are not the truth, because that
-            process is dead (``down``) or another one has taken its place (``starting``).
+            process is dead (``down``), another one has taken its place (``starting``), or there are none
+            (``absent``).
         events: The latest events, newest last.
     """
 
@@ -82,8 +87,8 @@ class PipelineView:
         rates = {w.role: w.streams[stream_id].fps for w in living if self.is_measured(w)}
         source = now.get("capture") or next(iter(now.values()), None)
         ended = source is not None and source.state == "ended"
-        captures = any(w.role == "capture" and w.worker in self.states for w in self.workers)
-        state = "down" if captures or source is None else source.state
+        dead = any(w.role == "capture" and self.states.get(w.worker, ABSENT) != ABSENT for w in self.workers)
+        state = "down" if dead or source is None else source.state
         moving = printable(now["inference"].things.now) if "inference" in rates and not ended else ""
         return StreamView(
             total=merge(by_role(stream_id, self.sessions).values()),

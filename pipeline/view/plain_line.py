@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from pipeline.base.text import printable
 from pipeline.view.number_text import duration, p50_p95_p99, percent, short
-from pipeline.view.pipeline_view import LINK_LOST, PipelineView
+from pipeline.view.pipeline_view import LINK_LOST, START_ONE, PipelineView
 
 
 def plain_line(view: PipelineView) -> str:
@@ -26,7 +26,7 @@ def plain_line(view: PipelineView) -> str:
         if stream.accuracy is not None:
             words.append(f"accuracy {percent(stream.accuracy)}")
         parts.append(", ".join(words))
-    parts.append("workers " + (" ".join(_worker_words(view)) or "none yet"))
+    parts.append("workers " + (" ".join(_worker_words(view)) or f"none yet: {START_ONE}"))
     return printable(" | ".join(parts))
 
 

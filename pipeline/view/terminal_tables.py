@@ -6,8 +6,9 @@ from rich.text import Text
 
 from pipeline.account.stats import Histogram
 from pipeline.base.text import printable
+from pipeline.scene.sentence import NOTHING_MOVES
 from pipeline.view.number_text import p50_p95_p99, percent, short
-from pipeline.view.pipeline_view import NO_PICTURE, PipelineView, StreamView, merge_losses
+from pipeline.view.pipeline_view import NO_PICTURE, START_ONE, PipelineView, StreamView, merge_losses
 
 HEADING = "bold cyan"
 WIDE = 116
@@ -21,6 +22,7 @@ _STATE_STYLES = {
     "stopping": "yellow",
     "down": "bold red",
     "failed": "bold red",
+    "absent": "bold red",
     "silent": "bold red",
     "link": "bold red",
 }
@@ -67,12 +69,13 @@ def moving_lines(streams: dict[str, StreamView], room: int) -> list[RenderableTy
     """What moves in each stream: a line each if they fit, else one for those where something does."""
     known = [(name, stream.moving) for name, stream in streams.items() if stream.moving]
     if len(known) > room:
-        brief = [f"{name} {words.split(':')[0]}" for name, words in known if not words.startswith("nothing")]
-        known = [("all", "; ".join(brief) or "nothing moves")] if room > 0 else []
+        moved = [(name, words) for name, words in known if not words.startswith(NOTHING_MOVES)]
+        brief = [f"{name} {words.split(':')[0]}" for name, words in moved]
+        known = [("all", "; ".join(brief) or NOTHING_MOVES)] if room > 0 else []
     return [
         Text.assemble(
             (f"{printable(name)}  ", "dim bold"),
-            (words, {"nothing moves": "dim", NO_PICTURE: "bold red"}.get(words, "")),
+            (words, {NOTHING_MOVES: "dim", NO_PICTURE: "bold red"}.get(words, "")),
             no_wrap=True,
             overflow="ellipsis",
         )
@@ -145,4 +148,4 @@ def workers_table(view: PipelineView, gap: int) -> RenderableType:
             *([str(stats.pid) if measured and stats.pid else "-"] if gap > 1 else []),
         ]
         table.add_row(*cells)
-    return table if view.workers else Text("no worker has reported yet", "yellow")
+    return table if view.workers else Text(f"no worker has reported yet: {START_ONE}", "yellow")

@@ -118,6 +118,18 @@ def test_a_worker_that_has_not_reported_is_starting_not_silent(collector: Collec
     assert line.endswith("workers capture=starting inference=starting sink=ready")
 
 
+def test_a_monitor_lists_workers_that_are_away_as_absent_once_another_one_reports(
+    collector: Collector, send: Send
+) -> None:
+    assert "absent" not in plain_line(collector.view("monitor"))
+    stats = WorkerStats("sink", "sink", 1, "host", 1, state="ready", sent_ns=1_800_000_000 * 10**9)
+    stats.stream("door").state = "up"
+    send(stats)
+    line = plain_line(collector.view("monitor"))
+    assert line.endswith("workers capture=absent inference=absent sink=ready")
+    assert "door up" in line, "the monitor may only lack the endpoint of a capture worker that runs"
+
+
 def test_a_dead_worker_is_down_and_the_next_one_starting_until_it_reports(
     collector: Collector, send: Send
 ) -> None:

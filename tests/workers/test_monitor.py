@@ -35,7 +35,7 @@ def test_a_monitor_without_workers_says_so_and_finds_a_run_that_begins(
 
             def heard() -> bool:
                 publisher.send(encode_stats(worker()))
-                return "workers sink=ready" in monitor.out
+                return "workers capture=absent inference=absent sink=ready" in monitor.out
 
             until(heard, "stats of the new run", 30.0, lambda: monitor.out)
         monitor.signal(signal.SIGINT)
@@ -64,7 +64,7 @@ def test_a_monitor_that_is_asked_to_end_writes_its_report(number: signal.Signals
 
             def is_shown() -> bool:
                 publisher.send(encode_stats(worker()))
-                return "workers sink=ready" in monitor.out
+                return "workers capture=absent inference=absent sink=ready" in monitor.out
 
             until(is_shown, "statistics of a worker", 30.0, lambda: monitor.out)
             monitor.signal(number)
