@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from operator import length_hint
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO, TypeVar
@@ -15,6 +16,7 @@ from rich.text import Text
 
 from pipeline.base.files import write_whole
 from pipeline.base.key_echo import without_key_echo
+from pipeline.base.stage import EVERY_S, print_stage
 
 T = TypeVar("T")
 _FORMS = {
@@ -138,8 +140,24 @@ class Reporter:
 def watched(
     items: Iterable[T], progress: Progress | None, what: str, total: int | None = None
 ) -> Iterable[T]:
-    """The items, with a bar while they are gone through; ``total`` where they have no length."""
-    return items if progress is None else progress.track(items, total=total, description=what)
+    """The items, with a bar while they are gone through; ``total`` where they have no length.
+
+    Where there is no terminal, a line now and then says how far it is.
+    """
+    if progress is None:
+        return items
+    if progress.disable:
+        return _in_lines(items, what, length_hint(items) if total is None else total)
+    return progress.track(items, total=total, description=what)
+
+
+def _in_lines(items: Iterable[T], what: str, total: int) -> Iterator[T]:
+    due_s = 0.0
+    for number, item in enumerate(items):
+        if time.monotonic() >= due_s:
+            due_s = time.monotonic() + EVERY_S
+            print_stage(f"{what}: {number} of {total}")
+        yield item
 
 
 def bars(console: Console, *, disable: bool, expand: bool = False) -> Progress:

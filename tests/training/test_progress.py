@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from pipeline.training.progress import Reporter
+from pipeline.training.progress import Reporter, bars, watched
 
 
 def shown(tmp_path: Path, *, terminal: bool) -> str:
@@ -84,3 +84,11 @@ def test_ranks_that_do_not_lead_print_and_write_nothing(tmp_path: Path) -> None:
         reporter.notify("nobody hears this")
     assert screen.getvalue() == ""
     assert not (tmp_path / "metrics.jsonl").exists()
+
+
+def test_without_a_terminal_a_line_says_how_far_it_is(capfd: pytest.CaptureFixture[str]) -> None:
+    console = Console(file=io.StringIO(), force_terminal=False)
+    with bars(console, disable=not console.is_terminal) as progress:
+        assert list(watched([1, 2, 3], progress, "controls")) == [1, 2, 3]
+        assert list(watched(iter("ab"), progress, "virtual camera 1x", 2)) == ["a", "b"]
+    assert capfd.readouterr() == ("", "controls: 0 of 3\nvirtual camera 1x: 0 of 2\n")

@@ -165,10 +165,12 @@ def export(
     The file is there only once it has computed the same as the model, over 50 steps with resets.
     """
     from pipeline.base.errors import as_user_error
+    from pipeline.base.stage import print_stage
     from pipeline.runtime.exported.formats import check_export
 
     with as_user_error():
         check_export(checkpoint, out, kind, int8=int8)  # before torch is loaded, which takes seconds
+        print_stage(f"{out}: loading {checkpoint} ...")
 
         from pipeline.runtime.exported.export_command import export_step
         from pipeline.training.rendered.film import film_motions

@@ -11,6 +11,7 @@ import torch
 
 from pipeline.base.packages import load_package
 from pipeline.base.scratch import scratch_folder
+from pipeline.base.stage import print_stage, stage
 from pipeline.model.checkpoint import load_checkpoint
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.runtime.exported import quantise
@@ -37,6 +38,7 @@ def export_step(
     kind: str | None = None,
     report: Callable[[str], None] = print,
     *,
+    notify: Callable[[str], None] = print_stage,
     clips: ClipMaker | None = None,
     least_agreement: float = LEAST_AGREEMENT,
 ) -> None:
@@ -46,7 +48,8 @@ def export_step(
         checkpoint: A file, or the name of a shipped checkpoint.
         out: ``.onnx``, or ``.xml`` (its weights go beside it, as ``.bin``).
         kind: ``onnx`` or ``openvino``; None goes by the suffix of ``out``.
-        report: Takes human-readable lines.
+        report: Takes human-readable lines on the file.
+        notify: Takes human-readable lines on how it goes.
         clips: Makes clips; if given, the step is quantised to int8 on some and scored on others, before and
             after.
         least_agreement: Share of the scored clips that int8 must answer as float32 does.
@@ -61,18 +64,19 @@ def export_step(
     kind = pick_format(out, kind, int8=clips is not None)
     model = load_checkpoint(checkpoint)
     run = _openvino if kind == "openvino" else _onnx
-    report(f"{out}: exporting, then comparing {_STEPS} steps with torch; this takes a moment")
     out.parent.mkdir(parents=True, exist_ok=True)
     with scratch_folder(".export-", out.parent) as folder:
         draft = folder / out.name
-        if kind == "openvino":
-            save_openvino(to_openvino(model), draft)
-        else:
-            export_onnx(model, draft)
-        step, described = run(draft)
-        off = compare(model, step)
+        with stage(f"{out}: exporting", notify):
+            if kind == "openvino":
+                save_openvino(to_openvino(model), draft)
+            else:
+                export_onnx(model, draft)
+        with stage(f"{out}: comparing {_STEPS} steps with torch", notify):
+            step, described = run(draft)
+            off = compare(model, step)
         if clips is not None:
-            _to_int8(model, draft, clips, least_agreement, report)
+            _to_int8(model, draft, clips, least_agreement, report, notify)
         for part in folder.iterdir():
             part.replace(out.parent / part.name)
     for port in described:
@@ -137,6 +141,7 @@ def _to_int8(
     make_clips: ClipMaker,
     least_agreement: float,
     report: Callable[[str], None],
+    notify: Callable[[str], None],
 ) -> None:
     """Quantises an OpenVINO file in place, if it then still answers other clips as before."""
     core = load_package("openvino").Core()
@@ -156,13 +161,15 @@ def _to_int8(
         compiled = core.compile_model(step, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         return quantise.play(compiled, frames, empty, ports(model.architecture))
 
-    report(f"int8: rendering {quantise.CALIBRATION_CLIPS} clips to calibrate on, {_SCORED} others to score")
-    frames, _ = clips(quantise.CALIBRATION_CLIPS, quantise.CALIBRATION_SEED)
-    held_out, labels = clips(_SCORED, quantise.HELD_OUT_SEED)
+    counted = f"{quantise.CALIBRATION_CLIPS} clips to calibrate on, {_SCORED} others to score"
+    with stage(f"int8: rendering {counted}", notify):
+        frames, _ = clips(quantise.CALIBRATION_CLIPS, quantise.CALIBRATION_SEED)
+        held_out, labels = clips(_SCORED, quantise.HELD_OUT_SEED)
     exact = core.read_model(path.read_bytes(), path.with_suffix(".bin").read_bytes())
-    report("int8: choosing the ranges of all layers")
-    rough = quantise.quantise(exact, play(exact, frames)[1])
-    before, after = (play(step, held_out)[0] for step in (exact, rough))
+    with stage("int8: choosing the ranges of all layers", notify):
+        rough = quantise.quantise(exact, play(exact, frames)[1])
+    with stage(f"int8: scoring {_SCORED} clips before and after", notify):
+        before, after = (play(step, held_out)[0] for step in (exact, rough))
     share = quantise.agreement(before, after)
     if share < least_agreement:
         raise ExportError(

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
+from pipeline.base.stage import stage
 from pipeline.model.description import Description, describe_checkpoint
 from pipeline.model.device import DeviceError
 from pipeline.model.preprocessing import Size
@@ -133,14 +134,12 @@ def _stored_or_compiled(
     if cache and (stored := cache.load(size)) and (graphs := compiler.restore(stored)):
         return graphs
     rows, columns = size
-    options.log(
-        f"preparing it for {compiler.backend} and pictures of {columns}x{rows} px, once for this machine; "
-        "this takes a moment"
-    )
-    loaded = _loaded(model)
-    if cache and not cache.is_current():
-        raise CheckpointError(f"{model}: was replaced while it was read; start again")
-    compiled = compiler.compile(loaded, size)
+    what = f"preparing it for {compiler.backend} and pictures of {columns}x{rows} px, once for this machine"
+    with stage(what, options.log):
+        loaded = _loaded(model)
+        if cache and not cache.is_current():
+            raise CheckpointError(f"{model}: was replaced while it was read; start again")
+        compiled = compiler.compile(loaded, size)
     if cache and (problem := cache.store(size, compiled.parts)):
         options.log(f"prepared, but can't be kept for the next start: {problem}")
     return compiled.graphs

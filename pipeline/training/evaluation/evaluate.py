@@ -9,6 +9,7 @@ from rich.progress import Progress
 
 from pipeline.base.camera_motions import CAMERA_MOTIONS
 from pipeline.base.files import write_whole
+from pipeline.base.stage import print_stage
 from pipeline.model.checkpoint import load_checkpoint
 from pipeline.model.device import pick_device
 from pipeline.model.network import TemporalKVQResNetCBAM
@@ -37,7 +38,7 @@ def evaluate(
     device: str = "auto",
     report: Path | None = None,
     picture: Path | None = None,
-    notify: Callable[[str], None] = print,
+    notify: Callable[[str], None] = print_stage,
 ) -> Report:
     """Evaluates a checkpoint; without pictures, videos, data and dense on drawn pictures.
 

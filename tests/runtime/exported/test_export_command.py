@@ -37,10 +37,10 @@ def test_a_checked_file_and_what_it_takes(tmp_path: Path, name: str) -> None:
     files = {"step.onnx": ["step.onnx"], "step.xml": ["step.bin", "step.xml"]}[name]
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == files
     metadata = about(model)
-    described = [line.split() for line in lines[1 : -1 - len(metadata)]]
+    described = [line.split() for line in lines[: -1 - len(metadata)]]
     names = ports(model.architecture)
     assert [port[1] for port in described] == [*names.inputs, *names.outputs]
-    assert lines[1].endswith(f"(batch, 3, {SIZE}, {SIZE})")
+    assert lines[0].endswith(f"(batch, 3, {SIZE}, {SIZE})")
     assert "50 steps with resets equal torch" in lines[-1]
     assert lines[-1 - len(metadata) : -1] == [f"{key}: {value}" for key, value in metadata.items()]
     assert _metadata(tmp_path / "new" / name) == metadata

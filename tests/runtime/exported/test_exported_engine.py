@@ -209,7 +209,7 @@ def test_it_is_prepared_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         reuse(runtime)
         *before, last = lines
         assert "runs on openvino" in last
-        return ["preparing it for openvino" in line for line in before] == [True]
+        return any("preparing it for openvino" in line for line in before)
 
     assert start()
     assert not start()

@@ -57,11 +57,25 @@ def test_an_evaluation_prints_tables_and_nothing_but_an_error(tmp_path: Path) ->
     ended = command("evaluate", "--checkpoint", checkpoint, "--samples", "4", "--device", "cpu")
     assert ended.returncode == 0, ended.stderr
     assert "control: single frame" in ended.stdout
-    assert ended.stderr == ""
+    assert "scoring" not in ended.stdout
+    assert ended.stderr.startswith("scoring rendered clips ...\nspeed ")
+    assert "controls: 0 of 1\n" in ended.stderr
     ended = command("evaluate", "--checkpoint", checkpoint, "--video", str(tmp_path / "none.mp4"))
     assert ended.returncode == 2
-    assert "no such file" in ended.stderr
-    assert ended.stderr.count("\n") == 1
+    scoring, error = ended.stderr.splitlines()
+    assert scoring == "scoring none.mp4 ..."
+    assert "no such file" in error
+
+
+def test_an_export_shows_how_it_goes_beside_what_it_prints(tmp_path: Path) -> None:
+    need_module("openvino", "openvino")
+    checkpoint, out = tiny(tmp_path / "a.safetensors"), tmp_path / "step.xml"
+    ended = command("export", "--checkpoint", str(checkpoint), "--out", str(out))
+    assert ended.returncode == 0, ended.stderr
+    went = (f"loading {checkpoint}", "exporting", "comparing 50 steps with torch")
+    stages = [line for line in ended.stderr.splitlines() if not line.endswith("so far")]
+    assert stages == [f"{out}: {part} ..." for part in went]
+    assert ended.stdout.startswith("input   frame ")
 
 
 @pytest.mark.parametrize("option", ["--flow", "--moving", "--still", "--camera"])
