@@ -16,7 +16,7 @@ from rich.text import Text
 
 from pipeline.base.files import write_whole
 from pipeline.base.key_echo import without_key_echo
-from pipeline.base.stage import EVERY_S, print_stage
+from pipeline.base.stage_lines import EVERY_S, print_stage
 
 T = TypeVar("T")
 _FORMS = {

@@ -165,7 +165,7 @@ def export(
     The file is there only once it has computed the same as the model, over 50 steps with resets.
     """
     from pipeline.base.errors import as_user_error
-    from pipeline.base.stage import print_stage
+    from pipeline.base.stage_lines import print_stage
     from pipeline.runtime.exported.formats import check_export
 
     with as_user_error():

@@ -11,7 +11,7 @@ import torch
 
 from pipeline.base.packages import load_package
 from pipeline.base.scratch import scratch_folder
-from pipeline.base.stage import print_stage, stage
+from pipeline.base.stage_lines import print_stage, stage
 from pipeline.model.checkpoint import load_checkpoint
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.runtime.exported import quantise

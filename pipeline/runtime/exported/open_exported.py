@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
-from pipeline.base.stage import stage
+from pipeline.base.stage_lines import stage
 from pipeline.model.description import Description, describe_checkpoint
 from pipeline.model.device import DeviceError
 from pipeline.model.preprocessing import Size

@@ -9,7 +9,7 @@ from rich.progress import Progress
 
 from pipeline.base.camera_motions import CAMERA_MOTIONS
 from pipeline.base.files import write_whole
-from pipeline.base.stage import print_stage
+from pipeline.base.stage_lines import print_stage
 from pipeline.model.checkpoint import load_checkpoint
 from pipeline.model.device import pick_device
 from pipeline.model.network import TemporalKVQResNetCBAM

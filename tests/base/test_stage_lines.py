@@ -2,12 +2,12 @@ import threading
 
 import pytest
 
-from pipeline.base import stage as stages
-from pipeline.base.stage import stage
+from pipeline.base import stage_lines
+from pipeline.base.stage_lines import stage
 
 
 def test_a_long_stage_goes_on_reporting_until_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stages, "EVERY_S", 0.01)
+    monkeypatch.setattr(stage_lines, "EVERY_S", 0.01)
     lines: list[str] = []
     twice = threading.Event()
 
