@@ -1,4 +1,4 @@
-"""Keeps a terminal from showing ``^C`` in the middle of a live picture, which shifts and tears it."""
+"""Keeps a terminal from showing pressed keys in the middle of a live picture, which shifts and tears it."""
 
 import os
 import sys
@@ -9,12 +9,12 @@ from contextlib import contextmanager, suppress
 
 @contextmanager
 def without_key_echo() -> Iterator[None]:
-    """The terminal shows no ``^C`` within; without a terminal, or in its background, nothing is changed."""
+    """The terminal shows no key that is pressed within; without a terminal, or in its background, nothing is changed."""
     before = None
     with suppress(termios.error, ValueError):
         before = termios.tcgetattr(sys.stdin) if _in_foreground() else None
     if before is not None:
-        after = [*before[:3], before[3] & ~termios.ECHOCTL, *before[4:]]
+        after = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
         termios.tcsetattr(sys.stdin, termios.TCSADRAIN, after)
     try:
         yield

@@ -16,7 +16,8 @@ from pipeline.view.number_text import percent, short, with_reasons
 
 _SUMS = {"before_step": "all until the step"}
 _MOST_FILES = 20
-_MOST_MOVED_LINES = 4
+_FEW_STREAMS = 4
+"""Of so many, what moved stands at the end, otherwise with the rest of each."""
 _NAMELESS = {"backend", "device", "precision", "why"}
 
 
@@ -28,13 +29,16 @@ def render_summary(report: Mapping[str, Any], extras: Mapping[str, str] | None =
         extras: Further lines, by name: where the report was written, for example.
     """
     streams: Mapping[str, Any] = report.get("streams", {})
+    few = len(streams) <= _FEW_STREAMS
     blocks: list[RenderableType] = []
     for stream_id, stream in streams.items():
-        blocks += [_stream_table(stream_id, stream), Text()]
+        blocks += [_stream_table(stream_id, stream, [] if few else _things(stream["things"])), Text()]
     blocks += [_run_table(report), Text()]
     # What people look for first comes last: the end of a long summary is what a terminal still shows.
     blocks.append(_result_table(streams) if streams else Text("no frame came through", "yellow"))
-    blocks += _moved_lines(streams)
+    things = [(name, line) for name, stream in streams.items() for line in _things(stream["things"])]
+    if few and things:
+        blocks += [Text(), *(Text.assemble((printable(name), "bold"), "  ", line) for name, line in things)]
     if files := _files(report, extras or {}):
         blocks += [Text(), _file_table(files)]
     balanced = all(stream["unaccounted"] == 0 for stream in streams.values())
@@ -51,7 +55,7 @@ def render_summary(report: Mapping[str, Any], extras: Mapping[str, str] | None =
     )
 
 
-def _stream_table(stream_id: str, stream: Mapping[str, Any]) -> Table:
+def _stream_table(stream_id: str, stream: Mapping[str, Any], things: Iterable[str]) -> Table:
     table = _rows()
     table.add_row(Text(printable(stream_id), "bold cyan"), "")
     if stream["accuracy"] is not None:
@@ -60,10 +64,8 @@ def _stream_table(stream_id: str, stream: Mapping[str, Any]) -> Table:
             f" of {stream['labelled']} scored frames; {others} not scored (motion changes, or no past yet)"
         )
         table.add_row("accuracy", Text.assemble((percent(stream["accuracy"]), "bold green"), labelled))
-    if (things := stream["things"])["seen"]:
-        table.add_row("things", Text(_words(things)))
-        if quality := _quality(things):
-            table.add_row("known movers", quality)
+    for line in things:
+        table.add_row("things", line)
     dropped = printable(with_reasons(stream["dropped"]))
     frames = Text(f"{stream['captured']} captured = {stream['rendered']} shown + dropped {dropped}")
     if stream["unaccounted"]:
@@ -89,35 +91,32 @@ def _stream_table(stream_id: str, stream: Mapping[str, Any]) -> Table:
         table.add_row(
             "freshness", Text(printable(f"target {freshness['max_age_ms']:g} ms; knobs turned {turns}"))
         )
-    table.add_row("latency", _latency_table(stream["latency_ms"]))
+    table.add_row("latency", _latency_table(stream["latency_ms"]["stages"]))
     return table
 
 
-def _quality(things: Mapping[str, Any]) -> str:
-    """How right the things are, where the source knows what moves."""
-    words = [
+def _things(things: Mapping[str, Any]) -> list[str]:
+    """What moved, and how right that is where the source knows; a line each."""
+    moved = run_in_words(things["seen"], things["moved_s"], things["longest_s"], things["fastest"])
+    right = [
         f"{name} {percent(things[name])}" for name in ("precision", "recall") if things[name] is not None
     ]
     if things["direction_error_deg"] is not None:
-        words.append(f"direction {things['direction_error_deg']:.0f} degrees off (median)")
-    return ", ".join(words)
+        right.append(f"direction {things['direction_error_deg']:.0f} degrees off (median)")
+    return [
+        *([printable(moved)] if things["seen"] else []),
+        *([f"known movers: {', '.join(right)}"] if right else []),
+    ]
 
 
-def _words(things: Mapping[str, Any]) -> str:
-    words = run_in_words(things["seen"], things["moved_s"], things["longest_s"], things["fastest"])
-    return printable(words)
-
-
-def _latency_table(latency: Mapping[str, Any]) -> Table:
+def _latency_table(stages: Mapping[str, Any]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     table.add_column("ms", no_wrap=True)
     for heading in ("p50", "p95", "p99"):
         table.add_column(heading, justify="right")
-    end_to_end = {name: stats for name, stats in latency.items() if name != "stages"}
-    for name, stats in (end_to_end | latency["stages"]).items():
-        style = "bold" if name in end_to_end else ""
+    for name, stats in stages.items():
         cells = [short(stats[key]) for key in ("p50", "p95", "p99")]
-        table.add_row(Text(printable(_SUMS.get(name, name.replace("_", " ")))), *cells, style=style)
+        table.add_row(Text(printable(_SUMS.get(name, name.replace("_", " ")))), *cells)
     return table
 
 
@@ -141,23 +140,9 @@ def _result_table(streams: Mapping[str, Any]) -> Table:
         ]
         accuracy = [Text(percent(stream["accuracy"]), "bold green")] if scored else []
         table.add_row(Text(printable(stream_id), "bold"), *accuracy, *cells)
-    notes = ["ms since capture: p50/p95/p99"]
-    if len(streams) == 1:  # of several it stands with the rest of each
-        ((stream_id, stream),) = streams.items()
-        quality = _quality(stream["things"])
-        notes += [f"known movers of {printable(stream_id)}: {quality}"] if quality else []
-    table.caption = "\n".join(notes)
+    table.caption = "ms since capture: p50/p95/p99"
     table.caption_justify = "left"
     return table
-
-
-def _moved_lines(streams: Mapping[str, Any]) -> list[Text]:
-    """What moved in each stream; of many streams that stands only with the rest of each."""
-    moved = {name: stream["things"] for name, stream in streams.items() if stream["things"]["seen"]}
-    if not 0 < len(moved) <= _MOST_MOVED_LINES:
-        return []
-    lines = [Text.assemble((printable(name), "bold"), "  ", _words(things)) for name, things in moved.items()]
-    return [Text(), *lines]
 
 
 def _percentiles(stats: Mapping[str, float | None]) -> str:

@@ -22,7 +22,7 @@ from rich.console import Console
 from workers.screen import Screen
 
 def echo():
-    return bool(sys.stdin and sys.stdin.isatty() and termios.tcgetattr(sys.stdin)[3] & termios.ECHOCTL)
+    return bool(sys.stdin and sys.stdin.isatty() and termios.tcgetattr(sys.stdin)[3] & termios.ECHO)
 
 before = echo()
 with Screen(Console(force_terminal=True), live=True, refresh_fps=10):
@@ -30,6 +30,17 @@ with Screen(Console(force_terminal=True), live=True, refresh_fps=10):
 print("echo", before, within, echo())
 """
 # The first terminal that the leader of a session opens is its own; another process group is its background.
+PRESSED = """
+import sys
+from rich.console import Console
+from pipeline.view.pipeline_view import PipelineView
+from workers.screen import Screen
+
+with Screen(Console(), live=True, refresh_fps=10) as screen:
+    screen.update(PipelineView("pressed"))
+    sys.stdin.readline()
+print("the end")
+"""
 SHELL = """
 import os, subprocess, sys
 os.close(os.open(os.ttyname(0), os.O_RDWR))
@@ -65,6 +76,17 @@ def test_a_live_screen_needs_no_standard_input() -> None:
     command = ["sh", "-c", 'exec "$0" -c "$1" <&-', sys.executable, SHOW]
     shown = subprocess.run(command, capture_output=True, text=True, timeout=START_S)
     assert (shown.returncode, shown.stderr) == (0, "")
+
+
+def test_keys_that_are_pressed_leave_no_part_of_the_live_table(place: Path) -> None:
+    with Terminal(place, 120, 40) as terminal:
+        screen = terminal.screen
+        terminal.start([sys.executable, "-c", PRESSED])
+        until(lambda: "0 of 0 workers ready" in screen(), "the table", START_S, screen)
+        terminal.press("q", "Enter")
+        until(lambda: "exit=0" in screen(), "the end", START_S, screen)
+        left = screen()
+    assert left.startswith("the end\nexit=0"), left
 
 
 def test_the_live_table_shows_stream_rates_latencies_and_workers(place: Path) -> None:
