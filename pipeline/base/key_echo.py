@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 
 @contextmanager
 def without_key_echo() -> Iterator[None]:
-    """The terminal shows no key that is pressed within; without a terminal, or in its background, nothing is changed."""
+    """No key that is pressed within is shown; without a terminal, or in its background, nothing changes."""
     before = None
     with suppress(termios.error, ValueError):
         before = termios.tcgetattr(sys.stdin) if _in_foreground() else None

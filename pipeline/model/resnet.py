@@ -12,16 +12,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
-from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 from pipeline.model.architecture import STEM
 from pipeline.model.cbam import CBAM, CBAMStart
+from pipeline.model.torchvision_models import models
 
 STAGES = ("layer1", "layer2", "layer3", "layer4")
 _BLOCKS_BY_DEPTH = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 
 
-class _GatedBasicBlock(BasicBlock):  # type: ignore[misc]
+class _GatedBasicBlock(models.resnet.BasicBlock):  # type: ignore[misc]
     """torchvision's ``BasicBlock`` with gates between its last batch-norm and the residual add."""
 
     cbam: CBAM  # put in by ResNetCBAM
@@ -33,7 +33,7 @@ class _GatedBasicBlock(BasicBlock):  # type: ignore[misc]
         return cast(Tensor, self.relu(out))
 
 
-class _GatedBottleneck(Bottleneck):  # type: ignore[misc]
+class _GatedBottleneck(models.resnet.Bottleneck):  # type: ignore[misc]
     """torchvision's ``Bottleneck`` with gates between its last batch-norm and the residual add."""
 
     cbam: CBAM  # put in by ResNetCBAM
@@ -46,7 +46,7 @@ class _GatedBottleneck(Bottleneck):  # type: ignore[misc]
         return cast(Tensor, self.relu(out))
 
 
-class ResNetCBAM(ResNet):  # type: ignore[misc]
+class ResNetCBAM(models.ResNet):  # type: ignore[misc]
     """ResNet-18, 34, 50 or 101 with CBAM in every block.
 
     Args:

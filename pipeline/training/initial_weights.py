@@ -8,12 +8,12 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torchvision import models
 
 from pipeline.model.checkpoint import load_checkpoint
 from pipeline.model.description import describe_checkpoint
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.positions import Positions
+from pipeline.model.torchvision_models import models
 from pipeline.training.training_options import TrainingOptions, is_checkpoint
 
 _CLASSIFIER = "temporal.classifier."

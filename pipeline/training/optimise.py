@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torchvision.models.resnet import ResNet
 
 from pipeline.model.resnet import ResNetCBAM
+from pipeline.model.torchvision_models import models
 
 UNDECAYED = ("table", "slots", "temperature")
 
@@ -27,7 +27,7 @@ def parameter_groups(
     Returns:
         Groups for an optimiser; ``rate`` in each is the part of the learning rate that it gets.
     """
-    backbones = (module for module in model.modules() if isinstance(module, ResNet))
+    backbones = (module for module in model.modules() if isinstance(module, models.ResNet))
     slow = {id(parameter) for backbone in backbones for parameter in backbone.parameters()}
     groups: list[dict[str, Any]] = [
         {"params": [], "weight_decay": decay, "rate": rate}
