@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pipeline.base.redact import redact
-
 
 class UserError(Exception):
     """Something that the user has to change; the message is one readable line with what."""
@@ -52,9 +50,3 @@ def as_user_error() -> Iterator[None]:
         yield
     except (ValueError, FloatingPointError, OSError) as error:
         raise UserError(str(error)) from error
-
-
-def reason(error: BaseException) -> str:
-    """Why the system refused, in a few words without paths or passwords."""
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return redact(str(text)).splitlines()[0].lower()

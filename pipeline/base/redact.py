@@ -83,3 +83,9 @@ def _has_login(word: str) -> bool:
     """Whether a password is followed by a host with a port or a path."""
     at = word.rfind("@")
     return ":" in word[: max(at, 0)] and _REST_OF_HOST.match(word, at + 1) is not None
+
+
+def reason(error: BaseException) -> str:
+    """Why the system refused, in a few words without paths or passwords."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return redact(str(text)).splitlines()[0].lower()

@@ -10,8 +10,9 @@ import msgspec
 
 from pipeline.base.camera_velocity import CameraMotion
 from pipeline.base.closing import Closing
-from pipeline.base.errors import ViewError, reason
+from pipeline.base.errors import ViewError
 from pipeline.base.moving_thing import Thing
+from pipeline.base.redact import reason
 from pipeline.wire.messages import Prediction
 
 STDOUT = "-"

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.base.errors import ViewError, reason
+from pipeline.base.errors import ViewError
 from pipeline.base.files import write_whole
+from pipeline.base.redact import reason
 from pipeline.wire.messages import Prediction
 from pipeline.wire.motion_maps import MotionMaps
 

@@ -12,8 +12,9 @@ from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from pipeline.base.closing import Closing
-from pipeline.base.errors import ViewError, reason
+from pipeline.base.errors import ViewError
 from pipeline.base.frame import Image
+from pipeline.base.redact import reason
 
 _CLOCK_HZ = 90_000
 _KEY_INTERVAL = _CLOCK_HZ  # one second: what a kill can cost at most

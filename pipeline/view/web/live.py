@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from pipeline.base.errors import reason
+from pipeline.base.redact import reason
 from pipeline.view.web.board import Board, Picture, pack
 
 _MOST_SESSIONS = 32

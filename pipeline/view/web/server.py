@@ -17,8 +17,9 @@ from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
 from pipeline.base.closing import Closing
-from pipeline.base.errors import ViewError, reason
+from pipeline.base.errors import ViewError
 from pipeline.base.frame import Image
+from pipeline.base.redact import reason
 from pipeline.view.web.board import Board, Info
 from pipeline.view.web.connections import BoundedHTTP
 from pipeline.view.web.guard import guards, loopback_host
