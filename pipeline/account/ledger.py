@@ -27,6 +27,7 @@ STAGES = (
 )
 """In the order in which a frame meets them; ``before_step`` adds up those before it for each frame, and
 ``sink_wait`` runs beside ``wire`` to ``step``."""
+_FEWEST_FRAMES, _OUTPACED_SHARE = 100, 1 / 3
 _TAKERS: tuple[Role, ...] = ("sink", "capture")
 """Workers that take frames with them when they are killed, the likelier first; inference only sees copies."""
 _FILES: Final = ("video", "videos", "predictions", "motion_maps", "lost")
@@ -87,6 +88,18 @@ def _together(older: Mapping[str, Any], newer: Mapping[str, Any]) -> dict[str, A
     """Details of two processes: files that the older one wrote are kept, what it was like is not."""
     files = {name: older[name] | newer.get(name, {}) for name in _FILES if name in older}
     return {**older, **newer, **files}
+
+
+def is_outpaced(received: int, not_predicted: Mapping[str, int]) -> bool:
+    """Whether inference is too slow for a live stream: of its frames a third or more gave way to newer ones.
+
+    Args:
+        received: Frames that arrived at inference; the first hundred, among them those of the start, are
+            too few to judge by.
+        not_predicted: Those of them that got no prediction, by reason.
+    """
+    late = not_predicted.get("inference.overflow", 0)
+    return received >= _FEWEST_FRAMES and late >= _OUTPACED_SHARE * received
 
 
 def stage_order(stage: str) -> int:

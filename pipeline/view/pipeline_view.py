@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from pipeline.account.ledger import END_TO_END, by_role, merge, stage_order
+from pipeline.account.ledger import END_TO_END, by_role, is_outpaced, merge, stage_order
 from pipeline.account.stats import StreamStats, WorkerStats
 from pipeline.base.role_names import ROLES
 from pipeline.base.text import printable
@@ -18,6 +18,11 @@ NO_PICTURE = "no picture"
 """In place of what moves, while a camera is down."""
 START_ONE = "start a pipeline with `python run_stream.py`"
 """What to do while no worker reports."""
+OUTPACED = (
+    "inference is too slow for it: a smaller inference.longer_side_px (such as 128), "
+    "inference.precision=int8 on a CPU, or a GPU helps"
+)
+"""What to do where inference can't keep up with a live stream."""
 _SILENT_S = 3.0
 
 
@@ -138,7 +143,7 @@ class StreamView:
 
     @property
     def losses(self) -> list[str]:
-        """What was lost so far, in words: frames, predictions and cached past, by reason."""
+        """What was lost so far, in words: frames, predictions and cached past, by reason; and what helps."""
         return _losses(self.total)
 
 
@@ -154,7 +159,8 @@ def _losses(total: StreamStats) -> list[str]:
         ("shown without prediction", total.rendered_without),
         ("cache reset", total.resets),
     )
-    return [printable(f"{name} {with_reasons(counts)}") for name, counts in named if any(counts.values())]
+    losses = [printable(f"{name} {with_reasons(counts)}") for name, counts in named if any(counts.values())]
+    return losses + ([OUTPACED] if is_outpaced(total.received, total.not_predicted) else [])
 
 
 def stages(streams: Mapping[str, StreamView]) -> list[str]:

@@ -9,10 +9,12 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.account.ledger import is_outpaced
 from pipeline.base.text import printable
 from pipeline.scene.sentence import run_in_words
 from pipeline.view.jsonl import STDOUT
 from pipeline.view.number_text import percent, short, with_reasons
+from pipeline.view.pipeline_view import OUTPACED
 
 _SUMS = {"before_step": "all until the step"}
 _MOST_FILES = 20
@@ -39,6 +41,9 @@ def render_summary(report: Mapping[str, Any], extras: Mapping[str, str] | None =
     things = [(name, line) for name, stream in streams.items() for line in _things(stream["things"])]
     if few and things:
         blocks += [Text(), *(Text.assemble((printable(name), "bold"), "  ", line) for name, line in things)]
+    for name, stream in streams.items():
+        if is_outpaced(stream["received"], stream["not_predicted"]):
+            blocks += [Text(), Text.assemble((printable(name), "bold"), "  ", (OUTPACED, "yellow"))]
     if files := _files(report, extras or {}):
         blocks += [Text(), _file_table(files)]
     balanced = all(stream["unaccounted"] == 0 for stream in streams.values())

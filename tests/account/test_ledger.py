@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline.account.ledger import build_report, by_role, fold
+from pipeline.account.ledger import build_report, by_role, fold, is_outpaced
 from pipeline.account.stats import StreamStats, ThingStats, WorkerStats
 
 
@@ -25,6 +25,15 @@ def test_the_report_has_the_promised_keys() -> None:
     }
     assert report["workers"]["sink"] == {"restarts": 2, "rss_mb": 0.0, "pid": 1}
     assert report["streams"]["cam"]["accuracy"] is None
+
+
+@pytest.mark.parametrize(
+    ("received", "late", "outpaced"), [(300, 99, False), (300, 100, True), (99, 99, False), (0, 0, False)]
+)
+def test_inference_is_too_slow_if_a_third_of_many_frames_gave_way(
+    received: int, late: int, outpaced: bool
+) -> None:
+    assert is_outpaced(received, {"inference.overflow": late, "wire.lost": received}) == outpaced
 
 
 def test_drops_of_all_stages_balance() -> None:

@@ -102,6 +102,14 @@ def test_what_the_model_ran_on_and_why():
     assert "openvino on cpu, fp32, threads 2 (the fastest)" in text(build_report(figures, {}))
 
 
+def test_only_of_a_stream_that_inference_can_not_keep_up_with_the_way_out_is_named():
+    figures = stopped(2)
+    figures[1].streams["camera-1"].skip("inference.overflow", 300)
+    shown = text(build_report(figures, {}))
+    assert shown.count("inference is too slow for it") == 1
+    assert "camera-1 inference is too slow for it: a smaller inference.longer_side_px (such as 128)" in shown
+
+
 def test_words_from_elsewhere_are_only_words():
     figures = stopped()
     figures[1].streams["camera-0"].resets = {"[/red]": 1}

@@ -62,6 +62,18 @@ def test_over_a_slow_link_predictions_become_young_and_pictures_good_again(place
     assert "size" not in report["cache"]["resets"], "a smaller picture is no other camera"
 
 
+def test_a_machine_that_is_too_slow_for_its_camera_says_so_and_what_helps(place: Path) -> None:
+    slow = ("runtime.backend=torch", "inference.longer_side_px=512", "inference.threads=1", "sink.web=false")
+    options = [part for text in slow for part in ("--set", text)]
+    with Pipeline(place, *camera(place), "--frames", "130", *options, quick=False) as run:
+        outcome = run.finish()
+    cam = outcome.stream("cam")
+    assert cam["not_predicted"]["inference.overflow"] > cam["received"] / 3
+    logged, summary = outcome.out.split("Summary")
+    for text in (logged, summary):
+        assert "inference is too slow for it: a smaller inference.longer_side_px" in text, outcome.told()
+
+
 def test_inference_that_stands_still_again_and_again_gets_fewer_frames_and_all_of_them_later(
     place: Path,
 ) -> None:
