@@ -40,7 +40,10 @@ class Feeder:
         while not self._stop.wait(0.05):
             for stream_id in list(self.streams):
                 one = frame(image, seq := seq + 1, truth="pan_left")
-                info = picture_info(one, prediction(), fps=24.5, latency_ms=31.0)
+                moving = msgspec.structs.replace(
+                    prediction(), things=[thing((0.1, 0.1, 0.2, 0.2), 0.0)], camera=CAMERA
+                )
+                info = picture_info(one, moving, fps=24.5, latency_ms=31.0)
                 drawn = draw_overlay(one, prediction(), attention(1, 0), [image, image])
                 self.view.publish(stream_id, drawn, info)
 
@@ -162,12 +165,15 @@ def looks_old(page):
     assert float(page.evaluate("getComputedStyle(document.querySelector('.chips')).opacity")) < 0.5
     picture, panel = (page.locator(name).inner_text() for name in (".stale", ".old"))
     assert panel == f"{picture}: last values"
+    assert page.locator(".moving:visible, .camera:visible").count() == 0, "nothing is said to move now"
     return picture
 
 
 def looks_live(page):
     page.wait_for_function("() => parseFloat(getComputedStyle(document.querySelector('.top')).opacity) == 1")
     assert page.locator(".old:visible, .stale:visible").count() == 0
+    assert page.locator(".moving").inner_text() == "1 thing moves: right 0.20 widths/s"
+    assert page.locator(".camera").inner_text() == "■ camera still"
 
 
 def test_what_is_no_longer_live_does_not_look_live():
