@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.base import stage_lines
 from pipeline.model.checkpoint import save_checkpoint
 from pipeline.model.device import DeviceError
 from pipeline.model.network import TemporalKVQResNetCBAM
@@ -214,6 +215,23 @@ def test_it_is_prepared_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert start()
     assert not start()
     np.testing.assert_allclose(*answers, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+def test_preparing_it_goes_on_reporting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str
+) -> None:
+    need(backend)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(stage_lines, "EVERY_S", 0.05)
+    file, lines = tmp_path / "tiny.safetensors", []
+    save_checkpoint(file, small())
+    open_runtime(file, Options(name="tiny", report=lines.append), backend=backend)
+    first, *others = [line for line in lines if line.startswith(f"tiny: preparing it for {backend}")]
+    assert first.endswith("once for this machine ...")
+    assert others
+    assert all(line.endswith("s so far") for line in others)
 
 
 @pytest.mark.slow
