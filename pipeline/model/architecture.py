@@ -8,8 +8,8 @@ from pipeline.model.cbam import CBAMStart
 
 HeadKind = Literal["mean", "grid"]
 SCALES = ("layer2", "layer3", "layer4")
-STEM = "stem"
-"""Name of the map before all stages, at stride 2: 64 channels after the first convolution."""
+PICTURE = "picture"
+"""Name of the normalised frame among the maps of the backbone, ``(B, 3, height, width)``."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from pipeline.model.architecture import STEM, Architecture
+from pipeline.model.architecture import PICTURE, Architecture
 from pipeline.model.debug import kqv_info
 from pipeline.model.description import Description
 from pipeline.model.motion.motion_head import Motion, MotionHead, Trace
@@ -286,7 +286,7 @@ class TemporalKVQResNetCBAM(nn.Module):
         wanted = {"layer4", *self.architecture.scales}
         if self.motion is None:
             return backbone.features(frames, tuple(wanted))
-        features = backbone.features(frames, (STEM, *STAGES))
+        features = backbone.features(frames, (PICTURE, *STAGES))
         if "fine" in features:  # an exported backbone brings them along
             return features
         maps: Features = self.motion.pyramid(features)

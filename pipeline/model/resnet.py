@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from pipeline.model.architecture import STEM
+from pipeline.model.architecture import PICTURE
 from pipeline.model.cbam import CBAM, CBAMStart
 from pipeline.model.torchvision_models import models
 
@@ -94,17 +94,14 @@ class ResNetCBAM(models.ResNet):  # type: ignore[misc]
 
         Args:
             images: ``(B, 3, height, width)``.
-            stages: Among ``stem`` and ``layer1`` to ``layer4``; later stages than needed are not computed.
+            stages: Among ``picture`` and ``layer1`` to ``layer4``; later ones than needed are not computed.
 
         Returns:
-            By stage ``(B, channels, rows, columns)``, at stride 2, 4, 8, 16 and 32.
+            By stage ``(B, channels, rows, columns)``, at stride 1, 4, 8, 16 and 32.
         """
-        found: dict[str, Tensor] = {}
-        x = self.relu(self.bn1(self.conv1(images)))
-        if STEM in stages:
-            found[STEM] = x
-        x = self.maxpool(x)
-        for name in STAGES[: 1 + max(STAGES.index(stage) for stage in stages if stage != STEM)]:
+        found: dict[str, Tensor] = {PICTURE: images} if PICTURE in stages else {}
+        x = self.maxpool(self.relu(self.bn1(self.conv1(images))))
+        for name in STAGES[: 1 + max(STAGES.index(stage) for stage in stages if stage in STAGES)]:
             stage = getattr(self, name)
             if self.gradient_checkpointing and self.training:
                 x = checkpoint(stage, x, use_reentrant=False, context_fn=partial(_contexts, stage))

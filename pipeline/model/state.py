@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pipeline.model.architecture import Architecture
-from pipeline.model.motion.pyramid import FINE_CHANNELS, MATCH_CHANNELS
+from pipeline.model.motion.pyramid import KEPT_FINE_CHANNELS, MATCH_CHANNELS
 
 
 class Entry(NamedTuple):
@@ -18,7 +18,7 @@ class Entry(NamedTuple):
         keys: ``(B, L, V, S_k, D)``; variant ``v`` is for slot ``v`` if ``V`` is not 1.
         values: The same.
         match: Keys of dense motion, ``(B, C, rows, columns)``; None without it.
-        fine: Its fine features, likewise.
+        fine: Its fine features and texture, likewise; see ``unpacked``.
     """
 
     keys: Tensor
@@ -112,7 +112,7 @@ def empty_state(
         return state
     match, fine = (
         keys.new_zeros(batch_size, architecture.num_past, channels, *architecture.grid(stage, size))
-        for channels, stage in ((MATCH_CHANNELS, "layer2"), (FINE_CHANNELS, "layer1"))
+        for channels, stage in ((MATCH_CHANNELS, "layer2"), (KEPT_FINE_CHANNELS, "layer1"))
     )
     return state._replace(match=match, fine=fine)
 

@@ -11,7 +11,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from pipeline.model.resnet import ResNetCBAM
 from pipeline.model.torchvision_models import models
 
-UNDECAYED = ("table", "slots", "temperature")
+UNDECAYED = ("table", "slots", "temperature", "texture")
 
 
 def parameter_groups(

@@ -10,7 +10,6 @@ from torch.nn import functional as F
 
 from pipeline.model.checkpoint import save_checkpoint
 from pipeline.model.device import pick_device
-from pipeline.model.motion.motion_head import FEWER_ROUNDS, ROUNDS
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.resnet import ResNetCBAM
 from pipeline.training.clip_sources import open_scenes, open_sources
@@ -230,9 +229,6 @@ class Trainer:
             return ()
         clips = self.scenes.clips(self.options.scene_batch_size // self.ranks.count)
         past = self._some_past(len(clips.frames), 6)
-        chance = torch.rand((), generator=seeded(torch.device("cpu"), self.options.seed, 7, self.step))
-        fewer = float(chance) < self.options.fewer_rounds_share
-        self.model.motion.rounds = FEWER_ROUNDS if fewer else ROUNDS  # type: ignore[union-attr]
         with mixed(self.device, self.precision):
             motion, trace = self.model.motion_trace(normalised(clips.frames, self.model), past)  # type: ignore[operator]
         dense = dense_loss(motion, trace, clips.truth, past)

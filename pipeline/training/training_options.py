@@ -102,8 +102,6 @@ class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Layered scenes in a step, over all processes, that dense motion learns from; 0 = none."""
     clips_every_steps: AtLeastOne
     """With scenes: labelled clips are learned from in every so many steps, the others are scenes alone."""
-    fewer_rounds_share: Share
-    """Part of the steps in which dense motion is refined in fewer rounds, so that it can be used so."""
     scenes_ahead: Annotated[int, msgspec.Meta(ge=0, le=64)]
     """On CUDA, batches of scenes that a second process films while the first one trains; 0 = none."""
     scene_height: Annotated[int, msgspec.Meta(ge=64, le=1024, multiple_of=32)]

@@ -12,7 +12,6 @@ from msgspec.structs import replace
 from torch import Tensor
 
 from pipeline.model.checkpoint import load_checkpoint, save_checkpoint
-from pipeline.model.motion.motion_head import FEWER_ROUNDS, ROUNDS
 from pipeline.training.keep_motion import KeepMotion
 from pipeline.training.samples import Clips, normalised
 from pipeline.training.trainer import Trainer
@@ -235,16 +234,6 @@ def test_labelled_clips_can_be_left_out_of_steps_with_scenes(tmp_path: Path) -> 
     assert run.clips_seen == run.options.batch_size + 2 * run.options.scene_batch_size
     assert torch.equal(run.pending[0][:2], run.pending[1][:2])
     assert not torch.equal(run.pending[0][2:], run.pending[1][2:])
-
-
-@pytest.mark.parametrize(("share", "rounds"), [(0.0, ROUNDS), (1.0, FEWER_ROUNDS)])
-def test_some_steps_refine_in_fewer_rounds_but_not_what_is_saved(
-    tmp_path: Path, share: float, rounds: tuple[int, int, int]
-) -> None:
-    run = Trainer(tiny_options(tmp_path, **WITH_SCENES, fewer_rounds_share=share))
-    run.advance()
-    assert run.model.motion.rounds == rounds
-    assert run.average.module.motion.rounds == ROUNDS
 
 
 def test_scenes_teach_dense_motion_and_the_backbone(tmp_path: Path) -> None:

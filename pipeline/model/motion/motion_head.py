@@ -9,15 +9,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline.model.motion.geometry import doubled, signed_log, warp
+from pipeline.model.motion.lucas_kanade import LucasKanade
 from pipeline.model.motion.match import STRIDE, Match, Matched
 from pipeline.model.motion.moving import MovingHead, evidence
-from pipeline.model.motion.pyramid import CONTEXT_CHANNELS, FINE_CHANNELS, MotionPyramid
+from pipeline.model.motion.pyramid import CONTEXT_CHANNELS, FINE_CHANNELS, MotionPyramid, unpacked
 from pipeline.model.motion.refine import Refined, Refiner
 from pipeline.model.motion.similarity import Similarity, fit_similarity
 
 COARSE, FINE = STRIDE, 4
-ROUNDS, FEWER_ROUNDS = (1, 1, 2), (1, 0, 1)
-"""Of the refinement: at stride 8 for all past frames, then for the newest alone, and at stride 4."""
+ROUNDS = 1, 2
+"""Of the refinement: at stride 8 for all past frames, at stride 4 for the newest."""
 _COARSE_WIDTH, _FINE_WIDTH = 48, 32
 _SCENE_COARSE, _SCENE_FINE = 24, 16
 _GRID = 4  # of the summary
@@ -100,7 +101,7 @@ class MotionHead(nn.Module):
         num_past: ``T``.
 
     Attributes:
-        rounds: ``ROUNDS``, or ``FEWER_ROUNDS``, which are faster.
+        rounds: ``ROUNDS``; others can be tried.
         summary_width: See ``Motion``.
     """
 
@@ -115,7 +116,8 @@ class MotionHead(nn.Module):
         self.vote_matched, self.vote_refined = (nn.Conv2d(_COARSE_WIDTH, 1, 1) for _ in range(2))
         self.hand_over = nn.Conv2d(_COARSE_WIDTH, _FINE_WIDTH, 1)
         self.context_fine = nn.Conv2d(FINE_CHANNELS, _SCENE_FINE, 1)
-        self.fine = Refiner(FINE, 2, _SCENE_FINE, _FINE_WIDTH, _FINE_WIDTH, (1, 2, 1))
+        self.fine = Refiner(FINE, 2, _SCENE_FINE, _FINE_WIDTH, _FINE_WIDTH, (1, 2, 1), steps=True)
+        self.lucas_kanade = LucasKanade()
         self.mask = MovingHead(num_past, _FINE_WIDTH, FINE_CHANNELS, CONTEXT_CHANNELS)
         self.summary_width = num_past * 6 + 3 * _GRID**2
 
@@ -132,7 +134,7 @@ class MotionHead(nn.Module):
         Args:
             new: Maps of the new frame, see ``MotionPyramid``.
             match: Of the past frames, ``(B, T, 64, h / 2, w / 2)``.
-            fine: Likewise, ``(B, T, 32, h, w)``.
+            fine: Likewise, ``(B, T, 64, h, w)``.
             valid: ``(B, T)`` bool: which slots hold a frame.
             trace: Filled for training.
         """
@@ -145,14 +147,21 @@ class MotionHead(nn.Module):
         still = camera.flow(grid, FINE)
         flow, log_error, hidden, still = (_by_slot(x, past) for x in (flow, log_error, hidden, still))
         newest = Refined(flow[:, -1], log_error[:, -1], hidden[:, -1])
-        context = F.relu(self.context_fine(new["fine"]))
-        for _ in range(self.rounds[2]):
-            newest = self.fine(new["fine"], fine[:, -1], newest, still[:, -1], context)
+        here, texture = unpacked(new["fine"])
+        gradients = self.lucas_kanade.gradients(texture)
+        there, past_texture = unpacked(fine[:, -1])
+        context = F.relu(self.context_fine(here))
+        for _ in range(self.rounds[1]):
+            steps = self.lucas_kanade(gradients, past_texture, newest.flow.detach())
+            newest = self.fine(here, there, newest, still[:, -1], context, steps)
+            rounds.append(Round(FINE, None, newest.flow, newest.log_error))
+        if self.rounds[1]:  # one more step from where the last round has led: it costs little
+            newest = newest.stepped(self.lucas_kanade(gradients, past_texture, newest.flow.detach()))
             rounds.append(Round(FINE, None, newest.flow, newest.log_error))
         flow = torch.cat((flow[:, :-1], newest.flow[:, None]), dim=1)
         log_error = torch.cat((log_error[:, :-1], newest.log_error[:, None]), dim=1)
         hidden = torch.cat((hidden[:, :-1], newest.hidden[:, None]), dim=1)
-        logits = self._moving(new, fine, Refined(flow, log_error, hidden), still, valid)
+        logits = self._moving(here, new["context"], fine, Refined(flow, log_error, hidden), still, valid)
         moving = logits.sigmoid() * valid.any(dim=1)[:, None, None]
         if trace is not None:
             trace.log_weights = found.scores.log_softmax(dim=-1)
@@ -173,27 +182,17 @@ class MotionHead(nn.Module):
         context = self.context_coarse(scene)
         refined = Refined(found.flow, found.spread[:, 0], hidden)
 
-        def camera_of(vote: nn.Conv2d, trust: Tensor) -> Similarity:
+        def camera_of(vote: nn.Conv2d, trust: Tensor, again: int) -> Similarity:
             logits = vote(refined.hidden)[:, 0].float()
             votes.append(CameraVote(refined.flow, logits))
-            return fit_similarity(refined.flow.detach(), trust * logits.detach().sigmoid(), COARSE, 2)
+            return fit_similarity(refined.flow.detach(), trust * logits.detach().sigmoid(), COARSE, again)
 
-        camera = camera_of(self.vote_matched, found.certainty[:, 0].detach())
+        camera = camera_of(self.vote_matched, found.certainty[:, 0].detach(), 4)
         for _ in range(self.rounds[0]):
             refined = self.coarse(query, match, refined, camera.flow(grid, COARSE), context)
             rounds.append(Round(COARSE, past, refined.flow, refined.log_error))
-            camera = camera_of(self.vote_refined, _trust(refined.log_error))
-        parts = [_by_slot(x, past) for x in (query, match, *refined, camera.flow(grid, COARSE), context)]
-        here, there, flow, log_error, hidden, still, context = (x[:, -1] for x in parts)
-        newest = Refined(flow, log_error, hidden)
-        for _ in range(self.rounds[1]):
-            newest = self.coarse(here, there, newest, still, context)
-            rounds.append(Round(COARSE, None, newest.flow, newest.log_error))
-        joined = (
-            torch.cat((_by_slot(x, past)[:, :-1], last[:, None]), dim=1).flatten(0, 1)
-            for x, last in zip(refined, newest, strict=True)
-        )
-        return found, camera, Refined(*joined)
+            camera = camera_of(self.vote_refined, _trust(refined.log_error), 2)
+        return found, camera, refined
 
     def _motion(
         self, flow: Tensor, log_error: Tensor, moving: Tensor, votes: Tensor, valid: Tensor
@@ -218,19 +217,21 @@ class MotionHead(nn.Module):
         )
 
     def _moving(
-        self, new: Mapping[str, Tensor], fine: Tensor, found: Refined, still: Tensor, valid: Tensor
+        self, here: Tensor, context: Tensor, fine: Tensor, found: Refined, still: Tensor, valid: Tensor
     ) -> Tensor:
         """Logits of the mask, ``(B, h, w)``, from flow against the flow of what stands still."""
-        past, here = valid.shape[1], new["fine"]
+        past = valid.shape[1]
         flow, error = found.flow.detach().flatten(0, 1), found.log_error.flatten(0, 1)
         still = still.flatten(0, 1)
-        # from the fine features again, for all past frames: what the camera's motion explains stands still
+        # what the camera's motion explains stands still
         repeated = _repeated(here, past)
-        along_camera = (repeated * warp(fine.flatten(0, 1), still, FINE)).sum(dim=1, keepdim=True)
+        along_camera = (repeated * warp(fine[:, :, :FINE_CHANNELS].flatten(0, 1), still, FINE)).sum(
+            dim=1, keepdim=True
+        )
         seen = evidence(flow - still, error, along_camera)
         parts = torch.cat((found.hidden.flatten(0, 1).float(), seen, torch.ones_like(seen[:, :1])), dim=1)
         parts = _by_slot(parts, past) * valid[:, :, None, None, None].to(parts.dtype)
-        logits: Tensor = self.mask(parts.flatten(1, 2).to(here.dtype), here, new["context"])
+        logits: Tensor = self.mask(parts.flatten(1, 2).to(here.dtype), here, context)
         return logits
 
     def _summary(self, camera: Similarity, own: Tensor, moving: Tensor, valid: Tensor, width: int) -> Tensor:

@@ -1,16 +1,20 @@
-"""What dense motion keeps of a frame: keys at stride 8, fine features at stride 4, and context."""
+"""What dense motion keeps of a frame: keys at stride 8, fine features and texture at 4, and context."""
 
 from collections.abc import Mapping
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pipeline.model.architecture import STEM
+from pipeline.model.architecture import PICTURE
 from pipeline.model.motion.geometry import doubled
+from pipeline.model.motion.texture import TEXTURE_CHANNELS, Texture
 
 CONTEXT_CHANNELS = 96
 MATCH_CHANNELS = 64
 FINE_CHANNELS = 32
+KEPT_FINE_CHANNELS = FINE_CHANNELS + 4 * TEXTURE_CHANNELS
+"""Fine features, and the four places of the texture that lie in a place of theirs."""
 MOTION_STAGES = ("context", "match", "fine")
 """Names of the maps beside those of the backbone."""
 
@@ -25,28 +29,32 @@ class MotionPyramid(nn.Module):
     def __init__(self, channels: Mapping[str, int]) -> None:
         super().__init__()
         self.lateral = nn.ModuleDict(
-            {
-                stage: nn.Conv2d(channels[stage], CONTEXT_CHANNELS, 1)
-                for stage in ("layer2", "layer3", "layer4")
-            }
+            {stage: nn.Conv2d(channels[stage], CONTEXT_CHANNELS, 1) for stage in ("layer2", "layer3")}
         )
         self.smooth = nn.Conv2d(CONTEXT_CHANNELS, CONTEXT_CHANNELS, 3, padding=1, groups=CONTEXT_CHANNELS)
         self.match = nn.Conv2d(CONTEXT_CHANNELS, MATCH_CHANNELS, 1)
         self.edges = nn.Conv2d(channels["layer1"], FINE_CHANNELS, 1)
-        # the stem's pooling hides where within a cell an edge lies: here its four places are told apart
-        self.detail = nn.Conv2d(64, FINE_CHANNELS, 2, stride=2)
         self.coarse = nn.Conv2d(CONTEXT_CHANNELS, FINE_CHANNELS, 1)
+        self.texture = Texture()
+        # the pooling before layer1 hides where within a place an edge lies: the texture tells
+        self.detail = nn.Conv2d(4 * TEXTURE_CHANNELS, FINE_CHANNELS, 1)
 
     def forward(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Maps of the backbone to those of ``MOTION_STAGES``.
 
-        ``context`` ``(B, 96, h/2, w/2)``; ``match`` ``(B, 64, h/2, w/2)`` and ``fine`` ``(B, 32, h, w)`` of
-        length 1 at each place, so that products are cosines; ``h x w`` at stride 4.
+        ``context`` ``(B, 96, h/2, w/2)``; ``match`` ``(B, 64, h/2, w/2)`` of length 1 at each place, so that
+        products are cosines; ``fine`` ``(B, 64, h, w)``: 32 channels of length 1, then the texture, see
+        ``unpacked``; ``h x w`` at stride 4.
         """
-        x = self.lateral["layer4"](features["layer4"])
-        for stage in ("layer3", "layer2"):
-            x = self.lateral[stage](features[stage]) + doubled(x)
+        x = self.lateral["layer2"](features["layer2"]) + doubled(self.lateral["layer3"](features["layer3"]))
         context = x + self.smooth(F.relu(x))
         match = F.normalize(self.match(context), dim=1, eps=1e-4)
-        fine = self.edges(features["layer1"]) + self.detail(features[STEM]) + doubled(self.coarse(context))
-        return {"context": F.relu(context), "match": match, "fine": F.normalize(fine, dim=1, eps=1e-4)}
+        texture = self.texture(features[PICTURE])
+        fine = self.edges(features["layer1"]) + self.detail(texture) + doubled(self.coarse(context))
+        fine = torch.cat((F.normalize(fine, dim=1, eps=1e-4), texture), dim=1)
+        return {"context": F.relu(context), "match": match, "fine": fine}
+
+
+def unpacked(fine: Tensor) -> tuple[Tensor, Tensor]:
+    """Fine features ``(n, 32, h, w)`` and texture ``(n, 8, 2 h, 2 w)`` of kept maps ``(n, 64, h, w)``."""
+    return fine[:, :FINE_CHANNELS], F.pixel_shuffle(fine[:, FINE_CHANNELS:], 2)

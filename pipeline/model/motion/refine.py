@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline.model.motion.geometry import local_correlation, signed_log, warp
+from pipeline.model.motion.lucas_kanade import STEP_CHANNELS, WINDOWS, Steps
 
 _NARROWEST, _WIDEST = -4.0, 4.5  # of the logarithm of the expected error in pixels
 
@@ -18,11 +19,18 @@ class Refined(NamedTuple):
         flow: ``(n, 2, h, w)`` float32, pixels.
         log_error: Logarithm of the expected error in pixels, ``(n, h, w)`` float32.
         hidden: What rounds hand on, ``(n, hidden, h, w)``.
+        gates: How far the step of each window is to be taken, 0 to 1, ``(n, W, h, w)``; None without steps.
     """
 
     flow: Tensor
     log_error: Tensor
     hidden: Tensor
+    gates: Tensor | None = None
+
+    def stepped(self, steps: Steps) -> "Refined":
+        """The same with its flow moved by steps of Lucas and Kanade, as far as the gates say."""
+        assert self.gates is not None
+        return self._replace(flow=self.flow + (steps.pixels * self.gates[:, None]).sum(dim=2))
 
 
 class Refiner(nn.Module):
@@ -35,26 +43,41 @@ class Refiner(nn.Module):
         width: Channels inside.
         hidden: Channels that go from round to round.
         dilations: Of the three convolutions.
+        steps: Whether it also chooses among steps of Lucas and Kanade.
     """
 
     def __init__(
-        self, stride: int, radius: int, context: int, width: int, hidden: int, dilations: tuple[int, int, int]
+        self,
+        stride: int,
+        radius: int,
+        context: int,
+        width: int,
+        hidden: int,
+        dilations: tuple[int, int, int],
+        *,
+        steps: bool = False,
     ) -> None:
         super().__init__()
         self.stride, self.radius = stride, radius
-        inputs = (2 * radius + 1) ** 2 + 4 + context + hidden
+        inputs = (2 * radius + 1) ** 2 + 4 + context + hidden + steps * STEP_CHANNELS
         sizes = (inputs, width, width, hidden)
         self.layers = nn.ModuleList(
             nn.Conv2d(a, b, 3, padding=d, dilation=d)
             for a, b, d in zip(sizes[:-1], sizes[1:], dilations, strict=True)
         )
-        self.out = nn.Conv2d(hidden, 3, 3, padding=1)
+        self.out = nn.Conv2d(hidden, 3 + steps * len(WINDOWS), 3, padding=1)
         nn.init.zeros_(self.out.weight)
         if self.out.bias is not None:
             nn.init.zeros_(self.out.bias)
 
     def forward(
-        self, here: Tensor, there: Tensor, so_far: Refined, still: Tensor, context: Tensor
+        self,
+        here: Tensor,
+        there: Tensor,
+        so_far: Refined,
+        still: Tensor,
+        context: Tensor,
+        steps: Steps | None = None,
     ) -> Refined:
         """One round; its gradient does not reach the flow that it starts from.
 
@@ -64,12 +87,18 @@ class Refiner(nn.Module):
             so_far: From the round before.
             still: The flow of what stands still, ``(n, 2, h, w)``.
             context: ``(n, context, h, w)``.
+            steps: From the same flow.
         """
         flow = so_far.flow.detach()
         around = local_correlation(here, warp(there, flow, self.stride), self.radius)
         motion = signed_log(torch.cat((flow, flow - still), dim=1) / self.stride).to(around.dtype)
-        x = torch.cat((around, motion, context, so_far.hidden), dim=1)
+        seen = [around, motion, context, so_far.hidden]
+        if steps is not None:
+            seen.append(steps.evidence.to(around.dtype))
+        x = torch.cat(seen, dim=1)
         for layer in self.layers:
             x = F.relu(layer(x))
         change = self.out(x).float()
-        return Refined(flow + self.stride * change[:, :2], change[:, 2].clamp(_NARROWEST, _WIDEST), x)
+        flow = flow + self.stride * change[:, :2]
+        refined = Refined(flow, change[:, 2].clamp(_NARROWEST, _WIDEST), x)
+        return refined if steps is None else refined._replace(gates=change[:, 3:].sigmoid()).stepped(steps)

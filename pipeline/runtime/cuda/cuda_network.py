@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pipeline.base.files import cache_folder
-from pipeline.model.motion.pyramid import CONTEXT_CHANNELS, FINE_CHANNELS, MATCH_CHANNELS
+from pipeline.model.motion.pyramid import CONTEXT_CHANNELS, KEPT_FINE_CHANNELS, MATCH_CHANNELS
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.preprocessing import Size
 from pipeline.model.resnet import ResNetCBAM
@@ -73,7 +73,7 @@ class CudaNetwork:
             kept |= {
                 "context": ("layer2", CONTEXT_CHANNELS),
                 "match": ("layer2", MATCH_CHANNELS),
-                "fine": ("layer1", FINE_CHANNELS),
+                "fine": ("layer1", KEPT_FINE_CHANNELS),
             }
         return {name: (*architecture.grid(stage, self.size), count) for name, (stage, count) in kept.items()}
 

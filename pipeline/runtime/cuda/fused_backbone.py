@@ -55,10 +55,8 @@ class Stem(nn.Module):
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
-        padded = F.pad(conv.weight, (0, 0, 0, 0, 0, CHANNELS - conv.in_channels))
         self.conv = conv
-        padded = padded.contiguous(memory_format=torch.channels_last)
-        conv.weight = nn.Parameter(padded, requires_grad=False)
+        _take_padded(conv)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, 4, height, width)`` to half the size."""
@@ -80,6 +78,15 @@ def fuse_backbones(model: TemporalKVQResNetCBAM) -> None:
         for name in STAGES:
             stage = cast(nn.Sequential, getattr(backbone, name))
             setattr(backbone, name, nn.Sequential(*(FusedBlock(block) for block in stage)))
+    if model.motion is not None:
+        _take_padded(model.motion.pyramid.texture.filters)
+
+
+def _take_padded(conv: nn.Conv2d) -> None:
+    """Makes a convolution of three channels take frames with a channel of zeros added."""
+    padded = F.pad(conv.weight, (0, 0, 0, 0, 0, CHANNELS - conv.in_channels))
+    padded = padded.contiguous(memory_format=torch.channels_last)
+    conv.weight = nn.Parameter(padded, requires_grad=False)
 
 
 def conv_relu(conv: nn.Conv2d, x: Tensor) -> Tensor:

@@ -87,7 +87,7 @@ def test_shapes_and_ranges_for_pictures_that_are_not_square(model: TemporalKVQRe
     assert output.uncertainty.min() > 0
     assert ((output.moving > 0) & (output.moving < 1)).all()
     assert state.match.shape == (2, 2, 64, 12, 20)
-    assert state.fine.shape == (2, 2, 32, 24, 40)
+    assert state.fine.shape == (2, 2, 64, 24, 40)
 
 
 @torch.no_grad()
@@ -107,8 +107,8 @@ def test_a_still_picture_has_no_flow_before_anything_is_learned() -> None:
     model.eval().motion.match.log_temperature.fill_(torch.tensor(60.0).log())
     frame = clip(1, 1)[:, 0]
     output, _ = stepped(model, torch.stack((frame, frame, frame), dim=1))
-    assert torch.equal(output.flow[:, 0], output.flow[:, 1])
     assert output.flow.abs().mean() < 2
+    assert output.flow[:, 1].abs().mean() < output.flow[:, 0].abs().mean()  # steps need no learning
 
 
 @torch.no_grad()
@@ -116,15 +116,15 @@ def test_more_rounds_go_on_from_fewer(model: TemporalKVQResNetCBAM) -> None:
     before, mask = model.motion.rounds, torch.ones(1, 2, dtype=torch.bool)
     traces = []
     try:
-        for rounds in ((1, 1, 2), (1, 1, 3)):
+        for rounds in ((1, 2), (1, 3)):
             model.motion.rounds = rounds
             traces.append(model.motion_trace(clip(1, 3), mask)[1].rounds)
     finally:
         model.motion.rounds = before
     short, long = traces
-    assert [(each.stride, each.slots) for each in short] == [(8, 2), (8, None), (4, None), (4, None)]
-    assert [each.stride for each in long] == [8, 8, 4, 4, 4]
-    for one, same in zip(short, long, strict=False):
+    assert [(each.stride, each.slots) for each in short] == [(8, 2), *[(4, None)] * 3]
+    assert [each.stride for each in long] == [8, 4, 4, 4, 4]
+    for one, same in zip(short[:-1], long, strict=False):
         assert torch.equal(one.flow, same.flow)
         assert torch.equal(one.log_error, same.log_error)
     assert not torch.equal(long[-1].flow, long[-2].flow)

@@ -1,5 +1,6 @@
 import torch
 
+from pipeline.model.motion.lucas_kanade import STEP_CHANNELS, WINDOWS, Steps
 from pipeline.model.motion.refine import Refined, Refiner
 
 
@@ -30,9 +31,28 @@ def test_corrections_are_in_cells_and_errors_stay_in_their_range() -> None:
 
 def test_a_round_does_not_teach_the_flow_that_it_starts_from() -> None:
     refiner, first = Refiner(4, 1, 5, 16, 8, (1, 1, 1)), start(1.0)
-    for part in first:
+    for part in first[:3]:
         part.requires_grad_()
     torch.nn.init.normal_(refiner.out.weight)
     refiner(maps(12, 0), maps(12, 1), first, torch.zeros(2, 2, 6, 10), maps(5, 2)).flow.sum().backward()
     assert first.flow.grad is None
     assert first.hidden.grad.any()
+
+
+def test_steps_are_taken_as_far_as_their_gates_say() -> None:
+    refiner = Refiner(4, 2, 5, 16, 8, (1, 2, 1), steps=True)
+    refiner.out.bias.data = torch.tensor([0.0, 0.0, 0.0, 40.0, -40.0])
+    pixels = torch.stack((maps(2, 3), maps(2, 4)), dim=2)
+    assert pixels.shape[2] == len(WINDOWS)
+    steps = Steps(pixels, maps(STEP_CHANNELS, 5))
+    found = refiner(maps(12, 0), maps(12, 1), start(3.0), torch.zeros(2, 2, 6, 10), maps(5, 2), steps)
+    torch.testing.assert_close(found.flow, 3.0 + pixels[:, :, 0])
+    other = refiner(
+        maps(12, 0),
+        maps(12, 1),
+        start(3.0),
+        torch.zeros(2, 2, 6, 10),
+        maps(5, 2),
+        steps._replace(evidence=maps(STEP_CHANNELS, 6)),
+    )
+    assert not torch.allclose(other.hidden, found.hidden)

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
+from pipeline.model.checkpoint import load_checkpoint
 from pipeline.model.history import StreamHistory
 from pipeline.runtime.base import Runtime
 from pipeline.runtime.open_torch import open_torch
@@ -106,9 +108,10 @@ def test_dense_motion_of_unchanged_pictures_is_that_of_a_full_step() -> None:
             assert_same_motion(a, b)
 
 
-def test_the_shipped_kinds_run_on_fused_kernels() -> None:
+@pytest.mark.parametrize("motion", [False, True])
+def test_the_shipped_kinds_run_on_fused_kernels(motion: bool) -> None:
     lines: list[str] = []
-    runtime = open_torch(small(), Options(device="cuda", report=lines.append))
+    runtime = open_torch(small(motion=motion), Options(device="cuda", report=lines.append))
     runtime.warm_up()
     assert runtime.describe()["kernels"] == "fused", lines
     assert not any("slower" in line for line in lines)
@@ -133,6 +136,27 @@ def test_pictures_of_other_sizes_are_resized_on_the_device() -> None:
     for ours, theirs in zip(found, expected, strict=True):
         for a, b in zip(ours, theirs, strict=True):
             np.testing.assert_allclose(a.probabilities, b.probabilities, atol=0.02)
+
+
+def test_the_shipped_network_sees_motion_in_pictures_of_several_aspects() -> None:
+    scene = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (800, 800, 3), np.uint8), (0, 0), 4)
+    scene = cv2.normalize(scene, None, 0, 255, cv2.NORM_MINMAX)
+    sizes = [(480, 640), (360, 640), (640, 480)]
+    streams = [[scene[8 * n : 8 * n + h, 12 * n : 12 * n + w] for n in range(4)] for h, w in sizes]
+    model = load_checkpoint("motion_resnet18")
+    expected, _ = play(open_torch(model, Options(device="cpu", longer_side_px=256)), streams)
+    found, _ = play(open_torch(model, Options(device="cuda", longer_side_px=256)), streams)
+    for (height, width), ours, theirs in zip(sizes, found, expected, strict=True):
+        a, b = ours[-1].motion, theirs[-1].motion
+        assert a is not None
+        assert b is not None
+        assert a.flow.shape == b.flow.shape
+        scale = 256 / max(height, width)
+        seen = np.median(a.flow[-1], axis=(1, 2)) / scale
+        np.testing.assert_allclose(seen, (12, 8), atol=1)
+        assert np.abs(a.flow - b.flow).mean() < 0.1
+        assert np.abs(a.moving - b.moving).mean() < 0.02
+        np.testing.assert_allclose(a.camera, b.camera, atol=0.02)
 
 
 def test_a_step_is_remembered_before_the_next_uses_its_memory() -> None:

@@ -45,7 +45,7 @@ def test_parts_lie_one_after_another_in_each_row() -> None:
         )
     )
     row = layout.pack(entry)[0]
-    assert [int((row == n).sum()) for n in range(1, 5)] == [128, 128, 64 * 8 * 8, 32 * 16 * 16]
+    assert [int((row == n).sum()) for n in range(1, 5)] == [128, 128, 64 * 8 * 8, 64 * 16 * 16]
     assert (row.diff() >= 0).all()
     assert layout.length == len(row)
 

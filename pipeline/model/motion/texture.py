@@ -1,0 +1,55 @@
+"""Texture at stride 2: the picture's own edges, from which fractions of a pixel can be measured."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pipeline.model.attention import full_precision
+from pipeline.model.motion.geometry import doubled
+
+TEXTURE_CHANNELS = 8
+_SIDE, _SIGMA = 6, 1.3  # of the filters, in pixels: an even side puts their middle where a place's is
+_START_FLOOR = 0.1
+
+
+class Texture(nn.Module):
+    """Filters that start as derivatives of a Gaussian, of light and of colour; then contrast is normalised.
+
+    So a darker or flatter picture has the same texture, down to a floor: what lies below is noise.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.filters = nn.Conv2d(
+            3, TEXTURE_CHANNELS, _SIDE, 2, (_SIDE - 2) // 2, bias=False, padding_mode="replicate"
+        )
+        with torch.no_grad():
+            self.filters.weight.copy_(_derivatives())
+        self.log_floor = nn.Parameter(torch.tensor(_START_FLOOR).log())
+
+    def forward(self, picture: Tensor) -> Tensor:
+        """``(B, 3, 4 h, 4 w)`` to ``(B, 4 * 8, h, w)``: at stride 2, four places to one at stride 4."""
+        with full_precision(picture.device.type):
+            found = self.filters(picture).float()
+            energy = F.avg_pool2d(found.square().mean(dim=1, keepdim=True), 4)  # at stride 8
+            around = F.avg_pool2d(energy, 3, stride=1, padding=1, count_include_pad=False)
+            contrast = (doubled(doubled(around)) + (2 * self.log_floor.float()).exp()).sqrt()
+            packed: Tensor = F.pixel_unshuffle(found / contrast, 2)
+            return packed.to(picture.dtype)
+
+
+def _derivatives() -> Tensor:
+    """``(8, 3, side, side)``: first and second derivatives of light, then of red against blue."""
+    line = torch.arange(_SIDE) - (_SIDE - 1) / 2
+    y, x = (part / _SIGMA for part in torch.meshgrid(line, line, indexing="ij"))
+    bell = (-(x * x + y * y) / 2).exp()
+    first = [-x * bell, -y * bell]
+    second = [(x * x - 1) * bell, x * y * bell, (y * y - 1) * bell]
+    light, red_blue = torch.tensor([1.0, 1.0, 1.0]), torch.tensor([1.0, 0.0, -1.0])
+    shapes = [*((shape, light) for shape in first + second), *((shape, red_blue) for shape in first)]
+    shapes.append(((x * x + y * y - 2) * bell, red_blue))
+    filters: Tensor = torch.stack(
+        [colour[:, None, None] * (shape - shape.mean()) for shape, colour in shapes]
+    )
+    filters /= filters.flatten(1).norm(dim=1)[:, None, None, None]
+    return filters
