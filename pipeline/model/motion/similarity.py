@@ -15,7 +15,8 @@ from pipeline.model.motion.geometry import places
 
 _FINEST_PX = 0.3  # residuals below this are noise
 _WITHIN = 2.0  # a residual of so many mean residuals still counts, at a quarter
-_STANDS = 0.6  # a camera stands if so many places say so, as a part of those of the other answer
+_STANDS = 0.62  # a camera stands if so many places say so, as a part of those of the other answer
+_PARALLAX = 0.3  # places agree within a pixel, or this part of a fast motion: scenes have depth
 _PRIOR = 1e-3  # weight of "nothing moves", as a part of what full confidence everywhere weighs
 
 
@@ -46,8 +47,8 @@ class Similarity(NamedTuple):
 def fit_similarity(flow: Tensor, weight: Tensor, stride: int, rounds: int) -> Similarity:
     """Fits the similarity that most places agree on.
 
-    Follows two starts, "nothing moves" and the plain fit, to the end, and prefers the first: neither a large
-    mover before a standing camera nor one that a camera follows must win.
+    Follows two starts to the end, "nothing moves" and the plain fit of what does move, and prefers the first:
+    neither a large mover before a standing camera nor one that a camera follows must win.
 
     Args:
         flow: ``(n, 2, h, w)`` float32, pixels.
@@ -64,7 +65,8 @@ def fit_similarity(flow: Tensor, weight: Tensor, stride: int, rounds: int) -> Si
     spread_out = _PRIOR * rows * columns * (rows**2 + columns**2 - 2) * stride**2 / 12
     basis = _basis(moved, where)
     moved, weight = moved[:, None], weight[:, None]
-    plain = _weighted_fit(weight, basis, spread_out) @ design
+    gone = _squared(moved)
+    plain = _weighted_fit(weight * gone / (1 + gone), basis, spread_out) @ design
     residual = _squared(moved - torch.cat((torch.zeros_like(plain), plain), dim=1))  # (n, 2, places)
     trusted = weight / (1 + residual)
     for _ in range(rounds):
@@ -75,12 +77,14 @@ def fit_similarity(flow: Tensor, weight: Tensor, stride: int, rounds: int) -> Si
         trusted = weight * (scale / (scale + residual)).square()
         numbers = _weighted_fit(trusted, basis, spread_out)
         residual = _squared(moved - numbers @ design)
-    agree = (weight / (1 + residual)).sum(dim=2, keepdim=True)  # within about a pixel
+    near = 1 + _PARALLAX**2 * _squared(numbers @ design)
+    agree = (weight / (1 + residual / near)).sum(dim=2, keepdim=True)
     still, turned = torch.split(agree, 1, dim=1)
     stands = (still >= _STANDS * turned).to(flow.dtype)
     chosen = stands * numbers[:, :1] + (1 - stands) * numbers[:, 1:]
     total = weight.sum(dim=2) + _PRIOR * weight.shape[2]
-    return Similarity(chosen[:, 0], torch.maximum(still, turned)[:, 0] / total)
+    support = stands * still + (1 - stands) * turned
+    return Similarity(chosen[:, 0], support[:, 0] / total)
 
 
 def _design(size: Sequence[int], stride: int, like: Tensor) -> Tensor:

@@ -85,6 +85,30 @@ def test_a_camera_that_follows_a_thing_moves() -> None:
     assert worst_error(fitted(flow), true) < 0.05
 
 
+def test_a_followed_thing_does_not_hold_the_camera_where_the_scene_has_depth() -> None:
+    flow = torch.zeros(1, 2, *SIZE)
+    flow[:, 0, ::2], flow[:, 0, 1::2] = 5.0, 8.0  # near and far: no shift is right for both
+    flow[:, :, 7:17, 11:30] = 0  # what the camera follows
+    assert 0.15 < float((flow[:, 0] == 0).float().mean()) < 0.25
+    assert flow_of(fitted(flow))[0, 0].mean() == pytest.approx(6.5, abs=0.5)
+
+
+def test_two_rounds_lead_to_a_scene_that_is_hardly_more_than_half_of_the_picture() -> None:
+    true = similarity(shift=(15.7, 0))
+    flow, weight = flow_of(true).clone(), torch.ones(1, *SIZE)
+    flow[:, :, 13:] = 0  # a car that is followed, and bare road: less sure
+    weight[:, 13:] = 0.5
+    assert worst_error(fitted(flow, weight, rounds=2), true) < 1
+
+
+def test_support_is_that_of_the_camera_that_was_chosen() -> None:
+    flow = torch.zeros(1, 2, *SIZE)
+    flow[:, 0, :14] = 30.0
+    found = fitted(flow)  # it stands, though more than half of the picture moves
+    assert flow_of(found).abs().max() < 0.05
+    assert float(found.support) == pytest.approx(10 / 24, abs=0.02)
+
+
 def test_places_of_little_trust_do_not_hold_the_camera() -> None:
     true = CAMERAS["shift"]
     flow = flow_of(true).clone()
