@@ -24,10 +24,12 @@ class LayeredScene(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     standing_share: Share = 0.45
     """Whose camera stands; half of these shake."""
-    following_share: Share = 0.2
-    """Of those with a moving camera: it follows the first thing."""
+    following_share: Share = 0.35
+    """Of those with a moving camera: it keeps the first thing near the middle."""
     parallax_share: Share = 0.5
     """Of those with a moving camera: nearer parts of the scene pass faster; the others only turn."""
+    distant_share: Share = 0.25
+    """Whose things are small and upright, as people far away are."""
     empty_share: Share = 0.15
     """In which nothing moves by itself."""
     fixed_share: Share = 0.3
@@ -56,11 +58,13 @@ class LayeredScene(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """With a burnt-in logo or clock."""
     dark_share: Share = 0.15
     """In low light."""
+    noisy_share: Share = 0.12
+    """With the noise of a cheap camera at high gain."""
     compressed_share: Share = 0.25
     """With the blocks of strong compression."""
     skipped_share: Share = 0.2
     """In which quiet blocks are repeated from the frame before, as video codecs do."""
-    encoded_share: Share = 0.08
+    encoded_share: Share = 0.15
     """Through a real encoder, JPEG or H.264."""
 
 
@@ -114,23 +118,30 @@ def random_scenes(
     turn, shift, skew, moving = _camera(make, options)
     parallax = make.chance(options.parallax_share)
     planes = [_plane(make, turn, shift, parallax, share * options.plane_share) for share in _NEARER]
-    following = moving * make.chance(options.following_share)
     density = make.uniform() * (1 - make.chance(options.empty_share))
-    things = _things(make, (turn, shift), density, following, options)
+    following = moving * make.chance(options.following_share) * (density > 0)
+    distant = make.chance(options.distant_share) * (1 - following)
+    things = _things(make, (turn, shift), density, (following, distant), options)
     things[-1] = choose(make.chance(options.cover_share) * (density > 0), _passer(make), things[-1])
     layers = [_background(make, turn, shift, moving * parallax), *planes, *things]
     return Scenes(layers, (torch.view_as_real(turn), torch.view_as_real(shift)), skew)
 
 
 def _things(
-    make: _Maker, camera: tuple[Tensor, Tensor], density: Tensor, following: Tensor, options: LayeredScene
+    make: _Maker,
+    camera: tuple[Tensor, Tensor],
+    density: Tensor,
+    kinds: tuple[Tensor, Tensor],
+    options: LayeredScene,
 ) -> list[Layer]:
     """All groups, drawn as one large batch: many small tensors would take longer than the painting."""
     count = GROUPS * MEMBERS
     all_ = _Maker(make.n * count, make.times, make.aspect, make.generator)
-    turn, shift, wanted = (x.repeat(count, *(1,) * (x.ndim - 1)) for x in (*camera, density))
+    following, distant = kinds
+    density = torch.where(distant > 0, density.sqrt(), density)
+    turn, shift, wanted, far = (x.repeat(count, *(1,) * (x.ndim - 1)) for x in (*camera, density, distant))
     follows = torch.cat((following, torch.zeros_like(following).repeat(count - 1)))
-    things = chunks(_thing(all_, turn, shift, wanted, follows, options), count)
+    things = chunks(_thing(all_, (turn, shift), wanted, (follows, far), options), count)
     bodies = [things[group * MEMBERS] for group in range(GROUPS) for _ in range(MEMBERS - 1)]
     parts = _Maker(make.n * len(bodies), make.times, make.aspect, make.generator)
     others = [things[group * MEMBERS + member] for group in range(GROUPS) for member in range(1, MEMBERS)]
@@ -193,19 +204,30 @@ def _plane(make: _Maker, turn: Tensor, shift: Tensor, parallax: Tensor, share: f
 
 
 def _thing(
-    make: _Maker, turn: Tensor, shift: Tensor, density: Tensor, follows: Tensor, options: LayeredScene
+    make: _Maker,
+    camera: tuple[Tensor, Tensor],
+    density: Tensor,
+    kinds: tuple[Tensor, Tensor],
+    options: LayeredScene,
 ) -> Layer:
     """A thing with a motion of its own, a part of the scene, or leaves that sway."""
+    (turn, shift), (follows, far) = camera, kinds
     kind = make.uniform()
     fixed = (kind < options.fixed_share).float() * (1 - follows)
     sways = ((kind > 1 - options.swaying_share).float()) * (1 - follows)
     free = (1 - fixed) * (1 - sways)
-    size = make.log_uniform(0.035, 0.5) * (1 + sways)
-    height = size * make.log_uniform(0.4, 2.5)
+    size = torch.where(follows > 0, make.log_uniform(0.1, 0.6), make.log_uniform(0.035, 0.5) * (1 + sways))
+    size = torch.where(far > 0, make.log_uniform(0.02, 0.09) * (1 + sways), size)
+    height = size * torch.where(far > 0, make.log_uniform(1.0, 3.0), make.log_uniform(0.4, 2.5))
     centre = torch.complex(make.uniform(-1.05, 1.05), make.uniform(-1.05, 1.05) * make.aspect)
-    speed = make.log_uniform(0.25, 26) / _REFERENCE * free
+    centre = centre * (1 - 0.6 * follows)
+    fast = torch.where(far > 0, make.log_uniform(0.3, 6), make.log_uniform(0.25, 26) * (1 - 0.7 * follows))
+    speed = fast / _REFERENCE * free
     spin = make.sign() * make.log_uniform(0.003, 0.3) * free * make.chance(0.4)
-    growth = make.sign() * make.log_uniform(0.003, 0.08) * free * make.chance(0.4)
+    spin, growth = (
+        spin * (1 - 0.7 * far),
+        make.sign() * make.log_uniform(0.003, 0.08) * free * make.chance(0.4),
+    )
     way = make.travelled()
     own = torch.polar((growth[:, None] * way).exp(), make.uniform(-0.4, 0.4)[:, None] + spin[:, None] * way)
     place = centre[:, None] + (speed * make.direction())[:, None] * way
@@ -221,7 +243,8 @@ def _thing(
     scroll = (scrolls[:, None] * way)[..., None] * torch.view_as_real(make.direction())[:, None]
     waves = torch.where(sways[:, None, None] > 0, _waves(make, 0.12, 0.5), _waves(make, 0.5, 2.0))
     bend = _invertible(bend, waves)
-    shape = _outline(make, size, height)._replace(opacity=(make.uniform() < density).float())
+    seen = torch.maximum((make.uniform() < density).float(), follows)
+    shape = _outline(make, size, height)._replace(opacity=seen)
     shadow = torch.stack(
         (
             make.uniform(0.25, 0.75) * make.chance(options.shadow_share) * (1 - sways),

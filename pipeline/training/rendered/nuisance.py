@@ -123,11 +123,22 @@ def dark(frames: Tensor, generator: torch.Generator) -> Tensor:
     """Low light: little of the range is used, and amplifying it brings out noise, coarse and fine."""
     n = len(frames)
     gain = uniform(generator, (n, 1, 1, 1, 1), 0.15, 0.6)
+    sigma = uniform(generator, (n, 1, 1, 1, 1), 0.01, 0.06)
+    dim = frames * gain + sigma * _sensor_noise(frames, generator)
+    return (dim * uniform(generator, (n, 1, 1, 1, 1), 1.0, 1.6)).clamp(0, 1)
+
+
+def noisy(frames: Tensor, generator: torch.Generator) -> Tensor:
+    """Noise of a deviation of 0.02 to 0.1: independent at each pixel and colour, or coarser."""
+    sigma = 0.02 * 5 ** uniform(generator, (len(frames), 1, 1, 1, 1))
+    return (frames + sigma * _sensor_noise(frames, generator)).clamp(0, 1)
+
+
+def _sensor_noise(frames: Tensor, generator: torch.Generator) -> Tensor:
+    """White noise mixed with coarse noise of about the same strength, each clip in its own way."""
     noise = torch.randn(frames.shape, generator=generator, device=frames.device)
     coarse = F.avg_pool2d(noise.flatten(0, 1), 3, stride=1, padding=1).view_as(noise) * 2
-    sigma = uniform(generator, (n, 1, 1, 1, 1), 0.01, 0.06)
-    noisy = frames * gain + sigma * torch.lerp(noise, coarse, uniform(generator, (n, 1, 1, 1, 1)))
-    return (noisy * uniform(generator, (n, 1, 1, 1, 1), 1.0, 1.6)).clamp(0, 1)
+    return torch.lerp(noise, coarse, uniform(generator, (len(frames), 1, 1, 1, 1)))
 
 
 def compressed(frames: Tensor, generator: torch.Generator) -> Tensor:

@@ -18,7 +18,7 @@ from pipeline.training.rendered.layered_scene import (
     LayeredScene,
     random_scenes,
 )
-from pipeline.training.rendered.nuisance import burnt_in, compressed, dark, light_and_sensor
+from pipeline.training.rendered.nuisance import burnt_in, compressed, dark, light_and_sensor, noisy
 from pipeline.training.rendered.pictures import PictureBank, seeded
 from pipeline.training.rendered.scene_batch import Layer, Scenes
 from pipeline.training.rendered.scene_layers import before_skew, cover, to_layer, wave_at
@@ -187,6 +187,8 @@ class SceneRenderer:
         if len(rows := some(scene.dark_share)):
             frames[rows] = dark(frames[rows], generator)
         frames = light_and_sensor(frames, generator)
+        if len(rows := some(scene.noisy_share)):
+            frames[rows] = noisy(frames[rows], generator)
         if len(rows := some(scene.compressed_share)):
             frames[rows] = compressed(frames[rows], generator)
         if len(rows := some(scene.skipped_share)):

@@ -48,6 +48,17 @@ def test_a_standing_camera_has_no_flow_and_half_of_them_shake() -> None:
     assert truth(scenes(standing_share=0)).camera.abs().amax(dim=(1, 2, 3, 4)).min() > 0.1
 
 
+def test_things_far_away_are_small_and_upright() -> None:
+    def sizes(share: float) -> tuple[Tensor, Tensor]:
+        made = scenes(128, distant_share=share, following_share=0, body_share=0)
+        radii = torch.stack([layer.shape.radius for layer in made.layers[FIRST_THING:]])
+        return radii[..., 0], radii[..., 1]
+
+    width, height = sizes(1.0)
+    assert width.median() < 0.5 * sizes(0.0)[0].median()
+    assert (height[:-1] >= width[:-1]).all(), "the last may pass right in front of the camera"
+
+
 def test_a_followed_thing_stays_on_the_screen_of_a_moving_camera() -> None:
     def shift_px(share: float) -> Tensor:
         made = scenes(256, standing_share=0, following_share=share, fixed_share=0, swaying_share=0)

@@ -1,6 +1,6 @@
 import torch
 
-from pipeline.training.rendered.nuisance import burnt_in, light_and_sensor, moving_objects
+from pipeline.training.rendered.nuisance import burnt_in, light_and_sensor, moving_objects, noisy
 from pipeline.training.rendered.pictures import seeded
 
 CPU = torch.device("cpu")
@@ -31,3 +31,11 @@ def test_light_changes_between_frames_and_stays_in_range() -> None:
     brightness = seen.mean(dim=(2, 3, 4))
     assert (brightness[:, 0] - brightness[:, 1]).abs().amin() > 0
     assert brightness[:, 0].std() > 0.03
+
+
+def test_noise_differs_from_pixel_to_pixel_and_from_clip_to_clip() -> None:
+    seen = noisy(GREY, seeded(CPU, 1))
+    spread = (seen - GREY).flatten(1).std(dim=1)
+    assert 0.01 < spread.min() < 0.03
+    assert 0.05 < spread.max() < 0.1
+    assert not torch.equal(seen[:, 0], seen[:, 1])

@@ -17,8 +17,10 @@ PLAIN = LayeredScene(
     rain_share=0,
     overlay_share=0,
     dark_share=0,
+    noisy_share=0,
     compressed_share=0,
     skipped_share=0,
+    encoded_share=0,
 )
 
 
