@@ -11,10 +11,14 @@ from pipeline.model.motion.motion_head import COARSE, FINE, CameraVote, Motion, 
 from pipeline.training.rendered.layer_truth import Truth
 
 _HIDDEN = 0.2  # weight of places that can't be seen in the past frame
+_THING_PLACES = 200  # a smaller thing that moves counts as if it had so many places,
+_MOST_FOR_THING = 10.0  # but no place of it counts for more,
+_AROUND_THING = 2  # and what stands so many places around it counts alike
+_LAYERS = 64  # more than any scene has
 _DECAY = 0.6  # weight of a round, against the one after it
 _ROBUST = 0.7  # exponent of an error: below 1, large ones of fast things don't outweigh all else
 _LIKELIHOOD = 0.2
-_MATCH, _COARSE, _FLOW, _MASK, _DICE, _VOTE = 0.5, 0.05, 1.0, 2.0, 0.5, 0.3
+_MATCH, _COARSE, _FLOW, _MASK, _DICE, _VOTE = 0.5, 0.05, 1.0, 3.0, 1.0, 0.3
 
 
 class DenseLoss(NamedTuple):
@@ -44,7 +48,9 @@ def dense_loss(motion: Motion, trace: Trace, truth: Truth, past: Tensor) -> Dens
     seen = truth.visible.flatten(0, 1).float()
     # far beyond the border nothing can tell where a place went
     within = (wanted.abs().amax(dim=1) < wanted.shape[-1] * FINE).float()
+    things = _thing_weight(truth)
     weight = (seen + _HIDDEN * (1 - seen)) * within * past.flatten()[:, None, None]
+    weight = weight * things[:, None].expand(-1, past.shape[1], -1, -1).flatten(0, 1)
     flow, share = torch.zeros((), device=wanted.device), 1.0
     slots = past.shape[1]
     for each in reversed(trace.rounds):
@@ -60,22 +66,36 @@ def dense_loss(motion: Motion, trace: Trace, truth: Truth, past: Tensor) -> Dens
     assert trace.coarse is not None
     assert trace.moving_logits is not None
     coarse = ((doubled(trace.coarse) - wanted).square().sum(dim=1) + 1e-2).sqrt().clamp_max(60.0)
-    total = _FLOW * flow + _COARSE * _mean(coarse, weight * seen) + _MATCH * _match_cost(trace, truth, past)
+    total = _FLOW * flow + _COARSE * _mean(coarse, weight * seen)
+    total = total + _MATCH * _match_cost(trace, truth, things, past)
     anything = past.any(dim=1)[:, None, None].float()
-    total = total + _mask_cost(trace.moving_logits, truth, anything)
+    total = total + _mask_cost(trace.moving_logits, truth, anything * things.sqrt())
     for vote in trace.votes:
         total = total + _VOTE * _vote_cost(vote, truth, past)
     with torch.no_grad():
         last = (motion.flow.flatten(0, 1) - wanted).square().sum(dim=1).sqrt()
-        epe = _mean(last, weight * seen)
+        epe = _mean(last, seen * within * past.flatten()[:, None, None])
         guess, right = (motion.moving > 0.5) & truth.certain, truth.moving & truth.certain
         iou = (guess & right).sum() / (guess | right).sum().clamp_min(1)
     return DenseLoss(total, epe, iou)
 
 
-def _mask_cost(logits: Tensor, truth: Truth, anything: Tensor) -> Tensor:
+def _thing_weight(truth: Truth) -> Tensor:
+    """How much each place counts, ``(n, h, w)``, from 1.
+
+    A person far away is a handful of places in thousands: without it a network does best that says there what
+    stands around them. Were what stands beside a thing not worth as much, it would be said to move too.
+    """
+    owner, moving = truth.owner.flatten(1).long(), truth.moving.flatten(1).float()
+    areas = torch.zeros((len(owner), _LAYERS), device=owner.device).scatter_add(1, owner, moving)
+    larger = (_THING_PLACES / areas.gather(1, owner).clamp_min(1)).clamp(1, _MOST_FOR_THING)
+    weight = (1 + moving * (larger - 1)).view_as(truth.owner)
+    return F.max_pool2d(weight[:, None], 2 * _AROUND_THING + 1, 1, _AROUND_THING)[:, 0]
+
+
+def _mask_cost(logits: Tensor, truth: Truth, weight: Tensor) -> Tensor:
     """Cross entropy, more of it where it is wrong, and the Dice overlap of each clip."""
-    wanted, weight = truth.moving.float(), truth.certain.float() * anything
+    wanted, weight = truth.moving.float(), truth.certain.float() * weight
     entropy = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
     guess = logits.sigmoid()
     wrong = (guess - wanted).abs()
@@ -96,19 +116,32 @@ def _vote_cost(vote: CameraVote, truth: Truth, past: Tensor) -> Tensor:
     return _mean(entropy, past.flatten()[:, None, None].expand_as(entropy).float())
 
 
-def _match_cost(trace: Trace, truth: Truth, past: Tensor) -> Tensor:
-    """Cross entropy of the match against the four cells around the true place."""
+def _match_cost(trace: Trace, truth: Truth, things: Tensor, past: Tensor) -> Tensor:
+    """Cross entropy of the match against the four cells around the true place.
+
+    A cell of which half moves by itself is asked for where that half was.
+    """
     assert trace.log_weights is not None
     slots = past.shape[1]
     rows, columns = truth.owner.shape[1] // 2, truth.owner.shape[2] // 2
-    pooled = F.avg_pool2d(truth.flow.flatten(0, 1), 2) / COARSE
-    owners = truth.owner[:, None]
-    one_owner = F.max_pool2d(owners, 2) == -F.max_pool2d(-owners, 2)
-    seen = F.avg_pool2d(truth.visible.flatten(0, 1).float()[:, None], 2)[:, 0] > 0.99
-    y = torch.arange(rows, device=past.device)[:, None] + pooled[:, 1]
-    x = torch.arange(columns, device=past.device) + pooled[:, 0]
+    mostly = F.avg_pool2d(truth.moving.float()[:, None], 2) >= 0.5
+    chosen = F.interpolate(mostly.float(), scale_factor=2) == truth.moving[:, None].float()
+
+    def pooled(maps: Tensor) -> Tensor:
+        """Mean over the chosen places of each cell, of ``(n * T, C, h, w)``."""
+        weight = chosen.float().expand(-1, slots, -1, -1).flatten(0, 1)[:, None]
+        return F.avg_pool2d(maps * weight, 2) / F.avg_pool2d(weight, 2)
+
+    went = pooled(truth.flow.flatten(0, 1)) / COARSE
+    seen = pooled(truth.visible.flatten(0, 1).float()[:, None])[:, 0] > 0.99
+    owners, nobody = truth.owner[:, None], torch.full_like(truth.owner[:, None], -_LAYERS)
+    highest = F.max_pool2d(torch.where(chosen, owners, nobody), 2)
+    one_owner = highest == -F.max_pool2d(torch.where(chosen, -owners, nobody), 2)
+    y = torch.arange(rows, device=past.device)[:, None] + went[:, 1]
+    x = torch.arange(columns, device=past.device) + went[:, 0]
     inside = (x >= 0) & (x <= columns - 1) & (y >= 0) & (y <= rows - 1)
-    weight = inside & seen & one_owner.expand(-1, slots, -1, -1).flatten(0, 1) & past.flatten()[:, None, None]
+    known = inside & seen & one_owner.expand(-1, slots, -1, -1).flatten(0, 1) & past.flatten()[:, None, None]
+    weight = known * F.max_pool2d(things[:, None] * chosen, 2).expand(-1, slots, -1, -1).flatten(0, 1)
     left, top = x.floor().clamp(0, columns - 2), y.floor().clamp(0, rows - 2)
     part_x, part_y = (x - left).clamp(0, 1), (y - top).clamp(0, 1)
     log_weights = trace.log_weights
@@ -117,7 +150,7 @@ def _match_cost(trace: Trace, truth: Truth, past: Tensor) -> Tensor:
         cell = ((top + down) * columns + left + across).long().flatten(1)[..., None]
         share = (part_y if down else 1 - part_y) * (part_x if across else 1 - part_x)
         found = found + share * log_weights.gather(2, cell)[..., 0].view_as(share)
-    return _mean(-found, weight.float())
+    return _mean(-found, weight)
 
 
 def _mean(values: Tensor, weight: Tensor) -> Tensor:

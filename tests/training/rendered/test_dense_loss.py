@@ -118,6 +118,48 @@ def test_the_match_is_asked_for_the_four_cells_around_the_true_place(clips: Scen
         assert total(wrong) > right + 0.1
 
 
+def two_things() -> Truth:
+    """A still camera; a thing of 3 x 3 places and one of 18 x 16 go right by 4 pixels a frame."""
+    owner = torch.zeros(1, 24, 36)
+    owner[0, 4:7, 3:6], owner[0, 3:21, 18:34] = 1, 2
+    moving = owner > 0
+    flow = torch.zeros(1, 2, 2, 24, 36)
+    flow[:, 0, 0], flow[:, 1, 0] = -8.0 * moving, -4.0 * moving
+    visible = torch.ones(1, 2, 24, 36, dtype=torch.bool)
+    return Truth(flow, visible, moving, torch.ones_like(moving), owner, torch.zeros_like(flow))
+
+
+def test_a_thing_far_away_counts_like_one_nearby() -> None:
+    truth, seen = two_things(), SEEN[:1]
+
+    def total(missed: int) -> float:
+        """Of a network that says of one of the things that it stands."""
+        motion, trace = perfect(truth)
+        blind = truth.owner == missed
+        last = trace.rounds[-1]
+        flow, log_error = torch.where(blind, 0, last.flow), torch.full_like(last.log_error, 2.0)
+        trace.rounds[-1] = last._replace(flow=flow, log_error=log_error)
+        return float(dense_loss(motion, trace, truth, seen).total)
+
+    nothing, far, near = (total(owner) for owner in (-1, 1, 2))
+    assert near - nothing > far - nothing > 0.2 * (near - nothing), "it has a 32nd of the other's places"
+
+
+def test_a_cell_of_which_half_moves_is_asked_for_where_that_half_was() -> None:
+    truth = two_things()
+    motion, trace = perfect(truth)
+    cell = 3 * 18 + 2  # holds two places of the small thing, which lies in rows 4 to 6, columns 3 to 5
+    assert truth.owner[0, 6:8, 4:6].tolist() == [[1, 1], [0, 0]]
+
+    def total(columns_away: int) -> float:
+        trace.log_weights = torch.full((2, 216, 216), -5.0)
+        trace.log_weights[:, cell, cell + columns_away] = 0
+        return float(dense_loss(motion, trace, truth, SEEN[:1]).total)
+
+    assert total(-1) < total(0)
+    assert total(-1) < total(1)
+
+
 def learn(model: TemporalKVQResNetCBAM, clips: SceneClips) -> DenseLoss:
     return dense_loss(*model.motion_trace(normalised(clips.frames, model), SEEN), clips.truth, SEEN)
 
