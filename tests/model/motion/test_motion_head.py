@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.model.motion.motion_head import Motion
+from pipeline.model.motion.motion_head import LAST_STEPS, Motion
 from pipeline.model.network import StepOutput, TemporalKVQResNetCBAM
 from pipeline.model.state import State
 from tests.model.small import clip, small
@@ -122,9 +122,9 @@ def test_more_rounds_go_on_from_fewer(model: TemporalKVQResNetCBAM) -> None:
     finally:
         model.motion.rounds = before
     short, long = traces
-    assert [(each.stride, each.slots) for each in short] == [(8, 2), *[(4, None)] * 3]
-    assert [each.stride for each in long] == [8, 4, 4, 4, 4]
-    for one, same in zip(short[:-1], long, strict=False):
+    assert [(each.stride, each.slots) for each in short] == [(8, 2), *[(4, None)] * (2 + LAST_STEPS)]
+    assert [each.stride for each in long] == [8, *[4] * (3 + LAST_STEPS)]
+    for one, same in zip(short[:-LAST_STEPS], long, strict=False):
         assert torch.equal(one.flow, same.flow)
         assert torch.equal(one.log_error, same.log_error)
     assert not torch.equal(long[-1].flow, long[-2].flow)
