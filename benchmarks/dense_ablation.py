@@ -1,30 +1,35 @@
 """What the parts of dense motion are worth, without training anew.
 
 ``python -m benchmarks.dense_ablation --flow FOLDER --moving FOLDER --out FILE`` asks the same weights with
-other rounds of the refinement, with one past frame, and for a mask that is the residual against the camera
-alone. Folders are those of ``evaluate``. ``--show FILE`` prints a file as Markdown.
+other rounds of the refinement, with one past frame, for a mask that is the residual against the camera
+alone, and with smaller pictures. Folders are those of ``evaluate``. ``--show FILE`` prints a file as
+Markdown.
 """
 
 import argparse
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from benchmarks.machine import describe_machine
 from pipeline.model.checkpoint import load_checkpoint
 from pipeline.model.motion.motion_head import ROUNDS
+from pipeline.model.preprocessing import Preprocessing, aspect_kept
 from pipeline.scene.dense_motion import PLACE_PX, DenseMotion
 from pipeline.training.evaluation.flow_pairs import FlowPair, find_flow_pairs
 from pipeline.training.evaluation.mask_sequences import MaskSequence, find_mask_sequences
 from pipeline.training.evaluation.motion_fields import (
     OpenStream,
+    PictureSize,
     camera_flow_at,
     flow_at,
     moving_at,
+    network_size,
     played,
 )
 from pipeline.training.evaluation.network_motion import open_network_motion
@@ -32,19 +37,45 @@ from pipeline.training.evaluation.score_flow import end_point_error
 from pipeline.training.evaluation.score_moving import MaskScore
 from pipeline.training.evaluation.truth_files import read_picture
 
-Rounds = tuple[int, int]
-VARIANTS: dict[str, Rounds] = {
-    "as shipped": ROUNDS,
-    "one past frame": ROUNDS,
-    "mask from the residual alone": ROUNDS,
-    "stride 8 alone": (1, 0),
-    "one round fewer at stride 4": (1, 1),
-    "one round more at stride 4": (1, 3),
-    "one round more at stride 8": (2, 2),
-}
-"""Rounds of the refinement, see ``MotionHead.rounds``."""
 _SPACING = 2
 _RESIDUAL_PX = 1.0  # of the network's picture, from which a place moves by itself
+
+
+class Variant(NamedTuple):
+    """How the weights are asked.
+
+    Attributes:
+        rounds: Of the refinement, see ``MotionHead.rounds``.
+        past: Frames that are shown before the new one.
+        alter: What becomes of the answer.
+        size: At which the network sees a picture.
+    """
+
+    rounds: tuple[int, int] = ROUNDS
+    past: int = 2
+    alter: Callable[[DenseMotion], DenseMotion] = lambda motion: motion
+    size: PictureSize = network_size
+
+
+def _residual_alone(motion: DenseMotion) -> DenseMotion:
+    size = motion.moving.shape[0] * PLACE_PX, motion.moving.shape[1] * PLACE_PX
+    own = flow_at(motion, *size) - camera_flow_at(motion, *size)
+    length = np.linalg.norm(own, axis=2)[PLACE_PX // 2 :: PLACE_PX, PLACE_PX // 2 :: PLACE_PX]
+    return replace(motion, moving=(length > _RESIDUAL_PX).astype(np.float32))
+
+
+VARIANTS = {
+    "as shipped": Variant(),
+    "one past frame": Variant(past=1),
+    "mask from the residual alone": Variant(alter=_residual_alone),
+    "stride 8 alone": Variant((1, 0)),
+    "one round fewer at stride 4": Variant((1, 1)),
+    "one round more at stride 4": Variant((1, 3)),
+    "one round more at stride 8": Variant((2, 2)),
+    "pictures at most 320 px wide": Variant(size=partial(aspect_kept, longer_px=320)),
+    "pictures at most 256 px wide": Variant(size=partial(aspect_kept, longer_px=256)),
+    "pictures stretched to 192x192": Variant(size=Preprocessing(size=192).picture_size),
+}
 
 
 def measure(
@@ -67,19 +98,18 @@ def measure(
         ValueError: A file is damaged, or the network has no dense motion.
     """
     model = load_checkpoint(checkpoint)
-    open_stream = open_network_motion(model)
-    assert model.motion is not None
     rows = []
     for name in names:
-        model.motion.rounds = VARIANTS[name]
-        past = 1 if name == "one past frame" else 2
-        alter = _residual_alone if name == "mask from the residual alone" else _unaltered
+        variant = VARIANTS[name]
+        open_stream = open_network_motion(model, variant.size)
+        assert model.motion is not None
+        model.motion.rounds = variant.rounds
         rows.append(
             {
                 "variant": name,
-                "rounds": VARIANTS[name],
+                "rounds": variant.rounds,
                 "epe": {pair.name: _end_point_error(open_stream, pair) for pair in pairs},
-                "moving": {one.name: _moving(open_stream, one, every, past, alter) for one in sequences},
+                "moving": {one.name: _moving(open_stream, one, every, variant) for one in sequences},
             }
         )
     return rows
@@ -91,30 +121,15 @@ def _end_point_error(open_stream: OpenStream, pair: FlowPair) -> float:
 
 
 def _moving(
-    open_stream: OpenStream,
-    sequence: MaskSequence,
-    every: int,
-    past: int,
-    alter: Callable[[DenseMotion], DenseMotion],
+    open_stream: OpenStream, sequence: MaskSequence, every: int, variant: Variant
 ) -> dict[str, float]:
     score = MaskScore()
     for index in [index for index in sorted(sequence.masks) if index >= 2 * _SPACING][::every]:
-        shown = range(index - past * _SPACING, index + 1, _SPACING)
+        shown = range(index - variant.past * _SPACING, index + 1, _SPACING)
         motion = played(open_stream(), [read_picture(sequence.frames[number]) for number in shown])
         truth, judged = sequence.truth(index)
-        score.add(moving_at(alter(motion), *truth.shape), truth, judged)
+        score.add(moving_at(variant.alter(motion), *truth.shape), truth, judged)
     return dict(score.report())
-
-
-def _unaltered(motion: DenseMotion) -> DenseMotion:
-    return motion
-
-
-def _residual_alone(motion: DenseMotion) -> DenseMotion:
-    size = motion.moving.shape[0] * PLACE_PX, motion.moving.shape[1] * PLACE_PX
-    own = flow_at(motion, *size) - camera_flow_at(motion, *size)
-    length = np.linalg.norm(own, axis=2)[PLACE_PX // 2 :: PLACE_PX, PLACE_PX // 2 :: PLACE_PX]
-    return replace(motion, moving=(length > _RESIDUAL_PX).astype(np.float32))
 
 
 def table(document: dict[str, Any]) -> str:

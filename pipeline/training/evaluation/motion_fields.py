@@ -17,6 +17,8 @@ MotionStream = Callable[[Image], DenseMotion]
 """Takes the pictures ``(H, W, 3)`` BGR of one stream in order of time; they are all of one size."""
 OpenStream = Callable[[], MotionStream]
 """Opens a stream that has seen nothing yet."""
+PictureSize = Callable[[int, int], tuple[int, int]]
+"""From a picture's height and width to those at which a network sees it, both multiples of 32."""
 
 _LONGEST_PX = 384
 
