@@ -1,8 +1,8 @@
 """One step for one new frame: cached, against the guide as written and against a plain ResNet.
 
 The guide as written sends all three frames through the backbone for every prediction, in eager torch; the
-plain ResNet runs in the same runtime as the step. All of a depth and a number of streams run the same
-pictures in the same process and take turns.
+plain ResNet runs in the same runtime as the step. Beside a network with dense motion there is OpenCV's DIS,
+too. All of a network and a number of streams run the same pictures in the same process and take turns.
 """
 
 import json
@@ -27,22 +27,26 @@ from benchmarks.announce import announce
 from benchmarks.floors import plain_resnet
 from benchmarks.machine import describe_machine
 from pipeline.base.packages import MissingPackageError
+from pipeline.model.checkpoint import load_checkpoint
 from pipeline.model.device import DeviceError, pick_device
 from pipeline.model.network import TemporalKVQResNetCBAM
+from pipeline.model.preprocessing import Size
 from pipeline.runtime.base import Runtime
 from pipeline.runtime.exported.open_onnx import open_onnx
 from pipeline.runtime.exported.open_openvino import open_openvino
 from pipeline.runtime.open_torch import open_torch
-from pipeline.runtime.pixels import Preprocessor
+from pipeline.runtime.pixels import Preprocessor, Stretcher
 from pipeline.runtime.precision import DTYPES
 from pipeline.runtime.runtime_options import Options
 from pipeline.runtime.step import Image
+from pipeline.training.evaluation.opencv_baselines import flow_baselines
 
 _OPEN = {"torch": open_torch, "openvino": open_openvino, "onnxruntime": open_onnx}
 BACKENDS = (*_OPEN,)
 _WARM_UP = 3
 _TELL_S = 5.0
 _CALIBRATED_ON = 4
+_SIZE_PX = 224  # of random networks
 
 Turn = Callable[[], None]
 
@@ -55,13 +59,16 @@ class StepResult:
     ``unchanged_ms`` is the step for a picture that is known to be that of the step before.
     ``guide_ms`` is the same with all frames through the network, in eager torch; ``plain_resnet_ms`` the
     same as a step with torchvision's ResNet of that depth in its place, in the runtime of the step.
+    ``dis_ms``, for a network with dense motion, is OpenCV's flow (DIS, medium) from one picture of that size
+    to another, on one core.
     """
 
+    network: str
     backend: str
     device: str
     precision: str
     depth: int
-    size_px: int
+    size_px: tuple[int, int]
     streams: int
     step_ms: float
     step_spread_ms: float
@@ -71,6 +78,7 @@ class StepResult:
     guide_spread_ms: float
     plain_resnet_ms: float
     plain_resnet_spread_ms: float
+    dis_ms: float | None
     guide_over_step: float
     step_over_plain: float
 
@@ -83,16 +91,37 @@ class Case(NamedTuple):
     wanted: bool
 
 
+class Subject(NamedTuple):
+    """A network to measure, and what it is called."""
+
+    name: str
+    model: TemporalKVQResNetCBAM
+
+
+def random_network(depth: int, size: int) -> Subject:
+    """One of random weights, as the guide describes it."""
+    torch.manual_seed(0)
+    model = TemporalKVQResNetCBAM(depth=depth, d_model=512, num_classes=1000, image_size=size).eval()
+    return Subject(f"ResNet-{depth}", model)
+
+
+def trained_network(checkpoint: str, longer_side_px: int) -> Subject:
+    """A checkpoint; its pictures keep their aspect, with that longer side, or with 0 are what it says."""
+    model = load_checkpoint(checkpoint)
+    model.preprocessing = Options(longer_side_px=longer_side_px).preprocessing(model.preprocessing)
+    return Subject(Path(checkpoint).stem, model)
+
+
 def measure(
-    depth: int, streams: int, cases: list[Case], *, device: str = "auto", size: int = 224, repeats: int = 30
+    subject: Subject, streams: int, cases: list[Case], *, device: str = "auto", repeats: int = 30
 ) -> list[StepResult]:
-    """Measures one depth and number of streams; pictures are 640x480, weights random, ``d_model`` 512.
+    """Measures one network and number of streams; pictures are 640x480.
 
     Threads are those of an inference worker: one for OpenCV, and one for torch beside an exported step.
     """
-    torch.manual_seed(0)
     cv2.setNumThreads(1)
-    model = TemporalKVQResNetCBAM(depth=depth, d_model=512, num_classes=1000, image_size=size).eval()
+    name, model = subject
+    depth, size = model.architecture.depth, model.preprocessing.usual_size
     rng = np.random.default_rng(0)
     pictures = [
         [rng.integers(0, 256, (480, 640, 3), dtype=np.uint8) for _ in range(streams)] for _ in range(3)
@@ -100,7 +129,7 @@ def measure(
     runtimes: list[Runtime] = []
     candidates: list[Turn] = []
     for case in cases:
-        announce(f"ResNet-{depth} x{streams}: preparing {case.backend}, {case.precision}")
+        announce(f"{name} x{streams}: preparing {case.backend}, {case.precision}")
         try:
             runtime = _open(model, case, device)
         except (DeviceError, MissingPackageError) as error:
@@ -117,10 +146,12 @@ def measure(
     candidates.append(
         partial(_with_threads, runtimes[0].engine.threads, _as_written(model, runtimes[0], pictures))
     )
-    announce(f"ResNet-{depth} x{streams}: {_WARM_UP + repeats} rounds of {len(candidates)} taking turns")
-    *times, written = take_turns(candidates, repeats)
+    candidates.append(partial(_with_threads, 1, _dis(pictures, size)))
+    announce(f"{name} x{streams}: {_WARM_UP + repeats} rounds of {len(candidates)} taking turns")
+    *times, written, dis = take_turns(candidates, repeats)
     return [
         StepResult(
+            network=name,
             backend=runtime.engine.backend,
             device=runtime.engine.device,
             precision=runtime.engine.precision,
@@ -135,6 +166,7 @@ def measure(
             guide_spread_ms=round(spread(written), 3),
             plain_resnet_ms=round(median(floor_ms), 3),
             plain_resnet_spread_ms=round(spread(floor_ms), 3),
+            dis_ms=round(median(dis), 3) if model.motion is not None else None,
             guide_over_step=round(median(written) / median(step), 2),
             step_over_plain=round(median(step) / median(floor_ms), 2),
         )
@@ -206,6 +238,17 @@ def _as_written(
     return run
 
 
+def _dis(pictures: list[list[Image]], size: Size) -> Turn:
+    """The flow from the newest picture of each stream to the one before, at the size the network sees."""
+    flow, resize = flow_baselines()["dis"], Stretcher(size, 1)
+
+    def run() -> None:
+        for new, past in zip(resize(pictures[2]), resize(pictures[1]), strict=True):
+            flow(new, past)
+
+    return run
+
+
 def take_turns(candidates: list[Turn], repeats: int) -> list[list[float]]:
     """Times in milliseconds of each candidate, one after the other in every round: noise hits all alike.
 
@@ -240,6 +283,7 @@ def spread(times: list[float]) -> float:
 
 def bench(
     depths: list[int],
+    checkpoints: list[str],
     streams: list[int],
     backends: list[str],
     device: str,
@@ -248,7 +292,18 @@ def bench(
     repeats: int,
     json_file: Path | None,
 ) -> None:
-    """Measures all combinations of depths and numbers of streams; prints a table, and writes JSON if asked.
+    """Measures all combinations of networks and numbers of streams; prints a table, and writes JSON if asked.
+
+    Args:
+        depths: Of networks with random weights; with neither these nor checkpoints, 18 and 50.
+        checkpoints: Names or files.
+        streams: In one batch.
+        backends: ``all`` stands for those that are here.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` ...
+        precisions: ``auto``, ``fp32``, ``fp16``, ``bf16`` or ``int8``.
+        size: Of the pictures in pixels; 0 is 224 for random weights, for a checkpoint its own.
+        repeats: Rounds of the alternation.
+        json_file: To write.
 
     Raises:
         ValueError: A backend, device or precision that is not here; with ``all`` it is left out instead.
@@ -258,11 +313,15 @@ def bench(
         raise ValueError(f"backend {unknown.pop()!r}: choose {', '.join(BACKENDS)} or all")
     names = BACKENDS if "all" in backends else backends
     cases = [Case(name, precision, "all" not in backends) for name in names for precision in precisions]
+    if not depths and not checkpoints:
+        depths = [18, 50]
+    subjects = [random_network(depth, size or _SIZE_PX) for depth in depths]
+    subjects += [trained_network(checkpoint, size) for checkpoint in checkpoints]
     results = [
         result
-        for depth in depths
+        for subject in subjects
         for count in streams
-        for result in measure(depth, count, cases, device=device, size=size, repeats=repeats)
+        for result in measure(subject, count, cases, device=device, repeats=repeats)
     ]
     machine = describe_machine()
     console = Console()
@@ -278,22 +337,24 @@ def _table(results: list[StepResult], machine: dict[str, str]) -> Table:
         title=about,
         caption="ms: median, and half the width of the middle half of the values; x1: one stream\n"
         "unchanged: a step for a picture that is that of the step before\n"
-        "guide: three passes, as written, in eager torch; plain: torchvision's ResNet in the same runtime",
+        "guide: three passes, as written, in eager torch; plain: torchvision's ResNet in the same runtime\n"
+        "DIS: OpenCV's flow, medium, of one picture of that size against another, on one core",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
     )
     for heading in ("", "runtime"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("step ms", "unchanged", "guide ms", "plain ms", "guide/step", "step/plain"):
+    for heading in ("step ms", "unchanged", "guide ms", "plain ms", "DIS ms", "guide/step", "step/plain"):
         table.add_column(heading, justify="right", no_wrap=True)
     for result in results:
         table.add_row(
-            f"ResNet-{result.depth} {result.size_px} px x{result.streams}",
+            f"{result.network} {result.size_px[1]}x{result.size_px[0]} x{result.streams}",
             f"{result.backend} {result.precision}",
             _spread(result.step_ms, result.step_spread_ms),
             _spread(result.unchanged_ms, result.unchanged_spread_ms),
             _spread(result.guide_ms, result.guide_spread_ms),
             _spread(result.plain_resnet_ms, result.plain_resnet_spread_ms),
+            "-" if result.dis_ms is None else f"{result.dis_ms:.1f}",
             f"{result.guide_over_step:.2f}",
             f"{result.step_over_plain:.2f}",
         )

@@ -12,7 +12,14 @@ app = typer.Typer(no_args_is_help=True, help="Measurements, each against its flo
 
 @app.command("step", epilog=example("bench step --depth 18 --backend all"))
 def step(
-    depth: Annotated[list[int], typer.Option("--depth", help="Of the ResNet; repeatable.")] = [18, 50],  # noqa: B006
+    depth: Annotated[
+        list[int] | None,
+        typer.Option("--depth", help="Of a ResNet with random weights; repeatable; without, 18 and 50."),
+    ] = None,
+    checkpoint: Annotated[
+        list[str] | None,
+        typer.Option("--checkpoint", help="Name or file of trained weights instead; repeatable."),
+    ] = None,
     streams: Annotated[list[int], typer.Option("--streams", help="In one batch; repeatable.")] = [1],  # noqa: B006
     backend: Annotated[
         list[str], typer.Option("--backend", help="torch, openvino, onnxruntime or all; repeatable.")
@@ -21,7 +28,12 @@ def step(
     precision: Annotated[
         list[str], typer.Option("--precision", help="auto, fp32, fp16, bf16 or int8; repeatable.")
     ] = ["auto"],  # noqa: B006
-    size: Annotated[int, typer.Option("--size", min=32, help="Of the model's pictures, in pixels.")] = 224,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            "--size", min=32, help="Of the pictures in pixels; without, 224, or as a checkpoint says."
+        ),
+    ] = None,
     repeats: Annotated[int, typer.Option("--repeats", min=4, help="Rounds of the alternation.")] = 30,
     json_file: JsonFile = None,
 ) -> None:
@@ -33,7 +45,9 @@ def step(
     from pipeline.base.errors import as_user_error
 
     with as_user_error():
-        bench(depth, streams, backend, device, precision, size, repeats, json_file)
+        bench(
+            depth or [], checkpoint or [], streams, backend, device, precision, size or 0, repeats, json_file
+        )
 
 
 @app.command("scale", epilog=example("bench scale --streams 1 --streams 4 --json scale.json"))
