@@ -1,6 +1,7 @@
 """The inference worker: one backbone pass for each new frame; the past comes from the streams' caches."""
 
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from typing import ClassVar
@@ -201,7 +202,18 @@ class InferenceWorker(Worker):
 
     def _step(self, by_stream: dict[str, Turn]) -> None:
         started_ns = now_ns()
-        turns = list(by_stream.values())
+        turns: list[Turn] = []
+        for name, turn in by_stream.items():
+            answer = self._streams[name].find_answer(turn)
+            if answer is None:
+                turns.append(turn)
+            else:
+                self._send(turn, answer.result, started_ns, now_ns())
+                self._streams[name].remember(turn, answer.result, answer.known, passes=0)
+        if turns:
+            self._infer(turns, started_ns)
+
+    def _infer(self, turns: Sequence[Turn], started_ns: int) -> None:
         step = self._runtime.infer(
             [turn.frame.image for turn in turns],
             [turn.entries for turn in turns],
@@ -211,11 +223,10 @@ class InferenceWorker(Worker):
         predicted_ns = now_ns()
         for turn, result in zip(turns, step.results, strict=True):
             self._send(turn, result, started_ns, predicted_ns)
-        memories = step.remember()
         new = sum(turn.known is None for turn in turns)
-        for turn, memory in zip(turns, memories, strict=True):
+        for turn, result, memory in zip(turns, step.results, step.remember(), strict=True):
             stream = self._streams[turn.frame.id.stream_id]
-            stream.remember(turn, memory, passes=step.backbone_passes // new if new else 0)
+            stream.remember(turn, result, memory, passes=step.backbone_passes // new if new else 0)
         self._window.stepped(now_ns() - started_ns)
 
     # -- predictions out ---------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from pipeline.flow.report_limit import ReportLimit
 from pipeline.flow.ring import Ring
 from pipeline.flow.unchanged import KeptBytes, LastPicture
 from pipeline.model.history import Slot, StreamHistory
-from pipeline.runtime.step import Memory, Motion
+from pipeline.runtime.step import Memory, Motion, Result
 from pipeline.wire.arrivals import ReceivedFrame
 from pipeline.wire.encoding import encode_end
 from pipeline.wire.messages import EndOfStream, Part
@@ -75,6 +75,15 @@ class _Waiting:
     reset: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The result for a known picture, and all that it came from."""
+
+    known: Memory
+    entries: list[Any]
+    result: Result
+
+
 class InferenceStream:
     """Takes the frames of one stream, lets late ones go, and remembers what the next step needs.
 
@@ -109,6 +118,7 @@ class InferenceStream:
         self._ring: Ring[_Waiting] = Ring(config.inference.ring_frames)
         self._history: StreamHistory[PastKey] = StreamHistory(num_past, config.history.spacing_ms)
         self._picture: LastPicture[Memory] = LastPicture(kept, config.inference.same_below)
+        self._answer: Answer | None = None
         self._scene = SceneWatcher()
         self._gaps = GapTracker()
         self._ages = AgeLog(stream_id)
@@ -257,15 +267,24 @@ class InferenceStream:
             stats.correct += label == frame.truth
         self._scene.count(stats.things, scene, frame, len(turn.past), scored=turn.scored)
 
-    def remember(self, turn: Turn, memory: Memory, passes: int) -> None:
+    def find_answer(self, turn: Turn) -> Answer | None:
+        """The last answer if a step would give it again: neither picture nor past frames have changed."""
+        if self._answer is None or turn.known is not self._answer.known:
+            return None
+        past = zip(turn.entries, self._answer.entries, strict=True)
+        return self._answer if all(new is old for new, old in past) else None
+
+    def remember(self, turn: Turn, result: Result, memory: Memory, passes: int) -> None:
         """Keeps what later steps need.
 
         Args:
             turn: What was predicted.
+            result: What came of it.
             memory: What the runtime remembers of it.
             passes: Times that its picture went through a backbone.
         """
         stats, frame = self.stats, turn.frame
+        self._answer = Answer(turn.known, turn.entries, result) if turn.known else None
         self._history.append(PastKey(frame.id, frame.truth), frame.time_ns, memory.entry)
         stats.cache_depth = self._history.depth
         if turn.known is not None:
@@ -293,6 +312,7 @@ class InferenceStream:
             self._end = None
             self.stats.state = "ended"
             self._picture.forget()
+            self._answer = None
 
     def _note_age(self, session: int, capture_ns: int, received_ns: int, started_ns: int) -> None:
         self._ages.add(

@@ -11,13 +11,15 @@ from pipeline.base.frame import FrameId
 from pipeline.base.moving_thing import Mover, Thing
 from pipeline.flow.age_limit import AgeLimit
 from pipeline.flow.unchanged import KeptBytes
-from pipeline.runtime.step import Memory
+from pipeline.runtime.step import Memory, Result
 from pipeline.wire.publisher import Publisher
 from pipeline.wire.security import SecurityPolicy
 from tests.wire.peers import end
 from tests.workers.arriving import MS, received
 from workers.inference_scene import Scene
 from workers.inference_stream import InferenceStream, Turn
+
+RESULT = Result(np.ones(1, np.float32), None, 0, (1, 1))
 
 
 @pytest.fixture
@@ -43,7 +45,7 @@ def play(stream: InferenceStream, *frames: tuple[int, float]) -> Turn:
     for seq, at_ms in frames:
         stream.take(received(seq, at_ms))
         last = turn(stream)
-        stream.remember(last, Memory(f"entry {seq}", "features"), 1)
+        stream.remember(last, RESULT, Memory(f"entry {seq}", "features"), 1)
     return last
 
 
@@ -124,14 +126,30 @@ def test_an_unchanged_picture_is_known_and_passes_no_backbone(stream: InferenceS
     stream.take(received(0, 0))
     first = turn(stream)
     memory = Memory("entry", "features")
-    stream.remember(first, memory, 1)
+    stream.remember(first, RESULT, memory, 1)
     stream.take(received(1, 40, image=np.array(first.frame.image)))
     again = turn(stream)
     assert again.known is memory
-    stream.remember(again, memory, 0)
+    stream.remember(again, RESULT, memory, 0)
     assert (stream.stats.backbone_passes, stream.stats.reused) == (1, 1)
     stream.take(received(2, 80))
     assert turn(stream).known is None
+
+
+def test_an_answer_is_given_again_once_nothing_of_what_it_came_from_is_new(stream: InferenceStream) -> None:
+    stream.take(received(0, 0))
+    first = turn(stream)
+    memory, other = Memory("entry", "features"), Memory("other", "features")
+    stream.remember(first, RESULT, memory, 1)
+    again = []
+    picture = np.array(first.frame.image)
+    for seq, shown in enumerate([picture] * 5 + [255 - picture, picture], start=1):
+        stream.take(received(seq, 100 * seq, image=shown))
+        now = turn(stream)
+        again.append(stream.find_answer(now) is not None)
+        stream.remember(now, RESULT, now.known or other, 0)
+    # the first two have other past frames than the one before; at last a new picture comes, and the old one
+    assert again == [False, False, True, True, True, False, False]
 
 
 def test_only_a_frame_whose_past_has_the_same_label_is_scored(stream: InferenceStream) -> None:
@@ -140,7 +158,7 @@ def test_only_a_frame_whose_past_has_the_same_label_is_scored(stream: InferenceS
         stream.take(received(seq, 40 * seq, truth=truth))
         found = turn(stream)
         stream.count(found, "pan", Scene(), 1, 2)
-        stream.remember(found, Memory(f"entry {seq}", None), 1)
+        stream.remember(found, RESULT, Memory(f"entry {seq}", None), 1)
         scored.append(found.scored)
     assert scored == [False, False, True, False, False, True]
     assert (stream.stats.predicted, stream.stats.labelled, stream.stats.correct) == (6, 2, 1)
@@ -157,7 +175,7 @@ def test_things_are_judged_where_the_past_is_of_the_same_motion_and_movers_are_k
         stream.take(received(seq, 40 * seq, truth="pan", movers=movers))
         now = turn(stream)
         stream.count(now, "pan", Scene([] if seq == 4 else [found]), 1, 2)
-        stream.remember(now, Memory(f"entry {seq}", None), 1)
+        stream.remember(now, RESULT, Memory(f"entry {seq}", None), 1)
     things = stream.stats.things
     assert (things.seen, things.judged, things.movers, things.found) == (2, 2, 2, 1)
     assert things.direction_errors.percentile(50) == pytest.approx(20, rel=0.03)
