@@ -4,7 +4,7 @@ from pipeline.base.moving_thing import MOST_THINGS, Thing
 from pipeline.scene.association import divided_among, match
 from pipeline.scene.dense_motion import DenseMotion
 from pipeline.scene.regions import find_regions
-from pipeline.scene.tracks import SHOWN_UNSEEN_MS, Track
+from pipeline.scene.tracks import Track
 
 _MOST_TRACKS = 2 * MOST_THINGS
 """Those out of sight included."""
@@ -35,7 +35,7 @@ class ThingTracker:
         for track in self._tracks:
             track.predict(motion, elapsed_ms)
         self._follow(motion, elapsed_ms)
-        shown = [track for track in self._tracks if track.id and track.unseen_ms(time_ns) <= SHOWN_UNSEEN_MS]
+        shown = [track for track in self._tracks if track.id and track.is_sure(time_ns)]
         shown.sort(key=lambda track: -track.score)
         return [track.thing(motion, time_ns) for track in shown[:MOST_THINGS]]
 

@@ -15,7 +15,7 @@ SHOWN_AFTER_FRAMES = 3
 SHOWN_AFTER_MS = 100.0
 """A thing is shown once it was seen in so many frames in a row, over so long a time."""
 SHOWN_UNSEEN_MS = 400.0
-"""Out of sight, it is shown so long,"""
+"""Out of sight, it is shown so long; later it has to be seen again as often as a new one,"""
 REMEMBERED_MS = 2000.0
 """and can come back under its id so long."""
 _STOPS_IN_MS = 300.0
@@ -43,7 +43,8 @@ class Track:
         first_ns: When it was first seen.
         seen_ns: When it was last seen.
         id: From 1; 0 until it is shown.
-        frames: In how many it was seen.
+        frames: In how many it was seen since it came, or came back.
+        came_ns: When that was.
         box: Left, top, right, bottom; moves on while it is out of sight or covered in part.
         velocity: Against the camera, in widths a second.
         score: How surely it moves.
@@ -59,6 +60,7 @@ class Track:
     seen_ns: int
     id: int = 0
     frames: int = 1
+    came_ns: int = field(init=False)
     box: Array = field(init=False)
     velocity: Array = field(init=False)
     score: float = field(init=False)
@@ -73,6 +75,7 @@ class Track:
         self.places, self.outline_moved = float(len(self.region.places)), np.zeros(2, np.float32)
         self.anchor = np.array(self.middle, np.float32)
         self.trail, self.trail_ns = self.anchor[None], self.seen_ns
+        self.came_ns = self.first_ns
 
     @property
     def middle(self) -> tuple[float, float]:
@@ -106,6 +109,8 @@ class Track:
         self.velocity = self.velocity + np.float32(weight) * (region.velocity - self.velocity)
         self.score += weight * (region.score - self.score)
         self.region, self.outline_moved = region, np.zeros(2, np.float32)
+        if self.unseen_ms(now_ns) > SHOWN_UNSEEN_MS or not self.frames:
+            self.frames, self.came_ns = 0, now_ns
         self.seen_ns = now_ns
         self.frames += 1
         if (now_ns - self.trail_ns) / 1e6 >= _TRAIL_EVERY_MS:
@@ -116,6 +121,8 @@ class Track:
         """It was not found: behind something else that moves it goes on, anywhere else it comes to rest."""
         left = math.exp(-elapsed_ms / _STOPS_IN_MS)
         self.score *= left
+        if self.frames < SHOWN_AFTER_FRAMES:
+            self.frames = 0
         x, y = self.middle
         if not any(
             box[0] <= x <= box[2] and box[1] <= y <= box[3] for box in (r.box.tolist() for r in regions)
@@ -129,8 +136,9 @@ class Track:
         return inside and self.unseen_ms(now_ns) <= (REMEMBERED_MS if self.id else 0)
 
     def is_sure(self, now_ns: int) -> bool:
-        """Whether it has been seen for long enough to be shown."""
-        return self.frames >= SHOWN_AFTER_FRAMES and (now_ns - self.first_ns) / 1e6 >= SHOWN_AFTER_MS
+        """Whether it has been seen for long enough, and lately enough, to be shown."""
+        long_enough = (now_ns - self.came_ns) / 1e6 >= SHOWN_AFTER_MS
+        return self.frames >= SHOWN_AFTER_FRAMES and long_enough and self.unseen_ms(now_ns) <= SHOWN_UNSEEN_MS
 
     def thing(self, motion: DenseMotion, now_ns: int) -> Thing:
         """What is shown of it, in the frame of a dense motion."""

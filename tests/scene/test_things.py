@@ -125,6 +125,19 @@ def test_a_gap_of_a_frame_or_two_changes_nothing() -> None:
     assert all([thing.id for thing in things] == [1] for things in shown[SHOWN_AFTER_FRAMES + 3 :])
 
 
+def test_what_flashes_where_a_thing_was_does_not_bring_it_back() -> None:
+    tracker, disc, shown = ThingTracker(), Disc(straight(0.2, 0.4, 0.2)), []
+    for number in range(1, 81):  # 50 ms each: seen for a second, then gone but for a frame in ten
+        motion = dense_motion([disc], min(number, 20) / 20)
+        if number > 20 and number % 10:
+            motion.moving[:] = 0
+        shown.append(bool(tracker.update(motion, number * 50_000_000)))
+    assert shown[19]
+    first_away = next(number for number in range(20, 80) if not shown[number])
+    assert first_away < 45
+    assert not any(shown[first_away:])
+
+
 def test_specks_that_are_elsewhere_in_each_frame_are_no_things() -> None:
     tracker, rng = ThingTracker(), np.random.default_rng(0)
     for number in range(1, 200):
