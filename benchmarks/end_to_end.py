@@ -25,12 +25,12 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.announce import announce
 from benchmarks.machine import describe_machine
 from pipeline.account.ledger import merge
 from pipeline.account.stats import Histogram, StreamStats, WorkerStats
 from pipeline.base.config import load_config
 from pipeline.base.scratch import scratch_folder
+from pipeline.base.stage_lines import print_stage
 from pipeline.video.demo import DemoSource
 from pipeline.video.pose import HEIGHT, WIDTH
 from workers.collector import Collector
@@ -77,14 +77,14 @@ def bench(
         json_file.parent.mkdir(parents=True, exist_ok=True)
     results: dict[str, dict[str, list[Metrics]]] = {}
     with scratch_folder("kvq-bench-") as folder:
-        announce("drawing the films")
+        print_stage("drawing the films")
         films = make_films(folder, warm_up_s + seconds, tour_frames)
         for number in range(1, rounds + 1):
             for rate, film in films.items():
                 taken = results.setdefault(str(rate), {"pipeline": [], "webcam_demo": []})
-                announce(f"{rate} fps, round {number} of {rounds}: pipeline")
+                print_stage(f"{rate} fps, round {number} of {rounds}: pipeline")
                 taken["pipeline"].append(run_pipeline(film, folder, warm_up_s, seconds, options))
-                announce(f"{rate} fps, round {number} of {rounds}: webcam demo")
+                print_stage(f"{rate} fps, round {number} of {rounds}: webcam demo")
                 taken["webcam_demo"].append(run_demo(film, warm_up_s, seconds))
     machine = describe_machine()
     middle = {rate: {who: _medians(rounds) for who, rounds in both.items()} for rate, both in results.items()}

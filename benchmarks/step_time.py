@@ -23,10 +23,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.announce import announce
 from benchmarks.floors import plain_resnet
 from benchmarks.machine import describe_machine
 from pipeline.base.packages import MissingPackageError
+from pipeline.base.stage_lines import print_stage
 from pipeline.model.checkpoint import load_checkpoint
 from pipeline.model.device import DeviceError, pick_device
 from pipeline.model.network import TemporalKVQResNetCBAM
@@ -59,8 +59,8 @@ class StepResult:
     ``unchanged_ms`` is the step for a picture that is known to be that of the step before.
     ``guide_ms`` is the same with all frames through the network, in eager torch; ``plain_resnet_ms`` the
     same as a step with torchvision's ResNet of that depth in its place, in the runtime of the step.
-    ``dis_ms``, for a network with dense motion, is OpenCV's flow (DIS, medium) from one picture of that size
-    to another, on one core.
+    ``dis_ms``, for a network with dense motion, is OpenCV's flow (DIS, medium) between two pictures of each
+    stream at the size that the network sees, on one core. All pictures are noise.
     """
 
     network: str
@@ -129,7 +129,7 @@ def measure(
     runtimes: list[Runtime] = []
     candidates: list[Turn] = []
     for case in cases:
-        announce(f"{name} x{streams}: preparing {case.backend}, {case.precision}")
+        print_stage(f"{name} x{streams}: preparing {case.backend}, {case.precision}")
         try:
             runtime = _open(model, case, device)
         except (DeviceError, MissingPackageError) as error:
@@ -146,9 +146,12 @@ def measure(
     candidates.append(
         partial(_with_threads, runtimes[0].engine.threads, _as_written(model, runtimes[0], pictures))
     )
-    candidates.append(partial(_with_threads, 1, _dis(pictures, size)))
-    announce(f"{name} x{streams}: {_WARM_UP + repeats} rounds of {len(candidates)} taking turns")
-    *times, written, dis = take_turns(candidates, repeats)
+    if model.motion is not None:
+        candidates.append(_dis(pictures, size))
+    print_stage(f"{name} x{streams}: {_WARM_UP + repeats} rounds of {len(candidates)} taking turns")
+    times = take_turns(candidates, repeats)
+    dis = round(median(times.pop()), 3) if model.motion is not None else None
+    *times, written = times
     return [
         StepResult(
             network=name,
@@ -166,7 +169,7 @@ def measure(
             guide_spread_ms=round(spread(written), 3),
             plain_resnet_ms=round(median(floor_ms), 3),
             plain_resnet_spread_ms=round(spread(floor_ms), 3),
-            dis_ms=round(median(dis), 3) if model.motion is not None else None,
+            dis_ms=dis,
             guide_over_step=round(median(written) / median(step), 2),
             step_over_plain=round(median(step) / median(floor_ms), 2),
         )
@@ -259,7 +262,7 @@ def take_turns(candidates: list[Turn], repeats: int) -> list[list[float]]:
     told_s = time.monotonic()
     for round_number in range(_WARM_UP + repeats):
         if time.monotonic() - told_s > _TELL_S:
-            announce(f"round {round_number + 1} of {_WARM_UP + repeats}")
+            print_stage(f"round {round_number + 1} of {_WARM_UP + repeats}")
             told_s = time.monotonic()
         for candidate, kept in zip(candidates, times, strict=True):
             candidate()
@@ -317,13 +320,13 @@ def bench(
         depths = [18, 50]
     subjects = [random_network(depth, size or _SIZE_PX) for depth in depths]
     subjects += [trained_network(checkpoint, size) for checkpoint in checkpoints]
+    machine = describe_machine()  # before the turns, which set the number of threads
     results = [
         result
         for subject in subjects
         for count in streams
         for result in measure(subject, count, cases, device=device, repeats=repeats)
     ]
-    machine = describe_machine()
     console = Console()
     Console(width=max(console.width, 120)).print(_table(results, machine))
     if json_file is not None:
@@ -338,7 +341,7 @@ def _table(results: list[StepResult], machine: dict[str, str]) -> Table:
         caption="ms: median, and half the width of the middle half of the values; x1: one stream\n"
         "unchanged: a step for a picture that is that of the step before\n"
         "guide: three passes, as written, in eager torch; plain: torchvision's ResNet in the same runtime\n"
-        "DIS: OpenCV's flow, medium, of one picture of that size against another, on one core",
+        "DIS: OpenCV's flow, medium, between two pictures of each stream at that size, on one core",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
     )

@@ -25,10 +25,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.announce import announce
 from benchmarks.transport_ways import Send, Way, endpoint, missing, named, ways
 from pipeline.base.frame import Image
 from pipeline.base.scratch import scratch_folder
+from pipeline.base.stage_lines import print_stage
 from pipeline.video.demo import paint
 
 _FPS = 30.0
@@ -187,7 +187,7 @@ def measure(
     for size in sizes:
         samples = {way.name: Samples() for way in all_ways}
         for number, way in product(range(1, rounds + 1), all_ways):
-            announce(f"{size[0]}x{size[1]}, round {number} of {rounds}: {way.name}")
+            print_stage(f"{size[0]}x{size[1]}, round {number} of {rounds}: {way.name}")
             _turn(way, size, seconds, samples[way.name])
         results += [_result(way, size, samples[way.name]) for way in all_ways]
     return results

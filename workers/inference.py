@@ -204,12 +204,12 @@ class InferenceWorker(Worker):
         started_ns = now_ns()
         turns: list[Turn] = []
         for name, turn in by_stream.items():
-            answer = self._streams[name].find_answer(turn)
-            if answer is None:
+            result = self._streams[name].find_result(turn)
+            if result is None or turn.known is None:
                 turns.append(turn)
             else:
-                self._send(turn, answer.result, started_ns, now_ns())
-                self._streams[name].remember(turn, answer.result, answer.known, passes=0)
+                self._send(turn, result, started_ns, now_ns())
+                self._streams[name].remember(turn, result, turn.known, passes=0)
         if turns:
             self._infer(turns, started_ns)
 

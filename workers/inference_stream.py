@@ -76,7 +76,7 @@ class _Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class LastAnswer:
     """The result for a known picture, and all that it came from."""
 
     known: Memory
@@ -118,7 +118,7 @@ class InferenceStream:
         self._ring: Ring[_Waiting] = Ring(config.inference.ring_frames)
         self._history: StreamHistory[PastKey] = StreamHistory(num_past, config.history.spacing_ms)
         self._picture: LastPicture[Memory] = LastPicture(kept, config.inference.same_below)
-        self._answer: Answer | None = None
+        self._answer: LastAnswer | None = None
         self._scene = SceneWatcher()
         self._gaps = GapTracker()
         self._ages = AgeLog(stream_id)
@@ -267,12 +267,12 @@ class InferenceStream:
             stats.correct += label == frame.truth
         self._scene.count(stats.things, scene, frame, len(turn.past), scored=turn.scored)
 
-    def find_answer(self, turn: Turn) -> Answer | None:
-        """The last answer if a step would give it again: neither picture nor past frames have changed."""
+    def find_result(self, turn: Turn) -> Result | None:
+        """The last result if a step would give it again: neither picture nor past frames have changed."""
         if self._answer is None or turn.known is not self._answer.known:
             return None
         past = zip(turn.entries, self._answer.entries, strict=True)
-        return self._answer if all(new is old for new, old in past) else None
+        return self._answer.result if all(new is old for new, old in past) else None
 
     def remember(self, turn: Turn, result: Result, memory: Memory, passes: int) -> None:
         """Keeps what later steps need.
@@ -284,7 +284,7 @@ class InferenceStream:
             passes: Times that its picture went through a backbone.
         """
         stats, frame = self.stats, turn.frame
-        self._answer = Answer(turn.known, turn.entries, result) if turn.known else None
+        self._answer = None if turn.known is None else LastAnswer(turn.known, turn.entries, result)
         self._history.append(PastKey(frame.id, frame.truth), frame.time_ns, memory.entry)
         stats.cache_depth = self._history.depth
         if turn.known is not None:

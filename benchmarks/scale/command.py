@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
-from benchmarks.announce import announce
 from benchmarks.machine import describe_machine
 from benchmarks.scale.memory_growth import FlatResult, run_long
 from benchmarks.scale.plot import draw
 from benchmarks.scale.timing import ScaleResult, measure
+from pipeline.base.stage_lines import print_stage
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.runtime.cuda.cuda_engine import CudaEngine
 from pipeline.runtime.open_torch import open_torch
@@ -52,7 +52,7 @@ def bench(
           f" {'/ plain':>7} {'frames/s':>8} {'kB/stream':>9}")  # fmt: skip
     results = []
     for count in counts:
-        announce(f"{count} streams")
+        print_stage(f"{count} streams")
         result = measure(runtime, model, count, repeats)
         results.append(result)
         times = (
@@ -68,7 +68,7 @@ def bench(
               f" {result.remembered_kb:10.0f}", flush=True)  # fmt: skip
         if json_file is not None:  # after each, so that a run that is cut short leaves something
             _write(json_file, about, depth, results, None)
-    announce(f"memory: {steps} steps")
+    print_stage(f"memory: {steps} steps")
     flat = run_long(runtime, runtime.usual_size, 16 if 16 in counts else counts[-1], steps)
     gpu = (
         ""

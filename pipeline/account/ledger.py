@@ -27,7 +27,10 @@ STAGES = (
 )
 """In the order in which a frame meets them; ``before_step`` adds up those before it for each frame, and
 ``sink_wait`` runs beside ``wire`` to ``step``."""
-_FEWEST_FRAMES, _OUTPACED_SHARE = 100, 1 / 3
+FEWEST_FRAMES = 100
+"""Of a live stream, before inference is judged too slow for it."""
+OUTPACED_SHARE = 1 / 3
+"""Of its frames: inference is too slow if so many give way to newer ones."""
 _TAKERS: tuple[Role, ...] = ("sink", "capture")
 """Workers that take frames with them when they are killed, the likelier first; inference only sees copies."""
 _FILES: Final = ("video", "videos", "predictions", "motion_maps", "lost")
@@ -94,12 +97,12 @@ def is_outpaced(received: int, not_predicted: Mapping[str, int]) -> bool:
     """Whether inference is too slow for a live stream: of its frames a third or more gave way to newer ones.
 
     Args:
-        received: Frames that arrived at inference; the first hundred, among them those of the start, are
+        received: Frames that arrived at inference; fewer than a hundred, many of them of the start, are
             too few to judge by.
         not_predicted: Those of them that got no prediction, by reason.
     """
     late = not_predicted.get("inference.overflow", 0)
-    return received >= _FEWEST_FRAMES and late >= _OUTPACED_SHARE * received
+    return received >= FEWEST_FRAMES and late >= OUTPACED_SHARE * received
 
 
 def stage_order(stage: str) -> int:

@@ -9,7 +9,11 @@ from contextlib import contextmanager, suppress
 
 @contextmanager
 def without_key_echo() -> Iterator[None]:
-    """No key that is pressed within is shown; without a terminal, or in its background, nothing changes."""
+    """No key that is pressed within is shown; without a terminal, or in its background, nothing changes.
+
+    A process that is killed or stopped leaves the terminal as it is; most shells put it right, and so does
+    ``stty echo``.
+    """
     before = None
     with suppress(termios.error, ValueError):
         before = termios.tcgetattr(sys.stdin) if _in_foreground() else None

@@ -101,7 +101,7 @@ class ResNetCBAM(models.ResNet):  # type: ignore[misc]
         """
         found: dict[str, Tensor] = {PICTURE: images} if PICTURE in stages else {}
         x = self.maxpool(self.relu(self.bn1(self.conv1(images))))
-        for name in STAGES[: 1 + max(STAGES.index(stage) for stage in stages if stage in STAGES)]:
+        for name in STAGES[: 1 + max(STAGES.index(stage) for stage in stages if stage != PICTURE)]:
             stage = getattr(self, name)
             if self.gradient_checkpointing and self.training:
                 x = checkpoint(stage, x, use_reentrant=False, context_fn=partial(_contexts, stage))

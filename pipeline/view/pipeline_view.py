@@ -3,7 +3,14 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from pipeline.account.ledger import END_TO_END, by_role, is_outpaced, merge, stage_order
+from pipeline.account.ledger import (
+    END_TO_END,
+    FEWEST_FRAMES,
+    OUTPACED_SHARE,
+    by_role,
+    merge,
+    stage_order,
+)
 from pipeline.account.stats import StreamStats, WorkerStats
 from pipeline.base.role_names import ROLES
 from pipeline.base.text import printable
@@ -143,8 +150,17 @@ class StreamView:
 
     @property
     def losses(self) -> list[str]:
-        """What was lost so far, in words: frames, predictions and cached past, by reason; and what helps."""
+        """What was lost so far, in words: frames, predictions and cached past, by reason."""
         return _losses(self.total)
+
+    @property
+    def advice(self) -> str | None:
+        """What to do where inference can't keep up with a live stream now; None where it does."""
+        captured, predicted, _ = self.fps
+        late = self.total.not_predicted.get("inference.overflow", 0)
+        if not late or self.total.received < FEWEST_FRAMES or captured is None or predicted is None:
+            return None
+        return OUTPACED if predicted <= (1 - OUTPACED_SHARE) * captured else None
 
 
 def merge_losses(streams: Iterable[StreamView]) -> list[str]:
@@ -159,8 +175,7 @@ def _losses(total: StreamStats) -> list[str]:
         ("shown without prediction", total.rendered_without),
         ("cache reset", total.resets),
     )
-    losses = [printable(f"{name} {with_reasons(counts)}") for name, counts in named if any(counts.values())]
-    return losses + ([OUTPACED] if is_outpaced(total.received, total.not_predicted) else [])
+    return [printable(f"{name} {with_reasons(counts)}") for name, counts in named if any(counts.values())]
 
 
 def stages(streams: Mapping[str, StreamView]) -> list[str]:

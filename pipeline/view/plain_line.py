@@ -21,8 +21,7 @@ def plain_line(view: PipelineView) -> str:
             f"shown {stream.total.rendered}",
             *(stream.losses or ["dropped 0"]),
         ]
-        if stream.freshness:
-            words.append(stream.freshness)
+        words += [line for line in (stream.freshness, stream.advice) if line]
         if stream.accuracy is not None:
             words.append(f"accuracy {percent(stream.accuracy)}")
         parts.append(", ".join(words))

@@ -100,7 +100,7 @@ def loss_lines(streams: dict[str, StreamView], room: int) -> list[RenderableType
 
 
 def _given_up(stream: StreamView) -> list[str]:
-    return [*([stream.freshness] if stream.freshness else []), *stream.losses]
+    return [*(line for line in (stream.advice, stream.freshness) if line), *stream.losses]
 
 
 def stages_table(streams: dict[str, StreamView], names: list[str], width: int, gap: int) -> Table:

@@ -20,7 +20,9 @@ def test_steps_of_random_and_of_trained_networks_stand_beside_their_peers(
     assert trained["dis_ms"] > 0, "dense motion stands beside a classical flow"
     for result in (random, trained):
         assert result["backend"] == "torch"
-        assert min(result[name] for name in ("step_ms", "unchanged_ms", "guide_ms", "plain_resnet_ms")) > 0
+        assert result["guide_over_step"] == pytest.approx(result["guide_ms"] / result["step_ms"], abs=0.01)
+        floor_ms = result["plain_resnet_ms"]
+        assert result["step_over_plain"] == pytest.approx(result["step_ms"] / floor_ms, abs=0.01)
     table = capsys.readouterr().out
     assert "motion_resnet18 64x64 x1" in table
 

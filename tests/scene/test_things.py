@@ -127,9 +127,9 @@ def test_a_gap_of_a_frame_or_two_changes_nothing() -> None:
 
 def test_what_flashes_where_a_thing_was_does_not_bring_it_back() -> None:
     tracker, disc, shown = ThingTracker(), Disc(straight(0.2, 0.4, 0.2)), []
-    for number in range(1, 81):  # 50 ms each: seen for a second, then gone but for a frame in ten
+    for number in range(1, 81):  # 50 ms each: seen for a second, gone for half of one, then a frame in five
         motion = dense_motion([disc], min(number, 20) / 20)
-        if number > 20 and number % 10:
+        if 20 < number < 31 or (number > 30 and number % 5):
             motion.moving[:] = 0
         shown.append(bool(tracker.update(motion, number * 50_000_000)))
     assert shown[19]

@@ -1,4 +1,6 @@
-from pipeline.view.pipeline_view import PipelineView
+import pytest
+
+from pipeline.view.pipeline_view import OUTPACED, PipelineView
 from tests.view.samples import workers
 
 
@@ -21,3 +23,17 @@ def test_what_a_dead_sink_had_shown_is_not_shown_as_dropped():
     shown = PipelineView("x", [*figures, again])
     assert shown.streams["camera-0"].total.rendered == 940
     assert shown.streams["camera-0"].losses == []
+
+
+@pytest.mark.parametrize(
+    ("late", "captured", "predicted", "behind"),
+    [(300, 30.0, 20.0, True), (300, 30.0, 20.1, False), (1, 30.0, 9.0, True), (0, 30.0, 9.0, False)],
+)
+def test_a_stream_that_inference_is_too_slow_for_now_says_what_helps(
+    late: int, captured: float, predicted: float, behind: bool
+) -> None:
+    figures = workers(1, trouble=False)
+    streams = {one.role: one.streams["camera-0"] for one in figures}
+    streams["capture"].fps, streams["inference"].fps = captured, predicted
+    streams["inference"].skip("inference.overflow", late)
+    assert PipelineView("x", figures).streams["camera-0"].advice == (OUTPACED if behind else None)

@@ -62,6 +62,7 @@ def test_over_a_slow_link_predictions_become_young_and_pictures_good_again(place
     assert "size" not in report["cache"]["resets"], "a smaller picture is no other camera"
 
 
+@pytest.mark.slow
 def test_a_machine_that_is_too_slow_for_its_camera_says_so_and_what_helps(place: Path) -> None:
     slow = ("runtime.backend=torch", "inference.longer_side_px=512", "inference.threads=1", "sink.web=false")
     options = [part for text in slow for part in ("--set", text)]

@@ -146,7 +146,7 @@ def test_an_answer_is_given_again_once_nothing_of_what_it_came_from_is_new(strea
     for seq, shown in enumerate([picture] * 5 + [255 - picture, picture], start=1):
         stream.take(received(seq, 100 * seq, image=shown))
         now = turn(stream)
-        again.append(stream.find_answer(now) is not None)
+        again.append(stream.find_result(now) is RESULT)
         stream.remember(now, RESULT, now.known or other, 0)
     # the first two have other past frames than the one before; at last a new picture comes, and the old one
     assert again == [False, False, True, True, True, False, False]

@@ -69,6 +69,7 @@ def dense_loss(motion: Motion, trace: Trace, truth: Truth, past: Tensor) -> Dens
     total = _FLOW * flow + _COARSE * _mean(coarse, weight * seen)
     total = total + _MATCH * _match_cost(trace, truth, things, past)
     anything = past.any(dim=1)[:, None, None].float()
+    # the square root: with the whole weight the mask grows over what lies between small things
     total = total + _mask_cost(trace.moving_logits, truth, anything * things.sqrt())
     for vote in trace.votes:
         total = total + _VOTE * _vote_cost(vote, truth, past)

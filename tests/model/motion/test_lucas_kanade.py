@@ -114,7 +114,7 @@ def test_what_was_hidden_by_something_else_counts_less() -> None:
     assert unexplained[:, 14:-4].max() < 0.2
 
 
-def test_steps_teach_the_textures_of_both_frames_and_not_the_flow() -> None:
+def test_steps_teach_the_textures_of_both_frames() -> None:
     here, there = waves().requires_grad_(), waves(0.5).requires_grad_()
     steps_of = LucasKanade()
     steps = steps_of(steps_of.gradients(here), there, torch.zeros(1, 2, ROWS, COLUMNS))
