@@ -3,13 +3,11 @@
 import importlib.util
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.training.tiny import command
 
 
 @pytest.fixture
@@ -33,14 +31,7 @@ def unfit(tmp_path: Path) -> dict[str, str]:
     ids=["evaluate", "train", "pipeline"],
 )
 def test_a_torchvision_for_another_torch_is_one_line(unfit: dict[str, str], arguments: list[str]) -> None:
-    ended = subprocess.run(
-        [sys.executable, "run_stream.py", *arguments],
-        cwd=ROOT,
-        env=unfit,
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
+    ended = command(*arguments, env=unfit)
     assert ended.returncode == 2, ended.stderr
     assert ended.stderr.startswith("error: torchvision can't be loaded beside torch ")
     assert "(operator torchvision::nms does not exist): install both" in ended.stderr

@@ -109,14 +109,15 @@ def end_point_error(model: nn.Module) -> float:
     return float(dense_loss(motion, trace, scenes.truth, seen).epe)
 
 
-def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs a command of the program to its end."""
+def command(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Runs a command of the program to its end, in this environment or another."""
     return subprocess.run(
         [sys.executable, "run_stream.py", *arguments],
         capture_output=True,
         text=True,
         check=False,
         cwd=ROOT,
+        env=env,
         timeout=100,
     )
 
