@@ -51,7 +51,7 @@ class Variant(NamedTuple):
         size: At which the network sees a picture.
     """
 
-    rounds: tuple[int, int] = ROUNDS
+    rounds: tuple[int, int, int] = ROUNDS
     past: int = 2
     alter: Callable[[DenseMotion], DenseMotion] = lambda motion: motion
     size: PictureSize = network_size
@@ -68,10 +68,11 @@ VARIANTS = {
     "as shipped": Variant(),
     "one past frame": Variant(past=1),
     "mask from the residual alone": Variant(alter=_residual_alone),
-    "stride 8 alone": Variant((1, 0)),
-    "one round fewer at stride 4": Variant((1, 1)),
-    "one round more at stride 4": Variant((1, 3)),
-    "one round more at stride 8": Variant((2, 2)),
+    "stride 8 alone": Variant((1, 0, 0)),
+    "one round fewer at stride 4": Variant((1, 1, 2)),
+    "one round more at stride 4": Variant((1, 3, 2)),
+    "one round more at stride 8": Variant((2, 2, 2)),
+    "no steps after the rounds": Variant((1, 2, 0)),
     "pictures at most 320 px wide": Variant(size=partial(aspect_kept, longer_px=320)),
     "pictures at most 256 px wide": Variant(size=partial(aspect_kept, longer_px=256)),
     "pictures stretched to 192x192": Variant(size=Preprocessing(size=192).picture_size),
@@ -134,7 +135,7 @@ def _moving(
 
 def table(document: dict[str, Any]) -> str:
     """A document as Markdown: means over all pairs, over sequences of CDnet (F) and of DAVIS (J)."""
-    lines = ["| | rounds | end-point error | F, CDnet | J, DAVIS |", "|---|---|---:|---:|---:|"]
+    lines = ["| | rounds, steps | end-point error | F, CDnet | J, DAVIS |", "|---|---|---:|---:|---:|"]
     for row in document["rows"]:
         kinds = {"f": document["cdnet"], "j": document["davis"]}
         means = [_mean([row["moving"][name][key] for name in names]) for key, names in kinds.items()]

@@ -32,8 +32,8 @@ def test_each_variant_is_a_row_of_its_own(
     assert (
         len({masks[name] for name in ("as shipped", "one past frame", "mask from the residual alone")}) == 3
     )
-    assert len(set(errors.values())) >= 7, "rounds and sizes of the picture matter"
-    assert f"| as shipped | 1, 2 | {errors['as shipped']:.3f} | {masks['as shipped']:.3f} | - |" in printed
+    assert len(set(errors.values())) >= 8, "rounds and sizes of the picture matter"
+    assert f"| as shipped | 1, 2, 2 | {errors['as shipped']:.3f} | {masks['as shipped']:.3f} | - |" in printed
     monkeypatch.setattr(sys, "argv", ["dense_ablation", "--show", str(out)])
     main()
     assert capsys.readouterr().out == printed

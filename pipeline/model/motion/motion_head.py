@@ -17,10 +17,9 @@ from pipeline.model.motion.refine import Refined, Refiner
 from pipeline.model.motion.similarity import Similarity, fit_similarity
 
 COARSE, FINE = STRIDE, 4
-ROUNDS = 1, 2
-"""Of the refinement: at stride 8 for all past frames, at stride 4 for the newest."""
-LAST_STEPS = 2
-"""Of Lucas and Kanade after the last round; they cost little."""
+ROUNDS = 1, 2, 2
+"""Of the refinement: at stride 8 for all past frames, at stride 4 for the newest; then steps of Lucas and
+Kanade from where the last round has led, which cost little."""
 _COARSE_WIDTH, _FINE_WIDTH = 48, 32
 _SCENE_COARSE, _SCENE_FINE = 24, 16
 _GRID = 4  # of the summary
@@ -157,7 +156,7 @@ class MotionHead(nn.Module):
             steps = self.lucas_kanade(gradients, past_texture, newest.flow.detach())
             newest = self.fine(here, there, newest, still[:, -1], context, steps)
             rounds.append(Round(FINE, None, newest.flow, newest.log_error))
-        for _ in range(LAST_STEPS if self.rounds[1] else 0):  # from where the last round has led
+        for _ in range(self.rounds[2]):
             newest = newest.stepped(self.lucas_kanade(gradients, past_texture, newest.flow.detach()))
             rounds.append(Round(FINE, None, newest.flow, newest.log_error))
         flow = torch.cat((flow[:, :-1], newest.flow[:, None]), dim=1)

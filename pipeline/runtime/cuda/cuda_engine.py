@@ -133,10 +133,9 @@ class CudaEngine:
 
 
 def _answer(fetched: Sequence[Tensor], want_attention: bool) -> Answer:
-    probabilities, attention, *motion = fetched
-    return Answer(
-        probabilities, attention if want_attention else None, MotionFields(*motion) if motion else None
-    )
+    probabilities, *others = fetched
+    attention = others.pop(0) if want_attention else None
+    return Answer(probabilities, attention, MotionFields(*others) if others else None)
 
 
 def cuda_engines(

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.model.motion.motion_head import LAST_STEPS, Motion
+from pipeline.model.motion.motion_head import Motion
 from pipeline.model.network import StepOutput, TemporalKVQResNetCBAM
 from pipeline.model.state import State
 from tests.model.small import clip, small
@@ -116,15 +116,15 @@ def test_more_rounds_go_on_from_fewer(model: TemporalKVQResNetCBAM) -> None:
     before, mask = model.motion.rounds, torch.ones(1, 2, dtype=torch.bool)
     traces = []
     try:
-        for rounds in ((1, 2), (1, 3)):
+        for rounds in ((1, 2, 2), (1, 3, 0)):
             model.motion.rounds = rounds
             traces.append(model.motion_trace(clip(1, 3), mask)[1].rounds)
     finally:
         model.motion.rounds = before
     short, long = traces
-    assert [(each.stride, each.slots) for each in short] == [(8, 2), *[(4, None)] * (2 + LAST_STEPS)]
-    assert [each.stride for each in long] == [8, *[4] * (3 + LAST_STEPS)]
-    for one, same in zip(short[:-LAST_STEPS], long, strict=False):
+    assert [(each.stride, each.slots) for each in short] == [(8, 2), *[(4, None)] * (2 + 2)]
+    assert [each.stride for each in long] == [8, *[4] * 3]
+    for one, same in zip(short[:-2], long[:-1], strict=True):
         assert torch.equal(one.flow, same.flow)
         assert torch.equal(one.log_error, same.log_error)
     assert not torch.equal(long[-1].flow, long[-2].flow)

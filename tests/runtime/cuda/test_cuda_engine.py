@@ -141,7 +141,7 @@ def test_pictures_of_other_sizes_are_resized_on_the_device() -> None:
 def test_the_shipped_network_sees_motion_in_pictures_of_several_aspects() -> None:
     scene = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (800, 800, 3), np.uint8), (0, 0), 4)
     scene = cv2.normalize(scene, None, 0, 255, cv2.NORM_MINMAX)
-    sizes = [(480, 640), (360, 640), (640, 480)]
+    sizes = [(360, 640), (640, 480)]
     streams = [[scene[8 * n : 8 * n + h, 12 * n : 12 * n + w] for n in range(4)] for h, w in sizes]
     model = load_checkpoint("motion_resnet18")
     expected, _ = play(open_torch(model, Options(device="cpu", longer_side_px=256)), streams)
