@@ -2,17 +2,24 @@
 
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
+from pipeline.base.config import load_config
 from pipeline.base.frame import Frame, FrameId
 from pipeline.model.checkpoint import save_checkpoint
+from pipeline.wire.arrivals import ReceivedPrediction
+from pipeline.wire.frame_publisher import FramePublisher
+from pipeline.wire.receivers import PredictionReceiver
 from tests.model.small import small
-from tests.wire.peers import frame, packed
+from tests.wire.peers import OPEN, QUICK, frame, packed
+from tests.wire.shared_helpers import capture
 from tests.wire.test_messages import changed
 from tests.workers.program import START_S, until
 from tests.workers.test_batches import taken, worker
+from workers.inference import InferenceWorker
 
 
 @pytest.mark.slow
@@ -42,6 +49,47 @@ def test_a_network_with_dense_motion_sends_things_and_another_none(motion: bool,
         until(lambda: got.extend(taken(receiver)) or len(got) == 3, "three", START_S, lambda: inference.out)
     assert [one.prediction.things for one in got] == [[] if motion else None] * 3
     assert [one.prediction.camera is not None for one in got] == [False, motion, motion]
+
+
+@pytest.mark.slow
+def test_a_picture_that_stands_still_is_asked_about_until_its_past_does_too(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five times the same, then another: with two past frames the fourth and fifth would say it again."""
+    checkpoint = place / "motion.safetensors"
+    save_checkpoint(checkpoint, small(motion=True))
+    frames, predictions = f"ipc://{place}/frames", f"ipc://{place}/predictions"
+    settings = [f"inference.checkpoint={checkpoint}", "runtime.backend=torch", "history.spacing_ms=0"]
+    places = [f"endpoints.frames=['{frames}']", f"endpoints.predictions=['{predictions}']"]
+    inference = InferenceWorker(load_config(None, [*settings, *places]), "inference")
+    got: list[ReceivedPrediction] = []
+    with (
+        inference.resources,
+        FramePublisher(frames, QUICK, OPEN, capture(encoding="raw"), streams=1) as publisher,
+        PredictionReceiver([predictions], QUICK, OPEN) as receiver,
+    ):
+        inference.open()
+        steps = Mock(wraps=inference._runtime.infer)
+        monkeypatch.setattr(inference._runtime, "infer", steps)
+
+        def show(seq: int, grey: int) -> None:
+            image = np.full((64, 64, 3), grey, np.uint8)
+            sent = Frame(FrameId("door", 1, 0, seq), image, capture_ns=seq + 1, policy="every")
+            assert publisher.send_frame(sent, timeout_s=10.0)
+            until(
+                lambda: (inference.tick(0.01) and got.extend(taken(receiver))) or len(got) > seq,
+                "answered",
+                9,
+            )
+
+        until(lambda: inference.tick(0.01) and publisher.listeners()["inference"], "it listens", START_S)
+        for seq, grey in enumerate((9, 9, 9, 9, 9, 200)):
+            show(seq, grey)
+    assert steps.call_count == 4
+    counted = inference.stats.streams["door"]
+    assert (counted.predicted, counted.reused, counted.backbone_passes) == (6, 4, 2)
+    assert got[3].prediction.top == got[4].prediction.top != got[5].prediction.top
+    assert [len(one.prediction.past) for one in got] == [0, 1, 2, 2, 2, 2]
 
 
 @pytest.mark.slow
