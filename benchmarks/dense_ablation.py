@@ -2,8 +2,8 @@
 
 ``python -m benchmarks.dense_ablation --flow FOLDER --moving FOLDER --out FILE`` asks the same weights with
 other rounds of the refinement, with one past frame, for a mask that is the residual against the camera
-alone, and with smaller pictures. Folders are those of ``evaluate``. ``--show FILE`` prints a file as
-Markdown.
+alone, and with smaller pictures. ``--weights NAME=CHECKPOINT`` adds others, asked as they are shipped.
+Folders are those of ``evaluate``. ``--show FILE`` prints a file as Markdown.
 """
 
 import argparse
@@ -159,6 +159,7 @@ def main() -> None:
     parser.add_argument("--moving", type=Path, help="folder of sequences with masks")
     parser.add_argument("--every", type=int, default=4, help="judge one in so many frames with a mask")
     parser.add_argument("--only", nargs="+", default=list(VARIANTS), choices=VARIANTS, metavar="VARIANT")
+    parser.add_argument("--weights", nargs="+", default=[], metavar="NAME=CHECKPOINT", help="others")
     parser.add_argument("--out", type=Path, help="JSON file to write")
     parser.add_argument("--show", type=Path, help="print this file and measure nothing")
     given = parser.parse_args()
@@ -167,12 +168,16 @@ def main() -> None:
         return
     pairs = find_flow_pairs(given.flow) if given.flow else []
     sequences = find_mask_sequences(given.moving) if given.moving else []
+    rows = measure(given.checkpoint, pairs, sequences, given.every, given.only)
+    for name, _, checkpoint in (text.partition("=") for text in given.weights):
+        (row,) = measure(checkpoint, pairs, sequences, given.every, ["as shipped"])
+        rows.append(row | {"variant": name})
     document = {
         "machine": describe_machine(),
         "cdnet": [one.name for one in sequences if one.kind == "cdnet"],
         "davis": [one.name for one in sequences if one.kind == "davis"],
         "every": given.every,
-        "rows": measure(given.checkpoint, pairs, sequences, given.every, given.only),
+        "rows": rows,
     }
     if given.out:
         given.out.write_text(json.dumps(document, indent=1) + "\n")

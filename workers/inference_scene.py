@@ -13,13 +13,19 @@ from pipeline.base.moving_thing import Thing
 from pipeline.model.history import Slot
 from pipeline.runtime.step import Motion
 from pipeline.scene.camera_tracker import CameraTracker
-from pipeline.scene.dense_motion import DenseMotion
+from pipeline.scene.dense_motion import PLACE_PX, DenseMotion
 from pipeline.scene.judge import judge
 from pipeline.scene.sentence import IN_PLACE, direction_name, seen_now
 from pipeline.scene.things import ThingTracker
 
 _LONGEST_GAP_MS = 1000.0
 """Between two frames; what things did in a longer one is not known, and not counted."""
+_SMALL_PX = 256
+"""Pixels of the network's picture that a box has: of smaller things much is missed."""
+_ADVISED_AFTER = 150
+"""Boxes that are looked at before anything is said about their size."""
+_LARGE_SIDE_PX = 384
+"""Longer side of a picture that shows small things."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,8 @@ class SceneWatcher:
     def __init__(self) -> None:
         self._things, self._camera = ThingTracker(), CameraTracker()
         self._counted_ns = 0
+        self._picture_px = 0, 0
+        self._small: list[bool] | None = []
 
     def look(self, frame: Frame, slots: Sequence[Slot[Any] | None], motion: Motion | None) -> Scene:
         """What moves in a frame.
@@ -53,6 +61,8 @@ class SceneWatcher:
         if motion is None:
             return Scene()
         height, width = frame.image.shape[:2]
+        rows, columns = motion.moving.shape
+        self._picture_px = columns * PLACE_PX, rows * PLACE_PX
         fields = DenseMotion(
             moving=motion.moving,
             flow=motion.flow,
@@ -78,6 +88,7 @@ class SceneWatcher:
             stats.seen = max(stats.seen, thing.id)  # ids count from 1
             if not thing.was:  # out of sight: its motion is a guess
                 continue
+            self._note_size(thing)
             stats.longest_ms = max(stats.longest_ms, thing.age_ms)
             stats.fastest = max(stats.fastest, thing.speed)
             if thing.speed >= IN_PLACE and 0 < elapsed_ms <= _LONGEST_GAP_MS:
@@ -89,3 +100,22 @@ class SceneWatcher:
             stats.found += verdict.found
             for error_deg in verdict.direction_errors_deg:
                 stats.direction_errors.record(error_deg)
+
+    def advice(self) -> str | None:
+        """What would show more, said once: most of what moves is small, and the picture could be larger."""
+        if self._small is None or len(self._small) < _ADVISED_AFTER:
+            return None
+        small, self._small = self._small, None
+        if 2 * sum(small) <= len(small) or max(self._picture_px) >= _LARGE_SIDE_PX:
+            return None
+        columns, rows = self._picture_px
+        return (
+            f"most of what moves is small in the model's picture of {columns}x{rows} px, and more may be "
+            f"missed: --set inference.longer_side_px={_LARGE_SIDE_PX} sees it better, for about three times "
+            "the work"
+        )
+
+    def _note_size(self, thing: Thing) -> None:
+        if self._small is not None:
+            (_, _, width, height), (columns, rows) = thing.box, self._picture_px
+            self._small.append(width * columns * height * rows < _SMALL_PX)

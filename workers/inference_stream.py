@@ -266,6 +266,8 @@ class InferenceStream:
             stats.labelled += 1
             stats.correct += label == frame.truth
         self._scene.count(stats.things, scene, frame, len(turn.past), scored=turn.scored)
+        if advice := self._scene.advice():
+            self._notify(f"{self.id}: {advice}")
 
     def find_result(self, turn: Turn) -> Result | None:
         """The last result if a step would give it again: neither picture nor past frames have changed."""

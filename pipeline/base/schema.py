@@ -1,5 +1,6 @@
 """Turns msgspec's errors about a wrong value into one line for people."""
 
+import difflib
 import re
 from typing import Any
 
@@ -22,7 +23,8 @@ def readable(error: msgspec.ValidationError, schema: type[msgspec.Struct]) -> st
     place = where.rstrip("`").lstrip(".")
     if what.startswith(_UNKNOWN):
         name = what.removeprefix(_UNKNOWN).strip("`")
-        return f"unknown key {f'{place}.{name}' if place else name!r}"
+        key = f"{place}.{name}" if place else name
+        return f"unknown key {key!r}{_nearest(name, place, schema)}"
     what = what[0].lower() + what[1:]
     if what.startswith("invalid enum value") or " matching regex " in what:
         value = what.removeprefix("invalid enum value ")
@@ -30,6 +32,13 @@ def readable(error: msgspec.ValidationError, schema: type[msgspec.Struct]) -> st
     else:
         what = _range(place, schema) or what
     return f"{place}: {what}" if separator and place else what
+
+
+def _nearest(name: str, place: str, schema: type[msgspec.Struct]) -> str:
+    """The key at a place that is most like an unknown one, as a question; nothing if none is."""
+    known = [field.name for field in getattr(_find(place, schema), "fields", ())]
+    like = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean {like[0]}?)" if like else ""
 
 
 def _choices(place: str, schema: type[msgspec.Struct]) -> str:

@@ -98,6 +98,10 @@ class Region:
         tolerance = 0.75 * fine
         while len(corners := cv2.approxPolyDP(contour, tolerance, closed=True)) > MOST_OUTLINE_POINTS:
             tolerance *= 1.5
+        if len(corners) < 3:  # a line of places, too thin to be a polygon of its edges
+            left, top, width, height = cv2.boundingRect(contour)
+            right, bottom = left + width - 1, top + height - 1
+            corners = np.array([[[left, top]], [[right, top]], [[right, bottom]], [[left, bottom]]])
         points: Array = ((corners[:, 0] + 0.5) / fine + corner[::-1]) * self.place
         return points.astype(np.float32)
 

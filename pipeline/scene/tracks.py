@@ -101,8 +101,7 @@ class Track:
         """It was found again; if much of it is missing, it is taken to be covered, not to be small."""
         weight = 1 - math.exp(-elapsed_ms / _SMOOTHED_OVER_MS)
         places = len(region.places)
-        if places >= _WHOLE * self.places:
-            self.box = region.box
+        self.box = region.box if places >= _WHOLE * self.places else _holding(self.box, region.box)
         self.places += (1 - math.exp(-elapsed_ms / _SHRINKS_IN_MS)) * (places - self.places)
         settled = np.float32(1 - math.exp(-elapsed_ms / _SETTLES_IN_MS))
         self.anchor = self.anchor + settled * (np.array(self.middle, np.float32) - self.anchor)
@@ -169,6 +168,14 @@ class Track:
         inner = [first, -1 - first]
         box: Array = self.box + (past[inner] - now[inner]).ravel()
         return box
+
+
+def _holding(box: Array, part: Array) -> Array:
+    """A box as large as before, moved no further than it takes to hold what is seen of its thing."""
+    ahead = np.maximum(part[2:] - box[2:], 0)
+    box = box + np.tile(ahead + np.minimum(part[:2] - box[:2] - ahead, 0), 2)
+    holding: Array = np.concatenate([box[:2], np.maximum(box[2:], part[2:])])
+    return holding
 
 
 def _shares(points: npt.NDArray[np.floating]) -> list[Point]:

@@ -116,7 +116,7 @@ class FileSource(Source):
 
     def _not_video(self) -> SourceError:
         return SourceError(
-            "not_video", self.description, "is not a video, or is damaged beyond reading; play it to check"
+            "not_video", self.description, "not a video, or damaged beyond reading; play it to check"
         )
 
     def _error(self, error: av.error.FFmpegError, started_s: float, timeout_s: float) -> SourceError:

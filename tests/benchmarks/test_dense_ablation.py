@@ -18,16 +18,21 @@ def test_each_variant_is_a_row_of_its_own(
     write_cdnet(tmp_path / "masks" / "street", frames=10)
     out = tmp_path / "rows.json"
     folders = ["--flow", str(tmp_path / "flow"), "--moving", str(tmp_path / "masks")]
-    monkeypatch.setattr(sys, "argv", ["dense_ablation", *folders, "--every", "3", "--out", str(out)])
+    monkeypatch.setattr(
+        sys,
+        "argv",
+        ["dense_ablation", *folders, "--every", "3", "--out", str(out), "--weights", "again=motion_resnet18"],
+    )
     main()
     printed = capsys.readouterr().out
     document = json.loads(out.read_text())
     assert document["cdnet"] == ["street"]
     rows = {row["variant"]: row for row in document["rows"]}
-    assert list(rows) == list(VARIANTS)
+    assert list(rows) == [*VARIANTS, "again"]
     errors = {name: row["epe"]["shifted"] for name, row in rows.items()}
     assert errors["as shipped"] < 0.7 < np.hypot(5, 3)
     assert errors["as shipped"] == errors["mask from the residual alone"], "only the mask is another"
+    assert rows["again"] == rows["as shipped"] | {"variant": "again"}
     masks = {name: row["moving"]["street"]["f"] for name, row in rows.items()}
     assert (
         len({masks[name] for name in ("as shipped", "one past frame", "mask from the residual alone")}) == 3

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pipeline.base.moving_thing import MOST_OUTLINE_POINTS, MOST_THINGS
-from pipeline.scene.regions import find_regions
+from pipeline.scene.regions import Region, find_regions
 from tests.scene.moving_discs import ASPECT, GRID, Disc, dense_motion, straight
 
 
@@ -18,6 +18,18 @@ def test_the_outline_goes_round_the_disc_with_few_corners() -> None:
     outline = region.outline()
     assert 6 <= len(outline) <= MOST_OUTLINE_POINTS
     assert np.hypot(*(outline - (0.5, 0.4)).T) == pytest.approx(0.1, abs=1 / GRID[1])
+
+
+@pytest.mark.parametrize(
+    "places", [np.argwhere(np.eye(9)), np.argwhere(np.ones((1, 9))), np.argwhere(np.ones((9, 1)))]
+)
+def test_the_outline_of_a_thin_region_is_a_polygon_still(places: np.ndarray) -> None:
+    many = len(places)
+    place = np.array([1 / 48, 1 / 48], np.float32)
+    region = Region(places, np.zeros((many, 2), np.float32), np.ones(many, np.float32), place)
+    outline = region.outline()
+    assert len(outline) >= 3
+    assert np.ptp(outline, axis=0) == pytest.approx(region.box[2:] - region.box[:2], abs=1 / 48)
 
 
 def test_discs_that_touch_and_move_apart_are_two_regions() -> None:

@@ -23,6 +23,28 @@ def test_a_trail_is_the_way_of_the_last_seconds() -> None:
     assert columns[-1] - columns[0] == pytest.approx(0.15 * 3.0, abs=0.05)
 
 
+def test_a_box_holds_what_is_seen_of_its_thing() -> None:
+    """Its left half is covered, and the rest goes on faster than before: the box comes along."""
+    tracker, things = ThingTracker(), []
+    for number in range(1, 26):
+        t = number / 20
+        motion = dense_motion([Disc(straight(0.2, 0.4, 0.1), 0.1)], t)
+        if number > 20:
+            seen = np.argwhere(motion.moving > 0.5)
+            row, column = seen[seen[:, 1] > np.median(seen[:, 1]) + 1].T
+            motion.moving[:] = 0
+            motion.moving[row, column + 3] = 0.95
+            motion.flow[:, :, row, column + 3] = motion.flow[:, :, row, column]
+        things = tracker.update(motion, round(t * 1e9))
+        for thing in things:
+            (x, y, width, height), (left, top) = thing.box, np.min(thing.outline, axis=0)
+            right, bottom = np.max(thing.outline, axis=0)
+            assert x - 0.01 <= left < right <= x + width + 0.01
+            assert y - 0.01 <= top < bottom <= y + height + 0.01
+    assert [thing.id for thing in things] == [1]
+    assert things[0].box[2] > 0.18, "as large as before it was covered"
+
+
 def test_a_trail_does_not_jump_where_something_joins_a_thing_for_a_moment() -> None:
     tracker, trail = ThingTracker(), []
     for number in range(1, 61):

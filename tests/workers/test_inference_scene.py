@@ -7,25 +7,28 @@ from pipeline.account.stats import ThingStats
 from pipeline.base.frame import Frame, FrameId
 from pipeline.model.history import Slot
 from pipeline.runtime.step import Motion
-from tests.scene.moving_discs import AGES_S, Disc, dense_motion, straight
+from tests.scene.moving_discs import AGES_S, GRID, Disc, dense_motion, straight
 from workers.inference_scene import Scene, SceneWatcher
 
 FPS = 20
 
 
-def watched(discs: list[Disc], times: list[float]) -> ThingStats:
-    """The statistics after frames at some times in seconds."""
-    watcher, stats = SceneWatcher(), ThingStats()
+def watched(
+    discs: list[Disc], times: list[float], grid: tuple[int, int] = GRID
+) -> tuple[ThingStats, list[str]]:
+    """The statistics after frames at some times in seconds, and what was advised meanwhile."""
+    watcher, stats, advised = SceneWatcher(), ThingStats(), []
     slots = [Slot("key", "entry", 1000 * age) for age in AGES_S]
     for number, t in enumerate(times):
-        exact = dense_motion(discs, t)
+        exact = dense_motion(discs, t, grid=grid)
         motion = Motion(
             moving=exact.moving, flow=exact.flow, uncertainty=exact.uncertainty, camera=exact.camera
         )
         frame = Frame(FrameId("door", 1, 0, number), np.zeros((72, 96, 3), np.uint8), round(t * 1e9))
         depth = sum(slot is not None for slot in slots)
         watcher.count(stats, watcher.look(frame, slots, motion), frame, depth, scored=False)
-    return stats
+        advised += [advice] if (advice := watcher.advice()) else []
+    return stats, advised
 
 
 def at_rate(seconds: float) -> list[float]:
@@ -34,7 +37,7 @@ def at_rate(seconds: float) -> list[float]:
 
 def test_ways_times_and_speeds_of_things_are_counted() -> None:
     left, up = Disc(straight(0.9, 0.2, -0.2)), Disc(straight(0.2, 0.7, 0.0, -0.1))
-    stats = watched([left, up], at_rate(3.0))
+    stats, _ = watched([left, up], at_rate(3.0))
     assert stats.seen == 2
     assert stats.now == "2 things move: left 0.20 widths/s, up 0.10"
     assert set(stats.moved_ms) == {"left", "up"}
@@ -47,7 +50,7 @@ def test_a_thing_out_of_sight_is_not_counted_on() -> None:
     def hidden(t: float) -> tuple[float, float]:
         return (0.2 + 0.2 * t, 0.3) if t < 1.5 else (9.0, 9.0)
 
-    short, long = (watched([Disc(hidden)], at_rate(seconds)) for seconds in (1.45, 1.8))
+    (short, _), (long, _) = (watched([Disc(hidden)], at_rate(seconds)) for seconds in (1.45, 1.8))
     assert short.moved_ms == long.moved_ms
     assert short.longest_ms == long.longest_ms
 
@@ -55,7 +58,15 @@ def test_a_thing_out_of_sight_is_not_counted_on() -> None:
 def test_a_pause_is_not_time_in_which_things_moved() -> None:
     times = [*at_rate(1.0), *(60 + t for t in at_rate(0.2))]
     path = lambda t: (0.2 + 0.2 * min(t, 1.0) + 0.2 * max(0, t - 60), 0.3)  # noqa: E731
-    assert watched([Disc(path)], times).moved_ms["right"] < 1300
+    assert watched([Disc(path)], times)[0].moved_ms["right"] < 1300
+
+
+def test_small_things_are_told_of_once_with_what_shows_them_better() -> None:
+    small, large = (Disc(straight(0.1, 0.4, 0.05), radius) for radius in (0.03, 0.08))
+    (advice,) = watched([small], at_rate(16.0), (36, 48))[1]
+    assert advice.startswith("most of what moves is small in the model's picture of 192x144 px")
+    assert watched([large], at_rate(16.0), (36, 48))[1] == []
+    assert watched([small], at_rate(16.0))[1] == []  # 384 px
 
 
 def test_without_a_past_frame_nothing_is_said() -> None:
