@@ -11,7 +11,7 @@ from tests.workers.program import Program
     ("source", "complaint"),
     [
         ("no.mp4", "no.mp4: no such file or folder"),
-        ("text.mp4", "text.mp4: is not a video"),
+        ("text.mp4", "text.mp4: not a video, or damaged"),
         ("folder", "folder: the folder holds no images"),
         ("gopher://x/y", "gopher:// is not known"),
     ],
