@@ -35,7 +35,7 @@ class SecurityError(UserError, ValueError):
     """A key that is missing, unreadable or unsafe, or an address that needs one; with what to do."""
 
 
-class ViewError(UserError):
+class OutputError(UserError):
     """An output can't be opened or has failed; the pipeline itself goes on without it."""
 
 

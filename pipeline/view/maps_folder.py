@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.base.errors import ViewError
+from pipeline.base.errors import OutputError
 from pipeline.base.files import write_whole
 from pipeline.base.redact import reason
 from pipeline.wire.messages import Prediction
 from pipeline.wire.motion_maps import MotionMaps
 
 
-class MapsFolderError(ViewError):
+class MapsFolderError(OutputError):
     """The folder can't be written (any more)."""
 
 

@@ -12,7 +12,7 @@ from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from pipeline.base.closing import Closing
-from pipeline.base.errors import ViewError
+from pipeline.base.errors import OutputError
 from pipeline.base.frame import Image
 from pipeline.base.redact import reason
 
@@ -26,7 +26,7 @@ _ENCODER = {"preset": "superfast", "tune": "zerolatency", "crf": "23", "forced-i
 _BT601, _NARROW = 6, 1
 
 
-class RecorderError(ViewError):
+class RecorderError(OutputError):
     """The video can't be written (any more)."""
 
 

@@ -8,7 +8,7 @@ from functools import cache
 import cv2
 
 from pipeline.base.closing import Closing
-from pipeline.base.errors import ViewError
+from pipeline.base.errors import OutputError
 from pipeline.base.frame import Image
 
 _PROBE = "import cv2; cv2.namedWindow('probe'); cv2.waitKey(1); cv2.destroyAllWindows()"
@@ -16,7 +16,7 @@ _PROBE_TIMEOUT_S = 20.0
 _KEYS_TO_CLOSE = (27, ord("q"), ord("Q"))
 
 
-class WindowError(ViewError):
+class WindowError(OutputError):
     """There is no display to open a window on."""
 
 

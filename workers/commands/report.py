@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.base.errors import ConfigError
 from pipeline.base.files import write_whole
-from pipeline.view.jsonl import missing_folder
+from pipeline.base.line_file import missing_folder
 
 
 def check_writable(file: Path | None) -> Path | None:

@@ -17,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
 from pipeline.base.closing import Closing
-from pipeline.base.errors import ViewError
+from pipeline.base.errors import OutputError
 from pipeline.base.frame import Image
 from pipeline.base.redact import reason
 from pipeline.view.web.board import Board, Info
@@ -32,7 +32,7 @@ _ACCEPTED_AT_ONCE = 16
 _WAITING_CONNECTIONS = 256
 
 
-class WebError(ViewError):
+class WebError(OutputError):
     """The page can't be served."""
 
 
