@@ -44,7 +44,7 @@ def fill(
         return msgspec.convert(values, schema)
     except msgspec.ValidationError as error:
         origin = "command line" if path is None else str(path)
-        raise ConfigError(f"{origin}: {readable(error, schema)}; all keys are in {keys_in}") from None
+        raise ConfigError(f"{origin}: {readable(error, schema, values)}; all keys are in {keys_in}") from None
 
 
 def read_table(path: str | Path | None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -9,7 +10,9 @@ import msgspec
 _UNKNOWN = "Object contains unknown field "
 
 
-def readable(error: msgspec.ValidationError, schema: type[msgspec.Struct]) -> str:
+def readable(
+    error: msgspec.ValidationError, schema: type[msgspec.Struct], values: Mapping[str, Any] | None = None
+) -> str:
     """Turns "Expected `int` >= 0 - at `$.run.frames`" into "run.frames: must be a whole number from 0 to 9".
 
     Where only some values are allowed it lists them; for a pattern, the
@@ -17,10 +20,15 @@ def readable(error: msgspec.ValidationError, schema: type[msgspec.Struct]) -> st
 
     Args:
         error: From converting to ``schema``.
-        schema: Structs, lists and plain types.
+        schema: Structs, tables by name, lists and plain types.
+        values: What was converted: tells the names of tables in which something is wrong.
     """
-    what, separator, where = str(error).partition(" - at `$")
-    place = where.rstrip("`").lstrip(".")
+    what, _, where = str(error).partition(" - at `")
+    place = where.removeprefix("key` in `").rstrip("`").removeprefix("$").lstrip(".")
+    if where.startswith("key"):
+        named = _find(place, schema).key_type
+        return f"{place}: names are {(named.extra_json_schema or {})['description']}"
+    place = _named(place, schema, values or {})
     if what.startswith(_UNKNOWN):
         name = what.removeprefix(_UNKNOWN).strip("`")
         key = f"{place}.{name}" if place else name
@@ -31,7 +39,7 @@ def readable(error: msgspec.ValidationError, schema: type[msgspec.Struct]) -> st
         what = f"{f'{value} is not allowed, ' if value != what else ''}choose {_choices(place, schema)}"
     else:
         what = _range(place, schema) or what
-    return f"{place}: {what}" if separator and place else what
+    return f"{place}: {what}" if place else what
 
 
 def _nearest(name: str, place: str, schema: type[msgspec.Struct]) -> str:
@@ -57,14 +65,54 @@ def _range(place: str, schema: type[msgspec.Struct]) -> str | None:
         # int too: `typing` keeps one of two equal types, so a bound of 0.0 may come back as 0.
         case msgspec.inspect.FloatType(ge=int() | float() as least, le=int() | float() as most):
             return f"must be a number from {least:.12g} to {most:.12g}"
+        case msgspec.inspect.FloatType(ge=int() | float() as least, lt=int() | float() as most):
+            return f"must be a number from {least:.12g} to under {most:.12g}"
+        case msgspec.inspect.ListType(min_length=int(least), max_length=int(most)):
+            return f"must be {least} to {most} entries in [ ]"
     return None
 
 
 def _find(place: str, schema: type[msgspec.Struct]) -> Any:
     """The type at a place, as ``msgspec.inspect`` describes it."""
     node: Any = msgspec.inspect.type_info(schema)
-    for name in re.findall(r"[a-z]\w*|\[", place):
-        if isinstance(node, msgspec.inspect.Metadata):
-            node = node.type
-        node = node.item_type if name == "[" else {f.name: f.type for f in node.fields}[name]
+    for index, name in re.findall(r"\[([0-9.]+)\]|([^.\[\]]+)", place):
+        match node := _plain(node):
+            case msgspec.inspect.DictType():
+                node = node.value_type
+            case msgspec.inspect.TupleType():
+                node = node.item_types[int(index)]
+            case msgspec.inspect.StructType() | msgspec.inspect.DataclassType():
+                node = {field.name: field.type for field in node.fields}[name]
+            case _:
+                node = node.item_type
+    return node if _is_described(node) else _plain(node)
+
+
+def _is_described(node: Any) -> bool:
+    return isinstance(node, msgspec.inspect.Metadata)
+
+
+def _plain(node: Any) -> Any:
+    """A type without what is said about it, and without the None that it may also be."""
+    if _is_described(node):
+        return _plain(node.type)
+    if isinstance(node, msgspec.inspect.UnionType):
+        return _plain(next(one for one in node.types if not isinstance(one, msgspec.inspect.NoneType)))
     return node
+
+
+def _named(place: str, schema: type[msgspec.Struct], values: Mapping[str, Any]) -> str:
+    """A place with the name of its table, which msgspec leaves out: ``zones.door`` for ``zones[...]``."""
+    before, found, after = place.partition("[...]")
+    tables = _find(before, schema) if found else None
+    if not isinstance(tables, msgspec.inspect.DictType):
+        return place
+    kind: Any = _plain(tables.value_type).cls
+    for name in before.split("."):
+        values = values.get(name, {})
+    for name, value in values.items():
+        try:
+            msgspec.convert(value, kind)
+        except msgspec.ValidationError:
+            return f"{before}.{name}{after}"
+    return place
