@@ -14,6 +14,7 @@ from pipeline.base.errors import ConfigError
 from pipeline.base.layers import fill
 from pipeline.base.role_names import Listener
 from pipeline.base.text import StreamId
+from pipeline.base.watched import Lines, Rules, Watch, Zones
 
 # A description puts into words what a pattern allows: see pipeline.base.schema.
 Endpoint = Annotated[
@@ -126,11 +127,18 @@ class SinkConfig(_Section, frozen=True, kw_only=True):
     record: bool
     predictions: str
     motion_maps: str
+    events: str
     window: bool
     web: bool
     web_host: str
     web_port: quantities.Port
     web_fps: quantities.Rate
+
+
+class WatchConfig(_Section, frozen=True, kw_only=True):
+    """``[watch]``."""
+
+    file: str
 
 
 class TerminalConfig(_Section, frozen=True, kw_only=True):
@@ -190,12 +198,17 @@ class Config(_Section, frozen=True, kw_only=True):
     runtime: RuntimeConfig
     history: HistoryConfig
     sink: SinkConfig
+    watch: WatchConfig
     terminal: TerminalConfig
     endpoints: EndpointsConfig
     wire: WireConfig
     security: SecurityConfig
+    zones: Zones = {}
+    lines: Lines = {}
+    rules: Rules = {}
 
     def __post_init__(self) -> None:
+        self.watched()
         ids = [stream.id for stream in self.streams]
         twice = next((name for name in ids if ids.count(name) > 1), None)
         if twice is not None:
@@ -207,6 +220,10 @@ class Config(_Section, frozen=True, kw_only=True):
                 f"run.hung_after_s ({self.run.hung_after_s:g}) must be over twice wire.stats_interval_s "
                 f"({self.wire.stats_interval_s:g}), or every worker looks hung; 0 turns it off"
             )
+
+    def watched(self) -> Watch:
+        """Zones, lines and rules."""
+        return Watch(zones=self.zones, lines=self.lines, rules=self.rules)
 
 
 def load_config(
@@ -224,7 +241,28 @@ def load_config(
             message holds the key's path and what is wanted there.
     """
     defaults = tomllib.loads(resources.files("configs").joinpath("default.toml").read_text("utf-8"))
-    return fill(Config, [defaults], path, overrides, options, keys_in="configs/default.toml")
+    config = fill(Config, [defaults], path, overrides, options, keys_in="configs/default.toml")
+    return _with_watch_file(config) if config.watch.file else config
+
+
+def load_watch(path: str | Path) -> Watch:
+    """Zones, lines and rules of a file of their own.
+
+    Raises:
+        ConfigError: It can't be read, or has something wrong in it; the message says what and where.
+    """
+    return fill(Watch, [], path, (), keys_in="docs/events.md")
+
+
+def _with_watch_file(config: Config) -> Config:
+    """The zones, lines and rules of the file are added to those of the configuration, which win."""
+    watch = load_watch(config.watch.file)
+    kinds = ("zones", "lines", "rules")
+    together = {kind: {**getattr(watch, kind), **getattr(config, kind)} for kind in kinds}
+    try:
+        return msgspec.structs.replace(config, **together)
+    except ValueError as error:
+        raise ConfigError(f"{config.watch.file}: {error}") from None
 
 
 def duration_ms(text: str) -> float:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from pipeline.base.camera_velocity import CameraMotion
+from pipeline.base.event import Event
 from pipeline.base.moving_thing import Thing
 
 NOTHING_MOVES = "nothing moves"
@@ -72,6 +73,30 @@ def run_in_words(
     if fastest is not None and fastest >= IN_PLACE:
         words += f", fastest {fastest:.2f} widths/s"
     return words
+
+
+def event_in_words(event: Event) -> str:
+    """Such as "gate: crossed forward, going left"; alike for events that are alike."""
+    going = "" if event.direction_deg is None else f", going {direction_name(event.direction_deg)}"
+    words = {
+        ("moving", "start"): "something moves",
+        ("moving", "end"): "nothing moves any more",
+        ("entered", "once"): f"something came in{going}",
+        ("left", "once"): f"something went out{going}",
+        ("crossed", "once"): f"crossed {event.why.get('way', '')}{going}",
+        ("stayed", "start"): f"something stays, for {event.for_s or 0:.0f} s by now",
+        ("stayed", "end"): "what stayed is gone",
+        ("wrong_way", "start"): f"something goes the wrong way{going}",
+        ("wrong_way", "end"): "nothing goes the wrong way any more",
+    }
+    what = words.get((event.kind, event.phase), f"{event.kind} {event.phase}".replace("_", " "))
+    where = event.zone or event.line
+    return f"{where}: {what}" if where else what
+
+
+def counted_in_words(events: Mapping[str, int]) -> str:
+    """Such as "3 crossed, 1 moving"; what lasts counts once."""
+    return ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in sorted(events.items()) if count)
 
 
 def direction_name(direction_deg: float) -> str:

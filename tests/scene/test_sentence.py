@@ -2,11 +2,14 @@ import msgspec
 import pytest
 
 from pipeline.base.camera_velocity import CameraMotion
+from pipeline.base.event import Event
 from pipeline.base.moving_thing import Thing
 from pipeline.scene.sentence import (
     camera_in_words,
     camera_symbol,
     count_in_words,
+    counted_in_words,
+    event_in_words,
     in_words,
     run_in_words,
     seen_now,
@@ -127,3 +130,43 @@ def test_what_was_seen_over_a_run(
     run: tuple[int, dict[str, float], float | None, float | None], words: str
 ) -> None:
     assert run_in_words(*run) == words
+
+
+@pytest.mark.parametrize(
+    ("kind", "phase", "words"),
+    [
+        ("moving", "start", "yard: something moves"),
+        ("moving", "end", "yard: nothing moves any more"),
+        ("entered", "once", "yard: something came in, going left"),
+        ("left", "once", "yard: something went out, going left"),
+        ("stayed", "start", "yard: something stays, for 12 s by now"),
+        ("wrong_way", "start", "yard: something goes the wrong way, going left"),
+        ("frozen", "start", "yard: frozen start"),
+    ],
+)
+def test_an_event_in_words(kind, phase, words):
+    event = Event(
+        id="1",
+        time="",
+        stream_id="door",
+        kind=kind,
+        phase=phase,
+        zone="yard",
+        direction_deg=170.0,
+        for_s=12.3,
+    )
+    assert event_in_words(event) == words
+
+
+def test_a_crossing_in_words():
+    event = Event(
+        id="1", time="", stream_id="door", kind="crossed", phase="once", line="gate", why={"way": "forward"}
+    )
+    assert event_in_words(event) == "gate: crossed forward"
+
+
+def test_events_are_counted_in_words():
+    assert (
+        counted_in_words({"moving": 2, "crossed": 3, "left": 0, "wrong_way": 1})
+        == "3 crossed, 2 moving, 1 wrong way"
+    )

@@ -1,0 +1,157 @@
+"""What people ask to be told: zones and lines of the picture, and rules about them."""
+
+from typing import Annotated, Literal, TypeAlias
+
+import msgspec
+
+from pipeline.base import quantities
+from pipeline.base.moving_thing import Point
+from pipeline.base.text import StreamId
+
+Name: TypeAlias = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"\A[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\Z",
+        description="1 to 64 letters, digits, _ . or -, without . or - in front",
+    ),
+]
+"""Of a zone, a line or a rule: it is part of topics and addresses."""
+
+RuleKind: TypeAlias = Literal["moving", "entered", "left", "crossed", "stayed", "wrong_way"]
+Anchor: TypeAlias = Literal["foot", "middle"]
+"""Where a thing is: the middle of its box's lower edge, or of its box."""
+Degrees: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, lt=360.0)]
+HalfTurn: TypeAlias = Annotated[float, msgspec.Meta(ge=1.0, le=180.0)]
+Speed: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=100.0)]
+"""Picture widths a second."""
+Hours: TypeAlias = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"\A(?:[a-z]{3}(?:-[a-z]{3})? )?[0-2][0-9]:[0-5][0-9]-[0-2][0-9]:[0-5][0-9]\Z",
+        description="hours as 22:00-06:00, or with days in front: mon-fri 08:00-17:30, sun 00:00-24:00",
+    ),
+]
+
+LINE_KINDS = frozenset({"crossed"})
+"""Kinds of rules that are about a line; all others are about a zone."""
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class _Place(_Section, frozen=True, kw_only=True):
+    streams: list[StreamId] = []
+    anchor: Anchor = "foot"
+
+    def is_in(self, stream_id: str) -> bool:
+        """Whether it is watched in a stream."""
+        return stream_id in self.streams or not self.streams
+
+
+class Zone(_Place, frozen=True, kw_only=True):
+    """A part of the picture.
+
+    Attributes:
+        points: Corners, x and y as shares of the picture.
+        streams: Where it applies; empty: in all streams.
+        anchor: What of a thing has to be in it.
+    """
+
+    points: Annotated[list[Point], msgspec.Meta(min_length=3, max_length=64)]
+
+
+class Line(_Place, frozen=True, kw_only=True):
+    """A line through the picture that things cross.
+
+    ``forward`` is from its left to its right, seen from its first point towards its last: downwards for
+    a line that is drawn from left to right.
+
+    Attributes:
+        points: Its ends and bends, x and y as shares of the picture.
+        streams: Where it applies; empty: in all streams.
+        anchor: What of a thing has to cross it.
+    """
+
+    points: Annotated[list[Point], msgspec.Meta(min_length=2, max_length=64)]
+
+
+class Rule(_Section, frozen=True, kw_only=True):
+    """When to tell.
+
+    Attributes:
+        kind: What has to happen.
+        zone: Where; a rule about a zone.
+        line: Where; ``crossed``.
+        way: ``crossed``: which way.
+        direction_deg: Only what goes there, as in mathematics: 0 = right, 90 = up; None: anywhere.
+            ``wrong_way``: the right way, and what goes against it is told.
+        within_deg: How far off it may be, to each side.
+        min_speed: Only what goes at least so fast, in picture widths a second.
+        min_size: Only what is larger, as a share of the picture.
+        max_size: Only what is smaller.
+        min_score: Only what moves so surely.
+        for_s: ``stayed``, ``wrong_way``: for how long; None: 10 s, and 0.5 s.
+        quiet_s: ``moving``: it ends when nothing has moved for so long.
+        cool_down_s: So long after one event there is no other one of this rule.
+        hours: Only then, local time; empty: always.
+    """
+
+    kind: RuleKind
+    zone: Name | None = None
+    line: Name | None = None
+    way: Literal["both", "forward", "backward"] = "both"
+    direction_deg: Degrees | None = None
+    within_deg: HalfTurn = 60.0
+    min_speed: Speed = 0.0
+    min_size: quantities.Share = 0.0
+    max_size: quantities.Share = 1.0
+    min_score: quantities.Share = 0.0
+    for_s: quantities.Wait | None = None
+    quiet_s: quantities.Wait = 2.0
+    cool_down_s: quantities.Wait = 0.0
+    hours: list[Hours] = []
+
+
+Zones: TypeAlias = dict[Name, Zone]
+Lines: TypeAlias = dict[Name, Line]
+Rules: TypeAlias = dict[Name, Rule]
+
+
+class Watch(_Section, frozen=True, kw_only=True):
+    """All zones, lines and rules, by name.
+
+    A zone without a rule is told when something moves in it, a line when it is crossed.
+    """
+
+    zones: Zones = {}
+    lines: Lines = {}
+    rules: Rules = {}
+
+    def __post_init__(self) -> None:
+        """Raises: ValueError: A rule names no zone or line, or one that is not there."""
+        if both := self.zones.keys() & self.lines.keys():
+            raise ValueError(f"zone and line {min(both)!r} have the same name: give each its own")
+        for name, rule in self.rules.items():
+            wanted, other = ("line", "zone") if rule.kind in LINE_KINDS else ("zone", "line")
+            where, known = getattr(rule, wanted), getattr(self, f"{wanted}s")
+            if getattr(rule, other) is not None:
+                raise ValueError(f"rules.{name}: {rule.kind} is about a {wanted}, not about a {other}")
+            if where is None:
+                raise ValueError(f"rules.{name}: {rule.kind} needs a {wanted}: {wanted} = NAME")
+            if where not in known:
+                names = ", ".join(sorted(known)) or "none"
+                raise ValueError(f"rules.{name}: there is no {wanted} {where!r}; there is: {names}")
+            if name in self.zones.keys() | self.lines.keys() and name != where:
+                raise ValueError(
+                    f"rules.{name}: is called like a zone or line that it is not about: give it its own name"
+                )
+            if rule.kind == "wrong_way" and rule.direction_deg is None:
+                raise ValueError(f"rules.{name}: wrong_way needs direction_deg, the right way")
+
+    def all_rules(self) -> dict[str, Rule]:
+        """The rules, with those of zones and lines that have none: named like them."""
+        told = {rule.zone or rule.line for rule in self.rules.values()}
+        zones = {name: Rule(kind="moving", zone=name) for name in self.zones if name not in told}
+        lines = {name: Rule(kind="crossed", line=name) for name in self.lines if name not in told}
+        return {**zones, **lines, **self.rules}

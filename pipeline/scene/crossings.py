@@ -1,0 +1,77 @@
+"""Who has crossed a line, and which way."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.base.event import Moment
+from pipeline.base.moving_thing import Point, Thing
+from pipeline.scene.presence import Presence
+from pipeline.scene.tracks import REMEMBERED_MS
+from pipeline.scene.zones import Border, anchor_of
+
+
+@dataclass(slots=True)
+class _Walker:
+    """A thing near a line: the side on which it is believed to be, and where it was there last."""
+
+    side: Presence
+    point: Point
+    last: Moment
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """A thing has crossed a line.
+
+    Attributes:
+        thing: As it was when that was clear.
+        at: When it was first seen beyond.
+        forward: Which way.
+    """
+
+    thing: Thing
+    at: Moment
+    forward: bool
+
+
+class Crossings:
+    """Follows all things of a stream across one line; ``update`` is called with each frame, in order.
+
+    A thing has crossed when it was clearly on one side, then for a moment clearly on the other, and its
+    way went through the line. On the line it is on neither side, so standing there counts nothing. Nor does a
+    box that jumps, as where things meet and part: its thing does not go where the box went.
+    """
+
+    def __init__(self, border: Border) -> None:
+        self._border = border
+        self._walkers: dict[int, _Walker] = {}
+
+    def update(self, things: Sequence[Thing], now: Moment) -> list[Crossing]:
+        """Takes in the things of the next frame; who has crossed with it."""
+        found = [crossing for thing in things if (crossing := self._see(thing, now))]
+        for number, walker in list(self._walkers.items()):
+            if (now.time_ns - walker.last.time_ns) / 1e6 > REMEMBERED_MS:
+                del self._walkers[number]
+        return found
+
+    def forget(self) -> None:
+        """Forgets all things."""
+        self._walkers.clear()
+
+    def _see(self, thing: Thing, now: Moment) -> Crossing | None:
+        point = anchor_of(thing.box, self._border.anchor)
+        forward, walker = self._border.is_forward(point), self._walkers.get(thing.id)
+        if walker is None:
+            if forward is not None:
+                self._walkers[thing.id] = _Walker(Presence(forward, now), point, now)
+            return None
+        walker.last = now
+        if forward is None:
+            return None
+        if forward != walker.side.holds and not self._border.is_along(thing.direction_deg, point, forward):
+            return None
+        turned = walker.side.see(forward, now)
+        crossed = turned and self._border.crosses(walker.point, point)
+        if forward == walker.side.holds:
+            walker.point = point
+        return Crossing(thing, walker.side.since, forward) if crossed else None

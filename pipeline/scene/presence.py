@@ -1,0 +1,35 @@
+"""A yes or no that does not flicker: it changes when the opposite was seen for a while."""
+
+from pipeline.base.event import Moment
+
+SETTLES_IN_MS = 120.0
+
+
+class Presence:
+    """Whether a thing is in a zone, past a line, or anything else that is seen look by look.
+
+    Args:
+        holds: How it begins.
+
+    Attributes:
+        holds: What is believed.
+        since: When it became so: the first look that said so.
+    """
+
+    __slots__ = ("_other_since", "holds", "since")
+
+    def __init__(self, holds: bool, now: Moment) -> None:
+        self.holds, self.since = holds, now
+        self._other_since: Moment | None = None
+
+    def see(self, holds: bool, now: Moment) -> bool:
+        """Takes in a look; whether it changes what is believed."""
+        if holds == self.holds:
+            self._other_since = None
+            return False
+        if self._other_since is None:
+            self._other_since = now
+        if (now.time_ns - self._other_since.time_ns) / 1e6 < SETTLES_IN_MS:
+            return False
+        self.holds, self.since, self._other_since = holds, self._other_since, None
+        return True

@@ -1,0 +1,218 @@
+"""From the things of each frame to events: each is told once, and each start has its end."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol
+
+from pipeline.base.event import Event, Moment
+from pipeline.base.moving_thing import Thing
+from pipeline.base.watched import Watch
+from pipeline.scene.crossings import Crossing, Crossings
+from pipeline.scene.sentence import IN_PLACE
+from pipeline.scene.teller import Teller
+from pipeline.scene.visits import Visits
+from pipeline.scene.zones import Area, Border
+
+_FOR_S = {"stayed": 10.0, "wrong_way": 0.5}
+
+
+class _Follower(Protocol):
+    """One rule, followed over time."""
+
+    def update(self, now: Moment) -> Iterator[Event]:
+        """What is to be told after a frame."""
+
+    def end(self, now: Moment, why: str) -> Iterator[Event]:
+        """Ends what has begun."""
+
+
+class RuleBook:
+    """All rules of one stream; ``update`` is called with the things of each frame, in order.
+
+    Args:
+        stream_id: The stream.
+        watch: Zones, lines and rules; those of other streams are left out.
+    """
+
+    def __init__(self, stream_id: str, watch: Watch) -> None:
+        zones = {name: zone for name, zone in watch.zones.items() if zone.is_in(stream_id)}
+        lines = {name: line for name, line in watch.lines.items() if line.is_in(stream_id)}
+        self._visits = {name: Visits(Area(zone)) for name, zone in zones.items()}
+        self._crossings = {name: Crossings(Border(line)) for name, line in lines.items()}
+        self._crossed: dict[str, list[Crossing]] = {}
+        self._followers: list[_Follower] = []
+        for name, rule in watch.all_rules().items():
+            teller = Teller(stream_id, name, rule)
+            if rule.zone in zones:
+                self._followers.append(_FOLLOWERS[rule.kind](teller, self._visits[rule.zone]))
+            elif rule.line in lines:
+                self._followers.append(_Crossed(teller, self._crossed.setdefault(rule.line, [])))
+
+    def forget(self) -> None:
+        """Things have new ids from now on; what has begun in a zone goes on."""
+        for visits in self._visits.values():
+            visits.forget()
+        for crossings in self._crossings.values():
+            crossings.forget()
+
+    def update(self, things: Sequence[Thing], now: Moment) -> list[Event]:
+        """The events of the next frame.
+
+        Args:
+            things: Those that are seen in it; not those that are out of sight.
+            now: When it was captured; after the frame before.
+        """
+        for visits in self._visits.values():
+            visits.update(things, now)
+        for name, crossings in self._crossings.items():
+            self._crossed.setdefault(name, [])[:] = crossings.update(things, now)
+        return [event for follower in self._followers for event in follower.update(now)]
+
+    def end(self, now: Moment, why: str) -> list[Event]:
+        """Ends all that has begun: the stream has ended, or nothing can be seen any more."""
+        return [event for follower in self._followers for event in follower.end(now, why)]
+
+
+class _Passing:
+    """``entered`` and ``left``."""
+
+    def __init__(self, teller: Teller, visits: Visits) -> None:
+        self._teller, self._visits = teller, visits
+
+    def update(self, now: Moment) -> Iterator[Event]:
+        is_in = self._teller.rule.kind == "entered"
+        for passage in self._visits.entered if is_in else self._visits.left:
+            if self._teller.is_about(passage.thing):
+                yield from self._teller.tell(passage.at, now, "once", passage.thing, for_s=passage.for_s)
+
+    def end(self, now: Moment, why: str) -> Iterator[Event]:
+        yield from ()
+
+
+class _Crossed:
+    """``crossed``; the list holds the crossings of each frame anew."""
+
+    def __init__(self, teller: Teller, crossed: list[Crossing]) -> None:
+        self._teller, self._crossed = teller, crossed
+
+    def update(self, now: Moment) -> Iterator[Event]:
+        wanted = self._teller.rule.way
+        for crossing in self._crossed:
+            way = "forward" if crossing.forward else "backward"
+            if wanted in ("both", way) and self._teller.is_about(crossing.thing):
+                yield from self._teller.tell(crossing.at, now, "once", crossing.thing, why={"way": way})
+
+    def end(self, now: Moment, why: str) -> Iterator[Event]:
+        yield from ()
+
+
+class _Moving:
+    """``moving``: from the first thing that moves in a zone until nothing has moved there for a while."""
+
+    def __init__(self, teller: Teller, visits: Visits) -> None:
+        self._teller, self._visits = teller, visits
+        self._inside: set[int] = set()
+        self._started: tuple[Event, Moment] | None = None
+        self._last: Moment | None = None
+
+    def update(self, now: Moment) -> Iterator[Event]:
+        inside, before = self._visits.inside, self._inside
+        self._inside = set(inside)
+        moving = [visit for visit in inside.values() if visit.last == now and self._goes(visit.thing)]
+        if moving:
+            self._last = now
+        if moving and self._started is None:
+            strongest = max(moving, key=lambda visit: visit.thing.score)
+            has_come = strongest.thing.id not in before
+            at = strongest.entered if has_come and strongest.entered else now
+            for event in self._teller.tell(at, now, "start", strongest.thing):
+                self._started = event, at
+                yield event
+        elif self._started and self._last:
+            quiet_s = _seconds(self._last, now)
+            if quiet_s >= self._teller.rule.quiet_s:
+                yield from self._stop(self._last)
+
+    def end(self, now: Moment, why: str) -> Iterator[Event]:
+        if self._started:
+            yield from self._stop(self._last or now, ended=why)
+
+    def _goes(self, thing: Thing) -> bool:
+        return self._teller.is_about(thing) and thing.speed >= IN_PLACE
+
+    def _stop(self, at: Moment, **why: str) -> Iterator[Event]:
+        assert self._started is not None
+        event, since = self._started
+        self._started = None
+        yield self._teller.end(event, at, _seconds(since, at), **why)
+
+
+class _Lasting:
+    """``stayed`` and ``wrong_way``: what a thing in a zone does for a while.
+
+    Args:
+        teller: Tells.
+        visits: Of the zone.
+        doing: Who does it now, since when, by the thing's id.
+    """
+
+    def __init__(
+        self, teller: Teller, visits: Visits, doing: Callable[[Moment], Mapping[int, Moment]]
+    ) -> None:
+        self._teller, self._visits, self._doing = teller, visits, doing
+        rule = teller.rule
+        self._for_s = _FOR_S[rule.kind] if rule.for_s is None else rule.for_s
+        self._told: dict[int, tuple[Event, Moment]] = {}
+
+    def update(self, now: Moment) -> Iterator[Event]:
+        doing = self._doing(now)
+        for number in sorted(self._told.keys() - doing.keys()):
+            event, since = self._told.pop(number)
+            yield self._teller.end(event, now, _seconds(since, now))
+        for number in sorted(doing.keys() - self._told.keys()):
+            thing, for_s = self._visits.inside[number].thing, _seconds(doing[number], now)
+            if for_s >= self._for_s and self._teller.is_about_size(thing):
+                for event in self._teller.tell(now, now, "start", thing, for_s=for_s):
+                    self._told[number] = event, doing[number]
+                    yield event
+
+    def end(self, now: Moment, why: str) -> Iterator[Event]:
+        for event, since in self._told.values():
+            yield self._teller.end(event, now, _seconds(since, now), ended=why)
+        self._told.clear()
+
+
+class _Staying(_Lasting):
+    def __init__(self, teller: Teller, visits: Visits) -> None:
+        super().__init__(teller, visits, self._since_entered)
+
+    def _since_entered(self, now: Moment) -> Mapping[int, Moment]:
+        inside = self._visits.inside
+        return {number: visit.entered for number, visit in inside.items() if visit.entered}
+
+
+class _Against(_Lasting):
+    def __init__(self, teller: Teller, visits: Visits) -> None:
+        super().__init__(teller, visits, self._since_turned)
+        self._turned: dict[int, Moment] = {}
+
+    def _since_turned(self, now: Moment) -> Mapping[int, Moment]:
+        least = max(self._teller.rule.min_speed, IN_PLACE)
+        self._turned = {
+            number: self._turned.get(number, now)
+            for number, visit in self._visits.inside.items()
+            if visit.thing.speed >= least and self._teller.goes_against(visit.thing)
+        }
+        return self._turned
+
+
+def _seconds(since: Moment, now: Moment) -> float:
+    return (now.time_ns - since.time_ns) / 1e9
+
+
+_FOLLOWERS: dict[str, Callable[[Teller, Visits], _Follower]] = {
+    "entered": _Passing,
+    "left": _Passing,
+    "moving": _Moving,
+    "stayed": _Staying,
+    "wrong_way": _Against,
+}

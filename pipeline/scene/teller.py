@@ -1,0 +1,87 @@
+"""What all rules share: whom they are about, when they hold, and the events that they tell."""
+
+import math
+from typing import Any
+
+from pipeline.base.event import Event, Moment, Phase, event_id, rfc3339
+from pipeline.base.moving_thing import Thing
+from pipeline.base.watched import Rule
+from pipeline.scene.hours import OpeningHours
+
+
+class Teller:
+    """Tells the events of one rule in one stream.
+
+    Args:
+        stream_id: The stream.
+        name: The rule's name.
+        rule: The rule.
+    """
+
+    def __init__(self, stream_id: str, name: str, rule: Rule) -> None:
+        self.rule = rule
+        self._stream_id, self._name = stream_id, name
+        self._hours = OpeningHours(rule.hours)
+        self._quiet_until_ns = -math.inf
+
+    def is_about(self, thing: Thing) -> bool:
+        """Whether the rule is about a thing that moves like this, and is so large."""
+        return self.is_about_size(thing) and thing.speed >= self.rule.min_speed and self._goes_there(thing)
+
+    def is_about_size(self, thing: Thing) -> bool:
+        """Whether the rule is about a thing so large and so sure, however it moves."""
+        rule = self.rule
+        return rule.min_size <= size_of(thing) <= rule.max_size and thing.score >= rule.min_score
+
+    def goes_against(self, thing: Thing) -> bool:
+        """Whether a thing goes against the rule's direction."""
+        return abs(self._off_deg(thing)) > 180.0 - self.rule.within_deg
+
+    def tell(
+        self, at: Moment, now: Moment, phase: Phase, thing: Thing | None = None, **more: Any
+    ) -> list[Event]:
+        """A ``start`` or ``once``; nothing outside the rule's hours, or too soon after the one before."""
+        if now.time_ns < self._quiet_until_ns or not self._hours.holds(at):
+            return []
+        self._quiet_until_ns = now.time_ns + self.rule.cool_down_s * 1e9
+        return [self._event(at, phase, thing, **more)]
+
+    def end(self, start: Event, at: Moment, for_s: float, **why: Any) -> Event:
+        """The end of something that was told, always."""
+        return self._event(at, "end", None, start=start.id, thing_id=start.thing, for_s=for_s, why=why)
+
+    def _event(
+        self, at: Moment, phase: Phase, thing: Thing | None, thing_id: int | None = None, **more: Any
+    ) -> Event:
+        rule = self.rule
+        number = thing.id if thing else thing_id
+        if more.get("for_s") is not None:
+            more["for_s"] = round(more["for_s"], 3)
+        return Event(
+            id=event_id(self._stream_id, self._name, rule.kind, phase, at.wall_ns, number),
+            time=rfc3339(at.wall_ns),
+            stream_id=self._stream_id,
+            kind=rule.kind,
+            phase=phase,
+            rule=self._name,
+            zone=rule.zone,
+            line=rule.line,
+            thing=number,
+            direction_deg=round(thing.direction_deg, 1) if thing else None,
+            speed=round(thing.speed, 4) if thing else None,
+            size=round(size_of(thing), 5) if thing else None,
+            score=round(thing.score, 3) if thing else None,
+            **more,
+        )
+
+    def _goes_there(self, thing: Thing) -> bool:
+        return self.rule.direction_deg is None or abs(self._off_deg(thing)) <= self.rule.within_deg
+
+    def _off_deg(self, thing: Thing) -> float:
+        """How far a thing's direction is off the rule's, -180 to 180."""
+        return (thing.direction_deg - (self.rule.direction_deg or 0.0) + 180.0) % 360.0 - 180.0
+
+
+def size_of(thing: Thing) -> float:
+    """Share of the picture that its box fills."""
+    return thing.box[2] * thing.box[3]

@@ -1,0 +1,128 @@
+"""Who is in a zone, since when, and how they came and went."""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pipeline.base.event import Moment
+from pipeline.base.moving_thing import Point, Thing
+from pipeline.scene.presence import Presence
+from pipeline.scene.tracks import REMEMBERED_MS
+from pipeline.scene.zones import Area, anchor_of
+
+_WAY_MS = 400.0
+"""Over so long a thing's way is measured, and so far it is continued beyond what was seen of it."""
+
+
+@dataclass(slots=True)
+class Visit:
+    """A thing that is in a zone, or somewhere else in the picture.
+
+    Attributes:
+        thing: As it was last seen.
+        last: When that was.
+        presence: Whether it is inside.
+        way: Where it was in the last moments, oldest first.
+        entered: When it came in, or was first seen inside; None while it is outside.
+        was_outside: It has been seen outside.
+    """
+
+    thing: Thing
+    last: Moment
+    presence: Presence
+    way: deque[tuple[int, Point]] = field(default_factory=deque)
+    entered: Moment | None = None
+    was_outside: bool = False
+
+    def note(self, thing: Thing, point: Point, now: Moment) -> None:
+        """Takes in a look."""
+        self.thing, self.last = thing, now
+        self.way.append((now.time_ns, point))
+        while (now.time_ns - self.way[0][0]) / 1e6 > _WAY_MS:
+            self.way.popleft()
+
+    def before(self) -> Point:
+        """Where it was a moment before it was first seen, if it came as it went on."""
+        (_, (x, y)), (dx, dy) = self.way[0], self._step()
+        return x - dx, y - dy
+
+    def after(self) -> Point:
+        """Where it is a moment after it was last seen, if it goes on."""
+        (_, (x, y)), (dx, dy) = self.way[-1], self._step()
+        return x + dx, y + dy
+
+    def _step(self) -> Point:
+        (began_ns, (x, y)), (ended_ns, (end_x, end_y)) = self.way[0], self.way[-1]
+        share = _WAY_MS * 1e6 / (ended_ns - began_ns) if ended_ns > began_ns else 0.0
+        return (end_x - x) * share, (end_y - y) * share
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A thing has come into a zone, or left it.
+
+    Attributes:
+        thing: As it was when that was clear.
+        at: When it happened.
+        for_s: How long it was inside, if it left.
+    """
+
+    thing: Thing
+    at: Moment
+    for_s: float | None = None
+
+
+class Visits:
+    """Follows all things of a stream through one zone; ``update`` is called with each frame, in order.
+
+    Attributes:
+        inside: Those that are inside, by the thing's id; for a while those out of sight too.
+        entered: Who has come in with the last frame: from outside the zone, or from outside the picture.
+        left: Who has gone, likewise. Who stops, or begins to move inside, has neither entered nor left.
+    """
+
+    def __init__(self, area: Area) -> None:
+        self._area = area
+        self._visits: dict[int, Visit] = {}
+        self.inside: dict[int, Visit] = {}
+        self.entered: list[Passage] = []
+        self.left: list[Passage] = []
+
+    def update(self, things: Sequence[Thing], now: Moment) -> None:
+        """Takes in the things of the next frame."""
+        self.entered, self.left = [], []
+        for thing in things:
+            self._see(thing, now)
+        for number, visit in list(self._visits.items()):
+            if (now.time_ns - visit.last.time_ns) / 1e6 > REMEMBERED_MS:
+                del self._visits[number]
+                if visit.entered and not self._is_inside(visit.after()):
+                    self._leave(visit, visit.entered, visit.last)
+        self.inside = {number: visit for number, visit in self._visits.items() if visit.entered}
+
+    def forget(self) -> None:
+        """Forgets all things; they have neither entered nor left."""
+        self._visits.clear()
+        self.inside = {}
+
+    def _see(self, thing: Thing, now: Moment) -> None:
+        point = anchor_of(thing.box, self._area.anchor)
+        visit = self._visits.setdefault(thing.id, Visit(thing, now, Presence(False, now)))
+        visit.note(thing, point, now)
+        is_inside = self._area.holds(point, visit.presence.holds)
+        visit.was_outside |= not is_inside
+        if not visit.presence.see(is_inside, now):
+            return
+        if visit.entered:
+            self._leave(visit, visit.entered, visit.presence.since)
+            visit.entered = None
+            return
+        visit.entered = visit.presence.since
+        if visit.was_outside or not self._is_inside(visit.before()):
+            self.entered.append(Passage(thing, visit.entered))
+
+    def _is_inside(self, point: Point) -> bool:
+        return all(0.0 < share < 1.0 for share in point) and self._area.holds(point, was_inside=False)
+
+    def _leave(self, visit: Visit, entered: Moment, at: Moment) -> None:
+        self.left.append(Passage(visit.thing, at, (at.time_ns - entered.time_ns) / 1e9))
