@@ -59,6 +59,21 @@ QUICK_ERRORS = {
     "report is a folder": ([*RUN, "--report", "folder"], "can't write the report there: Is a directory"),
     "predictions": (["sink", "--predictions", "text.mp4/p.jsonl"], "text.mp4/p.jsonl: can't be written"),
     "predictions is a folder": (["sink", "--predictions", "folder"], "folder: can't be written: is a direc"),
+    "events": (["sink", "--events", "text.mp4/e.jsonl"], "text.mp4/e.jsonl: can't be written"),
+    "two for standard output": (
+        ["sink", "--events", "-", "--predictions", "-"],
+        "predictions and events can't both go to standard output: give one of them a file",
+    ),
+    "zone without corners": (
+        [*RUN, "--zone", "yard=0.1,0.2"],
+        "--zone yard=0.1,0.2: give a name and pairs of numbers from 0 to 1, as door=0.1,0.4",
+    ),
+    "zone beyond the picture": (
+        [*RUN, "--zone", "yard=0,0,1,0,1,7"],
+        "zones.yard.points[2][1]: must be a num",
+    ),
+    "line with half a point": ([*RUN, "--line", "gate=0,0,1,0,1"], "as gate=0.2,0.5,0.8,0.5"),
+    "no zones file": ([*RUN, "--set", "watch.file=no.toml"], "no.toml: no such configuration file"),
     "not a checkpoint": (["inference", "--set", "inference.checkpoint=text.mp4"], "not a safetensors file"),
     "empty checkpoint": (["inference", "--set", "inference.checkpoint=empty.mp4"], "not a safetensors file"),
     "no checkpoint": ([*RUN, "--set", "inference.checkpoint=absent"], "no checkpoint 'absent'; shipped: mot"),

@@ -48,7 +48,7 @@ class Worker(ABC):
         first_epochs: By stream: the epoch that its next opening has (capture only).
         former: The last statistics of its processes that died: sent again for monitors that come later.
         alone: There is no supervisor that would show its events.
-        stdout: Standard output, if it is reserved for predictions (sink only).
+        stdout: Standard output, if it is reserved for predictions or events (sink only).
 
     Attributes:
         stats: What this process has counted so far.

@@ -123,7 +123,7 @@ def run_alone(role: Role, config: Config, name: str, stdout: Connection | None =
         role: Of the worker.
         config: The whole configuration.
         name: Of the worker.
-        stdout: Standard output, if it is reserved for predictions.
+        stdout: Standard output, if it is reserved for predictions or events.
 
     Returns:
         The exit code.

@@ -7,13 +7,18 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
+import msgspec
+
 from pipeline.account.stats import add_counts
 from pipeline.base.clock import now_ns
 from pipeline.base.errors import WireError
+from pipeline.base.event import Event
+from pipeline.base.line_file import STDOUT, LineFile, LineFileError
 from pipeline.base.role_names import Listener
 from pipeline.flow.age_limit import AgeLimit
 from pipeline.flow.joiner import Joined
-from pipeline.view.jsonl import PredictionWriter, PredictionWriterError
+from pipeline.scene.sentence import event_in_words
+from pipeline.view.jsonl import PredictionWriter
 from pipeline.view.maps_folder import MapsFolder, MapsFolderError
 from pipeline.view.typesetting import load_system_fonts
 from pipeline.view.web.board import picture_info
@@ -49,6 +54,7 @@ class SinkWorker(Worker):
         if self._folder:
             _make_writable(self._folder)
         self._predictions = self._open_predictions(sink.predictions) if sink.predictions else None
+        self._events = self._open_events(sink.events) if sink.events else None
         self._maps = self._open_maps(sink.motion_maps) if sink.motion_maps else None
         self._web: WebView | None = None
         if sink.web:
@@ -68,11 +74,12 @@ class SinkWorker(Worker):
         """Takes in what has arrived and shows the frames whose waiting is over.
 
         Returns:
-            False when its window was closed, or nobody reads the predictions on standard output any more.
+            False when its window was closed, or nobody reads standard output any more.
         """
         self._turn(timeout_s)
         window_closed = self._window is not None and self._window.closed
-        reader_gone = self.stdout is not None and self._predictions is not None and self._predictions.closed
+        files = (self._predictions, self._events) if self.stdout else ()
+        reader_gone = any(file and file.closed and str(file.path) == STDOUT for file in files)
         return not (window_closed or reader_gone)
 
     def finish(self, deadline_ns: int) -> None:
@@ -98,13 +105,19 @@ class SinkWorker(Worker):
             os.nice(max(0, nice - os.nice(0)))
 
     def _open_predictions(self, path: str) -> PredictionWriter:
-        stdout = self.stdout.fileno() if self.stdout else None
+        stdout = self.stdout.fileno() if self.stdout and path == STDOUT else None
         writer = self.resources.enter_context(PredictionWriter(path, append=self.restarts > 0, stdout=stdout))
         details = self.stats.details["predictions"] = {"path": str(writer.path)}
         if made := writer.made_folder:
             details["made_folder"] = str(made)
             self.event(f"predictions: made the folder {made}")
         return writer
+
+    def _open_events(self, path: str) -> LineFile:
+        stdout = self.stdout.fileno() if self.stdout and path == STDOUT else None
+        file = self.resources.enter_context(LineFile(path, append=self.restarts > 0, stdout=stdout))
+        self.stats.details["events"] = {"path": str(file.path)}
+        return file
 
     def _open_maps(self, path: str) -> MapsFolder:
         folder = MapsFolder(path)
@@ -114,7 +127,7 @@ class SinkWorker(Worker):
     def _stream(self, stream_id: str) -> SinkStream:
         if stream_id not in self._streams:
             self._streams[stream_id] = SinkStream(
-                stream_id, self.config, self._age_limit, self.stats, self._recording(stream_id)
+                stream_id, self.config, self._age_limit, self.stats, self._recording(stream_id), self._tell
             )
         return self._streams[stream_id]
 
@@ -159,10 +172,20 @@ class SinkWorker(Worker):
         if self._predictions is None or self._predictions.closed:
             return
         try:
-            self._predictions.write(answer.prediction)
-        except PredictionWriterError as error:
+            self._predictions.add(answer.prediction)
+        except LineFileError as error:
             self.event(f"predictions are no longer written: {error}")
             self.note_loss("predictions", str(error))
+
+    def _tell(self, event: Event) -> None:
+        self.event(f"{event.stream_id}: {event_in_words(event)}")
+        if self._events is None:
+            return
+        try:
+            self._events.write(msgspec.json.encode(event))
+        except LineFileError as error:
+            self.event(f"events are no longer written: {error}")
+            self.note_loss("events", str(error))
 
     def _take(self, received: ReceivedFrame | EndOfStream) -> None:
         if isinstance(received, EndOfStream):

@@ -1,12 +1,13 @@
 """One stream in the sink: frames that wait for their predictions, and what the overlay needs of the past."""
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-from pipeline.account.stats import StreamStats, WorkerStats
+from pipeline.account.stats import StreamStats, WorkerStats, add_counts
 from pipeline.base.clock import now_ns
 from pipeline.base.config import Config
 from pipeline.base.errors import WireError
+from pipeline.base.event import Event
 from pipeline.base.frame import Frame, FrameId, Image
 from pipeline.flow.age_limit import AgeLimit
 from pipeline.flow.gaps import GapTracker
@@ -15,6 +16,7 @@ from pipeline.view.overlay import draw_overlay
 from pipeline.view.thumbnails import make_thumbnail
 from pipeline.wire.arrivals import ReceivedFrame, ReceivedPrediction
 from pipeline.wire.messages import EndOfStream, Prediction
+from workers.event_finder import EventFinder
 from workers.recording import Recording
 
 _THUMBNAILS = 64
@@ -29,6 +31,7 @@ class SinkStream:
         age_limit: Judges the frames of all streams.
         worker: Where it counts.
         recording: Where its pictures are recorded; None if they are not.
+        tell: Takes what has happened in front of the camera.
     """
 
     def __init__(
@@ -38,6 +41,7 @@ class SinkStream:
         age_limit: AgeLimit,
         worker: WorkerStats,
         recording: Recording | None,
+        tell: Callable[[Event], None],
     ) -> None:
         sink = config.sink
         self.id, self.recording = stream_id, recording
@@ -46,6 +50,7 @@ class SinkStream:
             sink.ring_frames, int(sink.sync_timeout_ms * 1e6), int(sink.patience_ms * 1e6)
         )
         self._gaps = GapTracker()
+        self._finder, self._tell = EventFinder(stream_id, config), tell
         self._thumbnails: OrderedDict[tuple[int, int, int], Image] = OrderedDict()
         self._held: Prediction | None = None
         self._ended = False
@@ -105,8 +110,10 @@ class SinkStream:
         """Takes a prediction, or the end of them."""
         if isinstance(answer, EndOfStream):
             self._joiner.end_predictions(answer.session)
+            self._tell_all(self._finder.end("the stream has ended"))
         else:
             self._joiner.add_prediction(answer.prediction.id, answer, now_ns())
+            self._tell_all(self._finder.take(answer.prediction))
 
     def pop_ready(self) -> Iterator[Joined[ReceivedPrediction]]:
         """The frames whose waiting is over, oldest first."""
@@ -118,8 +125,9 @@ class SinkStream:
                 yield joined
 
     def discard(self) -> None:
-        """Counts the frames that still wait as dropped."""
+        """Counts the frames that still wait as dropped, and ends what has begun."""
         self.stats.drop("sink.stopped", len(self._joiner))
+        self._tell_all(self._finder.end("the sink was stopped"))
 
     def draw(self, joined: Joined[ReceivedPrediction], latency_ms: float) -> Image:
         """The picture to show; frames without a prediction of their own keep the last one in view."""
@@ -135,6 +143,7 @@ class SinkStream:
             answer.attention if answer else None,
             self._past_images(prediction),
             held=self._held,
+            watched=self._finder.watched(),
             fps=self.stats.fps or None,
             latency_ms=latency_ms,
         )
@@ -143,6 +152,11 @@ class SinkStream:
         """Records a picture, if the stream is recorded."""
         if self.recording:
             self.recording.write(picture, frame.time_ns)
+
+    def _tell_all(self, events: Iterable[Event]) -> None:
+        for event in events:
+            add_counts(self.stats.events, {event.kind: int(event.phase != "end")})
+            self._tell(event)
 
     def _past_images(self, prediction: Prediction | None) -> list[Image | None]:
         if prediction is None:

@@ -37,7 +37,7 @@ class Supervisor:
         config: With endpoints already placed in the run's folder.
         screen: Where events and statistics are shown; the run is stopped when nobody sees it any more.
         title: Shown above the statistics.
-        stdout: Standard output, if it is reserved for the predictions of the sink.
+        stdout: Standard output, if it is reserved for an output of the sink.
 
     Attributes:
         given_up: Why the run was ended early: a worker died too often; None if none did.

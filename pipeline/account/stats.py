@@ -161,6 +161,7 @@ class StreamStats(msgspec.Struct):
         labelled: Predictions whose true label is known (inference).
         correct: Those of them whose best label is the true one.
         things: What was found to move (inference).
+        events: What happened, by kind; something that lasts counts once (sink).
         cache_depth: Past frames in the cache now (inference).
         latency: Durations by stage.
         freshness: What is sent so that predictions stay young; None where nobody asked (capture).
@@ -188,6 +189,7 @@ class StreamStats(msgspec.Struct):
     labelled: Count = 0
     correct: Count = 0
     things: ThingStats = msgspec.field(default_factory=ThingStats)
+    events: Counts = {}
     cache_depth: Count = 0
     latency: Annotated[dict[Name, Histogram], msgspec.Meta(max_length=64)] = {}
     freshness: Freshness | None = None

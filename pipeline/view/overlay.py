@@ -1,5 +1,6 @@
 """The overlay: frame and prediction in, picture out. Nothing here keeps state or alters its input."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,6 +29,7 @@ from pipeline.view.label_bar import draw_label_bar
 from pipeline.view.thing_labels import draw_speeds
 from pipeline.view.things_overlay import draw_things
 from pipeline.view.thumbnails import draw_thumbnails
+from pipeline.view.watch_overlay import Watched, draw_watched, name_watched
 from pipeline.wire.messages import Prediction
 
 _SMALLEST_PX = 96  # pictures smaller than this have no room for panels
@@ -59,6 +61,7 @@ def draw_overlay(
     past_images: list[Image | None],
     *,
     held: Prediction | None = None,
+    watched: Sequence[Watched] = (),
     fps: float | None = None,
     latency_ms: float | None = None,
 ) -> Image:
@@ -71,6 +74,7 @@ def draw_overlay(
         past_images: Pictures of ``prediction.past``, oldest first, of any size; None where one is gone.
             ``make_thumbnail`` makes copies that are cheap to keep.
         held: The last known prediction, shown dimmed with its age when this frame has none.
+        watched: Zones and lines.
         fps: Frames a second to show.
         latency_ms: Latency to show.
 
@@ -83,7 +87,15 @@ def draw_overlay(
     canvas: Image = np.array(frame.image, order="C")
     if min(canvas.shape[:2]) >= _SMALLEST_PX:
         paint_overlay(
-            canvas, frame, prediction, attention, past_images, held=held, fps=fps, latency_ms=latency_ms
+            canvas,
+            frame,
+            prediction,
+            attention,
+            past_images,
+            held=held,
+            watched=watched,
+            fps=fps,
+            latency_ms=latency_ms,
         )
     return canvas
 
@@ -96,11 +108,13 @@ def paint_overlay(
     past_images: list[Image | None],
     *,
     held: Prediction | None,
+    watched: Sequence[Watched],
     fps: float | None,
     latency_ms: float | None,
 ) -> list[Box]:
     """Paints what ``draw_overlay`` draws on a picture; returns the boxes of all panels."""
     scale = Scale.of(canvas)
+    draw_watched(canvas, watched)
     thumbnails = _draw_motion(canvas, prediction, attention, past_images) if prediction is not None else None
     room = (thumbnails.x if thumbnails else scale.width) - 2 * scale.px(10)
     labels = draw_label_bar(canvas, frame, prediction, held=held, room_px=room)
@@ -108,7 +122,7 @@ def paint_overlay(
     panels = [labels, status, *([thumbnails] if thumbnails else [])]
     if prediction is not None and prediction.things is not None:
         panels += _explain(canvas, prediction, prediction.things, panels, status.bottom + scale.px(6))
-    return panels
+    return [*panels, *name_watched(canvas, watched, panels)]
 
 
 def _draw_motion(

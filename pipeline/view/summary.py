@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.account.ledger import is_outpaced
+from pipeline.base.line_file import STDOUT
 from pipeline.base.text import printable
-from pipeline.scene.sentence import run_in_words
-from pipeline.view.jsonl import STDOUT
+from pipeline.scene.sentence import counted_in_words, run_in_words
 from pipeline.view.number_text import percent, short, with_reasons
 from pipeline.view.pipeline_view import OUTPACED
 
@@ -34,11 +34,11 @@ def render_summary(report: Mapping[str, Any], extras: Mapping[str, str] | None =
     few = len(streams) <= _FEW_STREAMS
     blocks: list[RenderableType] = []
     for stream_id, stream in streams.items():
-        blocks += [_stream_table(stream_id, stream, [] if few else _things(stream["things"])), Text()]
+        blocks += [_stream_table(stream_id, stream, [] if few else _seen(stream)), Text()]
     blocks += [_run_table(report), Text()]
     # What people look for first comes last: the end of a long summary is what a terminal still shows.
     blocks.append(_result_table(streams) if streams else Text("no frame came through", "yellow"))
-    things = [(name, line) for name, stream in streams.items() for line in _things(stream["things"])]
+    things = [(name, line) for name, stream in streams.items() for line in _seen(stream)]
     if few and things:
         blocks += [Text(), *(Text.assemble((printable(name), "bold"), "  ", line) for name, line in things)]
     for name, stream in streams.items():
@@ -100,8 +100,9 @@ def _stream_table(stream_id: str, stream: Mapping[str, Any], things: Iterable[st
     return table
 
 
-def _things(things: Mapping[str, Any]) -> list[str]:
-    """What moved, and how right that is where the source knows; a line each."""
+def _seen(stream: Mapping[str, Any]) -> list[str]:
+    """What moved, how right that is where the source knows, and what was told of it; a line each."""
+    things = stream["things"]
     moved = run_in_words(things["seen"], things["moved_s"], things["longest_s"], things["fastest"])
     right = [
         f"{name} {percent(things[name])}" for name in ("precision", "recall") if things[name] is not None
@@ -111,6 +112,7 @@ def _things(things: Mapping[str, Any]) -> list[str]:
     return [
         *([printable(moved)] if things["seen"] else []),
         *([f"known movers: {', '.join(right)}"] if right else []),
+        *([f"events: {counted_in_words(stream['events'])}"] if any(stream["events"].values()) else []),
     ]
 
 

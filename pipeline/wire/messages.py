@@ -245,6 +245,11 @@ class Prediction(Identity, kw_only=True, frozen=True, tag="prediction"):
         """Number of past frames that the prediction saw."""
         return len(self.past)
 
+    @property
+    def time_ns(self) -> int:
+        """Place on the stream's timeline, see ``Frame.time_ns``."""
+        return self.pts_ns if self.policy == "every" and self.pts_ns is not None else self.capture_ns
+
 
 class Stats(msgspec.Struct, kw_only=True, frozen=True, tag="stats"):
     """What one worker counted."""

@@ -128,7 +128,9 @@ def scene(things, size, camera=CAMERA):
     image = picture(*size)
     seen = msgspec.structs.replace(prediction(), things=things, camera=camera, attention=None)
     canvas, past = image.copy(), [image, image]
-    boxes = paint_overlay(canvas, frame(image), seen, None, past, held=None, fps=30.0, latency_ms=20.0)
+    boxes = paint_overlay(
+        canvas, frame(image), seen, None, past, held=None, watched=(), fps=30.0, latency_ms=20.0
+    )
     return canvas, boxes
 
 

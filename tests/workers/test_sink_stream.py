@@ -21,7 +21,9 @@ from workers.sink_stream import SinkStream
 @pytest.fixture
 def stream() -> SinkStream:
     config = load_config(None, ["sink.ring_frames=4"])
-    return SinkStream("door", config, AgeLimit(2000.0), WorkerStats("sink", "sink", 1, "host", 1), None)
+    return SinkStream(
+        "door", config, AgeLimit(2000.0), WorkerStats("sink", "sink", 1, "host", 1), None, [].append
+    )
 
 
 def now(seq: int, age_ms: float = 0.0, **changes: Any) -> ReceivedFrame:

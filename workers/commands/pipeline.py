@@ -7,9 +7,11 @@ import typer
 
 from workers.commands.shared_options import (
     ConfigFile,
+    Events,
     Frames,
     Headless,
     Insecure,
+    Line,
     MaxAge,
     NoWeb,
     NoWindow,
@@ -21,6 +23,7 @@ from workers.commands.shared_options import (
     Seconds,
     Sources,
     Window,
+    Zone,
 )
 
 if TYPE_CHECKING:
@@ -50,6 +53,9 @@ def run(
     seconds: Seconds = None,
     report: ReportFile = None,
     predictions: Predictions = None,
+    zone: Zone = None,
+    line: Line = None,
+    events: Events = None,
     pace: Pace = False,
     max_age: MaxAge = None,
     window: Window = False,
@@ -75,6 +81,9 @@ def run(
         frames=frames,
         seconds=seconds,
         predictions=predictions,
+        zone=zone,
+        line=line,
+        events=events,
         max_age=max_age,
         window=window,
         no_web=no_web,
@@ -107,6 +116,9 @@ def sink(
     config: ConfigFile = None,
     overrides: Overrides = None,
     predictions: Predictions = None,
+    zone: Zone = None,
+    line: Line = None,
+    events: Events = None,
     window: Window = False,
     no_web: NoWeb = False,
     headless: NoWindow = False,
@@ -117,6 +129,9 @@ def sink(
         config,
         overrides,
         predictions=predictions,
+        zone=zone,
+        line=line,
+        events=events,
         window=window,
         no_web=no_web,
         headless=headless,
@@ -147,8 +162,10 @@ def _settings(option: str, value: Any) -> dict[str, dict[str, Any]]:
     match option:
         case "frames" | "seconds":
             return {"run": {option: value}}
-        case "predictions":
-            return {"sink": {"predictions": value}}
+        case "predictions" | "events":
+            return {"sink": {option: value}}
+        case "zone" | "line":
+            return {f"{option}s": dict(_drawn(option, text) for text in value)}
         case "max_age":
             return {"freshness": {"max_age_ms": duration_ms(value)}}
         case "window":
@@ -160,6 +177,21 @@ def _settings(option: str, value: Any) -> dict[str, dict[str, Any]]:
         case "insecure":
             return {"security": {"insecure": True}}
     raise AssertionError(option)
+
+
+def _drawn(option: str, text: str) -> tuple[str, dict[str, Any]]:
+    """Name and points of ``NAME=X,Y,X,Y...``."""
+    from pipeline.base.errors import UserError
+
+    name, _, numbers = text.partition("=")
+    try:
+        shares = [float(number) for number in numbers.split(",")]
+    except ValueError:
+        shares = []
+    if len(shares) < 4 or len(shares) % 2:
+        example = "door=0.1,0.4,0.5,0.4,0.5,0.9" if option == "zone" else "gate=0.2,0.5,0.8,0.5"
+        raise UserError(f"--{option} {text}: give a name and pairs of numbers from 0 to 1, as {example}")
+    return name, {"points": list(zip(shares[::2], shares[1::2], strict=True))}
 
 
 def _load(

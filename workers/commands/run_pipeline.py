@@ -35,7 +35,7 @@ def run_pipeline(config: Config, report_file: Path | None) -> int:
     check_sources(config)
     made_folder = check_writable(report_file)
     name_process("supervisor")
-    with reserved_stdout(config.sink.predictions) as stdout:
+    with reserved_stdout(config.sink.predictions, config.sink.events) as stdout:
         console = OutputConsole()
         live = config.terminal.live and console.is_terminal
         title = ", ".join(stream.id for stream in config.streams)

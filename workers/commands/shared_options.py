@@ -57,6 +57,28 @@ Predictions = Annotated[
         help="Write predictions as JSON lines, one object each; - is standard output.",
     ),
 ]
+Zone = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--zone",
+        metavar="NAME=X,Y,X,Y,X,Y...",
+        help="Tell when something moves in a part of the picture; corners as shares of it; repeatable.",
+    ),
+]
+Line = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--line",
+        metavar="NAME=X,Y,X,Y",
+        help="Tell when something crosses a line, and which way; repeatable.",
+    ),
+]
+Events = Annotated[
+    str | None,
+    typer.Option(
+        "--events", metavar="FILE", help="Write events as JSON lines, one object each; - is standard output."
+    ),
+]
 Frames = Annotated[
     int | None,
     typer.Option(

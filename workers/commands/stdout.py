@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 
 from pipeline.base.errors import ConfigError
-from pipeline.view.jsonl import STDOUT
+from pipeline.base.line_file import STDOUT
 
 
 @contextmanager
-def reserved_stdout(file: str) -> Iterator[Connection | None]:
-    """Reserves standard output if ``file`` is ``-``.
+def reserved_stdout(*files: str) -> Iterator[Connection | None]:
+    """Reserves standard output if one of ``files`` is ``-``.
 
     Descriptors are exchanged, so that what libraries print goes to standard error, too.
 
@@ -20,9 +20,11 @@ def reserved_stdout(file: str) -> Iterator[Connection | None]:
         The reserved standard output, in the form that can be handed to a spawned process; else None.
 
     Raises:
-        ConfigError: Standard output is closed.
+        ConfigError: Standard output is closed, or wanted twice.
     """
-    if file != STDOUT:
+    if files.count(STDOUT) > 1:
+        raise ConfigError("predictions and events can't both go to standard output: give one of them a file")
+    if STDOUT not in files:
         yield None
         return
     if sys.stdout is None:

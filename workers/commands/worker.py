@@ -25,10 +25,10 @@ def run_worker(role: Role, config: Config) -> int:
         from workers.model_check import check_model
 
         check_model(config)
-    predictions = config.sink.predictions if role == "sink" else ""
+    outputs = (config.sink.predictions, config.sink.events) if role == "sink" else ()
     if role == "sink":
         config = with_output_folder(config)
-    with reserved_stdout(predictions) as stdout:
+    with reserved_stdout(*outputs) as stdout:
         return run_alone(role, place_endpoints(config, shared_folder()), role, stdout)
 
 

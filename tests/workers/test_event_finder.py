@@ -1,0 +1,131 @@
+"""Predictions to events: what a stream does that begins anew, and what the picture shows of zones."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from pipeline.base.config import load_config
+from pipeline.base.event import Event
+from pipeline.wire.messages import PastFrame, Prediction
+from tests.scene.walking import START_NS, Way, straight, thing
+from tests.wire.peers import prediction
+from tests.workers.pipeline import Pipeline
+from tests.workers.program import Outcome
+from workers.event_finder import EventFinder
+
+SETTINGS = [
+    "zones.yard.points=[[0.3, 0.3], [0.7, 0.3], [0.7, 0.9], [0.3, 0.9]]",
+    "zones.garden.points=[[0.3, 0.3], [0.7, 0.3], [0.7, 0.9]]",
+    "zones.garden.streams=['garden']",
+    "lines.gate.points=[[0.5, 0.1], [0.5, 0.95]]",
+]
+PAST = [PastFrame(0, 0, 80.0)]
+
+
+def predictions(way: Way, seconds: float, begins: float = 0.0, **changes: Any) -> Iterator[Prediction]:
+    """Of one thing on its way, at 25 frames a second."""
+    for n in range(round(begins * 25), round((begins + seconds) * 25)):
+        seen = thing(1, way, n / 25)
+        things = [msgspec.structs.replace(seen, was=[seen.box])] if seen else []
+        yield prediction(n, capture_ns=START_NS + n * 40_000_000, things=things, past=PAST, **changes)
+
+
+def kinds(events: list[Event]) -> list[str]:
+    return [f"{event.kind} {event.phase}" for event in events]
+
+
+def test_zones_and_lines_of_the_stream_are_told_and_shown() -> None:
+    finder = EventFinder("door", load_config(None, SETTINGS))
+    told, shown = [], []
+    for one in predictions(straight(0.1, 0.6, 0.2, 0.0, ends=4.2), 8.0):
+        told += finder.take(one)
+        shown.append({each.name: (each.is_lit, each.count) for each in finder.watched()})
+    assert kinds(told) == ["moving start", "crossed once", "moving end"]
+    assert shown[0] == {"yard": (False, ""), "gate": (False, "")}
+    assert shown[60] == {"yard": (True, ""), "gate": (True, "0 forward, 1 back")}
+    assert shown[-1] == {"yard": (False, ""), "gate": (False, "0 forward, 1 back")}
+
+
+def test_what_is_out_of_sight_or_of_a_network_without_dense_motion_tells_nothing() -> None:
+    finder = EventFinder("door", load_config(None, SETTINGS))
+    for one in predictions(straight(0.1, 0.6, 0.2, 0.0), 3.0):
+        unseen = [msgspec.structs.replace(each, was=[]) for each in one.things or []]
+        assert finder.take(msgspec.structs.replace(one, things=unseen)) == []
+    finder = EventFinder("door", load_config(None, SETTINGS))
+    for one in predictions(straight(0.1, 0.6, 0.2, 0.0), 3.0):
+        assert finder.take(msgspec.structs.replace(one, things=None)) == []
+    assert finder.end("over") == []
+
+
+def test_a_stream_that_begins_anew_ends_what_has_begun() -> None:
+    way = straight(0.1, 0.6, 0.2, 0.0)
+    for changes in ({"session": 2}, {}):  # another capture worker; a clock that was set back
+        finder = EventFinder("door", load_config(None, SETTINGS))
+        first = [event for one in predictions(way, 2.0) for event in finder.take(one)]
+        again = [event for one in predictions(way, 2.0, **changes) for event in finder.take(one)]
+        assert kinds(first) == ["moving start"]
+        assert kinds(again) == ["moving end", "moving start"]
+        assert again[0].start == first[0].id
+        assert again[0].why == {"ended": "the stream began anew"}
+
+
+def test_ids_of_an_inference_worker_that_was_restarted_are_not_mixed_up() -> None:
+    """Its first prediction has no past; the thing with id 1 is now another one, inside from the start."""
+    config = load_config(None, [*SETTINGS, "rules.visitor.kind=entered", "rules.visitor.zone=yard"])
+    finder = EventFinder("door", config)
+    before = [event for one in predictions(straight(0.1, 0.6, 0.05, 0.0), 2.0) for event in finder.take(one)]
+    empty = prediction(50, capture_ns=START_NS + 2 * 10**9, things=[], past=[])
+    inside = predictions(straight(0.5, 0.6, 0.05, 0.0, begins=2.1), 2.0, begins=2.1)
+    after = [event for one in (empty, *inside) for event in finder.take(one)]
+    assert kinds(before + after) == []
+
+
+SHIPPED = ("--set", "inference.checkpoint=motion_resnet18")
+GATE = ("--line", "gate=0.5,0.15,0.5,0.95")
+
+
+@pytest.mark.slow
+def test_who_passes_in_the_demo_is_told_and_counted(place: Path) -> None:
+    """A car goes right, a person walks right, a van goes left."""
+    events = place / "new" / "events.jsonl"
+    zone = ("--zone", "road=0.05,0.6,0.95,0.6,0.95,0.95,0.05,0.95")
+    with Pipeline(place, *SHIPPED, *GATE, *zone, "--frames", "200", "--events", str(events)) as run:
+        outcome = run.finish()
+    assert outcome.code == 0, outcome.told()
+    lines = [json.loads(line) for line in events.read_text().splitlines()]
+    crossed = [(line["why"]["way"], line["phase"]) for line in lines if line["kind"] == "crossed"]
+    assert sorted(crossed) == [("backward", "once")] * 2 + [("forward", "once")]
+    starts, ends = ([one for one in lines if one["phase"] == phase] for phase in ("start", "end"))
+    assert {one["kind"] for one in starts} == {"moving"}
+    assert sorted(one["start"] for one in ends) == sorted(one["id"] for one in starts)
+    counted = outcome.stream("demo")["events"]
+    assert counted == {"crossed": 3, "moving": len(starts)}
+    assert set(lines[0]) >= {"id", "time", "stream_id", "kind", "phase", "zone", "thing", "direction_deg"}
+
+
+@pytest.mark.slow
+def test_events_alone_may_go_to_standard_output(place: Path) -> None:
+    with Pipeline(place, *SHIPPED, *GATE, "--frames", "90", "--events", "-") as run:
+        outcome = run.finish()
+    assert outcome.code == 0, outcome.told()
+    (event,) = _lines(outcome)
+    assert (event["kind"], event["why"]) == ("crossed", {"way": "backward"})
+    assert "Summary" in outcome.err
+
+
+@pytest.mark.slow
+def test_a_full_disk_ends_the_events_and_nothing_else(place: Path) -> None:
+    with Pipeline(place, *SHIPPED, *GATE, "--frames", "90", "--events", "/dev/full") as run:
+        outcome = run.finish()
+    assert outcome.code == 3, outcome.told()
+    assert outcome.stream("demo")["rendered"] == 90
+    assert "events are no longer written: /dev/full: can't be written: no space left" in outcome.out
+    assert "events" in outcome.report["lost"]
+
+
+def _lines(outcome: Outcome) -> list[dict[str, object]]:
+    return [json.loads(line) for line in outcome.out.splitlines()]
