@@ -37,6 +37,7 @@ class EventFinder:
         if self._last and (prediction.session != self._session or now.time_ns <= self._last.time_ns):
             events = self.end("the stream began anew")
             self._book = RuleBook(self._stream_id, self._watch)
+            self._lit_until_ns.clear()
         self._last, self._session = now, prediction.session
         if prediction.depth:
             things = [thing for thing in prediction.things if thing.was]

@@ -1,5 +1,6 @@
 """What people ask to be told: zones and lines of the picture, and rules about them."""
 
+import itertools
 from typing import Annotated, Literal, TypeAlias
 
 import msgspec
@@ -24,14 +25,18 @@ Degrees: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, lt=360.0)]
 HalfTurn: TypeAlias = Annotated[float, msgspec.Meta(ge=1.0, le=180.0)]
 Speed: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=100.0)]
 """Picture widths a second."""
+_DAY = "(?:mon|tue|wed|thu|fri|sat|sun)"
+_HOUR = "(?:(?:[01][0-9]|2[0-3]):[0-5][0-9]|24:00)"
 Hours: TypeAlias = Annotated[
     str,
     msgspec.Meta(
-        pattern=r"\A(?:[a-z]{3}(?:-[a-z]{3})? )?[0-2][0-9]:[0-5][0-9]-[0-2][0-9]:[0-5][0-9]\Z",
+        pattern=rf"\A(?:{_DAY}(?:-{_DAY})? )?{_HOUR}-{_HOUR}\Z",
         description="hours as 22:00-06:00, or with days in front: mon-fri 08:00-17:30, sun 00:00-24:00",
     ),
 ]
 
+_FLAT = 1e-6
+"""Twice the area of a triangle, as a share of the picture's, that is none."""
 LINE_KINDS = frozenset({"crossed"})
 """Kinds of rules that are about a line; all others are about a zone."""
 
@@ -49,6 +54,20 @@ class _Place(_Section, frozen=True, kw_only=True):
         return stream_id in self.streams or not self.streams
 
 
+_SIZES = {"min_size", "max_size", "min_score"}
+_GOING = {"direction_deg", "within_deg", "min_speed"}
+_MEANT: dict[RuleKind, set[str]] = {
+    "moving": {*_SIZES, *_GOING, "quiet_s"},
+    "entered": {*_SIZES, *_GOING},
+    "left": {*_SIZES, *_GOING},
+    "crossed": {*_SIZES, *_GOING, "way"},
+    "stayed": {*_SIZES, "for_s"},
+    "wrong_way": {*_SIZES, *_GOING, "for_s"},
+}
+"""Keys of a rule that say something about its kind; the others are about all kinds."""
+_SOMETIMES = set().union(*_MEANT.values())
+
+
 class Zone(_Place, frozen=True, kw_only=True):
     """A part of the picture.
 
@@ -59,6 +78,13 @@ class Zone(_Place, frozen=True, kw_only=True):
     """
 
     points: Annotated[list[Point], msgspec.Meta(min_length=3, max_length=64)]
+
+    def __post_init__(self) -> None:
+        """Raises: ValueError: All corners lie on one line."""
+        (x, y), *others = self.points
+        ways = [(a - x, b - y) for a, b in others]
+        if all(abs(a * d - b * c) < _FLAT for a, b in ways for c, d in ways):
+            raise ValueError("points: all corners lie on one line, so nothing can be inside")
 
 
 class Line(_Place, frozen=True, kw_only=True):
@@ -74,6 +100,11 @@ class Line(_Place, frozen=True, kw_only=True):
     """
 
     points: Annotated[list[Point], msgspec.Meta(min_length=2, max_length=64)]
+
+    def __post_init__(self) -> None:
+        """Raises: ValueError: A stretch of it has no length."""
+        if any(start == end for start, end in itertools.pairwise(self.points)):
+            raise ValueError("points: two in a row are the same, so there is no way across")
 
 
 class Rule(_Section, frozen=True, kw_only=True):
@@ -146,6 +177,9 @@ class Watch(_Section, frozen=True, kw_only=True):
                 raise ValueError(
                     f"rules.{name}: is called like a zone or line that it is not about: give it its own name"
                 )
+            for key in sorted(_SOMETIMES - _MEANT[rule.kind]):
+                if getattr(rule, key) != getattr(Rule(kind=rule.kind), key):
+                    raise ValueError(f"rules.{name}: {key} says nothing about {rule.kind}: leave it out")
             if rule.kind == "wrong_way" and rule.direction_deg is None:
                 raise ValueError(f"rules.{name}: wrong_way needs direction_deg, the right way")
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pipeline.base.event import Moment
 from pipeline.base.moving_thing import Point, Thing
 from pipeline.scene.presence import Presence
+from pipeline.scene.sentence import IN_PLACE
 from pipeline.scene.tracks import REMEMBERED_MS
 from pipeline.scene.zones import Border, anchor_of
 
@@ -66,12 +67,15 @@ class Crossings:
                 self._walkers[thing.id] = _Walker(Presence(forward, now), point, now)
             return None
         walker.last = now
-        if forward is None:
-            return None
-        if forward != walker.side.holds and not self._border.is_along(thing.direction_deg, point, forward):
+        if forward is None or (forward != walker.side.holds and not self._goes(thing, point, forward)):
+            walker.side.doubt()
             return None
         turned = walker.side.see(forward, now)
         crossed = turned and self._border.crosses(walker.point, point)
         if forward == walker.side.holds:
             walker.point = point
         return Crossing(thing, walker.side.since, forward) if crossed else None
+
+    def _goes(self, thing: Thing, point: Point, forward: bool) -> bool:
+        """Whether a thing moves, and not the other way."""
+        return thing.speed >= IN_PLACE and self._border.is_along(thing.direction_deg, point, forward)

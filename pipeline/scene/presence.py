@@ -22,6 +22,10 @@ class Presence:
         self.holds, self.since = holds, now
         self._other_since: Moment | None = None
 
+    def doubt(self) -> None:
+        """A look that said neither: what was seen of the opposite does not count any more."""
+        self._other_since = None
+
     def see(self, holds: bool, now: Moment) -> bool:
         """Takes in a look; whether it changes what is believed."""
         if holds == self.holds:

@@ -7,6 +7,7 @@ from pipeline.base.event import Event, Moment
 from pipeline.base.moving_thing import Thing
 from pipeline.base.watched import Watch
 from pipeline.scene.crossings import Crossing, Crossings
+from pipeline.scene.presence import Presence
 from pipeline.scene.sentence import IN_PLACE
 from pipeline.scene.teller import Teller
 from pipeline.scene.visits import Visits
@@ -127,7 +128,7 @@ class _Moving:
             for event in self._teller.tell(at, now, "start", strongest.thing):
                 self._started = event, at
                 yield event
-        elif self._started and self._last:
+        elif self._started and self._last and not moving:
             quiet_s = _seconds(self._last, now)
             if quiet_s >= self._teller.rule.quiet_s:
                 yield from self._stop(self._last)
@@ -162,23 +163,34 @@ class _Lasting:
         rule = teller.rule
         self._for_s = _FOR_S[rule.kind] if rule.for_s is None else rule.for_s
         self._told: dict[int, tuple[Event, Moment]] = {}
+        self._seen: dict[int, Moment] = {}
 
     def update(self, now: Moment) -> Iterator[Event]:
         doing = self._doing(now)
         for number in sorted(self._told.keys() - doing.keys()):
-            event, since = self._told.pop(number)
-            yield self._teller.end(event, now, _seconds(since, now))
-        for number in sorted(doing.keys() - self._told.keys()):
-            thing, for_s = self._visits.inside[number].thing, _seconds(doing[number], now)
-            if for_s >= self._for_s and self._teller.is_about_size(thing):
-                for event in self._teller.tell(now, now, "start", thing, for_s=for_s):
-                    self._told[number] = event, doing[number]
-                    yield event
+            yield from self._end(number)
+        for number in sorted(doing):
+            visit = self._visits.inside[number]
+            if visit.last != now:  # out of sight
+                continue
+            self._seen[number] = now
+            for_s = _seconds(doing[number], now)
+            if number in self._told or for_s < self._for_s or not self._teller.is_about_size(visit.thing):
+                continue
+            for event in self._teller.tell(now, now, "start", visit.thing, for_s=for_s):
+                self._told[number] = event, doing[number]
+                yield event
+        self._seen = {number: self._seen[number] for number in self._told}
 
     def end(self, now: Moment, why: str) -> Iterator[Event]:
-        for event, since in self._told.values():
-            yield self._teller.end(event, now, _seconds(since, now), ended=why)
-        self._told.clear()
+        for number in sorted(self._told):
+            yield from self._end(number, ended=why)
+
+    def _end(self, number: int, **why: str) -> Iterator[Event]:
+        """It ended when it was last seen to last."""
+        event, since = self._told.pop(number)
+        at = self._seen[number]
+        yield self._teller.end(event, at, _seconds(since, at), **why)
 
 
 class _Staying(_Lasting):
@@ -193,16 +205,18 @@ class _Staying(_Lasting):
 class _Against(_Lasting):
     def __init__(self, teller: Teller, visits: Visits) -> None:
         super().__init__(teller, visits, self._since_turned)
-        self._turned: dict[int, Moment] = {}
+        self._against: dict[int, Presence] = {}
 
     def _since_turned(self, now: Moment) -> Mapping[int, Moment]:
-        least = max(self._teller.rule.min_speed, IN_PLACE)
-        self._turned = {
-            number: self._turned.get(number, now)
-            for number, visit in self._visits.inside.items()
-            if visit.thing.speed >= least and self._teller.goes_against(visit.thing)
-        }
-        return self._turned
+        inside = self._visits.inside
+        self._against = {number: self._against.get(number) or Presence(False, now) for number in inside}
+        for number, visit in inside.items():
+            if visit.last == now:
+                self._against[number].see(self._goes_against(visit.thing), now)
+        return {number: one.since for number, one in self._against.items() if one.holds}
+
+    def _goes_against(self, thing: Thing) -> bool:
+        return thing.speed >= max(self._teller.rule.min_speed, IN_PLACE) and self._teller.goes_against(thing)
 
 
 def _seconds(since: Moment, now: Moment) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pipeline.base.event import Moment
 from pipeline.base.moving_thing import Point, Thing
 from pipeline.scene.presence import Presence
-from pipeline.scene.tracks import REMEMBERED_MS
+from pipeline.scene.tracks import REMEMBERED_MS, SHOWN_AFTER_MS
 from pipeline.scene.zones import Area, anchor_of
 
 _WAY_MS = 400.0
@@ -38,7 +38,7 @@ class Visit:
         """Takes in a look."""
         self.thing, self.last = thing, now
         self.way.append((now.time_ns, point))
-        while (now.time_ns - self.way[0][0]) / 1e6 > _WAY_MS:
+        while len(self.way) > 2 and (now.time_ns - self.way[1][0]) / 1e6 >= _WAY_MS:
             self.way.popleft()
 
     def before(self) -> Point:
@@ -94,7 +94,7 @@ class Visits:
         for thing in things:
             self._see(thing, now)
         for number, visit in list(self._visits.items()):
-            if (now.time_ns - visit.last.time_ns) / 1e6 > REMEMBERED_MS:
+            if (now.time_ns - visit.last.time_ns) / 1e6 > REMEMBERED_MS + SHOWN_AFTER_MS:
                 del self._visits[number]
                 if visit.entered and not self._is_inside(visit.after()):
                     self._leave(visit, visit.entered, visit.last)

@@ -5,11 +5,10 @@ Coordinates are shares of the picture; margins keep what wavers at an edge from 
 
 import itertools
 import math
+from typing import NamedTuple
 
-import numpy as np
 import shapely
-from shapely import LineString, Polygon
-from shapely import Point as Place
+from shapely import Polygon
 
 from pipeline.base.moving_thing import Point, Rectangle
 from pipeline.base.watched import Anchor, Line, Zone
@@ -43,7 +42,7 @@ class Area:
     def holds(self, point: Point, was_inside: bool) -> bool:
         """Whether a point is inside; one that was stays so until it is clearly outside."""
         shape = self._wider if was_inside else self._shape
-        return bool(shape.intersects(Place(point)))
+        return bool(shapely.intersects_xy(shape, *point))
 
 
 class Border:
@@ -55,34 +54,62 @@ class Border:
 
     def __init__(self, line: Line) -> None:
         self.anchor = line.anchor
-        self._points = line.points
-        self._shape = LineString(line.points)
+        self._stretches = list(itertools.pairwise(line.points))
 
     def is_forward(self, point: Point) -> bool | None:
         """Whether a point lies on the line's right; None on the line, or nearly."""
-        place = Place(point)
-        if self._shape.distance(place) < _MARGIN:
+        near = self._nearest(point)
+        if near.distance < _MARGIN:
             return None
-        return self._side(point) > 0
+        x, y = near.right
+        return (point[0] - near.place[0]) * x + (point[1] - near.place[1]) * y > 0
 
     def crosses(self, start: Point, end: Point) -> bool:
         """Whether the way from one point to another goes through the line, and not past its ends."""
-        return bool(self._shape.intersects(LineString([start, end])))
+        return any(
+            _turn(start, end, first) * _turn(start, end, last) <= 0
+            and _turn(first, last, start) * _turn(first, last, end) <= 0
+            for first, last in self._stretches
+        )
 
     def is_along(self, direction_deg: float, point: Point, forward: bool) -> bool:
         """Whether who goes in a direction at a point may be on the way across, and not on the way back."""
-        (x, y), (end_x, end_y) = self._nearest(point)
-        across = np.array([y - end_y, end_x - x]) * (1 if forward else -1)
+        x, y = self._nearest(point).right
         angle = math.radians(direction_deg)
-        ahead = np.array([math.cos(angle), -math.sin(angle)])
-        return float(ahead @ across) > _BACKWARD * float(np.hypot(*across))
+        ahead = (math.cos(angle) * x - math.sin(angle) * y) * (1 if forward else -1)
+        return ahead > _BACKWARD * math.hypot(x, y)
 
-    def _side(self, point: Point) -> float:
-        """Above 0 to the right of the stretch that is nearest, with y down."""
-        (x, y), (end_x, end_y) = self._nearest(point)
-        return (end_x - x) * (point[1] - y) - (end_y - y) * (point[0] - x)
+    def _nearest(self, point: Point) -> "_Near":
+        """What of the line is nearest to a point; at a bend its right is that of both stretches."""
+        near = [_near(point, *stretch) for stretch in self._stretches]
+        best = min(range(len(near)), key=lambda n: near[n].distance)
+        at_bend = [one.right for one in near[max(best - 1, 0) : best + 2] if one.place == near[best].place]
+        x, y = (sum(parts) for parts in zip(*at_bend, strict=True))
+        return near[best]._replace(right=(x, y))
 
-    def _nearest(self, point: Point) -> tuple[Point, Point]:
-        """The stretch that is nearest to a point."""
-        stretches = list(itertools.pairwise(self._points))
-        return min(stretches, key=lambda ends: LineString(ends).distance(Place(point)))
+
+class _Near(NamedTuple):
+    """A place on a line.
+
+    Attributes:
+        distance: Of a point from it.
+        place: Where it is.
+        right: The line's right there, with y down; of length 1 but at bends.
+    """
+
+    distance: float
+    place: Point
+    right: Point
+
+
+def _near(point: Point, start: Point, end: Point) -> _Near:
+    (x, y), (along_x, along_y) = start, (end[0] - start[0], end[1] - start[1])
+    length = math.hypot(along_x, along_y)
+    share = ((point[0] - x) * along_x + (point[1] - y) * along_y) / length**2
+    place = (x + share * along_x, y + share * along_y) if 0 < share < 1 else start if share <= 0 else end
+    return _Near(math.dist(point, place), place, (-along_y / length, along_x / length))
+
+
+def _turn(start: Point, end: Point, point: Point) -> float:
+    """Above 0 if a point lies to the right of a way, with y down."""
+    return (end[0] - start[0]) * (point[1] - start[1]) - (end[1] - start[1]) * (point[0] - start[0])

@@ -78,3 +78,32 @@ def test_a_zone_may_be_for_some_streams_only() -> None:
     assert Zone(points=CORNERS).is_in("any")
     assert Zone(points=CORNERS, streams=["door"]).is_in("door")
     assert not Zone(points=CORNERS, streams=["door"]).is_in("garden")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["zones.a.points=[[0, 0], [0.5, 0.5], [1, 1]]"], "zones.a: points: all corners lie on one line"),
+        (["zones.a.points=[[0.5, 0.5], [0.5, 0.5], [0.5, 0.5]]"], "all corners lie on one line"),
+        (["lines.a.points=[[0.5, 0.5], [0.5, 0.5]]"], "lines.a: points: two in a row are the same"),
+        (
+            [DRIVE, "rules.a.kind=moving", "rules.a.zone=drive", "rules.a.for_s=3"],
+            "for_s says nothing about m",
+        ),
+        (
+            [DRIVE, "rules.a.kind=stayed", "rules.a.zone=drive", "rules.a.min_speed=3"],
+            "min_speed says nothing",
+        ),
+        (
+            [DRIVE, "rules.a.kind=moving", "rules.a.zone=drive", "rules.a.hours=['29:00-06:00']"],
+            "choose hours",
+        ),
+        (
+            [DRIVE, "rules.a.kind=moving", "rules.a.zone=drive", "rules.a.hours=['mom 09:00-17:00']"],
+            "choose h",
+        ),
+    ],
+)
+def test_what_could_never_tell_anything_is_refused(settings: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_config(None, settings)

@@ -125,7 +125,7 @@ def test_who_goes_the_wrong_way_is_told_once_until_it_turns_or_leaves() -> None:
     start, end = told(one_way, {1: turns, 2: straight(0.1, 0.7, 0.2, 0.0)}, 6)
     assert (start.thing, start.phase, end.phase, end.start) == (1, "start", "end", start.id)
     assert second(start) == pytest.approx(1.5, abs=0.1)
-    assert second(end) == pytest.approx(3.0, abs=0.1)
+    assert second(end) == pytest.approx(3.0, abs=0.15)
     assert told(one_way, {1: straight(0.5, 0.4, 0.0, 0.1)}, 4) == [], "across is not against"
 
 
@@ -150,6 +150,66 @@ def test_the_same_frames_tell_the_same_ids() -> None:
 
 @given(fps=st.sampled_from([3.0, 7.0, 25.0, 60.0]), speed=st.floats(0.05, 0.6))
 def test_starts_and_ends_pair_at_any_rate(fps: float, speed: float) -> None:
-    events = told(watch("moving", "stayed", for_s=1.0), {1: straight(0.1, 0.6, speed, 0.0)}, 10, fps)
-    starts = [one.id for one in events if one.phase == "start"]
-    assert sorted(one.start for one in events if one.phase == "end") == sorted(starts)
+    rules = {"moves": Rule(kind="moving", zone="yard"), "stays": Rule(kind="stayed", zone="yard", for_s=0.5)}
+    watched = Watch(zones={"yard": MIDDLE}, rules=rules)
+    open_starts: list[str] = []
+    for event in told(watched, {1: straight(0.1, 0.6, speed, 0.0)}, 10, fps):
+        if event.phase == "start":
+            open_starts.append(event.id)
+        else:
+            open_starts.remove(event.start or "")
+    assert open_starts == []
+
+
+def test_somebody_who_goes_the_wrong_way_and_vanishes_at_once_is_not_told() -> None:
+    backwards = {1: through((0, 0.6, 0.6), (0.3, 0.54, 0.6))}
+    assert told(watch("wrong_way", direction_deg=0.0), backwards, 4) == []
+    assert told(watch("stayed", for_s=1.0), backwards, 4) == []
+
+
+def test_what_lasted_ended_when_it_was_last_seen() -> None:
+    vanishes = {1: through((0, 0.65, 0.6), (2, 0.35, 0.6))}
+    start, end = told(watch("wrong_way", direction_deg=0.0), vanishes, 6)
+    assert second(start) == pytest.approx(0.5, abs=0.2)
+    assert second(end) == pytest.approx(2.0, abs=0.05)
+    assert end.for_s == pytest.approx(2.0, abs=0.2)
+
+
+def test_one_look_in_the_other_direction_ends_nothing() -> None:
+    def way(t: float) -> tuple[float, float]:
+        return 0.65 - 0.1 * t + (0.02 if abs(t - 1.2) < 0.03 else 0.0), 0.6
+
+    events = told(watch("wrong_way", direction_deg=0.0), {1: way}, 2.5)
+    assert [one.phase for one in events] == ["start", "end"]
+
+
+def test_moving_without_a_quiet_time_is_one_event_as_long_as_it_moves() -> None:
+    events = told(watch("moving", quiet_s=0.0), {1: straight(0.1, 0.6, 0.2, 0.0, ends=4)}, 6)
+    assert [one.phase for one in events] == ["start", "end"]
+
+
+def test_what_stands_crosses_nothing_though_its_box_jumps() -> None:
+    def legs(t: float) -> tuple[float, float]:
+        return 0.5, 0.45 if int(t) % 2 else 0.55
+
+    assert told(Watch(lines={"gate": ACROSS}), {1: legs}, 8) == []
+
+
+def test_single_looks_beyond_a_line_do_not_add_up() -> None:
+    def way(t: float) -> tuple[float, float]:
+        return 0.5, 0.6 if round(t * 25) in (50, 150) else 0.495 - 0.01 * (t < 1)
+
+    assert told(Watch(lines={"gate": ACROSS}), {1: way}, 8) == []
+
+
+@pytest.mark.parametrize("x", [0.42, 0.5, 0.58])
+def test_a_bent_line_is_crossed_on_both_sides_of_its_bend(x: float) -> None:
+    """A roof: down through it is forward, whichever stretch is nearest."""
+    roof = Line(points=[(0.2, 0.7), (0.5, 0.3), (0.8, 0.7)])
+    events = told(Watch(lines={"roof": roof}), {1: through((0, x, 0.15), (3, x, 0.9))}, 4)
+    assert [one.why["way"] for one in events] == ["forward"]
+
+
+def test_a_slow_camera_tells_who_comes_and_goes_too() -> None:
+    events = told(watch("entered", "left"), {1: straight(0.1, 0.6, 0.1, 0.0, ends=7)}, 12, fps=2.0)
+    assert [one.kind for one in events] == ["entered", "left"]
