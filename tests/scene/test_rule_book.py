@@ -74,8 +74,12 @@ def test_to_and_fro_on_the_line_and_past_its_end_is_no_crossing() -> None:
     def wavers(t: float) -> tuple[float, float]:
         return 0.5, 0.5 + 0.009 * math.sin(20 * t)
 
+    def comes_and_wavers(t: float) -> tuple[float, float]:
+        return 0.3, 0.4 + 0.1 * t if t < 1 else 0.5 + 0.02 * math.sin(2 * math.pi * 6 * (t - 1))
+
     around = through((0, 0.95, 0.3), (2, 0.95, 0.7))
-    assert told(Watch(lines={"gate": ACROSS}), {1: wavers, 2: around}, 4) == []
+    ways = {1: wavers, 2: around, 3: comes_and_wavers}
+    assert told(Watch(lines={"gate": ACROSS}), ways, 4) == []
 
 
 def test_there_and_back_is_two_crossings() -> None:
