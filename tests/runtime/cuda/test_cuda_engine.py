@@ -9,6 +9,7 @@ import torch
 
 from pipeline.model.checkpoint import load_checkpoint
 from pipeline.model.history import StreamHistory
+from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.runtime.base import Runtime
 from pipeline.runtime.open_torch import open_torch
 from pipeline.runtime.runtime_options import Options
@@ -24,7 +25,14 @@ pytestmark = [
     pytest.mark.timeout(300),
 ]
 TOLERANCE = {"fp32": 0.02, "fp16": 0.02, "bf16": 0.1}  # of a probability; fp32 convolves in TF32
-CUDA = Options(device="cuda")
+
+
+def open_fast(model: TemporalKVQResNetCBAM, **options: Any) -> Runtime:
+    """A runtime with captured graphs; falling back to torch's own step, which also answers, is a failure."""
+    lines: list[str] = []
+    runtime = open_torch(model, Options(device="cuda", report=lines.append, **options))
+    assert "kernels" in runtime.describe(), lines
+    return runtime
 
 
 def play(runtime: Runtime, streams: list[list[Any]], again: bool = False) -> tuple[list[list[Result]], int]:
@@ -78,7 +86,7 @@ def test_a_batch_of_streams_equals_the_cpu(precision: str, options: dict[str, An
             model.temporal.layers[0].query.query_proj.weight *= 0.003
     streams = [same_size(5, seed) for seed in range(3)]
     expected, passes = play(open_torch(model, CPU), streams)
-    found, counted = play(open_torch(model, Options(device="cuda", precision=precision)), streams)
+    found, counted = play(open_fast(model, precision=precision), streams)
     assert counted == passes
     for ours, theirs in zip(found, expected, strict=True):
         for a, b in zip(ours, theirs, strict=True):
@@ -100,7 +108,7 @@ def assert_same_motion(one: Result, other: Result) -> None:
 
 def test_dense_motion_of_unchanged_pictures_is_that_of_a_full_step() -> None:
     streams = [[images[i] for i in (0, 0, 1, 1, 2)] for images in (same_size(3, 0), same_size(3, 1))]
-    full, saving = (open_torch(small(motion=True), CUDA) for _ in range(2))
+    full, saving = (open_fast(small(motion=True)) for _ in range(2))
     (expected, all_passes), (found, passes) = play(full, streams), play(saving, streams, again=True)
     assert (all_passes, passes) == (10, 6)
     for ours, theirs in zip(found, expected, strict=True):
@@ -120,7 +128,7 @@ def test_the_shipped_kinds_run_on_fused_kernels(motion: bool) -> None:
 def test_unchanged_pictures_get_what_a_full_step_gives() -> None:
     streams = [[images[i] for i in (0, 0, 1, 1, 1, 2)] for images in (same_size(3, 0), same_size(3, 1))]
     streams[1] = [streams[1][i] for i in (0, 2, 2, 5, 5, 5)]
-    full, saving = (open_torch(small(), CUDA) for _ in range(2))
+    full, saving = (open_fast(small()) for _ in range(2))
     (expected, all_passes), (found, passes) = play(full, streams), play(saving, streams, again=True)
     assert (all_passes, passes) == (12, 6)
     for ours, theirs in zip(found, expected, strict=True):
@@ -132,7 +140,7 @@ def test_unchanged_pictures_get_what_a_full_step_gives() -> None:
 def test_pictures_of_other_sizes_are_resized_on_the_device() -> None:
     streams = [pictures(3), same_size(3, 1), pictures(3, seed=2)]
     expected, _ = play(open_torch(small(), CPU), streams)
-    found, _ = play(open_torch(small(), CUDA), streams)
+    found, _ = play(open_fast(small()), streams)
     for ours, theirs in zip(found, expected, strict=True):
         for a, b in zip(ours, theirs, strict=True):
             np.testing.assert_allclose(a.probabilities, b.probabilities, atol=0.02)
@@ -145,7 +153,7 @@ def test_the_shipped_network_sees_motion_in_pictures_of_several_aspects() -> Non
     streams = [[scene[8 * n : 8 * n + h, 12 * n : 12 * n + w] for n in range(4)] for h, w in sizes]
     model = load_checkpoint("motion_resnet18")
     expected, _ = play(open_torch(model, Options(device="cpu", longer_side_px=256)), streams)
-    found, _ = play(open_torch(model, Options(device="cuda", longer_side_px=256)), streams)
+    found, _ = play(open_fast(model, longer_side_px=256), streams)
     for (height, width), ours, theirs in zip(sizes, found, expected, strict=True):
         a, b = ours[-1].motion, theirs[-1].motion
         assert a is not None
@@ -160,7 +168,7 @@ def test_the_shipped_network_sees_motion_in_pictures_of_several_aspects() -> Non
 
 
 def test_a_step_is_remembered_before_the_next_uses_its_memory() -> None:
-    runtime = open_torch(small(), CUDA)
+    runtime = open_fast(small())
     first = runtime.infer(same_size(2, 0), [[None, None]] * 2)
     second = runtime.infer(same_size(1, 1), [[None, None]])
     with pytest.raises(ValueError, match="remember a step before the next infer"):
@@ -169,7 +177,7 @@ def test_a_step_is_remembered_before_the_next_uses_its_memory() -> None:
 
 
 def test_memory_is_flat_over_a_thousand_steps() -> None:
-    runtime = open_torch(small(), CUDA)
+    runtime = open_fast(small())
     images = [same_size(1, seed)[0] for seed in range(3)]
     histories = [StreamHistory[int](2) for _ in images]
 
