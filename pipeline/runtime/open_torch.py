@@ -43,7 +43,7 @@ def open_torch(model: TemporalKVQResNetCBAM, options: Options | None = None) -> 
     device = pick_device(options.device)
     if device.type == "cpu" or not options.graphs:
         return plain
-    options.log("preparing kernels and graphs; the first time on a machine that takes about a minute")
+    options.log("preparing kernels and graphs; the first time on a machine that takes minutes")
     try:
         fast = runtime(cuda_engines(model, device, options))
         difference = largest_difference(fast, plain)

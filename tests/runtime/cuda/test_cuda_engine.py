@@ -146,6 +146,7 @@ def test_pictures_of_other_sizes_are_resized_on_the_device() -> None:
             np.testing.assert_allclose(a.probabilities, b.probabilities, atol=0.02)
 
 
+@pytest.mark.timeout(900)  # compiles dense motion for two sizes
 def test_the_shipped_network_sees_motion_in_pictures_of_several_aspects() -> None:
     scene = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (800, 800, 3), np.uint8), (0, 0), 4)
     scene = cv2.normalize(scene, None, 0, 255, cv2.NORM_MINMAX)
