@@ -19,7 +19,7 @@ from pipeline.model.shipped import CheckpointError
 from pipeline.runtime.base import Runtime
 from pipeline.runtime.open_runtime import open_runtime
 from pipeline.runtime.runtime_options import CalibrationClips, Options
-from pipeline.runtime.step import Result
+from pipeline.runtime.step import Memory, Result
 from pipeline.wire.arrivals import ReceivedFrame
 from pipeline.wire.encoding import encode_prediction
 from pipeline.wire.frame_receiver import FrameReceiver
@@ -29,6 +29,7 @@ from pipeline.wire.publisher import SMALL_QUEUE, Publisher
 from workers.base import RETRY_S, TICK_S, Worker, WorkerError
 from workers.inference_stream import InferenceStream, Turn
 from workers.model_check import wrong_checkpoint
+from workers.reference_views import open_homes
 from workers.roles import bound_endpoint, connected_endpoints
 
 _SHARE_KEPT = 0.25
@@ -47,6 +48,7 @@ class InferenceWorker(Worker):
         self._most = config.inference.max_batch or self._runtime.most_streams
         self._runtime.warm_up(min(max(len(config.streams), 1), self._most))
         self.stats.details = {"runtime": self._runtime.describe(), "model": self._runtime.describe_model()}
+        self._homes = open_homes(config, self._runtime)
         self._streams: dict[str, InferenceStream] = {}
         self._age_limit = AgeLimit(config.wire.max_frame_age_ms)
         self._kept = KeptBytes(int(config.wire.max_memory_mb * _SHARE_KEPT * 2**20))
@@ -145,6 +147,7 @@ class InferenceWorker(Worker):
                 self.stats,
                 self.event,
                 self._kept,
+                self._homes(about.stream_id),
             )
         stream = self._streams[about.stream_id]
         if isinstance(received, EndOfStream):
@@ -209,7 +212,7 @@ class InferenceWorker(Worker):
                 turns.append(turn)
             else:
                 self._send(turn, result, started_ns, now_ns())
-                self._streams[name].remember(turn, result, turn.known, passes=0)
+                self._remember(turn, result, turn.known, passes=0)
         if turns:
             self._infer(turns, started_ns)
 
@@ -225,9 +228,17 @@ class InferenceWorker(Worker):
             self._send(turn, result, started_ns, predicted_ns)
         new = sum(turn.known is None for turn in turns)
         for turn, result, memory in zip(turns, step.results, step.remember(), strict=True):
-            stream = self._streams[turn.frame.id.stream_id]
-            stream.remember(turn, result, memory, passes=step.backbone_passes // new if new else 0)
+            self._remember(turn, result, memory, passes=step.backbone_passes // new if new else 0)
         self._window.stepped(now_ns() - started_ns)
+
+    def _remember(self, turn: Turn, result: Result, memory: Memory, passes: int) -> None:
+        frame, stream = turn.frame, self._streams[turn.frame.id.stream_id]
+        stream.remember(turn, result, memory, passes)
+        if stream.home is None or not stream.home.is_due(frame.time_ns):
+            return
+        keys = self._runtime.match_keys(memory.entry)
+        if keys is not None:
+            stream.home.look(frame.id, keys, frame.aspect, frame.time_ns)
 
     # -- predictions out ---------------------------------------------------------------------------
 
@@ -255,6 +266,7 @@ class InferenceWorker(Worker):
             motion_maps=maps,
             things=scene.things,
             camera=scene.camera,
+            sight=scene.sight,
             received_ns=frame.received_ns,
             started_ns=started_ns,
             predicted_ns=predicted_ns,

@@ -10,10 +10,12 @@ from pipeline.account.stats import ThingStats, add_counts
 from pipeline.base.camera_velocity import CameraMotion
 from pipeline.base.frame import Frame
 from pipeline.base.moving_thing import Thing
+from pipeline.base.sight import Sight
 from pipeline.model.history import Slot
 from pipeline.runtime.step import Motion
 from pipeline.scene.camera_tracker import CameraTracker
 from pipeline.scene.dense_motion import PLACE_PX, DenseMotion
+from pipeline.scene.home import Home
 from pipeline.scene.judge import judge
 from pipeline.scene.sentence import IN_PLACE, direction_name, seen_now
 from pipeline.scene.things import ThingTracker
@@ -35,17 +37,23 @@ class Scene:
     Attributes:
         things: What moves by itself, the surest first.
         camera: How the camera moves; None without a past as well.
+        sight: Where the reference view is; None also where none is followed, or it was not looked for yet.
     """
 
     things: list[Thing] | None = None
     camera: CameraMotion | None = None
+    sight: Sight | None = None
 
 
 class SceneWatcher:
-    """Follows what moves from frame to frame, in order, and counts it."""
+    """Follows what moves from frame to frame, in order, and counts it.
 
-    def __init__(self) -> None:
-        self._things, self._camera = ThingTracker(), CameraTracker()
+    Args:
+        home: Follows the reference views of the stream; None if nothing is watched in it.
+    """
+
+    def __init__(self, home: Home | None = None) -> None:
+        self._things, self._camera, self._home = ThingTracker(), CameraTracker(), home
         self._counted_ns = 0
         self._picture_px = 0, 0
         self._small: list[bool] | None = []
@@ -60,7 +68,6 @@ class SceneWatcher:
         """
         if motion is None:
             return Scene()
-        height, width = frame.image.shape[:2]
         rows, columns = motion.moving.shape
         self._picture_px = columns * PLACE_PX, rows * PLACE_PX
         fields = DenseMotion(
@@ -70,9 +77,14 @@ class SceneWatcher:
             camera=motion.camera,
             valid=np.array([slot is not None for slot in slots]),
             history_ms=[slot.age_ms if slot else 0.0 for slot in slots],
-            aspect=height / width,
+            aspect=frame.aspect,
         )
-        return Scene(self._things.update(fields, frame.time_ns), self._camera.update(fields, frame.time_ns))
+        sight = None
+        if self._home:
+            past = [slot and slot.key.id for slot in slots]
+            sight = self._home.sight(frame.id, past, fields, frame.time_ns)
+        things, camera = self._things, self._camera
+        return Scene(things.update(fields, frame.time_ns), camera.update(fields, frame.time_ns), sight)
 
     def count(self, stats: ThingStats, scene: Scene, frame: Frame, depth: int, *, scored: bool) -> None:
         """Counts what moves in a frame, and how right that is if it is scored and its movers are known.

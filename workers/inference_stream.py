@@ -16,6 +16,7 @@ from pipeline.flow.ring import Ring
 from pipeline.flow.unchanged import KeptBytes, LastPicture
 from pipeline.model.history import Slot, StreamHistory
 from pipeline.runtime.step import Memory, Motion, Result
+from pipeline.scene.home import Home
 from pipeline.wire.arrivals import ReceivedFrame
 from pipeline.wire.encoding import encode_end
 from pipeline.wire.messages import EndOfStream, Part
@@ -95,8 +96,10 @@ class InferenceStream:
         worker: Where it counts.
         notify: Takes human-readable events.
         kept: Counts the pictures that all streams keep to recognize unchanged ones.
+        home: Follows the reference views; None if nothing is watched here.
 
     Attributes:
+        home: See above.
         outbox: A prediction that waits for room with its receivers.
     """
 
@@ -109,8 +112,9 @@ class InferenceStream:
         worker: WorkerStats,
         notify: Callable[[str], None],
         kept: KeptBytes,
+        home: Home | None = None,
     ) -> None:
-        self.id = stream_id
+        self.id, self.home = stream_id, home
         self.outbox: list[Part] | None = None
         self._age_limit, self._worker, self._notify = age_limit, worker, notify
         self._max_gap_ns = config.history.max_gap_ms * 1e6
@@ -119,7 +123,7 @@ class InferenceStream:
         self._history: StreamHistory[PastKey] = StreamHistory(num_past, config.history.spacing_ms)
         self._picture: LastPicture[Memory] = LastPicture(kept, config.inference.same_below)
         self._answer: LastAnswer | None = None
-        self._scene = SceneWatcher()
+        self._scene = SceneWatcher(home)
         self._gaps = GapTracker()
         self._ages = AgeLog(stream_id)
         self._reset: str | None = (

@@ -2,6 +2,8 @@
 
 import json
 
+from PIL import Image
+
 from pipeline.base.config import Config
 from pipeline.base.packages import need_extra
 from pipeline.model.shipped import CheckpointError, find_checkpoint, read_header
@@ -14,10 +16,11 @@ _PRECISIONS = {"openvino": ("auto", "fp32", "bf16", "int8"), "onnxruntime": ("au
 
 
 def check_model(config: Config) -> None:
-    """Checks whether the checkpoint is one, and whether backend, device and precision fit and are installed.
+    """Checks whether the checkpoint is one, and whether all that it has to work with fits and is installed.
 
     Raises:
-        WorkerError: There is no such checkpoint, or they don't fit.
+        WorkerError: There is no such checkpoint, backend, device and precision don't fit, or a view's picture
+            can't be read.
         MissingPackageError: A package is not installed.
     """
     _check_precision(config.runtime.backend, config.inference.device, config.inference.precision)
@@ -25,15 +28,27 @@ def check_model(config: Config) -> None:
         header = read_header(find_checkpoint(config.inference.checkpoint))
     except CheckpointError as error:
         raise wrong_checkpoint(error) from error
-    if config.inference.motion_maps and not json.loads(header.get("architecture", "{}")).get("motion"):
-        raise WorkerError(
-            f"inference.motion_maps: {config.inference.checkpoint} has no dense motion: choose a checkpoint "
-            "trained with model.motion=true, or leave motion_maps out"
-        )
+    for key, is_wanted in (("inference.motion_maps", config.inference.motion_maps), ("views", config.views)):
+        if is_wanted and not json.loads(header.get("architecture", "{}")).get("motion"):
+            raise WorkerError(
+                f"{key}: {config.inference.checkpoint} has no dense motion: choose a checkpoint "
+                f"trained with model.motion=true, or leave {key.rpartition('.')[2]} out"
+            )
+    _check_views(config)
     if config.runtime.backend in _EXTRAS:
         need_extra(_EXTRAS[config.runtime.backend])
     if config.inference.precision == "int8":
         need_extra("int8")
+
+
+def _check_views(config: Config) -> None:
+    for name, view in config.views.items():
+        try:
+            with Image.open(view.picture) as picture:
+                picture.load()
+        except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a picture"
+            raise WorkerError(f"views.{name}.picture: {view.picture}: {reason.lower()}") from error
 
 
 def _check_precision(backend: str, device: str, precision: str) -> None:

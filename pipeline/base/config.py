@@ -14,7 +14,7 @@ from pipeline.base.errors import ConfigError
 from pipeline.base.layers import fill
 from pipeline.base.role_names import Listener
 from pipeline.base.text import StreamId
-from pipeline.base.watched import Lines, Rules, Watch, Zones
+from pipeline.base.watched import Lines, Rules, Views, Watch, Zones
 
 # A description puts into words what a pattern allows: see pipeline.base.schema.
 Endpoint = Annotated[
@@ -139,6 +139,7 @@ class WatchConfig(_Section, frozen=True, kw_only=True):
     """``[watch]``."""
 
     file: str
+    follow_camera: bool
 
 
 class TerminalConfig(_Section, frozen=True, kw_only=True):
@@ -206,6 +207,7 @@ class Config(_Section, frozen=True, kw_only=True):
     zones: Zones = {}
     lines: Lines = {}
     rules: Rules = {}
+    views: Views = {}
 
     def __post_init__(self) -> None:
         self.watched()
@@ -222,8 +224,8 @@ class Config(_Section, frozen=True, kw_only=True):
             )
 
     def watched(self) -> Watch:
-        """Zones, lines and rules."""
-        return Watch(zones=self.zones, lines=self.lines, rules=self.rules)
+        """Zones, lines, rules and views."""
+        return Watch(zones=self.zones, lines=self.lines, rules=self.rules, views=self.views)
 
 
 def load_config(
@@ -255,9 +257,9 @@ def load_watch(path: str | Path) -> Watch:
 
 
 def _with_watch_file(config: Config) -> Config:
-    """The zones, lines and rules of the file are added to those of the configuration, which win."""
+    """What the file names is added to the zones, lines, rules and views of the configuration, which win."""
     watch = load_watch(config.watch.file)
-    kinds = ("zones", "lines", "rules")
+    kinds = Watch.__struct_fields__
     together = {kind: {**getattr(watch, kind), **getattr(config, kind)} for kind in kinds}
     try:
         return msgspec.structs.replace(config, **together)

@@ -66,6 +66,11 @@ class Frame:
     full_size: tuple[int, int] | None = None
 
     @property
+    def aspect(self) -> float:
+        """Height of the picture / width."""
+        return float(self.image.shape[0] / self.image.shape[1])
+
+    @property
     def time_ns(self) -> int:
         """Place on the stream's timeline: a file's own clock; the time of capture of a live source."""
         return self.pts_ns if self.policy == "every" and self.pts_ns is not None else self.capture_ns

@@ -68,16 +68,34 @@ _MEANT: dict[RuleKind, set[str]] = {
 _SOMETIMES = set().union(*_MEANT.values())
 
 
+class View(_Section, frozen=True, kw_only=True):
+    """A picture of the scene as it was when zones and lines were drawn.
+
+    Attributes:
+        picture: An image file.
+        streams: Whose view it is; empty: of all streams.
+    """
+
+    picture: Annotated[str, msgspec.Meta(min_length=1)]
+    streams: list[StreamId] = []
+
+    def is_of(self, stream_id: str) -> bool:
+        """Whether it is a view of a stream."""
+        return stream_id in self.streams or not self.streams
+
+
 class Zone(_Place, frozen=True, kw_only=True):
-    """A part of the picture.
+    """A part of the scene.
 
     Attributes:
         points: Corners, x and y as shares of the picture.
+        view: In which view; None: in the first one of the stream.
         streams: Where it applies; empty: in all streams.
         anchor: What of a thing has to be in it.
     """
 
     points: Annotated[list[Point], msgspec.Meta(min_length=3, max_length=64)]
+    view: Name | None = None
 
     def __post_init__(self) -> None:
         """Raises: ValueError: All corners lie on one line."""
@@ -95,11 +113,13 @@ class Line(_Place, frozen=True, kw_only=True):
 
     Attributes:
         points: Its ends and bends, x and y as shares of the picture.
+        view: In which view; None: in the first one of the stream.
         streams: Where it applies; empty: in all streams.
         anchor: What of a thing has to cross it.
     """
 
     points: Annotated[list[Point], msgspec.Meta(min_length=2, max_length=64)]
+    view: Name | None = None
 
     def __post_init__(self) -> None:
         """Raises: ValueError: A stretch of it has no length."""
@@ -147,14 +167,16 @@ class Rule(_Section, frozen=True, kw_only=True):
 Zones: TypeAlias = dict[Name, Zone]
 Lines: TypeAlias = dict[Name, Line]
 Rules: TypeAlias = dict[Name, Rule]
+Views: TypeAlias = dict[Name, View]
 
 
 class Watch(_Section, frozen=True, kw_only=True):
-    """All zones, lines and rules, by name.
+    """All zones, lines, rules and views, by name.
 
     A zone without a rule is told when something moves in it, a line when it is crossed.
     """
 
+    views: Views = {}
     zones: Zones = {}
     lines: Lines = {}
     rules: Rules = {}
@@ -163,6 +185,11 @@ class Watch(_Section, frozen=True, kw_only=True):
         """Raises: ValueError: A rule names no zone or line, or one that is not there."""
         if both := self.zones.keys() & self.lines.keys():
             raise ValueError(f"zone and line {min(both)!r} have the same name: give each its own")
+        for kind, places in (("zones", self.zones), ("lines", self.lines)):
+            for name, place in places.items():
+                if place.view is not None and place.view not in self.views:
+                    known = ", ".join(sorted(self.views)) or "none"
+                    raise ValueError(f"{kind}.{name}: there is no view {place.view!r}; there is: {known}")
         for name, rule in self.rules.items():
             wanted, other = ("line", "zone") if rule.kind in LINE_KINDS else ("zone", "line")
             where, known = getattr(rule, wanted), getattr(self, f"{wanted}s")
@@ -182,6 +209,25 @@ class Watch(_Section, frozen=True, kw_only=True):
                     raise ValueError(f"rules.{name}: {key} says nothing about {rule.kind}: leave it out")
             if rule.kind == "wrong_way" and rule.direction_deg is None:
                 raise ValueError(f"rules.{name}: wrong_way needs direction_deg, the right way")
+
+    def views_of(self, stream_id: str) -> dict[str, View]:
+        """The views of a stream."""
+        return {name: view for name, view in self.views.items() if view.is_of(stream_id)}
+
+    def seen(self, stream_id: str, view: str | None) -> "Watch":
+        """What a stream watches in one of its views; None for the one where all is that names no other."""
+        first = next(iter(self.views_of(stream_id)), None)
+        view = first if view is None or view not in self.views else view
+
+        def is_in(place: Zone | Line) -> bool:
+            return place.is_in(stream_id) and (place.view or first) == view
+
+        zones = {name: zone for name, zone in self.zones.items() if is_in(zone)}
+        lines = {name: line for name, line in self.lines.items() if is_in(line)}
+        rules = {
+            name: rule for name, rule in self.all_rules().items() if rule.zone in zones or rule.line in lines
+        }
+        return Watch(zones=zones, lines=lines, rules=rules, views=self.views)
 
     def all_rules(self) -> dict[str, Rule]:
         """The rules, with those of zones and lines that have none: named like them."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from pipeline.model.description import Description
@@ -140,6 +141,18 @@ class Runtime:
 
         ordered = [results[row] for row in range(len(images))]
         return Step(ordered, passes, memories)
+
+    def match_keys(self, entry: SizedEntry) -> npt.NDArray[np.float32] | None:
+        """What dense motion looks for in later pictures, ``(rows, columns, 64)``, each of length 1.
+
+        None from a network without dense motion.
+
+        Args:
+            entry: Of a picture, see ``Memory``.
+        """
+        with torch.inference_mode():
+            keys = self._engine(entry.size).match_keys(entry.entry)
+            return None if keys is None else keys.permute(1, 2, 0).float().cpu().numpy()
 
     def describe(self) -> About:
         """``backend``, ``device`` and ``precision``, and what else is worth showing."""

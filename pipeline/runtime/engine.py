@@ -68,6 +68,10 @@ class Engine(Protocol):
         """The answer to known pictures, from the features of their memories."""
         ...
 
+    def match_keys(self, entry: Any) -> Tensor | None:
+        """Keys of dense motion in an entry, ``(64, rows, columns)``, see ``MotionPyramid``; None without."""
+        ...
+
     def sizes_to_warm_up(self, batch_size: int) -> Sequence[int]:
         """Sizes of the steps that make up to ``batch_size`` streams fast."""
         ...

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 
 import torch
+from torch import Tensor
 
 from pipeline.model.device import pick_device
 from pipeline.model.network import TemporalKVQResNetCBAM
@@ -66,6 +67,10 @@ class TorchEngine:
         together = {stage: torch.stack([row[stage] for row in features]) for stage in features[0]}
         output = self._model.answer(together, gather(past, self._empty), want_attention)
         return finished(output.logits, output.attention, motion_of(output))
+
+    def match_keys(self, entry: Entry) -> Tensor | None:
+        """See ``Engine``."""
+        return entry.match
 
     def sizes_to_warm_up(self, batch_size: int) -> Sequence[int]:
         """See ``Engine``."""

@@ -10,16 +10,18 @@ class Presence:
 
     Args:
         holds: How it begins.
+        now: Since when.
+        settles_in_ms: For so long the opposite has to be seen.
 
     Attributes:
         holds: What is believed.
         since: When it became so: the first look that said so.
     """
 
-    __slots__ = ("_other_since", "holds", "since")
+    __slots__ = ("_other_since", "_settles_in_ms", "holds", "since")
 
-    def __init__(self, holds: bool, now: Moment) -> None:
-        self.holds, self.since = holds, now
+    def __init__(self, holds: bool, now: Moment, settles_in_ms: float = SETTLES_IN_MS) -> None:
+        self.holds, self.since, self._settles_in_ms = holds, now, settles_in_ms
         self._other_since: Moment | None = None
 
     def doubt(self) -> None:
@@ -33,7 +35,7 @@ class Presence:
             return False
         if self._other_since is None:
             self._other_since = now
-        if (now.time_ns - self._other_since.time_ns) / 1e6 < SETTLES_IN_MS:
+        if (now.time_ns - self._other_since.time_ns) / 1e6 < self._settles_in_ms:
             return False
         self.holds, self.since, self._other_since = holds, self._other_since, None
         return True

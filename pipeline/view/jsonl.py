@@ -7,6 +7,7 @@ import msgspec
 from pipeline.base.camera_velocity import CameraMotion
 from pipeline.base.line_file import LineFile
 from pipeline.base.moving_thing import Thing
+from pipeline.base.sight import Sight
 from pipeline.wire.messages import Prediction
 
 _OF_EARLIER_LINES = ("trail", "was")
@@ -21,13 +22,14 @@ class _Line(msgspec.Struct, frozen=True):
     top: list[tuple[str, float]]
     things: list[dict[str, Any]] | msgspec.UnsetType = msgspec.UNSET
     camera: dict[str, Any] | msgspec.UnsetType | None = msgspec.UNSET
+    sight: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
 
 
 class PredictionWriter(LineFile):
     """Writes ``{"stream_id", "epoch", "seq", "capture_ns", "depth", "top": [[label, score], ...]}`` lines.
 
     A network with dense motion adds ``"things"`` and ``"camera"``, see ``Thing`` and ``CameraMotion``. Where
-    things were is in the lines before.
+    things were is in the lines before. Where zones follow the scene there is ``"sight"``, see ``Sight``.
     """
 
     def add(self, prediction: Prediction) -> None:
@@ -44,6 +46,7 @@ class PredictionWriter(LineFile):
             prediction.depth,
             [(label, round(score, 6)) for label, score in prediction.top],
             *_scene(prediction),
+            _rounded(prediction.sight) if prediction.sight else msgspec.UNSET,
         )
         self.write(msgspec.json.encode(line))
 
@@ -56,7 +59,7 @@ def _scene(prediction: Prediction) -> tuple[Any, Any]:
     return things, _rounded(prediction.camera) if prediction.camera else None
 
 
-def _rounded(struct: Thing | CameraMotion) -> dict[str, Any]:
+def _rounded(struct: Thing | CameraMotion | Sight) -> dict[str, Any]:
     def short(value: Any) -> Any:
         if isinstance(value, list | tuple):
             return [short(one) for one in value]

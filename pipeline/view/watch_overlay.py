@@ -36,14 +36,14 @@ class Watched:
         points: As shares of the picture.
         is_line: A line, with an arrow that shows its forward way.
         is_lit: Something happens there now.
-        count: What it has counted, in words; empty for nothing.
+        note: What is said beside its name, such as what it has counted; empty for nothing.
     """
 
     name: str
     points: Sequence[Point]
     is_line: bool = False
     is_lit: bool = False
-    count: str = ""
+    note: str = ""
 
 
 def draw_watched(canvas: Image, watched: Sequence[Watched]) -> None:
@@ -80,7 +80,7 @@ def name_watched(canvas: Image, watched: Sequence[Watched], taken: Sequence[Box]
     size, pad, height = 0.4 * scale.unit, scale.px(5), scale.px(17)
     boxes: list[Box] = []
     for one in watched:
-        text = f"{one.name}  {one.count}" if one.count else one.name
+        text = f"{one.name}  {one.note}" if one.note else one.name
         width = text_size(text, size)[0] + 2 * pad
         for x, y in sorted(one.points, key=lambda point: (point[1], point[0])):
             left = min(max(round(x * scale.width), 0), scale.width - width)

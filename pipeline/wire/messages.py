@@ -17,9 +17,10 @@ from pipeline.base.camera_velocity import CameraMotion
 from pipeline.base.frame import FrameId, Policy
 from pipeline.base.moving_thing import MOST_THINGS, Mover, Thing
 from pipeline.base.ranges import Duration, FrameCount, Score, SourceTimeNs, TimeNs
+from pipeline.base.sight import Sight
 from pipeline.base.text import StreamId
 
-WIRE_VERSION = 3
+WIRE_VERSION = 4
 
 MOST_SLOTS = 32
 """Frames in a ring in shared memory."""
@@ -218,6 +219,7 @@ class Prediction(Identity, kw_only=True, frozen=True, tag="prediction"):
         motion_maps: Layout of the buffer with flow and mask, or None if there is none.
         things: What moves by itself, the surest first; None from a network without dense motion.
         camera: How the camera moves; None from such a network, or without a past.
+        sight: Where the reference view is; None where none is followed, or it was not looked for yet.
         received_ns: Unix time in ns at which inference got the frame.
         started_ns: At which its step began.
         predicted_ns: At which the result was there.
@@ -236,6 +238,7 @@ class Prediction(Identity, kw_only=True, frozen=True, tag="prediction"):
     motion_maps: MotionMapsHeader | None = None
     things: Annotated[list[Thing], msgspec.Meta(max_length=MOST_THINGS)] | None = None
     camera: CameraMotion | None = None
+    sight: Sight | None = None
     received_ns: TimeNs
     started_ns: TimeNs
     predicted_ns: TimeNs

@@ -22,7 +22,7 @@ from tests.runtime.test_torch_engine import pictures
 
 WIDE, TALL = (120, 160), (160, 120)
 SIZES = {WIDE: (96, 128), TALL: (128, 96)}
-OPTIONS = Options(device="cpu", threads=1, longer_side_px=128, report=lambda line: None)
+OPTIONS = Options(device="cpu", precision="fp32", threads=1, longer_side_px=128, report=lambda line: None)
 FIELDS = ("flow", "uncertainty", "moving", "camera")
 
 

@@ -9,6 +9,7 @@ import torch
 from pipeline.account.stats import WorkerStats
 from pipeline.model.device import DeviceError
 from pipeline.model.history import StreamHistory
+from pipeline.model.motion.pyramid import MATCH_CHANNELS
 from pipeline.runtime.base import Runtime
 from pipeline.runtime.fold_batch_norms import fold_batch_norms
 from pipeline.runtime.open_torch import TOLERANCE, largest_difference, open_torch
@@ -152,6 +153,19 @@ def test_remembered_entries_are_not_tied_to_the_batch() -> None:
     kept = first[0].entry.entry.keys.clone()
     runtime.infer(pictures(2, seed=5), [[None, memory.entry] for memory in first]).remember()
     assert torch.equal(first[0].entry.entry.keys, kept)
+
+
+def test_keys_of_dense_motion_are_those_of_the_entry() -> None:
+    runtime = open_torch(small(motion=True), CPU)
+    (memory,) = runtime.infer(pictures(1), [[None, None]]).remember()
+    keys = runtime.match_keys(memory.entry)
+    assert keys is not None
+    assert (keys.shape, keys.dtype) == ((SIZE // 8, SIZE // 8, MATCH_CHANNELS), np.float32)
+    np.testing.assert_allclose(np.linalg.norm(keys, axis=2), 1.0, atol=1e-3)
+    np.testing.assert_array_equal(keys[1, 2], memory.entry.entry.match[:, 1, 2])
+    without = open_torch(small(), CPU)
+    (memory,) = without.infer(pictures(1), [[None, None]]).remember()
+    assert without.match_keys(memory.entry) is None
 
 
 def test_bf16_on_a_cpu_is_close() -> None:

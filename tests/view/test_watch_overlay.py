@@ -34,7 +34,7 @@ def test_a_line_has_an_arrow_to_its_right(points: list[tuple[float, float]]) -> 
 @pytest.mark.parametrize("size", [(640, 480), (320, 240), (1920, 1080), (97, 101)])
 def test_names_lie_in_the_picture_and_on_nothing_else(size: tuple[int, int]) -> None:
     canvas = picture(*size)
-    edge = Watched("edge", [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)], count="3 forward, 12 back")
+    edge = Watched("edge", [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)], note="3 forward, 12 back")
     taken = [Box(0, 0, size[0] // 3, size[1] // 3)]
     boxes = name_watched(canvas, [ZONE, LINE, edge], taken)
     for number, box in enumerate(boxes):

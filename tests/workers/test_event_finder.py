@@ -1,16 +1,21 @@
 """Predictions to events: what a stream does that begins anew, and what the picture shows of zones."""
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import av
+import cv2
 import msgspec
+import numpy as np
 import pytest
 
 from pipeline.base.config import load_config
 from pipeline.base.event import Event
 from pipeline.wire.messages import PastFrame, Prediction
+from tests.base.test_sight import sight
 from tests.scene.walking import START_NS, Way, straight, thing
 from tests.wire.peers import prediction
 from tests.workers.pipeline import Pipeline
@@ -43,7 +48,7 @@ def test_zones_and_lines_of_the_stream_are_told_and_shown() -> None:
     told, shown = [], []
     for one in predictions(straight(0.1, 0.6, 0.2, 0.0, ends=4.2), 8.0):
         told += finder.take(one)
-        shown.append({each.name: (each.is_lit, each.count) for each in finder.watched()})
+        shown.append({each.name: (each.is_lit, each.note) for each in finder.watched()})
     assert kinds(told) == ["moving start", "crossed once", "moving end"]
     assert shown[0] == {"yard": (False, ""), "gate": (False, "")}
     assert shown[60] == {"yard": (True, ""), "gate": (True, "0 forward, 1 back")}
@@ -84,6 +89,51 @@ def test_ids_of_an_inference_worker_that_was_restarted_are_not_mixed_up() -> Non
     assert kinds(before + after) == []
 
 
+def panned(one: Prediction, offset: complex, **changes: Any) -> Prediction:
+    """The same prediction from a camera whose view is elsewhere in the picture."""
+    things = [
+        msgspec.structs.replace(each, box=(each.box[0] + offset.real, *each.box[1:]))
+        for each in one.things or []
+    ]
+    return msgspec.structs.replace(one, things=things, sight=sight(offset=offset, **changes))
+
+
+def test_zones_and_lines_stay_with_the_scene_when_the_camera_pans() -> None:
+    """Something that moves in place left of the line: only the picture goes to and fro under it."""
+    finder, told = EventFinder("door", load_config(None, SETTINGS)), []
+    pans = [0.2 * math.sin(n / 8) for n in range(100)]
+    for one, x in zip(predictions(straight(0.25, 0.6, 0.0, 0.0), 4.0), pans, strict=True):
+        told += finder.take(panned(one, x + 0j))
+        gate = next(each for each in finder.watched() if each.name == "gate")
+        assert gate.points[0] == pytest.approx((0.5 + x, 0.1))
+    assert told == []
+    finder, told = EventFinder("door", load_config(None, SETTINGS)), []
+    for one, x in zip(predictions(straight(0.1, 0.6, 0.2, 0.0), 4.0), pans, strict=True):
+        told += finder.take(panned(one, x + 0j))
+    assert kinds(told) == ["moving start", "crossed once"]
+
+
+def test_where_the_view_is_lost_nothing_is_told_and_what_has_begun_ends() -> None:
+    finder, told = EventFinder("door", load_config(None, SETTINGS)), []
+    for n, one in enumerate(predictions(straight(0.1, 0.6, 0.2, 0.0), 3.6)):
+        told += finder.take(panned(one, 0j, found=n < 40))
+    assert kinds(told) == ["moving start", "moving end"]
+    assert told[-1].why == {"ended": "the view is lost"}
+    assert {one.note for one in finder.watched()} == {"suspended"}
+
+
+def test_each_view_of_a_camera_has_its_own_zones() -> None:
+    views = [f"views.{name}.picture='{name}.png'" for name in ("first", "second")]
+    config = load_config(None, [*SETTINGS, *views, "zones.yard.view=second"])
+    finder = EventFinder("door", config)
+    told = []
+    for n, one in enumerate(predictions(straight(0.1, 0.6, 0.1, 0.0), 6.0)):
+        told += finder.take(panned(one, 0j, view="first" if n < 60 or n >= 120 else "second"))
+        assert {each.name for each in finder.watched()} == ({"gate"} if n < 60 or n >= 120 else {"yard"})
+    assert kinds(told) == ["moving start", "moving end"]
+    assert told[-1].why == {"ended": "the camera shows another view"}
+
+
 SHIPPED = ("--set", "inference.checkpoint=motion_resnet18")
 GATE = ("--line", "gate=0.5,0.15,0.5,0.95")
 
@@ -105,6 +155,34 @@ def test_who_passes_in_the_demo_is_told_and_counted(place: Path) -> None:
     counted = outcome.stream("demo")["events"]
     assert counted == {"crossed": 3, "moving": len(starts)}
     assert set(lines[0]) >= {"id", "time", "stream_id", "kind", "phase", "zone", "thing", "direction_deg"}
+
+
+@pytest.mark.slow
+def test_zones_follow_a_camera_that_was_pushed(place: Path) -> None:
+    """A still scene that jumps by a tenth of the picture after two seconds."""
+    noise = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
+    scene = cv2.resize(noise, (640, 480), interpolation=cv2.INTER_CUBIC)
+    film = place / "pushed.mp4"
+    with av.open(film, "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        for n in range(150):
+            left = 100 if n < 50 else 132
+            picture = np.ascontiguousarray(scene[100:340, left : left + 320])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "bgr24")))
+        container.mux(stream.encode(None))
+    events = place / "events.jsonl"
+    with Pipeline(place, *SHIPPED, *GATE, "--source", str(film), "--events", str(events)) as run:
+        outcome = run.finish()
+    assert outcome.code == 0, outcome.told()
+    sights = [line["sight"] for line in outcome.predictions if "sight" in line]
+    assert all(one["found"] for one in sights)
+    assert sights[40]["offset"] == pytest.approx([0, 0], abs=0.01)
+    assert sights[-1]["offset"] == pytest.approx([-0.1, 0], abs=0.01)
+    start, end = (json.loads(line) for line in events.read_text().splitlines())
+    assert (start["kind"], start["phase"], end["start"]) == ("camera_moved", "start", start["id"])
+    assert start["why"]["shift"] == pytest.approx([-0.1, 0], abs=0.02)
+    assert end["why"] == {"ended": "the stream has ended"}
 
 
 @pytest.mark.slow

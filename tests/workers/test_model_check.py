@@ -36,6 +36,19 @@ def test_a_backend_that_is_not_installed_is_told_too(monkeypatch: pytest.MonkeyP
             check_model(load_config(overrides=[f"runtime.backend={backend}"]))
 
 
+def test_a_view_without_a_picture_is_told_too(tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "short.png").write_bytes(bytes.fromhex("89504e470d0a1a0a0000000d49484452"))
+    for name, wrong in (
+        ("nowhere.png", "no such file"),
+        ("text.png", "not a picture"),
+        ("short.png", "not a picture"),
+    ):
+        config = load_config(overrides=[f"views.gate.picture='{tmp_path / name}'"])
+        with pytest.raises(WorkerError, match=rf"views\.gate\.picture: .*{name}: {wrong}"):
+            check_model(config)
+
+
 def test_motion_maps_need_a_network_with_dense_motion(tmp_path: Path) -> None:
     for motion in (True, False):
         save_checkpoint(tmp_path / "own.safetensors", small(motion=motion))

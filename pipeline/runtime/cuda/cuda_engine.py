@@ -102,6 +102,10 @@ class CudaEngine:
             self._features[stage].write(line, maps)
         return [Memory(entry, {stage: kept[stage][n] for stage in kept}) for n, entry in enumerate(entries)]
 
+    def match_keys(self, entry: Row) -> Tensor | None:
+        """See ``Engine``."""
+        return self._network.layout.match(self._entries.table[entry.number])
+
     def sizes_to_warm_up(self, batch_size: int) -> Sequence[int]:
         """See ``Engine``: smaller batches are made ready too."""
         return [1 << power for power in range(padded(batch_size).bit_length())]

@@ -30,6 +30,11 @@ class EntryLayout:
         """Rows ``(n, length)`` of a batch of entries."""
         return torch.cat([part.flatten(1) for part in entry if part is not None], dim=1)
 
+    def match(self, row: Tensor) -> Tensor | None:
+        """The map ``match`` of an entry's row ``(length,)``; None of a network without dense motion."""
+        parts = torch.split(row, self._lengths)
+        return parts[2].view(self._shapes[2]) if len(parts) > 2 else None
+
     def state(self, past: Tensor, valid: Tensor) -> State:
         """The state from rows of the slots ``(n, T, length)``, without copies.
 

@@ -105,6 +105,10 @@ class ExportedEngine:
             dict(zip(self._ports.answer, map(torch.from_numpy, found), strict=True)), want_attention
         )
 
+    def match_keys(self, entry: Entry) -> Tensor | None:
+        """See ``Engine``."""
+        return entry.match
+
     def sizes_to_warm_up(self, batch_size: int) -> Sequence[int]:
         """See ``Engine``."""
         return [batch_size]

@@ -116,6 +116,17 @@ def test_dense_motion_of_unchanged_pictures_is_that_of_a_full_step() -> None:
             assert_same_motion(a, b)
 
 
+def test_keys_of_dense_motion_are_those_of_the_cpu() -> None:
+    keys = []
+    for runtime in (open_fast(small(motion=True)), open_torch(small(motion=True), CPU)):
+        memories = runtime.infer(same_size(2, 0), [[None, None]] * 2).remember()
+        keys.append([runtime.match_keys(memory.entry) for memory in memories])
+    for ours, theirs in zip(*keys, strict=True):
+        assert ours is not None
+        assert theirs is not None
+        np.testing.assert_allclose(ours, theirs, atol=0.05)
+
+
 @pytest.mark.parametrize("motion", [False, True])
 def test_the_shipped_kinds_run_on_fused_kernels(motion: bool) -> None:
     lines: list[str] = []

@@ -1,0 +1,236 @@
+"""How well zones stay with the scene: ``python -m benchmarks.zone_error CLIP ... --json FILE``.
+
+A virtual camera films each clip of a fixed one: it shakes, is pushed, pans by a fifth of the width or zooms,
+and comes back. Where a zone is found is compared with where it is: by the reference view and, in the same
+run, by ORB features of OpenCV with RANSAC against the first picture. Pictures are cropped, so that the camera
+never looks beyond the clip's.
+"""
+
+import argparse
+import json
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.machine import describe_machine
+from pipeline.base.frame import Image
+from pipeline.base.sight import Similarity
+from pipeline.model.history import StreamHistory
+from pipeline.runtime.base import Runtime
+from pipeline.runtime.open_runtime import open_runtime
+from pipeline.runtime.runtime_options import Options
+from pipeline.scene.dense_motion import DenseMotion
+from pipeline.scene.home import Home
+
+_ZOOMED_IN = 1.6
+"""What is cropped away, so that a fifth of the width can be panned."""
+_SPACING_MS = 100.0
+_ZONE = (0.2 + 0.2j, 0.8 + 0.2j, 0.8 + 0.6j, 0.2 + 0.6j)
+"""Corners in picture widths, of a picture of 4 to 3."""
+Camera = Callable[[float, np.random.Generator], tuple[float, float, float, float]]
+"""Seconds to shift right and down (picture widths), scale, and turn (degrees)."""
+
+
+_DUSK = "shake at dusk: 15 % of the light, noise"
+
+
+def _shake(seconds: float, rng: np.random.Generator) -> tuple[float, float, float, float]:
+    x, y, turn = rng.normal(0, (0.006, 0.006, 0.3))
+    return x, y, 1.0, turn
+
+
+CAMERAS: dict[str, Camera] = {
+    "still": lambda seconds, rng: (0.0, 0.0, 1.0, 0.0),
+    "shake": _shake,
+    "pan by 20 % and back, with shake": lambda seconds, rng: (
+        0.1 - 0.1 * math.cos(seconds * math.pi / 4) + rng.normal(0, 0.003),
+        rng.normal(0, 0.003),
+        1.0,
+        0.0,
+    ),
+    _DUSK: _shake,
+    "bump by 6 % after 3 s": lambda seconds, rng: (
+        0.06 * (seconds > 3),
+        -0.03 * (seconds > 3),
+        1.0,
+        1.5 * (seconds > 3),
+    ),
+    "zoom by 20 % and back": lambda seconds, rng: (0, 0, 1.1 - 0.1 * math.cos(seconds * math.pi / 4), 0),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One clip under one camera; errors are those of the zone's worst corner, in picture widths.
+
+    Attributes:
+        clip: Name of the clip.
+        camera: See ``CAMERAS``.
+        frames: How many were scored.
+        median: Of the reference view.
+        p95: Likewise.
+        worst: Likewise.
+        lost: Share of frames in which it was lost.
+        fixed_p95: Of a zone that stays where it is in the picture.
+        orb_median: Of ORB.
+        orb_p95: Likewise; frames without an answer count as those of a zone that stays.
+        orb_lost: Share of frames without an answer.
+    """
+
+    clip: str
+    camera: str
+    frames: int
+    median: float
+    p95: float
+    worst: float
+    lost: float
+    fixed_p95: float
+    orb_median: float
+    orb_p95: float
+    orb_lost: float
+
+
+def filmed(clip: str, name: str, seconds: float) -> Iterator[tuple[Image, int, Similarity]]:
+    """Pictures of a virtual camera, their times, and where places of the first one are in them."""
+    camera, rng = CAMERAS[name], np.random.default_rng(0)
+    first: Similarity | None = None
+    video = cv2.VideoCapture(clip)
+    fps = video.get(cv2.CAP_PROP_FPS)
+    for number in range(round(seconds * fps)):
+        at_s = number / fps
+        read, picture = video.read()
+        if not read:
+            return
+        height, width = picture.shape[:2]
+        size = int(width / _ZOOMED_IN), int(height / _ZOOMED_IN)
+        x, y, scale, turn = camera(at_s, rng) if number else (0.0, 0.0, 1.0, 0.0)
+        matrix = cv2.getRotationMatrix2D((size[0] / 2, size[1] / 2), turn, scale)
+        left, top = width * 0.12 + x * size[0], (height - size[1]) / 2 + y * size[0]
+        matrix[:, 2] -= matrix[:, :2] @ (left, top)
+        view = cv2.warpAffine(picture, matrix, size, flags=cv2.INTER_AREA)
+        (a, _, offset_x), (b, _, offset_y) = matrix
+        shown = Similarity(complex(a, b), complex(offset_x, offset_y) / size[0])
+        if name == _DUSK and number:
+            view = np.clip(0.15 * view + rng.normal(0, 4, view.shape), 0, 255).astype(np.uint8)
+        first = first or shown
+        yield np.asarray(view, np.uint8), round(at_s * 1e9), first.inverse().then(shown)
+
+
+def by_home(runtime: Runtime, pictures: list[Image], times: list[int]) -> tuple[list[Similarity], float]:
+    """Where the first view is in each picture, and the share of pictures in which it was lost."""
+    home, history = Home({}), StreamHistory[int](runtime.num_past, _SPACING_MS)
+    found, lost = [], 0
+    for number, (picture, time_ns) in enumerate(zip(pictures, times, strict=True)):
+        slots: list[Any] = history.select(time_ns)
+        step = runtime.infer([picture], [[slot and slot.entry for slot in slots]])
+        motion = step.results[0].motion
+        assert motion is not None
+        fields = DenseMotion(
+            motion.moving,
+            motion.flow,
+            motion.uncertainty,
+            motion.camera,
+            np.array([slot is not None for slot in slots]),
+            [slot.age_ms if slot else 0.0 for slot in slots],
+            picture.shape[0] / picture.shape[1],
+        )
+        sight = home.sight(number, [slot and slot.key for slot in slots], fields, time_ns)
+        if sight:
+            found.append(sight.similarity)
+            lost += not sight.found
+        (memory,) = step.remember()
+        history.append(number, time_ns, memory.entry)
+        if home.is_due(time_ns):
+            keys = runtime.match_keys(memory.entry)
+            assert keys is not None
+            home.look(number, keys, fields.aspect, time_ns)
+    return found, lost / max(len(found), 1)
+
+
+def by_orb(pictures: list[Image]) -> list[Similarity | None]:
+    """The same from 500 ORB features of each picture, matched with those of the first."""
+    orb, matcher = cv2.ORB.create(500), cv2.BFMatcher(cv2.NORM_HAMMING, crossCheck=True)
+    width = pictures[0].shape[1]
+    (before, first), *others = (orb.detectAndCompute(picture, None) for picture in pictures)
+    found: list[Similarity | None] = []
+    for points, described in others:
+        pairs = matcher.match(first, described) if first is not None and described is not None else []
+        matrix = None
+        if len(pairs) >= 2:
+            start, end = (
+                np.array(side, np.float32) / width
+                for side in zip(*((before[m.queryIdx].pt, points[m.trainIdx].pt) for m in pairs), strict=True)
+            )
+            matrix, _ = cv2.estimateAffinePartial2D(start, end, method=cv2.RANSAC, ransacReprojThreshold=0.01)
+        if matrix is None or not matrix[:, :2].any():
+            found.append(None)
+        else:
+            found.append(Similarity(complex(matrix[0, 0], matrix[1, 0]), complex(*matrix[:, 2])))
+    return found
+
+
+def score(runtime: Runtime, clip: str, name: str, seconds: float) -> Row:
+    """One clip under one camera."""
+    pictures, times, truth = (list(x) for x in zip(*filmed(clip, name, seconds), strict=True))
+    found, lost = by_home(runtime, pictures, times)
+    orb = by_orb(pictures)
+    still = Similarity(1, 0)
+    ours, fixed, theirs = (
+        _errors(answers, truth[1:])
+        for answers in (found, [still] * len(found), [one or still for one in orb])
+    )
+    return Row(
+        clip=Path(clip).name,
+        camera=name,
+        frames=len(ours),
+        median=_rounded(np.median(ours)),
+        p95=_rounded(np.quantile(ours, 0.95)),
+        worst=_rounded(ours.max()),
+        lost=_rounded(lost),
+        fixed_p95=_rounded(np.quantile(fixed, 0.95)),
+        orb_median=_rounded(np.median(theirs)),
+        orb_p95=_rounded(np.quantile(theirs, 0.95)),
+        orb_lost=_rounded(sum(one is None for one in orb) / len(orb)),
+    )
+
+
+def _errors(found: list[Similarity], truth: list[Similarity]) -> npt.NDArray[np.float64]:
+    pairs = zip(found, truth, strict=True)
+    return np.array([max(abs(one(corner) - other(corner)) for corner in _ZONE) for one, other in pairs])
+
+
+def _rounded(value: Any) -> float:
+    return round(float(value), 4)
+
+
+def main() -> None:
+    """Prints a table, and stores it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("clips", nargs="+")
+    parser.add_argument("--seconds", type=float, default=16.0, help="of each clip")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    runtime = open_runtime("motion_resnet18", Options(report=print))
+    runtime.warm_up()
+    rows = []
+    print("| clip | camera | median | p95 | worst | lost | zone that stays, p95 | ORB median | p95 | lost |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    for clip in options.clips:
+        for name in CAMERAS:
+            row = score(runtime, clip, name, options.seconds)
+            rows.append(asdict(row))
+            values = [row.median, row.p95, row.worst, row.lost, row.fixed_p95]
+            values += [row.orb_median, row.orb_p95, row.orb_lost]
+            print(f"| {row.clip} | {name} | {' | '.join(f'{value:.2%}' for value in values)} |", flush=True)
+    if options.json:
+        options.json.write_text(json.dumps({"machine": describe_machine(), "results": rows}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

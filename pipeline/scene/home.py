@@ -1,0 +1,286 @@
+"""Finds the reference view of the scene again, so that zones stay where they belong when the camera moves.
+
+The keys of the reference view are matched with those of the new picture at all distances, and the similarity
+that most matches agree on says where the view is now. Nothing adds up: the view is found anew every time, and
+between two such looks the camera's motion from frame to frame carries it on.
+"""
+
+import math
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.base.sight import AT_HOME, LARGEST_SCALE, SMALLEST_SCALE, Sight, Similarity
+from pipeline.scene.dense_motion import Array, DenseMotion
+
+_LOOK_EVERY_MS = 200.0
+_LOST_AFTER_MS = 1500.0
+_MOST_PLACES = 600
+"""Of a view that are looked for: enough for a similarity."""
+_SHARPNESS = 10.0
+"""Of the weights of a match's neighbours, by which it is placed between them."""
+_AGREES_WITHIN, _REACH = 0.6, 1.6
+"""Places of the keys between a match and a similarity that it agrees with, and that it may correct."""
+_AS_GOOD = 0.05
+"""Of a cosine: a place that is so near to its best match is seen there."""
+_LEAST_SEEN, _LEAST_SEEN_AS_EXPECTED = 0.5, 0.3
+"""Shares of a view's places. Of pictures of other scenes three in four similarities show less than half."""
+_LEAST_COSINE = 0.4
+"""Mean of the places: other scenes have under 0.36 in nine of ten, the same one in the dark over 0.53."""
+_SURE = 0.7
+"""Share below which other views of the camera are tried, too."""
+_KEPT = 64
+"""Similarities of past frames: more than a step ever looks back."""
+
+
+Places: TypeAlias = npt.NDArray[np.complex128]
+"""In picture widths, x + i y."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What is kept of a reference view.
+
+    Attributes:
+        keys: ``(rows, columns, channels)``, each of length 1.
+        aspect: Height of its picture / width.
+    """
+
+    keys: Array
+    aspect: float
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A view in a picture.
+
+    Attributes:
+        similarity: From the view to the picture.
+        share: Of the view's places in the picture, those that are seen where they should be.
+    """
+
+    similarity: Similarity
+    share: float
+
+
+def find(view: View, keys: Array, aspect: float, expected: Similarity | None = None) -> Found | None:
+    """Where a view is in a picture; None where it is not, or can't be told.
+
+    Args:
+        view: What to look for.
+        keys: Of the picture, ``(rows, columns, channels)``, each of length 1.
+        aspect: Height of the picture / width.
+        expected: Where it should be; it is corrected, unless the view is clearly elsewhere.
+    """
+    matches = _Matches(view, keys, aspect)
+    jump = matches.agreed()
+    jumped = matches.share(jump) if jump else 0.0
+    stayed = matches.share(expected) if expected else 0.0
+    if expected and stayed >= _LEAST_SEEN_AS_EXPECTED:
+        is_nearer = jump is not None and matches.count(jump) > 1.3 * matches.count(expected)
+        if jumped <= stayed + (-_AS_GOOD if is_nearer else 2 * _AS_GOOD):
+            return Found(matches.corrected(expected), stayed)
+    return Found(jump, jumped) if jump and jumped >= _LEAST_SEEN else None
+
+
+class _Matches:
+    """The places of a view, as complex numbers in picture widths, and the best match of each in a picture."""
+
+    def __init__(self, view: View, keys: Array, aspect: float) -> None:
+        rows, columns, channels = view.keys.shape
+        stride = max(math.ceil(math.sqrt(rows * columns / _MOST_PLACES)), 1)
+        row, column = (
+            x.ravel() for x in np.mgrid[stride // 2 : rows : stride, stride // 2 : columns : stride]
+        )
+        self._rows, self._columns, _ = keys.shape
+        self._aspect, self._width = aspect, 1 / columns
+        self._scores = view.keys[row, column] @ keys.reshape(-1, channels).T
+        self._best = self._scores.argmax(axis=1)
+        self._places = _widths(row, column, rows, columns, view.aspect)
+        back = self._scores.argmax(axis=0)[self._best]
+        is_mutual = np.maximum(abs(row[back] - row), abs(column[back] - column)) <= stride
+        matches, is_inside = self._between()
+        self._start, self._end = (x[is_mutual & is_inside] for x in (self._places, matches))
+
+    def agreed(self) -> Similarity | None:
+        """What most of the matches agree on."""
+        if len(self._start) < 2:  # fewer give no similarity
+            return None
+        start, end = (np.stack((x.real, x.imag), axis=1) for x in (self._start, self._end))
+        matrix, _ = cv2.estimateAffinePartial2D(
+            start, end, method=cv2.RANSAC, ransacReprojThreshold=_AGREES_WITHIN * self._width, maxIters=500
+        )
+        if matrix is None:
+            return None
+        (a, _, x), (b, _, y) = matrix.tolist()
+        is_plausible = SMALLEST_SCALE <= math.hypot(a, b) <= LARGEST_SCALE
+        return Similarity(complex(a, b), complex(x, y)) if is_plausible else None
+
+    def count(self, similarity: Similarity) -> int:
+        """How many matches agree with a similarity."""
+        return int((self._off(similarity) < _AGREES_WITHIN).sum())
+
+    def share(self, similarity: Similarity) -> float:
+        """Share of the places in the picture that are nowhere seen much better than where they should be."""
+        there = self._places * similarity.factor + similarity.offset
+        column = np.rint(there.real * self._columns - 0.5).astype(int)
+        row = np.rint(there.imag * self._rows / self._aspect - 0.5).astype(int)
+        seen = (row > 0) & (row < self._rows - 1) & (column > 0) & (column < self._columns - 1)
+        number = np.flatnonzero(seen)
+        if not len(number):
+            return 0.0
+        middle = row[seen] * self._columns + column[seen]
+        near = [down * self._columns + right for down in (-1, 0, 1) for right in (-1, 0, 1)]
+        here = np.max([self._scores[number, middle + step] for step in near], axis=0)
+        if here.mean() < _LEAST_COSINE:
+            return 0.0
+        return float((here >= self._scores[number, self._best[number]] - _AS_GOOD).mean())
+
+    def corrected(self, expected: Similarity) -> Similarity:
+        """What the matches near it make of a similarity, which itself counts as much as all places do."""
+        near = self._off(expected) < _REACH
+        start = np.concatenate((self._start[near], self._places))
+        end = np.concatenate((self._end[near], self._places * expected.factor + expected.offset))
+        start_middle, end_middle = start.mean(), end.mean()
+        start, end = start - start_middle, end - end_middle
+        factor = complex((start.conj() @ end) / (start.conj() @ start).real)
+        return Similarity(factor, complex(end_middle - factor * start_middle))
+
+    def _off(self, similarity: Similarity) -> npt.NDArray[np.float64]:
+        """Distance of each match from a similarity, in places of the view's keys."""
+        off = abs(self._start * similarity.factor + similarity.offset - self._end)
+        return np.asarray(off / self._width, np.float64)
+
+    def _between(self) -> tuple[Places, npt.NDArray[np.bool_]]:
+        """The best matches, placed between the places of the keys: a mean of the nine around each.
+
+        At the edge some of the nine are missing, which draws the mean inwards: it says who is not there.
+        """
+        rows, columns = self._rows, self._columns
+        row, column = np.divmod(self._best, columns)
+        is_inside = (row > 0) & (row < rows - 1) & (column > 0) & (column < columns - 1)
+        middle = row.clip(1, rows - 2) * columns + column.clip(1, columns - 2)
+        number = np.arange(len(middle))
+        total, x, y = (np.zeros(len(middle)) for _ in range(3))
+        for down in (-1, 0, 1):
+            for right in (-1, 0, 1):
+                score = self._scores[number, middle + down * columns + right]
+                weight = np.exp(_SHARPNESS * (score - self._scores[number, self._best]))
+                total, x, y = total + weight, x + weight * right, y + weight * down
+        return _widths(row + y / total, column + x / total, rows, columns, self._aspect), is_inside
+
+
+def _widths(row: Any, column: Any, rows: int, columns: int, aspect: float) -> Places:
+    """Middles of places of the keys, in picture widths."""
+    return np.asarray((column + 0.5) / columns + 1j * (row + 0.5) * (aspect / rows), np.complex128)
+
+
+class Home:
+    """Follows the reference views of one stream.
+
+    ``sight`` is called with each frame, in order, then ``look`` with its keys where ``is_due``.
+
+    Args:
+        views: Those of its camera, by name; of several the one that is seen best counts. Without any the
+            first picture becomes one.
+    """
+
+    FIRST = "home"
+    """Name of the view that is taken from the first picture."""
+
+    def __init__(self, views: Mapping[str, View]) -> None:
+        self._views = dict(views)
+        self._name = next(iter(views), self.FIRST)
+        self._known: OrderedDict[Hashable, Similarity] = OrderedDict()
+        self._now, self._share = AT_HOME, 0.0
+        self._looked_ns: int | None = None
+        self._found_ns: int | None = None
+
+    def is_due(self, time_ns: int) -> bool:
+        """Whether it is time to look for the view."""
+        since_ns = math.inf if self._looked_ns is None else time_ns - self._looked_ns
+        return since_ns < 0 or since_ns >= _LOOK_EVERY_MS * 1e6
+
+    def look(self, frame: Hashable, keys: Array, aspect: float, time_ns: int) -> None:
+        """Looks for the view in a frame.
+
+        Args:
+            frame: Its identity.
+            keys: See ``find``.
+            aspect: See ``find``.
+            time_ns: Its capture time.
+        """
+        self._looked_ns = time_ns
+        if not self._views:
+            self._views[self.FIRST] = View(keys, aspect)
+            self._found_ns, self._share = time_ns, 1.0
+            return
+        expected = self._known.get(frame, self._now)
+        found = find(self._views[self._name], keys, aspect, expected)
+        if len(self._views) > 1 and (found is None or found.share < _SURE):
+            found = self._nearest(keys, aspect, found)
+        if found is None:
+            return
+        correction = expected.inverse().then(found.similarity)
+        self._found_ns, self._share = time_ns, found.share
+        self._now = self._now.then(correction)
+        for earlier, similarity in self._known.items():
+            self._known[earlier] = similarity.then(correction)
+
+    def sight(
+        self, frame: Hashable, past: Sequence[Hashable | None], motion: DenseMotion, time_ns: int
+    ) -> Sight | None:
+        """Where the view is in a frame; None before it was looked for.
+
+        Args:
+            frame: Its identity.
+            past: Identities of the past frames that it was compared with; None for none.
+            motion: What the network found in it.
+            time_ns: Its capture time.
+        """
+        slot = next((slot for slot in reversed(motion.slots) if past[slot] in self._known), None)
+        if slot is not None:
+            carried = self._known[past[slot]].then(_camera(motion, slot).inverse())
+            if SMALLEST_SCALE <= abs(carried.factor) <= LARGEST_SCALE:  # else it is no measurement
+                self._now = carried
+        self._known[frame] = self._now
+        while len(self._known) > _KEPT:
+            self._known.popitem(last=False)
+        if self._looked_ns is None:
+            return None
+        is_found = self._is_found(time_ns)
+        return Sight(
+            view=self._name,
+            found=is_found,
+            share=self._share if is_found else 0.0,
+            factor=(self._now.factor.real, self._now.factor.imag),
+            offset=(self._now.offset.real, self._now.offset.imag),
+            aspect=motion.aspect,
+        )
+
+    def _is_found(self, time_ns: int) -> bool:
+        return self._found_ns is not None and abs(time_ns - self._found_ns) <= _LOST_AFTER_MS * 1e6
+
+    def _nearest(self, keys: Array, aspect: float, current: Found | None) -> Found | None:
+        """The view that is seen best, which becomes the current one."""
+        seen = {self._name: current} if current else {}
+        for name in self._views.keys() - {self._name}:
+            if found := find(self._views[name], keys, aspect):
+                seen[name] = found
+        if not seen:
+            return None
+        self._name = max(sorted(seen), key=lambda name: seen[name].share)
+        return seen[self._name]
+
+
+def _camera(motion: DenseMotion, slot: int) -> Similarity:
+    """From places of a frame to those of a past one, by what stands still."""
+    (a, b, x), (c, d, y) = motion.camera[slot].tolist()
+    factor = complex((a + d) / 2, (c * motion.aspect - b / motion.aspect) / 2)
+    middle, was = (complex(x + 1, (y + 1) * motion.aspect) / 2 for x, y in ((0.0, 0.0), (x, y)))
+    return Similarity(factor, was - factor * middle)

@@ -1,0 +1,93 @@
+"""``camera_moved``: the camera looks elsewhere for longer than a shake, until it looks there again."""
+
+import cmath
+import math
+from typing import Any
+
+from pipeline.base.event import Event, Moment, event_id, rfc3339
+from pipeline.base.sight import Sight
+from pipeline.scene.presence import Presence
+
+_SETTLES_IN_MS = 3000.0
+_FAR = 0.04
+"""How far a corner of the picture is off, in picture widths, for the camera to have moved."""
+_NEAR = 0.025
+"""How near it has to be to have come back."""
+
+
+class ViewEvents:
+    """Tells when the reference view of one stream has moved in the picture, or is gone, and when it is back.
+
+    Args:
+        stream_id: The stream.
+    """
+
+    def __init__(self, stream_id: str) -> None:
+        self._stream_id = stream_id
+        self._away: Presence | None = None
+        self._started: tuple[Event, Moment] | None = None
+
+    def update(self, sight: Sight, now: Moment) -> list[Event]:
+        """The event of the next frame, if there is one.
+
+        Args:
+            sight: Where the view is in it.
+            now: When it was captured; after the frame before.
+        """
+        if self._away is None:
+            self._away = Presence(False, now, _SETTLES_IN_MS)
+        limit = _NEAR if self._away.holds else _FAR
+        is_away = not sight.found or sight.similarity.largest_shift(sight.aspect) > limit
+        if not self._away.see(is_away, now):
+            return []
+        return self._start(sight, self._away.since) if is_away else self._end(self._away.since)
+
+    def end(self, now: Moment, why: str) -> list[Event]:
+        """Ends what has begun: the stream has ended, or nothing can be seen any more."""
+        self._away = None
+        return self._end(now, ended=why) if self._started else []
+
+    def _start(self, sight: Sight, at: Moment) -> list[Event]:
+        event = Event(
+            id=event_id(self._stream_id, "camera_moved", at.wall_ns),
+            time=rfc3339(at.wall_ns),
+            stream_id=self._stream_id,
+            kind="camera_moved",
+            phase="start",
+            score=round(sight.share, 3),
+            why=_why(sight),
+        )
+        self._started = event, at
+        return [event]
+
+    def _end(self, at: Moment, **why: str) -> list[Event]:
+        if self._started is None:
+            return []
+        (event, since), self._started = self._started, None
+        return [
+            Event(
+                id=event_id(event.id, "end"),
+                time=rfc3339(at.wall_ns),
+                stream_id=self._stream_id,
+                kind="camera_moved",
+                phase="end",
+                start=event.id,
+                for_s=round((at.time_ns - since.time_ns) / 1e9, 3),
+                why=why,
+            )
+        ]
+
+
+def _why(sight: Sight) -> dict[str, Any]:
+    """Where the view is: how far its middle is off, in picture widths (y down), how large, and turned."""
+    if not sight.found:
+        return {"view": sight.view, "found": False}
+    middle = complex(0.5, sight.aspect / 2)
+    off = sight.similarity(middle) - middle
+    return {
+        "view": sight.view,
+        "found": True,
+        "shift": [round(off.real, 3), round(off.imag, 3)],
+        "scale": round(abs(sight.similarity.factor), 3),
+        "turn_deg": round(math.degrees(-cmath.phase(sight.similarity.factor)), 1) + 0.0,
+    }

@@ -1,0 +1,164 @@
+import math
+
+import cv2
+import numpy as np
+import pytest
+
+from pipeline.base.sight import AT_HOME, Similarity
+from pipeline.scene.dense_motion import Array, DenseMotion
+from pipeline.scene.home import Found, Home, View, find
+
+ROWS, COLUMNS, CHANNELS = 24, 32, 16
+ASPECT = 0.75
+CORNERS = (0j, 1 + 0j, 1 + 0.75j, 0.75j)
+
+
+def scene(seed: int = 0) -> Array:
+    """Keys of a scene twice as wide and high as a picture: smooth, and different everywhere."""
+    noise = np.random.default_rng(seed).normal(size=(2 * ROWS, 2 * COLUMNS, CHANNELS)).astype(np.float32)
+    return np.asarray(cv2.GaussianBlur(noise, (0, 0), 0.8), np.float32)
+
+
+def seen(around: Array, similarity: Similarity = AT_HOME, noise: float = 0.0, seed: int = 1) -> Array:
+    """Keys of a picture in which the places of the middle of the scene are where a similarity puts them."""
+    row, column = np.mgrid[0:ROWS, 0:COLUMNS]
+    places = (column + 0.5) / COLUMNS + 1j * (row + 0.5) * ASPECT / ROWS
+    there = (places - similarity.offset) / similarity.factor
+    x = (there.real * COLUMNS - 0.5 + COLUMNS / 2).astype(np.float32)
+    y = (there.imag * ROWS / ASPECT - 0.5 + ROWS / 2).astype(np.float32)
+    channels = [
+        cv2.remap(np.ascontiguousarray(around[..., c]), x, y, cv2.INTER_LINEAR) for c in range(CHANNELS)
+    ]
+    keys = np.stack(channels, axis=2) + np.random.default_rng(seed).normal(
+        0, noise + 1e-6, (ROWS, COLUMNS, CHANNELS)
+    )
+    return np.asarray(keys / np.linalg.norm(keys, axis=2, keepdims=True), np.float32)
+
+
+def off(found: Similarity, truth: Similarity) -> float:
+    return max(abs(found(corner) - truth(corner)) for corner in CORNERS)
+
+
+def at(shift: complex, scale: float = 1.0, turn_deg: float = 0.0) -> Similarity:
+    factor = scale * complex(math.cos(math.radians(turn_deg)), math.sin(math.radians(turn_deg)))
+    middle = 0.5 + 0.5j * ASPECT
+    return Similarity(factor, middle - factor * middle + shift)
+
+
+def still(camera: Similarity = AT_HOME, *, valid: bool = True) -> DenseMotion:
+    """Motion whose camera goes from the new frame to the past one by a similarity in picture widths."""
+    factor, middle = camera.factor, 0.5 + 0.5j * ASPECT
+    x, y = 2 * camera(middle).real - 1, 2 * camera(middle).imag / ASPECT - 1
+    matrix = [[factor.real, -factor.imag * ASPECT, x], [factor.imag / ASPECT, factor.real, y]]
+    return DenseMotion(
+        moving=np.zeros((2, 2), np.float32),
+        flow=np.zeros((1, 2, 2, 2), np.float32),
+        uncertainty=np.ones((1, 2, 2), np.float32),
+        camera=np.array([matrix], np.float32),
+        valid=np.array([valid]),
+        history_ms=[40.0],
+        aspect=ASPECT,
+    )
+
+
+@pytest.mark.parametrize(
+    "truth",
+    [AT_HOME, at(0.2 + 0j), at(-0.13 - 0.07j), at(0j, 1.15), at(0j, 0.85), at(0.05j, 1.0, 8.0)],
+    ids=str,
+)
+def test_a_view_is_found_wherever_the_camera_looks(truth: Similarity) -> None:
+    around = scene()
+    found = find(View(seen(around), ASPECT), seen(around, truth, noise=0.05), ASPECT)
+    assert found is not None
+    assert off(found.similarity, truth) < 0.02
+    assert found.share > 0.3
+
+
+def test_a_view_is_not_found_in_another_scene_or_in_a_picture_of_nothing() -> None:
+    view = View(seen(scene()), ASPECT)
+    for seed in range(5, 15):
+        assert find(view, seen(scene(seed)), ASPECT) is None
+    flat = np.full((ROWS, COLUMNS, CHANNELS), CHANNELS**-0.5, np.float32)
+    assert find(view, flat, ASPECT) is None
+
+
+def test_a_view_is_found_where_a_third_of_it_is_covered() -> None:
+    around = scene()
+    keys = seen(around, at(0.06 + 0j))
+    keys[:, : COLUMNS // 3] = seen(scene(9))[:, : COLUMNS // 3]
+    found = find(View(seen(around), ASPECT), keys, ASPECT)
+    assert found is not None
+    assert off(found.similarity, at(0.06 + 0j)) < 0.02
+
+
+def test_views_of_other_grids_are_compared() -> None:
+    around = scene()
+    coarse = seen(around).reshape(ROWS // 2, 2, COLUMNS // 2, 2, CHANNELS).mean(axis=(1, 3))
+    coarse /= np.linalg.norm(coarse, axis=2, keepdims=True)
+    found = find(View(coarse, ASPECT), seen(around, at(0.1 + 0j)), ASPECT)
+    assert isinstance(found, Found)
+    assert off(found.similarity, at(0.1 + 0j)) < 0.02
+
+
+def test_between_two_looks_the_camera_carries_the_view_on() -> None:
+    around, home = scene(), Home({})
+    assert home.sight(0, [None], still(valid=False), 0) is None
+    home.look(0, seen(around), ASPECT, 0)
+    step = at(0.01 - 0.005j, 1.002, 0.3)
+    truth = AT_HOME
+    for n in range(1, 5):
+        truth = truth.then(step)
+        assert not home.is_due(n * 40_000_000)
+        sight = home.sight(n, [n - 1], still(step.inverse()), n * 40_000_000)
+        assert sight is not None
+        assert sight.found
+        assert off(sight.similarity, truth) < 1e-5
+
+
+def test_nothing_adds_up() -> None:
+    """A camera that seems to creep, as flow errors make it, stays where the reference view is."""
+    around, home = scene(), Home({})
+    creep = at(0.001 + 0j)
+    for n in range(250):
+        sight = home.sight(n, [n - 1 if n else None], still(creep.inverse(), valid=n > 0), n * 40_000_000)
+        if home.is_due(n * 40_000_000):
+            home.look(n, seen(around, noise=0.05, seed=n), ASPECT, n * 40_000_000)
+    assert sight is not None
+    assert off(sight.similarity, AT_HOME) < 0.02  # of 0.25 that it has crept
+
+
+def test_a_bump_is_followed_with_the_next_look() -> None:
+    around, home = scene(), Home({})
+    home.look(0, seen(around), ASPECT, 0)
+    home.sight(1, [None], still(valid=False), 40_000_000)
+    bumped = at(0.12 + 0.03j)
+    home.look(1, seen(around, bumped), ASPECT, 40_000_000)
+    sight = home.sight(2, [1], still(), 80_000_000)
+    assert sight is not None
+    assert off(sight.similarity, bumped) < 0.02
+
+
+def test_a_view_that_is_gone_is_lost_and_found_again() -> None:
+    around, home, found = scene(), Home({}), []
+    for n in range(150):
+        sight = home.sight(n, [n - 1 if n else None], still(valid=n > 0), n * 40_000_000)
+        found.append(sight is not None and sight.found)
+        if home.is_due(n * 40_000_000):
+            is_gone = 25 <= n < 100
+            home.look(n, seen(scene(3) if is_gone else around, seed=n), ASPECT, n * 40_000_000)
+    assert all(found[1:57])
+    assert not any(found[59:100])
+    assert all(found[106:])
+
+
+def test_of_several_views_the_one_that_is_seen_counts() -> None:
+    gate, yard = scene(), scene(7)
+    home = Home({name: View(seen(around), ASPECT) for name, around in (("gate", gate), ("yard", yard))})
+    names = []
+    for n in range(100):
+        sight = home.sight(n, [n - 1 if n else None], still(valid=n > 0), n * 40_000_000)
+        names.append(sight.view if sight else None)
+        if home.is_due(n * 40_000_000):
+            home.look(n, seen(yard if n >= 50 else gate, at(0.03 + 0j), seed=n), ASPECT, n * 40_000_000)
+    assert set(names[1:50]) == {"gate"}
+    assert set(names[56:]) == {"yard"}

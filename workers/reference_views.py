@@ -1,0 +1,44 @@
+"""The reference views of the streams, ready to be followed: their pictures go through the network once."""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+
+from pipeline.base.config import Config
+from pipeline.runtime.base import Runtime
+from pipeline.scene.home import Home, View
+from workers.base import WorkerError
+
+
+def open_homes(config: Config, runtime: Runtime) -> Callable[[str], Home | None]:
+    """Gives what follows the views of a stream; None where nothing is watched, or it is not wanted.
+
+    Raises:
+        WorkerError: A picture can't be read any more, or the network has no dense motion.
+    """
+    watch = config.watched()
+    if not config.watch.follow_camera:
+        return lambda stream_id: None
+    views = {name: _open_view(name, view.picture, runtime) for name, view in watch.views.items()}
+
+    def home(stream_id: str) -> Home | None:
+        places = [*watch.zones.values(), *watch.lines.values()]
+        if not any(place.is_in(stream_id) for place in places):
+            return None
+        return Home({name: views[name] for name in watch.views_of(stream_id)})
+
+    return home
+
+
+def _open_view(name: str, path: str, runtime: Runtime) -> View:
+    picture = cv2.imread(path)
+    if picture is None:
+        raise WorkerError(f"views.{name}.picture: {path} can't be read as a picture")
+    step = runtime.infer([np.asarray(picture, np.uint8)], [[None] * runtime.num_past])
+    (memory,) = step.remember()
+    keys = runtime.match_keys(memory.entry)
+    if keys is None:
+        raise WorkerError("views need a network with dense motion, such as motion_resnet18")
+    height, width = picture.shape[:2]
+    return View(keys, height / width)
