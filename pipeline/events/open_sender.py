@@ -1,7 +1,7 @@
 """From the settings of an outlet to what sends its events."""
 
 from pipeline.base.outlet import Outlet
-from pipeline.base.packages import MissingPackageError
+from pipeline.base.packages import EXTRAS, MissingPackageError, need_extra
 from pipeline.base.watched import Watch
 from pipeline.events.mqtt import Mqtt
 from pipeline.events.push import Push
@@ -23,6 +23,8 @@ def open_sender(name: str, outlet: Outlet, watch: Watch) -> Sender:
         MissingPackageError: A package is not installed.
     """
     try:
+        if outlet.kind in EXTRAS:
+            need_extra(outlet.kind)
         places = watch.zones.keys() | watch.lines.keys()
         if unknown := next((zone for zone in outlet.zones if zone not in places), None):
             known = ", ".join(sorted(places)) or "none"

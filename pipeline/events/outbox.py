@@ -45,14 +45,19 @@ class Outbox(Closing):
         self._queues: dict[str, deque[Message]] = {outlet: deque() for outlet in most}
         self._unsaved: dict[int, Message | None] = {}
         """Changes that are not on disk yet, by number: a new message, or None for one that is gone."""
+        self._being_saved: dict[int, Message | None] = {}
         self._overflowed = dict.fromkeys(most, 0)
         self._full: set[str] = set()
         self._is_failing = self._closed = False
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._database = _open(self._path)
-            self._load()
         except (sqlite3.Error, OSError) as error:
+            raise OutboxError(f"{self._path}: {_why(error)}") from None
+        try:
+            self._load()
+        except sqlite3.Error as error:
+            self._database.close()
             raise OutboxError(f"{self._path}: {_why(error)}") from None
         self._writer = threading.Thread(target=self._write_changes, name="outbox", daemon=True)
         self._writer.start()
@@ -104,7 +109,8 @@ class Outbox(Closing):
     def unsaved(self, outlet: str) -> int:
         """How many messages wait that are not on disk yet."""
         with self._changed:
-            return sum(one.outlet == outlet for one in self._unsaved.values() if one is not None)
+            changes = self._being_saved | self._unsaved
+            return sum(one.outlet == outlet for one in changes.values() if one is not None)
 
     def wait(self, seconds: float, ready: Callable[[], bool]) -> None:
         """Waits until something holds, but no longer; it is looked at after each change and each ``wake``."""
@@ -143,10 +149,12 @@ class Outbox(Closing):
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._closed or self._unsaved)
-                changes, self._unsaved = self._unsaved, {}
+                changes = self._being_saved = self._unsaved
+                self._unsaved = {}
                 is_last = self._closed
             problem = self._write(changes) if changes else None
             with self._changed:
+                self._being_saved = {}
                 if problem is not None:
                     self._unsaved = changes | self._unsaved
                 if problem is not None and not self._is_failing:
@@ -196,6 +204,6 @@ def _why(error: Exception) -> str:
     text = str(getattr(error, "strerror", None) or error).lower()
     if "locked" in text:
         return "another pipeline uses it: give this one its own file with sink.outbox"
-    if "not a database" in text or "no column" in text:
+    if "not a database" in text or "no such column" in text:
         return "is no outbox: move it away, or choose another file with sink.outbox"
     return f"can't be written: {text}"

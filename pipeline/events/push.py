@@ -3,6 +3,7 @@
 import logging
 import re
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -41,7 +42,8 @@ class Push(Sender):
             raise OutletError("secret_file: holds no address")
         self._services = []
         for number, url in enumerate(urls, 1):
-            with _heard():
+            with _heard(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # it loads its services only now
                 service = self._apprise.Apprise.instantiate(url, suppress_exceptions=True)
             if service is None:
                 which = "url" if outlet.url and number == 1 else f"address {number}"
