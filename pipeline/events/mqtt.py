@@ -2,6 +2,7 @@
 
 import ssl
 import threading
+import time
 from typing import Any
 from urllib.parse import unquote
 
@@ -17,6 +18,7 @@ from pipeline.events.sender import Message, Refused, Sender, Undelivered, shown_
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 _KEEP_ALIVE_S = 15
+_LOOK_S = 0.1
 
 
 class Mqtt(Sender):
@@ -87,8 +89,10 @@ class Mqtt(Sender):
 
     def _publish(self, topic: str, payload: bytes | str, *, retain: bool) -> None:
         try:
+            deadline_s = time.monotonic() + self._timeout_s
             sent = self._client.publish(topic, payload, qos=1, retain=retain)
-            sent.wait_for_publish(self._timeout_s)
+            while not sent.is_published() and self._client.is_connected() and time.monotonic() < deadline_s:
+                sent.wait_for_publish(_LOOK_S)  # of a connection that breaks off it would not hear
             arrived = sent.is_published()
         except (ValueError, RuntimeError, OSError):  # the connection is gone, or its queue full
             arrived = False
