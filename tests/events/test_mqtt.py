@@ -15,6 +15,7 @@ from pipeline.events.mqtt import Mqtt
 from pipeline.events.sender import OutletError, Refused, Undelivered
 from tests.events.messages import WATCH, event, message, outlet
 from tests.rigs.broker import Broker, Listener, need_broker
+from tests.rigs.certificate import self_signed
 from tests.rigs.web_server import silent_server
 from tests.support import free_port, need_command
 
@@ -112,6 +113,22 @@ def test_a_password_comes_from_the_address_or_the_secret_and_is_not_shown(place:
             mqtt.close()
         with pytest.raises(Undelivered, match="the broker refuses the connection: not authorized"):
             sender(broker.port, "me:wrong@").keep_up()
+
+
+# paho leaves the socket of a handshake that fails to the garbage collector
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_certificate_that_nobody_vouches_for_is_not_accepted(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = self_signed(place)
+    access = ("allow_anonymous true", f"certfile {certificate}", f"keyfile {key}")
+    with Broker(place, *access) as broker:
+        mqtt = Mqtt(outlet("mqtt", f"mqtts://localhost:{broker.port}"), "", WATCH)
+        with pytest.raises(Undelivered, match="its certificate is not trusted: self-signed certificate"):
+            mqtt.send(message())
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))  # an authority of one's own
+        mqtt.send(message())
+        mqtt.close()
 
 
 def test_what_is_no_event_is_refused_and_what_is_no_address_is_an_error(broker: Broker) -> None:
