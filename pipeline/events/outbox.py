@@ -204,6 +204,6 @@ def _why(error: Exception) -> str:
     text = str(getattr(error, "strerror", None) or error).lower()
     if "locked" in text:
         return "another pipeline uses it: give this one its own file with sink.outbox"
-    if "not a database" in text or "no such column" in text:
+    if any(words in text for words in ("not a database", "no such column", "malformed")):
         return "is no outbox: move it away, or choose another file with sink.outbox"
     return f"can't be written: {text}"

@@ -163,3 +163,28 @@ def test_on_a_full_disk_events_wait_in_memory_and_are_saved_once_there_is_room(s
         assert said[1:] == [f"{path}: can be written again"]
     with outbox(path) as box:
         assert drained(box, "a") == ["fourth"]
+
+
+FILL_AND_DIE = """
+import os, signal, sys
+from pathlib import Path
+from pipeline.events.outbox import Outbox
+from tests.support import fill_disk
+box = Outbox(sys.argv[1], {"a": 100}, print)
+for n in range(5):
+    box.add("a", str(n), b"x" * 200)
+while box.unsaved("a"):
+    pass
+fill_disk(Path(sys.argv[1]).parent)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_process_left_is_read_though_the_disk_is_full(small_disk: Path) -> None:
+    path = small_disk / "box"
+    died = subprocess.run([sys.executable, "-c", FILL_AND_DIE, str(path)], cwd=ROOT, check=False)
+    assert died.returncode == -signal.SIGKILL
+    for _ in range(2):
+        with outbox(path, a=100) as box:
+            box.add("a", "new", b"{}")
+            assert box.waiting("a") == 6
