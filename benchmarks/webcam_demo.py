@@ -17,11 +17,11 @@ import psutil
 import torch
 
 from pipeline.account.stats import Histogram
+from pipeline.base.backoff import Backoff
 from pipeline.base.clock import now_ns
 from pipeline.base.config import load_config
 from pipeline.model.checkpoint import load_checkpoint
 from pipeline.runtime.pixels import Preprocessor
-from pipeline.video.backoff import Backoff
 from pipeline.video.open import open_source
 from pipeline.video.reader import Reader
 from pipeline.video.source import SourceOptions

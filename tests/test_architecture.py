@@ -11,6 +11,7 @@ ROW = re.compile(r"^\| (?P<names>`[^|]+`) \|", re.MULTILINE)
 ROOMS = ("pipeline", "workers", "benchmarks", "configs")
 WHOLE = {
     "benchmarks": {"baselines"},
+    "events": {"document"},
     "model": {"guide", "options", "step"},
     "runtime": {"shipped"},
     "view/web": {"page"},

@@ -64,6 +64,31 @@ QUICK_ERRORS = {
         ["sink", "--events", "-", "--predictions", "-"],
         "predictions and events can't both go to standard output: give one of them a file",
     ),
+    "outlet without a secret": (
+        [
+            *RUN,
+            "--set",
+            f"outlets.a={{kind='webhook', url='http://m:{PASSWORD}@x', secret_env='NONE'}}",
+        ],
+        "outlets.a: secret_env: the environment variable NONE is not set",
+    ),
+    "outlet without a host": (
+        ["sink", "--set", f"outlets.a={{kind='mqtt', url='mqtt://me:{PASSWORD}@'}}"],
+        "outlets.a: url: is no address: write it as scheme://host:port/path",
+    ),
+    "outlet of no known kind": (
+        ["sink", "--set", f"outlets.a={{kind='fax', url='fax://{PASSWORD}'}}"],
+        "outlets.a.kind: 'fax' is not allowed, choose mqtt, push, webhook",
+    ),
+    "outlet of no known service": (
+        [*RUN, "--set", f"outlets.a={{kind='push', url='fax://{PASSWORD}'}}"],
+        "outlets.a: url: is none that Apprise knows",
+    ),
+    "outbox": (
+        ["sink", "--set", "outlets.a={kind='webhook', url='http://x'}", "--set", "sink.outbox=text.mp4/box"],
+        "text.mp4/box: can't be written",
+    ),
+    "no outlet to test": (["outlets", "test"], "no outlet is configured: give a file with [outlets.NAME]"),
     "zone without corners": (
         [*RUN, "--zone", "yard=0.1,0.2"],
         "--zone yard=0.1,0.2: give a name and pairs of numbers from 0 to 1, as door=0.1,0.4",
@@ -173,7 +198,17 @@ def test_help_names_every_command(place: Path) -> None:
     with Program(place, "--help") as program:
         outcome = program.finish(60.0)
     assert outcome.code == 0
-    for word in ("capture", "inference", "sink", "monitor", "keys", "--source", "--report", "--insecure"):
+    for word in (
+        "capture",
+        "inference",
+        "sink",
+        "monitor",
+        "keys",
+        "outlets",
+        "--source",
+        "--report",
+        "--insecure",
+    ):
         assert word in outcome.out
 
 

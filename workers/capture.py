@@ -5,11 +5,11 @@ import threading
 from functools import partial
 
 from pipeline.account.stats import Freshness
+from pipeline.base.backoff import Backoff
 from pipeline.base.clock import now_ns
 from pipeline.base.config import StreamConfig
 from pipeline.base.frame import Policy
 from pipeline.flow.freshness.keeper import FreshnessKeeper
-from pipeline.video.backoff import Backoff
 from pipeline.video.open import open_source
 from pipeline.video.reader import Reader
 from pipeline.video.source import Source, SourceError, SourceOptions

@@ -32,6 +32,7 @@ from pipeline.wire.subscriber import wait_any
 from workers.base import Worker, WorkerError
 from workers.recording import Recording
 from workers.roles import connected_endpoints
+from workers.sending import Sending
 from workers.sink_stream import SinkStream
 
 _QUIET_NS = 500_000_000
@@ -55,6 +56,8 @@ class SinkWorker(Worker):
             _make_writable(self._folder)
         self._predictions = self._open_predictions(sink.predictions) if sink.predictions else None
         self._events = self._open_events(sink.events) if sink.events else None
+        self._sending = Sending(config, self.stats.details, self.event, self.note_loss)
+        self.resources.callback(self._sending.close)
         self._maps = self._open_maps(sink.motion_maps) if sink.motion_maps else None
         self._web: WebView | None = None
         if sink.web:
@@ -126,6 +129,7 @@ class SinkWorker(Worker):
 
     def _stream(self, stream_id: str) -> SinkStream:
         if stream_id not in self._streams:
+            self._sending.add_stream(stream_id)
             self._streams[stream_id] = SinkStream(
                 stream_id, self.config, self._age_limit, self.stats, self._recording(stream_id), self._tell
             )
@@ -179,6 +183,7 @@ class SinkWorker(Worker):
 
     def _tell(self, event: Event) -> None:
         self.event(f"{event.stream_id}: {event_in_words(event)}")
+        self._sending.hand_over(event)
         if self._events is None:
             return
         try:
@@ -210,6 +215,7 @@ class SinkWorker(Worker):
                     stream.recording.close()
         for event in self._web.pop_events() if self._web else ():
             self.event(event)
+        self._sending.report()
 
     def _show(self, stream: SinkStream, joined: Joined[ReceivedPrediction]) -> None:
         stats, frame = stream.stats, joined.frame

@@ -35,6 +35,8 @@ _TAKERS: tuple[Role, ...] = ("sink", "capture")
 """Workers that take frames with them when they are killed, the likelier first; inference only sees copies."""
 _FILES: Final = ("video", "videos", "predictions", "motion_maps", "lost")
 """Details of outputs: what a dead process wrote or lost still counts."""
+_SUMMED: Final = (".delivered", ".failed")
+"""Ends of names of counts of outlets that add up over restarts."""
 _COUNTERS: Final = (
     "captured",
     "sent",
@@ -88,9 +90,17 @@ def build_report(
 
 
 def _together(older: Mapping[str, Any], newer: Mapping[str, Any]) -> dict[str, Any]:
-    """Details of two processes: files that the older one wrote are kept, what it was like is not."""
+    """Details of two processes: files that the older one wrote are kept, what it was like is not.
+
+    What it has sent counts; what it left waiting the newer one has found.
+    """
     files = {name: older[name] | newer.get(name, {}) for name in _FILES if name in older}
-    return {**older, **newer, **files}
+    together = {**older, **newer, **files}
+    if "outlets" in older and "outlets" in newer:
+        before = {name: count for name, count in older["outlets"].items() if name.endswith(_SUMMED)}
+        names = before | newer["outlets"]
+        together["outlets"] = {name: before.get(name, 0) + newer["outlets"].get(name, 0) for name in names}
+    return together
 
 
 def is_outpaced(received: int, not_predicted: Mapping[str, int]) -> bool:

@@ -12,6 +12,7 @@ import msgspec
 from pipeline.base import quantities
 from pipeline.base.errors import ConfigError
 from pipeline.base.layers import fill
+from pipeline.base.outlet import Outlets
 from pipeline.base.role_names import Listener
 from pipeline.base.text import StreamId
 from pipeline.base.watched import Lines, Rules, Views, Watch, Zones
@@ -128,6 +129,7 @@ class SinkConfig(_Section, frozen=True, kw_only=True):
     predictions: str
     motion_maps: str
     events: str
+    outbox: str
     window: bool
     web: bool
     web_host: str
@@ -208,6 +210,7 @@ class Config(_Section, frozen=True, kw_only=True):
     lines: Lines = {}
     rules: Rules = {}
     views: Views = {}
+    outlets: Outlets = {}
 
     def __post_init__(self) -> None:
         self.watched()

@@ -13,6 +13,8 @@ EXTRAS = {
     "onnx": ("onnx", "onnxscript", "onnxruntime"),
     "int8": ("openvino", "nncf"),
     "plots": ("matplotlib",),
+    "mqtt": ("paho",),
+    "push": ("apprise",),
 }
 """Extras of this project, and the modules that each installs; a module belongs to the first that has it."""
 _TELEMETRY = "openvino_telemetry"

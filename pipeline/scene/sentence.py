@@ -16,7 +16,7 @@ _STANDS = 0.02
 _BESIDE = 0.3
 """A second motion of the camera is named if it is so large, as a part of the largest."""
 _MOSTLY = 0.5
-_DIRECTIONS = ("right", "up-right", "up", "up-left", "left", "down-left", "down", "down-right")
+DIRECTIONS = ("right", "up-right", "up", "up-left", "left", "down-left", "down", "down-right")
 """Anticlockwise from 0 degrees, 45 degrees each."""
 
 
@@ -101,7 +101,7 @@ def counted_in_words(events: Mapping[str, int]) -> str:
 
 def direction_name(direction_deg: float) -> str:
     """The nearest of eight: ``right``, ``up-right`` ..."""
-    return _DIRECTIONS[_eighth(direction_deg)]
+    return DIRECTIONS[_eighth(direction_deg)]
 
 
 def camera_in_words(camera: CameraMotion) -> str:
@@ -122,7 +122,7 @@ def _motions(camera: CameraMotion) -> list[tuple[str, str]]:
     eighth = _eighth(camera.direction_deg)
     turns = ("pans", "turns", "tilts", "turns")[eighth % 4]
     motions = [
-        (camera.speed, "→↗↑↖←↙↓↘"[eighth], f"{turns} {_DIRECTIONS[eighth]}"),
+        (camera.speed, "→↗↑↖←↙↓↘"[eighth], f"{turns} {DIRECTIONS[eighth]}"),
         (abs(camera.zoom) / 2, *(("⊕", "zooms in") if camera.zoom > 0 else ("⊖", "zooms out"))),
         (
             math.radians(abs(camera.roll_deg)) / 2,
@@ -135,4 +135,4 @@ def _motions(camera: CameraMotion) -> list[tuple[str, str]]:
 
 
 def _eighth(direction_deg: float) -> int:
-    return round(direction_deg / 45) % len(_DIRECTIONS)
+    return round(direction_deg / 45) % len(DIRECTIONS)

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from threading import Event, Thread
 
+from pipeline.base.backoff import Backoff
 from pipeline.base.clock import now_ns
 from pipeline.base.frame import Policy, StreamState
 from pipeline.flow.ring import Ring
-from pipeline.video.backoff import Backoff
 from pipeline.video.pace import Pacer
 from pipeline.video.source import Picture, Source, SourceError
 from pipeline.video.tally import Tally

@@ -201,9 +201,24 @@ def _run_table(report: Mapping[str, Any]) -> Table:
         for name, stats in workers.items()
     ]
     table.add_row("workers", Text("; ").join(used))
+    if report.get("outlets"):
+        table.add_row("outlets", Text(printable(_outlets(report["outlets"]))))
     if report.get("runtime"):
         table.add_row("runtime", Text(printable(_runtime(report["runtime"]))))
     return table
+
+
+def _outlets(counts: Mapping[str, int]) -> str:
+    """Such as ``phone 3 delivered, 1 waiting; server 4 delivered``."""
+    words: dict[str, list[str]] = {}
+    for key, count in counts.items():
+        name, _, what = key.rpartition(".")
+        words.setdefault(name, [])
+        if what == "down":
+            words[name] += ["down"] if count else []
+        elif count or what == "delivered":
+            words[name].append(f"{count} {what}")
+    return "; ".join(f"{name} {', '.join(parts)}" for name, parts in words.items())
 
 
 def _rows() -> Table:

@@ -211,3 +211,15 @@ def test_what_a_dead_process_was_like_is_not_mixed_with_the_living_one() -> None
     living.details = {"frames_sent": {"cam.raw": 50}}
     assert build_report([dead, living], {})["frames_sent"] == {"cam.raw": 50}
     assert fold(dead, living).details == living.details
+
+
+def test_events_that_former_sinks_have_sent_count_and_what_waits_is_counted_once() -> None:
+    lives = [worker("sink", session=number) for number in (1, 2, 3)]
+    for stats, (delivered, waiting, failed) in zip(lives, ((5, 4, 1), (2, 3, 0), (4, 1, 2)), strict=True):
+        counts = {"a.delivered": delivered, "a.waiting": waiting, "a.failed": failed, "a.down": 0}
+        stats.details = {"outlets": counts}
+    wanted = {"a.delivered": 11, "a.waiting": 1, "a.failed": 3, "a.down": 0}
+    assert build_report(lives, {})["outlets"] == wanted
+    folded = fold(fold(lives[0], lives[1]), lives[2])
+    assert build_report([folded], {})["outlets"] == wanted
+    assert build_report([lives[0], worker("sink", session=4)], {})["outlets"] == lives[0].details["outlets"]

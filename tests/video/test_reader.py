@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
+from pipeline.base.backoff import Backoff
 from pipeline.base.clock import now_ns
-from pipeline.video.backoff import Backoff
 from pipeline.video.demo import DemoSource
 from pipeline.video.open import open_source
 from pipeline.video.reader import Captured, Reader

@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from pipeline.base.backoff import Backoff
 from pipeline.base.clock import now_ns
-from pipeline.video.backoff import Backoff
 from pipeline.video.open import open_source
 from pipeline.video.reader import Captured, Reader
 from pipeline.video.source import Picture, SourceError

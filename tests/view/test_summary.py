@@ -44,6 +44,15 @@ def test_the_figures_of_the_report_in_words():
     assert "every frame accounted for" in shown
 
 
+def test_what_became_of_events_that_were_sent_out():
+    workers = stopped()
+    counts = {"phone.delivered": 3, "phone.waiting": 0, "phone.failed": 0, "phone.down": 0}
+    away = {"a.b.delivered": 0, "a.b.waiting": 2, "a.b.failed": 1, "a.b.down": 1}
+    workers[2].details["outlets"] = counts | away
+    shown = text(build_report(workers, {}))
+    assert "outlets phone 3 delivered; a.b 0 delivered, 2 waiting, 1 failed, down" in shown
+
+
 def test_things_without_truth_are_only_counted():
     workers = stopped()
     workers[1].streams["camera-0"].things = ThingStats(seen=1, longest_ms=3000.0)

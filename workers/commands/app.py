@@ -2,7 +2,7 @@
 
 import typer
 
-from workers.commands import bench, pipeline, training
+from workers.commands import bench, pipeline, training, try_outlets
 from workers.commands import key_files as keys
 from workers.commands.shared_options import example
 
@@ -31,3 +31,4 @@ for _command, _arguments in _COMMANDS:
 
 app.add_typer(bench.app, name="bench", epilog=example("bench step --depth 18 --backend all"))
 app.add_typer(keys.app, name="keys", epilog=example("keys new capture"))
+app.add_typer(try_outlets.app, name="outlets", epilog=example("outlets test --config site.toml"))

@@ -16,6 +16,7 @@ from workers.output import OutputConsole
 from workers.process import name_process
 from workers.rundir import place_endpoints, run_folder
 from workers.screen import Screen
+from workers.sending import check_outlets
 from workers.source_check import check_sources
 from workers.supervisor import PipelineError, Supervisor
 
@@ -33,6 +34,7 @@ def run_pipeline(config: Config, report_file: Path | None) -> int:
     config = with_output_folder(with_demo(config))
     check_model(config)
     check_sources(config)
+    check_outlets(config)
     made_folder = check_writable(report_file)
     name_process("supervisor")
     with reserved_stdout(config.sink.predictions, config.sink.events) as stdout:

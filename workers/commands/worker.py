@@ -27,6 +27,9 @@ def run_worker(role: Role, config: Config) -> int:
         check_model(config)
     outputs = (config.sink.predictions, config.sink.events) if role == "sink" else ()
     if role == "sink":
+        from workers.sending import check_outlets
+
+        check_outlets(config)
         config = with_output_folder(config)
     with reserved_stdout(*outputs) as stdout:
         return run_alone(role, place_endpoints(config, shared_folder()), role, stdout)

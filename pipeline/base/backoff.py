@@ -1,4 +1,4 @@
-"""How long to wait before a source that failed is opened again."""
+"""How long to wait before what failed is tried again: a source that is opened, an outlet that is down."""
 
 import math
 import random
@@ -13,7 +13,7 @@ class Backoff:
 
         Args:
             waits_s: Wait in seconds after each failure; the last one repeats.
-            jitter: Each wait is varied by up to this fraction, so that cameras do not return in step.
+            jitter: Each wait is varied by up to this fraction, so that not all return in step.
             longest_s: No wait is longer, whatever the steps.
         """
         self._longest_s = longest_s
@@ -28,5 +28,5 @@ class Backoff:
         return min(wait_s * (1 + random.uniform(-self._jitter, self._jitter)), self._longest_s)
 
     def reset(self) -> None:
-        """Begins again with the first wait; the source works."""
+        """Begins again with the first wait; it works."""
         self._failures = 0

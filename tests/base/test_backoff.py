@@ -1,4 +1,4 @@
-from pipeline.video.backoff import Backoff
+from pipeline.base.backoff import Backoff
 
 
 def test_waits_grow_and_the_last_repeats_until_a_reset() -> None:

@@ -1,0 +1,95 @@
+"""Where events are sent: webhooks, MQTT brokers, push services."""
+
+from typing import Annotated, Literal, TypeAlias
+
+import msgspec
+
+from pipeline.base import quantities
+from pipeline.base.event import Event, EventKind, Phase
+from pipeline.base.text import StreamId
+from pipeline.base.watched import Name
+
+OutletKind: TypeAlias = Literal["webhook", "mqtt", "push"]
+Topic: TypeAlias = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"\A(?:[A-Za-z0-9_-]+(?:/[A-Za-z0-9_-]+)*)?\Z",
+        max_length=64,
+        description="letters, digits, _ and -, with / between levels",
+    ),
+]
+"""First levels of MQTT topics."""
+
+_SCHEMES: dict[OutletKind, tuple[str, ...]] = {
+    "webhook": ("https://", "http://"),
+    "mqtt": ("mqtt://", "mqtts://"),
+}
+_MQTT_ONLY = {"topic": "kvq", "discovery": "homeassistant"}
+
+
+class Outlet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where events are sent, and which.
+
+    Attributes:
+        kind: How.
+        url: Where to: ``https://...``, ``mqtt://user:password@host:1883``, ``mqtts://...``, or for ``push``
+            an address of Apprise. May hold secrets: it is never shown whole.
+        secret_env: Name of the environment variable that holds the secret.
+        secret_file: File that holds it. The secret of a webhook is the key of its signature, of MQTT the
+            password, of ``push`` more addresses, one a line.
+        kinds: Only these events; empty: all.
+        streams: Only of these streams; empty: of all.
+        zones: Only of these zones and lines; empty: of all.
+        phases: Only these; empty: all.
+        timeout_s: For each answer.
+        give_up_after_h: An event that is older is not sent any more, in hours.
+        most_waiting: Events kept for it; the oldest give way.
+        topic: ``mqtt``: the first levels of its topics.
+        discovery: ``mqtt``: the first level of Home Assistant's discovery; empty: none.
+    """
+
+    kind: OutletKind
+    url: str = ""
+    secret_env: str = ""
+    secret_file: str = ""
+    kinds: list[EventKind] = []
+    streams: list[StreamId] = []
+    zones: list[Name] = []
+    phases: list[Phase] = []
+    timeout_s: quantities.Timeout = 10.0
+    give_up_after_h: quantities.Hours = 24.0
+    most_waiting: quantities.Messages = 10_000
+    topic: Topic = _MQTT_ONLY["topic"]
+    discovery: Topic = _MQTT_ONLY["discovery"]
+
+    def __post_init__(self) -> None:
+        """Raises: ValueError: Something is missing, or says nothing about this kind; no secret is shown."""
+        if self.secret_env and self.secret_file:
+            raise ValueError("secret_env and secret_file: give one of them")
+        schemes = _SCHEMES.get(self.kind)
+        if schemes is not None and not self.url.lower().startswith(schemes):
+            raise ValueError(f"url: a {self.kind} outlet needs an address that begins with {schemes[0]}")
+        if not (self.url or self.secret_env or self.secret_file):
+            raise ValueError("url: a push outlet needs an address, or secret_env or secret_file with some")
+        if self.kind != "mqtt":
+            for key, default in _MQTT_ONLY.items():
+                if getattr(self, key) != default:
+                    raise ValueError(f"{key} says nothing about {self.kind}: leave it out")
+        elif not self.topic:
+            raise ValueError("topic: must not be empty")
+
+    def is_about(self, event: Event) -> bool:
+        """Whether it is for events of this kind and place, whatever their phase."""
+        place = event.zone or event.line
+        return (
+            (not self.kinds or event.kind in self.kinds)
+            and (not self.streams or event.stream_id in self.streams)
+            and (not self.zones or place in self.zones)
+        )
+
+    def wants(self, event: Event) -> bool:
+        """Whether an event is sent."""
+        return self.is_about(event) and (not self.phases or event.phase in self.phases)
+
+
+Outlets: TypeAlias = dict[Name, Outlet]

@@ -1,0 +1,32 @@
+"""The secret of an outlet, from the environment or a file; it is never shown."""
+
+import os
+from pathlib import Path
+
+from pipeline.base.outlet import Outlet
+from pipeline.events.sender import OutletError
+
+
+def read_secret(outlet: Outlet) -> str:
+    """What ``secret_env`` or ``secret_file`` holds, without the last line break; empty if neither is set.
+
+    Raises:
+        OutletError: It is not there, or empty.
+    """
+    if outlet.secret_env:
+        secret = os.environ.get(outlet.secret_env, "")
+        if not secret:
+            raise OutletError(f"secret_env: the environment variable {outlet.secret_env} is not set")
+        return secret
+    if not outlet.secret_file:
+        return ""
+    path = Path(outlet.secret_file).expanduser()
+    try:
+        secret = path.read_text("utf-8").strip()
+    except OSError as error:
+        raise OutletError(f"secret_file: {path}: can't be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise OutletError(f"secret_file: {path}: is no text") from None
+    if not secret:
+        raise OutletError(f"secret_file: {path}: is empty")
+    return secret

@@ -1,0 +1,116 @@
+"""Events as JSON by HTTP POST, signed as Standard Webhooks are (https://www.standardwebhooks.com)."""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import http.client
+import ssl
+import urllib.error
+import urllib.request
+from typing import Any
+from urllib.parse import unquote, urlunsplit
+
+from pipeline import __version__
+from pipeline.base.clock import now_ns
+from pipeline.base.outlet import Outlet
+from pipeline.base.redact import reason
+from pipeline.events.sender import Message, OutletError, Refused, Sender, Undelivered, shown_url, split_url
+
+PREFIX = "whsec_"
+"""Begins a secret whose rest is the key in base64."""
+TRIED_AGAIN = (408, 425, 429)
+"""Answers of 400 to 499 that mean: not now."""
+_LONGEST_WAIT_S = 3600.0
+
+
+class Webhook(Sender):
+    """One address that takes events.
+
+    Args:
+        outlet: Its settings.
+        secret: The key of the signature; empty for none.
+
+    Raises:
+        OutletError: The address or the secret is none.
+    """
+
+    def __init__(self, outlet: Outlet, secret: str) -> None:
+        parts = split_url(outlet.url)
+        self.where = shown_url(parts)
+        self._url = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment=""))
+        self._headers = {"Content-Type": "application/json", "User-Agent": f"kvq-stream/{__version__}"}
+        if parts.username is not None:
+            login = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+            self._headers["Authorization"] = f"Basic {base64.b64encode(login).decode()}"
+        self._key = _key(secret)
+        self._timeout_s = outlet.timeout_s
+        context = ssl.create_default_context()
+        self._opener = urllib.request.build_opener(
+            urllib.request.HTTPSHandler(context=context), _NoRedirects()
+        )
+
+    def send(self, message: Message) -> None:
+        """Posts it; any answer of 200 to 299 means that it has arrived.
+
+        Raises:
+            Undelivered: No answer, or one that asks to come again.
+            Refused: An answer of 400 to 499 that is final.
+        """
+        headers = self._headers | signed(self._key, message.id, now_ns() // 10**9, message.body)
+        try:
+            request = urllib.request.Request(self._url, message.body, headers, method="POST")
+            with self._opener.open(request, timeout=self._timeout_s):
+                pass
+        except urllib.error.HTTPError as error:
+            with error:
+                raise judged(error.code, error.headers.get("Retry-After")) from None
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise Undelivered(_why(error, self._timeout_s)) from None
+
+
+def signed(key: bytes, message_id: str, seconds: int, body: bytes) -> dict[str, str]:
+    """Headers: the id, the time of sending in Unix seconds, and the signature over both and the body."""
+    headers = {"webhook-id": message_id, "webhook-timestamp": str(seconds)}
+    if key:
+        digest = hmac.digest(key, f"{message_id}.{seconds}.".encode() + body, hashlib.sha256)
+        headers["webhook-signature"] = f"v1,{base64.b64encode(digest).decode()}"
+    return headers
+
+
+def judged(status: int, retry_after: str | None = None) -> Undelivered | Refused:
+    """What an answer other than 200 to 299 means for a message."""
+    if 300 <= status < 400:
+        return Undelivered(f"it answers {status}, a redirect, which is not followed: give the final address")
+    if 400 <= status < 500 and status not in TRIED_AGAIN:
+        return Refused(f"it answers {status}")
+    digits = retry_after if retry_after and retry_after.isdecimal() else None
+    return Undelivered(f"it answers {status}", min(float(digits), _LONGEST_WAIT_S) if digits else None)
+
+
+def _key(secret: str) -> bytes:
+    if not secret.startswith(PREFIX):
+        return secret.encode()
+    try:
+        return base64.b64decode(secret.removeprefix(PREFIX), validate=True)
+    except (binascii.Error, ValueError):
+        raise OutletError(f"the secret begins with {PREFIX} and does not go on in base64") from None
+
+
+def _why(error: Exception, timeout_s: float) -> str:
+    """In a few words, from what ``urllib`` raises around what the system says."""
+    cause: Any = getattr(error, "reason", error)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {cause.verify_message}"
+    if isinstance(cause, TimeoutError):
+        return f"no answer in {timeout_s:g} s"
+    if isinstance(cause, http.client.HTTPException | ValueError):  # their text may hold the address
+        return f"no valid answer ({type(cause).__name__})"
+    return reason(cause) if isinstance(cause, BaseException) else "can't be reached"
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """An event goes where it was meant to go, and nowhere else."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None

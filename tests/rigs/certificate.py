@@ -1,0 +1,21 @@
+"""A certificate for localhost that nobody vouches for."""
+
+import subprocess
+from pathlib import Path
+
+from tests.support import need_command
+
+
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """Makes it; returns the files of the certificate and of its key."""
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    subprocess.run(
+        [
+            *(need_command("openssl", "openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes"),
+            *("-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"),
+            *("-keyout", key, "-out", certificate),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return certificate, key
