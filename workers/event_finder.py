@@ -1,10 +1,12 @@
 """What is told of one stream: its predictions go through the rules, in order, and events come out."""
 
 from collections import Counter
+from collections.abc import Callable
 
 from pipeline.base.config import Config
 from pipeline.base.event import Event, Moment
-from pipeline.scene.rule_book import RuleBook
+from pipeline.scene.look import STARTED, Cut, Look, in_steps
+from pipeline.scene.watching import Watching
 from pipeline.view.watch_overlay import Watched
 from pipeline.wire.messages import Prediction
 
@@ -18,13 +20,14 @@ class EventFinder:
     Args:
         stream_id: Its name.
         config: The whole configuration.
+        log: Takes what the rules see, in order: the motion log. None keeps nothing.
     """
 
-    def __init__(self, stream_id: str, config: Config) -> None:
+    def __init__(
+        self, stream_id: str, config: Config, log: Callable[[str, Look | Cut], None] | None = None
+    ) -> None:
         self._stream_id, self._watch = stream_id, config.watched()
-        self._book = RuleBook(stream_id, self._watch)
-        self._last: Moment | None = None
-        self._session = 0
+        self._watching, self._log = Watching(stream_id, self._watch), log
         self._lasting: Counter[str] = Counter()
         self._lit_until_ns: dict[str, int] = {}
         self._crossed: Counter[tuple[str, str]] = Counter()
@@ -33,26 +36,28 @@ class EventFinder:
         """The events of the next prediction."""
         if prediction.things is None:
             return []
-        now, events = Moment(prediction.time_ns, prediction.capture_ns), []
-        if self._last and (prediction.session != self._session or now.time_ns <= self._last.time_ns):
-            events = self.end("the stream began anew")
-            self._book = RuleBook(self._stream_id, self._watch)
+        if self._watching.last is None:
+            self._keep(STARTED)
+        look = in_steps(_look(prediction))
+        events, now = self._watching.take(look), look.now
+        if self._watching.is_new:
             self._lit_until_ns.clear()
-        self._last, self._session = now, prediction.session
-        if prediction.depth:
-            things = [thing for thing in prediction.things if thing.was]
-            events += self._noted(self._book.update(things, now), now)
-        else:  # nothing is known of motion, and the things to come may have ids of others
-            self._book.forget()
-        return events
+        self._keep(look)
+        return self._noted(events, now)
 
     def end(self, why: str) -> list[Event]:
         """The ends of all that has begun."""
-        return self._noted(self._book.end(self._last, why), self._last) if self._last else []
+        last = self._watching.last
+        if last is None:
+            return []
+        cut = Cut(why)
+        self._keep(cut)
+        return self._noted(self._watching.cut(cut), last)
 
     def watched(self) -> list[Watched]:
         """Zones and lines as they are now."""
-        now_ns = self._last.time_ns if self._last else 0
+        last = self._watching.last
+        now_ns = last.time_ns if last else 0
         zones = {name: zone for name, zone in self._watch.zones.items() if zone.is_in(self._stream_id)}
         lines = {name: line for name, line in self._watch.lines.items() if line.is_in(self._stream_id)}
 
@@ -71,6 +76,10 @@ class EventFinder:
         forward, backward = (self._crossed[line, way] for way in ("forward", "backward"))
         return f"{forward} forward, {backward} back" if forward or backward else ""
 
+    def _keep(self, part: Look | Cut) -> None:
+        if self._log is not None:
+            self._log(self._stream_id, part)
+
     def _noted(self, events: list[Event], now: Moment) -> list[Event]:
         for event in events:
             where = event.zone or event.line or ""
@@ -80,3 +89,12 @@ class EventFinder:
             if event.kind == "crossed":
                 self._crossed[where, event.why["way"]] += 1
         return events
+
+
+def _look(prediction: Prediction) -> Look:
+    return Look(
+        session=prediction.session,
+        now=Moment(prediction.time_ns, prediction.capture_ns),
+        depth=prediction.depth,
+        things=[thing for thing in prediction.things or () if thing.was],
+    )

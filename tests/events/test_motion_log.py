@@ -1,0 +1,77 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.base.event import Moment
+from pipeline.events.motion_log import DamagedChunkError, pack, unpack
+from pipeline.scene.look import Cut, Look, in_steps
+from tests.scene.walking import straight, thing, walked
+
+shares = st.floats(0, 1)
+times = st.integers(-(2**60), 2**60)
+
+
+@st.composite
+def things(draw: st.DrawFn) -> object:
+    return thing_like(
+        draw(st.integers(0, 2**53)),
+        (draw(shares), draw(shares), draw(shares), draw(shares)),
+        draw(st.floats(0, 1e15)),
+        draw(st.floats(0, 359.9999)),
+        draw(shares),
+    )
+
+
+def thing_like(number: int, box: tuple[float, ...], speed: float, direction_deg: float, score: float) -> object:
+    seen = thing(number, straight(0.5, 0.5, 0, 0), 0.0)
+    assert seen is not None
+    return type(seen)(
+        id=number, box=box, outline=[], speed=speed, direction_deg=direction_deg, age_ms=1.0, score=score
+    )
+
+
+looks = st.builds(
+    Look,
+    session=st.integers(0, 2**62),
+    now=st.builds(Moment, times, times),
+    depth=st.integers(0, 64),
+    things=st.lists(things(), max_size=4),
+)
+cuts = st.builds(Cut, st.text(max_size=20))
+
+
+@given(st.lists(looks | cuts, max_size=12))
+def test_what_is_packed_comes_back_exactly(parts: list[Look | Cut]) -> None:
+    kept = [in_steps(part) if isinstance(part, Look) else part for part in parts]
+    assert unpack(pack(kept)) == kept
+
+
+def test_a_thing_that_goes_through_the_picture_takes_few_bytes() -> None:
+    """Exact times of a camera, one thing at 25 frames a second."""
+    parts = [
+        in_steps(Look(session=1, now=now, depth=2, things=things))
+        for now, things in walked({1: straight(0.1, 0.6, 0.15, 0.0)}, 5.0)
+    ]
+    assert len(pack(parts)) < 5 * 200
+    empty = [Look(session=1, now=look.now, depth=2, things=[]) for look in parts]
+    assert len(pack(empty)) < 5 * 20
+
+
+def test_no_damaged_byte_goes_unnoticed() -> None:
+    parts = [
+        in_steps(Look(session=1, now=now, depth=2, things=things))
+        for now, things in walked({1: straight(0.1, 0.6, 0.15, 0.0)}, 1.0)
+    ]
+    chunk = pack(parts)
+    for place in range(len(chunk)):
+        bad = bytearray(chunk)
+        bad[place] ^= 0x10
+        try:
+            assert unpack(bytes(bad)) == parts  # a bit of zlib's header that says nothing
+        except DamagedChunkError:
+            continue
+    for length in range(len(chunk)):
+        with pytest.raises(DamagedChunkError):
+            unpack(chunk[:length])
+    with pytest.raises(DamagedChunkError, match="version"):
+        unpack(b"\x07" + chunk[1:])
