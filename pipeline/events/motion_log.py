@@ -1,10 +1,10 @@
 """The motion log: what rules saw of a stream, packed by the second and unpacked exactly.
 
-A chunk is a version byte, then zlib of one MessagePack header with two tables of whole numbers: a row for each
-look (times in ticks, session, depth, things), and one for each thing (id, box, speed, direction, score, in the
-steps of ``scene.look``). Times are kept as differences from the row before, things from the same thing's row
-before: little that is not zero is left of what hardly moves. Bytes of equal weight lie together, which
-compresses better.
+A chunk is a version byte, then zlib of one MessagePack header with two tables of whole numbers: a row for
+each look (times in ticks, session, depth, things), and one for each thing (id, box, speed, direction, score,
+in the steps of ``scene.look``). Times are kept as differences from the row before, things from the same
+thing's row before: little that is not zero is left of what hardly moves. Bytes of equal weight lie together,
+which compresses better.
 """
 
 import zlib
@@ -179,7 +179,8 @@ def _by_thing(numbers: Table) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool
 def _pack_table(table: Table) -> bytes:
     """Column by column, and of each the low bytes first; small numbers of either sign have few of them."""
     signless = ((table << 1) ^ (table >> 63)).T.astype("<i8")
-    return np.ascontiguousarray(signless).view(np.uint8).reshape(table.shape[1], -1, 8).swapaxes(1, 2).tobytes()
+    planes = np.ascontiguousarray(signless).view(np.uint8).reshape(table.shape[1], -1, 8).swapaxes(1, 2)
+    return planes.tobytes()
 
 
 def _unpack_table(data: bytes, rows: int, columns: int) -> Table:

@@ -3,30 +3,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.base.event import Moment
+from pipeline.base.moving_thing import Thing
 from pipeline.events.motion_log import DamagedChunkError, pack, unpack
 from pipeline.scene.look import Cut, Look, in_steps
-from tests.scene.walking import straight, thing, walked
+from tests.scene.walking import straight, walked
 
 shares = st.floats(0, 1)
 times = st.integers(-(2**60), 2**60)
 
 
 @st.composite
-def things(draw: st.DrawFn) -> object:
-    return thing_like(
-        draw(st.integers(0, 2**53)),
-        (draw(shares), draw(shares), draw(shares), draw(shares)),
-        draw(st.floats(0, 1e15)),
-        draw(st.floats(0, 359.9999)),
-        draw(shares),
-    )
-
-
-def thing_like(number: int, box: tuple[float, ...], speed: float, direction_deg: float, score: float) -> object:
-    seen = thing(number, straight(0.5, 0.5, 0, 0), 0.0)
-    assert seen is not None
-    return type(seen)(
-        id=number, box=box, outline=[], speed=speed, direction_deg=direction_deg, age_ms=1.0, score=score
+def things(draw: st.DrawFn) -> Thing:
+    return Thing(
+        id=draw(st.integers(0, 2**53)),
+        box=(draw(shares), draw(shares), draw(shares), draw(shares)),
+        outline=[],
+        speed=draw(st.floats(0, 1e15)),
+        direction_deg=draw(st.floats(0, 360, exclude_max=True)),
+        age_ms=1.0,
+        score=draw(shares),
     )
 
 
