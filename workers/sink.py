@@ -30,6 +30,7 @@ from pipeline.wire.messages import EndOfStream
 from pipeline.wire.receivers import PredictionReceiver
 from pipeline.wire.subscriber import wait_any
 from workers.base import Worker, WorkerError
+from workers.keeping import Keeping
 from workers.recording import Recording
 from workers.roles import connected_endpoints
 from workers.sink_stream import SinkStream
@@ -56,6 +57,9 @@ class SinkWorker(Worker):
         self._predictions = self._open_predictions(sink.predictions) if sink.predictions else None
         self._events = self._open_events(sink.events) if sink.events else None
         self._maps = self._open_maps(sink.motion_maps) if sink.motion_maps else None
+        self._keeping = Keeping(self)
+        for event in self._keeping.adopted if self.restarts else ():  # their starts are in the same file
+            self._write(event)
         self._web: WebView | None = None
         if sink.web:
             self._web = WebView(sink.web_host, sink.web_port, sink.web_fps)
@@ -77,6 +81,7 @@ class SinkWorker(Worker):
             False when its window was closed, or nobody reads standard output any more.
         """
         self._turn(timeout_s)
+        self._keeping.check()
         window_closed = self._window is not None and self._window.closed
         files = (self._predictions, self._events) if self.stdout else ()
         reader_gone = any(file and file.closed and str(file.path) == STDOUT for file in files)
@@ -127,7 +132,13 @@ class SinkWorker(Worker):
     def _stream(self, stream_id: str) -> SinkStream:
         if stream_id not in self._streams:
             self._streams[stream_id] = SinkStream(
-                stream_id, self.config, self._age_limit, self.stats, self._recording(stream_id), self._tell
+                stream_id,
+                self.config,
+                self._age_limit,
+                self.stats,
+                self._recording(stream_id),
+                self._tell,
+                self._keeping.log,
             )
         return self._streams[stream_id]
 
@@ -179,6 +190,10 @@ class SinkWorker(Worker):
 
     def _tell(self, event: Event) -> None:
         self.event(f"{event.stream_id}: {event_in_words(event)}")
+        self._keeping.keep(event)
+        self._write(event)
+
+    def _write(self, event: Event) -> None:
         if self._events is None:
             return
         try:

@@ -12,6 +12,7 @@ from pipeline.base.frame import Frame, FrameId, Image
 from pipeline.flow.age_limit import AgeLimit
 from pipeline.flow.gaps import GapTracker
 from pipeline.flow.joiner import Joined, Joiner
+from pipeline.scene.look import Cut, Look
 from pipeline.view.overlay import draw_overlay
 from pipeline.view.thumbnails import make_thumbnail
 from pipeline.wire.arrivals import ReceivedFrame, ReceivedPrediction
@@ -32,6 +33,7 @@ class SinkStream:
         worker: Where it counts.
         recording: Where its pictures are recorded; None if they are not.
         tell: Takes what has happened in front of the camera.
+        log: Takes what its rules see.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class SinkStream:
         worker: WorkerStats,
         recording: Recording | None,
         tell: Callable[[Event], None],
+        log: Callable[[str, Look | Cut], None] | None = None,
     ) -> None:
         sink = config.sink
         self.id, self.recording = stream_id, recording
@@ -50,7 +53,7 @@ class SinkStream:
             sink.ring_frames, int(sink.sync_timeout_ms * 1e6), int(sink.patience_ms * 1e6)
         )
         self._gaps = GapTracker()
-        self._finder, self._tell = EventFinder(stream_id, config), tell
+        self._finder, self._tell = EventFinder(stream_id, config, log), tell
         self._thumbnails: OrderedDict[tuple[int, int, int], Image] = OrderedDict()
         self._held: Prediction | None = None
         self._ended = False

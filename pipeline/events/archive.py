@@ -107,6 +107,15 @@ class Archive(Closing):
         query = f"SELECT stream, start_ns, end_ns, data FROM chunks{where} ORDER BY number"
         yield from (Chunk(*row) for row in self._base.execute(query, values))
 
+    def chunks_near(self, stream_id: str, time_ns: int, within_ns: int) -> list[Chunk]:
+        """Those of a stream that hold something so near to a time."""
+        query = """
+            SELECT stream, start_ns, end_ns, data FROM chunks
+                WHERE stream = ? AND end_ns >= ? AND start_ns <= ? ORDER BY number
+        """
+        rows = self._base.execute(query, (stream_id, time_ns - within_ns, time_ns + within_ns))
+        return [Chunk(*row) for row in rows]
+
     def known_until_ns(self, stream_id: str) -> int | None:
         """Until when the motion log of a stream goes, Unix time; None if there is none."""
         query = "SELECT end_ns FROM chunks WHERE stream = ? ORDER BY number DESC LIMIT 1"

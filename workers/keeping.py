@@ -1,0 +1,68 @@
+"""The store of the sink: opened with it; when it fails that is reported, and frames go on."""
+
+from pipeline.base.event import Event
+from pipeline.events.keeper import Keeper
+from pipeline.events.store import StoreError
+from pipeline.scene.look import Cut, Look
+from workers.base import Worker
+
+
+class Keeping:
+    """Keeps events and the motion log, if that is configured.
+
+    Args:
+        sink: Whose; the store is closed with its resources.
+
+    Attributes:
+        adopted: Ends of what a sink that was killed has left open.
+
+    Raises:
+        StoreError: The store can't be opened. A sink that was restarted goes on without.
+    """
+
+    def __init__(self, sink: Worker) -> None:
+        self._sink, self._keeper = sink, None
+        self._told = ""
+        self.adopted: list[Event] = []
+        path, store = sink.config.store_file(), sink.config.store
+        if path is None:
+            return
+        try:
+            self._keeper = Keeper(path, store.keep_days, store.max_mb)
+        except StoreError as error:
+            if not sink.restarts:
+                raise
+            self._lose(str(error))
+            return
+        sink.resources.callback(self._close)
+        sink.stats.details["store"] = {"path": str(path)}
+        self.adopted = self._keeper.adopted
+        if self.adopted:
+            sink.event(f"events: ended {len(self.adopted)} that a sink that was killed has left open")
+
+    def log(self, stream_id: str, part: Look | Cut) -> None:
+        """Takes what the rules of a stream saw."""
+        if self._keeper:
+            self._keeper.log(stream_id, part)
+
+    def keep(self, event: Event) -> None:
+        """Takes an event."""
+        if self._keeper:
+            self._keeper.keep(event)
+
+    def check(self) -> None:
+        """Reports what could not be kept, as soon as that is known."""
+        if self._keeper and self._keeper.loss:
+            self._lose(self._keeper.loss)
+
+    def _close(self) -> None:
+        if self._keeper:
+            self._keeper.close()
+            self.check()
+
+    def _lose(self, loss: str) -> None:
+        if not self._told:
+            self._sink.event(f"events can't be kept: {loss}")
+        if loss != self._told:
+            self._sink.note_loss("store", loss)
+        self._told = loss
