@@ -1,8 +1,8 @@
 """The store of the sink: opened with it; when it fails that is reported, and frames go on."""
 
+from pipeline.base.errors import UserError
 from pipeline.base.event import Event
 from pipeline.events.keeper import Keeper
-from pipeline.events.store import StoreError
 from pipeline.scene.look import Cut, Look
 from workers.base import Worker
 
@@ -17,7 +17,7 @@ class Keeping:
         adopted: Ends of what a sink that was killed has left open.
 
     Raises:
-        StoreError: The store can't be opened. A sink that was restarted goes on without.
+        UserError: The store can't be opened. A sink that was restarted goes on without.
     """
 
     def __init__(self, sink: Worker) -> None:
@@ -29,7 +29,7 @@ class Keeping:
             return
         try:
             self._keeper = Keeper(path, store.keep_days, store.max_mb)
-        except StoreError as error:
+        except UserError as error:
             if not sink.restarts:
                 raise
             self._lose(str(error))

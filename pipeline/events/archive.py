@@ -1,7 +1,8 @@
 """What a store holds, for who reads it: events and the motion log, also while another process writes."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -61,7 +62,7 @@ class Archive(Closing):
         base: A connection that is open already, and stays so.
 
     Raises:
-        UserError: There is none, or it is none of these.
+        UserError: There is none, or it is none of these. Also from each method: it is damaged.
     """
 
     def __init__(self, path: Path, base: sqlite3.Connection | None = None) -> None:
@@ -82,30 +83,31 @@ class Archive(Closing):
     def events(self, wanted: Wanted = Wanted()) -> list[Event]:
         """Those that are wanted, oldest first."""
         where, values = _where(wanted, "time_ns")
-        query = f"SELECT json FROM events{where} ORDER BY time_ns, phase = 'start', id"
-        return [_event(text) for (text,) in self._base.execute(query, values)]
+        query = f"SELECT json FROM events{where} ORDER BY time_ns, number"
+        return self._found(query, values)
 
     def event(self, event_id: str) -> list[Event]:
         """The event of an id, and its start or end with it, oldest first; empty if there is none."""
         query = """
             SELECT json FROM events WHERE id = :id OR start = :id
-                OR id = (SELECT start FROM events WHERE id = :id) ORDER BY time_ns, phase <> 'start'
+                OR id = (SELECT start FROM events WHERE id = :id) ORDER BY time_ns, number
         """
-        return [_event(text) for (text,) in self._base.execute(query, {"id": event_id})]
+        return self._found(query, {"id": event_id})
 
     def open_starts(self) -> list[Event]:
         """What has begun and never ended, oldest first."""
         query = """
             SELECT json FROM events AS begun WHERE phase = 'start'
-                AND NOT EXISTS (SELECT 1 FROM events WHERE start = begun.id) ORDER BY time_ns
+                AND NOT EXISTS (SELECT 1 FROM events WHERE start = begun.id) ORDER BY time_ns, number
         """
-        return [_event(text) for (text,) in self._base.execute(query)]
+        return self._found(query, ())
 
     def chunks(self, wanted: Wanted = Wanted()) -> Iterator[Chunk]:
         """Those that hold something wanted, in the order in which they were written."""
         where, values = _where(wanted, "end_ns")
         query = f"SELECT stream, start_ns, end_ns, data FROM chunks{where} ORDER BY number"
-        yield from (Chunk(*row) for row in self._base.execute(query, values))
+        with self._readable():
+            yield from (Chunk(*row) for row in self._base.execute(query, values))
 
     def chunks_near(self, stream_id: str, time_ns: int, within_ns: int) -> list[Chunk]:
         """Those of a stream that hold something so near to a time."""
@@ -113,24 +115,38 @@ class Archive(Closing):
             SELECT stream, start_ns, end_ns, data FROM chunks
                 WHERE stream = ? AND end_ns >= ? AND start_ns <= ? ORDER BY number
         """
-        rows = self._base.execute(query, (stream_id, time_ns - within_ns, time_ns + within_ns))
-        return [Chunk(*row) for row in rows]
+        with self._readable():
+            rows = self._base.execute(query, (stream_id, time_ns - within_ns, time_ns + within_ns))
+            return [Chunk(*row) for row in rows]
 
     def known_until_ns(self, stream_id: str) -> int | None:
         """Until when the motion log of a stream goes, Unix time; None if there is none."""
         query = "SELECT end_ns FROM chunks WHERE stream = ? ORDER BY number DESC LIMIT 1"
-        row = self._base.execute(query, (stream_id,)).fetchone()
+        with self._readable():
+            row = self._base.execute(query, (stream_id,)).fetchone()
         return int(row[0]) if row else None
 
     def stream_ids(self) -> list[str]:
         """All streams of which something is known."""
         query = "SELECT stream FROM chunks UNION SELECT stream FROM events ORDER BY stream"
-        return [name for (name,) in self._base.execute(query)]
+        with self._readable():
+            return [name for (name,) in self._base.execute(query)]
 
     def close(self) -> None:
         """Closes the file, if it was opened here."""
         if self._is_mine:
             self._base.close()
+
+    def _found(self, query: str, values: Sequence[object] | Mapping[str, object]) -> list[Event]:
+        with self._readable():
+            return [_event(text) for (text,) in self._base.execute(query, values)]
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, msgspec.DecodeError) as error:
+            raise UserError(f"{self.path}: {reason_of(error)}") from None
 
 
 def check(base: sqlite3.Connection) -> None:
@@ -146,7 +162,7 @@ def number(base: sqlite3.Connection, pragma: str) -> int:
     return int(base.execute(f"PRAGMA {pragma}").fetchone()[0])
 
 
-def reason_of(error: sqlite3.Error) -> str:
+def reason_of(error: Exception) -> str:
     """What is wrong, and what to do about it."""
     text = str(error)
     if "format" in text:

@@ -7,6 +7,7 @@ from queue import Empty, Full, Queue
 
 from pipeline.base.clock import now_ns
 from pipeline.base.closing import Closing
+from pipeline.base.errors import UserError
 from pipeline.base.event import Event, event_id, rfc3339, unix_ns
 from pipeline.events.archive import Chunk
 from pipeline.events.motion_log import pack
@@ -34,7 +35,7 @@ class Keeper(Closing):
         room: How much may wait for the disk; what comes then is lost, and counted.
 
     Raises:
-        StoreError: The store can't be opened.
+        UserError: The store can't be opened, or is damaged.
 
     Attributes:
         adopted: Ends of what a killed process has left open; they are in the store already.
@@ -51,7 +52,7 @@ class Keeper(Closing):
             self.adopted = _ends_of_open(self._store)
             self._store.write(self.adopted, [])
             self._store.forget_old(now_ns())
-        except StoreError:
+        except UserError:
             self._store.close()
             raise
         self._thread = threading.Thread(target=self._work, name="keeper", daemon=True)

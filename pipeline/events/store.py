@@ -24,9 +24,9 @@ _SCHEMA = f"""
 PRAGMA application_id = {APPLICATION};
 PRAGMA user_version = {FORMAT};
 CREATE TABLE events (
-    id TEXT PRIMARY KEY, time_ns INTEGER NOT NULL, stream TEXT NOT NULL, kind TEXT NOT NULL, zone TEXT,
-    line TEXT, phase TEXT NOT NULL, start TEXT, json TEXT NOT NULL
-) WITHOUT ROWID;
+    number INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, time_ns INTEGER NOT NULL, stream TEXT NOT NULL,
+    kind TEXT NOT NULL, zone TEXT, line TEXT, phase TEXT NOT NULL, start TEXT, json TEXT NOT NULL
+);
 CREATE INDEX events_by_time ON events (time_ns);
 CREATE INDEX events_by_stream ON events (stream, time_ns);
 CREATE INDEX events_by_kind ON events (kind, time_ns);
@@ -94,7 +94,7 @@ class Store(Closing):
         try:
             with self._transaction():
                 self._base.executemany(
-                    "INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_row, events)
+                    "INSERT OR IGNORE INTO events VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_row, events)
                 )
                 self._base.executemany(
                     "INSERT INTO chunks (stream, start_ns, end_ns, data) VALUES (?, ?, ?, ?)", chunks
@@ -115,7 +115,7 @@ class Store(Closing):
             self._remove_until(now_ns - self._keep_ns)
             while self._used_bytes() > self._max_bytes and (oldest := self._oldest_part()) is not None:
                 self._remove_until(oldest)
-            self._base.execute("PRAGMA incremental_vacuum").fetchall()
+            self._base.executescript("PRAGMA incremental_vacuum")  # ``execute`` would stop after a page
         except sqlite3.Error as error:
             raise self._failed(error) from None
 

@@ -11,9 +11,9 @@ BOX_STEPS = 4096
 """In the width or height of a picture."""
 SPEED_STEPS = 1000
 """In a picture width a second."""
-TURN_STEPS = 720
+TURN_STEPS = 240
 """In a full turn."""
-SCORE_STEPS = 200
+SCORE_STEPS = 100
 MOST_SPEED = 1e6
 """Picture widths a second; more is no speed."""
 

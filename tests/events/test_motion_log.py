@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.base.event import Moment
@@ -35,6 +35,7 @@ looks = st.builds(
 cuts = st.builds(Cut, st.text(max_size=20))
 
 
+@settings(deadline=None, database=None)
 @given(st.lists(looks | cuts, max_size=12))
 def test_what_is_packed_comes_back_exactly(parts: list[Look | Cut]) -> None:
     kept = [in_steps(part) if isinstance(part, Look) else part for part in parts]
