@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 from pipeline.base.config import Config
 from pipeline.base.event import Event, Moment
-from pipeline.scene.look import STARTED, Cut, Look, in_steps
-from pipeline.scene.watching import Watching
+from pipeline.scene.rule_input import STARTED, Cut, Look, in_steps
+from pipeline.scene.stream_rules import StreamRules
 from pipeline.view.watch_overlay import Watched
 from pipeline.wire.messages import Prediction
 
@@ -27,7 +27,7 @@ class EventFinder:
         self, stream_id: str, config: Config, log: Callable[[str, Look | Cut], None] | None = None
     ) -> None:
         self._stream_id, self._watch = stream_id, config.watched()
-        self._watching, self._log = Watching(stream_id, self._watch), log
+        self._rules, self._log = StreamRules(stream_id, self._watch), log
         self._lasting: Counter[str] = Counter()
         self._lit_until_ns: dict[str, int] = {}
         self._crossed: Counter[tuple[str, str]] = Counter()
@@ -36,27 +36,27 @@ class EventFinder:
         """The events of the next prediction."""
         if prediction.things is None:
             return []
-        if self._watching.last is None:
+        if self._rules.last is None:
             self._keep(STARTED)
         look = in_steps(_look(prediction))
-        events, now = self._watching.take(look), look.now
-        if self._watching.is_new:
+        events, now = self._rules.take(look), look.now
+        if self._rules.is_new:
             self._lit_until_ns.clear()
         self._keep(look)
         return self._noted(events, now)
 
     def end(self, why: str) -> list[Event]:
         """The ends of all that has begun."""
-        last = self._watching.last
+        last = self._rules.last
         if last is None:
             return []
         cut = Cut(why)
         self._keep(cut)
-        return self._noted(self._watching.cut(cut), last)
+        return self._noted(self._rules.cut(cut), last)
 
     def watched(self) -> list[Watched]:
         """Zones and lines as they are now."""
-        last = self._watching.last
+        last = self._rules.last
         now_ns = last.time_ns if last else 0
         zones = {name: zone for name, zone in self._watch.zones.items() if zone.is_in(self._stream_id)}
         lines = {name: line for name, line in self._watch.lines.items() if line.is_in(self._stream_id)}

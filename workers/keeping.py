@@ -2,8 +2,8 @@
 
 from pipeline.base.errors import UserError
 from pipeline.base.event import Event
-from pipeline.events.keeper import Keeper
-from pipeline.scene.look import Cut, Look
+from pipeline.events.event_keeper import Keeper
+from pipeline.scene.rule_input import Cut, Look
 from workers.base import Worker
 
 

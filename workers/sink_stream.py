@@ -12,7 +12,7 @@ from pipeline.base.frame import Frame, FrameId, Image
 from pipeline.flow.age_limit import AgeLimit
 from pipeline.flow.gaps import GapTracker
 from pipeline.flow.joiner import Joined, Joiner
-from pipeline.scene.look import Cut, Look
+from pipeline.scene.rule_input import Cut, Look
 from pipeline.view.overlay import draw_overlay
 from pipeline.view.thumbnails import make_thumbnail
 from pipeline.wire.arrivals import ReceivedFrame, ReceivedPrediction

@@ -14,7 +14,7 @@ from pipeline.base.event import Event, unix_ns
 from pipeline.base.moving_thing import Rectangle
 from pipeline.events.archive import Archive
 from pipeline.events.motion_log import DamagedChunkError, unpack
-from pipeline.scene.look import Look
+from pipeline.scene.rule_input import Look
 
 Format: TypeAlias = Literal["json", "csv", "coco"]
 Pixels: TypeAlias = tuple[int, int]

@@ -2,7 +2,7 @@
 
 A chunk is a version byte, then zlib of one MessagePack header with two tables of whole numbers: a row for
 each look (times in ticks, session, depth, things), and one for each thing (id, box, speed, direction, score,
-in the steps of ``scene.look``). Times are kept as differences from the row before, things from the same
+in the steps of ``scene.rule_input``). Times are kept as differences from the row before, things from the same
 thing's row before: little that is not zero is left of what hardly moves. Bytes of equal weight lie together,
 which compresses better.
 """
@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from pipeline.base.event import Moment
 from pipeline.base.moving_thing import Thing
-from pipeline.scene.look import (
+from pipeline.scene.rule_input import (
     BOX_STEPS,
     SCORE_STEPS,
     SPEED_STEPS,
@@ -53,7 +53,7 @@ class _Header(msgspec.Struct, array_like=True, frozen=True):
 
 
 def pack(parts: Sequence[Look | Cut]) -> bytes:
-    """Packs what one stream's rules saw, in order; the looks are in steps (``scene.look.in_steps``)."""
+    """Packs what one stream's rules saw, in order; the looks are in steps (``scene.rule_input.in_steps``)."""
     looks = [part for part in parts if isinstance(part, Look)]
     things = [thing for look in looks for thing in look.things]
     cuts, before = [], 0

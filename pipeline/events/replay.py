@@ -7,8 +7,8 @@ from pipeline.base.event import Event
 from pipeline.base.watched import Watch
 from pipeline.events.archive import Chunk
 from pipeline.events.motion_log import DamagedChunkError, unpack
-from pipeline.scene.look import STARTED, Cut, Look
-from pipeline.scene.watching import Watching
+from pipeline.scene.rule_input import STARTED, Cut, Look
+from pipeline.scene.stream_rules import StreamRules
 
 
 @dataclass(slots=True)
@@ -24,7 +24,7 @@ class Replay:
     watch: Watch
     looks: int = 0
     damaged: list[tuple[Chunk, str]] = field(default_factory=list)
-    _watching: dict[str, Watching] = field(default_factory=dict)
+    _rules: dict[str, StreamRules] = field(default_factory=dict)
 
     def events(self, chunks: Iterable[Chunk]) -> Iterator[Event]:
         """The events, as they become clear; what lasts at the end of the log has no end yet."""
@@ -38,12 +38,12 @@ class Replay:
                 yield from self._take(chunk.stream_id, part)
 
     def _take(self, stream_id: str, part: Look | Cut) -> list[Event]:
-        if stream_id not in self._watching:
-            self._watching[stream_id] = Watching(stream_id, self.watch)
-        watching = self._watching[stream_id]
+        if stream_id not in self._rules:
+            self._rules[stream_id] = StreamRules(stream_id, self.watch)
+        rules = self._rules[stream_id]
         if isinstance(part, Look):
             self.looks += 1
-            return watching.take(part)
+            return rules.take(part)
         if part == STARTED:
-            del self._watching[stream_id]
-        return watching.cut(part)
+            del self._rules[stream_id]
+        return rules.cut(part)

@@ -8,7 +8,7 @@ from pipeline.base.event import Event, Moment, event_id, rfc3339
 from pipeline.events.archive import Chunk
 from pipeline.events.motion_log import pack
 from pipeline.events.store import Store
-from pipeline.scene.look import Look, in_steps
+from pipeline.scene.rule_input import Look, in_steps
 from tests.scene.walking import START_NS, straight, thing
 
 SECOND = 10**9

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from pipeline.base.event import Moment
 from pipeline.base.moving_thing import Thing
 from pipeline.events.motion_log import DamagedChunkError, pack, unpack
-from pipeline.scene.look import Cut, Look, in_steps
+from pipeline.scene.rule_input import Cut, Look, in_steps
 from tests.scene.walking import straight, walked
 
 shares = st.floats(0, 1)

@@ -13,7 +13,7 @@ from pipeline.events.archive import Archive, Chunk, Wanted
 from pipeline.events.motion_log import pack
 from pipeline.events.replay import Replay
 from pipeline.events.store import Store
-from pipeline.scene.look import Cut, Look
+from pipeline.scene.rule_input import Cut, Look
 from pipeline.wire.messages import PastFrame, Prediction
 from tests.scene.walking import START_NS, straight, thing
 from tests.wire.peers import prediction

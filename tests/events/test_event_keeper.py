@@ -6,10 +6,10 @@ import pytest
 
 from pipeline.base.event import unix_ns
 from pipeline.events.archive import Archive
-from pipeline.events.keeper import Keeper
+from pipeline.events.event_keeper import Keeper
 from pipeline.events.motion_log import unpack
 from pipeline.events.store import Store, StoreError
-from pipeline.scene.look import Cut
+from pipeline.scene.rule_input import Cut
 from tests.events.samples import SECOND, chunk, event, look
 from tests.scene.walking import START_NS
 from tests.support import files_up_to

@@ -12,7 +12,7 @@ from pipeline.base.event import Event, event_id, rfc3339, unix_ns
 from pipeline.events.archive import Chunk
 from pipeline.events.motion_log import pack
 from pipeline.events.store import Store, StoreError
-from pipeline.scene.look import STARTED, Cut, Look
+from pipeline.scene.rule_input import STARTED, Cut, Look
 
 _ROOM = 20_000
 """Looks and events that wait for the disk: 25 looks a second of 16 streams for 50 s."""

@@ -2,11 +2,11 @@
 
 from pipeline.base.event import Event, Moment
 from pipeline.base.watched import Watch
-from pipeline.scene.look import Cut, Look
 from pipeline.scene.rule_book import RuleBook
+from pipeline.scene.rule_input import Cut, Look
 
 
-class Watching:
+class StreamRules:
     """Judges the looks of one stream, in order.
 
     Args:
