@@ -1,10 +1,19 @@
 """The store of the sink: opened with it; when it fails that is reported, and frames go on."""
 
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
 from pipeline.base.errors import UserError
 from pipeline.base.event import Event
+from pipeline.base.line_file import STDOUT
 from pipeline.events.event_keeper import Keeper
 from pipeline.scene.rule_input import Cut, Look
 from workers.base import Worker
+
+_READ_BACK = 4 << 20  # bytes
 
 
 class Keeping:
@@ -22,13 +31,13 @@ class Keeping:
 
     def __init__(self, sink: Worker) -> None:
         self._sink, self._keeper = sink, None
-        self._told = ""
+        self._lost = ""
         self.adopted: list[Event] = []
         path, store = sink.config.store_file(), sink.config.store
         if path is None:
             return
         try:
-            self._keeper = Keeper(path, store.keep_days, store.max_mb)
+            self._keeper = Keeper(path, store.keep_days, store.max_mb, told=self._told_before())
         except UserError as error:
             if not sink.restarts:
                 raise
@@ -39,6 +48,19 @@ class Keeping:
         self.adopted = self._keeper.adopted
         if self.adopted:
             sink.event(f"events: ended {len(self.adopted)} that a sink that was killed has left open")
+
+    def _told_before(self) -> list[Event]:
+        """What a sink before this one told, by the file of events: the store may not have all of it."""
+        path = self._sink.config.sink.events
+        if not self._sink.restarts or path in ("", STDOUT):
+            return []
+        found = []
+        with suppress(OSError), Path(path).open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _READ_BACK))
+            for line in file:
+                with suppress(msgspec.DecodeError):  # half of a line
+                    found.append(msgspec.json.decode(line, type=Event))
+        return found
 
     def log(self, stream_id: str, part: Look | Cut) -> None:
         """Takes what the rules of a stream saw."""
@@ -61,8 +83,8 @@ class Keeping:
             self.check()
 
     def _lose(self, loss: str) -> None:
-        if not self._told:
+        if not self._lost:
             self._sink.event(f"events can't be kept: {loss}")
-        if loss != self._told:
+        if loss != self._lost:
             self._sink.note_loss("store", loss)
-        self._told = loss
+        self._lost = loss

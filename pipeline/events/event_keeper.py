@@ -2,6 +2,7 @@
 
 import threading
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from queue import Empty, Full, Queue
 
@@ -32,6 +33,7 @@ class Keeper(Closing):
         path: Of the store.
         keep_days: See ``Store``.
         max_mb: See ``Store``.
+        told: What was told before this process; what of it is not in the store yet is added.
         room: How much may wait for the disk; what comes then is lost, and counted.
 
     Raises:
@@ -41,7 +43,15 @@ class Keeper(Closing):
         adopted: Ends of what a killed process has left open; they are in the store already.
     """
 
-    def __init__(self, path: Path, keep_days: float, max_mb: float, room: int = _ROOM) -> None:
+    def __init__(
+        self,
+        path: Path,
+        keep_days: float,
+        max_mb: float,
+        *,
+        told: Sequence[Event] = (),
+        room: int = _ROOM,
+    ) -> None:
         self._store = Store(path, keep_days, max_mb)
         self.path = path
         self._queue: Queue[tuple[str, Look | Cut] | Event] = Queue(room)
@@ -49,6 +59,7 @@ class Keeper(Closing):
         self._lost: Counter[str] = Counter()
         self._failure = ""
         try:
+            self._store.write(told, [])
             self.adopted = _ends_of_open(self._store)
             self._store.write(self.adopted, [])
             self._store.forget_old(now_ns())

@@ -176,7 +176,7 @@ def _files(report: Mapping[str, Any], extras: Mapping[str, str]) -> list[tuple[s
     if maps := report.get("motion_maps"):
         files.append(("motion maps", f"{maps['path']}/"))
     if store := report.get("store"):
-        files.append(("events", f"{store['path']} (python run_stream.py events list)"))
+        files.append(("events", str(store["path"])))
     return [*files, *extras.items()]
 
 

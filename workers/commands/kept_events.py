@@ -150,9 +150,9 @@ def _since_ns(text: str | None) -> int | None:
     if text is None:
         return None
     if found := re.fullmatch(r"(\d{1,9})([smhd])", text):
-        return now_ns() - int(found[1]) * _AGO[found[2]] * 10**9
+        return max(now_ns() - int(found[1]) * _AGO[found[2]] * 10**9, 0)
     try:
-        return int(datetime.fromisoformat(text).timestamp()) * 10**9
+        return round(datetime.fromisoformat(text).timestamp() * 1000) * 10**6
     except (ValueError, OverflowError, OSError):
         raise UserError(f"--since {text}: give it as 90s, 30m, 24h or 7d, or as 2026-11-29T12:00") from None
 
