@@ -21,9 +21,9 @@ from pipeline.base.event import Moment
 from pipeline.base.moving_thing import Thing
 from pipeline.base.watched import Line, Rule, Watch, Zone
 from pipeline.events.archive import Archive, Chunk
-from pipeline.events.motion_log import pack, unpack
+from pipeline.events.motion_log import Part, pack, unpack
 from pipeline.events.replay import Replay
-from pipeline.scene.rule_input import Cut, Look, in_steps
+from pipeline.scene.rule_input import Look, in_steps
 
 _HOUR_NS = 3600 * 10**9
 _CHUNK_NS = 5 * 10**9
@@ -136,7 +136,7 @@ def main() -> None:
     ]
     if arguments.store:
         with Archive(arguments.store) as archive:
-            parts: list[Look | Cut] = [part for chunk in archive.chunks() for part in unpack(chunk.data)]
+            parts: list[Part] = [part for chunk in archive.chunks() for part in unpack(chunk.data)]
         looks = [part for part in parts if isinstance(part, Look)]
         rows.append(measure(arguments.store.stem, repeated(looks), _HOUR_NS, arguments.rounds))
     for row in rows:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from pipeline.base.config import Config
 from pipeline.base.event import Event, Moment
+from pipeline.events.motion_log import Part
 from pipeline.scene.rule_input import STARTED, Cut, Look, in_steps
 from pipeline.scene.stream_rules import StreamRules
 from pipeline.view.watch_overlay import Watched
@@ -24,7 +25,7 @@ class EventFinder:
     """
 
     def __init__(
-        self, stream_id: str, config: Config, log: Callable[[str, Look | Cut], None] | None = None
+        self, stream_id: str, config: Config, log: Callable[[str, Part], None] | None = None
     ) -> None:
         self._stream_id, self._watch = stream_id, config.watched()
         self._rules, self._log = StreamRules(stream_id, self._watch), log
@@ -76,7 +77,7 @@ class EventFinder:
         forward, backward = (self._crossed[line, way] for way in ("forward", "backward"))
         return f"{forward} forward, {backward} back" if forward or backward else ""
 
-    def _keep(self, part: Look | Cut) -> None:
+    def _keep(self, part: Part) -> None:
         if self._log is not None:
             self._log(self._stream_id, part)
 

@@ -10,7 +10,7 @@ from pipeline.base.errors import UserError
 from pipeline.base.event import Event
 from pipeline.base.line_file import STDOUT
 from pipeline.events.event_keeper import Keeper
-from pipeline.scene.rule_input import Cut, Look
+from pipeline.events.motion_log import Part
 from workers.base import Worker
 
 _READ_BACK = 4 << 20  # bytes
@@ -62,8 +62,8 @@ class Keeping:
                     found.append(msgspec.json.decode(line, type=Event))
         return found
 
-    def log(self, stream_id: str, part: Look | Cut) -> None:
-        """Takes what the rules of a stream saw."""
+    def log(self, stream_id: str, part: Part) -> None:
+        """Takes the next part of a stream's motion log."""
         if self._keeper:
             self._keeper.log(stream_id, part)
 

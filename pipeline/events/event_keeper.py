@@ -11,8 +11,9 @@ from pipeline.base.closing import Closing
 from pipeline.base.errors import UserError
 from pipeline.base.event import Event, event_id, rfc3339, unix_ns
 from pipeline.events.archive import Chunk
-from pipeline.events.motion_log import pack
+from pipeline.events.motion_log import Part, pack
 from pipeline.events.store import Store, StoreError
+from pipeline.scene.motion_grid import MotionGrid
 from pipeline.scene.rule_input import STARTED, Cut, Look
 
 _ROOM = 20_000
@@ -54,7 +55,7 @@ class Keeper(Closing):
     ) -> None:
         self._store = Store(path, keep_days, max_mb)
         self.path = path
-        self._queue: Queue[tuple[str, Look | Cut] | Event] = Queue(room)
+        self._queue: Queue[tuple[str, Part] | Event] = Queue(room)
         self._stop = threading.Event()
         self._lost: Counter[str] = Counter()
         self._failure = ""
@@ -84,8 +85,8 @@ class Keeper(Closing):
         counts = " and ".join(f"{count} {what}" for what, count in sorted(self._lost.items()))
         return f"{self.path}: {counts} were not kept: the disk is too slow"
 
-    def log(self, stream_id: str, part: Look | Cut) -> None:
-        """Takes what the rules of a stream saw; never waits."""
+    def log(self, stream_id: str, part: Part) -> None:
+        """Takes the next part of a stream's motion log; never waits."""
         self._put((stream_id, part), "looks")
 
     def keep(self, event: Event) -> None:
@@ -99,7 +100,7 @@ class Keeper(Closing):
         if self._thread.is_alive():
             self._failure = f"{self.path}: the last events could not be written: the disk does not answer"
 
-    def _put(self, what: tuple[str, Look | Cut] | Event, name: str) -> None:
+    def _put(self, what: tuple[str, Part] | Event, name: str) -> None:
         if self._failure:
             return
         try:
@@ -121,7 +122,7 @@ class Keeper(Closing):
             self._store.close()
 
     def _write_all(self) -> None:
-        looks: dict[str, list[Look | Cut]] = {}
+        looks: dict[str, list[Part]] = {}
         events: list[Event] = []
         began_ns = forgot_ns = now_ns()
         while True:
@@ -137,7 +138,7 @@ class Keeper(Closing):
             if stopping:
                 return
 
-    def _take_waiting(self, looks: dict[str, list[Look | Cut]], events: list[Event]) -> None:
+    def _take_waiting(self, looks: dict[str, list[Part]], events: list[Event]) -> None:
         """Takes what waits, and waits a moment for more."""
         try:
             what = self._queue.get(timeout=_TURN_S)
@@ -151,9 +152,13 @@ class Keeper(Closing):
             return
 
 
-def _chunk(stream_id: str, parts: list[Look | Cut]) -> Chunk:
-    times_ns = [part.now.wall_ns for part in parts if isinstance(part, Look)] or [now_ns()]
+def _chunk(stream_id: str, parts: list[Part]) -> Chunk:
+    times_ns = [_wall_ns(part) for part in parts if not isinstance(part, Cut)] or [now_ns()]
     return Chunk(stream_id, min(times_ns), max(times_ns), pack(parts))
+
+
+def _wall_ns(part: Look | MotionGrid) -> int:
+    return part.now.wall_ns if isinstance(part, Look) else part.wall_ns
 
 
 def _ends_of_open(store: Store) -> list[Event]:

@@ -4,12 +4,13 @@ A chunk is a version byte, then zlib of one MessagePack header with two tables o
 each look (times in ticks, session, depth, things), and one for each thing (id, box, speed, direction, score,
 in the steps of ``scene.rule_input``). Times are kept as differences from the row before, things from the same
 thing's row before: little that is not zero is left of what hardly moves. Bytes of equal weight lie together,
-which compresses better.
+which compresses better. What came between looks stands in the header: cuts, and grids of motion.
 """
 
 import zlib
 from collections.abc import Sequence
 from itertools import islice
+from typing import TypeAlias
 
 import msgspec
 import numpy as np
@@ -17,6 +18,7 @@ import numpy.typing as npt
 
 from pipeline.base.event import Moment
 from pipeline.base.moving_thing import Thing
+from pipeline.scene.motion_grid import MotionGrid
 from pipeline.scene.rule_input import (
     BOX_STEPS,
     SCORE_STEPS,
@@ -28,7 +30,8 @@ from pipeline.scene.rule_input import (
     thing_of_steps,
 )
 
-Table = npt.NDArray[np.int64]
+Part: TypeAlias = Look | Cut | MotionGrid
+Table: TypeAlias = npt.NDArray[np.int64]
 
 _VERSION = 1
 _LEVEL = 6
@@ -45,30 +48,31 @@ class DamagedChunkError(ValueError):
 
 
 class _Header(msgspec.Struct, array_like=True, frozen=True):
-    cuts: list[tuple[int, str]]  # before which look, and why
+    between: list[tuple[int, Cut | MotionGrid]]  # and before which look
     looks: int
     look_rows: bytes
     things: int
     thing_rows: bytes
 
 
-def pack(parts: Sequence[Look | Cut]) -> bytes:
+def pack(parts: Sequence[Part]) -> bytes:
     """Packs what one stream's rules saw, in order; the looks are in steps (``scene.rule_input.in_steps``)."""
     looks = [part for part in parts if isinstance(part, Look)]
     things = [thing for look in looks for thing in look.things]
-    cuts, before = [], 0
+    between: list[tuple[int, Cut | MotionGrid]] = []
+    before = 0
     for part in parts:
-        if isinstance(part, Cut):
-            cuts.append((before, part.why))
-        else:
+        if isinstance(part, Look):
             before += 1
+        else:
+            between.append((before, part))
     header = _Header(
-        cuts, len(looks), _pack_table(_look_rows(looks)), len(things), _pack_table(_thing_rows(things))
+        between, len(looks), _pack_table(_look_rows(looks)), len(things), _pack_table(_thing_rows(things))
     )
     return bytes([_VERSION]) + zlib.compress(msgspec.msgpack.encode(header), _LEVEL)
 
 
-def unpack(chunk: bytes) -> list[Look | Cut]:
+def unpack(chunk: bytes) -> list[Part]:
     """What was packed.
 
     Raises:
@@ -84,8 +88,8 @@ def unpack(chunk: bytes) -> list[Look | Cut]:
         rows = _unpack_table(header.look_rows, header.looks, _LOOK_COLUMNS)
         things = _things(_unpack_table(header.thing_rows, header.things, _THING_COLUMNS))
         parts = _looks(rows, things)
-        for before, why in reversed(header.cuts):
-            parts.insert(before, Cut(why))
+        for before, part in reversed(header.between):
+            parts.insert(before, part)
     except (zlib.error, msgspec.DecodeError, ValueError, OverflowError) as error:
         raise DamagedChunkError(str(error)) from None
     return parts
@@ -113,7 +117,7 @@ def _look_rows(looks: Sequence[Look]) -> Table:
     return table
 
 
-def _looks(rows: Table, things: list[Thing]) -> list[Look | Cut]:
+def _looks(rows: Table, things: list[Thing]) -> list[Part]:
     rows[:, :_DEPTH] = np.cumsum(rows[:, :_DEPTH], axis=0)
     rows[:, 1] += rows[:, 0]
     rows[:, :2] *= TICK_NS

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pipeline.base.event import Event
 from pipeline.base.watched import Watch
 from pipeline.events.archive import Chunk
-from pipeline.events.motion_log import DamagedChunkError, unpack
-from pipeline.scene.rule_input import STARTED, Cut, Look
+from pipeline.events.motion_log import DamagedChunkError, Part, unpack
+from pipeline.scene.motion_grid import MotionGrid
+from pipeline.scene.rule_input import STARTED, Look
 from pipeline.scene.stream_rules import StreamRules
 
 
@@ -37,13 +38,15 @@ class Replay:
             for part in parts:
                 yield from self._take(chunk.stream_id, part)
 
-    def _take(self, stream_id: str, part: Look | Cut) -> list[Event]:
+    def _take(self, stream_id: str, part: Part) -> list[Event]:
         if stream_id not in self._rules:
             self._rules[stream_id] = StreamRules(stream_id, self.watch)
         rules = self._rules[stream_id]
         if isinstance(part, Look):
             self.looks += 1
             return rules.take(part)
+        if isinstance(part, MotionGrid):
+            return []
         if part == STARTED:
             del self._rules[stream_id]
         return rules.cut(part)

@@ -34,7 +34,7 @@ class Look(msgspec.Struct, kw_only=True, frozen=True):
     things: list[Thing]
 
 
-class Cut(msgspec.Struct, frozen=True):
+class Cut(msgspec.Struct, tag=True, array_like=True, frozen=True):
     """Between two looks: all that had begun was ended.
 
     Attributes:

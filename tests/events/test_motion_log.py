@@ -4,7 +4,8 @@ from hypothesis import strategies as st
 
 from pipeline.base.event import Moment
 from pipeline.base.moving_thing import Thing
-from pipeline.events.motion_log import DamagedChunkError, pack, unpack
+from pipeline.events.motion_log import DamagedChunkError, Part, pack, unpack
+from pipeline.scene.motion_grid import MotionGrid
 from pipeline.scene.rule_input import Cut, Look, in_steps
 from tests.scene.walking import straight, walked
 
@@ -32,12 +33,14 @@ looks = st.builds(
     depth=st.integers(0, 64),
     things=st.lists(things(), max_size=4),
 )
-cuts = st.builds(Cut, st.text(max_size=20))
+between = st.builds(Cut, st.text(max_size=20)) | st.builds(
+    MotionGrid, st.integers(0, 2**62), st.binary(max_size=20)
+)
 
 
 @settings(deadline=None, database=None)
-@given(st.lists(looks | cuts, max_size=12))
-def test_what_is_packed_comes_back_exactly(parts: list[Look | Cut]) -> None:
+@given(st.lists(looks | between, max_size=12))
+def test_what_is_packed_comes_back_exactly(parts: list[Part]) -> None:
     kept = [in_steps(part) if isinstance(part, Look) else part for part in parts]
     assert unpack(pack(kept)) == kept
 
