@@ -47,7 +47,7 @@ class Keeping:
         sink.stats.details["store"] = {"path": str(path)}
         self.adopted = self._keeper.adopted
         if self.adopted:
-            sink.event(f"events: ended {len(self.adopted)} that a sink that was killed has left open")
+            sink.event(f"events: ended {len(self.adopted)} left open by a sink that was killed")
 
     def _told_before(self) -> list[Event]:
         """What a sink before this one told, by the file of events: the store may not have all of it."""

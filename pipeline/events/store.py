@@ -72,6 +72,7 @@ class Store(Closing):
             ) from None
         except OSError as error:
             raise StoreError(f"{path}: can't be written: {error.strerror}") from None
+        self._is_new = not path.exists()
         try:
             self._base = sqlite3.connect(
                 path, timeout=PATIENCE_S, isolation_level=None, check_same_thread=False
@@ -120,9 +121,14 @@ class Store(Closing):
             raise self._failed(error) from None
 
     def close(self) -> None:
-        """Closes the file, and lets another process have it."""
-        with suppress(sqlite3.Error):
+        """Closes the file, and lets another process have it; a new one that holds nothing is removed."""
+        is_empty = False
+        with suppress(sqlite3.Error):  # closed already, or the disk is full
+            is_empty = self._is_new and self._oldest_part() is None
             self._base.close()
+        if is_empty:
+            self.path.unlink(missing_ok=True)
+            Path(self._lock.lock_file).unlink(missing_ok=True)
         self._lock.release()
 
     def archive(self) -> Archive:

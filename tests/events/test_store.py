@@ -132,6 +132,16 @@ def count(path: Path) -> int:
     return 0
 
 
+def test_a_new_store_that_holds_nothing_leaves_no_file(place: Path) -> None:
+    Store(place / "folder" / "s", 30, 10).close()
+    assert list((place / "folder").iterdir()) == []
+    with Store(place / "s", 30, 10) as store:
+        store.write([event(1)], [])
+    Store(place / "s", 30, 10).close()
+    with Archive(place / "s") as archive:
+        assert archive.events() == [event(1)]
+
+
 def test_a_full_disk_leaves_nothing_half_written(place: Path) -> None:
     path = place / "s"
     written = 0
@@ -159,7 +169,8 @@ def test_files_that_are_no_store_are_refused_in_a_line(place: Path) -> None:
     other = sqlite3.connect(place / "other")
     other.execute("CREATE TABLE things (name)")
     other.close()
-    Store(place / "newer", 30, 10).close()
+    with Store(place / "newer", 30, 10) as store:
+        store.write([event(1)], [])
     newer = sqlite3.connect(place / "newer")
     newer.execute("PRAGMA user_version = 7")
     newer.close()
