@@ -18,7 +18,7 @@ MOST_SPEED = 1e6
 """Picture widths a second; more is no speed."""
 
 
-class Look(msgspec.Struct, kw_only=True, frozen=True):
+class Look(msgspec.Struct, kw_only=True, frozen=True, gc=False):  # an hour has 90,000, none in a circle
     """One prediction.
 
     Attributes:
