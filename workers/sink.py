@@ -30,6 +30,7 @@ from pipeline.wire.messages import EndOfStream
 from pipeline.wire.receivers import PredictionReceiver
 from pipeline.wire.subscriber import wait_any
 from workers.base import Worker, WorkerError
+from workers.keeping import Keeping
 from workers.recording import Recording
 from workers.roles import connected_endpoints
 from workers.sending import Sending
@@ -59,6 +60,9 @@ class SinkWorker(Worker):
         self._sending = Sending(config, self.stats.details, self.event, self.note_loss)
         self.resources.callback(self._sending.close)
         self._maps = self._open_maps(sink.motion_maps) if sink.motion_maps else None
+        self._keeping = Keeping(self)
+        for event in self._keeping.adopted if self.restarts else ():  # their starts are in the same file
+            self._write(event)
         self._web: WebView | None = None
         if sink.web:
             self._web = WebView(sink.web_host, sink.web_port, sink.web_fps)
@@ -80,6 +84,7 @@ class SinkWorker(Worker):
             False when its window was closed, or nobody reads standard output any more.
         """
         self._turn(timeout_s)
+        self._keeping.check()
         window_closed = self._window is not None and self._window.closed
         files = (self._predictions, self._events) if self.stdout else ()
         reader_gone = any(file and file.closed and str(file.path) == STDOUT for file in files)
@@ -131,7 +136,13 @@ class SinkWorker(Worker):
         if stream_id not in self._streams:
             self._sending.add_stream(stream_id)
             self._streams[stream_id] = SinkStream(
-                stream_id, self.config, self._age_limit, self.stats, self._recording(stream_id), self._tell
+                stream_id,
+                self.config,
+                self._age_limit,
+                self.stats,
+                self._recording(stream_id),
+                self._tell,
+                self._keeping.log,
             )
         return self._streams[stream_id]
 
@@ -184,6 +195,10 @@ class SinkWorker(Worker):
     def _tell(self, event: Event) -> None:
         self.event(f"{event.stream_id}: {event_in_words(event)}")
         self._sending.hand_over(event)
+        self._keeping.keep(event)
+        self._write(event)
+
+    def _write(self, event: Event) -> None:
         if self._events is None:
             return
         try:

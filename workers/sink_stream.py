@@ -9,13 +9,16 @@ from pipeline.base.config import Config
 from pipeline.base.errors import WireError
 from pipeline.base.event import Event
 from pipeline.base.frame import Frame, FrameId, Image
+from pipeline.events.motion_log import Part
 from pipeline.flow.age_limit import AgeLimit
 from pipeline.flow.gaps import GapTracker
 from pipeline.flow.joiner import Joined, Joiner
+from pipeline.scene.motion_grid import EVERY_NS, motion_grid
 from pipeline.view.overlay import draw_overlay
 from pipeline.view.thumbnails import make_thumbnail
 from pipeline.wire.arrivals import ReceivedFrame, ReceivedPrediction
 from pipeline.wire.messages import EndOfStream, Prediction
+from pipeline.wire.motion_maps import PLACE_PX
 from workers.event_finder import EventFinder
 from workers.recording import Recording
 
@@ -32,6 +35,7 @@ class SinkStream:
         worker: Where it counts.
         recording: Where its pictures are recorded; None if they are not.
         tell: Takes what has happened in front of the camera.
+        log: Takes its motion log, part by part.
     """
 
     def __init__(
@@ -42,6 +46,7 @@ class SinkStream:
         worker: WorkerStats,
         recording: Recording | None,
         tell: Callable[[Event], None],
+        log: Callable[[str, Part], None] | None = None,
     ) -> None:
         sink = config.sink
         self.id, self.recording = stream_id, recording
@@ -50,7 +55,8 @@ class SinkStream:
             sink.ring_frames, int(sink.sync_timeout_ms * 1e6), int(sink.patience_ms * 1e6)
         )
         self._gaps = GapTracker()
-        self._finder, self._tell = EventFinder(stream_id, config), tell
+        self._finder, self._tell = EventFinder(stream_id, config, log), tell
+        self._log, self._grid_ns = log, 0
         self._thumbnails: OrderedDict[tuple[int, int, int], Image] = OrderedDict()
         self._held: Prediction | None = None
         self._ended = False
@@ -114,6 +120,7 @@ class SinkStream:
         else:
             self._joiner.add_prediction(answer.prediction.id, answer, now_ns())
             self._tell_all(self._finder.take(answer.prediction))
+            self._log_grid(answer)
 
     def pop_ready(self) -> Iterator[Joined[ReceivedPrediction]]:
         """The frames whose waiting is over, oldest first."""
@@ -157,6 +164,16 @@ class SinkStream:
         for event in events:
             add_counts(self.stats.events, {event.kind: int(event.phase != "end")})
             self._tell(event)
+
+    def _log_grid(self, answer: ReceivedPrediction) -> None:
+        """Logs the motion of the whole picture once in a while, where it was sent along."""
+        prediction, maps = answer.prediction, answer.motion_maps
+        if self._log is None or maps is None or prediction.depth < len(maps.flow):
+            return
+        wall_ns, past = prediction.capture_ns, prediction.past[-1]
+        if abs(wall_ns - self._grid_ns) >= EVERY_NS and past.age_ms > 0:
+            self._grid_ns = wall_ns
+            self._log(self.id, motion_grid(maps.flow[-1], PLACE_PX, past.age_ms, wall_ns))
 
     def _past_images(self, prediction: Prediction | None) -> list[Image | None]:
         if prediction is None:

@@ -33,7 +33,7 @@ OUTPACED_SHARE = 1 / 3
 """Of its frames: inference is too slow if so many give way to newer ones."""
 _TAKERS: tuple[Role, ...] = ("sink", "capture")
 """Workers that take frames with them when they are killed, the likelier first; inference only sees copies."""
-_FILES: Final = ("video", "videos", "predictions", "motion_maps", "lost")
+_FILES: Final = ("video", "videos", "predictions", "motion_maps", "store", "lost")
 """Details of outputs: what a dead process wrote or lost still counts."""
 _SUMMED: Final = (".delivered", ".failed")
 """Ends of names of counts of outlets that add up over restarts."""

@@ -137,6 +137,14 @@ class SinkConfig(_Section, frozen=True, kw_only=True):
     web_fps: quantities.Rate
 
 
+class StoreConfig(_Section, frozen=True, kw_only=True):
+    """``[store]``."""
+
+    file: str
+    keep_days: quantities.Days
+    max_mb: quantities.StoreSize
+
+
 class WatchConfig(_Section, frozen=True, kw_only=True):
     """``[watch]``."""
 
@@ -202,6 +210,7 @@ class Config(_Section, frozen=True, kw_only=True):
     history: HistoryConfig
     sink: SinkConfig
     watch: WatchConfig
+    store: StoreConfig
     terminal: TerminalConfig
     endpoints: EndpointsConfig
     wire: WireConfig
@@ -229,6 +238,12 @@ class Config(_Section, frozen=True, kw_only=True):
     def watched(self) -> Watch:
         """Zones, lines, rules and views."""
         return Watch(zones=self.zones, lines=self.lines, rules=self.rules, views=self.views)
+
+    def store_file(self) -> Path | None:
+        """Where events are kept; None if they are not."""
+        if self.store.file != "auto":
+            return Path(self.store.file) if self.store.file else None
+        return Path(self.run.output_dir) / "events.sqlite3" if self.run.output_dir else None
 
 
 def load_config(

@@ -94,3 +94,9 @@ def rfc3339(unix_ns: int) -> str:
     """Such as ``2026-11-29T12:00:00.250Z``."""
     when = datetime.fromtimestamp(unix_ns // 1_000_000 / 1000, UTC)
     return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def unix_ns(time: str) -> int:
+    """Unix time of what ``rfc3339`` has written."""
+    milliseconds = round(datetime.fromisoformat(time).timestamp() * 1000)
+    return milliseconds * 1_000_000

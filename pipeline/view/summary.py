@@ -175,6 +175,8 @@ def _files(report: Mapping[str, Any], extras: Mapping[str, str]) -> list[tuple[s
         files.append(("predictions", path_text(path, made)))
     if maps := report.get("motion_maps"):
         files.append(("motion maps", f"{maps['path']}/"))
+    if store := report.get("store"):
+        files.append(("events", str(store["path"])))
     return [*files, *extras.items()]
 
 

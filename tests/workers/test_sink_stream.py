@@ -1,5 +1,6 @@
 """One stream in the sink: what is shown with which prediction, and what becomes of all other frames."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,10 @@ from pipeline.base.config import load_config
 from pipeline.base.frame import FrameId
 from pipeline.flow.age_limit import AgeLimit
 from pipeline.flow.joiner import Joined
+from pipeline.scene.motion_grid import MotionGrid
 from pipeline.wire.arrivals import ReceivedFrame, ReceivedPrediction
-from pipeline.wire.messages import EndOfStream
+from pipeline.wire.messages import EndOfStream, PastFrame
+from pipeline.wire.motion_maps import MotionMaps
 from tests.wire.peers import end
 from tests.workers.arriving import MS, answer, received
 from workers.sink_stream import SinkStream
@@ -82,3 +85,20 @@ def test_the_last_prediction_stays_in_view_until_the_source_is_opened_again(
     alone = stream.draw(late, 1.0)
     stream.draw(Joined(now(0, image=image).decode(), answer(0), "predicted"), 1.0)
     assert np.array_equal(stream.draw(late, 1.0), alone) != stays
+
+
+def test_the_motion_of_the_picture_is_logged_four_times_a_second() -> None:
+    log: list[Any] = []
+    stream = SinkStream(
+        "door", load_config(), AgeLimit(2000.0), WorkerStats("sink", "sink", 1, "host", 1), None, [].append,
+        lambda _, part: log.append(part),
+    )  # fmt: skip
+    maps = MotionMaps(np.full((2, 2, 36, 48), 9.6, np.float16), np.zeros((36, 48), np.uint8))
+    two = [PastFrame(0, 0, 200.0), PastFrame(0, 1, 100.0)]
+    for seq in range(50):
+        past = two[2 - min(seq, 2) :]
+        one = answer(seq, capture_ns=seq * 40 * MS, past=past, policy="every")
+        stream.take_prediction(replace(one, motion_maps=maps))
+    grids = [part for part in log if isinstance(part, MotionGrid)]
+    assert [grid.wall_ns // MS for grid in grids] == [280, 560, 840, 1120, 1400, 1680, 1960]
+    assert set(np.frombuffer(grids[0].cells, np.int8).tolist()) == {-32}

@@ -1,0 +1,186 @@
+"""A thread that brings looks and events to the store: no frame ever waits for a disk."""
+
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from queue import Empty, Full, Queue
+
+from pipeline.base.clock import now_ns
+from pipeline.base.closing import Closing
+from pipeline.base.errors import UserError
+from pipeline.base.event import Event, event_id, rfc3339, unix_ns
+from pipeline.events.archive import Chunk
+from pipeline.events.motion_log import Part, pack
+from pipeline.events.store import Store, StoreError
+from pipeline.scene.motion_grid import MotionGrid
+from pipeline.scene.rule_input import STARTED, Cut, Look
+
+_ROOM = 20_000
+"""Looks and events that wait for the disk: 25 looks a second of 16 streams for 50 s."""
+_EVENTS_NS = 1_000_000_000
+"""An event is in the store after so long, and with it all looks before it."""
+_LOOKS_NS = 5_000_000_000
+"""Length of a chunk where there are no events: so much of the motion log a killed process loses."""
+_FORGETS_NS = 60 * 10**9
+_CLOSES_IN_S = 10.0
+_TURN_S = 0.1
+
+
+class Keeper(Closing):
+    """Keeps what it is given, in order; ``close`` waits until all of it is written.
+
+    Args:
+        path: Of the store.
+        keep_days: See ``Store``.
+        max_mb: See ``Store``.
+        told: What was told before this process; what of it is not in the store yet is added.
+        room: How much may wait for the disk; what comes then is lost, and counted.
+
+    Raises:
+        UserError: The store can't be opened, or is damaged.
+
+    Attributes:
+        adopted: Ends of what a killed process has left open; they are in the store already.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        keep_days: float,
+        max_mb: float,
+        *,
+        told: Sequence[Event] = (),
+        room: int = _ROOM,
+    ) -> None:
+        self._store = Store(path, keep_days, max_mb)
+        self.path = path
+        self._queue: Queue[tuple[str, Part] | Event] = Queue(room)
+        self._stop = threading.Event()
+        self._lost: Counter[str] = Counter()
+        self._failure = ""
+        try:
+            self._store.write(told, [])
+            self.adopted = _ends_of_open(self._store)
+            self._store.write(self.adopted, [])
+            self._store.forget_old(now_ns())
+        except UserError:
+            self._store.close()
+            raise
+        self._thread = threading.Thread(target=self._work, name="keeper", daemon=True)
+        self._thread.start()
+
+    @property
+    def lost(self) -> int:
+        """How many looks and events found no room."""
+        return sum(self._lost.values())
+
+    @property
+    def loss(self) -> str:
+        """What could not be kept, and why, in one line; empty if nothing."""
+        if self._failure:
+            return self._failure
+        if not self._lost:
+            return ""
+        counts = " and ".join(f"{count} {what}" for what, count in sorted(self._lost.items()))
+        return f"{self.path}: {counts} were not kept: the disk is too slow"
+
+    def log(self, stream_id: str, part: Part) -> None:
+        """Takes the next part of a stream's motion log; never waits."""
+        self._put((stream_id, part), "looks")
+
+    def keep(self, event: Event) -> None:
+        """Takes an event; never waits."""
+        self._put(event, "events")
+
+    def close(self) -> None:
+        """Writes what still waits, and closes the store; may be called twice."""
+        self._stop.set()
+        self._thread.join(_CLOSES_IN_S)
+        if self._thread.is_alive():
+            self._failure = f"{self.path}: the last events could not be written: the disk does not answer"
+
+    def _put(self, what: tuple[str, Part] | Event, name: str) -> None:
+        if self._failure:
+            return
+        try:
+            self._queue.put_nowait(what)
+        except Full:
+            self._lost[name] += 1
+
+    # -- the thread --------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        try:
+            self._write_all()
+        except StoreError as error:
+            self._failure = str(error)
+        except BaseException:  # a defect: said as a loss, too
+            self._failure = f"{self.path}: events are no longer kept: please report this as a defect"
+            raise
+        finally:
+            self._store.close()
+
+    def _write_all(self) -> None:
+        looks: dict[str, list[Part]] = {}
+        events: list[Event] = []
+        began_ns = forgot_ns = now_ns()
+        while True:
+            stopping = self._stop.is_set()  # before the last look into the queue
+            self._take_waiting(looks, events)
+            due_ns = began_ns + (_EVENTS_NS if events else _LOOKS_NS)
+            if stopping or now_ns() >= due_ns:
+                self._store.write(events, [_chunk(name, parts) for name, parts in looks.items() if parts])
+                looks, events, began_ns = {}, [], now_ns()
+            if began_ns - forgot_ns >= _FORGETS_NS:
+                self._store.forget_old(began_ns)
+                forgot_ns = began_ns
+            if stopping:
+                return
+
+    def _take_waiting(self, looks: dict[str, list[Part]], events: list[Event]) -> None:
+        """Takes what waits, and waits a moment for more."""
+        try:
+            what = self._queue.get(timeout=_TURN_S)
+            while True:
+                if isinstance(what, Event):
+                    events.append(what)
+                else:
+                    looks.setdefault(what[0], []).append(what[1])
+                what = self._queue.get_nowait()
+        except Empty:
+            return
+
+
+def _chunk(stream_id: str, parts: list[Part]) -> Chunk:
+    times_ns = [_wall_ns(part) for part in parts if not isinstance(part, Cut)] or [now_ns()]
+    return Chunk(stream_id, min(times_ns), max(times_ns), pack(parts))
+
+
+def _wall_ns(part: Look | MotionGrid) -> int:
+    return part.now.wall_ns if isinstance(part, Look) else part.wall_ns
+
+
+def _ends_of_open(store: Store) -> list[Event]:
+    """Ends for all that has begun and not ended, at the last time that the log knows of their streams."""
+    archive, ends = store.archive(), []
+    for start in archive.open_starts():
+        start_ns = unix_ns(start.time)
+        at_ns = max(start_ns, archive.known_until_ns(start.stream_id) or 0)
+        ends.append(
+            Event(
+                id=event_id(start.stream_id, start.rule, start.kind, "end", at_ns, start.thing),
+                time=rfc3339(at_ns),
+                stream_id=start.stream_id,
+                kind=start.kind,
+                phase="end",
+                start=start.id,
+                rule=start.rule,
+                zone=start.zone,
+                line=start.line,
+                thing=start.thing,
+                for_s=round((at_ns - start_ns) / 1e9 + (start.for_s or 0.0), 3),
+                why={"ended": STARTED.why},
+            )
+        )
+    return ends

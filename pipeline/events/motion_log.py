@@ -1,0 +1,216 @@
+"""The motion log: what rules saw of a stream, packed by the second and unpacked exactly.
+
+A chunk is a version byte, then zlib of one MessagePack header with two tables of whole numbers: a row for
+each look (times in ticks, session, depth, things), and one for each thing (id, box, speed, direction, score,
+in the steps of ``scene.rule_input``). Times are kept as differences from the row before, things from the same
+thing's row before: little that is not zero is left of what hardly moves. Bytes of equal weight lie together,
+which compresses better. What came between looks stands in the header: cuts, grids of motion, and the sight of
+the looks from there on.
+"""
+
+import zlib
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import TypeAlias
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.base.event import Moment
+from pipeline.base.moving_thing import Thing
+from pipeline.base.sight import Sight
+from pipeline.scene.motion_grid import MotionGrid
+from pipeline.scene.rule_input import (
+    BOX_STEPS,
+    SCORE_STEPS,
+    SPEED_STEPS,
+    TICK_NS,
+    TURN_STEPS,
+    Cut,
+    Look,
+    thing_of_steps,
+)
+
+Part: TypeAlias = Look | Cut | MotionGrid
+Table: TypeAlias = npt.NDArray[np.int64]
+
+_VERSION = 1
+_LEVEL = 6
+_MOST_BYTES = 64 * 2**20
+"""Of a chunk when it is unpacked."""
+_LOOK_COLUMNS, _THING_COLUMNS = 5, 8
+_DEPTH, _THINGS = 3, 4
+"""Columns of looks that are kept as they are."""
+_STEPS = np.array([BOX_STEPS] * 4 + [SPEED_STEPS, TURN_STEPS / 360, SCORE_STEPS], np.float64)
+
+
+class DamagedChunkError(ValueError):
+    """A chunk that can't be unpacked; the message says why."""
+
+
+class _FromHere(msgspec.Struct, tag=True, array_like=True, frozen=True):
+    sight: Sight | None
+
+
+class _Header(msgspec.Struct, array_like=True, frozen=True):
+    between: list[tuple[int, Cut | MotionGrid | _FromHere]]  # and before which look
+    looks: int
+    look_rows: bytes
+    things: int
+    thing_rows: bytes
+
+
+def pack(parts: Sequence[Part]) -> bytes:
+    """Packs what one stream's rules saw, in order; the looks are in steps (``scene.rule_input.in_steps``)."""
+    looks = [part for part in parts if isinstance(part, Look)]
+    things = [thing for look in looks for thing in look.things]
+    between: list[tuple[int, Cut | MotionGrid | _FromHere]] = []
+    before, sight = 0, None
+    for part in parts:
+        if not isinstance(part, Look):
+            between.append((before, part))
+            continue
+        if part.sight != sight:
+            sight = part.sight
+            between.append((before, _FromHere(sight)))
+        before += 1
+    header = _Header(
+        between, len(looks), _pack_table(_look_rows(looks)), len(things), _pack_table(_thing_rows(things))
+    )
+    return bytes([_VERSION]) + zlib.compress(msgspec.msgpack.encode(header), _LEVEL)
+
+
+def unpack(chunk: bytes) -> list[Part]:
+    """What was packed.
+
+    Raises:
+        DamagedChunkError: It is damaged, or of another version.
+    """
+    if chunk[:1] != bytes([_VERSION]):
+        raise DamagedChunkError("its version is not known here")
+    inflater = zlib.decompressobj()
+    try:
+        header = msgspec.msgpack.decode(inflater.decompress(chunk[1:], _MOST_BYTES), type=_Header)
+        if not inflater.eof or inflater.unused_data:
+            raise DamagedChunkError("it has another length than it says")
+        rows = _unpack_table(header.look_rows, header.looks, _LOOK_COLUMNS)
+        things = _things(_unpack_table(header.thing_rows, header.things, _THING_COLUMNS))
+        looks = _looks(rows, things)
+        return list(_in_order(looks, header.between))
+    except (zlib.error, msgspec.DecodeError, ValueError, OverflowError) as error:
+        raise DamagedChunkError(str(error)) from None
+
+
+def _in_order(
+    looks: Sequence[Look], between: Sequence[tuple[int, Cut | MotionGrid | _FromHere]]
+) -> Iterator[Part]:
+    """The looks with their sights, and what came between them."""
+    done, sight = 0, None
+    for before, part in [*between, (len(looks), None)]:
+        for look in looks[done:before]:
+            yield msgspec.structs.replace(look, sight=sight) if sight else look
+        done = max(done, before)
+        if isinstance(part, _FromHere):
+            sight = part.sight
+        elif part is not None:
+            yield part
+
+
+# -- looks -----------------------------------------------------------------------------------------
+
+
+def _look_rows(looks: Sequence[Look]) -> Table:
+    table = np.array(
+        [
+            (
+                look.now.time_ns // TICK_NS,
+                look.now.wall_ns // TICK_NS,
+                look.session,
+                look.depth,
+                len(look.things),
+            )
+            for look in looks
+        ],
+        np.int64,
+    ).reshape(-1, _LOOK_COLUMNS)
+    table[:, 1] -= table[:, 0]
+    table[1:, :_DEPTH] -= table[:-1, :_DEPTH].copy()
+    return table
+
+
+def _looks(rows: Table, things: list[Thing]) -> list[Look]:
+    rows[:, :_DEPTH] = np.cumsum(rows[:, :_DEPTH], axis=0)
+    rows[:, 1] += rows[:, 0]
+    rows[:, :2] *= TICK_NS
+    if (rows[:, _THINGS] < 0).any() or rows[:, _THINGS].sum() != len(things):
+        raise DamagedChunkError("it holds another number of things than it says")
+    each = iter(things)
+    return [
+        Look(session=session, now=Moment(time, wall), depth=depth, things=list(islice(each, count)))
+        for time, wall, session, depth, count in rows.tolist()
+    ]
+
+
+# -- things ----------------------------------------------------------------------------------------
+
+
+def _thing_rows(things: Sequence[Thing]) -> Table:
+    numbers = np.array([thing.id for thing in things], np.int64)
+    values = np.array(
+        [(*thing.box, thing.speed, thing.direction_deg, thing.score) for thing in things], np.float64
+    ).reshape(-1, _THING_COLUMNS - 1)
+    table = np.column_stack([numbers, np.rint(values * _STEPS).astype(np.int64)])
+    order, is_first = _by_thing(numbers)
+    ordered = table[order]
+    differences = ordered.copy()
+    differences[1:, 1:] -= np.where(is_first[1:, None], 0, ordered[:-1, 1:])
+    table[order] = differences
+    return table
+
+
+def _things(table: Table) -> list[Thing]:
+    numbers = table[:, 0].copy()
+    order, is_first = _by_thing(numbers)
+    ordered = table[order]
+    sums = np.cumsum(ordered[:, 1:], axis=0)
+    firsts = np.flatnonzero(is_first)
+    before = (sums - ordered[:, 1:])[firsts]  # what things in front of it have summed up to
+    values = sums - np.repeat(before, np.diff([*firsts, len(ordered)]), axis=0)
+    table[order, 1:] = values
+    boxes = (table[:, 1:5] / BOX_STEPS).tolist()
+    others = (
+        (table[:, 5] / SPEED_STEPS).tolist(),
+        (table[:, 6] * 360 / TURN_STEPS).tolist(),
+        (table[:, 7] / SCORE_STEPS).tolist(),
+    )
+    return [
+        thing_of_steps(number, (box[0], box[1], box[2], box[3]), speed, direction_deg, score)
+        for number, box, speed, direction_deg, score in zip(numbers.tolist(), boxes, *others, strict=True)
+    ]
+
+
+def _by_thing(numbers: Table) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
+    """The order that brings rows of a thing together, and which of them come first then."""
+    order = np.argsort(numbers, kind="stable")
+    ordered = numbers[order]
+    is_first = np.ones(len(ordered), np.bool_)
+    is_first[1:] = ordered[1:] != ordered[:-1]
+    return order, is_first
+
+
+# -- tables ----------------------------------------------------------------------------------------
+
+
+def _pack_table(table: Table) -> bytes:
+    """Column by column, and of each the low bytes first; small numbers of either sign have few of them."""
+    signless = ((table << 1) ^ (table >> 63)).T.astype("<i8")
+    planes = np.ascontiguousarray(signless).view(np.uint8).reshape(table.shape[1], -1, 8).swapaxes(1, 2)
+    return planes.tobytes()
+
+
+def _unpack_table(data: bytes, rows: int, columns: int) -> Table:
+    """Raises: ValueError: The data has another length."""
+    planes = np.frombuffer(data, np.uint8).reshape(columns, 8, rows)
+    signless = np.ascontiguousarray(planes.swapaxes(1, 2)).view("<u8").reshape(columns, rows)
+    return ((signless >> 1).astype(np.int64) ^ -(signless & 1).astype(np.int64)).T.copy()

@@ -1,0 +1,52 @@
+"""Rules on yesterday: a watch over the motion log, which gives the same events as it would have live."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from pipeline.base.event import Event
+from pipeline.base.watched import Watch
+from pipeline.events.archive import Chunk
+from pipeline.events.motion_log import DamagedChunkError, Part, unpack
+from pipeline.scene.motion_grid import MotionGrid
+from pipeline.scene.rule_input import STARTED, Look
+from pipeline.scene.stream_rules import StreamRules
+
+
+@dataclass(slots=True)
+class Replay:
+    """Judges chunks of any streams, each stream's in the order in which they were written.
+
+    Attributes:
+        watch: Zones, lines and rules.
+        looks: How many were judged.
+        damaged: Chunks that could not be read and were left out, each with the reason.
+    """
+
+    watch: Watch
+    looks: int = 0
+    damaged: list[tuple[Chunk, str]] = field(default_factory=list)
+    _rules: dict[str, StreamRules] = field(default_factory=dict)
+
+    def events(self, chunks: Iterable[Chunk]) -> Iterator[Event]:
+        """The events, as they become clear; what lasts at the end of the log has no end yet."""
+        for chunk in chunks:
+            try:
+                parts = unpack(chunk.data)
+            except DamagedChunkError as error:
+                self.damaged.append((chunk, str(error)))
+                continue
+            for part in parts:
+                yield from self._take(chunk.stream_id, part)
+
+    def _take(self, stream_id: str, part: Part) -> list[Event]:
+        if stream_id not in self._rules:
+            self._rules[stream_id] = StreamRules(stream_id, self.watch)
+        rules = self._rules[stream_id]
+        if isinstance(part, Look):
+            self.looks += 1
+            return rules.take(part)
+        if isinstance(part, MotionGrid):
+            return []
+        if part == STARTED:
+            del self._rules[stream_id]
+        return rules.cut(part)

@@ -1,0 +1,198 @@
+"""One SQLite file with events and the motion log: written by one process, read by others at any time.
+
+WAL: a reader sees a whole state and never waits for the writer, and what a killed process had committed
+stays.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import msgspec
+from filelock import FileLock, Timeout
+
+from pipeline.base.closing import Closing
+from pipeline.base.errors import OutputError
+from pipeline.base.event import Event, unix_ns
+from pipeline.events.archive import APPLICATION, FORMAT, PATIENCE_S, Archive, Chunk, check, number, reason_of
+
+_DAY_NS = 86_400 * 10**9
+_CUT_SHARE = 20
+"""The file is too large: so many parts of it are made, and the oldest goes."""
+_SCHEMA = f"""
+PRAGMA application_id = {APPLICATION};
+PRAGMA user_version = {FORMAT};
+CREATE TABLE events (
+    number INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, time_ns INTEGER NOT NULL, stream TEXT NOT NULL,
+    kind TEXT NOT NULL, zone TEXT, line TEXT, phase TEXT NOT NULL, start TEXT, json TEXT NOT NULL
+);
+CREATE INDEX events_by_time ON events (time_ns);
+CREATE INDEX events_by_stream ON events (stream, time_ns);
+CREATE INDEX events_by_kind ON events (kind, time_ns);
+CREATE INDEX events_by_zone ON events (zone, time_ns) WHERE zone IS NOT NULL;
+CREATE INDEX events_by_line ON events (line, time_ns) WHERE line IS NOT NULL;
+CREATE INDEX ends ON events (start) WHERE start IS NOT NULL;
+CREATE TABLE chunks (
+    number INTEGER PRIMARY KEY, stream TEXT NOT NULL, start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL,
+    data BLOB NOT NULL
+);
+CREATE INDEX chunks_by_end ON chunks (end_ns);
+CREATE INDEX chunks_by_stream ON chunks (stream, end_ns);
+"""
+
+
+class StoreError(OutputError):
+    """The store can't be written (any more)."""
+
+
+class Store(Closing):
+    """The file, open for reading and writing.
+
+    Args:
+        path: Of the file; it and its folder are made if they are not there.
+        keep_days: What is older is removed.
+        max_mb: The oldest is removed where the file would be larger, in 2**20 bytes.
+
+    Raises:
+        StoreError: It can't be opened for writing, or another process writes to it.
+    """
+
+    def __init__(self, path: Path, keep_days: float, max_mb: float) -> None:
+        self.path = path
+        self._keep_ns, self._max_bytes = int(keep_days * _DAY_NS), int(max_mb * 2**20)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = FileLock(f"{path}.lock", thread_local=False)
+            self._lock.acquire(blocking=False)
+        except Timeout:
+            raise StoreError(
+                f"{path}: another run keeps its events there: give this one a file of its own, "
+                "--set store.file=FILE"
+            ) from None
+        except OSError as error:
+            raise StoreError(f"{path}: can't be written: {error.strerror}") from None
+        self._is_new = not path.exists()
+        try:
+            self._base = sqlite3.connect(
+                path, timeout=PATIENCE_S, isolation_level=None, check_same_thread=False
+            )
+            try:
+                _prepare(self._base)
+            except BaseException:
+                self._base.close()
+                raise
+        except sqlite3.Error as error:
+            self._lock.release()
+            raise self._failed(error) from None
+
+    def write(self, events: Sequence[Event], chunks: Sequence[Chunk]) -> None:
+        """Adds events and chunks, all of them or none; an event that is there already stays as it is.
+
+        Raises:
+            StoreError: The disk is full, for example.
+        """
+        try:
+            with self._transaction():
+                self._base.executemany(
+                    "INSERT OR IGNORE INTO events VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_row, events)
+                )
+                self._base.executemany(
+                    "INSERT INTO chunks (stream, start_ns, end_ns, data) VALUES (?, ?, ?, ?)", chunks
+                )
+        except sqlite3.Error as error:
+            raise self._failed(error) from None
+
+    def forget_old(self, now_ns: int) -> None:
+        """Removes what is too old, and the oldest while the file is too large.
+
+        Args:
+            now_ns: Unix time.
+
+        Raises:
+            StoreError: It can't be written.
+        """
+        try:
+            self._remove_until(now_ns - self._keep_ns)
+            while self._used_bytes() > self._max_bytes and (oldest := self._oldest_part()) is not None:
+                self._remove_until(oldest)
+            self._base.executescript("PRAGMA incremental_vacuum")  # ``execute`` would stop after a page
+        except sqlite3.Error as error:
+            raise self._failed(error) from None
+
+    def close(self) -> None:
+        """Closes the file, and lets another process have it; a new one that holds nothing is removed."""
+        is_empty = False
+        with suppress(sqlite3.Error):  # closed already, or the disk is full
+            is_empty = self._is_new and self._oldest_part() is None
+            self._base.close()
+        if is_empty:
+            self.path.unlink(missing_ok=True)
+            Path(self._lock.lock_file).unlink(missing_ok=True)
+        self._lock.release()
+
+    def archive(self) -> Archive:
+        """The same file for reading, on the same connection."""
+        return Archive(self.path, self._base)
+
+    def _remove_until(self, time_ns: int) -> None:
+        with self._transaction():
+            self._base.execute("DELETE FROM chunks WHERE end_ns <= ?", (time_ns,))
+            self._base.execute("DELETE FROM events WHERE time_ns <= ?", (time_ns,))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._base.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._base.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):  # a full disk may have rolled back by itself
+                self._base.execute("ROLLBACK")
+            raise
+
+    def _used_bytes(self) -> int:
+        pages, free, size = (
+            number(self._base, f"{name}") for name in ("page_count", "freelist_count", "page_size")
+        )
+        return (pages - free) * size
+
+    def _oldest_part(self) -> int | None:
+        """Until when the oldest part goes; None if there is nothing left."""
+        for table, time in (("chunks", "end_ns"), ("events", "time_ns")):
+            (rows,) = self._base.execute(f"SELECT COUNT(*) FROM {table}").fetchone()
+            if rows:
+                wanted = f"SELECT {time} FROM {table} ORDER BY {time} LIMIT 1 OFFSET ?"
+                (until_ns,) = self._base.execute(wanted, (rows // _CUT_SHARE,)).fetchone()
+                return int(until_ns)
+        return None
+
+    def _failed(self, error: sqlite3.Error) -> StoreError:
+        return StoreError(f"{self.path}: {reason_of(error)}")
+
+
+def _prepare(base: sqlite3.Connection) -> None:
+    """Makes the tables of a new file; checks what there is of another."""
+    if not number(base, "page_count"):
+        base.execute("PRAGMA auto_vacuum = INCREMENTAL")  # before the first page: space goes back to the disk
+    base.execute("PRAGMA journal_mode = WAL").fetchall()
+    base.execute("PRAGMA synchronous = NORMAL")
+    base.execute("PRAGMA journal_size_limit = 1048576").fetchall()
+    (tables,) = base.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+    if not tables:
+        base.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
+    check(base)
+
+
+def _row(event: Event) -> tuple[object, ...]:
+    return (
+        event.id,
+        unix_ns(event.time),
+        event.stream_id,
+        event.kind,
+        event.zone,
+        event.line,
+        event.phase,
+        event.start,
+        msgspec.json.encode(event).decode(),
+    )

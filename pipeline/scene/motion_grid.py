@@ -1,0 +1,40 @@
+"""Motion of the whole picture on a coarse grid: what the motion log keeps of dense motion."""
+
+import cv2
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+SIDE = 24
+EVERY_NS = 250_000_000
+"""Between two grids of a stream."""
+_STEPS = 64
+"""In a picture width a second: up to 2 widths a second fit into int8."""
+
+
+class MotionGrid(msgspec.Struct, tag=True, array_like=True, frozen=True):
+    """How the picture moved, the camera's motion included.
+
+    Attributes:
+        wall_ns: Unix time of its frame.
+        cells: ``(24, 24, 2)`` of int8: x right and y down, in 1/64 of a picture width a second.
+    """
+
+    wall_ns: int
+    cells: bytes
+
+
+def motion_grid(flow: npt.NDArray[np.float16], place_px: int, age_ms: float, wall_ns: int) -> MotionGrid:
+    """The grid of one frame.
+
+    Args:
+        flow: ``(2, h, w)``: from each place to where it was in a past frame, x right and y down, in pixels.
+        place_px: Width of a place in the same pixels.
+        age_ms: How much older the past frame was.
+        wall_ns: Unix time of the frame.
+    """
+    widths = flow.shape[2] * place_px
+    velocity = np.ascontiguousarray(-flow.astype(np.float32).transpose(1, 2, 0)) * (1000 / (widths * age_ms))
+    coarse = cv2.resize(velocity, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    steps = np.clip(np.rint(coarse * _STEPS), -127, 127).astype(np.int8)
+    return MotionGrid(wall_ns, steps.tobytes())

@@ -1,0 +1,103 @@
+"""What rules see of a prediction, in steps coarse enough to be kept: they judge what the motion log holds."""
+
+import msgspec
+
+from pipeline.base.event import Moment
+from pipeline.base.moving_thing import Rectangle, Thing, within_turn
+from pipeline.base.sight import Sight
+
+TICK_NS = 100_000
+"""Of times."""
+BOX_STEPS = 4096
+"""In the width or height of a picture."""
+SPEED_STEPS = 1000
+"""In a picture width a second."""
+TURN_STEPS = 240
+"""In a full turn."""
+SCORE_STEPS = 100
+SHARE_STEPS = 10
+SIGHT_STEPS = 256
+"""In a picture width, or of a factor."""
+MOST_SPEED = 1e6
+"""Picture widths a second; more is no speed."""
+
+
+class Look(msgspec.Struct, kw_only=True, frozen=True, gc=False):  # an hour has 90,000, none in a circle
+    """One prediction.
+
+    Attributes:
+        session: Of its frame: a capture worker has another one after a restart.
+        now: When its frame was captured.
+        depth: How many past frames it saw; 0: nothing is known of motion.
+        things: Those that were seen in it, not those that are out of sight; as seen from the reference view.
+        sight: Where that view is in the picture; None where none is followed.
+    """
+
+    session: int
+    now: Moment
+    depth: int
+    things: list[Thing]
+    sight: Sight | None = None
+
+
+class Cut(msgspec.Struct, tag=True, array_like=True, frozen=True):
+    """Between two looks: all that had begun was ended.
+
+    Attributes:
+        why: What has ended it, in words.
+    """
+
+    why: str
+
+
+STARTED = Cut("the sink was killed")
+"""Comes before the first look of each sink: what an earlier one has left open was ended because of that."""
+
+
+def in_steps(look: Look) -> Look:
+    """The same look in steps; what is in steps already stays as it is."""
+    return Look(
+        session=look.session,
+        now=Moment(*(_in_ticks(time_ns) for time_ns in look.now)),
+        depth=look.depth,
+        things=[_thing_in_steps(thing) for thing in look.things],
+        sight=_sight_in_steps(look.sight) if look.sight else None,
+    )
+
+
+def thing_of_steps(number: int, box: Rectangle, speed: float, direction_deg: float, score: float) -> Thing:
+    """A thing with what is kept of it."""
+    return Thing(
+        id=number, box=box, outline=[], speed=speed, direction_deg=direction_deg, age_ms=0.0, score=score
+    )
+
+
+def _sight_in_steps(sight: Sight) -> Sight:
+    """Coarse, so that it is seldom another one: where things are in the view is known already."""
+    return msgspec.structs.replace(
+        sight,
+        share=round(sight.share * SHARE_STEPS) / SHARE_STEPS,
+        factor=_placed(sight.factor),
+        offset=_placed(sight.offset),
+    )
+
+
+def _placed(value: tuple[float, float]) -> tuple[float, float]:
+    real, imaginary = (round(part * SIGHT_STEPS) / SIGHT_STEPS for part in value)
+    return real, imaginary
+
+
+def _in_ticks(time_ns: int) -> int:
+    return time_ns // TICK_NS * TICK_NS
+
+
+def _thing_in_steps(thing: Thing) -> Thing:
+    left, top, width, height = (round(share * BOX_STEPS) / BOX_STEPS for share in thing.box)
+    turn = round(within_turn(thing.direction_deg) * TURN_STEPS / 360) % TURN_STEPS
+    return thing_of_steps(
+        thing.id,
+        (left, top, width, height),
+        round(min(thing.speed, MOST_SPEED) * SPEED_STEPS) / SPEED_STEPS,
+        turn * 360 / TURN_STEPS,
+        round(thing.score * SCORE_STEPS) / SCORE_STEPS,
+    )

@@ -1,0 +1,67 @@
+"""The rules of one stream, look by look: live in the sink, and again over the motion log."""
+
+from pipeline.base.event import Event, Moment
+from pipeline.base.sight import Sight
+from pipeline.base.watched import Watch
+from pipeline.scene.rule_book import RuleBook
+from pipeline.scene.rule_input import Cut, Look
+from pipeline.scene.view_events import ViewEvents
+
+
+class StreamRules:
+    """Judges the looks of one stream, in order.
+
+    Args:
+        stream_id: The stream.
+        watch: Zones, lines and rules.
+
+    Attributes:
+        last: When the newest look was; None before the first.
+        is_new: Whether the stream began anew with it.
+        seen: What is watched in the view that the camera shows.
+    """
+
+    def __init__(self, stream_id: str, watch: Watch) -> None:
+        self._stream_id, self._watch = stream_id, watch
+        self._session = 0
+        self._views = ViewEvents(stream_id)
+        self._open(None)
+        self.last: Moment | None = None
+        self.is_new = False
+
+    def take(self, look: Look) -> list[Event]:
+        """The events of the next look, which is in steps (``in_steps``)."""
+        now, sight, events = look.now, look.sight, []
+        self.is_new = self.last is not None and (
+            look.session != self._session or now.time_ns <= self.last.time_ns
+        )
+        if self.is_new:
+            events = self.cut(Cut("the stream began anew"))
+            self._open(None)
+        self.last, self._session = now, look.session
+        if sight:
+            events += self._views.update(sight, now)
+            events += self._turned(sight, now)
+        if look.depth and (sight is None or sight.found):
+            events += self._book.update(look.things, now)
+        else:  # nothing is known of motion, and the things to come may have ids of others
+            self._book.forget()
+        return events
+
+    def cut(self, cut: Cut) -> list[Event]:
+        """The ends of all that has begun."""
+        if self.last is None:
+            return []
+        return [*self._book.end(self.last, cut.why), *self._views.end(self.last, cut.why)]
+
+    def _turned(self, sight: Sight, now: Moment) -> list[Event]:
+        """Ends what has begun where the view is lost, or another one has come."""
+        if sight.view != self._view:
+            events = self._book.end(now, "the camera shows another view")
+            self._open(sight.view)
+            return events
+        return [] if sight.found else self._book.end(now, "the view is lost")
+
+    def _open(self, view: str | None) -> None:
+        self._view, self.seen = view, self._watch.seen(self._stream_id, view)
+        self._book = RuleBook(self._stream_id, self.seen)

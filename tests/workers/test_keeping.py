@@ -1,0 +1,132 @@
+"""Events and the motion log of whole runs: kept, also where a sink is killed or a disk is full."""
+
+import contextlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.base.clock import now_ns
+from pipeline.base.config import load_config
+from pipeline.base.errors import UserError
+from pipeline.base.event import Event, rfc3339
+from pipeline.events.archive import Archive
+from pipeline.events.replay import Replay
+from pipeline.events.store import Store
+from tests.events.samples import event
+from tests.workers.pipeline import Pipeline
+from tests.workers.program import until
+from workers.sink import SinkWorker
+
+SHIPPED = ("--set", "inference.checkpoint=motion_resnet18")
+POINTS = "[[0.05, 0.4], [0.95, 0.4], [0.95, 0.98], [0.05, 0.98]]"
+ROAD = (
+    "--set",
+    f"zones.road.points={POINTS}",
+    "--set",
+    "rules.road={kind='moving', zone='road', quiet_s=0.5}",
+)
+
+
+def events_of(file: Path) -> list[Event]:
+    with Archive(file) as archive:
+        return archive.events()
+
+
+def unpaired(file: Path) -> set[str]:
+    """Ids of starts without an end in a file of events; each has at most one."""
+    told = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    starts = [one["id"] for one in told if one["phase"] == "start"]
+    ends = [one["start"] for one in told if one["phase"] == "end"]
+    assert len(set(starts)) == len(starts)
+    assert len(set(ends)) == len(ends)
+    assert set(ends) <= set(starts)
+    return set(starts) - set(ends)
+
+
+@pytest.mark.slow
+def test_a_run_leaves_its_events_and_a_log_that_gives_the_same_ones_again(place: Path) -> None:
+    with Pipeline(place, *SHIPPED, *ROAD, "--frames", "120", "--events", "events.jsonl") as run:
+        outcome = run.finish()
+    assert outcome.code == 0, outcome.told()
+    store = run.folder / "videos" / "events.sqlite3"
+    assert outcome.report["store"] == {"path": str(store)}
+    assert f"events       {store}"[:40] in outcome.out
+    told = [json.loads(line) for line in (run.folder / "events.jsonl").read_text().splitlines()]
+    kept = events_of(store)
+    assert [one.id for one in kept] == [one["id"] for one in sorted(told, key=lambda one: one["time"])]
+    assert kept
+    watch = load_config(None, ROAD[1::2]).watched()
+    with Archive(store) as archive:
+        again = list(Replay(watch).events(archive.chunks()))
+    assert [one.id for one in again] == [one["id"] for one in told]
+
+
+@pytest.mark.slow
+def test_each_start_has_its_end_where_the_sink_is_killed_in_the_middle(place: Path) -> None:
+    with Pipeline(place, *SHIPPED, *ROAD, "--frames", "300", "--pace", "--events", "events.jsonl") as run:
+        file = run.folder / "events.jsonl"
+        run.wait_for_rendered("demo", 1)
+        until(lambda: unpaired(file), "something moves", 60.0)
+        run.kill("sink")
+        outcome = run.finish()
+    assert outcome.code in (0, 1), outcome.told()
+    told = [json.loads(line) for line in file.read_text().splitlines()]
+    assert unpaired(file) == set()
+    assert [one["why"] for one in told if one.get("why") == {"ended": "the sink was killed"}] != []
+    kept = events_of(run.folder / "videos" / "events.sqlite3")
+    assert {one.id for one in kept} == {one["id"] for one in told}
+
+
+@pytest.mark.slow
+def test_a_disk_that_fills_up_is_a_loss_and_all_frames_are_shown(place: Path, small_disk: Path) -> None:
+    file, earlier = small_disk / "events.sqlite3", event(1, time=rfc3339(now_ns()))
+    with Store(place / "made", 30, 10) as store:
+        store.write([earlier], [])
+    shutil.copy(place / "made", file)
+    with Pipeline(place, *SHIPPED, *ROAD, "--frames", "90", "--set", f"store.file={file}") as run:
+        run.wait_for_rendered("demo", 1)
+        with contextlib.suppress(OSError), (small_disk / "filler").open("wb", buffering=0) as filler:
+            while True:
+                filler.write(bytes(1024))
+        outcome = run.finish()
+    assert outcome.code == 3, outcome.told()
+    assert outcome.stream("demo")["rendered"] == 90
+    assert list(outcome.report["lost"]) == ["store"]
+    assert f"error: {file}: can't be written" in outcome.err
+    assert "free some space, or set store.max_mb lower" in outcome.err
+    (small_disk / "filler").unlink()
+    assert events_of(file)[0] == earlier
+
+
+def sink(file: Path, **options: Any) -> SinkWorker:
+    settings = [
+        f"store.file={file}",
+        "run.output_dir=",
+        "sink.web=false",
+        "endpoints.sink_stats=['ipc:///tmp/x']",
+    ]
+    return SinkWorker(load_config(None, settings), "sink", **options)
+
+
+def test_a_store_that_cannot_be_written_refuses_a_start_but_not_a_restart(place: Path) -> None:
+    from workers.keeping import Keeping
+
+    with Store(place / "s", 30, 10):
+        with pytest.raises(UserError, match="another run keeps its events there"):
+            Keeping(sink(place / "s"))
+        again = sink(place / "s", restarts=1)
+        keeping = Keeping(again)
+        keeping.keep(event(1))
+        keeping.check()
+    assert "another run" in again.stats.details["lost"]["store"]
+    assert len(again.stats.events) == 1
+
+
+def test_nothing_is_kept_where_that_is_not_wanted(place: Path) -> None:
+    config = load_config(None, ["store.file=''"])
+    assert config.store_file() is None
+    assert load_config(None, ["run.output_dir=''"]).store_file() is None
+    assert load_config().store_file() == Path("outputs/events.sqlite3")

@@ -1,0 +1,197 @@
+"""``events``: what is kept of earlier runs: listed, shown, exported, and judged by other rules."""
+
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from workers.commands.shared_options import ConfigFile, Overrides, example
+
+if TYPE_CHECKING:
+    from pipeline.base.event import Event
+    from pipeline.events.archive import Archive, Wanted
+
+app = typer.Typer(invoke_without_command=True)
+
+Since = Annotated[
+    str | None,
+    typer.Option(
+        "--since", metavar="TIME", help="Only what was since 90s, 30m, 24h, 7d ago, or 2026-11-29T12:00."
+    ),
+]
+Stream = Annotated[str | None, typer.Option("--stream", help="Only of this stream.")]
+Kind = Annotated[str | None, typer.Option("--kind", help="Only of this kind, as entered.")]
+Zone = Annotated[str | None, typer.Option("--zone", help="Only in this zone, or on this line.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, as in --events.")]
+_AGO = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+@app.callback(epilog=example("events --rules zones.toml --since 24h"))
+def rules(
+    context: typer.Context,
+    file: Annotated[
+        Path | None,
+        typer.Option("--rules", metavar="FILE", help="TOML with zones, lines and rules, as for watch.file."),
+    ] = None,
+    since: Since = None,
+    stream: Stream = None,
+    as_json: Json = False,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+) -> None:
+    """Events of earlier runs. With --rules: run other rules over what moved then."""
+    if context.invoked_subcommand is not None:
+        return
+    if file is None:
+        print(context.get_help())
+        return
+    from pipeline.base.config import load_watch
+    from pipeline.events.archive import Wanted
+    from pipeline.events.replay import Replay
+
+    wanted = Wanted(since_ns=_since_ns(since), stream_id=stream)
+    replay = Replay(load_watch(file))
+    with _open(config, overrides, wanted) as archive:
+        found = sorted(replay.events(archive.chunks(wanted)), key=lambda event: event.time)
+    _print_lines(found, as_json)
+    for chunk, reason in replay.damaged:
+        print(f"{chunk.stream_id}: a part of the motion log was left out: {reason}", file=sys.stderr)
+    if not found:
+        print(f"no events: the rules were run over {replay.looks} predictions", file=sys.stderr)
+
+
+@app.command("list", epilog=example("events list --since 24h --kind entered"))
+def list_events(
+    since: Since = None,
+    stream: Stream = None,
+    kind: Kind = None,
+    zone: Zone = None,
+    as_json: Json = False,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+) -> None:
+    """List events, oldest first; also while a pipeline runs."""
+    wanted = _wanted(since, stream, kind, zone)
+    with _open(config, overrides, wanted) as archive:
+        found = archive.events(wanted)
+    _print_lines(found, as_json)
+    if not found:
+        print("no events", file=sys.stderr)
+
+
+@app.command("show", epilog=example("events show 5f3a9c0d1e2b4a67"))
+def show(
+    event_id: Annotated[str, typer.Argument(metavar="ID", help="As in events list.")],
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+) -> None:
+    """Show everything about an event, and about its start or end."""
+    import msgspec
+
+    from pipeline.base.errors import UserError
+    from pipeline.events.archive import Wanted
+
+    with _open(config, overrides, Wanted()) as archive:
+        found = archive.event(event_id)
+    if not found:
+        raise UserError(f"{event_id}: there is no such event; `events list` shows the ids of all")
+    for event in found:
+        print(msgspec.json.format(msgspec.json.encode(event), indent=2).decode())
+
+
+@app.command("export", epilog=example("events export events.csv --since 7d"))
+def export(
+    file: Annotated[Path, typer.Argument(help="FILE.csv, FILE.json, or FILE.coco.json for COCO boxes.")],
+    since: Since = None,
+    stream: Stream = None,
+    kind: Kind = None,
+    zone: Zone = None,
+    size: Annotated[
+        str | None,
+        typer.Option("--size", metavar="WIDTHxHEIGHT", help="Of the pictures, in pixels: for COCO boxes."),
+    ] = None,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+) -> None:
+    """Write events to a file for other programs."""
+    from pipeline.base.errors import as_user_error
+    from pipeline.base.files import write_whole
+    from pipeline.events.exporting import as_text, format_of
+
+    kind_of_file, pixels = format_of(file, size)
+    wanted = _wanted(since, stream, kind, zone)
+    with _open(config, overrides, wanted) as archive, as_user_error():
+        found = archive.events(wanted)
+        write_whole(file, as_text(kind_of_file, found, archive, pixels))
+    print(f"{file}: {len(found)} events")
+
+
+def _wanted(since: str | None, stream: str | None, kind: str | None, zone: str | None) -> "Wanted":
+    from typing import get_args
+
+    from pipeline.base.errors import UserError
+    from pipeline.base.event import EventKind
+    from pipeline.events.archive import Wanted
+
+    if kind is not None and kind not in get_args(EventKind):
+        raise UserError(f"--kind {kind}: there is no such kind; there is: {', '.join(get_args(EventKind))}")
+    return Wanted(since_ns=_since_ns(since), stream_id=stream, kind=kind, place=zone)
+
+
+def _since_ns(text: str | None) -> int | None:
+    """Unix time that ``--since`` means; a time without a zone is local."""
+    from pipeline.base.clock import now_ns
+    from pipeline.base.errors import UserError
+
+    if text is None:
+        return None
+    if found := re.fullmatch(r"(\d{1,9})([smhd])", text):
+        return max(now_ns() - int(found[1]) * _AGO[found[2]] * 10**9, 0)
+    try:
+        return round(datetime.fromisoformat(text).timestamp() * 1000) * 10**6
+    except (ValueError, OverflowError, OSError):
+        raise UserError(f"--since {text}: give it as 90s, 30m, 24h or 7d, or as 2026-11-29T12:00") from None
+
+
+def _open(config: Path | None, overrides: list[str] | None, wanted: "Wanted") -> "Archive":
+    """The store of the configuration, in which the wanted stream is known."""
+    from pipeline.base.config import load_config
+    from pipeline.base.errors import UserError
+    from pipeline.events.archive import Archive
+
+    path = load_config(config, overrides or ()).store_file()
+    if path is None:
+        raise UserError("no events are kept: store.file is empty")
+    archive = Archive(path)
+    if wanted.stream_id is not None and wanted.stream_id not in (known := archive.stream_ids()):
+        archive.close()
+        names = ", ".join(known) or "none"
+        raise UserError(f"--stream {wanted.stream_id}: nothing is known of it; known are: {names}")
+    return archive
+
+
+def _print_lines(events: Iterable["Event"], as_json: bool) -> None:
+    from workers.output import print_line
+
+    for line in _lines(events, as_json):
+        if not print_line(line):
+            return
+
+
+def _lines(events: Iterable["Event"], as_json: bool) -> Iterator[str]:
+    import msgspec
+
+    from pipeline.base.text import printable
+    from pipeline.scene.sentence import event_in_words
+
+    for event in events:
+        if as_json:
+            yield msgspec.json.encode(event).decode()
+        else:
+            local = datetime.fromisoformat(event.time).astimezone()
+            time = local.isoformat(" ", "milliseconds")[:-6]
+            yield printable(f"{time}  {event.id}  {event.stream_id}: {event_in_words(event)}")

@@ -1,0 +1,90 @@
+"""The store of the sink: opened with it; when it fails that is reported, and frames go on."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from pipeline.base.errors import UserError
+from pipeline.base.event import Event
+from pipeline.base.line_file import STDOUT
+from pipeline.events.event_keeper import Keeper
+from pipeline.events.motion_log import Part
+from workers.base import Worker
+
+_READ_BACK = 4 << 20  # bytes
+
+
+class Keeping:
+    """Keeps events and the motion log, if that is configured.
+
+    Args:
+        sink: Whose; the store is closed with its resources.
+
+    Attributes:
+        adopted: Ends of what a sink that was killed has left open.
+
+    Raises:
+        UserError: The store can't be opened. A sink that was restarted goes on without.
+    """
+
+    def __init__(self, sink: Worker) -> None:
+        self._sink, self._keeper = sink, None
+        self._lost = ""
+        self.adopted: list[Event] = []
+        path, store = sink.config.store_file(), sink.config.store
+        if path is None:
+            return
+        try:
+            self._keeper = Keeper(path, store.keep_days, store.max_mb, told=self._told_before())
+        except UserError as error:
+            if not sink.restarts:
+                raise
+            self._lose(str(error))
+            return
+        sink.resources.callback(self._close)
+        sink.stats.details["store"] = {"path": str(path)}
+        self.adopted = self._keeper.adopted
+        if self.adopted:
+            sink.event(f"events: ended {len(self.adopted)} left open by a sink that was killed")
+
+    def _told_before(self) -> list[Event]:
+        """What a sink before this one told, by the file of events: the store may not have all of it."""
+        path = self._sink.config.sink.events
+        if not self._sink.restarts or path in ("", STDOUT):
+            return []
+        found = []
+        with suppress(OSError), Path(path).open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _READ_BACK))
+            for line in file:
+                with suppress(msgspec.DecodeError):  # half of a line
+                    found.append(msgspec.json.decode(line, type=Event))
+        return found
+
+    def log(self, stream_id: str, part: Part) -> None:
+        """Takes the next part of a stream's motion log."""
+        if self._keeper:
+            self._keeper.log(stream_id, part)
+
+    def keep(self, event: Event) -> None:
+        """Takes an event."""
+        if self._keeper:
+            self._keeper.keep(event)
+
+    def check(self) -> None:
+        """Reports what could not be kept, as soon as that is known."""
+        if self._keeper and self._keeper.loss:
+            self._lose(self._keeper.loss)
+
+    def _close(self) -> None:
+        if self._keeper:
+            self._keeper.close()
+            self.check()
+
+    def _lose(self, loss: str) -> None:
+        if not self._lost:
+            self._sink.event(f"events can't be kept: {loss}")
+        if loss != self._lost:
+            self._sink.note_loss("store", loss)
+        self._lost = loss
