@@ -4,16 +4,17 @@ from collections import Counter
 
 from pipeline.base.config import Config
 from pipeline.base.event import Event, Moment
+from pipeline.scene.health_events import HealthEvents
 from pipeline.scene.rule_book import RuleBook
 from pipeline.view.watch_overlay import Watched
-from pipeline.wire.messages import Prediction
+from pipeline.wire.messages import BadPicture, Prediction
 
 _LIT_NS = 1_000_000_000
 """So long something that is over in a moment is shown."""
 
 
 class EventFinder:
-    """Follows the zones, lines and rules of one stream.
+    """Follows the zones, lines and rules of one stream, and the health of its picture.
 
     Args:
         stream_id: Its name.
@@ -23,6 +24,7 @@ class EventFinder:
     def __init__(self, stream_id: str, config: Config) -> None:
         self._stream_id, self._watch = stream_id, config.watched()
         self._book = RuleBook(stream_id, self._watch)
+        self._health = HealthEvents(stream_id)
         self._last: Moment | None = None
         self._session = 0
         self._lasting: Counter[str] = Counter()
@@ -31,11 +33,12 @@ class EventFinder:
 
     def take(self, prediction: Prediction) -> list[Event]:
         """The events of the next prediction."""
+        events = self._health.see_ok()
         if prediction.things is None:
-            return []
-        now, events = Moment(prediction.time_ns, prediction.capture_ns), []
+            return events
+        now = Moment(prediction.time_ns, prediction.capture_ns)
         if self._last and (prediction.session != self._session or now.time_ns <= self._last.time_ns):
-            events = self.end("the stream began anew")
+            events += self.end("the stream began anew")
             self._book = RuleBook(self._stream_id, self._watch)
             self._lit_until_ns.clear()
         self._last, self._session = now, prediction.session
@@ -46,8 +49,24 @@ class EventFinder:
             self._book.forget()
         return events
 
+    def take_bad(self, bad: BadPicture) -> list[Event]:
+        """The events of a picture that was not predicted: of motion nothing is known while it lasts."""
+        now, before = Moment(bad.time_ns, bad.capture_ns), self._health.state
+        events = self._health.see_bad(bad.state, now, bad.for_s, bad.ok_for_s, bad.why)
+        if before is None:
+            events = self._suspend(f"the picture is {bad.state}".replace("_", "-")) + events
+        return events
+
     def end(self, why: str) -> list[Event]:
         """The ends of all that has begun."""
+        return self._end_motion(why) + self._health.end(why)
+
+    def _suspend(self, why: str) -> list[Event]:
+        ended = self._end_motion(why)
+        self._book.forget()
+        return ended
+
+    def _end_motion(self, why: str) -> list[Event]:
         return self._noted(self._book.end(self._last, why), self._last) if self._last else []
 
     def watched(self) -> list[Watched]:

@@ -12,10 +12,11 @@ from pipeline.base.frame import Frame, FrameId, Image
 from pipeline.flow.age_limit import AgeLimit
 from pipeline.flow.gaps import GapTracker
 from pipeline.flow.joiner import Joined, Joiner
+from pipeline.scene.sentence import health_in_words
 from pipeline.view.overlay import draw_overlay
 from pipeline.view.thumbnails import make_thumbnail
 from pipeline.wire.arrivals import ReceivedFrame, ReceivedPrediction
-from pipeline.wire.messages import EndOfStream, Prediction
+from pipeline.wire.messages import BadPicture, EndOfStream, Prediction
 from workers.event_finder import EventFinder
 from workers.recording import Recording
 
@@ -53,6 +54,7 @@ class SinkStream:
         self._finder, self._tell = EventFinder(stream_id, config), tell
         self._thumbnails: OrderedDict[tuple[int, int, int], Image] = OrderedDict()
         self._held: Prediction | None = None
+        self._bad: OrderedDict[FrameId, BadPicture] = OrderedDict()
         self._ended = False
         self._waits_for_room = False  # frames of a camera push older ones out
 
@@ -106,11 +108,17 @@ class SinkStream:
         self._count_gap(end.id, end.skipped, None)
         self._ended = True
 
-    def take_prediction(self, answer: ReceivedPrediction | EndOfStream) -> None:
-        """Takes a prediction, or the end of them."""
+    def take_prediction(self, answer: ReceivedPrediction | BadPicture | EndOfStream) -> None:
+        """Takes a prediction, why there is none for a frame, or the end of them."""
         if isinstance(answer, EndOfStream):
             self._joiner.end_predictions(answer.session)
             self._tell_all(self._finder.end("the stream has ended"))
+        elif isinstance(answer, BadPicture):
+            self._joiner.add_unpredicted(answer.id, now_ns())
+            self._bad[answer.id] = answer
+            while len(self._bad) > _THUMBNAILS:
+                self._bad.popitem(last=False)
+            self._tell_all(self._finder.take_bad(answer))
         else:
             self._joiner.add_prediction(answer.prediction.id, answer, now_ns())
             self._tell_all(self._finder.take(answer.prediction))
@@ -129,6 +137,11 @@ class SinkStream:
         self.stats.drop("sink.stopped", len(self._joiner))
         self._tell_all(self._finder.end("the sink was stopped"))
 
+    def trouble(self, frame: Frame) -> str | None:
+        """What is wrong with a frame's picture, in words; None if nothing is known to be."""
+        bad = self._bad.get(frame.id)
+        return health_in_words(bad.state, bad.for_s) if bad else None
+
     def draw(self, joined: Joined[ReceivedPrediction], latency_ms: float) -> Image:
         """The picture to show; frames without a prediction of their own keep the last one in view."""
         frame, answer = joined.frame, joined.prediction
@@ -144,6 +157,7 @@ class SinkStream:
             self._past_images(prediction),
             held=self._held,
             watched=self._finder.watched(),
+            trouble=self.trouble(frame),
             fps=self.stats.fps or None,
             latency_ms=latency_ms,
         )

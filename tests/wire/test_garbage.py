@@ -100,10 +100,10 @@ def refused(header: bytes) -> str:
 @pytest.mark.parametrize(
     "header",
     [
-        b"\x82\xa1v\x03\xa1z" + b"\x91" * 900_000,
-        b"\x83\xa4type\xaaprediction\xa1v\x03\xa3top\xdd\xff\xff\xff\xff",
-        b"\x83\xa4type\xa5stats\xa1v\x03\xa5stats\xdf\xff\xff\xff\xff",
-        b"\x82\xa1v\x03\xa4type\xdb\xff\xff\xff\xff",
+        b"\x82\xa1v\x04\xa1z" + b"\x91" * 900_000,
+        b"\x83\xa4type\xaaprediction\xa1v\x04\xa3top\xdd\xff\xff\xff\xff",
+        b"\x83\xa4type\xa5stats\xa1v\x04\xa5stats\xdf\xff\xff\xff\xff",
+        b"\x82\xa1v\x04\xa4type\xdb\xff\xff\xff\xff",
     ],
 )
 def test_headers_made_to_exhaust_memory_or_stack_end_before_their_version_is_known(header: bytes) -> None:

@@ -40,7 +40,7 @@ def test_bad_messages_of_a_peer_are_counted_and_good_ones_still_come(tmp_path: P
     endpoint = f"ipc://{tmp_path}/frames"
     good = packed(3, "every")
     header = msgspec.msgpack.decode(good[1])
-    newer = [good[0], msgspec.msgpack.encode(header | {"v": 4}), good[2]]
+    newer = [good[0], msgspec.msgpack.encode(header | {"v": 5}), good[2]]
     with stranger(endpoint) as sock, FrameReceiver([endpoint], "sink", QUICK, OPEN) as receiver:
         sock.rcvtimeo = 20_000
         wait_for_reader(sock, b"role.sink")
@@ -54,7 +54,7 @@ def test_bad_messages_of_a_peer_are_counted_and_good_ones_still_come(tmp_path: P
         assert receiver.rejects.counts == {"parts": 1, "header": 2, "version": 2, "pixels": 1}
         reports = receiver.rejects.pop_reports()
         assert len(reports) == 4
-        assert "peer speaks wire version 4, this program 3: update the older one" in reports[2]
+        assert "peer speaks wire version 5, this program 4: update the older one" in reports[2]
         assert receiver.rejects.pop_reports() == []
 
 
