@@ -19,6 +19,7 @@ from pipeline.wire.arrivals import ReceivedFrame, ReceivedPrediction
 from pipeline.wire.messages import BadPicture, EndOfStream, Prediction
 from workers.event_finder import EventFinder
 from workers.recording import Recording
+from workers.signal_watch import SignalWatch
 
 _THUMBNAILS = 64
 
@@ -52,6 +53,7 @@ class SinkStream:
         )
         self._gaps = GapTracker()
         self._finder, self._tell = EventFinder(stream_id, config), tell
+        self._signal = SignalWatch(stream_id)
         self._thumbnails: OrderedDict[tuple[int, int, int], Image] = OrderedDict()
         self._held: Prediction | None = None
         self._bad: OrderedDict[FrameId, BadPicture] = OrderedDict()
@@ -88,6 +90,7 @@ class SinkStream:
         stats.state, stats.epoch = "up", header.epoch
         self._ended, self._waits_for_room = False, header.policy == "every"
         self._age_limit.arrived(header.session, header.sent_ns, received.received_ns)
+        self._tell_all(self._signal.arrived(header.policy, header.capture_ns, received.received_ns))
         if self._age_limit.is_too_old(header.session, header.policy, header.capture_ns, received.received_ns):
             stats.drop("sink.too_old")
             return
@@ -107,6 +110,7 @@ class SinkStream:
         """Notes that no more frames will come."""
         self._count_gap(end.id, end.skipped, None)
         self._ended = True
+        self._tell_all(self._signal.end("the stream has ended"))
 
     def take_prediction(self, answer: ReceivedPrediction | BadPicture | EndOfStream) -> None:
         """Takes a prediction, why there is none for a frame, or the end of them."""
@@ -124,7 +128,8 @@ class SinkStream:
             self._tell_all(self._finder.take(answer.prediction))
 
     def pop_ready(self) -> Iterator[Joined[ReceivedPrediction]]:
-        """The frames whose waiting is over, oldest first."""
+        """The frames whose waiting is over, oldest first; tells also whether frames still come."""
+        self._tell_all(self._signal.look(now_ns()))
         while (joined := self._joiner.pop_ready(now_ns())) is not None:
             frame = joined.frame
             if self._age_limit.is_too_old(frame.id.session, frame.policy, frame.capture_ns, now_ns()):
@@ -135,7 +140,7 @@ class SinkStream:
     def discard(self) -> None:
         """Counts the frames that still wait as dropped, and ends what has begun."""
         self.stats.drop("sink.stopped", len(self._joiner))
-        self._tell_all(self._finder.end("the sink was stopped"))
+        self._tell_all(self._finder.end("the sink was stopped") + self._signal.end("the sink was stopped"))
 
     def trouble(self, frame: Frame) -> str | None:
         """What is wrong with a frame's picture, in words; None if nothing is known to be."""

@@ -1,10 +1,13 @@
 """The health of a stream's picture as events: what goes wrong has a start and an end."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from pipeline.base.event import Event, Moment, Phase, event_id, rfc3339
 from pipeline.base.picture_state import BadState
+
+Fault: TypeAlias = BadState | Literal["signal_lost"]
+"""Kinds of events that are about the picture itself, and not about what is in it."""
 
 
 class HealthEvents:
@@ -19,12 +22,12 @@ class HealthEvents:
 
     def __init__(self, stream_id: str) -> None:
         self._stream_id = stream_id
-        self.state: BadState | None = None
+        self.state: Fault | None = None
         self._start = ""  # id of its start
         self._began = self._last = Moment(0, 0)
 
     def see_bad(
-        self, state: BadState, now: Moment, for_s: float, ok_for_s: float = 0.0, why: Mapping[str, float] = {}
+        self, state: Fault, now: Moment, for_s: float, ok_for_s: float = 0.0, why: Mapping[str, float] = {}
     ) -> list[Event]:
         """A picture that was not predicted.
 

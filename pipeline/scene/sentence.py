@@ -24,6 +24,7 @@ _HEALTH: Mapping[str, str] = {
     "over_exposed": "picture over-exposed",
     "frozen": "picture frozen",
     "blurred": "picture blurred",
+    "signal_lost": "signal lost",
 }
 _DIRECTIONS = ("right", "up-right", "up", "up-left", "left", "down-left", "down", "down-right")
 """Anticlockwise from 0 degrees, 45 degrees each."""
