@@ -9,17 +9,18 @@ from pipeline.base.moving_thing import Point
 from pipeline.base.sight import Sight, seen_from_home
 from pipeline.base.watched import Line, Zone
 from pipeline.events.motion_log import Part
+from pipeline.scene.health_events import HealthEvents
 from pipeline.scene.rule_input import STARTED, Cut, Look, in_steps
 from pipeline.scene.stream_rules import StreamRules
 from pipeline.view.watch_overlay import Watched
-from pipeline.wire.messages import Prediction
+from pipeline.wire.messages import BadPicture, Prediction
 
 _LIT_NS = 1_000_000_000
 """So long something that is over in a moment is shown."""
 
 
 class EventFinder:
-    """Follows the zones, lines and rules of one stream.
+    """Follows the zones, lines and rules of one stream, and the health of its picture.
 
     Args:
         stream_id: Its name.
@@ -32,6 +33,7 @@ class EventFinder:
     ) -> None:
         self._stream_id = stream_id
         self._rules, self._log = StreamRules(stream_id, config.watched()), log
+        self._health = HealthEvents(stream_id)
         self._sight: Sight | None = None
         self._lasting: Counter[str] = Counter()
         self._lit_until_ns: dict[str, int] = {}
@@ -39,20 +41,33 @@ class EventFinder:
 
     def take(self, prediction: Prediction) -> list[Event]:
         """The events of the next prediction."""
+        events = self._health.see_ok()
         if prediction.things is None:
-            return []
+            return events
         if self._rules.last is None:
             self._keep(STARTED)
         self._sight = prediction.sight
         look = in_steps(_look(prediction))
-        events, now = self._rules.take(look), look.now
+        told = self._rules.take(look)
         if self._rules.is_new:
             self._lit_until_ns.clear()
         self._keep(look)
-        return self._noted(events, now)
+        return events + self._noted(told, look.now)
+
+    def take_bad(self, bad: BadPicture) -> list[Event]:
+        """The events of a picture that was not predicted: of motion nothing is known while it lasts."""
+        now, before = Moment(bad.time_ns, bad.capture_ns), self._health.state
+        events = self._health.see_bad(bad.state, now, bad.for_s, bad.ok_for_s, bad.why)
+        if before is None:
+            events = self._cut(f"the picture is {bad.state}".replace("_", "-")) + events
+        return events
 
     def end(self, why: str) -> list[Event]:
         """The ends of all that has begun."""
+        return self._cut(why) + self._health.end(why)
+
+    def _cut(self, why: str) -> list[Event]:
+        """Ends what has begun in zones and views."""
         last = self._rules.last
         if last is None:
             return []

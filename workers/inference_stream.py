@@ -18,10 +18,11 @@ from pipeline.model.history import Slot, StreamHistory
 from pipeline.runtime.step import Memory, Motion, Result
 from pipeline.scene.home import Home
 from pipeline.wire.arrivals import ReceivedFrame
-from pipeline.wire.encoding import encode_end
+from pipeline.wire.encoding import encode_bad_picture, encode_end
 from pipeline.wire.messages import EndOfStream, Part
 from pipeline.wire.publisher import Publisher
 from workers.inference_scene import Scene, SceneWatcher
+from workers.picture_gate import PictureGate
 
 _REPORT_S = 0.25
 """Longest time between two reports on the age of predictions, however rare the statistics are."""
@@ -100,7 +101,7 @@ class InferenceStream:
 
     Attributes:
         home: See above.
-        outbox: A prediction that waits for room with its receivers.
+        outbox: A prediction, or what is sent in place of one, that waits for room with its receivers.
     """
 
     def __init__(
@@ -124,6 +125,7 @@ class InferenceStream:
         self._picture: LastPicture[Memory] = LastPicture(kept, config.inference.same_below)
         self._answer: LastAnswer | None = None
         self._scene = SceneWatcher(home)
+        self._gate = PictureGate() if config.inference.health else None
         self._gaps = GapTracker()
         self._ages = AgeLog(stream_id)
         self._reset: str | None = (
@@ -185,7 +187,7 @@ class InferenceStream:
         """The frame whose turn it is: the newest of a live stream, the oldest of a file.
 
         Returns:
-            None if the frame is too old.
+            None if the frame is too old, or its picture too bad.
 
         Raises:
             WireError: It can't be decoded; it is counted.
@@ -203,9 +205,22 @@ class InferenceStream:
             overwritten = error.reason == "overwritten"
             self._let_go([waiting], "wire.overwritten" if overwritten else "inference.undecodable")
             raise
+        if self._is_bad(frame, now_ns):
+            self._let_go([waiting], "inference.bad_picture")
+            return None
         reset = self._empty_cache_before(frame, self._reset or waiting.reset, now_ns)
         self._reset = None
         return Turn(frame, self._history.select(frame.time_ns), reset, self._picture.find(frame.image))
+
+    def _is_bad(self, frame: Frame, now_ns: int) -> bool:
+        bad = self._gate.check(frame, self.stats) if self._gate else None
+        if bad is None:
+            return False
+        self._history.forget_since(frame.time_ns - round(bad.for_s * 1e9))
+        self.outbox = encode_bad_picture(bad)
+        if frame.policy == "newest":
+            self._note_age(frame.id.session, frame.capture_ns, frame.received_ns, now_ns)
+        return True
 
     def discard(self) -> None:
         """Counts the frames that still wait as not predicted."""
@@ -319,6 +334,8 @@ class InferenceStream:
             self.stats.state = "ended"
             self._picture.forget()
             self._answer = None
+            if self._gate:
+                self._gate.end(self.stats)
 
     def _note_age(self, session: int, capture_ns: int, received_ns: int, started_ns: int) -> None:
         self._ages.add(

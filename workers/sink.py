@@ -26,7 +26,7 @@ from pipeline.view.web.server import WebView
 from pipeline.view.window import Window, open_window
 from pipeline.wire.arrivals import ReceivedFrame, ReceivedPrediction
 from pipeline.wire.frame_receiver import FrameReceiver
-from pipeline.wire.messages import EndOfStream
+from pipeline.wire.messages import BadPicture, EndOfStream
 from pipeline.wire.receivers import PredictionReceiver
 from pipeline.wire.subscriber import wait_any
 from workers.base import Worker, WorkerError
@@ -172,10 +172,10 @@ class SinkWorker(Worker):
         self._show_ready()
         return bool(arrived) or any(map(len, self._streams.values()))
 
-    def _take_answer(self, answer: ReceivedPrediction | EndOfStream) -> None:
-        about = answer if isinstance(answer, EndOfStream) else answer.prediction
+    def _take_answer(self, answer: ReceivedPrediction | BadPicture | EndOfStream) -> None:
+        about = answer.prediction if isinstance(answer, ReceivedPrediction) else answer
         self._stream(about.stream_id).take_prediction(answer)
-        if isinstance(answer, EndOfStream):
+        if not isinstance(answer, ReceivedPrediction):
             return
         if self._maps is not None and answer.motion_maps is not None:
             try:
@@ -241,7 +241,8 @@ class SinkWorker(Worker):
         stream.record(picture, frame)
         if self._web:
             prediction = joined.prediction.prediction if joined.prediction else None
-            info = picture_info(frame, prediction, fps=stats.fps, latency_ms=latency_ms)
+            trouble = stream.trouble(frame)
+            info = picture_info(frame, prediction, trouble, fps=stats.fps, latency_ms=latency_ms)
             self._web.publish(stream.id, picture, info)
         if self._window:
             self._window.show(stream.id, picture)

@@ -14,13 +14,15 @@ from pipeline.flow.age_limit import AgeLimit
 from pipeline.flow.gaps import GapTracker
 from pipeline.flow.joiner import Joined, Joiner
 from pipeline.scene.motion_grid import EVERY_NS, motion_grid
+from pipeline.scene.sentence import health_in_words
 from pipeline.view.overlay import draw_overlay
 from pipeline.view.thumbnails import make_thumbnail
 from pipeline.wire.arrivals import ReceivedFrame, ReceivedPrediction
-from pipeline.wire.messages import EndOfStream, Prediction
+from pipeline.wire.messages import BadPicture, EndOfStream, Prediction
 from pipeline.wire.motion_maps import PLACE_PX
 from workers.event_finder import EventFinder
 from workers.recording import Recording
+from workers.signal_watch import SignalWatch
 
 _THUMBNAILS = 64
 
@@ -57,8 +59,10 @@ class SinkStream:
         self._gaps = GapTracker()
         self._finder, self._tell = EventFinder(stream_id, config, log), tell
         self._log, self._grid_ns = log, 0
+        self._signal = SignalWatch(stream_id)
         self._thumbnails: OrderedDict[tuple[int, int, int], Image] = OrderedDict()
         self._held: Prediction | None = None
+        self._bad: OrderedDict[FrameId, BadPicture] = OrderedDict()
         self._ended = False
         self._waits_for_room = False  # frames of a camera push older ones out
 
@@ -92,6 +96,7 @@ class SinkStream:
         stats.state, stats.epoch = "up", header.epoch
         self._ended, self._waits_for_room = False, header.policy == "every"
         self._age_limit.arrived(header.session, header.sent_ns, received.received_ns)
+        self._tell_all(self._signal.arrived(header.policy, header.capture_ns, received.received_ns))
         if self._age_limit.is_too_old(header.session, header.policy, header.capture_ns, received.received_ns):
             stats.drop("sink.too_old")
             return
@@ -111,19 +116,27 @@ class SinkStream:
         """Notes that no more frames will come."""
         self._count_gap(end.id, end.skipped, None)
         self._ended = True
+        self._tell_all(self._signal.end("the stream has ended"))
 
-    def take_prediction(self, answer: ReceivedPrediction | EndOfStream) -> None:
-        """Takes a prediction, or the end of them."""
+    def take_prediction(self, answer: ReceivedPrediction | BadPicture | EndOfStream) -> None:
+        """Takes a prediction, why there is none for a frame, or the end of them."""
         if isinstance(answer, EndOfStream):
             self._joiner.end_predictions(answer.session)
             self._tell_all(self._finder.end("the stream has ended"))
+        elif isinstance(answer, BadPicture):
+            self._joiner.add_unpredicted(answer.id, now_ns())
+            self._bad[answer.id] = answer
+            while len(self._bad) > _THUMBNAILS:
+                self._bad.popitem(last=False)
+            self._tell_all(self._finder.take_bad(answer))
         else:
             self._joiner.add_prediction(answer.prediction.id, answer, now_ns())
             self._tell_all(self._finder.take(answer.prediction))
             self._log_grid(answer)
 
     def pop_ready(self) -> Iterator[Joined[ReceivedPrediction]]:
-        """The frames whose waiting is over, oldest first."""
+        """The frames whose waiting is over, oldest first; tells also whether frames still come."""
+        self._tell_all(self._signal.look(now_ns()))
         while (joined := self._joiner.pop_ready(now_ns())) is not None:
             frame = joined.frame
             if self._age_limit.is_too_old(frame.id.session, frame.policy, frame.capture_ns, now_ns()):
@@ -134,7 +147,12 @@ class SinkStream:
     def discard(self) -> None:
         """Counts the frames that still wait as dropped, and ends what has begun."""
         self.stats.drop("sink.stopped", len(self._joiner))
-        self._tell_all(self._finder.end("the sink was stopped"))
+        self._tell_all(self._finder.end("the sink was stopped") + self._signal.end("the sink was stopped"))
+
+    def trouble(self, frame: Frame) -> str | None:
+        """What is wrong with a frame's picture, in words; None if nothing is known to be."""
+        bad = self._bad.get(frame.id)
+        return health_in_words(bad.state, bad.for_s) if bad else None
 
     def draw(self, joined: Joined[ReceivedPrediction], latency_ms: float) -> Image:
         """The picture to show; frames without a prediction of their own keep the last one in view."""
@@ -151,6 +169,7 @@ class SinkStream:
             self._past_images(prediction),
             held=self._held,
             watched=self._finder.watched(),
+            trouble=self.trouble(frame),
             fps=self.stats.fps or None,
             latency_ms=latency_ms,
         )

@@ -126,7 +126,15 @@ def merge(parts: Iterable[StreamStats]) -> StreamStats:
     for part in parts:
         for name in _COUNTERS:
             setattr(total, name, getattr(total, name) + getattr(part, name))
-        for name in ("dropped", "not_predicted", "rendered_without", "depth", "resets", "events"):
+        for name in (
+            "dropped",
+            "not_predicted",
+            "rendered_without",
+            "depth",
+            "resets",
+            "health_us",
+            "events",
+        ):
             add_counts(getattr(total, name), getattr(part, name))
         for stage, histogram in part.latency.items():
             total.latency.setdefault(stage, Histogram()).merge(histogram)
@@ -226,6 +234,7 @@ def _stream_report(stream_id: str, everyone: Sequence[WorkerStats], running: boo
         "labelled": total.labelled,
         "accuracy": _share(total.correct, total.labelled),
         "things": _things_report(total.things),
+        "health": {state: round(us / 1e6, 1) for state, us in sorted(total.health_us.items())},
         "events": dict(sorted(total.events.items())),
     }
 

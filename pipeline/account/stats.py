@@ -11,6 +11,7 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 
 from pipeline.base.frame import StreamState
+from pipeline.base.picture_state import PictureState
 from pipeline.base.ranges import MOST_COUNT, Count, Difference, Duration, FrameCount, TimeNs
 from pipeline.base.text import StreamId
 
@@ -161,6 +162,9 @@ class StreamStats(msgspec.Struct):
         labelled: Predictions whose true label is known (inference).
         correct: Those of them whose best label is the true one.
         things: What was found to move (inference).
+        health_us: For how long the picture was in which state, in microseconds (inference).
+        picture: Its state now (inference).
+        bad_since_ns: Unix time in ns from which on it has been bad; 0 where it is ok (inference).
         events: What happened, by kind; something that lasts counts once (sink).
         cache_depth: Past frames in the cache now (inference).
         latency: Durations by stage.
@@ -189,6 +193,9 @@ class StreamStats(msgspec.Struct):
     labelled: Count = 0
     correct: Count = 0
     things: ThingStats = msgspec.field(default_factory=ThingStats)
+    health_us: Counts = {}
+    picture: PictureState = "ok"
+    bad_since_ns: TimeNs = 0
     events: Counts = {}
     cache_depth: Count = 0
     latency: Annotated[dict[Name, Histogram], msgspec.Meta(max_length=64)] = {}

@@ -100,6 +100,7 @@ class InferenceConfig(_Section, frozen=True, kw_only=True):
     max_batch: quantities.BatchSize
     batch_window_ms: quantities.Milliseconds
     same_below: quantities.GreyLevels
+    health: bool
     ring_frames: quantities.QueueLength
 
 

@@ -17,8 +17,8 @@ class Joined(Generic[P]):
     Attributes:
         frame: The frame.
         prediction: Its prediction, or None.
-        outcome: ``predicted``; ``skipped``: inference went on to a later frame or has ended;
-            ``timeout``: nothing came in time.
+        outcome: ``predicted``; ``skipped``: inference has let it go, went on to a later frame or has
+            ended; ``timeout``: nothing came in time.
     """
 
     frame: Frame
@@ -76,6 +76,11 @@ class Joiner(Generic[P]):
         while len(self._predictions) > 4 * self._capacity:  # frames that never came
             del self._predictions[next(iter(self._predictions))]
 
+    def add_unpredicted(self, frame_id: FrameId, now_ns: int) -> None:
+        """Notes that a frame gets no prediction: neither it nor those before it wait any longer."""
+        self._progress_ns = now_ns
+        self._newest_prediction = frame_id
+
     def end_predictions(self, session: int) -> None:
         """No more predictions will come for this session's frames."""
         self._ended_session = session
@@ -104,12 +109,12 @@ class Joiner(Generic[P]):
         return "timeout" if late else None
 
     def _passed(self, frame_id: FrameId) -> bool:
-        """Whether inference has gone on to a later frame, perhaps to one of a restarted capture worker."""
+        """Whether inference has dealt with it or a later frame, perhaps one of a restarted capture worker."""
         newest = self._newest_prediction
         if newest is None:
             return False
         if newest.session == frame_id.session:
-            return newest > frame_id
+            return newest >= frame_id
         return newest.session == self._session
 
     def _release(self) -> Frame:

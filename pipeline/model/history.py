@@ -96,6 +96,11 @@ class StreamHistory(Generic[K]):
         self._frames.append(_Remembered(key, time_ns, entry))
         self._forget(time_ns)
 
+    def forget_since(self, time_ns: int) -> None:
+        """Forgets the frames from a time on: they turned out to be worthless."""
+        while self._frames and self._frames[-1].time_ns >= time_ns:
+            self._frames.pop()
+
     def reset(self) -> None:
         """Forgets everything."""
         self._frames.clear()

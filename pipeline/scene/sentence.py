@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pipeline.base.camera_velocity import CameraMotion
 from pipeline.base.event import Event
 from pipeline.base.moving_thing import Thing
+from pipeline.base.picture_state import PictureState
 
 NOTHING_MOVES = "nothing moves"
 _MOST_NAMED = 3
@@ -16,6 +17,15 @@ _STANDS = 0.02
 _BESIDE = 0.3
 """A second motion of the camera is named if it is so large, as a part of the largest."""
 _MOSTLY = 0.5
+_HEALTH: Mapping[str, str] = {
+    "ok": "picture ok",
+    "covered": "camera covered",
+    "dark": "picture dark",
+    "over_exposed": "picture over-exposed",
+    "frozen": "picture frozen",
+    "blurred": "picture blurred",
+    "signal_lost": "signal lost",
+}
 DIRECTIONS = ("right", "up-right", "up", "up-left", "left", "down-left", "down", "down-right")
 """Anticlockwise from 0 degrees, 45 degrees each."""
 
@@ -75,6 +85,13 @@ def run_in_words(
     return words
 
 
+def health_in_words(state: PictureState, for_s: float) -> str:
+    """Such as "camera covered for 12 s"."""
+    seconds = round(for_s)
+    lasting = f"{seconds} s" if seconds < 120 else f"{seconds // 60} min"
+    return f"{_HEALTH[state]} for {lasting}"
+
+
 def event_in_words(event: Event) -> str:
     """Such as "gate: crossed forward, going left"; alike for events that are alike."""
     going = "" if event.direction_deg is None else f", going {direction_name(event.direction_deg)}"
@@ -88,6 +105,10 @@ def event_in_words(event: Event) -> str:
         ("stayed", "end"): "what stayed is gone",
         ("wrong_way", "start"): f"something goes the wrong way{going}",
         ("wrong_way", "end"): "nothing goes the wrong way any more",
+    }
+    words |= {(state, "start"): _HEALTH[state] for state in _HEALTH}
+    words |= {
+        (state, "end"): f"{_HEALTH[state]} no longer, after {event.for_s or 0:.0f} s" for state in _HEALTH
     }
     what = words.get((event.kind, event.phase), f"{event.kind} {event.phase}".replace("_", " "))
     where = event.zone or event.line

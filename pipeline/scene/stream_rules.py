@@ -49,10 +49,12 @@ class StreamRules:
         return events
 
     def cut(self, cut: Cut) -> list[Event]:
-        """The ends of all that has begun."""
+        """The ends of all that has begun; what is seen after it is new."""
         if self.last is None:
             return []
-        return [*self._book.end(self.last, cut.why), *self._views.end(self.last, cut.why)]
+        events = [*self._book.end(self.last, cut.why), *self._views.end(self.last, cut.why)]
+        self._book.forget()
+        return events
 
     def _turned(self, sight: Sight, now: Moment) -> list[Event]:
         """Ends what has begun where the view is lost, or another one has come."""

@@ -11,6 +11,7 @@ from pipeline.base.moving_thing import Thing
 from pipeline.scene.sentence import IN_PLACE, count_in_words, in_words
 from pipeline.view.attention_maps import heat_maps, motion_field, unfold
 from pipeline.view.attention_overlay import draw_motion_arrows
+from pipeline.view.banner import draw_banner
 from pipeline.view.camera_badge import draw_camera_badge
 from pipeline.view.canvas import (
     MUTED,
@@ -62,6 +63,7 @@ def draw_overlay(
     *,
     held: Prediction | None = None,
     watched: Sequence[Watched] = (),
+    trouble: str | None = None,
     fps: float | None = None,
     latency_ms: float | None = None,
 ) -> Image:
@@ -75,6 +77,7 @@ def draw_overlay(
             ``make_thumbnail`` makes copies that are cheap to keep.
         held: The last known prediction, shown dimmed with its age when this frame has none.
         watched: Zones and lines.
+        trouble: What is wrong with the picture, which has no prediction then; shown instead of one.
         fps: Frames a second to show.
         latency_ms: Latency to show.
 
@@ -94,6 +97,7 @@ def draw_overlay(
             past_images,
             held=held,
             watched=watched,
+            trouble=trouble,
             fps=fps,
             latency_ms=latency_ms,
         )
@@ -109,6 +113,7 @@ def paint_overlay(
     *,
     held: Prediction | None,
     watched: Sequence[Watched],
+    trouble: str | None = None,
     fps: float | None,
     latency_ms: float | None,
 ) -> list[Box]:
@@ -117,7 +122,10 @@ def paint_overlay(
     draw_watched(canvas, watched)
     thumbnails = _draw_motion(canvas, prediction, attention, past_images) if prediction is not None else None
     room = (thumbnails.x if thumbnails else scale.width) - 2 * scale.px(10)
-    labels = draw_label_bar(canvas, frame, prediction, held=held, room_px=room)
+    if trouble is not None:
+        labels = draw_banner(canvas, trouble)
+    else:
+        labels = draw_label_bar(canvas, frame, prediction, held=held, room_px=room)
     status = draw_status_line(canvas, _status(frame, prediction, fps, latency_ms))
     panels = [labels, status, *([thumbnails] if thumbnails else [])]
     if prediction is not None and prediction.things is not None:

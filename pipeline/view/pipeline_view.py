@@ -15,6 +15,7 @@ from pipeline.account.stats import StreamStats, WorkerStats
 from pipeline.base.role_names import ROLES
 from pipeline.base.text import printable
 from pipeline.flow.freshness.knobs import Knobs
+from pipeline.scene.sentence import health_in_words
 from pipeline.view.number_text import short, with_reasons
 
 LINK_LOST = "link lost"
@@ -102,12 +103,18 @@ class PipelineView:
         dead = any(w.role == "capture" and self.states.get(w.worker, ABSENT) != ABSENT for w in self.workers)
         state = "down" if dead or source is None else source.state
         moving = printable(now["inference"].things.now) if "inference" in rates and not ended else ""
+        trouble = ""
+        if "inference" in rates and not ended and now["inference"].picture != "ok":
+            sent_ns = next(w.sent_ns for w in living if w.role == "inference")
+            for_s = max(sent_ns - now["inference"].bad_since_ns, 0) / 1e9
+            trouble = health_in_words(now["inference"].picture, for_s)
         return StreamView(
             total=merge(by_role(stream_id, self.sessions).values()),
             state=state,
             fps=tuple(rates.get(role) for role in ROLES),
             cache_depth=now["inference"].cache_depth if "inference" in now else None,
-            moving=NO_PICTURE if moving and state == "down" else moving,
+            moving=NO_PICTURE if (moving or trouble) and state == "down" else trouble or moving,
+            is_bad=bool(trouble) or state == "down",
         )
 
 
@@ -120,7 +127,8 @@ class StreamView:
         state: Of the source.
         fps: Frames a second captured, predicted, rendered; None where no worker reports one.
         cache_depth: Past frames in the cache now.
-        moving: What moves now, in words, or that there is no picture; empty where that is not known.
+        moving: What moves now, in words, or what is wrong with the picture; empty where that is not known.
+        is_bad: Whether something is wrong with it.
     """
 
     total: StreamStats
@@ -128,6 +136,7 @@ class StreamView:
     fps: tuple[float | None, ...]
     cache_depth: int | None
     moving: str
+    is_bad: bool = False
 
     @property
     def accuracy(self) -> float | None:

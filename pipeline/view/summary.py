@@ -109,7 +109,10 @@ def _seen(stream: Mapping[str, Any]) -> list[str]:
     ]
     if things["direction_error_deg"] is not None:
         right.append(f"direction {things['direction_error_deg']:.0f} degrees off (median)")
+    bad = {state: seconds for state, seconds in stream["health"].items() if state != "ok" and seconds}
+    picture = ", ".join(f"{state.replace('_', '-')} {seconds:g} s" for state, seconds in bad.items())
     return [
+        *([f"picture: {printable(picture)}; not predicted then"] if bad else []),
         *([printable(moved)] if things["seen"] else []),
         *([f"known movers: {', '.join(right)}"] if right else []),
         *([f"events: {counted_in_words(stream['events'])}"] if any(stream["events"].values()) else []),

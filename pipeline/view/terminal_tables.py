@@ -8,7 +8,7 @@ from pipeline.account.stats import Histogram
 from pipeline.base.text import printable
 from pipeline.scene.sentence import NOTHING_MOVES
 from pipeline.view.number_text import p50_p95_p99, percent, short
-from pipeline.view.pipeline_view import NO_PICTURE, START_ONE, PipelineView, StreamView, merge_losses
+from pipeline.view.pipeline_view import START_ONE, PipelineView, StreamView, merge_losses
 
 HEADING = "bold cyan"
 WIDE = 116
@@ -68,6 +68,7 @@ def streams_table(streams: dict[str, StreamView], width: int) -> RenderableType:
 def moving_lines(streams: dict[str, StreamView], room: int) -> list[RenderableType]:
     """What moves in each stream: a line each if they fit, else one for those where something does."""
     known = [(name, stream.moving) for name, stream in streams.items() if stream.moving]
+    bad = {name for name, stream in streams.items() if stream.is_bad}
     if len(known) > room:
         moved = [(name, words) for name, words in known if not words.startswith(NOTHING_MOVES)]
         brief = [f"{name} {words.split(':')[0]}" for name, words in moved]
@@ -75,7 +76,7 @@ def moving_lines(streams: dict[str, StreamView], room: int) -> list[RenderableTy
     return [
         Text.assemble(
             (f"{printable(name)}  ", "dim bold"),
-            (words, {NOTHING_MOVES: "dim", NO_PICTURE: "bold red"}.get(words, "")),
+            (words, "bold red" if name in bad else "dim" if words == NOTHING_MOVES else ""),
             no_wrap=True,
             overflow="ellipsis",
         )

@@ -22,6 +22,7 @@ from pipeline.wire.messages import (
     WIRE_VERSION,
     Attention,
     AttentionHeader,
+    BadPicture,
     EndOfStream,
     FrameHeader,
     Message,
@@ -176,7 +177,7 @@ def _topics_of(message: Message) -> tuple[bytes, ...]:
     match message:
         case FrameHeader():
             return (topics.frames(message.policy, message.stream_id),)
-        case Prediction():
+        case Prediction() | BadPicture():
             return (topics.predictions(message.policy, message.stream_id),)
         case EndOfStream():
             return (

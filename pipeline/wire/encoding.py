@@ -19,6 +19,7 @@ from pipeline.wire.messages import (
     PLACE,
     WIRE_VERSION,
     Attention,
+    BadPicture,
     Encoding,
     EndOfStream,
     FrameHeader,
@@ -143,6 +144,11 @@ def encode_prediction(
     if prediction.motion_maps is not None:
         parts.append(packed_maps)
     return parts
+
+
+def encode_bad_picture(bad: BadPicture) -> list[Part]:
+    """Packs what is sent in place of a prediction, on the topic of the predictions."""
+    return [topics.predictions(bad.policy, bad.stream_id), _pack(bad)]
 
 
 def encode_stats(stats: WorkerStats) -> list[Part]:

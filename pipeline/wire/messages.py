@@ -16,7 +16,8 @@ from pipeline.account.stats import WorkerStats
 from pipeline.base.camera_velocity import CameraMotion
 from pipeline.base.frame import FrameId, Policy
 from pipeline.base.moving_thing import MOST_THINGS, Mover, Thing
-from pipeline.base.ranges import Duration, FrameCount, Score, SourceTimeNs, TimeNs
+from pipeline.base.picture_state import BadState
+from pipeline.base.ranges import Difference, Duration, FrameCount, Score, SourceTimeNs, TimeNs
 from pipeline.base.sight import Sight
 from pipeline.base.text import StreamId
 
@@ -42,6 +43,7 @@ Attention: TypeAlias = npt.NDArray[np.float16]
 Encoding = Literal["raw", "jpeg", "shm"]
 Size = Annotated[int, msgspec.Meta(ge=1, le=MAX_SIDE_PX)]
 Label = Annotated[str, msgspec.Meta(max_length=1024)]
+MeasureName = Annotated[str, msgspec.Meta(max_length=64)]
 
 
 class Identity(msgspec.Struct, kw_only=True, frozen=True):
@@ -254,6 +256,35 @@ class Prediction(Identity, kw_only=True, frozen=True, tag="prediction"):
         return self.pts_ns if self.policy == "every" and self.pts_ns is not None else self.capture_ns
 
 
+class BadPicture(Identity, kw_only=True, frozen=True, tag="bad_picture"):
+    """In place of a prediction, and in order with them: the camera does not see, so nothing is predicted.
+
+    Attributes:
+        v: Wire version.
+        capture_ns: Of the frame.
+        pts_ns: Of the frame.
+        policy: That of the stream's frames.
+        state: What is wrong with the picture; never ``ok``.
+        for_s: How long before this frame it began.
+        ok_for_s: For how long it has looked well again, which is not believed yet.
+        why: What was measured, by name.
+    """
+
+    v: int = WIRE_VERSION
+    capture_ns: TimeNs
+    pts_ns: SourceTimeNs | None = None
+    policy: Policy
+    state: BadState
+    for_s: Duration = 0.0
+    ok_for_s: Duration = 0.0
+    why: Annotated[dict[MeasureName, Difference], msgspec.Meta(max_length=16)] = {}
+
+    @property
+    def time_ns(self) -> int:
+        """Place on the stream's timeline, see ``Frame.time_ns``."""
+        return self.pts_ns if self.policy == "every" and self.pts_ns is not None else self.capture_ns
+
+
 class Stats(msgspec.Struct, kw_only=True, frozen=True, tag="stats"):
     """What one worker counted."""
 
@@ -261,4 +292,4 @@ class Stats(msgspec.Struct, kw_only=True, frozen=True, tag="stats"):
     stats: WorkerStats
 
 
-Message: TypeAlias = FrameHeader | EndOfStream | Prediction | Stats | Offer
+Message: TypeAlias = FrameHeader | EndOfStream | Prediction | BadPicture | Stats | Offer

@@ -20,6 +20,7 @@ from pipeline.wire.links import LinkState
 from pipeline.wire.memory import MemoryBudget
 from pipeline.wire.messages import (
     MAX_STATS_BYTES,
+    BadPicture,
     EndOfStream,
     Message,
     Part,
@@ -160,8 +161,8 @@ class LanedReceiver(Receiver[T | EndOfStream]):
         return taken
 
 
-class PredictionReceiver(LanedReceiver[ReceivedPrediction]):
-    """Receives predictions and ends of streams from all inference workers; announces itself as ``sink``.
+class PredictionReceiver(LanedReceiver[ReceivedPrediction | BadPicture]):
+    """Receives predictions, what is sent in place of them, and ends of streams; announces itself as ``sink``.
 
     Args:
         endpoints: Where inference workers publish.
@@ -179,7 +180,9 @@ class PredictionReceiver(LanedReceiver[ReceivedPrediction]):
             sources, lambda lane: [topics.predictions(lane)], "sink", wire, security, SMALL_QUEUE, SMALL_QUEUE
         )
 
-    def _accept(self, message: Message, parts: Sequence[Part]) -> ReceivedPrediction | EndOfStream:
+    def _accept(
+        self, message: Message, parts: Sequence[Part]
+    ) -> ReceivedPrediction | BadPicture | EndOfStream:
         if isinstance(message, Prediction):
             attention = maps = None
             layout = message.motion_maps
@@ -195,7 +198,7 @@ class PredictionReceiver(LanedReceiver[ReceivedPrediction]):
             if size:
                 self._budget.charge(received, size)
             return received
-        if isinstance(message, EndOfStream):
+        if isinstance(message, EndOfStream | BadPicture):
             return message
         raise WireError("topic", f"a {type(message).__name__} among predictions")
 

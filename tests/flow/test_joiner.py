@@ -118,3 +118,22 @@ def test_every_frame_leaves_exactly_once_and_memory_is_bounded(
         assert len(joiner._predictions) <= 4 * capacity
     left += [seq for seq, _, _ in ready(joiner, now_ns + 50)]
     assert left == list(range(added))
+
+
+def test_a_frame_that_gets_no_prediction_is_not_waited_for_nor_are_those_before_it() -> None:
+    joiner = Joiner[str](8, timeout_ns=100, patience_ns=300)
+    for seq in range(3):
+        joiner.add_frame(frame(seq))
+    joiner.add_unpredicted(frame(1).id, 0)
+    assert ready(joiner) == [(0, None, "skipped"), (1, None, "skipped")]
+    joiner.add_prediction(frame(2).id, "c", 0)
+    assert ready(joiner) == [(2, "c", "predicted")]
+
+
+def test_frames_of_a_file_without_predictions_are_progress() -> None:
+    joiner = Joiner[str](8, timeout_ns=100, patience_ns=300)
+    for seq in range(2):
+        joiner.add_frame(frame(seq, policy="every"))
+    joiner.add_unpredicted(frame(0).id, 250)
+    assert ready(joiner, 500) == [(0, None, "skipped")]
+    assert ready(joiner, 550) == [(1, None, "timeout")]

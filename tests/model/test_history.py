@@ -160,3 +160,13 @@ def test_reset_forgets_everything() -> None:
 def test_senseless_arguments_are_refused(arguments: tuple[int, float]) -> None:
     with pytest.raises(ValueError, match="no history has"):
         StreamHistory(*arguments)
+
+
+def test_frames_that_turned_out_to_be_worthless_are_forgotten() -> None:
+    history = StreamHistory[int](2, 0)
+    for number in range(5):
+        history.append(number, number * 40 * MS, f"entry {number}")
+    history.forget_since(160 * MS)
+    assert [slot.key for slot in history.select(200 * MS) if slot] == [3]
+    history.forget_since(0)
+    assert history.depth == 0

@@ -10,6 +10,7 @@ from pipeline.scene.sentence import (
     count_in_words,
     counted_in_words,
     event_in_words,
+    health_in_words,
     in_words,
     run_in_words,
     seen_now,
@@ -141,7 +142,7 @@ def test_what_was_seen_over_a_run(
         ("left", "once", "yard: something went out, going left"),
         ("stayed", "start", "yard: something stays, for 12 s by now"),
         ("wrong_way", "start", "yard: something goes the wrong way, going left"),
-        ("frozen", "start", "yard: frozen start"),
+        ("latency", "start", "yard: latency start"),
     ],
 )
 def test_an_event_in_words(kind, phase, words):
@@ -156,6 +157,19 @@ def test_an_event_in_words(kind, phase, words):
         for_s=12.3,
     )
     assert event_in_words(event) == words
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("covered", "camera covered"), ("over_exposed", "picture over-exposed"), ("frozen", "picture frozen")],
+)
+def test_the_health_of_the_picture_in_words(kind, words):
+    start = Event(id="1", time="", stream_id="door", kind=kind, phase="start")
+    end = Event(id="2", time="", stream_id="door", kind=kind, phase="end", start="1", for_s=12.3)
+    assert event_in_words(start) == words
+    assert event_in_words(end) == f"{words} no longer, after 12 s"
+    assert health_in_words(kind, 12.3) == f"{words} for 12 s"
+    assert health_in_words(kind, 3661.0) == f"{words} for 61 min"
 
 
 def test_a_crossing_in_words():

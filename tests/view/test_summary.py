@@ -69,6 +69,19 @@ def test_where_nothing_moved_nothing_is_said_of_it():
     assert "moved" not in text(build_report(workers, {}))
 
 
+def test_a_camera_that_did_not_see_is_named_with_the_seconds():
+    workers = stopped()
+    assert "picture" not in text(build_report(workers, {}))
+    workers[1].streams["camera-0"].health_us = {
+        "ok": 30_000_000,
+        "covered": 10_000_000,
+        "over_exposed": 2_520_000,
+    }
+    report = build_report(workers, {})
+    assert report["streams"]["camera-0"]["health"] == {"covered": 10.0, "ok": 30.0, "over_exposed": 2.5}
+    assert "picture: covered 10 s, over-exposed 2.5 s; not predicted then" in text(report)
+
+
 @pytest.mark.parametrize("streams", [1, 8])
 def test_nothing_is_said_twice(streams):
     shown = text(build_report(stopped(streams), {}))

@@ -83,6 +83,22 @@ def test_a_camera_that_is_down_has_no_picture_and_nothing_that_moves():
     assert ", no picture, " in plain_line(view)
 
 
+@pytest.mark.parametrize("state", ["up", "down", "ended"])
+def test_a_camera_that_does_not_see_is_named_with_the_seconds(state):
+    figures = workers(2, trouble=False)
+    figures[0].streams["camera-0"].state = state
+    inference = figures[1].streams["camera-0"]
+    inference.picture, inference.things.now = "covered", ""
+    inference.bad_since_ns = figures[1].sent_ns - 12 * 10**9
+    view = PipelineView("x", figures)
+    words = {"up": "camera covered for 12 s", "down": "no picture", "ended": ""}[state]
+    assert view.streams["camera-0"].moving == words
+    assert view.streams["camera-0"].is_bad == (state != "ended")
+    assert not view.streams["camera-1"].is_bad
+    assert words in "\n".join(lines(render(view), 100, 30))
+    assert words in plain_line(view)
+
+
 def test_without_room_one_line_says_where_something_moves():
     figures = workers(8)
     for number in (1, 3, 4, 5, 6, 7):

@@ -16,7 +16,7 @@ from pipeline.base.frame import Frame, FrameId, Policy
 from pipeline.wire import encoding, messages
 from pipeline.wire.arrivals import ReceivedFrame
 from pipeline.wire.frame_receiver import FrameReceiver
-from pipeline.wire.messages import EndOfStream, PastFrame, Prediction
+from pipeline.wire.messages import BadPicture, EndOfStream, PastFrame, Prediction
 from pipeline.wire.publisher import Publisher
 from pipeline.wire.security import SecurityPolicy
 
@@ -62,6 +62,19 @@ def prediction(seq: int, policy: Policy = "newest", **changes: Any) -> Predictio
         "predicted_ns": 3,
     }
     return Prediction(**values | changes)
+
+
+def bad_picture(seq: int, policy: Policy = "newest", **changes: Any) -> BadPicture:
+    values: dict[str, Any] = {
+        "stream_id": "door",
+        "session": 1,
+        "epoch": 0,
+        "seq": seq,
+        "capture_ns": 1000,
+        "policy": policy,
+        "state": "covered",
+    }
+    return BadPicture(**values | changes)
 
 
 def until(condition: Callable[[], bool], what: str, timeout_s: float = 20.0) -> None:

@@ -11,7 +11,7 @@ from pipeline.base.frame import Frame, FrameId
 from pipeline.base.moving_thing import MOST_THINGS, Mover
 from pipeline.wire import decoding, encoding, messages
 from pipeline.wire.messages import AttentionHeader, Encoding, FrameHeader, Stats
-from tests.wire.peers import end, packed, prediction
+from tests.wire.peers import bad_picture, end, packed, prediction
 
 LIMIT = 1 << 20
 LAYOUT = AttentionHeader(query_rows=2, query_columns=3, past=2, rows=2, columns=3)
@@ -288,3 +288,15 @@ def test_a_source_size_that_can_not_be_is_refused(size: tuple[int, int], limit: 
     with pytest.raises(WireError) as caught:
         decoding.decode_message(encoding.encode_frame(sent, "raw", 90, 0), limit)
     assert caught.value.reason == reason
+
+
+def test_what_is_sent_in_place_of_a_prediction_travels_with_its_measures() -> None:
+    sent = bad_picture(3, "every", pts_ns=7, for_s=1.5, ok_for_s=0.25, why={"level": 40.5, "likeness": -0.1})
+    parts = encoding.encode_bad_picture(sent)
+    assert decoding.decode_message(parts, LIMIT) == sent
+    assert sent.time_ns == 7
+    assert refused(with_header(parts, state="ok")).reason == "header"
+    assert refused(with_header(parts, state="smeared")).reason == "header"
+    assert refused(with_header(parts, why=dict.fromkeys(map(str, range(17)), 0.0))).reason == "header"
+    assert refused([b"f.every.door.", *parts[1:]]).reason == "topic"
+    assert refused([*parts, b"x"]).reason == "parts"

@@ -17,7 +17,7 @@ from pipeline.base.event import Event
 from pipeline.wire.messages import PastFrame, Prediction
 from tests.base.test_sight import sight
 from tests.scene.walking import START_NS, Way, straight, thing
-from tests.wire.peers import prediction
+from tests.wire.peers import bad_picture, prediction
 from tests.workers.pipeline import Pipeline
 from tests.workers.program import Outcome
 from workers.event_finder import EventFinder
@@ -132,6 +132,35 @@ def test_each_view_of_a_camera_has_its_own_zones() -> None:
         assert {each.name for each in finder.watched()} == ({"gate"} if n < 60 or n >= 120 else {"yard"})
     assert kinds(told) == ["moving start", "moving end"]
     assert told[-1].why == {"ended": "the camera shows another view"}
+
+
+def test_a_picture_that_goes_bad_ends_what_moved_and_nothing_begins_while_it_lasts() -> None:
+    finder = EventFinder("door", load_config(None, SETTINGS))
+    way = straight(0.35, 0.6, 0.05, 0.0)
+    before = [event for one in predictions(way, 2.0) for event in finder.take(one)]
+    assert kinds(before) == ["moving start"]
+    during = [
+        event
+        for n in range(50, 100)
+        for event in finder.take_bad(
+            bad_picture(n, capture_ns=START_NS + n * 40_000_000, for_s=(n - 20) / 25, state="dark")
+        )
+    ]
+    assert kinds(during) == ["moving end", "dark start"]
+    assert during[0].why == {"ended": "the picture is dark"}
+    after = [event for one in predictions(way, 2.0, begins=4.0) for event in finder.take(one)]
+    assert kinds(after) == ["dark end", "moving start"]
+    assert after[0].start == during[1].id
+    assert after[0].for_s == pytest.approx(79 / 25)
+    assert kinds(finder.end("the stream has ended")) == ["moving end"]
+
+
+def test_a_network_without_dense_motion_and_the_end_of_a_stream_end_a_fault() -> None:
+    finder = EventFinder("door", load_config(None, SETTINGS))
+    assert kinds(finder.take_bad(bad_picture(1))) == ["covered start"]
+    assert kinds(finder.take(prediction(2, capture_ns=2000))) == ["covered end"]
+    assert kinds(finder.take_bad(bad_picture(3, capture_ns=3000))) == ["covered start"]
+    assert kinds(finder.end("the stream has ended")) == ["covered end"]
 
 
 SHIPPED = ("--set", "inference.checkpoint=motion_resnet18")

@@ -12,9 +12,10 @@ from pipeline.base.moving_thing import Mover, Thing
 from pipeline.flow.age_limit import AgeLimit
 from pipeline.flow.unchanged import KeptBytes
 from pipeline.runtime.step import Memory, Result
+from pipeline.wire import decoding
 from pipeline.wire.publisher import Publisher
 from pipeline.wire.security import SecurityPolicy
-from tests.wire.peers import end
+from tests.wire.peers import bad_picture, end
 from tests.workers.arriving import MS, received
 from workers.inference_scene import Scene
 from workers.inference_stream import InferenceStream, Turn
@@ -120,6 +121,44 @@ def test_what_never_came_and_what_still_waits_at_the_end_is_counted(stream: Infe
     stream.take(received(5, 50))
     stream.discard()
     assert stream.stats.not_predicted == {"wire.lost": 4, "inference.stopped": 2}
+
+
+def test_a_bad_picture_is_neither_predicted_nor_remembered(stream: InferenceStream) -> None:
+    black, grey = np.zeros((8, 8, 3), np.uint8), np.full((8, 8, 3), 90, np.uint8)
+    bad = []
+    for seq in range(100):
+        stream.take(received(seq, 40 * seq, image=black if seq < 60 else grey))
+        found = stream.next(0)
+        if found is None:
+            bad.append(seq)
+            assert stream.outbox is not None
+            assert decoding.decode_message(stream.outbox, 1 << 20) == bad_picture(
+                seq,
+                "every",
+                capture_ns=40 * seq * MS,
+                state="dark",
+                for_s=40 * seq / 1000,
+                ok_for_s=max(40 * (seq - 60), 0) / 1000,
+                why={"level": 0.0 if seq < 60 else 90.0, "sharp": 0.0},
+            )
+            stream.outbox = None  # it was sent
+        else:
+            stream.remember(found, RESULT, Memory(f"entry {seq}", "features"), 1)
+            if seq == 85:
+                assert (found.entries, found.reset) == ([None, None], "gap")
+    assert bad == list(range(50, 85)), "2 s to believe it, 1 s to believe that it is over"
+    assert stream.stats.not_predicted == {"inference.bad_picture": 35}
+    assert stream.stats.picture == "ok"
+
+
+def test_health_is_judged_only_where_it_is_wanted() -> None:
+    config = load_config(None, ["inference.health=false"])
+    worker = WorkerStats("inference", "inference", 1, "host", 1)
+    stream = InferenceStream("door", config, 2, AgeLimit(2000.0), worker, print, KeptBytes(2**20))
+    for seq in range(100):
+        stream.take(received(seq, 40 * seq, image=np.zeros((8, 8, 3), np.uint8)))
+        turn(stream)
+    assert stream.stats.health_us == {}
 
 
 def test_an_unchanged_picture_is_known_and_passes_no_backbone(stream: InferenceStream) -> None:

@@ -16,7 +16,7 @@ from pipeline.scene.motion_grid import MotionGrid
 from pipeline.wire.arrivals import ReceivedFrame, ReceivedPrediction
 from pipeline.wire.messages import EndOfStream, PastFrame
 from pipeline.wire.motion_maps import MotionMaps
-from tests.wire.peers import end
+from tests.wire.peers import bad_picture, end
 from tests.workers.arriving import MS, answer, received
 from workers.sink_stream import SinkStream
 
@@ -102,3 +102,20 @@ def test_the_motion_of_the_picture_is_logged_four_times_a_second() -> None:
     grids = [part for part in log if isinstance(part, MotionGrid)]
     assert [grid.wall_ns // MS for grid in grids] == [280, 560, 840, 1120, 1400, 1680, 1960]
     assert set(np.frombuffer(grids[0].cells, np.int8).tolist()) == {-32}
+
+
+def test_a_bad_picture_is_shown_at_once_under_a_banner_and_told(stream: SinkStream) -> None:
+    image = np.full((240, 320, 3), 90, np.uint8)
+    for seq in range(3):
+        stream.take_frame(now(seq, image=image))
+    stream.take_prediction(answer(0, policy="every", capture_ns=1000))
+    stream.take_prediction(bad_picture(1, "every", capture_ns=3 * 10**9, for_s=1.6))
+    predicted, bad = shown(stream)
+    assert (predicted.outcome, bad.outcome) == ("predicted", "skipped")
+    assert stream.trouble(predicted.frame) is None
+    assert stream.trouble(bad.frame) == "camera covered for 2 s"
+    banner = stream.draw(bad, 5.0)[120, :, 2]
+    assert (banner > 180).all(), "red from one side to the other"
+    assert stream.stats.events == {"covered": 1}
+    stream.take_prediction(answer(2, policy="every", capture_ns=5 * 10**9))
+    assert stream.stats.events == {"covered": 1}

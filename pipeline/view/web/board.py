@@ -20,9 +20,17 @@ _MOST_ENDED = 16
 
 
 def picture_info(
-    frame: Frame, prediction: Prediction | None, *, fps: float | None, latency_ms: float | None
+    frame: Frame,
+    prediction: Prediction | None,
+    trouble: str | None = None,
+    *,
+    fps: float | None,
+    latency_ms: float | None,
 ) -> Info:
-    """What the page shows beside a picture: identity, labels, what moves, depth of the past, rates."""
+    """What the page shows beside a picture: identity, labels, what moves, depth of the past, rates.
+
+    What is wrong with the picture (``trouble``) takes the place of what moves, which nobody knows then.
+    """
     told = prediction if prediction and prediction.depth else None
     things, camera = (told.things, told.camera) if told else (None, None)
     return {
@@ -30,7 +38,7 @@ def picture_info(
         "seq": frame.id.seq,
         "truth": frame.truth if prediction and prediction.scored else None,
         "top": [[label, score] for label, score in prediction.top] if prediction else None,
-        "moving": None if things is None else in_words(things),
+        "moving": trouble if things is None else in_words(things),
         "camera": None if camera is None else f"{camera_symbol(camera)} {camera_in_words(camera)}",
         "depth": prediction.depth if prediction else None,
         "past": prediction.attention.past if prediction and prediction.attention else None,

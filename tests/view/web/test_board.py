@@ -10,6 +10,11 @@ def test_frame_without_prediction():
     assert told["depth"] is None
 
 
+def test_what_is_wrong_with_the_picture_takes_the_place_of_what_moves():
+    told = picture_info(frame(), None, "camera covered for 12 s", fps=None, latency_ms=None)
+    assert told["moving"] == "camera covered for 12 s"
+
+
 def test_what_moves_is_told_in_words():
     things = [thing((0.1, 0.1, 0.2, 0.2), 180.0, 0.05), thing((0.5, 0.1, 0.2, 0.2), 0.0, 0.12)]
     moving = msgspec.structs.replace(prediction(), things=things, camera=CAMERA)

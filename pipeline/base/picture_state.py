@@ -1,0 +1,7 @@
+"""What the picture of a camera is like: the closed set of states, by the names that people see."""
+
+from typing import Literal, TypeAlias
+
+BadState: TypeAlias = Literal["covered", "dark", "over_exposed", "frozen", "blurred"]
+"""What is wrong with a picture: such a picture is neither predicted nor remembered."""
+PictureState: TypeAlias = Literal["ok"] | BadState

@@ -1,0 +1,257 @@
+"""Picture health: whether a camera still sees, judged against what its pictures usually show."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.base.frame import Image
+from pipeline.base.picture_state import PictureState
+from pipeline.scene.stillness import Stillness
+
+_WIDTH = 160  # of the small copy
+_BLOCK = 8  # its pixels to a block, each way
+_LASTING_S: Mapping[PictureState, float] = {
+    "ok": 1.0,
+    "covered": 1.5,
+    "dark": 2.0,
+    "over_exposed": 2.0,
+    "frozen": 0.0,  # it has lasted when it is evident
+    "blurred": 3.0,
+}
+"""So long the evidence for a state has to last without a break before the state is believed."""
+_FEWEST_FRAMES = 4
+"""Of that evidence."""
+_LEARN_S, _LEARN_FRAMES = 5.0, 20
+"""Of good pictures, before anything is compared with the usual."""
+_USUAL_S, _VIEW_S = 20.0, 5.0
+"""Time over which structure and sharpness, and the view itself, are averaged."""
+_LONGEST_GAP_S = 1.5
+"""After a longer time between two pictures evidence begins anew."""
+
+_SHARP = 1.5
+"""Grey levels: a block shows something sharp if its finest detail, as a standard deviation, is above that."""
+_ABOVE_NOISE = 1.5
+"""So many times the energy of the noise is taken from that of the detail."""
+_MOST_NOISE = 36.0  # energy, in grey levels squared
+_QUIET_SHARE = 0.1  # of the blocks; there is least motion in them
+_NOISE = {True: 0.005, False: 0.1}  # learned of each picture, by whether it is more than known
+_LAMPS = 0.01  # of the blocks: so many sharp ones make a dark picture a night
+_LEAST_SHARP = 0.12  # of all blocks, usually; a plainer view has nothing to lose
+_LEFT = 0.4  # of the sharp blocks; fewer are a loss
+_DOUBTFUL_LEFT, _DOUBTFUL = 0.6, 0.1  # with fewer than that, less is learned from a picture
+_SAME_VIEW, _STEADY_VIEW = 0.5, 0.6  # correlation
+_LEAST_LIGHT = 0.35
+_FLAT = 0.6  # of the usual contrast of what is coarse
+_DARK_LEVEL, _DARK_RANGE = 20.0, 16.0  # grey levels
+_WHITE, _WHITE_SHARE, _WHITE_LEFT = 250.0, 0.8, 0.6
+
+_Plane = npt.NDArray[np.float32]
+
+
+class Health(NamedTuple):
+    """What is believed of a stream's pictures.
+
+    Attributes:
+        state: The state.
+        for_s: How long ago it began.
+        ok_for_s: For how long the pictures of a bad state have looked well again.
+        why: What was measured in the newest picture, by name.
+    """
+
+    state: PictureState
+    for_s: float
+    ok_for_s: float
+    why: dict[str, float]
+
+
+class _Features(NamedTuple):
+    """Of one picture, on its small grey copy.
+
+    Attributes:
+        level: Mean grey level.
+        lightest: Grey level of the lightest place.
+        white: Share of it that is white.
+        fine: Its finest detail, ``(rows, columns)``.
+        detail: The energy of that in each block, ``(rows, columns)`` of blocks.
+        contrast: Of what is coarse, in grey levels.
+        view: What is coarse, ``(rows, columns)`` of blocks, around 0.
+    """
+
+    level: float
+    lightest: float
+    white: float
+    fine: _Plane
+    detail: _Plane
+    contrast: float
+    view: _Plane
+
+    def sharp(self, noise: float, least: float = _SHARP) -> float:
+        """Share of the blocks with detail above so many grey levels, beside noise of some energy."""
+        return float(np.count_nonzero(self.detail > least**2 + _ABOVE_NOISE * noise)) / self.detail.size
+
+
+class PictureHealth:
+    """Judges the pictures of one stream.
+
+    A state is believed once its evidence has lasted; the way back takes a second as well. Loss of detail is
+    judged against what this camera usually shows: fog and plain scenes are not faults.
+
+    Args:
+        judge_frozen: Whether pictures that stay the same can be a fault: not where the source is a file.
+    """
+
+    def __init__(self, *, judge_frozen: bool) -> None:
+        self._judge_frozen = judge_frozen
+        self._start((0, 0))
+
+    def _start(self, size: tuple[int, int]) -> None:
+        self._size = size
+        self._state: PictureState = "ok"
+        self._since_ns = 0
+        self._candidate: PictureState = "ok"
+        self._candidate_ns, self._candidate_frames = 0, 0
+        self._last_ns: int | None = None
+        self._learned_s, self._learned_frames = 0.0, 0
+        self._sharp = self._contrast = self._steady = self._noise = 0.0
+        self._fine: _Plane | None = None
+        self._view: _Plane | None = None
+        self._stillness = Stillness()
+
+    def look(self, image: Image, time_ns: int) -> Health:
+        """Judges the next picture.
+
+        Args:
+            image: ``(rows, columns, 3)`` uint8 BGR.
+            time_ns: Its place on the stream's timeline; one that goes back begins anew but for the usual.
+        """
+        if image.shape[:2] != self._size:
+            self._start((image.shape[0], image.shape[1]))
+        passed_s = 0.0 if self._last_ns is None else (time_ns - self._last_ns) / 1e9
+        self._last_ns = time_ns
+        if not 0 <= passed_s <= _LONGEST_GAP_S:
+            self._candidate, self._candidate_ns, self._candidate_frames = self._state, time_ns, 0
+            self._since_ns = min(self._since_ns, time_ns)
+            self._stillness.restart()
+            passed_s = 0.0
+        seen = _measure(image)
+        likeness = 0.0 if self._view is None else _correlation(seen.view, self._view)
+        if self._judge_frozen:
+            self._stillness.look(image, time_ns)
+        evidence = self._evidence(seen, likeness)
+        if evidence == "ok" and self._stillness.is_frozen:
+            evidence = "frozen"
+        self._believe(evidence, time_ns)
+        if evidence == self._state == "ok":
+            self._learn(seen, likeness, passed_s)
+            self._stillness.learn(passed_s)
+        recovers = evidence == "ok" != self._state
+        return Health(
+            self._state,
+            for_s=(time_ns - self._since_ns) / 1e9,
+            ok_for_s=(time_ns - self._candidate_ns) / 1e9 if recovers else 0.0,
+            why=self._why(seen, likeness),
+        )
+
+    def _evidence(self, seen: _Features, likeness: float) -> PictureState:
+        """What this picture alone looks like."""
+        if seen.level < _DARK_LEVEL and seen.lightest - seen.level < _DARK_RANGE:
+            return "dark"
+        if self._learned_s < _LEARN_S or self._learned_frames < _LEARN_FRAMES:
+            return "ok"
+        if self._sharp < _LEAST_SHARP:
+            return "ok"
+        sharp = seen.sharp(self._noise)
+        if seen.level < _DARK_LEVEL and sharp > _LAMPS:
+            return "ok"
+        left = sharp / self._sharp
+        if seen.white > _WHITE_SHARE and left < _WHITE_LEFT:
+            return "over_exposed"
+        if left > _LEFT:
+            return "ok"
+        if likeness > _SAME_VIEW:  # less light takes from all detail alike
+            light = min(max(seen.contrast / self._contrast, _LEAST_LIGHT), 1.0)
+            return "blurred" if seen.sharp(self._noise, light * _SHARP) < _LEFT * self._sharp else "ok"
+        # Another view: something is before the lens, unless the camera always moves and there is contrast.
+        is_flat = seen.contrast < _FLAT * self._contrast
+        return "covered" if is_flat or self._steady > _STEADY_VIEW else "blurred"
+
+    def _believe(self, evidence: PictureState, time_ns: int) -> None:
+        if evidence != self._candidate:
+            self._candidate, self._candidate_ns, self._candidate_frames = evidence, time_ns, 0
+        self._candidate_frames += 1
+        if evidence == self._state:
+            return
+        lasted_s = (time_ns - self._candidate_ns) / 1e9
+        if lasted_s >= _LASTING_S[evidence] and (
+            evidence == "frozen" or self._candidate_frames >= _FEWEST_FRAMES
+        ):
+            self._state = evidence
+            still_ns = self._stillness.since_ns if evidence == "frozen" else None
+            self._since_ns = self._candidate_ns if still_ns is None else still_ns
+
+    def _learn(self, seen: _Features, likeness: float, passed_s: float) -> None:
+        self._learned_s += passed_s
+        self._learned_frames += 1
+        newest, sharp = 1 / self._learned_frames, seen.sharp(self._noise)
+        if sharp < _DOUBTFUL_LEFT * self._sharp:
+            passed_s *= _DOUBTFUL
+        slow, fast = max(newest, passed_s / _USUAL_S), max(newest, passed_s / _VIEW_S)
+        if self._fine is not None:
+            noise = _noise(seen.fine, self._fine, seen.detail.shape)
+            # Motion looks like noise, so more of it is believed more slowly than less.
+            self._noise += (noise - self._noise) * (
+                newest if self._learned_frames < _LEARN_FRAMES else _NOISE[noise > self._noise]
+            )
+        self._fine = seen.fine
+        self._sharp += slow * (sharp - self._sharp)
+        self._contrast += slow * (seen.contrast - self._contrast)
+        self._steady += slow * (likeness - self._steady)
+        self._view = (
+            seen.view if self._view is None else self._view + np.float32(fast) * (seen.view - self._view)
+        )
+
+    def _why(self, seen: _Features, likeness: float) -> dict[str, float]:
+        why = {"level": round(seen.level, 1), "sharp": round(seen.sharp(self._noise), 3)}
+        if self._learned_frames:
+            why |= {"usually_sharp": round(self._sharp, 3), "likeness": round(likeness, 2)}
+        return why
+
+
+def _measure(image: Image) -> _Features:
+    rows, columns = image.shape[:2]
+    step = max(1, columns // 480)
+    width = min(_WIDTH, columns)
+    height = max(1, round(rows * width / columns))
+    small = cv2.resize(image[::step, ::step], (width, height), interpolation=cv2.INTER_AREA)
+    grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY).astype(np.float32)
+    smooth = cv2.blur(grey, (3, 3))  # what noise there is left is averaged once more
+    blocks = (max(1, width // _BLOCK), max(1, height // _BLOCK))
+    means = cv2.resize(smooth, blocks, interpolation=cv2.INTER_AREA)
+    fine = cv2.subtract(grey, smooth)
+    energy = cv2.resize(cv2.multiply(fine, fine), blocks, interpolation=cv2.INTER_AREA)
+    view = means - cv2.blur(means, (5, 5))
+    return _Features(
+        level=cv2.mean(grey)[0],
+        lightest=cv2.minMaxLoc(smooth)[1],
+        white=float(np.count_nonzero(smooth > _WHITE)) / smooth.size,
+        fine=np.asarray(fine, np.float32),
+        detail=np.asarray(energy, np.float32),
+        contrast=cv2.norm(view, cv2.NORM_L2) / view.size**0.5,
+        view=np.asarray(view, np.float32),
+    )
+
+
+def _noise(fine: _Plane, before: _Plane, blocks: tuple[int, ...]) -> float:
+    """Energy of the noise in two pictures of one scene, from where they differ least."""
+    change = cv2.subtract(fine, before)
+    energy = cv2.resize(cv2.multiply(change, change), blocks[::-1], interpolation=cv2.INTER_AREA).ravel()
+    rank = int(_QUIET_SHARE * energy.size)
+    return min(float(np.partition(energy, rank)[rank]) / 2, _MOST_NOISE)
+
+
+def _correlation(one: _Plane, other: _Plane) -> float:
+    norm = cv2.norm(one, cv2.NORM_L2) * cv2.norm(other, cv2.NORM_L2)
+    return float(np.vdot(one, other)) / norm if norm > 1e-6 else 0.0

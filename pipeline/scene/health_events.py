@@ -1,0 +1,77 @@
+"""The health of a stream's picture as events: what goes wrong has a start and an end."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+from pipeline.base.event import Event, Moment, Phase, event_id, rfc3339
+from pipeline.base.picture_state import BadState
+
+Fault: TypeAlias = BadState | Literal["signal_lost"]
+"""Kinds of events that are about the picture itself, and not about what is in it."""
+
+
+class HealthEvents:
+    """Follows one stream.
+
+    Args:
+        stream_id: Its name.
+
+    Attributes:
+        state: What is wrong with the picture; None while nothing is.
+    """
+
+    def __init__(self, stream_id: str) -> None:
+        self._stream_id = stream_id
+        self.state: Fault | None = None
+        self._start = ""  # id of its start
+        self._began = self._last = Moment(0, 0)
+
+    def see_bad(
+        self, state: Fault, now: Moment, for_s: float, ok_for_s: float = 0.0, why: Mapping[str, float] = {}
+    ) -> list[Event]:
+        """A picture that was not predicted.
+
+        Args:
+            state: What is wrong with it.
+            now: When it was captured.
+            for_s: How long ago that began.
+            ok_for_s: For how long the pictures have looked well again, though it is not believed yet.
+            why: What was measured.
+        """
+        events = self.end("the stream began anew") if now.time_ns < self._last.time_ns else []
+        if self.state not in (None, state):
+            events += self.end(f"{state} now")
+        if self.state is None:
+            self.state, self._began = state, _before(now, for_s)
+            self._start = event_id(self._stream_id, state, "start", self._began.wall_ns)
+            events.append(self._event(self._start, "start", self._began, why=dict(why)))
+        self._last = max(self._began, _before(now, ok_for_s))
+        return events
+
+    def see_ok(self) -> list[Event]:
+        """A picture that was predicted."""
+        return self._finish()
+
+    def end(self, why: str) -> list[Event]:
+        """Ends what has begun: the stream has ended, or nobody looks any more."""
+        return self._finish(ended=why)
+
+    def _finish(self, **why: str) -> list[Event]:
+        """It ended when it was last seen."""
+        if self.state is None:
+            return []
+        for_s = (self._last.time_ns - self._began.time_ns) / 1e9
+        number = event_id(self._stream_id, self.state, "end", self._start)
+        event = self._event(number, "end", self._last, start=self._start, for_s=round(for_s, 3), why=why)
+        self.state = None
+        return [event]
+
+    def _event(self, number: str, phase: Phase, at: Moment, **more: Any) -> Event:
+        assert self.state is not None
+        time = rfc3339(at.wall_ns)
+        return Event(id=number, time=time, stream_id=self._stream_id, kind=self.state, phase=phase, **more)
+
+
+def _before(now: Moment, seconds: float) -> Moment:
+    passed_ns = round(seconds * 1e9)
+    return Moment(now.time_ns - passed_ns, now.wall_ns - passed_ns)

@@ -1,0 +1,49 @@
+"""The gate before the cache of one stream: bad pictures are neither predicted nor remembered."""
+
+from pipeline.account.stats import StreamStats, add_counts
+from pipeline.base.clock import now_ns
+from pipeline.base.frame import Frame
+from pipeline.scene.health import PictureHealth
+from pipeline.wire.messages import BadPicture, Identity
+
+_LONGEST_MS = 5000.0
+"""A longer time between two pictures is a silence of the source, and counts for no state."""
+
+
+class PictureGate:
+    """Looks at each picture of one stream, and counts for how long it was in which state."""
+
+    def __init__(self) -> None:
+        self._health: PictureHealth | None = None
+        self._last_ns: int | None = None
+
+    def check(self, frame: Frame, stats: StreamStats) -> BadPicture | None:
+        """What to send in place of a prediction; None for a picture that is good enough for one."""
+        if self._health is None:  # a file may well repeat a picture
+            self._health = PictureHealth(judge_frozen=frame.policy == "newest")
+        health = self._health.look(frame.image, frame.time_ns)
+        passed_ms = 0.0 if self._last_ns is None else (frame.time_ns - self._last_ns) / 1e6
+        self._last_ns = frame.time_ns
+        if 0 < passed_ms <= _LONGEST_MS:
+            add_counts(stats.health_us, {health.state: round(passed_ms * 1000)})
+        stats.picture = health.state
+        if health.state == "ok":
+            stats.bad_since_ns = 0
+            return None
+        stats.bad_since_ns = stats.bad_since_ns or now_ns() - round(health.for_s * 1e9)
+        stats.things.now = ""
+        return BadPicture(
+            **Identity.of(frame.id),
+            capture_ns=frame.capture_ns,
+            pts_ns=frame.pts_ns,
+            policy=frame.policy,
+            state=health.state,
+            for_s=health.for_s,
+            ok_for_s=health.ok_for_s,
+            why=health.why,
+        )
+
+    def end(self, stats: StreamStats) -> None:
+        """The stream has ended: what comes next may be of another camera."""
+        self._health = self._last_ns = None
+        stats.picture, stats.bad_since_ns = "ok", 0

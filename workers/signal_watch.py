@@ -1,0 +1,43 @@
+"""Whether frames of one live stream still arrive at the sink, as events: signal lost, from start to end."""
+
+from pipeline.base.event import Event, Moment
+from pipeline.base.frame import Policy
+from pipeline.scene.health_events import HealthEvents
+
+_SILENT_NS = 5_000_000_000
+_TIMES_USUAL = 5
+"""A silence is a loss if it is so long, and so many times as long as the time between the last two frames."""
+
+
+class SignalWatch:
+    """Follows the arrivals of one stream; a file, which waits for its readers, is never lost.
+
+    Args:
+        stream_id: Its name.
+    """
+
+    def __init__(self, stream_id: str) -> None:
+        self._events = HealthEvents(stream_id)
+        self._capture_ns = self._arrived_ns = self._interval_ns = 0
+        self._is_live = False
+
+    def arrived(self, policy: Policy, capture_ns: int, now_ns: int) -> list[Event]:
+        """A frame has arrived."""
+        was_lost = self._events.state is not None
+        if self._is_live and not was_lost:
+            self._interval_ns = now_ns - self._arrived_ns
+        self._is_live, self._capture_ns, self._arrived_ns = policy == "newest", capture_ns, now_ns
+        return self._events.see_ok()
+
+    def look(self, now_ns: int) -> list[Event]:
+        """What there is to tell now; to be called several times a second."""
+        silent_ns = now_ns - self._arrived_ns
+        if not self._is_live or silent_ns < max(_SILENT_NS, _TIMES_USUAL * self._interval_ns):
+            return []
+        at_ns = self._capture_ns + silent_ns
+        return self._events.see_bad("signal_lost", Moment(at_ns, at_ns), silent_ns / 1e9)
+
+    def end(self, why: str) -> list[Event]:
+        """The stream has ended, or nobody listens any more."""
+        self._is_live = False
+        return self._events.end(why)
