@@ -24,16 +24,21 @@ _MOST_PLACES = 600
 """Of a view that are looked for: enough for a similarity."""
 _SHARPNESS = 10.0
 """Of the weights of a match's neighbours, by which it is placed between them."""
-_AGREES_WITHIN, _REACH = 0.6, 1.6
-"""Places of the keys between a match and a similarity that it agrees with, and that it may correct."""
+_AGREES_WITHIN = 0.6
+"""Places of the keys between a match and a similarity that it agrees with."""
 _AS_GOOD = 0.05
 """Of a cosine: a place that is so near to its best match is seen there."""
 _LEAST_SEEN, _LEAST_SEEN_AS_EXPECTED = 0.5, 0.3
 """Shares of a view's places. Of pictures of other scenes three in four similarities show less than half."""
 _LEAST_COSINE = 0.4
 """Mean of the places: other scenes have under 0.36 in nine of ten, the same one in the dark over 0.53."""
+_CLEARLY = 1.3
+"""So many times as many matches have to agree on where else the view is."""
 _SURE = 0.7
 """Share below which other views of the camera are tried, too."""
+_LEADS_ASTRAY = 0.03
+"""Picture widths by which the camera's motion may be wrong between two looks: then it is not followed until
+the next one, as where a lorry fills the picture."""
 _KEPT = 64
 """Similarities of past frames: more than a step ever looks back."""
 
@@ -68,24 +73,31 @@ class Found:
     share: float
 
 
-def find(view: View, keys: Array, aspect: float, expected: Similarity | None = None) -> Found | None:
+def find(view: View, keys: Array, aspect: float, expected: Sequence[Similarity] = ()) -> Found | None:
     """Where a view is in a picture; None where it is not, or can't be told.
 
     Args:
         view: What to look for.
         keys: Of the picture, ``(rows, columns, channels)``, each of length 1.
         aspect: Height of the picture / width.
-        expected: Where it should be; it is corrected, unless the view is clearly elsewhere.
+        expected: Where it may be. The one that fits best is corrected, unless the view is clearly elsewhere.
     """
     matches = _Matches(view, keys, aspect)
+    seen = [(matches.share(one), matches.fit(one), one) for one in expected]
+    seen = [one for one in seen if one[0] >= _LEAST_SEEN_AS_EXPECTED]
+    most = max((share for share, _, _ in seen), default=0.0)
+    share, fit, best = max(
+        (one for one in seen if one[0] >= most - _AS_GOOD), key=lambda one: one[1], default=(0.0, 0.0, None)
+    )
     jump = matches.agreed()
-    jumped = matches.share(jump) if jump else 0.0
-    stayed = matches.share(expected) if expected else 0.0
-    if expected and stayed >= _LEAST_SEEN_AS_EXPECTED:
-        is_nearer = jump is not None and matches.count(jump) > 1.3 * matches.count(expected)
-        if jumped <= stayed + (-_AS_GOOD if is_nearer else 2 * _AS_GOOD):
-            return Found(matches.corrected(expected), stayed)
-    return Found(jump, jumped) if jump and jumped >= _LEAST_SEEN else None
+    if jump is not None:
+        jumped = matches.share(jump)
+        is_clear = jumped > share + 2 * _AS_GOOD or (
+            jumped >= share - _AS_GOOD and matches.fit(jump) > _CLEARLY * fit
+        )
+        if jumped >= _LEAST_SEEN and is_clear:
+            return Found(jump, jumped)
+    return Found(matches.corrected(best), share) if best is not None else None
 
 
 class _Matches:
@@ -121,9 +133,9 @@ class _Matches:
         is_plausible = SMALLEST_SCALE <= math.hypot(a, b) <= LARGEST_SCALE
         return Similarity(complex(a, b), complex(x, y)) if is_plausible else None
 
-    def count(self, similarity: Similarity) -> int:
-        """How many matches agree with a similarity."""
-        return int((self._off(similarity) < _AGREES_WITHIN).sum())
+    def fit(self, similarity: Similarity) -> float:
+        """How many matches agree with a similarity; those that do not quite count in part."""
+        return float(self._weights(similarity).sum())
 
     def share(self, similarity: Similarity) -> float:
         """Share of the places in the picture that are nowhere seen much better than where they should be."""
@@ -142,19 +154,20 @@ class _Matches:
         return float((here >= self._scores[number, self._best[number]] - _AS_GOOD).mean())
 
     def corrected(self, expected: Similarity) -> Similarity:
-        """What the matches near it make of a similarity, which itself counts as much as all places do."""
-        near = self._off(expected) < _REACH
-        start = np.concatenate((self._start[near], self._places))
-        end = np.concatenate((self._end[near], self._places * expected.factor + expected.offset))
-        start_middle, end_middle = start.mean(), end.mean()
+        """What the matches make of a similarity, which itself counts as much as all places do."""
+        weight = np.concatenate((self._weights(expected), np.ones(len(self._places))))
+        weight /= weight.sum()
+        start = np.concatenate((self._start, self._places))
+        end = np.concatenate((self._end, self._places * expected.factor + expected.offset))
+        start_middle, end_middle = weight @ start, weight @ end
         start, end = start - start_middle, end - end_middle
-        factor = complex((start.conj() @ end) / (start.conj() @ start).real)
+        factor = complex(((weight * start.conj()) @ end) / (weight @ abs(start) ** 2))
         return Similarity(factor, complex(end_middle - factor * start_middle))
 
-    def _off(self, similarity: Similarity) -> npt.NDArray[np.float64]:
-        """Distance of each match from a similarity, in places of the view's keys."""
-        off = abs(self._start * similarity.factor + similarity.offset - self._end)
-        return np.asarray(off / self._width, np.float64)
+    def _weights(self, similarity: Similarity) -> npt.NDArray[np.float64]:
+        """Of the matches: 1 for one that agrees with a similarity, little for one that is far off."""
+        off = abs(self._start * similarity.factor + similarity.offset - self._end) / self._width
+        return np.asarray(1 / (1 + np.square(off / _AGREES_WITHIN)), np.float64)
 
     def _between(self) -> tuple[Places, npt.NDArray[np.bool_]]:
         """The best matches, placed between the places of the keys: a mean of the nine around each.
@@ -197,7 +210,9 @@ class Home:
         self._views = dict(views)
         self._name = next(iter(views), self.FIRST)
         self._known: OrderedDict[Hashable, Similarity] = OrderedDict()
-        self._now, self._share = AT_HOME, 0.0
+        self._now = self._confirmed = AT_HOME
+        self._share = 0.0
+        self._is_carried = True
         self._looked_ns: int | None = None
         self._found_ns: int | None = None
 
@@ -220,14 +235,14 @@ class Home:
             self._views[self.FIRST] = View(keys, aspect)
             self._found_ns, self._share = time_ns, 1.0
             return
-        expected = self._known.get(frame, self._now)
-        found = find(self._views[self._name], keys, aspect, expected)
+        carried = self._known.get(frame, self._now)
+        found = find(self._views[self._name], keys, aspect, (carried, self._confirmed))
         if len(self._views) > 1 and (found is None or found.share < _SURE):
             found = self._nearest(keys, aspect, found)
-        if found is None:
-            return
-        correction = expected.inverse().then(found.similarity)
-        self._found_ns, self._share = time_ns, found.share
+        if found:
+            self._confirmed, self._found_ns, self._share = found.similarity, time_ns, found.share
+        correction = carried.inverse().then(self._confirmed)
+        self._is_carried = found is not None and correction.largest_shift(aspect) < _LEADS_ASTRAY
         self._now = self._now.then(correction)
         for earlier, similarity in self._known.items():
             self._known[earlier] = similarity.then(correction)
@@ -254,12 +269,13 @@ class Home:
         if self._looked_ns is None:
             return None
         is_found = self._is_found(time_ns)
+        now = self._now if self._is_carried else self._confirmed
         return Sight(
             view=self._name,
             found=is_found,
             share=self._share if is_found else 0.0,
-            factor=(self._now.factor.real, self._now.factor.imag),
-            offset=(self._now.offset.real, self._now.offset.imag),
+            factor=(now.factor.real, now.factor.imag),
+            offset=(now.offset.real, now.offset.imag),
             aspect=motion.aspect,
         )
 

@@ -162,3 +162,18 @@ def test_of_several_views_the_one_that_is_seen_counts() -> None:
             home.look(n, seen(yard if n >= 50 else gate, at(0.03 + 0j), seed=n), ASPECT, n * 40_000_000)
     assert set(names[1:50]) == {"gate"}
     assert set(names[56:]) == {"yard"}
+
+
+def test_a_lorry_that_is_taken_for_the_camera_leads_astray_until_the_next_look_only() -> None:
+    """For two seconds the picture is full of it: the camera moves with the lorry, and nothing is found."""
+    around, home, worst = scene(), Home({}), []
+    passing = at(0.02 + 0j)
+    for n in range(100):
+        is_full = 30 <= n < 80
+        motion = still(passing.inverse() if is_full else AT_HOME, valid=n > 0)
+        sight = home.sight(n, [n - 1 if n else None], motion, n * 40_000_000)
+        worst.append(off(sight.similarity, AT_HOME) if sight else 0.0)
+        if home.is_due(n * 40_000_000):
+            home.look(n, seen(scene(3) if is_full else around, seed=n), ASPECT, n * 40_000_000)
+    assert max(worst[:30]) < 0.02
+    assert max(worst[37:]) < 0.02

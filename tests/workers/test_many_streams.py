@@ -95,7 +95,12 @@ def test_unchanged_pictures_leave_out_the_backbone_and_change_no_answer(place: P
     folder.mkdir()
     for n, which in enumerate(shown):
         assert cv2.imwrite(str(folder / f"{n:02}.png"), pictures[which])
-    options = (f"runtime.backend={backend}", "inference.device=cpu", "history.spacing_ms=0")
+    options = (
+        f"runtime.backend={backend}",
+        "inference.device=cpu",
+        "inference.precision=fp32",
+        "history.spacing_ms=0",
+    )
     words = [word for option in options for word in ("--set", option)]
     with Pipeline(place, "--source", str(folder), *words) as run:
         outcome = run.finish()
