@@ -19,18 +19,15 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.machine import describe_machine
+from benchmarks.one_stream import Watching
 from pipeline.base.frame import Image
 from pipeline.base.sight import Similarity
-from pipeline.model.history import StreamHistory
 from pipeline.runtime.base import Runtime
 from pipeline.runtime.open_runtime import open_runtime
 from pipeline.runtime.runtime_options import Options
-from pipeline.scene.dense_motion import DenseMotion
-from pipeline.scene.home import Home
 
 _ZOOMED_IN = 1.6
 """What is cropped away, so that a fifth of the width can be panned."""
-_SPACING_MS = 100.0
 _ZONE = (0.2 + 0.2j, 0.8 + 0.2j, 0.8 + 0.6j, 0.2 + 0.6j)
 """Corners in picture widths, of a picture of 4 to 3."""
 Camera = Callable[[float, np.random.Generator], tuple[float, float, float, float]]
@@ -124,32 +121,12 @@ def filmed(clip: str, name: str, seconds: float) -> Iterator[tuple[Image, int, S
 
 def by_home(runtime: Runtime, pictures: list[Image], times: list[int]) -> tuple[list[Similarity], float]:
     """Where the first view is in each picture, and the share of pictures in which it was lost."""
-    home, history = Home({}), StreamHistory[int](runtime.num_past, _SPACING_MS)
-    found, lost = [], 0
-    for number, (picture, time_ns) in enumerate(zip(pictures, times, strict=True)):
-        slots: list[Any] = history.select(time_ns)
-        step = runtime.infer([picture], [[slot and slot.entry for slot in slots]])
-        motion = step.results[0].motion
-        assert motion is not None
-        fields = DenseMotion(
-            motion.moving,
-            motion.flow,
-            motion.uncertainty,
-            motion.camera,
-            np.array([slot is not None for slot in slots]),
-            [slot.age_ms if slot else 0.0 for slot in slots],
-            picture.shape[0] / picture.shape[1],
-        )
-        sight = home.sight(number, [slot and slot.key for slot in slots], fields, time_ns)
-        if sight:
-            found.append(sight.similarity)
-            lost += not sight.found
-        (memory,) = step.remember()
-        history.append(number, time_ns, memory.entry)
-        if home.is_due(time_ns):
-            keys = runtime.match_keys(memory.entry)
-            assert keys is not None
-            home.look(number, keys, fields.aspect, time_ns)
+    watching, found, lost = Watching(runtime), [], 0
+    for picture, time_ns in zip(pictures, times, strict=True):
+        seen = watching.see(picture, time_ns)
+        if seen and seen.scene.sight:
+            found.append(seen.scene.sight.similarity)
+            lost += not seen.scene.sight.found
     return found, lost / max(len(found), 1)
 
 

@@ -72,6 +72,27 @@ def scale(
         bench(depth, streams or (), device, precision, repeats, steps, json_file, picture)
 
 
+@app.command("nuisance", epilog=example("bench nuisance --nuisance rain --seconds 60"))
+def nuisance(
+    picture: Annotated[
+        list[Path] | None,
+        typer.Option("--picture", help="A photo as the scene; repeatable; without, the demo's street."),
+    ] = None,
+    only: Annotated[list[str] | None, typer.Option("--nuisance", help="Only this one; repeatable.")] = None,
+    seconds: Annotated[float, typer.Option("--seconds", min=16.0, help="Of each film.")] = 124.0,
+    longer_side_px: Annotated[
+        int, typer.Option("--longer-side-px", min=0, help="See inference.longer_side_px.")
+    ] = 0,
+    json_file: JsonFile = None,
+) -> None:
+    """Count false and missed events under rain, wind, lights, shake, beside MOG2 and frame differencing."""
+    from benchmarks.nuisance.comparison import bench
+    from pipeline.base.errors import as_user_error
+
+    with as_user_error():
+        bench(picture or (), only or (), seconds, longer_side_px, json_file)
+
+
 @app.command("end-to-end", epilog=example("bench end-to-end --seconds 10"))
 def end_to_end(
     seconds: Annotated[float, typer.Option("--seconds", min=1.0, help="Of each measurement.")] = 15.0,

@@ -1,0 +1,134 @@
+"""Classical motion detectors, and a tracker that makes things of their boxes."""
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.base.frame import Image
+from pipeline.base.moving_thing import Rectangle, Thing, within_turn
+
+Mask = npt.NDArray[np.uint8]
+_THREE = np.ones((3, 3), np.uint8)
+
+
+class Mog2:
+    """The usual script: MOG2, opening and closing, contours."""
+
+    def __init__(self) -> None:
+        """Starts from nothing."""
+        self._model = cv2.createBackgroundSubtractorMOG2()
+
+    def boxes(self, image: Image) -> list[Rectangle]:
+        """Boxes of what moves, as shares of the picture."""
+        labels = self._model.apply(image)
+        mask = np.asarray(cv2.medianBlur(labels, 5) == 255, np.uint8)
+        return _boxes(np.asarray(cv2.dilate(mask, _THREE, iterations=2), np.uint8))
+
+
+class Differencing:
+    """Differences from a running average at 100 px height, as network video recorders do it."""
+
+    _HEIGHT, _THRESHOLD, _LIGHTNING = 100, 30, 0.8
+
+    def __init__(self) -> None:
+        """Starts from nothing."""
+        self._average: npt.NDArray[np.float32] | None = None
+        self._difference: npt.NDArray[np.float32] | None = None
+
+    def boxes(self, image: Image) -> list[Rectangle]:
+        """Boxes of what moves, as shares of the picture; none where nearly all of it has changed."""
+        width = round(image.shape[1] * self._HEIGHT / image.shape[0])
+        grey = cv2.cvtColor(cv2.resize(image, (width, self._HEIGHT)), cv2.COLOR_BGR2GRAY)
+        grey = cv2.GaussianBlur(grey, (3, 3), 0)
+        if self._average is None or self._difference is None:
+            self._average = grey.astype(np.float32)
+            self._difference = np.zeros_like(self._average)
+            return []
+        delta = cv2.absdiff(grey, cv2.convertScaleAbs(self._average))
+        cv2.accumulateWeighted(delta.astype(np.float32), self._difference, 0.2)
+        lasting = cv2.convertScaleAbs(self._difference)
+        changed = np.asarray((delta > self._THRESHOLD) & (lasting > self._THRESHOLD * 0.5), np.uint8)
+        cv2.accumulateWeighted(grey.astype(np.float32), self._average, 0.02)
+        if changed.mean() > self._LIGHTNING:
+            self._average = grey.astype(np.float32)
+            return []
+        return _boxes(np.asarray(cv2.dilate(changed, _THREE, iterations=2), np.uint8))
+
+
+def _boxes(mask: Mask) -> list[Rectangle]:
+    rows, columns = mask.shape
+    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    found = (cv2.boundingRect(contour) for contour in contours)
+    return [(x / columns, y / rows, wide / columns, tall / rows) for x, y, wide, tall in found]
+
+
+@dataclass(slots=True)
+class _Track:
+    number: int
+    box: Rectangle
+    seen: int = 1
+    missed: int = 0
+    way: deque[tuple[int, float, float]] = field(default_factory=lambda: deque(maxlen=5))
+
+
+class BoxTracker:
+    """Each box goes on with the nearest track; a track is shown after three pictures, as our things are.
+
+    Args:
+        least_size: Smaller boxes are left out, as a share of the picture.
+    """
+
+    _REACH, _FORGIVES = 0.12, 5
+
+    def __init__(self, least_size: float) -> None:
+        self._least_size = least_size
+        self._tracks: list[_Track] = []
+        self._count = 0
+
+    def update(self, boxes: list[Rectangle], time_ns: int) -> list[Thing]:
+        """The things in the next picture."""
+        boxes = [box for box in boxes if box[2] * box[3] >= self._least_size]
+        pairs = sorted(
+            (math.dist(_middle(track.box), _middle(box)), t, b)
+            for t, track in enumerate(self._tracks)
+            for b, box in enumerate(boxes)
+        )
+        taken: dict[int, int] = {}
+        for distance, t, b in pairs:
+            if distance <= self._REACH and t not in taken and b not in taken.values():
+                taken[t] = b
+        for t, track in enumerate(self._tracks):
+            if t in taken:
+                track.box, track.seen, track.missed = boxes[taken[t]], track.seen + 1, 0
+            else:
+                track.missed += 1
+        for b in set(range(len(boxes))) - set(taken.values()):
+            self._count += 1
+            self._tracks.append(_Track(self._count, boxes[b]))
+        self._tracks = [track for track in self._tracks if track.missed <= self._FORGIVES]
+        return [_thing(track, time_ns) for track in self._tracks if track.seen >= 3 and not track.missed]
+
+
+def _middle(box: Rectangle) -> tuple[float, float]:
+    return box[0] + box[2] / 2, box[1] + box[3] / 2
+
+
+def _thing(track: _Track, time_ns: int) -> Thing:
+    track.way.append((time_ns, *_middle(track.box)))
+    (began_ns, x, y), (ended_ns, end_x, end_y) = track.way[0], track.way[-1]
+    seconds = max((ended_ns - began_ns) / 1e9, 1e-3)
+    across, down = (end_x - x) / seconds, (end_y - y) * 0.75 / seconds
+    return Thing(
+        id=track.number,
+        box=track.box,
+        outline=[],
+        speed=math.hypot(across, down),
+        direction_deg=within_turn(math.degrees(math.atan2(-down, across))),
+        age_ms=0.0,
+        score=1.0,
+        was=[track.box],
+    )

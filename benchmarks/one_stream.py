@@ -1,0 +1,61 @@
+"""What the inference worker makes of one stream, picture by picture and without its sockets."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.base.frame import Frame, FrameId, Image
+from pipeline.model.history import StreamHistory
+from pipeline.runtime.base import Runtime
+from pipeline.scene.health import PictureHealth
+from pipeline.scene.home import Home
+from workers.inference_scene import Scene, SceneWatcher
+from workers.inference_stream import PastKey
+
+_SPACING_MS = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is known of a picture.
+
+    Attributes:
+        scene: What moves, and where the reference view is.
+        depth: How many past pictures it was compared with.
+    """
+
+    scene: Scene
+    depth: int
+
+
+class Watching:
+    """Watches one stream.
+
+    Args:
+        runtime: A network with dense motion.
+        judge_health: Whether bad pictures are left out, as in a run.
+    """
+
+    def __init__(self, runtime: Runtime, *, judge_health: bool = False) -> None:
+        self._runtime, self._home = runtime, Home({})
+        self._watcher = SceneWatcher(self._home)
+        self._history: StreamHistory[PastKey] = StreamHistory(runtime.num_past, _SPACING_MS)
+        self._health = PictureHealth(judge_frozen=True) if judge_health else None
+        self._count = 0
+
+    def see(self, image: Image, time_ns: int) -> Seen | None:
+        """The next picture, later than those before; None where it is too bad to be predicted."""
+        frame = Frame(FrameId("bench", 1, 0, self._count), image, time_ns)
+        self._count += 1
+        if self._health and self._health.look(image, time_ns).state != "ok":
+            self._history.reset()
+            return None
+        slots: list[Any] = self._history.select(time_ns)
+        step = self._runtime.infer([image], [[slot and slot.entry for slot in slots]])
+        scene = self._watcher.look(frame, slots, step.results[0].motion)
+        (memory,) = step.remember()
+        self._history.append(PastKey(frame.id, None), time_ns, memory.entry)
+        if self._home.is_due(time_ns):
+            keys = self._runtime.match_keys(memory.entry)
+            assert keys is not None
+            self._home.look(frame.id, keys, frame.aspect, time_ns)
+        return Seen(scene, step.results[0].depth)
