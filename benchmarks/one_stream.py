@@ -10,6 +10,7 @@ from pipeline.scene.health import PictureHealth
 from pipeline.scene.home import Home
 from workers.inference_scene import Scene, SceneWatcher
 from workers.inference_stream import PastKey
+from workers.reference_views import reference_view
 
 _SPACING_MS = 100.0
 
@@ -33,10 +34,14 @@ class Watching:
     Args:
         runtime: A network with dense motion.
         judge_health: Whether bad pictures are left out, as in a run.
+        reference: What the camera should show; without, it is taken from the stream, as in a run.
     """
 
-    def __init__(self, runtime: Runtime, *, judge_health: bool = False) -> None:
-        self._runtime, self._home = runtime, Home({})
+    def __init__(
+        self, runtime: Runtime, *, judge_health: bool = False, reference: Image | None = None
+    ) -> None:
+        self._runtime = runtime
+        self._home = Home({} if reference is None else {"gate": reference_view(reference, runtime)})
         self._watcher = SceneWatcher(self._home)
         self._history: StreamHistory[PastKey] = StreamHistory(runtime.num_past, _SPACING_MS)
         self._health = PictureHealth(judge_frozen=True) if judge_health else None

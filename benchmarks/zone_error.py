@@ -121,7 +121,7 @@ def filmed(clip: str, name: str, seconds: float) -> Iterator[tuple[Image, int, S
 
 def by_home(runtime: Runtime, pictures: list[Image], times: list[int]) -> tuple[list[Similarity], float]:
     """Where the first view is in each picture, and the share of pictures in which it was lost."""
-    watching, found, lost = Watching(runtime), [], 0
+    watching, found, lost = Watching(runtime, reference=pictures[0]), list[Similarity](), 0
     for picture, time_ns in zip(pictures, times, strict=True):
         seen = watching.see(picture, time_ns)
         if seen and seen.scene.sight:

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from pipeline.base.config import Config
+from pipeline.base.frame import Image
 from pipeline.runtime.base import Runtime
 from pipeline.scene.home import Home, View
 from workers.base import WorkerError
@@ -31,14 +32,21 @@ def open_homes(config: Config, runtime: Runtime) -> Callable[[str], Home | None]
     return home
 
 
+def reference_view(picture: Image, runtime: Runtime) -> View:
+    """What is kept of a picture that a stream should show.
+
+    Raises:
+        WorkerError: The network has no dense motion.
+    """
+    (memory,) = runtime.infer([picture], [[None] * runtime.num_past]).remember()
+    keys = runtime.match_keys(memory.entry)
+    if keys is None:
+        raise WorkerError("views need a network with dense motion, such as motion_resnet18")
+    return View(keys, picture.shape[0] / picture.shape[1])
+
+
 def _open_view(name: str, path: str, runtime: Runtime) -> View:
     picture = cv2.imread(path)
     if picture is None:
         raise WorkerError(f"views.{name}.picture: {path} can't be read as a picture")
-    step = runtime.infer([np.asarray(picture, np.uint8)], [[None] * runtime.num_past])
-    (memory,) = step.remember()
-    keys = runtime.match_keys(memory.entry)
-    if keys is None:
-        raise WorkerError("views need a network with dense motion, such as motion_resnet18")
-    height, width = picture.shape[:2]
-    return View(keys, height / width)
+    return reference_view(np.asarray(picture, np.uint8), runtime)

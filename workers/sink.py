@@ -61,8 +61,10 @@ class SinkWorker(Worker):
         self.resources.callback(self._sending.close)
         self._maps = self._open_maps(sink.motion_maps) if sink.motion_maps else None
         self._keeping = Keeping(self)
-        for event in self._keeping.adopted if self.restarts else ():  # their starts are in the same file
-            self._write(event)
+        for event in self._keeping.adopted:
+            self._sending.hand_over(event)
+            if self.restarts:  # their starts are in the same file
+                self._write(event)
         self._web: WebView | None = None
         if sink.web:
             self._web = WebView(sink.web_host, sink.web_port, sink.web_fps)

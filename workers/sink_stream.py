@@ -136,7 +136,8 @@ class SinkStream:
 
     def pop_ready(self) -> Iterator[Joined[ReceivedPrediction]]:
         """The frames whose waiting is over, oldest first; tells also whether frames still come."""
-        self._tell_all(self._signal.look(now_ns()))
+        if lost := self._signal.look(now_ns()):
+            self._tell_all([*self._finder.end("no pictures arrive"), *lost])
         while (joined := self._joiner.pop_ready(now_ns())) is not None:
             frame = joined.frame
             if self._age_limit.is_too_old(frame.id.session, frame.policy, frame.capture_ns, now_ns()):

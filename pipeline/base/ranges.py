@@ -15,6 +15,8 @@ TimeNs: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 SourceTimeNs: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
 """Time in ns on a source's own clock."""
 Duration: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=1e15)]
+Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=1e8)]
+"""Three years, which a time may go back and still be one."""
 Difference: TypeAlias = Annotated[float, msgspec.Meta(ge=-1e15, le=1e15)]
 """Any number; neither infinite nor NaN, as all of these."""
 Score: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]

@@ -7,11 +7,12 @@ from typing import Annotated, NamedTuple
 import msgspec
 
 from pipeline.base.moving_thing import Point, Share, Thing, within_turn
-from pipeline.base.ranges import Difference
+from pipeline.base.ranges import Difference, SourceTimeNs
 from pipeline.base.watched import Name
 
-SMALLEST_SCALE, LARGEST_SCALE = 0.4, 2.5
-"""Of a view that can be found again."""
+_SMALLEST_SCALE, _LARGEST_SCALE = 0.4, 2.5
+"""Of a view that can be found again; a peer may send a little more, as rounded numbers are."""
+_ROUNDED = 2.0
 
 
 class Similarity(NamedTuple):
@@ -43,6 +44,11 @@ class Similarity(NamedTuple):
         """From the picture to the view."""
         return Similarity(1 / self.factor, self.back(0j))
 
+    @property
+    def is_plausible(self) -> bool:
+        """Whether a view can be found again at this scale; never for numbers that are none."""
+        return _SMALLEST_SCALE <= abs(self.factor) <= _LARGEST_SCALE
+
     def largest_shift(self, aspect: float) -> float:
         """How far it moves a corner of the picture at most, in picture widths."""
         corners = (0j, 1 + 0j, 1j * aspect, 1 + 1j * aspect)
@@ -58,6 +64,7 @@ class Sight(msgspec.Struct, kw_only=True, frozen=True):
 
     Attributes:
         view: Name of the view.
+        taken_ns: When it was taken, on the stream's timeline; 0 for one from a picture.
         found: Whether it was found lately; else the rest is what was known last.
         share: Of its places, those that were found again.
         factor: Real and imaginary part, see ``Similarity``.
@@ -66,6 +73,7 @@ class Sight(msgspec.Struct, kw_only=True, frozen=True):
     """
 
     view: Name
+    taken_ns: SourceTimeNs = 0
     found: bool
     share: Share
     factor: tuple[Difference, Difference]
@@ -74,7 +82,7 @@ class Sight(msgspec.Struct, kw_only=True, frozen=True):
 
     def __post_init__(self) -> None:
         """Raises: ValueError: A scale that no view is found at."""
-        if not SMALLEST_SCALE <= abs(complex(*self.factor)) <= LARGEST_SCALE:
+        if not _SMALLEST_SCALE / _ROUNDED <= abs(complex(*self.factor)) <= _LARGEST_SCALE * _ROUNDED:
             raise ValueError(f"factor: a scale of {abs(complex(*self.factor)):.3g}")
 
     @property

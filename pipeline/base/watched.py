@@ -68,6 +68,10 @@ _MEANT: dict[RuleKind, set[str]] = {
 _SOMETIMES = set().union(*_MEANT.values())
 
 
+UNNAMED_VIEW = "home"
+"""What the camera showed after it began, where no view is named."""
+
+
 class View(_Section, frozen=True, kw_only=True):
     """A picture of the scene as it was when zones and lines were drawn.
 
@@ -185,11 +189,18 @@ class Watch(_Section, frozen=True, kw_only=True):
         """Raises: ValueError: A rule names no zone or line, or one that is not there."""
         if both := self.zones.keys() & self.lines.keys():
             raise ValueError(f"zone and line {min(both)!r} have the same name: give each its own")
+        if UNNAMED_VIEW in self.views:
+            raise ValueError(f"views.{UNNAMED_VIEW}: this name is taken: give the view another one")
         for kind, places in (("zones", self.zones), ("lines", self.lines)):
             for name, place in places.items():
-                if place.view is not None and place.view not in self.views:
+                if place.view is None:
+                    continue
+                view = self.views.get(place.view)
+                if view is None:
                     known = ", ".join(sorted(self.views)) or "none"
                     raise ValueError(f"{kind}.{name}: there is no view {place.view!r}; there is: {known}")
+                if place.streams and view.streams and not set(place.streams) & set(view.streams):
+                    raise ValueError(f"{kind}.{name}: none of its streams has the view {place.view!r}")
         for name, rule in self.rules.items():
             wanted, other = ("line", "zone") if rule.kind in LINE_KINDS else ("zone", "line")
             where, known = getattr(rule, wanted), getattr(self, f"{wanted}s")
@@ -216,8 +227,9 @@ class Watch(_Section, frozen=True, kw_only=True):
 
     def seen(self, stream_id: str, view: str | None) -> "Watch":
         """What a stream watches in one of its views; None for the one where all is that names no other."""
-        first = next(iter(self.views_of(stream_id)), None)
-        view = first if view is None or view not in self.views else view
+        views = self.views_of(stream_id)
+        first = next(iter(views), None)
+        view = view if view in views else first
 
         def is_in(place: Zone | Line) -> bool:
             return place.is_in(stream_id) and (place.view or first) == view

@@ -12,7 +12,7 @@ from pipeline.base.outlet import Outlet
 from pipeline.base.watched import Watch
 from pipeline.scene.sentence import DIRECTIONS, direction_name
 
-HEALTH_KINDS = ("covered", "dark", "over_exposed", "frozen", "blurred", "smeared")
+HEALTH_KINDS = ("covered", "dark", "over_exposed", "frozen", "blurred", "signal_lost")
 """Events about the picture: while none of them lasts, the camera's health is ``ok``."""
 ONLINE, OFFLINE = "online", "offline"
 _NOT_SAFE = re.compile(r"[^A-Za-z0-9_-]")

@@ -23,6 +23,7 @@ class HealthEvents:
     def __init__(self, stream_id: str) -> None:
         self._stream_id = stream_id
         self.state: Fault | None = None
+        self._has_seen_ok = False
         self._start = ""  # id of its start
         self._began = self._last = Moment(0, 0)
 
@@ -40,9 +41,10 @@ class HealthEvents:
         """
         events = self.end("the stream began anew") if now.time_ns < self._last.time_ns else []
         if self.state not in (None, state):
-            events += self.end(f"{state} now")
+            events += self._finish(ended=f"{state} now")
         if self.state is None:
-            self.state, self._began = state, _before(now, for_s)
+            # who comes in the middle tells a fault anew: that of a sink before has ended with it
+            self.state, self._began = state, _before(now, for_s) if self._has_seen_ok else now
             self._start = event_id(self._stream_id, state, "start", self._began.wall_ns)
             events.append(self._event(self._start, "start", self._began, why=dict(why)))
         self._last = max(self._began, _before(now, ok_for_s))
@@ -50,10 +52,12 @@ class HealthEvents:
 
     def see_ok(self) -> list[Event]:
         """A picture that was predicted."""
+        self._has_seen_ok = True
         return self._finish()
 
     def end(self, why: str) -> list[Event]:
         """Ends what has begun: the stream has ended, or nobody looks any more."""
+        self._has_seen_ok = False
         return self._finish(ended=why)
 
     def _finish(self, **why: str) -> list[Event]:

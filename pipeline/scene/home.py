@@ -15,11 +15,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.base.sight import AT_HOME, LARGEST_SCALE, SMALLEST_SCALE, Sight, Similarity
+from pipeline.base.sight import AT_HOME, Sight, Similarity
+from pipeline.base.watched import UNNAMED_VIEW
 from pipeline.scene.dense_motion import Array, DenseMotion
 
 _LOOK_EVERY_MS = 200.0
 _LOST_AFTER_MS = 1500.0
+_SETTLES_MS = 3000.0
+"""A first picture may be dark, or of a camera that is still being turned: a view is taken later."""
 _MOST_PLACES = 600
 """Of a view that are looked for: enough for a similarity."""
 _SHARPNESS = 10.0
@@ -36,6 +39,8 @@ _CLEARLY = 1.3
 """So many times as many matches have to agree on where else the view is."""
 _SURE = 0.7
 """Share below which other views of the camera are tried, too."""
+_BETTER, _LOOKS = 0.2, 3
+"""How much better another view is seen, and in how many looks running, before it counts."""
 _LEADS_ASTRAY = 0.03
 """Picture widths by which the camera's motion may be wrong between two looks: then it is not followed until
 the next one, as where a lorry fills the picture."""
@@ -97,7 +102,9 @@ def find(view: View, keys: Array, aspect: float, expected: Sequence[Similarity] 
         )
         if jumped >= _LEAST_SEEN and is_clear:
             return Found(jump, jumped)
-    return Found(matches.corrected(best), share) if best is not None else None
+    if best is None or not (corrected := matches.corrected(best)).is_plausible:
+        return None
+    return Found(corrected, share)
 
 
 class _Matches:
@@ -130,8 +137,8 @@ class _Matches:
         if matrix is None:
             return None
         (a, _, x), (b, _, y) = matrix.tolist()
-        is_plausible = SMALLEST_SCALE <= math.hypot(a, b) <= LARGEST_SCALE
-        return Similarity(complex(a, b), complex(x, y)) if is_plausible else None
+        found = Similarity(complex(a, b), complex(x, y))
+        return found if found.is_plausible else None
 
     def fit(self, similarity: Similarity) -> float:
         """How many matches agree with a similarity; those that do not quite count in part."""
@@ -199,26 +206,28 @@ class Home:
     ``sight`` is called with each frame, in order, then ``look`` with its keys where ``is_due``.
 
     Args:
-        views: Those of its camera, by name; of several the one that is seen best counts. Without any the
-            first picture becomes one.
+        views: Those of its camera, by name; of several the one that is seen best counts. Without any, what
+            the camera shows three seconds after it began becomes one, called ``UNNAMED_VIEW``.
     """
-
-    FIRST = "home"
-    """Name of the view that is taken from the first picture."""
 
     def __init__(self, views: Mapping[str, View]) -> None:
         self._views = dict(views)
-        self._name = next(iter(views), self.FIRST)
+        self._name, self._taken_ns = next(iter(views), UNNAMED_VIEW), 0
         self._known: OrderedDict[Hashable, Similarity] = OrderedDict()
         self._now = self._confirmed = AT_HOME
         self._share = 0.0
         self._is_carried = True
+        self._began_ns: int | None = None
         self._looked_ns: int | None = None
         self._found_ns: int | None = None
+        self._rival = "", 0  # another view that was seen better, and in how many looks running
 
     def is_due(self, time_ns: int) -> bool:
-        """Whether it is time to look for the view."""
-        since_ns = math.inf if self._looked_ns is None else time_ns - self._looked_ns
+        """Whether it is time to look for the view, or to take it."""
+        if self._looked_ns is None:
+            began_ns = time_ns if self._began_ns is None else self._began_ns
+            return bool(self._views) or time_ns - began_ns >= _SETTLES_MS * 1e6
+        since_ns = time_ns - self._looked_ns
         return since_ns < 0 or since_ns >= _LOOK_EVERY_MS * 1e6
 
     def look(self, frame: Hashable, keys: Array, aspect: float, time_ns: int) -> None:
@@ -231,14 +240,14 @@ class Home:
             time_ns: Its capture time.
         """
         self._looked_ns = time_ns
-        if not self._views:
-            self._views[self.FIRST] = View(keys, aspect)
-            self._found_ns, self._share = time_ns, 1.0
-            return
         carried = self._known.get(frame, self._now)
-        found = find(self._views[self._name], keys, aspect, (carried, self._confirmed))
-        if len(self._views) > 1 and (found is None or found.share < _SURE):
-            found = self._nearest(keys, aspect, found)
+        if self._views:
+            found = find(self._views[self._name], keys, aspect, (carried, self._confirmed))
+            if len(self._views) > 1 and (found is None or found.share < _SURE):
+                found = self._nearest(keys, aspect, found)
+        else:
+            self._views[self._name], self._taken_ns = View(keys, aspect), time_ns
+            found = Found(AT_HOME, 1.0)
         if found:
             self._confirmed, self._found_ns, self._share = found.similarity, time_ns, found.share
         correction = carried.inverse().then(self._confirmed)
@@ -258,10 +267,12 @@ class Home:
             motion: What the network found in it.
             time_ns: Its capture time.
         """
+        if self._began_ns is None or time_ns < self._began_ns:
+            self._began_ns = time_ns
         slot = next((slot for slot in reversed(motion.slots) if past[slot] in self._known), None)
-        if slot is not None:
-            carried = self._known[past[slot]].then(_camera(motion, slot).inverse())
-            if SMALLEST_SCALE <= abs(carried.factor) <= LARGEST_SCALE:  # else it is no measurement
+        if slot is not None and (camera := _camera(motion, slot)).is_plausible:
+            carried = self._known[past[slot]].then(camera.inverse())
+            if carried.is_plausible:
                 self._now = carried
         self._known[frame] = self._now
         while len(self._known) > _KEPT:
@@ -269,9 +280,10 @@ class Home:
         if self._looked_ns is None:
             return None
         is_found = self._is_found(time_ns)
-        now = self._now if self._is_carried else self._confirmed
+        now = self._now if self._is_carried and self._now.is_plausible else self._confirmed
         return Sight(
             view=self._name,
+            taken_ns=self._taken_ns,
             found=is_found,
             share=self._share if is_found else 0.0,
             factor=(now.factor.real, now.factor.imag),
@@ -283,15 +295,21 @@ class Home:
         return self._found_ns is not None and abs(time_ns - self._found_ns) <= _LOST_AFTER_MS * 1e6
 
     def _nearest(self, keys: Array, aspect: float, current: Found | None) -> Found | None:
-        """The view that is seen best, which becomes the current one."""
-        seen = {self._name: current} if current else {}
-        for name in self._views.keys() - {self._name}:
-            if found := find(self._views[name], keys, aspect):
-                seen[name] = found
-        if not seen:
-            return None
-        self._name = max(sorted(seen), key=lambda name: seen[name].share)
-        return seen[self._name]
+        """The current view, or another one that is clearly seen better in several looks running."""
+        seen = {
+            name: found
+            for name in sorted(self._views.keys() - {self._name})
+            if (found := find(self._views[name], keys, aspect))
+        }
+        best = max(seen, key=lambda name: seen[name].share, default=None)
+        if best is None or (current and seen[best].share < current.share + _BETTER):
+            self._rival = "", 0
+            return current
+        self._rival = best, self._rival[1] + 1 if self._rival[0] == best else 1
+        if self._rival[1] < _LOOKS:
+            return current
+        self._name, self._rival = best, ("", 0)
+        return seen[best]
 
 
 def _camera(motion: DenseMotion, slot: int) -> Similarity:

@@ -2,7 +2,7 @@
 
 from pipeline.base.event import Event, Moment
 from pipeline.base.sight import Sight
-from pipeline.base.watched import Watch
+from pipeline.base.watched import UNNAMED_VIEW, Watch
 from pipeline.scene.rule_book import RuleBook
 from pipeline.scene.rule_input import Cut, Look
 from pipeline.scene.view_events import ViewEvents
@@ -25,6 +25,7 @@ class StreamRules:
         self._stream_id, self._watch = stream_id, watch
         self._session = 0
         self._views = ViewEvents(stream_id)
+        self._view: tuple[str, int] | None = None
         self._open(None)
         self.last: Moment | None = None
         self.is_new = False
@@ -58,12 +59,15 @@ class StreamRules:
 
     def _turned(self, sight: Sight, now: Moment) -> list[Event]:
         """Ends what has begun where the view is lost, or another one has come."""
-        if sight.view != self._view:
-            events = self._book.end(now, "the camera shows another view")
-            self._open(sight.view)
-            return events
-        return [] if sight.found else self._book.end(now, "the view is lost")
+        view, events = (sight.view, sight.taken_ns), list[Event]()
+        if view != self._view:
+            if self._view is not None or sight.view != UNNAMED_VIEW:
+                events = self._book.end(now, "another view counts now")
+                self._open(sight.view)
+            self._view = view
+        return events if sight.found else events + self._book.end(now, "the view is lost")
 
     def _open(self, view: str | None) -> None:
-        self._view, self.seen = view, self._watch.seen(self._stream_id, view)
+        self._view = None
+        self.seen = self._watch.seen(self._stream_id, view)
         self._book = RuleBook(self._stream_id, self.seen)

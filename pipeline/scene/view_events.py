@@ -25,6 +25,7 @@ class ViewEvents:
     def __init__(self, stream_id: str) -> None:
         self._stream_id = stream_id
         self._away: Presence | None = None
+        self._view: tuple[str, int] | None = None
         self._started: tuple[Event, Moment] | None = None
 
     def update(self, sight: Sight, now: Moment) -> list[Event]:
@@ -34,13 +35,16 @@ class ViewEvents:
             sight: Where the view is in it.
             now: When it was captured; after the frame before.
         """
+        events: list[Event] = []
+        if (sight.view, sight.taken_ns) != self._view:
+            events, self._view = self.end(now, "another view counts now"), (sight.view, sight.taken_ns)
         if self._away is None:
             self._away = Presence(False, now, _SETTLES_IN_MS)
         limit = _NEAR if self._away.holds else _FAR
         is_away = not sight.found or sight.similarity.largest_shift(sight.aspect) > limit
         if not self._away.see(is_away, now):
-            return []
-        return self._start(sight, self._away.since) if is_away else self._end(self._away.since)
+            return events
+        return events + (self._start(sight, self._away.since) if is_away else self._end(self._away.since))
 
     def end(self, now: Moment, why: str) -> list[Event]:
         """Ends what has begun: the stream has ended, or nothing can be seen any more."""

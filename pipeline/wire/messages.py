@@ -17,7 +17,7 @@ from pipeline.base.camera_velocity import CameraMotion
 from pipeline.base.frame import FrameId, Policy
 from pipeline.base.moving_thing import MOST_THINGS, Mover, Thing
 from pipeline.base.picture_state import BadState
-from pipeline.base.ranges import Difference, Duration, FrameCount, Score, SourceTimeNs, TimeNs
+from pipeline.base.ranges import Difference, Duration, FrameCount, Score, Seconds, SourceTimeNs, TimeNs
 from pipeline.base.sight import Sight
 from pipeline.base.text import StreamId
 
@@ -275,8 +275,8 @@ class BadPicture(Identity, kw_only=True, frozen=True, tag="bad_picture"):
     pts_ns: SourceTimeNs | None = None
     policy: Policy
     state: BadState
-    for_s: Duration = 0.0
-    ok_for_s: Duration = 0.0
+    for_s: Seconds = 0.0
+    ok_for_s: Seconds = 0.0
     why: Annotated[dict[MeasureName, Difference], msgspec.Meta(max_length=16)] = {}
 
     @property

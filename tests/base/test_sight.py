@@ -62,7 +62,7 @@ def test_a_thing_is_seen_as_if_the_camera_had_not_moved() -> None:
     assert sight(factor=2 * turned).in_picture(middle) == pytest.approx((0.5, 0.5))
 
 
-@pytest.mark.parametrize("changes", [{"factor": (0.0, 0.0)}, {"factor": (3.0, 0.0)}, {"aspect": 0.0}])
+@pytest.mark.parametrize("changes", [{"factor": (0.0, 0.0)}, {"factor": (6.0, 0.0)}, {"aspect": 0.0}])
 def test_a_peer_can_not_send_a_sight_that_divides_by_zero(changes: dict[str, object]) -> None:
     sent = {**msgspec.to_builtins(sight()), **changes}
     with pytest.raises(msgspec.ValidationError):

@@ -1,7 +1,9 @@
 """Zones, lines and rules: what may be asked for, and what is said where it is wrong."""
 
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from pipeline.base.config import load_config, load_watch
@@ -107,3 +109,48 @@ def test_a_zone_may_be_for_some_streams_only() -> None:
 def test_what_could_never_tell_anything_is_refused(settings: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         load_config(None, settings)
+
+
+@pytest.mark.parametrize(
+    ("watch", "message"),
+    [
+        (
+            {"zones": {"a": {"points": CORNERS, "view": "gate"}}},
+            "zones.a: there is no view 'gate'; there is: none",
+        ),
+        ({"views": {"home": {"picture": "a.png"}}}, "views.home: this name is taken"),
+        (
+            {
+                "zones": {"a": {"points": CORNERS, "view": "gate", "streams": ["x"]}},
+                "views": {"gate": {"picture": "a.png", "streams": ["y"]}},
+            },
+            "zones.a: none of its streams has the view 'gate'",
+        ),
+    ],
+)
+def test_a_zone_of_a_view_that_none_of_its_streams_has_is_refused(
+    watch: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(msgspec.ValidationError, match=message):
+        msgspec.convert(watch, Watch)
+
+
+def test_each_view_shows_its_zones_and_the_first_those_without_one() -> None:
+    watch = msgspec.convert(
+        {
+            "zones": {"a": {"points": CORNERS}, "b": {"points": CORNERS, "view": "yard"}},
+            "views": {
+                "gate": {"picture": "a.png", "streams": ["x"]},
+                "yard": {"picture": "b.png", "streams": ["x"]},
+            },
+        },
+        Watch,
+    )
+    assert [set(watch.seen("x", view).zones) for view in (None, "gate", "yard", "home")] == [
+        {"a"},
+        {"a"},
+        {"b"},
+        {"a"},
+    ]
+    assert set(watch.seen("y", "home").zones) == {"a"}
+    assert set(watch.seen("y", "gate").rules) == {"a"}

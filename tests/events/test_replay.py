@@ -15,8 +15,9 @@ from pipeline.events.replay import Replay
 from pipeline.events.store import Store
 from pipeline.scene.rule_input import Cut, Look
 from pipeline.wire.messages import PastFrame, Prediction
+from tests.base.test_sight import sight
 from tests.scene.walking import START_NS, straight, thing
-from tests.wire.peers import prediction
+from tests.wire.peers import bad_picture, prediction
 from workers.event_finder import EventFinder
 
 SETTINGS = [
@@ -27,8 +28,16 @@ SETTINGS = [
     "rules.wrong_way={kind='wrong_way', zone='yard', direction_deg=180}",
     "rules.gate={kind='crossed', line='gate', cool_down_s=0.5}",
 ]
-CONFIG = load_config(None, SETTINGS)
+VIEWS = [f"views.{name}.picture='{name}.png'" for name in ("gate", "yard")]
+CONFIG = load_config(None, [*SETTINGS, *VIEWS, "lines.gate.view='yard'"])
 PAST = [PastFrame(0, 0, 80.0)]
+SIGHTS = st.builds(
+    sight,
+    factor=st.complex_numbers(min_magnitude=0.4, max_magnitude=2.5),
+    offset=st.complex_numbers(max_magnitude=2.0),
+    found=st.booleans(),
+    view=st.sampled_from(["gate", "yard"]),
+)
 places = st.floats(0.05, 0.95)
 speeds = st.floats(-0.4, 0.4)
 
@@ -44,6 +53,7 @@ def films(draw: st.DrawFn) -> list[Prediction | str]:
             for number in draw(st.sets(st.integers(1, 5), max_size=3))
         }
         step_ns = draw(st.integers(20_000_000, 140_000_000))
+        sights = draw(st.lists(st.none() | SIGHTS, min_size=1, max_size=3))
         for n in range(draw(st.integers(1, 60))):
             seen = [one for k, way in ways.items() if (one := thing(k, way, n * step_ns / 1e9))]
             found.append(
@@ -53,10 +63,11 @@ def films(draw: st.DrawFn) -> list[Prediction | str]:
                     capture_ns=START_NS + clock,
                     things=[msgspec.structs.replace(one, was=[one.box]) for one in seen],
                     past=PAST if n else draw(st.sampled_from([PAST, []])),
+                    sight=sights[n * len(sights) // 60],
                 )
             )
             clock += step_ns + draw(st.integers(-3_000_000, 3_000_000))
-        match draw(st.sampled_from(["pause", "session", "back", "end", "killed", "on"])):
+        match draw(st.sampled_from(["pause", "session", "back", "end", "killed", "dark", "on"])):
             case "pause":
                 clock += draw(st.integers(0, 20 * 10**9))
             case "session":
@@ -82,7 +93,8 @@ def live(stream_id: str, film: list[Prediction | str]) -> tuple[list[Event], lis
         if part == "killed":
             now = finder()
         elif isinstance(part, str):
-            told += now.end("the stream has ended")
+            dark = bad_picture(0, state="dark", for_s=2.0, capture_ns=START_NS)
+            told += now.take_bad(dark) if part == "dark" else now.end("the stream has ended")
         else:
             told += now.take(part)
     return told, log
@@ -111,7 +123,7 @@ def test_events_of_the_log_are_those_that_were_told_live(
         found = [
             one for one in again if one.stream_id == name and one.why != {"ended": "the sink was killed"}
         ]
-        assert found == wanted
+        assert found == [one for one in wanted if one.kind != "dark"], "the picture's health is no rule"
     starts = [one.id for one in again if one.phase == "start"]
     ends = [one.start for one in again if one.phase == "end"]
     assert len(set(ends)) == len(ends)

@@ -15,6 +15,7 @@ def at(seconds: float) -> Moment:
 
 def test_a_fault_begins_when_it_began_and_ends_when_it_was_last_seen() -> None:
     health = HealthEvents("door")
+    health.see_ok()
     (start,) = health.see_bad("covered", at(10), 1.5, why={"level": 40.0})
     assert (start.kind, start.phase, start.why) == ("covered", "start", {"level": 40.0})
     assert start.time == "2026-09-21T14:13:28.500Z"
@@ -27,6 +28,19 @@ def test_a_fault_begins_when_it_began_and_ends_when_it_was_last_seen() -> None:
     assert end.time == "2026-09-21T14:13:32.100Z"
     assert health.state is None
     assert health.see_ok() == []
+
+
+def test_who_comes_in_the_middle_tells_a_fault_anew() -> None:
+    """A sink before this one was killed, and its event has been ended."""
+    before, after = HealthEvents("door"), HealthEvents("door")
+    before.see_ok()
+    (old,) = before.see_bad("covered", at(10), 1.5)
+    (new,) = after.see_bad("covered", at(60), 51.5)
+    assert new.id != old.id
+    assert new.time == "2026-09-21T14:14:20.000Z"
+    after.end("no pictures arrive")
+    (again,) = after.see_bad("covered", at(90), 81.5)
+    assert again.id not in (old.id, new.id)
 
 
 def test_one_fault_after_another_and_an_end_from_outside() -> None:
@@ -57,6 +71,7 @@ def test_the_same_frames_judged_again_give_the_same_ids() -> None:
     ids = []
     for _ in range(2):
         health = HealthEvents("door")
+        health.see_ok()
         ids.append([one.id for one in health.see_bad("dark", at(5), 2.0) + health.see_ok()])
     assert ids[0] == ids[1]
     assert len(set(ids[0])) == 2

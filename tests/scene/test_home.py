@@ -71,7 +71,7 @@ def test_a_view_is_found_wherever_the_camera_looks(truth: Similarity) -> None:
     found = find(View(seen(around), ASPECT), seen(around, truth, noise=0.05), ASPECT)
     assert found is not None
     assert off(found.similarity, truth) < 0.02
-    assert found.share > 0.3
+    assert found.share > 0.8
 
 
 def test_a_view_is_not_found_in_another_scene_or_in_a_picture_of_nothing() -> None:
@@ -101,7 +101,8 @@ def test_views_of_other_grids_are_compared() -> None:
 
 
 def test_between_two_looks_the_camera_carries_the_view_on() -> None:
-    around, home = scene(), Home({})
+    around = scene()
+    home = Home({"gate": View(seen(around), ASPECT)})
     assert home.sight(0, [None], still(valid=False), 0) is None
     home.look(0, seen(around), ASPECT, 0)
     step = at(0.01 - 0.005j, 1.002, 0.3)
@@ -112,12 +113,13 @@ def test_between_two_looks_the_camera_carries_the_view_on() -> None:
         sight = home.sight(n, [n - 1], still(step.inverse()), n * 40_000_000)
         assert sight is not None
         assert sight.found
-        assert off(sight.similarity, truth) < 1e-5
+        assert off(sight.similarity, truth) < 1e-3
 
 
 def test_nothing_adds_up() -> None:
     """A camera that seems to creep, as flow errors make it, stays where the reference view is."""
-    around, home = scene(), Home({})
+    around = scene()
+    home = Home({"gate": View(seen(around), ASPECT)})
     creep = at(0.001 + 0j)
     for n in range(250):
         sight = home.sight(n, [n - 1 if n else None], still(creep.inverse(), valid=n > 0), n * 40_000_000)
@@ -139,7 +141,8 @@ def test_a_bump_is_followed_with_the_next_look() -> None:
 
 
 def test_a_view_that_is_gone_is_lost_and_found_again() -> None:
-    around, home, found = scene(), Home({}), []
+    around, found = scene(), list[bool]()
+    home = Home({"gate": View(seen(around), ASPECT)})
     for n in range(150):
         sight = home.sight(n, [n - 1 if n else None], still(valid=n > 0), n * 40_000_000)
         found.append(sight is not None and sight.found)
@@ -161,12 +164,73 @@ def test_of_several_views_the_one_that_is_seen_counts() -> None:
         if home.is_due(n * 40_000_000):
             home.look(n, seen(yard if n >= 50 else gate, at(0.03 + 0j), seed=n), ASPECT, n * 40_000_000)
     assert set(names[1:50]) == {"gate"}
-    assert set(names[56:]) == {"yard"}
+    assert set(names[66:]) == {"yard"}
+
+
+def test_where_two_views_show_the_same_the_current_one_stays() -> None:
+    """Now and then something covers half of the picture."""
+    around = scene()
+    views = {
+        name: View(seen(around, at(shift)), ASPECT) for name, shift in (("left", 0j), ("right", 0.25 + 0j))
+    }
+    home, names = Home(views), list[str]()
+    for n in range(300):
+        sight = home.sight(n, [n - 1 if n else None], still(valid=n > 0), n * 40_000_000)
+        names += [sight.view] if sight else []
+        if home.is_due(n * 40_000_000):
+            keys = seen(around, at(0.1 + 0j), seed=n)
+            if n % 20 < 10:
+                keys[:, : COLUMNS // 2] = seen(scene(9))[:, : COLUMNS // 2]
+            home.look(n, keys, ASPECT, n * 40_000_000)
+    assert set(names) == {"left"}
+
+
+def test_without_a_named_view_one_is_taken_when_the_camera_has_settled() -> None:
+    """Its first pictures are of something else."""
+    around, home, sights = scene(), Home({}), []
+    for n in range(150):
+        sights.append(home.sight(n, [n - 1 if n else None], still(valid=n > 0), n * 40_000_000))
+        if home.is_due(n * 40_000_000):
+            home.look(n, seen(around if n > 50 else scene(3), seed=n), ASPECT, n * 40_000_000)
+    assert sights[70] is None
+    last = sights[-1]
+    assert last is not None
+    assert (last.view, last.taken_ns, last.found) == ("home", 75 * 40_000_000, True)
+    assert off(last.similarity, AT_HOME) < 0.01
+
+
+@pytest.mark.parametrize("zoom", [1.03, 1 / 1.03])
+def test_a_zoom_beyond_all_measure_loses_the_view_and_ends_nothing(zoom: float) -> None:
+    around = scene()
+    home = Home({"gate": View(seen(around), ASPECT)})
+    for n in range(200):
+        truth = at(0j, zoom**n)
+        sight = home.sight(n, [n - 1 if n else None], still(at(0j, 1 / zoom), valid=n > 0), n * 40_000_000)
+        if home.is_due(n * 40_000_000):
+            home.look(
+                n, seen(around, truth if truth.is_plausible else at(0j, 9.0), seed=n), ASPECT, n * 40_000_000
+            )
+    assert sight is not None
+    assert not sight.found
+
+
+def test_a_camera_motion_that_is_none_is_not_followed() -> None:
+    around = scene()
+    home = Home({"gate": View(seen(around), ASPECT)})
+    home.sight(0, [None], still(valid=False), 0)
+    home.look(0, seen(around), ASPECT, 0)
+    for n, camera in enumerate(
+        (Similarity(0j, 0j), Similarity(complex("nan"), 0j), Similarity(1e9 + 0j, 0j)), 1
+    ):
+        sight = home.sight(n, [n - 1], still(camera), n * 40_000_000)
+        assert sight is not None
+        assert off(sight.similarity, AT_HOME) < 0.01
 
 
 def test_a_lorry_that_is_taken_for_the_camera_leads_astray_until_the_next_look_only() -> None:
     """For two seconds the picture is full of it: the camera moves with the lorry, and nothing is found."""
-    around, home, worst = scene(), Home({}), []
+    around, worst = scene(), list[float]()
+    home = Home({"gate": View(seen(around), ASPECT)})
     passing = at(0.02 + 0j)
     for n in range(100):
         is_full = 30 <= n < 80

@@ -300,3 +300,11 @@ def test_what_is_sent_in_place_of_a_prediction_travels_with_its_measures() -> No
     assert refused(with_header(parts, why=dict.fromkeys(map(str, range(17)), 0.0))).reason == "header"
     assert refused([b"f.every.door.", *parts[1:]]).reason == "topic"
     assert refused([*parts, b"x"]).reason == "parts"
+
+
+@pytest.mark.parametrize("field", ["for_s", "ok_for_s"])
+def test_a_fault_that_began_before_all_time_is_refused(field: str) -> None:
+    parts = encoding.encode_bad_picture(bad_picture(3))
+    header = msgspec.msgpack.decode(parts[1])
+    with pytest.raises(WireError, match=field):
+        decoding.decode_message([parts[0], msgspec.msgpack.encode({**header, field: 1e12})], LIMIT)
