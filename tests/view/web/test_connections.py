@@ -1,4 +1,5 @@
 import resource
+import select
 import socket
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
 
 from pipeline.view.web.connections import MOST_CONNECTIONS
@@ -129,3 +131,17 @@ def test_a_request_that_comes_byte_by_byte_is_closed(view, method):
                 break
         else:
             pytest.fail("the connection is still open")
+
+
+def test_an_answer_that_nobody_takes_is_given_up(view):
+    noise = np.random.default_rng(1).integers(0, 256, (2400, 3200, 3), np.uint8)
+    view.publish("door", noise, info(1))
+    place = urlsplit(view.url)
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(60)
+        connection.connect((place.hostname, place.port))
+        connection.sendall(b"GET /api/streams/door/snapshot.jpg HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        poll = select.poll()
+        poll.register(connection, 0)  # only errors: nothing is read
+        assert poll.poll(60_000), "the server still holds the connection"
