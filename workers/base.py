@@ -18,6 +18,7 @@ from pipeline.base.rate import Rate
 from pipeline.base.redact import redact
 from pipeline.base.role_names import Role
 from pipeline.wire.encoding import encode_stats
+from pipeline.wire.links import LinkState
 from pipeline.wire.publisher import SMALL_QUEUE, Publisher
 from pipeline.wire.receivers import Receiver
 from pipeline.wire.security import SecurityPolicy
@@ -184,9 +185,12 @@ class Worker(ABC):
         for receiver in self._receivers:
             for event in receiver.pop_link_events() + receiver.rejects.pop_reports():
                 self.event(event)
-        links = [link for receiver in self._receivers for link in receiver.links.items()]
-        self.stats.lost_links = [name for name, state in links if state == "lost"]
+        self.stats.lost_links = [name for name, state in self.links() if state == "lost"]
         self.publish_stats()
+
+    def links(self) -> list[tuple[str, LinkState]]:
+        """Connections to other workers by name, and their states; two receivers may share a name."""
+        return [link for receiver in self._receivers for link in receiver.links.items()]
 
     @property
     def _linger_s(self) -> float:

@@ -9,6 +9,7 @@ import msgspec
 from pipeline.base.errors import UserError
 from pipeline.base.event import Event
 from pipeline.base.line_file import STDOUT
+from pipeline.events.archive import Archive, Wanted
 from pipeline.events.event_keeper import Keeper
 from pipeline.events.motion_log import Part
 from workers.base import Worker
@@ -61,6 +62,18 @@ class Keeping:
                 with suppress(msgspec.DecodeError):  # half of a line
                     found.append(msgspec.json.decode(line, type=Event))
         return found
+
+    def newest(self, since_ns: int | None, kind: str | None, stream_id: str | None, most: int) -> list[Event]:
+        """Events that are kept, newest first; any thread may ask.
+
+        Raises:
+            UserError: They can't be read, or none are kept.
+        """
+        path = self._sink.config.store_file()
+        if path is None:
+            raise UserError("no events are kept: store.file is empty")
+        with Archive(path) as archive:
+            return archive.newest(Wanted(since_ns=since_ns, kind=kind, stream_id=stream_id), most)
 
     def log(self, stream_id: str, part: Part) -> None:
         """Takes the next part of a stream's motion log."""

@@ -44,6 +44,7 @@ class SinkWorker(Worker):
     """Shows every frame once, in order, with its own prediction if that came in time."""
 
     role: ClassVar[Listener] = "sink"
+    _web: WebView | None = None
 
     def open(self) -> None:
         """Opens the outputs, then listens for frames and predictions."""
@@ -65,9 +66,9 @@ class SinkWorker(Worker):
             self._sending.hand_over(event)
             if self.restarts:  # their starts are in the same file
                 self._write(event)
-        self._web: WebView | None = None
         if sink.web:
-            self._web = WebView(sink.web_host, sink.web_port, sink.web_fps)
+            kept = self._keeping.newest if config.store_file() else None
+            self._web = WebView(sink.web_host, sink.web_port, sink.web_fps, watch=config.watched(), kept=kept)
             self.resources.callback(self._web.close)
             self._web.start()
             self.stats.details["web"] = {"url": self._web.url}
@@ -105,6 +106,12 @@ class SinkWorker(Worker):
             self.publish_stats_if_due()
         for stream in self._streams.values():
             stream.discard()
+
+    def publish_stats(self) -> None:
+        """Sends the statistics to all listeners, and to the web server."""
+        super().publish_stats()
+        if self._web:
+            self._web.take_stats(self.stats, self.links())
 
     # -- before the first frame --------------------------------------------------------------------
 
@@ -198,6 +205,8 @@ class SinkWorker(Worker):
         self.event(f"{event.stream_id}: {event_in_words(event)}")
         self._sending.hand_over(event)
         self._keeping.keep(event)
+        if self._web:
+            self._web.tell(event)
         self._write(event)
 
     def _write(self, event: Event) -> None:

@@ -6,6 +6,7 @@ every collection is bounded.
 """
 
 import math
+from collections.abc import Iterator
 from typing import Annotated, Literal, TypeAlias
 
 import msgspec
@@ -63,6 +64,11 @@ class Histogram(msgspec.Struct):
     def total(self) -> int:
         """Number of recorded values."""
         return sum(self.counts.values())
+
+    def centres(self) -> Iterator[tuple[float, int]]:
+        """The centre of each bucket, and how many values are in it; the smallest first."""
+        for bucket in sorted(self.counts):
+            yield _SMALLEST * math.exp2(bucket / _BUCKETS_PER_OCTAVE), self.counts[bucket]
 
     def percentile(self, percent: float) -> float | None:
         """What ``percent`` % of the values do not exceed; None if nothing was recorded."""

@@ -86,6 +86,12 @@ class Archive(Closing):
         query = f"SELECT json FROM events{where} ORDER BY time_ns, number"
         return self._found(query, values)
 
+    def newest(self, wanted: Wanted, most: int) -> list[Event]:
+        """Those that are wanted, newest first, and not more than ``most``."""
+        where, values = _where(wanted, "time_ns")
+        query = f"SELECT json FROM events{where} ORDER BY time_ns DESC, number DESC LIMIT ?"
+        return self._found(query, [*values, most])
+
     def event(self, event_id: str) -> list[Event]:
         """The event of an id, and its start or end with it, oldest first; empty if there is none."""
         query = """

@@ -57,6 +57,16 @@ def test_events_are_found_by_time_stream_kind_and_place(place: Path) -> None:
         assert store.archive().stream_ids() == ["back", "front"]
 
 
+def test_the_newest_come_first_and_not_more_than_asked_for(place: Path) -> None:
+    events = [event(second, stream_id=name) for second in range(5) for name in ("front", "back")]
+    with Store(place / "s", 30, 10) as store:
+        store.write(events, [])
+        archive = store.archive()
+        assert archive.newest(Wanted(), 3) == events[:-4:-1]
+        assert archive.newest(Wanted(stream_id="back"), 2) == [events[9], events[7]]
+        assert archive.newest(Wanted(since_ns=START_NS + 4 * SECOND), 10) == [events[9], events[8]]
+
+
 def test_an_end_is_shown_with_its_start(place: Path) -> None:
     start = event(1, "start")
     end = event(5, "end", start=start.id)

@@ -1,6 +1,5 @@
 """``events``: what is kept of earlier runs: listed, shown, exported, and judged by other rules."""
 
-import re
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -27,7 +26,6 @@ Stream = Annotated[str | None, typer.Option("--stream", help="Only of this strea
 Kind = Annotated[str | None, typer.Option("--kind", help="Only of this kind, as entered.")]
 Zone = Annotated[str | None, typer.Option("--zone", help="Only in this zone, or on this line.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, as in --events.")]
-_AGO = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 @app.callback(epilog=example("events --rules zones.toml --since 24h"))
@@ -143,18 +141,16 @@ def _wanted(since: str | None, stream: str | None, kind: str | None, zone: str |
 
 
 def _since_ns(text: str | None) -> int | None:
-    """Unix time that ``--since`` means; a time without a zone is local."""
-    from pipeline.base.clock import now_ns
+    """Unix time that ``--since`` means."""
     from pipeline.base.errors import UserError
+    from pipeline.base.since import since_ns
 
     if text is None:
         return None
-    if found := re.fullmatch(r"(\d{1,9})([smhd])", text):
-        return max(now_ns() - int(found[1]) * _AGO[found[2]] * 10**9, 0)
     try:
-        return round(datetime.fromisoformat(text).timestamp() * 1000) * 10**6
-    except (ValueError, OverflowError, OSError):
-        raise UserError(f"--since {text}: give it as 90s, 30m, 24h or 7d, or as 2026-11-29T12:00") from None
+        return since_ns(text)
+    except UserError as error:
+        raise UserError(f"--since {error}") from None
 
 
 def _open(config: Path | None, overrides: list[str] | None, wanted: "Wanted") -> "Archive":

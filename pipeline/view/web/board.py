@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 import cv2
 import msgspec
 
+from pipeline.base.clock import now_ns
 from pipeline.base.frame import Frame, Image
 from pipeline.scene.sentence import camera_in_words, camera_symbol, in_words
 from pipeline.wire.messages import Prediction
@@ -44,15 +45,34 @@ def picture_info(
         "past": prediction.attention.past if prediction and prediction.attention else None,
         "fps": fps,
         "latency_ms": latency_ms,
+        "health": trouble,
+        "capture_ns": frame.capture_ns,
     }
 
 
+class Predicted(NamedTuple):
+    """The newest picture of a stream that had its own prediction: when it was put up, and what it told."""
+
+    shown_ns: int
+    info: Info
+
+
 class Picture(NamedTuple):
-    """A picture on the board; ``version`` counts the pictures of all streams."""
+    """A picture on the board.
+
+    Attributes:
+        version: Counts the pictures of all streams.
+        image: BGR.
+        info: See ``picture_info``.
+        shown_ns: Unix time at which it was put up.
+        predicted: Of this picture or an earlier one of its stream; None if there was none yet.
+    """
 
     version: int
     image: Image
     info: Info
+    shown_ns: int
+    predicted: Predicted | None
 
 
 class Board:
@@ -72,7 +92,11 @@ class Board:
         """Puts a picture up; it must not be altered afterwards."""
         with self._lock:
             self._version += 1
-            self._pictures[stream_id] = Picture(self._version, image, info)
+            shown_ns, before = now_ns(), self._pictures.get(stream_id)
+            predicted = before.predicted if before else None
+            if info.get("depth") is not None:
+                predicted = Predicted(shown_ns, info)
+            self._pictures[stream_id] = Picture(self._version, image, info, shown_ns, predicted)
             self._ended.pop(stream_id, None)
             if self.on_change:
                 self.on_change()
@@ -113,14 +137,24 @@ class Board:
             return sorted(self._ended)
 
 
+def encode_jpeg(stream_id: str, image: Image) -> bytes:
+    """The picture as JPEG.
+
+    Raises:
+        ValueError: OpenCV can't encode it.
+    """
+    done, jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    if not done:
+        raise ValueError(f"{stream_id}: picture can't be encoded as JPEG")
+    return jpeg.tobytes()
+
+
 def pack(stream_id: str, picture: Picture) -> bytes:
     """One binary message for the page: length of the header (4 bytes, big-endian), JSON header, JPEG.
 
     Raises:
         ValueError: OpenCV can't encode the picture.
     """
-    done, jpeg = cv2.imencode(".jpg", picture.image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    if not done:
-        raise ValueError(f"{stream_id}: picture can't be encoded as JPEG")
+    jpeg = encode_jpeg(stream_id, picture.image)
     header = msgspec.json.encode({"stream_id": stream_id, **picture.info})
-    return b"".join([struct.pack(">I", len(header)), header, jpeg.tobytes()])
+    return b"".join([struct.pack(">I", len(header)), header, jpeg])

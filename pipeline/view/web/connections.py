@@ -12,11 +12,13 @@ REQUEST_TIMEOUT_S = 5.0
 
 
 class BoundedHTTP(H11Protocol):
-    """Uvicorn's HTTP with a bound on connections and a deadline for each request.
+    """Uvicorn's HTTP with a bound on connections and a deadline for each request and for each stalled answer.
 
     A connection carries one request (see ``guard``), so both count from its start. A WebSocket
     leaves this class with its handshake; ``Live`` bounds those.
     """
+
+    _stalled: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Takes a new connection, at the cost of the oldest one if there are too many."""
@@ -29,9 +31,25 @@ class BoundedHTTP(H11Protocol):
             self.connections.discard(oldest)  # now: several new ones must not close the same one
             oldest.transport.abort()
 
+    def pause_writing(self) -> None:
+        """Gives a client that does not take its answer as long as it has for its request."""
+        super().pause_writing()
+        self._stalled = self.loop.call_later(REQUEST_TIMEOUT_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Goes on with the answer."""
+        super().resume_writing()
+        self._cancel_stalled()
+
+    def _cancel_stalled(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+        self._stalled = None
+
     def connection_lost(self, exc: Exception | None) -> None:
-        """Ends the deadline with the connection."""
+        """Ends the deadlines with the connection."""
         self._deadline.cancel()
+        self._cancel_stalled()
         super().connection_lost(exc)
 
     def _close_unfinished(self) -> None:

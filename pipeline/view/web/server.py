@@ -3,26 +3,33 @@
 import socket
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from threading import Thread
 from typing import Self
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
+from pipeline.account.stats import WorkerStats
 from pipeline.base.closing import Closing
 from pipeline.base.errors import OutputError
+from pipeline.base.event import Event
 from pipeline.base.frame import Image
 from pipeline.base.redact import reason
+from pipeline.base.watched import Watch
 from pipeline.view.web.board import Board, Info
 from pipeline.view.web.connections import BoundedHTTP
+from pipeline.view.web.event_feed import EventFeed
+from pipeline.view.web.exposition import Metrics
 from pipeline.view.web.guard import guards, loopback_host
+from pipeline.view.web.http_api import HttpApi, Kept, refuse
 from pipeline.view.web.live import Live
 
 _START_TIMEOUT_S = 10.0
@@ -43,16 +50,29 @@ class WebView(Closing):
         url: Address of the page; its port is known after ``start``.
     """
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 8642, max_fps: float = 15.0) -> None:
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 8642,
+        max_fps: float = 15.0,
+        *,
+        watch: Watch | None = None,
+        kept: Kept | None = None,
+    ) -> None:
         """Prepares the page.
 
         Args:
             host: A loopback address or ``localhost``.
             port: 0 takes a free one.
             max_fps: Most pictures a second of each stream; only streams that somebody watches are encoded.
+            watch: Zones, lines and rules as configured; None: there are none.
+            kept: Reads kept events, in a thread of the server; None if none are kept.
         """
         self._host, self._port, self._max_fps = host, port, max_fps
-        self._board = Board()
+        self._board, self._feed = Board(), EventFeed()
+        watch = watch or Watch()
+        self._metrics = Metrics(self._board, watch)
+        self._api = HttpApi(self._board, self._feed, self._metrics, watch, kept)
         self._events: deque[str] = deque()
         self._server: uvicorn.Server | None = None
         self._thread: Thread | None = None
@@ -81,7 +101,7 @@ class WebView(Closing):
         listener = self._bind()
         self._port = listener.getsockname()[1]
         config = uvicorn.Config(
-            build_app(self._board, host, self._max_fps, self._events.append),
+            build_app(self._board, self._feed, self._api, host, self._max_fps, self._events.append),
             log_config=None,
             log_level="critical",
             access_log=False,
@@ -120,6 +140,15 @@ class WebView(Closing):
         """Shows that a stream is over; the next picture of it takes that back."""
         self._board.end(stream_id)
 
+    def tell(self, event: Event) -> None:
+        """Tells who listens of an event; never waits."""
+        self._metrics.take_event(event)
+        self._feed.put(event)
+
+    def take_stats(self, stats: WorkerStats, links: Iterable[tuple[str, str]]) -> None:
+        """Takes the sink's statistics and the states of its links, for ``/metrics``; never waits."""
+        self._metrics.take_stats(stats, links)
+
     def pop_events(self) -> list[str]:
         """What happened since the last call, human-readable."""
         return [self._events.popleft() for _ in range(len(self._events))]
@@ -127,6 +156,7 @@ class WebView(Closing):
     def close(self) -> None:
         """Stops serving; browsers show that they are disconnected. May be called twice."""
         self._board.stop()
+        self._feed.stop()
         if self._server and self._thread:
             self._server.should_exit = True
             self._thread.join(_STOP_TIMEOUT_S)
@@ -148,14 +178,18 @@ class WebView(Closing):
         return listener
 
 
-def build_app(board: Board, host: str, max_fps: float, report: Callable[[str], None]) -> Starlette:
-    """The web application: the page's files, its WebSocket, and ``/healthz``."""
+def build_app(
+    board: Board, feed: EventFeed, api: HttpApi, host: str, max_fps: float, report: Callable[[str], None]
+) -> Starlette:
+    """The web application: the page's files, its WebSocket, ``/healthz``, and the API."""
     live = Live(board, max_fps, report)
 
     @asynccontextmanager
     async def run_live(_: Starlette) -> AsyncIterator[None]:
         live.start()
+        feed.start()
         yield
+        feed.stop()
         await live.stop()
 
     async def health(_: Request) -> JSONResponse:
@@ -167,11 +201,17 @@ def build_app(board: Board, host: str, max_fps: float, report: Callable[[str], N
 
     routes = [
         Route("/healthz", health),
+        *api.routes(),
         WebSocketRoute("/live", serve_live),
         Mount("/fonts", StaticFiles(packages=[("pipeline.view", "fonts")])),
         Mount("/", StaticFiles(packages=[(__package__, "static")], html=True)),
     ]
-    return Starlette(routes=routes, middleware=guards(host), lifespan=run_live)
+    return Starlette(
+        routes=routes,
+        middleware=guards(host),
+        lifespan=run_live,
+        exception_handlers={HTTPException: refuse},
+    )
 
 
 def _serve(server: uvicorn.Server, listener: socket.socket) -> None:

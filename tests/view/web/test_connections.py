@@ -8,12 +8,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
+import msgspec
 import pytest
 
+from pipeline.base.event import Event
 from pipeline.view.web.connections import MOST_CONNECTIONS
 from tests.support import without
 from tests.view.samples import picture
 from tests.view.web.client import Browser, get, info
+from tests.workers.program import until
 
 IDLE = 1100
 SINK = """
@@ -129,3 +132,26 @@ def test_a_request_that_comes_byte_by_byte_is_closed(view, method):
                 break
         else:
             pytest.fail("the connection is still open")
+
+
+def descriptors():
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_an_answer_without_end_that_nobody_takes_is_given_up(view):
+    """Unsent bytes stay with the kernel, so only the server can tell that it has let go of them."""
+    before = descriptors()
+    place = urlsplit(view.url)
+    with socket.socket() as connection:
+        connection.connect((place.hostname, place.port))
+        connection.sendall(b"GET /api/events/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert connection.recv(100)
+        until(lambda: descriptors() == before + 2, "both ends are open", 10)
+        event = Event(id="1", time="2026-11-29T12:00:00.000Z", stream_id="door", kind="moving", phase="once")
+        large = msgspec.structs.replace(event, why={"padding": "x" * 1_000_000})
+
+        def given_up():
+            view.tell(large)
+            return descriptors() == before + 1
+
+        until(given_up, "the server has let go", 60)

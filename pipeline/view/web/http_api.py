@@ -1,0 +1,157 @@
+"""The HTTP API: streams, snapshots, events and zones for other programs; see ``docs/api.md``."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, TypeAlias, TypeVar, get_args
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Mount, Route
+
+from pipeline.base.clock import now_ns
+from pipeline.base.errors import UserError
+from pipeline.base.event import Event, EventKind
+from pipeline.base.since import since_ns
+from pipeline.base.watched import Watch
+from pipeline.view.web.board import Board, encode_jpeg
+from pipeline.view.web.event_feed import EventFeed
+from pipeline.view.web.exposition import CONTENT_TYPE, Metrics
+from pipeline.view.web.standing import not_ready, standings
+
+Kept: TypeAlias = Callable[[int | None, str | None, str | None, int], list[Event]]
+"""Reads kept events, newest first: since when (Unix ns), of which kind and stream, how many at most."""
+
+MOST_EVENTS = 500
+"""In one answer."""
+T = TypeVar("T")
+
+
+class HttpApi:
+    """Answers other programs from what the sink has handed over.
+
+    One answer is computed at a time, in a thread, and one look into the store is taken at a time: any number
+    of clients takes no more of the machine than one.
+
+    Args:
+        board: Pictures.
+        feed: Events as they happen.
+        metrics: What is counted.
+        watch: Zones, lines and rules as configured.
+        kept: Reads kept events; it may raise ``UserError``. None: none are kept.
+    """
+
+    def __init__(
+        self, board: Board, feed: EventFeed, metrics: Metrics, watch: Watch, kept: Kept | None
+    ) -> None:
+        self._board, self._feed, self._metrics, self._watch, self._kept = board, feed, metrics, watch, kept
+        self._turn, self._store_turn = asyncio.Lock(), asyncio.Lock()
+        self._snapshots: dict[str, tuple[int, bytes]] = {}
+
+    def routes(self) -> list[BaseRoute]:
+        """Of the web application."""
+        api = [
+            Route("/streams", self._streams),
+            Route("/streams/{stream_id:path}/snapshot.jpg", self._snapshot),
+            Route("/events", self._events),
+            Route("/events/live", self._live_events),
+            Route("/zones", self._zones),
+        ]
+        return [Mount("/api", routes=api), Route("/readyz", self._ready), Route("/metrics", self._exposition)]
+
+    async def _streams(self, _: Request) -> Response:
+        return json_response(await _computed(self._turn, lambda: standings(self._board, now_ns())))
+
+    async def _snapshot(self, request: Request) -> Response:
+        jpeg = await _computed(self._turn, lambda: self._jpeg(request.path_params["stream_id"]))
+        return Response(jpeg, media_type="image/jpeg")
+
+    async def _events(self, request: Request) -> Response:
+        asked = request.query_params
+        return json_response(
+            await _computed(
+                self._store_turn,
+                lambda: self._found(asked.get("since"), asked.get("kind"), asked.get("stream")),
+            )
+        )
+
+    async def _live_events(self, _: Request) -> Response:
+        if self._feed.is_full:
+            raise HTTPException(503, "too many clients listen already")
+        return StreamingResponse(self._feed.messages(), media_type="text/event-stream")
+
+    async def _zones(self, _: Request) -> Response:
+        watch = self._watch
+        return json_response({"zones": watch.zones, "lines": watch.lines, "rules": watch.rules})
+
+    async def _ready(self, _: Request) -> Response:
+        why = not_ready(self._board, now_ns())
+        if why is not None:
+            return json_response({"status": "not ready", "reason": why}, 503)
+        return json_response({"status": "ready"})
+
+    async def _exposition(self, _: Request) -> Response:
+        return Response(
+            await _computed(self._turn, self._metrics.text), headers={"content-type": CONTENT_TYPE}
+        )
+
+    def _jpeg(self, stream_id: str) -> bytes:
+        """The newest picture of a stream, encoded once."""
+        picture = self._board.newest(stream_id)
+        if picture is None:
+            raise HTTPException(
+                404, f"there is no picture of a stream {stream_id!r}; /api/streams lists them"
+            )
+        version, jpeg = self._snapshots.get(stream_id, (0, b""))
+        if version != picture.version:
+            try:
+                jpeg = encode_jpeg(stream_id, picture.image)
+            except Exception as error:  # whatever OpenCV raises
+                raise HTTPException(500, f"the newest picture of {stream_id!r} can't be encoded") from error
+            there = set(self._board.stream_ids)
+            self._snapshots = {name: last for name, last in self._snapshots.items() if name in there}
+            self._snapshots[stream_id] = picture.version, jpeg
+        return jpeg
+
+    def _found(self, since: str | None, kind: str | None, stream_id: str | None) -> list[Event]:
+        if kind is not None and kind not in get_args(EventKind):
+            raise HTTPException(
+                400, f"kind {kind}: there is no such kind; there is: {', '.join(get_args(EventKind))}"
+            )
+        try:
+            # "+" of a zone arrives as a space where a client has not escaped it.
+            from_ns = None if since is None else since_ns(since.replace(" ", "+") if "T" in since else since)
+        except UserError as error:
+            raise HTTPException(400, f"since {error}") from None
+        if self._kept is None:
+            raise HTTPException(404, "no events are kept: store.file is empty")
+        try:
+            found = self._kept(from_ns, kind, stream_id, MOST_EVENTS)
+            is_known = found or stream_id is None or stream_id in self._board.stream_ids
+            if not is_known and not self._kept(None, None, stream_id, 1):
+                raise HTTPException(404, f"there is no stream {stream_id!r}, and no event of one")
+        except UserError as error:
+            raise HTTPException(503, str(error)) from None
+        return found
+
+
+def json_response(content: Any, status: int = 200) -> Response:
+    """Anything that msgspec can encode."""
+    return Response(msgspec.json.encode(content), status, media_type="application/json")
+
+
+async def _computed(turn: asyncio.Lock, answer: Callable[[], T]) -> T:
+    async with turn:
+        return await asyncio.to_thread(answer)
+
+
+async def refuse(request: Request, error: Exception) -> Response:
+    """Says what is wrong with a request: to programs as JSON."""
+    assert isinstance(error, HTTPException)
+    if request.url.path.startswith("/api/"):
+        answer = json_response({"error": error.detail}, error.status_code)
+    else:
+        answer = PlainTextResponse(error.detail, error.status_code)
+    answer.headers.update(error.headers or {})
+    return answer

@@ -1,0 +1,56 @@
+"""For which share of the last minute something has moved in a zone, from its events."""
+
+from collections import defaultdict
+from threading import Lock
+
+from pipeline.base.event import Event, unix_ns
+from pipeline.base.watched import Watch
+
+WINDOW_NS = 60_000_000_000
+_MOST_SPANS = 256
+
+
+class MovingShare:
+    """Follows the ``moving`` events of all zones that have such a rule. Any thread may use it."""
+
+    def __init__(self, watch: Watch) -> None:
+        names = {rule.zone for rule in watch.all_rules().values() if rule.kind == "moving"}
+        self._zones = {name: zone for name, zone in watch.zones.items() if name in names}
+        self._lock = Lock()
+        # By stream and zone: start and end of each event by its id; no end yet: None.
+        self._spans: defaultdict[tuple[str, str], dict[str, tuple[int, int | None]]] = defaultdict(dict)
+
+    def take(self, event: Event) -> None:
+        """Takes an event of any kind."""
+        if event.kind != "moving" or event.zone not in self._zones:
+            return
+        at_ns = unix_ns(event.time)
+        with self._lock:
+            spans = self._spans[event.stream_id, event.zone]
+            if event.phase == "start":
+                spans[event.id] = at_ns, None
+                if len(spans) > _MOST_SPANS:
+                    del spans[next(iter(spans))]
+            elif event.start in spans:
+                spans[event.start] = spans[event.start][0], at_ns
+            oldest_ns = at_ns - WINDOW_NS
+            for name in [name for name, (_, end) in spans.items() if end is not None and end < oldest_ns]:
+                del spans[name]
+
+    def shares(self, stream_id: str, now_ns: int) -> dict[str, float]:
+        """By zone of a stream: 0 to 1, over the minute before ``now_ns``, Unix time."""
+        return {
+            name: self._share(stream_id, name, now_ns)
+            for name, zone in self._zones.items()
+            if zone.is_in(stream_id)
+        }
+
+    def _share(self, stream_id: str, zone: str, now_ns: int) -> float:
+        with self._lock:
+            spans = list(self._spans.get((stream_id, zone), {}).values())
+        counted_ns, moved_ns = now_ns - WINDOW_NS, 0
+        for start, end in sorted(spans, key=lambda span: span[0]):
+            until_ns = now_ns if end is None else min(end, now_ns)
+            moved_ns += max(until_ns - max(start, counted_ns), 0)
+            counted_ns = max(counted_ns, until_ns)
+        return moved_ns / WINDOW_NS

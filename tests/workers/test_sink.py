@@ -1,0 +1,62 @@
+"""The sink's HTTP API in a whole run."""
+
+import http.client
+import json
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.workers.pipeline import Pipeline
+from tests.workers.program import START_S, until
+
+WEB = ("--set", "sink.web=true", "--set", "sink.web_port=0")
+ZONE = ("--zone", "road=0.1,0.1,0.9,0.1,0.9,0.9")
+
+
+def get(url: str, path: str) -> tuple[int, bytes]:
+    place = urlsplit(url)
+    connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=10)
+    connection.request("GET", path)
+    response = connection.getresponse()
+    body = response.read()
+    connection.close()
+    return response.status, body
+
+
+@pytest.mark.slow
+def test_other_programs_see_what_runs(place: Path) -> None:
+    with Pipeline(place, *WEB, *ZONE, "--frames", "250", "--pace") as run:
+
+        def address() -> str:
+            stats = run.stats("sink")
+            return str(stats.details["web"]["url"]) if stats and "web" in stats.details else ""
+
+        url = until(address, "the page is served", START_S)
+        until(lambda: get(url, "/readyz")[0] == 200, "a stream with predictions", START_S)
+        (stream,) = json.loads(get(url, "/api/streams")[1])
+        assert (stream["id"], stream["state"], stream["health"]) == ("demo", "live", "ok")
+        assert stream["label"]
+        status, jpeg = get(url, "/api/streams/demo/snapshot.jpg")
+        assert (status, jpeg[:2]) == (200, b"\xff\xd8")
+        assert list(json.loads(get(url, "/api/zones")[1])["zones"]) == ["road"]
+        assert get(url, "/api/events?since=1h&stream=demo")[0] == 200
+
+        def metrics() -> dict[tuple[str, ...], float]:
+            families = text_string_to_metric_families(get(url, "/metrics")[1].decode())
+            return {
+                (sample.name, *sample.labels.values()): sample.value
+                for family in families
+                for sample in family.samples
+            }
+
+        until(lambda: metrics().get(("kvq_frames_total", "demo", "rendered"), 0) > 0, "frames", START_S)
+        found = metrics()
+        assert found["kvq_prediction_age_seconds", "demo"] < 60
+        assert found["kvq_stage_latency_seconds_count", "draw"] > 0
+        up = {name: value for (metric, name, *_), value in found.items() if metric == "kvq_worker_up"}
+        assert up == {"sink": 1, "capture": 1, "inference": 1}
+        outcome = run.finish()
+    assert outcome.code == 0, outcome.told()
+    assert outcome.stream("demo")["rendered"] == 250
