@@ -3,6 +3,7 @@
 import contextlib
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -130,3 +131,32 @@ def test_nothing_is_kept_where_that_is_not_wanted(place: Path) -> None:
     assert config.store_file() is None
     assert load_config(None, ["run.output_dir=''"]).store_file() is None
     assert load_config().store_file() == Path("outputs/events.sqlite3")
+
+
+def test_what_is_kept_can_be_asked_for_in_any_thread_while_it_is_written(place: Path) -> None:
+    from workers.keeping import Keeping
+
+    worker = sink(place / "s")
+    with worker.resources:
+        keeping = Keeping(worker)
+        one, two = (
+            event(0, time=rfc3339(now_ns() - ago), stream_id=name) for ago, name in ((9, "a"), (0, "b"))
+        )
+        for kept in (one, two):
+            keeping.keep(kept)
+
+        def asked(*wanted: Any) -> list[Event]:
+            with ThreadPoolExecutor(1) as threads:
+                return threads.submit(keeping.newest, *wanted).result()
+
+        until(lambda: len(asked(None, None, None, 9)) == 2, "both are written", 30.0)
+        assert asked(None, None, "a", 9) == [one]
+        assert len(asked(None, None, None, 1)) == 1
+        assert asked(None, "dark", None, 9) == []
+
+
+def test_without_a_store_nothing_can_be_asked_for() -> None:
+    from workers.keeping import Keeping
+
+    with pytest.raises(UserError, match="no events are kept"):
+        Keeping(SinkWorker(load_config(None, ["store.file=''"]), "sink")).newest(None, None, None, 1)

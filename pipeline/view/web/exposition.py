@@ -59,7 +59,9 @@ class Metrics(Collector):
 
     def _workers(self, stats: WorkerStats | None) -> Metric:
         metric = GaugeMetricFamily(
-            "kvq_worker_up", "1: the worker can be heard by the sink", labels=["worker"]
+            "kvq_worker_up",
+            "1: the sink itself; of workers on other machines: all links from them work",
+            labels=["worker"],
         )
         up = {stats.worker: True} if stats else {}
         for name, state in self._links:

@@ -33,7 +33,7 @@ class Listener:
         self.socket = socket.socket()
         if buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
-        self.socket.settimeout(30)
+        self.socket.settimeout(10)  # less than between signs of life
         self.socket.connect((place.hostname, place.port))
         self.socket.sendall(b"GET /api/events/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
         self.file = self.socket.makefile("rb")

@@ -15,7 +15,7 @@ from tests.view.samples import MS, frame, picture, prediction, workers
 from tests.view.web.client import get
 
 WATCH = Watch(zones={"drive": Zone(points=[(0.0, 0.0), (1.0, 0.0), (1.0, 1.0)])})
-LINKS = [("capture at ipc://a", "up"), ("inference at ipc://b", "up"), ("inference at ipc://c", "lost")]
+LINKS = [("capture at tcp://a:1", "up"), ("inference at tcp://b:1", "up"), ("inference at tcp://c:1", "lost")]
 
 
 @pytest.fixture
