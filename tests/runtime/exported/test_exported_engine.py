@@ -38,7 +38,7 @@ SHAPES: dict[str, dict[str, Any]] = {
 """Options of the networks that most tests here run."""
 PACKAGES = {"openvino": ["openvino"], "onnxruntime": ["onnx", "onnxscript", "onnxruntime"]}
 CPU = Options(device="cpu")
-QUIET = Options(report=lambda line: None)
+QUIET = Options(precision="fp32", report=lambda line: None)
 
 
 def need(backend: str) -> None:
@@ -185,7 +185,7 @@ def test_where_the_answer_can_not_be_cut_out_every_picture_is_computed(
     model, lines = small(), []
     names = ports(model.architecture)._replace(features=("appearance",))
     monkeypatch.setattr("pipeline.runtime.exported.open_openvino.ports", lambda architecture: names)
-    runtime = open_openvino(model, Options(name="tiny", report=lines.append))
+    runtime = open_openvino(model, Options(precision="fp32", name="tiny", report=lines.append))
     assert lines[-1].startswith("tiny: unchanged pictures are computed like new ones: ")
     assert lines[-1].endswith("the answer can't be had from appearance alone")
     memories = runtime.infer([picture(np.random.default_rng(0))], [[None, None]]).remember()
