@@ -45,13 +45,17 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     pass
 
 
-class _Place(_Section, frozen=True, kw_only=True):
+class _OfStreams(_Section, frozen=True, kw_only=True):
     streams: list[StreamId] = []
-    anchor: Anchor = "foot"
 
     def is_in(self, stream_id: str) -> bool:
-        """Whether it is watched in a stream."""
+        """Whether it is about a stream."""
         return stream_id in self.streams or not self.streams
+
+
+class _Place(_OfStreams, frozen=True, kw_only=True):
+    anchor: Anchor = "foot"
+    view: Name | None = None
 
 
 _SIZES = {"min_size", "max_size", "min_score"}
@@ -72,7 +76,7 @@ UNNAMED_VIEW = "home"
 """What the camera showed after it began, where no view is named."""
 
 
-class View(_Section, frozen=True, kw_only=True):
+class View(_OfStreams, frozen=True, kw_only=True):
     """A picture of the scene as it was when zones and lines were drawn.
 
     Attributes:
@@ -81,11 +85,6 @@ class View(_Section, frozen=True, kw_only=True):
     """
 
     picture: Annotated[str, msgspec.Meta(min_length=1)]
-    streams: list[StreamId] = []
-
-    def is_of(self, stream_id: str) -> bool:
-        """Whether it is a view of a stream."""
-        return stream_id in self.streams or not self.streams
 
 
 class Zone(_Place, frozen=True, kw_only=True):
@@ -99,7 +98,6 @@ class Zone(_Place, frozen=True, kw_only=True):
     """
 
     points: Annotated[list[Point], msgspec.Meta(min_length=3, max_length=64)]
-    view: Name | None = None
 
     def __post_init__(self) -> None:
         """Raises: ValueError: All corners lie on one line."""
@@ -123,7 +121,6 @@ class Line(_Place, frozen=True, kw_only=True):
     """
 
     points: Annotated[list[Point], msgspec.Meta(min_length=2, max_length=64)]
-    view: Name | None = None
 
     def __post_init__(self) -> None:
         """Raises: ValueError: A stretch of it has no length."""
@@ -223,7 +220,7 @@ class Watch(_Section, frozen=True, kw_only=True):
 
     def views_of(self, stream_id: str) -> dict[str, View]:
         """The views of a stream."""
-        return {name: view for name, view in self.views.items() if view.is_of(stream_id)}
+        return {name: view for name, view in self.views.items() if view.is_in(stream_id)}
 
     def seen(self, stream_id: str, view: str | None) -> "Watch":
         """What a stream watches in one of its views; None for the one where all is that names no other."""
