@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 from pipeline.base.packages import load_package
 from pipeline.base.scratch import scratch_folder
 from pipeline.model.preprocessing import Preprocessing, Size
+from pipeline.runtime.cuda.device_stretch import DeviceStretch
+from pipeline.runtime.cuda.graphs import Captured
 from pipeline.runtime.engine import Engine
 from pipeline.runtime.exported.open_onnx import open_session
 from pipeline.runtime.exported.open_openvino import openvino_options
@@ -54,6 +57,8 @@ def plain_resnet(depth: int, preprocessing: Preprocessing, engine: Engine) -> Fl
     network = torchvision.models.get_model(f"resnet{depth}", weights=None).eval()
     if engine.backend == "torch":
         device, dtype = torch.device(engine.device), DTYPES[engine.precision]
+        if "kernels" in engine.details():  # captured, so the floor is too
+            return _in_cuda_graphs(network, preprocessing, device, dtype)
         return _in_torch(network, Preprocessor(preprocessing, device, dtype, engine.threads), device, dtype)
     step = _PlainStep(network, preprocessing).eval()
     build = _in_openvino if engine.backend == "openvino" else _in_onnxruntime
@@ -65,14 +70,51 @@ def plain_resnet(depth: int, preprocessing: Preprocessing, engine: Engine) -> Fl
 def _in_torch(
     network: nn.Module, preprocess: Preprocessor, device: torch.device, dtype: torch.dtype
 ) -> Floor:
-    fold_batch_norms(network)  # as in our step; the other runtimes do it by themselves
-    network.to(device=device, dtype=dtype).to(memory_format=torch.channels_last)
+    _ready(network, device, dtype)
 
     @torch.inference_mode()
     def run(images: Sequence[Image]) -> None:
         network(preprocess(images)).float().softmax(1).cpu()
 
     return run
+
+
+def _in_cuda_graphs(
+    network: nn.Module, preprocessing: Preprocessing, device: torch.device, dtype: torch.dtype
+) -> Floor:
+    """Pictures are copied, resized and computed on the device by the means of our step."""
+    _ready(network, device, dtype)
+    size = preprocessing.usual_size
+    stretch, preprocess = DeviceStretch(size, device), Preprocessor(preprocessing, device, dtype)
+    memory = torch.cuda.graph_pool_handle()
+    steps: dict[int, tuple[Tensor, Captured[Tensor]]] = {}
+
+    def step(streams: int) -> tuple[Tensor, Captured[Tensor]]:
+        pixels = torch.zeros(streams, *size, 3, dtype=torch.uint8, device=device)
+        work = partial(_plain, network, preprocess, pixels)
+        return pixels, Captured(work, memory)
+
+    @torch.inference_mode()
+    def run(images: Sequence[Image]) -> None:
+        with torch.cuda.device(device):
+            count = len(images)
+            if count not in steps:
+                steps[count] = step(count)
+            pixels, graph = steps[count]
+            stretch(images, pixels)
+            graph.run().cpu()
+
+    return run
+
+
+def _plain(network: nn.Module, preprocess: Preprocessor, pixels: Tensor) -> Tensor:
+    probabilities: Tensor = network(preprocess.normalised(pixels.flip(-1))).float().softmax(1)
+    return probabilities
+
+
+def _ready(network: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
+    fold_batch_norms(network)  # as in our step; the other runtimes do it by themselves
+    network.to(device=device, dtype=dtype).to(memory_format=torch.channels_last)
 
 
 def _in_openvino(step: nn.Module, size: Size, engine: Engine) -> Callable[[Any], None]:
