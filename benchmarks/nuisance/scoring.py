@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pipeline.base.event import Event, Moment
 from pipeline.base.moving_thing import Thing
-from pipeline.base.sight import Sight
+from pipeline.base.sight import Sight, seen_from_home
 from pipeline.base.watched import Rule, Watch, Zone
 from pipeline.scene.rule_input import Cut, Look, in_steps
 from pipeline.scene.stream_rules import StreamRules
@@ -28,16 +28,23 @@ class Teller:
     """Takes the things of one method, picture by picture, through the rules.
 
     Attributes:
+        watch: What to tell of.
         events: What was told.
     """
 
+    watch: Watch = WATCH
     events: list[Event] = field(default_factory=list)
-    _rules: StreamRules = field(default_factory=lambda: StreamRules("bench", WATCH))
+    _rules: StreamRules = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._rules = StreamRules("bench", self.watch)
 
     def take(
         self, things: Sequence[Thing], time_ns: int, *, depth: int = 2, sight: Sight | None = None
     ) -> None:
-        """The things of the next picture."""
+        """The things of the next picture; with ``sight``, as the camera saw them."""
+        if sight:
+            things = [seen_from_home(thing, sight) for thing in things]
         now = Moment(time_ns + 1, _START_NS + time_ns)
         look = Look(session=1, now=now, depth=depth, things=list(things), sight=sight)
         self.events += self._rules.take(in_steps(look))
@@ -48,7 +55,7 @@ class Teller:
 
     def entered(self) -> list[float]:
         """When things came in, in seconds."""
-        return [_seconds(event) for event in self.events if event.kind == "entered"]
+        return [self.seconds_of(event) for event in self.events if event.kind == "entered"]
 
     def moving(self) -> list[tuple[float, float]]:
         """From when to when something moved, in seconds."""
@@ -56,7 +63,14 @@ class Teller:
             event.id: event for event in self.events if event.kind == "moving" and event.phase == "start"
         }
         ends = [event for event in self.events if event.kind == "moving" and event.phase == "end"]
-        return [(_seconds(starts[end.start]), _seconds(end)) for end in ends if end.start in starts]
+        return [
+            (self.seconds_of(starts[end.start]), self.seconds_of(end)) for end in ends if end.start in starts
+        ]
+
+    @staticmethod
+    def seconds_of(event: Event) -> float:
+        """When it happened, since the first picture."""
+        return (datetime.fromisoformat(event.time).timestamp() * 1e9 - _START_NS) / 1e9
 
     def others(self) -> dict[str, int]:
         """How often anything else was told, such as ``camera_moved``."""
@@ -107,7 +121,3 @@ def score(told: Teller, truth: Teller, seconds: float) -> Score:
 
 def _is_in(time: float, spans: list[tuple[float, float]]) -> bool:
     return any(start <= time <= end for start, end in spans)
-
-
-def _seconds(event: Event) -> float:
-    return (datetime.fromisoformat(event.time).timestamp() * 1e9 - _START_NS) / 1e9

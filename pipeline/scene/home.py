@@ -35,6 +35,9 @@ _LEAST_SEEN, _LEAST_SEEN_AS_EXPECTED = 0.5, 0.3
 """Shares of a view's places. Of pictures of other scenes three in four similarities show less than half."""
 _LEAST_COSINE = 0.4
 """Mean of the places: other scenes have under 0.36 in nine of ten, the same one in the dark over 0.53."""
+_LEAST_COMMON = 0.5
+"""Of the view or of the picture that the other has to show, for the view to count as found: houses in a row
+look alike, so that less than half of a view is found at several places."""
 _CLEARLY = 1.3
 """So many times as many matches have to agree on where else the view is."""
 _SURE = 0.7
@@ -72,13 +75,17 @@ class Found:
     Attributes:
         similarity: From the view to the picture.
         share: Of the view's places in the picture, those that are seen where they should be.
+        is_in_picture: Whether enough of it is in the picture. Else it was followed out of it.
     """
 
     similarity: Similarity
     share: float
+    is_in_picture: bool = True
 
 
-def find(view: View, keys: Array, aspect: float, expected: Sequence[Similarity] = ()) -> Found | None:
+def find(
+    view: View, keys: Array, aspect: float, expected: Sequence[Similarity] = (), *, is_lost: bool = False
+) -> Found | None:
     """Where a view is in a picture; None where it is not, or can't be told.
 
     Args:
@@ -86,16 +93,18 @@ def find(view: View, keys: Array, aspect: float, expected: Sequence[Similarity] 
         keys: Of the picture, ``(rows, columns, channels)``, each of length 1.
         aspect: Height of the picture / width.
         expected: Where it may be. The one that fits best is corrected, unless the view is clearly elsewhere.
+        is_lost: It was not found for a while: where it is expected it has to be seen as well as elsewhere.
     """
     matches = _Matches(view, keys, aspect)
+    least = _LEAST_SEEN if is_lost else _LEAST_SEEN_AS_EXPECTED
     seen = [(matches.share(one), matches.fit(one), one) for one in expected]
-    seen = [one for one in seen if one[0] >= _LEAST_SEEN_AS_EXPECTED]
+    seen = [one for one in seen if one[0] >= least]
     most = max((share for share, _, _ in seen), default=0.0)
     share, fit, best = max(
         (one for one in seen if one[0] >= most - _AS_GOOD), key=lambda one: one[1], default=(0.0, 0.0, None)
     )
     jump = matches.agreed()
-    if jump is not None:
+    if jump is not None and matches.common(jump) >= _LEAST_COMMON:
         jumped = matches.share(jump)
         is_clear = jumped > share + 2 * _AS_GOOD or (
             jumped >= share - _AS_GOOD and matches.fit(jump) > _CLEARLY * fit
@@ -104,7 +113,7 @@ def find(view: View, keys: Array, aspect: float, expected: Sequence[Similarity] 
             return Found(jump, jumped)
     if best is None or not (corrected := matches.corrected(best)).is_plausible:
         return None
-    return Found(corrected, share)
+    return Found(corrected, share, matches.common(corrected) >= _LEAST_COMMON)
 
 
 class _Matches:
@@ -143,6 +152,12 @@ class _Matches:
     def fit(self, similarity: Similarity) -> float:
         """How many matches agree with a similarity; those that do not quite count in part."""
         return float(self._weights(similarity).sum())
+
+    def common(self, similarity: Similarity) -> float:
+        """Share of the view that the picture shows, or of the picture that the view shows: the larger one."""
+        there = self._places * similarity.factor + similarity.offset
+        inside = (there.real >= 0) & (there.real < 1) & (there.imag >= 0) & (there.imag < self._aspect)
+        return float(inside.mean() * max(1.0, abs(similarity.factor) ** 2))
 
     def share(self, similarity: Similarity) -> float:
         """Share of the places in the picture that are nowhere seen much better than where they should be."""
@@ -242,14 +257,17 @@ class Home:
         self._looked_ns = time_ns
         carried = self._known.get(frame, self._now)
         if self._views:
-            found = find(self._views[self._name], keys, aspect, (carried, self._confirmed))
-            if len(self._views) > 1 and (found is None or found.share < _SURE):
+            is_lost, expected = not self._is_found(time_ns), (carried, self._confirmed)
+            found = find(self._views[self._name], keys, aspect, expected, is_lost=is_lost)
+            is_sure = found is not None and found.is_in_picture and found.share >= _SURE
+            if len(self._views) > 1 and not is_sure:
                 found = self._nearest(keys, aspect, found)
         else:
             self._views[self._name], self._taken_ns = View(keys, aspect), time_ns
             found = Found(AT_HOME, 1.0)
         if found:
-            self._confirmed, self._found_ns, self._share = found.similarity, time_ns, found.share
+            self._confirmed, self._share = found.similarity, found.share
+            self._found_ns = time_ns if found.is_in_picture else None
         correction = carried.inverse().then(self._confirmed)
         self._is_carried = found is not None and correction.largest_shift(aspect) < _LEADS_ASTRAY
         self._now = self._now.then(correction)
@@ -302,7 +320,8 @@ class Home:
             if (found := find(self._views[name], keys, aspect))
         }
         best = max(seen, key=lambda name: seen[name].share, default=None)
-        if best is None or (current and seen[best].share < current.share + _BETTER):
+        is_there = current is not None and current.is_in_picture
+        if best is None or (current and is_there and seen[best].share < current.share + _BETTER):
             self._rival = "", 0
             return current
         self._rival = best, self._rival[1] + 1 if self._rival[0] == best else 1

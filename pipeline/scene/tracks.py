@@ -22,6 +22,8 @@ _STOPS_IN_MS = 300.0
 """Time constant with which a thing that is out of sight comes to rest."""
 _WHOLE = 0.6
 """Share of its places with which a thing is taken to be seen whole."""
+_GROWN = 1.5
+"""Times its places with which a thing that has met another one is taken to be seen together with it."""
 _SHRINKS_IN_MS = 500.0
 """Time constant with which it is believed to have become smaller, or larger."""
 _SMOOTHED_OVER_MS = 200.0
@@ -97,12 +99,20 @@ class Track:
         self.outline_moved = self.outline_moved + np.array([x, y], np.float32)
         self.anchor = self.anchor + np.array([x, y], np.float32)
 
-    def see(self, region: Region, now_ns: int, elapsed_ms: float) -> None:
-        """It was found again; if much of it is missing, it is taken to be covered, not to be small."""
+    def see(self, region: Region, now_ns: int, elapsed_ms: float, *, has_met: bool = False) -> None:
+        """It was found again; if much of it is missing, it is taken to be covered, not to be small.
+
+        Args:
+            region: What was found.
+            now_ns: When.
+            elapsed_ms: Since the frame before.
+            has_met: Another thing is in the region: a box that is suddenly large is that of both.
+        """
         weight = 1 - math.exp(-elapsed_ms / _SMOOTHED_OVER_MS)
         places = len(region.places)
-        self.box = region.box if places >= _WHOLE * self.places else _holding(self.box, region.box)
-        self.places += (1 - math.exp(-elapsed_ms / _SHRINKS_IN_MS)) * (places - self.places)
+        if not has_met or places <= _GROWN * self.places:
+            self.box = region.box if places >= _WHOLE * self.places else _holding(self.box, region.box)
+            self.places += (1 - math.exp(-elapsed_ms / _SHRINKS_IN_MS)) * (places - self.places)
         settled = np.float32(1 - math.exp(-elapsed_ms / _SETTLES_IN_MS))
         self.anchor = self.anchor + settled * (np.array(self.middle, np.float32) - self.anchor)
         self.velocity = self.velocity + np.float32(weight) * (region.velocity - self.velocity)
