@@ -31,6 +31,7 @@ from pipeline.wire.receivers import PredictionReceiver
 from pipeline.wire.subscriber import wait_any
 from workers.base import Worker, WorkerError
 from workers.keeping import Keeping
+from workers.other_workers import OtherWorkers
 from workers.recording import Recording
 from workers.roles import connected_endpoints
 from workers.sending import Sending
@@ -45,6 +46,7 @@ class SinkWorker(Worker):
 
     role: ClassVar[Listener] = "sink"
     _web: WebView | None = None
+    _others: OtherWorkers | None = None
 
     def open(self) -> None:
         """Opens the outputs, then listens for frames and predictions."""
@@ -79,6 +81,10 @@ class SinkWorker(Worker):
         frames, predictions = connected_endpoints(self.role, config.endpoints)
         self._frames = self.receives(FrameReceiver(frames, self.role, config.wire, self.security))
         self._answers = self.receives(PredictionReceiver(predictions, config.wire, self.security))
+        if self._web:
+            others = OtherWorkers(config, self.security, self.down, self.links, self.event)
+            self._others = self.resources.enter_context(others)
+            self.resources.callback(self._listen_no_more)
 
     def tick(self, timeout_s: float) -> bool:
         """Takes in what has arrived and shows the frames whose waiting is over.
@@ -108,10 +114,16 @@ class SinkWorker(Worker):
             stream.discard()
 
     def publish_stats(self) -> None:
-        """Sends the statistics to all listeners, and to the web server."""
+        """Sends the statistics to all listeners, and to the web server what it knows of other workers."""
         super().publish_stats()
         if self._web:
             self._web.take_stats(self.stats, self.links())
+        if self._web and self._others:
+            self._others.poll()
+            self._web.take_workers(self._others.troubles, self._others.sources)
+
+    def _listen_no_more(self) -> None:
+        self._others = None  # the last statistics go out when everything is closed
 
     # -- before the first frame --------------------------------------------------------------------
 

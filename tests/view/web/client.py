@@ -3,6 +3,7 @@
 import http.client
 import json
 import struct
+import time
 from contextlib import ExitStack
 from urllib.parse import urlsplit
 
@@ -54,9 +55,25 @@ class Browser:
             pass
         return message
 
+    def state(self, wanted=lambda state: True, timeout=10):
+        """The next state of all streams that is as wanted."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            message = self.hear(timeout)
+            if isinstance(message, dict) and wanted(message):
+                return message
+        raise AssertionError("no such state came")
+
+    def lists(self, streams, ended):
+        """Waits until the streams are so."""
+        self.state(lambda state: (state["streams"], state["ended"]) == (streams, ended))
+
     def hears_nothing(self):
+        """No picture comes; the state does, twice a second."""
+        deadline = time.monotonic() + 0.2
         with pytest.raises(TimeoutError):
-            self.hear(timeout=0.2)
+            while isinstance(self.hear(timeout=max(deadline - time.monotonic(), 0)), dict):
+                pass
 
 
 def info(seq):
