@@ -3,8 +3,9 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -22,6 +23,18 @@ FILES = {
     "overlay.mp4": "video/mp4",
     "event.json": "application/json",
 }
+
+
+class _Clip(msgspec.Struct):
+    state: str = ""
+
+
+class _About(msgspec.Struct):
+    """What ``event.json`` says of the evidence itself."""
+
+    clip: _Clip = msgspec.field(default_factory=_Clip)
+
+
 _EVENT_ID = re.compile(r"[0-9a-f]{16}")
 
 
@@ -45,10 +58,8 @@ class EvidenceFiles:
     async def _list(self, request: Request) -> Response:
         event_id = _checked(request.path_params["event_id"])
         if self._folder_of is None:
-            return JSONResponse({"kept": False, "files": []})
-        folder = self._folder_of(event_id)
-        files = await run_in_threadpool(lambda: [name for name in FILES if (folder / name).is_file()])
-        return JSONResponse({"kept": True, "files": files})
+            return JSONResponse({"kept": False, "complete": True, "files": []})
+        return JSONResponse({"kept": True, **await run_in_threadpool(_there, self._folder_of(event_id))})
 
     async def _file(self, request: Request) -> Response:
         event_id, name = _checked(request.path_params["event_id"]), request.path_params["name"]
@@ -56,12 +67,24 @@ class EvidenceFiles:
             raise HTTPException(404, f"there is no evidence called {name!r}; there is: {', '.join(FILES)}")
         if self._folder_of is None:
             raise HTTPException(404, "no evidence of events is kept")
-        path = self._folder_of(event_id) / name
-        if not await run_in_threadpool(path.is_file):
+        folder = self._folder_of(event_id)
+        if name not in (await run_in_threadpool(_there, folder))["files"]:
             raise HTTPException(
                 404, f"{name} of event {event_id} is not there: not yet, or no longer, or it was never kept"
             )
-        return FileResponse(path, media_type=FILES[name])
+        return FileResponse(folder / name, media_type=FILES[name])
+
+
+def _there(folder: Path) -> dict[str, Any]:
+    """What is there to be read, and whether that is all; a clip that is still growing is not there yet."""
+    try:
+        about = msgspec.json.decode((folder / "event.json").read_bytes(), type=_About)
+    except (OSError, msgspec.DecodeError):
+        about = None
+    is_growing = about is not None and about.clip.state == "growing"
+    names = [name for name in FILES if not (is_growing and name.endswith(".mp4"))]
+    files = [name for name in names if (folder / name).is_file()]
+    return {"complete": about is not None and not is_growing, "files": files}
 
 
 def _checked(event_id: str) -> str:

@@ -1,6 +1,6 @@
 // The live page: one WebSocket for pictures and for how everything stands; a page that hears nothing says so.
 
-import { drawPicture, frozenPicture, makeCard, showInfo, showMotion, showPlaces, showState } from "./cards.js";
+import { drawPicture, frozenPicture, makeCard, noteStreams, showInfo, showMotion, showPlaces, showState } from "./cards.js";
 import { followEvents, showEventsOf } from "./events.js";
 import { showHeader } from "./header.js";
 
@@ -72,8 +72,7 @@ function takeState(told) {
   for (const id of cards.keys()) if (!told.streams.includes(id)) cards.delete(id);
   for (const id of told.streams) if (!cards.has(id)) cards.set(id, makeCard(id));
   for (const [id, card] of cards) {
-    card.ended = told.ended.includes(id);
-    card.silent = told.silent.includes(id);
+    noteStreams(card, told);
     showPlaces(card, told.places[id] ?? []);
     showMotion(card);
   }
@@ -105,7 +104,7 @@ function choose(name) {
   const watched = name ? [name] : [...cards.keys()];
   for (const [id, card] of cards) {
     const hidden = !watched.includes(id);
-    if (card.root.hidden && !hidden) card.drawnAt = Date.now(); // its next picture is on the way
+    if (card.root.hidden && !hidden) card.sentAt = Date.now(); // its next picture is on the way
     card.root.hidden = hidden;
   }
   for (const tab of tabs.children) tab.setAttribute("aria-pressed", String(tab.dataset.stream === name));
@@ -141,7 +140,7 @@ setInterval(() => {
   showAll();
 }, 250);
 document.addEventListener("visibilitychange", () => {
-  for (const card of cards.values()) card.drawnAt = Math.max(card.drawnAt, Date.now() - 1000);
+  for (const card of cards.values()) card.sentAt = Date.now();
 });
 
 connect();

@@ -29,6 +29,7 @@ export function makeCard(id) {
     ended: false,
     silent: false,
     drawnAt: Date.now(),
+    sentAt: Date.now(), // since when the server has had new pictures
     motionAt: 0,
   };
   for (let bar = 0; bar < 60; bar++) card.motion.querySelector("svg").append(makeBar(bar));
@@ -102,10 +103,18 @@ export function showState(card, lost) {
   showText(card.old, words && `${words}: last values`);
 }
 
+export function noteStreams(card, state) {
+  const ended = state.ended.includes(card.id);
+  const silent = state.silent.includes(card.id);
+  if ((card.ended || card.silent) && !ended && !silent) card.sentAt = Date.now();
+  card.ended = ended;
+  card.silent = silent;
+}
+
 // The server has new pictures of a card that is in view, and this page draws none.
 export function frozenPicture(card) {
-  const is_due = !card.root.hidden && !card.ended && !card.silent && !document.hidden;
-  if (!is_due || Date.now() - card.drawnAt <= PICTURE_LATE_MS) return [];
+  const isDue = !card.root.hidden && !card.ended && !card.silent && !document.hidden;
+  if (!isDue || Date.now() - Math.max(card.drawnAt, card.sentAt) <= PICTURE_LATE_MS) return [];
   return [{ words: `${card.id}: this page gets no pictures`, since_ms: card.drawnAt, next: "", next_ms: null }];
 }
 
