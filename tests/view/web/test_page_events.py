@@ -55,20 +55,20 @@ def test_what_was_before_and_what_happens_now(shown):
     store.write([event(0, line="gate", zone=None, kind="crossed", why={"way": "forward"})], [])
     with open_page() as page:
         page.goto(view.url)
-        page.wait_for_function("document.querySelectorAll('#events li').length === 1")
+        page.wait_for_function("() => document.querySelectorAll('#events li').length === 1")
         assert "gate: crossed forward" in rows(page)[0]
         start = event(5, "start")
         view.tell(start)
-        page.wait_for_function("document.querySelectorAll('#events li').length === 2")
+        page.wait_for_function("() => document.querySelectorAll('#events li').length === 2")
         assert "drive: something moves" in rows(page)[0], "the newest comes first"
         assert "goes on" in rows(page)[0]
         assert page.locator("#told").inner_text() == "front: drive: something moves"
         view.tell(event(9, "end", start=start.id, for_s=4.0, why={"ended": "the rules were changed"}))
-        page.wait_for_function("document.querySelector('.lasted').textContent.includes('lasted 4 s')")
+        page.wait_for_function("() => document.querySelector('.lasted').textContent.includes('lasted 4 s')")
         assert "the rules were changed" in rows(page)[0]
         assert len(rows(page)) == 2, "an end belongs to its start"
         view.tell(event(11, stream_id="back"))
-        page.wait_for_function("document.querySelectorAll('#events li').length === 3")
+        page.wait_for_function("() => document.querySelectorAll('#events li').length === 3")
         page.get_by_role("button", name="back", exact=True).first.click()
         assert len(rows(page)) == 1
 
@@ -83,19 +83,19 @@ def test_an_event_opens_its_clip_and_why(shown):
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
         page.goto(view.url)
-        page.wait_for_function("document.querySelector('#events img')?.naturalWidth === 160")
+        page.wait_for_function("() => document.querySelector('#events img')?.naturalWidth === 160")
         page.locator("#events button").focus()
         page.keyboard.press("Enter")
-        page.wait_for_function("document.querySelector('video').currentTime > 0.2")
+        page.wait_for_function("() => document.querySelector('video').currentTime > 0.2")
         assert page.locator("video").get_attribute("src").endswith("overlay.mp4")
-        page.wait_for_function("document.querySelector('.matches').naturalWidth === 160")
+        page.wait_for_function("() => document.querySelector('.matches').naturalWidth === 160")
         numbers = page.locator(".numbers").inner_text()
         for text in ("180°", "0.12 picture widths/s", "least overlap", "0.123", "forward"):
             assert text in numbers
         page.get_by_label("as the camera saw it").check()
-        page.wait_for_function("document.querySelector('video').src.endsWith('clip.mp4')")
+        page.wait_for_function("() => document.querySelector('video').src.endsWith('clip.mp4')")
         page.evaluate("document.querySelector('video').currentTime = 1.5")
-        page.wait_for_function("document.querySelector('video').currentTime >= 1.5")
+        page.wait_for_function("() => document.querySelector('video').currentTime >= 1.5")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         page.keyboard.press("Escape")
         assert not page.locator("dialog").is_visible()
@@ -113,7 +113,7 @@ def test_evidence_that_comes_later_is_shown_when_it_is_there(shown):
         page.locator("#events button").click()
         assert page.locator(".missing").inner_text() == "No pictures of this event are here (yet)."
         write_evidence(folder / one.id)
-        page.wait_for_function("document.querySelector('video').currentTime > 0.2")
+        page.wait_for_function("() => document.querySelector('video').currentTime > 0.2")
         assert page.locator("dialog .missing").is_hidden()
 
 
