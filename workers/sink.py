@@ -14,14 +14,16 @@ from pipeline.base.clock import now_ns
 from pipeline.base.errors import WireError
 from pipeline.base.event import Event
 from pipeline.base.line_file import STDOUT, LineFile, LineFileError
+from pipeline.base.redact import reason
 from pipeline.base.role_names import Listener
+from pipeline.base.watched import Watch
 from pipeline.flow.age_limit import AgeLimit
 from pipeline.flow.joiner import Joined
 from pipeline.scene.sentence import event_in_words
 from pipeline.view.jsonl import PredictionWriter
 from pipeline.view.maps_folder import MapsFolder, MapsFolderError
 from pipeline.view.typesetting import load_system_fonts
-from pipeline.view.web.board import picture_info
+from pipeline.view.web.board import Attended, picture_info
 from pipeline.view.web.server import WebView
 from pipeline.view.window import Window, open_window
 from pipeline.wire.arrivals import ReceivedFrame, ReceivedPrediction
@@ -36,9 +38,11 @@ from workers.recording import Recording
 from workers.roles import connected_endpoints
 from workers.sending import Sending
 from workers.sink_stream import SinkStream
+from workers.watch_change import WatchChange, with_watch
 
 _QUIET_NS = 500_000_000
 _FINISH_ALONE_NS = 2_000_000_000
+_LEAST_TOKEN = 16
 
 
 class SinkWorker(Worker):
@@ -50,6 +54,8 @@ class SinkWorker(Worker):
 
     def open(self) -> None:
         """Opens the outputs, then listens for frames and predictions."""
+        self._change = WatchChange(self.config, is_restarted=self.restarts > 0)
+        self.config = with_watch(self.config, self._change.watch)
         sink, config = self.config.sink, self.config
         self._give_way(sink.nice)
         load_system_fonts()
@@ -69,8 +75,15 @@ class SinkWorker(Worker):
             if self.restarts:  # their starts are in the same file
                 self._write(event)
         if sink.web:
-            kept = self._keeping.newest if config.store_file() else None
-            self._web = WebView(sink.web_host, sink.web_port, sink.web_fps, watch=config.watched(), kept=kept)
+            self._web = WebView(
+                sink.web_host,
+                sink.web_port,
+                sink.web_fps,
+                watch=self._change.watch,
+                kept=self._keeping.newest if config.store_file() else None,
+                token=_read_token(sink.web_token_file) if sink.web_token_file else None,
+                change=self._change.ask,
+            )
             self.resources.callback(self._web.close)
             self._web.start()
             self.stats.details["web"] = {"url": self._web.url}
@@ -92,6 +105,7 @@ class SinkWorker(Worker):
         Returns:
             False when its window was closed, or nobody reads standard output any more.
         """
+        self._change.take(self._replace_rules)
         self._turn(timeout_s)
         self._keeping.check()
         window_closed = self._window is not None and self._window.closed
@@ -221,6 +235,14 @@ class SinkWorker(Worker):
             self._web.tell(event)
         self._write(event)
 
+    def _replace_rules(self, watch: Watch) -> None:
+        self.config = with_watch(self.config, watch)
+        for stream in self._streams.values():
+            stream.replace_rules(watch)
+        if self._web:
+            self._web.replace_watch(watch)
+        self.event("zones, lines and rules were replaced over HTTP")
+
     def _write(self, event: Event) -> None:
         if self._events is None:
             return
@@ -266,7 +288,10 @@ class SinkWorker(Worker):
             prediction = joined.prediction.prediction if joined.prediction else None
             trouble = stream.trouble(frame)
             info = picture_info(frame, prediction, trouble, fps=stats.fps, latency_ms=latency_ms)
-            self._web.publish(stream.id, picture, info)
+            answer = joined.prediction
+            weights = answer.attention if answer else None
+            attended = Attended(answer.prediction, weights) if answer and weights is not None else None
+            self._web.publish(stream.id, picture, info, attended)
         if self._window:
             self._window.show(stream.id, picture)
         shown_ns = now_ns()
@@ -278,6 +303,19 @@ class SinkWorker(Worker):
         stats.record("output", shown_ns - drawn_ns)
         stats.record("capture_to_render", shown_ns - frame.capture_ns)
         self.mark_output(stream.id, shown_ns)
+
+
+def _read_token(file: str) -> str:
+    try:
+        token = Path(file).expanduser().read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise WorkerError(f"sink.web_token_file: {file} can't be read: {reason(error)}") from None
+    if len(token) < _LEAST_TOKEN:
+        raise WorkerError(
+            f"sink.web_token_file: the token in {file} has {len(token)} characters, it needs {_LEAST_TOKEN}: "
+            f"openssl rand -hex 16 > {file}"
+        )
+    return token
 
 
 def _make_writable(folder: Path) -> None:

@@ -9,6 +9,7 @@ from pipeline.base.config import Config
 from pipeline.base.errors import WireError
 from pipeline.base.event import Event
 from pipeline.base.frame import Frame, FrameId, Image
+from pipeline.base.watched import Watch
 from pipeline.events.motion_log import Part
 from pipeline.flow.age_limit import AgeLimit
 from pipeline.flow.gaps import GapTracker
@@ -144,6 +145,10 @@ class SinkStream:
                 self.stats.drop("sink.too_old")
             else:
                 yield joined
+
+    def replace_rules(self, watch: Watch) -> None:
+        """Follows other zones, lines and rules from now on; what has begun ends."""
+        self._tell_all(self._finder.replace(watch))
 
     def discard(self) -> None:
         """Counts the frames that still wait as dropped, and ends what has begun."""

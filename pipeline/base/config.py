@@ -136,6 +136,7 @@ class SinkConfig(_Section, frozen=True, kw_only=True):
     web_host: str
     web_port: quantities.Port
     web_fps: quantities.Rate
+    web_token_file: str
 
 
 class StoreConfig(_Section, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ import msgspec
 from pipeline.base.clock import now_ns
 from pipeline.base.frame import Frame, Image
 from pipeline.scene.sentence import camera_in_words, camera_symbol, in_words
-from pipeline.wire.messages import Prediction
+from pipeline.wire.messages import Attention, Prediction
 
 Info: TypeAlias = dict[str, Any]
 """What the page shows beside a picture; plain JSON data, see ``picture_info``."""
@@ -63,6 +63,13 @@ class Predicted(NamedTuple):
     info: Info
 
 
+class Attended(NamedTuple):
+    """A prediction and the weights of its attention, as they arrived."""
+
+    prediction: Prediction
+    weights: Attention
+
+
 class Picture(NamedTuple):
     """A picture on the board.
 
@@ -73,6 +80,7 @@ class Picture(NamedTuple):
         shown_ns: Unix time at which it was put up.
         predicted: Of this picture or an earlier one of its stream; None if there was none yet.
         began_ns: Unix time at which the first picture was put up, since the stream ended last.
+        attended: The attention of the prediction in ``predicted``; None if it came without.
         usual_ns: Usual time between its pictures; 0 as long as it is not known.
     """
 
@@ -82,6 +90,7 @@ class Picture(NamedTuple):
     shown_ns: int
     predicted: Predicted | None
     began_ns: int
+    attended: Attended | None = None
     usual_ns: int = 0
 
     @property
@@ -104,7 +113,7 @@ class Board:
         self._version = 0
         self.on_change: Callable[[], None] | None = None
 
-    def publish(self, stream_id: str, image: Image, info: Info) -> None:
+    def publish(self, stream_id: str, image: Image, info: Info, attended: Attended | None = None) -> None:
         """Puts a picture up; it must not be altered afterwards."""
         with self._lock:
             self._version += 1
@@ -112,6 +121,8 @@ class Board:
             predicted = before.predicted if before else None
             if info.get("depth") is not None:
                 predicted = Predicted(shown_ns, info)
+            elif before:
+                attended = before.attended
             if before is None or stream_id in self._ended:
                 began_ns, intervals = shown_ns, deque[int](maxlen=_INTERVALS)
                 self._intervals[stream_id] = intervals
@@ -120,7 +131,7 @@ class Board:
                 intervals.append(shown_ns - before.shown_ns)
             usual_ns = sorted(intervals)[len(intervals) // 2] if intervals else 0  # one outage is not usual
             self._pictures[stream_id] = Picture(
-                self._version, image, info, shown_ns, predicted, began_ns, usual_ns
+                self._version, image, info, shown_ns, predicted, began_ns, attended, usual_ns
             )
             self._ended.pop(stream_id, None)
             if self.on_change:

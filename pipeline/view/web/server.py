@@ -25,7 +25,7 @@ from pipeline.base.event import Event
 from pipeline.base.frame import Image
 from pipeline.base.redact import reason
 from pipeline.base.watched import Watch
-from pipeline.view.web.board import Board, Info
+from pipeline.view.web.board import Attended, Board, Info
 from pipeline.view.web.connections import BoundedHTTP
 from pipeline.view.web.event_feed import EventFeed
 from pipeline.view.web.evidence_files import EvidenceFiles, FolderOf
@@ -37,6 +37,7 @@ from pipeline.view.web.motion_level import MotionLevel
 from pipeline.view.web.page_state import PageState
 from pipeline.view.web.places import Places
 from pipeline.view.web.troubles import SourceState, Trouble
+from pipeline.view.web.zone_change import Change, ZoneChange
 
 _START_TIMEOUT_S = 10.0
 _STOP_TIMEOUT_S = 5.0
@@ -65,6 +66,8 @@ class WebView(Closing):
         watch: Watch | None = None,
         kept: Kept | None = None,
         evidence: FolderOf | None = None,
+        token: str | None = None,
+        change: Change | None = None,
     ) -> None:
         """Prepares the page.
 
@@ -75,14 +78,24 @@ class WebView(Closing):
             watch: Zones, lines and rules as configured; None: there are none.
             kept: Reads kept events, in a thread of the server; None if none are kept.
             evidence: Names the folder with the evidence of an event; None if none is kept.
+            token: Who sends it may change zones; None: nobody may.
+            change: Replaces zones, lines and rules, in a thread of the server; see ``Change``.
         """
         self._host, self._port, self._max_fps = host, port, max_fps
         self._board, self._feed = Board(), EventFeed()
         self._places, self._motion = Places(watch or Watch()), MotionLevel()
         self._state = PageState(self._board, self._places)
         self._metrics = Metrics(self._board, self._places)
-        files = EvidenceFiles(evidence)
-        self._api = HttpApi(self._board, self._feed, self._metrics, self._places, self._motion, files, kept)
+        self._api = HttpApi(
+            self._board,
+            self._feed,
+            self._metrics,
+            self._places,
+            self._motion,
+            EvidenceFiles(evidence),
+            ZoneChange(token, change),
+            kept,
+        )
         self._events: deque[str] = deque()
         self._server: uvicorn.Server | None = None
         self._thread: Thread | None = None
@@ -136,15 +149,16 @@ class WebView(Closing):
         # and for the kernel's queue, whose overflow costs a client a second.
         listener.listen(_WAITING_CONNECTIONS)
 
-    def publish(self, stream_id: str, image: Image, info: Info) -> None:
+    def publish(self, stream_id: str, image: Image, info: Info, attended: Attended | None = None) -> None:
         """Shows a picture; never waits. The picture must not be altered afterwards.
 
         Args:
             stream_id: Its stream.
             image: The picture, BGR.
             info: What to show beside it, as made by ``picture_info``.
+            attended: Its prediction with attention; None if it has none.
         """
-        self._board.publish(stream_id, image, info)
+        self._board.publish(stream_id, image, info, attended)
         self._motion.take(stream_id, info.get("things"), now_ns())
 
     def end(self, stream_id: str) -> None:
@@ -155,6 +169,10 @@ class WebView(Closing):
         """Tells who listens of an event; never waits."""
         self._places.take(event)
         self._feed.put(event)
+
+    def replace_watch(self, watch: Watch) -> None:
+        """Other zones, lines and rules apply from now on; never waits."""
+        self._places.replace(watch)
 
     def take_stats(self, stats: WorkerStats, links: Iterable[tuple[str, str]]) -> None:
         """Takes the sink's statistics and the states of its links, for ``/metrics``; never waits."""
