@@ -12,6 +12,7 @@ ID = "0123456789abcdef"
 @pytest.fixture
 def root(tmp_path):
     (tmp_path / "evidence" / ID).mkdir(parents=True)
+    (tmp_path / "clip.mp4").write_text("secret")
     (tmp_path / "evidence" / "secret.txt").write_text("secret")
     (tmp_path / "evidence" / ID / "other.txt").write_text("secret")
     (tmp_path / "evidence" / ID / "clip.mp4").write_bytes(bytes(range(256)) * 40)
@@ -81,6 +82,7 @@ def test_a_clip_that_grows_is_not_there_yet(view, root):
         f"{ID}/evidence/clip.mp4%00.jpg",
         f"..%2f{ID}/evidence/clip.mp4",
         f"%2e%2e/evidence/{ID}",
+        "%2e%2e/evidence/clip.mp4",
         f"{ID.upper()}/evidence/clip.mp4",
         f"{ID}0/evidence/clip.mp4",
         f"{ID}%0a/evidence/clip.mp4",
