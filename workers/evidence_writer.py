@@ -34,6 +34,8 @@ _SILENCE_S = 5.0
 """A clip ends if no picture comes for so long."""
 _WAITING_SHARE = 0.25
 """Of the memory: for pictures that wait to be packed."""
+_FRAGMENT = 10
+"""A second of a clip takes less than so many of its pictures as JPEG."""
 _TURN_S = 0.1
 _CLOSES_IN_S = 9.0
 
@@ -84,9 +86,14 @@ class EvidenceWriter(Closing):
         self._thread = threading.Thread(target=self._work, name="evidence", daemon=True)
         self._thread.start()
 
+    @property
+    def waiting(self) -> int:
+        """Bytes of pictures that wait to be packed."""
+        return self._put_bytes - self._taken_bytes
+
     def see(self, image: Image, shown: Shown) -> None:
         """Takes a frame that is shown; never waits. The picture must not be altered any more."""
-        waiting = self._put_bytes - self._taken_bytes
+        waiting = self.waiting
         if waiting and waiting + image.nbytes > self._most_waiting:
             self.missed += 1
             return
@@ -165,8 +172,8 @@ class EvidenceWriter(Closing):
             is_it = case.told_ns == frame.capture_ns and case.event.stream_id == frame.id.stream_id
             if is_it and small is not seen.image:
                 case.large = packed(seen.image)
-        self._taken_bytes += seen.image.nbytes
         self._ring.add(KeptPicture(frame.id, frame.time_ns, frame.capture_ns, jpeg, seen.shown))
+        self._taken_bytes += seen.image.nbytes
         self._arrived_s[frame.id.stream_id] = time.monotonic()
 
     def _take_event(self, told: _Told) -> None:
@@ -221,7 +228,6 @@ class EvidenceWriter(Closing):
             self.without_any += 1
             self._cases.remove(case)
             return
-        self._shelf.make_room()
         partial = self._shelf.begin(case.event.id)
         if partial is None:  # told again by a sink that was restarted
             self._cases.remove(case)
@@ -237,6 +243,7 @@ class EvidenceWriter(Closing):
         if thing is not None:
             files[MATCHES] = packed(matches(case.event, picture, thing, image, self._past.whole(picture)))
         self._start_at(case, moment)
+        self._shelf.make_room(2 * sum(map(len, files.values())))
         case.open(partial, moment.time_ns, files)
         if not case.has_clip:
             self._finish(case)
@@ -266,7 +273,7 @@ class EvidenceWriter(Closing):
         return True
 
     def _take(self, case: Case, picture: KeptPicture[Shown], clean: Image, overlay: Image) -> None:
-        self._shelf.make_room()
+        self._shelf.make_room(_FRAGMENT * len(picture.jpeg))
         case.take(picture, clean, overlay)
         self._publish_if(case, case.is_playable)
 

@@ -146,13 +146,16 @@ class EvidenceShelf(Closing):
                 return
             self.discard(evidence_folder(self.root, oldest))
 
-    def make_room(self) -> None:
+    def make_room(self, nbytes: int = 0) -> None:
         """Removes the oldest evidence while the disk is nearly full; not what is being written.
+
+        Args:
+            nbytes: What is about to be written.
 
         Raises:
             OSError: The disk does not answer.
         """
-        while self._settled and _is_nearly_full(self.root):
+        while self._settled and _is_nearly_full(self.root, nbytes):
             self.discard(evidence_folder(self.root, min(self._settled, key=lambda one: self._settled[one])))
 
     def close(self) -> None:
@@ -201,7 +204,7 @@ def _read(folder: Path) -> dict[str, Any]:
         return {}
 
 
-def _is_nearly_full(root: Path) -> bool:
+def _is_nearly_full(root: Path, nbytes: int) -> bool:
     disk = os.statvfs(root)
     total, free = disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize
-    return free < min(total * _FREE_SHARE, _FREE_BYTES)
+    return free < min(total * _FREE_SHARE, _FREE_BYTES) + nbytes
