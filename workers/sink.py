@@ -32,6 +32,7 @@ from pipeline.wire.messages import BadPicture, EndOfStream
 from pipeline.wire.receivers import PredictionReceiver
 from pipeline.wire.subscriber import wait_any
 from workers.base import Worker, WorkerError
+from workers.evidence_taking import EvidenceTaking
 from workers.keeping import Keeping
 from workers.other_workers import OtherWorkers
 from workers.recording import Recording
@@ -70,6 +71,7 @@ class SinkWorker(Worker):
         self.resources.callback(self._sending.close)
         self._maps = self._open_maps(sink.motion_maps) if sink.motion_maps else None
         self._keeping = Keeping(self)
+        self._evidence = EvidenceTaking(self)
         for event in self._keeping.adopted:
             self._sending.hand_over(event)
             if self.restarts:  # their starts are in the same file
@@ -108,6 +110,7 @@ class SinkWorker(Worker):
         self._change.take(self._replace_rules)
         self._turn(timeout_s)
         self._keeping.check()
+        self._evidence.check()
         window_closed = self._window is not None and self._window.closed
         files = (self._predictions, self._events) if self.stdout else ()
         reader_gone = any(file and file.closed and str(file.path) == STDOUT for file in files)
@@ -228,6 +231,7 @@ class SinkWorker(Worker):
             self.note_loss("predictions", str(error))
 
     def _tell(self, event: Event) -> None:
+        event = self._evidence.take(event, self._streams[event.stream_id].judged_ns)
         self.event(f"{event.stream_id}: {event_in_words(event)}")
         self._sending.hand_over(event)
         self._keeping.keep(event)
@@ -281,8 +285,10 @@ class SinkWorker(Worker):
         stats, frame = stream.stats, joined.frame
         joined_ns = now_ns()
         latency_ms = (joined_ns - frame.capture_ns) / 1e6
-        picture = stream.draw(joined, latency_ms)
+        shown = stream.shown(joined, latency_ms)
+        picture = stream.draw(joined, shown)
         drawn_ns = now_ns()
+        self._evidence.see(frame.image, shown)
         stream.record(picture, frame)
         if self._web:
             prediction = joined.prediction.prediction if joined.prediction else None

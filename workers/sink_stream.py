@@ -16,7 +16,7 @@ from pipeline.flow.gaps import GapTracker
 from pipeline.flow.joiner import Joined, Joiner
 from pipeline.scene.motion_grid import EVERY_NS, motion_grid
 from pipeline.scene.sentence import health_in_words
-from pipeline.view.overlay import draw_overlay
+from pipeline.view.overlay import Shown
 from pipeline.view.thumbnails import make_thumbnail
 from pipeline.wire.arrivals import ReceivedFrame, ReceivedPrediction
 from pipeline.wire.messages import BadPicture, EndOfStream, Prediction
@@ -39,6 +39,9 @@ class SinkStream:
         recording: Where its pictures are recorded; None if they are not.
         tell: Takes what has happened in front of the camera.
         log: Takes its motion log, part by part.
+
+    Attributes:
+        judged_ns: Unix time at which the picture was captured that was judged last.
     """
 
     def __init__(
@@ -61,10 +64,11 @@ class SinkStream:
         self._finder, self._tell = EventFinder(stream_id, config, log), tell
         self._log, self._grid_ns = log, 0
         self._signal = SignalWatch(stream_id)
-        self._thumbnails: OrderedDict[tuple[int, int, int], Image] = OrderedDict()
+        self._thumbnails: OrderedDict[FrameId, Image] = OrderedDict()
         self._held: Prediction | None = None
         self._bad: OrderedDict[FrameId, BadPicture] = OrderedDict()
         self._ended = False
+        self.judged_ns = 0
         self._waits_for_room = False  # frames of a camera push older ones out
 
     def __len__(self) -> int:
@@ -109,7 +113,7 @@ class SinkStream:
         if self._joiner.add_frame(frame) is not None:
             stats.drop("sink.overflow")
         # A small copy stays: later predictions will refer to this frame.
-        self._thumbnails[frame.id.session, frame.id.epoch, frame.id.seq] = make_thumbnail(frame.image)
+        self._thumbnails[frame.id] = make_thumbnail(frame.image)
         while len(self._thumbnails) > _THUMBNAILS:
             self._thumbnails.popitem(last=False)
 
@@ -124,7 +128,9 @@ class SinkStream:
         if isinstance(answer, EndOfStream):
             self._joiner.end_predictions(answer.session)
             self._tell_all(self._finder.end("the stream has ended"))
-        elif isinstance(answer, BadPicture):
+            return
+        self.judged_ns = (answer.prediction if isinstance(answer, ReceivedPrediction) else answer).capture_ns
+        if isinstance(answer, BadPicture):
             self._joiner.add_unpredicted(answer.id, now_ns())
             self._bad[answer.id] = answer
             while len(self._bad) > _THUMBNAILS:
@@ -160,25 +166,28 @@ class SinkStream:
         bad = self._bad.get(frame.id)
         return health_in_words(bad.state, bad.for_s) if bad else None
 
-    def draw(self, joined: Joined[ReceivedPrediction], latency_ms: float) -> Image:
-        """The picture to show; frames without a prediction of their own keep the last one in view."""
+    def shown(self, joined: Joined[ReceivedPrediction], latency_ms: float) -> Shown:
+        """What to show of a frame; those without a prediction of their own keep the last one in view."""
         frame, answer = joined.frame, joined.prediction
         prediction = answer.prediction if answer else None
         if prediction:
             self._held = prediction
         elif self._held and (self._held.session, self._held.epoch) != (frame.id.session, frame.id.epoch):
             self._held = None
-        return draw_overlay(
+        return Shown.of(
             frame,
             prediction,
             answer.attention if answer else None,
-            self._past_images(prediction),
             held=self._held,
             watched=self._finder.watched(),
             trouble=self.trouble(frame),
             fps=self.stats.fps or None,
             latency_ms=latency_ms,
         )
+
+    def draw(self, joined: Joined[ReceivedPrediction], shown: Shown) -> Image:
+        """The picture to show."""
+        return shown.on(joined.frame.image, [self._thumbnails.get(past) for past in shown.past])
 
     def record(self, picture: Image, frame: Frame) -> None:
         """Records a picture, if the stream is recorded."""
@@ -199,12 +208,6 @@ class SinkStream:
         if abs(wall_ns - self._grid_ns) >= EVERY_NS and past.age_ms > 0:
             self._grid_ns = wall_ns
             self._log(self.id, motion_grid(maps.flow[-1], PLACE_PX, past.age_ms, wall_ns))
-
-    def _past_images(self, prediction: Prediction | None) -> list[Image | None]:
-        if prediction is None:
-            return []
-        ids = [(prediction.session, past.epoch, past.seq) for past in prediction.past]
-        return [self._thumbnails.get(frame_id) for frame_id in ids]
 
     def _count_gap(self, frame_id: FrameId, skipped: int, size: tuple[int, int] | None) -> None:
         gap, stats = self._gaps.update(frame_id, skipped, size), self.stats
