@@ -17,6 +17,7 @@ from pipeline.base.line_file import STDOUT, LineFile, LineFileError
 from pipeline.base.redact import reason
 from pipeline.base.role_names import Listener
 from pipeline.base.watched import Watch
+from pipeline.events.evidence import evidence_folder
 from pipeline.flow.age_limit import AgeLimit
 from pipeline.flow.joiner import Joined
 from pipeline.scene.sentence import event_in_words
@@ -83,6 +84,7 @@ class SinkWorker(Worker):
                 sink.web_fps,
                 watch=self._change.watch,
                 kept=self._keeping.newest if config.store_file() else None,
+                evidence=partial(evidence_folder, root) if (root := config.evidence_folder()) else None,
                 token=_read_token(sink.web_token_file) if sink.web_token_file else None,
                 change=self._change.ask,
             )
