@@ -65,15 +65,17 @@ function makeRow(id, event) {
   const root = make("li");
   const button = make("button", "event");
   button.type = "button";
-  const picture = make("img", "thumb");
+  const room = make("span", "thumb"); // takes its room before there is a picture: nothing jumps
+  const picture = make("img");
   picture.alt = "";
   picture.hidden = true;
+  room.append(picture);
   const text = make("span", "what");
   const time = make("time", "", when(Date.parse(event.time)));
   time.dateTime = event.time;
   const lasted = make("span", "lasted");
   text.append(make("b", "", event.words), time, make("span", "where", event.stream_id), lasted);
-  button.append(picture, text);
+  button.append(room, text);
   root.append(button);
   const row = { id, root, event, picture, lasted, files: [], end: null };
   button.onclick = () => open(row);
@@ -101,6 +103,7 @@ async function askForEvidence(row, turn) {
   if (answer?.ok) {
     const { kept, complete, files } = await answer.json();
     keepsEvidence = kept;
+    list.dataset.pictures = String(kept);
     row.files = files;
     if (files.includes("snapshot.jpg") && row.picture.hidden) {
       row.picture.src = fileOf(row, "snapshot.jpg");
