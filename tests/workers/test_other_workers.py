@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -21,6 +22,7 @@ from pipeline.wire.publisher import Publisher
 from pipeline.wire.security import SecurityPolicy
 from tests.support import free_port
 from tests.view.web.chromium import open_page
+from tests.view.web.client import Browser
 from tests.workers.films import camera_film
 from tests.workers.pipeline import Pipeline, streams
 from tests.workers.program import START_S, until
@@ -188,6 +190,25 @@ def test_the_header_says_who_is_down_and_is_live_again_afterwards(place: Path) -
         run.signal(signal.SIGINT)
         outcome = run.finish()
     assert outcome.code == 0, outcome.told()
+
+
+@pytest.mark.slow
+def test_a_camera_that_is_not_there_is_named_with_the_next_try(place: Path) -> None:
+    port = free_port()
+    sources = streams({"id": "front", "source": f"rtsp://user:hidden@127.0.0.1:{free_port()}/none"})
+    patient = ("--set", "capture.retry_first_open=true", "--set", "capture.reconnect_backoff_s=[60.0]")
+    with Pipeline(place, *sources, *web(port), *patient, "--set", "capture.reconnect_lone_s=60") as run:
+        until(lambda: asked(port, "/healthz"), "the page is served", START_S)
+        with Browser(SimpleNamespace(url=f"http://127.0.0.1:{port}")) as browser:
+            told = browser.state(lambda state: state["troubles"], START_S)
+        (trouble,) = told["troubles"]
+        assert trouble["words"] == "camera front: no picture yet"
+        assert trouble["next"] == "next try"
+        assert trouble["next_ms"] > told["now_ms"]
+        assert told["state"] == "trouble"
+        assert "hidden" not in json.dumps(told)
+        run.signal(signal.SIGINT)
+        run.finish()
 
 
 @pytest.mark.slow

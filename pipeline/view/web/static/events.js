@@ -18,6 +18,10 @@ export function followEvents() {
     load();
     setTimeout(load, 3000); // what happened just before comes into the store a little later
   };
+  feed.onerror = () => {
+    // Cut off it connects again by itself; refused, because too many listen already, it would not.
+    if (feed.readyState === EventSource.CLOSED) setTimeout(followEvents, 5000);
+  };
   feed.onmessage = ({ data }) => {
     const event = JSON.parse(data);
     take(event, true);
