@@ -36,7 +36,6 @@ class EvidenceTaking:
         self._last_ns: dict[str, int] = {}
         config = sink.config
         self._root = config.evidence_folder()
-        self._is_watched = any((config.zones, config.lines, config.rules))
         if self._root is None:
             return
         try:
@@ -56,7 +55,8 @@ class EvidenceTaking:
             return
         frame = shown.frame
         since_ns = frame.capture_ns - self._last_ns.get(frame.id.stream_id, 0)
-        if not self._is_watched and 0 <= since_ns < _SELDOM_NS:
+        config = self._sink.config  # its rules may have been replaced
+        if not any((config.zones, config.lines, config.rules)) and 0 <= since_ns < _SELDOM_NS:
             return
         self._last_ns[frame.id.stream_id] = frame.capture_ns
         self._writer.see(image, shown)
