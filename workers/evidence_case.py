@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from pipeline.base.event import Event, unix_ns
-from pipeline.base.files import write_whole
+from pipeline.base.files import sync_to_disk, write_whole
 from pipeline.base.frame import Image
 from pipeline.events.evidence import CLIP, EVENT, OVERLAY_CLIP
 from pipeline.events.evidence_ring import KeptPicture
@@ -137,6 +137,8 @@ class Case:
         """
         for recorder in self._recorders:
             recorder.close()
+            for path in recorder.paths:
+                sync_to_disk(self.folder / path.name if self.folder else path)
         if self.has_clip:
             self._write_about(NONE if not self._count else CUT if why else WHOLE, why)
 

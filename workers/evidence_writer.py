@@ -2,9 +2,9 @@
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
 from pipeline.base.clock import now_ns
@@ -36,7 +36,8 @@ _WAITING_SHARE = 0.25
 """Of the memory: for pictures that wait to be packed."""
 _FRAGMENT = 10
 """A second of a clip takes less than so many of its pictures as JPEG."""
-_TURN_S = 0.1
+_TURN_S = 0.05
+_FORGETS_S = 60.0
 _CLOSES_IN_S = 9.0
 
 
@@ -61,7 +62,7 @@ class EvidenceWriter(Closing):
         written: Events with evidence.
         lost: Events whose evidence could not be written.
         without_clip: Events without a clip, because too many were in work.
-        without_any: Events without any evidence: too many in work, or no picture of their stream.
+        without_any: Events without any evidence: too many in work, no picture, or no time at the end.
         missed: Pictures that found no room.
         loss: Why evidence was lost, in one line; empty if none was.
     """
@@ -76,7 +77,7 @@ class EvidenceWriter(Closing):
         self._span = ClipSpan(*(int(s * 1e9) for s in (settings.before_s, settings.after_s, settings.most_s)))
         self._silence_s = max(settings.after_s, _SILENCE_S)
         self._ring = EvidenceRing[Shown](settings.before_s + _BELIEF_S, most - self._most_waiting)
-        self._queue: SimpleQueue[_Seen | _Told] = SimpleQueue()
+        self._queue: deque[_Seen | _Told] = deque()  # not one that wakes the thread: that costs the caller
         self._put_bytes = 0  # written by the one who calls
         self._taken_bytes = 0  # written by the thread
         self._cases: list[Case] = []
@@ -94,11 +95,13 @@ class EvidenceWriter(Closing):
     def see(self, image: Image, shown: Shown) -> None:
         """Takes a frame that is shown; never waits. The picture must not be altered any more."""
         waiting = self.waiting
+        if not self._thread.is_alive():
+            return
         if waiting and waiting + image.nbytes > self._most_waiting:
             self.missed += 1
             return
         self._put_bytes += image.nbytes
-        self._queue.put(_Seen(image, shown))
+        self._queue.append(_Seen(image, shown))
 
     def tell(self, event: Event, told_ns: int) -> None:
         """Takes an event; never waits.
@@ -107,7 +110,8 @@ class EvidenceWriter(Closing):
             event: What has happened, or the end of it.
             told_ns: Unix time of the picture with which it was clear.
         """
-        self._queue.put(_Told(event, told_ns))
+        if self._thread.is_alive():
+            self._queue.append(_Told(event, told_ns))
 
     def close(self) -> None:
         """Finishes clips as they are; may be called twice."""
@@ -135,32 +139,35 @@ class EvidenceWriter(Closing):
             self._shelf.forget_old(now_ns())
         except OSError as error:
             self._lose(error, lost=0)
-        stop_at_s = None
+        stop_at_s, forgot_s = None, time.monotonic()
         while True:
+            if time.monotonic() - forgot_s > _FORGETS_S:
+                forgot_s = time.monotonic()
+                self._shelf.forget_old(now_ns())
             if stop_at_s is None and self._stop.is_set():
                 stop_at_s = time.monotonic() + _CLOSES_IN_S * 0.8
-            has_taken = self._take_waiting(0.0 if self._cases or stop_at_s is not None else _TURN_S)
-            has_worked = self._advance()
-            if stop_at_s is not None:
-                if (has_taken or has_worked) and time.monotonic() < stop_at_s:
-                    continue
+            is_busy = self._take_waiting() | self._advance()
+            is_late = stop_at_s is not None and time.monotonic() > stop_at_s
+            if is_late or (stop_at_s is not None and not is_busy):
                 for case in [*self._cases]:
-                    self._try(self._finish, case, "the run has ended")
+                    if is_late and case.folder is None:
+                        self.without_any += 1
+                    else:
+                        self._try(self._finish, case, "the run has ended")
                 return
-            if not has_taken and not has_worked and self._cases:
-                self._take_waiting(_TURN_S)
+            if not is_busy:
+                self._stop.wait(_TURN_S)
 
-    def _take_waiting(self, timeout_s: float) -> bool:
+    def _take_waiting(self) -> bool:
         """Takes what waits; whether there was anything."""
         count = 0
-        with suppress(Empty):
-            while True:
-                what = self._queue.get(timeout=timeout_s) if timeout_s else self._queue.get_nowait()
-                timeout_s, count = 0.0, count + 1
-                if isinstance(what, _Seen):
-                    self._pack(what)
-                else:
-                    self._take_event(what)
+        while self._queue:
+            what = self._queue.popleft()
+            count += 1
+            if isinstance(what, _Seen):
+                self._pack(what)
+            else:
+                self._take_event(what)
         return count > 0
 
     def _pack(self, seen: _Seen) -> None:
@@ -195,6 +202,7 @@ class EvidenceWriter(Closing):
         if (moment := self._ring.at(event.stream_id, case.wall_ns)) is not None:
             self._start_at(case, moment)
         self._cases.append(case)
+        self._hold(event.stream_id)
 
     def _start_at(self, case: Case, moment: KeptPicture[Shown]) -> None:
         first = self._ring.first_since(case.event.stream_id, moment.time_ns - self._span.before_ns)
@@ -210,11 +218,15 @@ class EvidenceWriter(Closing):
                 if case.folder is None and self._is_ripe(case):
                     self._try(self._open, case)
                     has_worked = True
-            mine = [case for case in self._cases if case.event.stream_id == stream_id]
-            self._ring.hold(stream_id, min((case.cursor + 1 for case in mine), default=None))
-            growing = [case for case in mine if case.folder is not None]
+            growing = [case for case in mine if case in self._cases and case.folder is not None]
             has_worked |= self._grow(stream_id, growing)
+            self._hold(stream_id)
         return has_worked
+
+    def _hold(self, stream_id: str) -> None:
+        """Pictures that clips still need stay in memory for longer."""
+        needed = (case.cursor + 1 for case in self._cases if case.event.stream_id == stream_id)
+        self._ring.hold(stream_id, min(needed, default=None))
 
     def _is_ripe(self, case: Case) -> bool:
         newest = self._ring.newest(case.event.stream_id)

@@ -103,11 +103,10 @@ def _together(older: Mapping[str, Any], newer: Mapping[str, Any]) -> dict[str, A
         names = before | newer["outlets"]
         together["outlets"] = {name: before.get(name, 0) + newer["outlets"].get(name, 0) for name in names}
     if _EVIDENCE in older and _EVIDENCE in newer:
-        before, now = older[_EVIDENCE], newer[_EVIDENCE]
-        together[_EVIDENCE] = {
-            name: value + before.get(name, 0) if isinstance(value, int) else value
-            for name, value in now.items()
-        }
+        before = {name: count for name, count in older[_EVIDENCE].items() if isinstance(count, int)}
+        counts = {name: count for name, count in newer[_EVIDENCE].items() if isinstance(count, int)}
+        sums = {name: before.get(name, 0) + count for name, count in counts.items()}
+        together[_EVIDENCE] = {**newer[_EVIDENCE], **sums}
     return together
 
 

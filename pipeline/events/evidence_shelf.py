@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from pipeline.base.closing import Closing
 from pipeline.base.errors import OutputError
 from pipeline.base.event import unix_ns
-from pipeline.base.files import PARTIAL, write_whole
+from pipeline.base.files import PARTIAL, sync_to_disk, write_whole
 from pipeline.events.evidence import CLIP, EVENT, OVERLAY_CLIP, evidence_folder
 
 _DAY_NS = 86_400 * 10**9
@@ -98,6 +98,7 @@ class EvidenceShelf(Closing):
         """
         folder = evidence_folder(self.root, partial.name[1:].removesuffix(PARTIAL))
         partial.rename(folder)
+        sync_to_disk(self.root)
         return folder
 
     def discard(self, folder: Path) -> None:

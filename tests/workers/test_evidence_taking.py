@@ -150,7 +150,13 @@ def test_a_full_disk_costs_evidence_and_no_frame(place: Path, small_disk: Path) 
 
 
 def sink(folder: Path | str, *more: str, **options: Any) -> SinkWorker:
-    settings = [f"evidence.folder={folder}", "store.file=", "sink.web=false", *more]
+    settings = [
+        f"evidence.folder={folder}",
+        "evidence.keep_days=36500",  # the events are of another day
+        "store.file=",
+        "sink.web=false",
+        *more,
+    ]
     return SinkWorker(load_config(None, settings), "sink", **options)
 
 

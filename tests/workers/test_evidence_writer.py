@@ -145,6 +145,17 @@ def test_events_at_once_each_have_their_own_and_too_many_have_no_clip(make: Make
     assert left == {SNAPSHOT, OVERLAY, MATCHES, EVENT}
 
 
+def test_memory_is_given_back_once_no_clip_needs_it(make: Make) -> None:
+    writer = make(before_s=0.5, after_s=0.5)
+    feed(writer, range(70))
+    before = writer._ring.nbytes
+    writer.tell(event(68), wall_ns(69))
+    feed(writer, range(70, 80))
+    until(lambda: writer.written == 1, "the clips are complete", 60.0)
+    feed(writer, range(80, 180))
+    assert writer._ring.nbytes < 1.3 * before
+
+
 def test_a_flood_of_events_is_bounded(make: Make) -> None:
     writer = make()
     feed(writer, range(3))
