@@ -67,7 +67,7 @@ def test_other_programs_see_what_runs(place: Path) -> None:
 @pytest.mark.timeout(300)
 def test_the_evidence_of_an_event_is_served(place: Path) -> None:
     shipped = ("--set", "inference.checkpoint=motion_resnet18")
-    gate = ("--line", "gate=0.5,0.15,0.5,0.95")
+    gate = ("--line", "gate=0.5,0.15,0.5,0.95", "--set", "evidence.after_s=0.2")
     with Pipeline(place, *WEB, *shipped, *gate, "--pace") as run:
 
         def address() -> str:
