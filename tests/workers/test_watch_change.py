@@ -1,7 +1,9 @@
 """Other zones, lines and rules while a pipeline runs."""
 
+import contextlib
 import http.client
 import json
+import signal
 import threading
 from pathlib import Path
 from typing import Any
@@ -148,3 +150,28 @@ def test_a_running_pipeline_takes_other_rules_and_loses_no_frame(place: Path) ->
     assert len(changed) <= 1
     moved = [one for one in told() if one["phase"] == "start" and one["zone"] == "after"]
     assert moved, "the new rules tell"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_sink_that_is_killed_goes_on_with_the_rules_that_were_put(place: Path) -> None:
+    port, token, file = free_port(), place / "token", place / "zones.toml"
+    token.write_text(TOKEN)
+    file.write_text("[zones.before]\npoints = [[0, 0], [1, 0], [1, 1]]\n")
+    options = {"sink.web": "true", "sink.web_port": port, "sink.web_token_file": token, "watch.file": file}
+    settings = [part for key, value in options.items() for part in ("--set", f"{key}={value}")]
+
+    def zones() -> list[str]:
+        with contextlib.suppress(OSError):
+            return list(request(port, "GET")[1]["zones"])
+        return []
+
+    with Pipeline(place, *settings, "--pace") as run:
+        run.wait_for_rendered("demo", 1)
+        assert zones() == ["before"]
+        assert request(port, "PUT", {"zones": {"after": ALL}})[0] == 200
+        run.kill("sink")
+        assert until(zones, "the page is served again", START_S) == ["after"]
+        run.signal(signal.SIGINT)
+        outcome = run.finish()
+    assert outcome.code == 0, outcome.told()

@@ -83,6 +83,7 @@ def test_an_event_opens_its_clip_and_why(shown):
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
         page.goto(view.url)
+        page.locator("#events li").scroll_into_view_if_needed()
         page.wait_for_function("() => document.querySelector('#events img')?.naturalWidth === 160")
         page.locator("#events button").focus()
         page.keyboard.press("Enter")
@@ -115,6 +116,25 @@ def test_evidence_that_comes_later_is_shown_when_it_is_there(shown):
         write_evidence(folder / one.id)
         page.wait_for_function("() => document.querySelector('video').currentTime > 0.2")
         assert page.locator("dialog .missing").is_hidden()
+
+
+def test_only_events_in_view_are_asked_about(shown):
+    view, store, folder = shown
+    events = [event(second) for second in range(60)]
+    for one in (events[0], events[-1]):
+        write_evidence(folder / one.id)
+    store.write(events, [])
+    with open_page(viewport={"width": 1200, "height": 700}) as page:
+        asked = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(view.url)
+        page.wait_for_function("() => document.querySelector('#events img')?.naturalWidth === 160")
+        assert not any(events[0].id in url for url in asked)
+        page.locator("#events li").last.scroll_into_view_if_needed()
+        page.wait_for_function(
+            "id => [...document.images].some(image => image.src.includes(id))", arg=events[0].id
+        )
+        assert sum(url.endswith("/evidence") for url in asked) < 50
 
 
 def test_words_of_a_hostile_peer_stay_text(shown):

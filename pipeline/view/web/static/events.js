@@ -54,9 +54,11 @@ function take(event, isNew) {
     rows.set(id, row);
     place(row);
     if (rows.size > MOST) forgetOldest();
-    if (keepsEvidence) askForEvidence(row, isNew ? 0 : ASK_AGAIN_MS.length - 1);
+    if (isNew) askForEvidence(row, 0);
+    else inView.observe(row.root);
   }
   if (event.phase === "end") {
+    if (isNew && row.end === null) askForEvidence(row, 0); // its clip ends only now
     row.end = event;
     const why = event.why?.ended ? `; ${event.why.ended}` : "";
     showText(row.lasted, `lasted ${lasting((event.for_s ?? 0) * 1000)}${why}`);
@@ -94,6 +96,7 @@ function place(row) {
 function forgetOldest() {
   const oldest = list.lastElementChild;
   for (const [id, row] of rows) if (row.root === oldest) rows.delete(id);
+  inView.unobserve(oldest);
   oldest.remove();
 }
 
@@ -101,7 +104,16 @@ function forgetOldest() {
 
 const fileOf = (row, name) => `api/events/${row.id}/evidence/${name}`;
 
+// Of what was before, only what comes into view is asked for: not a hundred answers at once.
+const inView = new IntersectionObserver((entries) => {
+  for (const { isIntersecting, target } of entries) {
+    const row = isIntersecting && [...rows.values()].find(({ root }) => root === target);
+    if (row) askForEvidence(row, ASK_AGAIN_MS.length - 1);
+  }
+});
+
 async function askForEvidence(row, turn) {
+  inView.unobserve(row.root);
   if (!keepsEvidence || !rows.has(row.id)) return;
   const answer = await fetch(`api/events/${row.id}/evidence`).catch(() => null);
   if (answer?.ok) {
