@@ -22,6 +22,7 @@ from pipeline.wire.links import LinkState
 from pipeline.wire.publisher import SMALL_QUEUE, Publisher
 from pipeline.wire.receivers import Receiver
 from pipeline.wire.security import SecurityPolicy
+from workers.down_worker import DownWorker
 from workers.output import print_line
 from workers.roles import stats_endpoints
 from workers.waiting import Waiting
@@ -50,6 +51,7 @@ class Worker(ABC):
         former: The last statistics of its processes that died: sent again for monitors that come later.
         alone: There is no supervisor that would show its events.
         stdout: Standard output, if it is reserved for predictions or events (sink only).
+        down: Other workers that are down, as the supervisor reports; it changes at any time.
 
     Attributes:
         stats: What this process has counted so far.
@@ -68,12 +70,14 @@ class Worker(ABC):
         former: Sequence[WorkerStats] = (),
         alone: bool = False,
         stdout: Connection | None = None,
+        down: list[DownWorker] | None = None,
     ) -> None:
         self.config = config
         self.restarts = restarts
         self.first_epochs = first_epochs or {}
         self.alone = alone
         self.stdout = stdout
+        self.down: list[DownWorker] = [] if down is None else down
         self.security = SecurityPolicy(config.security)
         self._process = psutil.Process()
         self.stats = WorkerStats(

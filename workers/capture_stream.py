@@ -154,7 +154,7 @@ class CaptureStream:
         stats.drop("capture.too_large", self._too_large)
         stats.drop("capture.stride", self._left_out)
         stats.seen = {self._worker.session: reader.captured}
-        stats.epoch = reader.epoch
+        stats.epoch, stats.retry_ns = reader.epoch, reader.retry_ns
         for encoding, frames in self._publisher.sent(self.id).items():
             self._worker.details.setdefault("frames_sent", {})[f"{self.id}.{encoding}"] = frames
         if not self.ended:

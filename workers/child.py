@@ -17,6 +17,7 @@ import msgspec
 from pipeline.base.config import Config
 from pipeline.base.redact import redact
 from pipeline.base.role_names import Role
+from workers.down_worker import DownWorker
 from workers.process import Report, run_spawned
 
 _CONTEXT = multiprocessing.get_context("spawn")
@@ -35,6 +36,7 @@ class Child:
         restarts: How often it was started again.
         failures_in_a_row: Deaths since a process has last lived for a while.
         restart_at_s: When the next process is due, in monotonic seconds; None if none is.
+        down: Since it was found dead, until it is ready again; else None.
     """
 
     def __init__(self, role: Role, print_line: Callable[[str], None]) -> None:
@@ -43,6 +45,7 @@ class Child:
         self.restarts = 0
         self.failures_in_a_row = 0
         self.restart_at_s: float | None = None
+        self.down: DownWorker | None = None
         self._print_line = print_line
         self._process: SpawnProcess | None = None
         self._control: Connection | None = None
@@ -112,8 +115,15 @@ class Child:
         except (EOFError, OSError):
             self._control = None
             return None
-        self.ready = self.ready or report.kind == "ready"
+        if report.kind == "ready":
+            self.ready, self.down = True, None
         return report
+
+    def tell(self, down: list[DownWorker]) -> None:
+        """Tells the worker which others are down; one that is gone needs no answer."""
+        if self._control is not None and self.alive:
+            with contextlib.suppress(OSError):
+                self._control.send_bytes(msgspec.json.encode(down))
 
     def ask_to_stop(self) -> None:
         """Asks the worker to end in order."""

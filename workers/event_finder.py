@@ -7,7 +7,7 @@ from pipeline.base.config import Config
 from pipeline.base.event import Event, Moment
 from pipeline.base.moving_thing import Point
 from pipeline.base.sight import Sight, seen_from_home
-from pipeline.base.watched import Line, Zone
+from pipeline.base.watched import Line, Watch, Zone
 from pipeline.events.motion_log import Part
 from pipeline.scene.health_events import HealthEvents
 from pipeline.scene.rule_input import STARTED, Cut, Look, in_steps
@@ -33,6 +33,7 @@ class EventFinder:
     ) -> None:
         self._stream_id = stream_id
         self._rules, self._log = StreamRules(stream_id, config.watched()), log
+        self._is_logged = False
         self._health = HealthEvents(stream_id)
         self._sight: Sight | None = None
         self._lasting: Counter[str] = Counter()
@@ -44,8 +45,9 @@ class EventFinder:
         events = self._health.see_ok()
         if prediction.things is None:
             return events
-        if self._rules.last is None:
+        if not self._is_logged:
             self._keep(STARTED)
+            self._is_logged = True
         self._sight = prediction.sight
         look = in_steps(_look(prediction))
         told = self._rules.take(look)
@@ -60,6 +62,14 @@ class EventFinder:
         events = self._health.see_bad(bad.state, now, bad.for_s, bad.ok_for_s, bad.why)
         if before is None:
             events = self._cut(f"the picture is {bad.state}".replace("_", "-")) + events
+        return events
+
+    def replace(self, watch: Watch) -> list[Event]:
+        """Follows other zones, lines and rules from now on; gives the ends of all that has begun in them."""
+        events = self._cut("the rules were changed")
+        self._rules = StreamRules(self._stream_id, watch)
+        self._lit_until_ns.clear()
+        self._crossed.clear()
         return events
 
     def end(self, why: str) -> list[Event]:

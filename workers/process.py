@@ -20,6 +20,7 @@ from pipeline.base.redact import redact
 from pipeline.base.role_names import Role
 from workers import exit_codes
 from workers.base import Worker
+from workers.down_worker import DownWorker
 from workers.output import print_line
 from workers.roles import load_class
 from workers.signals import stop_on_signals
@@ -74,7 +75,8 @@ def run_spawned(
         config: The whole configuration.
         name: Of the worker.
         options: More arguments of the worker's constructor.
-        control: To the supervisor: one ``Report`` goes out; its end of file means that the supervisor died.
+        control: To the supervisor: one ``Report`` goes out, and lists of other workers that are down come
+            in; its end of file means that the supervisor died.
         output: Replaces standard output and error, so that no line breaks the live terminal.
     """
     os.dup2(output.fileno(), sys.stdout.fileno())
@@ -84,11 +86,13 @@ def run_spawned(
         signal.signal(number, signal.SIG_IGN)
     name_process(name)
     stop = threading.Event()
+    down: list[DownWorker] = []
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
 
     def watch_supervisor() -> None:
         try:
-            control.recv_bytes()
+            while True:
+                down[:] = msgspec.json.decode(control.recv_bytes(), type=list[DownWorker])
         except (EOFError, OSError):
             stop.set()
 
@@ -101,7 +105,7 @@ def run_spawned(
     threading.Thread(target=watch_supervisor, name="supervisor-watch", daemon=True).start()
     code = exit_codes.OK
     try:
-        make_worker(role, config, name, **options).run(stop, lambda stats: report("ready"))
+        make_worker(role, config, name, down=down, **options).run(stop, lambda stats: report("ready"))
     except UserError as error:
         report("user_error", str(error))
         code = exit_codes.USER_ERROR

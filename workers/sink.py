@@ -14,14 +14,17 @@ from pipeline.base.clock import now_ns
 from pipeline.base.errors import WireError
 from pipeline.base.event import Event
 from pipeline.base.line_file import STDOUT, LineFile, LineFileError
+from pipeline.base.redact import reason
 from pipeline.base.role_names import Listener
+from pipeline.base.watched import Watch
+from pipeline.events.evidence import evidence_folder
 from pipeline.flow.age_limit import AgeLimit
 from pipeline.flow.joiner import Joined
 from pipeline.scene.sentence import event_in_words
 from pipeline.view.jsonl import PredictionWriter
 from pipeline.view.maps_folder import MapsFolder, MapsFolderError
 from pipeline.view.typesetting import load_system_fonts
-from pipeline.view.web.board import picture_info
+from pipeline.view.web.board import Attended, picture_info
 from pipeline.view.web.server import WebView
 from pipeline.view.window import Window, open_window
 from pipeline.wire.arrivals import ReceivedFrame, ReceivedPrediction
@@ -30,14 +33,18 @@ from pipeline.wire.messages import BadPicture, EndOfStream
 from pipeline.wire.receivers import PredictionReceiver
 from pipeline.wire.subscriber import wait_any
 from workers.base import Worker, WorkerError
+from workers.evidence_taking import EvidenceTaking
 from workers.keeping import Keeping
+from workers.other_workers import OtherWorkers
 from workers.recording import Recording
 from workers.roles import connected_endpoints
 from workers.sending import Sending
 from workers.sink_stream import SinkStream
+from workers.watch_change import WatchChange, with_watch
 
 _QUIET_NS = 500_000_000
 _FINISH_ALONE_NS = 2_000_000_000
+_LEAST_TOKEN = 16
 
 
 class SinkWorker(Worker):
@@ -45,9 +52,12 @@ class SinkWorker(Worker):
 
     role: ClassVar[Listener] = "sink"
     _web: WebView | None = None
+    _others: OtherWorkers | None = None
 
     def open(self) -> None:
         """Opens the outputs, then listens for frames and predictions."""
+        self._change = WatchChange(self.config, is_restarted=self.restarts > 0)
+        self.config = with_watch(self.config, self._change.watch)
         sink, config = self.config.sink, self.config
         self._give_way(sink.nice)
         load_system_fonts()
@@ -62,13 +72,22 @@ class SinkWorker(Worker):
         self.resources.callback(self._sending.close)
         self._maps = self._open_maps(sink.motion_maps) if sink.motion_maps else None
         self._keeping = Keeping(self)
+        self._evidence = EvidenceTaking(self)
         for event in self._keeping.adopted:
             self._sending.hand_over(event)
             if self.restarts:  # their starts are in the same file
                 self._write(event)
         if sink.web:
-            kept = self._keeping.newest if config.store_file() else None
-            self._web = WebView(sink.web_host, sink.web_port, sink.web_fps, watch=config.watched(), kept=kept)
+            self._web = WebView(
+                sink.web_host,
+                sink.web_port,
+                sink.web_fps,
+                watch=self._change.watch,
+                kept=self._keeping.newest if config.store_file() else None,
+                evidence=partial(evidence_folder, root) if (root := config.evidence_folder()) else None,
+                token=_read_token(sink.web_token_file) if sink.web_token_file else None,
+                change=self._change.ask,
+            )
             self.resources.callback(self._web.close)
             self._web.start()
             self.stats.details["web"] = {"url": self._web.url}
@@ -79,6 +98,10 @@ class SinkWorker(Worker):
         frames, predictions = connected_endpoints(self.role, config.endpoints)
         self._frames = self.receives(FrameReceiver(frames, self.role, config.wire, self.security))
         self._answers = self.receives(PredictionReceiver(predictions, config.wire, self.security))
+        if self._web:
+            others = OtherWorkers(config, self.security, self.down, self.links, self.event)
+            self._others = self.resources.enter_context(others)
+            self.resources.callback(self._listen_no_more)
 
     def tick(self, timeout_s: float) -> bool:
         """Takes in what has arrived and shows the frames whose waiting is over.
@@ -86,8 +109,10 @@ class SinkWorker(Worker):
         Returns:
             False when its window was closed, or nobody reads standard output any more.
         """
+        self._change.take(self._replace_rules)
         self._turn(timeout_s)
         self._keeping.check()
+        self._evidence.check()
         window_closed = self._window is not None and self._window.closed
         files = (self._predictions, self._events) if self.stdout else ()
         reader_gone = any(file and file.closed and str(file.path) == STDOUT for file in files)
@@ -108,10 +133,16 @@ class SinkWorker(Worker):
             stream.discard()
 
     def publish_stats(self) -> None:
-        """Sends the statistics to all listeners, and to the web server."""
+        """Sends the statistics to all listeners, and to the web server what it knows of other workers."""
         super().publish_stats()
         if self._web:
             self._web.take_stats(self.stats, self.links())
+        if self._web and self._others:
+            self._others.poll()
+            self._web.take_workers(self._others.troubles, self._others.sources)
+
+    def _listen_no_more(self) -> None:
+        self._others = None  # the last statistics go out when everything is closed
 
     # -- before the first frame --------------------------------------------------------------------
 
@@ -202,12 +233,21 @@ class SinkWorker(Worker):
             self.note_loss("predictions", str(error))
 
     def _tell(self, event: Event) -> None:
+        event = self._evidence.take(event, self._streams[event.stream_id].judged_ns)
         self.event(f"{event.stream_id}: {event_in_words(event)}")
         self._sending.hand_over(event)
         self._keeping.keep(event)
         if self._web:
             self._web.tell(event)
         self._write(event)
+
+    def _replace_rules(self, watch: Watch) -> None:
+        self.config = with_watch(self.config, watch)
+        for stream in self._streams.values():
+            stream.replace_rules(watch)
+        if self._web:
+            self._web.replace_watch(watch)
+        self.event("zones, lines and rules were replaced over HTTP")
 
     def _write(self, event: Event) -> None:
         if self._events is None:
@@ -247,14 +287,19 @@ class SinkWorker(Worker):
         stats, frame = stream.stats, joined.frame
         joined_ns = now_ns()
         latency_ms = (joined_ns - frame.capture_ns) / 1e6
-        picture = stream.draw(joined, latency_ms)
+        shown = stream.shown(joined, latency_ms)
+        picture = stream.draw(joined, shown)
         drawn_ns = now_ns()
+        self._evidence.see(frame.image, shown)
         stream.record(picture, frame)
         if self._web:
             prediction = joined.prediction.prediction if joined.prediction else None
             trouble = stream.trouble(frame)
             info = picture_info(frame, prediction, trouble, fps=stats.fps, latency_ms=latency_ms)
-            self._web.publish(stream.id, picture, info)
+            answer = joined.prediction
+            weights = answer.attention if answer else None
+            attended = Attended(answer.prediction, weights) if answer and weights is not None else None
+            self._web.publish(stream.id, picture, info, attended)
         if self._window:
             self._window.show(stream.id, picture)
         shown_ns = now_ns()
@@ -266,6 +311,19 @@ class SinkWorker(Worker):
         stats.record("output", shown_ns - drawn_ns)
         stats.record("capture_to_render", shown_ns - frame.capture_ns)
         self.mark_output(stream.id, shown_ns)
+
+
+def _read_token(file: str) -> str:
+    try:
+        token = Path(file).expanduser().read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise WorkerError(f"sink.web_token_file: {file} can't be read: {reason(error)}") from None
+    if len(token) < _LEAST_TOKEN:
+        raise WorkerError(
+            f"sink.web_token_file: the token in {file} has {len(token)} characters, it needs {_LEAST_TOKEN}: "
+            f"openssl rand -hex 16 > {file}"
+        )
+    return token
 
 
 def _make_writable(folder: Path) -> None:

@@ -9,13 +9,14 @@ from pipeline.base.config import Config
 from pipeline.base.errors import WireError
 from pipeline.base.event import Event
 from pipeline.base.frame import Frame, FrameId, Image
+from pipeline.base.watched import Watch
 from pipeline.events.motion_log import Part
 from pipeline.flow.age_limit import AgeLimit
 from pipeline.flow.gaps import GapTracker
 from pipeline.flow.joiner import Joined, Joiner
 from pipeline.scene.motion_grid import EVERY_NS, motion_grid
 from pipeline.scene.sentence import health_in_words
-from pipeline.view.overlay import draw_overlay
+from pipeline.view.overlay import Shown
 from pipeline.view.thumbnails import make_thumbnail
 from pipeline.wire.arrivals import ReceivedFrame, ReceivedPrediction
 from pipeline.wire.messages import BadPicture, EndOfStream, Prediction
@@ -38,6 +39,9 @@ class SinkStream:
         recording: Where its pictures are recorded; None if they are not.
         tell: Takes what has happened in front of the camera.
         log: Takes its motion log, part by part.
+
+    Attributes:
+        judged_ns: Unix time at which the picture was captured that was judged last.
     """
 
     def __init__(
@@ -60,10 +64,11 @@ class SinkStream:
         self._finder, self._tell = EventFinder(stream_id, config, log), tell
         self._log, self._grid_ns = log, 0
         self._signal = SignalWatch(stream_id)
-        self._thumbnails: OrderedDict[tuple[int, int, int], Image] = OrderedDict()
+        self._thumbnails: OrderedDict[FrameId, Image] = OrderedDict()
         self._held: Prediction | None = None
         self._bad: OrderedDict[FrameId, BadPicture] = OrderedDict()
         self._ended = False
+        self.judged_ns = 0
         self._waits_for_room = False  # frames of a camera push older ones out
 
     def __len__(self) -> int:
@@ -108,7 +113,7 @@ class SinkStream:
         if self._joiner.add_frame(frame) is not None:
             stats.drop("sink.overflow")
         # A small copy stays: later predictions will refer to this frame.
-        self._thumbnails[frame.id.session, frame.id.epoch, frame.id.seq] = make_thumbnail(frame.image)
+        self._thumbnails[frame.id] = make_thumbnail(frame.image)
         while len(self._thumbnails) > _THUMBNAILS:
             self._thumbnails.popitem(last=False)
 
@@ -123,7 +128,9 @@ class SinkStream:
         if isinstance(answer, EndOfStream):
             self._joiner.end_predictions(answer.session)
             self._tell_all(self._finder.end("the stream has ended"))
-        elif isinstance(answer, BadPicture):
+            return
+        self.judged_ns = (answer.prediction if isinstance(answer, ReceivedPrediction) else answer).capture_ns
+        if isinstance(answer, BadPicture):
             self._joiner.add_unpredicted(answer.id, now_ns())
             self._bad[answer.id] = answer
             while len(self._bad) > _THUMBNAILS:
@@ -145,6 +152,10 @@ class SinkStream:
             else:
                 yield joined
 
+    def replace_rules(self, watch: Watch) -> None:
+        """Follows other zones, lines and rules from now on; what has begun ends."""
+        self._tell_all(self._finder.replace(watch))
+
     def discard(self) -> None:
         """Counts the frames that still wait as dropped, and ends what has begun."""
         self.stats.drop("sink.stopped", len(self._joiner))
@@ -155,25 +166,28 @@ class SinkStream:
         bad = self._bad.get(frame.id)
         return health_in_words(bad.state, bad.for_s) if bad else None
 
-    def draw(self, joined: Joined[ReceivedPrediction], latency_ms: float) -> Image:
-        """The picture to show; frames without a prediction of their own keep the last one in view."""
+    def shown(self, joined: Joined[ReceivedPrediction], latency_ms: float) -> Shown:
+        """What to show of a frame; those without a prediction of their own keep the last one in view."""
         frame, answer = joined.frame, joined.prediction
         prediction = answer.prediction if answer else None
         if prediction:
             self._held = prediction
         elif self._held and (self._held.session, self._held.epoch) != (frame.id.session, frame.id.epoch):
             self._held = None
-        return draw_overlay(
+        return Shown.of(
             frame,
             prediction,
             answer.attention if answer else None,
-            self._past_images(prediction),
             held=self._held,
             watched=self._finder.watched(),
             trouble=self.trouble(frame),
             fps=self.stats.fps or None,
             latency_ms=latency_ms,
         )
+
+    def draw(self, joined: Joined[ReceivedPrediction], shown: Shown) -> Image:
+        """The picture to show."""
+        return shown.on(joined.frame.image, [self._thumbnails.get(past) for past in shown.past])
 
     def record(self, picture: Image, frame: Frame) -> None:
         """Records a picture, if the stream is recorded."""
@@ -194,12 +208,6 @@ class SinkStream:
         if abs(wall_ns - self._grid_ns) >= EVERY_NS and past.age_ms > 0:
             self._grid_ns = wall_ns
             self._log(self.id, motion_grid(maps.flow[-1], PLACE_PX, past.age_ms, wall_ns))
-
-    def _past_images(self, prediction: Prediction | None) -> list[Image | None]:
-        if prediction is None:
-            return []
-        ids = [(prediction.session, past.epoch, past.seq) for past in prediction.past]
-        return [self._thumbnails.get(frame_id) for frame_id in ids]
 
     def _count_gap(self, frame_id: FrameId, skipped: int, size: tuple[int, int] | None) -> None:
         gap, stats = self._gaps.update(frame_id, skipped, size), self.stats

@@ -11,6 +11,7 @@ from pipeline.base.errors import UserError
 from workers import exit_codes
 from workers.child import Child
 from workers.collector import Collector
+from workers.down_worker import DownWorker
 from workers.roles import SYSTEM
 from workers.screen import Screen
 from workers.signals import handled_by
@@ -53,6 +54,7 @@ class Supervisor:
         self._output: list[str] = []
         self._events: list[str] = []
         self._signals = 0
+        self._told: tuple[int | None, list[DownWorker]] = None, []
         self._children = {role: Child(role, lambda line: self._output.append(line)) for role in SYSTEM}
 
     def run(self) -> dict[str, Any]:
@@ -161,8 +163,17 @@ class Supervisor:
                 elif report:
                     self._screen.event(f"{child.role}: {report.text}")
                 self._revive(child)
+            self._tell_sink()
             if self.given_up or self._capture_has_ended or self._sink_is_closing():
                 return
+
+    def _tell_sink(self) -> None:
+        """Tells the present sink which workers are down, whenever that has changed."""
+        sink = self._children["sink"]
+        down = [child.down for child in self._children.values() if child.down and child is not sink]
+        if (sink.pid, down) != self._told:
+            sink.tell(down)
+            self._told = sink.pid, down
 
     @property
     def _capture_has_ended(self) -> bool:
@@ -198,6 +209,8 @@ class Supervisor:
             self.given_up = f"{child.role} {cause}, {run.give_up_after} times in a row: given up"
             return
         child.restart_at_s = time.monotonic() + wait_s
+        since_ns = child.down.since_ns if child.down else now_ns()
+        child.down = DownWorker(child.role, since_ns, now_ns() + int(wait_s * 1e9))
         self._screen.event(f"{child.role} {cause}: starting it again in {wait_s:g} s")
 
     def _hangs(self, child: Child) -> bool:

@@ -37,6 +37,8 @@ _FILES: Final = ("video", "videos", "predictions", "motion_maps", "store", "lost
 """Details of outputs: what a dead process wrote or lost still counts."""
 _SUMMED: Final = (".delivered", ".failed")
 """Ends of names of counts of outlets that add up over restarts."""
+_EVIDENCE: Final = "evidence"
+"""Its counts add up over restarts; its folder stays the same."""
 _COUNTERS: Final = (
     "captured",
     "sent",
@@ -100,6 +102,11 @@ def _together(older: Mapping[str, Any], newer: Mapping[str, Any]) -> dict[str, A
         before = {name: count for name, count in older["outlets"].items() if name.endswith(_SUMMED)}
         names = before | newer["outlets"]
         together["outlets"] = {name: before.get(name, 0) + newer["outlets"].get(name, 0) for name in names}
+    if _EVIDENCE in older and _EVIDENCE in newer:
+        before = {name: count for name, count in older[_EVIDENCE].items() if isinstance(count, int)}
+        counts = {name: count for name, count in newer[_EVIDENCE].items() if isinstance(count, int)}
+        sums = {name: before.get(name, 0) + count for name, count in counts.items()}
+        together[_EVIDENCE] = {**newer[_EVIDENCE], **sums}
     return together
 
 

@@ -152,6 +152,7 @@ class StreamStats(msgspec.Struct):
     Attributes:
         state: Of the source, as this worker knows it.
         error: Why the source failed for good, in one line; empty if it did not (capture).
+        retry_ns: Unix time in ns of the next try to open the source; 0 if none is due (capture).
         epoch: The newest epoch seen.
         captured: Pictures that the source delivered (capture).
         sent: Frames that capture handed to the wire (capture).
@@ -183,6 +184,7 @@ class StreamStats(msgspec.Struct):
 
     state: StreamState = "waiting"
     error: Text = ""
+    retry_ns: TimeNs = 0
     epoch: FrameCount = 0
     captured: Count = 0
     sent: Count = 0

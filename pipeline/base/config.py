@@ -136,6 +136,7 @@ class SinkConfig(_Section, frozen=True, kw_only=True):
     web_host: str
     web_port: quantities.Port
     web_fps: quantities.Rate
+    web_token_file: str
 
 
 class StoreConfig(_Section, frozen=True, kw_only=True):
@@ -144,6 +145,18 @@ class StoreConfig(_Section, frozen=True, kw_only=True):
     file: str
     keep_days: quantities.Days
     max_mb: quantities.StoreSize
+
+
+class EvidenceConfig(_Section, frozen=True, kw_only=True):
+    """``[evidence]``."""
+
+    folder: str
+    before_s: quantities.ClipPart
+    after_s: quantities.ClipPart
+    most_s: quantities.ClipPart
+    keep_days: quantities.Days
+    max_mb: quantities.StoreSize
+    memory_mb: quantities.MessageSize
 
 
 class WatchConfig(_Section, frozen=True, kw_only=True):
@@ -212,6 +225,7 @@ class Config(_Section, frozen=True, kw_only=True):
     sink: SinkConfig
     watch: WatchConfig
     store: StoreConfig
+    evidence: EvidenceConfig
     terminal: TerminalConfig
     endpoints: EndpointsConfig
     wire: WireConfig
@@ -245,6 +259,12 @@ class Config(_Section, frozen=True, kw_only=True):
         if self.store.file != "auto":
             return Path(self.store.file) if self.store.file else None
         return Path(self.run.output_dir) / "events.sqlite3" if self.run.output_dir else None
+
+    def evidence_folder(self) -> Path | None:
+        """Where the pictures of events are kept; None if they are not."""
+        if self.evidence.folder != "auto":
+            return Path(self.evidence.folder) if self.evidence.folder else None
+        return Path(self.run.output_dir) / "evidence" if self.run.output_dir else None
 
 
 def load_config(

@@ -62,7 +62,8 @@ class Event(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
         size: Share of the picture that its box fills.
         for_s: How long it had lasted, in seconds.
         score: How surely it moved, 0 to 1.
-        evidence: Where its pictures are.
+        evidence: Folder of its pictures, as ``evidence.folder`` names it; they may come seconds later. An
+            ``end`` has that of its start.
         why: What led to it, in words and numbers.
     """
 

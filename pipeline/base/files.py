@@ -42,12 +42,16 @@ def write_whole(path: Path, data: bytes | str, *, sync: bool = False, mode: int 
         partial.unlink(missing_ok=True)
         raise
     if sync:
-        _sync_folder(path.parent)
+        sync_to_disk(path.parent)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Makes the new name last; the content alone would be lost with it."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync_to_disk(path: Path) -> None:
+    """Makes a file, or the names in a folder, last: they survive a power cut right after this call.
+
+    Raises:
+        OSError: The disk is full or broken.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

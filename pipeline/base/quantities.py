@@ -10,6 +10,8 @@ Wait: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=86_400.0)]
 """Seconds, up to a day; 0 for none."""
 Timeout: TypeAlias = Annotated[float, msgspec.Meta(ge=0.01, le=86_400.0)]
 """Seconds, up to a day."""
+ClipPart: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=600.0)]
+"""Seconds of video."""
 Interval: TypeAlias = Annotated[float, msgspec.Meta(ge=0.01, le=10.0)]
 """Seconds between two regular messages."""
 Hours: TypeAlias = Annotated[float, msgspec.Meta(ge=0.01, le=8_760.0)]

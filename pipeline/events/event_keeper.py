@@ -179,6 +179,7 @@ def _ends_of_open(store: Store) -> list[Event]:
                 zone=start.zone,
                 line=start.line,
                 thing=start.thing,
+                evidence=start.evidence,
                 for_s=round((at_ns - start_ns) / 1e9 + (start.for_s or 0.0), 3),
                 why={"ended": STARTED.why},
             )

@@ -77,6 +77,7 @@ class Reader:
             on_change: Called in the reader's thread after each picture and each change of state.
         """
         self.error: SourceError | None = None
+        self.retry_ns = 0  # Unix time of the next try to open the source, also while it is tried; 0: none
         self._open_source = open_source
         self._policy = policy
         self._backoff = backoff
@@ -181,7 +182,7 @@ class Reader:
     def _end(self) -> None:
         if self.error is not None:
             self._tally.report(f"failed: {self.error}")
-        self._state = "ended"
+        self._state, self.retry_ns = "ended", 0
         self._ring.close()
         self._on_change()
 
@@ -216,7 +217,7 @@ class Reader:
         self._size = None
         rate = f" at {source.fps:.4g} fps" if source.fps else ""
         self._tally.report(f"up: {source.description}{rate}")
-        self._state = "up"
+        self._state, self.retry_ns = "up", 0
         self._on_change()
 
     def _wait_to_reopen(self, error: SourceError) -> None:
@@ -224,6 +225,8 @@ class Reader:
         self._tally.report(f"down: {error}; trying again in {wait_s:.1f} s")
         if self._state == "up":
             self._state = "down"
+        self.retry_ns = now_ns() + int(wait_s * 1e9)
+        self._on_change()
         self._stopping.wait(wait_s)
 
     def _follow(self, source: Source) -> None:

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.base.frame import Frame, Image
+from pipeline.base.frame import Frame, FrameId, Image
 from pipeline.base.moving_thing import Thing
 from pipeline.scene.sentence import IN_PLACE, count_in_words, in_words
 from pipeline.view.attention_maps import heat_maps, motion_field, unfold
@@ -35,6 +36,8 @@ from pipeline.wire.messages import Prediction
 
 _SMALLEST_PX = 96  # pictures smaller than this have no room for panels
 
+_NO_IMAGE: Image = np.empty((0, 0, 3), np.uint8)
+
 
 @dataclass(frozen=True, slots=True)
 class StatusItem:
@@ -53,6 +56,65 @@ class StatusItem:
     color: Color = MUTED
     bold: bool = False
     short: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """All that the overlay of a frame is drawn from, but its pictures: to draw it later, and at another size.
+
+    Attributes:
+        frame: The frame, without its picture.
+        prediction: As of ``draw_overlay``, as is all that follows.
+        attention: See above.
+        held: See above.
+        watched: See above.
+        trouble: See above.
+        fps: See above.
+        latency_ms: See above.
+    """
+
+    frame: Frame
+    prediction: Prediction | None
+    attention: npt.NDArray[np.float16] | None = None
+    held: Prediction | None = None
+    watched: Sequence[Watched] = ()
+    trouble: str | None = None
+    fps: float | None = None
+    latency_ms: float | None = None
+
+    @classmethod
+    def of(
+        cls,
+        frame: Frame,
+        prediction: Prediction | None,
+        attention: npt.NDArray[np.float16] | None,
+        **more: Any,
+    ) -> "Shown":
+        """What to keep of a frame; attention only where it is drawn: where things are not known."""
+        is_drawn = prediction is not None and prediction.things is None
+        return cls(replace(frame, image=_NO_IMAGE), prediction, attention if is_drawn else None, **more)
+
+    @property
+    def past(self) -> list[FrameId]:
+        """Frames whose pictures ``on`` asks for."""
+        if self.prediction is None:
+            return []
+        stream_id, session = self.frame.id.stream_id, self.frame.id.session
+        return [FrameId(stream_id, session, past.epoch, past.seq) for past in self.prediction.past]
+
+    def on(self, image: Image, past_images: list[Image | None]) -> Image:
+        """The overlay on the frame's picture, which is not altered."""
+        return draw_overlay(
+            replace(self.frame, image=image),
+            self.prediction,
+            self.attention,
+            past_images,
+            held=self.held,
+            watched=self.watched,
+            trouble=self.trouble,
+            fps=self.fps,
+            latency_ms=self.latency_ms,
+        )
 
 
 def draw_overlay(

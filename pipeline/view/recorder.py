@@ -38,6 +38,7 @@ class Recorder(Closing):
 
     Attributes:
         paths: The files begun so far.
+        playable: Whether the newest file plays also if the process is killed now.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -50,6 +51,7 @@ class Recorder(Closing):
             RecorderError: The folder can't be made.
         """
         self.paths: list[Path] = []
+        self.playable = False
         self._path = Path(path)
         self._current: Path | None = None
         self._part = 1
@@ -129,7 +131,7 @@ class Recorder(Closing):
         video.codec_context.colorspace, video.codec_context.color_range = _BT601, _NARROW
         video.codec_context.thread_count = 1
         self._video = video
-        self._pts, self._key_pts = 0, -_KEY_INTERVAL
+        self._pts, self._key_pts, self.playable = 0, -_KEY_INTERVAL, False
 
     def _next_path(self) -> Path:
         while (path := _part_of(self._path, self._part)).is_file():
@@ -153,13 +155,14 @@ class Recorder(Closing):
         if self._pts - self._key_pts >= _KEY_INTERVAL:
             frame.pict_type, self._key_pts = PictureType.I, self._pts
         self._output.mux(self._video.encode(frame))
+        self.playable |= self._pts > 0 and self._key_pts == self._pts  # it has closed the fragment before
 
     def _finish(self) -> None:
         if self._output is None or self._video is None:
             return
         self._output.mux(self._video.encode(None))
         self._output.close()
-        self._output = self._video = None
+        self._output, self._video, self.playable = None, None, True
 
     def _abandon(self) -> None:
         self._closed = True

@@ -208,9 +208,22 @@ def _run_table(report: Mapping[str, Any]) -> Table:
     table.add_row("workers", Text("; ").join(used))
     if report.get("outlets"):
         table.add_row("outlets", Text(printable(_outlets(report["outlets"]))))
+    if missing := _missing_evidence(report.get("evidence", {})):
+        table.add_row("evidence", Text(missing, "yellow"))
     if report.get("runtime"):
         table.add_row("runtime", Text(printable(_runtime(report["runtime"]))))
     return table
+
+
+def _missing_evidence(counts: Mapping[str, Any]) -> str:
+    """What is missing, such as ``2 events without a clip``; nothing where all is there."""
+    words = {
+        "lost": "lost",
+        "without_any": "events without any",
+        "without_clip": "events without a clip",
+        "missed_pictures": "pictures left out",
+    }
+    return ", ".join(f"{counts[name]} {what}" for name, what in words.items() if counts.get(name))
 
 
 def _outlets(counts: Mapping[str, int]) -> str:

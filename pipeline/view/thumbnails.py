@@ -85,7 +85,7 @@ def draw_thumbnails(
         )
         if thing is not None and steps_back <= len(thing.was):
             was = thing.was[-steps_back]
-            _mark(thumbnail, thing, was, scale)
+            mark_past(thumbnail, thing, was, scale)
             lines.append((x + (was[0] + was[2] / 2) * width, box.y + pad + (was[1] + was[3] / 2) * height))
         paste(canvas, thumbnail, x, box.y + pad, scale.px(4))
         _caption(canvas, f"t-{steps_back}", frame, Box(x, box.bottom - caption, width, caption), scale)
@@ -98,7 +98,7 @@ def draw_thumbnails(
     return box
 
 
-def _mark(thumbnail: Image, thing: Thing, was: Rectangle, scale: Scale) -> None:
+def mark_past(thumbnail: Image, thing: Thing, was: Rectangle, scale: Scale) -> None:
     """Outlines a thing in a past picture: its outline of now, moved and scaled with its box."""
     size = np.array([thumbnail.shape[1], thumbnail.shape[0]], np.float32)
     now, then = np.array(thing.box, np.float32), np.array(was, np.float32)
@@ -128,14 +128,15 @@ def _caption(canvas: Image, slot: str, frame: PastFrame | None, box: Box, scale:
     put_text(canvas, slot, box.x + 1, middle, size, WHITE, bold=True)
     left = box.x + 1 + text_size(slot, size, bold=True)[0] + scale.px(6)
     if frame is not None:
-        age = _age(frame.age_ms)
+        age = age_in_words(frame.age_ms)
         # Half a number would be a wrong number: the unit goes first, then all of it.
         fitting = (text for text in (age, age.split()[0]) if text_size(text, size)[0] <= box.right - left)
         age = next(fitting, "")
         put_text(canvas, age, box.right - text_size(age, size)[0], middle, size, MUTED)
 
 
-def _age(age_ms: float) -> str:
+def age_in_words(age_ms: float) -> str:
+    """Such as "-204 ms"."""
     return f"-{age_ms:.0f} ms" if age_ms < 9999.5 else f"-{age_ms / 1000:.0f} s"
 
 

@@ -213,6 +213,15 @@ def test_what_a_dead_process_was_like_is_not_mixed_with_the_living_one() -> None
     assert fold(dead, living).details == living.details
 
 
+def test_evidence_of_former_sinks_counts() -> None:
+    lives = [worker("sink", session=number) for number in (1, 2)]
+    for stats, written in zip(lives, (5, 2), strict=True):
+        stats.details = {"evidence": {"path": "outputs/evidence", "written": written, "lost": 0}}
+    wanted = {"path": "outputs/evidence", "written": 7, "lost": 0}
+    assert build_report(lives, {})["evidence"] == wanted
+    assert build_report([fold(*lives)], {})["evidence"] == wanted
+
+
 def test_events_that_former_sinks_have_sent_count_and_what_waits_is_counted_once() -> None:
     lives = [worker("sink", session=number) for number in (1, 2, 3)]
     for stats, (delivered, waiting, failed) in zip(lives, ((5, 4, 1), (2, 3, 0), (4, 1, 2)), strict=True):

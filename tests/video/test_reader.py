@@ -377,6 +377,27 @@ def test_stop_ends_a_wait_for_reopening() -> None:
     assert reader.stop(5.0)
 
 
+def test_the_time_of_the_next_try_is_known_until_a_picture_comes() -> None:
+    reader = reader_of(openings([shot(), LOST]), backoff=Backoff([600.0]))
+    assert reader.retry_ns == 0
+    before_ns = now_ns()
+    reader.start()
+    assert reader.take(5.0) is not None
+    while reader.retry_ns == 0:
+        time.sleep(0.001)
+    assert before_ns + 600 * 10**9 <= reader.retry_ns <= now_ns() + 600 * 10**9
+    assert reader.stop(5.0)
+    assert reader.retry_ns == 0
+    going_on = Event()
+    again = reader_of(openings([shot(), LOST], [shot(), going_on]))
+    again.start()
+    assert again.take(5.0) is not None
+    assert again.take(5.0) is not None
+    assert (again.state, again.retry_ns) == ("up", 0)
+    going_on.set()
+    assert again.stop(5.0)
+
+
 def test_stop_before_the_start() -> None:
     reader = reader_of(openings([shot()]))
     assert reader.stop(0.0)

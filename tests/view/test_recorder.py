@@ -105,6 +105,16 @@ def test_a_key_frame_at_least_every_second(tmp_path):
     assert max(np.diff(keys)) <= 1.07
 
 
+def test_what_is_called_playable_plays_though_nobody_finishes_it(tmp_path):
+    with Recorder(tmp_path / "a.mp4") as recorder:
+        for number in range(26):
+            assert not recorder.playable
+            recorder.write(picture(64, 48, number), number * 40 * MS)
+        assert recorder.playable
+        (tmp_path / "copy.mp4").write_bytes((tmp_path / "a.mp4").read_bytes())
+    assert len(decode(tmp_path / "copy.mp4")) == 25
+
+
 def test_odd_sizes_are_padded(tmp_path):
     record(tmp_path / "a.mp4", [0, 40], size=(101, 67))
     assert {(one.width, one.height) for one in decode(tmp_path / "a.mp4")} == {(102, 68)}

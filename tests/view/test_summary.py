@@ -53,6 +53,16 @@ def test_what_became_of_events_that_were_sent_out():
     assert "outlets phone 3 delivered; a.b 0 delivered, 2 waiting, 1 failed, down" in shown
 
 
+def test_evidence_is_spoken_of_only_where_something_is_missing():
+    workers = stopped()
+    counts = {"path": "outputs/evidence", "written": 9, "lost": 0, "without_clip": 0, "missed_pictures": 0}
+    workers[2].details["evidence"] = counts
+    assert "evidence" not in text(build_report(workers, {}))
+    workers[2].details["evidence"] = counts | {"without_clip": 2, "missed_pictures": 30}
+    shown = text(build_report(workers, {}))
+    assert "evidence 2 events without a clip, 30 pictures left out" in shown
+
+
 def test_things_without_truth_are_only_counted():
     workers = stopped()
     workers[1].streams["camera-0"].things = ThingStats(seen=1, longest_ms=3000.0)

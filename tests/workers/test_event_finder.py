@@ -236,3 +236,19 @@ def test_a_full_disk_ends_the_events_and_nothing_else(place: Path) -> None:
 
 def _lines(outcome: Outcome) -> list[dict[str, object]]:
     return [json.loads(line) for line in outcome.out.splitlines()]
+
+
+def test_other_rules_end_what_has_begun_and_count_anew() -> None:
+    log: list[Any] = []
+    finder = EventFinder("door", load_config(None, SETTINGS), lambda stream_id, part: log.append(part))
+    way = straight(0.1, 0.6, 0.2, 0.0)
+    first = [event for one in predictions(way, 2.6) for event in finder.take(one)]
+    assert kinds(first) == ["moving start", "crossed once"]
+    (end,) = finder.replace(load_config(None, SETTINGS[3:]).watched())
+    assert (end.kind, end.phase, end.start) == ("moving", "end", first[0].id)
+    assert end.why == {"ended": "the rules were changed"}
+    assert [(one.name, one.note, one.is_lit) for one in finder.watched()] == [("gate", "", False)]
+    again = [event for one in predictions(way, 0.6, 2.6) for event in finder.take(one)]
+    assert again == [], "the zone is gone"
+    cuts = [part.why for part in log if hasattr(part, "why")]
+    assert cuts == ["the sink was killed", "the rules were changed"], "a replay is cut at the same places"

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import signal
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -60,3 +61,37 @@ def test_other_programs_see_what_runs(place: Path) -> None:
         outcome = run.finish()
     assert outcome.code == 0, outcome.told()
     assert outcome.stream("demo")["rendered"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_evidence_of_an_event_is_served(place: Path) -> None:
+    shipped = ("--set", "inference.checkpoint=motion_resnet18")
+    gate = ("--line", "gate=0.5,0.15,0.5,0.95", "--set", "evidence.after_s=0.2")
+    with Pipeline(place, *WEB, *shipped, *gate, "--pace") as run:
+
+        def address() -> str:
+            stats = run.stats("sink")
+            return str(stats.details["web"]["url"]) if stats and "web" in stats.details else ""
+
+        url = until(address, "the page is served", START_S)
+
+        def crossed() -> list[str]:
+            status, body = get(url, "/api/events?kind=crossed")
+            return [one["id"] for one in json.loads(body)] if status == 200 else []
+
+        first = until(crossed, "something crosses", START_S)[-1]
+        until(
+            lambda: json.loads(get(url, f"/api/events/{first}/evidence")[1])["complete"],
+            "the evidence is complete",
+            START_S,
+        )
+        for name in ("snapshot.jpg", "overlay.jpg"):
+            status, body = get(url, f"/api/events/{first}/evidence/{name}")
+            assert (status, body[:2]) == (200, b"\xff\xd8")
+        for name in ("clip.mp4", "overlay.mp4"):
+            status, body = get(url, f"/api/events/{first}/evidence/{name}")
+            assert (status, body[4:8]) == (200, b"ftyp")
+        run.signal(signal.SIGINT)
+        outcome = run.finish()
+    assert outcome.code == 0, outcome.told()

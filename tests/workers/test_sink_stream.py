@@ -9,7 +9,7 @@ import pytest
 from pipeline.account.stats import WorkerStats
 from pipeline.base.clock import now_ns
 from pipeline.base.config import load_config
-from pipeline.base.frame import FrameId
+from pipeline.base.frame import FrameId, Image
 from pipeline.flow.age_limit import AgeLimit
 from pipeline.flow.joiner import Joined
 from pipeline.scene.motion_grid import MotionGrid
@@ -37,6 +37,10 @@ def now(seq: int, age_ms: float = 0.0, **changes: Any) -> ReceivedFrame:
 
 def shown(stream: SinkStream) -> list[Joined[ReceivedPrediction]]:
     return list(stream.pop_ready())
+
+
+def drawn(stream: SinkStream, joined: Joined[ReceivedPrediction]) -> Image:
+    return stream.draw(joined, stream.shown(joined, 1.0))
 
 
 def test_frames_wait_for_their_own_predictions(stream: SinkStream) -> None:
@@ -82,9 +86,9 @@ def test_the_last_prediction_stays_in_view_until_the_source_is_opened_again(
 ) -> None:
     image = np.full((240, 320, 3), 90, np.uint8)
     late = Joined(now(1, image=image, id=FrameId("door", 1, epoch, 1)).decode(), None, "timeout")
-    alone = stream.draw(late, 1.0)
-    stream.draw(Joined(now(0, image=image).decode(), answer(0), "predicted"), 1.0)
-    assert np.array_equal(stream.draw(late, 1.0), alone) != stays
+    alone = drawn(stream, late)
+    drawn(stream, Joined(now(0, image=image).decode(), answer(0), "predicted"))
+    assert np.array_equal(drawn(stream, late), alone) != stays
 
 
 def test_the_motion_of_the_picture_is_logged_four_times_a_second() -> None:
@@ -114,7 +118,7 @@ def test_a_bad_picture_is_shown_at_once_under_a_banner_and_told(stream: SinkStre
     assert (predicted.outcome, bad.outcome) == ("predicted", "skipped")
     assert stream.trouble(predicted.frame) is None
     assert stream.trouble(bad.frame) == "camera covered for 2 s"
-    banner = stream.draw(bad, 5.0)[120, :, 2]
+    banner = drawn(stream, bad)[120, :, 2]
     assert (banner > 180).all(), "red from one side to the other"
     assert stream.stats.events == {"covered": 1}
     stream.take_prediction(answer(2, policy="every", capture_ns=5 * 10**9))

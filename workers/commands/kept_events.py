@@ -87,10 +87,11 @@ def show(
     config: ConfigFile = None,
     overrides: Overrides = None,
 ) -> None:
-    """Show everything about an event, and about its start or end."""
+    """Show everything about an event, about its start or end, and where its evidence is."""
     import msgspec
 
     from pipeline.base.errors import UserError
+    from pipeline.base.text import printable
     from pipeline.events.archive import Wanted
 
     with _open(config, overrides, Wanted()) as archive:
@@ -99,6 +100,8 @@ def show(
         raise UserError(f"{event_id}: there is no such event; `events list` shows the ids of all")
     for event in found:
         print(msgspec.json.format(msgspec.json.encode(event), indent=2).decode())
+    for folder in dict.fromkeys(event.evidence for event in found if event.evidence):
+        print(f"evidence: {printable(_evidence_in(Path(folder)))}", file=sys.stderr)
 
 
 @app.command("export", epilog=example("events export events.csv --since 7d"))
@@ -126,6 +129,14 @@ def export(
         found = archive.events(wanted)
         write_whole(file, as_text(kind_of_file, found, archive, pixels))
     print(f"{file}: {len(found)} events")
+
+
+def _evidence_in(folder: Path) -> str:
+    """Which pictures and clips there are."""
+    from pipeline.events.evidence import FILES
+
+    there = [name for name in FILES if (folder / name).is_file()]
+    return f"{folder}: {', '.join(there)}" if there else f"{folder} is not there, or not any more"
 
 
 def _wanted(since: str | None, stream: str | None, kind: str | None, zone: str | None) -> "Wanted":

@@ -47,7 +47,8 @@ def with_demo(config: Config) -> Config:
 def with_output_folder(config: Config) -> Config:
     """A folder of its own for each run, so that no run overwrites another's videos; one store for all."""
     store = msgspec.structs.replace(config.store, file=str(config.store_file() or ""))
-    config = msgspec.structs.replace(config, store=store)
+    evidence = msgspec.structs.replace(config.evidence, folder=str(config.evidence_folder() or ""))
+    config = msgspec.structs.replace(config, store=store, evidence=evidence)
     if not config.run.output_dir or not config.sink.record:
         return config
     folder = Path(config.run.output_dir) / time.strftime("%Y-%m-%d_%H-%M-%S")

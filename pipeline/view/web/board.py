@@ -1,6 +1,7 @@
 """The newest picture of each stream, handed from the sink's thread to the web server's."""
 
 import struct
+from collections import deque
 from collections.abc import Callable
 from threading import Lock
 from typing import Any, NamedTuple, TypeAlias
@@ -11,13 +12,17 @@ import msgspec
 from pipeline.base.clock import now_ns
 from pipeline.base.frame import Frame, Image
 from pipeline.scene.sentence import camera_in_words, camera_symbol, in_words
-from pipeline.wire.messages import Prediction
+from pipeline.wire.messages import Attention, Prediction
 
 Info: TypeAlias = dict[str, Any]
 """What the page shows beside a picture; plain JSON data, see ``picture_info``."""
 
 _JPEG_QUALITY = 80
 _MOST_ENDED = 16
+_SILENT_NS = 2_000_000_000
+_TIMES_USUAL = 3
+"""A stream is silent without a picture for so long, and for so many times its usual interval."""
+_INTERVALS = 5
 
 
 def picture_info(
@@ -40,6 +45,7 @@ def picture_info(
         "truth": frame.truth if prediction and prediction.scored else None,
         "top": [[label, score] for label, score in prediction.top] if prediction else None,
         "moving": trouble if things is None else in_words(things),
+        "things": None if things is None else len(things),
         "camera": None if camera is None else f"{camera_symbol(camera)} {camera_in_words(camera)}",
         "depth": prediction.depth if prediction else None,
         "past": prediction.attention.past if prediction and prediction.attention else None,
@@ -57,6 +63,13 @@ class Predicted(NamedTuple):
     info: Info
 
 
+class Attended(NamedTuple):
+    """A prediction and the weights of its attention, as they arrived."""
+
+    prediction: Prediction
+    weights: Attention
+
+
 class Picture(NamedTuple):
     """A picture on the board.
 
@@ -66,6 +79,9 @@ class Picture(NamedTuple):
         info: See ``picture_info``.
         shown_ns: Unix time at which it was put up.
         predicted: Of this picture or an earlier one of its stream; None if there was none yet.
+        began_ns: Unix time at which the first picture was put up, since the stream ended last.
+        attended: The attention of the prediction in ``predicted``; None if it came without.
+        usual_ns: Usual time between its pictures; 0 as long as it is not known.
     """
 
     version: int
@@ -73,6 +89,14 @@ class Picture(NamedTuple):
     info: Info
     shown_ns: int
     predicted: Predicted | None
+    began_ns: int
+    attended: Attended | None = None
+    usual_ns: int = 0
+
+    @property
+    def patience_ns(self) -> int:
+        """The stream is silent if no picture comes for so long: a slow camera is not a broken one."""
+        return max(_SILENT_NS, _TIMES_USUAL * self.usual_ns)
 
 
 class Board:
@@ -85,10 +109,11 @@ class Board:
         self._lock = Lock()
         self._pictures: dict[str, Picture] = {}
         self._ended: dict[str, None] = {}  # in order of their ends
+        self._intervals: dict[str, deque[int]] = {}
         self._version = 0
         self.on_change: Callable[[], None] | None = None
 
-    def publish(self, stream_id: str, image: Image, info: Info) -> None:
+    def publish(self, stream_id: str, image: Image, info: Info, attended: Attended | None = None) -> None:
         """Puts a picture up; it must not be altered afterwards."""
         with self._lock:
             self._version += 1
@@ -96,7 +121,18 @@ class Board:
             predicted = before.predicted if before else None
             if info.get("depth") is not None:
                 predicted = Predicted(shown_ns, info)
-            self._pictures[stream_id] = Picture(self._version, image, info, shown_ns, predicted)
+            elif before:
+                attended = before.attended
+            if before is None or stream_id in self._ended:
+                began_ns, intervals = shown_ns, deque[int](maxlen=_INTERVALS)
+                self._intervals[stream_id] = intervals
+            else:
+                began_ns, intervals = before.began_ns, self._intervals[stream_id]
+                intervals.append(shown_ns - before.shown_ns)
+            usual_ns = sorted(intervals)[len(intervals) // 2] if intervals else 0  # one outage is not usual
+            self._pictures[stream_id] = Picture(
+                self._version, image, info, shown_ns, predicted, began_ns, attended, usual_ns
+            )
             self._ended.pop(stream_id, None)
             if self.on_change:
                 self.on_change()
@@ -111,6 +147,16 @@ class Board:
                 oldest = next(iter(self._ended))
                 del self._ended[oldest]
                 self._pictures.pop(oldest, None)
+                self._intervals.pop(oldest, None)
+            if self.on_change:
+                self.on_change()
+
+    def note_ended(self, stream_id: str) -> None:
+        """Notes a stream that was over before a picture of it came here: the sink has begun after it."""
+        with self._lock:
+            if stream_id in self._pictures or stream_id in self._ended or len(self._ended) >= _MOST_ENDED:
+                return
+            self._ended[stream_id] = None
             if self.on_change:
                 self.on_change()
 
@@ -126,13 +172,13 @@ class Board:
 
     @property
     def stream_ids(self) -> list[str]:
-        """All streams that have a picture, in order of their names."""
+        """All streams that have a picture or are over, in order of their names."""
         with self._lock:
-            return sorted(self._pictures)
+            return sorted(self._pictures.keys() | self._ended.keys())
 
     @property
     def ended(self) -> list[str]:
-        """Those of them that are over, in order of their names."""
+        """Those of them that are over, in order of their names; not all have a picture."""
         with self._lock:
             return sorted(self._ended)
 

@@ -4,16 +4,23 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from threading import Lock
+from typing import Any
 
 import msgspec
 
 from pipeline.base.event import Event
+from pipeline.scene.sentence import event_in_words
 
 MOST_CLIENTS = 32
 MOST_WAITING = 64
 """Events that a client may be behind; then it is cut, and has to ask ``/api/events`` for what it missed."""
 _MOST_HANDED_OVER = 1024
 _SIGN_OF_LIFE_S = 15.0
+
+
+def with_words(event: Event) -> dict[str, Any]:
+    """An event as clients get it: with a sentence for people (``words``)."""
+    return {**msgspec.to_builtins(event), "words": event_in_words(event)}
 
 
 class _Client:
@@ -89,7 +96,7 @@ class EventFeed:
             events = list(self._handed_over)
             self._handed_over.clear()
         for event in events:
-            message = b"id: %s\ndata: %s\n\n" % (event.id.encode(), msgspec.json.encode(event))
+            message = b"id: %s\ndata: %s\n\n" % (event.id.encode(), msgspec.json.encode(with_words(event)))
             self._clients = {client for client in self._clients if client.offer(message)}
 
     def _end_all(self) -> None:

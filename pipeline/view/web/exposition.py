@@ -10,10 +10,8 @@ from prometheus_client.registry import Collector
 
 from pipeline.account.stats import Histogram, WorkerStats
 from pipeline.base.clock import now_ns
-from pipeline.base.event import Event
-from pipeline.base.watched import Watch
 from pipeline.view.web.board import Board
-from pipeline.view.web.moving_share import MovingShare
+from pipeline.view.web.places import Places
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -24,11 +22,11 @@ class Metrics(Collector):
 
     Args:
         board: Its pictures.
-        watch: Its zones, lines and rules.
+        places: Its zones and lines.
     """
 
-    def __init__(self, board: Board, watch: Watch) -> None:
-        self._board, self._moving = board, MovingShare(watch)
+    def __init__(self, board: Board, places: Places) -> None:
+        self._board, self._places = board, places
         self._stats = b""
         self._links: list[tuple[str, str]] = []
 
@@ -36,10 +34,6 @@ class Metrics(Collector):
         """Takes the sink's statistics, and the states of its links by name; waits for nobody."""
         self._links = list(links)
         self._stats = msgspec.msgpack.encode(stats)  # a copy: the sink goes on counting in it
-
-    def take_event(self, event: Event) -> None:
-        """Takes an event; waits for nobody."""
-        self._moving.take(event)
 
     def text(self) -> bytes:
         """All metrics as they are now."""
@@ -90,7 +84,7 @@ class Metrics(Collector):
             told = picture.predicted.info
             ages.add_metric([stream_id], max(now - told["capture_ns"], 0) / 1e9)
             if told["moving"] is not None:  # a model without dense motion knows nothing of zones
-                for zone, share in self._moving.shares(stream_id, now).items():
+                for zone, share in self._places.moving.shares(stream_id, now).items():
                     moving.add_metric([stream_id, zone], share)
         yield ages
         yield moving

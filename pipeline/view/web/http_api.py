@@ -14,11 +14,15 @@ from pipeline.base.clock import now_ns
 from pipeline.base.errors import UserError
 from pipeline.base.event import Event, EventKind
 from pipeline.base.since import since_ns
-from pipeline.base.watched import Watch
+from pipeline.view.web.attention_answer import attention_of, read_place
 from pipeline.view.web.board import Board, encode_jpeg
-from pipeline.view.web.event_feed import EventFeed
+from pipeline.view.web.event_feed import EventFeed, with_words
+from pipeline.view.web.evidence_files import EvidenceFiles
 from pipeline.view.web.exposition import CONTENT_TYPE, Metrics
+from pipeline.view.web.motion_level import MotionLevel
+from pipeline.view.web.places import Places
 from pipeline.view.web.standing import not_ready, standings
+from pipeline.view.web.zone_change import ZoneChange
 
 Kept: TypeAlias = Callable[[int | None, str | None, str | None, int], list[Event]]
 """Reads kept events, newest first: since when (Unix ns), of which kind and stream, how many at most."""
@@ -38,14 +42,26 @@ class HttpApi:
         board: Pictures.
         feed: Events as they happen.
         metrics: What is counted.
-        watch: Zones, lines and rules as configured.
+        places: Zones, lines and rules.
+        motion: How much moved in the last hour.
+        evidence: The pictures and clips of events.
+        change: Replaces zones, lines and rules.
         kept: Reads kept events; it may raise ``UserError``. None: none are kept.
     """
 
     def __init__(
-        self, board: Board, feed: EventFeed, metrics: Metrics, watch: Watch, kept: Kept | None
+        self,
+        board: Board,
+        feed: EventFeed,
+        metrics: Metrics,
+        places: Places,
+        motion: MotionLevel,
+        evidence: EvidenceFiles,
+        change: ZoneChange,
+        kept: Kept | None,
     ) -> None:
-        self._board, self._feed, self._metrics, self._watch, self._kept = board, feed, metrics, watch, kept
+        self._board, self._feed, self._metrics, self._kept = board, feed, metrics, kept
+        self._places, self._motion, self._evidence, self._change = places, motion, evidence, change
         self._turn, self._store_turn = asyncio.Lock(), asyncio.Lock()
         self._snapshots: dict[str, tuple[int, bytes]] = {}
 
@@ -54,9 +70,13 @@ class HttpApi:
         api = [
             Route("/streams", self._streams),
             Route("/streams/{stream_id:path}/snapshot.jpg", self._snapshot),
+            Route("/streams/{stream_id:path}/motion", self._motion_level),
+            Route("/streams/{stream_id:path}/attention", self._attention),
             Route("/events", self._events),
             Route("/events/live", self._live_events),
+            *self._evidence.routes(),
             Route("/zones", self._zones),
+            Route("/zones", self._put_zones, methods=["PUT"]),
         ]
         return [Mount("/api", routes=api), Route("/readyz", self._ready), Route("/metrics", self._exposition)]
 
@@ -66,6 +86,23 @@ class HttpApi:
     async def _snapshot(self, request: Request) -> Response:
         jpeg = await _computed(self._turn, lambda: self._jpeg(request.path_params["stream_id"]))
         return Response(jpeg, media_type="image/jpeg")
+
+    async def _attention(self, request: Request) -> Response:
+        stream_id, asked = request.path_params["stream_id"], request.query_params
+        place = read_place(asked.get("x"), asked.get("y"))
+        picture = self._board.newest(stream_id)
+        if picture is None:
+            raise HTTPException(
+                404, f"there is no picture of a stream {stream_id!r}; /api/streams lists them"
+            )
+        attended = picture.attended
+        return json_response(await _computed(self._turn, lambda: attention_of(attended, stream_id, place)))
+
+    async def _motion_level(self, request: Request) -> Response:
+        stream_id = request.path_params["stream_id"]
+        if stream_id not in self._board.stream_ids:
+            raise HTTPException(404, f"there is no stream {stream_id!r}; /api/streams lists them")
+        return json_response({"moving_share_by_minute": self._motion.minutes(stream_id, now_ns())})
 
     async def _events(self, request: Request) -> Response:
         asked = request.query_params
@@ -82,8 +119,11 @@ class HttpApi:
         return StreamingResponse(self._feed.messages(), media_type="text/event-stream")
 
     async def _zones(self, _: Request) -> Response:
-        watch = self._watch
-        return json_response({"zones": watch.zones, "lines": watch.lines, "rules": watch.rules})
+        watch = self._places.watch
+        return json_response({kind: getattr(watch, kind) for kind in watch.__struct_fields__})
+
+    async def _put_zones(self, request: Request) -> Response:
+        return json_response(await self._change.put(request))
 
     async def _ready(self, _: Request) -> Response:
         why = not_ready(self._board, now_ns())
@@ -114,7 +154,7 @@ class HttpApi:
             self._snapshots[stream_id] = picture.version, jpeg
         return jpeg
 
-    def _found(self, since: str | None, kind: str | None, stream_id: str | None) -> list[Event]:
+    def _found(self, since: str | None, kind: str | None, stream_id: str | None) -> list[dict[str, Any]]:
         if kind is not None and kind not in get_args(EventKind):
             raise HTTPException(
                 400, f"kind {kind}: there is no such kind; there is: {', '.join(get_args(EventKind))}"
@@ -133,7 +173,7 @@ class HttpApi:
                 raise HTTPException(404, f"there is no stream {stream_id!r}, and no event of one")
         except UserError as error:
             raise HTTPException(503, str(error)) from None
-        return found
+        return [with_words(event) for event in found]
 
 
 def json_response(content: Any, status: int = 200) -> Response:

@@ -5,7 +5,8 @@ stream only then, so that a slow browser or link skips pictures instead of falli
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -14,6 +15,8 @@ from pipeline.base.redact import reason
 from pipeline.view.web.board import Board, Picture, pack
 
 _MOST_SESSIONS = 32
+_BEAT_S = 0.5
+"""So often each page hears how all streams stand; it notices a server that is gone by silence."""
 _TRY_LATER = 1013
 _UNSUPPORTED = 1003
 
@@ -78,20 +81,28 @@ class Live:
 
     Args:
         board: Where pictures come from.
+        state: What pages are told beside the pictures; plain JSON data.
         max_fps: Most pictures a second of each stream.
         report: Takes human-readable events, in the server's thread.
     """
 
-    def __init__(self, board: Board, max_fps: float, report: Callable[[str], None]) -> None:
-        self._board, self._report = board, report
+    def __init__(
+        self,
+        board: Board,
+        state: Callable[[], Mapping[str, Any]],
+        max_fps: float,
+        report: Callable[[str], None],
+    ) -> None:
+        self._board, self._state, self._report = board, state, report
         self._interval_s = 1 / max_fps
         self._changed = asyncio.Event()
         self._sessions: set[Session] = set()
         self._last: dict[str, tuple[int, bytes | None]] = {}
         self._reported: set[str] = set()
         self._due_s: dict[str, float] = {}
-        self._announced = ""
+        self._announced: tuple[list[str], list[str]] = ([], [])
         self._task: asyncio.Task[None] | None = None
+        self._beat: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begins to follow the board; called in the server's event loop."""
@@ -102,19 +113,20 @@ class Live:
 
         self._board.on_change = wake
         self._task = asyncio.create_task(self._run())
+        self._beat = asyncio.create_task(self._announce_often())
         self._changed.set()
 
     async def stop(self) -> None:
         """Follows the board no more."""
         self._board.stop()
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        for task in filter(None, (self._task, self._beat)):
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     @property
     def running(self) -> bool:
         """Whether pictures go out; False after ``stop`` or an error."""
-        return self._task is not None and not self._task.done()
+        return all(task is not None and not task.done() for task in (self._task, self._beat))
 
     async def _run(self) -> None:
         while True:
@@ -133,7 +145,7 @@ class Live:
         await socket.accept()
         session = Session()
         self._sessions.add(session)
-        session.announce(_streams_message(self._board))
+        session.announce(self._message())
         sender = asyncio.create_task(session.send_to(socket))
         try:
             await self._listen(socket, session)
@@ -193,15 +205,25 @@ class Live:
         if picture is not None and picture.version == version and message is not None:
             session.offer(stream_id, message)
 
+    async def _announce_often(self) -> None:
+        while True:
+            await asyncio.sleep(_BEAT_S)
+            self._announce()
+
     def _announce_streams(self) -> None:
-        message = _streams_message(self._board)
-        if message != self._announced:
-            self._announced = message
-            there = set(self._board.stream_ids)
+        """Tells at once which streams have come or ended."""
+        streams = self._board.stream_ids, self._board.ended
+        if streams != self._announced:
+            self._announced = streams
+            there = set(streams[0])
             self._last = {name: last for name, last in self._last.items() if name in there}
+            self._announce()
+
+    def _announce(self) -> None:
+        if self._sessions:
+            message = self._message()
             for session in self._sessions:
                 session.announce(message)
 
-
-def _streams_message(board: Board) -> str:
-    return msgspec.json.encode({"streams": board.stream_ids, "ended": board.ended}).decode()
+    def _message(self) -> str:
+        return msgspec.json.encode(self._state()).decode()

@@ -45,6 +45,15 @@ class MovingShare:
             if zone.is_in(stream_id)
         }
 
+    def moving_now(self, stream_id: str) -> set[str]:
+        """The zones of a stream in which something moves now."""
+        with self._lock:
+            return {
+                zone
+                for (stream, zone), spans in self._spans.items()
+                if stream == stream_id and any(end is None for _, end in spans.values())
+            }
+
     def _share(self, stream_id: str, zone: str, now_ns: int) -> float:
         with self._lock:
             spans = list(self._spans.get((stream_id, zone), {}).values())

@@ -3,7 +3,7 @@
 import socket
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from threading import Thread
 from typing import Self
@@ -18,19 +18,26 @@ from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
 from pipeline.account.stats import WorkerStats
+from pipeline.base.clock import now_ns
 from pipeline.base.closing import Closing
 from pipeline.base.errors import OutputError
 from pipeline.base.event import Event
 from pipeline.base.frame import Image
 from pipeline.base.redact import reason
 from pipeline.base.watched import Watch
-from pipeline.view.web.board import Board, Info
+from pipeline.view.web.board import Attended, Board, Info
 from pipeline.view.web.connections import BoundedHTTP
 from pipeline.view.web.event_feed import EventFeed
+from pipeline.view.web.evidence_files import EvidenceFiles, FolderOf
 from pipeline.view.web.exposition import Metrics
 from pipeline.view.web.guard import guards, loopback_host
 from pipeline.view.web.http_api import HttpApi, Kept, refuse
 from pipeline.view.web.live import Live
+from pipeline.view.web.motion_level import MotionLevel
+from pipeline.view.web.page_state import PageState
+from pipeline.view.web.places import Places
+from pipeline.view.web.troubles import SourceState, Trouble
+from pipeline.view.web.zone_change import Change, ZoneChange
 
 _START_TIMEOUT_S = 10.0
 _STOP_TIMEOUT_S = 5.0
@@ -58,6 +65,9 @@ class WebView(Closing):
         *,
         watch: Watch | None = None,
         kept: Kept | None = None,
+        evidence: FolderOf | None = None,
+        token: str | None = None,
+        change: Change | None = None,
     ) -> None:
         """Prepares the page.
 
@@ -67,12 +77,25 @@ class WebView(Closing):
             max_fps: Most pictures a second of each stream; only streams that somebody watches are encoded.
             watch: Zones, lines and rules as configured; None: there are none.
             kept: Reads kept events, in a thread of the server; None if none are kept.
+            evidence: Names the folder with the evidence of an event; None if none is kept.
+            token: Who sends it may change zones; None: nobody may.
+            change: Replaces zones, lines and rules, in a thread of the server; see ``Change``.
         """
         self._host, self._port, self._max_fps = host, port, max_fps
         self._board, self._feed = Board(), EventFeed()
-        watch = watch or Watch()
-        self._metrics = Metrics(self._board, watch)
-        self._api = HttpApi(self._board, self._feed, self._metrics, watch, kept)
+        self._places, self._motion = Places(watch or Watch()), MotionLevel()
+        self._state = PageState(self._board, self._places)
+        self._metrics = Metrics(self._board, self._places)
+        self._api = HttpApi(
+            self._board,
+            self._feed,
+            self._metrics,
+            self._places,
+            self._motion,
+            EvidenceFiles(evidence),
+            ZoneChange(token, change),
+            kept,
+        )
         self._events: deque[str] = deque()
         self._server: uvicorn.Server | None = None
         self._thread: Thread | None = None
@@ -101,7 +124,7 @@ class WebView(Closing):
         listener = self._bind()
         self._port = listener.getsockname()[1]
         config = uvicorn.Config(
-            build_app(self._board, self._feed, self._api, host, self._max_fps, self._events.append),
+            self._build_app(host),
             log_config=None,
             log_level="critical",
             access_log=False,
@@ -126,15 +149,17 @@ class WebView(Closing):
         # and for the kernel's queue, whose overflow costs a client a second.
         listener.listen(_WAITING_CONNECTIONS)
 
-    def publish(self, stream_id: str, image: Image, info: Info) -> None:
+    def publish(self, stream_id: str, image: Image, info: Info, attended: Attended | None = None) -> None:
         """Shows a picture; never waits. The picture must not be altered afterwards.
 
         Args:
             stream_id: Its stream.
             image: The picture, BGR.
             info: What to show beside it, as made by ``picture_info``.
+            attended: Its prediction with attention; None if it has none.
         """
-        self._board.publish(stream_id, image, info)
+        self._board.publish(stream_id, image, info, attended)
+        self._motion.take(stream_id, info.get("things"), now_ns())
 
     def end(self, stream_id: str) -> None:
         """Shows that a stream is over; the next picture of it takes that back."""
@@ -142,12 +167,20 @@ class WebView(Closing):
 
     def tell(self, event: Event) -> None:
         """Tells who listens of an event; never waits."""
-        self._metrics.take_event(event)
+        self._places.take(event)
         self._feed.put(event)
+
+    def replace_watch(self, watch: Watch) -> None:
+        """Other zones, lines and rules apply from now on; never waits."""
+        self._places.replace(watch)
 
     def take_stats(self, stats: WorkerStats, links: Iterable[tuple[str, str]]) -> None:
         """Takes the sink's statistics and the states of its links, for ``/metrics``; never waits."""
         self._metrics.take_stats(stats, links)
+
+    def take_workers(self, troubles: Sequence[Trouble], sources: Mapping[str, SourceState]) -> None:
+        """Takes what is wrong with other workers, the worst first, and how the sources are; never waits."""
+        self._state.take_workers(troubles, sources)
 
     def pop_events(self) -> list[str]:
         """What happened since the last call, human-readable."""
@@ -161,6 +194,40 @@ class WebView(Closing):
             self._server.should_exit = True
             self._thread.join(_STOP_TIMEOUT_S)
         self._server = self._thread = None
+
+    def _build_app(self, host: str) -> Starlette:
+        """The page's files, its WebSocket, ``/healthz``, and the API."""
+        board, feed = self._board, self._feed
+        live = Live(board, self._state.now, self._max_fps, self._events.append)
+
+        @asynccontextmanager
+        async def run_live(_: Starlette) -> AsyncIterator[None]:
+            live.start()
+            feed.start()
+            yield
+            feed.stop()
+            await live.stop()
+
+        async def health(_: Request) -> JSONResponse:
+            status, code = ("ok", 200) if live.running else ("failed", 503)
+            return JSONResponse({"status": status, "streams": board.stream_ids}, code)
+
+        async def serve_live(browser: WebSocket) -> None:
+            await live.serve(browser)
+
+        routes = [
+            Route("/healthz", health),
+            *self._api.routes(),
+            WebSocketRoute("/live", serve_live),
+            Mount("/fonts", StaticFiles(packages=[("pipeline.view", "fonts")])),
+            Mount("/", StaticFiles(packages=[(__package__, "static")], html=True)),
+        ]
+        return Starlette(
+            routes=routes,
+            middleware=guards(host),
+            lifespan=run_live,
+            exception_handlers={HTTPException: refuse},
+        )
 
     def _bind(self) -> socket.socket:
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
@@ -176,42 +243,6 @@ class WebView(Closing):
                 f"{self.url}: {reason(error)}; choose another port with --set sink.web_port=0, or --no-web"
             ) from None
         return listener
-
-
-def build_app(
-    board: Board, feed: EventFeed, api: HttpApi, host: str, max_fps: float, report: Callable[[str], None]
-) -> Starlette:
-    """The web application: the page's files, its WebSocket, ``/healthz``, and the API."""
-    live = Live(board, max_fps, report)
-
-    @asynccontextmanager
-    async def run_live(_: Starlette) -> AsyncIterator[None]:
-        live.start()
-        feed.start()
-        yield
-        feed.stop()
-        await live.stop()
-
-    async def health(_: Request) -> JSONResponse:
-        status, code = ("ok", 200) if live.running else ("failed", 503)
-        return JSONResponse({"status": status, "streams": board.stream_ids}, code)
-
-    async def serve_live(browser: WebSocket) -> None:
-        await live.serve(browser)
-
-    routes = [
-        Route("/healthz", health),
-        *api.routes(),
-        WebSocketRoute("/live", serve_live),
-        Mount("/fonts", StaticFiles(packages=[("pipeline.view", "fonts")])),
-        Mount("/", StaticFiles(packages=[(__package__, "static")], html=True)),
-    ]
-    return Starlette(
-        routes=routes,
-        middleware=guards(host),
-        lifespan=run_live,
-        exception_handlers={HTTPException: refuse},
-    )
 
 
 def _serve(server: uvicorn.Server, listener: socket.socket) -> None:

@@ -5,7 +5,7 @@ import msgspec
 from pipeline.view.web.board import Board, Info, Picture
 
 _RECENT_S = 5.0
-"""A stream without a new picture for longer is silent."""
+"""What was predicted longer ago says nothing of now."""
 
 
 class Standing(msgspec.Struct):
@@ -13,12 +13,12 @@ class Standing(msgspec.Struct):
 
     Attributes:
         id: Its name.
-        state: ``live``, ``silent`` (no new picture for five seconds) or ``ended``.
+        state: ``live``, ``silent`` (no new picture for longer than ``Picture.patience_ns``) or ``ended``.
         fps: Pictures shown a second; None if not live.
         health: ``ok``, or what is wrong with its picture, in words; None if not live, or nothing is known.
         things: What moves now, in words; None if that is not known.
         label: The best label of the newest prediction, with its probability; None if there is none lately.
-        last_frame_age_s: Time since its newest picture was put up.
+        last_frame_age_s: Time since its newest picture was put up; None if the sink began after its end.
     """
 
     id: str
@@ -27,19 +27,21 @@ class Standing(msgspec.Struct):
     health: str | None
     things: str | None
     label: tuple[str, float] | None
-    last_frame_age_s: float
+    last_frame_age_s: float | None
 
 
 def standings(board: Board, now_ns: int) -> list[Standing]:
-    """All streams that have a picture, in order of their names, at a Unix time."""
+    """All streams, in order of their names, at a Unix time."""
     ended = set(board.ended)
     found = []
     for stream_id in board.stream_ids:
         picture = board.newest(stream_id)
-        if picture is None:  # it has just gone
+        if picture is None:
+            if stream_id in ended:  # else it has just gone
+                found.append(Standing(stream_id, "ended", None, None, None, None, None))
             continue
-        age_s = max(now_ns - picture.shown_ns, 0) / 1e9
-        state = "ended" if stream_id in ended else "silent" if age_s > _RECENT_S else "live"
+        age_ns = max(now_ns - picture.shown_ns, 0)
+        state = "ended" if stream_id in ended else "silent" if age_ns > picture.patience_ns else "live"
         is_live, info = state == "live", picture.info
         told = _told(picture, now_ns) if is_live else None
         fault = info.get("health")
@@ -51,7 +53,7 @@ def standings(board: Board, now_ns: int) -> list[Standing]:
                 health=None if not is_live else fault or ("ok" if told else None),
                 things=told["moving"] if told and not fault else None,
                 label=tuple(told["top"][0]) if told and told["top"] and not fault else None,
-                last_frame_age_s=round(age_s, 3),
+                last_frame_age_s=round(age_ns / 1e9, 3),
             )
         )
     return found
@@ -69,8 +71,8 @@ def not_ready(board: Board, now_ns: int) -> str | None:
     live = [one.id for one in streams if one.state == "live"]
     if live:
         return f"frames arrive, but no predictions: {', '.join(live)}"
-    newest = min((one for one in streams if one.state == "silent"), key=lambda one: one.last_frame_age_s)
-    return f"no stream has a new picture; the last was of {newest.id}, {newest.last_frame_age_s:.0f} s ago"
+    age_s, name = min((one.last_frame_age_s or 0.0, one.id) for one in streams if one.state == "silent")
+    return f"no stream has a new picture; the last was of {name}, {age_s:.0f} s ago"
 
 
 def _told(picture: Picture, now_ns: int) -> Info | None:

@@ -3,10 +3,10 @@
 import http.client
 import json
 import struct
+import time
 from contextlib import ExitStack
 from urllib.parse import urlsplit
 
-import pytest
 from websockets.sync.client import connect
 
 from pipeline.view.web.board import picture_info
@@ -54,9 +54,27 @@ class Browser:
             pass
         return message
 
+    def state(self, wanted=lambda state: True, timeout=10):
+        """The next state of all streams that is as wanted."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            message = self.hear(timeout)
+            if isinstance(message, dict) and wanted(message):
+                return message
+        raise AssertionError("no such state came")
+
+    def lists(self, streams, ended):
+        """Waits until the streams are so."""
+        self.state(lambda state: (state["streams"], state["ended"]) == (streams, ended))
+
     def hears_nothing(self):
-        with pytest.raises(TimeoutError):
-            self.hear(timeout=0.2)
+        """No picture comes; the state does, twice a second."""
+        deadline = time.monotonic() + 0.2
+        while (left_s := deadline - time.monotonic()) > 0:
+            try:
+                assert isinstance(self.hear(timeout=left_s), dict)
+            except TimeoutError:
+                return
 
 
 def info(seq):

@@ -1,4 +1,5 @@
 import http.client
+import itertools
 import json
 import threading
 from urllib.parse import quote, urlsplit
@@ -169,18 +170,24 @@ def test_where_no_events_are_kept_or_they_cannot_be_read(view, tmp_path):
 def test_zones_lines_and_rules_as_configured(kept_view, view):
     status, answer = asked(kept_view, "/api/zones")
     assert status == 200
-    assert answer.keys() == {"zones", "lines", "rules"}
+    assert answer.keys() == {"zones", "lines", "rules", "views"}
     assert answer["zones"]["drive"]["points"] == [[0, 0], [1, 0], [1, 1]]
     assert answer["zones"]["drive"]["streams"] == ["door"]
     assert answer["rules"]["visitor"]["kind"] == "entered"
-    assert asked(view, "/api/zones")[1] == {"zones": {}, "lines": {}, "rules": {}}
+    assert asked(view, "/api/zones")[1] == {"zones": {}, "lines": {}, "rules": {}, "views": {}}
 
 
-@pytest.mark.parametrize("method", ["PUT", "POST", "DELETE"])
 @pytest.mark.parametrize(
-    "path", ["/api/zones", "/api/streams", "/api/events", "/api/streams/door/snapshot.jpg"]
+    ("method", "path"),
+    [
+        *itertools.product(
+            ["PUT", "POST", "DELETE"], ["/api/streams", "/api/events", "/api/streams/door/snapshot.jpg"]
+        ),
+        ("POST", "/api/zones"),
+        ("DELETE", "/api/zones"),
+    ],
 )
-def test_nothing_can_be_changed(view, path, method):
+def test_nothing_else_can_be_changed(view, path, method):
     place = urlsplit(view.url)
     connection = http.client.HTTPConnection(place.hostname, place.port, timeout=10)
     connection.request(method, path, body=b"{}")

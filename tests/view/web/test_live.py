@@ -17,19 +17,19 @@ TOO_WIDE = np.zeros((1, 70_000, 3), np.uint8)
 def test_the_end_of_a_stream_is_told_once_and_taken_back_by_a_picture(view):
     view.publish("door", picture(), info(1))
     with Browser(view) as browser:
-        assert browser.hear() == {"streams": ["door"], "ended": []}
+        browser.lists(["door"], [])
         for _ in range(3):
             view.end("door")
-        assert browser.hear() == {"streams": ["door"], "ended": ["door"]}
+        browser.lists(["door"], ["door"])
         view.publish("door", picture(), info(2))
-        assert browser.hear() == {"streams": ["door"], "ended": []}
+        browser.lists(["door"], [])
 
 
 def test_a_picture_arrives_with_its_figures(view):
     image = np.full((48, 64, 3), (30, 60, 200), np.uint8)
     view.publish("door", image, info(5))
     with Browser(view) as browser:
-        assert browser.hear() == {"streams": ["door"], "ended": []}
+        browser.lists(["door"], [])
         browser.say(watch=["door"])
         header, jpeg = browser.picture()
     assert header["stream_id"] == "door"
@@ -43,9 +43,9 @@ def test_a_picture_arrives_with_its_figures(view):
 
 def test_new_streams_are_announced(view):
     with Browser(view) as browser:
-        assert browser.hear() == {"streams": [], "ended": []}
+        browser.lists([], [])
         view.publish("door", picture(), info(1))
-        assert browser.hear() == {"streams": ["door"], "ended": []}
+        browser.lists(["door"], [])
 
 
 def test_slow_browser_gets_the_newest_picture_and_no_backlog(view):
@@ -65,7 +65,7 @@ def test_a_browser_gets_only_what_it_watches(view):
     for stream_id in ("door", "yard"):
         view.publish(stream_id, picture(), info(1))
     with Browser(view) as browser:
-        assert browser.hear() == {"streams": ["door", "yard"], "ended": []}
+        browser.lists(["door", "yard"], [])
         browser.hears_nothing()
         browser.say(watch=["yard"])
         assert browser.picture()[0]["stream_id"] == "yard"
@@ -87,7 +87,7 @@ def test_two_browsers_are_served_alike(view):
 def test_nobody_watching_nothing_is_encoded(view):
     view.publish("door", TOO_WIDE, info(1))
     with Browser(view) as browser:
-        assert browser.hear() == {"streams": ["door"], "ended": []}
+        browser.lists(["door"], [])
         browser.hears_nothing()
     assert view.pop_events() == []
 
@@ -141,7 +141,7 @@ def test_nonsense_closes_the_socket_and_nothing_else(view, nonsense):
         browser.hear()
         browser.socket.send(nonsense)
         with pytest.raises(ConnectionClosed) as closed:
-            browser.hear()
+            browser.state(lambda state: False)
         assert closed.value.rcvd.code == 1003
     assert get(view, "/healthz")[0].status == 200
 
@@ -151,7 +151,7 @@ def test_large_messages_are_refused(view):
         browser.hear()
         browser.socket.send(json.dumps({"watch": ["x" * 100_000]}))
         with pytest.raises(ConnectionClosed) as closed:
-            browser.hear()
+            browser.state(lambda state: False)
         assert closed.value.rcvd.code == 1009
 
 

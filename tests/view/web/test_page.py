@@ -1,3 +1,4 @@
+import re
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -7,10 +8,14 @@ import msgspec
 import numpy as np
 import pytest
 
+from pipeline.base.clock import now_ns
+from pipeline.base.event import Event, rfc3339
+from pipeline.base.watched import Line, Watch, Zone
 from pipeline.view.overlay import draw_overlay
 from pipeline.view.recorder import Recorder
 from pipeline.view.web.board import picture_info
 from pipeline.view.web.server import WebView
+from pipeline.view.web.troubles import Trouble
 from tests.view.samples import CAMERA, MS, attention, frame, picture, prediction, thing
 from tests.view.test_recorder import killed_recording
 from tests.view.web.chromium import open_page
@@ -195,6 +200,109 @@ def test_what_is_no_longer_live_does_not_look_live():
                 looks_live(page)
         page.wait_for_selector('.card[data-state="lost"]')
         assert looks_old(page) == "connection lost"
+
+
+def heard(page, words):
+    page.wait_for_function(
+        "words => document.getElementById('connection').textContent.startsWith(words)", arg=words
+    )
+    return page.locator("#connection").inner_text()
+
+
+def test_the_header_says_the_worst_since_when_and_what_comes_next():
+    with open_page() as page, WebView("127.0.0.1", 0) as view, Feeder(view, "door"):
+        page.goto(view.url)
+        assert connected(page, "live") == "live"
+        since_ns = now_ns() - 3_000 * MS
+        link = Trouble(words="the link to capture at tcp://a:1 is down", since_ns=since_ns)
+        dead = Trouble(
+            words="inference is down", since_ns=since_ns, next="starts again", next_ns=now_ns() + 10**14
+        )
+        view.take_workers([dead, link], {})
+        text = heard(page, "inference is down since ")
+        assert re.fullmatch(r"inference is down since \d\d:\d\d:\d\d \(\d+ s\), starts again in \d+ s", text)
+        assert page.locator("body").get_attribute("data-connection") == "trouble"
+        assert page.title() == "! inference is down - KVQ Stream"
+        said = page.locator("#said").inner_text()
+        assert re.fullmatch(r"inference is down since \d\d:\d\d:\d\d", said), "nothing that counts up"
+        assert page.locator("#also summary").inner_text() == "and 1 more"
+        page.locator("#also summary").press("Enter")
+        assert page.locator("#also li").inner_text().startswith("the link to capture at tcp://a:1 is down")
+        view.take_workers([], {})
+        assert connected(page, "live") == "live"
+        assert page.locator("#also").is_hidden()
+
+
+def test_a_page_that_gets_no_pictures_does_not_say_live():
+    stop = threading.Event()
+    with open_page() as page, WebView("127.0.0.1", 0) as view:
+
+        def publish():
+            seq = 0
+            while not stop.wait(0.05):  # the server has pictures, and JPEG can't hold them
+                one = picture_info(frame(seq=(seq := seq + 1)), prediction(), fps=20.0, latency_ms=9.0)
+                view.publish("door", np.zeros((1, 70_000, 3), np.uint8), one)
+
+        thread = threading.Thread(target=publish)
+        thread.start()
+        try:
+            page.goto(view.url)
+            heard(page, "door: this page gets no pictures since ")
+            assert page.locator("body").get_attribute("data-connection") == "trouble"
+            page.wait_for_selector('.card[data-state="stale"]')
+        finally:
+            stop.set()
+            thread.join()
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_zones_lines_and_the_last_hour_are_shown_in_words_and_bars(scheme):
+    watch = Watch(
+        zones={"drive": Zone(points=[(0.0, 0.0), (1.0, 0.0), (1.0, 1.0)])},
+        lines={"gate": Line(points=[(0.5, 0.0), (0.5, 1.0)])},
+    )
+    with (
+        open_page(viewport={"width": 390, "height": 800}, color_scheme=scheme) as page,
+        WebView("127.0.0.1", 0, watch=watch) as view,
+        Feeder(view, "door"),
+    ):
+        page.goto(view.url)
+        page.wait_for_selector(".places li")
+        assert "○ quiet" in page.locator(".places").inner_text()
+        at = rfc3339(now_ns())
+        view.tell(Event(id="1", time=at, stream_id="door", kind="moving", phase="start", zone="drive"))
+        crossed = {"kind": "crossed", "phase": "once", "line": "gate", "why": {"way": "forward"}}
+        view.tell(Event(id="2", time=at, stream_id="door", **crossed))
+        page.wait_for_function(
+            "() => document.querySelector('.places').innerText.includes('● something moves')"
+        )
+        assert "1 forward, 0 back" in page.locator(".places").inner_text()
+        page.wait_for_selector(".motion")
+        assert "something moved 100 % of the time" in page.locator(".motion figcaption").inner_text()
+        label = page.locator(".motion svg").get_attribute("aria-label")
+        assert label.endswith("now 100 %")
+        height, fill, ground = page.evaluate(
+            """() => {
+                const bar = document.querySelector(".motion rect:last-child"), style = getComputedStyle(bar);
+                const card = getComputedStyle(document.querySelector(".card")).backgroundColor;
+                return [bar.getBoundingClientRect().height, style.fill, card];
+            }"""
+        )
+        assert height > 30
+        assert contrast(fill, ground) > 3, "graphics need that much to be seen"
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def contrast(one, other):
+    """Of two colours as CSS computes them, by the formula of WCAG."""
+
+    def luminance(colour):
+        parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
 
 
 ATTACK = """async url => {

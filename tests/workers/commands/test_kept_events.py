@@ -69,6 +69,20 @@ def test_an_event_is_shown_with_what_belongs_to_it(store: str, capsys: pytest.Ca
     assert '"start": "a0"' in shown
 
 
+def test_an_event_is_shown_with_its_evidence(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    there, gone = place / "e" / "there", place / "e" / "gone"
+    there.mkdir(parents=True)
+    (there / "snapshot.jpg").write_bytes(b"picture")
+    with Store(place / "s", 1e4, 10) as made:
+        made.write([event(1, id="a1", evidence=str(there)), event(2, id="a2", evidence=str(gone))], [])
+    for number, said in (("a1", f"{there}: snapshot.jpg"), ("a2", f"{gone} is not there, or not any more")):
+        with pytest.raises(SystemExit):
+            app(["events", "show", number, "--set", f"store.file={place / 's'}"])
+        out, err = capsys.readouterr()
+        assert json.loads(out)["id"] == number
+        assert err == f"evidence: {said}\n"
+
+
 def test_events_are_exported(store: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name, more in (("e.json", ()), ("e.csv", ()), ("e.coco.json", ("--size", "640x480"))):
         told = run(capsys, "export", str(place / name), "--set", store, "--kind", "moving", *more)

@@ -1,55 +1,89 @@
-// The live page: one WebSocket, a card for each stream, pictures drawn as soon as they are decoded.
+// The live page: one WebSocket for pictures and for how everything stands; a page that hears nothing says so.
 
-const STALE_MS = 2000;
+import { drawPicture, frozenPicture, makeCard, noteStreams, showInfo, showMotion, showPlaces, showState } from "./cards.js";
+import { followEvents, showEventsOf } from "./events.js";
+import { showHeader } from "./header.js";
+
+const SILENT_MS = 2000; // the server speaks twice a second
+const OPEN_MS = 5000;
 const RECONNECT_MS = [250, 500, 1000, 2000, 4000];
 
 const tabs = document.getElementById("tabs");
 const main = document.getElementById("streams");
-const connection = document.getElementById("connection");
 const cards = new Map();
 let socket = null;
 let failures = 0;
+let startedAt = 0;
+let heardAt = 0;
+let retryAt = null;
+let state = null;
+let ahead = 0; // of the server's clock
 let chosen = decodeURIComponent(location.hash.slice(1));
 
 function connect() {
-  socket = new WebSocket(`ws://${location.host}/live`);
-  socket.binaryType = "arraybuffer";
-  socket.onopen = () => {
+  const mine = new WebSocket(`ws://${location.host}/live`);
+  socket = mine;
+  startedAt = Date.now();
+  retryAt = null;
+  mine.binaryType = "arraybuffer";
+  mine.onmessage = ({ data }) => {
+    if (socket !== mine) return;
+    heardAt = Date.now();
     failures = 0;
-    showConnection("live", "live");
-    showStates();
+    if (typeof data === "string") takeState(JSON.parse(data));
+    else takePicture(data);
   };
-  socket.onmessage = ({ data }) => {
-    if (typeof data === "string") showStreams(JSON.parse(data));
-    else showPicture(data);
-  };
-  socket.onclose = () => {
-    showConnection("disconnected", "disconnected, trying again");
-    showStates();
-    setTimeout(connect, RECONNECT_MS[Math.min(failures++, RECONNECT_MS.length - 1)]);
-  };
+  mine.onclose = () => reconnect(mine);
 }
 
-function showConnection(state, words) {
-  document.body.dataset.connection = state;
-  // Unchanged words are not written again: a screen reader would repeat them.
-  if (connection.textContent !== words) connection.textContent = words;
+function reconnect(closed) {
+  if (socket !== closed) return;
+  socket = null;
+  closed.close();
+  const wait = RECONNECT_MS[Math.min(failures++, RECONNECT_MS.length - 1)];
+  retryAt = Date.now() + wait;
+  setTimeout(connect, wait);
+  showAll();
+}
+
+// Also a connection that is open may be dead: the server was stopped, or a tunnel hangs.
+function checkConnection() {
+  if (!socket) return;
+  const opening = socket.readyState === WebSocket.CONNECTING;
+  const silent = Date.now() - Math.max(heardAt, startedAt);
+  if (silent > (opening ? OPEN_MS : SILENT_MS)) reconnect(socket);
+}
+
+function lost() {
+  if (socket && Date.now() - heardAt <= SILENT_MS) return null;
+  if (!heardAt && Date.now() - startedAt <= SILENT_MS && !failures) return null;
+  const next = retryAt ? "next try" : "trying again";
+  return { words: "disconnected: the server is gone", since_ms: heardAt || null, next, next_ms: retryAt };
 }
 
 function send(request) {
-  if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(request));
+  if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(request));
 }
 
-function showStreams({ streams, ended }) {
-  for (const id of streams) if (!cards.has(id)) cards.set(id, makeCard(id));
-  for (const [id, card] of cards) card.ended = ended.includes(id);
-  showStates();
+function takeState(told) {
+  const before = state;
+  state = told;
+  ahead = told.now_ms - Date.now();
+  for (const id of cards.keys()) if (!told.streams.includes(id)) cards.delete(id);
+  for (const id of told.streams) if (!cards.has(id)) cards.set(id, makeCard(id));
+  for (const [id, card] of cards) {
+    noteStreams(card, told);
+    showPlaces(card, told.places[id] ?? []);
+    showMotion(card);
+  }
+  if (String(before?.streams) !== String(told.streams) || watching !== socket) showStreams();
+  showAll();
+}
+
+let watching = null; // the connection that knows which streams are in view
+
+function showStreams() {
   main.replaceChildren(...[...cards.keys()].sort().map((id) => cards.get(id).root));
-  makeTabs();
-  choose(cards.has(chosen) ? chosen : "");
-}
-
-function makeTabs() {
   const names = cards.size > 1 ? ["", ...[...cards.keys()].sort()] : [];
   tabs.replaceChildren(
     ...names.map((name) => {
@@ -61,124 +95,53 @@ function makeTabs() {
       return tab;
     }),
   );
+  choose(cards.has(chosen) ? chosen : "");
 }
 
 function choose(name) {
   chosen = name;
   history.replaceState(null, "", name ? `#${encodeURIComponent(name)}` : location.pathname);
   const watched = name ? [name] : [...cards.keys()];
-  for (const [id, card] of cards) card.root.hidden = !watched.includes(id);
+  for (const [id, card] of cards) {
+    const hidden = !watched.includes(id);
+    if (card.root.hidden && !hidden) card.sentAt = Date.now(); // its next picture is on the way
+    card.root.hidden = hidden;
+  }
   for (const tab of tabs.children) tab.setAttribute("aria-pressed", String(tab.dataset.stream === name));
   main.dataset.count = Math.min(watched.length, 4);
   document.getElementById("empty").hidden = cards.size > 0;
+  showEventsOf(name);
+  watching = socket;
   send({ watch: watched });
 }
 
-function makeCard(id) {
-  const root = document.getElementById("card").content.firstElementChild.cloneNode(true);
-  root.dataset.stream = id;
-  root.querySelector("h2").textContent = id;
-  const canvas = root.querySelector("canvas");
-  canvas.setAttribute("aria-label", `Live picture of ${id}`);
-  const chips = Object.fromEntries([...root.querySelectorAll("[data-chip]")].map((li) => [li.dataset.chip, li]));
-  return {
-    root,
-    canvas,
-    chips,
-    context: canvas.getContext("2d", { alpha: false }),
-    moving: root.querySelector(".moving"),
-    camera: root.querySelector(".camera"),
-    top: root.querySelector(".top"),
-    stale: root.querySelector(".stale"),
-    old: root.querySelector(".old"),
-    ended: false,
-    drawnAt: performance.now(),
-  };
-}
-
-async function showPicture(buffer) {
+async function takePicture(buffer) {
   const length = new DataView(buffer).getUint32(0);
   const info = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
   try {
     const card = cards.get(info.stream_id);
-    const bitmap = await createImageBitmap(new Blob([new Uint8Array(buffer, 4 + length)], { type: "image/jpeg" }));
-    if (card.canvas.width !== bitmap.width || card.canvas.height !== bitmap.height) {
-      card.canvas.width = bitmap.width;
-      card.canvas.height = bitmap.height;
-    }
-    card.context.drawImage(bitmap, 0, 0);
-    bitmap.close();
-    card.drawnAt = performance.now();
+    if (!card) return;
+    await drawPicture(card, new Uint8Array(buffer, 4 + length));
     showInfo(card, info);
-    showStates();
+    showState(card, lost());
   } finally {
     send({ drawn: info.stream_id });
   }
 }
 
-function showInfo(card, info) {
-  const { fps, latency, past, frame } = card.chips;
-  showText(fps, info.fps == null ? "" : `${info.fps.toFixed(1)} fps`);
-  showText(latency, info.latency_ms == null ? "" : `${info.latency_ms.toFixed(0)} ms`);
-  showText(past, info.depth == null ? "no prediction" : `past ${info.depth}${info.past ? `/${info.past}` : ""}`);
-  past.dataset.state = info.depth == null || (info.past && info.depth < info.past) ? "short" : "full";
-  showText(frame, `epoch ${info.epoch} #${info.seq}`);
-  // A picture without a prediction leaves the last one in view, dimmed.
-  for (const part of [card.top, card.moving, card.camera]) part.dataset.old = String(!info.top);
-  if (!info.top) return;
-  showTop(card.top, info.top, info.truth);
-  showText(card.moving, info.moving ?? "");
-  showText(card.camera, info.camera ?? "");
+function showAll() {
+  const gone = lost();
+  for (const card of cards.values()) showState(card, gone);
+  showHeader(state, gone, [...cards.values()].flatMap(frozenPicture), ahead);
 }
 
-function showText(element, text) {
-  element.textContent = text;
-  element.hidden = !text;
-}
-
-function showTop(list, top, truth) {
-  while (list.children.length > top.length) list.lastElementChild.remove();
-  while (list.children.length < top.length) {
-    const row = document.createElement("li");
-    row.append(document.createElement("i"), document.createElement("b"), document.createElement("span"));
-    list.append(row);
-  }
-  top.forEach(([label, score], rank) => {
-    const [bar, name, percent] = list.children[rank].children;
-    bar.style.width = `${(score * 100).toFixed(1)}%`;
-    name.textContent = label;
-    percent.textContent = `${Math.round(score * 100)}%`;
-    const verdict = truth == null || rank > 0 ? "" : label === truth ? "right" : "wrong";
-    list.children[rank].dataset.verdict = verdict;
-    list.children[rank].title = verdict === "wrong" ? `truth: ${truth}` : "";
-  });
-}
-
-// What a card shows is as old as its last picture: live, or one of the reasons why nothing newer comes.
-function showState(card) {
-  const silent = performance.now() - card.drawnAt;
-  const lost = document.body.dataset.connection === "disconnected";
-  const state = card.ended ? "ended" : lost ? "lost" : silent > STALE_MS ? "stale" : "live";
-  const words = {
-    live: "",
-    ended: "stream ended",
-    lost: "connection lost",
-    stale: `no new picture for ${Math.floor(silent / 1000)} s`,
-  }[state];
-  card.root.dataset.state = state;
-  for (const [element, text] of [[card.stale, words], [card.old, words && `${words}: last values`]]) {
-    element.hidden = !text;
-    if (element.textContent !== text) element.textContent = text;
-  }
-}
-
-function showStates() {
-  for (const card of cards.values()) showState(card);
-  if (document.body.dataset.connection === "disconnected") return;
-  const over = cards.size > 0 && [...cards.values()].every((card) => card.ended);
-  showConnection(over ? "ended" : "live", over ? "ended" : "live");
-}
-
-setInterval(showStates, 500);
+setInterval(() => {
+  checkConnection();
+  showAll();
+}, 250);
+document.addEventListener("visibilitychange", () => {
+  for (const card of cards.values()) card.sentAt = Date.now();
+});
 
 connect();
+followEvents();

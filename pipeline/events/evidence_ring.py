@@ -1,0 +1,133 @@
+"""The last seconds of all streams as JPEG pictures, bounded in bytes: what evidence is made of."""
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from pipeline.base.frame import FrameId
+
+T = TypeVar("T")
+_DETAILS_BYTES = 8192
+"""What is kept of a picture beside its pixels: things, zones, what the overlay says."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPicture(Generic[T]):
+    """A picture in memory.
+
+    Attributes:
+        id: Of its frame.
+        time_ns: Place on the stream's timeline, see ``Frame.time_ns``.
+        wall_ns: Unix time at which it was captured.
+        jpeg: The pixels.
+        details: What was known of it.
+        number: Counts the pictures of the stream, from 0.
+    """
+
+    id: FrameId
+    time_ns: int
+    wall_ns: int
+    jpeg: bytes
+    details: T
+    number: int = -1
+
+    @property
+    def nbytes(self) -> int:
+        """What it takes in memory, about."""
+        return len(self.jpeg) + _DETAILS_BYTES
+
+
+@dataclass(slots=True)
+class _Stream(Generic[T]):
+    pictures: deque[KeptPicture[T]] = field(default_factory=deque)
+    by_id: dict[FrameId, KeptPicture[T]] = field(default_factory=dict)
+    nbytes: int = 0
+    count: int = 0
+    needed: int | None = None
+
+
+class EvidenceRing(Generic[T]):
+    """Pictures of all streams; for one thread.
+
+    Where they would take more than ``most_bytes``, the oldest of the stream that holds most goes first.
+
+    Args:
+        keep_s: So many seconds of each stream.
+        most_bytes: Of all streams together; a single picture that is larger is not kept.
+    """
+
+    def __init__(self, keep_s: float, most_bytes: int) -> None:
+        self._keep_ns, self._most_bytes = int(keep_s * 1e9), most_bytes
+        self._streams: dict[str, _Stream[T]] = {}
+        self.nbytes = 0
+
+    def add(self, picture: KeptPicture[T]) -> None:
+        """Takes the next picture of its stream. Where the stream's clock has gone back it begins anew."""
+        stream = self._streams.setdefault(picture.id.stream_id, _Stream())
+        if stream.pictures and picture.time_ns < stream.pictures[-1].time_ns:
+            while stream.pictures:
+                self._drop_oldest(stream)
+        numbered = KeptPicture(
+            picture.id, picture.time_ns, picture.wall_ns, picture.jpeg, picture.details, stream.count
+        )
+        stream.pictures.append(numbered)
+        stream.by_id[picture.id] = numbered
+        stream.count += 1
+        stream.nbytes += picture.nbytes
+        self.nbytes += picture.nbytes
+        self._trim(stream)
+        while self.nbytes > self._most_bytes:
+            self._drop_oldest(max(self._streams.values(), key=lambda one: one.nbytes))
+
+    def hold(self, stream_id: str, number: int | None) -> None:
+        """Keeps pictures from this one on for longer, as far as there is room for them; None for none."""
+        stream = self._streams.setdefault(stream_id, _Stream())
+        stream.needed = number
+
+    def find(self, frame_id: FrameId) -> KeptPicture[T] | None:
+        """The picture of a frame, if it is still there."""
+        stream = self._streams.get(frame_id.stream_id)
+        return stream.by_id.get(frame_id) if stream else None
+
+    def after(self, stream_id: str, number: int) -> KeptPicture[T] | None:
+        """The first one that is there after a number; None if there is none yet."""
+        pictures = self._pictures(stream_id)
+        if not pictures or pictures[-1].number <= number:
+            return None
+        return pictures[max(0, number + 1 - pictures[0].number)]
+
+    def newest(self, stream_id: str) -> KeptPicture[T] | None:
+        """The last one of a stream."""
+        pictures = self._pictures(stream_id)
+        return pictures[-1] if pictures else None
+
+    def at(self, stream_id: str, wall_ns: int) -> KeptPicture[T] | None:
+        """The last one captured at a time or before it; the first one if all are younger."""
+        pictures = self._pictures(stream_id)
+        older = next((one for one in reversed(pictures) if one.wall_ns <= wall_ns), None)
+        return older or (pictures[0] if pictures else None)
+
+    def between(self, stream_id: str, first_wall_ns: int, last_wall_ns: int) -> list[KeptPicture[T]]:
+        """Those captured in a span of time, oldest first."""
+        return [one for one in self._pictures(stream_id) if first_wall_ns <= one.wall_ns <= last_wall_ns]
+
+    def first_since(self, stream_id: str, time_ns: int) -> KeptPicture[T] | None:
+        """The first one whose place on the timeline is not before ``time_ns``."""
+        return next((one for one in self._pictures(stream_id) if one.time_ns >= time_ns), None)
+
+    def _pictures(self, stream_id: str) -> deque[KeptPicture[T]]:
+        stream = self._streams.get(stream_id)
+        return stream.pictures if stream else deque()
+
+    def _trim(self, stream: _Stream[T]) -> None:
+        oldest_ns = stream.pictures[-1].time_ns - self._keep_ns
+        while stream.pictures[0].time_ns < oldest_ns:
+            if stream.needed is not None and stream.pictures[0].number >= stream.needed:
+                return
+            self._drop_oldest(stream)
+
+    def _drop_oldest(self, stream: _Stream[T]) -> None:
+        gone = stream.pictures.popleft()
+        stream.by_id.pop(gone.id, None)
+        stream.nbytes -= gone.nbytes
+        self.nbytes -= gone.nbytes

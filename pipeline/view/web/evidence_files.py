@@ -1,0 +1,93 @@
+"""The evidence of events over HTTP: pictures and clips, exactly those and nothing beside them."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import msgspec
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+FolderOf: TypeAlias = Callable[[str], Path]
+"""From the id of an event to the folder of its evidence."""
+
+FILES = {
+    "snapshot.jpg": "image/jpeg",
+    "overlay.jpg": "image/jpeg",
+    "matches.jpg": "image/jpeg",
+    "clip.mp4": "video/mp4",
+    "overlay.mp4": "video/mp4",
+    "event.json": "application/json",
+}
+
+
+class _Clip(msgspec.Struct):
+    state: str = ""
+
+
+class _About(msgspec.Struct):
+    """What ``event.json`` says of the evidence itself."""
+
+    clip: _Clip = msgspec.field(default_factory=_Clip)
+
+
+_EVENT_ID = re.compile(r"[0-9a-f]{16}")
+
+
+class EvidenceFiles:
+    """Serves the files of events, by their names; no part of a path comes from a request as it is.
+
+    Args:
+        folder_of: Names the folder of an event's evidence; None: none is kept.
+    """
+
+    def __init__(self, folder_of: FolderOf | None) -> None:
+        self._folder_of = folder_of
+
+    def routes(self) -> list[Route]:
+        """Below ``/api``."""
+        return [
+            Route("/events/{event_id}/evidence", self._list),
+            Route("/events/{event_id}/evidence/{name}", self._file),
+        ]
+
+    async def _list(self, request: Request) -> Response:
+        event_id = _checked(request.path_params["event_id"])
+        if self._folder_of is None:
+            return JSONResponse({"kept": False, "complete": True, "files": []})
+        return JSONResponse({"kept": True, **await run_in_threadpool(_there, self._folder_of(event_id))})
+
+    async def _file(self, request: Request) -> Response:
+        event_id, name = _checked(request.path_params["event_id"]), request.path_params["name"]
+        if name not in FILES:
+            raise HTTPException(404, f"there is no evidence called {name!r}; there is: {', '.join(FILES)}")
+        if self._folder_of is None:
+            raise HTTPException(404, "no evidence of events is kept")
+        folder = self._folder_of(event_id)
+        if name not in (await run_in_threadpool(_there, folder))["files"]:
+            raise HTTPException(
+                404, f"{name} of event {event_id} is not there: not yet, or no longer, or it was never kept"
+            )
+        return FileResponse(folder / name, media_type=FILES[name])
+
+
+def _there(folder: Path) -> dict[str, Any]:
+    """What is there to be read, and whether that is all; a clip that is still growing is not there yet."""
+    try:
+        about = msgspec.json.decode((folder / "event.json").read_bytes(), type=_About)
+    except (OSError, msgspec.DecodeError):
+        about = None
+    is_growing = about is not None and about.clip.state == "growing"
+    names = [name for name in FILES if not (is_growing and name.endswith(".mp4"))]
+    files = [name for name in names if (folder / name).is_file()]
+    return {"complete": about is not None and not is_growing, "files": files}
+
+
+def _checked(event_id: str) -> str:
+    if not _EVENT_ID.fullmatch(event_id):
+        raise HTTPException(404, f"{event_id!r} is no id of an event: it has 16 hexadecimal digits")
+    return event_id

@@ -1,0 +1,64 @@
+"""What the page is told twice a second beside the pictures: how all streams stand, and what is wrong."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipeline.base.clock import now_ns
+from pipeline.view.web.board import Board
+from pipeline.view.web.places import Places
+from pipeline.view.web.standing import standings
+from pipeline.view.web.troubles import SourceState, Trouble, all_troubles
+
+_MOST_SHOWN = 20
+
+
+class PageState:
+    """Puts together what the page shows of all streams. Any thread may use it.
+
+    Args:
+        board: The pictures.
+        places: Zones and lines.
+    """
+
+    def __init__(self, board: Board, places: Places) -> None:
+        self._board, self._places = board, places
+        self._workers: Sequence[Trouble] = ()
+        self._sources: Mapping[str, SourceState] = {}
+
+    def take_workers(self, troubles: Sequence[Trouble], sources: Mapping[str, SourceState]) -> None:
+        """Takes what is known of other workers and of sources; waits for nobody."""
+        self._workers, self._sources = troubles, sources
+        for stream_id, source in sources.items():
+            if source.has_ended:
+                self._board.note_ended(stream_id)
+
+    def now(self) -> dict[str, Any]:
+        """Plain JSON data; times in milliseconds, Unix time of this machine.
+
+        ``state`` is ``live`` only where each stream that has not ended has new pictures with predictions, and
+        nothing else is wrong; else ``trouble``, ``waiting`` for the first picture, or ``ended``.
+        """
+        time_ns = now_ns()
+        streams = standings(self._board, time_ns)
+        troubles = all_troubles(self._board, self._workers, self._sources, time_ns)
+        running = [one for one in streams if one.state != "ended"]
+        state = "trouble" if troubles else "live" if running else "ended" if streams else "waiting"
+        return {
+            "now_ms": time_ns // 1_000_000,
+            "state": state,
+            "streams": [one.id for one in streams],
+            "ended": [one.id for one in streams if one.state == "ended"],
+            "silent": [one.id for one in streams if one.state == "silent"],
+            "troubles": [_in_ms(trouble) for trouble in troubles[:_MOST_SHOWN]],
+            "more": max(len(troubles) - _MOST_SHOWN, 0),
+            "places": {one.id: self._places.standing(one.id, time_ns) for one in running},
+        }
+
+
+def _in_ms(trouble: Trouble) -> dict[str, Any]:
+    return {
+        "words": trouble.words,
+        "since_ms": None if trouble.since_ns is None else trouble.since_ns // 1_000_000,
+        "next": trouble.next,
+        "next_ms": None if trouble.next_ns is None else trouble.next_ns // 1_000_000,
+    }

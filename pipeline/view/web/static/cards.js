@@ -1,0 +1,171 @@
+// A card for each stream: its picture as soon as it is decoded, what was seen in it, its zones and lines.
+
+import { clock, lasting, make, percent, showText } from "./text.js";
+
+const PICTURE_LATE_MS = 4000; // the server sends pictures, and none is drawn here
+const MOTION_EVERY_MS = 10_000;
+const SVG = "http://www.w3.org/2000/svg";
+
+export function makeCard(id) {
+  const root = document.getElementById("card").content.firstElementChild.cloneNode(true);
+  root.dataset.stream = id;
+  root.querySelector("h2").textContent = id;
+  const canvas = root.querySelector("canvas");
+  canvas.setAttribute("aria-label", `Live picture of ${id}`);
+  const chips = Object.fromEntries([...root.querySelectorAll("[data-chip]")].map((li) => [li.dataset.chip, li]));
+  const card = {
+    id,
+    root,
+    canvas,
+    chips,
+    context: canvas.getContext("2d", { alpha: false }),
+    moving: root.querySelector(".moving"),
+    camera: root.querySelector(".camera"),
+    top: root.querySelector(".top"),
+    places: root.querySelector(".places"),
+    motion: root.querySelector(".motion"),
+    stale: root.querySelector(".stale"),
+    old: root.querySelector(".old"),
+    ended: false,
+    silent: false,
+    drawnAt: Date.now(),
+    sentAt: Date.now(), // since when the server has had new pictures
+    motionAt: 0,
+  };
+  for (let bar = 0; bar < 60; bar++) card.motion.querySelector("svg").append(makeBar(bar));
+  return card;
+}
+
+function makeBar(index) {
+  const bar = document.createElementNS(SVG, "rect");
+  bar.setAttribute("x", index * 5);
+  bar.setAttribute("width", 4);
+  bar.append(document.createElementNS(SVG, "title"));
+  return bar;
+}
+
+export async function drawPicture(card, jpeg) {
+  const bitmap = await createImageBitmap(new Blob([jpeg], { type: "image/jpeg" }));
+  if (card.canvas.width !== bitmap.width || card.canvas.height !== bitmap.height) {
+    card.canvas.width = bitmap.width;
+    card.canvas.height = bitmap.height;
+  }
+  card.context.drawImage(bitmap, 0, 0);
+  bitmap.close();
+  card.drawnAt = Date.now();
+}
+
+export function showInfo(card, info) {
+  const { fps, latency, past, frame } = card.chips;
+  showText(fps, info.fps == null ? "" : `${info.fps.toFixed(1)} fps`);
+  showText(latency, info.latency_ms == null ? "" : `${info.latency_ms.toFixed(0)} ms`);
+  showText(past, info.depth == null ? "no prediction" : `past ${info.depth}${info.past ? `/${info.past}` : ""}`);
+  past.dataset.state = info.depth == null || (info.past && info.depth < info.past) ? "short" : "full";
+  showText(frame, `epoch ${info.epoch} #${info.seq}`);
+  // A picture without a prediction leaves the last one in view, dimmed.
+  for (const part of [card.top, card.moving, card.camera]) part.dataset.old = String(!info.top);
+  if (!info.top) return;
+  showTop(card.top, info.top, info.truth);
+  showText(card.moving, info.moving ?? "");
+  showText(card.camera, info.camera ?? "");
+}
+
+function showTop(list, top, truth) {
+  while (list.children.length > top.length) list.lastElementChild.remove();
+  while (list.children.length < top.length) {
+    const row = make("li");
+    row.append(make("i"), make("b"), make("span"));
+    list.append(row);
+  }
+  top.forEach(([label, score], rank) => {
+    const [bar, name, share] = list.children[rank].children;
+    bar.style.width = `${(score * 100).toFixed(1)}%`;
+    name.textContent = label;
+    share.textContent = `${Math.round(score * 100)}%`;
+    const verdict = truth == null || rank > 0 ? "" : label === truth ? "right" : "wrong";
+    list.children[rank].dataset.verdict = verdict;
+    list.children[rank].title = verdict === "wrong" ? `truth: ${truth}` : "";
+  });
+}
+
+// What a card shows is as old as its last picture: live, or one of the reasons why nothing newer comes.
+export function showState(card, lost) {
+  const late = Date.now() - card.drawnAt;
+  const state = card.ended ? "ended" : lost ? "lost" : card.silent || late > PICTURE_LATE_MS ? "stale" : "live";
+  const words = {
+    live: "",
+    ended: "stream ended",
+    lost: "connection lost",
+    stale: `no new picture for ${lasting(late)}`,
+  }[state];
+  card.root.dataset.state = state;
+  showText(card.stale, words);
+  showText(card.old, words && `${words}: last values`);
+}
+
+export function noteStreams(card, state) {
+  const ended = state.ended.includes(card.id);
+  const silent = state.silent.includes(card.id);
+  if ((card.ended || card.silent) && !ended && !silent) card.sentAt = Date.now();
+  card.ended = ended;
+  card.silent = silent;
+}
+
+// The server has new pictures of a card that is in view, and this page draws none.
+export function frozenPicture(card) {
+  const isDue = !card.root.hidden && !card.ended && !card.silent && !document.hidden;
+  if (!isDue || Date.now() - Math.max(card.drawnAt, card.sentAt) <= PICTURE_LATE_MS) return [];
+  return [{ words: `${card.id}: this page gets no pictures`, since_ms: card.drawnAt, next: "", next_ms: null }];
+}
+
+export function showPlaces(card, places) {
+  const list = card.places;
+  list.parentElement.hidden = places.length === 0;
+  while (list.children.length > places.length) list.lastElementChild.remove();
+  while (list.children.length < places.length) {
+    const row = make("li");
+    row.append(make("b"), make("span", "now"), make("span", "much"));
+    list.append(row);
+  }
+  places.forEach((place, index) => {
+    const row = list.children[index];
+    const [name, now, much] = row.children;
+    name.textContent = place.name;
+    row.dataset.kind = place.kind;
+    row.dataset.moving = String(place.moving ?? false);
+    if (place.kind === "line") {
+      showText(now, "line");
+      showText(much, `${place.forward} forward, ${place.backward} back`);
+      row.title = "Crossings since the sink began, or since its rules were changed";
+    } else {
+      showText(now, place.moving == null ? "zone" : place.moving ? "● something moves" : "○ quiet");
+      showText(much, place.share == null ? "" : `${percent(place.share)} of the last minute`);
+      row.title = place.moving == null ? "No rule tells whether something moves here" : "";
+    }
+  });
+}
+
+// One bar a minute, as high as the share of it in which something moved.
+export async function showMotion(card) {
+  if (card.ended || Date.now() - card.motionAt < MOTION_EVERY_MS) return;
+  card.motionAt = Date.now();
+  const answer = await fetch(`api/streams/${encodeURIComponent(card.id)}/motion`).catch(() => null);
+  if (!answer?.ok) return;
+  const minutes = (await answer.json()).moving_share_by_minute;
+  const known = minutes.filter((share) => share != null);
+  const mean = known.reduce((sum, share) => sum + share, 0) / Math.max(known.length, 1);
+  const span = known.length < minutes.length ? `Last ${known.length} min` : "Last hour";
+  card.motion.hidden = known.length === 0;
+  showText(card.motion.querySelector("figcaption"), `${span}: something moved ${percent(mean)} of the time`);
+  const svg = card.motion.querySelector("svg");
+  const last = minutes.at(-1) ?? 0;
+  svg.setAttribute("aria-label", `Motion by minute over the last hour: ${percent(mean)} of the time, now ${percent(last)}`);
+  minutes.forEach((share, index) => {
+    const bar = svg.children[index];
+    const height = share == null ? 0 : Math.max(share * 40, 1);
+    bar.setAttribute("height", height);
+    bar.setAttribute("y", 40 - height);
+    const minute = clock(Date.now() - (minutes.length - 1 - index) * 60_000).slice(0, 5);
+    bar.firstChild.textContent = share == null ? "" : `${minute}: something moved ${percent(share)} of this minute`;
+  });
+}

@@ -1,0 +1,40 @@
+// The header: the worst that is wrong, in words, since when, and what comes next.
+
+import { clock, lasting, make, showText } from "./text.js";
+
+const connection = document.getElementById("connection");
+const also = document.getElementById("also");
+const said = document.getElementById("said");
+
+// What is wrong with the page itself comes first: then nothing else that it shows is of now.
+export function showHeader(state, lost, frozen, ahead) {
+  const troubles = lost ? [lost] : [...(state?.troubles ?? []), ...frozen];
+  const name = lost ? "disconnected" : !state ? "connecting" : troubles.length ? "trouble" : state.state;
+  const quiet = { connecting: "connecting", waiting: "waiting for the first picture", ended: "ended", live: "live" };
+  const now = Date.now() + (lost ? 0 : ahead);
+  document.body.dataset.connection = name;
+  showText(connection, troubles.length ? sentence(troubles[0], now) : quiet[name]);
+  showText(said, troubles.length ? since(troubles[0]) : quiet[name]); // without what counts up each second
+  document.title = troubles.length ? `! ${troubles[0].words} - KVQ Stream` : "KVQ Stream";
+  showAlso(troubles.slice(1), state?.more ?? 0, now);
+}
+
+function since(trouble) {
+  return trouble.words + (trouble.since_ms == null ? "" : ` since ${clock(trouble.since_ms)}`);
+}
+
+function sentence(trouble, now) {
+  const lasted = trouble.since_ms == null ? "" : ` (${lasting(now - trouble.since_ms)})`;
+  if (!trouble.next) return since(trouble) + lasted;
+  const wait = trouble.next_ms == null ? 0 : trouble.next_ms - now;
+  return `${since(trouble)}${lasted}, ${trouble.next} ${wait > 0 ? `in ${Math.ceil(wait / 1000)} s` : "now"}`;
+}
+
+function showAlso(troubles, more, now) {
+  also.hidden = troubles.length === 0;
+  const [summary, list] = also.children;
+  showText(summary, troubles.length ? `and ${troubles.length + more} more` : "");
+  while (list.children.length > troubles.length) list.lastElementChild.remove();
+  while (list.children.length < troubles.length) list.append(make("li"));
+  troubles.forEach((trouble, index) => showText(list.children[index], sentence(trouble, now)));
+}

@@ -1,0 +1,96 @@
+"""What is wrong now, the worst first, in words: for the header of the page."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from pipeline.view.web.board import Board, Picture
+
+
+class Trouble(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that keeps the page from being live.
+
+    Attributes:
+        words: What is wrong, such as ``inference is down``.
+        since_ns: Unix time since when; None where the words say it, or nobody knows.
+        next: What is done about it, such as ``starts again``; empty: nothing by itself.
+        next_ns: Unix time at which that is due; None: now, or nobody knows.
+        hides_predictions: It explains why there are none.
+        hides_pictures: It explains why there are none.
+    """
+
+    words: str
+    since_ns: int | None = None
+    next: str = ""
+    next_ns: int | None = None
+    hides_predictions: bool = False
+    hides_pictures: bool = False
+
+
+class SourceState(msgspec.Struct, frozen=True, kw_only=True):
+    """A source, as capture reports it.
+
+    Attributes:
+        has_ended: It is over.
+        error: Why it failed for good; empty if it did not.
+        retry_ns: Unix time of the next try to open it; 0 if none is due.
+    """
+
+    has_ended: bool = False
+    error: str = ""
+    retry_ns: int = 0
+
+
+def all_troubles(
+    board: Board, workers: Sequence[Trouble], sources: Mapping[str, SourceState], now_ns: int
+) -> list[Trouble]:
+    """All that is wrong at a Unix time, the worst first.
+
+    What one of the workers explains is not said again of each stream.
+
+    Args:
+        board: The pictures.
+        workers: What is wrong with other workers and the links to them, the worst first.
+        sources: By stream; not all need to be known.
+        now_ns: Unix time.
+    """
+    ended, pictures = set(board.ended), [(name, board.newest(name)) for name in board.stream_ids]
+    running = [(name, one) for name, one in pictures if one is not None and name not in ended]
+    silent = {name for name, one in running if now_ns - one.shown_ns > one.patience_ns}
+    found = list(workers)
+    if not any(trouble.hides_pictures for trouble in workers):
+        found += [_no_picture(name, one.shown_ns, sources) for name, one in running if name in silent]
+        shown = {name for name, _ in pictures}
+        found += [
+            _no_picture(name, None, sources)
+            for name, source in sorted(sources.items())
+            if name not in shown and source.retry_ns
+        ]
+    failed = [(name, one) for name, one in sorted(sources.items()) if one.error]
+    found += [Trouble(words=f"camera {name} failed: {one.error}") for name, one in failed]
+    is_explained = any(trouble.hides_predictions for trouble in workers)
+    for name, one in running:
+        if name in silent:
+            continue
+        if fault := one.info.get("health"):
+            found.append(Trouble(words=f"camera {name}: {fault}"))
+        elif not is_explained and (since_ns := _unpredicted_since(one)) is not None:
+            found.append(Trouble(words=f"{name}: no predictions", since_ns=since_ns))
+    return found
+
+
+def _no_picture(name: str, since_ns: int | None, sources: Mapping[str, SourceState]) -> Trouble:
+    retry_ns = sources[name].retry_ns if name in sources else 0
+    return Trouble(
+        words=f"camera {name}: no picture" + ("" if since_ns else " yet"),
+        since_ns=since_ns,
+        next="next try" if retry_ns else "",
+        next_ns=retry_ns or None,
+    )
+
+
+def _unpredicted_since(picture: Picture) -> int | None:
+    """Since when pictures of a stream come without predictions; None if that is not for long."""
+    since_ns = picture.predicted.shown_ns if picture.predicted else picture.began_ns
+    since_ns = max(since_ns, picture.began_ns)
+    return since_ns if picture.shown_ns - since_ns > picture.patience_ns else None

@@ -1,0 +1,83 @@
+"""``PUT /api/zones``: other zones, lines and rules while the sink runs, for who has the token."""
+
+import hmac
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import msgspec
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from pipeline.base.errors import UserError
+from pipeline.base.schema import readable
+from pipeline.base.watched import Watch
+
+Change: TypeAlias = Callable[[Watch], list[str]]
+"""Replaces zones, lines and rules in any thread; returns what there is to know, first how long it lasts.
+
+It raises ``UserError``, with the reason, where nothing was changed.
+"""
+
+MOST_BYTES = 1 << 18
+
+
+class ZoneChange:
+    """Judges requests, and hands on what they want.
+
+    Args:
+        token: What a request has to have; None: nothing can be changed.
+        change: Does it; None: it can't be done.
+    """
+
+    def __init__(self, token: str | None, change: Change | None) -> None:
+        self._token, self._change = token, change
+
+    async def put(self, request: Request) -> dict[str, Any]:
+        """The answer to a request.
+
+        Raises:
+            HTTPException: 401 or 403 without the right token, 413 or 400 for what can't be read, 409 for
+                what can't be done now.
+        """
+        if self._token is None or self._change is None:
+            raise HTTPException(
+                403, "nothing can be changed: name a file that holds a token in sink.web_token_file"
+            )
+        kind, _, token = request.headers.get("authorization", "").partition(" ")
+        if kind.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), self._token.encode()):
+            advice = "send the token of sink.web_token_file: Authorization: Bearer TOKEN"
+            raise HTTPException(401, advice, {"www-authenticate": "Bearer"})
+        watch = read_watch(await _body(request))
+        try:
+            lasts, *notes = await run_in_threadpool(self._change, watch)
+        except UserError as error:
+            raise HTTPException(409, str(error)) from None
+        return {"lasts": lasts, "notes": notes}
+
+
+def read_watch(body: bytes) -> Watch:
+    """Zones, lines, rules and views of a request.
+
+    Raises:
+        HTTPException: 400 with what is wrong, and where.
+    """
+    try:
+        values = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        raise HTTPException(400, "the request is not JSON") from None
+    if not isinstance(values, dict):
+        raise HTTPException(400, "the request must be an object with zones, lines, rules and views")
+    try:
+        return msgspec.convert(values, Watch)
+    except msgspec.ValidationError as error:
+        raise HTTPException(400, readable(error, Watch, values)) from None
+
+
+async def _body(request: Request) -> bytes:
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > MOST_BYTES:
+            raise HTTPException(413, f"the request is over {MOST_BYTES} bytes")
+    return body

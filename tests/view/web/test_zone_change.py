@@ -1,0 +1,130 @@
+import http.client
+import json
+from urllib.parse import urlsplit
+
+import pytest
+
+from pipeline.base.errors import UserError
+from pipeline.base.watched import Line, Watch
+from pipeline.view.web.server import WebView
+from pipeline.view.web.zone_change import MOST_BYTES
+from tests.view.web.client import get
+
+TOKEN = "0123456789abcdef"
+GATE = {"lines": {"gate": {"points": [[0.5, 0.0], [0.5, 1.0]]}}}
+WITH_TOKEN = {"Authorization": f"Bearer {TOKEN}"}
+
+
+class Changes:
+    """A sink that does what it is asked for."""
+
+    def __init__(self):
+        self.wanted, self.view, self.refuses = [], None, ""
+
+    def __call__(self, watch):
+        if self.refuses:
+            raise UserError(self.refuses)
+        self.wanted.append(watch)
+        self.view.replace_watch(watch)
+        return ["until the sink stops", "a note"]
+
+
+@pytest.fixture
+def changes():
+    return Changes()
+
+
+@pytest.fixture
+def view(changes):
+    with WebView("127.0.0.1", 0, token=TOKEN, change=changes) as running:
+        changes.view = running
+        yield running
+
+
+def put(view, body, headers=WITH_TOKEN):
+    place = urlsplit(view.url)
+    connection = http.client.HTTPConnection(place.hostname, place.port, timeout=10)
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    connection.request("PUT", "/api/zones", body=data, headers=headers)
+    response = connection.getresponse()
+    text = response.read().decode()
+    connection.close()
+    return response.status, json.loads(text) if text.startswith("{") else text
+
+
+def zones(view):
+    return json.loads(get(view, "/api/zones")[1])
+
+
+def test_what_was_put_is_there_and_can_be_put_again(view, changes):
+    assert put(view, GATE) == (200, {"lasts": "until the sink stops", "notes": ["a note"]})
+    assert changes.wanted == [Watch(lines={"gate": Line(points=[(0.5, 0.0), (0.5, 1.0)])})]
+    there = zones(view)
+    assert there["lines"]["gate"]["points"] == [[0.5, 0.0], [0.5, 1.0]]
+    assert put(view, there)[0] == 200
+    assert changes.wanted[1] == changes.wanted[0]
+    assert put(view, {})[0] == 200
+    assert zones(view)["lines"] == {}, "it replaces all"
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"nonsense", "the request is not JSON"),
+        (b"[" * 100_000, "the request is not JSON"),
+        (b"[]", "the request must be an object"),
+        ({"zone": {}}, "unknown key 'zone' (did you mean zones?)"),
+        ({"zones": {"drive": {"points": [[0, 0], [1, 0], [1, 2]]}}}, "zones.drive.points[2][1]: must be a n"),
+        ({"zones": {"a b": {}}}, "zones: names are 1 to 64 letters"),
+        ({"rules": {"a": {"kind": "crossed", "line": "gate"}}}, "rules.a: there is no line 'gate'"),
+        ({"rules": {"a": {"kind": "enter"}}}, "rules.a.kind: 'enter' is not allowed"),
+    ],
+)
+def test_what_is_wrong_is_said_as_for_a_file_and_nothing_changes(view, changes, body, words):
+    status, answer = put(view, body)
+    assert status == 400
+    assert answer["error"].startswith(words)
+    assert changes.wanted == []
+
+
+def test_what_cannot_be_done_now_is_a_conflict(view, changes):
+    changes.refuses = "views can't be changed while the pipeline runs"
+    assert put(view, GATE) == (409, {"error": changes.refuses})
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": "Bearer"},
+        {"Authorization": f"Basic {TOKEN}"},
+        {"Authorization": f"Bearer {TOKEN}0"},
+        {"Authorization": "Bearer ключ".encode()},
+    ],
+)
+def test_nobody_changes_anything_without_the_token(view, changes, headers):
+    status, answer = put(view, GATE, headers)
+    assert status == 401
+    assert TOKEN not in json.dumps(answer)
+    assert changes.wanted == []
+
+
+def test_where_no_token_is_configured_nothing_can_be_changed(changes):
+    with WebView("127.0.0.1", 0, change=changes) as view:
+        for headers in ({}, WITH_TOKEN, {"Authorization": "Bearer "}):
+            status, answer = put(view, GATE, headers)
+            assert status == 403
+            assert "sink.web_token_file" in answer["error"]
+    assert changes.wanted == []
+
+
+def test_pages_and_names_from_elsewhere_are_refused_even_with_the_token(view, changes):
+    assert put(view, GATE, {**WITH_TOKEN, "Origin": "http://evil.example"})[0] == 403
+    assert put(view, GATE, {**WITH_TOKEN, "Host": "evil.example"})[0] == 400
+    assert changes.wanted == []
+    assert put(view, GATE, {**WITH_TOKEN, "Origin": view.url})[0] == 200
+
+
+def test_a_request_is_bounded(view, changes):
+    assert put(view, b" " * (MOST_BYTES + 1))[0] == 413
+    assert changes.wanted == []

@@ -1,0 +1,233 @@
+"""Workers that die, sources that end, and what the page says of it: whole runs, and a real browser."""
+
+import http.client
+import json
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import psutil
+import pytest
+
+from pipeline.account.stats import WorkerStats
+from pipeline.base.clock import now_ns
+from pipeline.base.config import Config, load_config
+from pipeline.wire.encoding import encode_stats
+from pipeline.wire.publisher import Publisher
+from pipeline.wire.security import SecurityPolicy
+from tests.support import free_port
+from tests.view.web.chromium import open_page
+from tests.view.web.client import Browser
+from tests.workers.films import camera_film
+from tests.workers.pipeline import Pipeline, streams
+from tests.workers.program import START_S, until
+from workers.down_worker import DownWorker
+from workers.other_workers import OtherWorkers
+
+SECOND = 10**9
+WAIT_MS = 60_000
+HEAR = """() => {
+    const words = document.getElementById("connection"), heard = window.heard = [words.textContent];
+    new MutationObserver(() => heard.push(words.textContent)).observe(words, { childList: true });
+}"""
+
+
+def quiet() -> list[tuple[str, str]]:
+    return []
+
+
+def at(place: Path) -> Config:
+    config = load_config()
+    names = ("frames", "predictions", "capture_stats", "inference_stats", "sink_stats")
+    endpoints = msgspec.structs.replace(config.endpoints, **{n: [f"ipc://{place}/{n}"] for n in names})
+    return msgspec.structs.replace(config, endpoints=endpoints)
+
+
+@contextmanager
+def listening(
+    place: Path, down: list[DownWorker], **changes: Any
+) -> Iterator[tuple[OtherWorkers, Publisher]]:
+    config = at(place)
+    security = SecurityPolicy(config.security)
+    with (
+        Publisher(config.endpoints.capture_stats[0], config.wire, security) as publisher,
+        OtherWorkers(config, security, down, changes.get("links", quiet), print) as others,
+    ):
+        yield others, publisher
+
+
+def send(others: OtherWorkers, publisher: Publisher, stats: WorkerStats) -> None:
+    def arrived() -> bool:
+        publisher.send(encode_stats(stats))
+        others.poll()
+        return bool(others.sources)
+
+    until(arrived, "the statistics arrive", START_S)
+
+
+def test_what_the_supervisor_knows_is_said_and_taken_back(place: Path) -> None:
+    down = [DownWorker("inference", 5 * SECOND, 7 * SECOND)]
+    with listening(place, down) as (others, _):
+        (trouble,) = others.troubles
+        assert (trouble.words, trouble.since_ns) == ("inference is down", 5 * SECOND)
+        assert (trouble.next, trouble.next_ns) == ("starts again", 7 * SECOND)
+        assert trouble.hides_predictions
+        assert not trouble.hides_pictures
+        down.append(DownWorker("capture", 6 * SECOND, 7 * SECOND))
+        assert [one.words for one in others.troubles] == ["capture is down", "inference is down"]
+        down.clear()
+        assert others.troubles == []
+
+
+def test_sources_are_known_by_the_statistics_of_capture(place: Path) -> None:
+    stats = WorkerStats("capture", "capture", 3, "box", 1, state="ready")
+    stats.stream("clip").state = "ended"
+    stats.stream("front").retry_ns = 9 * SECOND
+    with listening(place, []) as (others, publisher):
+        send(others, publisher, stats)
+        assert others.sources["clip"].has_ended
+        assert others.sources["front"].retry_ns == 9 * SECOND
+        former = WorkerStats("capture", "capture", 2, "box", 1, state="ready")
+        former.stream("former").state = "up"
+        for _ in range(5):  # as a restarted worker sends them
+            publisher.send(encode_stats(former))
+            others.poll()
+        assert "former" not in others.sources
+
+
+def test_a_worker_that_falls_silent_is_named_unless_it_has_stopped(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stats = WorkerStats("capture", "capture", 3, "box", 1, state="ready")
+    stats.stream("front")
+    with listening(place, []) as (others, publisher):
+        send(others, publisher, stats)
+        assert others.troubles == []
+        later_ns = now_ns() + 10 * SECOND
+        monkeypatch.setattr("workers.other_workers.now_ns", lambda: later_ns)
+        (trouble,) = others.troubles
+        assert trouble.words == "capture on box does not answer"
+        assert trouble.hides_pictures
+
+
+def test_a_lost_link_is_named_since_it_was_lost(place: Path) -> None:
+    links = [("inference at tcp://gpu:5602", "up")]
+    with listening(place, [], links=lambda: links) as (others, _):
+        others.poll()
+        assert others.troubles == []
+        links[0] = ("inference at tcp://gpu:5602", "lost")
+        others.poll()
+        (trouble,) = others.troubles
+        others.poll()
+        assert others.troubles == [trouble], "since the same time"
+        assert trouble.words == "the link to inference at tcp://gpu:5602 is down"
+        assert trouble.next == "trying again"
+
+
+def web(port: int) -> tuple[str, ...]:
+    return "--set", "sink.web=true", "--set", f"sink.web_port={port}", "--set", "run.restart_backoff_s=[2.0]"
+
+
+def asked(port: int, path: str) -> Any:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return json.loads(response.read()) if response.status == 200 else None
+    except OSError:
+        return None
+    finally:
+        connection.close()
+
+
+def pid(run: Pipeline, role: str) -> int:
+    """Of the process that has this role now."""
+    until(lambda: psutil.pid_exists(run.pid(role)), f"{role} has reported", START_S)
+    return run.pid(role)
+
+
+def states(port: int) -> dict[str, str]:
+    return {one["id"]: one["state"] for one in asked(port, "/api/streams") or ()}
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+@pytest.mark.timeout(300)
+def test_the_header_says_who_is_down_and_is_live_again_afterwards(place: Path) -> None:
+    port = free_port()
+    film = camera_film(place / "film.mp4", frames=5000)
+    camera = streams({"id": "front", "source": str(film), "policy": "newest"})
+    with Pipeline(place, *camera, *web(port)) as run, open_page() as page:
+        page.set_default_timeout(WAIT_MS)
+        until(lambda: asked(port, "/healthz"), "the page is served", START_S)
+        page.goto(f"http://127.0.0.1:{port}")
+        page.wait_for_selector('body[data-connection="live"]')
+        run.wait_for_overlays("front", 1)
+        page.evaluate(HEAR)
+        said = {
+            "inference": "inference is down since ",
+            "capture": "capture is down since ",
+            "sink": "disconnected: the server is gone since ",
+        }
+        for role, words in said.items():
+            os.kill(pid(run, role), signal.SIGKILL)
+            page.wait_for_function("words => heard.some(text => text.startsWith(words))", arg=words)
+            following = " next try in " if role == "sink" else " starts again in "
+            page.wait_for_function("words => heard.some(text => text.includes(words))", arg=following)
+            page.wait_for_selector('body[data-connection="live"]')
+            assert page.locator("#connection").inner_text() == "live"
+            assert page.locator(".stale:visible").count() == 0
+        os.kill(pid(run, "sink"), signal.SIGSTOP)  # the connection stays open, and nothing comes
+        page.wait_for_selector('body[data-connection="disconnected"]')
+        assert page.locator(".stale").inner_text() == "connection lost"
+        os.kill(pid(run, "sink"), signal.SIGCONT)
+        page.wait_for_selector('body[data-connection="live"]')
+        run.signal(signal.SIGINT)
+        outcome = run.finish()
+    assert outcome.code == 0, outcome.told()
+
+
+@pytest.mark.slow
+def test_a_camera_that_is_not_there_is_named_with_the_next_try(place: Path) -> None:
+    port = free_port()
+    sources = streams({"id": "front", "source": f"rtsp://user:hidden@127.0.0.1:{free_port()}/none"})
+    patient = ("--set", "capture.retry_first_open=true", "--set", "capture.reconnect_backoff_s=[60.0]")
+    with Pipeline(place, *sources, *web(port), *patient, "--set", "capture.reconnect_lone_s=60") as run:
+        until(lambda: asked(port, "/healthz"), "the page is served", START_S)
+        with Browser(SimpleNamespace(url=f"http://127.0.0.1:{port}")) as browser:
+            told = browser.state(lambda state: state["troubles"], START_S)
+        (trouble,) = told["troubles"]
+        assert trouble["words"] == "camera front: no picture yet"
+        assert trouble["next"] == "next try"
+        assert trouble["next_ms"] > told["now_ms"]
+        assert told["state"] == "trouble"
+        assert "hidden" not in json.dumps(told)
+        run.signal(signal.SIGINT)
+        run.finish()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_stream_that_ended_stays_ended_when_the_sink_is_restarted(place: Path) -> None:
+    port = free_port()
+    long, short = camera_film(place / "long.mp4", frames=5000), camera_film(place / "short.mp4", frames=20)
+    sources = streams(
+        {"id": "long", "source": str(long), "policy": "newest"},
+        {"id": "short", "source": str(short), "policy": "newest"},
+    )
+    with Pipeline(place, *sources, *web(port)) as run:
+        wanted = {"long": "live", "short": "ended"}
+        until(lambda: states(port) == wanted, "one has ended", START_S)
+        run.wait_for_rendered("long", 1)
+        run.kill("sink")
+        until(lambda: states(port) == wanted, "it is known to have ended", START_S)
+        (short_now,) = [one for one in asked(port, "/api/streams") if one["id"] == "short"]
+        assert short_now["last_frame_age_s"] is None, "nothing of it was seen since"
+        run.signal(signal.SIGINT)
+        outcome = run.finish()
+    assert outcome.code == 0, outcome.told()

@@ -1,0 +1,117 @@
+"""Which picture shows an event best, and why it was told."""
+
+from collections import OrderedDict
+from datetime import datetime
+
+import cv2
+import numpy as np
+import simplejpeg
+
+from pipeline.base.event import Event
+from pipeline.base.frame import FrameId, Image
+from pipeline.base.moving_thing import Thing
+from pipeline.events.evidence_ring import EvidenceRing, KeptPicture
+from pipeline.scene.sentence import event_in_words
+from pipeline.view.matches import PastPicture, draw_matches
+from pipeline.view.overlay import Shown
+from pipeline.view.thumbnails import make_thumbnail
+from workers.evidence_case import Case
+
+_HEALTH = ("covered", "dark", "over_exposed", "frozen", "blurred", "smeared", "signal_lost")
+"""Kinds of events of which the picture before is the one to see."""
+_BEFORE_NS = 3 * 10**9
+_QUALITY = 85
+_THUMBNAILS = 64
+
+
+class PastPictures:
+    """Pictures of what predictions looked at, out of the ring.
+
+    Args:
+        ring: See above.
+    """
+
+    def __init__(self, ring: EvidenceRing[Shown]) -> None:
+        self._ring = ring
+        self._thumbnails: OrderedDict[FrameId, Image] = OrderedDict()
+
+    def thumbnails(self, picture: KeptPicture[Shown]) -> list[Image | None]:
+        """Small ones, oldest first; None for those that are gone."""
+        for past in picture.details.past:
+            if past not in self._thumbnails and (kept := self._ring.find(past)) is not None:
+                self.remember(past, unpacked(kept.jpeg))
+        return [self._thumbnails.get(past) for past in picture.details.past]
+
+    def whole(self, picture: KeptPicture[Shown]) -> list[Image | None]:
+        """As they are kept, oldest first; None for those that are gone."""
+        kept = [self._ring.find(past) for past in picture.details.past]
+        return [unpacked(one.jpeg) if one else None for one in kept]
+
+    def remember(self, frame_id: FrameId, image: Image) -> None:
+        """Saves the work of unpacking a picture again."""
+        self._thumbnails[frame_id] = make_thumbnail(image)
+        while len(self._thumbnails) > _THUMBNAILS:
+            self._thumbnails.popitem(last=False)
+
+
+def chosen(case: Case, ring: EvidenceRing[Shown]) -> tuple[KeptPicture[Shown], Thing | None]:
+    """The picture of an event, and the thing in it that the event is about.
+
+    That is the newest picture up to the one with which the event was clear in which the thing was found with
+    its past; for faults of the picture the last one without the fault.
+    """
+    event, stream_id = case.event, case.event.stream_id
+    if event.kind in _HEALTH:
+        before = ring.between(stream_id, 0, case.wall_ns - 1)
+        good = [one for one in before if one.details.prediction is not None]
+        picture = good[-1] if good else ring.at(stream_id, case.wall_ns)
+        assert picture is not None, "the case has a picture of its moment"
+        return picture, None
+    if event.thing is not None:
+        for picture in reversed(ring.between(stream_id, case.wall_ns - _BEFORE_NS, case.told_ns)):
+            prediction = picture.details.prediction
+            for thing in (prediction.things or ()) if prediction else ():
+                if thing.id == event.thing and thing.was:
+                    return picture, thing
+    picture = ring.at(stream_id, case.told_ns)
+    assert picture is not None, "the case has a picture of its moment"
+    return picture, None
+
+
+def matches(
+    event: Event, picture: KeptPicture[Shown], thing: Thing, image: Image, past_images: list[Image | None]
+) -> Image:
+    """The picture of the thing beside its matched places."""
+    prediction = picture.details.prediction
+    assert prediction is not None, "things come from predictions"
+    known = min(len(prediction.past), len(thing.was))  # the newest ones
+    past = [
+        PastPicture(past_image, frame.age_ms, was)
+        for past_image, frame, was in zip(
+            past_images[-known:], prediction.past[-known:], thing.was[-known:], strict=True
+        )
+    ]
+    local = datetime.fromtimestamp(picture.wall_ns / 1e9).strftime("%H:%M:%S")
+    words = f"{local}  {event.stream_id}: {event_in_words(event)}"
+    watched = [one for one in picture.details.watched if one.name in (event.zone, event.line)]
+    return draw_matches(image, thing, past, words, watched)
+
+
+def at_most(image: Image, width: int) -> Image:
+    """The picture, made smaller where it is wider."""
+    if image.shape[1] <= width:
+        return image
+    size = (width, max(1, round(image.shape[0] * width / image.shape[1])))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def packed(image: Image) -> bytes:
+    """As JPEG."""
+    jpeg: bytes = simplejpeg.encode_jpeg(np.ascontiguousarray(image), _QUALITY, "BGR", "420", True)
+    return jpeg
+
+
+def unpacked(jpeg: bytes) -> Image:
+    """Out of JPEG."""
+    image: Image = simplejpeg.decode_jpeg(jpeg, "BGR")
+    return image

@@ -1,0 +1,331 @@
+"""A thread that keeps the last seconds of all streams and makes evidence of events: no frame waits for it."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from pipeline.base.clock import now_ns
+from pipeline.base.closing import Closing
+from pipeline.base.config import EvidenceConfig
+from pipeline.base.errors import OutputError
+from pipeline.base.event import Event, unix_ns
+from pipeline.base.frame import Image
+from pipeline.base.redact import reason
+from pipeline.events.evidence import MATCHES, OVERLAY, SNAPSHOT
+from pipeline.events.evidence_ring import EvidenceRing, KeptPicture
+from pipeline.events.evidence_shelf import EvidenceShelf
+from pipeline.view.overlay import Shown
+from workers.evidence_case import Case, ClipSpan
+from workers.evidence_pictures import PastPictures, at_most, chosen, matches, packed, unpacked
+
+MOST_CLIPS = 8
+"""Clips in work at once; events beyond that have pictures and no clip."""
+MOST_CASES = 64
+"""Events in work at once; those beyond that have no evidence."""
+_WIDEST_PX = 1280
+_BELIEF_S = 6.0
+"""So long after it has happened an event may be told: the pictures of before it are kept for longer."""
+_PATIENCE_S = 2.0
+"""So long an event waits for the picture with which it was clear."""
+_SILENCE_S = 5.0
+"""A clip ends if no picture comes for so long."""
+_WAITING_SHARE = 0.25
+"""Of the memory: for pictures that wait to be packed."""
+_FRAGMENT = 10
+"""A second of a clip takes less than so many of its pictures as JPEG."""
+_TURN_S = 0.05
+_FORGETS_S = 60.0
+_CLOSES_IN_S = 9.0
+
+
+class _Seen(NamedTuple):
+    image: Image
+    shown: Shown
+
+
+class _Told(NamedTuple):
+    event: Event
+    told_ns: int
+
+
+class EvidenceWriter(Closing):
+    """Makes evidence of what it is told; ``close`` finishes what can be finished in a few seconds.
+
+    Args:
+        shelf: Where it is kept; closed with this.
+        settings: How much.
+
+    Attributes:
+        written: Events with evidence.
+        lost: Events whose evidence could not be written.
+        without_clip: Events without a clip, because too many were in work.
+        without_any: Events without any evidence: too many in work, no picture, or no time at the end.
+        missed: Pictures that found no room.
+        loss: Why evidence was lost, in one line; empty if none was.
+    """
+
+    def __init__(self, shelf: EvidenceShelf, settings: EvidenceConfig) -> None:
+        self.written = self.lost = self.without_clip = self.without_any = self.missed = 0
+        self.loss = ""
+        self.ended = 0
+        self._shelf = shelf
+        most = int(settings.memory_mb * 2**20)
+        self._most_waiting = int(most * _WAITING_SHARE)
+        self._span = ClipSpan(*(int(s * 1e9) for s in (settings.before_s, settings.after_s, settings.most_s)))
+        self._silence_s = max(settings.after_s, _SILENCE_S)
+        self._ring = EvidenceRing[Shown](settings.before_s + _BELIEF_S, most - self._most_waiting)
+        self._queue: deque[_Seen | _Told] = deque()  # not one that wakes the thread: that costs the caller
+        self._put_bytes = 0  # written by the one who calls
+        self._taken_bytes = 0  # written by the thread
+        self._cases: list[Case] = []
+        self._arrived_s: dict[str, float] = {}
+        self._past = PastPictures(self._ring)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="evidence", daemon=True)
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """Bytes of pictures that wait to be packed."""
+        return self._put_bytes - self._taken_bytes
+
+    def see(self, image: Image, shown: Shown) -> None:
+        """Takes a frame that is shown; never waits. The picture must not be altered any more."""
+        waiting = self.waiting
+        if not self._thread.is_alive():
+            return
+        if waiting and waiting + image.nbytes > self._most_waiting:
+            self.missed += 1
+            return
+        self._put_bytes += image.nbytes
+        self._queue.append(_Seen(image, shown))
+
+    def tell(self, event: Event, told_ns: int) -> None:
+        """Takes an event; never waits.
+
+        Args:
+            event: What has happened, or the end of it.
+            told_ns: Unix time of the picture with which it was clear.
+        """
+        if self._thread.is_alive():
+            self._queue.append(_Told(event, told_ns))
+
+    def close(self) -> None:
+        """Finishes clips as they are; may be called twice."""
+        self._stop.set()
+        self._thread.join(_CLOSES_IN_S + _TURN_S)
+        if self._thread.is_alive():
+            self.loss = (
+                f"{self._shelf.root}: the last evidence could not be written: the disk does not answer"
+            )
+
+    # -- the thread --------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        try:
+            self._make_all()
+        except BaseException:  # a defect: said as a loss, too
+            self.loss = f"{self._shelf.root}: evidence is no longer kept: please report this as a defect"
+            raise
+        finally:
+            self._shelf.close()
+
+    def _make_all(self) -> None:
+        try:
+            self.ended = self._shelf.tidy()
+            self._shelf.forget_old(now_ns())
+        except OSError as error:
+            self._lose(error, lost=0)
+        stop_at_s, forgot_s = None, time.monotonic()
+        while True:
+            if time.monotonic() - forgot_s > _FORGETS_S:
+                forgot_s = time.monotonic()
+                self._shelf.forget_old(now_ns())
+            if stop_at_s is None and self._stop.is_set():
+                stop_at_s = time.monotonic() + _CLOSES_IN_S * 0.8
+            is_busy = self._take_waiting() | self._advance()
+            is_late = stop_at_s is not None and time.monotonic() > stop_at_s
+            if is_late or (stop_at_s is not None and not is_busy):
+                for case in [*self._cases]:
+                    if is_late and case.folder is None:
+                        self.without_any += 1
+                    else:
+                        self._try(self._finish, case, "the run has ended")
+                return
+            if not is_busy:
+                self._stop.wait(_TURN_S)
+
+    def _take_waiting(self) -> bool:
+        """Takes what waits; whether there was anything."""
+        count = 0
+        while self._queue:
+            what = self._queue.popleft()
+            count += 1
+            if isinstance(what, _Seen):
+                self._pack(what)
+            else:
+                self._take_event(what)
+        return count > 0
+
+    def _pack(self, seen: _Seen) -> None:
+        """Keeps a picture as JPEG, at most 1280 pixels wide."""
+        frame = seen.shown.frame
+        small = at_most(seen.image, _WIDEST_PX)
+        jpeg = packed(small)
+        for case in self._cases:
+            is_it = case.told_ns == frame.capture_ns and case.event.stream_id == frame.id.stream_id
+            if is_it and small is not seen.image:
+                case.large = packed(seen.image)
+        self._ring.add(KeptPicture(frame.id, frame.time_ns, frame.capture_ns, jpeg, seen.shown))
+        self._taken_bytes += seen.image.nbytes
+        self._arrived_s[frame.id.stream_id] = time.monotonic()
+
+    def _take_event(self, told: _Told) -> None:
+        event = told.event
+        if event.phase == "end":
+            for case in self._cases:
+                if case.event.id == event.start:
+                    case.end = event.id
+                    at = self._ring.at(event.stream_id, unix_ns(event.time))
+                    case.goes_until(at.time_ns if at else 0)
+            return
+        if len(self._cases) >= MOST_CASES:
+            self.without_any += 1
+            return
+        is_full = sum(case.has_clip for case in self._cases) >= MOST_CLIPS
+        why = f"{MOST_CLIPS} clips were in work already" if is_full else ""
+        self.without_clip += is_full
+        case = Case(event, told.told_ns, self._span, no_clip=why, now_s=time.monotonic())
+        if (moment := self._ring.at(event.stream_id, case.wall_ns)) is not None:
+            self._start_at(case, moment)
+        self._cases.append(case)
+        self._hold(event.stream_id)
+
+    def _start_at(self, case: Case, moment: KeptPicture[Shown]) -> None:
+        first = self._ring.first_since(case.event.stream_id, moment.time_ns - self._span.before_ns)
+        if first is not None:
+            case.cursor = max(case.cursor, first.number - 1)
+
+    def _advance(self) -> bool:
+        """Goes on with one picture of each stream; whether there was anything to do."""
+        has_worked = False
+        for stream_id in {case.event.stream_id for case in self._cases}:
+            mine = [case for case in self._cases if case.event.stream_id == stream_id]
+            for case in mine:
+                if case.folder is None and self._is_ripe(case):
+                    self._try(self._open, case)
+                    has_worked = True
+            growing = [case for case in mine if case in self._cases and case.folder is not None]
+            has_worked |= self._grow(stream_id, growing)
+            self._hold(stream_id)
+        return has_worked
+
+    def _hold(self, stream_id: str) -> None:
+        """Pictures that clips still need stay in memory for longer."""
+        needed = (case.cursor + 1 for case in self._cases if case.event.stream_id == stream_id)
+        self._ring.hold(stream_id, min(needed, default=None))
+
+    def _is_ripe(self, case: Case) -> bool:
+        newest = self._ring.newest(case.event.stream_id)
+        has_come = newest is not None and newest.wall_ns >= case.told_ns
+        return has_come or self._stop.is_set() or time.monotonic() - case.opened_s > _PATIENCE_S
+
+    def _open(self, case: Case) -> None:
+        """Writes the pictures of an event, and begins its clips."""
+        moment = self._ring.at(case.event.stream_id, case.wall_ns)
+        if moment is None:
+            self.without_any += 1
+            self._cases.remove(case)
+            return
+        partial = self._shelf.begin(case.event.id)
+        if partial is None:  # told again by a sink that was restarted
+            self._cases.remove(case)
+            return
+        picture, thing = chosen(case, self._ring)
+        case.folder = partial
+        image = unpacked(picture.jpeg)
+        is_large = picture.wall_ns == case.told_ns and case.large is not None
+        files = {
+            SNAPSHOT: case.large if is_large and case.large else picture.jpeg,
+            OVERLAY: packed(picture.details.on(image, self._past.thumbnails(picture))),
+        }
+        if thing is not None:
+            files[MATCHES] = packed(matches(case.event, picture, thing, image, self._past.whole(picture)))
+        self._start_at(case, moment)
+        self._shelf.make_room(2 * sum(map(len, files.values())))
+        case.open(partial, moment.time_ns, files)
+        if not case.has_clip:
+            self._finish(case)
+
+    def _grow(self, stream_id: str, cases: Iterable[Case]) -> bool:
+        """Gives the next picture to all clips that have not had it."""
+        cases = list(cases)
+        if not cases:
+            return False
+        picture = self._ring.after(stream_id, min(case.cursor for case in cases))
+        if picture is None:
+            if time.monotonic() - self._arrived_s.get(stream_id, 0.0) > self._silence_s:
+                for case in cases:
+                    self._try(self._finish, case, "no more pictures came")
+            return False
+        behind = [case for case in cases if case.cursor < picture.number]
+        for case in behind:
+            if not case.wants(picture):
+                self._try(self._finish, case)
+        behind = [case for case in behind if case in self._cases]
+        if behind:
+            clean = unpacked(picture.jpeg)
+            overlay = picture.details.on(clean, self._past.thumbnails(picture))
+            self._past.remember(picture.id, clean)
+            for case in behind:
+                self._try(self._take, case, picture, clean, overlay)
+        return True
+
+    def _take(self, case: Case, picture: KeptPicture[Shown], clean: Image, overlay: Image) -> None:
+        self._shelf.make_room(_FRAGMENT * len(picture.jpeg))
+        case.take(picture, clean, overlay)
+        self._publish_if(case, case.is_playable)
+
+    def _publish_if(self, case: Case, is_due: bool) -> None:
+        if is_due and not case.is_public and case.folder is not None:
+            case.moved_to(self._shelf.publish(case.folder))
+
+    def _finish(self, case: Case, why: str = "") -> None:
+        if case.folder is None:
+            self._open(case)
+            if case not in self._cases:
+                return
+        case.close(why)
+        self._publish_if(case, True)
+        self._shelf.settle(case.event.id)
+        self._shelf.forget_old(now_ns())
+        self.written += 1
+        self._cases.remove(case)
+
+    # -- what goes wrong ---------------------------------------------------------------------------
+
+    def _try(self, do: Callable[..., None], case: Case, *more: Any) -> None:
+        try:
+            do(case, *more)
+        except (OSError, OutputError) as error:
+            self._give_up(case, error)
+
+    def _give_up(self, case: Case, error: OSError | OutputError) -> None:
+        """The disk is full, for example: what plays of a clip stays, what was only begun goes."""
+        case.abandon()
+        if case in self._cases:
+            self._cases.remove(case)
+        if case.is_public and case.folder is not None:
+            with suppress(OSError):
+                self._shelf.end_early(case.folder, case.about("", ""), reason(error))
+            self._shelf.settle(case.event.id)
+        elif case.folder is not None:
+            self._shelf.discard(case.folder)
+        self._lose(error)
+
+    def _lose(self, error: OSError | OutputError, lost: int = 1) -> None:
+        self.lost += lost
+        self.loss = f"{self._shelf.root}: evidence of {self.lost} events can't be written: {reason(error)}"
