@@ -20,6 +20,8 @@ from workers.evidence_case import Case
 _HEALTH = ("covered", "dark", "over_exposed", "frozen", "blurred", "smeared", "signal_lost")
 """Kinds of events of which the picture before is the one to see."""
 _BEFORE_NS = 3 * 10**9
+_CLEAR_NS = 500_000_000
+"""A hand on its way to the lens is in the picture for so long already."""
 _QUALITY = 85
 _THUMBNAILS = 64
 
@@ -54,28 +56,39 @@ class PastPictures:
             self._thumbnails.popitem(last=False)
 
 
-def chosen(case: Case, ring: EvidenceRing[Shown]) -> tuple[KeptPicture[Shown], Thing | None]:
+def moment_of(case: Case, ring: EvidenceRing[Shown]) -> KeptPicture[Shown] | None:
+    """The picture of the time at which an event happened; None if none is kept of its stream."""
+    stream_id = case.event.stream_id
+    if case.event.kind in _HEALTH and (told := ring.at(stream_id, case.told_ns)) is not None:
+        # it is dated by seconds of the timeline, which may pass faster or slower than those of the clock
+        before = ring.until(stream_id, told.time_ns - (told.wall_ns - case.wall_ns))
+        return before[-1] if before else ring.first_since(stream_id, 0)
+    return ring.at(stream_id, case.wall_ns)
+
+
+def chosen(
+    case: Case, moment: KeptPicture[Shown], ring: EvidenceRing[Shown]
+) -> tuple[KeptPicture[Shown], Thing | None]:
     """The picture of an event, and the thing in it that the event is about.
 
     That is the newest picture up to the one with which the event was clear in which the thing was found with
-    its past; for faults of the picture the last one without the fault.
+    its past; for faults of the picture one from half a second before the fault began.
     """
     event, stream_id = case.event, case.event.stream_id
     if event.kind in _HEALTH:
-        before = ring.between(stream_id, 0, case.wall_ns - 1)
-        good = [one for one in before if one.details.prediction is not None]
-        picture = good[-1] if good else ring.at(stream_id, case.wall_ns)
-        assert picture is not None, "the case has a picture of its moment"
-        return picture, None
+        good = [
+            one
+            for one in ring.until(stream_id, moment.time_ns - _CLEAR_NS)
+            if one.details.prediction is not None
+        ]
+        return good[-1] if good else moment, None
     if event.thing is not None:
         for picture in reversed(ring.between(stream_id, case.wall_ns - _BEFORE_NS, case.told_ns)):
             prediction = picture.details.prediction
             for thing in (prediction.things or ()) if prediction else ():
                 if thing.id == event.thing and thing.was:
                     return picture, thing
-    picture = ring.at(stream_id, case.told_ns)
-    assert picture is not None, "the case has a picture of its moment"
-    return picture, None
+    return ring.at(stream_id, case.told_ns) or moment, None
 
 
 def matches(

@@ -19,7 +19,15 @@ from pipeline.events.evidence_ring import EvidenceRing, KeptPicture
 from pipeline.events.evidence_shelf import EvidenceShelf
 from pipeline.view.overlay import Shown
 from workers.evidence_case import Case, ClipSpan
-from workers.evidence_pictures import PastPictures, at_most, chosen, matches, packed, unpacked
+from workers.evidence_pictures import (
+    PastPictures,
+    at_most,
+    chosen,
+    matches,
+    moment_of,
+    packed,
+    unpacked,
+)
 
 MOST_CLIPS = 8
 """Clips in work at once; events beyond that have pictures and no clip."""
@@ -199,7 +207,7 @@ class EvidenceWriter(Closing):
         why = f"{MOST_CLIPS} clips were in work already" if is_full else ""
         self.without_clip += is_full
         case = Case(event, told.told_ns, self._span, no_clip=why, now_s=time.monotonic())
-        if (moment := self._ring.at(event.stream_id, case.wall_ns)) is not None:
+        if (moment := moment_of(case, self._ring)) is not None:
             self._start_at(case, moment)
         self._cases.append(case)
         self._hold(event.stream_id)
@@ -235,7 +243,7 @@ class EvidenceWriter(Closing):
 
     def _open(self, case: Case) -> None:
         """Writes the pictures of an event, and begins its clips."""
-        moment = self._ring.at(case.event.stream_id, case.wall_ns)
+        moment = moment_of(case, self._ring)
         if moment is None:
             self.without_any += 1
             self._cases.remove(case)
@@ -244,7 +252,7 @@ class EvidenceWriter(Closing):
         if partial is None:  # told again by a sink that was restarted
             self._cases.remove(case)
             return
-        picture, thing = chosen(case, self._ring)
+        picture, thing = chosen(case, moment, self._ring)
         case.folder = partial
         image = unpacked(picture.jpeg)
         is_large = picture.wall_ns == case.told_ns and case.large is not None

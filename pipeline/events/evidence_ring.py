@@ -111,6 +111,10 @@ class EvidenceRing(Generic[T]):
         """Those captured in a span of time, oldest first."""
         return [one for one in self._pictures(stream_id) if first_wall_ns <= one.wall_ns <= last_wall_ns]
 
+    def until(self, stream_id: str, time_ns: int) -> list[KeptPicture[T]]:
+        """Those whose place on the timeline is not after ``time_ns``, oldest first."""
+        return [one for one in self._pictures(stream_id) if one.time_ns <= time_ns]
+
     def first_since(self, stream_id: str, time_ns: int) -> KeptPicture[T] | None:
         """The first one whose place on the timeline is not before ``time_ns``."""
         return next((one for one in self._pictures(stream_id) if one.time_ns >= time_ns), None)

@@ -101,8 +101,10 @@ def test_a_sink_killed_ten_times_in_the_middle_of_events_leaves_nothing_half_wri
         "--set",
         "sink.record=false",
     )
-    arguments = ("--pace", "--events", "events.jsonl", *quick, "--set", "evidence.after_s=60")
-    with Pipeline(place, *SHIPPED, *ROAD, *arguments) as run:
+    # only a kill ends what has begun
+    lasting = ("--set", "rules.road={kind='moving', zone='road', quiet_s=600}")
+    arguments = ("--pace", "--events", "events.jsonl", *quick, *lasting)
+    with Pipeline(place, *SHIPPED, *ROAD[:2], *arguments) as run:
         file, root = run.folder / "events.jsonl", run.folder / "videos" / "evidence"
         run.wait_for_rendered("demo", 1)
         killed: list[str] = []
@@ -129,6 +131,7 @@ def test_a_sink_killed_ten_times_in_the_middle_of_events_leaves_nothing_half_wri
         assert states[start] == "cut", start
         assert seconds_of(folders[start] / CLIP) > 0.5
     assert outcome.report["workers"]["sink"]["restarts"] == KILLS
+    outcome.stream("demo")  # each frame has one fate
 
 
 @pytest.mark.slow

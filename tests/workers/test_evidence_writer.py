@@ -4,6 +4,7 @@ import contextlib
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -168,12 +169,26 @@ def test_a_fault_of_the_picture_shows_what_was_seen_before(make: Make, place: Pa
     writer, folder = make(before_s=1.0, after_s=0.5), place / "evidence" / f"{1:016x}"
     feed(writer, range(20))
     feed(writer, range(20, 40), prediction=None, trouble="camera covered for 2 s")
-    writer.tell(event(20, "start", kind="covered", thing=None, zone=None), wall_ns(39))
+    writer.tell(event(20, "start", kind="covered", thing=None, zone=None), wall_ns(39))  # 1.9 s before
     until(folder.exists, "the folder is there", 60.0)
     snapshot = cv2.imread(str(folder / SNAPSHOT))
     assert snapshot is not None
-    assert abs(brightness(snapshot) - 19) <= 2
+    assert abs(brightness(snapshot) - 15) <= 2
     assert not (folder / MATCHES).exists()
+
+
+def test_a_fault_is_found_on_the_timeline_of_a_film_that_plays_slowly(make: Make, place: Path) -> None:
+    writer, folder = make(before_s=1.0, after_s=0.5), place / "evidence" / f"{1:016x}"
+    for seq in range(40):  # twenty a second, of which ten are played
+        image, one = shown(seq, **({"prediction": None} if seq >= 30 else {}))
+        frame = replace(one.frame, policy="every", pts_ns=seq * 50_000_000)
+        writer.see(image, replace(one, frame=frame))
+    dated = event(29, "start", kind="covered", thing=None, zone=None)  # a second before frame 39, which is 19
+    writer.tell(dated, wall_ns(39))
+    until(folder.exists, "the folder is there", 60.0)
+    snapshot = cv2.imread(str(folder / SNAPSHOT))
+    assert snapshot is not None
+    assert abs(brightness(snapshot) - 9) <= 2
 
 
 def test_the_picture_where_it_was_clear_has_the_size_of_the_stream(make: Make, place: Path) -> None:
