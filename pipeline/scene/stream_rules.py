@@ -36,7 +36,7 @@ class StreamRules:
         """The events of the next look, which is in steps (``in_steps``)."""
         now, sight, events = look.now, look.sight, []
         self.is_new = self.last is not None and (
-            look.session != self._session or now.time_ns <= self.last.time_ns
+            look.session != self._session or now.time_ns < self.last.time_ns
         )
         if self.is_new:
             events = self.cut(Cut("the stream began anew"))

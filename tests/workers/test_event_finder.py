@@ -164,6 +164,14 @@ def test_a_network_without_dense_motion_and_the_end_of_a_stream_end_a_fault() ->
     assert kinds(finder.end("the stream has ended")) == ["covered end"]
 
 
+def test_frames_in_the_same_millisecond_are_no_new_beginning() -> None:
+    finder, told = EventFinder("door", load_config(None, SETTINGS)), []
+    for one in predictions(straight(0.1, 0.6, 0.2, 0.0), 2.0):
+        told += finder.take(one)
+        told += finder.take(msgspec.structs.replace(one, capture_ns=one.capture_ns + 1000))
+    assert kinds(told) == ["moving start"]
+
+
 ROAD = Pinhole(height_m=6.0, down_deg=30.0, aspect=0.75)
 CORNERS = [(-3.0, 6.0), (3.0, 6.0), (3.0, 14.0), (-3.0, 14.0)]
 
