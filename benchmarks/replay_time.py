@@ -8,6 +8,7 @@ real clip, repeated until it is an hour long. The rules: three about a zone, one
 import argparse
 import json
 import random
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -17,16 +18,17 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.machine import describe_machine
-from pipeline.base.event import Moment
+from pipeline.base.event import Event, Moment
 from pipeline.base.moving_thing import Thing
 from pipeline.base.watched import Line, Rule, Watch, Zone
 from pipeline.events.archive import Archive, Chunk
 from pipeline.events.motion_log import Part, pack, unpack
 from pipeline.events.replay import Replay
+from pipeline.events.store import Store
 from pipeline.scene.rule_input import Look, in_steps
 
 _HOUR_NS = 3600 * 10**9
-_CHUNK_NS = 5 * 10**9
+_CHUNK_NS = 60 * 10**9
 _START_NS = 1_790_000_000 * 10**9
 _STEP_NS, _JITTER_NS = 40_000_000, 1_000_000
 _WALK_S = 10.0
@@ -49,6 +51,7 @@ class Row:
         looks: Predictions in it.
         things: Of all of them together.
         log_bytes_per_s: Size of its chunks.
+        file_bytes_per_s: By which the file of the store grows with them.
         events: That the rules tell.
         seconds: From chunks to events, the fastest round.
         cpu_seconds: Of the process, likewise: other programs do not count.
@@ -58,6 +61,7 @@ class Row:
     looks: int
     things: int
     log_bytes_per_s: float
+    file_bytes_per_s: float
     events: int
     seconds: float
     cpu_seconds: float
@@ -101,10 +105,12 @@ def measure(log: str, looks: Iterator[Look], length_ns: int, rounds: int) -> Row
         events = len(list(Replay(_WATCH).events(chunks)))
         times.append(time.perf_counter() - began)
         cpu_times.append(time.process_time() - cpu_began)
-    size = sum(len(chunk.data) for chunk in chunks) / (length_ns / 1e9)
+    size, file_size = (
+        x / (length_ns / 1e9) for x in (sum(len(chunk.data) for chunk in chunks), _grown(chunks))
+    )
     things = sum(len(look.things) for look in kept)
     fastest, least = round(min(times), 3), round(min(cpu_times), 3)
-    return Row(log, len(kept), things, round(size, 1), events, fastest, least)
+    return Row(log, len(kept), things, round(size, 1), round(file_size, 1), events, fastest, least)
 
 
 def _parts(looks: Sequence[Look]) -> Iterator[list[Look]]:
@@ -113,6 +119,20 @@ def _parts(looks: Sequence[Look]) -> Iterator[list[Look]]:
     span = (looks[-1].now.time_ns - looks[0].now.time_ns) / max(len(looks) - 1, 1)
     while part := list(islice(each, max(round(_CHUNK_NS / span), 1) if span else len(looks))):
         yield part
+
+
+def _grown(chunks: Sequence[Chunk]) -> int:
+    """Bytes that chunks add to the file of a store."""
+    with tempfile.TemporaryDirectory() as folder:
+        path, sizes = Path(folder) / "store", []
+        for part in ([], chunks):
+            with Store(path, 36_500.0, 1024.0) as store:
+                store.write(
+                    [Event(id="a", time="2026-11-29T12:00:00Z", stream_id="a", kind="dark", phase="once")],
+                    part,
+                )
+            sizes.append(path.stat().st_size)
+    return sizes[1] - sizes[0]
 
 
 def _thing(number: int, box: tuple[float, float, float, float], speed: float, direction_deg: float) -> Thing:

@@ -9,6 +9,7 @@ from pipeline.base.moving_thing import Point
 from pipeline.base.sight import Sight, seen_from_home
 from pipeline.base.watched import Line, Watch, Zone
 from pipeline.events.motion_log import Part
+from pipeline.scene.ground import GroundSpeed
 from pipeline.scene.health_events import HealthEvents
 from pipeline.scene.rule_input import STARTED, Cut, Look, in_steps
 from pipeline.scene.stream_rules import StreamRules
@@ -84,6 +85,14 @@ class EventFinder:
         cut = Cut(why)
         self._keep(cut)
         return self._noted(self._rules.cut(cut), last)
+
+    def ground_speeds(self, prediction: Prediction) -> dict[int, GroundSpeed]:
+        """Metres a second of the things of a prediction, by their ids; of those whose speed is known."""
+        sight = prediction.sight
+        if not self._rules.seen.ground or (sight and not sight.found):
+            return {}
+        found = {thing.id: self._rules.speed_of(thing) for thing in _look(prediction).things}
+        return {number: figure for number, figure in found.items() if figure}
 
     def watched(self) -> list[Watched]:
         """Zones and lines as they are now, where they are in the picture."""

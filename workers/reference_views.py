@@ -7,6 +7,7 @@ import numpy as np
 
 from pipeline.base.config import Config
 from pipeline.base.frame import Image
+from pipeline.base.watched import Line, Zone
 from pipeline.runtime.base import Runtime
 from pipeline.scene.home import Home, View
 from workers.base import WorkerError
@@ -24,8 +25,8 @@ def open_homes(config: Config, runtime: Runtime) -> Callable[[str], Home | None]
     views = {name: _open_view(name, view.picture, runtime) for name, view in watch.views.items()}
 
     def home(stream_id: str) -> Home | None:
-        places = [*watch.zones.values(), *watch.lines.values()]
-        if not any(place.is_in(stream_id) for place in places):
+        places: list[Zone | Line] = [*watch.zones.values(), *watch.lines.values()]
+        if not any(place.is_in(stream_id) for place in places) and not watch.ground_of(stream_id):
             return None
         return Home({name: views[name] for name in watch.views_of(stream_id)})
 

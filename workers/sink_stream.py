@@ -180,6 +180,7 @@ class SinkStream:
             answer.attention if answer else None,
             held=self._held,
             watched=self._finder.watched(),
+            ground_speeds=self._finder.ground_speeds(prediction) if prediction else {},
             trouble=self.trouble(frame),
             fps=self.stats.fps or None,
             latency_ms=latency_ms,

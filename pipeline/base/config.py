@@ -15,7 +15,7 @@ from pipeline.base.layers import fill
 from pipeline.base.outlet import Outlets
 from pipeline.base.role_names import Listener
 from pipeline.base.text import StreamId
-from pipeline.base.watched import Lines, Rules, Views, Watch, Zones
+from pipeline.base.watched import Grounds, Lines, Rules, Views, Watch, Zones
 
 # A description puts into words what a pattern allows: see pipeline.base.schema.
 Endpoint = Annotated[
@@ -234,6 +234,7 @@ class Config(_Section, frozen=True, kw_only=True):
     lines: Lines = {}
     rules: Rules = {}
     views: Views = {}
+    ground: Grounds = {}
     outlets: Outlets = {}
 
     def __post_init__(self) -> None:
@@ -251,8 +252,8 @@ class Config(_Section, frozen=True, kw_only=True):
             )
 
     def watched(self) -> Watch:
-        """Zones, lines, rules and views."""
-        return Watch(zones=self.zones, lines=self.lines, rules=self.rules, views=self.views)
+        """Zones, lines, rules, views and ground."""
+        return Watch(**{name: getattr(self, name) for name in Watch.__struct_fields__})
 
     def store_file(self) -> Path | None:
         """Where events are kept; None if they are not."""
@@ -296,7 +297,7 @@ def load_watch(path: str | Path) -> Watch:
 
 
 def _with_watch_file(config: Config) -> Config:
-    """What the file names is added to the zones, lines, rules and views of the configuration, which win."""
+    """What the file names is added to what the configuration watches, which wins."""
     watch = load_watch(config.watch.file)
     kinds = Watch.__struct_fields__
     together = {kind: {**getattr(watch, kind), **getattr(config, kind)} for kind in kinds}

@@ -59,6 +59,8 @@ class Event(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
         thing: Id of the thing, see ``Thing``.
         direction_deg: Where it went, as in mathematics: 0 = right, 90 = up.
         speed: In picture widths a second.
+        speed_m_s: In metres a second, where ground is known.
+        speed_m_s_error: How far off that may be: 95 of 100 are no further.
         size: Share of the picture that its box fills.
         for_s: How long it had lasted, in seconds.
         score: How surely it moved, 0 to 1.
@@ -79,6 +81,8 @@ class Event(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     thing: int | None = None
     direction_deg: float | None = None
     speed: float | None = None
+    speed_m_s: float | None = None
+    speed_m_s_error: float | None = None
     size: float | None = None
     for_s: float | None = None
     score: float | None = None

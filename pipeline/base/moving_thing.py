@@ -20,7 +20,7 @@ Rectangle: TypeAlias = tuple[Share, Share, Share, Share]
 """x and y of the upper left corner, width, height."""
 
 
-class Thing(msgspec.Struct, kw_only=True, frozen=True):
+class Thing(msgspec.Struct, kw_only=True, frozen=True, gc=False):  # an hour has 90,000, none in a circle
     """Something that moves by itself, followed over frames.
 
     Attributes:

@@ -6,8 +6,7 @@ import msgspec
 
 from pipeline.base import quantities
 from pipeline.base.event import Event, EventKind, Phase
-from pipeline.base.text import StreamId
-from pipeline.base.watched import Name
+from pipeline.base.text import Name, StreamId
 
 OutletKind: TypeAlias = Literal["webhook", "mqtt", "push"]
 Topic: TypeAlias = Annotated[

@@ -8,7 +8,7 @@ import msgspec
 
 from pipeline.base.moving_thing import Point, Share, Thing, within_turn
 from pipeline.base.ranges import Difference, SourceTimeNs
-from pipeline.base.watched import Name
+from pipeline.base.text import Name
 
 _SMALLEST_SCALE, _LARGEST_SCALE = 0.4, 2.5
 """Of a view that can be found again; a peer may send a little more, as rounded numbers are."""

@@ -28,6 +28,14 @@ StreamId: TypeAlias = Annotated[
     ),
 ]
 """Name of a stream. It is a file name, part of a URL and of a topic: so no ``/``, no ``..``, 240 bytes."""
+Name: TypeAlias = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"\A[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\Z",
+        description="1 to 64 letters, digits, _ . or -, without . or - in front",
+    ),
+]
+"""Of a zone, a line or a rule: it is part of topics and addresses."""
 
 
 def printable(text: str) -> str:

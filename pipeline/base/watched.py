@@ -6,17 +6,9 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 
 from pipeline.base import quantities
+from pipeline.base.known_ground import Ground
 from pipeline.base.moving_thing import Point
-from pipeline.base.text import StreamId
-
-Name: TypeAlias = Annotated[
-    str,
-    msgspec.Meta(
-        pattern=r"\A[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\Z",
-        description="1 to 64 letters, digits, _ . or -, without . or - in front",
-    ),
-]
-"""Of a zone, a line or a rule: it is part of topics and addresses."""
+from pipeline.base.text import Name, StreamId
 
 RuleKind: TypeAlias = Literal["moving", "entered", "left", "crossed", "stayed", "wrong_way"]
 Anchor: TypeAlias = Literal["foot", "middle"]
@@ -25,6 +17,7 @@ Degrees: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, lt=360.0)]
 HalfTurn: TypeAlias = Annotated[float, msgspec.Meta(ge=1.0, le=180.0)]
 Speed: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=100.0)]
 """Picture widths a second."""
+MetresASecond: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=10_000.0)]
 _DAY = "(?:mon|tue|wed|thu|fri|sat|sun)"
 _HOUR = "(?:(?:[01][0-9]|2[0-3]):[0-5][0-9]|24:00)"
 Hours: TypeAlias = Annotated[
@@ -59,7 +52,7 @@ class _Place(_OfStreams, frozen=True, kw_only=True):
 
 
 _SIZES = {"min_size", "max_size", "min_score"}
-_GOING = {"direction_deg", "within_deg", "min_speed"}
+_GOING = {"direction_deg", "within_deg", "min_speed", "min_speed_m_s"}
 _MEANT: dict[RuleKind, set[str]] = {
     "moving": {*_SIZES, *_GOING, "quiet_s"},
     "entered": {*_SIZES, *_GOING},
@@ -140,6 +133,7 @@ class Rule(_Section, frozen=True, kw_only=True):
             ``wrong_way``: the right way, and what goes against it is told.
         within_deg: How far off it may be, to each side.
         min_speed: Only what goes at least so fast, in picture widths a second.
+        min_speed_m_s: Likewise, in metres a second; what has no such figure is not meant.
         min_size: Only what is larger, as a share of the picture.
         max_size: Only what is smaller.
         min_score: Only what moves so surely.
@@ -156,6 +150,7 @@ class Rule(_Section, frozen=True, kw_only=True):
     direction_deg: Degrees | None = None
     within_deg: HalfTurn = 60.0
     min_speed: Speed = 0.0
+    min_speed_m_s: MetresASecond = 0.0
     min_size: quantities.Share = 0.0
     max_size: quantities.Share = 1.0
     min_score: quantities.Share = 0.0
@@ -169,15 +164,17 @@ Zones: TypeAlias = dict[Name, Zone]
 Lines: TypeAlias = dict[Name, Line]
 Rules: TypeAlias = dict[Name, Rule]
 Views: TypeAlias = dict[Name, View]
+Grounds: TypeAlias = dict[Name, Ground]
 
 
 class Watch(_Section, frozen=True, kw_only=True):
-    """All zones, lines, rules and views, by name.
+    """All zones, lines, rules, views and ground, by name.
 
     A zone without a rule is told when something moves in it, a line when it is crossed.
     """
 
     views: Views = {}
+    ground: Grounds = {}
     zones: Zones = {}
     lines: Lines = {}
     rules: Rules = {}
@@ -188,7 +185,11 @@ class Watch(_Section, frozen=True, kw_only=True):
             raise ValueError(f"zone and line {min(both)!r} have the same name: give each its own")
         if UNNAMED_VIEW in self.views:
             raise ValueError(f"views.{UNNAMED_VIEW}: this name is taken: give the view another one")
-        for kind, places in (("zones", self.zones), ("lines", self.lines)):
+        for kind, places in (
+            ("zones", self.zones),
+            ("lines", self.lines),
+            ("ground", self.ground),
+        ):
             for name, place in places.items():
                 if place.view is None:
                     continue
@@ -217,10 +218,19 @@ class Watch(_Section, frozen=True, kw_only=True):
                     raise ValueError(f"rules.{name}: {key} says nothing about {rule.kind}: leave it out")
             if rule.kind == "wrong_way" and rule.direction_deg is None:
                 raise ValueError(f"rules.{name}: wrong_way needs direction_deg, the right way")
+            if rule.min_speed_m_s and not self._has_ground(known[where]):
+                raise ValueError(
+                    f"rules.{name}: min_speed_m_s needs [ground.NAME] for all streams of {wanted} {where!r}, "
+                    "and in its view"
+                )
 
     def views_of(self, stream_id: str) -> dict[str, View]:
         """The views of a stream."""
         return {name: view for name, view in self.views.items() if view.is_in(stream_id)}
+
+    def ground_of(self, stream_id: str) -> list[Ground]:
+        """The ground of a stream."""
+        return [ground for ground in self.ground.values() if ground.is_in(stream_id)]
 
     def seen(self, stream_id: str, view: str | None) -> "Watch":
         """What a stream watches in one of its views; None for the one where all is that names no other."""
@@ -228,7 +238,7 @@ class Watch(_Section, frozen=True, kw_only=True):
         first = next(iter(views), None)
         view = view if view in views else first
 
-        def is_in(place: Zone | Line) -> bool:
+        def is_in(place: Zone | Line | Ground) -> bool:
             return place.is_in(stream_id) and (place.view or first) == view
 
         zones = {name: zone for name, zone in self.zones.items() if is_in(zone)}
@@ -236,7 +246,12 @@ class Watch(_Section, frozen=True, kw_only=True):
         rules = {
             name: rule for name, rule in self.all_rules().items() if rule.zone in zones or rule.line in lines
         }
-        return Watch(zones=zones, lines=lines, rules=rules, views=self.views)
+        ground = {
+            name: msgspec.structs.replace(ground, streams=[])
+            for name, ground in self.ground.items()
+            if is_in(ground)
+        }
+        return Watch(zones=zones, lines=lines, rules=rules, views=self.views, ground=ground)
 
     def all_rules(self) -> dict[str, Rule]:
         """The rules, with those of zones and lines that have none: named like them."""
@@ -244,3 +259,10 @@ class Watch(_Section, frozen=True, kw_only=True):
         zones = {name: Rule(kind="moving", zone=name) for name in self.zones if name not in told}
         lines = {name: Rule(kind="crossed", line=name) for name in self.lines if name not in told}
         return {**zones, **lines, **self.rules}
+
+    def _has_ground(self, place: Zone | Line) -> bool:
+        """Whether ground is known in all streams of a zone or line."""
+        there = [ground for ground in self.ground.values() if ground.view == place.view]
+        streams = {stream_id for ground in there for stream_id in ground.streams}
+        is_everywhere = any(not ground.streams for ground in there)
+        return is_everywhere or (bool(place.streams) and streams.issuperset(place.streams))

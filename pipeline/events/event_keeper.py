@@ -11,7 +11,7 @@ from pipeline.base.closing import Closing
 from pipeline.base.errors import UserError
 from pipeline.base.event import Event, event_id, rfc3339, unix_ns
 from pipeline.events.archive import Chunk
-from pipeline.events.motion_log import Part, pack
+from pipeline.events.motion_log import Part, pack, unpack
 from pipeline.events.store import Store, StoreError
 from pipeline.scene.motion_grid import MotionGrid
 from pipeline.scene.rule_input import STARTED, Cut, Look
@@ -22,6 +22,8 @@ _EVENTS_NS = 1_000_000_000
 """An event is in the store after so long, and with it all looks before it."""
 _LOOKS_NS = 5_000_000_000
 """Length of a chunk where there are no events: so much of the motion log a killed process loses."""
+_MERGED_NS = 60 * 10**9
+"""What was written in so long becomes one chunk of each stream: it takes half the room."""
 _FORGETS_NS = 60 * 10**9
 _CLOSES_IN_S = 10.0
 _TURN_S = 0.1
@@ -124,13 +126,19 @@ class Keeper(Closing):
     def _write_all(self) -> None:
         looks: dict[str, list[Part]] = {}
         events: list[Event] = []
-        began_ns = forgot_ns = now_ns()
+        written: dict[int, Chunk] = {}  # by number, since chunks were merged last
+        began_ns = merged_ns = forgot_ns = now_ns()
         while True:
             stopping = self._stop.is_set()  # before the last look into the queue
             self._take_waiting(looks, events)
             due_ns = began_ns + (_EVENTS_NS if events else _LOOKS_NS)
             if stopping or now_ns() >= due_ns:
-                self._store.write(events, [_chunk(name, parts) for name, parts in looks.items() if parts])
+                chunks = [_chunk(name, parts) for name, parts in looks.items() if parts]
+                if stopping or now_ns() - merged_ns >= _MERGED_NS:
+                    self._store.write(events, _merged([*written.values(), *chunks]), [*written])
+                    written, merged_ns = {}, now_ns()
+                else:
+                    written |= zip(self._store.write(events, chunks), chunks, strict=True)
                 looks, events, began_ns = {}, [], now_ns()
             if began_ns - forgot_ns >= _FORGETS_NS:
                 self._store.forget_old(began_ns)
@@ -150,6 +158,14 @@ class Keeper(Closing):
                 what = self._queue.get_nowait()
         except Empty:
             return
+
+
+def _merged(chunks: Sequence[Chunk]) -> list[Chunk]:
+    """One for each stream."""
+    parts: dict[str, list[Part]] = {}
+    for chunk in chunks:
+        parts.setdefault(chunk.stream_id, []).extend(unpack(chunk.data))
+    return [_chunk(name, each) for name, each in parts.items()]
 
 
 def _chunk(stream_id: str, parts: list[Part]) -> Chunk:

@@ -1,13 +1,15 @@
-"""The motion log: what rules saw of a stream, packed by the second and unpacked exactly.
+"""The motion log: what rules saw of a stream, packed and unpacked exactly.
 
-A chunk is a version byte, then zlib of one MessagePack header with two tables of whole numbers: a row for
-each look (times in ticks, session, depth, things), and one for each thing (id, box, speed, direction, score,
-in the steps of ``scene.rule_input``). Times are kept as differences from the row before, things from the same
-thing's row before: little that is not zero is left of what hardly moves. Bytes of equal weight lie together,
-which compresses better. What came between looks stands in the header: cuts, grids of motion, and the sight of
-the looks from there on.
+A chunk is a version byte, a checksum (CRC-32), then LZMA of one MessagePack header with two tables of whole
+numbers: a row for each look (times in ticks, session, depth, things), and one for each thing (id, box, speed,
+direction, score, in the steps of ``scene.rule_input``). Times are kept as differences from the row before,
+things from the same thing's row before: little that is not zero is left of what hardly moves. Bytes of equal
+weight lie together, which compresses better. What came between looks stands in the header: cuts, grids of
+motion, and the sight of the looks from there on.
 """
 
+import lzma
+import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -35,8 +37,10 @@ from pipeline.scene.rule_input import (
 Part: TypeAlias = Look | Cut | MotionGrid
 Table: TypeAlias = npt.NDArray[np.int64]
 
-_VERSION = 1
-_LEVEL = 6
+_VERSION = 2
+_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 1 << 20, "lc": 0, "lp": 0, "pb": 0}]
+"""Tables are no text: what comes next does not depend on the byte before, nor on its place among four."""
+_HEAD = struct.Struct("<BI")
 _MOST_BYTES = 64 * 2**20
 """Of a chunk when it is unpacked."""
 _LOOK_COLUMNS, _THING_COLUMNS = 5, 8
@@ -78,7 +82,8 @@ def pack(parts: Sequence[Part]) -> bytes:
     header = _Header(
         between, len(looks), _pack_table(_look_rows(looks)), len(things), _pack_table(_thing_rows(things))
     )
-    return bytes([_VERSION]) + zlib.compress(msgspec.msgpack.encode(header), _LEVEL)
+    packed = lzma.compress(msgspec.msgpack.encode(header), lzma.FORMAT_RAW, filters=_FILTERS)
+    return _HEAD.pack(_VERSION, zlib.crc32(packed)) + packed
 
 
 def unpack(chunk: bytes) -> list[Part]:
@@ -89,16 +94,19 @@ def unpack(chunk: bytes) -> list[Part]:
     """
     if chunk[:1] != bytes([_VERSION]):
         raise DamagedChunkError("its version is not known here")
-    inflater = zlib.decompressobj()
+    packed = chunk[_HEAD.size :]
+    if chunk[: _HEAD.size] != _HEAD.pack(_VERSION, zlib.crc32(packed)):
+        raise DamagedChunkError("its checksum is wrong")
+    unpacker = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=_FILTERS)
     try:
-        header = msgspec.msgpack.decode(inflater.decompress(chunk[1:], _MOST_BYTES), type=_Header)
-        if not inflater.eof or inflater.unused_data:
-            raise DamagedChunkError("it has another length than it says")
+        header = msgspec.msgpack.decode(unpacker.decompress(packed, _MOST_BYTES), type=_Header)
+        if not unpacker.eof or unpacker.unused_data:
+            raise DamagedChunkError("it is longer than it may be")
         rows = _unpack_table(header.look_rows, header.looks, _LOOK_COLUMNS)
         things = _things(_unpack_table(header.thing_rows, header.things, _THING_COLUMNS))
         looks = _looks(rows, things)
         return list(_in_order(looks, header.between))
-    except (zlib.error, msgspec.DecodeError, ValueError, OverflowError) as error:
+    except (lzma.LZMAError, msgspec.DecodeError, ValueError, OverflowError) as error:
         raise DamagedChunkError(str(error)) from None
 
 
@@ -156,6 +164,7 @@ def _looks(rows: Table, things: list[Thing]) -> list[Look]:
 
 
 def _thing_rows(things: Sequence[Thing]) -> Table:
+    """Ids in the order of the looks, all else thing by thing: what is alike lies together."""
     numbers = np.array([thing.id for thing in things], np.int64)
     values = np.array(
         [(*thing.box, thing.speed, thing.direction_deg, thing.score) for thing in things], np.float64
@@ -165,18 +174,17 @@ def _thing_rows(things: Sequence[Thing]) -> Table:
     ordered = table[order]
     differences = ordered.copy()
     differences[1:, 1:] -= np.where(is_first[1:, None], 0, ordered[:-1, 1:])
-    table[order] = differences
-    return table
+    differences[:, 0] = numbers
+    return differences
 
 
 def _things(table: Table) -> list[Thing]:
     numbers = table[:, 0].copy()
     order, is_first = _by_thing(numbers)
-    ordered = table[order]
-    sums = np.cumsum(ordered[:, 1:], axis=0)
+    sums = np.cumsum(table[:, 1:], axis=0)
     firsts = np.flatnonzero(is_first)
-    before = (sums - ordered[:, 1:])[firsts]  # what things in front of it have summed up to
-    values = sums - np.repeat(before, np.diff([*firsts, len(ordered)]), axis=0)
+    before = (sums - table[:, 1:])[firsts]  # what things in front of it have summed up to
+    values = sums - np.repeat(before, np.diff([*firsts, len(table)]), axis=0)
     table[order, 1:] = values
     boxes = (table[:, 1:5] / BOX_STEPS).tolist()
     others = (

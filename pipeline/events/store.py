@@ -86,8 +86,18 @@ class Store(Closing):
             self._lock.release()
             raise self._failed(error) from None
 
-    def write(self, events: Sequence[Event], chunks: Sequence[Chunk]) -> None:
+    def write(
+        self, events: Sequence[Event], chunks: Sequence[Chunk], instead_of: Sequence[int] = ()
+    ) -> list[int]:
         """Adds events and chunks, all of them or none; an event that is there already stays as it is.
+
+        Args:
+            events: To add.
+            chunks: To add.
+            instead_of: Numbers of chunks that are removed.
+
+        Returns:
+            The numbers of the chunks.
 
         Raises:
             StoreError: The disk is full, for example.
@@ -97,9 +107,9 @@ class Store(Closing):
                 self._base.executemany(
                     "INSERT OR IGNORE INTO events VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_row, events)
                 )
-                self._base.executemany(
-                    "INSERT INTO chunks (stream, start_ns, end_ns, data) VALUES (?, ?, ?, ?)", chunks
-                )
+                self._base.executemany("DELETE FROM chunks WHERE number = ?", [(one,) for one in instead_of])
+                added = "INSERT INTO chunks (stream, start_ns, end_ns, data) VALUES (?, ?, ?, ?)"
+                return [self._base.execute(added, chunk).lastrowid or 0 for chunk in chunks]
         except sqlite3.Error as error:
             raise self._failed(error) from None
 
@@ -174,6 +184,7 @@ class Store(Closing):
 def _prepare(base: sqlite3.Connection) -> None:
     """Makes the tables of a new file; checks what there is of another."""
     if not number(base, "page_count"):
+        base.execute("PRAGMA page_size = 1024")
         base.execute("PRAGMA auto_vacuum = INCREMENTAL")  # before the first page: space goes back to the disk
     base.execute("PRAGMA journal_mode = WAL").fetchall()
     base.execute("PRAGMA synchronous = NORMAL")

@@ -26,16 +26,16 @@ _MOTION_WEIGHT = 30.0
 
 def divided_among(tracks: Sequence[Track], regions: Sequence[Region]) -> list[Region]:
     """Regions in which several shown things have met become a part for each."""
-    return [part for region in regions for part in _shares(tracks, region)]
+    shown = [(track, *track.middle) for track in tracks if track.id]
+    return [part for region in regions for part in _shares(shown, region)]
 
 
-def _shares(tracks: Sequence[Track], region: Region) -> list[Region]:
+def _shares(shown: Sequence[tuple[Track, float, float]], region: Region) -> list[Region]:
+    """Parts of a region for the things whose middles are in it."""
     left, top, right, bottom = region.box.tolist()
-    inside = []
-    for track in tracks:
-        x, y = track.middle
-        if track.id and left <= x <= right and top <= y <= bottom:
-            inside.append(track)
+    inside = [track for track, x, y in shown if left <= x <= right and top <= y <= bottom]
+    if len(inside) < 2:
+        return [region]
     inside = [track for track in inside if not any(_is_fragment(track, other) for other in inside)]
     while len(inside) > 1:
         best = np.stack([_misfit(track, region) for track in inside]).argmin(axis=0)

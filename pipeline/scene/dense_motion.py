@@ -103,14 +103,15 @@ class DenseMotion:
         velocity: Array = (here - there) / 2 * picture * np.float32(1000 / self.history_ms[slot])
         return velocity
 
-    def past_places(self, places: Places, slot: int) -> Array:
-        """Where places were in a past frame, ``(n, 2)``: x and y in picture widths."""
+    def past_places(self, places: Places) -> Array:
+        """Where places were in each past frame that there is, ``(t, n, 2)``: x and y in picture widths."""
         rows, columns = self.moving.shape
         row, column = places.T
-        flow_x, flow_y = self.flow[slot][:, row, column]
-        x = (column + np.float32(0.5) + flow_x / PLACE_PX) / columns
-        y = (row + np.float32(0.5) + flow_y / PLACE_PX) * np.float32(self.aspect / rows)
-        return np.stack([x, y], axis=1).astype(np.float32)
+        flow = self.flow[self.valid][:, :, row, column] / PLACE_PX
+        found = np.empty((len(flow), len(places), 2), np.float32)
+        found[..., 0] = (column + np.float32(0.5) + flow[:, 0]) / columns
+        found[..., 1] = (row + np.float32(0.5) + flow[:, 1]) * np.float32(self.aspect / rows)
+        return found
 
 
 def polar(x: float, y: float) -> tuple[float, float]:

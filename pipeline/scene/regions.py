@@ -47,6 +47,8 @@ class Region:
         velocities: ``(n, 2)``, of each place against the camera, in widths a second.
         moving: ``(n,)``, probability that each moves.
         place: Width and height of a place.
+        corner: First row and column.
+        size: How many of them it covers.
         box: Left, top, right, bottom.
         velocity: Median of the places' velocities: their edges are often mixed with what is behind.
     """
@@ -55,13 +57,24 @@ class Region:
     velocities: Array
     moving: Array
     place: Array
+    corner: npt.NDArray[np.intp] = field(init=False)
+    size: tuple[int, int] = field(init=False)
     box: Array = field(init=False)
     velocity: Array = field(init=False)
 
     def __post_init__(self) -> None:
-        first, last = self.places.min(axis=0)[::-1], self.places.max(axis=0)[::-1]
-        box = np.concatenate([first * self.place, (last + 1) * self.place])
-        object.__setattr__(self, "box", box.astype(np.float32))
+        row, column = self.places.T
+        top, left, bottom, right = (
+            int(row.min()),
+            int(column.min()),
+            int(row.max()) + 1,
+            int(column.max()) + 1,
+        )
+        wide, high = self.place.tolist()
+        box = np.array([left * wide, top * high, right * wide, bottom * high], np.float32)
+        object.__setattr__(self, "corner", np.array([top, left]))
+        object.__setattr__(self, "size", (bottom - top, right - left))
+        object.__setattr__(self, "box", box)
         object.__setattr__(self, "velocity", np.sort(self.velocities, axis=0)[len(self.velocities) // 2])
 
     @property
@@ -79,9 +92,8 @@ class Region:
 
     def largest_piece(self) -> "Region":
         """The largest part that hangs together."""
-        corner = self.places.min(axis=0)
-        mask = np.zeros(self.places.max(axis=0) - corner + 1, np.uint8)
-        inside = tuple((self.places - corner).T)
+        inside = tuple((self.places - self.corner).T)
+        mask = np.zeros(self.size, np.uint8)
         mask[inside] = 1
         _, labels, boxes, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
         return self.part(labels[inside] == 1 + boxes[1:, cv2.CC_STAT_AREA].argmax())
@@ -89,9 +101,8 @@ class Region:
     def outline(self) -> Array:
         """Corners of a polygon around its largest piece, ``(n, 2)``."""
         fine = 2  # a contour runs through the pixels' centres: with places alone half a place inside the edge
-        corner = self.places.min(axis=0)
-        mask = np.zeros(self.places.max(axis=0) - corner + 1, np.uint8)
-        mask[tuple((self.places - corner).T)] = 1
+        mask = np.zeros(self.size, np.uint8)
+        mask[tuple((self.places - self.corner).T)] = 1
         large = cv2.resize(mask, None, fx=fine, fy=fine, interpolation=cv2.INTER_NEAREST)
         contours, _ = cv2.findContours(large, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
         contour = max(contours, key=cv2.contourArea)
@@ -102,8 +113,8 @@ class Region:
             left, top, width, height = cv2.boundingRect(contour)
             right, bottom = left + width - 1, top + height - 1
             corners = np.array([[[left, top]], [[right, top]], [[right, bottom]], [[left, bottom]]])
-        points: Array = ((corners[:, 0] + 0.5) / fine + corner[::-1]) * self.place
-        return points.astype(np.float32)
+        points = ((corners[:, 0] + 0.5) / fine + self.corner[::-1]) * self.place
+        return np.asarray(points, np.float32)
 
 
 def find_regions(motion: DenseMotion) -> list[Region]:

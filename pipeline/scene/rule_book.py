@@ -7,6 +7,7 @@ from pipeline.base.event import Event, Moment
 from pipeline.base.moving_thing import Thing
 from pipeline.base.watched import Watch
 from pipeline.scene.crossings import Crossing, Crossings
+from pipeline.scene.ground import GroundSpeeds
 from pipeline.scene.presence import Presence
 from pipeline.scene.sentence import IN_PLACE
 from pipeline.scene.teller import Teller
@@ -32,6 +33,9 @@ class RuleBook:
     Args:
         stream_id: The stream.
         watch: Zones, lines and rules; those of other streams are left out.
+
+    Attributes:
+        speeds: Of things, in metres a second.
     """
 
     def __init__(self, stream_id: str, watch: Watch) -> None:
@@ -41,8 +45,9 @@ class RuleBook:
         self._crossings = {name: Crossings(Border(line)) for name, line in lines.items()}
         self._crossed: dict[str, list[Crossing]] = {}
         self._followers: list[_Follower] = []
+        self.speeds = GroundSpeeds(watch.ground_of(stream_id))
         for name, rule in watch.all_rules().items():
-            teller = Teller(stream_id, name, rule)
+            teller = Teller(stream_id, name, rule, self.speeds)
             if rule.zone in zones:
                 self._followers.append(_FOLLOWERS[rule.kind](teller, self._visits[rule.zone]))
             elif rule.line in lines:

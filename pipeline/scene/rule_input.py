@@ -3,21 +3,23 @@
 import msgspec
 
 from pipeline.base.event import Moment
-from pipeline.base.moving_thing import Rectangle, Thing, within_turn
+from pipeline.base.moving_thing import Point, Rectangle, Thing, within_turn
 from pipeline.base.sight import Sight
 
-TICK_NS = 100_000
+TICK_NS = 1_000_000
 """Of times."""
-BOX_STEPS = 4096
+BOX_STEPS = 1024
 """In the width or height of a picture."""
 SPEED_STEPS = 1000
 """In a picture width a second."""
 TURN_STEPS = 240
 """In a full turn."""
-SCORE_STEPS = 100
+SCORE_STEPS = 50
 SHARE_STEPS = 10
 SIGHT_STEPS = 256
 """In a picture width, or of a factor."""
+_NO_POINTS, _NO_BOXES = list[Point](), list[Rectangle]()
+"""Of all things alike: three lists each are the larger part of what they cost."""
 MOST_SPEED = 1e6
 """Picture widths a second; more is no speed."""
 
@@ -55,12 +57,12 @@ STARTED = Cut("the sink was killed")
 
 
 def in_steps(look: Look) -> Look:
-    """The same look in steps; what is in steps already stays as it is."""
+    """The same look in steps, its things by id; what is so already stays as it is."""
     return Look(
         session=look.session,
         now=Moment(*(_in_ticks(time_ns) for time_ns in look.now)),
         depth=look.depth,
-        things=[_thing_in_steps(thing) for thing in look.things],
+        things=[_thing_in_steps(thing) for thing in sorted(look.things, key=lambda thing: thing.id)],
         sight=_sight_in_steps(look.sight) if look.sight else None,
     )
 
@@ -68,7 +70,15 @@ def in_steps(look: Look) -> Look:
 def thing_of_steps(number: int, box: Rectangle, speed: float, direction_deg: float, score: float) -> Thing:
     """A thing with what is kept of it."""
     return Thing(
-        id=number, box=box, outline=[], speed=speed, direction_deg=direction_deg, age_ms=0.0, score=score
+        id=number,
+        box=box,
+        outline=_NO_POINTS,
+        speed=speed,
+        direction_deg=direction_deg,
+        age_ms=0.0,
+        score=score,
+        trail=_NO_POINTS,
+        was=_NO_BOXES,
     )
 
 

@@ -1,8 +1,10 @@
 """The rules of one stream, look by look: live in the sink, and again over the motion log."""
 
 from pipeline.base.event import Event, Moment
+from pipeline.base.moving_thing import Thing
 from pipeline.base.sight import Sight
 from pipeline.base.watched import UNNAMED_VIEW, Watch
+from pipeline.scene.ground import GroundSpeed
 from pipeline.scene.rule_book import RuleBook
 from pipeline.scene.rule_input import Cut, Look
 from pipeline.scene.view_events import ViewEvents
@@ -34,7 +36,7 @@ class StreamRules:
         """The events of the next look, which is in steps (``in_steps``)."""
         now, sight, events = look.now, look.sight, []
         self.is_new = self.last is not None and (
-            look.session != self._session or now.time_ns <= self.last.time_ns
+            look.session != self._session or now.time_ns < self.last.time_ns
         )
         if self.is_new:
             events = self.cut(Cut("the stream began anew"))
@@ -56,6 +58,10 @@ class StreamRules:
         events = [*self._book.end(self.last, cut.why), *self._views.end(self.last, cut.why)]
         self._book.forget()
         return events
+
+    def speed_of(self, thing: Thing) -> GroundSpeed | None:
+        """Metres a second of a thing, seen from the view that counts now; None where that is not known."""
+        return self._book.speeds.of(thing)
 
     def _turned(self, sight: Sight, now: Moment) -> list[Event]:
         """Ends what has begun where the view is lost, or another one has come."""

@@ -6,6 +6,7 @@ from typing import Any
 from pipeline.base.event import Event, Moment, Phase, event_id, rfc3339
 from pipeline.base.moving_thing import Thing
 from pipeline.base.watched import Rule
+from pipeline.scene.ground import GroundSpeeds
 from pipeline.scene.hours import OpeningHours
 
 
@@ -16,17 +17,19 @@ class Teller:
         stream_id: The stream.
         name: The rule's name.
         rule: The rule.
+        speeds: Of things, in metres a second.
     """
 
-    def __init__(self, stream_id: str, name: str, rule: Rule) -> None:
+    def __init__(self, stream_id: str, name: str, rule: Rule, speeds: GroundSpeeds) -> None:
         self.rule = rule
+        self._speeds = speeds
         self._stream_id, self._name = stream_id, name
         self._hours = OpeningHours(rule.hours)
         self._quiet_until_ns = -math.inf
 
     def is_about(self, thing: Thing) -> bool:
         """Whether the rule is about a thing that moves like this, and is so large."""
-        return self.is_about_size(thing) and thing.speed >= self.rule.min_speed and self._goes_there(thing)
+        return self.is_about_size(thing) and self._goes_there(thing) and self._is_fast(thing)
 
     def is_about_size(self, thing: Thing) -> bool:
         """Whether the rule is about a thing so large and so sure, however it moves."""
@@ -34,8 +37,8 @@ class Teller:
         return rule.min_size <= size_of(thing) <= rule.max_size and thing.score >= rule.min_score
 
     def goes_against(self, thing: Thing) -> bool:
-        """Whether a thing goes against the rule's direction."""
-        return abs(self._off_deg(thing)) > 180.0 - self.rule.within_deg
+        """Whether a thing goes against the rule's direction, and fast enough."""
+        return abs(self._off_deg(thing)) > 180.0 - self.rule.within_deg and self._is_fast(thing)
 
     def tell(
         self, at: Moment, now: Moment, phase: Phase, thing: Thing | None = None, **more: Any
@@ -57,6 +60,7 @@ class Teller:
         number = thing.id if thing else thing_id
         if more.get("for_s") is not None:
             more["for_s"] = round(more["for_s"], 3)
+        figure = self._speeds.of(thing) if thing else None
         return Event(
             id=event_id(self._stream_id, self._name, rule.kind, phase, at.wall_ns, number),
             time=rfc3339(at.wall_ns),
@@ -69,10 +73,19 @@ class Teller:
             thing=number,
             direction_deg=round(thing.direction_deg, 1) if thing else None,
             speed=round(thing.speed, 4) if thing else None,
+            speed_m_s=round(figure.m_s, 2) if figure else None,
+            speed_m_s_error=round(figure.error, 2) if figure else None,
             size=round(size_of(thing), 5) if thing else None,
             score=round(thing.score, 3) if thing else None,
             **more,
         )
+
+    def _is_fast(self, thing: Thing) -> bool:
+        rule = self.rule
+        if thing.speed < rule.min_speed or not rule.min_speed_m_s:
+            return thing.speed >= rule.min_speed
+        figure = self._speeds.of(thing)
+        return figure is not None and figure.m_s >= rule.min_speed_m_s
 
     def _goes_there(self, thing: Thing) -> bool:
         return self.rule.direction_deg is None or abs(self._off_deg(thing)) <= self.rule.within_deg

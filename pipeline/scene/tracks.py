@@ -91,13 +91,16 @@ class Track:
 
     def predict(self, motion: DenseMotion, elapsed_ms: float) -> None:
         """Moves on to where it should be now: with its own motion and the camera's."""
-        camera_x, camera_y = motion.camera_velocity(np.array(self.middle, np.float32)).tolist()
-        self.trail = self.trail + motion.camera_velocity(self.trail) * np.float32(elapsed_ms / 1000)
+        points = np.concatenate([self.trail, np.array([self.middle], np.float32)])
+        camera = motion.camera_velocity(points)
+        camera_x, camera_y = camera[-1].tolist()
+        self.trail = self.trail + camera[:-1] * np.float32(elapsed_ms / 1000)
         own_x, own_y = self.velocity.tolist()
         x, y = (camera_x + own_x) * elapsed_ms / 1000, (camera_y + own_y) * elapsed_ms / 1000
-        self.box = self.box + np.array([x, y, x, y], np.float32)
-        self.outline_moved = self.outline_moved + np.array([x, y], np.float32)
-        self.anchor = self.anchor + np.array([x, y], np.float32)
+        way = np.array([x, y, x, y], np.float32)
+        self.box = self.box + way
+        self.outline_moved = self.outline_moved + way[:2]
+        self.anchor = self.anchor + way[:2]
 
     def see(self, region: Region, now_ns: int, elapsed_ms: float, *, has_met: bool = False) -> None:
         """It was found again; if much of it is missing, it is taken to be covered, not to be small.
@@ -152,11 +155,13 @@ class Track:
     def thing(self, motion: DenseMotion, now_ns: int) -> Thing:
         """What is shown of it, in the frame of a dense motion."""
         scale = np.array([1, 1 / motion.aspect])
-        slots = np.flatnonzero(motion.valid).tolist() if self.seen_ns == now_ns else []
-        was = [self._past_box(motion, slot) for slot in slots]
+        was = self._past_boxes(motion) if self.seen_ns == now_ns else []
         outline = self.region.outline() + self.outline_moved
-        boxes = [_shares(box.reshape(2, 2) * scale) for box in (self.box, *was)]
-        box, *was_boxes = [(left, top, right - left, bottom - top) for (left, top), (right, bottom) in boxes]
+        corners = _shares(np.concatenate([self.box, *was]).reshape(-1, 2) * scale)
+        box, *was_boxes = [
+            (left, top, right - left, bottom - top)
+            for (left, top), (right, bottom) in zip(corners[::2], corners[1::2], strict=True)
+        ]
         speed, direction_deg = polar(*self.velocity.tolist())
         return Thing(
             id=self.id,
@@ -170,14 +175,14 @@ class Track:
             was=was_boxes,
         )
 
-    def _past_box(self, motion: DenseMotion, slot: int) -> Array:
-        """Its box in a past frame: each edge goes the way of what is seen near it."""
+    def _past_boxes(self, motion: DenseMotion) -> list[Array]:
+        """Its box in each past frame: each edge goes the way of what is seen near it."""
         places = self.region.places
-        now, past = np.sort(self.region.middles(), axis=0), np.sort(motion.past_places(places, slot), axis=0)
-        first = int(_INNER * len(now))
-        inner = [first, -1 - first]
-        box: Array = self.box + (past[inner] - now[inner]).ravel()
-        return box
+        first = int(_INNER * len(places))
+        inner = [first, len(places) - 1 - first]
+        now = np.sort(self.region.middles(), axis=0)[inner]
+        past = np.sort(motion.past_places(places), axis=1)[:, inner]
+        return [self.box + went for went in (past - now).reshape(-1, 4)]
 
 
 def _holding(box: Array, part: Array) -> Array:
@@ -190,5 +195,5 @@ def _holding(box: Array, part: Array) -> Array:
 
 def _shares(points: npt.NDArray[np.floating]) -> list[Point]:
     """Points as shares of the picture, moved into it; what is not a number lies in its corner."""
-    inside = np.nan_to_num(np.minimum(np.maximum(points, 0), 1)).tolist()
-    return [(x, y) for x, y in inside]
+    inside = np.minimum(np.maximum(points, 0), 1).tolist()
+    return [(x if x == x else 0.0, y if y == y else 0.0) for x, y in inside]

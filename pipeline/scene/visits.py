@@ -107,7 +107,9 @@ class Visits:
 
     def _see(self, thing: Thing, now: Moment) -> None:
         point = anchor_of(thing.box, self._area.anchor)
-        visit = self._visits.setdefault(thing.id, Visit(thing, now, Presence(False, now)))
+        visit = self._visits.get(thing.id)
+        if visit is None:
+            visit = self._visits[thing.id] = Visit(thing, now, Presence(False, now))
         visit.note(thing, point, now)
         is_inside = self._area.holds(point, visit.presence.holds)
         visit.was_outside |= not is_inside

@@ -37,12 +37,16 @@ class Area:
         self.anchor = zone.anchor
         self._shape = shapely.make_valid(Polygon(zone.points))
         self._wider = self._shape.buffer(_MARGIN)
+        self._bounds, self._wider_bounds = self._shape.bounds, self._wider.bounds
         shapely.prepare((self._shape, self._wider))
 
     def holds(self, point: Point, was_inside: bool) -> bool:
         """Whether a point is inside; one that was stays so until it is clearly outside."""
-        shape = self._wider if was_inside else self._shape
-        return bool(shapely.intersects_xy(shape, *point))
+        x, y = point
+        left, top, right, bottom = self._wider_bounds if was_inside else self._bounds
+        if not (left <= x <= right and top <= y <= bottom):  # most are far away, and the shape takes longer
+            return False
+        return bool(shapely.intersects_xy(self._wider if was_inside else self._shape, x, y))
 
 
 class Border:
@@ -55,6 +59,7 @@ class Border:
     def __init__(self, line: Line) -> None:
         self.anchor = line.anchor
         self._stretches = list(itertools.pairwise(line.points))
+        self._measured = [_Stretch(*stretch) for stretch in self._stretches]
 
     def is_forward(self, point: Point) -> bool | None:
         """Whether a point lies on the line's right; None on the line, or nearly."""
@@ -81,11 +86,16 @@ class Border:
 
     def _nearest(self, point: Point) -> "_Near":
         """What of the line is nearest to a point; at a bend its right is that of both stretches."""
-        near = [_near(point, *stretch) for stretch in self._stretches]
-        best = min(range(len(near)), key=lambda n: near[n].distance)
-        at_bend = [one.right for one in near[max(best - 1, 0) : best + 2] if one.place == near[best].place]
-        x, y = (sum(parts) for parts in zip(*at_bend, strict=True))
-        return near[best]._replace(right=(x, y))
+        near = [stretch.near(point) for stretch in self._measured]
+        distances = [distance for distance, _ in near]
+        best = distances.index(min(distances))
+        distance, place = near[best]
+        x = y = 0.0
+        for n in range(max(best - 1, 0), min(best + 2, len(near))):
+            if near[n][1] == place:
+                right_x, right_y = self._measured[n].right
+                x, y = x + right_x, y + right_y
+        return _Near(distance, place, (x, y))
 
 
 class _Near(NamedTuple):
@@ -102,12 +112,25 @@ class _Near(NamedTuple):
     right: Point
 
 
-def _near(point: Point, start: Point, end: Point) -> _Near:
-    (x, y), (along_x, along_y) = start, (end[0] - start[0], end[1] - start[1])
-    length = math.hypot(along_x, along_y)
-    share = ((point[0] - x) * along_x + (point[1] - y) * along_y) / length**2
-    place = (x + share * along_x, y + share * along_y) if 0 < share < 1 else start if share <= 0 else end
-    return _Near(math.dist(point, place), place, (-along_y / length, along_x / length))
+class _Stretch:
+    """A straight part of a line; ``right`` is of length 1."""
+
+    def __init__(self, start: Point, end: Point) -> None:
+        self._start, self._end = start, end
+        self._along = along_x, along_y = end[0] - start[0], end[1] - start[1]
+        length = math.hypot(along_x, along_y)
+        self._square = length**2
+        self.right = -along_y / length, along_x / length
+
+    def near(self, point: Point) -> tuple[float, Point]:
+        """How far a point is away, and from where."""
+        (x, y), (along_x, along_y) = self._start, self._along
+        share = ((point[0] - x) * along_x + (point[1] - y) * along_y) / self._square
+        if 0 < share < 1:
+            place = x + share * along_x, y + share * along_y
+        else:
+            place = self._start if share <= 0 else self._end
+        return math.dist(point, place), place
 
 
 def _turn(start: Point, end: Point, point: Point) -> float:

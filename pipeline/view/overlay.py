@@ -1,6 +1,6 @@
 """The overlay: frame and prediction in, picture out. Nothing here keeps state or alters its input."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from pipeline.base.frame import Frame, FrameId, Image
 from pipeline.base.moving_thing import Thing
+from pipeline.scene.ground import GroundSpeed
 from pipeline.scene.sentence import IN_PLACE, count_in_words, in_words
 from pipeline.view.attention_maps import heat_maps, motion_field, unfold
 from pipeline.view.attention_overlay import draw_motion_arrows
@@ -125,6 +126,7 @@ def draw_overlay(
     *,
     held: Prediction | None = None,
     watched: Sequence[Watched] = (),
+    ground_speeds: Mapping[int, GroundSpeed] | None = None,
     trouble: str | None = None,
     fps: float | None = None,
     latency_ms: float | None = None,
@@ -139,6 +141,7 @@ def draw_overlay(
             ``make_thumbnail`` makes copies that are cheap to keep.
         held: The last known prediction, shown dimmed with its age when this frame has none.
         watched: Zones and lines.
+        ground_speeds: Metres a second by the ids of things; the others have speeds in picture widths.
         trouble: What is wrong with the picture, which has no prediction then; shown instead of one.
         fps: Frames a second to show.
         latency_ms: Latency to show.
@@ -159,6 +162,7 @@ def draw_overlay(
             past_images,
             held=held,
             watched=watched,
+            ground_speeds=ground_speeds,
             trouble=trouble,
             fps=fps,
             latency_ms=latency_ms,
@@ -175,6 +179,7 @@ def paint_overlay(
     *,
     held: Prediction | None,
     watched: Sequence[Watched],
+    ground_speeds: Mapping[int, GroundSpeed] | None = None,
     trouble: str | None = None,
     fps: float | None,
     latency_ms: float | None,
@@ -191,7 +196,8 @@ def paint_overlay(
     status = draw_status_line(canvas, _status(frame, prediction, fps, latency_ms))
     panels = [labels, status, *([thumbnails] if thumbnails else [])]
     if prediction is not None and prediction.things is not None:
-        panels += _explain(canvas, prediction, prediction.things, panels, status.bottom + scale.px(6))
+        top = status.bottom + scale.px(6)
+        panels += _explain(canvas, prediction, prediction.things, panels, top, ground_speeds or {})
     return [*panels, *name_watched(canvas, watched, panels)]
 
 
@@ -224,7 +230,12 @@ def _draw_motion(
 
 
 def _explain(
-    canvas: Image, prediction: Prediction, things: list[Thing], panels: list[Box], top: int
+    canvas: Image,
+    prediction: Prediction,
+    things: list[Thing],
+    panels: list[Box],
+    top: int,
+    ground_speeds: Mapping[int, GroundSpeed],
 ) -> list[Box]:
     """Adds the legend, what the camera does, and the speed of each thing where there is room."""
     legend = draw_legend(canvas, top, panels)
@@ -232,7 +243,7 @@ def _explain(
     if prediction.depth and prediction.camera is not None:
         badge = draw_camera_badge(canvas, prediction.camera, top, [*panels, *added])
         added += [badge] if badge else []
-    return [*added, *draw_speeds(canvas, things, [*panels, *added])]
+    return [*added, *draw_speeds(canvas, things, [*panels, *added], ground_speeds)]
 
 
 def draw_status_line(canvas: Image, items: list[StatusItem]) -> Box:

@@ -1,20 +1,27 @@
 """The speeds of things, written beside them: never over one another, over a panel or outside the picture."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from pipeline.base.frame import Image
 from pipeline.base.moving_thing import Thing
+from pipeline.scene.ground import GroundSpeed
 from pipeline.scene.sentence import IN_PLACE
 from pipeline.view.canvas import WHITE, Box, Scale, fill_panel, put_text, text_size
 
 
-def draw_speeds(canvas: Image, things: Sequence[Thing], taken: Sequence[Box]) -> list[Box]:
+def draw_speeds(
+    canvas: Image,
+    things: Sequence[Thing],
+    taken: Sequence[Box],
+    ground_speeds: Mapping[int, GroundSpeed] | None = None,
+) -> list[Box]:
     """Writes the speed of each thing that goes somewhere; one that finds no place is left out.
 
     Args:
         canvas: Picture, painted on in place.
         things: The surest first, which has the first choice of places.
         taken: Boxes that stay as they are.
+        ground_speeds: Metres a second by the things' ids; of others the speed is in picture widths a second.
 
     Returns:
         The boxes that were painted over.
@@ -25,7 +32,8 @@ def draw_speeds(canvas: Image, things: Sequence[Thing], taken: Sequence[Box]) ->
     for thing in things:
         if thing.speed < IN_PLACE:
             continue
-        text = f"{thing.speed:.2f}"
+        figure = ground_speeds.get(thing.id) if ground_speeds else None
+        text = f"{figure.m_s:.1f} ±{figure.error:.1f} m/s" if figure else f"{thing.speed:.2f}"
         width = text_size(text, size)[0] + 2 * pad
         others = [*taken, *labels]
         box = next((box for box in _places(thing, width, height, scale) if box.is_free(canvas, others)), None)

@@ -42,6 +42,24 @@ def test_an_event_can_be_read_while_it_goes_on_and_with_it_the_looks_before(plac
         assert [unpack(one.data) for one in archive.chunks()] == [[look(0)]]
 
 
+def test_chunks_of_the_same_minute_become_one_of_each_stream(place: Path) -> None:
+    with Keeper(place / "s", FOREVER, 10) as keeper, Archive(place / "s") as archive:
+        for n in range(3):  # an event has its looks written
+            keeper.log("front", look(n))
+            keeper.log("back", look(n / 2))
+            keeper.keep(event(n))
+            until(lambda: len(archive.events()) > n, "the event is there")  # noqa: B023
+        assert len(list(archive.chunks())) == 6
+    with Archive(place / "s") as archive:
+        assert {one.stream_id: unpack(one.data) for one in archive.chunks()} == {
+            "front": [look(0), look(1), look(2)],
+            "back": [look(0), look(0.5), look(1)],
+        }
+        assert len(list(archive.chunks())) == 2
+        assert {one.start_ns for one in archive.chunks()} == {look(0).now.wall_ns}
+        assert {one.end_ns for one in archive.chunks()} == {look(2).now.wall_ns, look(1).now.wall_ns}
+
+
 def test_a_disk_that_does_not_answer_delays_nobody_and_what_is_lost_is_counted(place: Path) -> None:
     """Somebody holds the file, so that the thread waits in the middle of a write."""
     keeper = Keeper(place / "s", FOREVER, 10, room=50)

@@ -65,10 +65,8 @@ def test_no_damaged_byte_goes_unnoticed() -> None:
     for place in range(len(chunk)):
         bad = bytearray(chunk)
         bad[place] ^= 0x10
-        try:
-            assert unpack(bytes(bad)) == parts  # a bit of zlib's header that says nothing
-        except DamagedChunkError:
-            continue
+        with pytest.raises(DamagedChunkError):
+            unpack(bytes(bad))
     for length in range(len(chunk)):
         with pytest.raises(DamagedChunkError):
             unpack(chunk[:length])

@@ -29,7 +29,12 @@ SETTINGS = [
     "rules.gate={kind='crossed', line='gate', cool_down_s=0.5}",
 ]
 VIEWS = [f"views.{name}.picture='{name}.png'" for name in ("gate", "yard")]
-CONFIG = load_config(None, [*SETTINGS, *VIEWS, "lines.gate.view='yard'"])
+GROUND = [
+    "ground.road={size=[640, 480], points=[[0.2, 0.9], [0.8, 0.9], [0.7, 0.4], [0.3, 0.4]],"
+    " metres=[[0, 0], [6, 0], [6, 12], [0, 12]]}",
+    "rules.fast={kind='moving', zone='yard', min_speed_m_s=2}",
+]
+CONFIG = load_config(None, [*SETTINGS, *VIEWS, *GROUND, "lines.gate.view='yard'"])
 PAST = [PastFrame(0, 0, 80.0)]
 SIGHTS = st.builds(
     sight,
@@ -142,6 +147,7 @@ def walk(seconds: float) -> list[Prediction | str]:
 
 def test_other_rules_than_those_of_then_find_what_nobody_asked_for(place: Path) -> None:
     told, log = live("front", walk(8))
+    assert {one.kind for one in told if one.speed_m_s} == {"moving", "entered", "left", "stayed", "wrong_way"}
     other = load_config(None, ["zones.corner.points=[[0.8, 0.3], [1, 0.3], [1, 0.9], [0.8, 0.9]]"]).watched()
     with Store(place / "store", 1, 10) as store:
         store.write(told, [Chunk("front", START_NS, START_NS + 10**9, pack(log))])

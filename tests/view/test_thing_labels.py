@@ -3,9 +3,11 @@
 import random
 from itertools import combinations
 
+import msgspec
 import numpy as np
 import pytest
 
+from pipeline.scene.ground import GroundSpeed
 from pipeline.view.canvas import Box
 from pipeline.view.thing_labels import draw_speeds
 from tests.view.samples import picture, thing
@@ -67,3 +69,14 @@ def test_what_moves_in_place_has_no_speed() -> None:
     canvas = picture()
     assert draw_speeds(canvas, [thing((0.4, 0.4, 0.2, 0.2), 0.0, 0.004)], []) == []
     assert np.array_equal(canvas, picture())
+
+
+def test_metres_a_second_take_the_place_of_widths_where_they_are_known() -> None:
+    one = msgspec.structs.replace(thing((0.4, 0.4, 0.2, 0.2), 0.0, 0.11), id=7)
+    pictures = [picture() for _ in range(3)]
+    known = {7: GroundSpeed(4.25, 1.2)}
+    (widths,) = draw_speeds(pictures[0], [one], [])
+    (metres,) = draw_speeds(pictures[1], [one], [], known)
+    assert metres.width > widths.width
+    draw_speeds(pictures[2], [one], [], {8: GroundSpeed(4.25, 1.2)})
+    assert np.array_equal(pictures[0], pictures[2])

@@ -16,6 +16,7 @@ from pipeline.base.config import load_config
 from pipeline.base.event import Event
 from pipeline.wire.messages import PastFrame, Prediction
 from tests.base.test_sight import sight
+from tests.scene.pinhole import Pinhole
 from tests.scene.walking import START_NS, Way, straight, thing
 from tests.wire.peers import bad_picture, prediction
 from tests.workers.pipeline import Pipeline
@@ -161,6 +162,58 @@ def test_a_network_without_dense_motion_and_the_end_of_a_stream_end_a_fault() ->
     assert kinds(finder.take(prediction(2, capture_ns=2000))) == ["covered end"]
     assert kinds(finder.take_bad(bad_picture(3, capture_ns=3000))) == ["covered start"]
     assert kinds(finder.end("the stream has ended")) == ["covered end"]
+
+
+def test_frames_in_the_same_millisecond_are_no_new_beginning() -> None:
+    finder, told = EventFinder("door", load_config(None, SETTINGS)), []
+    for one in predictions(straight(0.1, 0.6, 0.2, 0.0), 2.0):
+        told += finder.take(one)
+        told += finder.take(msgspec.structs.replace(one, capture_ns=one.capture_ns + 1000))
+    assert kinds(told) == ["moving start"]
+
+
+ROAD = Pinhole(height_m=6.0, down_deg=30.0, aspect=0.75)
+CORNERS = [(-3.0, 6.0), (3.0, 6.0), (3.0, 14.0), (-3.0, 14.0)]
+
+
+def drives(metres_a_second: float, sight_offset: complex | None = None) -> Iterator[Prediction]:
+    """What goes from left to right, 9 m ahead; ``sight_offset`` is how far the camera was pushed since."""
+    for n in range(50):
+        x = -3.0 + metres_a_second * n / 25
+        seen = ROAD.seen(ROAD.place(x, 9.0), ROAD.velocity(x, 9.0, metres_a_second, 0.0))
+        left, top, width, height = seen.box
+        seen = msgspec.structs.replace(seen, was=[seen.box])
+        if sight_offset is None:
+            yield prediction(n, capture_ns=START_NS + n * 40_000_000, things=[seen], past=PAST)
+        else:
+            box = (left + sight_offset.real, top + sight_offset.imag / 0.75, width, height)
+            seen = msgspec.structs.replace(seen, box=box)
+            one = prediction(n, capture_ns=START_NS + n * 40_000_000, things=[seen], past=PAST)
+            yield msgspec.structs.replace(one, sight=sight(offset=sight_offset))
+
+
+@pytest.mark.parametrize("pushed", [None, 0j, 0.1 + 0.15j])
+def test_events_tell_metres_a_second_and_rules_ask_for_them(pushed: complex | None) -> None:
+    """Also where the camera has been pushed: things are judged where they were in the view."""
+    ground = {"size": [640, 480], "points": [ROAD.share(*corner) for corner in CORNERS], "metres": CORNERS}
+    zone = {"points": [[0.3, 0.2], [0.7, 0.2], [0.7, 1.0], [0.3, 1.0]]}
+    rules = {
+        f"over{least}": {"kind": "entered", "zone": "road", "min_speed_m_s": least} for least in (1, 3, 5)
+    }
+    config = load_config(None, [], {"ground": {"road": ground}, "zones": {"road": zone}, "rules": rules})
+    finder, shown, told = EventFinder("door", config), [], []
+    for one in drives(4.0, pushed):
+        told += finder.take(one)
+        shown.append(finder.ground_speeds(one))
+    assert [one.rule for one in told if one.kind == "entered"] == ["over1", "over3"]
+    for event in told:
+        if event.kind == "entered":
+            assert event.speed_m_s == pytest.approx(4.0, rel=0.03)
+            assert event.speed_m_s_error == pytest.approx(0.3 * 4.0, rel=0.2)
+    assert all(each[1].m_s == pytest.approx(4.0, rel=0.03) for each in shown[:30])
+    lost = msgspec.structs.replace(next(drives(4.0, 0j)), sight=sight(found=False))
+    assert finder.ground_speeds(lost) == {}
+    assert EventFinder("door", load_config(None, SETTINGS)).ground_speeds(next(drives(4.0))) == {}
 
 
 SHIPPED = ("--set", "inference.checkpoint=motion_resnet18")

@@ -48,13 +48,16 @@ def rules(
         print(context.get_help())
         return
     from pipeline.base.config import load_watch
+    from pipeline.base.event import unix_ns
     from pipeline.events.archive import Wanted
     from pipeline.events.replay import Replay
 
     wanted = Wanted(since_ns=_since_ns(since), stream_id=stream)
     replay = Replay(load_watch(file))
     with _open(config, overrides, wanted) as archive:
-        found = sorted(replay.events(archive.chunks(wanted)), key=lambda event: event.time)
+        told = replay.events(archive.chunks(wanted))
+        lately = (event for event in told if unix_ns(event.time) >= (wanted.since_ns or 0))
+        found = sorted(lately, key=lambda event: event.time)
     _print_lines(found, as_json)
     for chunk, reason in replay.damaged:
         print(f"{chunk.stream_id}: a part of the motion log was left out: {reason}", file=sys.stderr)

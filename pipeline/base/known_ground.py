@@ -1,0 +1,81 @@
+"""What people know of lengths on the ground: four points, or one thing of known length."""
+
+import math
+from typing import Annotated, TypeAlias
+
+import msgspec
+
+from pipeline.base.moving_thing import Point
+from pipeline.base.plane import Pair, check_quadrangle, corners_of
+from pipeline.base.text import Name, StreamId
+
+Metres: TypeAlias = Annotated[float, msgspec.Meta(ge=-100_000.0, le=100_000.0)]
+Length: TypeAlias = Annotated[float, msgspec.Meta(ge=0.01, le=100_000.0)]
+"""Metres."""
+Pixels: TypeAlias = Annotated[int, msgspec.Meta(ge=16, le=65_536)]
+
+
+class Ground(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is known of lengths on the ground: it makes metres a second of speeds.
+
+    Either four points of the ground, or one thing of known length.
+
+    Attributes:
+        size: Width and height of the picture in which the points were read off, in pixels.
+        points: Four points of the ground, once around, x and y as shares of the picture.
+        metres: Where they are on the ground.
+        distances_m: Instead of ``metres``: from point 1 to 2, 2 to 3, 3 to 4, 4 to 1, 1 to 3; and 2 to 4,
+            which may be left out.
+        segment: Both ends of a thing that lies or stands across the view.
+        length_m: How long it is.
+        click_px: Standard error of each point, in pixels of ``size``.
+        view: In which view; None: in the first one of the stream.
+        streams: Where it applies; empty: in all streams.
+    """
+
+    size: tuple[Pixels, Pixels]
+    points: Annotated[list[Point], msgspec.Meta(min_length=4, max_length=4)] = []
+    metres: Annotated[list[tuple[Metres, Metres]], msgspec.Meta(min_length=4, max_length=4)] = []
+    distances_m: Annotated[list[Length], msgspec.Meta(min_length=5, max_length=6)] = []
+    segment: Annotated[list[Point], msgspec.Meta(min_length=2, max_length=2)] = []
+    length_m: Length | None = None
+    click_px: Annotated[float, msgspec.Meta(ge=0.1, le=100.0)] = 3.0
+    view: Name | None = None
+    streams: list[StreamId] = []
+
+    def __post_init__(self) -> None:
+        """Raises: ValueError: A key too many or too few, or points that no ground has."""
+        if bool(self.points) == bool(self.segment):
+            raise ValueError("give either points, with metres or distances_m, or segment with length_m")
+        if self.segment:
+            if self.metres or self.distances_m or self.length_m is None:
+                raise ValueError("segment: give its length as length_m, and neither metres nor distances_m")
+            if math.dist(*self.in_widths(self.segment)) <= 4 * self.click_widths:
+                raise ValueError("segment: it is too short to measure with: choose a longer thing")
+            return
+        if self.length_m is not None or bool(self.metres) == bool(self.distances_m):
+            raise ValueError("points: give either metres or distances_m with them, and no length_m")
+        check_quadrangle(self.in_widths(self.points), self.corners_m, self.click_widths)
+
+    def is_in(self, stream_id: str) -> bool:
+        """Whether it is about a stream."""
+        return stream_id in self.streams or not self.streams
+
+    @property
+    def aspect(self) -> float:
+        """Height of the picture / its width."""
+        return self.size[1] / self.size[0]
+
+    @property
+    def click_widths(self) -> float:
+        """Standard error of a point, in picture widths."""
+        return self.click_px / self.size[0]
+
+    @property
+    def corners_m(self) -> list[Pair]:
+        """Where the four points are on the ground."""
+        return [*self.metres] or corners_of(self.distances_m)
+
+    def in_widths(self, points: list[Point]) -> list[Pair]:
+        """Points in picture widths, y down."""
+        return [(x, y * self.aspect) for x, y in points]

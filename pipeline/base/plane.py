@@ -1,0 +1,115 @@
+"""The ground as a plane that a camera sees: which place on it, in metres, a place of the picture is.
+
+Places of the picture are x and y in picture widths, y down.
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Pair: TypeAlias = tuple[float, float]
+Array: TypeAlias = npt.NDArray[np.float64]
+
+_THIN = 1e-3
+"""Height of a triangle on the ground, as a part of its longest side, that is none."""
+_TAPE = 0.05
+"""Part by which a sixth length may differ from what the other five make it."""
+
+
+def corners_of(distances: Sequence[float]) -> list[Pair]:
+    """Corners of a quadrangle on the ground, in metres.
+
+    Args:
+        distances: Its sides from corner 1 to 2, 2 to 3, 3 to 4, 4 to 1, and its diagonal from 1 to 3, which
+            lies inside it; a sixth, from 2 to 4, is compared with what the others make it.
+
+    Raises:
+        ValueError: There is no such quadrangle.
+    """
+    first, second, third, fourth, diagonal = distances[:5]
+    corners = [
+        (0.0, 0.0),
+        _beside(diagonal, first, second, "1-2, 2-3"),
+        (diagonal, 0.0),
+        _beside(diagonal, fourth, third, "3-4, 4-1"),
+    ]
+    corners[3] = corners[3][0], -corners[3][1]
+    if len(distances) > 5:
+        other, given = math.dist(corners[1], corners[3]), distances[5]
+        if abs(other - given) > _TAPE * given:
+            raise ValueError(
+                f"distances_m: 2-4 is {given:g}, but the other five make it {other:.2f}: measure again"
+            )
+    return corners
+
+
+def homography(places: Array, metres: Sequence[Pair]) -> Array:
+    """The matrices ``(..., 3, 3)`` that take homogeneous places of the picture to homogeneous metres.
+
+    They are scaled so that the third number is above 0 on the side of the horizon where the places are.
+
+    Args:
+        places: Four of them, ``(..., 4, 2)``, around (0, 0), which is their middle.
+        metres: Where they are on the ground.
+    """
+    x, y = places[..., 0], places[..., 1]
+    one, zero = np.ones_like(x), np.zeros_like(x)
+    across, along = (np.broadcast_to(values, x.shape) for values in np.array(metres, np.float64).T)
+    rows = np.concatenate(
+        [
+            np.stack([x, y, one, zero, zero, zero, -across * x, -across * y], -1),
+            np.stack([zero, zero, zero, x, y, one, -along * x, -along * y], -1),
+        ],
+        -2,
+    )
+    solved = np.linalg.solve(rows, np.concatenate([across, along], -1)[..., None])[..., 0]
+    return np.concatenate([solved, one[..., :1]], -1).reshape(*x.shape[:-1], 3, 3)
+
+
+def check_quadrangle(places: Sequence[Pair], metres: Sequence[Pair], blur: float) -> None:
+    """Checks that four places of a picture can be four places on the ground.
+
+    Args:
+        places: In the picture.
+        metres: On the ground.
+        blur: How exactly the places are known.
+
+    Raises:
+        ValueError: Three lie on a line; or the horizon would be between the places, as where they are in
+            another order than the metres.
+    """
+    for corners in itertools.combinations(range(4), 3):
+        names = ", ".join(str(corner + 1) for corner in corners)
+        height, _ = _triangle([places[corner] for corner in corners])
+        if height <= 2 * blur:
+            raise ValueError(f"points: {names} lie on one line, or nearly: choose a wider quadrangle")
+        height, longest = _triangle([metres[corner] for corner in corners])
+        if height <= _THIN * longest:
+            raise ValueError(f"points: {names} lie on one line on the ground: choose corners of a quadrangle")
+    around = np.array(places) - np.mean(places, axis=0)
+    weights = around @ homography(around, metres)[2, :2] + 1.0
+    if (weights <= 0).any():
+        raise ValueError(
+            "points: no ground looks like this, the horizon would lie between the points: give points and "
+            "metres in the same order, once around"
+        )
+
+
+def _triangle(corners: Sequence[Pair]) -> tuple[float, float]:
+    """Its least height and its longest side; both 0 where two corners are the same."""
+    (a, b), (c, d), (e, f) = corners
+    longest = max(math.dist(*ends) for ends in itertools.combinations(corners, 2))
+    double = abs((c - a) * (f - b) - (e - a) * (d - b))
+    return (double / longest if longest else 0.0), longest
+
+
+def _beside(base: float, left: float, right: float, names: str) -> Pair:
+    """The tip of a triangle over a base that begins at (0, 0) and goes along x."""
+    x = (base**2 + left**2 - right**2) / (2 * base)
+    if left**2 <= x**2:
+        raise ValueError(f"distances_m: {names} and the diagonal 1-3 make no triangle: measure again")
+    return x, math.sqrt(left**2 - x**2)
