@@ -8,8 +8,9 @@ from queue import Empty, Full, Queue
 
 from pipeline.base.clock import now_ns
 from pipeline.base.closing import Closing
+from pipeline.base.episode import end_of
 from pipeline.base.errors import UserError
-from pipeline.base.event import Event, event_id, rfc3339, unix_ns
+from pipeline.base.event import Event, unix_ns
 from pipeline.events.archive import Chunk
 from pipeline.events.motion_log import Part, pack
 from pipeline.events.store import Store, StoreError
@@ -167,20 +168,6 @@ def _ends_of_open(store: Store) -> list[Event]:
     for start in archive.open_starts():
         start_ns = unix_ns(start.time)
         at_ns = max(start_ns, archive.known_until_ns(start.stream_id) or 0)
-        ends.append(
-            Event(
-                id=event_id(start.stream_id, start.rule, start.kind, "end", at_ns, start.thing),
-                time=rfc3339(at_ns),
-                stream_id=start.stream_id,
-                kind=start.kind,
-                phase="end",
-                start=start.id,
-                rule=start.rule,
-                zone=start.zone,
-                line=start.line,
-                thing=start.thing,
-                for_s=round((at_ns - start_ns) / 1e9 + (start.for_s or 0.0), 3),
-                why={"ended": STARTED.why},
-            )
-        )
+        for_s = (at_ns - start_ns) / 1e9 + (start.for_s or 0.0)
+        ends.append(end_of(start, at_ns, for_s, ended=STARTED.why))
     return ends

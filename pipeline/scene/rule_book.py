@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
+from pipeline.base.episode import Episode
 from pipeline.base.event import Event, Moment
 from pipeline.base.moving_thing import Thing
 from pipeline.base.watched import Watch
@@ -112,7 +113,7 @@ class _Moving:
     def __init__(self, teller: Teller, visits: Visits) -> None:
         self._teller, self._visits = teller, visits
         self._inside: set[int] = set()
-        self._started: tuple[Event, Moment] | None = None
+        self._episode: Episode | None = None
         self._last: Moment | None = None
 
     def update(self, now: Moment) -> Iterator[Event]:
@@ -121,30 +122,26 @@ class _Moving:
         moving = [visit for visit in inside.values() if visit.last == now and self._goes(visit.thing)]
         if moving:
             self._last = now
-        if moving and self._started is None:
+        if moving and self._episode is None:
             strongest = max(moving, key=lambda visit: visit.thing.score)
             has_come = strongest.thing.id not in before
             at = strongest.entered if has_come and strongest.entered else now
             for event in self._teller.tell(at, now, "start", strongest.thing):
-                self._started = event, at
+                self._episode = Episode(event, at)
                 yield event
-        elif self._started and self._last and not moving:
-            quiet_s = _seconds(self._last, now)
-            if quiet_s >= self._teller.rule.quiet_s:
-                yield from self._stop(self._last)
+        elif self._last and not moving and _seconds(self._last, now) >= self._teller.rule.quiet_s:
+            yield from self._stop(self._last)
 
     def end(self, now: Moment, why: str) -> Iterator[Event]:
-        if self._started:
-            yield from self._stop(self._last or now, ended=why)
+        yield from self._stop(self._last or now, ended=why)
 
     def _goes(self, thing: Thing) -> bool:
         return self._teller.is_about(thing) and thing.speed >= IN_PLACE
 
     def _stop(self, at: Moment, **why: str) -> Iterator[Event]:
-        assert self._started is not None
-        event, since = self._started
-        self._started = None
-        yield self._teller.end(event, at, _seconds(since, at), **why)
+        if self._episode:
+            yield self._episode.end(at, **why)
+        self._episode = None
 
 
 class _Lasting:
@@ -162,7 +159,7 @@ class _Lasting:
         self._teller, self._visits, self._doing = teller, visits, doing
         rule = teller.rule
         self._for_s = _FOR_S[rule.kind] if rule.for_s is None else rule.for_s
-        self._told: dict[int, tuple[Event, Moment]] = {}
+        self._told: dict[int, Episode] = {}
         self._seen: dict[int, Moment] = {}
 
     def update(self, now: Moment) -> Iterator[Event]:
@@ -178,7 +175,7 @@ class _Lasting:
             if number in self._told or for_s < self._for_s or not self._teller.is_about_size(visit.thing):
                 continue
             for event in self._teller.tell(now, now, "start", visit.thing, for_s=for_s):
-                self._told[number] = event, doing[number]
+                self._told[number] = Episode(event, doing[number])
                 yield event
         self._seen = {number: self._seen[number] for number in self._told}
 
@@ -188,9 +185,7 @@ class _Lasting:
 
     def _end(self, number: int, **why: str) -> Iterator[Event]:
         """It ended when it was last seen to last."""
-        event, since = self._told.pop(number)
-        at = self._seen[number]
-        yield self._teller.end(event, at, _seconds(since, at), **why)
+        yield self._told.pop(number).end(self._seen[number], **why)
 
 
 class _Staying(_Lasting):

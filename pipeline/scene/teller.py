@@ -46,15 +46,9 @@ class Teller:
         self._quiet_until_ns = now.time_ns + self.rule.cool_down_s * 1e9
         return [self._event(at, phase, thing, **more)]
 
-    def end(self, start: Event, at: Moment, for_s: float, **why: Any) -> Event:
-        """The end of something that was told, always."""
-        return self._event(at, "end", None, start=start.id, thing_id=start.thing, for_s=for_s, why=why)
-
-    def _event(
-        self, at: Moment, phase: Phase, thing: Thing | None, thing_id: int | None = None, **more: Any
-    ) -> Event:
+    def _event(self, at: Moment, phase: Phase, thing: Thing | None, **more: Any) -> Event:
         rule = self.rule
-        number = thing.id if thing else thing_id
+        number = thing.id if thing else None
         if more.get("for_s") is not None:
             more["for_s"] = round(more["for_s"], 3)
         return Event(
