@@ -33,9 +33,11 @@ class RuleBook:
     Args:
         stream_id: The stream.
         watch: Zones, lines and rules; those of other streams are left out.
+        quiet_until_ns: Cool-downs that last longer than this book, see ``Teller``.
     """
 
-    def __init__(self, stream_id: str, watch: Watch) -> None:
+    def __init__(self, stream_id: str, watch: Watch, quiet_until_ns: dict[str, float] | None = None) -> None:
+        quiet_until_ns = {} if quiet_until_ns is None else quiet_until_ns
         zones = {name: zone for name, zone in watch.zones.items() if zone.is_in(stream_id)}
         lines = {name: line for name, line in watch.lines.items() if line.is_in(stream_id)}
         self._visits = {name: Visits(Area(zone)) for name, zone in zones.items()}
@@ -43,7 +45,7 @@ class RuleBook:
         self._crossed: dict[str, list[Crossing]] = {}
         self._followers: list[_Follower] = []
         for name, rule in watch.all_rules().items():
-            teller = Teller(stream_id, name, rule)
+            teller = Teller(stream_id, name, rule, quiet_until_ns)
             if rule.zone in zones:
                 self._followers.append(_FOLLOWERS[rule.kind](teller, self._visits[rule.zone]))
             elif rule.line in lines:

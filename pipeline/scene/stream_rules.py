@@ -26,6 +26,7 @@ class StreamRules:
         self._session = 0
         self._views = ViewEvents(stream_id)
         self._view: tuple[str, int] | None = None
+        self._quiet_until_ns: dict[str, float] = {}
         self._open(None)
         self.last: Moment | None = None
         self.is_new = False
@@ -38,6 +39,8 @@ class StreamRules:
         )
         if self.is_new:
             events = self.cut(Cut("the stream began anew"))
+            if self.last and now.time_ns <= self.last.time_ns:
+                self._quiet_until_ns.clear()  # of another clock
             self._open(None)
         self.last, self._session = now, look.session
         if sight:
@@ -70,4 +73,4 @@ class StreamRules:
     def _open(self, view: str | None) -> None:
         self._view = None
         self.seen = self._watch.seen(self._stream_id, view)
-        self._book = RuleBook(self._stream_id, self.seen)
+        self._book = RuleBook(self._stream_id, self.seen, self._quiet_until_ns)

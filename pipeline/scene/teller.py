@@ -16,13 +16,14 @@ class Teller:
         stream_id: The stream.
         name: The rule's name.
         rule: The rule.
+        quiet_until_ns: Until when each rule is in its cool-down, by name; kept up to date here.
     """
 
-    def __init__(self, stream_id: str, name: str, rule: Rule) -> None:
+    def __init__(self, stream_id: str, name: str, rule: Rule, quiet_until_ns: dict[str, float]) -> None:
         self.rule = rule
         self._stream_id, self._name = stream_id, name
         self._hours = OpeningHours(rule.hours)
-        self._quiet_until_ns = -math.inf
+        self._quiet_until_ns = quiet_until_ns
 
     def is_about(self, thing: Thing) -> bool:
         """Whether the rule is about a thing that moves like this, and is so large."""
@@ -41,9 +42,9 @@ class Teller:
         self, at: Moment, now: Moment, phase: Phase, thing: Thing | None = None, **more: Any
     ) -> list[Event]:
         """A ``start`` or ``once``; nothing outside the rule's hours, or too soon after the one before."""
-        if now.time_ns < self._quiet_until_ns or not self._hours.holds(at):
+        if now.time_ns < self._quiet_until_ns.get(self._name, -math.inf) or not self._hours.holds(at):
             return []
-        self._quiet_until_ns = now.time_ns + self.rule.cool_down_s * 1e9
+        self._quiet_until_ns[self._name] = now.time_ns + self.rule.cool_down_s * 1e9
         return [self._event(at, phase, thing, **more)]
 
     def _event(self, at: Moment, phase: Phase, thing: Thing | None, **more: Any) -> Event:
