@@ -18,7 +18,7 @@ Name: TypeAlias = Annotated[
 ]
 """Of a zone, a line or a rule: it is part of topics and addresses."""
 
-RuleKind: TypeAlias = Literal["moving", "entered", "left", "crossed", "stayed", "wrong_way"]
+RuleKind: TypeAlias = Literal["moving", "entered", "left", "crossed", "stayed", "stopped", "wrong_way"]
 Anchor: TypeAlias = Literal["foot", "middle"]
 """Where a thing is: the middle of its box's lower edge, or of its box."""
 Degrees: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, lt=360.0)]
@@ -66,6 +66,7 @@ _MEANT: dict[RuleKind, set[str]] = {
     "left": {*_SIZES, *_GOING},
     "crossed": {*_SIZES, *_GOING, "way"},
     "stayed": {*_SIZES, "for_s"},
+    "stopped": {*_SIZES, "for_s", "of"},
     "wrong_way": {*_SIZES, *_GOING, "for_s"},
 }
 """Keys of a rule that say something about its kind; the others are about all kinds."""
@@ -143,7 +144,8 @@ class Rule(_Section, frozen=True, kw_only=True):
         min_size: Only what is larger, as a share of the picture.
         max_size: Only what is smaller.
         min_score: Only what moves so surely.
-        for_s: ``stayed``, ``wrong_way``: for how long; None: 10 s, and 0.5 s.
+        for_s: ``stayed``, ``stopped``, ``wrong_way``: for how long; None: 10 s, 2 s, and 0.5 s.
+        of: ``stopped``: each thing that stops, or all motion in the zone together.
         quiet_s: ``moving``: it ends when nothing has moved for so long.
         cool_down_s: So long after one event there is no other one of this rule.
         hours: Only then, local time; empty: always.
@@ -160,6 +162,7 @@ class Rule(_Section, frozen=True, kw_only=True):
     max_size: quantities.Share = 1.0
     min_score: quantities.Share = 0.0
     for_s: quantities.Wait | None = None
+    of: Literal["things", "zone"] = "things"
     quiet_s: quantities.Wait = 2.0
     cool_down_s: quantities.Wait = 0.0
     hours: list[Hours] = []

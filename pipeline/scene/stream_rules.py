@@ -47,7 +47,7 @@ class StreamRules:
             events += self._views.update(sight, now)
             events += self._turned(sight, now)
         if look.depth and (sight is None or sight.found):
-            events += self._book.update(look.things, now)
+            events += self._book.update(look.things, now, sight)
         else:  # nothing is known of motion, and the things to come may have ids of others
             self._book.forget()
         return events

@@ -16,7 +16,7 @@ from pipeline.events.store import Store
 from pipeline.scene.rule_input import Cut, Look
 from pipeline.wire.messages import PastFrame, Prediction
 from tests.base.test_sight import sight
-from tests.scene.walking import START_NS, straight, thing
+from tests.scene.walking import START_NS, Way, slowing, straight, thing
 from tests.wire.peers import bad_picture, prediction
 from workers.event_finder import EventFinder
 
@@ -25,6 +25,8 @@ SETTINGS = [
     "lines.gate.points=[[0.5, 0.1], [0.5, 0.95]]",
     *(f"rules.{kind}={{kind='{kind}', zone='yard'}}" for kind in ("moving", "entered", "left")),
     "rules.stayed={kind='stayed', zone='yard', for_s=1}",
+    "rules.stopped={kind='stopped', zone='yard', for_s=0.8, cool_down_s=2}",
+    "rules.ceased={kind='stopped', zone='yard', of='zone', for_s=0.5}",
     "rules.wrong_way={kind='wrong_way', zone='yard', direction_deg=180}",
     "rules.gate={kind='crossed', line='gate', cool_down_s=0.5}",
 ]
@@ -48,10 +50,13 @@ def films(draw: st.DrawFn) -> list[Prediction | str]:
     found: list[Prediction | str] = []
     session, clock = 1, draw(st.integers(0, 10**12))
     for _ in range(draw(st.integers(1, 4))):
-        ways = {
+        ways: dict[int, Way] = {
             number: straight(draw(places), draw(places), draw(speeds), draw(speeds))
             for number in draw(st.sets(st.integers(1, 5), max_size=3))
         }
+        for number in draw(st.sets(st.integers(6, 8), max_size=2)):
+            at, on = draw(st.floats(0.3, 2.0)), draw(st.floats(0.5, 9.0))
+            ways[number] = slowing(0.45, draw(places), draw(speeds), draw(speeds), at, at + on)
         step_ns = draw(st.integers(20_000_000, 140_000_000))
         sights = draw(st.lists(st.none() | SIGHTS, min_size=1, max_size=3))
         for n in range(draw(st.integers(1, 60))):

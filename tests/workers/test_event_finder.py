@@ -187,6 +187,22 @@ def test_who_passes_in_the_demo_is_told_and_counted(place: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_taxi_that_stops_in_the_demo_is_told_and_nothing_else(place: Path) -> None:
+    """It brakes from 8.6 to 9.0 s, and drives on at 10.8 s; three others pass, and balloons rise."""
+    events = place / "events.jsonl"
+    zone = ("--zone", "street=0.05,0.05,0.95,0.05,0.95,0.98,0.05,0.98")
+    rule = ("--set", "rules.halt={kind='stopped', zone='street', for_s=1.5}")
+    with Pipeline(place, *SHIPPED, *zone, *rule, "--frames", "300", "--events", str(events)) as run:
+        outcome = run.finish()
+    assert outcome.code == 0, outcome.told()
+    start, end = (json.loads(line) for line in events.read_text().splitlines())
+    assert (start["kind"], start["phase"], end["start"]) == ("stopped", "start", start["id"])
+    assert start["direction_deg"] == pytest.approx(0, abs=5)
+    assert end["for_s"] == pytest.approx(10.8 - 8.8, abs=0.3)
+    assert "why" not in end
+
+
+@pytest.mark.slow
 def test_zones_follow_a_camera_that_was_pushed(place: Path) -> None:
     """A still scene that jumps by a tenth of the picture after four seconds."""
     noise = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
