@@ -4,8 +4,8 @@ A chunk is a version byte, then zlib of one MessagePack header with two tables o
 each look (times in ticks, session, depth, things), and one for each thing (id, box, speed, direction, score,
 in the steps of ``scene.rule_input``). Times are kept as differences from the row before, things from the same
 thing's row before: little that is not zero is left of what hardly moves. Bytes of equal weight lie together,
-which compresses better. What came between looks stands in the header: cuts, grids of motion, and the sight of
-the looks from there on.
+which compresses better. What came between looks stands in the header: cuts, grids of motion, and the sight
+and the label of the looks from there on.
 """
 
 import zlib
@@ -31,6 +31,7 @@ from pipeline.scene.rule_input import (
     Look,
     thing_of_steps,
 )
+from pipeline.scene.steady_label import Held
 
 Part: TypeAlias = Look | Cut | MotionGrid
 Table: TypeAlias = npt.NDArray[np.int64]
@@ -53,8 +54,15 @@ class _FromHere(msgspec.Struct, tag=True, array_like=True, frozen=True):
     sight: Sight | None
 
 
+class _LabelFromHere(msgspec.Struct, tag=True, array_like=True, frozen=True):
+    label: Held | None
+
+
+_Between: TypeAlias = Cut | MotionGrid | _FromHere | _LabelFromHere
+
+
 class _Header(msgspec.Struct, array_like=True, frozen=True):
-    between: list[tuple[int, Cut | MotionGrid | _FromHere]]  # and before which look
+    between: list[tuple[int, _Between]]  # and before which look
     looks: int
     look_rows: bytes
     things: int
@@ -65,8 +73,8 @@ def pack(parts: Sequence[Part]) -> bytes:
     """Packs what one stream's rules saw, in order; the looks are in steps (``scene.rule_input.in_steps``)."""
     looks = [part for part in parts if isinstance(part, Look)]
     things = [thing for look in looks for thing in look.things]
-    between: list[tuple[int, Cut | MotionGrid | _FromHere]] = []
-    before, sight = 0, None
+    between: list[tuple[int, _Between]] = []
+    before, sight, label = 0, None, None
     for part in parts:
         if not isinstance(part, Look):
             between.append((before, part))
@@ -74,6 +82,9 @@ def pack(parts: Sequence[Part]) -> bytes:
         if part.sight != sight:
             sight = part.sight
             between.append((before, _FromHere(sight)))
+        if part.label != label:
+            label = part.label
+            between.append((before, _LabelFromHere(label)))
         before += 1
     header = _Header(
         between, len(looks), _pack_table(_look_rows(looks)), len(things), _pack_table(_thing_rows(things))
@@ -102,17 +113,17 @@ def unpack(chunk: bytes) -> list[Part]:
         raise DamagedChunkError(str(error)) from None
 
 
-def _in_order(
-    looks: Sequence[Look], between: Sequence[tuple[int, Cut | MotionGrid | _FromHere]]
-) -> Iterator[Part]:
-    """The looks with their sights, and what came between them."""
-    done, sight = 0, None
+def _in_order(looks: Sequence[Look], between: Sequence[tuple[int, _Between]]) -> Iterator[Part]:
+    """The looks with their sights and labels, and what came between them."""
+    done, sight, label = 0, None, None
     for before, part in [*between, (len(looks), None)]:
         for look in looks[done:before]:
-            yield msgspec.structs.replace(look, sight=sight) if sight else look
+            yield msgspec.structs.replace(look, sight=sight, label=label) if sight or label else look
         done = max(done, before)
         if isinstance(part, _FromHere):
             sight = part.sight
+        elif isinstance(part, _LabelFromHere):
+            label = part.label
         elif part is not None:
             yield part
 

@@ -70,7 +70,6 @@ class _Way:
         last: When that was.
         first: When it was first seen, or seen again.
         rest: Since when it has not got beyond its reach.
-        still: When it was last seen at the place where it began to go on.
         place: Where its box's middle was then.
         drift: How far its own motion has brought it since then, right and up.
         travelled: How far it has gone in all.
@@ -83,7 +82,6 @@ class _Way:
     last: Moment
     first: Moment
     rest: Moment
-    still: Moment
     place: Point
     drift: complex = 0j
     travelled: float = 0.0
@@ -105,8 +103,6 @@ class _Way:
         place = anchor_of(thing.box, "middle")
         moved = max(abs(self.drift), math.dist(place, self.place) - _JUMPS)
         if moved <= reach:
-            if moved <= reach / 4:
-                self.still = now
             return False
         self.travelled += abs(self.drift)
         self.rest, self.drift, self.place = now, 0j, place
@@ -171,13 +167,13 @@ class Stops:
     def _see(self, thing: Thing, now: Moment) -> None:
         way = self._ways.get(thing.id)
         if way is None:
-            way = self._ways[thing.id] = _Way(thing, now, now, now, now, anchor_of(thing.box, "middle"))
+            way = self._ways[thing.id] = _Way(thing, now, now, now, anchor_of(thing.box, "middle"))
             way.stop = self._left_by(thing, now)
             if way.stop:  # the same thing, which goes on
                 way.travelled = _TRAVELLED * _reach(thing)
         has_gone_on = way.see(thing, now)
         if way.stop and way.stop.ended is None and has_gone_on:
-            self._end(way.stop, way.first if way.first > way.stop.since else way.still)
+            self._end(way.stop, way.first if way.first > way.stop.since else now)
         if has_gone_on:
             way.stop = None
 

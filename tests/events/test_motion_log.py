@@ -1,3 +1,5 @@
+import base64
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -7,6 +9,8 @@ from pipeline.base.moving_thing import Thing
 from pipeline.events.motion_log import DamagedChunkError, Part, pack, unpack
 from pipeline.scene.motion_grid import MotionGrid
 from pipeline.scene.rule_input import Cut, Look, in_steps
+from pipeline.scene.steady_label import Held
+from tests.base.test_sight import sight
 from tests.scene.walking import straight, walked
 
 shares = st.floats(0, 1)
@@ -32,6 +36,7 @@ looks = st.builds(
     now=st.builds(Moment, times, times),
     depth=st.integers(0, 64),
     things=st.lists(things(), max_size=4),
+    label=st.none() | st.builds(Held, st.text(max_size=20), shares, st.builds(Moment, times, times)),
 )
 between = st.builds(Cut, st.text(max_size=20)) | st.builds(
     MotionGrid, st.integers(0, 2**62), st.binary(max_size=20)
@@ -54,6 +59,37 @@ def test_a_thing_that_goes_through_the_picture_takes_few_bytes() -> None:
     assert len(pack(parts)) < 5 * 200
     empty = [Look(session=1, now=look.now, depth=2, things=[]) for look in parts]
     assert len(pack(empty)) < 5 * 20
+
+
+OF_BEFORE_LABELS = """
+AXicmzppEvOkxc6lJUvyy1KLgOyV8W5F+bkeqUWp7UvKMlPLl2Tk56auKEnMTs2LzytmWJqWX5qXcnhpcUZiUepp+wcMYLAsLTG5JL9o0mn7
+DxCB0wxQsCw/La04tQQoswtdJrG4IDW55LT9Cwif7cgHBgUQYGAGAQaiQQGY9ACTYWCyH0wqYKhkIt5QMGABA+LVM4EB8erZjjI2kKpnloGR
+kYERI/EawECAaJUmYJL44CdVPYMOmCTVA0SDLSSqBwBCvjeP
+"""
+
+
+def test_a_log_that_was_written_before_there_were_labels_can_be_read() -> None:
+    """Something walks for 0.2 s; the view is known from the fourth look on, and before it was a cut."""
+    walk = walked({1: straight(0.1, 0.6, 0.15, 0.0)}, 0.2)
+    parts: list[Part] = [
+        in_steps(Look(session=1, now=now, depth=2, things=things, sight=sight(offset=0.1) if n > 2 else None))
+        for n, (now, things) in enumerate(walk)
+    ]
+    parts.insert(3, Cut("over"))
+    assert unpack(base64.b64decode(OF_BEFORE_LABELS)) == parts
+
+
+def test_a_label_takes_room_only_where_it_changes() -> None:
+    def size(labels: list[Held]) -> int:
+        walk = walked({}, 10.0)
+        looks = [
+            Look(session=1, now=now, depth=2, things=[], label=labels[n % len(labels)])
+            for n, (now, _) in enumerate(walk)
+        ]
+        return len(pack([in_steps(look) for look in looks]))
+
+    held = Held("open", 0.9, Moment(0, 10**18))
+    assert size([held]) < size([held, Held("closed", 0.9, Moment(0, 10**18))]) / 3
 
 
 def test_no_damaged_byte_goes_unnoticed() -> None:

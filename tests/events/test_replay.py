@@ -26,6 +26,8 @@ SETTINGS = [
     *(f"rules.{kind}={{kind='{kind}', zone='yard'}}" for kind in ("moving", "entered", "left")),
     "rules.stayed={kind='stayed', zone='yard', for_s=1}",
     "rules.stopped={kind='stopped', zone='yard', for_s=0.8, cool_down_s=2}",
+    "rules.door={kind='label', label='open', for_s=1}",
+    "rules.any={kind='label', cool_down_s=1}",
     "rules.ceased={kind='stopped', zone='yard', of='zone', for_s=0.5}",
     "rules.wrong_way={kind='wrong_way', zone='yard', direction_deg=180}",
     "rules.gate={kind='crossed', line='gate', cool_down_s=0.5}",
@@ -58,6 +60,7 @@ def films(draw: st.DrawFn) -> list[Prediction | str]:
             at, on = draw(st.floats(0.3, 2.0)), draw(st.floats(0.5, 9.0))
             ways[number] = slowing(0.45, draw(places), draw(speeds), draw(speeds), at, at + on)
         step_ns = draw(st.integers(20_000_000, 140_000_000))
+        labels = draw(st.lists(st.sampled_from(["open", "closed", "static"]), min_size=1, max_size=4))
         sights = draw(st.lists(st.none() | SIGHTS, min_size=1, max_size=3))
         for n in range(draw(st.integers(1, 60))):
             seen = [one for k, way in ways.items() if (one := thing(k, way, n * step_ns / 1e9))]
@@ -69,6 +72,7 @@ def films(draw: st.DrawFn) -> list[Prediction | str]:
                     things=[msgspec.structs.replace(one, was=[one.box]) for one in seen],
                     past=PAST if n else draw(st.sampled_from([PAST, []])),
                     sight=sights[n * len(sights) // 60],
+                    top=[(labels[n * len(labels) // 60], 0.8)],
                 )
             )
             clock += step_ns + draw(st.integers(-3_000_000, 3_000_000))

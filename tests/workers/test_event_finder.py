@@ -163,6 +163,45 @@ def test_a_network_without_dense_motion_and_the_end_of_a_stream_end_a_fault() ->
     assert kinds(finder.end("the stream has ended")) == ["covered end"]
 
 
+def test_a_model_with_classes_of_its_own_tells_them_also_without_dense_motion_and_without_zones() -> None:
+    finder, told = EventFinder("door", load_config(None, [])), []
+    flicker = ["open", "closed", "static", "closed", "open"]
+    for n in range(150):
+        label = "closed" if n < 50 else "open" if n < 100 else flicker[n % 5]
+        top = [(label, 0.9), ("pan_left", 0.1)]
+        told += finder.take(
+            prediction(n, capture_ns=START_NS + n * 80_000_000, top=top, past=PAST, things=None)
+        )
+    assert [(one.phase, one.why["label"]) for one in told] == [
+        ("start", "closed"),
+        ("end", "closed"),
+        ("start", "open"),
+    ]
+    (end,) = finder.end("the stream has ended")
+    assert end.start == told[-1].id
+
+
+def test_the_camera_motions_of_the_shipped_model_are_no_labels() -> None:
+    finder = EventFinder("door", load_config(None, []))
+    for n in range(100):
+        top = [("pan_left", 0.9), ("static", 0.1)]
+        assert finder.take(prediction(n, capture_ns=START_NS + n * 80_000_000, top=top, past=PAST)) == []
+
+
+def test_a_label_of_before_a_bad_picture_or_a_restart_has_ended_with_it() -> None:
+    for happens in ("bad", "session"):
+        finder, told = EventFinder("door", load_config(None, [])), []
+        for n in range(60):
+            session = 2 if happens == "session" and n >= 30 else 1
+            at_ns = START_NS + n * 80_000_000
+            if happens == "bad" and n == 30:
+                told += finder.take_bad(bad_picture(n, capture_ns=at_ns, state="dark"))
+            else:
+                top = [("open", 0.9)]
+                told += finder.take(prediction(n, capture_ns=at_ns, top=top, past=PAST, session=session))
+        assert [one for one in kinds(told) if "label" in one] == ["label start", "label end", "label start"]
+
+
 SHIPPED = ("--set", "inference.checkpoint=motion_resnet18")
 GATE = ("--line", "gate=0.5,0.15,0.5,0.95")
 
