@@ -4,7 +4,7 @@ import msgspec
 
 from pipeline.base.event import Moment
 from pipeline.base.moving_thing import Rectangle, Thing, within_turn
-from pipeline.base.sight import Sight
+from pipeline.base.sight import Sight, is_scale
 from pipeline.scene.steady_label import Held
 
 TICK_NS = 100_000
@@ -78,10 +78,11 @@ def thing_of_steps(number: int, box: Rectangle, speed: float, direction_deg: flo
 
 def _sight_in_steps(sight: Sight) -> Sight:
     """Coarse, so that it is seldom another one: where things are in the view is known already."""
+    factor = _placed(sight.factor)
     return msgspec.structs.replace(
         sight,
         share=round(sight.share * SHARE_STEPS) / SHARE_STEPS,
-        factor=_placed(sight.factor),
+        factor=factor if is_scale(factor) else sight.factor,  # at the end of the range
         offset=_placed(sight.offset),
     )
 

@@ -1,17 +1,24 @@
 import base64
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.base.config import load_config
 from pipeline.base.event import Moment
 from pipeline.base.moving_thing import Thing
+from pipeline.base.ranges import MOST_COUNT
+from pipeline.base.sight import MOST_OFFSET, Sight
 from pipeline.events.motion_log import DamagedChunkError, Part, pack, unpack
 from pipeline.scene.motion_grid import MotionGrid
 from pipeline.scene.rule_input import Cut, Look, in_steps
 from pipeline.scene.steady_label import Held
+from pipeline.wire.messages import PastFrame, Prediction
 from tests.base.test_sight import sight
 from tests.scene.walking import straight, walked
+from tests.wire.peers import prediction
+from workers.event_finder import EventFinder
 
 shares = st.floats(0, 1)
 times = st.integers(-(2**60), 2**60)
@@ -29,6 +36,45 @@ def things(draw: st.DrawFn) -> Thing:
         score=draw(shares),
     )
 
+
+LEAST, MOST = -(2**62), 2**62
+EDGES = (0.0, 1.0, 0.5)
+edge = st.sampled_from(EDGES)
+far = st.sampled_from([-MOST_OFFSET, 0.0, MOST_OFFSET])
+wire_things = st.builds(
+    Thing,
+    id=st.sampled_from([0, 1, MOST_COUNT]),
+    box=st.tuples(edge, edge, edge, edge),
+    outline=st.just([]),
+    speed=st.sampled_from([0.0, 0.3, 1e15]),
+    direction_deg=st.sampled_from([0.0, 359.9999]),
+    age_ms=st.just(0.0),
+    score=edge,
+    was=st.just([(0.0, 0.0, 1.0, 1.0)]),
+)
+wire_sights = st.builds(
+    Sight,
+    view=st.just("home"),
+    found=st.booleans(),
+    share=edge,
+    factor=st.sampled_from([(0.2, 0.0), (0.0, -5.0), (1.0, 0.0)]),
+    offset=st.tuples(far, far),
+    aspect=st.sampled_from([1e-3, 0.75, 1e3]),
+)
+wire_predictions = st.builds(
+    prediction,
+    st.just(1),
+    session=st.sampled_from([0, MOST]),
+    capture_ns=st.sampled_from([0, 10**18, MOST]),
+    pts_ns=st.sampled_from([None, LEAST, 0, MOST]),
+    policy=st.sampled_from(["every", "newest"]),
+    past=st.sampled_from([[], [PastFrame(0, 0, 1e15)] * 64]),
+    top=st.just([("open", 1.0)]),
+    things=st.none() | st.lists(wire_things, max_size=3, unique_by=lambda one: one.id),
+    sight=st.none() | wire_sights,
+)
+
+CONFIG = load_config(None, ["zones.yard.points=[[0.3, 0.3], [0.7, 0.3], [0.7, 0.9], [0.3, 0.9]]"])
 
 looks = st.builds(
     Look,
@@ -59,6 +105,17 @@ def test_a_thing_that_goes_through_the_picture_takes_few_bytes() -> None:
     assert len(pack(parts)) < 5 * 200
     empty = [Look(session=1, now=look.now, depth=2, things=[]) for look in parts]
     assert len(pack(empty)) < 5 * 20
+
+
+@settings(deadline=None, database=None)
+@given(st.lists(wire_predictions, min_size=1, max_size=8))
+def test_the_extremes_that_the_wire_lets_through_are_kept_exactly(predictions: list[Prediction]) -> None:
+    kept: list[Part] = []
+    finder = EventFinder("front", CONFIG, lambda _, part: kept.append(part))
+    for sent in predictions:
+        finder.take(msgspec.msgpack.decode(msgspec.msgpack.encode(sent), type=Prediction))
+    finder.end("the stream has ended")
+    assert unpack(pack(kept)) == kept
 
 
 OF_BEFORE_LABELS = """
