@@ -112,6 +112,10 @@ class SinkStream:
         while len(self._thumbnails) > _THUMBNAILS:
             self._thumbnails.popitem(last=False)
 
+    def expect(self, since_ns: int) -> None:
+        """Notes that frames of a camera should have arrived since then."""
+        self._signal.expect(since_ns)
+
     def take_end(self, end: EndOfStream) -> None:
         """Notes that no more frames will come."""
         self._count_gap(end.id, end.skipped, None)
