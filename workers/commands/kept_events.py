@@ -47,12 +47,13 @@ def rules(
     if file is None:
         print(context.get_help())
         return
-    from pipeline.base.config import load_watch
+    from pipeline.base.config import load_config, load_watch
     from pipeline.events.archive import Wanted
     from pipeline.events.replay import Replay
 
     wanted = Wanted(since_ns=_since_ns(since), stream_id=stream)
-    replay = Replay(load_watch(file))
+    views = load_config(config, overrides or ()).views
+    replay = Replay(load_watch(file, views))
     with _open(config, overrides, wanted) as archive:
         found = sorted(replay.events(archive.chunks(wanted)), key=lambda event: event.time)
     _print_lines(found, as_json)
