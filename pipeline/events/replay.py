@@ -62,6 +62,6 @@ class Replay:
         view = look.sight.view if look.sight else UNNAMED_VIEW
         if view != UNNAMED_VIEW and view not in self.watch.views:
             raise UserError(
-                f"{stream_id} was seen in the view {view!r}, which the rules do not name: add "
-                f"[views.{view}] to them, or give the --config of that run; or leave that time out with --since"
+                f"{stream_id} was seen in the view {view!r}, which the rules do not name: "
+                f"add [views.{view}], or give the --config of that run; or leave that time out with --since"
             )
