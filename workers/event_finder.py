@@ -9,7 +9,7 @@ from pipeline.base.event import Event, Moment
 from pipeline.base.moving_thing import Point
 from pipeline.base.sight import Sight, seen_from_home
 from pipeline.base.watched import Line, Zone
-from pipeline.events.motion_log import Part
+from pipeline.events.motion_log import LogPart
 from pipeline.scene.health_events import HealthEvents
 from pipeline.scene.rule_input import STARTED, Cut, Look, in_steps
 from pipeline.scene.steady_label import Held, SteadyLabel
@@ -31,7 +31,7 @@ class EventFinder:
     """
 
     def __init__(
-        self, stream_id: str, config: Config, log: Callable[[str, Part], None] | None = None
+        self, stream_id: str, config: Config, log: Callable[[str, LogPart], None] | None = None
     ) -> None:
         self._stream_id = stream_id
         self._rules, self._log = StreamRules(stream_id, config.watched()), log
@@ -123,7 +123,7 @@ class EventFinder:
             return None
         return self._label.see(prediction.top, now) if prediction.depth else self._label.held
 
-    def _keep(self, part: Part) -> None:
+    def _keep(self, part: LogPart) -> None:
         if self._log is not None:
             self._log(self._stream_id, part)
 

@@ -9,7 +9,7 @@ from pipeline.base.config import Config
 from pipeline.base.errors import WireError
 from pipeline.base.event import Event
 from pipeline.base.frame import Frame, FrameId, Image
-from pipeline.events.motion_log import Part
+from pipeline.events.motion_log import LogPart
 from pipeline.flow.age_limit import AgeLimit
 from pipeline.flow.gaps import GapTracker
 from pipeline.flow.joiner import Joined, Joiner
@@ -48,7 +48,7 @@ class SinkStream:
         worker: WorkerStats,
         recording: Recording | None,
         tell: Callable[[Event], None],
-        log: Callable[[str, Part], None] | None = None,
+        log: Callable[[str, LogPart], None] | None = None,
     ) -> None:
         sink = config.sink
         self.id, self.recording = stream_id, recording

@@ -27,7 +27,9 @@ Degrees: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, lt=360.0)]
 HalfTurn: TypeAlias = Annotated[float, msgspec.Meta(ge=1.0, le=180.0)]
 Speed: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=100.0)]
 """Picture widths a second."""
-_DAY = "(?:mon|tue|wed|thu|fri|sat|sun)"
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+"""As in hours."""
+_DAY = f"(?:{'|'.join(DAYS)})"
 _HOUR = "(?:(?:[01][0-9]|2[0-3]):[0-5][0-9]|24:00)"
 Hours: TypeAlias = Annotated[
     str,

@@ -12,7 +12,7 @@ from pipeline.base.episode import end_of
 from pipeline.base.errors import UserError
 from pipeline.base.event import Event, unix_ns
 from pipeline.events.archive import Chunk
-from pipeline.events.motion_log import Part, pack
+from pipeline.events.motion_log import LogPart, pack
 from pipeline.events.store import Store, StoreError
 from pipeline.scene.motion_grid import MotionGrid
 from pipeline.scene.rule_input import STARTED, Cut, Look
@@ -56,7 +56,7 @@ class Keeper(Closing):
     ) -> None:
         self._store = Store(path, keep_days, max_mb)
         self.path = path
-        self._queue: Queue[tuple[str, Part] | Event] = Queue(room)
+        self._queue: Queue[tuple[str, LogPart] | Event] = Queue(room)
         self._stop = threading.Event()
         self._lost: Counter[str] = Counter()
         self._failure = ""
@@ -86,7 +86,7 @@ class Keeper(Closing):
         counts = " and ".join(f"{count} {what}" for what, count in sorted(self._lost.items()))
         return f"{self.path}: {counts} were not kept: the disk is too slow"
 
-    def log(self, stream_id: str, part: Part) -> None:
+    def log(self, stream_id: str, part: LogPart) -> None:
         """Takes the next part of a stream's motion log; never waits."""
         self._put((stream_id, part), "looks")
 
@@ -101,7 +101,7 @@ class Keeper(Closing):
         if self._thread.is_alive():
             self._failure = f"{self.path}: the last events could not be written: the disk does not answer"
 
-    def _put(self, what: tuple[str, Part] | Event, name: str) -> None:
+    def _put(self, what: tuple[str, LogPart] | Event, name: str) -> None:
         if self._failure:
             return
         try:
@@ -123,7 +123,7 @@ class Keeper(Closing):
             self._store.close()
 
     def _write_all(self) -> None:
-        looks: dict[str, list[Part]] = {}
+        looks: dict[str, list[LogPart]] = {}
         events: list[Event] = []
         began_ns = forgot_ns = now_ns()
         while True:
@@ -139,7 +139,7 @@ class Keeper(Closing):
             if stopping:
                 return
 
-    def _take_waiting(self, looks: dict[str, list[Part]], events: list[Event]) -> None:
+    def _take_waiting(self, looks: dict[str, list[LogPart]], events: list[Event]) -> None:
         """Takes what waits, and waits a moment for more."""
         try:
             what = self._queue.get(timeout=_TURN_S)
@@ -153,7 +153,7 @@ class Keeper(Closing):
             return
 
 
-def _chunk(stream_id: str, parts: list[Part]) -> Chunk:
+def _chunk(stream_id: str, parts: list[LogPart]) -> Chunk:
     times_ns = [_wall_ns(part) for part in parts if not isinstance(part, Cut)] or [now_ns()]
     return Chunk(stream_id, min(times_ns), max(times_ns), pack(parts))
 

@@ -33,7 +33,7 @@ from pipeline.scene.rule_input import (
 )
 from pipeline.scene.steady_label import Held
 
-Part: TypeAlias = Look | Cut | MotionGrid
+LogPart: TypeAlias = Look | Cut | MotionGrid
 Table: TypeAlias = npt.NDArray[np.int64]
 
 _VERSION = 1
@@ -69,7 +69,7 @@ class _Header(msgspec.Struct, array_like=True, frozen=True):
     thing_rows: bytes
 
 
-def pack(parts: Sequence[Part]) -> bytes:
+def pack(parts: Sequence[LogPart]) -> bytes:
     """Packs what one stream's rules saw, in order; the looks are in steps (``scene.rule_input.in_steps``)."""
     looks = [part for part in parts if isinstance(part, Look)]
     things = [thing for look in looks for thing in look.things]
@@ -92,7 +92,7 @@ def pack(parts: Sequence[Part]) -> bytes:
     return bytes([_VERSION]) + zlib.compress(msgspec.msgpack.encode(header), _LEVEL)
 
 
-def unpack(chunk: bytes) -> list[Part]:
+def unpack(chunk: bytes) -> list[LogPart]:
     """What was packed.
 
     Raises:
@@ -113,7 +113,7 @@ def unpack(chunk: bytes) -> list[Part]:
         raise DamagedChunkError(str(error)) from None
 
 
-def _in_order(looks: Sequence[Look], between: Sequence[tuple[int, _Between]]) -> Iterator[Part]:
+def _in_order(looks: Sequence[Look], between: Sequence[tuple[int, _Between]]) -> Iterator[LogPart]:
     """The looks with their sights and labels, and what came between them."""
     done, sight, label = 0, None, None
     for before, part in [*between, (len(looks), None)]:

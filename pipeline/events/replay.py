@@ -7,7 +7,7 @@ from pipeline.base.errors import UserError
 from pipeline.base.event import Event
 from pipeline.base.watched import UNNAMED_VIEW, Watch
 from pipeline.events.archive import Chunk
-from pipeline.events.motion_log import DamagedChunkError, Part, unpack
+from pipeline.events.motion_log import DamagedChunkError, LogPart, unpack
 from pipeline.scene.motion_grid import MotionGrid
 from pipeline.scene.rule_input import STARTED, Look
 from pipeline.scene.stream_rules import StreamRules
@@ -43,7 +43,7 @@ class Replay:
             for part in parts:
                 yield from self._take(chunk.stream_id, part)
 
-    def _take(self, stream_id: str, part: Part) -> list[Event]:
+    def _take(self, stream_id: str, part: LogPart) -> list[Event]:
         if stream_id not in self._rules:
             self._rules[stream_id] = StreamRules(stream_id, self.watch)
         rules = self._rules[stream_id]

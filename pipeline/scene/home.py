@@ -53,7 +53,7 @@ Places: TypeAlias = npt.NDArray[np.complex128]
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class KeptView:
     """What is kept of a reference view.
 
     Attributes:
@@ -78,7 +78,7 @@ class Found:
     share: float
 
 
-def find(view: View, keys: Array, aspect: float, expected: Sequence[Similarity] = ()) -> Found | None:
+def find(view: KeptView, keys: Array, aspect: float, expected: Sequence[Similarity] = ()) -> Found | None:
     """Where a view is in a picture; None where it is not, or can't be told.
 
     Args:
@@ -110,7 +110,7 @@ def find(view: View, keys: Array, aspect: float, expected: Sequence[Similarity] 
 class _Matches:
     """The places of a view, as complex numbers in picture widths, and the best match of each in a picture."""
 
-    def __init__(self, view: View, keys: Array, aspect: float) -> None:
+    def __init__(self, view: KeptView, keys: Array, aspect: float) -> None:
         rows, columns, channels = view.keys.shape
         stride = max(math.ceil(math.sqrt(rows * columns / _MOST_PLACES)), 1)
         row, column = (
@@ -210,7 +210,7 @@ class Home:
             the camera shows three seconds after it began becomes one, called ``UNNAMED_VIEW``.
     """
 
-    def __init__(self, views: Mapping[str, View]) -> None:
+    def __init__(self, views: Mapping[str, KeptView]) -> None:
         self._views = dict(views)
         self._name, self._taken_ns = next(iter(views), UNNAMED_VIEW), 0
         self._known: OrderedDict[Hashable, Similarity] = OrderedDict()
@@ -246,7 +246,7 @@ class Home:
             if len(self._views) > 1 and (found is None or found.share < _SURE):
                 found = self._nearest(keys, aspect, found)
         else:
-            self._views[self._name], self._taken_ns = View(keys, aspect), time_ns
+            self._views[self._name], self._taken_ns = KeptView(keys, aspect), time_ns
             found = Found(AT_HOME, 1.0)
         if found:
             self._confirmed, self._found_ns, self._share = found.similarity, time_ns, found.share

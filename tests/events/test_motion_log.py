@@ -10,7 +10,7 @@ from pipeline.base.event import Moment
 from pipeline.base.moving_thing import Thing
 from pipeline.base.ranges import MOST_COUNT
 from pipeline.base.sight import MOST_OFFSET, Sight
-from pipeline.events.motion_log import DamagedChunkError, Part, pack, unpack
+from pipeline.events.motion_log import DamagedChunkError, LogPart, pack, unpack
 from pipeline.scene.motion_grid import MotionGrid
 from pipeline.scene.rule_input import Cut, Look, in_steps
 from pipeline.scene.steady_label import Held
@@ -91,7 +91,7 @@ between = st.builds(Cut, st.text(max_size=20)) | st.builds(
 
 @settings(deadline=None, database=None)
 @given(st.lists(looks | between, max_size=12))
-def test_what_is_packed_comes_back_exactly(parts: list[Part]) -> None:
+def test_what_is_packed_comes_back_exactly(parts: list[LogPart]) -> None:
     kept = [in_steps(part) if isinstance(part, Look) else part for part in parts]
     assert unpack(pack(kept)) == kept
 
@@ -110,7 +110,7 @@ def test_a_thing_that_goes_through_the_picture_takes_few_bytes() -> None:
 @settings(deadline=None, database=None)
 @given(st.lists(wire_predictions, min_size=1, max_size=8))
 def test_the_extremes_that_the_wire_lets_through_are_kept_exactly(predictions: list[Prediction]) -> None:
-    kept: list[Part] = []
+    kept: list[LogPart] = []
     finder = EventFinder("front", CONFIG, lambda _, part: kept.append(part))
     for sent in predictions:
         finder.take(msgspec.msgpack.decode(msgspec.msgpack.encode(sent), type=Prediction))
@@ -128,7 +128,7 @@ kYERI/EawECAaJUmYJL44CdVPYMOmCTVA0SDLSSqBwBCvjeP
 def test_a_log_that_was_written_before_there_were_labels_can_be_read() -> None:
     """Something walks for 0.2 s; the view is known from the fourth look on, and before it was a cut."""
     walk = walked({1: straight(0.1, 0.6, 0.15, 0.0)}, 0.2)
-    parts: list[Part] = [
+    parts: list[LogPart] = [
         in_steps(Look(session=1, now=now, depth=2, things=things, sight=sight(offset=0.1) if n > 2 else None))
         for n, (now, things) in enumerate(walk)
     ]
