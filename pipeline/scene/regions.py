@@ -34,6 +34,11 @@ _CONNECTED = 0.7
 """Share of a part's places that hang together; scattered ones are noise."""
 SAME = 0.6
 """Two boxes are those of one thing if they overlap so much: intersection over union."""
+_HELD = 0.8
+"""A part whose box lies so much within that of the other, which goes the same way, is no thing of its own:
+where a thing is smooth, it is measured to be slower than where it is not."""
+_SAME_WAY = 0.7
+"""Cosine of the angle between two motions of one way."""
 _HALVED = 2
 """How often in a row a region can be divided."""
 
@@ -154,16 +159,33 @@ def _divided(region: Region, times: int) -> list[Region]:
     wanted = [max(SMALLEST, _CONNECTED * chosen.sum()) for chosen in (~second, second)]
     if any(len(part.places) < least for part, least in zip(parts, wanted, strict=True)):
         return [region]
-    if overlap(parts[0].box, parts[1].box) > SAME:
+    if overlap(parts[0].box, parts[1].box) > SAME or _is_held(*parts):
         return [region]  # a rim round a middle
     return [piece for part in parts for piece in _divided(part, times - 1)]
 
 
 def overlap(box: Array, other: Array) -> float:
     """Intersection over union of two boxes: left, top, right, bottom."""
+    common = _common(box, other)
+    return common / (_area(box) + _area(other) - common)
+
+
+def _is_held(part: Region, other: Region) -> bool:
+    """Whether one of two parts lies within the other and goes the same way."""
+    smaller = min(_area(part.box), _area(other.box))
+    speeds = np.hypot(*part.velocity) * np.hypot(*other.velocity)
+    goes_along = float(part.velocity @ other.velocity) > _SAME_WAY * float(speeds)
+    return goes_along and _common(part.box, other.box) > _HELD * smaller
+
+
+def _area(box: Array) -> float:
+    return float((box[2:] - box[:2]).prod())
+
+
+def _common(box: Array, other: Array) -> float:
+    """Area of what two boxes share."""
     sides = np.minimum(box[2:], other[2:]) - np.maximum(box[:2], other[:2])
-    common = float(np.maximum(sides, 0).prod())
-    return common / float((box[2:] - box[:2]).prod() + (other[2:] - other[:2]).prod() - common)
+    return float(np.maximum(sides, 0).prod())
 
 
 def _second_motion(velocities: Array) -> npt.NDArray[np.bool_] | None:
