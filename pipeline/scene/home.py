@@ -35,9 +35,9 @@ _LEAST_SEEN, _LEAST_SEEN_AS_EXPECTED = 0.5, 0.3
 """Shares of a view's places. Of pictures of other scenes three in four similarities show less than half."""
 _LEAST_COSINE = 0.4
 """Mean of the places: other scenes have under 0.36 in nine of ten, the same one in the dark over 0.53."""
-_LEAST_COMMON = 0.5
-"""Of the view or of the picture that the other has to show, for the view to count as found: houses in a row
-look alike, so that less than half of a view is found at several places."""
+_STAYS_IN, _COMES_IN = 0.45, 0.55
+"""Share of the view or of the picture that the other has to show, for the view to go on being found, and to
+be found again: houses in a row look alike, so that less than half of a view is found at several places."""
 _CLEARLY = 1.3
 """So many times as many matches have to agree on where else the view is."""
 _SURE = 0.7
@@ -96,7 +96,7 @@ def find(
         is_lost: It was not found for a while: where it is expected it has to be seen as well as elsewhere.
     """
     matches = _Matches(view, keys, aspect)
-    least = _LEAST_SEEN if is_lost else _LEAST_SEEN_AS_EXPECTED
+    least, least_common = (_LEAST_SEEN, _COMES_IN) if is_lost else (_LEAST_SEEN_AS_EXPECTED, _STAYS_IN)
     seen = [(matches.share(one), matches.fit(one), one) for one in expected]
     seen = [one for one in seen if one[0] >= least]
     most = max((share for share, _, _ in seen), default=0.0)
@@ -104,7 +104,7 @@ def find(
         (one for one in seen if one[0] >= most - _AS_GOOD), key=lambda one: one[1], default=(0.0, 0.0, None)
     )
     jump = matches.agreed()
-    if jump is not None and matches.common(jump) >= _LEAST_COMMON:
+    if jump is not None and matches.common(jump) >= least_common:
         jumped = matches.share(jump)
         is_clear = jumped > share + 2 * _AS_GOOD or (
             jumped >= share - _AS_GOOD and matches.fit(jump) > _CLEARLY * fit
@@ -113,7 +113,7 @@ def find(
             return Found(jump, jumped)
     if best is None or not (corrected := matches.corrected(best)).is_plausible:
         return None
-    return Found(corrected, share, matches.common(corrected) >= _LEAST_COMMON)
+    return Found(corrected, share, matches.common(corrected) >= least_common)
 
 
 class _Matches:

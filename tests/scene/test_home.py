@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import cv2
@@ -152,6 +153,37 @@ def test_a_view_that_is_gone_is_lost_and_found_again() -> None:
     assert all(found[1:57])
     assert not any(found[59:100])
     assert all(found[106:])
+
+
+def panned(ways: list[complex]) -> list[tuple[bool, float]]:
+    """Whether the view is found, and how far it is off, frame by frame, where it is seen at these shifts."""
+    around, seen_at, before = scene(), [], ways[0]
+    home = Home({"gate": KeptView(seen(around), ASPECT)})
+    for n, way in enumerate(ways):
+        camera, before = at(before - way), way
+        sight = home.sight(n, [n - 1 if n else None], still(camera, valid=n > 0), n * 40_000_000)
+        if sight is not None:
+            seen_at.append((sight.found, off(sight.similarity, at(way))))
+        if home.is_due(n * 40_000_000):
+            home.look(n, seen(around, at(way), seed=n), ASPECT, n * 40_000_000)
+    return seen_at
+
+
+def test_a_view_that_leaves_the_picture_is_lost_at_once_and_found_when_it_comes_back() -> None:
+    out = [-0.02 * n + 0j for n in range(46)]
+    seen_at = panned([0j, 0j, *out, *out[::-1]])
+    shifts = [-way.real for way in [0j, *out, *out[::-1]]]
+    assert all(error < 0.05 for _, error in seen_at)
+    for (found, _), shift in zip(seen_at, shifts, strict=True):
+        assert found if shift < 0.4 else not found or shift < 0.7, shift
+
+
+@pytest.mark.parametrize("shift", [0.47, 0.485, 0.5, 0.515, 0.53])
+def test_at_the_edge_of_being_found_a_shake_changes_nothing(shift: float) -> None:
+    shakes = np.random.default_rng(0).normal(0, 0.006, 200)
+    there = [-0.02 * n + 0j for n in range(24)]
+    found = [one for one, _ in panned([*there, *(complex(-shift + x, 0) for x in shakes)])][30:]
+    assert sum(one != other for one, other in itertools.pairwise(found)) <= 1
 
 
 def test_of_several_views_the_one_that_is_seen_counts() -> None:

@@ -71,6 +71,14 @@ def test_a_thing_with_a_slower_rim_is_one_region() -> None:
     assert len(find_regions(dense_motion(discs, 1.0))) == 1
 
 
+def test_a_slower_part_within_a_thing_is_none_of_its_own_but_one_that_goes_back_is() -> None:
+    van = Disc(straight(0.2, 0.4, 0.3), radius=0.16)
+    window = Disc(straight(0.42, 0.4, 0.1), radius=0.08)
+    back = Disc(straight(0.72, 0.4, -0.2), radius=0.08)
+    assert len(find_regions(dense_motion([van, window], 1.0))) == 1
+    assert len(find_regions(dense_motion([van, back], 1.0))) == 2
+
+
 def test_hysteresis_needs_one_sure_place_and_takes_in_likely_neighbours() -> None:
     motion = dense_motion([Disc(straight(0.4, 0.4, 0.1))], 1.0)
     whole = find_regions(motion)[0].box

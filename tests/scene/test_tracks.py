@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from pipeline.base.moving_thing import MOST_TRAIL_POINTS
+from pipeline.scene.regions import Region
 from pipeline.scene.things import ThingTracker
+from pipeline.scene.tracks import Track
 from tests.scene.moving_discs import AGES_S, ASPECT, Disc, dense_motion, followed, straight
 
 
@@ -43,6 +45,45 @@ def test_a_box_holds_what_is_seen_of_its_thing() -> None:
             assert y - 0.01 <= top < bottom <= y + height + 0.01
     assert [thing.id for thing in things] == [1]
     assert things[0].box[2] > 0.18, "as large as before it was covered"
+
+
+def places(columns: int) -> Region:
+    """Eight rows from the middle of the picture down, this many columns to the right of it."""
+    where = np.argwhere(np.ones((8, columns), bool)) + np.array([36, 48])
+    return Region(
+        where,
+        np.full((len(where), 2), 0.1, np.float32),
+        np.full(len(where), 0.9, np.float32),
+        np.array([1 / 96, 1 / 96], np.float32),
+    )
+
+
+@pytest.mark.parametrize(("has_met", "columns"), [(True, 6), (False, 24)])
+def test_a_thing_that_meets_another_keeps_its_box(has_met: bool, columns: int) -> None:
+    track = Track(places(6), 0, 0, id=1)
+    track.see(places(24), 40_000_000, 40.0, has_met=has_met)
+    assert track.box[2] - track.box[0] == pytest.approx(columns / 96)
+
+
+def test_a_thing_whose_region_covers_another_one_has_met_it() -> None:
+    """The other one stands in the region of the first for a moment, with the motion of the first."""
+    tracker, widths = ThingTracker(), dict[int, list[float]]()
+    for number in range(1, 41):
+        t = number / 20
+        discs = [Disc(straight(0.2, 0.3, 0.15)), Disc(straight(0.75, 0.42, -0.15), 0.05)]
+        motion = dense_motion(discs, t)
+        if 30 <= number < 33:
+            first, other = (np.array(disc.path(t)) for disc in discs)
+            (left, top), (right, bottom) = np.minimum(first, other), np.maximum(first, other)
+            rows = slice(round(top * 96), round(bottom * 96) + 4)
+            columns = slice(round(left * 96), round(right * 96) + 4)
+            way = dense_motion(discs[:1], t)
+            row, column = np.argwhere(way.moving > 0.5)[0]
+            motion.moving[rows, columns] = 0.95
+            motion.flow[:, :, rows, columns] = way.flow[:, :, row, column][:, :, None, None]
+        for thing in tracker.update(motion, round(t * 1e9)):
+            widths.setdefault(thing.id, []).append(thing.box[2])
+    assert max(widths[1]) < 0.2, "both together are 0.3 wide"
 
 
 def test_a_trail_does_not_jump_where_something_joins_a_thing_for_a_moment() -> None:
