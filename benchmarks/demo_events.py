@@ -1,14 +1,15 @@
 """When the events of the demo's street are told: `python -m benchmarks.demo_events --json FILE`.
 
 The street of the demo tour is watched with two zones and a line, once for each seed: other houses, other
-noise. Each scripted entering, leaving and crossing is known from the actors' paths and compared with the
-event's time; events that nothing in the script explains are false.
+noise. Each scripted entering, leaving, crossing and stop is known from the actors' paths and compared with
+the event's time; events that nothing in the script explains are false.
 """
 
 import argparse
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from math import hypot
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,7 @@ def watch() -> Watch:
                 f"{kind} {name}": Rule(kind=kind, zone=name) for name in zones for kind in ("entered", "left")
             },
             "crossed gate": Rule(kind="crossed", line="gate"),
+            **{f"stopped {name}": Rule(kind="stopped", zone=name) for name in zones},
         },
     )
 
@@ -110,6 +112,7 @@ def script(actors: Sequence[Actor], seconds: float) -> list[Happening]:
 def _passages(actor: Actor, seconds: float) -> Iterator[Happening]:
     before: set[str] = set()
     was_left: bool | None = None
+    went = False
     line, upper, lower = _GATE
     for number in range(round(seconds / _STEP_S)):
         time_s = number * _STEP_S
@@ -127,7 +130,9 @@ def _passages(actor: Actor, seconds: float) -> Iterator[Happening]:
                 yield Happening("left", name, time_s, must)
             if was_left not in (None, x < line) and upper <= y <= lower:
                 yield Happening("crossed", "gate", time_s, must)
-        before, was_left = inside, x < line
+            if went and not hypot(*actor.path.velocity_at(time_s)):
+                yield from (Happening("stopped", name, time_s, must) for name in inside)
+        before, was_left, went = inside, x < line, hypot(*actor.path.velocity_at(time_s)) > 0
 
 
 def _is_seen(x: float, y: float, time_s: float) -> bool:
