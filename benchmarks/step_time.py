@@ -327,8 +327,9 @@ def bench(
         for count in streams
         for result in measure(subject, count, cases, device=device, repeats=repeats)
     ]
-    console = Console()
-    Console(width=max(console.width, 120)).print(_table(results, machine))
+    table = _table(results, machine)
+    needed = Console(width=1000).measure(table).maximum
+    Console(width=max(Console().width, needed)).print(table)
     if json_file is not None:
         document = {"machine": machine, "results": [asdict(result) for result in results]}
         json_file.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
