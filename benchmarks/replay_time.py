@@ -22,7 +22,7 @@ from pipeline.base.event import Event, Moment
 from pipeline.base.moving_thing import Thing
 from pipeline.base.watched import Line, Rule, Watch, Zone
 from pipeline.events.archive import Archive, Chunk
-from pipeline.events.motion_log import Part, pack, unpack
+from pipeline.events.motion_log import LogPart, pack, unpack
 from pipeline.events.replay import Replay
 from pipeline.events.store import Store
 from pipeline.scene.rule_input import Look, in_steps
@@ -160,7 +160,7 @@ def main() -> None:
     ]
     if arguments.store:
         with Archive(arguments.store) as archive:
-            parts: list[Part] = [part for chunk in archive.chunks() for part in unpack(chunk.data)]
+            parts: list[LogPart] = [part for chunk in archive.chunks() for part in unpack(chunk.data)]
         looks = [part for part in parts if isinstance(part, Look)]
         rows.append(measure(arguments.store.stem, repeated(looks), _HOUR_NS, arguments.rounds))
     for row in rows:

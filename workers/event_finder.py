@@ -3,15 +3,17 @@
 from collections import Counter
 from collections.abc import Callable
 
+from pipeline.base.camera_motions import CAMERA_MOTIONS
 from pipeline.base.config import Config
 from pipeline.base.event import Event, Moment
 from pipeline.base.moving_thing import Point
 from pipeline.base.sight import Sight, seen_from_home
 from pipeline.base.watched import Line, Watch, Zone
-from pipeline.events.motion_log import Part
+from pipeline.events.motion_log import LogPart
 from pipeline.scene.ground import GroundSpeed
 from pipeline.scene.health_events import HealthEvents
 from pipeline.scene.rule_input import STARTED, Cut, Look, in_steps
+from pipeline.scene.steady_label import Held, SteadyLabel
 from pipeline.scene.stream_rules import StreamRules
 from pipeline.view.watch_overlay import Watched
 from pipeline.wire.messages import BadPicture, Prediction
@@ -30,12 +32,13 @@ class EventFinder:
     """
 
     def __init__(
-        self, stream_id: str, config: Config, log: Callable[[str, Part], None] | None = None
+        self, stream_id: str, config: Config, log: Callable[[str, LogPart], None] | None = None
     ) -> None:
         self._stream_id = stream_id
         self._rules, self._log = StreamRules(stream_id, config.watched()), log
         self._is_logged = False
-        self._health = HealthEvents(stream_id)
+        self._health, self._label = HealthEvents(stream_id), SteadyLabel()
+        self._has_own_classes = False
         self._sight: Sight | None = None
         self._lasting: Counter[str] = Counter()
         self._lit_until_ns: dict[str, int] = {}
@@ -44,13 +47,14 @@ class EventFinder:
     def take(self, prediction: Prediction) -> list[Event]:
         """The events of the next prediction."""
         events = self._health.see_ok()
-        if prediction.things is None:
+        label = self._see_label(prediction)
+        if prediction.things is None and label is None and self._rules.last is None:
             return events
         if not self._is_logged:
             self._keep(STARTED)
             self._is_logged = True
         self._sight = prediction.sight
-        look = in_steps(_look(prediction))
+        look = in_steps(_look(prediction, label))
         told = self._rules.take(look)
         if self._rules.is_new:
             self._lit_until_ns.clear()
@@ -83,6 +87,7 @@ class EventFinder:
         if last is None:
             return []
         cut = Cut(why)
+        self._label.forget()
         self._keep(cut)
         return self._noted(self._rules.cut(cut), last)
 
@@ -91,7 +96,7 @@ class EventFinder:
         sight = prediction.sight
         if not self._rules.seen.ground or (sight and not sight.found):
             return {}
-        found = {thing.id: self._rules.speed_of(thing) for thing in _look(prediction).things}
+        found = {thing.id: self._rules.speed_of(thing) for thing in _look(prediction, None).things}
         return {number: figure for number, figure in found.items() if figure}
 
     def watched(self) -> list[Watched]:
@@ -127,7 +132,17 @@ class EventFinder:
         forward, backward = (self._crossed[line, way] for way in ("forward", "backward"))
         return f"{forward} forward, {backward} back" if forward or backward else ""
 
-    def _keep(self, part: Part) -> None:
+    def _see_label(self, prediction: Prediction) -> Held | None:
+        """The label that counts, of a model with classes of its own."""
+        now = Moment(prediction.time_ns, prediction.capture_ns)
+        if self._rules.begins_anew(prediction.session, now):
+            self._label.forget()
+        self._has_own_classes |= any(label not in CAMERA_MOTIONS for label, _ in prediction.top)
+        if not self._has_own_classes:
+            return None
+        return self._label.see(prediction.top, now) if prediction.depth else self._label.held
+
+    def _keep(self, part: LogPart) -> None:
         if self._log is not None:
             self._log(self._stream_id, part)
 
@@ -142,13 +157,14 @@ class EventFinder:
         return events
 
 
-def _look(prediction: Prediction) -> Look:
+def _look(prediction: Prediction, label: Held | None) -> Look:
     sight = prediction.sight
     things = [thing for thing in prediction.things or () if thing.was]
     return Look(
         session=prediction.session,
         now=Moment(prediction.time_ns, prediction.capture_ns),
-        depth=prediction.depth,
+        depth=0 if prediction.things is None else prediction.depth,
         things=[seen_from_home(thing, sight) for thing in things] if sight else things,
         sight=sight,
+        label=label,
     )

@@ -11,7 +11,7 @@ from pipeline.base.event import Event
 from pipeline.base.line_file import STDOUT
 from pipeline.events.archive import Archive, Wanted
 from pipeline.events.event_keeper import Keeper
-from pipeline.events.motion_log import Part
+from pipeline.events.motion_log import LogPart
 from workers.base import Worker
 
 _READ_BACK = 4 << 20  # bytes
@@ -75,7 +75,7 @@ class Keeping:
         with Archive(path) as archive:
             return archive.newest(Wanted(since_ns=since_ns, kind=kind, stream_id=stream_id), most)
 
-    def log(self, stream_id: str, part: Part) -> None:
+    def log(self, stream_id: str, part: LogPart) -> None:
         """Takes the next part of a stream's motion log."""
         if self._keeper:
             self._keeper.log(stream_id, part)

@@ -9,7 +9,7 @@ from pipeline.base.config import Config
 from pipeline.base.frame import Image
 from pipeline.base.watched import Line, Zone
 from pipeline.runtime.base import Runtime
-from pipeline.scene.home import Home, View
+from pipeline.scene.home import Home, KeptView
 from workers.base import WorkerError
 
 
@@ -33,7 +33,7 @@ def open_homes(config: Config, runtime: Runtime) -> Callable[[str], Home | None]
     return home
 
 
-def reference_view(picture: Image, runtime: Runtime) -> View:
+def reference_view(picture: Image, runtime: Runtime) -> KeptView:
     """What is kept of a picture that a stream should show.
 
     Raises:
@@ -43,10 +43,10 @@ def reference_view(picture: Image, runtime: Runtime) -> View:
     keys = runtime.match_keys(memory.entry)
     if keys is None:
         raise WorkerError("views need a network with dense motion, such as motion_resnet18")
-    return View(keys, picture.shape[0] / picture.shape[1])
+    return KeptView(keys, picture.shape[0] / picture.shape[1])
 
 
-def _open_view(name: str, path: str, runtime: Runtime) -> View:
+def _open_view(name: str, path: str, runtime: Runtime) -> KeptView:
     picture = cv2.imread(path)
     if picture is None:
         raise WorkerError(f"views.{name}.picture: {path} can't be read as a picture")

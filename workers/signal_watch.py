@@ -4,7 +4,7 @@ from pipeline.base.event import Event, Moment
 from pipeline.base.frame import Policy
 from pipeline.scene.health_events import HealthEvents
 
-_SILENT_NS = 5_000_000_000
+SILENT_NS = 5_000_000_000
 _TIMES_USUAL = 5
 """A silence is a loss if it is so long, and so many times as long as the time between the last two frames."""
 
@@ -21,6 +21,11 @@ class SignalWatch:
         self._capture_ns = self._arrived_ns = self._interval_ns = 0
         self._is_live = False
 
+    def expect(self, since_ns: int) -> None:
+        """Frames of a live stream should have arrived since then; nothing is changed if some have."""
+        if not self._arrived_ns:
+            self._is_live, self._capture_ns, self._arrived_ns = True, since_ns, since_ns
+
     def arrived(self, policy: Policy, capture_ns: int, now_ns: int) -> list[Event]:
         """A frame has arrived."""
         was_lost = self._events.state is not None
@@ -32,7 +37,7 @@ class SignalWatch:
     def look(self, now_ns: int) -> list[Event]:
         """What there is to tell now; to be called several times a second."""
         silent_ns = now_ns - self._arrived_ns
-        if not self._is_live or silent_ns < max(_SILENT_NS, _TIMES_USUAL * self._interval_ns):
+        if not self._is_live or silent_ns < max(SILENT_NS, _TIMES_USUAL * self._interval_ns):
             return []
         at_ns = self._capture_ns + silent_ns
         return self._events.see_bad("signal_lost", Moment(at_ns, at_ns), silent_ns / 1e9)

@@ -39,7 +39,9 @@ from workers.recording import Recording
 from workers.recording_shelf import RecordingShelf
 from workers.roles import connected_endpoints
 from workers.sending import Sending
+from workers.signal_watch import SILENT_NS
 from workers.sink_stream import SinkStream
+from workers.source_check import live_streams
 from workers.watch_change import WatchChange, with_watch
 
 _QUIET_NS = 500_000_000
@@ -91,6 +93,8 @@ class SinkWorker(Worker):
             self._web.start()
             self.stats.details["web"] = {"url": self._web.url}
             self.event(f"web page: {self._web.url}")
+        # one that takes over knows nothing of cameras that were silent before
+        self._expected = dict.fromkeys(live_streams(config), now_ns()) if self.restarts else {}
         self._window: Window | None = None
         if sink.window:
             self._window = self.resources.enter_context(open_window("KVQ Stream"))
@@ -285,6 +289,10 @@ class SinkWorker(Worker):
     # -- pictures out ------------------------------------------------------------------------------
 
     def _show_ready(self) -> None:
+        for stream_id, since_ns in list(self._expected.items()):
+            if stream_id in self._streams or now_ns() - since_ns >= SILENT_NS:
+                del self._expected[stream_id]
+                self._stream(stream_id).expect(since_ns)
         for stream in self._streams.values():
             for joined in stream.pop_ready():
                 self._show(stream, joined)

@@ -10,7 +10,7 @@ from pipeline.base.errors import WireError
 from pipeline.base.event import Event
 from pipeline.base.frame import Frame, FrameId, Image
 from pipeline.base.watched import Watch
-from pipeline.events.motion_log import Part
+from pipeline.events.motion_log import LogPart
 from pipeline.flow.age_limit import AgeLimit
 from pipeline.flow.gaps import GapTracker
 from pipeline.flow.joiner import Joined, Joiner
@@ -52,7 +52,7 @@ class SinkStream:
         worker: WorkerStats,
         recording: Recording | None,
         tell: Callable[[Event], None],
-        log: Callable[[str, Part], None] | None = None,
+        log: Callable[[str, LogPart], None] | None = None,
     ) -> None:
         sink = config.sink
         self.id, self.recording = stream_id, recording
@@ -116,6 +116,10 @@ class SinkStream:
         self._thumbnails[frame.id] = make_thumbnail(frame.image)
         while len(self._thumbnails) > _THUMBNAILS:
             self._thumbnails.popitem(last=False)
+
+    def expect(self, since_ns: int) -> None:
+        """Notes that frames of a camera should have arrived since then."""
+        self._signal.expect(since_ns)
 
     def take_end(self, end: EndOfStream) -> None:
         """Notes that no more frames will come."""

@@ -6,6 +6,16 @@ from pipeline.video.source import SourceError, SourceOptions
 from workers.base import WorkerError
 
 
+def live_streams(config: Config) -> list[str]:
+    """The configured streams that are cameras, whose frames do not wait for anybody."""
+    options = SourceOptions.from_config(config.capture)
+    return [
+        stream.id
+        for stream in config.streams
+        if stream.policy != "every" and open_source(stream.source, options).live
+    ]
+
+
 def check_sources(config: Config) -> None:
     """Opens and closes each file and folder; cameras and addresses are left to the capture worker.
 

@@ -11,7 +11,7 @@ import msgspec
 
 from pipeline.base import quantities
 from pipeline.base.errors import ConfigError
-from pipeline.base.layers import fill
+from pipeline.base.layers import fill, read_table
 from pipeline.base.outlet import Outlets
 from pipeline.base.role_names import Listener
 from pipeline.base.text import StreamId
@@ -290,13 +290,18 @@ def load_config(
     return _with_watch_file(config) if config.watch.file else config
 
 
-def load_watch(path: str | Path) -> Watch:
+def load_watch(path: str | Path, views: Views | None = None) -> Watch:
     """Zones, lines and rules of a file of their own.
+
+    Args:
+        path: The file.
+        views: What counts where the file names no views.
 
     Raises:
         ConfigError: It can't be read, or has something wrong in it; the message says what and where.
     """
-    return fill(Watch, [], path, (), keys_in="docs/events.md")
+    others = {"views": msgspec.to_builtins(views)} if views and "views" not in read_table(path) else {}
+    return fill(Watch, [others], path, (), keys_in="docs/events.md")
 
 
 def _with_watch_file(config: Config) -> Config:

@@ -56,7 +56,7 @@ class Outlet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     zones: list[Name] = []
     phases: list[Phase] = []
     timeout_s: quantities.Timeout = 10.0
-    give_up_after_h: quantities.Hours = 24.0
+    give_up_after_h: quantities.AgeHours = 24.0
     most_waiting: quantities.Messages = 10_000
     topic: Topic = _MQTT_ONLY["topic"]
     discovery: Topic = _MQTT_ONLY["discovery"]

@@ -14,7 +14,7 @@ ClipPart: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=600.0)]
 """Seconds of video."""
 Interval: TypeAlias = Annotated[float, msgspec.Meta(ge=0.01, le=10.0)]
 """Seconds between two regular messages."""
-Hours: TypeAlias = Annotated[float, msgspec.Meta(ge=0.01, le=8_760.0)]
+AgeHours: TypeAlias = Annotated[float, msgspec.Meta(ge=0.01, le=8_760.0)]
 """Up to a year."""
 Messages: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 """Small messages that wait, in memory and on disk."""

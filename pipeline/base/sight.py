@@ -2,7 +2,7 @@
 
 import cmath
 import math
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -13,6 +13,9 @@ from pipeline.base.text import Name
 _SMALLEST_SCALE, _LARGEST_SCALE = 0.4, 2.5
 """Of a view that can be found again; a peer may send a little more, as rounded numbers are."""
 _ROUNDED = 2.0
+MOST_OFFSET = 1e4
+"""Picture widths. A view that is found overlaps the picture, which is at most 1,000 times as high as wide."""
+Offset: TypeAlias = Annotated[float, msgspec.Meta(ge=-MOST_OFFSET, le=MOST_OFFSET)]
 
 
 class Similarity(NamedTuple):
@@ -46,8 +49,8 @@ class Similarity(NamedTuple):
 
     @property
     def is_plausible(self) -> bool:
-        """Whether a view can be found again at this scale; never for numbers that are none."""
-        return _SMALLEST_SCALE <= abs(self.factor) <= _LARGEST_SCALE
+        """Whether a view can be found again at this scale, and so far off; never for no numbers."""
+        return _SMALLEST_SCALE <= abs(self.factor) <= _LARGEST_SCALE and abs(self.offset) <= MOST_OFFSET
 
     def largest_shift(self, aspect: float) -> float:
         """How far it moves a corner of the picture at most, in picture widths."""
@@ -77,12 +80,12 @@ class Sight(msgspec.Struct, kw_only=True, frozen=True):
     found: bool
     share: Share
     factor: tuple[Difference, Difference]
-    offset: tuple[Difference, Difference]
+    offset: tuple[Offset, Offset]
     aspect: Annotated[float, msgspec.Meta(ge=1e-3, le=1e3)]
 
     def __post_init__(self) -> None:
         """Raises: ValueError: A scale that no view is found at."""
-        if not _SMALLEST_SCALE / _ROUNDED <= abs(complex(*self.factor)) <= _LARGEST_SCALE * _ROUNDED:
+        if not is_scale(self.factor):
             raise ValueError(f"factor: a scale of {abs(complex(*self.factor)):.3g}")
 
     @property
@@ -103,6 +106,11 @@ class Sight(msgspec.Struct, kw_only=True, frozen=True):
 
     def _shares(self, place: complex) -> Point:
         return place.real, place.imag / self.aspect
+
+
+def is_scale(factor: tuple[float, float]) -> bool:
+    """Whether a factor is one of a view that can be found, or nearly."""
+    return _SMALLEST_SCALE / _ROUNDED <= abs(complex(*factor)) <= _LARGEST_SCALE * _ROUNDED
 
 
 def seen_from_home(thing: Thing, sight: Sight) -> Thing:

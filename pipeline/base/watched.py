@@ -10,7 +10,9 @@ from pipeline.base.known_ground import Ground
 from pipeline.base.moving_thing import Point
 from pipeline.base.text import Name, StreamId
 
-RuleKind: TypeAlias = Literal["moving", "entered", "left", "crossed", "stayed", "wrong_way"]
+RuleKind: TypeAlias = Literal[
+    "moving", "entered", "left", "crossed", "stayed", "stopped", "wrong_way", "label"
+]
 Anchor: TypeAlias = Literal["foot", "middle"]
 """Where a thing is: the middle of its box's lower edge, or of its box."""
 Degrees: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, lt=360.0)]
@@ -18,7 +20,9 @@ HalfTurn: TypeAlias = Annotated[float, msgspec.Meta(ge=1.0, le=180.0)]
 Speed: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=100.0)]
 """Picture widths a second."""
 MetresASecond: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=10_000.0)]
-_DAY = "(?:mon|tue|wed|thu|fri|sat|sun)"
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+"""As in hours."""
+_DAY = f"(?:{'|'.join(DAYS)})"
 _HOUR = "(?:(?:[01][0-9]|2[0-3]):[0-5][0-9]|24:00)"
 Hours: TypeAlias = Annotated[
     str,
@@ -31,7 +35,9 @@ Hours: TypeAlias = Annotated[
 _FLAT = 1e-6
 """Twice the area of a triangle, as a share of the picture's, that is none."""
 LINE_KINDS = frozenset({"crossed"})
-"""Kinds of rules that are about a line; all others are about a zone."""
+"""Kinds of rules that are about a line."""
+PICTURE_KINDS = frozenset({"label"})
+"""Kinds of rules that are about the whole picture; all others are about a zone."""
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -59,7 +65,9 @@ _MEANT: dict[RuleKind, set[str]] = {
     "left": {*_SIZES, *_GOING},
     "crossed": {*_SIZES, *_GOING, "way"},
     "stayed": {*_SIZES, "for_s"},
+    "stopped": {*_SIZES, "for_s", "of"},
     "wrong_way": {*_SIZES, *_GOING, "for_s"},
+    "label": {"label", "streams", "min_score", "for_s"},
 }
 """Keys of a rule that say something about its kind; the others are about all kinds."""
 _SOMETIMES = set().union(*_MEANT.values())
@@ -127,6 +135,8 @@ class Rule(_Section, frozen=True, kw_only=True):
     Attributes:
         kind: What has to happen.
         zone: Where; a rule about a zone.
+        label: ``label``: only this one; None: all.
+        streams: ``label``: of these streams; empty: of all.
         line: Where; ``crossed``.
         way: ``crossed``: which way.
         direction_deg: Only what goes there, as in mathematics: 0 = right, 90 = up; None: anywhere.
@@ -137,7 +147,8 @@ class Rule(_Section, frozen=True, kw_only=True):
         min_size: Only what is larger, as a share of the picture.
         max_size: Only what is smaller.
         min_score: Only what moves so surely.
-        for_s: ``stayed``, ``wrong_way``: for how long; None: 10 s, and 0.5 s.
+        for_s: ``stayed``, ``stopped``, ``wrong_way``, ``label``: for how long; None: 10, 2, 0.5 and 0 s.
+        of: ``stopped``: each thing that stops, or all motion in the zone together.
         quiet_s: ``moving``: it ends when nothing has moved for so long.
         cool_down_s: So long after one event there is no other one of this rule.
         hours: Only then, local time; empty: always.
@@ -146,6 +157,8 @@ class Rule(_Section, frozen=True, kw_only=True):
     kind: RuleKind
     zone: Name | None = None
     line: Name | None = None
+    label: Annotated[str, msgspec.Meta(min_length=1, max_length=1024)] | None = None
+    streams: list[StreamId] = []
     way: Literal["both", "forward", "backward"] = "both"
     direction_deg: Degrees | None = None
     within_deg: HalfTurn = 60.0
@@ -155,6 +168,7 @@ class Rule(_Section, frozen=True, kw_only=True):
     max_size: quantities.Share = 1.0
     min_score: quantities.Share = 0.0
     for_s: quantities.Wait | None = None
+    of: Literal["things", "zone"] = "things"
     quiet_s: quantities.Wait = 2.0
     cool_down_s: quantities.Wait = 0.0
     hours: list[Hours] = []
@@ -200,15 +214,7 @@ class Watch(_Section, frozen=True, kw_only=True):
                 if place.streams and view.streams and not set(place.streams) & set(view.streams):
                     raise ValueError(f"{kind}.{name}: none of its streams has the view {place.view!r}")
         for name, rule in self.rules.items():
-            wanted, other = ("line", "zone") if rule.kind in LINE_KINDS else ("zone", "line")
-            where, known = getattr(rule, wanted), getattr(self, f"{wanted}s")
-            if getattr(rule, other) is not None:
-                raise ValueError(f"rules.{name}: {rule.kind} is about a {wanted}, not about a {other}")
-            if where is None:
-                raise ValueError(f"rules.{name}: {rule.kind} needs a {wanted}: {wanted} = NAME")
-            if where not in known:
-                names = ", ".join(sorted(known)) or "none"
-                raise ValueError(f"rules.{name}: there is no {wanted} {where!r}; there is: {names}")
+            where = self._place_of(name, rule)
             if name in self.zones.keys() | self.lines.keys() and name != where:
                 raise ValueError(
                     f"rules.{name}: is called like a zone or line that it is not about: give it its own name"
@@ -218,11 +224,35 @@ class Watch(_Section, frozen=True, kw_only=True):
                     raise ValueError(f"rules.{name}: {key} says nothing about {rule.kind}: leave it out")
             if rule.kind == "wrong_way" and rule.direction_deg is None:
                 raise ValueError(f"rules.{name}: wrong_way needs direction_deg, the right way")
-            if rule.min_speed_m_s and not self._has_ground(known[where]):
+            asked = self.zones.get(where or "") or self.lines.get(where or "")
+            if rule.min_speed_m_s and asked and not self._has_ground(asked):
                 raise ValueError(
-                    f"rules.{name}: min_speed_m_s needs [ground.NAME] for all streams of {wanted} {where!r}, "
+                    f"rules.{name}: min_speed_m_s needs [ground.NAME] for all streams of {where!r}, "
                     "and in its view"
                 )
+
+    def _place_of(self, name: str, rule: Rule) -> str | None:
+        """The zone or line that a rule is about; None for the whole picture.
+
+        Raises:
+            ValueError: It names none, one that is not there, or one of the wrong kind.
+        """
+        if rule.kind in PICTURE_KINDS:
+            if rule.zone or rule.line:
+                raise ValueError(
+                    f"rules.{name}: {rule.kind} is about the whole picture: leave out zone and line"
+                )
+            return None
+        wanted, other = ("line", "zone") if rule.kind in LINE_KINDS else ("zone", "line")
+        where, known = getattr(rule, wanted), getattr(self, f"{wanted}s")
+        if getattr(rule, other) is not None:
+            raise ValueError(f"rules.{name}: {rule.kind} is about a {wanted}, not about a {other}")
+        if where is None:
+            raise ValueError(f"rules.{name}: {rule.kind} needs a {wanted}: {wanted} = NAME")
+        if where not in known:
+            names = ", ".join(sorted(known)) or "none"
+            raise ValueError(f"rules.{name}: there is no {wanted} {where!r}; there is: {names}")
+        return str(where)
 
     def views_of(self, stream_id: str) -> dict[str, View]:
         """The views of a stream."""

@@ -8,10 +8,11 @@ from queue import Empty, Full, Queue
 
 from pipeline.base.clock import now_ns
 from pipeline.base.closing import Closing
+from pipeline.base.episode import end_of
 from pipeline.base.errors import UserError
-from pipeline.base.event import Event, event_id, rfc3339, unix_ns
+from pipeline.base.event import Event, unix_ns
 from pipeline.events.archive import Chunk
-from pipeline.events.motion_log import Part, pack, unpack
+from pipeline.events.motion_log import LogPart, pack, unpack
 from pipeline.events.store import Store, StoreError
 from pipeline.scene.motion_grid import MotionGrid
 from pipeline.scene.rule_input import STARTED, Cut, Look
@@ -57,7 +58,7 @@ class Keeper(Closing):
     ) -> None:
         self._store = Store(path, keep_days, max_mb)
         self.path = path
-        self._queue: Queue[tuple[str, Part] | Event] = Queue(room)
+        self._queue: Queue[tuple[str, LogPart] | Event] = Queue(room)
         self._stop = threading.Event()
         self._lost: Counter[str] = Counter()
         self._failure = ""
@@ -87,7 +88,7 @@ class Keeper(Closing):
         counts = " and ".join(f"{count} {what}" for what, count in sorted(self._lost.items()))
         return f"{self.path}: {counts} were not kept: the disk is too slow"
 
-    def log(self, stream_id: str, part: Part) -> None:
+    def log(self, stream_id: str, part: LogPart) -> None:
         """Takes the next part of a stream's motion log; never waits."""
         self._put((stream_id, part), "looks")
 
@@ -102,7 +103,7 @@ class Keeper(Closing):
         if self._thread.is_alive():
             self._failure = f"{self.path}: the last events could not be written: the disk does not answer"
 
-    def _put(self, what: tuple[str, Part] | Event, name: str) -> None:
+    def _put(self, what: tuple[str, LogPart] | Event, name: str) -> None:
         if self._failure:
             return
         try:
@@ -124,7 +125,7 @@ class Keeper(Closing):
             self._store.close()
 
     def _write_all(self) -> None:
-        looks: dict[str, list[Part]] = {}
+        looks: dict[str, list[LogPart]] = {}
         events: list[Event] = []
         written: dict[int, Chunk] = {}  # by number, since chunks were merged last
         began_ns = merged_ns = forgot_ns = now_ns()
@@ -146,7 +147,7 @@ class Keeper(Closing):
             if stopping:
                 return
 
-    def _take_waiting(self, looks: dict[str, list[Part]], events: list[Event]) -> None:
+    def _take_waiting(self, looks: dict[str, list[LogPart]], events: list[Event]) -> None:
         """Takes what waits, and waits a moment for more."""
         try:
             what = self._queue.get(timeout=_TURN_S)
@@ -162,13 +163,13 @@ class Keeper(Closing):
 
 def _merged(chunks: Sequence[Chunk]) -> list[Chunk]:
     """One for each stream."""
-    parts: dict[str, list[Part]] = {}
+    parts: dict[str, list[LogPart]] = {}
     for chunk in chunks:
         parts.setdefault(chunk.stream_id, []).extend(unpack(chunk.data))
     return [_chunk(name, each) for name, each in parts.items()]
 
 
-def _chunk(stream_id: str, parts: list[Part]) -> Chunk:
+def _chunk(stream_id: str, parts: list[LogPart]) -> Chunk:
     times_ns = [_wall_ns(part) for part in parts if not isinstance(part, Cut)] or [now_ns()]
     return Chunk(stream_id, min(times_ns), max(times_ns), pack(parts))
 
@@ -183,21 +184,6 @@ def _ends_of_open(store: Store) -> list[Event]:
     for start in archive.open_starts():
         start_ns = unix_ns(start.time)
         at_ns = max(start_ns, archive.known_until_ns(start.stream_id) or 0)
-        ends.append(
-            Event(
-                id=event_id(start.stream_id, start.rule, start.kind, "end", at_ns, start.thing),
-                time=rfc3339(at_ns),
-                stream_id=start.stream_id,
-                kind=start.kind,
-                phase="end",
-                start=start.id,
-                rule=start.rule,
-                zone=start.zone,
-                line=start.line,
-                thing=start.thing,
-                evidence=start.evidence,
-                for_s=round((at_ns - start_ns) / 1e9 + (start.for_s or 0.0), 3),
-                why={"ended": STARTED.why},
-            )
-        )
+        for_s = (at_ns - start_ns) / 1e9 + (start.for_s or 0.0)
+        ends.append(end_of(start, at_ns, for_s, ended=STARTED.why))
     return ends

@@ -5,7 +5,7 @@ numbers: a row for each look (times in ticks, session, depth, things), and one f
 direction, score, in the steps of ``scene.rule_input``). Times are kept as differences from the row before,
 things from the same thing's row before: little that is not zero is left of what hardly moves. Bytes of equal
 weight lie together, which compresses better. What came between looks stands in the header: cuts, grids of
-motion, and the sight of the looks from there on.
+motion, and the sight and the label of the looks from there on.
 """
 
 import lzma
@@ -33,8 +33,9 @@ from pipeline.scene.rule_input import (
     Look,
     thing_of_steps,
 )
+from pipeline.scene.steady_label import Held
 
-Part: TypeAlias = Look | Cut | MotionGrid
+LogPart: TypeAlias = Look | Cut | MotionGrid
 Table: TypeAlias = npt.NDArray[np.int64]
 
 _VERSION = 2
@@ -57,20 +58,27 @@ class _FromHere(msgspec.Struct, tag=True, array_like=True, frozen=True):
     sight: Sight | None
 
 
+class _LabelFromHere(msgspec.Struct, tag=True, array_like=True, frozen=True):
+    label: Held | None
+
+
+_Between: TypeAlias = Cut | MotionGrid | _FromHere | _LabelFromHere
+
+
 class _Header(msgspec.Struct, array_like=True, frozen=True):
-    between: list[tuple[int, Cut | MotionGrid | _FromHere]]  # and before which look
+    between: list[tuple[int, _Between]]  # and before which look
     looks: int
     look_rows: bytes
     things: int
     thing_rows: bytes
 
 
-def pack(parts: Sequence[Part]) -> bytes:
+def pack(parts: Sequence[LogPart]) -> bytes:
     """Packs what one stream's rules saw, in order; the looks are in steps (``scene.rule_input.in_steps``)."""
     looks = [part for part in parts if isinstance(part, Look)]
     things = [thing for look in looks for thing in look.things]
-    between: list[tuple[int, Cut | MotionGrid | _FromHere]] = []
-    before, sight = 0, None
+    between: list[tuple[int, _Between]] = []
+    before, sight, label = 0, None, None
     for part in parts:
         if not isinstance(part, Look):
             between.append((before, part))
@@ -78,6 +86,9 @@ def pack(parts: Sequence[Part]) -> bytes:
         if part.sight != sight:
             sight = part.sight
             between.append((before, _FromHere(sight)))
+        if part.label != label:
+            label = part.label
+            between.append((before, _LabelFromHere(label)))
         before += 1
     header = _Header(
         between, len(looks), _pack_table(_look_rows(looks)), len(things), _pack_table(_thing_rows(things))
@@ -86,7 +97,7 @@ def pack(parts: Sequence[Part]) -> bytes:
     return _HEAD.pack(_VERSION, zlib.crc32(packed)) + packed
 
 
-def unpack(chunk: bytes) -> list[Part]:
+def unpack(chunk: bytes) -> list[LogPart]:
     """What was packed.
 
     Raises:
@@ -110,17 +121,17 @@ def unpack(chunk: bytes) -> list[Part]:
         raise DamagedChunkError(str(error)) from None
 
 
-def _in_order(
-    looks: Sequence[Look], between: Sequence[tuple[int, Cut | MotionGrid | _FromHere]]
-) -> Iterator[Part]:
-    """The looks with their sights, and what came between them."""
-    done, sight = 0, None
+def _in_order(looks: Sequence[Look], between: Sequence[tuple[int, _Between]]) -> Iterator[LogPart]:
+    """The looks with their sights and labels, and what came between them."""
+    done, sight, label = 0, None, None
     for before, part in [*between, (len(looks), None)]:
         for look in looks[done:before]:
-            yield msgspec.structs.replace(look, sight=sight) if sight else look
+            yield msgspec.structs.replace(look, sight=sight, label=label) if sight or label else look
         done = max(done, before)
         if isinstance(part, _FromHere):
             sight = part.sight
+        elif isinstance(part, _LabelFromHere):
+            label = part.label
         elif part is not None:
             yield part
 

@@ -66,7 +66,7 @@ class Push(Sender):
         """
         if message.id != self._sent_id:
             self._sent_id, self._sent_to = message.id, set()
-        title, body = in_words(message.body)
+        title, body = message_in_words(message.body)
         failures: list[Undelivered | Refused] = []
         for number, service in enumerate(self._services):
             if number in self._sent_to:
@@ -81,7 +81,7 @@ class Push(Sender):
             raise failure
 
 
-def in_words(body: bytes) -> tuple[str, str]:
+def message_in_words(body: bytes) -> tuple[str, str]:
     """Title and text of a push message: the stream, then what happened and when, in local time.
 
     Raises:

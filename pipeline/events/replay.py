@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from pipeline.base.errors import UserError
 from pipeline.base.event import Event
-from pipeline.base.watched import Watch
+from pipeline.base.watched import UNNAMED_VIEW, Watch
 from pipeline.events.archive import Chunk
-from pipeline.events.motion_log import DamagedChunkError, Part, unpack
+from pipeline.events.motion_log import DamagedChunkError, LogPart, unpack
 from pipeline.scene.motion_grid import MotionGrid
 from pipeline.scene.rule_input import STARTED, Look
 from pipeline.scene.stream_rules import StreamRules
@@ -28,7 +29,11 @@ class Replay:
     _rules: dict[str, StreamRules] = field(default_factory=dict)
 
     def events(self, chunks: Iterable[Chunk]) -> Iterator[Event]:
-        """The events, as they become clear; what lasts at the end of the log has no end yet."""
+        """The events, as they become clear; what lasts at the end of the log has no end yet.
+
+        Raises:
+            UserError: The camera was seen in a view that the watch does not know.
+        """
         for chunk in chunks:
             try:
                 parts = unpack(chunk.data)
@@ -38,15 +43,25 @@ class Replay:
             for part in parts:
                 yield from self._take(chunk.stream_id, part)
 
-    def _take(self, stream_id: str, part: Part) -> list[Event]:
+    def _take(self, stream_id: str, part: LogPart) -> list[Event]:
         if stream_id not in self._rules:
             self._rules[stream_id] = StreamRules(stream_id, self.watch)
         rules = self._rules[stream_id]
         if isinstance(part, Look):
             self.looks += 1
+            self._check_view(stream_id, part)
             return rules.take(part)
         if isinstance(part, MotionGrid):
             return []
         if part == STARTED:
             del self._rules[stream_id]
         return rules.cut(part)
+
+    def _check_view(self, stream_id: str, look: Look) -> None:
+        """Zones that stay with a view need it: without, they would be anywhere."""
+        view = look.sight.view if look.sight else UNNAMED_VIEW
+        if view != UNNAMED_VIEW and view not in self.watch.views:
+            raise UserError(
+                f"{stream_id} was seen in the view {view!r}, which the rules do not name: "
+                f"add [views.{view}], or give the --config of that run; or leave that time out with --since"
+            )

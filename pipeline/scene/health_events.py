@@ -1,9 +1,10 @@
 """The health of a stream's picture as events: what goes wrong has a start and an end."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-from pipeline.base.event import Event, Moment, Phase, event_id, rfc3339
+from pipeline.base.episode import Episode
+from pipeline.base.event import Event, Moment, event_id, rfc3339
 from pipeline.base.picture_state import BadState
 
 Fault: TypeAlias = BadState | Literal["signal_lost"]
@@ -24,8 +25,8 @@ class HealthEvents:
         self._stream_id = stream_id
         self.state: Fault | None = None
         self._has_seen_ok = False
-        self._start = ""  # id of its start
-        self._began = self._last = Moment(0, 0)
+        self._episode: Episode | None = None
+        self._last = Moment(0, 0)
 
     def see_bad(
         self, state: Fault, now: Moment, for_s: float, ok_for_s: float = 0.0, why: Mapping[str, float] = {}
@@ -44,10 +45,11 @@ class HealthEvents:
             events += self._finish(ended=f"{state} now")
         if self.state is None:
             # who comes in the middle tells a fault anew: that of a sink before has ended with it
-            self.state, self._began = state, _before(now, for_s) if self._has_seen_ok else now
-            self._start = event_id(self._stream_id, state, "start", self._began.wall_ns)
-            events.append(self._event(self._start, "start", self._began, why=dict(why)))
-        self._last = max(self._began, _before(now, ok_for_s))
+            began = _before(now, for_s) if self._has_seen_ok else now
+            self.state, self._episode = state, Episode(self._start(state, began, why), began)
+            self._last = began
+            events.append(self._episode.start)
+        self._last = max(self._last, _before(now, ok_for_s))
         return events
 
     def see_ok(self) -> list[Event]:
@@ -62,18 +64,18 @@ class HealthEvents:
 
     def _finish(self, **why: str) -> list[Event]:
         """It ended when it was last seen."""
-        if self.state is None:
-            return []
-        for_s = (self._last.time_ns - self._began.time_ns) / 1e9
-        number = event_id(self._stream_id, self.state, "end", self._start)
-        event = self._event(number, "end", self._last, start=self._start, for_s=round(for_s, 3), why=why)
-        self.state = None
-        return [event]
+        episode, self.state, self._episode = self._episode, None, None
+        return [episode.end(self._last, **why)] if episode else []
 
-    def _event(self, number: str, phase: Phase, at: Moment, **more: Any) -> Event:
-        assert self.state is not None
-        time = rfc3339(at.wall_ns)
-        return Event(id=number, time=time, stream_id=self._stream_id, kind=self.state, phase=phase, **more)
+    def _start(self, state: Fault, at: Moment, why: Mapping[str, float]) -> Event:
+        return Event(
+            id=event_id(self._stream_id, state, "start", at.wall_ns),
+            time=rfc3339(at.wall_ns),
+            stream_id=self._stream_id,
+            kind=state,
+            phase="start",
+            why=dict(why),
+        )
 
 
 def _before(now: Moment, seconds: float) -> Moment:

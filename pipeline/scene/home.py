@@ -56,7 +56,7 @@ Places: TypeAlias = npt.NDArray[np.complex128]
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class KeptView:
     """What is kept of a reference view.
 
     Attributes:
@@ -84,7 +84,7 @@ class Found:
 
 
 def find(
-    view: View, keys: Array, aspect: float, expected: Sequence[Similarity] = (), *, is_lost: bool = False
+    view: KeptView, keys: Array, aspect: float, expected: Sequence[Similarity] = (), *, is_lost: bool = False
 ) -> Found | None:
     """Where a view is in a picture; None where it is not, or can't be told.
 
@@ -119,7 +119,7 @@ def find(
 class _Matches:
     """The places of a view, as complex numbers in picture widths, and the best match of each in a picture."""
 
-    def __init__(self, view: View, keys: Array, aspect: float) -> None:
+    def __init__(self, view: KeptView, keys: Array, aspect: float) -> None:
         rows, columns, channels = view.keys.shape
         stride = max(math.ceil(math.sqrt(rows * columns / _MOST_PLACES)), 1)
         row, column = (
@@ -225,7 +225,7 @@ class Home:
             the camera shows three seconds after it began becomes one, called ``UNNAMED_VIEW``.
     """
 
-    def __init__(self, views: Mapping[str, View]) -> None:
+    def __init__(self, views: Mapping[str, KeptView]) -> None:
         self._views = dict(views)
         self._name, self._taken_ns = next(iter(views), UNNAMED_VIEW), 0
         self._known: OrderedDict[Hashable, Similarity] = OrderedDict()
@@ -263,7 +263,7 @@ class Home:
             if len(self._views) > 1 and not is_sure:
                 found = self._nearest(keys, aspect, found)
         else:
-            self._views[self._name], self._taken_ns = View(keys, aspect), time_ns
+            self._views[self._name], self._taken_ns = KeptView(keys, aspect), time_ns
             found = Found(AT_HOME, 1.0)
         if found:
             self._confirmed, self._share = found.similarity, found.share

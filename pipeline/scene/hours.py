@@ -3,8 +3,7 @@
 from datetime import datetime, time, timedelta
 
 from pipeline.base.event import Moment
-
-_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+from pipeline.base.watched import DAYS
 
 
 class OpeningHours:
@@ -39,10 +38,10 @@ def _span(text: str) -> tuple[set[int], timedelta, timedelta]:
     begins, ends = (_hour(part) for part in hours.split("-"))
     if not days:
         numbers = set(range(7))
-    elif first not in _DAYS or (last and last not in _DAYS):
-        raise ValueError(f"{text!r}: days are {', '.join(_DAYS)}")
+    elif first not in DAYS or (last and last not in DAYS):
+        raise ValueError(f"{text!r}: days are {', '.join(DAYS)}")
     else:
-        start, end = _DAYS.index(first), _DAYS.index(last or first)
+        start, end = DAYS.index(first), DAYS.index(last or first)
         numbers = {(start + n) % 7 for n in range((end - start) % 7 + 1)}
     return numbers, begins, ends if ends > begins else ends + timedelta(days=1)
 

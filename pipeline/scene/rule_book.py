@@ -3,18 +3,21 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
+from pipeline.base.episode import Episode
 from pipeline.base.event import Event, Moment
 from pipeline.base.moving_thing import Thing
+from pipeline.base.sight import Sight
 from pipeline.base.watched import Watch
 from pipeline.scene.crossings import Crossing, Crossings
 from pipeline.scene.ground import GroundSpeeds
 from pipeline.scene.presence import Presence
 from pipeline.scene.sentence import IN_PLACE
+from pipeline.scene.stops import Stop, Stops
 from pipeline.scene.teller import Teller
 from pipeline.scene.visits import Visits
 from pipeline.scene.zones import Area, Border
 
-_FOR_S = {"stayed": 10.0, "wrong_way": 0.5}
+_FOR_S = {"stayed": 10.0, "stopped": 2.0, "wrong_way": 0.5}
 
 
 class _Follower(Protocol):
@@ -33,22 +36,28 @@ class RuleBook:
     Args:
         stream_id: The stream.
         watch: Zones, lines and rules; those of other streams are left out.
+        quiet_until_ns: Cool-downs that last longer than this book, see ``Teller``.
 
     Attributes:
         speeds: Of things, in metres a second.
     """
 
-    def __init__(self, stream_id: str, watch: Watch) -> None:
+    def __init__(self, stream_id: str, watch: Watch, quiet_until_ns: dict[str, float] | None = None) -> None:
+        quiet_until_ns = {} if quiet_until_ns is None else quiet_until_ns
         zones = {name: zone for name, zone in watch.zones.items() if zone.is_in(stream_id)}
         lines = {name: line for name, line in watch.lines.items() if line.is_in(stream_id)}
         self._visits = {name: Visits(Area(zone)) for name, zone in zones.items()}
         self._crossings = {name: Crossings(Border(line)) for name, line in lines.items()}
         self._crossed: dict[str, list[Crossing]] = {}
+        self._stops: dict[str, Stops] = {}
         self._followers: list[_Follower] = []
         self.speeds = GroundSpeeds(watch.ground_of(stream_id))
         for name, rule in watch.all_rules().items():
-            teller = Teller(stream_id, name, rule, self.speeds)
-            if rule.zone in zones:
+            teller = Teller(stream_id, name, rule, self.speeds, quiet_until_ns)
+            if rule.zone in zones and rule.kind == "stopped" and rule.of == "things":
+                stops = self._stops.setdefault(rule.zone, Stops(Area(zones[rule.zone])))
+                self._followers.append(_Stopped(teller, stops))
+            elif rule.zone in zones:
                 self._followers.append(_FOLLOWERS[rule.kind](teller, self._visits[rule.zone]))
             elif rule.line in lines:
                 self._followers.append(_Crossed(teller, self._crossed.setdefault(rule.line, [])))
@@ -59,18 +68,23 @@ class RuleBook:
             visits.forget()
         for crossings in self._crossings.values():
             crossings.forget()
+        for stops in self._stops.values():
+            stops.forget()
 
-    def update(self, things: Sequence[Thing], now: Moment) -> list[Event]:
+    def update(self, things: Sequence[Thing], now: Moment, sight: Sight | None = None) -> list[Event]:
         """The events of the next frame.
 
         Args:
             things: Those that are seen in it; not those that are out of sight.
             now: When it was captured; after the frame before.
+            sight: Where the reference view is in it; None where none is followed.
         """
         for visits in self._visits.values():
             visits.update(things, now)
         for name, crossings in self._crossings.items():
             self._crossed.setdefault(name, [])[:] = crossings.update(things, now)
+        for stops in self._stops.values():
+            stops.update(things, now, sight)
         return [event for follower in self._followers for event in follower.update(now)]
 
     def end(self, now: Moment, why: str) -> list[Event]:
@@ -117,7 +131,7 @@ class _Moving:
     def __init__(self, teller: Teller, visits: Visits) -> None:
         self._teller, self._visits = teller, visits
         self._inside: set[int] = set()
-        self._started: tuple[Event, Moment] | None = None
+        self._episode: Episode | None = None
         self._last: Moment | None = None
 
     def update(self, now: Moment) -> Iterator[Event]:
@@ -126,30 +140,87 @@ class _Moving:
         moving = [visit for visit in inside.values() if visit.last == now and self._goes(visit.thing)]
         if moving:
             self._last = now
-        if moving and self._started is None:
+        if moving and self._episode is None:
             strongest = max(moving, key=lambda visit: visit.thing.score)
             has_come = strongest.thing.id not in before
             at = strongest.entered if has_come and strongest.entered else now
             for event in self._teller.tell(at, now, "start", strongest.thing):
-                self._started = event, at
+                self._episode = Episode(event, at)
                 yield event
-        elif self._started and self._last and not moving:
-            quiet_s = _seconds(self._last, now)
-            if quiet_s >= self._teller.rule.quiet_s:
-                yield from self._stop(self._last)
+        elif self._last and not moving and _seconds(self._last, now) >= self._teller.rule.quiet_s:
+            yield from self._stop(self._last)
 
     def end(self, now: Moment, why: str) -> Iterator[Event]:
-        if self._started:
-            yield from self._stop(self._last or now, ended=why)
+        yield from self._stop(self._last or now, ended=why)
 
     def _goes(self, thing: Thing) -> bool:
         return self._teller.is_about(thing) and thing.speed >= IN_PLACE
 
     def _stop(self, at: Moment, **why: str) -> Iterator[Event]:
-        assert self._started is not None
-        event, since = self._started
-        self._started = None
-        yield self._teller.end(event, at, _seconds(since, at), **why)
+        if self._episode:
+            yield self._episode.end(at, **why)
+        self._episode = None
+
+
+class _Ceased:
+    """``stopped`` of a zone: nothing has moved there for a while, where something did, until it goes on."""
+
+    def __init__(self, teller: Teller, visits: Visits) -> None:
+        self._teller, self._visits = teller, visits
+        self._for_s = _for_s(teller)
+        self._episode: Episode | None = None
+        self._last: Moment | None = None
+
+    def update(self, now: Moment) -> Iterator[Event]:
+        if any(visit.last == now and self._goes(visit.thing) for visit in self._visits.inside.values()):
+            self._last = now
+            yield from self._stop(now)
+        elif self._episode is None and self._last and _seconds(self._last, now) >= self._for_s:
+            for event in self._teller.tell(self._last, now, "start"):
+                self._episode = Episode(event, self._last)
+                yield event
+
+    def end(self, now: Moment, why: str) -> Iterator[Event]:
+        self._last = None  # what moves while nobody sees it is not known
+        yield from self._stop(now, ended=why)
+
+    def _goes(self, thing: Thing) -> bool:
+        return self._teller.is_about(thing) and thing.speed >= IN_PLACE
+
+    def _stop(self, at: Moment, **why: str) -> Iterator[Event]:
+        if self._episode:
+            yield self._episode.end(at, **why)
+        self._episode = None
+
+
+class _Stopped:
+    """``stopped`` of things."""
+
+    def __init__(self, teller: Teller, stops: Stops) -> None:
+        self._teller, self._stops = teller, stops
+        self._for_s = _for_s(teller)
+        self._told: list[tuple[Stop, Episode]] = []
+
+    def update(self, now: Moment) -> Iterator[Event]:
+        for stop, episode in self._told:
+            if stop.ended:
+                yield episode.end(stop.ended)
+        self._told = [(stop, episode) for stop, episode in self._told if not stop.ended]
+        known = [stop for stop, _ in self._told]
+        for stop in self._stops.standing:
+            is_due = _seconds(stop.since, now) >= self._for_s and self._teller.is_about_size(stop.thing)
+            if not is_due or any(stop is one for one in known):
+                continue
+            for event in self._teller.tell(stop.since, now, "start", stop.thing):
+                stop.is_told = True
+                self._told.append((stop, Episode(event, stop.since)))
+                yield event
+
+    def end(self, now: Moment, why: str) -> Iterator[Event]:
+        self._stops.clear()
+        for _, episode in self._told:
+            yield episode.end(now, ended=why)
+        self._told = []
 
 
 class _Lasting:
@@ -165,9 +236,8 @@ class _Lasting:
         self, teller: Teller, visits: Visits, doing: Callable[[Moment], Mapping[int, Moment]]
     ) -> None:
         self._teller, self._visits, self._doing = teller, visits, doing
-        rule = teller.rule
-        self._for_s = _FOR_S[rule.kind] if rule.for_s is None else rule.for_s
-        self._told: dict[int, tuple[Event, Moment]] = {}
+        self._for_s = _for_s(teller)
+        self._told: dict[int, Episode] = {}
         self._seen: dict[int, Moment] = {}
 
     def update(self, now: Moment) -> Iterator[Event]:
@@ -183,7 +253,7 @@ class _Lasting:
             if number in self._told or for_s < self._for_s or not self._teller.is_about_size(visit.thing):
                 continue
             for event in self._teller.tell(now, now, "start", visit.thing, for_s=for_s):
-                self._told[number] = event, doing[number]
+                self._told[number] = Episode(event, doing[number])
                 yield event
         self._seen = {number: self._seen[number] for number in self._told}
 
@@ -193,9 +263,7 @@ class _Lasting:
 
     def _end(self, number: int, **why: str) -> Iterator[Event]:
         """It ended when it was last seen to last."""
-        event, since = self._told.pop(number)
-        at = self._seen[number]
-        yield self._teller.end(event, at, _seconds(since, at), **why)
+        yield self._told.pop(number).end(self._seen[number], **why)
 
 
 class _Staying(_Lasting):
@@ -224,6 +292,11 @@ class _Against(_Lasting):
         return thing.speed >= max(self._teller.rule.min_speed, IN_PLACE) and self._teller.goes_against(thing)
 
 
+def _for_s(teller: Teller) -> float:
+    rule = teller.rule
+    return _FOR_S[rule.kind] if rule.for_s is None else rule.for_s
+
+
 def _seconds(since: Moment, now: Moment) -> float:
     return (now.time_ns - since.time_ns) / 1e9
 
@@ -233,5 +306,6 @@ _FOLLOWERS: dict[str, Callable[[Teller, Visits], _Follower]] = {
     "left": _Passing,
     "moving": _Moving,
     "stayed": _Staying,
+    "stopped": _Ceased,
     "wrong_way": _Against,
 }

@@ -4,7 +4,8 @@ import msgspec
 
 from pipeline.base.event import Moment
 from pipeline.base.moving_thing import Point, Rectangle, Thing, within_turn
-from pipeline.base.sight import Sight
+from pipeline.base.sight import Sight, is_scale
+from pipeline.scene.steady_label import Held
 
 TICK_NS = 1_000_000
 """Of times."""
@@ -33,6 +34,7 @@ class Look(msgspec.Struct, kw_only=True, frozen=True, gc=False):  # an hour has 
         depth: How many past frames it saw; 0: nothing is known of motion.
         things: Those that were seen in it, not those that are out of sight; as seen from the reference view.
         sight: Where that view is in the picture; None where none is followed.
+        label: The label that counts; None for none, and for the camera motions of the shipped model.
     """
 
     session: int
@@ -40,6 +42,7 @@ class Look(msgspec.Struct, kw_only=True, frozen=True, gc=False):  # an hour has 
     depth: int
     things: list[Thing]
     sight: Sight | None = None
+    label: Held | None = None
 
 
 class Cut(msgspec.Struct, tag=True, array_like=True, frozen=True):
@@ -60,10 +63,11 @@ def in_steps(look: Look) -> Look:
     """The same look in steps, its things by id; what is so already stays as it is."""
     return Look(
         session=look.session,
-        now=Moment(*(_in_ticks(time_ns) for time_ns in look.now)),
+        now=_moment_in_ticks(look.now),
         depth=look.depth,
         things=[_thing_in_steps(thing) for thing in sorted(look.things, key=lambda thing: thing.id)],
         sight=_sight_in_steps(look.sight) if look.sight else None,
+        label=_label_in_steps(look.label) if look.label else None,
     )
 
 
@@ -84,10 +88,11 @@ def thing_of_steps(number: int, box: Rectangle, speed: float, direction_deg: flo
 
 def _sight_in_steps(sight: Sight) -> Sight:
     """Coarse, so that it is seldom another one: where things are in the view is known already."""
+    factor = _placed(sight.factor)
     return msgspec.structs.replace(
         sight,
         share=round(sight.share * SHARE_STEPS) / SHARE_STEPS,
-        factor=_placed(sight.factor),
+        factor=factor if is_scale(factor) else sight.factor,  # at the end of the range
         offset=_placed(sight.offset),
     )
 
@@ -97,8 +102,12 @@ def _placed(value: tuple[float, float]) -> tuple[float, float]:
     return real, imaginary
 
 
-def _in_ticks(time_ns: int) -> int:
-    return time_ns // TICK_NS * TICK_NS
+def _label_in_steps(held: Held) -> Held:
+    return Held(held.label, round(held.score * SCORE_STEPS) / SCORE_STEPS, _moment_in_ticks(held.since))
+
+
+def _moment_in_ticks(moment: Moment) -> Moment:
+    return Moment(*(time_ns // TICK_NS * TICK_NS for time_ns in moment))
 
 
 def _thing_in_steps(thing: Thing) -> Thing:

@@ -103,6 +103,10 @@ def event_in_words(event: Event) -> str:
         ("crossed", "once"): f"crossed {event.why.get('way', '')}{going}",
         ("stayed", "start"): f"something stays, for {event.for_s or 0:.0f} s by now",
         ("stayed", "end"): "what stayed is gone",
+        ("stopped", "start"): "something has stopped" if event.thing else "nothing moves any more",
+        ("stopped", "end"): "it goes on" if event.thing else "something moves again",
+        ("label", "start"): f"label {event.why.get('label', '')}",
+        ("label", "end"): f"label {event.why.get('label', '')} no longer",
         ("wrong_way", "start"): f"something goes the wrong way{going}",
         ("wrong_way", "end"): "nothing goes the wrong way any more",
     }

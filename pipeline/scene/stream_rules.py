@@ -5,6 +5,7 @@ from pipeline.base.moving_thing import Thing
 from pipeline.base.sight import Sight
 from pipeline.base.watched import UNNAMED_VIEW, Watch
 from pipeline.scene.ground import GroundSpeed
+from pipeline.scene.label_events import LabelEvents
 from pipeline.scene.rule_book import RuleBook
 from pipeline.scene.rule_input import Cut, Look
 from pipeline.scene.view_events import ViewEvents
@@ -28,6 +29,8 @@ class StreamRules:
         self._session = 0
         self._views = ViewEvents(stream_id)
         self._view: tuple[str, int] | None = None
+        self._quiet_until_ns: dict[str, float] = {}
+        self._labels = LabelEvents(stream_id, watch.rules, self._quiet_until_ns)
         self._open(None)
         self.last: Moment | None = None
         self.is_new = False
@@ -35,27 +38,33 @@ class StreamRules:
     def take(self, look: Look) -> list[Event]:
         """The events of the next look, which is in steps (``in_steps``)."""
         now, sight, events = look.now, look.sight, []
-        self.is_new = self.last is not None and (
-            look.session != self._session or now.time_ns < self.last.time_ns
-        )
+        self.is_new = self.begins_anew(look.session, now)
         if self.is_new:
             events = self.cut(Cut("the stream began anew"))
+            if self.last and self.last.time_ns > now.time_ns:
+                self._quiet_until_ns.clear()  # of another clock
             self._open(None)
         self.last, self._session = now, look.session
+        events += self._labels.update(look.label, now)
         if sight:
             events += self._views.update(sight, now)
             events += self._turned(sight, now)
         if look.depth and (sight is None or sight.found):
-            events += self._book.update(look.things, now)
+            events += self._book.update(look.things, now, sight)
         else:  # nothing is known of motion, and the things to come may have ids of others
             self._book.forget()
         return events
+
+    def begins_anew(self, session: int, now: Moment) -> bool:
+        """Whether a look has nothing to do with those before it."""
+        return self.last is not None and (session != self._session or now.time_ns < self.last.time_ns)
 
     def cut(self, cut: Cut) -> list[Event]:
         """The ends of all that has begun; what is seen after it is new."""
         if self.last is None:
             return []
-        events = [*self._book.end(self.last, cut.why), *self._views.end(self.last, cut.why)]
+        parts = (self._book, self._views, self._labels)
+        events = [event for part in parts for event in part.end(self.last, cut.why)]
         self._book.forget()
         return events
 
@@ -76,4 +85,4 @@ class StreamRules:
     def _open(self, view: str | None) -> None:
         self._view = None
         self.seen = self._watch.seen(self._stream_id, view)
-        self._book = RuleBook(self._stream_id, self.seen)
+        self._book = RuleBook(self._stream_id, self.seen, self._quiet_until_ns)

@@ -18,14 +18,17 @@ class Teller:
         name: The rule's name.
         rule: The rule.
         speeds: Of things, in metres a second.
+        quiet_until_ns: Until when each rule is in its cool-down, by name; kept up to date here.
     """
 
-    def __init__(self, stream_id: str, name: str, rule: Rule, speeds: GroundSpeeds) -> None:
+    def __init__(
+        self, stream_id: str, name: str, rule: Rule, speeds: GroundSpeeds, quiet_until_ns: dict[str, float]
+    ) -> None:
         self.rule = rule
         self._speeds = speeds
         self._stream_id, self._name = stream_id, name
         self._hours = OpeningHours(rule.hours)
-        self._quiet_until_ns = -math.inf
+        self._quiet_until_ns = quiet_until_ns
 
     def is_about(self, thing: Thing) -> bool:
         """Whether the rule is about a thing that moves like this, and is so large."""
@@ -44,20 +47,14 @@ class Teller:
         self, at: Moment, now: Moment, phase: Phase, thing: Thing | None = None, **more: Any
     ) -> list[Event]:
         """A ``start`` or ``once``; nothing outside the rule's hours, or too soon after the one before."""
-        if now.time_ns < self._quiet_until_ns or not self._hours.holds(at):
+        if now.time_ns < self._quiet_until_ns.get(self._name, -math.inf) or not self._hours.holds(at):
             return []
-        self._quiet_until_ns = now.time_ns + self.rule.cool_down_s * 1e9
+        self._quiet_until_ns[self._name] = now.time_ns + self.rule.cool_down_s * 1e9
         return [self._event(at, phase, thing, **more)]
 
-    def end(self, start: Event, at: Moment, for_s: float, **why: Any) -> Event:
-        """The end of something that was told, always."""
-        return self._event(at, "end", None, start=start.id, thing_id=start.thing, for_s=for_s, why=why)
-
-    def _event(
-        self, at: Moment, phase: Phase, thing: Thing | None, thing_id: int | None = None, **more: Any
-    ) -> Event:
+    def _event(self, at: Moment, phase: Phase, thing: Thing | None, **more: Any) -> Event:
         rule = self.rule
-        number = thing.id if thing else thing_id
+        number = thing.id if thing else None
         if more.get("for_s") is not None:
             more["for_s"] = round(more["for_s"], 3)
         figure = self._speeds.of(thing) if thing else None

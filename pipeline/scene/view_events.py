@@ -4,6 +4,7 @@ import cmath
 import math
 from typing import Any
 
+from pipeline.base.episode import Episode
 from pipeline.base.event import Event, Moment, event_id, rfc3339
 from pipeline.base.sight import Sight
 from pipeline.scene.presence import Presence
@@ -26,7 +27,7 @@ class ViewEvents:
         self._stream_id = stream_id
         self._away: Presence | None = None
         self._view: tuple[str, int] | None = None
-        self._started: tuple[Event, Moment] | None = None
+        self._episode: Episode | None = None
 
     def update(self, sight: Sight, now: Moment) -> list[Event]:
         """The event of the next frame, if there is one.
@@ -49,7 +50,7 @@ class ViewEvents:
     def end(self, now: Moment, why: str) -> list[Event]:
         """Ends what has begun: the stream has ended, or nothing can be seen any more."""
         self._away = None
-        return self._end(now, ended=why) if self._started else []
+        return self._end(now, ended=why)
 
     def _start(self, sight: Sight, at: Moment) -> list[Event]:
         event = Event(
@@ -61,25 +62,12 @@ class ViewEvents:
             score=round(sight.share, 3),
             why=_why(sight),
         )
-        self._started = event, at
+        self._episode = Episode(event, at)
         return [event]
 
     def _end(self, at: Moment, **why: str) -> list[Event]:
-        if self._started is None:
-            return []
-        (event, since), self._started = self._started, None
-        return [
-            Event(
-                id=event_id(event.id, "end"),
-                time=rfc3339(at.wall_ns),
-                stream_id=self._stream_id,
-                kind="camera_moved",
-                phase="end",
-                start=event.id,
-                for_s=round((at.time_ns - since.time_ns) / 1e9, 3),
-                why=why,
-            )
-        ]
+        episode, self._episode = self._episode, None
+        return [episode.end(at, **why)] if episode else []
 
 
 def _why(sight: Sight) -> dict[str, Any]:

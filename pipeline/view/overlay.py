@@ -69,6 +69,7 @@ class Shown:
         attention: See above.
         held: See above.
         watched: See above.
+        ground_speeds: See above.
         trouble: See above.
         fps: See above.
         latency_ms: See above.
@@ -79,6 +80,7 @@ class Shown:
     attention: npt.NDArray[np.float16] | None = None
     held: Prediction | None = None
     watched: Sequence[Watched] = ()
+    ground_speeds: Mapping[int, GroundSpeed] | None = None
     trouble: str | None = None
     fps: float | None = None
     latency_ms: float | None = None
@@ -112,6 +114,7 @@ class Shown:
             past_images,
             held=self.held,
             watched=self.watched,
+            ground_speeds=self.ground_speeds,
             trouble=self.trouble,
             fps=self.fps,
             latency_ms=self.latency_ms,

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.base.moving_thing import Thing
-from pipeline.base.sight import AT_HOME, Sight, Similarity, seen_from_home
+from pipeline.base.sight import AT_HOME, MOST_OFFSET, Sight, Similarity, seen_from_home
 
 PLACES = st.complex_numbers(max_magnitude=3, allow_nan=False)
 SIMILARITIES = st.builds(
@@ -67,3 +67,12 @@ def test_a_peer_can_not_send_a_sight_that_divides_by_zero(changes: dict[str, obj
     sent = {**msgspec.to_builtins(sight()), **changes}
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert(sent, Sight)
+
+
+def test_a_view_that_is_absurdly_far_off_is_neither_plausible_nor_taken_from_a_peer() -> None:
+    assert Similarity(1 + 0j, complex(MOST_OFFSET)).is_plausible
+    for far in (complex(MOST_OFFSET * 1.001), complex(0, -1e15), complex(math.nan)):
+        assert not Similarity(1 + 0j, far).is_plausible
+        sent = {**msgspec.to_builtins(sight()), "offset": (far.real, far.imag)}
+        with pytest.raises(msgspec.ValidationError, match="offset"):
+            msgspec.convert(sent, Sight)

@@ -89,6 +89,12 @@ def test_a_zone_may_be_for_some_streams_only() -> None:
         (["zones.a.points=[[0.5, 0.5], [0.5, 0.5], [0.5, 0.5]]"], "all corners lie on one line"),
         (["lines.a.points=[[0.5, 0.5], [0.5, 0.5]]"], "lines.a: points: two in a row are the same"),
         (
+            ["rules.a.kind=moving", "rules.a.label=open", DRIVE, "rules.a.zone=drive"],
+            "label says nothing about",
+        ),
+        ([DRIVE, "rules.a.kind=label", "rules.a.zone=drive"], "label is about the whole picture"),
+        (["rules.a.kind=label", "rules.a.of=zone"], "rules.a: of says nothing about label"),
+        (
             [DRIVE, "rules.a.kind=moving", "rules.a.zone=drive", "rules.a.for_s=3"],
             "for_s says nothing about m",
         ),

@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 
 from pipeline.base.event import unix_ns
+from pipeline.base.watched import Watch, Zone
 from pipeline.events.archive import Archive
 from pipeline.events.event_keeper import Keeper
 from pipeline.events.motion_log import unpack
 from pipeline.events.store import Store, StoreError
 from pipeline.scene.rule_input import Cut
 from tests.events.samples import SECOND, chunk, event, look
-from tests.scene.walking import START_NS
+from tests.scene.walking import START_NS, straight, told
 from tests.support import files_up_to
 from tests.wire.peers import until
 
@@ -118,6 +119,20 @@ def test_what_a_killed_process_left_open_ends_where_its_log_ends(place: Path) ->
     with Archive(place / "s") as archive:
         assert archive.open_starts() == []
         assert archive.event(start.id) == [start, first]
+
+
+def test_an_end_that_was_told_live_and_lost_on_its_way_to_the_store_is_made_again_with_the_same_id(
+    place: Path,
+) -> None:
+    zone = Watch(zones={"yard": Zone(points=[(0.3, 0.3), (0.7, 0.3), (0.7, 0.9), (0.3, 0.9)])})
+    start, end = told(zone, {1: straight(0.1, 0.6, 0.2, 0.0, ends=4.2)}, 8)
+    with Store(place / "s", FOREVER, 10) as store:
+        store.write([start], [])
+    with Keeper(place / "s", FOREVER, 10) as keeper:
+        assert [one.id for one in keeper.adopted] == [end.id]
+        keeper.keep(end)
+    with Archive(place / "s") as archive:
+        assert [one.id for one in archive.events()] == [start.id, end.id]
 
 
 def test_a_store_that_cannot_be_opened_is_let_go(place: Path) -> None:

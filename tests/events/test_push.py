@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.events.push import Push, in_words
+from pipeline.events.push import Push, message_in_words
 from pipeline.events.sender import OutletError, Refused, Undelivered
 from tests.events.messages import event, message, outlet
 from tests.rigs.web_server import WebServer
@@ -72,4 +72,4 @@ def test_an_address_that_is_none_is_not_shown(
 
 def test_what_is_no_event_is_refused() -> None:
     with pytest.raises(Refused, match="no event"):
-        in_words(b"{}")
+        message_in_words(b"{}")

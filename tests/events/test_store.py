@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.base.errors import UserError
+from pipeline.base.event import unix_ns
 from pipeline.events.archive import Archive, Wanted
 from pipeline.events.motion_log import unpack
 from pipeline.events.store import Store, StoreError
@@ -87,6 +88,35 @@ def test_what_is_too_old_goes(place: Path) -> None:
         assert [one.start_ns for one in store.archive().chunks()] == [
             START_NS + day * DAY * SECOND for day in (2, 3, 4)
         ]
+
+
+def left(path: Path, clock_day: float, runs_days: float = 0.0) -> list[float]:
+    """Days of the events that are left, after a process whose clock says so, and that runs for a while."""
+    with Store(path, 2, 10) as store:
+        store.forget_old(START_NS + round(clock_day * DAY * SECOND))
+        store.forget_old(START_NS + round((clock_day + runs_days) * DAY * SECOND))
+        return [(unix_ns(one.time) - START_NS) / SECOND / DAY for one in store.archive().events()]
+
+
+def test_a_clock_that_is_years_ahead_or_behind_at_the_start_removes_nothing_that_is_not_old(
+    place: Path,
+) -> None:
+    with Store(place / "s", 2, 10) as store:
+        store.write([event(day * DAY) for day in (0, 1, 2)], [chunk(day * DAY) for day in (0, 1, 2)])
+    assert left(place / "s", 10 * 365) == [1, 2], "the first is two days older than the last"
+    assert left(place / "s", -10 * 365) == [1, 2]
+    assert left(place / "s", 10 * 365, runs_days=1.5) == [2], "it has run for so long"
+    with Archive(place / "s") as archive:
+        assert len(list(archive.chunks())) == 1
+
+
+def test_after_a_pause_the_old_goes_once_a_run_has_stored_something(place: Path) -> None:
+    with Store(place / "s", 2, 10) as store:
+        store.write([event(0)], [])
+    with Store(place / "s", 2, 10) as store:
+        store.forget_old(START_NS + 60 * DAY * SECOND)
+        store.write([event(60 * DAY)], [])
+    assert left(place / "s", 61) == [60]
 
 
 def test_the_oldest_goes_where_the_file_would_be_too_large(place: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.base.sight import AT_HOME, Similarity
 from pipeline.scene.dense_motion import Array, DenseMotion
-from pipeline.scene.home import Found, Home, View, find
+from pipeline.scene.home import Found, Home, KeptView, find
 
 ROWS, COLUMNS, CHANNELS = 24, 32, 16
 ASPECT = 0.75
@@ -68,14 +68,14 @@ def still(camera: Similarity = AT_HOME, *, valid: bool = True) -> DenseMotion:
 )
 def test_a_view_is_found_wherever_the_camera_looks(truth: Similarity) -> None:
     around = scene()
-    found = find(View(seen(around), ASPECT), seen(around, truth, noise=0.05), ASPECT)
+    found = find(KeptView(seen(around), ASPECT), seen(around, truth, noise=0.05), ASPECT)
     assert found is not None
     assert off(found.similarity, truth) < 0.02
     assert found.share > 0.8
 
 
 def test_a_view_is_not_found_in_another_scene_or_in_a_picture_of_nothing() -> None:
-    view = View(seen(scene()), ASPECT)
+    view = KeptView(seen(scene()), ASPECT)
     for seed in range(5, 15):
         assert find(view, seen(scene(seed)), ASPECT) is None
     flat = np.full((ROWS, COLUMNS, CHANNELS), CHANNELS**-0.5, np.float32)
@@ -86,7 +86,7 @@ def test_a_view_is_found_where_a_third_of_it_is_covered() -> None:
     around = scene()
     keys = seen(around, at(0.06 + 0j))
     keys[:, : COLUMNS // 3] = seen(scene(9))[:, : COLUMNS // 3]
-    found = find(View(seen(around), ASPECT), keys, ASPECT)
+    found = find(KeptView(seen(around), ASPECT), keys, ASPECT)
     assert found is not None
     assert off(found.similarity, at(0.06 + 0j)) < 0.02
 
@@ -95,14 +95,14 @@ def test_views_of_other_grids_are_compared() -> None:
     around = scene()
     coarse = seen(around).reshape(ROWS // 2, 2, COLUMNS // 2, 2, CHANNELS).mean(axis=(1, 3))
     coarse /= np.linalg.norm(coarse, axis=2, keepdims=True)
-    found = find(View(coarse, ASPECT), seen(around, at(0.1 + 0j)), ASPECT)
+    found = find(KeptView(coarse, ASPECT), seen(around, at(0.1 + 0j)), ASPECT)
     assert isinstance(found, Found)
     assert off(found.similarity, at(0.1 + 0j)) < 0.02
 
 
 def test_between_two_looks_the_camera_carries_the_view_on() -> None:
     around = scene()
-    home = Home({"gate": View(seen(around), ASPECT)})
+    home = Home({"gate": KeptView(seen(around), ASPECT)})
     assert home.sight(0, [None], still(valid=False), 0) is None
     home.look(0, seen(around), ASPECT, 0)
     step = at(0.01 - 0.005j, 1.002, 0.3)
@@ -119,7 +119,7 @@ def test_between_two_looks_the_camera_carries_the_view_on() -> None:
 def test_nothing_adds_up() -> None:
     """A camera that seems to creep, as flow errors make it, stays where the reference view is."""
     around = scene()
-    home = Home({"gate": View(seen(around), ASPECT)})
+    home = Home({"gate": KeptView(seen(around), ASPECT)})
     creep = at(0.001 + 0j)
     for n in range(250):
         sight = home.sight(n, [n - 1 if n else None], still(creep.inverse(), valid=n > 0), n * 40_000_000)
@@ -142,7 +142,7 @@ def test_a_bump_is_followed_with_the_next_look() -> None:
 
 def test_a_view_that_is_gone_is_lost_and_found_again() -> None:
     around, found = scene(), list[bool]()
-    home = Home({"gate": View(seen(around), ASPECT)})
+    home = Home({"gate": KeptView(seen(around), ASPECT)})
     for n in range(150):
         sight = home.sight(n, [n - 1 if n else None], still(valid=n > 0), n * 40_000_000)
         found.append(sight is not None and sight.found)
@@ -156,7 +156,7 @@ def test_a_view_that_is_gone_is_lost_and_found_again() -> None:
 
 def test_of_several_views_the_one_that_is_seen_counts() -> None:
     gate, yard = scene(), scene(7)
-    home = Home({name: View(seen(around), ASPECT) for name, around in (("gate", gate), ("yard", yard))})
+    home = Home({name: KeptView(seen(around), ASPECT) for name, around in (("gate", gate), ("yard", yard))})
     names = []
     for n in range(100):
         sight = home.sight(n, [n - 1 if n else None], still(valid=n > 0), n * 40_000_000)
@@ -170,9 +170,8 @@ def test_of_several_views_the_one_that_is_seen_counts() -> None:
 def test_where_two_views_show_the_same_the_current_one_stays() -> None:
     """Now and then something covers half of the picture."""
     around = scene()
-    views = {
-        name: View(seen(around, at(shift)), ASPECT) for name, shift in (("left", 0j), ("right", 0.25 + 0j))
-    }
+    shifts = {"left": 0j, "right": 0.25 + 0j}
+    views = {name: KeptView(seen(around, at(shift)), ASPECT) for name, shift in shifts.items()}
     home, names = Home(views), list[str]()
     for n in range(300):
         sight = home.sight(n, [n - 1 if n else None], still(valid=n > 0), n * 40_000_000)
@@ -202,7 +201,7 @@ def test_without_a_named_view_one_is_taken_when_the_camera_has_settled() -> None
 @pytest.mark.parametrize("zoom", [1.03, 1 / 1.03])
 def test_a_zoom_beyond_all_measure_loses_the_view_and_ends_nothing(zoom: float) -> None:
     around = scene()
-    home = Home({"gate": View(seen(around), ASPECT)})
+    home = Home({"gate": KeptView(seen(around), ASPECT)})
     for n in range(200):
         truth = at(0j, zoom**n)
         sight = home.sight(n, [n - 1 if n else None], still(at(0j, 1 / zoom), valid=n > 0), n * 40_000_000)
@@ -216,7 +215,7 @@ def test_a_zoom_beyond_all_measure_loses_the_view_and_ends_nothing(zoom: float) 
 
 def test_a_camera_motion_that_is_none_is_not_followed() -> None:
     around = scene()
-    home = Home({"gate": View(seen(around), ASPECT)})
+    home = Home({"gate": KeptView(seen(around), ASPECT)})
     home.sight(0, [None], still(valid=False), 0)
     home.look(0, seen(around), ASPECT, 0)
     for n, camera in enumerate(
@@ -230,7 +229,7 @@ def test_a_camera_motion_that_is_none_is_not_followed() -> None:
 def test_a_lorry_that_is_taken_for_the_camera_leads_astray_until_the_next_look_only() -> None:
     """For two seconds the picture is full of it: the camera moves with the lorry, and nothing is found."""
     around, worst = scene(), list[float]()
-    home = Home({"gate": View(seen(around), ASPECT)})
+    home = Home({"gate": KeptView(seen(around), ASPECT)})
     passing = at(0.02 + 0j)
     for n in range(100):
         is_full = 30 <= n < 80

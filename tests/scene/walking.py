@@ -34,6 +34,19 @@ def through(*stops: tuple[float, float, float]) -> Way:
     return way
 
 
+def slowing(x: float, y: float, dx: float, dy: float, stops: float, goes_on: float = math.inf) -> Way:
+    """Comes to rest within 0.4 s, and is soon out of sight; may go on the same way later."""
+
+    def way(t: float) -> tuple[float, float] | None:
+        slower = min(max(t - stops, 0.0), 0.4)
+        if stops + 0.25 < t < goes_on:
+            return None
+        gone = min(t, stops) + slower - slower**2 / 0.8 + max(t - goes_on, 0.0)
+        return x + dx * gone, y + dy * gone
+
+    return way
+
+
 def thing(number: int, way: Way, t: float, side: float = 0.1) -> Thing | None:
     """A thing of ``side`` shares on its way; None while it is not seen, or out of the picture."""
     here, before = way(t), way(t - 0.04)

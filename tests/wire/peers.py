@@ -54,7 +54,7 @@ def prediction(seq: int, policy: Policy = "newest", **changes: Any) -> Predictio
         "epoch": 0,
         "seq": seq,
         "capture_ns": 1000,
-        "top": [("pan left", 0.75), ("still", 0.25)],
+        "top": [("pan_left", 0.75), ("static", 0.25)],
         "past": [PastFrame(0, 1, 33.0)],
         "policy": policy,
         "received_ns": 1,

@@ -216,6 +216,45 @@ def test_events_tell_metres_a_second_and_rules_ask_for_them(pushed: complex | No
     assert EventFinder("door", load_config(None, SETTINGS)).ground_speeds(next(drives(4.0))) == {}
 
 
+def test_a_model_with_classes_of_its_own_tells_them_also_without_dense_motion_and_without_zones() -> None:
+    finder, told = EventFinder("door", load_config(None, [])), []
+    flicker = ["open", "closed", "static", "closed", "open"]
+    for n in range(150):
+        label = "closed" if n < 50 else "open" if n < 100 else flicker[n % 5]
+        top = [(label, 0.9), ("pan_left", 0.1)]
+        told += finder.take(
+            prediction(n, capture_ns=START_NS + n * 80_000_000, top=top, past=PAST, things=None)
+        )
+    assert [(one.phase, one.why["label"]) for one in told] == [
+        ("start", "closed"),
+        ("end", "closed"),
+        ("start", "open"),
+    ]
+    (end,) = finder.end("the stream has ended")
+    assert end.start == told[-1].id
+
+
+def test_the_camera_motions_of_the_shipped_model_are_no_labels() -> None:
+    finder = EventFinder("door", load_config(None, []))
+    for n in range(100):
+        top = [("pan_left", 0.9), ("static", 0.1)]
+        assert finder.take(prediction(n, capture_ns=START_NS + n * 80_000_000, top=top, past=PAST)) == []
+
+
+def test_a_label_of_before_a_bad_picture_or_a_restart_has_ended_with_it() -> None:
+    for happens in ("bad", "session"):
+        finder, told = EventFinder("door", load_config(None, [])), []
+        for n in range(60):
+            session = 2 if happens == "session" and n >= 30 else 1
+            at_ns = START_NS + n * 80_000_000
+            if happens == "bad" and n == 30:
+                told += finder.take_bad(bad_picture(n, capture_ns=at_ns, state="dark"))
+            else:
+                top = [("open", 0.9)]
+                told += finder.take(prediction(n, capture_ns=at_ns, top=top, past=PAST, session=session))
+        assert [one for one in kinds(told) if "label" in one] == ["label start", "label end", "label start"]
+
+
 SHIPPED = ("--set", "inference.checkpoint=motion_resnet18")
 GATE = ("--line", "gate=0.5,0.15,0.5,0.95")
 
@@ -237,6 +276,22 @@ def test_who_passes_in_the_demo_is_told_and_counted(place: Path) -> None:
     counted = outcome.stream("demo")["events"]
     assert counted == {"crossed": 3, "moving": len(starts)}
     assert set(lines[0]) >= {"id", "time", "stream_id", "kind", "phase", "zone", "thing", "direction_deg"}
+
+
+@pytest.mark.slow
+def test_the_taxi_that_stops_in_the_demo_is_told_and_nothing_else(place: Path) -> None:
+    """It brakes from 8.6 to 9.0 s, and drives on at 10.8 s; three others pass, and balloons rise."""
+    events = place / "events.jsonl"
+    zone = ("--zone", "street=0.05,0.05,0.95,0.05,0.95,0.98,0.05,0.98")
+    rule = ("--set", "rules.halt={kind='stopped', zone='street', for_s=1.5}")
+    with Pipeline(place, *SHIPPED, *zone, *rule, "--frames", "300", "--events", str(events)) as run:
+        outcome = run.finish()
+    assert outcome.code == 0, outcome.told()
+    start, end = (json.loads(line) for line in events.read_text().splitlines())
+    assert (start["kind"], start["phase"], end["start"]) == ("stopped", "start", start["id"])
+    assert start["direction_deg"] == pytest.approx(0, abs=5)
+    assert end["for_s"] == pytest.approx(10.8 - 8.8, abs=0.3)
+    assert "why" not in end
 
 
 @pytest.mark.slow

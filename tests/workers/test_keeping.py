@@ -3,6 +3,7 @@
 import contextlib
 import json
 import shutil
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from pipeline.events.archive import Archive
 from pipeline.events.replay import Replay
 from pipeline.events.store import Store
 from tests.events.samples import event
-from tests.workers.pipeline import Pipeline
+from tests.workers.pipeline import Pipeline, streams
 from tests.workers.program import until
 from workers.sink import SinkWorker
 
@@ -63,6 +64,23 @@ def test_a_run_leaves_its_events_and_a_log_that_gives_the_same_ones_again(place:
     with Archive(store) as archive:
         again = list(Replay(watch).events(archive.chunks()))
     assert [one.id for one in again] == [one["id"] for one in told]
+
+
+@pytest.mark.slow
+def test_a_sink_that_takes_over_misses_a_camera_that_was_silent_already(place: Path) -> None:
+    gate = {"id": "gate", "source": "rtsp://127.0.0.1:9/none"}
+    film = {"id": "film", "source": "demo", "pace": True}
+    waits = ("--set", "capture.retry_first_open=true")
+    with Pipeline(place, *streams(gate, film), *waits, "--events", "events.jsonl") as run:
+        file = run.folder / "events.jsonl"
+        run.wait_for_rendered("film", 5)
+        run.kill("sink")
+        until(lambda: unpaired(file), "the camera is missed", 60.0)
+        run.signal(signal.SIGINT)
+        run.finish()
+    start, end = (json.loads(line) for line in file.read_text().splitlines())
+    assert (start["kind"], start["phase"], start["stream_id"]) == ("signal_lost", "start", "gate")
+    assert (end["phase"], end["start"]) == ("end", start["id"])
 
 
 @pytest.mark.slow

@@ -33,6 +33,19 @@ def test_a_silence_of_five_seconds_is_a_loss_until_frames_come_again() -> None:
     assert [event.phase for event in watch.look(120 * SECOND)] == ["start"]
 
 
+def test_a_camera_that_is_expected_and_never_comes_is_lost_and_one_that_comes_is_not() -> None:
+    watch = SignalWatch("door")
+    watch.expect(100 * SECOND)
+    assert watch.look(104 * SECOND) == []
+    (start,) = watch.look(105 * SECOND)
+    (end,) = watch.arrived("newest", 130 * SECOND, 130 * SECOND)
+    assert (start.kind, end.start) == ("signal_lost", start.id)
+    there = SignalWatch("door")
+    assert arrive(there, 100, 2) == []
+    there.expect(90 * SECOND)
+    assert there.look(103 * SECOND) == []
+
+
 def test_a_slow_camera_may_be_silent_for_longer() -> None:
     watch = SignalWatch("door")
     assert arrive(watch, 100, 60, interval=4.0) == []

@@ -47,13 +47,14 @@ def rules(
     if file is None:
         print(context.get_help())
         return
-    from pipeline.base.config import load_watch
+    from pipeline.base.config import load_config, load_watch
     from pipeline.base.event import unix_ns
     from pipeline.events.archive import Wanted
     from pipeline.events.replay import Replay
 
     wanted = Wanted(since_ns=_since_ns(since), stream_id=stream)
-    replay = Replay(load_watch(file))
+    views = load_config(config, overrides or ()).views
+    replay = Replay(load_watch(file, views))
     with _open(config, overrides, wanted) as archive:
         told = replay.events(archive.chunks(wanted))
         lately = (event for event in told if unix_ns(event.time) >= (wanted.since_ns or 0))

@@ -1,14 +1,21 @@
 import json
+import re
 import subprocess
 import sys
 from datetime import datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from pipeline.base.clock import now_ns
+from pipeline.base.errors import UserError
 from pipeline.base.event import rfc3339
+from pipeline.events.archive import Chunk
+from pipeline.events.motion_log import pack, unpack
 from pipeline.events.store import Store
+from pipeline.scene.rule_input import Look
+from tests.base.test_sight import sight
 from tests.events.samples import chunk, event
 from tests.scene.walking import START_NS
 from workers.commands.app import app
@@ -103,6 +110,32 @@ def test_other_rules_are_run_over_what_moved(
     with pytest.raises(SystemExit):
         app(["events", "--rules", str(place / "new.toml"), "--set", store, "--since", "1h"])
     assert "no events: the rules were run over 0 predictions" in capsys.readouterr().err
+
+
+def test_rules_of_a_camera_with_views_take_those_of_the_configuration(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    looks = [
+        msgspec.structs.replace(part, sight=sight(view="gate"))
+        for second in range(0, 60, 5)
+        for part in unpack(chunk(second).data)
+        if isinstance(part, Look)
+    ]
+    with Store(place / "s", 1e4, 10) as made:
+        made.write([], [Chunk("front", START_NS, START_NS + 60 * 10**9, pack(looks))])
+    store = f"store.file={place / 's'}"
+    (place / "new.toml").write_text(RULES.replace("]]\n", "]]\nview = 'gate'\n"))
+    (place / "site.toml").write_text("[views.yard]\npicture = 'y.png'\n[views.gate]\npicture = 'g.png'\n")
+    rules = ("--rules", str(place / "new.toml"), "--set", store)
+    lines = run(capsys, *rules, "--config", str(place / "site.toml"))
+    assert lines.endswith("front: corner: something came in, going right\n")
+    for text, reason in (
+        (RULES.replace("]]\n", "]]\nview = 'gate'\n"), "new.toml: zones.corner: there is no view 'gate'"),
+        (RULES, "front was seen in the view 'gate', which the rules do not name: add [views.gate], or"),
+    ):
+        (place / "new.toml").write_text(text)
+        with pytest.raises(UserError, match=re.escape(reason)):
+            app(["events", *rules])
 
 
 @pytest.mark.parametrize(

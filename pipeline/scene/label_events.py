@@ -1,0 +1,81 @@
+"""``label``: what the network takes a stream to show, from when a label counts until another one does."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from pipeline.base.episode import Episode
+from pipeline.base.event import Event, Moment
+from pipeline.base.watched import Rule
+from pipeline.scene.ground import GroundSpeeds
+from pipeline.scene.steady_label import Held
+from pipeline.scene.teller import Teller
+
+_UNASKED = "label"
+"""Name of the rule where there is none about labels."""
+
+
+class LabelEvents:
+    """Tells the labels of one stream.
+
+    Args:
+        stream_id: The stream.
+        rules: All rules; without one about its labels, each label is told.
+        quiet_until_ns: See ``Teller``.
+    """
+
+    def __init__(self, stream_id: str, rules: Mapping[str, Rule], quiet_until_ns: dict[str, float]) -> None:
+        about = {name: rule for name, rule in rules.items() if rule.kind == "label"}
+        mine = {name: rule for name, rule in about.items() if not rule.streams or stream_id in rule.streams}
+        if not about:
+            mine = {_UNASKED: Rule(kind="label")}
+        self._followers = [
+            _Follower(Teller(stream_id, name, rule, GroundSpeeds(()), quiet_until_ns))
+            for name, rule in mine.items()
+        ]
+
+    def update(self, held: Held | None, now: Moment) -> list[Event]:
+        """The events of the next look.
+
+        Args:
+            held: The label that counts; None for none.
+            now: When the look was.
+        """
+        return [event for follower in self._followers for event in follower.update(held, now)]
+
+    def end(self, now: Moment, why: str) -> list[Event]:
+        """Ends what has begun: the stream has ended, or nothing can be seen any more."""
+        return [event for follower in self._followers for event in follower.end(now, ended=why)]
+
+
+class _Follower:
+    """One rule about labels."""
+
+    def __init__(self, teller: Teller) -> None:
+        self._teller = teller
+        self._held: Held | None = None
+        self._episode: Episode | None = None
+
+    def update(self, held: Held | None, now: Moment) -> list[Event]:
+        events = []
+        if held != self._held:
+            events = self.end(held.since if held else now)
+            self._held = held
+        if held and self._episode is None and self._is_about(held, now):
+            why = {"label": held.label}
+            for told in self._teller.tell(held.since, now, "start", why=why):
+                start = msgspec.structs.replace(told, score=held.score)
+                self._episode = Episode(start, held.since)
+                events.append(start)
+        return events
+
+    def end(self, at: Moment, **why: str) -> list[Event]:
+        episode, self._episode, self._held = self._episode, None, None
+        return [episode.end(max(at, episode.since), **why)] if episode else []
+
+    def _is_about(self, held: Held, now: Moment) -> bool:
+        rule = self._teller.rule
+        for_s = (now.time_ns - held.since.time_ns) / 1e9
+        return (
+            rule.label in (None, held.label) and held.score >= rule.min_score and for_s >= (rule.for_s or 0)
+        )
