@@ -134,3 +134,16 @@ class Recording:
         if len(videos) > _MOST_LISTED:
             del videos[next(iter(videos))]
         self._notify(f"{self._stream_id}: recording {path}")
+
+
+def unlist(details: dict[str, dict[str, Any]], former: Path | None, path: str) -> None:
+    """Takes a file that was removed out of the statistics.
+
+    Args:
+        details: Of the worker's statistics.
+        former: The folder in which a former process of this worker has recorded; None if there was none.
+        path: Of the file.
+    """
+    videos = details.setdefault("videos", {})
+    if videos.pop(path, None) is None and Path(path).parent == former:
+        videos[path] = ""  # that process has listed it

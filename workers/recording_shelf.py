@@ -97,6 +97,7 @@ class RecordingShelf(Closing):
                 if not was_finished(path):
                     times = path.stat()
                     if not keep_whole_fragments(path):
+                        self._removed(str(path))
                         path.parent.rmdir()
                         return
                     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))  # it is as old as it was

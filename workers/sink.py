@@ -35,7 +35,7 @@ from workers.base import Worker, WorkerError
 from workers.evidence_taking import EvidenceTaking
 from workers.keeping import Keeping
 from workers.other_workers import OtherWorkers
-from workers.recording import Recording
+from workers.recording import Recording, unlist
 from workers.recording_shelf import RecordingShelf
 from workers.roles import connected_endpoints
 from workers.sending import Sending
@@ -192,11 +192,9 @@ class SinkWorker(Worker):
         return self._streams[stream_id]
 
     def _open_recordings(self, folder: Path) -> RecordingShelf:
-        def unlist(path: str) -> None:
-            self.stats.details.get("videos", {}).pop(path, None)
-
-        sink = self.config.sink
-        shelf = RecordingShelf(folder, sink.record_keep_days, sink.record_max_mb, unlist)
+        sink, former = self.config.sink, folder if self.restarts else None
+        removed = partial(unlist, self.stats.details, former)
+        shelf = RecordingShelf(folder, sink.record_keep_days, sink.record_max_mb, removed)
         return self.resources.enter_context(shelf)
 
     def _recording(self, stream_id: str) -> Recording | None:

@@ -1,5 +1,6 @@
 """Records pictures as H.264 in a fragmented MP4: plays in browsers, and survives a killed process."""
 
+import errno
 import os
 from contextlib import suppress
 from fractions import Fraction
@@ -166,7 +167,10 @@ class Recorder(Closing):
             return
         self._output.mux(self._video.encode(None))
         self._output.close()
-        self._output, self._video, self.playable = None, None, True
+        self._output = self._video = None
+        if not was_finished(self.path):  # an error of the very last write is not reported
+            raise OSError(errno.EIO, "its end is missing; is the disk full?")
+        self.playable = True
 
     def _abandon(self) -> None:
         self._closed = True

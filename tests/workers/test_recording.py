@@ -2,14 +2,18 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from tests.view.samples import MS, picture
 from tests.view.test_recorder import decode
-from workers.recording import Recording
+from tests.workers.films import count, pictures_that_grow
+from tests.workers.pipeline import Pipeline
+from workers.recording import Recording, unlist
 from workers.recording_shelf import RecordingShelf
 
 WALL_NS = 1_795_988_400_000 * MS
@@ -46,10 +50,8 @@ def recorded(place: Path, segment_s: float = 1, max_mb: float = 100, **more: boo
     told: list[str] = []
     lost: dict[str, str] = {}
 
-    def unlist(path: str) -> None:
-        details.get("videos", {}).pop(path, None)
-
-    with RecordingShelf(place / "2026-11-29_21-40-00", 30, max_mb, unlist) as shelf:
+    removed = partial(unlist, details, None)
+    with RecordingShelf(place / "2026-11-29_21-40-00", 30, max_mb, removed) as shelf:
         recording = Recording(
             "front", segment_s, shelf, details, told.append, lost.__setitem__, **{"is_first": True, **more}
         )
@@ -131,15 +133,13 @@ def test_on_a_full_disk_the_oldest_segments_go_and_nothing_is_lost(small_disk: P
 
 def test_a_recording_that_finds_no_room_goes_on_once_there_is_some(small_disk: Path) -> None:
     filler = small_disk / "filler"
-    filler.write_bytes(bytes(94_000))
+    filler.write_bytes(bytes(98_000))
     with recorded(small_disk) as stream:
         stream.write(50, NOISE)
         (said,) = [line for line in stream.told if "stopped" in line]
-        assert "can't be written: no space left on device" in said
+        assert said.endswith("front.mp4: is incomplete: its end is missing; is the disk full?")
         assert list(stream.lost) == [str(small_disk / "2026-11-29_21-40-00" / "front.mp4")]
-        assert [*small_disk.rglob("*.mp4")] == stream.videos == [], (
-            "what does not play is neither kept nor listed"
-        )
+        assert [*small_disk.rglob("*.mp4")] == stream.videos == [], "what does not play is not kept"
         stream.write(300, NOISE)
         assert len([line for line in stream.told if "stopped" in line]) == 1, "no room, no try"
         filler.unlink()
@@ -169,3 +169,45 @@ def test_a_folder_that_cannot_be_made_again_is_tried_seldom(place: Path) -> None
         stream.recording._shelf.folder.unlink()
         stream.write(25 * 60)
     assert sum(len(decode(path)) for path in stream.videos) == 25 * 10
+
+
+SEGMENTS = ("--set", "sink.record_segment_s=1")
+
+
+def files_of(run: Pipeline) -> set[str]:
+    return {str(path) for path in (run.folder / "videos").glob("*/*.mp4")}
+
+
+@pytest.mark.slow
+def test_segments_of_a_run_hold_every_frame_that_was_shown(place: Path) -> None:
+    """Of a film and of a camera that changes its size."""
+    grows = pictures_that_grow(place / "grows", frames=60, grow_at=40)
+    with Pipeline(place, "--source", "demo", "--source", str(grows), "--frames", "60", *SEGMENTS) as run:
+        outcome = run.finish()
+    assert outcome.code == 0, outcome.told()
+    videos = outcome.report["videos"]
+    assert {name: [count(Path(path)) for path in paths] for name, paths in videos.items()} == {
+        "demo": [25, 25, 10],
+        "grows": [25, 15, 10, 10],
+    }
+    assert {path for paths in videos.values() for path in paths} == files_of(run)
+    for name in ("demo", "grows"):
+        assert (outcome.stream(name)["rendered"], outcome.stream(name)["unaccounted"]) == (60, 0)
+
+
+@pytest.mark.slow
+def test_segments_of_a_sink_that_was_killed_all_play_and_lose_a_second_at_most(place: Path) -> None:
+    frames = 120
+    with Pipeline(place, "--frames", str(frames), *SEGMENTS, "--set", "run.restart_backoff_s=[0.2]") as run:
+        run.wait_for_rendered("demo", 40)
+        run.kill("sink")
+        outcome = run.finish()
+    assert outcome.code == 0, outcome.told()
+    stream = outcome.stream("demo")
+    assert stream["unaccounted"] == 0
+    videos = outcome.report["videos"]["demo"]
+    assert {*videos} == files_of(run)
+    counts = [count(Path(path)) for path in videos]
+    assert counts[0] == 25, "its first segment was finished"
+    shown = stream["captured"] - stream["dropped"].get("sink.killed", 0)
+    assert shown - 25 <= sum(counts) <= stream["captured"]
