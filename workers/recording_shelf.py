@@ -6,6 +6,7 @@ import re
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -45,6 +46,8 @@ class RecordingShelf(Closing):
         self._kept = OldestFirst[Path](folder.parent, keep_days, max_mb, self._remove, _TIMES_FREE)
         self._growing: dict[Path, BinaryIO] = {}
         self._checked_s = 0.0
+        self._needs_room = False
+        self._freeing = ThreadPoolExecutor(1, "freeing")
         for path in sorted(folder.parent.glob("*/*.mp4")):
             if _RUN.fullmatch(path.parent.name) and not path.parent.is_symlink():
                 self._take_over(path)
@@ -71,10 +74,13 @@ class RecordingShelf(Closing):
 
     def make_room(self) -> bool:
         """Removes the oldest recordings while the disk is nearly full; whether it is not, in the end."""
+        self._needs_room = True
         try:
             return self._kept.make_room()
         except OSError:
             return False
+        finally:
+            self._needs_room = False
 
     def check(self) -> None:
         """Removes once a minute what has become too old."""
@@ -84,6 +90,7 @@ class RecordingShelf(Closing):
 
     def close(self) -> None:
         """Gives back the locks; may be called twice."""
+        self._freeing.shutdown()
         for path in [*self._growing]:
             self._growing.pop(path).close()
 
@@ -108,8 +115,10 @@ class RecordingShelf(Closing):
         self._kept.add(path, about.st_mtime_ns, about.st_blocks * 512)
 
     def _remove(self, path: Path) -> None:
-        with suppress(OSError):
+        with suppress(OSError), path.open("rb") as file:
             path.unlink()
+            if not self._needs_room:  # to free a large file takes the disk a while
+                self._freeing.submit(os.close, os.dup(file.fileno()))
             self._removed(str(path))
             path.parent.rmdir()  # of a run of which nothing is left
 
