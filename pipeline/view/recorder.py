@@ -168,7 +168,8 @@ class Recorder(Closing):
         self._output.mux(self._video.encode(None))
         self._output.close()
         self._output = self._video = None
-        if not was_finished(self.path):  # an error of the very last write is not reported
+        # An error of the very last write is not reported. A file that was moved is not checked.
+        if self.path.exists() and not was_finished(self.path):
             raise OSError(errno.EIO, "its end is missing; is the disk full?")
         self.playable = True
 
