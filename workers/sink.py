@@ -1,7 +1,6 @@
 """The sink worker: joins frames with their predictions, draws, and hands the pictures on."""
 
 import os
-import tempfile
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -36,7 +35,8 @@ from workers.base import Worker, WorkerError
 from workers.evidence_taking import EvidenceTaking
 from workers.keeping import Keeping
 from workers.other_workers import OtherWorkers
-from workers.recording import Recording
+from workers.recording import Recording, unlist
+from workers.recording_shelf import RecordingShelf
 from workers.roles import connected_endpoints
 from workers.sending import Sending
 from workers.signal_watch import SILENT_NS
@@ -65,9 +65,8 @@ class SinkWorker(Worker):
         load_system_fonts()
         self._streams: dict[str, SinkStream] = {}
         self._age_limit = AgeLimit(config.wire.max_frame_age_ms)
-        self._folder = Path(config.run.output_dir) if sink.record and config.run.output_dir else None
-        if self._folder:
-            _make_writable(self._folder)
+        folder = Path(config.run.output_dir) if sink.record and config.run.output_dir else None
+        self._recordings = self._open_recordings(folder) if folder else None
         self._predictions = self._open_predictions(sink.predictions) if sink.predictions else None
         self._events = self._open_events(sink.events) if sink.events else None
         self._sending = Sending(config, self.stats.details, self.event, self.note_loss)
@@ -117,6 +116,8 @@ class SinkWorker(Worker):
         self._turn(timeout_s)
         self._keeping.check()
         self._evidence.check()
+        if self._recordings:
+            self._recordings.check()
         window_closed = self._window is not None and self._window.closed
         files = (self._predictions, self._events) if self.stdout else ()
         reader_gone = any(file and file.closed and str(file.path) == STDOUT for file in files)
@@ -190,12 +191,24 @@ class SinkWorker(Worker):
             )
         return self._streams[stream_id]
 
+    def _open_recordings(self, folder: Path) -> RecordingShelf:
+        sink, former = self.config.sink, folder if self.restarts else None
+        removed = partial(unlist, self.stats.details, former)
+        shelf = RecordingShelf(folder, sink.record_keep_days, sink.record_max_mb, removed)
+        return self.resources.enter_context(shelf)
+
     def _recording(self, stream_id: str) -> Recording | None:
-        if self._folder is None:
+        if self._recordings is None:
             return None
-        path = self._folder / f"{stream_id}.mp4"
-        lost = partial(self.note_loss, str(path))
-        recording = Recording(path, stream_id, self.stats.details, self.event, lost)
+        recording = Recording(
+            stream_id,
+            self.config.sink.record_segment_s,
+            self._recordings,
+            self.stats.details,
+            self.event,
+            self.note_loss,
+            is_first=not self.restarts,
+        )
         self.resources.callback(recording.close)
         return recording
 
@@ -332,16 +345,3 @@ def _read_token(file: str) -> str:
             f"openssl rand -hex 16 > {file}"
         )
     return token
-
-
-def _make_writable(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-        with suppress(OSError):  # the recorder makes it again: a run that fails leaves no empty folder
-            folder.rmdir()
-    except OSError as error:
-        raise WorkerError(
-            f"{folder}: can't write videos there: {error.strerror}; choose another folder with run.output_dir"
-        ) from error

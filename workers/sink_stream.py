@@ -197,7 +197,7 @@ class SinkStream:
     def record(self, picture: Image, frame: Frame) -> None:
         """Records a picture, if the stream is recorded."""
         if self.recording:
-            self.recording.write(picture, frame.time_ns)
+            self.recording.write(picture, frame.time_ns, frame.capture_ns)
 
     def _tell_all(self, events: Iterable[Event]) -> None:
         for event in events:

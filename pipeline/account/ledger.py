@@ -73,7 +73,8 @@ def build_report(
         details = _together(details, stats.details)
     videos: dict[str, list[str]] = {}
     for path, stream_id in details.pop("videos", {}).items():
-        videos.setdefault(str(stream_id), []).append(path)
+        if stream_id:  # without one it has been removed since
+            videos.setdefault(str(stream_id), []).append(path)
     return {
         "streams": {stream_id: _stream_report(stream_id, everyone, running) for stream_id in stream_ids},
         "runtime": details.pop("runtime", {}),

@@ -127,6 +127,9 @@ class SinkConfig(_Section, frozen=True, kw_only=True):
     ring_frames: quantities.QueueLength
     nice: quantities.Niceness
     record: bool
+    record_segment_s: quantities.Wait
+    record_keep_days: quantities.Days
+    record_max_mb: quantities.StoreSize
     predictions: str
     motion_maps: str
     events: str

@@ -1,6 +1,5 @@
 """The folders of all evidence on disk: each appears in one go, and the oldest goes first."""
 
-import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -14,12 +13,10 @@ from pipeline.base.closing import Closing
 from pipeline.base.errors import OutputError
 from pipeline.base.event import unix_ns
 from pipeline.base.files import PARTIAL, sync_to_disk, write_whole
+from pipeline.base.oldest_first import OldestFirst
 from pipeline.events.evidence import CLIP, EVENT, OVERLAY_CLIP, evidence_folder
 
-_DAY_NS = 86_400 * 10**9
 _ID = re.compile("[0-9a-f]{16}")
-_FREE_SHARE, _FREE_BYTES = 0.05, 16 << 20
-"""Evidence leaves so much of its disk free: a share of it, at most so many bytes."""
 GROWING, WHOLE, CUT, NONE = "growing", "whole", "cut", "none"
 """States of a clip: it is being written; it is complete; it ended early; there is none."""
 
@@ -42,8 +39,7 @@ class EvidenceShelf(Closing):
 
     def __init__(self, root: Path, keep_days: float, max_mb: float) -> None:
         self.root = root
-        self._keep_ns, self._max_bytes = int(keep_days * _DAY_NS), int(max_mb * 2**20)
-        self._settled: dict[str, tuple[int, int]] = {}  # time and bytes by id
+        self._settled = OldestFirst[str](root, keep_days, max_mb, self._remove)
         try:
             root.mkdir(parents=True, exist_ok=True)
             self._lock = FileLock(root / ".lock", thread_local=False)
@@ -104,7 +100,7 @@ class EvidenceShelf(Closing):
     def discard(self, folder: Path) -> None:
         """Removes a folder."""
         shutil.rmtree(folder, ignore_errors=True)
-        self._settled.pop(folder.name, None)
+        self._settled.leave(folder.name)
 
     def settle(self, event_id: str) -> None:
         """Notes that a folder is complete: from now on it may be removed when its turn comes."""
@@ -116,7 +112,7 @@ class EvidenceShelf(Closing):
             nbytes = sum(file.stat().st_blocks * 512 for file in folder.iterdir())
         except (OSError, ValueError):  # somebody has removed it
             return
-        self._settled[event_id] = time_ns, nbytes
+        self._settled.add(event_id, time_ns, nbytes)
 
     def end_early(self, folder: Path, about: Mapping[str, Any], why: str) -> None:
         """Ends clips that are not going to grow: what plays of them stays.
@@ -140,12 +136,7 @@ class EvidenceShelf(Closing):
         Args:
             now_ns: Unix time.
         """
-        while self._settled:
-            oldest, (time_ns, _) = min(self._settled.items(), key=lambda one: one[1])
-            used = sum(nbytes for _, nbytes in self._settled.values())
-            if time_ns >= now_ns - self._keep_ns and used <= self._max_bytes:
-                return
-            self.discard(evidence_folder(self.root, oldest))
+        self._settled.forget_old(now_ns)
 
     def make_room(self, nbytes: int = 0) -> None:
         """Removes the oldest evidence while the disk is nearly full; not what is being written.
@@ -156,14 +147,16 @@ class EvidenceShelf(Closing):
         Raises:
             OSError: The disk does not answer.
         """
-        while self._settled and _is_nearly_full(self.root, nbytes):
-            self.discard(evidence_folder(self.root, min(self._settled, key=lambda one: self._settled[one])))
+        self._settled.make_room(nbytes)
 
     def close(self) -> None:
         """Lets another process have the folder; removes it if there is nothing in it."""
         if [path.name for path in self.root.glob("*")] in ([], [".lock"]):
             shutil.rmtree(self.root, ignore_errors=True)
         self._lock.release()
+
+    def _remove(self, event_id: str) -> None:
+        shutil.rmtree(evidence_folder(self.root, event_id), ignore_errors=True)
 
 
 def keep_whole_fragments(path: Path) -> bool:
@@ -203,9 +196,3 @@ def _read(folder: Path) -> dict[str, Any]:
         return msgspec.json.decode((folder / EVENT).read_bytes(), type=dict[str, Any])
     except (OSError, msgspec.DecodeError):
         return {}
-
-
-def _is_nearly_full(root: Path, nbytes: int) -> bool:
-    disk = os.statvfs(root)
-    total, free = disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize
-    return free < min(total * _FREE_SHARE, _FREE_BYTES) + nbytes

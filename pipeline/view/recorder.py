@@ -1,5 +1,7 @@
 """Records pictures as H.264 in a fragmented MP4: plays in browsers, and survives a killed process."""
 
+import errno
+import os
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +18,8 @@ from pipeline.base.errors import OutputError
 from pipeline.base.frame import Image
 from pipeline.base.redact import reason
 
+_HEAD_BYTES, _INDEX_END = 8192, 16
+"""A file begins with what it is, within so many bytes, and ends with an index, whose last box has so many."""
 _CLOCK_HZ = 90_000
 _KEY_INTERVAL = _CLOCK_HZ  # one second: what a kill can cost at most
 _LONGEST_GAP_S = 5.0
@@ -34,7 +38,7 @@ class Recorder(Closing):
     """Writes the pictures of one stream to ``path``; a change of size begins ``name.part2.mp4`` and so on.
 
     What is there already is kept: the next part that is free is taken instead. The file appears with the
-    first picture. Each picture is shown until the next one's time stamp.
+    first picture; its own name is written in it. Each picture is shown until the next one's time stamp.
 
     Attributes:
         paths: The files begun so far.
@@ -120,6 +124,7 @@ class Recorder(Closing):
         self._finish()
         self._current = path = self._next_path()
         self._output = av.open(str(path), "w", format="mp4", options=_MUXER)
+        self._output.metadata["comment"] = _mark(path)
         self.paths.append(path)
         self._part += 1
         self._size = image.shape[:2]
@@ -162,7 +167,11 @@ class Recorder(Closing):
             return
         self._output.mux(self._video.encode(None))
         self._output.close()
-        self._output, self._video, self.playable = None, None, True
+        self._output = self._video = None
+        # An error of the very last write is not reported. A file that was moved is not checked.
+        if self.path.exists() and not was_finished(self.path):
+            raise OSError(errno.EIO, "its end is missing; is the disk full?")
+        self.playable = True
 
     def _abandon(self) -> None:
         self._closed = True
@@ -170,6 +179,31 @@ class Recorder(Closing):
             with suppress(OSError, av.FFmpegError):  # the error that matters was met before
                 self._output.close()
         self._output = self._video = None
+
+
+def was_recorded(path: Path) -> bool:
+    """Whether a recorder has written this file, and under this name: no copy, and nothing of somebody else.
+
+    Raises:
+        OSError: It can't be read.
+    """
+    with path.open("rb") as file:
+        return _mark(path).encode(errors="replace") in file.read(_HEAD_BYTES)
+
+
+def was_finished(path: Path) -> bool:
+    """Whether a recording was closed in order; one of a killed process was not.
+
+    Raises:
+        OSError: It can't be read.
+    """
+    with path.open("rb") as file:
+        file.seek(-min(_INDEX_END, path.stat().st_size), os.SEEK_END)
+        return file.read()[4:8] == b"mfro"
+
+
+def _mark(path: Path) -> str:
+    return f"KVQ Stream [{path.name}]"
 
 
 def _part_of(path: Path, part: int) -> Path:

@@ -192,6 +192,8 @@ def test_all_videos_of_all_lives_are_listed_oldest_first() -> None:
     assert report["predictions"] == {"path": "p", "made_folder": "new"}, "what the first one did"
     folded = fold(fold(lives[0], lives[1]), lives[2])
     assert build_report([folded], {})["videos"] == wanted, "also of processes that were added up"
+    lives[2].details["videos"]["cam.mp4"] = ""
+    assert build_report(lives, {})["videos"] == {"cam": wanted["cam"][1:]}, "the first has been removed"
     assert "videos" not in build_report([worker("sink")], {})
 
 

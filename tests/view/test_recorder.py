@@ -1,3 +1,5 @@
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -7,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.view.recorder import Recorder, RecorderError
+from pipeline.view.recorder import Recorder, RecorderError, was_finished, was_recorded
 from tests.view.samples import MS, picture
 
 WRITER = """
@@ -186,6 +188,36 @@ def test_device_without_room():
     assert recorder.closed
     recorder.write(picture(), 0)
     recorder.close()
+
+
+def test_an_end_that_finds_no_room_is_an_error(small_disk):
+    (small_disk / "filler").write_bytes(bytes(98_000))
+    recorder = Recorder(small_disk / "a.mp4")
+    noise = np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)
+    recorder.write(noise, 0)
+    with pytest.raises(RecorderError, match=r"a\.mp4: is incomplete: its end is missing; is the disk full\?"):
+        recorder.close()
+    assert recorder.closed
+
+
+def test_a_file_knows_that_it_was_recorded_under_its_name_and_finished(tmp_path):
+    name = "дверь 1 [手]" + "x" * 60
+    film = tmp_path / f"{name}.mp4"
+    with Recorder(film) as recorder:
+        recorder.write(picture(64, 48), 0)
+        assert not was_finished(film)
+    assert was_recorded(film)
+    assert was_finished(film)
+    copy = shutil.copy(film, tmp_path / "copy.mp4")
+    assert not was_recorded(copy)
+    (tmp_path / "empty.mp4").touch()
+    assert not was_recorded(tmp_path / "empty.mp4")
+    assert not was_finished(tmp_path / "empty.mp4")
+    strange = tmp_path / os.fsdecode(b"\xff.mp4")
+    strange.write_bytes(b"strange")
+    assert not was_recorded(strange)
+    with pytest.raises(FileNotFoundError):
+        was_recorded(tmp_path / "none.mp4")
 
 
 @pytest.mark.parametrize("name", ["file/a.mp4", "", "𠮷" * 64 + ".mp4"])
