@@ -26,9 +26,9 @@ def open_homes(config: Config, runtime: Runtime) -> Callable[[str], Home | None]
 
     def home(stream_id: str) -> Home | None:
         places: list[Zone | Line] = [*watch.zones.values(), *watch.lines.values()]
-        if not any(place.is_in(stream_id) for place in places) and not watch.ground_of(stream_id):
-            return None
-        return Home({name: views[name] for name in watch.views_of(stream_id)})
+        its_views = {name: views[name] for name in watch.views_of(stream_id)}
+        is_watched = any(place.is_in(stream_id) for place in places) or watch.ground_of(stream_id)
+        return Home(its_views) if its_views or is_watched else None
 
     return home
 

@@ -110,10 +110,11 @@ def event_in_words(event: Event) -> str:
         ("wrong_way", "start"): f"something goes the wrong way{going}",
         ("wrong_way", "end"): "nothing goes the wrong way any more",
     }
-    words |= {(state, "start"): _HEALTH[state] for state in _HEALTH}
-    words |= {
-        (state, "end"): f"{_HEALTH[state]} no longer, after {event.for_s or 0:.0f} s" for state in _HEALTH
-    }
+    for kind, fault in {**_HEALTH, "camera_moved": "camera turned away"}.items():
+        words |= {
+            (kind, "start"): fault,
+            (kind, "end"): f"{fault} no longer, after {event.for_s or 0:.0f} s",
+        }
     what = words.get((event.kind, event.phase), f"{event.kind} {event.phase}".replace("_", " "))
     where = event.zone or event.line
     return f"{where}: {what}" if where else what

@@ -172,6 +172,13 @@ def test_the_health_of_the_picture_in_words(kind, words):
     assert health_in_words(kind, 3661.0) == f"{words} for 61 min"
 
 
+def test_a_camera_that_was_turned_in_words():
+    start = Event(id="1", time="", stream_id="door", kind="camera_moved", phase="start")
+    end = Event(id="2", time="", stream_id="door", kind="camera_moved", phase="end", start="1", for_s=12.3)
+    assert event_in_words(start) == "camera turned away"
+    assert event_in_words(end) == "camera turned away no longer, after 12 s"
+
+
 def test_a_crossing_in_words():
     event = Event(
         id="1", time="", stream_id="door", kind="crossed", phase="once", line="gate", why={"way": "forward"}

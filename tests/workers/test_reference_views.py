@@ -32,6 +32,13 @@ def test_streams_in_which_something_is_watched_are_followed(tmp_path: Path) -> N
     assert open_homes(off, open_torch(small(motion=True), Options(device="cpu")))("door") is None
 
 
+def test_a_stream_with_a_view_is_followed_without_any_zone(tmp_path: Path) -> None:
+    config = load_config(None, [f"views.gate={{picture='{picture(tmp_path)}', streams=['door']}}"])
+    homes = open_homes(config, open_torch(small(motion=True), Options(device="cpu")))
+    assert homes("door") is not None, "camera_moved is told of it"
+    assert homes("garden") is None
+
+
 def test_a_picture_that_is_gone_and_a_network_without_dense_motion_are_told(tmp_path: Path) -> None:
     runtime = open_torch(small(), Options(device="cpu"))
     with pytest.raises(WorkerError, match="views need a network with dense motion"):
