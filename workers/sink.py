@@ -113,7 +113,7 @@ class SinkWorker(Worker):
         Returns:
             False when its window was closed, or nobody reads standard output any more.
         """
-        self._change.take(self._replace_rules)
+        self._change.take(self._replace_watch)
         self._turn(timeout_s)
         self._keeping.check()
         self._evidence.check()
@@ -245,10 +245,10 @@ class SinkWorker(Worker):
             self._web.tell(event)
         self._write(event)
 
-    def _replace_rules(self, watch: Watch) -> None:
+    def _replace_watch(self, watch: Watch) -> None:
         self.config = with_watch(self.config, watch)
         for stream in self._streams.values():
-            stream.replace_rules(watch)
+            stream.replace_watch(watch)
         if self._web:
             self._web.replace_watch(watch)
         self.event("zones, lines and rules were replaced over HTTP")

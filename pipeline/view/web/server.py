@@ -172,7 +172,7 @@ class WebView(Closing):
 
     def replace_watch(self, watch: Watch) -> None:
         """Other zones, lines and rules apply from now on; never waits."""
-        self._places.replace(watch)
+        self._places.replace_watch(watch)
 
     def take_stats(self, stats: WorkerStats, links: Iterable[tuple[str, str]]) -> None:
         """Takes the sink's statistics and the states of its links, for ``/metrics``; never waits."""
