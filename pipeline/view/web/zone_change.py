@@ -57,7 +57,7 @@ class ZoneChange:
 
 
 def read_watch(body: bytes) -> Watch:
-    """Zones, lines, rules and views of a request.
+    """Zones, lines, rules, views and ground of a request.
 
     Raises:
         HTTPException: 400 with what is wrong, and where.
@@ -67,7 +67,7 @@ def read_watch(body: bytes) -> Watch:
     except (msgspec.DecodeError, RecursionError):
         raise HTTPException(400, "the request is not JSON") from None
     if not isinstance(values, dict):
-        raise HTTPException(400, "the request must be an object with zones, lines, rules and views")
+        raise HTTPException(400, "the request must be an object with zones, lines, rules, views and ground")
     try:
         return msgspec.convert(values, Watch)
     except msgspec.ValidationError as error:

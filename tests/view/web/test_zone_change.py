@@ -12,6 +12,12 @@ from tests.view.web.client import get
 
 TOKEN = "0123456789abcdef"
 GATE = {"lines": {"gate": {"points": [[0.5, 0.0], [0.5, 1.0]]}}}
+YARD = [[0.2, 0.9], [0.8, 0.9], [0.6, 0.5], [0.4, 0.5]]
+GROUND = {
+    "places": {"points": YARD, "metres": [[0, 0], [6, 0], [6, 12], [0, 12]]},
+    "lengths": {"points": YARD, "distances_m": [6, 12, 6, 12, 13.4]},
+    "a bar": {"segment": [[0.4, 0.6], [0.6, 0.6]], "length_m": 3},
+}
 WITH_TOKEN = {"Authorization": f"Bearer {TOKEN}"}
 
 
@@ -60,9 +66,14 @@ def test_what_was_put_is_there_and_can_be_put_again(view, changes):
     assert put(view, GATE) == (200, {"lasts": "until the sink stops", "notes": ["a note"]})
     assert changes.wanted == [Watch(lines={"gate": Line(points=[(0.5, 0.0), (0.5, 1.0)])})]
     there = zones(view)
+    assert list(there) == ["views", "ground", "zones", "lines", "rules"]
     assert there["lines"]["gate"]["points"] == [[0.5, 0.0], [0.5, 1.0]]
     assert put(view, there)[0] == 200
     assert changes.wanted[1] == changes.wanted[0]
+    for key, value in GROUND.items():
+        assert put(view, {"ground": {"yard": {"size": [640, 480], **value}}})[0] == 200
+        assert put(view, zones(view)) == (200, {"lasts": "until the sink stops", "notes": ["a note"]}), key
+        assert changes.wanted[-1] == changes.wanted[-2]
     assert put(view, {})[0] == 200
     assert zones(view)["lines"] == {}, "it replaces all"
 
