@@ -58,7 +58,7 @@ class SinkWorker(Worker):
 
     def open(self) -> None:
         """Opens the outputs, then listens for frames and predictions."""
-        self._change = WatchChange(self.config, is_restarted=self.restarts > 0)
+        self._change = WatchChange(self.config, is_restarted=self.restarts > 0, report=self.event)
         self.config = with_watch(self.config, self._change.watch)
         sink, config = self.config.sink, self.config
         self._give_way(sink.nice)

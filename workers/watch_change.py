@@ -20,12 +20,13 @@ class WatchChange:
     Args:
         config: What the pipeline was started with.
         is_restarted: There was a sink of this run before.
+        report: Takes what people should know of a file that can't be gone on with.
 
     Attributes:
         watch: What applies now.
     """
 
-    def __init__(self, config: Config, is_restarted: bool) -> None:
+    def __init__(self, config: Config, is_restarted: bool, report: Callable[[str], None]) -> None:
         self._started_with = self.watch = config.watched()
         self._file = Path(config.watch.file) if config.watch.file else None
         self._own = "" if is_restarted else _beside_file(self._started_with, self._file)
@@ -34,7 +35,7 @@ class WatchChange:
         self._asked: Watch | None = None
         self._done = threading.Event()
         if is_restarted and self._file and replaces(self._file, self._started_with):
-            self.watch = load_watch(self._file)
+            self.watch = self._put_before(self._file, report)
 
     def ask(self, watch: Watch) -> list[str]:
         """Has everything replaced; waits until that is done.
@@ -46,11 +47,7 @@ class WatchChange:
             UserError: Nothing was changed, and why.
         """
         with self._turn:
-            if watch.views != self._started_with.views:
-                raise UserError(
-                    "views can't be changed while the pipeline runs: inference has looked at their pictures; "
-                    "send them as they are, or change the configuration and start again"
-                )
+            self._check_views(watch)
             if self._file:
                 write_watch(self._file, watch, self._started_with)
             self._done.clear()
@@ -68,6 +65,23 @@ class WatchChange:
             self.watch = asked
             apply(asked)
             self._done.set()
+
+    def _put_before(self, file: Path, report: Callable[[str], None]) -> Watch:
+        """What an earlier sink was given, unless somebody has spoilt the file since."""
+        try:
+            watch = load_watch(file)
+            self._check_views(watch)
+        except UserError as error:
+            report(f"zones, lines and rules are those of the start, not those that were put: {error}")
+            return self._started_with
+        return watch
+
+    def _check_views(self, watch: Watch) -> None:
+        if watch.views != self._started_with.views:
+            raise UserError(
+                "views can't be changed while the pipeline runs: inference has looked at their pictures; "
+                "send them as they are, or change the configuration and start again"
+            )
 
     def _lasts(self) -> str:
         if self._file is None:

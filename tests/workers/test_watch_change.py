@@ -45,7 +45,7 @@ def asked(change: WatchChange, watch: Watch) -> list[str]:
 
 
 def test_without_a_file_it_lasts_until_the_sink_stops() -> None:
-    change = WatchChange(load_config(), is_restarted=False)
+    change = WatchChange(load_config(), is_restarted=False, report=print)
     assert asked(change, GATE)[0] == "until the sink stops: watch.file names no file"
 
 
@@ -53,25 +53,49 @@ def test_a_file_is_written_and_a_restarted_sink_goes_on_with_it(tmp_path: Path) 
     file = tmp_path / "zones.toml"
     file.write_text("[zones.drive]\npoints = [[0, 0], [1, 0], [1, 1]]\n")
     config = load_config(None, [f"watch.file={file}"])
-    assert asked(WatchChange(config, is_restarted=False), GATE)[0] == f"kept in {file}"
+    assert asked(WatchChange(config, is_restarted=False, report=print), GATE)[0] == f"kept in {file}"
     assert load_watch(file) == GATE
-    assert WatchChange(config, is_restarted=True).watch == GATE
+    assert WatchChange(config, is_restarted=True, report=print).watch == GATE
     file.write_text("[zones.drive]\npoints = [[0, 0], [1, 0], [1, 1]]\n")
-    assert list(WatchChange(config, is_restarted=True).watch.zones) == ["drive"], "written by hand meanwhile"
+    assert list(WatchChange(config, is_restarted=True, report=print).watch.zones) == ["drive"], (
+        "written by hand meanwhile"
+    )
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        ("[zones.drive]\npoints = [[0, 0], [1, 0]]\n", "zones.drive.points: must be 3 to 64 entries"),
+        ("[zones.drive\n", "zones.toml"),
+        ('[views.preset]\npicture = "a.png"\n', "views can't be changed while the pipeline runs"),
+    ],
+)
+def test_a_file_that_was_spoilt_since_is_reported_and_keeps_no_sink_from_starting(
+    tmp_path: Path, edit: str, words: str
+) -> None:
+    file, told = tmp_path / "zones.toml", list[str]()
+    file.write_text("[zones.drive]\npoints = [[0, 0], [1, 0], [1, 1]]\n")
+    config = load_config(None, [f"watch.file={file}"])
+    asked(WatchChange(config, is_restarted=False, report=print), GATE)
+    file.write_text(file.read_text() + edit)
+    assert WatchChange(config, is_restarted=True, report=told.append).watch == config.watched()
+    (report,) = told
+    assert report.startswith("zones, lines and rules are those of the start, not those that were put: ")
+    assert words in report
 
 
 def test_what_comes_back_at_the_next_start_is_said(tmp_path: Path) -> None:
     file = tmp_path / "zones.toml"
     file.write_text("")
     settings = [f"watch.file={file}", "zones.drive.points=[[0, 0], [1, 0], [1, 1]]"]
-    (lasts, *_) = asked(WatchChange(load_config(None, settings), is_restarted=False), GATE)
+    (lasts, *_) = asked(WatchChange(load_config(None, settings), is_restarted=False, report=print), GATE)
     assert lasts.endswith("the configuration adds its own: zones.drive")
 
 
 def test_views_stay_as_they_are_and_nothing_is_written(tmp_path: Path) -> None:
     file = tmp_path / "zones.toml"
     file.write_text("")
-    change = WatchChange(load_config(None, [f"watch.file={file}"]), is_restarted=False)
+    change = WatchChange(load_config(None, [f"watch.file={file}"]), is_restarted=False, report=print)
     with pytest.raises(UserError, match="views can't be changed while the pipeline runs"):
         change.ask(Watch(views={"preset": View(picture="a.png")}))
     assert file.read_text() == ""
@@ -84,7 +108,7 @@ def test_a_file_that_cannot_be_written_changes_nothing(tmp_path: Path) -> None:
     config = load_config(None, [f"watch.file={folder / 'zones.toml'}"])
     (folder / "zones.toml").unlink()
     folder.rmdir()
-    change = WatchChange(config, is_restarted=False)
+    change = WatchChange(config, is_restarted=False, report=print)
     with pytest.raises(UserError, match="can't be written"):
         change.ask(GATE)
     assert change.watch == Watch()
@@ -92,11 +116,11 @@ def test_a_file_that_cannot_be_written_changes_nothing(tmp_path: Path) -> None:
 
 def test_streams_that_are_not_followed_are_named() -> None:
     note = "are not followed when their camera moves"
-    assert note in asked(WatchChange(load_config(), is_restarted=False), GATE)[1]
+    assert note in asked(WatchChange(load_config(), is_restarted=False, report=print), GATE)[1]
     everywhere = load_config(None, ["zones.drive.points=[[0, 0], [1, 0], [1, 1]]"])
-    assert asked(WatchChange(everywhere, is_restarted=False), GATE)[1:] == []
+    assert asked(WatchChange(everywhere, is_restarted=False, report=print), GATE)[1:] == []
     fixed = load_config(None, ["watch.follow_camera=false"])
-    assert asked(WatchChange(fixed, is_restarted=False), GATE)[1:] == []
+    assert asked(WatchChange(fixed, is_restarted=False, report=print), GATE)[1:] == []
 
 
 def request(port: int, method: str, body: Any = None) -> tuple[int, Any]:
