@@ -8,10 +8,24 @@ import msgspec
 
 from pipeline.base.config import Config, load_watch
 from pipeline.base.errors import ConfigError, UserError
+from pipeline.base.files import write_whole
 from pipeline.base.watch_file import replaces, write_watch
 from pipeline.base.watched import Watch
 
 _PATIENCE_S = 10.0
+
+
+class _Request:
+    """One request: a late answer to it is none to the next one.
+
+    Attributes:
+        watch: What is to apply.
+        over: It was applied or refused.
+        refusal: Why it was not applied, in words; empty if it was.
+    """
+
+    def __init__(self, watch: Watch) -> None:
+        self.watch, self.over, self.refusal = watch, threading.Event(), "the sink has failed"
 
 
 class WatchChange:
@@ -32,8 +46,9 @@ class WatchChange:
         self._own = "" if is_restarted else _beside_file(self._started_with, self._file)
         self._follows = config.watch.follow_camera
         self._turn = threading.Lock()
-        self._asked: Watch | None = None
-        self._done = threading.Event()
+        self._lock = threading.Lock()
+        self._waiting: _Request | None = None
+        self._refusal = ""
         if is_restarted and self._file and replaces(self._file, self._started_with):
             self.watch = self._put_before(self._file, report)
 
@@ -48,23 +63,87 @@ class WatchChange:
         """
         with self._turn:
             self._check_views(watch)
-            if self._file:
-                write_watch(self._file, watch, self._started_with)
-            self._done.clear()
-            self._asked = watch
-            if not self._done.wait(_PATIENCE_S):
-                self._asked = None
-                kept = f"; it is kept in {self._file}" if self._file else ""
-                raise UserError(f"the sink does not answer{kept}")
+            before = self._write(watch)
+            try:
+                self._have_applied(_Request(watch))
+            except UserError as error:
+                self._write_back(before, str(error))
+                raise
             return [self._lasts(), *self._notes(watch)]
 
     def take(self, apply: Callable[[Watch], None]) -> None:
         """Applies what was asked for, if anything; called by the sink's thread."""
-        asked, self._asked = self._asked, None
-        if asked is not None:
-            self.watch = asked
-            apply(asked)
-            self._done.set()
+        with self._lock:
+            request, self._waiting = self._waiting, None
+        if request is None:
+            return
+        try:
+            apply(request.watch)
+            self.watch, request.refusal = request.watch, ""
+        finally:
+            request.over.set()
+
+    def refuse(self, why: str) -> None:
+        """Refuses what was asked for, and all that will be; called by the sink's thread.
+
+        Args:
+            why: In words.
+        """
+        with self._lock:
+            request, self._waiting, self._refusal = self._waiting, None, why
+        if request:
+            request.refusal = why
+            request.over.set()
+
+    def _have_applied(self, request: _Request) -> None:
+        """Waits for the sink's thread.
+
+        Raises:
+            UserError: It has not applied what was asked for, and never will.
+        """
+        with self._lock:
+            if self._refusal:
+                raise UserError(self._refusal)
+            self._waiting = request
+        if not request.over.wait(_PATIENCE_S):
+            with self._lock:
+                if self._waiting is request:
+                    self._waiting = None
+                    raise UserError("the sink does not answer")
+            request.over.wait()  # it is being applied
+        if request.refusal:
+            raise UserError(request.refusal)
+
+    def _write(self, watch: Watch) -> bytes | None:
+        """Writes the file, if there is one; what was in it, None for nothing.
+
+        Raises:
+            UserError: It can't be written.
+        """
+        if self._file is None:
+            return None
+        try:
+            before = self._file.read_bytes()
+        except OSError:  # it is gone
+            before = None
+        write_watch(self._file, watch, self._started_with)
+        return before
+
+    def _write_back(self, before: bytes | None, why: str) -> None:
+        """Has the file as it was.
+
+        Raises:
+            UserError: That is not possible.
+        """
+        try:
+            if self._file and before is None:
+                self._file.unlink(missing_ok=True)
+            elif self._file and before is not None:
+                write_whole(self._file, before, sync=True)
+        except OSError as error:
+            raise UserError(
+                f"{why}; {self._file} has what was sent, and can't be written back: {error.strerror}"
+            ) from None
 
     def _put_before(self, file: Path, report: Callable[[str], None]) -> Watch:
         """What an earlier sink was given, unless somebody has spoilt the file since."""

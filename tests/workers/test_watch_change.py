@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import shutil
 import signal
 import threading
 from pathlib import Path
@@ -112,6 +113,103 @@ def test_a_file_that_cannot_be_written_changes_nothing(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="can't be written"):
         change.ask(GATE)
     assert change.watch == Watch()
+
+
+HEDGE = Watch(lines={"hedge": Line(points=[(0.2, 0.0), (0.2, 1.0)])})
+
+
+def refused(change: WatchChange, watch: Watch) -> str:
+    with pytest.raises(UserError) as raised:
+        change.ask(watch)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_where_the_sink_does_not_answer_nothing_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_there: bool
+) -> None:
+    file, applied = tmp_path / "zones.toml", list[Watch]()
+    text = "[zones.drive]  # the gravel\npoints = [[0, 0], [1, 0], [1, 1]]\n"
+    file.write_text(text)
+    change = WatchChange(load_config(None, [f"watch.file={file}"]), is_restarted=False, report=print)
+    if not is_there:
+        file.unlink()
+    monkeypatch.setattr("workers.watch_change._PATIENCE_S", 0.05)
+    assert refused(change, GATE) == "the sink does not answer"
+    assert (file.read_text() == text) if is_there else not file.exists()
+    change.take(applied.append)
+    assert applied == [], "who was refused is not served later"
+    monkeypatch.undo()
+    assert asked(change, HEDGE)[0] == f"kept in {file}"
+
+
+def test_a_file_that_cannot_be_written_back_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "there"
+    folder.mkdir()
+    file = folder / "zones.toml"
+    file.write_text("")
+    change = WatchChange(load_config(None, [f"watch.file={file}"]), is_restarted=False, report=print)
+    told: list[str] = []
+    thread = threading.Thread(target=lambda: told.append(refused(change, GATE)))
+    thread.start()
+
+    def fail(_: Watch) -> None:
+        shutil.rmtree(folder)
+        raise OSError("whatever")
+
+    def has_taken() -> bool:
+        change.take(fail)
+        return False
+
+    with pytest.raises(OSError, match="whatever"):
+        until(has_taken, "it is asked for", START_S)
+    thread.join(START_S)
+    words = f"the sink has failed; {file} has what was sent, and can't be written back"
+    assert told == [f"{words}: No such file or directory"]
+    assert change.watch == Watch()
+
+
+def test_what_is_being_applied_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes longer than anybody waits for it to begin."""
+    monkeypatch.setattr("workers.watch_change._PATIENCE_S", 0.05)
+    change, begun, may_go_on = WatchChange(load_config(), is_restarted=False, report=print), [], []
+    lasts: list[str] = []
+    asks = threading.Thread(target=lambda: lasts.extend(change.ask(GATE)))
+    go_on = threading.Event()
+
+    def apply(watch: Watch) -> None:
+        begun.append(watch)
+        go_on.wait(START_S)
+        may_go_on.append(asks.is_alive())
+
+    def sink() -> None:
+        while not begun:
+            change.take(apply)
+
+    thread = threading.Thread(target=sink)
+    thread.start()
+    asks.start()
+    until(lambda: bool(begun), "it is being applied", START_S)
+    asks.join(0.2)
+    go_on.set()
+    for each in (asks, thread):
+        each.join(START_S)
+    assert (begun, may_go_on) == ([GATE], [True]), "no answer before"
+    assert lasts[0].startswith("until the sink stops")
+
+
+def test_a_sink_that_stops_refuses_who_waits_and_who_comes(tmp_path: Path) -> None:
+    file = tmp_path / "zones.toml"
+    file.write_text("")
+    change = WatchChange(load_config(None, [f"watch.file={file}"]), is_restarted=False, report=print)
+    told: list[str] = []
+    thread = threading.Thread(target=lambda: told.append(refused(change, GATE)))
+    thread.start()
+    until(lambda: load_watch(file) == GATE, "it is written", START_S)
+    change.refuse("the sink is stopping")
+    thread.join(START_S)
+    assert [*told, refused(change, GATE)] == ["the sink is stopping"] * 2
+    assert file.read_text() == ""
 
 
 def test_streams_that_are_not_followed_are_named() -> None:
