@@ -14,7 +14,6 @@ from pipeline.base.clock import now_ns
 from pipeline.base.errors import WireError
 from pipeline.base.event import Event
 from pipeline.base.line_file import STDOUT, LineFile, LineFileError
-from pipeline.base.redact import reason
 from pipeline.base.role_names import Listener
 from pipeline.base.watched import Watch
 from pipeline.events.evidence import evidence_folder
@@ -26,6 +25,7 @@ from pipeline.view.maps_folder import MapsFolder, MapsFolderError
 from pipeline.view.typesetting import load_system_fonts
 from pipeline.view.web.board import Attended, picture_info
 from pipeline.view.web.server import WebView
+from pipeline.view.web.zone_change import read_token
 from pipeline.view.window import Window, open_window
 from pipeline.wire.arrivals import ReceivedFrame, ReceivedPrediction
 from pipeline.wire.frame_receiver import FrameReceiver
@@ -46,7 +46,6 @@ from workers.watch_change import WatchChange, with_watch
 
 _QUIET_NS = 500_000_000
 _FINISH_ALONE_NS = 2_000_000_000
-_LEAST_TOKEN = 16
 
 
 class SinkWorker(Worker):
@@ -87,7 +86,7 @@ class SinkWorker(Worker):
                 watch=self._change.watch,
                 kept=self._keeping.newest if config.store_file() else None,
                 evidence=partial(evidence_folder, root) if (root := config.evidence_folder()) else None,
-                token=_read_token(sink.web_token_file) if sink.web_token_file else None,
+                token=read_token(sink.web_token_file) if sink.web_token_file else None,
                 change=self._change.ask,
             )
             self.resources.callback(self._web.close)
@@ -320,19 +319,6 @@ class SinkWorker(Worker):
         stats.record("output", shown_ns - drawn_ns)
         stats.record("capture_to_render", shown_ns - frame.capture_ns)
         self.mark_output(stream.id, shown_ns)
-
-
-def _read_token(file: str) -> str:
-    try:
-        token = Path(file).expanduser().read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise WorkerError(f"sink.web_token_file: {file} can't be read: {reason(error)}") from None
-    if len(token) < _LEAST_TOKEN:
-        raise WorkerError(
-            f"sink.web_token_file: the token in {file} has {len(token)} characters, it needs {_LEAST_TOKEN}: "
-            f"openssl rand -hex 16 > {file}"
-        )
-    return token
 
 
 def _make_writable(folder: Path) -> None:

@@ -236,6 +236,7 @@ def request(port: int, method: str, body: Any = None) -> tuple[int, Any]:
 def test_a_running_pipeline_takes_other_rules_and_loses_no_frame(place: Path) -> None:
     port, token, file = free_port(), place / "token", place / "zones.toml"
     events = place / "events.jsonl"
+    token.touch(mode=0o600)
     token.write_text(TOKEN + "\n")
     file.write_text("[zones.before]\n" + "\n".join(f"{key} = {json.dumps(ALL[key])}" for key in ALL))
 
@@ -278,6 +279,7 @@ def test_a_running_pipeline_takes_other_rules_and_loses_no_frame(place: Path) ->
 @pytest.mark.timeout(300)
 def test_a_sink_that_is_killed_goes_on_with_the_rules_that_were_put(place: Path) -> None:
     port, token, file = free_port(), place / "token", place / "zones.toml"
+    token.touch(mode=0o600)
     token.write_text(TOKEN)
     file.write_text("[zones.before]\npoints = [[0, 0], [1, 0], [1, 1]]\n")
     options = {"sink.web": "true", "sink.web_port": port, "sink.web_token_file": token, "watch.file": file}

@@ -1,7 +1,9 @@
 """``PUT /api/zones``: other zones, lines and rules while the sink runs, for who has the token."""
 
 import hmac
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import msgspec
@@ -10,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from pipeline.base.errors import UserError
+from pipeline.base.redact import reason
 from pipeline.base.schema import readable
 from pipeline.base.watched import Watch
 
@@ -19,6 +22,7 @@ Change: TypeAlias = Callable[[Watch], list[str]]
 It raises ``UserError``, with the reason, where nothing was changed.
 """
 
+_LEAST_TOKEN = 16
 MOST_BYTES = 1 << 18
 
 
@@ -72,6 +76,27 @@ def read_watch(body: bytes) -> Watch:
         return msgspec.convert(values, Watch)
     except msgspec.ValidationError as error:
         raise HTTPException(400, readable(error, Watch, values)) from None
+
+
+def read_token(file: str) -> str:
+    """The token of a file.
+
+    Raises:
+        UserError: It can't be read, others may read it, or the token is too short.
+    """
+    try:
+        with Path(file).expanduser().open(encoding="utf-8") as opened:
+            mode, token = os.fstat(opened.fileno()).st_mode, opened.read().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"sink.web_token_file: {file} can't be read: {reason(error)}") from None
+    if mode & 0o077:
+        raise UserError(f"sink.web_token_file: {file} can be read by others: run chmod 600 {file}")
+    if len(token) < _LEAST_TOKEN:
+        raise UserError(
+            f"sink.web_token_file: the token in {file} has {len(token)} characters, it needs {_LEAST_TOKEN}: "
+            f"openssl rand -hex 16 > {file}"
+        )
+    return token
 
 
 async def _body(request: Request) -> bytes:

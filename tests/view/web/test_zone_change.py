@@ -7,7 +7,7 @@ import pytest
 from pipeline.base.errors import UserError
 from pipeline.base.watched import Line, Watch
 from pipeline.view.web.server import WebView
-from pipeline.view.web.zone_change import MOST_BYTES
+from pipeline.view.web.zone_change import MOST_BYTES, read_token
 from tests.view.web.client import get
 
 TOKEN = "0123456789abcdef"
@@ -139,3 +139,24 @@ def test_pages_and_names_from_elsewhere_are_refused_even_with_the_token(view, ch
 def test_a_request_is_bounded(view, changes):
     assert put(view, b" " * (MOST_BYTES + 1))[0] == 413
     assert changes.wanted == []
+
+
+@pytest.mark.parametrize("bits", [0o640, 0o604, 0o644, 0o660])
+def test_a_token_that_others_can_read_is_refused(tmp_path, bits):
+    file = tmp_path / "token"
+    file.write_text(TOKEN + "\n")
+    file.chmod(0o600)
+    assert read_token(str(file)) == TOKEN
+    file.chmod(bits)
+    with pytest.raises(UserError, match=f"can be read by others: run chmod 600 {file}"):
+        read_token(str(file))
+
+
+def test_a_token_that_is_short_or_not_there_is_refused(tmp_path):
+    file = tmp_path / "token"
+    with pytest.raises(UserError, match=r"sink.web_token_file: .*token can't be read"):
+        read_token(str(file))
+    file.touch(mode=0o600)
+    file.write_text("short")
+    with pytest.raises(UserError, match="has 5 characters, it needs 16: openssl rand"):
+        read_token(str(file))
