@@ -75,8 +75,7 @@ class HttpApi:
             Route("/events", self._events),
             Route("/events/live", self._live_events),
             *self._evidence.routes(),
-            Route("/zones", self._zones),
-            Route("/zones", self._put_zones, methods=["PUT"]),
+            Route("/zones", self._zones, methods=["GET", "PUT"]),
         ]
         return [Mount("/api", routes=api), Route("/readyz", self._ready), Route("/metrics", self._exposition)]
 
@@ -118,12 +117,11 @@ class HttpApi:
             raise HTTPException(503, "too many clients listen already")
         return StreamingResponse(self._feed.messages(), media_type="text/event-stream")
 
-    async def _zones(self, _: Request) -> Response:
+    async def _zones(self, request: Request) -> Response:
+        if request.method == "PUT":
+            return json_response(await self._change.put(request))
         watch = self._places.watch
         return json_response({kind: getattr(watch, kind) for kind in watch.__struct_fields__})
-
-    async def _put_zones(self, request: Request) -> Response:
-        return json_response(await self._change.put(request))
 
     async def _ready(self, _: Request) -> Response:
         why = not_ready(self._board, now_ns())
