@@ -222,7 +222,7 @@ def test_streams_that_are_not_followed_are_named() -> None:
 
 
 def request(port: int, method: str, body: Any = None) -> tuple[int, Any]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     headers = {"Authorization": f"Bearer {TOKEN}"} if body is not None else {}
     connection.request(method, "/api/zones", None if body is None else json.dumps(body), headers)
     response = connection.getresponse()

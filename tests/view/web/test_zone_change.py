@@ -49,7 +49,7 @@ def view(changes):
 
 def put(view, body, headers=WITH_TOKEN):
     place = urlsplit(view.url)
-    connection = http.client.HTTPConnection(place.hostname, place.port, timeout=10)
+    connection = http.client.HTTPConnection(place.hostname, place.port, timeout=60)
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     connection.request("PUT", "/api/zones", body=data, headers=headers)
     response = connection.getresponse()
