@@ -24,8 +24,8 @@ from pipeline.view.jsonl import PredictionWriter
 from pipeline.view.maps_folder import MapsFolder, MapsFolderError
 from pipeline.view.typesetting import load_system_fonts
 from pipeline.view.web.board import Attended, picture_info
+from pipeline.view.web.put_zones import read_token
 from pipeline.view.web.server import WebView
-from pipeline.view.web.zone_change import read_token
 from pipeline.view.window import Window, open_window
 from pipeline.wire.arrivals import ReceivedFrame, ReceivedPrediction
 from pipeline.wire.frame_receiver import FrameReceiver
@@ -42,7 +42,7 @@ from workers.sending import Sending
 from workers.signal_watch import SILENT_NS
 from workers.sink_stream import SinkStream
 from workers.source_check import live_streams
-from workers.watch_change import WatchChange, with_watch
+from workers.watch_replacing import WatchReplacing, with_watch
 
 _QUIET_NS = 500_000_000
 _FINISH_ALONE_NS = 2_000_000_000
@@ -57,8 +57,8 @@ class SinkWorker(Worker):
 
     def open(self) -> None:
         """Opens the outputs, then listens for frames and predictions."""
-        self._change = WatchChange(self.config, is_restarted=self.restarts > 0, report=self.event)
-        self.config = with_watch(self.config, self._change.watch)
+        self._replacing = WatchReplacing(self.config, is_restarted=self.restarts > 0, report=self.event)
+        self.config = with_watch(self.config, self._replacing.watch)
         sink, config = self.config.sink, self.config
         self._give_way(sink.nice)
         load_system_fonts()
@@ -83,11 +83,11 @@ class SinkWorker(Worker):
                 sink.web_host,
                 sink.web_port,
                 sink.web_fps,
-                watch=self._change.watch,
+                watch=self._replacing.watch,
                 kept=self._keeping.newest if config.store_file() else None,
                 evidence=partial(evidence_folder, root) if (root := config.evidence_folder()) else None,
                 token=read_token(sink.web_token_file) if sink.web_token_file else None,
-                change=self._change.ask,
+                replace_watch=self._replacing.ask,
             )
             self.resources.callback(self._web.close)
             self._web.start()
@@ -112,7 +112,7 @@ class SinkWorker(Worker):
         Returns:
             False when its window was closed, or nobody reads standard output any more.
         """
-        self._change.take(self._replace_watch)
+        self._replacing.take(self._replace_watch)
         self._turn(timeout_s)
         self._keeping.check()
         self._evidence.check()
@@ -123,7 +123,7 @@ class SinkWorker(Worker):
 
     def finish(self, deadline_ns: int) -> None:
         """Shows what still comes until the streams end; frames that are left at the deadline are counted."""
-        self._change.refuse("the sink is stopping")
+        self._replacing.refuse("the sink is stopping")
         if self.alone:  # nobody stops the cameras for it
             deadline_ns = min(deadline_ns, now_ns() + _FINISH_ALONE_NS)
         quiet_since_ns = now_ns()

@@ -16,7 +16,7 @@ from pipeline.base.redact import reason
 from pipeline.base.schema import readable
 from pipeline.base.watched import Watch
 
-Change: TypeAlias = Callable[[Watch], list[str]]
+ReplaceWatch: TypeAlias = Callable[[Watch], list[str]]
 """Replaces zones, lines and rules in any thread; returns what there is to know, first how long it lasts.
 
 It raises ``UserError``, with the reason, where nothing was changed.
@@ -26,16 +26,16 @@ _LEAST_TOKEN = 16
 MOST_BYTES = 1 << 18
 
 
-class ZoneChange:
+class PutZones:
     """Judges requests, and hands on what they want.
 
     Args:
         token: What a request has to have; None: nothing can be changed.
-        change: Does it; None: it can't be done.
+        replace_watch: Does it; None: it can't be done.
     """
 
-    def __init__(self, token: str | None, change: Change | None) -> None:
-        self._token, self._change = token, change
+    def __init__(self, token: str | None, replace_watch: ReplaceWatch | None) -> None:
+        self._token, self._replace_watch = token, replace_watch
 
     async def put(self, request: Request) -> dict[str, Any]:
         """The answer to a request.
@@ -44,7 +44,7 @@ class ZoneChange:
             HTTPException: 401 or 403 without the right token, 413 or 400 for what can't be read, 409 for
                 what can't be done now.
         """
-        if self._token is None or self._change is None:
+        if self._token is None or self._replace_watch is None:
             raise HTTPException(
                 403, "nothing can be changed: name a file that holds a token in sink.web_token_file"
             )
@@ -54,7 +54,7 @@ class ZoneChange:
             raise HTTPException(401, advice, {"www-authenticate": "Bearer"})
         watch = read_watch(await _body(request))
         try:
-            lasts, *notes = await run_in_threadpool(self._change, watch)
+            lasts, *notes = await run_in_threadpool(self._replace_watch, watch)
         except UserError as error:
             raise HTTPException(409, str(error)) from None
         return {"lasts": lasts, "notes": notes}

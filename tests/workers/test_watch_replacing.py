@@ -17,48 +17,48 @@ from pipeline.base.watched import Line, View, Watch
 from tests.support import free_port
 from tests.workers.pipeline import Pipeline
 from tests.workers.program import START_S, until
-from workers.watch_change import WatchChange
+from workers.watch_replacing import WatchReplacing
 
 GATE = Watch(lines={"gate": Line(points=[(0.5, 0.0), (0.5, 1.0)])})
 TOKEN = "correct horse battery"
 ALL = {"points": [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]], "anchor": "middle"}
 
 
-def asked(change: WatchChange, watch: Watch) -> list[str]:
+def asked(replacing: WatchReplacing, watch: Watch) -> list[str]:
     """The answer, while another thread is the sink."""
     over = threading.Event()
     applied: list[Watch] = []
 
     def sink() -> None:
         while not over.wait(0.01):
-            change.take(applied.append)
+            replacing.take(applied.append)
 
     thread = threading.Thread(target=sink)
     thread.start()
     try:
-        answer = change.ask(watch)
+        answer = replacing.ask(watch)
     finally:
         over.set()
         thread.join()
     assert applied == [watch]
-    assert change.watch == watch
+    assert replacing.watch == watch
     return answer
 
 
 def test_without_a_file_it_lasts_until_the_sink_stops() -> None:
-    change = WatchChange(load_config(), is_restarted=False, report=print)
-    assert asked(change, GATE)[0] == "until the sink stops: watch.file names no file"
+    replacing = WatchReplacing(load_config(), is_restarted=False, report=print)
+    assert asked(replacing, GATE)[0] == "until the sink stops: watch.file names no file"
 
 
 def test_a_file_is_written_and_a_restarted_sink_goes_on_with_it(tmp_path: Path) -> None:
     file = tmp_path / "zones.toml"
     file.write_text("[zones.drive]\npoints = [[0, 0], [1, 0], [1, 1]]\n")
     config = load_config(None, [f"watch.file={file}"])
-    assert asked(WatchChange(config, is_restarted=False, report=print), GATE)[0] == f"kept in {file}"
+    assert asked(WatchReplacing(config, is_restarted=False, report=print), GATE)[0] == f"kept in {file}"
     assert load_watch(file) == GATE
-    assert WatchChange(config, is_restarted=True, report=print).watch == GATE
+    assert WatchReplacing(config, is_restarted=True, report=print).watch == GATE
     file.write_text("[zones.drive]\npoints = [[0, 0], [1, 0], [1, 1]]\n")
-    assert list(WatchChange(config, is_restarted=True, report=print).watch.zones) == ["drive"], (
+    assert list(WatchReplacing(config, is_restarted=True, report=print).watch.zones) == ["drive"], (
         "written by hand meanwhile"
     )
 
@@ -77,9 +77,9 @@ def test_a_file_that_was_spoilt_since_is_reported_and_keeps_no_sink_from_startin
     file, told = tmp_path / "zones.toml", list[str]()
     file.write_text("[zones.drive]\npoints = [[0, 0], [1, 0], [1, 1]]\n")
     config = load_config(None, [f"watch.file={file}"])
-    asked(WatchChange(config, is_restarted=False, report=print), GATE)
+    asked(WatchReplacing(config, is_restarted=False, report=print), GATE)
     file.write_text(file.read_text() + edit)
-    assert WatchChange(config, is_restarted=True, report=told.append).watch == config.watched()
+    assert WatchReplacing(config, is_restarted=True, report=told.append).watch == config.watched()
     (report,) = told
     assert report.startswith("zones, lines and rules are those of the start, not those that were put: ")
     assert words in report
@@ -89,16 +89,16 @@ def test_what_comes_back_at_the_next_start_is_said(tmp_path: Path) -> None:
     file = tmp_path / "zones.toml"
     file.write_text("")
     settings = [f"watch.file={file}", "zones.drive.points=[[0, 0], [1, 0], [1, 1]]"]
-    (lasts, *_) = asked(WatchChange(load_config(None, settings), is_restarted=False, report=print), GATE)
+    (lasts, *_) = asked(WatchReplacing(load_config(None, settings), is_restarted=False, report=print), GATE)
     assert lasts.endswith("the configuration adds its own: zones.drive")
 
 
 def test_views_stay_as_they_are_and_nothing_is_written(tmp_path: Path) -> None:
     file = tmp_path / "zones.toml"
     file.write_text("")
-    change = WatchChange(load_config(None, [f"watch.file={file}"]), is_restarted=False, report=print)
+    replacing = WatchReplacing(load_config(None, [f"watch.file={file}"]), is_restarted=False, report=print)
     with pytest.raises(UserError, match="views can't be changed while the pipeline runs"):
-        change.ask(Watch(views={"preset": View(picture="a.png")}))
+        replacing.ask(Watch(views={"preset": View(picture="a.png")}))
     assert file.read_text() == ""
 
 
@@ -109,18 +109,18 @@ def test_a_file_that_cannot_be_written_changes_nothing(tmp_path: Path) -> None:
     config = load_config(None, [f"watch.file={folder / 'zones.toml'}"])
     (folder / "zones.toml").unlink()
     folder.rmdir()
-    change = WatchChange(config, is_restarted=False, report=print)
+    replacing = WatchReplacing(config, is_restarted=False, report=print)
     with pytest.raises(UserError, match="can't be written"):
-        change.ask(GATE)
-    assert change.watch == Watch()
+        replacing.ask(GATE)
+    assert replacing.watch == Watch()
 
 
 HEDGE = Watch(lines={"hedge": Line(points=[(0.2, 0.0), (0.2, 1.0)])})
 
 
-def refused(change: WatchChange, watch: Watch) -> str:
+def refused(replacing: WatchReplacing, watch: Watch) -> str:
     with pytest.raises(UserError) as raised:
-        change.ask(watch)
+        replacing.ask(watch)
     return str(raised.value)
 
 
@@ -131,16 +131,16 @@ def test_where_the_sink_does_not_answer_nothing_has_changed(
     file, applied = tmp_path / "zones.toml", list[Watch]()
     text = "[zones.drive]  # the gravel\npoints = [[0, 0], [1, 0], [1, 1]]\n"
     file.write_text(text)
-    change = WatchChange(load_config(None, [f"watch.file={file}"]), is_restarted=False, report=print)
+    replacing = WatchReplacing(load_config(None, [f"watch.file={file}"]), is_restarted=False, report=print)
     if not is_there:
         file.unlink()
-    monkeypatch.setattr("workers.watch_change._PATIENCE_S", 0.05)
-    assert refused(change, GATE) == "the sink does not answer"
+    monkeypatch.setattr("workers.watch_replacing._PATIENCE_S", 0.05)
+    assert refused(replacing, GATE) == "the sink does not answer"
     assert (file.read_text() == text) if is_there else not file.exists()
-    change.take(applied.append)
+    replacing.take(applied.append)
     assert applied == [], "who was refused is not served later"
     monkeypatch.undo()
-    assert asked(change, HEDGE)[0] == f"kept in {file}"
+    assert asked(replacing, HEDGE)[0] == f"kept in {file}"
 
 
 def test_a_file_that_cannot_be_written_back_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,9 +148,9 @@ def test_a_file_that_cannot_be_written_back_is_said(tmp_path: Path, monkeypatch:
     folder.mkdir()
     file = folder / "zones.toml"
     file.write_text("")
-    change = WatchChange(load_config(None, [f"watch.file={file}"]), is_restarted=False, report=print)
+    replacing = WatchReplacing(load_config(None, [f"watch.file={file}"]), is_restarted=False, report=print)
     told: list[str] = []
-    thread = threading.Thread(target=lambda: told.append(refused(change, GATE)))
+    thread = threading.Thread(target=lambda: told.append(refused(replacing, GATE)))
     thread.start()
 
     def fail(_: Watch) -> None:
@@ -158,7 +158,7 @@ def test_a_file_that_cannot_be_written_back_is_said(tmp_path: Path, monkeypatch:
         raise OSError("whatever")
 
     def has_taken() -> bool:
-        change.take(fail)
+        replacing.take(fail)
         return False
 
     with pytest.raises(OSError, match="whatever"):
@@ -166,15 +166,15 @@ def test_a_file_that_cannot_be_written_back_is_said(tmp_path: Path, monkeypatch:
     thread.join(START_S)
     words = f"the sink has failed; {file} has what was sent, and can't be written back"
     assert told == [f"{words}: No such file or directory"]
-    assert change.watch == Watch()
+    assert replacing.watch == Watch()
 
 
 def test_what_is_being_applied_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """It takes longer than anybody waits for it to begin."""
-    monkeypatch.setattr("workers.watch_change._PATIENCE_S", 0.05)
-    change, begun, may_go_on = WatchChange(load_config(), is_restarted=False, report=print), [], []
+    monkeypatch.setattr("workers.watch_replacing._PATIENCE_S", 0.05)
+    replacing, begun, may_go_on = WatchReplacing(load_config(), is_restarted=False, report=print), [], []
     lasts: list[str] = []
-    asks = threading.Thread(target=lambda: lasts.extend(change.ask(GATE)))
+    asks = threading.Thread(target=lambda: lasts.extend(replacing.ask(GATE)))
     go_on = threading.Event()
 
     def apply(watch: Watch) -> None:
@@ -184,7 +184,7 @@ def test_what_is_being_applied_is_waited_for(monkeypatch: pytest.MonkeyPatch) ->
 
     def sink() -> None:
         while not begun:
-            change.take(apply)
+            replacing.take(apply)
 
     thread = threading.Thread(target=sink)
     thread.start()
@@ -201,24 +201,24 @@ def test_what_is_being_applied_is_waited_for(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_sink_that_stops_refuses_who_waits_and_who_comes(tmp_path: Path) -> None:
     file = tmp_path / "zones.toml"
     file.write_text("")
-    change = WatchChange(load_config(None, [f"watch.file={file}"]), is_restarted=False, report=print)
+    replacing = WatchReplacing(load_config(None, [f"watch.file={file}"]), is_restarted=False, report=print)
     told: list[str] = []
-    thread = threading.Thread(target=lambda: told.append(refused(change, GATE)))
+    thread = threading.Thread(target=lambda: told.append(refused(replacing, GATE)))
     thread.start()
     until(lambda: load_watch(file) == GATE, "it is written", START_S)
-    change.refuse("the sink is stopping")
+    replacing.refuse("the sink is stopping")
     thread.join(START_S)
-    assert [*told, refused(change, GATE)] == ["the sink is stopping"] * 2
+    assert [*told, refused(replacing, GATE)] == ["the sink is stopping"] * 2
     assert file.read_text() == ""
 
 
 def test_streams_that_are_not_followed_are_named() -> None:
     note = "are not followed when their camera moves"
-    assert note in asked(WatchChange(load_config(), is_restarted=False, report=print), GATE)[1]
+    assert note in asked(WatchReplacing(load_config(), is_restarted=False, report=print), GATE)[1]
     everywhere = load_config(None, ["zones.drive.points=[[0, 0], [1, 0], [1, 1]]"])
-    assert asked(WatchChange(everywhere, is_restarted=False, report=print), GATE)[1:] == []
+    assert asked(WatchReplacing(everywhere, is_restarted=False, report=print), GATE)[1:] == []
     fixed = load_config(None, ["watch.follow_camera=false"])
-    assert asked(WatchChange(fixed, is_restarted=False, report=print), GATE)[1:] == []
+    assert asked(WatchReplacing(fixed, is_restarted=False, report=print), GATE)[1:] == []
 
 
 def request(port: int, method: str, body: Any = None) -> tuple[int, Any]:

@@ -6,8 +6,8 @@ import pytest
 
 from pipeline.base.errors import UserError
 from pipeline.base.watched import Line, Watch
+from pipeline.view.web.put_zones import MOST_BYTES, read_token
 from pipeline.view.web.server import WebView
-from pipeline.view.web.zone_change import MOST_BYTES, read_token
 from tests.view.web.client import get
 
 TOKEN = "0123456789abcdef"
@@ -42,7 +42,7 @@ def changes():
 
 @pytest.fixture
 def view(changes):
-    with WebView("127.0.0.1", 0, token=TOKEN, change=changes) as running:
+    with WebView("127.0.0.1", 0, token=TOKEN, replace_watch=changes) as running:
         changes.view = running
         yield running
 
@@ -121,7 +121,7 @@ def test_nobody_changes_anything_without_the_token(view, changes, headers):
 
 
 def test_where_no_token_is_configured_nothing_can_be_changed(changes):
-    with WebView("127.0.0.1", 0, change=changes) as view:
+    with WebView("127.0.0.1", 0, replace_watch=changes) as view:
         for headers in ({}, WITH_TOKEN, {"Authorization": "Bearer "}):
             status, answer = put(view, GATE, headers)
             assert status == 403

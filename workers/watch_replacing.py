@@ -28,7 +28,7 @@ class _Request:
         self.watch, self.over, self.refusal = watch, threading.Event(), "the sink has failed"
 
 
-class WatchChange:
+class WatchReplacing:
     """Takes the next zones, lines and rules; a sink that was restarted goes on with those it was given.
 
     Args:
