@@ -398,3 +398,20 @@ def test_what_is_the_same_goes_on_as_if_nothing_had_been_replaced(other: list[st
     assert [one.note for one in finder.watched() if one.name == "gate"] == ["0 forward, 1 back"]
     chunk = Chunk("door", START_NS, START_NS + 8 * 10**9, pack(log))
     assert list(Replay(watch).events([chunk])) == told
+
+
+def test_ground_that_is_new_ends_nothing_and_counts_from_now_on() -> None:
+    ground = {"size": [640, 480], "points": [ROAD.share(*corner) for corner in CORNERS], "metres": CORNERS}
+    zone = {"points": [[0.3, 0.2], [0.7, 0.2], [0.7, 1.0], [0.3, 1.0]]}
+    rules = {kind: {"kind": kind, "zone": "road"} for kind in ("entered", "moving", "left")}
+    without = {"zones": {"road": zone}, "rules": rules}
+    finder, told = EventFinder("door", load_config(None, [], without)), []
+    measured = load_config(None, [], {**without, "ground": {"road": ground}}).watched()
+    for n, one in enumerate(drives(4.0)):
+        if any(event.kind == "entered" for event in told) and n < 45:
+            assert finder.replace_watch(measured) == []
+        told += finder.take(one)
+    known = {event.kind: event.speed_m_s for event in told if event.phase != "end"}
+    assert known["entered"] is None
+    assert known["left"] == pytest.approx(4.0, rel=0.03)
+    assert kinds(told).count("moving start") == 1
