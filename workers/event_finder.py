@@ -69,12 +69,23 @@ class EventFinder:
             events = self._cut(f"the picture is {bad.state}".replace("_", "-")) + events
         return events
 
-    def replace(self, watch: Watch) -> list[Event]:
-        """Follows other zones, lines and rules from now on; gives the ends of all that has begun in them."""
-        events = self._cut("the rules were changed")
-        self._rules = StreamRules(self._stream_id, watch)
-        self._lit_until_ns.clear()
-        self._crossed.clear()
+    def replace_watch(self, watch: Watch) -> list[Event]:
+        """Follows other zones, lines and rules from now on; what is the same goes on.
+
+        It is not logged: over the log, rules are as if they had always been so.
+
+        Returns:
+            The ends of what has begun under what is not the same.
+        """
+        before, last = self._rules.watch, self._rules.last
+        ends = self._rules.replace_watch(watch)
+        events = self._noted(ends, last) if last else []
+
+        def is_same(name: str) -> bool:
+            return before.place_in(self._stream_id, name) == watch.place_in(self._stream_id, name) is not None
+
+        self._crossed = Counter({key: count for key, count in self._crossed.items() if is_same(key[0])})
+        self._lit_until_ns = {name: at_ns for name, at_ns in self._lit_until_ns.items() if is_same(name)}
         return events
 
     def end(self, why: str) -> list[Event]:

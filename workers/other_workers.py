@@ -1,5 +1,6 @@
 """What the sink knows of capture and inference: from the supervisor, their statistics, and its links."""
 
+import socket
 from collections.abc import Callable, Iterable
 
 from pipeline.account.stats import WorkerStats
@@ -16,6 +17,37 @@ from workers.roles import stats_endpoints
 _SILENT_NS = 2_000_000_000
 _TIMES_USUAL = 4
 _MOST_WORKERS = 64
+_MOST_SESSIONS = 64
+"""Of one worker; those that have been silent for longest are forgotten."""
+_HOST = socket.gethostname()
+
+
+class _Heard:
+    """What was heard of one worker, which repeats the last statistics of its processes that have died.
+
+    Those never change, so a process lives whose statistics do: its clock may be behind that of another one.
+
+    Attributes:
+        at_ns: When anything of it was heard last, Unix time.
+        stats: Of the process that lives.
+        lead_ns: How far its clock is ahead of this one; 0 on this machine.
+    """
+
+    def __init__(self, stats: WorkerStats) -> None:
+        self.stats, self.at_ns, self.lead_ns = stats, 0, 0
+        self._sent_ns: dict[int, int] = {}
+
+    def take(self, stats: WorkerStats) -> None:
+        """Takes in what has arrived."""
+        self.at_ns = now_ns()
+        before_ns = self._sent_ns.pop(stats.session, None)
+        self._sent_ns[stats.session] = stats.sent_ns
+        while len(self._sent_ns) > _MOST_SESSIONS:
+            del self._sent_ns[next(iter(self._sent_ns))]
+        is_later = stats.session >= self.stats.session if before_ns is None else before_ns != stats.sent_ns
+        if is_later:
+            self.stats = stats
+            self.lead_ns = 0 if stats.host == _HOST else stats.sent_ns - self.at_ns
 
 
 class OtherWorkers(Closing):
@@ -43,18 +75,16 @@ class OtherWorkers(Closing):
         )
         self._down, self._links, self._report = down, links, report
         self._patience_ns = max(_SILENT_NS, int(_TIMES_USUAL * config.wire.stats_interval_s * 1e9))
-        self._newest: dict[tuple[str, str], tuple[int, WorkerStats]] = {}
+        self._newest: dict[tuple[str, str], _Heard] = {}
         self._lost_since: dict[str, int] = {}
 
     def poll(self) -> None:
         """Takes in what has arrived; never waits."""
         for stats in self._receiver.poll(0.0):
             key = stats.worker, stats.host
-            _, before = self._newest.pop(key, (0, stats))
-            if stats.session >= before.session:  # a restarted worker repeats those of its former processes
-                self._newest[key] = now_ns(), stats
-            else:
-                self._newest[key] = now_ns(), before
+            heard = self._newest.pop(key, None) or _Heard(stats)
+            heard.take(stats)
+            self._newest[key] = heard
         while len(self._newest) > _MOST_WORKERS:
             del self._newest[next(iter(self._newest))]
         for text in self._receiver.rejects.pop_reports():
@@ -68,11 +98,13 @@ class OtherWorkers(Closing):
         """How the sources of all capture workers are, by stream."""
         return {
             stream_id: SourceState(
-                has_ended=stream.state == "ended", error=stream.error, retry_ns=stream.retry_ns
+                has_ended=stream.state == "ended",
+                error=stream.error,
+                retry_ns=stream.retry_ns and stream.retry_ns - heard.lead_ns,
             )
-            for _, stats in self._newest.values()
-            if stats.role == "capture"
-            for stream_id, stream in stats.streams.items()
+            for heard in self._newest.values()
+            if heard.stats.role == "capture"
+            for stream_id, stream in heard.stats.streams.items()
         }
 
     @property
@@ -83,7 +115,8 @@ class OtherWorkers(Closing):
             (one.role, f"{one.role} is down", one.since_ns, "starts again", one.again_ns) for one in down
         ]
         roles = {one.role for one in down}
-        for (worker, host), (heard_ns, stats) in self._newest.items():
+        for (worker, host), heard in self._newest.items():
+            stats, heard_ns = heard.stats, heard.at_ns
             is_over = stats.state in ("stopping", "stopped")
             if stats.role in roles or is_over or time_ns - heard_ns < self._patience_ns:
                 continue

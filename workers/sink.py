@@ -13,7 +13,6 @@ from pipeline.base.clock import now_ns
 from pipeline.base.errors import WireError
 from pipeline.base.event import Event
 from pipeline.base.line_file import STDOUT, LineFile, LineFileError
-from pipeline.base.redact import reason
 from pipeline.base.role_names import Listener
 from pipeline.base.watched import Watch
 from pipeline.events.evidence import evidence_folder
@@ -24,6 +23,7 @@ from pipeline.view.jsonl import PredictionWriter
 from pipeline.view.maps_folder import MapsFolder, MapsFolderError
 from pipeline.view.typesetting import load_system_fonts
 from pipeline.view.web.board import Attended, picture_info
+from pipeline.view.web.put_zones import read_token
 from pipeline.view.web.server import WebView
 from pipeline.view.window import Window, open_window
 from pipeline.wire.arrivals import ReceivedFrame, ReceivedPrediction
@@ -31,7 +31,7 @@ from pipeline.wire.frame_receiver import FrameReceiver
 from pipeline.wire.messages import BadPicture, EndOfStream
 from pipeline.wire.receivers import PredictionReceiver
 from pipeline.wire.subscriber import wait_any
-from workers.base import Worker, WorkerError
+from workers.base import Worker
 from workers.evidence_taking import EvidenceTaking
 from workers.keeping import Keeping
 from workers.other_workers import OtherWorkers
@@ -42,11 +42,10 @@ from workers.sending import Sending
 from workers.signal_watch import SILENT_NS
 from workers.sink_stream import SinkStream
 from workers.source_check import live_streams
-from workers.watch_change import WatchChange, with_watch
+from workers.watch_replacing import WatchReplacing, with_watch
 
 _QUIET_NS = 500_000_000
 _FINISH_ALONE_NS = 2_000_000_000
-_LEAST_TOKEN = 16
 
 
 class SinkWorker(Worker):
@@ -58,8 +57,8 @@ class SinkWorker(Worker):
 
     def open(self) -> None:
         """Opens the outputs, then listens for frames and predictions."""
-        self._change = WatchChange(self.config, is_restarted=self.restarts > 0)
-        self.config = with_watch(self.config, self._change.watch)
+        self._replacing = WatchReplacing(self.config, is_restarted=self.restarts > 0, report=self.event)
+        self.config = with_watch(self.config, self._replacing.watch)
         sink, config = self.config.sink, self.config
         self._give_way(sink.nice)
         load_system_fonts()
@@ -83,11 +82,11 @@ class SinkWorker(Worker):
                 sink.web_host,
                 sink.web_port,
                 sink.web_fps,
-                watch=self._change.watch,
+                watch=self._replacing.watch,
                 kept=self._keeping.newest if config.store_file() else None,
                 evidence=partial(evidence_folder, root) if (root := config.evidence_folder()) else None,
-                token=_read_token(sink.web_token_file) if sink.web_token_file else None,
-                change=self._change.ask,
+                token=read_token(sink.web_token_file) if sink.web_token_file else None,
+                replace_watch=self._replacing.ask,
             )
             self.resources.callback(self._web.close)
             self._web.start()
@@ -112,7 +111,7 @@ class SinkWorker(Worker):
         Returns:
             False when its window was closed, or nobody reads standard output any more.
         """
-        self._change.take(self._replace_rules)
+        self._replacing.take(self._replace_watch)
         self._turn(timeout_s)
         self._keeping.check()
         self._evidence.check()
@@ -125,6 +124,7 @@ class SinkWorker(Worker):
 
     def finish(self, deadline_ns: int) -> None:
         """Shows what still comes until the streams end; frames that are left at the deadline are counted."""
+        self._replacing.refuse("the sink is stopping")
         if self.alone:  # nobody stops the cameras for it
             deadline_ns = min(deadline_ns, now_ns() + _FINISH_ALONE_NS)
         quiet_since_ns = now_ns()
@@ -258,10 +258,10 @@ class SinkWorker(Worker):
             self._web.tell(event)
         self._write(event)
 
-    def _replace_rules(self, watch: Watch) -> None:
+    def _replace_watch(self, watch: Watch) -> None:
         self.config = with_watch(self.config, watch)
         for stream in self._streams.values():
-            stream.replace_rules(watch)
+            stream.replace_watch(watch)
         if self._web:
             self._web.replace_watch(watch)
         self.event("zones, lines and rules were replaced over HTTP")
@@ -332,16 +332,3 @@ class SinkWorker(Worker):
         stats.record("output", shown_ns - drawn_ns)
         stats.record("capture_to_render", shown_ns - frame.capture_ns)
         self.mark_output(stream.id, shown_ns)
-
-
-def _read_token(file: str) -> str:
-    try:
-        token = Path(file).expanduser().read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise WorkerError(f"sink.web_token_file: {file} can't be read: {reason(error)}") from None
-    if len(token) < _LEAST_TOKEN:
-        raise WorkerError(
-            f"sink.web_token_file: the token in {file} has {len(token)} characters, it needs {_LEAST_TOKEN}: "
-            f"openssl rand -hex 16 > {file}"
-        )
-    return token

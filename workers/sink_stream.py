@@ -156,9 +156,9 @@ class SinkStream:
             else:
                 yield joined
 
-    def replace_rules(self, watch: Watch) -> None:
-        """Follows other zones, lines and rules from now on; what has begun ends."""
-        self._tell_all(self._finder.replace(watch))
+    def replace_watch(self, watch: Watch) -> None:
+        """Follows other zones, lines and rules from now on; what is the same goes on."""
+        self._tell_all(self._finder.replace_watch(watch))
 
     def discard(self) -> None:
         """Counts the frames that still wait as dropped, and ends what has begun."""

@@ -14,6 +14,9 @@ Length: TypeAlias = Annotated[float, msgspec.Meta(ge=0.01, le=100_000.0)]
 """Metres."""
 Pixels: TypeAlias = Annotated[int, msgspec.Meta(ge=16, le=65_536)]
 
+_ENTRIES = {"points": (4, 4), "metres": (4, 4), "distances_m": (5, 6), "segment": (2, 2)}
+"""How many there are at least and at most. None: the key is left out, or empty as in GET /api/zones."""
+
 
 class Ground(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is known of lengths on the ground: it makes metres a second of speeds.
@@ -34,10 +37,10 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """
 
     size: tuple[Pixels, Pixels]
-    points: Annotated[list[Point], msgspec.Meta(min_length=4, max_length=4)] = []
-    metres: Annotated[list[tuple[Metres, Metres]], msgspec.Meta(min_length=4, max_length=4)] = []
-    distances_m: Annotated[list[Length], msgspec.Meta(min_length=5, max_length=6)] = []
-    segment: Annotated[list[Point], msgspec.Meta(min_length=2, max_length=2)] = []
+    points: list[Point] = []
+    metres: list[tuple[Metres, Metres]] = []
+    distances_m: list[Length] = []
+    segment: list[Point] = []
     length_m: Length | None = None
     click_px: Annotated[float, msgspec.Meta(ge=0.1, le=100.0)] = 3.0
     view: Name | None = None
@@ -45,6 +48,9 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     def __post_init__(self) -> None:
         """Raises: ValueError: A key too many or too few, or points that no ground has."""
+        for key, (least, most) in _ENTRIES.items():
+            if (entries := len(getattr(self, key))) and not least <= entries <= most:
+                raise ValueError(f"{key}: must be {least} to {most} entries in [ ]")
         if bool(self.points) == bool(self.segment):
             raise ValueError("give either points, with metres or distances_m, or segment with length_m")
         if self.segment:

@@ -271,17 +271,19 @@ class Watch(_Section, frozen=True, kw_only=True):
         def is_in(place: Zone | Line | Ground) -> bool:
             return place.is_in(stream_id) and (place.view or first) == view
 
-        zones = {name: zone for name, zone in self.zones.items() if is_in(zone)}
-        lines = {name: line for name, line in self.lines.items() if is_in(line)}
+        replace = msgspec.structs.replace
+        zones = {name: replace(zone, streams=[]) for name, zone in self.zones.items() if is_in(zone)}
+        lines = {name: replace(line, streams=[]) for name, line in self.lines.items() if is_in(line)}
         rules = {
             name: rule for name, rule in self.all_rules().items() if rule.zone in zones or rule.line in lines
         }
-        ground = {
-            name: msgspec.structs.replace(ground, streams=[])
-            for name, ground in self.ground.items()
-            if is_in(ground)
-        }
+        ground = {name: replace(ground, streams=[]) for name, ground in self.ground.items() if is_in(ground)}
         return Watch(zones=zones, lines=lines, rules=rules, views=self.views, ground=ground)
+
+    def place_in(self, stream_id: str, name: str) -> Zone | Line | None:
+        """A zone or line as a stream sees it, whichever other streams do; None where it does not."""
+        place = self.zones.get(name) or self.lines.get(name)
+        return msgspec.structs.replace(place, streams=[]) if place and place.is_in(stream_id) else None
 
     def all_rules(self) -> dict[str, Rule]:
         """The rules, with those of zones and lines that have none: named like them."""

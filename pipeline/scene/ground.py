@@ -55,6 +55,10 @@ class GroundSpeeds:
     """
 
     def __init__(self, grounds: Iterable[Ground]) -> None:
+        self.know(grounds)
+
+    def know(self, grounds: Iterable[Ground]) -> None:
+        """Goes by this ground from now on."""
         self._known = [(ground.aspect, _known(ground)) for ground in grounds]
 
     def of(self, thing: Thing) -> GroundSpeed | None:

@@ -25,14 +25,35 @@ class LabelEvents:
     """
 
     def __init__(self, stream_id: str, rules: Mapping[str, Rule], quiet_until_ns: dict[str, float]) -> None:
+        self._stream_id, self._quiet_until_ns = stream_id, quiet_until_ns
+        self._followers: dict[str, _Follower] = {}
+        self._follow(rules)
+
+    def replace_rules(self, rules: Mapping[str, Rule], now: Moment, why: str) -> list[Event]:
+        """Follows other rules from now on; those that are the same go on.
+
+        Returns:
+            The ends of what the other ones have begun.
+        """
+        before = self._followers
+        self._follow(rules)
+        gone = [follower for name, follower in before.items() if self._followers.get(name) is not follower]
+        return [event for follower in gone for event in follower.end(now, ended=why)]
+
+    def _follow(self, rules: Mapping[str, Rule]) -> None:
         about = {name: rule for name, rule in rules.items() if rule.kind == "label"}
-        mine = {name: rule for name, rule in about.items() if not rule.streams or stream_id in rule.streams}
+        mine = {
+            name: msgspec.structs.replace(rule, streams=[])
+            for name, rule in about.items()
+            if not rule.streams or self._stream_id in rule.streams
+        }
         if not about:
             mine = {_UNASKED: Rule(kind="label")}
-        self._followers = [
-            _Follower(Teller(stream_id, name, rule, GroundSpeeds(()), quiet_until_ns))
-            for name, rule in mine.items()
-        ]
+        before, self._followers = self._followers, {}
+        for name, rule in mine.items():
+            teller = Teller(self._stream_id, name, rule, GroundSpeeds(()), self._quiet_until_ns)
+            follower = before.get(name)
+            self._followers[name] = follower if follower and follower.rule == rule else _Follower(teller)
 
     def update(self, held: Held | None, now: Moment) -> list[Event]:
         """The events of the next look.
@@ -41,18 +62,18 @@ class LabelEvents:
             held: The label that counts; None for none.
             now: When the look was.
         """
-        return [event for follower in self._followers for event in follower.update(held, now)]
+        return [event for follower in self._followers.values() for event in follower.update(held, now)]
 
     def end(self, now: Moment, why: str) -> list[Event]:
         """Ends what has begun: the stream has ended, or nothing can be seen any more."""
-        return [event for follower in self._followers for event in follower.end(now, ended=why)]
+        return [event for follower in self._followers.values() for event in follower.end(now, ended=why)]
 
 
 class _Follower:
     """One rule about labels."""
 
     def __init__(self, teller: Teller) -> None:
-        self._teller = teller
+        self._teller, self.rule = teller, teller.rule
         self._held: Held | None = None
         self._episode: Episode | None = None
 
@@ -74,7 +95,7 @@ class _Follower:
         return [episode.end(max(at, episode.since), **why)] if episode else []
 
     def _is_about(self, held: Held, now: Moment) -> bool:
-        rule = self._teller.rule
+        rule = self.rule
         for_s = (now.time_ns - held.since.time_ns) / 1e9
         return (
             rule.label in (None, held.label) and held.score >= rule.min_score and for_s >= (rule.for_s or 0)

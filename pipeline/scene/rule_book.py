@@ -7,7 +7,7 @@ from pipeline.base.episode import Episode
 from pipeline.base.event import Event, Moment
 from pipeline.base.moving_thing import Thing
 from pipeline.base.sight import Sight
-from pipeline.base.watched import Watch
+from pipeline.base.watched import Line, Rule, Watch, Zone
 from pipeline.scene.crossings import Crossing, Crossings
 from pipeline.scene.ground import GroundSpeeds
 from pipeline.scene.presence import Presence
@@ -43,24 +43,60 @@ class RuleBook:
     """
 
     def __init__(self, stream_id: str, watch: Watch, quiet_until_ns: dict[str, float] | None = None) -> None:
-        quiet_until_ns = {} if quiet_until_ns is None else quiet_until_ns
-        zones = {name: zone for name, zone in watch.zones.items() if zone.is_in(stream_id)}
-        lines = {name: line for name, line in watch.lines.items() if line.is_in(stream_id)}
-        self._visits = {name: Visits(Area(zone)) for name, zone in zones.items()}
-        self._crossings = {name: Crossings(Border(line)) for name, line in lines.items()}
+        self._stream_id = stream_id
+        self._quiet_until_ns = {} if quiet_until_ns is None else quiet_until_ns
+        self._places: dict[str, Zone | Line] = {}
+        self._rules: dict[str, Rule] = {}
+        self._visits: dict[str, Visits] = {}
+        self._crossings: dict[str, Crossings] = {}
         self._crossed: dict[str, list[Crossing]] = {}
         self._stops: dict[str, Stops] = {}
-        self._followers: list[_Follower] = []
-        self.speeds = GroundSpeeds(watch.ground_of(stream_id))
-        for name, rule in watch.all_rules().items():
-            teller = Teller(stream_id, name, rule, self.speeds, quiet_until_ns)
+        self._followers: dict[str, _Follower] = {}
+        self.speeds = GroundSpeeds(())
+        self._follow(watch)
+
+    def replace_watch(self, watch: Watch, now: Moment, why: str) -> list[Event]:
+        """Follows other zones, lines and rules from now on.
+
+        A rule that is the same, about the same zone or line, goes on: what it has begun, and who is there.
+
+        Returns:
+            The ends of what the other ones have begun.
+        """
+        before = self._followers
+        self._follow(watch)
+        gone = [follower for name, follower in before.items() if self._followers.get(name) is not follower]
+        return [event for follower in gone for event in follower.end(now, why)]
+
+    def _follow(self, watch: Watch) -> None:
+        zones = {name: zone for name, zone in watch.zones.items() if zone.is_in(self._stream_id)}
+        lines = {name: line for name, line in watch.lines.items() if line.is_in(self._stream_id)}
+        places: dict[str, Zone | Line] = {**zones, **lines}
+        same = {name for name, place in places.items() if self._places.get(name) == place}
+        visits, crossings, crossed = self._visits, self._crossings, self._crossed
+        self._visits = {
+            name: visits[name] if name in same else Visits(Area(zone)) for name, zone in zones.items()
+        }
+        self._crossings = {
+            name: crossings[name] if name in same else Crossings(Border(line)) for name, line in lines.items()
+        }
+        self._crossed = {name: crossed[name] if name in same else [] for name in lines}
+        stops = {name: one for name, one in self._stops.items() if name in same}
+        before, followed, self._followers, self._stops = self._followers, self._rules, {}, {}
+        self._places, self._rules = places, watch.all_rules()
+        self.speeds.know(watch.ground_of(self._stream_id))
+        for name, rule in self._rules.items():
+            teller = Teller(self._stream_id, name, rule, self.speeds, self._quiet_until_ns)
             if rule.zone in zones and rule.kind == "stopped" and rule.of == "things":
-                stops = self._stops.setdefault(rule.zone, Stops(Area(zones[rule.zone])))
-                self._followers.append(_Stopped(teller, stops))
+                if rule.zone not in self._stops:
+                    self._stops[rule.zone] = stops.get(rule.zone) or Stops(Area(zones[rule.zone]))
+                self._followers[name] = _Stopped(teller, self._stops[rule.zone])
             elif rule.zone in zones:
-                self._followers.append(_FOLLOWERS[rule.kind](teller, self._visits[rule.zone]))
+                self._followers[name] = _FOLLOWERS[rule.kind](teller, self._visits[rule.zone])
             elif rule.line in lines:
-                self._followers.append(_Crossed(teller, self._crossed.setdefault(rule.line, [])))
+                self._followers[name] = _Crossed(teller, self._crossed[rule.line])
+            if name in before and (rule.zone or rule.line) in same and followed[name] == rule:
+                self._followers[name] = before[name]
 
     def forget(self) -> None:
         """Things have new ids from now on; what has begun in a zone goes on."""
@@ -82,14 +118,16 @@ class RuleBook:
         for visits in self._visits.values():
             visits.update(things, now)
         for name, crossings in self._crossings.items():
-            self._crossed.setdefault(name, [])[:] = crossings.update(things, now)
+            self._crossed[name][:] = crossings.update(things, now)
         for stops in self._stops.values():
             stops.update(things, now, sight)
-        return [event for follower in self._followers for event in follower.update(now)]
+        return [event for follower in self._followers.values() for event in follower.update(now)]
 
     def end(self, now: Moment, why: str) -> list[Event]:
         """Ends all that has begun: the stream has ended, or nothing can be seen any more."""
-        return [event for follower in self._followers for event in follower.end(now, why)]
+        for stops in self._stops.values():
+            stops.clear()
+        return [event for follower in self._followers.values() for event in follower.end(now, why)]
 
 
 class _Passing:
@@ -130,7 +168,7 @@ class _Moving:
 
     def __init__(self, teller: Teller, visits: Visits) -> None:
         self._teller, self._visits = teller, visits
-        self._inside: set[int] = set()
+        self._inside = set(visits.inside)  # those of a zone that was followed before this rule
         self._episode: Episode | None = None
         self._last: Moment | None = None
 
@@ -217,7 +255,6 @@ class _Stopped:
                 yield event
 
     def end(self, now: Moment, why: str) -> Iterator[Event]:
-        self._stops.clear()
         for _, episode in self._told:
             yield episode.end(now, ended=why)
         self._told = []

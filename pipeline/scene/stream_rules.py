@@ -21,11 +21,12 @@ class StreamRules:
     Attributes:
         last: When the newest look was; None before the first.
         is_new: Whether the stream began anew with it.
+        watch: Zones, lines and rules, of all streams.
         seen: What is watched in the view that the camera shows.
     """
 
     def __init__(self, stream_id: str, watch: Watch) -> None:
-        self._stream_id, self._watch = stream_id, watch
+        self._stream_id, self.watch = stream_id, watch
         self._session = 0
         self._views = ViewEvents(stream_id)
         self._view: tuple[str, int] | None = None
@@ -68,6 +69,21 @@ class StreamRules:
         self._book.forget()
         return events
 
+    def replace_watch(self, watch: Watch) -> list[Event]:
+        """Follows other zones, lines, rules and ground from now on; rules that are the same go on.
+
+        Returns:
+            The ends of what the other ones have begun, and those about a zone or line that is another one.
+        """
+        rules, why = watch.all_rules(), "the rules were changed"
+        for name, rule in self.watch.all_rules().items():
+            if rules.get(name) != rule:
+                self._quiet_until_ns.pop(name, None)
+        self.watch, self.seen = watch, watch.seen(self._stream_id, self._view[0] if self._view else None)
+        now = self.last or Moment(0, 0)  # before the first look nothing has begun
+        events = self._book.replace_watch(self.seen, now, why)
+        return events + self._labels.replace_rules(watch.rules, now, why)
+
     def speed_of(self, thing: Thing) -> GroundSpeed | None:
         """Metres a second of a thing, seen from the view that counts now; None where that is not known."""
         return self._book.speeds.of(thing)
@@ -84,5 +100,5 @@ class StreamRules:
 
     def _open(self, view: str | None) -> None:
         self._view = None
-        self.seen = self._watch.seen(self._stream_id, view)
+        self.seen = self.watch.seen(self._stream_id, view)
         self._book = RuleBook(self._stream_id, self.seen, self._quiet_until_ns)

@@ -14,6 +14,9 @@ import pytest
 
 from pipeline.base.config import load_config
 from pipeline.base.event import Event
+from pipeline.events.archive import Chunk
+from pipeline.events.motion_log import LogPart, pack
+from pipeline.events.replay import Replay
 from pipeline.wire.messages import PastFrame, Prediction
 from tests.base.test_sight import sight
 from tests.scene.pinhole import Pinhole
@@ -346,17 +349,69 @@ def _lines(outcome: Outcome) -> list[dict[str, object]]:
     return [json.loads(line) for line in outcome.out.splitlines()]
 
 
-def test_other_rules_end_what_has_begun_and_count_anew() -> None:
-    log: list[Any] = []
-    finder = EventFinder("door", load_config(None, SETTINGS), lambda stream_id, part: log.append(part))
+def test_what_is_gone_or_is_another_one_ends_and_counts_anew() -> None:
+    finder = EventFinder("door", load_config(None, SETTINGS))
     way = straight(0.1, 0.6, 0.2, 0.0)
     first = [event for one in predictions(way, 2.6) for event in finder.take(one)]
     assert kinds(first) == ["moving start", "crossed once"]
-    (end,) = finder.replace(load_config(None, SETTINGS[3:]).watched())
+    gate = "lines.gate.points=[[0.5, 0.1], [0.5, 0.9]]"
+    (end,) = finder.replace_watch(load_config(None, [gate]).watched())
     assert (end.kind, end.phase, end.start) == ("moving", "end", first[0].id)
     assert end.why == {"ended": "the rules were changed"}
     assert [(one.name, one.note, one.is_lit) for one in finder.watched()] == [("gate", "", False)]
     again = [event for one in predictions(way, 0.6, 2.6) for event in finder.take(one)]
     assert again == [], "the zone is gone"
-    cuts = [part.why for part in log if hasattr(part, "why")]
-    assert cuts == ["the sink was killed", "the rules were changed"], "a replay is cut at the same places"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        [],
+        ["zones.porch.points=[[0.0, 0.0], [0.1, 0.0], [0.1, 0.1]]"],
+        ["zones.yard.streams=['door', 'garden']"],
+        ["rules.visitor.kind=entered", "rules.visitor.zone=garden"],
+    ],
+)
+def test_what_is_the_same_goes_on_as_if_nothing_had_been_replaced(other: list[str]) -> None:
+    """Things, view and label; and a replay tells the same."""
+    settings = [*SETTINGS, "rules.motion={kind='moving', zone='yard', cool_down_s=600}"]
+    settings += ["rules.gone={kind='stopped', zone='yard', of='zone', for_s=1}"]
+    watch = load_config(None, settings).watched()
+    log: list[LogPart] = []
+    finder, told = EventFinder("door", load_config(None, settings), lambda _, part: log.append(part)), []
+    unmoved: list[Event] = []
+    for n, one in enumerate(predictions(straight(0.1, 0.6, 0.2, 0.0, ends=3.0), 8.0)):
+        if n in (60, 66, 180):  # before, in and after the crossing; while the belt stands
+            unmoved += finder.replace_watch(load_config(None, [*settings, *other]).watched())
+            assert finder.replace_watch(watch) == []
+        pushed = panned(one, 0.3 + 0j) if n < 190 else panned(one, 0j)
+        told += finder.take(msgspec.structs.replace(pushed, top=[("open", 0.9)]))
+    assert unmoved == []
+    assert sorted(kinds(told)) == [
+        "camera_moved start",
+        "crossed once",
+        "label start",
+        "moving end",
+        "moving start",
+        "stopped start",
+    ]
+    assert [one.note for one in finder.watched() if one.name == "gate"] == ["0 forward, 1 back"]
+    chunk = Chunk("door", START_NS, START_NS + 8 * 10**9, pack(log))
+    assert list(Replay(watch).events([chunk])) == told
+
+
+def test_ground_that_is_new_ends_nothing_and_counts_from_now_on() -> None:
+    ground = {"size": [640, 480], "points": [ROAD.share(*corner) for corner in CORNERS], "metres": CORNERS}
+    zone = {"points": [[0.3, 0.2], [0.7, 0.2], [0.7, 1.0], [0.3, 1.0]]}
+    rules = {kind: {"kind": kind, "zone": "road"} for kind in ("entered", "moving", "left")}
+    without = {"zones": {"road": zone}, "rules": rules}
+    finder, told = EventFinder("door", load_config(None, [], without)), []
+    measured = load_config(None, [], {**without, "ground": {"road": ground}}).watched()
+    for n, one in enumerate(drives(4.0)):
+        if any(event.kind == "entered" for event in told) and n < 45:
+            assert finder.replace_watch(measured) == []
+        told += finder.take(one)
+    known = {event.kind: event.speed_m_s for event in told if event.phase != "end"}
+    assert known["entered"] is None
+    assert known["left"] == pytest.approx(4.0, rel=0.03)
+    assert kinds(told).count("moving start") == 1

@@ -18,7 +18,7 @@ ZONE = ("--zone", "road=0.1,0.1,0.9,0.1,0.9,0.9")
 
 def get(url: str, path: str) -> tuple[int, bytes]:
     place = urlsplit(url)
-    connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=10)
+    connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=60)
     connection.request("GET", path)
     response = connection.getresponse()
     body = response.read()

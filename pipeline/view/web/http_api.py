@@ -21,8 +21,8 @@ from pipeline.view.web.evidence_files import EvidenceFiles
 from pipeline.view.web.exposition import CONTENT_TYPE, Metrics
 from pipeline.view.web.motion_level import MotionLevel
 from pipeline.view.web.places import Places
+from pipeline.view.web.put_zones import PutZones
 from pipeline.view.web.standing import not_ready, standings
-from pipeline.view.web.zone_change import ZoneChange
 
 Kept: TypeAlias = Callable[[int | None, str | None, str | None, int], list[Event]]
 """Reads kept events, newest first: since when (Unix ns), of which kind and stream, how many at most."""
@@ -45,7 +45,7 @@ class HttpApi:
         places: Zones, lines and rules.
         motion: How much moved in the last hour.
         evidence: The pictures and clips of events.
-        change: Replaces zones, lines and rules.
+        put_zones: Replaces zones, lines and rules.
         kept: Reads kept events; it may raise ``UserError``. None: none are kept.
     """
 
@@ -57,11 +57,11 @@ class HttpApi:
         places: Places,
         motion: MotionLevel,
         evidence: EvidenceFiles,
-        change: ZoneChange,
+        put_zones: PutZones,
         kept: Kept | None,
     ) -> None:
         self._board, self._feed, self._metrics, self._kept = board, feed, metrics, kept
-        self._places, self._motion, self._evidence, self._change = places, motion, evidence, change
+        self._places, self._motion, self._evidence, self._put_zones = places, motion, evidence, put_zones
         self._turn, self._store_turn = asyncio.Lock(), asyncio.Lock()
         self._snapshots: dict[str, tuple[int, bytes]] = {}
 
@@ -75,8 +75,7 @@ class HttpApi:
             Route("/events", self._events),
             Route("/events/live", self._live_events),
             *self._evidence.routes(),
-            Route("/zones", self._zones),
-            Route("/zones", self._put_zones, methods=["PUT"]),
+            Route("/zones", self._zones, methods=["GET", "PUT"]),
         ]
         return [Mount("/api", routes=api), Route("/readyz", self._ready), Route("/metrics", self._exposition)]
 
@@ -118,12 +117,11 @@ class HttpApi:
             raise HTTPException(503, "too many clients listen already")
         return StreamingResponse(self._feed.messages(), media_type="text/event-stream")
 
-    async def _zones(self, _: Request) -> Response:
+    async def _zones(self, request: Request) -> Response:
+        if request.method == "PUT":
+            return json_response(await self._put_zones.put(request))
         watch = self._places.watch
         return json_response({kind: getattr(watch, kind) for kind in watch.__struct_fields__})
-
-    async def _put_zones(self, request: Request) -> Response:
-        return json_response(await self._change.put(request))
 
     async def _ready(self, _: Request) -> Response:
         why = not_ready(self._board, now_ns())

@@ -4,7 +4,7 @@ from collections import defaultdict
 from threading import Lock
 
 from pipeline.base.event import Event, unix_ns
-from pipeline.base.watched import Watch
+from pipeline.base.watched import Watch, Zone
 
 WINDOW_NS = 60_000_000_000
 _MOST_SPANS = 256
@@ -14,11 +14,23 @@ class MovingShare:
     """Follows the ``moving`` events of all zones that have such a rule. Any thread may use it."""
 
     def __init__(self, watch: Watch) -> None:
-        names = {rule.zone for rule in watch.all_rules().values() if rule.kind == "moving"}
-        self._zones = {name: zone for name, zone in watch.zones.items() if name in names}
         self._lock = Lock()
         # By stream and zone: start and end of each event by its id; no end yet: None.
         self._spans: defaultdict[tuple[str, str], dict[str, tuple[int, int | None]]] = defaultdict(dict)
+        self._zones: dict[str, Zone] = {}
+        self._watch = Watch()
+        self.replace_watch(watch)
+
+    def replace_watch(self, watch: Watch) -> None:
+        """Follows other zones; those that are the same go on."""
+        names = {rule.zone for rule in watch.all_rules().values() if rule.kind == "moving"}
+        with self._lock:
+            for stream_id, name in list(self._spans):
+                is_same = self._watch.place_in(stream_id, name) == watch.place_in(stream_id, name)
+                if name not in names or not is_same:
+                    del self._spans[stream_id, name]
+            self._zones = {name: zone for name, zone in watch.zones.items() if name in names}
+            self._watch = watch
 
     def take(self, event: Event) -> None:
         """Takes an event of any kind."""

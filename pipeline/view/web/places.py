@@ -18,13 +18,20 @@ class Places:
 
     def __init__(self, watch: Watch) -> None:
         self._lock = Lock()
-        self.replace(watch)
+        self.watch, self.moving = watch, MovingShare(watch)
+        self._crossed: Counter[tuple[str, str, str]] = Counter()
 
-    def replace(self, watch: Watch) -> None:
-        """Begins anew with other zones, lines and rules."""
+    def replace_watch(self, watch: Watch) -> None:
+        """Follows other zones, lines and rules; counts of those that are the same go on.
+
+        What ends because of that is to be taken before.
+        """
         with self._lock:
-            self.watch, self.moving = watch, MovingShare(watch)
-            self._crossed: Counter[tuple[str, str, str]] = Counter()
+            before, self.watch = self.watch, watch
+            self.moving.replace_watch(watch)
+            for stream_id, line, way in list(self._crossed):
+                if before.place_in(stream_id, line) != watch.place_in(stream_id, line):
+                    del self._crossed[stream_id, line, way]
 
     def take(self, event: Event) -> None:
         """Takes an event of any kind."""
@@ -37,7 +44,7 @@ class Places:
         """Zones and lines of a stream; plain JSON data.
 
         Of a zone ``moving`` (now) and ``share`` (of the last minute) are None where no rule tells it. Of a
-        line ``forward`` and ``backward`` count crossings since the sink, or these rules, began.
+        line ``forward`` and ``backward`` count crossings since the sink began, or this line.
         """
         with self._lock:
             watch, moving, crossed = self.watch, self.moving, self._crossed.copy()

@@ -36,8 +36,8 @@ from pipeline.view.web.live import Live
 from pipeline.view.web.motion_level import MotionLevel
 from pipeline.view.web.page_state import PageState
 from pipeline.view.web.places import Places
+from pipeline.view.web.put_zones import PutZones, ReplaceWatch
 from pipeline.view.web.troubles import SourceState, Trouble
-from pipeline.view.web.zone_change import Change, ZoneChange
 
 _START_TIMEOUT_S = 10.0
 _STOP_TIMEOUT_S = 5.0
@@ -67,7 +67,7 @@ class WebView(Closing):
         kept: Kept | None = None,
         evidence: FolderOf | None = None,
         token: str | None = None,
-        change: Change | None = None,
+        replace_watch: ReplaceWatch | None = None,
     ) -> None:
         """Prepares the page.
 
@@ -79,7 +79,7 @@ class WebView(Closing):
             kept: Reads kept events, in a thread of the server; None if none are kept.
             evidence: Names the folder with the evidence of an event; None if none is kept.
             token: Who sends it may change zones; None: nobody may.
-            change: Replaces zones, lines and rules, in a thread of the server; see ``Change``.
+            replace_watch: Replaces zones, lines and rules, in a thread of the server; see ``ReplaceWatch``.
         """
         self._host, self._port, self._max_fps = host, port, max_fps
         self._board, self._feed = Board(), EventFeed()
@@ -93,7 +93,7 @@ class WebView(Closing):
             self._places,
             self._motion,
             EvidenceFiles(evidence),
-            ZoneChange(token, change),
+            PutZones(token, replace_watch),
             kept,
         )
         self._events: deque[str] = deque()
@@ -172,7 +172,7 @@ class WebView(Closing):
 
     def replace_watch(self, watch: Watch) -> None:
         """Other zones, lines and rules apply from now on; never waits."""
-        self._places.replace(watch)
+        self._places.replace_watch(watch)
 
     def take_stats(self, stats: WorkerStats, links: Iterable[tuple[str, str]]) -> None:
         """Takes the sink's statistics and the states of its links, for ``/metrics``; never waits."""

@@ -138,6 +138,6 @@ def test_the_end_of_the_server_ends_the_clients(view):
 @pytest.mark.parametrize("header", ["Host: evil.example", "Host: localhost\r\nOrigin: http://evil.example"])
 def test_foreign_pages_hear_nothing(view, header):
     place = urlsplit(view.url)
-    with socket.create_connection((place.hostname, place.port), timeout=10) as client:
+    with socket.create_connection((place.hostname, place.port), timeout=60) as client:
         client.sendall(f"GET /api/events/live HTTP/1.1\r\n{header}\r\n\r\n".encode())
         assert client.recv(100).split()[1] in (b"400", b"403")

@@ -28,7 +28,7 @@ def view(root):
 
 def asked(view, path, **headers):
     place = urlsplit(view.url)
-    connection = http.client.HTTPConnection(place.hostname, place.port, timeout=10)
+    connection = http.client.HTTPConnection(place.hostname, place.port, timeout=60)
     connection.request("GET", path, headers=headers)
     response = connection.getresponse()
     body = response.read()

@@ -76,6 +76,15 @@ def test_a_browser_gets_only_what_it_watches(view):
         assert (header["stream_id"], header["seq"]) == ("door", 2)
 
 
+def test_a_picture_that_comes_is_not_nothing(view):
+    """Or the tests beside this one could not fail."""
+    view.publish("door", picture(), info(1))
+    with Browser(view) as browser:
+        browser.say(watch=["door"])
+        with pytest.raises(AssertionError, match="a picture came"):
+            browser.hears_nothing()
+
+
 def test_two_browsers_are_served_alike(view):
     with Browser(view) as one, Browser(view) as two:
         for browser in (one, two):

@@ -1,3 +1,5 @@
+import msgspec
+
 from pipeline.base.event import Event, rfc3339
 from pipeline.base.watched import Line, Rule, Watch, Zone
 from pipeline.view.web.places import Places
@@ -40,8 +42,16 @@ def test_what_moves_and_what_was_crossed():
     assert standing(places, 30)["drive"]["moving"] is False
 
 
-def test_other_rules_begin_anew():
+def test_with_other_rules_what_is_the_same_goes_on_and_the_rest_begins_anew():
     places = Places(WATCH)
+    places.take(event(0, "moving", "start", zone="drive"))
     places.take(event(1, "crossed", "once", line="gate", why={"way": "forward"}))
-    places.replace(Watch(lines=WATCH.lines))
-    assert standing(places, 2) == {"gate": {"kind": "line", "forward": 0, "backward": 0}}
+    more = {**WATCH.zones, "porch": WATCH.zones["drive"]}
+    places.replace_watch(msgspec.structs.replace(WATCH, zones=more))
+    assert standing(places, 30)["drive"] == {"kind": "zone", "moving": True, "share": 0.5}
+    assert standing(places, 30)["gate"]["forward"] == 1
+    moved = Line(points=[(0.6, 0.0), (0.6, 1.0)])
+    places.replace_watch(Watch(lines={"gate": moved}))
+    places.replace_watch(Watch(zones=WATCH.zones, lines={"gate": moved}))
+    assert standing(places, 30)["gate"] == {"kind": "line", "forward": 0, "backward": 0}
+    assert standing(places, 30)["drive"] == {"kind": "zone", "moving": False, "share": 0.0}

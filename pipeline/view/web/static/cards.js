@@ -136,7 +136,7 @@ export function showPlaces(card, places) {
     if (place.kind === "line") {
       showText(now, "line");
       showText(much, `${place.forward} forward, ${place.backward} back`);
-      row.title = "Crossings since the sink began, or since its rules were changed";
+      row.title = "Crossings since the sink began, or since this line was changed";
     } else {
       showText(now, place.moving == null ? "zone" : place.moving ? "● something moves" : "○ quiet");
       showText(much, place.share == null ? "" : `${percent(place.share)} of the last minute`);

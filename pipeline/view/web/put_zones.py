@@ -1,7 +1,9 @@
 """``PUT /api/zones``: other zones, lines and rules while the sink runs, for who has the token."""
 
 import hmac
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import msgspec
@@ -10,28 +12,30 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from pipeline.base.errors import UserError
+from pipeline.base.redact import reason
 from pipeline.base.schema import readable
 from pipeline.base.watched import Watch
 
-Change: TypeAlias = Callable[[Watch], list[str]]
+ReplaceWatch: TypeAlias = Callable[[Watch], list[str]]
 """Replaces zones, lines and rules in any thread; returns what there is to know, first how long it lasts.
 
 It raises ``UserError``, with the reason, where nothing was changed.
 """
 
+_LEAST_TOKEN = 16
 MOST_BYTES = 1 << 18
 
 
-class ZoneChange:
+class PutZones:
     """Judges requests, and hands on what they want.
 
     Args:
         token: What a request has to have; None: nothing can be changed.
-        change: Does it; None: it can't be done.
+        replace_watch: Does it; None: it can't be done.
     """
 
-    def __init__(self, token: str | None, change: Change | None) -> None:
-        self._token, self._change = token, change
+    def __init__(self, token: str | None, replace_watch: ReplaceWatch | None) -> None:
+        self._token, self._replace_watch = token, replace_watch
 
     async def put(self, request: Request) -> dict[str, Any]:
         """The answer to a request.
@@ -40,7 +44,7 @@ class ZoneChange:
             HTTPException: 401 or 403 without the right token, 413 or 400 for what can't be read, 409 for
                 what can't be done now.
         """
-        if self._token is None or self._change is None:
+        if self._token is None or self._replace_watch is None:
             raise HTTPException(
                 403, "nothing can be changed: name a file that holds a token in sink.web_token_file"
             )
@@ -50,14 +54,14 @@ class ZoneChange:
             raise HTTPException(401, advice, {"www-authenticate": "Bearer"})
         watch = read_watch(await _body(request))
         try:
-            lasts, *notes = await run_in_threadpool(self._change, watch)
+            lasts, *notes = await run_in_threadpool(self._replace_watch, watch)
         except UserError as error:
             raise HTTPException(409, str(error)) from None
         return {"lasts": lasts, "notes": notes}
 
 
 def read_watch(body: bytes) -> Watch:
-    """Zones, lines, rules and views of a request.
+    """Zones, lines, rules, views and ground of a request.
 
     Raises:
         HTTPException: 400 with what is wrong, and where.
@@ -67,11 +71,32 @@ def read_watch(body: bytes) -> Watch:
     except (msgspec.DecodeError, RecursionError):
         raise HTTPException(400, "the request is not JSON") from None
     if not isinstance(values, dict):
-        raise HTTPException(400, "the request must be an object with zones, lines, rules and views")
+        raise HTTPException(400, "the request must be an object with zones, lines, rules, views and ground")
     try:
         return msgspec.convert(values, Watch)
     except msgspec.ValidationError as error:
         raise HTTPException(400, readable(error, Watch, values)) from None
+
+
+def read_token(file: str) -> str:
+    """The token of a file.
+
+    Raises:
+        UserError: It can't be read, others may read it, or the token is too short.
+    """
+    try:
+        with Path(file).expanduser().open(encoding="utf-8") as opened:
+            mode, token = os.fstat(opened.fileno()).st_mode, opened.read().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"sink.web_token_file: {file} can't be read: {reason(error)}") from None
+    if mode & 0o077:
+        raise UserError(f"sink.web_token_file: {file} can be read by others: run chmod 600 {file}")
+    if len(token) < _LEAST_TOKEN:
+        raise UserError(
+            f"sink.web_token_file: the token in {file} has {len(token)} characters, it needs {_LEAST_TOKEN}: "
+            f"openssl rand -hex 16 > {file}"
+        )
+    return token
 
 
 async def _body(request: Request) -> bytes:

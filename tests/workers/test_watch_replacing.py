@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import shutil
 import signal
 import threading
 from pathlib import Path
@@ -16,64 +17,88 @@ from pipeline.base.watched import Line, View, Watch
 from tests.support import free_port
 from tests.workers.pipeline import Pipeline
 from tests.workers.program import START_S, until
-from workers.watch_change import WatchChange
+from workers.watch_replacing import WatchReplacing
 
 GATE = Watch(lines={"gate": Line(points=[(0.5, 0.0), (0.5, 1.0)])})
 TOKEN = "correct horse battery"
 ALL = {"points": [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]], "anchor": "middle"}
 
 
-def asked(change: WatchChange, watch: Watch) -> list[str]:
+def asked(replacing: WatchReplacing, watch: Watch) -> list[str]:
     """The answer, while another thread is the sink."""
     over = threading.Event()
     applied: list[Watch] = []
 
     def sink() -> None:
         while not over.wait(0.01):
-            change.take(applied.append)
+            replacing.take(applied.append)
 
     thread = threading.Thread(target=sink)
     thread.start()
     try:
-        answer = change.ask(watch)
+        answer = replacing.ask(watch)
     finally:
         over.set()
         thread.join()
     assert applied == [watch]
-    assert change.watch == watch
+    assert replacing.watch == watch
     return answer
 
 
 def test_without_a_file_it_lasts_until_the_sink_stops() -> None:
-    change = WatchChange(load_config(), is_restarted=False)
-    assert asked(change, GATE)[0] == "until the sink stops: watch.file names no file"
+    replacing = WatchReplacing(load_config(), is_restarted=False, report=print)
+    assert asked(replacing, GATE)[0] == "until the sink stops: watch.file names no file"
 
 
 def test_a_file_is_written_and_a_restarted_sink_goes_on_with_it(tmp_path: Path) -> None:
     file = tmp_path / "zones.toml"
     file.write_text("[zones.drive]\npoints = [[0, 0], [1, 0], [1, 1]]\n")
     config = load_config(None, [f"watch.file={file}"])
-    assert asked(WatchChange(config, is_restarted=False), GATE)[0] == f"kept in {file}"
+    assert asked(WatchReplacing(config, is_restarted=False, report=print), GATE)[0] == f"kept in {file}"
     assert load_watch(file) == GATE
-    assert WatchChange(config, is_restarted=True).watch == GATE
+    assert WatchReplacing(config, is_restarted=True, report=print).watch == GATE
     file.write_text("[zones.drive]\npoints = [[0, 0], [1, 0], [1, 1]]\n")
-    assert list(WatchChange(config, is_restarted=True).watch.zones) == ["drive"], "written by hand meanwhile"
+    assert list(WatchReplacing(config, is_restarted=True, report=print).watch.zones) == ["drive"], (
+        "written by hand meanwhile"
+    )
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        ("[zones.drive]\npoints = [[0, 0], [1, 0]]\n", "zones.drive.points: must be 3 to 64 entries"),
+        ("[zones.drive\n", "zones.toml"),
+        ('[views.preset]\npicture = "a.png"\n', "views can't be changed while the pipeline runs"),
+    ],
+)
+def test_a_file_that_was_spoilt_since_is_reported_and_keeps_no_sink_from_starting(
+    tmp_path: Path, edit: str, words: str
+) -> None:
+    file, told = tmp_path / "zones.toml", list[str]()
+    file.write_text("[zones.drive]\npoints = [[0, 0], [1, 0], [1, 1]]\n")
+    config = load_config(None, [f"watch.file={file}"])
+    asked(WatchReplacing(config, is_restarted=False, report=print), GATE)
+    file.write_text(file.read_text() + edit)
+    assert WatchReplacing(config, is_restarted=True, report=told.append).watch == config.watched()
+    (report,) = told
+    assert report.startswith("zones, lines and rules are those of the start, not those that were put: ")
+    assert words in report
 
 
 def test_what_comes_back_at_the_next_start_is_said(tmp_path: Path) -> None:
     file = tmp_path / "zones.toml"
     file.write_text("")
     settings = [f"watch.file={file}", "zones.drive.points=[[0, 0], [1, 0], [1, 1]]"]
-    (lasts, *_) = asked(WatchChange(load_config(None, settings), is_restarted=False), GATE)
+    (lasts, *_) = asked(WatchReplacing(load_config(None, settings), is_restarted=False, report=print), GATE)
     assert lasts.endswith("the configuration adds its own: zones.drive")
 
 
 def test_views_stay_as_they_are_and_nothing_is_written(tmp_path: Path) -> None:
     file = tmp_path / "zones.toml"
     file.write_text("")
-    change = WatchChange(load_config(None, [f"watch.file={file}"]), is_restarted=False)
+    replacing = WatchReplacing(load_config(None, [f"watch.file={file}"]), is_restarted=False, report=print)
     with pytest.raises(UserError, match="views can't be changed while the pipeline runs"):
-        change.ask(Watch(views={"preset": View(picture="a.png")}))
+        replacing.ask(Watch(views={"preset": View(picture="a.png")}))
     assert file.read_text() == ""
 
 
@@ -84,23 +109,120 @@ def test_a_file_that_cannot_be_written_changes_nothing(tmp_path: Path) -> None:
     config = load_config(None, [f"watch.file={folder / 'zones.toml'}"])
     (folder / "zones.toml").unlink()
     folder.rmdir()
-    change = WatchChange(config, is_restarted=False)
+    replacing = WatchReplacing(config, is_restarted=False, report=print)
     with pytest.raises(UserError, match="can't be written"):
-        change.ask(GATE)
-    assert change.watch == Watch()
+        replacing.ask(GATE)
+    assert replacing.watch == Watch()
+
+
+HEDGE = Watch(lines={"hedge": Line(points=[(0.2, 0.0), (0.2, 1.0)])})
+
+
+def refused(replacing: WatchReplacing, watch: Watch) -> str:
+    with pytest.raises(UserError) as raised:
+        replacing.ask(watch)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_where_the_sink_does_not_answer_nothing_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_there: bool
+) -> None:
+    file, applied = tmp_path / "zones.toml", list[Watch]()
+    text = "[zones.drive]  # the gravel\npoints = [[0, 0], [1, 0], [1, 1]]\n"
+    file.write_text(text)
+    replacing = WatchReplacing(load_config(None, [f"watch.file={file}"]), is_restarted=False, report=print)
+    if not is_there:
+        file.unlink()
+    monkeypatch.setattr("workers.watch_replacing._PATIENCE_S", 0.05)
+    assert refused(replacing, GATE) == "the sink does not answer"
+    assert (file.read_text() == text) if is_there else not file.exists()
+    replacing.take(applied.append)
+    assert applied == [], "who was refused is not served later"
+    monkeypatch.undo()
+    assert asked(replacing, HEDGE)[0] == f"kept in {file}"
+
+
+def test_a_file_that_cannot_be_written_back_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "there"
+    folder.mkdir()
+    file = folder / "zones.toml"
+    file.write_text("")
+    replacing = WatchReplacing(load_config(None, [f"watch.file={file}"]), is_restarted=False, report=print)
+    told: list[str] = []
+    thread = threading.Thread(target=lambda: told.append(refused(replacing, GATE)))
+    thread.start()
+
+    def fail(_: Watch) -> None:
+        shutil.rmtree(folder)
+        raise OSError("whatever")
+
+    def has_taken() -> bool:
+        replacing.take(fail)
+        return False
+
+    with pytest.raises(OSError, match="whatever"):
+        until(has_taken, "it is asked for", START_S)
+    thread.join(START_S)
+    words = f"the sink has failed; {file} has what was sent, and can't be written back"
+    assert told == [f"{words}: No such file or directory"]
+    assert replacing.watch == Watch()
+
+
+def test_what_is_being_applied_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes longer than anybody waits for it to begin."""
+    monkeypatch.setattr("workers.watch_replacing._PATIENCE_S", 0.05)
+    replacing, begun, may_go_on = WatchReplacing(load_config(), is_restarted=False, report=print), [], []
+    lasts: list[str] = []
+    asks = threading.Thread(target=lambda: lasts.extend(replacing.ask(GATE)))
+    go_on = threading.Event()
+
+    def apply(watch: Watch) -> None:
+        begun.append(watch)
+        go_on.wait(START_S)
+        may_go_on.append(asks.is_alive())
+
+    def sink() -> None:
+        while not begun:
+            replacing.take(apply)
+
+    thread = threading.Thread(target=sink)
+    thread.start()
+    asks.start()
+    until(lambda: bool(begun), "it is being applied", START_S)
+    asks.join(0.2)
+    go_on.set()
+    for each in (asks, thread):
+        each.join(START_S)
+    assert (begun, may_go_on) == ([GATE], [True]), "no answer before"
+    assert lasts[0].startswith("until the sink stops")
+
+
+def test_a_sink_that_stops_refuses_who_waits_and_who_comes(tmp_path: Path) -> None:
+    file = tmp_path / "zones.toml"
+    file.write_text("")
+    replacing = WatchReplacing(load_config(None, [f"watch.file={file}"]), is_restarted=False, report=print)
+    told: list[str] = []
+    thread = threading.Thread(target=lambda: told.append(refused(replacing, GATE)))
+    thread.start()
+    until(lambda: load_watch(file) == GATE, "it is written", START_S)
+    replacing.refuse("the sink is stopping")
+    thread.join(START_S)
+    assert [*told, refused(replacing, GATE)] == ["the sink is stopping"] * 2
+    assert file.read_text() == ""
 
 
 def test_streams_that_are_not_followed_are_named() -> None:
     note = "are not followed when their camera moves"
-    assert note in asked(WatchChange(load_config(), is_restarted=False), GATE)[1]
+    assert note in asked(WatchReplacing(load_config(), is_restarted=False, report=print), GATE)[1]
     everywhere = load_config(None, ["zones.drive.points=[[0, 0], [1, 0], [1, 1]]"])
-    assert asked(WatchChange(everywhere, is_restarted=False), GATE)[1:] == []
+    assert asked(WatchReplacing(everywhere, is_restarted=False, report=print), GATE)[1:] == []
     fixed = load_config(None, ["watch.follow_camera=false"])
-    assert asked(WatchChange(fixed, is_restarted=False), GATE)[1:] == []
+    assert asked(WatchReplacing(fixed, is_restarted=False, report=print), GATE)[1:] == []
 
 
 def request(port: int, method: str, body: Any = None) -> tuple[int, Any]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     headers = {"Authorization": f"Bearer {TOKEN}"} if body is not None else {}
     connection.request(method, "/api/zones", None if body is None else json.dumps(body), headers)
     response = connection.getresponse()
@@ -114,6 +236,7 @@ def request(port: int, method: str, body: Any = None) -> tuple[int, Any]:
 def test_a_running_pipeline_takes_other_rules_and_loses_no_frame(place: Path) -> None:
     port, token, file = free_port(), place / "token", place / "zones.toml"
     events = place / "events.jsonl"
+    token.touch(mode=0o600)
     token.write_text(TOKEN + "\n")
     file.write_text("[zones.before]\n" + "\n".join(f"{key} = {json.dumps(ALL[key])}" for key in ALL))
 
@@ -156,6 +279,7 @@ def test_a_running_pipeline_takes_other_rules_and_loses_no_frame(place: Path) ->
 @pytest.mark.timeout(300)
 def test_a_sink_that_is_killed_goes_on_with_the_rules_that_were_put(place: Path) -> None:
     port, token, file = free_port(), place / "token", place / "zones.toml"
+    token.touch(mode=0o600)
     token.write_text(TOKEN)
     file.write_text("[zones.before]\npoints = [[0, 0], [1, 0], [1, 1]]\n")
     options = {"sink.web": "true", "sink.web_port": port, "sink.web_token_file": token, "watch.file": file}

@@ -6,12 +6,18 @@ import pytest
 
 from pipeline.base.errors import UserError
 from pipeline.base.watched import Line, Watch
+from pipeline.view.web.put_zones import MOST_BYTES, read_token
 from pipeline.view.web.server import WebView
-from pipeline.view.web.zone_change import MOST_BYTES
 from tests.view.web.client import get
 
 TOKEN = "0123456789abcdef"
 GATE = {"lines": {"gate": {"points": [[0.5, 0.0], [0.5, 1.0]]}}}
+YARD = [[0.2, 0.9], [0.8, 0.9], [0.6, 0.5], [0.4, 0.5]]
+GROUND = {
+    "places": {"points": YARD, "metres": [[0, 0], [6, 0], [6, 12], [0, 12]]},
+    "lengths": {"points": YARD, "distances_m": [6, 12, 6, 12, 13.4]},
+    "a bar": {"segment": [[0.4, 0.6], [0.6, 0.6]], "length_m": 3},
+}
 WITH_TOKEN = {"Authorization": f"Bearer {TOKEN}"}
 
 
@@ -36,14 +42,14 @@ def changes():
 
 @pytest.fixture
 def view(changes):
-    with WebView("127.0.0.1", 0, token=TOKEN, change=changes) as running:
+    with WebView("127.0.0.1", 0, token=TOKEN, replace_watch=changes) as running:
         changes.view = running
         yield running
 
 
 def put(view, body, headers=WITH_TOKEN):
     place = urlsplit(view.url)
-    connection = http.client.HTTPConnection(place.hostname, place.port, timeout=10)
+    connection = http.client.HTTPConnection(place.hostname, place.port, timeout=60)
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     connection.request("PUT", "/api/zones", body=data, headers=headers)
     response = connection.getresponse()
@@ -60,9 +66,14 @@ def test_what_was_put_is_there_and_can_be_put_again(view, changes):
     assert put(view, GATE) == (200, {"lasts": "until the sink stops", "notes": ["a note"]})
     assert changes.wanted == [Watch(lines={"gate": Line(points=[(0.5, 0.0), (0.5, 1.0)])})]
     there = zones(view)
+    assert list(there) == ["views", "ground", "zones", "lines", "rules"]
     assert there["lines"]["gate"]["points"] == [[0.5, 0.0], [0.5, 1.0]]
     assert put(view, there)[0] == 200
     assert changes.wanted[1] == changes.wanted[0]
+    for key, value in GROUND.items():
+        assert put(view, {"ground": {"yard": {"size": [640, 480], **value}}})[0] == 200
+        assert put(view, zones(view)) == (200, {"lasts": "until the sink stops", "notes": ["a note"]}), key
+        assert changes.wanted[-1] == changes.wanted[-2]
     assert put(view, {})[0] == 200
     assert zones(view)["lines"] == {}, "it replaces all"
 
@@ -110,7 +121,7 @@ def test_nobody_changes_anything_without_the_token(view, changes, headers):
 
 
 def test_where_no_token_is_configured_nothing_can_be_changed(changes):
-    with WebView("127.0.0.1", 0, change=changes) as view:
+    with WebView("127.0.0.1", 0, replace_watch=changes) as view:
         for headers in ({}, WITH_TOKEN, {"Authorization": "Bearer "}):
             status, answer = put(view, GATE, headers)
             assert status == 403
@@ -128,3 +139,24 @@ def test_pages_and_names_from_elsewhere_are_refused_even_with_the_token(view, ch
 def test_a_request_is_bounded(view, changes):
     assert put(view, b" " * (MOST_BYTES + 1))[0] == 413
     assert changes.wanted == []
+
+
+@pytest.mark.parametrize("bits", [0o640, 0o604, 0o644, 0o660])
+def test_a_token_that_others_can_read_is_refused(tmp_path, bits):
+    file = tmp_path / "token"
+    file.write_text(TOKEN + "\n")
+    file.chmod(0o600)
+    assert read_token(str(file)) == TOKEN
+    file.chmod(bits)
+    with pytest.raises(UserError, match=f"can be read by others: run chmod 600 {file}"):
+        read_token(str(file))
+
+
+def test_a_token_that_is_short_or_not_there_is_refused(tmp_path):
+    file = tmp_path / "token"
+    with pytest.raises(UserError, match=r"sink.web_token_file: .*token can't be read"):
+        read_token(str(file))
+    file.touch(mode=0o600)
+    file.write_text("short")
+    with pytest.raises(UserError, match="has 5 characters, it needs 16: openssl rand"):
+        read_token(str(file))

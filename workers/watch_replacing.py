@@ -1,0 +1,204 @@
+"""Zones, lines and rules that are replaced while the sink runs: any thread asks, its own thread does it."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from pipeline.base.config import Config, load_watch
+from pipeline.base.errors import ConfigError, UserError
+from pipeline.base.files import write_whole
+from pipeline.base.watch_file import replaces, write_watch
+from pipeline.base.watched import Watch
+
+_PATIENCE_S = 10.0
+
+
+class _Request:
+    """One request: a late answer to it is none to the next one.
+
+    Attributes:
+        watch: What is to apply.
+        over: It was applied or refused.
+        refusal: Why it was not applied, in words; empty if it was.
+    """
+
+    def __init__(self, watch: Watch) -> None:
+        self.watch, self.over, self.refusal = watch, threading.Event(), "the sink has failed"
+
+
+class WatchReplacing:
+    """Takes the next zones, lines and rules; a sink that was restarted goes on with those it was given.
+
+    Args:
+        config: What the pipeline was started with.
+        is_restarted: There was a sink of this run before.
+        report: Takes what people should know of a file that can't be gone on with.
+
+    Attributes:
+        watch: What applies now.
+    """
+
+    def __init__(self, config: Config, is_restarted: bool, report: Callable[[str], None]) -> None:
+        self._started_with = self.watch = config.watched()
+        self._file = Path(config.watch.file) if config.watch.file else None
+        self._own = "" if is_restarted else _beside_file(self._started_with, self._file)
+        self._follows = config.watch.follow_camera
+        self._turn = threading.Lock()
+        self._lock = threading.Lock()
+        self._waiting: _Request | None = None
+        self._refusal = ""
+        if is_restarted and self._file and replaces(self._file, self._started_with):
+            self.watch = self._put_before(self._file, report)
+
+    def ask(self, watch: Watch) -> list[str]:
+        """Has everything replaced; waits until that is done.
+
+        Returns:
+            How long it lasts, and what else there is to know, in words.
+
+        Raises:
+            UserError: Nothing was changed, and why.
+        """
+        with self._turn:
+            self._check_views(watch)
+            before = self._write(watch)
+            try:
+                self._have_applied(_Request(watch))
+            except UserError as error:
+                self._write_back(before, str(error))
+                raise
+            return [self._lasts(), *self._notes(watch)]
+
+    def take(self, apply: Callable[[Watch], None]) -> None:
+        """Applies what was asked for, if anything; called by the sink's thread."""
+        with self._lock:
+            request, self._waiting = self._waiting, None
+        if request is None:
+            return
+        try:
+            apply(request.watch)
+            self.watch, request.refusal = request.watch, ""
+        finally:
+            request.over.set()
+
+    def refuse(self, why: str) -> None:
+        """Refuses what was asked for, and all that will be; called by the sink's thread.
+
+        Args:
+            why: In words.
+        """
+        with self._lock:
+            request, self._waiting, self._refusal = self._waiting, None, why
+        if request:
+            request.refusal = why
+            request.over.set()
+
+    def _have_applied(self, request: _Request) -> None:
+        """Waits for the sink's thread.
+
+        Raises:
+            UserError: It has not applied what was asked for, and never will.
+        """
+        with self._lock:
+            if self._refusal:
+                raise UserError(self._refusal)
+            self._waiting = request
+        if not request.over.wait(_PATIENCE_S):
+            with self._lock:
+                if self._waiting is request:
+                    self._waiting = None
+                    raise UserError("the sink does not answer")
+            request.over.wait()  # it is being applied
+        if request.refusal:
+            raise UserError(request.refusal)
+
+    def _write(self, watch: Watch) -> bytes | None:
+        """Writes the file, if there is one; what was in it, None for nothing.
+
+        Raises:
+            UserError: It can't be written.
+        """
+        if self._file is None:
+            return None
+        try:
+            before = self._file.read_bytes()
+        except OSError:  # it is gone
+            before = None
+        write_watch(self._file, watch, self._started_with)
+        return before
+
+    def _write_back(self, before: bytes | None, why: str) -> None:
+        """Has the file as it was.
+
+        Raises:
+            UserError: That is not possible.
+        """
+        try:
+            if self._file and before is None:
+                self._file.unlink(missing_ok=True)
+            elif self._file and before is not None:
+                write_whole(self._file, before, sync=True)
+        except OSError as error:
+            raise UserError(
+                f"{why}; {self._file} has what was sent, and can't be written back: {error.strerror}"
+            ) from None
+
+    def _put_before(self, file: Path, report: Callable[[str], None]) -> Watch:
+        """What an earlier sink was given, unless somebody has spoilt the file since."""
+        try:
+            watch = load_watch(file)
+            self._check_views(watch)
+        except UserError as error:
+            report(f"zones, lines and rules are those of the start, not those that were put: {error}")
+            return self._started_with
+        return watch
+
+    def _check_views(self, watch: Watch) -> None:
+        if watch.views != self._started_with.views:
+            raise UserError(
+                "views can't be changed while the pipeline runs: inference has looked at their pictures; "
+                "send them as they are, or change the configuration and start again"
+            )
+
+    def _lasts(self) -> str:
+        if self._file is None:
+            return "until the sink stops: watch.file names no file"
+        if self._own:
+            return f"kept in {self._file}; at the next start the configuration adds its own: {self._own}"
+        return f"kept in {self._file}"
+
+    def _notes(self, watch: Watch) -> list[str]:
+        if self._follows and (watch.zones or watch.lines):
+            before = [*self._started_with.zones.values(), *self._started_with.lines.values()]
+            everywhere = any(not place.streams for place in before)
+            followed = {name for place in before for name in place.streams}
+            now = [*watch.zones.values(), *watch.lines.values()]
+            if not everywhere and any(not set(place.streams or ["*"]) <= followed for place in now):
+                return [
+                    "streams in which nothing was watched at the start are not followed when their camera "
+                    "moves, until the next start"
+                ]
+        return []
+
+
+def with_watch(config: Config, watch: Watch) -> Config:
+    """The configuration with other zones, lines, rules and views."""
+    return msgspec.structs.replace(config, **msgspec.structs.asdict(watch))
+
+
+def _beside_file(watch: Watch, file: Path | None) -> str:
+    """What the configuration itself has, beside the file, by name; empty if nothing."""
+    if file is None:
+        return ""
+    try:
+        filed = load_watch(file)
+    except ConfigError:  # it was changed since the start
+        return ""
+    return ", ".join(
+        f"{kind}.{name}"
+        for kind in Watch.__struct_fields__
+        for name, one in getattr(watch, kind).items()
+        if getattr(filed, kind).get(name) != one
+    )
