@@ -15,6 +15,7 @@ from pipeline.base.errors import OutputError
 from pipeline.base.event import unix_ns
 from pipeline.base.files import PARTIAL, sync_to_disk, write_whole
 from pipeline.events.evidence import CLIP, EVENT, OVERLAY_CLIP, evidence_folder
+from pipeline.events.present_time import PresentTime
 
 _DAY_NS = 86_400 * 10**9
 _ID = re.compile("[0-9a-f]{16}")
@@ -44,6 +45,7 @@ class EvidenceShelf(Closing):
         self.root = root
         self._keep_ns, self._max_bytes = int(keep_days * _DAY_NS), int(max_mb * 2**20)
         self._settled: dict[str, tuple[int, int]] = {}  # time and bytes by id
+        self._present = PresentTime(None)
         try:
             root.mkdir(parents=True, exist_ok=True)
             self._lock = FileLock(root / ".lock", thread_local=False)
@@ -75,6 +77,7 @@ class EvidenceShelf(Closing):
                     self.end_early(folder, about, "the sink was killed")
                     ended += 1
                 self.settle(folder.name)
+        self._present = PresentTime(max((time_ns for time_ns, _ in self._settled.values()), default=None))
         return ended
 
     def begin(self, event_id: str) -> Path | None:
@@ -137,13 +140,17 @@ class EvidenceShelf(Closing):
     def forget_old(self, now_ns: int) -> None:
         """Removes what is too old, and the oldest while there is too much; not what is being written.
 
+        A clock that is years ahead at the start removes nothing that is not old beside the others, see
+        ``PresentTime``.
+
         Args:
             now_ns: Unix time.
         """
+        oldest_ns = self._present.at(now_ns) - self._keep_ns
         while self._settled:
             oldest, (time_ns, _) = min(self._settled.items(), key=lambda one: one[1])
             used = sum(nbytes for _, nbytes in self._settled.values())
-            if time_ns >= now_ns - self._keep_ns and used <= self._max_bytes:
+            if time_ns >= oldest_ns and used <= self._max_bytes:
                 return
             self.discard(evidence_folder(self.root, oldest))
 
