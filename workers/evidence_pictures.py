@@ -10,6 +10,7 @@ import simplejpeg
 from pipeline.base.event import Event
 from pipeline.base.frame import FrameId, Image
 from pipeline.base.moving_thing import Thing
+from pipeline.events.evidence import MATCHES, OVERLAY, SNAPSHOT
 from pipeline.events.evidence_ring import EvidenceRing, KeptPicture
 from pipeline.scene.sentence import event_in_words
 from pipeline.view.matches import PastPicture, draw_matches
@@ -86,9 +87,25 @@ def chosen(
         for picture in reversed(ring.between(stream_id, case.wall_ns - _BEFORE_NS, case.told_ns)):
             prediction = picture.details.prediction
             for thing in (prediction.things or ()) if prediction else ():
-                if thing.id == event.thing and thing.was:
+                if prediction and prediction.past and thing.id == event.thing and thing.was:
                     return picture, thing
     return ring.at(stream_id, case.told_ns) or moment, None
+
+
+def pictures_of(
+    case: Case, moment: KeptPicture[Shown], ring: EvidenceRing[Shown], past: PastPictures
+) -> dict[str, bytes]:
+    """The pictures of an event as JPEG, by the names of their files."""
+    picture, thing = chosen(case, moment, ring)
+    image = unpacked(picture.jpeg)
+    is_large = picture.wall_ns == case.told_ns and case.large is not None
+    files = {
+        SNAPSHOT: case.large if is_large and case.large else picture.jpeg,
+        OVERLAY: packed(picture.details.on(image, past.thumbnails(picture))),
+    }
+    if thing is not None:
+        files[MATCHES] = packed(matches(case.event, picture, thing, image, past.whole(picture)))
+    return files
 
 
 def matches(

@@ -2,10 +2,12 @@
 
 import threading
 import time
-from collections import deque
+import traceback
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Any, NamedTuple
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
 
 from pipeline.base.clock import now_ns
 from pipeline.base.closing import Closing
@@ -14,20 +16,12 @@ from pipeline.base.errors import OutputError
 from pipeline.base.event import Event, unix_ns
 from pipeline.base.frame import Image
 from pipeline.base.redact import reason
-from pipeline.events.evidence import MATCHES, OVERLAY, SNAPSHOT
 from pipeline.events.evidence_ring import EvidenceRing, KeptPicture
 from pipeline.events.evidence_shelf import EvidenceShelf
 from pipeline.view.overlay import Shown
 from workers.evidence_case import Case, ClipSpan
-from workers.evidence_pictures import (
-    PastPictures,
-    at_most,
-    chosen,
-    matches,
-    moment_of,
-    packed,
-    unpacked,
-)
+from workers.evidence_pictures import PastPictures, at_most, moment_of, packed, pictures_of, unpacked
+from workers.evidence_queue import EvidenceQueue, Seen, Told
 
 MOST_CLIPS = 8
 """Clips in work at once; events beyond that have pictures and no clip."""
@@ -36,10 +30,7 @@ MOST_CASES = 64
 _WIDEST_PX = 1280
 _BELIEF_S = 6.0
 """So long after it has happened an event may be told: the pictures of before it are kept for longer."""
-_PATIENCE_S = 2.0
-"""So long an event waits for the picture with which it was clear."""
-_SILENCE_S = 5.0
-"""A clip ends if no picture comes for so long."""
+_PATIENCE_S, _SILENCE_S = 2.0, 5.0
 _WAITING_SHARE = 0.25
 """Of the memory: for pictures that wait to be packed."""
 _FRAGMENT = 10
@@ -49,45 +40,40 @@ _FORGETS_S = 60.0
 _CLOSES_IN_S = 9.0
 
 
-class _Seen(NamedTuple):
-    image: Image
-    shown: Shown
-
-
-class _Told(NamedTuple):
-    event: Event
-    told_ns: int
-
-
 class EvidenceWriter(Closing):
     """Makes evidence of what it is told; ``close`` finishes what can be finished in a few seconds.
 
     Args:
         shelf: Where it is kept; closed with this.
         settings: How much.
+        patience_s: So long an event waits for the picture with which it was clear.
+        silence_s: A clip ends if no picture comes for so long, or for ``after_s`` if that is longer.
 
     Attributes:
         written: Events with evidence.
         lost: Events whose evidence could not be written.
         without_clip: Events without a clip, because too many were in work.
         without_any: Events without any evidence: too many in work, no picture, or no time at the end.
-        missed: Pictures that found no room.
         loss: Why evidence was lost, in one line; empty if none was.
     """
 
-    def __init__(self, shelf: EvidenceShelf, settings: EvidenceConfig) -> None:
-        self.written = self.lost = self.without_clip = self.without_any = self.missed = 0
+    def __init__(
+        self,
+        shelf: EvidenceShelf,
+        settings: EvidenceConfig,
+        *,
+        patience_s: float = _PATIENCE_S,
+        silence_s: float = _SILENCE_S,
+    ) -> None:
+        self.written = self.lost = self.without_clip = self.without_any = 0
         self.loss = ""
         self.ended = 0
         self._shelf = shelf
         most = int(settings.memory_mb * 2**20)
-        self._most_waiting = int(most * _WAITING_SHARE)
+        self._queue = EvidenceQueue(int(most * _WAITING_SHARE))
         self._span = ClipSpan(*(int(s * 1e9) for s in (settings.before_s, settings.after_s, settings.most_s)))
-        self._silence_s = max(settings.after_s, _SILENCE_S)
-        self._ring = EvidenceRing[Shown](settings.before_s + _BELIEF_S, most - self._most_waiting)
-        self._queue: deque[_Seen | _Told] = deque()  # not one that wakes the thread: that costs the caller
-        self._put_bytes = 0  # written by the one who calls
-        self._taken_bytes = 0  # written by the thread
+        self._patience_s, self._silence_s = patience_s, max(settings.after_s, silence_s)
+        self._ring = EvidenceRing[Shown](settings.before_s + _BELIEF_S, most - int(most * _WAITING_SHARE))
         self._cases: list[Case] = []
         self._arrived_s: dict[str, float] = {}
         self._past = PastPictures(self._ring)
@@ -96,20 +82,19 @@ class EvidenceWriter(Closing):
         self._thread.start()
 
     @property
+    def missed(self) -> int:
+        """Pictures that found no room."""
+        return self._queue.missed
+
+    @property
     def waiting(self) -> int:
         """Bytes of pictures that wait to be packed."""
-        return self._put_bytes - self._taken_bytes
+        return self._queue.waiting
 
     def see(self, image: Image, shown: Shown) -> None:
         """Takes a frame that is shown; never waits. The picture must not be altered any more."""
-        waiting = self.waiting
-        if not self._thread.is_alive():
-            return
-        if waiting and waiting + image.nbytes > self._most_waiting:
-            self.missed += 1
-            return
-        self._put_bytes += image.nbytes
-        self._queue.append(_Seen(image, shown))
+        if self._thread.is_alive():
+            self._queue.put(Seen(image, shown))
 
     def tell(self, event: Event, told_ns: int) -> None:
         """Takes an event; never waits.
@@ -119,7 +104,7 @@ class EvidenceWriter(Closing):
             told_ns: Unix time of the picture with which it was clear.
         """
         if self._thread.is_alive():
-            self._queue.append(_Told(event, told_ns))
+            self._queue.put(Told(event, told_ns))
 
     def close(self) -> None:
         """Finishes clips as they are; may be called twice."""
@@ -169,16 +154,16 @@ class EvidenceWriter(Closing):
     def _take_waiting(self) -> bool:
         """Takes what waits; whether there was anything."""
         count = 0
-        while self._queue:
-            what = self._queue.popleft()
+        while (what := self._queue.pop()) is not None:
             count += 1
-            if isinstance(what, _Seen):
-                self._pack(what)
-            else:
-                self._take_event(what)
+            try:
+                self._pack(what) if isinstance(what, Seen) else self._take_event(what)
+            except Exception as error:  # as in ``_try``
+                self._lose(error, lost=isinstance(what, Told))
+            self._queue.done_with(what)
         return count > 0
 
-    def _pack(self, seen: _Seen) -> None:
+    def _pack(self, seen: Seen) -> None:
         """Keeps a picture as JPEG, at most 1280 pixels wide."""
         frame = seen.shown.frame
         small = at_most(seen.image, _WIDEST_PX)
@@ -188,10 +173,9 @@ class EvidenceWriter(Closing):
             if is_it and small is not seen.image:
                 case.large = packed(seen.image)
         self._ring.add(KeptPicture(frame.id, frame.time_ns, frame.capture_ns, jpeg, seen.shown))
-        self._taken_bytes += seen.image.nbytes
         self._arrived_s[frame.id.stream_id] = time.monotonic()
 
-    def _take_event(self, told: _Told) -> None:
+    def _take_event(self, told: Told) -> None:
         event = told.event
         if event.phase == "end":
             for case in self._cases:
@@ -239,7 +223,7 @@ class EvidenceWriter(Closing):
     def _is_ripe(self, case: Case) -> bool:
         newest = self._ring.newest(case.event.stream_id)
         has_come = newest is not None and newest.wall_ns >= case.told_ns
-        return has_come or self._stop.is_set() or time.monotonic() - case.opened_s > _PATIENCE_S
+        return has_come or self._stop.is_set() or time.monotonic() - case.opened_s > self._patience_s
 
     def _open(self, case: Case) -> None:
         """Writes the pictures of an event, and begins its clips."""
@@ -252,16 +236,8 @@ class EvidenceWriter(Closing):
         if partial is None:  # told again by a sink that was restarted
             self._cases.remove(case)
             return
-        picture, thing = chosen(case, moment, self._ring)
         case.folder = partial
-        image = unpacked(picture.jpeg)
-        is_large = picture.wall_ns == case.told_ns and case.large is not None
-        files = {
-            SNAPSHOT: case.large if is_large and case.large else picture.jpeg,
-            OVERLAY: packed(picture.details.on(image, self._past.thumbnails(picture))),
-        }
-        if thing is not None:
-            files[MATCHES] = packed(matches(case.event, picture, thing, image, self._past.whole(picture)))
+        files = pictures_of(case, moment, self._ring, self._past)
         self._start_at(case, moment)
         self._shelf.make_room(2 * sum(map(len, files.values())))
         case.open(partial, moment.time_ns, files)
@@ -285,14 +261,20 @@ class EvidenceWriter(Closing):
                 self._try(self._finish, case)
         behind = [case for case in behind if case in self._cases]
         if behind:
-            clean = unpacked(picture.jpeg)
-            overlay = picture.details.on(clean, self._past.thumbnails(picture))
-            self._past.remember(picture.id, clean)
+            draw = cache(partial(self._drawn, picture))
             for case in behind:
-                self._try(self._take, case, picture, clean, overlay)
+                self._try(self._take, case, picture, draw)
         return True
 
-    def _take(self, case: Case, picture: KeptPicture[Shown], clean: Image, overlay: Image) -> None:
+    def _drawn(self, picture: KeptPicture[Shown]) -> tuple[Image, Image]:
+        """A picture as the camera saw it, and with what was seen in it."""
+        clean = unpacked(picture.jpeg)
+        overlay = picture.details.on(clean, self._past.thumbnails(picture))
+        self._past.remember(picture.id, clean)
+        return clean, overlay
+
+    def _take(self, case: Case, picture: KeptPicture[Shown], draw: Callable[[], tuple[Image, Image]]) -> None:
+        clean, overlay = draw()
         self._shelf.make_room(_FRAGMENT * len(picture.jpeg))
         case.take(picture, clean, overlay)
         self._publish_if(case, case.is_playable)
@@ -318,22 +300,31 @@ class EvidenceWriter(Closing):
     def _try(self, do: Callable[..., None], case: Case, *more: Any) -> None:
         try:
             do(case, *more)
-        except (OSError, OutputError) as error:
+        except Exception as error:  # also a defect: it costs this event, and no other one
             self._give_up(case, error)
 
-    def _give_up(self, case: Case, error: OSError | OutputError) -> None:
+    def _give_up(self, case: Case, error: Exception) -> None:
         """The disk is full, for example: what plays of a clip stays, what was only begun goes."""
         case.abandon()
         if case in self._cases:
             self._cases.remove(case)
         if case.is_public and case.folder is not None:
             with suppress(OSError):
-                self._shelf.end_early(case.folder, case.about("", ""), reason(error))
+                self._shelf.end_early(case.folder, case.about("", ""), _why(error))
             self._shelf.settle(case.event.id)
         elif case.folder is not None:
             self._shelf.discard(case.folder)
         self._lose(error)
 
-    def _lose(self, error: OSError | OutputError, lost: int = 1) -> None:
+    def _lose(self, error: Exception, lost: int = 1) -> None:
         self.lost += lost
-        self.loss = f"{self._shelf.root}: evidence of {self.lost} events can't be written: {reason(error)}"
+        self.loss = f"{self._shelf.root}: evidence of {self.lost} events can't be written: {_why(error)}"
+
+
+def _why(error: Exception) -> str:
+    """Of an error that people can do something about, its reason; of a defect, where it is."""
+    if isinstance(error, OSError | OutputError):
+        return reason(error)
+    *_, where = traceback.extract_tb(error.__traceback__)
+    place = f"{Path(where.filename).name}:{where.lineno}"
+    return f"please report this as a defect: {type(error).__name__} in {place}: {reason(error)}"

@@ -22,6 +22,8 @@ from tests.workers.program import until
 from workers.evidence_writer import MOST_CASES, MOST_CLIPS, EvidenceWriter
 
 Make = Callable[..., EvidenceWriter]
+PATIENT = {"patience_s": 3600.0, "silence_s": 3600.0}
+"""However slow the machine is."""
 
 
 def settings(**changes: Any) -> EvidenceConfig:
@@ -35,7 +37,7 @@ def make(place: Path) -> Iterator[Make]:
 
     def make(root: Path = place / "evidence", **changes: Any) -> EvidenceWriter:
         wanted = settings(**changes)
-        made.append(EvidenceWriter(EvidenceShelf(root, wanted.keep_days, wanted.max_mb), wanted))
+        made.append(EvidenceWriter(EvidenceShelf(root, wanted.keep_days, wanted.max_mb), wanted, **PATIENT))
         return made[-1]
 
     yield make
@@ -240,10 +242,60 @@ def test_a_full_disk_costs_the_oldest_then_evidence_and_leaves_nothing_half_writ
     feed(writer, range(100, 110), width=96)
     writer.tell(event(108, number=99), wall_ns(109))
     feed(writer, range(110, 120), width=96)
-    until(lambda: writer.lost > 0, "evidence is lost", 60.0)
+    until(lambda: writer.loss != "", "evidence is lost", 60.0)
     assert "can't be written: no space left on device" in writer.loss.lower()
     writer.close()
     assert [path.name for path in small_disk.iterdir()] == ["filler"], "nothing half-written"
+
+
+def test_a_clip_ends_where_no_more_pictures_come(place: Path) -> None:
+    wanted, folder = settings(before_s=0.5, after_s=0.2), place / "evidence" / f"{1:016x}"
+    shelf = EvidenceShelf(place / "evidence", wanted.keep_days, wanted.max_mb)
+    with EvidenceWriter(shelf, wanted, silence_s=0.2) as writer:
+        feed(writer, range(5))
+        writer.tell(event(4, "start"), wall_ns(4))
+        until(lambda: writer.written == 1, "the clip ends", 60.0)
+    clip = about(folder)["clip"]
+    assert (clip["state"], clip["why"]) == ("cut", "no more pictures came")
+
+
+def test_an_event_whose_picture_does_not_come_is_shown_by_the_last_one(place: Path) -> None:
+    wanted, folder = settings(before_s=0.5), place / "evidence" / f"{1:016x}"
+    shelf = EvidenceShelf(place / "evidence", wanted.keep_days, wanted.max_mb)
+    with EvidenceWriter(shelf, wanted, patience_s=0.2, silence_s=0.2) as writer:
+        feed(writer, range(5))
+        writer.tell(event(4, "start"), wall_ns(9))
+        until(folder.exists, "the folder is there", 60.0)
+    assert (folder / SNAPSHOT).exists()
+
+
+def test_a_thing_whose_past_is_not_known_costs_its_matches_only(make: Make, place: Path) -> None:
+    writer, folder = make(before_s=0.5, after_s=0.2), place / "evidence" / f"{1:016x}"
+    for seq in range(12):
+        image, one = shown(seq)
+        assert one.prediction is not None
+        writer.see(image, replace(one, prediction=msgspec.structs.replace(one.prediction, past=[])))
+        if seq == 5:
+            writer.tell(event(5), wall_ns(5))
+    until(lambda: is_whole(folder), "the clips are complete", 60.0)
+    assert sorted(path.name for path in folder.iterdir()) == sorted({*FILES} - {MATCHES})
+    writer.close()
+    assert (writer.written, writer.lost, writer.loss) == (1, 0, "")
+
+
+def test_a_defect_costs_one_event_and_is_said(make: Make, place: Path) -> None:
+    writer, folder = make(before_s=0.5, after_s=0.2), place / "evidence" / f"{2:016x}"
+    image, one = shown(0)
+    writer.see(image, replace(one, fps="fast"))  # type: ignore[arg-type]
+    writer.tell(event(0), wall_ns(0))
+    until(lambda: writer.loss != "", "it is lost", 60.0)
+    assert "evidence of 1 events can't be written: please report this as a defect: " in writer.loss
+    writer.see(image[0], one)  # no picture at all
+    feed(writer, range(100, 106))
+    writer.tell(event(105, number=2), wall_ns(105))
+    feed(writer, range(106, 110))
+    until(lambda: is_whole(folder), "the next one has its own", 60.0)
+    assert (writer.written, writer.lost) == (1, 1)
 
 
 def test_pictures_that_find_no_room_are_left_out_and_counted(make: Make) -> None:
