@@ -142,6 +142,15 @@ class Case:
         if self.has_clip:
             self._write_about(NONE if not self._count else CUT if why else WHOLE, why)
 
+    def leave(self, why: str) -> None:
+        """Says that clips which are still open have ended; what plays of them stays.
+
+        Raises:
+            OSError: The disk is full or broken.
+        """
+        if self.is_public and self.has_clip:
+            self._write_about(CUT, why)
+
     def abandon(self) -> None:
         """Gives up what is open."""
         for recorder in self._recorders:

@@ -2,26 +2,23 @@
 
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import cache, partial
-from pathlib import Path
 from typing import Any
 
 from pipeline.base.clock import now_ns
 from pipeline.base.closing import Closing
 from pipeline.base.config import EvidenceConfig
-from pipeline.base.errors import OutputError
 from pipeline.base.event import Event, unix_ns
 from pipeline.base.frame import Image
-from pipeline.base.redact import reason
 from pipeline.events.evidence_ring import EvidenceRing, KeptPicture
 from pipeline.events.evidence_shelf import EvidenceShelf
 from pipeline.view.overlay import Shown
 from workers.evidence_case import Case, ClipSpan
 from workers.evidence_pictures import PastPictures, at_most, moment_of, packed, pictures_of, unpacked
 from workers.evidence_queue import EvidenceQueue, Seen, Told
+from workers.evidence_troubles import why_lost, worked_s
 
 MOST_CLIPS = 8
 """Clips in work at once; events beyond that have pictures and no clip."""
@@ -37,7 +34,9 @@ _FRAGMENT = 10
 """A second of a clip takes less than so many of its pictures as JPEG."""
 _TURN_S = 0.05
 _FORGETS_S = 60.0
-_CLOSES_IN_S = 9.0
+_CLOSES_IN_S = 2.0
+"""Under the time after which a supervisor kills."""
+_RUN_ENDED = "the run has ended"
 
 
 class EvidenceWriter(Closing):
@@ -68,6 +67,7 @@ class EvidenceWriter(Closing):
         self.written = self.lost = self.without_clip = self.without_any = 0
         self.loss = ""
         self.ended = 0
+        self._is_given_up = False
         self._shelf = shelf
         most = int(settings.memory_mb * 2**20)
         self._queue = EvidenceQueue(int(most * _WAITING_SHARE))
@@ -107,10 +107,24 @@ class EvidenceWriter(Closing):
             self._queue.put(Told(event, told_ns))
 
     def close(self) -> None:
-        """Finishes clips as they are; may be called twice."""
+        """Finishes clips as they are; may be called twice.
+
+        Where there is no time for that, clips are cut; a disk that does not answer is a loss.
+        """
         self._stop.set()
-        self._thread.join(_CLOSES_IN_S + _TURN_S)
-        if self._thread.is_alive():
+        self._thread.join(_CLOSES_IN_S * 0.75)
+        before_s = worked_s(self._thread)
+        self._thread.join(_CLOSES_IN_S * 0.25)
+        if not self._thread.is_alive() or self._is_given_up:
+            return
+        self._is_given_up = True
+        if worked_s(self._thread) > before_s:  # it is only slow
+            for case in [*self._cases]:
+                self.written += case.is_public
+                self.without_any += not case.is_public
+                with suppress(OSError):
+                    case.leave(_RUN_ENDED)
+        else:
             self.loss = (
                 f"{self._shelf.root}: the last evidence could not be written: the disk does not answer"
             )
@@ -138,7 +152,7 @@ class EvidenceWriter(Closing):
                 forgot_s = time.monotonic()
                 self._shelf.forget_old(now_ns())
             if stop_at_s is None and self._stop.is_set():
-                stop_at_s = time.monotonic() + _CLOSES_IN_S * 0.8
+                stop_at_s = time.monotonic() + _CLOSES_IN_S * 0.6
             is_busy = self._take_waiting() | self._advance()
             is_late = stop_at_s is not None and time.monotonic() > stop_at_s
             if is_late or (stop_at_s is not None and not is_busy):
@@ -146,7 +160,7 @@ class EvidenceWriter(Closing):
                     if is_late and case.folder is None:
                         self.without_any += 1
                     else:
-                        self._try(self._finish, case, "the run has ended")
+                        self._try(self._finish, case, _RUN_ENDED)
                 return
             if not is_busy:
                 self._stop.wait(_TURN_S)
@@ -310,7 +324,7 @@ class EvidenceWriter(Closing):
             self._cases.remove(case)
         if case.is_public and case.folder is not None:
             with suppress(OSError):
-                self._shelf.end_early(case.folder, case.about("", ""), _why(error))
+                self._shelf.end_early(case.folder, case.about("", ""), why_lost(error))
             self._shelf.settle(case.event.id)
         elif case.folder is not None:
             self._shelf.discard(case.folder)
@@ -318,13 +332,4 @@ class EvidenceWriter(Closing):
 
     def _lose(self, error: Exception, lost: int = 1) -> None:
         self.lost += lost
-        self.loss = f"{self._shelf.root}: evidence of {self.lost} events can't be written: {_why(error)}"
-
-
-def _why(error: Exception) -> str:
-    """Of an error that people can do something about, its reason; of a defect, where it is."""
-    if isinstance(error, OSError | OutputError):
-        return reason(error)
-    *_, where = traceback.extract_tb(error.__traceback__)
-    place = f"{Path(where.filename).name}:{where.lineno}"
-    return f"please report this as a defect: {type(error).__name__} in {place}: {reason(error)}"
+        self.loss = f"{self._shelf.root}: evidence of {self.lost} events can't be written: {why_lost(error)}"

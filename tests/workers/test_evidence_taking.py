@@ -15,11 +15,13 @@ from pipeline.base.errors import UserError
 from pipeline.events.archive import Archive
 from pipeline.events.evidence import CLIP, EVENT, FILES, MATCHES, OVERLAY, OVERLAY_CLIP, SNAPSHOT
 from pipeline.events.evidence_shelf import EvidenceShelf
+from pipeline.events.store import Store
 from tests.workers.evidence_samples import event, shown, wall_ns
 from tests.workers.pipeline import Pipeline
 from tests.workers.program import until
 from tests.workers.test_keeping import ROAD, SHIPPED, unpaired
 from workers.evidence_taking import EvidenceTaking
+from workers.evidence_writer import EvidenceWriter
 from workers.sink import SinkWorker
 
 SHORT = ("--set", "evidence.before_s=0.4", "--set", "evidence.after_s=0.4")
@@ -172,6 +174,23 @@ def test_a_folder_that_cannot_be_used_refuses_a_start_but_not_a_restart(place: P
         assert taking.take(event(1), 0).evidence is None
     assert "another run" in again.stats.details["lost"]["evidence"]
     assert len(again.stats.events) == 1
+
+
+def test_evidence_is_closed_when_the_store_is_safe(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, close = place / "events.sqlite3", EvidenceWriter.close
+    closed: list[bool] = []
+
+    def close_after_the_store(writer: EvidenceWriter) -> None:
+        with Store(store, 1, 1):  # refused while the sink has it
+            closed.append(True)
+        close(writer)
+
+    monkeypatch.setattr(EvidenceWriter, "close", close_after_the_store)
+    worker = sink(place / "e", f"store.file={store}", f"endpoints.frames=['ipc://{place}/f']",
+                  f"endpoints.predictions=['ipc://{place}/p']")  # fmt: skip
+    with worker.resources:
+        worker.open()
+    assert closed == [True]
 
 
 def test_the_folder_is_beside_the_store_and_can_be_turned_off() -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -296,6 +297,44 @@ def test_a_defect_costs_one_event_and_is_said(make: Make, place: Path) -> None:
     feed(writer, range(106, 110))
     until(lambda: is_whole(folder), "the next one has its own", 60.0)
     assert (writer.written, writer.lost) == (1, 1)
+
+
+class SlowShelf(EvidenceShelf):
+    """Once told to, it takes until it is released: it works, or waits as for a disk."""
+
+    def __init__(self, root: Path, *, works: bool) -> None:
+        super().__init__(root, 36_500, 100)
+        self.works, self.is_slow, self.is_released = works, False, threading.Event()
+
+    def make_room(self, nbytes: int = 0) -> None:
+        while self.is_slow and not self.is_released.is_set():
+            sum(range(1000)) if self.works else self.is_released.wait()
+        super().make_room(nbytes)
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_a_clip_for_which_there_is_no_time_is_cut_and_only_a_disk_that_hangs_is_a_loss(
+    place: Path, works: bool
+) -> None:
+    shelf, folder = SlowShelf(place / "evidence", works=works), place / "evidence" / f"{1:016x}"
+    writer = EvidenceWriter(shelf, settings(before_s=2.0), **PATIENT)
+    try:
+        feed(writer, range(30))
+        writer.tell(event(28, "start"), wall_ns(29))
+        until(folder.exists, "the folder is there", 60.0)
+        shelf.is_slow = True
+        writer.see(*shown(30))
+        writer.close()
+        clip, loss = about(folder)["clip"], writer.loss
+    finally:
+        shelf.is_released.set()
+    if works:
+        assert (clip["state"], clip["why"], loss) == ("cut", "the run has ended", "")
+        assert (writer.written, writer.without_any) == (1, 0)
+        assert len(frames_of(folder / CLIP)) >= 10
+    else:
+        assert "the disk does not answer" in loss
+    writer._thread.join(60.0)
 
 
 def test_pictures_that_find_no_room_are_left_out_and_counted(make: Make) -> None:
