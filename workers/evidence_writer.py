@@ -192,11 +192,7 @@ class EvidenceWriter(Closing):
     def _take_event(self, told: Told) -> None:
         event = told.event
         if event.phase == "end":
-            for case in self._cases:
-                if case.event.id == event.start:
-                    case.end = event.id
-                    at = self._ring.at(event.stream_id, unix_ns(event.time))
-                    case.goes_until(at.time_ns if at else 0)
+            self._take_end(event)
             return
         if len(self._cases) >= MOST_CASES:
             self.without_any += 1
@@ -209,6 +205,15 @@ class EvidenceWriter(Closing):
             self._start_at(case, moment)
         self._cases.append(case)
         self._hold(event.stream_id)
+
+    def _take_end(self, event: Event) -> None:
+        case = next((case for case in self._cases if case.event.id == event.start), None)
+        if case is None:
+            self._shelf.note_end(event.start or "", event.id)
+            return
+        case.end = event.id
+        at = self._ring.at(event.stream_id, unix_ns(event.time))
+        case.goes_until(at.time_ns if at else 0)
 
     def _start_at(self, case: Case, moment: KeptPicture[Shown]) -> None:
         first = self._ring.first_since(case.event.stream_id, moment.time_ns - self._span.before_ns)

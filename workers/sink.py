@@ -76,6 +76,7 @@ class SinkWorker(Worker):
         self._maps = self._open_maps(sink.motion_maps) if sink.motion_maps else None
         self._keeping = Keeping(self)
         for event in self._keeping.adopted:
+            self._evidence.take(event, 0)
             self._sending.hand_over(event)
             if self.restarts:  # their starts are in the same file
                 self._write(event)

@@ -121,6 +121,17 @@ class EvidenceShelf(Closing):
             return
         self._settled[event_id] = time_ns, nbytes
 
+    def note_end(self, event_id: str, end_id: str) -> None:
+        """Names the end of an event whose evidence is complete already; does nothing where there is none.
+
+        Raises:
+            OSError: The disk is full or broken: what ``event.json`` said stays.
+        """
+        folder = evidence_folder(self.root, event_id)
+        about = _read(folder)
+        if about and "end" not in about:
+            write_whole(folder / EVENT, msgspec.json.encode({**about, "end": end_id}), sync=True)
+
     def end_early(self, folder: Path, about: Mapping[str, Any], why: str) -> None:
         """Ends clips that are not going to grow: what plays of them stays.
 

@@ -110,6 +110,17 @@ def test_what_a_killed_process_left_is_ended_or_removed(shelf: EvidenceShelf, pl
         assert [path.name for path in again.root.iterdir() if path.is_dir()] == ["notes"]
 
 
+def test_an_end_that_comes_late_is_named_whole_or_not_at_all(shelf: EvidenceShelf) -> None:
+    folder = put(shelf, 1)
+    before = msgspec.json.decode((folder / EVENT).read_bytes())
+    shelf.note_end(number(1), number(2))
+    shelf.note_end(number(1), number(3))  # told again
+    shelf.note_end(number(9), number(10))  # it has no evidence
+    assert msgspec.json.decode((folder / EVENT).read_bytes()) == {**before, "end": number(2)}
+    assert sorted(path.name for path in folder.iterdir()) == [EVENT, SNAPSHOT]
+    assert names(shelf) == [1]
+
+
 def test_a_clip_is_cut_after_its_last_whole_fragment(place: Path) -> None:
     clip = killed_recording(place / "clip.mp4")
     whole = clip.read_bytes()

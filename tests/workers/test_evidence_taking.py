@@ -125,6 +125,7 @@ def test_a_sink_killed_ten_times_in_the_middle_of_events_leaves_nothing_half_wri
     assert len(set(killed)) == KILLS
     assert {ends[start]["why"]["ended"] for start in killed} == {"the sink was killed"}
     assert all(ends[start]["evidence"] == str(root / start) for start in killed)
+    assert all(about(root / start)["end"] == ends[start]["id"] for start in killed[1::2])
     assert not [path for path in root.iterdir() if path.name.endswith(".partial")]
     folders = {path.name: path for path in root.iterdir() if not path.name.startswith(".")}
     states = {name: check_what_is_there(folder) for name, folder in folders.items()}

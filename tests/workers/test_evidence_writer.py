@@ -118,6 +118,19 @@ def test_what_lasts_too_long_is_shown_for_so_long(make: Make, place: Path) -> No
     assert about(folder)["clip"]["after_s"] == 1.5
 
 
+def test_the_end_of_what_lasted_longer_than_its_clip_is_named_too(make: Make, place: Path) -> None:
+    writer, folder = make(before_s=0.5, after_s=0.2, most_s=0.5), place / "evidence" / f"{1:016x}"
+    feed(writer, range(10))
+    writer.tell(event(8, "start"), wall_ns(9))
+    feed(writer, range(10, 20))
+    until(lambda: writer.written == 1, "the clips are complete", 60.0)
+    clip = about(folder)["clip"]
+    writer.tell(event(30, "end", number=2, start=f"{1:016x}"), wall_ns(30))
+    until(lambda: "end" in about(folder), "the end is named", 60.0)
+    assert (about(folder)["end"], about(folder)["clip"]) == (f"{2:016x}", clip)
+    assert len(frames_of(folder / CLIP)) == clip["pictures"]
+
+
 def test_a_clip_plays_before_it_is_complete(make: Make, place: Path) -> None:
     writer, folder = make(before_s=2.0), place / "evidence" / f"{1:016x}"
     feed(writer, range(30))
