@@ -45,6 +45,13 @@ class PastPictures:
                 self.remember(past, unpacked(kept.jpeg))
         return [self._thumbnails.get(past) for past in picture.details.past]
 
+    def drawn(self, picture: KeptPicture[Shown]) -> tuple[Image, Image]:
+        """A picture as the camera saw it, and with what was seen in it."""
+        clean = unpacked(picture.jpeg)
+        overlay = picture.details.on(clean, self.thumbnails(picture))
+        self.remember(picture.id, clean)
+        return clean, overlay
+
     def whole(self, picture: KeptPicture[Shown]) -> list[Image | None]:
         """As they are kept, oldest first; None for those that are gone."""
         kept = [self._ring.find(past) for past in picture.details.past]
@@ -58,13 +65,26 @@ class PastPictures:
 
 
 def moment_of(case: Case, ring: EvidenceRing[Shown]) -> KeptPicture[Shown] | None:
-    """The picture of the time at which an event happened; None if none is kept of its stream."""
+    """The picture of the time at which an event happened; None if none is kept of its stream.
+
+    That is the first one that is kept, where none is kept of that time any more.
+    """
     stream_id = case.event.stream_id
     if case.event.kind in _HEALTH and (told := ring.at(stream_id, case.told_ns)) is not None:
-        # it is dated by seconds of the timeline, which may pass faster or slower than those of the clock
-        before = ring.until(stream_id, told.time_ns - (told.wall_ns - case.wall_ns))
+        before = ring.until(stream_id, _dated_from(case, told))
         return before[-1] if before else ring.first_since(stream_id, 0)
     return ring.at(stream_id, case.wall_ns)
+
+
+def moment_ns_of(case: Case, moment: KeptPicture[Shown], ring: EvidenceRing[Shown]) -> int:
+    """When an event happened, on the stream's timeline: also where no picture of that time is kept."""
+    told = ring.at(case.event.stream_id, case.told_ns) if case.event.kind in _HEALTH else None
+    return min(moment.time_ns, _dated_from(case, told or moment))
+
+
+def _dated_from(case: Case, picture: KeptPicture[Shown]) -> int:
+    # faults are dated by seconds of the timeline, which may pass faster or slower than those of the clock
+    return picture.time_ns - (picture.wall_ns - case.wall_ns)
 
 
 def chosen(

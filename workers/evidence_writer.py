@@ -16,7 +16,14 @@ from pipeline.events.evidence_ring import EvidenceRing, KeptPicture
 from pipeline.events.evidence_shelf import EvidenceShelf
 from pipeline.view.overlay import Shown
 from workers.evidence_case import Case, ClipSpan
-from workers.evidence_pictures import PastPictures, at_most, moment_of, packed, pictures_of, unpacked
+from workers.evidence_pictures import (
+    PastPictures,
+    at_most,
+    moment_ns_of,
+    moment_of,
+    packed,
+    pictures_of,
+)
 from workers.evidence_queue import EvidenceQueue, Seen, Told
 from workers.evidence_troubles import why_lost, worked_s
 
@@ -105,6 +112,10 @@ class EvidenceWriter(Closing):
         """
         if self._thread.is_alive():
             self._queue.put(Told(event, told_ns))
+
+    def reach_back(self, seconds: float) -> None:
+        """Events may be told so long after they happened, and a few seconds: pictures are kept for longer."""
+        self._ring.keep(self._span.before_ns / 1e9 + _BELIEF_S + seconds)
 
     def close(self) -> None:
         """Finishes clips as they are; may be called twice.
@@ -200,7 +211,7 @@ class EvidenceWriter(Closing):
         is_full = sum(case.has_clip for case in self._cases) >= MOST_CLIPS
         why = f"{MOST_CLIPS} clips were in work already" if is_full else ""
         self.without_clip += is_full
-        case = Case(event, told.told_ns, self._span, no_clip=why, now_s=time.monotonic())
+        case = Case(event, told.told_ns, self._span, no_clip=why, ripe_s=time.monotonic() + self._patience_s)
         if (moment := moment_of(case, self._ring)) is not None:
             self._start_at(case, moment)
         self._cases.append(case)
@@ -216,19 +227,22 @@ class EvidenceWriter(Closing):
         case.goes_until(at.time_ns if at else 0)
 
     def _start_at(self, case: Case, moment: KeptPicture[Shown]) -> None:
-        first = self._ring.first_since(case.event.stream_id, moment.time_ns - self._span.before_ns)
+        moment_ns = moment_ns_of(case, moment, self._ring)
+        first = self._ring.first_since(case.event.stream_id, moment_ns - self._span.before_ns)
         if first is not None:
             case.cursor = max(case.cursor, first.number - 1)
 
     def _advance(self) -> bool:
-        """Goes on with one picture of each stream; whether there was anything to do."""
+        """Goes on with one event and one picture of each stream; whether there was anything to do."""
         has_worked = False
         for stream_id in {case.event.stream_id for case in self._cases}:
             mine = [case for case in self._cases if case.event.stream_id == stream_id]
-            for case in mine:
-                if case.folder is None and self._is_ripe(case):
-                    self._try(self._open, case)
-                    has_worked = True
+            newest, now_s = self._ring.newest(stream_id), time.monotonic()
+            due = [case for case in mine if case.folder is None]
+            ripe = [case for case in due if self._stop.is_set() or case.is_ripe(newest, now_s)]
+            for case in ripe[:1]:
+                self._try(self._open, case)
+                has_worked = True
             growing = [case for case in mine if case in self._cases and case.folder is not None]
             has_worked |= self._grow(stream_id, growing)
             self._hold(stream_id)
@@ -238,11 +252,6 @@ class EvidenceWriter(Closing):
         """Pictures that clips still need stay in memory for longer."""
         needed = (case.cursor + 1 for case in self._cases if case.event.stream_id == stream_id)
         self._ring.hold(stream_id, min(needed, default=None))
-
-    def _is_ripe(self, case: Case) -> bool:
-        newest = self._ring.newest(case.event.stream_id)
-        has_come = newest is not None and newest.wall_ns >= case.told_ns
-        return has_come or self._stop.is_set() or time.monotonic() - case.opened_s > self._patience_s
 
     def _open(self, case: Case) -> None:
         """Writes the pictures of an event, and begins its clips."""
@@ -259,7 +268,7 @@ class EvidenceWriter(Closing):
         files = pictures_of(case, moment, self._ring, self._past)
         self._start_at(case, moment)
         self._shelf.make_room(2 * sum(map(len, files.values())))
-        case.open(partial, moment.time_ns, files)
+        case.open(partial, moment_ns_of(case, moment, self._ring), files)
         if not case.has_clip:
             self._finish(case)
 
@@ -280,20 +289,15 @@ class EvidenceWriter(Closing):
                 self._try(self._finish, case)
         behind = [case for case in behind if case in self._cases]
         if behind:
-            draw = cache(partial(self._drawn, picture))
+            draw = cache(partial(self._past.drawn, picture))
             for case in behind:
                 self._try(self._take, case, picture, draw)
         return True
 
-    def _drawn(self, picture: KeptPicture[Shown]) -> tuple[Image, Image]:
-        """A picture as the camera saw it, and with what was seen in it."""
-        clean = unpacked(picture.jpeg)
-        overlay = picture.details.on(clean, self._past.thumbnails(picture))
-        self._past.remember(picture.id, clean)
-        return clean, overlay
-
     def _take(self, case: Case, picture: KeptPicture[Shown], draw: Callable[[], tuple[Image, Image]]) -> None:
         clean, overlay = draw()
+        if case.is_empty and self._ring.has_dropped(case.event.stream_id, case.begins_ns):
+            case.missing_ns = picture.time_ns - case.begins_ns
         self._shelf.make_room(_FRAGMENT * len(picture.jpeg))
         case.take(picture, clean, overlay)
         self._publish_if(case, case.is_playable)

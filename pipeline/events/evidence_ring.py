@@ -44,6 +44,7 @@ class _Stream(Generic[T]):
     nbytes: int = 0
     count: int = 0
     needed: int | None = None
+    dropped_ns: int | None = None
 
 
 class EvidenceRing(Generic[T]):
@@ -67,6 +68,7 @@ class EvidenceRing(Generic[T]):
         if stream.pictures and picture.time_ns < stream.pictures[-1].time_ns:
             while stream.pictures:
                 self._drop_oldest(stream)
+            stream.dropped_ns = None
         numbered = KeptPicture(
             picture.id, picture.time_ns, picture.wall_ns, picture.jpeg, picture.details, stream.count
         )
@@ -77,7 +79,18 @@ class EvidenceRing(Generic[T]):
         self.nbytes += picture.nbytes
         self._trim(stream)
         while self.nbytes > self._most_bytes:
-            self._drop_oldest(max(self._streams.values(), key=lambda one: one.nbytes))
+            largest = max(self._streams.values(), key=lambda one: one.nbytes)
+            largest.dropped_ns = largest.pictures[0].time_ns
+            self._drop_oldest(largest)
+
+    def keep(self, keep_s: float) -> None:
+        """From now on, so many seconds of each stream; any thread may ask."""
+        self._keep_ns = int(keep_s * 1e9)
+
+    def has_dropped(self, stream_id: str, time_ns: int) -> bool:
+        """Whether a picture from ``time_ns`` on, on the stream's timeline, had to go for want of room."""
+        stream = self._streams.get(stream_id)
+        return stream is not None and stream.dropped_ns is not None and stream.dropped_ns >= time_ns
 
     def hold(self, stream_id: str, number: int | None) -> None:
         """Keeps pictures from this one on for longer, as far as there is room for them; None for none."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import av
 import cv2
+import msgspec
 import pytest
 
 from pipeline.base.config import load_config
@@ -211,6 +212,23 @@ def test_an_end_has_the_evidence_of_its_start_and_what_is_no_view_has_none(place
         assert taking.take(start, 0).evidence == str(place / "e" / start.id)
         assert taking.take(end, 0).evidence == str(place / "e" / start.id)
         assert taking.take(event(3, kind="latency"), 0).evidence is None
+
+
+def test_an_event_that_is_told_late_is_in_its_clip(place: Path) -> None:
+    zone = "zones.yard.points=[[0,0],[1,0],[1,1]]"
+    rule = "rules.parked={kind='stopped', zone='yard', for_s=20}"
+    worker, rules = sink(place / "e", zone), load_config(None, [zone, rule])
+    with worker.resources:
+        taking = EvidenceTaking(worker)
+        worker.config = msgspec.structs.replace(worker.config, rules=rules.rules)  # as over HTTP
+        for seq in range(261):
+            taking.see(*shown(seq, width=96))
+        taking.take(event(50, "start", kind="stopped"), wall_ns(260))
+        # all of it can be written before the sink ends
+        until(lambda: (place / "e" / event(50).id).exists(), "the folder is there", 60.0)
+    clip = about(place / "e" / event(50).id)["clip"]
+    assert clip["before_s"] == 3.0
+    assert "missing_s" not in clip
 
 
 @pytest.mark.parametrize(("zone", "pictures"), [((), 11), (("zones.door.points=[[0,0],[1,0],[1,1]]",), 21)])

@@ -44,6 +44,7 @@ def make(place: Path) -> Iterator[Make]:
     yield make
     for writer in made:
         writer.close()
+        writer._thread.join(60.0)  # on a slow machine it works on for a moment
 
 
 def feed(writer: EvidenceWriter, seqs: range, **changes: Any) -> None:
@@ -205,6 +206,31 @@ def test_a_fault_is_found_on_the_timeline_of_a_film_that_plays_slowly(make: Make
     snapshot = cv2.imread(str(folder / SNAPSHOT))
     assert snapshot is not None
     assert abs(brightness(snapshot) - 9) <= 2
+
+
+def test_where_memory_is_too_small_for_the_beginning_that_is_said(make: Make, place: Path) -> None:
+    writer, folder = make(before_s=1.0, after_s=1.0, memory_mb=1.0), place / "evidence" / f"{1:016x}"
+    writer.reach_back(20.0)
+    feed(writer, range(200))
+    first = writer._ring.first_since("door", 0)
+    assert first is not None
+    writer.tell(event(20, "start", kind="stopped"), wall_ns(199))
+    until(folder.exists, "the folder is there", 60.0)
+    writer.close()
+    clip = about(folder)["clip"]
+    late_s = (first.wall_ns - wall_ns(20)) / 1e9
+    assert late_s > 1.0
+    assert (clip["before_s"], clip["missing_s"]) == (pytest.approx(-late_s), pytest.approx(1.0 + late_s))
+
+
+def test_where_memory_is_too_small_for_all_of_the_clip_that_is_said(make: Make, place: Path) -> None:
+    writer = make(before_s=1.0, after_s=1.0, memory_mb=1.0)
+    feed(writer, range(200))
+    writer.tell(event(20), wall_ns(199))
+    until(lambda: writer.written == 1, "it is written", 60.0)
+    clip = about(place / "evidence" / f"{1:016x}")["clip"]
+    assert clip["state"] == "none"
+    assert "evidence.memory_mb is too small" in clip["why"]
 
 
 def test_the_picture_where_it_was_clear_has_the_size_of_the_stream(make: Make, place: Path) -> None:
