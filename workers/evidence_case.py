@@ -125,8 +125,6 @@ class Case:
 
     def wants(self, picture: KeptPicture[Shown]) -> bool:
         """Whether the clips go on with a picture."""
-        if self._count and picture.time_ns < self._last_ns:  # the source was opened anew
-            return False
         limits = [limit for limit in (self.until_ns, self._most_ns) if limit is not None]
         return picture.time_ns <= min(limits)
 

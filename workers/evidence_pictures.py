@@ -23,6 +23,7 @@ _HEALTH = ("covered", "dark", "over_exposed", "frozen", "blurred", "smeared", "s
 _BEFORE_NS = 3 * 10**9
 _CLEAR_NS = 500_000_000
 """A hand on its way to the lens is in the picture for so long already."""
+_WIDEST_PX = 1280
 _QUALITY = 85
 _THUMBNAILS = 64
 
@@ -145,6 +146,17 @@ def matches(
     words = f"{local}  {event.stream_id}: {event_in_words(event)}"
     watched = [one for one in picture.details.watched if one.name in (event.zone, event.line)]
     return draw_matches(image, thing, past, words, watched)
+
+
+def kept(image: Image, shown: Shown) -> KeptPicture[Shown]:
+    """A frame as it is kept in memory: as JPEG, at most 1280 pixels wide."""
+    frame, jpeg = shown.frame, packed(at_most(image, _WIDEST_PX))
+    return KeptPicture(frame.id, frame.time_ns, frame.capture_ns, jpeg, shown)
+
+
+def large_of(image: Image) -> bytes | None:
+    """As JPEG of its own size, where that is larger than what is kept; else None."""
+    return packed(image) if image.shape[1] > _WIDEST_PX else None
 
 
 def at_most(image: Image, width: int) -> Image:

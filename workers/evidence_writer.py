@@ -16,14 +16,7 @@ from pipeline.events.evidence_ring import EvidenceRing, KeptPicture
 from pipeline.events.evidence_shelf import EvidenceShelf
 from pipeline.view.overlay import Shown
 from workers.evidence_case import Case, ClipSpan
-from workers.evidence_pictures import (
-    PastPictures,
-    at_most,
-    moment_ns_of,
-    moment_of,
-    packed,
-    pictures_of,
-)
+from workers.evidence_pictures import PastPictures, kept, large_of, moment_ns_of, moment_of, pictures_of
 from workers.evidence_queue import EvidenceQueue, Seen, Told
 from workers.evidence_troubles import why_lost, worked_s
 
@@ -31,7 +24,6 @@ MOST_CLIPS = 8
 """Clips in work at once; events beyond that have pictures and no clip."""
 MOST_CASES = 64
 """Events in work at once; those beyond that have no evidence."""
-_WIDEST_PX = 1280
 _BELIEF_S = 6.0
 """So long after it has happened an event may be told: the pictures of before it are kept for longer."""
 _PATIENCE_S, _SILENCE_S = 2.0, 5.0
@@ -189,16 +181,16 @@ class EvidenceWriter(Closing):
         return count > 0
 
     def _pack(self, seen: Seen) -> None:
-        """Keeps a picture as JPEG, at most 1280 pixels wide."""
-        frame = seen.shown.frame
-        small = at_most(seen.image, _WIDEST_PX)
-        jpeg = packed(small)
-        for case in self._cases:
-            is_it = case.told_ns == frame.capture_ns and case.event.stream_id == frame.id.stream_id
-            if is_it and small is not seen.image:
-                case.large = packed(seen.image)
-        self._ring.add(KeptPicture(frame.id, frame.time_ns, frame.capture_ns, jpeg, seen.shown))
-        self._arrived_s[frame.id.stream_id] = time.monotonic()
+        picture = kept(seen.image, seen.shown)
+        stream_id = picture.id.stream_id
+        newest = self._ring.newest(stream_id)
+        if newest is not None and picture.time_ns < newest.time_ns:
+            self._end_pass(stream_id, picture.wall_ns)
+        for case in self._of(stream_id):
+            if case.told_ns == picture.wall_ns:
+                case.large = large_of(seen.image)
+        self._ring.add(picture)
+        self._arrived_s[stream_id] = time.monotonic()
 
     def _take_event(self, told: Told) -> None:
         event = told.event
@@ -234,23 +226,35 @@ class EvidenceWriter(Closing):
 
     def _advance(self) -> bool:
         """Goes on with one event and one picture of each stream; whether there was anything to do."""
-        has_worked = False
-        for stream_id in {case.event.stream_id for case in self._cases}:
-            mine = [case for case in self._cases if case.event.stream_id == stream_id]
-            newest, now_s = self._ring.newest(stream_id), time.monotonic()
-            due = [case for case in mine if case.folder is None]
-            ripe = [case for case in due if self._stop.is_set() or case.is_ripe(newest, now_s)]
-            for case in ripe[:1]:
-                self._try(self._open, case)
-                has_worked = True
-            growing = [case for case in mine if case in self._cases and case.folder is not None]
-            has_worked |= self._grow(stream_id, growing)
-            self._hold(stream_id)
-        return has_worked
+        return sum(self._advance_in(name) for name in {case.event.stream_id for case in self._cases}) > 0
+
+    def _advance_in(self, stream_id: str) -> bool:
+        newest, now_s = self._ring.newest(stream_id), time.monotonic()
+        due = [case for case in self._of(stream_id) if case.folder is None]
+        ripe = [case for case in due if self._stop.is_set() or case.is_ripe(newest, now_s)]
+        for case in ripe[:1]:
+            self._try(self._open, case)
+        growing = [case for case in self._of(stream_id) if case.folder is not None]
+        has_grown = self._grow(stream_id, growing)
+        self._hold(stream_id)
+        return has_grown or bool(ripe)
+
+    def _of(self, stream_id: str) -> list[Case]:
+        return [case for case in self._cases if case.event.stream_id == stream_id]
+
+    def _end_pass(self, stream_id: str, now_ns: int) -> None:
+        """The source begins anew: clips get what there is of the pass before, and nothing of the next one."""
+        over = [case for case in self._of(stream_id) if case.told_ns < now_ns]
+        for case in over:
+            case.ripe_s = 0.0
+        while not self._stop.is_set() and self._advance_in(stream_id):
+            pass
+        for case in (case for case in over if case in self._cases):
+            self._try(self._finish, case, "the source began anew")
 
     def _hold(self, stream_id: str) -> None:
         """Pictures that clips still need stay in memory for longer."""
-        needed = (case.cursor + 1 for case in self._cases if case.event.stream_id == stream_id)
+        needed = (case.cursor + 1 for case in self._of(stream_id))
         self._ring.hold(stream_id, min(needed, default=None))
 
     def _open(self, case: Case) -> None:

@@ -233,6 +233,28 @@ def test_where_memory_is_too_small_for_all_of_the_clip_that_is_said(make: Make, 
     assert "evidence.memory_mb is too small" in clip["why"]
 
 
+@pytest.mark.parametrize("told_with", [29, 28])
+def test_a_clip_ends_with_the_pass_of_a_source_that_begins_anew(
+    make: Make, place: Path, told_with: int
+) -> None:
+    writer, folder = make(before_s=1.0, after_s=2.0), place / "evidence" / f"{1:016x}"
+    for seq in range(60):  # a film of 30 pictures, twice
+        image, one = shown(seq)
+        if seq == told_with:
+            writer.tell(event(28), wall_ns(told_with))
+        frame = replace(one.frame, policy="every", pts_ns=seq % 30 * 100_000_000)
+        writer.see(image, replace(one, frame=frame))
+    until(lambda: writer.written == 1, "it is written", 60.0)
+    assert about(folder)["clip"] == {
+        "state": "cut", "why": "the source began anew",
+        "before_s": 1.0, "after_s": 0.1, "pictures": 12, "missed": 0,
+    }  # fmt: skip
+    assert max(number for _, number in frames_of(folder / CLIP)) <= 29 + 2
+    snapshot = cv2.imread(str(folder / SNAPSHOT))
+    assert snapshot is not None
+    assert abs(brightness(snapshot) - told_with) <= 2
+
+
 def test_the_picture_where_it_was_clear_has_the_size_of_the_stream(make: Make, place: Path) -> None:
     writer, folder = make(before_s=0.2, after_s=0.2), place / "evidence" / f"{1:016x}"
     feed(writer, range(5), width=1920)
