@@ -10,6 +10,7 @@ import simplejpeg
 from pipeline.base.event import Event
 from pipeline.base.frame import FrameId, Image
 from pipeline.base.moving_thing import Thing
+from pipeline.base.picture_state import FAULTS
 from pipeline.events.evidence import MATCHES, OVERLAY, SNAPSHOT
 from pipeline.events.evidence_ring import EvidenceRing, KeptPicture
 from pipeline.scene.sentence import event_in_words
@@ -18,8 +19,6 @@ from pipeline.view.overlay import Shown
 from pipeline.view.thumbnails import make_thumbnail
 from workers.evidence_case import Case
 
-_HEALTH = ("covered", "dark", "over_exposed", "frozen", "blurred", "smeared", "signal_lost")
-"""Kinds of events of which the picture before is the one to see."""
 _BEFORE_NS = 3 * 10**9
 _CLEAR_NS = 500_000_000
 """A hand on its way to the lens is in the picture for so long already."""
@@ -71,7 +70,7 @@ def moment_of(case: Case, ring: EvidenceRing[Shown]) -> KeptPicture[Shown] | Non
     That is the first one that is kept, where none is kept of that time any more.
     """
     stream_id = case.event.stream_id
-    if case.event.kind in _HEALTH and (told := ring.at(stream_id, case.told_ns)) is not None:
+    if case.event.kind in FAULTS and (told := ring.at(stream_id, case.told_ns)) is not None:
         before = ring.until(stream_id, _dated_from(case, told))
         return before[-1] if before else ring.first_since(stream_id, 0)
     return ring.at(stream_id, case.wall_ns)
@@ -79,7 +78,7 @@ def moment_of(case: Case, ring: EvidenceRing[Shown]) -> KeptPicture[Shown] | Non
 
 def moment_ns_of(case: Case, moment: KeptPicture[Shown], ring: EvidenceRing[Shown]) -> int:
     """When an event happened, on the stream's timeline: also where no picture of that time is kept."""
-    told = ring.at(case.event.stream_id, case.told_ns) if case.event.kind in _HEALTH else None
+    told = ring.at(case.event.stream_id, case.told_ns) if case.event.kind in FAULTS else None
     return min(moment.time_ns, _dated_from(case, told or moment))
 
 
@@ -97,7 +96,7 @@ def chosen(
     its past; for faults of the picture one from half a second before the fault began.
     """
     event, stream_id = case.event, case.event.stream_id
-    if event.kind in _HEALTH:
+    if event.kind in FAULTS:
         good = [
             one
             for one in ring.until(stream_id, moment.time_ns - _CLEAR_NS)

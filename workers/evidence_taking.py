@@ -1,26 +1,27 @@
 """The evidence of the sink: opened with it; when it fails that is reported, and frames go on."""
 
+from typing import get_args
+
 import msgspec
 
 from pipeline.base.config import Config
 from pipeline.base.errors import UserError
 from pipeline.base.event import Event
 from pipeline.base.frame import Image
+from pipeline.base.picture_state import FAULTS
+from pipeline.base.watched import RuleKind
 from pipeline.events.evidence import evidence_folder
 from pipeline.events.evidence_shelf import EvidenceShelf
 from pipeline.view.overlay import Shown
 from workers.base import Worker
 from workers.evidence_writer import EvidenceWriter
 
-_KINDS = {
-    "moving", "entered", "left", "crossed", "stayed", "stopped", "wrong_way", "label", "camera_moved",
-    "covered", "dark", "over_exposed", "frozen", "blurred", "smeared", "signal_lost",
-}  # fmt: skip
+_KINDS = {*get_args(RuleKind), "camera_moved", *FAULTS}
 """Kinds of events that have evidence: those that happen in front of a camera, or to it."""
 _DATED_BACK = {"stopped", "label"}
 """Kinds of rules whose events are told ``for_s`` after they happened."""
 _SELDOM_NS = 200_000_000
-"""Where no zone, line or rule is asked for, only faults of the picture are told: few pictures show them."""
+"""Where no zone, line or rule is asked for, only faults and labels are told: few pictures show them."""
 
 
 class EvidenceTaking:
