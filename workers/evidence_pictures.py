@@ -25,6 +25,8 @@ _CLEAR_NS = 500_000_000
 _WIDEST_PX = 1280
 _QUALITY = 85
 _THUMBNAILS = 64
+_PLAIN_BYTES, _WATCHED_BYTES, _THING_BYTES, _POINT_BYTES, _BOX_BYTES = 4096, 256, 640, 112, 176
+"""In memory: a picture without pixels and things, a zone or line, a thing without points and boxes, those."""
 
 
 class PastPictures:
@@ -150,7 +152,19 @@ def matches(
 def kept(image: Image, shown: Shown) -> KeptPicture[Shown]:
     """A frame as it is kept in memory: as JPEG, at most 1280 pixels wide."""
     frame, jpeg = shown.frame, packed(at_most(image, _WIDEST_PX))
-    return KeptPicture(frame.id, frame.time_ns, frame.capture_ns, jpeg, shown)
+    return KeptPicture(frame.id, frame.time_ns, frame.capture_ns, jpeg, shown, details_bytes(shown))
+
+
+def details_bytes(shown: Shown) -> int:
+    """What all that is known of a picture takes in memory, about: the most are points of things."""
+    nbytes = _PLAIN_BYTES + _WATCHED_BYTES * len(shown.watched)
+    if shown.attention is not None:
+        nbytes += shown.attention.nbytes
+    for prediction in (shown.prediction, shown.held):
+        for thing in (prediction.things or ()) if prediction else ():
+            points = len(thing.outline) + len(thing.trail)
+            nbytes += _THING_BYTES + _POINT_BYTES * points + _BOX_BYTES * len(thing.was)
+    return nbytes
 
 
 def large_of(image: Image) -> bytes | None:

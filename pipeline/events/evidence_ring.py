@@ -1,14 +1,12 @@
 """The last seconds of all streams as JPEG pictures, bounded in bytes: what evidence is made of."""
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from pipeline.base.frame import FrameId
 
 T = TypeVar("T")
-_DETAILS_BYTES = 8192
-"""What is kept of a picture beside its pixels: things, zones, what the overlay says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +19,7 @@ class KeptPicture(Generic[T]):
         wall_ns: Unix time at which it was captured.
         jpeg: The pixels.
         details: What was known of it.
+        details_bytes: What that takes in memory, about.
         number: Counts the pictures of the stream, from 0.
     """
 
@@ -29,12 +28,13 @@ class KeptPicture(Generic[T]):
     wall_ns: int
     jpeg: bytes
     details: T
+    details_bytes: int
     number: int = -1
 
     @property
     def nbytes(self) -> int:
         """What it takes in memory, about."""
-        return len(self.jpeg) + _DETAILS_BYTES
+        return len(self.jpeg) + self.details_bytes
 
 
 @dataclass(slots=True)
@@ -69,9 +69,7 @@ class EvidenceRing(Generic[T]):
             while stream.pictures:
                 self._drop_oldest(stream)
             stream.dropped_ns = None
-        numbered = KeptPicture(
-            picture.id, picture.time_ns, picture.wall_ns, picture.jpeg, picture.details, stream.count
-        )
+        numbered = replace(picture, number=stream.count)
         stream.pictures.append(numbered)
         stream.by_id[picture.id] = numbered
         stream.count += 1

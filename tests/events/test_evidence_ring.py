@@ -11,7 +11,7 @@ SECOND = 10**9
 
 def kept(seq: int, at_s: float, nbytes: int = 100, stream_id: str = "door") -> KeptPicture[None]:
     at_ns = round(at_s * SECOND)
-    return KeptPicture(FrameId(stream_id, 1, 0, seq), at_ns, 5 * SECOND + at_ns, bytes(nbytes), None)
+    return KeptPicture(FrameId(stream_id, 1, 0, seq), at_ns, 5 * SECOND + at_ns, bytes(nbytes), None, 8192)
 
 
 def filled(count: int = 10, keep_s: float = 100.0) -> EvidenceRing[None]:
