@@ -18,6 +18,8 @@ from pipeline.events.evidence_shelf import CUT, GROWING, NONE, WHOLE
 from pipeline.view.overlay import Shown
 from pipeline.view.recorder import Recorder, RecorderError
 
+_GONE = "no picture of that time was kept: evidence.memory_mb is too small"
+
 
 @dataclass(frozen=True, slots=True)
 class ClipSpan:
@@ -47,11 +49,12 @@ class Case:
         until_ns: Place on the stream's timeline up to which its clips go; None while it is not known.
         end: Id of its end.
         large: The picture with which it was clear, as JPEG, where it is larger than what is kept of others.
-        opened_s: When it came here, on any clock.
+        ripe_s: When it no longer waits for the picture with which it was clear, on any clock.
+        missing_ns: So much of the beginning of its clips found no room in memory.
     """
 
     def __init__(
-        self, event: Event, told_ns: int, span: ClipSpan, *, no_clip: str = "", now_s: float = 0.0
+        self, event: Event, told_ns: int, span: ClipSpan, *, no_clip: str = "", ripe_s: float = 0.0
     ) -> None:
         self.event, self.told_ns = event, told_ns
         self.wall_ns = unix_ns(event.time)
@@ -61,8 +64,8 @@ class Case:
         self.until_ns: int | None = None
         self.end: str | None = None
         self.large: bytes | None = None
-        self.opened_s = now_s
-        self.missed = 0
+        self.ripe_s = ripe_s
+        self.missed = self.missing_ns = 0
         self._span, self._no_clip = span, no_clip
         self._most_ns: int | None = None
         self._first_ns = self._last_ns = self._moment_ns = 0
@@ -74,6 +77,20 @@ class Case:
     def has_clip(self) -> bool:
         """Whether there is going to be a clip."""
         return not self._no_clip
+
+    def is_ripe(self, newest: KeptPicture[Shown] | None, now_s: float) -> bool:
+        """Whether there is no more to wait for: the picture with which it was clear has come, or is late."""
+        return now_s > self.ripe_s or (newest is not None and newest.wall_ns >= self.told_ns)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no picture was taken yet."""
+        return not self._count
+
+    @property
+    def begins_ns(self) -> int:
+        """Where its clips are to begin, on the stream's timeline."""
+        return self._moment_ns - self._span.before_ns
 
     @property
     def is_playable(self) -> bool:
@@ -108,8 +125,6 @@ class Case:
 
     def wants(self, picture: KeptPicture[Shown]) -> bool:
         """Whether the clips go on with a picture."""
-        if self._count and picture.time_ns < self._last_ns:  # the source was opened anew
-            return False
         limits = [limit for limit in (self.until_ns, self._most_ns) if limit is not None]
         return picture.time_ns <= min(limits)
 
@@ -139,8 +154,19 @@ class Case:
             recorder.close()
             for path in recorder.paths:
                 sync_to_disk(self.folder / path.name if self.folder else path)
-        if self.has_clip:
-            self._write_about(NONE if not self._count else CUT if why else WHOLE, why)
+        if self.has_clip and not self._count:
+            self._write_about(NONE, why or _GONE)
+        elif self.has_clip:
+            self._write_about(CUT if why else WHOLE, why)
+
+    def leave(self, why: str) -> None:
+        """Says that clips which are still open have ended; what plays of them stays.
+
+        Raises:
+            OSError: The disk is full or broken.
+        """
+        if self.is_public and self.has_clip:
+            self._write_about(CUT, why)
 
     def abandon(self) -> None:
         """Gives up what is open."""
@@ -160,6 +186,8 @@ class Case:
                 "pictures": self._count,
                 "missed": self.missed,
             }
+        if self.missing_ns:
+            clip["missing_s"] = round(self.missing_ns / 1e9, 3)
         ended = {"end": self.end} if self.end else {}
         return {**msgspec.to_builtins(self.event), **ended, "clip": clip}
 

@@ -10,6 +10,8 @@ import simplejpeg
 from pipeline.base.event import Event
 from pipeline.base.frame import FrameId, Image
 from pipeline.base.moving_thing import Thing
+from pipeline.base.picture_state import FAULTS
+from pipeline.events.evidence import MATCHES, OVERLAY, SNAPSHOT
 from pipeline.events.evidence_ring import EvidenceRing, KeptPicture
 from pipeline.scene.sentence import event_in_words
 from pipeline.view.matches import PastPicture, draw_matches
@@ -17,13 +19,14 @@ from pipeline.view.overlay import Shown
 from pipeline.view.thumbnails import make_thumbnail
 from workers.evidence_case import Case
 
-_HEALTH = ("covered", "dark", "over_exposed", "frozen", "blurred", "smeared", "signal_lost")
-"""Kinds of events of which the picture before is the one to see."""
 _BEFORE_NS = 3 * 10**9
 _CLEAR_NS = 500_000_000
 """A hand on its way to the lens is in the picture for so long already."""
+_WIDEST_PX = 1280
 _QUALITY = 85
 _THUMBNAILS = 64
+_PLAIN_BYTES, _WATCHED_BYTES, _THING_BYTES, _POINT_BYTES, _BOX_BYTES = 4096, 256, 640, 112, 176
+"""In memory: a picture without pixels and things, a zone or line, a thing without points and boxes, those."""
 
 
 class PastPictures:
@@ -44,6 +47,13 @@ class PastPictures:
                 self.remember(past, unpacked(kept.jpeg))
         return [self._thumbnails.get(past) for past in picture.details.past]
 
+    def drawn(self, picture: KeptPicture[Shown]) -> tuple[Image, Image]:
+        """A picture as the camera saw it, and with what was seen in it."""
+        clean = unpacked(picture.jpeg)
+        overlay = picture.details.on(clean, self.thumbnails(picture))
+        self.remember(picture.id, clean)
+        return clean, overlay
+
     def whole(self, picture: KeptPicture[Shown]) -> list[Image | None]:
         """As they are kept, oldest first; None for those that are gone."""
         kept = [self._ring.find(past) for past in picture.details.past]
@@ -57,13 +67,26 @@ class PastPictures:
 
 
 def moment_of(case: Case, ring: EvidenceRing[Shown]) -> KeptPicture[Shown] | None:
-    """The picture of the time at which an event happened; None if none is kept of its stream."""
+    """The picture of the time at which an event happened; None if none is kept of its stream.
+
+    That is the first one that is kept, where none is kept of that time any more.
+    """
     stream_id = case.event.stream_id
-    if case.event.kind in _HEALTH and (told := ring.at(stream_id, case.told_ns)) is not None:
-        # it is dated by seconds of the timeline, which may pass faster or slower than those of the clock
-        before = ring.until(stream_id, told.time_ns - (told.wall_ns - case.wall_ns))
+    if case.event.kind in FAULTS and (told := ring.at(stream_id, case.told_ns)) is not None:
+        before = ring.until(stream_id, _dated_from(case, told))
         return before[-1] if before else ring.first_since(stream_id, 0)
     return ring.at(stream_id, case.wall_ns)
+
+
+def moment_ns_of(case: Case, moment: KeptPicture[Shown], ring: EvidenceRing[Shown]) -> int:
+    """When an event happened, on the stream's timeline: also where no picture of that time is kept."""
+    told = ring.at(case.event.stream_id, case.told_ns) if case.event.kind in FAULTS else None
+    return min(moment.time_ns, _dated_from(case, told or moment))
+
+
+def _dated_from(case: Case, picture: KeptPicture[Shown]) -> int:
+    # faults are dated by seconds of the timeline, which may pass faster or slower than those of the clock
+    return picture.time_ns - (picture.wall_ns - case.wall_ns)
 
 
 def chosen(
@@ -75,7 +98,7 @@ def chosen(
     its past; for faults of the picture one from half a second before the fault began.
     """
     event, stream_id = case.event, case.event.stream_id
-    if event.kind in _HEALTH:
+    if event.kind in FAULTS:
         good = [
             one
             for one in ring.until(stream_id, moment.time_ns - _CLEAR_NS)
@@ -86,9 +109,25 @@ def chosen(
         for picture in reversed(ring.between(stream_id, case.wall_ns - _BEFORE_NS, case.told_ns)):
             prediction = picture.details.prediction
             for thing in (prediction.things or ()) if prediction else ():
-                if thing.id == event.thing and thing.was:
+                if prediction and prediction.past and thing.id == event.thing and thing.was:
                     return picture, thing
     return ring.at(stream_id, case.told_ns) or moment, None
+
+
+def pictures_of(
+    case: Case, moment: KeptPicture[Shown], ring: EvidenceRing[Shown], past: PastPictures
+) -> dict[str, bytes]:
+    """The pictures of an event as JPEG, by the names of their files."""
+    picture, thing = chosen(case, moment, ring)
+    image = unpacked(picture.jpeg)
+    is_large = picture.wall_ns == case.told_ns and case.large is not None
+    files = {
+        SNAPSHOT: case.large if is_large and case.large else picture.jpeg,
+        OVERLAY: packed(picture.details.on(image, past.thumbnails(picture))),
+    }
+    if thing is not None:
+        files[MATCHES] = packed(matches(case.event, picture, thing, image, past.whole(picture)))
+    return files
 
 
 def matches(
@@ -108,6 +147,29 @@ def matches(
     words = f"{local}  {event.stream_id}: {event_in_words(event)}"
     watched = [one for one in picture.details.watched if one.name in (event.zone, event.line)]
     return draw_matches(image, thing, past, words, watched)
+
+
+def kept(image: Image, shown: Shown) -> KeptPicture[Shown]:
+    """A frame as it is kept in memory: as JPEG, at most 1280 pixels wide."""
+    frame, jpeg = shown.frame, packed(at_most(image, _WIDEST_PX))
+    return KeptPicture(frame.id, frame.time_ns, frame.capture_ns, jpeg, shown, details_bytes(shown))
+
+
+def details_bytes(shown: Shown) -> int:
+    """What all that is known of a picture takes in memory, about: the most are points of things."""
+    nbytes = _PLAIN_BYTES + _WATCHED_BYTES * len(shown.watched)
+    if shown.attention is not None:
+        nbytes += shown.attention.nbytes
+    for prediction in (shown.prediction, shown.held):
+        for thing in (prediction.things or ()) if prediction else ():
+            points = len(thing.outline) + len(thing.trail)
+            nbytes += _THING_BYTES + _POINT_BYTES * points + _BOX_BYTES * len(thing.was)
+    return nbytes
+
+
+def large_of(image: Image) -> bytes | None:
+    """As JPEG of its own size, where that is larger than what is kept; else None."""
+    return packed(image) if image.shape[1] > _WIDEST_PX else None
 
 
 def at_most(image: Image, width: int) -> Image:

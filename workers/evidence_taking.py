@@ -1,23 +1,27 @@
 """The evidence of the sink: opened with it; when it fails that is reported, and frames go on."""
 
+from typing import get_args
+
 import msgspec
 
+from pipeline.base.config import Config
 from pipeline.base.errors import UserError
 from pipeline.base.event import Event
 from pipeline.base.frame import Image
+from pipeline.base.picture_state import FAULTS
+from pipeline.base.watched import RuleKind
 from pipeline.events.evidence import evidence_folder
 from pipeline.events.evidence_shelf import EvidenceShelf
 from pipeline.view.overlay import Shown
 from workers.base import Worker
 from workers.evidence_writer import EvidenceWriter
 
-_KINDS = {
-    "moving", "entered", "left", "crossed", "stayed", "stopped", "wrong_way", "label", "camera_moved",
-    "covered", "dark", "over_exposed", "frozen", "blurred", "smeared", "signal_lost",
-}  # fmt: skip
+_KINDS = {*get_args(RuleKind), "camera_moved", *FAULTS}
 """Kinds of events that have evidence: those that happen in front of a camera, or to it."""
+_DATED_BACK = {"stopped", "label"}
+"""Kinds of rules whose events are told ``for_s`` after they happened."""
 _SELDOM_NS = 200_000_000
-"""Where no zone, line or rule is asked for, only faults of the picture are told: few pictures show them."""
+"""Where no zone, line or rule is asked for, only faults and labels are told: few pictures show them."""
 
 
 class EvidenceTaking:
@@ -46,6 +50,7 @@ class EvidenceTaking:
             self._lose(str(error))
             return
         self._writer = EvidenceWriter(shelf, config.evidence)
+        self._follow(config)
         sink.resources.callback(self._close)
         self.check()
 
@@ -55,11 +60,20 @@ class EvidenceTaking:
             return
         frame = shown.frame
         since_ns = frame.capture_ns - self._last_ns.get(frame.id.stream_id, 0)
-        config = self._sink.config  # its rules may have been replaced
+        config = self._sink.config
+        if config is not self._config:  # its rules were replaced
+            self._follow(config)
         if not any((config.zones, config.lines, config.rules)) and 0 <= since_ns < _SELDOM_NS:
             return
         self._last_ns[frame.id.stream_id] = frame.capture_ns
         self._writer.see(image, shown)
+
+    def _follow(self, config: Config) -> None:
+        """Keeps pictures for so long that an event that is told late can be seen."""
+        self._config = config
+        late_s = (rule.for_s or 0.0 for rule in config.rules.values() if rule.kind in _DATED_BACK)
+        if self._writer is not None:
+            self._writer.reach_back(max(late_s, default=0.0))
 
     def take(self, event: Event, told_ns: int) -> Event:
         """Has evidence made of an event.

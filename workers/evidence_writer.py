@@ -2,61 +2,40 @@
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Any, NamedTuple
+from functools import cache, partial
+from typing import Any
 
 from pipeline.base.clock import now_ns
 from pipeline.base.closing import Closing
 from pipeline.base.config import EvidenceConfig
-from pipeline.base.errors import OutputError
 from pipeline.base.event import Event, unix_ns
 from pipeline.base.frame import Image
-from pipeline.base.redact import reason
-from pipeline.events.evidence import MATCHES, OVERLAY, SNAPSHOT
 from pipeline.events.evidence_ring import EvidenceRing, KeptPicture
 from pipeline.events.evidence_shelf import EvidenceShelf
 from pipeline.view.overlay import Shown
 from workers.evidence_case import Case, ClipSpan
-from workers.evidence_pictures import (
-    PastPictures,
-    at_most,
-    chosen,
-    matches,
-    moment_of,
-    packed,
-    unpacked,
-)
+from workers.evidence_pictures import PastPictures, kept, large_of, moment_ns_of, moment_of, pictures_of
+from workers.evidence_queue import EvidenceQueue, Seen, Told
+from workers.evidence_troubles import why_lost, worked_s
 
 MOST_CLIPS = 8
 """Clips in work at once; events beyond that have pictures and no clip."""
 MOST_CASES = 64
 """Events in work at once; those beyond that have no evidence."""
-_WIDEST_PX = 1280
 _BELIEF_S = 6.0
 """So long after it has happened an event may be told: the pictures of before it are kept for longer."""
-_PATIENCE_S = 2.0
-"""So long an event waits for the picture with which it was clear."""
-_SILENCE_S = 5.0
-"""A clip ends if no picture comes for so long."""
+_PATIENCE_S, _SILENCE_S = 2.0, 5.0
 _WAITING_SHARE = 0.25
 """Of the memory: for pictures that wait to be packed."""
 _FRAGMENT = 10
 """A second of a clip takes less than so many of its pictures as JPEG."""
 _TURN_S = 0.05
 _FORGETS_S = 60.0
-_CLOSES_IN_S = 9.0
-
-
-class _Seen(NamedTuple):
-    image: Image
-    shown: Shown
-
-
-class _Told(NamedTuple):
-    event: Event
-    told_ns: int
+_CLOSES_IN_S = 2.0
+"""Under the time after which a supervisor kills."""
+_RUN_ENDED = "the run has ended"
 
 
 class EvidenceWriter(Closing):
@@ -65,29 +44,35 @@ class EvidenceWriter(Closing):
     Args:
         shelf: Where it is kept; closed with this.
         settings: How much.
+        patience_s: So long an event waits for the picture with which it was clear.
+        silence_s: A clip ends if no picture comes for so long, or for ``after_s`` if that is longer.
 
     Attributes:
         written: Events with evidence.
         lost: Events whose evidence could not be written.
         without_clip: Events without a clip, because too many were in work.
         without_any: Events without any evidence: too many in work, no picture, or no time at the end.
-        missed: Pictures that found no room.
         loss: Why evidence was lost, in one line; empty if none was.
     """
 
-    def __init__(self, shelf: EvidenceShelf, settings: EvidenceConfig) -> None:
-        self.written = self.lost = self.without_clip = self.without_any = self.missed = 0
+    def __init__(
+        self,
+        shelf: EvidenceShelf,
+        settings: EvidenceConfig,
+        *,
+        patience_s: float = _PATIENCE_S,
+        silence_s: float = _SILENCE_S,
+    ) -> None:
+        self.written = self.lost = self.without_clip = self.without_any = 0
         self.loss = ""
         self.ended = 0
+        self._is_given_up = False
         self._shelf = shelf
         most = int(settings.memory_mb * 2**20)
-        self._most_waiting = int(most * _WAITING_SHARE)
+        self._queue = EvidenceQueue(int(most * _WAITING_SHARE))
         self._span = ClipSpan(*(int(s * 1e9) for s in (settings.before_s, settings.after_s, settings.most_s)))
-        self._silence_s = max(settings.after_s, _SILENCE_S)
-        self._ring = EvidenceRing[Shown](settings.before_s + _BELIEF_S, most - self._most_waiting)
-        self._queue: deque[_Seen | _Told] = deque()  # not one that wakes the thread: that costs the caller
-        self._put_bytes = 0  # written by the one who calls
-        self._taken_bytes = 0  # written by the thread
+        self._patience_s, self._silence_s = patience_s, max(settings.after_s, silence_s)
+        self._ring = EvidenceRing[Shown](settings.before_s + _BELIEF_S, most - int(most * _WAITING_SHARE))
         self._cases: list[Case] = []
         self._arrived_s: dict[str, float] = {}
         self._past = PastPictures(self._ring)
@@ -96,20 +81,19 @@ class EvidenceWriter(Closing):
         self._thread.start()
 
     @property
+    def missed(self) -> int:
+        """Pictures that found no room."""
+        return self._queue.missed
+
+    @property
     def waiting(self) -> int:
         """Bytes of pictures that wait to be packed."""
-        return self._put_bytes - self._taken_bytes
+        return self._queue.waiting
 
     def see(self, image: Image, shown: Shown) -> None:
         """Takes a frame that is shown; never waits. The picture must not be altered any more."""
-        waiting = self.waiting
-        if not self._thread.is_alive():
-            return
-        if waiting and waiting + image.nbytes > self._most_waiting:
-            self.missed += 1
-            return
-        self._put_bytes += image.nbytes
-        self._queue.append(_Seen(image, shown))
+        if self._thread.is_alive():
+            self._queue.put(Seen(image, shown))
 
     def tell(self, event: Event, told_ns: int) -> None:
         """Takes an event; never waits.
@@ -119,13 +103,31 @@ class EvidenceWriter(Closing):
             told_ns: Unix time of the picture with which it was clear.
         """
         if self._thread.is_alive():
-            self._queue.append(_Told(event, told_ns))
+            self._queue.put(Told(event, told_ns))
+
+    def reach_back(self, seconds: float) -> None:
+        """Events may be told so long after they happened, and a few seconds: pictures are kept for longer."""
+        self._ring.keep(self._span.before_ns / 1e9 + _BELIEF_S + seconds)
 
     def close(self) -> None:
-        """Finishes clips as they are; may be called twice."""
+        """Finishes clips as they are; may be called twice.
+
+        Where there is no time for that, clips are cut; a disk that does not answer is a loss.
+        """
         self._stop.set()
-        self._thread.join(_CLOSES_IN_S + _TURN_S)
-        if self._thread.is_alive():
+        self._thread.join(_CLOSES_IN_S * 0.75)
+        before_s = worked_s(self._thread)
+        self._thread.join(_CLOSES_IN_S * 0.25)
+        if not self._thread.is_alive() or self._is_given_up:
+            return
+        self._is_given_up = True
+        if worked_s(self._thread) > before_s:  # it is only slow
+            for case in [*self._cases]:
+                self.written += case.is_public
+                self.without_any += not case.is_public
+                with suppress(OSError):
+                    case.leave(_RUN_ENDED)
+        else:
             self.loss = (
                 f"{self._shelf.root}: the last evidence could not be written: the disk does not answer"
             )
@@ -153,7 +155,7 @@ class EvidenceWriter(Closing):
                 forgot_s = time.monotonic()
                 self._shelf.forget_old(now_ns())
             if stop_at_s is None and self._stop.is_set():
-                stop_at_s = time.monotonic() + _CLOSES_IN_S * 0.8
+                stop_at_s = time.monotonic() + _CLOSES_IN_S * 0.6
             is_busy = self._take_waiting() | self._advance()
             is_late = stop_at_s is not None and time.monotonic() > stop_at_s
             if is_late or (stop_at_s is not None and not is_busy):
@@ -161,7 +163,7 @@ class EvidenceWriter(Closing):
                     if is_late and case.folder is None:
                         self.without_any += 1
                     else:
-                        self._try(self._finish, case, "the run has ended")
+                        self._try(self._finish, case, _RUN_ENDED)
                 return
             if not is_busy:
                 self._stop.wait(_TURN_S)
@@ -169,36 +171,31 @@ class EvidenceWriter(Closing):
     def _take_waiting(self) -> bool:
         """Takes what waits; whether there was anything."""
         count = 0
-        while self._queue:
-            what = self._queue.popleft()
+        while (what := self._queue.pop()) is not None:
             count += 1
-            if isinstance(what, _Seen):
-                self._pack(what)
-            else:
-                self._take_event(what)
+            try:
+                self._pack(what) if isinstance(what, Seen) else self._take_event(what)
+            except Exception as error:  # as in ``_try``
+                self._lose(error, lost=isinstance(what, Told))
+            self._queue.done_with(what)
         return count > 0
 
-    def _pack(self, seen: _Seen) -> None:
-        """Keeps a picture as JPEG, at most 1280 pixels wide."""
-        frame = seen.shown.frame
-        small = at_most(seen.image, _WIDEST_PX)
-        jpeg = packed(small)
-        for case in self._cases:
-            is_it = case.told_ns == frame.capture_ns and case.event.stream_id == frame.id.stream_id
-            if is_it and small is not seen.image:
-                case.large = packed(seen.image)
-        self._ring.add(KeptPicture(frame.id, frame.time_ns, frame.capture_ns, jpeg, seen.shown))
-        self._taken_bytes += seen.image.nbytes
-        self._arrived_s[frame.id.stream_id] = time.monotonic()
+    def _pack(self, seen: Seen) -> None:
+        picture = kept(seen.image, seen.shown)
+        stream_id = picture.id.stream_id
+        newest = self._ring.newest(stream_id)
+        if newest is not None and picture.time_ns < newest.time_ns:
+            self._end_pass(stream_id, picture.wall_ns)
+        for case in self._of(stream_id):
+            if case.told_ns == picture.wall_ns:
+                case.large = large_of(seen.image)
+        self._ring.add(picture)
+        self._arrived_s[stream_id] = time.monotonic()
 
-    def _take_event(self, told: _Told) -> None:
+    def _take_event(self, told: Told) -> None:
         event = told.event
         if event.phase == "end":
-            for case in self._cases:
-                if case.event.id == event.start:
-                    case.end = event.id
-                    at = self._ring.at(event.stream_id, unix_ns(event.time))
-                    case.goes_until(at.time_ns if at else 0)
+            self._take_end(event)
             return
         if len(self._cases) >= MOST_CASES:
             self.without_any += 1
@@ -206,40 +203,59 @@ class EvidenceWriter(Closing):
         is_full = sum(case.has_clip for case in self._cases) >= MOST_CLIPS
         why = f"{MOST_CLIPS} clips were in work already" if is_full else ""
         self.without_clip += is_full
-        case = Case(event, told.told_ns, self._span, no_clip=why, now_s=time.monotonic())
+        case = Case(event, told.told_ns, self._span, no_clip=why, ripe_s=time.monotonic() + self._patience_s)
         if (moment := moment_of(case, self._ring)) is not None:
             self._start_at(case, moment)
         self._cases.append(case)
         self._hold(event.stream_id)
 
+    def _take_end(self, event: Event) -> None:
+        case = next((case for case in self._cases if case.event.id == event.start), None)
+        if case is None:
+            self._shelf.note_end(event.start or "", event.id)
+            return
+        case.end = event.id
+        at = self._ring.at(event.stream_id, unix_ns(event.time))
+        case.goes_until(at.time_ns if at else 0)
+
     def _start_at(self, case: Case, moment: KeptPicture[Shown]) -> None:
-        first = self._ring.first_since(case.event.stream_id, moment.time_ns - self._span.before_ns)
+        moment_ns = moment_ns_of(case, moment, self._ring)
+        first = self._ring.first_since(case.event.stream_id, moment_ns - self._span.before_ns)
         if first is not None:
             case.cursor = max(case.cursor, first.number - 1)
 
     def _advance(self) -> bool:
-        """Goes on with one picture of each stream; whether there was anything to do."""
-        has_worked = False
-        for stream_id in {case.event.stream_id for case in self._cases}:
-            mine = [case for case in self._cases if case.event.stream_id == stream_id]
-            for case in mine:
-                if case.folder is None and self._is_ripe(case):
-                    self._try(self._open, case)
-                    has_worked = True
-            growing = [case for case in mine if case in self._cases and case.folder is not None]
-            has_worked |= self._grow(stream_id, growing)
-            self._hold(stream_id)
-        return has_worked
+        """Goes on with one event and one picture of each stream; whether there was anything to do."""
+        return sum(self._advance_in(name) for name in {case.event.stream_id for case in self._cases}) > 0
+
+    def _advance_in(self, stream_id: str) -> bool:
+        newest, now_s = self._ring.newest(stream_id), time.monotonic()
+        due = [case for case in self._of(stream_id) if case.folder is None]
+        ripe = [case for case in due if self._stop.is_set() or case.is_ripe(newest, now_s)]
+        for case in ripe[:1]:
+            self._try(self._open, case)
+        growing = [case for case in self._of(stream_id) if case.folder is not None]
+        has_grown = self._grow(stream_id, growing)
+        self._hold(stream_id)
+        return has_grown or bool(ripe)
+
+    def _of(self, stream_id: str) -> list[Case]:
+        return [case for case in self._cases if case.event.stream_id == stream_id]
+
+    def _end_pass(self, stream_id: str, now_ns: int) -> None:
+        """The source begins anew: clips get what there is of the pass before, and nothing of the next one."""
+        over = [case for case in self._of(stream_id) if case.told_ns < now_ns]
+        for case in over:
+            case.ripe_s = 0.0
+        while not self._stop.is_set() and self._advance_in(stream_id):
+            pass
+        for case in (case for case in over if case in self._cases):
+            self._try(self._finish, case, "the source began anew")
 
     def _hold(self, stream_id: str) -> None:
         """Pictures that clips still need stay in memory for longer."""
-        needed = (case.cursor + 1 for case in self._cases if case.event.stream_id == stream_id)
+        needed = (case.cursor + 1 for case in self._of(stream_id))
         self._ring.hold(stream_id, min(needed, default=None))
-
-    def _is_ripe(self, case: Case) -> bool:
-        newest = self._ring.newest(case.event.stream_id)
-        has_come = newest is not None and newest.wall_ns >= case.told_ns
-        return has_come or self._stop.is_set() or time.monotonic() - case.opened_s > _PATIENCE_S
 
     def _open(self, case: Case) -> None:
         """Writes the pictures of an event, and begins its clips."""
@@ -252,19 +268,11 @@ class EvidenceWriter(Closing):
         if partial is None:  # told again by a sink that was restarted
             self._cases.remove(case)
             return
-        picture, thing = chosen(case, moment, self._ring)
         case.folder = partial
-        image = unpacked(picture.jpeg)
-        is_large = picture.wall_ns == case.told_ns and case.large is not None
-        files = {
-            SNAPSHOT: case.large if is_large and case.large else picture.jpeg,
-            OVERLAY: packed(picture.details.on(image, self._past.thumbnails(picture))),
-        }
-        if thing is not None:
-            files[MATCHES] = packed(matches(case.event, picture, thing, image, self._past.whole(picture)))
+        files = pictures_of(case, moment, self._ring, self._past)
         self._start_at(case, moment)
         self._shelf.make_room(2 * sum(map(len, files.values())))
-        case.open(partial, moment.time_ns, files)
+        case.open(partial, moment_ns_of(case, moment, self._ring), files)
         if not case.has_clip:
             self._finish(case)
 
@@ -285,14 +293,15 @@ class EvidenceWriter(Closing):
                 self._try(self._finish, case)
         behind = [case for case in behind if case in self._cases]
         if behind:
-            clean = unpacked(picture.jpeg)
-            overlay = picture.details.on(clean, self._past.thumbnails(picture))
-            self._past.remember(picture.id, clean)
+            draw = cache(partial(self._past.drawn, picture))
             for case in behind:
-                self._try(self._take, case, picture, clean, overlay)
+                self._try(self._take, case, picture, draw)
         return True
 
-    def _take(self, case: Case, picture: KeptPicture[Shown], clean: Image, overlay: Image) -> None:
+    def _take(self, case: Case, picture: KeptPicture[Shown], draw: Callable[[], tuple[Image, Image]]) -> None:
+        clean, overlay = draw()
+        if case.is_empty and self._ring.has_dropped(case.event.stream_id, case.begins_ns):
+            case.missing_ns = picture.time_ns - case.begins_ns
         self._shelf.make_room(_FRAGMENT * len(picture.jpeg))
         case.take(picture, clean, overlay)
         self._publish_if(case, case.is_playable)
@@ -318,22 +327,22 @@ class EvidenceWriter(Closing):
     def _try(self, do: Callable[..., None], case: Case, *more: Any) -> None:
         try:
             do(case, *more)
-        except (OSError, OutputError) as error:
+        except Exception as error:  # also a defect: it costs this event, and no other one
             self._give_up(case, error)
 
-    def _give_up(self, case: Case, error: OSError | OutputError) -> None:
+    def _give_up(self, case: Case, error: Exception) -> None:
         """The disk is full, for example: what plays of a clip stays, what was only begun goes."""
         case.abandon()
         if case in self._cases:
             self._cases.remove(case)
         if case.is_public and case.folder is not None:
             with suppress(OSError):
-                self._shelf.end_early(case.folder, case.about("", ""), reason(error))
+                self._shelf.end_early(case.folder, case.about("", ""), why_lost(error))
             self._shelf.settle(case.event.id)
         elif case.folder is not None:
             self._shelf.discard(case.folder)
         self._lose(error)
 
-    def _lose(self, error: OSError | OutputError, lost: int = 1) -> None:
+    def _lose(self, error: Exception, lost: int = 1) -> None:
         self.lost += lost
-        self.loss = f"{self._shelf.root}: evidence of {self.lost} events can't be written: {reason(error)}"
+        self.loss = f"{self._shelf.root}: evidence of {self.lost} events can't be written: {why_lost(error)}"

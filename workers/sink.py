@@ -68,12 +68,13 @@ class SinkWorker(Worker):
         self._recordings = self._open_recordings(folder) if folder else None
         self._predictions = self._open_predictions(sink.predictions) if sink.predictions else None
         self._events = self._open_events(sink.events) if sink.events else None
+        self._evidence = EvidenceTaking(self)  # closed after the store and the outlets: it may take longest
         self._sending = Sending(config, self.stats.details, self.event, self.note_loss)
         self.resources.callback(self._sending.close)
         self._maps = self._open_maps(sink.motion_maps) if sink.motion_maps else None
         self._keeping = Keeping(self)
-        self._evidence = EvidenceTaking(self)
         for event in self._keeping.adopted:
+            self._evidence.take(event, 0)
             self._sending.hand_over(event)
             if self.restarts:  # their starts are in the same file
                 self._write(event)

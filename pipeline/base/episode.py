@@ -54,5 +54,6 @@ def end_of(start: Event, wall_ns: int, for_s: float, **why: Any) -> Event:
         line=start.line,
         thing=start.thing,
         for_s=round(for_s, 3),
+        evidence=start.evidence,
         why={**again, **why},
     )

@@ -5,6 +5,8 @@ from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from pipeline.base.present_time import PresentTime
+
 _DAY_NS = 86_400 * 10**9
 _FREE_SHARE, _FREE_BYTES = 0.05, 16 << 20
 """So much of the disk is left free: a share of it, at most so many bytes."""
@@ -29,6 +31,7 @@ class OldestFirst(Generic[K]):
         self._keep_ns, self._max_bytes = int(keep_days * _DAY_NS), int(max_mb * 2**20)
         self._kept: dict[K, tuple[int, int]] = {}
         self._bytes = 0
+        self._present: PresentTime | None = None
 
     def add(self, what: K, time_ns: int, nbytes: int) -> None:
         """Notes what is complete: its Unix time, and how much of the disk it takes."""
@@ -43,12 +46,17 @@ class OldestFirst(Generic[K]):
     def forget_old(self, now_ns: int) -> None:
         """Removes what is too old, and the oldest while there is too much.
 
+        What is there at the first call says how late it is, where the clock says that it is later.
+
         Args:
-            now_ns: Unix time.
+            now_ns: Unix time, as the clock says.
         """
+        if self._present is None:
+            self._present = PresentTime(max((time_ns for time_ns, _ in self._kept.values()), default=None))
+        present_ns = self._present.at(now_ns)
         while self._kept:
             time_ns, _ = self._kept[self._oldest()]
-            if time_ns >= now_ns - self._keep_ns and self._bytes <= self._max_bytes:
+            if time_ns >= present_ns - self._keep_ns and self._bytes <= self._max_bytes:
                 return
             self._remove_oldest()
 

@@ -1,7 +1,9 @@
 """What the picture of a camera is like: the closed set of states, by the names that people see."""
 
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 BadState: TypeAlias = Literal["covered", "dark", "over_exposed", "frozen", "blurred"]
 """What is wrong with a picture: such a picture is neither predicted nor remembered."""
 PictureState: TypeAlias = Literal["ok"] | BadState
+FAULTS = (*get_args(BadState), "smeared", "signal_lost")
+"""Kinds of events that say that a camera does not see, or not well."""

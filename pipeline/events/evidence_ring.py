@@ -1,14 +1,12 @@
 """The last seconds of all streams as JPEG pictures, bounded in bytes: what evidence is made of."""
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from pipeline.base.frame import FrameId
 
 T = TypeVar("T")
-_DETAILS_BYTES = 8192
-"""What is kept of a picture beside its pixels: things, zones, what the overlay says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +19,7 @@ class KeptPicture(Generic[T]):
         wall_ns: Unix time at which it was captured.
         jpeg: The pixels.
         details: What was known of it.
+        details_bytes: What that takes in memory, about.
         number: Counts the pictures of the stream, from 0.
     """
 
@@ -29,12 +28,13 @@ class KeptPicture(Generic[T]):
     wall_ns: int
     jpeg: bytes
     details: T
+    details_bytes: int
     number: int = -1
 
     @property
     def nbytes(self) -> int:
         """What it takes in memory, about."""
-        return len(self.jpeg) + _DETAILS_BYTES
+        return len(self.jpeg) + self.details_bytes
 
 
 @dataclass(slots=True)
@@ -44,6 +44,7 @@ class _Stream(Generic[T]):
     nbytes: int = 0
     count: int = 0
     needed: int | None = None
+    dropped_ns: int | None = None
 
 
 class EvidenceRing(Generic[T]):
@@ -67,9 +68,8 @@ class EvidenceRing(Generic[T]):
         if stream.pictures and picture.time_ns < stream.pictures[-1].time_ns:
             while stream.pictures:
                 self._drop_oldest(stream)
-        numbered = KeptPicture(
-            picture.id, picture.time_ns, picture.wall_ns, picture.jpeg, picture.details, stream.count
-        )
+            stream.dropped_ns = None
+        numbered = replace(picture, number=stream.count)
         stream.pictures.append(numbered)
         stream.by_id[picture.id] = numbered
         stream.count += 1
@@ -77,7 +77,18 @@ class EvidenceRing(Generic[T]):
         self.nbytes += picture.nbytes
         self._trim(stream)
         while self.nbytes > self._most_bytes:
-            self._drop_oldest(max(self._streams.values(), key=lambda one: one.nbytes))
+            largest = max(self._streams.values(), key=lambda one: one.nbytes)
+            largest.dropped_ns = largest.pictures[0].time_ns
+            self._drop_oldest(largest)
+
+    def keep(self, keep_s: float) -> None:
+        """From now on, so many seconds of each stream; any thread may ask."""
+        self._keep_ns = int(keep_s * 1e9)
+
+    def has_dropped(self, stream_id: str, time_ns: int) -> bool:
+        """Whether a picture from ``time_ns`` on, on the stream's timeline, had to go for want of room."""
+        stream = self._streams.get(stream_id)
+        return stream is not None and stream.dropped_ns is not None and stream.dropped_ns >= time_ns
 
     def hold(self, stream_id: str, number: int | None) -> None:
         """Keeps pictures from this one on for longer, as far as there is room for them; None for none."""

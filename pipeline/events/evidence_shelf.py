@@ -114,6 +114,17 @@ class EvidenceShelf(Closing):
             return
         self._settled.add(event_id, time_ns, nbytes)
 
+    def note_end(self, event_id: str, end_id: str) -> None:
+        """Names the end of an event whose evidence is complete already; does nothing where there is none.
+
+        Raises:
+            OSError: The disk is full or broken: what ``event.json`` said stays.
+        """
+        folder = evidence_folder(self.root, event_id)
+        about = _read(folder)
+        if about and "end" not in about:
+            write_whole(folder / EVENT, msgspec.json.encode({**about, "end": end_id}), sync=True)
+
     def end_early(self, folder: Path, about: Mapping[str, Any], why: str) -> None:
         """Ends clips that are not going to grow: what plays of them stays.
 
@@ -132,6 +143,9 @@ class EvidenceShelf(Closing):
 
     def forget_old(self, now_ns: int) -> None:
         """Removes what is too old, and the oldest while there is too much; not what is being written.
+
+        A clock that is years ahead at the start removes nothing that is not old beside the others, see
+        ``PresentTime``.
 
         Args:
             now_ns: Unix time.

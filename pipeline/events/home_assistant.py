@@ -9,11 +9,10 @@ from typing import Any
 from pipeline import __version__
 from pipeline.base.event import Event
 from pipeline.base.outlet import Outlet
+from pipeline.base.picture_state import FAULTS
 from pipeline.base.watched import Watch
 from pipeline.scene.sentence import DIRECTIONS, direction_name
 
-HEALTH_KINDS = ("covered", "dark", "over_exposed", "frozen", "blurred", "signal_lost")
-"""Events about the picture: while none of them lasts, the camera's health is ``ok``."""
 ONLINE, OFFLINE = "online", "offline"
 _NOT_SAFE = re.compile(r"[^A-Za-z0-9_-]")
 
@@ -66,7 +65,7 @@ class HomeAssistant:
         with self._lock:
             if event.kind == "moving" and event.zone:
                 self._set(f"{place}/motion", "ON" if self._still_lasting(f"{place}/motion", event) else "OFF")
-            if event.kind in HEALTH_KINDS:
+            if event.kind in FAULTS:
                 self._note_health(event)
             if event.zone and event.speed is not None:
                 self._set(f"{place}/speed", f"{event.speed:.3f}")
@@ -95,7 +94,7 @@ class HomeAssistant:
         topic = f"{self._place(event.stream_id, '')}/health"
         self._add_sensor("sensor", event.stream_id, "health", "health", topic, icon="mdi:cctv")
         self._still_lasting(f"{topic}/{event.kind}", event)
-        wrong = [kind for kind in HEALTH_KINDS if self._lasting.get(f"{topic}/{kind}")]
+        wrong = [kind for kind in FAULTS if self._lasting.get(f"{topic}/{kind}")]
         self._set(topic, ", ".join(wrong) or "ok")
 
     def _add_zone(self, stream_id: str, zone: str) -> None:

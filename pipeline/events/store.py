@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from pipeline.base.closing import Closing
 from pipeline.base.errors import OutputError
 from pipeline.base.event import Event, unix_ns
+from pipeline.base.present_time import PresentTime
 from pipeline.events.archive import APPLICATION, FORMAT, PATIENCE_S, Archive, Chunk, check, number, reason_of
 
 _DAY_NS = 86_400 * 10**9
@@ -73,14 +74,13 @@ class Store(Closing):
         except OSError as error:
             raise StoreError(f"{path}: can't be written: {error.strerror}") from None
         self._is_new = not path.exists()
-        self._first_ns: int | None = None  # when ``forget_old`` was first called
         try:
             self._base = sqlite3.connect(
                 path, timeout=PATIENCE_S, isolation_level=None, check_same_thread=False
             )
             try:
                 _prepare(self._base)
-                self._newest_ns = self._newest()
+                self._present = PresentTime(self._newest())
             except BaseException:
                 self._base.close()
                 raise
@@ -118,8 +118,8 @@ class Store(Closing):
     def forget_old(self, now_ns: int) -> None:
         """Removes what is too old, and the oldest while the file is too large.
 
-        How old something is, the newest entry that was there at the start says, and the time that has passed
-        since: a clock that is years ahead at the start removes nothing that is not old beside the others.
+        A clock that is years ahead at the start removes nothing that is not old beside the others, see
+        ``PresentTime``.
 
         Args:
             now_ns: Unix time.
@@ -128,7 +128,7 @@ class Store(Closing):
             StoreError: It can't be written.
         """
         try:
-            self._remove_until(self._present_ns(now_ns) - self._keep_ns)
+            self._remove_until(self._present.at(now_ns) - self._keep_ns)
             while self._used_bytes() > self._max_bytes and (oldest := self._oldest_part()) is not None:
                 self._remove_until(oldest)
             self._base.executescript("PRAGMA incremental_vacuum")  # ``execute`` would stop after a page
@@ -149,14 +149,6 @@ class Store(Closing):
     def archive(self) -> Archive:
         """The same file for reading, on the same connection."""
         return Archive(self.path, self._base)
-
-    def _present_ns(self, now_ns: int) -> int:
-        """Now, or earlier where the clock is ahead of all that was there at the start."""
-        if self._first_ns is None:
-            self._first_ns = now_ns
-        if self._newest_ns is None:
-            return now_ns
-        return min(now_ns, self._newest_ns + now_ns - self._first_ns)
 
     def _newest(self) -> int | None:
         """Time of the newest event or chunk; None where there is neither."""

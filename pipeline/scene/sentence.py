@@ -24,6 +24,7 @@ _HEALTH: Mapping[str, str] = {
     "over_exposed": "picture over-exposed",
     "frozen": "picture frozen",
     "blurred": "picture blurred",
+    "smeared": "picture smeared",
     "signal_lost": "signal lost",
 }
 DIRECTIONS = ("right", "up-right", "up", "up-left", "left", "down-left", "down", "down-right")

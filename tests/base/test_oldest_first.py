@@ -18,10 +18,21 @@ def test_what_is_too_old_goes(tmp_path: Path) -> None:
     files, removed = kept(tmp_path)
     for name, days_ago in (("young", 6.9), ("ancient", 9), ("old", 7.1)):
         files.add(name, NOW - round(days_ago * DAY), MB)
+    files.add("new", NOW, MB)
     files.forget_old(NOW)
     assert removed == ["ancient", "old"]
     files.forget_old(NOW + DAY)
     assert removed == ["ancient", "old", "young"]
+
+
+def test_a_clock_that_is_ahead_at_the_start_makes_nothing_old(tmp_path: Path) -> None:
+    files, removed = kept(tmp_path)
+    for name, days_ago in (("young", 3), ("new", 0)):
+        files.add(name, NOW - days_ago * DAY, MB)
+    files.forget_old(NOW + 1000 * DAY)
+    assert removed == []
+    files.forget_old(NOW + 1005 * DAY)
+    assert removed == ["young"]
 
 
 def test_the_oldest_goes_where_there_is_too_much(tmp_path: Path) -> None:

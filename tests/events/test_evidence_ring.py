@@ -11,7 +11,7 @@ SECOND = 10**9
 
 def kept(seq: int, at_s: float, nbytes: int = 100, stream_id: str = "door") -> KeptPicture[None]:
     at_ns = round(at_s * SECOND)
-    return KeptPicture(FrameId(stream_id, 1, 0, seq), at_ns, 5 * SECOND + at_ns, bytes(nbytes), None)
+    return KeptPicture(FrameId(stream_id, 1, 0, seq), at_ns, 5 * SECOND + at_ns, bytes(nbytes), None, 8192)
 
 
 def filled(count: int = 10, keep_s: float = 100.0) -> EvidenceRing[None]:
@@ -94,3 +94,25 @@ def test_the_stream_that_holds_most_gives_way() -> None:
     for seq in range(20):
         ring.add(kept(seq, seq, 20_000, "busy"))
     assert ring.newest("quiet") is not None
+
+
+def test_it_knows_what_had_to_go_for_want_of_room() -> None:
+    ring = EvidenceRing[None](100.0, 100_000)
+    for seq in range(20):
+        ring.add(kept(seq, seq, 20_000))
+    first = ring.first_since("door", 0)
+    assert first is not None
+    assert ring.has_dropped("door", first.time_ns - SECOND)
+    assert not ring.has_dropped("door", first.time_ns)
+    assert not ring.has_dropped("gate", 0)
+    assert not filled(10, keep_s=3.0).has_dropped("door", 0)
+    ring.add(kept(20, 0.0))  # begins anew
+    assert not ring.has_dropped("door", 0)
+
+
+def test_it_keeps_for_longer_from_the_moment_it_is_asked_to() -> None:
+    ring = filled(10, keep_s=3.0)
+    ring.keep(6.0)
+    for seq in range(10, 20):
+        ring.add(kept(seq, seq))
+    assert [one.number for one in ring.between("door", 0, 1 << 62)] == list(range(13, 20))

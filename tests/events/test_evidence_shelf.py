@@ -62,6 +62,22 @@ def test_what_is_too_old_goes_and_what_is_being_written_stays(shelf: EvidenceShe
     assert names(shelf) == [2, 3, 4]
 
 
+def test_a_clock_that_is_years_ahead_at_the_start_removes_nothing_that_is_not_old(
+    shelf: EvidenceShelf,
+) -> None:
+    for n, days_ago in ((1, 8.0), (2, 6.9), (3, 0.0)):
+        put(shelf, n, days_ago=days_ago)
+    shelf.close()
+    ahead = NOW + 5 * 365 * DAY
+    with EvidenceShelf(shelf.root, 7, 1) as again:
+        again.tidy()
+        again.forget_old(ahead)
+        assert names(again) == [2, 3]
+        put(again, 4, days_ago=-5 * 365)
+        again.forget_old(ahead + DAY)
+        assert names(again) == [3, 4]
+
+
 def test_the_oldest_goes_where_there_is_too_much(shelf: EvidenceShelf) -> None:
     for n, days_ago in ((1, 1.0), (2, 3.0), (3, 2.0), (4, 0.0)):
         put(shelf, n, 300_000, days_ago=days_ago)
@@ -89,8 +105,20 @@ def test_what_a_killed_process_left_is_ended_or_removed(shelf: EvidenceShelf, pl
         states = [msgspec.json.decode((one / EVENT).read_bytes())["clip"] for one in (cut, none)]
         assert states == [{"state": name, "why": "the sink was killed"} for name in ("cut", "none")]
         assert again.tidy() == 0
+        again.forget_old(NOW)
         again.forget_old(NOW + 8 * DAY)
         assert [path.name for path in again.root.iterdir() if path.is_dir()] == ["notes"]
+
+
+def test_an_end_that_comes_late_is_named_whole_or_not_at_all(shelf: EvidenceShelf) -> None:
+    folder = put(shelf, 1)
+    before = msgspec.json.decode((folder / EVENT).read_bytes())
+    shelf.note_end(number(1), number(2))
+    shelf.note_end(number(1), number(3))  # told again
+    shelf.note_end(number(9), number(10))  # it has no evidence
+    assert msgspec.json.decode((folder / EVENT).read_bytes()) == {**before, "end": number(2)}
+    assert sorted(path.name for path in folder.iterdir()) == [EVENT, SNAPSHOT]
+    assert names(shelf) == [1]
 
 
 def test_a_clip_is_cut_after_its_last_whole_fragment(place: Path) -> None:

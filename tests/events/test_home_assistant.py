@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from pipeline.base.config import load_config
+from pipeline.base.picture_state import FAULTS
 from pipeline.events.home_assistant import HomeAssistant, safe
 from tests.events.messages import WATCH, event, outlet
 
@@ -120,3 +121,10 @@ def test_names_are_safe_in_topics_and_stay_apart(name: str) -> None:
     assert not set(safe(name)) & set("+#/ $.")
     assert safe(name) != safe(name.replace(name[0], "é"))
     assert safe("Tür") != safe("Tor") != safe("Tär") != safe("Tür")
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_each_fault_of_a_picture_is_shown(kind: str) -> None:
+    home = known()
+    home.note(event(kind=kind, zone=None))
+    assert home.pop_changes()["kvq/door/health"] == kind

@@ -4,6 +4,7 @@ import pytest
 from pipeline.base.camera_velocity import CameraMotion
 from pipeline.base.event import Event
 from pipeline.base.moving_thing import Thing
+from pipeline.base.picture_state import FAULTS
 from pipeline.scene.sentence import (
     camera_in_words,
     camera_symbol,
@@ -191,3 +192,11 @@ def test_events_are_counted_in_words():
         counted_in_words({"moving": 2, "crossed": 3, "left": 0, "wrong_way": 1})
         == "3 crossed, 2 moving, 1 wrong way"
     )
+
+
+def test_each_fault_of_a_picture_has_words_of_its_own() -> None:
+    about = {"id": "1", "time": "2026-11-29T12:00:00.000Z", "stream_id": "door"}
+    for kind in FAULTS:
+        for phase in ("start", "end"):
+            event = msgspec.convert({**about, "kind": kind, "phase": phase}, Event)
+            assert event_in_words(event) != f"{kind} {phase}".replace("_", " "), kind

@@ -8,6 +8,7 @@ from typing import Any
 
 import av
 import cv2
+import msgspec
 import pytest
 
 from pipeline.base.config import load_config
@@ -15,11 +16,13 @@ from pipeline.base.errors import UserError
 from pipeline.events.archive import Archive
 from pipeline.events.evidence import CLIP, EVENT, FILES, MATCHES, OVERLAY, OVERLAY_CLIP, SNAPSHOT
 from pipeline.events.evidence_shelf import EvidenceShelf
+from pipeline.events.store import Store
 from tests.workers.evidence_samples import event, shown, wall_ns
 from tests.workers.pipeline import Pipeline
 from tests.workers.program import until
 from tests.workers.test_keeping import ROAD, SHIPPED, unpaired
 from workers.evidence_taking import EvidenceTaking
+from workers.evidence_writer import EvidenceWriter
 from workers.sink import SinkWorker
 
 SHORT = ("--set", "evidence.before_s=0.4", "--set", "evidence.after_s=0.4")
@@ -123,6 +126,7 @@ def test_a_sink_killed_ten_times_in_the_middle_of_events_leaves_nothing_half_wri
     assert len(set(killed)) == KILLS
     assert {ends[start]["why"]["ended"] for start in killed} == {"the sink was killed"}
     assert all(ends[start]["evidence"] == str(root / start) for start in killed)
+    assert all(about(root / start)["end"] == ends[start]["id"] for start in killed[1::2])
     assert not [path for path in root.iterdir() if path.name.endswith(".partial")]
     folders = {path.name: path for path in root.iterdir() if not path.name.startswith(".")}
     states = {name: check_what_is_there(folder) for name, folder in folders.items()}
@@ -174,6 +178,23 @@ def test_a_folder_that_cannot_be_used_refuses_a_start_but_not_a_restart(place: P
     assert len(again.stats.events) == 1
 
 
+def test_evidence_is_closed_when_the_store_is_safe(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, close = place / "events.sqlite3", EvidenceWriter.close
+    closed: list[bool] = []
+
+    def close_after_the_store(writer: EvidenceWriter) -> None:
+        with Store(store, 1, 1):  # refused while the sink has it
+            closed.append(True)
+        close(writer)
+
+    monkeypatch.setattr(EvidenceWriter, "close", close_after_the_store)
+    worker = sink(place / "e", f"store.file={store}", f"endpoints.frames=['ipc://{place}/f']",
+                  f"endpoints.predictions=['ipc://{place}/p']")  # fmt: skip
+    with worker.resources:
+        worker.open()
+    assert closed == [True]
+
+
 def test_the_folder_is_beside_the_store_and_can_be_turned_off() -> None:
     assert load_config().evidence_folder() == Path("outputs/evidence")
     assert load_config(None, ["run.output_dir=''"]).evidence_folder() is None
@@ -191,6 +212,23 @@ def test_an_end_has_the_evidence_of_its_start_and_what_is_no_view_has_none(place
         assert taking.take(start, 0).evidence == str(place / "e" / start.id)
         assert taking.take(end, 0).evidence == str(place / "e" / start.id)
         assert taking.take(event(3, kind="latency"), 0).evidence is None
+
+
+def test_an_event_that_is_told_late_is_in_its_clip(place: Path) -> None:
+    zone = "zones.yard.points=[[0,0],[1,0],[1,1]]"
+    rule = "rules.parked={kind='stopped', zone='yard', for_s=20}"
+    worker, rules = sink(place / "e", zone), load_config(None, [zone, rule])
+    with worker.resources:
+        taking = EvidenceTaking(worker)
+        worker.config = msgspec.structs.replace(worker.config, rules=rules.rules)  # as over HTTP
+        for seq in range(261):
+            taking.see(*shown(seq, width=96))
+        taking.take(event(50, "start", kind="stopped"), wall_ns(260))
+        # all of it can be written before the sink ends
+        until(lambda: (place / "e" / event(50).id).exists(), "the folder is there", 60.0)
+    clip = about(place / "e" / event(50).id)["clip"]
+    assert clip["before_s"] == 3.0
+    assert "missing_s" not in clip
 
 
 @pytest.mark.parametrize(("zone", "pictures"), [((), 11), (("zones.door.points=[[0,0],[1,0],[1,1]]",), 21)])
