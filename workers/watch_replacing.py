@@ -9,8 +9,9 @@ import msgspec
 from pipeline.base.config import Config, load_watch
 from pipeline.base.errors import ConfigError, UserError
 from pipeline.base.files import write_whole
+from pipeline.base.known_ground import Ground
 from pipeline.base.watch_file import replaces, write_watch
-from pipeline.base.watched import Watch
+from pipeline.base.watched import Line, View, Watch, Zone
 
 _PATIENCE_S = 10.0
 
@@ -171,7 +172,11 @@ class WatchReplacing:
 
     def _notes(self, watch: Watch) -> list[str]:
         if self._follows and (watch.zones or watch.lines):
-            before = [*self._started_with.zones.values(), *self._started_with.lines.values()]
+            at_start = self._started_with
+            before: list[Zone | Line | View | Ground] = [
+                *at_start.zones.values(), *at_start.lines.values(),
+                *at_start.views.values(), *at_start.ground.values(),
+            ]  # fmt: skip
             everywhere = any(not place.streams for place in before)
             followed = {name for place in before for name in place.streams}
             now = [*watch.zones.values(), *watch.lines.values()]

@@ -221,6 +221,14 @@ def test_streams_that_are_not_followed_are_named() -> None:
     assert asked(WatchReplacing(fixed, is_restarted=False, report=print), GATE)[1:] == []
 
 
+def test_a_stream_with_a_view_is_followed_from_the_start(tmp_path: Path) -> None:
+    picture = tmp_path / "gate.png"
+    picture.touch()
+    config = load_config(None, [f"views.gate.picture='{picture}'"])
+    wanted = Watch(lines=GATE.lines, views=config.views)
+    assert asked(WatchReplacing(config, is_restarted=False, report=print), wanted)[1:] == []
+
+
 def request(port: int, method: str, body: Any = None) -> tuple[int, Any]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     headers = {"Authorization": f"Bearer {TOKEN}"} if body is not None else {}
