@@ -14,13 +14,13 @@ from pipeline.events.motion_log import LogPart
 from pipeline.flow.age_limit import AgeLimit
 from pipeline.flow.gaps import GapTracker
 from pipeline.flow.joiner import Joined, Joiner
+from pipeline.scene.dense_motion import PLACE_PX
 from pipeline.scene.motion_grid import EVERY_NS, motion_grid
 from pipeline.scene.sentence import health_in_words
 from pipeline.view.overlay import Shown
 from pipeline.view.thumbnails import make_thumbnail
 from pipeline.wire.arrivals import ReceivedFrame, ReceivedPrediction
 from pipeline.wire.messages import BadPicture, EndOfStream, Prediction
-from pipeline.wire.motion_maps import PLACE_PX
 from workers.event_finder import EventFinder
 from workers.recording import Recording
 from workers.signal_watch import SignalWatch

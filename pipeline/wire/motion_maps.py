@@ -15,8 +15,6 @@ from pipeline.wire.messages import MotionMapsHeader, Part
 
 MOST_BYTES = 16 * 2**20
 """Of one frame's maps when they are unpacked."""
-PLACE_PX = 4
-"""Width and height of a place in the model's input."""
 _LEVEL = 1  # the higher ones take several times as long, for a few per cent
 
 
