@@ -41,7 +41,8 @@ be found again: houses in a row look alike, so that less than half of a view is 
 _CLEARLY = 1.3
 """So many times as many matches have to agree on where else the view is."""
 _SURE = 0.7
-"""Share below which other views of the camera are tried, too."""
+"""Share below which other views of the camera are tried, too, and a view that was followed out of the picture
+is not back: other parts of a street are like it to 0.6."""
 _BETTER, _LOOKS = 0.2, 3
 """How much better another view is seen, and in how many looks running, before it counts."""
 _LEADS_ASTRAY = 0.03
@@ -84,7 +85,13 @@ class Found:
 
 
 def find(
-    view: KeptView, keys: Array, aspect: float, expected: Sequence[Similarity] = (), *, is_lost: bool = False
+    view: KeptView,
+    keys: Array,
+    aspect: float,
+    expected: Sequence[Similarity] = (),
+    *,
+    is_lost: bool = False,
+    is_out: bool = False,
 ) -> Found | None:
     """Where a view is in a picture; None where it is not, or can't be told.
 
@@ -94,6 +101,7 @@ def find(
         aspect: Height of the picture / width.
         expected: Where it may be. The one that fits best is corrected, unless the view is clearly elsewhere.
         is_lost: It was not found for a while: where it is expected it has to be seen as well as elsewhere.
+        is_out: It was followed out of the picture: elsewhere it has to be seen clearly.
     """
     matches = _Matches(view, keys, aspect)
     least, least_common = (_LEAST_SEEN, _COMES_IN) if is_lost else (_LEAST_SEEN_AS_EXPECTED, _STAYS_IN)
@@ -109,7 +117,7 @@ def find(
         is_clear = jumped > share + 2 * _AS_GOOD or (
             jumped >= share - _AS_GOOD and matches.fit(jump) > _CLEARLY * fit
         )
-        if jumped >= _LEAST_SEEN and is_clear:
+        if jumped >= (_SURE if is_out else _LEAST_SEEN) and is_clear:
             return Found(jump, jumped)
     if best is None or not (corrected := matches.corrected(best)).is_plausible:
         return None
@@ -231,7 +239,7 @@ class Home:
         self._known: OrderedDict[Hashable, Similarity] = OrderedDict()
         self._now = self._confirmed = AT_HOME
         self._share = 0.0
-        self._is_carried = True
+        self._is_carried, self._is_out = True, False
         self._began_ns: int | None = None
         self._looked_ns: int | None = None
         self._found_ns: int | None = None
@@ -258,7 +266,8 @@ class Home:
         carried = self._known.get(frame, self._now)
         if self._views:
             is_lost, expected = not self._is_found(time_ns), (carried, self._confirmed)
-            found = find(self._views[self._name], keys, aspect, expected, is_lost=is_lost)
+            view = self._views[self._name]
+            found = find(view, keys, aspect, expected, is_lost=is_lost, is_out=self._is_out)
             is_sure = found is not None and found.is_in_picture and found.share >= _SURE
             if len(self._views) > 1 and not is_sure:
                 found = self._nearest(keys, aspect, found)
@@ -268,6 +277,7 @@ class Home:
         if found:
             self._confirmed, self._share = found.similarity, found.share
             self._found_ns = time_ns if found.is_in_picture else None
+            self._is_out = not found.is_in_picture
         correction = carried.inverse().then(self._confirmed)
         self._is_carried = found is not None and correction.largest_shift(aspect) < _LEADS_ASTRAY
         self._now = self._now.then(correction)
