@@ -34,7 +34,7 @@ _CONNECTED = 0.7
 """Share of a part's places that hang together; scattered ones are noise."""
 SAME = 0.6
 """Two boxes are those of one thing if they overlap so much: intersection over union."""
-_HELD = 0.8
+_HELD = 0.6
 """A part whose box lies so much within that of the other, which goes the same way, is no thing of its own:
 where a thing is smooth, it is measured to be slower than where it is not."""
 _SAME_WAY = 0.7

@@ -3,7 +3,7 @@
 from pipeline.base.moving_thing import MOST_THINGS, Thing
 from pipeline.scene.association import divided_among, match
 from pipeline.scene.dense_motion import DenseMotion
-from pipeline.scene.regions import Region, find_regions
+from pipeline.scene.regions import Region, find_regions, overlap
 from pipeline.scene.tracks import Track
 
 _MOST_TRACKS = 2 * MOST_THINGS
@@ -44,7 +44,7 @@ class ThingTracker:
         regions = divided_among(self._tracks, find_regions(motion))
         matched = match(self._tracks, regions)
         for index, track in matched.items():
-            has_met = self._holds_another(regions[index], track)
+            has_met = self._has_met(regions[index], track)
             track.see(regions[index], self._time_ns, elapsed_ms, has_met=has_met)
         for track in self._tracks:
             if track.seen_ns != self._time_ns:
@@ -61,8 +61,7 @@ class ThingTracker:
                 self._last_id += 1
                 track.id = self._last_id
 
-    def _holds_another(self, region: Region, track: Track) -> bool:
-        """Whether the middle of another shown thing is in a thing's region."""
-        left, top, right, bottom = region.box.tolist()
-        middles = (other.middle for other in self._tracks if other.id and other is not track)
-        return any(left <= x <= right and top <= y <= bottom for x, y in middles)
+    def _has_met(self, region: Region, track: Track) -> bool:
+        """Whether the region of a thing reaches into the box of another shown one."""
+        others = (other.box for other in self._tracks if other.id and other is not track)
+        return any(overlap(region.box, box) > 0 for box in others)

@@ -23,7 +23,8 @@ _STOPS_IN_MS = 300.0
 _WHOLE = 0.6
 """Share of its places with which a thing is taken to be seen whole."""
 _GROWN = 1.5
-"""Times its places with which a thing that has met another one is taken to be seen together with it."""
+"""Times its places, or its box, with which a thing that has met another one is taken to be seen together with
+it."""
 _SHRINKS_IN_MS = 500.0
 """Time constant with which it is believed to have become smaller, or larger."""
 _SMOOTHED_OVER_MS = 200.0
@@ -109,11 +110,12 @@ class Track:
             region: What was found.
             now_ns: When.
             elapsed_ms: Since the frame before.
-            has_met: Another thing is in the region: a box that is suddenly large is that of both.
+            has_met: The region reaches into another thing: a box that is suddenly large is that of both.
         """
         weight = 1 - math.exp(-elapsed_ms / _SMOOTHED_OVER_MS)
         places = len(region.places)
-        if not has_met or places <= _GROWN * self.places:
+        is_own = places <= _GROWN * self.places and _area(region.box) <= _GROWN * _area(self.box)
+        if is_own or not has_met:
             self.box = region.box if places >= _WHOLE * self.places else _holding(self.box, region.box)
             self.places += (1 - math.exp(-elapsed_ms / _SHRINKS_IN_MS)) * (places - self.places)
         settled = np.float32(1 - math.exp(-elapsed_ms / _SETTLES_IN_MS))
@@ -183,6 +185,10 @@ class Track:
         now = np.sort(self.region.middles(), axis=0)[inner]
         past = np.sort(motion.past_places(places), axis=1)[:, inner]
         return [self.box + went for went in (past - now).reshape(-1, 4)]
+
+
+def _area(box: Array) -> float:
+    return float((box[2:] - box[:2]).prod())
 
 
 def _holding(box: Array, part: Array) -> Array:

@@ -190,7 +190,11 @@ def asked(port: int, path: str) -> Any:
 
 def pid(run: Pipeline, role: str) -> int:
     """Of the process that has this role now."""
-    until(lambda: psutil.pid_exists(run.pid(role)), f"{role} has reported", START_S)
+    until(
+        lambda: run.stats(role) is not None and psutil.pid_exists(run.pid(role)),
+        f"{role} has reported",
+        START_S,
+    )
     return run.pid(role)
 
 
