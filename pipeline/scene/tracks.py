@@ -22,7 +22,7 @@ _STOPS_IN_MS = 300.0
 """Time constant with which a thing that is out of sight comes to rest."""
 _WHOLE = 0.6
 """Share of its places with which a thing is taken to be seen whole."""
-_GROWN = 1.5
+_GROWN = 2.0
 """Times its places, or its box, with which a thing that has met another one is taken to be seen together with
 it."""
 _SHRINKS_IN_MS = 500.0
