@@ -18,7 +18,6 @@ import numpy as np
 from benchmarks.machine import describe_machine
 from benchmarks.nuisance.scoring import Teller
 from benchmarks.one_stream import Watching
-from pipeline.base.event import Event
 from pipeline.base.watched import Line, Rule, Watch, Zone
 from pipeline.runtime.base import Runtime
 from pipeline.runtime.open_runtime import open_runtime
@@ -29,6 +28,7 @@ from pipeline.video.pose import HEIGHT, WIDTH, Pose
 from pipeline.video.tour import CANVAS_HEIGHT, CANVAS_WIDTH, FPS, TOUR, shots
 
 _STREET = TOUR[0]
+_POSES = [shot.pose for shot in shots() if shot.place == 0]
 _START = Pose(_STREET.start[0] * CANVAS_WIDTH, _STREET.start[1] * CANVAS_HEIGHT, _STREET.start[2])
 _WITHIN_S = 0.3
 _KNOWN_FROM_S = 2.0
@@ -137,8 +137,7 @@ def _passages(actor: Actor, seconds: float) -> Iterator[Happening]:
 
 def _is_seen(x: float, y: float, time_s: float) -> bool:
     """Whether the camera shows that place at that time, and enough of its first view to know where it is."""
-    poses = [shot.pose for shot in shots() if shot.place == 0]
-    pose = poses[min(round(time_s * FPS), len(poses) - 1)]
+    pose = _POSES[min(round(time_s * FPS), len(_POSES) - 1)]
     right, down = pose.canvas_to_view() @ (x, y, 1.0)
     away = abs(pose.x - _START.x) * _START.scale / WIDTH
     return bool(0 <= right < WIDTH and 0 <= down < HEIGHT and away < 0.5)
@@ -149,13 +148,12 @@ def _share(x: float, y: float) -> tuple[float, float]:
     return float(right) / WIDTH, float(down) / HEIGHT
 
 
-def play(runtime: Runtime, seed: int) -> tuple[list[Event], float, Teller]:
-    """Watches the street once; the events, and for how many seconds it was there."""
+def play(runtime: Runtime, seed: int) -> Teller:
+    """Watches the street once."""
     watching, teller = Watching(runtime, judge_health=True), Teller(watch=watch())
     source = DemoSource(seed)
     source.open()
-    frames = sum(shot.place == 0 for shot in shots())
-    for number in range(frames):
+    for number in range(len(_POSES)):
         picture = source.read()
         assert picture is not None
         time_ns = round(number * 1e9 / FPS)
@@ -167,7 +165,7 @@ def play(runtime: Runtime, seed: int) -> tuple[list[Event], float, Teller]:
             teller.take(things, time_ns, depth=seen.depth, sight=seen.scene.sight)
     source.close()
     teller.cut("the end")
-    return teller.events, frames / FPS, teller
+    return teller
 
 
 def compare(events: Sequence[tuple[str, str, float]], happenings: Sequence[Happening]) -> Told:
@@ -206,14 +204,14 @@ def main() -> None:
     runtime = open_runtime("motion_resnet18", Options(report=lambda line: None))
     results: list[dict[str, Any]] = []
     for seed in range(arguments.runs):
-        events, seconds, teller = play(runtime, seed)
+        teller = play(runtime, seed)
         told = compare(
             [
                 (event.kind, event.zone or event.line or "", teller.seconds_of(event))
-                for event in events
+                for event in teller.events
                 if event.phase != "end"
             ],
-            script(_STREET.actors, seconds),
+            script(_STREET.actors, len(_POSES) / FPS),
         )
         results.append({"seed": seed, **asdict(told)})
         print(json.dumps(results[-1]), flush=True)

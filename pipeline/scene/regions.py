@@ -167,18 +167,19 @@ def _divided(region: Region, times: int) -> list[Region]:
 def overlap(box: Array, other: Array) -> float:
     """Intersection over union of two boxes: left, top, right, bottom."""
     common = _common(box, other)
-    return common / (_area(box) + _area(other) - common)
+    return common / (area(box) + area(other) - common)
 
 
 def _is_held(part: Region, other: Region) -> bool:
     """Whether one of two parts lies within the other and goes the same way."""
-    smaller = min(_area(part.box), _area(other.box))
+    smaller = min(area(part.box), area(other.box))
     speeds = np.hypot(*part.velocity) * np.hypot(*other.velocity)
     goes_along = float(part.velocity @ other.velocity) > _SAME_WAY * float(speeds)
     return goes_along and _common(part.box, other.box) > _HELD * smaller
 
 
-def _area(box: Array) -> float:
+def area(box: Array) -> float:
+    """Of a box, as a share of a square as wide as the picture."""
     return float((box[2:] - box[:2]).prod())
 
 

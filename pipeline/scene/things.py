@@ -44,8 +44,9 @@ class ThingTracker:
         regions = divided_among(self._tracks, find_regions(motion))
         matched = match(self._tracks, regions)
         for index, track in matched.items():
-            has_met = self._has_met(regions[index], track)
-            track.see(regions[index], self._time_ns, elapsed_ms, has_met=has_met)
+            region = regions[index]
+            is_of_both = track.is_outgrown_by(region) and self._has_met(region, track)
+            track.see(region, self._time_ns, elapsed_ms, is_of_both=is_of_both)
         for track in self._tracks:
             if track.seen_ns != self._time_ns:
                 track.miss(regions, elapsed_ms)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from pipeline.base.moving_thing import MOST_TRAIL_POINTS, Point, Thing
 from pipeline.scene.dense_motion import Array, DenseMotion, polar
-from pipeline.scene.regions import Region
+from pipeline.scene.regions import Region, area
 
 SHOWN_AFTER_FRAMES = 3
 SHOWN_AFTER_MS = 100.0
@@ -103,19 +103,22 @@ class Track:
         self.outline_moved = self.outline_moved + way[:2]
         self.anchor = self.anchor + way[:2]
 
-    def see(self, region: Region, now_ns: int, elapsed_ms: float, *, has_met: bool = False) -> None:
+    def is_outgrown_by(self, region: Region) -> bool:
+        """Whether a region is far larger than the thing was."""
+        return len(region.places) > _GROWN * self.places or area(region.box) > _GROWN * area(self.box)
+
+    def see(self, region: Region, now_ns: int, elapsed_ms: float, *, is_of_both: bool = False) -> None:
         """It was found again; if much of it is missing, it is taken to be covered, not to be small.
 
         Args:
             region: What was found.
             now_ns: When.
             elapsed_ms: Since the frame before.
-            has_met: The region reaches into another thing: a box that is suddenly large is that of both.
+            is_of_both: The region is that of this thing and of another one: its box is not the thing's.
         """
         weight = 1 - math.exp(-elapsed_ms / _SMOOTHED_OVER_MS)
         places = len(region.places)
-        is_own = places <= _GROWN * self.places and _area(region.box) <= _GROWN * _area(self.box)
-        if is_own or not has_met:
+        if not is_of_both:
             self.box = region.box if places >= _WHOLE * self.places else _holding(self.box, region.box)
             self.places += (1 - math.exp(-elapsed_ms / _SHRINKS_IN_MS)) * (places - self.places)
         settled = np.float32(1 - math.exp(-elapsed_ms / _SETTLES_IN_MS))
@@ -185,10 +188,6 @@ class Track:
         now = np.sort(self.region.middles(), axis=0)[inner]
         past = np.sort(motion.past_places(places), axis=1)[:, inner]
         return [self.box + went for went in (past - now).reshape(-1, 4)]
-
-
-def _area(box: Array) -> float:
-    return float((box[2:] - box[:2]).prod())
 
 
 def _holding(box: Array, part: Array) -> Array:

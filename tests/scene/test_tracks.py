@@ -58,10 +58,11 @@ def places(columns: int) -> Region:
     )
 
 
-@pytest.mark.parametrize(("has_met", "columns"), [(True, 6), (False, 24)])
-def test_a_thing_that_meets_another_keeps_its_box(has_met: bool, columns: int) -> None:
+@pytest.mark.parametrize(("is_of_both", "columns"), [(True, 6), (False, 24)])
+def test_a_thing_that_meets_another_keeps_its_box(is_of_both: bool, columns: int) -> None:
     track = Track(places(6), 0, 0, id=1)
-    track.see(places(24), 40_000_000, 40.0, has_met=has_met)
+    assert track.is_outgrown_by(places(24))
+    track.see(places(24), 40_000_000, 40.0, is_of_both=is_of_both)
     assert track.box[2] - track.box[0] == pytest.approx(columns / 96)
 
 
