@@ -163,14 +163,34 @@ class _Crossed:
         yield from ()
 
 
-class _Moving:
-    """``moving``: from the first thing that moves in a zone until nothing has moved there for a while."""
+class _OfZone:
+    """What is told of a zone as a whole, one episode at a time.
+
+    Args:
+        teller: Tells.
+        visits: Of the zone.
+    """
 
     def __init__(self, teller: Teller, visits: Visits) -> None:
         self._teller, self._visits = teller, visits
-        self._inside = set(visits.inside)  # those of a zone that was followed before this rule
         self._episode: Episode | None = None
-        self._last: Moment | None = None
+        self._last: Moment | None = None  # when something moved there last
+
+    def _goes(self, thing: Thing) -> bool:
+        return self._teller.is_about(thing) and thing.speed >= IN_PLACE
+
+    def _stop(self, at: Moment, **why: str) -> Iterator[Event]:
+        if self._episode:
+            yield self._episode.end(at, **why)
+        self._episode = None
+
+
+class _Moving(_OfZone):
+    """``moving``: from the first thing that moves in a zone until nothing has moved there for a while."""
+
+    def __init__(self, teller: Teller, visits: Visits) -> None:
+        super().__init__(teller, visits)
+        self._inside = set(visits.inside)  # those of a zone that was followed before this rule
 
     def update(self, now: Moment) -> Iterator[Event]:
         inside, before = self._visits.inside, self._inside
@@ -191,23 +211,13 @@ class _Moving:
     def end(self, now: Moment, why: str) -> Iterator[Event]:
         yield from self._stop(self._last or now, ended=why)
 
-    def _goes(self, thing: Thing) -> bool:
-        return self._teller.is_about(thing) and thing.speed >= IN_PLACE
 
-    def _stop(self, at: Moment, **why: str) -> Iterator[Event]:
-        if self._episode:
-            yield self._episode.end(at, **why)
-        self._episode = None
-
-
-class _Ceased:
+class _Ceased(_OfZone):
     """``stopped`` of a zone: nothing has moved there for a while, where something did, until it goes on."""
 
     def __init__(self, teller: Teller, visits: Visits) -> None:
-        self._teller, self._visits = teller, visits
+        super().__init__(teller, visits)
         self._for_s = _for_s(teller)
-        self._episode: Episode | None = None
-        self._last: Moment | None = None
 
     def update(self, now: Moment) -> Iterator[Event]:
         if any(visit.last == now and self._goes(visit.thing) for visit in self._visits.inside.values()):
@@ -221,14 +231,6 @@ class _Ceased:
     def end(self, now: Moment, why: str) -> Iterator[Event]:
         self._last = None  # what moves while nobody sees it is not known
         yield from self._stop(now, ended=why)
-
-    def _goes(self, thing: Thing) -> bool:
-        return self._teller.is_about(thing) and thing.speed >= IN_PLACE
-
-    def _stop(self, at: Moment, **why: str) -> Iterator[Event]:
-        if self._episode:
-            yield self._episode.end(at, **why)
-        self._episode = None
 
 
 class _Stopped:
