@@ -10,11 +10,10 @@ import msgspec
 import numpy as np
 
 from pipeline.base.event import Event, unix_ns
+from pipeline.base.evidence import CLIP, CUT, EVENT, GROWING, NONE, OVERLAY_CLIP, WHOLE
 from pipeline.base.files import sync_to_disk, write_whole
 from pipeline.base.frame import Image
-from pipeline.events.evidence import CLIP, EVENT, OVERLAY_CLIP
 from pipeline.events.evidence_ring import KeptPicture
-from pipeline.events.evidence_shelf import CUT, GROWING, NONE, WHOLE
 from pipeline.view.overlay import Shown
 from pipeline.view.recorder import Recorder, RecorderError
 

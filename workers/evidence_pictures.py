@@ -8,10 +8,10 @@ import numpy as np
 import simplejpeg
 
 from pipeline.base.event import Event
+from pipeline.base.evidence import MATCHES, OVERLAY, SNAPSHOT
 from pipeline.base.frame import FrameId, Image
 from pipeline.base.moving_thing import Thing
 from pipeline.base.picture_state import FAULTS
-from pipeline.events.evidence import MATCHES, OVERLAY, SNAPSHOT
 from pipeline.events.evidence_ring import EvidenceRing, KeptPicture
 from pipeline.scene.sentence import event_in_words
 from pipeline.view.matches import PastPicture, draw_matches

@@ -7,10 +7,10 @@ import msgspec
 from pipeline.base.config import Config
 from pipeline.base.errors import UserError
 from pipeline.base.event import Event
+from pipeline.base.evidence import evidence_folder
 from pipeline.base.frame import Image
 from pipeline.base.picture_state import FAULTS
 from pipeline.base.watched import RuleKind
-from pipeline.events.evidence import evidence_folder
 from pipeline.events.evidence_shelf import EvidenceShelf
 from pipeline.view.overlay import Shown
 from workers.base import Worker

@@ -12,10 +12,10 @@ from pipeline.account.stats import add_counts
 from pipeline.base.clock import now_ns
 from pipeline.base.errors import WireError
 from pipeline.base.event import Event
+from pipeline.base.evidence import evidence_folder
 from pipeline.base.line_file import STDOUT, LineFile, LineFileError
 from pipeline.base.role_names import Listener
 from pipeline.base.watched import Watch
-from pipeline.events.evidence import evidence_folder
 from pipeline.flow.age_limit import AgeLimit
 from pipeline.flow.joiner import Joined
 from pipeline.scene.sentence import event_in_words

@@ -12,13 +12,11 @@ from filelock import FileLock, Timeout
 from pipeline.base.closing import Closing
 from pipeline.base.errors import OutputError
 from pipeline.base.event import unix_ns
+from pipeline.base.evidence import CLIP, CUT, EVENT, GROWING, NONE, OVERLAY_CLIP, evidence_folder
 from pipeline.base.files import PARTIAL, sync_to_disk, write_whole
 from pipeline.base.oldest_first import OldestFirst
-from pipeline.events.evidence import CLIP, EVENT, OVERLAY_CLIP, evidence_folder
 
 _ID = re.compile("[0-9a-f]{16}")
-GROWING, WHOLE, CUT, NONE = "growing", "whole", "cut", "none"
-"""States of a clip: it is being written; it is complete; it ended early; there is none."""
 
 
 class EvidenceError(OutputError):

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from pipeline.base.event import rfc3339
-from pipeline.events.evidence import CLIP, EVENT, OVERLAY_CLIP, SNAPSHOT
+from pipeline.base.evidence import CLIP, EVENT, OVERLAY_CLIP, SNAPSHOT
 from pipeline.events.evidence_shelf import EvidenceError, EvidenceShelf, keep_whole_fragments
 from tests.view.test_recorder import killed_recording
 

@@ -13,8 +13,8 @@ import pytest
 
 from pipeline.base.config import load_config
 from pipeline.base.errors import UserError
+from pipeline.base.evidence import CLIP, EVENT, FILES, MATCHES, OVERLAY, OVERLAY_CLIP, SNAPSHOT
 from pipeline.events.archive import Archive
-from pipeline.events.evidence import CLIP, EVENT, FILES, MATCHES, OVERLAY, OVERLAY_CLIP, SNAPSHOT
 from pipeline.events.evidence_shelf import EvidenceShelf
 from pipeline.events.store import Store
 from tests.workers.evidence_samples import event, shown, wall_ns

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from pipeline.base.config import EvidenceConfig, load_config
-from pipeline.events.evidence import CLIP, EVENT, FILES, MATCHES, OVERLAY, OVERLAY_CLIP, SNAPSHOT
+from pipeline.base.evidence import CLIP, EVENT, FILES, MATCHES, OVERLAY, OVERLAY_CLIP, SNAPSHOT
 from pipeline.events.evidence_shelf import EvidenceShelf
 from tests.workers.evidence_samples import brightness, event, shown, wall_ns
 from tests.workers.program import until

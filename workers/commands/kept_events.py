@@ -137,7 +137,7 @@ def export(
 
 def _evidence_in(folder: Path) -> str:
     """Which pictures and clips there are."""
-    from pipeline.events.evidence import FILES
+    from pipeline.base.evidence import FILES
 
     there = [name for name in FILES if (folder / name).is_file()]
     return f"{folder}: {', '.join(there)}" if there else f"{folder} is not there, or not any more"

@@ -12,17 +12,12 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from pipeline.base.evidence import CLIP, EVENT, FILES, GROWING, OVERLAY_CLIP
+
 FolderOf: TypeAlias = Callable[[str], Path]
 """From the id of an event to the folder of its evidence."""
 
-FILES = {
-    "snapshot.jpg": "image/jpeg",
-    "overlay.jpg": "image/jpeg",
-    "matches.jpg": "image/jpeg",
-    "clip.mp4": "video/mp4",
-    "overlay.mp4": "video/mp4",
-    "event.json": "application/json",
-}
+_TYPES = {".jpg": "image/jpeg", ".mp4": "video/mp4", ".json": "application/json"}
 
 
 class _Clip(msgspec.Struct):
@@ -72,17 +67,17 @@ class EvidenceFiles:
             raise HTTPException(
                 404, f"{name} of event {event_id} is not there: not yet, or no longer, or it was never kept"
             )
-        return FileResponse(folder / name, media_type=FILES[name])
+        return FileResponse(folder / name, media_type=_TYPES[Path(name).suffix])
 
 
 def _there(folder: Path) -> dict[str, Any]:
     """What is there to be read, and whether that is all; a clip that is still growing is not there yet."""
     try:
-        about = msgspec.json.decode((folder / "event.json").read_bytes(), type=_About)
+        about = msgspec.json.decode((folder / EVENT).read_bytes(), type=_About)
     except (OSError, msgspec.DecodeError):
         about = None
-    is_growing = about is not None and about.clip.state == "growing"
-    names = [name for name in FILES if not (is_growing and name.endswith(".mp4"))]
+    is_growing = about is not None and about.clip.state == GROWING
+    names = [name for name in FILES if not (is_growing and name in (CLIP, OVERLAY_CLIP))]
     files = [name for name in names if (folder / name).is_file()]
     return {"complete": about is not None and not is_growing, "files": files}
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.events.evidence import FILES, evidence_folder
+from pipeline.base.evidence import FILES, evidence_folder
 
 
 def test_the_folder_of_an_event_is_known_from_its_id() -> None:

@@ -15,6 +15,8 @@ OVERLAY_CLIP = "overlay.mp4"
 EVENT = "event.json"
 """The event itself, and how complete its evidence is."""
 FILES = (SNAPSHOT, OVERLAY, MATCHES, CLIP, OVERLAY_CLIP, EVENT)
+GROWING, WHOLE, CUT, NONE = "growing", "whole", "cut", "none"
+"""States of a clip: it is being written; it is complete; it ended early; there is none."""
 
 
 def evidence_folder(root: Path, event_id: str) -> Path:
