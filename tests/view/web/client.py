@@ -10,12 +10,23 @@ from urllib.parse import urlsplit
 
 from websockets.sync.client import connect
 
+from pipeline.events.archive import Archive, Wanted
 from pipeline.view.web.board import picture_info
 from tests.view.samples import frame, picture, prediction
 
 _PICTURE_DUE_S = 0.2
 """Pages get 15 pictures a second at most."""
 _COUNTER = itertools.count()
+
+
+def kept_in(path):
+    """What a page asks for the events of a store."""
+
+    def kept(since_ns, kind, stream_id, most):
+        with Archive(path) as archive:
+            return archive.newest(Wanted(since_ns=since_ns, kind=kind, stream_id=stream_id), most)
+
+    return kept
 
 
 def get(view, path, host=None):

@@ -17,7 +17,7 @@ from pipeline.view.web.http_api import MOST_EVENTS
 from pipeline.view.web.server import WebView
 from tests.events.samples import event
 from tests.view.samples import frame, picture
-from tests.view.web.client import Browser, get, info, publish_until
+from tests.view.web.client import Browser, get, info, kept_in, publish_until
 
 WATCH = Watch(
     zones={"drive": Zone(points=[(0.0, 0.0), (1.0, 0.0), (1.0, 1.0)], streams=["door"])},
@@ -31,13 +31,9 @@ ODD = ["жест 手", "a?b&c=d", "50% #1", "q'\"<\\>", "x+y", "😀", "snapshot
 def kept_view(tmp_path):
     path = tmp_path / "events.sqlite3"
 
-    def kept(since_ns, kind, stream_id, most):
-        with Archive(path) as archive:
-            return archive.newest(Wanted(since_ns=since_ns, kind=kind, stream_id=stream_id), most)
-
     with (
         Store(path, 1e4, 100.0) as store,
-        WebView("127.0.0.1", 0, watch=WATCH, kept=kept) as view,
+        WebView("127.0.0.1", 0, watch=WATCH, kept=kept_in(path)) as view,
     ):
         view.store = store
         yield view

@@ -5,14 +5,13 @@ import json
 import cv2
 import pytest
 
-from pipeline.events.archive import Archive, Wanted
 from pipeline.events.store import Store
 from pipeline.view.recorder import Recorder
 from pipeline.view.web.server import WebView
 from tests.events.samples import event
 from tests.view.samples import MS, picture
 from tests.view.web.chromium import open_page
-from tests.view.web.client import info
+from tests.view.web.client import info, kept_in
 
 pytestmark = pytest.mark.browser
 
@@ -22,13 +21,9 @@ def shown(tmp_path):
     """A page with a store and a folder of evidence."""
     path = tmp_path / "events.sqlite3"
 
-    def kept(since_ns, kind, stream_id, most):
-        with Archive(path) as archive:
-            return archive.newest(Wanted(since_ns=since_ns, kind=kind, stream_id=stream_id), most)
-
     with (
         Store(path, 1e4, 100.0) as store,
-        WebView("127.0.0.1", 0, kept=kept, evidence=lambda name: tmp_path / name) as view,
+        WebView("127.0.0.1", 0, kept=kept_in(path), evidence=lambda name: tmp_path / name) as view,
     ):
         for stream_id in ("front", "back"):
             view.publish(stream_id, picture(), info(1))
