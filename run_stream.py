@@ -1,5 +1,6 @@
 """Entry point of KVQ Stream: ``python run_stream.py --help`` lists its commands."""
 
+import os
 import signal
 import sys
 from types import FrameType
@@ -9,6 +10,9 @@ from workers import exit_codes
 
 def main() -> None:
     """Runs the command line; a user error becomes one readable line and exit code 2."""
+    # Read when NumPy is loaded, and inherited by the workers: a second thread for their small products
+    # costs five times what it gives, and takes a core from the model.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Spawned workers import this module again: what only the command line needs is loaded here.
     try:
         from pipeline.base.errors import UserError

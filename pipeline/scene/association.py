@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pipeline.scene.boxes import overlap
 from pipeline.scene.dense_motion import Array
-from pipeline.scene.regions import SAME, SMALLEST, Region, overlap
+from pipeline.scene.regions import SAME, SMALLEST, Region
 from pipeline.scene.tracks import Track
 
 _SLOW = 0.05
@@ -32,7 +33,7 @@ def divided_among(tracks: Sequence[Track], regions: Sequence[Region]) -> list[Re
 
 def _shares(shown: Sequence[tuple[Track, float, float]], region: Region) -> list[Region]:
     """Parts of a region for the things whose middles are in it."""
-    left, top, right, bottom = region.box.tolist()
+    left, top, right, bottom = region.box
     inside = [track for track, x, y in shown if left <= x <= right and top <= y <= bottom]
     if len(inside) < 2:
         return [region]
@@ -55,9 +56,11 @@ def _is_fragment(track: Track, other: Track) -> bool:
 
 def _misfit(track: Track, region: Region) -> Array:
     """How badly each place of a region fits a thing, ``(n,)``."""
-    middle = np.array(track.middle, np.float32)
-    away = np.square(2 * (region.middles() - middle) / (track.box[2:] - track.box[:2])).sum(axis=1)
-    misfit: Array = away + _MOTION_WEIGHT * np.square(_difference(track.velocity, region.velocities))
+    left, top, right, bottom = track.box
+    half_sides = np.array([(right - left) / 2, (bottom - top) / 2], np.float32)
+    away = np.square((region.middles() - np.array(track.middle, np.float32)) / half_sides).sum(axis=1)
+    velocity = np.array(track.velocity, np.float32)
+    misfit: Array = away + _MOTION_WEIGHT * np.square(_difference(velocity, region.velocities))
     return misfit
 
 
@@ -91,13 +94,13 @@ def match(tracks: Sequence[Track], regions: Sequence[Region]) -> dict[int, Track
 
 def _costs(tracks: Sequence[Track], regions: Sequence[Region]) -> Array:
     """``(tracks, regions)``: distance in mean sides, plus the difference of their velocities."""
-    boxes = np.stack([track.box for track in tracks])[:, None]
-    others = np.stack([region.box for region in regions])
+    boxes = np.array([track.box for track in tracks], np.float32)[:, None]
+    others = np.array([region.box for region in regions], np.float32)
     sides = boxes[..., 2:] - boxes[..., :2] + others[..., 2:] - others[..., :2]
     apart = boxes[..., 2:] + boxes[..., :2] - others[..., 2:] - others[..., :2]
     difference = _difference(
-        np.stack([track.velocity for track in tracks])[:, None],
-        np.stack([region.velocity for region in regions]),
+        np.array([track.velocity for track in tracks], np.float32)[:, None],
+        np.array([region.velocity for region in regions], np.float32),
     )
     new = np.array([[0 if track.id else _NEW] for track in tracks], np.float32)
     cost: Array = _length(apart / sides) + difference + new

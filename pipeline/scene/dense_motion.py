@@ -6,6 +6,7 @@ Lengths are in picture widths on both axes: x from 0 to 1, y from 0 to height / 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,8 @@ from pipeline.base.moving_thing import within_turn
 Array = npt.NDArray[np.float32]
 Places = npt.NDArray[np.intp]
 """``(n, 2)``: row and column of each."""
+Vector: TypeAlias = tuple[float, float]
+"""X and y."""
 
 PLACE_PX = 4
 """Side of a place in pixels of the model's input."""
@@ -103,15 +106,19 @@ class DenseMotion:
         velocity: Array = (here - there) / 2 * picture * np.float32(1000 / self.history_ms[slot])
         return velocity
 
-    def past_places(self, places: Places) -> Array:
-        """Where places were in each past frame that there is, ``(t, n, 2)``: x and y in picture widths."""
+    def every_place(self) -> Array:
+        """Where each place is and where it was in each past frame that there is, ``(1 + t, 2, h * w)``.
+
+        X and y in picture widths, row by row.
+        """
         rows, columns = self.moving.shape
-        row, column = places.T
-        flow = self.flow[self.valid][:, :, row, column] / PLACE_PX
-        found = np.empty((len(flow), len(places), 2), np.float32)
-        found[..., 0] = (column + np.float32(0.5) + flow[:, 0]) / columns
-        found[..., 1] = (row + np.float32(0.5) + flow[:, 1]) * np.float32(self.aspect / rows)
-        return found
+        flow = self.flow[self.valid] / PLACE_PX
+        found = np.zeros((1 + len(flow), 2, rows, columns), np.float32)
+        found[1:] = flow
+        found[:, 0] = (found[:, 0] + (np.arange(columns, dtype=np.float32) + 0.5)) / columns
+        found[:, 1] += (np.arange(rows, dtype=np.float32) + 0.5)[:, None]
+        found[:, 1] *= np.float32(self.aspect / rows)
+        return found.reshape(len(found), 2, rows * columns)
 
 
 def polar(x: float, y: float) -> tuple[float, float]:

@@ -1,9 +1,12 @@
 """Things that move: from the dense motion of each frame to things with an id, a path and an age."""
 
+import numpy as np
+
 from pipeline.base.moving_thing import MOST_THINGS, Thing
 from pipeline.scene.association import divided_among, match
+from pipeline.scene.boxes import common
 from pipeline.scene.dense_motion import DenseMotion
-from pipeline.scene.regions import Region, find_regions, overlap
+from pipeline.scene.regions import Region, find_regions
 from pipeline.scene.tracks import Track
 
 _MOST_TRACKS = 2 * MOST_THINGS
@@ -32,12 +35,25 @@ class ThingTracker:
             self._tracks.clear()
         elapsed_ms = (time_ns - self._time_ns) / 1e6
         self._time_ns, self._aspect = time_ns, motion.aspect
-        for track in self._tracks:
-            track.predict(motion, elapsed_ms)
+        if self._tracks:
+            self._predict(motion, elapsed_ms)
         self._follow(motion, elapsed_ms)
         shown = [track for track in self._tracks if track.id and track.is_sure(time_ns)]
         shown.sort(key=lambda track: -track.score)
-        return [track.thing(motion, time_ns) for track in shown[:MOST_THINGS]]
+        if not shown:
+            return []
+        every_place, columns = motion.every_place(), motion.moving.shape[1]
+        return [track.thing(every_place, columns, motion.aspect, time_ns) for track in shown[:MOST_THINGS]]
+
+    def _predict(self, motion: DenseMotion, elapsed_ms: float) -> None:
+        """Moves all tracks on to where they should be now."""
+        trails = [track.trail for track in self._tracks]
+        middles = np.array([track.middle for track in self._tracks], np.float32)
+        went = motion.camera_velocity(np.concatenate([*trails, middles])) * np.float32(elapsed_ms / 1000)
+        end = 0
+        for track, middle_went in zip(self._tracks, went[-len(middles) :].tolist(), strict=True):
+            start, end = end, end + len(track.trail)
+            track.predict(went[start:end], middle_went, elapsed_ms)
 
     def _follow(self, motion: DenseMotion, elapsed_ms: float) -> None:
         """Continues the tracks with what is seen now, begins new ones, lets old ones go."""
@@ -65,4 +81,4 @@ class ThingTracker:
     def _has_met(self, region: Region, track: Track) -> bool:
         """Whether the region of a thing reaches into the box of another shown one."""
         others = (other.box for other in self._tracks if other.id and other is not track)
-        return any(overlap(region.box, box) > 0 for box in others)
+        return any(common(region.box, box) > 0 for box in others)

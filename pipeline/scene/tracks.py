@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
-from pipeline.base.moving_thing import MOST_TRAIL_POINTS, Point, Thing
-from pipeline.scene.dense_motion import Array, DenseMotion, polar
-from pipeline.scene.regions import Region, area
+from pipeline.base.moving_thing import MOST_TRAIL_POINTS, Rectangle, Thing
+from pipeline.scene.boxes import Box, area, middle, moved
+from pipeline.scene.dense_motion import Array, Vector, polar
+from pipeline.scene.regions import Region
 
 SHOWN_AFTER_FRAMES = 3
 SHOWN_AFTER_MS = 100.0
@@ -48,7 +48,7 @@ class Track:
         id: From 1; 0 until it is shown.
         frames: In how many it was seen since it came, or came back.
         came_ns: When that was.
-        box: Left, top, right, bottom; moves on while it is out of sight or covered in part.
+        box: Moves on while it is out of sight or covered in part.
         velocity: Against the camera, in widths a second.
         score: How surely it moves.
         places: How many it has when nothing covers it.
@@ -64,44 +64,44 @@ class Track:
     id: int = 0
     frames: int = 1
     came_ns: int = field(init=False)
-    box: Array = field(init=False)
-    velocity: Array = field(init=False)
+    box: Box = field(init=False)
+    velocity: Vector = field(init=False)
     score: float = field(init=False)
     places: float = field(init=False)
-    outline_moved: Array = field(init=False)
-    anchor: Array = field(init=False)
+    outline_moved: Vector = (0.0, 0.0)
+    anchor: Vector = field(init=False)
     trail: Array = field(init=False)
     trail_ns: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.box, self.velocity, self.score = self.region.box, self.region.velocity, self.region.score
-        self.places, self.outline_moved = float(len(self.region.places)), np.zeros(2, np.float32)
-        self.anchor = np.array(self.middle, np.float32)
-        self.trail, self.trail_ns = self.anchor[None], self.seen_ns
+        self.places, self.anchor = float(len(self.region.places)), self.middle
+        self.trail, self.trail_ns = np.array([self.anchor], np.float32), self.seen_ns
         self.came_ns = self.first_ns
 
     @property
-    def middle(self) -> tuple[float, float]:
-        """X and y of its box's middle."""
-        left, top, right, bottom = self.box.tolist()
-        return (left + right) / 2, (top + bottom) / 2
+    def middle(self) -> Vector:
+        """Of its box."""
+        return middle(self.box)
 
     def unseen_ms(self, now_ns: int) -> float:
         """For how long it has been out of sight."""
         return (now_ns - self.seen_ns) / 1e6
 
-    def predict(self, motion: DenseMotion, elapsed_ms: float) -> None:
-        """Moves on to where it should be now: with its own motion and the camera's."""
-        points = np.concatenate([self.trail, np.array([self.middle], np.float32)])
-        camera = motion.camera_velocity(points)
-        camera_x, camera_y = camera[-1].tolist()
-        self.trail = self.trail + camera[:-1] * np.float32(elapsed_ms / 1000)
-        own_x, own_y = self.velocity.tolist()
-        x, y = (camera_x + own_x) * elapsed_ms / 1000, (camera_y + own_y) * elapsed_ms / 1000
-        way = np.array([x, y, x, y], np.float32)
-        self.box = self.box + way
-        self.outline_moved = self.outline_moved + way[:2]
-        self.anchor = self.anchor + way[:2]
+    def predict(self, trail_went: Array, went: Vector, elapsed_ms: float) -> None:
+        """Moves on to where it should be now: with the camera's motion and its own.
+
+        Args:
+            trail_went: How far what stands still at each point of its trail has gone through the picture.
+            went: The same of its middle.
+            elapsed_ms: Since the frame before.
+        """
+        self.trail = self.trail + trail_went
+        x = went[0] + self.velocity[0] * elapsed_ms / 1000
+        y = went[1] + self.velocity[1] * elapsed_ms / 1000
+        self.box = moved(self.box, x, y)
+        self.outline_moved = (self.outline_moved[0] + x, self.outline_moved[1] + y)
+        self.anchor = (self.anchor[0] + x, self.anchor[1] + y)
 
     def is_outgrown_by(self, region: Region) -> bool:
         """Whether a region is far larger than the thing was."""
@@ -121,17 +121,17 @@ class Track:
         if not is_of_both:
             self.box = region.box if places >= _WHOLE * self.places else _holding(self.box, region.box)
             self.places += (1 - math.exp(-elapsed_ms / _SHRINKS_IN_MS)) * (places - self.places)
-        settled = np.float32(1 - math.exp(-elapsed_ms / _SETTLES_IN_MS))
-        self.anchor = self.anchor + settled * (np.array(self.middle, np.float32) - self.anchor)
-        self.velocity = self.velocity + np.float32(weight) * (region.velocity - self.velocity)
+        self.anchor = _nearer(self.anchor, self.middle, 1 - math.exp(-elapsed_ms / _SETTLES_IN_MS))
+        self.velocity = _nearer(self.velocity, region.velocity, weight)
         self.score += weight * (region.score - self.score)
-        self.region, self.outline_moved = region, np.zeros(2, np.float32)
+        self.region, self.outline_moved = region, (0.0, 0.0)
         if self.unseen_ms(now_ns) > SHOWN_UNSEEN_MS or not self.frames:
             self.frames, self.came_ns = 0, now_ns
         self.seen_ns = now_ns
         self.frames += 1
         if (now_ns - self.trail_ns) / 1e6 >= _TRAIL_EVERY_MS:
-            self.trail = np.concatenate([self.trail[1 - MOST_TRAIL_POINTS :], self.anchor[None]])
+            last = np.array([self.anchor], np.float32)
+            self.trail = np.concatenate([self.trail[1 - MOST_TRAIL_POINTS :], last])
             self.trail_ns = now_ns
 
     def miss(self, regions: Sequence[Region], elapsed_ms: float) -> None:
@@ -141,14 +141,13 @@ class Track:
         if self.frames < SHOWN_AFTER_FRAMES:
             self.frames = 0
         x, y = self.middle
-        if not any(
-            box[0] <= x <= box[2] and box[1] <= y <= box[3] for box in (r.box.tolist() for r in regions)
-        ):
-            self.velocity = self.velocity * np.float32(left)
+        boxes = [region.box for region in regions]
+        if not any(box[0] <= x <= box[2] and box[1] <= y <= box[3] for box in boxes):
+            self.velocity = (self.velocity[0] * left, self.velocity[1] * left)
 
     def is_worth_keeping(self, now_ns: int, aspect: float) -> bool:
         """Seen now, or shown lately; and not wholly out of the picture."""
-        left, top, right, bottom = self.box.tolist()
+        left, top, right, bottom = self.box
         inside = right > 0 and bottom > 0 and left < 1 and top < aspect
         return inside and self.unseen_ms(now_ns) <= (REMEMBERED_MS if self.id else 0)
 
@@ -157,48 +156,70 @@ class Track:
         long_enough = (now_ns - self.came_ns) / 1e6 >= SHOWN_AFTER_MS
         return self.frames >= SHOWN_AFTER_FRAMES and long_enough and self.unseen_ms(now_ns) <= SHOWN_UNSEEN_MS
 
-    def thing(self, motion: DenseMotion, now_ns: int) -> Thing:
-        """What is shown of it, in the frame of a dense motion."""
-        scale = np.array([1, 1 / motion.aspect])
-        was = self._past_boxes(motion) if self.seen_ns == now_ns else []
-        outline = self.region.outline() + self.outline_moved
-        corners = _shares(np.concatenate([self.box, *was]).reshape(-1, 2) * scale)
-        box, *was_boxes = [
-            (left, top, right - left, bottom - top)
-            for (left, top), (right, bottom) in zip(corners[::2], corners[1::2], strict=True)
-        ]
-        speed, direction_deg = polar(*self.velocity.tolist())
+    def thing(self, every_place: Array, columns: int, aspect: float, now_ns: int) -> Thing:
+        """What is shown of it.
+
+        Args:
+            every_place: As ``DenseMotion.every_place`` gives it.
+            columns: Of the places.
+            aspect: Height of the picture / width.
+            now_ns: When.
+        """
+        was = self._past_boxes(every_place, columns) if self.seen_ns == now_ns else []
+        x_moved, y_moved = self.outline_moved
+        speed, direction_deg = polar(*self.velocity)
         return Thing(
             id=self.id,
-            box=box,
-            outline=_shares(outline * scale),
+            box=_rectangle(self.box, aspect),
+            outline=[(_share(x + x_moved), _share((y + y_moved) / aspect)) for x, y in self.region.outline()],
             speed=speed,
             direction_deg=direction_deg,
             age_ms=(now_ns - self.first_ns) / 1e6,
             score=min(self.score, 1.0),
-            trail=_shares(self.trail * scale),
-            was=was_boxes,
+            trail=[(_share(x), _share(y / aspect)) for x, y in self.trail.tolist()],
+            was=[_rectangle(box, aspect) for box in was],
         )
 
-    def _past_boxes(self, motion: DenseMotion) -> list[Array]:
+    def _past_boxes(self, every_place: Array, columns: int) -> list[Box]:
         """Its box in each past frame: each edge goes the way of what is seen near it."""
-        places = self.region.places
-        first = int(_INNER * len(places))
-        inner = [first, len(places) - 1 - first]
-        now = np.sort(self.region.middles(), axis=0)[inner]
-        past = np.sort(motion.past_places(places), axis=1)[:, inner]
-        return [self.box + went for went in (past - now).reshape(-1, 4)]
+        row, column = self.region.places.T
+        found = every_place.take(row * columns + column, axis=2)
+        found.sort(axis=2)
+        first = int(_INNER * len(row))
+        (now, *past) = zip(
+            found[:, :, first].tolist(), found[:, :, len(row) - 1 - first].tolist(), strict=True
+        )
+        left, top, right, bottom = self.box
+        return [
+            (
+                left + low[0] - now[0][0],
+                top + low[1] - now[0][1],
+                right + high[0] - now[1][0],
+                bottom + high[1] - now[1][1],
+            )
+            for low, high in past
+        ]
 
 
-def _holding(box: Array, part: Array) -> Array:
+def _nearer(value: Vector, to: Vector, share: float) -> Vector:
+    """So much of the way on to another one."""
+    return value[0] + share * (to[0] - value[0]), value[1] + share * (to[1] - value[1])
+
+
+def _holding(box: Box, part: Box) -> Box:
     """A box as large as before, moved no further than it takes to hold what is seen of its thing."""
-    ahead = np.maximum(part[2:] - box[2:], 0)
-    box = box + np.tile(ahead + np.minimum(part[:2] - box[:2] - ahead, 0), 2)
-    holding: Array = np.concatenate([box[:2], np.maximum(box[2:], part[2:])])
-    return holding
+    x_ahead, y_ahead = max(part[2] - box[2], 0.0), max(part[3] - box[3], 0.0)
+    x, y = min(part[0] - box[0], x_ahead), min(part[1] - box[1], y_ahead)
+    left, top, right, bottom = moved(box, x, y)
+    return left, top, max(right, part[2]), max(bottom, part[3])
 
 
-def _shares(points: npt.NDArray[np.floating]) -> list[Point]:
-    """Points as shares of the picture, moved into it; what is not a number lies in its corner."""
-    inside = np.minimum(np.maximum(points, 0), 1).tolist()
-    return [(x if x == x else 0.0, y if y == y else 0.0) for x, y in inside]
+def _rectangle(box: Box, aspect: float) -> Rectangle:
+    """A box as shares of the picture, moved into it."""
+    left, top = _share(box[0]), _share(box[1] / aspect)
+    return left, top, _share(box[2]) - left, _share(box[3] / aspect) - top
+
+
+def _share(value: float) -> float:
+    """From 0 to 1; 0 for what is not a number."""
+    return value if 0.0 <= value <= 1.0 else float(value > 1.0)

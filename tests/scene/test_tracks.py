@@ -54,7 +54,7 @@ def places(columns: int) -> Region:
         where,
         np.full((len(where), 2), 0.1, np.float32),
         np.full(len(where), 0.9, np.float32),
-        np.array([1 / 96, 1 / 96], np.float32),
+        (1 / 96, 1 / 96),
     )
 
 
