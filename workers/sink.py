@@ -18,6 +18,7 @@ from pipeline.base.role_names import Listener
 from pipeline.base.watched import Watch
 from pipeline.flow.age_limit import AgeLimit
 from pipeline.flow.joiner import Joined
+from pipeline.scene.crossing_counts import CrossingCounts
 from pipeline.scene.sentence import event_in_words
 from pipeline.view.jsonl import PredictionWriter
 from pipeline.view.maps_folder import MapsFolder, MapsFolderError
@@ -63,6 +64,7 @@ class SinkWorker(Worker):
         self._give_way(sink.nice)
         load_system_fonts()
         self._streams: dict[str, SinkStream] = {}
+        self._crossed = CrossingCounts()
         self._age_limit = AgeLimit(config.wire.max_frame_age_ms)
         folder = Path(config.run.output_dir) if sink.record and config.run.output_dir else None
         self._recordings = self._open_recordings(folder) if folder else None
@@ -84,6 +86,7 @@ class SinkWorker(Worker):
                 sink.web_port,
                 sink.web_fps,
                 watch=self._replacing.watch,
+                crossed=self._crossed,
                 kept=self._keeping.newest if config.store_file() else None,
                 evidence=partial(evidence_folder, root) if (root := config.evidence_folder()) else None,
                 token=read_token(sink.web_token_file) if sink.web_token_file else None,
@@ -189,6 +192,7 @@ class SinkWorker(Worker):
                 self._recording(stream_id),
                 self._tell,
                 self._keeping.log,
+                self._crossed,
             )
         return self._streams[stream_id]
 

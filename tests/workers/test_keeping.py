@@ -20,7 +20,7 @@ from pipeline.events.store import Store
 from tests.events.samples import event
 from tests.workers.pipeline import Pipeline, streams
 from tests.workers.program import until
-from workers.sink import SinkWorker
+from tests.workers.sinks import sink
 
 SHIPPED = ("--set", "inference.checkpoint=motion_resnet18")
 POINTS = "[[0.05, 0.4], [0.95, 0.4], [0.95, 0.98], [0.05, 0.98]]"
@@ -120,23 +120,13 @@ def test_a_disk_that_fills_up_is_a_loss_and_all_frames_are_shown(place: Path, sm
     assert events_of(file)[0] == earlier
 
 
-def sink(file: Path, **options: Any) -> SinkWorker:
-    settings = [
-        f"store.file={file}",
-        "run.output_dir=",
-        "sink.web=false",
-        "endpoints.sink_stats=['ipc:///tmp/x']",
-    ]
-    return SinkWorker(load_config(None, settings), "sink", **options)
-
-
 def test_a_store_that_cannot_be_written_refuses_a_start_but_not_a_restart(place: Path) -> None:
     from workers.keeping import Keeping
 
     with Store(place / "s", 30, 10):
         with pytest.raises(UserError, match="another run keeps its events there"):
-            Keeping(sink(place / "s"))
-        again = sink(place / "s", restarts=1)
+            Keeping(sink(f"store.file={place / 's'}"))
+        again = sink(f"store.file={place / 's'}", restarts=1)
         keeping = Keeping(again)
         keeping.keep(event(1))
         keeping.check()
@@ -154,7 +144,7 @@ def test_nothing_is_kept_where_that_is_not_wanted(place: Path) -> None:
 def test_what_is_kept_can_be_asked_for_in_any_thread_while_it_is_written(place: Path) -> None:
     from workers.keeping import Keeping
 
-    worker = sink(place / "s")
+    worker = sink(f"store.file={place / 's'}")
     with worker.resources:
         keeping = Keeping(worker)
         one, two = (
@@ -177,4 +167,4 @@ def test_without_a_store_nothing_can_be_asked_for() -> None:
     from workers.keeping import Keeping
 
     with pytest.raises(UserError, match="no events are kept"):
-        Keeping(SinkWorker(load_config(None, ["store.file=''"]), "sink")).newest(None, None, None, 1)
+        Keeping(sink()).newest(None, None, None, 1)

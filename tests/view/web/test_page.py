@@ -11,12 +11,12 @@ import pytest
 from pipeline.base.clock import now_ns
 from pipeline.base.event import Event, rfc3339
 from pipeline.base.watched import Line, Watch, Zone
-from pipeline.view.overlay import draw_overlay
+from pipeline.scene.crossing_counts import CrossingCounts
 from pipeline.view.recorder import Recorder
 from pipeline.view.web.board import picture_info
 from pipeline.view.web.server import WebView
 from pipeline.view.web.troubles import Trouble
-from tests.view.samples import CAMERA, MS, attention, frame, picture, prediction, thing
+from tests.view.samples import CAMERA, MS, attention, frame, overlay_of, picture, prediction, thing
 from tests.view.test_recorder import killed_recording
 from tests.view.web.chromium import open_page
 
@@ -49,7 +49,7 @@ class Feeder:
                     prediction(), things=[thing((0.1, 0.1, 0.2, 0.2), 0.0)], camera=CAMERA
                 )
                 info = picture_info(one, moving, fps=24.5, latency_ms=31.0)
-                drawn = draw_overlay(one, prediction(), attention(1, 0), [image, image])
+                drawn = overlay_of(one, prediction(), attention(1, 0), [image, image])
                 self.view.publish(stream_id, drawn, info)
 
 
@@ -271,22 +271,23 @@ def test_zones_lines_and_the_last_hour_are_shown_in_words_and_bars(scheme):
         zones={"drive": Zone(points=[(0.0, 0.0), (1.0, 0.0), (1.0, 1.0)])},
         lines={"gate": Line(points=[(0.5, 0.0), (0.5, 1.0)])},
     )
+    counts = CrossingCounts()
     with (
         open_page(viewport={"width": 390, "height": 800}, color_scheme=scheme) as page,
-        WebView("127.0.0.1", 0, watch=watch) as view,
+        WebView("127.0.0.1", 0, watch=watch, crossed=counts) as view,
         Feeder(view, "door"),
     ):
         page.goto(view.url)
-        page.wait_for_selector(".places li")
-        assert "○ quiet" in page.locator(".places").inner_text()
+        page.wait_for_selector(".watched li")
+        assert "○ quiet" in page.locator(".watched").inner_text()
         at = rfc3339(now_ns())
         view.tell(Event(id="1", time=at, stream_id="door", kind="moving", phase="start", zone="drive"))
         crossed = {"kind": "crossed", "phase": "once", "line": "gate", "why": {"way": "forward"}}
-        view.tell(Event(id="2", time=at, stream_id="door", **crossed))
+        counts.take(Event(id="2", time=at, stream_id="door", **crossed))
         page.wait_for_function(
-            "() => document.querySelector('.places').innerText.includes('● something moves')"
+            "() => document.querySelector('.watched').innerText.includes('● something moves')"
         )
-        assert "1 forward, 0 back" in page.locator(".places").inner_text()
+        assert "1 forward, 0 back" in page.locator(".watched").inner_text()
         page.wait_for_selector(".motion")
         assert "something moved 100 % of the time" in page.locator(".motion figcaption").inner_text()
         label = page.locator(".motion svg").get_attribute("aria-label")

@@ -1,6 +1,6 @@
 // The live page: one WebSocket for pictures and for how everything stands; a page that hears nothing says so.
 
-import { drawPicture, frozenPicture, makeCard, noteStreams, showInfo, showMotion, showPlaces, showState } from "./cards.js";
+import { drawPicture, frozenPicture, makeCard, noteStreams, showInfo, showMotion, showState, showWatched } from "./cards.js";
 import { followEvents, showEventsOf } from "./events.js";
 import { showHeader } from "./header.js";
 
@@ -73,7 +73,7 @@ function takeState(told) {
   for (const id of told.streams) if (!cards.has(id)) cards.set(id, makeCard(id));
   for (const [id, card] of cards) {
     noteStreams(card, told);
-    showPlaces(card, told.places[id] ?? []);
+    showWatched(card, told.watched[id] ?? []);
     showMotion(card);
   }
   if (String(before?.streams) !== String(told.streams) || watching !== socket) showStreams();

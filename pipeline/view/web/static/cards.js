@@ -22,7 +22,7 @@ export function makeCard(id) {
     moving: root.querySelector(".moving"),
     camera: root.querySelector(".camera"),
     top: root.querySelector(".top"),
-    places: root.querySelector(".places"),
+    watched: root.querySelector(".watched"),
     motion: root.querySelector(".motion"),
     stale: root.querySelector(".stale"),
     old: root.querySelector(".old"),
@@ -118,29 +118,29 @@ export function frozenPicture(card) {
   return [{ words: `${card.id}: this page gets no pictures`, since_ms: card.drawnAt, next: "", next_ms: null }];
 }
 
-export function showPlaces(card, places) {
-  const list = card.places;
-  list.parentElement.hidden = places.length === 0;
-  while (list.children.length > places.length) list.lastElementChild.remove();
-  while (list.children.length < places.length) {
+export function showWatched(card, watched) {
+  const list = card.watched;
+  list.parentElement.hidden = watched.length === 0;
+  while (list.children.length > watched.length) list.lastElementChild.remove();
+  while (list.children.length < watched.length) {
     const row = make("li");
     row.append(make("b"), make("span", "now"), make("span", "much"));
     list.append(row);
   }
-  places.forEach((place, index) => {
+  watched.forEach((one, index) => {
     const row = list.children[index];
     const [name, now, much] = row.children;
-    name.textContent = place.name;
-    row.dataset.kind = place.kind;
-    row.dataset.moving = String(place.moving ?? false);
-    if (place.kind === "line") {
+    name.textContent = one.name;
+    row.dataset.kind = one.kind;
+    row.dataset.moving = String(one.moving ?? false);
+    if (one.kind === "line") {
       showText(now, "line");
-      showText(much, `${place.forward} forward, ${place.backward} back`);
+      showText(much, `${one.forward} forward, ${one.backward} back`);
       row.title = "Crossings since the sink began, or since this line was changed";
     } else {
-      showText(now, place.moving == null ? "zone" : place.moving ? "● something moves" : "○ quiet");
-      showText(much, place.share == null ? "" : `${percent(place.share)} of the last minute`);
-      row.title = place.moving == null ? "No rule tells whether something moves here" : "";
+      showText(now, one.moving == null ? "zone" : one.moving ? "● something moves" : "○ quiet");
+      showText(much, one.share == null ? "" : `${percent(one.share)} of the last minute`);
+      row.title = one.moving == null ? "No rule tells whether something moves here" : "";
     }
   });
 }
