@@ -88,6 +88,7 @@ class SinkWorker(Worker):
                 watch=self._replacing.watch,
                 crossed=self._crossed,
                 kept=self._keeping.newest if config.store_file() else None,
+                kept_motion=self._keeping.motion if config.store_file() else None,
                 evidence=partial(evidence_folder, root) if (root := config.evidence_folder()) else None,
                 token=read_token(sink.web_token_file) if sink.web_token_file else None,
                 replace_watch=self._replacing.ask,

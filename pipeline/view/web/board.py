@@ -45,7 +45,7 @@ def picture_info(
         "truth": frame.truth if prediction and prediction.scored else None,
         "top": [[label, score] for label, score in prediction.top] if prediction else None,
         "moving": trouble if things is None else in_words(things),
-        "things": None if things is None else len(things),
+        "seen": None if things is None else sum(bool(thing.was) for thing in things),
         "camera": None if camera is None else f"{camera_symbol(camera)} {camera_in_words(camera)}",
         "depth": prediction.depth if prediction else None,
         "past": prediction.attention.past if prediction and prediction.attention else None,

@@ -101,7 +101,8 @@ class HttpApi:
         stream_id = request.path_params["stream_id"]
         if stream_id not in self._board.stream_ids:
             raise HTTPException(404, f"there is no stream {stream_id!r}; /api/streams lists them")
-        return json_response({"moving_share_by_minute": self._motion.minutes(stream_id, now_ns())})
+        minutes = await _computed(self._store_turn, lambda: self._motion.minutes(stream_id, now_ns()))
+        return json_response({"moving_share_by_minute": minutes})
 
     async def _events(self, request: Request) -> Response:
         asked = request.query_params

@@ -34,7 +34,7 @@ from pipeline.view.web.exposition import Metrics
 from pipeline.view.web.guard import guards, loopback_host
 from pipeline.view.web.http_api import HttpApi, Kept, refuse
 from pipeline.view.web.live import Live
-from pipeline.view.web.motion_level import MotionLevel
+from pipeline.view.web.motion_level import KeptMotion, MotionLevel
 from pipeline.view.web.page_state import PageState
 from pipeline.view.web.put_zones import PutZones, ReplaceWatch
 from pipeline.view.web.troubles import SourceState, Trouble
@@ -67,6 +67,7 @@ class WebView(Closing):
         watch: Watch | None = None,
         crossed: CrossingCounts | None = None,
         kept: Kept | None = None,
+        kept_motion: KeptMotion | None = None,
         evidence: FolderOf | None = None,
         token: str | None = None,
         replace_watch: ReplaceWatch | None = None,
@@ -80,6 +81,7 @@ class WebView(Closing):
             watch: Zones, lines and rules as configured; None: there are none.
             crossed: Where crossings are counted; None: nobody counts them.
             kept: Reads kept events, in a thread of the server; None if none are kept.
+            kept_motion: Reads the motion log, in a thread of the server; None if none is kept.
             evidence: Names the folder with the evidence of an event; None if none is kept.
             token: Who sends it may change zones; None: nobody may.
             replace_watch: Replaces zones, lines and rules, in a thread of the server; see ``ReplaceWatch``.
@@ -87,7 +89,7 @@ class WebView(Closing):
         self._host, self._port, self._max_fps = host, port, max_fps
         self._board, self._feed = Board(), EventFeed()
         self._watched = ZonesAndLines(watch or Watch(), crossed or CrossingCounts())
-        self._motion = MotionLevel()
+        self._motion = MotionLevel(kept_motion)
         self._state = PageState(self._board, self._watched)
         self._metrics = Metrics(self._board, self._watched)
         self._api = HttpApi(
@@ -163,7 +165,7 @@ class WebView(Closing):
             attended: Its prediction with attention; None if it has none.
         """
         self._board.publish(stream_id, image, info, attended)
-        self._motion.take(stream_id, info.get("things"), now_ns())
+        self._motion.take(stream_id, info.get("seen"), now_ns())
 
     def end(self, stream_id: str) -> None:
         """Shows that a stream is over; the next picture of it takes that back."""

@@ -11,16 +11,23 @@ import pytest
 from pipeline.base.clock import now_ns
 from pipeline.base.event import Event, rfc3339
 from pipeline.base.watched import Line, Watch, Zone
+from pipeline.events.store import Store
 from pipeline.scene.crossing_counts import CrossingCounts
 from pipeline.view.recorder import Recorder
 from pipeline.view.web.board import picture_info
 from pipeline.view.web.server import WebView
 from pipeline.view.web.troubles import Trouble
+from tests.events.samples import motion_chunk
 from tests.view.samples import CAMERA, MS, attention, frame, overlay_of, picture, prediction, thing
 from tests.view.test_recorder import killed_recording
 from tests.view.web.chromium import open_page
+from tests.workers.sinks import sink
+from workers.keeping import Keeping
 
 pytestmark = pytest.mark.browser
+
+
+MOVING = msgspec.structs.replace(thing((0.1, 0.1, 0.2, 0.2), 0.0), was=[(0.1, 0.1, 0.2, 0.2)] * 2)
 
 
 class Feeder:
@@ -45,9 +52,7 @@ class Feeder:
         while not self._stop.wait(0.05):
             for stream_id in list(self.streams):
                 one = frame(image, seq := seq + 1, truth="pan_left")
-                moving = msgspec.structs.replace(
-                    prediction(), things=[thing((0.1, 0.1, 0.2, 0.2), 0.0)], camera=CAMERA
-                )
+                moving = msgspec.structs.replace(prediction(), things=[MOVING], camera=CAMERA)
                 info = picture_info(one, moving, fps=24.5, latency_ms=31.0)
                 drawn = overlay_of(one, prediction(), attention(1, 0), [image, image])
                 self.view.publish(stream_id, drawn, info)
@@ -289,9 +294,9 @@ def test_zones_lines_and_the_last_hour_are_shown_in_words_and_bars(scheme):
         )
         assert "1 forward, 0 back" in page.locator(".watched").inner_text()
         page.wait_for_selector(".motion")
-        assert "something moved 100 % of the time" in page.locator(".motion figcaption").inner_text()
+        assert "something moved 100% of the time" in page.locator(".motion figcaption").inner_text()
         label = page.locator(".motion svg").get_attribute("aria-label")
-        assert label.endswith("now 100 %")
+        assert label.endswith("now 100%")
         height, fill, ground = page.evaluate(
             """() => {
                 const bar = document.querySelector(".motion rect:last-child"), style = getComputedStyle(bar);
@@ -343,6 +348,32 @@ def test_page_from_elsewhere_sees_nothing(tmp_path):
         elsewhere.shutdown()
         thread.join()
     assert outcome == ["refused", "refused"]
+
+
+HEIGHTS = "[...document.querySelectorAll('.motion rect')].map(bar => bar.height.baseVal.value)"
+
+
+def test_a_new_sink_shows_the_motion_of_the_hour_before_it(tmp_path):
+    minute_ns = 60 * 10**9
+    this_ns = now_ns() // minute_ns * minute_ns
+    with Store(tmp_path / "s", 30, 10) as store:
+        for ago, moved in ((30, 60), (20, 15)):  # minutes, and for how many seconds of it something moved
+            seconds = [(this_ns - ago * minute_ns + second * 10**9, second < moved) for second in range(60)]
+            store.write([], [motion_chunk("door", seconds)])
+    worker = sink(f"store.file={tmp_path / 's'}")
+    with (
+        worker.resources,
+        WebView("127.0.0.1", 0, kept_motion=Keeping(worker).motion) as view,
+        Feeder(view, "door"),
+        open_page() as page,
+    ):
+        page.goto(view.url)
+        page.wait_for_selector(".motion")
+        earlier = [height for height in page.evaluate(HEIGHTS)[:50] if height]
+        assert earlier == [pytest.approx(40.0), pytest.approx(10.0, abs=1.0)]
+        titles = [title for title in page.locator(".motion title").all_text_contents() if title]
+        assert titles[0].endswith("something moved 100% of this minute")
+        assert page.locator(".motion figcaption").inner_text().startswith("Last 3")
 
 
 def plays(page, path):

@@ -147,19 +147,19 @@ export function showWatched(card, watched) {
 
 // One bar a minute, as high as the share of it in which something moved.
 export async function showMotion(card) {
-  if (card.ended || Date.now() - card.motionAt < MOTION_EVERY_MS) return;
+  if (Date.now() - card.motionAt < MOTION_EVERY_MS) return;
   card.motionAt = Date.now();
   const answer = await fetch(`api/streams/${encodeURIComponent(card.id)}/motion`).catch(() => null);
   if (!answer?.ok) return;
   const minutes = (await answer.json()).moving_share_by_minute;
   const known = minutes.filter((share) => share != null);
   const mean = known.reduce((sum, share) => sum + share, 0) / Math.max(known.length, 1);
-  const span = known.length < minutes.length ? `Last ${known.length} min` : "Last hour";
+  const words = `${spanOf(minutes, known.length)}: something moved ${percent(mean)} of the time`;
+  const now = minutes.at(-1) == null ? "" : `, now ${percent(minutes.at(-1))}`;
   card.motion.hidden = known.length === 0;
-  showText(card.motion.querySelector("figcaption"), `${span}: something moved ${percent(mean)} of the time`);
+  showText(card.motion.querySelector("figcaption"), words);
   const svg = card.motion.querySelector("svg");
-  const last = minutes.at(-1) ?? 0;
-  svg.setAttribute("aria-label", `Motion by minute over the last hour: ${percent(mean)} of the time, now ${percent(last)}`);
+  svg.setAttribute("aria-label", `Motion by minute. ${words}${now}`);
   minutes.forEach((share, index) => {
     const bar = svg.children[index];
     const height = share == null ? 0 : Math.max(share * 40, 1);
@@ -168,4 +168,10 @@ export async function showMotion(card) {
     const minute = clock(Date.now() - (minutes.length - 1 - index) * 60_000).slice(0, 5);
     bar.firstChild.textContent = share == null ? "" : `${minute}: something moved ${percent(share)} of this minute`;
   });
+}
+
+function spanOf(minutes, known) {
+  const span = minutes.length - minutes.findIndex((share) => share != null);
+  const seen = known < span ? `, ${known} of them watched` : "";
+  return (span < minutes.length ? `Last ${span} min` : "Last hour") + seen;
 }
