@@ -324,8 +324,10 @@ class SinkWorker(Worker):
             trouble = stream.trouble(frame)
             info = picture_info(frame, prediction, trouble, fps=stats.fps, latency_ms=latency_ms)
             answer = joined.prediction
-            weights = answer.attention if answer else None
-            attended = Attended(answer.prediction, weights) if answer and weights is not None else None
+            attended = None
+            if answer and answer.attention is not None:
+                past_images = stream.past_images(shown)
+                attended = Attended(answer.prediction, answer.attention, frame.image, past_images)
             self._web.publish(stream.id, picture, info, attended)
         if self._window:
             self._window.show(stream.id, picture)

@@ -2,7 +2,7 @@
 
 import struct
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Any, NamedTuple, TypeAlias
 
@@ -64,10 +64,19 @@ class Predicted(NamedTuple):
 
 
 class Attended(NamedTuple):
-    """A prediction and the weights of its attention, as they arrived."""
+    """A prediction, the weights of its attention, and what it looked at.
+
+    Attributes:
+        prediction: As it arrived.
+        weights: As they arrived.
+        image: Its picture as the camera saw it, BGR.
+        past_images: Those of ``prediction.past``, oldest first, of any size; None where one is gone.
+    """
 
     prediction: Prediction
     weights: Attention
+    image: Image
+    past_images: Sequence[Image | None]
 
 
 class Picture(NamedTuple):

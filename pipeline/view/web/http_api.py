@@ -95,7 +95,10 @@ class HttpApi:
                 404, f"there is no picture of a stream {stream_id!r}; /api/streams lists them"
             )
         attended = picture.attended
-        return json_response(await _computed(self._turn, lambda: attention_of(attended, stream_id, place)))
+        with_pictures = asked.get("pictures") == "true"
+        return json_response(
+            await _computed(self._turn, lambda: attention_of(attended, stream_id, place, with_pictures))
+        )
 
     async def _motion_level(self, request: Request) -> Response:
         stream_id = request.path_params["stream_id"]

@@ -134,8 +134,8 @@ export function showWatched(card, watched) {
     row.dataset.kind = one.kind;
     row.dataset.moving = String(one.moving ?? false);
     if (one.kind === "line") {
-      showText(now, "line");
-      showText(much, `${one.forward} forward, ${one.backward} back`);
+      showText(now, `${one.forward} forward, ${one.backward} back`);
+      showText(much, "");
       row.title = "Crossings since the sink began, or since this line was changed";
     } else {
       showText(now, one.moving == null ? "zone" : one.moving ? "● something moves" : "○ quiet");
