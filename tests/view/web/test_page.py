@@ -95,7 +95,7 @@ def test_page_shows_pictures_labels_and_the_end_of_the_server():
             page.wait_for_function(f"old => {DOOR_FRAME} !== old", arg=chips[3])
             assert page.locator("#tabs button").count() == 0
             feeder.streams.append("yard")
-            page.get_by_role("button", name="yard").click()
+            page.get_by_role("button", name="yard", exact=True).click()
             page.wait_for_selector('[data-stream="door"][hidden]', state="attached")
             assert page.locator(".card:visible h2").all_inner_texts() == ["yard"]
         assert "disconnected" in connected(page, "disconnected")

@@ -111,6 +111,6 @@ def test_beside_the_picture_nothing_is_asked_and_what_is_missing_is_said(view):
         canvas.click(position={"x": 5, "y": 50})
         assert not page.locator("dialog:visible").count()
         canvas.click()
-        page.wait_for_selector("#attention .missing:visible")
-        assert "inference.attention=true" in page.locator("#attention .missing").inner_text()
+        page.wait_for_selector("#attention .refused:visible")
+        assert "inference.attention=true" in page.locator("#attention .refused").inner_text()
         assert page.locator(".looks").is_hidden()

@@ -36,7 +36,7 @@ function open(stream, place) {
   answer = null;
   part("looks").hidden = true;
   part("title").textContent = "Where was this place before?";
-  for (const name of ["moment", "found", "missing"]) showText(part(name), "");
+  for (const name of ["moment", "found", "refused"]) showText(part(name), "");
   ask(stream, place);
   dialog.showModal();
 }
@@ -50,7 +50,7 @@ async function ask(stream, place) {
   const told = await response?.json().catch(() => null);
   if (mine !== turn) return;
   if (response?.ok && told) show(told);
-  else showText(part("missing"), told?.error ?? "The server does not answer.");
+  else showText(part("refused"), told?.error ?? "The server does not answer.");
 }
 
 dialog.addEventListener("keydown", (event) => {
@@ -89,7 +89,7 @@ function show(told) {
   part("now").replaceChildren(...makeFigure(now, "now", "", "the place that is asked about").children);
   part("before").replaceChildren(...views.reverse());
   showText(part("moment"), `${asked.stream}, epoch ${told.epoch} #${told.seq}`);
-  showText(part("missing"), "");
+  showText(part("refused"), "");
   showText(part("found"), inWords(told));
   part("of-thing").hidden = !told.thing;
   part("looks").hidden = false;
