@@ -8,7 +8,15 @@ from rich.console import Console
 
 from benchmarks.nuisance.contest import Contest
 from benchmarks.nuisance.findings import Settings, open_model, show, store, words
-from benchmarks.nuisance.footage import DISTURBANCES, Truth, disturbed, find_clips, load_truths, play, seen_in
+from benchmarks.nuisance.known_clips import (
+    DISTURBANCES,
+    Truth,
+    disturbed,
+    find_clips,
+    load_truths,
+    play,
+    seen_in,
+)
 from pipeline.base.errors import ConfigError
 from pipeline.runtime.base import Runtime
 

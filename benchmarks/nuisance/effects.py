@@ -83,11 +83,11 @@ def headlights(rng: Random) -> Effect:
 
 
 def infrared(rng: Random) -> Effect:
-    """Every six to ten seconds the camera changes between day and infrared; its exposure has to settle.
+    """Every five to nine seconds the camera changes between day and infrared; its exposure has to settle.
 
     Infrared comes from the camera's own lamps: grey, bright in the middle, dark towards the corners, noisy.
     """
-    every_s = rng.uniform(6, 10)
+    every_s = rng.uniform(5, 8.5)
 
     def effect(image: Image, at_s: float) -> Image:
         is_infrared, since_s = int(at_s // every_s) % 2 == 1, at_s % every_s

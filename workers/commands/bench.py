@@ -103,7 +103,7 @@ def nuisance(
     json_file: JsonFile = None,
 ) -> None:
     """Count false and missed events under rain, wind, lights, shake, beside MOG2 and frame differencing."""
-    from benchmarks.nuisance import clips as footage
+    from benchmarks.nuisance import clips as with_truth
     from benchmarks.nuisance import comparison, empty_hours
     from benchmarks.nuisance.findings import Settings
     from pipeline.base.errors import ConfigError, as_user_error
@@ -117,7 +117,7 @@ def nuisance(
         if truth and not clips:
             raise ConfigError("--truth is about --clips: give both")
         if clips:
-            footage.bench(clips, truth or (), only or (), settings)
+            with_truth.bench(clips, truth or (), only or (), settings)
         elif empty_minutes:
             empty_hours.bench(only or (), empty_minutes, settings)
         else:
