@@ -2,11 +2,13 @@
 
 import math
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from cv2.typing import MatLike
 
 from pipeline.base.frame import Image
 from pipeline.base.moving_thing import Rectangle, Thing, within_turn
@@ -16,7 +18,7 @@ _THREE = np.ones((3, 3), np.uint8)
 
 
 class Mog2:
-    """The usual script: MOG2, opening and closing, contours."""
+    """The usual script: MOG2 as OpenCV sets it, without its shadows, a median against specks, contours."""
 
     def __init__(self) -> None:
         """Starts from nothing."""
@@ -26,42 +28,63 @@ class Mog2:
         """Boxes of what moves, as shares of the picture."""
         labels = self._model.apply(image)
         mask = np.asarray(cv2.medianBlur(labels, 5) == 255, np.uint8)
-        return _boxes(np.asarray(cv2.dilate(mask, _THREE, iterations=2), np.uint8))
+        mask = np.asarray(cv2.dilate(mask, _THREE, iterations=2), np.uint8)
+        contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+        return _boxes(contours, mask)
 
 
 class Differencing:
-    """Differences from a running average at 100 px height, as network video recorders do it."""
+    """Differences from a running average, as Frigate's motion detector makes them, with its usual settings.
 
-    _HEIGHT, _THRESHOLD, _LIGHTNING = 100, 30, 0.8
+    Grey, 100 px high, contrast stretched to what the last 50 pictures had. After 80 % of the picture have
+    changed at once it calibrates, without boxes. It begins with the first picture as its background, not with
+    black: else it would calibrate, and find nothing, as long as there is rain or the camera shakes.
+    """
+
+    _HEIGHT, _THRESHOLD, _LIGHTNING, _ALPHA, _LEARNS, _WAITS = 100, 30, 0.8, 0.01, 0.2, 10
+    _LEAST_AREA, _CALM_SHARE, _CALM_BOXES = 10, 0.05, 4
 
     def __init__(self) -> None:
         """Starts from nothing."""
         self._average: npt.NDArray[np.float32] | None = None
-        self._difference: npt.NDArray[np.float32] | None = None
+        self._contrasts: deque[tuple[float, float]] = deque([(0.0, 255.0)] * 50, maxlen=50)
+        self._is_calibrating, self._moved = False, 0
 
     def boxes(self, image: Image) -> list[Rectangle]:
-        """Boxes of what moves, as shares of the picture; none where nearly all of it has changed."""
-        width = round(image.shape[1] * self._HEIGHT / image.shape[0])
-        grey = cv2.cvtColor(cv2.resize(image, (width, self._HEIGHT)), cv2.COLOR_BGR2GRAY)
-        grey = cv2.GaussianBlur(grey, (3, 3), 0)
-        if self._average is None or self._difference is None:
+        """Boxes of what moves, as shares of the picture."""
+        width = self._HEIGHT * image.shape[1] // image.shape[0]
+        grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+        grey = cv2.resize(grey, (width, self._HEIGHT), interpolation=cv2.INTER_NEAREST)
+        grey = cv2.GaussianBlur(self._stretched(np.asarray(grey, np.uint8)), (3, 3), 1.0)
+        if self._average is None:
             self._average = grey.astype(np.float32)
-            self._difference = np.zeros_like(self._average)
-            return []
         delta = cv2.absdiff(grey, cv2.convertScaleAbs(self._average))
-        cv2.accumulateWeighted(delta.astype(np.float32), self._difference, 0.2)
-        lasting = cv2.convertScaleAbs(self._difference)
-        changed = np.asarray((delta > self._THRESHOLD) & (lasting > self._THRESHOLD * 0.5), np.uint8)
-        cv2.accumulateWeighted(grey.astype(np.float32), self._average, 0.02)
-        if changed.mean() > self._LIGHTNING:
-            self._average = grey.astype(np.float32)
-            return []
-        return _boxes(np.asarray(cv2.dilate(changed, _THREE, iterations=2), np.uint8))
+        changed = np.asarray(delta > self._THRESHOLD, np.uint8)
+        mask = np.asarray(cv2.dilate(changed, _THREE, iterations=1), np.uint8)
+        contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+        areas = [cv2.contourArea(contour) for contour in contours]
+        large = [contour for contour, area in zip(contours, areas, strict=True) if area > self._LEAST_AREA]
+        share, boxes = sum(areas) / mask.size, _boxes(large, mask)
+        if share < self._CALM_SHARE and len(boxes) <= self._CALM_BOXES:
+            self._is_calibrating = False
+        if share > self._LIGHTNING:
+            self._is_calibrating = True
+        self._moved = self._moved + 1 if boxes else 0
+        if not boxes or self._moved >= self._WAITS:
+            cv2.accumulateWeighted(grey, self._average, self._LEARNS if self._is_calibrating else self._ALPHA)
+        return [] if self._is_calibrating else boxes
+
+    def _stretched(self, grey: Mask) -> Mask:
+        darkest, brightest = np.percentile(grey, (4, 96))
+        if darkest < brightest:
+            self._contrasts.append((darkest, brightest))
+            low, high = np.mean(self._contrasts, axis=0)
+            grey = np.asarray((np.clip(grey, low, high) - low) / (high - low) * 255, np.uint8)
+        return grey
 
 
-def _boxes(mask: Mask) -> list[Rectangle]:
+def _boxes(contours: Sequence[MatLike], mask: Mask) -> list[Rectangle]:
     rows, columns = mask.shape
-    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     found = (cv2.boundingRect(contour) for contour in contours)
     return [(x / columns, y / rows, wide / columns, tall / rows) for x, y, wide, tall in found]
 

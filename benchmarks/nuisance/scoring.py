@@ -12,8 +12,10 @@ from pipeline.scene.rule_input import Cut, Look, in_steps
 from pipeline.scene.stream_rules import StreamRules
 
 _START_NS = 1_790_000_000 * 10**9
+SETTLES_S = 3.0
+"""What is told, or true, earlier than this does not count: each method first has to learn its background."""
 _WITHIN_S = 1.5
-"""An entering counts as found that is told so near to its true time."""
+"""A true event counts as found that is told so near to its time."""
 _AROUND_S = 2.5
 """So long around true motion nothing counts as quiet: ``moving`` ends two seconds late by itself."""
 ROAD = Zone(points=[(0.2, 0.45), (0.8, 0.45), (0.8, 0.98), (0.2, 0.98)])
@@ -53,29 +55,58 @@ class Teller:
         """What has begun ends: the picture is bad, or it is the last one."""
         self.events += self._rules.cut(Cut(why))
 
-    def entered(self) -> list[float]:
-        """When things came in, in seconds."""
-        return [self.seconds_of(event) for event in self.events if event.kind == "entered"]
+    def times(self, rule: str) -> list[float]:
+        """When a rule told of what has no end, in seconds."""
+        return [self.seconds_of(event) for event in self._of(rule, "once")]
 
-    def moving(self) -> list[tuple[float, float]]:
-        """From when to when something moved, in seconds."""
-        starts = {
-            event.id: event for event in self.events if event.kind == "moving" and event.phase == "start"
-        }
-        ends = [event for event in self.events if event.kind == "moving" and event.phase == "end"]
-        return [
-            (self.seconds_of(starts[end.start]), self.seconds_of(end)) for end in ends if end.start in starts
-        ]
+    def spans(self, rule: str) -> list[tuple[float, float]]:
+        """From when to when a rule told of what lasts, in seconds."""
+        starts = {event.id: self.seconds_of(event) for event in self._of(rule, "start")}
+        ends = {event.start: self.seconds_of(event) for event in self._of(rule, "end")}
+        return [(start, ends[number]) for number, start in starts.items() if number in ends]
+
+    def truth(self) -> list["TrueEvent"]:
+        """What was told, as what is true: the things were known and not seen."""
+        happened = []
+        for name in self.watch.all_rules():
+            happened += [TrueEvent(name, time, time) for time in self.times(name)]
+            happened += [TrueEvent(name, start, end) for start, end in self.spans(name)]
+        return happened
+
+    def others(self) -> dict[str, int]:
+        """How often anything else was told, such as ``camera_moved``."""
+        asked = {rule.kind for rule in self.watch.all_rules().values()}
+        kinds = [event.kind for event in self.events if event.kind not in asked]
+        return {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}
+
+    def _of(self, rule: str, phase: str) -> list[Event]:
+        return [event for event in self.events if event.rule == rule and event.phase == phase]
 
     @staticmethod
     def seconds_of(event: Event) -> float:
         """When it happened, since the first picture."""
         return (datetime.fromisoformat(event.time).timestamp() * 1e9 - _START_NS) / 1e9
 
-    def others(self) -> dict[str, int]:
-        """How often anything else was told, such as ``camera_moved``."""
-        kinds = [event.kind for event in self.events if event.kind not in ("entered", "moving")]
-        return {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}
+
+@dataclass(frozen=True, slots=True)
+class TrueEvent:
+    """What happened.
+
+    Attributes:
+        rule: The rule that should tell of it.
+        from_s: When it began, at the earliest.
+        to_s: When it was over, at the latest.
+        at_most: How many events may tell of it: people who come together are one event or several.
+    """
+
+    rule: str
+    from_s: float
+    to_s: float
+    at_most: int = 1
+
+    def is_near(self, time: float) -> bool:
+        """Whether what was told then may be about it."""
+        return self.from_s - _WITHIN_S <= time <= self.to_s + _WITHIN_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,41 +114,53 @@ class Score:
     """One method on one film.
 
     Attributes:
-        entered: True enterings.
+        true: Events that happened.
         found: Of these.
-        false: Enterings that were told and are none.
-        quiet_s: For how long nothing moved in the zone.
+        false: Events that were told and did not happen.
+        quiet_s: For how long nothing moved in the zones; counted for each rule ``moving``.
         false_quiet_s: For how long of that something was said to move.
     """
 
-    entered: int
+    true: int
     found: int
     false: int
     quiet_s: float
     false_quiet_s: float
 
 
-def score(told: Teller, truth: Teller, seconds: float) -> Score:
-    """Compares what was told with the truth."""
-    left = told.entered()
-    found = 0
-    for time in truth.entered():
-        nearest = min(left, key=lambda other: abs(other - time), default=None)
-        if nearest is not None and abs(nearest - time) <= _WITHIN_S:
-            left.remove(nearest)
-            found += 1
-    busy = [(start - _AROUND_S, end + _AROUND_S) for start, end in truth.moving()]
-    moving = told.moving()
-    tenths = [n / 10 for n in range(round(seconds * 10))]
-    quiet = [time for time in tenths if not _is_in(time, busy)]
-    return Score(
-        entered=len(truth.entered()),
-        found=found,
-        false=len(left),
-        quiet_s=round(len(quiet) / 10, 1),
-        false_quiet_s=round(sum(_is_in(time, moving) for time in quiet) / 10, 1),
-    )
+def score(told: Teller, truth: Sequence[TrueEvent], seconds: float) -> Score:
+    """Compares what was told with what happened."""
+    true = found = false = quiet = loud = 0
+    for name, rule in told.watch.all_rules().items():
+        happened = [event for event in truth if event.rule == name]
+        spans = told.spans(name)
+        starts = told.times(name) + [start for start, _ in spans]
+        lasting = rule.kind == "moving"
+        hits, unexplained = _match(starts, happened)
+        if lasting:  # it may begin anew while it goes on
+            unexplained = [time for time in unexplained if not any(_around(one, time) for one in happened)]
+        true += sum(event.from_s >= SETTLES_S for event in happened)
+        found += sum(event.from_s >= SETTLES_S for event in hits)
+        false += sum(time >= SETTLES_S for time in unexplained)
+        if lasting:
+            tenths = [n / 10 for n in range(round(SETTLES_S * 10), round(seconds * 10))]
+            still = [time for time in tenths if not any(_around(one, time) for one in happened)]
+            quiet += len(still)
+            loud += sum(any(start <= time <= end for start, end in spans) for time in still)
+    return Score(true, found, false, quiet / 10, loud / 10)
 
 
-def _is_in(time: float, spans: list[tuple[float, float]]) -> bool:
-    return any(start <= time <= end for start, end in spans)
+def _match(times: list[float], happened: Sequence[TrueEvent]) -> tuple[list[TrueEvent], list[float]]:
+    """The true events that were found, and the times that belong to none."""
+    left, hits = sorted(times), []
+    for event in sorted(happened, key=lambda one: one.to_s):
+        near = [time for time in left if event.is_near(time)][: event.at_most]
+        if near:
+            hits.append(event)
+        for time in near:
+            left.remove(time)
+    return hits, left
+
+
+def _around(event: TrueEvent, time: float) -> bool:
+    return event.from_s - _AROUND_S <= time <= event.to_s + _AROUND_S

@@ -78,19 +78,50 @@ def nuisance(
         list[Path] | None,
         typer.Option("--picture", help="A photo as the scene; repeatable; without, the demo's street."),
     ] = None,
+    clips: Annotated[
+        list[Path] | None,
+        typer.Option("--clips", help="Footage instead: a file or a folder of clips; repeatable."),
+    ] = None,
+    truth: Annotated[
+        list[Path] | None,
+        typer.Option("--truth", help="What happens in the clips; repeatable; without, that of public clips."),
+    ] = None,
+    empty_minutes: Annotated[
+        float,
+        typer.Option(
+            "--empty-minutes",
+            min=0.0,
+            help="Instead, so long films of each nuisance in which nothing happens.",
+        ),
+    ] = 0.0,
     only: Annotated[list[str] | None, typer.Option("--nuisance", help="Only this one; repeatable.")] = None,
-    seconds: Annotated[float, typer.Option("--seconds", min=16.0, help="Of each film.")] = 124.0,
+    seconds: Annotated[float, typer.Option("--seconds", min=16.0, help="Of each staged film.")] = 124.0,
+    fps: Annotated[float, typer.Option("--fps", min=1.0, max=60.0, help="Pictures a second.")] = 10.0,
     longer_side_px: Annotated[
         int, typer.Option("--longer-side-px", min=0, help="See inference.longer_side_px.")
     ] = 0,
     json_file: JsonFile = None,
 ) -> None:
     """Count false and missed events under rain, wind, lights, shake, beside MOG2 and frame differencing."""
-    from benchmarks.nuisance.comparison import bench
-    from pipeline.base.errors import as_user_error
+    from benchmarks.nuisance import clips as with_truth
+    from benchmarks.nuisance import comparison, empty_hours
+    from benchmarks.nuisance.findings import Settings
+    from pipeline.base.errors import ConfigError, as_user_error
 
+    settings = Settings(longer_side_px, fps, json_file)
     with as_user_error():
-        bench(picture or (), only or (), seconds, longer_side_px, json_file)
+        if sum(map(bool, (picture, clips, empty_minutes))) > 1:
+            raise ConfigError(
+                "--picture, --clips and --empty-minutes are three kinds of runs: give one of them"
+            )
+        if truth and not clips:
+            raise ConfigError("--truth is about --clips: give both")
+        if clips:
+            with_truth.bench(clips, truth or (), only or (), settings)
+        elif empty_minutes:
+            empty_hours.bench(only or (), empty_minutes, settings)
+        else:
+            comparison.bench(picture or (), only or (), seconds, settings)
 
 
 @app.command("end-to-end", epilog=example("bench end-to-end --seconds 10"))
