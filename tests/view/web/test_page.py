@@ -20,7 +20,7 @@ from tests.view.samples import CAMERA, MS, attention, frame, picture, prediction
 from tests.view.test_recorder import killed_recording
 from tests.view.web.chromium import open_page
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("chromium")]
 
 
 class Feeder:
