@@ -9,11 +9,14 @@ import resource
 import shutil
 import signal
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import pytest
+
+T = TypeVar("T")
 
 
 def without(reason: str) -> NoReturn:
@@ -95,3 +98,14 @@ def fill_disk(folder: Path) -> Path:
         while file.write(bytes(4096)):
             pass
     return filler
+
+
+def until(
+    condition: Callable[[], T], what: str, timeout_s: float = 20.0, told: Callable[[], str] = lambda: ""
+) -> T:
+    """Waits for something that must happen, and returns it; says what did not."""
+    deadline_s = time.monotonic() + timeout_s
+    while not (value := condition()):
+        assert time.monotonic() < deadline_s, f"never happened: {what} {told()}"
+        time.sleep(0.005)
+    return value

@@ -14,6 +14,7 @@ from pipeline.base.errors import ConfigError
 from pipeline.base.layers import fill, read_table
 from pipeline.base.outlet import Outlets
 from pipeline.base.role_names import Listener
+from pipeline.base.section import Section
 from pipeline.base.text import StreamId
 from pipeline.base.watched import Grounds, Lines, Rules, Views, Watch, Zones
 
@@ -27,11 +28,7 @@ Device = Annotated[
 ]
 
 
-class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    pass
-
-
-class StreamConfig(_Section, frozen=True, kw_only=True):
+class StreamConfig(Section, frozen=True, kw_only=True):
     """``[[streams]]``."""
 
     id: StreamId
@@ -40,7 +37,7 @@ class StreamConfig(_Section, frozen=True, kw_only=True):
     pace: bool = False
 
 
-class RunConfig(_Section, frozen=True, kw_only=True):
+class RunConfig(Section, frozen=True, kw_only=True):
     """``[run]``."""
 
     frames: quantities.RunFrames
@@ -54,7 +51,7 @@ class RunConfig(_Section, frozen=True, kw_only=True):
     hung_after_s: quantities.Wait
 
 
-class CaptureConfig(_Section, frozen=True, kw_only=True):
+class CaptureConfig(Section, frozen=True, kw_only=True):
     """``[capture]``."""
 
     encoding: Literal["auto", "shm", "raw", "jpeg"]
@@ -76,7 +73,7 @@ class CaptureConfig(_Section, frozen=True, kw_only=True):
     wait_timeout_s: quantities.Wait
 
 
-class FreshnessConfig(_Section, frozen=True, kw_only=True):
+class FreshnessConfig(Section, frozen=True, kw_only=True):
     """``[freshness]``."""
 
     max_age_ms: quantities.Milliseconds
@@ -85,7 +82,7 @@ class FreshnessConfig(_Section, frozen=True, kw_only=True):
     min_fps: quantities.Rate
 
 
-class InferenceConfig(_Section, frozen=True, kw_only=True):
+class InferenceConfig(Section, frozen=True, kw_only=True):
     """``[inference]``."""
 
     checkpoint: str
@@ -104,7 +101,7 @@ class InferenceConfig(_Section, frozen=True, kw_only=True):
     ring_frames: quantities.QueueLength
 
 
-class RuntimeConfig(_Section, frozen=True, kw_only=True):
+class RuntimeConfig(Section, frozen=True, kw_only=True):
     """``[runtime]``."""
 
     backend: Literal["auto", "torch", "openvino", "onnxruntime"]
@@ -112,14 +109,14 @@ class RuntimeConfig(_Section, frozen=True, kw_only=True):
     cuda_graphs: bool
 
 
-class HistoryConfig(_Section, frozen=True, kw_only=True):
+class HistoryConfig(Section, frozen=True, kw_only=True):
     """``[history]``."""
 
     spacing_ms: quantities.Milliseconds
     max_gap_ms: quantities.Milliseconds
 
 
-class SinkConfig(_Section, frozen=True, kw_only=True):
+class SinkConfig(Section, frozen=True, kw_only=True):
     """``[sink]``."""
 
     sync_timeout_ms: quantities.Milliseconds
@@ -142,7 +139,7 @@ class SinkConfig(_Section, frozen=True, kw_only=True):
     web_token_file: str
 
 
-class StoreConfig(_Section, frozen=True, kw_only=True):
+class StoreConfig(Section, frozen=True, kw_only=True):
     """``[store]``."""
 
     file: str
@@ -150,7 +147,7 @@ class StoreConfig(_Section, frozen=True, kw_only=True):
     max_mb: quantities.StoreSize
 
 
-class EvidenceConfig(_Section, frozen=True, kw_only=True):
+class EvidenceConfig(Section, frozen=True, kw_only=True):
     """``[evidence]``."""
 
     folder: str
@@ -162,21 +159,21 @@ class EvidenceConfig(_Section, frozen=True, kw_only=True):
     memory_mb: quantities.MessageSize
 
 
-class WatchConfig(_Section, frozen=True, kw_only=True):
+class WatchConfig(Section, frozen=True, kw_only=True):
     """``[watch]``."""
 
     file: str
     follow_camera: bool
 
 
-class TerminalConfig(_Section, frozen=True, kw_only=True):
+class TerminalConfig(Section, frozen=True, kw_only=True):
     """``[terminal]``."""
 
     live: bool
     refresh_fps: quantities.Rate
 
 
-class EndpointsConfig(_Section, frozen=True, kw_only=True):
+class EndpointsConfig(Section, frozen=True, kw_only=True):
     """``[endpoints]``."""
 
     frames: Endpoints
@@ -186,7 +183,7 @@ class EndpointsConfig(_Section, frozen=True, kw_only=True):
     sink_stats: Endpoints
 
 
-class WireConfig(_Section, frozen=True, kw_only=True):
+class WireConfig(Section, frozen=True, kw_only=True):
     """``[wire]``."""
 
     queue_frames: quantities.QueueLength
@@ -198,7 +195,7 @@ class WireConfig(_Section, frozen=True, kw_only=True):
     stats_interval_s: quantities.Interval
 
 
-class ServersConfig(_Section, frozen=True, kw_only=True):
+class ServersConfig(Section, frozen=True, kw_only=True):
     """``[security.servers]``."""
 
     capture: str
@@ -206,7 +203,7 @@ class ServersConfig(_Section, frozen=True, kw_only=True):
     sink: str
 
 
-class SecurityConfig(_Section, frozen=True, kw_only=True):
+class SecurityConfig(Section, frozen=True, kw_only=True):
     """``[security]``."""
 
     secret_key: str
@@ -215,7 +212,7 @@ class SecurityConfig(_Section, frozen=True, kw_only=True):
     servers: ServersConfig
 
 
-class Config(_Section, frozen=True, kw_only=True):
+class Config(Section, frozen=True, kw_only=True):
     """The whole configuration."""
 
     streams: list[StreamConfig]

@@ -8,6 +8,7 @@ import msgspec
 from pipeline.base import quantities
 from pipeline.base.known_ground import Ground
 from pipeline.base.moving_thing import Point
+from pipeline.base.section import Section
 from pipeline.base.text import Name, StreamId
 
 RuleKind: TypeAlias = Literal[
@@ -40,11 +41,7 @@ PICTURE_KINDS = frozenset({"label"})
 """Kinds of rules that are about the whole picture; all others are about a zone."""
 
 
-class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    pass
-
-
-class _OfStreams(_Section, frozen=True, kw_only=True):
+class _OfStreams(Section, frozen=True, kw_only=True):
     streams: list[StreamId] = []
 
     def is_in(self, stream_id: str) -> bool:
@@ -129,7 +126,7 @@ class Line(_Place, frozen=True, kw_only=True):
             raise ValueError("points: two in a row are the same, so there is no way across")
 
 
-class Rule(_Section, frozen=True, kw_only=True):
+class Rule(Section, frozen=True, kw_only=True):
     """When to tell.
 
     Attributes:
@@ -181,7 +178,7 @@ Views: TypeAlias = dict[Name, View]
 Grounds: TypeAlias = dict[Name, Ground]
 
 
-class Watch(_Section, frozen=True, kw_only=True):
+class Watch(Section, frozen=True, kw_only=True):
     """All zones, lines, rules, views and ground, by name.
 
     A zone without a rule is told when something moves in it, a line when it is crossed.

@@ -4,7 +4,7 @@ import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 from filelock import FileLock, Timeout
@@ -65,9 +65,12 @@ class EvidenceShelf(Closing):
                 shutil.rmtree(folder, ignore_errors=True)
             elif _ID.fullmatch(folder.name) and folder.is_dir():
                 about = _read(folder)
-                if about.get("clip", {}).get("state") == GROWING:
+                state = about.get("clip", {}).get("state")
+                if state == GROWING:
                     self.end_early(folder, about, "the sink was killed")
                     ended += 1
+                elif state == CUT and any(map(_is_torn, _clips_in(folder))):  # a run had no time to end them
+                    self.end_early(folder, about, about["clip"].get("why", ""))
                 self.settle(folder.name)
         return ended
 
@@ -134,7 +137,7 @@ class EvidenceShelf(Closing):
         Raises:
             OSError: The disk is full or broken.
         """
-        playable = [keep_whole_fragments(folder / name) for name in (CLIP, OVERLAY_CLIP)]
+        playable = [keep_whole_fragments(path) for path in _clips_in(folder)]
         state = CUT if any(playable) else NONE
         clip = {**about.get("clip", {}), "state": state, "why": why}
         write_whole(folder / EVENT, msgspec.json.encode({**about, "clip": clip}), sync=True)
@@ -182,24 +185,43 @@ def keep_whole_fragments(path: Path) -> bool:
     """
     if not path.exists():
         return False
-    whole = position = 0
-    size = path.stat().st_size
     with path.open("r+b") as file:
-        while position + 8 <= size:
-            file.seek(position)
-            head = file.read(16)
-            length = int.from_bytes(head[:4], "big")
-            if length == 1:
-                length = int.from_bytes(head[8:16], "big")
-            position += length
-            if length < 8 or position > size:
-                break
-            if head[4:8] == b"mdat":
-                whole = position
+        whole = _whole_until(file, path.stat().st_size)
         file.truncate(whole)
     if not whole:
         path.unlink()
     return whole > 0
+
+
+def _clips_in(folder: Path) -> list[Path]:
+    return [folder / name for name in (CLIP, OVERLAY_CLIP)]
+
+
+def _whole_until(file: BinaryIO, size: int) -> int:
+    """Where the last whole fragment ends, or the index behind it; 0 where there is none."""
+    whole = position = 0
+    while position + 8 <= size:
+        file.seek(position)
+        head = file.read(16)
+        length = int.from_bytes(head[:4], "big")
+        if length == 1:
+            length = int.from_bytes(head[8:16], "big")
+        position += length
+        if length < 8 or position > size:
+            break
+        if head[4:8] == b"mdat" or (whole and head[4:8] == b"mfra"):
+            whole = position
+    return whole
+
+
+def _is_torn(path: Path) -> bool:
+    """Whether a clip ends in the middle of a fragment."""
+    try:
+        with path.open("rb") as file:
+            size = path.stat().st_size
+            return _whole_until(file, size) < size
+    except OSError:  # there is none
+        return False
 
 
 def _read(folder: Path) -> dict[str, Any]:

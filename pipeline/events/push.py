@@ -51,6 +51,9 @@ class Push(Sender):
                     f"{which}: is none that Apprise knows; they are listed at "
                     "https://github.com/caronc/apprise"
                 )
+            # It would sleep 5.5 s between two: a run that ends then leaves a message that is sent twice. Who
+            # wants fewer answers 429, which is waited for outside.
+            service.request_rate_per_sec = 0.0
             service.socket_connect_timeout = service.socket_read_timeout = outlet.timeout_s
             self._services.append(service)
         names = sorted({str(service.service_name or "push") for service in self._services})

@@ -13,6 +13,8 @@ import pytest
 from pipeline.base.event import rfc3339
 from pipeline.base.evidence import CLIP, EVENT, OVERLAY_CLIP, SNAPSHOT
 from pipeline.events.evidence_shelf import EvidenceError, EvidenceShelf, keep_whole_fragments
+from pipeline.view.recorder import Recorder
+from tests.view.samples import MS, picture
 from tests.view.test_recorder import killed_recording
 
 DAY = 86_400 * 10**9
@@ -29,10 +31,18 @@ def number(n: int) -> str:
     return f"{n:016x}"
 
 
-def put(shelf: EvidenceShelf, n: int, nbytes: int = 100, days_ago: float = 0.0, state: str = "whole") -> Path:
+def put(
+    shelf: EvidenceShelf,
+    n: int,
+    nbytes: int = 100,
+    days_ago: float = 0.0,
+    state: str = "whole",
+    **more: str,
+) -> Path:
     partial = shelf.begin(number(n))
     assert partial is not None
-    about = {"id": number(n), "time": rfc3339(NOW - round(days_ago * DAY)), "clip": {"state": state}}
+    clip = {"state": state, **more}
+    about = {"id": number(n), "time": rfc3339(NOW - round(days_ago * DAY)), "clip": clip}
     (partial / EVENT).write_bytes(msgspec.json.encode(about))
     (partial / SNAPSHOT).write_bytes(os.urandom(nbytes))
     folder = shelf.publish(partial)
@@ -108,6 +118,27 @@ def test_what_a_killed_process_left_is_ended_or_removed(shelf: EvidenceShelf, pl
         again.forget_old(NOW)
         again.forget_old(NOW + 8 * DAY)
         assert [path.name for path in again.root.iterdir() if path.is_dir()] == ["notes"]
+
+
+def test_a_clip_that_a_run_had_no_time_to_end_is_cut_to_what_plays_by_the_next_one(
+    shelf: EvidenceShelf, place: Path
+) -> None:
+    """A clip is only said to be cut where its thread is too slow: it may be in the middle of a fragment."""
+    killed = killed_recording(place / "killed.mp4").read_bytes()
+    with Recorder(place / "ended.mp4") as recorder:
+        for n in range(30):
+            recorder.write(picture(64, 48, n), n * 40 * MS)
+    ended = (place / "ended.mp4").read_bytes()
+    folder = put(shelf, 1, state="cut", why="the run has ended")
+    (folder / CLIP).write_bytes(killed + b"\0\0\x40\0moof")
+    (folder / OVERLAY_CLIP).write_bytes(ended)
+    shelf.close()
+    with EvidenceShelf(shelf.root, 7, 1) as again:
+        assert again.tidy() == 0
+    assert (folder / CLIP).read_bytes() == killed
+    assert (folder / OVERLAY_CLIP).read_bytes() == ended, "with its index"
+    clip = msgspec.json.decode((folder / EVENT).read_bytes())["clip"]
+    assert clip == {"state": "cut", "why": "the run has ended"}
 
 
 def test_an_end_that_comes_late_is_named_whole_or_not_at_all(shelf: EvidenceShelf) -> None:

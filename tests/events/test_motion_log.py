@@ -1,6 +1,6 @@
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.base.config import load_config
@@ -86,7 +86,6 @@ between = st.builds(Cut, st.text(max_size=20)) | st.builds(
 )
 
 
-@settings(deadline=None, database=None)
 @given(st.lists(looks | between, max_size=12))
 def test_what_is_packed_comes_back_exactly(parts: list[LogPart]) -> None:
     kept = [in_steps(part) if isinstance(part, Look) else part for part in parts]
@@ -107,7 +106,6 @@ def test_a_thing_that_goes_through_the_picture_takes_few_bytes() -> None:
     assert len(pack(empty)) < 5 * 20
 
 
-@settings(deadline=None, database=None)
 @given(st.lists(wire_predictions, min_size=1, max_size=8))
 def test_the_extremes_that_the_wire_lets_through_are_kept_exactly(predictions: list[Prediction]) -> None:
     kept: list[LogPart] = []

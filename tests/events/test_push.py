@@ -43,6 +43,17 @@ def test_all_addresses_of_a_file_get_it_and_only_the_one_that_failed_gets_it_aga
     assert (len(good.taken), len(shaky.asked), len(shaky.taken)) == (2, 3, 2)
 
 
+def test_no_message_waits_inside_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that ends meanwhile would not know whether it was sent."""
+    slept: list[float] = []
+    monkeypatch.setattr("apprise.plugins.base.time.sleep", slept.append)
+    with WebServer() as server:
+        service = push(ntfy(server.port))
+        for number in (1, 2, 3):
+            service.send(message(event(number)))
+    assert (len(server.taken), slept) == (3, [])
+
+
 def test_what_is_refused_and_what_cannot_be_reached_are_told_apart(
     caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -124,7 +124,7 @@ def replayed(log: dict[str, list[Look | Cut]], watch: Watch, length: int) -> lis
     return list(Replay(watch).events(chunk for _, chunk in sorted(chunks, key=lambda one: one[0])))
 
 
-@settings(max_examples=60, deadline=None, database=None)
+@settings(max_examples=60)
 @given(st.lists(films(), min_size=1, max_size=3), st.integers(1, 40))
 def test_events_of_the_log_are_those_that_were_told_live(
     several: list[list[Prediction | str]], length: int

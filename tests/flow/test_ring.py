@@ -62,7 +62,7 @@ class RingAgainstList(RuleBasedStateMachine):
 
 
 TestRingAgainstList = RingAgainstList.TestCase
-TestRingAgainstList.settings = settings(max_examples=50, deadline=None, database=None)
+TestRingAgainstList.settings = settings(max_examples=50)
 
 
 def test_a_ring_without_room_is_refused() -> None:

@@ -143,7 +143,7 @@ def test_the_edge_is_that_of_the_picture_wherever_the_view_is_in_it() -> None:
     assert standing(0.25 + 0j) == 0, "it was last seen where the picture ends"
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(1, 200), st.floats(0.03, 0.3))
 def test_there_are_never_more_than_so_many(count: int, side: float) -> None:
     stops = Stops(Area(Zone(points=[(0, 0), (1, 0), (1, 1), (0, 1)])))

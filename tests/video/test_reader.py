@@ -17,6 +17,7 @@ from pipeline.video.demo import DemoSource
 from pipeline.video.open import open_source
 from pipeline.video.reader import Captured, Reader
 from pipeline.video.source import Picture, Source, SourceError
+from tests.support import until
 from tests.video.clips import options, write_video
 
 LOST = SourceError("lost", "scripted", "gone; come back")
@@ -74,9 +75,13 @@ def run(reader: Reader) -> list[Captured]:
     return drain(reader)
 
 
-def drain(reader: Reader) -> list[Captured]:
+def drain(reader: Reader, pause: Callable[[], None] = lambda: None) -> list[Captured]:
+    """Takes every picture until it has finished, with a pause before each."""
     taken = []
+    deadline_s = time.monotonic() + 60
     while not reader.finished:
+        assert time.monotonic() < deadline_s, f"never finished: {reader.state}, {len(taken)} taken"
+        pause()
         if (captured := reader.take(0.5)) is not None:
             taken.append(captured)
     return taken
@@ -108,12 +113,12 @@ def test_every_picture_has_one_fate(policy: str, seed: int) -> None:
         max_frames=chance.choice([0, 0, 70]),
     )
     reader.start()
-    taken = []
-    while not reader.finished:
-        if (captured := reader.take(0.05)) is not None:
-            taken.append(captured)
+
+    def pause() -> None:
         if chance.random() < 0.2:
             time.sleep(0.002)
+
+    taken = drain(reader, pause)
     check_count(reader, taken)
     assert reader.captured > 5
     assert not any(item.picture.damaged for item in taken)
@@ -127,8 +132,7 @@ def test_pictures_left_at_a_stop_are_counted(policy: str) -> None:
     reader = reader_of(openings([shot() for _ in range(3)] + [endless]), policy=policy, ring_frames=8)
     reader.start()
     taken = [reader.take(5.0)]
-    while reader.captured < 3:
-        time.sleep(0.001)
+    until(lambda: reader.captured >= 3, "3 pictures are captured")
     reader.stop(0.0)
     assert reader.discard() == 2
     endless.set()
@@ -140,8 +144,7 @@ def test_pictures_left_at_a_stop_are_counted(policy: str) -> None:
 def test_a_picture_in_hand_at_a_stop_is_counted() -> None:
     reader = reader_of(openings([shot() for _ in range(9)]), ring_frames=2)
     reader.start()
-    while reader.captured < 3:
-        time.sleep(0.001)
+    until(lambda: reader.captured >= 3, "3 pictures are captured")
     assert reader.stop(5.0)
     assert reader.dropped == {"capture.stopped": 1}
     check_count(reader, drain(reader))
@@ -151,8 +154,7 @@ def test_a_slow_caller_gets_the_newest_pictures() -> None:
     held = Event()
     reader = reader_of(openings([*(shot() for _ in range(50)), held]), policy="newest", ring_frames=2)
     reader.start()
-    while reader.captured < 50:
-        time.sleep(0.001)
+    until(lambda: reader.captured == 50, "all are captured")
     first = reader.take(1.0)
     assert first is not None
     assert (first.seq, first.skipped) == (48, 48)
@@ -306,8 +308,7 @@ def test_a_held_live_source_captures_nothing_before_the_release() -> None:
     pictures = [shot(size) for size in (4, 4, 4, 6, 8)]
     reader = reader_of(openings([*pictures[:3], early, *pictures[3:], late]), held=True)
     reader.start()
-    while reader.state != "up":
-        time.sleep(0.001)
+    until(lambda: reader.state == "up", "it is up")
     assert reader.take(0.05) is None
     assert (reader.captured, reader.dropped) == (0, {})
     reader.release()
@@ -326,8 +327,7 @@ def test_a_held_live_source_captures_nothing_before_the_release() -> None:
 def test_a_held_file_loses_nothing_and_its_wait_is_no_latency(changes: dict[str, Any]) -> None:
     reader = reader_of(openings([shot() for _ in range(4)], live=False), held=True, **changes)
     reader.start()
-    while reader.state != "up":
-        time.sleep(0.001)
+    until(lambda: reader.state == "up", "it is up")
     assert reader.take(0.05) is None
     assert reader.captured == 0
     released_ns = now_ns()
@@ -342,8 +342,7 @@ def test_a_held_reader_can_be_stopped(live: bool) -> None:
     endless = Event()
     reader = reader_of(openings([shot(), endless], live=live), held=True)
     reader.start()
-    while reader.state != "up":
-        time.sleep(0.001)
+    until(lambda: reader.state == "up", "it is up")
     reader.stop(0.0)
     endless.set()
     assert reader.stop(5.0)
@@ -372,8 +371,7 @@ def test_stop_ends_a_wait_for_reopening() -> None:
     reader = reader_of(openings([shot(), LOST]), backoff=Backoff([600.0]))
     reader.start()
     assert reader.take(5.0) is not None
-    while reader.state != "down":
-        time.sleep(0.001)
+    until(lambda: reader.state == "down", "it is down")
     assert reader.stop(5.0)
 
 
@@ -383,10 +381,7 @@ def test_the_time_of_the_next_try_is_known_until_a_picture_comes() -> None:
     before_ns = now_ns()
     reader.start()
     assert reader.take(5.0) is not None
-    deadline_s = time.monotonic() + 60
-    while reader.retry_ns == 0:
-        assert time.monotonic() < deadline_s
-        time.sleep(0.001)
+    until(lambda: reader.retry_ns, "the next try has a time")
     assert before_ns + 600 * 10**9 <= reader.retry_ns <= now_ns() + 600 * 10**9
     assert reader.stop(5.0)
     assert reader.retry_ns == 0
@@ -418,11 +413,7 @@ def test_a_file_loses_nothing_to_a_slow_caller(tmp_path: Path) -> None:
     clip = write_video(tmp_path / "clip.mp4", frames=40)
     reader = reader_of(lambda: open_source(str(clip), options()), ring_frames=2)
     reader.start()
-    taken = []
-    while not reader.finished:
-        time.sleep(0.003)
-        if (captured := reader.take(0.5)) is not None:
-            taken.append(captured)
+    taken = drain(reader, lambda: time.sleep(0.003))
     assert [item.seq for item in taken] == list(range(40))
     assert reader.dropped == {}
 

@@ -19,6 +19,7 @@ from pipeline.wire.frame_receiver import FrameReceiver
 from pipeline.wire.messages import BadPicture, EndOfStream, PastFrame, Prediction
 from pipeline.wire.publisher import Publisher
 from pipeline.wire.security import SecurityPolicy
+from tests.support import until
 
 CONFIG = load_config()
 QUICK: WireConfig = msgspec.structs.replace(CONFIG.wire, heartbeat_ms=100, heartbeat_timeout_ms=1000)
@@ -75,14 +76,6 @@ def bad_picture(seq: int, policy: Policy = "newest", **changes: Any) -> BadPictu
         "state": "covered",
     }
     return BadPicture(**values | changes)
-
-
-def until(condition: Callable[[], bool], what: str, timeout_s: float = 20.0) -> None:
-    """Waits for something that must happen; says what did not."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, f"never happened: {what}"
-        time.sleep(0.005)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from pipeline.wire.shared.segment import SegmentError, Window, machine
 from tests.wire.peers import end, prediction
 
 LIMIT = 1 << 20
-ANY = settings(max_examples=200, deadline=None, database=None)
+ANY = settings(max_examples=200)
 LAYOUT = AttentionHeader(query_rows=1, query_columns=2, past=1, rows=1, columns=2)
 MAPS, PACKED = pack_maps(np.ones((2, 2, 6, 8), np.float32), np.full((6, 8), 0.5, np.float32))
 IMAGE = np.arange(16 * 16 * 3, dtype=np.uint8).reshape(16, 16, 3)

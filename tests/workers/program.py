@@ -8,18 +8,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import psutil
+
+from tests.support import until
 
 PROGRAM = Path(__file__).parents[2] / "run_stream.py"
 START_S, RUN_S, END_S = 60.0, 100.0, 10.0
 _STDOUT, _STDERR = "stdout.txt", "stderr.txt"
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -162,12 +162,3 @@ class Program:
 
     def _told(self) -> str:
         return f"\n{self.out}\n{self.err}"
-
-
-def until(condition: Callable[[], T], what: str, timeout_s: float, told: Callable[[], str] = lambda: "") -> T:
-    """Waits for something that must happen, and returns it; says what did not."""
-    deadline_s = time.monotonic() + timeout_s
-    while not (value := condition()):
-        assert time.monotonic() < deadline_s, f"never happened: {what} {told()}"
-        time.sleep(0.02)
-    return value

@@ -52,7 +52,7 @@ def unpaired(file: Path) -> set[str]:
 
 @pytest.mark.slow
 def test_a_run_leaves_its_events_and_a_log_that_gives_the_same_ones_again(place: Path) -> None:
-    with Pipeline(place, *SHIPPED, *ROAD, "--frames", "120", "--events", "events.jsonl") as run:
+    with Pipeline(place, *SHIPPED, *ROAD, "--frames", "60", "--events", "events.jsonl") as run:
         outcome = run.finish()
     assert outcome.code == 0, outcome.told()
     store = run.folder / "videos" / "events.sqlite3"
@@ -87,7 +87,7 @@ def test_a_sink_that_takes_over_misses_a_camera_that_was_silent_already(place: P
 
 @pytest.mark.slow
 def test_each_start_has_its_end_where_the_sink_is_killed_in_the_middle(place: Path) -> None:
-    with Pipeline(place, *SHIPPED, *ROAD, "--frames", "300", "--pace", "--events", "events.jsonl") as run:
+    with Pipeline(place, *SHIPPED, *ROAD, "--frames", "150", "--pace", "--events", "events.jsonl") as run:
         file = run.folder / "events.jsonl"
         run.wait_for_rendered("demo", 1)
         until(lambda: unpaired(file), "something moves", 60.0)
@@ -141,14 +141,14 @@ def test_a_disk_that_fills_up_is_a_loss_and_all_frames_are_shown(place: Path, sm
     with Store(place / "made", 30, 10) as store:
         store.write([earlier], [])
     shutil.copy(place / "made", file)
-    with Pipeline(place, *SHIPPED, *ROAD, "--frames", "90", "--set", f"store.file={file}") as run:
+    with Pipeline(place, *SHIPPED, *ROAD, "--frames", "60", "--set", f"store.file={file}") as run:
         run.wait_for_rendered("demo", 1)
         with contextlib.suppress(OSError), (small_disk / "filler").open("wb", buffering=0) as filler:
             while True:
                 filler.write(bytes(1024))
         outcome = run.finish()
     assert outcome.code == 3, outcome.told()
-    assert outcome.stream("demo")["rendered"] == 90
+    assert outcome.stream("demo")["rendered"] == 60
     assert list(outcome.report["lost"]) == ["store"]
     assert f"error: {file}: can't be written" in outcome.err
     assert "free some space, or set store.max_mb lower" in outcome.err

@@ -16,6 +16,7 @@ from tests.video.clips import write_video
 from tests.view.samples import MS, picture
 from tests.view.test_recorder import decode, killed_recording
 from workers.base import WorkerError
+from workers.recording import Recording
 from workers.recording_shelf import RecordingShelf
 
 DAY_S = 86_400
@@ -51,6 +52,10 @@ def aged(path: Path, days_ago: float) -> None:
     os.utime(path, (then, then))
 
 
+def used(path: Path) -> int:
+    return path.stat().st_blocks * 512
+
+
 @contextmanager
 def shelf(place: Path, keep_days: float = 7, max_mb: float = 1) -> Iterator[tuple[RecordingShelf, list[str]]]:
     removed: list[str] = []
@@ -83,6 +88,31 @@ def test_recordings_of_earlier_runs_go_by_age_and_size(place: Path) -> None:
     assert removed == [str(files[n]) for n in (1, 2)]
     assert [files[n].exists() for n in (1, 2, 3, 4)] == [False, False, True, True]
     assert not files[1].parent.exists(), "a folder of which nothing is left"
+
+
+def test_size_is_bounded_over_runs_and_restarts_whatever_segments_are_called(place: Path) -> None:
+    """The first file of a run has a plain name, later ones a time, those of another size a part."""
+    second, sides = 25, ((64, 48), (96, 64))
+    start_ms, most = 1_790_000_000_000, 0
+    made: list[str] = []
+    for run, is_first in ((f"{RUN}1", True), (f"{RUN}1", False), (f"{RUN}2", True), (f"{RUN}3", True)):
+        with RecordingShelf(place / run, 7, (most or DAY_S) / 2**20, lambda _: None) as opened:
+            recording = Recording(
+                "cam", 2, opened, {}, made.append, lambda *told: pytest.fail(str(told)), is_first=is_first
+            )
+            for n in range(5 * second):
+                at_ns = n * 40 * MS
+                recording.write(picture(*sides[n > 3 * second], n), at_ns, start_ms * MS + at_ns)
+            recording.close()
+            most = most or sum(used(path) for path in place.glob("*/*.mp4"))
+        start_ms += 10_000
+        left = sorted(place.glob("*/*.mp4"), key=lambda path: path.stat().st_mtime_ns)
+        assert sum(map(used, left)) <= most, "of one run"
+        paths = [text.partition(": recording ")[2] for text in made]
+        assert [str(path) for path in left] == paths[-len(left) :], "the newest"
+    assert {path.parent.name for path in left} == {f"{RUN}3"}
+    assert any(".part2" in path.name for path in left)
+    assert not (place / f"{RUN}1").exists()
 
 
 def test_a_file_of_somebody_else_is_never_removed(place: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.video.clips import write_video
+from tests.workers.films import camera_film
 from tests.workers.pipeline import Pipeline, streams
 
 FRAMES = 500
@@ -14,7 +14,7 @@ FRAMES = 500
 
 def live(place: Path) -> tuple[str, str]:
     """A film that behaves as a camera: it does not wait for anybody."""
-    film = write_video(place / "film.mp4", frames=FRAMES, width=320, height=240, fps=25)
+    film = camera_film(place / "film.mp4", frames=FRAMES)
     return streams({"id": "cam", "source": str(film), "policy": "newest"})
 
 

@@ -28,7 +28,7 @@ def get(url: str, path: str) -> tuple[int, bytes]:
 
 @pytest.mark.slow
 def test_other_programs_see_what_runs(place: Path) -> None:
-    with Pipeline(place, *WEB, *ZONE, "--frames", "400", "--pace") as run:
+    with Pipeline(place, *WEB, *ZONE, "--pace") as run:
 
         def address() -> str:
             stats = run.stats("sink")
@@ -66,6 +66,7 @@ def test_other_programs_see_what_runs(place: Path) -> None:
         assert found["kvq_stage_latency_seconds_count", "draw"] > 0
         up = {name: value for (metric, name, *_), value in found.items() if metric == "kvq_worker_up"}
         assert up == {"sink": 1}, "of workers on this machine it has no links that it could see break"
+        run.signal(signal.SIGINT)
         outcome = run.finish()
     assert outcome.code == 0, outcome.told()
     assert outcome.stream("demo")["rendered"] > 0

@@ -209,7 +209,7 @@ def test_an_age_that_falls_by_itself_is_waited_for() -> None:
     assert run.control.knobs == Knobs(quality=90)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.floats(-1e4, 1e5), st.floats(-1e4, 1e5), st.floats(0, 1e4)), max_size=300))
 def test_whatever_is_told_the_limits_hold(told: list[tuple[float, float, float]]) -> None:
     run = Run(quality=0)

@@ -24,7 +24,7 @@ from tests.view.web.chromium import open_page
 from tests.workers.sinks import sink
 from workers.keeping import Keeping
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("chromium")]
 
 
 MOVING = msgspec.structs.replace(thing((0.1, 0.1, 0.2, 0.2), 0.0), was=[(0.1, 0.1, 0.2, 0.2)] * 2)

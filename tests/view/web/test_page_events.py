@@ -13,7 +13,7 @@ from tests.view.samples import MS, picture
 from tests.view.web.chromium import open_page
 from tests.view.web.client import info, kept_in
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("chromium")]
 
 
 @pytest.fixture

@@ -3,17 +3,21 @@
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from pipeline.base.frame import Policy
 from pipeline.wire.arrivals import ReceivedFrame
+from pipeline.wire.frame_publisher import FramePublisher
 from pipeline.wire.frame_receiver import FrameReceiver
 from pipeline.wire.shared import mapping as windows
+from pipeline.wire.shared import stream_memory
 from tests.support import named_shared_memory
-from tests.wire.peers import OPEN, QUICK, answer, frame, program, until
+from tests.wire.peers import OPEN, QUICK, answer, frame, program, seqs_of, until
 from tests.wire.shared_helpers import (
     publish_all,
     publish_forever,
@@ -65,20 +69,45 @@ def test_a_killed_publisher_leaves_nothing_and_is_replaced(
     until(lambda: named_shared_memory() <= before, "nothing is left but what others may have by now")
 
 
+class Idling:
+    """Readers that get nothing until they give up what they have open; not before, however slow all is."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, publisher: FramePublisher, *readers: FrameReceiver) -> None:
+        self._patch, self._publisher, self._readers = patch, publisher, readers
+        self._others = shared_memory_of("self")
+
+    def until_it_is_taken_back(self) -> None:
+        """The publisher has heard of all that they do not have it open any more."""
+        self._until(lambda: not any(one.done for one in self._publisher.audience.segments.values()))
+
+    def until_it_is_let_go(self) -> None:
+        """None has it in its memory: only the publisher, which is in this process too, has its own."""
+        self._until(lambda: shared_memory_of("self") == self._others + 1)
+
+    def _until(self, given_up: Callable[[], bool]) -> None:
+        def has_come() -> bool:
+            for reader in self._readers:
+                assert reader.poll(0.02) == []
+            self._publisher.listeners()  # which takes in what readers say
+            return given_up()
+
+        with self._patch.context() as patch:
+            patch.setattr(windows, "_IDLE_S", 0.2)
+            until(has_come, "idle memory is given up")
+
+
 def test_memory_that_was_idle_is_offered_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(windows, "_IDLE_S", 0.2)
     monkeypatch.setattr(windows, "_SWEEP_S", 0.05)
     with publisher_and_sink(tmp_path) as (publisher, receiver):
+        idling = Idling(monkeypatch, publisher, receiver)
         seq = 0
-        for pause_s in (0.3, 0.6):
+        for wait in (idling.until_it_is_taken_back, idling.until_it_is_let_go):
             before = publisher.sent("door")["shm"]
             while publisher.sent("door")["shm"] < before + 3:
                 assert publisher.send_frame(frame(seq, "every"), timeout_s=10.0)
                 assert take(receiver).header.seq == seq
                 seq += 1
-            deadline = time.monotonic() + pause_s
-            while time.monotonic() < deadline:
-                assert receiver.poll(0.02) == []
+            wait()
         assert shared_memory_of("self"), "the publisher still has its own"
 
 
@@ -87,20 +116,21 @@ def test_memory_that_was_offered_more_than_once_can_be_given_up(
     policy: Policy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Readers that are slow to answer get the same offer several times."""
-    monkeypatch.setattr(windows, "_IDLE_S", 0.4)
     monkeypatch.setattr(windows, "_SWEEP_S", 0.05)
+    monkeypatch.setattr(stream_memory, "_OFFER_S", 0.0)  # with each frame
     endpoint = f"ipc://{tmp_path}/frames"
+    roomy = msgspec.structs.replace(QUICK, queue_frames=16)  # for all that is sent before anybody reads
     with (
-        publisher_at(endpoint) as publisher,
-        FrameReceiver([endpoint], "sink", QUICK, OPEN) as one,
-        FrameReceiver([endpoint], "inference", QUICK, OPEN) as other,
+        publisher_at(endpoint, roomy) as publisher,
+        FrameReceiver([endpoint], "sink", roomy, OPEN) as one,
+        FrameReceiver([endpoint], "inference", roomy, OPEN) as other,
     ):
         wait_for_readers(publisher, 2)
+        idling = Idling(monkeypatch, publisher, one, other)
         for seq in range(2):
-            assert publisher.send_frame(frame(seq, policy), timeout_s=1.0)
-            time.sleep(0.3)
+            assert publisher.send_frame(frame(seq, policy), timeout_s=10.0)
         for receiver in (one, other):
-            until(lambda receiver=receiver: receiver.poll(0.1) == [], "all taken")
+            until(lambda receiver=receiver: 1 in seqs_of(receiver.poll(0.1)), "all taken")
         seq = 2
         for _ in range(2):
             before = publisher.sent("door")["shm"]
@@ -109,9 +139,7 @@ def test_memory_that_was_offered_more_than_once_can_be_given_up(
                 assert [take(receiver).header.seq for receiver in (one, other)] == [seq, seq]
                 seq += 1
                 assert seq < 200
-            deadline = time.monotonic() + 1.2
-            while time.monotonic() < deadline:
-                assert one.poll(0.02) == other.poll(0.02) == []
+            idling.until_it_is_let_go()
         assert one.rejects.counts == other.rejects.counts == {}
 
 

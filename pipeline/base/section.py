@@ -1,0 +1,7 @@
+"""What every table of the configuration has in common."""
+
+import msgspec
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table: what is misspelt is refused, and nothing changes once it is read."""
