@@ -78,6 +78,8 @@ class SinkWorker(Worker):
             self._sending.hand_over(event)
             if self.restarts:  # their starts are in the same file
                 self._write(event)
+            if self.restarts and event.kind == "signal_lost":
+                self._stream(event.stream_id).lost_before(event)
         if sink.web:
             self._web = WebView(
                 sink.web_host,

@@ -121,6 +121,10 @@ class SinkStream:
         """Notes that frames of a camera should have arrived since then."""
         self._signal.expect(since_ns)
 
+    def lost_before(self, end: Event) -> None:
+        """Notes that a sink before this one told that no frames arrive, and the end of that."""
+        self._signal.lost_before(end)
+
     def take_end(self, end: EndOfStream) -> None:
         """Notes that no more frames will come."""
         self._count_gap(end.id, end.skipped, None)
