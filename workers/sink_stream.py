@@ -160,9 +160,9 @@ class SinkStream:
             else:
                 yield joined
 
-    def replace_watch(self, watch: Watch) -> None:
+    def replace_watch(self, watch: Watch, why: str) -> None:
         """Follows other zones, lines and rules from now on; what is the same goes on."""
-        self._tell_all(self._finder.replace_watch(watch))
+        self._tell_all(self._finder.replace_watch(watch, why))
 
     def discard(self) -> None:
         """Counts the frames that still wait as dropped, and ends what has begun."""

@@ -148,6 +148,18 @@ class Offer(msgspec.Struct, kw_only=True, frozen=True, tag="offer"):
     frame_bytes: Annotated[int, msgspec.Meta(ge=1, le=2**40)]
 
 
+class TakeView(msgspec.Struct, frozen=True):
+    """The sink asks inference to take what a camera shows as the view that counts.
+
+    Attributes:
+        stream_id: Of which stream.
+        asked_ns: Unix time at which somebody wanted it: the same for all repetitions.
+    """
+
+    stream_id: StreamId
+    asked_ns: TimeNs
+
+
 class PastFrame(msgspec.Struct, frozen=True):
     """A remembered frame that a prediction looked at.
 
