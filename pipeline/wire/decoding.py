@@ -136,6 +136,7 @@ def decode_frame(header: FrameHeader, pixels: Part, received_ns: int, *, full_si
         skipped=header.skipped,
         truth=header.truth,
         movers=header.movers,
+        smeared=header.smeared,
         received_ns=received_ns,
         full_size=header.full_size,
     )

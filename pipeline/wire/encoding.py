@@ -106,6 +106,7 @@ def _with_header(
         truth=frame.truth,
         movers=frame.movers,
         full_size=frame.full_size,
+        smeared=frame.smeared,
     )
     return [topic or topics.frames(frame.policy, frame.id.stream_id), _pack(header), pixels]
 

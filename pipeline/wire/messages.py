@@ -81,6 +81,7 @@ class FrameHeader(Identity, kw_only=True, frozen=True, tag="frame"):
         truth: The known label, from sources that know it.
         movers: What is known to move by itself, from sources that know it.
         full_size: Height and width that the source delivered, if capture has made the picture smaller.
+        smeared: Something was lost on its way to the decoder, which has put copies in its place.
     """
 
     v: int = WIRE_VERSION
@@ -95,6 +96,7 @@ class FrameHeader(Identity, kw_only=True, frozen=True, tag="frame"):
     truth: Label | None = None
     movers: Annotated[list[Mover], msgspec.Meta(max_length=MOST_THINGS)] | None = None
     full_size: tuple[Size, Size] | None = None
+    smeared: bool = False
 
     @property
     def decoded_bytes(self) -> int:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.rigs.rtsp import RtspCamera
+from tests.rigs.rtsp import RtspCamera, raw_h264
+from tests.support import people_walking
 from tests.workers.pipeline import Pipeline, streams
 from tests.workers.program import Program, until
 
@@ -87,6 +88,35 @@ def test_a_signal_that_is_cut_or_stalls_is_told_to_be_lost_and_to_be_back(place:
         assert "evidence" not in again
     assert outcome.stream("gate")["events"] == {"signal_lost": 2, "signal_back": 2}
     assert "gate: signal back, after" in outcome.out
+
+
+@pytest.mark.slow
+def test_a_camera_whose_packets_are_lost_is_smeared_and_a_whole_one_never(place: Path) -> None:
+    clip = raw_h264(people_walking(), place, seconds=10, fps=10)
+    with RtspCamera(clip=clip, fps=10, lose=0.1) as lossy, RtspCamera(clip=clip, fps=10) as whole:
+        sources = streams(
+            {"id": "lossy", "source": lossy.url("/clip")}, {"id": "whole", "source": whole.url("/clip")}
+        )
+        udp = ("--set", "capture.rtsp_transport=udp")
+        with Pipeline(place, *sources, *udp, "--events", "events.jsonl") as run:
+            file = run.folder / "events.jsonl"
+
+            def ends() -> list[dict[str, Any]]:
+                return [one for one in told_in(file) if (one["kind"], one["phase"]) == ("smeared", "end")]
+
+            until(lambda: len(ends()) >= 2, "it is over twice", 60.0)
+            run.signal(signal.SIGINT)
+            outcome = run.finish()
+    assert outcome.code == 0, outcome.told()
+    told = [one for one in told_in(file) if one["kind"] == "smeared"]
+    assert {one["stream_id"] for one in told} == {"lossy"}
+    assert [one["phase"] for one in told] == ["start", "end"] * (len(told) // 2)
+    assert [one["start"] for one in told[1::2]] == [one["id"] for one in told[::2]]
+    figures = outcome.stream("lossy")
+    assert figures["not_predicted"]["inference.bad_picture"] > 10
+    assert figures["health"]["smeared"] > 0
+    assert "smeared" not in outcome.stream("whole")["health"]
+    assert "lossy: picture smeared" in outcome.out
 
 
 def test_a_wrong_password_is_one_line_that_does_not_tell_it(place: Path) -> None:
