@@ -112,6 +112,7 @@ class CaptureStream:
             skipped=captured.skipped + self._skipped,
             truth=picture.truth,
             movers=picture.movers,
+            smeared=picture.smeared,
         )
         knobs = self._freshness.knobs(self.id, min(frame.image.shape[:2]), started_ns)
         return _shrink(frame, knobs.size), knobs.quality

@@ -15,7 +15,7 @@ from pipeline.scene.ground import GroundSpeed
 from pipeline.scene.health_events import HealthEvents
 from pipeline.scene.rule_input import STARTED, Cut, Look, in_steps
 from pipeline.scene.steady_label import Held, SteadyLabel
-from pipeline.scene.stream_rules import StreamRules
+from pipeline.scene.stream_rules import RULES_CHANGED, StreamRules
 from pipeline.view.watch_overlay import Watched
 from pipeline.wire.messages import BadPicture, Prediction
 
@@ -75,16 +75,20 @@ class EventFinder:
             events = self._cut(f"the picture is {bad.state}".replace("_", "-")) + events
         return events
 
-    def replace_watch(self, watch: Watch) -> list[Event]:
+    def replace_watch(self, watch: Watch, why: str = RULES_CHANGED) -> list[Event]:
         """Follows other zones, lines and rules from now on; what is the same goes on.
 
         It is not logged: over the log, rules are as if they had always been so.
+
+        Args:
+            watch: What to follow.
+            why: What the ends say.
 
         Returns:
             The ends of what has begun under what is not the same.
         """
         before, last = self._rules.watch, self._rules.last
-        ends = self._rules.replace_watch(watch)
+        ends = self._rules.replace_watch(watch, why)
         events = self._noted(ends, last) if last else []
 
         def is_same(name: str) -> bool:

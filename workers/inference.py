@@ -29,8 +29,9 @@ from pipeline.wire.publisher import SMALL_QUEUE, Publisher
 from workers.base import RETRY_S, TICK_S, Worker, WorkerError
 from workers.inference_stream import InferenceStream, Turn
 from workers.model_check import wrong_checkpoint
-from workers.reference_views import open_homes
+from workers.reference_views import ReferenceViews
 from workers.roles import bound_endpoint, connected_endpoints
+from workers.rundir import folder_of_run
 
 _SHARE_KEPT = 0.25
 """Of ``wire.max_memory_mb``: what copies of unchanged pictures may hold beyond the frames themselves."""
@@ -48,12 +49,18 @@ class InferenceWorker(Worker):
         self._most = config.inference.max_batch or self._runtime.most_streams
         self._runtime.warm_up(min(max(len(config.streams), 1), self._most))
         self.stats.details = {"runtime": self._runtime.describe(), "model": self._runtime.describe_model()}
-        self._homes = open_homes(config, self._runtime)
+        endpoint = bound_endpoint(self.role, config.endpoints)
+        self._views = ReferenceViews(
+            config,
+            self._runtime,
+            kept_in=folder_of_run(endpoint),
+            is_restarted=self.restarts > 0,
+            report=self.event,
+        )
         self._streams: dict[str, InferenceStream] = {}
         self._age_limit = AgeLimit(config.wire.max_frame_age_ms)
         self._kept = KeptBytes(int(config.wire.max_memory_mb * _SHARE_KEPT * 2**20))
         self._window = BatchWindow(config.inference.batch_window_ms)
-        endpoint = bound_endpoint(self.role, config.endpoints)
         self._publisher = self.publishes(Publisher(endpoint, config.wire, self.security, queue=SMALL_QUEUE))
         self._listeners = self.waits_for(self._publisher, config.inference.wait_for, "inference.wait_for")
         self._receiver: FrameReceiver | None = None
@@ -65,6 +72,8 @@ class InferenceWorker(Worker):
         if any(stream.outbox for stream in self._streams.values()):
             timeout_s = min(timeout_s, RETRY_S)
         self._receive(0.0 if any(stream.is_ready for stream in self._streams.values()) else timeout_s)
+        for wanted in self._publisher.pop_views_wanted():
+            self._views.want(wanted)
         if turns := self._next_turns({}):
             self._step(self._wait_for_others(turns))
         for stream in self._streams.values():
@@ -147,7 +156,7 @@ class InferenceWorker(Worker):
                 self.stats,
                 self.event,
                 self._kept,
-                self._homes(about.stream_id),
+                self._views.home(about.stream_id),
             )
         stream = self._streams[about.stream_id]
         if isinstance(received, EndOfStream):
@@ -234,11 +243,13 @@ class InferenceWorker(Worker):
     def _remember(self, turn: Turn, result: Result, memory: Memory, passes: int) -> None:
         frame, stream = turn.frame, self._streams[turn.frame.id.stream_id]
         stream.remember(turn, result, memory, passes)
-        if stream.home is None or not stream.home.is_due(frame.time_ns):
+        home, take = stream.home, self._views.is_wanted(stream.id)
+        if home is None or not (take or home.is_due(frame.time_ns)):
             return
         keys = self._runtime.match_keys(memory.entry)
         if keys is not None:
-            stream.home.look(frame.id, keys, frame.aspect, frame.time_ns)
+            take = take and self._views.keep(stream.id, home.name, frame.image)
+            home.look(frame.id, keys, frame.aspect, frame.time_ns, take=take)
 
     # -- predictions out ---------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ class PictureGate:
         """What to send in place of a prediction; None for a picture that is good enough for one."""
         if self._health is None:  # a file may well repeat a picture
             self._health = PictureHealth(judge_frozen=frame.policy == "newest")
-        health = self._health.look(frame.image, frame.time_ns)
+        health = self._health.look(frame.image, frame.time_ns, smeared=frame.smeared)
         passed_ms = 0.0 if self._last_ns is None else (frame.time_ns - self._last_ns) / 1e6
         self._last_ns = frame.time_ns
         if 0 < passed_ms <= _LONGEST_MS:

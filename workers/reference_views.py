@@ -1,36 +1,104 @@
 """The reference views of the streams, ready to be followed: their pictures go through the network once."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import cv2
 import numpy as np
 
 from pipeline.base.config import Config
+from pipeline.base.errors import UserError
+from pipeline.base.files import write_whole
 from pipeline.base.frame import Image
-from pipeline.base.watched import Line, Zone
+from pipeline.base.watched import UNNAMED_VIEW, Line, Zone
 from pipeline.runtime.base import Runtime
 from pipeline.scene.home import Home, KeptView
+from pipeline.wire.messages import TakeView
 from workers.base import WorkerError
 
+_PNG = ".png"
 
-def open_homes(config: Config, runtime: Runtime) -> Callable[[str], Home | None]:
-    """Gives what follows the views of a stream; None where nothing is watched, or it is not wanted.
+
+class ReferenceViews:
+    """The views of all streams, and who wants another one to be taken.
+
+    Args:
+        config: The whole configuration.
+        runtime: Makes keys of pictures.
+        kept_in: Folder of this run for views that have no name, and so no file of their own; None: no such
+            view is kept.
+        is_restarted: What is kept there counts.
+        report: Takes what people should know.
 
     Raises:
         WorkerError: A picture can't be read any more, or the network has no dense motion.
     """
-    watch = config.watched()
-    if not config.watch.follow_camera:
-        return lambda stream_id: None
-    views = {name: _open_view(name, view.picture, runtime) for name, view in watch.views.items()}
 
-    def home(stream_id: str) -> Home | None:
+    def __init__(
+        self,
+        config: Config,
+        runtime: Runtime,
+        *,
+        kept_in: Path | None = None,
+        is_restarted: bool = False,
+        report: Callable[[str], None] = print,
+    ) -> None:
+        self._watch, self._runtime, self._report = config.watched(), runtime, report
+        self._folder, self._is_restarted = kept_in, is_restarted
+        self._is_wanted = config.watch.follow_camera
+        self._wanted: dict[str, int] = {}
+        self._taken: dict[str, int] = {}
+        views = self._watch.views if self._is_wanted else {}
+        self._views = {
+            name: _open_view(f"views.{name}.picture", view.picture, runtime) for name, view in views.items()
+        }
+
+    def home(self, stream_id: str) -> Home | None:
+        """What follows the views of a stream; None where nothing is watched, or it is not wanted."""
+        watch = self._watch
+        if not self._is_wanted:
+            return None
+        its_views = {name: self._views[name] for name in watch.views_of(stream_id)}
+        if its_views:
+            return Home(its_views)
         places: list[Zone | Line] = [*watch.zones.values(), *watch.lines.values()]
-        its_views = {name: views[name] for name in watch.views_of(stream_id)}
-        is_watched = any(place.is_in(stream_id) for place in places) or watch.ground_of(stream_id)
-        return Home(its_views) if its_views or is_watched else None
+        if not any(place.is_in(stream_id) for place in places) and not watch.ground_of(stream_id):
+            return None
+        file = self._file(stream_id, UNNAMED_VIEW)
+        if file and self._is_restarted and file.exists():
+            return Home({UNNAMED_VIEW: _open_view(f"the view of {stream_id}", str(file), self._runtime)})
+        return Home({})
 
-    return home
+    def want(self, wanted: TakeView) -> None:
+        """Notes that what a camera shows is to become its view; the same wish counts once."""
+        if wanted.asked_ns > self._taken.get(wanted.stream_id, 0):
+            self._wanted[wanted.stream_id] = wanted.asked_ns
+
+    def is_wanted(self, stream_id: str) -> bool:
+        """Whether the next picture of a stream is to become its view."""
+        return stream_id in self._wanted
+
+    def keep(self, stream_id: str, view: str, picture: Image) -> bool:
+        """Keeps the picture that becomes a view, as it is wanted: it counts after a restart, too.
+
+        Returns:
+            False if it can't be written: the view must stay as it is.
+        """
+        self._taken[stream_id] = self._wanted.pop(stream_id)
+        file = self._file(stream_id, view)
+        try:
+            if file:
+                _write_picture(file, picture)
+        except UserError as error:
+            self._report(f"{stream_id}: the view stays as it is: {error}")
+            return False
+        self._report(f"{stream_id}: what the camera shows is its view {view} from now on")
+        return True
+
+    def _file(self, stream_id: str, view: str) -> Path | None:
+        if view != UNNAMED_VIEW:
+            return Path(self._watch.views[view].picture)
+        return self._folder / f"view_{stream_id}{_PNG}" if self._folder else None
 
 
 def reference_view(picture: Image, runtime: Runtime) -> KeptView:
@@ -49,5 +117,19 @@ def reference_view(picture: Image, runtime: Runtime) -> KeptView:
 def _open_view(name: str, path: str, runtime: Runtime) -> KeptView:
     picture = cv2.imread(path)
     if picture is None:
-        raise WorkerError(f"views.{name}.picture: {path} can't be read as a picture")
+        raise WorkerError(f"{name}: {path} can't be read as a picture")
     return reference_view(np.asarray(picture, np.uint8), runtime)
+
+
+def _write_picture(file: Path, picture: Image) -> None:
+    """Replaces a picture, whole or not at all, in the format that its name says.
+
+    Raises:
+        UserError: It can't be written.
+    """
+    try:
+        _, packed = cv2.imencode(file.suffix or _PNG, picture)
+        write_whole(file, packed.tobytes(), sync=True)
+    except (cv2.error, OSError) as error:
+        cause = error.strerror if isinstance(error, OSError) else "OpenCV can't write such files"
+        raise UserError(f"{file} can't be written: {cause}") from None

@@ -66,6 +66,13 @@ def place_endpoints(config: Config, folder: Path) -> Config:
     return msgspec.structs.replace(config, endpoints=msgspec.structs.replace(config.endpoints, **endpoints))
 
 
+def folder_of_run(endpoint: str) -> Path | None:
+    """The private folder of a run in which an endpoint is; None for an endpoint elsewhere."""
+    folder = Path(endpoint.removeprefix("ipc://")).parent
+    is_private = folder.is_relative_to(base_folder()) and any(part.startswith(_RUN) for part in folder.parts)
+    return folder if endpoint.startswith("ipc://") and is_private else None
+
+
 def _made_at(folder: Path) -> float:
     try:
         return folder.stat().st_mtime

@@ -1,6 +1,6 @@
-"""Whether frames of one live stream still arrive at the sink, as events: signal lost, from start to end."""
+"""Whether frames of one live stream still arrive at the sink, as events: signal lost, and signal back."""
 
-from pipeline.base.event import Event, Moment
+from pipeline.base.event import Event, Moment, event_id, rfc3339, unix_ns
 from pipeline.base.frame import Policy
 from pipeline.scene.health_events import HealthEvents
 
@@ -17,9 +17,18 @@ class SignalWatch:
     """
 
     def __init__(self, stream_id: str) -> None:
-        self._events = HealthEvents(stream_id)
+        self._stream_id, self._events = stream_id, HealthEvents(stream_id)
         self._capture_ns = self._arrived_ns = self._interval_ns = 0
         self._is_live = False
+        self._lost_ns: int | None = None  # since when a loss was told that no return has answered yet
+
+    def lost_before(self, end: Event) -> None:
+        """Notes that a sink before this one told a loss, which ended with that sink.
+
+        Args:
+            end: The end of that ``signal_lost``.
+        """
+        self._lost_ns = unix_ns(end.time) - round((end.for_s or 0.0) * 1e9)
 
     def expect(self, since_ns: int) -> None:
         """Frames of a live stream should have arrived since then; nothing is changed if some have."""
@@ -27,12 +36,12 @@ class SignalWatch:
             self._is_live, self._capture_ns, self._arrived_ns = True, since_ns, since_ns
 
     def arrived(self, policy: Policy, capture_ns: int, now_ns: int) -> list[Event]:
-        """A frame has arrived."""
+        """A frame has arrived: after a loss that is the end of it, and ``signal_back``."""
         was_lost = self._events.state is not None
         if self._is_live and not was_lost:
             self._interval_ns = now_ns - self._arrived_ns
         self._is_live, self._capture_ns, self._arrived_ns = policy == "newest", capture_ns, now_ns
-        return self._events.see_ok()
+        return self._events.see_ok() + self._back(capture_ns)
 
     def look(self, now_ns: int) -> list[Event]:
         """What there is to tell now; to be called several times a second."""
@@ -40,9 +49,27 @@ class SignalWatch:
         if not self._is_live or silent_ns < max(SILENT_NS, _TIMES_USUAL * self._interval_ns):
             return []
         at_ns = self._capture_ns + silent_ns
-        return self._events.see_bad("signal_lost", Moment(at_ns, at_ns), silent_ns / 1e9)
+        events = self._events.see_bad("signal_lost", Moment(at_ns, at_ns), silent_ns / 1e9)
+        if events and self._lost_ns is None:
+            self._lost_ns = unix_ns(events[-1].time)
+        return events
 
     def end(self, why: str) -> list[Event]:
         """The stream has ended, or nobody listens any more."""
-        self._is_live = False
+        self._is_live, self._lost_ns = False, None
         return self._events.end(why)
+
+    def _back(self, capture_ns: int) -> list[Event]:
+        since_ns, self._lost_ns = self._lost_ns, None
+        if since_ns is None:
+            return []
+        return [
+            Event(
+                id=event_id(self._stream_id, "signal_back", capture_ns),
+                time=rfc3339(capture_ns),
+                stream_id=self._stream_id,
+                kind="signal_back",
+                phase="once",
+                for_s=round(max(capture_ns - since_ns, 0) / 1e9, 3),
+            )
+        ]

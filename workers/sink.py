@@ -20,6 +20,7 @@ from pipeline.flow.age_limit import AgeLimit
 from pipeline.flow.joiner import Joined
 from pipeline.scene.crossing_counts import CrossingCounts
 from pipeline.scene.sentence import event_in_words
+from pipeline.scene.stream_rules import RULES_CHANGED
 from pipeline.view.jsonl import PredictionWriter
 from pipeline.view.maps_folder import MapsFolder, MapsFolderError
 from pipeline.view.typesetting import load_system_fonts
@@ -29,7 +30,7 @@ from pipeline.view.web.server import WebView
 from pipeline.view.window import Window, open_window
 from pipeline.wire.arrivals import ReceivedFrame, ReceivedPrediction
 from pipeline.wire.frame_receiver import FrameReceiver
-from pipeline.wire.messages import BadPicture, EndOfStream
+from pipeline.wire.messages import BadPicture, EndOfStream, TakeView
 from pipeline.wire.receivers import PredictionReceiver
 from pipeline.wire.subscriber import wait_any
 from workers.base import Worker
@@ -43,6 +44,7 @@ from workers.sending import Sending
 from workers.signal_watch import SILENT_NS
 from workers.sink_stream import SinkStream
 from workers.source_check import live_streams
+from workers.view_taking import ViewTaking
 from workers.watch_replacing import WatchReplacing, with_watch
 
 _QUIET_NS = 500_000_000
@@ -60,6 +62,7 @@ class SinkWorker(Worker):
         """Opens the outputs, then listens for frames and predictions."""
         self._replacing = WatchReplacing(self.config, is_restarted=self.restarts > 0, report=self.event)
         self.config = with_watch(self.config, self._replacing.watch)
+        self._taking = ViewTaking(self._replacing, self._replace_watch, self._ask_for_view)
         sink, config = self.config.sink, self.config
         self._give_way(sink.nice)
         load_system_fonts()
@@ -80,6 +83,8 @@ class SinkWorker(Worker):
             self._sending.hand_over(event)
             if self.restarts:  # their starts are in the same file
                 self._write(event)
+            if self.restarts and event.kind == "signal_lost":
+                self._stream(event.stream_id).lost_before(event)
         if sink.web:
             self._web = WebView(
                 sink.web_host,
@@ -92,6 +97,7 @@ class SinkWorker(Worker):
                 evidence=partial(evidence_folder, root) if (root := config.evidence_folder()) else None,
                 token=read_token(sink.web_token_file) if sink.web_token_file else None,
                 replace_watch=self._replacing.ask,
+                take_view=self._taking.ask,
             )
             self.resources.callback(self._web.close)
             self._web.start()
@@ -116,7 +122,7 @@ class SinkWorker(Worker):
         Returns:
             False when its window was closed, or nobody reads standard output any more.
         """
-        self._replacing.take(self._replace_watch)
+        self._replacing.take(partial(self._replace_watch, why=RULES_CHANGED))
         self._turn(timeout_s)
         self._keeping.check()
         self._evidence.check()
@@ -130,6 +136,7 @@ class SinkWorker(Worker):
     def finish(self, deadline_ns: int) -> None:
         """Shows what still comes until the streams end; frames that are left at the deadline are counted."""
         self._replacing.refuse("the sink is stopping")
+        self._taking.refuse("the sink is stopping")
         if self.alone:  # nobody stops the cameras for it
             deadline_ns = min(deadline_ns, now_ns() + _FINISH_ALONE_NS)
         quiet_since_ns = now_ns()
@@ -237,6 +244,8 @@ class SinkWorker(Worker):
 
     def _take_answer(self, answer: ReceivedPrediction | BadPicture | EndOfStream) -> None:
         about = answer.prediction if isinstance(answer, ReceivedPrediction) else answer
+        if isinstance(answer, ReceivedPrediction):  # zones go along before anything is judged by them
+            self._taking.see(answer.prediction, [*self._streams, *(one.id for one in self.config.streams)])
         self._stream(about.stream_id).take_prediction(answer)
         if not isinstance(answer, ReceivedPrediction):
             return
@@ -264,13 +273,16 @@ class SinkWorker(Worker):
             self._web.tell(event)
         self._write(event)
 
-    def _replace_watch(self, watch: Watch) -> None:
+    def _replace_watch(self, watch: Watch, why: str) -> None:
         self.config = with_watch(self.config, watch)
         for stream in self._streams.values():
-            stream.replace_watch(watch)
+            stream.replace_watch(watch, why)
         if self._web:
             self._web.replace_watch(watch)
-        self.event("zones, lines and rules were replaced over HTTP")
+        self.event(f"zones, lines and rules are others now: {why}")
+
+    def _ask_for_view(self, wanted: TakeView) -> None:
+        self._answers.ask_for_view(wanted)
 
     def _write(self, event: Event) -> None:
         if self._events is None:

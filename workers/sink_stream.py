@@ -124,6 +124,10 @@ class SinkStream:
         """Notes that frames of a camera should have arrived since then."""
         self._signal.expect(since_ns)
 
+    def lost_before(self, end: Event) -> None:
+        """Notes that a sink before this one told that no frames arrive, and the end of that."""
+        self._signal.lost_before(end)
+
     def take_end(self, end: EndOfStream) -> None:
         """Notes that no more frames will come."""
         self._count_gap(end.id, end.skipped, None)
@@ -159,9 +163,9 @@ class SinkStream:
             else:
                 yield joined
 
-    def replace_watch(self, watch: Watch) -> None:
+    def replace_watch(self, watch: Watch, why: str) -> None:
         """Follows other zones, lines and rules from now on; what is the same goes on."""
-        self._tell_all(self._finder.replace_watch(watch))
+        self._tell_all(self._finder.replace_watch(watch, why))
 
     def discard(self) -> None:
         """Counts the frames that still wait as dropped, and ends what has begun."""

@@ -39,6 +39,7 @@ class WatchReplacing:
 
     Attributes:
         watch: What applies now.
+        turn: Whoever asks has it meanwhile: one at a time.
     """
 
     def __init__(self, config: Config, is_restarted: bool, report: Callable[[str], None]) -> None:
@@ -46,7 +47,7 @@ class WatchReplacing:
         self._file = Path(config.watch.file) if config.watch.file else None
         self._own = "" if is_restarted else _beside_file(self._started_with, self._file)
         self._follows = config.watch.follow_camera
-        self._turn = threading.Lock()
+        self.turn = threading.Lock()
         self._lock = threading.Lock()
         self._waiting: _Request | None = None
         self._refusal = ""
@@ -62,7 +63,7 @@ class WatchReplacing:
         Raises:
             UserError: Nothing was changed, and why.
         """
-        with self._turn:
+        with self.turn:
             self._check_views(watch)
             before = self._write(watch)
             try:
@@ -71,6 +72,38 @@ class WatchReplacing:
                 self._write_back(before, str(error))
                 raise
             return [self._lasts(), *self._notes(watch)]
+
+    def why_not_carried(self, places: list[str], *, for_good: bool) -> str:
+        """Why zones, lines and ground can't be kept elsewhere in their view, in words; empty if they can.
+
+        Args:
+            places: Their names, such as ``zones.drive``.
+            for_good: The view outlasts the run: so must they.
+        """
+        if not places:
+            return ""
+        if self._file is None:
+            return (
+                f"{places[0]} has to move along, and would be back after a restart of the sink: "
+                "name a file for it in watch.file"
+            )
+        if for_good and (own := sorted(set(places) & set(self._own.split(", ")))):
+            return f"{own[0]} stands in the configuration and can't be changed there: move it to {self._file}"
+        return ""
+
+    def carry(self, watch: Watch, apply: Callable[[Watch], None]) -> str:
+        """Applies what has moved along with a view, and keeps it; called by the sink's thread.
+
+        Returns:
+            How long it lasts, in words.
+        """
+        apply(watch)
+        self.watch = watch
+        try:
+            self._write(watch)
+        except UserError as error:
+            return f"until the sink stops: {error}"
+        return self._lasts()
 
     def take(self, apply: Callable[[Watch], None]) -> None:
         """Applies what was asked for, if anything; called by the sink's thread."""

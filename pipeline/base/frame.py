@@ -52,6 +52,7 @@ class Frame:
         movers: What is known to move by itself, only from sources that know it.
         received_ns: Unix time in ns at which this process got it; 0 in the process that captured it.
         full_size: Height and width that the source delivered, if capture has made the picture smaller.
+        smeared: Something was lost on its way to the decoder, which has put copies in its place.
     """
 
     id: FrameId
@@ -64,6 +65,7 @@ class Frame:
     movers: list[Mover] | None = None
     received_ns: int = 0
     full_size: tuple[int, int] | None = None
+    smeared: bool = False
 
     @property
     def aspect(self) -> float:

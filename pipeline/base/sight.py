@@ -60,6 +60,8 @@ class Similarity(NamedTuple):
 
 AT_HOME = Similarity(1 + 0j, 0j)
 """The picture shows the view as it was."""
+NEW_VIEW = "a new view was taken"
+"""Why what was seen from the former one has ended."""
 
 
 class Sight(msgspec.Struct, kw_only=True, frozen=True):
@@ -106,6 +108,18 @@ class Sight(msgspec.Struct, kw_only=True, frozen=True):
 
     def _shares(self, place: complex) -> Point:
         return place.real, place.imag / self.aspect
+
+
+def why_another(known: tuple[str, int] | None, sight: Sight) -> str:
+    """Why what was seen from one view is over, in words; empty if that view still counts.
+
+    Args:
+        known: Name of the view, and when it was taken.
+        sight: What is seen now. A view that was kept is one from a picture after a restart.
+    """
+    if known is None or sight.view != known[0]:
+        return "another view counts now"
+    return "" if sight.taken_ns in (0, known[1]) else NEW_VIEW
 
 
 def is_scale(factor: tuple[float, float]) -> bool:

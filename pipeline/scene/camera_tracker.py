@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from pipeline.base.camera_velocity import CameraMotion
+from pipeline.base.sight import Similarity
 from pipeline.scene.dense_motion import Array, DenseMotion, polar
 
 _SMOOTHED_OVER_MS = 400.0
@@ -50,6 +51,14 @@ class CameraTracker:
             roll_deg=math.degrees(roll),
             shake=max(self._way - speed, 0.0),
         )
+
+
+def camera_between(motion: DenseMotion, slot: int) -> Similarity:
+    """From places of a frame to those of a past one, by what stands still."""
+    (a, b, x), (c, d, y) = motion.camera[slot].tolist()
+    factor = complex((a + d) / 2, (c * motion.aspect - b / motion.aspect) / 2)
+    middle, was = (complex(x + 1, (y + 1) * motion.aspect) / 2 for x, y in ((0.0, 0.0), (x, y)))
+    return Similarity(factor, was - factor * middle)
 
 
 def _rates(motion: DenseMotion) -> Array | None:

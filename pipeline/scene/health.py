@@ -20,10 +20,13 @@ _LASTING_S: Mapping[PictureState, float] = {
     "over_exposed": 2.0,
     "frozen": 0.0,  # it has lasted when it is evident
     "blurred": 3.0,
+    "smeared": 0.0,
 }
 """So long the evidence for a state has to last without a break before the state is believed."""
 _FEWEST_FRAMES = 4
 """Of that evidence."""
+_EVIDENT = ("frozen", "smeared")
+"""States for which one picture is evidence enough."""
 _LEARN_S, _LEARN_FRAMES = 5.0, 20
 """Of good pictures, before anything is compared with the usual."""
 _USUAL_S, _VIEW_S = 20.0, 5.0
@@ -120,12 +123,13 @@ class PictureHealth:
         self._view: _Plane | None = None
         self._stillness = Stillness()
 
-    def look(self, image: Image, time_ns: int) -> Health:
+    def look(self, image: Image, time_ns: int, *, smeared: bool = False) -> Health:
         """Judges the next picture.
 
         Args:
             image: ``(rows, columns, 3)`` uint8 BGR.
             time_ns: Its place on the stream's timeline; one that goes back begins anew but for the usual.
+            smeared: The decoder says that something is missing in it.
         """
         if image.shape[:2] != self._size:
             self._start((image.shape[0], image.shape[1]))
@@ -140,7 +144,7 @@ class PictureHealth:
         likeness = 0.0 if self._view is None else _correlation(seen.view, self._view)
         if self._judge_frozen:
             self._stillness.look(image, time_ns)
-        evidence = self._evidence(seen, likeness)
+        evidence = "smeared" if smeared else self._evidence(seen, likeness)
         if evidence == "ok" and self._stillness.is_frozen:
             evidence = "frozen"
         self._believe(evidence, time_ns)
@@ -186,7 +190,7 @@ class PictureHealth:
             return
         lasted_s = (time_ns - self._candidate_ns) / 1e9
         if lasted_s >= _LASTING_S[evidence] and (
-            evidence == "frozen" or self._candidate_frames >= _FEWEST_FRAMES
+            evidence in _EVIDENT or self._candidate_frames >= _FEWEST_FRAMES
         ):
             self._state = evidence
             still_ns = self._stillness.since_ns if evidence == "frozen" else None

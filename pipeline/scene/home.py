@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from pipeline.base.sight import AT_HOME, Sight, Similarity
 from pipeline.base.watched import UNNAMED_VIEW
+from pipeline.scene.camera_tracker import camera_between
 from pipeline.scene.dense_motion import Array, DenseMotion
 
 _LOOK_EVERY_MS = 200.0
@@ -235,7 +236,7 @@ class Home:
 
     def __init__(self, views: Mapping[str, KeptView]) -> None:
         self._views = dict(views)
-        self._name, self._taken_ns = next(iter(views), UNNAMED_VIEW), 0
+        self._name, self._taken_ns = next(iter(views), UNNAMED_VIEW), dict[str, int]()
         self._known: OrderedDict[Hashable, Similarity] = OrderedDict()
         self._now = self._confirmed = AT_HOME
         self._share = 0.0
@@ -245,6 +246,11 @@ class Home:
         self._found_ns: int | None = None
         self._rival = "", 0  # another view that was seen better, and in how many looks running
 
+    @property
+    def name(self) -> str:
+        """Of the view that counts."""
+        return self._name
+
     def is_due(self, time_ns: int) -> bool:
         """Whether it is time to look for the view, or to take it."""
         if self._looked_ns is None:
@@ -253,7 +259,7 @@ class Home:
         since_ns = time_ns - self._looked_ns
         return since_ns < 0 or since_ns >= _LOOK_EVERY_MS * 1e6
 
-    def look(self, frame: Hashable, keys: Array, aspect: float, time_ns: int) -> None:
+    def look(self, frame: Hashable, keys: Array, aspect: float, time_ns: int, *, take: bool = False) -> None:
         """Looks for the view in a frame.
 
         Args:
@@ -261,10 +267,11 @@ class Home:
             keys: See ``find``.
             aspect: See ``find``.
             time_ns: Its capture time.
+            take: What it shows becomes the view that counts.
         """
         self._looked_ns = time_ns
         carried = self._known.get(frame, self._now)
-        if self._views:
+        if self._views and not take:
             is_lost, expected = not self._is_found(time_ns), (carried, self._confirmed)
             view = self._views[self._name]
             found = find(view, keys, aspect, expected, is_lost=is_lost, is_out=self._is_out)
@@ -272,7 +279,7 @@ class Home:
             if len(self._views) > 1 and not is_sure:
                 found = self._nearest(keys, aspect, found)
         else:
-            self._views[self._name], self._taken_ns = KeptView(keys, aspect), time_ns
+            self._views[self._name], self._taken_ns[self._name] = KeptView(keys, aspect), time_ns
             found = Found(AT_HOME, 1.0)
         if found:
             self._confirmed, self._share = found.similarity, found.share
@@ -298,7 +305,7 @@ class Home:
         if self._began_ns is None or time_ns < self._began_ns:
             self._began_ns = time_ns
         slot = next((slot for slot in reversed(motion.slots) if past[slot] in self._known), None)
-        if slot is not None and (camera := _camera(motion, slot)).is_plausible:
+        if slot is not None and (camera := camera_between(motion, slot)).is_plausible:
             carried = self._known[past[slot]].then(camera.inverse())
             if carried.is_plausible:
                 self._now = carried
@@ -311,7 +318,7 @@ class Home:
         now = self._now if self._is_carried and self._now.is_plausible else self._confirmed
         return Sight(
             view=self._name,
-            taken_ns=self._taken_ns,
+            taken_ns=self._taken_ns.get(self._name, 0),
             found=is_found,
             share=self._share if is_found else 0.0,
             factor=(now.factor.real, now.factor.imag),
@@ -339,11 +346,3 @@ class Home:
             return current
         self._name, self._rival = best, ("", 0)
         return seen[best]
-
-
-def _camera(motion: DenseMotion, slot: int) -> Similarity:
-    """From places of a frame to those of a past one, by what stands still."""
-    (a, b, x), (c, d, y) = motion.camera[slot].tolist()
-    factor = complex((a + d) / 2, (c * motion.aspect - b / motion.aspect) / 2)
-    middle, was = (complex(x + 1, (y + 1) * motion.aspect) / 2 for x, y in ((0.0, 0.0), (x, y)))
-    return Similarity(factor, was - factor * middle)

@@ -110,6 +110,7 @@ def event_in_words(event: Event) -> str:
         ("label", "end"): f"label {event.why.get('label', '')} no longer",
         ("wrong_way", "start"): f"something goes the wrong way{going}",
         ("wrong_way", "end"): "nothing goes the wrong way any more",
+        ("signal_back", "once"): f"signal back, after {event.for_s or 0:.0f} s",
     }
     for kind, fault in {**_HEALTH, "camera_moved": "camera turned away"}.items():
         words |= {

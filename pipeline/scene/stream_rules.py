@@ -2,13 +2,16 @@
 
 from pipeline.base.event import Event, Moment
 from pipeline.base.moving_thing import Thing
-from pipeline.base.sight import Sight
+from pipeline.base.sight import Sight, why_another
 from pipeline.base.watched import UNNAMED_VIEW, Watch
 from pipeline.scene.ground import GroundSpeed
 from pipeline.scene.label_events import LabelEvents
 from pipeline.scene.rule_book import RuleBook
 from pipeline.scene.rule_input import Cut, Look
 from pipeline.scene.view_events import ViewEvents
+
+RULES_CHANGED = "the rules were changed"
+"""Why what the former ones had begun has ended."""
 
 
 class StreamRules:
@@ -69,13 +72,17 @@ class StreamRules:
         self._book.forget()
         return events
 
-    def replace_watch(self, watch: Watch) -> list[Event]:
+    def replace_watch(self, watch: Watch, why: str = RULES_CHANGED) -> list[Event]:
         """Follows other zones, lines, rules and ground from now on; rules that are the same go on.
+
+        Args:
+            watch: What to follow.
+            why: Of the ends.
 
         Returns:
             The ends of what the other ones have begun, and those about a zone or line that is another one.
         """
-        rules, why = watch.all_rules(), "the rules were changed"
+        rules = watch.all_rules()
         for name, rule in self.watch.all_rules().items():
             if rules.get(name) != rule:
                 self._quiet_until_ns.pop(name, None)
@@ -90,12 +97,12 @@ class StreamRules:
 
     def _turned(self, sight: Sight, now: Moment) -> list[Event]:
         """Ends what has begun where the view is lost, or another one has come."""
-        view, events = (sight.view, sight.taken_ns), list[Event]()
-        if view != self._view:
+        events = list[Event]()
+        if why := why_another(self._view, sight):
             if self._view is not None or sight.view != UNNAMED_VIEW:
-                events = self._book.end(now, "another view counts now")
+                events = self._book.end(now, why)
                 self._open(sight.view)
-            self._view = view
+            self._view = sight.view, sight.taken_ns
         return events if sight.found else events + self._book.end(now, "the view is lost")
 
     def _open(self, view: str | None) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.base.episode import Episode
 from pipeline.base.event import Event, Moment, event_id, rfc3339
-from pipeline.base.sight import Sight
+from pipeline.base.sight import Sight, why_another
 from pipeline.scene.presence import Presence
 
 _SETTLES_IN_MS = 3000.0
@@ -37,8 +37,8 @@ class ViewEvents:
             now: When it was captured; after the frame before.
         """
         events: list[Event] = []
-        if (sight.view, sight.taken_ns) != self._view:
-            events, self._view = self.end(now, "another view counts now"), (sight.view, sight.taken_ns)
+        if why := why_another(self._view, sight):
+            events, self._view = self.end(now, why), (sight.view, sight.taken_ns)
         if self._away is None:
             self._away = Presence(False, now, _SETTLES_IN_MS)
         limit = _NEAR if self._away.holds else _FAR

@@ -22,10 +22,16 @@ from av.video.reformatter import VideoReformatter
 from pipeline.base.clock import now_ns
 from pipeline.base.frame import Image
 from pipeline.base.redact import redact_source
+from pipeline.video.frame_numbers import FrameNumbers
 from pipeline.video.source import Picture, SourceError, SourceErrorKind
 
 _NO_IMAGE: Image = np.zeros((0, 0, 3), np.uint8)
 _TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
+
+
+_HEALS_IN = 300
+"""Pictures after which a smear counts as gone where no key frame comes: all parts were renewed, in turn."""
+_MOST_LOST = 64
 
 
 class NoPictureError(Exception):
@@ -47,7 +53,11 @@ class PictureDecoder:
             low_delay: Give each picture out at once, instead of decoding several at a time.
         """
         stream = container.streams.video[0]
+        is_h264 = stream.codec_context.name == "h264"
+        self._numbers = FrameNumbers(stream.codec_context.extradata) if is_h264 else None
         stream.thread_type = "SLICE" if low_delay else "AUTO"
+        if low_delay and is_h264:
+            stream.thread_count = 1  # with more, FFmpeg neither mends slices that were lost nor says so
         if low_delay:
             stream.codec_context.flags |= int(Flags.low_delay)
         rate = stream.average_rate or stream.guessed_rate
@@ -56,6 +66,8 @@ class PictureDecoder:
         # All tracks: asked for one, PyAV would wait for it without limit while the others go on.
         self._packets = container.demux()
         self._decoded: deque[Picture] = deque()
+        self._lost: deque[int] = deque(maxlen=_MOST_LOST)  # time stamps of pictures that lack something
+        self._smeared_for = 0  # so many pictures more, if no key frame comes
         self._reformatter = VideoReformatter()
 
     def next(self, limit_s: float = math.inf) -> Picture | None:
@@ -82,10 +94,16 @@ class PictureDecoder:
         return self._decoded.popleft()
 
     def _decode(self, packet: "Packet[Stream]") -> None:
+        if packet.is_corrupt or (self._numbers and self._numbers.is_gap_before(bytes(packet))):
+            if packet.pts is None:
+                self._smeared_for = _HEALS_IN
+            else:
+                self._lost.append(packet.pts)
         try:
             frames = packet.decode()
             self._decoded.extend(self._picture(frame) for frame in frames if isinstance(frame, VideoFrame))
         except av.error.InvalidDataError:
+            self._smeared_for = _HEALS_IN
             self._decoded.append(Picture(_NO_IMAGE, now_ns(), damaged=True))
 
     def _picture(self, frame: VideoFrame) -> Picture:
@@ -97,7 +115,17 @@ class PictureDecoder:
         pts_ns = None
         if frame.pts is not None and frame.time_base is not None:
             pts_ns = int(frame.pts * frame.time_base * 1_000_000_000)
-        return Picture(image, capture_ns, pts_ns, damaged=frame.is_corrupt)
+        return Picture(image, capture_ns, pts_ns, smeared=self._is_smeared(frame))
+
+    def _is_smeared(self, frame: VideoFrame) -> bool:
+        """Whether something is missing in a picture, or was in one that it builds on."""
+        if frame.is_corrupt or frame.pts in self._lost:
+            self._smeared_for = _HEALS_IN
+        elif frame.key_frame:
+            self._smeared_for = 0
+        else:
+            self._smeared_for = max(self._smeared_for - 1, 0)
+        return self._smeared_for > 0
 
 
 def network_error(url: str, error: av.error.FFmpegError, waited_s: float, timeout_s: float) -> SourceError:

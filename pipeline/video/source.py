@@ -56,7 +56,9 @@ class Picture:
         pts_ns: Presentation time in ns on the source's own clock; None if the source gives none.
         truth: The known label, from sources that know it.
         movers: What is known to move by itself; None from sources that don't know.
-        damaged: The decoder found errors: the pixels are wrong or missing and must not be used.
+        damaged: It could not be decoded: the pixels are wrong or missing and must not be used.
+        smeared: Something was lost on the way, and the decoder has put copies of other pictures in its place:
+            in this one, or in one that it builds on.
     """
 
     image: Image
@@ -65,6 +67,7 @@ class Picture:
     truth: str | None = None
     movers: list[Mover] | None = None
     damaged: bool = False
+    smeared: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ A message is ``[topic, header]`` with up to two buffers behind. Raw pixels are n
 """
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import cv2
 import msgspec
@@ -30,11 +31,13 @@ from pipeline.wire.messages import (
     Part,
     Prediction,
     Stats,
+    TakeView,
 )
 from pipeline.wire.motion_maps import check_maps
 from pipeline.wire.peer_text import with_printable_text
 
 _MOST_TICKET = 2**48
+_Notice = TypeVar("_Notice", Feedback, TakeView)
 
 
 class _Versioned(msgspec.Struct):
@@ -43,19 +46,28 @@ class _Versioned(msgspec.Struct):
 
 _unpack_version = msgspec.msgpack.Decoder(_Versioned).decode
 _unpack_feedback = msgspec.msgpack.Decoder(tuple[int, Feedback]).decode
+_unpack_take_view = msgspec.msgpack.Decoder(tuple[int, TakeView]).decode
 _unpack: Callable[[Part], Message] = msgspec.msgpack.Decoder(Message).decode
 
 
 def decode_feedback(notice: bytes) -> Feedback | None:
     """Unpacks feedback from a notice; None for all other notices, and for what is not valid."""
-    packed = topics.feedback_of(notice)
+    return _unpacked(topics.feedback_of(notice), _unpack_feedback)
+
+
+def decode_take_view(notice: bytes) -> TakeView | None:
+    """Unpacks what a sink wants from a notice; likewise."""
+    return _unpacked(topics.view_of(notice), _unpack_take_view)
+
+
+def _unpacked(packed: bytes | None, unpack: Callable[[bytes], tuple[int, _Notice]]) -> _Notice | None:
     if packed is None:
         return None
     try:
-        version, feedback = _unpack_feedback(packed)
+        version, notice = unpack(packed)
     except (ValueError, RecursionError, MemoryError):
         return None
-    return feedback if version == WIRE_VERSION else None
+    return notice if version == WIRE_VERSION else None
 
 
 def decode_message(parts: Sequence[Part], max_bytes: int) -> Message:
@@ -124,6 +136,7 @@ def decode_frame(header: FrameHeader, pixels: Part, received_ns: int, *, full_si
         skipped=header.skipped,
         truth=header.truth,
         movers=header.movers,
+        smeared=header.smeared,
         received_ns=received_ns,
         full_size=header.full_size,
     )

@@ -28,6 +28,7 @@ from pipeline.wire.messages import (
     Part,
     Prediction,
     Stats,
+    TakeView,
 )
 
 _pack = msgspec.msgpack.Encoder().encode
@@ -105,6 +106,7 @@ def _with_header(
         truth=frame.truth,
         movers=frame.movers,
         full_size=frame.full_size,
+        smeared=frame.smeared,
     )
     return [topic or topics.frames(frame.policy, frame.id.stream_id), _pack(header), pixels]
 
@@ -164,6 +166,11 @@ def encode_stats(stats: WorkerStats) -> list[Part]:
     if len(header) > MAX_STATS_BYTES:
         raise WireError("size", f"statistics of {len(header)} bytes, allowed are {MAX_STATS_BYTES}")
     return [topics.STATS, header]
+
+
+def encode_take_view(wanted: TakeView) -> bytes:
+    """Packs what the sink wants of inference, as the topic of a subscription."""
+    return topics.view(_pack((WIRE_VERSION, wanted)))
 
 
 def encode_feedback(feedback: Feedback) -> bytes:

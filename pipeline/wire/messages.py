@@ -81,6 +81,7 @@ class FrameHeader(Identity, kw_only=True, frozen=True, tag="frame"):
         truth: The known label, from sources that know it.
         movers: What is known to move by itself, from sources that know it.
         full_size: Height and width that the source delivered, if capture has made the picture smaller.
+        smeared: Something was lost on its way to the decoder, which has put copies in its place.
     """
 
     v: int = WIRE_VERSION
@@ -95,6 +96,7 @@ class FrameHeader(Identity, kw_only=True, frozen=True, tag="frame"):
     truth: Label | None = None
     movers: Annotated[list[Mover], msgspec.Meta(max_length=MOST_THINGS)] | None = None
     full_size: tuple[Size, Size] | None = None
+    smeared: bool = False
 
     @property
     def decoded_bytes(self) -> int:
@@ -146,6 +148,18 @@ class Offer(msgspec.Struct, kw_only=True, frozen=True, tag="offer"):
     token: Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
     slots: Annotated[int, msgspec.Meta(ge=1, le=MOST_SLOTS)]
     frame_bytes: Annotated[int, msgspec.Meta(ge=1, le=2**40)]
+
+
+class TakeView(msgspec.Struct, frozen=True):
+    """The sink asks inference to take what a camera shows as the view that counts.
+
+    Attributes:
+        stream_id: Of which stream.
+        asked_ns: Unix time at which somebody wanted it: the same for all repetitions.
+    """
+
+    stream_id: StreamId
+    asked_ns: TimeNs
 
 
 class PastFrame(msgspec.Struct, frozen=True):

@@ -16,9 +16,9 @@ from pipeline.base.frame import Policy
 from pipeline.flow.freshness.ages import Feedback
 from pipeline.wire import address, sockets, topics
 from pipeline.wire.audience import Audience
-from pipeline.wire.decoding import decode_feedback
+from pipeline.wire.decoding import decode_feedback, decode_take_view
 from pipeline.wire.links import watch_link
-from pipeline.wire.messages import Part
+from pipeline.wire.messages import Part, TakeView
 from pipeline.wire.security import Gate, SecurityPolicy
 from pipeline.wire.upstream import Upstream
 
@@ -28,6 +28,7 @@ SMALL_QUEUE = 256
 _SEND_BUFFER_BYTES = 256 * 1024
 _MOST_UPSTREAM_BYTES = 1024
 _MOST_FEEDBACK = 256
+"""Streams and sessions; as many views may be wanted at once."""
 _REPEAT_S = 0.05
 _PATIENCE = 10  # TCP can't distinguish a reader that takes nothing from a machine that is gone: wait longer
 
@@ -76,6 +77,7 @@ class Publisher(Closing):
         self._deliveries: dict[bytes, _Delivery] = {}
         self.audience = Audience()
         self._feedback: dict[tuple[str, int], Feedback] = {}
+        self._views_wanted: dict[str, TakeView] = {}
         self._last: dict[Policy, tuple[Part, Part]] = {}
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.XPUB)
@@ -140,6 +142,12 @@ class Publisher(Closing):
         self._hear()
         feedback, self._feedback = list(self._feedback.values()), {}
         return feedback
+
+    def pop_views_wanted(self) -> list[TakeView]:
+        """The latest wish of each stream since the last call."""
+        self._hear()
+        wanted, self._views_wanted = list(self._views_wanted.values()), {}
+        return wanted
 
     def pop_refused(self) -> list[str]:
         """Peers whose keys are not allowed (any more), or who sent too much; each peer once a minute."""
@@ -229,11 +237,14 @@ class Publisher(Closing):
             self.audience.forget(token)
 
     def _hear(self) -> None:
-        """Takes in who has come and gone, and their feedback."""
+        """Takes in who has come and gone, their feedback, and what they want."""
         for notice in self._upstream.take():
             if (feedback := decode_feedback(notice)) is not None:
                 if len(self._feedback) < _MOST_FEEDBACK:
                     self._feedback[feedback.stream_id, feedback.session] = feedback
+            elif (wanted := decode_take_view(notice)) is not None:
+                if len(self._views_wanted) < _MOST_FEEDBACK:
+                    self._views_wanted[wanted.stream_id] = wanted
             else:
                 self.audience.note(notice)
         if self._gate:

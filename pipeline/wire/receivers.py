@@ -16,6 +16,7 @@ from pipeline.wire import sockets, topics
 from pipeline.wire.arrivals import ReceivedPrediction
 from pipeline.wire.census import Census
 from pipeline.wire.decoding import decode_attention, decode_message
+from pipeline.wire.encoding import encode_take_view
 from pipeline.wire.links import LinkState
 from pipeline.wire.memory import MemoryBudget
 from pipeline.wire.messages import (
@@ -26,6 +27,7 @@ from pipeline.wire.messages import (
     Part,
     Prediction,
     Stats,
+    TakeView,
 )
 from pipeline.wire.motion_maps import unpack_maps
 from pipeline.wire.publisher import SMALL_QUEUE
@@ -179,6 +181,10 @@ class PredictionReceiver(LanedReceiver[ReceivedPrediction | BadPicture]):
         super().__init__(
             sources, lambda lane: [topics.predictions(lane)], "sink", wire, security, SMALL_QUEUE, SMALL_QUEUE
         )
+
+    def ask_for_view(self, wanted: TakeView) -> None:
+        """Asks all inference workers; only that of the stream takes its view."""
+        self._newest.notify(encode_take_view(wanted))
 
     def _accept(
         self, message: Message, parts: Sequence[Part]

@@ -21,6 +21,7 @@ A receiver speaks to its publishers by subscribing, which they get to see:
     reader.<lane>.<reader>          "this is me, on this lane"
     taken.<reader>.<token>          "I have taken that end of stream, or that flush"
     age.<packed version, Feedback>  "this is how old your frames are when they are predicted"
+    view.<packed version, TakeView> "take what this camera shows as its view" (the sink, to inference)
     opened.<segment>.<reader>       "I can read that memory"
     closed.<segment>.<reader>       "I can't"
 """
@@ -37,6 +38,7 @@ MAX_BYTES = 512
 """More than any topic of ours has: a stream id has at most 64 letters of 4 bytes."""
 _END = b".end"
 _AGE = b"age."
+_VIEW = b"view."
 
 
 def frames(policy: Policy, stream_id: str = "") -> bytes:
@@ -130,6 +132,16 @@ def age(packed: bytes) -> bytes:
 def feedback_of(notice: bytes) -> bytes | None:
     """What ``age`` was given, if a notice of a new subscription is one."""
     return notice[1 + len(_AGE) :] if notice.startswith(b"\x01" + _AGE) else None
+
+
+def view(packed: bytes) -> bytes:
+    """What a sink subscribes to, to have inference take a view."""
+    return _VIEW + packed
+
+
+def view_of(notice: bytes) -> bytes | None:
+    """What ``view`` was given, if a notice of a new subscription is one."""
+    return notice[1 + len(_VIEW) :] if notice.startswith(b"\x01" + _VIEW) else None
 
 
 def opened(segment: bytes, name: bytes) -> bytes:

@@ -7,4 +7,4 @@ from pipeline.base.picture_state import FAULTS, BadState
 
 
 def test_faults_are_kinds_of_events_and_each_bad_picture_is_one() -> None:
-    assert set(get_args(BadState)) | {"smeared", "signal_lost"} == set(FAULTS) <= set(get_args(EventKind))
+    assert set(get_args(BadState)) | {"signal_lost"} == set(FAULTS) <= set(get_args(EventKind))

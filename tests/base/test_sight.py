@@ -17,9 +17,16 @@ SIMILARITIES = st.builds(
 )
 
 
-def sight(factor: complex = 1 + 0j, offset: complex = 0j, found: bool = True, view: str = "home") -> Sight:
+def sight(
+    factor: complex = 1 + 0j,
+    offset: complex = 0j,
+    found: bool = True,
+    view: str = "home",
+    taken_ns: int = 0,
+) -> Sight:
     return Sight(
         view=view,
+        taken_ns=taken_ns,
         found=found,
         share=0.5,
         factor=(factor.real, factor.imag),

@@ -92,6 +92,7 @@ class RtspCamera:
         password: str = "",
         auth: Literal["basic", "digest"] = "digest",
         corrupt: float = 0.0,
+        lose: float = 0.0,
     ) -> None:
         """Notes what to serve.
 
@@ -104,12 +105,13 @@ class RtspCamera:
             password: Ask for this password.
             auth: How to ask.
             corrupt: Share of the pictures of ``/clock`` that are damaged on their way.
+            lose: Share of the RTP packets of ``/clip`` that are lost on their way, every other three seconds.
         """
         need_rtsp_server()
         self.port = free_port()
         self.user, self.password = user, password
         self._clip = clip
-        self._options = {"fps": fps, "auth": auth, "corrupt": corrupt}
+        self._options = {"fps": fps, "auth": auth, "corrupt": corrupt, "lose": lose}
         self._size = (width, height)
         self._process: subprocess.Popen[str] | None = None
 

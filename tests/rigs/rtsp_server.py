@@ -60,16 +60,40 @@ class LiveFactory(GstRtspServer.RTSPMediaFactory):
 
 
 class ClipFactory(LiveFactory):
-    def __init__(self, path, fps):
+    def __init__(self, path, fps, lose):
         super().__init__(
             fps,
             "caps=video/x-h264,stream-format=byte-stream,alignment=au ! h264parse config-interval=-1 "
             "! rtph264pay name=pay0 pt=96 config-interval=-1",
         )
+        self.lose, self.random = lose, np.random.default_rng(1)
         self.units = [ACCESS_UNIT + unit for unit in Path(path).read_bytes().split(ACCESS_UNIT)[1:]]
 
     def data(self, number):
         return self.units[number % len(self.units)]
+
+    def do_configure(self, media):
+        super().do_configure(media)
+        if self.lose:
+            pad = media.get_element().get_by_name("pay0").get_static_pad("src")
+            pad.add_probe(Gst.PadProbeType.BUFFER | Gst.PadProbeType.BUFFER_LIST, self.lose_packets)
+
+    def lose_packets(self, pad, info):
+        """Takes packets out of the list that the payloader makes of a picture; sequence numbers show it."""
+        if not info.type & Gst.PadProbeType.BUFFER_LIST:
+            is_lost = self.is_lost(info.get_buffer())
+            return Gst.PadProbeReturn.DROP if is_lost else Gst.PadProbeReturn.OK
+        packets = info.get_buffer_list()
+        kept = [packets.get(n) for n in range(packets.length())]
+        kept = [packet for packet in kept if not self.is_lost(packet)]
+        lose, self.lose = self.lose, 0.0  # pushing comes through this probe again
+        for packet in kept:
+            pad.push(packet)
+        self.lose = lose
+        return Gst.PadProbeReturn.DROP
+
+    def is_lost(self, packet):
+        return packet.pts // (3 * Gst.SECOND) % 2 == 1 and self.random.random() < self.lose
 
 
 class ClockFactory(LiveFactory):
@@ -144,11 +168,12 @@ def main():
     parser.add_argument("--password", default="")
     parser.add_argument("--auth", choices=("basic", "digest"), default="digest")
     parser.add_argument("--corrupt", type=float, default=0.0, help="share of /clock's pictures to damage")
+    parser.add_argument("--lose", type=float, default=0.0, help="share of /clip's RTP packets to lose")
     arguments = parser.parse_args()
     Gst.init(None)
     mounts = {"/clock": ClockFactory(arguments.width, arguments.height, arguments.fps, arguments.corrupt)}
     if arguments.clip:
-        mounts["/clip"] = ClipFactory(arguments.clip, arguments.fps)
+        mounts["/clip"] = ClipFactory(arguments.clip, arguments.fps, arguments.lose)
     server = GstRtspServer.RTSPServer()
     server.set_address("127.0.0.1")
     server.set_service(arguments.port)

@@ -63,7 +63,7 @@ class Camera:
 
     def __init__(self, image: Image, *, judge_frozen: bool = True, sigma: float = 2.0) -> None:
         self._health = PictureHealth(judge_frozen=judge_frozen)
-        self._image, self._sigma = image, sigma
+        self._image, self._sigma, self.is_smeared = image, sigma, False
         self.frames = 0
 
     def film(self, seconds: float, change: Callable[[Image], Image] = lambda image: image) -> list[Health]:
@@ -74,7 +74,8 @@ class Camera:
         """The pictures that a function makes from the number of the frame."""
         judged = []
         for _ in range(round(seconds * FPS)):
-            judged.append(self._health.look(picture(self.frames), self.frames * 1000 // FPS * MS))
+            at_ns = self.frames * 1000 // FPS * MS
+            judged.append(self._health.look(picture(self.frames), at_ns, smeared=self.is_smeared))
             self.frames += 1
         return judged
 

@@ -139,3 +139,22 @@ def test_a_frozen_picture_is_told_only_where_asked_for() -> None:
         assert states(camera.film(3))[-1] == "ok"
         if judge_frozen:
             assert judged[-1].for_s == pytest.approx(10 - 1 / FPS)
+
+
+def test_what_the_decoder_calls_smeared_is_so_at_once_and_nothing_is_learned_of_it() -> None:
+    camera = Camera(SCENE)
+    camera.film(8)
+    camera.is_smeared = True
+    during = camera.film(4, covered)
+    assert states(during) == ["smeared"], "one packet is enough, whatever the rest looks like"
+    camera.is_smeared = False
+    after = camera.film(3)
+    assert states(after) == ["smeared", "ok"]
+    assert [one.state for one in after].index("ok") == FPS
+    assert after[FPS].why["usually_sharp"] == pytest.approx(during[0].why["usually_sharp"], abs=0.01)
+
+
+def test_a_stream_may_be_smeared_from_its_first_picture() -> None:
+    camera = Camera(SCENE)
+    camera.is_smeared = True
+    assert states(camera.film(0.2)) == ["smeared"]

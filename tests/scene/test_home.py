@@ -272,3 +272,23 @@ def test_a_lorry_that_is_taken_for_the_camera_leads_astray_until_the_next_look_o
             home.look(n, seen(scene(3) if is_full else around, seed=n), ASPECT, n * 40_000_000)
     assert max(worst[:30]) < 0.02
     assert max(worst[37:]) < 0.02
+
+
+def test_a_view_that_is_taken_is_what_the_camera_shows_then() -> None:
+    around, turned = scene(), at(0.3 + 0.05j, 1.1)
+    home = Home({"gate": KeptView(seen(around), ASPECT)})
+    home.look(0, seen(around), ASPECT, 0)
+    home.sight(1, [None], still(valid=False), 40_000_000)
+    home.look(1, seen(around, turned), ASPECT, 40_000_000)
+    home.sight(2, [1], still(), 80_000_000)
+    assert home.name == "gate"
+    home.look(2, seen(around, turned), ASPECT, 80_000_000, take=True)
+    sight = home.sight(3, [2], still(), 120_000_000)
+    assert sight is not None
+    assert (sight.view, sight.taken_ns, sight.found) == ("gate", 80_000_000, True)
+    assert off(sight.similarity, AT_HOME) < 1e-6
+    further = turned.then(at(0.1 + 0j))
+    home.look(3, seen(around, further, noise=0.05), ASPECT, 320_000_000)
+    sight = home.sight(4, [3], still(), 360_000_000)
+    assert sight is not None
+    assert off(sight.similarity, at(0.1 + 0j)) < 0.02

@@ -143,6 +143,7 @@ def test_what_was_seen_over_a_run(
         ("left", "once", "yard: something went out, going left"),
         ("stayed", "start", "yard: something stays, for 12 s by now"),
         ("wrong_way", "start", "yard: something goes the wrong way, going left"),
+        ("signal_back", "once", "yard: signal back, after 12 s"),
         ("latency", "start", "yard: latency start"),
     ],
 )

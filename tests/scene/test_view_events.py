@@ -1,3 +1,5 @@
+import pytest
+
 from pipeline.base.event import Event, Moment
 from pipeline.scene.view_events import ViewEvents
 from tests.base.test_sight import sight
@@ -41,3 +43,26 @@ def test_what_has_begun_is_ended_with_the_stream() -> None:
     (end,) = views.end(Moment(6 * S, 6 * S), "the stream has ended")
     assert (end.phase, end.why) == ("end", {"ended": "the stream has ended"})
     assert views.end(Moment(7 * S, 7 * S), "again") == []
+
+
+def test_a_view_that_is_taken_ends_what_the_former_one_has_begun() -> None:
+    views, told = ViewEvents("door"), []
+    for n in range(300):
+        now, taken_ns = Moment(n * S // 25, n * S // 25), 200 * S // 25 if n > 200 else 0
+        where = sight(offset=0.2 + 0j if n <= 200 else 0j, taken_ns=taken_ns)
+        told += views.update(where, now)
+    start, end = told
+    assert (start.phase, end.phase, end.start) == ("start", "end", start.id)
+    assert end.why == {"ended": "a new view was taken"}
+    assert end.for_s == pytest.approx(201 / 25)
+    read_again = views.update(sight(offset=0j), Moment(12 * S, 12 * S))
+    assert read_again == []
+
+
+def test_a_view_that_was_taken_is_the_same_when_it_is_read_from_its_picture() -> None:
+    views = ViewEvents("door")
+    for n in range(150):
+        views.update(sight(offset=0.2 + 0j, taken_ns=7), Moment(n * S // 25, n * S // 25))
+    assert views.update(sight(offset=0.2 + 0j), Moment(6 * S, 6 * S)) == [], "it goes on"
+    (end,) = views.end(Moment(7 * S, 7 * S), "the stream has ended")
+    assert end.kind == "camera_moved"

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
@@ -18,7 +19,7 @@ from pipeline.video.reader import Captured, Reader
 from pipeline.video.source import Picture, SourceError
 from tests.rigs.rtsp import RtspCamera, clock_ms, raw_h264
 from tests.support import free_port, need_command, people_walking
-from tests.video.clips import options
+from tests.video.clips import options, read_all
 from tests.video.udp import video_then_noise, video_then_only_sound
 from tests.workers.program import START_S, until
 
@@ -111,7 +112,28 @@ def test_wrong_path(camera: RtspCamera) -> None:
 def test_damaged_pictures_are_flagged() -> None:
     with RtspCamera(width=480, height=320, corrupt=0.3) as camera:
         pictures = read_some(camera.url(), 40)
-    assert any(picture.damaged for picture in pictures)
+    assert any(picture.smeared for picture in pictures)
+
+
+@pytest.mark.rtsp
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_pictures_that_lack_packets_are_smeared_until_a_key_frame_and_others_never(
+    tmp_path: Path, transport: str
+) -> None:
+    """Real RTP packets are lost on their way by UDP, every other three seconds; by TCP none are."""
+    clip = raw_h264(people_walking(), tmp_path, seconds=3, fps=10)
+    whole = read_all(open_source(str(clip), options()))
+    with RtspCamera(clip=clip, fps=10, lose=0.1 if transport == "udp" else 0.0) as camera:
+        pictures = read_some(camera.url("/clip"), 60, transport=transport)
+    if transport == "tcp":
+        assert not any(picture.smeared for picture in pictures)
+        return
+    assert {picture.smeared for picture in pictures} == {False, True}
+    for picture in pictures:
+        if not (picture.damaged or picture.smeared):
+            off = min(np.abs(picture.image.astype(int) - one.image).mean() for one in whole)
+            assert off == 0.0, "what is not called smeared is as it was sent"
+    assert not any(picture.smeared for picture in whole)
 
 
 @pytest.mark.rtsp

@@ -296,7 +296,7 @@ def test_what_is_sent_in_place_of_a_prediction_travels_with_its_measures() -> No
     assert decoding.decode_message(parts, LIMIT) == sent
     assert sent.time_ns == 7
     assert refused(with_header(parts, state="ok")).reason == "header"
-    assert refused(with_header(parts, state="smeared")).reason == "header"
+    assert refused(with_header(parts, state="rainy")).reason == "header"
     assert refused(with_header(parts, why=dict.fromkeys(map(str, range(17)), 0.0))).reason == "header"
     assert refused([b"f.every.door.", *parts[1:]]).reason == "topic"
     assert refused([*parts, b"x"]).reason == "parts"

@@ -18,7 +18,7 @@ from pipeline.flow.ring import Ring
 from pipeline.wire import encoding, messages, topics
 from pipeline.wire.arrivals import ReceivedFrame, ReceivedPrediction
 from pipeline.wire.frame_receiver import FrameReceiver
-from pipeline.wire.messages import WIRE_VERSION, AttentionHeader, EndOfStream
+from pipeline.wire.messages import WIRE_VERSION, AttentionHeader, EndOfStream, TakeView
 from pipeline.wire.motion_maps import pack_maps
 from pipeline.wire.publisher import SMALL_QUEUE, Publisher
 from pipeline.wire.receivers import PredictionReceiver, StatsReceiver
@@ -423,6 +423,24 @@ def test_what_inference_tells_reaches_capture_and_nothing_else_does(link: Link) 
     until(lambda: told.extend(publisher.pop_feedback()) or second in told, "the last word")
     assert told in ([first, second], [second]), "of what comes at once only the last is news"
     assert publisher.listeners() == {"sink": 1}
+
+
+def test_a_view_that_the_sink_wants_is_known_to_inference_once(tmp_path: Path) -> None:
+    wanted, later = TakeView("door", 5), TakeView("door", 6)
+    with (
+        Publisher(f"ipc://{tmp_path}/predictions", QUICK, OPEN) as publisher,
+        PredictionReceiver([f"ipc://{tmp_path}/predictions"], QUICK, OPEN) as receiver,
+    ):
+        receiver.ask_for_view(wanted)
+        wrong = msgspec.msgpack.encode((WIRE_VERSION + 1, TakeView("garden", 5)))
+        for notice in (b"view.", b"view.\x93rubbish", topics.view(wrong)):
+            receiver.lanes()[0].notify(notice)
+        receiver.ask_for_view(later)
+        told: list[TakeView] = []
+        until(lambda: told.extend(publisher.pop_views_wanted()) or later in told, "the last wish")
+        assert told in ([wanted, later], [later])
+        assert publisher.pop_views_wanted() == []
+        assert publisher.pop_feedback() == []
 
 
 def feedback(age_ms: float) -> Feedback:

@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 
 from pipeline.base.config import load_config
+from pipeline.base.frame import Image
 from pipeline.runtime.open_torch import open_torch
 from pipeline.runtime.runtime_options import Options
+from pipeline.wire.messages import TakeView
 from tests.model.small import small
 from workers.base import WorkerError
-from workers.reference_views import open_homes
+from workers.reference_views import ReferenceViews
 
 ZONE = "zones.yard.points=[[0.3, 0.3], [0.7, 0.3], [0.7, 0.9]]"
 
@@ -23,18 +25,18 @@ def picture(folder: Path) -> Path:
 def test_streams_in_which_something_is_watched_are_followed(tmp_path: Path) -> None:
     view = f"views.gate.picture='{picture(tmp_path)}'"
     config = load_config(None, [ZONE, "zones.yard.streams=['door']", view, "views.gate.streams=['door']"])
-    homes = open_homes(config, open_torch(small(motion=True), Options(device="cpu")))
+    homes = ReferenceViews(config, open_torch(small(motion=True), Options(device="cpu"))).home
     door = homes("door")
     assert door is not None
     assert door.is_due(0), "it has a view to look for"
     assert homes("garden") is None
     off = load_config(None, [ZONE, view, "watch.follow_camera=false"])
-    assert open_homes(off, open_torch(small(motion=True), Options(device="cpu")))("door") is None
+    assert ReferenceViews(off, open_torch(small(motion=True), Options(device="cpu"))).home("door") is None
 
 
 def test_a_stream_with_a_view_is_followed_without_any_zone(tmp_path: Path) -> None:
     config = load_config(None, [f"views.gate={{picture='{picture(tmp_path)}', streams=['door']}}"])
-    homes = open_homes(config, open_torch(small(motion=True), Options(device="cpu")))
+    homes = ReferenceViews(config, open_torch(small(motion=True), Options(device="cpu"))).home
     assert homes("door") is not None, "camera_moved is told of it"
     assert homes("garden") is None
 
@@ -42,6 +44,45 @@ def test_a_stream_with_a_view_is_followed_without_any_zone(tmp_path: Path) -> No
 def test_a_picture_that_is_gone_and_a_network_without_dense_motion_are_told(tmp_path: Path) -> None:
     runtime = open_torch(small(), Options(device="cpu"))
     with pytest.raises(WorkerError, match="views need a network with dense motion"):
-        open_homes(load_config(None, [f"views.gate.picture='{picture(tmp_path)}'"]), runtime)
+        ReferenceViews(load_config(None, [f"views.gate.picture='{picture(tmp_path)}'"]), runtime)
     with pytest.raises(WorkerError, match=r"views\.gate\.picture: .*gone\.png can't be read"):
-        open_homes(load_config(None, [f"views.gate.picture='{tmp_path / 'gone.png'}'"]), runtime)
+        ReferenceViews(load_config(None, [f"views.gate.picture='{tmp_path / 'gone.png'}'"]), runtime)
+
+
+def noise(seed: int) -> Image:
+    return np.random.default_rng(seed).integers(0, 256, (80, 100, 3), np.uint8)
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+def test_the_picture_of_a_view_that_was_taken_counts_after_a_restart(tmp_path: Path, is_named: bool) -> None:
+    file = picture(tmp_path) if is_named else tmp_path / "view_door.png"
+    config = load_config(None, [ZONE, *([f"views.gate.picture='{file}'"] if is_named else [])])
+    runtime, told = open_torch(small(motion=True), Options(device="cpu")), list[str]()
+    views = ReferenceViews(config, runtime, kept_in=tmp_path, report=told.append)
+    wish = TakeView("door", 5)
+    views.want(wish)
+    assert views.is_wanted("door")
+    assert not views.is_wanted("garden")
+    assert views.keep("door", "gate" if is_named else "home", noise(7))
+    views.want(wish)
+    assert not views.is_wanted("door"), "it was repeated on its way"
+    assert (cv2.imread(str(file)) == noise(7)).all()
+    again = ReferenceViews(config, runtime, kept_in=tmp_path, is_restarted=True).home("door")
+    new = ReferenceViews(config, runtime, kept_in=tmp_path).home("door")
+    assert again is not None
+    assert new is not None
+    assert again.is_due(0), "there is a view to look for"
+    assert new.is_due(0) == is_named, "what has no name counts for its run"
+    assert told == [f"door: what the camera shows is its view {again.name} from now on"]
+
+
+def test_a_view_that_cannot_be_written_stays_as_it_is(tmp_path: Path) -> None:
+    file = picture(tmp_path)
+    told: list[str] = []
+    config = load_config(None, [f"views.gate.picture='{file}'"])
+    views = ReferenceViews(config, open_torch(small(motion=True), Options(device="cpu")), report=told.append)
+    file.unlink()
+    tmp_path.joinpath("gate.png").mkdir()
+    views.want(TakeView("door", 5))
+    assert not views.keep("door", "gate", noise(7))
+    assert told == [f"door: the view stays as it is: {file} can't be written: Is a directory"]

@@ -83,7 +83,7 @@ def read_frames(path: Path) -> Iterator[tuple[int, Image]]:
             number = -1
             while (picture := source.read()) is not None:
                 number += 1
-                if not picture.damaged:
+                if not (picture.damaged or picture.smeared):
                     yield number * interval_ns if picture.pts_ns is None else picture.pts_ns, picture.image
     except SourceError as error:
         raise ValueError(str(error)) from None

@@ -88,7 +88,7 @@ def _decode_file(source: Source, parts: Sequence[DecodedClip], store: FrameStore
             count += 1
             if time_ns >= last_s * 1e9:
                 break
-            if picture.damaged:
+            if picture.damaged or picture.smeared:
                 damaged += 1
                 continue
             takers = [p for p in parts if p.entry.start_s * 1e9 <= time_ns < p.entry.end_s * 1e9]

@@ -20,6 +20,8 @@ from pipeline.view.web.event_feed import EventFeed, with_words
 from pipeline.view.web.evidence_files import EvidenceFiles
 from pipeline.view.web.exposition import CONTENT_TYPE, Metrics
 from pipeline.view.web.motion_level import MotionLevel
+from pipeline.view.web.places import Places
+from pipeline.view.web.post_view import PostView
 from pipeline.view.web.put_zones import PutZones
 from pipeline.view.web.standing import not_ready, standings
 from pipeline.view.web.zones_and_lines import ZonesAndLines
@@ -46,6 +48,7 @@ class HttpApi:
         motion: How much moved in the last hour.
         evidence: The pictures and clips of events.
         put_zones: Replaces zones, lines and rules.
+        post_view: Takes the present view of a stream.
         kept: Reads kept events; it may raise ``UserError``. None: none are kept.
     """
 
@@ -58,10 +61,13 @@ class HttpApi:
         motion: MotionLevel,
         evidence: EvidenceFiles,
         put_zones: PutZones,
+        post_view: PostView,
         kept: Kept | None,
     ) -> None:
         self._board, self._feed, self._metrics, self._kept = board, feed, metrics, kept
         self._watched, self._motion, self._evidence, self._put_zones = watched, motion, evidence, put_zones
+        self._places, self._motion, self._evidence = places, motion, evidence
+        self._put_zones, self._post_view = put_zones, post_view
         self._turn, self._store_turn = asyncio.Lock(), asyncio.Lock()
         self._snapshots: dict[str, tuple[int, bytes]] = {}
 
@@ -72,6 +78,7 @@ class HttpApi:
             Route("/streams/{stream_id:path}/snapshot.jpg", self._snapshot),
             Route("/streams/{stream_id:path}/motion", self._motion_level),
             Route("/streams/{stream_id:path}/attention", self._attention),
+            Route("/streams/{stream_id:path}/view", self._view, methods=["POST"]),
             Route("/events", self._events),
             Route("/events/live", self._live_events),
             *self._evidence.routes(),
@@ -126,6 +133,9 @@ class HttpApi:
             return json_response(await self._put_zones.put(request))
         watch = self._watched.watch
         return json_response({kind: getattr(watch, kind) for kind in watch.__struct_fields__})
+
+    async def _view(self, request: Request) -> Response:
+        return json_response(await self._post_view.post(request))
 
     async def _ready(self, _: Request) -> Response:
         why = not_ready(self._board, now_ns())

@@ -4,7 +4,7 @@ import hmac
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
@@ -21,6 +21,8 @@ ReplaceWatch: TypeAlias = Callable[[Watch], list[str]]
 
 It raises ``UserError``, with the reason, where nothing was changed.
 """
+
+Change = TypeVar("Change")
 
 _LEAST_TOKEN = 16
 MOST_BYTES = 1 << 18
@@ -44,20 +46,30 @@ class PutZones:
             HTTPException: 401 or 403 without the right token, 413 or 400 for what can't be read, 409 for
                 what can't be done now.
         """
-        if self._token is None or self._replace_watch is None:
-            raise HTTPException(
-                403, "nothing can be changed: name a file that holds a token in sink.web_token_file"
-            )
-        kind, _, token = request.headers.get("authorization", "").partition(" ")
-        if kind.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), self._token.encode()):
-            advice = "send the token of sink.web_token_file: Authorization: Bearer TOKEN"
-            raise HTTPException(401, advice, {"www-authenticate": "Bearer"})
+        replace_watch = check_token(request, self._token, self._replace_watch)
         watch = read_watch(await _body(request))
         try:
-            lasts, *notes = await run_in_threadpool(self._replace_watch, watch)
+            lasts, *notes = await run_in_threadpool(replace_watch, watch)
         except UserError as error:
             raise HTTPException(409, str(error)) from None
         return {"lasts": lasts, "notes": notes}
+
+
+def check_token(request: Request, wanted: str | None, change: Change | None) -> Change:
+    """What a request may do.
+
+    Raises:
+        HTTPException: 403 where nothing can be changed, 401 without the right token.
+    """
+    if wanted is None or change is None:
+        raise HTTPException(
+            403, "nothing can be changed: name a file that holds a token in sink.web_token_file"
+        )
+    kind, _, token = request.headers.get("authorization", "").partition(" ")
+    if kind.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), wanted.encode()):
+        advice = "send the token of sink.web_token_file: Authorization: Bearer TOKEN"
+        raise HTTPException(401, advice, {"www-authenticate": "Bearer"})
+    return change
 
 
 def read_watch(body: bytes) -> Watch:

@@ -36,6 +36,8 @@ from pipeline.view.web.http_api import HttpApi, Kept, refuse
 from pipeline.view.web.live import Live
 from pipeline.view.web.motion_level import KeptMotion, MotionLevel
 from pipeline.view.web.page_state import PageState
+from pipeline.view.web.places import Places
+from pipeline.view.web.post_view import PostView, TakeView
 from pipeline.view.web.put_zones import PutZones, ReplaceWatch
 from pipeline.view.web.troubles import SourceState, Trouble
 from pipeline.view.web.zones_and_lines import ZonesAndLines
@@ -71,6 +73,7 @@ class WebView(Closing):
         evidence: FolderOf | None = None,
         token: str | None = None,
         replace_watch: ReplaceWatch | None = None,
+        take_view: TakeView | None = None,
     ) -> None:
         """Prepares the page.
 
@@ -85,6 +88,7 @@ class WebView(Closing):
             evidence: Names the folder with the evidence of an event; None if none is kept.
             token: Who sends it may change zones; None: nobody may.
             replace_watch: Replaces zones, lines and rules, in a thread of the server; see ``ReplaceWatch``.
+            take_view: Takes the present view of a stream, likewise.
         """
         self._host, self._port, self._max_fps = host, port, max_fps
         self._board, self._feed = Board(), EventFeed()
@@ -100,6 +104,7 @@ class WebView(Closing):
             self._motion,
             EvidenceFiles(evidence),
             PutZones(token, replace_watch),
+            PostView(self._board, token, take_view),
             kept,
         )
         self._events: deque[str] = deque()

@@ -1,0 +1,262 @@
+"""What a camera shows becomes its view: zones go along, and it holds over a restart of inference."""
+
+import http.client
+import json
+import signal
+import threading
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from pipeline.base.config import load_config, load_watch
+from pipeline.base.errors import UserError
+from pipeline.base.frame import Image
+from pipeline.base.sight import Sight
+from pipeline.base.watched import Watch, Zone
+from pipeline.wire.messages import Prediction, TakeView
+from tests.base.test_sight import sight
+from tests.support import free_port, people_walking
+from tests.workers.pipeline import Pipeline, streams
+from tests.workers.program import START_S, until
+from workers.view_taking import ViewTaking
+from workers.watch_replacing import WatchReplacing
+
+DRIVE = Zone(points=[(0.3, 0.3), (0.5, 0.3), (0.5, 0.7), (0.3, 0.7)])
+ASKED = ("door",)
+TOKEN = "correct horse battery"
+
+
+def prediction(seen: Sight | None, stream_id: str = "door") -> Prediction:
+    return Prediction(
+        stream_id=stream_id,
+        session=1,
+        epoch=0,
+        seq=0,
+        capture_ns=1,
+        top=[],
+        past=[],
+        policy="newest",
+        sight=seen,
+        received_ns=1,
+        started_ns=1,
+        predicted_ns=1,
+    )
+
+
+class Sink:
+    """The sink's side of it: what was applied, and what inference was asked for."""
+
+    def __init__(self, place: Path, *settings: str, zones: dict[str, Zone] | None = None) -> None:
+        self.file = place / "zones.toml"
+        drawn = {"drive": DRIVE} if zones is None else zones
+        lines = [f"[zones.{name}]\npoints = {json.dumps(zone.points)}" for name, zone in drawn.items()]
+        self.file.write_text("\n".join(lines))
+        config = load_config(None, [f"watch.file={self.file}", *settings])
+        self.replacing = WatchReplacing(config, is_restarted=False, report=print)
+        self.applied: list[tuple[Watch, str]] = []
+        self.asked: list[TakeView] = []
+        self.taking = ViewTaking(
+            self.replacing, lambda watch, why: self.applied.append((watch, why)), self.asked.append
+        )
+
+    def answer(self, *seen: Sight | None, known: tuple[str, ...] = ASKED) -> list[str] | str:
+        """The answer to who asks for the view of ``door``, or the refusal; one prediction after the other."""
+        told: list[list[str] | str] = []
+
+        def ask() -> None:
+            try:
+                told.append(self.taking.ask("door"))
+            except UserError as error:
+                told.append(str(error))
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        until(lambda: self.taking.is_asked, "it is asked for", START_S)
+        for one in seen:
+            self.taking.see(prediction(sight(offset=9j), "garden"), known)
+            self.taking.see(prediction(one), known)
+        thread.join(START_S)
+        return told[0]
+
+
+def test_zones_go_along_once_inference_has_taken_the_view(tmp_path: Path) -> None:
+    sink = Sink(tmp_path)
+    away, further, taken = sight(offset=0.1), sight(offset=0.2), sight(taken_ns=8)
+    lasts, *notes = sink.answer(away, further, taken)
+    assert lasts == f"kept in {sink.file}"
+    assert notes == ["at the next start the view is what the camera shows then: name a picture"]
+    ((watch, why),) = sink.applied
+    assert why == "a new view was taken"
+    assert watch.zones["drive"].points == [(0.5, 0.3), (0.7, 0.3), (0.7, 0.7), (0.5, 0.7)]
+    assert load_watch(sink.file) == watch == sink.replacing.watch
+    assert {one.stream_id for one in sink.asked} == {"door"}
+    assert len({one.asked_ns for one in sink.asked}) == 1
+    sink.taking.see(prediction(sight(taken_ns=9)), ASKED)
+    assert len(sink.applied) == 1, "nobody has asked for that"
+
+
+def test_where_the_view_is_lost_zones_stay_where_they_are_in_the_picture(tmp_path: Path) -> None:
+    sink = Sink(tmp_path)
+    before = sink.file.read_text()
+    assert sink.answer(sight(offset=0.4, found=False), sight(taken_ns=8))[0] == "nothing had to move along"
+    assert sink.applied == []
+    assert sink.file.read_text() == before
+
+
+def test_a_named_view_that_is_read_again_or_another_preset_is_none_that_was_taken(tmp_path: Path) -> None:
+    (tmp_path / "gate.png").touch()
+    (tmp_path / "yard.png").touch()
+    named = (f"views.{name}={{picture='{tmp_path / name}.png'}}" for name in ("gate", "yard"))
+    sink = Sink(tmp_path, *named)
+    seen = [sight(offset=0.1, view="gate", taken_ns=ns) for ns in (5, 0)] + [sight(view="yard", taken_ns=3)]
+    back = sight(offset=0.05, view="gate")
+    answer = sink.answer(*seen, back, back, sight(view="gate", taken_ns=8))
+    assert answer[1:] == [f"{tmp_path / 'gate.png'} was replaced, where inference runs"]
+    ((watch, _),) = sink.applied
+    assert watch.zones["drive"].points[0] == (0.35, 0.3), "as it was seen just before"
+
+
+@pytest.mark.parametrize(
+    ("seen", "settings", "known", "words"),
+    [
+        (None, (), ASKED, "door has no view"),
+        (sight(offset=-0.6), (), ASKED, "zones.drive is not in the picture any more: remove it, or draw"),
+        (sight(offset=0.1), (), ("door", "garden"), "zones.drive counts in garden as well"),
+        (sight(offset=0.1), ("watch.file=",), ASKED, "zones.drive has to move along, and would be back"),
+    ],
+)
+def test_what_cannot_be_kept_is_refused_before_anything_is_done(
+    tmp_path: Path, seen: Sight | None, settings: tuple[str, ...], known: tuple[str, ...], words: str
+) -> None:
+    zone = f"zones.drive.points={json.dumps(DRIVE.points)}"
+    sink = Sink(tmp_path, *settings, *([zone] if settings else []))
+    assert str(sink.answer(seen, known=known)).startswith(words)
+    assert (sink.applied, sink.asked) == ([], [])
+
+
+def test_a_zone_of_the_configuration_would_not_go_along_with_a_picture(tmp_path: Path) -> None:
+    (tmp_path / "gate.png").touch()
+    settings = [f"zones.yard.points={json.dumps(DRIVE.points)}", f"views.gate.picture='{tmp_path}/gate.png'"]
+    sink = Sink(tmp_path, *settings, zones={})
+    assert sink.answer(sight(offset=0.1, view="gate")) == (
+        f"zones.yard stands in the configuration and can't be changed there: move it to {sink.file}"
+    )
+
+
+def test_who_asks_while_nothing_comes_or_the_sink_stops_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.view_taking._PATIENCE_S", 0.05)
+    sink = Sink(tmp_path)
+    assert sink.answer() == "no prediction of door has come for 0.05 s"
+    assert not sink.taking.is_asked
+    assert str(sink.answer(sight(offset=0.1))).startswith("inference has not taken it yet")
+    sink.taking.see(prediction(sight(taken_ns=8)), ASKED)
+    assert len(sink.applied) == 1, "zones go along all the same"
+    monkeypatch.undo()
+    told: list[str] = []
+
+    def ask() -> None:
+        with pytest.raises(UserError) as raised:
+            sink.taking.ask("door")
+        told.append(str(raised.value))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    until(lambda: sink.taking.is_asked, "it is asked for", START_S)
+    sink.taking.refuse("the sink is stopping")
+    thread.join(START_S)
+    ask()
+    assert told == ["the sink is stopping"] * 2
+
+
+SHIFT_PX, WIDTH_PX = 90, 400
+FPS, TURNED_AT = 6, 42
+
+
+def turned_camera(film: Path) -> Image:
+    """Films a real scene with a camera that is turned after seven seconds; the first picture."""
+    first = None
+    with av.open(people_walking()) as source, av.open(film, "w") as container:
+        stream = container.add_stream("libx264", rate=FPS, options={"preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = WIDTH_PX, 300, "yuv420p"
+        stream.time_base = stream.codec_context.time_base = Fraction(1, FPS)
+        for number, frame in enumerate(source.decode(video=0)):
+            scene = cv2.resize(frame.to_ndarray(format="bgr24"), (512, 384), interpolation=cv2.INTER_AREA)
+            left = SHIFT_PX if number >= TURNED_AT else 0
+            image = np.ascontiguousarray(scene[40:340, left : left + WIDTH_PX])
+            first = np.asarray(image, np.uint8) if first is None else first
+            picture = av.VideoFrame.from_ndarray(image, format="bgr24")
+            picture.pts, picture.time_base = number, Fraction(1, FPS)
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    assert first is not None
+    return first
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("is_named", [True, False])
+def test_a_camera_that_was_turned_keeps_its_new_view_and_its_zones(place: Path, is_named: bool) -> None:
+    film, file, token, gate = (place / name for name in ("film.mp4", "zones.toml", "token", "gate.png"))
+    first = turned_camera(film)
+    assert cv2.imwrite(str(gate), first)
+    drawn = [(0.5, 0.2), (0.8, 0.2), (0.8, 0.8), (0.5, 0.8)]
+    file.write_text(f"[zones.drive]\npoints = {json.dumps(drawn)}\n")
+    token.touch(mode=0o600)
+    token.write_text(TOKEN)
+    port, events = free_port(), place / "events.jsonl"
+    options = {
+        "sink.web": "true",
+        "sink.web_port": port,
+        "sink.web_token_file": token,
+        "watch.file": file,
+        "inference.checkpoint": "motion_resnet18",
+        "inference.longer_side_px": 128,
+        "run.restart_backoff_s": "[0.2]",
+    }
+    if is_named:
+        options["views.gate.picture"] = f"'{gate}'"
+    settings = [part for key, value in options.items() for part in ("--set", f"{key}={value}")]
+    source = streams({"id": "door", "source": str(film), "policy": "newest"})
+
+    def told(phase: str) -> list[dict[str, Any]]:
+        lines = [json.loads(line) for line in events.read_text().splitlines()] if events.exists() else []
+        return [one for one in lines if (one["kind"], one["phase"]) == ("camera_moved", phase)]
+
+    def request(method: str, path: str) -> tuple[int, Any]:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        connection.request(method, path, headers={"Authorization": f"Bearer {TOKEN}"})
+        response = connection.getresponse()
+        answer = json.loads(response.read())
+        connection.close()
+        return response.status, answer
+
+    with Pipeline(place, *settings, *source, "--events", str(events)) as run:
+        run.wait_for_rendered("door", 1)
+        until(lambda: told("start"), "the camera was turned", 60.0)
+        status, answer = request("POST", "/api/streams/door/view")
+        assert status == 200, answer
+        assert answer["lasts"].startswith(f"kept in {file}")
+        (start,) = told("start")
+        (end,) = until(lambda: told("end"), "that is over", START_S)
+        assert (end["start"], end["why"]) == (start["id"], {"ended": "a new view was taken"})
+        points = request("GET", "/api/zones")[1]["zones"]["drive"]["points"]
+        away = [x - moved for (x, _), (moved, _) in zip(drawn, points, strict=True)]
+        assert away == pytest.approx([SHIFT_PX / WIDTH_PX] * 4, abs=0.03)  # keys are 1/16 apart
+        assert [list(point) for point in load_watch(file).zones["drive"].points] == points
+        run.kill("inference")
+        predicted = run.stream("inference", "door").predicted
+        run.wait_until("inference", "door", lambda stats: stats.predicted > predicted + 5 * FPS, 60.0)
+        run.signal(signal.SIGINT)
+        outcome = run.finish()
+    assert outcome.code == 0, outcome.told()
+    assert len(told("start")) == 1, "after the restart the camera looks where its new view was taken"
+    kept = cv2.imread(str(gate))
+    assert kept is not None
+    assert (np.abs(kept.astype(int) - first).mean() > 10) == is_named
