@@ -102,6 +102,9 @@ class InferenceConfig(_Section, frozen=True, kw_only=True):
     same_below: quantities.GreyLevels
     health: bool
     ring_frames: quantities.QueueLength
+    workers: quantities.WorkerCount
+    name: str
+    shared_by: list[str]
 
 
 class RuntimeConfig(_Section, frozen=True, kw_only=True):
