@@ -27,7 +27,7 @@ from pipeline.base.event import Event, event_id, rfc3339
 from pipeline.base.frame import Frame, FrameId, Image
 from pipeline.base.moving_thing import Thing
 from pipeline.events.evidence_shelf import EvidenceShelf
-from pipeline.view.overlay import Shown
+from pipeline.view.overlay import Shown, draw_overlay
 from pipeline.view.thumbnails import make_thumbnail
 from pipeline.wire.messages import PastFrame, Prediction
 from workers.evidence_writer import EvidenceWriter
@@ -81,7 +81,7 @@ def measure(evidence: str, images: Sequence[Image], seconds: float) -> Row:
                 time.sleep(max(0.0, begin_s + seq / _FPS - time.monotonic()))
                 image, shown = images[seq % len(images)], _shown(seq, now_ns())
                 start_s = time.perf_counter()
-                shown.on(image, [thumbnails[(seq - back) % len(images)] for back in (4, 2)])
+                draw_overlay(shown, image, [thumbnails[(seq - back) % len(images)] for back in (4, 2)])
                 drawn_s = time.perf_counter()
                 if evidence != "none":
                     writer.see(image, shown)

@@ -17,9 +17,10 @@ from pipeline.base.config import load_config
 from pipeline.base.event import Event, EventKind
 from pipeline.base.watched import Watch, Zone
 from pipeline.events.home_assistant import HomeAssistant
+from pipeline.scene.crossing_counts import CrossingCounts
 from pipeline.view.web.board import Board, picture_info
 from pipeline.view.web.exposition import Metrics
-from pipeline.view.web.places import Places
+from pipeline.view.web.zones_and_lines import ZonesAndLines
 from tests.view.samples import frame, picture, prediction, workers
 from workers.commands.app import app
 
@@ -128,9 +129,8 @@ def labels_by_metric() -> dict[str, set[str]]:
     stats.stream("camera-0").events = {"moving": 1}
     known = msgspec.structs.replace(prediction(), things=[])
     board.publish("camera-0", picture(), picture_info(seen, known, fps=None, latency_ms=None))
-    metrics = Metrics(
-        board, Places(Watch(zones={"drive": Zone(points=[(0.0, 0.0), (1.0, 0.0), (1.0, 1.0)])}))
-    )
+    watch = Watch(zones={"drive": Zone(points=[(0.0, 0.0), (1.0, 0.0), (1.0, 1.0)])})
+    metrics = Metrics(board, ZonesAndLines(watch, CrossingCounts()))
     metrics.take_stats(stats, [])
     families = text_string_to_metric_families(metrics.text().decode())
     return {sample.name: set(sample.labels) for family in families for sample in family.samples}

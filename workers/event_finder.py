@@ -10,6 +10,7 @@ from pipeline.base.moving_thing import Point
 from pipeline.base.sight import Sight, seen_from_home
 from pipeline.base.watched import Line, Watch, Zone
 from pipeline.events.motion_log import LogPart
+from pipeline.scene.crossing_counts import CrossingCounts
 from pipeline.scene.ground import GroundSpeed
 from pipeline.scene.health_events import HealthEvents
 from pipeline.scene.rule_input import STARTED, Cut, Look, in_steps
@@ -29,10 +30,15 @@ class EventFinder:
         stream_id: Its name.
         config: The whole configuration.
         log: Takes what the rules see, in order: the motion log. None keeps nothing.
+        crossed: Where crossings are counted, those of other streams, too; None counts only for itself.
     """
 
     def __init__(
-        self, stream_id: str, config: Config, log: Callable[[str, LogPart], None] | None = None
+        self,
+        stream_id: str,
+        config: Config,
+        log: Callable[[str, LogPart], None] | None = None,
+        crossed: CrossingCounts | None = None,
     ) -> None:
         self._stream_id = stream_id
         self._rules, self._log = StreamRules(stream_id, config.watched()), log
@@ -42,7 +48,7 @@ class EventFinder:
         self._sight: Sight | None = None
         self._lasting: Counter[str] = Counter()
         self._lit_until_ns: dict[str, int] = {}
-        self._crossed: Counter[tuple[str, str]] = Counter()
+        self._crossed = CrossingCounts() if crossed is None else crossed
 
     def take(self, prediction: Prediction) -> list[Event]:
         """The events of the next prediction."""
@@ -84,7 +90,7 @@ class EventFinder:
         def is_same(name: str) -> bool:
             return before.place_in(self._stream_id, name) == watch.place_in(self._stream_id, name) is not None
 
-        self._crossed = Counter({key: count for key, count in self._crossed.items() if is_same(key[0])})
+        self._crossed.replace_watch(self._stream_id, before, watch)
         self._lit_until_ns = {name: at_ns for name, at_ns in self._lit_until_ns.items() if is_same(name)}
         return events
 
@@ -140,7 +146,7 @@ class EventFinder:
         ]
 
     def _count(self, line: str) -> str:
-        forward, backward = (self._crossed[line, way] for way in ("forward", "backward"))
+        forward, backward = self._crossed.of(self._stream_id, line)
         return f"{forward} forward, {backward} back" if forward or backward else ""
 
     def _see_label(self, prediction: Prediction) -> Held | None:
@@ -163,8 +169,7 @@ class EventFinder:
             self._lasting[where] += {"start": 1, "end": -1, "once": 0}[event.phase]
             if event.phase == "once":
                 self._lit_until_ns[where] = now.time_ns + _LIT_NS
-            if event.kind == "crossed":
-                self._crossed[where, event.why["way"]] += 1
+            self._crossed.take(event)
         return events
 
 

@@ -15,7 +15,7 @@ from pipeline.base.picture_state import FAULTS
 from pipeline.events.evidence_ring import EvidenceRing, KeptPicture
 from pipeline.scene.sentence import event_in_words
 from pipeline.view.matches import PastPicture, draw_matches
-from pipeline.view.overlay import Shown
+from pipeline.view.overlay import Shown, draw_overlay
 from pipeline.view.thumbnails import make_thumbnail
 from workers.evidence_case import Case
 
@@ -50,7 +50,7 @@ class PastPictures:
     def drawn(self, picture: KeptPicture[Shown]) -> tuple[Image, Image]:
         """A picture as the camera saw it, and with what was seen in it."""
         clean = unpacked(picture.jpeg)
-        overlay = picture.details.on(clean, self.thumbnails(picture))
+        overlay = draw_overlay(picture.details, clean, self.thumbnails(picture))
         self.remember(picture.id, clean)
         return clean, overlay
 
@@ -123,7 +123,7 @@ def pictures_of(
     is_large = picture.wall_ns == case.told_ns and case.large is not None
     files = {
         SNAPSHOT: case.large if is_large and case.large else picture.jpeg,
-        OVERLAY: packed(picture.details.on(image, past.thumbnails(picture))),
+        OVERLAY: packed(draw_overlay(picture.details, image, past.thumbnails(picture))),
     }
     if thing is not None:
         files[MATCHES] = packed(matches(case.event, picture, thing, image, past.whole(picture)))

@@ -11,7 +11,7 @@ from pipeline.base.event import Event
 from pipeline.base.line_file import STDOUT
 from pipeline.events.archive import Archive, Wanted
 from pipeline.events.event_keeper import Keeper
-from pipeline.events.motion_log import LogPart
+from pipeline.events.motion_log import DamagedChunkError, LogPart, SeenCount, unpack_counts
 from workers.base import Worker
 
 _READ_BACK = 4 << 20  # bytes
@@ -69,11 +69,25 @@ class Keeping:
         Raises:
             UserError: They can't be read, or none are kept.
         """
-        path = self._sink.config.store_file()
-        if path is None:
-            raise UserError("no events are kept: store.file is empty")
-        with Archive(path) as archive:
+        with self._archive() as archive:
             return archive.newest(Wanted(since_ns=since_ns, kind=kind, stream_id=stream_id), most)
+
+    def motion(self, stream_id: str, since_ns: int, until_ns: int) -> list[SeenCount]:
+        """How many things were seen in the pictures of a stream between two Unix times; any thread may ask.
+
+        Parts of the log that are damaged are left out.
+
+        Raises:
+            UserError: The store can't be read, or there is none.
+        """
+        found: list[SeenCount] = []
+        with self._archive() as archive:
+            for chunk in archive.chunks(Wanted(since_ns=since_ns, stream_id=stream_id)):
+                if chunk.start_ns >= until_ns:
+                    continue
+                with suppress(DamagedChunkError):
+                    found += [one for one in unpack_counts(chunk.data) if since_ns <= one.wall_ns < until_ns]
+        return found
 
     def log(self, stream_id: str, part: LogPart) -> None:
         """Takes the next part of a stream's motion log."""
@@ -89,6 +103,12 @@ class Keeping:
         """Reports what could not be kept, as soon as that is known."""
         if self._keeper and self._keeper.loss:
             self._lose(self._keeper.loss)
+
+    def _archive(self) -> Archive:
+        path = self._sink.config.store_file()
+        if path is None:
+            raise UserError("no events are kept: store.file is empty")
+        return Archive(path)
 
     def _close(self) -> None:
         if self._keeper:

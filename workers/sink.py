@@ -18,6 +18,7 @@ from pipeline.base.role_names import Listener
 from pipeline.base.watched import Watch
 from pipeline.flow.age_limit import AgeLimit
 from pipeline.flow.joiner import Joined
+from pipeline.scene.crossing_counts import CrossingCounts
 from pipeline.scene.sentence import event_in_words
 from pipeline.view.jsonl import PredictionWriter
 from pipeline.view.maps_folder import MapsFolder, MapsFolderError
@@ -63,6 +64,7 @@ class SinkWorker(Worker):
         self._give_way(sink.nice)
         load_system_fonts()
         self._streams: dict[str, SinkStream] = {}
+        self._crossed = CrossingCounts()
         self._age_limit = AgeLimit(config.wire.max_frame_age_ms)
         folder = Path(config.run.output_dir) if sink.record and config.run.output_dir else None
         self._recordings = self._open_recordings(folder) if folder else None
@@ -84,7 +86,9 @@ class SinkWorker(Worker):
                 sink.web_port,
                 sink.web_fps,
                 watch=self._replacing.watch,
+                crossed=self._crossed,
                 kept=self._keeping.newest if config.store_file() else None,
+                kept_motion=self._keeping.motion if config.store_file() else None,
                 evidence=partial(evidence_folder, root) if (root := config.evidence_folder()) else None,
                 token=read_token(sink.web_token_file) if sink.web_token_file else None,
                 replace_watch=self._replacing.ask,
@@ -189,6 +193,7 @@ class SinkWorker(Worker):
                 self._recording(stream_id),
                 self._tell,
                 self._keeping.log,
+                self._crossed,
             )
         return self._streams[stream_id]
 
@@ -319,8 +324,10 @@ class SinkWorker(Worker):
             trouble = stream.trouble(frame)
             info = picture_info(frame, prediction, trouble, fps=stats.fps, latency_ms=latency_ms)
             answer = joined.prediction
-            weights = answer.attention if answer else None
-            attended = Attended(answer.prediction, weights) if answer and weights is not None else None
+            attended = None
+            if answer and answer.attention is not None:
+                past_images = stream.past_images(shown)
+                attended = Attended(answer.prediction, answer.attention, frame.image, past_images)
             self._web.publish(stream.id, picture, info, attended)
         if self._window:
             self._window.show(stream.id, picture)

@@ -14,10 +14,11 @@ from pipeline.events.motion_log import LogPart
 from pipeline.flow.age_limit import AgeLimit
 from pipeline.flow.gaps import GapTracker
 from pipeline.flow.joiner import Joined, Joiner
+from pipeline.scene.crossing_counts import CrossingCounts
 from pipeline.scene.dense_motion import PLACE_PX
 from pipeline.scene.motion_grid import EVERY_NS, motion_grid
 from pipeline.scene.sentence import health_in_words
-from pipeline.view.overlay import Shown
+from pipeline.view.overlay import Shown, draw_overlay
 from pipeline.view.thumbnails import make_thumbnail
 from pipeline.wire.arrivals import ReceivedFrame, ReceivedPrediction
 from pipeline.wire.messages import BadPicture, EndOfStream, Prediction
@@ -39,6 +40,7 @@ class SinkStream:
         recording: Where its pictures are recorded; None if they are not.
         tell: Takes what has happened in front of the camera.
         log: Takes its motion log, part by part.
+        crossed: Where the crossings of all streams are counted.
 
     Attributes:
         judged_ns: Unix time at which the picture was captured that was judged last.
@@ -53,6 +55,7 @@ class SinkStream:
         recording: Recording | None,
         tell: Callable[[Event], None],
         log: Callable[[str, LogPart], None] | None = None,
+        crossed: CrossingCounts | None = None,
     ) -> None:
         sink = config.sink
         self.id, self.recording = stream_id, recording
@@ -61,7 +64,7 @@ class SinkStream:
             sink.ring_frames, int(sink.sync_timeout_ms * 1e6), int(sink.patience_ms * 1e6)
         )
         self._gaps = GapTracker()
-        self._finder, self._tell = EventFinder(stream_id, config, log), tell
+        self._finder, self._tell = EventFinder(stream_id, config, log, crossed), tell
         self._log, self._grid_ns = log, 0
         self._signal = SignalWatch(stream_id)
         self._thumbnails: OrderedDict[FrameId, Image] = OrderedDict()
@@ -192,7 +195,11 @@ class SinkStream:
 
     def draw(self, joined: Joined[ReceivedPrediction], shown: Shown) -> Image:
         """The picture to show."""
-        return shown.on(joined.frame.image, [self._thumbnails.get(past) for past in shown.past])
+        return draw_overlay(shown, joined.frame.image, self.past_images(shown))
+
+    def past_images(self, shown: Shown) -> list[Image | None]:
+        """Small pictures of the frames that were looked at, oldest first; None for those that are gone."""
+        return [self._thumbnails.get(past) for past in shown.past]
 
     def record(self, picture: Image, frame: Frame) -> None:
         """Records a picture, if the stream is recorded."""

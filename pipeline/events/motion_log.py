@@ -13,7 +13,7 @@ import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 import numpy as np
@@ -52,6 +52,18 @@ _STEPS = np.array([BOX_STEPS] * 4 + [SPEED_STEPS, TURN_STEPS / 360, SCORE_STEPS]
 
 class DamagedChunkError(ValueError):
     """A chunk that can't be unpacked; the message says why."""
+
+
+class SeenCount(NamedTuple):
+    """How many things were seen in a picture.
+
+    Attributes:
+        wall_ns: Unix time of its frame.
+        things: None where nobody knows.
+    """
+
+    wall_ns: int
+    things: int | None
 
 
 class _FromHere(msgspec.Struct, tag=True, array_like=True, frozen=True):
@@ -103,6 +115,30 @@ def unpack(chunk: bytes) -> list[LogPart]:
     Raises:
         DamagedChunkError: It is damaged, or of another version.
     """
+    header = _header_of(chunk)
+    try:
+        rows = _unpack_table(header.look_rows, header.looks, _LOOK_COLUMNS)
+        things = _things(_unpack_table(header.thing_rows, header.things, _THING_COLUMNS))
+        return list(_in_order(_looks(rows, things), header.between))
+    except (ValueError, OverflowError) as error:
+        raise DamagedChunkError(str(error)) from None
+
+
+def unpack_counts(chunk: bytes) -> list[SeenCount]:
+    """How many things were seen in each look; the things stay packed, which saves most of the time.
+
+    Raises:
+        DamagedChunkError: It is damaged, or of another version.
+    """
+    header = _header_of(chunk)
+    try:
+        rows = _whole_rows(_unpack_table(header.look_rows, header.looks, _LOOK_COLUMNS))
+    except ValueError as error:
+        raise DamagedChunkError(str(error)) from None
+    return [SeenCount(wall, things if depth else None) for _, wall, _, depth, things in rows.tolist()]
+
+
+def _header_of(chunk: bytes) -> _Header:
     if chunk[:1] != bytes([_VERSION]):
         raise DamagedChunkError("its version is not known here")
     packed = chunk[_HEAD.size :]
@@ -113,12 +149,9 @@ def unpack(chunk: bytes) -> list[LogPart]:
         header = msgspec.msgpack.decode(unpacker.decompress(packed, _MOST_BYTES), type=_Header)
         if not unpacker.eof or unpacker.unused_data:
             raise DamagedChunkError("it is longer than it may be")
-        rows = _unpack_table(header.look_rows, header.looks, _LOOK_COLUMNS)
-        things = _things(_unpack_table(header.thing_rows, header.things, _THING_COLUMNS))
-        looks = _looks(rows, things)
-        return list(_in_order(looks, header.between))
-    except (lzma.LZMAError, msgspec.DecodeError, ValueError, OverflowError) as error:
+    except (lzma.LZMAError, msgspec.DecodeError) as error:
         raise DamagedChunkError(str(error)) from None
+    return header
 
 
 def _in_order(looks: Sequence[Look], between: Sequence[tuple[int, _Between]]) -> Iterator[LogPart]:
@@ -158,10 +191,16 @@ def _look_rows(looks: Sequence[Look]) -> Table:
     return table
 
 
-def _looks(rows: Table, things: list[Thing]) -> list[Look]:
+def _whole_rows(rows: Table) -> Table:
+    """Times in nanoseconds and sessions, from their differences."""
     rows[:, :_DEPTH] = np.cumsum(rows[:, :_DEPTH], axis=0)
     rows[:, 1] += rows[:, 0]
     rows[:, :2] *= TICK_NS
+    return rows
+
+
+def _looks(rows: Table, things: list[Thing]) -> list[Look]:
+    rows = _whole_rows(rows)
     if (rows[:, _THINGS] < 0).any() or rows[:, _THINGS].sum() != len(things):
         raise DamagedChunkError("it holds another number of things than it says")
     each = iter(things)

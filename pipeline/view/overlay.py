@@ -61,18 +61,18 @@ class StatusItem:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """All that the overlay of a frame is drawn from, but its pictures: to draw it later, and at another size.
+    """All that the overlay of a frame is drawn from, but pictures: to draw it later, and at another size.
 
     Attributes:
-        frame: The frame, without its picture.
-        prediction: As of ``draw_overlay``, as is all that follows.
-        attention: See above.
-        held: See above.
-        watched: See above.
-        ground_speeds: See above.
-        trouble: See above.
-        fps: See above.
-        latency_ms: See above.
+        frame: The frame; its own picture is not looked at.
+        prediction: Its prediction; None if it has none.
+        attention: The prediction's attention, laid out as in ``prediction.attention``.
+        held: The last known prediction, shown dimmed with its age when this frame has none.
+        watched: Zones and lines.
+        ground_speeds: Metres a second by the ids of things; the others have speeds in picture widths.
+        trouble: What is wrong with the picture, which has no prediction then; shown instead of one.
+        fps: Frames a second to show.
+        latency_ms: Latency to show.
     """
 
     frame: Frame
@@ -99,108 +99,49 @@ class Shown:
 
     @property
     def past(self) -> list[FrameId]:
-        """Frames whose pictures ``on`` asks for."""
+        """Frames whose pictures ``draw_overlay`` asks for."""
         if self.prediction is None:
             return []
         stream_id, session = self.frame.id.stream_id, self.frame.id.session
         return [FrameId(stream_id, session, past.epoch, past.seq) for past in self.prediction.past]
 
-    def on(self, image: Image, past_images: list[Image | None]) -> Image:
-        """The overlay on the frame's picture, which is not altered."""
-        return draw_overlay(
-            replace(self.frame, image=image),
-            self.prediction,
-            self.attention,
-            past_images,
-            held=self.held,
-            watched=self.watched,
-            ground_speeds=self.ground_speeds,
-            trouble=self.trouble,
-            fps=self.fps,
-            latency_ms=self.latency_ms,
-        )
 
-
-def draw_overlay(
-    frame: Frame,
-    prediction: Prediction | None,
-    attention: npt.NDArray[np.float16] | None,
-    past_images: list[Image | None],
-    *,
-    held: Prediction | None = None,
-    watched: Sequence[Watched] = (),
-    ground_speeds: Mapping[int, GroundSpeed] | None = None,
-    trouble: str | None = None,
-    fps: float | None = None,
-    latency_ms: float | None = None,
-) -> Image:
+def draw_overlay(shown: Shown, image: Image, past_images: list[Image | None]) -> Image:
     """Draws the model's results on a copy of the frame's picture.
 
     Args:
-        frame: The frame.
-        prediction: Its prediction; None if it has none.
-        attention: The prediction's attention, laid out as in ``prediction.attention``.
-        past_images: Pictures of ``prediction.past``, oldest first, of any size; None where one is gone.
+        shown: What to draw.
+        image: The picture, of any size.
+        past_images: Pictures of ``shown.past``, oldest first, of any size; None where one is gone.
             ``make_thumbnail`` makes copies that are cheap to keep.
-        held: The last known prediction, shown dimmed with its age when this frame has none.
-        watched: Zones and lines.
-        ground_speeds: Metres a second by the ids of things; the others have speeds in picture widths.
-        trouble: What is wrong with the picture, which has no prediction then; shown instead of one.
-        fps: Frames a second to show.
-        latency_ms: Latency to show.
 
     Returns:
-        A new picture of the frame's size.
+        A new picture of the same size.
 
     Raises:
         ValueError: The attention does not have the layout that the prediction announces.
     """
-    canvas: Image = np.array(frame.image, order="C")
+    canvas: Image = np.array(image, order="C")
     if min(canvas.shape[:2]) >= _SMALLEST_PX:
-        paint_overlay(
-            canvas,
-            frame,
-            prediction,
-            attention,
-            past_images,
-            held=held,
-            watched=watched,
-            ground_speeds=ground_speeds,
-            trouble=trouble,
-            fps=fps,
-            latency_ms=latency_ms,
-        )
+        paint_overlay(canvas, shown, past_images)
     return canvas
 
 
-def paint_overlay(
-    canvas: Image,
-    frame: Frame,
-    prediction: Prediction | None,
-    attention: npt.NDArray[np.float16] | None,
-    past_images: list[Image | None],
-    *,
-    held: Prediction | None,
-    watched: Sequence[Watched],
-    ground_speeds: Mapping[int, GroundSpeed] | None = None,
-    trouble: str | None = None,
-    fps: float | None,
-    latency_ms: float | None,
-) -> list[Box]:
+def paint_overlay(canvas: Image, shown: Shown, past_images: list[Image | None]) -> list[Box]:
     """Paints what ``draw_overlay`` draws on a picture; returns the boxes of all panels."""
-    scale = Scale.of(canvas)
+    scale, prediction, watched = Scale.of(canvas), shown.prediction, shown.watched
     draw_watched(canvas, watched)
-    thumbnails = _draw_motion(canvas, prediction, attention, past_images) if prediction is not None else None
+    thumbnails = _draw_motion(canvas, prediction, shown.attention, past_images) if prediction else None
     room = (thumbnails.x if thumbnails else scale.width) - 2 * scale.px(10)
-    if trouble is not None:
-        labels = draw_banner(canvas, trouble)
+    if shown.trouble is not None:
+        labels = draw_banner(canvas, shown.trouble)
     else:
-        labels = draw_label_bar(canvas, frame, prediction, held=held, room_px=room)
-    status = draw_status_line(canvas, _status(frame, prediction, fps, latency_ms))
+        labels = draw_label_bar(canvas, shown.frame, prediction, held=shown.held, room_px=room)
+    status = draw_status_line(canvas, _status(shown))
     panels = [labels, status, *([thumbnails] if thumbnails else [])]
     if prediction is not None and prediction.things is not None:
         top = status.bottom + scale.px(6)
-        panels += _explain(canvas, prediction, prediction.things, panels, top, ground_speeds or {})
+        panels += _explain(canvas, prediction, prediction.things, panels, top, shown.ground_speeds or {})
     return [*panels, *name_watched(canvas, watched, panels)]
 
 
@@ -282,21 +223,17 @@ def draw_status_line(canvas: Image, items: list[StatusItem]) -> Box:
     return bar
 
 
-def _status(
-    frame: Frame,
-    prediction: Prediction | None,
-    fps: float | None,
-    latency_ms: float | None,
-) -> list[StatusItem]:
+def _status(shown: Shown) -> list[StatusItem]:
+    frame, prediction = shown.frame, shown.prediction
     items = [
         StatusItem(frame.id.stream_id, 0, WHITE, bold=True),
         StatusItem(f"epoch {frame.id.epoch}", 6),
         StatusItem(f"#{frame.id.seq}", 5),
     ]
-    if fps is not None:
-        items.append(StatusItem(f"{fps:.1f} fps", 2, WHITE))
-    if latency_ms is not None:
-        items.append(StatusItem(f"{latency_ms:.0f} ms", 3, WHITE))
+    if shown.fps is not None:
+        items.append(StatusItem(f"{shown.fps:.1f} fps", 2, WHITE))
+    if shown.latency_ms is not None:
+        items.append(StatusItem(f"{shown.latency_ms:.0f} ms", 3, WHITE))
     if prediction is not None and prediction.depth and prediction.things is not None:
         things = prediction.things
         items.append(StatusItem(in_words(things), 1, WHITE, short=count_in_words(things)))

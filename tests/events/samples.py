@@ -2,6 +2,7 @@
 
 import itertools
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.base.event import Event, Moment, event_id, rfc3339
@@ -44,6 +45,13 @@ def chunk(second: float, length: float = 5.0, stream_id: str = "front") -> Chunk
     """The log from a second on."""
     looks = [look(second + n / 25) for n in range(round(length * 25))]
     return Chunk(stream_id, looks[0].now.wall_ns, looks[-1].now.wall_ns, pack(looks))
+
+
+def motion_chunk(stream_id: str, seconds: Sequence[tuple[int, bool]]) -> Chunk:
+    """The log of pictures at Unix times, with or without a thing."""
+    seen = {True: look(0.0).things, False: []}
+    looks = [Look(session=1, now=Moment(at, at), depth=2, things=seen[moves]) for at, moves in seconds]
+    return Chunk(stream_id, seconds[0][0], seconds[-1][0], pack(looks))
 
 
 def write_until_killed(path: Path) -> None:

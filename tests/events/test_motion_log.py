@@ -8,7 +8,7 @@ from pipeline.base.event import Moment
 from pipeline.base.moving_thing import Thing
 from pipeline.base.ranges import MOST_COUNT
 from pipeline.base.sight import MOST_OFFSET, Sight
-from pipeline.events.motion_log import DamagedChunkError, LogPart, pack, unpack
+from pipeline.events.motion_log import DamagedChunkError, LogPart, pack, unpack, unpack_counts
 from pipeline.scene.motion_grid import MotionGrid
 from pipeline.scene.rule_input import Cut, Look, in_steps
 from pipeline.scene.steady_label import Held
@@ -91,6 +91,9 @@ between = st.builds(Cut, st.text(max_size=20)) | st.builds(
 def test_what_is_packed_comes_back_exactly(parts: list[LogPart]) -> None:
     kept = [in_steps(part) if isinstance(part, Look) else part for part in parts]
     assert unpack(pack(kept)) == kept
+    seen = [one for one in kept if isinstance(one, Look)]
+    counts = [(one.now.wall_ns, len(one.things) if one.depth else None) for one in seen]
+    assert unpack_counts(pack(kept)) == counts
 
 
 def test_a_thing_that_goes_through_the_picture_takes_few_bytes() -> None:
@@ -113,6 +116,9 @@ def test_the_extremes_that_the_wire_lets_through_are_kept_exactly(predictions: l
         finder.take(msgspec.msgpack.decode(msgspec.msgpack.encode(sent), type=Prediction))
     finder.end("the stream has ended")
     assert unpack(pack(kept)) == kept
+    seen = [one for one in kept if isinstance(one, Look)]
+    counts = [(one.now.wall_ns, len(one.things) if one.depth else None) for one in seen]
+    assert unpack_counts(pack(kept)) == counts
 
 
 def test_a_label_takes_room_only_where_it_changes() -> None:
@@ -139,6 +145,8 @@ def test_no_damaged_byte_goes_unnoticed() -> None:
         bad[place] ^= 0x10
         with pytest.raises(DamagedChunkError):
             unpack(bytes(bad))
+        with pytest.raises(DamagedChunkError):
+            unpack_counts(bytes(bad))
     for length in range(len(chunk)):
         with pytest.raises(DamagedChunkError):
             unpack(chunk[:length])

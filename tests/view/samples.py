@@ -1,6 +1,7 @@
 """Frames, predictions and figures for the tests of the views."""
 
 import random
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -10,6 +11,7 @@ from pipeline.account.stats import ThingStats, WorkerStats
 from pipeline.base.camera_velocity import CameraMotion
 from pipeline.base.frame import Frame, FrameId, Image
 from pipeline.base.moving_thing import Thing
+from pipeline.view.overlay import Shown, draw_overlay
 from pipeline.wire.messages import AttentionHeader, PastFrame, Prediction
 
 MS = 1_000_000
@@ -80,6 +82,18 @@ def many_things(count: int, seed: int = 0) -> list[Thing]:
         one = thing(box, rng.uniform(0, 359), rng.uniform(0, 0.5))
         things.append(msgspec.structs.replace(one, id=number + 1, trail=trail, was=[box, box]))
     return things
+
+
+def overlay_of(
+    one: Frame,
+    told: Prediction | None,
+    weights: npt.NDArray[np.float16] | None = None,
+    past: list[Image | None] | None = None,
+    **more: Any,
+) -> Image:
+    """The overlay on a frame's own picture; without any pictures of the past, these are gone."""
+    shown = Shown(one, told, weights, **more)
+    return draw_overlay(shown, one.image, [None] * len(shown.past) if past is None else past)
 
 
 def changed(before: Image, after: Image) -> npt.NDArray[np.bool_]:

@@ -5,8 +5,19 @@ import numpy as np
 import pytest
 
 from pipeline.base.frame import Frame, FrameId
-from pipeline.view.overlay import StatusItem, draw_overlay, draw_status_line, paint_overlay
-from tests.view.samples import CAMERA, MS, attention, changed, frame, many_things, picture, prediction, thing
+from pipeline.view.overlay import Shown, StatusItem, draw_status_line, paint_overlay
+from tests.view.samples import (
+    CAMERA,
+    MS,
+    attention,
+    changed,
+    frame,
+    many_things,
+    overlay_of,
+    picture,
+    prediction,
+    thing,
+)
 
 SIZES = [(640, 480), (768, 576), (1920, 1080), (320, 240), (480, 854), (101, 97), (96, 400), (1200, 100)]
 
@@ -25,7 +36,7 @@ def test_every_size_gets_its_overlay_and_the_input_stays(size, value):
     image = np.full((size[1], size[0], 3), value, np.uint8)
     image.flags.writeable = False
     past = [image, image]
-    drawn = draw_overlay(frame(image, truth="pan_left"), prediction(), attention(1, 0), past, fps=30.0)
+    drawn = overlay_of(frame(image, truth="pan_left"), prediction(), attention(1, 0), past, fps=30.0)
     assert drawn.shape == image.shape
     assert drawn.dtype == np.uint8
     assert not np.shares_memory(drawn, image)
@@ -35,34 +46,34 @@ def test_every_size_gets_its_overlay_and_the_input_stays(size, value):
 
 def test_picture_without_room_is_only_copied():
     image = picture(60, 40)
-    drawn = draw_overlay(frame(image), prediction(), attention(), [None, None])
+    drawn = overlay_of(frame(image), prediction(), attention(), [None, None])
     assert (drawn == image).all()
     assert drawn is not image
 
 
 def test_same_input_same_picture():
-    pictures = [draw_overlay(frame(), prediction(), attention(1, 1), [None, None], fps=9.0) for _ in "ab"]
+    pictures = [overlay_of(frame(), prediction(), attention(1, 1), [None, None], fps=9.0) for _ in "ab"]
     assert (pictures[0] == pictures[1]).all()
 
 
 def test_picture_need_not_be_contiguous():
     mirrored = picture()[:, ::-1]
-    drawn = draw_overlay(frame(mirrored), prediction(), attention(1, 0), [mirrored, mirrored])
+    drawn = overlay_of(frame(mirrored), prediction(), attention(1, 0), [mirrored, mirrored])
     straight = np.ascontiguousarray(mirrored)
-    assert (drawn == draw_overlay(frame(straight), prediction(), attention(1, 0), [straight] * 2)).all()
+    assert (drawn == overlay_of(frame(straight), prediction(), attention(1, 0), [straight] * 2)).all()
 
 
 def test_frame_without_prediction_shows_no_attention():
     image = picture()
-    drawn = draw_overlay(frame(image), None, None, [])
+    drawn = overlay_of(frame(image), None, None, [])
     assert regions(changed(image, drawn)) == (True, False, True, False)
 
 
 def test_held_prediction_is_dimmer_and_gets_older():
     image = picture(value=0)
-    own = draw_overlay(frame(image), prediction(), None, [])
+    own = overlay_of(frame(image), prediction(), None, [])
     held = [
-        draw_overlay(frame(image), None, None, [], held=prediction(capture_ns=(1_000 - age) * MS))
+        overlay_of(frame(image), None, None, [], held=prediction(capture_ns=(1_000 - age) * MS))
         for age in (100, 200)
     ]
     labels = np.s_[330:, :250]
@@ -72,14 +83,14 @@ def test_held_prediction_is_dimmer_and_gets_older():
 
 def test_own_prediction_comes_before_the_held_one():
     image = picture()
-    with_held = draw_overlay(frame(image), prediction(), None, [], held=prediction(capture_ns=0))
-    assert (with_held == draw_overlay(frame(image), prediction(), None, [])).all()
+    with_held = overlay_of(frame(image), prediction(), None, [], held=prediction(capture_ns=0))
+    assert (with_held == overlay_of(frame(image), prediction(), None, [])).all()
 
 
 def test_first_frames_say_that_the_past_is_missing():
     image = picture()
     pictures = [
-        draw_overlay(frame(image), prediction(depth=depth), attention(1, 0, depth=depth), [image] * depth)
+        overlay_of(frame(image), prediction(depth=depth), attention(1, 0, depth=depth), [image] * depth)
         for depth in (0, 1, 2)
     ]
     thumbnails = [drawn[350:, 400:] for drawn in pictures]
@@ -92,20 +103,20 @@ def test_first_frames_say_that_the_past_is_missing():
 
 def test_no_arrows_without_past():
     image = picture()
-    drawn = draw_overlay(frame(image), prediction(depth=0), attention(depth=1), [])
+    drawn = overlay_of(frame(image), prediction(depth=0), attention(depth=1), [])
     assert not changed(image, drawn)[100:300].any()
 
 
 def test_attention_of_the_wrong_shape_is_refused():
     with pytest.raises(ValueError, match="attention has shape"):
-        draw_overlay(frame(), prediction(), np.zeros((3, 3), np.float16), [])
+        overlay_of(frame(), prediction(), np.zeros((3, 3), np.float16), [])
 
 
 @pytest.mark.parametrize("past", [1, 3, 6])
 def test_other_numbers_of_past_frames(past):
     image = picture()
     weights = attention(1, 0, past=past, depth=past)
-    drawn = draw_overlay(frame(image), prediction(depth=past, past=past), weights, [image] * past)
+    drawn = overlay_of(frame(image), prediction(depth=past, past=past), weights, [image] * past)
     assert regions(changed(image, drawn))[1]
 
 
@@ -128,9 +139,7 @@ def scene(things, size, camera=CAMERA):
     image = picture(*size)
     seen = msgspec.structs.replace(prediction(), things=things, camera=camera, attention=None)
     canvas, past = image.copy(), [image, image]
-    boxes = paint_overlay(
-        canvas, frame(image), seen, None, past, held=None, watched=(), fps=30.0, latency_ms=20.0
-    )
+    boxes = paint_overlay(canvas, Shown(frame(image), seen, fps=30.0, latency_ms=20.0), past)
     return canvas, boxes
 
 
@@ -140,7 +149,7 @@ def test_without_a_past_frame_nothing_is_said_of_motion(depth):
 
     def drawn(**seen):
         silent = msgspec.structs.replace(prediction(depth=depth), attention=None, **seen)
-        return draw_overlay(frame(image), silent, None, [])
+        return overlay_of(frame(image), silent, None, [])
 
     status, badge = np.s_[:44, :500], np.s_[44:, :500]
     told = drawn(things=[], camera=CAMERA)
@@ -181,7 +190,7 @@ def test_what_the_camera_does_is_shown(size):
 def test_any_label_stays_inside(label):
     image = picture()
     one = Frame(FrameId(label, 1, 0, 7), image, capture_ns=0)
-    drawn = draw_overlay(one, prediction(), attention(), [None, None])
+    drawn = overlay_of(one, prediction(), attention(), [None, None])
     assert not changed(image, drawn)[:30, 635:].any()
 
 
@@ -206,7 +215,7 @@ def test_labels_of_any_script_are_legible():
     def with_label(label):
         named = msgspec.structs.replace(prediction(), top=[(label, 0.75)])
         one = Frame(FrameId(label, 1, 0, 7), picture(), capture_ns=0)
-        return draw_overlay(one, named, None, [])
+        return overlay_of(one, named, None, [])
 
     pictures = [with_label(label) for label in SCRIPTS]
     for number, one in enumerate(pictures):

@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 
 from pipeline.view.canvas import Scale
-from pipeline.view.overlay import draw_overlay
 from pipeline.view.thumbnails import draw_thumbnails, make_thumbnail
-from tests.view.samples import attention, changed, frame, picture, prediction, thing
+from tests.view.samples import attention, changed, frame, overlay_of, picture, prediction, thing
 
 PAST = prediction().past
 NOW = (0.1, 0.1, 0.2, 0.2)
@@ -19,7 +18,7 @@ def test_thumbnails_show_their_own_picture_oldest_left():
     red, blue = np.zeros((480, 640, 3), np.uint8), np.zeros((480, 640, 3), np.uint8)
     red[..., 2] = blue[..., 0] = 255
     even = np.full((49, 98), 1 / 98, np.float16)
-    drawn = draw_overlay(frame(picture(value=0)), prediction(), even, [red, blue]).astype(int)
+    drawn = overlay_of(frame(picture(value=0)), prediction(), even, [red, blue]).astype(int)
     panel = drawn[360:450, 400:]
     reds = np.nonzero(panel[..., 2] - panel[..., 0] > 80)[1]
     blues = np.nonzero(panel[..., 0] - panel[..., 2] > 80)[1]
@@ -85,7 +84,7 @@ def test_the_overlay_marks_the_surest_thing_that_has_a_past():
 
     def overlay(things):
         seen = msgspec.structs.replace(prediction(), things=things)
-        return draw_overlay(frame(), seen, attention(), [picture(), picture()])
+        return overlay_of(frame(), seen, attention(), [picture(), picture()])
 
     line = np.s_[250:330]
     assert (overlay([hidden, second, third])[line] == overlay([hidden, second])[line]).all()

@@ -20,10 +20,10 @@ from pipeline.events.store import Store
 from tests.workers.evidence_samples import event, shown, wall_ns
 from tests.workers.pipeline import Pipeline
 from tests.workers.program import until
+from tests.workers.sinks import sink
 from tests.workers.test_keeping import ROAD, SHIPPED, unpaired
 from workers.evidence_taking import EvidenceTaking
 from workers.evidence_writer import EvidenceWriter
-from workers.sink import SinkWorker
 
 SHORT = ("--set", "evidence.before_s=0.4", "--set", "evidence.after_s=0.4")
 KILLS = 10
@@ -156,22 +156,16 @@ def test_a_full_disk_costs_evidence_and_no_frame(place: Path, small_disk: Path) 
     assert [path.name for path in small_disk.iterdir()] == ["filler"], "nothing half-written"
 
 
-def sink(folder: Path | str, *more: str, **options: Any) -> SinkWorker:
-    settings = [
-        f"evidence.folder={folder}",
-        "evidence.keep_days=36500",  # the events are of another day
-        "store.file=",
-        "sink.web=false",
-        *more,
-    ]
-    return SinkWorker(load_config(None, settings), "sink", **options)
+def kept_in(folder: Path) -> tuple[str, str]:
+    """Settings of evidence in a folder; its events are of another day."""
+    return f"evidence.folder={folder}", "evidence.keep_days=36500"
 
 
 def test_a_folder_that_cannot_be_used_refuses_a_start_but_not_a_restart(place: Path) -> None:
     with EvidenceShelf(place / "e", 30, 10):
         with pytest.raises(UserError, match="another run keeps its evidence there"):
-            EvidenceTaking(sink(place / "e"))
-        again = sink(place / "e", restarts=1)
+            EvidenceTaking(sink(*kept_in(place / "e")))
+        again = sink(*kept_in(place / "e"), restarts=1)
         taking = EvidenceTaking(again)
         assert taking.take(event(1), 0).evidence is None
     assert "another run" in again.stats.details["lost"]["evidence"]
@@ -188,7 +182,7 @@ def test_evidence_is_closed_when_the_store_is_safe(place: Path, monkeypatch: pyt
         close(writer)
 
     monkeypatch.setattr(EvidenceWriter, "close", close_after_the_store)
-    worker = sink(place / "e", f"store.file={store}", f"endpoints.frames=['ipc://{place}/f']",
+    worker = sink(*kept_in(place / "e"), f"store.file={store}", f"endpoints.frames=['ipc://{place}/f']",
                   f"endpoints.predictions=['ipc://{place}/p']")  # fmt: skip
     with worker.resources:
         worker.open()
@@ -199,13 +193,13 @@ def test_the_folder_is_beside_the_store_and_can_be_turned_off() -> None:
     assert load_config().evidence_folder() == Path("outputs/evidence")
     assert load_config(None, ["run.output_dir=''"]).evidence_folder() is None
     assert load_config(None, ["evidence.folder=''"]).evidence_folder() is None
-    worker = sink("''")
+    worker = sink()
     assert EvidenceTaking(worker).take(event(1), 0).evidence is None
     assert "evidence" not in worker.stats.details
 
 
 def test_an_end_has_the_evidence_of_its_start_and_what_is_no_view_has_none(place: Path) -> None:
-    worker = sink(place / "e")
+    worker = sink(*kept_in(place / "e"))
     with worker.resources:
         taking = EvidenceTaking(worker)
         start, end = event(1, "start", number=5), event(2, "end", number=6, start=f"{5:016x}")
@@ -217,7 +211,7 @@ def test_an_end_has_the_evidence_of_its_start_and_what_is_no_view_has_none(place
 def test_an_event_that_is_told_late_is_in_its_clip(place: Path) -> None:
     zone = "zones.yard.points=[[0,0],[1,0],[1,1]]"
     rule = "rules.parked={kind='stopped', zone='yard', for_s=20}"
-    worker, rules = sink(place / "e", zone), load_config(None, [zone, rule])
+    worker, rules = sink(*kept_in(place / "e"), zone), load_config(None, [zone, rule])
     with worker.resources:
         taking = EvidenceTaking(worker)
         worker.config = msgspec.structs.replace(worker.config, rules=rules.rules)  # as over HTTP
@@ -235,7 +229,7 @@ def test_an_event_that_is_told_late_is_in_its_clip(place: Path) -> None:
 def test_where_nothing_is_asked_for_few_pictures_are_kept(
     place: Path, zone: tuple[str, ...], pictures: int
 ) -> None:
-    worker = sink(place / "e", *zone)
+    worker = sink(*kept_in(place / "e"), *zone)
     with worker.resources:
         taking = EvidenceTaking(worker)
         for seq in range(21):

@@ -7,6 +7,7 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -17,10 +18,11 @@ from pipeline.base.event import Event, rfc3339
 from pipeline.events.archive import Archive
 from pipeline.events.replay import Replay
 from pipeline.events.store import Store
-from tests.events.samples import event
+from tests.events.samples import event, motion_chunk
 from tests.workers.pipeline import Pipeline, streams
 from tests.workers.program import until
-from workers.sink import SinkWorker
+from tests.workers.sinks import sink
+from workers.keeping import Keeping
 
 SHIPPED = ("--set", "inference.checkpoint=motion_resnet18")
 POINTS = "[[0.05, 0.4], [0.95, 0.4], [0.95, 0.98], [0.05, 0.98]]"
@@ -100,6 +102,40 @@ def test_each_start_has_its_end_where_the_sink_is_killed_in_the_middle(place: Pa
 
 
 @pytest.mark.slow
+def test_a_sink_that_takes_over_has_the_motion_of_the_hour_before(place: Path) -> None:
+    file, minute_ns = place / "events.sqlite3", 60 * 10**9
+    begin_ns = (now_ns() // minute_ns - 20) * minute_ns
+    with Store(file, 30, 10) as store:  # twenty minutes ago something moved in a quarter
+        seconds = [(begin_ns + second * 10**9, second < 15) for second in range(60)]
+        store.write([], [motion_chunk("demo", seconds)])
+    web = ("--set", "sink.web=true", "--set", "sink.web_port=0", "--set", f"store.file={file}")
+    with Pipeline(place, *SHIPPED, *web, "--frames", "600", "--pace") as run:
+
+        def minutes() -> list[float | None]:
+            stats = run.stats("sink")
+            if stats is None or "web" not in stats.details:
+                return []
+            with (
+                contextlib.suppress(OSError),
+                urlopen(f"{stats.details['web']['url']}/api/streams/demo/motion", timeout=30) as answer,
+            ):
+                found: list[float | None] = json.load(answer)["moving_share_by_minute"]
+                return found
+            return []
+
+        def share_of_then() -> float | None:
+            found = minutes()
+            return found[59 - (now_ns() - begin_ns) // minute_ns] if found else None
+
+        for _ in "ab":
+            assert until(share_of_then, "the page has the motion", 60.0) == pytest.approx(0.25, abs=0.02)
+            assert until(lambda: [one for one in minutes()[-2:] if one], "and that of now", 60.0)
+            run.kill("sink")
+        run.signal(signal.SIGINT)
+        run.finish()
+
+
+@pytest.mark.slow
 def test_a_disk_that_fills_up_is_a_loss_and_all_frames_are_shown(place: Path, small_disk: Path) -> None:
     file, earlier = small_disk / "events.sqlite3", event(1, time=rfc3339(now_ns()))
     with Store(place / "made", 30, 10) as store:
@@ -120,23 +156,11 @@ def test_a_disk_that_fills_up_is_a_loss_and_all_frames_are_shown(place: Path, sm
     assert events_of(file)[0] == earlier
 
 
-def sink(file: Path, **options: Any) -> SinkWorker:
-    settings = [
-        f"store.file={file}",
-        "run.output_dir=",
-        "sink.web=false",
-        "endpoints.sink_stats=['ipc:///tmp/x']",
-    ]
-    return SinkWorker(load_config(None, settings), "sink", **options)
-
-
 def test_a_store_that_cannot_be_written_refuses_a_start_but_not_a_restart(place: Path) -> None:
-    from workers.keeping import Keeping
-
     with Store(place / "s", 30, 10):
         with pytest.raises(UserError, match="another run keeps its events there"):
-            Keeping(sink(place / "s"))
-        again = sink(place / "s", restarts=1)
+            Keeping(sink(f"store.file={place / 's'}"))
+        again = sink(f"store.file={place / 's'}", restarts=1)
         keeping = Keeping(again)
         keeping.keep(event(1))
         keeping.check()
@@ -152,9 +176,7 @@ def test_nothing_is_kept_where_that_is_not_wanted(place: Path) -> None:
 
 
 def test_what_is_kept_can_be_asked_for_in_any_thread_while_it_is_written(place: Path) -> None:
-    from workers.keeping import Keeping
-
-    worker = sink(place / "s")
+    worker = sink(f"store.file={place / 's'}")
     with worker.resources:
         keeping = Keeping(worker)
         one, two = (
@@ -173,8 +195,22 @@ def test_what_is_kept_can_be_asked_for_in_any_thread_while_it_is_written(place: 
         assert asked(None, "dark", None, 9) == []
 
 
-def test_without_a_store_nothing_can_be_asked_for() -> None:
-    from workers.keeping import Keeping
-
+def test_the_motion_between_two_times_can_be_asked_for_without_what_is_damaged(place: Path) -> None:
+    start_ns = now_ns() // 10**9 * 10**9
+    seconds = [(start_ns + second * 10**9, second % 2 == 0) for second in range(10)]
+    with Store(place / "s", 30, 10) as store:
+        broken = motion_chunk("a", seconds)._replace(data=b"nothing")
+        store.write([], [motion_chunk("a", seconds), motion_chunk("b", seconds), broken])
+    worker = sink(f"store.file={place / 's'}")
+    with worker.resources:
+        keeping = Keeping(worker)
+        found = keeping.motion("a", start_ns + 2 * 10**9, start_ns + 5 * 10**9)
+        assert found == [(start_ns + second * 10**9, int(second % 2 == 0)) for second in (2, 3, 4)]
+        assert keeping.motion("c", 0, start_ns + 10**12) == []
     with pytest.raises(UserError, match="no events are kept"):
-        Keeping(SinkWorker(load_config(None, ["store.file=''"]), "sink")).newest(None, None, None, 1)
+        Keeping(sink()).motion("a", 0, 1)
+
+
+def test_without_a_store_nothing_can_be_asked_for() -> None:
+    with pytest.raises(UserError, match="no events are kept"):
+        Keeping(sink()).newest(None, None, None, 1)

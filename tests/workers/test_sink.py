@@ -42,6 +42,14 @@ def test_other_programs_see_what_runs(place: Path) -> None:
         status, jpeg = get(url, "/api/streams/demo/snapshot.jpg")
         assert (status, jpeg[:2]) == (200, b"\xff\xd8")
         assert list(json.loads(get(url, "/api/zones")[1])["zones"]) == ["road"]
+
+        def looked_at() -> list[str | None]:
+            status, answer = get(url, "/api/streams/demo/attention?x=0.5&y=0.5&pictures=true")
+            told = json.loads(answer)
+            return [one["picture"] for one in [told, *told["past"]]] if status == 200 else []
+
+        pictures = until(looked_at, "a prediction with a past", START_S)
+        assert all(one and one.startswith("data:image/jpeg;base64,") for one in pictures)
         assert get(url, "/api/events?since=1h&stream=demo")[0] == 200
 
         def metrics() -> dict[tuple[str, ...], float]:

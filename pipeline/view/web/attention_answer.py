@@ -1,41 +1,51 @@
 """Where the attention of one place looked in the past frames: an answer of the HTTP API."""
 
-from typing import Any, NamedTuple
+import math
+from base64 import b64encode
+from typing import Any
 
 import numpy as np
 from starlette.exceptions import HTTPException
 
+from pipeline.base.frame import Image
+from pipeline.base.moving_thing import Point, Thing
 from pipeline.view.attention_maps import unfold
-from pipeline.view.web.board import Attended
+from pipeline.view.thumbnails import make_thumbnail
+from pipeline.view.web.board import Attended, encode_jpeg
+from pipeline.wire.messages import Prediction
+
+_LARGEST_PX = 960
 
 
-class Place(NamedTuple):
-    """A place in the picture: shares of its width and height, from the upper left."""
-
-    x: float
-    y: float
-
-
-def read_place(x: str | None, y: str | None) -> Place:
-    """The place that a request names.
+def read_place(x: str | None, y: str | None) -> Point:
+    """The place in the picture that a request names.
 
     Raises:
         HTTPException: 400, it names none.
     """
-    values = []
-    for name, text in (("x", x), ("y", y)):
+
+    def share(name: str, text: str | None) -> float:
         try:
             value = float(text or "")
         except ValueError:
-            value = np.nan
+            value = math.nan
         if not 0 <= value <= 1:
             raise HTTPException(400, f"{name}: give it as a share of the picture, from 0 to 1: ?x=0.5&y=0.5")
-        values.append(value)
-    return Place(*values)
+        return value
+
+    return share("x", x), share("y", y)
 
 
-def attention_of(attended: Attended | None, stream_id: str, place: Place) -> dict[str, Any]:
+def attention_of(
+    attended: Attended | None, stream_id: str, place: Point, with_pictures: bool = False
+) -> dict[str, Any]:
     """Where the cell at a place looked; plain JSON data, past frames oldest first.
+
+    Args:
+        attended: The newest prediction with attention.
+        stream_id: Its stream.
+        place: Which place of its picture.
+        with_pictures: Adds the pictures themselves.
 
     Raises:
         HTTPException: 409, the newest prediction came without attention, or without a past.
@@ -48,13 +58,16 @@ def attention_of(attended: Attended | None, stream_id: str, place: Place) -> dic
     prediction, header = attended.prediction, attended.prediction.attention
     if header is None or not prediction.past:
         raise HTTPException(409, f"the newest prediction of {stream_id!r} saw no past frame")
-    row, column = _cell(place.y, header.query_rows), _cell(place.x, header.query_columns)
+    row, column = _cell(place[1], header.query_rows), _cell(place[0], header.query_columns)
     weights = unfold(header, attended.weights)[row, column]
-    past = zip(prediction.past, weights[-len(prediction.past) :], strict=True)
+    thing = _thing_at(prediction, place)
+    past = zip(prediction.past, weights[-len(prediction.past) :], attended.past_images, strict=True)
     return {
         "epoch": prediction.epoch,
         "seq": prediction.seq,
         "cell": _box(row, column, header.query_rows, header.query_columns),
+        "thing": None if thing is None else {"box": thing.box, "outline": thing.outline},
+        **({"picture": _picture(stream_id, attended.image)} if with_pictures else {}),
         "past": [
             {
                 "epoch": frame.epoch,
@@ -63,10 +76,32 @@ def attention_of(attended: Attended | None, stream_id: str, place: Place) -> dic
                 "share": round(float(grid.sum()), 4),
                 "most": _most(grid),
                 "weights": [[round(float(one), 5) for one in line] for line in grid],
+                "thing": None if thing is None else {"box": thing.was[number]},
+                **({"picture": _picture(stream_id, image)} if with_pictures else {}),
             }
-            for frame, grid in past
+            for number, (frame, grid, image) in enumerate(past)
         ],
     }
+
+
+def _thing_at(prediction: Prediction, place: Point) -> Thing | None:
+    """The smallest of the things that were seen at a place."""
+
+    def is_there(thing: Thing) -> bool:
+        x, y, width, height = thing.box
+        return x <= place[0] <= x + width and y <= place[1] <= y + height
+
+    things = [thing for thing in prediction.things or () if is_there(thing)]
+    seen = [thing for thing in things if len(thing.was) == prediction.depth]
+    return min(seen, key=lambda thing: thing.box[2] * thing.box[3], default=None)
+
+
+def _picture(stream_id: str, image: Image | None) -> str | None:
+    """As a URL that holds it, JPEG; None if it is gone."""
+    if image is None:
+        return None
+    jpeg = encode_jpeg(stream_id, make_thumbnail(image, _LARGEST_PX))
+    return f"data:image/jpeg;base64,{b64encode(jpeg).decode()}"
 
 
 def _cell(share: float, count: int) -> int:

@@ -2,7 +2,7 @@
 
 import struct
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Any, NamedTuple, TypeAlias
 
@@ -45,7 +45,7 @@ def picture_info(
         "truth": frame.truth if prediction and prediction.scored else None,
         "top": [[label, score] for label, score in prediction.top] if prediction else None,
         "moving": trouble if things is None else in_words(things),
-        "things": None if things is None else len(things),
+        "seen": None if things is None else sum(bool(thing.was) for thing in things),
         "camera": None if camera is None else f"{camera_symbol(camera)} {camera_in_words(camera)}",
         "depth": prediction.depth if prediction else None,
         "past": prediction.attention.past if prediction and prediction.attention else None,
@@ -64,10 +64,19 @@ class Predicted(NamedTuple):
 
 
 class Attended(NamedTuple):
-    """A prediction and the weights of its attention, as they arrived."""
+    """A prediction, the weights of its attention, and what it looked at.
+
+    Attributes:
+        prediction: As it arrived.
+        weights: As they arrived.
+        image: Its picture as the camera saw it, BGR.
+        past_images: Those of ``prediction.past``, oldest first, of any size; None where one is gone.
+    """
 
     prediction: Prediction
     weights: Attention
+    image: Image
+    past_images: Sequence[Image | None]
 
 
 class Picture(NamedTuple):

@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from pipeline.account.stats import Histogram, WorkerStats
 from pipeline.base.clock import now_ns
 from pipeline.view.web.board import Board
-from pipeline.view.web.places import Places
+from pipeline.view.web.zones_and_lines import ZonesAndLines
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -22,11 +22,11 @@ class Metrics(Collector):
 
     Args:
         board: Its pictures.
-        places: Its zones and lines.
+        watched: Its zones and lines.
     """
 
-    def __init__(self, board: Board, places: Places) -> None:
-        self._board, self._places = board, places
+    def __init__(self, board: Board, watched: ZonesAndLines) -> None:
+        self._board, self._watched = board, watched
         self._stats = b""
         self._links: list[tuple[str, str]] = []
 
@@ -84,7 +84,7 @@ class Metrics(Collector):
             told = picture.predicted.info
             ages.add_metric([stream_id], max(now - told["capture_ns"], 0) / 1e9)
             if told["moving"] is not None:  # a model without dense motion knows nothing of zones
-                for zone, share in self._places.moving.shares(stream_id, now).items():
+                for zone, share in self._watched.moving.shares(stream_id, now).items():
                     moving.add_metric([stream_id, zone], share)
         yield ages
         yield moving

@@ -20,9 +20,9 @@ from pipeline.view.web.event_feed import EventFeed, with_words
 from pipeline.view.web.evidence_files import EvidenceFiles
 from pipeline.view.web.exposition import CONTENT_TYPE, Metrics
 from pipeline.view.web.motion_level import MotionLevel
-from pipeline.view.web.places import Places
 from pipeline.view.web.put_zones import PutZones
 from pipeline.view.web.standing import not_ready, standings
+from pipeline.view.web.zones_and_lines import ZonesAndLines
 
 Kept: TypeAlias = Callable[[int | None, str | None, str | None, int], list[Event]]
 """Reads kept events, newest first: since when (Unix ns), of which kind and stream, how many at most."""
@@ -42,7 +42,7 @@ class HttpApi:
         board: Pictures.
         feed: Events as they happen.
         metrics: What is counted.
-        places: Zones, lines and rules.
+        watched: Zones, lines and rules.
         motion: How much moved in the last hour.
         evidence: The pictures and clips of events.
         put_zones: Replaces zones, lines and rules.
@@ -54,14 +54,14 @@ class HttpApi:
         board: Board,
         feed: EventFeed,
         metrics: Metrics,
-        places: Places,
+        watched: ZonesAndLines,
         motion: MotionLevel,
         evidence: EvidenceFiles,
         put_zones: PutZones,
         kept: Kept | None,
     ) -> None:
         self._board, self._feed, self._metrics, self._kept = board, feed, metrics, kept
-        self._places, self._motion, self._evidence, self._put_zones = places, motion, evidence, put_zones
+        self._watched, self._motion, self._evidence, self._put_zones = watched, motion, evidence, put_zones
         self._turn, self._store_turn = asyncio.Lock(), asyncio.Lock()
         self._snapshots: dict[str, tuple[int, bytes]] = {}
 
@@ -95,13 +95,17 @@ class HttpApi:
                 404, f"there is no picture of a stream {stream_id!r}; /api/streams lists them"
             )
         attended = picture.attended
-        return json_response(await _computed(self._turn, lambda: attention_of(attended, stream_id, place)))
+        with_pictures = asked.get("pictures") == "true"
+        return json_response(
+            await _computed(self._turn, lambda: attention_of(attended, stream_id, place, with_pictures))
+        )
 
     async def _motion_level(self, request: Request) -> Response:
         stream_id = request.path_params["stream_id"]
         if stream_id not in self._board.stream_ids:
             raise HTTPException(404, f"there is no stream {stream_id!r}; /api/streams lists them")
-        return json_response({"moving_share_by_minute": self._motion.minutes(stream_id, now_ns())})
+        minutes = await _computed(self._store_turn, lambda: self._motion.minutes(stream_id, now_ns()))
+        return json_response({"moving_share_by_minute": minutes})
 
     async def _events(self, request: Request) -> Response:
         asked = request.query_params
@@ -120,7 +124,7 @@ class HttpApi:
     async def _zones(self, request: Request) -> Response:
         if request.method == "PUT":
             return json_response(await self._put_zones.put(request))
-        watch = self._places.watch
+        watch = self._watched.watch
         return json_response({kind: getattr(watch, kind) for kind in watch.__struct_fields__})
 
     async def _ready(self, _: Request) -> Response:

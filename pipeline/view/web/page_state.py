@@ -5,9 +5,9 @@ from typing import Any
 
 from pipeline.base.clock import now_ns
 from pipeline.view.web.board import Board
-from pipeline.view.web.places import Places
 from pipeline.view.web.standing import standings
 from pipeline.view.web.troubles import SourceState, Trouble, all_troubles
+from pipeline.view.web.zones_and_lines import ZonesAndLines
 
 _MOST_SHOWN = 20
 
@@ -17,11 +17,11 @@ class PageState:
 
     Args:
         board: The pictures.
-        places: Zones and lines.
+        watched: Zones and lines.
     """
 
-    def __init__(self, board: Board, places: Places) -> None:
-        self._board, self._places = board, places
+    def __init__(self, board: Board, watched: ZonesAndLines) -> None:
+        self._board, self._watched = board, watched
         self._workers: Sequence[Trouble] = ()
         self._sources: Mapping[str, SourceState] = {}
 
@@ -51,7 +51,7 @@ class PageState:
             "silent": [one.id for one in streams if one.state == "silent"],
             "troubles": [_in_ms(trouble) for trouble in troubles[:_MOST_SHOWN]],
             "more": max(len(troubles) - _MOST_SHOWN, 0),
-            "places": {one.id: self._places.standing(one.id, time_ns) for one in running},
+            "watched": {one.id: self._watched.standing(one.id, time_ns) for one in running},
         }
 
 

@@ -25,6 +25,7 @@ from pipeline.base.event import Event
 from pipeline.base.frame import Image
 from pipeline.base.redact import reason
 from pipeline.base.watched import Watch
+from pipeline.scene.crossing_counts import CrossingCounts
 from pipeline.view.web.board import Attended, Board, Info
 from pipeline.view.web.connections import BoundedHTTP
 from pipeline.view.web.event_feed import EventFeed
@@ -33,11 +34,11 @@ from pipeline.view.web.exposition import Metrics
 from pipeline.view.web.guard import guards, loopback_host
 from pipeline.view.web.http_api import HttpApi, Kept, refuse
 from pipeline.view.web.live import Live
-from pipeline.view.web.motion_level import MotionLevel
+from pipeline.view.web.motion_level import KeptMotion, MotionLevel
 from pipeline.view.web.page_state import PageState
-from pipeline.view.web.places import Places
 from pipeline.view.web.put_zones import PutZones, ReplaceWatch
 from pipeline.view.web.troubles import SourceState, Trouble
+from pipeline.view.web.zones_and_lines import ZonesAndLines
 
 _START_TIMEOUT_S = 10.0
 _STOP_TIMEOUT_S = 5.0
@@ -64,7 +65,9 @@ class WebView(Closing):
         max_fps: float = 15.0,
         *,
         watch: Watch | None = None,
+        crossed: CrossingCounts | None = None,
         kept: Kept | None = None,
+        kept_motion: KeptMotion | None = None,
         evidence: FolderOf | None = None,
         token: str | None = None,
         replace_watch: ReplaceWatch | None = None,
@@ -76,21 +79,24 @@ class WebView(Closing):
             port: 0 takes a free one.
             max_fps: Most pictures a second of each stream; only streams that somebody watches are encoded.
             watch: Zones, lines and rules as configured; None: there are none.
+            crossed: Where crossings are counted; None: nobody counts them.
             kept: Reads kept events, in a thread of the server; None if none are kept.
+            kept_motion: Reads the motion log, in a thread of the server; None if none is kept.
             evidence: Names the folder with the evidence of an event; None if none is kept.
             token: Who sends it may change zones; None: nobody may.
             replace_watch: Replaces zones, lines and rules, in a thread of the server; see ``ReplaceWatch``.
         """
         self._host, self._port, self._max_fps = host, port, max_fps
         self._board, self._feed = Board(), EventFeed()
-        self._places, self._motion = Places(watch or Watch()), MotionLevel()
-        self._state = PageState(self._board, self._places)
-        self._metrics = Metrics(self._board, self._places)
+        self._watched = ZonesAndLines(watch or Watch(), crossed or CrossingCounts())
+        self._motion = MotionLevel(kept_motion)
+        self._state = PageState(self._board, self._watched)
+        self._metrics = Metrics(self._board, self._watched)
         self._api = HttpApi(
             self._board,
             self._feed,
             self._metrics,
-            self._places,
+            self._watched,
             self._motion,
             EvidenceFiles(evidence),
             PutZones(token, replace_watch),
@@ -159,7 +165,7 @@ class WebView(Closing):
             attended: Its prediction with attention; None if it has none.
         """
         self._board.publish(stream_id, image, info, attended)
-        self._motion.take(stream_id, info.get("things"), now_ns())
+        self._motion.take(stream_id, info.get("seen"), now_ns())
 
     def end(self, stream_id: str) -> None:
         """Shows that a stream is over; the next picture of it takes that back."""
@@ -167,12 +173,12 @@ class WebView(Closing):
 
     def tell(self, event: Event) -> None:
         """Tells who listens of an event; never waits."""
-        self._places.take(event)
+        self._watched.take(event)
         self._feed.put(event)
 
     def replace_watch(self, watch: Watch) -> None:
         """Other zones, lines and rules apply from now on; never waits."""
-        self._places.replace_watch(watch)
+        self._watched.replace_watch(watch)
 
     def take_stats(self, stats: WorkerStats, links: Iterable[tuple[str, str]]) -> None:
         """Takes the sink's statistics and the states of its links, for ``/metrics``; never waits."""

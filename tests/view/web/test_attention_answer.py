@@ -1,16 +1,33 @@
 import json
+from base64 import b64decode
 
+import cv2
 import msgspec
+import numpy as np
 import pytest
 
 from pipeline.view.web.board import Attended, picture_info
-from tests.view.samples import attention, frame, picture, prediction
+from tests.view.samples import attention, frame, picture, prediction, thing
 from tests.view.web.client import get
+
+
+def size_of(url):
+    """Width and height of a picture in a URL."""
+    head, data = url.split(",")
+    assert head == "data:image/jpeg;base64"
+    image = cv2.imdecode(np.frombuffer(b64decode(data), np.uint8), cv2.IMREAD_COLOR)
+    return image.shape[1], image.shape[0]
+
+
+def past(one):
+    """Small pictures of its past frames, of which the oldest is gone."""
+    return [None, picture(256, 144)][-one.depth :] if one.depth else []
 
 
 def show(view, one, weights):
     info = picture_info(frame(), one, fps=None, latency_ms=None)
-    view.publish("door", picture(), info, None if weights is None else Attended(one, weights))
+    attended = None if weights is None else Attended(one, weights, picture(1920, 1080), past(one))
+    view.publish("door", picture(), info, attended)
 
 
 def asked(view, query, stream="door"):
@@ -46,6 +63,34 @@ def test_a_picture_without_a_prediction_keeps_the_last_answer(view):
     show(view, prediction(), attention())
     show(view, None, None)
     assert asked(view, "x=0&y=0")[0] == 200
+
+
+def test_what_moves_at_the_place_and_where_it_was(view):
+    boxes = [(0.1, 0.1, 0.8, 0.8), (0.4, 0.4, 0.2, 0.2)]
+    was = [[(x - 0.1, y, width, height), (x, y, width, height)] for x, y, width, height in boxes]
+    large, small = (
+        msgspec.structs.replace(thing(box, 0.0), was=past) for box, past in zip(boxes, was, strict=True)
+    )
+    hidden = thing((0.5, 0.5, 0.02, 0.02), 0.0)
+    show(view, msgspec.structs.replace(prediction(), things=[large, hidden, small]), attention())
+    _, answer = asked(view, "x=0.51&y=0.51")
+    assert answer["thing"]["box"] == list(boxes[1]), "the smallest that is in sight"
+    assert len(answer["thing"]["outline"]) == 4
+    assert [one["thing"]["box"] for one in answer["past"]] == [list(box) for box in was[1]]
+    assert asked(view, "x=0.2&y=0.51")[1]["thing"]["box"] == list(boxes[0])
+    _, answer = asked(view, "x=0.95&y=0.5")
+    assert [answer["thing"], *(one["thing"] for one in answer["past"])] == [None] * 3
+
+
+def test_the_pictures_come_where_they_are_asked_for(view):
+    show(view, prediction(), attention())
+    _, answer = asked(view, "x=0.5&y=0.5")
+    assert "picture" not in answer
+    assert "picture" not in answer["past"][0]
+    _, answer = asked(view, "x=0.5&y=0.5&pictures=true")
+    older, newer = (one["picture"] for one in answer["past"])
+    assert older is None, "it is gone"
+    assert [size_of(one) for one in (answer["picture"], newer)] == [(960, 540), (256, 144)]
 
 
 def test_where_no_attention_is_sent_that_is_said(view):

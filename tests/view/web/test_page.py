@@ -11,16 +11,23 @@ import pytest
 from pipeline.base.clock import now_ns
 from pipeline.base.event import Event, rfc3339
 from pipeline.base.watched import Line, Watch, Zone
-from pipeline.view.overlay import draw_overlay
+from pipeline.events.store import Store
+from pipeline.scene.crossing_counts import CrossingCounts
 from pipeline.view.recorder import Recorder
 from pipeline.view.web.board import picture_info
 from pipeline.view.web.server import WebView
 from pipeline.view.web.troubles import Trouble
-from tests.view.samples import CAMERA, MS, attention, frame, picture, prediction, thing
+from tests.events.samples import motion_chunk
+from tests.view.samples import CAMERA, MS, attention, frame, overlay_of, picture, prediction, thing
 from tests.view.test_recorder import killed_recording
 from tests.view.web.chromium import open_page
+from tests.workers.sinks import sink
+from workers.keeping import Keeping
 
 pytestmark = pytest.mark.browser
+
+
+MOVING = msgspec.structs.replace(thing((0.1, 0.1, 0.2, 0.2), 0.0), was=[(0.1, 0.1, 0.2, 0.2)] * 2)
 
 
 class Feeder:
@@ -45,11 +52,9 @@ class Feeder:
         while not self._stop.wait(0.05):
             for stream_id in list(self.streams):
                 one = frame(image, seq := seq + 1, truth="pan_left")
-                moving = msgspec.structs.replace(
-                    prediction(), things=[thing((0.1, 0.1, 0.2, 0.2), 0.0)], camera=CAMERA
-                )
+                moving = msgspec.structs.replace(prediction(), things=[MOVING], camera=CAMERA)
                 info = picture_info(one, moving, fps=24.5, latency_ms=31.0)
-                drawn = draw_overlay(one, prediction(), attention(1, 0), [image, image])
+                drawn = overlay_of(one, prediction(), attention(1, 0), [image, image])
                 self.view.publish(stream_id, drawn, info)
 
 
@@ -90,7 +95,7 @@ def test_page_shows_pictures_labels_and_the_end_of_the_server():
             page.wait_for_function(f"old => {DOOR_FRAME} !== old", arg=chips[3])
             assert page.locator("#tabs button").count() == 0
             feeder.streams.append("yard")
-            page.get_by_role("button", name="yard").click()
+            page.get_by_role("button", name="yard", exact=True).click()
             page.wait_for_selector('[data-stream="door"][hidden]', state="attached")
             assert page.locator(".card:visible h2").all_inner_texts() == ["yard"]
         assert "disconnected" in connected(page, "disconnected")
@@ -271,26 +276,27 @@ def test_zones_lines_and_the_last_hour_are_shown_in_words_and_bars(scheme):
         zones={"drive": Zone(points=[(0.0, 0.0), (1.0, 0.0), (1.0, 1.0)])},
         lines={"gate": Line(points=[(0.5, 0.0), (0.5, 1.0)])},
     )
+    counts = CrossingCounts()
     with (
         open_page(viewport={"width": 390, "height": 800}, color_scheme=scheme) as page,
-        WebView("127.0.0.1", 0, watch=watch) as view,
+        WebView("127.0.0.1", 0, watch=watch, crossed=counts) as view,
         Feeder(view, "door"),
     ):
         page.goto(view.url)
-        page.wait_for_selector(".places li")
-        assert "○ quiet" in page.locator(".places").inner_text()
+        page.wait_for_selector(".watched li")
+        assert "○ quiet" in page.locator(".watched").inner_text()
         at = rfc3339(now_ns())
         view.tell(Event(id="1", time=at, stream_id="door", kind="moving", phase="start", zone="drive"))
         crossed = {"kind": "crossed", "phase": "once", "line": "gate", "why": {"way": "forward"}}
-        view.tell(Event(id="2", time=at, stream_id="door", **crossed))
+        counts.take(Event(id="2", time=at, stream_id="door", **crossed))
         page.wait_for_function(
-            "() => document.querySelector('.places').innerText.includes('● something moves')"
+            "() => document.querySelector('.watched').innerText.includes('● something moves')"
         )
-        assert "1 forward, 0 back" in page.locator(".places").inner_text()
+        assert "1 forward, 0 back" in page.locator(".watched").inner_text()
         page.wait_for_selector(".motion")
-        assert "something moved 100 % of the time" in page.locator(".motion figcaption").inner_text()
+        assert "something moved 100% of the time" in page.locator(".motion figcaption").inner_text()
         label = page.locator(".motion svg").get_attribute("aria-label")
-        assert label.endswith("now 100 %")
+        assert label.endswith("now 100%")
         height, fill, ground = page.evaluate(
             """() => {
                 const bar = document.querySelector(".motion rect:last-child"), style = getComputedStyle(bar);
@@ -342,6 +348,32 @@ def test_page_from_elsewhere_sees_nothing(tmp_path):
         elsewhere.shutdown()
         thread.join()
     assert outcome == ["refused", "refused"]
+
+
+HEIGHTS = "[...document.querySelectorAll('.motion rect')].map(bar => bar.height.baseVal.value)"
+
+
+def test_a_new_sink_shows_the_motion_of_the_hour_before_it(tmp_path):
+    minute_ns = 60 * 10**9
+    this_ns = now_ns() // minute_ns * minute_ns
+    with Store(tmp_path / "s", 30, 10) as store:
+        for ago, moved in ((30, 60), (20, 15)):  # minutes, and for how many seconds of it something moved
+            seconds = [(this_ns - ago * minute_ns + second * 10**9, second < moved) for second in range(60)]
+            store.write([], [motion_chunk("door", seconds)])
+    worker = sink(f"store.file={tmp_path / 's'}")
+    with (
+        worker.resources,
+        WebView("127.0.0.1", 0, kept_motion=Keeping(worker).motion) as view,
+        Feeder(view, "door"),
+        open_page() as page,
+    ):
+        page.goto(view.url)
+        page.wait_for_selector(".motion")
+        earlier = [height for height in page.evaluate(HEIGHTS)[:50] if height]
+        assert earlier == [pytest.approx(40.0), pytest.approx(10.0, abs=1.0)]
+        titles = [title for title in page.locator(".motion title").all_text_contents() if title]
+        assert titles[0].endswith("something moved 100% of this minute")
+        assert page.locator(".motion figcaption").inner_text().startswith("Last 3")
 
 
 def plays(page, path):

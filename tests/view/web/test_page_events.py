@@ -94,7 +94,7 @@ def test_an_event_opens_its_clip_and_why(shown):
         page.wait_for_function("() => document.querySelector('video').currentTime >= 1.5")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         page.keyboard.press("Escape")
-        assert not page.locator("dialog").is_visible()
+        assert not page.locator("#event").is_visible()
         assert problems == []
 
 
@@ -110,7 +110,7 @@ def test_evidence_that_comes_later_is_shown_when_it_is_there(shown):
         assert page.locator(".missing").inner_text() == "No pictures of this event are here (yet)."
         write_evidence(folder / one.id)
         page.wait_for_function("() => document.querySelector('video').currentTime > 0.2")
-        assert page.locator("dialog .missing").is_hidden()
+        assert page.locator("#event .missing").is_hidden()
 
 
 def test_only_events_in_view_are_asked_about(shown):

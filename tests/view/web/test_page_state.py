@@ -1,15 +1,16 @@
 from pipeline.base.watched import Watch
+from pipeline.scene.crossing_counts import CrossingCounts
 from pipeline.view.web.board import Board
 from pipeline.view.web.page_state import PageState
-from pipeline.view.web.places import Places
 from pipeline.view.web.troubles import SourceState, Trouble
+from pipeline.view.web.zones_and_lines import ZonesAndLines
 from tests.view.samples import picture
 from tests.view.web.client import info
 
 
 def page():
     board = Board()
-    return board, PageState(board, Places(Watch()))
+    return board, PageState(board, ZonesAndLines(Watch(), CrossingCounts()))
 
 
 def test_it_is_live_only_with_a_live_picture_and_no_trouble():

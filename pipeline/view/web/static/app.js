@@ -1,6 +1,7 @@
 // The live page: one WebSocket for pictures and for how everything stands; a page that hears nothing says so.
 
-import { drawPicture, frozenPicture, makeCard, noteStreams, showInfo, showMotion, showPlaces, showState } from "./cards.js";
+import { offerAttention } from "./attention.js";
+import { drawPicture, frozenPicture, makeCard, noteStreams, showInfo, showMotion, showState, showWatched } from "./cards.js";
 import { followEvents, showEventsOf } from "./events.js";
 import { showHeader } from "./header.js";
 
@@ -70,14 +71,20 @@ function takeState(told) {
   state = told;
   ahead = told.now_ms - Date.now();
   for (const id of cards.keys()) if (!told.streams.includes(id)) cards.delete(id);
-  for (const id of told.streams) if (!cards.has(id)) cards.set(id, makeCard(id));
+  for (const id of told.streams) if (!cards.has(id)) addCard(id);
   for (const [id, card] of cards) {
     noteStreams(card, told);
-    showPlaces(card, told.places[id] ?? []);
+    showWatched(card, told.watched[id] ?? []);
     showMotion(card);
   }
   if (String(before?.streams) !== String(told.streams) || watching !== socket) showStreams();
   showAll();
+}
+
+function addCard(id) {
+  const card = makeCard(id);
+  cards.set(id, card);
+  offerAttention(card);
 }
 
 let watching = null; // the connection that knows which streams are in view

@@ -22,7 +22,7 @@ export function makeCard(id) {
     moving: root.querySelector(".moving"),
     camera: root.querySelector(".camera"),
     top: root.querySelector(".top"),
-    places: root.querySelector(".places"),
+    watched: root.querySelector(".watched"),
     motion: root.querySelector(".motion"),
     stale: root.querySelector(".stale"),
     old: root.querySelector(".old"),
@@ -118,48 +118,48 @@ export function frozenPicture(card) {
   return [{ words: `${card.id}: this page gets no pictures`, since_ms: card.drawnAt, next: "", next_ms: null }];
 }
 
-export function showPlaces(card, places) {
-  const list = card.places;
-  list.parentElement.hidden = places.length === 0;
-  while (list.children.length > places.length) list.lastElementChild.remove();
-  while (list.children.length < places.length) {
+export function showWatched(card, watched) {
+  const list = card.watched;
+  list.parentElement.hidden = watched.length === 0;
+  while (list.children.length > watched.length) list.lastElementChild.remove();
+  while (list.children.length < watched.length) {
     const row = make("li");
     row.append(make("b"), make("span", "now"), make("span", "much"));
     list.append(row);
   }
-  places.forEach((place, index) => {
+  watched.forEach((one, index) => {
     const row = list.children[index];
     const [name, now, much] = row.children;
-    name.textContent = place.name;
-    row.dataset.kind = place.kind;
-    row.dataset.moving = String(place.moving ?? false);
-    if (place.kind === "line") {
-      showText(now, "line");
-      showText(much, `${place.forward} forward, ${place.backward} back`);
+    name.textContent = one.name;
+    row.dataset.kind = one.kind;
+    row.dataset.moving = String(one.moving ?? false);
+    if (one.kind === "line") {
+      showText(now, `${one.forward} forward, ${one.backward} back`);
+      showText(much, "");
       row.title = "Crossings since the sink began, or since this line was changed";
     } else {
-      showText(now, place.moving == null ? "zone" : place.moving ? "● something moves" : "○ quiet");
-      showText(much, place.share == null ? "" : `${percent(place.share)} of the last minute`);
-      row.title = place.moving == null ? "No rule tells whether something moves here" : "";
+      showText(now, one.moving == null ? "zone" : one.moving ? "● something moves" : "○ quiet");
+      showText(much, one.share == null ? "" : `${percent(one.share)} of the last minute`);
+      row.title = one.moving == null ? "No rule tells whether something moves here" : "";
     }
   });
 }
 
 // One bar a minute, as high as the share of it in which something moved.
 export async function showMotion(card) {
-  if (card.ended || Date.now() - card.motionAt < MOTION_EVERY_MS) return;
+  if (Date.now() - card.motionAt < MOTION_EVERY_MS) return;
   card.motionAt = Date.now();
   const answer = await fetch(`api/streams/${encodeURIComponent(card.id)}/motion`).catch(() => null);
   if (!answer?.ok) return;
   const minutes = (await answer.json()).moving_share_by_minute;
   const known = minutes.filter((share) => share != null);
   const mean = known.reduce((sum, share) => sum + share, 0) / Math.max(known.length, 1);
-  const span = known.length < minutes.length ? `Last ${known.length} min` : "Last hour";
+  const words = `${spanOf(minutes, known.length)}: something moved ${percent(mean)} of the time`;
+  const now = minutes.at(-1) == null ? "" : `, now ${percent(minutes.at(-1))}`;
   card.motion.hidden = known.length === 0;
-  showText(card.motion.querySelector("figcaption"), `${span}: something moved ${percent(mean)} of the time`);
+  showText(card.motion.querySelector("figcaption"), words);
   const svg = card.motion.querySelector("svg");
-  const last = minutes.at(-1) ?? 0;
-  svg.setAttribute("aria-label", `Motion by minute over the last hour: ${percent(mean)} of the time, now ${percent(last)}`);
+  svg.setAttribute("aria-label", `Motion by minute. ${words}${now}`);
   minutes.forEach((share, index) => {
     const bar = svg.children[index];
     const height = share == null ? 0 : Math.max(share * 40, 1);
@@ -168,4 +168,10 @@ export async function showMotion(card) {
     const minute = clock(Date.now() - (minutes.length - 1 - index) * 60_000).slice(0, 5);
     bar.firstChild.textContent = share == null ? "" : `${minute}: something moved ${percent(share)} of this minute`;
   });
+}
+
+function spanOf(minutes, known) {
+  const span = minutes.length - minutes.findIndex((share) => share != null);
+  const seen = known < span ? `, ${known} of them watched` : "";
+  return (span < minutes.length ? `Last ${span} min` : "Last hour") + seen;
 }

@@ -185,7 +185,7 @@ function numbers(event) {
     rule: event.rule,
     direction,
     speed: event.speed == null ? null : `${event.speed.toFixed(2)} picture widths/s`,
-    size: event.size == null ? null : `${(event.size * 100).toPrecision(2)} % of the picture`,
+    size: event.size == null ? null : `${(event.size * 100).toPrecision(2)}% of the picture`,
     "how surely it moved": event.score == null ? null : percent(event.score),
     ...event.why,
   };

@@ -31,4 +31,4 @@ export function lasting(ms) {
   return `${Math.floor(seconds / 3600)} h`;
 }
 
-export const percent = (share) => `${Math.round(share * 100)} %`;
+export const percent = (share) => `${Math.round(share * 100)}%`;

@@ -1,44 +1,40 @@
 """How it stands in zones and at lines: whether something moves there, and how often they were crossed."""
 
-from collections import Counter
 from threading import Lock
 from typing import Any
 
 from pipeline.base.event import Event
 from pipeline.base.watched import Watch
+from pipeline.scene.crossing_counts import CrossingCounts
 from pipeline.view.web.moving_share import MovingShare
 
 
-class Places:
+class ZonesAndLines:
     """Follows the events of all zones and lines. Any thread may use it.
 
     Args:
         watch: Zones, lines and rules.
+        crossed: How often lines were crossed; it is counted elsewhere.
     """
 
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, watch: Watch, crossed: CrossingCounts) -> None:
         self._lock = Lock()
         self.watch, self.moving = watch, MovingShare(watch)
-        self._crossed: Counter[tuple[str, str, str]] = Counter()
+        self._crossed = crossed
 
     def replace_watch(self, watch: Watch) -> None:
-        """Follows other zones, lines and rules; counts of those that are the same go on.
+        """Follows other zones, lines and rules; what is known of those that are the same goes on.
 
         What ends because of that is to be taken before.
         """
         with self._lock:
-            before, self.watch = self.watch, watch
+            self.watch = watch
             self.moving.replace_watch(watch)
-            for stream_id, line, way in list(self._crossed):
-                if before.place_in(stream_id, line) != watch.place_in(stream_id, line):
-                    del self._crossed[stream_id, line, way]
 
     def take(self, event: Event) -> None:
         """Takes an event of any kind."""
         with self._lock:
             self.moving.take(event)
-            if event.kind == "crossed" and event.line in self.watch.lines:
-                self._crossed[event.stream_id, event.line, event.why.get("way", "")] += 1
 
     def standing(self, stream_id: str, now_ns: int) -> list[dict[str, Any]]:
         """Zones and lines of a stream; plain JSON data.
@@ -47,7 +43,7 @@ class Places:
         line ``forward`` and ``backward`` count crossings since the sink began, or this line.
         """
         with self._lock:
-            watch, moving, crossed = self.watch, self.moving, self._crossed.copy()
+            watch, moving = self.watch, self.moving
         shares, now = moving.shares(stream_id, now_ns), moving.moving_now(stream_id)
         zones = [
             {
@@ -60,11 +56,7 @@ class Places:
             if zone.is_in(stream_id)
         ]
         lines = [
-            {
-                "name": name,
-                "kind": "line",
-                **{way: crossed[stream_id, name, way] for way in ("forward", "backward")},
-            }
+            {"name": name, "kind": "line", **self._crossed.of(stream_id, name)._asdict()}
             for name, line in watch.lines.items()
             if line.is_in(stream_id)
         ]
