@@ -25,6 +25,7 @@ from pipeline.wire.security import SecurityPolicy
 from workers.down_worker import DownWorker
 from workers.output import print_line
 from workers.roles import stats_endpoints
+from workers.sharing import expected
 from workers.waiting import Waiting
 
 TICK_S = 0.1
@@ -136,9 +137,9 @@ class Worker(ABC):
         return publisher
 
     def waits_for(self, publisher: Publisher, roles: Sequence[str], key: str) -> Waiting:
-        """Waits until somebody of each role listens; a supervisor looks after the start of its workers."""
+        """Waits until all workers of each role listen; a supervisor looks after the start of its workers."""
         patience_s = 0.0 if self.alone else self.config.run.ready_timeout_s
-        return Waiting(publisher, roles, key, self.event, patience_s)
+        return Waiting(publisher, roles, expected(self.config), key, self.event, patience_s)
 
     def receives(self, receiver: R) -> R:
         """Looks after a receiver: reports what it refuses and which links break; closes it at the end."""

@@ -27,6 +27,7 @@ class Child:
     """A worker's process, and the next one when it has died.
 
     Args:
+        name: Of the worker, unique in its pipeline.
         role: Of the worker.
         print_line: Takes each line that the worker or its libraries print, passwords hidden; called by
             another thread.
@@ -39,8 +40,8 @@ class Child:
         down: Since it was found dead, until it is ready again; else None.
     """
 
-    def __init__(self, role: Role, print_line: Callable[[str], None]) -> None:
-        self.role = role
+    def __init__(self, name: str, role: Role, print_line: Callable[[str], None]) -> None:
+        self.name, self.role = name, role
         self.ready = False
         self.restarts = 0
         self.failures_in_a_row = 0
@@ -91,8 +92,8 @@ class Child:
         output, output_of_child = _CONTEXT.Pipe(duplex=False)
         self._process = _CONTEXT.Process(
             target=run_spawned,
-            args=(self.role, config, self.role, options, control_of_child, output_of_child),
-            name=self.role,
+            args=(self.role, config, self.name, options, control_of_child, output_of_child),
+            name=self.name,
             daemon=True,
         )
         with _terminal_signals_ignored():
@@ -155,7 +156,7 @@ class Child:
             output.close()
             for line in stream:
                 if line.strip():
-                    self._print_line(f"{self.role}: {redact(line.rstrip())}")
+                    self._print_line(f"{self.name}: {redact(line.rstrip())}")
 
 
 @contextmanager

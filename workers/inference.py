@@ -14,7 +14,7 @@ from pipeline.base.role_names import Listener
 from pipeline.flow.age_limit import AgeLimit
 from pipeline.flow.batching import BatchWindow
 from pipeline.flow.unchanged import KeptBytes
-from pipeline.model.device import DeviceError
+from pipeline.model.device import DeviceError, device_of
 from pipeline.model.shipped import CheckpointError
 from pipeline.runtime.base import Runtime
 from pipeline.runtime.open_runtime import open_runtime
@@ -32,6 +32,7 @@ from workers.model_check import wrong_checkpoint
 from workers.reference_views import ReferenceViews
 from workers.roles import bound_endpoint, connected_endpoints
 from workers.rundir import folder_of_run
+from workers.sharing import own_streams
 
 _SHARE_KEPT = 0.25
 """Of ``wire.max_memory_mb``: what copies of unchanged pictures may hold beyond the frames themselves."""
@@ -47,7 +48,9 @@ class InferenceWorker(Worker):
         config = self.config
         self._runtime = self._open_runtime()
         self._most = config.inference.max_batch or self._runtime.most_streams
-        self._runtime.warm_up(min(max(len(config.streams), 1), self._most))
+        self._own = own_streams(config)
+        many = len(config.streams if self._own is None else self._own)
+        self._runtime.warm_up(min(max(many, 1), self._most))
         self.stats.details = {"runtime": self._runtime.describe(), "model": self._runtime.describe_model()}
         endpoint = bound_endpoint(self.role, config.endpoints)
         self._views = ReferenceViews(
@@ -91,13 +94,21 @@ class InferenceWorker(Worker):
         for stream in self._streams.values():
             stream.discard()
 
+    @property
+    def _device(self) -> str:
+        """Workers that share streams share the GPUs of their machine as well."""
+        inference = self.config.inference
+        if not inference.shared_by:
+            return inference.device
+        return device_of(inference.device, inference.shared_by.index(inference.name))
+
     def _open_runtime(self) -> Runtime:
         config = self.config
         try:
             return open_runtime(
                 config.inference.checkpoint,
                 Options(
-                    device=config.inference.device,
+                    device=self._device,
                     precision=config.inference.precision,
                     longer_side_px=config.inference.longer_side_px,
                     threads=config.inference.threads,
@@ -123,7 +134,9 @@ class InferenceWorker(Worker):
             time.sleep(min(timeout_s, 0.02))
             return False
         (frames,) = connected_endpoints(self.role, self.config.endpoints)
-        self._receiver = self.receives(FrameReceiver(frames, self.role, self.config.wire, self.security))
+        self._receiver = self.receives(
+            FrameReceiver(frames, self.role, self.config.wire, self.security, self._own)
+        )
         return True
 
     def _receive(self, timeout_s: float) -> None:

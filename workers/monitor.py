@@ -11,7 +11,7 @@ from pipeline.view.pipeline_view import START_ONE
 from workers.collector import Collector
 from workers.output import OutputConsole
 from workers.roles import stats_endpoints
-from workers.rundir import newest_live_folder, place_endpoints
+from workers.rundir import find_endpoints, newest_live_folder
 from workers.screen import Screen
 from workers.signals import stop_on_signals
 
@@ -39,7 +39,7 @@ def watch(config: Config, console: OutputConsole, *, live: bool, seconds: float)
     Raises:
         NobodyError: The time is up and no worker has reported.
     """
-    placed = place_endpoints(config, newest_live_folder())
+    placed = find_endpoints(config, newest_live_folder())
     collector = Collector(placed)
     screen = Screen(console, live=live, refresh_fps=config.terminal.refresh_fps)
     started_s, reminded, stop = time.monotonic(), False, threading.Event()
@@ -50,7 +50,7 @@ def watch(config: Config, console: OutputConsole, *, live: bool, seconds: float)
                 for event in collector.poll(0.1):
                     screen.event(event)
                 if not collector.sessions:
-                    if (newest := place_endpoints(config, newest_live_folder())) != placed:
+                    if (newest := find_endpoints(config, newest_live_folder())) != placed:
                         collector.close()
                         placed, collector = newest, Collector(newest)
                     elif not reminded and time.monotonic() > started_s + _PATIENCE_S:

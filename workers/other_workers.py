@@ -13,6 +13,7 @@ from pipeline.wire.receivers import StatsReceiver
 from pipeline.wire.security import SecurityPolicy
 from workers.down_worker import DownWorker
 from workers.roles import stats_endpoints
+from workers.sharing import expected
 
 _SILENT_NS = 2_000_000_000
 _TIMES_USUAL = 4
@@ -74,6 +75,7 @@ class OtherWorkers(Closing):
             {role: stats_endpoints(role, config.endpoints) for role in roles}, config.wire, security
         )
         self._down, self._links, self._report = down, links, report
+        self._is_shared = expected(config)["inference"] > 1
         self._patience_ns = max(_SILENT_NS, int(_TIMES_USUAL * config.wire.stats_interval_s * 1e9))
         self._newest: dict[tuple[str, str], _Heard] = {}
         self._lost_since: dict[str, int] = {}
@@ -111,32 +113,44 @@ class OtherWorkers(Closing):
     def troubles(self) -> list[Trouble]:
         """What is wrong with workers and links now, the worst first."""
         down, time_ns = list(self._down), now_ns()
-        found: list[tuple[str, str, int, str, int | None]] = [
-            (one.role, f"{one.role} is down", one.since_ns, "starts again", one.again_ns) for one in down
+        found = [
+            _trouble(one.role, f"{one.name} is down", one.since_ns, one.streams, "starts again", one.again_ns)
+            for one in down
         ]
-        roles = {one.role for one in down}
+        names, roles = {one.name for one in down}, {one.role for one in down}
         for (worker, host), heard in self._newest.items():
             stats, heard_ns = heard.stats, heard.at_ns
             is_over = stats.state in ("stopping", "stopped")
-            if stats.role in roles or is_over or time_ns - heard_ns < self._patience_ns:
+            if worker in names or is_over or time_ns - heard_ns < self._patience_ns:
                 continue
-            found.append((stats.role, f"{worker} on {host} does not answer", heard_ns, "", None))
+            streams = list(stats.streams) if self._is_shared else None
+            found.append(_trouble(stats.role, f"{worker} on {host} does not answer", heard_ns, streams))
         for name, since_ns in self._lost_since.items():
             role = name.partition(" at ")[0]
             if role not in roles:
-                found.append((role, f"the link to {name} is down", since_ns, "trying again", None))
-        return [
-            Trouble(
-                words=words,
-                since_ns=since_ns,
-                next=following,
-                next_ns=next_ns,
-                hides_pictures=role == "capture",
-                hides_predictions=role == "inference",
-            )
-            for role, words, since_ns, following, next_ns in sorted(found, key=lambda one: one[0])
-        ]
+                found.append(_trouble(role, f"the link to {name} is down", since_ns, None, "trying again"))
+        return [trouble for _, trouble in sorted(found, key=lambda one: one[0])]
 
     def close(self) -> None:
         """Disconnects."""
         self._receiver.close()
+
+
+def _trouble(
+    role: str,
+    words: str,
+    since_ns: int,
+    streams: list[str] | None,
+    following: str = "",
+    next_ns: int | None = None,
+) -> tuple[str, Trouble]:
+    """What a worker's role makes worse or better, and the trouble in words."""
+    return role, Trouble(
+        words=words,
+        since_ns=since_ns,
+        next=following,
+        next_ns=next_ns,
+        hides_pictures=role == "capture",
+        hides_predictions=role == "inference",
+        streams=streams,
+    )

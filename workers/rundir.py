@@ -10,11 +10,13 @@ import msgspec
 
 from pipeline.base.config import Config
 from pipeline.base.errors import ConfigError
+from pipeline.base.files import write_whole
 from pipeline.base.scratch import living_folders, scratch_folder
 
 _PLACEHOLDER = "{run}"
 _RUN = "run-"
 _SHARED = "shared"
+_NOTED = "endpoints.json"
 
 
 def base_folder() -> Path:
@@ -71,6 +73,23 @@ def folder_of_run(endpoint: str) -> Path | None:
     folder = Path(endpoint.removeprefix("ipc://")).parent
     is_private = folder.is_relative_to(base_folder()) and any(part.startswith(_RUN) for part in folder.parts)
     return folder if endpoint.startswith("ipc://") and is_private else None
+def note_endpoints(config: Config, folder: Path) -> None:
+    """Notes in the folder of a run where its workers are: a monitor does not know how many there are."""
+    write_whole(folder / _NOTED, msgspec.json.encode(config.endpoints))
+
+
+def find_endpoints(config: Config, folder: Path) -> Config:
+    """As ``place_endpoints``, with the endpoints that the run has noted in place of those with ``{run}``."""
+    try:
+        noted = msgspec.json.decode((folder / _NOTED).read_bytes(), type=dict[str, list[str]])
+    except (FileNotFoundError, msgspec.DecodeError):
+        noted = {}
+    endpoints = {
+        name: noted.get(name, texts) if any(_PLACEHOLDER in text for text in texts) else texts
+        for name, texts in msgspec.structs.asdict(config.endpoints).items()
+    }
+    found = msgspec.structs.replace(config.endpoints, **endpoints)
+    return place_endpoints(msgspec.structs.replace(config, endpoints=found), folder)
 
 
 def _made_at(folder: Path) -> float:

@@ -8,12 +8,14 @@ from typing import Any
 from pipeline.base.clock import now_ns
 from pipeline.base.config import Config
 from pipeline.base.errors import UserError
+from pipeline.base.role_names import Role
 from workers import exit_codes
 from workers.child import Child
 from workers.collector import Collector
 from workers.down_worker import DownWorker
 from workers.roles import SYSTEM
 from workers.screen import Screen
+from workers.sharing import config_of, own_streams, worker_names
 from workers.signals import handled_by
 
 _POLL_S = 0.05
@@ -55,7 +57,9 @@ class Supervisor:
         self._events: list[str] = []
         self._signals = 0
         self._told: tuple[int | None, list[DownWorker]] = None, []
-        self._children = {role: Child(role, lambda line: self._output.append(line)) for role in SYSTEM}
+        self._children = [
+            Child(name, role, self._take_line) for role in SYSTEM for name in worker_names(role, config)
+        ]
 
     def run(self) -> dict[str, Any]:
         """Runs the pipeline to its end, which is in order also where it is given up.
@@ -69,15 +73,15 @@ class Supervisor:
         """
         with handled_by(self._on_signal):
             try:
-                for child in self._children.values():
+                for child in self._children:
                     self._start(child)
                 self._wait_until_ready()
                 self._watch()
                 self._shut_down()
             finally:
-                for child in self._children.values():
+                for child in self._children:
                     child.kill()
-                for child in self._children.values():
+                for child in self._children:
                     child.join()
                 self._refresh(0.1)
                 self._screen.close()
@@ -86,7 +90,7 @@ class Supervisor:
 
     @property
     def _restarts(self) -> dict[str, int]:
-        return {child.role: child.restarts for child in self._children.values()}
+        return {child.name: child.restarts for child in self._children}
 
     @property
     def _stopping(self) -> bool:
@@ -98,21 +102,28 @@ class Supervisor:
         if self._signals == 1:
             self._events.append("stopping: frames under way are finished; Ctrl-C again leaves at once")
         else:
-            for child in self._children.values():
+            for child in self._children:
                 child.kill()
             raise KeyboardInterrupt
+
+    def _take_line(self, line: str) -> None:
+        self._output.append(line)
+
+    def _of(self, role: Role) -> Child:
+        """The worker of a role that there is one of."""
+        return next(child for child in self._children if child.role == role)
 
     def _start(self, child: Child) -> None:
         options: dict[str, Any] = {
             "restarts": child.restarts,
-            "former": self._collector.former(child.role),
+            "former": self._collector.former(child.name),
         }
         if child.role == "capture":  # it goes on counting epochs where a dead one was
             streams = self._collector.report(self._restarts)["streams"]
             options["first_epochs"] = {stream_id: stream["epochs"] for stream_id, stream in streams.items()}
         if child.role == "sink":
             options["stdout"] = self._stdout
-        child.start(self._config, options)
+        child.start(config_of(child.name, child.role, self._config), options)
 
     def _refresh(self, timeout_s: float) -> None:
         """Takes in statistics and output, and shows them."""
@@ -123,31 +134,31 @@ class Supervisor:
         own, self._events = self._events, []
         for text in own + events:
             self._screen.event(text)
-        processes: dict[str, int | None] = {role: child.pid for role, child in self._children.items()}
+        processes: dict[str, int | None] = {child.name: child.pid for child in self._children}
         self._screen.update(self._collector.view(self._title, self._restarts, processes))
 
     def _wait_until_ready(self) -> None:
         timeout_s = self._config.run.ready_timeout_s
         deadline_s = time.monotonic() + timeout_s
-        while not all(child.ready for child in self._children.values()):
+        while not all(child.ready for child in self._children):
             self._refresh(_POLL_S)
             if self._stopping:
                 return
-            for child in self._children.values():
+            for child in self._children:
                 alive = child.alive  # asked first: what it reported before it died must not be missed
                 report = child.poll()
                 if report and report.kind == "user_error":
                     raise StartError(report.text)
                 if report and report.kind == "failed":
-                    raise PipelineError(f"{child.role} failed at the start: {report.text}")
+                    raise PipelineError(f"{child.name} failed at the start: {report.text}")
                 if not alive and not child.ready and report is None:
-                    raise PipelineError(f"{child.role} died at the start (exit code {child.exit_code})")
+                    raise PipelineError(f"{child.name} died at the start (exit code {child.exit_code})")
             if time.monotonic() > deadline_s:
-                late = ", ".join(child.role for child in self._children.values() if not child.ready)
+                late = ", ".join(child.name for child in self._children if not child.ready)
                 raise PipelineError(
                     f"not ready after {timeout_s:g} s: {late}; on a slow machine raise run.ready_timeout_s"
                 )
-        pids = ", ".join(f"{child.role} {child.pid}" for child in self._children.values())
+        pids = ", ".join(f"{child.name} {child.pid}" for child in self._children)
         self._screen.event(f"all workers are ready (pids: {pids})")
 
     def _watch(self) -> None:
@@ -156,12 +167,12 @@ class Supervisor:
         until_s = time.monotonic() + limit_s if limit_s else None
         while not self._stopping and (until_s is None or time.monotonic() < until_s):
             self._refresh(_POLL_S)
-            for child in self._children.values():
+            for child in self._children:
                 report = child.poll()
                 if report and report.kind == "ready":
-                    self._screen.event(f"{child.role} is ready again (pid {child.pid})")
+                    self._screen.event(f"{child.name} is ready again (pid {child.pid})")
                 elif report:
-                    self._screen.event(f"{child.role}: {report.text}")
+                    self._screen.event(f"{child.name}: {report.text}")
                 self._revive(child)
             self._tell_sink()
             if self.given_up or self._capture_has_ended or self._sink_is_closing():
@@ -169,20 +180,20 @@ class Supervisor:
 
     def _tell_sink(self) -> None:
         """Tells the present sink which workers are down, whenever that has changed."""
-        sink = self._children["sink"]
-        down = [child.down for child in self._children.values() if child.down and child is not sink]
+        sink = self._of("sink")
+        down = [child.down for child in self._children if child.down and child is not sink]
         if (sink.pid, down) != self._told:
             sink.tell(down)
             self._told = sink.pid, down
 
     @property
     def _capture_has_ended(self) -> bool:
-        return self._children["capture"].exit_code == exit_codes.OK
+        return self._of("capture").exit_code == exit_codes.OK
 
     def _sink_is_closing(self) -> bool:
         """Whether the sink ends by itself: its window was closed, or nobody reads its predictions."""
         sink = self._collector.newest("sink")
-        same = sink is not None and sink.pid == self._children["sink"].pid
+        same = sink is not None and sink.pid == self._of("sink").pid
         return bool(same and sink and sink.state in ("stopping", "stopped"))
 
     def _revive(self, child: Child) -> None:
@@ -194,7 +205,7 @@ class Supervisor:
             return
         if child.alive:
             if self._hangs(child):
-                self._screen.event(f"{child.role} hangs: killed")
+                self._screen.event(f"{child.name} hangs: killed")
                 child.kill()
             return
         if child.role == "capture" and self._capture_has_ended:
@@ -206,19 +217,20 @@ class Supervisor:
         child.failures_in_a_row += 1
         cause = child.cause_of_death
         if child.failures_in_a_row == run.give_up_after:
-            self.given_up = f"{child.role} {cause}, {run.give_up_after} times in a row: given up"
+            self.given_up = f"{child.name} {cause}, {run.give_up_after} times in a row: given up"
             return
         child.restart_at_s = time.monotonic() + wait_s
         since_ns = child.down.since_ns if child.down else now_ns()
-        child.down = DownWorker(child.role, since_ns, now_ns() + int(wait_s * 1e9))
-        self._screen.event(f"{child.role} {cause}: starting it again in {wait_s:g} s")
+        streams = own_streams(config_of(child.name, child.role, self._config))
+        child.down = DownWorker(child.name, child.role, since_ns, now_ns() + int(wait_s * 1e9), streams)
+        self._screen.event(f"{child.name} {cause}: starting it again in {wait_s:g} s")
 
     def _hangs(self, child: Child) -> bool:
         """Whether a living worker has not become ready in time, or has fallen silent."""
         if not child.ready:
             return child.age_s > self._config.run.ready_timeout_s
         limit_s = self._config.run.hung_after_s
-        stats = self._collector.newest(child.role)
+        stats = self._collector.newest(child.name)
         same = stats is not None and stats.pid == child.pid
         return bool(limit_s and same and stats and now_ns() - stats.sent_ns > limit_s * 1e9)
 
@@ -231,7 +243,7 @@ class Supervisor:
         """
         ended = self._capture_has_ended
         deadline_s = time.monotonic() + self._config.run.drain_timeout_s
-        for child in self._children.values():
+        for child in self._children:
             child.resume()
         self._stop(turn=0, deadline_s=deadline_s)
         # As long as there is progress nothing of a stream that has ended by itself is given up.
@@ -245,7 +257,7 @@ class Supervisor:
         longest_s = self._config.run.drain_timeout_s
         patience_s = longest_s if self._capture_has_ended else min(_QUIET_S, longest_s)
         rendered, progress_s = -1, time.monotonic()
-        while self._children["sink"].alive and time.monotonic() - progress_s < patience_s:
+        while self._of("sink").alive and time.monotonic() - progress_s < patience_s:
             if deadline_s is not None and time.monotonic() > deadline_s:
                 return
             self._refresh(_POLL_S)
@@ -260,12 +272,12 @@ class Supervisor:
 
     def _stop(self, turn: int, deadline_s: float) -> None:
         """Asks all workers of a turn first, then waits for them, then kills them."""
-        children = [child for role, child in self._children.items() if SYSTEM[role].stop_turn == turn]
+        children = [child for child in self._children if SYSTEM[child.role].stop_turn == turn]
         for child in children:
             child.ask_to_stop()
         while any(child.alive for child in children) and time.monotonic() < deadline_s + _KILL_AFTER_S:
             self._refresh(_POLL_S)
         for child in children:
             if child.alive:
-                self._screen.event(f"{child.role} did not stop: killed")
+                self._screen.event(f"{child.name} did not stop: killed")
                 child.kill()

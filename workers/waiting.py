@@ -1,6 +1,6 @@
 """Whom a worker waits for before it begins: reported when it takes longer than a start, and taken back."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from pipeline.base.clock import now_ns
 from pipeline.wire.publisher import Publisher
@@ -14,6 +14,7 @@ class Waiting:
     Args:
         publisher: The worker's own.
         roles: Who has to listen.
+        expected: How many workers of each role there are.
         key: Of the configuration that names them, human-readable.
         event: Takes a line for people.
         patience_s: Of the first report; 0: as for the others, 5 s.
@@ -23,18 +24,20 @@ class Waiting:
         self,
         publisher: Publisher,
         roles: Sequence[str],
+        expected: Mapping[str, int],
         key: str,
         event: Callable[[str], None],
         patience_s: float,
     ) -> None:
         self._publisher, self._roles, self._key, self._event = publisher, roles, key, event
+        self._expected = expected
         self._due_ns = now_ns() + max(int(patience_s * 1e9), _REMIND_NS)
         self._reported = False
 
     def absent(self) -> list[str]:
-        """The roles of which nobody listens."""
+        """The roles of which not all listen."""
         listeners = self._publisher.listeners()
-        return [role for role in self._roles if not listeners[role]]
+        return [role for role in self._roles if listeners[role] < self._expected[role]]
 
     def report(self, absent: Sequence[str]) -> None:
         """Reports who is absent if it is time to, and once that nobody is any more."""

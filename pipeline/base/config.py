@@ -99,6 +99,9 @@ class InferenceConfig(Section, frozen=True, kw_only=True):
     same_below: quantities.GreyLevels
     health: bool
     ring_frames: quantities.QueueLength
+    workers: quantities.WorkerCount
+    name: str
+    shared_by: list[str]
 
 
 class RuntimeConfig(Section, frozen=True, kw_only=True):

@@ -7,6 +7,12 @@ class DeviceError(ValueError):
     """This machine can't run the model as asked, in one readable line."""
 
 
+def device_of(name: str, number: int) -> str:
+    """The device of one of several workers: they take the GPUs of a machine in turn, unless one is named."""
+    count = torch.cuda.device_count() if name in ("auto", "cuda") and torch.cuda.is_available() else 0
+    return f"cuda:{number % count}" if count else name
+
+
 def pick_device(name: str) -> torch.device:
     """The device meant by ``auto`` (CUDA where there is one), ``cpu``, ``cuda`` or ``cuda:N``.
 

@@ -3,11 +3,13 @@
 from collections import Counter
 from collections.abc import Set
 
+from pipeline.account.stats import MOST_STREAMS
 from pipeline.base.frame import Policy
 from pipeline.base.role_names import LISTENERS
 from pipeline.wire.shared.reader_seats import MOST_NOTICES, SegmentReaders, count
 
 _LISTENERS = {role.encode() for role in LISTENERS}
+_NOBODY: Counter[bytes] = Counter()
 
 
 class Audience:
@@ -21,7 +23,7 @@ class Audience:
     def __init__(self) -> None:
         self.roles: Counter[str] = Counter()
         self.segments: dict[bytes, SegmentReaders] = {}
-        self._readers: dict[Policy, Counter[bytes]] = {"newest": Counter(), "every": Counter()}
+        self._readers: dict[Policy, dict[str, Counter[bytes]]] = {"newest": {}, "every": {}}
         self._taken: dict[bytes, set[bytes]] = {}
 
     def note(self, notice: bytes) -> None:
@@ -29,29 +31,41 @@ class Audience:
         came = notice[:1] == b"\x01"
         if not came and notice[:1] != b"\x00":
             return
-        match notice[1:].split(b"."):
+        match notice[1:].split(b".", 3):
             case [b"role", role] if role in _LISTENERS:
                 count(self.roles, role.decode(), came)
-            case [b"reader", (b"newest" | b"every") as lane, name]:
-                count(self._readers["newest" if lane == b"newest" else "every"], name, came)
+            case [b"reader", (b"newest" | b"every") as lane, name, stream_id]:
+                self._note_reader("newest" if lane == b"newest" else "every", name, stream_id, came)
             case [b"taken", name, token] if came and token in self._taken:
                 if len(self._taken[token]) < MOST_NOTICES:
                     self._taken[token].add(name)
             case [b"opened" | b"closed" as what, token, name] if token in self.segments:
                 self.segments[token].note(what, came, name)
 
-    def readers(self, lane: Policy) -> Set[bytes]:
-        """The receivers that are connected on a lane."""
-        return self._readers[lane].keys()
+    def readers(self, lane: Policy, stream_id: str | None = None) -> Set[bytes]:
+        """The receivers that take a stream, or any stream, of a lane."""
+        of_stream = self._readers[lane]
+        if stream_id is None:
+            return set[bytes]().union(*of_stream.values())
+        return of_stream.get("", _NOBODY).keys() | of_stream.get(stream_id, _NOBODY).keys()
 
     def ask(self, token: bytes) -> None:
         """Begins to note who acknowledges a message."""
         self._taken.setdefault(token, set())
 
-    def all_took(self, lane: Policy, token: bytes) -> bool:
-        """Whether every receiver that is still there has acknowledged a message."""
-        return self.readers(lane) <= self._taken.get(token, set())
+    def all_took(self, lane: Policy, token: bytes, stream_id: str | None = None) -> bool:
+        """Whether every receiver of a stream, or of all, that is still there has acknowledged a message."""
+        return self.readers(lane, stream_id) <= self._taken.get(token, set())
 
     def forget(self, token: bytes) -> None:
         """Drops the acknowledgements of a message that nobody asks about any more."""
         self._taken.pop(token, None)
+
+    def _note_reader(self, lane: Policy, name: bytes, stream_id: bytes, came: bool) -> None:
+        of_stream, stream = self._readers[lane], stream_id.decode(errors="replace")
+        if stream not in of_stream and (not came or len(of_stream) > MOST_STREAMS):
+            return
+        readers = of_stream.setdefault(stream, Counter())
+        count(readers, name, came)
+        if not readers:
+            del of_stream[stream]

@@ -200,7 +200,7 @@ def _topics_of(message: Message) -> tuple[bytes, ...]:
         case Stats():
             return (topics.STATS,)
         case Offer():
-            return (topics.offer("newest"), topics.offer("every"))
+            return (topics.offer("newest", message.stream_id), topics.offer("every", message.stream_id))
 
 
 def _check_pixels(header: FrameHeader, pixels: memoryview, max_bytes: int) -> None:

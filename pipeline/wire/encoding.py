@@ -73,7 +73,7 @@ def encode_notice(frame: Frame, token: bytes, ticket: int, sent_ns: int) -> list
 
 def encode_offer(offer: Offer, lane: Policy) -> list[Part]:
     """Packs an offer of shared memory."""
-    return [topics.offer(lane), _pack(offer)]
+    return [topics.offer(lane, offer.stream_id), _pack(offer)]
 
 
 def check_image(image: Image) -> None:

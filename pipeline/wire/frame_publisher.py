@@ -197,7 +197,7 @@ class FramePublisher(Publisher):
     def _with_pixels(self, packed: _Packed, frame: Frame, shared: SegmentReaders | None) -> _Packed:
         """A notice with the pixels for those who can't use it; some may have come while it waited."""
         noticed = [encoding for encoding, _ in packed.messages] == ["shm"]
-        if shared and noticed and shared.without & self.audience.readers(frame.policy):
+        if shared and noticed and shared.without & self.audience.readers(frame.policy, frame.id.stream_id):
             topic = topics.without(frame.policy, shared.segment.token)
             packed.messages.append(self._pixels(frame, topic=topic))
         return packed
@@ -217,7 +217,7 @@ class FramePublisher(Publisher):
 
     def _shared(self, frame: Frame, stream: _Stream) -> SegmentReaders | None:
         """The memory for a frame, or None; it is offered to readers who do not know it yet."""
-        readers = self.audience.readers(frame.policy)
+        readers = self.audience.readers(frame.policy, frame.id.stream_id)
         if not self._shares or not readers:
             return None
         check_image(frame.image)

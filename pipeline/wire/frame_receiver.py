@@ -1,6 +1,6 @@
 """Receives frames: through the socket, or out of shared memory."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from pipeline.base.clock import now_ns
 from pipeline.base.config import WireConfig
@@ -35,6 +35,7 @@ class FrameReceiver(LanedReceiver[ReceivedFrame]):
         role: What to announce to them.
         wire: ``[wire]``.
         security: What the links must have.
+        streams: Those to take at first; None for all, now and later.
 
     Raises:
         TransportError: An endpoint can't be connected to.
@@ -47,6 +48,7 @@ class FrameReceiver(LanedReceiver[ReceivedFrame]):
         role: Listener,
         wire: WireConfig,
         security: SecurityPolicy,
+        streams: Collection[str] | None = None,
     ) -> None:
         sources: list[tuple[Role, str]] = [("capture", endpoint) for endpoint in endpoints]
         queue = wire.queue_frames
@@ -54,12 +56,13 @@ class FrameReceiver(LanedReceiver[ReceivedFrame]):
         newest_queue = max(queue, min(queue * _STREAMS, _MOST_WAITING))
         super().__init__(
             sources,
-            lambda lane: [topics.frames(lane), topics.offer(lane)],
+            lambda lane, stream_id: [topics.frames(lane, stream_id), topics.offer(lane, stream_id)],
             role,
             wire,
             security,
             queue,
             newest_queue,
+            streams,
         )
         self._windows: dict[Policy, Windows] = {
             "newest": Windows(self._newest, "newest", self._most_bytes),
@@ -85,12 +88,14 @@ class FrameReceiver(LanedReceiver[ReceivedFrame]):
             windows.close()
 
     def _accept(self, message: Message, parts: Sequence[Part]) -> ReceivedFrame | EndOfStream | None:
+        if isinstance(message, FrameHeader | EndOfStream | Offer) and not self.takes(message.stream_id):
+            return None  # of a stream whose name begins as one of ours, or that was left
         if isinstance(message, FrameHeader):
             return self._frame(message, parts[2])
         if isinstance(message, EndOfStream):
             return message
         if isinstance(message, Offer):
-            lane: Policy = "every" if bytes(parts[0]) == topics.offer("every") else "newest"
+            lane: Policy = "every" if topics.is_offer(parts[0], "every") else "newest"
             self._windows[lane].answer(message)
             return None
         raise WireError("topic", f"a {type(message).__name__} among frames")

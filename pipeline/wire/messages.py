@@ -21,7 +21,7 @@ from pipeline.base.ranges import Difference, Duration, FrameCount, Score, Second
 from pipeline.base.sight import Sight
 from pipeline.base.text import StreamId
 
-WIRE_VERSION = 4
+WIRE_VERSION = 5
 
 MOST_SLOTS = 32
 """Frames in a ring in shared memory."""
@@ -131,6 +131,7 @@ class Offer(msgspec.Struct, kw_only=True, frozen=True, tag="offer"):
 
     Attributes:
         v: Wire version.
+        stream_id: Of the frames.
         machine: Which machine it is on, since its start.
         pid: The process that has it.
         descriptor: Its number there.
@@ -141,6 +142,7 @@ class Offer(msgspec.Struct, kw_only=True, frozen=True, tag="offer"):
     """
 
     v: int = WIRE_VERSION
+    stream_id: StreamId
     machine: Annotated[str, msgspec.Meta(max_length=64)]
     pid: Annotated[int, msgspec.Meta(ge=1, lt=2**31)]
     descriptor: Annotated[int, msgspec.Meta(ge=0, lt=2**31)]

@@ -205,16 +205,17 @@ class Publisher(Closing):
         for lane, last in list(self._last.items()):
             if not topics.is_end(last[0]):
                 last = (topics.flush(lane), topics.new_reader())
-            if not self.audience.all_took(lane, topics.token(*last)):
+            if not self.audience.all_took(lane, topics.token(*last), topics.ended_stream(last[0])):
                 self._deliver(last, lane, deadline - time.monotonic())
 
     def _deliver(self, parts: Sequence[Part], lane: Policy, timeout_s: float) -> bool:
         """Repeats a message until every receiver of a lane has acknowledged it, is gone, or is given up."""
         token, now = topics.token(parts[0], parts[1]), time.monotonic()
+        stream_id = topics.ended_stream(parts[0])
         deadline = now + timeout_s
         delivery = self._deliveries.setdefault(token, _Delivery(now + self._patience_s))
         self.audience.ask(token)
-        while not (done := self.audience.all_took(lane, token)) or not delivery.repeat_at:
+        while not (done := self.audience.all_took(lane, token, stream_id)) or not delivery.repeat_at:
             if (now := time.monotonic()) >= delivery.repeat_at:
                 self._send(parts, False, 0.0)
                 delivery.repeat_at = now + _REPEAT_S

@@ -1,7 +1,7 @@
 """The receiving ends: what may be dropped is drained, what must not be is taken only as asked for."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Generic, TypeVar
 
 from pipeline.account.footprint import MOST_BYTES, footprint
@@ -112,29 +112,60 @@ class LanedReceiver(Receiver[T | EndOfStream]):
 
     Args:
         sources: Endpoints to connect to, each with the role of the worker that listens there.
-        topics_of: Prefixes of the topics that it wants of a lane.
+        topics_of: Prefixes of the topics that it wants of a lane and a stream; of all streams for ``""``.
         role: What to announce.
         wire: ``[wire]``.
         security: What the links must have.
         queue: Most ``every`` messages waiting here.
         newest_queue: Most ``newest`` messages waiting here.
+        streams: Those to take at first; None for all, now and later.
     """
 
     def __init__(
         self,
         sources: Sequence[tuple[Role, str]],
-        topics_of: Callable[[Policy], list[bytes]],
+        topics_of: Callable[[Policy, str], list[bytes]],
         role: Role,
         wire: WireConfig,
         security: SecurityPolicy,
         queue: int,
         newest_queue: int,
+        streams: Collection[str] | None = None,
     ) -> None:
-        self._newest = Subscriber(sources, "newest", topics_of("newest"), wire, security, newest_queue)
-        # Announced last and where nothing may be lost: who sees the role can already be heard by it.
-        announced = [*topics_of("every"), topics.role(role)]
-        self._every = Subscriber(sources, "every", announced, wire, security, queue)
+        whole, self._topics_of = streams is None, topics_of
+        self._streams: set[str] | None = None if streams is None else set()
+        newest, every = (topics_of("newest", ""), topics_of("every", "")) if whole else ([], [])
+        self._newest = Subscriber(sources, "newest", newest, wire, security, newest_queue, whole=whole)
+        self._every = Subscriber(sources, "every", every, wire, security, queue, whole=whole)
         super().__init__(wire, (self._newest, self._every))
+        for stream_id in streams or ():
+            self.begin(stream_id)
+        # Announced last and where nothing may be lost: who sees the role can already be heard by it.
+        self._every.socket.subscribe(topics.role(role))
+
+    def begin(self, stream_id: str) -> None:
+        """Takes one more stream; nothing if it takes all, or takes it already."""
+        if self._streams is None or stream_id in self._streams:
+            return
+        self._streams.add(stream_id)
+        for subscriber in self._subscribers:
+            subscriber.begin(stream_id, self._topics_of(subscriber.lane, stream_id))
+
+    def leave(self, stream_id: str) -> None:
+        """Takes a stream no longer, from now on.
+
+        Raises:
+            KeyError: It is not taken by name.
+        """
+        if self._streams is None:
+            raise KeyError(stream_id)
+        self._streams.remove(stream_id)
+        for subscriber in self._subscribers:
+            subscriber.leave(stream_id, self._topics_of(subscriber.lane, stream_id))
+
+    def takes(self, stream_id: str) -> bool:
+        """Whether messages of a stream are taken."""
+        return self._streams is None or stream_id in self._streams
 
     def lanes(self, every: bool = True) -> tuple[Subscriber, ...]:
         """What ``wait_any`` can wait for; without ``every``, or memory for it, only what may be dropped."""
@@ -179,7 +210,13 @@ class PredictionReceiver(LanedReceiver[ReceivedPrediction | BadPicture]):
     def __init__(self, endpoints: Sequence[str], wire: WireConfig, security: SecurityPolicy) -> None:
         sources: list[tuple[Role, str]] = [("inference", endpoint) for endpoint in endpoints]
         super().__init__(
-            sources, lambda lane: [topics.predictions(lane)], "sink", wire, security, SMALL_QUEUE, SMALL_QUEUE
+            sources,
+            lambda lane, stream_id: [topics.predictions(lane, stream_id)],
+            "sink",
+            wire,
+            security,
+            SMALL_QUEUE,
+            SMALL_QUEUE,
         )
 
     def ask_for_view(self, wanted: TakeView) -> None:

@@ -34,6 +34,7 @@ class Subscriber:
         wire: ``[wire]``.
         security: What the links must have.
         queue: Most messages waiting here for ``receive``.
+        whole: It takes all streams of the lane; otherwise those that it is given by ``begin``.
         most_bytes: Largest part of a message; by default ``wire.max_frame_mb``.
 
     Attributes:
@@ -55,6 +56,8 @@ class Subscriber:
         security: SecurityPolicy,
         queue: int,
         most_bytes: int | None = None,
+        *,
+        whole: bool = True,
     ) -> None:
         self._security = security
         self._sources: dict[str, tuple[Role, address.Address]] = {}
@@ -69,8 +72,10 @@ class Subscriber:
         self.socket = self._context.socket(zmq.SUB)
         try:
             self._set_options(wire, queue, most_bytes or int(wire.max_frame_mb * 2**20))
-            for subscription in (topics.flush(lane), *subscriptions, topics.reader(lane, self.name)):
+            for subscription in (topics.flush(lane), *subscriptions):
                 self.socket.subscribe(subscription)
+            if whole:
+                self.socket.subscribe(topics.reader(lane, self.name))
             self._links = LinkWatch(self.socket)
             for role, text in sources:
                 self._add(role, address.parse(text))
@@ -87,6 +92,16 @@ class Subscriber:
                 continue
             return parts, frames[0]
         return None
+
+    def begin(self, stream_id: str, subscriptions: Sequence[bytes]) -> None:
+        """Takes one more stream, whose topics have these prefixes; publishers then wait for it."""
+        for subscription in (*subscriptions, topics.reader(self.lane, self.name, stream_id)):
+            self.socket.subscribe(subscription)
+
+    def leave(self, stream_id: str, subscriptions: Sequence[bytes]) -> None:
+        """Takes a stream no longer that it was given by ``begin``; what is on its way may still come."""
+        for subscription in (topics.reader(self.lane, self.name, stream_id), *subscriptions):
+            self.socket.unsubscribe(subscription)
 
     def notify(self, topic: bytes) -> None:
         """Notifies all publishers: they see subscriptions come and go."""

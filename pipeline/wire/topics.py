@@ -6,19 +6,21 @@
     p.newest.<stream_id>.   p.every.<stream_id>.    predictions, from inference
     (one of these)end                               the end of that stream
     s.                                              what one worker counted
-    offer.<lane>.                                   memory that frames will lie in: see ``segment``
+    offer.<lane>.<stream_id>.                       memory that frames will lie in: see ``segment``
     a.<lane>.<segment>.                             frames without that memory, for who can't open it
     flush.<lane>.                                   "acknowledge this when all before it is taken"
 
 ``newest`` and ``every`` are two lanes: a receiver uses a connection of its own for each, so that
-back-pressure on files never delays live streams. The final dot keeps stream ``a`` apart from ``ab``.
+back-pressure on files never delays live streams. The final dot keeps stream ``a`` apart from ``ab``;
+who subscribes to ``a`` alone hears of ``a.b`` too, and leaves it out.
 
 A receiver speaks to its publishers by subscribing, which they get to see:
 
 ::
 
     role.inference   role.sink      "I listen"
-    reader.<lane>.<reader>          "this is me, on this lane"
+    reader.<lane>.<reader>.         "this is me, on this lane, for all streams"
+    reader.<lane>.<reader>.<stream_id>             "... for this one"
     taken.<reader>.<token>          "I have taken that end of stream, or that flush"
     age.<packed version, Feedback>  "this is how old your frames are when they are predicted"
     view.<packed version, TakeView> "take what this camera shows as its view" (the sink, to inference)
@@ -61,9 +63,15 @@ def flush(lane: Policy) -> bytes:
     return b"flush.%b." % lane.encode()
 
 
-def offer(lane: Policy) -> bytes:
-    """Topic of offers of shared memory."""
-    return b"offer.%b." % lane.encode()
+def offer(lane: Policy, stream_id: str = "") -> bytes:
+    """Topic of offers of shared memory for a stream; without a stream, the prefix of all of that lane."""
+    return _topic("offer", lane, stream_id)
+
+
+def is_offer(topic: bytes | memoryview, lane: Policy) -> bool:
+    """Whether a message of this topic is an offer."""
+    prefix = offer(lane)
+    return bytes(topic[: len(prefix)]) == prefix
 
 
 def without(lane: Policy, segment: bytes) -> bytes:
@@ -86,12 +94,19 @@ def loses_nothing(topic: bytes | memoryview) -> bool:
     Everything that goes between such frames has to, offers too: libzmq leaves a receiver whose queue was
     full out of the next message as well, also if that one must not be dropped.
     """
-    return bytes(topic[2:8]) == b"every." or topic == offer("every")
+    return bytes(topic[2:8]) == b"every." or is_offer(topic, "every")
 
 
 def is_end(topic: bytes | memoryview) -> bool:
     """Whether a message of this topic is the end of a stream."""
     return bytes(topic[-4:]) == _END
+
+
+def ended_stream(topic: bytes | memoryview) -> str | None:
+    """The stream of which a message of this topic is the end; None if it is none."""
+    if not is_end(topic):
+        return None
+    return bytes(topic).split(b".", 2)[2].removesuffix(_END).decode()
 
 
 def is_flush(topic: bytes | memoryview) -> bool:
@@ -114,9 +129,9 @@ def role(name: Role) -> bytes:
     return b"role." + name.encode()
 
 
-def reader(lane: Policy, name: bytes) -> bytes:
-    """What a receiver subscribes to, to be waited for."""
-    return b"reader.%b.%b" % (lane.encode(), name)
+def reader(lane: Policy, name: bytes, stream_id: str = "") -> bytes:
+    """What a receiver subscribes to, to be waited for: with a stream, or with all streams of the lane."""
+    return b"reader.%b.%b.%b" % (lane.encode(), name, stream_id.encode())
 
 
 def taken(name: bytes, of: bytes) -> bytes:

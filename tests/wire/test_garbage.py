@@ -24,7 +24,14 @@ LAYOUT = AttentionHeader(query_rows=1, query_columns=2, past=1, rows=1, columns=
 MAPS, PACKED = pack_maps(np.ones((2, 2, 6, 8), np.float32), np.full((6, 8), 0.5, np.float32))
 IMAGE = np.arange(16 * 16 * 3, dtype=np.uint8).reshape(16, 16, 3)
 OFFER = Offer(
-    machine=machine(), pid=1, descriptor=2, inode=3, token=bytes(16), slots=4, frame_bytes=16 * 16 * 3
+    stream_id="door",
+    machine=machine(),
+    pid=1,
+    descriptor=2,
+    inode=3,
+    token=bytes(16),
+    slots=4,
+    frame_bytes=16 * 16 * 3,
 )
 GOOD: list[list[bytes]] = [
     [bytes(part) for part in parts]
@@ -100,10 +107,10 @@ def refused(header: bytes) -> str:
 @pytest.mark.parametrize(
     "header",
     [
-        b"\x82\xa1v\x04\xa1z" + b"\x91" * 900_000,
-        b"\x83\xa4type\xaaprediction\xa1v\x04\xa3top\xdd\xff\xff\xff\xff",
-        b"\x83\xa4type\xa5stats\xa1v\x04\xa5stats\xdf\xff\xff\xff\xff",
-        b"\x82\xa1v\x04\xa4type\xdb\xff\xff\xff\xff",
+        b"\x82\xa1v\x05\xa1z" + b"\x91" * 900_000,
+        b"\x83\xa4type\xaaprediction\xa1v\x05\xa3top\xdd\xff\xff\xff\xff",
+        b"\x83\xa4type\xa5stats\xa1v\x05\xa5stats\xdf\xff\xff\xff\xff",
+        b"\x82\xa1v\x05\xa4type\xdb\xff\xff\xff\xff",
     ],
 )
 def test_headers_made_to_exhaust_memory_or_stack_end_before_their_version_is_known(header: bytes) -> None:

@@ -15,7 +15,7 @@ from pipeline.account.stats import StreamStats, WorkerStats
 from pipeline.base.config import load_config
 from tests.workers.program import RUN_S, START_S, Outcome, Program, until
 from workers.collector import Collector
-from workers.rundir import place_endpoints
+from workers.rundir import find_endpoints
 
 QUICK = ("--set", "inference.threads=1", "--set", "sink.web=false")
 """Tests share the machine: one thread for the model, and no web page where it is not the subject."""
@@ -62,16 +62,16 @@ class Pipeline(Program):
         """The folders of this test's runs, also of those that were killed."""
         return sorted((self.runtime / "kvq-stream").glob("*/files"))
 
-    def stats(self, role: str) -> WorkerStats | None:
+    def stats(self, worker: str) -> WorkerStats | None:
         """The newest stats of a worker, as a monitor gets them."""
         if self._collector is None:
             folders = self.run_folders()
             if not folders:
                 return None
-            config = place_endpoints(load_config(), folders[-1])
+            config = find_endpoints(load_config(), folders[-1])
             self._collector = Collector(config)
         self._collector.poll(0.05)
-        return self._collector.newest(role)
+        return self._collector.newest(worker)
 
     def stream(self, role: str, stream_id: str) -> StreamStats:
         """The newest stats of a worker for one stream; zeros before it has any."""

@@ -27,7 +27,7 @@ def font_list(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def sink(place: Path) -> Iterator[Child]:
     printed: list[str] = []
-    child = Child("sink", printed.append)
+    child = Child("sink", "sink", printed.append)
     config = load_config(None, ["sink.web=false", "sink.record=false", "run.output_dir="])
     child.start(place_endpoints(config, place), {})
 

@@ -78,14 +78,14 @@ def send(others: OtherWorkers, publisher: Publisher, stats: WorkerStats) -> None
 
 
 def test_what_the_supervisor_knows_is_said_and_taken_back(place: Path) -> None:
-    down = [DownWorker("inference", 5 * SECOND, 7 * SECOND)]
+    down = [DownWorker("inference", "inference", 5 * SECOND, 7 * SECOND)]
     with listening(place, down) as (others, _):
         (trouble,) = others.troubles
         assert (trouble.words, trouble.since_ns) == ("inference is down", 5 * SECOND)
         assert (trouble.next, trouble.next_ns) == ("starts again", 7 * SECOND)
         assert trouble.hides_predictions
         assert not trouble.hides_pictures
-        down.append(DownWorker("capture", 6 * SECOND, 7 * SECOND))
+        down.append(DownWorker("capture", "capture", 6 * SECOND, 7 * SECOND))
         assert [one.words for one in others.troubles] == ["capture is down", "inference is down"]
         down.clear()
         assert others.troubles == []

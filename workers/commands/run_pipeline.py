@@ -14,9 +14,10 @@ from workers.model_check import check_model
 from workers.monitor import watch
 from workers.output import OutputConsole
 from workers.process import name_process
-from workers.rundir import place_endpoints, run_folder
+from workers.rundir import note_endpoints, place_endpoints, run_folder
 from workers.screen import Screen
 from workers.sending import check_outlets
+from workers.sharing import check_sharing, with_endpoints
 from workers.source_check import check_sources
 from workers.supervisor import PipelineError, Supervisor
 
@@ -31,7 +32,8 @@ def run_pipeline(config: Config, report_file: Path | None) -> int:
     Raises:
         UserError: The user has to change something.
     """
-    config = with_output_folder(with_demo(config))
+    config = with_endpoints(with_output_folder(with_demo(config)))
+    check_sharing(config)
     check_model(config)
     check_sources(config)
     check_outlets(config)
@@ -45,6 +47,7 @@ def run_pipeline(config: Config, report_file: Path | None) -> int:
             try:
                 with Screen(console, live=live, refresh_fps=config.terminal.refresh_fps) as screen:
                     placed = place_endpoints(config, folder)
+                    note_endpoints(placed, folder)
                     supervisor = Supervisor(placed, screen, title, stdout)
                     report = supervisor.run()
             except PipelineError as error:

@@ -23,7 +23,10 @@ def run_worker(role: Role, config: Config) -> int:
         config = with_demo(config)
     if role == "inference":
         from workers.model_check import check_model
+        from workers.sharing import check_name, check_sharing
 
+        check_name(config)
+        check_sharing(config)
         check_model(config)
     outputs = (config.sink.predictions, config.sink.events) if role == "sink" else ()
     if role == "sink":
@@ -32,7 +35,8 @@ def run_worker(role: Role, config: Config) -> int:
         check_outlets(config)
         config = with_output_folder(config)
     with reserved_stdout(*outputs) as stdout:
-        return run_alone(role, place_endpoints(config, shared_folder()), role, stdout)
+        name = (role == "inference" and config.inference.name) or role
+        return run_alone(role, place_endpoints(config, shared_folder()), name, stdout)
 
 
 def with_demo(config: Config) -> Config:

@@ -17,6 +17,7 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True):
         next_ns: Unix time at which that is due; None: now, or nobody knows.
         hides_predictions: It explains why there are none.
         hides_pictures: It explains why there are none.
+        streams: Of which it explains that; None for all.
     """
 
     words: str
@@ -25,6 +26,7 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True):
     next_ns: int | None = None
     hides_predictions: bool = False
     hides_pictures: bool = False
+    streams: list[str] | None = None
 
 
 class SourceState(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,10 +70,11 @@ def all_troubles(
         ]
     failed = [(name, one) for name, one in sorted(sources.items()) if one.error]
     found += [Trouble(words=f"camera {name} failed: {one.error}") for name, one in failed]
-    is_explained = any(trouble.hides_predictions for trouble in workers)
+    hiding = [trouble.streams for trouble in workers if trouble.hides_predictions]
     for name, one in running:
         if name in silent:
             continue
+        is_explained = any(streams is None or name in streams for streams in hiding)
         if fault := one.info.get("health"):
             found.append(Trouble(words=f"camera {name}: {fault}"))
         elif not is_explained and (since_ns := _unpredicted_since(one)) is not None:

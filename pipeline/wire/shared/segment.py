@@ -82,10 +82,11 @@ class Segment:
         self._seated: dict[bytes, int] = {}
         self._next_seat = 0
 
-    def offer(self) -> Offer:
-        """What a reader needs to open it."""
+    def offer(self, stream_id: str) -> Offer:
+        """What a reader of a stream needs to open it."""
         about = os.fstat(self._fd)
         return Offer(
+            stream_id=stream_id,
             machine=machine(),
             pid=os.getpid(),
             descriptor=self._fd,

@@ -68,7 +68,7 @@ class StreamMemory:
         shared = self._readers if image.nbytes <= self._frame_bytes else None
         if shared is None or not shared.undecided(readers) or time.monotonic() - self._offered_at < _OFFER_S:
             return None
-        return shared.segment.offer()
+        return shared.segment.offer(self._stream_id)
 
     def offered(self) -> None:
         """Notes that the offer was sent: the next one is due after a while."""

@@ -37,7 +37,7 @@ def open_files() -> set[str]:
 def made(slots: int = 3, frame_bytes: int = 72) -> Iterator[tuple[Segment, Offer]]:
     segment = Segment(slots, frame_bytes)
     try:
-        yield segment, segment.offer()
+        yield segment, segment.offer("door")
     finally:
         segment.close()
 
@@ -129,7 +129,7 @@ def test_more_readers_than_seats_are_let_down_gently() -> None:
 def write_fast(connection: Connection) -> None:
     segment = Segment(3, int(np.prod(FULL_HD)))
     segment.write(0, picture(0, FULL_HD))
-    connection.send(segment.offer())
+    connection.send(segment.offer("door"))
     connection.recv()
     ticket = 0
     while not connection.poll():
@@ -260,7 +260,7 @@ def test_a_reader_that_was_taken_for_a_liar_is_believed_once_its_seat_says_so() 
         assert readers.settle({b"slow"}, patience_s=60.0) == 0
         assert readers.settle({b"slow"}, patience_s=0.0) == 1
         assert (readers.ignored, readers.done) == ({b"slow"}, {})
-        window = Window(segment.offer(), 64)
+        window = Window(segment.offer("door"), 64)
         assert window.sit(b"slow")
         assert readers.settle({b"slow"}, patience_s=0.0) == 0
         assert (readers.ignored, readers.done) == (set(), {b"slow": -1})

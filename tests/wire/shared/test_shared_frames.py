@@ -126,6 +126,7 @@ def test_words_from_strangers_open_nothing(tmp_path: Path) -> None:
                 pass
             notice = encoding.encode_notice(frame(1, "every"), bytes(16), 7, 0)
             offer = Offer(
+                stream_id="door",
                 machine=windows.machine(),
                 pid=os.getpid(),
                 descriptor=0,

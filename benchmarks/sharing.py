@@ -1,0 +1,246 @@
+"""What several inference workers make of many streams: ``python -m benchmarks.sharing --json FILE``.
+
+Feeders send pictures of the demo tour, each of several streams, as capture does; inference workers run as
+under a supervisor; predictions are counted as a sink hears them. With each number of workers in turn:
+
+full     the feeders wait for nobody's clock, and lose nothing: predictions a second
+paced    each stream has so many pictures a second, late ones are dropped: from capture to prediction
+"""
+
+import argparse
+import json
+import multiprocessing
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from benchmarks.machine import describe_machine
+from pipeline.account.stats import Histogram
+from pipeline.base.clock import now_ns
+from pipeline.base.config import Config, load_config
+from pipeline.base.frame import Frame, FrameId, Image, Policy
+from pipeline.base.scratch import scratch_folder
+from pipeline.video.demo import DemoSource
+from pipeline.wire.arrivals import ReceivedPrediction
+from pipeline.wire.frame_publisher import FramePublisher
+from pipeline.wire.receivers import PredictionReceiver
+from pipeline.wire.security import SecurityPolicy
+from workers.child import Child
+from workers.sharing import config_of, with_endpoints, worker_names
+
+_CONTEXT = multiprocessing.get_context("spawn")
+_PICTURES = 50
+_SIZE = (320, 240)
+_START_S = 600.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """One number of workers.
+
+    Attributes:
+        mode: ``full`` or ``paced``.
+        workers: Inference processes.
+        streams: That they share.
+        fps: Pictures a second of each stream; 0: as fast as they are taken.
+        predictions_per_s: Of all streams.
+        p50_ms: From capture to prediction.
+        p99_ms: The same.
+        share: Of the pictures, those that were predicted.
+    """
+
+    mode: str
+    workers: int
+    streams: int
+    fps: float
+    predictions_per_s: float
+    p50_ms: float
+    p99_ms: float
+    share: float
+
+
+def configuration(folder: Path, streams: int, workers: int, feeders: int, options: Sequence[str]) -> Config:
+    """Of a pipeline whose capture workers are the feeders."""
+    tables = ", ".join(f'{{id = "{_name(n)}", source = "demo"}}' for n in range(streams))
+    frames = ", ".join(f'"ipc://{folder}/frames-{n}"' for n in range(feeders))
+    own = [f"endpoints.{name}=['ipc://{folder}/{name}']" for name in ("predictions", "inference_stats")]
+    said = [f"streams=[{tables}]", f"endpoints.frames=[{frames}]", *own, f"inference.workers={workers}"]
+    return with_endpoints(load_config(None, [*said, "inference.attention=false", *options]))
+
+
+def _name(number: int) -> str:
+    return f"camera{number:03d}"
+
+
+def feed(config: Config, feeder: int, fps: float, stop: Event, sent: "multiprocessing.Queue[int]") -> None:
+    """Sends every so-manieth stream until it is stopped; then says how many frames that were."""
+    cv2.setNumThreads(1)
+    feeders, session = len(config.endpoints.frames), now_ns()
+    names = [stream.id for stream in config.streams][feeder::feeders]
+    pictures, policy = _pictures(feeder), _policy(fps)
+    numbers = dict.fromkeys(names, 0)
+    endpoint = config.endpoints.frames[feeder]
+    security = SecurityPolicy(config.security)
+    with FramePublisher(endpoint, config.wire, security, config.capture, len(names)) as publisher:
+        while publisher.listeners()["inference"] < config.inference.workers and not stop.is_set():
+            time.sleep(0.01)
+        began, turn = time.monotonic(), 0
+        while not stop.is_set():
+            if fps and (early := began + turn / fps - time.monotonic()) > 0:
+                time.sleep(early)
+            for name in names:
+                number = numbers[name]
+                frame_id = FrameId(name, session, 0, number)
+                frame = Frame(frame_id, pictures[number % len(pictures)], now_ns(), policy=policy)
+                # One that has no room lets the others go first: each worker waits for its own streams only.
+                numbers[name] += publisher.send_frame(frame, timeout_s=0.0)
+            turn += 1
+            publisher.pop_feedback()
+    sent.put(sum(numbers.values()))
+
+
+def _policy(fps: float) -> Policy:
+    return "newest" if fps else "every"
+
+
+def _pictures(seed: int) -> list[Image]:
+    """Of the demo tour, there and back again."""
+    with DemoSource(seed) as source:
+        there: list[Image] = []
+        for _ in range(_PICTURES):
+            grabbed = source.read()
+            assert grabbed is not None
+            small = cv2.resize(grabbed.image, _SIZE, interpolation=cv2.INTER_AREA)
+            there.append(small.astype(np.uint8, copy=False))
+    return [*there, *reversed(there)]
+
+
+def measure(
+    streams: int, workers: int, feeders: int, fps: float, seconds: float, options: Sequence[str]
+) -> Row:
+    """Runs one set of workers; counts once each stream has been predicted."""
+    with scratch_folder("kvq-sharing-") as folder, ExitStack() as stack:
+        config = configuration(folder, streams, workers, feeders, options)
+        answers = stack.enter_context(
+            PredictionReceiver(config.endpoints.predictions, config.wire, SecurityPolicy(config.security))
+        )
+        for name in worker_names("inference", config):
+            stack.enter_context(_running(name, config))
+        stop, sent = _CONTEXT.Event(), _CONTEXT.Queue()
+        feeding = [
+            _CONTEXT.Process(target=feed, args=(config, n, fps, stop, sent), daemon=True)
+            for n in range(feeders)
+        ]
+        for process in feeding:
+            process.start()
+        stack.callback(stop.set)
+        _hear(answers, _START_S, until=streams)
+        latencies, first, last = _hear(answers, seconds)
+        stop.set()
+        for _ in feeding:
+            while sent.empty():
+                answers.poll(0.05)
+            sent.get()
+        for process in feeding:
+            process.join()
+    count, offered = latencies.total, sum(last[name] - first[name] + 1 for name in last)
+    p50, p99 = latencies.percentile(50), latencies.percentile(99)
+    assert p50 is not None
+    assert p99 is not None
+    mode = "paced" if fps else "full"
+    return Row(mode, workers, streams, fps, round(count / seconds, 1), p50, p99, round(count / offered, 4))
+
+
+@contextmanager
+def _running(name: str, config: Config) -> Iterator[None]:
+    """An inference worker that is ready."""
+    child = Child(name, "inference", lambda line: None)
+    child.start(config_of(name, "inference", config), {})
+    try:
+        deadline = time.monotonic() + _START_S
+        while not child.ready:
+            report = child.poll()
+            if (report and report.kind != "ready") or not child.alive or time.monotonic() > deadline:
+                raise RuntimeError(f"{name}: {report.text if report else 'did not come up'}")
+            time.sleep(0.05)
+        yield
+    finally:
+        child.kill()
+        child.join()
+
+
+def _hear(
+    answers: PredictionReceiver, seconds: float, until: int = 0
+) -> tuple[Histogram, dict[str, int], dict[str, int]]:
+    """What came in so many seconds, or until so many streams were predicted three times.
+
+    Returns:
+        From capture to prediction, and by stream the first and last number.
+    """
+    latencies, first, last = Histogram(), dict[str, int](), dict[str, int]()
+    seen: dict[str, int] = {}
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        for one in answers.poll(0.05, max_every=256):
+            if not isinstance(one, ReceivedPrediction):
+                continue
+            about = one.prediction
+            latencies.record((about.predicted_ns - about.capture_ns) / 1e6)
+            first.setdefault(about.stream_id, about.seq)
+            last[about.stream_id] = about.seq
+            seen[about.stream_id] = seen.get(about.stream_id, 0) + 1
+        if until and sum(count >= 3 for count in seen.values()) >= until:
+            return latencies, first, last
+    if until:
+        raise RuntimeError(f"only {len(seen)} of {until} streams were predicted in {seconds:g} s")
+    return latencies, first, last
+
+
+def main() -> None:
+    """Prints a table, and stores it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--workers", type=int, action="append", help="default: 1 and 2")
+    parser.add_argument("--streams", type=int, default=64)
+    parser.add_argument("--feeders", type=int, default=2, help="processes that send pictures")
+    parser.add_argument("--fps", type=float, default=0.0, help="of each stream, for the latency; 0: left out")
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--set", action="append", default=[], help="a key of the configuration")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    rows: list[Row] = []
+    print("| mode | workers | predictions/s | p50 ms | p99 ms | predicted |\n|---|---|---|---|---|---|")
+    for turn in range(options.rounds):
+        numbers = list(options.workers or (1, 2))
+        for workers in numbers if turn % 2 == 0 else numbers[::-1]:
+            for fps in (0.0, options.fps) if options.fps else (0.0,):
+                row = measure(options.streams, workers, options.feeders, fps, options.seconds, options.set)
+                rows.append(row)
+                numbers_of_row = f"{row.predictions_per_s:.1f} | {row.p50_ms:.1f} | {row.p99_ms:.1f}"
+                print(
+                    f"| {row.mode} | {workers} | {numbers_of_row} | {row.share:.0%} |",
+                    flush=True,
+                )
+    summary = {
+        f"{mode} {workers}": statistics.median(
+            row.predictions_per_s if mode == "full" else row.p99_ms
+            for row in rows
+            if (row.mode, row.workers) == (mode, workers)
+        )
+        for mode, workers in sorted({(row.mode, row.workers) for row in rows})
+    }
+    print(json.dumps(summary))
+    if options.json:
+        result = {"machine": describe_machine(), "median": summary, "rows": [asdict(row) for row in rows]}
+        options.json.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

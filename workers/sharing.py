@@ -1,0 +1,113 @@
+"""Several inference workers share the streams: each finds its own by itself, and all find the same."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from pipeline.base.config import Config
+from pipeline.base.errors import ConfigError
+from pipeline.base.role_names import Role
+from pipeline.flow.placement import place
+from pipeline.runtime.cpu_threads import usable_cpus
+from workers.roles import SYSTEM
+
+_SHARED: Role = "inference"
+
+
+def worker_names(role: Role, config: Config) -> list[str]:
+    """What the workers of a role are called on this machine: by their role, several with a number."""
+    count = config.inference.workers if role == _SHARED else 1
+    return [role] if count == 1 else [f"{role}-{number}" for number in range(1, count + 1)]
+
+
+def expected(config: Config) -> Mapping[str, int]:
+    """How many workers of each role there are, on all machines."""
+    several = max(config.inference.workers, len(config.inference.shared_by))
+    return {role: several if role == _SHARED else 1 for role in SYSTEM}
+
+
+def own_streams(config: Config) -> list[str] | None:
+    """The streams of the inference worker ``inference.name``; None for all, now and later."""
+    names = config.inference.shared_by
+    if not names:
+        return None
+    placed = place({stream.id: 1.0 for stream in config.streams}, dict.fromkeys(names, 1.0))
+    return [stream_id for stream_id, name in placed.items() if name == config.inference.name]
+
+
+def check_sharing(config: Config) -> None:
+    """Checks that the streams can be shared as configured.
+
+    Raises:
+        ConfigError: They can't; one line that names the key.
+    """
+    inference = config.inference
+    if inference.shared_by:
+        if inference.workers != 1:
+            raise ConfigError("inference.workers and inference.shared_by: only one of them can be used")
+        if len(set(inference.shared_by)) < len(inference.shared_by):
+            raise ConfigError("inference.shared_by: two workers have the same name")
+        if not config.streams:
+            raise ConfigError(
+                "inference.shared_by: give each inference worker the same [[streams]] as capture, "
+                "so that all find the same share"
+            )
+    for name in ("predictions", "inference_stats"):
+        places = getattr(config.endpoints, name)
+        if len(places) < inference.workers and not places[0].startswith("ipc://"):
+            raise ConfigError(
+                f"endpoints.{name} has {len(places)} address(es): inference.workers = {inference.workers} "
+                "needs one for each, this machine's own first"
+            )
+
+
+def check_name(config: Config) -> None:
+    """Checks that an inference worker which is started by itself knows which one it is.
+
+    Raises:
+        ConfigError: It does not.
+    """
+    inference = config.inference
+    if inference.workers > 1:
+        raise ConfigError(
+            "inference.workers: a worker that is started by itself is one; for several give each "
+            "inference.name, and all the same inference.shared_by"
+        )
+    if inference.shared_by and inference.name not in inference.shared_by:
+        names = ", ".join(inference.shared_by)
+        raise ConfigError(f"inference.name: {inference.name!r} is none of inference.shared_by ({names})")
+
+
+def with_endpoints(config: Config) -> Config:
+    """The configuration with an endpoint of its own for each inference worker of this machine."""
+    count = config.inference.workers
+    changed = {}
+    for name in (SYSTEM[_SHARED].binds, SYSTEM[_SHARED].stats):
+        assert name is not None
+        places = list(getattr(config.endpoints, name))
+        missing = [f"{places[0]}-{number}" for number in range(len(places) + 1, count + 1)]
+        changed[name] = [*places, *missing]
+    return msgspec.structs.replace(config, endpoints=msgspec.structs.replace(config.endpoints, **changed))
+
+
+def config_of(name: str, role: Role, config: Config) -> Config:
+    """What one worker of this machine is told: which of several it is, and its part of the machine."""
+    names = worker_names(role, config)
+    if len(names) == 1:
+        return config
+    number = names.index(name)
+    inference = msgspec.structs.replace(
+        config.inference,
+        workers=1,
+        name=name,
+        shared_by=names,
+        threads=config.inference.threads or max(usable_cpus() // len(names), 1),
+    )
+    endpoints = {}
+    for key in (SYSTEM[role].binds, SYSTEM[role].stats):
+        assert key is not None
+        places = list(getattr(config.endpoints, key))
+        endpoints[key] = [places[number], *places[:number], *places[number + 1 :]]
+    return msgspec.structs.replace(
+        config, inference=inference, endpoints=msgspec.structs.replace(config.endpoints, **endpoints)
+    )
