@@ -73,6 +73,8 @@ def folder_of_run(endpoint: str) -> Path | None:
     folder = Path(endpoint.removeprefix("ipc://")).parent
     is_private = folder.is_relative_to(base_folder()) and any(part.startswith(_RUN) for part in folder.parts)
     return folder if endpoint.startswith("ipc://") and is_private else None
+
+
 def note_endpoints(config: Config, folder: Path) -> None:
     """Notes in the folder of a run where its workers are: a monitor does not know how many there are."""
     write_whole(folder / _NOTED, msgspec.json.encode(config.endpoints))

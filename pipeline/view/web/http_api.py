@@ -20,7 +20,6 @@ from pipeline.view.web.event_feed import EventFeed, with_words
 from pipeline.view.web.evidence_files import EvidenceFiles
 from pipeline.view.web.exposition import CONTENT_TYPE, Metrics
 from pipeline.view.web.motion_level import MotionLevel
-from pipeline.view.web.places import Places
 from pipeline.view.web.post_view import PostView
 from pipeline.view.web.put_zones import PutZones
 from pipeline.view.web.standing import not_ready, standings
@@ -65,8 +64,7 @@ class HttpApi:
         kept: Kept | None,
     ) -> None:
         self._board, self._feed, self._metrics, self._kept = board, feed, metrics, kept
-        self._watched, self._motion, self._evidence, self._put_zones = watched, motion, evidence, put_zones
-        self._places, self._motion, self._evidence = places, motion, evidence
+        self._watched, self._motion, self._evidence = watched, motion, evidence
         self._put_zones, self._post_view = put_zones, post_view
         self._turn, self._store_turn = asyncio.Lock(), asyncio.Lock()
         self._snapshots: dict[str, tuple[int, bytes]] = {}

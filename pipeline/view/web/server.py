@@ -36,7 +36,6 @@ from pipeline.view.web.http_api import HttpApi, Kept, refuse
 from pipeline.view.web.live import Live
 from pipeline.view.web.motion_level import KeptMotion, MotionLevel
 from pipeline.view.web.page_state import PageState
-from pipeline.view.web.places import Places
 from pipeline.view.web.post_view import PostView, TakeView
 from pipeline.view.web.put_zones import PutZones, ReplaceWatch
 from pipeline.view.web.troubles import SourceState, Trouble
