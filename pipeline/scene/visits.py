@@ -1,5 +1,6 @@
 """Who is in a zone, since when, and how they came and went."""
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,9 @@ from pipeline.scene.zones import Area, anchor_of
 
 _WAY_MS = 400.0
 """Over so long a thing's way is measured, and so far it is continued beyond what was seen of it."""
+_TRUSTED = 2.0
+"""Times its speed that a thing can come on, where a share of the picture's height is up to twice one of its
+width. More is a box that jumps, as where more or less of somebody who stands is seen to move."""
 
 
 @dataclass(slots=True)
@@ -22,7 +26,7 @@ class Visit:
         thing: As it was last seen.
         last: When that was.
         presence: Whether it is inside.
-        way: Where it was in the last moments, oldest first.
+        way: When, where and how fast it was in the last moments, oldest first.
         entered: When it came in, or was first seen inside; None while it is outside.
         was_outside: It has been seen outside.
     """
@@ -30,31 +34,34 @@ class Visit:
     thing: Thing
     last: Moment
     presence: Presence
-    way: deque[tuple[int, Point]] = field(default_factory=deque)
+    way: deque[tuple[int, Point, float]] = field(default_factory=deque)
     entered: Moment | None = None
     was_outside: bool = False
 
     def note(self, thing: Thing, point: Point, now: Moment) -> None:
         """Takes in a look."""
         self.thing, self.last = thing, now
-        self.way.append((now.time_ns, point))
+        self.way.append((now.time_ns, point, thing.speed))
         while len(self.way) > 2 and (now.time_ns - self.way[1][0]) / 1e6 >= _WAY_MS:
             self.way.popleft()
 
     def before(self) -> Point:
         """Where it was a moment before it was first seen, if it came as it went on."""
-        (_, (x, y)), (dx, dy) = self.way[0], self._step()
+        (_, (x, y), _), (dx, dy) = self.way[0], self._step()
         return x - dx, y - dy
 
     def after(self) -> Point:
         """Where it is a moment after it was last seen, if it goes on."""
-        (_, (x, y)), (dx, dy) = self.way[-1], self._step()
+        (_, (x, y), _), (dx, dy) = self.way[-1], self._step()
         return x + dx, y + dy
 
     def _step(self) -> Point:
-        (began_ns, (x, y)), (ended_ns, (end_x, end_y)) = self.way[0], self.way[-1]
-        share = _WAY_MS * 1e6 / (ended_ns - began_ns) if ended_ns > began_ns else 0.0
-        return (end_x - x) * share, (end_y - y) * share
+        (began_ns, start, _), (ended_ns, end, _) = self.way[0], self.way[-1]
+        if ended_ns == began_ns or start == end:
+            return 0.0, 0.0
+        most = _TRUSTED * max(speed for _, _, speed in self.way) * _WAY_MS / 1000
+        share = min(_WAY_MS * 1e6 / (ended_ns - began_ns), most / math.dist(start, end))
+        return (end[0] - start[0]) * share, (end[1] - start[1]) * share
 
 
 @dataclass(frozen=True, slots=True)
