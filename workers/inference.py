@@ -50,7 +50,8 @@ class InferenceWorker(Worker):
         self._most = config.inference.max_batch or self._runtime.most_streams
         self._own = own_streams(config)
         many = len(config.streams if self._own is None else self._own)
-        self._runtime.warm_up(min(max(many, 1), self._most))
+        self._usual = min(max(many, 1), self._most)
+        self._runtime.warm_up(self._usual)
         self.stats.details = {"runtime": self._runtime.describe(), "model": self._runtime.describe_model()}
         endpoint = bound_endpoint(self.role, config.endpoints)
         self._views = ReferenceViews(
@@ -188,7 +189,7 @@ class InferenceWorker(Worker):
         rows, columns = size
         self.event(f"preparing the model for pictures of {columns}x{rows} px")
         with ThreadPoolExecutor(1) as helper:
-            opening = helper.submit(self._runtime.warm_up, 1, size)
+            opening = helper.submit(self._runtime.warm_up, self._usual, size)
             while not wait([opening], TICK_S).done:
                 self.publish_stats_if_due()
         opening.result()
