@@ -14,6 +14,7 @@ from pipeline.wire.security import SecurityPolicy
 from workers.down_worker import DownWorker
 from workers.roles import stats_endpoints
 from workers.sharing import expected
+from workers.worker_watch import DIED_NS, NO_ANSWER_NS, Outage, Who
 
 _SILENT_NS = 2_000_000_000
 _TIMES_USUAL = 4
@@ -37,6 +38,11 @@ class _Heard:
     def __init__(self, stats: WorkerStats) -> None:
         self.stats, self.at_ns, self.lead_ns = stats, 0, 0
         self._sent_ns: dict[int, int] = {}
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, or is about to."""
+        return self.stats.state in ("stopping", "stopped")
 
     def take(self, stats: WorkerStats) -> None:
         """Takes in what has arrived."""
@@ -112,24 +118,55 @@ class OtherWorkers(Closing):
     @property
     def troubles(self) -> list[Trouble]:
         """What is wrong with workers and links now, the worst first."""
-        down, time_ns = list(self._down), now_ns()
+        down, found = list(self._down), []
+        again_ns = {one.name: one.again_ns for one in down}
+        for one in self._outages(down):
+            worker, host = one.who
+            if one.is_link:
+                found.append(_trouble(one, f"the link to {worker} is down", "trying again"))
+            elif worker in again_ns:
+                found.append(_trouble(one, f"{worker} is down", "starts again", again_ns[worker]))
+            else:
+                found.append(_trouble(one, f"{worker} on {host} does not answer"))
+        return [trouble for _, trouble in sorted(found, key=lambda one: one[0])]
+
+    @property
+    def outages(self) -> list[Outage]:
+        """All workers that are down now, each once, and all lost links but those to one that died here."""
+        return self._outages(list(self._down))
+
+    def _outages(self, down: list[DownWorker]) -> list[Outage]:
+        time_ns = now_ns()
         found = [
-            _trouble(one.role, f"{one.name} is down", one.since_ns, one.streams, "starts again", one.again_ns)
+            Outage((one.name, _HOST), one.role, "it has died", one.since_ns, DIED_NS, one.streams)
             for one in down
         ]
         names, roles = {one.name for one in down}, {one.role for one in down}
-        for (worker, host), heard in self._newest.items():
-            stats, heard_ns = heard.stats, heard.at_ns
-            is_over = stats.state in ("stopping", "stopped")
-            if worker in names or is_over or time_ns - heard_ns < self._patience_ns:
+        patience_ns = max(NO_ANSWER_NS, self._patience_ns)
+        for who, heard in self._newest.items():
+            if who[0] in names or heard.is_over or time_ns - heard.at_ns < self._patience_ns:
                 continue
-            streams = list(stats.streams) if self._is_shared else None
-            found.append(_trouble(stats.role, f"{worker} on {host} does not answer", heard_ns, streams))
+            role = heard.stats.role
+            streams = list(heard.stats.streams) if self._is_shared or role == "capture" else None
+            found.append(Outage(who, role, "it does not answer", heard.at_ns, patience_ns, streams))
+        # later than a silence: of a worker that died on another machine its links are not told, too
+        patience_ns += DIED_NS
         for name, since_ns in self._lost_since.items():
             role = name.partition(" at ")[0]
             if role not in roles:
-                found.append(_trouble(role, f"the link to {name} is down", since_ns, None, "trying again"))
-        return [trouble for _, trouble in sorted(found, key=lambda one: one[0])]
+                found.append(Outage((name, ""), role, "the link to it is lost", since_ns, patience_ns))
+        return found
+
+    @property
+    def up(self) -> set[Who]:
+        """All workers that were heard just now and are not known to be down, and all links that work."""
+        names, time_ns = {one.name for one in list(self._down)}, now_ns()
+        links: set[Who] = {(name, "") for name, state in self._links() if state == "up"}
+        return links.union(
+            who
+            for who, heard in self._newest.items()
+            if who[0] not in names and not heard.is_over and time_ns - heard.at_ns < self._patience_ns
+        )
 
     def close(self) -> None:
         """Disconnects."""
@@ -137,20 +174,15 @@ class OtherWorkers(Closing):
 
 
 def _trouble(
-    role: str,
-    words: str,
-    since_ns: int,
-    streams: list[str] | None,
-    following: str = "",
-    next_ns: int | None = None,
+    outage: Outage, words: str, following: str = "", next_ns: int | None = None
 ) -> tuple[str, Trouble]:
     """What a worker's role makes worse or better, and the trouble in words."""
-    return role, Trouble(
+    return outage.role, Trouble(
         words=words,
-        since_ns=since_ns,
+        since_ns=outage.since_ns,
         next=following,
         next_ns=next_ns,
-        hides_pictures=role == "capture",
-        hides_predictions=role == "inference",
-        streams=streams,
+        hides_pictures=outage.role == "capture",
+        hides_predictions=outage.role == "inference",
+        streams=outage.streams,
     )

@@ -46,6 +46,7 @@ from workers.sink_stream import SinkStream
 from workers.source_check import live_streams
 from workers.view_taking import ViewTaking
 from workers.watch_replacing import WatchReplacing, with_watch
+from workers.worker_watch import WorkerWatch
 
 _QUIET_NS = 500_000_000
 _FINISH_ALONE_NS = 2_000_000_000
@@ -77,7 +78,7 @@ class SinkWorker(Worker):
         self._sending = Sending(config, self.stats.details, self.event, self.note_loss)
         self.resources.callback(self._sending.close)
         self._maps = self._open_maps(sink.motion_maps) if sink.motion_maps else None
-        self._keeping = Keeping(self)
+        self._keeping, self._workers = Keeping(self), WorkerWatch(now_ns())
         for event in self._keeping.adopted:
             self._evidence.take(event, 0)
             self._sending.hand_over(event)
@@ -85,6 +86,8 @@ class SinkWorker(Worker):
                 self._write(event)
             if self.restarts and event.kind == "signal_lost":
                 self._stream(event.stream_id).lost_before(event)
+            elif self.restarts and event.kind == "worker_down":
+                self._workers.down_before(event)
         if sink.web:
             self._web = WebView(
                 sink.web_host,
@@ -111,10 +114,9 @@ class SinkWorker(Worker):
         frames, predictions = connected_endpoints(self.role, config.endpoints)
         self._frames = self.receives(FrameReceiver(frames, self.role, config.wire, self.security))
         self._answers = self.receives(PredictionReceiver(predictions, config.wire, self.security))
-        if self._web:
-            others = OtherWorkers(config, self.security, self.down, self.links, self.event)
-            self._others = self.resources.enter_context(others)
-            self.resources.callback(self._listen_no_more)
+        others = OtherWorkers(config, self.security, self.down, self.links, self.event)
+        self._others = self.resources.enter_context(others)
+        self.resources.callback(self._listen_no_more)
 
     def tick(self, timeout_s: float) -> bool:
         """Takes in what has arrived and shows the frames whose waiting is over.
@@ -146,17 +148,29 @@ class SinkWorker(Worker):
             elif all(stream.stats.state == "ended" for stream in self._streams.values()):
                 break
             self.publish_stats_if_due()
+        self._tell_of_workers(self._workers.end("the sink was stopped", now_ns()))
         for stream in self._streams.values():
             stream.discard()
 
     def publish_stats(self) -> None:
-        """Sends the statistics to all listeners, and to the web server what it knows of other workers."""
+        """Sends the statistics to all listeners; tells and hands on what it knows of other workers."""
         super().publish_stats()
         if self._web:
             self._web.take_stats(self.stats, self.links())
-        if self._web and self._others:
-            self._others.poll()
+        if self._others is None:
+            return
+        self._others.poll()
+        if self._web:
             self._web.take_workers(self._others.troubles, self._others.sources)
+        if self.stats.state == "ready":  # at the end others stop too
+            streams = [name for name, stream in self._streams.items() if stream.stats.state != "ended"]
+            self._tell_of_workers(
+                self._workers.look(now_ns(), self._others.outages, self._others.up, streams)
+            )
+
+    def _tell_of_workers(self, events: list[Event]) -> None:
+        for event in events:
+            self._stream(event.stream_id).tell_all([event])
 
     def _listen_no_more(self) -> None:
         self._others = None  # the last statistics go out when everything is closed

@@ -23,6 +23,7 @@ from pipeline.view.thumbnails import make_thumbnail
 from pipeline.wire.arrivals import ReceivedFrame, ReceivedPrediction
 from pipeline.wire.messages import BadPicture, EndOfStream, Prediction
 from workers.event_finder import EventFinder
+from workers.latency_watch import LatencyWatch
 from workers.recording import Recording
 from workers.signal_watch import SignalWatch
 
@@ -67,12 +68,14 @@ class SinkStream:
         self._finder, self._tell = EventFinder(stream_id, config, log, crossed), tell
         self._log, self._grid_ns = log, 0
         self._signal = SignalWatch(stream_id)
+        self._latency = LatencyWatch(stream_id, sink.latency_limit_ms)
         self._thumbnails: OrderedDict[FrameId, Image] = OrderedDict()
         self._held: Prediction | None = None
         self._bad: OrderedDict[FrameId, BadPicture] = OrderedDict()
         self._ended = False
         self.judged_ns = 0
         self._waits_for_room = False  # frames of a camera push older ones out
+        self._is_live = False
 
     def __len__(self) -> int:
         """Frames that wait for their predictions."""
@@ -103,8 +106,9 @@ class SinkStream:
         self._count_gap(header.id, header.skipped, header.source_size)
         stats.state, stats.epoch = "up", header.epoch
         self._ended, self._waits_for_room = False, header.policy == "every"
+        self._is_live = header.policy == "newest"
         self._age_limit.arrived(header.session, header.sent_ns, received.received_ns)
-        self._tell_all(self._signal.arrived(header.policy, header.capture_ns, received.received_ns))
+        self.tell_all(self._signal.arrived(header.policy, header.capture_ns, received.received_ns))
         if self._age_limit.is_too_old(header.session, header.policy, header.capture_ns, received.received_ns):
             stats.drop("sink.too_old")
             return
@@ -132,13 +136,14 @@ class SinkStream:
         """Notes that no more frames will come."""
         self._count_gap(end.id, end.skipped, None)
         self._ended = True
-        self._tell_all(self._signal.end("the stream has ended"))
+        self.tell_all(self._signal.end("the stream has ended"))
 
     def take_prediction(self, answer: ReceivedPrediction | BadPicture | EndOfStream) -> None:
         """Takes a prediction, why there is none for a frame, or the end of them."""
         if isinstance(answer, EndOfStream):
             self._joiner.end_predictions(answer.session)
-            self._tell_all(self._finder.end("the stream has ended"))
+            why = "the stream has ended"
+            self.tell_all(self._finder.end(why) + self._latency.end(why))
             return
         self.judged_ns = (answer.prediction if isinstance(answer, ReceivedPrediction) else answer).capture_ns
         if isinstance(answer, BadPicture):
@@ -146,16 +151,18 @@ class SinkStream:
             self._bad[answer.id] = answer
             while len(self._bad) > _THUMBNAILS:
                 self._bad.popitem(last=False)
-            self._tell_all(self._finder.take_bad(answer))
+            self.tell_all(self._finder.take_bad(answer))
         else:
             self._joiner.add_prediction(answer.prediction.id, answer, now_ns())
-            self._tell_all(self._finder.take(answer.prediction))
+            self.tell_all(self._finder.take(answer.prediction))
             self._log_grid(answer)
+            self._judge_age(answer)
 
     def pop_ready(self) -> Iterator[Joined[ReceivedPrediction]]:
-        """The frames whose waiting is over, oldest first; tells also whether frames still come."""
+        """The frames whose waiting is over, oldest first; tells also what no longer comes."""
         if lost := self._signal.look(now_ns()):
-            self._tell_all([*self._finder.end("no pictures arrive"), *lost])
+            self.tell_all([*self._finder.end("no pictures arrive"), *lost])
+        self.tell_all(self._latency.look(now_ns()))
         while (joined := self._joiner.pop_ready(now_ns())) is not None:
             frame = joined.frame
             if self._age_limit.is_too_old(frame.id.session, frame.policy, frame.capture_ns, now_ns()):
@@ -165,12 +172,19 @@ class SinkStream:
 
     def replace_watch(self, watch: Watch, why: str) -> None:
         """Follows other zones, lines and rules from now on; what is the same goes on."""
-        self._tell_all(self._finder.replace_watch(watch, why))
+        self.tell_all(self._finder.replace_watch(watch, why))
 
     def discard(self) -> None:
         """Counts the frames that still wait as dropped, and ends what has begun."""
         self.stats.drop("sink.stopped", len(self._joiner))
-        self._tell_all(self._finder.end("the sink was stopped") + self._signal.end("the sink was stopped"))
+        for part in (self._finder, self._signal, self._latency):
+            self.tell_all(part.end("the sink was stopped"))
+
+    def tell_all(self, events: Iterable[Event]) -> None:
+        """Counts and tells events of this stream."""
+        for event in events:
+            add_counts(self.stats.events, {event.kind: int(event.phase != "end")})
+            self._tell(event)
 
     def trouble(self, frame: Frame) -> str | None:
         """What is wrong with a frame's picture, in words; None if nothing is known to be."""
@@ -210,10 +224,11 @@ class SinkStream:
         if self.recording:
             self.recording.write(picture, frame.time_ns, frame.capture_ns)
 
-    def _tell_all(self, events: Iterable[Event]) -> None:
-        for event in events:
-            add_counts(self.stats.events, {event.kind: int(event.phase != "end")})
-            self._tell(event)
+    def _judge_age(self, answer: ReceivedPrediction) -> None:
+        if self._is_live:
+            prediction, at_ns = answer.prediction, answer.received_ns
+            age_ns = self._age_limit.age_ns(prediction.session, prediction.capture_ns, at_ns)
+            self.tell_all(self._latency.see(age_ns / 1e6, at_ns))
 
     def _log_grid(self, answer: ReceivedPrediction) -> None:
         """Logs the motion of the whole picture once in a while, where it was sent along."""

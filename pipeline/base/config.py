@@ -123,6 +123,7 @@ class SinkConfig(Section, frozen=True, kw_only=True):
     """``[sink]``."""
 
     sync_timeout_ms: quantities.Milliseconds
+    latency_limit_ms: quantities.Milliseconds
     patience_ms: quantities.Milliseconds
     ring_frames: quantities.QueueLength
     nice: quantities.Niceness

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from pipeline.base.event import Event, Moment, event_id, rfc3339
 
-_TOLD_AGAIN = ("label",)
+_TOLD_AGAIN = ("label", "worker", "host", "streams")
 """Keys of a start's ``why`` that its end repeats: they say what it is about, not what led to it."""
 
 

@@ -80,9 +80,10 @@ class Outlet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def is_about(self, event: Event) -> bool:
         """Whether it is for events of this kind and place, whatever their phase."""
         place = event.zone or event.line
+        about = {event.stream_id, *event.why.get("streams", ())}
         return (
             (not self.kinds or event.kind in self.kinds)
-            and (not self.streams or event.stream_id in self.streams)
+            and (not self.streams or not about.isdisjoint(self.streams))
             and (not self.zones or place in self.zones)
         )
 

@@ -44,6 +44,9 @@ class AgeLimit:
             capture_ns: When it was captured, on the clock of its machine.
             now_ns: On this machine's clock.
         """
+        return policy == "newest" and self.age_ns(session, capture_ns, now_ns) > self._limit_ns
+
+    def age_ns(self, session: int, capture_ns: int, now_ns: int) -> int:
+        """How old a frame is now, likewise."""
         clock = self._clocks.get(session)
-        age_ns = now_ns - capture_ns + (clock.lead_ns if clock else 0)
-        return policy == "newest" and age_ns > self._limit_ns
+        return now_ns - capture_ns + (clock.lead_ns if clock else 0)

@@ -111,6 +111,12 @@ def event_in_words(event: Event) -> str:
         ("wrong_way", "start"): f"something goes the wrong way{going}",
         ("wrong_way", "end"): "nothing goes the wrong way any more",
         ("signal_back", "once"): f"signal back, after {event.for_s or 0:.0f} s",
+        ("worker_down", "start"): f"{_worker(event)} is down: {event.why.get('cause', '')}",
+        ("worker_down", "end"): f"{_worker(event)} is down no longer, after {event.for_s or 0:.0f} s",
+        ("worker_up", "once"): f"{_worker(event)} is up, after {event.for_s or 0:.0f} s",
+        ("latency", "start"): f"predictions are {event.why.get('p50_ms', 0):.0f} ms old, "
+        f"more than {event.why.get('limit_ms', 0):g} ms",
+        ("latency", "end"): f"predictions are in time again, after {event.for_s or 0:.0f} s",
     }
     for kind, fault in {**_HEALTH, "camera_moved": "camera turned away"}.items():
         words |= {
@@ -120,6 +126,11 @@ def event_in_words(event: Event) -> str:
     what = words.get((event.kind, event.phase), f"{event.kind} {event.phase}".replace("_", " "))
     where = event.zone or event.line
     return f"{where}: {what}" if where else what
+
+
+def _worker(event: Event) -> str:
+    worker, host = event.why.get("worker", ""), event.why.get("host")
+    return f"{worker} on {host}" if host else f"{worker}"
 
 
 def counted_in_words(events: Mapping[str, int]) -> str:

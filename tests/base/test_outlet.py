@@ -55,6 +55,8 @@ def test_an_outlet_without_filters_gets_every_event() -> None:
     [
         ({"kinds": ["moving"]}, {"kind": "moving"}, {"kind": "entered"}),
         ({"streams": ["door"]}, {"stream_id": "door"}, {"stream_id": "yard"}),
+        ({"streams": ["door"]}, {"stream_id": "a", "why": {"streams": ["a", "door"]}}, {"stream_id": "a"}),
+        ({"kinds": ["worker_down", "latency"]}, {"kind": "worker_down"}, {"kind": "worker_up"}),
         ({"zones": ["drive"]}, {"zone": "drive"}, {"zone": "street"}),
         ({"zones": ["gate"]}, {"zone": None, "line": "gate"}, {"zone": None}),
         ({"phases": ["start", "once"]}, {"phase": "once"}, {"phase": "end"}),

@@ -144,7 +144,8 @@ def test_what_was_seen_over_a_run(
         ("stayed", "start", "yard: something stays, for 12 s by now"),
         ("wrong_way", "start", "yard: something goes the wrong way, going left"),
         ("signal_back", "once", "yard: signal back, after 12 s"),
-        ("latency", "start", "yard: latency start"),
+        ("latency", "end", "yard: predictions are in time again, after 12 s"),
+        ("crossed", "end", "yard: crossed end"),
     ],
 )
 def test_an_event_in_words(kind, phase, words):

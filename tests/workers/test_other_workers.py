@@ -29,6 +29,7 @@ from tests.workers.pipeline import Pipeline, streams
 from tests.workers.program import START_S, until
 from workers.down_worker import DownWorker
 from workers.other_workers import OtherWorkers
+from workers.worker_watch import NO_ANSWER_NS
 
 SECOND = 10**9
 WAIT_MS = 60_000
@@ -85,6 +86,8 @@ def test_what_the_supervisor_knows_is_said_and_taken_back(place: Path) -> None:
         assert (trouble.next, trouble.next_ns) == ("starts again", 7 * SECOND)
         assert trouble.hides_predictions
         assert not trouble.hides_pictures
+        (outage,) = others.outages
+        assert (outage.who, outage.cause) == (("inference", socket.gethostname()), "it has died")
         down.append(DownWorker("capture", "capture", 6 * SECOND, 7 * SECOND))
         assert [one.words for one in others.troubles] == ["capture is down", "inference is down"]
         down.clear()
@@ -153,10 +156,18 @@ def test_a_worker_that_falls_silent_is_named_unless_it_has_stopped(
     with listening(place, []) as (others, publisher):
         send(others, publisher, stats)
         assert others.troubles == []
+        assert others.up == {("capture", "box")}
         time_ns += 10 * SECOND
         (trouble,) = others.troubles
         assert trouble.words == "capture on box does not answer"
         assert trouble.hides_pictures
+        (outage,) = others.outages
+        assert (outage.who, outage.cause, outage.streams) == (
+            ("capture", "box"),
+            "it does not answer",
+            ["front"],
+        )
+        assert others.up == set()
 
 
 def test_a_lost_link_is_named_since_it_was_lost(place: Path) -> None:
@@ -164,12 +175,17 @@ def test_a_lost_link_is_named_since_it_was_lost(place: Path) -> None:
     with listening(place, [], links=lambda: links) as (others, _):
         others.poll()
         assert others.troubles == []
+        assert others.up == {("inference at tcp://gpu:5602", "")}
         links[0] = ("inference at tcp://gpu:5602", "lost")
         others.poll()
         (trouble,) = others.troubles
         others.poll()
         assert others.troubles == [trouble], "since the same time"
         assert trouble.words == "the link to inference at tcp://gpu:5602 is down"
+        (outage,) = others.outages
+        assert outage.is_link
+        assert outage.role == "inference"
+        assert outage.patience_ns > NO_ANSWER_NS, "the silence of a worker that has died is told before"
         assert trouble.next == "trying again"
 
 

@@ -1,0 +1,147 @@
+"""Which other workers are down, as events: worker down, and worker up; one of each for one cause."""
+
+from collections.abc import Iterable, Sequence, Set
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+from pipeline.base.episode import Episode
+from pipeline.base.event import Event, Moment, event_id, rfc3339, unix_ns
+
+Who: TypeAlias = tuple[str, str]
+"""A worker's name and its host, or what a link leads to and nothing."""
+DIED_NS = 2_000_000_000
+"""Told after so long; likewise a worker has to be back for so long."""
+NO_ANSWER_NS = 5_000_000_000
+"""A silence says less than a death: a step may take long, a machine may be busy."""
+
+
+class Outage(NamedTuple):
+    """A worker that is down now, or a link to one.
+
+    Attributes:
+        who: Which.
+        role: Of it.
+        cause: In words.
+        since_ns: Unix time since when.
+        patience_ns: It is told after so long.
+        streams: Whose pictures or predictions it hides; None for all.
+    """
+
+    who: Who
+    role: str
+    cause: str
+    since_ns: int
+    patience_ns: int
+    streams: list[str] | None = None
+
+    @property
+    def is_link(self) -> bool:
+        """Whether no more is known than that a link is lost."""
+        return not self.who[1]
+
+
+@dataclass
+class _Absence:
+    """What was told of one worker: since when, of which streams, and since when it may be back."""
+
+    since_ns: int
+    streams: list[str]
+    episode: Episode | None = None
+    back_ns: int | None = None
+
+
+class WorkerWatch:
+    """Follows all workers that a sink depends on.
+
+    Args:
+        now_ns: Unix time at which the sink begins: what was before, a sink before it has told.
+    """
+
+    def __init__(self, now_ns: int) -> None:
+        self._begun_ns = now_ns
+        self._pending: dict[Who, int] = {}
+        self._absent: dict[Who, _Absence] = {}
+
+    def down_before(self, end: Event) -> None:
+        """Notes that a sink before this one told that a worker is down, which ended with that sink.
+
+        Args:
+            end: The end of that ``worker_down``.
+        """
+        who = str(end.why.get("worker", "")), str(end.why.get("host", ""))
+        since_ns = unix_ns(end.time) - round((end.for_s or 0.0) * 1e9)
+        self._absent.setdefault(who, _Absence(since_ns, end.why.get("streams", [end.stream_id])))
+
+    def look(
+        self, now_ns: int, outages: Sequence[Outage], up: Set[Who], streams: Iterable[str]
+    ) -> list[Event]:
+        """What there is to tell now; to be called several times a second.
+
+        Args:
+            now_ns: Unix time.
+            outages: All that are down now.
+            up: All that are known to work now.
+            streams: Those that have not ended. An outage that hides nothing of them is not told.
+        """
+        streams = sorted(streams)
+        died = {one.role for one in outages if not one.is_link}
+        pending, self._pending = self._pending, {}
+        events = []
+        for one in outages:
+            is_explained = one.is_link and one.role in died
+            since_ns = self._pending[one.who] = now_ns if is_explained else pending.get(one.who, one.since_ns)
+            absence = self._absent.get(one.who)
+            if absence:
+                absence.back_ns = None
+            hidden = [name for name in streams if one.streams is None or name in one.streams]
+            is_told = absence is not None and absence.episode is not None
+            if hidden and not is_told and now_ns - since_ns >= one.patience_ns:
+                events.append(self._begin(one, hidden))
+        for who in sorted(self._absent.keys() & up - self._pending.keys()):
+            events += self._come_back(who, now_ns)
+        return events
+
+    def end(self, why: str, now_ns: int) -> list[Event]:
+        """Nobody listens any more."""
+        absent, self._absent = self._absent, {}
+        now = Moment(now_ns, now_ns)
+        return [one.episode.end(now, ended=why) for one in absent.values() if one.episode]
+
+    def _begin(self, one: Outage, hidden: list[str]) -> Event:
+        since_ns = max(one.since_ns, self._begun_ns)
+        start = Event(
+            id=event_id(*one.who, "worker_down", "start", since_ns),
+            time=rfc3339(since_ns),
+            stream_id=hidden[0],
+            kind="worker_down",
+            phase="start",
+            why={**_about(one.who, hidden), "cause": one.cause},
+        )
+        absence = self._absent.setdefault(one.who, _Absence(since_ns, hidden))
+        absence.streams, absence.episode = hidden, Episode(start, Moment(since_ns, since_ns))
+        return start
+
+    def _come_back(self, who: Who, now_ns: int) -> list[Event]:
+        """It works: that is told once it has done so for a while, and dated when it began."""
+        absence = self._absent[who]
+        back_ns = absence.back_ns = absence.back_ns or now_ns
+        if now_ns - back_ns < DIED_NS:
+            return []
+        del self._absent[who]
+        ends = [absence.episode.end(Moment(back_ns, back_ns))] if absence.episode else []
+        up = Event(
+            id=event_id(*who, "worker_up", back_ns),
+            time=rfc3339(back_ns),
+            stream_id=absence.streams[0],
+            kind="worker_up",
+            phase="once",
+            for_s=round(max(back_ns - absence.since_ns, 0) / 1e9, 3),
+            why=_about(who, absence.streams),
+        )
+        return [*ends, up]
+
+
+def _about(who: Who, streams: list[str]) -> dict[str, Any]:
+    worker, host = who
+    why: dict[str, Any] = {"worker": worker, "host": host} if host else {"worker": worker}
+    return {**why, "streams": streams} if len(streams) > 1 else why
