@@ -14,7 +14,7 @@ WHOLE = {
     "events": {"document"},
     "model": {"guide", "options", "step"},
     "runtime": {"shipped"},
-    "view/web": {"page", "page_attention", "page_events"},
+    "view/web": {"page", "page_attention", "page_events", "page_keep_view"},
     "wire": {"ends", "garbage", "processes", "strangers", "transport"},
     "wire/shared": {"shared_frames"},
     "workers": {

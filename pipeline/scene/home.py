@@ -9,7 +9,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import cv2
 import numpy as np
@@ -55,6 +55,8 @@ _KEPT = 64
 
 Places: TypeAlias = npt.NDArray[np.complex128]
 """In picture widths, x + i y."""
+Was: TypeAlias = Literal["found", "lost", "out"]
+"""How a view was last: not found for a while (``lost``), or followed out of the picture (``out``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +92,7 @@ def find(
     keys: Array,
     aspect: float,
     expected: Sequence[Similarity] = (),
-    *,
-    is_lost: bool = False,
-    is_out: bool = False,
+    was: Was = "found",
 ) -> Found | None:
     """Where a view is in a picture; None where it is not, or can't be told.
 
@@ -101,11 +101,11 @@ def find(
         keys: Of the picture, ``(rows, columns, channels)``, each of length 1.
         aspect: Height of the picture / width.
         expected: Where it may be. The one that fits best is corrected, unless the view is clearly elsewhere.
-        is_lost: It was not found for a while: where it is expected it has to be seen as well as elsewhere.
-        is_out: It was followed out of the picture: elsewhere it has to be seen clearly.
+        was: Unless it was ``found``, it has to be seen as well where it is expected as elsewhere; if it was
+            ``out``, elsewhere it has to be seen clearly.
     """
     matches = _Matches(view, keys, aspect)
-    least, least_common = (_LEAST_SEEN, _COMES_IN) if is_lost else (_LEAST_SEEN_AS_EXPECTED, _STAYS_IN)
+    least, least_common = (_LEAST_SEEN_AS_EXPECTED, _STAYS_IN) if was == "found" else (_LEAST_SEEN, _COMES_IN)
     seen = [(matches.share(one), matches.fit(one), one) for one in expected]
     seen = [one for one in seen if one[0] >= least]
     most = max((share for share, _, _ in seen), default=0.0)
@@ -118,7 +118,7 @@ def find(
         is_clear = jumped > share + 2 * _AS_GOOD or (
             jumped >= share - _AS_GOOD and matches.fit(jump) > _CLEARLY * fit
         )
-        if jumped >= (_SURE if is_out else _LEAST_SEEN) and is_clear:
+        if jumped >= (_SURE if was == "out" else _LEAST_SEEN) and is_clear:
             return Found(jump, jumped)
     if best is None or not (corrected := matches.corrected(best)).is_plausible:
         return None
@@ -238,9 +238,7 @@ class Home:
         self._views = dict(views)
         self._name, self._taken_ns = next(iter(views), UNNAMED_VIEW), dict[str, int]()
         self._known: OrderedDict[Hashable, Similarity] = OrderedDict()
-        self._now = self._confirmed = AT_HOME
-        self._share = 0.0
-        self._is_carried, self._is_out = True, False
+        self._now, self._last, self._is_carried = AT_HOME, Found(AT_HOME, 0.0), True
         self._began_ns: int | None = None
         self._looked_ns: int | None = None
         self._found_ns: int | None = None
@@ -272,9 +270,8 @@ class Home:
         self._looked_ns = time_ns
         carried = self._known.get(frame, self._now)
         if self._views and not take:
-            is_lost, expected = not self._is_found(time_ns), (carried, self._confirmed)
-            view = self._views[self._name]
-            found = find(view, keys, aspect, expected, is_lost=is_lost, is_out=self._is_out)
+            expected = carried, self._last.similarity
+            found = find(self._views[self._name], keys, aspect, expected, self._was(time_ns))
             is_sure = found is not None and found.is_in_picture and found.share >= _SURE
             if len(self._views) > 1 and not is_sure:
                 found = self._nearest(keys, aspect, found)
@@ -282,10 +279,8 @@ class Home:
             self._views[self._name], self._taken_ns[self._name] = KeptView(keys, aspect), time_ns
             found = Found(AT_HOME, 1.0)
         if found:
-            self._confirmed, self._share = found.similarity, found.share
-            self._found_ns = time_ns if found.is_in_picture else None
-            self._is_out = not found.is_in_picture
-        correction = carried.inverse().then(self._confirmed)
+            self._last, self._found_ns = found, time_ns
+        correction = carried.inverse().then(self._last.similarity)
         self._is_carried = found is not None and correction.largest_shift(aspect) < _LEADS_ASTRAY
         self._now = self._now.then(correction)
         for earlier, similarity in self._known.items():
@@ -314,20 +309,23 @@ class Home:
             self._known.popitem(last=False)
         if self._looked_ns is None:
             return None
-        is_found = self._is_found(time_ns)
-        now = self._now if self._is_carried and self._now.is_plausible else self._confirmed
+        is_found = self._was(time_ns) == "found"
+        now = self._now if self._is_carried and self._now.is_plausible else self._last.similarity
         return Sight(
             view=self._name,
             taken_ns=self._taken_ns.get(self._name, 0),
             found=is_found,
-            share=self._share if is_found else 0.0,
+            share=self._last.share if is_found else 0.0,
             factor=(now.factor.real, now.factor.imag),
             offset=(now.offset.real, now.offset.imag),
             aspect=motion.aspect,
         )
 
-    def _is_found(self, time_ns: int) -> bool:
-        return self._found_ns is not None and abs(time_ns - self._found_ns) <= _LOST_AFTER_MS * 1e6
+    def _was(self, time_ns: int) -> Was:
+        if not self._last.is_in_picture:
+            return "out"
+        is_lost = self._found_ns is None or abs(time_ns - self._found_ns) > _LOST_AFTER_MS * 1e6
+        return "lost" if is_lost else "found"
 
     def _nearest(self, keys: Array, aspect: float, current: Found | None) -> Found | None:
         """The current view, or another one that is clearly seen better in several looks running."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.base.clock import now_ns
+from pipeline.base.event import Event
 from pipeline.view.web.board import Board
 from pipeline.view.web.standing import standings
 from pipeline.view.web.troubles import SourceState, Trouble, all_troubles
@@ -18,10 +19,16 @@ class PageState:
     Args:
         board: The pictures.
         watched: Zones and lines.
+        takes_token: Whether who has the token can change something.
+        keeps_events: Whether there is a store.
     """
 
-    def __init__(self, board: Board, watched: ZonesAndLines) -> None:
+    def __init__(
+        self, board: Board, watched: ZonesAndLines, *, takes_token: bool = False, keeps_events: bool = False
+    ) -> None:
         self._board, self._watched = board, watched
+        self._takes_token, self._keeps_events = takes_token, keeps_events
+        self._camera_moved: dict[str, str] = {}
         self._workers: Sequence[Trouble] = ()
         self._sources: Mapping[str, SourceState] = {}
 
@@ -32,11 +39,21 @@ class PageState:
             if source.has_ended:
                 self._board.note_ended(stream_id)
 
+    def take(self, event: Event) -> None:
+        """Takes any event; waits for nobody."""
+        if event.kind != "camera_moved":
+            return
+        if event.phase == "start":
+            self._camera_moved[event.stream_id] = event.time
+        else:
+            self._camera_moved.pop(event.stream_id, None)
+
     def now(self) -> dict[str, Any]:
         """Plain JSON data; times in milliseconds, Unix time of this machine.
 
         ``state`` is ``live`` only where each stream that has not ended has new pictures with predictions, and
         nothing else is wrong; else ``trouble``, ``waiting`` for the first picture, or ``ended``.
+        ``camera_moved`` says since when (RFC 3339) the cameras of which streams look elsewhere.
         """
         time_ns = now_ns()
         streams = standings(self._board, time_ns)
@@ -51,6 +68,9 @@ class PageState:
             "silent": [one.id for one in streams if one.state == "silent"],
             "troubles": [_in_ms(trouble) for trouble in troubles[:_MOST_SHOWN]],
             "more": max(len(troubles) - _MOST_SHOWN, 0),
+            "camera_moved": {one.id: since for one in running if (since := self._camera_moved.get(one.id))},
+            "takes_token": self._takes_token,
+            "keeps_events": self._keeps_events,
             "watched": {one.id: self._watched.standing(one.id, time_ns) for one in running},
         }
 

@@ -93,7 +93,9 @@ class WebView(Closing):
         self._board, self._feed = Board(), EventFeed()
         self._watched = ZonesAndLines(watch or Watch(), crossed or CrossingCounts())
         self._motion = MotionLevel(kept_motion)
-        self._state = PageState(self._board, self._watched)
+        self._state = PageState(
+            self._board, self._watched, takes_token=token is not None, keeps_events=kept is not None
+        )
         self._metrics = Metrics(self._board, self._watched)
         self._api = HttpApi(
             self._board,
@@ -178,6 +180,7 @@ class WebView(Closing):
     def tell(self, event: Event) -> None:
         """Tells who listens of an event; never waits."""
         self._watched.take(event)
+        self._state.take(event)
         self._feed.put(event)
 
     def replace_watch(self, watch: Watch) -> None:

@@ -4,6 +4,7 @@ from pipeline.view.web.board import Board
 from pipeline.view.web.page_state import PageState
 from pipeline.view.web.troubles import SourceState, Trouble
 from pipeline.view.web.zones_and_lines import ZonesAndLines
+from tests.events.samples import event
 from tests.view.samples import picture
 from tests.view.web.client import info
 
@@ -53,3 +54,24 @@ def test_many_troubles_are_cut_and_counted():
     told = state.now()
     assert len(told["troubles"]) + told["more"] == 50
     assert len(told["troubles"]) == 20
+
+
+def test_a_camera_that_looks_elsewhere_is_told_until_it_looks_back():
+    board, state = page()
+    state.take(event(0, "start", "front", kind="camera_moved"))
+    assert state.now()["camera_moved"] == {}, "nobody knows of that stream yet"
+    board.publish("front", picture(), info(1))
+    since = state.now()["camera_moved"]
+    assert since == {"front": event(0).time}
+    state.take(event(1, "end", "front"))
+    assert state.now()["camera_moved"] == since, "another kind has ended"
+    state.take(event(2, "end", "front", kind="camera_moved"))
+    assert state.now()["camera_moved"] == {}
+
+
+def test_what_the_sink_can_do_is_told():
+    board, watched = Board(), ZonesAndLines(Watch(), CrossingCounts())
+    told = PageState(board, watched, takes_token=True).now()
+    assert (told["takes_token"], told["keeps_events"]) == (True, False)
+    told = PageState(board, watched, keeps_events=True).now()
+    assert (told["takes_token"], told["keeps_events"]) == (False, True)

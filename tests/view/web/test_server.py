@@ -5,6 +5,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from pipeline.view.web.server import WebError, WebView
+from tests.events.samples import event
 from tests.view.samples import picture
 from tests.view.web.client import Browser, get, info
 
@@ -26,6 +27,21 @@ def test_health_names_the_streams(view):
     view.publish("yard", picture(), info(1))
     view.publish("door", picture(), info(1))
     assert json.loads(get(view, "/healthz")[1]) == {"status": "ok", "streams": ["door", "yard"]}
+
+
+def test_the_page_is_told_what_the_sink_can_do(view):
+    with Browser(view) as browser:
+        told = browser.state()
+        assert (told["takes_token"], told["keeps_events"], told["camera_moved"]) == (False, False, {})
+    with (
+        WebView("127.0.0.1", 0, token="0123456789abcdef", kept=lambda *_: []) as other,
+        Browser(other) as browser,
+    ):
+        other.publish("door", picture(), info(1))
+        other.tell(event(0, "start", "door", kind="camera_moved"))
+        told = browser.state(lambda state: state["camera_moved"])
+        assert (told["takes_token"], told["keeps_events"]) == (True, True)
+        assert told["camera_moved"] == {"door": event(0).time}
 
 
 def test_pictures_from_before_the_start_are_there_and_later_ones_disturb_nobody():

@@ -2,8 +2,9 @@
 
 import { offerAttention } from "./attention.js";
 import { drawPicture, frozenPicture, makeCard, noteStreams, showInfo, showMotion, showState, showWatched } from "./cards.js";
-import { followEvents, showEventsOf } from "./events.js";
+import { followEvents, noteKeeping, showEventsOf } from "./events.js";
 import { showHeader } from "./header.js";
+import { offerToKeep, showMoved } from "./keep_view.js";
 
 const SILENT_MS = 2000; // the server speaks twice a second
 const OPEN_MS = 5000;
@@ -70,10 +71,13 @@ function takeState(told) {
   const before = state;
   state = told;
   ahead = told.now_ms - Date.now();
+  noteKeeping(told.keeps_events);
+  if (!before) followEvents();
   for (const id of cards.keys()) if (!told.streams.includes(id)) cards.delete(id);
   for (const id of told.streams) if (!cards.has(id)) addCard(id);
   for (const [id, card] of cards) {
     noteStreams(card, told);
+    showMoved(card, told.camera_moved[id], told.takes_token);
     showWatched(card, told.watched[id] ?? []);
     showMotion(card);
   }
@@ -85,6 +89,7 @@ function addCard(id) {
   const card = makeCard(id);
   cards.set(id, card);
   offerAttention(card);
+  offerToKeep(card);
 }
 
 let watching = null; // the connection that knows which streams are in view
@@ -151,4 +156,3 @@ document.addEventListener("visibilitychange", () => {
 });
 
 connect();
-followEvents();

@@ -24,6 +24,7 @@ export function makeCard(id) {
     top: root.querySelector(".top"),
     watched: root.querySelector(".watched"),
     motion: root.querySelector(".motion"),
+    moved: root.querySelector(".moved"),
     stale: root.querySelector(".stale"),
     old: root.querySelector(".old"),
     ended: false,

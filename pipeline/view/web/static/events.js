@@ -11,6 +11,7 @@ const told = document.getElementById("told");
 const rows = new Map(); // by the id of what has happened: the start of what lasts
 let shownStream = "";
 let keepsEvidence = true;
+let keepsEvents = true;
 
 export function followEvents() {
   const feed = new EventSource("api/events/live");
@@ -29,7 +30,15 @@ export function followEvents() {
   };
 }
 
+// Without a store there is nothing to ask for: only what happens from now on can be shown.
+export function noteKeeping(keeps) {
+  if (keeps === keepsEvents) return;
+  keepsEvents = keeps;
+  none.textContent = keeps ? "Nothing has happened yet." : "Nothing has happened since this page was opened. Events are not kept.";
+}
+
 async function load() {
+  if (!keepsEvents) return;
   const answer = await fetch("api/events").catch(() => null);
   if (!answer?.ok) return;
   const events = (await answer.json()).slice(0, MOST);
@@ -39,8 +48,10 @@ async function load() {
 export function showEventsOf(stream) {
   shownStream = stream;
   for (const row of rows.values()) showOrHide(row);
-  none.hidden = [...rows.values()].some((row) => !row.root.hidden);
+  none.hidden = anyInView();
 }
+
+const anyInView = () => [...rows.values()].some((row) => !row.root.hidden);
 
 function showOrHide(row) {
   row.root.hidden = shownStream !== "" && row.event.stream_id !== shownStream;
@@ -64,7 +75,7 @@ function take(event, isNew) {
     showText(row.lasted, `lasted ${lasting((event.for_s ?? 0) * 1000)}${why}`);
   } else if (event.phase === "start" && !row.end) showText(row.lasted, "goes on");
   showOrHide(row);
-  none.hidden = true;
+  none.hidden = anyInView();
 }
 
 function makeRow(id, event) {

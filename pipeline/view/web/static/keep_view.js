@@ -1,0 +1,89 @@
+// A camera that looks elsewhere: says so, and makes what it shows its view, for who has the token.
+
+import { make, showText, when } from "./text.js";
+
+const TOKEN = "token"; // kept by this tab until it is closed, nowhere else
+
+const dialog = document.getElementById("keep");
+const part = (name) => dialog.querySelector(`.${name}`);
+const form = dialog.querySelector("form");
+const field = dialog.querySelector("input");
+let stream = "";
+let turn = 0;
+
+export function offerToKeep(card) {
+  const button = card.moved.querySelector("button");
+  button.setAttribute("aria-label", `Keep this view of ${card.id}`);
+  button.onclick = () => open(card.id);
+}
+
+// `since` is missing where the camera looks where it should.
+export function showMoved(card, since, takesToken) {
+  card.moved.hidden = !since;
+  if (!since) return;
+  const [words, button] = card.moved.children;
+  showText(words, `The camera has looked elsewhere since ${when(Date.parse(since))}`);
+  button.hidden = !takesToken;
+}
+
+function open(id) {
+  stream = id;
+  part("title").textContent = `Keep this view of ${id}?`;
+  form.hidden = false;
+  part("done").replaceChildren();
+  field.value = "";
+  dialog.showModal();
+  refuse("");
+}
+
+// Says why nothing was done, and lets try again.
+function refuse(why) {
+  showText(part("refused"), why);
+  const isKnown = sessionStorage.getItem(TOKEN) !== null;
+  part("token").hidden = field.disabled = isKnown;
+  setBusy(false);
+  (isKnown ? part("do") : field).focus();
+}
+
+function setBusy(isBusy) {
+  part("do").disabled = isBusy;
+  part("do").textContent = isBusy ? "Waiting for the answer" : "Keep this view";
+}
+
+form.onsubmit = async (event) => {
+  event.preventDefault();
+  const mine = ++turn;
+  const token = sessionStorage.getItem(TOKEN) ?? field.value.trim();
+  showText(part("refused"), "");
+  setBusy(true);
+  const response = await fetch(`api/streams/${encodeURIComponent(stream)}/view`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${token}` },
+  }).catch(() => null);
+  const told = await response?.json().catch(() => null);
+  if (response?.status === 401) sessionStorage.removeItem(TOKEN);
+  else if (response?.ok || response?.status === 409) sessionStorage.setItem(TOKEN, token);
+  if (mine !== turn) return; // the dialog was closed meanwhile
+  if (response?.ok && told) show(told);
+  else refuse(whyNot(response, told));
+};
+
+function whyNot(response, told) {
+  if (!response) return "The server does not answer.";
+  if (response.status === 401) return "This is not the token.";
+  return told?.error ? `Not kept: ${told.error}.` : "The server refuses this, and does not say why.";
+}
+
+function show({ lasts, notes }) {
+  form.hidden = true;
+  const words = ["This is the view now.", `Zones and lines: ${lasts}.`, ...notes.map((note) => `${note}.`)];
+  part("done").replaceChildren(...words.map((text) => make("p", "", text)));
+  part("title").textContent = stream;
+  part("close").focus();
+}
+
+dialog.onclose = () => {
+  turn++;
+  field.value = "";
+};
+for (const name of ["close", "cancel"]) part(name).onclick = () => dialog.close();
