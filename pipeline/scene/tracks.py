@@ -31,9 +31,9 @@ _SMOOTHED_OVER_MS = 200.0
 """Time constant of speed and score."""
 _SETTLES_IN_MS = 200.0
 """Time constant with which its anchor goes to the middle of its box, which jumps where things meet."""
-_DRIFT_SHOWS_IN_MS = 500.0
+_DRIFT_SHOWS_IN_MS = 1000.0
 """Time constant with which it shows that a box goes faster than what is seen to move in it."""
-_FASTEST_DRIFT = 0.25
+_FASTEST_DRIFT = 1.0
 """Widths a second; boxes that are further ahead have jumped."""
 _DOUBTED = 0.03
 """Widths a second of such a drift that may be a box which wavers."""
@@ -113,7 +113,7 @@ class Track:
             elapsed_ms: Since the frame before.
         """
         self.trail = self.trail + trail_went
-        own_x, own_y = self.velocity
+        own_x, own_y = self.flow
         x, y = went[0] + own_x * elapsed_ms / 1000, went[1] + own_y * elapsed_ms / 1000
         self.box = moved(self.box, x, y)
         self.outline_moved = (self.outline_moved[0] + x, self.outline_moved[1] + y)
@@ -167,12 +167,12 @@ class Track:
             self.drift = (self.drift[0] * left, self.drift[1] * left)
 
     def _note_drift(self, seen: Vector, elapsed_ms: float) -> None:
-        """Learns how much its box was ahead of where it should be; one that jumps counts for little."""
-        x, y = self.middle
-        ahead = math.dist(seen, (x, y)) * 1000 / elapsed_ms
-        share = (1 - math.exp(-elapsed_ms / _DRIFT_SHOWS_IN_MS)) * 1000 / elapsed_ms
-        share *= min(1.0, _FASTEST_DRIFT / ahead) if ahead else 1.0
-        self.drift = (self.drift[0] + share * (seen[0] - x), self.drift[1] + share * (seen[1] - y))
+        """Learns how much faster than its flow its box goes; one that jumps counts for little."""
+        ahead = (seen[0] - self.middle[0]) * 1000 / elapsed_ms, (seen[1] - self.middle[1]) * 1000 / elapsed_ms
+        size = math.hypot(*ahead)
+        believed = min(1.0, _FASTEST_DRIFT / size) if size else 1.0
+        share = 1 - math.exp(-elapsed_ms / _DRIFT_SHOWS_IN_MS)
+        self.drift = _nearer(self.drift, (believed * ahead[0], believed * ahead[1]), share)
 
     def is_worth_keeping(self, now_ns: int, aspect: float) -> bool:
         """Seen now, or shown lately; and not wholly out of the picture."""
