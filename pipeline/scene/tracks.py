@@ -31,6 +31,12 @@ _SMOOTHED_OVER_MS = 200.0
 """Time constant of speed and score."""
 _SETTLES_IN_MS = 200.0
 """Time constant with which its anchor goes to the middle of its box, which jumps where things meet."""
+_DRIFT_SHOWS_IN_MS = 1000.0
+"""Time constant with which it shows that a box goes faster than what is seen to move in it."""
+_FASTEST_DRIFT = 1.0
+"""Widths a second; boxes that are further ahead have jumped."""
+_DOUBTED = 0.03
+"""Widths a second of such a drift that may be a box which wavers."""
 _TRAIL_EVERY_MS = 200.0
 """Between two points of a trail."""
 _INNER = 0.05
@@ -49,7 +55,9 @@ class Track:
         frames: In how many it was seen since it came, or came back.
         came_ns: When that was.
         box: Moves on while it is out of sight or covered in part.
-        velocity: Against the camera, in widths a second.
+        flow: How fast its places go against the camera, in widths a second.
+        drift: How much faster than that its box goes: where somebody has no texture that could be followed,
+            the flow is that of their edges alone, and much too slow.
         score: How surely it moves.
         places: How many it has when nothing covers it.
         outline_moved: How far it has moved on since ``region`` was seen.
@@ -65,7 +73,8 @@ class Track:
     frames: int = 1
     came_ns: int = field(init=False)
     box: Box = field(init=False)
-    velocity: Vector = field(init=False)
+    flow: Vector = field(init=False)
+    drift: Vector = (0.0, 0.0)
     score: float = field(init=False)
     places: float = field(init=False)
     outline_moved: Vector = (0.0, 0.0)
@@ -74,7 +83,7 @@ class Track:
     trail_ns: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.box, self.velocity, self.score = self.region.box, self.region.velocity, self.region.score
+        self.box, self.flow, self.score = self.region.box, self.region.velocity, self.region.score
         self.places, self.anchor = float(len(self.region.places)), self.middle
         self.trail, self.trail_ns = np.array([self.anchor], np.float32), self.seen_ns
         self.came_ns = self.first_ns
@@ -83,6 +92,13 @@ class Track:
     def middle(self) -> Vector:
         """Of its box."""
         return middle(self.box)
+
+    @property
+    def velocity(self) -> Vector:
+        """Against the camera, in widths a second."""
+        size = math.hypot(*self.drift)
+        believed = 1 - _DOUBTED / size if size > _DOUBTED else 0.0
+        return self.flow[0] + believed * self.drift[0], self.flow[1] + believed * self.drift[1]
 
     def unseen_ms(self, now_ns: int) -> float:
         """For how long it has been out of sight."""
@@ -97,8 +113,8 @@ class Track:
             elapsed_ms: Since the frame before.
         """
         self.trail = self.trail + trail_went
-        x = went[0] + self.velocity[0] * elapsed_ms / 1000
-        y = went[1] + self.velocity[1] * elapsed_ms / 1000
+        own_x, own_y = self.flow
+        x, y = went[0] + own_x * elapsed_ms / 1000, went[1] + own_y * elapsed_ms / 1000
         self.box = moved(self.box, x, y)
         self.outline_moved = (self.outline_moved[0] + x, self.outline_moved[1] + y)
         self.anchor = (self.anchor[0] + x, self.anchor[1] + y)
@@ -119,10 +135,14 @@ class Track:
         weight = 1 - math.exp(-elapsed_ms / _SMOOTHED_OVER_MS)
         places = len(region.places)
         if not is_of_both:
-            self.box = region.box if places >= _WHOLE * self.places else _holding(self.box, region.box)
+            if places >= _WHOLE * self.places:
+                self._note_drift(middle(region.box), elapsed_ms)
+                self.box = region.box
+            else:
+                self.box = _holding(self.box, region.box)
             self.places += (1 - math.exp(-elapsed_ms / _SHRINKS_IN_MS)) * (places - self.places)
         self.anchor = _nearer(self.anchor, self.middle, 1 - math.exp(-elapsed_ms / _SETTLES_IN_MS))
-        self.velocity = _nearer(self.velocity, region.velocity, weight)
+        self.flow = _nearer(self.flow, region.velocity, weight)
         self.score += weight * (region.score - self.score)
         self.region, self.outline_moved = region, (0.0, 0.0)
         if self.unseen_ms(now_ns) > SHOWN_UNSEEN_MS or not self.frames:
@@ -143,7 +163,16 @@ class Track:
         x, y = self.middle
         boxes = [region.box for region in regions]
         if not any(box[0] <= x <= box[2] and box[1] <= y <= box[3] for box in boxes):
-            self.velocity = (self.velocity[0] * left, self.velocity[1] * left)
+            self.flow = (self.flow[0] * left, self.flow[1] * left)
+            self.drift = (self.drift[0] * left, self.drift[1] * left)
+
+    def _note_drift(self, seen: Vector, elapsed_ms: float) -> None:
+        """Learns how much faster than its flow its box goes; one that jumps counts for little."""
+        ahead = (seen[0] - self.middle[0]) * 1000 / elapsed_ms, (seen[1] - self.middle[1]) * 1000 / elapsed_ms
+        size = math.hypot(*ahead)
+        believed = min(1.0, _FASTEST_DRIFT / size) if size else 1.0
+        share = 1 - math.exp(-elapsed_ms / _DRIFT_SHOWS_IN_MS)
+        self.drift = _nearer(self.drift, (believed * ahead[0], believed * ahead[1]), share)
 
     def is_worth_keeping(self, now_ns: int, aspect: float) -> bool:
         """Seen now, or shown lately; and not wholly out of the picture."""

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.base.moving_thing import MOST_TRAIL_POINTS
+from pipeline.scene.dense_motion import DenseMotion
 from pipeline.scene.regions import Region
 from pipeline.scene.things import ThingTracker
 from pipeline.scene.tracks import Track
@@ -192,3 +193,39 @@ def test_flow_that_is_no_measurement_leaves_the_boxes_in_the_picture() -> None:
             motion = dataclasses.replace(motion, flow=flow)
         things = tracker.update(motion, round(number / 20 * 1e9))
     assert all(0 <= share <= 1 for thing in things for box in thing.was for share in box)
+
+
+def slowed(disc: Disc, t: float, share: float) -> DenseMotion:
+    """Its places move, but only so much of their flow can be measured."""
+    motion = dense_motion([disc], t)
+    motion.flow[:] *= share
+    return motion
+
+
+def test_the_speed_of_what_has_no_texture_is_that_of_its_box() -> None:
+    tracker, things = ThingTracker(), []
+    for number in range(1, 61):
+        things = tracker.update(slowed(Disc(straight(0.2, 0.4, 0.15)), number / 20, 0.2), number * 50_000_000)
+    (thing,) = things
+    assert thing.speed == pytest.approx(0.15, rel=0.25), "the flow says 0.03"
+    assert min(thing.direction_deg, 360 - thing.direction_deg) < 5
+
+
+def test_a_box_that_wavers_has_no_speed() -> None:
+    tracker, speeds = ThingTracker(), list[float]()
+    for number in range(1, 101):
+        x = 0.4 + (0.02 if number % 6 < 3 else 0.0)
+        things = tracker.update(slowed(Disc(straight(x, 0.4, 0.1)), 0.0, 0.0), number * 50_000_000)
+        speeds += [thing.speed for thing in things]
+    assert len(speeds) > 80
+    assert max(speeds) < 0.05
+
+
+def test_a_box_that_jumps_once_gets_no_speed_of_it() -> None:
+    tracker, speeds = ThingTracker(), list[float]()
+    for number in range(1, 61):
+        x = 0.4 if number < 30 else 0.47
+        things = tracker.update(slowed(Disc(straight(x, 0.4, 0.1)), 0.0, 0.0), number * 50_000_000)
+        speeds += [thing.speed for thing in things if number > 32]
+    assert speeds
+    assert max(speeds) < 0.05
