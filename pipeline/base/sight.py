@@ -1,6 +1,5 @@
 """Where a reference view of the scene is in a picture, so that zones stay with the scene."""
 
-import cmath
 import math
 from typing import Annotated, NamedTuple, TypeAlias
 
@@ -51,6 +50,11 @@ class Similarity(NamedTuple):
     def is_plausible(self) -> bool:
         """Whether a view can be found again at this scale, and so far off; never for no numbers."""
         return _SMALLEST_SCALE <= abs(self.factor) <= _LARGEST_SCALE and abs(self.offset) <= MOST_OFFSET
+
+    @property
+    def angle_deg(self) -> float:
+        """Of its turn, clockwise as y goes down."""
+        return math.degrees(math.atan2(self.factor.imag, self.factor.real))  # cmath.phase fails on tiny parts
 
     def largest_shift(self, aspect: float) -> float:
         """How far it moves a corner of the picture at most, in picture widths."""
@@ -134,7 +138,7 @@ def seen_from_home(thing: Thing, sight: Sight) -> Thing:
     """
     left, top, width, height = thing.box
     x, y = sight.in_view((left + width / 2, top + height / 2))
-    scale, angle_deg = abs(sight.similarity.factor), math.degrees(cmath.phase(sight.similarity.factor))
+    scale, angle_deg = abs(sight.similarity.factor), sight.similarity.angle_deg
     width, height = width / scale, height / scale
     return msgspec.structs.replace(
         thing,

@@ -1,7 +1,5 @@
 """``camera_moved``: the camera looks elsewhere for longer than a shake, until it looks there again."""
 
-import cmath
-import math
 from typing import Any
 
 from pipeline.base.episode import Episode
@@ -81,5 +79,5 @@ def _why(sight: Sight) -> dict[str, Any]:
         "found": True,
         "shift": [round(off.real, 3), round(off.imag, 3)],
         "scale": round(abs(sight.similarity.factor), 3),
-        "turn_deg": round(math.degrees(-cmath.phase(sight.similarity.factor)), 1) + 0.0,
+        "turn_deg": round(-sight.similarity.angle_deg, 1) + 0.0,
     }

@@ -83,3 +83,9 @@ def test_a_view_that_is_absurdly_far_off_is_neither_plausible_nor_taken_from_a_p
         sent = {**msgspec.to_builtins(sight()), "offset": (far.real, far.imag)}
         with pytest.raises(msgspec.ValidationError, match="offset"):
             msgspec.convert(sent, Sight)
+
+
+@pytest.mark.parametrize("tiny", [5e-324, -5e-324, 0.0])
+def test_a_turn_too_small_for_a_number_is_none(tiny: float) -> None:
+    """``cmath.phase`` raises for it, and a peer may send it."""
+    assert Similarity(complex(2.0, tiny), 0j).angle_deg == pytest.approx(0.0)
