@@ -13,6 +13,10 @@ from pipeline.scene.zones import Area, anchor_of
 
 _WAY_MS = 400.0
 """Over so long a thing's way is measured, and so far it is continued beyond what was seen of it."""
+_WAVERS = 0.05
+"""Share of the picture by which a box wavers; one that jumps further,"""
+_BELIEVED_AFTER_MS = 700.0
+"""as where things meet or are hidden, has to stay so long on the other side of a zone's border."""
 _TRUSTED = 2.0
 """Times its speed that a thing can come on, where a share of the picture's height is up to twice one of its
 width. More is a box that jumps, as where more or less of somebody who stands is seen to move."""
@@ -29,6 +33,7 @@ class Visit:
         way: When, where and how fast it was in the last moments, oldest first.
         entered: When it came in, or was first seen inside; None while it is outside.
         was_outside: It has been seen outside.
+        doubted: Since when it is on the other side of the border, if its box has jumped there.
     """
 
     thing: Thing
@@ -37,6 +42,7 @@ class Visit:
     way: deque[tuple[int, Point, float]] = field(default_factory=deque)
     entered: Moment | None = None
     was_outside: bool = False
+    doubted: Moment | None = None
 
     def note(self, thing: Thing, point: Point, now: Moment) -> None:
         """Takes in a look."""
@@ -54,6 +60,13 @@ class Visit:
         """Where it is a moment after it was last seen, if it goes on."""
         (_, (x, y), _), (dx, dy) = self.way[-1], self._step()
         return x + dx, y + dy
+
+    @property
+    def has_jumped(self) -> bool:
+        """Whether its box has gone further in the last moments than the thing can have moved."""
+        (began_ns, start, _), (ended_ns, end, _) = self.way[0], self.way[-1]
+        fastest = max(speed for _, _, speed in self.way)
+        return math.dist(start, end) > _TRUSTED * fastest * (ended_ns - began_ns) / 1e9 + _WAVERS
 
     def _step(self) -> Point:
         (began_ns, start, _), (ended_ns, end, _) = self.way[0], self.way[-1]
@@ -120,15 +133,26 @@ class Visits:
         visit.note(thing, point, now)
         is_inside = self._area.holds(point, visit.presence.holds)
         visit.was_outside |= not is_inside
-        if not visit.presence.see(is_inside, now):
-            return
+        if visit.presence.see(is_inside, now):
+            if visit.doubted:  # it is back where it was
+                visit.doubted = None
+            elif visit.has_jumped:
+                visit.doubted = visit.presence.since
+            else:
+                self._pass(visit, visit.presence.since)
+        elif visit.doubted and (now.time_ns - visit.doubted.time_ns) / 1e6 >= _BELIEVED_AFTER_MS:
+            at, visit.doubted = visit.doubted, None
+            self._pass(visit, at)
+
+    def _pass(self, visit: Visit, at: Moment) -> None:
+        """It has come in, or gone."""
         if visit.entered:
-            self._leave(visit, visit.entered, visit.presence.since)
+            self._leave(visit, visit.entered, at)
             visit.entered = None
             return
-        visit.entered = visit.presence.since
+        visit.entered = at
         if visit.was_outside or not self._is_inside(visit.before()):
-            self.entered.append(Passage(thing, visit.entered))
+            self.entered.append(Passage(visit.thing, at))
 
     def _is_inside(self, point: Point) -> bool:
         return all(0.0 < share < 1.0 for share in point) and self._area.holds(point, was_inside=False)

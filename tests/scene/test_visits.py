@@ -50,3 +50,35 @@ def test_a_box_that_goes_without_motion_is_believed_as_far_as_its_speed() -> Non
     frames = list(walked({1: straight(0.24, 0.5, 0.3, 0.0)}, 1.0))
     slow = [(now, [msgspec.structs.replace(thing, speed=0.01) for thing in things]) for now, things in frames]
     assert entered(slow) == 0
+
+
+def passages(frames: list[tuple[Moment, list[Thing]]]) -> list[tuple[str, float]]:
+    visits, found = Visits(Area(ROOM)), []
+    for now, things in frames:
+        visits.update(things, now)
+        for kind, group in (("entered", visits.entered), ("left", visits.left)):
+            found += [(kind, round((one.at.wall_ns - START_NS) / 1e9, 2)) for one in group]
+    return found
+
+
+OUTSIDE, INSIDE = (0.45, 0.0, 0.1, 0.15), (0.45, 0.0, 0.1, 0.4)
+
+
+def test_a_box_that_jumps_over_the_border_and_back_has_passed_nothing() -> None:
+    """A leaf before a car: for half a second both are one."""
+    assert passages(frames_of([OUTSIDE] * 25 + [INSIDE] * 12 + [OUTSIDE] * 25, speed=0.02)) == []
+
+
+def test_a_box_that_jumps_over_the_border_and_stays_is_believed_later() -> None:
+    """Somebody whose feet were hidden: told late, dated when they were seen."""
+    assert passages(frames_of([OUTSIDE] * 25 + [INSIDE] * 50, speed=0.02)) == [("entered", 1.0)]
+
+
+def test_who_is_inside_and_jumps_out_for_a_moment_stays_inside() -> None:
+    frames = [OUTSIDE] * 25 + [INSIDE] * 50 + [OUTSIDE] * 12 + [INSIDE] * 25
+    assert passages(frames_of(frames, speed=0.02)) == [("entered", 1.0)]
+
+
+def test_the_same_jump_by_somebody_fast_enough_is_told_at_once() -> None:
+    frames = frames_of([OUTSIDE] * 25 + [INSIDE] * 12 + [OUTSIDE] * 25, speed=2.0)
+    assert passages(frames) == [("entered", 1.0), ("left", 1.48)]
