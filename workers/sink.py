@@ -6,14 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-import msgspec
-
 from pipeline.account.stats import add_counts
 from pipeline.base.clock import now_ns
 from pipeline.base.errors import WireError
 from pipeline.base.event import Event
 from pipeline.base.evidence import evidence_folder
-from pipeline.base.line_file import STDOUT, LineFile, LineFileError
 from pipeline.base.role_names import Listener
 from pipeline.base.watched import Watch
 from pipeline.flow.age_limit import AgeLimit
@@ -21,8 +18,6 @@ from pipeline.flow.joiner import Joined
 from pipeline.scene.crossing_counts import CrossingCounts
 from pipeline.scene.sentence import event_in_words
 from pipeline.scene.stream_rules import RULES_CHANGED
-from pipeline.view.jsonl import PredictionWriter
-from pipeline.view.maps_folder import MapsFolder, MapsFolderError
 from pipeline.view.typesetting import load_system_fonts
 from pipeline.view.web.board import Attended, picture_info
 from pipeline.view.web.put_zones import read_token
@@ -34,6 +29,7 @@ from pipeline.wire.messages import BadPicture, EndOfStream, TakeView
 from pipeline.wire.receivers import PredictionReceiver
 from pipeline.wire.subscriber import wait_any
 from workers.base import Worker
+from workers.data_outputs import DataOutputs
 from workers.evidence_taking import EvidenceTaking
 from workers.keeping import Keeping
 from workers.other_workers import OtherWorkers
@@ -72,18 +68,16 @@ class SinkWorker(Worker):
         self._age_limit = AgeLimit(config.wire.max_frame_age_ms)
         folder = Path(config.run.output_dir) if sink.record and config.run.output_dir else None
         self._recordings = self._open_recordings(folder) if folder else None
-        self._predictions = self._open_predictions(sink.predictions) if sink.predictions else None
-        self._events = self._open_events(sink.events) if sink.events else None
+        self._outputs = DataOutputs(self)
         self._evidence = EvidenceTaking(self)  # closed after the store and the outlets: it may take longest
         self._sending = Sending(config, self.stats.details, self.event, self.note_loss)
         self.resources.callback(self._sending.close)
-        self._maps = self._open_maps(sink.motion_maps) if sink.motion_maps else None
         self._keeping, self._workers = Keeping(self), WorkerWatch(now_ns())
         for event in self._keeping.adopted:
             self._evidence.take(event, 0)
             self._sending.hand_over(event)
             if self.restarts:  # their starts are in the same file
-                self._write(event)
+                self._outputs.write_event(event)
             if self.restarts and event.kind == "signal_lost":
                 self._stream(event.stream_id).lost_before(event)
             elif self.restarts and event.kind == "worker_down":
@@ -131,9 +125,7 @@ class SinkWorker(Worker):
         if self._recordings:
             self._recordings.check()
         window_closed = self._window is not None and self._window.closed
-        files = (self._predictions, self._events) if self.stdout else ()
-        reader_gone = any(file and file.closed and str(file.path) == STDOUT for file in files)
-        return not (window_closed or reader_gone)
+        return not (window_closed or self._outputs.has_lost_its_reader)
 
     def finish(self, deadline_ns: int) -> None:
         """Shows what still comes until the streams end; frames that are left at the deadline are counted."""
@@ -182,26 +174,6 @@ class SinkWorker(Worker):
         """Lets capture and inference have the cores first; a process that is nicer already stays so."""
         with suppress(OSError):
             os.nice(max(0, nice - os.nice(0)))
-
-    def _open_predictions(self, path: str) -> PredictionWriter:
-        stdout = self.stdout.fileno() if self.stdout and path == STDOUT else None
-        writer = self.resources.enter_context(PredictionWriter(path, append=self.restarts > 0, stdout=stdout))
-        details = self.stats.details["predictions"] = {"path": str(writer.path)}
-        if made := writer.made_folder:
-            details["made_folder"] = str(made)
-            self.event(f"predictions: made the folder {made}")
-        return writer
-
-    def _open_events(self, path: str) -> LineFile:
-        stdout = self.stdout.fileno() if self.stdout and path == STDOUT else None
-        file = self.resources.enter_context(LineFile(path, append=self.restarts > 0, stdout=stdout))
-        self.stats.details["events"] = {"path": str(file.path)}
-        return file
-
-    def _open_maps(self, path: str) -> MapsFolder:
-        folder = MapsFolder(path)
-        self.stats.details["motion_maps"] = {"path": str(folder.path)}
-        return folder
 
     def _stream(self, stream_id: str) -> SinkStream:
         if stream_id not in self._streams:
@@ -261,22 +233,8 @@ class SinkWorker(Worker):
         if isinstance(answer, ReceivedPrediction):  # zones go along before anything is judged by them
             self._taking.see(answer.prediction, [*self._streams, *(one.id for one in self.config.streams)])
         self._stream(about.stream_id).take_prediction(answer)
-        if not isinstance(answer, ReceivedPrediction):
-            return
-        if self._maps is not None and answer.motion_maps is not None:
-            try:
-                self._maps.write(answer.prediction, answer.motion_maps)
-            except MapsFolderError as error:
-                self._maps = None
-                self.event(f"motion maps are no longer written: {error}")
-                self.note_loss("motion_maps", str(error))
-        if self._predictions is None or self._predictions.closed:
-            return
-        try:
-            self._predictions.add(answer.prediction)
-        except LineFileError as error:
-            self.event(f"predictions are no longer written: {error}")
-            self.note_loss("predictions", str(error))
+        if isinstance(answer, ReceivedPrediction):
+            self._outputs.write_prediction(answer)
 
     def _tell(self, event: Event) -> None:
         event = self._evidence.take(event, self._streams[event.stream_id].judged_ns)
@@ -285,7 +243,7 @@ class SinkWorker(Worker):
         self._keeping.keep(event)
         if self._web:
             self._web.tell(event)
-        self._write(event)
+        self._outputs.write_event(event)
 
     def _replace_watch(self, watch: Watch, why: str) -> None:
         self.config = with_watch(self.config, watch)
@@ -297,15 +255,6 @@ class SinkWorker(Worker):
 
     def _ask_for_view(self, wanted: TakeView) -> None:
         self._answers.ask_for_view(wanted)
-
-    def _write(self, event: Event) -> None:
-        if self._events is None:
-            return
-        try:
-            self._events.write(msgspec.json.encode(event))
-        except LineFileError as error:
-            self.event(f"events are no longer written: {error}")
-            self.note_loss("events", str(error))
 
     def _take(self, received: ReceivedFrame | EndOfStream) -> None:
         if isinstance(received, EndOfStream):
