@@ -17,6 +17,8 @@ _WAVERS = 0.05
 """Share of the picture by which a box wavers; one that jumps further,"""
 _BELIEVED_AFTER_MS = 700.0
 """as where things meet or are hidden, has to stay so long on the other side of a zone's border."""
+_IN_PLACE = 0.02
+"""Picture widths a second: what is never faster sways, and passes no border."""
 _TRUSTED = 2.0
 """Times its speed that a thing can come on, where a share of the picture's height is up to twice one of its
 width. More is a box that jumps, as where more or less of somebody who stands is seen to move."""
@@ -62,17 +64,21 @@ class Visit:
         return x + dx, y + dy
 
     @property
+    def fastest(self) -> float:
+        """How fast it went in the last moments, at most."""
+        return max(speed for _, _, speed in self.way)
+
+    @property
     def has_jumped(self) -> bool:
         """Whether its box has gone further in the last moments than the thing can have moved."""
         (began_ns, start, _), (ended_ns, end, _) = self.way[0], self.way[-1]
-        fastest = max(speed for _, _, speed in self.way)
-        return math.dist(start, end) > _TRUSTED * fastest * (ended_ns - began_ns) / 1e9 + _WAVERS
+        return math.dist(start, end) > _TRUSTED * self.fastest * (ended_ns - began_ns) / 1e9 + _WAVERS
 
     def _step(self) -> Point:
         (began_ns, start, _), (ended_ns, end, _) = self.way[0], self.way[-1]
         if ended_ns == began_ns or start == end:
             return 0.0, 0.0
-        most = _TRUSTED * max(speed for _, _, speed in self.way) * _WAY_MS / 1000
+        most = _TRUSTED * self.fastest * _WAY_MS / 1000
         share = min(_WAY_MS * 1e6 / (ended_ns - began_ns), most / math.dist(start, end))
         return (end[0] - start[0]) * share, (end[1] - start[1]) * share
 
@@ -136,22 +142,23 @@ class Visits:
         if visit.presence.see(is_inside, now):
             if visit.doubted:  # it is back where it was
                 visit.doubted = None
-            elif visit.has_jumped:
+            elif visit.has_jumped or visit.fastest <= _IN_PLACE:
                 visit.doubted = visit.presence.since
             else:
                 self._pass(visit, visit.presence.since)
         elif visit.doubted and (now.time_ns - visit.doubted.time_ns) / 1e6 >= _BELIEVED_AFTER_MS:
             at, visit.doubted = visit.doubted, None
-            self._pass(visit, at)
+            self._pass(visit, at, is_told=visit.fastest > _IN_PLACE)
 
-    def _pass(self, visit: Visit, at: Moment) -> None:
+    def _pass(self, visit: Visit, at: Moment, *, is_told: bool = True) -> None:
         """It has come in, or gone."""
         if visit.entered:
-            self._leave(visit, visit.entered, at)
+            if is_told:
+                self._leave(visit, visit.entered, at)
             visit.entered = None
             return
         visit.entered = at
-        if visit.was_outside or not self._is_inside(visit.before()):
+        if is_told and (visit.was_outside or not self._is_inside(visit.before())):
             self.entered.append(Passage(visit.thing, at))
 
     def _is_inside(self, point: Point) -> bool:
