@@ -16,6 +16,7 @@ from pipeline.view.pipeline_view import ABSENT, PipelineView
 from pipeline.wire.receivers import StatsReceiver
 from pipeline.wire.security import SecurityPolicy
 from workers.roles import stats_endpoints
+from workers.sharing import role_of
 
 _SESSIONS_APART = 8
 _MOST_POLLS = 8
@@ -138,8 +139,11 @@ class Collector:
             processes: By worker: id of its process; None if that is dead. One that has not reported yet is
                 starting. Without ``processes`` it is absent, once another one has reported.
         """
-        expected = ROLES if processes is None and self._workers else processes or {}
-        silent = [role for role in expected if self.newest(role) is None]
+        heard = {stats.role for stats in self.sessions}
+        if processes is None:
+            silent: list[str] = [role for role in ROLES if self._workers and role not in heard]
+        else:
+            silent = [name for name in processes if self.newest(name) is None]
         states = dict.fromkeys(silent, ABSENT) if processes is None else {}
         for worker, pid in (processes or {}).items():
             stats = self.newest(worker)
@@ -147,7 +151,8 @@ class Collector:
                 states[worker] = "down" if pid is None else "starting"
         return PipelineView(
             title=title,
-            sessions=[WorkerStats(role, role, session=0, host="", pid=0) for role in silent] + self.sessions,
+            sessions=[WorkerStats(name, role_of(name), session=0, host="", pid=0) for name in silent]
+            + self.sessions,
             restarts=dict(restarts if restarts is not None else self._restarts()),
             run_s=(now_ns() - self.started_ns) / 1e9,
             states=states,

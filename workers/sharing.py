@@ -8,7 +8,7 @@ from pipeline.base.config import Config
 from pipeline.base.errors import ConfigError
 from pipeline.base.role_names import Role
 from pipeline.flow.placement import place
-from pipeline.runtime.cpu_threads import usable_cpus
+from pipeline.runtime.cpu_threads import default_threads
 from workers.roles import SYSTEM
 
 _SHARED: Role = "inference"
@@ -18,6 +18,11 @@ def worker_names(role: Role, config: Config) -> list[str]:
     """What the workers of a role are called on this machine: by their role, several with a number."""
     count = config.inference.workers if role == _SHARED else 1
     return [role] if count == 1 else [f"{role}-{number}" for number in range(1, count + 1)]
+
+
+def role_of(name: str) -> Role:
+    """The role of a worker with one of ``worker_names``."""
+    return next(role for role in SYSTEM if name.partition("-")[0] == role)
 
 
 def expected(config: Config) -> Mapping[str, int]:
@@ -35,8 +40,12 @@ def own_streams(config: Config) -> list[str] | None:
     return [stream_id for stream_id, name in placed.items() if name == config.inference.name]
 
 
-def check_sharing(config: Config) -> None:
+def check_sharing(config: Config, *, runs_inference: bool = True) -> None:
     """Checks that the streams can be shared as configured.
+
+    Args:
+        config: The whole configuration.
+        runs_inference: One of those that share them is started with it.
 
     Raises:
         ConfigError: They can't; one line that names the key.
@@ -47,6 +56,9 @@ def check_sharing(config: Config) -> None:
             raise ConfigError("inference.workers and inference.shared_by: only one of them can be used")
         if len(set(inference.shared_by)) < len(inference.shared_by):
             raise ConfigError("inference.shared_by: two workers have the same name")
+        if runs_inference and inference.name not in inference.shared_by:
+            names = ", ".join(inference.shared_by)
+            raise ConfigError(f"inference.name: {inference.name!r} is none of inference.shared_by ({names})")
         if not config.streams:
             raise ConfigError(
                 "inference.shared_by: give each inference worker the same [[streams]] as capture, "
@@ -61,21 +73,17 @@ def check_sharing(config: Config) -> None:
             )
 
 
-def check_name(config: Config) -> None:
-    """Checks that an inference worker which is started by itself knows which one it is.
+def check_alone(config: Config) -> None:
+    """Checks that an inference worker which is started by itself is meant to be one.
 
     Raises:
-        ConfigError: It does not.
+        ConfigError: It is to be several.
     """
-    inference = config.inference
-    if inference.workers > 1:
+    if config.inference.workers > 1:
         raise ConfigError(
             "inference.workers: a worker that is started by itself is one; for several give each "
             "inference.name, and all the same inference.shared_by"
         )
-    if inference.shared_by and inference.name not in inference.shared_by:
-        names = ", ".join(inference.shared_by)
-        raise ConfigError(f"inference.name: {inference.name!r} is none of inference.shared_by ({names})")
 
 
 def with_endpoints(config: Config) -> Config:
@@ -101,7 +109,7 @@ def config_of(name: str, role: Role, config: Config) -> Config:
         workers=1,
         name=name,
         shared_by=names,
-        threads=config.inference.threads or max(usable_cpus() // len(names), 1),
+        threads=config.inference.threads or max(default_threads() // len(names), 1),
     )
     endpoints = {}
     for key in (SYSTEM[role].binds, SYSTEM[role].stats):

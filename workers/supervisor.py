@@ -221,7 +221,8 @@ class Supervisor:
             return
         child.restart_at_s = time.monotonic() + wait_s
         since_ns = child.down.since_ns if child.down else now_ns()
-        streams = own_streams(config_of(child.name, child.role, self._config))
+        of_child = config_of(child.name, child.role, self._config)
+        streams = own_streams(of_child) if child.role == "inference" else None
         child.down = DownWorker(child.name, child.role, since_ns, now_ns() + int(wait_s * 1e9), streams)
         self._screen.event(f"{child.name} {cause}: starting it again in {wait_s:g} s")
 

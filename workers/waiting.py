@@ -39,6 +39,11 @@ class Waiting:
         listeners = self._publisher.listeners()
         return [role for role in self._roles if listeners[role] < self._expected[role]]
 
+    def _in_words(self, role: str) -> str:
+        """Such as ``inference``, or ``inference (1 of 2)``."""
+        several = self._expected[role]
+        return role if several == 1 else f"{role} ({self._publisher.listeners()[role]} of {several})"
+
     def report(self, absent: Sequence[str]) -> None:
         """Reports who is absent if it is time to, and once that nobody is any more."""
         if not absent:
@@ -48,4 +53,5 @@ class Waiting:
         elif (now := now_ns()) > self._due_ns:
             self._due_ns, self._reported = now + _REMIND_NS, True
             refused = self._publisher.refused_lately()
-            self._event(f"waiting for {' and '.join(absent)} to connect ({self._key}){refused}")
+            names = " and ".join(map(self._in_words, absent))
+            self._event(f"waiting for {names} to connect ({self._key}){refused}")

@@ -15,7 +15,7 @@ from pipeline.base.layers import fill, read_table
 from pipeline.base.outlet import Outlets
 from pipeline.base.role_names import Listener
 from pipeline.base.section import Section
-from pipeline.base.text import StreamId
+from pipeline.base.text import Name, StreamId
 from pipeline.base.watched import Grounds, Lines, Rules, Views, Watch, Zones
 
 # A description puts into words what a pattern allows: see pipeline.base.schema.
@@ -101,7 +101,7 @@ class InferenceConfig(Section, frozen=True, kw_only=True):
     ring_frames: quantities.QueueLength
     workers: quantities.WorkerCount
     name: str
-    shared_by: list[str]
+    shared_by: list[Name]
 
 
 class RuntimeConfig(Section, frozen=True, kw_only=True):

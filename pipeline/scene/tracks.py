@@ -136,7 +136,7 @@ class Track:
         places = len(region.places)
         if not is_of_both:
             if places >= _WHOLE * self.places:
-                self._note_drift(middle(region.box), elapsed_ms)
+                self._note_drift(middle(region.box), self.unseen_ms(now_ns))
                 self.box = region.box
             else:
                 self.box = _holding(self.box, region.box)

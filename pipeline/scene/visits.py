@@ -36,6 +36,7 @@ class Visit:
         entered: When it came in, or was first seen inside; None while it is outside.
         was_outside: It has been seen outside.
         doubted: Since when it is on the other side of the border, if its box has jumped there.
+        came_at: How fast it was then, in picture widths a second.
     """
 
     thing: Thing
@@ -45,6 +46,7 @@ class Visit:
     entered: Moment | None = None
     was_outside: bool = False
     doubted: Moment | None = None
+    came_at: float = 0.0
 
     def note(self, thing: Thing, point: Point, now: Moment) -> None:
         """Takes in a look."""
@@ -122,7 +124,8 @@ class Visits:
         for number, visit in list(self._visits.items()):
             if (now.time_ns - visit.last.time_ns) / 1e6 > REMEMBERED_MS + SHOWN_AFTER_MS:
                 del self._visits[number]
-                if visit.entered and not self._is_inside(visit.after()):
+                goes = visit.fastest > _IN_PLACE and not visit.doubted
+                if visit.entered and goes and not self._is_inside(visit.after()):
                     self._leave(visit, visit.entered, visit.last)
         self.inside = {number: visit for number, visit in self._visits.items() if visit.entered}
 
@@ -143,12 +146,12 @@ class Visits:
             if visit.doubted:  # it is back where it was
                 visit.doubted = None
             elif visit.has_jumped or visit.fastest <= _IN_PLACE:
-                visit.doubted = visit.presence.since
+                visit.doubted, visit.came_at = visit.presence.since, visit.fastest
             else:
                 self._pass(visit, visit.presence.since)
         elif visit.doubted and (now.time_ns - visit.doubted.time_ns) / 1e6 >= _BELIEVED_AFTER_MS:
             at, visit.doubted = visit.doubted, None
-            self._pass(visit, at, is_told=visit.fastest > _IN_PLACE)
+            self._pass(visit, at, is_told=max(visit.came_at, visit.fastest) > _IN_PLACE)
 
     def _pass(self, visit: Visit, at: Moment, *, is_told: bool = True) -> None:
         """It has come in, or gone."""

@@ -63,7 +63,8 @@ class Audience:
 
     def _note_reader(self, lane: Policy, name: bytes, stream_id: bytes, came: bool) -> None:
         of_stream, stream = self._readers[lane], stream_id.decode(errors="replace")
-        if stream not in of_stream and (not came or len(of_stream) > MOST_STREAMS):
+        is_full = len(of_stream) > MOST_STREAMS and stream  # who takes all streams always has a place
+        if stream not in of_stream and (not came or is_full):
             return
         readers = of_stream.setdefault(stream, Counter())
         count(readers, name, came)

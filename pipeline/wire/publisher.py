@@ -203,9 +203,11 @@ class Publisher(Closing):
         self._hear()
         deadline = time.monotonic() + timeout_s
         for lane, last in list(self._last.items()):
-            if not topics.is_end(last[0]):
-                last = (topics.flush(lane), topics.new_reader())
-            if not self.audience.all_took(lane, topics.token(*last), topics.ended_stream(last[0])):
+            stream_id = topics.ended_stream(last[0])
+            # Who does not take that stream has others, of which the last frames may still be on their way.
+            if stream_id is None or self.audience.readers(lane) != self.audience.readers(lane, stream_id):
+                last, stream_id = (topics.flush(lane), topics.new_reader()), None
+            if not self.audience.all_took(lane, topics.token(*last), stream_id):
                 self._deliver(last, lane, deadline - time.monotonic())
 
     def _deliver(self, parts: Sequence[Part], lane: Policy, timeout_s: float) -> bool:

@@ -89,3 +89,10 @@ def test_who_is_inside_and_jumps_out_for_a_moment_stays_inside() -> None:
 def test_the_same_jump_by_somebody_fast_enough_is_told_at_once() -> None:
     frames = frames_of([OUTSIDE] * 25 + [INSIDE] * 12 + [OUTSIDE] * 25, speed=2.0)
     assert passages(frames) == [("entered", 1.0), ("left", 1.48)]
+
+
+def test_leaves_that_come_to_rest_beyond_the_border_have_not_left() -> None:
+    sways = [(0.45, 0.0, 0.1, 0.15 + 0.001 * min(n, 80, 200 - n)) for n in range(148)]
+    frames = frames_of(sways, speed=0.01)
+    empty = [(Moment(now.time_ns + 10**10, now.wall_ns + 10**10), list[Thing]()) for now, _ in frames[:5]]
+    assert passages(frames + empty) == []

@@ -1,8 +1,10 @@
 """Receivers that take some streams of a publisher, and share the others with receivers beside them."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -140,3 +142,29 @@ def test_who_takes_all_can_leave_none(tmp_path: Path) -> None:
         assert receiver.takes("another")
         with pytest.raises(KeyError):
             receiver.leave("door")
+
+
+def test_closing_waits_for_readers_of_other_streams_than_the_last(tmp_path: Path) -> None:
+    """The last message is the end of one stream; frames of another one are still on their way."""
+    endpoint = f"ipc://{tmp_path}/frames"
+    with (
+        publisher_at(endpoint, encoding="raw") as publisher,
+        FrameReceiver([endpoint], "inference", QUICK, OPEN, ["a"]) as first,
+        FrameReceiver([endpoint], "inference", QUICK, OPEN, ["ab"]) as slow,
+    ):
+        for name in ("a", "ab"):
+            until(lambda name=name: bool(publisher.listeners()) and heard(publisher, name, 1), "it listens")
+        sent = 0
+        while publisher.send_frame(frame(sent, "every", "ab"), timeout_s=0.3):
+            sent += 1
+        assert publisher.send(encoding.encode_end(end(0, "every", "a"), "frames"), 10.0)
+        closing = Thread(target=publisher.close, args=(30.0,))
+        closing.start()
+        taken = 0
+        while closing.is_alive():
+            first.poll(0.01)
+            time.sleep(0.05)
+            taken += len(slow.poll(0.01, max_every=1))
+        closing.join()
+        taken += len(slow.poll(0.5))
+        assert taken == sent > 3

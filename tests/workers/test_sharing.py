@@ -13,6 +13,7 @@ from tests.support import free_port
 from tests.workers.films import camera_film
 from tests.workers.pipeline import Pipeline, quick_model, streams
 from tests.workers.program import START_S, Program, until
+from workers.commands.run_pipeline import run_pipeline
 from workers.commands.worker import run_worker
 from workers.sharing import (
     check_sharing,
@@ -64,7 +65,7 @@ def test_each_binds_an_endpoint_of_its_own_and_all_know_the_others() -> None:
 
 
 def test_workers_share_the_processors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.sharing.usable_cpus", lambda: 8)
+    monkeypatch.setattr("workers.sharing.default_threads", lambda: 8)
     shared = config("inference.workers=3")
     assert config_of("inference-1", "inference", shared).inference.threads == 2
 
@@ -75,6 +76,7 @@ def test_workers_share_the_processors(monkeypatch: pytest.MonkeyPatch) -> None:
         (["inference.workers=2", "inference.shared_by=['a', 'b']"], "only one of them"),
         (["inference.shared_by=['a', 'a']"], "same name"),
         (["inference.workers=2", "endpoints.predictions=['tcp://gpu:5556']"], r"endpoints.predictions has 1"),
+        (["inference.shared_by=['a', 'b']", "inference.name=c"], "'c' is none of"),
     ],
 )
 def test_what_can_not_be_shared_is_one_line(options: list[str], said: str) -> None:
@@ -87,16 +89,15 @@ def test_workers_on_several_machines_need_the_list_of_streams() -> None:
         check_sharing(config("inference.shared_by=['a', 'b']", "inference.name=a", cameras=[]))
 
 
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        (["inference.workers=2"], "is one"),
-        (["inference.shared_by=['a', 'b']", "inference.name=c"], "'c' is none of"),
-    ],
-)
-def test_a_worker_that_is_started_by_itself_knows_which_it_is(options: list[str], said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
-        run_worker("inference", config(*options))
+def test_a_worker_that_is_started_by_itself_is_one() -> None:
+    with pytest.raises(ConfigError, match="is one"):
+        run_worker("inference", config("inference.workers=2"))
+
+
+def test_what_a_pipeline_can_not_share_is_said_before_it_starts() -> None:
+    too_few = config("inference.workers=2", "endpoints.predictions=['tcp://gpu:5556']")
+    with pytest.raises(ConfigError, match=r"endpoints.predictions has 1"):
+        run_pipeline(too_few, None)
 
 
 @pytest.mark.slow

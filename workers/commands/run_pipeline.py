@@ -32,8 +32,9 @@ def run_pipeline(config: Config, report_file: Path | None) -> int:
     Raises:
         UserError: The user has to change something.
     """
-    config = with_endpoints(with_output_folder(with_demo(config)))
+    config = with_output_folder(with_demo(config))
     check_sharing(config)
+    config = with_endpoints(config)
     check_model(config)
     check_sources(config)
     check_outlets(config)

@@ -23,9 +23,9 @@ def run_worker(role: Role, config: Config) -> int:
         config = with_demo(config)
     if role == "inference":
         from workers.model_check import check_model
-        from workers.sharing import check_name, check_sharing
+        from workers.sharing import check_alone, check_sharing
 
-        check_name(config)
+        check_alone(config)
         check_sharing(config)
         check_model(config)
     outputs = (config.sink.predictions, config.sink.events) if role == "sink" else ()
