@@ -17,7 +17,7 @@ _WAVERS = 0.05
 """Share of the picture by which a box wavers; one that jumps further,"""
 _BELIEVED_AFTER_MS = 700.0
 """as where things meet or are hidden, has to stay so long on the other side of a zone's border."""
-_IN_PLACE = 0.02
+_IN_PLACE = 0.008
 """Picture widths a second: what is never faster sways, and passes no border."""
 _TRUSTED = 2.0
 """Times its speed that a thing can come on, where a share of the picture's height is up to twice one of its

@@ -78,7 +78,7 @@ def test_a_box_that_jumps_over_the_border_and_stays_is_believed_later() -> None:
 
 def test_leaves_that_sway_over_the_border_pass_nothing() -> None:
     sways = [(0.4, 0.0, 0.1, 0.2 + 0.02 * math.sin(n / 12)) for n in range(300)]
-    assert passages(frames_of(sways, speed=0.01)) == []
+    assert passages(frames_of(sways, speed=0.005)) == []
 
 
 def test_who_is_inside_and_jumps_out_for_a_moment_stays_inside() -> None:
@@ -93,6 +93,6 @@ def test_the_same_jump_by_somebody_fast_enough_is_told_at_once() -> None:
 
 def test_leaves_that_come_to_rest_beyond_the_border_have_not_left() -> None:
     sways = [(0.45, 0.0, 0.1, 0.15 + 0.001 * min(n, 80, 200 - n)) for n in range(148)]
-    frames = frames_of(sways, speed=0.01)
+    frames = frames_of(sways, speed=0.005)
     empty = [(Moment(now.time_ns + 10**10, now.wall_ns + 10**10), list[Thing]()) for now, _ in frames[:5]]
     assert passages(frames + empty) == []
