@@ -9,9 +9,11 @@ from pipeline.base.errors import ConfigError
 from pipeline.base.role_names import Role
 from pipeline.flow.placement import place
 from pipeline.runtime.cpu_threads import default_threads
-from workers.roles import SYSTEM
+from workers.roles import SYSTEM, Endpoint
 
 _SHARED: Role = "inference"
+_BOUND: tuple[Endpoint, ...] = ("predictions", "inference_stats")
+"""What each of them binds, at an address of its own."""
 
 
 def worker_names(role: Role, config: Config) -> list[str]:
@@ -40,12 +42,8 @@ def own_streams(config: Config) -> list[str] | None:
     return [stream_id for stream_id, name in placed.items() if name == config.inference.name]
 
 
-def check_sharing(config: Config, *, runs_inference: bool = True) -> None:
-    """Checks that the streams can be shared as configured.
-
-    Args:
-        config: The whole configuration.
-        runs_inference: One of those that share them is started with it.
+def check_sharing(config: Config) -> None:
+    """Checks that the streams can be shared as configured, where inference is started.
 
     Raises:
         ConfigError: They can't; one line that names the key.
@@ -56,7 +54,7 @@ def check_sharing(config: Config, *, runs_inference: bool = True) -> None:
             raise ConfigError("inference.workers and inference.shared_by: only one of them can be used")
         if len(set(inference.shared_by)) < len(inference.shared_by):
             raise ConfigError("inference.shared_by: two workers have the same name")
-        if runs_inference and inference.name not in inference.shared_by:
+        if inference.name not in inference.shared_by:
             names = ", ".join(inference.shared_by)
             raise ConfigError(f"inference.name: {inference.name!r} is none of inference.shared_by ({names})")
         if not config.streams:
@@ -64,7 +62,7 @@ def check_sharing(config: Config, *, runs_inference: bool = True) -> None:
                 "inference.shared_by: give each inference worker the same [[streams]] as capture, "
                 "so that all find the same share"
             )
-    for name in ("predictions", "inference_stats"):
+    for name in _BOUND:
         places = getattr(config.endpoints, name)
         if len(places) < inference.workers and not places[0].startswith("ipc://"):
             raise ConfigError(
@@ -90,8 +88,7 @@ def with_endpoints(config: Config) -> Config:
     """The configuration with an endpoint of its own for each inference worker of this machine."""
     count = config.inference.workers
     changed = {}
-    for name in (SYSTEM[_SHARED].binds, SYSTEM[_SHARED].stats):
-        assert name is not None
+    for name in _BOUND:
         places = list(getattr(config.endpoints, name))
         missing = [f"{places[0]}-{number}" for number in range(len(places) + 1, count + 1)]
         changed[name] = [*places, *missing]
@@ -112,8 +109,7 @@ def config_of(name: str, role: Role, config: Config) -> Config:
         threads=config.inference.threads or max(default_threads() // len(names), 1),
     )
     endpoints = {}
-    for key in (SYSTEM[role].binds, SYSTEM[role].stats):
-        assert key is not None
+    for key in _BOUND:
         places = list(getattr(config.endpoints, key))
         endpoints[key] = [places[number], *places[:number], *places[number + 1 :]]
     return msgspec.structs.replace(
