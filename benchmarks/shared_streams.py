@@ -122,27 +122,29 @@ def _pictures(seed: int) -> list[Image]:
     return [*there, *reversed(there)]
 
 
-def measure(
-    streams: int, workers: int, feeders: int, fps: float, seconds: float, options: Sequence[str]
-) -> Row:
-    """Runs one set of workers; counts once each stream has been predicted."""
-    with scratch_folder("kvq-sharing-") as folder, ExitStack() as stack:
-        config = configuration(folder, streams, workers, feeders, options)
-        answers = stack.enter_context(
-            PredictionReceiver(config.endpoints.predictions, config.wire, SecurityPolicy(config.security))
-        )
-        for name in worker_names("inference", config):
-            stack.enter_context(_running(name, config))
+def measure(config: Config, rates: Sequence[float], seconds: float, warm_up_s: float) -> Iterator[Row]:
+    """Runs one set of workers, and feeds them at each rate in turn; 0: as fast as they take pictures."""
+    security = SecurityPolicy(config.security)
+    with PredictionReceiver(config.endpoints.predictions, config.wire, security) as answers, _running(config):
+        for fps in rates:
+            yield _count(config, answers, fps, seconds, warm_up_s)
+
+
+def _count(config: Config, answers: PredictionReceiver, fps: float, seconds: float, warm_up_s: float) -> Row:
+    """Feeds the workers; counts once each stream has been predicted, and some more time has passed."""
+    streams, workers = len(config.streams), config.inference.workers
+    with ExitStack() as stack:
         stop, sent = _CONTEXT.Event(), _CONTEXT.Queue()
         feeding = [
             _CONTEXT.Process(target=feed, args=(config, n, fps, stop, sent), daemon=True)
-            for n in range(feeders)
+            for n in range(len(config.endpoints.frames))
         ]
         for process in feeding:
             process.start()
         stack.callback(stop.set)
-        _hear(answers, _START_S, until=streams)
-        latencies, first, last = _hear(answers, seconds)
+        _hear(answers, _policy(fps), _START_S, until=streams)
+        _hear(answers, _policy(fps), warm_up_s)
+        latencies, first, last = _hear(answers, _policy(fps), seconds)
         stop.set()
         for _ in feeding:
             while sent.empty():
@@ -159,27 +161,33 @@ def measure(
 
 
 @contextmanager
-def _running(name: str, config: Config) -> Iterator[None]:
-    """An inference worker that is ready."""
-    child = Child(name, "inference", lambda line: None)
-    child.start(config_of(name, "inference", config), {})
+def _running(config: Config) -> Iterator[None]:
+    """Inference workers that are ready."""
+    children = [Child(name, "inference", lambda line: None) for name in worker_names("inference", config)]
     try:
+        for child in children:
+            child.start(config_of(child.name, child.role, config), {})
         deadline = time.monotonic() + _START_S
-        while not child.ready:
-            report = child.poll()
-            if (report and report.kind != "ready") or not child.alive or time.monotonic() > deadline:
-                raise RuntimeError(f"{name}: {report.text if report else 'did not come up'}")
-            time.sleep(0.05)
+        for child in children:
+            while not child.ready:
+                report = child.poll()
+                if (report and report.kind != "ready") or not child.alive or time.monotonic() > deadline:
+                    raise RuntimeError(f"{child.name}: {report.text if report else 'did not come up'}")
+                time.sleep(0.05)
         yield
     finally:
-        child.kill()
-        child.join()
+        for child in children:
+            child.kill()
+        for child in children:
+            child.join()
 
 
 def _hear(
-    answers: PredictionReceiver, seconds: float, until: int = 0
+    answers: PredictionReceiver, policy: Policy, seconds: float, until: int = 0
 ) -> tuple[Histogram, dict[str, int], dict[str, int]]:
     """What came in so many seconds, or until so many streams were predicted three times.
+
+    Another policy's predictions are of the feeders before.
 
     Returns:
         From capture to prediction, and by stream the first and last number.
@@ -189,7 +197,7 @@ def _hear(
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         for one in answers.poll(0.05, max_every=256):
-            if not isinstance(one, ReceivedPrediction):
+            if not isinstance(one, ReceivedPrediction) or one.prediction.policy != policy:
                 continue
             about = one.prediction
             latencies.record((about.predicted_ns - about.capture_ns) / 1e6)
@@ -210,7 +218,8 @@ def main() -> None:
     parser.add_argument("--streams", type=int, default=64)
     parser.add_argument("--feeders", type=int, default=2, help="processes that send pictures")
     parser.add_argument("--fps", type=float, default=0.0, help="of each stream, for the latency; 0: left out")
-    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--seconds", type=float, default=10.0, help="that are counted")
+    parser.add_argument("--warm-up", type=float, default=0.0, metavar="S", help="that are not, before them")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--set", action="append", default=[], help="a key of the configuration")
     parser.add_argument("--json", type=Path)
@@ -220,14 +229,13 @@ def main() -> None:
     for turn in range(options.rounds):
         numbers = list(options.workers or (1, 2))
         for workers in numbers if turn % 2 == 0 else numbers[::-1]:
-            for fps in (0.0, options.fps) if options.fps else (0.0,):
-                row = measure(options.streams, workers, options.feeders, fps, options.seconds, options.set)
-                rows.append(row)
-                numbers_of_row = f"{row.predictions_per_s:.1f} | {row.p50_ms:.1f} | {row.p99_ms:.1f}"
-                print(
-                    f"| {row.mode} | {workers} | {numbers_of_row} | {row.share:.0%} |",
-                    flush=True,
-                )
+            with scratch_folder("kvq-sharing-") as folder:
+                config = configuration(folder, options.streams, workers, options.feeders, options.set)
+                rates = (0.0, options.fps) if options.fps else (0.0,)
+                for row in measure(config, rates, options.seconds, options.warm_up):
+                    rows.append(row)
+                    figures = f"{row.predictions_per_s:.1f} | {row.p50_ms:.1f} | {row.p99_ms:.1f}"
+                    print(f"| {row.mode} | {workers} | {figures} | {row.share:.0%} |", flush=True)
     summary = {
         f"{mode} {workers}": statistics.median(
             row.predictions_per_s if mode == "full" else row.p99_ms
