@@ -11,6 +11,7 @@ import argparse
 import json
 import multiprocessing
 import statistics
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -163,7 +164,7 @@ def _count(config: Config, answers: PredictionReceiver, fps: float, seconds: flo
 @contextmanager
 def _running(config: Config) -> Iterator[None]:
     """Inference workers that are ready."""
-    children = [Child(name, "inference", lambda line: None) for name in worker_names("inference", config)]
+    children = [Child(name, "inference", _show) for name in worker_names("inference", config)]
     try:
         for child in children:
             child.start(config_of(child.name, child.role, config), {})
@@ -180,6 +181,11 @@ def _running(config: Config) -> Iterator[None]:
             child.kill()
         for child in children:
             child.join()
+
+
+def _show(line: str) -> None:
+    """What a worker says, such as that it has to get ready for more streams, beside the table."""
+    print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
 
 
 def _hear(

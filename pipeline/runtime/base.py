@@ -64,6 +64,8 @@ class Runtime:
     def warm_up(self, batch_size: int = 1, size: Size | None = None) -> None:
         """Runs blank steps, so that the first real one of that many streams is as fast as the others.
 
+        Also one of pictures that are known: the first camera with a still picture must not hold up all others.
+
         Args:
             batch_size: How many.
             size: See ``size_of``; None for ``usual_size``.
@@ -71,10 +73,14 @@ class Runtime:
         size = size or self.usual_size
         for streams in self._engine(size).sizes_to_warm_up(batch_size):
             blank = [np.zeros((*size, 3), np.uint8)] * streams
+            memories: list[Memory] = []
             entries: list[Any] = [None] * streams
             for _ in range(3):
                 step = self.infer(blank, [[entry] * self.num_past for entry in entries], want_attention=True)
-                entries = [memory.entry for memory in step.remember()]
+                memories = step.remember()
+                entries = [memory.entry for memory in memories]
+            if all(memory.features is not None for memory in memories):
+                self.infer(blank, [[entry] * self.num_past for entry in entries], known=memories)
 
     def infer(
         self,
