@@ -64,7 +64,7 @@ class Runtime:
     def warm_up(self, batch_size: int = 1, size: Size | None = None) -> None:
         """Runs blank steps, so that the first real one of that many streams is as fast as the others.
 
-        Also one of pictures that are known: the first camera with a still picture must not hold up all others.
+        Also one of known pictures: the first camera with a still picture must not hold up all others.
 
         Args:
             batch_size: How many.
