@@ -449,7 +449,21 @@ class Fleets(RuleBasedStateMachine):
             }
             owners = {name: (owner.worker, owner.generation) for name, owner in world.table.owners.items()}
             assert believed == owners
+            self.check_balance(open_workers)
         assert world.steps(100) == []
+
+    def check_balance(self, open_workers: set[str]) -> None:
+        """Each is within the bound, or has no stream that another one could take."""
+        standings = self.world.table.standings(self.world.now_ns)
+        workers = [standings[name] for name in open_workers]
+        if any(
+            one.takes == 0 for one in workers
+        ):  # has too much to do, which a report would have to take back
+            return
+        fair = sum(one.load for one in workers) / sum(one.capacity for one in workers)
+        largest = max((load for one in workers for load in one.movable.values()), default=0.0)
+        for one in workers:
+            assert abs(one.level - fair) <= max(self.world.policy.spare * fair, 2 * largest) + 1e-9
 
 
 TestFleets = Fleets.TestCase
