@@ -10,7 +10,8 @@ from typing import Any
 from benchmarks.fleet.fleet_plot import draw
 from benchmarks.fleet.fleet_rivals import Decider, EvenAtOnce, HashModulo
 from benchmarks.fleet.fleet_scenarios import SCENARIOS, WARM_UP_S, cameras, restless, worker_names
-from benchmarks.fleet.virtual_fleet import Costs, VirtualFleet
+from benchmarks.fleet.virtual_fleet import VirtualFleet
+from benchmarks.fleet.virtual_worker import Costs
 from pipeline.base.errors import ConfigError
 from pipeline.flow.fleet_policy import FleetPolicy
 from pipeline.flow.fleet_table import FleetTable
@@ -89,7 +90,7 @@ def simulate(
     story, rng = SCENARIOS[scenario], random.Random(seed)
     names = worker_names(max(round(workers_count * story.workers), 2))
     usual = cameras(cameras_count, workers_count, rng)
-    fleet = VirtualFleet(DECIDERS[decider], seed)
+    fleet = VirtualFleet(DECIDERS[decider], seed, Costs())
     fleet.begin(usual, dict.fromkeys(names, 1.0), _first_places(decider, list(usual), names))
     restless(fleet, usual)
     fleet.run(WARM_UP_S)

@@ -3,65 +3,15 @@
 import heapq
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from itertools import count
 
 from benchmarks.fleet.fleet_metrics import Findings, Sample
 from benchmarks.fleet.fleet_rivals import Decider
+from benchmarks.fleet.virtual_worker import Costs, Machine
 from pipeline.flow.fleet_table import Move
-from pipeline.flow.worker_load import StreamLoad, WorkerLoad
+from pipeline.flow.worker_load import WorkerLoad
 
 _S = 1_000_000_000
-FPS = 10.0
-
-
-@dataclass(frozen=True)
-class Costs:
-    """What things take, in seconds.
-
-    Attributes:
-        detect_s: Until a worker that died or is cut off is missed.
-        verb_s: What a worker needs for each order, one after the other.
-        first_s: From an order to own a stream to its first prediction, with past frames that are sent again.
-        start_s: From the start of a worker until it is ready.
-        report_s: Between two reports of a worker's load.
-        tick_s: Between two plans of the coordinator.
-    """
-
-    detect_s: float = 1.0
-    verb_s: float = 0.05
-    first_s: float = 0.25
-    start_s: float = 20.0
-    report_s: float = 5.0
-    tick_s: float = 1.0
-
-
-@dataclass
-class Machine:
-    """A worker as it is, whatever the coordinator believes.
-
-    Attributes:
-        capacity: What it can carry, as the coordinator knows it.
-        speed: What it really does of that.
-        alive: It runs.
-        reachable: The coordinator reaches it.
-        owned: Generation of each stream that it believes it owns.
-        demand: Of these, in workers of capacity 1.
-        free_s: When it has done all orders so far.
-    """
-
-    capacity: float = 1.0
-    speed: float = 1.0
-    alive: bool = True
-    reachable: bool = True
-    owned: dict[str, int] = field(default_factory=dict)
-    demand: float = 0.0
-    free_s: float = 0.0
-
-    @property
-    def level(self) -> float:
-        """What it is asked for, as a part of what it can do."""
-        return self.demand / (self.capacity * self.speed)
 
 
 class VirtualFleet:
@@ -75,7 +25,7 @@ class VirtualFleet:
         rng: The one source of randomness.
     """
 
-    def __init__(self, decider: Callable[[], Decider], seed: int, costs: Costs = Costs()) -> None:
+    def __init__(self, decider: Callable[[], Decider], seed: int, costs: Costs) -> None:
         self.now_s = 0.0
         self.machines: dict[str, Machine] = {}
         self.demands: dict[str, float] = {}
@@ -325,15 +275,7 @@ class VirtualFleet:
 
     def load(self, name: str) -> WorkerLoad:
         """What a worker says of its load."""
-        machine = self.machines[name]
-        done = min(1.0, 1.0 / machine.level) if machine.level > 0 else 1.0
-        share = done / (machine.capacity * machine.speed)
-        age_ms = 50.0 / max(1.0 - 0.9 * machine.level, 0.1)
-        streams = {
-            stream: StreamLoad(generation, FPS * done, self.demands[stream] * share, FPS * (1 - done), age_ms)
-            for stream, generation in machine.owned.items()
-        }
-        return WorkerLoad(name, min(machine.level, 1.0), streams)
+        return self.machines[name].load(name, self.demands)
 
     def _own(self, stream: str, machine: Machine, name: str, generation: int) -> None:
         if stream not in machine.owned:

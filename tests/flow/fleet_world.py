@@ -8,6 +8,8 @@ from pipeline.flow.fleet_table import FleetTable, Move
 from pipeline.flow.worker_load import StreamLoad, WorkerLoad
 
 S = 1_000_000_000
+CAMERAS = [f"camera {n}" for n in range(32)]
+WORKERS = ["a", "b", "c", "d"]
 
 
 @dataclass

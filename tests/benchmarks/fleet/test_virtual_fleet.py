@@ -1,7 +1,8 @@
 import pytest
 
 from benchmarks.fleet.fleet_rivals import HashModulo
-from benchmarks.fleet.virtual_fleet import Costs, VirtualFleet
+from benchmarks.fleet.virtual_fleet import VirtualFleet
+from benchmarks.fleet.virtual_worker import Costs
 from pipeline.flow.fleet_policy import FleetPolicy
 from pipeline.flow.fleet_table import FleetTable
 
@@ -102,7 +103,7 @@ def test_a_camera_that_costs_more_is_known_where_it_is() -> None:
 
 
 def test_hash_modulo_moves_nearly_everything() -> None:
-    made = VirtualFleet(HashModulo, seed=1)
+    made = VirtualFleet(HashModulo, seed=1, costs=COSTS)
     cameras = {f"camera {n}": 0.01 for n in range(100)}
     made.begin(cameras, dict.fromkeys(WORKERS, 1.0), dict.fromkeys(cameras, "a"))
     made.run(60.0)
