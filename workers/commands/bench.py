@@ -124,6 +124,31 @@ def nuisance(
             comparison.bench(picture or (), only or (), seconds, settings)
 
 
+@app.command("fleet", epilog=example("bench fleet --simulate --cameras 1000 --workers 20"))
+def fleet(
+    simulate: Annotated[
+        bool, typer.Option("--simulate", help="In virtual time, with the decisions of a real fleet.")
+    ] = False,
+    cameras: Annotated[int, typer.Option("--cameras", min=10, max=100_000)] = 10_000,
+    workers: Annotated[int, typer.Option("--workers", min=3, max=2_000)] = 200,
+    minutes: Annotated[float, typer.Option("--minutes", min=3.0, help="Of each scenario.")] = 10.0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The same one has the same results.")] = 1,
+    scenario: Annotated[
+        list[str] | None, typer.Option("--scenario", help="Only this one; repeatable.")
+    ] = None,
+    json_file: JsonFile = None,
+    picture: Annotated[Path | None, typer.Option("--picture", help="Draw the curves (matplotlib).")] = None,
+) -> None:
+    """Lose workers, drain nodes, add cameras: moves, overload, time without predictions, beside rivals."""
+    from benchmarks.fleet.fleet_bench import bench
+    from pipeline.base.errors import ConfigError, as_user_error
+
+    with as_user_error():
+        if not simulate:
+            raise ConfigError("give --simulate: a fleet is measured in virtual time only")
+        bench(cameras, workers, minutes, seed, scenario or (), json_file, picture)
+
+
 @app.command("end-to-end", epilog=example("bench end-to-end --seconds 10"))
 def end_to_end(
     seconds: Annotated[float, typer.Option("--seconds", min=1.0, help="Of each measurement.")] = 15.0,

@@ -1,0 +1,50 @@
+"""Which workers have been up long enough to be relied on; those that keep falling wait longer each time."""
+
+from dataclasses import dataclass
+
+_S = 1_000_000_000
+_LONG = 10
+"""A worker that was up for so many times what it needs to be steady has not fallen soon."""
+_MOST_DOUBLINGS = 6
+
+
+@dataclass(slots=True)
+class _Uptime:
+    up_ns: int
+    steady_from_ns: int
+
+
+class Steadiness:
+    """Knows since when workers are up, and how often in a row each soon went down again.
+
+    Args:
+        steady_s: A worker must have been up for so long; doubled with each fall in a row after the first.
+    """
+
+    def __init__(self, steady_s: float) -> None:
+        self._steady_s = steady_s
+        self._falls: dict[str, int] = {}
+        self._up: dict[str, _Uptime] = {}
+
+    def up(self, worker: str, now_ns: int) -> None:
+        """It is new or came back."""
+        self._up[worker] = _Uptime(now_ns, now_ns + self._wait_ns(worker))
+
+    def down(self, worker: str, now_ns: int) -> None:
+        """It is gone."""
+        was_up_ns = now_ns - self._up.pop(worker).up_ns
+        long_up = was_up_ns > _LONG * self._wait_ns(worker)
+        self._falls[worker] = 1 if long_up else self._falls.get(worker, 0) + 1
+
+    def put_off(self, worker: str, now_ns: int) -> None:
+        """Something went wrong with it: it has to be steady anew."""
+        standing = self._up[worker]
+        standing.steady_from_ns = max(standing.steady_from_ns, now_ns + self._wait_ns(worker))
+
+    def holds(self, worker: str, now_ns: int) -> bool:
+        """Whether it is steady."""
+        return now_ns >= self._up[worker].steady_from_ns
+
+    def _wait_ns(self, worker: str) -> int:
+        doublings = min(max(self._falls.get(worker, 0) - 1, 0), _MOST_DOUBLINGS)
+        return round(self._steady_s * _S * (1 << doublings))
