@@ -29,8 +29,8 @@ class _Line(msgspec.Struct, frozen=True):
 class PredictionWriter(LineFile):
     """Writes a line for each prediction.
 
-    Each has ``"stream_id"``, ``"epoch"``, ``"seq"``, ``"capture_ns"``, ``"depth"``, ``"top"`` (pairs of label and
-    score) and ``"generation"``.
+    Each has ``"stream_id"``, ``"epoch"``, ``"seq"``, ``"capture_ns"``, ``"depth"``, ``"top"`` (pairs of label
+    and score) and ``"generation"``.
     A network with dense motion adds ``"things"`` and ``"camera"``, see ``Thing`` and ``CameraMotion``. Where
     things were is in the lines before. Where zones follow the scene there is ``"sight"``, see ``Sight``.
     """
