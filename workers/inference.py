@@ -29,6 +29,7 @@ from pipeline.wire.publisher import SMALL_QUEUE, Publisher
 from workers.base import RETRY_S, TICK_S, Worker, WorkerError
 from workers.inference_stream import InferenceStream, Turn
 from workers.model_check import wrong_checkpoint
+from workers.rebuilding import rebuild
 from workers.reference_views import ReferenceViews
 from workers.roles import bound_endpoint, connected_endpoints
 from workers.rundir import folder_of_run
@@ -78,12 +79,14 @@ class InferenceWorker(Worker):
         self._receive(0.0 if any(stream.is_ready for stream in self._streams.values()) else timeout_s)
         for wanted in self._publisher.pop_views_wanted():
             self._views.want(wanted)
+        assert self._receiver is not None
+        begun = [stream.again for stream in self._streams.values() if stream.is_ready]
+        rebuild(begun, self._runtime, self._most, self._receiver.rejects)
         if turns := self._next_turns({}):
             self._step(self._wait_for_others(turns))
         for stream in self._streams.values():
             stream.flush(self._publisher)
             if feedback := stream.pop_feedback(now_ns()):
-                assert self._receiver is not None
                 self._receiver.send_feedback(feedback)
         return True
 
@@ -136,7 +139,7 @@ class InferenceWorker(Worker):
             return False
         (frames,) = connected_endpoints(self.role, self.config.endpoints)
         self._receiver = self.receives(
-            FrameReceiver(frames, self.role, self.config.wire, self.security, self._own)
+            FrameReceiver(frames, self.role, self.config.wire, self.security, self._own, replay=True)
         )
         return True
 

@@ -23,6 +23,7 @@ from pipeline.wire.messages import EndOfStream, Part
 from pipeline.wire.publisher import Publisher
 from workers.inference_scene import Scene, SceneWatcher
 from workers.picture_gate import PictureGate
+from workers.rebuilding import Rebuilding
 
 _REPORT_S = 0.25
 """Longest time between two reports on the age of predictions, however rare the statistics are."""
@@ -102,6 +103,7 @@ class InferenceStream:
     Attributes:
         home: See above.
         outbox: A prediction, or what is sent in place of one, that waits for room with its receivers.
+        again: Frames from before it began, sent once more.
     """
 
     def __init__(
@@ -122,15 +124,14 @@ class InferenceStream:
         self._report_ns = int(min(_REPORT_S, config.wire.stats_interval_s) * 1e9)
         self._ring: Ring[_Waiting] = Ring(config.inference.ring_frames)
         self._history: StreamHistory[PastKey] = StreamHistory(num_past, config.history.spacing_ms)
+        self.again = Rebuilding(self._history, PastKey, self.stats, config.history.max_gap_ms)
         self._picture: LastPicture[Memory] = LastPicture(kept, config.inference.same_below)
         self._answer: LastAnswer | None = None
         self._scene = SceneWatcher(home)
         self._gate = PictureGate() if config.inference.health else None
         self._gaps = GapTracker()
         self._ages = AgeLog(stream_id)
-        self._reset: str | None = (
-            None  # announced by frames that were let go since: it holds for the next one
-        )
+        self._reset: str | None = None  # of frames that were let go since: it holds for the next one
         self._waits_for_room = False  # frames of a camera push older ones out
         self._last_time_ns: int | None = None
         self._reports = ReportLimit()
@@ -164,6 +165,8 @@ class InferenceStream:
     def take(self, received: ReceivedFrame) -> None:
         """Takes a frame that has arrived; of a camera it may push an older one out."""
         header, stats = received.header, self.stats
+        if self.again.took(received):
+            return
         gap = self._gaps.update(header.id, header.skipped, header.source_size)
         stats.received += 1
         stats.state, stats.epoch, stats.seen = "up", header.epoch, self._gaps.seen
@@ -180,8 +183,8 @@ class InferenceStream:
         """Notes that no more frames will come."""
         gap = self._gaps.update(end.id, end.skipped)
         self.stats.skip("wire.lost", gap.lost)
-        self.stats.seen = self._gaps.seen
-        self._end = end
+        self._end, self.stats.seen = end, self._gaps.seen
+        self.again.clear()
 
     def next(self, now_ns: int) -> Turn | None:
         """The frame whose turn it is: the newest of a live stream, the oldest of a file.
