@@ -28,6 +28,14 @@ Device = Annotated[
 ]
 
 
+Listen = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"\A(unix:/.+|[^/]+:[0-9]{1,5}|)\Z", description='host:port, unix:/path, or "" for nothing'
+    ),
+]
+
+
 class StreamConfig(Section, frozen=True, kw_only=True):
     """``[[streams]]``."""
 
@@ -217,6 +225,13 @@ class SecurityConfig(Section, frozen=True, kw_only=True):
     servers: ServersConfig
 
 
+class ControlConfig(Section, frozen=True, kw_only=True):
+    """``[control]``."""
+
+    listen: Listen
+    token_file: str
+
+
 class Config(Section, frozen=True, kw_only=True):
     """The whole configuration."""
 
@@ -235,6 +250,7 @@ class Config(Section, frozen=True, kw_only=True):
     endpoints: EndpointsConfig
     wire: WireConfig
     security: SecurityConfig
+    control: ControlConfig
     zones: Zones = {}
     lines: Lines = {}
     rules: Rules = {}

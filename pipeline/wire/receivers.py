@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Generic, TypeVar
 
 from pipeline.account.footprint import MOST_BYTES, footprint
-from pipeline.account.stats import WorkerStats
+from pipeline.account.stats import MOST_STREAMS, WorkerStats
 from pipeline.base.clock import now_ns
 from pipeline.base.closing import Closing
 from pipeline.base.config import WireConfig
@@ -208,6 +208,9 @@ class LanedReceiver(Receiver[T | EndOfStream]):
 class PredictionReceiver(LanedReceiver[ReceivedPrediction | BadPicture]):
     """Receives predictions, what is sent in place of them, and ends of streams; announces itself as ``sink``.
 
+    A stream that was given to another inference worker has a higher generation from then on: what the former
+    one still sends of it is refused.
+
     Args:
         endpoints: Where inference workers publish.
         wire: ``[wire]``.
@@ -229,6 +232,7 @@ class PredictionReceiver(LanedReceiver[ReceivedPrediction | BadPicture]):
             SMALL_QUEUE,
             SMALL_QUEUE,
         )
+        self._generations: dict[str, int] = {}
 
     def ask_for_view(self, wanted: TakeView) -> None:
         """Asks all inference workers; only that of the stream takes its view."""
@@ -237,6 +241,9 @@ class PredictionReceiver(LanedReceiver[ReceivedPrediction | BadPicture]):
     def _accept(
         self, message: Message, parts: Sequence[Part]
     ) -> ReceivedPrediction | BadPicture | EndOfStream:
+        if not isinstance(message, Prediction | BadPicture | EndOfStream):
+            raise WireError("topic", f"a {type(message).__name__} among predictions")
+        self._check_generation(message)
         if isinstance(message, Prediction):
             attention = maps = None
             layout = message.motion_maps
@@ -252,9 +259,18 @@ class PredictionReceiver(LanedReceiver[ReceivedPrediction | BadPicture]):
             if size:
                 self._budget.charge(received, size)
             return received
-        if isinstance(message, EndOfStream | BadPicture):
-            return message
-        raise WireError("topic", f"a {type(message).__name__} among predictions")
+        return message
+
+    def _check_generation(self, message: Prediction | BadPicture | EndOfStream) -> None:
+        known = self._generations.get(message.stream_id, 0)
+        if message.generation < known:
+            raise WireError(
+                "generation",
+                f"{message.stream_id}: an answer of generation {message.generation} is refused: the stream "
+                f"was given to another inference worker, which is at {known}",
+            )
+        if message.generation > known and len(self._generations) < MOST_STREAMS:  # others the census refuses
+            self._generations[message.stream_id] = message.generation
 
 
 class StatsReceiver(Receiver[WorkerStats]):
