@@ -142,7 +142,7 @@ class Assignment:
                 raise VerbError(409, f"{stream_id} is owned here: delete it first")
             worker.streams[stream_id].generation = wanted.generation
         elif wanted.state == "owned":
-            receiver.begin(stream_id)
+            receiver.begin(stream_id, replay=wanted.replay)
             self._own(stream_id, wanted.generation, None)
         elif stream_id in worker.standby:
             worker.standby[stream_id].generation = wanted.generation

@@ -5,6 +5,7 @@ backend in the same precision.
 """
 
 import hashlib
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -12,11 +13,13 @@ import msgspec
 from pipeline.base.frame import FrameId
 from pipeline.base.packing import pack, unpack
 from pipeline.base.text import StreamId
+from pipeline.model.history import Remembered
 from pipeline.model.shipped import find_checkpoint
 from pipeline.runtime.base import Runtime
 from pipeline.runtime.step import Part
 from pipeline.scene.scene_state import CameraState, HealthState, HomeState, ThingsState
 from pipeline.wire.messages import Size
+from workers.turn import PastKey
 
 MOST_BYTES = 1 << 28
 _MAGIC = b"kvq-stream memory 1\n"
@@ -120,6 +123,26 @@ class Maker(msgspec.Struct, frozen=True):
         with find_checkpoint(checkpoint).open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         return Maker(digest, runtime.engine.backend, runtime.engine.precision)
+
+
+def handed_frames(frames: Sequence[Remembered[PastKey]], runtime: Runtime) -> list[HandedFrame]:
+    """The frames of a history, for another worker."""
+    return [
+        HandedFrame(one.key.id, one.key.truth, one.time_ns, one.entry.size, runtime.parts(one.entry))
+        for one in frames
+    ]
+
+
+def remembered(frames: Sequence[HandedFrame], runtime: Runtime) -> list[Remembered[PastKey]]:
+    """The frames of another worker, for a history here.
+
+    Raises:
+        ValueError: The runtime can't use them.
+    """
+    return [
+        Remembered(PastKey(one.id, one.truth), one.time_ns, runtime.entry(one.size, one.parts))
+        for one in frames
+    ]
 
 
 def pack_memory(maker: Maker, stream_id: str, generation: int, stream: HandedStream) -> bytes:

@@ -26,6 +26,7 @@ from workers.assignment import Assignment, drops
 from workers.base import RETRY_S, TICK_S, Worker
 from workers.configured_runtime import configured_runtime
 from workers.inference_stream import InferenceStream
+from workers.rebuilding import rebuild
 from workers.reference_views import ReferenceViews
 from workers.roles import bound_endpoint, connected_endpoints
 from workers.rundir import folder_of_run
@@ -90,6 +91,9 @@ class InferenceWorker(Worker):
         self._receive(0.0 if any(stream.is_ready for stream in self.streams.values()) else timeout_s)
         for wanted in self.publisher.pop_views_wanted():
             self._views.want(wanted)
+        assert self.receiver is not None
+        begun = [stream.again for stream in self.streams.values() if stream.is_ready]
+        rebuild(begun, self.runtime, self._most, self.receiver.rejects)
         if turns := self._next_turns({}):
             self._step(self._wait_for_others(turns))
         if self._assignment:
@@ -100,7 +104,6 @@ class InferenceWorker(Worker):
         for stream in self.streams.values():
             stream.flush(self.publisher)
             if feedback := stream.pop_feedback(now_ns()):
-                assert self.receiver is not None
                 self.receiver.send_feedback(feedback)
         return True
 
@@ -128,7 +131,7 @@ class InferenceWorker(Worker):
             return False
         (frames,) = connected_endpoints(self.role, self.config.endpoints)
         self.receiver = self.receives(
-            FrameReceiver(frames, self.role, self.config.wire, self.security, self._own)
+            FrameReceiver(frames, self.role, self.config.wire, self.security, self._own, replay=True)
         )
         return True
 

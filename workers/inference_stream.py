@@ -14,7 +14,7 @@ from pipeline.flow.freshness.ages import AgeLog, Feedback
 from pipeline.flow.gaps import GapTracker
 from pipeline.flow.ring import Ring
 from pipeline.flow.unchanged import KeptBytes, LastPicture
-from pipeline.model.history import Remembered, StreamHistory
+from pipeline.model.history import StreamHistory
 from pipeline.runtime.base import Runtime
 from pipeline.runtime.step import Memory, Motion, Result
 from pipeline.scene.home import Home
@@ -23,9 +23,10 @@ from pipeline.wire.encoding import encode_bad_picture, encode_end
 from pipeline.wire.messages import EndOfStream, FrameHeader, Part
 from pipeline.wire.publisher import Publisher
 from workers.cache_resets import CacheResets
-from workers.hand_over import HandedFrame, HandedStream
+from workers.hand_over import HandedStream, handed_frames, remembered
 from workers.inference_scene import Scene, SceneWatcher
 from workers.picture_gate import PictureGate
+from workers.rebuilding import Rebuilding
 from workers.standby import Standby
 from workers.turn import LastAnswer, PastKey, Turn
 
@@ -59,6 +60,7 @@ class InferenceStream:
         home: See above.
         generation: See above.
         outbox: A prediction, or what is sent in place of one, that waits for room with its receivers.
+        again: Frames from before it began, sent once more.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class InferenceStream:
         self._report_ns = int(min(_REPORT_S, config.wire.stats_interval_s) * 1e9)
         self._ring: Ring[_Waiting] = Ring(config.inference.ring_frames)
         self._history: StreamHistory[PastKey] = StreamHistory(num_past, config.history.spacing_ms)
+        self.again = Rebuilding(self._history, PastKey, self.stats, config.history.max_gap_ms)
         self._picture: LastPicture[Memory] = LastPicture(kept, config.inference.same_below)
         self._answer: LastAnswer | None = None
         self._scene = SceneWatcher(home)
@@ -86,7 +89,7 @@ class InferenceStream:
         self._gaps = GapTracker()
         self._dealt_with: FrameHeader | None = None  # the last one that left the ring
         self._ages = AgeLog(stream_id)
-        self._reset: str | None = None  # announced by frames that were let go: it holds for the next one
+        self._reset: str | None = None  # of frames that were let go since: it holds for the next one
         self._waits_for_room = False  # frames of a camera push older ones out
         self._resets = CacheResets(stream_id, config.history.max_gap_ms, notify)
         self._step_ns = 0
@@ -124,6 +127,8 @@ class InferenceStream:
     def take(self, received: ReceivedFrame) -> None:
         """Takes a frame that has arrived; of a camera it may push an older one out."""
         header, stats = received.header, self.stats
+        if self.again.took(received):
+            return
         gap = self._gaps.update(header.id, header.skipped, header.source_size)
         stats.received += 1
         stats.state, stats.epoch, stats.seen = "up", header.epoch, self._gaps.seen
@@ -142,8 +147,8 @@ class InferenceStream:
         """Notes that no more frames will come."""
         gap = self._gaps.update(end.id, end.skipped)
         self.stats.skip("wire.lost", gap.lost)
-        self.stats.seen = self._gaps.seen
-        self._end = end
+        self._end, self.stats.seen = end, self._gaps.seen
+        self.again.clear()
 
     def next(self, now_ns: int) -> Turn | None:
         """The frame whose turn it is: the newest of a live stream, the oldest of a file.
@@ -299,12 +304,7 @@ class InferenceStream:
             picture=last.source_size if last else None,
             sent=(last.height, last.width) if last else None,
             time_ns=self._resets.last_ns,
-            frames=[
-                HandedFrame(
-                    frame.key.id, frame.key.truth, frame.time_ns, frame.entry.size, runtime.parts(frame.entry)
-                )
-                for frame in frames
-            ],
+            frames=handed_frames(frames, runtime),
             intervals=intervals,
             scene=self._scene.state(),
             gate=gate,
@@ -316,11 +316,7 @@ class InferenceStream:
         Raises:
             ValueError: Something in it can't be; then this stream is of no use any more.
         """
-        remembered = [
-            Remembered(PastKey(one.id, one.truth), one.time_ns, runtime.entry(one.size, one.parts))
-            for one in handed.frames
-        ]
-        self._history.replace(remembered, handed.intervals)
+        self._history.replace(remembered(handed.frames, runtime), handed.intervals)
         self._scene.restore(handed.scene)
         if self._gate and handed.gate:
             self._gate.restore(handed.gate)

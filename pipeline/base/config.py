@@ -77,6 +77,7 @@ class CaptureConfig(Section, frozen=True, kw_only=True):
     reconnect_jitter: quantities.Share
     reconnect_lone_s: quantities.Timeout
     ring_frames: quantities.QueueLength
+    replay_ms: quantities.Milliseconds
     wait_for: list[Listener]
     wait_timeout_s: quantities.Wait
 

@@ -64,6 +64,7 @@ class StreamHistory(Generic[K]):
         self._spacing_ns = round(spacing_ms * 1e6)
         self._frames: deque[Remembered[K]] = deque()
         self._intervals: deque[int] = deque(maxlen=_INTERVALS)
+        self._last_ns: int | None = None  # of the frame that the next interval is counted from
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -100,15 +101,36 @@ class StreamHistory(Generic[K]):
         """Remembers a frame. If the clock went back, everything older is worthless and forgotten first."""
         if self._frames and time_ns <= self._frames[-1].time_ns:
             self.reset()
-        if self._frames:
-            self._intervals.append(time_ns - self._frames[-1].time_ns)
+        self.note(time_ns)
         self._frames.append(Remembered(key, time_ns, entry))
         self._forget(time_ns)
+
+    def note(self, time_ns: int) -> None:
+        """Notes a frame that is not remembered: how fast the camera is shows with it as well."""
+        if self._last_ns is not None:
+            self._intervals.append(time_ns - self._last_ns)
+        self._last_ns = time_ns
+
+    def wanted(self, times_ns: Sequence[int], next_ns: int) -> set[int]:
+        """Which of several frames in a row a later one would look at, were they all remembered.
+
+        Args:
+            times_ns: Their times, each later than the one before and than what is remembered.
+            next_ns: Time of the later one.
+        """
+        trial: StreamHistory[int] = StreamHistory(self._num_past)
+        trial._spacing_ns, trial._last_ns = self._spacing_ns, self._last_ns
+        trial._intervals.extend(self._intervals)
+        trial._frames.extend(Remembered(-1, frame.time_ns, None) for frame in self._frames)
+        for time_ns in times_ns:
+            trial.append(time_ns, time_ns, None)
+        return {slot.key for slot in trial.select(next_ns) if slot} - {-1}
 
     def forget_since(self, time_ns: int) -> None:
         """Forgets the frames from a time on: they turned out to be worthless."""
         while self._frames and self._frames[-1].time_ns >= time_ns:
             self._frames.pop()
+            self._last_ns = self._frames[-1].time_ns if self._frames else None
 
     def content(self) -> tuple[list[Remembered[K]], list[int]]:
         """The remembered frames, oldest first, and the last times between two frames in ns."""
@@ -125,11 +147,13 @@ class StreamHistory(Generic[K]):
             raise ValueError("these are not the frames of a history")
         self._frames = deque(frames)
         self._intervals = deque(intervals, maxlen=_INTERVALS)
+        self._last_ns = times[-1] if times else None
 
     def reset(self) -> None:
         """Forgets everything."""
         self._frames.clear()
         self._intervals.clear()
+        self._last_ns = None
 
     def _forget(self, now_ns: int) -> None:
         reach_ns = (self._num_past + 0.5) * self._spacing_ns

@@ -185,6 +185,9 @@ class Publisher(Closing):
         if self._gate:
             self._gate.join()
 
+    def _asked_again(self, name: bytes, stream_id: str) -> None:
+        """A reader asks for what was sent before; only frames are kept: see ``FramePublisher``."""
+
     def _check(self, parts: Sequence[Part]) -> None:
         if (largest := max(map(len, parts))) > self._most_bytes:
             raise WireError(
@@ -258,6 +261,8 @@ class Publisher(Closing):
             elif (wanted := decode_take_view(notice)) is not None:
                 if len(self._views_wanted) < _MOST_FEEDBACK:
                     self._views_wanted[wanted.stream_id] = wanted
+            elif (asked := topics.asks_again(notice)) is not None:
+                self._asked_again(*asked)
             else:
                 self.audience.note(notice)
         if self._gate:

@@ -35,6 +35,7 @@ from pipeline.wire.rejects import Rejects
 from pipeline.wire.security import SecurityPolicy
 from pipeline.wire.subscriber import Subscriber, ready, wait_any
 
+_MOST_AGAIN = 256
 _MOST_DRAINED = 256
 _MOST_STATS = 64  # at once: each may be large
 _SEVERITY: tuple[LinkState, ...] = ("up", "waiting", "lost")
@@ -94,17 +95,25 @@ class Receiver(Closing, Generic[T]):
             received = subscriber.receive()
             if received is None:
                 break
-            parts, first = received
-            try:
-                message = decode_message(parts, self._most_bytes)
-                item = self._accept(message, parts)
-                if item is not None:
-                    self._census.admit(message)
-            except WireError as error:
-                self.rejects.add(sockets.peer(first) or "this machine", error)
-            else:
-                taken += [item] if item is not None else []
+            all_parts, first = received
+            for parts in _messages(all_parts):
+                try:
+                    message = decode_message(parts, self._most_bytes)
+                    item = self._accept(message, parts)
+                    if item is not None:
+                        self._census.admit(message)
+                except WireError as error:
+                    self.rejects.add(sockets.peer(first) or "this machine", error)
+                else:
+                    taken += [item] if item is not None else []
         return taken
+
+
+def _messages(parts: list[memoryview]) -> list[list[memoryview]]:
+    """The messages in what arrived: frames that are sent again come all in one."""
+    if not topics.is_again(parts[0]) or len(parts) > 1 + 2 * _MOST_AGAIN or len(parts) % 2 == 0:
+        return [parts]
+    return [[parts[0], *parts[place : place + 2]] for place in range(1, len(parts), 2)]
 
 
 class LanedReceiver(Receiver[T | EndOfStream]):
@@ -135,8 +144,10 @@ class LanedReceiver(Receiver[T | EndOfStream]):
         whole, self._topics_of = streams is None, topics_of
         self._streams: set[str] | None = None if streams is None else set()
         newest, every = (topics_of("newest", ""), topics_of("every", "")) if whole else ([], [])
-        self._newest = Subscriber(sources, "newest", newest, wire, security, newest_queue, whole=whole)
-        self._every = Subscriber(sources, "every", every, wire, security, queue, whole=whole)
+        self._newest = Subscriber(
+            sources, "newest", newest, wire, security, newest_queue, whole=whole, role=role
+        )
+        self._every = Subscriber(sources, "every", every, wire, security, queue, whole=whole, role=role)
         super().__init__(wire, (self._newest, self._every))
         for stream_id in streams or ():
             self.begin(stream_id)
