@@ -17,11 +17,13 @@ from pipeline.base.errors import UserError
 from pipeline.base.rate import Rate
 from pipeline.base.redact import redact
 from pipeline.base.role_names import Role
+from pipeline.view.web.verbs import Verb
 from pipeline.wire.encoding import encode_stats
 from pipeline.wire.links import LinkState
 from pipeline.wire.publisher import SMALL_QUEUE, Publisher
 from pipeline.wire.receivers import Receiver
 from pipeline.wire.security import SecurityPolicy
+from workers.control import Control
 from workers.down_worker import DownWorker
 from workers.output import print_line
 from workers.roles import stats_endpoints
@@ -30,6 +32,8 @@ from workers.waiting import Waiting
 
 TICK_S = 0.1
 """Longest time in seconds that a tick waits: a stop is noticed within it."""
+_ASKED_TICK_S = 0.02
+"""The same of a worker that may be asked something."""
 RETRY_S = 0.002
 """Between two tries to send to a peer whose queue is full."""
 _FORMER_NS = 2_000_000_000
@@ -89,6 +93,7 @@ class Worker(ABC):
         self._publishers: list[Publisher] = []
         self._receivers: list[Receiver[Any]] = []
         self._stats_publisher: Publisher | None = None
+        self._control: Control | None = None
         self._former = [encode_stats(stats) for stats in former]
         self._former_due_ns = 0
         self._stats_due_ns = 0
@@ -110,6 +115,10 @@ class Worker(ABC):
     @abstractmethod
     def finish(self, deadline_ns: int) -> None:
         """Brings the frames that it already has to their end, until ``deadline_ns`` at the latest."""
+
+    def verbs(self) -> list[Verb]:
+        """What it does when it is asked over HTTP (``[control]``), in its own thread, between two ticks."""
+        return []
 
     def run(self, stop: threading.Event, on_ready: Callable[[WorkerStats], None]) -> None:
         """Works until there is no more to do or ``stop`` is set, then ends in order.
@@ -207,15 +216,27 @@ class Worker(ABC):
             endpoint = stats_endpoints(self.role, self.config.endpoints)[0]
             self._stats_publisher = Publisher(endpoint, self.config.wire, self.security, queue=SMALL_QUEUE)
             self._publishers.append(self._stats_publisher)
+            if self.config.control.listen:
+                self._control = Control(self.config, self.stats, self.verbs())
+                self.resources.callback(self._control.close)
             self.open()
         except UserError as error:  # every boundary that open crosses has its own one-line errors
             raise WorkerError(str(error)) from error
         self.stats.state = "ready"
         self.publish_stats()
         on_ready(self.stats)
-        while not stop.is_set() and self._is_read and self.tick(TICK_S):
+        control, tick_s = self._control, TICK_S
+        if control:
+            tick_s = _ASKED_TICK_S
+            control.queue.accept()
+            self.event(f"control: {control.address}")
+        while not stop.is_set() and self._is_read and self.tick(tick_s):
+            if control:
+                control.queue.do_all()
             self.publish_stats_if_due()
         self.stats.state = "stopping"
+        if control:
+            control.queue.refuse("the worker is stopping")
         self.publish_stats()
         self._finish_by_ns = now_ns() + int(self.config.run.drain_timeout_s * 1e9)
         self.finish(self._finish_by_ns)

@@ -57,12 +57,13 @@ class CaptureWorker(Worker):
             return self._wait_for_listeners(timeout_s)
         self._wake.clear()
         self._update_freshness()
+        again = self._publisher.send_again()
         sent = self._forward_in_turn()
         self._collect_events()
         if all(stream.ended for stream in self._streams):
             return False
         if not sent:
-            blocked = any(stream.outbox for stream in self._streams)
+            blocked = again or any(stream.outbox for stream in self._streams)
             self._wake.wait(RETRY_S if blocked else timeout_s)
         return True
 

@@ -47,6 +47,7 @@ _COUNTERS: Final = (
     "rendered",
     "backbone_passes",
     "reused",
+    "rebuilt",
     "labelled",
     "correct",
 )
@@ -186,7 +187,10 @@ def by_role(stream_id: str, everyone: Sequence[WorkerStats]) -> dict[str, Stream
         if w.role in lives and (died or stream_id in w.streams):
             lives[w.role].append(w.streams.get(stream_id, StreamStats()))
     for role in ("inference", "sink"):
-        lives[role][1:] = [_without_absence(later) for later in lives[role][1:]]
+        # of inference workers that had the stream in turn, the first one need not have been started first
+        first = min(lives[role], key=_absence, default=None) if role == "inference" else None
+        first = first or next(iter(lives[role]), None)
+        lives[role] = [life if life is first else _without_absence(life) for life in lives[role]]
     return {role: merge(stats) for role, stats in lives.items()}
 
 
@@ -206,7 +210,7 @@ def _stream_report(stream_id: str, everyone: Sequence[WorkerStats], running: boo
     seen_by_inference = captured - sum(roles["capture"].dropped.values())
     unpredicted = seen_by_inference - total.predicted - sum(total.not_predicted.values())
     if unpredicted > 0 and "inference" in killed and not running:
-        total.skip("inference.killed", unpredicted)
+        total.skip(_lost_predictions(stream_id, everyone), unpredicted)
     return {
         "captured": captured,
         "received": total.received,
@@ -219,6 +223,7 @@ def _stream_report(stream_id: str, everyone: Sequence[WorkerStats], running: boo
         "in_flight": in_flight,
         "backbone_passes": total.backbone_passes,
         "reused": total.reused,
+        "rebuilt": total.rebuilt,
         "cache": {
             "depth": {"0": 0, "1": 0, "2": 0} | dict(sorted(total.depth.items())),
             "resets": dict(sorted(total.resets.items())),
@@ -277,6 +282,17 @@ def _add_uncounted_predictions(total: StreamStats) -> None:
         passes = total.backbone_passes // computed if computed > 0 else 1
         total.predicted += uncounted
         total.backbone_passes += passes * uncounted
+
+
+def _lost_predictions(stream_id: str, everyone: Sequence[WorkerStats]) -> str:
+    """Why frames have no prediction that killed inference workers had, or that came while there was none."""
+    inference = [w for w in everyone if w.role == "inference" and stream_id in w.streams]
+    last = max(inference, key=lambda w: (w.sent_ns, w.session), default=None)
+    return "lost.worker_restart" if last and last.state == "stopped" else "inference.killed"
+
+
+def _absence(stats: StreamStats) -> int:
+    return sum(count for reason, count in stats.not_predicted.items() if reason.endswith(".absent"))
 
 
 def _without_absence(stats: StreamStats) -> StreamStats:

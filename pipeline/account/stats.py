@@ -164,6 +164,8 @@ class StreamStats(msgspec.Struct):
         not_predicted: Frames that inference let go, by ``<stage>.<reason>``; the sink may still show them.
         backbone_passes: Frames that went through the backbone (inference).
         reused: Frames that did not, because their picture was that of the frame before (inference).
+        rebuilt: Frames that were only remembered: capture sent them once more to a worker that began late
+            (inference).
         depth: Predictions by the number of past frames that they saw, ``"0"`` to ``"T"``.
         resets: How often the cache was emptied, by reason.
         labelled: Predictions whose true label is known (inference).
@@ -196,6 +198,7 @@ class StreamStats(msgspec.Struct):
     not_predicted: Counts = {}
     backbone_passes: Count = 0
     reused: Count = 0
+    rebuilt: Count = 0
     depth: Counts = {}
     resets: Counts = {}
     labelled: Count = 0

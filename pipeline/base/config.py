@@ -28,6 +28,14 @@ Device = Annotated[
 ]
 
 
+Listen = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"\A(unix:/.+|[^/]+:[0-9]{1,5}|)\Z", description='host:port, unix:/path, or "" for nothing'
+    ),
+]
+
+
 class StreamConfig(Section, frozen=True, kw_only=True):
     """``[[streams]]``."""
 
@@ -69,6 +77,7 @@ class CaptureConfig(Section, frozen=True, kw_only=True):
     reconnect_jitter: quantities.Share
     reconnect_lone_s: quantities.Timeout
     ring_frames: quantities.QueueLength
+    replay_ms: quantities.Milliseconds
     wait_for: list[Listener]
     wait_timeout_s: quantities.Wait
 
@@ -102,6 +111,7 @@ class InferenceConfig(Section, frozen=True, kw_only=True):
     workers: quantities.WorkerCount
     name: str
     shared_by: list[Name]
+    assigned: bool
 
 
 class RuntimeConfig(Section, frozen=True, kw_only=True):
@@ -216,6 +226,13 @@ class SecurityConfig(Section, frozen=True, kw_only=True):
     servers: ServersConfig
 
 
+class ControlConfig(Section, frozen=True, kw_only=True):
+    """``[control]``."""
+
+    listen: Listen
+    token_file: str
+
+
 class Config(Section, frozen=True, kw_only=True):
     """The whole configuration."""
 
@@ -234,6 +251,7 @@ class Config(Section, frozen=True, kw_only=True):
     endpoints: EndpointsConfig
     wire: WireConfig
     security: SecurityConfig
+    control: ControlConfig
     zones: Zones = {}
     lines: Lines = {}
     rules: Rules = {}

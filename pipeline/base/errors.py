@@ -17,8 +17,8 @@ class WireError(ValueError):
 
     Attributes:
         reason: One word to count it by: ``parts``, ``size``, ``version``, ``header``, ``topic``,
-            ``pixels``, ``jpeg``, ``attention``, ``shm``, ``overwritten``, ``memory``, ``names`` or
-            ``sessions``;
+            ``pixels``, ``jpeg``, ``attention``, ``shm``, ``overwritten``, ``memory``, ``names``,
+            ``sessions`` or ``generation``;
             ``link``, ``key`` or ``flood`` where it is about a connection.
     """
 

@@ -20,14 +20,17 @@ class _Line(msgspec.Struct, frozen=True):
     capture_ns: int
     depth: int
     top: list[tuple[str, float]]
+    generation: int
     things: list[dict[str, Any]] | msgspec.UnsetType = msgspec.UNSET
     camera: dict[str, Any] | msgspec.UnsetType | None = msgspec.UNSET
     sight: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
 
 
 class PredictionWriter(LineFile):
-    """Writes ``{"stream_id", "epoch", "seq", "capture_ns", "depth", "top": [[label, score], ...]}`` lines.
+    """Writes a line for each prediction.
 
+    Each has ``"stream_id"``, ``"epoch"``, ``"seq"``, ``"capture_ns"``, ``"depth"``, ``"top"`` (pairs of label
+    and score) and ``"generation"``.
     A network with dense motion adds ``"things"`` and ``"camera"``, see ``Thing`` and ``CameraMotion``. Where
     things were is in the lines before. Where zones follow the scene there is ``"sight"``, see ``Sight``.
     """
@@ -45,6 +48,7 @@ class PredictionWriter(LineFile):
             prediction.capture_ns,
             prediction.depth,
             [(label, round(score, 6)) for label, score in prediction.top],
+            prediction.generation,
             *_scene(prediction),
             _rounded(prediction.sight) if prediction.sight else msgspec.UNSET,
         )

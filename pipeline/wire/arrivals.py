@@ -20,6 +20,7 @@ class ReceivedFrame:
         received_ns: Unix time in ns at which it was taken from the socket.
         budget: What its memory is counted by.
         lost: Why it has no pixels, or None.
+        replayed: It was sent before this reader began with its stream, and once more because that asked.
     """
 
     header: FrameHeader
@@ -27,6 +28,7 @@ class ReceivedFrame:
     received_ns: int
     budget: MemoryBudget
     lost: WireError | None = None
+    replayed: bool = False
 
     def __post_init__(self) -> None:
         if self.lost is None:

@@ -6,6 +6,7 @@ from collections.abc import Set
 from pipeline.account.stats import MOST_STREAMS
 from pipeline.base.frame import Policy
 from pipeline.base.role_names import LISTENERS
+from pipeline.wire import topics
 from pipeline.wire.shared.reader_seats import MOST_NOTICES, SegmentReaders, count
 
 _LISTENERS = {role.encode() for role in LISTENERS}
@@ -48,6 +49,10 @@ class Audience:
         if stream_id is None:
             return set[bytes]().union(*of_stream.values())
         return of_stream.get("", _NOBODY).keys() | of_stream.get(stream_id, _NOBODY).keys()
+
+    def takers(self, role: str, lane: Policy, stream_id: str) -> Set[bytes]:
+        """Those of these receivers that have a role."""
+        return {name for name in self.readers(lane, stream_id) if topics.has_role(name, role)}
 
     def ask(self, token: bytes) -> None:
         """Begins to note who acknowledges a message."""

@@ -183,7 +183,11 @@ def _cause(error: Exception) -> str:
 def _fits(topic: bytes, message: Message) -> bool:
     if topic in _topics_of(message):
         return True
-    return isinstance(message, FrameHeader) and topics.is_without(topic, message.policy)
+    if not isinstance(message, FrameHeader):
+        return False
+    if topics.is_again(topic):
+        return message.policy == "newest" and topic.endswith(b"." + message.stream_id.encode())
+    return topics.is_without(topic, message.policy)
 
 
 def _topics_of(message: Message) -> tuple[bytes, ...]:

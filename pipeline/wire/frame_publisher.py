@@ -13,6 +13,7 @@ from pipeline.wire.encoding import check_image, encode_frame, encode_notice, enc
 from pipeline.wire.messages import Encoding, Part
 from pipeline.wire.publisher import Publisher
 from pipeline.wire.security import SecurityPolicy
+from pipeline.wire.sent_again import SentAgain
 from pipeline.wire.shared.reader_seats import SegmentReaders
 from pipeline.wire.shared.stream_memory import StreamMemory
 
@@ -42,6 +43,7 @@ class _Stream:
         packed: A frame that has not gone yet.
         sent: Number of frames by encoding.
         packing_ns: Time for packing the last frame.
+        is_burst: Frames were just sent again: an offer as well would leave no room for a new one.
         report_at: When to report that its frames are held up, in monotonic seconds; 0 while they are not.
     """
 
@@ -49,6 +51,7 @@ class _Stream:
     packed: _Packed | None = None
     sent: Counter[Encoding] = field(default_factory=Counter)
     packing_ns: int = 0
+    is_burst: bool = False
     report_at: float = 0.0
 
 
@@ -60,6 +63,8 @@ class FramePublisher(Publisher):
     through the socket. So nothing is lost while receivers come and go.
     Frames that may be dropped are written into the next slot at once. For those that must not, at most
     ``wire.queue_frames`` are on their way: the next one waits until all receivers have copied the first.
+    The frames of the last ``capture.replay_ms`` of each live stream are kept, for receivers that ask for
+    them.
 
     Args:
         endpoint: ``ipc://path`` or ``tcp://host:port``; port 0 lets the system choose.
@@ -91,6 +96,7 @@ class FramePublisher(Publisher):
         if capture.encoding == "jpeg" or (capture.encoding == "auto" and not address.parse(endpoint).local):
             self._otherwise = "jpeg"
         self._events: list[str] = []
+        self._again = SentAgain(capture.replay_ms, self._most_shared, lambda frame: self._pixels(frame)[1])
 
     @property
     def jpeg_quality(self) -> int:
@@ -115,6 +121,8 @@ class FramePublisher(Publisher):
         deadline = time.monotonic() + timeout_s
         pause_s = _FIRST_PAUSE_S
         self._hear()
+        stream.is_burst = self._again.send(frame.id.stream_id, self._send_again)
+        self._again.give_up(frame.id.stream_id)  # no frame waits for older ones
         while (packed := self._pack(frame, stream, quality)) is None:
             if (left := deadline - time.monotonic()) <= 0:
                 return self._held(frame, stream)
@@ -122,6 +130,7 @@ class FramePublisher(Publisher):
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
             self._hear()
         stream.packed = packed
+        pixels = next((parts for encoding, parts in packed.messages if encoding != "shm"), None)
         while packed.messages:
             encoding, parts = packed.messages[0]
             self._check(parts)
@@ -133,7 +142,20 @@ class FramePublisher(Publisher):
             stream.sent[encoding] += 1
         stream.packed = None
         stream.report_at = 0.0
+        self._again.keep(frame, pixels)
         return True
+
+    def send_again(self) -> bool:
+        """Sends what receivers have asked for again, as long as there is room; whether some of it is left."""
+        self._hear()
+        self._again.send_all(self._send_again)
+        return self._again.is_due
+
+    def forget(self, stream_id: str) -> None:
+        """Gives back the memory of a stream that has ended; receivers keep what they have open."""
+        self._again.forget(stream_id)
+        if stream := self._streams.pop(stream_id, None):
+            stream.memory.close()
 
     def packing_ns(self, stream_id: str) -> int:
         """How long it took to pack the frame of this stream that was sent last, in ns."""
@@ -156,6 +178,13 @@ class FramePublisher(Publisher):
         super().close(linger_s)
         for stream in self._streams.values():
             stream.memory.close()
+
+    def _asked_again(self, name: bytes, stream_id: str) -> None:
+        self._again.ask(name, stream_id)
+
+    def _send_again(self, parts: list[Part]) -> bool:
+        # Not dropped where there is no room: whoever asked is new, and takes a burst of them.
+        return self._send(parts, True, 0.0)
 
     def _stream(self, stream_id: str) -> _Stream:
         if stream_id not in self._streams:
@@ -222,6 +251,8 @@ class FramePublisher(Publisher):
             return None
         check_image(frame.image)
         shared = stream.memory.find(frame.image, readers)
+        if shared is None and stream.is_burst:
+            return None
         if shared is None and (offer := stream.memory.due_offer(frame.image, readers)):
             parts = encode_offer(offer, frame.policy)
             if self._send(parts, frame.policy == "every", 0.0):

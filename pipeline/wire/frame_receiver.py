@@ -1,5 +1,6 @@
 """Receives frames: through the socket, or out of shared memory."""
 
+import time
 from collections.abc import Collection, Sequence
 
 from pipeline.base.clock import now_ns
@@ -23,6 +24,8 @@ from pipeline.wire.receivers import LanedReceiver
 from pipeline.wire.security import SecurityPolicy
 from pipeline.wire.shared.mapping import Windows
 
+_ASK_S = 2.0
+"""How long a receiver asks for frames again: capture may still have to be connected to."""
 _STREAMS = 16
 _MOST_WAITING = 64
 
@@ -36,6 +39,7 @@ class FrameReceiver(LanedReceiver[ReceivedFrame]):
         wire: ``[wire]``.
         security: What the links must have.
         streams: Those to take at first; None for all, now and later.
+        replay: Of those, ask for what was sent lately: see ``begin``.
 
     Raises:
         TransportError: An endpoint can't be connected to.
@@ -49,6 +53,8 @@ class FrameReceiver(LanedReceiver[ReceivedFrame]):
         wire: WireConfig,
         security: SecurityPolicy,
         streams: Collection[str] | None = None,
+        *,
+        replay: bool = False,
     ) -> None:
         sources: list[tuple[Role, str]] = [("capture", endpoint) for endpoint in endpoints]
         queue = wire.queue_frames
@@ -68,6 +74,34 @@ class FrameReceiver(LanedReceiver[ReceivedFrame]):
             "newest": Windows(self._newest, "newest", self._most_bytes),
             "every": Windows(self._every, "every", self._most_bytes),
         }
+        self._asked_until: dict[str, float] = {}  # by stream, "" for all
+        self._newest_seen: dict[str, tuple[int, int, int]] = {}
+        if replay:
+            for stream_id in [""] if streams is None else streams:
+                self._ask_again(stream_id)
+
+    def begin(self, stream_id: str, *, replay: bool = False) -> None:
+        """Takes one more stream; nothing if it takes all, or takes it already.
+
+        Args:
+            stream_id: The stream.
+            replay: If it is live, ask for the frames of the last ``capture.replay_ms``. They arrive once,
+                the oldest first and before later ones as far as there is time for that, and marked
+                (``ReceivedFrame.replayed``).
+        """
+        is_new = not self.takes(stream_id)
+        super().begin(stream_id)
+        if replay and is_new:
+            self._ask_again(stream_id)
+
+    def leave(self, stream_id: str) -> None:
+        """Takes a stream no longer, from now on.
+
+        Raises:
+            KeyError: It is not taken by name.
+        """
+        super().leave(stream_id)
+        self._ask_no_more(stream_id)
 
     def send_feedback(self, feedback: Feedback) -> None:
         """Sends all capture workers the age of a stream's predictions; only its own one uses it."""
@@ -77,6 +111,10 @@ class FrameReceiver(LanedReceiver[ReceivedFrame]):
         """Takes what has arrived: see ``LanedReceiver.poll``; copies frames out of shared memory."""
         taken = super().poll(timeout_s, max_every)
         self._windows["every"].give_back()
+        if self._asked_until:
+            now = time.monotonic()
+            for stream_id in [one for one, until in self._asked_until.items() if until < now]:
+                self._ask_no_more(stream_id)
         for windows in self._windows.values():
             windows.sweep()
         return taken
@@ -91,7 +129,10 @@ class FrameReceiver(LanedReceiver[ReceivedFrame]):
         if isinstance(message, FrameHeader | EndOfStream | Offer) and not self.takes(message.stream_id):
             return None  # of a stream whose name begins as one of ours, or that was left
         if isinstance(message, FrameHeader):
-            return self._frame(message, parts[2])
+            replayed = topics.is_again(parts[0])
+            if not (self._is_news(message, replayed) if self._asked_until else not replayed):
+                return None
+            return self._frame(message, parts[2], replayed)
         if isinstance(message, EndOfStream):
             return message
         if isinstance(message, Offer):
@@ -100,11 +141,30 @@ class FrameReceiver(LanedReceiver[ReceivedFrame]):
             return None
         raise WireError("topic", f"a {type(message).__name__} among frames")
 
-    def _frame(self, header: FrameHeader, pixels: Part) -> ReceivedFrame | None:
+    def _ask_again(self, stream_id: str) -> None:
+        self._newest.ask_again(stream_id)
+        self._asked_until[stream_id] = time.monotonic() + _ASK_S
+
+    def _ask_no_more(self, stream_id: str) -> None:
+        if self._asked_until.pop(stream_id, None) is not None:
+            self._newest.asked_again(stream_id)
+        if not self._asked_until:
+            self._newest_seen.clear()
+
+    def _is_news(self, header: FrameHeader, replayed: bool) -> bool:
+        """Whether a frame is later than all of its stream before it, while some are sent again."""
+        place, before = (header.session, header.epoch, header.seq), self._newest_seen.get(header.stream_id)
+        if replayed and before is not None and place <= before:
+            return False
+        if before is None or place > before:
+            self._newest_seen[header.stream_id] = place
+        return True
+
+    def _frame(self, header: FrameHeader, pixels: Part, replayed: bool) -> ReceivedFrame | None:
         if header.policy == "newest":
             self._budget.check(header.decoded_bytes)
         if header.encoding != "shm":
-            return ReceivedFrame(header, pixels, now_ns(), self._budget)
+            return ReceivedFrame(header, pixels, now_ns(), self._budget, replayed=replayed)
         token, ticket = decode_place(pixels)
         windows = self._windows[header.policy]
         if windows.refused(token):

@@ -21,7 +21,7 @@ from pipeline.base.ranges import Difference, Duration, FrameCount, Score, Second
 from pipeline.base.sight import Sight
 from pipeline.base.text import StreamId
 
-WIRE_VERSION = 5
+WIRE_VERSION = 6
 
 MOST_SLOTS = 32
 """Frames in a ring in shared memory."""
@@ -119,11 +119,13 @@ class EndOfStream(Identity, kw_only=True, frozen=True, tag="end"):
         v: Wire version.
         skipped: Frames of the session that capture itself has dropped.
         policy: That of the stream's frames.
+        generation: As in ``Prediction``; capture leaves it 0.
     """
 
     v: int = WIRE_VERSION
     skipped: FrameCount = 0
     policy: Policy = "newest"
+    generation: FrameCount = 0
 
 
 class Offer(msgspec.Struct, kw_only=True, frozen=True, tag="offer"):
@@ -230,6 +232,7 @@ class Prediction(Identity, kw_only=True, frozen=True, tag="prediction"):
         top: The best labels with their probabilities, best first.
         past: The remembered frames it looked at, oldest first; its length is the depth, 0 to T.
         policy: That of the stream's frames: ``every`` predictions wait for slow receivers as well.
+        generation: How often the stream was given to another inference worker; readers refuse older ones.
         spacing_ms: The time between remembered frames that was asked for; 0 = consecutive frames.
         reset: Why the cache was emptied just before this frame, or None.
         scored: The true label is known, and the same for all frames that the prediction looked at.
@@ -249,6 +252,7 @@ class Prediction(Identity, kw_only=True, frozen=True, tag="prediction"):
     top: Annotated[list[tuple[Label, Score]], msgspec.Meta(max_length=4096)]
     past: Annotated[list[PastFrame], msgspec.Meta(max_length=64)]
     policy: Policy
+    generation: FrameCount = 0
     spacing_ms: Duration = 0.0
     reset: Label | None = None
     scored: bool = False
@@ -280,6 +284,7 @@ class BadPicture(Identity, kw_only=True, frozen=True, tag="bad_picture"):
         capture_ns: Of the frame.
         pts_ns: Of the frame.
         policy: That of the stream's frames.
+        generation: As in ``Prediction``.
         state: What is wrong with the picture; never ``ok``.
         for_s: How long before this frame it began.
         ok_for_s: For how long it has looked well again, which is not believed yet.
@@ -290,6 +295,7 @@ class BadPicture(Identity, kw_only=True, frozen=True, tag="bad_picture"):
     capture_ns: TimeNs
     pts_ns: SourceTimeNs | None = None
     policy: Policy
+    generation: FrameCount = 0
     state: BadState
     for_s: Seconds = 0.0
     ok_for_s: Seconds = 0.0

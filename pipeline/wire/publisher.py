@@ -163,6 +163,16 @@ class Publisher(Closing):
             "`python run_stream.py keys allow FILE` admits it"
         )
 
+    def settle(self, lane: Policy, timeout_s: float) -> bool:
+        """Waits until all receivers of a lane have taken what was sent before; False if not in time."""
+        question = (topics.flush(lane), topics.new_reader())
+        if self._deliver(question, lane, timeout_s):
+            return True
+        token = topics.token(*question)
+        del self._deliveries[token]
+        self.audience.forget(token)
+        return False
+
     def close(self, linger_s: float = 0.0) -> None:
         """Gives receivers at most ``linger_s`` seconds to take what is queued for them, then disconnects."""
         address.release(self._where, self._file_number)
@@ -174,6 +184,9 @@ class Publisher(Closing):
         self._context.term()
         if self._gate:
             self._gate.join()
+
+    def _asked_again(self, name: bytes, stream_id: str) -> None:
+        """A reader asks for what was sent before; only frames are kept: see ``FramePublisher``."""
 
     def _check(self, parts: Sequence[Part]) -> None:
         if (largest := max(map(len, parts))) > self._most_bytes:
@@ -248,6 +261,8 @@ class Publisher(Closing):
             elif (wanted := decode_take_view(notice)) is not None:
                 if len(self._views_wanted) < _MOST_FEEDBACK:
                     self._views_wanted[wanted.stream_id] = wanted
+            elif (asked := topics.asks_again(notice)) is not None:
+                self._asked_again(*asked)
             else:
                 self.audience.note(notice)
         if self._gate:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Generic, TypeVar
 
 from pipeline.account.footprint import MOST_BYTES, footprint
-from pipeline.account.stats import WorkerStats
+from pipeline.account.stats import MOST_STREAMS, WorkerStats
 from pipeline.base.clock import now_ns
 from pipeline.base.closing import Closing
 from pipeline.base.config import WireConfig
@@ -35,6 +35,7 @@ from pipeline.wire.rejects import Rejects
 from pipeline.wire.security import SecurityPolicy
 from pipeline.wire.subscriber import Subscriber, ready, wait_any
 
+_MOST_AGAIN = 256
 _MOST_DRAINED = 256
 _MOST_STATS = 64  # at once: each may be large
 _SEVERITY: tuple[LinkState, ...] = ("up", "waiting", "lost")
@@ -94,17 +95,25 @@ class Receiver(Closing, Generic[T]):
             received = subscriber.receive()
             if received is None:
                 break
-            parts, first = received
-            try:
-                message = decode_message(parts, self._most_bytes)
-                item = self._accept(message, parts)
-                if item is not None:
-                    self._census.admit(message)
-            except WireError as error:
-                self.rejects.add(sockets.peer(first) or "this machine", error)
-            else:
-                taken += [item] if item is not None else []
+            all_parts, first = received
+            for parts in _messages(all_parts):
+                try:
+                    message = decode_message(parts, self._most_bytes)
+                    item = self._accept(message, parts)
+                    if item is not None:
+                        self._census.admit(message)
+                except WireError as error:
+                    self.rejects.add(sockets.peer(first) or "this machine", error)
+                else:
+                    taken += [item] if item is not None else []
         return taken
+
+
+def _messages(parts: list[memoryview]) -> list[list[memoryview]]:
+    """The messages in what arrived: frames that are sent again come all in one."""
+    if not topics.is_again(parts[0]) or len(parts) > 1 + 2 * _MOST_AGAIN or len(parts) % 2 == 0:
+        return [parts]
+    return [[parts[0], *parts[place : place + 2]] for place in range(1, len(parts), 2)]
 
 
 class LanedReceiver(Receiver[T | EndOfStream]):
@@ -135,8 +144,10 @@ class LanedReceiver(Receiver[T | EndOfStream]):
         whole, self._topics_of = streams is None, topics_of
         self._streams: set[str] | None = None if streams is None else set()
         newest, every = (topics_of("newest", ""), topics_of("every", "")) if whole else ([], [])
-        self._newest = Subscriber(sources, "newest", newest, wire, security, newest_queue, whole=whole)
-        self._every = Subscriber(sources, "every", every, wire, security, queue, whole=whole)
+        self._newest = Subscriber(
+            sources, "newest", newest, wire, security, newest_queue, whole=whole, role=role
+        )
+        self._every = Subscriber(sources, "every", every, wire, security, queue, whole=whole, role=role)
         super().__init__(wire, (self._newest, self._every))
         for stream_id in streams or ():
             self.begin(stream_id)
@@ -197,6 +208,9 @@ class LanedReceiver(Receiver[T | EndOfStream]):
 class PredictionReceiver(LanedReceiver[ReceivedPrediction | BadPicture]):
     """Receives predictions, what is sent in place of them, and ends of streams; announces itself as ``sink``.
 
+    A stream that was given to another inference worker has a higher generation from then on: what the former
+    one still sends of it is refused.
+
     Args:
         endpoints: Where inference workers publish.
         wire: ``[wire]``.
@@ -218,6 +232,7 @@ class PredictionReceiver(LanedReceiver[ReceivedPrediction | BadPicture]):
             SMALL_QUEUE,
             SMALL_QUEUE,
         )
+        self._generations: dict[str, int] = {}
 
     def ask_for_view(self, wanted: TakeView) -> None:
         """Asks all inference workers; only that of the stream takes its view."""
@@ -226,6 +241,9 @@ class PredictionReceiver(LanedReceiver[ReceivedPrediction | BadPicture]):
     def _accept(
         self, message: Message, parts: Sequence[Part]
     ) -> ReceivedPrediction | BadPicture | EndOfStream:
+        if not isinstance(message, Prediction | BadPicture | EndOfStream):
+            raise WireError("topic", f"a {type(message).__name__} among predictions")
+        self._check_generation(message)
         if isinstance(message, Prediction):
             attention = maps = None
             layout = message.motion_maps
@@ -241,9 +259,18 @@ class PredictionReceiver(LanedReceiver[ReceivedPrediction | BadPicture]):
             if size:
                 self._budget.charge(received, size)
             return received
-        if isinstance(message, EndOfStream | BadPicture):
-            return message
-        raise WireError("topic", f"a {type(message).__name__} among predictions")
+        return message
+
+    def _check_generation(self, message: Prediction | BadPicture | EndOfStream) -> None:
+        known = self._generations.get(message.stream_id, 0)
+        if message.generation < known:
+            raise WireError(
+                "generation",
+                f"{message.stream_id}: an answer of generation {message.generation} is refused: the stream "
+                f"was given to another inference worker, which is at {known}",
+            )
+        if message.generation > known and len(self._generations) < MOST_STREAMS:  # others the census refuses
+            self._generations[message.stream_id] = message.generation
 
 
 class StatsReceiver(Receiver[WorkerStats]):

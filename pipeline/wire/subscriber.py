@@ -36,6 +36,7 @@ class Subscriber:
         queue: Most messages waiting here for ``receive``.
         whole: It takes all streams of the lane; otherwise those that it is given by ``begin``.
         most_bytes: Largest part of a message; by default ``wire.max_frame_mb``.
+        role: Of the worker that reads, which its name begins with.
 
     Attributes:
         name: What publishers know it by.
@@ -58,13 +59,14 @@ class Subscriber:
         most_bytes: int | None = None,
         *,
         whole: bool = True,
+        role: str = "other",
     ) -> None:
         self._security = security
         self._sources: dict[str, tuple[Role, address.Address]] = {}
         self._numbers: dict[address.Address, tuple[str, bool]] = {}
         self._lookups: dict[address.Address, tuple[Role, Lookup]] = {}
         self._troubles: dict[str, str] = {}
-        self.name = topics.new_reader()
+        self.name = topics.new_reader(role)
         self.lane: Policy = lane
         self._last_end: dict[bytes, bytes] = {}
         self._mend_at = 0.0
@@ -102,6 +104,14 @@ class Subscriber:
         """Takes a stream no longer that it was given by ``begin``; what is on its way may still come."""
         for subscription in (topics.reader(self.lane, self.name, stream_id), *subscriptions):
             self.socket.unsubscribe(subscription)
+
+    def ask_again(self, stream_id: str = "") -> None:
+        """Asks for the last frames of a stream, or of all, until ``asked_again``; after it was begun."""
+        self.socket.subscribe(topics.again(self.name, stream_id))
+
+    def asked_again(self, stream_id: str = "") -> None:
+        """Takes back that it asks: a link that breaks and comes back would bring them once more."""
+        self.socket.unsubscribe(topics.again(self.name, stream_id))
 
     def notify(self, topic: bytes) -> None:
         """Notifies all publishers: they see subscriptions come and go."""

@@ -9,6 +9,7 @@
     offer.<lane>.<stream_id>.                       memory that frames will lie in: see ``segment``
     a.<lane>.<segment>.                             frames without that memory, for who can't open it
     flush.<lane>.                                   "acknowledge this when all before it is taken"
+    again.<reader>.<stream_id>                      the last frames of a live stream, in one, for one reader
 
 ``newest`` and ``every`` are two lanes: a receiver uses a connection of its own for each, so that
 back-pressure on files never delays live streams. The final dot keeps stream ``a`` apart from ``ab``;
@@ -21,11 +22,15 @@ A receiver speaks to its publishers by subscribing, which they get to see:
     role.inference   role.sink      "I listen"
     reader.<lane>.<reader>.         "this is me, on this lane, for all streams"
     reader.<lane>.<reader>.<stream_id>             "... for this one"
+    again.<reader>.                 "send me the last frames of all live streams once more"
+    again.<reader>.<stream_id>                     "... of this one"
     taken.<reader>.<token>          "I have taken that end of stream, or that flush"
     age.<packed version, Feedback>  "this is how old your frames are when they are predicted"
     view.<packed version, TakeView> "take what this camera shows as its view" (the sink, to inference)
     opened.<segment>.<reader>       "I can read that memory"
     closed.<segment>.<reader>       "I can't"
+
+A reader is named after its role, with a number that nobody else has.
 """
 
 import secrets
@@ -38,6 +43,7 @@ from pipeline.base.role_names import Role
 STATS = b"s."
 MAX_BYTES = 512
 """More than any topic of ours has: a stream id has at most 64 letters of 4 bytes."""
+_AGAIN = b"again."
 _END = b".end"
 _AGE = b"age."
 _VIEW = b"view."
@@ -114,9 +120,37 @@ def is_flush(topic: bytes | memoryview) -> bool:
     return bytes(topic[:6]) == b"flush."
 
 
-def new_reader() -> bytes:
+def again(name: bytes, stream_id: str = "") -> bytes:
+    """Topic of frames that are sent again to a reader, and what it subscribes to, to get them.
+
+    Args:
+        name: Of the reader.
+        stream_id: Of the stream; empty to ask for all of them.
+    """
+    return b"%b%b.%b" % (_AGAIN, name, stream_id.encode())
+
+
+def is_again(topic: bytes | memoryview) -> bool:
+    """Whether a message of this topic is a frame that is sent again."""
+    return bytes(topic[: len(_AGAIN)]) == _AGAIN
+
+
+def asks_again(notice: bytes) -> tuple[bytes, str] | None:
+    """The reader and the stream (empty: all) of a notice that asks for frames again; None for others."""
+    if not notice.startswith(b"\x01" + _AGAIN) or len(notice) > MAX_BYTES:
+        return None
+    name, dot, stream_id = notice[1 + len(_AGAIN) :].partition(b".")
+    return (name, stream_id.decode(errors="replace")) if name and dot else None
+
+
+def new_reader(role: str = "other") -> bytes:
     """A name for one connection end, unlike all others."""
-    return secrets.token_hex(8).encode()
+    return f"{role}-{secrets.token_hex(8)}".encode()
+
+
+def has_role(name: bytes, role: str) -> bool:
+    """Whether a reader of this name has this role."""
+    return name.startswith(role.encode() + b"-")
 
 
 def token(topic: bytes | memoryview, header: bytes | memoryview) -> bytes:

@@ -142,7 +142,7 @@ def test_frames_that_a_killed_inference_worker_held_are_put_down_to_it() -> None
         {"inference": 1},
     )
     stream = report["streams"]["cam"]
-    assert stream["not_predicted"] == {"inference.killed": 12}
+    assert stream["not_predicted"] == {"lost.worker_restart": 12}
     assert (stream["dropped"], stream["unaccounted"]) == ({}, 0)
 
 
@@ -158,7 +158,7 @@ def test_predictions_that_were_shown_count_though_their_worker_was_killed_before
     )
     stream = report["streams"]["cam"]
     assert (stream["predicted"], stream["backbone_passes"], stream["reused"]) == (90, 82, 8)
-    assert stream["not_predicted"] == {"inference.killed": 10}
+    assert stream["not_predicted"] == {"lost.worker_restart": 10}
 
 
 def test_predictions_that_were_shown_count_though_their_worker_never_reported_the_stream() -> None:
@@ -168,7 +168,24 @@ def test_predictions_that_were_shown_count_though_their_worker_never_reported_th
     sink = worker("sink", rendered=60, rendered_without={"skipped": 3})
     stream = build_report([worker("capture", captured=60), killed, after, sink], {})["streams"]["cam"]
     assert stream["predicted"] == 57
-    assert stream["not_predicted"] == {"inference.killed": 3}
+    assert stream["not_predicted"] == {"lost.worker_restart": 3}
+
+
+def test_frames_that_nobody_predicted_after_the_last_inference_worker_was_killed() -> None:
+    killed = worker("inference", state="ready", predicted=40)
+    sink = worker("sink", rendered=60, rendered_without={"timeout": 20})
+    stream = build_report([worker("capture", captured=60), killed, sink], {})["streams"]["cam"]
+    assert stream["not_predicted"] == {"inference.killed": 20}
+
+
+def test_a_stream_that_moved_to_a_worker_that_was_there_before_was_not_absent_from_all() -> None:
+    killed = worker("inference", 2, state="ready", predicted=57, not_predicted={"inference.absent": 3})
+    other = worker("inference", 1, predicted=35, not_predicted={"inference.absent": 65}, rebuilt=2)
+    other.worker, other.sent_ns = "inference-2", 1
+    sink = worker("sink", rendered=100, rendered_without={"timeout": 8})
+    stream = build_report([worker("capture", captured=100), killed, other, sink], {})["streams"]["cam"]
+    assert stream["not_predicted"] == {"inference.absent": 3, "lost.worker_restart": 5}
+    assert (stream["predicted"], stream["rebuilt"], stream["unaccounted"]) == (92, 2, 0)
 
 
 def test_what_a_killed_sink_took_is_put_down_to_it_though_it_never_reported_the_stream() -> None:

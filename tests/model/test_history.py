@@ -170,3 +170,45 @@ def test_frames_that_turned_out_to_be_worthless_are_forgotten() -> None:
     assert [slot.key for slot in history.select(200 * MS) if slot] == [3]
     history.forget_since(0)
     assert history.depth == 0
+
+
+@pytest.mark.parametrize(("fps", "spacing"), [(30, 100), (60, 100), (5, 100), (25, 0), (10, 100)])
+def test_of_frames_in_a_row_those_that_the_next_one_looks_at(fps: int, spacing: float) -> None:
+    """Who remembers these and notes the others looks at what it would have, remembering all of them."""
+    before = max(8, fps // 4 + 1)
+    times = [round(i * 1000 * MS / fps) for i in range(before + 4)]
+    whole, late = StreamHistory[int](2, spacing), StreamHistory[int](2, spacing)
+    for time_ns in times[:before]:
+        whole.append(time_ns, time_ns, None)
+    wanted = late.wanted(times[:before], times[before])
+    assert wanted == {slot.key for slot in whole.select(times[before]) if slot}
+    assert len(wanted) == 2
+    for time_ns in times[:before]:
+        if time_ns in wanted:
+            late.append(time_ns, time_ns, None)
+        else:
+            late.note(time_ns)
+    for time_ns in times[before:]:
+        slots = late.select(time_ns)
+        assert None not in slots
+        usual = [slot and slot.age_ms for slot in whole.select(time_ns)]
+        assert [slot and slot.age_ms for slot in slots] == pytest.approx(usual, abs=spacing / 2)
+        for history in (whole, late):
+            history.append(time_ns, time_ns, None)
+
+
+def test_what_is_wanted_changes_nothing() -> None:
+    history = StreamHistory[int](2, 100)
+    history.append(0, 0, "entry")
+    assert history.wanted([50 * MS, 100 * MS], 200 * MS) == {100 * MS}
+    assert len(history) == 1
+    assert [slot and slot.key for slot in history.select(200 * MS)] == [None, 0]
+
+
+def test_a_noted_frame_shows_how_fast_the_camera_is_after_a_fault_too() -> None:
+    history = StreamHistory[int](2, 100)
+    for number in range(4):
+        history.append(number, number * 40 * MS, None)
+    history.forget_since(80 * MS)
+    history.append(4, 200 * MS, None)
+    assert [slot and slot.key for slot in history.select(300 * MS)] == [None, 4]

@@ -23,6 +23,7 @@ def test_each_line_has_exactly_the_promised_keys(tmp_path):
         "capture_ns": 1_700_000_000_123_456_789,
         "depth": 1,
         "top": [["pan_left", 0.75], ["static", 0.2], ["zoom_in", 0.05]],
+        "generation": 0,
     }
     assert (second["stream_id"], second["epoch"], second["seq"], second["depth"]) == ("garden", 3, 9, 2)
 

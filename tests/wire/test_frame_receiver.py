@@ -116,6 +116,37 @@ def test_a_stream_moves_from_one_to_another(policy: Policy, tmp_path: Path) -> N
         assert before.rejects.counts == after.rejects.counts == {}
 
 
+def test_who_has_left_a_stream_with_frames_unread_holds_up_nobody_and_may_come_back(tmp_path: Path) -> None:
+    """Back and forth, three times, of a stream that loses nothing and goes through shared memory."""
+    with sharing(tmp_path) as (publisher, owners, sink):
+        pair, seq = [owners["a"], owners["ab"]], 0
+
+        def send(timeout_s: float = 0.0) -> bool:
+            nonlocal seq
+            if not publisher.send_frame(frame(seq, "every", "a"), timeout_s=timeout_s):
+                return False
+            seq += 1
+            take(sink)
+            return True
+
+        for _ in range(4):
+            before, after = pair
+            shared = publisher.sent("a")["shm"]
+            while publisher.sent("a")["shm"] < shared + 5:
+                assert send(10.0)
+                until(lambda owner=before: ("a", seq - 1) in seqs(owner), "it comes")  # type: ignore[misc]
+            while send(0.1):
+                pass
+            before.leave("a")
+            after.begin("a")
+            until(send, "the one that has left is not waited for")
+            until(lambda: bool(publisher.listeners()) and heard(publisher, "a", 2), "the next one takes it")
+            until(lambda owner=before: not owner.poll(0.05), "what was unread is dropped")  # type: ignore[misc]
+            pair = [after, before]
+        joined = {"shm", "overwritten"}  # frames of before the publisher knew that it takes the stream
+        assert all(owner.rejects.counts.keys() <= joined for owner in owners.values())
+
+
 def test_who_takes_none_yet_listens_all_the_same(tmp_path: Path) -> None:
     endpoint = f"ipc://{tmp_path}/frames"
     with (

@@ -107,10 +107,10 @@ def refused(header: bytes) -> str:
 @pytest.mark.parametrize(
     "header",
     [
-        b"\x82\xa1v\x05\xa1z" + b"\x91" * 900_000,
-        b"\x83\xa4type\xaaprediction\xa1v\x05\xa3top\xdd\xff\xff\xff\xff",
-        b"\x83\xa4type\xa5stats\xa1v\x05\xa5stats\xdf\xff\xff\xff\xff",
-        b"\x82\xa1v\x05\xa4type\xdb\xff\xff\xff\xff",
+        b"\x82\xa1v\x06\xa1z" + b"\x91" * 900_000,
+        b"\x83\xa4type\xaaprediction\xa1v\x06\xa3top\xdd\xff\xff\xff\xff",
+        b"\x83\xa4type\xa5stats\xa1v\x06\xa5stats\xdf\xff\xff\xff\xff",
+        b"\x82\xa1v\x06\xa4type\xdb\xff\xff\xff\xff",
     ],
 )
 def test_headers_made_to_exhaust_memory_or_stack_end_before_their_version_is_known(header: bytes) -> None:

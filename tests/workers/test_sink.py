@@ -9,8 +9,15 @@ from urllib.parse import urlsplit
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from pipeline.account.stats import StreamStats
+from pipeline.wire.encoding import encode_prediction
+from pipeline.wire.frame_publisher import FramePublisher
+from pipeline.wire.publisher import Publisher
+from pipeline.wire.receivers import StatsReceiver
+from tests.wire.peers import OPEN, QUICK, frame, prediction
+from tests.wire.shared_helpers import capture
 from tests.workers.pipeline import Pipeline
-from tests.workers.program import START_S, until
+from tests.workers.program import START_S, Program, until
 
 WEB = ("--set", "sink.web=true", "--set", "sink.web_port=0")
 ZONE = ("--zone", "road=0.1,0.1,0.9,0.1,0.9,0.9")
@@ -104,3 +111,42 @@ def test_the_evidence_of_an_event_is_served(place: Path) -> None:
         run.signal(signal.SIGINT)
         outcome = run.finish()
     assert outcome.code == 0, outcome.told()
+
+
+@pytest.mark.slow
+def test_answers_of_a_former_owner_are_neither_joined_nor_written(place: Path) -> None:
+    """The former owner answers two frames after the next one has answered the first of them."""
+    frames, former, owner, told = (f"ipc://{place}/{name}" for name in ("frames", "old", "new", "stats"))
+    places = {"frames": [frames], "predictions": [former, owner], "sink_stats": [told]}
+    options = [f"endpoints.{name}={where}" for name, where in places.items()]
+    options += ["sink.web=false", "run.output_dir=", "sink.patience_ms=500"]
+    with (
+        FramePublisher(frames, QUICK, OPEN, capture(encoding="raw")) as camera,
+        Publisher(former, QUICK, OPEN) as old,
+        Publisher(owner, QUICK, OPEN) as new,
+        StatsReceiver({"sink": [told]}, QUICK, OPEN) as stats,
+        Program(place, "sink", "--predictions", "p.jsonl", *(f"--set={text}" for text in options)) as sink,
+    ):
+        for publisher in (camera, old, new):
+            until(lambda one=publisher: one.listeners()["sink"], "it listens", START_S, lambda: sink.out)  # type: ignore[misc]
+        newest: list[StreamStats] = []
+
+        def count(name: str) -> int:
+            newest.extend(one.streams["door"] for one in stats.poll(0.05) if "door" in one.streams)
+            return getattr(newest[-1], name) if newest else 0
+
+        def answer(publisher: Publisher, generation: int, seq: int) -> None:
+            parts = encode_prediction(prediction(seq, "every", generation=generation))
+            until(lambda: publisher.send(parts), "room")
+
+        for seq, (publisher, generation) in enumerate([(old, 0), (new, 1), (old, 0), (old, 0), (new, 1)]):
+            assert camera.send_frame(frame(seq, "every"), timeout_s=10.0)
+            answer(publisher, generation, seq)
+            until(lambda seq=seq: count("rendered") == seq + 1, f"{seq} is shown", START_S, lambda: sink.out)  # type: ignore[misc]
+        assert sum(newest[-1].rendered_without.values()) == 2
+        sink.wait_for("door: an answer of generation 0 is refused")
+        sink.signal(signal.SIGINT)
+        outcome = sink.finish()
+    lines = [json.loads(line) for line in (sink.folder / "p.jsonl").read_text().splitlines()]
+    assert [(line["seq"], line["generation"]) for line in lines] == [(0, 0), (1, 1), (4, 1)], outcome.told()
+    assert outcome.out.count("is refused") == 1

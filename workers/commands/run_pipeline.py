@@ -10,6 +10,7 @@ from workers import exit_codes
 from workers.commands.report import check_writable, write_report
 from workers.commands.stdout import reserved_stdout
 from workers.commands.worker import with_demo, with_output_folder
+from workers.control import check_control
 from workers.model_check import check_model
 from workers.monitor import watch
 from workers.output import OutputConsole
@@ -33,6 +34,7 @@ def run_pipeline(config: Config, report_file: Path | None) -> int:
         UserError: The user has to change something.
     """
     config = with_output_folder(with_demo(config))
+    check_control(config)
     check_sharing(config)
     config = with_endpoints(config)
     check_model(config)

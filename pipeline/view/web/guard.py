@@ -41,11 +41,17 @@ def loopback_host(host: str) -> str | None:
     return f"[{ipaddress.IPv6Address(int(address))}]" if address.version == 6 else str(address)
 
 
-def guards(host: str) -> list[Middleware]:
-    """What a request has to pass on a page that is bound to ``host``, as ``loopback_host`` gives it."""
+def guards(host: str | None) -> list[Middleware]:
+    """What a request has to pass.
+
+    Args:
+        host: Where the server is bound, as ``loopback_host`` gives it; None for a server that no name leads
+            to from a browser, or that wants a token.
+    """
+    hosts = [*_LOOPBACK_NAMES, host] if host else ["*"]
     return [
         Middleware(_AnswerHeaders),
-        Middleware(TrustedHostMiddleware, allowed_hosts=[*_LOOPBACK_NAMES, host], www_redirect=False),
+        Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False),
         Middleware(OwnPagesOnly),
     ]
 

@@ -65,11 +65,16 @@ def check_token(request: Request, wanted: str | None, change: Change | None) -> 
         raise HTTPException(
             403, "nothing can be changed: name a file that holds a token in sink.web_token_file"
         )
-    kind, _, token = request.headers.get("authorization", "").partition(" ")
-    if kind.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), wanted.encode()):
+    if not has_token(request, wanted):
         advice = "send the token of sink.web_token_file: Authorization: Bearer TOKEN"
         raise HTTPException(401, advice, {"www-authenticate": "Bearer"})
     return change
+
+
+def has_token(request: Request, wanted: str) -> bool:
+    """Whether a request carries a token: ``Authorization: Bearer TOKEN``."""
+    kind, _, token = request.headers.get("authorization", "").partition(" ")
+    return kind.lower() == "bearer" and hmac.compare_digest(token.strip().encode(), wanted.encode())
 
 
 def read_watch(body: bytes) -> Watch:
@@ -90,8 +95,8 @@ def read_watch(body: bytes) -> Watch:
         raise HTTPException(400, readable(error, Watch, values)) from None
 
 
-def read_token(file: str) -> str:
-    """The token of a file.
+def read_token(file: str, key: str = "sink.web_token_file") -> str:
+    """The token of a file that is named by ``key``.
 
     Raises:
         UserError: It can't be read, others may read it, or the token is too short.
@@ -100,12 +105,12 @@ def read_token(file: str) -> str:
         with Path(file).expanduser().open(encoding="utf-8") as opened:
             mode, token = os.fstat(opened.fileno()).st_mode, opened.read().strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"sink.web_token_file: {file} can't be read: {reason(error)}") from None
+        raise UserError(f"{key}: {file} can't be read: {reason(error)}") from None
     if mode & 0o077:
-        raise UserError(f"sink.web_token_file: {file} can be read by others: run chmod 600 {file}")
+        raise UserError(f"{key}: {file} can be read by others: run chmod 600 {file}")
     if len(token) < _LEAST_TOKEN:
         raise UserError(
-            f"sink.web_token_file: the token in {file} has {len(token)} characters, it needs {_LEAST_TOKEN}: "
+            f"{key}: the token in {file} has {len(token)} characters, it needs {_LEAST_TOKEN}: "
             f"openssl rand -hex 16 > {file}"
         )
     return token

@@ -1,14 +1,11 @@
 """The web server in a thread of the sink: starts, takes pictures without ever blocking, stops."""
 
 import socket
-import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from threading import Thread
 from typing import Self
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -27,7 +24,6 @@ from pipeline.base.redact import reason
 from pipeline.base.watched import Watch
 from pipeline.scene.crossing_counts import CrossingCounts
 from pipeline.view.web.board import Attended, Board, Info
-from pipeline.view.web.connections import BoundedHTTP
 from pipeline.view.web.event_feed import EventFeed
 from pipeline.view.web.evidence_files import EvidenceFiles, FolderOf
 from pipeline.view.web.exposition import Metrics
@@ -38,14 +34,9 @@ from pipeline.view.web.motion_level import KeptMotion, MotionLevel
 from pipeline.view.web.page_state import PageState
 from pipeline.view.web.post_view import PostView, TakeView
 from pipeline.view.web.put_zones import PutZones, ReplaceWatch
+from pipeline.view.web.server_thread import ServerThread
 from pipeline.view.web.troubles import SourceState, Trouble
 from pipeline.view.web.zones_and_lines import ZonesAndLines
-
-_START_TIMEOUT_S = 10.0
-_STOP_TIMEOUT_S = 5.0
-_MOST_REQUEST_BYTES = 65536
-_ACCEPTED_AT_ONCE = 16
-_WAITING_CONNECTIONS = 256
 
 
 class WebError(OutputError):
@@ -109,8 +100,7 @@ class WebView(Closing):
             kept,
         )
         self._events: deque[str] = deque()
-        self._server: uvicorn.Server | None = None
-        self._thread: Thread | None = None
+        self._server: ServerThread | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -135,31 +125,11 @@ class WebView(Closing):
             )
         listener = self._bind()
         self._port = listener.getsockname()[1]
-        config = uvicorn.Config(
-            self._build_app(host),
-            log_config=None,
-            log_level="critical",
-            access_log=False,
-            lifespan="on",
-            backlog=_ACCEPTED_AT_ONCE,
-            http=BoundedHTTP,
-            ws="websockets-sansio",
-            ws_max_size=_MOST_REQUEST_BYTES,
-            ws_per_message_deflate=False,
-            timeout_graceful_shutdown=1,
-        )
-        self._server = server = uvicorn.Server(config)
-        self._thread = Thread(target=_serve, args=(server, listener), name="web", daemon=True)
-        self._thread.start()
-        deadline_s = time.monotonic() + _START_TIMEOUT_S
-        while not server.started:
-            if not self._thread.is_alive() or time.monotonic() > deadline_s:
-                self.close()
-                raise WebError(f"{self.url}: the web server does not start")
-            time.sleep(0.005)
-        # asyncio takes one number for what it accepts at once, each a descriptor before it can be refused,
-        # and for the kernel's queue, whose overflow costs a client a second.
-        listener.listen(_WAITING_CONNECTIONS)
+        server = ServerThread(self._build_app(host), listener, "web", lifespan="on")
+        if not server.start():
+            self.close()
+            raise WebError(f"{self.url}: the web server does not start")
+        self._server = server
 
     def publish(self, stream_id: str, image: Image, info: Info, attended: Attended | None = None) -> None:
         """Shows a picture; never waits. The picture must not be altered afterwards.
@@ -203,10 +173,9 @@ class WebView(Closing):
         """Stops serving; browsers show that they are disconnected. May be called twice."""
         self._board.stop()
         self._feed.stop()
-        if self._server and self._thread:
-            self._server.should_exit = True
-            self._thread.join(_STOP_TIMEOUT_S)
-        self._server = self._thread = None
+        if self._server:
+            self._server.close()
+        self._server = None
 
     def _build_app(self, host: str) -> Starlette:
         """The page's files, its WebSocket, ``/healthz``, and the API."""
@@ -256,8 +225,3 @@ class WebView(Closing):
                 f"{self.url}: {reason(error)}; choose another port with --set sink.web_port=0, or --no-web"
             ) from None
         return listener
-
-
-def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
-    with listener:
-        server.run(sockets=[listener])

@@ -53,6 +53,20 @@ class SegmentReaders:
             self.done.pop(name, None)
             self.doubted.setdefault(name, time.monotonic())
 
+    def keep(self, readers: Set[bytes]) -> None:
+        """Waits for these readers only: the others have left the stream, though they still have it open.
+
+        One that is among them again is asked for its seat as if it had just opened it: of what went out
+        meanwhile it has nothing.
+        """
+        for known in (self.done, self.doubted):
+            for name in known.keys() - readers:
+                del known[name]
+        self.ignored &= readers
+        for name in readers - self.done.keys() - self.doubted.keys() - self.ignored:
+            if self.answers[b"opened", name]:
+                self.doubted[name] = time.monotonic()
+
     def settle(self, readers: Set[bytes], patience_s: float) -> int:
         """Gives seats, and checks those of readers that announced it as open; returns how many were wrong."""
         self.segment.seat(readers)

@@ -54,6 +54,8 @@ class StreamMemory:
         if self._frame_bytes < size < self._refused_bytes:
             self._make(size)
         shared = self._readers if size <= self._frame_bytes else None
+        if shared is not None:
+            shared.keep(readers)
         if shared is None or (shared.ready(readers) and not shared.ignored):
             return shared
         if shared.settle(readers, self._patience_s):

@@ -1,0 +1,70 @@
+"""An application that is served by a thread: started, bounded, stopped."""
+
+import socket
+import time
+from threading import Thread
+from typing import Literal
+
+import uvicorn
+from starlette.applications import Starlette
+
+from pipeline.view.web.connections import BoundedHTTP
+
+_START_TIMEOUT_S = 10.0
+_STOP_TIMEOUT_S = 5.0
+_MOST_MESSAGE_BYTES = 65536
+_ACCEPTED_AT_ONCE = 16
+_WAITING_CONNECTIONS = 256
+
+
+class ServerThread:
+    """Serves an application in a thread of its own.
+
+    Args:
+        app: The application; it must close each connection after its answer, see ``guard``.
+        listener: Where; it is closed with the server.
+        name: Of the thread.
+        lifespan: Whether the application wants to be told of start and end.
+    """
+
+    def __init__(
+        self, app: Starlette, listener: socket.socket, name: str, lifespan: Literal["on", "off"] = "off"
+    ) -> None:
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            log_level="critical",
+            access_log=False,
+            lifespan=lifespan,
+            backlog=_ACCEPTED_AT_ONCE,
+            http=BoundedHTTP,
+            ws="websockets-sansio",
+            ws_max_size=_MOST_MESSAGE_BYTES,
+            ws_per_message_deflate=False,
+            timeout_graceful_shutdown=1,
+        )
+        self._server, self._listener = uvicorn.Server(config), listener
+        self._thread = Thread(target=self._serve, name=name, daemon=True)
+
+    def start(self) -> bool:
+        """Serves from now on; False if that does not begin in time."""
+        self._thread.start()
+        deadline_s = time.monotonic() + _START_TIMEOUT_S
+        while not self._server.started:
+            if not self._thread.is_alive() or time.monotonic() > deadline_s:
+                self.close()
+                return False
+            time.sleep(0.005)
+        # asyncio takes one number for what it accepts at once, each a descriptor before it can be refused,
+        # and for the kernel's queue, whose overflow costs a client a second.
+        self._listener.listen(_WAITING_CONNECTIONS)
+        return True
+
+    def close(self) -> None:
+        """Stops serving."""
+        self._server.should_exit = True
+        self._thread.join(_STOP_TIMEOUT_S)
+
+    def _serve(self) -> None:
+        with self._listener:
+            self._server.run(sockets=[self._listener])

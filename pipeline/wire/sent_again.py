@@ -1,0 +1,131 @@
+"""The last frames of live streams, kept for readers that begin with them: sent once more, to these alone."""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from pipeline.base.frame import Frame
+from pipeline.wire import topics
+from pipeline.wire.messages import Part
+
+_MOST_READERS = 8
+"""Of one stream, that are sent frames again within a second: one that asks in a loop gets no more."""
+_WINDOW_S = 1.0
+
+
+@dataclass(slots=True)
+class _Kept:
+    """A frame that was sent: as it was packed, or as it is, to be packed when somebody asks."""
+
+    frame: Frame | None
+    parts: list[Part] | None
+    capture_ns: int
+    nbytes: int
+
+
+@dataclass(slots=True)
+class _Stream:
+    """What is kept of one stream.
+
+    Attributes:
+        epoch: Of these frames.
+        frames: The oldest first.
+        nbytes: Of all of them.
+        due: Readers that still have to get them.
+        asked: When readers asked lately, in monotonic seconds.
+    """
+
+    epoch: int
+    frames: deque[_Kept] = field(default_factory=deque)
+    nbytes: int = 0
+    due: set[bytes] = field(default_factory=set)
+    asked: deque[float] = field(default_factory=lambda: deque(maxlen=_MOST_READERS))
+
+
+class SentAgain:
+    """What was sent lately, by stream; used by the publisher's thread.
+
+    Args:
+        keep_ms: How long before its newest frame a frame is kept; with 0 none is.
+        most_bytes: Of the frames that are kept of one stream.
+        pack: Packs a frame with its pixels.
+    """
+
+    def __init__(self, keep_ms: float, most_bytes: int, pack: Callable[[Frame], list[Part]]) -> None:
+        self._keep_ns, self._most_bytes, self._pack = int(keep_ms * 1e6), most_bytes, pack
+        self._streams: dict[str, _Stream] = {}
+
+    @property
+    def is_due(self) -> bool:
+        """Whether something has still to go to a reader."""
+        return any(stream.due for stream in self._streams.values())
+
+    def keep(self, frame: Frame, parts: list[Part] | None) -> None:
+        """Keeps a frame that was sent; one that nobody may miss is not for this.
+
+        Args:
+            frame: The frame; its picture must not be changed afterwards.
+            parts: The message, if its pixels were part of it.
+        """
+        if frame.policy != "newest" or not self._keep_ns:
+            return
+        stream = self._streams.get(frame.id.stream_id)
+        if stream is None or stream.epoch != frame.id.epoch:
+            # A source that was opened again goes on from nothing that was before.
+            stream = self._streams[frame.id.stream_id] = _Stream(frame.id.epoch)
+        size = sum(map(len, parts)) if parts else frame.image.nbytes
+        stream.frames.append(_Kept(None if parts else frame, parts, frame.capture_ns, size))
+        stream.nbytes += size
+        oldest_ns = frame.capture_ns - self._keep_ns
+        while stream.frames[0].capture_ns < oldest_ns or stream.nbytes > self._most_bytes:
+            stream.nbytes -= stream.frames.popleft().nbytes
+            if not stream.frames:
+                break
+
+    def ask(self, name: bytes, stream_id: str) -> None:
+        """Notes that a reader asks for the frames of a stream, or, where that is empty, of all."""
+        for one in [stream_id] if stream_id else list(self._streams):
+            stream, now = self._streams.get(one), time.monotonic()
+            if stream is None or (len(stream.asked) == _MOST_READERS and now - stream.asked[0] < _WINDOW_S):
+                continue
+            stream.asked.append(now)
+            if stream.frames and len(stream.due) < _MOST_READERS:
+                stream.due.add(name)
+
+    def send(self, stream_id: str, send: Callable[[list[Part]], bool]) -> bool:
+        """Sends what is due of a stream where there is room: to each reader all frames in one message.
+
+        Args:
+            stream_id: The stream.
+            send: Sends a message; False if there is no room for it.
+
+        Returns:
+            Whether something was due.
+        """
+        stream = self._streams.get(stream_id)
+        if stream is None or not stream.due:
+            return False
+        frames = [part for kept in stream.frames for part in self._packed(kept)[1:]]
+        stream.due = {name for name in stream.due if not send([topics.again(name, stream_id), *frames])}
+        return True
+
+    def send_all(self, send: Callable[[list[Part]], bool]) -> None:
+        """Sends what is due of all streams where there is room."""
+        for stream_id in [name for name, stream in self._streams.items() if stream.due]:
+            self.send(stream_id, send)
+
+    def give_up(self, stream_id: str) -> None:
+        """Forgets what is still due of a stream: a newer frame of it goes out now."""
+        if stream := self._streams.get(stream_id):
+            stream.due.clear()
+
+    def forget(self, stream_id: str) -> None:
+        """Keeps nothing of a stream any more."""
+        self._streams.pop(stream_id, None)
+
+    def _packed(self, kept: _Kept) -> list[Part]:
+        if kept.parts is None:
+            assert kept.frame is not None
+            kept.parts, kept.frame = self._pack(kept.frame), None
+        return kept.parts
