@@ -9,8 +9,8 @@ from pipeline.runtime.base import Runtime
 from pipeline.scene.health import PictureHealth
 from pipeline.scene.home import Home
 from workers.inference_scene import Scene, SceneWatcher
-from workers.inference_stream import PastKey
 from workers.reference_views import reference_view
+from workers.turn import PastKey
 
 _SPACING_MS = 100.0
 

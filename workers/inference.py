@@ -3,7 +3,6 @@
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -13,27 +12,27 @@ from pipeline.base.errors import WireError
 from pipeline.base.role_names import Listener
 from pipeline.flow.age_limit import AgeLimit
 from pipeline.flow.batching import BatchWindow
+from pipeline.flow.load_meter import LoadMeter
 from pipeline.flow.unchanged import KeptBytes
-from pipeline.model.device import DeviceError, device_of
-from pipeline.model.shipped import CheckpointError
-from pipeline.runtime.base import Runtime
-from pipeline.runtime.open_runtime import open_runtime
-from pipeline.runtime.runtime_options import CalibrationClips, Options
 from pipeline.runtime.step import Memory, Result
+from pipeline.view.web.verbs import Verb
 from pipeline.wire.arrivals import ReceivedFrame
 from pipeline.wire.encoding import encode_prediction
 from pipeline.wire.frame_receiver import FrameReceiver
-from pipeline.wire.messages import AttentionHeader, EndOfStream, Identity, PastFrame, Prediction
+from pipeline.wire.messages import AttentionHeader, EndOfStream, FrameHeader, Identity, PastFrame, Prediction
 from pipeline.wire.motion_maps import pack_maps
 from pipeline.wire.publisher import SMALL_QUEUE, Publisher
-from workers.base import RETRY_S, TICK_S, Worker, WorkerError
-from workers.inference_stream import InferenceStream, Turn
-from workers.model_check import wrong_checkpoint
+from workers.assignment import Assignment, drops
+from workers.base import RETRY_S, TICK_S, Worker
+from workers.configured_runtime import configured_runtime
+from workers.inference_stream import InferenceStream
 from workers.rebuilding import rebuild
 from workers.reference_views import ReferenceViews
 from workers.roles import bound_endpoint, connected_endpoints
 from workers.rundir import folder_of_run
 from workers.sharing import own_streams
+from workers.standby import Standby
+from workers.turn import Turn
 
 _SHARE_KEPT = 0.25
 """Of ``wire.max_memory_mb``: what copies of unchanged pictures may hold beyond the frames themselves."""
@@ -43,90 +42,83 @@ class InferenceWorker(Worker):
     """Takes frames, groups those of several streams into one step, sends predictions."""
 
     role: ClassVar[Listener] = "inference"
+    _assignment: Assignment | None = None
+
+    def verbs(self) -> list[Verb]:
+        """See ``Assignment``."""
+        self._assignment = Assignment(self)
+        return self._assignment.verbs()
+
+    @property
+    def name(self) -> str:
+        """Of this worker."""
+        return self.stats.worker
 
     def open(self) -> None:
         """Loads the model, warms it up, then listens for frames."""
         config = self.config
-        self._runtime = self._open_runtime()
-        self._most = config.inference.max_batch or self._runtime.most_streams
+        self.runtime = configured_runtime(config)
+        self._most = config.inference.max_batch or self.runtime.most_streams
         self._own = own_streams(config)
-        many = len(config.streams if self._own is None else self._own)
+        many = len(config.streams if not self._own else self._own)
         self._usual = min(max(many, 1), self._most)
-        self._runtime.warm_up(self._usual)
-        self.stats.details = {"runtime": self._runtime.describe(), "model": self._runtime.describe_model()}
+        self.runtime.warm_up(self._usual)
+        self.stats.details = {"runtime": self.runtime.describe(), "model": self.runtime.describe_model()}
         endpoint = bound_endpoint(self.role, config.endpoints)
         self._views = ReferenceViews(
             config,
-            self._runtime,
+            self.runtime,
             kept_in=folder_of_run(endpoint),
             is_restarted=self.restarts > 0,
             report=self.event,
         )
-        self._streams: dict[str, InferenceStream] = {}
+        self.streams: dict[str, InferenceStream] = {}
+        self.standby: dict[str, Standby] = {}
+        self.load = LoadMeter(now_ns())
         self._age_limit = AgeLimit(config.wire.max_frame_age_ms)
         self._kept = KeptBytes(int(config.wire.max_memory_mb * _SHARE_KEPT * 2**20))
         self._window = BatchWindow(config.inference.batch_window_ms)
-        self._publisher = self.publishes(Publisher(endpoint, config.wire, self.security, queue=SMALL_QUEUE))
-        self._listeners = self.waits_for(self._publisher, config.inference.wait_for, "inference.wait_for")
-        self._receiver: FrameReceiver | None = None
+        self.publisher = self.publishes(Publisher(endpoint, config.wire, self.security, queue=SMALL_QUEUE))
+        self._listeners = self.waits_for(self.publisher, config.inference.wait_for, "inference.wait_for")
+        self.receiver: FrameReceiver | None = None
 
     def tick(self, timeout_s: float) -> bool:
         """Takes in what has arrived and runs one step on the frames whose turn it is."""
-        if self._receiver is None and not self._listen(timeout_s):
+        if self.receiver is None and not self._listen(timeout_s):
             return True
-        if any(stream.outbox for stream in self._streams.values()):
+        if any(stream.outbox for stream in self.streams.values()):
             timeout_s = min(timeout_s, RETRY_S)
-        self._receive(0.0 if any(stream.is_ready for stream in self._streams.values()) else timeout_s)
-        for wanted in self._publisher.pop_views_wanted():
+        self._receive(0.0 if any(stream.is_ready for stream in self.streams.values()) else timeout_s)
+        for wanted in self.publisher.pop_views_wanted():
             self._views.want(wanted)
-        assert self._receiver is not None
-        begun = [stream.again for stream in self._streams.values() if stream.is_ready]
-        rebuild(begun, self._runtime, self._most, self._receiver.rejects)
+        assert self.receiver is not None
+        begun = [stream.again for stream in self.streams.values() if stream.is_ready]
+        rebuild(begun, self.runtime, self._most, self.receiver.rejects)
         if turns := self._next_turns({}):
             self._step(self._wait_for_others(turns))
-        for stream in self._streams.values():
-            stream.flush(self._publisher)
+        if self._assignment:
+            self._assignment.give_up_standby()
+        if self.load.is_due(now_ns()):
+            totals = {name: drops(stream.stats.not_predicted) for name, stream in self.streams.items()}
+            self.load.dropped(now_ns(), totals)
+        for stream in self.streams.values():
+            stream.flush(self.publisher)
             if feedback := stream.pop_feedback(now_ns()):
-                self._receiver.send_feedback(feedback)
+                self.receiver.send_feedback(feedback)
         return True
+
+    def turn(self, timeout_s: float) -> None:
+        """A tick within a verb that has to wait: nothing else stands still."""
+        self.tick(timeout_s)
+        self.publish_stats_if_due()
 
     def finish(self, deadline_ns: int) -> None:
         """Predicts the frames that it already has, then counts what was left."""
-        while now_ns() < deadline_ns and any(stream.is_busy for stream in self._streams.values()):
+        while now_ns() < deadline_ns and any(stream.is_busy for stream in self.streams.values()):
             self.tick(0.0)
             self.publish_stats_if_due()
-        for stream in self._streams.values():
+        for stream in self.streams.values():
             stream.discard()
-
-    @property
-    def _device(self) -> str:
-        """Workers that share streams share the GPUs of their machine as well."""
-        inference = self.config.inference
-        if not inference.shared_by:
-            return inference.device
-        return device_of(inference.device, inference.shared_by.index(inference.name))
-
-    def _open_runtime(self) -> Runtime:
-        config = self.config
-        try:
-            return open_runtime(
-                config.inference.checkpoint,
-                Options(
-                    device=self._device,
-                    precision=config.inference.precision,
-                    longer_side_px=config.inference.longer_side_px,
-                    threads=config.inference.threads,
-                    provider=config.runtime.provider,
-                    graphs=config.runtime.cuda_graphs,
-                    clips=_calibration_clips,
-                    report=partial(print, flush=True),
-                ),
-                backend=config.runtime.backend,
-            )
-        except DeviceError as error:
-            raise WorkerError(str(error)) from error
-        except CheckpointError as error:
-            raise wrong_checkpoint(error) from error
 
     # -- frames in ---------------------------------------------------------------------------------
 
@@ -138,17 +130,17 @@ class InferenceWorker(Worker):
             time.sleep(min(timeout_s, 0.02))
             return False
         (frames,) = connected_endpoints(self.role, self.config.endpoints)
-        self._receiver = self.receives(
+        self.receiver = self.receives(
             FrameReceiver(frames, self.role, self.config.wire, self.security, self._own, replay=True)
         )
         return True
 
     def _receive(self, timeout_s: float) -> None:
         """Takes all newest frames, and every-frame ones until a stream of theirs has no room left."""
-        assert self._receiver is not None
+        assert self.receiver is not None
         more = True
         while more:
-            received = self._receiver.poll(timeout_s, max_every=self._room())
+            received = self.receiver.poll(timeout_s, max_every=self._room())
             for one in received:
                 self._take(one)
             more = any(isinstance(one, ReceivedFrame) and one.header.policy == "every" for one in received)
@@ -159,40 +151,54 @@ class InferenceWorker(Worker):
         # A prediction that nobody hears is lost, so files wait for those who have to.
         if self._listeners.absent():
             return 0
-        rooms = (stream.room for stream in self._streams.values())
+        takers: list[InferenceStream | Standby] = [*self.streams.values(), *self.standby.values()]
+        rooms = (taker.room for taker in takers)
         return max(min((room for room in rooms if room is not None), default=1), 0)
 
     def _take(self, received: ReceivedFrame | EndOfStream) -> None:
         about = received if isinstance(received, EndOfStream) else received.header
-        if about.stream_id not in self._streams:
-            self._streams[about.stream_id] = InferenceStream(
-                about.stream_id,
-                self.config,
-                self._runtime.num_past,
-                self._age_limit,
-                self.stats,
-                self.event,
-                self._kept,
-                self._views.home(about.stream_id),
-            )
-        stream = self._streams[about.stream_id]
+        if isinstance(about, FrameHeader):
+            self.prepare(about.height, about.width)
+        if standby := self.standby.get(about.stream_id):
+            standby.take(received)
+            return
+        stream = self.streams.get(about.stream_id) or self.add_stream(about.stream_id)
         if isinstance(received, EndOfStream):
             stream.take_end(received)
             self._window.forget(stream.id)
         else:
-            self._prepare(received.header.height, received.header.width)
             stream.take(received)
             self._window.arrived(stream.id, received.received_ns)
 
-    def _prepare(self, height: int, width: int) -> None:
+    def add_stream(self, stream_id: str, generation: int = 0) -> InferenceStream:
+        """Begins to predict a stream; one of this name is forgotten."""
+        self.streams[stream_id] = stream = InferenceStream(
+            stream_id,
+            self.config,
+            self.runtime.num_past,
+            self._age_limit,
+            self.stats,
+            self.event,
+            self._kept,
+            self._views.home(stream_id),
+            generation,
+        )
+        return stream
+
+    def drop_stream(self, stream_id: str) -> None:
+        """Forgets a stream that was left."""
+        del self.streams[stream_id]
+        self._window.forget(stream_id)
+
+    def prepare(self, height: int, width: int) -> None:
         """Opens what computes pictures of a new aspect; meanwhile statistics go on, or it would look hung."""
-        size = self._runtime.size_of(height, width)
-        if self._runtime.is_ready(size):
+        size = self.runtime.size_of(height, width)
+        if self.runtime.is_ready(size):
             return
         rows, columns = size
         self.event(f"preparing the model for pictures of {columns}x{rows} px")
         with ThreadPoolExecutor(1) as helper:
-            opening = helper.submit(self._runtime.warm_up, self._usual, size)
+            opening = helper.submit(self.runtime.warm_up, self._usual, size)
             while not wait([opening], TICK_S).done:
                 self.publish_stats_if_due()
         opening.result()
@@ -202,17 +208,17 @@ class InferenceWorker(Worker):
 
     def _next_turns(self, turns: dict[str, Turn]) -> dict[str, Turn]:
         """Adds at most one frame of each other stream; who finds no room comes first the next time."""
-        for stream in list(self._streams.values()):
+        for stream in list(self.streams.values()):
             if len(turns) >= self._most:
                 break
             if stream.id in turns or not stream.is_ready:
                 continue
-            self._streams[stream.id] = self._streams.pop(stream.id)
+            self.streams[stream.id] = self.streams.pop(stream.id)
             try:
                 turn = stream.next(now_ns())
             except WireError as error:
-                assert self._receiver is not None
-                self._receiver.rejects.add(stream.id, error)
+                assert self.receiver is not None
+                self.receiver.rejects.add(stream.id, error)
             else:
                 turns |= {stream.id: turn} if turn else {}
         return turns
@@ -221,7 +227,7 @@ class InferenceWorker(Worker):
         """Adds the frames of streams that are just about to have one."""
         started_ns = now_ns()
         while len(turns) < self._most:
-            missing = (s.id for s in self._streams.values() if s.id not in turns and not s.outbox)
+            missing = (s.id for s in self.streams.values() if s.id not in turns and not s.outbox)
             left_ns = self._window.until_ns(started_ns, missing) - now_ns()
             if left_ns <= 0:
                 break
@@ -233,7 +239,7 @@ class InferenceWorker(Worker):
         started_ns = now_ns()
         turns: list[Turn] = []
         for name, turn in by_stream.items():
-            result = self._streams[name].find_result(turn)
+            result = self.streams[name].find_result(turn)
             if result is None or turn.known is None:
                 turns.append(turn)
             else:
@@ -241,9 +247,10 @@ class InferenceWorker(Worker):
                 self._remember(turn, result, turn.known, passes=0)
         if turns:
             self._infer(turns, started_ns)
+        self.load.stepped(started_ns, now_ns(), by_stream)
 
     def _infer(self, turns: Sequence[Turn], started_ns: int) -> None:
-        step = self._runtime.infer(
+        step = self.runtime.infer(
             [turn.frame.image for turn in turns],
             [turn.entries for turn in turns],
             want_attention=self.config.inference.attention,
@@ -258,12 +265,12 @@ class InferenceWorker(Worker):
         self._window.stepped(now_ns() - started_ns)
 
     def _remember(self, turn: Turn, result: Result, memory: Memory, passes: int) -> None:
-        frame, stream = turn.frame, self._streams[turn.frame.id.stream_id]
+        frame, stream = turn.frame, self.streams[turn.frame.id.stream_id]
         stream.remember(turn, result, memory, passes)
         home, take = stream.home, self._views.is_wanted(stream.id)
         if home is None or not (take or home.is_due(frame.time_ns)):
             return
-        keys = self._runtime.match_keys(memory.entry)
+        keys = self.runtime.match_keys(memory.entry)
         if keys is not None:
             take = take and self._views.keep(stream.id, home.name, frame.image)
             home.look(frame.id, keys, frame.aspect, frame.time_ns, take=take)
@@ -274,8 +281,8 @@ class InferenceWorker(Worker):
         frame = turn.frame
         layout = self._attention_header(result)
         best = np.argsort(result.probabilities)[::-1][: self.config.inference.top_k].tolist()
-        top = [(self._runtime.labels[i], float(result.probabilities[i])) for i in best]
-        stream = self._streams[frame.id.stream_id]
+        top = [(self.runtime.labels[i], float(result.probabilities[i])) for i in best]
+        stream = self.streams[frame.id.stream_id]
         scene = stream.look(turn, result.motion)
         maps, packed = None, b""
         if self.config.inference.motion_maps and result.motion is not None:
@@ -287,6 +294,7 @@ class InferenceWorker(Worker):
             top=top,
             past=[PastFrame(slot.key.id.epoch, slot.key.id.seq, slot.age_ms) for slot in turn.past],
             policy=frame.policy,
+            generation=stream.generation,
             spacing_ms=self.config.history.spacing_ms,
             reset=turn.reset,
             scored=turn.scored,
@@ -300,21 +308,15 @@ class InferenceWorker(Worker):
             predicted_ns=predicted_ns,
         )
         parts = encode_prediction(prediction, result.attention, packed)
-        if not self._publisher.send(parts):
+        if not self.publisher.send(parts):
             stream.outbox = parts
         stream.count(turn, top[0][0], scene, started_ns, predicted_ns)
+        self.load.predicted(predicted_ns, stream.id, (predicted_ns - frame.capture_ns) / 1e6)
         self.mark_output(stream.id, predicted_ns)
 
     def _attention_header(self, result: Result) -> AttentionHeader | None:
         """The layout of the attention; None for several scales, whose grids differ."""
-        (rows, columns), past = result.grid, self._runtime.num_past
+        (rows, columns), past = result.grid, self.runtime.num_past
         if result.attention is None or result.attention.shape[1] != past * rows * columns:
             return None
         return AttentionHeader(rows, columns, past, rows, columns)
-
-
-def _calibration_clips(size: int, num_past: int, count: int, seed: int) -> CalibrationClips:
-    """Clips to calibrate int8 on; the training is imported only where that is done."""
-    from pipeline.training.rendered.film import film_motions
-
-    return film_motions(size, num_past, count, seed)

@@ -17,8 +17,17 @@ from pipeline.scene.camera_tracker import CameraTracker
 from pipeline.scene.dense_motion import PLACE_PX, DenseMotion
 from pipeline.scene.home import Home
 from pipeline.scene.judge import judge
+from pipeline.scene.scene_state import (
+    camera_state,
+    home_state,
+    restore_camera,
+    restore_home,
+    restore_things,
+    things_state,
+)
 from pipeline.scene.sentence import IN_PLACE, direction_name, seen_now
 from pipeline.scene.things import ThingTracker
+from workers.hand_over import HandedScene
 
 _LONGEST_GAP_MS = 1000.0
 """Between two frames; what things did in a longer one is not known, and not counted."""
@@ -126,6 +135,27 @@ class SceneWatcher:
             f"missed: --set inference.longer_side_px={_LARGE_SIDE_PX} sees it better, for about three times "
             "the work"
         )
+
+    def state(self) -> HandedScene:
+        """What it follows, for another process."""
+        return HandedScene(
+            things_state(self._things),
+            camera_state(self._camera),
+            home_state(self._home) if self._home else None,
+            self._counted_ns,
+        )
+
+    def restore(self, handed: HandedScene) -> None:
+        """Goes on where another one was.
+
+        Raises:
+            ValueError: It can't have been there.
+        """
+        restore_things(self._things, handed.things)
+        restore_camera(self._camera, handed.camera)
+        if self._home and handed.home:
+            restore_home(self._home, handed.home)
+        self._counted_ns = handed.counted_ns
 
     def _note_size(self, thing: Thing) -> None:
         if self._small is not None:

@@ -2,72 +2,36 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from msgspec.structs import replace
 
 from pipeline.account.stats import StreamStats, WorkerStats, add_counts
 from pipeline.base.config import Config
 from pipeline.base.errors import WireError
-from pipeline.base.frame import Frame, FrameId
+from pipeline.base.frame import Frame
 from pipeline.flow.age_limit import AgeLimit
 from pipeline.flow.freshness.ages import AgeLog, Feedback
 from pipeline.flow.gaps import GapTracker
-from pipeline.flow.report_limit import ReportLimit
 from pipeline.flow.ring import Ring
 from pipeline.flow.unchanged import KeptBytes, LastPicture
-from pipeline.model.history import Slot, StreamHistory
+from pipeline.model.history import StreamHistory
+from pipeline.runtime.base import Runtime
 from pipeline.runtime.step import Memory, Motion, Result
 from pipeline.scene.home import Home
 from pipeline.wire.arrivals import ReceivedFrame
 from pipeline.wire.encoding import encode_bad_picture, encode_end
-from pipeline.wire.messages import EndOfStream, Part
+from pipeline.wire.messages import EndOfStream, FrameHeader, Part
 from pipeline.wire.publisher import Publisher
+from workers.cache_resets import CacheResets
+from workers.hand_over import HandedStream, handed_frames, remembered
 from workers.inference_scene import Scene, SceneWatcher
 from workers.picture_gate import PictureGate
 from workers.rebuilding import Rebuilding
+from workers.standby import Standby
+from workers.turn import LastAnswer, PastKey, Turn
 
 _REPORT_S = 0.25
 """Longest time between two reports on the age of predictions, however rare the statistics are."""
-
-
-@dataclass(frozen=True, slots=True)
-class PastKey:
-    """What is kept of a remembered frame beside its keys and values."""
-
-    id: FrameId
-    truth: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """A frame whose turn it is.
-
-    Attributes:
-        frame: The frame.
-        slots: The remembered frames that it looks at, oldest first; None where there is none.
-        reset: Why the cache was emptied just before it; None if it goes on.
-        known: The memory of a picture that was the same; None for a new picture.
-    """
-
-    frame: Frame
-    slots: list[Slot[PastKey] | None]
-    reset: str | None
-    known: Memory | None
-
-    @property
-    def entries(self) -> list[Any]:
-        """What the runtime remembers of the slots."""
-        return [slot.entry if slot else None for slot in self.slots]
-
-    @property
-    def past(self) -> list[Slot[PastKey]]:
-        """The slots that hold a frame."""
-        return [slot for slot in self.slots if slot]
-
-    @property
-    def scored(self) -> bool:
-        """Whether the true label is known: across a cut between two motions there is none."""
-        truth = self.frame.truth
-        return truth is not None and all(slot and slot.key.truth == truth for slot in self.slots)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +40,6 @@ class _Waiting:
 
     received: ReceivedFrame
     reset: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class LastAnswer:
-    """The result for a known picture, and all that it came from."""
-
-    known: Memory
-    entries: list[Any]
-    result: Result
 
 
 class InferenceStream:
@@ -99,9 +54,11 @@ class InferenceStream:
         notify: Takes human-readable events.
         kept: Counts the pictures that all streams keep to recognize unchanged ones.
         home: Follows the reference views; None if nothing is watched here.
+        generation: How often the stream was given to another worker before.
 
     Attributes:
         home: See above.
+        generation: See above.
         outbox: A prediction, or what is sent in place of one, that waits for room with its receivers.
         again: Frames from before it began, sent once more.
     """
@@ -116,11 +73,11 @@ class InferenceStream:
         notify: Callable[[str], None],
         kept: KeptBytes,
         home: Home | None = None,
+        generation: int = 0,
     ) -> None:
-        self.id, self.home = stream_id, home
+        self.id, self.home, self.generation = stream_id, home, generation
         self.outbox: list[Part] | None = None
         self._age_limit, self._worker, self._notify = age_limit, worker, notify
-        self._max_gap_ns = config.history.max_gap_ms * 1e6
         self._report_ns = int(min(_REPORT_S, config.wire.stats_interval_s) * 1e9)
         self._ring: Ring[_Waiting] = Ring(config.inference.ring_frames)
         self._history: StreamHistory[PastKey] = StreamHistory(num_past, config.history.spacing_ms)
@@ -130,11 +87,11 @@ class InferenceStream:
         self._scene = SceneWatcher(home)
         self._gate = PictureGate() if config.inference.health else None
         self._gaps = GapTracker()
+        self._dealt_with: FrameHeader | None = None  # the last one that left the ring
         self._ages = AgeLog(stream_id)
         self._reset: str | None = None  # of frames that were let go since: it holds for the next one
         self._waits_for_room = False  # frames of a camera push older ones out
-        self._last_time_ns: int | None = None
-        self._reports = ReportLimit()
+        self._resets = CacheResets(stream_id, config.history.max_gap_ms, notify)
         self._step_ns = 0
         self._end: EndOfStream | None = None
 
@@ -154,6 +111,11 @@ class InferenceStream:
         return bool(len(self._ring) or self.outbox)
 
     @property
+    def has_end(self) -> bool:
+        """Whether the end of the stream has still to be passed on."""
+        return self._end is not None
+
+    @property
     def room(self) -> int | None:
         """Frames that can be taken before one would have to go; None where that does not matter."""
         if not self._waits_for_room:
@@ -171,12 +133,14 @@ class InferenceStream:
         stats.received += 1
         stats.state, stats.epoch, stats.seen = "up", header.epoch, self._gaps.seen
         stats.skip("wire.lost", gap.lost)
-        stats.skip("inference.absent", gap.absent)
+        if not self.generation:  # another worker has dealt with those before
+            stats.skip("inference.absent", gap.absent)
         stats.record("wire", received.received_ns - header.sent_ns)
         self._age_limit.arrived(header.session, header.sent_ns, received.received_ns)
         self._end, self._waits_for_room = None, header.policy == "every"
         evicted = self._ring.append(_Waiting(received, gap.reset))
         if evicted is not None:
+            self._dealt_with = evicted.received.header
             self._let_go([evicted], "inference.overflow")
 
     def take_end(self, end: EndOfStream) -> None:
@@ -196,7 +160,7 @@ class InferenceStream:
             WireError: It can't be decoded; it is counted.
         """
         waiting = self._pop()
-        header = waiting.received.header
+        self._dealt_with = header = waiting.received.header
         if self._age_limit.is_too_old(header.session, header.policy, header.capture_ns, now_ns):
             self._let_go([waiting], "inference.too_old")
             # Capture has to learn that it sends too much, also where nothing is young enough for a step.
@@ -211,7 +175,9 @@ class InferenceStream:
         if self._is_bad(frame, now_ns):
             self._let_go([waiting], "inference.bad_picture")
             return None
-        reset = self._empty_cache_before(frame, self._reset or waiting.reset, now_ns)
+        reset = self._resets.before(frame, self._reset or waiting.reset, self.stats, now_ns)
+        if reset:
+            self._history.reset()
         self._reset = None
         return Turn(frame, self._history.select(frame.time_ns), reset, self._picture.find(frame.image))
 
@@ -220,7 +186,7 @@ class InferenceStream:
         if bad is None:
             return False
         self._history.forget_since(frame.time_ns - round(bad.for_s * 1e9))
-        self.outbox = encode_bad_picture(bad)
+        self.outbox = encode_bad_picture(replace(bad, generation=self.generation))
         if frame.policy == "newest":
             self._note_age(frame.id.session, frame.capture_ns, frame.received_ns, now_ns)
         return True
@@ -243,24 +209,6 @@ class InferenceStream:
     def _let_go(self, late: Sequence[_Waiting], reason: str) -> None:
         self.stats.skip(reason, len(late))
         self._reset = self._reset or next((frame.reset for frame in late if frame.reset), None)
-
-    def _empty_cache_before(self, frame: Frame, reason: str | None, now_ns: int) -> str | None:
-        """Empties the cache if the frame does not go on from it; returns why."""
-        time_ns, last_ns = frame.time_ns, self._last_time_ns
-        self._last_time_ns = time_ns
-        if reason is None and last_ns is not None:
-            if time_ns <= last_ns:
-                reason = "time_jump"
-            elif time_ns - last_ns > self._max_gap_ns:
-                reason = "gap"
-        if reason:
-            self._history.reset()
-            add_counts(self.stats.resets, {reason: 1})
-            held_back = self._reports.admit(reason, now_ns)
-            if held_back is not None:
-                more = f" ({held_back} more since the last report)" if held_back else ""
-                self._notify(f"{self.id}: cache emptied: {reason}{more}")
-        return reason
 
     # -- after the step ----------------------------------------------------------------------------
 
@@ -332,13 +280,61 @@ class InferenceStream:
             self.outbox = None
         if self._end is None or self.is_busy:
             return
-        if publisher.send(encode_end(self._end, "predictions")):
+        if publisher.send(encode_end(replace(self._end, generation=self.generation), "predictions")):
             self._end = None
+            self._forget()
             self.stats.state = "ended"
-            self._picture.forget()
-            self._answer = None
-            if self._gate:
-                self._gate.end(self.stats)
+
+    def _forget(self) -> None:
+        """It has ended, or goes elsewhere."""
+        self.stats.state = "waiting"
+        self._picture.forget()
+        self._answer = None
+        if self._gate:
+            self._gate.end(self.stats)
+
+    def hand_over(self, runtime: Runtime) -> HandedStream:
+        """All that another worker needs to go on after the last frame that was dealt with here."""
+        frames, intervals = self._history.content()
+        last, gate = self._dealt_with, self._gate.state() if self._gate else None
+        self._forget()
+        return HandedStream(
+            last=last.id if last else None,
+            skipped=last.skipped if last else 0,
+            picture=last.source_size if last else None,
+            sent=(last.height, last.width) if last else None,
+            time_ns=self._resets.last_ns,
+            frames=handed_frames(frames, runtime),
+            intervals=intervals,
+            scene=self._scene.state(),
+            gate=gate,
+        )
+
+    def take_over(self, handed: HandedStream, runtime: Runtime) -> None:
+        """Goes on where another worker was.
+
+        Raises:
+            ValueError: Something in it can't be; then this stream is of no use any more.
+        """
+        self._history.replace(remembered(handed.frames, runtime), handed.intervals)
+        self._scene.restore(handed.scene)
+        if self._gate and handed.gate:
+            self._gate.restore(handed.gate)
+        self._resets.last_ns = handed.time_ns
+
+    def begin(self, standby: Standby, handed: HandedStream | None) -> None:
+        """Takes what has waited for this worker to become the owner."""
+        if handed and handed.last:
+            self._gaps.update(handed.last, handed.skipped, handed.picture or (0, 0))
+        frames, gone = standby.after(handed.last if handed else None)
+        lost = self.stats.not_predicted.get("wire.lost", 0)
+        for received in frames:
+            self.take(received)
+        if standby.end:
+            self.take_end(standby.end)
+        missed = min(gone, self.stats.not_predicted.get("wire.lost", 0) - lost)
+        if missed:  # they had arrived, and had to go here
+            add_counts(self.stats.not_predicted, {"wire.lost": -missed, "inference.overflow": missed})
 
     def _note_age(self, session: int, capture_ns: int, received_ns: int, started_ns: int) -> None:
         self._ages.add(

@@ -4,7 +4,9 @@ from pipeline.account.stats import StreamStats, add_counts
 from pipeline.base.clock import now_ns
 from pipeline.base.frame import Frame
 from pipeline.scene.health import PictureHealth
+from pipeline.scene.scene_state import health_state, restored_health
 from pipeline.wire.messages import BadPicture, Identity
+from workers.hand_over import HandedGate
 
 _LONGEST_MS = 5000.0
 """A longer time between two pictures is a silence of the source, and counts for no state."""
@@ -42,6 +44,19 @@ class PictureGate:
             ok_for_s=health.ok_for_s,
             why=health.why,
         )
+
+    def state(self) -> HandedGate:
+        """What it has learned, for another process."""
+        return HandedGate(health_state(self._health) if self._health else None, self._last_ns)
+
+    def restore(self, handed: HandedGate) -> None:
+        """Goes on where another one was.
+
+        Raises:
+            ValueError: It can't have been there.
+        """
+        self._health = restored_health(handed.health) if handed.health else None
+        self._last_ns = handed.last_ns
 
     def end(self, stats: StreamStats) -> None:
         """The stream has ended: what comes next may be of another camera."""

@@ -36,6 +36,8 @@ def expected(config: Config) -> Mapping[str, int]:
 def own_streams(config: Config) -> list[str] | None:
     """The streams of the inference worker ``inference.name``; None for all, now and later."""
     names = config.inference.shared_by
+    if config.inference.assigned:
+        return []  # until it is told
     if not names:
         return None
     placed = place({stream.id: 1.0 for stream in config.streams}, dict.fromkeys(names, 1.0))
@@ -49,6 +51,10 @@ def check_sharing(config: Config) -> None:
         ConfigError: They can't; one line that names the key.
     """
     inference = config.inference
+    if inference.assigned and inference.shared_by:
+        raise ConfigError("inference.assigned and inference.shared_by: only one of them can be used")
+    if inference.assigned and not config.control.listen:
+        raise ConfigError("inference.assigned needs control.listen, or nobody can give it a stream")
     if inference.shared_by:
         if inference.workers != 1:
             raise ConfigError("inference.workers and inference.shared_by: only one of them can be used")

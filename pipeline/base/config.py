@@ -111,6 +111,7 @@ class InferenceConfig(Section, frozen=True, kw_only=True):
     workers: quantities.WorkerCount
     name: str
     shared_by: list[Name]
+    assigned: bool
 
 
 class RuntimeConfig(Section, frozen=True, kw_only=True):

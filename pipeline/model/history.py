@@ -28,7 +28,15 @@ class Slot(Generic[K]):
 
 
 @dataclass(frozen=True, slots=True)
-class _Remembered(Generic[K]):
+class Remembered(Generic[K]):
+    """A remembered frame.
+
+    Attributes:
+        key: The frame's identity, as given to ``append``.
+        time_ns: Its time.
+        entry: What the model keeps of it.
+    """
+
     key: K
     time_ns: int
     entry: Any
@@ -54,7 +62,7 @@ class StreamHistory(Generic[K]):
             raise ValueError(f"no history has {num_past} slots {spacing_ms} ms apart")
         self._num_past = num_past
         self._spacing_ns = round(spacing_ms * 1e6)
-        self._frames: deque[_Remembered[K]] = deque()
+        self._frames: deque[Remembered[K]] = deque()
         self._intervals: deque[int] = deque(maxlen=_INTERVALS)
         self._last_ns: int | None = None  # of the frame that the next interval is counted from
 
@@ -84,7 +92,7 @@ class StreamHistory(Generic[K]):
             return [None] * self._num_past
         if median([*self._intervals, now_ns - older[-1].time_ns]) >= self._spacing_ns:
             missing = self._num_past - len(older)
-            chosen: list[_Remembered[K] | None] = [*[None] * missing, *older[-self._num_past :]]
+            chosen: list[Remembered[K] | None] = [*[None] * missing, *older[-self._num_past :]]
         else:
             chosen = [self._nearest(older, now_ns, i) for i in range(self._num_past, 0, -1)]
         return [Slot(f.key, f.entry, (now_ns - f.time_ns) / 1e6) if f else None for f in chosen]
@@ -94,7 +102,7 @@ class StreamHistory(Generic[K]):
         if self._frames and time_ns <= self._frames[-1].time_ns:
             self.reset()
         self.note(time_ns)
-        self._frames.append(_Remembered(key, time_ns, entry))
+        self._frames.append(Remembered(key, time_ns, entry))
         self._forget(time_ns)
 
     def note(self, time_ns: int) -> None:
@@ -113,7 +121,7 @@ class StreamHistory(Generic[K]):
         trial: StreamHistory[int] = StreamHistory(self._num_past)
         trial._spacing_ns, trial._last_ns = self._spacing_ns, self._last_ns
         trial._intervals.extend(self._intervals)
-        trial._frames.extend(_Remembered(-1, frame.time_ns, None) for frame in self._frames)
+        trial._frames.extend(Remembered(-1, frame.time_ns, None) for frame in self._frames)
         for time_ns in times_ns:
             trial.append(time_ns, time_ns, None)
         return {slot.key for slot in trial.select(next_ns) if slot} - {-1}
@@ -123,6 +131,23 @@ class StreamHistory(Generic[K]):
         while self._frames and self._frames[-1].time_ns >= time_ns:
             self._frames.pop()
             self._last_ns = self._frames[-1].time_ns if self._frames else None
+
+    def content(self) -> tuple[list[Remembered[K]], list[int]]:
+        """The remembered frames, oldest first, and the last times between two frames in ns."""
+        return list(self._frames), list(self._intervals)
+
+    def replace(self, frames: Sequence[Remembered[K]], intervals: Sequence[int]) -> None:
+        """Remembers what another history did: see ``content``.
+
+        Raises:
+            ValueError: The frames are not in order of their times, or too many.
+        """
+        times = [frame.time_ns for frame in frames]
+        if times != sorted(set(times)) or len(times) > _MOST_PER_SLOT * self._num_past:
+            raise ValueError("these are not the frames of a history")
+        self._frames = deque(frames)
+        self._intervals = deque(intervals, maxlen=_INTERVALS)
+        self._last_ns = times[-1] if times else None
 
     def reset(self) -> None:
         """Forgets everything."""
@@ -143,7 +168,7 @@ class StreamHistory(Generic[K]):
         inner = range(1, len(times) - self._num_past)
         del self._frames[min(inner, key=lambda number: times[number + 1] - times[number - 1])]
 
-    def _nearest(self, frames: list[_Remembered[K]], now_ns: int, i: int) -> _Remembered[K] | None:
+    def _nearest(self, frames: list[Remembered[K]], now_ns: int, i: int) -> Remembered[K] | None:
         """The frame nearest to ``i`` spacings ago; half-open windows, so that neighbours never share one."""
         off = {
             abs(error): frame

@@ -130,11 +130,7 @@ def gather(streams: Sequence[Sequence[Entry | None]], empty: State) -> State:
     Raises:
         ValueError: A stream has another number of slots, or an entry is of another model or picture size.
     """
-    blank = Entry(
-        empty.keys[0, :, 0],
-        empty.values[0, :, 0],
-        *(None if part is None else part[0, 0] for part in (empty.match, empty.fine)),
-    )
+    blank = _blank(empty)
     for slots in streams:
         if len(slots) != empty.valid.shape[1]:
             raise ValueError(f"{len(slots)} slots given, the model has {empty.valid.shape[1]}")
@@ -147,6 +143,27 @@ def gather(streams: Sequence[Sequence[Entry | None]], empty: State) -> State:
     match, fine = (_gathered(filled, part, getattr(empty, part), 0) for part in ("match", "fine"))
     valid = [[entry is not None for entry in slots] for slots in streams]
     return State(keys, values, torch.tensor(valid, dtype=torch.bool, device=empty.valid.device), match, fine)
+
+
+def entry_of(parts: Sequence[Tensor], empty: State) -> Entry:
+    """An entry from the parts of another one, in order and without those that it lacked.
+
+    Raises:
+        ValueError: They are of another model, picture size or type.
+    """
+    wanted = [(part.shape, part.dtype) for part in _blank(empty) if part is not None]
+    if [(part.shape, part.dtype) for part in parts] != wanted:
+        raise ValueError("remembered by another model, at another picture size or precision")
+    return Entry(*(part.to(empty.keys.device) for part in parts))
+
+
+def _blank(empty: State) -> Entry:
+    """An entry of zeros, without a batch."""
+    return Entry(
+        empty.keys[0, :, 0],
+        empty.values[0, :, 0],
+        *(None if part is None else part[0, 0] for part in (empty.match, empty.fine)),
+    )
 
 
 def _shapes(entry: Entry) -> list[torch.Size | None]:

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from pipeline.model.description import Description
 from pipeline.model.preprocessing import Size
 from pipeline.runtime.engine import About, Answer, Engine, Remember
-from pipeline.runtime.step import Image, Memory, Motion, Result, SizedEntry, Step
+from pipeline.runtime.step import Image, Memory, Motion, Part, Result, SizedEntry, Step
 
 MOST_SIZES = 8
 """Each has an engine, which holds weights and takes seconds to open; peers choose what shapes they send."""
@@ -154,6 +155,22 @@ class Runtime:
             keys = self._engine(entry.size).match_keys(entry.entry)
             return None if keys is None else keys.permute(1, 2, 0).float().cpu().numpy()
 
+    def parts(self, entry: SizedEntry) -> list[Part]:
+        """What is remembered of a picture, for another process with the same model, backend and precision."""
+        with torch.inference_mode():
+            return [_part(part) for part in self._engine(entry.size).parts(entry.entry)]
+
+    def entry(self, size: Size, parts: Sequence[Part]) -> SizedEntry:
+        """What another process has remembered of a picture that its model saw at a size.
+
+        Raises:
+            ValueError: It is of another model, size or precision, or damaged.
+        """
+        if not self.is_ready(size):
+            raise ValueError(f"of pictures of {size[1]}x{size[0]} px, for which nothing is open here")
+        with torch.inference_mode():
+            return SizedEntry(size, self._engine(size).entry([_tensor(part) for part in parts]))
+
     def describe(self) -> About:
         """``backend``, ``device`` and ``precision``, and what else is worth showing."""
         engine = self.engine
@@ -200,6 +217,29 @@ class Runtime:
             fields = [field.float().cpu().numpy() for field in answer.motion]
             motions = [Motion(*(field[row] for field in fields)) for row in range(len(past))]
         return [Result(*row) for row in zip(probabilities, weights, depths, grids, motions, strict=True)]
+
+
+_NUMBERS = {str(kind).removeprefix("torch."): kind for kind in (torch.float32, torch.float16, torch.bfloat16)}
+
+
+def _part(tensor: Tensor) -> Part:
+    flat = tensor.detach().contiguous()
+    number = str(flat.dtype).removeprefix("torch.")
+    return Part(number, tuple(flat.shape), flat.flatten().view(torch.uint8).numpy().tobytes())
+
+
+def _tensor(part: Part) -> Tensor:
+    kind = _NUMBERS.get(part.number)
+    if (
+        kind is None
+        or len(part.data) != math.prod(part.shape) * kind.itemsize
+        or min(part.shape, default=0) < 1
+    ):
+        raise ValueError("what was remembered is damaged")
+    tensor = torch.frombuffer(bytearray(part.data), dtype=kind).reshape(part.shape)
+    if not bool(torch.isfinite(tensor).all()):
+        raise ValueError("what was remembered has numbers that are not finite")
+    return tensor
 
 
 def _entries(past: Sequence[Sequence[SizedEntry | None]]) -> list[list[Any]]:

@@ -72,6 +72,18 @@ class Engine(Protocol):
         """Keys of dense motion in an entry, ``(64, rows, columns)``, see ``MotionPyramid``; None without."""
         ...
 
+    def parts(self, entry: Any) -> list[Tensor]:
+        """Copies of an entry's parts in main memory, see ``pipeline.model.state.Entry``."""
+        ...
+
+    def entry(self, parts: Sequence[Tensor]) -> Any:
+        """An entry with these parts, in main memory, of an engine like this one.
+
+        Raises:
+            ValueError: They are of another model, picture size or precision.
+        """
+        ...
+
     def sizes_to_warm_up(self, batch_size: int) -> Sequence[int]:
         """Sizes of the steps that make up to ``batch_size`` streams fast."""
         ...

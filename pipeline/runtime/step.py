@@ -61,6 +61,20 @@ class SizedEntry(NamedTuple):
     entry: Any
 
 
+class Part(NamedTuple):
+    """A part of what is remembered of a picture, as another process of the same kind can take it.
+
+    Attributes:
+        number: Name of the type of its numbers, such as ``bfloat16``.
+        shape: Of the array.
+        data: Its numbers, little-endian, row by row.
+    """
+
+    number: str
+    shape: tuple[int, ...]
+    data: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Memory:
     """What is remembered of one picture; only the runtime that made it can read it.

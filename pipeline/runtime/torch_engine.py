@@ -9,7 +9,7 @@ from torch import Tensor
 from pipeline.model.device import pick_device
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.preprocessing import Size
-from pipeline.model.state import Entry, gather
+from pipeline.model.state import Entry, entry_of, gather
 from pipeline.model.temporal import Features
 from pipeline.runtime.engine import About, Answer, Remember, finished, motion_of
 from pipeline.runtime.fold_batch_norms import fold_batch_norms
@@ -71,6 +71,14 @@ class TorchEngine:
     def match_keys(self, entry: Entry) -> Tensor | None:
         """See ``Engine``."""
         return entry.match
+
+    def parts(self, entry: Entry) -> list[Tensor]:
+        """See ``Engine``."""
+        return [part.cpu() for part in entry if part is not None]
+
+    def entry(self, parts: Sequence[Tensor]) -> Entry:
+        """See ``Engine``."""
+        return entry_of(parts, self._empty)
 
     def sizes_to_warm_up(self, batch_size: int) -> Sequence[int]:
         """See ``Engine``."""

@@ -163,6 +163,16 @@ class Publisher(Closing):
             "`python run_stream.py keys allow FILE` admits it"
         )
 
+    def settle(self, lane: Policy, timeout_s: float) -> bool:
+        """Waits until all receivers of a lane have taken what was sent before; False if not in time."""
+        question = (topics.flush(lane), topics.new_reader())
+        if self._deliver(question, lane, timeout_s):
+            return True
+        token = topics.token(*question)
+        del self._deliveries[token]
+        self.audience.forget(token)
+        return False
+
     def close(self, linger_s: float = 0.0) -> None:
         """Gives receivers at most ``linger_s`` seconds to take what is queued for them, then disconnects."""
         address.release(self._where, self._file_number)

@@ -69,8 +69,8 @@ def test_a_picture_that_stands_still_is_asked_about_until_its_past_does_too(
         PredictionReceiver([predictions], QUICK, OPEN) as receiver,
     ):
         inference.open()
-        steps = Mock(wraps=inference._runtime.infer)
-        monkeypatch.setattr(inference._runtime, "infer", steps)
+        steps = Mock(wraps=inference.runtime.infer)
+        monkeypatch.setattr(inference.runtime, "infer", steps)
 
         def show(seq: int, grey: int) -> None:
             image = np.full((64, 64, 3), grey, np.uint8)

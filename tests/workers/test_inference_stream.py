@@ -18,7 +18,8 @@ from pipeline.wire.security import SecurityPolicy
 from tests.wire.peers import bad_picture, end
 from tests.workers.arriving import MS, received
 from workers.inference_scene import Scene
-from workers.inference_stream import InferenceStream, Turn
+from workers.inference_stream import InferenceStream
+from workers.turn import Turn
 
 RESULT = Result(np.ones(1, np.float32), None, 0, (1, 1))
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.preprocessing import Size
+from pipeline.model.state import entry_of
 from pipeline.runtime.cuda.captured_step import CudaStep
 from pipeline.runtime.cuda.cuda_network import CudaNetwork, open_cuda_network
 from pipeline.runtime.cuda.device_stretch import DeviceStretch
@@ -39,7 +40,7 @@ class CudaEngine:
         self.device, self.precision, self.threads = str(device), precision, options.cpu_threads
         model = network.model
         self._size = rows, columns = network.size
-        empty = model.init_state(1, self._size)
+        self._empty = empty = model.init_state(1, self._size)
         self._num_past = model.num_past
         self._entries = Rows((network.layout.length,), empty.keys)
         self._features = {stage: Rows(shape, empty.keys) for stage, shape in network.maps().items()}
@@ -105,6 +106,18 @@ class CudaEngine:
     def match_keys(self, entry: Row) -> Tensor | None:
         """See ``Engine``."""
         return self._network.layout.match(self._entries.table[entry.number])
+
+    def parts(self, entry: Row) -> list[Tensor]:
+        """See ``Engine``."""
+        return [part.cpu() for part in self._network.layout.parts(self._entries.table[entry.number])]
+
+    def entry(self, parts: Sequence[Tensor]) -> Row:
+        """See ``Engine``."""
+        packed = self._network.layout.pack(entry_of(parts, self._empty))
+        with torch.cuda.device(self._where):
+            (row,) = self._entries.take(1)
+            self._entries.write(torch.tensor([row.number], device=self._where), packed[None])
+        return row
 
     def sizes_to_warm_up(self, batch_size: int) -> Sequence[int]:
         """See ``Engine``: smaller batches are made ready too."""

@@ -30,6 +30,11 @@ class EntryLayout:
         """Rows ``(n, length)`` of a batch of entries."""
         return torch.cat([part.flatten(1) for part in entry if part is not None], dim=1)
 
+    def parts(self, row: Tensor) -> list[Tensor]:
+        """The parts of an entry's row ``(length,)``, without copies."""
+        parts = torch.split(row, self._lengths)
+        return [part.view(shape) for part, shape in zip(parts, self._shapes, strict=True)]
+
     def match(self, row: Tensor) -> Tensor | None:
         """The map ``match`` of an entry's row ``(length,)``; None of a network without dense motion."""
         parts = torch.split(row, self._lengths)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pipeline.model.description import Description
 from pipeline.model.preprocessing import Size
-from pipeline.model.state import Entry, State, empty_state, gather
+from pipeline.model.state import Entry, State, empty_state, entry_of, gather
 from pipeline.runtime.engine import About, Answer, MotionFields, Remember, finished
 from pipeline.runtime.exported.convert import MOTION, ports
 from pipeline.runtime.pixels import Stretcher
@@ -108,6 +108,14 @@ class ExportedEngine:
     def match_keys(self, entry: Entry) -> Tensor | None:
         """See ``Engine``."""
         return entry.match
+
+    def parts(self, entry: Entry) -> list[Tensor]:
+        """See ``Engine``."""
+        return [part.cpu() for part in entry if part is not None]
+
+    def entry(self, parts: Sequence[Tensor]) -> Entry:
+        """See ``Engine``."""
+        return entry_of(parts, self._empty)
 
     def sizes_to_warm_up(self, batch_size: int) -> Sequence[int]:
         """See ``Engine``."""

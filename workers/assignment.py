@@ -1,0 +1,255 @@
+"""The streams of an inference worker that are assigned over HTTP: begun, handed over, taken over, told."""
+
+from collections.abc import Callable
+from typing import Literal, Protocol
+
+import msgspec
+
+from pipeline.account.stats import MOST_STREAMS
+from pipeline.base.clock import now_ns
+from pipeline.base.config import Config
+from pipeline.base.ranges import FrameCount
+from pipeline.base.text import StreamId
+from pipeline.flow.load_meter import LoadMeter
+from pipeline.runtime.base import Runtime
+from pipeline.view.web.verbs import Asked, Done, Verb, VerbError
+from pipeline.wire.frame_receiver import FrameReceiver
+from pipeline.wire.publisher import Publisher
+from workers.hand_over import (
+    MOST_BYTES,
+    HandedStream,
+    HandOverError,
+    Maker,
+    pack_memory,
+    unpack_memory,
+)
+from workers.inference_stream import InferenceStream
+from workers.standby import Standby
+
+_ARRIVES_S = 2.0
+"""For the first frame of a stream on standby; a camera that is slower may lose frames when it moves."""
+_ENDS_S = 2.0
+"""For the frames in hand, and for their predictions to be taken by the sink."""
+_STANDBY_NS = 10_000_000_000
+_DROPS = ("inference.overflow", "inference.too_old", "wire.lost", "wire.overwritten")
+"""Reasons for want of time."""
+
+Standing = Literal["standby", "owned"]
+
+
+class Worker(Protocol):
+    """What is needed of the inference worker."""
+
+    config: Config
+    runtime: Runtime
+    publisher: Publisher
+    streams: dict[str, InferenceStream]
+    standby: dict[str, Standby]
+    load: LoadMeter
+
+    @property
+    def receiver(self) -> FrameReceiver | None:
+        """Of frames; None before somebody hears the predictions."""
+
+    @property
+    def name(self) -> str:
+        """Of the worker."""
+
+    def event(self, text: str) -> None:
+        """Notifies people."""
+
+    def add_stream(self, stream_id: str, generation: int) -> InferenceStream:
+        """Begins to predict a stream."""
+
+    def drop_stream(self, stream_id: str) -> None:
+        """Forgets a stream that was left."""
+
+    def prepare(self, height: int, width: int) -> None:
+        """Opens what computes pictures of that size."""
+
+    def turn(self, timeout_s: float) -> None:
+        """Does what else there is to do, for so long at most."""
+
+
+class _Wanted(msgspec.Struct, forbid_unknown_fields=True):
+    stream_id: StreamId
+    generation: FrameCount
+    state: Standing
+    replay: bool = False
+
+
+class Assignment:
+    """Does what it is asked between two ticks of a worker.
+
+    Args:
+        worker: The worker.
+    """
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._generations: dict[str, int] = {}
+        self._maker: Maker | None = None
+
+    def verbs(self) -> list[Verb]:
+        """What it can be asked."""
+        one = "/streams/{stream_id}"
+        return [
+            Verb("GET", "/streams", self._list),
+            Verb("GET", "/load", self._tell_load),
+            Verb("POST", "/streams", self._begin),
+            Verb("DELETE", one, self._leave),
+            Verb("PUT", one, self._take_over, most_bytes=MOST_BYTES),
+        ]
+
+    def give_up_standby(self) -> None:
+        """Leaves streams whose former owner was not heard of for long: their frames would wait for ever."""
+        worker = self._worker
+        for stream_id, standby in list(worker.standby.items()):
+            if now_ns() > standby.until_ns:
+                self._drop_standby(stream_id)
+                worker.event(f"{stream_id}: on standby for {_STANDBY_NS / 1e9:g} s, and not given: left")
+
+    # -- verbs -------------------------------------------------------------------------------------
+
+    def _list(self, _: Asked) -> Done:
+        worker = self._worker
+        owned = [_told(name, one.generation, "owned") for name, one in worker.streams.items()]
+        standby = [_told(name, one.generation, "standby") for name, one in worker.standby.items()]
+        return Done({"streams": sorted(owned + standby, key=lambda told: str(told["stream_id"]))})
+
+    def _tell_load(self, _: Asked) -> Done:
+        worker, now = self._worker, now_ns()
+        streams = {
+            name: {"generation": one.generation, **worker.load.of(name, now)._asdict()}
+            for name, one in worker.streams.items()
+        }
+        busy = round(worker.load.busy(now), 4)
+        return Done({"worker": worker.name, "busy": busy, "streams": streams})
+
+    def _begin(self, asked: Asked) -> Done:
+        wanted, worker = asked.read(_Wanted), self._worker
+        if not worker.config.inference.assigned:
+            raise VerbError(409, "this worker takes its streams from the configuration: inference.assigned")
+        receiver, stream_id = self._receiver(), wanted.stream_id
+        if wanted.generation < (known := self._generations.get(stream_id, 0)):
+            raise VerbError(409, f"{stream_id} was at generation {known} here, {wanted.generation} is older")
+        is_new = stream_id not in worker.streams and stream_id not in worker.standby
+        if is_new and len(worker.streams) + len(worker.standby) >= MOST_STREAMS:
+            raise VerbError(409, f"{MOST_STREAMS} streams are here already")
+        told = _told(stream_id, wanted.generation, wanted.state)
+        if stream_id in worker.streams:
+            if wanted.state == "standby":
+                raise VerbError(409, f"{stream_id} is owned here: delete it first")
+            worker.streams[stream_id].generation = wanted.generation
+        elif wanted.state == "owned":
+            receiver.begin(stream_id, replay=wanted.replay)
+            self._own(stream_id, wanted.generation, None)
+        elif stream_id in worker.standby:
+            worker.standby[stream_id].generation = wanted.generation
+        else:
+            until_ns = now_ns() + _STANDBY_NS
+            standby = Standby(wanted.generation, worker.config.inference.ring_frames, until_ns)
+            worker.standby[stream_id] = standby
+            receiver.begin(stream_id)
+            self._wait(lambda: standby.has_begun, _ARRIVES_S)
+        self._note(stream_id, wanted.generation)
+        return Done(told, 201 if is_new else 200)
+
+    def _leave(self, asked: Asked) -> Done:
+        stream_id, worker = asked.stream_id, self._worker
+        generation = asked.generation
+        if standby := worker.standby.get(stream_id):
+            _check_generation(stream_id, standby.generation, generation)
+            self._drop_standby(stream_id)
+            return Done()
+        stream = worker.streams.get(stream_id)
+        if stream is None or not worker.config.inference.assigned:
+            raise VerbError(404, f"{stream_id} is not assigned to this worker")
+        _check_generation(stream_id, stream.generation, generation)
+        self._receiver().leave(stream_id)
+        if not self._wait(lambda: not stream.is_busy and not stream.has_end, _ENDS_S):
+            worker.event(f"{stream_id}: left with frames in hand: nobody took their predictions")
+        for lane in ("newest", "every"):  # or the next owner's could overtake them
+            worker.publisher.settle(lane, _ENDS_S)
+        handed = stream.hand_over(worker.runtime)
+        worker.drop_stream(stream_id)
+        if handed.last is None:
+            return Done()
+        return Done(pack_memory(self._made_by(), stream_id, generation, handed))
+
+    def _take_over(self, asked: Asked) -> Done:
+        stream_id, worker = asked.stream_id, self._worker
+        standby = worker.standby.get(stream_id)
+        if standby is None:
+            raise VerbError(404, f"{stream_id} is not on standby here")
+        _check_generation(stream_id, standby.generation, asked.generation)
+        handed, memory = None, "none"
+        if asked.body:
+            try:
+                handed, memory = unpack_memory(asked.body, self._made_by(), stream_id), "taken"
+            except HandOverError as error:
+                memory = f"refused: {error}"
+        if refusal := self._own(stream_id, standby.generation, handed):
+            memory = f"refused: {refusal}"
+        if memory.startswith("refused"):
+            worker.event(f"{stream_id}: begins without memory, {memory}")
+        return Done({**_told(stream_id, standby.generation, "owned"), "memory": memory})
+
+    # -- what they do ------------------------------------------------------------------------------
+
+    def _own(self, stream_id: str, generation: int, handed: HandedStream | None) -> str:
+        """Owns a stream from now on; why its memory can't be used, in words, empty if it is."""
+        worker, refusal = self._worker, ""
+        stream = worker.add_stream(stream_id, generation)
+        if handed:
+            try:
+                if handed.frames and handed.sent:
+                    worker.prepare(*handed.sent)
+                stream.take_over(handed, worker.runtime)
+            except ValueError as error:
+                refusal = str(error)
+                stream = worker.add_stream(stream_id, generation)
+        if standby := worker.standby.pop(stream_id, None):
+            stream.begin(standby, handed)
+        return refusal
+
+    def _drop_standby(self, stream_id: str) -> None:
+        del self._worker.standby[stream_id]
+        self._receiver().leave(stream_id)
+
+    def _receiver(self) -> FrameReceiver:
+        if (receiver := self._worker.receiver) is None:
+            raise VerbError(503, "it waits for the sink to listen: see inference.wait_for")
+        return receiver
+
+    def _made_by(self) -> Maker:
+        if self._maker is None:
+            self._maker = Maker.of(self._worker.runtime, self._worker.config.inference.checkpoint)
+        return self._maker
+
+    def _note(self, stream_id: str, generation: int) -> None:
+        self._generations.pop(stream_id, None)
+        self._generations[stream_id] = generation
+        while len(self._generations) > MOST_STREAMS:
+            del self._generations[next(iter(self._generations))]
+
+    def _wait(self, is_done: Callable[[], bool], timeout_s: float) -> bool:
+        """Does everything else until something is done, or for so long at most."""
+        until_ns = now_ns() + int(timeout_s * 1e9)
+        while not (done := is_done()) and now_ns() < until_ns:
+            self._worker.turn(0.01)
+        return done
+
+
+def drops(not_predicted: dict[str, int]) -> int:
+    """How many frames were let go for want of time, of all that got no prediction."""
+    return sum(not_predicted.get(reason, 0) for reason in _DROPS)
+
+
+def _told(stream_id: str, generation: int, state: Standing) -> dict[str, str | int]:
+    return {"stream_id": stream_id, "generation": generation, "state": state}
+
+
+def _check_generation(stream_id: str, here: int, asked: int) -> None:
+    if here != asked:
+        raise VerbError(409, f"{stream_id} is at generation {here} here, not at {asked}")

@@ -1,0 +1,49 @@
+"""Why the cache of one stream is emptied before a frame: counted, and reported without flooding anyone."""
+
+from collections.abc import Callable
+
+from pipeline.account.stats import StreamStats, add_counts
+from pipeline.base.frame import Frame
+from pipeline.flow.report_limit import ReportLimit
+
+
+class CacheResets:
+    """Looks at each frame that goes into a step, in order.
+
+    Args:
+        stream_id: Of its stream.
+        max_gap_ms: A longer silence empties the cache.
+        notify: Takes human-readable events.
+
+    Attributes:
+        last_ns: Place of the last frame on the stream's timeline; None before the first.
+    """
+
+    def __init__(self, stream_id: str, max_gap_ms: float, notify: Callable[[str], None]) -> None:
+        self.last_ns: int | None = None
+        self._id, self._max_gap_ns, self._notify = stream_id, max_gap_ms * 1e6, notify
+        self._reports = ReportLimit()
+
+    def before(self, frame: Frame, reason: str | None, stats: StreamStats, now_ns: int) -> str | None:
+        """Why the cache must be emptied before a frame; None if the frame goes on from it.
+
+        Args:
+            frame: The frame.
+            reason: What frames before it have announced.
+            stats: Of its stream.
+            now_ns: Unix time in ns.
+        """
+        time_ns, last_ns = frame.time_ns, self.last_ns
+        self.last_ns = time_ns
+        if reason is None and last_ns is not None:
+            if time_ns <= last_ns:
+                reason = "time_jump"
+            elif time_ns - last_ns > self._max_gap_ns:
+                reason = "gap"
+        if reason:
+            add_counts(stats.resets, {reason: 1})
+            held_back = self._reports.admit(reason, now_ns)
+            if held_back is not None:
+                more = f" ({held_back} more since the last report)" if held_back else ""
+                self._notify(f"{self._id}: cache emptied: {reason}{more}")
+        return reason

@@ -1,0 +1,54 @@
+"""The runtime of an inference worker, as it is configured."""
+
+from functools import partial
+
+from pipeline.base.config import Config
+from pipeline.model.device import DeviceError, device_of
+from pipeline.model.shipped import CheckpointError
+from pipeline.runtime.base import Runtime
+from pipeline.runtime.open_runtime import open_runtime
+from pipeline.runtime.runtime_options import CalibrationClips, Options
+from workers.base import WorkerError
+from workers.model_check import wrong_checkpoint
+
+
+def configured_runtime(config: Config) -> Runtime:
+    """Opens it.
+
+    Raises:
+        WorkerError: The checkpoint can't be used, or this machine lacks the device.
+    """
+    try:
+        return open_runtime(
+            config.inference.checkpoint,
+            Options(
+                device=_device(config),
+                precision=config.inference.precision,
+                longer_side_px=config.inference.longer_side_px,
+                threads=config.inference.threads,
+                provider=config.runtime.provider,
+                graphs=config.runtime.cuda_graphs,
+                clips=_calibration_clips,
+                report=partial(print, flush=True),
+            ),
+            backend=config.runtime.backend,
+        )
+    except DeviceError as error:
+        raise WorkerError(str(error)) from error
+    except CheckpointError as error:
+        raise wrong_checkpoint(error) from error
+
+
+def _device(config: Config) -> str:
+    """Workers that share streams share the GPUs of their machine as well."""
+    inference = config.inference
+    if not inference.shared_by:
+        return inference.device
+    return device_of(inference.device, inference.shared_by.index(inference.name))
+
+
+def _calibration_clips(size: int, num_past: int, count: int, seed: int) -> CalibrationClips:
+    """Clips to calibrate int8 on; the training is imported only where that is done."""
+    from pipeline.training.rendered.film import film_motions
+
+    return film_motions(size, num_past, count, seed)

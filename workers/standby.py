@@ -1,0 +1,60 @@
+"""A stream that is about to come from another inference worker: its newest frames wait, none is predicted."""
+
+from collections import deque
+
+from pipeline.base.frame import FrameId
+from pipeline.wire.arrivals import ReceivedFrame
+from pipeline.wire.messages import EndOfStream
+
+
+class Standby:
+    """Holds the frames of one stream until it is known which of them the former owner has dealt with.
+
+    Args:
+        generation: That the stream will have here.
+        capacity: Frames that are held: of a live stream the newest, of another one the others wait.
+        until_ns: When it is given up: meanwhile it may hold up streams that lose nothing.
+
+    Attributes:
+        generation: See above.
+        until_ns: See above.
+        end: Of the stream, if that has come.
+    """
+
+    def __init__(self, generation: int, capacity: int, until_ns: int) -> None:
+        self.generation, self.until_ns = generation, until_ns
+        self.end: EndOfStream | None = None
+        self._capacity = capacity
+        self._frames: deque[ReceivedFrame] = deque()
+        self._gone: list[FrameId] = []
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether anything of the stream has arrived: publishers know that it is taken here."""
+        return bool(self._frames) or self.end is not None
+
+    @property
+    def room(self) -> int | None:
+        """Frames that can be taken before one would have to go; None where that does not matter."""
+        if not self._frames or self._frames[-1].header.policy != "every":
+            return None
+        return self._capacity - len(self._frames)
+
+    def take(self, received: ReceivedFrame | EndOfStream) -> None:
+        """Takes what has arrived."""
+        if isinstance(received, EndOfStream):
+            self.end = received
+            return
+        self.end = None
+        self._frames.append(received)
+        if len(self._frames) > self._capacity:
+            self._gone.append(self._frames.popleft().header.id)
+
+    def after(self, last: FrameId | None) -> tuple[list[ReceivedFrame], int]:
+        """The frames that come after one, oldest first, and how many of those had to go."""
+
+        def is_new(frame: FrameId) -> bool:
+            return last is None or frame.session != last.session or frame.seq > last.seq
+
+        frames = [received for received in self._frames if is_new(received.header.id)]
+        return frames, sum(map(is_new, self._gone))
