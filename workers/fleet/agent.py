@@ -1,0 +1,209 @@
+"""An agent: keeps one worker of a fleet running on its machine, asks it, and tells the coordinator."""
+
+import shutil
+import socket
+import tempfile
+import threading
+import time
+from collections import deque
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import msgspec
+
+from pipeline.base.config import Config, StreamConfig
+from pipeline.base.role_names import Role
+from pipeline.flow.worker_load import WorkerLoad
+from workers.child import Child
+from workers.fleet.beat import Beat, Place, WorkerState
+from workers.fleet.worker_client import Answer, ask
+from workers.roles import SYSTEM
+
+_LOOK_S = 0.05
+_ASK_S = 0.2
+_ASK_TIMEOUT_S = 5.0
+_MOST_LINES = 200
+_STARTING: WorkerState = "starting"
+
+
+class Agent:
+    """Starts its worker at once, and again whenever it dies or hangs.
+
+    Args:
+        role: Of the worker.
+        name: Of the worker, unique in the fleet.
+        config: The pipeline's, as JSON: it comes from another machine.
+        place: Where this is.
+        threads: For the network on a CPU; 0: as many as there are cores.
+    """
+
+    def __init__(self, role: Role, name: str, config: bytes, place: Place, threads: int = 0) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="kvq-agent-"))
+        self._place = place
+        self._endpoints = {
+            key: f"tcp://{_in_brackets(place.host)}:{_free_port(place.host)}"
+            for key in (SYSTEM[role].binds, SYSTEM[role].stats)
+            if key is not None
+        }
+        self._config = _of_worker(
+            msgspec.json.decode(config, type=Config), role, name, self._endpoints, self._socket, threads
+        )
+        self._child = Child(name, role, self._note)
+        self._lines: deque[str] = deque(maxlen=_MOST_LINES)
+        self._session, self._state = 0, _STARTING
+        self._streams: dict[str, int] = {}
+        self._entries: dict[str, StreamConfig] = {}
+        self._load: WorkerLoad | None = None
+        self._closing = threading.Event()
+        self._threads = [
+            threading.Thread(target=body, name=f"agent-{number}", daemon=True)
+            for number, body in enumerate((self._keep, self._look, self._listen))
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def beat(self) -> Beat:
+        """What there is to say of the worker now; never waits for it."""
+        lines = [self._lines.popleft() for _ in range(len(self._lines))]
+        child, state = self._child, self._state
+        return Beat(
+            worker=child.name,
+            role=child.role,
+            place=self._place,
+            state=state if child.alive else ("starting" if not self._session else "down"),
+            session=self._session,
+            pid=child.pid,
+            restarts=child.restarts,
+            endpoints=dict(self._endpoints),
+            streams=dict(self._streams),
+            entries=list(self._entries.values()),
+            load=self._load,
+            lines=lines,
+        )
+
+    def ask(self, method: str, path: str, body: bytes | dict[str, Any] | None = None) -> Answer:
+        """Asks the worker: see ``worker_client.ask``."""
+        answer = ask(self._socket, method, path, body)
+        if method != "GET" and answer.done:
+            self._keep_entry(method, path, body)
+            self._listen_once()
+        return answer
+
+    def stop(self) -> None:
+        """Ends the worker in order, or after a while at once."""
+        self._closing.set()
+        self._threads[0].join()
+        self._child.ask_to_stop()
+        until = time.monotonic() + self._config.run.drain_timeout_s + 3.0
+        while self._child.alive and time.monotonic() < until:
+            time.sleep(_LOOK_S)
+        self._child.kill()
+        self._child.join()
+        for thread in self._threads[1:]:
+            thread.join()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def _socket(self) -> Path:
+        return self._folder / "control"
+
+    def _note(self, line: str) -> None:
+        self._lines.append(line)
+
+    def _keep_entry(self, method: str, path: str, body: bytes | dict[str, Any] | None) -> None:
+        if self._child.role != "capture":
+            return
+        if method == "POST":
+            entry = msgspec.convert(body, StreamConfig)
+            self._entries[entry.id] = entry
+        elif method == "DELETE":
+            self._entries.pop(unquote(path.rpartition("/")[2]), None)
+
+    # -- threads -----------------------------------------------------------------------------------
+
+    def _keep(self) -> None:
+        """Starts the worker, and again after a wait that grows with failures in a row."""
+        child, run = self._child, self._config.run
+        child.start(self._config, {"restarts": 0})
+        while not self._closing.wait(_LOOK_S):
+            report = child.poll()
+            if report and report.kind != "ready":
+                self._note(f"{child.name}: {report.text}")
+            if child.alive:
+                if self._state == "down" and child.ready:  # it hangs
+                    self._note(f"{child.name} hangs: killed")
+                    child.kill()
+                continue
+            if child.restart_at_s is None:
+                if child.age_s > run.restart_reset_s:
+                    child.failures_in_a_row = 0
+                waits = run.restart_backoff_s
+                wait_s = waits[min(child.failures_in_a_row, len(waits) - 1)]
+                child.failures_in_a_row += 1
+                child.restart_at_s = time.monotonic() + wait_s
+                self._note(f"{child.name} {child.cause_of_death}: starting it again in {wait_s:g} s")
+            elif time.monotonic() >= child.restart_at_s:
+                child.join()
+                child.restarts += 1
+                self._streams, self._load, self._state = {}, None, _STARTING
+                child.start(self._config, {"restarts": child.restarts})
+
+    def _look(self) -> None:
+        """Sees how the worker is; its control server answers that also while the worker is busy."""
+        while not self._closing.wait(_ASK_S):
+            if not self._child.ready:
+                continue
+            told = ask(self._socket, "GET", "/healthz", timeout_s=_ASK_TIMEOUT_S).read()
+            if not isinstance(told, dict) or not self._child.alive:
+                continue
+            self._session = told["session"]
+            states: dict[str, WorkerState] = {"ready": "ready", "hung": "down"}
+            self._state = states.get(told["state"], _STARTING)
+
+    def _listen(self) -> None:
+        while not self._closing.wait(_ASK_S):
+            if self._child.ready and self._child.alive and self._child.role != "sink":
+                self._listen_once()
+
+    def _listen_once(self) -> None:
+        """Takes in what the worker owns, and how much it has to do."""
+        told = ask(self._socket, "GET", "/streams", timeout_s=_ASK_TIMEOUT_S).read()
+        if isinstance(told, dict) and "streams" in told:
+            self._streams = {
+                one["stream_id"]: one.get("generation", 0)
+                for one in told["streams"]
+                if one.get("state") != "standby"
+            }
+        if self._child.role == "inference":
+            load = ask(self._socket, "GET", "/load", timeout_s=_ASK_TIMEOUT_S)
+            if load.done:
+                self._load = msgspec.json.decode(load.body, type=WorkerLoad)
+
+
+def _of_worker(
+    config: Config, role: Role, name: str, endpoints: dict[str, str], control: Path, threads: int
+) -> Config:
+    """The pipeline's configuration as one worker of a fleet needs it; its links come later."""
+    inference = msgspec.structs.replace(
+        config.inference, name=name, assigned=True, threads=config.inference.threads or threads
+    )
+    others = dict.fromkeys(SYSTEM[role].connects, [])
+    own = {key: [endpoint] for key, endpoint in endpoints.items()}
+    placed = msgspec.structs.replace(config.endpoints, **(others | own))
+    listening = msgspec.structs.replace(config.control, listen=f"unix:{control}")
+    return msgspec.structs.replace(
+        config, inference=inference, endpoints=placed, control=listening
+    )
+
+
+def _free_port(host: str) -> int:
+    """A port of this machine that nobody uses now."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as trial:
+        trial.bind((host, 0))
+        return int(trial.getsockname()[1])
+
+
+def _in_brackets(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

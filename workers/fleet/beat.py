@@ -1,0 +1,55 @@
+"""What an agent tells the coordinator of its worker."""
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from pipeline.base.config import StreamConfig
+from pipeline.base.role_names import Role
+from pipeline.flow.worker_load import WorkerLoad
+
+WorkerState: TypeAlias = Literal["starting", "ready", "down"]
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where an agent runs.
+
+    Attributes:
+        node: Ray's id of the node.
+        host: Its address, at which workers of other nodes connect.
+    """
+
+    node: str
+    host: str
+
+
+class Beat(msgspec.Struct, frozen=True, kw_only=True):
+    """One worker, as its agent knows it now.
+
+    Attributes:
+        worker: Its name.
+        role: Its role.
+        place: Where it is.
+        state: ``ready``: it works; ``down``: it is dead or hangs, and is started again.
+        session: Of its process; 0 before it was ready for the first time.
+        pid: Of its process; None if that is dead.
+        restarts: How often it was started again.
+        endpoints: Where it publishes, by key of ``[endpoints]``.
+        streams: What it owns or reads, with the generation (0 for capture), as it said last.
+        entries: What capture was given to read; the agent keeps it when its worker dies.
+        load: As it said last; None of others than inference.
+        lines: What it has printed and the agent has to say since the last beat.
+    """
+
+    worker: str
+    role: Role
+    place: Place
+    state: WorkerState
+    session: int
+    pid: int | None
+    restarts: int
+    endpoints: dict[str, str]
+    streams: dict[str, int]
+    entries: list[StreamConfig]
+    load: WorkerLoad | None
+    lines: list[str]

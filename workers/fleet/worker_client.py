@@ -1,0 +1,82 @@
+"""Asks a worker on this machine, over the socket of its control server."""
+
+import http.client
+import socket
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What a worker answered.
+
+    Attributes:
+        code: HTTP status; 0: it could not be asked.
+        body: As it came.
+    """
+
+    code: int
+    body: bytes
+
+    @property
+    def done(self) -> bool:
+        """Whether it was done."""
+        return 200 <= self.code < 300
+
+    def read(self) -> Any:
+        """The JSON of the body; None if it is none."""
+        try:
+            return msgspec.json.decode(self.body)
+        except msgspec.DecodeError:
+            return None
+
+    def trouble(self) -> str:
+        """Why it was not done, in one line."""
+        told = self.read()
+        if isinstance(told, dict) and "error" in told:
+            return str(told["error"])
+        return f"answer {self.code}" if self.code else self.body.decode(errors="replace") or "no answer"
+
+
+def stream_path(stream_id: str, generation: int | None = None) -> str:
+    """Path of the verbs of one stream."""
+    query = "" if generation is None else f"?{urlencode({'generation': generation})}"
+    return f"/streams/{quote(stream_id, safe='')}{query}"
+
+
+def ask(
+    file: Path, method: str, path: str, body: bytes | dict[str, Any] | None = None, timeout_s: float = 30.0
+) -> Answer:
+    """Asks once.
+
+    Args:
+        file: The socket.
+        method: Of HTTP.
+        path: With its query.
+        body: Bytes as they are, a table as JSON.
+        timeout_s: For each part of the exchange.
+    """
+    connection = _UnixConnection(file, timeout_s)
+    kind = "application/octet-stream" if isinstance(body, bytes) else "application/json"
+    packed = msgspec.json.encode(body) if isinstance(body, dict) else body
+    try:
+        connection.request(method, path, packed, {"content-type": kind} if packed is not None else {})
+        answer = connection.getresponse()
+        return Answer(answer.status, answer.read())
+    except (OSError, http.client.HTTPException) as error:
+        return Answer(0, f"{type(error).__name__}: {error}".encode())
+    finally:
+        connection.close()
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, file: Path, timeout_s: float) -> None:
+        super().__init__("localhost", timeout=timeout_s)
+        self._file = file
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._file))
