@@ -93,6 +93,8 @@ class Coordinator:
         self._slots = {name for name in self._found if name.startswith("inference-")}
         for stream in fleet.streams:
             self._streams[stream.id] = stream
+        for name in sorted(self._slots):
+            agents.start("inference", name, fleet.inference)
         agents.start("sink", "sink", fleet.sink)
         for name, where in fleet.capture.items():
             agents.start("capture", _capture_name(name), where)
