@@ -161,7 +161,13 @@ class Child:
 
 @contextmanager
 def _terminal_signals_ignored() -> Iterator[None]:
-    """A child that is still importing must not die of the Ctrl-C that is meant for its supervisor."""
+    """A child that is still importing must not die of the Ctrl-C that is meant for its supervisor.
+
+    Only the main thread may ask for that; in an agent of a fleet it is another, far from any terminal.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     handlers = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGHUP)}
     try:
         yield

@@ -22,6 +22,7 @@ from pipeline.view.typesetting import load_system_fonts
 from pipeline.view.web.board import Attended, picture_info
 from pipeline.view.web.put_zones import read_token
 from pipeline.view.web.server import WebView
+from pipeline.view.web.verbs import Asked, Done, Verb
 from pipeline.view.window import Window, open_window
 from pipeline.wire.arrivals import ReceivedFrame, ReceivedPrediction
 from pipeline.wire.frame_receiver import FrameReceiver
@@ -55,6 +56,14 @@ class SinkWorker(Worker):
     role: ClassVar[Listener] = "sink"
     _web: WebView | None = None
     _others: OtherWorkers | None = None
+
+    def verbs(self) -> list[Verb]:
+        """``GET /streams``: the generation of each stream, below which answers are refused."""
+        return [Verb("GET", "/streams", self._list)]
+
+    def _list(self, _: Asked) -> Done:
+        known = self._answers.generations
+        return Done({"streams": [{"stream_id": n, "generation": known.get(n, 0)} for n in self._streams]})
 
     def open(self) -> None:
         """Opens the outputs, then listens for frames and predictions."""

@@ -281,6 +281,11 @@ class PredictionReceiver(LanedReceiver[ReceivedPrediction | BadPicture]):
             return received
         return message
 
+    @property
+    def generations(self) -> dict[str, int]:
+        """The highest generation that was seen of each stream; 0 is left out."""
+        return dict(self._generations)
+
     def _check_generation(self, message: Prediction | BadPicture | EndOfStream) -> None:
         known = self._generations.get(message.stream_id, 0)
         if message.generation < known:

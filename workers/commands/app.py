@@ -2,7 +2,7 @@
 
 import typer
 
-from workers.commands import bench, pipeline, training, try_outlets
+from workers.commands import bench, fleet_commands, pipeline, training, try_outlets
 from workers.commands import kept_events as events
 from workers.commands import key_files as keys
 from workers.commands.shared_options import example
@@ -32,5 +32,6 @@ for _command, _arguments in _COMMANDS:
 
 app.add_typer(bench.app, name="bench", epilog=example("bench step --depth 18 --backend all"))
 app.add_typer(events.app, name="events", epilog=example("events --rules zones.toml --since 24h"))
+app.add_typer(fleet_commands.app, name="fleet", epilog=example("fleet up --config fleet.toml"))
 app.add_typer(keys.app, name="keys", epilog=example("keys new capture"))
 app.add_typer(try_outlets.app, name="outlets", epilog=example("outlets test --config site.toml"))

@@ -192,9 +192,7 @@ def _of_worker(
     own = {key: [endpoint] for key, endpoint in endpoints.items()}
     placed = msgspec.structs.replace(config.endpoints, **(others | own))
     listening = msgspec.structs.replace(config.control, listen=f"unix:{control}")
-    return msgspec.structs.replace(
-        config, inference=inference, endpoints=placed, control=listening
-    )
+    return msgspec.structs.replace(config, inference=inference, endpoints=placed, control=listening)
 
 
 def _free_port(host: str) -> int:

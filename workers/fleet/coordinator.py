@@ -200,7 +200,11 @@ class Coordinator:
         beat = known.beat
         state = beat.state if known.is_up or beat.state != "ready" else "not heard"
         if name in self._table.draining:
-            state += ", drained" if not any(o.worker == name for o in self._table.owners.values()) else ", draining"
+            state += (
+                ", drained"
+                if not any(o.worker == name for o in self._table.owners.values())
+                else ", draining"
+            )
         return {
             "role": beat.role,
             "state": state,
@@ -255,7 +259,11 @@ class Coordinator:
 
     def _as_owned(self, beat: Beat) -> dict[str, int]:
         """What a worker says it owns; a beat may be older than a move that was made since."""
-        mine = {name: owner.generation for name, owner in self._table.owners.items() if owner.worker == beat.worker}
+        mine = {
+            name: owner.generation
+            for name, owner in self._table.owners.items()
+            if owner.worker == beat.worker
+        }
         return beat.streams | mine
 
     def _adopt(self, beat: Beat) -> None:
@@ -297,7 +305,9 @@ class Coordinator:
             if known.links == wanted or not all(wanted.values()):
                 continue
 
-            def connected(answer: Answer, known: _Known = known, wanted: dict[str, list[str]] = wanted) -> None:
+            def connected(
+                answer: Answer, known: _Known = known, wanted: dict[str, list[str]] = wanted
+            ) -> None:
                 if answer.done:
                     known.links = wanted
 
@@ -324,16 +334,16 @@ class Coordinator:
                 if self._reader(stream) == name
             }
             for stream_id in wanted.keys() - known.beat.streams.keys():
-                entry = {
-                    key: getattr(wanted[stream_id], key) for key in StreamConfig.__struct_fields__
-                }
+                entry = {key: getattr(wanted[stream_id], key) for key in StreamConfig.__struct_fields__}
                 self._begin(
                     ("camera", stream_id), self._told(name), self._agents.ask, name, "POST", "/streams", entry
                 )
             for stream_id in known.beat.streams.keys() - wanted.keys():
                 if stream_id not in self._streams:
                     path = stream_path(stream_id)
-                    self._begin(("camera", stream_id), self._told(name), self._agents.ask, name, "DELETE", path)
+                    self._begin(
+                        ("camera", stream_id), self._told(name), self._agents.ask, name, "DELETE", path
+                    )
 
     def _reader(self, stream: FleetStream) -> str:
         return _capture_name(self._fleet.capture_of(stream))
@@ -349,6 +359,9 @@ class Coordinator:
         """Whether streams may be placed: all workers that were there before have been heard, or had time to."""
         if self._is_settled:
             return True
+        up = {name for name, known in self._workers.items() if known.is_up}
+        if not up & self._slots or (self._slots - up and now - self._began_ns < _FIND_S * 1e9):
+            return False  # the first worker that answers would be given everything
         missing = self._found - self._workers.keys()
         sink = self._workers.get("sink")
         if (missing or not (sink and sink.is_up)) and now - self._began_ns < _FIND_S * 1e9 and self._found:
@@ -370,9 +383,7 @@ class Coordinator:
             removed = self._table.remove_stream(stream_id)
             if removed:
                 path = stream_path(stream_id, removed.generation)
-                self._begin(
-                    ("owner", stream_id), lambda _: None, self._leave_later, removed.worker, path
-                )
+                self._begin(("owner", stream_id), lambda _: None, self._leave_later, removed.worker, path)
         for worker, stream_id, generation in self._table.stale:
             path = stream_path(stream_id, generation)
 
@@ -396,7 +407,9 @@ class Coordinator:
         return self._agents.ask(worker, "DELETE", path)
 
     def _scale(self, now: int) -> None:
-        up = [known.beat for known in self._workers.values() if known.is_up and known.beat.role == "inference"]
+        up = [
+            known.beat for known in self._workers.values() if known.is_up and known.beat.role == "inference"
+        ]
         loads = [beat.load for beat in up if beat.load and beat.worker not in self._table.draining]
         present = len(self._slots - self._table.draining)
         wanted = self._scaler.wanted(loads, present, now)
@@ -429,7 +442,9 @@ class Coordinator:
 
     # -- what takes longer -------------------------------------------------------------------------
 
-    def _begin(self, key: tuple[str, ...], then: Callable[[Any], None], work: Callable[..., Any], *args: Any) -> None:
+    def _begin(
+        self, key: tuple[str, ...], then: Callable[[Any], None], work: Callable[..., Any], *args: Any
+    ) -> None:
         """Does something in another thread, once at a time by key; ``then`` is called with its result."""
         if key in self._busy or self._closing.is_set():
             return

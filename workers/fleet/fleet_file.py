@@ -10,6 +10,7 @@ from pipeline.base.config import Config, StreamConfig, load_config
 from pipeline.base.errors import ConfigError
 from pipeline.base.layers import fill
 from pipeline.base.quantities import Timeout
+from pipeline.base.schema import readable
 from pipeline.base.section import Section
 from pipeline.base.text import Name
 from pipeline.flow.fleet_policy import FleetPolicy
@@ -27,7 +28,7 @@ class AgentsConfig(Section, frozen=True, kw_only=True):
         gpus: The same; parts of one are shared.
     """
 
-    labels: dict[str, str] = {}
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
     cpus: _Amount = 1.0
     gpus: _Amount = 0.0
 
@@ -68,10 +69,12 @@ class Fleet(Section, frozen=True, kw_only=True):
     lease_s: Timeout = 1.5
     beat_s: Timeout = 0.25
     inference: InferenceAgents = InferenceAgents()
-    capture: Annotated[dict[Name, AgentsConfig], msgspec.Meta(min_length=1)] = {"capture": AgentsConfig()}
+    capture: Annotated[dict[Name, AgentsConfig], msgspec.Meta(min_length=1)] = msgspec.field(
+        default_factory=lambda: {"capture": AgentsConfig()}
+    )
     sink: AgentsConfig = AgentsConfig()
     placement: FleetPolicy = FleetPolicy()
-    streams: list[FleetStream] = []
+    streams: list[FleetStream] = msgspec.field(default_factory=list)
 
     def __post_init__(self) -> None:
         seen: set[str] = set()
@@ -99,6 +102,18 @@ class Fleet(Section, frozen=True, kw_only=True):
         if len(self.capture) > 1:
             raise ValueError(f"stream {stream.id!r}: say which agent reads it: capture = one of {names}")
         return next(iter(self.capture))
+
+
+def new_stream(stream_id: str, source: str, capture: str) -> FleetStream:
+    """A stream that is added while the fleet runs.
+
+    Raises:
+        ConfigError: It can't be called that; one line.
+    """
+    try:
+        return msgspec.convert({"id": stream_id, "source": source, "capture": capture}, FleetStream)
+    except msgspec.ValidationError as error:
+        raise ConfigError(readable(error, FleetStream)) from None
 
 
 def load_fleet(path: Path, overrides: Sequence[str] = ()) -> tuple[Fleet, Config]:

@@ -1,0 +1,69 @@
+"""``fleet status`` for people: workers, streams, and what was done lately."""
+
+from collections import Counter
+from datetime import datetime
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+_MOST_STREAMS = 40
+_MOST_NOTES = 12
+
+
+def render_status(status: dict[str, Any]) -> RenderableType:
+    """What ``Coordinator.status`` tells, as tables."""
+    workers = Table(title=f"fleet {status['fleet']}", title_justify="left")
+    for name in ("worker", "state", "node", "streams", "busy", "restarts"):
+        workers.add_column(name)
+    for name, about in status["workers"].items():
+        busy = about.get("busy")
+        workers.add_row(
+            Text(name),
+            Text(about["state"]),
+            Text(f"{about['host']} ({about['node'][:8]})" if "host" in about else ""),
+            str(about.get("streams", "")),
+            f"{busy:.0%}" if busy is not None else "",
+            str(about.get("restarts", "")),
+        )
+    streams = Table()
+    for name in ("stream", "read by", "worker", "generation", "since", "why"):
+        streams.add_column(name)
+    for name, about in list(status["streams"].items())[:_MOST_STREAMS]:
+        arrow = f" -> {about['moving_to']}" if about["moving_to"] else ""
+        since = about["since_s"]
+        streams.add_row(
+            Text(name),
+            Text(about["capture"]),
+            Text(f"{about['worker'] or '-'}{arrow}"),
+            str(about["generation"] if about["generation"] is not None else ""),
+            f"{since:.0f} s" if since is not None else "",
+            Text(about["why"]),
+        )
+    parts: list[RenderableType] = [workers, streams]
+    if (more := len(status["streams"]) - _MOST_STREAMS) > 0:
+        counts = Counter(one["worker"] or "nobody" for one in status["streams"].values())
+        parts.append(
+            Text(f"and {more} more; in all: {', '.join(f'{n} {c}' for n, c in sorted(counts.items()))}")
+        )
+    parts += [Text(note_in_words(note)) for note in status["notes"][-_MOST_NOTES:]]
+    return Group(*parts)
+
+
+def note_in_words(note: dict[str, Any]) -> str:
+    """One of ``notes`` as a line."""
+    time = datetime.fromtimestamp(note["time_ns"] / 1e9).astimezone().strftime("%H:%M:%S")
+    where = " ".join(
+        part
+        for part in (
+            note.get("stream"),
+            f"{note['source']} ->" if note.get("source") else "",
+            note.get("worker"),
+            f"generation {note['generation']}" if "generation" in note else "",
+            f"in {note['took_ms']:.0f} ms" if "took_ms" in note else "",
+            f"memory {note['memory']}" if note.get("memory") else "",
+        )
+        if part
+    )
+    return f"{time} {note['what']}: {': '.join(part for part in (where, note.get('why', '')) if part)}"
