@@ -41,7 +41,7 @@ class Agent:
     def __init__(self, role: Role, name: str, config: bytes, place: Place, threads: int = 0) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="kvq-agent-"))
         self._place = place
-        self._endpoints = {
+        self._endpoints: dict[str, str] = {
             key: f"tcp://{_in_brackets(place.host)}:{_free_port(place.host)}"
             for key in (SYSTEM[role].binds, SYSTEM[role].stats)
             if key is not None
@@ -188,9 +188,9 @@ def _of_worker(
     inference = msgspec.structs.replace(
         config.inference, name=name, assigned=True, threads=config.inference.threads or threads
     )
-    others = dict.fromkeys(SYSTEM[role].connects, [])
-    own = {key: [endpoint] for key, endpoint in endpoints.items()}
-    placed = msgspec.structs.replace(config.endpoints, **(others | own))
+    links: dict[str, list[str]] = {key: [] for key in SYSTEM[role].connects}
+    links |= {key: [endpoint] for key, endpoint in endpoints.items()}
+    placed = msgspec.structs.replace(config.endpoints, **links)
     listening = msgspec.structs.replace(config.control, listen=f"unix:{control}")
     return msgspec.structs.replace(config, inference=inference, endpoints=placed, control=listening)
 

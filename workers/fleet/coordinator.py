@@ -1,36 +1,41 @@
 """The coordinator of a fleet: knows which worker owns each stream, and moves streams from worker to worker.
 
 One thread looks at the agents' beats and decides, with ``pipeline.flow.fleet_table``; what takes longer,
-such as a move, is done by others, which report back to it. It keeps nothing on disk: started again, it asks
-the agents for what their workers own, and the sink for the generations that it has seen.
+such as a move, is an errand. It keeps nothing on disk: started again, it asks the agents for what their
+workers own, and the sink for the generations that it has seen.
 """
 
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Protocol
-
-import msgspec
 
 from pipeline.base.clock import now_ns
 from pipeline.base.config import StreamConfig
 from pipeline.base.errors import UserError
 from pipeline.base.role_names import Role
-from pipeline.flow.fleet_table import FleetTable, Move
+from pipeline.flow.fleet_table import FleetTable, Move, Owner
 from pipeline.flow.scaling import Scaler
 from workers.fleet.beat import Beat
+from workers.fleet.errands import Errands
 from workers.fleet.fleet_file import AgentsConfig, Fleet, FleetStream
+from workers.fleet.moving import Moved, make_move
+from workers.fleet.roster import Roster
 from workers.fleet.worker_client import Answer, stream_path
+from workers.roles import SYSTEM
 
 _TURN_S = 0.05
-_MOST_AT_ONCE = 32
 _MOST_NOTES = 200
-_FIND_S = 10.0
-"""So long a coordinator that starts again waits for agents that it knows of, before it gives their streams away."""
+_FIND_NS = 3_000_000_000
+"""One that starts again waits so long for agents that it knows of, before it gives their streams away."""
+_GATHER_NS = 10_000_000_000
+"""The first worker of a new fleet waits so long for the others: it would be given everything."""
 _GENTLE_S = 3.0
-"""A camera that is removed ends in order: its end goes through inference to the sink."""
+"""The end of a camera that is removed goes through inference to the sink before inference leaves it."""
+_SINK = "sink"
+_STOP_ORDER: tuple[Role, ...] = ("capture", "inference", "sink")
 
 
 class FleetError(UserError):
@@ -56,16 +61,6 @@ class Agents(Protocol):
         """Asks a worker through its agent; code 0 if that can't be done."""
 
 
-@dataclass
-class _Known:
-    """A worker as it was heard of last."""
-
-    beat: Beat
-    heard_ns: int
-    is_up: bool = False
-    links: dict[str, list[str]] = field(default_factory=dict)
-
-
 class Coordinator:
     """Runs from its making until ``close``.
 
@@ -77,25 +72,20 @@ class Coordinator:
     def __init__(self, fleet: Fleet, agents: Agents) -> None:
         self._fleet, self._agents = fleet, agents
         self._table, self._scaler = FleetTable(fleet.placement), Scaler(fleet.inference.scaling)
-        self._streams: dict[str, FleetStream] = {}
-        self._workers: dict[str, _Known] = {}
-        self._slots: set[str] = set()
-        self._leaving: set[str] = set()
-        self._drained_nodes: set[str] = set()
-        self._busy: dict[tuple[str, ...], Future[Any]] = {}
+        self._roster = Roster(fleet.lease_s)
+        self._streams = {stream.id: stream for stream in fleet.streams}
         self._notes: deque[dict[str, Any]] = deque(maxlen=_MOST_NOTES)
         self._lock = threading.RLock()
-        self._pool = ThreadPoolExecutor(_MOST_AT_ONCE, "fleet")
+        self._errands = Errands(self._lock)
         self._closing = threading.Event()
-        self._began_ns = now_ns()
         self._found = set(agents.names())
+        self._first_up_ns: int | None = None
         self._is_settled = False
-        self._slots = {name for name in self._found if name.startswith("inference-")}
-        for stream in fleet.streams:
-            self._streams[stream.id] = stream
+        self._leaving: set[str] = set()
+        self._slots = {name for name in self._found if _role_of(name) == "inference"}
         for name in sorted(self._slots):
             agents.start("inference", name, fleet.inference)
-        agents.start("sink", "sink", fleet.sink)
+        agents.start("sink", _SINK, fleet.sink)
         for name, where in fleet.capture.items():
             agents.start("capture", _capture_name(name), where)
         while len(self._slots) < fleet.inference.scaling.least:
@@ -119,7 +109,7 @@ class Coordinator:
             if self._streams.get(stream.id, stream) != stream:
                 raise FleetError(f"there is another stream {stream.id!r}: remove it first")
             self._streams[stream.id] = stream
-            self._note("added", stream=stream.id, why=f"source {stream.source}")
+            self._note("added", stream=stream.id)
 
     def remove(self, stream_id: str) -> None:
         """Removes a camera, in order: what was captured is still predicted and shown.
@@ -136,7 +126,7 @@ class Coordinator:
         """Empties the inference workers of a node, and gives them nothing more.
 
         Args:
-            node: Its id or its beginning, its address, or the name of a worker.
+            node: Its id or the beginning of that, its address, or the name of one worker.
 
         Returns:
             The workers.
@@ -144,42 +134,32 @@ class Coordinator:
         Raises:
             FleetError: None is there.
         """
-        with self._lock:
-            names = self._inference_on(node)
-            for name in names:
-                self._table.drain(name)
-            self._note("drain", worker=", ".join(names), why="asked for")
-            return names
+        return self._on_node(node, "drain", self._table.drain)
 
     def undrain(self, node: str) -> list[str]:
         """Lets the inference workers of a node have streams again; see ``drain``."""
-        with self._lock:
-            names = self._inference_on(node)
-            for name in names:
-                self._table.undrain(name)
-            self._note("undrain", worker=", ".join(names), why="asked for")
-            return names
+        return self._on_node(node, "undrain", self._table.undrain)
 
     def status(self) -> dict[str, Any]:
-        """Streams, workers, nodes, and what was done lately, as plain JSON data."""
+        """Streams, workers, their endpoints, and what was done lately, as plain JSON data."""
         with self._lock:
             now, owners = now_ns(), self._table.owners
-            moving = {move.stream_id: move for move in self._table.moving}
+            moving = {move.stream_id: move.target for move in self._table.moving}
             return {
                 "fleet": self._fleet.name,
                 "streams": {
                     name: {
                         "capture": self._reader(stream),
-                        "worker": owners[name].worker if name in owners else None,
-                        "generation": owners[name].generation if name in owners else None,
-                        "since_s": round((now - owners[name].since_ns) / 1e9, 1) if name in owners else None,
-                        "why": owners[name].why if name in owners else "it has no worker yet",
-                        "moving_to": moving[name].target if name in moving else None,
+                        "moving_to": moving.get(name),
+                        **_about_owner(owners.get(name), now),
                     }
                     for name, stream in sorted(self._streams.items())
                 },
-                "workers": {name: self._about(name, now) for name in sorted(self._wanted_agents())},
-                "endpoints": self._endpoints(),
+                "workers": {
+                    name: {"role": _role_of(name), **self._roster.about(name, now), **self._about_load(name)}
+                    for name in self._wanted_agents()
+                },
+                "endpoints": self._roster.endpoints(),
                 "notes": list(self._notes),
             }
 
@@ -187,37 +167,29 @@ class Coordinator:
         """Stops all agents: capture first, so that the others show what is under way."""
         self._closing.set()
         self._thread.join()
-        self._pool.shutdown()
-        for role in ("capture", "inference", "sink"):
+        self._errands.close()
+        for role in _STOP_ORDER:
             names = [name for name in self._wanted_agents() if _role_of(name) == role]
             with ThreadPoolExecutor(max(len(names), 1)) as pool:
                 list(pool.map(self._agents.stop, names))
 
-    def _about(self, name: str, now: int) -> dict[str, Any]:
-        known = self._workers.get(name)
-        if known is None:
-            return {"role": _role_of(name), "state": "waits for a node that has room and the labels for it"}
-        beat = known.beat
-        state = beat.state if known.is_up or beat.state != "ready" else "not heard"
-        if name in self._table.draining:
-            state += (
-                ", drained"
-                if not any(o.worker == name for o in self._table.owners.values())
-                else ", draining"
-            )
-        return {
-            "role": beat.role,
-            "state": state,
-            "node": beat.place.node,
-            "host": beat.place.host,
-            "pid": beat.pid,
-            "restarts": beat.restarts,
-            "heard_s": round((now - known.heard_ns) / 1e9, 2),
-            "streams": sum(o.worker == name for o in self._table.owners.values())
-            if beat.role == "inference"
-            else len(beat.streams),
-            "busy": round(beat.load.busy, 3) if beat.load else None,
-        }
+    def _on_node(self, node: str, what: str, do: Callable[[str], None]) -> list[str]:
+        with self._lock:
+            names = self._roster.on_node(node, "inference")
+            if not names:
+                raise FleetError(f"no inference worker is on {node!r}: see fleet status")
+            for name in names:
+                do(name)
+            self._note(what, worker=", ".join(names))
+            return names
+
+    def _about_load(self, name: str) -> dict[str, Any]:
+        """What the table knows better than the worker's last beat."""
+        if name not in self._slots:
+            return {}
+        carried = self._carried(name)
+        drained = "" if name not in self._table.draining else "draining" if carried else "drained"
+        return {"streams": carried, "drain": drained}
 
     # -- one turn ----------------------------------------------------------------------------------
 
@@ -228,7 +200,8 @@ class Coordinator:
                 now = now_ns()
                 for beat in beats:
                     self._take(beat, now)
-                self._expire(now)
+                for name in self._roster.expired(now):
+                    self._goes_down(name, f"it has not answered for {self._fleet.lease_s:g} s", now)
                 self._connect()
                 self._give_cameras()
                 if self._settle(now):
@@ -236,35 +209,27 @@ class Coordinator:
                     self._scale(now)
 
     def _take(self, beat: Beat, now: int) -> None:
+        name = beat.worker
         for line in beat.lines:
-            self._note("said", worker=beat.worker, why=line)
-        known = self._workers.setdefault(beat.worker, _Known(beat, now))
-        is_another = known.beat.session != beat.session or known.beat.place != beat.place
-        if known.is_up and (is_another or beat.state != "ready"):
-            self._down(known, "was started anew" if is_another else "died or hangs", now)
-        if is_another:
-            known.links = {}
-        known.beat, known.heard_ns = beat, now
-        if beat.state == "ready" and not known.is_up:
-            known.is_up = True
-            self._note("up", worker=beat.worker, why=f"on {beat.place.host}")
-            if beat.worker in self._found and not self._is_settled:
+            self._note("said", worker=name, why=line.removeprefix(f"{name}: "))
+        if went := self._roster.take(beat, now):
+            self._goes_down(name, went, now)
+        if self._roster.comes_up(name):
+            self._note("up", worker=name, why=f"on {beat.place.host}")
+            if name in self._found and not self._is_settled:
                 self._adopt(beat)
             if beat.role == "inference":
-                self._table.worker_up(beat.worker, 1.0, beat.streams, now)
-        elif known.is_up and beat.role == "inference":
-            self._table.worker_up(beat.worker, 1.0, self._as_owned(beat), now)
-        if known.is_up and beat.load:
-            self._table.measured(beat.worker, beat.load)
+                self._first_up_ns = self._first_up_ns or now
+                self._table.worker_up(name, 1.0, beat.streams, now)
+        elif beat.role == "inference" and beat.state == "ready":
+            self._table.worker_up(name, 1.0, beat.streams | self._owned_by(name), now)
+        if beat.load and beat.state == "ready":
+            self._table.measured(name, beat.load)
 
-    def _as_owned(self, beat: Beat) -> dict[str, int]:
-        """What a worker says it owns; a beat may be older than a move that was made since."""
-        mine = {
-            name: owner.generation
-            for name, owner in self._table.owners.items()
-            if owner.worker == beat.worker
-        }
-        return beat.streams | mine
+    def _owned_by(self, worker: str) -> dict[str, int]:
+        """A beat may be older than a move that was made since: what the process was given it has."""
+        owners = self._table.owners
+        return {name: owner.generation for name, owner in owners.items() if owner.worker == worker}
 
     def _adopt(self, beat: Beat) -> None:
         """What a coordinator before this one has given to a worker: the file may be older than that."""
@@ -272,218 +237,100 @@ class Coordinator:
             for stream_id, generation in beat.streams.items():
                 self._table.add_stream(stream_id, last_generation=generation)
         elif beat.role == "capture" and beat.entries:
-            mine = [name for name, stream in self._streams.items() if self._reader(stream) == beat.worker]
-            for stream_id in mine:
+            for stream_id in [n for n, one in self._streams.items() if self._reader(one) == beat.worker]:
                 del self._streams[stream_id]
-            name = next(name for name in self._fleet.capture if _capture_name(name) == beat.worker)
+            reader = next(name for name in self._fleet.capture if _capture_name(name) == beat.worker)
             for entry in beat.entries:
-                fields = {key: getattr(entry, key) for key in StreamConfig.__struct_fields__}
-                self._streams[entry.id] = FleetStream(**fields, capture=name)
+                self._streams[entry.id] = FleetStream(**_entry(entry), capture=reader)
 
-    def _expire(self, now: int) -> None:
-        lease_ns = self._fleet.lease_s * 1e9
-        for known in self._workers.values():
-            if known.is_up and now - known.heard_ns > lease_ns:
-                self._down(known, f"has not answered for {self._fleet.lease_s:g} s", now)
-
-    def _down(self, known: _Known, why: str, now: int) -> None:
-        known.is_up, known.links = False, {}
-        self._note("down", worker=known.beat.worker, why=why)
-        if known.beat.role == "inference":
-            self._table.worker_down(known.beat.worker, now)
+    def _goes_down(self, name: str, why: str, now: int) -> None:
+        self._note("down", worker=name, why=why)
+        if name in self._slots:
+            self._table.worker_down(name, now)
 
     def _connect(self) -> None:
         """Tells workers whose frames and predictions there are."""
-        endpoints = self._endpoints()
-        for name, known in self._workers.items():
-            role = known.beat.role
-            if not known.is_up or role == "capture":
-                continue
-            wanted = {"frames": endpoints["frames"]}
-            if role == "sink":
-                wanted["predictions"] = endpoints["predictions"]
+        endpoints = self._roster.endpoints()
+        for known in self._roster.up():
+            name, role = known.beat.worker, known.beat.role
+            wanted = {key: endpoints[key] for key in SYSTEM[role].connects}
             if known.links == wanted or not all(wanted.values()):
                 continue
 
-            def connected(
-                answer: Answer, known: _Known = known, wanted: dict[str, list[str]] = wanted
-            ) -> None:
-                if answer.done:
-                    known.links = wanted
+            def connected(answer: Answer, name: str = name, wanted: dict[str, list[str]] = wanted) -> None:
+                now_known = self._roster.find(name)
+                if answer.done and now_known:
+                    now_known.links = wanted
 
-            self._begin(("links", name), connected, self._agents.ask, name, "PUT", "/links", wanted)
-
-    def _endpoints(self) -> dict[str, list[str]]:
-        """Of all workers that were heard, by key of ``[endpoints]``; also of one that is down: it comes back."""
-        found: dict[str, list[str]] = {
-            key: [] for key in ("frames", "predictions", "capture_stats", "inference_stats", "sink_stats")
-        }
-        for name in sorted(self._workers):
-            for key, endpoint in self._workers[name].beat.endpoints.items():
-                found[key].append(endpoint)
-        return found
+            self._ask(("links", name), connected, name, "PUT", "/links", wanted)
 
     def _give_cameras(self) -> None:
         """Capture agents read what they are to read, and nothing else."""
-        for name, known in self._workers.items():
-            if known.beat.role != "capture" or not known.is_up:
-                continue
-            wanted = {
-                stream_id: stream
-                for stream_id, stream in self._streams.items()
-                if self._reader(stream) == name
-            }
-            for stream_id in wanted.keys() - known.beat.streams.keys():
-                entry = {key: getattr(wanted[stream_id], key) for key in StreamConfig.__struct_fields__}
-                self._begin(
-                    ("camera", stream_id), self._told(name), self._agents.ask, name, "POST", "/streams", entry
-                )
-            for stream_id in known.beat.streams.keys() - wanted.keys():
-                if stream_id not in self._streams:
-                    path = stream_path(stream_id)
-                    self._begin(
-                        ("camera", stream_id), self._told(name), self._agents.ask, name, "DELETE", path
-                    )
+        for known in self._roster.up("capture"):
+            name, present = known.beat.worker, known.beat.streams
+            wanted = {n: stream for n, stream in self._streams.items() if self._reader(stream) == name}
+            for stream_id in wanted.keys() - present.keys():
+                entry = _entry(wanted[stream_id])
+                self._ask(("camera", stream_id), partial(self._check, name), name, "POST", "/streams", entry)
+            for stream_id in present.keys() - wanted.keys():
+                path = stream_path(stream_id)
+                self._ask(("camera", stream_id), partial(self._check, name), name, "DELETE", path)
 
-    def _reader(self, stream: FleetStream) -> str:
-        return _capture_name(self._fleet.capture_of(stream))
-
-    def _told(self, name: str) -> Callable[[Answer], None]:
-        def note(answer: Answer) -> None:
-            if not answer.done:
-                self._note("refused", worker=name, why=answer.trouble())
-
-        return note
+    def _check(self, name: str, answer: Answer) -> None:
+        if not answer.done:
+            self._note("refused", worker=name, why=answer.trouble())
 
     def _settle(self, now: int) -> bool:
-        """Whether streams may be placed: all workers that were there before have been heard, or had time to."""
+        """Whether streams may be placed: workers that are to be there were heard, or had time to."""
         if self._is_settled:
             return True
-        up = {name for name, known in self._workers.items() if known.is_up}
-        if not up & self._slots or (self._slots - up and now - self._began_ns < _FIND_S * 1e9):
-            return False  # the first worker that answers would be given everything
-        missing = self._found - self._workers.keys()
-        sink = self._workers.get("sink")
-        if (missing or not (sink and sink.is_up)) and now - self._began_ns < _FIND_S * 1e9 and self._found:
+        up = {known.beat.worker for known in self._roster.up()}
+        if self._first_up_ns is None or _SINK not in up:
             return False
-        if sink and sink.is_up:
-            told = self._agents.ask("sink", "GET", "/streams").read()
-            for one in told["streams"] if isinstance(told, dict) and "streams" in told else ():
-                if one["stream_id"] in self._streams:
-                    self._table.add_stream(one["stream_id"], last_generation=one["generation"])
-        elif self._found:
+        waited_ns = now - self._first_up_ns
+        if self._found and not self._found <= self._roster.heard() and waited_ns < _FIND_NS:
             return False
+        if not self._found and not self._slots <= up and waited_ns < _GATHER_NS:
+            return False
+        self._ask(("generations",), self._begin_placing, _SINK, "GET", "/streams")
+        return False
+
+    def _begin_placing(self, answer: Answer) -> None:
+        """Begins to place streams, each above the generation that its reader has seen."""
+        if not answer.done:
+            return
+        for one in answer.read()["streams"]:
+            if one["stream_id"] in self._streams:
+                self._table.add_stream(one["stream_id"], last_generation=one["generation"])
         self._is_settled = True
-        return True
 
     def _tend_streams(self, now: int) -> None:
         for stream_id in self._streams:
             self._table.add_stream(stream_id)
         for stream_id in self._table.owners.keys() - self._streams.keys():
-            removed = self._table.remove_stream(stream_id)
-            if removed:
-                path = stream_path(stream_id, removed.generation)
-                self._begin(("owner", stream_id), lambda _: None, self._leave_later, removed.worker, path)
+            if removed := self._table.remove_stream(stream_id):
+                leave = partial(self._leave_later, removed, stream_id)
+                self._errands.begin(("leave", stream_id), leave, partial(self._check, removed.worker))
         for worker, stream_id, generation in self._table.stale:
-            path = stream_path(stream_id, generation)
 
             def left(answer: Answer, worker: str = worker, stream_id: str = stream_id) -> None:
                 if answer.code:
                     self._table.released(worker, stream_id)
 
-            self._begin(("stale", worker, stream_id), left, self._agents.ask, worker, "DELETE", path)
+            path = stream_path(stream_id, generation)
+            self._ask(("stale", worker, stream_id), left, worker, "DELETE", path)
+        owners = self._table.owners
         for move in self._table.plan(now):
-            owner = self._table.owners.get(move.stream_id)
-            since = now_ns()
+            generation = owners[move.stream_id].generation if move.stream_id in owners else None
+            make = partial(make_move, self._agents.ask, move, generation)
+            finish = partial(self._finish, move, now)
+            self._errands.begin(("move", move.stream_id, str(move.generation)), make, finish)
 
-            def moved(result: "_Moved", move: Move = move, since: int = since) -> None:
-                self._finish(move, result, since)
-
-            generation = owner.generation if owner else None
-            self._begin(("move", move.stream_id, str(move.generation)), moved, self._move, move, generation)
-
-    def _leave_later(self, worker: str, path: str) -> Answer:
+    def _leave_later(self, owner: Owner, stream_id: str) -> Answer:
         self._closing.wait(_GENTLE_S)
-        return self._agents.ask(worker, "DELETE", path)
+        return self._agents.ask(owner.worker, "DELETE", stream_path(stream_id, owner.generation))
 
-    def _scale(self, now: int) -> None:
-        up = [
-            known.beat for known in self._workers.values() if known.is_up and known.beat.role == "inference"
-        ]
-        loads = [beat.load for beat in up if beat.load and beat.worker not in self._table.draining]
-        present = len(self._slots - self._table.draining)
-        wanted = self._scaler.wanted(loads, present, now)
-        if wanted.workers > present:
-            name = self._start_inference()
-            self._note("more", worker=name, why=wanted.why)
-        elif wanted.workers < present:
-            rest = sorted(self._slots - self._table.draining, key=lambda name: (self._carried(name), name))
-            self._table.drain(rest[0])
-            self._leaving.add(rest[0])
-            self._note("fewer", worker=rest[0], why=wanted.why)
-        for name in [name for name in self._leaving if not self._carried(name)]:
-            if not any(name in (move.source, move.target) for move in self._table.moving):
-                self._leaving.discard(name)
-                self._slots.discard(name)
-                if known := self._workers.pop(name, None):
-                    self._down(known, "is given back", now)
-                self._table.undrain(name)
-                self._begin(("stop", name), lambda _: None, self._agents.stop, name)
-
-    def _carried(self, name: str) -> int:
-        return sum(owner.worker == name for owner in self._table.owners.values())
-
-    def _start_inference(self) -> str:
-        number = next(n for n in range(1, 10_000) if f"inference-{n}" not in self._slots)
-        name = f"inference-{number}"
-        self._slots.add(name)
-        self._agents.start("inference", name, self._fleet.inference)
-        return name
-
-    # -- what takes longer -------------------------------------------------------------------------
-
-    def _begin(
-        self, key: tuple[str, ...], then: Callable[[Any], None], work: Callable[..., Any], *args: Any
-    ) -> None:
-        """Does something in another thread, once at a time by key; ``then`` is called with its result."""
-        if key in self._busy or self._closing.is_set():
-            return
-
-        def do() -> None:
-            try:
-                result = work(*args)
-            except Exception as error:  # of Ray: the agent is gone
-                result = Answer(0, f"{type(error).__name__}: {error}".encode())
-            with self._lock:
-                del self._busy[key]
-                then(result)
-
-        self._busy[key] = self._pool.submit(do)
-
-    def _move(self, move: Move, generation: int | None) -> "_Moved":
-        """Makes a move; see the verbs of an inference worker."""
-        wanted: dict[str, Any] = {"stream_id": move.stream_id, "generation": move.generation}
-        to = stream_path(move.stream_id, move.generation)
-        if move.source is None or generation is None:
-            answer = self._agents.ask(
-                move.target, "POST", "/streams", {**wanted, "state": "owned", "replay": True}
-            )
-            return _Moved("" if answer.done else answer.trouble())
-        answer = self._agents.ask(move.target, "POST", "/streams", {**wanted, "state": "standby"})
-        if not answer.done:
-            return _Moved(f"{move.target}: {answer.trouble()}", kept=True)
-        handed = self._agents.ask(move.source, "DELETE", stream_path(move.stream_id, generation))
-        if not handed.done:
-            self._agents.ask(move.target, "DELETE", to)
-            kept = handed.code not in (0, 404)
-            return _Moved(f"{move.source}: {handed.trouble()}", kept=kept)
-        taken = self._agents.ask(move.target, "PUT", to, handed.body)
-        if not taken.done:
-            return _Moved(f"{move.target}: {taken.trouble()}")
-        return _Moved("", memory=(taken.read() or {}).get("memory", ""))
-
-    def _finish(self, move: Move, result: "_Moved | Answer", since: int) -> None:
-        moved = result if isinstance(result, _Moved) else _Moved(result.trouble())
+    def _finish(self, move: Move, began_ns: int, moved: Moved) -> None:
         now = now_ns()
         if moved.trouble:
             self._table.failed(move, moved.trouble, now, kept=moved.kept)
@@ -492,38 +339,55 @@ class Coordinator:
         self._note(
             "not moved" if moved.trouble else "moved",
             stream=move.stream_id,
-            source=move.source,
+            source=move.source or "",
             worker=move.target,
             generation=move.generation,
-            why=moved.trouble or move.why,
-            took_ms=round((now - since) / 1e6, 1),
+            took_ms=round((now - began_ns) / 1e6, 1),
             memory=moved.memory,
+            why=moved.trouble or move.why,
         )
 
-    def _inference_on(self, node: str) -> list[str]:
-        found = [
-            name
-            for name, known in self._workers.items()
-            if known.beat.role == "inference"
-            and (node in (name, known.beat.place.host) or (node and known.beat.place.node.startswith(node)))
-        ]
-        if not found:
-            raise FleetError(f"no inference worker is on {node!r}: see fleet status")
-        return sorted(found)
+    def _scale(self, now: int) -> None:
+        staying = self._slots - self._table.draining
+        loads = [one.beat.load for one in self._roster.up("inference") if one.beat.worker in staying]
+        wanted = self._scaler.wanted([load for load in loads if load], len(staying), now)
+        if wanted.workers > len(staying):
+            self._note("more", worker=self._start_inference(), why=wanted.why)
+        elif wanted.workers < len(staying):
+            name = min(staying, key=lambda name: (self._carried(name), name))
+            self._table.drain(name)
+            self._leaving.add(name)
+            self._note("fewer", worker=name, why=wanted.why)
+        targets = {move.target for move in self._table.moving}
+        for name in [name for name in self._leaving if not self._carried(name) and name not in targets]:
+            self._leaving.discard(name)
+            self._slots.discard(name)
+            self._table.worker_down(name, now)
+            self._table.undrain(name)
+            self._roster.forget(name)
+            self._errands.begin(("stop", name), partial(self._agents.stop, name), lambda _: None)
 
-    def _wanted_agents(self) -> Sequence[str]:
-        return ["sink", *(_capture_name(name) for name in self._fleet.capture), *sorted(self._slots)]
+    def _carried(self, worker: str) -> int:
+        return sum(owner.worker == worker for owner in self._table.owners.values())
+
+    def _start_inference(self) -> str:
+        name = next(one for n in range(1, 100_000) if (one := f"inference-{n}") not in self._slots)
+        self._slots.add(name)
+        self._agents.start("inference", name, self._fleet.inference)
+        return name
+
+    def _ask(self, key: tuple[str, ...], then: Callable[[Answer], None], *question: Any) -> None:
+        self._errands.begin(key, partial(self._agents.ask, *question), then)
+
+    def _reader(self, stream: FleetStream) -> str:
+        return _capture_name(self._fleet.capture_of(stream))
+
+    def _wanted_agents(self) -> list[str]:
+        return [_SINK, *(_capture_name(name) for name in self._fleet.capture), *sorted(self._slots)]
 
     def _note(self, what: str, **about: Any) -> None:
-        self._notes.append({"time_ns": now_ns(), "what": what, **{k: v for k, v in about.items() if v != ""}})
-
-
-class _Moved(msgspec.Struct, frozen=True):
-    """How a move went: the trouble that it met, if any, and what became of the memory."""
-
-    trouble: str
-    kept: bool = False
-    memory: str = ""
+        told = {key: value for key, value in about.items() if value not in ("", None)}
+        self._notes.append({"time_ns": now_ns(), "what": what, **told})
 
 
 def _capture_name(name: str) -> str:
@@ -531,5 +395,20 @@ def _capture_name(name: str) -> str:
 
 
 def _role_of(name: str) -> Role:
-    roles: Mapping[str, Role] = {"sink": "sink", "capture": "capture", "inference": "inference"}
-    return roles[name.partition("-")[0]]
+    return next(role for role in _STOP_ORDER if name.partition("-")[0] == role)
+
+
+def _entry(stream: StreamConfig) -> dict[str, Any]:
+    return {key: getattr(stream, key) for key in StreamConfig.__struct_fields__}
+
+
+def _about_owner(owner: Owner | None, now_ns: int) -> dict[str, Any]:
+    if owner is None:
+        return {"worker": None, "generation": None, "since_s": None, "why": "no worker has it yet"}
+    since_s = round((now_ns - owner.since_ns) / 1e9, 1)
+    return {
+        "worker": owner.worker,
+        "generation": owner.generation,
+        "since_s": since_s,
+        "why": owner.why,
+    }

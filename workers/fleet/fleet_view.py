@@ -44,9 +44,8 @@ def render_status(status: dict[str, Any]) -> RenderableType:
     parts: list[RenderableType] = [workers, streams]
     if (more := len(status["streams"]) - _MOST_STREAMS) > 0:
         counts = Counter(one["worker"] or "nobody" for one in status["streams"].values())
-        parts.append(
-            Text(f"and {more} more; in all: {', '.join(f'{n} {c}' for n, c in sorted(counts.items()))}")
-        )
+        each = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+        parts.append(Text(f"and {more} more; in all: {each}"))
     parts += [Text(note_in_words(note)) for note in status["notes"][-_MOST_NOTES:]]
     return Group(*parts)
 

@@ -4,6 +4,7 @@ They are named and detached: they outlive the command that started them, and Ray
 there is room, also on another node.
 """
 
+import contextlib
 import os
 import time
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from workers.fleet.worker_client import Answer
 
 _COORDINATOR = "coordinator"
 _ASK_S = 45.0
+_STOP_S = 30.0
 _CALLS = 32
 
 
@@ -78,8 +80,9 @@ def up(fleet: Fleet, config: Config) -> Any:
             max_restarts=-1,
             max_concurrency=_CALLS,
             num_cpus=0,
+            resources={"node:__internal_head__": 0.001},  # without the head there is no fleet anyway
         )
-        .remote(msgspec.json.encode(fleet), msgspec.json.encode(config), os.getcwd())
+        .remote(msgspec.json.encode(fleet), msgspec.json.encode(config), str(Path.cwd()))
     )
 
 
@@ -189,10 +192,8 @@ class _RayAgents:
     def stop(self, name: str) -> None:
         """See ``Agents``."""
         known = self._agents.pop(name)
-        try:
-            self._ray.get(known.handle.stop.remote(), timeout=30.0)
-        except (self._ray.exceptions.RayActorError, self._ray.exceptions.GetTimeoutError):
-            pass  # its node is gone, or it never began
+        with contextlib.suppress(self._ray.exceptions.RayError):  # its node is gone, or it never began
+            self._ray.get(known.handle.stop.remote(), timeout=_STOP_S)
         self._ray.kill(known.handle, no_restart=True)
 
     def names(self) -> list[str]:
