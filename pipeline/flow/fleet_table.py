@@ -127,7 +127,8 @@ class FleetTable:
                 higher one even where this table and the worker that had it are gone.
         """
         last = max(last_generation, self._retired.pop(stream_id, -1))
-        known = self._streams.setdefault(stream_id, _Stream())
+        found = "its worker did not answer" if last >= 0 else "it is new"
+        known = self._streams.setdefault(stream_id, _Stream(orphaned_by=found))
         known.last = max(known.last, last)
 
     def remove_stream(self, stream_id: StreamId) -> Owner | None:

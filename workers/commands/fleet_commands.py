@@ -25,17 +25,14 @@ def up(
     address: Address = "auto",
     overrides: Overrides = None,
     insecure: Insecure = False,
-    wait: Annotated[
-        float, typer.Option("--wait", help="Seconds to wait until all workers are ready.")
-    ] = 120.0,
+    wait: Annotated[float, typer.Option("--wait", help="Seconds to wait until all are ready.")] = 120.0,
 ) -> None:
     """Start a fleet; it goes on when this command has ended."""
     from workers.fleet import ray_agents
     from workers.fleet.fleet_file import load_fleet
 
-    fleet, of_workers = load_fleet(
-        config, [*(overrides or ()), *(["security.insecure=true"] if insecure else [])]
-    )
+    keys = [*(overrides or ()), *(["security.insecure=true"] if insecure else ())]
+    fleet, of_workers = load_fleet(config, keys)
     ray_agents.connect(fleet.name, address)
     actor = ray_agents.up(fleet, of_workers)
     until, told = time.monotonic() + wait, ""

@@ -253,7 +253,7 @@ class Coordinator:
         endpoints = self._roster.endpoints()
         for known in self._roster.up():
             name, role = known.beat.worker, known.beat.role
-            wanted = {key: endpoints[key] for key in SYSTEM[role].connects}
+            wanted: dict[str, list[str]] = {key: endpoints[key] for key in SYSTEM[role].connects}
             if known.links == wanted or not all(wanted.values()):
                 continue
 
@@ -321,8 +321,8 @@ class Coordinator:
             self._ask(("stale", worker, stream_id), left, worker, "DELETE", path)
         owners = self._table.owners
         for move in self._table.plan(now):
-            generation = owners[move.stream_id].generation if move.stream_id in owners else None
-            make = partial(make_move, self._agents.ask, move, generation)
+            present = owners[move.stream_id].generation if move.stream_id in owners else None
+            make = partial(make_move, self._agents.ask, move, present)
             finish = partial(self._finish, move, now)
             self._errands.begin(("move", move.stream_id, str(move.generation)), make, finish)
 

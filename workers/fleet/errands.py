@@ -1,4 +1,4 @@
-"""What takes longer than a turn of the coordinator is done by other threads, one errand of a kind at a time."""
+"""What takes longer than a turn of the coordinator is done by other threads, one of a kind at a time."""
 
 import threading
 from collections.abc import Callable

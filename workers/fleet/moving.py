@@ -13,7 +13,8 @@ class Ask(Protocol):
 
     def __call__(
         self, name: str, method: str, path: str, body: bytes | dict[str, Any] | None = None
-    ) -> Answer: ...
+    ) -> Answer:
+        """See ``Agents.ask``."""
 
 
 class Moved(msgspec.Struct, frozen=True):
@@ -33,9 +34,9 @@ class Moved(msgspec.Struct, frozen=True):
 def make_move(ask: Ask, move: Move, generation: int | None) -> Moved:
     """Makes a move.
 
-    A planned one loses no frame: the new owner takes the stream's frames before the old one leaves it, and goes
-    on after the last that the old one has dealt with. Where the old owner is gone, capture sends the last
-    frames again, and the new one begins with those.
+    A planned one loses no frame: the new owner takes the stream's frames before the old one leaves it, and
+    goes on after the last that the old one has dealt with. Where the old owner is gone, capture sends the
+    last frames again, and the new one begins with those.
 
     Args:
         ask: Asks a worker.
