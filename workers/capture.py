@@ -13,10 +13,16 @@ from pipeline.flow.freshness.keeper import FreshnessKeeper
 from pipeline.video.open import open_source
 from pipeline.video.reader import Reader
 from pipeline.video.source import Source, SourceError, SourceOptions
+from pipeline.view.web.verbs import Verb
 from pipeline.wire.frame_publisher import FramePublisher
 from workers.base import RETRY_S, Worker, WorkerError
 from workers.capture_stream import CaptureStream
+from workers.capture_verbs import CaptureVerbs
 from workers.roles import bound_endpoint
+
+_START_WAIT_S = 0.02
+_LISTED_STREAMS = 16
+"""For so many the publisher has room, where streams may be added later."""
 
 
 class CaptureWorker(Worker):
@@ -25,62 +31,113 @@ class CaptureWorker(Worker):
     role = "capture"
 
     def open(self) -> None:
-        """Opens the sources and the publisher; reading starts once the configured workers listen."""
+        """Opens the sources and the publisher; a stream is read once those who have to take it do."""
         config = self.config
-        if not config.streams:
+        if not config.streams and not config.control.listen:
             raise WorkerError("no stream to capture: give --source, or [[streams]] in the configuration")
         self._wake = threading.Event()
         self._streams: list[CaptureStream] = []
-        self._started = False
+        self._before: dict[str, CaptureStream] = {}
         self._opened_ns = now_ns()
+        self._options = SourceOptions.from_config(config.capture)
         endpoint = bound_endpoint(self.role, config.endpoints)
+        room = max(len(config.streams), _LISTED_STREAMS if config.control.listen else 1)
         self._publisher = self.publishes(
-            FramePublisher(endpoint, config.wire, self.security, config.capture, streams=len(config.streams))
+            FramePublisher(endpoint, config.wire, self.security, config.capture, streams=room)
         )
         self._listeners = self.waits_for(self._publisher, config.capture.wait_for, "capture.wait_for")
         self._freshness = FreshnessKeeper(config.freshness, self._publisher.jpeg_quality, self.event)
-        options = SourceOptions.from_config(config.capture)
-        sources = [self._make_source(stream, options) for stream in config.streams]
+        sources = [self._make_source(stream) for stream in config.streams]
         live = sum(source.live for source in sources)
+        self.resources.callback(self._stop_readers)
         for stream_config, source in zip(config.streams, sources, strict=True):
-            self._streams.append(self._make_stream(stream_config, source, options, lone=live == 1))
-        for stream in self._streams:
-            self.resources.callback(stream.reader.stop, 0.0)
-            stream.reader.start()
-            self._freshness.add(stream.id, stream.policy)
+            self._begin(stream_config, source, lone=live == 1, patient=self._patient)
         if not self.restarts:
             self._wait_until_open(config.capture.open_timeout_s * 2)
 
     def tick(self, timeout_s: float) -> bool:
         """Sends what the readers have; False once all sources have ended and everything is sent."""
-        if not self._started:
-            return self._wait_for_listeners(timeout_s)
         self._wake.clear()
         self._update_freshness()
         again = self._publisher.send_again()
+        waiting = self._start_heard()
         sent = self._forward_in_turn()
         self._collect_events()
-        if all(stream.ended for stream in self._streams):
+        if not self.config.control.listen and all(stream.ended for stream in self._streams):
             return False
         if not sent:
             blocked = again or any(stream.outbox for stream in self._streams)
-            self._wake.wait(RETRY_S if blocked else timeout_s)
+            idle_s = min(timeout_s, _START_WAIT_S) if waiting else timeout_s
+            self._wake.wait(RETRY_S if blocked else idle_s)
         return True
 
     def finish(self, deadline_ns: int) -> None:
         """Sends what was captured until now, then the ends of the streams."""
-        for stream in self._streams:
-            stream.reader.stop(0.0)
-        while self._started and now_ns() < deadline_ns:
-            sent = self._forward_in_turn()
-            if all(stream.ended for stream in self._streams):
-                break
-            if not sent:
+        self._stop_readers()
+        while now_ns() < deadline_ns and not all(s.ended for s in self._streams if s.started):
+            if not self._forward_in_turn():
                 self._wake.wait(RETRY_S)
             self.publish_stats_if_due()
         self._collect_events()
         for stream in self._streams:
             stream.discard()
+
+    def verbs(self) -> list[Verb]:
+        """Streams are listed, added and removed."""
+        options = SourceOptions.from_config(self.config.capture)
+        return CaptureVerbs(lambda: self._streams, self.stats.streams, self._add, self._end, options).all
+
+    # -- streams that come and go ------------------------------------------------------------------
+
+    def _add(self, entry: StreamConfig, source: Source) -> CaptureStream:
+        """Begins with a stream of a name that none has; a source that is away is waited for."""
+        others = [stream for stream in self._streams if stream.live and not stream.ended]
+        return self._begin(entry, source, lone=source.live and not others, patient=True)
+
+    def _end(self, stream: CaptureStream, deadline_ns: int) -> bool:
+        """Ends a stream in order; the others go on meanwhile.
+
+        Args:
+            stream: One that it has.
+            deadline_ns: From then on nobody is waited for who does not take what was captured.
+
+        Returns:
+            False if its end could not be sent either; ask again.
+        """
+        stream.reader.stop(0.0)
+        stream.started = True  # its end is due, whoever hears it
+        last_ns = deadline_ns + int(self.config.capture.read_timeout_s * 1e9)
+        while not stream.ended and now_ns() < last_ns:
+            if now_ns() > deadline_ns:
+                stream.discard()
+                stream.forward(hold=False)
+            self._update_freshness()
+            if not self._forward_in_turn():
+                self._wake.wait(RETRY_S)
+            self._collect_events()
+            self.publish_stats_if_due()
+        if stream.ended:
+            self._remove(stream)
+        return stream.ended
+
+    def _remove(self, stream: CaptureStream) -> None:
+        stream.reader.stop(1.0)
+        self._collect_events()
+        self._freshness.remove(stream.id)
+        self._publisher.free(stream.id)
+        self._streams.remove(stream)
+        self._before[stream.id] = stream
+
+    def _begin(self, entry: StreamConfig, source: Source, *, lone: bool, patient: bool) -> CaptureStream:
+        stream = self._make_stream(entry, source, lone=lone, patient=patient)
+        self._streams.append(stream)
+        stream.reader.start()
+        self._freshness.add(stream.id, stream.policy)
+        return stream
+
+    def _stop_readers(self) -> None:
+        for stream in self._streams:
+            stream.reader.stop(0.0)
 
     # -- before the first frame --------------------------------------------------------------------
 
@@ -89,22 +146,22 @@ class CaptureWorker(Worker):
         """Whether a source that is away is waited for: after a restart it must not stop the others."""
         return self.config.capture.retry_first_open or self.restarts > 0
 
-    @staticmethod
-    def _make_source(stream: StreamConfig, options: SourceOptions) -> Source:
+    def _make_source(self, stream: StreamConfig) -> Source:
         """What the reader will open; made once before, as its text may be wrong."""
         try:
-            return open_source(stream.source, options)
+            return open_source(stream.source, self._options)
         except SourceError as error:
             raise WorkerError(str(error)) from error
 
     def _make_stream(
-        self, stream: StreamConfig, source: Source, options: SourceOptions, *, lone: bool
+        self, stream: StreamConfig, source: Source, *, lone: bool, patient: bool
     ) -> CaptureStream:
         """The stream of a source; ``lone`` if it is the only live one."""
         config, capture = self.config, self.config.capture
         policy: Policy = ("newest" if source.live else "every") if stream.policy == "auto" else stream.policy
+        before = self._before.pop(stream.id, None)
         reader = Reader(
-            partial(open_source, stream.source, options),
+            partial(open_source, stream.source, self._options),
             policy=policy,
             backoff=Backoff(
                 capture.reconnect_backoff_s,
@@ -112,15 +169,16 @@ class CaptureWorker(Worker):
                 capture.reconnect_lone_s if lone else math.inf,
             ),
             ring_frames=capture.ring_frames,
-            retry_first_open=self._patient,
+            retry_first_open=patient,
             max_frames=config.run.frames,
             pace=stream.pace,
             first_epoch=self.first_epochs.get(stream.id, 0),
+            after=before.reader if before else None,
             on_change=self._wake.set,
             held=True,
         )
         return CaptureStream(
-            stream.id,
+            stream,
             policy,
             source.live,
             reader,
@@ -129,6 +187,7 @@ class CaptureWorker(Worker):
             self.stats,
             notify=self.event,
             mark=partial(self.mark_output, stream.id),
+            after=before,
         )
 
     def _wait_until_open(self, timeout_s: float) -> None:
@@ -150,43 +209,46 @@ class CaptureWorker(Worker):
 
     def _refuse_failed(self) -> None:
         for stream in self._streams:
-            if stream.reader.error:
+            if stream.reader.error and not stream.started:
                 raise WorkerError(str(stream.reader.error))
 
-    def _wait_for_listeners(self, timeout_s: float) -> bool:
-        """Starts the readers when everybody who has to listen does."""
-        capture, now = self.config.capture, now_ns()
+    def _start_heard(self) -> bool:
+        """Starts the readers of streams that all take who have to; whether some are still waited for."""
+        capture = self.config.capture
+        waiting = [stream for stream in self._streams if not stream.started]
+        absent: set[str] = set()
+        for stream in waiting:
+            missing = self._listeners.absent_from(stream.policy, stream.id)
+            absent.update(missing)
+            if not missing:
+                stream.start()
+        self._listeners.report([role for role in capture.wait_for if role in absent])
+        if not waiting or self.config.control.listen:
+            return bool(absent)
         if not self.restarts:
             self._refuse_failed()  # an address that can't be right shows only when it is tried
-        absent = self._listeners.absent()
-        self._listeners.report(absent)
-        waited_s = (now - self._opened_ns) / 1e9
-        if not absent:
-            for stream in self._streams:
-                stream.reader.release()
-            self._started = True
-        elif capture.wait_timeout_s and waited_s > capture.wait_timeout_s:
+        if absent and 0 < capture.wait_timeout_s < (now_ns() - self._opened_ns) / 1e9:
             raise WorkerError(
-                f"nobody listens: {' and '.join(absent)} did not connect within "
+                f"nobody listens: {' and '.join(sorted(absent))} did not connect within "
                 f"{capture.wait_timeout_s:g} s; start them, or take them out of capture.wait_for"
                 f"{self._publisher.refused_lately()}"
             )
-        else:
-            self._wake.wait(min(timeout_s, 0.02))
-            self._wake.clear()
-        self._collect_events()
-        return True
+        return bool(absent)
 
     # -- frames out --------------------------------------------------------------------------------
 
     def _forward_in_turn(self) -> bool:
         """Sends at most one frame of each stream; False if none could go."""
-        # An every-frame stream waits for a worker that is being restarted.
-        everybody_listens = not self._listeners.absent()
-        sent = [stream for stream in self._streams if stream.forward(hold=not everybody_listens)]
+        sent = [
+            stream for stream in self._streams if stream.started and stream.forward(hold=self._holds(stream))
+        ]
         # Who was served goes to the end: the little room that others leave must not go to one stream only.
         self._streams = [stream for stream in self._streams if stream not in sent] + sent
         return bool(sent)
+
+    def _holds(self, stream: CaptureStream) -> bool:
+        """Whether a stream of which each frame counts waits for a worker that is being restarted."""
+        return stream.policy == "every" and bool(self._listeners.absent_from("every", stream.id))
 
     def _update_freshness(self) -> None:
         self._freshness.update(self._publisher.pop_feedback(), self.stats.session, now_ns())

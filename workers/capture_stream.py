@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline.account.stats import StreamStats, WorkerStats
 from pipeline.base.clock import now_ns
+from pipeline.base.config import StreamConfig
 from pipeline.base.errors import WireError
 from pipeline.base.frame import Frame, FrameId, Policy
 from pipeline.flow.freshness.keeper import FreshnessKeeper
@@ -21,7 +22,7 @@ class CaptureStream:
     """One stream of a capture worker.
 
     Args:
-        stream_id: Its name.
+        entry: What it is configured as.
         policy: What happens to frames for which there is no room.
         live: Whether the source is a camera.
         reader: Reads it.
@@ -30,15 +31,17 @@ class CaptureStream:
         worker: Where it counts.
         notify: Takes human-readable events.
         mark: Takes the time of each frame, for the rates.
+        after: The stream of this name before, which has ended: its counts go on.
 
     Attributes:
         outbox: A frame that waits for room, with its JPEG quality; 0 if as configured.
+        started: Those who have to take it do, so its reader captures.
         ended: The end of the stream was sent.
     """
 
     def __init__(
         self,
-        stream_id: str,
+        entry: StreamConfig,
         policy: Policy,
         live: bool,
         reader: Reader,
@@ -48,15 +51,22 @@ class CaptureStream:
         *,
         notify: Callable[[str], None],
         mark: Callable[[int], None],
+        after: "CaptureStream | None" = None,
     ) -> None:
-        self.id, self.policy, self.live, self.reader = stream_id, policy, live, reader
+        self.id, self.entry, self.policy, self.live, self.reader = entry.id, entry, policy, live, reader
         self.outbox: tuple[Frame, int] | None = None
-        self.ended = False
+        self.started = self.ended = False
         self._publisher, self._freshness, self._worker = publisher, freshness, worker
         self._notify, self._mark = notify, mark
-        self._too_large = 0
-        self._left_out = 0
-        worker.stream(stream_id)
+        self._too_large: int = after._too_large if after else 0
+        self._left_out: int = after._left_out if after else 0
+        self._unsent: int = after._unsent if after else 0
+        worker.stream(self.id)
+
+    def start(self) -> None:
+        """Begins to capture."""
+        self.started = True
+        self.reader.release()
 
     def forward(self, *, hold: bool) -> bool:
         """Sends one frame, or the end of the stream; False if there was nothing to do or no room.
@@ -85,10 +95,10 @@ class CaptureStream:
     def discard(self) -> None:
         """Counts what can't be sent any more."""
         self.reader.discard()
-        self._count()
         if self.outbox is not None:
-            self._stats.drop("capture.stopped")
+            self._unsent += 1
             self.outbox = None
+        self._count()
 
     @property
     def _stats(self) -> StreamStats:
@@ -96,7 +106,7 @@ class CaptureStream:
 
     @property
     def _skipped(self) -> int:
-        return self._too_large + self._left_out
+        return self._too_large + self._left_out + self._unsent
 
     def _prepare(self, captured: Captured) -> tuple[Frame, int]:
         """The frame as it is to be sent, and its JPEG quality."""
@@ -145,6 +155,7 @@ class CaptureStream:
         )
         if self._publisher.send(encode_end(end, "frames")):
             self.ended = True
+            self._publisher.forget(self.id)
             stats.state = "ended"
             if reader.error:
                 stats.error = str(reader.error)
@@ -154,6 +165,7 @@ class CaptureStream:
         stats.captured, stats.dropped = reader.captured, reader.dropped
         stats.drop("capture.too_large", self._too_large)
         stats.drop("capture.stride", self._left_out)
+        stats.drop("capture.stopped", self._unsent)
         stats.seen = {self._worker.session: reader.captured}
         stats.epoch, stats.retry_ns = reader.epoch, reader.retry_ns
         for encoding, frames in self._publisher.sent(self.id).items():

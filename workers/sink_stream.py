@@ -141,7 +141,7 @@ class SinkStream:
     def take_prediction(self, answer: ReceivedPrediction | BadPicture | EndOfStream) -> None:
         """Takes a prediction, why there is none for a frame, or the end of them."""
         if isinstance(answer, EndOfStream):
-            self._joiner.end_predictions(answer.session)
+            self._joiner.end_predictions(answer.session, answer.epoch)
             why = "the stream has ended"
             self.tell_all(self._finder.end(why) + self._latency.end(why))
             return

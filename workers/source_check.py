@@ -2,7 +2,7 @@
 
 from pipeline.base.config import Config
 from pipeline.video.open import open_source
-from pipeline.video.source import SourceError, SourceOptions
+from pipeline.video.source import Source, SourceError, SourceOptions
 from workers.base import WorkerError
 
 
@@ -25,9 +25,19 @@ def check_sources(config: Config) -> None:
     options = SourceOptions.from_config(config.capture)
     for stream in config.streams:
         try:
-            source = open_source(stream.source, options)
-            if not source.live and stream.source != "demo" and "://" not in stream.source:
-                with source:
-                    pass
+            check_source(stream.source, options)
         except SourceError as error:
             raise WorkerError(str(error)) from error
+
+
+def check_source(text: str, options: SourceOptions) -> Source:
+    """A source, not opened; a file or folder was opened and closed, all else may yet fail.
+
+    Raises:
+        SourceError: It can't be opened, or its text is a URL that can't be understood.
+    """
+    source = open_source(text, options)
+    if not source.live and text != "demo" and "://" not in text:
+        with source:
+            pass
+    return source

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from pipeline.base.clock import now_ns
+from pipeline.base.frame import Policy
 from pipeline.wire.publisher import Publisher
 
 _REMIND_NS = 5_000_000_000
@@ -38,6 +39,11 @@ class Waiting:
         """The roles of which not all listen."""
         listeners = self._publisher.listeners()
         return [role for role in self._roles if listeners[role] < self._expected[role]]
+
+    def absent_from(self, lane: Policy, stream_id: str) -> list[str]:
+        """The roles of which nobody takes a stream, as it was when the publisher last listened."""
+        audience = self._publisher.audience
+        return [role for role in self._roles if not audience.takers(role, lane, stream_id)]
 
     def _in_words(self, role: str) -> str:
         """Such as ``inference``, or ``inference (1 of 2)``."""

@@ -46,7 +46,7 @@ class GapTracker:
         end = size is None
         if end and self._ended == frame_id:
             return Gap()  # ends are repeated until they are acknowledged
-        self._ended = frame_id if end else None
+        after_end, self._ended = self._ended is not None, frame_id if end else None
         last, self._last = self._last, frame_id
         old_skipped, self._skipped = self._skipped, skipped
         old_size, self._size = self._size, size or self._size
@@ -57,7 +57,8 @@ class GapTracker:
             return Gap(absent=frame_id.seq - skipped)
         if frame_id.session != last.session:
             return Gap(lost=frame_id.seq - skipped, reset="restart")
-        lost = frame_id.seq - last.seq - 1 - (skipped - old_skipped)
+        # A stream that goes on after its end does so with the number that the end has.
+        lost = frame_id.seq - last.seq - (0 if after_end else 1) - (skipped - old_skipped)
         if size and old_size and size != old_size:
             return Gap(lost=lost, reset="size")
         return Gap(lost=lost, reset="reconnect" if frame_id.epoch != last.epoch else None)

@@ -49,7 +49,7 @@ class Joiner(Generic[P]):
         self._progress_ns = 0
         self._released: FrameId | None = None
         self._session: int | None = None
-        self._ended_session: int | None = None
+        self._ended: tuple[int, int] | None = None
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -81,9 +81,9 @@ class Joiner(Generic[P]):
         self._progress_ns = now_ns
         self._newest_prediction = frame_id
 
-    def end_predictions(self, session: int) -> None:
-        """No more predictions will come for this session's frames."""
-        self._ended_session = session
+    def end_predictions(self, session: int, epoch: int) -> None:
+        """No more predictions will come for this session's frames up to this epoch."""
+        self._ended = session, epoch
 
     def pop_ready(self, now_ns: int) -> Joined[P] | None:
         """The oldest frame if its waiting is over, otherwise None; call until None."""
@@ -100,7 +100,7 @@ class Joiner(Generic[P]):
     def _outcome(self, frame: Frame, now_ns: int) -> Outcome | None:
         if frame.id in self._predictions:
             return "predicted"
-        if self._passed(frame.id) or frame.id.session == self._ended_session:
+        if self._passed(frame.id) or self._has_ended(frame.id):
             return "skipped"
         if frame.policy == "every":
             late = now_ns - max(frame.received_ns, self._progress_ns) >= self._patience_ns
@@ -116,6 +116,12 @@ class Joiner(Generic[P]):
         if newest.session == frame_id.session:
             return newest >= frame_id
         return newest.session == self._session
+
+    def _has_ended(self, frame_id: FrameId) -> bool:
+        if self._ended is None:
+            return False
+        session, epoch = self._ended
+        return frame_id.session == session and frame_id.epoch <= epoch
 
     def _release(self) -> Frame:
         frame = self._waiting.popleft()

@@ -59,6 +59,7 @@ class Reader:
         pace: bool = False,
         first_epoch: int = 0,
         held: bool = False,
+        after: "Reader | None" = None,
         on_change: Callable[[], None] | None = None,
     ) -> None:
         """Prepares the reader; ``start`` begins.
@@ -74,6 +75,7 @@ class Reader:
             first_epoch: Epoch of the first opening.
             held: Open the source, but capture nothing before ``release``: a file waits with its first
                 picture, those of a live source are forgotten.
+            after: The one that read the stream before and has ended: its counts go on, with the next epoch.
             on_change: Called in the reader's thread after each picture and each change of state.
         """
         self.error: SourceError | None = None
@@ -82,12 +84,12 @@ class Reader:
         self._policy = policy
         self._backoff = backoff
         self._retry_first_open = retry_first_open
-        self._max_frames = max_frames
         self._pace = pace
-        self._epoch = first_epoch
+        self._epoch: int = after._epoch + 1 if after else first_epoch
         self._ring: Ring[tuple[Picture, int, int]] = Ring(ring_frames)
-        self._tally = Tally()
-        self._taken = 0
+        self._tally: Tally = after._tally if after else Tally()
+        self._taken: int = after._taken if after else 0
+        self._max_frames = max_frames + self._tally.captured if max_frames else 0
         self._state: StreamState = "waiting"
         self._source: Source | None = None
         self._size: tuple[int, ...] | None = None
@@ -182,7 +184,7 @@ class Reader:
     def _end(self) -> None:
         if self.error is not None:
             self._tally.report(f"failed: {self.error}")
-        self._state, self.retry_ns = "ended", 0
+        self._state, self.retry_ns, self._source = "ended", 0, None
         self._ring.close()
         self._on_change()
 

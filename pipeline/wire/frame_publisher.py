@@ -152,10 +152,15 @@ class FramePublisher(Publisher):
         return self._again.is_due
 
     def forget(self, stream_id: str) -> None:
-        """Gives back the memory of a stream that has ended; receivers keep what they have open."""
+        """Sends nothing of a stream again: it has ended."""
         self._again.forget(stream_id)
-        if stream := self._streams.pop(stream_id, None):
+
+    def free(self, stream_id: str) -> None:
+        """Gives back the memory of a stream that has ended; receivers keep what they have open."""
+        self.forget(stream_id)
+        if stream := self._streams.get(stream_id):
             stream.memory.close()
+            stream.memory, stream.packed = self._memory(stream_id), None
 
     def packing_ns(self, stream_id: str) -> int:
         """How long it took to pack the frame of this stream that was sent last, in ns."""
@@ -188,11 +193,12 @@ class FramePublisher(Publisher):
 
     def _stream(self, stream_id: str) -> _Stream:
         if stream_id not in self._streams:
-            memory = StreamMemory(
-                stream_id, self.audience.segments, self._most_shared, self._most_bytes, self._patience_s
-            )
-            self._streams[stream_id] = _Stream(memory)
+            self._streams[stream_id] = _Stream(self._memory(stream_id))
         return self._streams[stream_id]
+
+    def _memory(self, stream_id: str) -> StreamMemory:
+        segments = self.audience.segments
+        return StreamMemory(stream_id, segments, self._most_shared, self._most_bytes, self._patience_s)
 
     def _held(self, frame: Frame, stream: _Stream) -> bool:
         """Reports a stream that loses nothing and is held up for long; always False."""

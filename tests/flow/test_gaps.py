@@ -44,6 +44,17 @@ def test_the_end_of_a_stream_shows_what_was_lost_last() -> None:
     assert gaps.seen == {1: 5}
 
 
+def test_a_stream_that_comes_back_after_its_end_goes_on_with_its_number() -> None:
+    gaps = GapTracker()
+    gaps.update(at(0), 0, SIZE)
+    assert gaps.update(at(5), 4) == Gap()
+    assert gaps.update(at(5, epoch=1), 4, SIZE) == Gap(reset="reconnect")
+    assert gaps.update(at(8, epoch=1), 4) == Gap(lost=2)
+    assert gaps.update(at(8, epoch=2), 4) == Gap(reset="reconnect"), "it ended without a frame"
+    assert gaps.update(at(9, epoch=3), 4, SIZE).lost == 1
+    assert gaps.seen == {1: 10}
+
+
 @given(st.lists(st.sampled_from(["arrives", "lost", "skipped"]), min_size=1, max_size=100))
 def test_the_sums_are_right_whatever_is_lost_where(fates: list[str]) -> None:
     gaps, skipped, lost, arrived = GapTracker(), 0, 0, 0

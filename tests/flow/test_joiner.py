@@ -71,9 +71,16 @@ def test_the_end_of_predictions_ends_the_waiting_of_that_session_only() -> None:
     joiner = Joiner[str](8, timeout_ns=100, patience_ns=300)
     joiner.add_frame(frame(0, session=1))
     joiner.add_frame(frame(0, session=2))
-    joiner.end_predictions(1)
+    joiner.end_predictions(1, 0)
     assert ready(joiner) == [(0, None, "skipped")]
     assert len(joiner) == 1
+
+
+def test_frames_of_a_stream_that_comes_back_after_its_end_wait_again() -> None:
+    joiner = Joiner[str](8, timeout_ns=100, patience_ns=300)
+    joiner.end_predictions(1, 0)
+    joiner.add_frame(frame(5, epoch=1))
+    assert ready(joiner) == []
 
 
 def test_a_restarted_capture_worker_is_not_mixed_up_with_its_former_self() -> None:

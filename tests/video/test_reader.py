@@ -181,6 +181,15 @@ def test_epochs_count_reopenings_and_changes_of_size() -> None:
     assert (reader.state, reader.error) == ("ended", None)
 
 
+def test_the_next_reader_of_a_stream_goes_on_counting() -> None:
+    before = reader_of(openings([shot(), shot(damaged=True), shot()]), max_frames=2)
+    taken = run(before)
+    after = reader_of(openings([shot(), shot(), shot(), shot()]), max_frames=2, after=before)
+    taken += run(after)
+    assert [(one.epoch, one.seq, one.skipped) for one in taken] == [(0, 0, 0), (1, 2, 1), (1, 3, 1)]
+    assert (after.captured, after.dropped) == (4, {"capture.damaged": 1})
+
+
 def test_waits_grow_and_start_again_after_a_picture() -> None:
     scripts = [[shot(), LOST], [LOST], [LOST], [LOST], [shot(), LOST], [shot()]]
     reader = reader_of(openings(*scripts), backoff=Backoff([0.0, 0.1, 0.2]))

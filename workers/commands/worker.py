@@ -19,7 +19,7 @@ def run_worker(role: Role, config: Config) -> int:
     Raises:
         UserError: The user has to change something.
     """
-    if role == "capture":
+    if role == "capture" and not config.control.listen:
         config = with_demo(config)
     if role == "inference":
         from workers.model_check import check_model

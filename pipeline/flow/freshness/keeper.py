@@ -66,6 +66,10 @@ class FreshnessKeeper:
         limits = Limits(wanted.min_quality, wanted.min_side_px, wanted.min_fps)
         self._streams[stream_id] = _KeptStream(FreshnessControl(wanted.max_age_ms, limits, self._quality))
 
+    def remove(self, stream_id: str) -> None:
+        """Looks after a stream no longer."""
+        self._streams.pop(stream_id, None)
+
     def update(self, reports: Iterable[Feedback], session: int, now_ns: int) -> None:
         """Takes in what inference reports, and turns what has to be turned.
 

@@ -89,7 +89,9 @@ class StreamMemory:
     def close(self) -> None:
         """Gives the memory back."""
         if self._readers:
+            self._segments.pop(self._readers.segment.token.hex().encode(), None)
             self._readers.segment.close()
+            self._readers, self._frame_bytes = None, 0
 
     def _make(self, size: int) -> None:
         """Makes memory for frames of this size, in place of that for smaller ones, which stays if it can't.
