@@ -177,17 +177,24 @@ def fold(older: WorkerStats, newer: WorkerStats) -> WorkerStats:
 
 
 def by_role(stream_id: str, everyone: Sequence[WorkerStats]) -> dict[str, StreamStats]:
-    """The statistics of one stream by role, each over all processes that had the role, oldest first."""
+    """The statistics of one stream by role, over all processes that had it, in the order in which they did.
+
+    Of several workers of a role a stream may go from one to another.
+    """
     newest = _newest_sessions(everyone)
-    lives: dict[str, list[StreamStats]] = {role: [] for role in ROLES}
-    for w in everyone:
-        # one that died may have had a stream that it never reported
+    lives: dict[str, list[tuple[int, StreamStats]]] = {role: [] for role in ROLES}
+    for w in _may_have_had(stream_id, everyone):
         died = w.state != "stopped" and w.session != newest[w.worker, w.host]
         if w.role in lives and (died or stream_id in w.streams):
-            lives[w.role].append(w.streams.get(stream_id, StreamStats()))
-    for role in ("inference", "sink"):
-        lives[role][1:] = [_without_absence(later) for later in lives[role][1:]]
-    return {role: merge(stats) for role, stats in lives.items()}
+            stats = w.streams.get(stream_id, StreamStats())
+            lives[w.role].append((stats.first_ns or w.session, stats))
+    together = {}
+    for role, its_lives in lives.items():
+        in_order = [stats for _, stats in sorted(its_lives, key=lambda life: life[0])]
+        if role != "capture":
+            in_order[1:] = map(_without_absence, in_order[1:])
+        together[role] = merge(in_order)
+    return together
 
 
 def _stream_report(stream_id: str, everyone: Sequence[WorkerStats], running: bool) -> dict[str, Any]:
@@ -301,18 +308,29 @@ def _newest_sessions(everyone: Sequence[WorkerStats]) -> dict[tuple[str, str], i
     return {(stats.worker, stats.host): stats.session for stats in everyone}
 
 
-def _killed_roles(stream_id: str, everyone: Sequence[WorkerStats], running: bool) -> set[str]:
-    """Roles of workers that ended without their last statistics, and may have had this stream.
+def _may_have_had(stream_id: str, everyone: Sequence[WorkerStats]) -> list[WorkerStats]:
+    """The processes that may have had a stream, whether or not they lived to report it.
 
-    Capture has streams of its own on each host, and is asked for those that it reported.
+    One that did not report it may have had it if its worker reported it in another life, or if no worker of
+    its role did. Capture has streams of its own on each host, and is asked for those that it reported.
     """
+    reporters = {(w.worker, w.host) for w in everyone if stream_id in w.streams}
+    reported_roles = {w.role for w in everyone if stream_id in w.streams}
+    return [
+        w
+        for w in everyone
+        if stream_id in w.streams
+        or (w.role != "capture" and ((w.worker, w.host) in reporters or w.role not in reported_roles))
+    ]
+
+
+def _killed_roles(stream_id: str, everyone: Sequence[WorkerStats], running: bool) -> set[str]:
+    """Roles of workers that ended without their last statistics, and may have had this stream."""
     newest = _newest_sessions(everyone)
     return {
         stats.role
-        for stats in everyone
-        if (stream_id in stats.streams or stats.role != "capture")
-        and stats.state != "stopped"
-        and (not running or stats.session != newest[stats.worker, stats.host])
+        for stats in _may_have_had(stream_id, everyone)
+        if stats.state != "stopped" and (not running or stats.session != newest[stats.worker, stats.host])
     }
 
 

@@ -131,6 +131,7 @@ def test_two_workers_predict_each_frame_once_and_one_of_them_may_die(place: Path
         stream = outcome.stream(name)
         assert stream["unaccounted"] == 0
         assert stream["backbone_passes"] + stream["reused"] >= stream["predicted"]
+        assert name in others or "inference.killed" not in stream["not_predicted"]
     ids = Counter((line["stream_id"], line["epoch"], line["seq"]) for line in outcome.predictions)
     assert max(ids.values()) == 1, "a frame is predicted once"
 
