@@ -108,7 +108,7 @@ class SinkWorker(Worker):
         frames, predictions = connected_endpoints(self.role, config.endpoints)
         self._frames = self.receives(FrameReceiver(frames, self.role, config.wire, self.security))
         self._answers = self.receives(PredictionReceiver(predictions, config.wire, self.security))
-        others = OtherWorkers(config, self.security, self.down, self.links, self.event)
+        others = OtherWorkers(config, self.security, self.down, self.links, self._arrived, self.event)
         self._others = self.resources.enter_context(others)
         self.resources.callback(self._listen_no_more)
 
@@ -163,6 +163,9 @@ class SinkWorker(Worker):
     def _tell_of_workers(self, events: list[Event]) -> None:
         for event in events:
             self._stream(event.stream_id).tell_all([event])
+
+    def _arrived(self) -> dict[str, dict[str, int]]:
+        return {stream_id: stream.arrived_ns for stream_id, stream in self._streams.items()}
 
     def _listen_no_more(self) -> None:
         self._others = None  # the last statistics go out when everything is closed
