@@ -129,8 +129,7 @@ class SinkWorker(Worker):
 
     def finish(self, deadline_ns: int) -> None:
         """Shows what still comes until the streams end; frames that are left at the deadline are counted."""
-        self._replacing.refuse("the sink is stopping")
-        self._taking.refuse("the sink is stopping")
+        self._replacing.asking.refuse("the sink is stopping")
         if self.alone:  # nobody stops the cameras for it
             deadline_ns = min(deadline_ns, now_ns() + _FINISH_ALONE_NS)
         quiet_since_ns = now_ns()
