@@ -125,7 +125,7 @@ class InferenceStream:
         self._picture: LastPicture[Memory] = LastPicture(kept, config.inference.same_below)
         self._answer: LastAnswer | None = None
         self._scene = SceneWatcher(home)
-        self._gate = PictureGate() if config.inference.health else None
+        self._gate = PictureGate(judge_looks=config.inference.health)
         self._gaps = GapTracker()
         self._ages = AgeLog(stream_id)
         self._reset: str | None = (
@@ -213,7 +213,7 @@ class InferenceStream:
         return Turn(frame, self._history.select(frame.time_ns), reset, self._picture.find(frame.image))
 
     def _is_bad(self, frame: Frame, now_ns: int) -> bool:
-        bad = self._gate.check(frame, self.stats) if self._gate else None
+        bad = self._gate.check(frame, self.stats)
         if bad is None:
             return False
         self._history.forget_since(frame.time_ns - round(bad.for_s * 1e9))
@@ -334,8 +334,7 @@ class InferenceStream:
             self.stats.state = "ended"
             self._picture.forget()
             self._answer = None
-            if self._gate:
-                self._gate.end(self.stats)
+            self._gate.end(self.stats)
 
     def _note_age(self, session: int, capture_ns: int, received_ns: int, started_ns: int) -> None:
         self._ages.add(
