@@ -17,6 +17,7 @@ from pipeline.wire.frame_publisher import FramePublisher
 from workers.base import RETRY_S, Worker, WorkerError
 from workers.capture_stream import CaptureStream
 from workers.roles import bound_endpoint
+from workers.taker_watch import TakerWatch
 
 
 class CaptureWorker(Worker):
@@ -38,6 +39,7 @@ class CaptureWorker(Worker):
             FramePublisher(endpoint, config.wire, self.security, config.capture, streams=len(config.streams))
         )
         self._listeners = self.waits_for(self._publisher, config.capture.wait_for, "capture.wait_for")
+        self._takers = TakerWatch(self._publisher, self.stats, self.event)
         self._freshness = FreshnessKeeper(config.freshness, self._publisher.jpeg_quality, self.event)
         options = SourceOptions.from_config(config.capture)
         sources = [self._make_source(stream, options) for stream in config.streams]
@@ -57,6 +59,7 @@ class CaptureWorker(Worker):
             return self._wait_for_listeners(timeout_s)
         self._wake.clear()
         self._update_freshness()
+        self._takers.look(stream.id for stream in self._streams if not stream.ended)
         sent = self._forward_in_turn()
         self._collect_events()
         if all(stream.ended for stream in self._streams):

@@ -112,6 +112,7 @@ class OtherWorkers(Closing):
             stream_id: SourceState(
                 has_ended=stream.state == "ended",
                 error=stream.error,
+                is_left_out=stream.is_left_out,
                 retry_ns=stream.retry_ns and stream.retry_ns - heard.lead_ns,
             )
             for heard in self._newest.values()

@@ -36,11 +36,13 @@ class SourceState(msgspec.Struct, frozen=True, kw_only=True):
         has_ended: It is over.
         error: Why it failed for good; empty if it did not.
         retry_ns: Unix time of the next try to open it; 0 if none is due.
+        is_left_out: Inference workers are there, but none takes it.
     """
 
     has_ended: bool = False
     error: str = ""
     retry_ns: int = 0
+    is_left_out: bool = False
 
 
 def all_troubles(
@@ -79,6 +81,9 @@ def all_troubles(
             continue
         if fault := one.info.get("health"):
             found.append(Trouble(words=f"camera {name}: {fault}"))
+        elif name in sources and sources[name].is_left_out:
+            words = f"{name}: no inference worker takes it: is it in [[streams]] of all machines?"
+            found.append(Trouble(words=words))
         elif _is_among(name, predictions_of):
             continue
         elif (since_ns := _unpredicted_since(one)) is not None:

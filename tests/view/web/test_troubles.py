@@ -115,6 +115,15 @@ def test_a_capture_worker_explains_no_camera_of_another_one():
     ]
 
 
+def test_a_stream_that_no_inference_worker_takes_is_named_with_the_likely_cause():
+    board, last_ns = shown(*[unpredicted()] * 60)
+    sources = {"front": SourceState(is_left_out=True), "back": SourceState()}
+    assert words(board, last_ns, [INFERENCE], sources) == [
+        "inference is down",
+        "front: no inference worker takes it: is it in [[streams]] of all machines?",
+    ]
+
+
 def test_of_streams_that_have_ended_nothing_is_wrong():
     board, last_ns = shown(info(1))
     board.end("front")
