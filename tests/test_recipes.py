@@ -120,7 +120,8 @@ def test_the_dashboard_asks_for_metrics_and_labels_that_the_sink_has() -> None:
             assert metric in known, query
             assert set(asked) <= known[metric], query
             used.add(metric)
-    assert known.keys() - used == {"kvq_stage_latency_seconds_count", "kvq_stage_latency_seconds_sum"}
+    sums = {"kvq_stage_latency_seconds_count", "kvq_stage_latency_seconds_sum"}
+    assert known.keys() - used == {*sums, "kvq_unpredicted_frames_total"}  # the last is what KEDA scales by
 
 
 def labels_by_metric() -> dict[str, set[str]]:

@@ -19,6 +19,7 @@ from workers.base import RETRY_S, Worker, WorkerError
 from workers.capture_stream import CaptureStream
 from workers.capture_verbs import CaptureVerbs
 from workers.roles import bound_endpoint
+from workers.taker_watch import TakerWatch
 
 _START_WAIT_S = 0.02
 _LISTED_STREAMS = 16
@@ -46,6 +47,7 @@ class CaptureWorker(Worker):
             FramePublisher(endpoint, config.wire, self.security, config.capture, streams=room)
         )
         self._listeners = self.waits_for(self._publisher, config.capture.wait_for, "capture.wait_for")
+        self._takers = TakerWatch(self._publisher, self.stats, self.event)
         self._freshness = FreshnessKeeper(config.freshness, self._publisher.jpeg_quality, self.event)
         sources = [self._make_source(stream) for stream in config.streams]
         live = sum(source.live for source in sources)
@@ -61,6 +63,7 @@ class CaptureWorker(Worker):
         self._update_freshness()
         again = self._publisher.send_again()
         waiting = self._start_heard()
+        self._takers.look(stream.id for stream in self._streams if not stream.ended)
         sent = self._forward_in_turn()
         self._collect_events()
         if not self.config.control.listen and all(stream.ended for stream in self._streams):

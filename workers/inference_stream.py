@@ -85,7 +85,7 @@ class InferenceStream:
         self._picture: LastPicture[Memory] = LastPicture(kept, config.inference.same_below)
         self._answer: LastAnswer | None = None
         self._scene = SceneWatcher(home)
-        self._gate = PictureGate() if config.inference.health else None
+        self._gate = PictureGate(judge_looks=config.inference.health)
         self._gaps = GapTracker()
         self._dealt_with: FrameHeader | None = None  # the last one that left the ring
         self._ages = AgeLog(stream_id)
@@ -182,7 +182,7 @@ class InferenceStream:
         return Turn(frame, self._history.select(frame.time_ns), reset, self._picture.find(frame.image))
 
     def _is_bad(self, frame: Frame, now_ns: int) -> bool:
-        bad = self._gate.check(frame, self.stats) if self._gate else None
+        bad = self._gate.check(frame, self.stats)
         if bad is None:
             return False
         self._history.forget_since(frame.time_ns - round(bad.for_s * 1e9))
@@ -290,13 +290,12 @@ class InferenceStream:
         self.stats.state = "waiting"
         self._picture.forget()
         self._answer = None
-        if self._gate:
-            self._gate.end(self.stats)
+        self._gate.end(self.stats)
 
     def hand_over(self, runtime: Runtime) -> HandedStream:
         """All that another worker needs to go on after the last frame that was dealt with here."""
         frames, intervals = self._history.content()
-        last, gate = self._dealt_with, self._gate.state() if self._gate else None
+        last = self._dealt_with
         self._forget()
         return HandedStream(
             last=last.id if last else None,
@@ -307,7 +306,7 @@ class InferenceStream:
             frames=handed_frames(frames, runtime),
             intervals=intervals,
             scene=self._scene.state(),
-            gate=gate,
+            gate=self._gate.state(),
         )
 
     def take_over(self, handed: HandedStream, runtime: Runtime) -> None:
@@ -318,7 +317,7 @@ class InferenceStream:
         """
         self._history.replace(remembered(handed.frames, runtime), handed.intervals)
         self._scene.restore(handed.scene)
-        if self._gate and handed.gate:
+        if handed.gate:
             self._gate.restore(handed.gate)
         self._resets.last_ns = handed.time_ns
 

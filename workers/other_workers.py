@@ -1,7 +1,7 @@
 """What the sink knows of capture and inference: from the supervisor, their statistics, and its links."""
 
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from pipeline.account.stats import WorkerStats
 from pipeline.base.clock import now_ns
@@ -13,11 +13,13 @@ from pipeline.wire.receivers import StatsReceiver
 from pipeline.wire.security import SecurityPolicy
 from workers.down_worker import DownWorker
 from workers.roles import stats_endpoints
-from workers.sharing import expected
-from workers.worker_watch import DIED_NS, NO_ANSWER_NS, Outage, Who
+from workers.sharing import expected, shares
+from workers.worker_watch import DIED_NS, NO_ANSWER_NS, Outage, Who, is_explained
 
 _SILENT_NS = 2_000_000_000
 _TIMES_USUAL = 4
+_ON_ITS_WAY_NS = 1_000_000_000
+"""For so long what a worker sent before it was lost may still come."""
 _MOST_WORKERS = 64
 _MOST_SESSIONS = 64
 """Of one worker; those that have been silent for longest are forgotten."""
@@ -65,6 +67,7 @@ class OtherWorkers(Closing):
         security: What the links must have.
         down: What the supervisor has reported last; it may be changed at any time.
         links: The sink's own links and their states.
+        arrived: By stream, and by the role that sent it: when something came last, Unix time in ns.
         report: Takes human-readable events.
     """
 
@@ -74,14 +77,15 @@ class OtherWorkers(Closing):
         security: SecurityPolicy,
         down: list[DownWorker],
         links: Callable[[], Iterable[tuple[str, str]]],
+        arrived: Callable[[], Mapping[str, Mapping[str, int]]],
         report: Callable[[str], None],
     ) -> None:
         roles: tuple[Role, ...] = ("capture", "inference")
         self._receiver = StatsReceiver(
             {role: stats_endpoints(role, config.endpoints) for role in roles}, config.wire, security
         )
-        self._down, self._links, self._report = down, links, report
-        self._is_shared = expected(config)["inference"] > 1
+        self._down, self._links, self._arrived, self._report = down, links, arrived, report
+        self._shares, self._is_shared = shares(config), expected(config)["inference"] > 1
         self._patience_ns = max(_SILENT_NS, int(_TIMES_USUAL * config.wire.stats_interval_s * 1e9))
         self._newest: dict[tuple[str, str], _Heard] = {}
         self._lost_since: dict[str, int] = {}
@@ -108,6 +112,7 @@ class OtherWorkers(Closing):
             stream_id: SourceState(
                 has_ended=stream.state == "ended",
                 error=stream.error,
+                is_left_out=stream.is_left_out,
                 retry_ns=stream.retry_ns and stream.retry_ns - heard.lead_ns,
             )
             for heard in self._newest.values()
@@ -141,21 +146,36 @@ class OtherWorkers(Closing):
             Outage((one.name, _HOST), one.role, "it has died", one.since_ns, DIED_NS, one.streams)
             for one in down
         ]
-        names, roles = {one.name for one in down}, {one.role for one in down}
+        died = found = [self._hiding(one, time_ns) for one in found]
+        names = {one.name for one in down}
         patience_ns = max(NO_ANSWER_NS, self._patience_ns)
         for who, heard in self._newest.items():
             if who[0] in names or heard.is_over or time_ns - heard.at_ns < self._patience_ns:
                 continue
             role = heard.stats.role
             streams = list(heard.stats.streams) if self._is_shared or role == "capture" else None
-            found.append(Outage(who, role, "it does not answer", heard.at_ns, patience_ns, streams))
+            streams = self._shares.get(who[0], streams)
+            silent = Outage(who, role, "it does not answer", heard.at_ns, patience_ns, streams)
+            found = [*found, self._hiding(silent, time_ns)]
         # later than a silence: of a worker that died on another machine its links are not told, too
         patience_ns += DIED_NS
         for name, since_ns in self._lost_since.items():
             role = name.partition(" at ")[0]
-            if role not in roles:
-                found.append(Outage((name, ""), role, "the link to it is lost", since_ns, patience_ns))
+            link = Outage((name, ""), role, "the link to it is lost", since_ns, patience_ns)
+            link = self._hiding(link, time_ns)
+            if not is_explained(link, died, self._arrived()):
+                found = [*found, link]
         return found
+
+    def _hiding(self, one: Outage, time_ns: int) -> Outage:
+        """An outage with the streams that it hides: what still comes has another way, or another worker."""
+        arrived = self._arrived()
+        since_ns = max(one.since_ns + _ON_ITS_WAY_NS, time_ns - NO_ANSWER_NS)
+        served = {name for name, by_role in arrived.items() if by_role.get(one.role, 0) > since_ns}
+        if not served:
+            return one
+        streams = arrived if one.streams is None else one.streams
+        return one._replace(streams=[name for name in streams if name not in served])
 
     @property
     def up(self) -> set[Who]:

@@ -13,20 +13,26 @@ _LONGEST_MS = 5000.0
 
 
 class PictureGate:
-    """Looks at each picture of one stream, and counts for how long it was in which state."""
+    """Judges each picture of one stream, and counts for how long it was in which state.
 
-    def __init__(self) -> None:
+    Args:
+        judge_looks: Whether it looks at pictures; if not, it knows only what the decoder says.
+    """
+
+    def __init__(self, *, judge_looks: bool = True) -> None:
+        self._judge_looks = judge_looks
         self._health: PictureHealth | None = None
         self._last_ns: int | None = None
 
     def check(self, frame: Frame, stats: StreamStats) -> BadPicture | None:
         """What to send in place of a prediction; None for a picture that is good enough for one."""
         if self._health is None:  # a file may well repeat a picture
-            self._health = PictureHealth(judge_frozen=frame.policy == "newest")
+            self._health = PictureHealth(judge_frozen=frame.policy == "newest", judge_looks=self._judge_looks)
         health = self._health.look(frame.image, frame.time_ns, smeared=frame.smeared)
         passed_ms = 0.0 if self._last_ns is None else (frame.time_ns - self._last_ns) / 1e6
         self._last_ns = frame.time_ns
-        if 0 < passed_ms <= _LONGEST_MS:
+        is_known = self._judge_looks or health.state != "ok"
+        if is_known and 0 < passed_ms <= _LONGEST_MS:
             add_counts(stats.health_us, {health.state: round(passed_ms * 1000)})
         stats.picture = health.state
         if health.state == "ok":

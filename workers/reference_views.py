@@ -1,11 +1,13 @@
 """The reference views of the streams, ready to be followed: their pictures go through the network once."""
 
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from pipeline.base.clock import now_ns
 from pipeline.base.config import Config
 from pipeline.base.errors import UserError
 from pipeline.base.files import write_whole
@@ -17,6 +19,9 @@ from pipeline.wire.messages import TakeView
 from workers.base import WorkerError
 
 _PNG = ".png"
+_WANTED_NS = 10_000_000_000
+"""A wish is repeated while somebody waits; without that it is forgotten after so long."""
+_MOST_WANTED = 64
 
 
 class ReferenceViews:
@@ -46,8 +51,8 @@ class ReferenceViews:
         self._watch, self._runtime, self._report = config.watched(), runtime, report
         self._folder, self._is_restarted = kept_in, is_restarted
         self._is_wanted = config.watch.follow_camera
-        self._wanted: dict[str, int] = {}
-        self._taken: dict[str, int] = {}
+        self._wanted: dict[str, tuple[TakeView, int]] = {}  # and until when
+        self._taken: deque[TakeView] = deque(maxlen=_MOST_WANTED)
         views = self._watch.views if self._is_wanted else {}
         self._views = {
             name: _open_view(f"views.{name}.picture", view.picture, runtime) for name, view in views.items()
@@ -71,12 +76,17 @@ class ReferenceViews:
 
     def want(self, wanted: TakeView) -> None:
         """Notes that what a camera shows is to become its view; the same wish counts once."""
-        if wanted.asked_ns > self._taken.get(wanted.stream_id, 0):
-            self._wanted[wanted.stream_id] = wanted.asked_ns
+        if wanted in self._taken:
+            return
+        self._wanted.pop(wanted.stream_id, None)
+        self._wanted[wanted.stream_id] = wanted, now_ns() + _WANTED_NS
+        if len(self._wanted) > _MOST_WANTED:
+            del self._wanted[next(iter(self._wanted))]
 
     def is_wanted(self, stream_id: str) -> bool:
         """Whether the next picture of a stream is to become its view."""
-        return stream_id in self._wanted
+        _, until_ns = self._wanted.get(stream_id, (None, 0))
+        return now_ns() < until_ns
 
     def keep(self, stream_id: str, view: str, picture: Image) -> bool:
         """Keeps the picture that becomes a view, as it is wanted: it counts after a restart, too.
@@ -84,7 +94,8 @@ class ReferenceViews:
         Returns:
             False if it can't be written: the view must stay as it is.
         """
-        self._taken[stream_id] = self._wanted.pop(stream_id)
+        wanted, _ = self._wanted.pop(stream_id)
+        self._taken.append(wanted)
         file = self._file(stream_id, view)
         try:
             if file:

@@ -35,13 +35,17 @@ def expected(config: Config) -> Mapping[str, int]:
 
 def own_streams(config: Config) -> list[str] | None:
     """The streams of the inference worker ``inference.name``; None for all, now and later."""
-    names = config.inference.shared_by
     if config.inference.assigned:
         return []  # until it is told
-    if not names:
-        return None
-    placed = place({stream.id: 1.0 for stream in config.streams}, dict.fromkeys(names, 1.0))
-    return [stream_id for stream_id, name in placed.items() if name == config.inference.name]
+    return shares(config)[config.inference.name] if config.inference.shared_by else None
+
+
+def shares(config: Config) -> dict[str, list[str]]:
+    """The streams of each of several inference workers, by name; empty where there is only one."""
+    inference = config.inference
+    names = inference.shared_by or (worker_names(_SHARED, config) if inference.workers > 1 else [])
+    placed = place({stream.id: 1.0 for stream in config.streams}, dict.fromkeys(names, 1.0)) if names else {}
+    return {name: [stream_id for stream_id, its in placed.items() if its == name] for name in names}
 
 
 def check_sharing(config: Config) -> None:

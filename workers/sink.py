@@ -118,7 +118,7 @@ class SinkWorker(Worker):
         frames, predictions = connected_endpoints(self.role, config.endpoints)
         self._frames = self.receives(FrameReceiver(frames, self.role, config.wire, self.security))
         self._answers = self.receives(PredictionReceiver(predictions, config.wire, self.security))
-        others = OtherWorkers(config, self.security, self.down, self.links, self.event)
+        others = OtherWorkers(config, self.security, self.down, self.links, self._arrived, self.event)
         self._others = self.resources.enter_context(others)
         self.resources.callback(self._listen_no_more)
 
@@ -143,8 +143,7 @@ class SinkWorker(Worker):
 
     def finish(self, deadline_ns: int) -> None:
         """Shows what still comes until the streams end; frames that are left at the deadline are counted."""
-        self._replacing.refuse("the sink is stopping")
-        self._taking.refuse("the sink is stopping")
+        self._replacing.asking.refuse("the sink is stopping")
         if self.alone:  # nobody stops the cameras for it
             deadline_ns = min(deadline_ns, now_ns() + _FINISH_ALONE_NS)
         quiet_since_ns = now_ns()
@@ -177,6 +176,9 @@ class SinkWorker(Worker):
     def _tell_of_workers(self, events: list[Event]) -> None:
         for event in events:
             self._stream(event.stream_id).tell_all([event])
+
+    def _arrived(self) -> dict[str, dict[str, int]]:
+        return {stream_id: stream.arrived_ns for stream_id, stream in self._streams.items()}
 
     def _listen_no_more(self) -> None:
         self._others = None  # the last statistics go out when everything is closed

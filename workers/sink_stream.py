@@ -45,6 +45,7 @@ class SinkStream:
 
     Attributes:
         judged_ns: Unix time at which the picture was captured that was judged last.
+        arrived_ns: Unix time at which something of it came last, by the role that sent it.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class SinkStream:
         self._bad: OrderedDict[FrameId, BadPicture] = OrderedDict()
         self._ended = False
         self.judged_ns = 0
+        self.arrived_ns: dict[str, int] = {}
         self._waits_for_room = False  # frames of a camera push older ones out
         self._is_live = False
 
@@ -105,6 +107,7 @@ class SinkStream:
         header, stats = received.header, self.stats
         self._count_gap(header.id, header.skipped, header.source_size)
         stats.state, stats.epoch = "up", header.epoch
+        self.arrived_ns["capture"] = received.received_ns
         self._ended, self._waits_for_room = False, header.policy == "every"
         self._is_live = header.policy == "newest"
         self._age_limit.arrived(header.session, header.sent_ns, received.received_ns)
@@ -140,6 +143,7 @@ class SinkStream:
 
     def take_prediction(self, answer: ReceivedPrediction | BadPicture | EndOfStream) -> None:
         """Takes a prediction, why there is none for a frame, or the end of them."""
+        self.arrived_ns["inference"] = now_ns()
         if isinstance(answer, EndOfStream):
             self._joiner.end_predictions(answer.session, answer.epoch)
             why = "the stream has ended"

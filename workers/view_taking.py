@@ -1,42 +1,40 @@
 """What a camera shows becomes its reference view: any thread asks, the sink's thread carries zones there."""
 
-import threading
 from collections.abc import Callable, Collection
 from functools import partial
 
 from pipeline.base.clock import now_ns
-from pipeline.base.errors import UserError
 from pipeline.base.sight import NEW_VIEW, Sight
 from pipeline.base.watched import UNNAMED_VIEW, Watch
 from pipeline.scene.carried_watch import carry, places_of
 from pipeline.wire.messages import Prediction, TakeView
+from workers.asking import PATIENCE_S, Request
 from workers.watch_replacing import WatchReplacing
 
-_PATIENCE_S = 10.0
 _AGAIN_NS = 500_000_000
+_MAY_COME_S = 20.0
+"""Inference forgets a wish in ten seconds, and tells with its next prediction that it has taken a view."""
 
 
-class _Request:
-    """One request.
+class _TakeView(Request):
+    """A stream's view is to be taken.
 
     Attributes:
         wanted: What inference is asked for.
         sent_ns: When it was asked last; 0: not yet.
         sight: Where the present view was seen last, since it was asked.
-        over: It was done or refused.
-        refusal: Why it was not done, in words; empty if it was.
-        answer: What there is to know of it.
     """
 
+    lasts_s = _MAY_COME_S
+
     def __init__(self, stream_id: str) -> None:
+        super().__init__()
+        self.unheard = f"no prediction of {stream_id} has come for {PATIENCE_S:g} s"
+        self.unended = (
+            f"inference has not taken the view of {stream_id} yet: see what it says in the terminal"
+        )
         self.wanted, self.sent_ns = TakeView(stream_id, now_ns()), 0
         self.sight: Sight | None = None
-        self.over, self.refusal = threading.Event(), ""
-        self.answer: list[str] = []
-
-    def refuse(self, why: str) -> None:
-        self.refusal = why
-        self.over.set()
 
 
 class ViewTaking:
@@ -54,10 +52,8 @@ class ViewTaking:
         apply: Callable[[Watch, str], None],
         send: Callable[[TakeView], None],
     ) -> None:
-        self._replacing, self._apply, self._send = replacing, partial(_apply, apply), send
-        self._lock = threading.Lock()
-        self._request: _Request | None = None
-        self._refusal = ""
+        self._replacing, self._asking = replacing, replacing.asking
+        self._apply, self._send = partial(_apply, apply), send
 
     def ask(self, stream_id: str) -> list[str]:
         """Takes the present view of a stream; waits until that is done.
@@ -66,36 +62,10 @@ class ViewTaking:
             How long it lasts, and what else there is to know, in words.
 
         Raises:
-            UserError: Why it was not done.
+            UserError: Why it was not done. Should inference take the view a little later, zones go along.
         """
-        with self._replacing.turn:
-            request = _Request(stream_id)
-            with self._lock:
-                if self._refusal:
-                    raise UserError(self._refusal)
-                self._request = request
-            if not request.over.wait(_PATIENCE_S):
-                with self._lock:
-                    if not request.sent_ns:
-                        self._request = None
-                        raise UserError(f"no prediction of {stream_id} has come for {_PATIENCE_S:g} s")
-                # It goes on waiting: should inference take the view later, zones go along.
-                raise UserError("inference has not taken it yet: see what it says in the terminal")
-            if request.refusal:
-                raise UserError(request.refusal)
-            return request.answer
-
-    @property
-    def is_asked(self) -> bool:
-        """Whether somebody has asked, and it is not done yet."""
-        return self._request is not None
-
-    def refuse(self, why: str) -> None:
-        """Refuses what was asked for, and all that will be; called by the sink's thread."""
-        with self._lock:
-            request, self._request, self._refusal = self._request, None, why
-        if request:
-            request.refuse(why)
+        with self._asking.turn():
+            return self._asking.ask(_TakeView(stream_id))
 
     def see(self, prediction: Prediction, streams: Collection[str]) -> None:
         """Takes the next prediction before it is judged; called by the sink's thread.
@@ -104,30 +74,26 @@ class ViewTaking:
             prediction: Of any stream.
             streams: All that are known.
         """
-        with self._lock:
-            request = self._request
-            if request is None or request.wanted.stream_id != prediction.stream_id:
-                return
-            sight = prediction.sight
-            if not request.sent_ns and (why := self._why_not(prediction, streams)):
-                self._request = None
-                request.refuse(why)
-                return
-            before = request.sight or sight
-            if sight is None or before is None:
-                return
-            request.sight = sight
-            # of a view from a picture it is 0, as after a restart of inference
-            is_taken = sight.view == before.view and sight.taken_ns not in (0, before.taken_ns)
-            if not is_taken:
-                if now_ns() - request.sent_ns >= _AGAIN_NS:
-                    request.sent_ns = now_ns()
-                    self._send(request.wanted)
-                return
-            self._request = None
-        self._finish(request, before)
+        request = self._asking.pending(_TakeView)
+        if request is None or request.wanted.stream_id != prediction.stream_id:
+            return
+        sight = prediction.sight
+        if not request.sent_ns and (why := self._why_not(prediction, streams)):
+            self._asking.end(request, why)
+            return
+        before = request.sight or sight
+        if sight is None or before is None:
+            return
+        request.sight = sight
+        # of a view from a picture it is 0, as after a restart of inference
+        if sight.view == before.view and sight.taken_ns not in (0, before.taken_ns):
+            if self._asking.begin(request):
+                self._finish(request, before)
+        elif now_ns() - request.sent_ns >= _AGAIN_NS and request.is_awaited and self._asking.begin(request):
+            request.sent_ns = now_ns()
+            self._send(request.wanted)
 
-    def _finish(self, request: _Request, before: Sight) -> None:
+    def _finish(self, request: _TakeView, before: Sight) -> None:
         """Carries zones to the picture that has become the view."""
         replacing, stream_id = self._replacing, request.wanted.stream_id
         watch, moved, left = carry(replacing.watch, stream_id, before)
@@ -137,7 +103,7 @@ class ViewTaking:
         else:
             request.answer.append(f"{watch.views[before.view].picture} was replaced, where inference runs")
         request.answer += [f"{name} is not in the picture any more, and stays as it was" for name in left]
-        request.over.set()
+        self._asking.end(request)
 
     def _why_not(self, prediction: Prediction, streams: Collection[str]) -> str:
         """Why the view can't be taken, in words; empty if it can."""

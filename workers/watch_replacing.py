@@ -1,6 +1,5 @@
 """Zones, lines and rules that are replaced while the sink runs: any thread asks, its own thread does it."""
 
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,21 +11,15 @@ from pipeline.base.files import write_whole
 from pipeline.base.known_ground import Ground
 from pipeline.base.watch_file import replaces, write_watch
 from pipeline.base.watched import Line, View, Watch, Zone
+from workers.asking import Asking, Request
 
-_PATIENCE_S = 10.0
 
-
-class _Request:
-    """One request: a late answer to it is none to the next one.
-
-    Attributes:
-        watch: What is to apply.
-        over: It was applied or refused.
-        refusal: Why it was not applied, in words; empty if it was.
-    """
+class _Replace(Request):
+    """These zones, lines and rules are to apply."""
 
     def __init__(self, watch: Watch) -> None:
-        self.watch, self.over, self.refusal = watch, threading.Event(), "the sink has failed"
+        super().__init__()
+        self.watch = watch
 
 
 class WatchReplacing:
@@ -39,7 +32,7 @@ class WatchReplacing:
 
     Attributes:
         watch: What applies now.
-        turn: Whoever asks has it meanwhile: one at a time.
+        asking: Where people ask for changes.
     """
 
     def __init__(self, config: Config, is_restarted: bool, report: Callable[[str], None]) -> None:
@@ -47,10 +40,7 @@ class WatchReplacing:
         self._file = Path(config.watch.file) if config.watch.file else None
         self._own = "" if is_restarted else _beside_file(self._started_with, self._file)
         self._follows = config.watch.follow_camera
-        self.turn = threading.Lock()
-        self._lock = threading.Lock()
-        self._waiting: _Request | None = None
-        self._refusal = ""
+        self.asking = Asking()
         if is_restarted and self._file and replaces(self._file, self._started_with):
             self.watch = self._put_before(self._file, report)
 
@@ -63,11 +53,11 @@ class WatchReplacing:
         Raises:
             UserError: Nothing was changed, and why.
         """
-        with self.turn:
+        with self.asking.turn():
             self._check_views(watch)
             before = self._write(watch)
             try:
-                self._have_applied(_Request(watch))
+                self.asking.ask(_Replace(watch))
             except UserError as error:
                 self._write_back(before, str(error))
                 raise
@@ -107,46 +97,15 @@ class WatchReplacing:
 
     def take(self, apply: Callable[[Watch], None]) -> None:
         """Applies what was asked for, if anything; called by the sink's thread."""
-        with self._lock:
-            request, self._waiting = self._waiting, None
-        if request is None:
+        request = self.asking.pending(_Replace)
+        if request is None or not self.asking.begin(request):
             return
+        refusal = "the sink has failed"
         try:
             apply(request.watch)
-            self.watch, request.refusal = request.watch, ""
+            self.watch, refusal = request.watch, ""
         finally:
-            request.over.set()
-
-    def refuse(self, why: str) -> None:
-        """Refuses what was asked for, and all that will be; called by the sink's thread.
-
-        Args:
-            why: In words.
-        """
-        with self._lock:
-            request, self._waiting, self._refusal = self._waiting, None, why
-        if request:
-            request.refusal = why
-            request.over.set()
-
-    def _have_applied(self, request: _Request) -> None:
-        """Waits for the sink's thread.
-
-        Raises:
-            UserError: It has not applied what was asked for, and never will.
-        """
-        with self._lock:
-            if self._refusal:
-                raise UserError(self._refusal)
-            self._waiting = request
-        if not request.over.wait(_PATIENCE_S):
-            with self._lock:
-                if self._waiting is request:
-                    self._waiting = None
-                    raise UserError("the sink does not answer")
-            request.over.wait()  # it is being applied
-        if request.refusal:
-            raise UserError(request.refusal)
+            self.asking.end(request, refusal)
 
     def _write(self, watch: Watch) -> bytes | None:
         """Writes the file, if there is one; what was in it, None for nothing.

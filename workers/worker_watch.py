@@ -1,6 +1,6 @@
 """Which other workers are down, as events: worker down, and worker up; one of each for one cause."""
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Collection, Iterable, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
@@ -38,6 +38,25 @@ class Outage(NamedTuple):
     def is_link(self) -> bool:
         """Whether no more is known than that a link is lost."""
         return not self.who[1]
+
+    def hides(self, stream_id: str) -> bool:
+        """Whether it hides pictures or predictions of a stream."""
+        return self.streams is None or stream_id in self.streams
+
+
+def is_explained(link: Outage, workers: Iterable[Outage], streams: Collection[str]) -> bool:
+    """Whether all that a lost link hides is hidden by workers of its role that are down.
+
+    Args:
+        link: The link.
+        workers: Those that are down, of any role.
+        streams: All that are known.
+    """
+    same = [one for one in workers if one.role == link.role]
+    hidden = [name for name in streams if link.hides(name)]
+    if not same or (streams and not hidden):
+        return False
+    return all(any(one.hides(name) for one in same) for name in hidden)
 
 
 @dataclass
@@ -84,16 +103,16 @@ class WorkerWatch:
             streams: Those that have not ended. An outage that hides nothing of them is not told.
         """
         streams = sorted(streams)
-        died = {one.role for one in outages if not one.is_link}
+        workers = [one for one in outages if not one.is_link]
         pending, self._pending = self._pending, {}
         events = []
         for one in outages:
-            is_explained = one.is_link and one.role in died
-            since_ns = self._pending[one.who] = now_ns if is_explained else pending.get(one.who, one.since_ns)
+            is_told_of = one.is_link and is_explained(one, workers, streams)
+            since_ns = self._pending[one.who] = now_ns if is_told_of else pending.get(one.who, one.since_ns)
             absence = self._absent.get(one.who)
             if absence:
                 absence.back_ns = None
-            hidden = [name for name in streams if one.streams is None or name in one.streams]
+            hidden = [name for name in streams if one.hides(name)]
             is_told = absence is not None and absence.episode is not None
             if hidden and not is_told and now_ns - since_ns >= one.patience_ns:
                 events.append(self._begin(one, hidden))

@@ -178,20 +178,24 @@ def fold(older: WorkerStats, newer: WorkerStats) -> WorkerStats:
 
 
 def by_role(stream_id: str, everyone: Sequence[WorkerStats]) -> dict[str, StreamStats]:
-    """The statistics of one stream by role, each over all processes that had the role, oldest first."""
+    """The statistics of one stream by role, over all processes that had it, in the order in which they did.
+
+    Of several workers of a role a stream may go from one to another.
+    """
     newest = _newest_sessions(everyone)
-    lives: dict[str, list[StreamStats]] = {role: [] for role in ROLES}
-    for w in everyone:
-        # one that died may have had a stream that it never reported
+    lives: dict[str, list[tuple[int, StreamStats]]] = {role: [] for role in ROLES}
+    for w in _may_have_had(stream_id, everyone):
         died = w.state != "stopped" and w.session != newest[w.worker, w.host]
         if w.role in lives and (died or stream_id in w.streams):
-            lives[w.role].append(w.streams.get(stream_id, StreamStats()))
-    for role in ("inference", "sink"):
-        # of inference workers that had the stream in turn, the first one need not have been started first
-        first = min(lives[role], key=_absence, default=None) if role == "inference" else None
-        first = first or next(iter(lives[role]), None)
-        lives[role] = [life if life is first else _without_absence(life) for life in lives[role]]
-    return {role: merge(stats) for role, stats in lives.items()}
+            stats = w.streams.get(stream_id, StreamStats())
+            lives[w.role].append((stats.first_ns or w.session, stats))
+    together = {}
+    for role, its_lives in lives.items():
+        in_order = [stats for _, stats in sorted(its_lives, key=lambda life: life[0])]
+        if role != "capture":
+            in_order[1:] = map(_without_absence, in_order[1:])
+        together[role] = merge(in_order)
+    return together
 
 
 def _stream_report(stream_id: str, everyone: Sequence[WorkerStats], running: bool) -> dict[str, Any]:
@@ -291,10 +295,6 @@ def _lost_predictions(stream_id: str, everyone: Sequence[WorkerStats]) -> str:
     return "lost.worker_restart" if last and last.state == "stopped" else "inference.killed"
 
 
-def _absence(stats: StreamStats) -> int:
-    return sum(count for reason, count in stats.not_predicted.items() if reason.endswith(".absent"))
-
-
 def _without_absence(stats: StreamStats) -> StreamStats:
     """What a restarted worker did not see, the one before it may have dealt with: that is not its loss."""
     dropped, not_predicted = (
@@ -317,18 +317,29 @@ def _newest_sessions(everyone: Sequence[WorkerStats]) -> dict[tuple[str, str], i
     return {(stats.worker, stats.host): stats.session for stats in everyone}
 
 
-def _killed_roles(stream_id: str, everyone: Sequence[WorkerStats], running: bool) -> set[str]:
-    """Roles of workers that ended without their last statistics, and may have had this stream.
+def _may_have_had(stream_id: str, everyone: Sequence[WorkerStats]) -> list[WorkerStats]:
+    """The processes that may have had a stream, whether or not they lived to report it.
 
-    Capture has streams of its own on each host, and is asked for those that it reported.
+    One that did not report it may have had it if its worker reported it in another life, or if no worker of
+    its role did. Capture has streams of its own on each host, and is asked for those that it reported.
     """
+    reporters = {(w.worker, w.host) for w in everyone if stream_id in w.streams}
+    reported_roles = {w.role for w in everyone if stream_id in w.streams}
+    return [
+        w
+        for w in everyone
+        if stream_id in w.streams
+        or (w.role != "capture" and ((w.worker, w.host) in reporters or w.role not in reported_roles))
+    ]
+
+
+def _killed_roles(stream_id: str, everyone: Sequence[WorkerStats], running: bool) -> set[str]:
+    """Roles of workers that ended without their last statistics, and may have had this stream."""
     newest = _newest_sessions(everyone)
     return {
         stats.role
-        for stats in everyone
-        if (stream_id in stats.streams or stats.role != "capture")
-        and stats.state != "stopped"
-        and (not running or stats.session != newest[stats.worker, stats.host])
+        for stats in _may_have_had(stream_id, everyone)
+        if stats.state != "stopped" and (not running or stats.session != newest[stats.worker, stats.host])
     }
 
 

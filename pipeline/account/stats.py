@@ -153,6 +153,7 @@ class StreamStats(msgspec.Struct):
         state: Of the source, as this worker knows it.
         error: Why the source failed for good, in one line; empty if it did not (capture).
         retry_ns: Unix time in ns of the next try to open the source; 0 if none is due (capture).
+        is_left_out: Inference workers are connected, but none has taken this stream for a while (capture).
         epoch: The newest epoch seen.
         captured: Pictures that the source delivered (capture).
         sent: Frames that capture handed to the wire (capture).
@@ -187,6 +188,7 @@ class StreamStats(msgspec.Struct):
     state: StreamState = "waiting"
     error: Text = ""
     retry_ns: TimeNs = 0
+    is_left_out: bool = False
     epoch: FrameCount = 0
     captured: Count = 0
     sent: Count = 0

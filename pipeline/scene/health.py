@@ -104,10 +104,11 @@ class PictureHealth:
 
     Args:
         judge_frozen: Whether pictures that stay the same can be a fault: not where the source is a file.
+        judge_looks: Whether pictures are looked at; if not, only the decoder is believed.
     """
 
-    def __init__(self, *, judge_frozen: bool) -> None:
-        self._judge_frozen = judge_frozen
+    def __init__(self, *, judge_frozen: bool, judge_looks: bool = True) -> None:
+        self._judge_frozen, self._judge_looks = judge_frozen, judge_looks
         self._start((0, 0))
 
     def _start(self, size: tuple[int, int]) -> None:
@@ -140,6 +141,8 @@ class PictureHealth:
             self._since_ns = min(self._since_ns, time_ns)
             self._stillness.restart()
             passed_s = 0.0
+        if not self._judge_looks:
+            return self._judged("smeared" if smeared else "ok", time_ns, {})
         seen = _measure(image)
         likeness = 0.0 if self._view is None else _correlation(seen.view, self._view)
         if self._judge_frozen:
@@ -147,16 +150,20 @@ class PictureHealth:
         evidence = "smeared" if smeared else self._evidence(seen, likeness)
         if evidence == "ok" and self._stillness.is_frozen:
             evidence = "frozen"
-        self._believe(evidence, time_ns)
-        if evidence == self._state == "ok":
+        health = self._judged(evidence, time_ns, self._why(seen, likeness))
+        if evidence == health.state == "ok":
             self._learn(seen, likeness, passed_s)
             self._stillness.learn(passed_s)
+        return health
+
+    def _judged(self, evidence: PictureState, time_ns: int, why: dict[str, float]) -> Health:
+        self._believe(evidence, time_ns)
         recovers = evidence == "ok" != self._state
         return Health(
             self._state,
             for_s=(time_ns - self._since_ns) / 1e9,
             ok_for_s=(time_ns - self._candidate_ns) / 1e9 if recovers else 0.0,
-            why=self._why(seen, likeness),
+            why=why,
         )
 
     def _evidence(self, seen: _Features, likeness: float) -> PictureState:

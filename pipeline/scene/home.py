@@ -53,7 +53,7 @@ _KEPT = 64
 """Similarities of past frames: more than a step ever looks back."""
 
 
-Places: TypeAlias = npt.NDArray[np.complex128]
+Points: TypeAlias = npt.NDArray[np.complex128]
 """In picture widths, x + i y."""
 Was: TypeAlias = Literal["found", "lost", "out"]
 """How a view was last: not found for a while (``lost``), or followed out of the picture (``out``)."""
@@ -200,7 +200,7 @@ class _Matches:
         off = abs(self._start * similarity.factor + similarity.offset - self._end) / self._width
         return np.asarray(1 / (1 + np.square(off / _AGREES_WITHIN)), np.float64)
 
-    def _between(self) -> tuple[Places, npt.NDArray[np.bool_]]:
+    def _between(self) -> tuple[Points, npt.NDArray[np.bool_]]:
         """The best matches, placed between the places of the keys: a mean of the nine around each.
 
         At the edge some of the nine are missing, which draws the mean inwards: it says who is not there.
@@ -219,7 +219,7 @@ class _Matches:
         return _widths(row + y / total, column + x / total, rows, columns, self._aspect), is_inside
 
 
-def _widths(row: Any, column: Any, rows: int, columns: int, aspect: float) -> Places:
+def _widths(row: Any, column: Any, rows: int, columns: int, aspect: float) -> Points:
     """Middles of places of the keys, in picture widths."""
     return np.asarray((column + 0.5) / columns + 1j * (row + 0.5) * (aspect / rows), np.complex128)
 

@@ -35,8 +35,8 @@ class Visit:
         way: When, where and how fast it was in the last moments, oldest first.
         entered: When it came in, or was first seen inside; None while it is outside.
         was_outside: It has been seen outside.
-        doubted: Since when it is on the other side of the border, if its box has jumped there.
-        came_at: How fast it was then, in picture widths a second.
+        doubted: Since when it is on the other side of the border, if its box has jumped there, and how fast
+            it was then, in picture widths a second.
     """
 
     thing: Thing
@@ -45,8 +45,7 @@ class Visit:
     way: deque[tuple[int, Point, float]] = field(default_factory=deque)
     entered: Moment | None = None
     was_outside: bool = False
-    doubted: Moment | None = None
-    came_at: float = 0.0
+    doubted: tuple[Moment, float] | None = None
 
     def note(self, thing: Thing, point: Point, now: Moment) -> None:
         """Takes in a look."""
@@ -146,12 +145,12 @@ class Visits:
             if visit.doubted:  # it is back where it was
                 visit.doubted = None
             elif visit.has_jumped or visit.fastest <= _IN_PLACE:
-                visit.doubted, visit.came_at = visit.presence.since, visit.fastest
+                visit.doubted = visit.presence.since, visit.fastest
             else:
                 self._pass(visit, visit.presence.since)
-        elif visit.doubted and (now.time_ns - visit.doubted.time_ns) / 1e6 >= _BELIEVED_AFTER_MS:
-            at, visit.doubted = visit.doubted, None
-            self._pass(visit, at, is_told=max(visit.came_at, visit.fastest) > _IN_PLACE)
+        elif visit.doubted and (now.time_ns - visit.doubted[0].time_ns) / 1e6 >= _BELIEVED_AFTER_MS:
+            (at, came_at), visit.doubted = visit.doubted, None
+            self._pass(visit, at, is_told=max(came_at, visit.fastest) > _IN_PLACE)
 
     def _pass(self, visit: Visit, at: Moment, *, is_told: bool = True) -> None:
         """It has come in, or gone."""

@@ -4,13 +4,23 @@ FFmpeg fills such a gap with a copy of the picture before, and says nothing: wha
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 _START = b"\x00\x00\x01"
-_SLICE, _PART_OF_SLICE, _KEY_SLICE, _PARAMETERS = 1, 2, 5, 7
+_SLICE, _PART_OF_SLICE, _KEY_SLICE, _SEQUENCE, _PICTURE = 1, 2, 5, 7, 8
+_SLICES = (_SLICE, _PART_OF_SLICE, _KEY_SLICE)
 _WITH_CHROMA = (100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135)
 """Profiles whose parameters begin with the format of their colours."""
 _HEAD_BYTES = 64
 """Of a slice: the number stands in its first few bytes."""
+_WHOLE_HEAD_BYTES = 1024
+_MOST_PARAMETERS = 256
+"""Of each kind, by their numbers."""
+_P, _B = (0, 3), 1
+"""Types of slices that are predicted from others (P, SP), and from others on two sides."""
+_RESTARTS = 5
+"""What a picture may command: all others are forgotten, and it counts as number 0."""
+_NUMBERS_OF_COMMANDS = {1: 1, 2: 1, 3: 2, 4: 1, 6: 1}
 
 
 class FrameNumbers:
@@ -22,13 +32,16 @@ class FrameNumbers:
 
     def __init__(self, extradata: bytes | None) -> None:
         self._length_bytes = 0  # of a unit, before it; 0: start codes stand between units
-        self._bits: int | None = None  # of a number; None: not known yet
-        self._may_skip = self._is_apart = False
-        self._last: int | None = None
+        self._sequences: dict[int, _Sequence] = {}
+        self._pictures: dict[int, _Picture] = {}
+        self._allowed: tuple[
+            int, ...
+        ] = ()  # that of the last picture which others build on, and what follows
         extradata = extradata or b""
         if extradata[:1] == b"\x01" and len(extradata) > 6:
             self._length_bytes = (extradata[4] & 3) + 1
-            self._note(extradata[8 : 8 + int.from_bytes(extradata[6:8], "big")])
+            for unit in _stored_units(extradata):
+                self._note(unit)
         else:
             for unit in self._units(extradata):
                 self._note(unit)
@@ -38,21 +51,50 @@ class FrameNumbers:
         gap = False
         for unit in self._units(packet):
             kind = unit[0] & 31 if unit else 0
-            if kind == _PARAMETERS:
+            if kind in (_SEQUENCE, _PICTURE):
                 self._note(unit)
-            elif kind in (_SLICE, _PART_OF_SLICE, _KEY_SLICE) and self._bits is not None:
-                number = _number_of(unit[:_HEAD_BYTES], self._bits, self._is_apart)
-                if number is None:
-                    continue
-                if kind != _KEY_SLICE and self._last is not None and not self._may_skip:
-                    gap |= number not in (self._last, (self._last + 1) % (1 << self._bits))
+            elif kind in _SLICES and (found := self._number_of(unit)) is not None:
+                number, sequence = found
+                if kind != _KEY_SLICE and self._allowed and not sequence.may_skip:
+                    gap |= number not in self._allowed
                 if unit[0] & 0x60:  # others build on it
-                    self._last = number
+                    following = (number + 1) % (1 << sequence.number_bits)
+                    self._allowed = (number, 0, 1) if self._restarts(unit) else (number, following)
         return gap
+
+    def _number_of(self, unit: bytes) -> "tuple[int, _Sequence] | None":
+        """None for a slice that is cut off, or whose parameters are not known."""
+        try:
+            head = _Bits(unit[:_HEAD_BYTES])
+            picture = self._pictures[_begin_of_slice(head)[1]]
+            sequence = self._sequences[picture.sequence]
+            if sequence.is_apart:
+                head.take(2)
+            return head.take(sequence.number_bits), sequence
+        except (IndexError, KeyError):
+            return None
+
+    def _restarts(self, unit: bytes) -> bool:
+        """Whether numbers begin anew after the picture of a slice, though it is no key frame."""
+        try:
+            head = _Bits(unit[:_WHOLE_HEAD_BYTES])
+            kind, picture_id = _begin_of_slice(head)
+            picture = self._pictures[picture_id]
+            sequence = self._sequences[picture.sequence]
+            _skip_to_marking(head, kind, unit[0] & 31 == _KEY_SLICE, sequence, picture)
+            return unit[0] & 31 != _KEY_SLICE and _RESTARTS in _commands(head)
+        except (IndexError, KeyError):
+            return False
 
     def _note(self, unit: bytes) -> None:
         try:
-            self._bits, self._may_skip, self._is_apart = _parameters_of(_Bits(unit))
+            bits = _Bits(unit)
+            if unit[0] & 31 == _SEQUENCE:
+                number, sequence = _sequence_of(bits)
+                self._sequences[number % _MOST_PARAMETERS] = sequence
+            elif unit[0] & 31 == _PICTURE:
+                number, picture = _picture_of(bits)
+                self._pictures[number % _MOST_PARAMETERS] = picture
         except IndexError:  # cut off on its way: the decoder can't use it either
             return
 
@@ -65,6 +107,50 @@ class FrameNumbers:
             begins = place + self._length_bytes
             place = begins + int.from_bytes(data[place:begins], "big")
             yield data[begins:place]
+
+
+class _Sequence(NamedTuple):
+    """Parameters of pictures from one key frame to another.
+
+    Attributes:
+        number_bits: Bits of a picture's number.
+        may_skip: Numbers may be left out.
+        is_apart: Colours are coded apart.
+        has_colours: There are any, in the same slices.
+        order: How pictures are put into the order in which they are shown, 0 to 2.
+        order_bits: Bits of what is sent for that (0).
+        sends_no_order: Nothing is (1).
+        is_whole: Pictures are never sent as two fields.
+    """
+
+    number_bits: int
+    may_skip: bool
+    is_apart: bool
+    has_colours: bool
+    order: int
+    order_bits: int
+    sends_no_order: bool
+    is_whole: bool
+
+
+class _Picture(NamedTuple):
+    """Parameters of some pictures.
+
+    Attributes:
+        sequence: Which others they have.
+        has_two_orders: Each field of a picture has an order of its own.
+        references: How many others a slice refers to unless it says so, each way.
+        weights: Slices of type P have weights.
+        weights_b: Slices of type B do, if it is 1.
+        may_repeat: Slices may be sent again.
+    """
+
+    sequence: int
+    has_two_orders: bool
+    references: tuple[int, int]
+    weights: bool
+    weights_b: int
+    may_repeat: bool
 
 
 class _Bits:
@@ -91,11 +177,22 @@ class _Bits:
         return (value + 1) // 2 if value & 1 else -(value // 2)
 
 
-def _parameters_of(bits: _Bits) -> tuple[int, bool, bool]:
-    """Bits of a number; whether numbers may be left out; whether colours are coded apart."""
-    profile, is_apart = bits.take(8), False
+def _stored_units(extradata: bytes) -> Iterator[bytes]:
+    """Parameters that a container keeps: a count, then units with two bytes of length; twice."""
+    place = 5
+    for mask in (31, 255):
+        count = extradata[place] & mask if place < len(extradata) else 0
+        place += 1
+        for _ in range(count):
+            begins = place + 2
+            place = begins + int.from_bytes(extradata[begins - 2 : begins], "big")
+            yield extradata[begins:place]
+
+
+def _sequence_of(bits: _Bits) -> tuple[int, _Sequence]:
+    profile, is_apart, chroma = bits.take(8), False, 1
     bits.take(16)
-    bits.golomb()
+    number = bits.golomb()
     if profile in _WITH_CHROMA:
         chroma = bits.golomb()
         is_apart = chroma == 3 and bool(bits.take(1))
@@ -106,18 +203,24 @@ def _parameters_of(bits: _Bits) -> tuple[int, bool, bool]:
             for n in range(12 if chroma == 3 else 8):
                 if bits.take(1):
                     _skip_scaling(bits, 16 if n < 6 else 64)
-    number_bits = bits.golomb() + 4
-    order = bits.golomb()
+    number_bits = min(bits.golomb() + 4, 16)
+    order, order_bits, sends_no_order = bits.golomb(), 0, False
     if order == 0:
-        bits.golomb()
+        order_bits = bits.golomb() + 4
     elif order == 1:
-        bits.take(1)
+        sends_no_order = bool(bits.take(1))
         bits.signed()
         bits.signed()
         for _ in range(bits.golomb()):
             bits.signed()
     bits.golomb()
-    return min(number_bits, 16), bool(bits.take(1)), is_apart
+    may_skip = bool(bits.take(1))
+    bits.golomb()
+    bits.golomb()
+    has_colours, is_whole = bool(chroma) and not is_apart, bool(bits.take(1))
+    return number, _Sequence(
+        number_bits, may_skip, is_apart, has_colours, order, order_bits, sends_no_order, is_whole
+    )
 
 
 def _skip_scaling(bits: _Bits, size: int) -> None:
@@ -128,14 +231,77 @@ def _skip_scaling(bits: _Bits, size: int) -> None:
         last = following or last
 
 
-def _number_of(slice_head: bytes, number_bits: int, is_apart: bool) -> int | None:
-    """None for a slice that is cut off."""
-    bits = _Bits(slice_head)
-    try:
-        for _ in range(3):  # first block, type, parameters
-            bits.golomb()
-        if is_apart:
-            bits.take(2)
-        return bits.take(number_bits)
-    except IndexError:
-        return None
+def _picture_of(bits: _Bits) -> tuple[int, _Picture]:
+    number, sequence = bits.golomb(), bits.golomb()
+    bits.take(1)
+    has_two_orders = bool(bits.take(1))
+    if bits.golomb():  # slices in groups, which no camera sends: beyond the numbers nothing is known
+        return number, _Picture(sequence, has_two_orders, (1, 1), False, 0, False)
+    references = bits.golomb() + 1, bits.golomb() + 1
+    weights, weights_b = bool(bits.take(1)), bits.take(2)
+    for _ in range(3):
+        bits.signed()
+    bits.take(2)
+    return number, _Picture(
+        sequence, has_two_orders, references, weights, weights_b, may_repeat=bool(bits.take(1))
+    )
+
+
+def _begin_of_slice(head: _Bits) -> tuple[int, int]:
+    """Its type, and which parameters its picture has."""
+    head.golomb()
+    return head.golomb() % 5, head.golomb()
+
+
+def _skip_to_marking(head: _Bits, kind: int, is_key: bool, sequence: _Sequence, picture: _Picture) -> None:
+    """Goes on from the number of a slice's parameters to what its picture commands."""
+    if sequence.is_apart:
+        head.take(2)
+    head.take(sequence.number_bits)
+    is_field = not sequence.is_whole and bool(head.take(1))
+    if is_field:
+        head.take(1)
+    if is_key:
+        head.golomb()
+    orders = 2 if picture.has_two_orders and not is_field else 1
+    if sequence.order == 0:
+        head.take(sequence.order_bits)
+        for _ in range(orders - 1):
+            head.signed()
+    elif sequence.order == 1 and not sequence.sends_no_order:
+        for _ in range(orders):
+            head.signed()
+    if picture.may_repeat:
+        head.golomb()
+    if kind == _B:
+        head.take(1)
+    ways = {**dict.fromkeys(_P, 1), _B: 2}.get(kind, 0)
+    references = list(picture.references[:ways])
+    if ways and head.take(1):
+        references = [head.golomb() + 1 for _ in range(ways)]
+    for _ in range(ways):
+        if head.take(1):
+            while head.golomb() != 3:
+                head.golomb()
+    if (picture.weights and kind in _P) or (picture.weights_b == 1 and kind == _B):
+        _skip_weights(head, references, sequence.has_colours)
+
+
+def _skip_weights(head: _Bits, references: list[int], has_colours: bool) -> None:
+    for _ in range(1 + has_colours):
+        head.golomb()
+    for _ in range(sum(references)):
+        for pairs in (1, 2)[: 1 + has_colours]:
+            if head.take(1):
+                for _ in range(2 * pairs):
+                    head.signed()
+
+
+def _commands(head: _Bits) -> Iterator[int]:
+    """What a picture that is no key frame commands about those before it."""
+    if not head.take(1):
+        return
+    while command := head.golomb():
+        yield command
+        for _ in range(_NUMBERS_OF_COMMANDS.get(command, 0)):
+            head.golomb()

@@ -54,6 +54,12 @@ class Audience:
         """Those of these receivers that have a role."""
         return {name for name in self.readers(lane, stream_id) if topics.has_role(name, role)}
 
+    def is_left_out(self, stream_id: str) -> bool:
+        """Whether inference workers listen, but none of them to a stream: those who take all are sinks."""
+        readers = self._readers["every"]  # all announce themselves on both lanes, their role on this one
+        takes_all = len(readers.get("", _NOBODY))
+        return self.roles["inference"] > 0 and stream_id not in readers and takes_all <= self.roles["sink"]
+
     def ask(self, token: bytes) -> None:
         """Begins to note who acknowledges a message."""
         self._taken.setdefault(token, set())

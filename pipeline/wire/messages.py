@@ -159,7 +159,7 @@ class TakeView(msgspec.Struct, frozen=True):
 
     Attributes:
         stream_id: Of which stream.
-        asked_ns: Unix time at which somebody wanted it: the same for all repetitions.
+        asked_ns: Unix time at which somebody wanted it: the same for all repetitions, and for no other wish.
     """
 
     stream_id: StreamId

@@ -182,6 +182,7 @@ def test_a_stream_that_moved_to_a_worker_that_was_there_before_was_not_absent_fr
     killed = worker("inference", 2, state="ready", predicted=57, not_predicted={"inference.absent": 3})
     other = worker("inference", 1, predicted=35, not_predicted={"inference.absent": 65}, rebuilt=2)
     other.worker, other.sent_ns = "inference-2", 1
+    killed.streams["cam"].first_ns, other.streams["cam"].first_ns = 10, 90
     sink = worker("sink", rendered=100, rendered_without={"timeout": 8})
     stream = build_report([worker("capture", captured=100), killed, other, sink], {})["streams"]["cam"]
     assert stream["not_predicted"] == {"inference.absent": 3, "lost.worker_restart": 5}
@@ -195,6 +196,52 @@ def test_what_a_killed_sink_took_is_put_down_to_it_though_it_never_reported_the_
     stream = build_report([worker("capture", captured=60), killed, after], {})["streams"]["cam"]
     assert stream["dropped"] == {"sink.killed": 10}
     assert stream["unaccounted"] == 0
+
+
+def shared(number: int, *streams: str, session: int, state: str = "stopped", **counts: int) -> WorkerStats:
+    """One of several inference workers."""
+    stats = WorkerStats(f"inference-{number}", "inference", session, "host", 1, state=state)  # type: ignore[arg-type]
+    stats.streams |= {stream: StreamStats(**counts) for stream in streams}  # type: ignore[arg-type]
+    return stats
+
+
+def both(capture: int, rendered: int, **without: int) -> list[WorkerStats]:
+    """Capture and the sink, with the same counts for two streams."""
+    others = [
+        worker("capture", captured=capture),
+        worker("sink", rendered=rendered, rendered_without=dict(without)),
+    ]
+    for stats in others:
+        stats.streams["yard"] = stats.streams["cam"]
+    return others
+
+
+@pytest.mark.parametrize("reported", [("yard",), ()])
+def test_one_of_several_that_was_killed_takes_nothing_of_the_streams_of_others(
+    reported: tuple[str, ...],
+) -> None:
+    """Of ``cam`` inference-1 has not counted 10 frames, for whatever reason: inference-2 never had it."""
+    alive = shared(1, "cam", session=2, received=90, predicted=90)
+    killed = shared(2, *reported, session=3, state="ready", received=40, predicted=40)
+    after = shared(2, "yard", session=4, predicted=50, not_predicted={"inference.absent": 40})  # type: ignore[arg-type]
+    streams = build_report([*both(100, 100, timeout=10), alive, killed, after], {})["streams"]
+    assert streams["cam"]["not_predicted"] == {}
+    assert streams["cam"]["predicted"] == 90
+    assert streams["yard"]["not_predicted"] == {"lost.worker_restart": 10}
+
+
+def test_a_stream_that_none_of_several_reported_may_have_been_with_the_one_that_was_killed() -> None:
+    alive, killed = shared(1, "yard", session=2), shared(2, session=3, state="ready")
+    streams = build_report([*both(20, 20, timeout=20), alive, killed], {})["streams"]
+    assert streams["cam"]["not_predicted"] == {"inference.killed": 20}
+
+
+def test_who_takes_over_a_stream_was_not_absent_whichever_worker_is_older() -> None:
+    first = shared(2, "cam", session=5, predicted=60, first_ns=10)
+    later = shared(1, "cam", session=4, predicted=40, first_ns=90, not_predicted={"inference.absent": 60})  # type: ignore[arg-type]
+    stream = build_report([worker("capture", captured=100), first, later, worker("sink", rendered=100)], {})
+    assert stream["streams"]["cam"]["predicted"] == 100
+    assert stream["streams"]["cam"]["not_predicted"] == {}
 
 
 def test_all_videos_of_all_lives_are_listed_oldest_first() -> None:

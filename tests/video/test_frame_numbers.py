@@ -1,6 +1,7 @@
 """Real H.264 without parts that were lost: which pictures differ, and which are called smeared."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import av
@@ -14,7 +15,9 @@ from pipeline.video.frame_numbers import FrameNumbers
 from pipeline.video.source import Picture
 
 FRAMES, GOP = 40, 10
-KEY, SLICE = 5, 1
+KEY, SLICE, SEQUENCE, PICTURE = 5, 1, 7, 8
+OTHER = {"refs": "16", "x264-params": "sps-id=1"}
+PLAIN = {"refs": "1", "x264-params": "cabac=0:weightp=0:ref=1"}
 
 
 def encoded(path: Path, **options: str) -> Path:
@@ -43,6 +46,69 @@ def without(film: Path, picture: int, parts: slice) -> Path:
     cut = film.with_name(f"cut_{film.name}")
     cut.write_bytes(b"".join(b"\0\0\0\x01" + unit for n, unit in enumerate(units) if n not in lost))
     return cut
+
+
+def units_of(film: Path) -> list[bytes]:
+    return [unit for unit in re.split(b"\0?\0\0\x01", film.read_bytes())[1:] if unit]
+
+
+def written(path: Path, units: Iterable[bytes]) -> Path:
+    path.write_bytes(b"".join(b"\0\0\0\x01" + unit for unit in units))
+    return path
+
+
+def two_in_turns(place: Path) -> Path:
+    """A stream whose groups of pictures have parameters of their own in turns: numbers of 4 and of 5 bits."""
+    one = units_of(encoded(place / "one.h264", refs="1"))
+    other = units_of(encoded(place / "other.h264", **OTHER))
+    known = [unit for units in (one, other) for unit in units if unit[0] & 31 in (SEQUENCE, PICTURE)]
+    groups = [
+        [unit for unit in units if unit[0] & 31 in (KEY, SLICE)][number * GOP : (number + 1) * GOP]
+        for number in range(FRAMES // GOP)
+        for units in (one, other)
+    ]
+    return written(place / "film.h264", [*known, *(unit for group in groups for unit in group)])
+
+
+def bits_of(unit: bytes) -> str:
+    return "".join(f"{byte:08b}" for byte in unit[1:].replace(b"\0\0\3", b"\0\0"))
+
+
+def unit_of(kind: int, bits: str) -> bytes:
+    whole = bits + "0" * (-len(bits) % 8)
+    data = bytes(int(whole[n : n + 8], 2) for n in range(0, len(whole), 8))
+    return bytes([kind]) + re.sub(rb"\0\0(?=[\0-\3])", b"\0\0\3", data)
+
+
+def golomb_ends(bits: str, place: int) -> int:
+    zeros = bits.index("1", place) - place
+    return place + 2 * zeros + 1
+
+
+def that_begins_anew(film: Path, at: int) -> Path:
+    """The same stream, in which one picture commands to forget all others and count from 0 again.
+
+    Only plain pictures follow each other in it: each refers to the one before, and shows the same as ever.
+    """
+    units, number, since = units_of(film), 0, 0
+    for n, unit in enumerate(units):
+        if unit[0] & 31 == KEY:
+            number, since = 0, 0
+        if unit[0] & 31 != SLICE:
+            continue
+        number += 1
+        bits = bits_of(unit)
+        place = golomb_ends(bits, golomb_ends(bits, golomb_ends(bits, 0)))
+        assert int(bits[place : place + 4], 2) == number % 16
+        after = place + 4
+        if number == at:
+            assert bits[after : after + 3] == "000", "as many as usual, in their order, and no command"
+            marking = "1" + "00110" + "1"
+            units[n] = unit_of(unit[0], bits[: after + 2] + marking + bits[after + 3 :])
+            since = at
+        elif since:
+            units[n] = unit_of(unit[0], f"{bits[:place]}{(number - since) % 16:04b}{bits[after:]}")
+    return written(film.with_name("anew.h264"), units)
 
 
 def decoded(film: Path, *, low_delay: bool = True) -> list[Picture]:
@@ -95,8 +161,8 @@ def test_pictures_are_smeared_from_what_is_lost_to_the_next_key_frame(
 @pytest.mark.parametrize(
     "options",
     [
-        {"bf": "3", "b-pyramid": "normal"},
-        {"refs": "4"},
+        {"bf": "3", "b-pyramid": "normal", "weightb": "1"},
+        {"refs": "4", "weightp": "2"},
         {"profile": "baseline"},
         {"profile": "high444"},
         {"x264-params": "cqm=jvt"},
@@ -112,6 +178,26 @@ def test_a_whole_stream_is_never_smeared(tmp_path: Path, name: str, options: dic
         pictures = decoded(film, low_delay=low_delay)
         assert len(pictures) == FRAMES
         assert smeared(pictures) == []
+
+
+@pytest.mark.parametrize("lost", [None, 13, 25])
+def test_parameters_of_two_lengths_are_kept_apart(tmp_path: Path, lost: int | None) -> None:
+    film = two_in_turns(tmp_path)
+    whole = decoded(film)
+    assert len(whole) == 2 * FRAMES
+    assert smeared(whole) == []
+    if lost is not None:
+        assert smeared(decoded(without(film, lost, WHOLE)))[0] == lost
+
+
+@pytest.mark.parametrize("at", [1, 4, 7])
+def test_a_picture_after_which_numbers_begin_anew_is_no_loss(tmp_path: Path, at: int) -> None:
+    film = encoded(tmp_path / "film.h264", **PLAIN)
+    whole, anew = decoded(film), decoded(that_begins_anew(film, at))
+    assert [one.image.tobytes() for one in anew] == [one.image.tobytes() for one in whole]
+    assert smeared(anew) == []
+    cut = decoded(without(tmp_path / "anew.h264", at + 1, WHOLE))
+    assert smeared(cut)[0] == at + 1, "what is lost right after it is found"
 
 
 def test_packets_of_a_file_that_are_lost_are_seen_by_the_numbers_too(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from tests.workers.pipeline import Pipeline, streams
 from tests.workers.program import START_S, until
 from workers.down_worker import DownWorker
 from workers.other_workers import OtherWorkers
+from workers.sharing import own_streams
 from workers.worker_watch import NO_ANSWER_NS
 
 SECOND = 10**9
@@ -49,8 +50,12 @@ def quiet() -> list[tuple[str, str]]:
     return []
 
 
-def at(place: Path) -> Config:
-    config = load_config()
+def nothing() -> dict[str, dict[str, int]]:
+    return {}
+
+
+def at(place: Path, *options: str) -> Config:
+    config = load_config(None, options)
     names = ("frames", "predictions", "capture_stats", "inference_stats", "sink_stats")
     endpoints = msgspec.structs.replace(config.endpoints, **{n: [f"ipc://{place}/{n}"] for n in names})
     return msgspec.structs.replace(config, endpoints=endpoints)
@@ -60,11 +65,18 @@ def at(place: Path) -> Config:
 def listening(
     place: Path, down: list[DownWorker], **changes: Any
 ) -> Iterator[tuple[OtherWorkers, Publisher]]:
-    config = at(place)
+    config = at(place, *changes.get("options", ()))
     security = SecurityPolicy(config.security)
     with (
         Publisher(config.endpoints.capture_stats[0], config.wire, security) as publisher,
-        OtherWorkers(config, security, down, changes.get("links", quiet), print) as others,
+        OtherWorkers(
+            config,
+            security,
+            down,
+            changes.get("links", quiet),
+            changes.get("arrived", nothing),
+            print,
+        ) as others,
     ):
         yield others, publisher
 
@@ -187,6 +199,61 @@ def test_a_lost_link_is_named_since_it_was_lost(place: Path) -> None:
         assert outage.role == "inference"
         assert outage.patience_ns > NO_ANSWER_NS, "the silence of a worker that has died is told before"
         assert trouble.next == "trying again"
+
+
+def test_what_still_comes_is_hidden_by_no_link_that_is_lost(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever worker is behind it: with two links nothing else says whose the streams are."""
+    links = [("inference at tcp://left:5602", "up"), ("inference at tcp://right:5602", "lost")]
+    time_ns = now_ns()
+    monkeypatch.setattr("workers.other_workers.now_ns", lambda: time_ns)
+    arrived = {name: {"capture": time_ns, "inference": time_ns} for name in ("door", "yard")}
+    changes = {"links": lambda: links, "arrived": lambda: arrived, "options": ["inference.workers=2"]}
+    with listening(place, [], **changes) as (others, _):
+        others.poll()
+        time_ns += 2 * SECOND
+        arrived["door"]["inference"] = time_ns
+        (trouble,) = others.troubles
+        (outage,) = others.outages
+        assert trouble.streams == outage.streams == ["yard"]
+        links[0] = ("inference at tcp://left:5602", "lost")
+        others.poll()
+        time_ns += 10 * SECOND
+        assert [one.streams for one in others.outages] == [None, None], "nothing comes any more"
+
+
+def test_a_worker_that_died_explains_no_link_to_another_one(place: Path) -> None:
+    links = [("inference at tcp://gpu:5602", "lost")]
+    arrived = {name: {"inference": 1} for name in ("door", "yard")}
+    down = [DownWorker("inference-1", "inference", 5 * SECOND, 7 * SECOND, ["door"])]
+    with listening(place, down, links=lambda: links, arrived=lambda: arrived) as (others, _):
+        others.poll()
+        assert len(others.outages) == 2
+        down[0] = DownWorker("inference", "inference", 5 * SECOND, 7 * SECOND)
+        assert len(others.outages) == 1, "it is behind the link"
+
+
+def test_one_of_several_that_falls_silent_hides_its_own_streams_also_those_not_seen_yet(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cameras = streams(*({"id": name, "source": "demo"} for name in ("door", "hall", "yard", "gate")))[1]
+    options = [cameras, "inference.shared_by=['left', 'right']", "inference.name=left"]
+    stats = WorkerStats("left", "inference", 3, "box", 1, state="ready")
+    time_ns = now_ns()
+    monkeypatch.setattr("workers.other_workers.now_ns", lambda: time_ns)
+    with listening(place, [], options=options) as (others, publisher):
+
+        def is_heard() -> bool:
+            publisher.send(encode_stats(stats))
+            others.poll()
+            return bool(others.up)
+
+        until(is_heard, "the statistics arrive", START_S)
+        time_ns += 10 * SECOND
+        (outage,) = others.outages
+        assert outage.streams == own_streams(load_config(None, options))
+        assert len(outage.streams) == 2
 
 
 def web(port: int) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Bad pictures before the cache: not predicted, not remembered, and told, from the frame to the report."""
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from pipeline.account.stats import StreamStats
 from pipeline.base.frame import Frame, FrameId, Image, Policy
 from tests.scene.staged import covered, noisy, scene
+from tests.video.test_frame_numbers import decoded, encoded, without
 from tests.workers.pipeline import Pipeline
 from workers.picture_gate import PictureGate
 
@@ -68,6 +70,21 @@ def test_a_file_may_repeat_a_picture(policy: Policy, is_bad: bool) -> None:
         gate.check(frame(number, noisy(SCENE, number), policy), stats)
     still = [gate.check(frame(20 * FPS + number, SCENE, policy), stats) for number in range(0, 5 * FPS, 5)]
     assert (still[-1] is not None) == is_bad
+
+
+def test_what_lacks_packets_is_bad_though_nobody_looks_at_pictures(tmp_path: Path) -> None:
+    """From a loss to the next key frame; and a second more, as with every fault."""
+    pictures = decoded(without(encoded(tmp_path / "film.h264", slices="1"), 13, slice(None)))
+    gate, stats = PictureGate(judge_looks=False), StreamStats()
+    for number in range(30):
+        assert gate.check(frame(number, np.zeros_like(SCENE)), stats) is None, "a dark one is not"
+    bad = [
+        gate.check(replace(frame(30 + number, one.image), smeared=one.smeared), stats)
+        for number, one in enumerate(pictures)
+    ]
+    states = ["ok" if one is None else one.state for one in bad]
+    assert states == ["ok"] * 13 + ["smeared"] * (len(pictures) - 13)
+    assert stats.health_us == {"smeared": (len(pictures) - 13) * 40_000}
 
 
 def film(path: Path, frames: int, begins: int, ends: int) -> Path:

@@ -13,6 +13,7 @@ from tests.model.small import small
 from workers.base import WorkerError
 from workers.reference_views import ReferenceViews
 
+SECOND = 10**9
 ZONE = "zones.yard.points=[[0.3, 0.3], [0.7, 0.3], [0.7, 0.9]]"
 
 
@@ -86,3 +87,41 @@ def test_a_view_that_cannot_be_written_stays_as_it_is(tmp_path: Path) -> None:
     views.want(TakeView("door", 5))
     assert not views.keep("door", "gate", noise(7))
     assert told == [f"door: the view stays as it is: {file} can't be written: Is a directory"]
+
+
+@pytest.fixture(scope="module")
+def views() -> ReferenceViews:
+    return ReferenceViews(load_config(None, [ZONE]), open_torch(small(motion=True), Options(device="cpu")))
+
+
+def test_a_wish_counts_though_the_clock_of_who_asks_was_set_back(views: ReferenceViews) -> None:
+    views.want(TakeView("door", 900))
+    assert views.keep("door", "home", noise(7))
+    views.want(TakeView("door", 100))
+    assert views.is_wanted("door"), "after the clock has jumped"
+    assert views.keep("door", "home", noise(7))
+    for asked_ns in (900, 100):
+        views.want(TakeView("door", asked_ns))
+        assert not views.is_wanted("door"), "it was repeated on its way"
+
+
+def test_a_wish_that_is_not_repeated_is_forgotten(
+    views: ReferenceViews, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    time_ns = 0
+    monkeypatch.setattr("workers.reference_views.now_ns", lambda: time_ns)
+    for _ in range(12):
+        views.want(TakeView("yard", 5))
+        time_ns += 9 * SECOND
+    assert views.is_wanted("yard")
+    time_ns += SECOND
+    assert not views.is_wanted("yard"), "the camera may look elsewhere by now"
+
+
+def test_wishes_for_streams_that_do_not_exist_take_no_memory(views: ReferenceViews) -> None:
+    views.want(TakeView("door", 1))
+    for number in range(1000):
+        views.want(TakeView(f"made up {number}", 1))
+    assert sum(views.is_wanted(f"made up {number}") for number in range(1000)) == 64
+    views.want(TakeView("door", 1))
+    assert views.is_wanted("door")

@@ -1,5 +1,6 @@
 """Several inference workers share the streams of one pipeline."""
 
+import json
 import os
 import signal
 from collections import Counter
@@ -140,6 +141,7 @@ def test_two_workers_predict_each_frame_once_and_one_of_them_may_die(place: Path
         stream = outcome.stream(name)
         assert stream["unaccounted"] == 0
         assert stream["backbone_passes"] + stream["reused"] >= stream["predicted"]
+        assert name in others or "inference.killed" not in stream["not_predicted"]
     ids = Counter((line["stream_id"], line["epoch"], line["seq"]) for line in outcome.predictions)
     assert max(ids.values()) == 1, "a frame is predicted once"
 
@@ -158,16 +160,29 @@ def test_files_wait_for_both_workers_and_lose_nothing(place: Path) -> None:
 
 
 @pytest.mark.slow
-def test_workers_that_are_started_one_by_one_share_as_well(place: Path) -> None:
+def test_workers_that_are_started_one_by_one_share_as_well_and_one_that_dies_hides_its_own(
+    place: Path,
+) -> None:
     ports = {name: free_port() for name in ("frames", "left", "right", "stats")}
     at = {name: f"tcp://127.0.0.1:{port}" for name, port in ports.items()}
-    film = camera_film(place / "film.mp4", frames=60, width=160, height=120)
-    cameras = streams(*({"id": name, "source": str(film), "policy": "every"} for name in CAMERAS[:4]))
+    names = config("inference.shared_by=['left', 'right']", "inference.name=right", cameras=CAMERAS[:4])
+    of_right = own_streams(names) or []
+    of_left = [name for name in CAMERAS[:4] if name not in of_right]
+    file = str(camera_film(place / "file.mp4", frames=60, width=160, height=120))
+    film = str(camera_film(place / "film.mp4", frames=7500, width=160, height=120))
+    cameras = streams(
+        *({"id": name, "source": file, "policy": "every"} for name in (of_left[0], of_right[0])),
+        *(
+            {"id": name, "source": film, "policy": "newest", "pace": True}
+            for name in (of_left[1], of_right[1])
+        ),
+    )
     common = (*cameras, "--set", f"endpoints.frames=['{at['frames']}']")
     shared = ("--set", "inference.shared_by=['left', 'right']")
-    predictions = place / "predictions.jsonl"
+    predictions, events = place / "predictions.jsonl", place / "events.jsonl"
     both = f"endpoints.predictions=['{at['left']}', '{at['right']}']"
     sink = ("--set", both, "--set", f"sink.predictions={predictions}", "--set", "run.output_dir=")
+    sink = (*sink, "--set", f"sink.events={events}", "--set", "sink.latency_limit_ms=0")
     with (
         Program(place, "capture", *common, *shared, name="capture") as capture,
         Program(
@@ -178,14 +193,25 @@ def test_workers_that_are_started_one_by_one_share_as_well(place: Path) -> None:
         ) as right,
         Program(place, "sink", *common, *shared, *sink, "--set", "sink.web=false", name="sink") as shown,
     ):
+
+        def predicted(*names: str) -> list[int]:
+            lines = predictions.read_text("utf-8").splitlines() if predictions.exists() else []
+            counts = Counter(json.loads(line)["stream_id"] for line in lines)
+            return [counts[name] for name in names]
+
         until(
-            lambda: predictions.exists() and _lines(predictions) == 240,
-            "all predictions",
+            lambda: predicted(of_left[0], of_right[0]) == [60, 60],
+            "all predictions of files",
             START_S,
             lambda: shown.err,
         )
-        assert capture.finish().code == 0
-        for program in (left, right, shown):
+        until(lambda: min(predicted(of_left[1], of_right[1])) > 1, "predictions of cameras", START_S)
+        os.kill(right.process.pid, signal.SIGKILL)
+        (down,) = until(lambda: events.read_text().splitlines(), "it is told", START_S)
+        assert json.loads(down)["kind"] == "worker_down"
+        assert json.loads(down)["why"]["worker"] == f"inference at {at['right']}"
+        assert (json.loads(down)["stream_id"], "streams" in json.loads(down)["why"]) == (of_right[1], False)
+        for program in (capture, left, shown):
             os.kill(program.process.pid, signal.SIGINT)
             assert program.finish().code == 0
 
@@ -194,7 +220,3 @@ def _side(name: str, at: dict[str, str]) -> tuple[str, ...]:
     own = f"endpoints.predictions=['{at[name]}']"
     stats = f"endpoints.inference_stats=['ipc://{{run}}/{name}']"
     return "--set", f"inference.name={name}", "--set", own, "--set", stats
-
-
-def _lines(path: Path) -> int:
-    return len(path.read_text("utf-8").splitlines())

@@ -1,7 +1,6 @@
 """Other zones, lines and rules while a pipeline runs."""
 
 import contextlib
-import http.client
 import json
 import shutil
 import signal
@@ -15,12 +14,12 @@ from pipeline.base.config import load_config, load_watch
 from pipeline.base.errors import UserError
 from pipeline.base.watched import Line, View, Watch
 from tests.support import free_port
+from tests.workers.page import page, request
 from tests.workers.pipeline import Pipeline
 from tests.workers.program import START_S, until
 from workers.watch_replacing import WatchReplacing
 
 GATE = Watch(lines={"gate": Line(points=[(0.5, 0.0), (0.5, 1.0)])})
-TOKEN = "correct horse battery"
 ALL = {"points": [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]], "anchor": "middle"}
 
 
@@ -134,7 +133,7 @@ def test_where_the_sink_does_not_answer_nothing_has_changed(
     replacing = WatchReplacing(load_config(None, [f"watch.file={file}"]), is_restarted=False, report=print)
     if not is_there:
         file.unlink()
-    monkeypatch.setattr("workers.watch_replacing._PATIENCE_S", 0.05)
+    monkeypatch.setattr("workers.asking.PATIENCE_S", 0.05)
     assert refused(replacing, GATE) == "the sink does not answer"
     assert (file.read_text() == text) if is_there else not file.exists()
     replacing.take(applied.append)
@@ -171,7 +170,7 @@ def test_a_file_that_cannot_be_written_back_is_said(tmp_path: Path, monkeypatch:
 
 def test_what_is_being_applied_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """It takes longer than anybody waits for it to begin."""
-    monkeypatch.setattr("workers.watch_replacing._PATIENCE_S", 0.05)
+    monkeypatch.setattr("workers.asking.PATIENCE_S", 0.05)
     replacing, begun, may_go_on = WatchReplacing(load_config(), is_restarted=False, report=print), [], []
     lasts: list[str] = []
     asks = threading.Thread(target=lambda: lasts.extend(replacing.ask(GATE)))
@@ -206,7 +205,7 @@ def test_a_sink_that_stops_refuses_who_waits_and_who_comes(tmp_path: Path) -> No
     thread = threading.Thread(target=lambda: told.append(refused(replacing, GATE)))
     thread.start()
     until(lambda: load_watch(file) == GATE, "it is written", START_S)
-    replacing.refuse("the sink is stopping")
+    replacing.asking.refuse("the sink is stopping")
     thread.join(START_S)
     assert [*told, refused(replacing, GATE)] == ["the sink is stopping"] * 2
     assert file.read_text() == ""
@@ -229,42 +228,22 @@ def test_a_stream_with_a_view_is_followed_from_the_start(tmp_path: Path) -> None
     assert asked(WatchReplacing(config, is_restarted=False, report=print), wanted)[1:] == []
 
 
-def request(port: int, method: str, body: Any = None) -> tuple[int, Any]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    headers = {"Authorization": f"Bearer {TOKEN}"} if body is not None else {}
-    connection.request(method, "/api/zones", None if body is None else json.dumps(body), headers)
-    response = connection.getresponse()
-    answer = json.loads(response.read())
-    connection.close()
-    return response.status, answer
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_running_pipeline_takes_other_rules_and_loses_no_frame(place: Path) -> None:
-    port, token, file = free_port(), place / "token", place / "zones.toml"
-    events = place / "events.jsonl"
-    token.touch(mode=0o600)
-    token.write_text(TOKEN + "\n")
+    port, file, events = free_port(), place / "zones.toml", place / "events.jsonl"
     file.write_text("[zones.before]\n" + "\n".join(f"{key} = {json.dumps(ALL[key])}" for key in ALL))
 
     def told() -> list[dict[str, Any]]:
         return [json.loads(line) for line in events.read_text().splitlines()] if events.exists() else []
 
-    options = {
-        "sink.web": "true",
-        "sink.web_port": port,
-        "sink.web_token_file": token,
-        "watch.file": file,
-        "inference.checkpoint": "motion_resnet18",
-    }
-    settings = [part for key, value in options.items() for part in ("--set", f"{key}={value}")]
+    settings = page(place, port, {"watch.file": file, "inference.checkpoint": "motion_resnet18"})
     with Pipeline(place, *settings, "--events", str(events), "--frames", "260", "--pace") as run:
         until(lambda: [one for one in told() if one.get("zone") == "before"], "something moves", START_S)
-        assert request(port, "PUT", {"zones": {"a": {"points": []}}})[0] == 400
-        status, answer = request(port, "PUT", {"zones": {"after": ALL}})
+        assert request(port, "PUT", "/api/zones", {"zones": {"a": {"points": []}}})[0] == 400
+        status, answer = request(port, "PUT", "/api/zones", {"zones": {"after": ALL}})
         assert (status, answer["lasts"]) == (200, f"kept in {file}")
-        assert list(request(port, "GET")[1]["zones"]) == ["after"]
+        assert list(request(port, "GET", "/api/zones")[1]["zones"]) == ["after"]
         assert list(load_watch(file).zones) == ["after"]
         until(lambda: [one for one in told() if one.get("zone") == "after"], "something moves", START_S)
         outcome = run.finish()
@@ -286,22 +265,19 @@ def test_a_running_pipeline_takes_other_rules_and_loses_no_frame(place: Path) ->
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_sink_that_is_killed_goes_on_with_the_rules_that_were_put(place: Path) -> None:
-    port, token, file = free_port(), place / "token", place / "zones.toml"
-    token.touch(mode=0o600)
-    token.write_text(TOKEN)
+    port, file = free_port(), place / "zones.toml"
     file.write_text("[zones.before]\npoints = [[0, 0], [1, 0], [1, 1]]\n")
-    options = {"sink.web": "true", "sink.web_port": port, "sink.web_token_file": token, "watch.file": file}
-    settings = [part for key, value in options.items() for part in ("--set", f"{key}={value}")]
+    settings = page(place, port, {"watch.file": file})
 
     def zones() -> list[str]:
         with contextlib.suppress(OSError):
-            return list(request(port, "GET")[1]["zones"])
+            return list(request(port, "GET", "/api/zones")[1]["zones"])
         return []
 
     with Pipeline(place, *settings, "--pace") as run:
         run.wait_for_rendered("demo", 1)
         assert zones() == ["before"]
-        assert request(port, "PUT", {"zones": {"after": ALL}})[0] == 200
+        assert request(port, "PUT", "/api/zones", {"zones": {"after": ALL}})[0] == 200
         run.kill("sink")
         assert until(zones, "the page is served again", START_S) == ["after"]
         run.signal(signal.SIGINT)

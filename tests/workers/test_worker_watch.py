@@ -96,6 +96,22 @@ def test_a_link_is_not_told_beside_the_worker_that_it_leads_to() -> None:
     ]
 
 
+def test_one_of_several_that_is_down_does_not_explain_the_link_to_another_one() -> None:
+    mine = died(100, streams=["door"])
+    link = died(
+        100,
+        who=LINK,
+        cause="the link to it is lost",
+        patience_ns=NO_ANSWER_NS + DIED_NS,
+        streams=["yard"],
+    )
+    told = Sink().look(20, mine, link)
+    assert [(one.why["worker"], one.stream_id) for one in told] == [("inference", "door"), (LINK[0], "yard")]
+    both = died(100, who=("inference-2", "gpu"), streams=["yard"])
+    assert len(Sink().look(20, mine, both, link._replace(streams=None))) == 2, "all of it is explained"
+    assert len(Sink().look(20, mine, link._replace(streams=None))) == 2
+
+
 def test_a_sink_that_takes_over_tells_it_anew_and_answers_for_both() -> None:
     sink = Sink()
     sink.look(10, died(100))

@@ -21,7 +21,7 @@ from pipeline.flow.scaling import Scaler
 from workers.fleet.beat import Beat
 from workers.fleet.errands import Errands
 from workers.fleet.fleet_file import AgentsConfig, Fleet, FleetStream
-from workers.fleet.moving import Moved, make_move
+from workers.fleet.stream_move import Moved, make_move
 from workers.fleet.roster import Roster
 from workers.fleet.worker_client import Answer, stream_path
 from workers.roles import SYSTEM

@@ -38,8 +38,8 @@ _WINDOW_PX, _LEVELS = 21, 5
 _CRITERIA = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 30, 0.01)
 
 Grey = npt.NDArray[np.uint8]
-Places = npt.NDArray[np.float32]
-_NOWHERE: Places = np.zeros((0, 2), np.float32)
+Corners = npt.NDArray[np.float32]
+_NOWHERE: Corners = np.zeros((0, 2), np.float32)
 
 
 class CameraMotion(NamedTuple):
@@ -122,7 +122,7 @@ def _below(motion: CameraMotion, share: float) -> bool:
     return bool((np.abs(motion) < share * SPEEDS[0] * np.array(SLOWEST)).all())
 
 
-def _fit(shape: tuple[int, ...], start: Places, end: Places) -> CameraMotion | None:
+def _fit(shape: tuple[int, ...], start: Corners, end: Corners) -> CameraMotion | None:
     if len(start) < 30:
         return None
     transform, agrees = cv2.estimateAffinePartial2D(
@@ -146,7 +146,7 @@ def _fit(shape: tuple[int, ...], start: Places, end: Places) -> CameraMotion | N
     return CameraMotion(float(right), float(down), math.log(math.hypot(a, b)), -math.atan2(b, a))
 
 
-def _follow(before: Grey, after: Grey) -> tuple[Places, Places]:
+def _follow(before: Grey, after: Grey) -> tuple[Corners, Corners]:
     """Places ``(N, 2)`` of corners in both frames, of those that lead back to where they came from."""
     corners = _corners(before)
     if not len(corners):
@@ -157,7 +157,7 @@ def _follow(before: Grey, after: Grey) -> tuple[Places, Places]:
     return corners[kept, 0], there[kept, 0]
 
 
-def _corners(picture: Grey) -> Places:
+def _corners(picture: Grey) -> Corners:
     """The best corners of each part of a picture, ``(N, 1, 2)``: each part counts, plain ones too."""
     rows, columns = (np.linspace(0, side, _GRID + 1).astype(int) for side in picture.shape)
     found = []
@@ -169,7 +169,7 @@ def _corners(picture: Grey) -> Places:
     return np.concatenate(found) if found else _NOWHERE
 
 
-def _flow(before: Grey, after: Grey, places: Places) -> tuple[Places, npt.NDArray[np.bool_]]:
+def _flow(before: Grey, after: Grey, places: Corners) -> tuple[Corners, npt.NDArray[np.bool_]]:
     """Where places ``(N, 1, 2)`` went, and whether each was found."""
     there, found, _ = cv2.calcOpticalFlowPyrLK(
         before,
@@ -183,7 +183,7 @@ def _flow(before: Grey, after: Grey, places: Places) -> tuple[Places, npt.NDArra
     return np.asarray(there, np.float32), np.asarray(found)[:, 0] > 0
 
 
-def _match(before: Grey, after: Grey) -> tuple[Places, Places]:
+def _match(before: Grey, after: Grey) -> tuple[Corners, Corners]:
     """Places ``(N, 2)`` in both frames of features that are each other's best match."""
     detector = cv2.ORB.create(nfeatures=800, fastThreshold=7)
     here, appearance = detector.detectAndCompute(before, None)

@@ -36,11 +36,13 @@ class SourceState(msgspec.Struct, frozen=True, kw_only=True):
         has_ended: It is over.
         error: Why it failed for good; empty if it did not.
         retry_ns: Unix time of the next try to open it; 0 if none is due.
+        is_left_out: Inference workers are there, but none takes it.
     """
 
     has_ended: bool = False
     error: str = ""
     retry_ns: int = 0
+    is_left_out: bool = False
 
 
 def all_troubles(
@@ -59,27 +61,38 @@ def all_troubles(
     ended, pictures = set(board.ended), [(name, board.newest(name)) for name in board.stream_ids]
     running = [(name, one) for name, one in pictures if one is not None and name not in ended]
     silent = {name for name, one in running if now_ns - one.shown_ns > one.patience_ns}
+    pictures_of = [trouble.streams for trouble in workers if trouble.hides_pictures]
+    shown_ns: dict[str, int | None] = {name: one.shown_ns for name, one in running if name in silent}
+    shown = {name for name, _ in pictures}
+    shown_ns |= {
+        name: None for name, source in sorted(sources.items()) if name not in shown and source.retry_ns
+    }
     found = list(workers)
-    if not any(trouble.hides_pictures for trouble in workers):
-        found += [_no_picture(name, one.shown_ns, sources) for name, one in running if name in silent]
-        shown = {name for name, _ in pictures}
-        found += [
-            _no_picture(name, None, sources)
-            for name, source in sorted(sources.items())
-            if name not in shown and source.retry_ns
-        ]
+    found += [
+        _no_picture(name, at_ns, sources)
+        for name, at_ns in shown_ns.items()
+        if not _is_among(name, pictures_of)
+    ]
     failed = [(name, one) for name, one in sorted(sources.items()) if one.error]
     found += [Trouble(words=f"camera {name} failed: {one.error}") for name, one in failed]
-    hiding = [trouble.streams for trouble in workers if trouble.hides_predictions]
+    predictions_of = [trouble.streams for trouble in workers if trouble.hides_predictions]
     for name, one in running:
         if name in silent:
             continue
-        is_explained = any(streams is None or name in streams for streams in hiding)
         if fault := one.info.get("health"):
             found.append(Trouble(words=f"camera {name}: {fault}"))
-        elif not is_explained and (since_ns := _unpredicted_since(one)) is not None:
+        elif name in sources and sources[name].is_left_out:
+            words = f"{name}: no inference worker takes it: is it in [[streams]] of all machines?"
+            found.append(Trouble(words=words))
+        elif _is_among(name, predictions_of):
+            continue
+        elif (since_ns := _unpredicted_since(one)) is not None:
             found.append(Trouble(words=f"{name}: no predictions", since_ns=since_ns))
     return found
+
+
+def _is_among(name: str, hidden: Sequence[Sequence[str] | None]) -> bool:
+    return any(streams is None or name in streams for streams in hidden)
 
 
 def _no_picture(name: str, since_ns: int | None, sources: Mapping[str, SourceState]) -> Trouble:

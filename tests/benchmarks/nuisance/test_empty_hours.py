@@ -44,15 +44,15 @@ def test_results_of_other_runs_are_not_added_to(tmp_path: Path, content: str, me
 def test_a_second_run_adds_films_to_those_of_the_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(empty_hours, "_PLAIN_S", 16.0)
+    monkeypatch.setattr(empty_hours, "_PLAIN_S", 9.0)
     path = tmp_path / "hours.json"
     settings = Settings(fps=5.0, json_file=path)
-    empty_hours.bench(["headlights at night"], 0.1, settings, film_s=9.0)
+    empty_hours.bench(["headlights at night"], 0.05, settings, film_s=6.0)
     (first,) = rows(path)
-    assert (first["seeds"], first["seconds"]) == ([0], 6.0)
-    empty_hours.bench(["headlights at night", "none"], 0.2, settings, film_s=9.0)
+    assert (first["seeds"], first["seconds"]) == ([0], 3.0)
+    empty_hours.bench(["headlights at night", "none"], 0.1, settings, film_s=6.0)
     again, other = rows(path)
-    assert (again["seeds"], again["seconds"]) == ([0, 1], 12.0)
+    assert (again["seeds"], again["seconds"]) == ([0, 1], 6.0)
     assert (other["seeds"], other["ours"]["false"]) == ([0, 1], 0)
-    empty_hours.bench(["none"], 0.2, settings, film_s=9.0)
+    empty_hours.bench(["none"], 0.1, settings, film_s=6.0)
     assert rows(path) == [again, other]

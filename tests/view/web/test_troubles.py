@@ -104,6 +104,26 @@ def test_what_a_worker_explains_is_not_said_of_each_stream():
     assert words(board, last_ns, [INFERENCE]) == ["inference is down"]
 
 
+def test_a_capture_worker_explains_no_camera_of_another_one():
+    board, last_ns = shown(info(1))
+    elsewhere = Trouble(words="capture on pi does not answer", hides_pictures=True, streams=["back"])
+    sources = {"back": SourceState(retry_ns=5), "yard": SourceState(retry_ns=5)}
+    assert words(board, last_ns + 9 * SECOND, [elsewhere], sources) == [
+        "capture on pi does not answer",
+        "camera front: no picture",
+        "camera yard: no picture yet",
+    ]
+
+
+def test_a_stream_that_no_inference_worker_takes_is_named_with_the_likely_cause():
+    board, last_ns = shown(*[unpredicted()] * 60)
+    sources = {"front": SourceState(is_left_out=True), "back": SourceState()}
+    assert words(board, last_ns, [INFERENCE], sources) == [
+        "inference is down",
+        "front: no inference worker takes it: is it in [[streams]] of all machines?",
+    ]
+
+
 def test_of_streams_that_have_ended_nothing_is_wrong():
     board, last_ns = shown(info(1))
     board.end("front")
