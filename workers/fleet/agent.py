@@ -7,7 +7,6 @@ import threading
 import time
 from collections import deque
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
 import msgspec
@@ -17,7 +16,7 @@ from pipeline.base.role_names import Role
 from pipeline.flow.worker_load import WorkerLoad
 from workers.child import Child
 from workers.fleet.beat import Beat, Place, WorkerState
-from workers.fleet.worker_client import Answer, ask
+from workers.fleet.worker_client import Answer, Question, ask
 from workers.roles import SYSTEM
 
 _LOOK_S = 0.05
@@ -82,12 +81,11 @@ class Agent:
             lines=lines,
         )
 
-    def ask(self, method: str, path: str, body: bytes | dict[str, Any] | None = None) -> Answer:
+    def ask(self, question: Question) -> Answer:
         """Asks the worker: see ``worker_client.ask``."""
-        answer = ask(self._socket, method, path, body)
-        if method != "GET" and answer.done:
-            self._keep_entry(method, path, body)
-            self._listen_once()
+        answer = ask(self._socket, question)
+        if question.method != "GET" and answer.done:
+            self._keep_entry(question)
         return answer
 
     def stop(self) -> None:
@@ -111,14 +109,14 @@ class Agent:
     def _note(self, line: str) -> None:
         self._lines.append(line)
 
-    def _keep_entry(self, method: str, path: str, body: bytes | dict[str, Any] | None) -> None:
+    def _keep_entry(self, question: Question) -> None:
         if self._child.role != "capture":
             return
-        if method == "POST":
-            entry = msgspec.convert(body, StreamConfig)
+        if question.method == "POST":
+            entry = msgspec.convert(question.body, StreamConfig)
             self._entries[entry.id] = entry
-        elif method == "DELETE":
-            self._entries.pop(unquote(path.rpartition("/")[2]), None)
+        elif question.method == "DELETE":
+            self._entries.pop(unquote(question.path.rpartition("/")[2]), None)
 
     # -- threads -----------------------------------------------------------------------------------
 
@@ -154,7 +152,7 @@ class Agent:
         while not self._closing.wait(_ASK_S):
             if not self._child.ready:
                 continue
-            told = ask(self._socket, "GET", "/healthz", timeout_s=_ASK_TIMEOUT_S).read()
+            told = ask(self._socket, Question("GET", "/healthz"), _ASK_TIMEOUT_S).read()
             if not isinstance(told, dict) or not self._child.alive:
                 continue
             self._session = told["session"]
@@ -164,11 +162,11 @@ class Agent:
     def _listen(self) -> None:
         while not self._closing.wait(_ASK_S):
             if self._child.ready and self._child.alive and self._child.role != "sink":
-                self._listen_once()
+                self._hear()
 
-    def _listen_once(self) -> None:
-        """Takes in what the worker owns, and how much it has to do."""
-        told = ask(self._socket, "GET", "/streams", timeout_s=_ASK_TIMEOUT_S).read()
+    def _hear(self) -> None:
+        """Takes in what the worker owns, and how much it has to do; a busy one takes its time to answer."""
+        told = ask(self._socket, Question("GET", "/streams"), _ASK_TIMEOUT_S).read()
         if isinstance(told, dict) and "streams" in told:
             self._streams = {
                 one["stream_id"]: one.get("generation", 0)
@@ -176,7 +174,7 @@ class Agent:
                 if one.get("state") != "standby"
             }
         if self._child.role == "inference":
-            load = ask(self._socket, "GET", "/load", timeout_s=_ASK_TIMEOUT_S)
+            load = ask(self._socket, Question("GET", "/load"), _ASK_TIMEOUT_S)
             if load.done:
                 self._load = msgspec.json.decode(load.body, type=WorkerLoad)
 

@@ -10,20 +10,21 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from pipeline.base.clock import now_ns
 from pipeline.base.config import StreamConfig
 from pipeline.base.errors import UserError
-from pipeline.base.role_names import Role
 from pipeline.flow.fleet_table import FleetTable, Move, Owner
 from pipeline.flow.scaling import Scaler
+from workers.fleet.agents_protocol import SINK, STOP_ORDER, Agents, capture_name, role_of
 from workers.fleet.beat import Beat
 from workers.fleet.errands import Errands
-from workers.fleet.fleet_file import AgentsConfig, Fleet, FleetStream
-from workers.fleet.stream_move import Moved, make_move
+from workers.fleet.fleet_file import Fleet, FleetStream
+from workers.fleet.inference_slots import InferenceSlots
 from workers.fleet.roster import Roster
-from workers.fleet.worker_client import Answer, stream_path
+from workers.fleet.stream_move import Moved, make_move
+from workers.fleet.worker_client import Answer, Question, stream_path
 from workers.roles import SYSTEM
 
 _TURN_S = 0.05
@@ -34,31 +35,10 @@ _GATHER_NS = 10_000_000_000
 """The first worker of a new fleet waits so long for the others: it would be given everything."""
 _GENTLE_S = 3.0
 """The end of a camera that is removed goes through inference to the sink before inference leaves it."""
-_SINK = "sink"
-_STOP_ORDER: tuple[Role, ...] = ("capture", "inference", "sink")
 
 
 class FleetError(UserError):
     """What was asked of the fleet can't be done; one line."""
-
-
-class Agents(Protocol):
-    """The agents of the fleet, wherever they run."""
-
-    def start(self, role: Role, name: str, where: AgentsConfig) -> None:
-        """Makes sure that there is such an agent; nothing happens if there is."""
-
-    def stop(self, name: str) -> None:
-        """Ends an agent and its worker, in order."""
-
-    def names(self) -> list[str]:
-        """Those that were started, by this coordinator or one before it."""
-
-    def beats(self) -> list[Beat]:
-        """What has come in since the last call; asks again those that have answered."""
-
-    def ask(self, name: str, method: str, path: str, body: bytes | dict[str, Any] | None = None) -> Answer:
-        """Asks a worker through its agent; code 0 if that can't be done."""
 
 
 class Coordinator:
@@ -81,15 +61,10 @@ class Coordinator:
         self._found = set(agents.names())
         self._first_up_ns: int | None = None
         self._is_settled = False
-        self._leaving: set[str] = set()
-        self._slots = {name for name in self._found if _role_of(name) == "inference"}
-        for name in sorted(self._slots):
-            agents.start("inference", name, fleet.inference)
-        agents.start("sink", _SINK, fleet.sink)
+        agents.start("sink", SINK, fleet.sink)
         for name, where in fleet.capture.items():
-            agents.start("capture", _capture_name(name), where)
-        while len(self._slots) < fleet.inference.scaling.least:
-            self._start_inference()
+            agents.start("capture", capture_name(name), where)
+        self._slots = InferenceSlots(agents, fleet.inference, self._found)
         self._thread = threading.Thread(target=self._run, name="coordinator", daemon=True)
         self._thread.start()
 
@@ -156,7 +131,7 @@ class Coordinator:
                     for name, stream in sorted(self._streams.items())
                 },
                 "workers": {
-                    name: {"role": _role_of(name), **self._roster.about(name, now), **self._about_load(name)}
+                    name: {"role": role_of(name), **self._roster.about(name, now), **self._about_load(name)}
                     for name in self._wanted_agents()
                 },
                 "endpoints": self._roster.endpoints(),
@@ -168,8 +143,8 @@ class Coordinator:
         self._closing.set()
         self._thread.join()
         self._errands.close()
-        for role in _STOP_ORDER:
-            names = [name for name in self._wanted_agents() if _role_of(name) == role]
+        for role in STOP_ORDER:
+            names = [name for name in self._wanted_agents() if role_of(name) == role]
             with ThreadPoolExecutor(max(len(names), 1)) as pool:
                 list(pool.map(self._agents.stop, names))
 
@@ -185,7 +160,7 @@ class Coordinator:
 
     def _about_load(self, name: str) -> dict[str, Any]:
         """What the table knows better than the worker's last beat."""
-        if name not in self._slots:
+        if name not in self._slots.names:
             return {}
         carried = self._carried(name)
         drained = "" if name not in self._table.draining else "draining" if carried else "drained"
@@ -239,13 +214,13 @@ class Coordinator:
         elif beat.role == "capture" and beat.entries:
             for stream_id in [n for n, one in self._streams.items() if self._reader(one) == beat.worker]:
                 del self._streams[stream_id]
-            reader = next(name for name in self._fleet.capture if _capture_name(name) == beat.worker)
+            reader = next(name for name in self._fleet.capture if capture_name(name) == beat.worker)
             for entry in beat.entries:
                 self._streams[entry.id] = FleetStream(**_entry(entry), capture=reader)
 
     def _goes_down(self, name: str, why: str, now: int) -> None:
         self._note("down", worker=name, why=why)
-        if name in self._slots:
+        if name in self._slots.names:
             self._table.worker_down(name, now)
 
     def _connect(self) -> None:
@@ -262,7 +237,7 @@ class Coordinator:
                 if answer.done and now_known:
                     now_known.links = wanted
 
-            self._ask(("links", name), connected, name, "PUT", "/links", wanted)
+            self._ask(("links", name), connected, name, Question("PUT", "/links", wanted))
 
     def _give_cameras(self) -> None:
         """Capture agents read what they are to read, and nothing else."""
@@ -270,11 +245,11 @@ class Coordinator:
             name, present = known.beat.worker, known.beat.streams
             wanted = {n: stream for n, stream in self._streams.items() if self._reader(stream) == name}
             for stream_id in wanted.keys() - present.keys():
-                entry = _entry(wanted[stream_id])
-                self._ask(("camera", stream_id), partial(self._check, name), name, "POST", "/streams", entry)
+                question = Question("POST", "/streams", _entry(wanted[stream_id]))
+                self._ask(("camera", stream_id), partial(self._check, name), name, question)
             for stream_id in present.keys() - wanted.keys():
-                path = stream_path(stream_id)
-                self._ask(("camera", stream_id), partial(self._check, name), name, "DELETE", path)
+                question = Question("DELETE", stream_path(stream_id))
+                self._ask(("camera", stream_id), partial(self._check, name), name, question)
 
     def _check(self, name: str, answer: Answer) -> None:
         if not answer.done:
@@ -285,14 +260,14 @@ class Coordinator:
         if self._is_settled:
             return True
         up = {known.beat.worker for known in self._roster.up()}
-        if self._first_up_ns is None or _SINK not in up:
+        if self._first_up_ns is None or SINK not in up:
             return False
         waited_ns = now - self._first_up_ns
         if self._found and not self._found <= self._roster.heard() and waited_ns < _FIND_NS:
             return False
-        if not self._found and not self._slots <= up and waited_ns < _GATHER_NS:
+        if not self._found and not self._slots.names <= up and waited_ns < _GATHER_NS:
             return False
-        self._ask(("generations",), self._begin_placing, _SINK, "GET", "/streams")
+        self._ask(("generations",), self._begin_placing, SINK, Question("GET", "/streams"))
         return False
 
     def _begin_placing(self, answer: Answer) -> None:
@@ -317,18 +292,18 @@ class Coordinator:
                 if answer.code:
                     self._table.released(worker, stream_id)
 
-            path = stream_path(stream_id, generation)
-            self._ask(("stale", worker, stream_id), left, worker, "DELETE", path)
+            question = Question("DELETE", stream_path(stream_id, generation))
+            self._ask(("stale", worker, stream_id), left, worker, question)
         owners = self._table.owners
         for move in self._table.plan(now):
             present = owners[move.stream_id].generation if move.stream_id in owners else None
-            make = partial(make_move, self._agents.ask, move, present)
+            make = partial(make_move, self._ask_now, move, present)
             finish = partial(self._finish, move, now)
             self._errands.begin(("move", move.stream_id, str(move.generation)), make, finish)
 
     def _leave_later(self, owner: Owner, stream_id: str) -> Answer:
         self._closing.wait(_GENTLE_S)
-        return self._agents.ask(owner.worker, "DELETE", stream_path(stream_id, owner.generation))
+        return self._ask_now(owner.worker, Question("DELETE", stream_path(stream_id, owner.generation)))
 
     def _finish(self, move: Move, began_ns: int, moved: Moved) -> None:
         now = now_ns()
@@ -348,54 +323,45 @@ class Coordinator:
         )
 
     def _scale(self, now: int) -> None:
-        staying = self._slots - self._table.draining
+        """Asks for inference workers, or gives some back: emptied first, then ended."""
+        staying = self._slots.names - self._table.draining
         loads = [one.beat.load for one in self._roster.up("inference") if one.beat.worker in staying]
         wanted = self._scaler.wanted([load for load in loads if load], len(staying), now)
         if wanted.workers > len(staying):
-            self._note("more", worker=self._start_inference(), why=wanted.why)
+            self._note("more", worker=self._slots.start_one(), why=wanted.why)
         elif wanted.workers < len(staying):
             name = min(staying, key=lambda name: (self._carried(name), name))
             self._table.drain(name)
-            self._leaving.add(name)
+            self._slots.leaving.add(name)
             self._note("fewer", worker=name, why=wanted.why)
         targets = {move.target for move in self._table.moving}
-        for name in [name for name in self._leaving if not self._carried(name) and name not in targets]:
-            self._leaving.discard(name)
-            self._slots.discard(name)
+        for name in [one for one in self._slots.leaving if not self._carried(one) and one not in targets]:
             self._table.worker_down(name, now)
             self._table.undrain(name)
             self._roster.forget(name)
+            self._slots.forget(name)
             self._errands.begin(("stop", name), partial(self._agents.stop, name), lambda _: None)
 
     def _carried(self, worker: str) -> int:
         return sum(owner.worker == worker for owner in self._table.owners.values())
 
-    def _start_inference(self) -> str:
-        name = next(one for n in range(1, 100_000) if (one := f"inference-{n}") not in self._slots)
-        self._slots.add(name)
-        self._agents.start("inference", name, self._fleet.inference)
-        return name
+    def _ask(
+        self, key: tuple[str, ...], then: Callable[[Answer], None], name: str, question: Question
+    ) -> None:
+        self._errands.begin(key, partial(self._ask_now, name, question), then)
 
-    def _ask(self, key: tuple[str, ...], then: Callable[[Answer], None], *question: Any) -> None:
-        self._errands.begin(key, partial(self._agents.ask, *question), then)
+    def _ask_now(self, name: str, question: Question) -> Answer:
+        return self._agents.ask(name, question, lambda: not self._roster.is_up(name))
 
     def _reader(self, stream: FleetStream) -> str:
-        return _capture_name(self._fleet.capture_of(stream))
+        return capture_name(self._fleet.capture_of(stream))
 
     def _wanted_agents(self) -> list[str]:
-        return [_SINK, *(_capture_name(name) for name in self._fleet.capture), *sorted(self._slots)]
+        return [SINK, *(capture_name(name) for name in self._fleet.capture), *sorted(self._slots.names)]
 
     def _note(self, what: str, **about: Any) -> None:
         told = {key: value for key, value in about.items() if value not in ("", None)}
         self._notes.append({"time_ns": now_ns(), "what": what, **told})
-
-
-def _capture_name(name: str) -> str:
-    return name if name == "capture" else f"capture-{name}"
-
-
-def _role_of(name: str) -> Role:
-    return next(role for role in _STOP_ORDER if name.partition("-")[0] == role)
 
 
 def _entry(stream: StreamConfig) -> dict[str, Any]:

@@ -7,6 +7,7 @@ there is room, also on another node.
 import contextlib
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,12 @@ from workers.fleet.agent import Agent
 from workers.fleet.beat import Beat, Place
 from workers.fleet.coordinator import Coordinator
 from workers.fleet.fleet_file import AgentsConfig, Fleet
-from workers.fleet.worker_client import Answer
+from workers.fleet.worker_client import Answer, Question
 
 _COORDINATOR = "coordinator"
 _ASK_S = 45.0
 _STOP_S = 30.0
+_LOOK_S = 0.1
 _CALLS = 32
 
 
@@ -220,13 +222,19 @@ class _RayAgents:
                 continue  # its node is gone, or it is being started
         return beats
 
-    def ask(self, name: str, method: str, path: str, body: bytes | dict[str, Any] | None = None) -> Answer:
+    def ask(self, name: str, question: Question, is_gone: Callable[[], bool]) -> Answer:
         """See ``Agents``."""
         known = self._agents.get(name)
         if known is None:
-            return Answer(0, f"there is no agent {name}".encode())
+            return Answer(0, b"it was given back")
+        until = time.monotonic() + _ASK_S
         try:
-            answer: Answer = self._ray.get(known.handle.ask.remote(method, path, body), timeout=_ASK_S)
+            ref = known.handle.ask.remote(question)
+            # Of a node that is cut off Ray itself says so only after ten seconds or more.
+            while not self._ray.wait([ref], timeout=_LOOK_S)[0]:
+                if is_gone() or time.monotonic() > until:
+                    return Answer(0, b"it does not answer")
+            answer: Answer = self._ray.get(ref)
         except self._ray.exceptions.RayError as error:
-            return Answer(0, f"{name}: {str(error).splitlines()[0]}".encode())
+            return Answer(0, str(error).splitlines()[0].encode())
         return answer

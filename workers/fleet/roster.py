@@ -84,6 +84,11 @@ class Roster:
         """A worker; None if it was never heard of."""
         return self._known.get(name)
 
+    def is_up(self, name: str) -> bool:
+        """Whether a worker works, as far as is known."""
+        known = self._known.get(name)
+        return known is not None and known.is_up
+
     def up(self, role: Role | None = None) -> list[Known]:
         """Those that work; of one role, or all."""
         return [

@@ -1,20 +1,15 @@
 """How a stream gets another owner: what has to be asked of which worker, and in which order."""
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import msgspec
 
 from pipeline.flow.fleet_table import Move
-from workers.fleet.worker_client import Answer, stream_path
+from workers.fleet.worker_client import Answer, Question, stream_path
 
-
-class Ask(Protocol):
-    """Asks a worker through its agent; code 0 if that can't be done."""
-
-    def __call__(
-        self, name: str, method: str, path: str, body: bytes | dict[str, Any] | None = None
-    ) -> Answer:
-        """See ``Agents.ask``."""
+Ask: TypeAlias = Callable[[str, Question], Answer]
+"""Asks a worker by its name; code 0 if that can't be done."""
 
 
 class Moved(msgspec.Struct, frozen=True):
@@ -46,16 +41,16 @@ def make_move(ask: Ask, move: Move, generation: int | None) -> Moved:
     wanted: dict[str, Any] = {"stream_id": move.stream_id, "generation": move.generation}
     to = stream_path(move.stream_id, move.generation)
     if move.source is None or generation is None:
-        answer = ask(move.target, "POST", "/streams", {**wanted, "state": "owned", "replay": True})
+        answer = ask(move.target, Question("POST", "/streams", {**wanted, "state": "owned", "replay": True}))
         return Moved() if answer.done else Moved(f"{move.target}: {answer.trouble()}")
-    answer = ask(move.target, "POST", "/streams", {**wanted, "state": "standby"})
+    answer = ask(move.target, Question("POST", "/streams", {**wanted, "state": "standby"}))
     if not answer.done:
         return Moved(f"{move.target}: {answer.trouble()}", kept=True)
-    handed = ask(move.source, "DELETE", stream_path(move.stream_id, generation))
+    handed = ask(move.source, Question("DELETE", stream_path(move.stream_id, generation)))
     if not handed.done:
-        ask(move.target, "DELETE", to)
+        ask(move.target, Question("DELETE", to))
         return Moved(f"{move.source}: {handed.trouble()}", kept=handed.code not in (0, 404))
-    taken = ask(move.target, "PUT", to, handed.body)
+    taken = ask(move.target, Question("PUT", to, handed.body))
     if not taken.done:
         return Moved(f"{move.target}: {taken.trouble()}")
     return Moved(memory=str((taken.read() or {}).get("memory", "")))

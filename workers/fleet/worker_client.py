@@ -40,24 +40,35 @@ class Answer(msgspec.Struct, frozen=True):
         return f"answer {self.code}" if self.code else self.body.decode(errors="replace") or "no answer"
 
 
+class Question(msgspec.Struct, frozen=True):
+    """What a worker is asked.
+
+    Attributes:
+        method: Of HTTP.
+        path: With its query.
+        body: Bytes as they are, a table as JSON.
+    """
+
+    method: str
+    path: str
+    body: bytes | dict[str, Any] | None = None
+
+
 def stream_path(stream_id: str, generation: int | None = None) -> str:
     """Path of the verbs of one stream."""
     query = "" if generation is None else f"?{urlencode({'generation': generation})}"
     return f"/streams/{quote(stream_id, safe='')}{query}"
 
 
-def ask(
-    file: Path, method: str, path: str, body: bytes | dict[str, Any] | None = None, timeout_s: float = 30.0
-) -> Answer:
+def ask(file: Path, question: Question, timeout_s: float = 30.0) -> Answer:
     """Asks once.
 
     Args:
         file: The socket.
-        method: Of HTTP.
-        path: With its query.
-        body: Bytes as they are, a table as JSON.
+        question: What.
         timeout_s: For each part of the exchange.
     """
+    method, path, body = question.method, question.path, question.body
     connection = _UnixConnection(file, timeout_s)
     kind = "application/octet-stream" if isinstance(body, bytes) else "application/json"
     packed = msgspec.json.encode(body) if isinstance(body, dict) else body

@@ -1,0 +1,200 @@
+"""A fleet on a Ray cluster of several nodes, all on this machine: for live measurements and tests."""
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import msgspec
+import numpy as np
+
+from pipeline.account.ledger import build_report
+from pipeline.base.config import Config
+from pipeline.base.role_names import Role
+from pipeline.video.demo import DemoSource
+from workers.collector import Collector
+from workers.fleet import ray_agents
+from workers.fleet.fleet_file import load_fleet
+from workers.roles import SYSTEM
+
+_PICTURES = 100
+_DEADLINE_S = 180.0
+
+
+@dataclass
+class Fleet:
+    """A fleet that is up.
+
+    Attributes:
+        cluster: ``ray.cluster_utils.Cluster``.
+        nodes: Beside the head, which has capture and the sink: by label.
+        coordinator: Its handle.
+        predictions: File with a JSON object for each.
+        collector: Has heard the statistics of all workers that were there when it was made.
+    """
+
+    cluster: Any
+    nodes: dict[str, Any]
+    coordinator: Any
+    predictions: Path
+    collector: Collector
+    _answers: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
+
+    def status(self) -> dict[str, Any]:
+        """See ``Coordinator.status``."""
+        told: dict[str, Any] = ray_agents.call(self.coordinator, "status")
+        return told
+
+    def add_node(self, name: str) -> None:
+        """A node for one inference worker."""
+        self.nodes[name] = self.cluster.add_node(
+            num_cpus=1, labels={"part": "inference", "node": name}, object_store_memory=80 * 2**20
+        )
+
+    def kill_node(self, name: str) -> None:
+        """Takes a node away as a power cut would: nothing on it is told."""
+        self.cluster.remove_node(self.nodes.pop(name), allow_graceful=False)
+
+    def answers(self) -> list[tuple[int, dict[str, Any]]]:
+        """All predictions until now, in the order in which the sink took them, each with the time in ns."""
+        return list(self._answers)
+
+    def follow_answers(self, stop: threading.Event) -> None:
+        """Notes when predictions come, until it is stopped."""
+        rest, file = b"", self.predictions
+        while not file.exists() and not stop.wait(0.01):
+            pass
+        with file.open("rb") as lines:
+            while not stop.wait(0.01):
+                *whole, rest = (rest + lines.read()).split(b"\n")
+                self._answers += [(time.time_ns(), json.loads(line)) for line in whole]
+
+    def wait(
+        self, what: str, is_so: Callable[[dict[str, Any]], object], timeout_s: float = _DEADLINE_S
+    ) -> Any:
+        """Waits until something is so of the status; what that was.
+
+        Raises:
+            TimeoutError: It is not in time.
+        """
+        until = time.monotonic() + timeout_s
+        while True:
+            self.collector.poll(0.05)
+            if found := is_so(self.status()):
+                return found
+            if time.monotonic() > until:
+                raise TimeoutError(
+                    f"{what}: not within {timeout_s:g} s: {json.dumps(self.status(), indent=1)}"
+                )
+
+    def report(self, seconds: float = 0.0) -> dict[str, Any]:
+        """The report of the workers' statistics, after having listened for so long."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            self.collector.poll(0.1)
+        return build_report(self.collector.sessions, {}, running=False)
+
+
+@contextmanager
+def ray_fleet(
+    folder: Path,
+    streams: int,
+    nodes: int,
+    *,
+    fps: float = 2.0,
+    size: tuple[int, int] = (160, 120),
+    options: Sequence[str] = (),
+) -> Iterator[Fleet]:
+    """A head with capture and the sink, and so many nodes with an inference worker each.
+
+    Args:
+        folder: For all files.
+        streams: That are there from the beginning.
+        nodes: Beside the head.
+        fps: Of each stream, a paced film of the demo tour.
+        size: Of its pictures: columns, rows.
+        options: Keys of the workers' configuration.
+    """
+    from ray.cluster_utils import Cluster
+
+    film, predictions = folder / "film.mp4", folder / "predictions.jsonl"
+    write_film(film, fps, size)
+    file = folder / "fleet.toml"
+    file.write_text(
+        _FLEET.format(nodes=nodes) + "".join(stream_entry(f"cam{n:02d}", film) for n in range(streams))
+    )
+    cluster = Cluster(
+        initialize_head=True,
+        head_node_args={"num_cpus": 2, "labels": {"part": "head"}, "include_dashboard": False},
+    )
+    with contextlib.ExitStack() as stack:
+        stack.callback(cluster.shutdown)
+        ray_agents.connect("rig", cluster.address)
+        stack.callback(ray_agents.ray().shutdown)
+        fleet, config = load_fleet(file, [f"sink.predictions={predictions}", *_QUIET, *options])
+        rig = Fleet(cluster, {}, None, predictions, Collector(config))
+        for number in range(1, nodes + 1):
+            rig.add_node(f"n{number}")
+        rig.coordinator = ray_agents.up(fleet, config)
+        rig.wait(
+            "all are ready", lambda told: all(one["state"] == "ready" for one in told["workers"].values())
+        )
+        rig.collector = Collector(_listening(config, rig.status()["endpoints"]))
+        stack.callback(rig.collector.close)
+        stop = threading.Event()
+        following = threading.Thread(target=rig.follow_answers, args=(stop,))
+        following.start()
+        stack.callback(following.join)
+        stack.callback(stop.set)
+        yield rig
+
+
+def write_film(file: Path, fps: float, size: tuple[int, int]) -> None:
+    """A film of the demo tour."""
+    with av.open(str(file), "w") as container, DemoSource(0) as source:
+        stream = container.add_stream("libx264", rate=max(round(fps), 1))
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        for _ in range(_PICTURES):
+            grabbed = source.read()
+            assert grabbed is not None
+            small = cv2.resize(grabbed.image, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(small, format="bgr24")))
+        container.mux(stream.encode())
+
+
+def stream_entry(name: str, film: Path) -> str:
+    """An entry of ``fleet.toml`` for a film that is played as a camera would."""
+    return f'[[streams]]\nid = "{name}"\nsource = "{film}"\npace = true\npolicy = "newest"\n'
+
+
+_FLEET = """name = "rig"
+[inference]
+labels = {{ part = "inference" }}
+scaling = {{ least = {nodes}, most = {nodes} }}
+[capture.capture]
+labels = {{ part = "head" }}
+[sink]
+labels = {{ part = "head" }}
+"""
+_QUIET = (
+    "security.insecure=true",
+    "sink.web=false",
+    "sink.record=false",
+    "run.output_dir=",
+    "inference.attention=false",
+    "wire.stats_interval_s=0.2",
+)
+
+
+def _listening(config: Config, endpoints: dict[str, list[str]]) -> Config:
+    """The configuration of a monitor of these workers."""
+    roles: list[Role] = ["capture", "inference", "sink"]
+    stats = {SYSTEM[role].stats: endpoints[SYSTEM[role].stats] for role in roles}
+    return msgspec.structs.replace(config, endpoints=msgspec.structs.replace(config.endpoints, **stats))
