@@ -71,13 +71,16 @@ class Collector:
     """Keeps the last stats of each worker's processes."""
 
     def __init__(self, config: Config) -> None:
-        self._receiver = StatsReceiver(
-            {role: stats_endpoints(role, config.endpoints) for role in ROLES},
-            config.wire,
-            SecurityPolicy(config.security),
-        )
+        endpoints = {role: stats_endpoints(role, config.endpoints) for role in ROLES}
+        self._receiver = StatsReceiver(endpoints, config.wire, SecurityPolicy(config.security))
         self._workers: dict[tuple[str, str], _WorkerSessions] = {}
         self.started_ns = now_ns()
+
+    def connect(self, config: Config) -> None:
+        """Listens to the workers of this configuration from now on; what the others said is kept."""
+        self._receiver.replace_sources(
+            [(role, endpoint) for role in ROLES for endpoint in stats_endpoints(role, config.endpoints)]
+        )
 
     def poll(self, timeout_s: float) -> list[str]:
         """Takes in what has arrived, waiting at most ``timeout_s`` seconds; returns the new events."""

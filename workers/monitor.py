@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from pipeline.base.config import Config
@@ -16,13 +17,21 @@ from workers.screen import Screen
 from workers.signals import stop_on_signals
 
 _PATIENCE_S = 3.0
+_LOOK_S = 0.5
 
 
 class NobodyError(UserError):
     """No worker reports; one readable line, with what to do."""
 
 
-def watch(config: Config, console: OutputConsole, *, live: bool, seconds: float) -> dict[str, Any]:
+def watch(
+    config: Config,
+    console: OutputConsole,
+    *,
+    live: bool,
+    seconds: float,
+    find: Callable[[], Config] | None = None,
+) -> dict[str, Any]:
     """Shows a running pipeline until a signal, or for ``seconds`` seconds if that is not 0.
 
     Until a worker has reported it looks for runs of this machine that begin.
@@ -32,6 +41,7 @@ def watch(config: Config, console: OutputConsole, *, live: bool, seconds: float)
         console: Where to show it; it ends when nobody reads that any more.
         live: As a table that changes, otherwise as lines.
         seconds: How long; 0 = until a signal.
+        find: Gives the configuration with the endpoints of now, where workers come and go.
 
     Returns:
         The report as it stood at the end.
@@ -39,7 +49,8 @@ def watch(config: Config, console: OutputConsole, *, live: bool, seconds: float)
     Raises:
         NobodyError: The time is up and no worker has reported.
     """
-    placed = find_endpoints(config, newest_live_folder())
+    look = find or (lambda: find_endpoints(config, newest_live_folder()))
+    placed, looked_s = look(), time.monotonic()
     collector = Collector(placed)
     screen = Screen(console, live=live, refresh_fps=config.terminal.refresh_fps)
     started_s, reminded, stop = time.monotonic(), False, threading.Event()
@@ -49,13 +60,14 @@ def watch(config: Config, console: OutputConsole, *, live: bool, seconds: float)
             while not (stop.is_set() or screen.lost or time_is_up):
                 for event in collector.poll(0.1):
                     screen.event(event)
-                if not collector.sessions:
-                    if (newest := find_endpoints(config, newest_live_folder())) != placed:
-                        collector.close()
-                        placed, collector = newest, Collector(newest)
-                    elif not reminded and time.monotonic() > started_s + _PATIENCE_S:
-                        screen.print(f"monitor: {_nobody(placed, collector)}; still waiting, Ctrl-C ends")
-                        reminded = True
+                if (find or not collector.sessions) and time.monotonic() > looked_s + _LOOK_S:
+                    if (newest := look()) != placed:
+                        placed = newest
+                        collector.connect(placed)
+                    looked_s = time.monotonic()
+                if not collector.sessions and not reminded and time.monotonic() > started_s + _PATIENCE_S:
+                    screen.print(f"monitor: {_nobody(placed, collector)}; still waiting, Ctrl-C ends")
+                    reminded = True
                 screen.update(collector.view("monitor"))
                 time_is_up = 0 < seconds <= time.monotonic() - started_s
     finally:

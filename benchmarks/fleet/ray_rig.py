@@ -12,17 +12,13 @@ from typing import Any
 
 import av
 import cv2
-import msgspec
 import numpy as np
 
 from pipeline.account.ledger import build_report
-from pipeline.base.config import Config
-from pipeline.base.role_names import Role
 from pipeline.video.demo import DemoSource
 from workers.collector import Collector
 from workers.fleet import ray_agents
-from workers.fleet.fleet_file import load_fleet
-from workers.roles import SYSTEM
+from workers.fleet.fleet_file import load_fleet, with_endpoints_of
 
 _PICTURES = 100
 _DEADLINE_S = 180.0
@@ -146,7 +142,7 @@ def ray_fleet(
         rig.wait(
             "all are ready", lambda told: all(one["state"] == "ready" for one in told["workers"].values())
         )
-        rig.collector = Collector(_listening(config, rig.status()["endpoints"]))
+        rig.collector = Collector(with_endpoints_of(config, rig.status()["endpoints"]))
         stack.callback(rig.collector.close)
         stop = threading.Event()
         following = threading.Thread(target=rig.follow_answers, args=(stop,))
@@ -191,10 +187,3 @@ _QUIET = (
     "inference.attention=false",
     "wire.stats_interval_s=0.2",
 )
-
-
-def _listening(config: Config, endpoints: dict[str, list[str]]) -> Config:
-    """The configuration of a monitor of these workers."""
-    roles: list[Role] = ["capture", "inference", "sink"]
-    stats = {SYSTEM[role].stats: endpoints[SYSTEM[role].stats] for role in roles}
-    return msgspec.structs.replace(config, endpoints=msgspec.structs.replace(config.endpoints, **stats))

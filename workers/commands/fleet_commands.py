@@ -2,12 +2,20 @@
 
 import json
 import time
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from workers.commands.shared_options import Insecure, Overrides, example
+from workers.commands.shared_options import (
+    Insecure,
+    Overrides,
+    PlainLines,
+    ReportFile,
+    Seconds,
+    example,
+)
 
 app = typer.Typer(
     no_args_is_help=True, help="Many workers on many machines (extra: pip install 'kvq-stream[fleet]')."
@@ -110,6 +118,30 @@ def drain(
 def undrain(node: Node, fleet: Name = "kvq", address: Address = "auto") -> None:
     """Let a node have streams again."""
     print(f"{', '.join(_ask(fleet, address, 'undrain', node))}: may have streams again")
+
+
+@app.command(epilog=example("fleet monitor --config fleet.toml"))
+def monitor(
+    config: FleetFile,
+    address: Address = "auto",
+    overrides: Overrides = None,
+    seconds: Seconds = None,
+    report: ReportFile = None,
+    headless: PlainLines = False,
+    insecure: Insecure = False,
+) -> None:
+    """Show the stats of all streams and workers, wherever they are now."""
+    from workers.commands.run_pipeline import run_monitor
+    from workers.fleet import ray_agents
+    from workers.fleet.fleet_file import load_fleet
+
+    keys = [*(overrides or ()), *(["security.insecure=true"] if insecure else ())]
+    keys += ["terminal.live=false"] if headless else []
+    fleet, of_workers = load_fleet(config, keys)
+    ray_agents.connect(fleet.name, address)
+    actor = ray_agents.coordinator(fleet.name)
+    find = partial(ray_agents.listening, of_workers, actor)
+    raise typer.Exit(run_monitor(of_workers, seconds or 0.0, report, find))
 
 
 @app.command(epilog=example("fleet down"))

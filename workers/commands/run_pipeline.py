@@ -1,5 +1,6 @@
 """Runs the whole pipeline or its monitor; returns the exit code."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -75,8 +76,12 @@ def run_pipeline(config: Config, report_file: Path | None) -> int:
     return exit_codes.OUTPUT_LOST if lost else exit_codes.OK
 
 
-def run_monitor(config: Config, seconds: float, report_file: Path | None) -> int:
+def run_monitor(
+    config: Config, seconds: float, report_file: Path | None, find: Callable[[], Config] | None = None
+) -> int:
     """Shows a running pipeline's stats until a signal or for ``seconds``; returns the exit code.
+
+    See ``workers.monitor.watch`` for ``find``.
 
     Raises:
         UserError: The user has to change something; also where no worker was heard in ``seconds``.
@@ -84,7 +89,7 @@ def run_monitor(config: Config, seconds: float, report_file: Path | None) -> int
     check_writable(report_file)
     console = OutputConsole()
     live = config.terminal.live and console.is_terminal
-    report = watch(config, console, live=live, seconds=seconds)
+    report = watch(config, console, live=live, seconds=seconds, find=find)
     unwritten = write_report(report, report_file)
     if report_file and not unwritten:
         console.print(f"report {report_file}", markup=False, highlight=False, soft_wrap=True)

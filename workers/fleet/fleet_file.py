@@ -1,6 +1,6 @@
 """``fleet.toml``: which agents a fleet has, where they may run, and its cameras."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -114,6 +114,12 @@ def new_stream(stream_id: str, source: str, capture: str) -> FleetStream:
         return msgspec.convert({"id": stream_id, "source": source, "capture": capture}, FleetStream)
     except msgspec.ValidationError as error:
         raise ConfigError(readable(error, FleetStream)) from None
+
+
+def with_endpoints_of(config: Config, endpoints: Mapping[str, Sequence[str]]) -> Config:
+    """The configuration of whoever listens to workers at these endpoints, by key of ``[endpoints]``."""
+    found = {key: list(places) for key, places in endpoints.items()}
+    return msgspec.structs.replace(config, endpoints=msgspec.structs.replace(config.endpoints, **found))
 
 
 def load_fleet(path: Path, overrides: Sequence[str] = ()) -> tuple[Fleet, Config]:

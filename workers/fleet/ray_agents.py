@@ -20,7 +20,7 @@ from pipeline.base.role_names import Role
 from workers.fleet.agent import Agent
 from workers.fleet.beat import Beat, Place
 from workers.fleet.coordinator import Coordinator
-from workers.fleet.fleet_file import AgentsConfig, Fleet
+from workers.fleet.fleet_file import AgentsConfig, Fleet, with_endpoints_of
 from workers.fleet.worker_client import Answer, Question
 
 _COORDINATOR = "coordinator"
@@ -116,6 +116,11 @@ def call(actor: Any, method: str, *args: Any, timeout_s: float = _ASK_S) -> Any:
         raise
     except (package.exceptions.RayActorError, package.exceptions.GetTimeoutError) as error:
         raise RayError(f"the fleet does not answer: {str(error).splitlines()[0]}") from None
+
+
+def listening(config: Config, actor: Any) -> Config:
+    """The configuration of a monitor of all workers, wherever they are now."""
+    return with_endpoints_of(config, call(actor, "status")["endpoints"])
 
 
 def down(actor: Any) -> None:
