@@ -21,6 +21,7 @@ from workers.fleet import ray_agents
 from workers.fleet.fleet_file import load_fleet, with_endpoints_of
 
 _PICTURES = 100
+_FILM_S = 1200.0
 _DEADLINE_S = 180.0
 
 
@@ -153,15 +154,21 @@ def ray_fleet(
 
 
 def write_film(file: Path, fps: float, size: tuple[int, int]) -> None:
-    """A film of the demo tour."""
-    with av.open(str(file), "w") as container, DemoSource(0) as source:
-        stream = container.add_stream("libx264", rate=max(round(fps), 1))
-        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+    """A film of the demo tour, there and back again, longer than anybody looks."""
+    pictures = []
+    with DemoSource(0) as source:
         for _ in range(_PICTURES):
             grabbed = source.read()
             assert grabbed is not None
-            small = cv2.resize(grabbed.image, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(small, format="bgr24")))
+            small = cv2.resize(grabbed.image, size, interpolation=cv2.INTER_AREA)
+            pictures.append(small.astype(np.uint8, copy=False))
+    there_and_back = [*pictures, *reversed(pictures[1:-1])]
+    with av.open(str(file), "w") as container:
+        stream = container.add_stream("libx264", rate=max(round(fps), 1))
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        for number in range(round(_FILM_S * fps)):
+            picture = there_and_back[number % len(there_and_back)]
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
         container.mux(stream.encode())
 
 

@@ -151,6 +151,10 @@ class _CoordinatorActor(Coordinator):
         read = msgspec.json.decode(fleet, type=Fleet)
         super().__init__(read, _RayAgents(_namespace(read.name), config, folder, read.beat_s))
 
+    def pid(self) -> int:
+        """Of its process."""
+        return os.getpid()
+
 
 @dataclass
 class _Known:
