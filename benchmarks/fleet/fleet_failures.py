@@ -13,6 +13,7 @@ import statistics
 import tempfile
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -124,12 +125,12 @@ def run(streams: int, nodes: int, fps: float, side_px: int) -> dict[str, Any]:
         fleet.wait("all are placed", lambda told: all(one["worker"] for one in told["streams"].values()))
         fleet.report(_QUIET_S)
         result: dict[str, Any] = {"streams": streams, "inference_nodes": nodes, "fps": fps}
-        for name, blow in {
-            "node_killed": lambda: node_killed(fleet, "n2"),
-            "node_back": lambda: node_back(fleet, "n2"),
-            "coordinator_killed": lambda: coordinator_killed(fleet),
-            "node_drained": lambda: node_drained(fleet, "n1"),
-        }.items():
+        for name, blow in (
+            ("node_killed", partial(node_killed, fleet, "n2")),
+            ("node_back", partial(node_back, fleet, "n2")),
+            ("coordinator_killed", partial(coordinator_killed, fleet)),
+            ("node_drained", partial(node_drained, fleet, "n1")),
+        ):
             result[name] = blow()
             print(name, json.dumps(result[name]), flush=True)
         ray_agents.down(fleet.coordinator)
