@@ -134,7 +134,6 @@ class InferenceStream:
         stats.state, stats.epoch, stats.seen = "up", header.epoch, self._gaps.seen
         stats.skip("wire.lost", gap.lost)
         if not self.generation:  # another worker has dealt with those before
-            if self.generation == 0:  # a former owner has dealt with them, or is asked for them
             stats.skip("inference.absent", gap.absent)
         stats.record("wire", received.received_ns - header.sent_ns)
         self._age_limit.arrived(header.session, header.sent_ns, received.received_ns)

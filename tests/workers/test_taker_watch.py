@@ -15,7 +15,7 @@ from tests.wire.peers import OPEN, QUICK
 from tests.workers.pipeline import streams
 from tests.workers.program import START_S, Program, until
 
-LEFT_OUT = "capture: gate: no inference worker takes it; where they share by hand: is it in [[streams]] of all machines?"
+LEFT_OUT = "capture: gate: no inference worker takes it: is it in their [[streams]], or assigned?"
 TAKEN = "capture: gate: an inference worker takes it now"
 
 

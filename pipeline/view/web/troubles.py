@@ -82,7 +82,7 @@ def all_troubles(
         if fault := one.info.get("health"):
             found.append(Trouble(words=f"camera {name}: {fault}"))
         elif name in sources and sources[name].is_left_out:
-            words = f"{name}: no inference worker takes it; where they share by hand: is it in [[streams]] of all machines?"
+            words = f"{name}: no inference worker takes it: is it in their [[streams]], or assigned?"
             found.append(Trouble(words=words))
         elif _is_among(name, predictions_of):
             continue

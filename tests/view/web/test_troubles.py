@@ -120,7 +120,7 @@ def test_a_stream_that_no_inference_worker_takes_is_named_with_the_likely_cause(
     sources = {"front": SourceState(is_left_out=True), "back": SourceState()}
     assert words(board, last_ns, [INFERENCE], sources) == [
         "inference is down",
-        "front: no inference worker takes it; where they share by hand: is it in [[streams]] of all machines?",
+        "front: no inference worker takes it: is it in their [[streams]], or assigned?",
     ]
 
 
