@@ -9,9 +9,9 @@ import pytest
 
 from tests.video.clips import write_video
 from tests.workers.films import camera_film
-from tests.workers.fleet import Fleet
 from tests.workers.pipeline import streams
 from tests.workers.program import START_S, until
+from tests.workers.told_workers import Fleet
 
 FRAMES = 150
 

@@ -13,21 +13,20 @@ from functools import partial
 from typing import Any
 
 from pipeline.base.clock import now_ns
-from pipeline.base.config import StreamConfig
-from pipeline.base.errors import UserError
 from pipeline.flow.fleet_table import FleetTable, Move, Owner
 from pipeline.flow.scaling import Scaler
 from workers.fleet.agents_protocol import SINK, STOP_ORDER, Agents, capture_name, role_of
 from workers.fleet.beat import Beat
+from workers.fleet.camera_list import Cameras, FleetError
 from workers.fleet.errands import Errands
 from workers.fleet.fleet_file import Fleet, FleetStream
 from workers.fleet.inference_slots import InferenceSlots
 from workers.fleet.roster import Roster
 from workers.fleet.stream_move import Moved, make_move
 from workers.fleet.worker_client import Answer, Question, stream_path
-from workers.roles import SYSTEM
 
 _TURN_S = 0.05
+_PAUSE_S = 1.0
 _MOST_NOTES = 200
 _FIND_NS = 3_000_000_000
 """One that starts again waits so long for agents that it knows of, before it gives their streams away."""
@@ -35,10 +34,6 @@ _GATHER_NS = 10_000_000_000
 """The first worker of a new fleet waits so long for the others: it would be given everything."""
 _GENTLE_S = 3.0
 """The end of a camera that is removed goes through inference to the sink before inference leaves it."""
-
-
-class FleetError(UserError):
-    """What was asked of the fleet can't be done; one line."""
 
 
 class Coordinator:
@@ -53,7 +48,7 @@ class Coordinator:
         self._fleet, self._agents = fleet, agents
         self._table, self._scaler = FleetTable(fleet.placement), Scaler(fleet.inference.scaling)
         self._roster = Roster(fleet.lease_s)
-        self._streams = {stream.id: stream for stream in fleet.streams}
+        self._cameras = Cameras(fleet)
         self._notes: deque[dict[str, Any]] = deque(maxlen=_MOST_NOTES)
         self._lock = threading.RLock()
         self._errands = Errands(self._lock)
@@ -77,13 +72,7 @@ class Coordinator:
             FleetError: There is another one of that name, or its capture agent is not there.
         """
         with self._lock:
-            try:
-                self._fleet.capture_of(stream)
-            except ValueError as error:
-                raise FleetError(str(error)) from None
-            if self._streams.get(stream.id, stream) != stream:
-                raise FleetError(f"there is another stream {stream.id!r}: remove it first")
-            self._streams[stream.id] = stream
+            self._cameras.add(stream)
             self._note("added", stream=stream.id)
 
     def remove(self, stream_id: str) -> None:
@@ -93,8 +82,7 @@ class Coordinator:
             FleetError: There is none of that name.
         """
         with self._lock:
-            if self._streams.pop(stream_id, None) is None:
-                raise FleetError(f"there is no stream {stream_id!r}")
+            self._cameras.remove(stream_id)
             self._note("removed", stream=stream_id)
 
     def drain(self, node: str) -> list[str]:
@@ -124,11 +112,11 @@ class Coordinator:
                 "fleet": self._fleet.name,
                 "streams": {
                     name: {
-                        "capture": self._reader(stream),
+                        "capture": reader,
                         "moving_to": moving.get(name),
                         **_about_owner(owners.get(name), now),
                     }
-                    for name, stream in sorted(self._streams.items())
+                    for name, reader in sorted(self._cameras.readers.items())
                 },
                 "workers": {
                     name: {"role": role_of(name), **self._roster.about(name, now), **self._about_load(name)}
@@ -170,18 +158,24 @@ class Coordinator:
 
     def _run(self) -> None:
         while not self._closing.wait(_TURN_S):
-            beats = self._agents.beats()
-            with self._lock:
-                now = now_ns()
-                for beat in beats:
-                    self._take(beat, now)
-                for name in self._roster.expired(now):
-                    self._goes_down(name, f"it has not answered for {self._fleet.lease_s:g} s", now)
-                self._connect()
-                self._give_cameras()
-                if self._settle(now):
-                    self._tend_streams(now)
-                    self._scale(now)
+            try:
+                beats = self._agents.beats()
+                with self._lock:
+                    self._turn(beats, now_ns())
+            except Exception as error:  # the fleet needs somebody: the next turn may be better
+                self._note("failed", why=f"{type(error).__name__}: {error}")
+                self._closing.wait(_PAUSE_S)
+
+    def _turn(self, beats: list[Beat], now: int) -> None:
+        for beat in beats:
+            self._take(beat, now)
+        for name in self._roster.expired(now):
+            self._goes_down(name, f"it has not answered for {self._fleet.lease_s:g} s", now)
+        self._connect()
+        self._give_cameras()
+        if self._settle(now):
+            self._tend_streams(now)
+            self._scale(now)
 
     def _take(self, beat: Beat, now: int) -> None:
         name = beat.worker
@@ -212,11 +206,7 @@ class Coordinator:
             for stream_id, generation in beat.streams.items():
                 self._table.add_stream(stream_id, last_generation=generation)
         elif beat.role == "capture" and beat.entries:
-            for stream_id in [n for n, one in self._streams.items() if self._reader(one) == beat.worker]:
-                del self._streams[stream_id]
-            reader = next(name for name in self._fleet.capture if capture_name(name) == beat.worker)
-            for entry in beat.entries:
-                self._streams[entry.id] = FleetStream(**_entry(entry), capture=reader)
+            self._cameras.adopt(beat)
 
     def _goes_down(self, name: str, why: str, now: int) -> None:
         self._note("down", worker=name, why=why)
@@ -225,30 +215,19 @@ class Coordinator:
 
     def _connect(self) -> None:
         """Tells workers whose frames and predictions there are."""
-        endpoints = self._roster.endpoints()
-        for known in self._roster.up():
-            name, role = known.beat.worker, known.beat.role
-            wanted: dict[str, list[str]] = {key: endpoints[key] for key in SYSTEM[role].connects}
-            if known.links == wanted or not all(wanted.values()):
-                continue
+        for name, links in self._roster.to_connect():
 
-            def connected(answer: Answer, name: str = name, wanted: dict[str, list[str]] = wanted) -> None:
-                now_known = self._roster.find(name)
-                if answer.done and now_known:
-                    now_known.links = wanted
+            def connected(answer: Answer, name: str = name, links: dict[str, list[str]] = links) -> None:
+                if answer.done:
+                    self._roster.connected(name, links)
 
-            self._ask(("links", name), connected, name, Question("PUT", "/links", wanted))
+            self._ask(("links", name), connected, name, Question("PUT", "/links", links))
 
     def _give_cameras(self) -> None:
         """Capture agents read what they are to read, and nothing else."""
         for known in self._roster.up("capture"):
-            name, present = known.beat.worker, known.beat.streams
-            wanted = {n: stream for n, stream in self._streams.items() if self._reader(stream) == name}
-            for stream_id in wanted.keys() - present.keys():
-                question = Question("POST", "/streams", _entry(wanted[stream_id]))
-                self._ask(("camera", stream_id), partial(self._check, name), name, question)
-            for stream_id in present.keys() - wanted.keys():
-                question = Question("DELETE", stream_path(stream_id))
+            name = known.beat.worker
+            for stream_id, question in self._cameras.questions(name, known.beat.streams):
                 self._ask(("camera", stream_id), partial(self._check, name), name, question)
 
     def _check(self, name: str, answer: Answer) -> None:
@@ -275,17 +254,16 @@ class Coordinator:
         if not answer.done:
             return
         for one in answer.read()["streams"]:
-            if one["stream_id"] in self._streams:
+            if one["stream_id"] in self._cameras:
                 self._table.add_stream(one["stream_id"], last_generation=one["generation"])
         self._is_settled = True
 
     def _tend_streams(self, now: int) -> None:
-        for stream_id in self._streams:
+        for stream_id in self._cameras:
             self._table.add_stream(stream_id)
-        for stream_id in self._table.owners.keys() - self._streams.keys():
-            if removed := self._table.remove_stream(stream_id):
-                leave = partial(self._leave_later, removed, stream_id)
-                self._errands.begin(("leave", stream_id), leave, partial(self._check, removed.worker))
+        for stream_id in self._table.owners.keys() - set(self._cameras):
+            wait = partial(self._closing.wait, _GENTLE_S)
+            self._errands.begin(("leave", stream_id), wait, partial(self._leave, stream_id))
         for worker, stream_id, generation in self._table.stale:
 
             def left(answer: Answer, worker: str = worker, stream_id: str = stream_id) -> None:
@@ -301,9 +279,10 @@ class Coordinator:
             finish = partial(self._finish, move, now)
             self._errands.begin(("move", move.stream_id, str(move.generation)), make, finish)
 
-    def _leave_later(self, owner: Owner, stream_id: str) -> Answer:
-        self._closing.wait(_GENTLE_S)
-        return self._ask_now(owner.worker, Question("DELETE", stream_path(stream_id, owner.generation)))
+    def _leave(self, stream_id: str, _: bool) -> None:
+        """From now on its owner has it without right, and is told so."""
+        if stream_id not in self._cameras:
+            self._table.remove_stream(stream_id)
 
     def _finish(self, move: Move, began_ns: int, moved: Moved) -> None:
         now = now_ns()
@@ -353,19 +332,12 @@ class Coordinator:
     def _ask_now(self, name: str, question: Question) -> Answer:
         return self._agents.ask(name, question, lambda: not self._roster.is_up(name))
 
-    def _reader(self, stream: FleetStream) -> str:
-        return capture_name(self._fleet.capture_of(stream))
-
     def _wanted_agents(self) -> list[str]:
         return [SINK, *(capture_name(name) for name in self._fleet.capture), *sorted(self._slots.names)]
 
     def _note(self, what: str, **about: Any) -> None:
         told = {key: value for key, value in about.items() if value not in ("", None)}
         self._notes.append({"time_ns": now_ns(), "what": what, **told})
-
-
-def _entry(stream: StreamConfig) -> dict[str, Any]:
-    return {key: getattr(stream, key) for key in StreamConfig.__struct_fields__}
 
 
 def _about_owner(owner: Owner | None, now_ns: int) -> dict[str, Any]:

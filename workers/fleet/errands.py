@@ -1,5 +1,6 @@
 """What takes longer than a turn of the coordinator is done by other threads, one of a kind at a time."""
 
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,14 +29,20 @@ class Errands:
 
         Args:
             key: What it is about.
-            work: Done in another thread, without the lock; it must not raise.
-            then: Done after that, under the lock.
+            work: Done in another thread, without the lock.
+            then: Done after that, under the lock; not if it failed.
         """
         if self._is_closed or key in self._under_way:
             return
 
         def run() -> None:
-            result = work()
+            try:
+                result = work()
+            except Exception:
+                with self._lock:
+                    del self._under_way[key]
+                sys.excepthook(*sys.exc_info())  # into the log of this process
+                return
             with self._lock:
                 del self._under_way[key]
                 then(result)

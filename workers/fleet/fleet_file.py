@@ -135,10 +135,11 @@ def load_fleet(path: Path, overrides: Sequence[str] = ()) -> tuple[Fleet, Config
     fleet = fill(Fleet, [], path, (), keys_in="docs/fleet.md")
     pipeline = path.parent / fleet.pipeline if fleet.pipeline else None
     config = load_config(pipeline, overrides)
+    told = pipeline or "configuration of the workers"
     if config.streams:
-        raise ConfigError(f"{pipeline}: [[streams]] of a fleet stand in {path}")
+        raise ConfigError(f"{told}: [[streams]] of a fleet stand in {path}")
     if config.inference.shared_by or config.inference.workers > 1:
-        raise ConfigError(f"{pipeline}: a fleet shares streams by itself: no inference.workers or shared_by")
+        raise ConfigError(f"{told}: a fleet shares streams by itself: no inference.workers or shared_by")
     if config.control.listen:
-        raise ConfigError(f"{pipeline}: control.listen is set by the fleet's agents")
+        raise ConfigError(f"{told}: control.listen is set by the fleet's agents")
     return fleet, config

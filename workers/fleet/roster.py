@@ -80,9 +80,19 @@ class Roster:
         """Those that were ever heard of."""
         return set(self._known)
 
-    def find(self, name: str) -> Known | None:
-        """A worker; None if it was never heard of."""
-        return self._known.get(name)
+    def to_connect(self) -> list[tuple[str, dict[str, list[str]]]]:
+        """Workers that are not connected to all that they should hear, and to whom they are to connect."""
+        endpoints, found = self.endpoints(), []
+        for known in self.up():
+            links: dict[str, list[str]] = {key: endpoints[key] for key in SYSTEM[known.beat.role].connects}
+            if known.links != links and all(links.values()):
+                found.append((known.beat.worker, links))
+        return found
+
+    def connected(self, name: str, links: dict[str, list[str]]) -> None:
+        """A worker has connected to these."""
+        if self.is_up(name):
+            self._known[name].links = links
 
     def is_up(self, name: str) -> bool:
         """Whether a worker works, as far as is known."""

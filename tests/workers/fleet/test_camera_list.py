@@ -1,0 +1,54 @@
+import msgspec
+import pytest
+
+from pipeline.base.config import StreamConfig
+from tests.workers.fleet.beats import beat
+from workers.fleet.camera_list import Cameras, FleetError
+from workers.fleet.fleet_file import AgentsConfig, Fleet, FleetStream
+from workers.fleet.worker_client import Question
+
+GATE = FleetStream(id="gate ü", source="demo", capture="north", pace=True)
+YARD = FleetStream(id="yard", source="demo", capture="south")
+
+
+def cameras(*streams):
+    north_and_south = {"north": AgentsConfig(), "south": AgentsConfig()}
+    return Cameras(Fleet(capture=north_and_south, streams=list(streams)))
+
+
+def test_a_capture_worker_is_told_what_it_lacks_and_what_is_no_longer_wanted():
+    known = cameras(GATE, YARD)
+    [(name, question)] = known.questions("capture-north", [])
+    assert (name, question.method, question.path) == ("gate ü", "POST", "/streams")
+    entry = msgspec.convert(question.body, StreamConfig)
+    assert (entry.id, entry.source, entry.pace) == ("gate ü", "demo", True)
+    assert known.questions("capture-north", ["gate ü"]) == []
+    known.remove("gate ü")
+    leave = Question("DELETE", "/streams/gate%20%C3%BC")
+    assert known.questions("capture-north", ["gate ü"]) == [("gate ü", leave)]
+
+
+def test_cameras_are_added_once():
+    known = cameras(GATE)
+    known.add(GATE)
+    known.add(YARD)
+    assert known.readers == {"gate ü": "capture-north", "yard": "capture-south"}
+    with pytest.raises(FleetError, match="there is another stream 'yard': remove it first"):
+        known.add(FleetStream(id="yard", source="other", capture="south"))
+    with pytest.raises(FleetError, match=r"there is no \[capture\.west\], only north, south"):
+        known.add(FleetStream(id="west", source="demo", capture="west"))
+    with pytest.raises(FleetError, match="say which agent reads it"):
+        known.add(FleetStream(id="west", source="demo"))
+    with pytest.raises(FleetError, match="there is no stream 'west'"):
+        known.remove("west")
+    assert list(known) == ["gate ü", "yard"]
+
+
+def test_what_a_capture_worker_was_given_before_counts_more_than_the_file():
+    known = cameras(GATE, YARD)
+    late = StreamConfig(id="late", source="demo", policy="newest")
+    known.adopt(beat("capture-north", role="capture", entries=[late], streams={"late": 0}))
+    assert known.readers == {"yard": "capture-south", "late": "capture-north"}
+    assert known.questions("capture-north", ["late"]) == []
+    [(_, again)] = known.questions("capture-north", [])
+    assert msgspec.convert(again.body, StreamConfig) == late

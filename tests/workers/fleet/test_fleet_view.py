@@ -1,0 +1,75 @@
+from io import StringIO
+
+from rich.console import Console
+
+from workers.fleet.fleet_view import note_in_words, render_status
+
+NOTE = {"time_ns": 1_700_000_000_000_000_000, "what": "moved", "stream": "gate"}
+
+
+def worker(**about):
+    told = {"role": "inference", "state": "ready", "node": "0123456789abcdef", "host": "10.0.0.1"}
+    return told | {"restarts": 0, "streams": 1, "busy": 0.5} | about
+
+
+def stream(worker="inference-1", moving_to=None, why="it is new"):
+    placed = {"generation": 3, "since_s": 12.3} if worker else {"generation": None, "since_s": None}
+    return {"capture": "capture", "worker": worker, "moving_to": moving_to, "why": why, **placed}
+
+
+def shown(streams, workers=None, notes=()):
+    out = StringIO()
+    told = {"fleet": "town", "workers": workers or {}, "streams": streams, "notes": list(notes)}
+    Console(file=out, width=200).print(render_status(told))
+    return out.getvalue()
+
+
+def test_workers_streams_and_why():
+    waits = {"role": "inference", "state": "waits for a node that has room and the labels for it"}
+    text = shown(
+        {"gate": stream(moving_to="inference-2"), "yard": stream(None, why="[no] worker has it yet")},
+        {"inference-1": worker(), "inference-2": waits, "sink": worker(busy=None, restarts=4)},
+    )
+    for part in (
+        "fleet town",
+        "10.0.0.1 (01234567)",
+        "50%",
+        "waits for a node",
+        "inference-1 -> inference-2",
+        "12 s",
+        "[no] worker has it yet",
+    ):
+        assert part in text, text
+
+
+def test_a_table_ends_and_the_rest_is_counted():
+    streams = {f"cam{n:03d}": stream("inference-1" if n % 3 else None) for n in range(100)}
+    text = shown(streams)
+    assert "cam039" in text
+    assert "cam040" not in text
+    assert "and 60 more; in all: inference-1 66, nobody 34" in text
+    assert "more; in all" not in shown(dict(list(streams.items())[:40]))
+
+
+def test_the_newest_notes_are_there():
+    text = shown({}, notes=[{**NOTE, "why": f"cause {n}."} for n in range(20)])
+    assert "cause 19." in text
+    assert "cause 8." in text
+    assert "cause 7." not in text
+
+
+def test_notes_in_words():
+    about = {
+        "source": "inference-1",
+        "worker": "inference-2",
+        "generation": 4,
+        "took_ms": 12.3,
+        "memory": "taken",
+        "why": "to even out",
+    }
+    line = note_in_words(NOTE | about)
+    told = "moved: gate inference-1 -> inference-2 generation 4 in 12 ms memory taken: to even out"
+    assert line.partition(" ")[2] == told
+    assert note_in_words(NOTE).endswith(" moved: gate")
+    down = {"time_ns": 0, "what": "down", "worker": "inference-1", "why": "it died or hangs"}
+    assert note_in_words(down).endswith(" down: inference-1: it died or hangs")

@@ -1,0 +1,88 @@
+"""The cameras of a fleet: which there are now, which capture agent reads each, and what it has to be told."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from pipeline.base.config import StreamConfig
+from pipeline.base.errors import UserError
+from workers.fleet.agents_protocol import capture_name
+from workers.fleet.beat import Beat
+from workers.fleet.fleet_file import Fleet, FleetStream
+from workers.fleet.worker_client import Question, stream_path
+
+
+class FleetError(UserError):
+    """What was asked of the fleet can't be done; one line."""
+
+
+class Cameras:
+    """Those of the file to begin with; by their names.
+
+    Args:
+        fleet: The file.
+    """
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self._streams = {stream.id: stream for stream in fleet.streams}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._streams)
+
+    def __contains__(self, stream_id: str) -> bool:
+        return stream_id in self._streams
+
+    @property
+    def readers(self) -> dict[str, str]:
+        """The capture agent of each."""
+        return {name: capture_name(self._fleet.capture_of(stream)) for name, stream in self._streams.items()}
+
+    def add(self, stream: FleetStream) -> None:
+        """Adds one; nothing happens if it is there.
+
+        Raises:
+            FleetError: There is another one of that name, or its capture agent is not there.
+        """
+        try:
+            self._fleet.capture_of(stream)
+        except ValueError as error:
+            raise FleetError(str(error)) from None
+        if self._streams.get(stream.id, stream) != stream:
+            raise FleetError(f"there is another stream {stream.id!r}: remove it first")
+        self._streams[stream.id] = stream
+
+    def remove(self, stream_id: str) -> None:
+        """Removes one.
+
+        Raises:
+            FleetError: There is none of that name.
+        """
+        if self._streams.pop(stream_id, None) is None:
+            raise FleetError(f"there is no stream {stream_id!r}")
+
+    def adopt(self, beat: Beat) -> None:
+        """Takes what a capture agent was given by a coordinator before this one: the file may be older."""
+        readers = self.readers
+        for stream_id in [name for name in self._streams if readers[name] == beat.worker]:
+            del self._streams[stream_id]
+        reader = next(name for name in self._fleet.capture if capture_name(name) == beat.worker)
+        for entry in beat.entries:
+            self._streams[entry.id] = FleetStream(**_fields(entry), capture=reader)
+
+    def questions(self, agent: str, present: Iterable[str]) -> list[tuple[str, Question]]:
+        """What to ask a capture worker, stream by stream, so that it reads its cameras and no others.
+
+        Args:
+            agent: Its name.
+            present: The streams that it reads.
+        """
+        present = set(present)
+        wanted = {name for name, reader in self.readers.items() if reader == agent}
+        return [
+            (name, Question("POST", "/streams", _fields(self._streams[name])))
+            for name in sorted(wanted - present)
+        ] + [(name, Question("DELETE", stream_path(name))) for name in sorted(present - wanted)]
+
+
+def _fields(stream: StreamConfig) -> dict[str, Any]:
+    return {key: getattr(stream, key) for key in StreamConfig.__struct_fields__}
