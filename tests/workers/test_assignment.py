@@ -70,3 +70,45 @@ def test_a_worker_that_comes_back_from_the_dead_answers_nothing_twice(place: Pat
     assert generations == sorted(generations)  # type: ignore[type-var]
     assert len({line["seq"] for line in got}) == len(got), "no frame is answered twice"
     assert fleet.sink.out.count("is refused") == 1
+
+
+@pytest.mark.slow
+def test_what_a_worker_is_asked_is_checked(place: Path) -> None:
+    with Fleet(place) as fleet:
+        assert fleet.own("right", "late", 1, "standby") == 201
+
+        def left(method: str, path: str, body: object = None) -> tuple[int, str]:
+            code, told = fleet.ask("left", method, path, body)
+            return code, told.get("error", told.get("memory", "")) if isinstance(told, dict) else ""
+
+        assert fleet.ask("left", "GET", "/streams").body == {"streams": []}
+        assert fleet.ask("left", "GET", "/healthz").body["state"] == "ready"
+        wrong = {"stream_id": "a/b", "generation": 1, "state": "owned"}
+        assert left("POST", "/streams", wrong)[0] == 400
+        assert left("POST", "/streams", {**wrong, "stream_id": "a", "state": "mine"})[0] == 400
+        assert left("POST", "/streams", {**wrong, "stream_id": "a", "generation": -1})[0] == 400
+        assert [fleet.own("left", "gate", generation) for generation in (3, 3, 2, 4)] == [201, 200, 409, 200]
+        assert fleet.own("left", "gate", 5, "standby") == 409
+        assert left("DELETE", "/streams/gate?generation=3") == (409, "gate is at generation 4 here, not at 3")
+        assert left("DELETE", "/streams/gate")[0] == 400
+        assert left("DELETE", "/streams/yard?generation=1") == (404, "yard is not assigned to this worker")
+        assert left("PUT", "/streams/gate?generation=4", b"")[0] == 404
+        assert fleet.own("left", "yard", 7, "standby") == 201
+        told = fleet.ask("left", "GET", "/streams").body["streams"]
+        assert [tuple(one.values()) for one in told] == [("gate", 4, "owned"), ("yard", 7, "standby")]
+        assert left("PUT", "/streams/yard?generation=8", b"")[0] == 409
+        taken = left("PUT", "/streams/yard?generation=7", b"foreign")
+        assert taken == (200, "refused: it is no memory of this version")
+        load = fleet.ask("left", "GET", "/load").body
+        assert (load["worker"], set(load["streams"])) == ("left", {"gate", "yard"})
+        assert load["streams"]["yard"] == {
+            "generation": 7, "fps": 0.0, "work": 0.0, "dropped_per_s": 0.0, "age_ms": None
+        }  # fmt: skip
+        assert left("DELETE", "/streams/yard?generation=7")[0] == 204
+        until(
+            lambda: fleet.ask("right", "GET", "/streams").body == {"streams": []},
+            "a stream on standby that nobody gives is left",
+            START_S,
+            fleet.told,
+        )
+        assert "late: on standby for 10 s, and not given: left" in fleet.inference["right"].out

@@ -84,6 +84,15 @@ def test_what_can_not_be_shared_is_one_line(options: list[str], said: str) -> No
         check_sharing(config(*options))
 
 
+def test_one_that_is_given_its_streams_has_none_of_its_own_and_has_to_be_told() -> None:
+    assert own_streams(config("inference.assigned=true", "control.listen=127.0.0.1:0")) == []
+    check_sharing(config("inference.assigned=true", "control.listen=127.0.0.1:0"))
+    with pytest.raises(ConfigError, match=r"inference\.assigned needs control\.listen"):
+        check_sharing(config("inference.assigned=true"))
+    with pytest.raises(ConfigError, match="only one of them"):
+        check_sharing(config("inference.assigned=true", "inference.shared_by=['a']", "inference.name=a"))
+
+
 def test_workers_on_several_machines_need_the_list_of_streams() -> None:
     with pytest.raises(ConfigError, match=r"same \[\[streams\]\]"):
         check_sharing(config("inference.shared_by=['a', 'b']", "inference.name=a", cameras=[]))

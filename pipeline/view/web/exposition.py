@@ -46,6 +46,7 @@ class Metrics(Collector):
         stats = msgspec.msgpack.decode(self._stats, type=WorkerStats) if self._stats else None
         if stats is not None:
             yield _frames(stats)
+            yield _unpredicted(stats)
             yield _latency(stats)
             yield _events(stats)
         yield self._workers(stats)
@@ -99,6 +100,18 @@ def _frames(stats: WorkerStats) -> Metric:
     for name, stream in stats.streams.items():
         for fate, count in {"rendered": stream.rendered, **stream.dropped}.items():
             metric.add_metric([name, fate], count)
+    return metric
+
+
+def _unpredicted(stats: WorkerStats) -> Metric:
+    metric = CounterMetricFamily(
+        "kvq_unpredicted_frames",
+        "Frames that were shown without their own prediction",
+        labels=["stream", "why"],
+    )
+    for name, stream in stats.streams.items():
+        for why in ("skipped", "timeout"):
+            metric.add_metric([name, why], stream.rendered_without.get(why, 0))
     return metric
 
 

@@ -1,0 +1,54 @@
+"""Frames that wait for their stream to change its owner."""
+
+import pytest
+
+from pipeline.base.frame import FrameId
+from tests.wire.peers import end
+from tests.workers.arriving import received
+from workers.standby import Standby
+
+
+def standby(*seqs: int, policy: str = "newest", capacity: int = 3) -> Standby:
+    waits = Standby(1, capacity, 0)
+    for seq in seqs:
+        waits.take(received(seq, 40.0 * seq, policy=policy))
+    return waits
+
+
+def last(seq: int, session: int = 1) -> FrameId:
+    return FrameId("door", session, 0, seq)
+
+
+@pytest.mark.parametrize(
+    ("dealt_with", "waiting", "gone"),
+    [
+        (None, [2, 3, 4], 2),
+        (last(0), [2, 3, 4], 1),
+        (last(1), [2, 3, 4], 0),
+        (last(3), [4], 0),
+        (last(9), [], 0),
+        (last(9, session=5), [2, 3, 4], 2),
+    ],
+)
+def test_what_the_former_owner_has_dealt_with_is_left_out(
+    dealt_with: FrameId | None, waiting: list[int], gone: int
+) -> None:
+    frames, had_to_go = standby(0, 1, 2, 3, 4).after(dealt_with)
+    assert ([one.header.seq for one in frames], had_to_go) == (waiting, gone)
+
+
+def test_frames_that_must_not_be_lost_wait_with_their_publisher() -> None:
+    assert standby().room is None
+    assert standby(0, 1).room is None
+    assert standby(0, 1, policy="every").room == 1
+    assert standby(0, 1, 2, policy="every").room == 0
+
+
+def test_an_end_counts_until_something_follows_it() -> None:
+    waits = standby()
+    assert not waits.has_begun
+    waits.take(end(5))
+    assert waits.has_begun
+    assert waits.end == end(5)
+    waits.take(received(5, 200.0))
+    assert waits.end is None
