@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from typing import Any, ClassVar, TypeVar
 
+import msgspec
 import psutil
 
 from pipeline.account.stats import WorkerStats
 from pipeline.base.clock import now_ns
-from pipeline.base.config import Config
+from pipeline.base.config import Config, EndpointsConfig
 from pipeline.base.errors import UserError
 from pipeline.base.rate import Rate
 from pipeline.base.redact import redact
@@ -25,6 +26,7 @@ from pipeline.wire.receivers import Receiver
 from pipeline.wire.security import SecurityPolicy
 from workers.control import Control
 from workers.down_worker import DownWorker
+from workers.link_verbs import LinkVerbs, Receivers
 from workers.output import print_line
 from workers.roles import stats_endpoints
 from workers.sharing import expected
@@ -120,6 +122,10 @@ class Worker(ABC):
         """What it does when it is asked over HTTP (``[control]``), in its own thread, between two ticks."""
         return []
 
+    def receivers(self) -> Receivers:
+        """What listens to other workers, by key of ``[endpoints]``; without what it has not made yet."""
+        return {}
+
     def run(self, stop: threading.Event, on_ready: Callable[[WorkerStats], None]) -> None:
         """Works until there is no more to do or ``stop`` is set, then ends in order.
 
@@ -206,6 +212,9 @@ class Worker(ABC):
         """Connections to other workers by name, and their states; two receivers may share a name."""
         return [link for receiver in self._receivers for link in receiver.links.items()]
 
+    def _link(self, endpoints: EndpointsConfig) -> None:
+        self.config = msgspec.structs.replace(self.config, endpoints=endpoints)
+
     @property
     def _linger_s(self) -> float:
         """Time in seconds for others to take what was sent last, out of that for the whole end."""
@@ -217,7 +226,8 @@ class Worker(ABC):
             self._stats_publisher = Publisher(endpoint, self.config.wire, self.security, queue=SMALL_QUEUE)
             self._publishers.append(self._stats_publisher)
             if self.config.control.listen:
-                self._control = Control(self.config, self.stats, self.verbs())
+                links = LinkVerbs(self.role, lambda: self.config.endpoints, self.receivers, self._link)
+                self._control = Control(self.config, self.stats, [*self.verbs(), *links.all])
                 self.resources.callback(self._control.close)
             self.open()
         except UserError as error:  # every boundary that open crosses has its own one-line errors

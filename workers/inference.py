@@ -26,6 +26,7 @@ from workers.assignment import Assignment, drops
 from workers.base import RETRY_S, TICK_S, Worker
 from workers.configured_runtime import configured_runtime
 from workers.inference_stream import InferenceStream
+from workers.link_verbs import Receivers
 from workers.rebuilding import rebuild
 from workers.reference_views import ReferenceViews
 from workers.roles import bound_endpoint, connected_endpoints
@@ -106,6 +107,10 @@ class InferenceWorker(Worker):
             if feedback := stream.pop_feedback(now_ns()):
                 self.receiver.send_feedback(feedback)
         return True
+
+    def receivers(self) -> Receivers:
+        """See ``Worker``."""
+        return {"frames": self.receiver} if self.receiver else {}
 
     def turn(self, timeout_s: float) -> None:
         """A tick within a verb that has to wait: nothing else stands still."""

@@ -32,6 +32,7 @@ from workers.base import Worker
 from workers.data_outputs import DataOutputs
 from workers.evidence_taking import EvidenceTaking
 from workers.keeping import Keeping
+from workers.link_verbs import Receivers
 from workers.other_workers import OtherWorkers
 from workers.recording import Recording, unlist
 from workers.recording_shelf import RecordingShelf
@@ -111,6 +112,10 @@ class SinkWorker(Worker):
         others = OtherWorkers(config, self.security, self.down, self.links, self.event)
         self._others = self.resources.enter_context(others)
         self.resources.callback(self._listen_no_more)
+
+    def receivers(self) -> Receivers:
+        """See ``Worker``."""
+        return {"frames": self._frames, "predictions": self._answers}
 
     def tick(self, timeout_s: float) -> bool:
         """Takes in what has arrived and shows the frames whose waiting is over.

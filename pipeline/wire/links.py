@@ -15,6 +15,7 @@ import errno
 import math
 import time
 from collections import Counter
+from collections.abc import Collection
 from typing import Literal, TypeAlias
 
 import zmq
@@ -106,6 +107,12 @@ class LinkWatch:
             else:
                 self._causes[endpoint] = _FOREIGN
         return troubles
+
+    def keep(self, endpoints: Collection[str]) -> None:
+        """Forgets all connections but these; events of others may still come, and mean nothing."""
+        for known in (self.states, self._broken_at, self._causes, self._refusals):
+            for endpoint in known.keys() - endpoints:
+                del known[endpoint]
 
     def given_up(self) -> dict[str, str]:
         """Endpoints that must be disconnected and connected again, each reported once."""

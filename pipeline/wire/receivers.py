@@ -70,9 +70,29 @@ class Receiver(Closing, Generic[T]):
         """Links that broke or came back since the last call, a line each."""
         links = self.links
         broken = [name for name, state in links.items() if state == "lost" and name not in self._lost]
-        mended = [name for name in self._lost if links[name] == "up"]
-        self._lost = self._lost.union(broken).difference(mended)
+        gone = self._lost - links.keys()
+        mended = [name for name in self._lost - gone if links[name] == "up"]
+        self._lost = self._lost.union(broken).difference(mended, gone)
         return [*(f"{name}: link lost" for name in broken), *(f"{name}: link is back" for name in mended)]
+
+    def check_sources(self, sources: Sequence[tuple[Role, str]]) -> None:
+        """Checks endpoints before ``replace_sources``.
+
+        Raises:
+            TransportError: One can never be connected to.
+            SecurityError: There is no key for a server, or its public key is missing.
+        """
+        for subscriber in self._subscribers:
+            subscriber.check_sources(sources)
+
+    def replace_sources(self, sources: Sequence[tuple[Role, str]]) -> None:
+        """Connects to endpoints that are new, and disconnects from those that are not among them any more.
+
+        Args:
+            sources: All endpoints, each with the role of the worker that listens there; checked before.
+        """
+        for subscriber in self._subscribers:
+            subscriber.replace_sources(sources)
 
     def close(self) -> None:
         """Disconnects."""

@@ -131,7 +131,9 @@ class Subscriber:
                 del self._lookups[where]
                 self._numbers[where] = answer
                 self._connect(role, where)
-        self._troubles |= self._links.poll()
+        troubles = self._links.poll()
+        self._links.keep(self._sources.keys())
+        self._troubles |= {endpoint: troubles[endpoint] for endpoint in troubles if endpoint in self._sources}
         for endpoint, cause in self._links.given_up().items():
             self._troubles[endpoint] = cause
             with contextlib.suppress(zmq.ZMQError):
@@ -151,6 +153,28 @@ class Subscriber:
             for endpoint, (role, where) in self._sources.items()
             if where.kind == "tcp"
         }
+
+    def check_sources(self, sources: Iterable[tuple[Role, str]]) -> None:
+        """See ``Receiver.check_sources``."""
+        for role, text in sources:
+            address.check_connect(where := address.parse(text))
+            self._security.secure_client(self.socket, where, role)
+
+    def replace_sources(self, sources: Iterable[tuple[Role, str]]) -> None:
+        """See ``Receiver.replace_sources``."""
+        wanted = {address.parse(text): role for role, text in sources}
+        for where in (self._numbers.keys() | self._lookups.keys()) - wanted.keys():
+            self._lookups.pop(where, None)
+            endpoint, _ = self._numbers.pop(where, ("", False))
+            if self._sources.pop(endpoint, None) is not None:
+                with contextlib.suppress(zmq.ZMQError):
+                    self.socket.disconnect(endpoint)
+            self._troubles.pop(endpoint, None)
+            self._troubles.pop(where.text, None)
+        self._links.keep(self._sources.keys())
+        for where, role in wanted.items():
+            if where not in self._numbers and where not in self._lookups:
+                self._add(role, where)
 
     def close(self) -> None:
         """Disconnects; what still waits is lost."""

@@ -5,14 +5,17 @@ from pathlib import Path
 import pytest
 
 from pipeline.account.stats import MOST_STREAMS
+from pipeline.base.errors import TransportError
 from pipeline.base.frame import Policy
+from pipeline.base.role_names import Role
 from pipeline.wire import encoding
 from pipeline.wire.arrivals import ReceivedPrediction
+from pipeline.wire.frame_receiver import FrameReceiver
 from pipeline.wire.messages import Part
 from pipeline.wire.publisher import SMALL_QUEUE, Publisher
 from pipeline.wire.receivers import PredictionReceiver
-from tests.support import until
-from tests.wire.peers import OPEN, QUICK, bad_picture, end, prediction
+from tests.support import free_port, until
+from tests.wire.peers import OPEN, QUICK, bad_picture, end, packed, prediction, security, seqs_of
 from tests.wire.test_transport import until_heard
 
 
@@ -70,3 +73,79 @@ def test_generations_of_names_without_end_are_not_kept(tmp_path: Path) -> None:
             receiver.poll(0.0)
         until(lambda: receiver.poll(0.05) or receiver.rejects.counts.get("names", 0) == 50, "all arrive")
         assert len(receiver._generations) == MOST_STREAMS
+
+
+@pytest.fixture(params=["ipc", "tcp"])
+def endpoints(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
+    if request.param == "ipc":
+        return [f"ipc://{tmp_path}/{name}" for name in ("old", "new")]
+    return [f"tcp://127.0.0.1:{free_port()}" for _ in range(2)]
+
+
+def sources(*texts: str) -> list[tuple[Role, str]]:
+    return [("capture", text) for text in texts]
+
+
+def test_a_receiver_goes_over_to_other_publishers_as_it_runs(endpoints: list[str]) -> None:
+    old_at, new_at = endpoints
+    with (
+        Publisher(old_at, QUICK, OPEN) as old,
+        Publisher(new_at, QUICK, OPEN) as new,
+        FrameReceiver([old_at], "sink", QUICK, OPEN) as receiver,
+    ):
+        until(lambda: old.listeners()["sink"] == 1, "the old one hears it")
+        receiver.replace_sources(sources(old_at, new_at))
+        until(lambda: new.listeners()["sink"] == 1, "the new one hears it as well")
+        assert old.listeners()["sink"] == 1, "and the old one has not lost it"
+        receiver.replace_sources(sources(new_at))
+        until(lambda: not receiver.poll(0.01) and not old.listeners(), "the old one hears it no more")
+        old.send(packed(0, "every"))
+        new.send(packed(1, "every"))
+        assert seqs_of(receiver.poll(10.0)) == [1]
+        receiver.replace_sources([])
+        until(lambda: not receiver.poll(0.01) and not new.listeners(), "nobody hears it")
+        receiver.replace_sources(sources(old_at))
+        until(lambda: not receiver.poll(0.01) and old.listeners()["sink"] == 1, "it is back")
+        old.send(packed(2, "every"))
+        assert seqs_of(receiver.poll(10.0)) == [2]
+        assert receiver.pop_link_events() == []
+
+
+def test_a_link_that_nobody_wants_any_more_is_not_lost() -> None:
+    gone, there = (f"tcp://127.0.0.1:{free_port()}" for _ in range(2))
+    with Publisher(there, QUICK, OPEN), FrameReceiver([there, gone], "sink", QUICK, OPEN) as receiver:
+        with Publisher(gone, QUICK, OPEN) as going:
+            until(lambda: not receiver.poll(0.01) and going.listeners()["sink"] == 1, "it is heard")
+            until(lambda: not receiver.poll(0.01) and set(receiver.links.values()) == {"up"}, "both are up")
+        name = f"capture at {gone}"
+        until(lambda: not receiver.poll(0.01) and receiver.links[name] == "lost", "one is lost")
+        assert receiver.pop_link_events() == [f"{name}: link lost"]
+        receiver.replace_sources(sources(there))
+        assert receiver.links == {f"capture at {there}": "up"}
+        for _ in range(12):  # longer than a link that libzmq has given up is left alone
+            assert receiver.poll(0.1) == []
+        assert receiver.pop_link_events() == []
+        assert receiver.rejects.pop_reports() == []
+
+
+def test_a_host_that_nobody_knows_is_looked_up_until_it_is_not_wanted() -> None:
+    there, unknown = f"tcp://127.0.0.1:{free_port()}", "tcp://no-such-host.invalid:5555"
+    open_to_all = security(insecure=True)
+    with Publisher(there, QUICK, OPEN), FrameReceiver([there], "sink", QUICK, open_to_all) as receiver:
+        receiver.replace_sources(sources(there, unknown))
+        until(lambda: not receiver.poll(0.05) and receiver.rejects.counts, "it is reported")
+        receiver.replace_sources(sources(there))
+        receiver.poll(0.2)
+        before = dict(receiver.rejects.counts)
+        for _ in range(10):
+            receiver.poll(0.1)
+        assert receiver.rejects.counts == before
+
+
+@pytest.mark.parametrize("text", ["tcp://host", "udp://127.0.0.1:1", "tcp://127.0.0.1:0"])
+def test_an_endpoint_that_can_not_be_is_found_before_anything_changes(text: str) -> None:
+    there = f"tcp://127.0.0.1:{free_port()}"
+    with FrameReceiver([there], "sink", QUICK, OPEN) as receiver:
+        with pytest.raises(TransportError):
+            receiver.check_sources(sources(text))
+        assert list(receiver.links) == [f"capture at {there}"]

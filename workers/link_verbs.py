@@ -1,0 +1,79 @@
+"""What a worker does when it is asked over HTTP whom to listen to: it connects and disconnects as it runs."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from pipeline.base.config import Endpoint as Text
+from pipeline.base.config import EndpointsConfig
+from pipeline.base.errors import UserError
+from pipeline.base.role_names import Role
+from pipeline.view.web.verbs import Asked, Done, Verb, VerbError
+from pipeline.wire import address
+from pipeline.wire.receivers import Receiver
+from workers.roles import SYSTEM, Endpoint
+
+Receivers = Mapping[Endpoint, Receiver[Any]]
+
+
+class _Links(msgspec.Struct, forbid_unknown_fields=True):
+    frames: list[Text] | msgspec.UnsetType = msgspec.UNSET
+    predictions: list[Text] | msgspec.UnsetType = msgspec.UNSET
+
+
+class LinkVerbs:
+    """``/links`` of one worker: to whom it listens.
+
+    Args:
+        role: Of the worker.
+        endpoints: Gives where it listens now.
+        receivers: Gives its receivers by key of ``[endpoints]``; without those that it has not made yet.
+        changed: Takes the endpoints as they are then.
+    """
+
+    def __init__(
+        self,
+        role: Role,
+        endpoints: Callable[[], EndpointsConfig],
+        receivers: Callable[[], Receivers],
+        changed: Callable[[EndpointsConfig], None],
+    ) -> None:
+        self._keys: Sequence[Endpoint] = SYSTEM[role].connects
+        self._role, self._endpoints = role, endpoints
+        self._receivers, self._changed = receivers, changed
+        verbs = [Verb("GET", "/links", self._get), Verb("PUT", "/links", self._put)]
+        self.all = verbs if self._keys else []
+
+    def _get(self, asked: Asked) -> Done:
+        return Done({key: list(getattr(self._endpoints(), key)) for key in self._keys})
+
+    def _put(self, asked: Asked) -> Done:
+        given = msgspec.structs.asdict(asked.read(_Links))
+        wanted = {key: texts for key, texts in given.items() if texts is not msgspec.UNSET}
+        for key in sorted(wanted.keys() - set(self._keys)):
+            raise VerbError(400, f"{key}: {self._role} connects to {' and '.join(self._keys)} only")
+        receivers = self._receivers()
+        new = [
+            (receivers.get(key), [(_bound_by(key), text) for text in wanted[key]])
+            for key in self._keys
+            if key in wanted
+        ]
+        try:
+            for receiver, sources in new:
+                for _, text in sources:
+                    address.check_connect(address.parse(text))
+                if receiver:
+                    receiver.check_sources(sources)
+        except UserError as error:
+            raise VerbError(400, str(error)) from None
+        for receiver, sources in new:
+            if receiver:
+                receiver.replace_sources(sources)
+        self._changed(msgspec.structs.replace(self._endpoints(), **wanted))
+        return self._get(asked)
+
+
+def _bound_by(key: Endpoint) -> Role:
+    """The role of the workers that publish there."""
+    return next(role for role, info in SYSTEM.items() if info.binds == key)
