@@ -26,6 +26,11 @@ class Entry(NamedTuple):
     match: Tensor | None = None
     fine: Tensor | None = None
 
+    def batched(self) -> "Entry":
+        """A batch of this entry alone."""
+        keys, values, match, fine = (None if part is None else part[None] for part in self)
+        return Entry(cast(Tensor, keys), cast(Tensor, values), match, fine)
+
     def split(self) -> list["Entry"]:
         """The entries of a batch, one a stream, in memory of their own so that each can be freed."""
         tied = self.values is self.keys

@@ -249,3 +249,27 @@ def test_a_runtime_that_differs_is_told_from_one_that_agrees() -> None:
     with torch.no_grad():
         broken.temporal.classifier.bias += float("nan")
     assert not largest_difference(runtime, open_torch(broken, CPU)) <= TOLERANCE
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("options", [{"motion": True}, {}, {"use_shared_weights": False}])
+def test_what_is_remembered_can_be_taken_out_and_put_into_another_runtime(
+    precision: Any, options: dict[str, Any]
+) -> None:
+    runtime, other = (
+        open_torch(small(**options), Options(device="cpu", precision=precision)) for _ in range(2)
+    )
+    first, second, third = pictures(3)
+    past: list[Any] = [None] * runtime.num_past
+    for image in (first, second):
+        (memory,) = runtime.infer([image], [past]).remember()
+        past = [*past[1:], memory.entry]
+    again = [other.entry(entry.size, runtime.parts(entry)) for entry in past]
+    expected = runtime.infer([third], [past], want_attention=True).results[0]
+    found = other.infer([third], [again], want_attention=True).results[0]
+    np.testing.assert_array_equal(found.probabilities, expected.probabilities)
+    assert found.attention is not None
+    assert expected.attention is not None
+    np.testing.assert_array_equal(found.attention, expected.attention)
+    with pytest.raises(ValueError, match="another model"):
+        other.entry(past[0].size, runtime.parts(past[0])[::-1][:1])

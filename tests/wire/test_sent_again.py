@@ -141,6 +141,51 @@ def test_replayed_come_before_a_later_frame_that_is_sent_at_once(tmp_path: Path)
         assert (first_live - 1, True) in got, "and nothing between them is missing"
 
 
+def test_two_that_begin_at_once_get_them_both(tmp_path: Path) -> None:
+    endpoint = f"ipc://{tmp_path}/frames"
+    with (
+        publisher_at(endpoint) as publisher,
+        FrameReceiver([endpoint], "inference", QUICK, OPEN, []) as first,
+        FrameReceiver([endpoint], "sink", QUICK, OPEN, ["door"], replay=True) as second,
+    ):
+        for seq in range(3):
+            assert publisher.send_frame(shot(seq))
+        first.begin("door", replay=True)
+        for receiver in (first, second):
+            got = collect(publisher, receiver, 3)
+            assert [number for number, _ in got] == [0, 1, 2]
+        assert quiet(publisher, first) == quiet(publisher, second) == []
+
+
+def test_who_has_begun_already_gets_nothing_again(tmp_path: Path) -> None:
+    endpoint = f"ipc://{tmp_path}/frames"
+    with (
+        publisher_at(endpoint) as publisher,
+        FrameReceiver([endpoint], "inference", QUICK, OPEN, ["door"]) as receiver,
+    ):
+        heard(publisher, "door", 1)
+        assert publisher.send_frame(shot(0))
+        receiver.begin("door", replay=True)
+        assert collect(publisher, receiver, 1) == [(0, False)]
+        assert quiet(publisher, receiver) == []
+
+
+def test_who_was_there_before_capture_gets_each_frame_once(tmp_path: Path) -> None:
+    """It still asks when capture comes, and has all frames from the first one on."""
+    endpoint = f"ipc://{tmp_path}/frames"
+    with (
+        FrameReceiver([endpoint], "inference", QUICK, OPEN, ["door"], replay=True) as receiver,
+        publisher_at(endpoint) as publisher,
+    ):
+        heard(publisher, "door", 1)
+        numbers: list[int] = []
+        for seq in range(8):
+            assert publisher.send_frame(shot(seq))
+            numbers += [number for number, _ in collect(publisher, receiver, 1)]
+        numbers += quiet(publisher, receiver)
+        assert numbers == list(range(8))
+
+
 def take_frame(item: object) -> bool:
     return isinstance(item, ReceivedFrame)
 

@@ -113,10 +113,10 @@ class CudaEngine:
 
     def entry(self, parts: Sequence[Tensor]) -> Row:
         """See ``Engine``."""
-        packed = self._network.layout.pack(entry_of(parts, self._empty))
+        packed = self._network.layout.pack(entry_of(parts, self._empty).batched())
         with torch.cuda.device(self._where):
             (row,) = self._entries.take(1)
-            self._entries.write(torch.tensor([row.number], device=self._where), packed[None])
+            self._entries.write(torch.tensor([row.number], device=self._where), packed)
         return row
 
     def sizes_to_warm_up(self, batch_size: int) -> Sequence[int]:

@@ -241,3 +241,21 @@ def test_graphs_that_fail_or_are_not_wanted_leave_torchs_own_step(monkeypatch: p
     plain = open_torch(small(), Options(device="cuda", graphs=False, report=lines.append))
     assert isinstance(plain.engine, TorchEngine)
     assert lines == []
+
+
+@pytest.mark.parametrize("motion", [True, False])
+def test_what_is_remembered_can_be_taken_out_and_put_in_again(motion: bool) -> None:
+    runtime = open_fast(small(motion=motion), precision="fp16")
+    first, second, third = pictures(3)
+    past: list[Any] = [None] * runtime.num_past
+    for image in (first, second):
+        (memory,) = runtime.infer([image], [past]).remember()
+        past = [*past[1:], memory.entry]
+    again = [runtime.entry(entry.size, runtime.parts(entry)) for entry in past]
+    expected, found = (
+        runtime.infer([third], [slots], want_attention=True).results[0] for slots in (past, again)
+    )
+    np.testing.assert_array_equal(found.probabilities, expected.probabilities)
+    assert found.attention is not None
+    assert expected.attention is not None
+    np.testing.assert_array_equal(found.attention, expected.attention)

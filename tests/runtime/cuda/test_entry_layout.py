@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pipeline.model.state import Entry
+from pipeline.model.state import Entry, entry_of
 from pipeline.runtime.cuda.entry_layout import EntryLayout
 from tests.model.small import clip, small
 
@@ -58,3 +58,17 @@ def test_the_state_shares_the_memory_of_the_rows() -> None:
     state = layout.state(rows, torch.ones(1, model.num_past, dtype=torch.bool))
     rows.fill_(7)
     assert all(part.eq(7).all() for part in (state.keys, state.values, state.match, state.fine))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", OPTIONS)
+def test_an_entry_can_be_taken_out_of_its_row_and_put_into_another(name: str) -> None:
+    model = small(**OPTIONS[name])
+    empty = model.init_state(1)
+    layout, (frame, *_) = EntryLayout(empty), clip(1, 1).unbind(1)
+    entry = model.remember(frame, model.encode(frame))
+    (row,) = layout.pack(entry)
+    parts = layout.parts(row)
+    whole = [part[0] for part in entry if part is not None]
+    assert all(torch.equal(part, expected) for part, expected in zip(parts, whole, strict=True))
+    assert torch.equal(layout.pack(entry_of(parts, empty).batched())[0], row)

@@ -1,0 +1,134 @@
+"""How soon, and with how much of a past, a restarted worker predicts: ``python -m benchmarks.restart_depth``.
+
+Capture plays the demo at its own rate as a camera would; inference is killed (SIGKILL) and started again,
+with what capture sends once more and without. Counted are the parts of the time without predictions, as a
+sink hears them, and the past frames that the first predictions saw.
+"""
+
+import argparse
+import json
+import os
+import signal
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from benchmarks.machine import describe_machine
+from pipeline.base.config import Config, load_config
+from pipeline.base.scratch import scratch_folder
+from pipeline.wire.arrivals import ReceivedPrediction
+from pipeline.wire.messages import Prediction
+from pipeline.wire.receivers import PredictionReceiver
+from pipeline.wire.security import SecurityPolicy
+from workers.child import Child
+
+_START_S = 600.0
+_PREDICTED = 30
+
+
+@dataclass(frozen=True)
+class Row:
+    """One kill.
+
+    Attributes:
+        replay_ms: What capture keeps.
+        start_s: From the kill until the new process is ready: Python, model, warm-up.
+        first_ms: From then to the first prediction.
+        full_ms: From then to the first one with full depth.
+        depths: Past frames that the first predictions saw.
+    """
+
+    replay_ms: float
+    start_s: float
+    first_ms: float
+    full_ms: float
+    depths: list[int]
+
+
+def measure(replay_ms: float, options: list[str]) -> Row:
+    """Kills an inference worker once, and listens to the next one."""
+    with scratch_folder("kvq-restart-") as folder:
+        names = ("frames", "predictions", "capture_stats", "inference_stats")
+        own = [f"endpoints.{name}=['ipc://{folder}/{name}']" for name in names]
+        live = 'streams=[{id = "gate", source = "demo", policy = "newest", pace = true}]'
+        waits = 'capture.wait_for=["inference"]'
+        config = load_config(None, [live, *own, waits, f"capture.replay_ms={replay_ms}", *options])
+        security = SecurityPolicy(config.security)
+        with (
+            PredictionReceiver(config.endpoints.predictions, config.wire, security) as answers,
+            _running("capture", config),
+        ):
+            with _running("inference", config) as inference:
+                _hear(answers, _PREDICTED)
+                assert inference.pid is not None
+                os.kill(inference.pid, signal.SIGKILL)
+                killed_s = time.monotonic()
+            answers.poll(0.1)
+            with _running("inference", config):
+                ready_s, ready_ns = time.monotonic(), time.time_ns()
+                heard = _hear(answers, _PREDICTED)
+    most = max(one.depth for one in heard)
+    full_ns = next(one.predicted_ns for one in heard if one.depth == most)
+    return Row(
+        replay_ms,
+        round(ready_s - killed_s, 2),
+        round((heard[0].predicted_ns - ready_ns) / 1e6, 1),
+        round((full_ns - ready_ns) / 1e6, 1),
+        [one.depth for one in heard[:6]],
+    )
+
+
+@contextmanager
+def _running(name: str, config: Config) -> Iterator[Child]:
+    """A worker that is ready."""
+    child = Child(name, "capture" if name == "capture" else "inference", lambda line: None)
+    child.start(config, {"restarts": 1})
+    try:
+        deadline = time.monotonic() + _START_S
+        while not child.ready:
+            report = child.poll()
+            if (report and report.kind != "ready") or not child.alive or time.monotonic() > deadline:
+                raise RuntimeError(f"{name}: {report.text if report else 'did not come up'}")
+            time.sleep(0.005)
+        yield child
+    finally:
+        child.kill()
+        child.join()
+
+
+def _hear(answers: PredictionReceiver, count: int) -> list[Prediction]:
+    heard: list[Prediction] = []
+    deadline = time.monotonic() + _START_S
+    while len(heard) < count:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"only {len(heard)} predictions in {_START_S:g} s")
+        heard += [one.prediction for one in answers.poll(0.02) if isinstance(one, ReceivedPrediction)]
+    return heard
+
+
+def main() -> None:
+    """Prints a table, and stores it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--kills", type=int, default=5, help="with each setting")
+    parser.add_argument("--set", action="append", default=[], help="a key of the configuration")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    kept_ms = load_config().capture.replay_ms
+    rows = [measure(ms, options.set) for _ in range(options.kills) for ms in (kept_ms, 0.0)]
+    print("| capture.replay_ms | start s | to first ms | to full depth ms | depths |\n|---|---|---|---|---|")
+    for ms in (kept_ms, 0.0):
+        mine = [row for row in rows if row.replay_ms == ms]
+        medians = [statistics.median(getattr(row, name) for row in mine) for name in ("start_s", "first_ms")]
+        full = statistics.median(row.full_ms for row in mine)
+        depths = ", ".join(" ".join(map(str, row.depths)) for row in mine)
+        print(f"| {ms:g} | {medians[0]:.2f} | {medians[1]:.0f} | {full:.0f} | {depths} |")
+    if options.json:
+        found = {"machine": describe_machine(), "rows": [asdict(row) for row in rows]}
+        options.json.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
