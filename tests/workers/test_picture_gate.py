@@ -103,18 +103,19 @@ def film(path: Path, frames: int, begins: int, ends: int) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize("health", [True, False])
 def test_a_lens_that_is_covered_in_the_middle_of_a_run(place: Path, health: bool) -> None:
-    door = film(place / "door.mp4", frames=325, begins=175, ends=275)
+    frames, begins, ends = (325, 175, 275) if health else (200, 150, 200)  # long enough to be believed
+    door = film(place / "door.mp4", frames, begins, ends)
     events = place / "events.jsonl"
     options = ("--source", str(door), "--events", str(events), "--set", f"inference.health={health}".lower())
     with Pipeline(place, *options) as run:
         outcome = run.finish()
     assert outcome.code == 0, outcome.told()
     stream = outcome.stream("door")
-    assert (stream["captured"], stream["rendered"], stream["unaccounted"]) == (325, 325, 0)
+    assert (stream["captured"], stream["rendered"], stream["unaccounted"]) == (frames, frames, 0)
     predicted = {line["seq"] for line in map(json.loads, run.predictions_file.read_text().splitlines())}
     told = [json.loads(line) for line in events.read_text().splitlines()]
     if not health:
-        assert (len(predicted), stream["health"], told) == (325, {}, [])
+        assert (len(predicted), stream["health"], told) == (frames, {}, [])
         return
     skipped = set(range(325)) - predicted
     assert skipped == set(range(min(skipped), max(skipped) + 1))
