@@ -16,6 +16,7 @@ import numpy as np
 
 from pipeline.account.ledger import build_report
 from pipeline.video.demo import DemoSource
+from pipeline.wire.keys import allow, new_keys
 from workers.collector import Collector
 from workers.fleet import ray_agents
 from workers.fleet.fleet_file import load_fleet, with_endpoints_of
@@ -135,7 +136,9 @@ def ray_fleet(
         stack.callback(cluster.shutdown)
         ray_agents.connect("rig", cluster.address)
         stack.callback(ray_agents.ray().shutdown)
-        fleet, config = load_fleet(file, [f"sink.predictions={predictions}", *_QUIET, *options])
+        fleet, config = load_fleet(
+            file, [f"sink.predictions={predictions}", *_keys(folder), *_QUIET, *options]
+        )
         rig = Fleet(cluster, {}, None, predictions, Collector(config))
         for number in range(1, nodes + 1):
             rig.add_node(f"n{number}")
@@ -151,6 +154,14 @@ def ray_fleet(
         stack.callback(following.join)
         stack.callback(stop.set)
         yield rig
+
+
+def _keys(folder: Path) -> list[str]:
+    """One key pair for the fleet: all its links are encrypted."""
+    public, secret = new_keys(folder / "keys", "fleet")
+    allow(folder / "allowed", public)
+    servers = [f"security.servers.{role}={public}" for role in ("capture", "inference", "sink")]
+    return [f"security.secret_key={secret}", f"security.allowed={folder / 'allowed'}", *servers]
 
 
 def write_film(file: Path, fps: float, size: tuple[int, int]) -> None:
@@ -187,7 +198,6 @@ labels = {{ part = "head" }}
 labels = {{ part = "head" }}
 """
 _QUIET = (
-    "security.insecure=true",
     "sink.web=false",
     "sink.record=false",
     "run.output_dir=",
