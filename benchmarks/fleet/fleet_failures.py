@@ -134,7 +134,7 @@ def run(streams: int, nodes: int, fps: float, side_px: int) -> dict[str, Any]:
             result[name] = blow()
             print(name, json.dumps(result[name]), flush=True)
         ray_agents.down(fleet.coordinator)
-        report = fleet.report(1.0)
+        report = fleet.report(1.0, final=True)
         answered = Counter((one["stream_id"], one["epoch"], one["seq"]) for _, one in fleet.answers())
         result["unaccounted"] = sum(one["unaccounted"] for one in report["streams"].values())
         result["predicted_twice"] = sum(count - 1 for count in answered.values())
@@ -183,7 +183,7 @@ def _is_even(told: dict[str, Any]) -> bool:
 
 
 def _lost(report: dict[str, Any], streams: list[str]) -> int:
-    kinds = ("wire.lost", "inference.absent", "inference.killed", "lost.worker_restart")
+    kinds = ("wire.lost", "inference.absent")
     return sum(report["streams"][name]["not_predicted"].get(kind, 0) for name in streams for kind in kinds)
 
 

@@ -92,12 +92,12 @@ class Fleet:
                     f"{what}: not within {timeout_s:g} s: {json.dumps(self.status(), indent=1)}"
                 )
 
-    def report(self, seconds: float = 0.0) -> dict[str, Any]:
-        """The report of the workers' statistics, after having listened for so long."""
+    def report(self, seconds: float = 0.0, *, final: bool = False) -> dict[str, Any]:
+        """The report of the workers' statistics, after having listened for so long; ``final`` after the end."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             self.collector.poll(0.1)
-        return build_report(self.collector.sessions, {}, running=False)
+        return build_report(self.collector.sessions, {}, running=not final)
 
 
 @contextmanager
