@@ -1,22 +1,24 @@
 """How soon, and with how much of a past, a restarted worker predicts: ``python -m benchmarks.restart_depth``.
 
-Capture plays the demo at its own rate as a camera would; inference is killed (SIGKILL) and started again,
-with what capture sends once more and without. Counted are the parts of the time without predictions, as a
-sink hears them, and the past frames that the first predictions saw.
+Pictures of the demo tour are sent 25 times a second, as capture does; inference is killed (SIGKILL) and
+started again, with what is sent once more and without. Counted are the parts of the time without predictions,
+as a sink hears them, and the past frames that the first predictions saw.
 """
 
 import argparse
 import json
+import multiprocessing
 import os
 import signal
 import statistics
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.machine import describe_machine
+from benchmarks.shared_streams import configuration, feed
 from pipeline.base.config import Config, load_config
 from pipeline.base.scratch import scratch_folder
 from pipeline.wire.arrivals import ReceivedPrediction
@@ -25,7 +27,9 @@ from pipeline.wire.receivers import PredictionReceiver
 from pipeline.wire.security import SecurityPolicy
 from workers.child import Child
 
-_START_S = 600.0
+_CONTEXT = multiprocessing.get_context("spawn")
+_START_S = 300.0
+_FPS = 25.0
 _PREDICTED = 30
 
 
@@ -50,26 +54,24 @@ class Row:
 
 def measure(replay_ms: float, options: list[str]) -> Row:
     """Kills an inference worker once, and listens to the next one."""
-    with scratch_folder("kvq-restart-") as folder:
-        names = ("frames", "predictions", "capture_stats", "inference_stats")
-        own = [f"endpoints.{name}=['ipc://{folder}/{name}']" for name in names]
-        live = 'streams=[{id = "gate", source = "demo", policy = "newest", pace = true}]'
-        waits = 'capture.wait_for=["inference"]'
-        config = load_config(None, [live, *own, waits, f"capture.replay_ms={replay_ms}", *options])
+    with scratch_folder("kvq-restart-") as folder, ExitStack() as stack:
+        config = configuration(folder, 1, 1, 1, [f"capture.replay_ms={replay_ms}", *options])
         security = SecurityPolicy(config.security)
-        with (
-            PredictionReceiver(config.endpoints.predictions, config.wire, security) as answers,
-            _running("capture", config),
-        ):
-            with _running("inference", config) as inference:
-                _hear(answers, _PREDICTED)
-                assert inference.pid is not None
-                os.kill(inference.pid, signal.SIGKILL)
-                killed_s = time.monotonic()
-            answers.poll(0.1)
-            with _running("inference", config):
-                ready_s, ready_ns = time.monotonic(), time.time_ns()
-                heard = _hear(answers, _PREDICTED)
+        answers = stack.enter_context(PredictionReceiver(config.endpoints.predictions, config.wire, security))
+        stop, sent = _CONTEXT.Event(), _CONTEXT.Queue()
+        feeder = _CONTEXT.Process(target=feed, args=(config, 0, _FPS, stop, sent), daemon=True)
+        feeder.start()
+        stack.callback(feeder.join)
+        stack.callback(stop.set)
+        with _running(config) as inference:
+            _hear(answers, _PREDICTED)
+            assert inference.pid is not None
+            os.kill(inference.pid, signal.SIGKILL)
+            killed_s = time.monotonic()
+        answers.poll(0.1)
+        with _running(config):
+            ready_s, ready_ns = time.monotonic(), time.time_ns()
+            heard = _hear(answers, _PREDICTED)
     most = max(one.depth for one in heard)
     full_ns = next(one.predicted_ns for one in heard if one.depth == most)
     return Row(
@@ -82,16 +84,16 @@ def measure(replay_ms: float, options: list[str]) -> Row:
 
 
 @contextmanager
-def _running(name: str, config: Config) -> Iterator[Child]:
-    """A worker that is ready."""
-    child = Child(name, "capture" if name == "capture" else "inference", lambda line: None)
-    child.start(config, {"restarts": 1})
+def _running(config: Config) -> Iterator[Child]:
+    """An inference worker that is ready."""
+    child = Child("inference", "inference", lambda line: None)
+    child.start(config, {})
     try:
         deadline = time.monotonic() + _START_S
         while not child.ready:
             report = child.poll()
             if (report and report.kind != "ready") or not child.alive or time.monotonic() > deadline:
-                raise RuntimeError(f"{name}: {report.text if report else 'did not come up'}")
+                raise RuntimeError(f"inference: {report.text if report else 'did not come up'}")
             time.sleep(0.005)
         yield child
     finally:

@@ -94,7 +94,7 @@ class InferenceWorker(Worker):
             self._views.want(wanted)
         assert self.receiver is not None
         begun = [stream.again for stream in self.streams.values() if stream.is_ready]
-        rebuild(begun, self.runtime, self._most, self.receiver.rejects)
+        rebuild(begun, self.runtime, self._usual, self.receiver.rejects)
         if turns := self._next_turns({}):
             self._step(self._wait_for_others(turns))
         if self._assignment:

@@ -107,7 +107,7 @@ def rebuild(streams: Iterable[Rebuilding], runtime: Runtime, most: int, rejects:
     Args:
         streams: Those of which the next frame is there: no frame from before it comes later.
         runtime: Computes the memories.
-        most: Frames in one step.
+        most: Frames in one step: as many as were warmed up, because the first larger one takes long.
         rejects: Counts frames that can't be decoded.
     """
     rows = [row for stream in streams for row in stream.pop(rejects)]
