@@ -15,6 +15,7 @@ from pipeline.runtime.base import Runtime
 from pipeline.view.web.verbs import Asked, Done, Verb, VerbError
 from pipeline.wire.frame_receiver import FrameReceiver
 from pipeline.wire.publisher import Publisher
+from pipeline.wire.subscriber import wait_any
 from workers.hand_over import (
     MOST_BYTES,
     HandedStream,
@@ -166,14 +167,21 @@ class Assignment:
         if stream is None or not worker.config.inference.assigned:
             raise VerbError(404, f"{stream_id} is not assigned to this worker")
         _check_generation(stream_id, stream.generation, generation)
-        self._receiver().leave(stream_id)
+        receiver, asked_ns = self._receiver(), now_ns()
+
+        def is_caught_up() -> bool:
+            # what was sent before the next owner heard of the stream is in no queue but this worker's
+            return stream.has_end or stream.has_taken_since(asked_ns) or not wait_any(0.0, receiver.lanes())
+
+        self._wait(is_caught_up, _ENDS_S)
+        receiver.leave(stream_id)
         if not self._wait(lambda: not stream.is_busy and not stream.has_end, _ENDS_S):
             worker.event(f"{stream_id}: left with frames in hand: nobody took their predictions")
         for lane in ("newest", "every"):  # or the next owner's could overtake them
             worker.publisher.settle(lane, _ENDS_S)
         handed = stream.hand_over(worker.runtime)
         worker.drop_stream(stream_id)
-        if handed.last is None:
+        if handed.place is None:
             return Done()
         return Done(pack_memory(self._made_by(), stream_id, generation, handed))
 
@@ -203,8 +211,8 @@ class Assignment:
         stream = worker.add_stream(stream_id, generation)
         if handed:
             try:
-                if handed.frames and handed.sent:
-                    worker.prepare(*handed.sent)
+                if handed.frames and handed.place:
+                    worker.prepare(*handed.place.sent)
                 stream.take_over(handed, worker.runtime)
             except ValueError as error:
                 refusal = str(error)

@@ -18,7 +18,7 @@ from pipeline.model.shipped import find_checkpoint
 from pipeline.runtime.base import Runtime
 from pipeline.runtime.step import Part
 from pipeline.scene.scene_state import CameraState, HealthState, HomeState, ThingsState
-from pipeline.wire.messages import Size
+from pipeline.wire.messages import FrameHeader, Size
 from workers.turn import PastKey
 
 MOST_BYTES = 1 << 28
@@ -69,25 +69,40 @@ class HandedScene(msgspec.Struct):
     counted_ns: int
 
 
+class HandedPlace(msgspec.Struct):
+    """How far the owner has come.
+
+    Attributes:
+        last: The last frame that was dealt with, whatever became of it.
+        skipped: Frames of its session that capture itself had dropped until then.
+        picture: Height and width of its source.
+        sent: Height and width of the picture that arrived.
+    """
+
+    last: FrameId
+    skipped: int
+    picture: tuple[Size, Size]
+    sent: tuple[Size, Size]
+
+    @staticmethod
+    def of(header: FrameHeader) -> "HandedPlace":
+        """At a frame."""
+        return HandedPlace(header.id, header.skipped, header.source_size, (header.height, header.width))
+
+
 class HandedStream(msgspec.Struct):
     """All that a stream goes on from.
 
     Attributes:
-        last: The last frame that was dealt with, whatever became of it; None before the first.
-        skipped: Frames of its session that capture itself had dropped until then.
-        picture: Height and width of its source.
-        sent: Height and width of the picture that arrived.
-        time_ns: Its place on the stream's timeline; None before the first.
+        place: How far its owner has come; None before the first frame.
+        time_ns: Where the last predicted frame is on the stream's timeline; None before the first.
         frames: Those that are remembered, oldest first.
         intervals: See ``StreamHistory.content``.
         scene: See there.
         gate: None where pictures are not judged.
     """
 
-    last: FrameId | None
-    skipped: int
-    picture: tuple[Size, Size] | None
-    sent: tuple[Size, Size] | None
+    place: HandedPlace | None
     time_ns: int | None
     frames: list[HandedFrame]
     intervals: list[int]

@@ -1,7 +1,6 @@
 """One stream in inference: frames that wait for their step, what is remembered, what has to go out."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from msgspec.structs import replace
 
@@ -23,23 +22,15 @@ from pipeline.wire.encoding import encode_bad_picture, encode_end
 from pipeline.wire.messages import EndOfStream, FrameHeader, Part
 from pipeline.wire.publisher import Publisher
 from workers.cache_resets import CacheResets
-from workers.hand_over import HandedStream, handed_frames, remembered
+from workers.hand_over import HandedPlace, HandedStream, handed_frames, remembered
 from workers.inference_scene import Scene, SceneWatcher
 from workers.picture_gate import PictureGate
 from workers.rebuilding import Rebuilding
 from workers.standby import Standby
-from workers.turn import LastAnswer, PastKey, Turn
+from workers.turn import LastAnswer, PastKey, Turn, WaitingFrame
 
 _REPORT_S = 0.25
 """Longest time between two reports on the age of predictions, however rare the statistics are."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    """A frame that waits for its step, and why it can't go on from the frames before it."""
-
-    received: ReceivedFrame
-    reset: str | None
 
 
 class InferenceStream:
@@ -79,7 +70,7 @@ class InferenceStream:
         self.outbox: list[Part] | None = None
         self._age_limit, self._worker, self._notify = age_limit, worker, notify
         self._report_ns = int(min(_REPORT_S, config.wire.stats_interval_s) * 1e9)
-        self._ring: Ring[_Waiting] = Ring(config.inference.ring_frames)
+        self._ring: Ring[WaitingFrame] = Ring(config.inference.ring_frames)
         self._history: StreamHistory[PastKey] = StreamHistory(num_past, config.history.spacing_ms)
         self.again = Rebuilding(self._history, PastKey, self.stats, config.history.max_gap_ms)
         self._picture: LastPicture[Memory] = LastPicture(kept, config.inference.same_below)
@@ -90,10 +81,11 @@ class InferenceStream:
         self._dealt_with: FrameHeader | None = None  # the last one that left the ring
         self._ages = AgeLog(stream_id)
         self._reset: str | None = None  # of frames that were let go since: it holds for the next one
-        self._waits_for_room = False  # frames of a camera push older ones out
+        self._newest: FrameHeader | None = None  # that has arrived
         self._resets = CacheResets(stream_id, config.history.max_gap_ms, notify)
         self._step_ns = 0
         self._end: EndOfStream | None = None
+        self._begun_at: HandedPlace | None = None  # where the owner before this one was
 
     @property
     def stats(self) -> StreamStats:
@@ -115,11 +107,16 @@ class InferenceStream:
         """Whether the end of the stream has still to be passed on."""
         return self._end is not None
 
+    def has_taken_since(self, at_ns: int) -> bool:
+        """Whether a frame has arrived that was sent after a Unix time in ns."""
+        last = self._newest
+        return last is not None and self._age_limit.age_ns(last.session, last.sent_ns, at_ns) < 0
+
     @property
     def room(self) -> int | None:
         """Frames that can be taken before one would have to go; None where that does not matter."""
-        if not self._waits_for_room:
-            return None
+        if self._newest is None or self._newest.policy != "every":
+            return None  # frames of a camera push older ones out
         return 0 if self.outbox else self._ring.capacity - len(self._ring)
 
     # -- frames in ---------------------------------------------------------------------------------
@@ -127,7 +124,7 @@ class InferenceStream:
     def take(self, received: ReceivedFrame) -> None:
         """Takes a frame that has arrived; of a camera it may push an older one out."""
         header, stats = received.header, self.stats
-        if self.again.took(received):
+        if self.again.took(received) or self._gaps.is_known(header.id):  # by the owner before this one
             return
         gap = self._gaps.update(header.id, header.skipped, header.source_size)
         stats.received += 1
@@ -137,8 +134,8 @@ class InferenceStream:
             stats.skip("inference.absent", gap.absent)
         stats.record("wire", received.received_ns - header.sent_ns)
         self._age_limit.arrived(header.session, header.sent_ns, received.received_ns)
-        self._end, self._waits_for_room = None, header.policy == "every"
-        evicted = self._ring.append(_Waiting(received, gap.reset))
+        self._end, self._newest = None, header
+        evicted = self._ring.append(WaitingFrame(received, gap.reset))
         if evicted is not None:
             self._dealt_with = evicted.received.header
             self._let_go([evicted], "inference.overflow")
@@ -195,7 +192,7 @@ class InferenceStream:
         """Counts the frames that still wait as not predicted."""
         self.stats.skip("inference.stopped", len(self._ring))
 
-    def _pop(self) -> _Waiting:
+    def _pop(self) -> WaitingFrame:
         oldest = self._ring.pop()
         assert oldest is not None, "asked for the next frame of a stream that has none"
         if oldest.received.header.policy == "every":
@@ -206,7 +203,7 @@ class InferenceStream:
         self._let_go([oldest, *late], "inference.overflow")
         return newest
 
-    def _let_go(self, late: Sequence[_Waiting], reason: str) -> None:
+    def _let_go(self, late: Sequence[WaitingFrame], reason: str) -> None:
         self.stats.skip(reason, len(late))
         self._reset = self._reset or next((frame.reset for frame in late if frame.reset), None)
 
@@ -296,19 +293,17 @@ class InferenceStream:
     def hand_over(self, runtime: Runtime) -> HandedStream:
         """All that another worker needs to go on after the last frame that was dealt with here."""
         frames, intervals = self._history.content()
-        last, gate = self._dealt_with, self._gate.state() if self._gate else None
-        self._forget()
-        return HandedStream(
-            last=last.id if last else None,
-            skipped=last.skipped if last else 0,
-            picture=last.source_size if last else None,
-            sent=(last.height, last.width) if last else None,
+        handed = HandedStream(
+            # without a frame of its own it was moved on at once
+            place=HandedPlace.of(self._dealt_with) if self._dealt_with else self._begun_at,
             time_ns=self._resets.last_ns,
             frames=handed_frames(frames, runtime),
             intervals=intervals,
             scene=self._scene.state(),
-            gate=gate,
+            gate=self._gate.state() if self._gate else None,
         )
+        self._forget()
+        return handed
 
     def take_over(self, handed: HandedStream, runtime: Runtime) -> None:
         """Goes on where another worker was.
@@ -324,9 +319,10 @@ class InferenceStream:
 
     def begin(self, standby: Standby, handed: HandedStream | None) -> None:
         """Takes what has waited for this worker to become the owner."""
-        if handed and handed.last:
-            self._gaps.update(handed.last, handed.skipped, handed.picture or (0, 0))
-        frames, gone = standby.after(handed.last if handed else None)
+        self._begun_at = place = handed.place if handed else None
+        if place:
+            self._gaps.update(place.last, place.skipped, place.picture)
+        frames, gone = standby.after(place.last if place else None)
         lost = self.stats.not_predicted.get("wire.lost", 0)
         for received in frames:
             self.take(received)

@@ -135,6 +135,15 @@ class OtherWorkers(Closing):
         """All workers that are down now, each once, and all lost links but those to one that died here."""
         return self._outages(list(self._down))
 
+    def _streams_of(self, stats: WorkerStats) -> list[str] | None:
+        """What is hidden without a worker: None for all streams. Those that inference has left are not."""
+        inference = sum(heard.stats.role == "inference" for heard in self._newest.values())
+        if stats.role == "capture":
+            return list(stats.streams)
+        if not self._is_shared and inference < 2:
+            return None
+        return [stream_id for stream_id, stream in stats.streams.items() if stream.state != "waiting"]
+
     def _outages(self, down: list[DownWorker]) -> list[Outage]:
         time_ns = now_ns()
         found = [
@@ -146,9 +155,10 @@ class OtherWorkers(Closing):
         for who, heard in self._newest.items():
             if who[0] in names or heard.is_over or time_ns - heard.at_ns < self._patience_ns:
                 continue
-            role = heard.stats.role
-            streams = list(heard.stats.streams) if self._is_shared or role == "capture" else None
-            found.append(Outage(who, role, "it does not answer", heard.at_ns, patience_ns, streams))
+            streams = self._streams_of(heard.stats)
+            found.append(
+                Outage(who, heard.stats.role, "it does not answer", heard.at_ns, patience_ns, streams)
+            )
         # later than a silence: of a worker that died on another machine its links are not told, too
         patience_ns += DIED_NS
         for name, since_ns in self._lost_since.items():

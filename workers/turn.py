@@ -6,6 +6,7 @@ from typing import Any
 from pipeline.base.frame import Frame, FrameId
 from pipeline.model.history import Slot
 from pipeline.runtime.step import Memory, Result
+from pipeline.wire.arrivals import ReceivedFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +57,11 @@ class LastAnswer:
     known: Memory
     entries: list[Any]
     result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingFrame:
+    """A frame that waits for its step, and why it can't go on from the frames before it."""
+
+    received: ReceivedFrame
+    reset: str | None

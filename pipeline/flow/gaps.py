@@ -35,6 +35,13 @@ class GapTracker:
         self.seen: dict[int, int] = {}
         """By session: frames that must have existed; only of the latest, since statistics must stay small."""
 
+    def is_known(self, frame_id: FrameId) -> bool:
+        """Whether a frame is one that was there, or one before it: in a session the numbers only go up."""
+        last = self._last
+        if last is None or frame_id.session != last.session:
+            return False
+        return frame_id.seq < last.seq + (0 if self._ended else 1)
+
     def update(self, frame_id: FrameId, skipped: int, size: tuple[int, int] | None = None) -> Gap:
         """Compares a frame (or an end of stream, without size) with the one before.
 

@@ -55,6 +55,16 @@ def test_a_stream_that_comes_back_after_its_end_goes_on_with_its_number() -> Non
     assert gaps.seen == {1: 10}
 
 
+def test_a_frame_that_was_there_or_before_it_is_known_and_one_after_an_end_is_not() -> None:
+    gaps = GapTracker()
+    assert not gaps.is_known(at(0))
+    gaps.update(at(5), 0, SIZE)
+    assert [gaps.is_known(at(seq)) for seq in (4, 5, 6)] == [True, True, False]
+    assert not gaps.is_known(at(3, session=2)), "numbers of another session begin anew"
+    gaps.update(at(6), 0)
+    assert [gaps.is_known(at(seq)) for seq in (5, 6)] == [True, False]
+
+
 @given(st.lists(st.sampled_from(["arrives", "lost", "skipped"]), min_size=1, max_size=100))
 def test_the_sums_are_right_whatever_is_lost_where(fates: list[str]) -> None:
     gaps, skipped, lost, arrived = GapTracker(), 0, 0, 0

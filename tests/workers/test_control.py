@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.account.stats import WorkerStats
+from pipeline.base.clock import now_ns
 from pipeline.base.config import load_config
 from pipeline.base.errors import ConfigError
 from tests.rigs.http import ask
 from tests.rigs.web_server import silent_server
 from tests.support import free_port
 from tests.workers.program import Program, until
-from workers.control import check_control
+from workers.control import Control, check_control
 
 
 def test_a_worker_tells_its_health_from_its_start_to_its_end(place: Path) -> None:
@@ -31,6 +33,20 @@ def test_a_worker_tells_its_health_from_its_start_to_its_end(place: Path) -> Non
         capture.signal(signal.SIGINT)
         assert capture.finish().code == 0
     assert not (place / "control").exists()
+
+
+def test_a_worker_that_hangs_says_so(place: Path) -> None:
+    """Its statistics are as old as its last turn."""
+    config = load_config(None, [f"control.listen=unix:{place / 'control'}", "run.hung_after_s=30"])
+    stats = WorkerStats("left", "inference", 7, "box", 1, state="ready", sent_ns=now_ns())
+    control = Control(config, stats, [])
+    try:
+        assert ask(control.address, "GET", "/healthz").code == 200
+        stats.sent_ns -= 31 * 10**9
+        told = {"worker": "left", "role": "inference", "state": "hung", "session": 7}
+        assert ask(control.address, "GET", "/healthz") == (503, told)
+    finally:
+        control.close()
 
 
 def test_a_token_that_can_not_be_read_is_one_line(place: Path) -> None:

@@ -30,6 +30,7 @@ from tests.support import people_walking
 from workers.hand_over import HandOverError, Maker, pack_memory, unpack_memory
 from workers.inference_scene import Scene
 from workers.inference_stream import InferenceStream
+from workers.standby import Standby
 
 CONFIG = load_config()
 MAKER = Maker("digest", "torch", "fp32")
@@ -141,6 +142,25 @@ def test_without_its_memory_a_stream_begins_anew() -> None:
     assert first.moved().see(frames[3])[0].depth == 2
 
 
+def test_a_stream_that_is_moved_on_before_anything_came_loses_neither_its_place_nor_its_memory() -> None:
+    runtime = small_runtime()
+    frames = [received(np.full((64, 64, 3), seq, np.uint8), seq, 100.0 * seq) for seq in range(4)]
+    owner = Worker(runtime)
+    for frame in frames[:3]:
+        owner.see(frame)
+    for _ in range(2):
+        handed, owner = owner.stream.hand_over(runtime), Worker(runtime)
+        assert handed.place
+        assert handed.place.last == frames[2].header.id
+        owner.stream.take_over(handed, runtime)
+        standby = Standby(2, 2, 0)
+        standby.take(frames[2])
+        owner.stream.begin(standby, handed)
+        assert not owner.stream.is_busy, "the frame was dealt with"
+    assert owner.see(frames[3])[0].depth == 2
+    assert owner.stream.stats.not_predicted == {}
+
+
 @pytest.mark.parametrize("motion", [True, False])
 def test_what_does_not_fit_the_runtime_is_refused(motion: bool) -> None:
     """Another precision, another network, another picture size, numbers that are none."""
@@ -180,7 +200,7 @@ def small_runtime(**options: Any) -> Runtime:
 def test_what_is_damaged_or_foreign_is_refused_in_one_line() -> None:
     runtime = small_runtime()
     packed = pack_memory(MAKER, "gate", 1, Worker(runtime).stream.hand_over(runtime))
-    assert unpack_memory(packed, MAKER, "gate").last is None
+    assert unpack_memory(packed, MAKER, "gate").place is None
     refused = {
         "another checkpoint: digest, here other": (packed, Maker("other", "torch", "fp32"), "gate"),
         "another backend: torch, here openvino": (packed, Maker("digest", "openvino", "fp32"), "gate"),

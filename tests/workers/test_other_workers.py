@@ -170,6 +170,33 @@ def test_a_worker_that_falls_silent_is_named_unless_it_has_stopped(
         assert others.up == set()
 
 
+def test_of_several_inference_workers_one_hides_what_it_has_and_not_what_it_has_left(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = WorkerStats("left", "inference", 3, "box", 1, state="ready")
+    left.stream("mine").state, left.stream("moved").state = "up", "waiting"
+    right = WorkerStats("right", "inference", 4, "box", 2, state="ready")
+    right.stream("moved").state = "up"
+    time_ns = now_ns()
+    monkeypatch.setattr("workers.other_workers.now_ns", lambda: time_ns)  # however long it takes
+    with listening(place, []) as (others, publisher):
+
+        def heard(*all_of_them: WorkerStats) -> bool:
+            for stats in all_of_them:
+                publisher.send(encode_stats(stats))
+            others.poll()
+            return len(others.up) == len(all_of_them)
+
+        until(lambda: heard(left), "the first one is heard", START_S)
+        time_ns += 10 * SECOND
+        assert [outage.streams for outage in others.outages] == [None], "alone it has all"
+        time_ns -= 10 * SECOND
+        until(lambda: heard(left, right), "both are heard", START_S)
+        time_ns += 10 * SECOND
+        found = {outage.who[0]: outage.streams for outage in others.outages}
+        assert found == {"left": ["mine"], "right": ["moved"]}
+
+
 def test_a_lost_link_is_named_since_it_was_lost(place: Path) -> None:
     links = [("inference at tcp://gpu:5602", "up")]
     with listening(place, [], links=lambda: links) as (others, _):

@@ -69,7 +69,6 @@ def test_an_entry_can_be_taken_out_of_its_row_and_put_into_another(name: str) ->
     entry = model.remember(frame, model.encode(frame))
     (row,) = layout.pack(entry)
     parts = layout.parts(row)
-    assert all(
-        torch.equal(part, whole[0]) for part, whole in zip(parts, filter(_is_there, entry), strict=True)
-    )
+    whole = [part[0] for part in entry if part is not None]
+    assert all(torch.equal(part, expected) for part, expected in zip(parts, whole, strict=True))
     assert torch.equal(layout.pack(entry_of(parts, empty).batched())[0], row)
