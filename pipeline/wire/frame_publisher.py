@@ -130,6 +130,9 @@ class FramePublisher(Publisher):
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
             self._hear()
         stream.packed = packed
+        if frame.policy == "newest":
+            self._hear()  # who came while it was packed gets the others first
+            stream.is_burst |= self._again.send(frame.id.stream_id, self._send_again)
         pixels = next((parts for encoding, parts in packed.messages if encoding != "shm"), None)
         while packed.messages:
             encoding, parts = packed.messages[0]
@@ -142,7 +145,7 @@ class FramePublisher(Publisher):
             stream.sent[encoding] += 1
         stream.packed = None
         stream.report_at = 0.0
-        self._again.keep(frame, pixels)
+        self._again.keep(frame, pixels, self.audience.readers("newest", frame.id.stream_id))
         return True
 
     def send_again(self) -> bool:

@@ -89,10 +89,9 @@ class FrameReceiver(LanedReceiver[ReceivedFrame]):
                 the oldest first and before later ones as far as there is time for that, and marked
                 (``ReceivedFrame.replayed``).
         """
-        is_new = not self.takes(stream_id)
+        if replay and not self.takes(stream_id):
+            self._ask_again(stream_id)  # first, so that no frame of the stream comes before those
         super().begin(stream_id)
-        if replay and is_new:
-            self._ask_again(stream_id)
 
     def leave(self, stream_id: str) -> None:
         """Takes a stream no longer, from now on.

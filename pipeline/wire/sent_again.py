@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 
 from pipeline.base.frame import Frame
@@ -33,6 +33,7 @@ class _Stream:
         frames: The oldest first.
         nbytes: Of all of them.
         due: Readers that still have to get them.
+        joining: Those that asked since the last frame: it may have gone out before they took the stream.
         asked: When readers asked lately, in monotonic seconds.
     """
 
@@ -40,6 +41,7 @@ class _Stream:
     frames: deque[_Kept] = field(default_factory=deque)
     nbytes: int = 0
     due: set[bytes] = field(default_factory=set)
+    joining: set[bytes] = field(default_factory=set)
     asked: deque[float] = field(default_factory=lambda: deque(maxlen=_MOST_READERS))
 
 
@@ -61,12 +63,14 @@ class SentAgain:
         """Whether something has still to go to a reader."""
         return any(stream.due for stream in self._streams.values())
 
-    def keep(self, frame: Frame, parts: list[Part] | None) -> None:
+    def keep(self, frame: Frame, parts: list[Part] | None, readers: Set[bytes] = frozenset()) -> None:
         """Keeps a frame that was sent; one that nobody may miss is not for this.
 
         Args:
             frame: The frame; its picture must not be changed afterwards.
             parts: The message, if its pixels were part of it.
+            readers: Who took the stream when it was sent: one that asked before and is none of them may lack
+                this frame, and is sent all once more.
         """
         if frame.policy != "newest" or not self._keep_ns:
             return
@@ -74,6 +78,8 @@ class SentAgain:
         if stream is None or stream.epoch != frame.id.epoch:
             # A source that was opened again goes on from nothing that was before.
             stream = self._streams[frame.id.stream_id] = _Stream(frame.id.epoch)
+        stream.due |= stream.joining - readers
+        stream.joining.clear()
         size = sum(map(len, parts)) if parts else frame.image.nbytes
         stream.frames.append(_Kept(None if parts else frame, parts, frame.capture_ns, size))
         stream.nbytes += size
@@ -92,6 +98,7 @@ class SentAgain:
             stream.asked.append(now)
             if stream.frames and len(stream.due) < _MOST_READERS:
                 stream.due.add(name)
+                stream.joining.add(name)
 
     def send(self, stream_id: str, send: Callable[[list[Part]], bool]) -> bool:
         """Sends what is due of a stream where there is room: to each reader all frames in one message.

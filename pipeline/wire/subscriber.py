@@ -106,7 +106,7 @@ class Subscriber:
             self.socket.unsubscribe(subscription)
 
     def ask_again(self, stream_id: str = "") -> None:
-        """Asks for the last frames of a stream, or of all, until ``asked_again``; after it was begun."""
+        """Asks for the last frames of a stream, or of all, until ``asked_again``; before it is begun."""
         self.socket.subscribe(topics.again(self.name, stream_id))
 
     def asked_again(self, stream_id: str = "") -> None:
