@@ -17,12 +17,11 @@ class Audience:
     """Keeps count of receivers from the subscriptions that come and go: see ``topics``.
 
     Attributes:
-        roles: Number of connected receivers by role.
         segments: By token in hexadecimal: readers of shared memory, of segments that the publisher has.
     """
 
     def __init__(self) -> None:
-        self.roles: Counter[str] = Counter()
+        self._roles: dict[Policy, Counter[str]] = {"newest": Counter(), "every": Counter()}
         self.segments: dict[bytes, SegmentReaders] = {}
         self._readers: dict[Policy, dict[str, Counter[bytes]]] = {"newest": {}, "every": {}}
         self._taken: dict[bytes, set[bytes]] = {}
@@ -33,8 +32,8 @@ class Audience:
         if not came and notice[:1] != b"\x00":
             return
         match notice[1:].split(b".", 3):
-            case [b"role", role] if role in _LISTENERS:
-                count(self.roles, role.decode(), came)
+            case [b"role", (b"newest" | b"every") as lane, role] if role in _LISTENERS:
+                count(self._roles["newest" if lane == b"newest" else "every"], role.decode(), came)
             case [b"reader", (b"newest" | b"every") as lane, name, stream_id]:
                 self._note_reader("newest" if lane == b"newest" else "every", name, stream_id, came)
             case [b"taken", name, token] if came and token in self._taken:
@@ -42,6 +41,11 @@ class Audience:
                     self._taken[token].add(name)
             case [b"opened" | b"closed" as what, token, name] if token in self.segments:
                 self.segments[token].note(what, came, name)
+
+    @property
+    def roles(self) -> Counter[str]:
+        """Number of connected receivers by role; one counts that is there on both lanes."""
+        return self._roles["newest"] & self._roles["every"]
 
     def readers(self, lane: Policy, stream_id: str | None = None) -> Set[bytes]:
         """The receivers that take a stream, or any stream, of a lane."""
@@ -56,7 +60,7 @@ class Audience:
 
     def is_left_out(self, stream_id: str) -> bool:
         """Whether inference workers listen, but none of them to a stream: those who take all are sinks."""
-        readers = self._readers["every"]  # all announce themselves on both lanes, their role on this one
+        readers = self._readers["every"]  # all announce themselves on both lanes
         takes_all = len(readers.get("", _NOBODY))
         return self.roles["inference"] > 0 and stream_id not in readers and takes_all <= self.roles["sink"]
 

@@ -132,7 +132,7 @@ class Publisher(Closing):
     def listeners(self) -> Counter[str]:
         """How many receivers of each role (``inference``, ``sink``) are connected now."""
         self._hear()
-        return self.audience.roles.copy()
+        return self.audience.roles
 
     def pop_feedback(self) -> list[Feedback]:
         """The latest feedback of each stream and session since the last call.

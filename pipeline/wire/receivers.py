@@ -171,8 +171,9 @@ class LanedReceiver(Receiver[T | EndOfStream]):
         super().__init__(wire, (self._newest, self._every))
         for stream_id in streams or ():
             self.begin(stream_id)
-        # Announced last and where nothing may be lost: who sees the role can already be heard by it.
-        self._every.socket.subscribe(topics.role(role))
+        # Announced last, on both: who sees the role on a lane can already be heard by it there.
+        for subscriber in self._subscribers:
+            subscriber.socket.subscribe(topics.role(subscriber.lane, role))
 
     def begin(self, stream_id: str) -> None:
         """Takes one more stream; nothing if it takes all, or takes it already."""

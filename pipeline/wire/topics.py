@@ -19,7 +19,7 @@ A receiver speaks to its publishers by subscribing, which they get to see:
 
 ::
 
-    role.inference   role.sink      "I listen"
+    role.<lane>.inference   role.<lane>.sink       "I listen on this lane"
     reader.<lane>.<reader>.         "this is me, on this lane, for all streams"
     reader.<lane>.<reader>.<stream_id>             "... for this one"
     again.<reader>.                 "send me the last frames of all live streams once more"
@@ -158,9 +158,9 @@ def token(topic: bytes | memoryview, header: bytes | memoryview) -> bytes:
     return b"%08x" % zlib.crc32(header, zlib.crc32(topic))
 
 
-def role(name: Role) -> bytes:
-    """What a receiver subscribes to, to announce its role."""
-    return b"role." + name.encode()
+def role(lane: Policy, name: Role) -> bytes:
+    """What a receiver subscribes to on each lane, to announce its role."""
+    return b"role.%b.%b" % (lane.encode(), name.encode())
 
 
 def reader(lane: Policy, name: bytes, stream_id: str = "") -> bytes:

@@ -23,7 +23,7 @@ def suspended(publisher: Publisher) -> Iterator["zmq.Socket[bytes]"]:
     with zmq.Context() as context, context.socket(zmq.SUB) as sock:
         sock.linger = 0
         sock.connect(publisher.endpoint)
-        for topic in (b"f.newest.", b"reader.newest.odd.", b"role.sink"):
+        for topic in (b"f.newest.", b"reader.newest.odd.", b"role.newest.sink", b"role.every.sink"):
             sock.subscribe(topic)
         until(lambda: publisher.listeners()["sink"] == 1, "it listens")
         yield sock

@@ -99,7 +99,7 @@ def test_a_frame_with_a_number_out_of_range_is_counted_and_the_next_one_comes(
     endpoint = f"ipc://{tmp_path}/frames"
     with stranger(endpoint) as sock, FrameReceiver([endpoint], "inference", QUICK, OPEN) as receiver:
         sock.rcvtimeo = 20_000
-        wait_for_reader(sock, b"role.inference")
+        wait_for_reader(sock, b"role.every.inference")
         sock.send_multipart(changed(packed(0, "every"), path, value))
         assert receiver.poll(10.0) == []
         assert receiver.rejects.counts == {"header": 1}
@@ -131,7 +131,7 @@ def test_a_prediction_with_a_number_out_of_range_is_counted(path: str, value: ob
     endpoint = f"ipc://{tmp_path}/predictions"
     with stranger(endpoint) as sock, PredictionReceiver([endpoint], QUICK, OPEN) as receiver:
         sock.rcvtimeo = 20_000
-        wait_for_reader(sock, b"role.sink")
+        wait_for_reader(sock, b"role.every.sink")
         good = encoding.encode_prediction(prediction(0, "every", things=[THING], camera=CAMERA))
         sock.send_multipart(changed(good, path, value))
         assert receiver.poll(10.0) == []
@@ -209,7 +209,7 @@ def test_labels_of_a_peer_are_printable_when_they_arrive(tmp_path: Path) -> None
     sent = prediction(0, "every", top=[("ru\x1b[31mn", 0.5), ("бег", 0.25)], reset="ga\np")
     with stranger(endpoint) as sock, PredictionReceiver([endpoint], QUICK, OPEN) as receiver:
         sock.rcvtimeo = 20_000
-        wait_for_reader(sock, b"role.sink")
+        wait_for_reader(sock, b"role.every.sink")
         sock.send_multipart(encoding.encode_prediction(sent))
         (got,) = receiver.poll(10.0)
     assert got.prediction.top == [("ru [31mn", 0.5), ("бег", 0.25)]

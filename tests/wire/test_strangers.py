@@ -43,7 +43,7 @@ def test_bad_messages_of_a_peer_are_counted_and_good_ones_still_come(tmp_path: P
     newer = [good[0], msgspec.msgpack.encode(header | {"v": messages.WIRE_VERSION + 1}), good[2]]
     with stranger(endpoint) as sock, FrameReceiver([endpoint], "sink", QUICK, OPEN) as receiver:
         sock.rcvtimeo = 20_000
-        wait_for_reader(sock, b"role.sink")
+        wait_for_reader(sock, b"role.every.sink")
         lone, noise, hollow = [b"f.every."], [b"f.every.", os.urandom(50)], [b"f.every.x", b"", b""]
         bad: list[Sequence[messages.Part]] = [lone, noise, hollow, newer, newer, [*good[:2], b"x"]]
         for parts in bad:
@@ -67,7 +67,7 @@ def test_a_prediction_among_frames_is_refused(tmp_path: Path) -> None:
     frame = packed(0, "every")
     with stranger(endpoint) as sock, PredictionReceiver([endpoint], QUICK, OPEN) as receiver:
         sock.rcvtimeo = 20_000
-        wait_for_reader(sock, b"role.sink")
+        wait_for_reader(sock, b"role.every.sink")
         sock.send_multipart([parts[0], *frame[1:]])
         assert receiver.poll(10.0) == []
         assert receiver.rejects.counts == {"topic": 1}
@@ -175,9 +175,17 @@ def test_noise_from_a_subscriber_does_not_disturb(tmp_path: Path) -> None:
         with zmq.Context() as context, context.socket(zmq.XSUB) as odd:
             odd.linger = 0
             odd.connect(endpoint)
-            for topic in (b"\1role.admin", b"\0role.sink", b"\1reader.\xff", b"\1taken", b"", b"\2x"):
+            for topic in (
+                b"\1role.every.admin",
+                b"\0role.every.sink",
+                b"\1reader.\xff",
+                b"\1taken",
+                b"",
+                b"\2x",
+            ):
                 odd.send(topic)
-            odd.send(b"\1role.inference")
+            for lane in (b"newest", b"every"):
+                odd.send(b"\1role.%b.inference" % lane)
             until(lambda: publisher.listeners()["inference"] == 1, "its last notice has come")
         publisher.send(packed(1, "every"))
         assert seqs_of(receiver.poll(10.0)) == [1]

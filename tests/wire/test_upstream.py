@@ -16,7 +16,8 @@ def subscribe_forever(connection: Connection, endpoint: str, names: int) -> None
     """Subscribes to so many made-up topics, again and again, until it is killed."""
     with zmq.Context() as context, context.socket(zmq.XSUB) as sock:
         sock.connect(endpoint)
-        sock.send(b"\1role.inference")
+        for lane in (b"newest", b"every"):
+            sock.send(b"\1role.%b.inference" % lane)
         connection.send("up")
         for number in itertools.cycle(range(names)):
             sock.send(b"\1made-up.%d." % number)

@@ -122,7 +122,7 @@ def test_words_from_strangers_open_nothing(tmp_path: Path) -> None:
         stranger.xpub_verboser = True
         stranger.bind(endpoint)
         with FrameReceiver([endpoint], "sink", QUICK, OPEN) as receiver:
-            while stranger.recv() != b"\x01role.sink":
+            while stranger.recv() != b"\x01role.every.sink":
                 pass
             notice = encoding.encode_notice(frame(1, "every"), bytes(16), 7, 0)
             offer = Offer(
