@@ -146,7 +146,7 @@ def ray_fleet(
         rig.wait(
             "all are ready", lambda told: all(one["state"] == "ready" for one in told["workers"].values())
         )
-        rig.collector = Collector(_listening(config, rig.status()["endpoints"]))
+        rig.collector = Collector(listening(config, rig.status()["endpoints"]))
         stack.callback(rig.collector.close)
         stop = threading.Event()
         following = threading.Thread(target=rig.follow_answers, args=(stop,))
@@ -193,7 +193,7 @@ _QUIET = (
 )
 
 
-def _listening(config: Config, endpoints: dict[str, list[str]]) -> Config:
+def listening(config: Config, endpoints: dict[str, list[str]]) -> Config:
     """The configuration of a monitor of these workers."""
     roles: list[Role] = ["capture", "inference", "sink"]
     stats = {SYSTEM[role].stats: endpoints[SYSTEM[role].stats] for role in roles}

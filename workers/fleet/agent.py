@@ -50,7 +50,7 @@ class Agent:
         )
         self._child = Child(name, role, self._note)
         self._lines: deque[str] = deque(maxlen=_MOST_LINES)
-        self._session, self._state = 0, _STARTING
+        self._session, self._state, self._hangs = 0, _STARTING, False
         self._streams: dict[str, int] = {}
         self._entries: dict[str, StreamConfig] = {}
         self._load: WorkerLoad | None = None
@@ -129,7 +129,7 @@ class Agent:
             if report and report.kind != "ready":
                 self._note(f"{child.name}: {report.text}")
             if child.alive:
-                if self._state == "down" and child.ready:  # it hangs
+                if self._hangs or (not child.ready and child.age_s > run.ready_timeout_s):
                     self._note(f"{child.name} hangs: killed")
                     child.kill()
                 continue
@@ -144,20 +144,28 @@ class Agent:
             elif time.monotonic() >= child.restart_at_s:
                 child.join()
                 child.restarts += 1
-                self._streams, self._load, self._state = {}, None, _STARTING
+                self._streams, self._load, self._state, self._hangs = {}, None, _STARTING, False
                 child.start(self._config, {"restarts": child.restarts})
 
     def _look(self) -> None:
         """Sees how the worker is; its control server answers that also while the worker is busy."""
+        states: dict[str, WorkerState] = {"ready": "ready", "hung": "down"}
+        child, limit_s = self._child, self._config.run.hung_after_s
+        heard_s = time.monotonic()
         while not self._closing.wait(_ASK_S):
-            if not self._child.ready:
+            if not child.ready:
+                heard_s = time.monotonic()
                 continue
             told = ask(self._socket, Question("GET", "/healthz"), _ASK_TIMEOUT_S).read()
-            if not isinstance(told, dict) or not self._child.alive:
+            if not (child.ready and child.alive):
                 continue
-            self._session = told["session"]
-            states: dict[str, WorkerState] = {"ready": "ready", "hung": "down"}
-            self._state = states.get(told["state"], _STARTING)
+            if isinstance(told, dict):
+                heard_s = time.monotonic()
+                self._session, self._state = told["session"], states.get(told["state"], _STARTING)
+                self._hangs = told["state"] == "hung"
+            else:  # the whole process stands still
+                self._state = "down"
+                self._hangs = 0 < limit_s < time.monotonic() - heard_s
 
     def _listen(self) -> None:
         while not self._closing.wait(_ASK_S):

@@ -30,7 +30,7 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True):
         worker: Its name.
         role: Its role.
         place: Where it is.
-        state: ``ready``: it works; ``down``: it is dead or hangs, and is started again.
+        state: ``ready``: it works; ``down``: it is dead and is started again, or does not answer.
         session: Of its process; 0 before it was ready for the first time.
         pid: Of its process; None if that is dead.
         restarts: How often it was started again.

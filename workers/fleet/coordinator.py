@@ -303,8 +303,9 @@ class Coordinator:
 
     def _scale(self, now: int) -> None:
         """Asks for inference workers, or gives some back: emptied first, then ended."""
-        staying = self._slots.names - self._table.draining
-        loads = [one.beat.load for one in self._roster.up("inference") if one.beat.worker in staying]
+        staying = self._slots.names - self._slots.leaving
+        used = staying - self._table.draining
+        loads = [one.beat.load for one in self._roster.up("inference") if one.beat.worker in used]
         wanted = self._scaler.wanted([load for load in loads if load], len(staying), now)
         if wanted.workers > len(staying):
             self._note("more", worker=self._slots.start_one(), why=wanted.why)

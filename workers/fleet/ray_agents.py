@@ -6,6 +6,7 @@ there is room, also on another node.
 
 import contextlib
 import os
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from workers.fleet.fleet_file import AgentsConfig, Fleet
 from workers.fleet.worker_client import Answer, Question
 
 _COORDINATOR = "coordinator"
+_CONNECT_S = 5.0
 _ASK_S = 45.0
 _STOP_S = 30.0
 _LOOK_S = 0.1
@@ -55,9 +57,12 @@ def connect(fleet: str, address: str) -> None:
     """
     package = ray()
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    host, _, port = address.rpartition(":")
     try:
+        if port.isdecimal():  # Ray itself would try for minutes
+            socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S).close()
         package.init(address, namespace=_namespace(fleet), log_to_driver=False, logging_level="error")
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, OverflowError, RuntimeError, ValueError) as error:
         cause = str(error).splitlines()[0]
         raise RayError(
             f"no Ray cluster at {address!r} ({cause}): `ray start --head` on this machine, "
