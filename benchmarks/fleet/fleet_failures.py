@@ -133,7 +133,7 @@ def run(streams: int, nodes: int, fps: float, side_px: int) -> dict[str, Any]:
         ):
             result[name] = blow()
             print(name, json.dumps(result[name]), flush=True)
-        ray_agents.down(fleet.coordinator)
+        ray_agents.down("rig")
         report = fleet.report(1.0, final=True)
         answered = Counter((one["stream_id"], one["epoch"], one["seq"]) for _, one in fleet.answers())
         result["unaccounted"] = sum(one["unaccounted"] for one in report["streams"].values())

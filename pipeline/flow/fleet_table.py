@@ -131,6 +131,11 @@ class FleetTable:
         known = self._streams.setdefault(stream_id, _Stream(orphaned_by=found))
         known.last = max(known.last, last)
 
+    def note_generation(self, stream_id: StreamId, *, last_generation: int) -> None:
+        """Remembers how far a stream was that is not there: should it come back, it goes on from there."""
+        if stream_id not in self._streams:
+            self._retired[stream_id] = max(last_generation, self._retired.get(stream_id, -1))
+
     def remove_stream(self, stream_id: StreamId) -> Owner | None:
         """A stream is no more.
 

@@ -150,7 +150,7 @@ def down(fleet: Name = "kvq", address: Address = "auto") -> None:
     from workers.fleet import ray_agents
 
     ray_agents.connect(fleet, address)
-    ray_agents.down(ray_agents.coordinator(fleet))
+    ray_agents.down(fleet)
 
 
 def _ask(fleet: str, address: str, method: str, *args: Any) -> Any:

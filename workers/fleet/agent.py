@@ -1,5 +1,6 @@
 """An agent: keeps one worker of a fleet running on its machine, asks it, and tells the coordinator."""
 
+import os
 import shutil
 import socket
 import tempfile
@@ -10,7 +11,9 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import msgspec
+import psutil
 
+from pipeline.base.clock import now_ns
 from pipeline.base.config import Config, StreamConfig
 from pipeline.base.role_names import Role
 from pipeline.flow.worker_load import WorkerLoad
@@ -23,6 +26,7 @@ _LOOK_S = 0.05
 _ASK_S = 0.2
 _ASK_TIMEOUT_S = 5.0
 _MOST_LINES = 200
+_PREFIX = "kvq-agent-"
 _STARTING: WorkerState = "starting"
 
 
@@ -38,21 +42,18 @@ class Agent:
     """
 
     def __init__(self, role: Role, name: str, config: bytes, place: Place, threads: int = 0) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="kvq-agent-"))
-        self._place = place
-        self._endpoints: dict[str, str] = {
-            key: f"tcp://{_in_brackets(place.host)}:{_free_port(place.host)}"
-            for key in (SYSTEM[role].binds, SYSTEM[role].stats)
-            if key is not None
-        }
-        self._config = _of_worker(
-            msgspec.json.decode(config, type=Config), role, name, self._endpoints, self._socket, threads
-        )
+        _remove_left_folders()
+        self._folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+        self._place, self._of_all = place, msgspec.json.decode(config, type=Config)
+        self._worker_threads = threads
         self._child = Child(name, role, self._note)
+        self._endpoints: dict[str, str] = {}
+        self._config = self._of_all
         self._lines: deque[str] = deque(maxlen=_MOST_LINES)
-        self._session, self._state = 0, _STARTING
+        self._session, self._state, self._hangs = 0, _STARTING, False
         self._streams: dict[str, int] = {}
-        self._entries: dict[str, StreamConfig] = {}
+        self._streams_ns = 0
+        self._entries: dict[str, StreamConfig] | None = None
         self._load: WorkerLoad | None = None
         self._closing = threading.Event()
         self._threads = [
@@ -76,7 +77,8 @@ class Agent:
             restarts=child.restarts,
             endpoints=dict(self._endpoints),
             streams=dict(self._streams),
-            entries=list(self._entries.values()),
+            streams_age_s=(now_ns() - self._streams_ns) / 1e9,
+            entries=None if self._entries is None else list(self._entries.values()),
             load=self._load,
             lines=lines,
         )
@@ -112,24 +114,38 @@ class Agent:
     def _keep_entry(self, question: Question) -> None:
         if self._child.role != "capture":
             return
+        self._entries = self._entries or {}
         if question.method == "POST":
             entry = msgspec.convert(question.body, StreamConfig)
             self._entries[entry.id] = entry
         elif question.method == "DELETE":
             self._entries.pop(unquote(question.path.rpartition("/")[2]), None)
 
+    def _start(self) -> None:
+        """Starts the worker at ports of its own: somebody else may have taken those that it had before."""
+        role, host = self._child.role, self._place.host
+        self._endpoints = {
+            key: f"tcp://{_in_brackets(host)}:{_free_port(host)}"
+            for key in (SYSTEM[role].binds, SYSTEM[role].stats)
+            if key is not None
+        }
+        self._config = _of_worker(
+            self._of_all, role, self._child.name, self._endpoints, self._socket, self._worker_threads
+        )
+        self._child.start(self._config, {"restarts": self._child.restarts})
+
     # -- threads -----------------------------------------------------------------------------------
 
     def _keep(self) -> None:
         """Starts the worker, and again after a wait that grows with failures in a row."""
         child, run = self._child, self._config.run
-        child.start(self._config, {"restarts": 0})
+        self._start()
         while not self._closing.wait(_LOOK_S):
             report = child.poll()
             if report and report.kind != "ready":
                 self._note(f"{child.name}: {report.text}")
             if child.alive:
-                if self._state == "down" and child.ready:  # it hangs
+                if self._hangs or (not child.ready and child.age_s > run.ready_timeout_s):
                     self._note(f"{child.name} hangs: killed")
                     child.kill()
                 continue
@@ -144,20 +160,28 @@ class Agent:
             elif time.monotonic() >= child.restart_at_s:
                 child.join()
                 child.restarts += 1
-                self._streams, self._load, self._state = {}, None, _STARTING
-                child.start(self._config, {"restarts": child.restarts})
+                self._streams, self._load, self._state, self._hangs = {}, None, _STARTING, False
+                self._start()
 
     def _look(self) -> None:
         """Sees how the worker is; its control server answers that also while the worker is busy."""
+        states: dict[str, WorkerState] = {"ready": "ready", "hung": "down"}
+        child, limit_s = self._child, self._config.run.hung_after_s
+        heard_s = time.monotonic()
         while not self._closing.wait(_ASK_S):
-            if not self._child.ready:
+            if not child.ready:
+                heard_s = time.monotonic()
                 continue
             told = ask(self._socket, Question("GET", "/healthz"), _ASK_TIMEOUT_S).read()
-            if not isinstance(told, dict) or not self._child.alive:
+            if not (child.ready and child.alive):
                 continue
-            self._session = told["session"]
-            states: dict[str, WorkerState] = {"ready": "ready", "hung": "down"}
-            self._state = states.get(told["state"], _STARTING)
+            if isinstance(told, dict):
+                heard_s = time.monotonic()
+                self._session, self._state = told["session"], states.get(told["state"], _STARTING)
+                self._hangs = told["state"] == "hung"
+            else:  # the whole process stands still
+                self._state = "down"
+                self._hangs = 0 < limit_s < time.monotonic() - heard_s
 
     def _listen(self) -> None:
         while not self._closing.wait(_ASK_S):
@@ -166,8 +190,10 @@ class Agent:
 
     def _hear(self) -> None:
         """Takes in what the worker owns, and how much it has to do; a busy one takes its time to answer."""
+        asked_ns = now_ns()
         told = ask(self._socket, Question("GET", "/streams"), _ASK_TIMEOUT_S).read()
         if isinstance(told, dict) and "streams" in told:
+            self._streams_ns = asked_ns
             self._streams = {
                 one["stream_id"]: one.get("generation", 0)
                 for one in told["streams"]
@@ -177,6 +203,14 @@ class Agent:
             load = ask(self._socket, Question("GET", "/load"), _ASK_TIMEOUT_S)
             if load.done:
                 self._load = msgspec.json.decode(load.body, type=WorkerLoad)
+
+
+def _remove_left_folders() -> None:
+    """Of agents that were killed on this machine."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _of_worker(

@@ -30,13 +30,15 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True):
         worker: Its name.
         role: Its role.
         place: Where it is.
-        state: ``ready``: it works; ``down``: it is dead or hangs, and is started again.
+        state: ``ready``: it works; ``down``: it is dead and is started again, or does not answer.
         session: Of its process; 0 before it was ready for the first time.
         pid: Of its process; None if that is dead.
         restarts: How often it was started again.
         endpoints: Where it publishes, by key of ``[endpoints]``.
         streams: What it owns or reads, with the generation (0 for capture), as it said last.
-        entries: What capture was given to read; the agent keeps it when its worker dies.
+        streams_age_s: How long ago that was asked for.
+        entries: What capture was given to read; the agent keeps it when its worker dies. None: it was never
+            told anything.
         load: As it said last; None of others than inference.
         lines: What it has printed and the agent has to say since the last beat.
     """
@@ -50,6 +52,7 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True):
     restarts: int
     endpoints: dict[str, str]
     streams: dict[str, int]
-    entries: list[StreamConfig]
+    streams_age_s: float
+    entries: list[StreamConfig] | None
     load: WorkerLoad | None
     lines: list[str]

@@ -1,6 +1,6 @@
 """The cameras of a fleet: which there are now, which capture agent reads each, and what it has to be told."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from pipeline.base.config import StreamConfig
@@ -66,22 +66,18 @@ class Cameras:
         for stream_id in [name for name in self._streams if readers[name] == beat.worker]:
             del self._streams[stream_id]
         reader = next(name for name in self._fleet.capture if capture_name(name) == beat.worker)
-        for entry in beat.entries:
+        for entry in beat.entries or ():
             self._streams[entry.id] = FleetStream(**_fields(entry), capture=reader)
 
-    def questions(self, agent: str, present: Iterable[str]) -> list[tuple[str, Question]]:
-        """What to ask a capture worker, stream by stream, so that it reads its cameras and no others.
-
-        Args:
-            agent: Its name.
-            present: The streams that it reads.
-        """
-        present = set(present)
-        wanted = {name for name, reader in self.readers.items() if reader == agent}
-        return [
-            (name, Question("POST", "/streams", _fields(self._streams[name])))
-            for name in sorted(wanted - present)
-        ] + [(name, Question("DELETE", stream_path(name))) for name in sorted(present - wanted)]
+    def questions(self, beat: Beat) -> list[tuple[str, Question]]:
+        """What to ask a capture worker, stream by stream, so that it reads its cameras and no others."""
+        present, readers = set(beat.streams), self.readers
+        given = {entry.id: _fields(entry) for entry in beat.entries or ()}
+        mine = {name: _fields(one) for name, one in self._streams.items() if readers[name] == beat.worker}
+        others = {name for name in present & given.keys() if given[name] != mine.get(name, given[name])}
+        post = [(name, Question("POST", "/streams", mine[name])) for name in sorted(mine.keys() - present)]
+        leave = sorted((present - mine.keys()) | others)
+        return post + [(name, Question("DELETE", stream_path(name))) for name in leave]
 
 
 def _fields(stream: StreamConfig) -> dict[str, Any]:

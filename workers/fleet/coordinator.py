@@ -18,9 +18,11 @@ from pipeline.flow.scaling import Scaler
 from workers.fleet.agents_protocol import SINK, STOP_ORDER, Agents, capture_name, role_of
 from workers.fleet.beat import Beat
 from workers.fleet.camera_list import Cameras, FleetError
+from workers.fleet.drained import Drained
 from workers.fleet.errands import Errands
 from workers.fleet.fleet_file import Fleet, FleetStream
 from workers.fleet.inference_slots import InferenceSlots
+from workers.fleet.pauses import Pauses
 from workers.fleet.roster import Roster
 from workers.fleet.stream_move import Moved, make_move
 from workers.fleet.worker_client import Answer, Question, stream_path
@@ -32,8 +34,11 @@ _FIND_NS = 3_000_000_000
 """One that starts again waits so long for agents that it knows of, before it gives their streams away."""
 _GATHER_NS = 10_000_000_000
 """The first worker of a new fleet waits so long for the others: it would be given everything."""
-_GENTLE_S = 3.0
+_GENTLE_NS = 3_000_000_000
 """The end of a camera that is removed goes through inference to the sink before inference leaves it."""
+_MEASURE_NS = 5_000_000_000
+_LATELY_NS = 2_000_000_000
+_NOT_FOUND = 404
 
 
 class Coordinator:
@@ -53,13 +58,15 @@ class Coordinator:
         self._lock = threading.RLock()
         self._errands = Errands(self._lock)
         self._closing = threading.Event()
-        self._found = set(agents.names())
+        self._slots = InferenceSlots(agents, fleet.inference)
+        self._drained = Drained()
+        self._pauses = Pauses()
+        self._found: set[str] | None = None
+        self._adopted: set[str] = set()
+        self._measured_ns: dict[str, int] = {}
+        self._leave_ns: dict[str, int] = {}
         self._first_up_ns: int | None = None
         self._is_settled = False
-        agents.start("sink", SINK, fleet.sink)
-        for name, where in fleet.capture.items():
-            agents.start("capture", capture_name(name), where)
-        self._slots = InferenceSlots(agents, fleet.inference, self._found)
         self._thread = threading.Thread(target=self._run, name="coordinator", daemon=True)
         self._thread.start()
 
@@ -97,11 +104,25 @@ class Coordinator:
         Raises:
             FleetError: None is there.
         """
-        return self._on_node(node, "drain", self._table.drain)
+        with self._lock:
+            names = self._drained.add(node, self._roster)
+            if not names:
+                raise FleetError(f"no inference worker is on {node!r}: see fleet status")
+            self._note("drain", worker=", ".join(names))
+            return names
 
     def undrain(self, node: str) -> list[str]:
-        """Lets the inference workers of a node have streams again; see ``drain``."""
-        return self._on_node(node, "undrain", self._table.undrain)
+        """Lets the inference workers of a node have streams again; see ``drain``.
+
+        Raises:
+            FleetError: It was not drained.
+        """
+        with self._lock:
+            if not self._drained.remove(node):
+                raise FleetError(f"{node!r} was not drained: see fleet status")
+            names = self._roster.on_node(node, "inference")
+            self._note("undrain", worker=", ".join(names))
+            return names
 
     def status(self) -> dict[str, Any]:
         """Streams, workers, their endpoints, and what was done lately, as plain JSON data."""
@@ -136,16 +157,6 @@ class Coordinator:
             with ThreadPoolExecutor(max(len(names), 1)) as pool:
                 list(pool.map(self._agents.stop, names))
 
-    def _on_node(self, node: str, what: str, do: Callable[[str], None]) -> list[str]:
-        with self._lock:
-            names = self._roster.on_node(node, "inference")
-            if not names:
-                raise FleetError(f"no inference worker is on {node!r}: see fleet status")
-            for name in names:
-                do(name)
-            self._note(what, worker=", ".join(names))
-            return names
-
     def _about_load(self, name: str) -> dict[str, Any]:
         """What the table knows better than the worker's last beat."""
         if name not in self._slots.names:
@@ -166,9 +177,22 @@ class Coordinator:
                 self._note("failed", why=f"{type(error).__name__}: {error}")
                 self._closing.wait(_PAUSE_S)
 
+    def _begin(self) -> None:
+        """Starts the agents; those that a coordinator before this one has started go on."""
+        found = set(self._agents.names())
+        self._agents.start("sink", SINK, self._fleet.sink)
+        for name, where in self._fleet.capture.items():
+            self._agents.start("capture", capture_name(name), where)
+        self._slots.begin(found)
+        self._found = found
+
     def _turn(self, beats: list[Beat], now: int) -> None:
+        if self._found is None:
+            self._begin()
+        wanted = set(self._wanted_agents())
         for beat in beats:
-            self._take(beat, now)
+            if beat.worker in wanted:  # not of one that was given back
+                self._take(beat, now)
         for name in self._roster.expired(now):
             self._goes_down(name, f"it has not answered for {self._fleet.lease_s:g} s", now)
         self._connect()
@@ -185,27 +209,36 @@ class Coordinator:
             self._goes_down(name, went, now)
         if self._roster.comes_up(name):
             self._note("up", worker=name, why=f"on {beat.place.host}")
-            if name in self._found and not self._is_settled:
+            if name in (self._found or ()) and name not in self._adopted:
                 self._adopt(beat)
             if beat.role == "inference":
                 self._first_up_ns = self._first_up_ns or now
                 self._table.worker_up(name, 1.0, beat.streams, now)
         elif beat.role == "inference" and beat.state == "ready":
-            self._table.worker_up(name, 1.0, beat.streams | self._owned_by(name), now)
-        if beat.load and beat.state == "ready":
+            self._table.worker_up(name, 1.0, beat.streams | self._given_lately(beat, now), now)
+        if beat.role == "inference":
+            drained = self._drained.has(beat) or name in self._slots.leaving
+            (self._table.drain if drained else self._table.undrain)(name)
+        if beat.load and beat.state == "ready" and now - self._measured_ns.get(name, 0) >= _MEASURE_NS:
+            self._measured_ns[name] = now
             self._table.measured(name, beat.load)
 
-    def _owned_by(self, worker: str) -> dict[str, int]:
-        """A beat may be older than a move that was made since: what the process was given it has."""
-        owners = self._table.owners
-        return {name: owner.generation for name, owner in owners.items() if owner.worker == worker}
+    def _given_lately(self, beat: Beat, now: int) -> dict[str, int]:
+        """What a worker was given since it was asked for its streams, or just before that."""
+        since_ns = now - round(beat.streams_age_s * 1e9) - _LATELY_NS
+        return {
+            name: owner.generation
+            for name, owner in self._table.owners.items()
+            if owner.worker == beat.worker and owner.since_ns >= since_ns
+        }
 
     def _adopt(self, beat: Beat) -> None:
         """What a coordinator before this one has given to a worker: the file may be older than that."""
+        self._adopted.add(beat.worker)
         if beat.role == "inference":
             for stream_id, generation in beat.streams.items():
                 self._table.add_stream(stream_id, last_generation=generation)
-        elif beat.role == "capture" and beat.entries:
+        elif beat.role == "capture" and beat.entries is not None:
             self._cameras.adopt(beat)
 
     def _goes_down(self, name: str, why: str, now: int) -> None:
@@ -227,12 +260,8 @@ class Coordinator:
         """Capture agents read what they are to read, and nothing else."""
         for known in self._roster.up("capture"):
             name = known.beat.worker
-            for stream_id, question in self._cameras.questions(name, known.beat.streams):
-                self._ask(("camera", stream_id), partial(self._check, name), name, question)
-
-    def _check(self, name: str, answer: Answer) -> None:
-        if not answer.done:
-            self._note("refused", worker=name, why=answer.trouble())
+            for stream_id, question in self._cameras.questions(known.beat):
+                self._ask(("camera", stream_id), _nothing, name, question)
 
     def _settle(self, now: int) -> bool:
         """Whether streams may be placed: workers that are to be there were heard, or had time to."""
@@ -242,7 +271,7 @@ class Coordinator:
         if self._first_up_ns is None or SINK not in up:
             return False
         waited_ns = now - self._first_up_ns
-        if self._found and not self._found <= self._roster.heard() and waited_ns < _FIND_NS:
+        if self._found and not self._found & set(self._wanted_agents()) <= up and waited_ns < _FIND_NS:
             return False
         if not self._found and not self._slots.names <= up and waited_ns < _GATHER_NS:
             return False
@@ -254,16 +283,15 @@ class Coordinator:
         if not answer.done:
             return
         for one in answer.read()["streams"]:
-            if one["stream_id"] in self._cameras:
-                self._table.add_stream(one["stream_id"], last_generation=one["generation"])
+            known = one["stream_id"] in self._cameras
+            note = self._table.add_stream if known else self._table.note_generation
+            note(one["stream_id"], last_generation=one["generation"])
         self._is_settled = True
 
     def _tend_streams(self, now: int) -> None:
         for stream_id in self._cameras:
             self._table.add_stream(stream_id)
-        for stream_id in self._table.owners.keys() - set(self._cameras):
-            wait = partial(self._closing.wait, _GENTLE_S)
-            self._errands.begin(("leave", stream_id), wait, partial(self._leave, stream_id))
+        self._leave_removed(now)
         for worker, stream_id, generation in self._table.stale:
 
             def left(answer: Answer, worker: str = worker, stream_id: str = stream_id) -> None:
@@ -272,6 +300,8 @@ class Coordinator:
 
             question = Question("DELETE", stream_path(stream_id, generation))
             self._ask(("stale", worker, stream_id), left, worker, question)
+        if self._pauses.holds(("moves",), now):
+            return
         owners = self._table.owners
         for move in self._table.plan(now):
             present = owners[move.stream_id].generation if move.stream_id in owners else None
@@ -279,16 +309,21 @@ class Coordinator:
             finish = partial(self._finish, move, now)
             self._errands.begin(("move", move.stream_id, str(move.generation)), make, finish)
 
-    def _leave(self, stream_id: str, _: bool) -> None:
-        """From now on its owner has it without right, and is told so."""
-        if stream_id not in self._cameras:
+    def _leave_removed(self, now: int) -> None:
+        """Takes removed streams off the table; their owners are then told to leave them."""
+        read = {name for known in self._roster.up("capture") for name in known.beat.streams}
+        gone = self._table.owners.keys() - set(self._cameras) - read
+        self._leave_ns = {name: self._leave_ns.get(name, now + _GENTLE_NS) for name in gone}
+        for stream_id in [name for name, due_ns in self._leave_ns.items() if now >= due_ns]:
             self._table.remove_stream(stream_id)
 
     def _finish(self, move: Move, began_ns: int, moved: Moved) -> None:
         now = now_ns()
         if moved.trouble:
             self._table.failed(move, moved.trouble, now, kept=moved.kept)
+            self._pauses.begin(("moves",), now, longest_s=1.0)
         else:
+            self._pauses.end(("moves",))
             self._table.done(move, now)
         self._note(
             "not moved" if moved.trouble else "moved",
@@ -303,13 +338,14 @@ class Coordinator:
 
     def _scale(self, now: int) -> None:
         """Asks for inference workers, or gives some back: emptied first, then ended."""
-        staying = self._slots.names - self._table.draining
-        loads = [one.beat.load for one in self._roster.up("inference") if one.beat.worker in staying]
+        staying = self._slots.names - self._slots.leaving
+        used = staying - self._table.draining
+        loads = [one.beat.load for one in self._roster.up("inference") if one.beat.worker in used]
         wanted = self._scaler.wanted([load for load in loads if load], len(staying), now)
-        if wanted.workers > len(staying):
+        for _ in range(wanted.workers - len(staying)):
             self._note("more", worker=self._slots.start_one(), why=wanted.why)
-        elif wanted.workers < len(staying):
-            name = min(staying, key=lambda name: (self._carried(name), name))
+        least_first = sorted(staying, key=lambda name: (self._carried(name), name))
+        for name in least_first[: max(len(staying) - wanted.workers, 0)]:
             self._table.drain(name)
             self._slots.leaving.add(name)
             self._note("fewer", worker=name, why=wanted.why)
@@ -327,10 +363,24 @@ class Coordinator:
     def _ask(
         self, key: tuple[str, ...], then: Callable[[Answer], None], name: str, question: Question
     ) -> None:
-        self._errands.begin(key, partial(self._ask_now, name, question), then)
+        """Asks in another thread; not again so soon if it was refused."""
+        if self._pauses.holds(key, now_ns()):
+            return
+
+        def answered(answer: Answer) -> None:
+            if answer.done or answer.code == _NOT_FOUND:
+                self._pauses.end(key)
+            elif self._pauses.begin(key, now_ns()):
+                self._note("refused", worker=name, stream=question.stream, why=answer.trouble())
+            then(answer)
+
+        self._errands.begin(key, partial(self._ask_now, name, question), answered)
 
     def _ask_now(self, name: str, question: Question) -> Answer:
-        return self._agents.ask(name, question, lambda: not self._roster.is_up(name))
+        try:
+            return self._agents.ask(name, question, lambda: not self._roster.is_up(name))
+        except Exception as error:  # a move must be reported, or its stream has no owner for good
+            return Answer(0, f"{type(error).__name__}: {error}".encode())
 
     def _wanted_agents(self) -> list[str]:
         return [SINK, *(capture_name(name) for name in self._fleet.capture), *sorted(self._slots.names)]
@@ -338,6 +388,10 @@ class Coordinator:
     def _note(self, what: str, **about: Any) -> None:
         told = {key: value for key, value in about.items() if value not in ("", None)}
         self._notes.append({"time_ns": now_ns(), "what": what, **told})
+
+
+def _nothing(_: Answer) -> None:
+    """The next beat shows what became of it."""
 
 
 def _about_owner(owner: Owner | None, now_ns: int) -> dict[str, Any]:

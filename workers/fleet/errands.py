@@ -37,15 +37,15 @@ class Errands:
 
         def run() -> None:
             try:
-                result = work()
-            except Exception:
+                try:
+                    result = work()
+                finally:
+                    with self._lock:
+                        del self._under_way[key]
                 with self._lock:
-                    del self._under_way[key]
+                    then(result)
+            except Exception:
                 sys.excepthook(*sys.exc_info())  # into the log of this process
-                return
-            with self._lock:
-                del self._under_way[key]
-                then(result)
 
         self._under_way[key] = self._pool.submit(run)
 

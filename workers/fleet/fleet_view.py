@@ -21,7 +21,7 @@ def render_status(status: dict[str, Any]) -> RenderableType:
         busy = about.get("busy")
         workers.add_row(
             Text(name),
-            Text(about["state"]),
+            Text(", ".join(filter(None, (about["state"], about.get("drain"))))),
             Text(f"{about['host']} ({about['node'][:8]})" if "host" in about else ""),
             str(about.get("streams", "")),
             f"{busy:.0%}" if busy is not None else "",

@@ -5,10 +5,13 @@ there is room, also on another node.
 """
 
 import contextlib
+import hashlib
 import os
+import socket
+import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +27,14 @@ from workers.fleet.fleet_file import AgentsConfig, Fleet, with_endpoints_of
 from workers.fleet.worker_client import Answer, Question
 
 _COORDINATOR = "coordinator"
+_CONNECT_S = 5.0
 _ASK_S = 45.0
 _STOP_S = 30.0
+_CLOSE_S = 150.0
 _LOOK_S = 0.1
+_AGAIN_S = 5.0
+_QUESTIONS = 8
+_BEATS = "beats"
 _CALLS = 32
 
 
@@ -55,10 +63,13 @@ def connect(fleet: str, address: str) -> None:
     """
     package = ray()
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    host, _, port = address.rpartition(":")
     try:
+        if port.isdecimal():  # Ray itself would try for minutes
+            socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S).close()
         package.init(address, namespace=_namespace(fleet), log_to_driver=False, logging_level="error")
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        cause = str(error).splitlines()[0]
+    except (OSError, OverflowError, RuntimeError, ValueError) as error:
+        cause = _first_line(error)
         raise RayError(
             f"no Ray cluster at {address!r} ({cause}): `ray start --head` on this machine, "
             "`ray start --address HOST:6379` on the others"
@@ -70,8 +81,12 @@ def up(fleet: Fleet, config: Config) -> Any:
 
     Returns:
         Its handle.
+
+    Raises:
+        RayError: The one that is there was told something else.
     """
-    return (
+    told = msgspec.json.encode(fleet), msgspec.json.encode(config)
+    actor = (
         ray()
         .remote(_CoordinatorActor)
         .options(
@@ -84,8 +99,14 @@ def up(fleet: Fleet, config: Config) -> Any:
             num_cpus=0,
             resources={"node:__internal_head__": 0.001},  # without the head there is no fleet anyway
         )
-        .remote(msgspec.json.encode(fleet), msgspec.json.encode(config), str(Path.cwd()))
+        .remote(*told, str(Path.cwd()))
     )
+    if call(actor, "digest") != hashlib.sha256(b"".join(told)).hexdigest():
+        raise RayError(
+            f"fleet {fleet.name!r} is up with another configuration: `fleet down --fleet {fleet.name}` "
+            "first; cameras alone: `fleet add`, `fleet remove`"
+        )
+    return actor
 
 
 def coordinator(fleet: str) -> Any:
@@ -97,7 +118,7 @@ def coordinator(fleet: str) -> Any:
     try:
         return ray().get_actor(_COORDINATOR, namespace=_namespace(fleet))
     except ValueError:
-        raise RayError(f"no fleet {fleet!r} is up: python run_stream.py fleet up --config FILE") from None
+        raise _no_fleet(fleet) from None
 
 
 def call(actor: Any, method: str, *args: Any, timeout_s: float = _ASK_S) -> Any:
@@ -115,7 +136,7 @@ def call(actor: Any, method: str, *args: Any, timeout_s: float = _ASK_S) -> Any:
             raise error.cause from None
         raise
     except (package.exceptions.RayActorError, package.exceptions.GetTimeoutError) as error:
-        raise RayError(f"the fleet does not answer: {str(error).splitlines()[0]}") from None
+        raise RayError(f"the fleet does not answer: {_first_line(error)}") from None
 
 
 def listening(config: Config, actor: Any) -> Config:
@@ -123,10 +144,30 @@ def listening(config: Config, actor: Any) -> Config:
     return with_endpoints_of(config, call(actor, "status")["endpoints"])
 
 
-def down(actor: Any) -> None:
-    """Ends a fleet: its workers in order, then its coordinator."""
-    call(actor, "close", timeout_s=120.0)
-    ray().kill(actor, no_restart=True)
+def down(fleet: str) -> None:
+    """Ends a fleet: its workers in order, then its coordinator, then what else is left.
+
+    Raises:
+        RayError: There is none.
+    """
+    package, names = ray(), _names(fleet)
+    if not names:
+        raise _no_fleet(fleet)
+    with contextlib.suppress(RayError):
+        call(coordinator(fleet), "close", timeout_s=_CLOSE_S)
+    for name in sorted(names, key=lambda name: name != _COORDINATOR):  # it would start the others again
+        with contextlib.suppress(ValueError):
+            package.kill(package.get_actor(name, namespace=_namespace(fleet)), no_restart=True)
+
+
+def _names(fleet: str) -> set[str]:
+    """Of all actors of a fleet."""
+    actors = ray().util.list_named_actors(all_namespaces=True)
+    return {one["name"] for one in actors if one["namespace"] == _namespace(fleet)}
+
+
+def _no_fleet(fleet: str) -> RayError:
+    return RayError(f"no fleet {fleet!r} is up: python run_stream.py fleet up --config FILE")
 
 
 def _namespace(fleet: str) -> str:
@@ -149,7 +190,12 @@ class _CoordinatorActor(Coordinator):
 
     def __init__(self, fleet: bytes, config: bytes, folder: str) -> None:
         read = msgspec.json.decode(fleet, type=Fleet)
-        super().__init__(read, _RayAgents(_namespace(read.name), config, folder, read.beat_s))
+        self._digest = hashlib.sha256(fleet + config).hexdigest()
+        super().__init__(read, _RayAgents(read.name, config, folder, read.beat_s))
+
+    def digest(self) -> str:
+        """Of what it was told at its start."""
+        return self._digest
 
     def pid(self) -> int:
         """Of its process."""
@@ -158,32 +204,40 @@ class _CoordinatorActor(Coordinator):
 
 @dataclass
 class _Known:
-    """The handle of an agent, and its answer that is awaited."""
+    """An agent that was started, and its answer that is awaited."""
 
+    role: Role
+    name: str
+    where: AgentsConfig
     handle: Any
+    started_s: float
     awaited: Any = None
     asked_s: float = 0.0
+    questions: threading.BoundedSemaphore = field(
+        default_factory=lambda: threading.BoundedSemaphore(_QUESTIONS)
+    )
 
 
 class _RayAgents:
     """See ``Agents``.
 
     Args:
-        namespace: Of the fleet.
+        fleet: Its name.
         config: Of all workers, as JSON.
         folder: In which relative paths begin.
         beat_s: How often each is asked how it is.
     """
 
-    def __init__(self, namespace: str, config: bytes, folder: str, beat_s: float) -> None:
+    def __init__(self, fleet: str, config: bytes, folder: str, beat_s: float) -> None:
         self._ray = ray()
-        self._namespace, self._config, self._folder, self._beat_s = namespace, config, folder, beat_s
+        self._fleet, self._namespace = fleet, _namespace(fleet)
+        self._config, self._folder, self._beat_s = config, folder, beat_s
         self._agents: dict[str, _Known] = {}
 
     def start(self, role: Role, name: str, where: AgentsConfig) -> None:
         """See ``Agents``."""
         handle = (
-            self._ray.remote(_AgentActor)
+            self._ray.remote(concurrency_groups={_BEATS: 1})(_AgentActor)
             .options(
                 name=name,
                 namespace=self._namespace,
@@ -198,37 +252,40 @@ class _RayAgents:
             )
             .remote(role, name, self._config, self._folder, max(int(where.cpus), 1))
         )
-        self._agents[name] = _Known(handle)
+        self._agents[name] = _Known(role, name, where, handle, time.monotonic())
 
     def stop(self, name: str) -> None:
         """See ``Agents``."""
-        known = self._agents.pop(name)
+        if (known := self._agents.pop(name, None)) is None:
+            return
         with contextlib.suppress(self._ray.exceptions.RayError):  # its node is gone, or it never began
             self._ray.get(known.handle.stop.remote(), timeout=_STOP_S)
         self._ray.kill(known.handle, no_restart=True)
 
     def names(self) -> list[str]:
         """See ``Agents``."""
-        actors = self._ray.util.list_named_actors(all_namespaces=True)
-        mine = {one["name"] for one in actors if one["namespace"] == self._namespace}
-        return sorted(mine - {_COORDINATOR})
+        return sorted(_names(self._fleet) - {_COORDINATOR})
 
     def beats(self) -> list[Beat]:
         """See ``Agents``."""
         now, beats = time.monotonic(), []
         for known in list(self._agents.values()):
             if known.awaited is None and now - known.asked_s >= self._beat_s:
-                known.awaited, known.asked_s = known.handle.beat.remote(), now
+                known.awaited, known.asked_s = _beat(known.handle), now
         awaited = {known.awaited: known for known in list(self._agents.values()) if known.awaited is not None}
         if not awaited:
             return []
         ready, _ = self._ray.wait(list(awaited), num_returns=len(awaited), timeout=0)
         for ref in ready:
-            awaited[ref].awaited = None
+            known = awaited[ref]
+            known.awaited = None
             try:
                 beats.append(self._ray.get(ref))
-            except self._ray.exceptions.RayError:
+            except self._ray.exceptions.ActorUnavailableError:
                 continue  # its node is gone, or it is being started
+            except self._ray.exceptions.RayError:  # it could not begin, as on a full disk: Ray leaves it dead
+                if now - known.started_s > _AGAIN_S:
+                    self.start(known.role, known.name, known.where)
         return beats
 
     def ask(self, name: str, question: Question, is_gone: Callable[[], bool]) -> Answer:
@@ -236,6 +293,10 @@ class _RayAgents:
         known = self._agents.get(name)
         if known is None:
             return Answer(0, b"it was given back")
+        with known.questions:  # a worker does one after the other
+            return self._ask(known, question, is_gone)
+
+    def _ask(self, known: _Known, question: Question, is_gone: Callable[[], bool]) -> Answer:
         until = time.monotonic() + _ASK_S
         try:
             ref = known.handle.ask.remote(question)
@@ -245,5 +306,14 @@ class _RayAgents:
                     return Answer(0, b"it does not answer")
             answer: Answer = self._ray.get(ref)
         except self._ray.exceptions.RayError as error:
-            return Answer(0, str(error).splitlines()[0].encode())
+            return Answer(0, _first_line(error).encode())
         return answer
+
+
+def _beat(handle: Any) -> Any:
+    """Asks an agent how its worker is, in a thread of its own: questions may take all others."""
+    return handle.beat.options(concurrency_group=_BEATS).remote()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

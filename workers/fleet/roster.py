@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.base.role_names import Role
-from workers.fleet.beat import Beat
+from workers.fleet.beat import Beat, Place
 from workers.roles import SYSTEM
 
 
@@ -93,6 +93,10 @@ class Roster:
         """A worker has connected to these."""
         if self.is_up(name):
             self._known[name].links = links
+
+    def place(self, name: str) -> Place:
+        """Where a worker is that was heard of."""
+        return self._known[name].beat.place
 
     def is_up(self, name: str) -> bool:
         """Whether a worker works, as far as is known."""

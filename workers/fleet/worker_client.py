@@ -4,7 +4,7 @@ import http.client
 import socket
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 import msgspec
 
@@ -52,6 +52,13 @@ class Question(msgspec.Struct, frozen=True):
     method: str
     path: str
     body: bytes | dict[str, Any] | None = None
+
+    @property
+    def stream(self) -> str:
+        """The stream that it is about; empty if about none."""
+        if isinstance(self.body, dict):
+            return str(self.body.get("stream_id", self.body.get("id", "")))
+        return unquote(self.path.partition("/streams/")[2].partition("?")[0])
 
 
 def stream_path(stream_id: str, generation: int | None = None) -> str:

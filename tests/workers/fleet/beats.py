@@ -19,7 +19,8 @@ def beat(worker: str = "inference-1", **about: Any) -> Beat:
         "restarts": 0,
         "endpoints": {},
         "streams": {},
-        "entries": [],
+        "entries": None,
+        "streams_age_s": 0.0,
         "load": None,
         "lines": [],
     }

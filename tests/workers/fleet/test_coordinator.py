@@ -1,0 +1,167 @@
+"""A coordinator with real agents and real workers on this machine, without Ray."""
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.flow.fleet_policy import FleetPolicy
+from pipeline.flow.scaling import ScalingPolicy
+from pipeline.flow.worker_load import PressureLimits
+from tests.workers.fleet.local_fleet import LocalFleet
+from workers.fleet.camera_list import FleetError
+from workers.fleet.fleet_file import Fleet, InferenceAgents
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+PAIR = ("inference-1", "inference-2")
+
+
+@pytest.fixture(scope="module")
+def fleet() -> Iterator[LocalFleet]:
+    scaling = ScalingPolicy(least=2, most=2)
+    placement = FleetPolicy(steady_s=0.0, settle_s=0.5)
+    with tempfile.TemporaryDirectory(prefix="kvq-") as place:
+        running = LocalFleet(
+            Path(place), Fleet(lease_s=1.0, inference=InferenceAgents(scaling=scaling), placement=placement)
+        )
+        yield running
+        running.close()
+
+
+def ids(answers: list[dict[str, Any]]) -> Counter[tuple[str, int, int]]:
+    return Counter((one["stream_id"], one["epoch"], one["seq"]) for one in answers)
+
+
+def other(worker: str) -> str:
+    return PAIR[1 - PAIR.index(worker)]
+
+
+def test_a_coordinator_that_starts_again_finds_its_table(fleet: LocalFleet) -> None:
+    streams = ("found-a", "found-b", "found-c")
+    with fleet.cameras(*streams):
+        before = fleet.wait_until_placed(*streams)
+        fleet.kill_coordinator()
+        fleet.wait_for_answers(3, *streams)
+        fleet.start_coordinator()
+        assert fleet.wait_until_placed(*streams) == before
+        fleet.wait_for_answers(3, *streams)
+        assert [note for note in fleet.status()["notes"] if note["what"] in ("moved", "down")] == []
+    assert {one["generation"] for one in fleet.answers("found-a")} == {before["found-a"][1]}
+    for stream in streams:
+        stats = fleet.ledger(stream)
+        assert (stats["dropped"], stats["predicted"]) == ({}, stats["captured"]), stats
+
+
+def test_a_worker_that_is_cut_off_loses_its_streams_and_is_not_believed(fleet: LocalFleet) -> None:
+    streams = ("cut-a", "cut-b")
+    with fleet.cameras(*streams):
+        owners = fleet.wait_until_placed(*streams)
+        worker, generation = owners["cut-a"]
+        mine = [name for name, owner in owners.items() if owner[0] == worker]
+        fleet.agents.cut_off.add(worker)
+        after = fleet.wait(
+            "the other one has them",
+            lambda _: {n: o for n, o in fleet.owners(*mine).items() if o[0] != worker} or None,
+        )
+        assert after["cut-a"] == (other(worker), generation + 1)
+        [down, *_] = [note for note in fleet.status()["notes"][::-1] if note["what"] == "down"]
+        assert (down["worker"], down["why"]) == (worker, "it has not answered for 1 s")
+        fleet.wait(
+            "the sink refuses what it says",
+            lambda _: [line for line in fleet.hear() if f"of generation {generation} is refused" in line],
+        )
+        fleet.wait_for_answers(3, *mine)
+        assert "cut-a" in fleet.agents.running[worker].beat().streams, "nobody can tell it yet"
+        fleet.agents.cut_off.clear()
+        fleet.wait(
+            "it leaves them",
+            lambda _: fleet.agents.running[worker].beat().streams.get("cut-a") != generation,
+        )
+        fleet.wait_for_answers(3, *streams)
+    got = [one["generation"] for one in fleet.answers("cut-a")]
+    assert got == sorted(got)
+    assert max(ids(fleet.answers(*streams)).values()) == 1, "no frame is predicted twice"
+    assert fleet.ledger("cut-a")["unaccounted"] == 0
+
+
+def test_cameras_come_and_go(fleet: LocalFleet) -> None:
+    with fleet.cameras("late"):
+        fleet.coordinator.add(fleet.camera("late"))
+        with pytest.raises(FleetError, match="there is another stream 'late'"):
+            fleet.coordinator.add(fleet.camera("late", policy="every"))
+        assert fleet.status()["streams"]["late"]["capture"] == "capture"
+        _, generation = fleet.wait_until_placed("late")["late"]
+    assert "late" not in fleet.status()["streams"]
+    with pytest.raises(FleetError, match="there is no stream 'late'"):
+        fleet.coordinator.remove("late")
+    stats = fleet.ledger("late")
+    assert (stats["dropped"], stats["not_predicted"]) == ({}, {})
+    assert stats["predicted"] == stats["captured"] == len(fleet.answers("late"))
+    with fleet.cameras("late"):
+        assert fleet.wait_until_placed("late")["late"][1] > generation, "generations never go back"
+
+
+def test_a_camera_that_capture_refuses_is_told(fleet: LocalFleet) -> None:
+    fleet.coordinator.add(fleet.camera("unreadable"))
+    fleet.coordinator.remove("unreadable")
+    wrong = fleet.camera("unreadable")
+    fleet.coordinator.add(type(wrong)(id="unreadable", source="/nosuch.mp4"))
+    fleet.wait(
+        "it is told",
+        lambda told: [n for n in told["notes"] if n["what"] == "refused" and "/nosuch.mp4" in n["why"]],
+    )
+    fleet.coordinator.remove("unreadable")
+
+
+def test_a_drained_worker_is_emptied_without_losing_a_frame(fleet: LocalFleet) -> None:
+    streams = ("drained-a", "drained-b", "drained-c")
+    with fleet.cameras(*streams, policy="every"):
+        for worker in PAIR:
+            assert fleet.coordinator.drain(worker) == [worker]
+            fleet.wait("it is empty", lambda told: told["workers"][worker]["drain"] == "drained")  # noqa: B023
+            assert {owner for owner, _ in fleet.wait_until_placed(*streams).values()} == {other(worker)}
+            fleet.wait_for_answers(3, *streams)
+            assert fleet.coordinator.undrain(worker) == [worker]
+            fleet.wait(
+                "it has streams again",
+                lambda told: worker in [one["worker"] for one in told["streams"].values()],  # noqa: B023
+            )
+    with pytest.raises(FleetError, match="no inference worker is on 'nowhere'"):
+        fleet.coordinator.drain("nowhere")
+    answers = fleet.answers(*streams)
+    assert max(ids(answers).values()) == 1, "no frame is predicted twice"
+    assert len({one["generation"] for one in answers if one["stream_id"] == "drained-a"}) > 1
+    for stream in streams:
+        stats = fleet.ledger(stream)
+        assert (stats["dropped"], stats["not_predicted"]) == ({}, {})
+        assert stats["predicted"] == stats["captured"] == sum(o["stream_id"] == stream for o in answers)
+
+
+def test_more_workers_come_while_predictions_are_late_and_go_when_they_are_idle(place: Path) -> None:
+    limits = PressureLimits(age_ms=1.0)
+    scaling = ScalingPolicy(
+        least=1, most=2, goal_busy=0.001, more_after_s=0.3, more_pause_s=1.0, fewer_after_s=0.5, limits=limits
+    )
+    placement = FleetPolicy(steady_s=0.0, settle_s=0.5)
+    fleet = LocalFleet(
+        place, Fleet(lease_s=1.0, inference=InferenceAgents(scaling=scaling), placement=placement)
+    )
+    try:
+        fleet.coordinator.add(fleet.camera("busy"))
+        fleet.wait("more are asked for", lambda told: "inference-2" in told["workers"])
+        fleet.wait("it works", lambda told: told["workers"]["inference-2"]["state"] == "ready")
+        [more] = [note for note in fleet.status()["notes"] if note["what"] == "more"]
+        assert more["worker"] == "inference-2"
+        assert "ms old" in more["why"]
+        fleet.coordinator.remove("busy")
+        fleet.wait("one is given back", lambda told: [n for n in told["notes"] if n["what"] == "fewer"])
+        fleet.wait("it is gone", lambda _: len(fleet.agents.running) == 3)
+        names = {name for name in fleet.status()["workers"] if name.startswith("inference")}
+        assert names == set(fleet.agents.names()) - {"sink", "capture"}
+        assert len(names) == 1
+    finally:
+        fleet.close()
