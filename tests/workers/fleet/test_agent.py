@@ -106,7 +106,8 @@ def test_a_worker_that_is_killed_is_started_again_and_what_it_read_is_remembered
         assert down.state == "down"
         again = when(running, "it is ready again", is_ready)
         assert again.session != first.session
-        assert (again.restarts, again.endpoints) == (1, first.endpoints)
+        assert again.restarts == 1
+        assert again.endpoints.keys() == first.endpoints.keys(), "at ports that are free now"
         assert (again.streams, [one.id for one in again.entries]) == ({}, ["gate ü"])
 
 

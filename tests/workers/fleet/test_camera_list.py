@@ -16,16 +16,24 @@ def cameras(*streams):
     return Cameras(Fleet(capture=north_and_south, streams=list(streams)))
 
 
+def north(*entries):
+    """What the agent of the north says that its worker reads."""
+    reads = {entry.id: 0 for entry in entries}
+    return beat("capture-north", role="capture", entries=list(entries), streams=reads)
+
+
 def test_a_capture_worker_is_told_what_it_lacks_and_what_is_no_longer_wanted():
     known = cameras(GATE, YARD)
-    [(name, question)] = known.questions("capture-north", [])
+    [(name, question)] = known.questions(north())
     assert (name, question.method, question.path) == ("gate ü", "POST", "/streams")
     entry = msgspec.convert(question.body, StreamConfig)
     assert (entry.id, entry.source, entry.pace) == ("gate ü", "demo", True)
-    assert known.questions("capture-north", ["gate ü"]) == []
+    assert known.questions(north(entry)) == []
     known.remove("gate ü")
     leave = Question("DELETE", "/streams/gate%20%C3%BC")
-    assert known.questions("capture-north", ["gate ü"]) == [("gate ü", leave)]
+    assert known.questions(north(entry)) == [("gate ü", leave)]
+    known.add(FleetStream(id="gate ü", source="other", capture="north"))
+    assert known.questions(north(entry)) == [("gate ü", leave)], "another one of that name has to go first"
 
 
 def test_cameras_are_added_once():
@@ -49,6 +57,6 @@ def test_what_a_capture_worker_was_given_before_counts_more_than_the_file():
     late = StreamConfig(id="late", source="demo", policy="newest")
     known.adopt(beat("capture-north", role="capture", entries=[late], streams={"late": 0}))
     assert known.readers == {"yard": "capture-south", "late": "capture-north"}
-    assert known.questions("capture-north", ["late"]) == []
-    [(_, again)] = known.questions("capture-north", [])
+    assert known.questions(north(late)) == []
+    [(_, again)] = known.questions(north())
     assert msgspec.convert(again.body, StreamConfig) == late

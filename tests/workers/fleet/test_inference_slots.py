@@ -17,7 +17,10 @@ class Started:
 def slots(least, *found):
     agents = Started()
     config = InferenceAgents(scaling=ScalingPolicy(least=least, most=9))
-    return InferenceSlots(agents, config, found), agents
+    made = InferenceSlots(agents, config)
+    assert made.names == set()
+    made.begin(found)
+    return made, agents
 
 
 def test_the_fewest_are_started():
@@ -27,10 +30,10 @@ def test_the_fewest_are_started():
     assert made.names == {"inference-1", "inference-2", "inference-3"}
 
 
-def test_those_that_are_there_go_on_and_gaps_are_filled():
+def test_those_that_are_there_go_on_and_no_name_is_used_twice():
     made, agents = slots(3, "sink", "capture", "inference-2", "inference-4")
-    assert agents.names == ["inference-2", "inference-4", "inference-1"]
-    made.leaving.add("inference-2")
-    made.forget("inference-2")
-    assert (made.names, made.leaving) == ({"inference-1", "inference-4"}, set())
-    assert made.start_one() == "inference-2"
+    assert agents.names == ["inference-2", "inference-4", "inference-5"]
+    made.leaving.add("inference-5")
+    made.forget("inference-5")
+    assert (made.names, made.leaving) == ({"inference-2", "inference-4"}, set())
+    assert made.start_one() == "inference-6"
