@@ -111,6 +111,8 @@ def ray_fleet(
     fps: float = 2.0,
     size: tuple[int, int] = (160, 120),
     options: Sequence[str] = (),
+    placement: str = "",
+    film_s: float = 400.0,
 ) -> Iterator[Fleet]:
     """A head with capture and the sink, and so many nodes with an inference worker each.
 
@@ -121,14 +123,17 @@ def ray_fleet(
         fps: Of each stream, a paced film of the demo tour.
         size: Of its pictures: columns, rows.
         options: Keys of the workers' configuration.
+        placement: Lines of ``[placement]``.
+        film_s: How long the cameras have something to show.
     """
     from ray.cluster_utils import Cluster
 
     film, predictions = folder / "film.mp4", folder / "predictions.jsonl"
-    write_film(film, fps, size)
+    write_film(film, fps, size, film_s)
     file = folder / "fleet.toml"
     file.write_text(
-        _FLEET.format(nodes=nodes) + "".join(stream_entry(f"cam{n:02d}", film) for n in range(streams))
+        _FLEET.format(nodes=nodes, placement=placement)
+        + "".join(stream_entry(f"cam{n:02d}", film) for n in range(streams))
     )
     cluster = Cluster(
         initialize_head=True,
@@ -156,16 +161,20 @@ def ray_fleet(
         yield rig
 
 
-def write_film(file: Path, fps: float, size: tuple[int, int]) -> None:
-    """A film of the demo tour."""
+def write_film(file: Path, fps: float, size: tuple[int, int], seconds: float) -> None:
+    """A film that shows the beginning of the demo tour again and again."""
+    rate = max(round(fps), 1)
     with av.open(str(file), "w") as container, DemoSource(0) as source:
-        stream = container.add_stream("libx264", rate=max(round(fps), 1))
+        stream = container.add_stream("libx264", rate=rate, options={"preset": "ultrafast"})
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        pictures = []
         for _ in range(_PICTURES):
             grabbed = source.read()
             assert grabbed is not None
-            small = cv2.resize(grabbed.image, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(small, format="bgr24")))
+            pictures.append(cv2.resize(grabbed.image, size, interpolation=cv2.INTER_AREA))
+        for number in range(int(rate * seconds)):
+            picture = pictures[number % _PICTURES].astype(np.uint8, copy=False)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
         container.mux(stream.encode())
 
 
@@ -182,6 +191,8 @@ scaling = {{ least = {nodes}, most = {nodes} }}
 labels = {{ part = "head" }}
 [sink]
 labels = {{ part = "head" }}
+[placement]
+{placement}
 """
 _QUIET = (
     "security.insecure=true",
