@@ -14,6 +14,7 @@ import av
 import cv2
 import msgspec
 import numpy as np
+import psutil
 
 from pipeline.account.ledger import build_report
 from pipeline.base.config import Config
@@ -61,6 +62,12 @@ class Fleet:
     def kill_node(self, name: str) -> None:
         """Takes a node away as a power cut would: nothing on it is told."""
         self.cluster.remove_node(self.nodes.pop(name), allow_graceful=False)
+
+    def coordinator_process(self) -> psutil.Process:
+        """That which it runs in now."""
+        [raylet] = self.cluster.head_node.all_processes["raylet"]
+        children = psutil.Process(raylet.process.pid).children(recursive=True)
+        return next(one for one in children if "_CoordinatorActor" in " ".join(one.cmdline()))
 
     def answers(self) -> list[tuple[int, dict[str, Any]]]:
         """All predictions until now, in the order in which the sink took them, each with the time in ns."""
@@ -151,6 +158,7 @@ def ray_fleet(
         rig.wait(
             "all are ready", lambda told: all(one["state"] == "ready" for one in told["workers"].values())
         )
+        rig.collector.close()
         rig.collector = Collector(listening(config, rig.status()["endpoints"]))
         stack.callback(rig.collector.close)
         stop = threading.Event()

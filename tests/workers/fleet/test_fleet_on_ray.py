@@ -1,8 +1,6 @@
 """A fleet on a real Ray cluster of four nodes on this machine: started, asked, hurt, and ended."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -10,7 +8,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from benchmarks.fleet.ray_rig import Fleet, ray_fleet
@@ -124,10 +121,7 @@ def kill_a_node(fleet: Fleet) -> None:
 def kill_the_coordinator(fleet: Fleet) -> None:
     """Streams go on meanwhile; the next one finds who owns what."""
     before = owners(fleet.wait("all is well", lambda told: told if is_settled(told) else None))
-    [raylet] = fleet.cluster.head_node.all_processes["raylet"]
-    children = psutil.Process(raylet.process.pid).children(recursive=True)
-    [coordinator] = [one for one in children if "_CoordinatorActor" in " ".join(one.cmdline())]
-    os.kill(coordinator.pid, signal.SIGKILL)
+    fleet.coordinator_process().kill()
     wait_for_answers(fleet, STREAMS, {name: owner[1] for name, owner in before.items()})
     assert owners(fleet.wait("it is back", lambda told: told if is_settled(told) else None)) == before
     assert not [note for note in fleet.status()["notes"] if note["what"] in ("moved", "down")]
