@@ -13,6 +13,7 @@ from typing import Any
 import av
 import cv2
 import numpy as np
+import psutil
 
 from pipeline.account.ledger import build_report
 from pipeline.video.demo import DemoSource
@@ -22,7 +23,6 @@ from workers.fleet import ray_agents
 from workers.fleet.fleet_file import load_fleet, with_endpoints_of
 
 _PICTURES = 100
-_FILM_S = 1200.0
 _DEADLINE_S = 180.0
 
 
@@ -59,6 +59,12 @@ class Fleet:
     def kill_node(self, name: str) -> None:
         """Takes a node away as a power cut would: nothing on it is told."""
         self.cluster.remove_node(self.nodes.pop(name), allow_graceful=False)
+
+    def coordinator_process(self) -> psutil.Process:
+        """That which it runs in now."""
+        [raylet] = self.cluster.head_node.all_processes["raylet"]
+        children = psutil.Process(raylet.process.pid).children(recursive=True)
+        return next(one for one in children if "_CoordinatorActor" in " ".join(one.cmdline()))
 
     def answers(self) -> list[tuple[int, dict[str, Any]]]:
         """All predictions until now, in the order in which the sink took them, each with the time in ns."""
@@ -109,6 +115,8 @@ def ray_fleet(
     fps: float = 2.0,
     size: tuple[int, int] = (160, 120),
     options: Sequence[str] = (),
+    placement: str = "",
+    film_s: float = 400.0,
 ) -> Iterator[Fleet]:
     """A head with capture and the sink, and so many nodes with an inference worker each.
 
@@ -119,14 +127,17 @@ def ray_fleet(
         fps: Of each stream, a paced film of the demo tour.
         size: Of its pictures: columns, rows.
         options: Keys of the workers' configuration.
+        placement: Lines of ``[placement]``.
+        film_s: How long the cameras have something to show.
     """
     from ray.cluster_utils import Cluster
 
     film, predictions = folder / "film.mp4", folder / "predictions.jsonl"
-    write_film(film, fps, size)
+    write_film(film, fps, size, film_s)
     file = folder / "fleet.toml"
     file.write_text(
-        _FLEET.format(nodes=nodes) + "".join(stream_entry(f"cam{n:02d}", film) for n in range(streams))
+        _FLEET.format(nodes=nodes, placement=placement)
+        + "".join(stream_entry(f"cam{n:02d}", film) for n in range(streams))
     )
     cluster = Cluster(
         initialize_head=True,
@@ -146,6 +157,7 @@ def ray_fleet(
         rig.wait(
             "all are ready", lambda told: all(one["state"] == "ready" for one in told["workers"].values())
         )
+        rig.collector.close()
         rig.collector = Collector(with_endpoints_of(config, rig.status()["endpoints"]))
         stack.callback(rig.collector.close)
         stop = threading.Event()
@@ -164,21 +176,19 @@ def _keys(folder: Path) -> list[str]:
     return [f"security.secret_key={secret}", f"security.allowed={folder / 'allowed'}", *servers]
 
 
-def write_film(file: Path, fps: float, size: tuple[int, int]) -> None:
-    """A film of the demo tour, there and back again, longer than anybody looks."""
-    pictures = []
-    with DemoSource(0) as source:
+def write_film(file: Path, fps: float, size: tuple[int, int], seconds: float) -> None:
+    """A film that shows the beginning of the demo tour again and again."""
+    rate = max(round(fps), 1)
+    with av.open(str(file), "w") as container, DemoSource(0) as source:
+        stream = container.add_stream("libx264", rate=rate, options={"preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        pictures = []
         for _ in range(_PICTURES):
             grabbed = source.read()
             assert grabbed is not None
-            small = cv2.resize(grabbed.image, size, interpolation=cv2.INTER_AREA)
-            pictures.append(small.astype(np.uint8, copy=False))
-    there_and_back = [*pictures, *reversed(pictures[1:-1])]
-    with av.open(str(file), "w") as container:
-        stream = container.add_stream("libx264", rate=max(round(fps), 1))
-        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
-        for number in range(round(_FILM_S * fps)):
-            picture = there_and_back[number % len(there_and_back)]
+            pictures.append(cv2.resize(grabbed.image, size, interpolation=cv2.INTER_AREA))
+        for number in range(int(rate * seconds)):
+            picture = pictures[number % _PICTURES].astype(np.uint8, copy=False)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
         container.mux(stream.encode())
 
@@ -196,6 +206,8 @@ scaling = {{ least = {nodes}, most = {nodes} }}
 labels = {{ part = "head" }}
 [sink]
 labels = {{ part = "head" }}
+[placement]
+{placement}
 """
 _QUIET = (
     "sink.web=false",

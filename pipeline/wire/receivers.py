@@ -230,7 +230,7 @@ class PredictionReceiver(LanedReceiver[ReceivedPrediction | BadPicture]):
     """Receives predictions, what is sent in place of them, and ends of streams; announces itself as ``sink``.
 
     A stream that was given to another inference worker has a higher generation from then on: what the former
-    one still sends of it is refused.
+    one still sends of it is refused, and what the new one sends of frames that the former one has answered.
 
     Args:
         endpoints: Where inference workers publish.
@@ -254,6 +254,7 @@ class PredictionReceiver(LanedReceiver[ReceivedPrediction | BadPicture]):
             SMALL_QUEUE,
         )
         self._generations: dict[str, int] = {}
+        self._answered: dict[str, tuple[int, int, int]] = {}
 
     def ask_for_view(self, wanted: TakeView) -> None:
         """Asks all inference workers; only that of the stream takes its view."""
@@ -297,6 +298,17 @@ class PredictionReceiver(LanedReceiver[ReceivedPrediction | BadPicture]):
             )
         if message.generation > known and len(self._generations) < MOST_STREAMS:  # others the census refuses
             self._generations[message.stream_id] = message.generation
+        if isinstance(message, EndOfStream):
+            return
+        generation, session, seq = self._answered.get(message.stream_id, (0, 0, 0))
+        if message.generation > generation and message.session == session and message.seq <= seq:
+            raise WireError(
+                "generation",
+                f"{message.stream_id}: a second answer is refused: frame {message.seq} was answered before "
+                "the stream was given to another inference worker",
+            )
+        if message.stream_id in self._answered or len(self._answered) < MOST_STREAMS:
+            self._answered[message.stream_id] = (message.generation, message.session, message.seq)
 
 
 class StatsReceiver(Receiver[WorkerStats]):

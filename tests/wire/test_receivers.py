@@ -61,6 +61,39 @@ def test_what_a_former_owner_still_sends_is_refused_and_reported_once(policy: Po
     )
 
 
+def test_a_frame_that_the_former_owner_has_answered_is_not_answered_again(tmp_path: Path) -> None:
+    former, owner = f"ipc://{tmp_path}/former", f"ipc://{tmp_path}/owner"
+    with (
+        Publisher(former, QUICK, OPEN, queue=SMALL_QUEUE) as old,
+        Publisher(owner, QUICK, OPEN, queue=SMALL_QUEUE) as new,
+        PredictionReceiver([former, owner], QUICK, OPEN) as receiver,
+    ):
+        for publisher in (old, new):
+            until_heard(publisher, sink=1)
+        got: list[tuple[int, int]] = []
+
+        def taken(count: int) -> bool:
+            items = [item for item in receiver.poll(0.05) if isinstance(item, ReceivedPrediction)]
+            got.extend((item.prediction.generation, item.prediction.seq) for item in items)
+            return len(got) + sum(receiver.rejects.counts.values()) >= count
+
+        for seq in (2, 3):
+            old.send(of(0, seq, "every"))
+            until(lambda seq=seq: taken(seq - 1), "the first owner is heard")  # type: ignore[misc]
+        new.send(of(1, 2, "every"))
+        new.send(encoding.encode_bad_picture(bad_picture(3, "every", generation=1)))
+        for seq in (4, 5):
+            new.send(of(1, seq, "every"))
+        until(lambda: taken(6), "all arrive")
+        assert got == [(0, 2), (0, 3), (1, 4), (1, 5)]
+        assert receiver.rejects.counts == {"generation": 2}
+        (report,) = receiver.rejects.pop_reports()
+        assert "door: a second answer is refused: frame 2 was answered before" in report
+        new.send(encoding.encode_prediction(prediction(0, "every", generation=2, session=77)))
+        until(lambda: taken(7), "frames of a capture that was started again are others")
+        assert got[-1] == (2, 0)
+
+
 def test_generations_of_names_without_end_are_not_kept(tmp_path: Path) -> None:
     endpoint = f"ipc://{tmp_path}/predictions"
     with (

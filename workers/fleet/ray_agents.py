@@ -56,12 +56,14 @@ def ray() -> Any:
 
 
 def connect(fleet: str, address: str) -> None:
-    """Connects this process to the cluster, in the namespace of a fleet.
+    """Connects this process to the cluster, in the namespace of a fleet; once.
 
     Raises:
         RayError: There is no cluster, or Ray is missing.
     """
     package = ray()
+    if package.is_initialized():
+        return
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     host, _, port = address.rpartition(":")
     try:

@@ -103,7 +103,6 @@ class LocalFleet:
         config = load_config(None, [f"sink.predictions={self.predictions}", *quiet, *model])
         self.film = camera_film(place / "film.mp4", frames=4000, width=160, height=120, fps=5)
         self.agents, self._fleet = LocalAgents(config), fleet
-        self._events: list[str] = []
         self.start_coordinator()
         names = ("sink", "capture", *(f"inference-{n + 1}" for n in range(fleet.inference.scaling.least)))
         try:
@@ -113,10 +112,11 @@ class LocalFleet:
             raise
         self.collector = Collector(with_endpoints_of(config, self.status()["endpoints"]))
 
-    def hear(self) -> list[str]:
-        """What the workers have had to say until now."""
-        self._events += self.collector.poll(0.02)
-        return self._events
+    def predicted(self, worker: str, stream: str) -> int:
+        """How many frames of a stream a worker has predicted."""
+        self.collector.poll(0.02)
+        stats = self.collector.newest(worker)
+        return stats.streams[stream].predicted if stats else 0
 
     def start_coordinator(self) -> None:
         self._its_agents = _OfOneCoordinator(self.agents)
@@ -166,7 +166,7 @@ class LocalFleet:
             counts: dict[str, int] = defaultdict(int)
             for one in self.answers(*streams)[before:]:
                 counts[one["stream_id"]] += 1
-            self.hear()
+            self.collector.poll(0.02)
             return all(counts[stream] >= more for stream in streams)
 
         until(all_have_more, "more predictions", WAIT_S, lambda: json.dumps(self.status(), indent=1))
@@ -201,7 +201,7 @@ class LocalFleet:
         """Of a stream that was removed: its counts when all of its frames have a fate."""
 
         def counted() -> dict[str, Any] | None:
-            self.hear()
+            self.collector.poll(0.02)
             told: dict[str, Any] = build_report(self.collector.sessions, {}, running=False)
             stats: dict[str, Any] = told["streams"][stream]
             return stats if stats["unaccounted"] == 0 and stats["captured"] else None

@@ -53,7 +53,7 @@ def test_a_coordinator_that_starts_again_finds_its_table(fleet: LocalFleet) -> N
     assert {one["generation"] for one in fleet.answers("found-a")} == {before["found-a"][1]}
     for stream in streams:
         stats = fleet.ledger(stream)
-        assert (stats["dropped"], stats["predicted"]) == ({}, stats["captured"]), stats
+        assert stats["predicted"] == stats["captured"] == stats["rendered"], stats
 
 
 def test_a_worker_that_is_cut_off_loses_its_streams_and_is_not_believed(fleet: LocalFleet) -> None:
@@ -70,10 +70,8 @@ def test_a_worker_that_is_cut_off_loses_its_streams_and_is_not_believed(fleet: L
         assert after["cut-a"] == (other(worker), generation + 1)
         [down, *_] = [note for note in fleet.status()["notes"][::-1] if note["what"] == "down"]
         assert (down["worker"], down["why"]) == (worker, "it has not answered for 1 s")
-        fleet.wait(
-            "the sink refuses what it says",
-            lambda _: [line for line in fleet.hear() if f"of generation {generation} is refused" in line],
-        )
+        answered = fleet.predicted(worker, "cut-a")
+        fleet.wait("it predicts all the same", lambda _: fleet.predicted(worker, "cut-a") >= answered + 5)
         fleet.wait_for_answers(3, *mine)
         assert "cut-a" in fleet.agents.running[worker].beat().streams, "nobody can tell it yet"
         fleet.agents.cut_off.clear()
@@ -99,7 +97,7 @@ def test_cameras_come_and_go(fleet: LocalFleet) -> None:
     with pytest.raises(FleetError, match="there is no stream 'late'"):
         fleet.coordinator.remove("late")
     stats = fleet.ledger("late")
-    assert (stats["dropped"], stats["not_predicted"]) == ({}, {})
+    assert not any([*stats["dropped"].values(), *stats["not_predicted"].values()]), stats
     assert stats["predicted"] == stats["captured"] == len(fleet.answers("late"))
     with fleet.cameras("late"):
         assert fleet.wait_until_placed("late")["late"][1] > generation, "generations never go back"
@@ -137,7 +135,7 @@ def test_a_drained_worker_is_emptied_without_losing_a_frame(fleet: LocalFleet) -
     assert len({one["generation"] for one in answers if one["stream_id"] == "drained-a"}) > 1
     for stream in streams:
         stats = fleet.ledger(stream)
-        assert (stats["dropped"], stats["not_predicted"]) == ({}, {})
+        assert not any([*stats["dropped"].values(), *stats["not_predicted"].values()]), stats
         assert stats["predicted"] == stats["captured"] == sum(o["stream_id"] == stream for o in answers)
 
 
