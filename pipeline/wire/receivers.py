@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Generic, TypeVar
 
 from pipeline.account.footprint import MOST_BYTES, footprint
-from pipeline.account.stats import MOST_STREAMS, WorkerStats
+from pipeline.account.stats import WorkerStats
 from pipeline.base.clock import now_ns
 from pipeline.base.closing import Closing
 from pipeline.base.config import WireConfig
@@ -103,6 +103,9 @@ class Receiver(Closing, Generic[T]):
     def _accept(self, message: Message, parts: Sequence[Part]) -> T | None:
         """What a checked message means here; None if it was for the receiver itself."""
 
+    def _admitted(self, message: Message) -> None:
+        """A message was accepted, and is about a stream or worker for which there is room."""
+
     def _report_troubles(self, subscriber: Subscriber) -> None:
         for endpoint, cause in subscriber.pop_troubles().items():
             self.rejects.add(endpoint, WireError("link", cause))
@@ -122,6 +125,7 @@ class Receiver(Closing, Generic[T]):
                     item = self._accept(message, parts)
                     if item is not None:
                         self._census.admit(message)
+                        self._admitted(message)
                 except WireError as error:
                     self.rejects.add(sockets.peer(first) or "this machine", error)
                 else:
@@ -296,8 +300,6 @@ class PredictionReceiver(LanedReceiver[ReceivedPrediction | BadPicture]):
                 f"{message.stream_id}: an answer of generation {message.generation} is refused: the stream "
                 f"was given to another inference worker, which is at {known}",
             )
-        if message.generation > known and len(self._generations) < MOST_STREAMS:  # others the census refuses
-            self._generations[message.stream_id] = message.generation
         if isinstance(message, EndOfStream):
             return
         generation, session, seq = self._answered.get(message.stream_id, (0, 0, 0))
@@ -307,7 +309,14 @@ class PredictionReceiver(LanedReceiver[ReceivedPrediction | BadPicture]):
                 f"{message.stream_id}: a second answer is refused: frame {message.seq} was answered before "
                 "the stream was given to another inference worker",
             )
-        if message.stream_id in self._answered or len(self._answered) < MOST_STREAMS:
+
+    def _admitted(self, message: Message) -> None:
+        # not before: what is refused must not count, and the census bounds the names
+        if not isinstance(message, Prediction | BadPicture | EndOfStream):
+            return
+        if message.generation:
+            self._generations[message.stream_id] = message.generation
+        if not isinstance(message, EndOfStream):
             self._answered[message.stream_id] = (message.generation, message.session, message.seq)
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline.account.stats import MOST_STREAMS
@@ -11,7 +12,7 @@ from pipeline.base.role_names import Role
 from pipeline.wire import encoding
 from pipeline.wire.arrivals import ReceivedPrediction
 from pipeline.wire.frame_receiver import FrameReceiver
-from pipeline.wire.messages import Part
+from pipeline.wire.messages import AttentionHeader, Part
 from pipeline.wire.publisher import SMALL_QUEUE, Publisher
 from pipeline.wire.receivers import PredictionReceiver
 from tests.support import free_port, until
@@ -94,18 +95,41 @@ def test_a_frame_that_the_former_owner_has_answered_is_not_answered_again(tmp_pa
         assert got[-1] == (2, 0)
 
 
-def test_generations_of_names_without_end_are_not_kept(tmp_path: Path) -> None:
+def test_names_without_end_neither_fill_the_memory_nor_open_the_fence(tmp_path: Path) -> None:
+    """As many streams as there is room for have moved; then a peer makes up more, and sends garbage."""
     endpoint = f"ipc://{tmp_path}/predictions"
     with (
         Publisher(endpoint, QUICK, OPEN, queue=SMALL_QUEUE) as publisher,
         PredictionReceiver([endpoint], QUICK, OPEN) as receiver,
     ):
         until_heard(publisher, sink=1)
-        for n in range(MOST_STREAMS + 50):
-            until(lambda n=n: publisher.send(of(1, 0, "every", f"s{n}")), "room")  # type: ignore[misc]
-            receiver.poll(0.0)
-        until(lambda: receiver.poll(0.05) or receiver.rejects.counts.get("names", 0) == 50, "all arrive")
-        assert len(receiver._generations) == MOST_STREAMS
+        rejects = receiver.rejects.counts
+
+        def refused(reason: str, parts: list[Part]) -> None:
+            before = rejects.get(reason, 0)
+            until(lambda: publisher.send(parts), "room")
+            until(lambda: receiver.poll(0.05) or rejects.get(reason, 0) > before, f"{reason} is refused")
+            assert rejects.get(reason, 0) == before + 1
+
+        def taken(generation: int, seq: int, stream_id: str) -> None:
+            until(lambda: publisher.send(of(generation, seq, "every", stream_id)), "room")
+            got: list[object] = []
+            until(lambda: got.extend(receiver.poll(0.05)) or got, f"{stream_id} {generation} is taken")
+
+        names = [f"s{n}" for n in range(MOST_STREAMS)]
+        for name in names:
+            taken(1, 0, name)
+        for n in range(3):
+            refused("names", of(9, 0, "every", f"made-up-{n}"))
+        topic, header, *rest = of(9, 1, "every", names[0])
+        refused("header", [topic, bytes(header)[:-1], *rest])
+        one = AttentionHeader(1, 1, 1, 1, 1)
+        broken = prediction(1, "every", stream_id=names[0], generation=9, attention=one)
+        refused("attention", encoding.encode_prediction(broken, np.full((1, 1), np.nan, np.float16)))
+        assert receiver.generations == dict.fromkeys(names, 1)
+        taken(2, 1, names[0])
+        refused("generation", of(1, 2, "every", names[0]))
+        assert receiver.generations == {**dict.fromkeys(names, 1), names[0]: 2}
 
 
 @pytest.fixture(params=["ipc", "tcp"])
