@@ -34,6 +34,7 @@ class Fleet:
         cluster: ``ray.cluster_utils.Cluster``.
         nodes: Beside the head, which has capture and the sink: by label.
         coordinator: Its handle.
+        options: Keys of the workers' configuration.
         predictions: File with a JSON object for each.
         collector: Has heard the statistics of all workers that were there when it was made.
     """
@@ -41,6 +42,7 @@ class Fleet:
     cluster: Any
     nodes: dict[str, Any]
     coordinator: Any
+    options: list[str]
     predictions: Path
     collector: Collector
     _answers: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
@@ -147,10 +149,9 @@ def ray_fleet(
         stack.callback(cluster.shutdown)
         ray_agents.connect("rig", cluster.address)
         stack.callback(ray_agents.ray().shutdown)
-        fleet, config = load_fleet(
-            file, [f"sink.predictions={predictions}", *_keys(folder), *_QUIET, *options]
-        )
-        rig = Fleet(cluster, {}, None, predictions, Collector(config))
+        overrides = [f"sink.predictions={predictions}", *_keys(folder), *_QUIET, *options]
+        fleet, config = load_fleet(file, overrides)
+        rig = Fleet(cluster, {}, None, overrides, predictions, Collector(config))
         for number in range(1, nodes + 1):
             rig.add_node(f"n{number}")
         rig.coordinator = ray_agents.up(fleet, config)

@@ -118,7 +118,7 @@ class Coordinator:
             FleetError: It was not drained.
         """
         with self._lock:
-            if not self._drained.remove(node):
+            if not self._drained.remove(node, self._roster):
                 raise FleetError(f"{node!r} was not drained: see fleet status")
             names = self._roster.on_node(node, "inference")
             self._note("undrain", worker=", ".join(names))

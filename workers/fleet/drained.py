@@ -28,10 +28,13 @@ class Drained:
         self._nodes |= {place.node: place.host for place in map(roster.place, names)}
         return names
 
-    def remove(self, text: str) -> bool:
+    def remove(self, text: str, roster: Roster) -> bool:
         """Takes that back; whether there was anything to take back."""
+        here = {roster.place(name).node for name in roster.on_node(text, "inference") if name == text}
         nodes = [
-            node for node, host in self._nodes.items() if text == host or (text and node.startswith(text))
+            node
+            for node, host in self._nodes.items()
+            if text == host or node in here or (text and node.startswith(text))
         ]
         for node in nodes:
             del self._nodes[node]

@@ -80,9 +80,12 @@ def wait_for_answers(fleet: Fleet, streams: list[str], generations: dict[str, in
 def check_commands(fleet: Fleet) -> None:
     """A fleet is up: `up` leaves it as it is; cameras come and go."""
     before = owners(fleet.status())
-    told = fleet_command(fleet, "up", "--config", "fleet.toml", "--insecure")
+    same = [word for option in fleet.options for word in ("--set", option)]
+    told = fleet_command(fleet, "up", "--config", "fleet.toml", *same)
     assert owners(fleet.status()) == before
     assert "inference-3" in told
+    other = fleet_command(fleet, "up", "--config", "fleet.toml", *same, "--insecure", code=2)
+    assert "fleet 'rig' is up with another configuration: `fleet down --fleet rig` first" in other
     told = json.loads(fleet_command(fleet, "status", "--fleet", "rig", "--json"))
     assert sorted(told["streams"]) == STREAMS
     assert "cam05" in fleet_command(fleet, "status", "--fleet", "rig")
