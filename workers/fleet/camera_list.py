@@ -1,10 +1,11 @@
 """The cameras of a fleet: which there are now, which capture agent reads each, and what it has to be told."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline.base.config import StreamConfig
 from pipeline.base.errors import UserError
+from pipeline.flow.fleet_table import Owner
 from workers.fleet.agents_protocol import capture_name
 from workers.fleet.beat import Beat
 from workers.fleet.fleet_file import Fleet, FleetStream
@@ -69,6 +70,21 @@ class Cameras:
         for entry in beat.entries or ():
             self._streams[entry.id] = FleetStream(**_fields(entry), capture=reader)
 
+    def about(
+        self, owners: Mapping[str, Owner], moving: Mapping[str, str], now_ns: int
+    ) -> dict[str, dict[str, Any]]:
+        """What there is to say of each, as plain JSON data.
+
+        Args:
+            owners: Of their streams.
+            moving: Where streams are being moved to.
+            now_ns: The time.
+        """
+        return {
+            name: {"capture": reader, "moving_to": moving.get(name), **_about_owner(owners.get(name), now_ns)}
+            for name, reader in sorted(self.readers.items())
+        }
+
     def questions(self, beat: Beat) -> list[tuple[str, Question]]:
         """What to ask a capture worker, stream by stream, so that it reads its cameras and no others."""
         present, readers = set(beat.streams), self.readers
@@ -78,6 +94,17 @@ class Cameras:
         post = [(name, Question("POST", "/streams", mine[name])) for name in sorted(mine.keys() - present)]
         leave = sorted((present - mine.keys()) | others)
         return post + [(name, Question("DELETE", stream_path(name))) for name in leave]
+
+
+def _about_owner(owner: Owner | None, now_ns: int) -> dict[str, Any]:
+    if owner is None:
+        return {"worker": None, "generation": None, "since_s": None, "why": "no worker has it yet"}
+    return {
+        "worker": owner.worker,
+        "generation": owner.generation,
+        "since_s": round((now_ns - owner.since_ns) / 1e9, 1),
+        "why": owner.why,
+    }
 
 
 def _fields(stream: StreamConfig) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from pipeline.base.clock import now_ns
-from pipeline.flow.fleet_table import FleetTable, Move, Owner
+from pipeline.flow.fleet_table import FleetTable, Move
 from pipeline.flow.scaling import Scaler
 from workers.fleet.agents_protocol import SINK, STOP_ORDER, Agents, capture_name, role_of
 from workers.fleet.beat import Beat
@@ -127,18 +127,10 @@ class Coordinator:
     def status(self) -> dict[str, Any]:
         """Streams, workers, their endpoints, and what was done lately, as plain JSON data."""
         with self._lock:
-            now, owners = now_ns(), self._table.owners
-            moving = {move.stream_id: move.target for move in self._table.moving}
+            now, moving = now_ns(), {move.stream_id: move.target for move in self._table.moving}
             return {
                 "fleet": self._fleet.name,
-                "streams": {
-                    name: {
-                        "capture": reader,
-                        "moving_to": moving.get(name),
-                        **_about_owner(owners.get(name), now),
-                    }
-                    for name, reader in sorted(self._cameras.readers.items())
-                },
+                "streams": self._cameras.about(self._table.owners, moving, now),
                 "workers": {
                     name: {"role": role_of(name), **self._roster.about(name, now), **self._about_load(name)}
                     for name in self._wanted_agents()
@@ -392,15 +384,3 @@ class Coordinator:
 
 def _nothing(_: Answer) -> None:
     """The next beat shows what became of it."""
-
-
-def _about_owner(owner: Owner | None, now_ns: int) -> dict[str, Any]:
-    if owner is None:
-        return {"worker": None, "generation": None, "since_s": None, "why": "no worker has it yet"}
-    since_s = round((now_ns - owner.since_ns) / 1e9, 1)
-    return {
-        "worker": owner.worker,
-        "generation": owner.generation,
-        "since_s": since_s,
-        "why": owner.why,
-    }

@@ -124,21 +124,25 @@ def coordinator(fleet: str) -> Any:
 
 
 def call(actor: Any, method: str, *args: Any, timeout_s: float = _ASK_S) -> Any:
-    """Calls a method of an actor, and waits for what it returns.
+    """Calls a method of an actor, and waits for what it returns; again if it is just being started again.
 
     Raises:
         RayError: It does not answer.
         UserError: What it raised.
     """
-    package = ray()
-    try:
-        return package.get(getattr(actor, method).remote(*args), timeout=timeout_s)
-    except package.exceptions.RayTaskError as error:
-        if isinstance(error.cause, UserError):
-            raise error.cause from None
-        raise
-    except (package.exceptions.RayActorError, package.exceptions.GetTimeoutError) as error:
-        raise RayError(f"the fleet does not answer: {_first_line(error)}") from None
+    package, until = ray(), time.monotonic() + timeout_s
+    while True:
+        try:
+            return package.get(getattr(actor, method).remote(*args), timeout=timeout_s)
+        except package.exceptions.RayTaskError as error:
+            if isinstance(error.cause, UserError):
+                raise error.cause from None
+            raise
+        except (package.exceptions.RayActorError, package.exceptions.GetTimeoutError) as error:
+            starts = isinstance(error, package.exceptions.ActorUnavailableError)
+            if not starts or time.monotonic() > until:
+                raise RayError(f"the fleet does not answer: {_first_line(error)}") from None
+        time.sleep(_LOOK_S)
 
 
 def listening(config: Config, actor: Any) -> Config:

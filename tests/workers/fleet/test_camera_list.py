@@ -2,7 +2,8 @@ import msgspec
 import pytest
 
 from pipeline.base.config import StreamConfig
-from tests.workers.fleet.beats import beat
+from pipeline.flow.fleet_table import Owner
+from tests.workers.fleet.beats import S, beat
 from workers.fleet.camera_list import Cameras, FleetError
 from workers.fleet.fleet_file import AgentsConfig, Fleet, FleetStream
 from workers.fleet.worker_client import Question
@@ -60,3 +61,32 @@ def test_what_a_capture_worker_was_given_before_counts_more_than_the_file():
     assert known.questions(north(late)) == []
     [(_, again)] = known.questions(north())
     assert msgspec.convert(again.body, StreamConfig) == late
+
+
+def test_what_there_is_to_say():
+    owners = {"yard": Owner("inference-1", 3, S, "it is new"), "gone": Owner("inference-1", 0, S, "")}
+    told = cameras(YARD, GATE).about(owners, {"yard": "inference-2"}, 3 * S)
+    assert list(told.items()) == [
+        (
+            "gate ü",
+            {
+                "capture": "capture-north",
+                "moving_to": None,
+                "worker": None,
+                "generation": None,
+                "since_s": None,
+                "why": "no worker has it yet",
+            },
+        ),
+        (
+            "yard",
+            {
+                "capture": "capture-south",
+                "moving_to": "inference-2",
+                "worker": "inference-1",
+                "generation": 3,
+                "since_s": 2.0,
+                "why": "it is new",
+            },
+        ),
+    ]
