@@ -93,7 +93,7 @@ class Fleet:
                 )
 
     def report(self, seconds: float = 0.0, *, final: bool = False) -> dict[str, Any]:
-        """The report of the workers' statistics after listening for so long; ``final``: nothing runs any more."""
+        """The report after listening to the workers for so long; ``final``: nothing runs any more."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             self.collector.poll(0.1)

@@ -38,6 +38,7 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True):
         streams: What it owns or reads, with the generation (0 for capture), as it said last.
         entries: What capture was given to read; the agent keeps it when its worker dies.
         load: As it said last; None of others than inference.
+        page: Address of its web page, on its machine; "" without one.
         lines: What it has printed and the agent has to say since the last beat.
     """
 
@@ -53,3 +54,4 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True):
     entries: list[StreamConfig]
     load: WorkerLoad | None
     lines: list[str]
+    page: str = ""

@@ -6,6 +6,7 @@ there is room, also on another node.
 
 import contextlib
 import os
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ _ASK_S = 45.0
 _STOP_S = 30.0
 _LOOK_S = 0.1
 _CALLS = 32
+_REACH_S = 5.0
 
 
 class RayError(UserError):
@@ -48,21 +50,38 @@ def ray() -> Any:
 
 
 def connect(fleet: str, address: str) -> None:
-    """Connects this process to the cluster, in the namespace of a fleet.
+    """Connects this process to the cluster, in the namespace of a fleet; once.
 
     Raises:
         RayError: There is no cluster, or Ray is missing.
     """
     package = ray()
+    if package.is_initialized():
+        return
+    _reach(address)
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
         package.init(address, namespace=_namespace(fleet), log_to_driver=False, logging_level="error")
     except (ConnectionError, RuntimeError, ValueError) as error:
-        cause = str(error).splitlines()[0]
-        raise RayError(
-            f"no Ray cluster at {address!r} ({cause}): `ray start --head` on this machine, "
-            "`ray start --address HOST:6379` on the others"
-        ) from None
+        raise _no_cluster(address, str(error).splitlines()[0]) from None
+
+
+def _reach(address: str) -> None:
+    """Ray itself looks for two minutes for a cluster that is not there."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _REACH_S).close()
+    except (OSError, OverflowError) as error:
+        raise _no_cluster(address, str(error)) from None
+
+
+def _no_cluster(address: str, cause: str) -> RayError:
+    return RayError(
+        f"no Ray cluster at {address!r} ({cause}): `ray start --head` on one machine, "
+        "`ray start --address HEAD:6379` on the others, among them this one"
+    )
 
 
 def up(fleet: Fleet, config: Config) -> Any:
@@ -70,8 +89,12 @@ def up(fleet: Fleet, config: Config) -> Any:
 
     Returns:
         Its handle.
+
+    Raises:
+        RayError: The one that is there has another configuration.
     """
-    return (
+    told = msgspec.json.encode(fleet), msgspec.json.encode(config)
+    actor = (
         ray()
         .remote(_CoordinatorActor)
         .options(
@@ -84,8 +107,14 @@ def up(fleet: Fleet, config: Config) -> Any:
             num_cpus=0,
             resources={"node:__internal_head__": 0.001},  # without the head there is no fleet anyway
         )
-        .remote(msgspec.json.encode(fleet), msgspec.json.encode(config), str(Path.cwd()))
+        .remote(*told, str(Path.cwd()))
     )
+    if not call(actor, "has", *told):
+        raise RayError(
+            f"fleet {fleet.name!r} is up with another configuration, and goes on with that: "
+            "`fleet down` first; `fleet add` and `fleet remove` change its cameras"
+        )
+    return actor
 
 
 def coordinator(fleet: str) -> Any:
@@ -149,7 +178,12 @@ class _CoordinatorActor(Coordinator):
 
     def __init__(self, fleet: bytes, config: bytes, folder: str) -> None:
         read = msgspec.json.decode(fleet, type=Fleet)
+        self._told = fleet, config
         super().__init__(read, _RayAgents(_namespace(read.name), config, folder, read.beat_s))
+
+    def has(self, fleet: bytes, config: bytes) -> bool:
+        """Whether it was started with these."""
+        return self._told == (fleet, config)
 
     def pid(self) -> int:
         """Of its process."""
