@@ -35,7 +35,7 @@ def up(
     insecure: Insecure = False,
     wait: Annotated[float, typer.Option("--wait", help="Seconds to wait until all are ready.")] = 120.0,
 ) -> None:
-    """Start a fleet; it goes on when this command has ended."""
+    """Start a fleet; it goes on when this command has ended. Of one that is up: wait until it is ready."""
     from workers.fleet import ray_agents
     from workers.fleet.fleet_file import load_fleet
 
@@ -46,7 +46,7 @@ def up(
     until, told = time.monotonic() + wait, ""
     while True:
         status = ray_agents.call(actor, "status")
-        missing = [name for name, worker in status["workers"].items() if worker["state"] != "ready"]
+        missing = _not_ready(status["workers"], fleet.inference.scaling.least)
         missing += [name for name, stream in status["streams"].items() if stream["worker"] is None]
         if (line := ", ".join(missing)) != told and missing:
             print(f"waiting for {line}", flush=True)
@@ -158,6 +158,17 @@ def _ask(fleet: str, address: str, method: str, *args: Any) -> Any:
 
     ray_agents.connect(fleet, address)
     return ray_agents.call(ray_agents.coordinator(fleet), method, *args)
+
+
+def _not_ready(workers: dict[str, Any], least: int) -> list[str]:
+    """Those that are needed; more inference workers than the fleet begins with may wait for nodes."""
+    ready = [worker["role"] for worker in workers.values() if worker["state"] == "ready"]
+    enough = ready.count("inference") >= least
+    return [
+        name
+        for name, worker in workers.items()
+        if worker["state"] != "ready" and not (enough and worker["role"] == "inference")
+    ]
 
 
 def _carried(status: dict[str, Any], names: list[str]) -> int:

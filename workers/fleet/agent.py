@@ -66,7 +66,7 @@ class Agent:
     def beat(self) -> Beat:
         """What there is to say of the worker now; never waits for it."""
         lines = [self._lines.popleft() for _ in range(len(self._lines))]
-        child, state = self._child, self._state
+        child, state, sink = self._child, self._state, self._config.sink
         return Beat(
             worker=child.name,
             role=child.role,
@@ -81,6 +81,7 @@ class Agent:
             entries=None if self._entries is None else list(self._entries.values()),
             load=self._load,
             lines=lines,
+            page=f"http://{sink.web_host}:{sink.web_port}" if sink.web and child.role == "sink" else "",
         )
 
     def ask(self, question: Question) -> Answer:

@@ -40,6 +40,7 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True):
         entries: What capture was given to read; the agent keeps it when its worker dies. None: it was never
             told anything.
         load: As it said last; None of others than inference.
+        page: Address of its web page, on its machine; "" without one.
         lines: What it has printed and the agent has to say since the last beat.
     """
 
@@ -56,3 +57,4 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True):
     entries: list[StreamConfig] | None
     load: WorkerLoad | None
     lines: list[str]
+    page: str = ""

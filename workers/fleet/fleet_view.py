@@ -21,11 +21,11 @@ def render_status(status: dict[str, Any]) -> RenderableType:
         busy = about.get("busy")
         workers.add_row(
             Text(name),
-            Text(", ".join(filter(None, (about["state"], about.get("drain"))))),
+            Text(about.get("drain") or about["state"] if about["state"] == "ready" else about["state"]),
             Text(f"{about['host']} ({about['node'][:8]})" if "host" in about else ""),
-            str(about.get("streams", "")),
+            _or_nothing(about.get("streams")),
             f"{busy:.0%}" if busy is not None else "",
-            str(about.get("restarts", "")),
+            _or_nothing(about.get("restarts")),
         )
     streams = Table()
     for name in ("stream", "read by", "worker", "generation", "since", "why"):
@@ -37,17 +37,34 @@ def render_status(status: dict[str, Any]) -> RenderableType:
             Text(name),
             Text(about["capture"]),
             Text(f"{about['worker'] or '-'}{arrow}"),
-            str(about["generation"] if about["generation"] is not None else ""),
+            _or_nothing(about["generation"]),
             f"{since:.0f} s" if since is not None else "",
             Text(about["why"]),
         )
-    parts: list[RenderableType] = [workers, streams]
+    parts: list[RenderableType] = [workers]
+    if waiting := [name for name, about in status["workers"].items() if about["state"] == "waits"]:
+        parts.append(Text(f"waits until a node has room and the labels for it: {', '.join(waiting)}"))
+    parts += [
+        Text(f"web page, on {about['host']}: {about['page']}\nfrom elsewhere first: {_tunnel(about)}")
+        for about in status["workers"].values()
+        if "page" in about
+    ]
+    parts.append(streams)
     if (more := len(status["streams"]) - _MOST_STREAMS) > 0:
         counts = Counter(one["worker"] or "nobody" for one in status["streams"].values())
         each = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
         parts.append(Text(f"and {more} more; in all: {each}"))
     parts += [Text(note_in_words(note)) for note in status["notes"][-_MOST_NOTES:]]
     return Group(*parts)
+
+
+def _or_nothing(value: int | None) -> str:
+    return "" if value is None else str(value)
+
+
+def _tunnel(about: dict[str, Any]) -> str:
+    address = about["page"].removeprefix("http://")
+    return f"ssh -L {address.rpartition(':')[2]}:{address} {about['host']}"
 
 
 def note_in_words(note: dict[str, Any]) -> str:

@@ -5,7 +5,6 @@ there is room, also on another node.
 """
 
 import contextlib
-import hashlib
 import os
 import socket
 import threading
@@ -73,8 +72,8 @@ def connect(fleet: str, address: str) -> None:
     except (OSError, OverflowError, RuntimeError, ValueError) as error:
         cause = _first_line(error)
         raise RayError(
-            f"no Ray cluster at {address!r} ({cause}): `ray start --head` on this machine, "
-            "`ray start --address HOST:6379` on the others"
+            f"no Ray cluster at {address!r} ({cause}): `ray start --head` on one machine, "
+            "`ray start --address HEAD:6379` on the others, among them this one"
         ) from None
 
 
@@ -103,7 +102,7 @@ def up(fleet: Fleet, config: Config) -> Any:
         )
         .remote(*told, str(Path.cwd()))
     )
-    if call(actor, "digest") != hashlib.sha256(b"".join(told)).hexdigest():
+    if not call(actor, "has", *told):
         raise RayError(
             f"fleet {fleet.name!r} is up with another configuration: `fleet down --fleet {fleet.name}` "
             "first; cameras alone: `fleet add`, `fleet remove`"
@@ -196,12 +195,12 @@ class _CoordinatorActor(Coordinator):
 
     def __init__(self, fleet: bytes, config: bytes, folder: str) -> None:
         read = msgspec.json.decode(fleet, type=Fleet)
-        self._digest = hashlib.sha256(fleet + config).hexdigest()
+        self._told = fleet, config
         super().__init__(read, _RayAgents(read.name, config, folder, read.beat_s))
 
-    def digest(self) -> str:
-        """Of what it was told at its start."""
-        return self._digest
+    def has(self, fleet: bytes, config: bytes) -> bool:
+        """Whether it was started with these."""
+        return self._told == (fleet, config)
 
     def pid(self) -> int:
         """Of its process."""

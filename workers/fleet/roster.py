@@ -138,7 +138,7 @@ class Roster:
         """What there is to say of a worker, as plain JSON data."""
         known = self._known.get(name)
         if known is None:
-            return {"state": "waits for a node that has room and the labels for it"}
+            return {"state": "waits"}
         beat = known.beat
         return {
             "state": beat.state if known.is_up or beat.state != "ready" else "not heard",
@@ -147,6 +147,7 @@ class Roster:
             "pid": beat.pid,
             "restarts": beat.restarts,
             "heard_s": round((now_ns - known.heard_ns) / 1e9, 2),
-            "streams": len(beat.streams),
+            "streams": len(beat.streams) if beat.role != "sink" else None,
             "busy": round(beat.load.busy, 3) if beat.load else None,
+            **({"page": beat.page} if beat.page else {}),
         }

@@ -25,21 +25,33 @@ def shown(streams, workers=None, notes=()):
 
 
 def test_workers_streams_and_why():
-    waits = {"role": "inference", "state": "waits for a node that has room and the labels for it"}
+    waits = {"role": "inference", "state": "waits"}
     text = shown(
         {"gate": stream(moving_to="inference-2"), "yard": stream(None, why="[no] worker has it yet")},
-        {"inference-1": worker(), "inference-2": waits, "sink": worker(busy=None, restarts=4)},
+        {
+            "inference-1": worker(),
+            "inference-2": waits,
+            "inference-3": worker(drain="drained"),
+            "inference-4": worker(state="down", drain="draining"),
+            "sink": worker(role="sink", busy=None, restarts=4, streams=None, page="http://127.0.0.1:8642"),
+        },
     )
     for part in (
         "fleet town",
         "10.0.0.1 (01234567)",
         "50%",
-        "waits for a node",
+        "waits until a node has room and the labels for it: inference-2\n",
+        " drained ",
+        " down ",
+        "web page, on 10.0.0.1: http://127.0.0.1:8642\n",
+        "from elsewhere first: ssh -L 8642:127.0.0.1:8642 10.0.0.1\n",
         "inference-1 -> inference-2",
         "12 s",
         "[no] worker has it yet",
     ):
         assert part in text, text
+    assert "draining" not in text
+    assert "None" not in text
 
 
 def test_a_table_ends_and_the_rest_is_counted():

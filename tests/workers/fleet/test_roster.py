@@ -117,4 +117,4 @@ def test_what_there_is_to_say():
         "streams": 1,
         "busy": 0.123,
     }
-    assert roster.about("inference-9", 0) == {"state": "waits for a node that has room and the labels for it"}
+    assert roster.about("inference-9", 0) == {"state": "waits"}
