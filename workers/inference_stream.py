@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from pipeline.account.stats import StreamStats, WorkerStats, add_counts
 from pipeline.base.config import Config
 from pipeline.base.errors import WireError
-from pipeline.base.frame import Frame
+from pipeline.base.frame import Frame, FrameId
 from pipeline.flow.age_limit import AgeLimit
 from pipeline.flow.freshness.ages import AgeLog, Feedback
 from pipeline.flow.gaps import GapTracker
@@ -88,6 +88,7 @@ class InferenceStream:
         self._gate = PictureGate(judge_looks=config.inference.health)
         self._gaps = GapTracker()
         self._dealt_with: FrameHeader | None = None  # the last one that left the ring
+        self._handed: FrameId | None = None  # up to there a former owner has dealt with them
         self._ages = AgeLog(stream_id)
         self._reset: str | None = None  # of frames that were let go since: it holds for the next one
         self._waits_for_room = False  # frames of a camera push older ones out
@@ -127,7 +128,7 @@ class InferenceStream:
     def take(self, received: ReceivedFrame) -> None:
         """Takes a frame that has arrived; of a camera it may push an older one out."""
         header, stats = received.header, self.stats
-        if self.again.took(received):
+        if self.again.took(received) or received.header.id.is_up_to(self._handed):
             return
         gap = self._gaps.update(header.id, header.skipped, header.source_size)
         stats.received += 1
@@ -324,6 +325,7 @@ class InferenceStream:
     def begin(self, standby: Standby, handed: HandedStream | None) -> None:
         """Takes what has waited for this worker to become the owner."""
         if handed and handed.last:
+            self._handed = handed.last
             self._gaps.update(handed.last, handed.skipped, handed.picture or (0, 0))
         frames, gone = standby.after(handed.last if handed else None)
         lost = self.stats.not_predicted.get("wire.lost", 0)
