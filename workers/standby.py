@@ -52,9 +52,5 @@ class Standby:
 
     def after(self, last: FrameId | None) -> tuple[list[ReceivedFrame], int]:
         """The frames that come after one, oldest first, and how many of those had to go."""
-
-        def is_new(frame: FrameId) -> bool:
-            return last is None or frame.session != last.session or frame.seq > last.seq
-
-        frames = [received for received in self._frames if is_new(received.header.id)]
-        return frames, sum(map(is_new, self._gone))
+        frames = [received for received in self._frames if not received.header.id.is_up_to(last)]
+        return frames, sum(not frame.is_up_to(last) for frame in self._gone)

@@ -35,6 +35,10 @@ class FrameId:
     epoch: int
     seq: int
 
+    def is_up_to(self, last: "FrameId | None") -> bool:
+        """Whether this is that frame of the same session, or one before it."""
+        return last is not None and self.session == last.session and self.seq <= last.seq
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:

@@ -17,8 +17,10 @@ from pipeline.wire.publisher import Publisher
 from pipeline.wire.security import SecurityPolicy
 from tests.wire.peers import bad_picture, end
 from tests.workers.arriving import MS, received
+from workers.hand_over import HandedStream
 from workers.inference_scene import Scene
 from workers.inference_stream import InferenceStream
+from workers.standby import Standby
 from workers.turn import Turn
 
 RESULT = Result(np.ones(1, np.float32), None, 0, (1, 1))
@@ -230,3 +232,20 @@ def test_a_stream_that_has_ended_keeps_no_picture(stream: InferenceStream, place
     assert stream.stats.state == "ended"
     stream.take(received(2, 80, image=image))
     assert turn(stream).known is None
+
+
+def test_frames_that_the_former_owner_has_dealt_with_are_left_out_also_when_they_come_late(
+    stream: InferenceStream,
+) -> None:
+    waits = Standby(1, 3, 0)
+    for seq in (1, 2):
+        waits.take(received(seq, 40.0 * seq, policy="every"))
+    last = FrameId("door", 1, 0, 4)
+    nothing = {"skipped": 0, "picture": None, "sent": None, "time_ns": None, "frames": [], "intervals": []}
+    stream.begin(waits, HandedStream(last=last, scene=stream._scene.state(), gate=None, **nothing))
+    assert not stream.is_ready
+    for seq in (3, 4, 5):
+        stream.take(received(seq, 40.0 * seq, policy="every"))
+    assert turn(stream).frame.id.seq == 5
+    assert (stream.is_ready, stream.stats.received) == (False, 1)
+    assert not any(stream.stats.not_predicted.values())
