@@ -15,7 +15,6 @@ from pipeline.runtime.base import Runtime
 from pipeline.view.web.verbs import Asked, Done, Verb, VerbError
 from pipeline.wire.frame_receiver import FrameReceiver
 from pipeline.wire.publisher import Publisher
-from pipeline.wire.subscriber import wait_any
 from workers.hand_over import (
     MOST_BYTES,
     HandedStream,
@@ -31,7 +30,8 @@ _ARRIVES_S = 2.0
 """For the first frame of a stream on standby; a camera that is slower may lose frames when it moves."""
 _ENDS_S = 2.0
 """For the frames in hand, and for their predictions to be taken by the sink."""
-_STANDBY_NS = 10_000_000_000
+_STANDBY_NS = 60_000_000_000
+"""Longer than anybody waits for ``DELETE`` at the former owner: ``verbs.BEGIN_S`` and ``END_S``."""
 _DROPS = ("inference.overflow", "inference.too_old", "wire.lost", "wire.overwritten")
 """Reasons for want of time."""
 
@@ -171,16 +171,19 @@ class Assignment:
 
         def is_caught_up() -> bool:
             # what was sent before the next owner heard of the stream is in no queue but this worker's
-            return stream.has_end or stream.has_taken_since(asked_ns) or not wait_any(0.0, receiver.lanes())
+            return stream.has_end or stream.has_taken_since(asked_ns) or not receiver.has_waiting
 
-        self._wait(is_caught_up, _ENDS_S)
+        in_time = self._wait(is_caught_up, _ENDS_S)
         receiver.leave(stream_id)
-        if not self._wait(lambda: not stream.is_busy and not stream.has_end, _ENDS_S):
-            worker.event(f"{stream_id}: left with frames in hand: nobody took their predictions")
-        for lane in ("newest", "every"):  # or the next owner's could overtake them
-            worker.publisher.settle(lane, _ENDS_S)
+        in_time &= self._wait(lambda: not stream.is_busy and not stream.has_end, _ENDS_S)
+        if not in_time:
+            worker.event(
+                f"{stream_id}: left with frames in hand: it is slow, or nobody takes its predictions"
+            )
+        worker.drop_stream(stream_id)  # nothing more of it goes out
+        for lane in ("newest", "every"):  # or the next owner's could overtake what did
+            worker.publisher.settle(lane, _ENDS_S, lambda: worker.turn(0.01))
         handed = stream.hand_over(worker.runtime)
-        worker.drop_stream(stream_id)
         if handed.place is None:
             return Done()
         return Done(pack_memory(self._made_by(), stream_id, generation, handed))

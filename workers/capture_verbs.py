@@ -65,7 +65,12 @@ class CaptureVerbs:
                 return Done(self._about(known))
             raise VerbError(409, f"{entry.id}: there is another stream of this name: remove it first")
         if entry.id not in self._had and len(self._had) >= MOST_STREAMS:
-            raise VerbError(409, f"this worker has had {MOST_STREAMS} streams: restart it to add others")
+            raise VerbError(
+                409,
+                f"this worker has had {MOST_STREAMS} streams, removed ones included, and takes no more: "
+                "remove those that you can do without, then end this process; what starts it again, "
+                "such as a fleet's agent, brings back the others",
+            )
         try:
             source = check_source(entry.source, self._options)
         except SourceError as error:

@@ -10,7 +10,7 @@ from pipeline.base.errors import WireError
 from pipeline.base.frame import Frame
 from pipeline.flow.age_limit import AgeLimit
 from pipeline.flow.freshness.ages import AgeLog, Feedback
-from pipeline.flow.gaps import GapTracker
+from pipeline.flow.gaps import Gap, GapTracker
 from pipeline.flow.ring import Ring
 from pipeline.flow.unchanged import KeptBytes, LastPicture
 from pipeline.model.history import StreamHistory
@@ -26,7 +26,7 @@ from workers.hand_over import HandedPlace, HandedStream, handed_frames, remember
 from workers.inference_scene import Scene, SceneWatcher
 from workers.picture_gate import PictureGate
 from workers.rebuilding import Rebuilding
-from workers.standby import Standby
+from workers.standby import Standby, count_lost
 from workers.turn import LastAnswer, PastKey, Turn, WaitingFrame
 
 _REPORT_S = 0.25
@@ -86,6 +86,7 @@ class InferenceStream:
         self._step_ns = 0
         self._end: EndOfStream | None = None
         self._begun_at: HandedPlace | None = None  # where the owner before this one was
+        self._gone_on_standby: int | None = None  # of the frames after that, until the first one is here
 
     @property
     def stats(self) -> StreamStats:
@@ -129,7 +130,7 @@ class InferenceStream:
         gap = self._gaps.update(header.id, header.skipped, header.source_size)
         stats.received += 1
         stats.state, stats.epoch, stats.seen = "up", header.epoch, self._gaps.seen
-        stats.skip("wire.lost", gap.lost)
+        self._count_lost(gap)
         if not self.generation:  # another worker has dealt with those before
             stats.skip("inference.absent", gap.absent)
         stats.record("wire", received.received_ns - header.sent_ns)
@@ -143,9 +144,14 @@ class InferenceStream:
     def take_end(self, end: EndOfStream) -> None:
         """Notes that no more frames will come."""
         gap = self._gaps.update(end.id, end.skipped)
-        self.stats.skip("wire.lost", gap.lost)
+        self._count_lost(gap)
         self._end, self.stats.seen = end, self._gaps.seen
         self.again.clear()
+
+    def _count_lost(self, gap: Gap) -> None:
+        if said := count_lost(self.stats, gap, self._gone_on_standby):
+            self._notify(f"{self.id}: {said}")
+        self._gone_on_standby = None
 
     def next(self, now_ns: int) -> Turn | None:
         """The frame whose turn it is: the newest of a live stream, the oldest of a file.
@@ -291,6 +297,10 @@ class InferenceStream:
 
     def hand_over(self, runtime: Runtime) -> HandedStream:
         """All that another worker needs to go on after the last frame that was dealt with here."""
+        if len(self._ring) and not (self._dealt_with or self._begun_at):
+            first = self._pop()  # or the next owner would not know what came before its own
+            self._dealt_with = first.received.header
+            self._let_go([first], "inference.stopped")
         frames, intervals = self._history.content()
         handed = HandedStream(
             # without a frame of its own it was moved on at once
@@ -322,14 +332,11 @@ class InferenceStream:
         if place:
             self._gaps.update(place.last, place.skipped, place.picture)
         frames, gone = standby.after(place.last if place else None)
-        lost = self.stats.not_predicted.get("wire.lost", 0)
+        self._gone_on_standby = gone if place else None
         for received in frames:
             self.take(received)
         if standby.end:
             self.take_end(standby.end)
-        missed = min(gone, self.stats.not_predicted.get("wire.lost", 0) - lost)
-        if missed:  # they had arrived, and had to go here
-            add_counts(self.stats.not_predicted, {"wire.lost": -missed, "inference.overflow": missed})
 
     def _note_age(self, session: int, capture_ns: int, received_ns: int, started_ns: int) -> None:
         self._ages.add(

@@ -2,7 +2,9 @@
 
 from collections import deque
 
+from pipeline.account.stats import StreamStats
 from pipeline.base.frame import FrameId
+from pipeline.flow.gaps import Gap
 from pipeline.wire.arrivals import ReceivedFrame
 from pipeline.wire.messages import EndOfStream
 
@@ -54,3 +56,25 @@ class Standby:
         """The frames that come after one, oldest first, and how many of those had to go."""
         frames = [received for received in self._frames if not received.header.id.is_up_to(last)]
         return frames, sum(not frame.is_up_to(last) for frame in self._gone)
+
+
+def count_lost(stats: StreamStats, gap: Gap, gone: int | None) -> str:
+    """Counts the frames that are missing before one that is here.
+
+    Args:
+        stats: Where they count.
+        gap: What is missing.
+        gone: If the frame before was the last one of the former owner: frames that had to go on standby.
+
+    Returns:
+        A line for people about frames that the former owner had and left, without the name of the stream;
+        empty if there are none.
+    """
+    if gone is None or gap.reset == "restart":
+        stats.skip("wire.lost", gap.lost)
+        return ""
+    gone = min(gone, gap.lost)
+    left = gap.lost - gone
+    stats.skip("inference.overflow", gone)
+    stats.skip("inference.stopped", left)
+    return f"{left} frames that waited at its former worker are not predicted" if left else ""

@@ -23,6 +23,7 @@ from pipeline.wire.messages import (
 from pipeline.wire.receivers import LanedReceiver
 from pipeline.wire.security import SecurityPolicy
 from pipeline.wire.shared.mapping import Windows
+from pipeline.wire.subscriber import wait_any
 
 _ASK_S = 2.0
 """How long a receiver asks for frames again: capture may still have to be connected to."""
@@ -105,6 +106,11 @@ class FrameReceiver(LanedReceiver[ReceivedFrame]):
     def send_feedback(self, feedback: Feedback) -> None:
         """Sends all capture workers the age of a stream's predictions; only its own one uses it."""
         self._newest.notify(encode_feedback(feedback))
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether anything has arrived that was not taken, also for want of memory."""
+        return wait_any(0.0, self._subscribers)
 
     def poll(self, timeout_s: float = 0.0, max_every: int = 64) -> list[ReceivedFrame | EndOfStream]:
         """Takes what has arrived: see ``LanedReceiver.poll``; copies frames out of shared memory."""

@@ -4,7 +4,7 @@ import errno
 import math
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import zmq
@@ -163,10 +163,21 @@ class Publisher(Closing):
             "`python run_stream.py keys allow FILE` admits it"
         )
 
-    def settle(self, lane: Policy, timeout_s: float) -> bool:
-        """Waits until all receivers of a lane have taken what was sent before; False if not in time."""
-        question = (topics.flush(lane), topics.new_reader())
-        if self._deliver(question, lane, timeout_s):
+    def settle(self, lane: Policy, timeout_s: float, meanwhile: Callable[[], None] | None = None) -> bool:
+        """Waits until all receivers of a lane have taken what was sent before; False if not in time.
+
+        Args:
+            lane: Which messages.
+            timeout_s: How long to wait.
+            meanwhile: What else there is to do, again and again, a moment each time.
+        """
+        question, until = (topics.flush(lane), topics.new_reader()), time.monotonic() + timeout_s
+        while not (done := self._deliver(question, lane, 0.0 if meanwhile else timeout_s)):
+            if meanwhile is None or time.monotonic() >= until:
+                break
+            meanwhile()
+            self._hear()
+        if done:
             return True
         token = topics.token(*question)
         del self._deliveries[token]

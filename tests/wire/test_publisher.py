@@ -46,3 +46,20 @@ def test_what_was_sent_is_settled_once_all_receivers_have_taken_it(lane: Policy,
             stop.set()
             reader.join()
         assert taken == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("lane", ["newest", "every"])
+def test_there_is_time_for_something_else_until_it_is_settled(lane: Policy, tmp_path: Path) -> None:
+    """Nothing would be taken otherwise: one thread does both."""
+    endpoint = f"ipc://{tmp_path}/predictions"
+    with (
+        Publisher(endpoint, QUICK, OPEN, queue=SMALL_QUEUE) as publisher,
+        PredictionReceiver([endpoint], QUICK, OPEN) as receiver,
+    ):
+        until_heard(publisher, sink=1)
+        assert publisher.send(encoding.encode_prediction(prediction(0, lane)), timeout_s=5.0)
+        taken: list[object] = []
+        assert publisher.settle(lane, 20.0, lambda: taken.extend(receiver.poll(0.005)))
+        assert len(taken) == 1
+        assert not publisher.settle(lane, 0.1, lambda: None)
+        assert not publisher._deliveries

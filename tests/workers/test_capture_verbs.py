@@ -6,11 +6,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from unittest.mock import Mock
 
 import psutil
 import pytest
 
+from pipeline.account.stats import MOST_STREAMS, StreamStats
+from pipeline.base.config import load_config
 from pipeline.flow.gaps import GapTracker
+from pipeline.video.source import SourceOptions
+from pipeline.view.web.verbs import Asked, VerbError
 from pipeline.wire.arrivals import ReceivedFrame
 from pipeline.wire.frame_receiver import FrameReceiver
 from pipeline.wire.messages import EndOfStream
@@ -18,6 +23,7 @@ from tests.rigs.http import Reply, ask
 from tests.wire.peers import OPEN, QUICK, until
 from tests.workers.films import camera_film
 from tests.workers.program import START_S, Program
+from workers.capture_verbs import CaptureVerbs
 
 CYCLES = 20
 
@@ -162,3 +168,12 @@ def test_twenty_cameras_that_come_and_go_leave_nothing_behind(place: Path) -> No
 def _worker(capture: Program) -> int:
     pid: int = capture.process.pid
     return pid
+
+
+def test_a_worker_that_has_had_all_its_streams_says_how_there_is_room_again() -> None:
+    had = {f"s{number}": StreamStats() for number in range(MOST_STREAMS)}
+    options = SourceOptions.from_config(load_config().capture)
+    verbs = CaptureVerbs(list, had, Mock(), Mock(), options)
+    (add,) = [verb.do for verb in verbs.all if verb.method == "POST"]
+    with pytest.raises(VerbError, match=r"had 256 streams, removed ones included.* end this process"):
+        add(Asked(body=b'{"id": "more", "source": "demo"}'))

@@ -215,3 +215,20 @@ def test_what_is_damaged_or_foreign_is_refused_in_one_line() -> None:
         with pytest.raises(HandOverError, match=why.strip()) as error:
             unpack_memory(*arguments)
         assert "\n" not in str(error.value)
+
+
+def test_what_waits_from_the_start_tells_the_next_owner_where_it_begins() -> None:
+    """Nothing was predicted yet; without a place nobody would count what the next owner never gets."""
+    runtime = small_runtime()
+    frames = [received(np.full((64, 64, 3), seq, np.uint8), seq, 100.0 * seq) for seq in range(4)]
+    former, owner = Worker(runtime), Worker(runtime)
+    former.stream.take(frames[0])
+    handed = former.stream.hand_over(runtime)
+    assert handed.place
+    assert handed.place.last == frames[0].header.id
+    assert former.stream.stats.not_predicted == {"inference.stopped": 1}
+    owner.stream.generation = 1
+    owner.stream.take_over(handed, runtime)
+    owner.stream.begin(Standby(1, 2, 0), handed)
+    owner.see(frames[3])
+    assert owner.stream.stats.not_predicted == {"inference.stopped": 2}

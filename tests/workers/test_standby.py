@@ -2,10 +2,12 @@
 
 import pytest
 
+from pipeline.account.stats import StreamStats
 from pipeline.base.frame import FrameId
+from pipeline.flow.gaps import Gap
 from tests.wire.peers import end
 from tests.workers.arriving import received
-from workers.standby import Standby
+from workers.standby import Standby, count_lost
 
 
 def standby(*seqs: int, policy: str = "newest", capacity: int = 3) -> Standby:
@@ -52,3 +54,24 @@ def test_an_end_counts_until_something_follows_it() -> None:
     assert waits.end == end(5)
     waits.take(received(5, 200.0))
     assert waits.end is None
+
+
+@pytest.mark.parametrize(
+    ("gap", "gone", "counted"),
+    [
+        (Gap(lost=5), None, {"wire.lost": 5}),
+        (Gap(lost=5), 0, {"inference.stopped": 5}),
+        (Gap(lost=5), 2, {"inference.overflow": 2, "inference.stopped": 3}),
+        (Gap(lost=5), 7, {"inference.overflow": 5}),
+        (Gap(lost=5, reset="restart"), 0, {"wire.lost": 5}),
+        (Gap(), 0, {}),
+    ],
+)
+def test_what_is_missing_between_two_owners_was_left_by_the_former_one(
+    gap: Gap, gone: int | None, counted: dict[str, int]
+) -> None:
+    stats = StreamStats()
+    said = count_lost(stats, gap, gone)
+    assert stats.not_predicted == counted
+    left = counted.get("inference.stopped")
+    assert said == (f"{left} frames that waited at its former worker are not predicted" if left else "")
