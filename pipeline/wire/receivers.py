@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Generic, TypeVar
 
 from pipeline.account.footprint import MOST_BYTES, footprint
-from pipeline.account.stats import MOST_STREAMS, WorkerStats
+from pipeline.account.stats import WorkerStats
 from pipeline.base.clock import now_ns
 from pipeline.base.closing import Closing
 from pipeline.base.config import WireConfig
@@ -30,6 +30,7 @@ from pipeline.wire.messages import (
     TakeView,
 )
 from pipeline.wire.motion_maps import unpack_maps
+from pipeline.wire.owners import Owners
 from pipeline.wire.publisher import SMALL_QUEUE
 from pipeline.wire.rejects import Rejects
 from pipeline.wire.security import SecurityPolicy
@@ -229,7 +230,7 @@ class PredictionReceiver(LanedReceiver[ReceivedPrediction | BadPicture]):
     """Receives predictions, what is sent in place of them, and ends of streams; announces itself as ``sink``.
 
     A stream that was given to another inference worker has a higher generation from then on: what the former
-    one still sends of it is refused.
+    one still sends of it is refused, and so is what both have answered: see ``Owners``.
 
     Args:
         endpoints: Where inference workers publish.
@@ -252,7 +253,7 @@ class PredictionReceiver(LanedReceiver[ReceivedPrediction | BadPicture]):
             SMALL_QUEUE,
             SMALL_QUEUE,
         )
-        self._generations: dict[str, int] = {}
+        self._owners = Owners()
 
     def ask_for_view(self, wanted: TakeView) -> None:
         """Asks all inference workers; only that of the stream takes its view."""
@@ -263,7 +264,7 @@ class PredictionReceiver(LanedReceiver[ReceivedPrediction | BadPicture]):
     ) -> ReceivedPrediction | BadPicture | EndOfStream:
         if not isinstance(message, Prediction | BadPicture | EndOfStream):
             raise WireError("topic", f"a {type(message).__name__} among predictions")
-        self._check_generation(message)
+        self._owners.check(message)
         if isinstance(message, Prediction):
             attention = maps = None
             layout = message.motion_maps
@@ -284,18 +285,7 @@ class PredictionReceiver(LanedReceiver[ReceivedPrediction | BadPicture]):
     @property
     def generations(self) -> dict[str, int]:
         """The highest generation that was seen of each stream; 0 is left out."""
-        return dict(self._generations)
-
-    def _check_generation(self, message: Prediction | BadPicture | EndOfStream) -> None:
-        known = self._generations.get(message.stream_id, 0)
-        if message.generation < known:
-            raise WireError(
-                "generation",
-                f"{message.stream_id}: an answer of generation {message.generation} is refused: the stream "
-                f"was given to another inference worker, which is at {known}",
-            )
-        if message.generation > known and len(self._generations) < MOST_STREAMS:  # others the census refuses
-            self._generations[message.stream_id] = message.generation
+        return self._owners.generations
 
 
 class StatsReceiver(Receiver[WorkerStats]):

@@ -72,7 +72,7 @@ def test_generations_of_names_without_end_are_not_kept(tmp_path: Path) -> None:
             until(lambda n=n: publisher.send(of(1, 0, "every", f"s{n}")), "room")  # type: ignore[misc]
             receiver.poll(0.0)
         until(lambda: receiver.poll(0.05) or receiver.rejects.counts.get("names", 0) == 50, "all arrive")
-        assert len(receiver._generations) == MOST_STREAMS
+        assert len(receiver.generations) == MOST_STREAMS
 
 
 @pytest.fixture(params=["ipc", "tcp"])
