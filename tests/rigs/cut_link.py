@@ -1,4 +1,4 @@
-"""Two machines and a cable that can be cut: two network namespaces, packets carried by a process of its own.
+"""Machines and cables that can be cut: network namespaces, packets carried by a process of its own.
 
 A cut cable drops packets and tells nobody, unlike a connection that is closed. Needs root.
 """
@@ -8,6 +8,7 @@ import ctypes
 import fcntl
 import os
 import select
+import socket
 import struct
 import subprocess
 import sys
@@ -24,11 +25,12 @@ _NEW_NETWORK = 0x40000000  # CLONE_NEWNET
 _SET_INTERFACE = 0x400454CA  # TUNSETIFF
 _TUN_WITHOUT_HEADER = 0x1001  # IFF_TUN | IFF_NO_PI
 _MOST_BYTES = 65535
+_WITH_PORTS = (6, 17)  # TCP, UDP
 
 
 @dataclass(frozen=True)
 class Machine:
-    """One end of the cable.
+    """One end of a cable.
 
     Attributes:
         namespace: Name of its network.
@@ -50,22 +52,29 @@ class Machine:
                 raise OSError(ctypes.get_errno(), f"can't enter {self.namespace}")
 
 
-class CutLink:
-    """Two machines that see nobody but each other; a context manager.
+class CutNetwork:
+    """Machines that see nobody but each other; a context manager.
+
+    Args:
+        names: Of the machines.
 
     Attributes:
-        near: One of them.
-        far: The other one.
+        machines: In the order of their names; their addresses are 10.77.0.1 and so on.
     """
 
-    def __init__(self) -> None:
-        """Chooses names."""
-        name = f"kvq-{os.getpid()}-{next(_NUMBERS)}"
-        self.near, self.far = Machine(f"{name}-near", "10.77.0.1"), Machine(f"{name}-far", "10.77.0.2")
+    def __init__(self, *names: str) -> None:
+        prefix = f"kvq-{os.getpid()}-{next(_NUMBERS)}"
+        self.machines = tuple(
+            Machine(f"{prefix}-{name}", f"10.77.0.{number}") for number, name in enumerate(names, 1)
+        )
 
     def cut(self) -> None:
         """Drops all packets from now on."""
         self._order("cut")
+
+    def cut_ports(self, machine: Machine, ports: range) -> None:
+        """Drops packets from and to a machine, where the port at one end is one of these, from now on."""
+        self._order(f"cut {machine.address} {ports.start} {ports.stop}")
 
     def mend(self) -> None:
         """Carries packets again."""
@@ -76,13 +85,13 @@ class CutLink:
         if os.geteuid() != 0 or not Path("/dev/net/tun").exists():
             without("only root can make network namespaces, and only with /dev/net/tun")
         try:
-            for machine in (self.near, self.far):
+            for machine in self.machines:
                 _ip("netns", "add", machine.namespace)
                 _ip("-n", machine.namespace, "link", "set", "lo", "up")
         except subprocess.CalledProcessError as error:
             self._remove()
             without(f"this machine makes no network namespaces: {error.stderr.decode().strip()}")
-        ends = (f"{machine.namespace}={machine.address}" for machine in (self.near, self.far))
+        ends = (f"{machine.namespace}={machine.address}" for machine in self.machines)
         self._carrier = subprocess.Popen(
             [sys.executable, "-m", "tests.rigs.cut_link", *ends],
             cwd=Path(__file__).parents[2],
@@ -115,10 +124,24 @@ class CutLink:
         assert self._carrier.stdout.readline() == "done\n"
 
     def _remove(self) -> None:
-        for machine in (self.near, self.far):
+        for machine in self.machines:
             subprocess.run(
                 ["ip", "netns", "delete", machine.namespace], stderr=subprocess.DEVNULL, check=False
             )
+
+
+class CutLink(CutNetwork):
+    """Two machines.
+
+    Attributes:
+        near: One of them.
+        far: The other one.
+    """
+
+    def __init__(self) -> None:
+        """Chooses names."""
+        super().__init__("near", "far")
+        self.near, self.far = self.machines
 
 
 def _ip(*arguments: str) -> None:
@@ -137,21 +160,35 @@ def _plug_in(number: int, namespace: str, address: str) -> int:
 
 
 def _carry(*ends: str) -> None:
-    """Carries packets between two interfaces, and obeys orders on standard input, until that is closed."""
-    first, second = (_plug_in(number, *end.split("=")) for number, end in enumerate(ends))
-    other, is_cut = {first: second, second: first}, False
+    """Carries packets between interfaces, and obeys orders on standard input, until that is closed."""
+    descriptors = {}
+    for number, end in enumerate(ends):
+        namespace, address = end.split("=")
+        descriptors[socket.inet_aton(address)] = _plug_in(number, namespace, address)
+    order = ["mend"]
     print("done", flush=True)
     while True:
-        for ready in select.select([sys.stdin, first, second], [], [])[0]:
+        for ready in select.select([sys.stdin, *descriptors.values()], [], [])[0]:
             if ready is sys.stdin:
-                if not (order := sys.stdin.readline()):
+                if not (line := sys.stdin.readline()):
                     return
-                is_cut = order == "cut\n"
+                order = line.split()
                 print("done", flush=True)
                 continue
             packet = os.read(ready, _MOST_BYTES)
-            if not is_cut:
-                os.write(other[ready], packet)
+            to = descriptors.get(packet[16:20])
+            if to is not None and not _is_dropped(packet, *order):
+                os.write(to, packet)
+
+
+def _is_dropped(packet: bytes, what: str, address: str = "", low: str = "", high: str = "") -> bool:
+    """Whether an IPv4 packet does not come through the cut."""
+    if what == "mend" or not address:
+        return what == "cut"
+    if socket.inet_aton(address) not in (packet[12:16], packet[16:20]) or packet[9] not in _WITH_PORTS:
+        return False
+    ports = struct.unpack_from("!HH", packet, (packet[0] & 15) * 4)
+    return any(int(low) <= port < int(high) for port in ports)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pipeline.wire.publisher import Publisher
 from pipeline.wire.security import SecurityPolicy
 from tests.wire.peers import bad_picture, end
 from tests.workers.arriving import MS, received
-from workers.hand_over import HandedStream
+from workers.hand_over import HandedPlace, HandedStream
 from workers.inference_scene import Scene
 from workers.inference_stream import InferenceStream
 from workers.standby import Standby
@@ -240,9 +240,9 @@ def test_frames_that_the_former_owner_has_dealt_with_are_left_out_also_when_they
     waits = Standby(1, 3, 0)
     for seq in (1, 2):
         waits.take(received(seq, 40.0 * seq, policy="every"))
-    last = FrameId("door", 1, 0, 4)
-    nothing = {"skipped": 0, "picture": None, "sent": None, "time_ns": None, "frames": [], "intervals": []}
-    stream.begin(waits, HandedStream(last=last, scene=stream._scene.state(), gate=None, **nothing))
+    place = HandedPlace(FrameId("door", 1, 0, 4), 0, (8, 8), (8, 8))
+    nothing = {"time_ns": None, "frames": [], "intervals": []}
+    stream.begin(waits, HandedStream(place=place, scene=stream._scene.state(), gate=None, **nothing))
     assert not stream.is_ready
     for seq in (3, 4, 5):
         stream.take(received(seq, 40.0 * seq, policy="every"))

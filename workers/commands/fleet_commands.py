@@ -1,13 +1,14 @@
 """``run_stream.py fleet``: many workers on many machines, by Ray."""
 
+import contextlib
 import json
 import time
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from pipeline.base.config import Config
 from workers.commands.shared_options import (
     Insecure,
     Overrides,
@@ -140,7 +141,14 @@ def monitor(
     fleet, of_workers = load_fleet(config, keys)
     ray_agents.connect(fleet.name, address)
     actor = ray_agents.coordinator(fleet.name)
-    find = partial(ray_agents.listening, of_workers, actor)
+    placed = ray_agents.listening(of_workers, actor)
+
+    def find() -> Config:
+        nonlocal placed
+        with contextlib.suppress(ray_agents.RayError):  # the coordinator is started again, or `fleet down`
+            placed = ray_agents.listening(of_workers, actor)
+        return placed
+
     raise typer.Exit(run_monitor(of_workers, seconds or 0.0, report, find))
 
 
