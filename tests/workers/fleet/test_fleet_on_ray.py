@@ -161,7 +161,7 @@ def test_a_fleet_on_four_nodes(place: Path) -> None:
         kill_a_node(fleet)
         fleet_command(fleet, "down", "--fleet", "rig")
         fleet_command(fleet, "status", "--fleet", "rig", code=2)
-        report = fleet.report(1.0)
+        report = fleet.report(1.0, final=True)
         answers = [one for _, one in fleet.answers()]
     twice = [
         key

@@ -82,7 +82,7 @@ def owned(socket: Path) -> dict[str, int]:
 def test_a_worker_that_ray_cannot_reach_is_fenced_off(machines: RayMachines) -> None:
     folder = machines.folder
     film, predictions = folder / "film.mp4", folder / "predictions.jsonl"
-    write_film(film, 4.0, (160, 120))
+    write_film(film, 4.0, (160, 120), 400.0)
     (folder / "fleet.toml").write_text(_FLEET + stream_entry("gate", film) + stream_entry("door", film))
     (folder / "pipeline.toml").write_text(_PIPELINE)
     allow(folder / "keys" / "allowed", new_keys(folder / "keys", "fleet")[0])
