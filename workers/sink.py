@@ -319,7 +319,7 @@ class SinkWorker(Worker):
             if answer and answer.attention is not None:
                 past_images = stream.past_images(shown)
                 attended = Attended(answer.prediction, answer.attention, frame.image, past_images)
-            self._web.publish(stream.id, picture, info, attended)
+            self._web.publish(stream.id, picture, info, attended, frame.image)
         if self._window:
             self._window.show(stream.id, picture)
         shown_ns = now_ns()

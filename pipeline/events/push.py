@@ -1,5 +1,6 @@
 """Events in words, as push messages, chat and mail: by Apprise, which knows over a hundred services."""
 
+import difflib
 import logging
 import re
 import threading
@@ -19,7 +20,11 @@ from pipeline.scene.sentence import event_in_words
 
 _LOGGER = logging.getLogger("apprise")
 _LOGGER.propagate = False  # what it logs may hold secrets
-_STATUS = re.compile(r"\berror[=: ]+([1-5]\d\d)\b", re.IGNORECASE)
+_LOGGER.setLevel(logging.DEBUG)  # why a service was not reached stands there only
+_STATUS = re.compile(r"\berror[=: ]+([1-5]\d\d)(?:\d\d)?\b", re.IGNORECASE)
+"""ntfy has codes of its own: 40301 is a 403."""
+_CAUSE = re.compile(r"\[Errno -?\d+\] ([A-Za-z ]+)|\[SSL: ([A-Z_]+)\]|(timed out)")
+"""Of a socket, in words that hold no address."""
 
 
 class Push(Sender):
@@ -45,12 +50,11 @@ class Push(Sender):
             with _heard(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # it loads its services only now
                 service = self._apprise.Apprise.instantiate(url, suppress_exceptions=True)
+            which = "url" if outlet.url and number == 1 else f"address {number}"
             if service is None:
-                which = "url" if outlet.url and number == 1 else f"address {number}"
-                raise OutletError(
-                    f"{which}: is none that Apprise knows; they are listed at "
-                    "https://github.com/caronc/apprise"
-                )
+                raise OutletError(f"{which}: is none that Apprise knows{self._meant(url)}")
+            if _lacks_topic(url):  # Apprise would take the host for a topic of ntfy.sh, which is public
+                raise OutletError(f"{which}: has no topic: ntfy://HOST:PORT/TOPIC")
             # It would sleep 5.5 s between two: a run that ends then leaves a message that is sent twice. Who
             # wants fewer answers 429, which is waited for outside.
             service.request_rate_per_sec = 0.0
@@ -59,6 +63,15 @@ class Push(Sender):
         names = sorted({str(service.service_name or "push") for service in self._services})
         self.where = f"push by {', '.join(names)}"
         self._sent_id, self._sent_to = "", set[int]()
+
+    def _meant(self, url: str) -> str:
+        """For the end of a line about an address that is unknown: what else it could be."""
+        scheme = url.partition("://")[0].lower()
+        if scheme in ("http", "https"):
+            return ': a web server of your own is kind = "webhook"; of a service it begins with its name'
+        like = difflib.get_close_matches(scheme, self._apprise.plugins.N_MGR.schemas(), n=1)
+        hint = f" (did you mean {like[0]}://?)" if like else ""
+        return f"{hint}; they are listed at https://github.com/caronc/apprise"
 
     def send(self, message: Message) -> None:
         """Sends it to each service that does not have it yet.
@@ -102,9 +115,18 @@ def _failure(name: str, heard: list[str]) -> Undelivered | Refused:
     """What Apprise logged holds the status, and perhaps the address: only the status is taken."""
     found = next((match for text in heard if (match := _STATUS.search(text))), None)
     if found is None:
-        return Undelivered(f"{name} can't be reached")
+        causes = (match for text in heard if (match := _CAUSE.search(text)))
+        cause = next((next(filter(None, match.groups())).lower() for match in causes), "")
+        return Undelivered(f"{name} can't be reached{f': {cause.strip()}' if cause else ''}")
     failure = judged(int(found[1]))
     return type(failure)(f"{name}: {failure}")
+
+
+def _lacks_topic(url: str) -> bool:
+    """Whether an address of ntfy names a port, but no topic of the server that is there."""
+    scheme, _, rest = url.partition("://")
+    host, _, path = rest.partition("?")[0].rpartition("@")[2].partition("/")
+    return scheme.lower() in ("ntfy", "ntfys") and ":" in host and not path.strip("/")
 
 
 @contextmanager
@@ -117,7 +139,7 @@ def _heard() -> Iterator[list[str]]:
             if record.thread == me:
                 heard.append(record.getMessage())
 
-    ear = Ear(logging.WARNING)
+    ear = Ear(logging.DEBUG)
     _LOGGER.addHandler(ear)
     try:
         yield heard

@@ -59,9 +59,24 @@ def test_what_is_refused_and_what_cannot_be_reached_are_told_apart(
 ) -> None:
     with WebServer([403]) as server, pytest.raises(Refused, match="ntfy: it answers 403") as refused:
         push(ntfy(server.port)).send(message())
-    with pytest.raises(Undelivered, match="ntfy can't be reached") as gone:
+    with pytest.raises(Undelivered, match="ntfy can't be reached: connection refused") as gone:
         push(ntfy(free_port())).send(message())
     assert "geheim" not in str(refused.value) + str(gone.value) + "".join(capfd.readouterr()) + caplog.text
+
+
+def test_a_server_of_ntfy_that_says_no_in_its_own_words_is_not_asked_again() -> None:
+    answer = b'{"code": 40301, "http": 403, "error": "forbidden"}'
+    with WebServer([403], answer=answer) as server, pytest.raises(Refused, match="ntfy: it answers 403"):
+        push(ntfy(server.port)).send(message())
+
+
+def test_why_a_service_is_not_reached_is_said_without_its_address() -> None:
+    with WebServer() as server, pytest.raises(Undelivered) as plain:
+        push(f"ntfys://me:geheim@127.0.0.1:{server.port}/topic").send(message())
+    assert str(plain.value) == "ntfy can't be reached: wrong_version_number"
+    with pytest.raises(Undelivered) as unknown:
+        push("ntfy://me:geheim@geheim.invalid/topic").send(message())
+    assert str(unknown.value) == "ntfy can't be reached: name or service not known"
 
 
 @pytest.mark.parametrize(
@@ -69,6 +84,10 @@ def test_what_is_refused_and_what_cannot_be_reached_are_told_apart(
     [
         ("geheim://nothing", "", "url: is none that Apprise knows"),
         ("tgram://geheim", "", "url: is none that Apprise knows"),
+        ("ntffy://geheim/topic", "", r"did you mean ntfy://\?"),
+        ("https://geheim/topic", "", 'a web server of your own is kind = "webhook"'),
+        ("ntfy://geheim:8080", "", "url: has no topic: ntfy://HOST:PORT/TOPIC"),
+        ("ntfys://me:geheim@geheim:8080/?priority=high", "", "url: has no topic"),
         ("", "json://localhost\nfoo://geheim", "address 2: is none that Apprise knows"),
         ("", "# nothing\n", "secret_file: holds no address"),
     ],

@@ -32,7 +32,9 @@ class WebServer:
         asked: All requests.
     """
 
-    def __init__(self, statuses: Sequence[int] = (200,), port: int = 0, **headers: str) -> None:
+    def __init__(
+        self, statuses: Sequence[int] = (200,), port: int = 0, *, answer: bytes = b"", **headers: str
+    ) -> None:
         self.taken: list[Posted] = []
         self.asked: list[Posted] = []
         server, lock = self, threading.Lock()
@@ -49,8 +51,9 @@ class WebServer:
                 self.send_response(status)
                 for name, text in headers.items():
                     self.send_header(name.replace("_", "-"), text)
-                self.send_header("Content-Length", "0")
+                self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()
+                self.wfile.write(answer)
 
             def log_message(self, *_: object) -> None:
                 pass

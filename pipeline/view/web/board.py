@@ -91,6 +91,7 @@ class Picture(NamedTuple):
         began_ns: Unix time at which the first picture was put up, since the stream ended last.
         attended: The attention of the prediction in ``predicted``; None if it came without.
         usual_ns: Usual time between its pictures; 0 as long as it is not known.
+        plain: The same without what is drawn on it; None where nobody gave it.
     """
 
     version: int
@@ -101,6 +102,7 @@ class Picture(NamedTuple):
     began_ns: int
     attended: Attended | None = None
     usual_ns: int = 0
+    plain: Image | None = None
 
     @property
     def patience_ns(self) -> int:
@@ -122,7 +124,14 @@ class Board:
         self._version = 0
         self.on_change: Callable[[], None] | None = None
 
-    def publish(self, stream_id: str, image: Image, info: Info, attended: Attended | None = None) -> None:
+    def publish(
+        self,
+        stream_id: str,
+        image: Image,
+        info: Info,
+        attended: Attended | None = None,
+        plain: Image | None = None,
+    ) -> None:
         """Puts a picture up; it must not be altered afterwards."""
         with self._lock:
             self._version += 1
@@ -140,7 +149,7 @@ class Board:
                 intervals.append(shown_ns - before.shown_ns)
             usual_ns = sorted(intervals)[len(intervals) // 2] if intervals else 0  # one outage is not usual
             self._pictures[stream_id] = Picture(
-                self._version, image, info, shown_ns, predicted, began_ns, attended, usual_ns
+                self._version, image, info, shown_ns, predicted, began_ns, attended, usual_ns, plain
             )
             self._ended.pop(stream_id, None)
             if self.on_change:

@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from pipeline.base.clock import now_ns
 from pipeline.base.errors import UserError
 from pipeline.base.event import Event, EventKind
+from pipeline.base.frame import Image
 from pipeline.base.since import since_ns
 from pipeline.view.web.attention_answer import attention_of, read_place
 from pipeline.view.web.board import Board, encode_jpeg
@@ -88,7 +89,8 @@ class HttpApi:
         return json_response(await _computed(self._turn, lambda: standings(self._board, now_ns())))
 
     async def _snapshot(self, request: Request) -> Response:
-        jpeg = await _computed(self._turn, lambda: self._jpeg(request.path_params["stream_id"]))
+        stream_id, plain = request.path_params["stream_id"], request.query_params.get("plain") == "true"
+        jpeg = await _computed(self._turn, lambda: self._jpeg(stream_id, plain=plain))
         return Response(jpeg, media_type="image/jpeg")
 
     async def _attention(self, request: Request) -> Response:
@@ -146,19 +148,22 @@ class HttpApi:
             await _computed(self._turn, self._metrics.text), headers={"content-type": CONTENT_TYPE}
         )
 
-    def _jpeg(self, stream_id: str) -> bytes:
-        """The newest picture of a stream, encoded once."""
+    def _jpeg(self, stream_id: str, *, plain: bool) -> bytes:
+        """The newest picture of a stream, encoded once; a plain one for each request, as few ask for it."""
         picture = self._board.newest(stream_id)
         if picture is None:
             raise HTTPException(
                 404, f"there is no picture of a stream {stream_id!r}; /api/streams lists them"
             )
+        if plain:
+            if picture.plain is None:
+                raise HTTPException(
+                    404, f"the newest picture of {stream_id!r} is there with its overlay only"
+                )
+            return _encoded(stream_id, picture.plain)
         version, jpeg = self._snapshots.get(stream_id, (0, b""))
         if version != picture.version:
-            try:
-                jpeg = encode_jpeg(stream_id, picture.image)
-            except Exception as error:  # whatever OpenCV raises
-                raise HTTPException(500, f"the newest picture of {stream_id!r} can't be encoded") from error
+            jpeg = _encoded(stream_id, picture.image)
             there = set(self._board.stream_ids)
             self._snapshots = {name: last for name, last in self._snapshots.items() if name in there}
             self._snapshots[stream_id] = picture.version, jpeg
@@ -189,6 +194,13 @@ class HttpApi:
 def json_response(content: Any, status: int = 200) -> Response:
     """Anything that msgspec can encode."""
     return Response(msgspec.json.encode(content), status, media_type="application/json")
+
+
+def _encoded(stream_id: str, image: Image) -> bytes:
+    try:
+        return encode_jpeg(stream_id, image)
+    except Exception as error:  # whatever OpenCV raises
+        raise HTTPException(500, f"the newest picture of {stream_id!r} can't be encoded") from error
 
 
 async def _computed(turn: asyncio.Lock, answer: Callable[[], T]) -> T:

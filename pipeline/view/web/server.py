@@ -131,7 +131,14 @@ class WebView(Closing):
             raise WebError(f"{self.url}: the web server does not start")
         self._server = server
 
-    def publish(self, stream_id: str, image: Image, info: Info, attended: Attended | None = None) -> None:
+    def publish(
+        self,
+        stream_id: str,
+        image: Image,
+        info: Info,
+        attended: Attended | None = None,
+        plain: Image | None = None,
+    ) -> None:
         """Shows a picture; never waits. The picture must not be altered afterwards.
 
         Args:
@@ -139,8 +146,9 @@ class WebView(Closing):
             image: The picture, BGR.
             info: What to show beside it, as made by ``picture_info``.
             attended: Its prediction with attention; None if it has none.
+            plain: The picture without what is drawn on it, BGR.
         """
-        self._board.publish(stream_id, image, info, attended)
+        self._board.publish(stream_id, image, info, attended, plain)
         self._motion.take(stream_id, info.get("seen"), now_ns())
 
     def end(self, stream_id: str) -> None:

@@ -45,10 +45,10 @@ def asked(view, path):
     return response.status, json.loads(body)
 
 
-def snapshot(view, stream_id):
+def snapshot(view, stream_id, query=""):
     place = urlsplit(view.url)
     connection = http.client.HTTPConnection(place.hostname, place.port, timeout=60)
-    connection.request("GET", f"/api/streams/{quote(stream_id, safe='')}/snapshot.jpg")
+    connection.request("GET", f"/api/streams/{quote(stream_id, safe='')}/snapshot.jpg{query}")
     response = connection.getresponse()
     body = response.read()
     connection.close()
@@ -85,6 +85,20 @@ def test_a_snapshot_of_a_stream_of_any_name_is_the_newest_picture(view, stream_i
         decoded = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR)
         assert decoded.shape == image.shape
         assert np.abs(decoded.astype(int) - value).max() < 12
+
+
+def test_a_plain_snapshot_is_what_the_camera_saw(view):
+    drawn, seen = np.zeros((48, 64, 3), np.uint8), np.full((48, 64, 3), 200, np.uint8)
+    view.publish("door", drawn, info(1), None, seen)
+    means = [
+        cv2.imdecode(np.frombuffer(snapshot(view, "door", query)[1], np.uint8), 1).mean().round()
+        for query in ("", "?plain=true", "")
+    ]
+    assert means == [0, 200, 0]
+    view.publish("door", drawn, info(2))
+    response, body = snapshot(view, "door", "?plain=true")
+    assert response.status == 404
+    assert json.loads(body)["error"] == "the newest picture of 'door' is there with its overlay only"
 
 
 @pytest.mark.parametrize("stream_id", ["door", "жест/手", "../../door", "%2e%2e"])
