@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from pipeline.base.config import Config
+from pipeline.base.config import Config, RunConfig
 from pipeline.base.redact import redact
 from pipeline.base.role_names import Role
 from workers.down_worker import DownWorker
@@ -104,6 +104,15 @@ class Child:
         self._started_s = time.monotonic()
         self._output = threading.Thread(target=self._read_output, args=(output,), daemon=True)
         self._output.start()
+
+    def wait_after_death(self, run: RunConfig) -> float:
+        """Counts a death; how many seconds to wait before the next start: more with failures in a row."""
+        if self.age_s > run.restart_reset_s:
+            self.failures_in_a_row = 0
+        waits = run.restart_backoff_s
+        wait_s = waits[min(self.failures_in_a_row, len(waits) - 1)]
+        self.failures_in_a_row += 1
+        return wait_s
 
     def poll(self) -> Report | None:
         """What the worker has reported since the last call, if anything."""

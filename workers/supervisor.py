@@ -211,10 +211,7 @@ class Supervisor:
         if child.role == "capture" and self._capture_has_ended:
             return
         run = self._config.run
-        if child.age_s > run.restart_reset_s:
-            child.failures_in_a_row = 0
-        wait_s = run.restart_backoff_s[min(child.failures_in_a_row, len(run.restart_backoff_s) - 1)]
-        child.failures_in_a_row += 1
+        wait_s = child.wait_after_death(run)
         cause = child.cause_of_death
         if child.failures_in_a_row == run.give_up_after:
             self.given_up = f"{child.name} {cause}, {run.give_up_after} times in a row: given up"

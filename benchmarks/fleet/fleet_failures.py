@@ -7,8 +7,6 @@ comes back, the coordinator is killed, a node is drained. Times are from the blo
 
 import argparse
 import json
-import os
-import signal
 import statistics
 import tempfile
 import time
@@ -76,7 +74,7 @@ def coordinator_killed(fleet: Fleet) -> dict[str, Any]:
     """Kills the coordinator's process; how long until it answers again, and what it has forgotten."""
     owners = _owners(fleet)
     before, killed_ns = len(fleet.answers()), time.time_ns()
-    os.kill(ray_agents.call(fleet.coordinator, "pid"), signal.SIGKILL)
+    fleet.coordinator_process().kill()
     fleet.report(1.0)
     meanwhile = len(fleet.answers()) - before
     back_s = None

@@ -38,10 +38,8 @@ def up(
 ) -> None:
     """Start a fleet; it goes on when this command has ended. Of one that is up: wait until it is ready."""
     from workers.fleet import ray_agents
-    from workers.fleet.fleet_file import load_fleet
 
-    keys = [*(overrides or ()), *(["security.insecure=true"] if insecure else ())]
-    fleet, of_workers = load_fleet(config, keys)
+    fleet, of_workers = _load(config, overrides, insecure=insecure)
     ray_agents.connect(fleet.name, address)
     actor = ray_agents.up(fleet, of_workers)
     until, told = time.monotonic() + wait, ""
@@ -134,11 +132,8 @@ def monitor(
     """Show the stats of all streams and workers, wherever they are now."""
     from workers.commands.run_pipeline import run_monitor
     from workers.fleet import ray_agents
-    from workers.fleet.fleet_file import load_fleet
 
-    keys = [*(overrides or ()), *(["security.insecure=true"] if insecure else ())]
-    keys += ["terminal.live=false"] if headless else []
-    fleet, of_workers = load_fleet(config, keys)
+    fleet, of_workers = _load(config, overrides, insecure=insecure, headless=headless)
     ray_agents.connect(fleet.name, address)
     actor = ray_agents.coordinator(fleet.name)
     placed = ray_agents.listening(of_workers, actor)
@@ -159,6 +154,15 @@ def down(fleet: Name = "kvq", address: Address = "auto") -> None:
 
     ray_agents.connect(fleet, address)
     ray_agents.down(fleet)
+
+
+def _load(file: Path, overrides: list[str] | None, *, insecure: bool, headless: bool = False) -> Any:
+    """A fleet's file, and the configuration of its workers."""
+    from workers.fleet.fleet_file import load_fleet
+
+    keys = ["security.insecure=true"] if insecure else []
+    keys += ["terminal.live=false"] if headless else []
+    return load_fleet(file, [*(overrides or ()), *keys])
 
 
 def _ask(fleet: str, address: str, method: str, *args: Any) -> Any:

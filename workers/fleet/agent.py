@@ -151,11 +151,7 @@ class Agent:
                     child.kill()
                 continue
             if child.restart_at_s is None:
-                if child.age_s > run.restart_reset_s:
-                    child.failures_in_a_row = 0
-                waits = run.restart_backoff_s
-                wait_s = waits[min(child.failures_in_a_row, len(waits) - 1)]
-                child.failures_in_a_row += 1
+                wait_s = child.wait_after_death(run)
                 child.restart_at_s = time.monotonic() + wait_s
                 self._note(f"{child.name} {child.cause_of_death}: starting it again in {wait_s:g} s")
             elif time.monotonic() >= child.restart_at_s:

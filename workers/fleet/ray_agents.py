@@ -202,10 +202,6 @@ class _CoordinatorActor(Coordinator):
         """Whether it was started with these."""
         return self._told == (fleet, config)
 
-    def pid(self) -> int:
-        """Of its process."""
-        return os.getpid()
-
 
 @dataclass
 class _Known:

@@ -76,10 +76,6 @@ class Roster:
         """A worker was given back."""
         self._known.pop(name, None)
 
-    def heard(self) -> set[str]:
-        """Those that were ever heard of."""
-        return set(self._known)
-
     def to_connect(self) -> list[tuple[str, dict[str, list[str]]]]:
         """Workers that are not connected to all that they should hear, and to whom they are to connect."""
         endpoints, found = self.endpoints(), []

@@ -83,7 +83,7 @@ def test_those_that_are_down_stay_in_the_links_of_others():
     assert roster.endpoints()["predictions"] == [PREDICTIONS]
     roster.forget("inference-1")
     assert roster.endpoints()["predictions"] == []
-    assert roster.heard() == set()
+    assert roster.about("inference-1", 0)["state"] == "waits", "as if it was never heard of"
 
 
 @pytest.mark.parametrize(
