@@ -23,7 +23,7 @@ def without(reason: str) -> NoReturn:
     """Skips the test on a user's machine; under CI it has to run."""
     if os.environ.get("CI"):
         pytest.fail(reason)
-    pytest.skip(reason)
+    pytest.skip(reason, allow_module_level=True)
 
 
 def missing(what: str, package: str) -> NoReturn:

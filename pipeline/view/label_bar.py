@@ -22,6 +22,8 @@ from pipeline.view.canvas import (
 )
 from pipeline.wire.messages import Prediction
 
+_LEAST = 0.01  # less likely labels would cover the picture with rows of 0%; the best one is always shown
+
 
 def draw_label_bar(
     canvas: Image,
@@ -31,7 +33,7 @@ def draw_label_bar(
     held: Prediction | None = None,
     room_px: int | None = None,
 ) -> Box:
-    """Draws the best labels with bars for their probabilities in the lower left corner.
+    """Draws the labels of 1 % and more with bars for their probabilities in the lower left corner.
 
     Args:
         canvas: Picture, painted on in place.
@@ -50,7 +52,10 @@ def draw_label_bar(
     right = shown is not None and bool(shown.top) and truth == shown.top[0][0]
     notes = _notes(frame, prediction, held, None if right else truth)
     most_rows = max(1, (scale.height // 3 - 2 * pad) // row - len(notes))
-    top = shown.top[:most_rows] if shown is not None else []
+    likely = (
+        [entry for rank, entry in enumerate(shown.top) if rank == 0 or entry[1] >= _LEAST] if shown else []
+    )
+    top = likely[:most_rows]
     width = min(scale.px(232), room_px or scale.width - 2 * margin)
     height = row * (len(top) + len(notes)) + 2 * pad - scale.px(3)
     box = Box(margin, scale.height - height - margin, width, height)

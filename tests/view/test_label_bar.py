@@ -50,3 +50,15 @@ def test_a_prediction_that_is_not_scored_gets_no_verdict() -> None:
         draw_label_bar(with_truth, frame(truth=truth), unscored)
         draw_label_bar(without, frame(), unscored)
         assert np.array_equal(with_truth, without)
+
+
+def test_only_the_best_label_and_likely_ones_have_a_row() -> None:
+    def height(*scores: float) -> int:
+        top = [(f"label {rank}", score) for rank, score in enumerate(scores)]
+        return draw_label_bar(picture(), frame(), msgspec.structs.replace(prediction(), top=top)).height
+
+    one, two = height(0.98), height(0.9, 0.1)
+    assert one < two
+    assert height(0.985, 0.009, 0.006) == one
+    assert height(0.9, 0.09, 0.002) == two
+    assert height(0.005, 0.004) == one  # a model of many classes that are all unlikely
