@@ -1,7 +1,7 @@
 """The pictures of the documents, from real runs on this machine.
 
-``python docs/make_pictures.py --clip vtest.avi`` makes all of them, ``python docs/make_pictures.py page --clip
-vtest.avi`` one. ``vtest.avi`` is in Debian's package ``opencv-doc``. A quiet machine gives better pictures.
+``python docs/make_pictures.py --clip vtest.avi`` makes all of them, ``python docs/make_pictures.py page
+--clip vtest.avi`` one. ``vtest.avi`` is in Debian's package ``opencv-doc``. Use a quiet machine.
 
 Not made here: ``hands.jpg`` (clips that must not be passed on), ``flame_*.svg`` (``benchmarks.flames``), and
 plots of benchmarks, which the command beside each of them writes.
@@ -28,10 +28,10 @@ from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # run as a script, from anywhere
 
-from pipeline.base.config import load_config  # noqa: E402
-from pipeline.view.terminal import render  # noqa: E402
-from workers.collector import Collector  # noqa: E402
-from workers.rundir import newest_live_folder, place_endpoints  # noqa: E402
+from pipeline.base.config import load_config
+from pipeline.view.terminal import render
+from workers.collector import Collector
+from workers.rundir import newest_live_folder, place_endpoints
 
 IMAGES = Path(__file__).parent / "images"
 WIDTH_PX = 640
