@@ -46,9 +46,7 @@ def entries(file: Path) -> list[Entry]:
     found = []
     for room, section in zip(sections[::2], sections[1::2], strict=True):
         _, *parts = re.split(r"^### (.+)$", section, flags=re.MULTILINE)
-        found += [
-            Entry(room, heading, text) for heading, text in zip(parts[::2], parts[1::2], strict=True)
-        ]
+        found += [Entry(room, heading, text) for heading, text in zip(parts[::2], parts[1::2], strict=True)]
     return found
 
 
