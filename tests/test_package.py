@@ -27,6 +27,7 @@ STRAY = (
 )
 BUILD = "import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])"
 WORKERS = {"kvq-supervisor", "kvq-capture", "kvq-inference", "kvq-sink"}
+pytestmark = pytest.mark.timeout(300)  # whichever test is first builds and installs
 
 
 def run(*command: str | Path, cwd: Path) -> str:
