@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
 
 from workers import exit_codes
@@ -19,7 +20,7 @@ def main() -> None:
         from pipeline.base.redact import redact
         from workers.commands.app import app
     except ModuleNotFoundError as error:
-        print(f"error: the package {error.name} is not installed: pip install -e .", file=sys.stderr)
+        print(_missing(error), file=sys.stderr)
         sys.exit(exit_codes.USER_ERROR)
     from workers.output import fill_closed_descriptors
 
@@ -39,12 +40,29 @@ def main() -> None:
     except Exception as error:
         if terminated:  # libraries turn the exit into errors of their own
             sys.exit(exit_codes.TERMINATED)
-        if not isinstance(error, UserError):
+        if isinstance(error, UserError):
+            print(f"error: {redact(str(error))}", file=sys.stderr)
+        elif isinstance(error, ModuleNotFoundError):  # an edge box has only what capture needs
+            print(_missing(error), file=sys.stderr)
+        else:
             raise
-        print(f"error: {redact(str(error))}", file=sys.stderr)
         sys.exit(exit_codes.USER_ERROR)
     except KeyboardInterrupt:
         sys.exit(exit_codes.INTERRUPTED)
+
+
+def _missing(error: ModuleNotFoundError) -> str:
+    """One line for a package that is not installed; a module of our own that is missing is a defect.
+
+    Raises:
+        ModuleNotFoundError: The module is one of ours.
+    """
+    name = (error.name or "").partition(".")[0]
+    if name in ("", "benchmarks", "configs", "pipeline", "workers"):
+        raise error
+    is_checkout = Path(__file__).with_name("pyproject.toml").exists()
+    command = "pip install -e ." if is_checkout else "pip install kvq-stream"
+    return f"error: the package {name} is not installed: {command}"
 
 
 if __name__ == "__main__":

@@ -288,10 +288,33 @@ def listener() -> Iterator[int]:
         yield int(server.getsockname()[1])
 
 
-def test_a_missing_package_is_one_line_and_no_traceback() -> None:
-    code = "import sys, run_stream; sys.modules['msgspec'] = None; sys.argv = ['it']; run_stream.main()"
+@pytest.mark.parametrize(
+    ("package", "arguments"),
+    [("msgspec", []), ("PIL", ["--headless", "--no-web"]), ("PIL", ["inference"])],
+    ids=["at the start", "run", "inference"],
+)
+def test_a_missing_package_is_one_line_and_no_traceback(package: str, arguments: list[str]) -> None:
+    code = (
+        "import sys, run_stream\n"
+        f"sys.modules[{package!r}] = None\n"
+        f"sys.argv = ['it', *{arguments}]\n"
+        "run_stream.main()"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=PROGRAM.parent
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "error: the package msgspec is not installed: pip install -e .\n"
+    assert done.stderr == f"error: the package {package} is not installed: pip install -e .\n"
+
+
+@pytest.mark.parametrize("module", ["workers.commands.app", "workers.model_check"])
+def test_a_missing_module_of_our_own_is_a_traceback(module: str) -> None:
+    code = (
+        f"import sys, run_stream; sys.modules[{module!r}] = None\n"
+        "sys.argv = ['it', 'inference']; run_stream.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=PROGRAM.parent
+    )
+    assert done.returncode == 1
+    assert f"ModuleNotFoundError: import of {module} halted" in done.stderr

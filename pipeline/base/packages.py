@@ -72,4 +72,4 @@ def package_version(name: str) -> str:
 def _command(name: str) -> str:
     package = name.partition(".")[0]
     extra = next(extra for extra, packages in EXTRAS.items() if package in packages)
-    return f"pip install 'kvq-stream[{extra}]', or in a checkout pip install -e '.[{extra}]'"
+    return f"pip install 'kvq-stream[{extra}]'"

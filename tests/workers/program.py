@@ -62,9 +62,11 @@ class Program:
 
     Attributes:
         wrapper: What comes before it on the command line: a shell that pipes its output, for example.
+        program: How it is started.
     """
 
     wrapper: tuple[str, ...] = ()
+    program: tuple[str, ...] = (sys.executable, str(PROGRAM))
 
     def __init__(self, folder: Path, *arguments: str, name: str = "run") -> None:
         """Notes what to run.
@@ -92,7 +94,7 @@ class Program:
     def __enter__(self) -> Self:
         with (self.folder / _STDOUT).open("wb") as out, (self.folder / _STDERR).open("wb") as err:
             self.process = subprocess.Popen(
-                [*self.wrapper, sys.executable, str(PROGRAM), *self._arguments],
+                [*self.wrapper, *self.program, *self._arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
