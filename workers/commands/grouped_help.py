@@ -1,5 +1,6 @@
 """Help in plain text, with options and commands in groups."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
@@ -8,27 +9,25 @@ _NEVER_CUT = 1_000
 
 
 def _write_parameters(command: TyperCommand | TyperGroup, context: Any, formatter: Any) -> None:
-    """Writes arguments, then groups in the order of their first option, then options without a group."""
-    groups: dict[str, list[tuple[str, str]]] = {}
-    for parameter in command.get_params(context):
-        record = parameter.get_help_record(context)
-        if record is not None:
-            groups.setdefault(group_of(parameter), []).append(record)
-    for title in sorted(groups, key=rank):
+    """Writes arguments and options."""
+    for title, parameters in in_groups(command.get_params(context)).items():
+        records = [parameter.get_help_record(context) for parameter in parameters]
         with formatter.section(title):
-            formatter.write_dl(groups[title])
+            formatter.write_dl([record for record in records if record is not None])
 
 
-def group_of(parameter: Any) -> str:
-    """The heading under which an argument or option stands."""
-    if parameter.param_type_name == "argument":
-        return "Arguments"
-    return getattr(parameter, "rich_help_panel", None) or "Options"
-
-
-def rank(group: str) -> int:
-    """Sorts arguments first and options without a group last."""
-    return {"Arguments": -1, "Options": 1}.get(group, 0)
+def in_groups(parameters: Iterable[Any]) -> dict[str, list[Any]]:
+    """Parameters by group: arguments, groups in the order of their first option, then other options."""
+    groups: dict[str, list[Any]] = {"Arguments": []}
+    others: list[Any] = []
+    for parameter in parameters:
+        if parameter.param_type_name == "argument":
+            groups["Arguments"].append(parameter)
+        elif group := getattr(parameter, "rich_help_panel", None):
+            groups.setdefault(group, []).append(parameter)
+        else:
+            others.append(parameter)
+    return {title: found for title, found in {**groups, "Options": others}.items() if found}
 
 
 class GroupedCommand(TyperCommand):

@@ -12,15 +12,6 @@ CLIPS, DENSE = "Clips and weights", "Dense motion"
 
 
 def train(
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            "--config",
-            metavar="FILE",
-            help="TOML file with the options that differ from configs/train_motion.toml.",
-            rich_help_panel=CONFIGURATION,
-        ),
-    ] = None,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -74,6 +65,15 @@ def train(
             help="Continue from the last checkpoint in --out.",
         ),
     ] = False,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="FILE",
+            help="TOML file with the options that differ from configs/train_motion.toml.",
+            rich_help_panel=CONFIGURATION,
+        ),
+    ] = None,
     overrides: Annotated[
         list[str] | None,
         typer.Option(
