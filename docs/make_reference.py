@@ -97,19 +97,15 @@ def modules() -> list[str]:
     return lines
 
 
-def rooms() -> Iterator[Path]:
+def rooms() -> list[Path]:
     """Packages from the top of the import order to its bottom, each before the packages inside it."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     layers = next(one for one in settings["tool"]["importlinter"]["contracts"] if one["type"] == "layers")
     names = [name.strip() for layer in layers["layers"] for name in layer.split("|")]
-    tops = [Path(name.replace(".", "/")) for name in names]
-    tops += [
-        path.relative_to(ROOT)
-        for path in sorted(ROOT.glob("pipeline/*/"))
-        if path.relative_to(ROOT) not in tops
-    ]
-    for top in (*tops, Path("benchmarks"), Path("configs")):
-        yield from sorted(path.parent for path in (ROOT / top).rglob("__init__.py"))
+    tops = [ROOT / name.replace(".", "/") for name in names]
+    tops += [*sorted(ROOT.glob("pipeline/*/")), ROOT / "benchmarks", ROOT / "configs"]
+    found = [package.parent for top in tops for package in sorted(top.rglob("__init__.py"))]
+    return list(dict.fromkeys(found))
 
 
 def module_row(file: Path) -> tuple[str, str]:
@@ -146,7 +142,7 @@ def main(arguments: list[str]) -> int:
     for name, make in PAGES.items():
         file, text = FOLDER / name, "\n".join(make()).rstrip("\n") + "\n"
         if not file.exists() or file.read_text("utf-8") != text:
-            stale.append(str(file.relative_to(ROOT)))
+            stale.append(f"docs/reference/{name}")
             if not arguments:
                 FOLDER.mkdir(exist_ok=True)
                 file.write_text(text, "utf-8")

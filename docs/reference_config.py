@@ -83,6 +83,8 @@ def value(node: Any, key: str) -> str:
             return ", ".join(f"`{one}`" for one in node.values)
         case types.ListType() | types.VarTupleType():
             inner = value(node.item_type, key)
+            if isinstance(node.item_type, types.LiteralType):
+                return f"list of {inner}"
             return "list of texts" if inner == "text" else f"list; each {inner}"
         case types.IntType() | types.FloatType():
             return number(node, unit(key))
@@ -122,21 +124,21 @@ def filled(path: Path, schema: Any, left_out: frozenset[str]) -> Iterator[tuple[
         SystemExit: A key has no comment, or the file and the schema have different keys.
     """
     found = tables(path)
-    for name in dict.fromkeys(table.name for table in found):
-        keys = {row[0] for table in found if table.name == name for row in table.rows}
+    for name in dict.fromkeys(one.name for one in found):
+        keys = {row[0] for one in found if one.name == name for row in one.rows}
         inner = {one.name.removeprefix(f"{name}.") for one in found if one.name != name}
         if odd := (fields_of(schema, name).keys() ^ keys) - left_out - inner:
             sys.exit(f"{path.name} [{name}]: not in both the file and the schema: {', '.join(sorted(odd))}")
-    for table in found:
-        fields = fields_of(schema, table.name)
-        for key, _, meaning in table.rows:
+    for one in found:
+        fields = fields_of(schema, one.name)
+        for key, _, meaning in one.rows:
             if not meaning and key not in left_out:
-                sys.exit(f"{path.name} [{table.name}]: {key} needs a comment behind it")
+                sys.exit(f"{path.name} [{one.name}]: {key} needs a comment behind it")
         yield (
-            table,
+            one,
             [
                 [f"`{key}`", default, value(fields[key].type, key), prose(meaning)]
-                for key, default, meaning in table.rows
+                for key, default, meaning in one.rows
                 if key not in left_out
             ],
         )
