@@ -1,4 +1,4 @@
-"""Pictures for the documents: frames of recorded overlays side by side, and the live terminal.
+"""Images for the documents: frames of recorded overlays, and the live terminal.
 
 ``python -m benchmarks.document_pictures sheet OUT.jpg outputs/NOW/vtest.mp4@12.5 outputs/NOW/demo.mp4@20``
 ``python -m benchmarks.document_pictures terminal OUT.svg SECONDS`` while a pipeline runs on this machine

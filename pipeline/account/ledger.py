@@ -1,4 +1,4 @@
-"""The ledger: every frame's one fate, put together from what the workers counted, and the report.
+"""The ledger: combines the counts of all workers into one fate for each frame, and the report.
 
 ``captured = rendered + sum(dropped)`` for each stream; what does not add up is ``unaccounted``. Only
 the worker that lets a frame go for good counts it as dropped. A worker that was killed takes its

@@ -1,4 +1,4 @@
-"""Configuration: TOML files checked against one schema; defaults live in ``configs/default.toml`` only."""
+"""The configuration: TOML files checked against one schema, with defaults in ``configs/default.toml``."""
 
 import re
 import tomllib

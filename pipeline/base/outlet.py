@@ -1,4 +1,4 @@
-"""Where events are sent: webhooks, MQTT brokers, push services."""
+"""The configuration of outlets: webhooks, MQTT brokers, push services."""
 
 from typing import Annotated, Literal, TypeAlias
 

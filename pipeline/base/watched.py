@@ -1,4 +1,4 @@
-"""What people ask to be told: zones and lines of the picture, and rules about them."""
+"""The configuration of zones, lines, rules, views and ground."""
 
 import itertools
 from typing import Annotated, Literal, TypeAlias
