@@ -59,12 +59,23 @@ def tables(path: Path) -> list[Table]:
 
 _UNITS = {
     "ms": "ms", "s": "s", "mb": "MiB", "px": "px", "days": "days", "fps": "frames/s", "frames": "frames",
-    "steps": "steps", "minutes": "min", "seconds": "s", "height": "px", "width": "px",
+    "steps": "steps", "minutes": "min", "seconds": "s", "height": "px", "width": "px", "deg": "°",
+    "m": "m", "h": "h",
 }  # fmt: skip
+
+
+def names() -> dict[str, str]:
+    """The two kinds of names and what each may consist of."""
+    from pipeline.base.text import Name, StreamId
+
+    kinds = {"name": Name, "stream id": StreamId}
+    return {kind: types.type_info(of).extra_json_schema["description"] for kind, of in kinds.items()}
 
 
 def unit(key: str) -> str:
     """The unit at the end of a key's name; "" if there is none."""
+    if key.endswith("_m_s"):
+        return "m/s"
     return _UNITS.get(key.rpartition("_")[2], "")
 
 
@@ -72,7 +83,7 @@ def value(node: Any, key: str) -> str:
     """What values a type allows, with their unit."""
     match node:
         case types.Metadata(extra_json_schema={"description": str(text)}):
-            return prose(text)
+            return next((f"a {kind}" for kind, known in names().items() if text == known), prose(text))
         case types.Metadata():
             return value(node.type, key)
         case types.UnionType():
@@ -81,11 +92,15 @@ def value(node: Any, key: str) -> str:
             return "`true`, `false`"
         case types.LiteralType():
             return ", ".join(f"`{one}`" for one in node.values)
+        case types.TupleType():
+            return f"[{', '.join(value(item, key) for item in node.item_types)}]"
         case types.ListType() | types.VarTupleType():
             inner = value(node.item_type, key)
             if isinstance(node.item_type, types.LiteralType):
                 return f"list of {inner}"
-            return "list of texts" if inner == "text" else f"list; each {inner}"
+            if inner == "text" or inner.startswith("a "):
+                return f"list of {inner.removeprefix('a ')}s"
+            return f"list; each {inner}"
         case types.IntType() | types.FloatType():
             return number(node, unit(key))
     return "text"
@@ -151,17 +166,30 @@ def attributes(schema: type) -> dict[str, str]:
     return {name: " ".join(meaning.split()) for name, meaning in entries}
 
 
+def default_of(one: Any) -> str:
+    """The default of a field as in TOML; "" if the key may be absent without one."""
+    default = one.default_factory() if one.default is msgspec.NODEFAULT else one.default
+    return "" if default is None else f"`{msgspec.json.encode(default).decode()}`"
+
+
 def structs(schema: Any) -> list[list[str]]:
-    """Rows of key, default, values and meaning of a struct that says so in its docstring."""
+    """Rows of key, default, values and meaning of a struct, from its docstring.
+
+    Raises:
+        SystemExit: The docstring leaves out a key.
+    """
     meanings = attributes(schema)
+    fields = fields_of(schema, "")
+    if left_out := fields.keys() - meanings.keys():
+        sys.exit(f"{schema.__name__}: {min(left_out)} has no line under Attributes")
     return [
         [
             f"`{one.name}`",
-            "required" if one.required else f"`{msgspec.json.encode(one.default).decode()}`",
+            "required" if one.required else default_of(one),
             value(one.type, one.name),
             prose(meanings[one.name]).rstrip("."),
         ]
-        for one in fields_of(schema, "").values()
+        for one in sorted(fields.values(), key=lambda one: not one.required)
     ]
 
 
@@ -178,17 +206,25 @@ def configuration() -> list[str]:
         "text needs no quotes. An unknown key or a value out of range is an error that names the key; the "
         "exit code is 2."
     )
+    lines += wrapped(" ".join(f"A {kind} is {allowed}." for kind, allowed in names().items()))
     lines += wrapped("For training see [training options](training_options.md).")
     head = ("Key", "Default", "Values", "Meaning")
     lines += ["## `[[streams]]`", "", "One table for each camera or file.", ""]
     lines += table(head, structs(StreamConfig))
-    named = [one.name for one in types.type_info(Config).fields if isinstance(one.type, types.DictType)]
+    named = {
+        one.name: one.type.value_type.cls
+        for one in types.type_info(Config).fields
+        if isinstance(one.type, types.DictType)
+    }
     for section, rows in filled(CONFIGS / "default.toml", Config, frozenset({"streams", *named})):
         if rows:
             lines += [f"## `[{section.name}]`", "", *wrapped(prose(section.meaning)), *table(head, rows)]
-    lines += ["## Tables with names of your own", ""]
-    pages = [(f"`[{name}.NAME]`", _PAGES.get(name, _OTHER_PAGE)) for name in named]
-    return lines + table(("Table", "Described in"), pages)
+    for name, schema in named.items():
+        meaning = prose((schema.__doc__ or "").partition("\n")[0])
+        lines += [f"## `[{name}.NAME]`", ""]
+        lines += wrapped(f"{meaning} `NAME` is a name of your own. See {_PAGES.get(name, _OTHER_PAGE)}.")
+        lines += table(head, structs(schema))
+    return lines
 
 
 _PAGES = {"outlets": "[outlets.md](../outlets.md)"}

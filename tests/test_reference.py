@@ -86,6 +86,38 @@ def test_a_table_has_default_values_unit_and_meaning_of_each_key(
     ]
 
 
+class Shelf(msgspec.Struct, kw_only=True):
+    """A shelf.
+
+    Attributes:
+        note: What is on it,
+            in a few words.
+        boards: How many there are.
+        depth_m: From the wall.
+    """
+
+    note: str = "x"
+    boards: Annotated[int, msgspec.Meta(ge=1, le=9)]
+    depth_m: Annotated[float, msgspec.Meta(gt=0.0, lt=2.0)] | None = None
+
+
+class Deeper(Shelf):
+    """Attributes:
+        note: The same.
+    """  # fmt: skip
+
+
+def test_a_struct_describes_its_keys_in_its_docstring(reference: dict[str, Any]) -> None:
+    structs = reference["reference_config"].structs
+    assert structs(Shelf) == [
+        ["`boards`", "required", "1 to 9", "How many there are"],
+        ["`note`", '`"x"`', "text", "What is on it, in a few words"],
+        ["`depth_m`", "", "above 0 to below 2 m", "From the wall"],
+    ]
+    with pytest.raises(SystemExit, match="Deeper: boards has no line under Attributes"):
+        structs(Deeper)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
