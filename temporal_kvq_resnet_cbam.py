@@ -1,4 +1,4 @@
-"""The name under which the guide imports the model."""
+"""Re-exports the model under the module name of the reference implementation."""
 
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.visualize import visualize_attention

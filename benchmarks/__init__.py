@@ -1,1 +1,1 @@
-"""Measurements: each against its floor and a peer, in one run, alternating. Never part of the tests."""
+"""Benchmarks, each beside a lower bound and an alternative, measured in turns. Never part of the tests."""

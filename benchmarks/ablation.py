@@ -1,4 +1,4 @@
-"""Trains our network, its baselines and its ablations alike: ``python -m benchmarks.ablation --help``.
+"""Trains the network, its baselines and its ablations alike: ``python -m benchmarks.ablation --help``.
 
 Every variant is trained from scratch with the same budget, pictures, loss, optimiser and seed, scored on
 held-out pictures, and its streaming step is measured. Each gives one JSON line; a variant that fails has

@@ -1,4 +1,4 @@
-"""What ``inference.same_below`` takes from slow motions: ``python -m benchmarks.almost_equal --out FILE``.
+"""The effect of ``inference.same_below`` on slow motion: ``python -m benchmarks.almost_equal --out FILE``.
 
 Each clip of a known motion is played frame by frame as the inference worker plays a camera: remembered
 frames by time, unchanged pictures left out. Speeds are factors on those of the demo tour, which pans half a

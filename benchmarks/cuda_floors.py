@@ -1,4 +1,4 @@
-"""The lowest floor on a GPU: a plain ResNet with the kernels that our step has; needs Triton."""
+"""The lower bound on a GPU: a plain ResNet with the kernels of our step; needs Triton."""
 
 from collections.abc import Callable
 from typing import cast

@@ -1,4 +1,4 @@
-"""When the events of the demo's street are told: `python -m benchmarks.demo_events --json FILE`.
+"""When the demo reports events: ``python -m benchmarks.demo_events --json FILE``.
 
 The street of the demo tour is watched with two zones and a line, once for each seed: other houses, other
 noise. Each scripted entering, leaving, crossing and stop is known from the actors' paths and compared with

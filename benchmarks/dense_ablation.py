@@ -1,4 +1,4 @@
-"""What the parts of dense motion are worth, without training anew.
+"""The contribution of each part of dense motion, without retraining.
 
 ``python -m benchmarks.dense_ablation --flow FOLDER --moving FOLDER --out FILE`` asks the same weights with
 other rounds of the refinement, with one past frame, for a mask that is the residual against the camera

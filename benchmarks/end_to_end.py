@@ -1,4 +1,4 @@
-"""The whole pipeline as shipped, from capture to prediction, against the usual webcam demo.
+"""The whole pipeline, from capture to prediction, beside a single-process webcam demo.
 
 Both play the same films of 640x480 as a camera would: one faster than the machine can follow, which shows
 the ceiling, and one with 30 pictures a second, which shows the latency. They take turns. The pipeline runs

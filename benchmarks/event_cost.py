@@ -1,4 +1,4 @@
-"""What scene and events cost a frame on one core: ``python -m benchmarks.event_cost --json FILE``.
+"""The cost of scene and events for each frame: ``python -m benchmarks.event_cost --json FILE``.
 
 Things that are drawn walk to and fro in the dense motion of a picture of 384x288, at 25 frames a second,
 under 10 zones, 5 lines and 20 rules. Each stage is timed by itself: the CPU time of the process, in which

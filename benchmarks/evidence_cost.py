@@ -1,4 +1,4 @@
-"""What evidence costs a frame: ``python -m benchmarks.evidence_cost CLIP --size 768x576 --json FILE``.
+"""The cost of evidence for each frame: ``python -m benchmarks.evidence_cost CLIP --json FILE``.
 
 Pictures of the clip come 25 times a second and are drawn as in the sink, with two things in each: without
 evidence, with evidence of no event, and with clips of one event after another. ``take`` is what the sink's

@@ -1,4 +1,4 @@
-"""Flame graphs of workers at the ceiling: ``python -m benchmarks.flames FOLDER`` (``pip install py-spy``).
+"""Flame graphs of workers under full load: ``python -m benchmarks.flames FOLDER`` (needs py-spy).
 
 The pipeline plays a film of 150 pictures of 640x480 a second, as in ``bench end-to-end``, and py-spy looks at
 capture and then at inference, native code included. The width of a box is its share of the samples, from all

@@ -1,4 +1,4 @@
-"""The floor of a step: torchvision's ResNet of the same depth, in the same runtime and precision."""
+"""The lower bound of a step: torchvision's ResNet of the same depth, runtime and precision."""
 
 import warnings
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""What a number was measured on."""
+"""Describes the machine of a measurement."""
 
 import platform
 from contextlib import suppress

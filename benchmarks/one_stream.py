@@ -1,4 +1,4 @@
-"""What the inference worker makes of one stream, picture by picture and without its sockets."""
+"""The inference worker on one stream, frame by frame and without sockets."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""What word to the outside costs a run: ``python -m benchmarks.outlet_cost --json FILE``.
+"""The cost of outlets for a run: ``python -m benchmarks.outlet_cost --json FILE``.
 
 The demo tour as fast as the machine goes, in pairs of runs under the same rules: one that tells nobody, and
 one with all ways out at once. These are MQTT to mosquitto, a webhook whose server fails half the time, one

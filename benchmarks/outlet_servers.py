@@ -1,4 +1,4 @@
-"""Those who take events in ``benchmarks.outlet_cost``: real servers, some of them bad ones."""
+"""Servers that receive events in ``benchmarks.outlet_cost``, some of them faulty."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""An hour of motion log: its size, and how long rules take: ``python -m benchmarks.replay_time --json FILE``.
+"""Size and replay time of an hour of motion log: ``python -m benchmarks.replay_time --json FILE``.
 
 Two hours are made up: 25 frames a second with times that waver by a millisecond, as those of a camera, and
 one thing that walks through the picture in a tenth of the time, or always. ``--store FILE`` adds the log of a

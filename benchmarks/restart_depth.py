@@ -1,4 +1,4 @@
-"""How soon, and with how much of a past, a restarted worker predicts: ``python -m benchmarks.restart_depth``.
+"""Recovery of a restarted worker: ``python -m benchmarks.restart_depth``.
 
 Pictures of the demo tour are sent 25 times a second, as capture does; inference is killed (SIGKILL) and
 started again, with what is sent once more and without. Counted are the parts of the time without predictions,

@@ -1,4 +1,4 @@
-"""What several inference workers make of many streams: ``python -m benchmarks.shared_streams --json FILE``.
+"""Many streams on several inference workers: ``python -m benchmarks.shared_streams --json FILE``.
 
 Feeders send pictures of the demo tour, each of several streams, as capture does; inference workers run as
 under a supervisor; predictions are counted as a sink hears them. With each number of workers in turn:

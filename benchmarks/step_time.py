@@ -1,4 +1,4 @@
-"""One step for one new frame: cached, against the guide as written and against a plain ResNet.
+"""One step for one new frame, beside the reference implementation and a plain ResNet.
 
 The guide as written sends all three frames through the backbone for every prediction, in eager torch; the
 plain ResNet runs in the same runtime as the step. Beside a network with dense motion there is OpenCV's DIS,

@@ -1,4 +1,4 @@
-"""Pictures from one process to another on one machine: ours against imagezmq and vidgear's NetGear.
+"""Frame transport between processes, beside imagezmq and vidgear's NetGear.
 
 Sender and receiver are processes of their own. All ways take turns in every round. In the first part of a
 turn the sender is as fast as the way allows (frames/s, processor time of both ends); in the second it sends

@@ -1,4 +1,4 @@
-"""Ways to bring pictures from one process to another: ours and those of others, each as it is meant."""
+"""The transports that are compared, each used as its documentation intends."""
 
 import importlib.util
 import time

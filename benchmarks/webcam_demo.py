@@ -1,4 +1,4 @@
-"""The usual webcam demo, as a peer: one process, and the whole clip through the network for every frame.
+"""A usual webcam demo for comparison: one process, a whole clip through the network for each frame.
 
 It reads the same source in the same way as the pipeline (a thread that keeps the newest picture), keeps
 the last three frames, sends all of them through the guide as written in eager torch, and writes the

@@ -1,4 +1,4 @@
-"""How well zones stay with the scene: ``python -m benchmarks.zone_error CLIP ... --json FILE``.
+"""How well zones stay on the scene: ``python -m benchmarks.zone_error CLIP ... --json FILE``.
 
 A virtual camera films each clip of a fixed one: it shakes, is pushed, pans by a fifth of the width or zooms,
 and comes back. Where a zone is found is compared with where it is: by the reference view and, in the same

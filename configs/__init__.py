@@ -1,1 +1,1 @@
-"""The configuration files; ``default.toml`` holds every key, its default and its unit."""
+"""Configuration files; ``default.toml`` holds every key with its default, unit and meaning."""

@@ -1,13 +1,17 @@
-"""The map in docs/architecture.md against the tree: a module that is missing there, or gone here, fails."""
+"""docs/architecture.md and docs/reference/modules.md against the tree, and the names of modules and tests."""
 
 import re
 import subprocess
+import tomllib
 from itertools import combinations
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-HEADING = re.compile(r"^### `(?P<room>[\w/.]+)`", re.MULTILINE)
-ROW = re.compile(r"^\| (?P<names>`[^|]+`) \|", re.MULTILINE)
+MAP = ROOT / "docs" / "architecture.md"
+MODULES = ROOT / "docs" / "reference" / "modules.md"
+HEADING = re.compile(r"^## `(?P<room>[\w/.]+)`\n\n(?P<purpose>.+)", re.MULTILINE)
+ROW = re.compile(r"^\| `(?P<name>\w+\.py)` \| (?P<purpose>.+) \|$", re.MULTILINE)
+LINK = re.compile(r"\[`(?P<path>[\w/.]+)`\]\(reference/modules\.md#(?P<anchor>\w+)\)")
 ROOMS = ("pipeline", "workers", "benchmarks", "configs")
 WHOLE = {
     "benchmarks": {"baselines"},
@@ -35,21 +39,51 @@ def modules() -> set[str]:
     return {str(path) for path in paths if path.suffix == ".py" and path.name != "__init__.py"}
 
 
-def on_the_map() -> list[str]:
-    """Paths of the map: below a heading that names a room, the first cell of a row names files in it."""
-    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
-    _, *parts = re.split(HEADING, text)
-    return [
-        f"{room}/{name}"
-        for room, part in zip(parts[::2], parts[1::2], strict=True)
-        for row in ROW.finditer(part.partition("\n## ")[0])
-        for name in re.findall(r"`([\w/]+\.py)`", row["names"])
+def listed() -> dict[str, list[str]]:
+    """Modules of docs/reference/modules.md by room."""
+    _, *parts = re.split(HEADING, MODULES.read_text("utf-8"))
+    return {
+        room: [row["name"] for row in ROW.finditer(text)]
+        for room, text in zip(parts[::3], parts[2::3], strict=True)
+    }
+
+
+def test_every_module_is_listed_once_in_its_room() -> None:
+    found = [f"{room}/{name}" for room, names in listed().items() for name in names]
+    assert sorted(found) == sorted(modules())
+
+
+def test_every_room_is_listed_with_its_purpose() -> None:
+    packages = {
+        str(file.parent.relative_to(ROOT)) for room in ROOMS for file in (ROOT / room).rglob("__init__.py")
+    }
+    assert listed().keys() == packages - {"pipeline"}
+
+
+def test_the_map_describes_every_room_of_the_import_contract() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
+    rows = re.findall(r"^\| (?P<row>\d?) ?\| \[`([\w/]+)`\]", MAP.read_text("utf-8"), re.MULTILINE)
+    described: list[set[str]] = []
+    for row, room in rows:
+        described += [set()] if row else []
+        described[-1] |= {room} if "/" not in room else set()
+    assert described == [
+        {name.strip().removeprefix("pipeline.") for name in row.split("|")} for row in layers
     ]
 
 
-def test_every_module_is_on_the_map_once() -> None:
-    listed = on_the_map()
-    assert sorted(listed) == sorted(modules())
+def test_links_of_the_map_lead_to_the_rooms_of_their_modules() -> None:
+    rooms = listed()
+    links = list(LINK.finditer(MAP.read_text("utf-8")))
+    assert len(links) > 30
+    for link in links:
+        path = link["path"] if link["path"].split("/")[0] in ROOMS else f"pipeline/{link['path']}"
+        room, _, name = path.rpartition("/") if path.endswith(".py") else (path, "", "")
+        assert not name or name in rooms[room], path
+        assert link["anchor"] == room.replace("/", ""), path
 
 
 def test_every_room_says_what_it_is_for_and_what_may_come_in() -> None:

@@ -1,4 +1,4 @@
-"""Changes that people ask of a running sink, one at a time: any thread asks, the sink's own makes them."""
+"""Requests to a running sink: any thread submits one, the sink's own thread carries it out."""
 
 import math
 import threading

@@ -1,4 +1,4 @@
-"""The streams of an inference worker that are assigned over HTTP: begun, handed over, taken over, told."""
+"""Streams that are assigned to an inference worker over HTTP: taking, releasing and handing over."""
 
 from collections.abc import Callable
 from typing import Literal, Protocol

@@ -1,4 +1,4 @@
-"""What all workers share: the loop, readiness, statistics, and an orderly end."""
+"""The base of all workers: the loop, readiness, statistics and shutdown."""
 
 import contextlib
 import socket

@@ -1,4 +1,4 @@
-"""Why the cache of one stream is emptied before a frame: counted, and reported without flooding anyone."""
+"""Counts and reports why a stream's cache is emptied, with a limit on repeated reports."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The capture worker: reads sources, each in a thread of its own, and publishes their frames."""
+"""The capture worker: reads each source in its own thread and publishes the frames."""
 
 import math
 import threading

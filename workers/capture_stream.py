@@ -1,4 +1,4 @@
-"""One source on its way to the wire: its reader, the frame that waits for room, and what was dropped."""
+"""One source in capture: its reader, the frame that waits to be sent, and counts of drops."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What capture does when it is asked over HTTP: lists its streams, adds and removes them."""
+"""HTTP operations of capture: list, add and remove streams."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

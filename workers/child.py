@@ -1,4 +1,4 @@
-"""One worker's process under the supervisor: started, polled, asked to stop, killed."""
+"""A worker process as the supervisor sees it: start, poll, stop and kill."""
 
 import contextlib
 import multiprocessing

@@ -1,4 +1,4 @@
-"""Gathers the statistics of all workers, for the supervisor and for ``run_stream.py monitor``."""
+"""Collects the statistics of all workers, for the supervisor and ``run_stream.py monitor``."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""The runtime of an inference worker, as it is configured."""
+"""Opens the runtime of an inference worker from its configuration."""
 
 from functools import partial
 

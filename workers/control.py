@@ -1,4 +1,4 @@
-"""``[control]``: the control server of a worker that was started by itself, and its thread's part in it."""
+"""The HTTP control server of a worker that runs on its own (``[control]``)."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the sink writes for programs: predictions and events as JSON lines, motion maps as files."""
+"""Data outputs of the sink: predictions and events as JSON lines, motion maps as files."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""What the supervisor tells the sink: which other workers have died, and when they start again."""
+"""Messages from the supervisor to the sink about workers that died or restarted."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""What is told of one stream: its predictions go through the rules, in order, and events come out."""
+"""Applies the rules to the predictions of one stream, in order, and returns events."""
 
 from collections import Counter
 from collections.abc import Callable

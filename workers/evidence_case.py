@@ -1,4 +1,4 @@
-"""The evidence of one event in the making: its pictures, and two clips that grow."""
+"""Evidence of one event while it is collected: its images and two growing clips."""
 
 from contextlib import suppress
 from dataclasses import dataclass

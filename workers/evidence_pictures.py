@@ -1,4 +1,4 @@
-"""Which picture shows an event best, and why it was told."""
+"""Selects the image that shows an event best, and draws why it was reported."""
 
 from collections import OrderedDict
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What waits for the thread that makes evidence: pictures, bounded in bytes, and events."""
+"""The queue of the evidence thread: frames, bounded in bytes, and events."""
 
 from collections import deque
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""The evidence of the sink: opened with it; when it fails that is reported, and frames go on."""
+"""Evidence in the sink: started with it; failures are reported and frames continue."""
 
 from typing import get_args
 

@@ -1,4 +1,4 @@
-"""Why evidence was lost: a disk, a defect, or only a slow machine."""
+"""Classifies why evidence was lost: disk, defect or a slow machine."""
 
 import threading
 import traceback

@@ -1,4 +1,4 @@
-"""A thread that keeps the last seconds of all streams and makes evidence of events: no frame waits for it."""
+"""The evidence thread: keeps recent frames of all streams and saves images and clips of events."""
 
 import threading
 import time

@@ -1,14 +1,21 @@
-"""How the program ends, for scripts that call it."""
+"""Exit codes of the program, and what each one means."""
 
 import signal
 from typing import Final
 
 OK: Final = 0
-"""Also when it was stopped in order: by one signal, a closed window, or an output that nobody reads."""
 FAILED: Final = 1
 USER_ERROR: Final = 2
-"""The user has to change something; one readable line says what."""
 OUTPUT_LOST: Final = 3
-"""All frames are accounted for, but an output that was asked for could not be written: a full disk."""
 INTERRUPTED: Final = 128 + signal.SIGINT
 TERMINATED: Final = 128 + signal.SIGTERM
+
+MEANINGS: Final = {
+    OK: "Finished, or stopped in order: by one signal, a closed window or a closed standard output.",
+    FAILED: "A worker or a source failed for good, or frames are unaccounted for.",
+    USER_ERROR: "Bad input. One line on standard error says what is wrong and what to change.",
+    OUTPUT_LOST: "A requested output could not be written, for example because the disk is full.",
+    INTERRUPTED: "Interrupted at once, by a second Ctrl-C; or a training run stopped early (see --resume).",
+    TERMINATED: "A command other than the pipeline and its workers was stopped by SIGTERM.",
+}
+"""One sentence for each code, as the help and the documents show it."""

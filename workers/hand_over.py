@@ -1,4 +1,4 @@
-"""The memory of one stream on its way to another inference worker: packed, checked, refused if foreign.
+"""Serialises the cache of a stream for another inference worker, and validates it on arrival.
 
 MessagePack with a digest, never pickled. It is worth something only to the same checkpoint on the same
 backend in the same precision.

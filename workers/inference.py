@@ -1,4 +1,4 @@
-"""The inference worker: one backbone pass for each new frame; the past comes from the streams' caches."""
+"""The inference worker: one backbone pass for each new frame, with cached past frames."""
 
 import time
 from collections.abc import Sequence

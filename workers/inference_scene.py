@@ -1,4 +1,4 @@
-"""What moves in one stream: from the network's dense motion to things, the camera, and what is counted."""
+"""The scene of one stream in inference: from dense motion to moving objects and camera motion."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

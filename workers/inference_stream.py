@@ -1,4 +1,4 @@
-"""One stream in inference: frames that wait for their step, what is remembered, what has to go out."""
+"""One stream in inference: pending frames, cached past and messages to send."""
 
 from collections.abc import Callable, Sequence
 

@@ -1,4 +1,4 @@
-"""The store of the sink: opened with it; when it fails that is reported, and frames go on."""
+"""The event store of the sink: opened with it; failures are reported and frames continue."""
 
 import os
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""Whether the predictions of one live stream come in time, as events: latency."""
+"""Reports a latency event if predictions of a live stream are too old."""
 
 import statistics
 from collections import deque

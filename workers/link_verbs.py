@@ -1,4 +1,4 @@
-"""What a worker does when it is asked over HTTP whom to listen to: it connects and disconnects as it runs."""
+"""HTTP operations that connect and disconnect a worker's links while it runs."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

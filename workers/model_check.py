@@ -1,4 +1,4 @@
-"""Checks the configured model before anything starts: without torch, in milliseconds."""
+"""Checks the configured model before anything starts, without loading torch."""
 
 import json
 

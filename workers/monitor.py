@@ -1,4 +1,4 @@
-"""``run_stream.py monitor``: shows a pipeline that runs here or on other machines."""
+"""The monitor: shows a pipeline that runs on this machine or on others."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""What the sink knows of capture and inference: from the supervisor, their statistics, and its links."""
+"""The state of capture and inference as the sink knows it."""
 
 import socket
 from collections.abc import Callable, Iterable, Mapping

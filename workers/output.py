@@ -1,4 +1,4 @@
-"""Standard output that may go away: a pipe whose reader ends (``| head``), a terminal that is closed."""
+"""Standard output that may close early: a pipe such as ``| head``, or a closed terminal."""
 
 import contextlib
 import io

@@ -1,4 +1,4 @@
-"""The gate before the cache of one stream: bad pictures are neither predicted nor remembered."""
+"""Keeps bad frames of a stream out of prediction and cache."""
 
 from pipeline.account.stats import StreamStats, add_counts
 from pipeline.base.clock import now_ns

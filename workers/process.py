@@ -1,4 +1,4 @@
-"""A worker as a process: under the supervisor (spawned, deaf to the terminal) or alone in a terminal."""
+"""Runs a worker as a process: spawned by the supervisor, or alone in a terminal."""
 
 import contextlib
 import multiprocessing.util

@@ -1,4 +1,4 @@
-"""What inference remembers of a stream that it begins late: built from frames that are sent once more."""
+"""Rebuilds the cached past of a live stream from recent frames that capture sends again."""
 
 from collections import deque
 from collections.abc import Callable, Iterable

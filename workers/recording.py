@@ -1,4 +1,4 @@
-"""The video files of one stream, begun with its first picture: a new one after each segment."""
+"""Video files of one stream, split into segments."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""All recordings of all runs on disk: what a killed process left is ended, and the oldest goes first."""
+"""All recordings on disk: finishes files of killed runs and deletes the oldest ones."""
 
 import fcntl
 import os

@@ -1,4 +1,4 @@
-"""The reference views of the streams, ready to be followed: their pictures go through the network once."""
+"""Reference views of streams, prepared for tracking the camera."""
 
 from collections import deque
 from collections.abc import Callable

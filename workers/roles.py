@@ -1,4 +1,4 @@
-"""The system in one table: each kind of worker, its class, its endpoints, and when it starts and stops.
+"""The table of workers: class, endpoints, and the order of start and stop.
 
 ::
 

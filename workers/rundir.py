@@ -1,4 +1,4 @@
-"""The private folder of one run, for the sockets of its workers."""
+"""The private folder of a run that holds the sockets of its workers."""
 
 import os
 import stat

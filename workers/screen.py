@@ -1,4 +1,4 @@
-"""Where a pipeline is shown: a live table in a terminal, otherwise a line a second."""
+"""Shows a pipeline: a live table in a terminal, otherwise one line per second."""
 
 from contextlib import ExitStack
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The outlets in the sink: events go out, and what becomes of them is counted and reported."""
+"""The outlets of the sink: sends events, counts and reports the results."""
 
 from collections.abc import Callable
 from typing import Any

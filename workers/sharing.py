@@ -1,4 +1,4 @@
-"""Several inference workers share the streams: each finds its own by itself, and all find the same."""
+"""Shares streams between inference workers; each computes the same assignment on its own."""
 
 from collections.abc import Mapping
 

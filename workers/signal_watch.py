@@ -1,4 +1,4 @@
-"""Whether frames of one live stream still arrive at the sink, as events: signal lost, and signal back."""
+"""Reports when frames of a live stream stop arriving at the sink, and when they return."""
 
 from pipeline.base.event import Event, Moment, event_id, rfc3339, unix_ns
 from pipeline.base.frame import Policy

@@ -1,4 +1,4 @@
-"""What signals do to a program in the foreground: the first one ends it in order, the second at once."""
+"""Signal handling in the foreground: the first signal stops in order, the second at once."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""The sink worker: joins frames with their predictions, draws, and hands the pictures on."""
+"""The sink worker: joins frames with predictions, draws them and passes them to the outputs."""
 
 import os
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""One stream in the sink: frames that wait for their predictions, and what the overlay needs of the past."""
+"""One stream in the sink: frames that wait for predictions, and state of the overlay."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator

@@ -1,4 +1,4 @@
-"""Checks the configured sources before anything starts: those that are files or folders on this machine."""
+"""Checks configured files and folders before anything starts."""
 
 from pipeline.base.config import Config
 from pipeline.video.open import open_source

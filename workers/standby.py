@@ -1,4 +1,4 @@
-"""A stream that is about to come from another inference worker: its newest frames wait, none is predicted."""
+"""A stream that is about to move to this worker: keeps its newest frames without predicting them."""
 
 from collections import deque
 

@@ -1,4 +1,4 @@
-"""Runs a whole pipeline on one machine: starts its workers, watches, restarts and stops them."""
+"""Runs a whole pipeline on one machine: starts, watches, restarts and stops its workers."""
 
 import time
 from multiprocessing.connection import Connection

@@ -1,4 +1,4 @@
-"""Streams that no inference worker takes: told after a while, and taken back."""
+"""Reports streams that no inference worker takes."""
 
 from collections.abc import Callable, Iterable
 

@@ -1,4 +1,4 @@
-"""A frame whose turn it is in inference, with the past that it looks at."""
+"""A frame that is about to be predicted, with the past frames it uses."""
 
 from dataclasses import dataclass
 from typing import Any

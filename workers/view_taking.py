@@ -1,4 +1,4 @@
-"""What a camera shows becomes its reference view: any thread asks, the sink's thread carries zones there."""
+"""Makes the current image of a camera its reference view and moves zones to it."""
 
 from collections.abc import Callable, Collection
 from functools import partial

@@ -1,4 +1,4 @@
-"""Whom a worker waits for before it begins: reported when it takes longer than a start, and taken back."""
+"""Reports listeners that a worker has been waiting for longer than a normal start."""
 
 from collections.abc import Callable, Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""Zones, lines and rules that are replaced while the sink runs: any thread asks, its own thread does it."""
+"""Replaces zones, lines and rules while the sink runs."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which other workers are down, as events: worker down, and worker up; one of each for one cause."""
+"""Reports workers that are down or back as events, one for each cause."""
 
 from collections.abc import Collection, Iterable, Sequence, Set
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""A fleet in virtual time: the table that decides who owns which stream, beside simple rivals."""
+"""Benchmarks of a fleet: placement in virtual time, and failures on a real cluster."""

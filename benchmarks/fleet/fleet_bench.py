@@ -1,4 +1,4 @@
-"""`bench fleet --simulate`: the fleet's own decisions beside simple ones, in virtual time."""
+"""``bench fleet --simulate``: a fleet's own placement beside simpler policies, in virtual time."""
 
 import json
 import random

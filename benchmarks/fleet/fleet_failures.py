@@ -1,4 +1,4 @@
-"""What a fleet loses when something dies: ``python -m benchmarks.fleet.fleet_failures --json FILE``.
+"""Losses of a fleet under failures: ``python -m benchmarks.fleet.fleet_failures --json FILE``.
 
 A Ray cluster of several nodes on this machine, one with capture and the sink, the others with an inference
 worker each; films of the demo tour, played as cameras would. In turn: a node is taken away without a word, it

@@ -1,4 +1,4 @@
-"""What happened to a simulated fleet: moves, overload, time without predictions, imbalance."""
+"""Metrics of a simulated fleet: moves, overload, time without predictions, imbalance."""
 
 import math
 from collections import Counter

@@ -1,4 +1,4 @@
-"""The curves of the simulated fleets over time."""
+"""Plots simulated fleets over time."""
 
 from collections.abc import Sequence
 from pathlib import Path

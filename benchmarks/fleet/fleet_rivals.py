@@ -1,4 +1,4 @@
-"""What people do instead of `FleetTable`: two simple ways to decide which worker has which stream."""
+"""Two simpler placement policies for comparison with `FleetTable`."""
 
 from collections.abc import Mapping
 from hashlib import blake2b

@@ -1,4 +1,4 @@
-"""What happens to the simulated fleets: failures, drains, crowds, slow workers, a lost coordinator."""
+"""Scenarios of simulated fleets: failures, drains, crowds, slow workers, a lost coordinator."""
 
 import random
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Nodes of a fleet are killed and come back, at random, for as long as asked: does it stay in balance?
+"""A soak test: kills and restarts random nodes of a fleet and checks its balance.
 
 ``python -m benchmarks.fleet.fleet_soak --minutes 30 --json FILE``
 """

@@ -1,4 +1,4 @@
-"""A fleet on a Ray cluster of several nodes, all on this machine: for live measurements and tests."""
+"""A fleet on a Ray cluster of several nodes on one machine, for measurements and tests."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""Cameras, workers and a coordinator as discrete events in virtual time; the decisions are the real ones."""
+"""Cameras, workers and a coordinator as discrete events in virtual time."""
 
 import heapq
 import random

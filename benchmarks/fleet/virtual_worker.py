@@ -1,4 +1,4 @@
-"""A worker of a simulated fleet, and what things take there."""
+"""A worker of a simulated fleet, and the duration of its operations."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""`bench nuisance --clips`: footage with its truth, as it is and disturbed, through all methods."""
+"""``bench nuisance --clips``: annotated footage, clean and disturbed, through all methods."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`bench nuisance`: staged films through this program and its rivals, and who cried wolf."""
+"""``bench nuisance``: staged films through this program and other detectors."""
 
 from collections.abc import Sequence
 from pathlib import Path

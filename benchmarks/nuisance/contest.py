@@ -1,4 +1,4 @@
-"""All methods over one film, under the same rules."""
+"""Runs all methods over one film, under the same rules."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""Weather, light and codecs on pictures that were taken without them; each seed gives others."""
+"""Weather, light and codec effects on clean images; each seed gives others."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator

@@ -1,4 +1,4 @@
-"""Films in which nothing happens, until there are minutes enough: false events an hour, with a bound.
+"""``bench nuisance --empty-minutes``: false events per hour on films in which nothing happens.
 
 Each film has a seed: another street, and another nuisance of its kind. Results are kept film by film, so
 that a run that is stopped, or asked for more minutes later, goes on where it was.

@@ -1,4 +1,4 @@
-"""How the nuisance benchmarks are set, and what becomes of their results: a table and a JSON file."""
+"""Settings and results of the nuisance benchmarks: a table and a JSON file."""
 
 import json
 import math

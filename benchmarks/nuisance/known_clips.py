@@ -1,4 +1,4 @@
-"""Films that were really filmed: a file that says what happens in them, and ways to spoil them."""
+"""Real clips with annotations, and ways to disturb them."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Classical motion detectors, and a tracker that makes things of their boxes."""
+"""Classical motion detectors, and a tracker for their boxes."""
 
 import math
 from collections import deque

@@ -1,4 +1,4 @@
-"""Events of each method against those that a perfect tracker would give, under the same rules."""
+"""Compares the events of a method with those of a perfect tracker under the same rules."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

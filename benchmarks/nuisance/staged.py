@@ -1,4 +1,4 @@
-"""A fixed camera, with passers-by whose truth is known or with nobody, under one nuisance at a time."""
+"""Staged films of a fixed camera: annotated passers-by, or nobody, under one nuisance at a time."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

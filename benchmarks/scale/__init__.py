@@ -1,1 +1,1 @@
-"""Many streams in one batch: time and memory by the number of streams, with a plain ResNet as the floor."""
+"""Many streams in one batch: time and memory by the number of streams, beside a plain ResNet."""

@@ -1,4 +1,4 @@
-"""``bench scale``: measures, prints a table, writes JSON and the curves."""
+"""``bench scale``: measures, prints a table, writes JSON and plots."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Streams that all have a new picture in every step."""
+"""Streams that all have a new frame in every step."""
 
 from typing import Any
 

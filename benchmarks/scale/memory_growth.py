@@ -1,4 +1,4 @@
-"""Memory of the process and of the GPU over many steps."""
+"""Memory of process and GPU over many steps."""
 
 import gc
 import os

@@ -1,4 +1,4 @@
-"""The curves of time by the number of streams."""
+"""Plots time by the number of streams."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Times of a step by the number of streams, on a CPU or a GPU, beside a plain ResNet."""
+"""Times a step by the number of streams, on CPU or GPU, beside a plain ResNet."""
 
 import statistics
 import time

@@ -1,1 +1,1 @@
-"""Other ways to read motion from the same backbone, ablations of ours, and one harness for all of them."""
+"""Other temporal models on the same backbone, ablations of ours, and one harness for all."""

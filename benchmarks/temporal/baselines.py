@@ -1,4 +1,4 @@
-"""Temporal baselines over our own backbone: what a frame leaves behind, and a head over the window.
+"""Temporal baselines over our own backbone.
 
 All of them cache what they need of past frames, so one new frame costs one pass of the backbone. Letters in
 shapes are those of ``pipeline.model``.

@@ -1,4 +1,4 @@
-"""What every variant of one comparison gets alike."""
+"""The budget that all variants of one comparison share."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What one new frame of one stream costs a variant, with everything cached that can be."""
+"""The cost of one new frame of one stream for a variant, with everything possible cached."""
 
 from collections.abc import Callable
 from copy import deepcopy

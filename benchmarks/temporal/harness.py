@@ -1,4 +1,4 @@
-"""Trains and scores any network that takes clips and a mask: the same for all variants."""
+"""Trains and scores any network that takes clips and a mask."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Lines of results to a Markdown table: one row a variant, several seeds as mean and half their range."""
+"""Results as a Markdown table: one row per variant, seeds as mean and half range."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any

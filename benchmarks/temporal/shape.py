@@ -1,4 +1,4 @@
-"""What all networks of one comparison have in common."""
+"""Common settings of all networks in one comparison."""
 
 from typing import NamedTuple
 

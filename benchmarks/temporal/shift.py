@@ -1,4 +1,4 @@
-"""Channel shift: in each residual branch an eighth of the channels comes from the frame before.
+"""Channel shift: an eighth of the channels of each residual branch comes from the previous frame.
 
 Source: Lin et al., "TSM: Temporal Shift Module for Efficient Video Understanding", arXiv 1811.08383, in its
 online form: only from the past, so that a stream can cache the shifted channels.

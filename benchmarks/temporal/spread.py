@@ -1,4 +1,4 @@
-"""Spreads variants over the GPUs of one machine: one process for each variant, one at a time on each GPU."""
+"""Distributes variants over the GPUs of one machine, one process for each variant."""
 
 import json
 import os

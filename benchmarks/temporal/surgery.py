@@ -1,4 +1,4 @@
-"""Ablations of our network by operations on a built one: the product itself has no switches for them."""
+"""Ablations of our network as operations on a built one, so that the product needs no switches."""
 
 from dataclasses import asdict
 from typing import cast

@@ -1,4 +1,4 @@
-"""Everything that is compared, one row each: ours, the baselines, and ours with one thing changed."""
+"""All variants that are compared: ours, the baselines, and ours with one change."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

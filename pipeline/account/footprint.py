@@ -1,4 +1,4 @@
-"""What statistics hold in memory: bounded, because peers can pack much of it into few bytes."""
+"""Limits the memory of received statistics."""
 
 import sys
 from typing import Any

@@ -1,4 +1,4 @@
-"""The ledger: every frame's one fate, put together from what the workers counted, and the report.
+"""The ledger: combines the counts of all workers into one fate for each frame, and the report.
 
 ``captured = rendered + sum(dropped)`` for each stream; what does not add up is ``unaccounted``. Only
 the worker that lets a frame go for good counts it as dropped. A worker that was killed takes its
@@ -64,7 +64,7 @@ def build_report(
         running: The pipeline still works: what is missing is under way (``in_flight``).
 
     Returns:
-        The report as plain JSON data; its keys are described in ``docs/architecture.md``.
+        The report as plain JSON data; ``docs/reference/report.md`` describes its keys.
     """
     everyone = sorted(sessions, key=lambda stats: stats.session)
     stream_ids = sorted({stream_id for stats in everyone for stream_id in stats.streams})

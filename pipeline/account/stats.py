@@ -1,4 +1,4 @@
-"""What a worker counts: frames by fate, latencies by stage, the state of its caches.
+"""Statistics of a worker: frames by fate, latencies by stage, cache states.
 
 Everything here is cumulative since the worker started, so that a lost message loses nothing, and
 the stats of several workers add up (``merge``). The structs go over the wire as they are: every number and

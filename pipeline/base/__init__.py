@@ -1,4 +1,4 @@
-"""What every room may use: frames, time, configuration, errors, redaction, files.
+"""Shared by all rooms: frames, time, configuration, errors, redaction and files.
 
 Imports nothing of the project.
 """

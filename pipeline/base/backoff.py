@@ -1,4 +1,4 @@
-"""How long to wait before what failed is tried again: a source that is opened, an outlet that is down."""
+"""Back-off delays for retries, with jitter."""
 
 import math
 import random

@@ -1,4 +1,4 @@
-"""Names of the camera motions that the shipped model knows and the demo tour shows.
+"""Names of the camera motions in the shipped model and the demo.
 
 They name what the **camera** does: in ``pan_right`` it turns right, so the content moves left; in ``tilt_up``
 the content moves down, in ``zoom_in`` it grows, in ``roll_cw`` the camera turns clockwise.

@@ -1,4 +1,4 @@
-"""How the camera moves: what a prediction reports about it."""
+"""The camera's motion in a prediction."""
 
 from typing import Annotated
 

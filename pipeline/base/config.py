@@ -1,4 +1,4 @@
-"""Configuration: TOML files checked against one schema; defaults live in ``configs/default.toml`` only."""
+"""The configuration: TOML files checked against one schema, with defaults in ``configs/default.toml``."""
 
 import re
 import tomllib
@@ -18,7 +18,7 @@ from pipeline.base.section import Section
 from pipeline.base.text import Name, StreamId
 from pipeline.base.watched import Grounds, Lines, Rules, Views, Watch, Zones
 
-# A description puts into words what a pattern allows: see pipeline.base.schema.
+# Each description states in words what its pattern allows: see pipeline.base.schema.
 Endpoint = Annotated[
     str, msgspec.Meta(pattern="^(ipc|tcp)://.+", description="ipc://path or tcp://host:port")
 ]
@@ -31,13 +31,20 @@ Device = Annotated[
 Listen = Annotated[
     str,
     msgspec.Meta(
-        pattern=r"\A(unix:/.+|[^/]+:[0-9]{1,5}|)\Z", description='host:port, unix:/path, or "" for nothing'
+        pattern=r"\A(unix:/.+|[^/]+:[0-9]{1,5}|)\Z", description='host:port, unix:/path, or "" for none'
     ),
 ]
 
 
 class StreamConfig(Section, frozen=True, kw_only=True):
-    """``[[streams]]``."""
+    """``[[streams]]``: one camera or file.
+
+    Attributes:
+        id: Name of the stream, in file names, addresses and reports.
+        source: ``0`` (webcam), ``rtsp://user:pass@host/live``, a video file, a folder of images, or ``demo``.
+        policy: ``newest`` drops late frames, ``every`` keeps all of them, ``auto`` decides by source.
+        pace: ``true`` plays a file at its own frame rate instead of as fast as possible.
+    """
 
     id: StreamId
     source: str

@@ -1,4 +1,4 @@
-"""Something that lasts, as a pair of events: its start, and the end that follows from it."""
+"""Events with a duration: a start and the end that belongs to it."""
 
 from typing import Any, NamedTuple
 

@@ -1,4 +1,4 @@
-"""Errors that people see: each is one readable line with what to do."""
+"""Errors that users see: one readable line each, with what to do."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

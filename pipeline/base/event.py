@@ -1,4 +1,4 @@
-"""Something that happened in front of a camera, or to it: what is stored, shown and sent to the outside."""
+"""Events: what is stored, shown and sent to outlets."""
 
 import hashlib
 from datetime import UTC, datetime

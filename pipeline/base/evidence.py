@@ -1,4 +1,4 @@
-"""Where the evidence of an event is, and what its files are called."""
+"""Names of evidence folders and files."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and the folder for what can be made again."""
+"""Atomic writes, and the cache folder."""
 
 import os
 import secrets

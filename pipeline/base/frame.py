@@ -1,4 +1,4 @@
-"""A frame: pixels and identity, as every worker holds it in memory."""
+"""A frame in memory: pixels and identity."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias

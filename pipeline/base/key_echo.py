@@ -1,4 +1,4 @@
-"""Keeps a terminal from showing pressed keys in the middle of a live picture, which shifts and tears it."""
+"""Turns off the echo of pressed keys, which would disturb the live display."""
 
 import os
 import sys

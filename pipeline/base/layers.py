@@ -1,4 +1,4 @@
-"""Options in layers: defaults, a TOML file, single keys, the command line; checked against one schema."""
+"""Options in layers: defaults, TOML file, single keys, command line; checked against a schema."""
 
 import tomllib
 from collections.abc import Mapping, Sequence

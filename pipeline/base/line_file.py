@@ -1,4 +1,4 @@
-"""A file of lines, each written whole and at once: JSON lines of predictions and of events."""
+"""Files of JSON lines, each written whole and flushed at once."""
 
 import os
 import stat

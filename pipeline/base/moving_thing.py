@@ -1,4 +1,4 @@
-"""A thing that moves: what a prediction reports about it, and what is known about it where there is truth."""
+"""A moving object in a prediction, and its ground truth if there is one."""
 
 from typing import Annotated, TypeAlias
 

@@ -1,4 +1,4 @@
-"""What is kept on disk, bounded by age, size and free space: the oldest goes first."""
+"""Deletes the oldest files on disk, by age, total size and free space."""
 
 import os
 from collections.abc import Callable, Hashable

@@ -1,4 +1,4 @@
-"""Where events are sent: webhooks, MQTT brokers, push services."""
+"""The configuration of outlets: webhooks, MQTT brokers, push services."""
 
 from typing import Annotated, Literal, TypeAlias
 
@@ -27,24 +27,24 @@ _MQTT_ONLY = {"topic": "kvq", "discovery": "homeassistant"}
 
 
 class Outlet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where events are sent, and which.
+    """Where events are sent, and which events.
 
     Attributes:
-        kind: How.
-        url: Where to: ``https://...``, ``mqtt://user:password@host:1883``, ``mqtts://...``, or for ``push``
-            an address of Apprise. May hold secrets: it is never shown whole.
-        secret_env: Name of the environment variable that holds the secret.
-        secret_file: File that holds it. The secret of a webhook is the key of its signature, of MQTT the
-            password, of ``push`` more addresses, one a line.
-        kinds: Only these events; empty: all.
-        streams: Only of these streams; empty: of all.
-        zones: Only of these zones and lines; empty: of all.
-        phases: Only these; empty: all.
-        timeout_s: For each answer.
-        give_up_after_h: An event that is older is not sent any more, in hours.
-        most_waiting: Events kept for it; the oldest give way.
-        topic: ``mqtt``: the first levels of its topics.
-        discovery: ``mqtt``: the first level of Home Assistant's discovery; empty: none.
+        kind: Type of the outlet.
+        url: Destination: ``https://...``, ``mqtt://user:password@host:1883``, ``mqtts://...``, or an Apprise
+            address for ``push``. May contain secrets; never shown in full.
+        secret_env: Environment variable with the secret: the signing key of a webhook, the password of MQTT,
+            or more ``push`` addresses, one per line.
+        secret_file: File with the secret, instead of ``secret_env``.
+        kinds: Only events of these kinds; all if empty.
+        streams: Only events of these streams; all if empty.
+        zones: Only events of these zones and lines; all if empty.
+        phases: Only these phases; all if empty.
+        timeout_s: Time limit for each answer.
+        give_up_after_h: Age in hours after which an event is no longer sent.
+        most_waiting: Largest number of events that wait; beyond it the oldest is dropped.
+        topic: First levels of the topics; for ``mqtt``.
+        discovery: First level of Home Assistant's discovery topics; for ``mqtt``; none if empty.
     """
 
     kind: OutletKind

@@ -1,4 +1,4 @@
-"""Packages that only some backends, exports and plots need; errors name the command to install them."""
+"""Optional packages; errors name the command that installs them."""
 
 import importlib.util
 import sys

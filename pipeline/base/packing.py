@@ -1,4 +1,4 @@
-"""Structs that hold arrays, as MessagePack and back; nothing is ever unpickled."""
+"""Packs structs with arrays as MessagePack, and unpacks them without pickle."""
 
 import math
 from typing import Any, TypeVar, get_args

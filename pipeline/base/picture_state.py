@@ -1,4 +1,4 @@
-"""What the picture of a camera is like: the closed set of states, by the names that people see."""
+"""The states of image health, by name."""
 
 from typing import Literal, TypeAlias, get_args
 

@@ -1,4 +1,4 @@
-"""The ground as a plane that a camera sees: which place on it, in metres, a place of the picture is.
+"""The ground plane of a camera: maps places in the image to metres on the ground.
 
 Places of the picture are x and y in picture widths, y down.
 """

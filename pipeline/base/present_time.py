@@ -1,4 +1,4 @@
-"""The present, by which what is kept grows old: a clock that is ahead at the start makes nothing old."""
+"""The current time for retention, robust to clocks that are ahead at the start."""
 
 
 class PresentTime:

@@ -1,4 +1,4 @@
-"""Numbers of the configuration: each has a unit and a finite range, so that none can overflow a use of it."""
+"""Numbers of the configuration, each with a unit and a finite range."""
 
 from typing import Annotated, TypeAlias
 

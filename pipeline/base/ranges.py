@@ -1,4 +1,4 @@
-"""Ranges of numbers that peers send, so narrow that no use of them can overflow."""
+"""Ranges of numbers from peers, narrow enough that no use can overflow."""
 
 from typing import Annotated, TypeAlias
 

@@ -1,4 +1,4 @@
-"""How often something happens, as frames a second over a sliding window."""
+"""Frame rate over a sliding window."""
 
 _SHORTEST_SPAN_NS = 250_000_000
 

@@ -1,4 +1,4 @@
-"""Keeps passwords out of everything that is printed, logged or sent.
+"""Removes passwords from everything that is printed, logged or sent.
 
 People type passwords as they are, with spaces, "/" and "@", so a URL may not end where it should. In
 doubt too much is hidden: text behind a URL stays unless it could be the rest of a password.

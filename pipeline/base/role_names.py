@@ -1,4 +1,4 @@
-"""The roles of workers, by name; ``workers.roles`` is the table of what each of them is."""
+"""Names of worker roles; ``workers.roles`` has their table."""
 
 from typing import Final, Literal, TypeAlias, get_args
 

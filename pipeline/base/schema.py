@@ -1,4 +1,4 @@
-"""Turns msgspec's errors about a wrong value into one line for people."""
+"""Turns msgspec's validation errors into one readable line."""
 
 import difflib
 import re

@@ -1,4 +1,4 @@
-"""Temporary folders that do not pile up: what a killed process left is removed by the next one."""
+"""Temporary folders; the next run removes those of killed ones."""
 
 import shutil
 import tempfile

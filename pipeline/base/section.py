@@ -1,4 +1,4 @@
-"""What every table of the configuration has in common."""
+"""The base of all configuration tables."""
 
 import msgspec
 

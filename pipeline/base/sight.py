@@ -1,4 +1,4 @@
-"""Where a reference view of the scene is in a picture, so that zones stay with the scene."""
+"""Where a reference view is in the current image."""
 
 import math
 from typing import Annotated, NamedTuple, TypeAlias

@@ -1,4 +1,4 @@
-"""From which time on: what people write for it, on the command line and in addresses."""
+"""Parses start times such as ``24h`` or ``2026-11-29T12:00``."""
 
 import re
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What long work does now, in lines on standard error: standard output is for its results."""
+"""Progress lines of long operations, on standard error."""
 
 import sys
 import threading

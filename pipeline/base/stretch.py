@@ -1,4 +1,4 @@
-"""Pictures of any size to the model's own, the same way for live frames and for training clips."""
+"""Resizes images to the model's input, the same way for live frames and training clips."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Text from elsewhere: what of it may be shown, and what may name a stream."""
+"""Text from outside: printable characters, and valid stream names."""
 
 import re
 from typing import Annotated, TypeAlias

@@ -1,4 +1,4 @@
-"""Zones, lines and rules as a TOML file, written by the program."""
+"""Writes zones, lines and rules as a TOML file."""
 
 import hashlib
 import json

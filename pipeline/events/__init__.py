@@ -1,4 +1,4 @@
-"""What becomes of events: kept, replayed, sent out.
+"""Stores, replays and sends events.
 
 Only ``base`` and ``scene``; no torch, no zmq. Packages of services are loaded where they are configured.
 """

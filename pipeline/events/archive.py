@@ -1,4 +1,4 @@
-"""What a store holds, for who reads it: events and the motion log, also while another process writes."""
+"""Reads events and the motion log from a store, even while another process writes it."""
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""One outlet at work: a thread that sends what waits, in order, and tries again what did not get through."""
+"""Delivers the events of one outlet in its own thread: in order, with retries."""
 
 import threading
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""All outlets together: an event is handed over at once, and delivered by threads that no frame waits for."""
+"""Passes events to all outlets without blocking the caller."""
 
 import time
 from collections import deque

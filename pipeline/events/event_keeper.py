@@ -1,4 +1,4 @@
-"""A thread that brings looks and events to the store: no frame ever waits for a disk."""
+"""The thread that writes events and the motion log to the store."""
 
 import threading
 from collections import Counter

@@ -1,4 +1,4 @@
-"""The last seconds of all streams as JPEG pictures, bounded in bytes: what evidence is made of."""
+"""The recent frames of all streams as JPEG, bounded in bytes, from which evidence is made."""
 
 from collections import deque
 from dataclasses import dataclass, field, replace

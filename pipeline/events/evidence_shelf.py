@@ -1,4 +1,4 @@
-"""The folders of all evidence on disk: each appears in one go, and the oldest goes first."""
+"""Evidence folders on disk: created atomically, the oldest deleted first."""
 
 import re
 import shutil

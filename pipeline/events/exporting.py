@@ -1,4 +1,4 @@
-"""Events as files for other programs: JSON, CSV, and boxes in the form of COCO."""
+"""Exports events as JSON, CSV or COCO boxes."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""What Home Assistant gets to know by MQTT: which sensors there are, and their states."""
+"""MQTT discovery and states of sensors for Home Assistant."""
 
 import hashlib
 import json

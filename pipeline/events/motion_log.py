@@ -1,4 +1,4 @@
-"""The motion log: what rules saw of a stream, packed and unpacked exactly.
+"""The motion log: the input of the rules of a stream, packed by the second without loss.
 
 A chunk is a version byte, a checksum (CRC-32), then LZMA of one MessagePack header with two tables of whole
 numbers: a row for each look (times in ticks, session, depth, things), and one for each thing (id, box, speed,

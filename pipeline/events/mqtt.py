@@ -1,4 +1,4 @@
-"""Events by MQTT, one JSON object a message, and sensors for Home Assistant."""
+"""Publishes events by MQTT as JSON, with sensors for Home Assistant."""
 
 import ssl
 import threading

@@ -1,4 +1,4 @@
-"""From the settings of an outlet to what sends its events."""
+"""Opens the sender of an outlet from its settings."""
 
 from pipeline.base.outlet import Outlet
 from pipeline.base.packages import EXTRAS, MissingPackageError, need_extra

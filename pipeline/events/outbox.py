@@ -1,4 +1,4 @@
-"""Messages that wait for their outlets: in memory for those who send, on disk for the next start.
+"""Messages that wait for their outlets: in memory while running, on disk across restarts.
 
 Memory is what counts while it runs, so that neither a full disk nor a slow one keeps a message from going
 out. A thread writes every change to the file, within milliseconds.

@@ -1,4 +1,4 @@
-"""Events in words, as push messages, chat and mail: by Apprise, which knows over a hundred services."""
+"""Sends events as text by Apprise: push messages, chat, mail and other services."""
 
 import difflib
 import logging

@@ -1,4 +1,4 @@
-"""Rules on yesterday: a watch over the motion log, which gives the same events as it would have live."""
+"""Replays rules over the motion log, with the same events as in a live run."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field

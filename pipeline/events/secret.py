@@ -1,4 +1,4 @@
-"""The secret of an outlet, from the environment or a file; it is never shown."""
+"""The secret of an outlet, read from the environment or a file and never shown."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What every way out of the pipeline can do: bring one event to where it has to go, or say why not."""
+"""The interface of outlets: send one event, or report why that failed."""
 
 from abc import ABC, abstractmethod
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""One SQLite file with events and the motion log: written by one process, read by others at any time.
+"""The SQLite store of events and motion log: one writer, any number of readers.
 
 WAL: a reader sees a whole state and never waits for the writer, and what a killed process had committed
 stays.

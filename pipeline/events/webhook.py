@@ -1,4 +1,4 @@
-"""Events as JSON by HTTP POST, signed as Standard Webhooks are (https://www.standardwebhooks.com)."""
+"""Sends events as JSON by HTTP POST, signed as in https://www.standardwebhooks.com."""
 
 import base64
 import binascii

@@ -1,4 +1,4 @@
-"""How frames wait, meet and are let go: rings, gaps, joining, batching, freshness.
+"""Flow of frames and streams: rings, gaps, joining, batching, freshness, placement.
 
 Plain Python on ``base``: no sockets, no torch, no drawing.
 """

@@ -1,4 +1,4 @@
-"""Which frames of live streams are too old to be of use, whatever the clock of their machine shows."""
+"""Drops frames of live streams that are too old, independent of the clocks of other machines."""
 
 from pipeline.base.clock import ClockLead
 from pipeline.base.frame import Policy

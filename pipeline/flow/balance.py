@@ -1,4 +1,4 @@
-"""Which streams to move so that workers carry even shares. Pure: what each carries in, a few moves out.
+"""Selects streams to move so that workers carry equal shares. Pure.
 
 A worker is left alone until it is clearly off its share, and then evened out well within that bound, so that
 small changes of the loads move nothing. No move is made that would be worth taking back.

@@ -1,4 +1,4 @@
-"""How long a step waits for other streams. Pure: arrivals and durations in, a deadline out.
+"""Decides how long a step waits for more streams. Pure.
 
 Waiting pays only if a frame is about to come, and only a little compared with the step itself. So a step
 waits for streams that are due, for a share of what recent steps took, and for none that stalls.

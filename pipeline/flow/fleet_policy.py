@@ -1,4 +1,4 @@
-"""How a fleet places and moves streams: the settings of `fleet_table`."""
+"""Settings for placing and moving streams in a fleet."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Which inference worker each stream of a fleet is with, and what has to move. Pure: reports in, moves out.
+"""The owner of each stream in a fleet, and the moves that are needed. Pure.
 
 Streams of a worker that is gone are placed elsewhere at once. Everything else takes its time: a drained
 worker is emptied, one that came back or is new is filled, a few streams at a time, none twice in a minute.

@@ -1,4 +1,4 @@
-"""Finds missing frames and breaks in one stream, from the identities of the frames that did arrive."""
+"""Detects missing frames and breaks in a stream from frame identities."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Joins the frames of one stream with their predictions, by session, epoch and sequence number."""
+"""Joins frames of a stream with their predictions by session, epoch and sequence number."""
 
 from collections import deque
 from dataclasses import dataclass

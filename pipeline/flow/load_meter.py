@@ -1,4 +1,4 @@
-"""How busy an inference worker is, and with which streams: over the last seconds."""
+"""Measures how busy an inference worker is, and with which streams."""
 
 from collections import deque
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""Which worker each stream goes to: rendezvous hashing with a bound on each worker's load.
+"""Places streams on workers: rendezvous hashing with bounded loads.
 
 Everybody who knows the same streams and workers finds the same places. Hashing alone would give one worker
 half as much again as another; the bound shares them evenly.

@@ -1,4 +1,4 @@
-"""Limits how often the same thing is reported: events of a restless stream must not flood a log."""
+"""Limits repeated reports of the same kind."""
 
 _QUIET_NS = 60_000_000_000
 

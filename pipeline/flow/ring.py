@@ -1,4 +1,4 @@
-"""A bounded ring that drops the oldest item, and returns it to be counted."""
+"""A bounded ring that drops the oldest item and returns it for counting."""
 
 from collections import deque
 from threading import Condition

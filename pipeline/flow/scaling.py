@@ -1,4 +1,4 @@
-"""How many inference workers a fleet wants: more where frames are lost or late, fewer where fewer would do.
+"""Decides how many inference workers a fleet needs, from loss, age and load.
 
 Pure: reports and the time in, a number out. More come at once, they go a few at a time.
 """

@@ -1,4 +1,4 @@
-"""Which workers have been up long enough to be relied on; those that keep falling wait longer each time."""
+"""Tracks which workers are stable; unstable ones must prove themselves for longer."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Unchanged pictures: whether a new one of a stream is the one whose features are still there."""
+"""Detects frames that equal the one whose features are cached."""
 
 from typing import Generic, TypeVar
 

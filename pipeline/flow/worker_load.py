@@ -1,4 +1,4 @@
-"""How much an inference worker has to do: what ``GET /load`` answers, and what follows from it.
+"""The load of an inference worker, as ``GET /load`` reports it, and its limits.
 
 Work is measured by time in steps, not by CPU: a worker on a GPU that is full leaves its CPU idle.
 """

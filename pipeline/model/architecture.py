@@ -1,4 +1,4 @@
-"""The options of the network, once: what a checkpoint needs to build it again."""
+"""The options of the network, as stored in checkpoints."""
 
 from dataclasses import dataclass
 from typing import Literal

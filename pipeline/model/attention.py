@@ -1,4 +1,4 @@
-"""Attention of the newest frame (queries) over the frames before it (keys and values).
+"""Attention of the newest frame (queries) over past frames (keys and values).
 
 Two kinds. ``match``: "same appearance" is the first guess, because the query and key projections start
 equal and are compared by angle, and the values carry *where* the match was. ``plain``: scaled dot

@@ -1,4 +1,4 @@
-"""Convolutional block attention: a channel gate, then a spatial gate.
+"""Convolutional block attention module: a channel gate, then a spatial gate.
 
 Source: Woo et al., "CBAM: Convolutional Block Attention Module", arXiv 1807.06521.
 """

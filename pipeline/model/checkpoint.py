@@ -1,4 +1,4 @@
-"""Checkpoints: safetensors files that hold the weights and everything needed to use them.
+"""Checkpoints: safetensors files with weights and everything needed to use them.
 
 Nothing in them is ever executed or unpickled. Weights are stored as float16, the statistics of
 batch-norm as float32. The metadata describes the network, its labels, its preprocessing and

@@ -1,4 +1,4 @@
-"""The guide's debugging information: every part of the computation under the guide's name for it."""
+"""Debugging output: every intermediate result, by its name in the reference implementation."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What is known of a network without its weights: enough for a runtime whose step is compiled already."""
+"""Describes a checkpoint without loading its weights, for runtimes with a compiled step."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Which device a name means, checked against what torch sees on this machine."""
+"""Resolves device names and checks them against the devices of this machine."""
 
 import torch
 

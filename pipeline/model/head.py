@@ -1,4 +1,4 @@
-"""From the tokens of all places to one vector for the classifier."""
+"""Pools the tokens of all places into one vector for the classifier."""
 
 import torch
 import torch.nn.functional as F

@@ -1,4 +1,4 @@
-"""The remembered frames of one stream, by time: t-1 and t-2 are times, not "whatever came last"."""
+"""Selects the past frames of a stream by time: t-1 and t-2 are times, not positions."""
 
 from collections import deque
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The network: a gated ResNet, attention over past frames, and one step of it for one new frame."""
+"""The network: a gated ResNet with attention over past frames, and its step for one new frame."""
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy

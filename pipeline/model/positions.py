@@ -1,4 +1,4 @@
-"""Learned position embeddings that start as a smooth code of the place in the picture."""
+"""Learned position embeddings, initialised as a smooth code."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What a picture must look like before the model sees it."""
+"""The model's input format: size, colour order and normalisation."""
 
 from dataclasses import dataclass
 

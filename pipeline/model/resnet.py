@@ -1,4 +1,4 @@
-"""ResNet with CBAM, assembled by torchvision's ``ResNet`` from its own blocks with gates added.
+"""ResNet with CBAM, built from torchvision's blocks.
 
 Source: He et al., "Deep Residual Learning", arXiv 1512.03385; Woo et al., arXiv 1807.06521.
 """

@@ -1,4 +1,4 @@
-"""Which file a checkpoint's name means, and whether it is one: without torch, so before anything starts."""
+"""Finds the file of a checkpoint by name and validates it without torch."""
 
 from pathlib import Path
 

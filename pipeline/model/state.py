@@ -1,4 +1,4 @@
-"""What a stream remembers between two steps: keys and values of its past frames."""
+"""The state of a stream between two steps: keys and values of past frames."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""From feature maps to logits: projections, attention layers and the head."""
+"""From feature maps to logits: projections, attention layers and head."""
 
 from collections.abc import Mapping
 from typing import NamedTuple, cast

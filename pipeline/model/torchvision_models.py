@@ -1,4 +1,4 @@
-"""torchvision's ``models``, or one readable line where it was built for another torch."""
+"""Imports torchvision's models, with a readable error if it does not fit the installed torch."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Attention as a picture."""
+"""Draws attention as an image."""
 
 import math
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A loaded model on a device: what the rest of the program uses."""
+"""A loaded model on a device: the interface that workers use."""
 
 import math
 from collections.abc import Callable, Sequence

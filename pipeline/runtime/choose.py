@@ -1,4 +1,4 @@
-"""Which backend ``auto`` means on this machine, and why."""
+"""Chooses the backend for ``auto`` on this machine, with the reason."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""How many threads compute where nobody chose: never what torch is set to now, which changes."""
+"""The default number of CPU threads, independent of torch's current setting."""
 
 import os
 

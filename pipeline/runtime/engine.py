@@ -1,4 +1,4 @@
-"""What differs between libraries and devices: how a batch is computed, and what is kept of it."""
+"""The interface of engines: how a library and device compute a batch and keep its state."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol

@@ -1,4 +1,4 @@
-"""Batch-norm folded into the convolution before it: the same numbers with fewer passes over memory."""
+"""Folds batch norm into the preceding convolution."""
 
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval

@@ -1,4 +1,4 @@
-"""The runtime for a checkpoint: which backend, and what becomes of it where one fails."""
+"""Opens the runtime for a checkpoint: selects a backend and handles its failure."""
 
 from collections.abc import Callable
 from dataclasses import replace

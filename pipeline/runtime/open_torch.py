@@ -1,4 +1,4 @@
-"""Torch on whatever device there is; on a GPU the fast engine has to agree with the plain one first."""
+"""Opens a model on torch; a fast GPU engine must first agree with the plain one."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""From pictures of any size to what the model takes."""
+"""Converts frames of any size to the model's input."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Number formats by the names that settings use."""
+"""Number formats by the names used in settings."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""How a model is opened: on which device, in which number format, and who hears of it."""
+"""Options for opening a model: device, number format and progress reports."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""What goes into a step and comes out of it."""
+"""Inputs and outputs of a step."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

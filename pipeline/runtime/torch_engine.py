@@ -1,4 +1,4 @@
-"""The step on torch as it is, on a CPU; on a CUDA GPU it is what ``CudaEngine`` is compared with."""
+"""The step on plain torch: the CPU engine, and the reference for `CudaEngine`."""
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy

@@ -1,4 +1,4 @@
-"""What happens in the picture: things that move, the camera, the words for them, and events.
+"""What happens in the image: moving objects, camera motion, events and their wording.
 
 Pure: what the network found goes in, things come out. Only numpy, OpenCV, shapely and ``base``; no torch,
 no sockets.

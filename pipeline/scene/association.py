@@ -1,4 +1,4 @@
-"""Which region of a new frame is which thing.
+"""Assigns regions of a new frame to tracked objects.
 
 The dense motion has measured how each place moves. So where a thing should be is known after one frame, and
 things that meet are kept apart by how they move, not only by where they are.

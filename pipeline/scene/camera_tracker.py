@@ -1,4 +1,4 @@
-"""How the camera moves: from the similarity of each frame to a motion that is steady enough to be shown."""
+"""Smooths the camera motion of each frame into one that is steady enough to show."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Zones, lines and ground of a view, carried to the picture that becomes the view in its place."""
+"""Moves zones, lines and ground to the image that replaces their reference view."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias

@@ -1,4 +1,4 @@
-"""How often each line was crossed, and which way: one count for the picture and for the page."""
+"""Counts crossings of each line by direction."""
 
 from collections import Counter
 from threading import Lock

@@ -1,4 +1,4 @@
-"""Who has crossed a line, and which way."""
+"""Detects which objects crossed a line, and in which direction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

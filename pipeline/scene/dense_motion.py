@@ -1,4 +1,4 @@
-"""Dense motion of one frame, as the network gives it, and the own motion of each place against the camera.
+"""Dense motion of one frame, and each place's own motion relative to the camera.
 
 Lengths are in picture widths on both axes: x from 0 to 1, y from 0 to height / width.
 """

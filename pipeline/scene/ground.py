@@ -1,4 +1,4 @@
-"""From speeds in the picture to metres a second on the ground, with an error.
+"""Converts speeds in the image to metres per second on the ground, with an error.
 
 The error is propagated from what is not known exactly: the points that were clicked on, where the foot of the
 thing is, and how fast the network sees it go. Where it is as large as the figure itself, there is none.

@@ -1,4 +1,4 @@
-"""Picture health: whether a camera still sees, judged against what its pictures usually show."""
+"""Image health: whether a camera still sees, judged against its usual images."""
 
 from collections.abc import Mapping
 from typing import NamedTuple

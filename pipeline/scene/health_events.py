@@ -1,4 +1,4 @@
-"""The health of a stream's picture as events: what goes wrong has a start and an end."""
+"""Events of image health, with a start and an end."""
 
 from collections.abc import Mapping
 from typing import Literal, TypeAlias

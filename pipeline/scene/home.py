@@ -1,4 +1,4 @@
-"""Finds the reference view of the scene again, so that zones stay where they belong when the camera moves.
+"""Finds the reference view again when the camera moves, so that zones stay on the scene.
 
 The keys of the reference view are matched with those of the new picture at all distances, and the similarity
 that most matches agree on says where the view is now. Nothing adds up: the view is found anew every time, and

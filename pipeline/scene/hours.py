@@ -1,4 +1,4 @@
-"""When a rule applies: hours of the day, and days of the week, in local time."""
+"""When a rule applies: hours of the day and days of the week, in local time."""
 
 from datetime import datetime, time, timedelta
 

@@ -1,4 +1,4 @@
-"""Which known movers the things of a frame have found; where a source knows what moves."""
+"""Scores detected objects against known movers, for sources with ground truth."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""``label``: what the network takes a stream to show, from when a label counts until another one does."""
+"""Label events: start when a label becomes the stream's steady label, end with the next one."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Motion of the whole picture on a coarse grid: what the motion log keeps of dense motion."""
+"""Motion of the whole image on a coarse grid, for the motion log."""
 
 import cv2
 import msgspec

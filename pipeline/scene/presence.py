@@ -1,4 +1,4 @@
-"""A yes or no that does not flicker: it changes when the opposite was seen for a while."""
+"""A yes/no state with hysteresis: it changes after the opposite has lasted for a while."""
 
 from pipeline.base.event import Moment
 

@@ -1,4 +1,4 @@
-"""Regions of one frame that move: connected, and each with one motion of its own.
+"""Connected regions of one frame that move, each with one motion.
 
 Fragments that nearly touch are joined first. What moves in two ways is then divided: two people who cross are
 two regions, and fragments stay together only if they move alike.

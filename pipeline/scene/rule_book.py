@@ -1,4 +1,4 @@
-"""From the things of each frame to events: each is told once, and each start has its end."""
+"""Derives events from the objects of each frame: one for each start, one for its end."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol

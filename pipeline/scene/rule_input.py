@@ -1,4 +1,4 @@
-"""What rules see of a prediction, in steps coarse enough to be kept: they judge what the motion log holds."""
+"""The input of rules, quantised as in the motion log, so that a replay gives the same events."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""What follows the scene of one stream, as structs: so that another process can go on with it.
+"""The scene state of one stream as structs, so that another process can continue it.
 
 Each struct has the fields of its class, without their leading underscore; ``tests`` compare them. What is not
 finite, or has another shape than it must have, is refused, never guessed.

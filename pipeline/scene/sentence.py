@@ -1,4 +1,4 @@
-"""What is seen now, and what was seen over a run, in words: things that move, and the camera."""
+"""Describes in a sentence what is seen now, and what was seen in a run."""
 
 import math
 from collections.abc import Mapping, Sequence

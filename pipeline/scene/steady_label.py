@@ -1,4 +1,4 @@
-"""The label of a stream, without flicker: another one counts once it has led for long enough, by enough.
+"""The steady label of a stream: a new label counts after it has led clearly for long enough.
 
 What each label is ahead of the one that counts is added up over time, less a margin, and never below zero
 (a cumulative sum, as for finding a change in noise). So a label that leads now and then gets nowhere, and the

@@ -1,4 +1,4 @@
-"""Whether a camera sends the same picture again and again, though no two were alike before."""
+"""Detects a camera that repeats one image although its images usually differ."""
 
 import numpy as np
 import numpy.typing as npt

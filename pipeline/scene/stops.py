@@ -1,4 +1,4 @@
-"""Who has come to a stop in a zone, and stays there: from what is seen to move, since nothing else is seen.
+"""Detects objects that stop in a zone and stay there.
 
 A thing that stops is soon out of sight. So it has stopped if it was last seen inside the zone, slower than
 before, away from the picture's edge, with nothing else in front of it, and if nothing has moved on from that

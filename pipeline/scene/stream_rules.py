@@ -1,4 +1,4 @@
-"""The rules of one stream, look by look: live in the sink, and again over the motion log."""
+"""The rules of one stream: live in the sink, and replayed over the motion log."""
 
 from pipeline.base.event import Event, Moment
 from pipeline.base.moving_thing import Thing

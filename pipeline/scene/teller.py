@@ -1,4 +1,4 @@
-"""What all rules share: whom they are about, when they hold, and the events that they tell."""
+"""The base of all rules: their objects, conditions and events."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""Things that move: from the dense motion of each frame to things with an id, a path and an age."""
+"""Tracks moving objects: from dense motion to objects with an id, a path and an age."""
 
 import numpy as np
 

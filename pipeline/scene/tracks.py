@@ -1,4 +1,4 @@
-"""One thing over time: where it should be now, what was seen of it, what holds while it is out of sight."""
+"""One tracked object: predicted position, history, and state while it is hidden."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""``camera_moved``: the camera looks elsewhere for longer than a shake, until it looks there again."""
+"""``camera_moved`` events: the camera looks elsewhere for longer than a shake."""
 
 from typing import Any
 

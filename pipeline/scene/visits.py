@@ -1,4 +1,4 @@
-"""Who is in a zone, since when, and how they came and went."""
+"""Visits to a zone: which objects are in it, since when, and how they came and went."""
 
 import math
 from collections import deque

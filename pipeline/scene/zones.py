@@ -1,4 +1,4 @@
-"""Zones and lines as geometry: what is in a zone, and on which side of a line.
+"""Geometry of zones and lines: what is inside, and on which side.
 
 Coordinates are shares of the picture; margins keep what wavers at an edge from flickering.
 """

@@ -1,4 +1,4 @@
-"""Which clips a run learns from and is validated on: rendered camera motion, or recorded clips."""
+"""Opens the clips of a run for training and validation: rendered motions or recorded clips."""
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial

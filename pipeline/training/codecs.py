@@ -1,4 +1,4 @@
-"""Pictures through the codecs of cameras: JPEG and H.264."""
+"""Encodes and decodes images as cameras do: JPEG and H.264."""
 
 from collections.abc import Sequence
 from fractions import Fraction

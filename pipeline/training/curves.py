@@ -1,4 +1,4 @@
-"""The course of a training run as a picture: loss and accuracy over the steps."""
+"""Plots loss and accuracy of a training run."""
 
 import io
 import json

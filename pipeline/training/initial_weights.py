@@ -1,4 +1,4 @@
-"""What a run starts from: random weights, one of our checkpoints, or a torchvision ResNet."""
+"""Initial weights: random, a checkpoint, or a torchvision ResNet."""
 
 import pickle
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Keeps dense motion what it was while the backbone below it learns other classes."""
+"""Preserves dense motion while the backbone learns other classes."""
 
 from copy import deepcopy
 

@@ -1,4 +1,4 @@
-"""The training loop: steps, metrics, validations and saves until the budget is used up."""
+"""The training loop: steps, metrics, validations and checkpoints until the budget is used up."""
 
 import math
 import signal

@@ -1,4 +1,4 @@
-"""The parts of an optimiser step that are policy: what decays, how fast to learn, which weights to keep."""
+"""Optimiser policy: weight decay, learning-rate schedule, averaged weights."""
 
 import math
 from collections.abc import Callable, Sequence

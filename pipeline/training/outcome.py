@@ -1,4 +1,4 @@
-"""The end of a run: the best weights are calibrated, scored on clips never trained on, and written."""
+"""The end of a run: calibrates, evaluates and writes the best weights."""
 
 import json
 import math

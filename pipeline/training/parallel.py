@@ -1,4 +1,4 @@
-"""Several processes that train one model: ``torchrun --nproc-per-node N run_stream.py train ...``.
+"""Data-parallel training with torchrun: ``torchrun --nproc-per-node N run_stream.py train ...``.
 
 Each process ("rank") has its own device and its own share of every batch; gradients are averaged. Rank 0
 alone writes, validates and prints. Small decisions travel over gloo, so that no GPU has to wait for them.

@@ -1,4 +1,4 @@
-"""How the training goes: a panel in a terminal, plain lines elsewhere, JSON lines in a file."""
+"""Training progress: a panel in a terminal, plain lines elsewhere, JSON lines in a file."""
 
 import json
 import time

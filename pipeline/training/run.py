@@ -1,4 +1,4 @@
-"""Trains a model from its options: ``fit``, the function behind ``run_stream.py train``."""
+"""Trains a model from its options: `fit`, the function behind ``run_stream.py train``."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Files of a run that outlive it: written whole or not at all, and read back with readable errors."""
+"""Files of a training run, written atomically and read back with readable errors."""
 
 import errno
 import io

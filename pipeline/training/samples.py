@@ -1,4 +1,4 @@
-"""What a training run learns from: batches of labelled clips, rendered or recorded."""
+"""Batches of labelled clips for training."""
 
 from typing import NamedTuple, Protocol
 

@@ -1,4 +1,4 @@
-"""The state of a training run, and one step of it."""
+"""The state of a training run, and one training step."""
 
 from collections.abc import Callable
 from pathlib import Path

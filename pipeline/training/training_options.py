@@ -1,4 +1,4 @@
-"""The options of a training run: one schema, filled in layers as the pipeline's configuration is."""
+"""The options of a training run: one schema, filled like the pipeline's configuration."""
 
 import tomllib
 from collections.abc import Mapping, Sequence

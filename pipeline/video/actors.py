@@ -1,4 +1,4 @@
-"""Actors of the demo tour: where each of them is, how it is drawn, and the truth about those that move."""
+"""Actors of the demo: position, drawing, and ground truth of those that move."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Things of the demo tour, cut out: cars, a walker, balloons, leaves and the shadow of a cloud.
+"""Drawn objects of the demo: cars, a walker, balloons, leaves and a cloud's shadow.
 
 Each function returns the phases of one thing: pictures ``(height, width, 4)`` uint8, BGR times opacity, and
 opacity. They follow each other as the thing moves on: legs swing, wheels turn.

@@ -1,4 +1,4 @@
-"""The demo tour: about 45 s of things that move and of known camera motions, drawn by the program itself."""
+"""The built-in demo: about 45 s of moving objects and known camera motions, rendered on the fly."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
 

@@ -1,4 +1,4 @@
-"""FFmpeg through PyAV, for files and network streams: decoding into pictures, and its errors in words."""
+"""FFmpeg through PyAV: decodes files and network streams, with readable errors."""
 
 import errno
 import math

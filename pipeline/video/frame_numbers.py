@@ -1,4 +1,4 @@
-"""Whether a picture of an H.264 stream was lost whole: each picture that others build on has a number.
+"""Detects lost frames of an H.264 stream by its frame numbers.
 
 FFmpeg fills such a gap with a copy of the picture before, and says nothing: what follows is smeared.
 """

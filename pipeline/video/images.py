@@ -1,4 +1,4 @@
-"""A folder of images, in the order in which people count: picture2 before picture10."""
+"""A folder of images in natural order: image2 before image10."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How the stream of a source is called if nobody names it."""
+"""The default name of a source's stream."""
 
 import re
 import unicodedata

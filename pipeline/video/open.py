@@ -1,4 +1,4 @@
-"""Which source a text such as ``0`` or ``rtsp://...`` means."""
+"""Opens the source that a text such as ``0`` or ``rtsp://...`` names."""
 
 import re
 from pathlib import Path

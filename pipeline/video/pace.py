@@ -1,4 +1,4 @@
-"""Plays recorded pictures at the rate at which they were taken."""
+"""Plays recorded frames at their original rate."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Where the demo tour's camera looks, and how each of its motions changes that.
+"""The pose of the demo's camera, and how each camera motion changes it.
 
 Labels are named after the camera: in ``pan_right`` the camera turns right, so what it sees moves
 left; in ``tilt_up`` it moves down, in ``zoom_in`` it grows, in ``roll_cw`` it turns counter-clockwise.

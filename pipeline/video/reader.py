@@ -1,4 +1,4 @@
-"""Reads one source in a thread of its own: always the newest picture of a camera, every picture of a file."""
+"""Reads one source in a thread: the newest frame of a camera, every frame of a file."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

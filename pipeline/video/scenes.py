@@ -1,4 +1,4 @@
-"""Pictures that the program draws itself, rich in detail at every place: the scenery of the demo tour.
+"""Draws the scenery of the demo, with detail everywhere.
 
 Each function takes the picture's size and a random generator and returns ``(height, width, 3)`` uint8
 BGR; the same generator state gives the same picture.

@@ -1,4 +1,4 @@
-"""What every source of pictures promises.
+"""The interface of all sources.
 
 A source is opened, read until it has nothing more, and closed; reading is done by one thread
 (``reader.py``). Every failure is a ``SourceError`` whose message is one line that names a remedy

@@ -1,4 +1,4 @@
-"""Network streams (RTSP, RTMP, HTTP, UDP) with little delay, through PyAV."""
+"""Network streams (RTSP, RTMP, HTTP, UDP) with low delay, through PyAV."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""A street with houses, as a fixed camera sees it: where the demo tour shows things that move."""
+"""Draws the demo's street as a fixed camera sees it."""
 
 from typing import TypeAlias
 

@@ -1,4 +1,4 @@
-"""What a reader counts and reports: written in its thread, read in another one."""
+"""Counts of a reader: written in its thread, read in another one."""
 
 from threading import Lock
 

@@ -1,4 +1,4 @@
-"""The plan of the demo tour: a street where things move, then pictures over which the camera moves."""
+"""The sequence of the demo: a street with moving objects, then camera motions."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

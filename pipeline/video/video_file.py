@@ -1,4 +1,4 @@
-"""Video files, on disk or on a web server: every picture in order, with its time, upright."""
+"""Video files, local or over HTTP: every frame in order, with its time, rotated upright."""
 
 import os
 import stat

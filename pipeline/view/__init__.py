@@ -1,4 +1,4 @@
-"""What people see: overlays, terminal, window, video files, web page.
+"""Display: overlays, terminal, window, video files, web page.
 
 Drawing is pure: frame and prediction in, picture out. Nothing here may need torch or zmq.
 """

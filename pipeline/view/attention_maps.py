@@ -1,4 +1,4 @@
-"""Attention in numbers: where it looked, and how the picture moved. Pure arithmetic.
+"""Attention as numbers: where it looked and how the image moved. Pure.
 
 Places are fractions of the picture: x to the right, y down, from 0 to 1. The grids cover the whole
 picture, as the model's preprocessing does.

@@ -1,4 +1,4 @@
-"""Attention on the picture: arrows where it is sure that, and how, the content moves."""
+"""Draws attention on a frame: arrows where and how content moves."""
 
 import cv2
 import numpy as np

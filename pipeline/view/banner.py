@@ -1,4 +1,4 @@
-"""A banner across the picture: the camera does not see, and what is shown is no view of the scene."""
+"""A banner across a frame whose camera cannot see the scene."""
 
 from pipeline.base.frame import Image
 from pipeline.view.canvas import BAD, WHITE, Box, Scale, fill_panel, fit_text, put_text, text_size

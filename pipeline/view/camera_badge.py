@@ -1,4 +1,4 @@
-"""The camera's motion as one small badge."""
+"""Draws the camera's motion as a small badge."""
 
 from collections.abc import Sequence
 

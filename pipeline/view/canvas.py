@@ -1,4 +1,4 @@
-"""Brushes of the overlay: palette, sizes that follow the picture, text, translucent panels.
+"""Drawing tools of the overlay: palette, sizes, text and translucent panels.
 
 Every function here paints on ``canvas``, a writable BGR picture, in place; positions are in pixels.
 """

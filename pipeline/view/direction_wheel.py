@@ -1,4 +1,4 @@
-"""The colours of directions, and the legend that explains them.
+"""Colours for directions, and their legend.
 
 The eight main directions are as far apart as eight colours can be for people with full colour vision and with
 red-green blindness at once: the lightest is up, the darkest down, blue is right, yellow to red left.

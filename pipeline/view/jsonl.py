@@ -1,4 +1,4 @@
-"""Predictions as JSON lines: one object a line, written at once."""
+"""Predictions as JSON lines, one object per line, flushed at once."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The best labels with bars for their probabilities, and whether they are right where that is known."""
+"""Draws the top labels with probability bars, and whether they are correct if known."""
 
 import cv2
 import numpy as np

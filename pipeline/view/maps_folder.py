@@ -1,4 +1,4 @@
-"""Flow and mask of dense motion as files: one ``.npz`` for each prediction, whole or not at all."""
+"""Saves flow and mask of each prediction as an ``.npz`` file."""
 
 import io
 import tempfile

@@ -1,4 +1,4 @@
-"""Why an event was told, as one picture: the thing now, beside its matched places in the past frames."""
+"""Draws why an event was reported: the object now, beside its matches in past frames."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Counts, percentiles and times as short text."""
+"""Formats counts, percentiles and times as short text."""
 
 from collections.abc import Mapping
 

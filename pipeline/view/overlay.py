@@ -1,4 +1,4 @@
-"""The overlay: frame and prediction in, picture out. Nothing here keeps state or alters its input."""
+"""Draws the overlay: frame and prediction in, image out. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

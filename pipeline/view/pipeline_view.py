@@ -1,4 +1,4 @@
-"""What the terminal shows: the statistics of all workers, put together by stream."""
+"""Combines the statistics of all workers by stream, for the terminal."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field

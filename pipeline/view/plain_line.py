@@ -1,4 +1,4 @@
-"""The state of a pipeline in one line, for logs."""
+"""The state of a pipeline as one line, for logs."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""What happened lately, each thing once."""
+"""Recent events for the terminal, without duplicates."""
 
 
 class Events:

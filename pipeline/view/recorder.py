@@ -1,4 +1,4 @@
-"""Records pictures as H.264 in a fragmented MP4: plays in browsers, and survives a killed process."""
+"""Records frames as H.264 in fragmented MP4, playable even after a crash."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""The end of a run, for people: the same numbers as the report."""
+"""The summary at the end of a run, with the numbers of the report."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

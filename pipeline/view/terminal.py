@@ -1,4 +1,4 @@
-"""The live terminal: statistics in, rich renderable out. It fills whatever room the console has."""
+"""The live terminal: statistics in, rich renderable out, fitted to the console."""
 
 from rich import box
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult

@@ -1,4 +1,4 @@
-"""The tables of the live terminal: streams, losses, latencies by stage, workers."""
+"""Tables of the live terminal: streams, losses, latencies by stage, workers."""
 
 from rich.console import RenderableType
 from rich.table import Table

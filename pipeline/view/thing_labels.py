@@ -1,4 +1,4 @@
-"""The speeds of things, written beside them: never over one another, over a panel or outside the picture."""
+"""Places speed labels of moving objects without overlaps."""
 
 from collections.abc import Iterator, Mapping, Sequence
 

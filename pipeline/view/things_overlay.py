@@ -1,4 +1,4 @@
-"""Things that move, on the picture: outlines tinted by direction, trails and arrows."""
+"""Draws moving objects: outlines coloured by direction, trails and arrows."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Pictures of the past on the overlay: where attention looked in them, or where the strongest thing was."""
+"""Draws thumbnails of past frames, with the attention or the main object in them."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""Text as masks of pixels, in any script: for each run of characters a font that has them.
+"""Renders text of any script as masks, with a font that has its characters.
 
 Two families come with the package: DejaVu Sans for Latin, Greek, Cyrillic and more, Droid Sans Fallback
 for Chinese, Japanese and Korean. What neither has is looked for among the fonts of the system. A

@@ -1,4 +1,4 @@
-"""Zones and lines on the picture: where they are, and whether something happens there now."""
+"""Draws zones and lines and whether something happens there now."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A window on the desktop for each stream."""
+"""A desktop window for each stream."""
 
 import os
 import subprocess

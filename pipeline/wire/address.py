@@ -1,4 +1,4 @@
-"""Endpoint texts, ``ipc://path`` and ``tcp://host:port``: checked before libzmq sees them."""
+"""Endpoints such as ``ipc://path`` and ``tcp://host:port``, validated before libzmq uses them."""
 
 import contextlib
 import fcntl

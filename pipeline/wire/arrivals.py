@@ -1,4 +1,4 @@
-"""Frames and predictions as they arrive: checked, not decoded yet."""
+"""Received frames and predictions: validated, not decoded yet."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Who listens to a publisher, as far as its XPUB socket knows."""
+"""The subscribers of a publisher, as its XPUB socket reports them."""
 
 from collections import Counter
 from collections.abc import Set

@@ -1,4 +1,4 @@
-"""Bounds the names that peers may bring: a peer that made up new ones for ever would fill the memory."""
+"""Limits the number of names that peers can introduce, so that they cannot fill the memory."""
 
 from pipeline.account.stats import MOST_STREAMS
 from pipeline.base.errors import WireError

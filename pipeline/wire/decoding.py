@@ -1,4 +1,4 @@
-"""Multipart to messages: nothing that a peer sends gets past here unchecked.
+"""Decodes multipart messages and validates everything that peers send.
 
 A message is ``[topic, header]`` with up to two buffers behind. Raw pixels are not copied.
 """

@@ -1,4 +1,4 @@
-"""Messages to multipart: topic, header, and a buffer that is not copied."""
+"""Encodes messages as multipart: topic, header, and a buffer without a copy."""
 
 from typing import Literal
 

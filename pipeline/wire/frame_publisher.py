@@ -1,4 +1,4 @@
-"""Sends frames: through shared memory to readers on this machine, through the socket to all others."""
+"""Publishes frames: by shared memory on this machine, through the socket to other readers."""
 
 import time
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Receives frames: through the socket, or out of shared memory."""
+"""Receives frames from the socket or from shared memory."""
 
 import time
 from collections.abc import Collection, Sequence

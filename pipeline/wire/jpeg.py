@@ -1,4 +1,4 @@
-"""Reads the size of a JPEG picture from its header, before anything is decoded."""
+"""Reads the size of a JPEG image from its header, before decoding."""
 
 from pipeline.base.errors import WireError
 

@@ -1,4 +1,4 @@
-"""Key files: ``NAME.key`` may be given to everybody, ``NAME.key_secret`` never leaves its machine.
+"""Key files: ``NAME.key`` is public, ``NAME.key_secret`` stays on its machine.
 
 They have the form that pyzmq's own tools write (ZPL, RFC 4), so either can read the other's.
 """

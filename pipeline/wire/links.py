@@ -1,4 +1,4 @@
-"""How a broken link is noticed, and mended.
+"""Detects and restores broken links.
 
 The connection of a dead process closes at once. A machine that is gone, or a cut cable, is noticed by
 TCP: by its keep-alive while nothing is under way, and by its user time-out while something is not

@@ -1,4 +1,4 @@
-"""Host names that may not be known yet: looked up beside the loop, again and again until they are."""
+"""Resolves host names in the background and retries until they are known."""
 
 import threading
 import time

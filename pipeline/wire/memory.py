@@ -1,4 +1,4 @@
-"""Bounds the memory that a peer can take with frames, however many streams it makes up."""
+"""Limits the memory for received frames, over all streams."""
 
 import weakref
 from collections import deque

@@ -1,4 +1,4 @@
-"""What goes over the wire: tagged msgspec structs, packed as MessagePack.
+"""All messages on the wire: tagged msgspec structs in MessagePack.
 
 A message is multipart: topic, header (one of these structs), then its buffers (pixels, attention, maps).
 Nothing is ever unpickled. Every number has a range (``base.ranges``).

@@ -1,4 +1,4 @@
-"""Flow and mask of dense motion as one compressed buffer, and back.
+"""Packs flow and mask of dense motion into one compressed buffer, and unpacks them.
 
 The mask is ``uint8`` (0 to 255 for a probability of 0 to 1), the flow ``float16``; low and high bytes of the
 flow lie apart, which compresses better. A buffer is unpacked up to the announced size and no further.

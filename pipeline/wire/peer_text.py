@@ -1,4 +1,4 @@
-"""Text in messages of peers, made printable in one place: nothing behind the decoder sees it raw."""
+"""Makes text from peers printable, before any other code sees it."""
 
 from typing import Any, TypeVar
 

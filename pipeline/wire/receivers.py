@@ -1,4 +1,4 @@
-"""The receiving ends: what may be dropped is drained, what must not be is taken only as asked for."""
+"""The receiving ends: lossy streams are drained, lossless ones are read on demand."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Counts messages that were refused, and reports them without flooding anyone."""
+"""Counts rejected messages and reports them with a rate limit."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""CURVE: keys in files, who may connect, and whether a link may go without.
+"""CURVE security: key files, allowed peers, and when a link may be unencrypted.
 
 A machine has one key pair. It connects with it, and admits those whose public key lies in its folder
 of allowed keys. Links that leave the machine are encrypted and authenticated, or refused.

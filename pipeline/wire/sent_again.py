@@ -1,4 +1,4 @@
-"""The last frames of live streams, kept for readers that begin with them: sent once more, to these alone."""
+"""Recent frames of live streams, sent again to readers that have just joined."""
 
 import time
 from collections import deque

@@ -1,4 +1,4 @@
-"""Quick ways to use a socket: pyzmq's own cost an exception for "nothing there", a lookup for each flag."""
+"""Fast socket operations that avoid pyzmq's exceptions and flag lookups."""
 
 from collections.abc import Iterator, Sequence
 

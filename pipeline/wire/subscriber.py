@@ -1,4 +1,4 @@
-"""One SUB socket connected to all publishers of a kind: the part that all receivers share."""
+"""One SUB socket connected to all publishers of a kind, for all receivers."""
 
 import contextlib
 import time

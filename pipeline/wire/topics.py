@@ -1,4 +1,4 @@
-"""Topics: the first part of every message, by which a publisher decides who gets it.
+"""Topics: the first part of each message, which selects its receivers.
 
 ::
 

@@ -1,4 +1,4 @@
-"""What receivers send up to a bound socket: taken in slices, and a peer that floods it is cut off.
+"""Notices that receivers send to a bound socket, with a limit for each peer.
 
 Every subscription reaches the publisher as a notice, and stays in libzmq's memory as long as the peer is
 connected. A peer that made them up without end would keep the publisher from its work, and fill memory.

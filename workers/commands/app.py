@@ -1,37 +1,48 @@
-"""All commands of ``run_stream.py`` in one table."""
+"""All commands of ``run_stream.py``, in one table."""
 
 import typer
 
 from workers.commands import bench, fleet_commands, pipeline, training, try_outlets
 from workers.commands import kept_events as events
 from workers.commands import key_files as keys
-from workers.commands.shared_options import example
+from workers.commands.grouped_help import GroupedCommand, GroupedGroup
+from workers.commands.shared_options import HELP_WIDTH, example, exit_codes_text
 
 app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": HELP_WIDTH},
 )
 app.callback(
-    invoke_without_command=True, epilog=example("--source rtsp://user:pass@camera/live --report report.json")
+    cls=GroupedGroup,
+    invoke_without_command=True,
+    epilog=f"{example('--source rtsp://user:pass@camera/live --report report.json')}\n\n{exit_codes_text()}",
 )(pipeline.run)
 
+RUN, MODELS, EVENTS, MEASURE = "Run and watch", "Models", "Events", "Measure"
 _COMMANDS = (
-    (pipeline.capture, "--source 0 --config configs/two_machines/capture.toml"),
-    (pipeline.inference, "--config configs/two_machines/inference.toml"),
-    (pipeline.sink, "--config configs/two_machines/sink.toml --predictions predictions.jsonl"),
-    (pipeline.monitor, "--config configs/two_machines/monitor.toml"),
-    (training.train, "--data clips --out runs/mine"),
-    (training.evaluate, "--checkpoint motion_resnet18 --video clip.mp4 --report evaluation.json"),
-    (training.export, "--out step.onnx"),
+    (RUN, pipeline.capture, "--source 0 --config configs/two_machines/capture.toml"),
+    (RUN, pipeline.inference, "--config configs/two_machines/inference.toml"),
+    (RUN, pipeline.sink, "--config configs/two_machines/sink.toml --predictions predictions.jsonl"),
+    (RUN, pipeline.monitor, "--config configs/two_machines/monitor.toml"),
+    (MODELS, training.train, "--data clips --out runs/mine"),
+    (MODELS, training.evaluate, "--checkpoint motion_resnet18 --video clip.mp4 --report evaluation.json"),
+    (MODELS, training.export, "--out step.onnx"),
 )
-for _command, _arguments in _COMMANDS:
+for _group, _command, _arguments in _COMMANDS:
     _name = _command.__name__
-    app.command(_name, epilog=example(f"{_name} {_arguments}"))(_command)
+    _epilog = example(f"{_name} {_arguments}")
+    app.command(_name, cls=GroupedCommand, epilog=_epilog, rich_help_panel=_group)(_command)
 
-app.add_typer(bench.app, name="bench", epilog=example("bench step --depth 18 --backend all"))
-app.add_typer(events.app, name="events", epilog=example("events --rules zones.toml --since 24h"))
-app.add_typer(fleet_commands.app, name="fleet", epilog=example("fleet up --config fleet.toml"))
-app.add_typer(keys.app, name="keys", epilog=example("keys new capture"))
-app.add_typer(try_outlets.app, name="outlets", epilog=example("outlets test --config site.toml"))
+_WITH_SUBCOMMANDS = (
+    (RUN, "fleet", fleet_commands.app, "fleet up --config fleet.toml"),
+    (RUN, "keys", keys.app, "keys new capture"),
+    (EVENTS, "events", events.app, "events --rules zones.toml --since 24h"),
+    (EVENTS, "outlets", try_outlets.app, "outlets test --config site.toml"),
+    (MEASURE, "bench", bench.app, "bench step --depth 18 --backend all"),
+)
+for _group, _name, _app, _line in _WITH_SUBCOMMANDS:
+    for _subcommand in _app.registered_commands:
+        _subcommand.cls = GroupedCommand
+    app.add_typer(_app, name=_name, cls=GroupedGroup, epilog=example(_line), rich_help_panel=_group)

@@ -1,4 +1,4 @@
-"""``bench``: measurements, each against its floor and a peer."""
+"""The command ``bench``: benchmarks, each beside a lower bound and an alternative."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,37 +7,57 @@ import typer
 
 from workers.commands.shared_options import Device, JsonFile, Overrides, example
 
-app = typer.Typer(no_args_is_help=True, help="Measurements, each against its floor and a peer.")
+app = typer.Typer(no_args_is_help=True, help="Run benchmarks, each beside a lower bound and an alternative.")
 
 
 @app.command("step", epilog=example("bench step --depth 18 --backend all"))
 def step(
     depth: Annotated[
         list[int] | None,
-        typer.Option("--depth", help="Of a ResNet with random weights; repeatable; without, 18 and 50."),
+        typer.Option(
+            "--depth",
+            metavar="N",
+            help="Depth of a ResNet with random weights; repeatable. Default: 18 and 50.",
+        ),
     ] = None,
     checkpoint: Annotated[
         list[str] | None,
-        typer.Option("--checkpoint", help="Name or file of trained weights instead; repeatable."),
+        typer.Option(
+            "--checkpoint",
+            metavar="NAME",
+            help="Trained weights instead, by name or file; repeatable.",
+        ),
     ] = None,
-    streams: Annotated[list[int], typer.Option("--streams", help="In one batch; repeatable.")] = [1],  # noqa: B006
+    streams: Annotated[
+        list[int], typer.Option("--streams", metavar="N", help="Streams in one batch; repeatable.")
+    ] = [1],  # noqa: B006
     backend: Annotated[
-        list[str], typer.Option("--backend", help="torch, openvino, onnxruntime or all; repeatable.")
+        list[str],
+        typer.Option("--backend", metavar="NAME", help="torch, openvino, onnxruntime or all; repeatable."),
     ] = ["all"],  # noqa: B006
     device: Device = "auto",
     precision: Annotated[
-        list[str], typer.Option("--precision", help="auto, fp32, fp16, bf16 or int8; repeatable.")
+        list[str],
+        typer.Option("--precision", metavar="NAME", help="auto, fp32, fp16, bf16 or int8; repeatable."),
     ] = ["auto"],  # noqa: B006
     size: Annotated[
         int | None,
         typer.Option(
-            "--size", min=32, help="Of the pictures in pixels; without, 224, or as a checkpoint says."
+            "--size",
+            metavar="PX",
+            min=32,
+            help="Side of the input in pixels. Default: that of the checkpoint, or 224.",
         ),
     ] = None,
-    repeats: Annotated[int, typer.Option("--repeats", min=4, help="Rounds of the alternation.")] = 30,
+    repeats: Annotated[
+        int, typer.Option("--repeats", metavar="N", min=4, help="Rounds; candidates take turns.")
+    ] = 30,
     json_file: JsonFile = None,
 ) -> None:
-    """Time one cached step against the guide as written and a plain ResNet in the same runtime."""
+    """Time one cached step beside the reference implementation and a plain ResNet.
+
+    All of them run in the same runtime.
+    """
     from workers.process import let_waiting_threads_sleep
 
     let_waiting_threads_sleep()
@@ -52,19 +72,30 @@ def step(
 
 @app.command("scale", epilog=example("bench scale --streams 1 --streams 4 --json scale.json"))
 def scale(
-    depth: Annotated[int, typer.Option("--depth", help="Of the ResNet.")] = 50,
+    depth: Annotated[int, typer.Option("--depth", metavar="N", help="Depth of the ResNet.")] = 50,
     streams: Annotated[
         list[int] | None,
-        typer.Option("--streams", min=1, help="In one batch; repeatable; without, 1 to 64, on a GPU to 128."),
+        typer.Option(
+            "--streams",
+            metavar="N",
+            min=1,
+            help="Streams in one batch; repeatable. Default: 1 to 64, on a GPU 1 to 128.",
+        ),
     ] = None,
     device: Device = "auto",
-    precision: Annotated[str, typer.Option("--precision", help="auto, fp32, fp16, bf16.")] = "auto",
-    repeats: Annotated[int, typer.Option("--repeats", min=1, help="Steps that are timed.")] = 30,
-    steps: Annotated[int, typer.Option("--steps", min=10, help="Of the look at the memory.")] = 2000,
+    precision: Annotated[
+        str, typer.Option("--precision", metavar="NAME", help="auto, fp32, fp16 or bf16.")
+    ] = "auto",
+    repeats: Annotated[int, typer.Option("--repeats", metavar="N", min=1, help="Timed steps.")] = 30,
+    steps: Annotated[
+        int, typer.Option("--steps", metavar="N", min=10, help="Steps of the memory measurement.")
+    ] = 2000,
     json_file: JsonFile = None,
-    picture: Annotated[Path | None, typer.Option("--picture", help="Draw the curves (matplotlib).")] = None,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", metavar="FILE", help="Draw the curves (needs matplotlib).")
+    ] = None,
 ) -> None:
-    """Time steps of many streams in one batch, with a plain ResNet as the floor; look at the memory."""
+    """Measure time and memory by the number of streams in one batch, beside a plain ResNet."""
     from benchmarks.scale.command import bench
     from pipeline.base.errors import as_user_error
 
@@ -76,33 +107,49 @@ def scale(
 def nuisance(
     picture: Annotated[
         list[Path] | None,
-        typer.Option("--picture", help="A photo as the scene; repeatable; without, the demo's street."),
+        typer.Option(
+            "--picture", metavar="FILE", help="A photo as the scene; repeatable. Default: the demo's street."
+        ),
     ] = None,
     clips: Annotated[
         list[Path] | None,
-        typer.Option("--clips", help="Footage instead: a file or a folder of clips; repeatable."),
+        typer.Option("--clips", metavar="PATH", help="Use footage instead: a file or a folder; repeatable."),
     ] = None,
     truth: Annotated[
         list[Path] | None,
-        typer.Option("--truth", help="What happens in the clips; repeatable; without, that of public clips."),
+        typer.Option(
+            "--truth",
+            metavar="FILE",
+            help="Annotation of the clips; repeatable. Default: the shipped ones, of public clips.",
+        ),
     ] = None,
     empty_minutes: Annotated[
         float,
         typer.Option(
             "--empty-minutes",
+            metavar="MIN",
             min=0.0,
-            help="Instead, so long films of each nuisance in which nothing happens.",
+            help="Use films in which nothing happens instead, this many minutes of each nuisance.",
         ),
     ] = 0.0,
-    only: Annotated[list[str] | None, typer.Option("--nuisance", help="Only this one; repeatable.")] = None,
-    seconds: Annotated[float, typer.Option("--seconds", min=16.0, help="Of each staged film.")] = 124.0,
-    fps: Annotated[float, typer.Option("--fps", min=1.0, max=60.0, help="Pictures a second.")] = 10.0,
+    only: Annotated[
+        list[str] | None, typer.Option("--nuisance", metavar="NAME", help="Only this nuisance; repeatable.")
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option("--seconds", metavar="S", min=16.0, help="Length of each staged film.")
+    ] = 124.0,
+    fps: Annotated[
+        float, typer.Option("--fps", metavar="FPS", min=1.0, max=60.0, help="Frames per second.")
+    ] = 10.0,
     longer_side_px: Annotated[
-        int, typer.Option("--longer-side-px", min=0, help="See inference.longer_side_px.")
+        int, typer.Option("--longer-side-px", metavar="PX", min=0, help="As inference.longer_side_px.")
     ] = 0,
     json_file: JsonFile = None,
 ) -> None:
-    """Count false and missed events under rain, wind, lights, shake, beside MOG2 and frame differencing."""
+    """Count false and missed events under rain, wind, changing light and camera shake.
+
+    MOG2 and frame differencing are scored on the same films.
+    """
     from benchmarks.nuisance import clips as with_truth
     from benchmarks.nuisance import comparison, empty_hours
     from benchmarks.nuisance.findings import Settings
@@ -127,19 +174,33 @@ def nuisance(
 @app.command("fleet", epilog=example("bench fleet --simulate --cameras 1000 --workers 20"))
 def fleet(
     simulate: Annotated[
-        bool, typer.Option("--simulate", help="In virtual time, with the decisions of a real fleet.")
+        bool, typer.Option("--simulate", help="Simulate in virtual time, with a fleet's own placement code.")
     ] = False,
-    cameras: Annotated[int, typer.Option("--cameras", min=10, max=100_000)] = 10_000,
-    workers: Annotated[int, typer.Option("--workers", min=3, max=2_000)] = 200,
-    minutes: Annotated[float, typer.Option("--minutes", min=3.0, help="Of each scenario.")] = 10.0,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="The same one has the same results.")] = 1,
+    cameras: Annotated[
+        int, typer.Option("--cameras", metavar="N", min=10, max=100_000, help="Cameras.")
+    ] = 10_000,
+    workers: Annotated[
+        int, typer.Option("--workers", metavar="N", min=3, max=2_000, help="Inference workers.")
+    ] = 200,
+    minutes: Annotated[
+        float, typer.Option("--minutes", metavar="MIN", min=3.0, help="Length of each scenario.")
+    ] = 10.0,
+    seed: Annotated[
+        int,
+        typer.Option("--seed", metavar="N", min=0, help="Random seed; the same seed gives the same results."),
+    ] = 1,
     scenario: Annotated[
-        list[str] | None, typer.Option("--scenario", help="Only this one; repeatable.")
+        list[str] | None, typer.Option("--scenario", metavar="NAME", help="Only this scenario; repeatable.")
     ] = None,
     json_file: JsonFile = None,
-    picture: Annotated[Path | None, typer.Option("--picture", help="Draw the curves (matplotlib).")] = None,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", metavar="FILE", help="Draw the curves (needs matplotlib).")
+    ] = None,
 ) -> None:
-    """Lose workers, drain nodes, add cameras: moves, overload, time without predictions, beside rivals."""
+    """Simulate a fleet that loses workers, drains nodes and gains cameras.
+
+    Reports moves, overload and time without predictions, beside two simpler policies.
+    """
     from benchmarks.fleet.fleet_bench import bench
     from pipeline.base.errors import ConfigError, as_user_error
 
@@ -151,13 +212,22 @@ def fleet(
 
 @app.command("end-to-end", epilog=example("bench end-to-end --seconds 10"))
 def end_to_end(
-    seconds: Annotated[float, typer.Option("--seconds", min=1.0, help="Of each measurement.")] = 15.0,
-    warm_up: Annotated[float, typer.Option("--warm-up", min=0.0, help="Seconds before each one.")] = 3.0,
-    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Turns of each; the median counts.")] = 2,
+    seconds: Annotated[
+        float, typer.Option("--seconds", metavar="S", min=1.0, help="Length of each measurement.")
+    ] = 15.0,
+    warm_up: Annotated[
+        float, typer.Option("--warm-up", metavar="S", min=0.0, help="Seconds before each measurement.")
+    ] = 3.0,
+    rounds: Annotated[
+        int, typer.Option("--rounds", metavar="N", min=1, help="Rounds; the median is reported.")
+    ] = 2,
     overrides: Overrides = None,
     json_file: JsonFile = None,
 ) -> None:
-    """Run the pipeline as shipped against the usual webcam demo: rate, age, CPU and stages at 640x480."""
+    """Compare the whole pipeline with a single-process webcam demo at 640x480.
+
+    Reports frame rate, age of predictions, CPU time and the time of each stage.
+    """
     from benchmarks.end_to_end import bench
     from pipeline.base.errors import as_user_error
 
@@ -167,15 +237,19 @@ def end_to_end(
 
 @app.command("transport", epilog=example("bench transport --size 640x480"))
 def transport(
-    size: Annotated[list[str], typer.Option("--size", help="Of the pictures; repeatable.")] = [  # noqa: B006
+    size: Annotated[list[str], typer.Option("--size", metavar="WxH", help="Frame size; repeatable.")] = [  # noqa: B006
         "1920x1080",
         "640x480",
     ],
-    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Turns of each way.")] = 3,
-    seconds: Annotated[float, typer.Option("--seconds", min=0.5, help="Of each part of a turn.")] = 2.0,
+    rounds: Annotated[
+        int, typer.Option("--rounds", metavar="N", min=1, help="Rounds of each transport.")
+    ] = 3,
+    seconds: Annotated[
+        float, typer.Option("--seconds", metavar="S", min=0.5, help="Length of each measurement.")
+    ] = 2.0,
     json_file: JsonFile = None,
 ) -> None:
-    """Bring pictures from one process to another: ours against imagezmq and vidgear's NetGear."""
+    """Measure frame transport between processes, beside imagezmq and vidgear's NetGear."""
     from benchmarks.transport import bench
     from pipeline.base.errors import as_user_error
 

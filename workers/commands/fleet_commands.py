@@ -1,4 +1,4 @@
-"""``run_stream.py fleet``: many workers on many machines, by Ray."""
+"""The commands of ``fleet``: workers on many machines, run by Ray."""
 
 import contextlib
 import json
@@ -10,6 +10,7 @@ import typer
 
 from pipeline.base.config import Config
 from workers.commands.shared_options import (
+    CONFIGURATION,
     Insecure,
     Overrides,
     PlainLines,
@@ -19,24 +20,48 @@ from workers.commands.shared_options import (
 )
 
 app = typer.Typer(
-    no_args_is_help=True, help="Many workers on many machines (extra: pip install 'kvq-stream[fleet]')."
+    no_args_is_help=True,
+    help="Run workers on many machines with Ray.\n\nNeeds an extra package: pip install 'kvq-stream[fleet]'.",
 )
 
-FleetFile = Annotated[Path, typer.Option("--config", help="The fleet's TOML file: see docs/fleet.md.")]
-Name = Annotated[str, typer.Option("--fleet", help="Its name, where several share a cluster.")]
-Address = Annotated[str, typer.Option("--address", help="Of the Ray cluster: HOST:PORT of its head node.")]
-Node = Annotated[str, typer.Argument(help="A node's address or id, or the name of one worker.")]
+FleetFile = Annotated[
+    Path,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="TOML file of the fleet: see docs/fleet.md.",
+        rich_help_panel=CONFIGURATION,
+    ),
+]
+Name = Annotated[
+    str, typer.Option("--fleet", metavar="NAME", help="Name of the fleet, if several share a cluster.")
+]
+Address = Annotated[
+    str,
+    typer.Option(
+        "--address",
+        metavar="ADDRESS",
+        help="HOST:PORT of the Ray cluster's head node; auto finds a local one.",
+    ),
+]
+Node = Annotated[str, typer.Argument(metavar="NODE", help="A node's address or id, or the name of a worker.")]
 
 
 @app.command(epilog=example("fleet up --config fleet.toml"))
 def up(
     config: FleetFile,
-    address: Address = "auto",
     overrides: Overrides = None,
+    address: Address = "auto",
     insecure: Insecure = False,
-    wait: Annotated[float, typer.Option("--wait", help="Seconds to wait until all are ready.")] = 120.0,
+    wait: Annotated[
+        float, typer.Option("--wait", metavar="S", help="Seconds to wait until all workers are ready.")
+    ] = 120.0,
 ) -> None:
-    """Start a fleet; it goes on when this command has ended. Of one that is up: wait until it is ready."""
+    """Start a fleet and wait until it is ready.
+
+    The fleet keeps running after this command ends. If it already runs, the command only waits. Exit code 1
+    means that it was not ready in time.
+    """
     from workers.fleet import ray_agents
 
     fleet, of_workers = _load(config, overrides, insecure=insecure)
@@ -62,9 +87,9 @@ def up(
 def status(
     fleet: Name = "kvq",
     address: Address = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show all streams, workers and nodes, and what was moved lately, and why."""
+    """Show all streams, workers and nodes, and recent moves with their reasons."""
     told = _ask(fleet, address, "status")
     if as_json:
         print(json.dumps(told, indent=1))
@@ -74,13 +99,18 @@ def status(
 
 @app.command(epilog=example("fleet add gate rtsp://camera/live --capture north"))
 def add(
-    stream_id: Annotated[str, typer.Argument(help="Name of the stream.")],
-    source: Annotated[str, typer.Argument(help="As for --source.")],
-    capture: Annotated[str, typer.Option("--capture", help="Which capture agent reads it.")] = "",
+    stream_id: Annotated[str, typer.Argument(metavar="STREAM_ID", help="Name of the stream.")],
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="As for --source.")],
+    capture: Annotated[
+        str,
+        typer.Option(
+            "--capture", metavar="NAME", help="The capture agent that reads it; needed if there are several."
+        ),
+    ] = "",
     fleet: Name = "kvq",
     address: Address = "auto",
 ) -> None:
-    """Add a camera while the fleet runs."""
+    """Add a camera to a running fleet."""
     from workers.fleet.fleet_file import new_stream
 
     _ask(fleet, address, "add", new_stream(stream_id, source, capture))
@@ -88,11 +118,14 @@ def add(
 
 @app.command(epilog=example("fleet remove gate"))
 def remove(
-    stream_id: Annotated[str, typer.Argument(help="Name of the stream.")],
+    stream_id: Annotated[str, typer.Argument(metavar="STREAM_ID", help="Name of the stream.")],
     fleet: Name = "kvq",
     address: Address = "auto",
 ) -> None:
-    """Remove a camera; what was captured is still predicted and shown."""
+    """Remove a camera from a running fleet.
+
+    Frames that were already captured are still predicted and shown.
+    """
     _ask(fleet, address, "remove", stream_id)
 
 
@@ -101,9 +134,14 @@ def drain(
     node: Node,
     fleet: Name = "kvq",
     address: Address = "auto",
-    wait: Annotated[float, typer.Option("--wait", help="Seconds to wait until it is empty.")] = 300.0,
+    wait: Annotated[
+        float, typer.Option("--wait", metavar="S", help="Seconds to wait until it has no streams.")
+    ] = 300.0,
 ) -> None:
-    """Move all streams off a node, without losing a frame, and give it no more."""
+    """Move all streams off a node without losing frames, and place no new ones there.
+
+    Exit code 1 means that streams were still there when the time was up.
+    """
     names = _ask(fleet, address, "drain", node)
     until = time.monotonic() + wait
     while (left := _carried(_ask(fleet, address, "status"), names)) and time.monotonic() < until:
@@ -115,21 +153,21 @@ def drain(
 
 @app.command(epilog=example("fleet undrain 10.0.0.7"))
 def undrain(node: Node, fleet: Name = "kvq", address: Address = "auto") -> None:
-    """Let a node have streams again."""
+    """Allow streams on a drained node again."""
     print(f"{', '.join(_ask(fleet, address, 'undrain', node))}: may have streams again")
 
 
 @app.command(epilog=example("fleet monitor --config fleet.toml"))
 def monitor(
     config: FleetFile,
-    address: Address = "auto",
     overrides: Overrides = None,
+    address: Address = "auto",
     seconds: Seconds = None,
     report: ReportFile = None,
     headless: PlainLines = False,
     insecure: Insecure = False,
 ) -> None:
-    """Show the stats of all streams and workers, wherever they are now."""
+    """Show the live statistics of all streams and workers."""
     from workers.commands.run_pipeline import run_monitor
     from workers.fleet import ray_agents
 
@@ -149,7 +187,7 @@ def monitor(
 
 @app.command(epilog=example("fleet down"))
 def down(fleet: Name = "kvq", address: Address = "auto") -> None:
-    """Stop a fleet, in order; the Ray cluster stays."""
+    """Stop a fleet in order; the Ray cluster keeps running."""
     from workers.fleet import ray_agents
 
     ray_agents.connect(fleet, address)

@@ -1,4 +1,4 @@
-"""``events``: what is kept of earlier runs: listed, shown, exported, and judged by other rules."""
+"""The commands of ``events``: list, show and export stored events, and replay rules on the motion log."""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -8,24 +8,45 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from workers.commands.shared_options import ConfigFile, Overrides, example
+from workers.commands.shared_options import OUTPUT, ConfigFile, Overrides, example
 
 if TYPE_CHECKING:
     from pipeline.base.event import Event
     from pipeline.events.archive import Archive, Wanted
 
 app = typer.Typer(invoke_without_command=True)
+FILTERS = "Filters"
+"""A group of options."""
 
 Since = Annotated[
     str | None,
     typer.Option(
-        "--since", metavar="TIME", help="Only what was since 90s, 30m, 24h, 7d ago, or 2026-11-29T12:00."
+        "--since",
+        metavar="TIME",
+        help="Only events since then: 90s, 30m, 24h or 7d ago, or 2026-11-29T12:00.",
+        rich_help_panel=FILTERS,
     ),
 ]
-Stream = Annotated[str | None, typer.Option("--stream", help="Only of this stream.")]
-Kind = Annotated[str | None, typer.Option("--kind", help="Only of this kind, as entered.")]
-Zone = Annotated[str | None, typer.Option("--zone", help="Only in this zone, or on this line.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, as in --events.")]
+Stream = Annotated[
+    str | None,
+    typer.Option("--stream", metavar="STREAM_ID", help="Only of this stream.", rich_help_panel=FILTERS),
+]
+Kind = Annotated[
+    str | None,
+    typer.Option(
+        "--kind", metavar="KIND", help="Only of this kind, such as entered.", rich_help_panel=FILTERS
+    ),
+]
+Zone = Annotated[
+    str | None,
+    typer.Option(
+        "--zone", metavar="NAME", help="Only in this zone or on this line.", rich_help_panel=FILTERS
+    ),
+]
+Json = Annotated[
+    bool,
+    typer.Option("--json", help="Print one JSON object per line, as --events does.", rich_help_panel=OUTPUT),
+]
 
 
 @app.callback(epilog=example("events --rules zones.toml --since 24h"))
@@ -33,7 +54,12 @@ def rules(
     context: typer.Context,
     file: Annotated[
         Path | None,
-        typer.Option("--rules", metavar="FILE", help="TOML with zones, lines and rules, as for watch.file."),
+        typer.Option(
+            "--rules",
+            metavar="FILE",
+            help="TOML file with zones, lines and rules, as for watch.file.",
+            rich_help_panel="Replay",
+        ),
     ] = None,
     since: Since = None,
     stream: Stream = None,
@@ -41,7 +67,11 @@ def rules(
     config: ConfigFile = None,
     overrides: Overrides = None,
 ) -> None:
-    """Events of earlier runs. With --rules: run other rules over what moved then."""
+    """List, show and export events of earlier runs, or replay other rules (--rules).
+
+    --rules runs the rules of a file over the stored motion log and prints the events that they would have
+    reported.
+    """
     if context.invoked_subcommand is not None:
         return
     if file is None:
@@ -76,7 +106,7 @@ def list_events(
     config: ConfigFile = None,
     overrides: Overrides = None,
 ) -> None:
-    """List events, oldest first; also while a pipeline runs."""
+    """List stored events, oldest first; works while a pipeline runs."""
     wanted = _wanted(since, stream, kind, zone)
     with _open(config, overrides, wanted) as archive:
         found = archive.events(wanted)
@@ -87,11 +117,11 @@ def list_events(
 
 @app.command("show", epilog=example("events show 5f3a9c0d1e2b4a67"))
 def show(
-    event_id: Annotated[str, typer.Argument(metavar="ID", help="As in events list.")],
+    event_id: Annotated[str, typer.Argument(metavar="ID", help="An id that events list shows.")],
     config: ConfigFile = None,
     overrides: Overrides = None,
 ) -> None:
-    """Show everything about an event, about its start or end, and where its evidence is."""
+    """Show all details of an event and where its evidence is."""
     import msgspec
 
     from pipeline.base.errors import UserError
@@ -110,19 +140,26 @@ def show(
 
 @app.command("export", epilog=example("events export events.csv --since 7d"))
 def export(
-    file: Annotated[Path, typer.Argument(help="FILE.csv, FILE.json, or FILE.coco.json for COCO boxes.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="FILE.csv, FILE.json, or FILE.coco.json for COCO boxes.")
+    ],
     since: Since = None,
     stream: Stream = None,
     kind: Kind = None,
     zone: Zone = None,
     size: Annotated[
         str | None,
-        typer.Option("--size", metavar="WIDTHxHEIGHT", help="Of the pictures, in pixels: for COCO boxes."),
+        typer.Option(
+            "--size",
+            metavar="WIDTHxHEIGHT",
+            help="Frame size in pixels, for COCO boxes.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
     config: ConfigFile = None,
     overrides: Overrides = None,
 ) -> None:
-    """Write events to a file for other programs."""
+    """Export stored events to a CSV, JSON or COCO file."""
     from pipeline.base.errors import as_user_error
     from pipeline.base.files import write_whole
     from pipeline.events.exporting import as_text, format_of

@@ -1,4 +1,4 @@
-"""``keys``: makes and admits the CURVE keys of links between machines."""
+"""The commands of ``keys``: create and admit CURVE keys for links between machines."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,15 +7,19 @@ import typer
 
 from workers.commands.shared_options import example
 
-app = typer.Typer(no_args_is_help=True, help="Keys for links between machines (CURVE).")
+app = typer.Typer(no_args_is_help=True, help="Create and admit keys for links between machines (CURVE).")
 
 
 @app.command(epilog=example("keys new capture"))
 def new(
-    name: Annotated[str, typer.Argument(help="Name of the worker or machine, for example capture.")],
-    folder: Annotated[Path, typer.Option("--dir", help="Where the two files go.")] = Path("keys"),
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name of the worker or machine, such as capture.")
+    ],
+    folder: Annotated[Path, typer.Option("--dir", metavar="FOLDER", help="Folder for the two files.")] = Path(
+        "keys"
+    ),
 ) -> None:
-    """Make a key pair: NAME.key to hand out, NAME.key_secret to keep."""
+    """Create a key pair: NAME.key to give to the peers, NAME.key_secret to keep on this machine."""
     from pipeline.wire.keys import new_keys
 
     public, secret = new_keys(folder, name)
@@ -25,12 +29,14 @@ def new(
 
 @app.command(epilog=example("keys allow capture.key"))
 def allow(
-    file: Annotated[Path, typer.Argument(help="Public key (NAME.key) of a peer that may connect.")],
-    folder: Annotated[Path, typer.Option("--dir", help="The folder named by security.allowed.")] = Path(
-        "keys/allowed"
-    ),
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Public key (NAME.key) of a peer that may connect.")
+    ],
+    folder: Annotated[
+        Path, typer.Option("--dir", metavar="FOLDER", help="The folder that security.allowed names.")
+    ] = Path("keys/allowed"),
 ) -> None:
-    """Let a peer connect: copy its public key into the folder of allowed keys."""
+    """Allow a peer to connect: copy its public key into the folder of allowed keys."""
     from pipeline.wire.keys import allow
 
     print(f"allowed: {allow(folder, file)}")

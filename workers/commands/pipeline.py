@@ -1,4 +1,4 @@
-"""The pipeline and its workers: their options fill the configuration directly."""
+"""Commands that run the pipeline, its workers and the monitor; options fill the configuration."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -40,34 +40,35 @@ def _print_version(wanted: bool) -> None:
 
 
 Version = Annotated[
-    bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    bool,
+    typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
 ]
 
 
 def run(
     context: typer.Context,
-    config: ConfigFile = None,
-    overrides: Overrides = None,
     source: Sources = None,
     frames: Frames = None,
     seconds: Seconds = None,
-    report: ReportFile = None,
-    predictions: Predictions = None,
-    zone: Zone = None,
-    line: Line = None,
-    events: Events = None,
     pace: Pace = False,
     max_age: MaxAge = None,
+    zone: Zone = None,
+    line: Line = None,
+    predictions: Predictions = None,
+    events: Events = None,
+    report: ReportFile = None,
     window: Window = False,
     no_web: NoWeb = False,
     headless: Headless = False,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
     insecure: Insecure = False,
     version: Version = False,
 ) -> None:
     """KVQ Stream: a real-time camera pipeline that understands motion.
 
-    Runs the whole pipeline on this machine: the sources given, else the built-in demo tour, which ends
-    by itself with a summary.
+    Without a command, runs the whole pipeline on this machine. Without a source, plays the built-in
+    demo, which ends by itself with a summary.
     """
     if context.invoked_subcommand is not None:
         return
@@ -94,37 +95,40 @@ def run(
 
 
 def capture(
-    config: ConfigFile = None,
-    overrides: Overrides = None,
     source: Sources = None,
+    frames: Frames = None,
     pace: Pace = False,
     max_age: MaxAge = None,
-    frames: Frames = None,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
     insecure: Insecure = False,
 ) -> None:
-    """Run one capture worker: read sources and publish their frames."""
+    """Run one capture worker: read sources and publish their frames.
+
+    Without a source, plays the built-in demo.
+    """
     loaded = _load(config, overrides, source, pace=pace, max_age=max_age, frames=frames, insecure=insecure)
     _run_worker("capture", loaded)
 
 
 def inference(config: ConfigFile = None, overrides: Overrides = None, insecure: Insecure = False) -> None:
-    """Run one inference worker: take frames, send predictions."""
+    """Run one inference worker: receive frames and publish predictions."""
     _run_worker("inference", _load(config, overrides, insecure=insecure))
 
 
 def sink(
-    config: ConfigFile = None,
-    overrides: Overrides = None,
-    predictions: Predictions = None,
     zone: Zone = None,
     line: Line = None,
+    predictions: Predictions = None,
     events: Events = None,
     window: Window = False,
     no_web: NoWeb = False,
     headless: NoWindow = False,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
     insecure: Insecure = False,
 ) -> None:
-    """Run one sink worker: join frames and predictions, show and record them."""
+    """Run one sink worker: join frames with predictions, show, record and report them."""
     loaded = _load(
         config,
         overrides,
@@ -141,14 +145,14 @@ def sink(
 
 
 def monitor(
-    config: ConfigFile = None,
-    overrides: Overrides = None,
     seconds: Seconds = None,
     report: ReportFile = None,
     headless: PlainLines = False,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
     insecure: Insecure = False,
 ) -> None:
-    """Show the stats of a running pipeline, here or on other machines."""
+    """Show the statistics of a running pipeline, on this machine or on others."""
     from workers.commands.run_pipeline import run_monitor
 
     loaded = _load(config, overrides, headless=headless, insecure=insecure)
@@ -156,7 +160,7 @@ def monitor(
 
 
 def _settings(option: str, value: Any) -> dict[str, dict[str, Any]]:
-    """What an option that was given means in the configuration, by section and key."""
+    """The configuration keys that an option sets, by section."""
     from pipeline.base.config import duration_ms
 
     match option:
@@ -180,7 +184,7 @@ def _settings(option: str, value: Any) -> dict[str, dict[str, Any]]:
 
 
 def _drawn(option: str, text: str) -> tuple[str, dict[str, Any]]:
-    """Name and points of ``NAME=X,Y,X,Y...``."""
+    """Parses ``NAME=X,Y,X,Y...`` into a name and its points."""
     from pipeline.base.errors import UserError
 
     name, _, numbers = text.partition("=")
@@ -202,7 +206,7 @@ def _load(
     pace: bool = False,
     **options: Any,
 ) -> "Config":
-    """The configuration: defaults, then the file, then ``--set``, then the options that were given."""
+    """The configuration: defaults, then the file, then ``--set``, then the given options."""
     import msgspec
 
     from pipeline.base.config import load_config

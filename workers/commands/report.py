@@ -1,4 +1,4 @@
-"""The file of ``--report``: checked before the run, written at its end."""
+"""Writes the file of ``--report``, after checking before the run that it can be written."""
 
 import json
 import tempfile

@@ -1,4 +1,4 @@
-"""Runs the whole pipeline or its monitor; returns the exit code."""
+"""Runs the whole pipeline or the monitor and returns the exit code."""
 
 from collections.abc import Callable
 from pathlib import Path

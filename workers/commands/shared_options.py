@@ -1,19 +1,41 @@
-"""Options that several commands share, and the example under each help."""
+"""Options that several commands share, and the text below each command's help."""
 
 import math
+import textwrap
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from workers import exit_codes
+
+HELP_WIDTH = 100
+"""Columns that help fills at most, in a terminal that has them."""
+CONFIGURATION, INPUT, WATCH, OUTPUT, DISPLAY = (
+    "Configuration",
+    "Input",
+    "Zones and lines",
+    "Output",
+    "Display",
+)
+"""Groups of options."""
+
 
 def example(arguments: str) -> str:
-    """The last lines of a command's help: one command line that works as it stands."""
+    """The end of a command's help: a command line to copy."""
     return f"\b\nExample:\n  python run_stream.py {arguments}"
 
 
+def exit_codes_text() -> str:
+    """The table of exit codes, as lines that stay as they are in a terminal of 80 columns."""
+    lines = ["\b", "Exit codes:"]
+    for code, meaning in exit_codes.MEANINGS.items():
+        lines += textwrap.wrap(meaning, 76, initial_indent=f"  {code:<5}", subsequent_indent=" " * 7)
+    return "\n".join(lines)
+
+
 def _not_negative(option: typer.CallbackParam, value: float | None) -> float | None:
-    """Refuses what is no finite number from 0, in one line that names the option as it was typed."""
+    """Refuses a number that is negative or not finite; the error names the option as it was typed."""
     from pipeline.base.errors import UserError
 
     if value is not None and not 0 <= value < math.inf:
@@ -22,7 +44,7 @@ def _not_negative(option: typer.CallbackParam, value: float | None) -> float | N
 
 
 def _frame_count(text: str) -> int:
-    """Reads ``--frames``; what is no whole number, such as ``inf``, is refused in one line."""
+    """Reads ``--frames``; refuses anything but a whole number, such as ``inf``."""
     from pipeline.base.errors import UserError
 
     try:
@@ -32,29 +54,56 @@ def _frame_count(text: str) -> int:
 
 
 ConfigFile = Annotated[
-    Path | None, typer.Option("--config", help="TOML file; keys as in configs/default.toml.")
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="TOML file with the keys that differ from configs/default.toml.",
+        rich_help_panel=CONFIGURATION,
+    ),
 ]
 Overrides = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One configuration key; repeatable.")
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Set one configuration key, such as capture.encoding=jpeg; repeatable.",
+        rich_help_panel=CONFIGURATION,
+    ),
 ]
 Insecure = Annotated[
-    bool, typer.Option("--insecure", help="Allow endpoints beyond this machine without keys.")
+    bool,
+    typer.Option(
+        "--insecure",
+        help="Allow links to other machines without keys.",
+        rich_help_panel=CONFIGURATION,
+    ),
 ]
 Sources = Annotated[
     list[str] | None,
     typer.Option(
         "--source",
         metavar="SOURCE",
-        help="0 (webcam), rtsp://..., a video file, a folder of images, demo; repeatable.",
+        help="0 (webcam), rtsp://..., a video file, a folder of images, or demo; repeatable.",
+        rich_help_panel=INPUT,
     ),
 ]
-ReportFile = Annotated[Path | None, typer.Option("--report", help="Write the report of the run as JSON.")]
+ReportFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--report",
+        metavar="FILE",
+        help="Write a report of the run as JSON.",
+        rich_help_panel=OUTPUT,
+    ),
+]
 Predictions = Annotated[
     str | None,
     typer.Option(
         "--predictions",
         metavar="FILE",
         help="Write predictions as JSON lines, one object each; - is standard output.",
+        rich_help_panel=OUTPUT,
     ),
 ]
 Zone = Annotated[
@@ -62,7 +111,9 @@ Zone = Annotated[
     typer.Option(
         "--zone",
         metavar="NAME=X,Y,X,Y,X,Y...",
-        help="Tell when something moves in a part of the picture; corners as shares of it; repeatable.",
+        help="Report an event when something moves inside this polygon; coordinates from 0 to 1, "
+        "x from the left, y from the top; repeatable.",
+        rich_help_panel=WATCH,
     ),
 ]
 Line = Annotated[
@@ -70,13 +121,17 @@ Line = Annotated[
     typer.Option(
         "--line",
         metavar="NAME=X,Y,X,Y",
-        help="Tell when something crosses a line, and which way; repeatable.",
+        help="Report an event when something crosses this line, with the direction; repeatable.",
+        rich_help_panel=WATCH,
     ),
 ]
 Events = Annotated[
     str | None,
     typer.Option(
-        "--events", metavar="FILE", help="Write events as JSON lines, one object each; - is standard output."
+        "--events",
+        metavar="FILE",
+        help="Write events as JSON lines, one object each; - is standard output.",
+        rich_help_panel=OUTPUT,
     ),
 ]
 Frames = Annotated[
@@ -86,30 +141,72 @@ Frames = Annotated[
         parser=_frame_count,
         metavar="N",
         callback=_not_negative,
-        help="Stop each stream after this many frames; 0 = no limit.",
+        help="Stop each stream after N frames; 0 = no limit.",
+        rich_help_panel=INPUT,
     ),
 ]
 Seconds = Annotated[
     float | None,
-    typer.Option("--seconds", callback=_not_negative, help="Stop after this many seconds; 0 = no limit."),
+    typer.Option(
+        "--seconds",
+        metavar="S",
+        callback=_not_negative,
+        help="Stop after S seconds; 0 = no limit.",
+        rich_help_panel=INPUT,
+    ),
 ]
 MaxAge = Annotated[
     str | None,
     typer.Option(
         "--max-age",
         metavar="TIME",
-        help="Keep predictions of live streams younger than this, as 150ms or 2s, by sending less.",
+        help="Cap the age of predictions of live streams (150ms, 2s); capture then sends smaller, more "
+        "compressed or fewer frames.",
+        rich_help_panel=INPUT,
     ),
 ]
-Pace = Annotated[bool, typer.Option("--pace", help="Play files at their own rate.")]
-Window = Annotated[bool, typer.Option("--window", help="Show the overlay on the desktop.")]
-NoWeb = Annotated[bool, typer.Option("--no-web", help="Serve no web page.")]
-Headless = Annotated[bool, typer.Option("--headless", help="No window, and lines instead of a live table.")]
-NoWindow = Annotated[bool, typer.Option("--headless", help="No window, whatever the configuration says.")]
-PlainLines = Annotated[bool, typer.Option("--headless", help="Lines instead of a live table.")]
+Pace = Annotated[
+    bool,
+    typer.Option(
+        "--pace",
+        help="Play files at their own frame rate instead of as fast as possible.",
+        rich_help_panel=INPUT,
+    ),
+]
+Window = Annotated[
+    bool,
+    typer.Option("--window", help="Show the overlay in a desktop window.", rich_help_panel=DISPLAY),
+]
+NoWeb = Annotated[bool, typer.Option("--no-web", help="Do not serve the web page.", rich_help_panel=DISPLAY)]
+Headless = Annotated[
+    bool,
+    typer.Option(
+        "--headless",
+        help="Open no window, and print lines instead of a live table.",
+        rich_help_panel=DISPLAY,
+    ),
+]
+NoWindow = Annotated[
+    bool,
+    typer.Option(
+        "--headless",
+        help="Open no window, even if the configuration asks for one.",
+        rich_help_panel=DISPLAY,
+    ),
+]
+PlainLines = Annotated[
+    bool,
+    typer.Option("--headless", help="Print lines instead of a live table.", rich_help_panel=DISPLAY),
+]
 
 Checkpoint = Annotated[
-    str, typer.Option("--checkpoint", help="Name of a shipped checkpoint, or a .safetensors file.")
+    str,
+    typer.Option(
+        "--checkpoint", metavar="NAME", help="Name of a shipped checkpoint, or a .safetensors file."
+    ),
 ]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 ...")]
-JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the results as JSON.")]
+Device = Annotated[
+    str,
+    typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda, or cuda:N for one of several GPUs."),
+]
+JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the results as JSON.")]

@@ -1,4 +1,4 @@
-"""Standard output for data alone, while everything else goes to standard error."""
+"""Reserves standard output for data; everything else goes to standard error."""
 
 import os
 import sys

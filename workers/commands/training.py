@@ -1,54 +1,93 @@
-"""``train``, ``evaluate`` and ``export``: from clips to a checkpoint, its scores, and a file of it."""
+"""The commands ``train``, ``evaluate`` and ``export``."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from workers.commands.shared_options import Checkpoint, Device
+from workers.commands.shared_options import CONFIGURATION, OUTPUT, Checkpoint, Device
+
+CLIPS, DENSE = "Clips and weights", "Dense motion"
+"""Groups of options."""
 
 
 def train(
-    config: Annotated[
-        Path | None,
-        typer.Option("--config", help="TOML file of training options; keys as in configs/train_motion.toml."),
-    ] = None,
     data: Annotated[
         Path | None,
         typer.Option(
-            "--data", help="Your clips: a folder with a folder for each class, or a CSV (path,label,split)."
+            "--data",
+            metavar="PATH",
+            help="Your clips: a folder with one subfolder per class, or a CSV file (path,label,split).",
+            rich_help_panel=CLIPS,
         ),
     ] = None,
     init: Annotated[
         str | None,
         typer.Option(
             "--init",
-            help="Weights to start from: a checkpoint (name or file), imagenet, or a torchvision .pth file. "
-            "With --data: motion_resnet18 unless another is given.",
+            metavar="NAME",
+            help="Initial weights: a checkpoint (name or file), imagenet, or a torchvision .pth file. "
+            "Default with --data: motion_resnet18; without: random weights.",
+            rich_help_panel=CLIPS,
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Folder for the result, checkpoints, metrics and curves.")
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FOLDER",
+            help="Folder for the model, checkpoints, metrics and curves.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
     pictures: Annotated[
-        Path | None, typer.Option("--pictures", help="Photos to mix into the training.")
+        Path | None,
+        typer.Option(
+            "--pictures",
+            metavar="FOLDER",
+            help="Photos to mix into rendered training clips.",
+            rich_help_panel=CLIPS,
+        ),
     ] = None,
     held_out: Annotated[
-        Path | None, typer.Option("--held-out", help="Photos never trained on, for the final evaluation.")
+        Path | None,
+        typer.Option(
+            "--held-out",
+            metavar="FOLDER",
+            help="Other photos, for the final evaluation only.",
+            rich_help_panel=CLIPS,
+        ),
     ] = None,
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Go on after a stop or a crash, from the last checkpoint in --out."),
+        typer.Option(
+            "--resume",
+            help="Continue from the last checkpoint in --out.",
+        ),
     ] = False,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="FILE",
+            help="TOML file with the options that differ from configs/train_motion.toml.",
+            rich_help_panel=CONFIGURATION,
+        ),
+    ] = None,
     overrides: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="One training option; repeatable."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Set one training option, such as batch_size=128; repeatable.",
+            rich_help_panel=CONFIGURATION,
+        ),
     ] = None,
 ) -> None:
-    """Train a model: on your own clips with --data, else on camera motions that the program draws.
+    """Train a model on your own clips (--data), or on rendered camera motions.
 
-    On several GPUs: torchrun --nproc-per-node N run_stream.py train ..., with the same options. Ctrl-C saves;
-    --resume goes on.
+    On several GPUs, start it with torchrun --nproc-per-node N run_stream.py train ... and the same options.
+    Ctrl-C saves a checkpoint; --resume continues from it.
     """
     from pipeline.base.errors import as_user_error
     from pipeline.training.run import fit
@@ -63,58 +102,139 @@ def train(
 def evaluate(
     checkpoint: Checkpoint = "motion_resnet18",
     pictures: Annotated[
-        Path | None, typer.Option("--pictures", help="Photos never trained on; without, rendered ones.")
+        Path | None,
+        typer.Option(
+            "--pictures",
+            metavar="FOLDER",
+            help="Photos not used in training; without, rendered pictures.",
+            rich_help_panel=CLIPS,
+        ),
     ] = None,
     videos: Annotated[
-        list[Path] | None, typer.Option("--video", metavar="FILE", help="A real video; repeatable.")
+        list[Path] | None,
+        typer.Option(
+            "--video", metavar="FILE", help="Score on a real video; repeatable.", rich_help_panel=CLIPS
+        ),
     ] = None,
     data: Annotated[
-        Path | None, typer.Option("--data", help="Labelled clips: a folder for each class, or a CSV.")
+        Path | None,
+        typer.Option(
+            "--data",
+            metavar="PATH",
+            help="Score on labelled clips: a folder with one subfolder per class, or a CSV file.",
+            rich_help_panel=CLIPS,
+        ),
     ] = None,
     flow: Annotated[
         Path | None,
-        typer.Option("--flow", metavar="FOLDER", help="Pairs with true flow: Middlebury, KITTI, Sintel."),
+        typer.Option(
+            "--flow",
+            metavar="FOLDER",
+            help="Score flow on image pairs with ground truth: Middlebury, KITTI or Sintel.",
+            rich_help_panel=DENSE,
+        ),
     ] = None,
     moving: Annotated[
         Path | None,
-        typer.Option("--moving", metavar="FOLDER", help="Sequences with masks: CDnet, DAVIS."),
+        typer.Option(
+            "--moving",
+            metavar="FOLDER",
+            help="Score masks of moving objects on sequences with ground truth: CDnet or DAVIS.",
+            rich_help_panel=DENSE,
+        ),
     ] = None,
     still: Annotated[
         Path | None,
-        typer.Option("--still", metavar="FOLDER", help="Pictures; repeated with noise, nothing may move."),
+        typer.Option(
+            "--still",
+            metavar="FOLDER",
+            help="Score false motion on pictures that are repeated with noise.",
+            rich_help_panel=DENSE,
+        ),
     ] = None,
     camera: Annotated[
         Path | None,
-        typer.Option("--camera", metavar="FOLDER", help="A hand-held camera in a still scene: 7-Scenes."),
+        typer.Option(
+            "--camera",
+            metavar="FOLDER",
+            help="Score camera motion on a hand-held camera in a still scene: 7-Scenes.",
+            rich_help_panel=DENSE,
+        ),
     ] = None,
     corrupted: Annotated[
-        bool, typer.Option("--corrupted", help="Score --flow under noise, low light, JPEG and H.264, too.")
+        bool,
+        typer.Option(
+            "--corrupted",
+            help="Repeat --flow under noise, low light, JPEG and H.264.",
+            rich_help_panel=DENSE,
+        ),
     ] = False,
     all_presets: Annotated[
-        bool, typer.Option("--all-presets", help="Score DIS fast and ultrafast beside --flow, too.")
+        bool,
+        typer.Option(
+            "--all-presets",
+            help="Also compare --flow with the fast and ultrafast presets of DIS.",
+            rich_help_panel=DENSE,
+        ),
     ] = False,
     still_frames: Annotated[
-        int, typer.Option("--still-frames", min=1, help="Frames of each picture of --still.")
+        int,
+        typer.Option(
+            "--still-frames",
+            metavar="N",
+            min=1,
+            help="Frames made of each picture of --still.",
+            rich_help_panel=DENSE,
+        ),
     ] = 100,
     all_clips: Annotated[
-        bool, typer.Option("--all-clips", help="Take all of --data, not its held-out part.")
+        bool,
+        typer.Option(
+            "--all-clips", help="Use all of --data, not only its held-out part.", rich_help_panel=CLIPS
+        ),
     ] = False,
-    samples: Annotated[int, typer.Option("--samples", min=1, help="Clips for each speed and control.")] = 512,
+    samples: Annotated[
+        int,
+        typer.Option(
+            "--samples",
+            metavar="N",
+            min=1,
+            help="Rendered clips for each speed and control.",
+            rich_help_panel=CLIPS,
+        ),
+    ] = 512,
     spacing_ms: Annotated[
-        float | None, typer.Option("--spacing-ms", min=0.0, help="Time between frames; 0 = consecutive ones.")
+        float | None,
+        typer.Option(
+            "--spacing-ms",
+            metavar="MS",
+            min=0.0,
+            help="Time between frames in ms; 0 = consecutive frames. Default: as in training.",
+            rich_help_panel=CLIPS,
+        ),
     ] = None,
     device: Device = "auto",
     report: Annotated[
-        Path | None, typer.Option("--report", "--json", help="Write the metrics as JSON.")
+        Path | None,
+        typer.Option(
+            "--report", "--json", metavar="FILE", help="Write the metrics as JSON.", rich_help_panel=OUTPUT
+        ),
     ] = None,
     picture: Annotated[
-        Path | None, typer.Option("--picture", help="Draw the confusion matrices, such as confusion.png.")
+        Path | None,
+        typer.Option(
+            "--picture",
+            metavar="FILE",
+            help="Draw the confusion matrices to an image such as confusion.png.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
 ) -> None:
-    """Score a model on what it has never seen, with controls that it must fail.
+    """Score a model on data that it was not trained on.
 
-    On pictures filmed with known motions (the default), on real video, or on labelled clips. Dense motion is
-    scored beside OpenCV's DIS, Farneback and MOG2 with --flow, --moving, --still and --camera.
+    By default on pictures with rendered camera motions; otherwise on real video (--video) or labelled clips
+    (--data). Controls, such as shuffled frames, show whether the model relies on motion. --flow, --moving,
+    --still and --camera score dense motion beside OpenCV's DIS, Farneback and MOG2.
     """
     from rich.console import Console
 
@@ -150,19 +270,25 @@ def evaluate(
 
 
 def export(
-    out: Annotated[Path, typer.Option("--out", help="File to write: .onnx, or .xml for OpenVINO.")],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE", help="File to write: .onnx, or .xml for OpenVINO.")
+    ],
     checkpoint: Checkpoint = "motion_resnet18",
     kind: Annotated[
-        str | None, typer.Option("--format", help="onnx or openvino; without, by the suffix of --out.")
+        str | None,
+        typer.Option(
+            "--format", metavar="FORMAT", help="onnx or openvino. Default: from the suffix of --out."
+        ),
     ] = None,
     int8: Annotated[
         bool,
-        typer.Option("--int8", help="Quantise it (OpenVINO only), and print the loss of accuracy."),
+        typer.Option("--int8", help="Quantise to int8 (OpenVINO only) and print the loss of accuracy."),
     ] = False,
 ) -> None:
-    """Write one step as a file for other programs: frame and state in, logits, attention and next state out.
+    """Export the model's step as an ONNX or OpenVINO file.
 
-    The file is there only once it has computed the same as the model, over 50 steps with resets.
+    Inputs are a frame and the state; outputs are logits, attention and the next state. The file is written
+    only after it has matched the model over 50 steps with resets.
     """
     from pipeline.base.errors import as_user_error
     from pipeline.base.stage_lines import print_stage

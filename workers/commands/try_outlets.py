@@ -1,10 +1,13 @@
-"""``outlets``: sends a test event to each outlet of a configuration, and says what came back."""
+"""The command ``outlets test``: sends a test event to each configured outlet."""
 
 import typer
 
 from workers.commands.shared_options import ConfigFile, Overrides, example
 
-app = typer.Typer(no_args_is_help=True, help="Outlets: where events are sent.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Test the outlets: webhooks, MQTT brokers and push services that receive events.",
+)
 
 
 @app.callback()
@@ -14,7 +17,7 @@ def _outlets() -> None:
 
 @app.command("test", epilog=example("outlets test --config site.toml"))
 def try_outlets(config: ConfigFile = None, overrides: Overrides = None) -> None:
-    """Send one test event to each outlet; exit code 3 if one does not take it."""
+    """Send one test event to each configured outlet; exit with 3 if one of them refuses it."""
     import msgspec
 
     from pipeline.base.clock import now_ns

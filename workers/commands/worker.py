@@ -1,4 +1,4 @@
-"""Runs one worker alone; with the packages of its role only, as on a box that only captures."""
+"""Runs a single worker with only the packages that its role needs."""
 
 import time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A fleet: many workers on many machines, placed and restarted by Ray, streams placed by us.
+"""Fleets: workers on many machines, started by Ray, with our own placement of streams.
 
 Only ``ray_agents`` imports Ray.
 """

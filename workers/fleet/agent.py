@@ -1,4 +1,4 @@
-"""An agent: keeps one worker of a fleet running on its machine, asks it, and tells the coordinator."""
+"""A fleet agent: runs one worker on its machine and reports to the coordinator."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""What the coordinator needs of the agents of a fleet, wherever they run, and what they are called."""
+"""The interface of agents that the coordinator uses, and their names."""
 
 from collections.abc import Callable
 from typing import Final, Protocol

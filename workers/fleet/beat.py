@@ -1,4 +1,4 @@
-"""What an agent tells the coordinator of its worker."""
+"""The heartbeat that an agent sends to the coordinator."""
 
 from typing import Literal, TypeAlias
 

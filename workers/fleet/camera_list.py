@@ -1,4 +1,4 @@
-"""The cameras of a fleet: which there are now, which capture agent reads each, and what it has to be told."""
+"""The cameras of a fleet and the capture agents that read them."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

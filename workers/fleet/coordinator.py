@@ -1,4 +1,4 @@
-"""The coordinator of a fleet: knows which worker owns each stream, and moves streams from worker to worker.
+"""The coordinator of a fleet: tracks the owner of each stream and moves streams.
 
 One thread looks at the agents' beats and decides, with ``pipeline.flow.fleet_table``; what takes longer,
 such as a move, is an errand. It keeps nothing on disk: started again, it asks the agents for what their

@@ -1,4 +1,4 @@
-"""Which nodes and workers of a fleet were drained by hand."""
+"""Nodes and workers that were drained by hand."""
 
 from workers.fleet.beat import Beat
 from workers.fleet.roster import Roster

@@ -1,4 +1,4 @@
-"""What takes longer than a turn of the coordinator is done by other threads, one of a kind at a time."""
+"""Runs slow operations of the coordinator in threads, one of each kind at a time."""
 
 import sys
 import threading

@@ -1,4 +1,4 @@
-"""``fleet.toml``: which agents a fleet has, where they may run, and its cameras."""
+"""The schema of ``fleet.toml``: agents, where they may run, and cameras."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""``fleet status`` for people: workers, streams, and what was done lately."""
+"""The output of ``fleet status``: workers, streams and recent moves."""
 
 from collections import Counter
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Which inference agents a fleet has: more and fewer of them come and go."""
+"""The inference agents of a fleet as it grows and shrinks."""
 
 from collections.abc import Collection
 

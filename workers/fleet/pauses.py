@@ -1,4 +1,4 @@
-"""What was refused is not asked again at once: pauses that grow, by what it is about."""
+"""Back-off after a refused request, by subject."""
 
 _FIRST_S = 0.5
 _LONGEST_S = 30.0

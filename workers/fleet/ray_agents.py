@@ -1,4 +1,4 @@
-"""The agents and the coordinator as Ray actors: the only module that imports Ray.
+"""Agents and coordinator as Ray actors; the only module that imports Ray.
 
 They are named and detached: they outlive the command that started them, and Ray starts them again where
 there is room, also on another node.

@@ -1,4 +1,4 @@
-"""The workers of a fleet as the coordinator has heard of them last."""
+"""The latest known state of a fleet's workers."""
 
 from dataclasses import dataclass, field
 from typing import Any

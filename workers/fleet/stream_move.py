@@ -1,4 +1,4 @@
-"""How a stream gets another owner: what has to be asked of which worker, and in which order."""
+"""The requests that move a stream to another worker, in order."""
 
 from collections.abc import Callable
 from typing import Any, TypeAlias

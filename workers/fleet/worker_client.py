@@ -1,4 +1,4 @@
-"""Asks a worker on this machine, over the socket of its control server."""
+"""Sends requests to a worker on this machine over its control socket."""
 
 import http.client
 import socket

@@ -1,4 +1,4 @@
-"""How old the predictions of one stream are: collected by inference, summed up a few times a second."""
+"""Ages of the predictions of one stream, summarised a few times per second."""
 
 import statistics
 from collections.abc import Sequence

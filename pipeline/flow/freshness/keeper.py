@@ -1,4 +1,4 @@
-"""Capture's side of freshness: takes in the ages of predictions, decides how each next frame is sent."""
+"""Freshness in capture: receives ages and decides how to send the next frame."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The three knobs of a stream: JPEG quality, picture size and stride, their steps and their limits."""
+"""The three settings that freshness changes: JPEG quality, frame size and stride."""
 
 from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias

@@ -1,4 +1,4 @@
-"""The control law of freshness: from the ages of a stream's predictions to its knobs.
+"""The freshness controller: from ages of predictions to settings.
 
 - Late at two looks in a row, and not getting better: one knob is turned one step down, or two if much too
   late. If most of the age is on the way to inference, quality goes first, then size, then stride; otherwise

@@ -1,4 +1,4 @@
-"""Places of a grid in pixels, warping by a flow, and correlation with the places around."""
+"""Grid coordinates, warping by flow, and local correlation."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""A step of Lucas and Kanade: how far a flow is off, from the gradients of a fine texture."""
+"""One Lucas-Kanade step: corrects flow by image gradients."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Coarse flow: each place's query against the keys of a whole past frame."""
+"""Coarse flow: matches each place's query with the keys of a whole past frame."""
 
 from typing import NamedTuple
 

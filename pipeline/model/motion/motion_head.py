@@ -1,4 +1,4 @@
-"""Dense motion from the cached maps of past frames: flow, its uncertainty, the camera, what moves."""
+"""Dense motion from cached maps: flow, uncertainty, camera motion and moving mask."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

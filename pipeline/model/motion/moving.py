@@ -1,4 +1,4 @@
-"""What moves by itself: a mask from the flow's residuals against the camera's motion."""
+"""The moving mask: flow that the camera's motion does not explain."""
 
 import torch
 from torch import Tensor, nn

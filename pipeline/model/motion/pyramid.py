@@ -1,4 +1,4 @@
-"""What dense motion keeps of a frame: keys at stride 8, fine features and texture at 4, and context."""
+"""Cached maps of a frame for dense motion: keys at stride 8, features and texture at 4, context."""
 
 from collections.abc import Mapping
 

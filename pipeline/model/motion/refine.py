@@ -1,4 +1,4 @@
-"""Refinement of the flow: look at the places around where it leads, and correct it."""
+"""Refines flow by the correlation around its target."""
 
 from typing import NamedTuple
 

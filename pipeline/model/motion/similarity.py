@@ -1,4 +1,4 @@
-"""The camera's motion: the shift, turn and scale that most of the picture agrees on.
+"""Camera motion: the shift, rotation and scale that most of the flow agrees on.
 
 Closed form, weighted, and reweighted a few times so that what moves by itself loses its say (iteratively
 reweighted least squares with Geman-McClure weights). Nothing in it is learned. It is written with few and

@@ -1,4 +1,4 @@
-"""Texture at stride 2: the picture's own edges, from which fractions of a pixel can be measured."""
+"""Texture maps at stride 2 for sub-pixel precision."""
 
 import torch
 from torch import Tensor, nn

@@ -1,4 +1,4 @@
-"""Torch on a CUDA GPU: captured graphs, fused kernels, the past in tables on the device.
+"""The step on CUDA: captured graphs, fused kernels, past frames in device tables.
 
 Nothing else may need Triton.
 """

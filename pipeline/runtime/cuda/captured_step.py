@@ -1,4 +1,4 @@
-"""One batch size of the step on a CUDA GPU: its fixed memory and its graphs."""
+"""The CUDA step for one batch size: fixed buffers and CUDA graphs."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The step on a CUDA GPU: captured graphs, and the past kept in tables on the device."""
+"""The CUDA engine: captured graphs, with past frames in tables on the device."""
 
 import time
 from collections.abc import Callable, Sequence

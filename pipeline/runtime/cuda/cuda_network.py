@@ -1,4 +1,4 @@
-"""The network as a CUDA GPU runs it best: fused kernels for the backbone, compiled attention."""
+"""The network optimised for CUDA: fused backbone kernels, compiled attention."""
 
 import os
 import warnings

@@ -1,4 +1,4 @@
-"""``pipeline.base.stretch`` on the device: pictures are copied whole and resized there, many at a time."""
+"""`pipeline.base.stretch` on the GPU: copies whole frames and resizes them in batches."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor

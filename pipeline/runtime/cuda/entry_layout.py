@@ -1,4 +1,4 @@
-"""All that is remembered of a frame as one row of numbers: one table and one copy serve all of it."""
+"""The layout of a cached frame as one row of numbers, so that one copy moves all of it."""
 
 import math
 

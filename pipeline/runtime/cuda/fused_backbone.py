@@ -1,4 +1,4 @@
-"""A gated ResNet for a CUDA GPU: the same numbers from fewer kernels.
+"""A gated ResNet with fused CUDA kernels.
 
 Convolution, bias and rectifier are one kernel, of cuDNN or, where they are a matrix product, of cuBLAS:
 whichever is faster for the shape. The gates with the end of a block are those of ``gate_kernels``.

@@ -1,4 +1,4 @@
-"""CBAM with the end of its block in four Triton kernels; three of them read the feature map, once each.
+"""CBAM and the end of its block in four Triton kernels.
 
 ``pipeline.model.cbam`` defines what is computed; here sums are in float32. A map is ``(B, C, rows, columns)``
 in channels-last layout, so a position's channels lie side by side. ``C`` is a power of two.

@@ -1,4 +1,4 @@
-"""Captured work: a CUDA graph replays many kernels for the price of one launch; the choice among kernels."""
+"""Captures CUDA graphs and chooses among kernels."""
 
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager

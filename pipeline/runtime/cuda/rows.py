@@ -1,4 +1,4 @@
-"""Memory on the device in rows of one shape, handed out one by one and taken back when nobody holds them."""
+"""Allocates rows of device memory and frees them when no longer used."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The two ends of the first convolution in Triton kernels: pixels to frames, and its pooling."""
+"""Triton kernels before and after the first convolution: pixels to input, and pooling."""
 
 import torch
 import triton

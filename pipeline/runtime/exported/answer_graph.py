@@ -1,4 +1,4 @@
-"""The two parts of an exported step: the encoder makes features of a frame, the answer is made of them.
+"""Splits an exported step in two graphs: features of a frame, and the answer from them.
 
 The answer alone serves a frame whose features are known. Being the step's own operators, it gives what the
 step would give.

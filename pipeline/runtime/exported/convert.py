@@ -1,4 +1,4 @@
-"""The step for ONNX and OpenVINO: frame and state in, logits, attention and the next state out."""
+"""Converts the step to ONNX and OpenVINO."""
 
 import json
 import warnings

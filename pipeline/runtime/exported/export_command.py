@@ -1,4 +1,4 @@
-"""The command ``export``: one step as a file for other programs, checked against torch before it is there."""
+"""The command ``export``: writes a step to a file and checks it against torch."""
 
 import math
 from collections.abc import Callable

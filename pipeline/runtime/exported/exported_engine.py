@@ -1,4 +1,4 @@
-"""The engine of an exported step: one graph of the step, and one of its answer alone."""
+"""The engine of an exported step: one graph for the step, one for the answer alone."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple

@@ -1,4 +1,4 @@
-"""Which kind of file an export writes: checked before torch is loaded, which takes seconds."""
+"""Determines the format of an export, before torch is loaded."""
 
 from pathlib import Path
 

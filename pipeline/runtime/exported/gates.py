@@ -1,4 +1,4 @@
-"""CBAM for exported steps: the same numbers from operators that CPU runtimes have fast kernels for."""
+"""CBAM for exported steps, from operators that CPU runtimes run fast."""
 
 from typing import cast
 

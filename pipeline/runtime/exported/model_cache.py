@@ -1,4 +1,4 @@
-"""Compiled models on disk, so that only the first start pays for them.
+"""Caches compiled models on disk, so that only the first start compiles.
 
 A file is named by what it was made from: the checkpoint's content, the code of the network, versions
 and the processor; in int8 also what draws the clips that it is calibrated on. It starts with a digest

@@ -1,4 +1,4 @@
-"""Opening an exported step: from the cache of compiled models, or exported, compiled and stored there."""
+"""Opens an exported step from the cache, or exports, compiles and caches it."""
 
 from collections.abc import Callable
 from dataclasses import replace

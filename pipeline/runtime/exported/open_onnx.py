@@ -1,4 +1,4 @@
-"""The step on ONNX Runtime: on a CPU, or on a GPU through CUDA or TensorRT."""
+"""Opens the step on ONNX Runtime: CPU, CUDA or TensorRT."""
 
 import tempfile
 from collections.abc import Sequence

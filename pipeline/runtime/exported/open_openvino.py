@@ -1,4 +1,4 @@
-"""The step on OpenVINO, on a CPU, in float32, bfloat16 or int8."""
+"""Opens the step on OpenVINO: CPU, in float32, bfloat16 or int8."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What follows the backbone, for exported steps: the same numbers from operators that CPUs are fast at."""
+"""Projections and attention for exported steps, from operators that CPUs run fast."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast

@@ -1,4 +1,4 @@
-"""A model's answers to batches of clips."""
+"""Runs a model on batches of clips."""
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager

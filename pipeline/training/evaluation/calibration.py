@@ -1,4 +1,4 @@
-"""Temperature: makes the score of an answer the share of right answers with that score.
+"""Temperature scaling: calibrates scores to the accuracy at that score.
 
 Source: Guo et al., arXiv 1706.04599.
 """

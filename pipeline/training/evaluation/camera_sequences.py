@@ -1,4 +1,4 @@
-"""Sequences of a hand-held camera in a still scene, with the flow that its motion makes."""
+"""Sequences of a hand-held camera in a still scene, with the flow of its motion."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Confusion matrices as a picture."""
+"""Plots confusion matrices."""
 
 import math
 from collections.abc import Mapping, Sequence

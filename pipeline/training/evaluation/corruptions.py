@@ -1,4 +1,4 @@
-"""Corruptions of pictures, as poor cameras and links give them: noise, low light, light jumps, codecs."""
+"""Image corruptions of poor cameras and links: noise, low light, light jumps, codecs."""
 
 from collections.abc import Callable, Sequence
 

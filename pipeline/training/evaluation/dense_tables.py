@@ -1,4 +1,4 @@
-"""Dense motion as tables for people: the network beside its baselines, the worst first."""
+"""Tables of dense-motion results, beside the baselines."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""Scores a checkpoint on what it has never seen: the function behind ``run_stream.py evaluate``."""
+"""Scores a checkpoint on unseen data: the function behind ``run_stream.py evaluate``."""
 
 import json
 from collections.abc import Callable, Sequence

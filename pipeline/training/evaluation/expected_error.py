@@ -1,4 +1,4 @@
-"""Whether a network knows how wrong its flow is: its uncertainty against the real error."""
+"""Compares the predicted uncertainty of flow with its real error."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Pairs of pictures with true flow, found in a folder by the layout of their data set."""
+"""Finds image pairs with ground-truth flow by the layout of their data set."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Windows of consecutive frames from a video file, one at a time, for evaluation."""
+"""Windows of consecutive frames from a video file, one at a time."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the camera did between two frames of a real video, found without the model.
+"""Estimates camera motion between two frames of a real video without the model.
 
 Corners are followed by pyramidal Lucas-Kanade, forward and back, and a similarity transform is fitted to
 them with RANSAC. Where that leads nowhere, as in fast rolls, matched ORB features take its place: on warps of

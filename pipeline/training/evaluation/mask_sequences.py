@@ -1,4 +1,4 @@
-"""Sequences with masks of what moves, found in a folder by the layout of their data set."""
+"""Finds sequences with masks of moving objects by the layout of their data set."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Metrics of answers and their scores: accuracy, macro-F1, confusion, calibration, and the verdict."""
+"""Metrics of predictions: accuracy, macro-F1, confusion, calibration and the verdict."""
 
 from collections.abc import Sequence
 from statistics import NormalDist

@@ -1,4 +1,4 @@
-"""Dense motion of a stream of pictures, and its fields brought back to the size of a picture."""
+"""Dense motion of a stream of images, scaled back to their size."""
 
 from collections.abc import Callable, Sequence
 from itertools import cycle

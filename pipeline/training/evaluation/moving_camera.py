@@ -1,4 +1,4 @@
-"""A virtual camera over running video: a window that pans, tilts, zooms and rolls by known amounts.
+"""A virtual camera over real video: pans, tilts, zooms and rolls by known amounts.
 
 What moves in the scene goes on moving, so a model must tell the camera's motion from that of people and cars.
 """

@@ -1,4 +1,4 @@
-"""Dense motion from a network: a stream of pictures of any size in, its newest answer out."""
+"""Dense motion of a network for a stream of images of any size."""
 
 import cv2
 import numpy as np

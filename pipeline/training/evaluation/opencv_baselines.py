@@ -1,4 +1,4 @@
-"""The classical baselines that a network is compared with, as OpenCV has them."""
+"""Classical baselines from OpenCV: DIS, Farneback, MOG2."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

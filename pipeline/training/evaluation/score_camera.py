@@ -1,4 +1,4 @@
-"""The camera's motion as a network sees it against true flow of still scenes, beside a classical fit."""
+"""Scores camera motion against ground-truth flow of still scenes, beside a classical fit."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""How well a model names recorded clips that it never saw, and whether it could be cheating."""
+"""Scores a model on unseen recorded clips, with controls."""
 
 from collections.abc import Iterable
 

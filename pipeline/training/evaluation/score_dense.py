@@ -1,4 +1,4 @@
-"""Dense motion of a network on data sets with truth: true flow, masks, still pictures, hand-held cameras."""
+"""Scores dense motion on data sets with ground truth: flow, masks, still images, camera."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

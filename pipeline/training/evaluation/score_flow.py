@@ -1,4 +1,4 @@
-"""Dense motion against true flow, beside classical baselines, on the pictures as they are and corrupted."""
+"""Scores flow against ground truth, beside baselines, on clean and corrupted images."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""How well a model names camera motions over pictures that it never saw, and whether it could be cheating."""
+"""Scores a model on camera motions over unseen pictures, with controls."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Masks of what moves against sequences with true masks, beside a background model."""
+"""Scores masks of moving objects against ground truth, beside a background model."""
 
 from collections import deque
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""How fast things are, and which way they go, against how far their true masks went."""
+"""Scores speed and direction of objects against the motion of their ground-truth masks."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Pictures in which nothing moves, under noise, changes of light and a codec: what is found is false."""
+"""Scores false motion on still images under noise, light changes and a codec."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path

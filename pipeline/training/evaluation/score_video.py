@@ -1,4 +1,4 @@
-"""A model on real video: where a classical estimate is sure, and through a virtual moving camera."""
+"""Scores a model on real video: by a classical estimate, and with a virtual moving camera."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""The metrics of an evaluation as tables for people."""
+"""Tables of evaluation metrics."""
 
 from collections.abc import Sequence
 

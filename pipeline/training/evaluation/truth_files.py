@@ -1,4 +1,4 @@
-"""Pictures, masks and true flow as data sets store them; what can't be read is one readable line."""
+"""Reads images, masks and flow in the formats of data sets, with readable errors."""
 
 from pathlib import Path
 from zipfile import BadZipFile

@@ -1,4 +1,4 @@
-"""A small rendered data set to try fine-tuning with.
+"""A small rendered data set for a first fine-tuning.
 
 NumPy and OpenCV only.
 """

@@ -1,4 +1,4 @@
-"""Renders a small data set to try fine-tuning with: ``python -m pipeline.training.example.door_clips DIR``.
+"""Renders a small example data set: ``python -m pipeline.training.example.door_clips DIR``.
 
 A still camera watches doors that open or close. A single frame can't tell which: each door is filmed once
 while it opens and once while it closes, open by the same parts, and each time at a rate, a speed, a light and

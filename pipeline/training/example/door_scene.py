@@ -1,4 +1,4 @@
-"""Drawn scenes for `door_clips`: a wall with a door in it that can be open by any part.
+"""Draws the scenes of `door_clips`: a wall with a door that can be open by any amount.
 
 Pictures are ``(height, width, 3)`` uint8 BGR, drawn at twice the size of the clip against jagged edges.
 Everything random comes from the generator that is handed in.

@@ -1,4 +1,4 @@
-"""Clips that people recorded: indexed, decoded once, cut into windows.
+"""Recorded clips: indexed, decoded once, cut into windows.
 
 May use ``video``.
 """

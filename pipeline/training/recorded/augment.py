@@ -1,4 +1,4 @@
-"""Variations of recorded clips that leave what happens in them as it is.
+"""Augments recorded clips without changing what happens in them.
 
 Frames are ``(n, T + 1, 3, H, W)`` between 0 and 1, oldest first. Geometry, light and colour are the same for
 all frames of a clip, or they would look like motion; only the noise is new in each frame.

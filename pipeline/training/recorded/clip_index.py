@@ -1,4 +1,4 @@
-"""Which clips a folder or a CSV file names, what they show, and which part of the split they are in."""
+"""Lists the clips of a folder or CSV file, with their labels and split."""
 
 import csv
 import math

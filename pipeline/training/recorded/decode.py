@@ -1,4 +1,4 @@
-"""From clip files to frames of the model's size, each decoded and resized once."""
+"""Decodes and resizes the frames of clips, once each."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

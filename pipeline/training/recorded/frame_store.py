@@ -1,4 +1,4 @@
-"""Decoded frames of a whole data set: in memory up to a limit, beyond it in a file without a name."""
+"""Stores the decoded frames of a data set in memory, and beyond a limit in a temporary file."""
 
 import contextlib
 import tempfile

@@ -1,4 +1,4 @@
-"""Opens people's own clips: video files or image folders, with a class for each clip."""
+"""Opens labelled clips: video files or folders of images."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Which clips are trained on, which choose the weights, and which are kept for the final evaluation."""
+"""Splits clips into training, validation and test sets."""
 
 import hashlib
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""Windows of frames from labelled clips, for training on recorded pictures."""
+"""Windows of frames from labelled clips."""
 
 from bisect import bisect_right
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Clips that are rendered on the device, with known motion.
+"""Clips rendered on the device, with known motion.
 
 Torch only.
 """

@@ -1,4 +1,4 @@
-"""Where each place of the newest frame was before: known for rendered clips, taught to the attention.
+"""Ground-truth correspondences of rendered clips, for the loss of the attention.
 
 The labels alone do not ask the attention to look at the right place. This loss does, so that its
 weights can be read as a motion field.

@@ -1,4 +1,4 @@
-"""What dense motion learns on rendered scenes: where each place was, how sure to be, what moves by itself."""
+"""The loss of dense motion on rendered scenes: flow, uncertainty and moving mask."""
 
 from typing import NamedTuple
 

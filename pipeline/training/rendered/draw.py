@@ -1,4 +1,4 @@
-"""Procedural pictures, drawn in batches on the device: they cost little and nobody owns them.
+"""Draws procedural pictures in batches on the device.
 
 Every function returns float pictures ``(n, 3, size, size)`` between 0 and 1 and takes its randomness from
 one generator only, so that a seed fixes the picture.

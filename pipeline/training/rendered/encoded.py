@@ -1,4 +1,4 @@
-"""Rendered clips through real encoders: what cameras send is JPEG or H.264."""
+"""Passes rendered clips through real JPEG and H.264 encoders."""
 
 from concurrent.futures import ThreadPoolExecutor
 

@@ -1,4 +1,4 @@
-"""Rendered clips of known camera motions as pixels: to calibrate a runtime on, and to score it."""
+"""Films known camera motions as pixels, to calibrate and score a runtime."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Layered scenes that a process of its own films ahead, so that the training does not wait for them.
+"""Renders layered scenes in a second process, so that training does not wait for them.
 
 Filming is thousands of small operators: on a GPU, the time goes into launching them. A second process
 launches them while the first one trains.

@@ -1,4 +1,4 @@
-"""What is true of a layered scene: where each place was, whether it was in view, what moves by itself."""
+"""Ground truth of a layered scene: correspondences, visibility and moving mask."""
 
 from collections.abc import Callable
 from typing import NamedTuple

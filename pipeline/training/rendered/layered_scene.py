@@ -1,4 +1,4 @@
-"""Random layered scenes: what stands in them, what moves by itself, and what the camera does."""
+"""Random layered scenes: background, moving objects and camera motion."""
 
 import math
 

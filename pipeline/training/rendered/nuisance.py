@@ -1,4 +1,4 @@
-"""What real scenes and cameras add to a motion: moving things, burnt-in text, light, noise, compression.
+"""Disturbances of rendered clips: moving objects, burnt-in text, light, noise, compression.
 
 All functions take frames ``(n, T, 3, H, W)`` between 0 and 1, oldest first, T being all of a clip's frames.
 None of them knows the label. ``windows`` ``(n, T, 2, 3)`` are affine maps from screen to scene.

@@ -1,4 +1,4 @@
-"""Nine camera motions, filmed from still pictures on the device.
+"""Renders nine camera motions over still pictures on the device.
 
 Labels name what the **camera** does: ``pan_right`` turns it right, so the content moves left; ``tilt_up``
 moves the content down; ``zoom_in`` makes it grow; ``roll_cw`` turns it counter-clockwise.

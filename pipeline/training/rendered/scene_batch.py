@@ -1,4 +1,4 @@
-"""Batches of layered scenes, and how their layers are cut, joined and chosen from."""
+"""Batches of layered scenes, and operations on their layers."""
 
 from typing import NamedTuple
 

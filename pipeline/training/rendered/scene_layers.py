@@ -1,4 +1,4 @@
-"""Layers of a scene: outlines with a texture, each with a motion of its own, and where their points go.
+"""Layers of a scene: textured outlines, each with its own motion.
 
 A layer has coordinates of its own. At each time a similarity brings them to the screen, after a smooth
 wave has bent them. Everything is in half widths of the picture, x right and y down, from its middle, and in

@@ -1,4 +1,4 @@
-"""Films layered scenes on the device: clips with dense truth."""
+"""Renders layered scenes on the device: clips with dense ground truth."""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What is between a layered scene and its picture: shadows of clouds, flicker, rain, codecs that skip."""
+"""Effects on layered scenes: cloud shadows, flicker, rain and skipped blocks."""
 
 import math
 

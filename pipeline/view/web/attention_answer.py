@@ -1,4 +1,4 @@
-"""Where the attention of one place looked in the past frames: an answer of the HTTP API."""
+"""HTTP answer: where the attention of one place looked in past frames."""
 
 import math
 from base64 import b64encode

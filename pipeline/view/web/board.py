@@ -1,4 +1,4 @@
-"""The newest picture of each stream, handed from the sink's thread to the web server's."""
+"""Passes the newest image of each stream from the sink's thread to the web server's thread."""
 
 import struct
 from collections import deque

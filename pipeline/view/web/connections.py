@@ -1,4 +1,4 @@
-"""Bounds on HTTP connections: no client can use up the descriptors of the sink."""
+"""Limits HTTP connections, so that no client can exhaust the sink's descriptors."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""The control server: the verbs of one worker over HTTP, and ``/healthz``, in a thread of the worker."""
+"""The control server of a worker: its HTTP operations and ``/healthz``."""
 
 import asyncio
 import contextlib

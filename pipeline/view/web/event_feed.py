@@ -1,4 +1,4 @@
-"""Events as they happen, for programs that listen: server-sent events, a bounded queue for each client."""
+"""Live events as server-sent events, with a bounded queue for each client."""
 
 import asyncio
 from collections import deque

@@ -1,4 +1,4 @@
-"""The evidence of events over HTTP: pictures and clips, exactly those and nothing beside them."""
+"""Serves evidence files of events over HTTP, and no other files."""
 
 import re
 from collections.abc import Callable

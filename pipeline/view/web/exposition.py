@@ -1,4 +1,4 @@
-"""What the sink counts, as Prometheus reads it: its text format, made when somebody asks."""
+"""Metrics of the sink in Prometheus text format."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""Keeps other web pages out: a page from elsewhere must not see the camera through the user's browser.
+"""Rejects requests from other origins, so that other web pages cannot read the camera.
 
 Two ways in are closed. DNS rebinding: the attacker's name resolves to 127.0.0.1, so the browser takes
 the camera page for the attacker's own; the ``Host`` header still holds the attacker's name, and Starlette's

@@ -1,4 +1,4 @@
-"""Sends pictures to the browsers that watch: newest first, at a bounded rate, never piling up.
+"""Streams images to browsers: the newest first, at a bounded rate, without queueing.
 
 A browser names the streams it watches, and acknowledges each picture. It gets the next one of a
 stream only then, so that a slow browser or link skips pictures instead of falling behind.

@@ -1,4 +1,4 @@
-"""For which share of each minute something moved, over the last hour of each stream."""
+"""The share of each minute with motion, for the last hour of each stream."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable

@@ -1,4 +1,4 @@
-"""For which share of the last minute something has moved in a zone, from its events."""
+"""The share of the last minute with motion in a zone, from its events."""
 
 from collections import defaultdict
 from threading import Lock

@@ -1,4 +1,4 @@
-"""What the page is told twice a second beside the pictures: how all streams stand, and what is wrong."""
+"""The state that the web page receives twice a second: streams and problems."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""``POST /api/streams/{id}/view``: what a camera shows becomes its view, for who has the token."""
+"""``POST /api/streams/{id}/view``: makes the current image the reference view; needs the token."""
 
 from collections.abc import Callable
 from typing import Any, TypeAlias

@@ -1,4 +1,4 @@
-"""``PUT /api/zones``: other zones, lines and rules while the sink runs, for who has the token."""
+"""``PUT /api/zones``: replaces zones, lines and rules while the sink runs; needs the token."""
 
 import hmac
 import os

@@ -1,4 +1,4 @@
-"""The web server in a thread of the sink: starts, takes pictures without ever blocking, stops."""
+"""The web server in a thread of the sink: starts, accepts images without blocking, stops."""
 
 import socket
 from collections import deque

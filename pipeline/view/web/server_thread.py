@@ -1,4 +1,4 @@
-"""An application that is served by a thread: started, bounded, stopped."""
+"""Serves an ASGI application in a thread, with limits."""
 
 import socket
 import time

@@ -1,4 +1,4 @@
-"""How each stream stands, for other programs: live, silent or ended, and what was last seen in it."""
+"""The state of each stream for other programs: live, silent or ended, and what was last seen."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""What is wrong now, the worst first, in words: for the header of the page."""
+"""Current problems as text, the worst first, for the header of the page."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""What a worker does when it is asked over HTTP: asked in any thread, done in the worker's own."""
+"""HTTP operations of a worker: requested in any thread, carried out in the worker's own."""
 
 import threading
 from collections import deque

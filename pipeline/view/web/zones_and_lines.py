@@ -1,4 +1,4 @@
-"""How it stands in zones and at lines: whether something moves there, and how often they were crossed."""
+"""The state of zones and lines: motion now, and counts of crossings."""
 
 from threading import Lock
 from typing import Any

@@ -1,4 +1,4 @@
-"""The reader's side of shared memory: answers offers, copies frames out, gives slots back."""
+"""The reader's side of shared memory: answers offers, copies frames, returns slots."""
 
 import time
 from dataclasses import dataclass

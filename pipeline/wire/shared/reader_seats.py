@@ -1,4 +1,4 @@
-"""Who reads a segment of shared memory, as far as its publisher knows."""
+"""The readers of a shared-memory segment, as its publisher knows them."""
 
 import time
 from collections import Counter

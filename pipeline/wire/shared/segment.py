@@ -1,4 +1,4 @@
-"""Frames in memory that two processes share: a ring of slots in a memfd.
+"""A segment of shared memory: a ring of frame slots in a memfd.
 
 The writer makes the memory and offers it; a reader on the same machine opens it through
 ``/proc/<pid>/fd/<n>``. It has no name, so a process that is killed leaves nothing behind: the memory goes

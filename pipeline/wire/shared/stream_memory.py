@@ -1,4 +1,4 @@
-"""The memory that frames of one stream go through: made, offered, and replaced as frames grow."""
+"""The shared memory of one stream: created, offered, and replaced when frames grow."""
 
 import math
 import time

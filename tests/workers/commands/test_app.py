@@ -8,6 +8,7 @@ import pytest
 import typer.main
 
 from pipeline import __version__
+from workers import exit_codes
 from workers.commands.app import app
 
 PROGRAM = "python run_stream.py "
@@ -38,6 +39,31 @@ def test_short_and_long_help_are_the_same_and_hold_an_example(
     assert f"Example:\n    {PROGRAM}" in short
 
 
+def test_the_help_of_the_program_lists_commands_in_groups_and_exit_codes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shown = invoke(["--help"], capsys)
+    headings = re.findall(r"^([A-Z].*):$", shown, re.MULTILINE)
+    assert headings[-4:] == ["Run and watch", "Models", "Events", "Measure"]
+    found = re.findall(r"^    (\d+)  +\S", shown.partition("Exit codes:")[2], re.MULTILINE)
+    assert [int(code) for code in found] == list(exit_codes.MEANINGS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_says_what_value_it_takes_and_what_it_does(name: str) -> None:
+    for parameter in COMMANDS[name].params:
+        assert parameter.help, parameter.name
+        assert getattr(parameter, "is_flag", False) or parameter.metavar, parameter.name
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if " " not in name])
+def test_commands_are_listed_with_a_whole_sentence(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    if children := getattr(COMMANDS[name], "commands", {}):
+        shown = " ".join(invoke([*name.split(), "--help"], capsys).split())
+        for child, command in children.items():
+            assert f"{child} {' '.join(command.get_short_help_str(1_000).split())}" in shown
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_example_is_a_command_line_that_the_command_understands(name: str) -> None:
     example = re.search(rf"{PROGRAM}(.*)", COMMANDS[name].epilog or "")
@@ -50,9 +76,7 @@ def test_the_example_is_a_command_line_that_the_command_understands(name: str) -
 
 def test_headless_explains_what_it_does_to_each_command(capsys: pytest.CaptureFixture[str]) -> None:
     run, sink, monitor = (
-        " ".join(
-            re.search(r"--headless(.*?)\n +(--|-h)", invoke([*name, "-h"], capsys), re.DOTALL)[1].split()
-        )
+        " ".join(re.search(r"--headless(.*?)\n\n", invoke([*name, "-h"], capsys), re.DOTALL)[1].split())
         for name in ([], ["sink"], ["monitor"])
     )
     assert "window" in run
