@@ -81,10 +81,10 @@ def main() -> int:
         return 0
     code = 0
     for page in options.pages or [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
-        text = page.read_text("utf-8")
         try:
+            text = page.read_text("utf-8")
             made, stale = fill(text)
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             print(f"{page}: {error}", file=sys.stderr)
             return 2
         if stale and not options.check:

@@ -24,7 +24,7 @@ DECIDERS: dict[str, Callable[[], Decider]] = {
     "hash modulo": HashModulo,
 }
 
-COLUMNS = (
+_COLUMNS = (
     "scenario",
     "decider",
     "moves a minute, planned / unplanned",
@@ -55,7 +55,7 @@ def bench(
     if unknown := set(scenarios) - set(SCENARIOS):
         raise ConfigError(f"no scenario {min(unknown)!r}; there is: {', '.join(SCENARIOS)}")
     print(f"{cameras_count} cameras, {workers_count} workers, {minutes:g} minutes each, seed {seed}")
-    print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}", flush=True)
+    print(f"| {' | '.join(_COLUMNS)} |\n|{'---|' * len(_COLUMNS)}", flush=True)
     results: list[dict[str, Any]] = []
     for scenario in scenarios or SCENARIOS:
         for name in DECIDERS:

@@ -13,7 +13,18 @@ _METHODS = {
     "mog2": "MOG2",
     "mog2 tuned": "MOG2 tuned",
     "differencing": "frame differencing",
-    "differencing tuned": "the same, tuned",
+    "differencing tuned": "frame differencing tuned",
+}
+_NUISANCES = {
+    "shadows of clouds": "cloud shadows",
+    "shadow of a passer": "sharp shadow from outside the frame",
+    "infrared switch": "infrared filter switch",
+}
+_RECEIVERS = {
+    "home": "MQTT, mosquitto",
+    "shaky": "webhook, every second request answered with 503",
+    "hangs": "webhook, never an answer",
+    "phone": "push, an ntfy-like server",
 }
 _WITHIN_S = 0.3
 _LOGS = {
@@ -49,8 +60,9 @@ def _nuisance(name: str, about: str, lines: Sequence[list[str]]) -> str:
 
 def nuisance() -> str:
     """A drawn street under one nuisance at a time."""
-    lines = [[row["nuisance"], *_shown([row])] for row in read("nuisance")["results"]]
-    return _nuisance("nuisance", "drawn street", lines)
+    rows = read("nuisance")["results"]
+    lines = [[_NUISANCES.get(row["nuisance"], row["nuisance"]), *_shown([row])] for row in rows]
+    return _nuisance("nuisance", "rendered street", lines)
 
 
 def nuisance_clips() -> str:
@@ -66,12 +78,16 @@ def nuisance_empty() -> str:
     """Nothing happens: all events are false."""
     rows = read("nuisance_empty")["results"]
     lines = [
-        [row["nuisance"], f"{row['seconds'] / 60:.0f}", *(str(row[method]["false"]) for method in METHODS)]
+        [
+            _NUISANCES.get(row["nuisance"], row["nuisance"]),
+            f"{row['seconds'] / 60:.0f}",
+            *(str(row[method]["false"]) for method in METHODS),
+        ]
         for row in rows
     ]
     minutes = sum(row["seconds"] for row in rows) / 60
     sums = [str(sum(row[method]["false"] for row in rows)) for method in METHODS]
-    head = ["empty street", "minutes", *(_METHODS[method] for method in METHODS)]
+    head = ["empty rendered street", "minutes", *(_METHODS[method] for method in METHODS)]
     return table(head, [*lines, ["all", f"{minutes:.0f}", *sums]]) + source(
         "nuisance_empty.json", about="false events"
     )
@@ -92,7 +108,7 @@ def demo_events() -> str:
         ["missed", str(missed)],
         ["reported, and not in the script", str(false)],
     ]
-    return table([f"{len(rows)} drawn streets", ""], lines) + source("demo_events.json")
+    return table([f"{len(rows)} rendered streets", ""], lines) + source("demo_events.json")
 
 
 def zone_error() -> str:
@@ -103,16 +119,16 @@ def zone_error() -> str:
     lines = [[f"`{clip}`", *(_zone_cell(found[clip, camera]) for camera in cameras)] for clip in clips]
     lost = max(row["lost"] for row in found.values())
     about = (
-        "this / a zone that stays in place / ORB with RANSAC; nothing: no answer in most frames; "
+        "this / a zone that stays in place / ORB with RANSAC; none: no answer in most frames; "
         f"the reference view was lost in at most {lost:.0%} of frames"
     )
-    return table(["95th percentile, % of the width", *cameras], lines) + source(
-        "zone_error.json", about=about
-    )
+    return table(
+        ["95th percentile, % of the width", *(camera.replace(" %", "%") for camera in cameras)], lines
+    ) + source("zone_error.json", about=about)
 
 
 def _zone_cell(row: dict[str, Any]) -> str:
-    orb = "nothing" if row["orb_lost"] > 0.5 else f"{row['orb_p95'] * 100:.1f}"
+    orb = "none" if row["orb_lost"] > 0.5 else f"{row['orb_p95'] * 100:.1f}"
     return f"{row['p95'] * 100:.1f} / {row['fixed_p95'] * 100:.1f} / {orb}"
 
 
@@ -168,6 +184,18 @@ def outlet_cost() -> str:
     return table(["", ""], lines) + source("outlet_cost.json")
 
 
+def outlet_receivers() -> str:
+    """What each receiver of the outlets got."""
+    sent = [run["receivers"] for run in read("outlet_cost")["runs"] if run["sends"]]
+    keys = "told", "received", "waiting", "lost", "twice"
+    lines = [
+        [about, *(str(sum(receivers[name][key] for receivers in sent)) for key in keys)]
+        for name, about in _RECEIVERS.items()
+    ]
+    head = ["receiver", "sent", "received", "waiting at the end", "lost", "duplicates"]
+    return table(head, lines) + source("outlet_cost.json")
+
+
 def _ratio(found: dict[str, float]) -> str:
     return f"{found['median']:.2f} ({found['min']:.2f} to {found['max']:.2f})"
 
@@ -188,4 +216,5 @@ TABLES: Tables = {
     "replay_time": replay_time,
     "evidence_cost": evidence_cost,
     "outlet_cost": outlet_cost,
+    "outlet_receivers": outlet_receivers,
 }
