@@ -8,7 +8,7 @@ picture a second. Rows are appended to FILE, so speeds and noises may be measure
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -120,16 +120,21 @@ def measure(runtime: Runtime, speed: float, noise: float) -> list[Share]:
     ]
 
 
-def show(path: Path) -> None:
-    """Prints rows as Markdown: accuracy and, in brackets, the share that was reused."""
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+def markdown(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Rows as Markdown: accuracy and, in brackets, the share that was reused."""
     shares = {(row["noise"], row["speed"], row["same_below"]): row for row in rows}
-    print(f"| noise | speed | {' | '.join(f'{threshold:g}' for threshold in THRESHOLDS)} |")
-    print("|---|---|" + "---|" * len(THRESHOLDS))
+    lines = [f"| noise | speed | {' | '.join(f'{threshold:g}' for threshold in THRESHOLDS)} |"]
+    lines.append("|---|---|" + "---|" * len(THRESHOLDS))
     for noise, speed in sorted({key[:2] for key in shares}):
         found = [shares[noise, speed, threshold] for threshold in THRESHOLDS]
         cells = [f"{row['accuracy']:.2f} ({row['reused']:.0%})" for row in found]
-        print(f"| {noise:g} | {f'{speed:g}x' if speed else 'still'} | {' | '.join(cells)} |")
+        lines.append(f"| {noise:g} | {f'{speed:g}x' if speed else 'still'} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def show(path: Path) -> None:
+    """Prints the rows of a file as Markdown."""
+    print(markdown(json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()))
 
 
 def main() -> None:

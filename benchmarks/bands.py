@@ -1,16 +1,20 @@
-"""Time saved by resizing in bands with two threads: ``python -m benchmarks.bands``.
+"""Time saved by resizing in bands with two threads: ``python -m benchmarks.bands --json FILE``.
 
-The same runtime resizes with one thread and with two in turns, between its own passes: a thread that has to
-be woken up shows, which a loop of nothing but resizing would hide.
+OpenVINO in float32. The same runtime resizes with one thread and with two in turns, between its own passes:
+a thread that has to be woken up shows, which a loop of nothing but resizing would hide.
 """
 
+import argparse
+import json
 from functools import partial
+from pathlib import Path
 from typing import cast
 
 import cv2
 import numpy as np
 import torch
 
+from benchmarks.machine import describe_machine
 from benchmarks.step_time import Turn, median, take_turns
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.runtime.base import Runtime
@@ -36,7 +40,11 @@ def _step(runtime: Runtime, stretch: Stretcher, image: Image) -> None:
 
 
 def main() -> None:
-    """Prints a Markdown table."""
+    """Prints a Markdown table, and stores it."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    found = []
     torch.manual_seed(0)
     cv2.setNumThreads(1)
     model = TemporalKVQResNetCBAM(depth=50, num_classes=1000, image_size=_SIZE_PX).eval()
@@ -50,6 +58,12 @@ def main() -> None:
         steps: list[Turn] = [partial(_step, runtime, stretch, image) for stretch in stretchers]
         medians = [median(times) for turns in (alone, steps) for times in take_turns(turns, _ROUNDS)]
         print(f"| {columns}x{rows} | " + " | ".join(f"{one:.2f}" for one in medians) + " |")
+        names = "resize_ms", "resize_in_bands_ms", "step_ms", "step_in_bands_ms"
+        times = {name: round(one, 3) for name, one in zip(names, medians, strict=True)}
+        found.append({"width": columns, "height": rows, **times})
+    if options.json:
+        result = {"machine": describe_machine(), "depth": 50, "size_px": _SIZE_PX, "results": found}
+        options.json.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

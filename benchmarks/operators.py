@@ -1,17 +1,21 @@
-"""Time of each operator in OpenVINO, beside a plain ResNet: ``python -m benchmarks.operators DEPTH``.
+"""Time of each operator in OpenVINO, beside a plain ResNet: ``python -m benchmarks.operators --json FILE``.
 
-Each operator's time is the least of many runs, added up by kind: other programs only ever make it longer.
+Each operator's time is the least of many runs, added up by kind: other programs
+only ever make it longer.
 """
 
-import sys
+import argparse
+import json
 import warnings
 from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torchvision
 
+from benchmarks.machine import describe_machine
 from pipeline.base.packages import load_package
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.runtime.exported.convert import to_openvino
@@ -47,8 +51,12 @@ def profile(model: Any, feed: dict[str, Any]) -> dict[str, float]:
 
 
 def main() -> None:
-    """Prints a Markdown table."""
-    depth, rng = int(sys.argv[1]), np.random.default_rng(0)
+    """Prints a Markdown table, and stores it."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--depth", type=int, default=50)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    depth, rng = options.depth, np.random.default_rng(0)
     model = TemporalKVQResNetCBAM(depth=depth, num_classes=1000).eval()
     step = to_openvino(model, pixels=True)
     step.reshape({port.any_name: [1, *list(port.partial_shape)[1:]] for port in step.inputs})
@@ -68,6 +76,13 @@ def main() -> None:
     for kind in sorted({*columns[0], *columns[1]}, key=lambda kind: -columns[0][kind]):
         print(f"| {kind} | {columns[0][kind]:.2f} | {columns[1][kind]:.2f} |")
     print(f"| **all** | {sum(columns[0].values()):.2f} | {sum(columns[1].values()):.2f} |")
+    if options.json:
+        ms = {
+            name: {kind: round(time_ms, 3) for kind, time_ms in column.items()}
+            for name, column in zip(("step", "plain"), columns, strict=True)
+        }
+        result = {"machine": describe_machine(), "depth": depth, "size_px": 224, "runs": _RUNS, "ms": ms}
+        options.json.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

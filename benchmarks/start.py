@@ -1,13 +1,17 @@
-"""Start-up time by parts, until the first prediction: ``python -m benchmarks.start``.
+"""Start-up time by parts, until the first prediction: ``python -m benchmarks.start --json FILE``.
 
-The parts are those of the inference worker: imports, then the model. The first process may have to prepare
-the model; its times are not shown.
+Each start is a process of its own. The parts are those of the inference worker: imports, then the model. The
+first process may have to prepare the model; its times are not shown.
 """
 
+import argparse
 import json
 import statistics
 import subprocess
 import sys
+from pathlib import Path
+
+from benchmarks.machine import describe_machine
 
 _ROUNDS = 5
 _LAPS = """
@@ -47,8 +51,12 @@ def measure(backend: str) -> dict[str, float]:
 
 
 def main() -> None:
-    """Prints a Markdown table."""
-    found = {backend: measure(backend) for backend in sys.argv[1:] or ["openvino", "torch"]}
+    """Prints a Markdown table, and stores it."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--backend", nargs="+", default=["openvino", "torch"])
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    found = {backend: measure(backend) for backend in options.backend}
     parts = list(next(iter(found.values())))
     print(f"| ms | {' | '.join(found)} |")
     print(f"|---|{'---|' * len(found)}")
@@ -56,6 +64,13 @@ def main() -> None:
         print(f"| {part} | {' | '.join(f'{times[part]:.0f}' for times in found.values())} |")
     totals = [sum(times.values()) for times in found.values()]
     print(f"| **together** | {' | '.join(f'{total:.0f}' for total in totals)} |")
+    if options.json:
+        ms = {
+            name: {part: round(time_ms, 1) for part, time_ms in times.items()}
+            for name, times in found.items()
+        }
+        result = {"machine": describe_machine(), "rounds": _ROUNDS, "ms": ms}
+        options.json.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

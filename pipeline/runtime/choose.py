@@ -7,7 +7,7 @@ import torch
 from pipeline.base.packages import EXTRAS, MissingPackageError, load_package
 from pipeline.runtime.exported.open_openvino import capabilities
 
-# Fastest first, as measured: docs/performance.md, "One step on a CPU".
+# Fastest first, as measured: docs/performance.md, "How long does one step take on a CPU?".
 _ON_CPUS = {"openvino": "openvino", "onnxruntime": "onnx"}
 """Backends, and the extra that each needs."""
 

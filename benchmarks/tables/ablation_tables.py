@@ -1,0 +1,71 @@
+"""Tables of the ablations: trained variants, their cost, and dense motion asked otherwise."""
+
+from benchmarks.dense_ablation import table as dense_table
+from benchmarks.tables.result_files import Tables, read, read_lines, source, table
+from benchmarks.temporal.markdown_table import markdown
+
+
+def _trained(name: str) -> str:
+    lines = read_lines(name)
+    budget = lines[0]["budget"]
+    about = (
+        f"{lines[0]['device']}, {budget['steps']:,} steps of {budget['batch']} clips, "
+        f"{budget['samples']:,} clips scored"
+    )
+    return markdown(lines).rstrip("\n") + source(f"{name}.jsonl", about=about)
+
+
+def ablation_long() -> str:
+    """Half the length of the shipped training, with all disturbances."""
+    return _trained("ablation_long")
+
+
+def ablation_long_shift() -> str:
+    """Channel shift, whose run was cut short."""
+    return _trained("ablation_long_shift")
+
+
+def ablation_short() -> str:
+    """What each part is worth."""
+    return _trained("ablation_short")
+
+
+def ablation_cost() -> str:
+    """What a step of each variant costs."""
+    rows = [
+        [
+            f"`{line['name']}`",
+            f"{line['over_ours']:.2f}",
+            f"{line['over_resnet']:.2f}",
+            f"{line['step_ms']:.1f}",
+            f"{line['gflops']:.2f}",
+            f"{line['cache_kib']:.0f} KiB",
+        ]
+        for line in read_lines("ablation_cost")
+    ]
+    head = ["variant", "step / ours", "step / plain ResNet-18", "step ms", "GFLOPs", "cache"]
+    device = read_lines("ablation_cost")[0]["device"]
+    return table(head, rows) + source("ablation_cost.jsonl", about=f"{device}, eager torch, float32, 192 px")
+
+
+def dense_ablation() -> str:
+    """Dense motion, the same weights asked otherwise."""
+    document = read("dense_ablation")
+    return dense_table(document) + source("dense_ablation.json", about=f"one in {document['every']} frames")
+
+
+def dense_ablation_shadows() -> str:
+    """Dense motion, trained on with and without shadows."""
+    document = read("dense_ablation_shadows")
+    about = f"one in {document['every']} frames"
+    return dense_table(document) + source("dense_ablation_shadows.json", about=about)
+
+
+TABLES: Tables = {
+    "ablation_long": ablation_long,
+    "ablation_long_shift": ablation_long_shift,
+    "ablation_short": ablation_short,
+    "ablation_cost": ablation_cost,
+    "dense_ablation": dense_ablation,
+    "dense_ablation_shadows": dense_ablation_shadows,
+}

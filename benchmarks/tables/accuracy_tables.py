@@ -1,0 +1,291 @@
+"""Tables of how well the shipped network sees: what moves, flow, the camera, real video, the demo."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import safe_open
+
+from benchmarks.tables.result_files import Tables, best, read, source, table
+
+_WEIGHTS = Path(__file__).parents[2] / "pipeline" / "model" / "weights" / "motion_resnet18.safetensors"
+_IN_THE_WEIGHTS = (
+    f"\n\nSource: the metadata in `pipeline/model/weights/{_WEIGHTS.name}`, which the training wrote"
+)
+_CORRUPTIONS = {
+    "noise": "noise, sigma 20",
+    "low_light": "low light",
+    "light_jump": "a jump of light",
+    "jpeg": "JPEG, quality 15",
+    "h264": "H.264, CRF 32",
+}
+_STILL = {"noise": "noise, sigma 10", "light": "changing light", "codec": "H.264, CRF 32"}
+_CONTROLS = {
+    "one_past": "one past frame, 1x (accuracy)",
+    "no_past": "no past frame (accuracy; chance 0.111)",
+    "single_frame": "one frame three times (accuracy; chance 0.111)",
+    "reversed": "played backwards: share with the reversed label",
+    "shuffled": "frames shuffled: share that keeps its label",
+}
+_LEARNED = {
+    4194: "camera motions",
+    2659: "layered scenes, camera motions",
+    5069: "bare objects, objects side by side",
+    634: "errors of the flow learned from themselves",
+    4593: "Lucas-Kanade steps",
+    4056: "followed objects, cheap cameras, real encoders; the texture at stride 2",
+    4670: "small objects far away",
+}
+_HANDS_MS = (100, 133, 267, 400)
+
+
+def metadata() -> dict[str, Any]:
+    """What the training wrote into the shipped weights."""
+    with safe_open(_WEIGHTS, "np") as file:
+        written: dict[str, Any] = json.loads(file.metadata()["metadata"])
+    return written
+
+
+def moving_rows() -> dict[str, dict[str, Any]]:
+    """Scores of moving pixels by sequence, and the means over DAVIS as ``davis``."""
+    rows: dict[str, dict[str, Any]] = read("dense_moving")["moving"]
+    davis = [row for row in rows.values() if row["kind"] == "davis"]
+    return rows | {"davis": {key: float(np.mean([row[key] for row in davis])) for key in ("j", "mog2_j")}}
+
+
+def moving() -> str:
+    """Moving pixels beside MOG2."""
+    rows = moving_rows()
+    highway = rows["cdnet_highway"]
+    shown = best([highway["f"], highway["mog2_f"]], [f"{highway[key]:.2f}" for key in ("f", "mog2_f")])
+    lines = [
+        _moving_line("CDnet highway (fixed camera), F", highway, shown),
+        *(
+            _moving_line(f"DAVIS {name.removeprefix('davis_')} (moving camera), J", row, _js(row))
+            for name, row in rows.items()
+            if row.get("kind") == "davis"
+        ),
+        ["DAVIS, mean J", "", *_js(rows["davis"]), "", ""],
+    ]
+    head = ["sequence, measure", "frames", "KVQ Stream", "MOG2", "precision / recall", "MOG2, likewise"]
+    return table(head, lines) + source("dense_moving.json", about="frames at most 384 px wide")
+
+
+def _js(row: dict[str, Any]) -> list[str]:
+    return best([row["j"], row["mog2_j"]], [f"{row[key]:.2f}" for key in ("j", "mog2_j")])
+
+
+def _moving_line(about: str, row: dict[str, Any], shown: Sequence[str]) -> list[str]:
+    pairs = [f"{row[f'{who}precision']:.2f} / {row[f'{who}recall']:.2f}" for who in ("", "mog2_")]
+    return [about, str(row["frames"]), *shown, *pairs]
+
+
+def velocity_errors() -> tuple[float, float, int]:
+    """Median error of the speed of cars, of DIS likewise, and the number of cars' masks."""
+    row = read("dense_moving")["moving"]["cdnet_highway"]
+    return row["speed_error"], row["dis_speed_error"], row["things"]
+
+
+def velocity() -> str:
+    """Speed of cars beside DIS."""
+    ours, dis, count = velocity_errors()
+    shown = best([ours, dis], [f"{one:.0%}" for one in (ours, dis)], low=True)
+    head = ["median error of the velocity", "objects", "KVQ Stream", "DIS"]
+    return table(head, [["CDnet highway", str(count), *shown]]) + source("dense_moving.json")
+
+
+def flow_errors() -> dict[str, tuple[float, float, float]]:
+    """End-point error of this network, DIS and Farneback: ``clean``, by corruption, and ``sintel``."""
+    pairs = read("dense_flow")["flow"]
+    four = [row for name, row in pairs.items() if name.startswith("middlebury")]
+    found = {"clean": _errors(four)} | {
+        name: _errors([row["corrupted"][name] for row in four]) for name in _CORRUPTIONS
+    }
+    return found | {"sintel": _errors([pairs["sintel_alley_1_final"]])}
+
+
+def _errors(rows: Sequence[dict[str, Any]]) -> tuple[float, float, float]:
+    ours, dis, farneback = (
+        float(np.mean([row[f"{who}epe"] for row in rows])) for who in ("", "dis_", "farneback_")
+    )
+    return ours, dis, farneback
+
+
+def flow() -> str:
+    """End-point errors beside DIS and Farneback."""
+    names = {"clean": "Middlebury, four pairs"}
+    names |= {name: f"Middlebury, {about}" for name, about in _CORRUPTIONS.items()}
+    names["sintel"] = "Sintel alley_1, final"
+    errors = flow_errors()
+    rows = [
+        [about, *best(errors[name], [f"{one:.2f}" for one in errors[name]], low=True)]
+        for name, about in names.items()
+    ]
+    head = ["end-point error in px", "KVQ Stream", "DIS", "Farneback"]
+    return table(head, rows) + source("dense_flow.json", about="DIS is OpenCV's, preset medium")
+
+
+def uncertainty() -> str:
+    """How far the expected error can be trusted."""
+    found = read("dense_flow")["uncertainty"]
+    rows = [
+        ["errors below the expected one", f"{found['within']:.0%}", "63%"],
+        ["errors below three times the expected one", f"{found['within_3']:.0%}", "95%"],
+    ]
+    return table(["", "measured", "if it were exact"], rows) + source("dense_flow.json")
+
+
+def camera() -> str:
+    """A camera that is held in a hand."""
+    row = read("dense_flow")["camera"]["sevenscenes"]
+    lines = [
+        ["similarity of this network", f"{row['epe']:.2f}"],
+        ["similarity fitted to the flow of DIS", f"{row['dis_fit_epe']:.2f}"],
+        ["similarity fitted to the truth: the error that depth leaves", f"{row['best_fit_epe']:.2f}"],
+        ["flow of this network", f"{row['flow_epe']:.2f}"],
+        ["flow of DIS", f"{row['dis_epe']:.2f}"],
+    ]
+    about = f"7-Scenes, {row['frames']} frames of a hand-held camera"
+    return table(["median error at still places, px of 320", ""], lines) + source(
+        "dense_flow.json", about=about
+    )
+
+
+def still() -> str:
+    """Still pictures: everything that moves is false."""
+    rows = read("dense_still")["still"]
+    lines = [
+        [
+            about,
+            f"{rows[name]['frames']:,}",
+            str(rows[name]["things"]),
+            *best(
+                [rows[name]["false_share"], rows[name]["mog2_false_share"]],
+                [f"{rows[name][key]:.1%}" for key in ("false_share", "mog2_false_share")],
+                low=True,
+            ),
+            *(
+                f"{rows[name][f'{who}_median']:.2f} / {rows[name][f'{who}_p99']:.2f}"
+                for who in ("flow", "dis")
+            ),
+        ]
+        for name, about in _STILL.items()
+    ]
+    head = ["still pictures under", "frames", "false moving objects", "frames with a false place",
+            "MOG2, likewise", "flow p50 / p99, px", "DIS, likewise"]  # fmt: skip
+    return table(head, lines) + source("dense_still.json")
+
+
+def motions() -> str:
+    """The nine camera motions on rendered clips of unseen pictures."""
+    held_out = metadata()["held_out"]
+    f1s = [f"{held_out['speeds'][speed]['macro_f1']:.3f}" for speed in ("0.4", "1", "2")]
+    rows = [["macro-F1 at 0.4x / 1x / 2x speed", " / ".join(f1s)]]
+    rows += [[about, f"{held_out['controls'][name]:.3f}"] for name, about in _CONTROLS.items()]
+    error = held_out["calibration"]["expected_calibration_error"]
+    rows.append(["expected calibration error (15 bins)", f"{error:.3f}"])
+    about = f"{held_out['samples']:,} clips a row, {held_out['pictures']}"
+    return table(["", ""], rows) + f"{_IN_THE_WEIGHTS} ({about})."
+
+
+def runs() -> str:
+    """How the shipped weights came about."""
+    last = metadata()
+    trained = [one for one in (*last["runs_before"], last) if "steps" in one]
+    rows = [
+        [
+            f"{one['steps']:,}{', cut off' if 'note' in one else ''}",
+            f"{one['clips_seen'] / 1e6:.2f} M" if "clips_seen" in one else "-",
+            f"{one['minutes']:.0f}" if "minutes" in one else "-",
+            f"{one['processes']} x {one['device']}" if "device" in one else "-",
+            _LEARNED[one["steps"]],
+        ]
+        for one in trained
+    ]
+    head = ["steps", "clips and scenes", "minutes", "GPUs", "new in this run"]
+    return table(head, rows, len(head)) + _IN_THE_WEIGHTS + "."
+
+
+def video() -> str:
+    """Fixed cameras and others, as they are and under a virtual camera."""
+    rows = [one for name in ("video_vtest", "video_others") for one in read(name)["videos"]]
+    lines = []
+    for one in rows:
+        right, asked, moved, moving = _answers([one])
+        speeds = (one["virtual_camera"] or {"speeds": {}})["speeds"]
+        lines.append(
+            [
+                Path(one["file"]).stem.removesuffix("_pristine"),
+                f"{one['truth']['unsure']} of {one['truth']['windows']}",
+                f"{right} of {asked}",
+                f"{moved} of {moving}" if moving else "-",
+                str(one["virtual_camera"]["windows"]) if one["virtual_camera"] else "0",
+                " / ".join(f"{row['macro_f1']:.3f}" for row in speeds.values()) or "-",
+            ]
+        )
+    head = ["clip", "windows without a sure truth", "static windows right", "moving windows right",
+            "windows for the virtual camera", "macro-F1 at 0.4x / 1x / 2x"]  # fmt: skip
+    return table(head, lines) + source("video_vtest.json", "video_others.json")
+
+
+def _answers(videos: Sequence[dict[str, Any]]) -> tuple[int, int, int, int]:
+    """Static windows that were right, those asked about; moving ones likewise."""
+    confusion = np.array([one["as_it_is"]["confusion"] for one in videos if one["as_it_is"]]).sum(0)
+    right, asked = np.diag(confusion), confusion.sum(1)
+    return int(right[0]), int(asked[0]), int(right[1:].sum()), int(asked[1:].sum())
+
+
+def hands() -> str:
+    """Hand-held cameras at several distances of the remembered frames."""
+    lines = []
+    for spacing_ms in _HANDS_MS:
+        videos = read(f"video_hands_{spacing_ms}ms")["videos"]
+        windows, unsure = (sum(one["truth"][key] for one in videos) for key in ("windows", "unsure"))
+        right, asked, moved, moving = _answers(videos)
+        lines.append(
+            [
+                f"{spacing_ms} ms",
+                f"{unsure} of {windows}",
+                f"{right} of {asked}",
+                f"{moved} of {moving}",
+                f"{(right + moved) / (asked + moving):.3f}",
+            ]
+        )
+    head = ["spacing", "windows without a sure truth", "static windows right", "moving windows right",
+            "accuracy"]  # fmt: skip
+    return table(head, lines) + source(*(f"video_hands_{ms}ms.json" for ms in _HANDS_MS))
+
+
+def demo_tour() -> str:
+    """The built-in tour, whose truth is known."""
+    document = read("demo_tour")
+    stream = document["streams"]["demo"]
+    things, runtime = stream["things"], document["runtime"]
+    dropped = sum(stream["dropped"].values())
+    rows = [
+        ["frames captured / shown / dropped", f"{stream['captured']} / {stream['rendered']} / {dropped}"],
+        ["frames unaccounted for", str(stream["unaccounted"])],
+        [f"camera labels right, of {stream['labelled']}", f"{stream['accuracy']:.3f}"],
+        [f"moving objects: precision, of {things['judged']}", f"{things['precision']:.2f}"],
+        [f"moving objects: recall, of {things['movers']}", f"{things['recall']:.2f}"],
+        ["moving objects: median error of direction", f"{things['direction_error_deg']:.1f}°"],
+    ]
+    about = f"{runtime['backend']}, {runtime['device']}, {runtime['precision']}"
+    return table(["demo tour", ""], rows) + source("demo_tour.json", about=about)
+
+
+TABLES: Tables = {
+    "moving": moving,
+    "velocity": velocity,
+    "flow": flow,
+    "uncertainty": uncertainty,
+    "camera": camera,
+    "still": still,
+    "motions": motions,
+    "runs": runs,
+    "video": video,
+    "hands": hands,
+    "demo_tour": demo_tour,
+}

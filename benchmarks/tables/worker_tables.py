@@ -1,0 +1,124 @@
+"""Tables of several inference workers: restarts, shared streams, a fleet's failures, a simulated fleet."""
+
+import statistics
+from typing import Any
+
+from benchmarks.fleet.fleet_bench import OURS, cells
+from benchmarks.tables.result_files import Tables, read, source, table
+
+
+def restart_depth() -> str:
+    """How soon a restarted worker predicts with its whole past."""
+    rows = read("restart_depth")["rows"]
+    lines = []
+    for replay_ms in dict.fromkeys(row["replay_ms"] for row in rows):
+        mine = [row for row in rows if row["replay_ms"] == replay_ms]
+        start, first, full = (
+            statistics.median(row[key] for row in mine) for key in ("start_s", "first_ms", "full_ms")
+        )
+        depths = ", ".join(" ".join(map(str, row["depths"])) for row in mine)
+        lines.append([f"{replay_ms:g}", f"{start:.1f} s", f"{first:.0f} ms", f"{full:.0f} ms", depths])
+    head = ["`capture.replay_ms`", "kill to ready", "then to the first prediction",
+            "to the first of full depth", "depths of the first predictions, by kill"]  # fmt: skip
+    return table(head, lines) + source("restart_depth.json")
+
+
+def shared_streams_cpu() -> str:
+    """More workers on two cores."""
+    return _shared_streams("shared_streams_cpu")
+
+
+def shared_streams_gpu() -> str:
+    """One worker and two, a GPU each."""
+    return _shared_streams("shared_streams_h200")
+
+
+def _shared_streams(name: str) -> str:
+    document = read(name)
+    rows: list[dict[str, Any]] = document["rows"]
+    (paced,) = {(row["streams"], row["fps"]) for row in rows if row["mode"] == "paced"}
+    lines = []
+    for workers in sorted({row["workers"] for row in rows}):
+        full, late = (
+            [row[key] for row in rows if row["mode"] == mode and row["workers"] == workers]
+            for mode, key in (("full", "predictions_per_s"), ("paced", "p99_ms"))
+        )
+        lines.append(
+            [
+                str(workers),
+                f"{statistics.median(full):,.1f} ({min(full):,.1f} to {max(full):,.1f})",
+                f"{statistics.median(late):.0f} ms ({min(late):.0f} to {max(late):.0f})",
+            ]
+        )
+    head = [
+        "inference workers",
+        f"predictions/s, {paced[0]} streams without loss",
+        f"p99 from capture to prediction, {paced[0]} streams of {paced[1]:g} fps",
+    ]
+    return table(head, lines) + source(f"{name}.json", about="medians (lowest to highest round)")
+
+
+def fleet_failures() -> str:
+    """What a fleet on Ray loses when something dies."""
+    found = read("fleet_failures")
+    killed, back, coordinator, drained = (
+        found[key] for key in ("node_killed", "node_back", "coordinator_killed", "node_drained")
+    )
+    first, full, move = killed["first_prediction_s"], killed["first_full_depth_s"], drained["move_ms"]
+    lines = [
+        [f"a node with {killed['streams']} streams is killed", "noticed", f"{killed['noticed_s']:.2f} s"],
+        ["", "first predictions, median (worst)", f"{first['median']:.2f} s ({first['worst']:.2f} s)"],
+        ["", "full depth, median (worst)", f"{full['median']:.2f} s ({full['worst']:.2f} s)"],
+        ["", "streams not at full depth within 8 s", str(killed["without"])],
+        ["the node is back", "its worker is ready", f"{back['ready_s']:.1f} s"],
+        ["", "load even, after that", f"{back['even_after_ready_s']:.1f} s"],
+        ["", "moves (most of one stream)", f"{back['moves']} ({back['most_moves_of_a_stream']})"],
+        ["the coordinator is killed", "back", f"{coordinator['back_s']:.2f} s"],
+        ["", "streams with another owner", str(coordinator["owners_changed"])],
+        [f"a node with {drained['streams']} streams is drained", "empty", f"{drained['took_s']:.1f} s"],
+        ["", "a move, median (worst)", f"{move['median']:.0f} ms ({move['worst']:.0f} ms)"],
+        ["", "memory taken over, streams", str(drained["memory_taken"])],
+        ["", "frames lost on the wire", str(drained["lost_on_the_wire"])],
+        [f"all, {found['captured']} frames", "unaccounted for", str(found["unaccounted"])],
+        ["", "predicted twice", str(found["predicted_twice"])],
+        ["", "without a prediction: worker restart", str(found["not_predicted"]["lost.worker_restart"])],
+    ]
+    about = f"{found['streams']} streams of {found['fps']:g} fps, {found['inference_nodes']} inference nodes"
+    return table(["failure", "", ""], lines, 2) + source("fleet_failures.json", about=about)
+
+
+def fleet_simulation() -> str:
+    """The fleet's table beside two simple rivals, in virtual time."""
+    document = read("fleet_simulation")
+    lines, before = [], ""
+    for result in document["results"]:
+        scenario, decider, *numbers = cells(result["scenario"], result["decider"], result)
+        shown = "" if scenario == before else f"`{scenario}`"
+        lines.append([shown, f"**{decider}**" if decider == OURS else decider, *numbers])
+        before = scenario
+    about = (
+        f"{document['cameras']:,} cameras, {document['workers']} workers, "
+        f"{document['minutes']:g} minutes a scenario, seed {document['seed']}"
+    )
+    head = ["scenario", "decider", "moves a minute, planned / unplanned", "moved again within a minute",
+            "overloaded worker-minutes", "worst load", "most loaded / mean",
+            "s without predictions after a failure: median / p99 / worst", "after a planned move: worst",
+            "stream-seconds without predictions"]  # fmt: skip
+    return table(head, lines, 2) + source("fleet_simulation.json", about=about)
+
+
+def fleet_scenarios() -> str:
+    """What happens in the scenarios of the simulation."""
+    scenarios: dict[str, str] = read("fleet_simulation")["scenarios"]
+    rows = [[f"`{name}`", about] for name, about in scenarios.items()]
+    return table(["scenario", "what happens"], rows, 2)
+
+
+TABLES: Tables = {
+    "restart_depth": restart_depth,
+    "shared_streams_cpu": shared_streams_cpu,
+    "shared_streams_gpu": shared_streams_gpu,
+    "fleet_failures": fleet_failures,
+    "fleet_simulation": fleet_simulation,
+    "fleet_scenarios": fleet_scenarios,
+}
