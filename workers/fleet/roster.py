@@ -7,6 +7,8 @@ from pipeline.base.role_names import Role
 from workers.fleet.beat import Beat, Place
 from workers.roles import SYSTEM
 
+_MOST_PART = 3
+
 
 @dataclass
 class Known:
@@ -15,12 +17,14 @@ class Known:
     Attributes:
         beat: The last one.
         heard_ns: When that came.
+        silent_ns: For how long somebody has looked for the next one since.
         is_up: It works, as far as is known.
         links: To whom it was told to connect, by key of ``[endpoints]``.
     """
 
     beat: Beat
     heard_ns: int
+    silent_ns: int = 0
     is_up: bool = False
     links: dict[str, list[str]] = field(default_factory=dict)
 
@@ -29,11 +33,13 @@ class Roster:
     """Takes beats, and notices who comes and goes.
 
     Args:
-        lease_s: Who has not answered for so long is down.
+        lease_s: Who has not answered for so long is down. Only time in which somebody looked counts: where
+            the one who asks has stood still, answers could not come in.
     """
 
     def __init__(self, lease_s: float) -> None:
-        self._lease_s = lease_s
+        self._lease_ns = round(lease_s * 1e9)
+        self._looked_ns: int | None = None
         self._known: dict[str, Known] = {}
 
     def take(self, beat: Beat, now_ns: int) -> str:
@@ -51,7 +57,7 @@ class Roster:
             known.is_up = False
         if is_another or went:
             known.links = {}
-        known.beat, known.heard_ns = beat, now_ns
+        known.beat, known.heard_ns, known.silent_ns = beat, now_ns, 0
         return went
 
     def comes_up(self, name: str) -> bool:
@@ -62,12 +68,16 @@ class Roster:
         return came
 
     def expired(self, now_ns: int) -> list[str]:
-        """Workers that were up and have not answered for too long; they count as down from then on."""
-        late = [
-            known
-            for known in self._known.values()
-            if known.is_up and now_ns - known.heard_ns > self._lease_s * 1e9
-        ]
+        """Workers that were up and have not answered for too long; they count as down from then on.
+
+        To be asked often: of the time between two calls no more counts than a third of the lease.
+        """
+        since_ns = now_ns if self._looked_ns is None else self._looked_ns
+        self._looked_ns, up = now_ns, self.up()
+        for known in up:
+            passed_ns = now_ns - max(known.heard_ns, since_ns)
+            known.silent_ns += min(passed_ns, self._lease_ns // _MOST_PART)
+        late = [known for known in up if known.silent_ns > self._lease_ns]
         for known in late:
             known.is_up, known.links = False, {}
         return [known.beat.worker for known in late]

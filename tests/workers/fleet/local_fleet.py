@@ -38,6 +38,7 @@ class LocalAgents:
         self._config = msgspec.json.encode(config)
         self.running: dict[str, Agent] = {}
         self.cut_off: set[str] = set()
+        self._kept: bytes | None = None
 
     def start(self, role: Role, name: str, where: AgentsConfig) -> None:
         if name not in self.running:
@@ -52,6 +53,15 @@ class LocalAgents:
 
     def beats(self) -> list[Beat]:
         return [agent.beat() for name, agent in list(self.running.items()) if name not in self.cut_off]
+
+    def trouble(self, name: str) -> str:
+        return ""
+
+    def keep(self, text: bytes) -> None:
+        self._kept = text
+
+    def kept(self) -> bytes | None:
+        return self._kept
 
     def ask(self, name: str, question: Question, is_gone: Callable[[], bool]) -> Answer:
         while name in self.cut_off and not is_gone():
@@ -80,6 +90,17 @@ class _OfOneCoordinator:
 
     def beats(self) -> list[Beat]:
         return [] if self.is_dead else self._agents.beats()
+
+    def trouble(self, name: str) -> str:
+        return self._agents.trouble(name)
+
+    def keep(self, text: bytes) -> None:
+        if self.is_dead:
+            raise OSError("it is dead")
+        self._agents.keep(text)
+
+    def kept(self) -> bytes | None:
+        return self._agents.kept()
 
     def ask(self, name: str, question: Question, is_gone: Callable[[], bool]) -> Answer:
         if self.is_dead:

@@ -45,10 +45,16 @@ def test_a_worker_goes_down_once(next_beat, went):
     assert roster.comes_up("inference-1") == bool(went and next_beat.state == "ready")
 
 
+def look_until(roster, now_ns, from_ns=0):
+    """Looks each tenth of a second; who has expired."""
+    return [name for at_ns in range(from_ns, now_ns + 1, S // 10) for name in roster.expired(at_ns)]
+
+
 def test_a_lease_expires_once_and_a_beat_renews_it():
     roster = heard(beat(), beat("sink"), beat("capture", state="down"))
+    assert look_until(roster, S) == []
     roster.take(beat(), S)
-    assert roster.expired(int(1.5 * S)) == []
+    assert look_until(roster, int(1.5 * S), S) == []
     assert roster.expired(int(1.5 * S) + 1) == ["sink"]
     assert roster.expired(int(1.5 * S) + 1) == []
     assert roster.up("sink") == []
@@ -56,6 +62,13 @@ def test_a_lease_expires_once_and_a_beat_renews_it():
     assert [known.beat.worker for known in roster.up()] == ["inference-1"]
     assert roster.take(beat("sink"), 2 * S) == ""
     assert roster.comes_up("sink")
+
+
+def test_who_asks_and_has_stood_still_takes_nobody_for_dead_at_once():
+    roster = heard(beat())
+    assert look_until(roster, S // 10) == []
+    assert roster.expired(60 * S) == [], "nobody was asked meanwhile"
+    assert look_until(roster, 61 * S, 60 * S + S // 10) == ["inference-1"]
 
 
 def test_workers_connect_to_all_that_are_known_and_again_when_they_or_those_change():
