@@ -1,4 +1,4 @@
 """A fleet: many workers on many machines, placed and restarted by Ray, streams placed by us.
 
-Only ``ray_agents`` imports Ray.
+Only ``ray_cluster`` imports Ray.
 """

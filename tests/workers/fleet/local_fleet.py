@@ -123,7 +123,7 @@ class LocalFleet:
         quiet = ("sink.web=false", "sink.record=false", "run.output_dir=", "wire.stats_interval_s=0.2")
         config = load_config(None, [f"sink.predictions={self.predictions}", *quiet, *model])
         self.film = camera_film(place / "film.mp4", frames=4000, width=160, height=120, fps=5)
-        self.agents, self._fleet = LocalAgents(config), fleet
+        self.agents, self._fleet, self._config = LocalAgents(config), fleet, config
         self.start_coordinator()
         names = ("sink", "capture", *(f"inference-{n + 1}" for n in range(fleet.inference.scaling.least)))
         try:
@@ -132,6 +132,11 @@ class LocalFleet:
             self.coordinator.close()
             raise
         self.collector = Collector(with_endpoints_of(config, self.status()["endpoints"]))
+
+    def listen(self) -> None:
+        """Hears the workers that there are now, too."""
+        self.collector.close()
+        self.collector = Collector(with_endpoints_of(self._config, self.status()["endpoints"]))
 
     def predicted(self, worker: str, stream: str) -> int:
         """How many frames of a stream a worker has predicted."""
