@@ -8,6 +8,7 @@ import pytest
 from pipeline.view.web import control_server
 from pipeline.view.web.control_server import ControlError, ControlServer
 from pipeline.view.web.verbs import Done, Verb, VerbError, VerbQueue
+from tests.rigs import verb_server
 from tests.rigs.http import ask
 
 TOKEN = "0123456789abcdef"
@@ -28,25 +29,8 @@ VERBS = [
 ]
 
 
-@contextmanager
 def serving(listen="127.0.0.1:0", token=None, health=lambda: (True, WORKING)):
-    queue, stop = VerbQueue(), threading.Event()
-    server = ControlServer(listen, token, VERBS, queue, health)
-    queue.accept()
-
-    def work():
-        while not stop.wait(0.002):
-            queue.do_all()
-
-    worker = threading.Thread(target=work)
-    worker.start()
-    try:
-        yield server.address
-    finally:
-        stop.set()
-        worker.join()
-        queue.refuse("over")
-        server.close()
+    return verb_server.serving(listen, VERBS, health, token)
 
 
 @pytest.mark.parametrize("way", ["tcp", "unix"])

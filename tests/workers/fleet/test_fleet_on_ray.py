@@ -206,11 +206,8 @@ def test_a_fleet_on_four_nodes(place: Path) -> None:
         fleet_command(fleet, "status", "--fleet", "rig", code=2)
         report = fleet.report(1.0, final=True)
         answers = [one for _, one in fleet.answers()]
-    twice = [
-        key
-        for key, count in Counter((one["stream_id"], one["epoch"], one["seq"]) for one in answers).items()
-        if count > 1
-    ]
+    frames = Counter((one["stream_id"], one["epoch"], one["seq"], one["capture_ns"]) for one in answers)
+    twice = [frame for frame, count in frames.items() if count > 1]
     assert twice == []
     lost: Counter[str] = Counter()
     for name in STREAMS:
