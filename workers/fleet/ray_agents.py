@@ -27,6 +27,7 @@ _AGAIN_S = 5.0
 _QUESTIONS = 8
 _BEATS = "beats"
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")
+_OTHER_VERSION = re.compile(r"(\w+\.)*(Type|Attribute|Import|ModuleNotFound|Validation)Error\b")
 _HOST = re.compile(r"\bip=([0-9A-Fa-f.:]+)")
 
 
@@ -179,5 +180,6 @@ def _trouble(error: Exception) -> str:
     if "Traceback" not in str(error) and "creation task" not in str(error):
         return first_line(error)
     host = _HOST.search(str(error))
-    where = f"on {host[1]} " if host else ""
-    return f"can't begin {where}({lines[-1]}): has it the same version of this program?"
+    where = f" on {host[1]}" if host else ""
+    hint = ": has it the same version of this program?" if _OTHER_VERSION.match(lines[-1]) else ""
+    return f"can't begin{where} ({lines[-1]}){hint}"
