@@ -1,8 +1,8 @@
 """How long agents and workers of a fleet are silent on a machine with too much to do.
 
-``python -m benchmarks.fleet.fleet_silence --busy 0 --busy 16 --json FILE``: a fleet on one machine, and
-beside it so many processes that only count. Seen by the coordinator, how long ago each agent has answered; and how long
-inference takes to answer ``GET /healthz``, asked as its agent asks.
+``python -m benchmarks.fleet.fleet_silence --busy 0 --busy 8 --json FILE``: a fleet on one machine, and beside
+it so many processes that only count. Seen by the coordinator, how long ago each agent has answered; and how
+long inference takes to answer ``GET /healthz``, asked as its agent asks.
 """
 
 import argparse

@@ -188,8 +188,8 @@ class Coordinator:
         for beat in beats:
             if beat.worker in wanted:  # not of one that was given back
                 self._take(beat, now)
-        for name in self._roster.expired(now):
-            self._goes_down(name, f"it has not answered for {self._fleet.lease_s:g} s", now)
+        for name, lease_s in self._roster.expired(now).items():
+            self._goes_down(name, f"it has not answered for {lease_s:.2g} s", now)
         self._connect()
         self._give_cameras()
         if self._owners.is_settled(now):

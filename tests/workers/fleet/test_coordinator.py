@@ -123,7 +123,8 @@ def test_a_worker_that_is_cut_off_loses_its_streams_and_is_not_believed(fleet: L
         )
         assert after["cut-a"] == (other(worker), generation + 1)
         [down, *_] = [note for note in fleet.status()["notes"][::-1] if note["what"] == "down"]
-        assert (down["worker"], down["why"]) == (worker, "it has not answered for 1 s")
+        assert down["worker"] == worker
+        assert down["why"].startswith("it has not answered for ")
         answered = fleet.predicted(worker, "cut-a")
         fleet.wait("it predicts all the same", lambda _: fleet.predicted(worker, "cut-a") >= answered + 5)
         fleet.wait_for_answers(3, *mine)
