@@ -27,6 +27,7 @@ from workers.fleet.worker_client import Answer, Question
 _TURN_S = 0.05
 _PAUSE_S = 1.0
 _BEGIN_S = 10.0
+_STARTS = "the coordinator is starting: it reads what the one before it has kept"
 
 
 class Coordinator:
@@ -128,7 +129,7 @@ class Coordinator:
             moving = {move.stream_id: move.target for move in table.moving}
             return {
                 "fleet": self._fleet.name,
-                "waits": self._owners.waits_for(now),
+                "waits": self._owners.waits_for(now) if self._has_begun.is_set() else _STARTS,
                 "streams": self._notebook.cameras.about(table.owners, moving, now),
                 "workers": {name: self._about(name, now) for name in self._wanted_agents()},
                 "endpoints": self._roster.endpoints(),
