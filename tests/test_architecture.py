@@ -25,7 +25,7 @@ WHOLE = {
         "age_limit", "alone", "batches", "demo", "disk_full", "faults", "files", "freshness", "many_streams",
         "motion_maps", "rtsp", "shared_memory",
     },
-    "workers/fleet": {"fleet_on_ray", "fleet_partition"},
+    "workers/fleet": {"fleet_partition"},
 }  # fmt: skip
 """Tests of more than one module, by room: of a promise that several keep together, or of whole processes."""
 ALIKE = {("base", "base"), ("state", "stats")}

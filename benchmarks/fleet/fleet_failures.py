@@ -17,7 +17,8 @@ from typing import Any
 
 from benchmarks.fleet.ray_rig import Fleet, ray_fleet
 from benchmarks.machine import describe_machine
-from workers.fleet import ray_agents
+from workers.fleet import fleet_on_ray
+from workers.fleet.ray_cluster import RayError
 
 _EVEN_S = 90.0
 _QUIET_S = 8.0
@@ -80,9 +81,9 @@ def coordinator_killed(fleet: Fleet) -> dict[str, Any]:
     back_s = None
     while back_s is None:
         try:
-            ray_agents.call(fleet.coordinator, "status")
+            fleet_on_ray.call(fleet.coordinator, "status")
             back_s = (time.time_ns() - killed_ns) / 1e9
-        except ray_agents.RayError:
+        except RayError:
             fleet.report(0.1)
     fleet.wait("it has found its table", lambda told: all(one["worker"] for one in told["streams"].values()))
     return {
@@ -98,12 +99,12 @@ def node_drained(fleet: Fleet, node: str) -> dict[str, Any]:
     victim = _worker_on(fleet, node)
     streams = _streams_of(fleet, victim)
     before, began = fleet.report(1.0), time.monotonic()
-    ray_agents.call(fleet.coordinator, "drain", victim)
+    fleet_on_ray.call(fleet.coordinator, "drain", victim)
     fleet.wait("it is empty", lambda told: not told["workers"][victim]["streams"], 200.0)
     took_s = time.monotonic() - began
     after = fleet.report(2.0)
     notes = [n for n in fleet.status()["notes"] if n["what"] == "moved" and n.get("source") == victim]
-    ray_agents.call(fleet.coordinator, "undrain", victim)
+    fleet_on_ray.call(fleet.coordinator, "undrain", victim)
     return {
         "streams": len(streams),
         "took_s": round(took_s, 1),
@@ -131,7 +132,7 @@ def run(streams: int, nodes: int, fps: float, side_px: int) -> dict[str, Any]:
         ):
             result[name] = blow()
             print(name, json.dumps(result[name]), flush=True)
-        ray_agents.down("rig")
+        fleet_on_ray.down("rig")
         report = fleet.report(1.0, final=True)
         answered = Counter((one["stream_id"], one["epoch"], one["seq"]) for _, one in fleet.answers())
         result["unaccounted"] = sum(one["unaccounted"] for one in report["streams"].values())

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 
 from benchmarks.fleet.ray_rig import Fleet, ray_fleet
-from workers.fleet import ray_agents
+from workers.fleet import fleet_on_ray
 
 _WARM_S = 20.0
 _PLACEMENT = "settle_s = 10.0\nsteady_s = 2.0"
@@ -71,7 +71,7 @@ def soak(
             moves |= _moves(fleet)
             fleet.report(chance.uniform(1.0, 5.0))
         end_mb = _memory_mb(fleet)
-        ray_agents.down("rig")
+        fleet_on_ray.down("rig")
         report = fleet.report(1.0, final=True)
         answers = Counter((one["stream_id"], one["epoch"], one["seq"]) for _, one in fleet.answers())
     told = report["streams"].values()

@@ -19,8 +19,9 @@ from pipeline.account.ledger import build_report
 from pipeline.video.demo import DemoSource
 from pipeline.wire.keys import allow, new_keys
 from workers.collector import Collector
-from workers.fleet import ray_agents
+from workers.fleet import fleet_on_ray
 from workers.fleet.fleet_file import load_fleet, with_endpoints_of
+from workers.fleet.ray_cluster import connect, ray
 
 _PICTURES = 100
 _DEADLINE_S = 180.0
@@ -49,7 +50,7 @@ class Fleet:
 
     def status(self) -> dict[str, Any]:
         """See ``Coordinator.status``."""
-        told: dict[str, Any] = ray_agents.call(self.coordinator, "status")
+        told: dict[str, Any] = fleet_on_ray.call(self.coordinator, "status")
         return told
 
     def add_node(self, name: str) -> None:
@@ -147,14 +148,14 @@ def ray_fleet(
     )
     with contextlib.ExitStack() as stack:
         stack.callback(cluster.shutdown)
-        ray_agents.connect("rig", cluster.address)
-        stack.callback(ray_agents.ray().shutdown)
+        connect("rig", cluster.address)
+        stack.callback(ray().shutdown)
         overrides = [f"sink.predictions={predictions}", *_keys(folder), *_QUIET, *options]
         fleet, config = load_fleet(file, overrides)
         rig = Fleet(cluster, {}, None, overrides, predictions, Collector(config))
         for number in range(1, nodes + 1):
             rig.add_node(f"n{number}")
-        rig.coordinator = ray_agents.up(fleet, config)
+        rig.coordinator = fleet_on_ray.up(fleet, config)
         rig.wait(
             "all are ready", lambda told: all(one["state"] == "ready" for one in told["workers"].values())
         )

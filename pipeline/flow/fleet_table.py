@@ -109,6 +109,14 @@ class FleetTable:
         return [stream.move for stream in self._streams.values() if stream.move is not None]
 
     @property
+    def generations(self) -> dict[StreamId, tuple[int, int]]:
+        """Of each stream that had an owner, also of removed ones: its owner's, and the last given out."""
+        known = {name: (last, last) for name, last in self._retired.items()}
+        for name, one in self._streams.items():
+            known[name] = (one.owner.generation if one.owner else one.last, one.last)
+        return {name: pair for name, pair in known.items() if pair[1] >= 0}
+
+    @property
     def draining(self) -> frozenset[str]:
         """Workers that are given nothing and are emptied, whether they are up or not."""
         return frozenset(self._draining)
@@ -123,17 +131,19 @@ class FleetTable:
 
         Args:
             stream_id: Its name.
-            last_generation: The highest that was seen of it, as its readers know it: its next owner gets a
-                higher one even where this table and the worker that had it are gone.
+            last_generation: The highest that was given out: lower claims are not believed, and its next owner
+                gets a higher one even where the table that gave it out and its worker are gone.
         """
         last = max(last_generation, self._retired.pop(stream_id, -1))
         found = "its worker did not answer" if last >= 0 else "it is new"
-        known = self._streams.setdefault(stream_id, _Stream(orphaned_by=found))
-        known.last = max(known.last, last)
+        self._streams.setdefault(stream_id, _Stream(orphaned_by=found))
+        self.note_generation(stream_id, last)
 
-    def note_generation(self, stream_id: StreamId, *, last_generation: int) -> None:
-        """Remembers how far a stream was that is not there: should it come back, it goes on from there."""
-        if stream_id not in self._streams:
+    def note_generation(self, stream_id: StreamId, last_generation: int) -> None:
+        """As ``add_stream`` with a generation; a stream that is not there goes on from it when it comes."""
+        if stream := self._streams.get(stream_id):
+            stream.last = max(stream.last, last_generation)
+        else:
             self._retired[stream_id] = max(last_generation, self._retired.get(stream_id, -1))
 
     def remove_stream(self, stream_id: StreamId) -> Owner | None:
@@ -209,12 +219,10 @@ class FleetTable:
         standings = self.standings(now_ns)
         moves += self._empty_drained(standings)
         rest = {name: one for name, one in standings.items() if name not in self._draining}
-        if rest:
-            moves += [
-                self._begin(stream_id, source, target, f"to even out {source} and {target}")
-                for stream_id, source, target in self._balance.even_out(rest)
-            ]
-        return moves
+        return moves + [
+            self._begin(stream_id, source, target, f"to even out {source} and {target}")
+            for stream_id, source, target in (self._balance.even_out(rest) if rest else ())
+        ]
 
     def done(self, move: Move, now_ns: int) -> None:
         """A move was made: its target answers for the stream."""
@@ -283,19 +291,14 @@ class FleetTable:
         waiting = [name for name, stream in self._streams.items() if not stream.owner and not stream.move]
         if not waiting:
             return []
-        standings = self.standings(now_ns)
-        takers = self._ready(now_ns)
-        usual = self._usual_load()
+        standings, takers, usual = self.standings(now_ns), self._ready(now_ns), self._usual_load()
         placed = place(
             {name: self._streams[name].load or usual for name in waiting},
             {name: self._workers[name].capacity for name in takers},
             {name: standings[name].load for name in takers},
             self.policy.spare / 2,
         )
-        return [
-            self._begin(name, None, worker, self._streams[name].orphaned_by)
-            for name, worker in placed.items()
-        ]
+        return [self._begin(name, None, to, self._streams[name].orphaned_by) for name, to in placed.items()]
 
     def _empty_drained(self, standings: Mapping[str, Standing]) -> Iterable[Move]:
         others = {name: one for name, one in standings.items() if name not in self._draining}

@@ -68,6 +68,18 @@ class World:
         for name in self.believed.keys() - self.cut_off:
             self.table.worker_up(name, capacity, self.believed[name], self.now_ns)
 
+    def restart_from(self, kept: dict[str, tuple[int, int]]) -> None:
+        """The same with what the one before has kept, told as the coordinator of a fleet does."""
+        self.table, self.pending = FleetTable(self.policy), []
+        for name, (owned, _) in kept.items():
+            self.table.note_generation(name, owned)
+        for name in kept:
+            self.table.add_stream(name)
+        for name in sorted(self.believed.keys() - self.cut_off):
+            self.table.worker_up(name, 1.0, self.believed[name], self.now_ns)
+        for name, (_, last) in kept.items():
+            self.table.note_generation(name, last)
+
     def plan(self) -> list[Move]:
         moves = self.table.plan(self.now_ns)
         for move in moves:

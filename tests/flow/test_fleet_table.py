@@ -225,6 +225,64 @@ def test_a_coordinator_that_restarts_without_one_of_the_workers_goes_beyond_its_
     assert {move.generation for move in moves} == {1}
 
 
+def test_what_was_kept_tells_a_new_coordinator_whom_to_believe() -> None:
+    world = fleet("a", "b", streams=["gate", "yard"])
+    owner = world.table.owners["gate"].worker
+    other = "b" if owner == "a" else "a"
+    world.cut(owner)
+    [move] = [one for one in world.plan() if one.stream_id == "gate"]
+    assert world.table.generations["gate"] == (1, 1), "its former owner is not believed any more"
+    world.make(move)
+    kept = dict(world.table.generations)
+    world.cut(other)
+    world.cut_off.discard(owner)
+    world.restart_from(kept)
+    assert (owner, "gate", 0) in world.table.stale
+    [again] = [one for one in world.plan() if one.stream_id == "gate"]
+    assert (again.source, again.target, again.generation) == (None, owner, 2)
+
+
+def test_a_coordinator_that_dies_in_the_middle_of_a_planned_move_leaves_the_stream_with_its_owner() -> None:
+    world = fleet("a", "b", streams=["gate"], steady_s=0.0)
+    owner = world.table.owners["gate"].worker
+    world.table.drain(owner)
+    [move] = world.plan()
+    assert move.source == owner
+    kept = dict(world.table.generations)
+    assert kept == {"gate": (0, 1)}
+    world.restart_from(kept)
+    assert (world.table.owners["gate"].worker, world.table.owners["gate"].generation) == (owner, 0)
+    assert world.table.stale == []
+    world.steps(70)
+    world.table.drain(owner)
+    [again] = world.plan()
+    assert again.generation == 2, "the one that was given out is not given out again"
+
+
+def test_a_move_that_was_made_before_its_coordinator_died_is_found() -> None:
+    world = fleet("a", "b", streams=["gate"], steady_s=0.0)
+    owner = world.table.owners["gate"].worker
+    world.table.drain(owner)
+    [move] = world.plan()
+    kept = dict(world.table.generations)
+    world.make(move)
+    world.restart_from(kept)
+    assert (world.table.owners["gate"].worker, world.table.owners["gate"].generation) == (move.target, 1)
+
+
+def test_generations_are_kept_of_streams_that_were_removed() -> None:
+    world = fleet("a", streams=["gate", "yard"])
+    world.table.add_stream("new")
+    world.table.remove_stream("gate")
+    assert world.table.generations == {"gate": (0, 0), "yard": (0, 0)}
+    world.believed["a"].pop("gate")
+    world.restart_from({"yard": (0, 0)})
+    world.table.note_generation("gate", 0)
+    world.table.add_stream("gate")
+    [move] = world.plan()
+    assert (move.stream_id, move.generation) == ("gate", 1)
+
+
 def test_a_stream_that_is_added_again_goes_on_counting() -> None:
     world = fleet("a", "b", streams=["gate"])
     owner = world.table.remove_stream("gate")

@@ -1,5 +1,7 @@
 """Answers of inference workers that have lost a stream to another one."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +26,10 @@ def of(generation: int, seq: int, policy: Policy, stream_id: str = "door") -> li
     return encoding.encode_prediction(prediction(seq, policy, generation=generation, stream_id=stream_id))
 
 
-@pytest.mark.parametrize("policy", ["newest", "every"])
-def test_what_a_former_owner_still_sends_is_refused_and_reported_once(policy: Policy, tmp_path: Path) -> None:
-    former, owner = f"ipc://{tmp_path}/former", f"ipc://{tmp_path}/owner"
+@contextmanager
+def two_owners(folder: Path) -> Iterator[tuple[Publisher, Publisher, PredictionReceiver]]:
+    """The former owner of a stream, the next one, and who hears both."""
+    former, owner = f"ipc://{folder}/former", f"ipc://{folder}/owner"
     with (
         Publisher(former, QUICK, OPEN, queue=SMALL_QUEUE) as old,
         Publisher(owner, QUICK, OPEN, queue=SMALL_QUEUE) as new,
@@ -34,6 +37,12 @@ def test_what_a_former_owner_still_sends_is_refused_and_reported_once(policy: Po
     ):
         for publisher in (old, new):
             until_heard(publisher, sink=1)
+        yield old, new, receiver
+
+
+@pytest.mark.parametrize("policy", ["newest", "every"])
+def test_what_a_former_owner_still_sends_is_refused_and_reported_once(policy: Policy, tmp_path: Path) -> None:
+    with two_owners(tmp_path) as (old, new, receiver):
         got: list[tuple[str, int, int]] = []
 
         def take() -> bool:
@@ -63,14 +72,7 @@ def test_what_a_former_owner_still_sends_is_refused_and_reported_once(policy: Po
 
 
 def test_a_frame_that_the_former_owner_has_answered_is_not_answered_again(tmp_path: Path) -> None:
-    former, owner = f"ipc://{tmp_path}/former", f"ipc://{tmp_path}/owner"
-    with (
-        Publisher(former, QUICK, OPEN, queue=SMALL_QUEUE) as old,
-        Publisher(owner, QUICK, OPEN, queue=SMALL_QUEUE) as new,
-        PredictionReceiver([former, owner], QUICK, OPEN) as receiver,
-    ):
-        for publisher in (old, new):
-            until_heard(publisher, sink=1)
+    with two_owners(tmp_path) as (old, new, receiver):
         got: list[tuple[int, int]] = []
 
         def taken(count: int) -> bool:

@@ -1,6 +1,8 @@
 """A receiver that begins with a live stream gets its last frames once more: it alone, once, before others."""
 
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +30,18 @@ def shot(seq: int, stream_id: str = "door", epoch: int = 0, every_ms: int = 40, 
 
 def place(kind: str, folder: Path) -> str:
     return f"ipc://{folder}/frames" if kind == "ipc" else f"tcp://127.0.0.1:{free_port()}"
+
+
+@contextmanager
+def camera_and_reader(
+    endpoint: str, streams: Sequence[str] = ()
+) -> Iterator[tuple[FramePublisher, FrameReceiver]]:
+    """Capture, and inference that takes these streams to begin with."""
+    with (
+        publisher_at(endpoint) as publisher,
+        FrameReceiver([endpoint], "inference", QUICK, OPEN, streams) as receiver,
+    ):
+        yield publisher, receiver
 
 
 def heard(publisher: FramePublisher, stream_id: str, readers: int) -> None:
@@ -107,11 +121,7 @@ def test_who_takes_all_streams_gets_the_last_frames_of_all(tmp_path: Path) -> No
 
 
 def test_who_does_not_ask_gets_nothing_again(tmp_path: Path) -> None:
-    endpoint = f"ipc://{tmp_path}/frames"
-    with (
-        publisher_at(endpoint) as publisher,
-        FrameReceiver([endpoint], "inference", QUICK, OPEN, []) as receiver,
-    ):
+    with camera_and_reader(f"ipc://{tmp_path}/frames") as (publisher, receiver):
         assert publisher.send_frame(shot(0))
         receiver.begin("door")
         heard(publisher, "door", 1)
@@ -119,11 +129,7 @@ def test_who_does_not_ask_gets_nothing_again(tmp_path: Path) -> None:
 
 
 def test_replayed_come_before_a_later_frame_that_is_sent_at_once(tmp_path: Path) -> None:
-    endpoint = f"ipc://{tmp_path}/frames"
-    with (
-        publisher_at(endpoint) as publisher,
-        FrameReceiver([endpoint], "inference", QUICK, OPEN, []) as receiver,
-    ):
+    with camera_and_reader(f"ipc://{tmp_path}/frames") as (publisher, receiver):
         for seq in range(4):
             assert publisher.send_frame(shot(seq))
         until(lambda: publisher.listeners()["inference"] == 1, "it listens")
@@ -158,11 +164,7 @@ def test_two_that_begin_at_once_get_them_both(tmp_path: Path) -> None:
 
 
 def test_who_has_begun_already_gets_nothing_again(tmp_path: Path) -> None:
-    endpoint = f"ipc://{tmp_path}/frames"
-    with (
-        publisher_at(endpoint) as publisher,
-        FrameReceiver([endpoint], "inference", QUICK, OPEN, ["door"]) as receiver,
-    ):
+    with camera_and_reader(f"ipc://{tmp_path}/frames", ["door"]) as (publisher, receiver):
         heard(publisher, "door", 1)
         assert publisher.send_frame(shot(0))
         receiver.begin("door", replay=True)
@@ -191,11 +193,7 @@ def take_frame(item: object) -> bool:
 
 
 def test_who_left_and_begins_again_gets_the_last_frames_again(tmp_path: Path) -> None:
-    endpoint = f"ipc://{tmp_path}/frames"
-    with (
-        publisher_at(endpoint) as publisher,
-        FrameReceiver([endpoint], "inference", QUICK, OPEN, []) as receiver,
-    ):
+    with camera_and_reader(f"ipc://{tmp_path}/frames") as (publisher, receiver):
         assert publisher.send_frame(shot(0))
         for seq in range(1, 4):
             receiver.begin("door", replay=True)
@@ -214,11 +212,7 @@ def heard_nobody(publisher: FramePublisher) -> None:
 
 
 def test_a_stream_that_has_no_frame_yet_has_none_to_send_again(tmp_path: Path) -> None:
-    endpoint = f"ipc://{tmp_path}/frames"
-    with (
-        publisher_at(endpoint) as publisher,
-        FrameReceiver([endpoint], "inference", QUICK, OPEN, []) as receiver,
-    ):
+    with camera_and_reader(f"ipc://{tmp_path}/frames") as (publisher, receiver):
         receiver.begin("door", replay=True)
         heard(publisher, "door", 1)
         assert publisher.send_frame(shot(0))
@@ -241,10 +235,7 @@ def test_frames_of_a_file_and_of_a_stream_that_has_ended_are_not_kept(tmp_path: 
 def test_a_link_that_is_cut_meanwhile_brings_each_frame_once(tmp_path: Path) -> None:
     port = free_port()
     endpoint = f"tcp://127.0.0.1:{port}"
-    with (
-        publisher_at(endpoint) as publisher,
-        FrameReceiver([endpoint], "inference", QUICK, OPEN, []) as receiver,
-    ):
+    with camera_and_reader(endpoint) as (publisher, receiver):
         for seq in range(5):
             assert publisher.send_frame(shot(seq, side=480))
         until(lambda: publisher.listeners()["inference"] == 1, "it listens")

@@ -2,14 +2,17 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipeline.wire.encoding import encode_prediction
 from pipeline.wire.publisher import Publisher
 from tests.rigs.http import ask
-from tests.wire.peers import OPEN, QUICK, until
+from tests.wire.peers import OPEN, QUICK, frame, prediction, until
+from tests.wire.shared_helpers import publisher_at
 from tests.workers.pipeline import quick_model
 from tests.workers.program import START_S, Program
 
@@ -24,8 +27,8 @@ def sink(place: Path) -> Iterator[str]:
         yield address
 
 
-def heard(publisher: Publisher, role: str, count: int) -> None:
-    until(lambda: publisher.listeners()[role] == count, f"{count} of {role} listen", START_S)
+def heard(publisher: Publisher, role: str, readers: int) -> None:
+    until(lambda: publisher.listeners()[role] == readers, f"{readers} of {role} listen", START_S)
 
 
 def test_a_sink_connects_and_disconnects(place: Path) -> None:
@@ -46,6 +49,29 @@ def test_a_sink_connects_and_disconnects(place: Path) -> None:
         assert right.listeners()["sink"] == camera.listeners()["sink"] == 1
         assert ask(address, "PUT", "/links", {"frames": [], "predictions": []}).code == 200
         heard(camera, "sink", 0)
+
+
+def test_a_sink_tells_the_generation_that_it_has_seen_last(place: Path) -> None:
+    at = {name: f"ipc://{place}/{name}" for name in ("camera", "left")}
+    with (
+        sink(place) as address,
+        publisher_at(at["camera"]) as camera,
+        Publisher(at["left"], QUICK, OPEN) as left,
+    ):
+        assert ask(address, "GET", "/streams") == (200, {"streams": []})
+        links = {"frames": [at["camera"]], "predictions": [at["left"]]}
+        assert ask(address, "PUT", "/links", links).code == 200
+        heard(left, "sink", 1)
+
+        def told(seq: int, generation: int) -> bool:
+            camera.send_frame(frame(seq, "newest", "door"))
+            left.send(encode_prediction(prediction(seq, "newest", generation=generation)))
+            known = {"stream_id": "door", "generation": generation}
+            return bool(ask(address, "GET", "/streams").body == {"streams": [known]})
+
+        for generation in (3, 4):
+            seqs = count(100 * generation)
+            until(lambda: told(next(seqs), generation), f"it has seen {generation}")  # noqa: B023
 
 
 @pytest.mark.parametrize(

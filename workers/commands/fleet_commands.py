@@ -62,14 +62,15 @@ def up(
     The fleet keeps running after this command ends. If it already runs, the command only waits. Exit code 1
     means that it was not ready in time.
     """
-    from workers.fleet import ray_agents
+    from workers.fleet import fleet_on_ray
+    from workers.fleet.ray_cluster import connect
 
     fleet, of_workers = _load(config, overrides, insecure=insecure)
-    ray_agents.connect(fleet.name, address)
-    actor = ray_agents.up(fleet, of_workers)
+    connect(fleet.name, address)
+    actor = fleet_on_ray.up(fleet, of_workers)
     until, told = time.monotonic() + wait, ""
     while True:
-        status = ray_agents.call(actor, "status")
+        status = fleet_on_ray.call(actor, "status")
         missing = _not_ready(status["workers"], fleet.inference.scaling.least)
         missing += [name for name, stream in status["streams"].items() if stream["worker"] is None]
         if (line := ", ".join(missing)) != told and missing:
@@ -169,17 +170,18 @@ def monitor(
 ) -> None:
     """Show the live statistics of all streams and workers."""
     from workers.commands.run_pipeline import run_monitor
-    from workers.fleet import ray_agents
+    from workers.fleet import fleet_on_ray
+    from workers.fleet.ray_cluster import RayError, connect
 
     fleet, of_workers = _load(config, overrides, insecure=insecure, headless=headless)
-    ray_agents.connect(fleet.name, address)
-    actor = ray_agents.coordinator(fleet.name)
-    placed = ray_agents.listening(of_workers, actor)
+    connect(fleet.name, address)
+    actor = fleet_on_ray.coordinator(fleet.name)
+    placed = fleet_on_ray.listening(of_workers, actor)
 
     def find() -> Config:
         nonlocal placed
-        with contextlib.suppress(ray_agents.RayError):  # the coordinator is started again, or `fleet down`
-            placed = ray_agents.listening(of_workers, actor)
+        with contextlib.suppress(RayError):  # the coordinator is started again, or `fleet down`
+            placed = fleet_on_ray.listening(of_workers, actor)
         return placed
 
     raise typer.Exit(run_monitor(of_workers, seconds or 0.0, report, find))
@@ -188,10 +190,11 @@ def monitor(
 @app.command(epilog=example("fleet down"))
 def down(fleet: Name = "kvq", address: Address = "auto") -> None:
     """Stop a fleet in order; the Ray cluster keeps running."""
-    from workers.fleet import ray_agents
+    from workers.fleet import fleet_on_ray
+    from workers.fleet.ray_cluster import connect
 
-    ray_agents.connect(fleet, address)
-    ray_agents.down(fleet)
+    connect(fleet, address)
+    fleet_on_ray.down(fleet)
 
 
 def _load(file: Path, overrides: list[str] | None, *, insecure: bool, headless: bool = False) -> Any:
@@ -204,10 +207,11 @@ def _load(file: Path, overrides: list[str] | None, *, insecure: bool, headless: 
 
 
 def _ask(fleet: str, address: str, method: str, *args: Any) -> Any:
-    from workers.fleet import ray_agents
+    from workers.fleet import fleet_on_ray
+    from workers.fleet.ray_cluster import connect
 
-    ray_agents.connect(fleet, address)
-    return ray_agents.call(ray_agents.coordinator(fleet), method, *args)
+    connect(fleet, address)
+    return fleet_on_ray.call(fleet_on_ray.coordinator(fleet), method, *args)
 
 
 def _not_ready(workers: dict[str, Any], least: int) -> list[str]:

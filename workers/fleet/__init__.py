@@ -1,4 +1,4 @@
 """Fleets: workers on many machines, started by Ray, with our own placement of streams.
 
-Only ``ray_agents`` imports Ray.
+Only ``ray_cluster`` imports Ray.
 """

@@ -30,6 +30,15 @@ class Agents(Protocol):
     def ask(self, name: str, question: Question, is_gone: Callable[[], bool]) -> Answer:
         """Asks a worker through its agent; code 0 if that can't be done, or it is gone before it answers."""
 
+    def trouble(self, name: str) -> str:
+        """Why nothing is heard of an agent, as far as is known, in one line; empty if there is no trouble."""
+
+    def keep(self, text: bytes) -> None:
+        """Keeps what the next coordinator has to know; it is safe when this returns."""
+
+    def kept(self) -> bytes | None:
+        """What was kept last, by this coordinator or one before it; None: nothing."""
+
 
 def capture_name(name: str) -> str:
     """Of the capture agent of ``[capture.NAME]``."""

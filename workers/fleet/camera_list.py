@@ -34,6 +34,15 @@ class Cameras:
         return stream_id in self._streams
 
     @property
+    def present(self) -> list[FleetStream]:
+        """As they were added."""
+        return list(self._streams.values())
+
+    @present.setter
+    def present(self, streams: list[FleetStream]) -> None:
+        self._streams = {stream.id: stream for stream in streams}
+
+    @property
     def readers(self) -> dict[str, str]:
         """The capture agent of each."""
         return {name: capture_name(self._fleet.capture_of(stream)) for name, stream in self._streams.items()}
@@ -60,15 +69,6 @@ class Cameras:
         """
         if self._streams.pop(stream_id, None) is None:
             raise FleetError(f"there is no stream {stream_id!r}")
-
-    def adopt(self, beat: Beat) -> None:
-        """Takes what a capture agent was given by a coordinator before this one: the file may be older."""
-        readers = self.readers
-        for stream_id in [name for name in self._streams if readers[name] == beat.worker]:
-            del self._streams[stream_id]
-        reader = next(name for name in self._fleet.capture if capture_name(name) == beat.worker)
-        for entry in beat.entries or ():
-            self._streams[entry.id] = FleetStream(**_fields(entry), capture=reader)
 
     def about(
         self, owners: Mapping[str, Owner], moving: Mapping[str, str], now_ns: int

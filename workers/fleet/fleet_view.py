@@ -42,8 +42,13 @@ def render_status(status: dict[str, Any]) -> RenderableType:
             Text(about["why"]),
         )
     parts: list[RenderableType] = [workers]
-    if waiting := [name for name, about in status["workers"].items() if about["state"] == "waits"]:
-        parts.append(Text(f"waits until a node has room and the labels for it: {', '.join(waiting)}"))
+    silent = {name: about["why"] for name, about in status["workers"].items() if "why" in about}
+    waiting = [name for name, about in status["workers"].items() if about["state"] == "waits"]
+    if rest := [name for name in waiting if name not in silent]:
+        parts.append(Text(f"waits until a node has room and the labels for it: {', '.join(rest)}"))
+    parts += [Text(f"{name}: {why}") for name, why in silent.items()]
+    if status["waits"]:
+        parts.append(Text(status["waits"]))
     parts += [
         Text(f"web page, on {about['host']}: {about['page']}\nfrom elsewhere first: {_tunnel(about)}")
         for about in status["workers"].values()

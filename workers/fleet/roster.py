@@ -7,6 +7,11 @@ from pipeline.base.role_names import Role
 from workers.fleet.beat import Beat, Place
 from workers.roles import SYSTEM
 
+_S = 1_000_000_000
+_MOST_PART = 3
+_TIMES_SLOWEST, _TIMES_LEASE = 3, 4
+_LATELY_NS = 60 * _S
+
 
 @dataclass
 class Known:
@@ -15,12 +20,16 @@ class Known:
     Attributes:
         beat: The last one.
         heard_ns: When that came.
+        silent_ns: For how long somebody has looked for the next one since.
+        slowest_ns: For how long that was at most, of late; and when that was.
         is_up: It works, as far as is known.
         links: To whom it was told to connect, by key of ``[endpoints]``.
     """
 
     beat: Beat
     heard_ns: int
+    silent_ns: int = 0
+    slowest_ns: tuple[int, int] = (0, 0)
     is_up: bool = False
     links: dict[str, list[str]] = field(default_factory=dict)
 
@@ -29,11 +38,14 @@ class Roster:
     """Takes beats, and notices who comes and goes.
 
     Args:
-        lease_s: Who has not answered for so long is down.
+        lease_s: Who has not answered for so long is down; one that was slow within the last minute, as its
+            machine has too much to do, has three times its slowest answer, and at most four leases. Only time
+            in which somebody looked counts: where the one who asks has stood still, no answer could come in.
     """
 
     def __init__(self, lease_s: float) -> None:
-        self._lease_s = lease_s
+        self._lease_ns = round(lease_s * _S)
+        self._looked_ns: int | None = None
         self._known: dict[str, Known] = {}
 
     def take(self, beat: Beat, now_ns: int) -> str:
@@ -51,7 +63,11 @@ class Roster:
             known.is_up = False
         if is_another or went:
             known.links = {}
-        known.beat, known.heard_ns = beat, now_ns
+        if is_another:
+            known.slowest_ns = 0, now_ns
+        elif known.silent_ns >= known.slowest_ns[0] or now_ns - known.slowest_ns[1] > _LATELY_NS:
+            known.slowest_ns = known.silent_ns, now_ns
+        known.beat, known.heard_ns, known.silent_ns = beat, now_ns, 0
         return went
 
     def comes_up(self, name: str) -> bool:
@@ -61,16 +77,23 @@ class Roster:
         known.is_up = known.beat.state == "ready"
         return came
 
-    def expired(self, now_ns: int) -> list[str]:
-        """Workers that were up and have not answered for too long; they count as down from then on."""
-        late = [
-            known
-            for known in self._known.values()
-            if known.is_up and now_ns - known.heard_ns > self._lease_s * 1e9
-        ]
+    def expired(self, now_ns: int) -> dict[str, float]:
+        """Workers that were up and have not answered for too long, in s; they count as down from then on.
+
+        To be asked often: of the time between two calls no more counts than a third of the lease.
+        """
+        since_ns = now_ns if self._looked_ns is None else self._looked_ns
+        self._looked_ns, up = now_ns, self.up()
+        for known in up:
+            passed_ns = now_ns - max(known.heard_ns, since_ns)
+            known.silent_ns += min(passed_ns, self._lease_ns // _MOST_PART)
+        late = [known for known in up if known.silent_ns > self._lease_of(known)]
         for known in late:
             known.is_up, known.links = False, {}
-        return [known.beat.worker for known in late]
+        return {known.beat.worker: self._lease_of(known) / _S for known in late}
+
+    def _lease_of(self, known: Known) -> int:
+        return min(max(self._lease_ns, _TIMES_SLOWEST * known.slowest_ns[0]), _TIMES_LEASE * self._lease_ns)
 
     def forget(self, name: str) -> None:
         """A worker was given back."""
@@ -142,7 +165,8 @@ class Roster:
             "host": beat.place.host,
             "pid": beat.pid,
             "restarts": beat.restarts,
-            "heard_s": round((now_ns - known.heard_ns) / 1e9, 2),
+            "heard_s": round((now_ns - known.heard_ns) / _S, 2),
+            "lease_s": round(self._lease_of(known) / _S, 2),
             "streams": len(beat.streams) if beat.role != "sink" else None,
             "busy": round(beat.load.busy, 3) if beat.load else None,
             **({"page": beat.page} if beat.page else {}),

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import msgspec
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -20,6 +19,7 @@ from pipeline.base.errors import OutputError
 from pipeline.base.redact import reason
 from pipeline.view.web.connections import REQUEST_TIMEOUT_S
 from pipeline.view.web.guard import guards, loopback_host
+from pipeline.view.web.json_answers import json_response, refuse_as_json
 from pipeline.view.web.put_zones import has_token
 from pipeline.view.web.server_thread import ServerThread
 from pipeline.view.web.verbs import Asked, Done, Verb, VerbError, VerbQueue
@@ -81,7 +81,7 @@ class ControlServer:
                 *(Route(path, self._endpoint(known), methods=[*known]) for path, known in by_path.items()),
             ],
             middleware=guards(host),
-            exception_handlers={HTTPException: _refuse},
+            exception_handlers={HTTPException: refuse_as_json},
         )
         self._server = ServerThread(app, listener, "control")
         if not self._server.start():
@@ -95,7 +95,7 @@ class ControlServer:
 
     async def _tell_health(self, _: Request) -> Response:
         works, told = self._health()
-        return _json(told, 200 if works else 503)
+        return json_response(told, 200 if works else 503)
 
     def _endpoint(self, verbs: dict[str, Verb]) -> Callable[[Request], Any]:
         async def answer(request: Request) -> Response:
@@ -133,18 +133,7 @@ def _answer(done: Done) -> Response:
         return Response(status_code=204)
     if isinstance(done.body, bytes):
         return Response(done.body, done.code, media_type="application/octet-stream")
-    return _json(done.body, done.code)
-
-
-def _json(body: Any, code: int) -> Response:
-    return Response(msgspec.json.encode(body), code, media_type="application/json")
-
-
-async def _refuse(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    answer = _json({"error": error.detail}, error.status_code)
-    answer.headers.update(error.headers or {})
-    return answer
+    return json_response(done.body, done.code)
 
 
 def _bind_tcp(listen: str) -> socket.socket:

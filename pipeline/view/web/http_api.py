@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar, get_args
 
-import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
@@ -20,6 +19,7 @@ from pipeline.view.web.board import Board, encode_jpeg
 from pipeline.view.web.event_feed import EventFeed, with_words
 from pipeline.view.web.evidence_files import EvidenceFiles
 from pipeline.view.web.exposition import CONTENT_TYPE, Metrics
+from pipeline.view.web.json_answers import json_response, refuse_as_json
 from pipeline.view.web.motion_level import MotionLevel
 from pipeline.view.web.post_view import PostView
 from pipeline.view.web.put_zones import PutZones
@@ -191,11 +191,6 @@ class HttpApi:
         return [with_words(event) for event in found]
 
 
-def json_response(content: Any, status: int = 200) -> Response:
-    """Anything that msgspec can encode."""
-    return Response(msgspec.json.encode(content), status, media_type="application/json")
-
-
 def _encoded(stream_id: str, image: Image) -> bytes:
     try:
         return encode_jpeg(stream_id, image)
@@ -212,8 +207,5 @@ async def refuse(request: Request, error: Exception) -> Response:
     """Says what is wrong with a request: to programs as JSON."""
     assert isinstance(error, HTTPException)
     if request.url.path.startswith("/api/"):
-        answer = json_response({"error": error.detail}, error.status_code)
-    else:
-        answer = PlainTextResponse(error.detail, error.status_code)
-    answer.headers.update(error.headers or {})
-    return answer
+        return await refuse_as_json(request, error)
+    return PlainTextResponse(error.detail, error.status_code, error.headers)

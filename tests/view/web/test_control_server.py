@@ -1,13 +1,14 @@
 import socket
 import stat
 import threading
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from pipeline.view.web import control_server
-from pipeline.view.web.control_server import ControlError, ControlServer
-from pipeline.view.web.verbs import Done, Verb, VerbError, VerbQueue
+from pipeline.view.web.control_server import ControlError
+from pipeline.view.web.verbs import Done, Verb, VerbError
+from tests.rigs import verb_server
 from tests.rigs.http import ask
 
 TOKEN = "0123456789abcdef"
@@ -28,25 +29,8 @@ VERBS = [
 ]
 
 
-@contextmanager
 def serving(listen="127.0.0.1:0", token=None, health=lambda: (True, WORKING)):
-    queue, stop = VerbQueue(), threading.Event()
-    server = ControlServer(listen, token, VERBS, queue, health)
-    queue.accept()
-
-    def work():
-        while not stop.wait(0.002):
-            queue.do_all()
-
-    worker = threading.Thread(target=work)
-    worker.start()
-    try:
-        yield server.address
-    finally:
-        stop.set()
-        worker.join()
-        queue.refuse("over")
-        server.close()
+    return verb_server.serving(listen, VERBS, health, token)
 
 
 @pytest.mark.parametrize("way", ["tcp", "unix"])
@@ -73,6 +57,27 @@ def test_health_is_told_to_everybody_by_its_code():
         assert ask(address, "GET", "/healthz") == (200, WORKING)
         state[0] = False
         assert ask(address, "GET", "/healthz") == (503, WORKING)
+
+
+def test_health_is_told_while_the_worker_is_in_the_middle_of_something():
+    begun, goes_on = threading.Event(), threading.Event()
+
+    def step(_):
+        begun.set()
+        goes_on.wait(60)
+        return Done()
+
+    verbs = [Verb("POST", "/step", step)]
+    with (
+        verb_server.serving("127.0.0.1:0", verbs, lambda: (True, WORKING)) as address,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        answer = pool.submit(ask, address, "POST", "/step")
+        assert begun.wait(60)
+        assert ask(address, "GET", "/healthz") == (200, WORKING)
+        assert not answer.done()
+        goes_on.set()
+        assert answer.result().code == 204
 
 
 def test_beyond_this_machine_a_token_is_needed():

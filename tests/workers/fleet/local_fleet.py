@@ -38,6 +38,7 @@ class LocalAgents:
         self._config = msgspec.json.encode(config)
         self.running: dict[str, Agent] = {}
         self.cut_off: set[str] = set()
+        self._kept: bytes | None = None
 
     def start(self, role: Role, name: str, where: AgentsConfig) -> None:
         if name not in self.running:
@@ -52,6 +53,15 @@ class LocalAgents:
 
     def beats(self) -> list[Beat]:
         return [agent.beat() for name, agent in list(self.running.items()) if name not in self.cut_off]
+
+    def trouble(self, name: str) -> str:
+        return ""
+
+    def keep(self, text: bytes) -> None:
+        self._kept = text
+
+    def kept(self) -> bytes | None:
+        return self._kept
 
     def ask(self, name: str, question: Question, is_gone: Callable[[], bool]) -> Answer:
         while name in self.cut_off and not is_gone():
@@ -81,6 +91,17 @@ class _OfOneCoordinator:
     def beats(self) -> list[Beat]:
         return [] if self.is_dead else self._agents.beats()
 
+    def trouble(self, name: str) -> str:
+        return self._agents.trouble(name)
+
+    def keep(self, text: bytes) -> None:
+        if self.is_dead:
+            raise OSError("it is dead")
+        self._agents.keep(text)
+
+    def kept(self) -> bytes | None:
+        return self._agents.kept()
+
     def ask(self, name: str, question: Question, is_gone: Callable[[], bool]) -> Answer:
         if self.is_dead:
             return Answer(0, b"it is dead")
@@ -102,7 +123,7 @@ class LocalFleet:
         quiet = ("sink.web=false", "sink.record=false", "run.output_dir=", "wire.stats_interval_s=0.2")
         config = load_config(None, [f"sink.predictions={self.predictions}", *quiet, *model])
         self.film = camera_film(place / "film.mp4", frames=4000, width=160, height=120, fps=5)
-        self.agents, self._fleet = LocalAgents(config), fleet
+        self.agents, self._fleet, self._config = LocalAgents(config), fleet, config
         self.start_coordinator()
         names = ("sink", "capture", *(f"inference-{n + 1}" for n in range(fleet.inference.scaling.least)))
         try:
@@ -111,6 +132,11 @@ class LocalFleet:
             self.coordinator.close()
             raise
         self.collector = Collector(with_endpoints_of(config, self.status()["endpoints"]))
+
+    def listen(self) -> None:
+        """Hears the workers that there are now, too."""
+        self.collector.close()
+        self.collector = Collector(with_endpoints_of(self._config, self.status()["endpoints"]))
 
     def predicted(self, worker: str, stream: str) -> int:
         """How many frames of a stream a worker has predicted."""

@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from benchmarks.fleet.ray_rig import Fleet, ray_fleet
@@ -17,11 +18,12 @@ from tests.workers.program import PROGRAM, RUN_S
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(400),
+    pytest.mark.timeout(500),
     pytest.mark.filterwarnings("ignore::FutureWarning:ray", "ignore::DeprecationWarning:ray"),
 ]
 
 WAIT_S = 120.0
+LONGER_THAN_A_LEASE_S = 2.0
 STREAMS = [f"cam{n:02d}" for n in range(6)]
 NODES = ("n1", "n2", "n3")
 
@@ -121,6 +123,20 @@ def kill_a_node(fleet: Fleet) -> None:
     assert len(moved) == len(set(moved)) >= 1, "none of a stream twice"
 
 
+def stop_the_coordinator_for_a_while(fleet: Fleet) -> None:
+    """Longer than a lease: it has heard nobody, and takes nobody for dead because of that."""
+    before = fleet.wait("all is well", lambda told: told if is_settled(told) else None)
+    process = fleet.coordinator_process()
+    process.suspend()
+    wait_for_answers(fleet, STREAMS, {name: owner[1] for name, owner in owners(before).items()})
+    time.sleep(LONGER_THAN_A_LEASE_S)
+    process.resume()
+    wait_for_answers(fleet, STREAMS, {name: owner[1] for name, owner in owners(before).items()})
+    after = fleet.status()
+    assert owners(after) == owners(before)
+    assert after["notes"] == before["notes"]
+
+
 def kill_the_coordinator(fleet: Fleet) -> None:
     """Streams go on meanwhile; the next one finds who owns what."""
     before = owners(fleet.wait("all is well", lambda told: told if is_settled(told) else None))
@@ -128,6 +144,31 @@ def kill_the_coordinator(fleet: Fleet) -> None:
     wait_for_answers(fleet, STREAMS, {name: owner[1] for name, owner in before.items()})
     assert owners(fleet.wait("it is back", lambda told: told if is_settled(told) else None)) == before
     assert not [note for note in fleet.status()["notes"] if note["what"] in ("moved", "down")]
+
+
+def kill_the_coordinator_and_the_agents_of_its_node(fleet: Fleet) -> None:
+    """Nobody is left who was told of the camera that was added, and of the node that was drained."""
+    worker = worker_on(fleet, "n3")
+    fleet_command(fleet, "add", "late", str(fleet.predictions.parent / "film.mp4"), "--fleet", "rig")
+    fleet_command(fleet, "drain", fleet.nodes["n3"].node_id[:12], "--fleet", "rig")
+    before = owners(fleet.wait("all is well", lambda told: told if is_settled(told) else None))
+    capture = fleet.status()["workers"]["capture"]["pid"]
+    killed = [fleet.coordinator_process(), psutil.Process(capture).parent()]
+    for process in killed:
+        assert process
+        process.kill()
+    told = fleet.wait(
+        "capture reads all again",
+        lambda told: told if told["workers"]["capture"].get("streams") == len(STREAMS) + 1 else None,
+    )
+    assert told["workers"]["capture"]["pid"] != capture
+    told = fleet.wait("all is well", lambda told: told if is_settled(told) else None)
+    assert owners(told) == before
+    assert told["workers"][worker]["drain"] == "drained"
+    wait_for_answers(fleet, [*STREAMS, "late"], {name: owner[1] for name, owner in before.items()})
+    fleet_command(fleet, "undrain", fleet.nodes["n3"].node_id, "--fleet", "rig")
+    fleet_command(fleet, "remove", "late", "--fleet", "rig")
+    fleet.wait("each has streams again", lambda told: is_settled(told) and len(counts(told)) == 3)
 
 
 def drain_a_node(fleet: Fleet) -> None:
@@ -157,17 +198,16 @@ def test_a_fleet_on_four_nodes(place: Path) -> None:
         wait_for_answers(fleet, STREAMS, dict.fromkeys(STREAMS, 0), depth=2)
         check_commands(fleet)
         drain_a_node(fleet)
+        stop_the_coordinator_for_a_while(fleet)
         kill_the_coordinator(fleet)
         kill_a_node(fleet)
+        kill_the_coordinator_and_the_agents_of_its_node(fleet)
         fleet_command(fleet, "down", "--fleet", "rig")
         fleet_command(fleet, "status", "--fleet", "rig", code=2)
         report = fleet.report(1.0, final=True)
         answers = [one for _, one in fleet.answers()]
-    twice = [
-        key
-        for key, count in Counter((one["stream_id"], one["epoch"], one["seq"]) for one in answers).items()
-        if count > 1
-    ]
+    frames = Counter((one["stream_id"], one["epoch"], one["seq"], one["capture_ns"]) for one in answers)
+    twice = [frame for frame, count in frames.items() if count > 1]
     assert twice == []
     lost: Counter[str] = Counter()
     for name in STREAMS:

@@ -17,9 +17,15 @@ def stream(worker="inference-1", moving_to=None, why="it is new"):
     return {"capture": "capture", "worker": worker, "moving_to": moving_to, "why": why, **placed}
 
 
-def shown(streams, workers=None, notes=()):
+def shown(streams, workers=None, notes=(), waits=""):
     out = StringIO()
-    told = {"fleet": "town", "workers": workers or {}, "streams": streams, "notes": list(notes)}
+    told = {
+        "fleet": "town",
+        "workers": workers or {},
+        "streams": streams,
+        "notes": list(notes),
+        "waits": waits,
+    }
     Console(file=out, width=200).print(render_status(told))
     return out.getvalue()
 
@@ -52,6 +58,19 @@ def test_workers_streams_and_why():
         assert part in text, text
     assert "draining" not in text
     assert "None" not in text
+
+
+def test_who_says_nothing_and_what_is_waited_for():
+    waits = {"role": "inference", "state": "waits"}
+    text = shown(
+        {},
+        {"inference-1": waits, "inference-2": waits | {"why": "can't begin on 10.0.0.2 ([TypeError])"}},
+        waits="no stream is placed until an inference worker is ready",
+    )
+    assert "waits until a node has room and the labels for it: inference-1\n" in text
+    assert "inference-2: can't begin on 10.0.0.2 ([TypeError])\n" in text
+    assert "no stream is placed until an inference worker is ready\n" in text
+    assert "room" not in shown({}, {"inference-2": waits | {"why": "it can't begin"}})
 
 
 def test_a_table_ends_and_the_rest_is_counted():

@@ -45,17 +45,50 @@ def test_a_worker_goes_down_once(next_beat, went):
     assert roster.comes_up("inference-1") == bool(went and next_beat.state == "ready")
 
 
+def look_until(roster, now_ns, from_ns=0):
+    """Looks each tenth of a second; who has expired."""
+    return [name for at_ns in range(from_ns, now_ns + 1, S // 10) for name in roster.expired(at_ns)]
+
+
 def test_a_lease_expires_once_and_a_beat_renews_it():
     roster = heard(beat(), beat("sink"), beat("capture", state="down"))
+    assert look_until(roster, S) == []
     roster.take(beat(), S)
-    assert roster.expired(int(1.5 * S)) == []
-    assert roster.expired(int(1.5 * S) + 1) == ["sink"]
-    assert roster.expired(int(1.5 * S) + 1) == []
+    assert look_until(roster, int(1.5 * S), S) == []
+    assert roster.expired(int(1.5 * S) + 1) == {"sink": 1.5}
+    assert roster.expired(int(1.5 * S) + 1) == {}
     assert roster.up("sink") == []
     assert roster.about("sink", 2 * S)["state"] == "not heard"
     assert [known.beat.worker for known in roster.up()] == ["inference-1"]
     assert roster.take(beat("sink"), 2 * S) == ""
     assert roster.comes_up("sink")
+
+
+def test_who_asks_and_has_stood_still_takes_nobody_for_dead_at_once():
+    roster = heard(beat())
+    assert look_until(roster, S // 10) == []
+    assert roster.expired(60 * S) == {}, "nobody was asked meanwhile"
+    assert look_until(roster, 61 * S, 60 * S + S // 10) == ["inference-1"]
+
+
+def test_one_that_was_slow_lately_is_given_more_time():
+    roster = heard(beat(), beat("sink"))
+    assert look_until(roster, S) == []
+    for name in ("inference-1", "sink"):
+        roster.take(beat(name), S)
+    assert roster.about("sink", S)["lease_s"] == 3.0
+    roster.take(beat("sink", session=2), S + 1)
+    roster.comes_up("sink")
+    assert roster.about("sink", S)["lease_s"] == 1.5, "another process has its own time"
+    assert look_until(roster, 4 * S, S + S // 10) == ["sink"]
+    assert look_until(roster, 4 * S + S // 5, 4 * S + S // 10) == ["inference-1"]
+    assert roster.take(beat(), 5 * S) == ""
+    assert roster.comes_up("inference-1")
+    assert roster.about("inference-1", 5 * S)["lease_s"] == 6.0, "four leases at most"
+    roster.take(beat(), 60 * S)
+    assert roster.about("inference-1", 60 * S)["lease_s"] == 6.0
+    roster.take(beat(), 66 * S)
+    assert roster.about("inference-1", 66 * S)["lease_s"] == 1.5, "a minute ago is long ago"
 
 
 def test_workers_connect_to_all_that_are_known_and_again_when_they_or_those_change():
@@ -114,6 +147,7 @@ def test_what_there_is_to_say():
         "pid": 100,
         "restarts": 0,
         "heard_s": 0.5,
+        "lease_s": 1.5,
         "streams": 1,
         "busy": 0.123,
     }

@@ -1,12 +1,11 @@
 import socket
 import threading
-from contextlib import contextmanager
 
 import msgspec
 import pytest
 
-from pipeline.view.web.control_server import ControlServer
-from pipeline.view.web.verbs import Done, Verb, VerbError, VerbQueue
+from pipeline.view.web.verbs import Done, Verb, VerbError
+from tests.rigs import verb_server
 from workers.fleet.worker_client import Answer, Question, ask, stream_path
 
 
@@ -26,25 +25,8 @@ VERBS = [
 ]
 
 
-@contextmanager
 def serving(file):
-    queue, stop = VerbQueue(), threading.Event()
-    server = ControlServer(f"unix:{file}", None, VERBS, queue, lambda: (False, {"state": "starting"}))
-    queue.accept()
-
-    def work():
-        while not stop.wait(0.002):
-            queue.do_all()
-
-    worker = threading.Thread(target=work)
-    worker.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        worker.join()
-        queue.refuse("over")
-        server.close()
+    return verb_server.serving(f"unix:{file}", VERBS, lambda: (False, {"state": "starting"}))
 
 
 def test_a_worker_answers(place):

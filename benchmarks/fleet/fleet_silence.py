@@ -1,0 +1,89 @@
+"""How long agents and workers of a fleet are silent on a machine with too much to do.
+
+``python -m benchmarks.fleet.fleet_silence --busy 0 --busy 8 --json FILE``: a fleet on one machine, and beside
+it so many processes that only count. Seen by the coordinator, how long ago each agent has answered; and how
+long inference takes to answer ``GET /healthz``, asked as its agent asks.
+"""
+
+import argparse
+import json
+import multiprocessing
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.fleet.ray_rig import Fleet, ray_fleet
+from benchmarks.machine import describe_machine
+from workers.fleet import fleet_on_ray
+from workers.fleet.worker_client import Question, ask
+
+_FOLDERS = "kvq-agent-*"
+
+
+def silence(fleet: Fleet, busy: int, seconds: float) -> dict[str, Any]:
+    """The longest times within so many seconds, in seconds, and how many workers were taken for dead."""
+    others = [multiprocessing.get_context("spawn").Process(target=_count, daemon=True) for _ in range(busy)]
+    for process in others:
+        process.start()
+    began_ns, until = time.time_ns(), time.monotonic() + seconds
+    heard, health = [0.0], [0.0]
+    while time.monotonic() < until:
+        heard += [about["heard_s"] for about in fleet.status()["workers"].values()]
+        for folder in Path(tempfile.gettempdir()).glob(_FOLDERS):
+            asked = time.monotonic()
+            told = ask(folder / "control", Question("GET", "/healthz")).read()
+            if isinstance(told, dict) and told.get("role") == "inference":
+                health.append(time.monotonic() - asked)
+    for process in others:
+        process.kill()
+        process.join()
+    down = [n for n in fleet.status()["notes"] if n["what"] == "down" and n["time_ns"] >= began_ns]
+    return {
+        "busy_processes": busy,
+        "agent_silent_s": round(max(heard), 2),
+        "health_s": round(max(health), 2),
+        "health_asked": len(health) - 1,
+        "down": [f"{note['worker']}: {note['why']}" for note in down],
+    }
+
+
+def _count() -> None:
+    number = 0
+    while True:
+        number += 1
+
+
+def main() -> None:
+    """Measures, and writes the results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--busy", type=int, action="append", help="processes beside it; repeatable")
+    parser.add_argument("--streams", type=int, default=8)
+    parser.add_argument("--fps", type=float, default=5.0)
+    parser.add_argument("--side", type=int, default=320, help="longer side of what the network sees, in px")
+    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--json", type=Path)
+    asked = parser.parse_args()
+    options = [f"inference.longer_side_px={asked.side}"]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ray_fleet(Path(folder), asked.streams, 1, fps=asked.fps, options=options) as fleet,
+    ):
+        fleet.wait("all are placed", lambda told: all(one["worker"] for one in told["streams"].values()))
+        results = []
+        for busy in asked.busy or [0]:
+            results.append(silence(fleet, busy, asked.seconds))
+            print(json.dumps(results[-1]), flush=True)
+        fleet_on_ray.down("rig")
+    if asked.json:
+        told = {
+            "machine": describe_machine(),
+            "streams": asked.streams,
+            "fps": asked.fps,
+            "side_px": asked.side,
+        }
+        asked.json.write_text(json.dumps({**told, "results": results}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""A fleet on Ray: its coordinator as an actor, started, asked and ended from a command line.
+
+Its actors are named and detached: they outlive the command that started them, and Ray starts them again
+where there is room, also on another node.
+"""
+
+import contextlib
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pipeline.base.config import Config
+from pipeline.base.errors import UserError
+from workers.fleet.coordinator import Coordinator
+from workers.fleet.fleet_file import Fleet, with_endpoints_of
+from workers.fleet.ray_agents import CALLS, COORDINATOR, KEPT, RayAgents
+from workers.fleet.ray_cluster import RayError, first_line, kv, names, namespace, ray
+
+_ASK_S = 45.0
+_CLOSE_S = 150.0
+_LOOK_S = 0.1
+
+
+def up(fleet: Fleet, config: Config) -> Any:
+    """Starts the coordinator of a fleet; the one that is there goes on.
+
+    Returns:
+        Its handle.
+
+    Raises:
+        RayError: The one that is there was told something else.
+    """
+    told = msgspec.json.encode(fleet), msgspec.json.encode(config)
+    actor = (
+        ray()
+        .remote(_CoordinatorActor)
+        .options(
+            name=COORDINATOR,
+            namespace=namespace(fleet.name),
+            lifetime="detached",
+            get_if_exists=True,
+            max_restarts=-1,
+            max_concurrency=CALLS,
+            num_cpus=0,
+            resources={"node:__internal_head__": 0.001},  # without the head there is no fleet anyway
+        )
+        .remote(*told, str(Path.cwd()))
+    )
+    if not call(actor, "has", *told):
+        raise RayError(
+            f"fleet {fleet.name!r} is up with another configuration: `fleet down --fleet {fleet.name}` "
+            "first; cameras alone: `fleet add`, `fleet remove`"
+        )
+    return actor
+
+
+def coordinator(fleet: str) -> Any:
+    """The coordinator that runs.
+
+    Raises:
+        RayError: There is none.
+    """
+    try:
+        return ray().get_actor(COORDINATOR, namespace=namespace(fleet))
+    except ValueError:
+        raise _no_fleet(fleet) from None
+
+
+def call(actor: Any, method: str, *args: Any, timeout_s: float = _ASK_S) -> Any:
+    """Calls a method of an actor, and waits for what it returns; again if it is just being started again.
+
+    Raises:
+        RayError: It does not answer.
+        UserError: What it raised.
+    """
+    package, until = ray(), time.monotonic() + timeout_s
+    while True:
+        try:
+            return package.get(getattr(actor, method).remote(*args), timeout=timeout_s)
+        except package.exceptions.RayTaskError as error:
+            if isinstance(error.cause, UserError):
+                raise error.cause from None
+            raise
+        except (package.exceptions.RayActorError, package.exceptions.GetTimeoutError) as error:
+            starts = isinstance(error, package.exceptions.ActorUnavailableError)
+            if not starts or time.monotonic() > until:
+                raise RayError(f"the fleet does not answer: {first_line(error)}") from None
+        time.sleep(_LOOK_S)
+
+
+def listening(config: Config, actor: Any) -> Config:
+    """The configuration of a monitor of all workers, wherever they are now."""
+    return with_endpoints_of(config, call(actor, "status")["endpoints"])
+
+
+def down(fleet: str) -> None:
+    """Ends a fleet: its workers in order, then its coordinator, then what else is left.
+
+    Raises:
+        RayError: There is none.
+    """
+    package, found = ray(), names(fleet)
+    if not found:
+        raise _no_fleet(fleet)
+    with contextlib.suppress(RayError):
+        call(coordinator(fleet), "close", timeout_s=_CLOSE_S)
+    for name in sorted(found, key=lambda name: name != COORDINATOR):  # it would start the others again
+        with contextlib.suppress(ValueError):
+            package.kill(package.get_actor(name, namespace=namespace(fleet)), no_restart=True)
+    kv()._internal_kv_del(KEPT, del_by_prefix=True, namespace=namespace(fleet))
+
+
+def _no_fleet(fleet: str) -> RayError:
+    return RayError(f"no fleet {fleet!r} is up: python run_stream.py fleet up --config FILE")
+
+
+class _CoordinatorActor(Coordinator):
+    """A coordinator of agents that are actors."""
+
+    def __init__(self, fleet: bytes, config: bytes, folder: str) -> None:
+        read = msgspec.json.decode(fleet, type=Fleet)
+        self._told = fleet, config
+        actor: str = ray().get_runtime_context().get_actor_id()  # the same when it is started again
+        super().__init__(read, RayAgents(read.name, config, folder, read.beat_s, actor))
+
+    def has(self, fleet: bytes, config: bytes) -> bool:
+        """Whether it was started with these."""
+        return self._told == (fleet, config)
