@@ -12,7 +12,7 @@ TERMINATED: Final = 128 + signal.SIGTERM
 
 MEANINGS: Final = {
     OK: "Finished, or stopped in order: by one signal, a closed window or a closed standard output.",
-    FAILED: "A worker or source failed for good, frames are unaccounted for, or an unexpected error occurred.",
+    FAILED: "A worker or source failed for good, frames are unaccounted for, or the program has a defect.",
     USER_ERROR: "Bad input. One line on standard error says what is wrong and what to change.",
     OUTPUT_LOST: "A requested output could not be written, for example because the disk is full.",
     INTERRUPTED: "Interrupted by Ctrl-C: the pipeline by a second one, other commands by the first.",
