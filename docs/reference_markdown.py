@@ -16,7 +16,7 @@ _CODE = (
     r"(?:https?|rtsp|ipc|tcp)://[\w.:@/{}]*\w|unix:/path|host:port|\{run\}",
     r"\b[a-z]+\.[a-z]+=\w+",
     r"(?<![\w/.(])(?:[a-z]+\.[a-z]+_[a-z_]+|run\.\w+|inference\.device)(?![\w(/])",
-    r'"\w*"|\b(?:true|false)\b',
+    r'"\w*"|(?:^|(?<=; ))(?:true|false)\b',
     r"(?<![\w-])(?:\d+|-|[a-z]\w*)(?= = )",
 )
 _FIND_CODE = re.compile("|".join(_CODE))
