@@ -23,6 +23,7 @@ from workers.fleet.errands import Errands
 from workers.fleet.fleet_file import Fleet, FleetStream
 from workers.fleet.inference_slots import InferenceSlots
 from workers.fleet.pauses import Pauses
+from workers.fleet.probe import refuses
 from workers.fleet.roster import Roster
 from workers.fleet.stream_move import Moved, make_move
 from workers.fleet.worker_client import Answer, Question, stream_path
@@ -39,6 +40,8 @@ _GENTLE_NS = 3_000_000_000
 _MEASURE_NS = 5_000_000_000
 _LATELY_NS = 2_000_000_000
 _NOT_FOUND = 404
+_MISSED_BEATS = 2
+"""Then a worker is probed: one that is only slow answers late now and then."""
 
 
 class Coordinator:
@@ -187,6 +190,7 @@ class Coordinator:
                 self._take(beat, now)
         for name in self._roster.expired(now):
             self._goes_down(name, f"it has not answered for {self._fleet.lease_s:g} s", now)
+        self._probe_silent(now)
         self._connect()
         self._give_cameras()
         if self._settle(now):
@@ -237,6 +241,17 @@ class Coordinator:
         self._note("down", worker=name, why=why)
         if name in self._slots.names:
             self._table.worker_down(name, now)
+
+    def _probe_silent(self, now: int) -> None:
+        """Looks whether workers that have missed beats are dead: then their lease need not end."""
+        for known in self._roster.silent(now, _MISSED_BEATS * self._fleet.beat_s):
+            name, endpoints = known.beat.worker, list(known.beat.endpoints.values())
+
+            def probed(is_dead: bool, name: str = name, heard_ns: int = known.heard_ns) -> None:
+                if is_dead and self._roster.lose(name, heard_ns):
+                    self._goes_down(name, "nobody listens at its port any more", now_ns())
+
+            self._errands.begin(("probe", name), partial(refuses, endpoints), probed)
 
     def _connect(self) -> None:
         """Tells workers whose frames and predictions there are."""

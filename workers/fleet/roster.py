@@ -61,16 +61,22 @@ class Roster:
         known.is_up = known.beat.state == "ready"
         return came
 
+    def silent(self, now_ns: int, longer_than_s: float) -> list[Known]:
+        """Workers that are up as far as is known, and have not answered for longer than that."""
+        return [known for known in self.up() if now_ns - known.heard_ns > longer_than_s * 1e9]
+
     def expired(self, now_ns: int) -> list[str]:
         """Workers that were up and have not answered for too long; they count as down from then on."""
-        late = [
-            known
-            for known in self._known.values()
-            if known.is_up and now_ns - known.heard_ns > self._lease_s * 1e9
-        ]
-        for known in late:
-            known.is_up, known.links = False, {}
-        return [known.beat.worker for known in late]
+        late = self.silent(now_ns, self._lease_s)
+        return [known.beat.worker for known in late if self.lose(known.beat.worker, known.heard_ns)]
+
+    def lose(self, name: str, heard_ns: int) -> bool:
+        """A worker that was heard last at that time is gone; False if it was heard since, or is down."""
+        known = self._known.get(name)
+        if known is None or not known.is_up or known.heard_ns != heard_ns:
+            return False
+        known.is_up, known.links = False, {}
+        return True
 
     def forget(self, name: str) -> None:
         """A worker was given back."""

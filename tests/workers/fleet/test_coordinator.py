@@ -1,5 +1,7 @@
 """A coordinator with real agents and real workers on this machine, without Ray."""
 
+import os
+import signal
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -140,6 +142,33 @@ def test_a_drained_worker_is_emptied_without_losing_a_frame(fleet: LocalFleet) -
     answers = fleet.answers(*streams)
     assert max(ids(answers).values()) == 1, "no frame is predicted twice"
     assert len({one["generation"] for one in answers if one["stream_id"] == "drained-a"}) > 1
+
+
+def test_streams_of_a_dead_worker_that_nobody_speaks_for_do_not_wait_for_the_end_of_its_lease(
+    place: Path,
+) -> None:
+    """Its machine refuses connections to its port; its agent is not heard either."""
+    scaling = ScalingPolicy(least=2, most=2)
+    fleet = LocalFleet(place, Fleet(lease_s=600.0, inference=InferenceAgents(scaling=scaling)))
+    try:
+        fleet.coordinator.add(fleet.camera("dead"))
+        worker, generation = fleet.wait_until_placed("dead")["dead"]
+        fleet.wait_for_answers(3, "dead")
+        pid = fleet.agents.running[worker].beat().pid
+        assert pid
+        fleet.agents.cut_off.add(worker)
+        os.kill(pid, signal.SIGKILL)
+        fleet.wait(
+            "the other one has it",
+            lambda _: fleet.owners("dead").get("dead") == (other(worker), generation + 1),
+        )
+        [down] = [note for note in fleet.status()["notes"] if note["what"] == "down"]
+        assert (down["worker"], down["why"]) == (worker, "nobody listens at its port any more")
+        fleet.wait_for_answers(3, "dead")
+        assert max(ids(fleet.answers("dead")).values()) == 1
+    finally:
+        fleet.agents.cut_off.clear()
+        fleet.close()
 
 
 def test_more_workers_come_while_predictions_are_late_and_go_when_they_are_idle(place: Path) -> None:
