@@ -24,6 +24,7 @@ from tests.workers.program import START_S, until
 from tests.workers.test_batches import taken, worker
 from workers.inference import InferenceWorker
 from workers.inference_stream import InferenceStream
+from workers.turn import Turn
 
 
 @pytest.mark.slow
@@ -174,7 +175,7 @@ def test_a_frame_that_joins_a_step_of_others_has_its_past_too(takes_over: TakesO
     stream = run.wait_for_past(lambda: inference._receive(0.01))
     run.send(5)
     until(lambda: inference._receive(0.01) or stream.is_ready, "it is there", START_S)
-    turns = inference._next_turns({})
+    turns = inference._next_turns({"other": Turn(frame(0, stream_id="other"), [None, None], None, None)})
     assert [slot.key.id.seq for slot in turns["door"].past] == [3, 4]
 
 
