@@ -328,7 +328,8 @@ class Coordinator:
         now = now_ns()
         if moved.trouble:
             self._table.failed(move, moved.trouble, now, kept=moved.kept)
-            self._pauses.begin(("moves",), now, longest_s=1.0)
+            if all(self._roster.is_up(name) for name in (move.source, move.target) if name):
+                self._pauses.begin(("moves",), now, longest_s=1.0)  # streams of a dead worker do not wait
         else:
             self._pauses.end(("moves",))
             self._table.done(move, now)
