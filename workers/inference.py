@@ -27,7 +27,7 @@ from workers.base import RETRY_S, TICK_S, Worker
 from workers.configured_runtime import configured_runtime
 from workers.inference_stream import InferenceStream
 from workers.link_verbs import Receivers
-from workers.rebuilding import rebuild
+from workers.rebuilding import rebuild, rebuild_ahead
 from workers.reference_views import ReferenceViews
 from workers.roles import bound_endpoint, connected_endpoints
 from workers.rundir import folder_of_run
@@ -89,14 +89,16 @@ class InferenceWorker(Worker):
             return True
         if any(stream.outbox for stream in self.streams.values()):
             timeout_s = min(timeout_s, RETRY_S)
-        self._receive(0.0 if any(stream.is_ready for stream in self.streams.values()) else timeout_s)
+        is_busy = any(stream.is_ready or stream.again.expected for stream in self.streams.values())
+        self._receive(0.0 if is_busy else timeout_s)
         for wanted in self.publisher.pop_views_wanted():
             self._views.want(wanted)
         assert self.receiver is not None
-        begun = [stream.again for stream in self.streams.values() if stream.is_ready]
-        rebuild(begun, self.runtime, self._usual, self.receiver.rejects)
         if turns := self._next_turns({}):
             self._step(self._wait_for_others(turns))
+        else:
+            late = [stream.again for stream in self.streams.values()]
+            rebuild_ahead(late, self.runtime, self._usual, self.receiver.rejects)
         if self._assignment:
             self._assignment.give_up_standby()
         if self.load.is_due(now_ns()):
@@ -213,6 +215,9 @@ class InferenceWorker(Worker):
 
     def _next_turns(self, turns: dict[str, Turn]) -> dict[str, Turn]:
         """Adds at most one frame of each other stream; who finds no room comes first the next time."""
+        assert self.receiver is not None
+        begun = [stream.again for stream in self.streams.values() if stream.is_ready]
+        rebuild(begun, self.runtime, self._usual, self.receiver.rejects)
         for stream in list(self.streams.values()):
             if len(turns) >= self._most:
                 break
@@ -222,7 +227,6 @@ class InferenceWorker(Worker):
             try:
                 turn = stream.next(now_ns())
             except WireError as error:
-                assert self.receiver is not None
                 self.receiver.rejects.add(stream.id, error)
             else:
                 turns |= {stream.id: turn} if turn else {}

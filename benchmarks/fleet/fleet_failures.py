@@ -1,8 +1,8 @@
 """Losses of a fleet under failures: ``python -m benchmarks.fleet.fleet_failures --json FILE``.
 
 A Ray cluster of several nodes on this machine, one with capture and the sink, the others with an inference
-worker each; films of the demo tour, played as cameras would. In turn: a node is taken away without a word, it
-comes back, the coordinator is killed, a node is drained. Times are from the blow, as the sink sees it.
+worker each; films of the demo tour, played as cameras would. In turn: all processes of a node are killed, the
+node comes back, the coordinator is killed, a node is drained. Times are from the blow, as the sink sees it.
 """
 
 import argparse
@@ -25,9 +25,10 @@ _QUIET_S = 8.0
 
 
 def node_killed(fleet: Fleet, node: str) -> dict[str, Any]:
-    """Takes a node away; when its streams are predicted again."""
+    """Takes a node away; when its streams are predicted again, and what that time is made of."""
     victim = _worker_on(fleet, node)
     streams = _streams_of(fleet, victim)
+    depths = [answer["depth"] for _, answer in fleet.answers()[-3 * len(streams) :]]
     before, killed_ns = len(fleet.answers()), time.time_ns()
     fleet.kill_node(node)
     down_ns = fleet.wait(
@@ -37,17 +38,22 @@ def node_killed(fleet: Fleet, node: str) -> dict[str, Any]:
         ),
     )
     fleet.report(_QUIET_S)
-    first, full = dict[str, float](), dict[str, float]()
+    given = [note for note in fleet.status()["notes"] if _is_move_since(note, killed_ns)]
+    captured, first, full = dict[str, float](), dict[str, float](), dict[str, float]()
     for came_ns, answer in fleet.answers()[before:]:
         name, after_s = answer["stream_id"], (came_ns - killed_ns) / 1e9
         if name not in streams or came_ns < down_ns:
             continue
         first.setdefault(name, after_s)
+        captured.setdefault(name, (answer["capture_ns"] - killed_ns) / 1e9)
         if answer["depth"] == 2:
             full.setdefault(name, after_s)
     return {
         "streams": len(streams),
+        "full_depth_before": round(depths.count(2) / len(depths), 2),
         "noticed_s": round((down_ns - killed_ns) / 1e9, 2),
+        "given_s": _spread((note["time_ns"] - killed_ns) / 1e9 for note in given),
+        "first_predicted_captured_s": _spread(captured.values()),
         "first_prediction_s": _spread(first.values()),
         "first_full_depth_s": _spread(full.values()),
         "without": len(streams) - len(full),
@@ -116,7 +122,8 @@ def node_drained(fleet: Fleet, node: str) -> dict[str, Any]:
 
 def run(streams: int, nodes: int, fps: float, side_px: int) -> dict[str, Any]:
     """All blows on one fleet."""
-    options = [f"inference.longer_side_px={side_px}", f"capture.replay_ms={2500 / fps:g}"]
+    rare = [f"{key}={2500 / fps:g}" for key in ("capture.replay_ms", "history.max_gap_ms")]
+    options = [f"inference.longer_side_px={side_px}", *rare]
     with (
         tempfile.TemporaryDirectory() as folder,
         ray_fleet(Path(folder), streams, nodes, fps=fps, options=options) as fleet,

@@ -60,8 +60,15 @@ class Fleet:
         )
 
     def kill_node(self, name: str) -> None:
-        """Takes a node away as a power cut would: nothing on it is told."""
-        self.cluster.remove_node(self.nodes.pop(name), allow_graceful=False)
+        """Takes a node away: all of its processes die at once, and nothing on it is told."""
+        node = self.nodes.pop(name)
+        [raylet] = node.all_processes["raylet"]
+        parent = psutil.Process(raylet.process.pid)
+        parent.suspend()  # it must not see its children die, and start others
+        for process in [*parent.children(recursive=True), parent]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self.cluster.remove_node(node, allow_graceful=False)
 
     def coordinator_process(self) -> psutil.Process:
         """That which it runs in now."""

@@ -1,6 +1,7 @@
 """An inference worker as a program: what it is sent, and which models it runs, do not end it."""
 
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from unittest.mock import Mock
@@ -8,6 +9,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
+from pipeline.base.clock import now_ns
 from pipeline.base.config import load_config
 from pipeline.base.frame import Frame, FrameId
 from pipeline.model.checkpoint import save_checkpoint
@@ -21,6 +23,8 @@ from tests.wire.test_messages import changed
 from tests.workers.program import START_S, until
 from tests.workers.test_batches import taken, worker
 from workers.inference import InferenceWorker
+from workers.inference_stream import InferenceStream
+from workers.turn import Turn
 
 
 @pytest.mark.slow
@@ -91,6 +95,88 @@ def test_a_picture_that_stands_still_is_asked_about_until_its_past_does_too(
     assert (counted.predicted, counted.reused, counted.backbone_passes) == (6, 4, 2)
     assert got[3].prediction.top == got[4].prediction.top != got[5].prediction.top
     assert [len(one.prediction.past) for one in got] == [0, 1, 2, 2, 2, 2]
+
+
+@dataclass
+class TakesOver:
+    """An inference worker that begins with a stream which has sent five frames already, 100 ms apart."""
+
+    inference: InferenceWorker
+    publisher: FramePublisher
+    receiver: PredictionReceiver
+    began_ns: int
+
+    def send(self, seq: int) -> None:
+        image = np.full((64, 64, 3), seq, np.uint8)
+        at_ns = self.began_ns + seq * 10**8
+        assert self.publisher.send_frame(Frame(FrameId("door", 1, 0, seq), image, capture_ns=at_ns))
+
+    def wait_for_past(self, tick: Callable[[], object]) -> InferenceStream:
+        """The stream, once what capture sends again is there."""
+
+        def is_there() -> object:
+            self.publisher.send_again()
+            tick()
+            stream = self.inference.streams.get("door")
+            return stream and stream.again.expected
+
+        until(is_there, "the past is there", START_S)
+        return self.inference.streams["door"]
+
+
+@pytest.fixture
+def takes_over(place: Path) -> Iterator[TakesOver]:
+    checkpoint = place / "motion.safetensors"
+    save_checkpoint(checkpoint, small(motion=True))
+    frames, predictions = f"ipc://{place}/frames", f"ipc://{place}/predictions"
+    settings = [f"inference.checkpoint={checkpoint}", "runtime.backend=torch"]
+    places = [f"endpoints.frames=['{frames}']", f"endpoints.predictions=['{predictions}']"]
+    inference = InferenceWorker(load_config(None, [*settings, *places]), "inference")
+    kept = capture(encoding="raw", replay_ms=1000.0)
+    with (
+        inference.resources,
+        FramePublisher(frames, QUICK, OPEN, kept, streams=1) as publisher,
+        PredictionReceiver([predictions], QUICK, OPEN) as receiver,
+    ):
+        inference.open()
+        run = TakesOver(inference, publisher, receiver, now_ns() - 5 * 10**8)
+        for seq in range(5):
+            run.send(seq)
+        until(lambda: inference.publisher.listeners()["sink"], "the sink listens", START_S)
+        assert inference.tick(0.0)
+        yield run
+
+
+@pytest.mark.slow
+def test_the_past_of_a_stream_that_it_takes_over_is_computed_before_the_next_frame_is_there(
+    takes_over: TakesOver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, inference = takes_over, takes_over.inference
+    steps = Mock(wraps=inference.runtime.infer)
+    monkeypatch.setattr(inference.runtime, "infer", steps)
+    stream = run.wait_for_past(lambda: inference._receive(0.01))
+    until(lambda: inference.tick(0.01) and not stream.again.expected, "it is computed", START_S)
+    assert sum(len(call.args[0]) for call in steps.call_args_list) == 2
+    assert (stream.stats.rebuilt, stream.stats.predicted) == (0, 0)
+    steps.reset_mock()
+    run.send(5)
+    got: list[ReceivedPrediction] = []
+    until(lambda: inference.tick(0.01) and (got.extend(taken(run.receiver)) or got), "answered", START_S)
+    assert [past.seq for past in got[0].prediction.past] == [3, 4]
+    assert steps.call_count == 1, "but for its own step nothing was left to be computed"
+    counted = stream.stats
+    assert (counted.rebuilt, counted.predicted, counted.backbone_passes, counted.received) == (2, 1, 1, 1)
+
+
+@pytest.mark.slow
+def test_a_frame_that_joins_a_step_of_others_has_its_past_too(takes_over: TakesOver) -> None:
+    """It comes while that step waits for it: its past is there, and not computed yet."""
+    run, inference = takes_over, takes_over.inference
+    stream = run.wait_for_past(lambda: inference._receive(0.01))
+    run.send(5)
+    until(lambda: inference._receive(0.01) or stream.is_ready, "it is there", START_S)
+    turns = inference._next_turns({"other": Turn(frame(0, stream_id="other"), [None, None], None, None)})
+    assert [slot.key.id.seq for slot in turns["door"].past] == [3, 4]
 
 
 @pytest.mark.slow

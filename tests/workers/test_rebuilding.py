@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pipeline.account.stats import StreamStats
+from pipeline.base.errors import WireError
 from pipeline.base.frame import FrameId
 from pipeline.model.history import StreamHistory
 from pipeline.wire.arrivals import ReceivedFrame
@@ -69,6 +70,87 @@ def test_nothing_is_kept_over_a_break(rebuilding: Rebuilding, changes: dict[str,
         rebuilding.took(again(seq, 1000 + 40 * seq))
     rebuilding.took(received(7, at_ms, policy="newest", **changes))
     assert popped(rebuilding) == []
+
+
+def computed_ahead(rebuilding: Rebuilding) -> list[int]:
+    """Numbers of the frames that are computed before the next one is there."""
+    rows = [row for _ in range(9) for row in rebuilding.pop_expected(1, Rejects())]
+    for row in rows:
+        rebuilding.keep(row.header, f"entry {row.header.id.seq}")
+    return [row.header.id.seq for row in rows]
+
+
+def test_what_is_expected_to_be_looked_at_is_computed_before_the_next_frame_is_there(
+    rebuilding: Rebuilding, stats: StreamStats
+) -> None:
+    for seq in range(7):
+        rebuilding.took(again(seq, 1000 + 40 * seq))
+    assert computed_ahead(rebuilding) == [2, 5]
+    assert computed_ahead(rebuilding) == []
+    assert stats.rebuilt == 0, "it may be worthless yet"
+    rebuilding.took(received(7, 1280, policy="newest"))
+    rows = rebuilding.pop(Rejects())
+    assert [row.image for row in rows] == [None] * 7, "nothing is left to be computed"
+    for row in rows:
+        rebuilding.remember(row.header, row.entry)
+    assert (stats.rebuilt, stats.cache_depth) == (2, 2)
+
+
+def test_a_next_frame_that_is_late_looks_at_what_else_it_needs(rebuilding: Rebuilding) -> None:
+    for seq in range(7):
+        rebuilding.took(again(seq, 1000 + 40 * seq))
+    assert computed_ahead(rebuilding) == [2, 5]
+    rebuilding.took(received(8, 1320, policy="newest"))
+    assert popped(rebuilding) == [(seq, seq in (3, 6)) for seq in range(7)]
+
+
+def test_frames_that_come_later_are_expected_too(rebuilding: Rebuilding) -> None:
+    for seq in range(2):
+        rebuilding.took(again(seq, 1000 * seq))
+    assert computed_ahead(rebuilding) == [0, 1], "a slow camera: the last ones in a row"
+    rebuilding.took(again(2, 2000))
+    assert computed_ahead(rebuilding) == [2]
+    rebuilding.took(received(3, 3000, policy="newest"))
+    assert popped(rebuilding) == [(0, False), (1, False), (2, False)]
+
+
+def test_one_frame_alone_is_expected(rebuilding: Rebuilding) -> None:
+    rebuilding.took(again(0, 1000))
+    assert computed_ahead(rebuilding) == [0]
+
+
+def test_a_picture_that_can_not_be_decoded_is_tried_once(rebuilding: Rebuilding, stats: StreamStats) -> None:
+    lost = replace(again(0, 1000), lost=WireError("jpeg", "it is cut off"))
+    rebuilding.took(lost)
+    rebuilding.took(again(1, 1100))
+    rejects = Rejects()
+    rows = rebuilding.pop_expected(9, rejects)
+    for row in rows:
+        rebuilding.keep(row.header, None if row.image is None else "entry")
+    assert sum(rejects.counts.values()) == 1
+    rebuilding.took(received(2, 1200, policy="newest"))
+    for row in rebuilding.pop(rejects):
+        rebuilding.remember(row.header, row.entry)
+    assert sum(rejects.counts.values()) == 1
+    assert stats.rebuilt == 1
+
+
+def test_nothing_is_expected_of_a_stream_that_goes_on_or_has_ended(
+    rebuilding: Rebuilding, stats: StreamStats
+) -> None:
+    rebuilding.took(again(0, 1000))
+    rebuilding.took(received(1, 1100, policy="newest"))
+    assert rebuilding.expected == []
+    assert popped(rebuilding) == [(0, True)]
+    history = StreamHistory[Any](2, 100.0)
+    history.append(0, 900 * MS, "entry")
+    with_past = Rebuilding(history, lambda frame_id, truth: frame_id.seq, stats, 1000.0)
+    with_past.took(again(1, 1000))
+    assert with_past.expected == []
+    ended = Rebuilding(StreamHistory[Any](2, 100.0), lambda frame_id, truth: frame_id.seq, stats, 1000.0)
+    ended.took(again(1, 1000))
+    ended.clear()
+    assert ended.expected == []
 
 
 def test_pictures_that_lack_packets_are_not_remembered(rebuilding: Rebuilding) -> None:

@@ -19,6 +19,7 @@ from workers.fleet.fleet_file import Fleet, FleetStream
 from workers.fleet.fleet_notes import Notes
 from workers.fleet.inference_slots import InferenceSlots
 from workers.fleet.notebook import Notebook
+from workers.fleet.probe import refuses
 from workers.fleet.questions import Questions
 from workers.fleet.roster import Roster
 from workers.fleet.stream_owners import StreamOwners
@@ -27,6 +28,8 @@ from workers.fleet.worker_client import Answer, Question
 _TURN_S = 0.05
 _PAUSE_S = 1.0
 _BEGIN_S = 10.0
+_MISSED_BEATS = 2
+"""Then a worker is probed: one that is only slow answers late now and then."""
 _STARTS = "the coordinator is starting: it reads what the one before it has kept"
 
 
@@ -191,6 +194,7 @@ class Coordinator:
                 self._take(beat, now)
         for name, lease_s in self._roster.expired(now).items():
             self._goes_down(name, f"it has not answered for {lease_s:.2g} s", now)
+        self._probe_silent(now)
         self._connect()
         self._give_cameras()
         if self._owners.is_settled(now):
@@ -212,6 +216,17 @@ class Coordinator:
         self._notes.add("down", worker=name, why=why)
         if name in self._slots.names:
             self._owners.table.worker_down(name, now)
+
+    def _probe_silent(self, now: int) -> None:
+        """Looks whether workers that have missed beats are dead: then their lease need not end."""
+        for known in self._roster.silent(now, _MISSED_BEATS * self._fleet.beat_s):
+            name, endpoints = known.beat.worker, list(known.beat.endpoints.values())
+
+            def probed(is_dead: bool, name: str = name, heard_ns: int = known.heard_ns) -> None:
+                if is_dead and self._roster.lose(name, heard_ns):
+                    self._goes_down(name, "nobody listens at its port any more", now_ns())
+
+            self._errands.begin(("probe", name), partial(refuses, endpoints), probed)
 
     def _connect(self) -> None:
         """Tells workers whose frames and predictions there are."""

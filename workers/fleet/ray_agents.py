@@ -1,4 +1,4 @@
-""" "The agents of a fleet as Ray actors, as the coordinator starts and calls them."""
+"""The agents of a fleet as Ray actors, as the coordinator starts and calls them."""
 
 import contextlib
 import os

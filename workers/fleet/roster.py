@@ -77,10 +77,14 @@ class Roster:
         known.is_up = known.beat.state == "ready"
         return came
 
+    def silent(self, now_ns: int, longer_than_s: float) -> list[Known]:
+        """Workers that count as up and have not answered for longer than that."""
+        return [known for known in self.up() if now_ns - known.heard_ns > longer_than_s * _S]
+
     def expired(self, now_ns: int) -> dict[str, float]:
         """Workers that were up and have not answered for too long, in s; they count as down from then on.
 
-        To be asked often: of the time between two calls no more counts than a third of the lease.
+        Call it often: of the time between two calls no more counts than a third of the lease.
         """
         since_ns = now_ns if self._looked_ns is None else self._looked_ns
         self._looked_ns, up = now_ns, self.up()
@@ -89,8 +93,16 @@ class Roster:
             known.silent_ns += min(passed_ns, self._lease_ns // _MOST_PART)
         late = [known for known in up if known.silent_ns > self._lease_of(known)]
         for known in late:
-            known.is_up, known.links = False, {}
+            self.lose(known.beat.worker, known.heard_ns)
         return {known.beat.worker: self._lease_of(known) / _S for known in late}
+
+    def lose(self, name: str, heard_ns: int) -> bool:
+        """Marks a worker as down that was last heard then; False if it was heard since, or is down."""
+        known = self._known.get(name)
+        if known is None or not known.is_up or known.heard_ns != heard_ns:
+            return False
+        known.is_up, known.links = False, {}
+        return True
 
     def _lease_of(self, known: Known) -> int:
         return min(max(self._lease_ns, _TIMES_SLOWEST * known.slowest_ns[0]), _TIMES_LEASE * self._lease_ns)

@@ -172,7 +172,8 @@ class StreamOwners:
         now = now_ns()
         if moved.trouble:
             self.table.failed(move, moved.trouble, now, kept=moved.kept)
-            self._pauses.begin(_MOVES, now, longest_s=1.0)
+            if all(self._roster.is_up(name) for name in (move.source, move.target) if name):
+                self._pauses.begin(_MOVES, now, longest_s=1.0)  # streams of a dead worker do not wait
         else:
             self._pauses.end(_MOVES)
             self.table.done(move, now)

@@ -91,6 +91,20 @@ def test_one_that_was_slow_lately_is_given_more_time():
     assert roster.about("inference-1", 66 * S)["lease_s"] == 1.5, "a minute ago is long ago"
 
 
+def test_who_misses_beats_is_silent_and_is_lost_unless_it_was_heard_since():
+    roster = heard(beat(), beat("sink"), beat("capture", state="down"))
+    roster.take(beat(), S // 2)
+    assert roster.silent(S // 2, 0.5) == []
+    [known] = roster.silent(S // 2 + 1, 0.5)
+    assert (known.beat.worker, known.heard_ns) == ("sink", 0)
+    assert not roster.lose("inference-1", 0), "it was heard since"
+    assert roster.lose("sink", 0)
+    assert not roster.lose("sink", 0), "it is lost once"
+    assert not roster.lose("capture", 0)
+    assert not roster.lose("nobody", 0)
+    assert [known.beat.worker for known in roster.up()] == ["inference-1"]
+
+
 def test_workers_connect_to_all_that_are_known_and_again_when_they_or_those_change():
     roster = heard(beat(endpoints={"predictions": PREDICTIONS}), beat("sink"))
     assert roster.to_connect() == [], "nobody captures yet: there is nobody to connect to"
