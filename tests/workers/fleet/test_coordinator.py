@@ -4,27 +4,19 @@ import os
 import signal
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipeline.base.clock import now_ns
-from pipeline.base.role_names import Role
 from pipeline.flow.fleet_policy import FleetPolicy
-from pipeline.flow.fleet_table import Move
 from pipeline.flow.scaling import ScalingPolicy
 from pipeline.flow.worker_load import PressureLimits
 from tests.support import until
-from tests.workers.fleet.beats import beat
 from tests.workers.fleet.local_fleet import LocalFleet
-from workers.fleet.beat import Beat
 from workers.fleet.camera_list import FleetError
-from workers.fleet.coordinator import Coordinator
-from workers.fleet.fleet_file import AgentsConfig, Fleet, InferenceAgents
-from workers.fleet.stream_move import Moved
-from workers.fleet.worker_client import Answer, Question
+from workers.fleet.fleet_file import Fleet, InferenceAgents
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -231,44 +223,6 @@ def test_streams_of_a_dead_worker_that_nobody_speaks_for_do_not_wait_for_the_end
     finally:
         fleet.agents.cut_off.clear()
         fleet.close()
-
-
-class Nobody:
-    """Agents of which none is ever heard."""
-
-    def start(self, role: Role, name: str, where: AgentsConfig) -> None:
-        pass
-
-    def stop(self, name: str) -> None:
-        pass
-
-    def names(self) -> list[str]:
-        return []
-
-    def beats(self) -> list[Beat]:
-        return []
-
-    def ask(self, name: str, question: Question, is_gone: Callable[[], bool]) -> Answer:
-        return Answer(0, b"")
-
-
-def test_streams_of_a_dead_worker_do_not_wait_because_other_moves_have_failed_with_it() -> None:
-    coordinator, move = Coordinator(Fleet(), Nobody()), Move("gate", *PAIR, 1, "to even out")
-    try:
-        with coordinator._lock:
-            for name in PAIR:
-                coordinator._roster.take(beat(name), now_ns())
-                coordinator._roster.comes_up(name)
-            for gone, holds in (("", True), *((name, False) for name in PAIR)):
-                coordinator._pauses.end(("moves",))
-                if gone:
-                    coordinator._roster.take(beat(gone, state="down"), now_ns())
-                coordinator._finish(move, now_ns(), Moved("it does not answer"))
-                assert coordinator._pauses.holds(("moves",), now_ns()) == holds, gone
-                coordinator._roster.take(beat(gone or PAIR[0]), now_ns())
-                coordinator._roster.comes_up(gone or PAIR[0])
-    finally:
-        coordinator.close()
 
 
 def test_more_workers_come_while_predictions_are_late_and_go_when_they_are_idle(place: Path) -> None:

@@ -2,7 +2,9 @@ import threading
 
 import pytest
 
+from pipeline.base.clock import now_ns
 from pipeline.flow.fleet_policy import FleetPolicy
+from pipeline.flow.fleet_table import Move
 from pipeline.flow.scaling import ScalingPolicy
 from tests.support import until
 from tests.workers.fleet.beats import S, beat
@@ -14,7 +16,8 @@ from workers.fleet.inference_slots import InferenceSlots
 from workers.fleet.notebook import Notebook
 from workers.fleet.questions import Questions
 from workers.fleet.roster import Roster
-from workers.fleet.stream_owners import StreamOwners
+from workers.fleet.stream_move import Moved
+from workers.fleet.stream_owners import _MOVES, StreamOwners
 
 
 class Two:
@@ -137,3 +140,14 @@ def test_a_removed_camera_is_left_when_its_end_has_gone_through():
     two.tend(5 * S)
     assert two.owners.table.owners == {}
     assert two.owners.table.generations == {"gate": (0, 0)}
+
+
+@pytest.mark.parametrize("dead", ["", "inference-1", "inference-2"])
+def test_streams_of_a_dead_worker_do_not_wait_because_other_moves_have_failed_with_it(dead):
+    two = Two("gate")
+    for name in ("inference-1", "inference-2"):
+        two.hear(name, now_ns(), state="down" if name == dead else "ready")
+    two.owners._finish(
+        Move("gate", "inference-1", "inference-2", 1, "to even out"), now_ns(), Moved("no answer")
+    )
+    assert two.owners._pauses.holds(_MOVES, now_ns()) == (not dead)
