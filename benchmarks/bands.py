@@ -1,4 +1,4 @@
-"""Time saved by resizing in bands with two threads: ``python -m benchmarks.bands``.
+"""What resizing in bands by two threads saves in a step: ``python -m benchmarks.bands``, OpenVINO, float32.
 
 The same runtime resizes with one thread and with two in turns, between its own passes: a thread that has to
 be woken up shows, which a loop of nothing but resizing would hide.

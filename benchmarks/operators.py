@@ -1,4 +1,4 @@
-"""Time of each operator in OpenVINO, beside a plain ResNet: ``python -m benchmarks.operators DEPTH``.
+"""Where a step's time goes in OpenVINO: ``python -m benchmarks.operators 50`` (depth), beside a plain ResNet.
 
 Each operator's time is the least of many runs, added up by kind: other programs only ever make it longer.
 """

@@ -1,4 +1,4 @@
-"""Start-up time by parts, until the first prediction: ``python -m benchmarks.start``.
+"""From nothing to the first prediction, by parts: ``python -m benchmarks.start``, in processes of their own.
 
 The parts are those of the inference worker: imports, then the model. The first process may have to prepare
 the model; its times are not shown.
