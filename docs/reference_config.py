@@ -196,6 +196,7 @@ def structs(schema: Any) -> list[list[str]]:
 def configuration() -> list[str]:
     """docs/reference/configuration.md."""
     from pipeline.base.config import Config, StreamConfig
+    from pipeline.base.outlet import Outlet
 
     lines = top("Configuration")
     lines += wrapped("All keys of the pipeline. A file needs only the keys that differ from the defaults:")
@@ -211,24 +212,20 @@ def configuration() -> list[str]:
     head = ("Key", "Default", "Values", "Meaning")
     lines += ["## `[[streams]]`", "", "One table for each camera or file.", ""]
     lines += table(head, structs(StreamConfig))
-    named = {
-        one.name: one.type.value_type.cls
-        for one in types.type_info(Config).fields
-        if isinstance(one.type, types.DictType)
-    }
+    named = [one.name for one in types.type_info(Config).fields if isinstance(one.type, types.DictType)]
     for section, rows in filled(CONFIGS / "default.toml", Config, frozenset({"streams", *named})):
         if rows:
             lines += [f"## `[{section.name}]`", "", *wrapped(prose(section.meaning)), *table(head, rows)]
-    for name, schema in named.items():
-        meaning = prose((schema.__doc__ or "").partition("\n")[0])
-        lines += [f"## `[{name}.NAME]`", ""]
-        lines += wrapped(f"{meaning} `NAME` is a name of your own. See {_PAGES.get(name, _OTHER_PAGE)}.")
-        lines += table(head, structs(schema))
-    return lines
+    lines += ["## `[outlets.NAME]`", ""]
+    lines += wrapped(f"{first_line(Outlet)} `NAME` is a name of your own. See [outlets.md](../outlets.md).")
+    lines += table(head, structs(Outlet))
+    others = ", ".join(f"`[{name}.NAME]`" for name in named if name != "outlets")
+    return [*lines, "## Zones, lines and rules", "", *wrapped(f"{others}: see [events.md](events.md).")]
 
 
-_PAGES = {"outlets": "[outlets.md](../outlets.md)"}
-_OTHER_PAGE = "[events.md](../events.md)"
+def first_line(schema: type) -> str:
+    """The first line of a struct's docstring."""
+    return (schema.__doc__ or "").partition("\n")[0]
 
 
 def training_options() -> list[str]:

@@ -22,6 +22,12 @@ _CODE = (
 _FIND_CODE = re.compile("|".join(_CODE))
 
 
+def _link(found: re.Match[str]) -> str:
+    """A link from docs/reference to a document."""
+    path, name = found.groups()
+    return f"[{name}]({name if path != name else f'../{path}'})"
+
+
 def prose(text: str) -> str:
     """Plain text as Markdown: commands, keys and values as code, names of documents as links."""
     parts = re.split(r"(``?[^`]+``?)", text)
@@ -31,7 +37,7 @@ def prose(text: str) -> str:
             continue
         part = part.replace("<", "&lt;").replace("*", r"\*")
         part = _FIND_CODE.sub(lambda found: f"`{found[0]}`", part)
-        parts[n] = re.sub(r"docs/([\w/]+\.md)", r"[\1](../\1)", part)
+        parts[n] = re.sub(r"docs/((?:reference/)?([\w/]+\.md))", _link, part)
     return "".join(parts).replace("|", r"\|")
 
 

@@ -142,6 +142,7 @@ def test_a_file_that_does_not_describe_its_schema_is_refused(
     [
         ("use ``--data``, or --set a.b=c", "use `--data`, or `--set` `a.b=c`"),
         ("see docs/fleet.md", "see [fleet.md](../fleet.md)"),
+        ("see docs/reference/wire.md", "see [wire.md](wire.md)"),
         ('"" = none; <name> | *', r'`""` = none; &lt;name> \| \*'),
         ("run.output_dir and inference.motion_maps", "`run.output_dir` and `inference.motion_maps`"),
     ],

@@ -1,4 +1,4 @@
-"""Known lengths on the ground: four points, or one object of known length."""
+"""What people know of lengths on the ground: four points, or one thing of known length."""
 
 import math
 from typing import Annotated, TypeAlias
@@ -19,20 +19,21 @@ _ENTRIES = {"points": (4, 4), "metres": (4, 4), "distances_m": (5, 6), "segment"
 
 
 class Ground(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Known lengths on the ground, for speeds in metres per second.
+    """What is known of lengths on the ground: it makes metres a second of speeds.
 
-    Either four points on the ground, or one object of known length.
+    Either four points of the ground, or one thing of known length.
 
     Attributes:
-        size: Width and height of the image in which the points were measured.
-        points: Four points on the ground, in order around their outline, as fractions of the image.
-        metres: Positions of the points on the ground, in metres.
-        distances_m: Distances instead of ``metres``: points 1-2, 2-3, 3-4, 4-1, 1-3 and, optionally, 2-4.
-        segment: Both ends of an object of known length across the view, instead of ``points``.
-        length_m: Length of the segment.
+        size: Width and height of the picture in which the points were read off, in pixels.
+        points: Four points of the ground, once around, x and y as shares of the picture.
+        metres: Where they are on the ground.
+        distances_m: Instead of ``metres``: from point 1 to 2, 2 to 3, 3 to 4, 4 to 1, 1 to 3; and 2 to 4,
+            which may be left out.
+        segment: Both ends of a thing that lies or stands across the view.
+        length_m: How long it is.
         click_px: Standard error of each point, in pixels of ``size``.
-        view: View in which it was measured; default: the first view of the stream.
-        streams: Streams to which it applies; all if empty.
+        view: In which view; None: in the first one of the stream.
+        streams: Where it applies; empty: in all streams.
     """
 
     size: tuple[Pixels, Pixels]

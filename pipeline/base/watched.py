@@ -1,4 +1,4 @@
-"""The configuration of zones, lines, rules, views and ground."""
+"""What people ask to be told: zones and lines of the picture, and rules about them."""
 
 import itertools
 from typing import Annotated, Literal, TypeAlias
@@ -15,7 +15,7 @@ RuleKind: TypeAlias = Literal[
     "moving", "entered", "left", "crossed", "stayed", "stopped", "wrong_way", "label"
 ]
 Anchor: TypeAlias = Literal["foot", "middle"]
-"""The position of an object: the middle of the lower edge of its box, or of the box."""
+"""Where a thing is: the middle of its box's lower edge, or of its box."""
 Degrees: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, lt=360.0)]
 HalfTurn: TypeAlias = Annotated[float, msgspec.Meta(ge=1.0, le=180.0)]
 Speed: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=100.0)]
@@ -29,7 +29,7 @@ Hours: TypeAlias = Annotated[
     str,
     msgspec.Meta(
         pattern=rf"\A(?:{_DAY}(?:-{_DAY})? )?{_HOUR}-{_HOUR}\Z",
-        description="hours such as 22:00-06:00, or days and hours: mon-fri 08:00-17:30, sun 00:00-24:00",
+        description="hours as 22:00-06:00, or with days in front: mon-fri 08:00-17:30, sun 00:00-24:00",
     ),
 ]
 
@@ -75,25 +75,24 @@ UNNAMED_VIEW = "home"
 
 
 class View(_OfStreams, frozen=True, kw_only=True):
-    """A reference image of the scene, in which zones and lines were drawn.
+    """A picture of the scene as it was when zones and lines were drawn.
 
     Attributes:
-        picture: Image file.
-        streams: Streams that have this view; all if empty.
+        picture: An image file.
+        streams: Whose view it is; empty: of all streams.
     """
 
     picture: Annotated[str, msgspec.Meta(min_length=1)]
 
 
 class Zone(_Place, frozen=True, kw_only=True):
-    """A polygon in the scene.
+    """A part of the scene.
 
     Attributes:
-        points: Corners; x from the left and y from the top, as fractions of the image.
-        view: View in which it was drawn; default: the first view of the stream.
-        streams: Streams to which it applies; all if empty.
-        anchor: The point of an object that has to be inside: the middle of the lower edge of its box
-            (``foot``) or of the box itself (``middle``).
+        points: Corners, x and y as shares of the picture.
+        view: In which view; None: in the first one of the stream.
+        streams: Where it applies; empty: in all streams.
+        anchor: What of a thing has to be in it.
     """
 
     points: Annotated[list[Point], msgspec.Meta(min_length=3, max_length=64)]
@@ -107,17 +106,16 @@ class Zone(_Place, frozen=True, kw_only=True):
 
 
 class Line(_Place, frozen=True, kw_only=True):
-    """A line through the scene that objects cross.
+    """A line through the picture that things cross.
 
     ``forward`` is from its left to its right, seen from its first point towards its last: downwards for
     a line that is drawn from left to right.
 
     Attributes:
-        points: Ends and bends; x from the left and y from the top, as fractions of the image.
-        view: View in which it was drawn; default: the first view of the stream.
-        streams: Streams to which it applies; all if empty.
-        anchor: The point of an object that has to cross it: the middle of the lower edge of its box
-            (``foot``) or of the box itself (``middle``).
+        points: Its ends and bends, x and y as shares of the picture.
+        view: In which view; None: in the first one of the stream.
+        streams: Where it applies; empty: in all streams.
+        anchor: What of a thing has to cross it.
     """
 
     points: Annotated[list[Point], msgspec.Meta(min_length=2, max_length=64)]
@@ -129,30 +127,28 @@ class Line(_Place, frozen=True, kw_only=True):
 
 
 class Rule(Section, frozen=True, kw_only=True):
-    """When to report an event.
+    """When to tell.
 
     Attributes:
         kind: What has to happen.
-        zone: Zone of the rule; for all kinds but ``crossed`` and ``label``.
-        label: Only this class; for ``label``.
-        streams: Only in these streams; for ``label``; all if empty.
-        line: Line of the rule; for ``crossed``.
-        way: Direction across the line; for ``crossed``.
-        direction_deg: Only objects that move in this direction; 0 = right, 90 = up. For ``wrong_way`` the
-            allowed direction.
-        within_deg: Tolerance of ``direction_deg`` to each side, in degrees.
-        min_speed: Lowest speed in image widths per second.
-        min_speed_m_s: Lowest speed in metres per second; needs ground; objects of unknown speed do not count.
-        min_size: Smallest area of an object's box, as a fraction of the image.
-        max_size: Largest area of an object's box, as a fraction of the image.
-        min_score: Lowest certainty that the object moves, or of the label.
-        for_s: How long it has to last; default: 10 for ``stayed``, 2 for ``stopped``, 0.5 for
-            ``wrong_way``, 0 for ``label``.
-        of: ``things`` reports each object that stops, ``zone`` the end of all motion in the zone; for
-            ``stopped``.
-        quiet_s: The event ends after this time without motion; for ``moving``.
-        cool_down_s: Time after an event in which the rule reports no other one.
-        hours: Times at which the rule applies, in local time; always if empty.
+        zone: Where; a rule about a zone.
+        label: ``label``: only this one; None: all.
+        streams: ``label``: of these streams; empty: of all.
+        line: Where; ``crossed``.
+        way: ``crossed``: which way.
+        direction_deg: Only what goes there, as in mathematics: 0 = right, 90 = up; None: anywhere.
+            ``wrong_way``: the right way, and what goes against it is told.
+        within_deg: How far off it may be, to each side.
+        min_speed: Only what goes at least so fast, in picture widths a second.
+        min_speed_m_s: Likewise, in metres a second; what has no such figure is not meant.
+        min_size: Only what is larger, as a share of the picture.
+        max_size: Only what is smaller.
+        min_score: Only what moves so surely.
+        for_s: ``stayed``, ``stopped``, ``wrong_way``, ``label``: for how long; None: 10, 2, 0.5 and 0 s.
+        of: ``stopped``: each thing that stops, or all motion in the zone together.
+        quiet_s: ``moving``: it ends when nothing has moved for so long.
+        cool_down_s: So long after one event there is no other one of this rule.
+        hours: Only then, local time; empty: always.
     """
 
     kind: RuleKind

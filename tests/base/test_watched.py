@@ -41,10 +41,7 @@ def test_zones_and_lines_without_rules_are_told_of_anyway() -> None:
         ([DRIVE, "rules.a.kind=entered", "rules.a.zone=drif"], "there is no zone 'drif'; there is: drive"),
         (["rules.a.kind=crossed", "rules.a.line=gate"], "there is no line 'gate'; there is: none"),
         ([DRIVE, "rules.a.kind=wrong_way", "rules.a.zone=drive"], "wrong_way needs direction_deg"),
-        (
-            [DRIVE, "rules.a.kind=moving", "rules.a.hours=['9-17']"],
-            r"rules.a.hours\[0\]: choose hours such as",
-        ),
+        ([DRIVE, "rules.a.kind=moving", "rules.a.hours=['9-17']"], r"rules.a.hours\[0\]: choose hours as"),
         ([DRIVE, "lines.drive.points=[[0, 0], [1, 1]]"], "zone and line 'drive' have the same name"),
         (
             [DRIVE, DRIVE.replace("drive", "b"), "rules.b.kind=left", "rules.b.zone=drive"],
