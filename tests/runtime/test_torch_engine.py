@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from pipeline.account.stats import WorkerStats
+from pipeline.model.architecture import MATCH_CHANNELS
 from pipeline.model.device import DeviceError
 from pipeline.model.history import StreamHistory
-from pipeline.model.motion.pyramid import MATCH_CHANNELS
 from pipeline.runtime.base import Runtime
 from pipeline.runtime.fold_batch_norms import fold_batch_norms
 from pipeline.runtime.open_torch import TOLERANCE, largest_difference, open_torch
