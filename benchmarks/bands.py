@@ -20,9 +20,9 @@ from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.runtime.base import Runtime
 from pipeline.runtime.exported.exported_engine import ExportedEngine
 from pipeline.runtime.exported.open_openvino import open_openvino
-from pipeline.runtime.pixels import Stretcher
 from pipeline.runtime.runtime_options import Options
 from pipeline.runtime.step import Image
+from pipeline.runtime.threaded_stretch import Stretcher
 
 _SIZES = ((720, 1280), (1080, 1920), (2160, 3840))
 _THREADS = (1, 2)

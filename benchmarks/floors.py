@@ -20,9 +20,10 @@ from pipeline.runtime.exported.open_onnx import open_session
 from pipeline.runtime.exported.open_openvino import openvino_options
 from pipeline.runtime.exported.quantise import quantise
 from pipeline.runtime.fold_batch_norms import fold_batch_norms
-from pipeline.runtime.pixels import Preprocessor, Stretcher
+from pipeline.runtime.pixels import Preprocessor
 from pipeline.runtime.precision import DTYPES
 from pipeline.runtime.step import Image
+from pipeline.runtime.threaded_stretch import Stretcher
 
 Floor = Callable[[Sequence[Image]], None]
 _CALIBRATED_ON = 8

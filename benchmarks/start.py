@@ -21,7 +21,8 @@ def lap(name):
     marks.append((name, time.perf_counter()))
 import cv2, numpy
 lap("import of numpy and cv2")
-import torch
+if sys.argv[1] == "torch":
+    import torch
 lap("import of torch")
 import workers.inference
 lap("import of the rest of the worker")

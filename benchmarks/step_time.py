@@ -35,10 +35,11 @@ from pipeline.runtime.base import Runtime
 from pipeline.runtime.exported.open_onnx import open_onnx
 from pipeline.runtime.exported.open_openvino import open_openvino
 from pipeline.runtime.open_torch import open_torch
-from pipeline.runtime.pixels import Preprocessor, Stretcher
+from pipeline.runtime.pixels import Preprocessor
 from pipeline.runtime.precision import DTYPES
 from pipeline.runtime.runtime_options import Options
 from pipeline.runtime.step import Image
+from pipeline.runtime.threaded_stretch import Stretcher
 from pipeline.training.evaluation.opencv_baselines import flow_baselines
 
 _OPEN = {"torch": open_torch, "openvino": open_openvino, "onnxruntime": open_onnx}

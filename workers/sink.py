@@ -4,7 +4,7 @@ import os
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pipeline.account.stats import add_counts
 from pipeline.base.clock import now_ns
@@ -20,8 +20,6 @@ from pipeline.scene.sentence import event_in_words
 from pipeline.scene.stream_rules import RULES_CHANGED
 from pipeline.view.typesetting import load_system_fonts
 from pipeline.view.web.board import Attended, picture_info
-from pipeline.view.web.put_zones import read_token
-from pipeline.view.web.server import WebView
 from pipeline.view.web.verbs import Asked, Done, Verb
 from pipeline.view.window import Window, open_window
 from pipeline.wire.arrivals import ReceivedFrame, ReceivedPrediction
@@ -46,6 +44,9 @@ from workers.view_taking import ViewTaking
 from workers.watch_replacing import WatchReplacing, with_watch
 from workers.worker_watch import WorkerWatch
 
+if TYPE_CHECKING:
+    from pipeline.view.web.server import WebView
+
 _QUIET_NS = 500_000_000
 _FINISH_ALONE_NS = 2_000_000_000
 
@@ -54,7 +55,7 @@ class SinkWorker(Worker):
     """Shows every frame once, in order, with its own prediction if that came in time."""
 
     role: ClassVar[Listener] = "sink"
-    _web: WebView | None = None
+    _web: "WebView | None" = None
     _others: OtherWorkers | None = None
 
     def verbs(self) -> list[Verb]:
@@ -93,6 +94,9 @@ class SinkWorker(Worker):
             elif self.restarts and event.kind == "worker_down":
                 self._workers.down_before(event)
         if sink.web:
+            from pipeline.view.web.put_zones import read_token  # slow: the web server's packages come with it
+            from pipeline.view.web.server import WebView
+
             self._web = WebView(
                 sink.web_host,
                 sink.web_port,

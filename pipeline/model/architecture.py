@@ -1,15 +1,37 @@
 """The options of the network, as stored in checkpoints."""
 
+import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from pipeline.model.attention import AttentionKind
-from pipeline.model.cbam import CBAMStart
-
+AttentionKind = Literal["match", "plain"]
+CBAMStart = Literal["identity", "official"]
+"""``identity``: gates ``2 * sigmoid`` with zeroed last layers, exactly 1 at first. ``official``: gates
+``sigmoid`` with torch's own initialisation, about 0.5 each, as in the paper's code."""
 HeadKind = Literal["mean", "grid"]
 SCALES = ("layer2", "layer3", "layer4")
 PICTURE = "picture"
 """Name of the normalised frame among the maps of the backbone, ``(B, 3, height, width)``."""
+MOTION_STAGES = ("context", "match", "fine")
+"""Names of the maps of dense motion beside those of the backbone, see ``pipeline.model.motion.pyramid``."""
+CONTEXT_CHANNELS = 96
+MATCH_CHANNELS = 64
+FINE_CHANNELS = 32
+TEXTURE_CHANNELS = 8
+KEPT_FINE_CHANNELS = FINE_CHANNELS + 4 * TEXTURE_CHANNELS
+"""Fine features, and the four places of the texture that lie in a place of theirs."""
+
+
+class EntryShapes(NamedTuple):
+    """Shapes of one remembered frame, see ``pipeline.model.state.Entry``.
+
+    Attributes:
+        keys: ``(L, V, S_k, D)``; that of the values too.
+        maps: Of ``match`` and ``fine``, each ``(C, rows, columns)``; none without dense motion.
+    """
+
+    keys: tuple[int, ...]
+    maps: tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,6 +104,16 @@ class Architecture:
         """Rows and columns of a stage's feature map for frames of ``size``, or of the model's own size."""
         height, width = size or (self.image_size, self.image_size)
         return _cells(height, stage), _cells(width, stage)
+
+    def entry_shapes(self, size: tuple[int, int] | None = None) -> EntryShapes:
+        """What is remembered of a frame of ``size``, or of the model's own size."""
+        positions = sum(math.prod(self.grid(scale, size)) for scale in self.scales)
+        variants = 1 if self.use_shared_weights else self.num_past
+        maps = ((MATCH_CHANNELS, "layer2"), (KEPT_FINE_CHANNELS, "layer1")) if self.motion else ()
+        return EntryShapes(
+            (self.num_layers, variants, positions, self.d_model),
+            tuple((channels, *self.grid(stage, size)) for channels, stage in maps),
+        )
 
 
 def _cells(pixels: int, stage: str) -> int:

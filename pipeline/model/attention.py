@@ -9,13 +9,13 @@ bare projection: places and slots are added when it is used, which by linearity 
 import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-AttentionKind = Literal["match", "plain"]
+from pipeline.model.architecture import AttentionKind
+
 _START_TEMPERATURE = 10.0
 _LARGEST_TEMPERATURE = 100.0
 # Finite, in float16 too: a row of nothing but absent keys stays a row of numbers, forward and backward.

@@ -3,14 +3,10 @@
 Source: Woo et al., "CBAM: Convolutional Block Attention Module", arXiv 1807.06521.
 """
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
-CBAMStart = Literal["identity", "official"]
-"""``identity``: gates ``2 * sigmoid`` with zeroed last layers, exactly 1 at first. ``official``: gates
-``sigmoid`` with torch's own initialisation, about 0.5 each, as in the paper's code."""
+from pipeline.model.architecture import CBAMStart
 
 
 class ChannelGate(nn.Module):

@@ -21,11 +21,15 @@ from pipeline.model.description import describe_checkpoint
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.shipped import FORMAT, CheckpointError, find_checkpoint, read_header
 
+_LENGTH = 8  # bytes of the header's length at the start of a safetensors file, little-endian
+
 
 def save_checkpoint(
     path: str | Path, model: TemporalKVQResNetCBAM, *, metadata: Mapping[str, Any] | None = None
 ) -> None:
     """Writes a checkpoint; an existing file is replaced in one go or not at all.
+
+    The same network gives the same file, so what was compiled for one serves the other.
 
     Args:
         path: Of the ``.safetensors`` file; its folder is made if need be.
@@ -53,7 +57,7 @@ def save_checkpoint(
         "metadata": json.dumps(model.metadata if metadata is None else dict(metadata), ensure_ascii=False),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, save(tensors, metadata=header))
+    write_whole(path, _in_order(save(tensors, metadata=header)))
 
 
 def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> TemporalKVQResNetCBAM:
@@ -86,6 +90,16 @@ def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> Tem
             raise CheckpointError(f"{path}: does not fit: {name} is {shapes[0]}, expected {shapes[1]}")
     model.load_state_dict(tensors, assign=True)
     return model.to(device).eval()
+
+
+def _in_order(file: bytes) -> bytes:
+    """A safetensors file with its metadata in order: the library writes it in a random one."""
+    end = _LENGTH + int.from_bytes(file[:_LENGTH], "little")
+    header = json.loads(file[_LENGTH:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % _LENGTH)  # tensors start where their numbers are aligned
+    return len(text).to_bytes(_LENGTH, "little") + text + file[end:]
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:

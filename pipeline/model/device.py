@@ -1,25 +1,44 @@
 """Resolves device names and checks them against the devices of this machine."""
 
-import torch
+import ctypes
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+_AMD_DRIVER = Path("/dev/kfd")
 
 
 class DeviceError(ValueError):
     """This machine can't run the model as asked, in one readable line."""
 
 
+def cuda_count() -> int:
+    """CUDA devices that torch sees; torch is not imported, which is slow, where no driver could have any."""
+    if "torch" not in sys.modules and not _may_have_gpu():
+        return 0
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
 def device_of(name: str, number: int) -> str:
     """The device of one of several workers: they take the GPUs of a machine in turn, unless one is named."""
-    count = torch.cuda.device_count() if name in ("auto", "cuda") and torch.cuda.is_available() else 0
+    count = cuda_count() if name in ("auto", "cuda") else 0
     return f"cuda:{number % count}" if count else name
 
 
-def pick_device(name: str) -> torch.device:
+def pick_device(name: str) -> "torch.device":
     """The device meant by ``auto`` (CUDA where there is one), ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises:
         DeviceError: A device that torch does not know or this machine lacks.
     """
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    import torch
+
+    count = cuda_count()
     if name == "auto":
         return torch.device("cuda" if count else "cpu")
     try:
@@ -33,3 +52,14 @@ def pick_device(name: str) -> torch.device:
             f"device {name}: torch sees {count or 'no'} CUDA device(s) here; choose auto or cpu"
         )
     return device
+
+
+def _may_have_gpu() -> bool:
+    """Whether a driver is installed of those through which torch finds devices that it calls ``cuda``."""
+    if not sys.platform.startswith("linux") or _AMD_DRIVER.exists():
+        return True
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    return True

@@ -7,11 +7,10 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from pipeline.model.architecture import PICTURE, Architecture
+from pipeline.model.architecture import MOTION_STAGES, PICTURE, Architecture
 from pipeline.model.debug import kqv_info
 from pipeline.model.description import Description
 from pipeline.model.motion.motion_head import Motion, MotionHead, Trace
-from pipeline.model.motion.pyramid import MOTION_STAGES
 from pipeline.model.preprocessing import Preprocessing
 from pipeline.model.resnet import STAGES, ResNetCBAM
 from pipeline.model.state import Entry, State, empty_state

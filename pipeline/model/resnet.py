@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from pipeline.model.architecture import PICTURE
-from pipeline.model.cbam import CBAM, CBAMStart
+from pipeline.model.architecture import PICTURE, CBAMStart
+from pipeline.model.cbam import CBAM
 from pipeline.model.torchvision_models import models
 
 STAGES = ("layer1", "layer2", "layer3", "layer4")

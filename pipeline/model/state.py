@@ -1,6 +1,5 @@
 """The state of a stream between two steps: keys and values of past frames."""
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple, cast
 
@@ -8,7 +7,6 @@ import torch
 from torch import Tensor
 
 from pipeline.model.architecture import Architecture
-from pipeline.model.motion.pyramid import KEPT_FINE_CHANNELS, MATCH_CHANNELS
 
 
 class Entry(NamedTuple):
@@ -107,18 +105,13 @@ def empty_state(
         dtype: Of keys and values.
         device: Where it lies.
     """
-    positions = sum(math.prod(architecture.grid(scale, size)) for scale in architecture.scales)
-    variants = 1 if architecture.use_shared_weights else architecture.num_past
-    shape = (batch_size, architecture.num_layers, architecture.num_past, variants, positions)
-    keys = torch.zeros(*shape, architecture.d_model, dtype=dtype, device=device)
+    (layers, *each), maps = architecture.entry_shapes(size)
+    keys = torch.zeros(batch_size, layers, architecture.num_past, *each, dtype=dtype, device=device)
     valid = torch.zeros(batch_size, architecture.num_past, dtype=torch.bool, device=device)
     state = State(keys, torch.zeros_like(keys), valid)
     if not architecture.motion:
         return state
-    match, fine = (
-        keys.new_zeros(batch_size, architecture.num_past, channels, *architecture.grid(stage, size))
-        for channels, stage in ((MATCH_CHANNELS, "layer2"), (KEPT_FINE_CHANNELS, "layer1"))
-    )
+    match, fine = (keys.new_zeros(batch_size, architecture.num_past, *shape) for shape in maps)
     return state._replace(match=match, fine=fine)
 
 

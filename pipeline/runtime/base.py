@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from pipeline.model.description import Description
 from pipeline.model.preprocessing import Size
@@ -121,29 +119,27 @@ class Runtime:
         results: dict[int, Result] = {}
         passes: int = 0
         remember: list[tuple[Size, list[int], Remember]] = []
-        with torch.inference_mode():
-            for size, rows in new.items():
-                entries = _entries([past[row] for row in rows])
-                pictures = [images[row] for row in rows]
-                answer, passed, later = self._engine(size).infer(pictures, entries, want_attention)
-                passes += passed
-                remember.append((size, rows, later))
-                results.update(zip(rows, self._results(answer, entries, size), strict=True))
-            for size, rows in again.items():
-                entries = _entries([past[row] for row in rows])
-                features = [memory.features for row in rows if (memory := known[row]) is not None]
-                answer = self._engine(size).infer_known(features, entries, want_attention)
-                results.update(zip(rows, self._results(answer, entries, size), strict=True))
+        for size, rows in new.items():
+            entries = _entries([past[row] for row in rows])
+            pictures = [images[row] for row in rows]
+            answer, passed, later = self._engine(size).infer(pictures, entries, want_attention)
+            passes += passed
+            remember.append((size, rows, later))
+            results.update(zip(rows, self._results(answer, entries, size), strict=True))
+        for size, rows in again.items():
+            entries = _entries([past[row] for row in rows])
+            features = [memory.features for row in rows if (memory := known[row]) is not None]
+            answer = self._engine(size).infer_known(features, entries, want_attention)
+            results.update(zip(rows, self._results(answer, entries, size), strict=True))
 
         def memories() -> tuple[list[Memory], int]:
             found = dict(enumerate(known))
             passes = 0
-            with torch.inference_mode():
-                for size, rows, later in remember:
-                    fresh, passed = later()
-                    passes += passed
-                    for row, memory in zip(rows, fresh, strict=True):
-                        found[row] = Memory(SizedEntry(size, memory.entry), memory.features)
+            for size, rows, later in remember:
+                fresh, passed = later()
+                passes += passed
+                for row, memory in zip(rows, fresh, strict=True):
+                    found[row] = Memory(SizedEntry(size, memory.entry), memory.features)
             return [memory for memory in found.values() if memory is not None], passes
 
         ordered = [results[row] for row in range(len(images))]
@@ -157,14 +153,12 @@ class Runtime:
         Args:
             entry: Of a picture, see ``Memory``.
         """
-        with torch.inference_mode():
-            keys = self._engine(entry.size).match_keys(entry.entry)
-            return None if keys is None else keys.permute(1, 2, 0).float().cpu().numpy()
+        keys = self._engine(entry.size).match_keys(entry.entry)
+        return None if keys is None else keys.transpose(1, 2, 0)
 
     def parts(self, entry: SizedEntry) -> list[Part]:
         """What is remembered of a picture, for another process with the same model, backend and precision."""
-        with torch.inference_mode():
-            return [_part(part) for part in self._engine(entry.size).parts(entry.entry)]
+        return self._engine(entry.size).parts(entry.entry)
 
     def entry(self, size: Size, parts: Sequence[Part]) -> SizedEntry:
         """What another process has remembered of a picture that its model saw at a size.
@@ -174,8 +168,9 @@ class Runtime:
         """
         if not self.is_ready(size):
             raise ValueError(f"of pictures of {size[1]}x{size[0]} px, for which nothing is open here")
-        with torch.inference_mode():
-            return SizedEntry(size, self._engine(size).entry([_tensor(part) for part in parts]))
+        for part in parts:
+            _check(part)
+        return SizedEntry(size, self._engine(size).entry(parts))
 
     def describe(self) -> About:
         """``backend``, ``device`` and ``precision``, and what else is worth showing."""
@@ -214,38 +209,35 @@ class Runtime:
         return sizes.pop() if sizes else self.size_of(*image.shape[:2])
 
     def _results(self, answer: Answer, past: Sequence[Sequence[Any]], size: Size) -> list[Result]:
-        probabilities, attention = answer.probabilities.cpu().numpy(), answer.attention
-        weights = [None] * len(past) if attention is None else list(attention.cpu().numpy())
+        weights = [None] * len(past) if answer.attention is None else list(answer.attention)
         depths = [sum(entry is not None for entry in slots) for slots in past]
         grids = [self._model.architecture.grid("layer4", size)] * len(past)
         motions: list[Motion | None] = [None] * len(past)
         if answer.motion is not None:
-            fields = [field.float().cpu().numpy() for field in answer.motion]
-            motions = [Motion(*(field[row] for field in fields)) for row in range(len(past))]
-        return [Result(*row) for row in zip(probabilities, weights, depths, grids, motions, strict=True)]
+            motions = [Motion(*(field[row] for field in answer.motion)) for row in range(len(past))]
+        rows = zip(answer.probabilities, weights, depths, grids, motions, strict=True)
+        return [Result(*row) for row in rows]
 
 
-_NUMBERS = {str(kind).removeprefix("torch."): kind for kind in (torch.float32, torch.float16, torch.bfloat16)}
+_EXPONENTS = {"float32": ("<u4", 0x7F800000), "float16": ("<u2", 0x7C00), "bfloat16": ("<u2", 0x7F80)}
+"""By type of number: an unsigned one as long, and the bits that are all set in those that are not finite."""
 
 
-def _part(tensor: Tensor) -> Part:
-    flat = tensor.detach().contiguous()
-    number = str(flat.dtype).removeprefix("torch.")
-    return Part(number, tuple(flat.shape), flat.flatten().view(torch.uint8).numpy().tobytes())
+def _check(part: Part) -> None:
+    """Refuses a part that is not what it claims to be.
 
-
-def _tensor(part: Part) -> Tensor:
-    kind = _NUMBERS.get(part.number)
+    Raises:
+        ValueError: See above.
+    """
+    kind, exponent = _EXPONENTS.get(part.number, ("<u1", 0))
     if (
-        kind is None
-        or len(part.data) != math.prod(part.shape) * kind.itemsize
+        not exponent
+        or len(part.data) != math.prod(part.shape) * np.dtype(kind).itemsize
         or min(part.shape, default=0) < 1
     ):
         raise ValueError("what was remembered is damaged")
-    tensor = torch.frombuffer(bytearray(part.data), dtype=kind).reshape(part.shape)
-    if not bool(torch.isfinite(tensor).all()):
+    if ((np.frombuffer(part.data, kind) & exponent) == exponent).any():
         raise ValueError("what was remembered has numbers that are not finite")
-    return tensor
 
 
 def _entries(past: Sequence[Sequence[SizedEntry | None]]) -> list[list[Any]]:

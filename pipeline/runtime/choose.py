@@ -2,9 +2,8 @@
 
 from typing import NamedTuple
 
-import torch
-
 from pipeline.base.packages import EXTRAS, MissingPackageError, load_package
+from pipeline.model.device import cuda_count
 from pipeline.runtime.exported.open_openvino import capabilities
 
 # Fastest first, as measured: docs/performance.md, "How long does one step take on a CPU?".
@@ -26,7 +25,7 @@ def choose_backend(device: str, precision: str) -> Choice:
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` ...
         precision: ``auto``, ``fp32``, ``fp16``, ``bf16`` or ``int8``.
     """
-    if device.startswith("cuda") or (device == "auto" and torch.cuda.is_available()):
+    if device.startswith("cuda") or (device == "auto" and cuda_count()):
         return Choice("torch", "fastest on a CUDA device")
     if precision == "int8":
         return Choice("openvino", "the one that computes in int8")

@@ -1,14 +1,12 @@
 """The interface of engines: how a library and device compute a batch and keep its state."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from torch import Tensor
+import numpy as np
+import numpy.typing as npt
 
-from pipeline.runtime.step import Image, Memory
-
-if TYPE_CHECKING:
-    from pipeline.model.network import StepOutput
+from pipeline.runtime.step import Image, Memory, Part
 
 About = dict[str, str | int | float]
 """Human-readable facts, by name."""
@@ -17,16 +15,16 @@ Remember = Callable[[], tuple[list[Memory], int]]
 
 
 class MotionFields(NamedTuple):
-    """Dense motion of a batch, see ``StepOutput``: ``flow``, ``uncertainty``, ``moving`` and ``camera``."""
+    """Dense motion of a batch, float32: the fields of ``Motion``, each with a leading ``B``."""
 
-    flow: Tensor
-    uncertainty: Tensor
-    moving: Tensor
-    camera: Tensor
+    flow: npt.NDArray[np.float32]
+    uncertainty: npt.NDArray[np.float32]
+    moving: npt.NDArray[np.float32]
+    camera: npt.NDArray[np.float32]
 
 
 class Answer(NamedTuple):
-    """What an engine computes for a batch.
+    """What an engine computes for a batch, in memory that nothing writes over.
 
     Attributes:
         probabilities: ``(B, num_classes)`` float32.
@@ -34,13 +32,13 @@ class Answer(NamedTuple):
         motion: None from a network without dense motion.
     """
 
-    probabilities: Tensor
-    attention: Tensor | None
+    probabilities: npt.NDArray[np.float32]
+    attention: npt.NDArray[np.float16] | None
     motion: MotionFields | None = None
 
 
 class Engine(Protocol):
-    """The step in one library on one device, for pictures of one size. All calls are made in inference mode.
+    """The step in one library on one device, for pictures of one size.
 
     Attributes:
         backend: Name of the library, as settings have it.
@@ -68,16 +66,16 @@ class Engine(Protocol):
         """The answer to known pictures, from the features of their memories."""
         ...
 
-    def match_keys(self, entry: Any) -> Tensor | None:
+    def match_keys(self, entry: Any) -> npt.NDArray[np.float32] | None:
         """Keys of dense motion in an entry, ``(64, rows, columns)``, see ``MotionPyramid``; None without."""
         ...
 
-    def parts(self, entry: Any) -> list[Tensor]:
-        """Copies of an entry's parts in main memory, see ``pipeline.model.state.Entry``."""
+    def parts(self, entry: Any) -> list[Part]:
+        """The parts of an entry, see ``pipeline.model.state.Entry``."""
         ...
 
-    def entry(self, parts: Sequence[Tensor]) -> Any:
-        """An entry with these parts, in main memory, of an engine like this one.
+    def entry(self, parts: Sequence[Part]) -> Any:
+        """An entry with these parts, each sound, of an engine like this one.
 
         Raises:
             ValueError: They are of another model, picture size or precision.
@@ -91,15 +89,3 @@ class Engine(Protocol):
     def details(self) -> About:
         """What is worth showing beside the attributes, or in their place."""
         ...
-
-
-def finished(logits: Tensor, attention: Tensor | None, motion: MotionFields | None = None) -> Answer:
-    """The answer from what a network gives, in any type."""
-    return Answer(logits.float().softmax(dim=1), None if attention is None else attention.half(), motion)
-
-
-def motion_of(output: "StepOutput") -> MotionFields | None:
-    """The fields of dense motion in a network's output; None where it has none."""
-    if output.flow is None or output.uncertainty is None or output.moving is None or output.camera is None:
-        return None
-    return MotionFields(output.flow, output.uncertainty, output.moving, output.camera)

@@ -1,11 +1,10 @@
 """Opens the runtime for a checkpoint: selects a backend and handles its failure."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, get_args
-
-import torch
 
 from pipeline.base.errors import UserError
 from pipeline.model.device import DeviceError
@@ -52,8 +51,8 @@ def open_runtime(checkpoint: str | Path, options: Options | None = None, *, back
         options.log(f"{chosen.backend} can't run it ({type(error).__name__}: {error}): torch takes over")
         chosen = Choice("torch", f"{chosen.backend} can't run it")
         runtime = _open_with_torch(path, replace(options, why=chosen.why))
-    if chosen.backend != "torch":
-        torch.set_num_threads(1)
+    if chosen.backend != "torch" and "torch" in sys.modules:  # it is not, where the step was prepared before
+        sys.modules["torch"].set_num_threads(1)
     engine = runtime.engine
     options.log(f"runs on {chosen.backend}, {engine.device}, {engine.precision} ({chosen.why})")
     return runtime

@@ -3,20 +3,22 @@
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 
+import numpy as np
+import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from pipeline.model.device import pick_device
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.preprocessing import Size
 from pipeline.model.state import Entry, entry_of, gather
 from pipeline.model.temporal import Features
-from pipeline.runtime.engine import About, Answer, Remember, finished, motion_of
+from pipeline.runtime.engine import About, Answer, Remember
 from pipeline.runtime.fold_batch_norms import fold_batch_norms
 from pipeline.runtime.pixels import Preprocessor
 from pipeline.runtime.precision import DTYPES, pick_precision
 from pipeline.runtime.runtime_options import Options
-from pipeline.runtime.step import Image, Memory
+from pipeline.runtime.step import Image, Memory, Part
+from pipeline.runtime.tensors import answer_of, floats, part_of, tensor_of
 
 
 class TorchEngine:
@@ -45,6 +47,7 @@ class TorchEngine:
         self._empty = model.init_state(1, size)
         self.device, self.precision, self.threads = str(self._empty.keys.device), precision, threads
 
+    @torch.inference_mode()
     def infer(
         self, images: Sequence[Image], past: Sequence[Sequence[Entry | None]], want_attention: bool
     ) -> tuple[Answer, int, Remember]:
@@ -52,33 +55,38 @@ class TorchEngine:
         state, frames = gather(past, self._empty), self._preprocess(images)
         output, features = self._model.predict(frames, state, want_attention)
 
+        @torch.inference_mode()
         def remember() -> tuple[list[Memory], int]:
             entries = self._model.remember(frames, features).split()
             rows = [{stage: x[row].clone() for stage, x in features.items()} for row in range(len(entries))]
             memories = [Memory(entry, row) for entry, row in zip(entries, rows, strict=True)]
             return memories, len(entries) * self._model.architecture.passes_to_remember
 
-        return finished(output.logits, output.attention, motion_of(output)), len(images), remember
+        return answer_of(output), len(images), remember
 
+    @torch.inference_mode()
     def infer_known(
         self, features: Sequence[Features], past: Sequence[Sequence[Entry | None]], want_attention: bool
     ) -> Answer:
         """See ``Engine``."""
         together = {stage: torch.stack([row[stage] for row in features]) for stage in features[0]}
         output = self._model.answer(together, gather(past, self._empty), want_attention)
-        return finished(output.logits, output.attention, motion_of(output))
+        return answer_of(output)
 
-    def match_keys(self, entry: Entry) -> Tensor | None:
+    @torch.inference_mode()
+    def match_keys(self, entry: Entry) -> npt.NDArray[np.float32] | None:
         """See ``Engine``."""
-        return entry.match
+        return None if entry.match is None else floats(entry.match)
 
-    def parts(self, entry: Entry) -> list[Tensor]:
+    @torch.inference_mode()
+    def parts(self, entry: Entry) -> list[Part]:
         """See ``Engine``."""
-        return [part.cpu() for part in entry if part is not None]
+        return [part_of(part) for part in entry if part is not None]
 
-    def entry(self, parts: Sequence[Tensor]) -> Entry:
+    @torch.inference_mode()
+    def entry(self, parts: Sequence[Part]) -> Entry:
         """See ``Engine``."""
-        return entry_of(parts, self._empty)
+        return entry_of([*map(tensor_of, parts)], self._empty)
 
     def sizes_to_warm_up(self, batch_size: int) -> Sequence[int]:
         """See ``Engine``."""

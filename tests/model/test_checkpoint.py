@@ -43,6 +43,14 @@ def test_what_was_saved_comes_back(tmp_path: Path) -> None:
     assert all(weights.requires_grad for weights in loaded.parameters())
 
 
+def test_the_same_network_gives_the_same_file(tmp_path: Path) -> None:
+    """safetensors puts the metadata in another order each time, and what is compiled is kept by content."""
+    files = [tmp_path / f"{number}.safetensors" for number in range(4)]
+    for file in files:
+        save_checkpoint(file, small(labels=LABELS))
+    assert len({file.read_bytes() for file in files}) == 1
+
+
 def test_dense_motion_comes_back(tmp_path: Path) -> None:
     model, frames = small(motion=True), clip(1, 3)
     save_checkpoint(tmp_path / "model.safetensors", model)

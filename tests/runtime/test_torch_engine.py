@@ -1,4 +1,5 @@
 import copy
+import math
 from typing import Any
 
 import msgspec
@@ -7,9 +8,9 @@ import pytest
 import torch
 
 from pipeline.account.stats import WorkerStats
+from pipeline.model.architecture import MATCH_CHANNELS
 from pipeline.model.device import DeviceError
 from pipeline.model.history import StreamHistory
-from pipeline.model.motion.pyramid import MATCH_CHANNELS
 from pipeline.runtime.base import Runtime
 from pipeline.runtime.fold_batch_norms import fold_batch_norms
 from pipeline.runtime.open_torch import TOLERANCE, largest_difference, open_torch
@@ -273,3 +274,24 @@ def test_what_is_remembered_can_be_taken_out_and_put_into_another_runtime(
     np.testing.assert_array_equal(found.attention, expected.attention)
     with pytest.raises(ValueError, match="another model"):
         other.entry(past[0].size, runtime.parts(past[0])[::-1][:1])
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_what_is_damaged_on_the_way_is_not_put_in(precision: str) -> None:
+    runtime = open_torch(small(), Options(device="cpu", precision=precision))
+    (memory,) = runtime.infer(pictures(1), [[None] * runtime.num_past]).remember()
+    size, parts = memory.entry.size, runtime.parts(memory.entry)
+    whole = parts[0]
+    number = whole.data[-len(whole.data) // math.prod(whole.shape) :]
+    endless = torch.tensor([math.inf], dtype=getattr(torch, whole.number)).view(torch.uint8).numpy().tobytes()
+    assert len(endless) == len(number)
+    for wrong in (
+        whole._replace(data=whole.data[:-1]),
+        whole._replace(number="complex64"),
+        whole._replace(shape=(-1, -math.prod(whole.shape))),
+        whole._replace(shape=(), data=b""),
+    ):
+        with pytest.raises(ValueError, match="is damaged"):
+            runtime.entry(size, [wrong, *parts[1:]])
+    with pytest.raises(ValueError, match="not finite"):
+        runtime.entry(size, [whole._replace(data=whole.data[: -len(endless)] + endless), *parts[1:]])

@@ -17,9 +17,11 @@ from pipeline.wire.arrivals import ReceivedPrediction
 from pipeline.wire.frame_publisher import FramePublisher
 from pipeline.wire.receivers import PredictionReceiver
 from tests.model.small import small
+from tests.support import need_module
 from tests.wire.peers import OPEN, QUICK, frame, packed
 from tests.wire.shared_helpers import capture
 from tests.wire.test_messages import changed
+from tests.workers.pipeline import quick_model
 from tests.workers.program import START_S, until
 from tests.workers.test_batches import taken, worker
 from workers.inference import InferenceWorker
@@ -197,6 +199,21 @@ def test_streams_of_two_aspects_keep_theirs_in_one_worker(place: Path) -> None:
     grids = {name: (header.rows, header.columns) for name, header in layouts.items() if header}
     assert grids == {"wide": (3, 4), "tall": (4, 3), "square": (4, 4)}
     assert "preparing the model for pictures of 96x128 px" in inference.out
+
+
+@pytest.mark.slow
+def test_on_openvino_it_starts_and_predicts_without_torch_once_its_step_is_prepared(place: Path) -> None:
+    need_module("openvino", "openvino")
+    model = (*quick_model(), "--set", "runtime.backend=openvino")
+    for _ in range(2):  # the first may have to prepare it
+        with worker(place, *model) as (publisher, receiver, inference):
+            assert publisher.send_frame(frame(0, "every"), timeout_s=10.0)
+            until(lambda receiver=receiver: taken(receiver), "one", START_S, lambda run=inference: run.out)
+            loaded = Path(f"/proc/{inference.process.pid}/maps").read_text()
+            prepared = "preparing it for openvino" in inference.out
+        assert "libopenvino" in loaded
+        assert ("libtorch" in loaded) == prepared
+    assert not prepared
 
 
 @pytest.mark.slow

@@ -72,8 +72,6 @@ def run(
     """
     if context.invoked_subcommand is not None:
         return
-    from workers.commands.run_pipeline import run_pipeline
-
     loaded = _load(
         config,
         overrides,
@@ -91,6 +89,8 @@ def run(
         headless=headless,
         insecure=insecure,
     )
+    from workers.commands.run_pipeline import run_pipeline  # slow: not for a run that is refused
+
     raise typer.Exit(run_pipeline(loaded, report))
 
 

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pipeline.model.architecture import CONTEXT_CHANNELS, FINE_CHANNELS
 from pipeline.model.motion.geometry import doubled, signed_log, warp
 from pipeline.model.motion.lucas_kanade import LucasKanade
 from pipeline.model.motion.match import STRIDE, Match, Matched
 from pipeline.model.motion.moving import MovingHead, evidence
-from pipeline.model.motion.pyramid import CONTEXT_CHANNELS, FINE_CHANNELS, MotionPyramid, unpacked
+from pipeline.model.motion.pyramid import MotionPyramid, unpacked
 from pipeline.model.motion.refine import Refined, Refiner
 from pipeline.model.motion.similarity import Similarity, fit_similarity
 

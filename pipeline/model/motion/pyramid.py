@@ -6,17 +6,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pipeline.model.architecture import PICTURE
+from pipeline.model.architecture import (
+    CONTEXT_CHANNELS,
+    FINE_CHANNELS,
+    MATCH_CHANNELS,
+    PICTURE,
+    TEXTURE_CHANNELS,
+)
 from pipeline.model.motion.geometry import doubled
-from pipeline.model.motion.texture import TEXTURE_CHANNELS, Texture
-
-CONTEXT_CHANNELS = 96
-MATCH_CHANNELS = 64
-FINE_CHANNELS = 32
-KEPT_FINE_CHANNELS = FINE_CHANNELS + 4 * TEXTURE_CHANNELS
-"""Fine features, and the four places of the texture that lie in a place of theirs."""
-MOTION_STAGES = ("context", "match", "fine")
-"""Names of the maps beside those of the backbone."""
+from pipeline.model.motion.texture import Texture
 
 
 class MotionPyramid(nn.Module):

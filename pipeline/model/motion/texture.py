@@ -4,10 +4,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pipeline.model.architecture import TEXTURE_CHANNELS
 from pipeline.model.attention import full_precision
 from pipeline.model.motion.geometry import doubled
 
-TEXTURE_CHANNELS = 8
 _SIDE, _SIGMA = 6, 1.3  # of the filters, in pixels: an even side puts their middle where a place's is
 _START_FLOOR = 0.1
 

@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable, Sequence
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -14,10 +16,11 @@ from pipeline.runtime.cuda.cuda_network import CudaNetwork, open_cuda_network
 from pipeline.runtime.cuda.device_stretch import DeviceStretch
 from pipeline.runtime.cuda.graphs import padded
 from pipeline.runtime.cuda.rows import Row, Rows
-from pipeline.runtime.engine import About, Answer, MotionFields, Remember
+from pipeline.runtime.engine import About, Answer, Remember
 from pipeline.runtime.precision import DTYPES, pick_precision
 from pipeline.runtime.runtime_options import Options
-from pipeline.runtime.step import Image, Memory
+from pipeline.runtime.step import Image, Memory, Part
+from pipeline.runtime.tensors import fetched, floats, part_of, tensor_of
 
 
 class CudaEngine:
@@ -54,6 +57,7 @@ class CudaEngine:
         self._passes_later = model.architecture.passes_to_remember
         self._turn = 0  # of the fixed memory, which each batch of new pictures writes over
 
+    @torch.inference_mode()
     def infer(
         self, images: Sequence[Image], past: Sequence[Sequence[Row | None]], want_attention: bool
     ) -> tuple[Answer, int, Remember]:
@@ -68,6 +72,7 @@ class CudaEngine:
             torch.cuda.current_stream().wait_stream(self._uploads)
             _, _, answer = step.new.run()
 
+            @torch.inference_mode()
             def remember() -> tuple[list[Memory], int]:
                 if self._turn != turn:
                     raise ValueError("remember a step before the next infer, which uses its memory again")
@@ -76,6 +81,7 @@ class CudaEngine:
 
             return _answer(step.fetch(answer, count, want_attention), want_attention), count, remember
 
+    @torch.inference_mode()
     def infer_known(
         self,
         features: Sequence[dict[str, Row]],
@@ -103,17 +109,21 @@ class CudaEngine:
             self._features[stage].write(line, maps)
         return [Memory(entry, {stage: kept[stage][n] for stage in kept}) for n, entry in enumerate(entries)]
 
-    def match_keys(self, entry: Row) -> Tensor | None:
+    @torch.inference_mode()
+    def match_keys(self, entry: Row) -> npt.NDArray[np.float32] | None:
         """See ``Engine``."""
-        return self._network.layout.match(self._entries.table[entry.number])
+        match = self._network.layout.match(self._entries.table[entry.number])
+        return None if match is None else floats(match)
 
-    def parts(self, entry: Row) -> list[Tensor]:
+    @torch.inference_mode()
+    def parts(self, entry: Row) -> list[Part]:
         """See ``Engine``."""
-        return [part.cpu() for part in self._network.layout.parts(self._entries.table[entry.number])]
+        return [part_of(part) for part in self._network.layout.parts(self._entries.table[entry.number])]
 
-    def entry(self, parts: Sequence[Tensor]) -> Row:
+    @torch.inference_mode()
+    def entry(self, parts: Sequence[Part]) -> Row:
         """See ``Engine``."""
-        packed = self._network.layout.pack(entry_of(parts, self._empty).batched())
+        packed = self._network.layout.pack(entry_of([*map(tensor_of, parts)], self._empty).batched())
         with torch.cuda.device(self._where):
             (row,) = self._entries.take(1)
             self._entries.write(torch.tensor([row.number], device=self._where), packed)
@@ -149,10 +159,10 @@ class CudaEngine:
         step.read_past(numbers, self._entries)
 
 
-def _answer(fetched: Sequence[Tensor], want_attention: bool) -> Answer:
-    probabilities, *others = fetched
-    attention = others.pop(0) if want_attention else None
-    return Answer(probabilities, attention, MotionFields(*others) if others else None)
+def _answer(outputs: Sequence[Tensor], want_attention: bool) -> Answer:
+    probabilities, *motion = outputs
+    attention = motion.pop(0) if want_attention else None
+    return fetched(probabilities, attention, motion)
 
 
 def cuda_engines(

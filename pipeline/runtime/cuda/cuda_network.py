@@ -11,17 +11,17 @@ import torch
 from torch import Tensor
 
 from pipeline.base.files import cache_folder
-from pipeline.model.motion.pyramid import CONTEXT_CHANNELS, KEPT_FINE_CHANNELS, MATCH_CHANNELS
+from pipeline.model.architecture import CONTEXT_CHANNELS, KEPT_FINE_CHANNELS, MATCH_CHANNELS
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.preprocessing import Size
 from pipeline.model.resnet import ResNetCBAM
 from pipeline.model.temporal import Features
 from pipeline.runtime.cuda.entry_layout import EntryLayout
 from pipeline.runtime.cuda.graphs import tuned
-from pipeline.runtime.engine import motion_of
 from pipeline.runtime.fold_batch_norms import fold_batch_norms
 from pipeline.runtime.pixels import Preprocessor
 from pipeline.runtime.runtime_options import Options
+from pipeline.runtime.tensors import motion_of
 
 Answer = tuple[Tensor, ...]
 """Probabilities ``(n, num_classes)`` float32 and attention ``(n, S, T * S_k)`` float16, never left out; then
@@ -99,8 +99,7 @@ class CudaNetwork:
     def _answer(self, features: Features, past: Tensor, rows: Tensor) -> Answer:
         output = self.model.answer(features, self.layout.state(past, rows > 0), return_attention=True)
         assert output.attention is not None
-        motion = motion_of(output) or ()
-        return output.logits.float().softmax(dim=1), output.attention.half(), *motion
+        return output.logits.float().softmax(dim=1), output.attention.half(), *motion_of(output)
 
     def _compiled(self, features: Features, past: Tensor, rows: Tensor) -> Answer:
         if len(rows) > 1:  # one compilation for one stream, one for any other number

@@ -7,7 +7,7 @@ step would give.
 from typing import Any
 
 from pipeline.base.packages import load_package
-from pipeline.runtime.exported.convert import Ports
+from pipeline.runtime.exported.ports import Ports
 
 
 class CutError(ValueError):

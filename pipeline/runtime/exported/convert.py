@@ -4,65 +4,21 @@ import json
 import warnings
 from copy import deepcopy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from pipeline.base.packages import load_package
-from pipeline.model.architecture import Architecture
-from pipeline.model.motion.pyramid import MOTION_STAGES
+from pipeline.model.architecture import MOTION_STAGES
 from pipeline.model.preprocessing import Size
 from pipeline.model.state import State
+from pipeline.runtime.exported.ports import ports
 from pipeline.runtime.fold_batch_norms import fold_batch_norms
 
 if TYPE_CHECKING:
     from pipeline.model.network import TemporalKVQResNetCBAM
     from pipeline.model.temporal import Attended
-
-_STATE = ("keys", "values", "valid")
-_MOTION_STATE = ("match", "fine")
-MOTION = ("flow", "uncertainty", "moving", "camera")
-"""Outputs of dense motion, see ``StepOutput``."""
-
-
-class Ports(NamedTuple):
-    """Names of what goes into a step and comes out of it.
-
-    Attributes:
-        state: Parts of the ``State``.
-        answer: What the answer consists of.
-        features: What a step for pixels gives of the picture beside these: all that its answer depends on.
-    """
-
-    state: tuple[str, ...]
-    answer: tuple[str, ...]
-    features: tuple[str, ...]
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """Of a step: the frame and the state."""
-        return ("frame", *self.state)
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        """Of a step: the answer and the next state; a step for pixels gives ``features`` after them."""
-        return (*self.answer, *(f"next_{part}" for part in self.state))
-
-    @property
-    def kept(self) -> tuple[str, ...]:
-        """What a step for pixels gives beside the answer: the next state and the features."""
-        return (*(f"next_{part}" for part in self.state), *self.features)
-
-
-def ports(architecture: Architecture) -> Ports:
-    """The names for a network."""
-    queries = (f"query_{number}" for number in range(architecture.num_layers))
-    seen = ("appearance", *queries)
-    if not architecture.motion:
-        return Ports(_STATE, ("logits", "attention"), seen)
-    maps = tuple(f"new_{stage}" for stage in MOTION_STAGES)
-    return Ports((*_STATE, *_MOTION_STATE), ("logits", "attention", *MOTION), (*seen, *maps))
 
 
 class ExportedStep(nn.Module):

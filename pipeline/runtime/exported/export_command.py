@@ -15,8 +15,9 @@ from pipeline.base.stage_lines import print_stage, stage
 from pipeline.model.checkpoint import load_checkpoint
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.runtime.exported import quantise
-from pipeline.runtime.exported.convert import about, export_onnx, ports, save_openvino, to_openvino
+from pipeline.runtime.exported.convert import about, export_onnx, save_openvino, to_openvino
 from pipeline.runtime.exported.formats import ExportError, pick_format
+from pipeline.runtime.exported.ports import ports
 from pipeline.runtime.runtime_options import LEAST_AGREEMENT, ClipMaker
 
 TOLERANCE = 1e-3
@@ -146,7 +147,7 @@ def _to_int8(
     """Quantises an OpenVINO file in place, if it then still answers other clips as before."""
     core = load_package("openvino").Core()
     size = model.preprocessing.usual_size
-    empty = model.init_state(1, size)
+    empty = [part.numpy() for part in model.init_state(1, size).parts()]
     factor, offset = (
         np.array(values, np.float32).reshape(3, 1, 1)
         for values in (model.preprocessing.factor, model.preprocessing.offset)

@@ -1,22 +1,19 @@
 """The engine of an exported step: one graph for the step, one for the answer alone."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from pipeline.model.description import Description
 from pipeline.model.preprocessing import Size
-from pipeline.model.state import Entry, State, empty_state, entry_of, gather
-from pipeline.runtime.engine import About, Answer, MotionFields, Remember, finished
-from pipeline.runtime.exported.convert import MOTION, ports
-from pipeline.runtime.pixels import Stretcher
-from pipeline.runtime.step import Image, Memory
+from pipeline.runtime.engine import About, Answer, MotionFields, Remember
+from pipeline.runtime.exported.array_state import Array, ArrayState, Entry, probabilities
+from pipeline.runtime.exported.ports import ports
+from pipeline.runtime.step import Image, Memory, Part
+from pipeline.runtime.threaded_stretch import Stretcher
 
-Array = npt.NDArray[Any]
 Graph = Callable[[Sequence[Array]], list[Array]]
 """Inputs to outputs, both in the order of their names; the next call may write over what this one gave."""
 
@@ -69,7 +66,7 @@ class ExportedEngine:
     ) -> None:
         self.backend, self.device, self.precision, self.threads = backend, device, precision, threads
         self._graphs, self._details = graphs, details
-        self._empty, self._ports = empty_state(model.architecture, 1, size), ports(model.architecture)
+        self._state, self._ports = ArrayState(model.architecture, size), ports(model.architecture)
         self._passes = 1 + model.architecture.passes_to_remember
         self.stretch = Stretcher(size, threads)
 
@@ -77,22 +74,15 @@ class ExportedEngine:
         self, images: Sequence[Image], past: Sequence[Sequence[Entry | None]], want_attention: bool
     ) -> tuple[Answer, int, Remember]:
         """See ``Engine``."""
-        state = gather(past, self._empty)
-        found = self._graphs.step([self.stretch(images), *_arrays(state)])
-        outputs = dict(zip(self._ports.outputs, map(torch.from_numpy, found), strict=False))
-        seen = found[len(self._ports.outputs) :]
-        newest = [outputs[name][:, :, -1] for name in ("next_keys", "next_values")]
-        newest += [outputs[name][:, -1] for name in ("next_match", "next_fine") if name in outputs]
+        found = self._graphs.step([self.stretch(images), *self._state.gather(past)])
+        answered, known = len(self._ports.answer), len(self._ports.outputs)
+        answer, seen = found[:answered], found[known:]
         # Copies: the next call may write over what this one gave, and each row can be freed alone.
         memories = [
-            Memory(
-                Entry(*(part[row].clone() for part in newest)),
-                [part[row].copy() for part in seen] if self._graphs.answer else None,
-            )
-            for row in range(len(images))
+            Memory(entry, [part[row].copy() for part in seen] if self._graphs.answer else None)
+            for row, entry in enumerate(self._state.entries(found[answered:known]))
         ]
-        answer = _finished(outputs, want_attention)
-        return answer, self._passes * len(images), lambda: (memories, 0)
+        return self._answer(answer, want_attention), self._passes * len(images), lambda: (memories, 0)
 
     def infer_known(
         self, features: Sequence[list[Array]], past: Sequence[Sequence[Entry | None]], want_attention: bool
@@ -100,22 +90,20 @@ class ExportedEngine:
         """See ``Engine``."""
         assert self._graphs.answer is not None
         projections = [np.stack(parts) for parts in zip(*features, strict=True)]
-        found = self._graphs.answer([*projections, *_arrays(gather(past, self._empty))])
-        return _finished(
-            dict(zip(self._ports.answer, map(torch.from_numpy, found), strict=True)), want_attention
-        )
+        found = self._graphs.answer([*projections, *self._state.gather(past)])
+        return self._answer(found, want_attention)
 
-    def match_keys(self, entry: Entry) -> Tensor | None:
+    def match_keys(self, entry: Entry) -> npt.NDArray[np.float32] | None:
         """See ``Engine``."""
-        return entry.match
+        return self._state.match(entry)
 
-    def parts(self, entry: Entry) -> list[Tensor]:
+    def parts(self, entry: Entry) -> list[Part]:
         """See ``Engine``."""
-        return [part.cpu() for part in entry if part is not None]
+        return self._state.parts(entry)
 
-    def entry(self, parts: Sequence[Tensor]) -> Entry:
+    def entry(self, parts: Sequence[Part]) -> Entry:
         """See ``Engine``."""
-        return entry_of(parts, self._empty)
+        return self._state.entry(parts)
 
     def sizes_to_warm_up(self, batch_size: int) -> Sequence[int]:
         """See ``Engine``."""
@@ -125,11 +113,11 @@ class ExportedEngine:
         """See ``Engine``."""
         return self._details
 
-
-def _arrays(state: State) -> list[Array]:
-    return [part.numpy() for part in state.parts()]
-
-
-def _finished(outputs: Mapping[str, Tensor], want_attention: bool) -> Answer:
-    motion = MotionFields(*(outputs[name].clone() for name in MOTION)) if MOTION[0] in outputs else None
-    return finished(outputs["logits"], outputs["attention"] if want_attention else None, motion)
+    def _answer(self, found: Sequence[Array], want_attention: bool) -> Answer:
+        """From outputs in the order of ``Ports.answer``."""
+        logits, attention, *motion = found
+        return Answer(
+            probabilities(logits),
+            attention.astype(np.float16) if want_attention else None,
+            MotionFields(*(field.copy() for field in motion)) if motion else None,
+        )

@@ -12,9 +12,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-import torch
-
 from pipeline.base.files import PARTIAL, cache_folder, write_whole
+from pipeline.base.packages import package_version
 from pipeline.model.preprocessing import Size
 
 _KEPT, _STALE_S = 8, 3600.0
@@ -57,7 +56,8 @@ class CachedModel:
     def __init__(self, checkpoint: Path, versions: Sequence[str], folder: Path | None = None) -> None:
         self._checkpoint, self._content = checkpoint, hashlib.sha256(checkpoint.read_bytes())
         digest = self._content.copy()
-        digest.update("\n".join([code_digest(*ROOMS), torch.__version__, *versions, _processor()]).encode())
+        made_by = [code_digest(*ROOMS), package_version("torch"), *versions, _processor()]
+        digest.update("\n".join(made_by).encode())
         self._folder = folder or cache_folder()
         self._name = f"{versions[0].split()[0]}-{digest.hexdigest()[:32]}"
 

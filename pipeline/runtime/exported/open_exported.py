@@ -13,9 +13,9 @@ from pipeline.model.shipped import CheckpointError
 from pipeline.runtime.base import Runtime
 from pipeline.runtime.engine import About
 from pipeline.runtime.exported.answer_graph import CutError
-from pipeline.runtime.exported.convert import Ports
 from pipeline.runtime.exported.exported_engine import ExportedEngine, Graphs
 from pipeline.runtime.exported.model_cache import CachedModel
+from pipeline.runtime.exported.ports import Ports
 from pipeline.runtime.runtime_options import Options
 
 if TYPE_CHECKING:

@@ -12,9 +12,10 @@ from pipeline.model.preprocessing import Size
 from pipeline.runtime.base import Runtime
 from pipeline.runtime.engine import About
 from pipeline.runtime.exported.answer_graph import onnx_answer
-from pipeline.runtime.exported.convert import export_onnx, ports
-from pipeline.runtime.exported.exported_engine import Array, Graph, Graphs
+from pipeline.runtime.exported.array_state import Array
+from pipeline.runtime.exported.exported_engine import Graph, Graphs
 from pipeline.runtime.exported.open_exported import Compiled, cut_answer, open_exported, pick_precision
+from pipeline.runtime.exported.ports import ports
 from pipeline.runtime.runtime_options import Options
 
 if TYPE_CHECKING:
@@ -92,6 +93,8 @@ class _Compiler:
 
     def compile(self, model: "TemporalKVQResNetCBAM", size: Size) -> Compiled:
         """See ``Compiler``."""
+        from pipeline.runtime.exported.convert import export_onnx  # slow: torch comes with it
+
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "step.onnx"
             export_onnx(model, path, size, pixels=True)

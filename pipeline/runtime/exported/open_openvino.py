@@ -10,14 +10,14 @@ from pipeline.base.packages import load_package
 from pipeline.model.description import Description
 from pipeline.model.device import DeviceError
 from pipeline.model.preprocessing import Size
-from pipeline.model.state import empty_state
 from pipeline.runtime.base import Runtime
 from pipeline.runtime.engine import About
 from pipeline.runtime.exported import quantise
 from pipeline.runtime.exported.answer_graph import openvino_answer, openvino_encoder
-from pipeline.runtime.exported.convert import ports, to_openvino
-from pipeline.runtime.exported.exported_engine import Array, Graph, Graphs
+from pipeline.runtime.exported.array_state import Array, ArrayState
+from pipeline.runtime.exported.exported_engine import Graph, Graphs
 from pipeline.runtime.exported.open_exported import Compiled, cut_answer, open_exported, pick_precision
+from pipeline.runtime.exported.ports import ports
 from pipeline.runtime.runtime_options import Options
 
 if TYPE_CHECKING:
@@ -104,6 +104,8 @@ class _Compiler:
 
     def compile(self, model: "TemporalKVQResNetCBAM", size: Size) -> Compiled:
         """See ``Compiler``."""
+        from pipeline.runtime.exported.convert import to_openvino  # slow: torch comes with it
+
         step = to_openvino(model, size, pixels=True, streams=1)
         if self.precision == "int8":
             step = self._in_int8(step, size)
@@ -149,12 +151,13 @@ class _Compiler:
 
     def _in_int8(self, step: Any, size: Size) -> Any:
         """The step calibrated on clips, once it is seen to answer like that in float32 on others."""
-        empty, options = empty_state(self._model.architecture, 1, size), self._options
+        architecture, options = self._model.architecture, self._options
+        empty = ArrayState(architecture, size).gather([[None] * architecture.num_past])
         make_clips = options.clips
         assert make_clips is not None
 
         def clips(count: int, seed: int) -> list[Array]:
-            made = make_clips(max(size), self._model.architecture.num_past, count, seed)
+            made = make_clips(max(size), architecture.num_past, count, seed)
             return list(quantise.cropped(made.frames, size))
 
         options.log(f"int8: rendering {quantise.CALIBRATION_CLIPS} clips to calibrate on")

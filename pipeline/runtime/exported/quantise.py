@@ -1,7 +1,7 @@
 """Quantises an OpenVINO step to int8 and measures the loss of accuracy."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import redirect_stdout
 from io import StringIO
 from typing import Any
@@ -11,9 +11,8 @@ import numpy.typing as npt
 
 from pipeline.base.packages import load_package, package_version
 from pipeline.model.preprocessing import Size
-from pipeline.model.state import State
-from pipeline.runtime.exported.convert import Ports
 from pipeline.runtime.exported.model_cache import code_digest
+from pipeline.runtime.exported.ports import Ports
 
 Array = npt.NDArray[Any]
 Feed = dict[str, Array]
@@ -37,13 +36,15 @@ def cropped(clips: Array, size: Size) -> Array:
     return clips[:, :, top : top + size[0], left : left + size[1]]
 
 
-def play(compiled: Any, frames: Iterable[Array], empty: State, ports: Ports) -> tuple[Array, list[Feed]]:
+def play(
+    compiled: Any, frames: Iterable[Array], empty: Sequence[Array], ports: Ports
+) -> tuple[Array, list[Feed]]:
     """Runs clips frame by frame, each from an empty state.
 
     Args:
         compiled: The step as an OpenVINO compiled model.
         frames: For each clip ``(T + 1, ...)``, as the step takes frames.
-        empty: Of one stream.
+        empty: The state of one stream without a past, in the order of ``Ports.state``.
         ports: Names of the step's inputs and outputs.
 
     Returns:
@@ -51,7 +52,7 @@ def play(compiled: Any, frames: Iterable[Array], empty: State, ports: Ports) -> 
     """
     request, logits, feeds = compiled.create_infer_request(), [], []
     for clip in frames:
-        state = [part.numpy() for part in empty.parts()]
+        state = [*empty]
         for frame in clip:
             feeds.append(dict(zip(ports.inputs, [frame[None], *state], strict=True)))
             found = request.infer(feeds[-1], share_inputs=True, share_outputs=False)

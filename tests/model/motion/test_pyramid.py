@@ -2,17 +2,16 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from pipeline.model.architecture import PICTURE
-from pipeline.model.motion.pyramid import (
+from pipeline.model.architecture import (
     CONTEXT_CHANNELS,
     FINE_CHANNELS,
     KEPT_FINE_CHANNELS,
     MATCH_CHANNELS,
     MOTION_STAGES,
-    MotionPyramid,
-    unpacked,
+    PICTURE,
+    TEXTURE_CHANNELS,
 )
-from pipeline.model.motion.texture import TEXTURE_CHANNELS
+from pipeline.model.motion.pyramid import MotionPyramid, unpacked
 
 CHANNELS = {"layer1": 8, "layer2": 12, "layer3": 16, "layer4": 20}
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from pipeline.model.motion.texture import TEXTURE_CHANNELS, Texture
+from pipeline.model.architecture import TEXTURE_CHANNELS
+from pipeline.model.motion.texture import Texture
 
 
 def picture(seed: int = 0, size: int = 64) -> torch.Tensor:

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from pipeline.runtime.cuda.device_stretch import DeviceStretch
-from pipeline.runtime.pixels import Stretcher
+from pipeline.runtime.threaded_stretch import Stretcher
 
 SIZE = (48, 64)
 SHAPES = [SIZE, (48, 48), (120, 160), (49, 200), (96, 96), (30, 200), (200, 30), (20, 20), (1, 1)]

@@ -6,8 +6,9 @@ import torch
 
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.model.state import State
-from pipeline.runtime.exported.convert import ExportedStep, export_onnx, ports
+from pipeline.runtime.exported.convert import ExportedStep, export_onnx
 from pipeline.runtime.exported.export_command import PIXEL_TOLERANCE
+from pipeline.runtime.exported.ports import ports
 from tests.model.options import OPTIONS
 from tests.model.small import SIZE, clip, small
 from tests.support import need_module

@@ -9,7 +9,7 @@ import torch
 
 from pipeline.model.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.model.state import State
-from pipeline.runtime.exported.convert import about, ports
+from pipeline.runtime.exported.convert import about
 from pipeline.runtime.exported.export_command import (
     PIXEL_TOLERANCE,
     TOLERANCE,
@@ -17,6 +17,7 @@ from pipeline.runtime.exported.export_command import (
     compare,
     export_step,
 )
+from pipeline.runtime.exported.ports import ports
 from tests.model.small import SIZE, small
 from tests.runtime.exported.test_convert import check_any_batch
 from tests.support import need_module

@@ -13,9 +13,9 @@ from pipeline.model.checkpoint import save_checkpoint
 from pipeline.model.device import DeviceError
 from pipeline.model.network import TemporalKVQResNetCBAM
 from pipeline.runtime.base import Runtime
-from pipeline.runtime.exported.convert import ports
 from pipeline.runtime.exported.open_onnx import open_onnx
 from pipeline.runtime.exported.open_openvino import open_openvino
+from pipeline.runtime.exported.ports import ports
 from pipeline.runtime.open_runtime import open_runtime
 from pipeline.runtime.open_torch import open_torch
 from pipeline.runtime.runtime_options import Options

@@ -16,9 +16,10 @@ from pipeline.model.description import describe_checkpoint
 from pipeline.model.device import DeviceError
 from pipeline.model.shipped import find_checkpoint
 from pipeline.runtime.base import Runtime
-from pipeline.runtime.exported.convert import ports, to_openvino
+from pipeline.runtime.exported.convert import to_openvino
 from pipeline.runtime.exported.export_command import ExportError, export_step
 from pipeline.runtime.exported.open_openvino import open_openvino
+from pipeline.runtime.exported.ports import ports
 from pipeline.runtime.exported.quantise import agreement, play, quantise
 from pipeline.runtime.open_runtime import open_runtime
 from pipeline.runtime.runtime_options import Options

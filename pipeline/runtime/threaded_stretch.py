@@ -1,0 +1,47 @@
+"""Pictures of any size to the model's, by several threads."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from pipeline.base.stretch import bands, stretch
+from pipeline.model.preprocessing import Size
+from pipeline.runtime.step import Image, Pixels
+
+_WORTH = 1 << 21  # bytes: less is resized before a sleeping thread has woken up for it
+
+
+class Stretcher:
+    """Resizes pictures of any size to the model's: many, or large ones in bands, by several threads.
+
+    Args:
+        size: Of the results.
+        threads: How many work, the caller's included.
+    """
+
+    def __init__(self, size: Size, threads: int) -> None:
+        self._size, self._threads = size, threads
+        self._pool = ThreadPoolExecutor(threads - 1, "stretch") if threads > 1 else None
+
+    def __call__(self, images: Sequence[Image]) -> Pixels:
+        """``(B, rows, columns, 3)`` uint8, red-green-blue."""
+        resized = np.empty((len(images), *self._size, 3), np.uint8)
+        work = [
+            band
+            for image, room in zip(images, resized, strict=True)
+            for band in bands(image, room, max(1, min(self._threads, image.nbytes // _WORTH)))
+        ]
+        if self._pool is None or sum(image.nbytes for image in images) < 2 * _WORTH:
+            for band in work:
+                stretch(*band)
+            return resized
+        own, *shared = work
+        others = [self._pool.submit(stretch, *band) for band in shared]
+        stretch(*own)
+        for band, other in zip(reversed(shared), reversed(others), strict=True):
+            if other.cancel():  # no thread has come to it: on a busy machine it would be waited for
+                stretch(*band)
+            else:
+                other.result()
+        return resized
