@@ -250,7 +250,7 @@ class EvidenceWriter(Closing):
         while not self._stop.is_set() and self._advance_in(stream_id):
             pass
         for case in (case for case in over if case in self._cases):
-            self._try(self._finish, case, "the source began anew")
+            self._try(self._finish, case, "the source restarted")
 
     def _hold(self, stream_id: str) -> None:
         """Pictures that clips still need stay in memory for longer."""

@@ -90,17 +90,17 @@ def test_a_zone_may_be_for_some_streams_only() -> None:
         (["lines.a.points=[[0.5, 0.5], [0.5, 0.5]]"], "lines.a: points: two in a row are the same"),
         (
             ["rules.a.kind=moving", "rules.a.label=open", DRIVE, "rules.a.zone=drive"],
-            "label says nothing about",
+            "label does not apply to",
         ),
         ([DRIVE, "rules.a.kind=label", "rules.a.zone=drive"], "label is about the whole picture"),
-        (["rules.a.kind=label", "rules.a.of=zone"], "rules.a: of says nothing about label"),
+        (["rules.a.kind=label", "rules.a.of=zone"], "rules.a: of does not apply to label"),
         (
             [DRIVE, "rules.a.kind=moving", "rules.a.zone=drive", "rules.a.for_s=3"],
-            "for_s says nothing about m",
+            "for_s does not apply to m",
         ),
         (
             [DRIVE, "rules.a.kind=stayed", "rules.a.zone=drive", "rules.a.min_speed=3"],
-            "min_speed says nothing",
+            "min_speed does not apply",
         ),
         (
             [DRIVE, "rules.a.kind=moving", "rules.a.zone=drive", "rules.a.hours=['29:00-06:00']"],

@@ -246,7 +246,7 @@ def test_a_clip_ends_with_the_pass_of_a_source_that_begins_anew(
         writer.see(image, replace(one, frame=frame))
     until(lambda: writer.written == 1, "it is written", 60.0)
     assert about(folder)["clip"] == {
-        "state": "cut", "why": "the source began anew",
+        "state": "cut", "why": "the source restarted",
         "before_s": 1.0, "after_s": 0.1, "pictures": 12, "missed": 0,
     }  # fmt: skip
     assert max(number for _, number in frames_of(folder / CLIP)) <= 29 + 2
