@@ -64,7 +64,7 @@ def build_report(
         running: The pipeline still works: what is missing is under way (``in_flight``).
 
     Returns:
-        The report as plain JSON data; its keys are described in ``docs/architecture.md``.
+        The report as plain JSON data; its keys are described in ``docs/reference/report.md``.
     """
     everyone = sorted(sessions, key=lambda stats: stats.session)
     stream_ids = sorted({stream_id for stats in everyone for stream_id in stats.streams})

@@ -1,4 +1,4 @@
-"""The HTTP API: streams, snapshots, events and zones for other programs; see ``docs/api.md``."""
+"""The HTTP API: streams, snapshots, events and zones for other programs; see ``docs/reference/http.md``."""
 
 import asyncio
 from collections.abc import Callable
