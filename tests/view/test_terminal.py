@@ -104,12 +104,12 @@ def test_without_room_one_line_says_where_something_moves():
     for number in (1, 3, 4, 5, 6, 7):
         figures[1].streams[f"camera-{number}"].things.now = "nothing moving"
     shown = lines(render(PipelineView("x", figures, events=EVENTS)), 80, 24)
-    (row,) = (line for line in shown if "move" in line)
+    (row,) = (line for line in shown if "moving" in line)
     assert row.strip("│ ") == "all  camera-0 2 things moving; camera-2 2 things moving"
     for stats in figures[1].streams.values():
         stats.things.now = "nothing moving"
     shown = lines(render(PipelineView("x", figures, events=EVENTS)), 80, 24)
-    assert [line.strip("│ ") for line in shown if "move" in line] == ["all  nothing moving"]
+    assert [line.strip("│ ") for line in shown if "moving" in line] == ["all  nothing moving"]
 
 
 def test_stages_end_to_end_first_then_in_order():

@@ -262,7 +262,7 @@ def test_a_page_that_gets_no_pictures_does_not_say_live():
         thread.start()
         try:
             page.goto(view.url)
-            heard(page, "door: this page gets no pictures since ")
+            heard(page, "door: this page receives no frames since ")
             assert page.locator("body").get_attribute("data-connection") == "trouble"
             page.wait_for_selector('.card[data-state="stale"]')
         finally:
