@@ -89,7 +89,7 @@ class Zone(_Place, frozen=True, kw_only=True):
     """A part of the scene.
 
     Attributes:
-        points: Corners, as fractions of the image width (x, from the left) and height (y, from the top).
+        points: Corners, as fractions of the image: x from the left, y from the top.
         view: The reference view in which it was drawn; None: the first view of the stream.
         streams: Only these streams; empty: all streams.
         anchor: The point of an object that must be inside: ``foot``, the middle of the box's lower edge, or
@@ -113,7 +113,7 @@ class Line(_Place, frozen=True, kw_only=True):
     a line that is drawn from left to right.
 
     Attributes:
-        points: Ends and bends, as fractions of the image width (x, from the left) and height (y, from the top).
+        points: Ends and bends, as fractions of the image: x from the left, y from the top.
         view: The reference view in which it was drawn; None: the first view of the stream.
         streams: Only these streams; empty: all streams.
         anchor: The point of an object that must cross: ``foot`` or ``middle``, as of a zone.
@@ -124,7 +124,7 @@ class Line(_Place, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Raises: ValueError: A stretch of it has no length."""
         if any(start == end for start, end in itertools.pairwise(self.points)):
-            raise ValueError("points: two in a row are the same, so there is no way across")
+            raise ValueError("points: two consecutive points are equal")
 
 
 class Rule(Section, frozen=True, kw_only=True):
@@ -183,7 +183,7 @@ Grounds: TypeAlias = dict[Name, Ground]
 class Watch(Section, frozen=True, kw_only=True):
     """All zones, lines, rules, views and ground, by name.
 
-    A zone without a rule reports motion in it (``moving``), a line without one reports crossings (``crossed``).
+    A zone without a rule reports motion (``moving``), a line without one reports crossings (``crossed``).
     """
 
     views: Views = {}
@@ -209,20 +209,20 @@ class Watch(Section, frozen=True, kw_only=True):
                 view = self.views.get(place.view)
                 if view is None:
                     known = ", ".join(sorted(self.views)) or "none"
-                    raise ValueError(f"{kind}.{name}: there is no view {place.view!r}; there is: {known}")
+                    raise ValueError(f"{kind}.{name}: there is no view {place.view!r}; known: {known}")
                 if place.streams and view.streams and not set(place.streams) & set(view.streams):
                     raise ValueError(f"{kind}.{name}: none of its streams has the view {place.view!r}")
         for name, rule in self.rules.items():
             where = self._place_of(name, rule)
             if name in self.zones.keys() | self.lines.keys() and name != where:
                 raise ValueError(
-                    f"rules.{name}: is called like a zone or line that it is not about: give it its own name"
+                    f"rules.{name}: has the name of a zone or line that it is not about: rename it"
                 )
             for key in sorted(_SOMETIMES - KIND_KEYS[rule.kind]):
                 if getattr(rule, key) != getattr(Rule(kind=rule.kind), key):
                     raise ValueError(f"rules.{name}: {key} does not apply to {rule.kind}: leave it out")
             if rule.kind == "wrong_way" and rule.direction_deg is None:
-                raise ValueError(f"rules.{name}: wrong_way needs direction_deg, the right way")
+                raise ValueError(f"rules.{name}: wrong_way needs direction_deg, the permitted direction")
             asked = self.zones.get(where or "") or self.lines.get(where or "")
             if rule.min_speed_m_s and asked and not self._has_ground(asked):
                 raise ValueError(
@@ -239,7 +239,7 @@ class Watch(Section, frozen=True, kw_only=True):
         if rule.kind in PICTURE_KINDS:
             if rule.zone or rule.line:
                 raise ValueError(
-                    f"rules.{name}: {rule.kind} is about the whole picture: leave out zone and line"
+                    f"rules.{name}: {rule.kind} is about the whole image: leave out zone and line"
                 )
             return None
         wanted, other = ("line", "zone") if rule.kind in LINE_KINDS else ("zone", "line")
@@ -250,7 +250,7 @@ class Watch(Section, frozen=True, kw_only=True):
             raise ValueError(f"rules.{name}: {rule.kind} needs a {wanted}: {wanted} = NAME")
         if where not in known:
             names = ", ".join(sorted(known)) or "none"
-            raise ValueError(f"rules.{name}: there is no {wanted} {where!r}; there is: {names}")
+            raise ValueError(f"rules.{name}: there is no {wanted} {where!r}; known: {names}")
         return str(where)
 
     def views_of(self, stream_id: str) -> dict[str, View]:

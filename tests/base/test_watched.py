@@ -38,8 +38,8 @@ def test_zones_and_lines_without_rules_are_told_of_anyway() -> None:
         ([DRIVE, "rules.a.kind=enter"], "rules.a.kind: 'enter' is not allowed, choose crossed, entered"),
         ([DRIVE, "rules.a.kind=entered"], "rules.a: entered needs a zone: zone = NAME"),
         ([DRIVE, "rules.a.kind=entered", "rules.a.line=drive"], "rules.a: entered is about a zone, not"),
-        ([DRIVE, "rules.a.kind=entered", "rules.a.zone=drif"], "there is no zone 'drif'; there is: drive"),
-        (["rules.a.kind=crossed", "rules.a.line=gate"], "there is no line 'gate'; there is: none"),
+        ([DRIVE, "rules.a.kind=entered", "rules.a.zone=drif"], "there is no zone 'drif'; known: drive"),
+        (["rules.a.kind=crossed", "rules.a.line=gate"], "there is no line 'gate'; known: none"),
         ([DRIVE, "rules.a.kind=wrong_way", "rules.a.zone=drive"], "wrong_way needs direction_deg"),
         ([DRIVE, "rules.a.kind=moving", "rules.a.hours=['9-17']"], r"rules.a.hours\[0\]: choose hours as"),
         ([DRIVE, "lines.drive.points=[[0, 0], [1, 1]]"], "zone and line 'drive' have the same name"),
@@ -122,7 +122,7 @@ def test_what_could_never_tell_anything_is_refused(settings: list[str], message:
     [
         (
             {"zones": {"a": {"points": CORNERS, "view": "gate"}}},
-            "zones.a: there is no view 'gate'; there is: none",
+            "zones.a: there is no view 'gate'; known: none",
         ),
         ({"views": {"home": {"picture": "a.png"}}}, "views.home: this name is taken"),
         (

@@ -19,13 +19,13 @@ app = typer.Typer(invoke_without_command=True)
 Since = Annotated[
     str | None,
     typer.Option(
-        "--since", metavar="TIME", help="Only what was since 90s, 30m, 24h, 7d ago, or 2026-11-29T12:00."
+        "--since", metavar="TIME", help="Only events since 90s, 30m, 24h or 7d ago, or 2026-11-29T12:00."
     ),
 ]
-Stream = Annotated[str | None, typer.Option("--stream", help="Only of this stream.")]
-Kind = Annotated[str | None, typer.Option("--kind", help="Only of this kind, as entered.")]
-Zone = Annotated[str | None, typer.Option("--zone", help="Only in this zone, or on this line.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, as in --events.")]
+Stream = Annotated[str | None, typer.Option("--stream", help="Only this stream.")]
+Kind = Annotated[str | None, typer.Option("--kind", help="Only this kind, such as entered.")]
+Zone = Annotated[str | None, typer.Option("--zone", help="Only this zone or line.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object per line, as with --events.")]
 
 
 @app.callback(epilog=example("events --rules zones.toml --since 24h"))
@@ -117,7 +117,7 @@ def export(
     zone: Zone = None,
     size: Annotated[
         str | None,
-        typer.Option("--size", metavar="WIDTHxHEIGHT", help="Of the pictures, in pixels: for COCO boxes."),
+        typer.Option("--size", metavar="WIDTHxHEIGHT", help="Image size in pixels, for COCO boxes."),
     ] = None,
     config: ConfigFile = None,
     overrides: Overrides = None,
@@ -151,7 +151,9 @@ def _wanted(since: str | None, stream: str | None, kind: str | None, zone: str |
     from pipeline.events.archive import Wanted
 
     if kind is not None and kind not in get_args(EventKind):
-        raise UserError(f"--kind {kind}: there is no such kind; there is: {', '.join(get_args(EventKind))}")
+        raise UserError(
+            f"--kind {kind}: there is no such kind; choose one of: {', '.join(get_args(EventKind))}"
+        )
     return Wanted(since_ns=_since_ns(since), stream_id=stream, kind=kind, place=zone)
 
 
@@ -181,7 +183,7 @@ def _open(config: Path | None, overrides: list[str] | None, wanted: "Wanted") ->
     if wanted.stream_id is not None and wanted.stream_id not in (known := archive.stream_ids()):
         archive.close()
         names = ", ".join(known) or "none"
-        raise UserError(f"--stream {wanted.stream_id}: nothing is known of it; known are: {names}")
+        raise UserError(f"--stream {wanted.stream_id}: is unknown; known streams: {names}")
     return archive
 
 

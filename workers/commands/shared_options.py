@@ -62,7 +62,7 @@ Zone = Annotated[
     typer.Option(
         "--zone",
         metavar="NAME=X,Y,X,Y,X,Y...",
-        help="Tell when something moves in a part of the picture; corners as shares of it; repeatable.",
+        help="Report motion in a part of the image; corners as fractions of it; repeatable.",
     ),
 ]
 Line = Annotated[
@@ -70,7 +70,7 @@ Line = Annotated[
     typer.Option(
         "--line",
         metavar="NAME=X,Y,X,Y",
-        help="Tell when something crosses a line, and which way; repeatable.",
+        help="Report what crosses a line, and in which direction; repeatable.",
     ),
 ]
 Events = Annotated[

@@ -98,14 +98,14 @@ def test_a_plain_snapshot_is_what_the_camera_saw(view):
     view.publish("door", drawn, info(2))
     response, body = snapshot(view, "door", "?plain=true")
     assert response.status == 404
-    assert json.loads(body)["error"] == "the newest picture of 'door' is there with its overlay only"
+    assert json.loads(body)["error"] == "the newest picture of 'door' is only available with its overlay"
 
 
 @pytest.mark.parametrize("stream_id", ["door", "жест/手", "../../door", "%2e%2e"])
 def test_no_snapshot_of_an_unknown_stream(view, stream_id):
     response, body = snapshot(view, stream_id)
     assert response.status == 404
-    assert "there is no picture of a stream" in json.loads(body)["error"]
+    assert "there is no frame of a stream" in json.loads(body)["error"]
 
 
 def test_a_picture_that_cannot_be_encoded_is_an_error_and_the_next_one_is_there(view):
@@ -146,7 +146,7 @@ def test_the_answer_is_bounded(kept_view):
     [
         ("since=yesterday", 400, "since yesterday: give it as 90s, 30m, 24h or 7d"),
         ("since=", 400, "since : give it as"),
-        ("kind=entred", 400, "kind entred: there is no such kind; there is: moving, entered"),
+        ("kind=entred", 400, "kind entred: there is no such kind; choose one of: moving, entered"),
         ("stream=nobody", 404, "there is no stream 'nobody'"),
         ("stream=nobody%0Anobody", 404, "there is no stream 'nobody\\nnobody'"),
     ],

@@ -37,7 +37,7 @@ class Camera:
         if self.why_not:
             raise UserError(self.why_not)
         self.view.tell(event(9, "end", "door", kind="camera_moved", start=self._moved.id, for_s=9.0))
-        return ["kept in zones.toml", "gate.png was replaced, where inference runs"]
+        return ["kept in zones.toml", "gate.png was replaced on the machine that runs inference"]
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_the_view_is_kept_with_the_token_and_the_camera_looks_elsewhere_no_more(
         assert page.locator("#keep .done p").all_inner_texts() == [
             "The new view is in use.",
             "Zones and lines: kept in zones.toml.",
-            "gate.png was replaced, where inference runs.",
+            "gate.png was replaced on the machine that runs inference.",
         ]
         page.wait_for_selector(".moved", state="hidden")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
