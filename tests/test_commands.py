@@ -88,7 +88,7 @@ QUICK_ERRORS = {
         ["sink", "--set", "outlets.a={kind='webhook', url='http://x'}", "--set", "sink.outbox=text.mp4/box"],
         "text.mp4/box: can't be written",
     ),
-    "no outlet to test": (["outlets", "test"], "no outlet is configured: give a file with [outlets.NAME]"),
+    "no outlet to test": (["outlets", "test"], "no outlet is configured: name a file with [outlets.NAME]"),
     "zone without corners": (
         [*RUN, "--zone", "yard=0.1,0.2"],
         "--zone yard=0.1,0.2: give a name and pairs of numbers from 0 to 1, as door=0.1,0.4",

@@ -45,7 +45,7 @@ def test_zones_and_lines_without_rules_are_told_of_anyway() -> None:
         ([DRIVE, "lines.drive.points=[[0, 0], [1, 1]]"], "zone and line 'drive' have the same name"),
         (
             [DRIVE, DRIVE.replace("drive", "b"), "rules.b.kind=left", "rules.b.zone=drive"],
-            "rules.b: is called",
+            "rules.b: has the name",
         ),
     ],
 )
@@ -87,12 +87,12 @@ def test_a_zone_may_be_for_some_streams_only() -> None:
     [
         (["zones.a.points=[[0, 0], [0.5, 0.5], [1, 1]]"], "zones.a: points: all corners lie on one line"),
         (["zones.a.points=[[0.5, 0.5], [0.5, 0.5], [0.5, 0.5]]"], "all corners lie on one line"),
-        (["lines.a.points=[[0.5, 0.5], [0.5, 0.5]]"], "lines.a: points: two in a row are the same"),
+        (["lines.a.points=[[0.5, 0.5], [0.5, 0.5]]"], "lines.a: points: two consecutive points are equal"),
         (
             ["rules.a.kind=moving", "rules.a.label=open", DRIVE, "rules.a.zone=drive"],
             "label does not apply to",
         ),
-        ([DRIVE, "rules.a.kind=label", "rules.a.zone=drive"], "label is about the whole picture"),
+        ([DRIVE, "rules.a.kind=label", "rules.a.zone=drive"], "label is about the whole image"),
         (["rules.a.kind=label", "rules.a.of=zone"], "rules.a: of does not apply to label"),
         (
             [DRIVE, "rules.a.kind=moving", "rules.a.zone=drive", "rules.a.for_s=3"],

@@ -85,7 +85,7 @@ def test_another_kind_of_base_and_another_version_are_named(place: Path, file: P
     other = sqlite3.connect(place / "other")
     other.execute("CREATE TABLE events (id)")
     other.close()
-    with pytest.raises(UserError, match="is no event store"):
+    with pytest.raises(UserError, match="is not an event store"):
         Archive(place / "other")
     base = sqlite3.connect(file)
     base.execute("PRAGMA user_version = 99")

@@ -40,7 +40,7 @@ def test_a_place_that_is_not_there_is_named_with_those_that_are() -> None:
         OutletError, match=r"outlets\.phone: zones: there is no zone or line 'yard'; known: drive, gate"
     ):
         open_sender("phone", Outlet(kind="webhook", url=url, zones=["yard"]), WATCH)
-    with pytest.raises(OutletError, match="there is: none"):
+    with pytest.raises(OutletError, match="known: none"):
         open_sender("phone", Outlet(kind="webhook", url=url, zones=["yard"]), Watch())
 
 

@@ -60,7 +60,7 @@ def test_evidence_is_spoken_of_only_where_something_is_missing():
     assert "evidence" not in text(build_report(workers, {}))
     workers[2].details["evidence"] = counts | {"without_clip": 2, "missed_pictures": 30}
     shown = text(build_report(workers, {}))
-    assert "evidence 2 events without a clip, 30 pictures left out" in shown
+    assert "evidence 2 events without a clip, 30 frames left out" in shown
 
 
 def test_things_without_truth_are_only_counted():

@@ -132,7 +132,7 @@ def test_a_named_view_that_is_read_again_or_another_preset_is_none_that_was_take
     ("seen", "settings", "known", "words"),
     [
         (None, (), ASKED, "door has no view"),
-        (sight(offset=-0.6), (), ASKED, "zones.drive is not in the picture any more: remove it, or draw"),
+        (sight(offset=-0.6), (), ASKED, "zones.drive is no longer in the image: remove it or redraw"),
         (sight(offset=0.1), (), ("door", "garden"), "zones.drive also applies to garden"),
         (
             sight(offset=0.1),

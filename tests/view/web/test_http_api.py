@@ -174,7 +174,7 @@ def test_where_no_events_are_kept_or_they_cannot_be_read(view, tmp_path):
     with WebView("127.0.0.1", 0, kept=broken) as other:
         status, answer = asked(other, "/api/events")
     assert status == 503
-    assert "no event store, or damaged" in answer["error"]
+    assert "is not an event store, or is damaged" in answer["error"]
 
 
 def test_zones_lines_and_rules_as_configured(kept_view, view):

@@ -150,7 +150,7 @@ def test_rules_of_a_camera_with_views_take_those_of_the_configuration(
         ),
         (["show", "zz"], "zz: there is no such event; `events list` shows the ids of all"),
         (["export", "e.txt"], "e.txt: the name must end in .json, .csv or .coco.json"),
-        (["export", "e.coco.json"], "give the size of the pictures, as --size 1920x1080"),
+        (["export", "e.coco.json"], "give the image size, such as --size 1920x1080"),
         (["export", "nowhere/e.json"], "nowhere"),
         (["--rules", "no.toml"], "no.toml: no such configuration file"),
         (["list", "--set", "store.file=none"], "none: there are no events yet: run `python run_stream.py`"),
