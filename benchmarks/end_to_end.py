@@ -234,7 +234,7 @@ def _cpu_s(pid: int) -> float:
 
 
 def _metrics(before: StreamStats, after: StreamStats, cpu_s: float) -> Metrics:
-    """What happened between two looks; without stages that no frame came through.
+    """What happened between two looks; without stages that no frames arrived.
 
     Raises:
         ValueError: Nothing was predicted.

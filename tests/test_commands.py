@@ -74,7 +74,7 @@ QUICK_ERRORS = {
     ),
     "outlet without a host": (
         ["sink", "--set", f"outlets.a={{kind='mqtt', url='mqtt://me:{PASSWORD}@'}}"],
-        "outlets.a: url: is no address: write it as scheme://host:port/path",
+        "outlets.a: url: is not an address: write it as scheme://host:port/path",
     ),
     "outlet of no known kind": (
         ["sink", "--set", f"outlets.a={{kind='fax', url='fax://{PASSWORD}'}}"],
@@ -82,13 +82,13 @@ QUICK_ERRORS = {
     ),
     "outlet of no known service": (
         [*RUN, "--set", f"outlets.a={{kind='push', url='fax://{PASSWORD}'}}"],
-        "outlets.a: url: is none that Apprise knows",
+        "outlets.a: url: is not an address that Apprise knows",
     ),
     "outbox": (
         ["sink", "--set", "outlets.a={kind='webhook', url='http://x'}", "--set", "sink.outbox=text.mp4/box"],
         "text.mp4/box: can't be written",
     ),
-    "no outlet to test": (["outlets", "test"], "no outlet is configured: give a file with [outlets.NAME]"),
+    "no outlet to test": (["outlets", "test"], "no outlet is configured: name a file with [outlets.NAME]"),
     "zone without corners": (
         [*RUN, "--zone", "yard=0.1,0.2"],
         "--zone yard=0.1,0.2: give a name and pairs of numbers from 0 to 1, as door=0.1,0.4",

@@ -87,7 +87,9 @@ def test_workers_are_asked_for_by_metrics_that_the_sink_has() -> None:
     metrics.take_stats(stats, [])
     known = set(re.findall(r"^(kvq_\w+)", metrics.text().decode(), re.MULTILINE))
     # of a gauge there is nothing before the first picture
-    known |= set(re.findall(r"`(kvq_\w+)[^`]*` \| gauge", (FOLDER.parent / "api.md").read_text()))
+    known |= set(
+        re.findall(r"`(kvq_\w+)[^`]*` \| gauge", (FOLDER.parent / "reference" / "http.md").read_text())
+    )
     for trigger in manifests()["ScaledObject", "inference"]["spec"]["triggers"]:
         (name,) = re.findall(r"kvq_\w+", trigger["metadata"]["query"])
         assert name in known, name

@@ -17,7 +17,7 @@ from pipeline.events.evidence_ring import KeptPicture
 from pipeline.view.overlay import Shown
 from pipeline.view.recorder import Recorder, RecorderError
 
-_GONE = "no picture of that time was kept: evidence.memory_mb is too small"
+_GONE = "no frame of that time was kept: evidence.memory_mb is too small"
 
 
 @dataclass(frozen=True, slots=True)

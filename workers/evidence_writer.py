@@ -201,7 +201,7 @@ class EvidenceWriter(Closing):
             self.without_any += 1
             return
         is_full = sum(case.has_clip for case in self._cases) >= MOST_CLIPS
-        why = f"{MOST_CLIPS} clips were in work already" if is_full else ""
+        why = f"{MOST_CLIPS} clips were already being written" if is_full else ""
         self.without_clip += is_full
         case = Case(event, told.told_ns, self._span, no_clip=why, ripe_s=time.monotonic() + self._patience_s)
         if (moment := moment_of(case, self._ring)) is not None:
@@ -250,7 +250,7 @@ class EvidenceWriter(Closing):
         while not self._stop.is_set() and self._advance_in(stream_id):
             pass
         for case in (case for case in over if case in self._cases):
-            self._try(self._finish, case, "the source began anew")
+            self._try(self._finish, case, "the source restarted")
 
     def _hold(self, stream_id: str) -> None:
         """Pictures that clips still need stay in memory for longer."""
@@ -285,7 +285,7 @@ class EvidenceWriter(Closing):
         if picture is None:
             if time.monotonic() - self._arrived_s.get(stream_id, 0.0) > self._silence_s:
                 for case in cases:
-                    self._try(self._finish, case, "no more pictures came")
+                    self._try(self._finish, case, "no more frames arrived")
             return False
         behind = [case for case in cases if case.cursor < picture.number]
         for case in behind:

@@ -56,7 +56,7 @@ class LatencyWatch:
         """What there is to tell now: without predictions nobody knows whether they would be late."""
         if not self._ages or now_ns - self._ages[-1][0] <= WINDOW_NS:
             return []
-        return self.end("no predictions arrive")
+        return self.end("no predictions are arriving")
 
     def end(self, why: str) -> list[Event]:
         """The stream has ended, or nobody listens any more."""

@@ -128,11 +128,11 @@ class OtherWorkers(Closing):
         for one in self._outages(down):
             worker, host = one.who
             if one.is_link:
-                found.append(_trouble(one, f"the link to {worker} is down", "trying again"))
+                found.append(_trouble(one, f"link to {worker} down", "retrying"))
             elif worker in again_ns:
-                found.append(_trouble(one, f"{worker} is down", "starts again", again_ns[worker]))
+                found.append(_trouble(one, f"{worker} down", "restarting", again_ns[worker]))
             else:
-                found.append(_trouble(one, f"{worker} on {host} does not answer"))
+                found.append(_trouble(one, f"no answer from {worker} on {host}"))
         return [trouble for _, trouble in sorted(found, key=lambda one: one[0])]
 
     @property
@@ -152,7 +152,7 @@ class OtherWorkers(Closing):
     def _outages(self, down: list[DownWorker]) -> list[Outage]:
         time_ns = now_ns()
         found = [
-            Outage((one.name, _HOST), one.role, "it has died", one.since_ns, DIED_NS, one.streams)
+            Outage((one.name, _HOST), one.role, "the process died", one.since_ns, DIED_NS, one.streams)
             for one in down
         ]
         died = found = [self._hiding(one, time_ns) for one in found]
@@ -162,13 +162,13 @@ class OtherWorkers(Closing):
             if who[0] in names or heard.is_over or time_ns - heard.at_ns < self._patience_ns:
                 continue
             streams = self._shares.get(who[0], self._streams_of(heard.stats))
-            silent = Outage(who, heard.stats.role, "it does not answer", heard.at_ns, patience_ns, streams)
+            silent = Outage(who, heard.stats.role, "no answer", heard.at_ns, patience_ns, streams)
             found = [*found, self._hiding(silent, time_ns)]
         # later than a silence: of a worker that died on another machine its links are not told, too
         patience_ns += DIED_NS
         for name, since_ns in self._lost_since.items():
             role = name.partition(" at ")[0]
-            link = Outage((name, ""), role, "the link to it is lost", since_ns, patience_ns)
+            link = Outage((name, ""), role, "link lost", since_ns, patience_ns)
             link = self._hiding(link, time_ns)
             if not is_explained(link, died, self._arrived()):
                 found = [*found, link]

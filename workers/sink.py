@@ -271,7 +271,7 @@ class SinkWorker(Worker):
             stream.replace_watch(watch, why)
         if self._web:
             self._web.replace_watch(watch)
-        self.event(f"zones, lines and rules are others now: {why}")
+        self.event(f"zones, lines and rules were replaced: {why}")
 
     def _ask_for_view(self, wanted: TakeView) -> None:
         self._answers.ask_for_view(wanted)

@@ -165,7 +165,7 @@ class SinkStream:
     def pop_ready(self) -> Iterator[Joined[ReceivedPrediction]]:
         """The frames whose waiting is over, oldest first; tells also what no longer comes."""
         if lost := self._signal.look(now_ns()):
-            self.tell_all([*self._finder.end("no pictures arrive"), *lost])
+            self.tell_all([*self._finder.end("no frames are arriving"), *lost])
         self.tell_all(self._latency.look(now_ns()))
         while (joined := self._joiner.pop_ready(now_ns())) is not None:
             frame = joined.frame

@@ -40,5 +40,5 @@ class TakerWatch:
         for name, stream in self._worker.streams.items():
             if stream.is_left_out != (name in told):
                 stream.is_left_out = name in told
-                words = "no inference worker takes it: is it in their [[streams]], or assigned?"
-                self._event(f"{name}: {words if stream.is_left_out else 'an inference worker takes it now'}")
+                words = "no inference worker has taken it: check their [[streams]], or assign it"
+                self._event(f"{name}: {words if stream.is_left_out else 'an inference worker has taken it'}")

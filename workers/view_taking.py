@@ -29,9 +29,9 @@ class _TakeView(Request):
 
     def __init__(self, stream_id: str) -> None:
         super().__init__()
-        self.unheard = f"no prediction of {stream_id} has come for {PATIENCE_S:g} s"
+        self.unheard = f"no prediction of {stream_id} for {PATIENCE_S:g} s"
         self.unended = (
-            f"inference has not taken the view of {stream_id} yet: see what it says in the terminal"
+            f"inference has not taken the view of {stream_id} yet: see its messages in the terminal"
         )
         self.wanted, self.sent_ns = TakeView(stream_id, now_ns()), 0
         self.sight: Sight | None = None
@@ -97,12 +97,16 @@ class ViewTaking:
         """Carries zones to the picture that has become the view."""
         replacing, stream_id = self._replacing, request.wanted.stream_id
         watch, moved, left = carry(replacing.watch, stream_id, before)
-        request.answer = [replacing.carry(watch, self._apply) if moved else "nothing had to move along"]
+        request.answer = [replacing.carry(watch, self._apply) if moved else "nothing had to be moved"]
         if before.view == UNNAMED_VIEW:
-            request.answer.append("at the next start the view is what the camera shows then: name a picture")
+            request.answer.append(
+                "after a restart the view is what the camera shows then: name a picture to keep this one"
+            )
         else:
-            request.answer.append(f"{watch.views[before.view].picture} was replaced, where inference runs")
-        request.answer += [f"{name} is not in the picture any more, and stays as it was" for name in left]
+            request.answer.append(
+                f"{watch.views[before.view].picture} was replaced on the machine that runs inference"
+            )
+        request.answer += [f"{name} is no longer in the image and was left unchanged" for name in left]
         self._asking.end(request)
 
     def _why_not(self, prediction: Prediction, streams: Collection[str]) -> str:
@@ -110,8 +114,9 @@ class ViewTaking:
         watch, stream_id, sight = self._replacing.watch, prediction.stream_id, prediction.sight
         if sight is None:
             return (
-                f"{stream_id} has no view: it gets one after three seconds, where a zone, line, ground "
-                "or view was there at the start, watch.follow_camera is true and the network has dense motion"
+                f"{stream_id} has no view: it gets one after three seconds, if a zone, line, ground "
+                "or view was configured at the start, watch.follow_camera is true and the network has "
+                "dense motion"
             )
         others = sorted(set(streams) - {stream_id})
         view = watch.views.get(sight.view)
@@ -119,12 +124,12 @@ class ViewTaking:
         for name, one in {**shared, **places_of(watch, stream_id, sight.view)}.items():
             if also := next((other for other in others if one.is_in(other)), None):
                 return (
-                    f"{name} counts in {also} as well, whose camera was not turned: "
-                    f"name its streams, and make another one for {also}"
+                    f"{name} also applies to {also}, whose camera was not turned: "
+                    f"set its streams, and add another one for {also}"
                 )
         _, moved, left = carry(watch, stream_id, sight)
         if left:
-            return f"{left[0]} is not in the picture any more: remove it, or draw it anew, before"
+            return f"{left[0]} is no longer in the image: remove it or redraw it first"
         return self._replacing.why_not_carried(moved, for_good=view is not None)
 
 

@@ -74,11 +74,13 @@ class WatchReplacing:
             return ""
         if self._file is None:
             return (
-                f"{places[0]} has to move along, and would be back after a restart of the sink: "
-                "name a file for it in watch.file"
+                f"{places[0]} must move with the view, but would be back after a restart of the sink: "
+                "set watch.file to a file for it"
             )
         if for_good and (own := sorted(set(places) & set(self._own.split(", ")))):
-            return f"{own[0]} stands in the configuration and can't be changed there: move it to {self._file}"
+            return (
+                f"{own[0]} is in the configuration file and can't be changed there: move it to {self._file}"
+            )
         return ""
 
     def carry(self, watch: Watch, apply: Callable[[Watch], None]) -> str:
@@ -135,7 +137,7 @@ class WatchReplacing:
                 write_whole(self._file, before, sync=True)
         except OSError as error:
             raise UserError(
-                f"{why}; {self._file} has what was sent, and can't be written back: {error.strerror}"
+                f"{why}; {self._file} holds what was sent and can't be restored: {error.strerror}"
             ) from None
 
     def _put_before(self, file: Path, report: Callable[[str], None]) -> Watch:
@@ -144,15 +146,15 @@ class WatchReplacing:
             watch = load_watch(file)
             self._check_views(watch)
         except UserError as error:
-            report(f"zones, lines and rules are those of the start, not those that were put: {error}")
+            report(f"zones, lines and rules are those from the start, not those sent later: {error}")
             return self._started_with
         return watch
 
     def _check_views(self, watch: Watch) -> None:
         if watch.views != self._started_with.views:
             raise UserError(
-                "views can't be changed while the pipeline runs: inference has looked at their pictures; "
-                "send them as they are, or change the configuration and start again"
+                "views can't be changed while the pipeline runs: inference has loaded their images; "
+                "send them unchanged, or change the configuration and restart"
             )
 
     def _lasts(self) -> str:
@@ -174,8 +176,8 @@ class WatchReplacing:
             now = [*watch.zones.values(), *watch.lines.values()]
             if not everywhere and any(not set(place.streams or ["*"]) <= followed for place in now):
                 return [
-                    "streams in which nothing was watched at the start are not followed when their camera "
-                    "moves, until the next start"
+                    "in streams without zones, lines, ground or views at the start, zones do not follow the "
+                    "camera until the next start"
                 ]
         return []
 

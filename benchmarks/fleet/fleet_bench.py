@@ -53,7 +53,7 @@ def bench(
         ConfigError: There is no such scenario.
     """
     if unknown := set(scenarios) - set(SCENARIOS):
-        raise ConfigError(f"no scenario {min(unknown)!r}; there is: {', '.join(SCENARIOS)}")
+        raise ConfigError(f"no scenario {min(unknown)!r}; known: {', '.join(SCENARIOS)}")
     print(f"{cameras_count} cameras, {workers_count} workers, {minutes:g} minutes each, seed {seed}")
     print(f"| {' | '.join(_COLUMNS)} |\n|{'---|' * len(_COLUMNS)}", flush=True)
     results: list[dict[str, Any]] = []

@@ -30,7 +30,7 @@ def bench(
         ConfigError: A clip or its truth can't be read, or there is no such disturbance.
     """
     if unknown := set(disturbances) - set(DISTURBANCES):
-        raise ConfigError(f"no nuisance {min(unknown)!r} for clips; there is: {', '.join(DISTURBANCES)}")
+        raise ConfigError(f"no nuisance {min(unknown)!r} for clips; known: {', '.join(DISTURBANCES)}")
     clips = find_clips(paths, load_truths(truth_files))
     runtime = open_model(settings)
     console, rows = Console(), list[dict[str, Any]]()

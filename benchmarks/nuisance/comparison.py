@@ -46,7 +46,7 @@ def choose(nuisances: Sequence[str]) -> Sequence[str]:
         ConfigError: There is no such nuisance.
     """
     if unknown := set(nuisances) - set(NUISANCES):
-        raise ConfigError(f"no nuisance {min(unknown)!r}; there is: {', '.join(NUISANCES)}")
+        raise ConfigError(f"no nuisance {min(unknown)!r}; known: {', '.join(NUISANCES)}")
     return nuisances or NUISANCES
 
 

@@ -61,7 +61,7 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         rules = self.watch.all_rules()
         for event in self.events:
             if event.rule not in rules:
-                raise ValueError(f"events: there is no rule {event.rule!r}; there is: {', '.join(rules)}")
+                raise ValueError(f"events: there is no rule {event.rule!r}; known: {', '.join(rules)}")
             if event.to_s < event.from_s:
                 raise ValueError(f"events: {event.rule} from {event.from_s:g} ends before it begins")
 

@@ -44,29 +44,29 @@ class Moment(NamedTuple):
 
 
 class Event(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
-    """One event; what it is not about is left out.
+    """One event; keys that do not apply are left out.
 
     Attributes:
-        id: The same for the same event, whoever finds it and how often.
-        time: When it happened, RFC 3339, UTC.
-        stream_id: Where.
-        kind: What.
-        phase: ``start`` and ``end`` of what lasts, else ``once``.
-        start: Of an ``end``: the id of its start.
-        rule: The rule that asked for it.
-        zone: Where in the picture.
-        line: Which line was crossed.
-        thing: Id of the thing, see ``Thing``.
-        direction_deg: Where it went, as in mathematics: 0 = right, 90 = up.
-        speed: In picture widths a second.
-        speed_m_s: In metres a second, where ground is known.
-        speed_m_s_error: How far off that may be: 95 of 100 are no further.
-        size: Share of the picture that its box fills.
+        id: 16 hexadecimal digits; the same frames under the same rules give the same id again.
+        time: When it happened, not when it was detected: RFC 3339, UTC, on the capturing machine's clock.
+        stream_id: The stream. Events about a worker name the first of its streams.
+        kind: What happened.
+        phase: ``start`` and ``end`` of an event that lasts, otherwise ``once``.
+        start: In an ``end``: the id of its start.
+        rule: Name of the rule.
+        zone: Name of the zone.
+        line: Name of the line.
+        thing: Number of the moving object, as in ``--predictions``.
+        direction_deg: Direction of motion, counter-clockwise: 0 is right, 90 is up.
+        speed: Image widths per second.
+        speed_m_s: Metres per second, where the ground is calibrated.
+        speed_m_s_error: Error bound of that speed: 95 of 100 are within it.
+        size: Share of the image that the object's box fills.
         for_s: How long it had lasted, in seconds.
-        score: How surely it moved, 0 to 1.
-        evidence: Folder of its pictures, as ``evidence.folder`` names it; they may come seconds later. An
-            ``end`` has that of its start.
-        why: What led to it, in words and numbers.
+        score: Confidence, 0 to 1.
+        evidence: Folder of its images and clips, which follow within seconds; an ``end`` names that of its
+            start.
+        why: Details, by kind.
     """
 
     id: str

@@ -19,21 +19,21 @@ _ENTRIES = {"points": (4, 4), "metres": (4, 4), "distances_m": (5, 6), "segment"
 
 
 class Ground(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is known of lengths on the ground: it makes metres a second of speeds.
+    """Known lengths on the ground, from which speeds in metres per second follow.
 
-    Either four points of the ground, or one thing of known length.
+    Either four points of the ground, or one object of known length.
 
     Attributes:
-        size: Width and height of the picture in which the points were read off, in pixels.
-        points: Four points of the ground, once around, x and y as shares of the picture.
-        metres: Where they are on the ground.
-        distances_m: Instead of ``metres``: from point 1 to 2, 2 to 3, 3 to 4, 4 to 1, 1 to 3; and 2 to 4,
-            which may be left out.
-        segment: Both ends of a thing that lies or stands across the view.
-        length_m: How long it is.
+        size: Width and height, in pixels, of the image in which the points were measured.
+        points: Four points of the ground, in order around the quadrangle, as fractions of the image.
+        metres: Coordinates of the four points on the ground, in metres.
+        distances_m: Instead of ``metres``, the distances between points 1-2, 2-3, 3-4, 4-1, 1-3, and
+            optionally 2-4 as a check.
+        segment: Both ends of an object that lies across the view, as fractions of the image.
+        length_m: Length of the segment, in metres.
         click_px: Standard error of each point, in pixels of ``size``.
-        view: In which view; None: in the first one of the stream.
-        streams: Where it applies; empty: in all streams.
+        view: The reference view in which the points were measured; None: the first view of the stream.
+        streams: Only these streams; empty: all streams.
     """
 
     size: tuple[Pixels, Pixels]

@@ -62,7 +62,7 @@ class Outlet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     discovery: Topic = _MQTT_ONLY["discovery"]
 
     def __post_init__(self) -> None:
-        """Raises: ValueError: Something is missing, or says nothing about this kind; no secret is shown."""
+        """Raises: ValueError: Something is missing, or does not apply to this kind; no secret is shown."""
         if self.secret_env and self.secret_file:
             raise ValueError("secret_env and secret_file: give one of them")
         schemes = _SCHEMES.get(self.kind)
@@ -73,7 +73,7 @@ class Outlet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         if self.kind != "mqtt":
             for key, default in _MQTT_ONLY.items():
                 if getattr(self, key) != default:
-                    raise ValueError(f"{key} says nothing about {self.kind}: leave it out")
+                    raise ValueError(f"{key} does not apply to {self.kind}: leave it out")
         elif not self.topic:
             raise ValueError("topic: must not be empty")
 

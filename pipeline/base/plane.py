@@ -94,8 +94,8 @@ def check_quadrangle(places: Sequence[Pair], metres: Sequence[Pair], blur: float
     weights = around @ homography(around, metres)[2, :2] + 1.0
     if (weights <= 0).any():
         raise ValueError(
-            "points: no ground looks like this, the horizon would lie between the points: give points and "
-            "metres in the same order, once around"
+            "points: impossible for flat ground, the horizon would lie between the points: give points and "
+            "metres in the same order around the quadrangle"
         )
 
 

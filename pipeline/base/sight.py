@@ -122,7 +122,7 @@ def why_another(known: tuple[str, int] | None, sight: Sight) -> str:
         sight: What is seen now. A view that was kept is one from a picture after a restart.
     """
     if known is None or sight.view != known[0]:
-        return "another view counts now"
+        return "another view applies now"
     return "" if sight.taken_ns in (0, known[1]) else NEW_VIEW
 
 

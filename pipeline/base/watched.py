@@ -1,4 +1,4 @@
-"""What people ask to be told: zones and lines of the picture, and rules about them."""
+"""Zones and lines of the scene, and the rules about them that report events."""
 
 import itertools
 from typing import Annotated, Literal, TypeAlias
@@ -56,7 +56,7 @@ class _Place(_OfStreams, frozen=True, kw_only=True):
 
 _SIZES = {"min_size", "max_size", "min_score"}
 _GOING = {"direction_deg", "within_deg", "min_speed", "min_speed_m_s"}
-_MEANT: dict[RuleKind, set[str]] = {
+KIND_KEYS: dict[RuleKind, set[str]] = {
     "moving": {*_SIZES, *_GOING, "quiet_s"},
     "entered": {*_SIZES, *_GOING},
     "left": {*_SIZES, *_GOING},
@@ -66,8 +66,8 @@ _MEANT: dict[RuleKind, set[str]] = {
     "wrong_way": {*_SIZES, *_GOING, "for_s"},
     "label": {"label", "streams", "min_score", "for_s"},
 }
-"""Keys of a rule that say something about its kind; the others are about all kinds."""
-_SOMETIMES = set().union(*_MEANT.values())
+"""Keys that only some kinds of rules take; all other keys fit every kind."""
+_SOMETIMES = set().union(*KIND_KEYS.values())
 
 
 UNNAMED_VIEW = "home"
@@ -78,8 +78,8 @@ class View(_OfStreams, frozen=True, kw_only=True):
     """A picture of the scene as it was when zones and lines were drawn.
 
     Attributes:
-        picture: An image file.
-        streams: Whose view it is; empty: of all streams.
+        picture: An image file from the camera itself, without an overlay.
+        streams: Only these streams; empty: all streams.
     """
 
     picture: Annotated[str, msgspec.Meta(min_length=1)]
@@ -89,10 +89,11 @@ class Zone(_Place, frozen=True, kw_only=True):
     """A part of the scene.
 
     Attributes:
-        points: Corners, x and y as shares of the picture.
-        view: In which view; None: in the first one of the stream.
-        streams: Where it applies; empty: in all streams.
-        anchor: What of a thing has to be in it.
+        points: Corners, as fractions of the image: x from the left, y from the top.
+        view: The reference view in which it was drawn; None: the first view of the stream.
+        streams: Only these streams; empty: all streams.
+        anchor: The point of an object that must be inside: ``foot``, the middle of the box's lower edge, or
+            ``middle``, the centre of the box, for cameras that look straight down.
     """
 
     points: Annotated[list[Point], msgspec.Meta(min_length=3, max_length=64)]
@@ -108,14 +109,14 @@ class Zone(_Place, frozen=True, kw_only=True):
 class Line(_Place, frozen=True, kw_only=True):
     """A line through the picture that things cross.
 
-    ``forward`` is from its left to its right, seen from its first point towards its last: downwards for
+    ``forward`` is from its left to its right, looking from its first point towards its last: downwards for
     a line that is drawn from left to right.
 
     Attributes:
-        points: Its ends and bends, x and y as shares of the picture.
-        view: In which view; None: in the first one of the stream.
-        streams: Where it applies; empty: in all streams.
-        anchor: What of a thing has to cross it.
+        points: Ends and bends, as fractions of the image: x from the left, y from the top.
+        view: The reference view in which it was drawn; None: the first view of the stream.
+        streams: Only these streams; empty: all streams.
+        anchor: The point of an object that must cross: ``foot`` or ``middle``, as of a zone.
     """
 
     points: Annotated[list[Point], msgspec.Meta(min_length=2, max_length=64)]
@@ -123,32 +124,33 @@ class Line(_Place, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Raises: ValueError: A stretch of it has no length."""
         if any(start == end for start, end in itertools.pairwise(self.points)):
-            raise ValueError("points: two in a row are the same, so there is no way across")
+            raise ValueError("points: two consecutive points are equal")
 
 
 class Rule(Section, frozen=True, kw_only=True):
-    """When to tell.
+    """When to report an event.
 
     Attributes:
         kind: What has to happen.
-        zone: Where; a rule about a zone.
-        label: ``label``: only this one; None: all.
-        streams: ``label``: of these streams; empty: of all.
-        line: Where; ``crossed``.
-        way: ``crossed``: which way.
-        direction_deg: Only what goes there, as in mathematics: 0 = right, 90 = up; None: anywhere.
-            ``wrong_way``: the right way, and what goes against it is told.
-        within_deg: How far off it may be, to each side.
-        min_speed: Only what goes at least so fast, in picture widths a second.
-        min_speed_m_s: Likewise, in metres a second; what has no such figure is not meant.
-        min_size: Only what is larger, as a share of the picture.
-        max_size: Only what is smaller.
-        min_score: Only what moves so surely.
-        for_s: ``stayed``, ``stopped``, ``wrong_way``, ``label``: for how long; None: 10, 2, 0.5 and 0 s.
-        of: ``stopped``: each thing that stops, or all motion in the zone together.
-        quiet_s: ``moving``: it ends when nothing has moved for so long.
-        cool_down_s: So long after one event there is no other one of this rule.
-        hours: Only then, local time; empty: always.
+        zone: Name of the zone.
+        line: Name of the line.
+        label: Only this class; None: all classes.
+        streams: Only these streams; empty: all streams.
+        way: In which direction the line is crossed.
+        direction_deg: Direction of motion, counter-clockwise: 0 is right, 90 is up; None: any. For
+            ``wrong_way``: the permitted direction.
+        within_deg: Largest deviation from ``direction_deg``, to either side.
+        min_speed: Least speed, in image widths per second.
+        min_speed_m_s: Least speed, in metres per second. Objects without such a speed never match.
+        min_size: Least share of the image that the object's box fills.
+        max_size: Largest share of the image that the object's box fills.
+        min_score: Least confidence.
+        for_s: How long it must last, in seconds; None: 10 for ``stayed``, 2 for ``stopped``, 0.5 for
+            ``wrong_way``, 0 for ``label``.
+        of: ``things``: each object that stops; ``zone``: all motion in the zone together.
+        quiet_s: The event ends after this long without motion.
+        cool_down_s: After an event, this rule is silent in the stream for this long.
+        hours: Only at these local times, such as ``08:00-17:30`` or ``sat 22:00-06:00``; empty: always.
     """
 
     kind: RuleKind
@@ -181,7 +183,7 @@ Grounds: TypeAlias = dict[Name, Ground]
 class Watch(Section, frozen=True, kw_only=True):
     """All zones, lines, rules, views and ground, by name.
 
-    A zone without a rule is told when something moves in it, a line when it is crossed.
+    A zone without a rule reports motion (``moving``), a line without one reports crossings (``crossed``).
     """
 
     views: Views = {}
@@ -207,20 +209,20 @@ class Watch(Section, frozen=True, kw_only=True):
                 view = self.views.get(place.view)
                 if view is None:
                     known = ", ".join(sorted(self.views)) or "none"
-                    raise ValueError(f"{kind}.{name}: there is no view {place.view!r}; there is: {known}")
+                    raise ValueError(f"{kind}.{name}: there is no view {place.view!r}; known: {known}")
                 if place.streams and view.streams and not set(place.streams) & set(view.streams):
                     raise ValueError(f"{kind}.{name}: none of its streams has the view {place.view!r}")
         for name, rule in self.rules.items():
             where = self._place_of(name, rule)
             if name in self.zones.keys() | self.lines.keys() and name != where:
                 raise ValueError(
-                    f"rules.{name}: is called like a zone or line that it is not about: give it its own name"
+                    f"rules.{name}: has the name of a zone or line that it is not about: rename it"
                 )
-            for key in sorted(_SOMETIMES - _MEANT[rule.kind]):
+            for key in sorted(_SOMETIMES - KIND_KEYS[rule.kind]):
                 if getattr(rule, key) != getattr(Rule(kind=rule.kind), key):
-                    raise ValueError(f"rules.{name}: {key} says nothing about {rule.kind}: leave it out")
+                    raise ValueError(f"rules.{name}: {key} does not apply to {rule.kind}: leave it out")
             if rule.kind == "wrong_way" and rule.direction_deg is None:
-                raise ValueError(f"rules.{name}: wrong_way needs direction_deg, the right way")
+                raise ValueError(f"rules.{name}: wrong_way needs direction_deg, the permitted direction")
             asked = self.zones.get(where or "") or self.lines.get(where or "")
             if rule.min_speed_m_s and asked and not self._has_ground(asked):
                 raise ValueError(
@@ -237,7 +239,7 @@ class Watch(Section, frozen=True, kw_only=True):
         if rule.kind in PICTURE_KINDS:
             if rule.zone or rule.line:
                 raise ValueError(
-                    f"rules.{name}: {rule.kind} is about the whole picture: leave out zone and line"
+                    f"rules.{name}: {rule.kind} is about the whole image: leave out zone and line"
                 )
             return None
         wanted, other = ("line", "zone") if rule.kind in LINE_KINDS else ("zone", "line")
@@ -248,7 +250,7 @@ class Watch(Section, frozen=True, kw_only=True):
             raise ValueError(f"rules.{name}: {rule.kind} needs a {wanted}: {wanted} = NAME")
         if where not in known:
             names = ", ".join(sorted(known)) or "none"
-            raise ValueError(f"rules.{name}: there is no {wanted} {where!r}; there is: {names}")
+            raise ValueError(f"rules.{name}: there is no {wanted} {where!r}; known: {names}")
         return str(where)
 
     def views_of(self, stream_id: str) -> dict[str, View]:

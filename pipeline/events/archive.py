@@ -70,8 +70,8 @@ class Archive(Closing):
         if base is None:
             if not path.is_file():
                 raise UserError(
-                    f"{path}: there are no events yet: run `python run_stream.py` first, or say where they "
-                    "are: --set store.file=FILE"
+                    f"{path}: there are no events yet: run `python run_stream.py` first, or name "
+                    "their file: --set store.file=FILE"
                 )
             try:
                 base = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", timeout=PATIENCE_S, uri=True)
@@ -174,7 +174,9 @@ def reason_of(error: Exception) -> str:
     if "format" in text:
         return f"was written by another version ({text}; this one is {FORMAT}): move it away"
     if "not a database" in text or "malformed" in text:
-        return f"is no event store, or damaged ({text}): move it away, or name another one in store.file"
+        return (
+            f"is not an event store, or is damaged ({text}): move it away, or name another one in store.file"
+        )
     if "full" in text or "disk I/O" in text:
         return f"can't be written: {text}: free some space, or set store.max_mb lower"
     return f"can't be used: {text}"

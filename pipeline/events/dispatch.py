@@ -53,7 +53,9 @@ class Dispatch(Closing):
             opened.pop_all()
         for delivery in self._deliveries:
             if waiting := self._outbox.waiting(delivery.name):
-                self._reports.append(f"outlet {delivery.name}: {events_in_words(waiting)} of before to send")
+                self._reports.append(
+                    f"outlet {delivery.name}: {events_in_words(waiting)} from an earlier run to send"
+                )
             delivery.start()
 
     def add_stream(self, stream_id: str) -> None:

@@ -31,18 +31,18 @@ def format_of(file: Path, size: str | None) -> tuple[Format, Pixels]:
     """
     found = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", size or "")
     if size is not None and found is None:
-        raise UserError(f"--size {size}: give it in pixels, as 1920x1080")
+        raise UserError(f"--size {size}: give it in pixels, such as 1920x1080")
     pixels = (int(found[1]), int(found[2])) if found else (0, 0)
     if file.name.endswith(".coco.json"):
         if found is None:
-            raise UserError("boxes of COCO are in pixels: give the size of the pictures, as --size 1920x1080")
+            raise UserError("COCO boxes are in pixels: give the image size, such as --size 1920x1080")
         return "coco", pixels
     match file.suffix:
         case ".json":
             return "json", pixels
         case ".csv":
             return "csv", pixels
-    raise UserError(f"{file}: end its name in .json, .csv or .coco.json")
+    raise UserError(f"{file}: the name must end in .json, .csv or .coco.json")
 
 
 def as_text(form: Format, events: Sequence[Event], archive: Archive, pixels: Pixels) -> str:

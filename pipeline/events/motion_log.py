@@ -140,7 +140,7 @@ def unpack_counts(chunk: bytes) -> list[SeenCount]:
 
 def _header_of(chunk: bytes) -> _Header:
     if chunk[:1] != bytes([_VERSION]):
-        raise DamagedChunkError("its version is not known here")
+        raise DamagedChunkError("its version is unknown")
     packed = chunk[_HEAD.size :]
     if chunk[: _HEAD.size] != _HEAD.pack(_VERSION, zlib.crc32(packed)):
         raise DamagedChunkError("its checksum is wrong")
@@ -148,7 +148,7 @@ def _header_of(chunk: bytes) -> _Header:
     try:
         header = msgspec.msgpack.decode(unpacker.decompress(packed, _MOST_BYTES), type=_Header)
         if not unpacker.eof or unpacker.unused_data:
-            raise DamagedChunkError("it is longer than it may be")
+            raise DamagedChunkError("it is too long")
     except (lzma.LZMAError, msgspec.DecodeError) as error:
         raise DamagedChunkError(str(error)) from None
     return header
@@ -202,7 +202,7 @@ def _whole_rows(rows: Table) -> Table:
 def _looks(rows: Table, things: list[Thing]) -> list[Look]:
     rows = _whole_rows(rows)
     if (rows[:, _THINGS] < 0).any() or rows[:, _THINGS].sum() != len(things):
-        raise DamagedChunkError("it holds another number of things than it says")
+        raise DamagedChunkError("it does not hold the announced number of objects")
     each = iter(things)
     return [
         Look(session=session, now=Moment(time, wall), depth=depth, things=list(islice(each, count)))

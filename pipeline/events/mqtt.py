@@ -56,7 +56,7 @@ class Mqtt(Sender):
         try:
             stream_id = msgspec.json.decode(message.body, type=Event).stream_id
         except msgspec.MsgspecError:
-            raise Refused("it is no event that this version knows") from None
+            raise Refused("this version does not know such an event") from None
         self.keep_up()
         self._publish(self._home.events_topic(stream_id), message.body, retain=False)
 
@@ -98,7 +98,7 @@ class Mqtt(Sender):
             arrived = False
         if not arrived:
             self._drop()
-            raise Undelivered("the connection broke off, or no answer came")
+            raise Undelivered("the connection was lost, or there was no answer")
 
     def _connect(self) -> None:
         """Connects, with a last will, and waits for the broker's answer."""

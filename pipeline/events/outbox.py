@@ -75,7 +75,9 @@ class Outbox(Closing):
                 self._overflowed[outlet] += 1
                 if outlet not in self._full:
                     self._full.add(outlet)
-                    self._say(f"outlet {outlet}: {self._most[outlet]} events wait, the oldest give way")
+                    self._say(
+                        f"outlet {outlet}: {self._most[outlet]} events are waiting; the oldest are dropped"
+                    )
             self._changed.notify_all()
 
     def first(self, outlet: str) -> Message | None:
@@ -205,5 +207,5 @@ def _why(error: Exception) -> str:
     if "locked" in text:
         return "another pipeline uses it: give this one its own file with sink.outbox"
     if any(words in text for words in ("not a database", "no such column", "malformed")):
-        return "is no outbox: move it away, or choose another file with sink.outbox"
+        return "is not an outbox: move it away, or choose another file with sink.outbox"
     return f"can't be written: {text}"

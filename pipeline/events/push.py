@@ -35,7 +35,7 @@ class Push(Sender):
         secret: More addresses, one a line; lines that begin with # are comments.
 
     Raises:
-        OutletError: An address is none that Apprise knows.
+        OutletError: An address is not an address that Apprise knows.
         MissingPackageError: Apprise is not installed.
     """
 
@@ -52,7 +52,7 @@ class Push(Sender):
                 service = self._apprise.Apprise.instantiate(url, suppress_exceptions=True)
             which = "url" if outlet.url and number == 1 else f"address {number}"
             if service is None:
-                raise OutletError(f"{which}: is none that Apprise knows{self._meant(url)}")
+                raise OutletError(f"{which}: is not an address that Apprise knows{self._meant(url)}")
             if _lacks_topic(url):  # Apprise would take the host for a topic of ntfy.sh, which is public
                 raise OutletError(f"{which}: has no topic: ntfy://HOST:PORT/TOPIC")
             # It would sleep 5.5 s between two: a run that ends then leaves a message that is sent twice. Who
@@ -68,7 +68,7 @@ class Push(Sender):
         """For the end of a line about an address that is unknown: what else it could be."""
         scheme = url.partition("://")[0].lower()
         if scheme in ("http", "https"):
-            return ': a web server of your own is kind = "webhook"; of a service it begins with its name'
+            return ': use kind = "webhook" for your own web server; other addresses begin with a service'
         like = difflib.get_close_matches(scheme, self._apprise.plugins.N_MGR.schemas(), n=1)
         hint = f" (did you mean {like[0]}://?)" if like else ""
         return f"{hint}; they are listed at https://github.com/caronc/apprise"
@@ -107,7 +107,7 @@ def message_in_words(body: bytes) -> tuple[str, str]:
         event = msgspec.json.decode(body, type=Event)
         when = datetime.fromisoformat(event.time).astimezone()
     except (msgspec.MsgspecError, ValueError):
-        raise Refused("it is no event that this version knows") from None
+        raise Refused("this version does not know such an event") from None
     return event.stream_id, f"{event_in_words(event)} ({when:%Y-%m-%d %H:%M:%S})"
 
 

@@ -26,7 +26,7 @@ def read_secret(outlet: Outlet) -> str:
     except OSError as error:
         raise OutletError(f"secret_file: {path}: can't be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise OutletError(f"secret_file: {path}: is no text") from None
+        raise OutletError(f"secret_file: {path}: is not text") from None
     if not secret:
         raise OutletError(f"secret_file: {path}: is empty")
     return secret

@@ -92,7 +92,7 @@ def split_url(url: str) -> SplitResult:
         if not parts.hostname or parts.port == 0:
             raise ValueError
     except ValueError:
-        raise OutletError("url: is no address: write it as scheme://host:port/path") from None
+        raise OutletError("url: is not an address: write it as scheme://host:port/path") from None
     return parts
 
 

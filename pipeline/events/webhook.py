@@ -94,7 +94,7 @@ def _key(secret: str) -> bytes:
     try:
         return base64.b64decode(secret.removeprefix(PREFIX), validate=True)
     except (binascii.Error, ValueError):
-        raise OutletError(f"the secret begins with {PREFIX} and does not go on in base64") from None
+        raise OutletError(f"the secret begins with {PREFIX}, but the rest is not base64") from None
 
 
 def _why(error: Exception, timeout_s: float) -> str:

@@ -40,9 +40,9 @@ class HealthEvents:
             ok_for_s: For how long the pictures have looked well again, though it is not believed yet.
             why: What was measured.
         """
-        events = self.end("the stream began anew") if now.time_ns < self._last.time_ns else []
+        events = self.end("the stream restarted") if now.time_ns < self._last.time_ns else []
         if self.state not in (None, state):
-            events += self._finish(ended=f"{state} now")
+            events += self._finish(ended=f"now {state}")
         if self.state is None:
             # who comes in the middle tells a fault anew: that of a sink before has ended with it
             began = _before(now, for_s) if self._has_seen_ok else now

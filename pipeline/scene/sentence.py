@@ -8,7 +8,7 @@ from pipeline.base.event import Event
 from pipeline.base.moving_thing import Thing
 from pipeline.base.picture_state import PictureState
 
-NOTHING_MOVES = "nothing moves"
+NOTHING_MOVES = "nothing moving"
 _MOST_NAMED = 3
 IN_PLACE = 0.005
 """Widths a second; what is slower moves in place: hands, leaves, somebody who turns round."""
@@ -32,7 +32,7 @@ DIRECTIONS = ("right", "up-right", "up", "up-left", "left", "down-left", "down",
 
 
 def in_words(things: Sequence[Thing]) -> str:
-    """Such as "2 things move: right 0.12 widths/s, left 0.05"; the fastest come first, three at most."""
+    """Such as "2 things moving: right 0.12 widths/s, left 0.05"; the fastest come first, three at most."""
     if not things:
         return count_in_words(things)
     going = sorted((thing for thing in things if thing.speed >= IN_PLACE), key=lambda thing: -thing.speed)
@@ -48,10 +48,10 @@ def in_words(things: Sequence[Thing]) -> str:
 
 
 def count_in_words(things: Sequence[Thing]) -> str:
-    """Such as "2 things move"."""
+    """Such as "2 things moving"."""
     if not things:
         return NOTHING_MOVES
-    return "1 thing moves" if len(things) == 1 else f"{len(things)} things move"
+    return "1 thing moving" if len(things) == 1 else f"{len(things)} things moving"
 
 
 def seen_now(things: Sequence[Thing], camera: CameraMotion | None) -> str:
@@ -94,35 +94,34 @@ def health_in_words(state: PictureState, for_s: float) -> str:
 
 
 def event_in_words(event: Event) -> str:
-    """Such as "gate: crossed forward, going left"; alike for events that are alike."""
+    """Such as "gate: crossed forward, going left"; events that are alike have the same words."""
     going = "" if event.direction_deg is None else f", going {direction_name(event.direction_deg)}"
+    after, lasted = (f" {word} {event.for_s or 0:.0f} s" for word in ("after", "for"))
     words = {
-        ("moving", "start"): "something moves",
-        ("moving", "end"): "nothing moves any more",
+        ("moving", "start"): "something is moving",
+        ("moving", "end"): "nothing is moving any more",
         ("entered", "once"): f"something came in{going}",
         ("left", "once"): f"something went out{going}",
         ("crossed", "once"): f"crossed {event.why.get('way', '')}{going}",
-        ("stayed", "start"): f"something stays, for {event.for_s or 0:.0f} s by now",
-        ("stayed", "end"): "what stayed is gone",
-        ("stopped", "start"): "something has stopped" if event.thing else "nothing moves any more",
-        ("stopped", "end"): "it goes on" if event.thing else "something moves again",
+        ("stayed", "start"): f"something has stayed for {event.for_s or 0:.0f} s",
+        ("stayed", "end"): "what stayed has gone",
+        ("stopped", "start"): "something has stopped" if event.thing else "all motion has stopped",
+        ("stopped", "end"): "it is moving again" if event.thing else "something is moving again",
         ("label", "start"): f"label {event.why.get('label', '')}",
-        ("label", "end"): f"label {event.why.get('label', '')} no longer",
-        ("wrong_way", "start"): f"something goes the wrong way{going}",
-        ("wrong_way", "end"): "nothing goes the wrong way any more",
-        ("signal_back", "once"): f"signal back, after {event.for_s or 0:.0f} s",
+        ("label", "end"): f"label {event.why.get('label', '')} has ended",
+        ("wrong_way", "start"): f"something is moving the wrong way{going}",
+        ("wrong_way", "end"): "nothing is moving the wrong way any more",
+        ("signal_back", "once"): f"signal back{after}",
         ("worker_down", "start"): f"{_worker(event)} is down: {event.why.get('cause', '')}",
-        ("worker_down", "end"): f"{_worker(event)} is down no longer, after {event.for_s or 0:.0f} s",
-        ("worker_up", "once"): f"{_worker(event)} is up, after {event.for_s or 0:.0f} s",
-        ("latency", "start"): f"predictions are {event.why.get('p50_ms', 0):.0f} ms old, "
-        f"more than {event.why.get('limit_ms', 0):g} ms",
-        ("latency", "end"): f"predictions are in time again, after {event.for_s or 0:.0f} s",
+        ("worker_down", "end"): f"{_worker(event)} was down{lasted}",
+        ("worker_up", "once"): f"{_worker(event)} is up again{after}",
+        ("latency", "start"): f"predictions are {event.why.get('p50_ms', 0):.0f} ms old "
+        f"(limit {event.why.get('limit_ms', 0):g} ms)",
+        ("latency", "end"): f"predictions were late{lasted}",
     }
     for kind, fault in {**_HEALTH, "camera_moved": "camera turned away"}.items():
-        words |= {
-            (kind, "start"): fault,
-            (kind, "end"): f"{fault} no longer, after {event.for_s or 0:.0f} s",
-        }
+        what, _, how = fault.partition(" ")
+        words |= {(kind, "start"): fault, (kind, "end"): f"{what} was {how}{lasted}"}
     what = words.get((event.kind, event.phase), f"{event.kind} {event.phase}".replace("_", " "))
     where = event.zone or event.line
     return f"{where}: {what}" if where else what

@@ -44,7 +44,7 @@ class StreamRules:
         now, sight, events = look.now, look.sight, []
         self.is_new = self.begins_anew(look.session, now)
         if self.is_new:
-            events = self.cut(Cut("the stream began anew"))
+            events = self.cut(Cut("the stream restarted"))
             if self.last and self.last.time_ns > now.time_ns:
                 self._quiet_until_ns.clear()  # of another clock
             self._open(None)
@@ -103,7 +103,7 @@ class StreamRules:
                 events = self._book.end(now, why)
                 self._open(sight.view)
             self._view = sight.view, sight.taken_ns
-        return events if sight.found else events + self._book.end(now, "the view is lost")
+        return events if sight.found else events + self._book.end(now, "the view was lost")
 
     def _open(self, view: str | None) -> None:
         self._view = None

@@ -79,7 +79,7 @@ def _notes(
     if prediction is None and held is None:
         return [("no prediction yet", MUTED)]
     if prediction is None and held is not None:
-        return [(f"prediction of {(frame.capture_ns - held.capture_ns) / 1e6:.0f} ms ago", MUTED)]
+        return [(f"prediction from {(frame.capture_ns - held.capture_ns) / 1e6:.0f} ms ago", MUTED)]
     return [(f"truth: {missed}", BAD)] if missed is not None else []
 
 

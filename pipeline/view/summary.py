@@ -16,7 +16,7 @@ from pipeline.scene.sentence import counted_in_words, run_in_words
 from pipeline.view.number_text import percent, short, with_reasons
 from pipeline.view.pipeline_view import OUTPACED
 
-_SUMS = {"before_step": "all until the step"}
+_SUMS = {"before_step": "all before the step"}
 _MOST_FILES = 20
 _FEW_STREAMS = 4
 """Of so many, what moved stands at the end, otherwise with the rest of each."""
@@ -37,7 +37,7 @@ def render_summary(report: Mapping[str, Any], extras: Mapping[str, str] | None =
         blocks += [_stream_table(stream_id, stream, [] if few else _seen(stream)), Text()]
     blocks += [_run_table(report), Text()]
     # What people look for first comes last: the end of a long summary is what a terminal still shows.
-    blocks.append(_result_table(streams) if streams else Text("no frame came through", "yellow"))
+    blocks.append(_result_table(streams) if streams else Text("no frames arrived", "yellow"))
     things = [(name, line) for name, stream in streams.items() for line in _seen(stream)]
     if few and things:
         blocks += [Text(), *(Text.assemble((printable(name), "bold"), "  ", line) for name, line in things)]
@@ -112,7 +112,7 @@ def _seen(stream: Mapping[str, Any]) -> list[str]:
     bad = {state: seconds for state, seconds in stream["health"].items() if state != "ok" and seconds}
     picture = ", ".join(f"{state.replace('_', '-')} {seconds:g} s" for state, seconds in bad.items())
     return [
-        *([f"picture: {printable(picture)}; not predicted then"] if bad else []),
+        *([f"picture: {printable(picture)}; not predicted meanwhile"] if bad else []),
         *([printable(moved)] if things["seen"] else []),
         *([f"known movers: {', '.join(right)}"] if right else []),
         *([f"events: {counted_in_words(stream['events'])}"] if any(stream["events"].values()) else []),
@@ -219,9 +219,9 @@ def _missing_evidence(counts: Mapping[str, Any]) -> str:
     """What is missing, such as ``2 events without a clip``; nothing where all is there."""
     words = {
         "lost": "lost",
-        "without_any": "events without any",
+        "without_any": "events without evidence",
         "without_clip": "events without a clip",
-        "missed_pictures": "pictures left out",
+        "missed_pictures": "frames left out",
     }
     return ", ".join(f"{counts[name]} {what}" for name, what in words.items() if counts.get(name))
 

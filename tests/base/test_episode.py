@@ -22,12 +22,12 @@ SINCE = Moment(5 * 10**9, START_NS - 10 * 10**9)
 
 
 def test_an_end_says_of_what_it_is_the_end_and_how_long_that_was() -> None:
-    end = Episode(START, SINCE).end(Moment(25 * 10**9, START_NS + 10 * 10**9), ended="the view is lost")
+    end = Episode(START, SINCE).end(Moment(25 * 10**9, START_NS + 10 * 10**9), ended="the view was lost")
     assert (end.phase, end.start, end.for_s) == ("end", START.id, 20.0)
     assert end.time == rfc3339(START_NS + 10 * 10**9)
     for what in ("stream_id", "kind", "rule", "zone", "line", "thing", "evidence"):
         assert getattr(end, what) == getattr(START, what)
-    assert end.why == {"label": "open", "ended": "the view is lost"}
+    assert end.why == {"label": "open", "ended": "the view was lost"}
     assert end.speed is None
 
 

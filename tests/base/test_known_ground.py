@@ -49,14 +49,14 @@ def test_four_points_with_places_or_lengths_or_one_thing_are_ground(tmp_path: Pa
         ([SIZE, SEEN[:-13] + "]", METRES], "ground.yard: points: must be 4 to 4 entries"),
         (
             [SIZE, SEEN, "metres=[[0, 0], [6, 12], [6, 0], [0, 12]]"],
-            "ground.yard: points: no ground looks",
+            "ground.yard: points: impossible for flat ground",
         ),
         ([SIZE, SEEN, "metres=[[0, 0], [6, 0], [12, 0], [0, 12]]"], "1, 2, 3 lie on one line on the ground"),
         (
             [SIZE, SEEN, "distances_m=[6, 12, 6, 12, 20]"],
             "ground.yard: distances_m: 1-2, 2-3 and",
         ),
-        ([SIZE, SEEN, METRES, "view='gate'"], "ground.yard: there is no view 'gate'; there is: none"),
+        ([SIZE, SEEN, METRES, "view='gate'"], "ground.yard: there is no view 'gate'; known: none"),
         ([SIZE, SEEN, METRES, "anchor='foot'"], "unknown key 'ground.yard.anchor'"),
     ],
 )

@@ -71,7 +71,7 @@ def test_chunks_come_in_the_order_in_which_they_were_written(file: Path) -> None
     ("content", "reason"),
     [
         (None, "there are no events yet"),
-        (b"no base at all, but long enough" * 40, "is no event store, or damaged"),
+        (b"no base at all, but long enough" * 40, "is not an event store, or is damaged"),
     ],
 )
 def test_a_file_that_is_none_is_named(place: Path, content: bytes | None, reason: str) -> None:
@@ -85,7 +85,7 @@ def test_another_kind_of_base_and_another_version_are_named(place: Path, file: P
     other = sqlite3.connect(place / "other")
     other.execute("CREATE TABLE events (id)")
     other.close()
-    with pytest.raises(UserError, match="is no event store"):
+    with pytest.raises(UserError, match="is not an event store"):
         Archive(place / "other")
     base = sqlite3.connect(file)
     base.execute("PRAGMA user_version = 99")

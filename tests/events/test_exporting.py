@@ -14,11 +14,11 @@ def test_the_name_of_a_file_says_its_format() -> None:
     assert format_of(Path("a.json"), None) == ("json", (0, 0))
     assert format_of(Path("a.csv"), None) == ("csv", (0, 0))
     assert format_of(Path("a.coco.json"), "640x480") == ("coco", (640, 480))
-    with pytest.raises(UserError, match="give the size of the pictures"):
+    with pytest.raises(UserError, match="give the image size"):
         format_of(Path("a.coco.json"), None)
     with pytest.raises(UserError, match="as 1920x1080"):
         format_of(Path("a.coco.json"), "640")
-    with pytest.raises(UserError, match="end its name in"):
+    with pytest.raises(UserError, match="the name must end in"):
         format_of(Path("a.txt"), None)
 
 

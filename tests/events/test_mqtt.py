@@ -133,7 +133,7 @@ def test_a_certificate_that_nobody_vouches_for_is_not_accepted(
 
 def test_what_is_no_event_is_refused_and_what_is_no_address_is_an_error(broker: Broker) -> None:
     mqtt = sender(broker.port)
-    with pytest.raises(Refused, match="no event that this version knows"):
+    with pytest.raises(Refused, match="this version does not know such an event"):
         mqtt.send(message()._replace(body=b'{"kind": "dance"}'))
-    with pytest.raises(OutletError, match="is no address"):
+    with pytest.raises(OutletError, match="is not an address"):
         Mqtt(outlet("mqtt", "mqtt://:1883"), "", load_config().watched())

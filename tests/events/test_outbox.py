@@ -74,7 +74,7 @@ def test_full_means_that_the_oldest_goes_counted_and_said_once(tmp_path: Path) -
         assert isinstance(under_way, Message)
         assert not box.remove(under_way)
         assert box.overflowed("a") == 3
-        assert said == ["outlet a: 3 events wait, the oldest give way"]
+        assert said == ["outlet a: 3 events are waiting; the oldest are dropped"]
         assert drained(box, "a") == ["3", "4", "5"]
         for n in range(4):
             box.add("a", str(n), b"{}")
@@ -135,7 +135,7 @@ def test_a_file_that_is_something_else_is_left_alone(tmp_path: Path) -> None:
         database.execute("CREATE TABLE messages (aunt TEXT)")
     database.close()
     for path in (text, table):
-        with pytest.raises(OutboxError, match="is no outbox: move it away"):
+        with pytest.raises(OutboxError, match="is not an outbox: move it away"):
             outbox(path)
     assert text.read_text().startswith("a letter")
     with pytest.raises(OutboxError, match="can't be written"):

@@ -82,13 +82,13 @@ def test_why_a_service_is_not_reached_is_said_without_its_address() -> None:
 @pytest.mark.parametrize(
     ("url", "secret", "message"),
     [
-        ("geheim://nothing", "", "url: is none that Apprise knows"),
-        ("tgram://geheim", "", "url: is none that Apprise knows"),
+        ("geheim://nothing", "", "url: is not an address that Apprise knows"),
+        ("tgram://geheim", "", "url: is not an address that Apprise knows"),
         ("ntffy://geheim/topic", "", r"did you mean ntfy://\?"),
-        ("https://geheim/topic", "", 'a web server of your own is kind = "webhook"'),
+        ("https://geheim/topic", "", 'kind = "webhook" for your own web server'),
         ("ntfy://geheim:8080", "", "url: has no topic: ntfy://HOST:PORT/TOPIC"),
         ("ntfys://me:geheim@geheim:8080/?priority=high", "", "url: has no topic"),
-        ("", "json://localhost\nfoo://geheim", "address 2: is none that Apprise knows"),
+        ("", "json://localhost\nfoo://geheim", "address 2: is not an address that Apprise knows"),
         ("", "# nothing\n", "secret_file: holds no address"),
     ],
 )
@@ -101,5 +101,5 @@ def test_an_address_that_is_none_is_not_shown(
 
 
 def test_what_is_no_event_is_refused() -> None:
-    with pytest.raises(Refused, match="no event"):
+    with pytest.raises(Refused, match="does not know such an event"):
         message_in_words(b"{}")

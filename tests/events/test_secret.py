@@ -26,7 +26,7 @@ def test_a_secret_that_is_not_there_is_an_error_that_says_where_it_was_looked_fo
         ({"secret_env": "KVQ_NOT_SET"}, "secret_env: the environment variable KVQ_NOT_SET is not set"),
         ({"secret_file": str(tmp_path / "none")}, "can't be read: No such file or directory"),
         ({"secret_file": str(tmp_path / "empty")}, "is empty"),
-        ({"secret_file": str(tmp_path / "bytes")}, "is no text"),
+        ({"secret_file": str(tmp_path / "bytes")}, "is not text"),
     ):
         with pytest.raises(OutletError, match=message):
             read_secret(outlet("webhook", URL, **keys))

@@ -215,8 +215,8 @@ def test_files_that_are_no_store_are_refused_in_a_line(place: Path) -> None:
     newer.execute("PRAGMA user_version = 7")
     newer.close()
     for name, reason in (
-        ("text", "is no event store, or damaged"),
-        ("other", "is no event store, or damaged"),
+        ("text", "is not an event store, or is damaged"),
+        ("other", "is not an event store, or is damaged"),
         ("newer", "was written by another version"),
     ):
         for open_it in (Archive, lambda path: Store(path, 30, 10)):

@@ -106,6 +106,6 @@ def test_an_address_that_is_none_is_not_shown(url: str) -> None:
 
 
 def test_a_secret_that_looks_like_base64_and_is_not_is_an_error_without_it() -> None:
-    with pytest.raises(OutletError, match="does not go on in base64") as caught:
+    with pytest.raises(OutletError, match="the rest is not base64") as caught:
         Webhook(outlet("webhook", "http://localhost/"), "whsec_ge!heim")
     assert "ge!heim" not in str(caught.value)

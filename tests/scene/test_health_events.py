@@ -38,7 +38,7 @@ def test_who_comes_in_the_middle_tells_a_fault_anew() -> None:
     (new,) = after.see_bad("covered", at(60), 51.5)
     assert new.id != old.id
     assert new.time == "2026-09-21T14:14:20.000Z"
-    after.end("no pictures arrive")
+    after.end("no frames are arriving")
     (again,) = after.see_bad("covered", at(90), 81.5)
     assert again.id not in (old.id, new.id)
 
@@ -54,7 +54,7 @@ def test_one_fault_after_another_and_an_end_from_outside() -> None:
         ("dark", "start"),
         ("dark", "end"),
     ]
-    assert told[1].why == {"ended": "dark now"}
+    assert told[1].why == {"ended": "now dark"}
     assert told[3].why == {"ended": "stopped"}
     assert health.end("stopped") == []
 
@@ -64,7 +64,7 @@ def test_a_clock_that_goes_back_ends_what_has_begun() -> None:
     health.see_bad("dark", at(100), 2.0)
     again = health.see_bad("dark", at(3), 2.0)
     assert [(one.kind, one.phase) for one in again] == [("dark", "end"), ("dark", "start")]
-    assert again[0].why == {"ended": "the stream began anew"}
+    assert again[0].why == {"ended": "the stream restarted"}
 
 
 def test_the_same_frames_judged_again_give_the_same_ids() -> None:

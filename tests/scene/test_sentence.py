@@ -31,28 +31,28 @@ def thing(speed: float, direction_deg: float = 0.0) -> Thing:
 
 
 def test_nothing_moves() -> None:
-    assert in_words([]) == "nothing moves"
+    assert in_words([]) == "nothing moving"
 
 
 def test_the_fastest_comes_first_and_the_unit_once() -> None:
-    assert in_words([thing(0.05, 180), thing(0.12, 359)]) == "2 things move: right 0.12 widths/s, left 0.05"
+    assert in_words([thing(0.05, 180), thing(0.12, 359)]) == "2 things moving: right 0.12 widths/s, left 0.05"
 
 
 def test_one_thing_moves() -> None:
-    assert in_words([thing(0.2, 90)]) == "1 thing moves: up 0.20 widths/s"
+    assert in_words([thing(0.2, 90)]) == "1 thing moving: up 0.20 widths/s"
 
 
 def test_a_thing_without_way_moves_in_place() -> None:
-    assert in_words([thing(0.001)]) == "1 thing moves: in place"
-    assert in_words([thing(0.001)] * 3) == "3 things move: in place"
-    assert in_words([thing(0.001), thing(0.1)]) == "2 things move: right 0.10 widths/s, 1 in place"
+    assert in_words([thing(0.001)]) == "1 thing moving: in place"
+    assert in_words([thing(0.001)] * 3) == "3 things moving: in place"
+    assert in_words([thing(0.001), thing(0.1)]) == "2 things moving: right 0.10 widths/s, 1 in place"
 
 
 def test_three_are_named_and_the_rest_is_counted() -> None:
     text = in_words([thing(speed / 10) for speed in range(1, 6)])
-    assert text == "5 things move: right 0.50 widths/s, right 0.40, right 0.30, 2 more"
+    assert text == "5 things moving: right 0.50 widths/s, right 0.40, right 0.30, 2 more"
     text = in_words([thing(speed / 10) for speed in range(6)])
-    assert text == "6 things move: right 0.50 widths/s, right 0.40, right 0.30, 2 more, 1 in place"
+    assert text == "6 things moving: right 0.50 widths/s, right 0.40, right 0.30, 2 more, 1 in place"
 
 
 @pytest.mark.parametrize(
@@ -68,14 +68,14 @@ def test_three_are_named_and_the_rest_is_counted() -> None:
     ],
 )
 def test_directions_have_eight_names(degrees: float, word: str) -> None:
-    assert in_words([thing(0.1, degrees)]) == f"1 thing moves: {word} 0.10 widths/s"
+    assert in_words([thing(0.1, degrees)]) == f"1 thing moving: {word} 0.10 widths/s"
 
 
 def test_things_are_counted() -> None:
     assert [count_in_words([thing(0.1)] * n) for n in (0, 1, 2)] == [
-        "nothing moves",
-        "1 thing moves",
-        "2 things move",
+        "nothing moving",
+        "1 thing moving",
+        "2 things moving",
     ]
 
 
@@ -108,7 +108,7 @@ def test_what_the_camera_does(motion: dict[str, float], symbol: str, words: str)
 def test_a_camera_that_stands_still_is_not_mentioned() -> None:
     still = CameraMotion(speed=0.0, direction_deg=0.0, zoom=0.0, roll_deg=0.0, shake=0.0)
     pans = msgspec.structs.replace(still, speed=0.2)
-    assert seen_now([thing(0.1)], pans) == "1 thing moves: right 0.10 widths/s; camera pans right"
+    assert seen_now([thing(0.1)], pans) == "1 thing moving: right 0.10 widths/s; camera pans right"
     assert seen_now([thing(0.1)], still) == seen_now([thing(0.1)], None) == in_words([thing(0.1)])
 
 
@@ -137,14 +137,14 @@ def test_what_was_seen_over_a_run(
 @pytest.mark.parametrize(
     ("kind", "phase", "words"),
     [
-        ("moving", "start", "yard: something moves"),
-        ("moving", "end", "yard: nothing moves any more"),
+        ("moving", "start", "yard: something is moving"),
+        ("moving", "end", "yard: nothing is moving any more"),
         ("entered", "once", "yard: something came in, going left"),
         ("left", "once", "yard: something went out, going left"),
-        ("stayed", "start", "yard: something stays, for 12 s by now"),
-        ("wrong_way", "start", "yard: something goes the wrong way, going left"),
-        ("signal_back", "once", "yard: signal back, after 12 s"),
-        ("latency", "end", "yard: predictions are in time again, after 12 s"),
+        ("stayed", "start", "yard: something has stayed for 12 s"),
+        ("wrong_way", "start", "yard: something is moving the wrong way, going left"),
+        ("signal_back", "once", "yard: signal back after 12 s"),
+        ("latency", "end", "yard: predictions were late for 12 s"),
         ("crossed", "end", "yard: crossed end"),
     ],
 )
@@ -163,14 +163,18 @@ def test_an_event_in_words(kind, phase, words):
 
 
 @pytest.mark.parametrize(
-    ("kind", "words"),
-    [("covered", "camera covered"), ("over_exposed", "picture over-exposed"), ("frozen", "picture frozen")],
+    ("kind", "words", "over"),
+    [
+        ("covered", "camera covered", "camera was covered"),
+        ("over_exposed", "picture over-exposed", "picture was over-exposed"),
+        ("signal_lost", "signal lost", "signal was lost"),
+    ],
 )
-def test_the_health_of_the_picture_in_words(kind, words):
+def test_the_health_of_the_picture_in_words(kind, words, over):
     start = Event(id="1", time="", stream_id="door", kind=kind, phase="start")
     end = Event(id="2", time="", stream_id="door", kind=kind, phase="end", start="1", for_s=12.3)
     assert event_in_words(start) == words
-    assert event_in_words(end) == f"{words} no longer, after 12 s"
+    assert event_in_words(end) == f"{over} for 12 s"
     assert health_in_words(kind, 12.3) == f"{words} for 12 s"
     assert health_in_words(kind, 3661.0) == f"{words} for 61 min"
 
@@ -179,7 +183,7 @@ def test_a_camera_that_was_turned_in_words():
     start = Event(id="1", time="", stream_id="door", kind="camera_moved", phase="start")
     end = Event(id="2", time="", stream_id="door", kind="camera_moved", phase="end", start="1", for_s=12.3)
     assert event_in_words(start) == "camera turned away"
-    assert event_in_words(end) == "camera turned away no longer, after 12 s"
+    assert event_in_words(end) == "camera was turned away for 12 s"
 
 
 def test_a_crossing_in_words():

@@ -38,7 +38,7 @@ def test_a_disc_that_goes_right_under_a_panning_camera_is_one_thing_that_goes_ri
     (last,) = frames[1.5]
     assert last.speed == pytest.approx(0.3, abs=0.002)
     assert math.cos(math.radians(last.direction_deg)) > 0.9999
-    assert in_words([last]) == "1 thing moves: right 0.30 widths/s"
+    assert in_words([last]) == "1 thing moving: right 0.30 widths/s"
 
 
 def test_what_follows_the_camera_moves_and_what_the_camera_passes_does_not() -> None:

@@ -115,7 +115,7 @@ def workers(streams: int, trouble: bool = True) -> list[WorkerStats]:
         two.received = two.predicted = two.backbone_passes = 880
         two.labelled, two.correct, two.cache_depth, two.fps = 880, 792, 2, 29.0
         two.things = ThingStats(
-            now="2 things move: right 0.12 widths/s, left 0.05",
+            now="2 things moving: right 0.12 widths/s, left 0.05",
             seen=12,
             moved_ms={"left": 6200, "up-right": 3800},
             longest_ms=12_400.0,

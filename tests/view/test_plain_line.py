@@ -8,7 +8,7 @@ def test_plain_line_says_it_all_in_one_line():
     assert "\n" not in line
     assert line.startswith(
         "0:42 | camera-0 up, fps 30 in 29 predicted 28 shown, latency 33/33/33 ms, "
-        "2 things move: right 0.12 widths/s, left 0.05, shown 890"
+        "2 things moving: right 0.12 widths/s, left 0.05, shown 890"
     )
     assert "dropped 10 (sink.overflow 7, wire.lost 3)" in line
     assert "accuracy 90%" in line

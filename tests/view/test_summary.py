@@ -60,7 +60,7 @@ def test_evidence_is_spoken_of_only_where_something_is_missing():
     assert "evidence" not in text(build_report(workers, {}))
     workers[2].details["evidence"] = counts | {"without_clip": 2, "missed_pictures": 30}
     shown = text(build_report(workers, {}))
-    assert "evidence 2 events without a clip, 30 pictures left out" in shown
+    assert "evidence 2 events without a clip, 30 frames left out" in shown
 
 
 def test_things_without_truth_are_only_counted():
@@ -89,7 +89,7 @@ def test_a_camera_that_did_not_see_is_named_with_the_seconds():
     }
     report = build_report(workers, {})
     assert report["streams"]["camera-0"]["health"] == {"covered": 10.0, "ok": 30.0, "over_exposed": 2.5}
-    assert "picture: covered 10 s, over-exposed 2.5 s; not predicted then" in text(report)
+    assert "picture: covered 10 s, over-exposed 2.5 s; not predicted meanwhile" in text(report)
 
 
 @pytest.mark.parametrize("streams", [1, 8])
@@ -117,7 +117,7 @@ def test_several_streams(width):
 
 def test_a_run_without_a_frame():
     shown = text(build_report([], {"capture": 3}))
-    assert "no frame came through" in shown
+    assert "no frames arrived" in shown
     assert "restarted 3x" in shown
 
 

@@ -53,8 +53,8 @@ def test_figures_of_a_stream():
 
 def test_what_moves_now_is_under_the_streams():
     shown = lines(render(view()), 100, 30)
-    (row,) = (line for line in shown if "things move" in line)
-    assert row.strip("│ ") == "camera-0  2 things move: right 0.12 widths/s, left 0.05"
+    (row,) = (line for line in shown if "things moving" in line)
+    assert row.strip("│ ") == "camera-0  2 things moving: right 0.12 widths/s, left 0.05"
     assert shown.index(row) < next(number for number, line in enumerate(shown) if "dropped" in line)
 
 
@@ -79,7 +79,7 @@ def test_a_camera_that_is_down_has_no_picture_and_nothing_that_moves():
     view = PipelineView("x", figures)
     shown = "\n".join(lines(render(view), 100, 30))
     assert "camera-0  no picture" in shown
-    assert "camera-1  2 things move" in shown
+    assert "camera-1  2 things moving" in shown
     assert ", no picture, " in plain_line(view)
 
 
@@ -102,14 +102,14 @@ def test_a_camera_that_does_not_see_is_named_with_the_seconds(state):
 def test_without_room_one_line_says_where_something_moves():
     figures = workers(8)
     for number in (1, 3, 4, 5, 6, 7):
-        figures[1].streams[f"camera-{number}"].things.now = "nothing moves"
+        figures[1].streams[f"camera-{number}"].things.now = "nothing moving"
     shown = lines(render(PipelineView("x", figures, events=EVENTS)), 80, 24)
-    (row,) = (line for line in shown if "move" in line)
-    assert row.strip("│ ") == "all  camera-0 2 things move; camera-2 2 things move"
+    (row,) = (line for line in shown if "moving" in line)
+    assert row.strip("│ ") == "all  camera-0 2 things moving; camera-2 2 things moving"
     for stats in figures[1].streams.values():
-        stats.things.now = "nothing moves"
+        stats.things.now = "nothing moving"
     shown = lines(render(PipelineView("x", figures, events=EVENTS)), 80, 24)
-    assert [line.strip("│ ") for line in shown if "move" in line] == ["all  nothing moves"]
+    assert [line.strip("│ ") for line in shown if "moving" in line] == ["all  nothing moving"]
 
 
 def test_stages_end_to_end_first_then_in_order():

@@ -80,7 +80,7 @@ def test_a_stream_that_begins_anew_ends_what_has_begun() -> None:
         assert kinds(first) == ["moving start"]
         assert kinds(again) == ["moving end", "moving start"]
         assert again[0].start == first[0].id
-        assert again[0].why == {"ended": "the stream began anew"}
+        assert again[0].why == {"ended": "the stream restarted"}
 
 
 def test_ids_of_an_inference_worker_that_was_restarted_are_not_mixed_up() -> None:
@@ -123,7 +123,7 @@ def test_where_the_view_is_lost_nothing_is_told_and_what_has_begun_ends() -> Non
     for n, one in enumerate(predictions(straight(0.1, 0.6, 0.2, 0.0), 3.6)):
         told += finder.take(panned(one, 0j, found=n < 40))
     assert kinds(told) == ["moving start", "moving end"]
-    assert told[-1].why == {"ended": "the view is lost"}
+    assert told[-1].why == {"ended": "the view was lost"}
     assert {one.note for one in finder.watched()} == {"suspended"}
 
 
@@ -136,7 +136,7 @@ def test_each_view_of_a_camera_has_its_own_zones() -> None:
         told += finder.take(panned(one, 0j, view="first" if n < 60 or n >= 120 else "second"))
         assert {each.name for each in finder.watched()} == ({"gate"} if n < 60 or n >= 120 else {"yard"})
     assert kinds(told) == ["moving start", "moving end"]
-    assert told[-1].why == {"ended": "another view counts now"}
+    assert told[-1].why == {"ended": "another view applies now"}
 
 
 def test_a_picture_that_goes_bad_ends_what_moved_and_nothing_begins_while_it_lasts() -> None:

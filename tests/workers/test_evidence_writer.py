@@ -157,7 +157,7 @@ def test_events_at_once_each_have_their_own_and_too_many_have_no_clip(make: Make
     until(lambda: writer.written == MOST_CLIPS + 2, "all are written", 60.0)
     states = [about(place / "evidence" / f"{number:016x}")["clip"] for number in range(MOST_CLIPS + 2)]
     assert [state["state"] for state in states] == ["whole"] * MOST_CLIPS + ["none"] * 2
-    assert states[-1]["why"] == "8 clips were in work already"
+    assert states[-1]["why"] == "8 clips were already being written"
     assert (writer.without_clip, writer.without_any) == (2, 0)
     left = {path.name for path in (place / "evidence" / f"{MOST_CLIPS:016x}").iterdir()}
     assert left == {SNAPSHOT, OVERLAY, MATCHES, EVENT}
@@ -246,7 +246,7 @@ def test_a_clip_ends_with_the_pass_of_a_source_that_begins_anew(
         writer.see(image, replace(one, frame=frame))
     until(lambda: writer.written == 1, "it is written", 60.0)
     assert about(folder)["clip"] == {
-        "state": "cut", "why": "the source began anew",
+        "state": "cut", "why": "the source restarted",
         "before_s": 1.0, "after_s": 0.1, "pictures": 12, "missed": 0,
     }  # fmt: skip
     assert max(number for _, number in frames_of(folder / CLIP)) <= 29 + 2
@@ -318,7 +318,7 @@ def test_a_clip_ends_where_no_more_pictures_come(place: Path) -> None:
         writer.tell(event(4, "start"), wall_ns(4))
         until(lambda: writer.written == 1, "the clip ends", 60.0)
     clip = about(folder)["clip"]
-    assert (clip["state"], clip["why"]) == ("cut", "no more pictures came")
+    assert (clip["state"], clip["why"]) == ("cut", "no more frames arrived")
 
 
 def test_an_event_whose_picture_does_not_come_is_shown_by_the_last_one(place: Path) -> None:

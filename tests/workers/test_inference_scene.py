@@ -39,7 +39,7 @@ def test_ways_times_and_speeds_of_things_are_counted() -> None:
     left, up = Disc(straight(0.9, 0.2, -0.2)), Disc(straight(0.2, 0.7, 0.0, -0.1))
     stats, _ = watched([left, up], at_rate(3.0))
     assert stats.seen == 2
-    assert stats.now == "2 things move: left 0.20 widths/s, up 0.10"
+    assert stats.now == "2 things moving: left 0.20 widths/s, up 0.10"
     assert set(stats.moved_ms) == {"left", "up"}
     assert all(2700 <= ms <= 3000 for ms in stats.moved_ms.values())
     assert stats.longest_ms == pytest.approx(2950, abs=60)
@@ -75,7 +75,7 @@ def test_without_a_past_frame_nothing_is_said() -> None:
     SceneWatcher().count(stats, Scene([], None), frame, 0, scored=False)
     assert stats.now == ""
     SceneWatcher().count(stats, Scene([], None), frame, 1, scored=False)
-    assert stats.now == "nothing moves"
+    assert stats.now == "nothing moving"
 
 
 def test_without_dense_motion_nothing_is_said() -> None:

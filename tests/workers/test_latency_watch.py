@@ -48,7 +48,7 @@ def test_without_predictions_nobody_knows_whether_they_would_be_late() -> None:
     (start,) = predict(watch, 100, 5, 1400)
     assert watch.look(round(107.8 * SECOND)) == []
     (end,) = watch.look(round(107.95 * SECOND))
-    assert (end.start, end.why) == (start.id, {"ended": "no predictions arrive"})
+    assert (end.start, end.why) == (start.id, {"ended": "no predictions are arriving"})
     assert predict(watch, 110, 2.9, 1400) == [], "it is judged anew"
     (again,) = predict(watch, 112.9, 1, 1400)
     assert again.id != start.id

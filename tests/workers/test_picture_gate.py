@@ -33,7 +33,7 @@ def frame(number: int, image: Image, policy: Policy = "newest") -> Frame:
 
 def test_the_states_of_a_stream_are_counted_and_its_fault_is_shown_until_it_is_over() -> None:
     gate, stats = PictureGate(), StreamStats()
-    stats.things.now = "1 thing moves"
+    stats.things.now = "1 thing moving"
     bad = [gate.check(frame(number, picture(number, 150, 225)), stats) for number in range(225)]
     assert bad[149] is None
     last = bad[-1]

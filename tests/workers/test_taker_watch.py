@@ -15,8 +15,8 @@ from tests.wire.peers import OPEN, QUICK
 from tests.workers.pipeline import streams
 from tests.workers.program import START_S, Program, until
 
-LEFT_OUT = "capture: gate: no inference worker takes it: is it in their [[streams]], or assigned?"
-TAKEN = "capture: gate: an inference worker takes it now"
+LEFT_OUT = "capture: gate: no inference worker has taken it: check their [[streams]], or assign it"
+TAKEN = "capture: gate: an inference worker has taken it"
 
 
 def test_a_stream_that_is_missing_in_the_lists_of_inference_is_told_and_taken_back(place: Path) -> None:

@@ -94,7 +94,9 @@ def test_zones_go_along_once_inference_has_taken_the_view(tmp_path: Path) -> Non
     away, further, taken = sight(offset=0.1), sight(offset=0.2), sight(taken_ns=8)
     lasts, *notes = sink.answer(away, further, taken)
     assert lasts == f"kept in {sink.file}"
-    assert notes == ["at the next start the view is what the camera shows then: name a picture"]
+    assert notes == [
+        "after a restart the view is what the camera shows then: name a picture to keep this one"
+    ]
     ((watch, why),) = sink.applied
     assert why == "a new view was taken"
     assert watch.zones["drive"].points == [(0.5, 0.3), (0.7, 0.3), (0.7, 0.7), (0.5, 0.7)]
@@ -108,7 +110,7 @@ def test_zones_go_along_once_inference_has_taken_the_view(tmp_path: Path) -> Non
 def test_where_the_view_is_lost_zones_stay_where_they_are_in_the_picture(tmp_path: Path) -> None:
     sink = Sink(tmp_path)
     before = sink.file.read_text()
-    assert sink.answer(sight(offset=0.4, found=False), sight(taken_ns=8))[0] == "nothing had to move along"
+    assert sink.answer(sight(offset=0.4, found=False), sight(taken_ns=8))[0] == "nothing had to be moved"
     assert sink.applied == []
     assert sink.file.read_text() == before
 
@@ -121,7 +123,7 @@ def test_a_named_view_that_is_read_again_or_another_preset_is_none_that_was_take
     seen = [sight(offset=0.1, view="gate", taken_ns=ns) for ns in (5, 0)] + [sight(view="yard", taken_ns=3)]
     back = sight(offset=0.05, view="gate")
     answer = sink.answer(*seen, back, back, sight(view="gate", taken_ns=8))
-    assert answer[1:] == [f"{tmp_path / 'gate.png'} was replaced, where inference runs"]
+    assert answer[1:] == [f"{tmp_path / 'gate.png'} was replaced on the machine that runs inference"]
     ((watch, _),) = sink.applied
     assert watch.zones["drive"].points[0] == (0.35, 0.3), "as it was seen just before"
 
@@ -130,9 +132,14 @@ def test_a_named_view_that_is_read_again_or_another_preset_is_none_that_was_take
     ("seen", "settings", "known", "words"),
     [
         (None, (), ASKED, "door has no view"),
-        (sight(offset=-0.6), (), ASKED, "zones.drive is not in the picture any more: remove it, or draw"),
-        (sight(offset=0.1), (), ("door", "garden"), "zones.drive counts in garden as well"),
-        (sight(offset=0.1), ("watch.file=",), ASKED, "zones.drive has to move along, and would be back"),
+        (sight(offset=-0.6), (), ASKED, "zones.drive is no longer in the image: remove it or redraw"),
+        (sight(offset=0.1), (), ("door", "garden"), "zones.drive also applies to garden"),
+        (
+            sight(offset=0.1),
+            ("watch.file=",),
+            ASKED,
+            "zones.drive must move with the view, but would be back",
+        ),
     ],
 )
 def test_what_cannot_be_kept_is_refused_before_anything_is_done(
@@ -149,7 +156,7 @@ def test_a_zone_of_the_configuration_would_not_go_along_with_a_picture(tmp_path:
     settings = [f"zones.yard.points={json.dumps(DRIVE.points)}", f"views.gate.picture='{tmp_path}/gate.png'"]
     sink = Sink(tmp_path, *settings, zones={})
     assert sink.answer(sight(offset=0.1, view="gate")) == (
-        f"zones.yard stands in the configuration and can't be changed there: move it to {sink.file}"
+        f"zones.yard is in the configuration file and can't be changed there: move it to {sink.file}"
     )
 
 
@@ -158,7 +165,7 @@ def test_who_asks_while_nothing_comes_or_the_sink_stops_is_refused(
 ) -> None:
     monkeypatch.setattr("workers.asking.PATIENCE_S", 0.05)
     sink = Sink(tmp_path)
-    assert sink.answer() == "no prediction of door has come for 10 s"
+    assert sink.answer() == "no prediction of door for 10 s"
     assert not sink.is_asked
     assert str(sink.answer(sight(offset=0.1))).startswith("inference has not taken the view of door yet")
     sink.taking.see(prediction(sight(taken_ns=8)), ASKED)

@@ -80,7 +80,7 @@ def test_a_file_that_was_spoilt_since_is_reported_and_keeps_no_sink_from_startin
     file.write_text(file.read_text() + edit)
     assert WatchReplacing(config, is_restarted=True, report=told.append).watch == config.watched()
     (report,) = told
-    assert report.startswith("zones, lines and rules are those of the start, not those that were put: ")
+    assert report.startswith("zones, lines and rules are those from the start, not those sent later: ")
     assert words in report
 
 
@@ -163,7 +163,7 @@ def test_a_file_that_cannot_be_written_back_is_said(tmp_path: Path, monkeypatch:
     with pytest.raises(OSError, match="whatever"):
         until(has_taken, "it is asked for", START_S)
     thread.join(START_S)
-    words = f"the sink has failed; {file} has what was sent, and can't be written back"
+    words = f"the sink has failed; {file} holds what was sent and can't be restored"
     assert told == [f"{words}: No such file or directory"]
     assert replacing.watch == Watch()
 
@@ -212,7 +212,7 @@ def test_a_sink_that_stops_refuses_who_waits_and_who_comes(tmp_path: Path) -> No
 
 
 def test_streams_that_are_not_followed_are_named() -> None:
-    note = "are not followed when their camera moves"
+    note = "zones do not follow the camera"
     assert note in asked(WatchReplacing(load_config(), is_restarted=False, report=print), GATE)[1]
     everywhere = load_config(None, ["zones.drive.points=[[0, 0], [1, 0], [1, 1]]"])
     assert asked(WatchReplacing(everywhere, is_restarted=False, report=print), GATE)[1:] == []

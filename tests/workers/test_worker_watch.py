@@ -21,7 +21,7 @@ DOWN = ("worker_down", "start"), ("worker_down", "end"), ("worker_up", "once")
 
 
 def died(since: float, **changes: Any) -> Outage:
-    return Outage(GPU, "inference", "it has died", round(since * SECOND), DIED_NS)._replace(**changes)
+    return Outage(GPU, "inference", "the process died", round(since * SECOND), DIED_NS)._replace(**changes)
 
 
 class Sink:
@@ -53,7 +53,7 @@ def test_a_worker_that_died_is_told_after_two_seconds_and_answered_when_it_has_b
     assert start.why == {
         "worker": "inference",
         "host": "gpu",
-        "cause": "it has died",
+        "cause": "the process died",
         "streams": ["door", "yard"],
     }
     assert sink.look(2) == []
@@ -84,12 +84,12 @@ def test_what_hides_no_stream_that_runs_is_not_told() -> None:
 
 
 def test_a_link_is_not_told_beside_the_worker_that_it_leads_to() -> None:
-    silent = died(100, cause="it does not answer", patience_ns=NO_ANSWER_NS)
-    link = died(100, who=LINK, cause="the link to it is lost", patience_ns=NO_ANSWER_NS + DIED_NS)
+    silent = died(100, cause="no answer", patience_ns=NO_ANSWER_NS)
+    link = died(100, who=LINK, cause="link lost", patience_ns=NO_ANSWER_NS + DIED_NS)
     sink = Sink()
     told = sink.look(2, link) + sink.look(20, silent, link) + sink.look(2, link) + sink.look(5)
     assert kinds(told) == [*DOWN]
-    assert told[0].why["cause"] == "it does not answer"
+    assert told[0].why["cause"] == "no answer"
     alone = Sink().look(10, link)
     assert [(one.kind, one.why["worker"], "host" in one.why) for one in alone] == [
         ("worker_down", LINK[0], False)
@@ -101,7 +101,7 @@ def test_one_of_several_that_is_down_does_not_explain_the_link_to_another_one() 
     link = died(
         100,
         who=LINK,
-        cause="the link to it is lost",
+        cause="link lost",
         patience_ns=NO_ANSWER_NS + DIED_NS,
         streams=["yard"],
     )
@@ -161,5 +161,5 @@ def test_an_inference_worker_that_is_killed_is_told_once_whoever_else_dies_meanw
     assert [one["for_s"] >= 4.0 for one in ups] == [True, True]
     assert {one["stream_id"] for one in told} == {"front"}
     assert told[0]["why"]["worker"] == "inference"
-    assert told[0]["why"]["cause"] == "it has died"
-    assert "is up, after" in outcome.out
+    assert told[0]["why"]["cause"] == "the process died"
+    assert "is up again after" in outcome.out

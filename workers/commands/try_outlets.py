@@ -30,7 +30,7 @@ def try_outlets(config: ConfigFile = None, overrides: Overrides = None) -> None:
 
     loaded = load_config(config, overrides or ())
     if not loaded.outlets:
-        raise UserError("no outlet is configured: give a file with [outlets.NAME] by --config")
+        raise UserError("no outlet is configured: name a file with [outlets.NAME] with --config")
     now = now_ns()
     event = Event(
         id=event_id("test", now), time=rfc3339(now), stream_id="test", kind="entered", phase="once",
@@ -43,7 +43,7 @@ def try_outlets(config: ConfigFile = None, overrides: Overrides = None) -> None:
         sender = open_sender(name, outlet, loaded.watched())
         try:
             sender.send(Message(1, name, f"{event.id}-{event.phase}", body, now))
-            print(f"{name} ({sender.where}): has taken the test event")
+            print(f"{name} ({sender.where}): accepted the test event")
         except (Undelivered, Refused) as error:
             print(f"{name} ({sender.where}): {error}")
             code = exit_codes.OUTPUT_LOST

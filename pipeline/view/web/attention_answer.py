@@ -30,7 +30,7 @@ def read_place(x: str | None, y: str | None) -> Point:
         except ValueError:
             value = math.nan
         if not 0 <= value <= 1:
-            raise HTTPException(400, f"{name}: give it as a share of the picture, from 0 to 1: ?x=0.5&y=0.5")
+            raise HTTPException(400, f"{name}: give it as a fraction of the image, from 0 to 1: ?x=0.5&y=0.5")
         return value
 
     return share("x", x), share("y", y)
@@ -53,7 +53,7 @@ def attention_of(
     if attended is None:
         raise HTTPException(
             409,
-            f"no attention came with the newest prediction of {stream_id!r}: set inference.attention=true",
+            f"the newest prediction of {stream_id!r} has no attention: set inference.attention=true",
         )
     prediction, header = attended.prediction, attended.prediction.attention
     if header is None or not prediction.past:

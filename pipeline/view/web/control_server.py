@@ -110,7 +110,7 @@ class ControlServer:
                 asked = Asked(request.path_params, dict(request.query_params), bytes(body))
                 return _answer(await run_in_threadpool(self._queue.ask, verb.do, asked))
             except TimeoutError:
-                raise HTTPException(408, f"no whole request within {REQUEST_TIMEOUT_S:g} s") from None
+                raise HTTPException(408, f"no complete request within {REQUEST_TIMEOUT_S:g} s") from None
             except VerbError as error:
                 raise HTTPException(error.code, str(error)) from None
             finally:

@@ -59,13 +59,13 @@ class EvidenceFiles:
     async def _file(self, request: Request) -> Response:
         event_id, name = _checked(request.path_params["event_id"]), request.path_params["name"]
         if name not in FILES:
-            raise HTTPException(404, f"there is no evidence called {name!r}; there is: {', '.join(FILES)}")
+            raise HTTPException(404, f"there is no evidence called {name!r}; known: {', '.join(FILES)}")
         if self._folder_of is None:
             raise HTTPException(404, "no evidence of events is kept")
         folder = self._folder_of(event_id)
         if name not in (await run_in_threadpool(_there, folder))["files"]:
             raise HTTPException(
-                404, f"{name} of event {event_id} is not there: not yet, or no longer, or it was never kept"
+                404, f"{name} of event {event_id} does not exist: not written yet, removed, or never kept"
             )
         return FileResponse(folder / name, media_type=_TYPES[Path(name).suffix])
 
@@ -84,5 +84,5 @@ def _there(folder: Path) -> dict[str, Any]:
 
 def _checked(event_id: str) -> str:
     if not _EVENT_ID.fullmatch(event_id):
-        raise HTTPException(404, f"{event_id!r} is no id of an event: it has 16 hexadecimal digits")
+        raise HTTPException(404, f"{event_id!r} is not an event id: an id has 16 hexadecimal digits")
     return event_id

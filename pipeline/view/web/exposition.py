@@ -55,7 +55,7 @@ class Metrics(Collector):
     def _workers(self, stats: WorkerStats | None) -> Metric:
         metric = GaugeMetricFamily(
             "kvq_worker_up",
-            "1: the sink itself; of workers on other machines: all links from them work",
+            "1 for the sink itself, and for workers on other machines if all links to them work",
             labels=["worker"],
         )
         up = {stats.worker: True} if stats else {}
@@ -94,7 +94,7 @@ class Metrics(Collector):
 def _frames(stats: WorkerStats) -> Metric:
     metric = CounterMetricFamily(
         "kvq_frames",
-        "Frames that are at their end in the sink, by what became of them",
+        "Frames finished in the sink, by fate",
         labels=["stream", "fate"],
     )
     for name, stream in stats.streams.items():
@@ -134,7 +134,7 @@ def _latency(stats: WorkerStats) -> Metric:
 
 def _events(stats: WorkerStats) -> Metric:
     metric = CounterMetricFamily(
-        "kvq_events", "Events, by kind; what lasts counts once, at its start", labels=["kind"]
+        "kvq_events", "Events by kind; an event with a start and an end counts once", labels=["kind"]
     )
     kinds: Counter[str] = Counter()
     for stream in stats.streams.values():

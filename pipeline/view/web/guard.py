@@ -68,7 +68,9 @@ class OwnPagesOnly:
             headers = Headers(scope=scope)
             origin = headers.get("origin")
             if origin is not None and origin.lower() != f"http://{headers['host'].lower()}":
-                await PlainTextResponse("The request comes from a foreign page.\n", 403)(scope, receive, send)
+                await PlainTextResponse("The request comes from another web page.\n", 403)(
+                    scope, receive, send
+                )
                 return
         await self._app(scope, receive, send)
 

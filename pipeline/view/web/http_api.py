@@ -98,9 +98,7 @@ class HttpApi:
         place = read_place(asked.get("x"), asked.get("y"))
         picture = self._board.newest(stream_id)
         if picture is None:
-            raise HTTPException(
-                404, f"there is no picture of a stream {stream_id!r}; /api/streams lists them"
-            )
+            raise HTTPException(404, f"there is no frame of a stream {stream_id!r}; /api/streams lists them")
         attended = picture.attended
         with_pictures = asked.get("pictures") == "true"
         return json_response(
@@ -152,13 +150,11 @@ class HttpApi:
         """The newest picture of a stream, encoded once; a plain one for each request, as few ask for it."""
         picture = self._board.newest(stream_id)
         if picture is None:
-            raise HTTPException(
-                404, f"there is no picture of a stream {stream_id!r}; /api/streams lists them"
-            )
+            raise HTTPException(404, f"there is no frame of a stream {stream_id!r}; /api/streams lists them")
         if plain:
             if picture.plain is None:
                 raise HTTPException(
-                    404, f"the newest picture of {stream_id!r} is there with its overlay only"
+                    404, f"the newest picture of {stream_id!r} is only available with its overlay"
                 )
             return _encoded(stream_id, picture.plain)
         version, jpeg = self._snapshots.get(stream_id, (0, b""))
@@ -172,7 +168,7 @@ class HttpApi:
     def _found(self, since: str | None, kind: str | None, stream_id: str | None) -> list[dict[str, Any]]:
         if kind is not None and kind not in get_args(EventKind):
             raise HTTPException(
-                400, f"kind {kind}: there is no such kind; there is: {', '.join(get_args(EventKind))}"
+                400, f"kind {kind}: there is no such kind; choose one of: {', '.join(get_args(EventKind))}"
             )
         try:
             # "+" of a zone arrives as a space where a client has not escaped it.

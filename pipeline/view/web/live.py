@@ -161,7 +161,7 @@ class Live:
             try:
                 request = msgspec.json.decode(await socket.receive_text(), type=Request)
             except (msgspec.MsgspecError, KeyError):
-                await socket.close(_UNSUPPORTED, "not a request of this page")
+                await socket.close(_UNSUPPORTED, "not a request from this page")
                 return
             if request.drawn is not None:
                 session.drawn(request.drawn)
@@ -195,7 +195,7 @@ class Live:
         except Exception as error:  # whatever encoders raise: the other streams go on
             if stream_id not in self._reported:
                 self._reported.add(stream_id)
-                self._report(f"web page: pictures of {stream_id} are left out: {reason(error)}")
+                self._report(f"web page: frames of {stream_id} are left out: {reason(error)}")
             return None
 
     def _offer_encoded(self, session: Session, stream_id: str) -> None:

@@ -63,7 +63,7 @@ def check_token(request: Request, wanted: str | None, change: Change | None) -> 
     """
     if wanted is None or change is None:
         raise HTTPException(
-            403, "nothing can be changed: name a file that holds a token in sink.web_token_file"
+            403, "changes are disabled: name a file that holds a token in sink.web_token_file"
         )
     if not has_token(request, wanted):
         advice = "send the token of sink.web_token_file: Authorization: Bearer TOKEN"

@@ -72,7 +72,7 @@ def not_ready(board: Board, now_ns: int) -> str | None:
     if live:
         return f"frames arrive, but no predictions: {', '.join(live)}"
     age_s, name = min((one.last_frame_age_s or 0.0, one.id) for one in streams if one.state == "silent")
-    return f"no stream has a new picture; the last was of {name}, {age_s:.0f} s ago"
+    return f"no stream has a new frame; the last one was from {name}, {age_s:.0f} s ago"
 
 
 def _told(picture: Picture, now_ns: int) -> Info | None:

@@ -11,9 +11,9 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True):
     """Something that keeps the page from being live.
 
     Attributes:
-        words: What is wrong, such as ``inference is down``.
+        words: What is wrong, such as ``inference down``.
         since_ns: Unix time since when; None where the words say it, or nobody knows.
-        next: What is done about it, such as ``starts again``; empty: nothing by itself.
+        next: What is done about it, such as ``restarting``; empty: nothing by itself.
         next_ns: Unix time at which that is due; None: now, or nobody knows.
         hides_predictions: It explains why there are none.
         hides_pictures: It explains why there are none.
@@ -82,7 +82,7 @@ def all_troubles(
         if fault := one.info.get("health"):
             found.append(Trouble(words=f"camera {name}: {fault}"))
         elif name in sources and sources[name].is_left_out:
-            words = f"{name}: no inference worker takes it: is it in their [[streams]], or assigned?"
+            words = f"{name}: no inference worker has taken it: check their [[streams]], or assign it"
             found.append(Trouble(words=words))
         elif _is_among(name, predictions_of):
             continue
@@ -100,7 +100,7 @@ def _no_picture(name: str, since_ns: int | None, sources: Mapping[str, SourceSta
     return Trouble(
         words=f"camera {name}: no picture" + ("" if since_ns else " yet"),
         since_ns=since_ns,
-        next="next try" if retry_ns else "",
+        next="retrying" if retry_ns else "",
         next_ns=retry_ns or None,
     )
 

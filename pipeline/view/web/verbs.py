@@ -158,7 +158,7 @@ class VerbQueue:
                     self._turns.remove(turn)
                     raise VerbError(503, f"the worker was busy for {BEGIN_S:g} s: nothing was done")
             if not turn.over.wait(END_S):
-                raise VerbError(503, f"the worker has begun, and was not done within {END_S:g} s")
+                raise VerbError(503, f"the worker has begun, but did not finish within {END_S:g} s")
         if isinstance(turn.result, VerbError):
             raise turn.result
         return turn.result

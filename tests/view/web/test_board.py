@@ -19,7 +19,7 @@ def test_what_moves_is_told_in_words():
     things = [thing((0.1, 0.1, 0.2, 0.2), 180.0, 0.05), thing((0.5, 0.1, 0.2, 0.2), 0.0, 0.12)]
     moving = msgspec.structs.replace(prediction(), things=things, camera=CAMERA)
     told = picture_info(frame(), moving, fps=None, latency_ms=None)
-    assert told["moving"] == "2 things move: right 0.12 widths/s, left 0.05"
+    assert told["moving"] == "2 things moving: right 0.12 widths/s, left 0.05"
     assert told["camera"] == "■ camera still"
     first = msgspec.structs.replace(prediction(depth=0), things=things, camera=CAMERA)
     for without in (prediction(), first, None):

@@ -98,7 +98,7 @@ def test_nothing_else_can_be_read(view, path):
 
 def test_what_is_not_there_yet_is_said_in_words(view):
     _, body = asked(view, f"/api/events/{ID}/evidence/matches.jpg")
-    assert "is not there: not yet" in json.loads(body)["error"]
+    assert "does not exist: not written yet" in json.loads(body)["error"]
 
 
 def test_where_no_evidence_is_kept():

@@ -98,14 +98,14 @@ def test_a_plain_snapshot_is_what_the_camera_saw(view):
     view.publish("door", drawn, info(2))
     response, body = snapshot(view, "door", "?plain=true")
     assert response.status == 404
-    assert json.loads(body)["error"] == "the newest picture of 'door' is there with its overlay only"
+    assert json.loads(body)["error"] == "the newest picture of 'door' is only available with its overlay"
 
 
 @pytest.mark.parametrize("stream_id", ["door", "жест/手", "../../door", "%2e%2e"])
 def test_no_snapshot_of_an_unknown_stream(view, stream_id):
     response, body = snapshot(view, stream_id)
     assert response.status == 404
-    assert "there is no picture of a stream" in json.loads(body)["error"]
+    assert "there is no frame of a stream" in json.loads(body)["error"]
 
 
 def test_a_picture_that_cannot_be_encoded_is_an_error_and_the_next_one_is_there(view):
@@ -146,7 +146,7 @@ def test_the_answer_is_bounded(kept_view):
     [
         ("since=yesterday", 400, "since yesterday: give it as 90s, 30m, 24h or 7d"),
         ("since=", 400, "since : give it as"),
-        ("kind=entred", 400, "kind entred: there is no such kind; there is: moving, entered"),
+        ("kind=entred", 400, "kind entred: there is no such kind; choose one of: moving, entered"),
         ("stream=nobody", 404, "there is no stream 'nobody'"),
         ("stream=nobody%0Anobody", 404, "there is no stream 'nobody\\nnobody'"),
     ],
@@ -174,7 +174,7 @@ def test_where_no_events_are_kept_or_they_cannot_be_read(view, tmp_path):
     with WebView("127.0.0.1", 0, kept=broken) as other:
         status, answer = asked(other, "/api/events")
     assert status == 503
-    assert "no event store, or damaged" in answer["error"]
+    assert "is not an event store, or is damaged" in answer["error"]
 
 
 def test_zones_lines_and_rules_as_configured(kept_view, view):

@@ -82,7 +82,7 @@ def test_with_keys_alone(view):
     with open_page() as page:
         page.goto(view.url)
         page.wait_for_selector(".top li")
-        page.get_by_role("button", name="Look back: where was a place in the picture of door before?").focus()
+        page.get_by_role("button", name="Look back: where was a place of door in earlier frames?").focus()
         page.keyboard.press("Enter")
         page.wait_for_selector(".before img")
         middle = page.locator(".now .cell.line").get_attribute("x")

@@ -55,9 +55,9 @@ def test_what_was_before_and_what_happens_now(shown):
         start = event(5, "start")
         view.tell(start)
         page.wait_for_function("() => document.querySelectorAll('#events li').length === 2")
-        assert "drive: something moves" in rows(page)[0], "the newest comes first"
-        assert "goes on" in rows(page)[0]
-        assert page.locator("#told").inner_text() == "front: drive: something moves"
+        assert "drive: something is moving" in rows(page)[0], "the newest comes first"
+        assert "ongoing" in rows(page)[0]
+        assert page.locator("#told").inner_text() == "front: drive: something is moving"
         view.tell(event(9, "end", start=start.id, for_s=4.0, why={"ended": "the rules were changed"}))
         page.wait_for_function("() => document.querySelector('.lasted').textContent.includes('lasted 4 s')")
         assert "the rules were changed" in rows(page)[0]
@@ -88,7 +88,7 @@ def test_an_event_opens_its_clip_and_why(shown):
         numbers = page.locator(".numbers").inner_text()
         for text in ("180°", "0.12 picture widths/s", "least overlap", "0.123", "forward"):
             assert text in numbers
-        page.get_by_label("as the camera saw it").check()
+        page.get_by_label("without overlay").check()
         page.wait_for_function("() => document.querySelector('video').src.endsWith('clip.mp4')")
         page.evaluate("document.querySelector('video').currentTime = 1.5")
         page.wait_for_function("() => document.querySelector('video').currentTime >= 1.5")
@@ -107,7 +107,7 @@ def test_evidence_that_comes_later_is_shown_when_it_is_there(shown):
         one = event(3)
         view.tell(one)
         page.locator("#events button").click()
-        assert page.locator(".missing").inner_text() == "No pictures of this event are here (yet)."
+        assert page.locator(".missing").inner_text() == "No images of this event (yet)."
         write_evidence(folder / one.id)
         page.wait_for_function("() => document.querySelector('video').currentTime > 0.2")
         assert page.locator("#event .missing").is_hidden()

@@ -37,7 +37,7 @@ class Camera:
         if self.why_not:
             raise UserError(self.why_not)
         self.view.tell(event(9, "end", "door", kind="camera_moved", start=self._moved.id, for_s=9.0))
-        return ["kept in zones.toml", "gate.png was replaced, where inference runs"]
+        return ["kept in zones.toml", "gate.png was replaced on the machine that runs inference"]
 
 
 @pytest.fixture
@@ -64,18 +64,20 @@ def test_the_view_is_kept_with_the_token_and_the_camera_looks_elsewhere_no_more(
     with open_page(viewport={"width": 390, "height": 800}) as page:
         page.goto(camera.view.url)
         ask(page)
-        assert page.locator(".moved p").inner_text().startswith("The camera has looked elsewhere since ")
+        assert (
+            page.locator(".moved p").inner_text().startswith("The camera has been pointing elsewhere since ")
+        )
         assert page.evaluate("document.activeElement.type") == "password"
         camera.may_answer.clear()
         send(page, f" {TOKEN} ")
-        page.get_by_role("button", name="Waiting for the answer").wait_for()
+        page.get_by_role("button", name="Please wait").wait_for()
         assert page.locator("#keep .do").is_disabled()
         camera.may_answer.set()
         page.wait_for_selector("#keep .done p")
         assert page.locator("#keep .done p").all_inner_texts() == [
-            "This is the view now.",
+            "The new view is in use.",
             "Zones and lines: kept in zones.toml.",
-            "gate.png was replaced, where inference runs.",
+            "gate.png was replaced on the machine that runs inference.",
         ]
         page.wait_for_selector(".moved", state="hidden")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
@@ -97,7 +99,7 @@ def test_the_token_is_asked_for_once_and_kept_by_the_tab_only(camera):
         assert page.locator("#keep .refused").is_hidden()
         camera.why_not = ""
         send(page)
-        page.get_by_text("This is the view now.").wait_for()
+        page.get_by_text("The new view is in use.").wait_for()
         assert camera.asked == ["door", "door"]
         assert page.evaluate("Object.values(sessionStorage)") == [TOKEN]
         assert page.evaluate("[localStorage.length, document.cookie]") == [0, ""]
@@ -111,11 +113,11 @@ def test_another_token_is_refused_and_asked_for_again(camera):
         send(page, "short")
         assert page.evaluate("document.querySelector('#keep input').validity.patternMismatch")
         send(page, f"{TOKEN}0")
-        page.get_by_text("This is not the token.").wait_for()
+        page.get_by_text("Wrong token.").wait_for()
         assert camera.asked == []
         assert page.evaluate("sessionStorage.length") == 0
         send(page, TOKEN)
-        page.get_by_text("This is the view now.").wait_for()
+        page.get_by_text("The new view is in use.").wait_for()
 
 
 def test_a_server_that_is_gone_is_said(camera):
@@ -132,7 +134,7 @@ def test_without_a_token_of_the_sink_there_is_no_button(camera):
     with WebView("127.0.0.1", 0, take_view=camera.take_view) as camera.view, open_page() as page:
         page.goto(camera.view.url)
         camera.turn_away()
-        page.get_by_text("The camera has looked elsewhere since").wait_for()
+        page.get_by_text("The camera has been pointing elsewhere since").wait_for()
         assert page.locator(".moved button").is_hidden()
 
 

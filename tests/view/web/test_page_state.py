@@ -19,10 +19,10 @@ def test_it_is_live_only_with_a_live_picture_and_no_trouble():
     assert state.now()["state"] == "waiting"
     board.publish("front", picture(), info(1))
     assert state.now()["state"] == "live"
-    state.take_workers([Trouble(words="inference is down", since_ns=5_000_000, hides_predictions=True)], {})
+    state.take_workers([Trouble(words="inference down", since_ns=5_000_000, hides_predictions=True)], {})
     assert state.now()["state"] == "trouble"
     assert state.now()["troubles"] == [
-        {"words": "inference is down", "since_ms": 5, "next": "", "next_ms": None}
+        {"words": "inference down", "since_ms": 5, "next": "", "next_ms": None}
     ]
     state.take_workers([], {})
     board.end("front")

@@ -34,7 +34,7 @@ def test_of_a_silent_stream_nothing_is_told_but_its_age():
     assert (one.state, one.fps, one.health, one.things, one.label) == ("silent", None, None, None, None)
     assert one.last_frame_age_s > 5
     assert not_ready(board, shown_ns(board) + LATER_NS) == (
-        "no stream has a new picture; the last was of door, 6 s ago"
+        "no stream has a new frame; the last one was from door, 6 s ago"
     )
 
 

@@ -7,8 +7,8 @@ from tests.view.samples import frame, picture
 from tests.view.web.client import info
 
 SECOND = 10**9
-CAPTURE = Trouble(words="capture is down", hides_pictures=True)
-INFERENCE = Trouble(words="inference is down", hides_predictions=True)
+CAPTURE = Trouble(words="capture down", hides_pictures=True)
+INFERENCE = Trouble(words="inference down", hides_predictions=True)
 
 
 def unpredicted(trouble=None):
@@ -49,7 +49,7 @@ def test_a_camera_without_pictures_since_when_and_the_next_try():
     (trouble,) = all_troubles(board, [], sources, last_ns + 3 * SECOND)
     assert trouble.words == "camera front: no picture"
     assert trouble.since_ns == last_ns
-    assert (trouble.next, trouble.next_ns) == ("next try", retry_ns)
+    assert (trouble.next, trouble.next_ns) == ("retrying", retry_ns)
     (trouble,) = all_troubles(board, [], {}, last_ns + 3 * SECOND)
     assert (trouble.next, trouble.next_ns) == ("", None)
 
@@ -95,21 +95,21 @@ def test_a_bad_picture_is_named_and_needs_no_prediction():
 
 def test_what_a_worker_explains_is_not_said_of_each_stream():
     board, last_ns = shown(info(1))
-    assert words(board, last_ns + 9 * SECOND, [CAPTURE]) == ["capture is down"]
+    assert words(board, last_ns + 9 * SECOND, [CAPTURE]) == ["capture down"]
     assert words(board, last_ns + 9 * SECOND, [INFERENCE]) == [
-        "inference is down",
+        "inference down",
         "camera front: no picture",
     ]
     board, last_ns = shown(info(1), *[unpredicted()] * 60)
-    assert words(board, last_ns, [INFERENCE]) == ["inference is down"]
+    assert words(board, last_ns, [INFERENCE]) == ["inference down"]
 
 
 def test_a_capture_worker_explains_no_camera_of_another_one():
     board, last_ns = shown(info(1))
-    elsewhere = Trouble(words="capture on pi does not answer", hides_pictures=True, streams=["back"])
+    elsewhere = Trouble(words="no answer from capture on pi", hides_pictures=True, streams=["back"])
     sources = {"back": SourceState(retry_ns=5), "yard": SourceState(retry_ns=5)}
     assert words(board, last_ns + 9 * SECOND, [elsewhere], sources) == [
-        "capture on pi does not answer",
+        "no answer from capture on pi",
         "camera front: no picture",
         "camera yard: no picture yet",
     ]
@@ -119,8 +119,8 @@ def test_a_stream_that_no_inference_worker_takes_is_named_with_the_likely_cause(
     board, last_ns = shown(*[unpredicted()] * 60)
     sources = {"front": SourceState(is_left_out=True), "back": SourceState()}
     assert words(board, last_ns, [INFERENCE], sources) == [
-        "inference is down",
-        "front: no inference worker takes it: is it in their [[streams]], or assigned?",
+        "inference down",
+        "front: no inference worker has taken it: check their [[streams]], or assign it",
     ]
 
 

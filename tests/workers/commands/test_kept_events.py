@@ -143,11 +143,14 @@ def test_rules_of_a_camera_with_views_take_those_of_the_configuration(
     [
         (["list", "--since", "5x"], "--since 5x: give it as 90s, 30m, 24h or 7d, or as 2026-11-29T12:00"),
         (["list", "--since", "2026-13-01"], "give it as 90s"),
-        (["list", "--stream", "side"], "--stream side: nothing is known of it; known are: back, front"),
-        (["list", "--kind", "flying"], "--kind flying: there is no such kind; there is: moving, entered"),
+        (["list", "--stream", "side"], "--stream side: is unknown; known streams: back, front"),
+        (
+            ["list", "--kind", "flying"],
+            "--kind flying: there is no such kind; choose one of: moving, entered",
+        ),
         (["show", "zz"], "zz: there is no such event; `events list` shows the ids of all"),
-        (["export", "e.txt"], "e.txt: end its name in .json, .csv or .coco.json"),
-        (["export", "e.coco.json"], "give the size of the pictures, as --size 1920x1080"),
+        (["export", "e.txt"], "e.txt: the name must end in .json, .csv or .coco.json"),
+        (["export", "e.coco.json"], "give the image size, such as --size 1920x1080"),
         (["export", "nowhere/e.json"], "nowhere"),
         (["--rules", "no.toml"], "no.toml: no such configuration file"),
         (["list", "--set", "store.file=none"], "none: there are no events yet: run `python run_stream.py`"),

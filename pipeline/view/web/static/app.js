@@ -59,8 +59,7 @@ function checkConnection() {
 function lost() {
   if (socket && Date.now() - heardAt <= SILENT_MS) return null;
   if (!heardAt && Date.now() - startedAt <= SILENT_MS && !failures) return null;
-  const next = retryAt ? "next try" : "trying again";
-  return { words: "disconnected: the server is gone", since_ms: heardAt || null, next, next_ms: retryAt };
+  return { words: "disconnected: no answer from the server", since_ms: heardAt || null, next: "retrying", next_ms: retryAt };
 }
 
 function send(request) {

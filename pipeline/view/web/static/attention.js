@@ -15,7 +15,7 @@ let turn = 0;
 export function offerAttention(card) {
   const { canvas, id } = card;
   const button = card.root.querySelector(".look-back");
-  button.setAttribute("aria-label", `Look back: where was a place in the picture of ${id} before?`);
+  button.setAttribute("aria-label", `Look back: where was a place of ${id} in earlier frames?`);
   button.onclick = () => open(id, [0.5, 0.5]);
   canvas.onclick = (event) => {
     const place = placeOf(event, canvas, canvas.width / canvas.height);
@@ -86,7 +86,7 @@ function show(told) {
     const place = placeOf(event, now, box.width / box.height);
     if (place) ask(asked.stream, place);
   };
-  part("now").replaceChildren(...makeFigure(now, "now", "", "the place that is asked about").children);
+  part("now").replaceChildren(...makeFigure(now, "now", "", "the selected place").children);
   part("before").replaceChildren(...views.reverse());
   showText(part("moment"), `${asked.stream}, epoch ${told.epoch} #${told.seq}`);
   showText(part("refused"), "");

@@ -116,7 +116,7 @@ export function noteStreams(card, state) {
 export function frozenPicture(card) {
   const isDue = !card.root.hidden && !card.ended && !card.silent && !document.hidden;
   if (!isDue || Date.now() - Math.max(card.drawnAt, card.sentAt) <= PICTURE_LATE_MS) return [];
-  return [{ words: `${card.id}: this page gets no pictures`, since_ms: card.drawnAt, next: "", next_ms: null }];
+  return [{ words: `${card.id}: this page receives no frames`, since_ms: card.drawnAt, next: "", next_ms: null }];
 }
 
 export function showWatched(card, watched) {
@@ -137,11 +137,11 @@ export function showWatched(card, watched) {
     if (one.kind === "line") {
       showText(now, `${one.forward} forward, ${one.backward} back`);
       showText(much, "");
-      row.title = "Crossings since the sink began, or since this line was changed";
+      row.title = "Crossings since the sink started, or since this line was changed";
     } else {
-      showText(now, one.moving == null ? "zone" : one.moving ? "● something moves" : "○ quiet");
+      showText(now, one.moving == null ? "zone" : one.moving ? "● moving" : "○ quiet");
       showText(much, one.share == null ? "" : `${percent(one.share)} of the last minute`);
-      row.title = one.moving == null ? "No rule tells whether something moves here" : "";
+      row.title = one.moving == null ? "No rule watches for motion here" : "";
     }
   });
 }
@@ -173,6 +173,6 @@ export async function showMotion(card) {
 
 function spanOf(minutes, known) {
   const span = minutes.length - minutes.findIndex((share) => share != null);
-  const seen = known < span ? `, ${known} of them watched` : "";
+  const seen = known < span ? `, ${known} of them observed` : "";
   return (span < minutes.length ? `Last ${span} min` : "Last hour") + seen;
 }

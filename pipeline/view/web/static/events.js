@@ -73,7 +73,7 @@ function take(event, isNew) {
     row.end = event;
     const why = event.why?.ended ? `; ${event.why.ended}` : "";
     showText(row.lasted, `lasted ${lasting((event.for_s ?? 0) * 1000)}${why}`);
-  } else if (event.phase === "start" && !row.end) showText(row.lasted, "goes on");
+  } else if (event.phase === "start" && !row.end) showText(row.lasted, "ongoing");
   showOrHide(row);
   none.hidden = anyInView();
 }
@@ -181,7 +181,7 @@ function showEvidence(row) {
   showPicture(part("still"), still && fileOf(row, still));
   showPicture(part("matches"), has("matches.jpg") && fileOf(row, "matches.jpg"));
   part("why").hidden = !has("matches.jpg");
-  const missing = keepsEvidence ? "No pictures of this event are here (yet)." : "No pictures of events are kept.";
+  const missing = keepsEvidence ? "No images of this event (yet)." : "Images of events are not kept.";
   showText(part("missing"), row.files.length ? "" : missing);
 }
 
@@ -197,7 +197,7 @@ function numbers(event) {
     direction,
     speed: event.speed == null ? null : `${event.speed.toFixed(2)} picture widths/s`,
     size: event.size == null ? null : `${(event.size * 100).toPrecision(2)}% of the picture`,
-    "how surely it moved": event.score == null ? null : percent(event.score),
+    confidence: event.score == null ? null : percent(event.score),
     ...event.why,
   };
   return Object.entries(facts)

@@ -22,7 +22,7 @@ export function showMoved(card, since, takesToken) {
   card.moved.hidden = !since;
   if (!since) return;
   const [words, button] = card.moved.children;
-  showText(words, `The camera has looked elsewhere since ${when(Date.parse(since))}`);
+  showText(words, `The camera has been pointing elsewhere since ${when(Date.parse(since))}`);
   button.hidden = !takesToken;
 }
 
@@ -47,7 +47,7 @@ function refuse(why) {
 
 function setBusy(isBusy) {
   part("do").disabled = isBusy;
-  part("do").textContent = isBusy ? "Waiting for the answer" : "Keep this view";
+  part("do").textContent = isBusy ? "Please wait" : "Keep this view";
 }
 
 form.onsubmit = async (event) => {
@@ -70,13 +70,13 @@ form.onsubmit = async (event) => {
 
 function whyNot(response, told) {
   if (!response) return "The server does not answer.";
-  if (response.status === 401) return "This is not the token.";
-  return told?.error ? `Not kept: ${told.error}.` : "The server refuses this, and does not say why.";
+  if (response.status === 401) return "Wrong token.";
+  return told?.error ? `Not kept: ${told.error}.` : "The server refused the request without a reason.";
 }
 
 function show({ lasts, notes }) {
   form.hidden = true;
-  const words = ["This is the view now.", `Zones and lines: ${lasts}.`, ...notes.map((note) => `${note}.`)];
+  const words = ["The new view is in use.", `Zones and lines: ${lasts}.`, ...notes.map((note) => `${note}.`)];
   part("done").replaceChildren(...words.map((text) => make("p", "", text)));
   part("title").textContent = stream;
   part("close").focus();

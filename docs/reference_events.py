@@ -1,0 +1,232 @@
+"""Writes the page ``docs/reference/events.md`` from the schema of rules and events.
+
+``python docs/reference_events.py > docs/reference/events.md``; ``docs/make_reference.py`` may call ``page``.
+"""
+
+# ruff: noqa: E501 - rows of tables
+
+import re
+from collections.abc import Mapping
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from pipeline.base.event import Event
+from pipeline.base.known_ground import Ground
+from pipeline.base.watched import KIND_KEYS, LINE_KINDS, PICTURE_KINDS, Line, Rule, RuleKind, View, Zone
+
+ONCE, LASTS = "once", "start, end"
+RULES: Mapping[RuleKind, tuple[str, str]] = {
+    "moving": (LASTS, "something moves in the zone; ends after `quiet_s` without motion"),
+    "entered": (ONCE, "an object has come into the zone from outside it, or from outside the image"),
+    "left": (ONCE, "an object has gone out of the zone; `for_s` is how long it was inside"),
+    "crossed": (ONCE, "an object has crossed the line; `why.way` is `forward` or `backward`"),
+    "stayed": (LASTS, "an object has been in the zone for `for_s`; ends when it leaves or stops moving"),
+    "stopped": (LASTS, "an object has stopped in the zone for `for_s`; ends when it moves on. With "
+                '`of = "zone"`: nothing has moved in the zone for `for_s`; ends with the next motion'),
+    "wrong_way": (LASTS, "an object has moved against `direction_deg` for `for_s`; ends when it turns or leaves"),
+    "label": (LASTS, "a model with classes of your own sees this class; ends with the next class"),
+}  # fmt: skip
+"""Of each kind of rule: the phases of its events, and when it reports one."""
+CAMERA: Mapping[str, tuple[str, str, str]] = {
+    "covered": (LASTS, "1.5 s", "most sharp detail is gone, and the view differs from the usual one"),
+    "dark": (LASTS, "2 s", "the image is black, with nothing lighter in it; a night with lamps is not dark"),
+    "over_exposed": (LASTS, "2 s", "the image is nearly all white and has lost much of its detail"),
+    "frozen": (LASTS, "4 s, or 4 times this camera's longest standstill",
+               "the image no longer changes, although this camera's images always differed"),
+    "blurred": (LASTS, "3 s", "most sharp detail is gone, and the view is otherwise the usual one"),
+    "smeared": (LASTS, "at once", "packets were lost: the decoder filled the gap, until the next key frame"),
+    "camera_moved": (LASTS, "3 s", "a corner of the reference view is off by 4 % of the width, or the view is lost"),
+    "signal_lost": (LASTS, "5 s, and 5 times the usual frame interval", "no frame of a live stream arrives"),
+    "signal_back": (ONCE, "with the first frame", "frames arrive again; `for_s` is how long there were none"),
+}  # fmt: skip
+"""Of each kind of event about a camera: phases, after how long, and what has happened."""
+PIPELINE: Mapping[str, tuple[str, str, str]] = {
+    "worker_down": (LASTS, "2 s after a death, 5 s without an answer, 7 s for a lost link",
+                    "a capture or inference worker is down"),
+    "worker_up": (ONCE, "2 s", "the worker works again; `for_s` is how long it was down"),
+    "latency": (LASTS, "3 s (the window of the median)",
+                "the median age of a live stream's predictions is over `sink.latency_limit_ms`; ends below 0.8 of it"),
+}  # fmt: skip
+WHY = (
+    ("`crossed`", "`way`", "`forward` or `backward`"),
+    ("`label`", "`label`", "the class"),
+    ("`camera_moved`", "`view`, `found`", "name of the reference view; whether it is still in the image"),
+    ("`camera_moved`", "`shift`, `scale`, `turn_deg`",
+     "of the view's centre, in image widths (y down); size; rotation in degrees"),
+    ("camera health", "`level`", "mean grey level, 0 to 255"),
+    ("camera health", "`sharp`, `usually_sharp`", "share of image blocks with sharp detail: now, and usually"),
+    ("camera health", "`likeness`", "correlation with the usual view, -1 to 1"),
+    ("`worker_down`, `worker_up`", "`worker`, `host`", "the worker; a link has no `host`"),
+    ("`worker_down`", "`cause`", "the cause, in words"),
+    ("`worker_down`, `worker_up`", "`streams`", "all affected streams, if there are several"),
+    ("`latency`", "`p50_ms`, `limit_ms`", "median age of the predictions, and the limit"),
+    ("any `end`", "`ended`", "what ended it, if not the scene: `the stream has ended`, `the view was lost` ..."),
+)  # fmt: skip
+THRESHOLDS = (
+    ("An object counts once seen in", "3 consecutive frames, over at least 100 ms"),
+    ("It is inside a zone, or beyond a line, after", "120 ms"),
+    ("It is outside again when beyond the edge by", "1 % of the image"),
+    ("A box that jumps over an edge farther than its object can have moved counts after", "700 ms, dated back"),
+    ("Speed below which an object crosses no edge (swaying leaves)", "0.008 image widths/s"),
+    ("Speed below which motion in place is not `moving`", "0.005 image widths/s"),
+    ("Another class must lead the present one by", "0.2 of the score, for 0.75 s, or longer if it wavers"),
+    ("A bad image ends after good frames for", "1 s"),
+    ("The reference view is searched for every", "200 ms; between searches the camera's motion is integrated"),
+    ("The zones of a view are suspended when it is not found for", "1.5 s, or less than half of it is in the image"),
+    ("A camera without a named view takes its reference view", "3 s after the stream has started"),
+    ("`camera_moved` ends when every corner is back within", "2.5 % of the width"),
+    ("What a camera usually shows is learned over", "5 s (`frozen`: 15 s), then continuously"),
+)  # fmt: skip
+
+
+def page() -> str:
+    """The whole page, as Markdown."""
+    return (
+        "\n\n".join(
+            (
+                "# Events and rules",
+                "<!-- Written by docs/reference_events.py: change that, or the docstrings of the schema. -->",
+                "All kinds of rules, their keys, and all events with their fields. The guide is [events.md](../events.md).",
+                "## Kinds of rules",
+                table(
+                    ("kind", "about", "phases", "reports"),
+                    [(f"`{kind}`", _about(kind), *row) for kind, row in RULES.items()],
+                ),
+                "`forward` is from the line's left to its right, looking from its first point towards its last. The\n"
+                "arrow on the overlay shows it. A zone without a rule has the rule `moving`, a line without one `crossed`.",
+                "## Keys of a rule",
+                _keys(Rule, with_kinds=True),
+                "A key that does not apply to a kind is an error. `hours` may name days: `mon-fri 08:00-17:30`. A period\n"
+                "past midnight belongs to the day on which it starts.",
+                "## Keys of a zone",
+                _keys(Zone),
+                "## Keys of a line",
+                _keys(Line),
+                "## Keys of a view",
+                _keys(View),
+                "## Keys of `[ground.NAME]`",
+                _keys(Ground),
+                "## Events about a camera",
+                "These need no rule. `camera_moved` needs a zone, a line, ground or a view in the stream.",
+                _events(CAMERA),
+                "## Events about the pipeline",
+                "These need no rule and have no evidence.",
+                _events(PIPELINE),
+                "## Fields of an event",
+                "One JSON object. Every `start` has its `end`, also if the stream ends or the sink is stopped.",
+                table(
+                    ("key", "type", "meaning"),
+                    [
+                        (
+                            f"`{key}`",
+                            _allowed(_hints(Event)[key]) if key != "kind" else "text, see above",
+                            text,
+                        )
+                        for key, text in attributes(Event).items()
+                    ],
+                ),
+                "## Keys of `why`",
+                table(("events", "key", "meaning"), WHY),
+                "## Thresholds",
+                "Fixed values that keep events steady.",
+                table(("what", "value"), THRESHOLDS),
+            )
+        )
+        + "\n"
+    )
+
+
+def table(head: tuple[str, ...], rows: Any) -> str:
+    """A table in Markdown."""
+    lines = [f"| {' | '.join(line)} |" for line in (head, *rows)]
+    return "\n".join((lines[0], "|---" * len(head) + "|", *lines[1:]))
+
+
+def attributes(schema: type[msgspec.Struct]) -> dict[str, str]:
+    """The fields of a struct and what its docstring says about them, in the order of the docstring."""
+    text = (schema.__doc__ or "").partition("Attributes:\n")[2]
+    found = re.findall(r"^ {8}(\w+): (.*(?:\n {12,}.*)*)", text, re.MULTILINE)
+    return {name: _in_page(meaning) for name, meaning in found}
+
+
+def _in_page(meaning: str) -> str:
+    words = re.sub(r"\s+", " ", meaning).replace("``", "`").rstrip(".")
+    return re.sub(r"\b(None|empty):", "unset:", words)
+
+
+def _about(kind: RuleKind) -> str:
+    return "a line" if kind in LINE_KINDS else "the whole image" if kind in PICTURE_KINDS else "a zone"
+
+
+def _events(kinds: Mapping[str, tuple[str, str, str]]) -> str:
+    rows = [(f"`{kind}`", *row) for kind, row in kinds.items()]
+    return table(("kind", "phases", "reported after", "what has happened"), rows)
+
+
+def _keys(schema: type[msgspec.Struct], *, with_kinds: bool = False) -> str:
+    defaults = {field.name: field for field in msgspec.structs.fields(schema)}
+    rows = []
+    for key, meaning in attributes(schema).items():
+        kinds = [(_fits(key) or "all")] if with_kinds else []
+        rows.append((f"`{key}`", *kinds, _allowed(_hints(schema)[key]), _default(defaults[key]), meaning))
+    return table(("key", *(["kinds"] if with_kinds else []), "value", "default", "meaning"), rows)
+
+
+def _fits(key: str) -> str:
+    """The kinds that take a key, where only some do."""
+    if key == "zone":
+        return "all about a zone"
+    if key == "line":
+        return ", ".join(f"`{kind}`" for kind in sorted(LINE_KINDS))
+    kinds = [kind for kind, keys in KIND_KEYS.items() if key in keys]
+    without = [f"`{kind}`" for kind in KIND_KEYS if kind not in kinds]
+    if not kinds or not without:
+        return ""
+    return f"all but {', '.join(without)}" if len(without) <= 3 else ", ".join(f"`{kind}`" for kind in kinds)
+
+
+def _hints(schema: type[msgspec.Struct]) -> dict[str, Any]:
+    return get_type_hints(schema, include_extras=True)
+
+
+def _allowed(hint: Any) -> str:
+    """What may be given for a key, such as "0 to 1"."""
+    choices = [hint, *get_args(hint)]
+    if named := next((get_args(one) for one in choices if get_origin(one) is Literal), None):
+        return ", ".join(f"`{value}`" for value in named)
+    info = _plain(msgspec.inspect.type_info(hint))
+    match info:
+        case msgspec.inspect.FloatType(ge=least, le=most) | msgspec.inspect.IntType(ge=least, le=most):
+            if least is None:
+                return "number" if isinstance(info, msgspec.inspect.FloatType) else "whole number"
+            above = f"{most:.12g}" if most is not None else f"under {info.lt:.12g}"
+            return f"{least:.12g} to {above}"
+        case msgspec.inspect.StrType():
+            return "text"
+        case msgspec.inspect.DictType():
+            return "table"
+        case msgspec.inspect.TupleType(item_types=items):
+            return f"{len(items)} numbers"
+    return "list"
+
+
+def _plain(info: Any) -> Any:
+    if isinstance(info, msgspec.inspect.Metadata):
+        return _plain(info.type)
+    if isinstance(info, msgspec.inspect.UnionType):
+        return _plain(next(one for one in info.types if not isinstance(one, msgspec.inspect.NoneType)))
+    return info
+
+
+def _default(field: Any) -> str:
+    if field.required:
+        return "required"
+    value = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
+    if value is None or value == []:
+        return ""
+    return f"`{value:g}`" if isinstance(value, float) else f'`"{value}"`'
+
+
+if __name__ == "__main__":
+    print(page(), end="")
