@@ -64,9 +64,11 @@ def fleet_failures() -> str:
     killed, back, coordinator, drained = (
         found[key] for key in ("node_killed", "node_back", "coordinator_killed", "node_drained")
     )
-    first, full, move = killed["first_prediction_s"], killed["first_full_depth_s"], drained["move_ms"]
+    given, first, full = (killed[key] for key in ("given_s", "first_prediction_s", "first_full_depth_s"))
+    move = drained["move_ms"]
     lines = [
         [f"a node with {killed['streams']} streams is killed", "noticed", f"{killed['noticed_s']:.2f} s"],
+        ["", "given to other workers, median (worst)", f"{given['median']:.2f} s ({given['worst']:.2f} s)"],
         ["", "first predictions, median (worst)", f"{first['median']:.2f} s ({first['worst']:.2f} s)"],
         ["", "full depth, median (worst)", f"{full['median']:.2f} s ({full['worst']:.2f} s)"],
         ["", "streams not at full depth within 8 s", str(killed["without"])],
@@ -85,6 +87,51 @@ def fleet_failures() -> str:
     ]
     about = f"{found['streams']} streams of {found['fps']:g} fps, {found['inference_nodes']} inference nodes"
     return table(["failure", "", ""], lines, 2) + source("fleet_failures.json", about=about)
+
+
+def fleet_soak() -> str:
+    """A fleet whose nodes are killed and come back, at random."""
+    found = read("fleet_soak")
+    memory = found["memory_mb"]
+    lines = [
+        ["nodes killed; streams moved", f"{found['kills']}; {found['moves']}"],
+        ["until noticed, median (worst)", _median_and_worst(found["detect_s"])],
+        ["until all streams have an owner again, median (worst)", _median_and_worst(found["whole_s"])],
+        ["frames captured; unaccounted for", f"{found['captured']:,}; {found['unaccounted']}"],
+        ["frames predicted; predicted twice", f"{found['answers']:,}; {found['twice']}"],
+        *(
+            [f"{name}, memory at the beginning and the end", _from_to(memory[name])]
+            for name in sorted(memory)
+        ),
+    ]
+    return table(["", "result"], lines, 1) + source("fleet_soak.json")
+
+
+def _median_and_worst(seconds: list[float]) -> str:
+    return f"{statistics.median(seconds):.2f} s ({max(seconds):.2f} s)"
+
+
+def _from_to(megabytes: list[float]) -> str:
+    return f"{megabytes[0]:.0f} MB, {megabytes[1]:.0f} MB"
+
+
+def fleet_silence() -> str:
+    """How long agents are silent on a busy machine."""
+    found = read("fleet_silence")
+    lines = [
+        [
+            str(one["busy_processes"]),
+            f"{one['agent_silent_s']:.2f} s",
+            f"{one['health_s']:.2f} s",
+            ", ".join(one["down"]) or "none",
+        ]
+        for one in found["results"]
+    ]
+    head = ["busy processes beside the fleet", "longest silence of an agent", "longest answer of `/healthz`",
+            "workers taken for dead"]  # fmt: skip
+    return table(head, lines, 1) + source(
+        "fleet_silence.json", about=f"{found['streams']} streams of {found['fps']:g} fps"
+    )
 
 
 def fleet_simulation() -> str:
@@ -119,6 +166,8 @@ TABLES: Tables = {
     "shared_streams_cpu": shared_streams_cpu,
     "shared_streams_gpu": shared_streams_gpu,
     "fleet_failures": fleet_failures,
+    "fleet_soak": fleet_soak,
+    "fleet_silence": fleet_silence,
     "fleet_simulation": fleet_simulation,
     "fleet_scenarios": fleet_scenarios,
 }
