@@ -15,11 +15,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from reference_config import configuration, training_options
-from reference_markdown import COMMAND, fenced, prose, table, top, wrapped
-
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # this checkout, whatever else is installed
+
+import reference_events
+from reference_config import configuration, training_options
+from reference_markdown import COMMAND, fenced, prose, table, top, wrapped
 
 FOLDER = ROOT / "docs" / "reference"
 
@@ -130,6 +131,7 @@ PAGES: dict[str, Callable[[], list[str]]] = {
     "training_options.md": training_options,
     "command_line.md": command_line,
     "modules.md": modules,
+    "events.md": lambda: reference_events.page().splitlines(),
 }
 
 

@@ -1,6 +1,6 @@
 """Writes the page ``docs/reference/events.md`` from the schema of rules and events.
 
-``python docs/reference_events.py > docs/reference/events.md``; ``docs/make_reference.py`` may call ``page``.
+``docs/make_reference.py`` calls ``page``.
 """
 
 # ruff: noqa: E501 - rows of tables
@@ -86,7 +86,7 @@ def page() -> str:
         "\n\n".join(
             (
                 "# Events and rules",
-                "<!-- Written by docs/reference_events.py: change that, or the docstrings of the schema. -->",
+                "<!-- Written by docs/make_reference.py from docs/reference_events.py and the schema: change those. -->",
                 "All kinds of rules, their keys, and all events with their fields. The guide is [events.md](../events.md).",
                 "## Kinds of rules",
                 table(
@@ -226,7 +226,3 @@ def _default(field: Any) -> str:
     if value is None or value == []:
         return ""
     return f"`{value:g}`" if isinstance(value, float) else f'`"{value}"`'
-
-
-if __name__ == "__main__":
-    print(page(), end="")
