@@ -15,13 +15,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))  # this checkout, whatever else is installed
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this checkout, whatever else is installed
 
 import reference_events
 from reference_config import configuration, training_options
 from reference_markdown import COMMAND, fenced, prose, table, top, wrapped
 
+ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs" / "reference"
 
 
