@@ -36,7 +36,7 @@ def test_all_addresses_of_a_file_get_it_and_only_the_one_that_failed_gets_it_aga
     with WebServer() as good, WebServer([500, 200]) as shaky:
         secret = f"# mine\n\njson://127.0.0.1:{good.port}/\njson://127.0.0.1:{shaky.port}/\n"
         service = push("", secret, secret_file="push.txt")
-        with pytest.raises(Undelivered, match="answers 500"):
+        with pytest.raises(Undelivered, match="HTTP status 500"):
             service.send(message())
         service.send(message())
         service.send(message(event(2)))

@@ -138,8 +138,8 @@ def test_only_of_a_stream_that_inference_can_not_keep_up_with_the_way_out_is_nam
     figures = stopped(2)
     figures[1].streams["camera-1"].skip("inference.overflow", 300)
     shown = text(build_report(figures, {}))
-    assert shown.count("inference is too slow for it") == 1
-    assert "camera-1 inference is too slow for it: a smaller inference.longer_side_px (such as 128)" in shown
+    assert shown.count("inference cannot keep up") == 1
+    assert "camera-1 inference cannot keep up: try a smaller inference.longer_side_px (such as 128)" in shown
 
 
 def test_words_from_elsewhere_are_only_words():
@@ -177,6 +177,6 @@ def test_what_people_look_for_is_on_the_last_screen(streams, width):
     text = " ".join(" ".join(last).replace("│", " ").split())
     assert "camera-0.mp4, " in text
     assert "camera-0.part2.mp4" in text
-    assert "predictions new/p.jsonl (folder new was made)" in text
+    assert "predictions new/p.jsonl (folder new was created)" in text
     assert "report report.json" in text
     assert "every frame accounted for" in text

@@ -100,7 +100,7 @@ def test_where_no_attention_is_sent_that_is_said(view):
     assert status == 409
     assert "inference.attention=true" in answer["error"]
     show(view, prediction(depth=0), attention(depth=0))
-    assert asked(view, "x=0&y=0") == (409, {"error": "the newest prediction of 'door' saw no past frame"})
+    assert asked(view, "x=0&y=0") == (409, {"error": "the newest prediction of 'door' has no past frames"})
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,7 @@ def test_rules_of_a_camera_with_views_take_those_of_the_configuration(
     assert lines.endswith("front: corner: something came in, going right\n")
     for text, reason in (
         (RULES.replace("]]\n", "]]\nview = 'gate'\n"), "new.toml: zones.corner: there is no view 'gate'"),
-        (RULES, "front was recorded in the view 'gate', which the rules do not define: add [views.gate], or"),
+        (RULES, "front was recorded in the view 'gate', which the rules do not define: add [views.gate]"),
     ):
         (place / "new.toml").write_text(text)
         with pytest.raises(UserError, match=re.escape(reason)):
