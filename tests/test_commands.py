@@ -131,7 +131,7 @@ QUICK_ERRORS = {
         ["export", "--out", "step.xml", "--format", "onnx"],
         "step.xml: a file of format onnx ends in .onnx",
     ),
-    "int8 as ONNX": (["export", "--out", "step.onnx", "--int8"], "int8 is for --format openvino"),
+    "int8 as ONNX": (["export", "--out", "step.onnx", "--int8"], "int8 requires --format openvino"),
     "export of nothing": (
         ["export", "--out", "step.xml", "--checkpoint", "absent"],
         "no checkpoint 'absent'",
