@@ -28,7 +28,7 @@ def main() -> None:
     terminated = False
 
     def terminate(number: int, frame: FrameType | None) -> None:
-        """Exits as Ctrl-C does, so that open work is cleaned up; a second SIGTERM kills."""
+        """Exits like Ctrl-C, so that open work is cleaned up; a second SIGTERM kills."""
         nonlocal terminated
         terminated = True
         signal.signal(signal.SIGTERM, signal.SIG_DFL)

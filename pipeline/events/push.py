@@ -44,7 +44,7 @@ class Push(Sender):
         lines = [line.strip() for line in secret.splitlines()]
         urls = [*([outlet.url] if outlet.url else []), *(one for one in lines if one and one[0] != "#")]
         if not urls:
-            raise OutletError("secret_file: holds no address")
+            raise OutletError("secret_file: contains no URL")
         self._services = []
         for number, url in enumerate(urls, 1):
             with _heard(), warnings.catch_warnings():

@@ -20,7 +20,8 @@ class Runtime:
     """One loaded model on one device.
 
     There is one engine per size at which the model sees images: only one if all images become squares,
-    otherwise one per aspect ratio. A stream keeps its size while it remembers a frame, whatever its images' size.
+    otherwise one per aspect ratio. A stream keeps its size while it remembers a frame, even if the size of
+    its images changes.
 
     Args:
         model: Description of the network.

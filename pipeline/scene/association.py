@@ -32,7 +32,7 @@ def divided_among(tracks: Sequence[Track], regions: Sequence[Region]) -> list[Re
 
 
 def _shares(shown: Sequence[tuple[Track, float, float]], region: Region) -> list[Region]:
-    """Parts of a region for the things whose middles are in it."""
+    """Parts of a region for the things whose centres are in it."""
     left, top, right, bottom = region.box
     inside = [track for track, x, y in shown if left <= x <= right and top <= y <= bottom]
     if len(inside) < 2:

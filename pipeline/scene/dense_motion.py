@@ -51,7 +51,7 @@ class DenseMotion:
     slots: tuple[int, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Raises: ValueError: Shapes that do not belong together."""
+        """Raises: ValueError: The shapes do not match."""
         past, (rows, columns) = len(self.valid), self.moving.shape
         wanted = {
             "flow": (past, 2, rows, columns),
@@ -122,5 +122,5 @@ class DenseMotion:
 
 
 def polar(x: float, y: float) -> tuple[float, float]:
-    """Length of a vector, y down, and its direction in degrees as in mathematics: 0 = right, 90 = up."""
+    """Length of a vector, y down, and its direction in degrees, anticlockwise: 0 = right, 90 = up."""
     return math.hypot(x, y), within_turn(math.degrees(math.atan2(-y, x)))

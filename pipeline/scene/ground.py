@@ -1,7 +1,7 @@
 """Converts speeds in the image to metres per second on the ground, with an error.
 
 The error is propagated from the uncertain inputs: the clicked points, the position of the thing's foot, and
-its measured velocity. A speed whose error is as large as itself is not reported.
+its measured velocity. A speed with an error as large as itself is not reported.
 """
 
 import math
@@ -23,7 +23,7 @@ docs/model_card.md), and the median length of a vector with two normal component
 FOOT_ERROR = 4 / 192
 """Standard error of a foot in image widths: half a place at the network's default of 192 pixels."""
 _STATED = 2.0
-"""Standard errors in the stated error: covers 95 % of cases."""
+"""The stated error is this many standard errors, which covers 95 % of cases."""
 _REACH = 2.0
 """The four points are extrapolated to an area this many times as wide and high."""
 _STEEPEST = 4.0
@@ -62,7 +62,7 @@ class GroundSpeeds:
         self._known = [(ground.aspect, _known(ground)) for ground in grounds]
 
     def of(self, thing: Thing) -> GroundSpeed | None:
-        """Speed of a thing as seen from the reference view; of several grounds, the least error counts.
+        """Speed of a thing as seen from the reference view; with several grounds, the most accurate.
 
         Returns:
             None without known ground, beyond the horizon, and far from what was measured.

@@ -129,7 +129,7 @@ class PictureHealth:
 
         Args:
             image: ``(rows, columns, 3)`` uint8 BGR.
-            time_ns: Its place on the stream's timeline; if it goes back, the state is reset.
+            time_ns: Its place on the stream's timeline; if it goes back, evidence starts again.
             smeared: Whether the decoder reports missing data.
         """
         if image.shape[:2] != self._size:

@@ -44,7 +44,7 @@ class HealthEvents:
         if self.state not in (None, state):
             events += self._finish(ended=f"now {state}")
         if self.state is None:
-            # after a restart of the sink, report an ongoing fault again: its earlier event was ended
+            # joined during a fault: it starts now, because an earlier sink's event ended with that sink
             began = _before(now, for_s) if self._has_seen_ok else now
             self.state, self._episode = state, Episode(self._start(state, began, why), began)
             self._last = began

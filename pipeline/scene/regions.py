@@ -27,7 +27,7 @@ _FASTEST = 100.0
 _JOINED = 1 / 48
 """Gaps up to this share of the image's width are closed."""
 _APART = 4.5
-"""Two motions differ if their distance is this many times their spread (3.5 for halves of one uniform),"""
+"""Two motions differ if they are this many spreads apart (3.5 for the halves of a uniform spread),"""
 _APART_SPEED = 0.02
 """at least this many widths per second,"""
 _APART_SHARE = 0.5
@@ -93,7 +93,7 @@ class Region:
         return float(self.moving.sum()) / len(self.moving)
 
     def middles(self) -> Array:
-        """X and y of the middle of each place, ``(n, 2)``."""
+        """X and y of the centre of each place, ``(n, 2)``."""
         return (self.places[:, ::-1] + np.float32(0.5)) * np.array(self.place, np.float32)
 
     def part(self, chosen: npt.NDArray[np.bool_]) -> "Region":

@@ -154,7 +154,7 @@ def camera_symbol(camera: CameraMotion) -> str:
 
 
 def _motions(camera: CameraMotion) -> list[tuple[str, str]]:
-    """The camera's motions as symbols and words, largest first; for a shaking camera only that."""
+    """The camera's motions as symbols and words, largest first; a shaking camera has no other."""
     if camera.shake > max(2 * _STANDS, camera.speed):
         return [("↔", "shakes")]
     eighth = _eighth(camera.direction_deg)

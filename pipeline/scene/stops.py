@@ -33,7 +33,9 @@ _TRAVELLED = 3
 _SLOWED = 0.85
 """A thing that stopped was slower at the end than this share of its highest recent speed."""
 _TRAVELS_MS = 3000.0
+"""Time constant with which the travelled distance decays."""
 _LATELY_MS = 700.0
+"""Time span of the recent speeds."""
 _EDGE = 0.01
 """Of the image: a thing last seen this close to the edge has left."""
 _SAME_PLACE = 0.5
@@ -72,7 +74,7 @@ class _Way:
         rest: Since when it has stayed within its reach.
         place: Centre of its box at that time.
         drift: Displacement since then from its own motion, right and up.
-        travelled: Total distance travelled.
+        travelled: Distance travelled, decaying over time.
         speeds: Recent speeds with their times.
         stop: The stop it has made, or may have ended.
         is_covered: Whether something else has been in front of it since it was last seen.

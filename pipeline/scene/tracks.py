@@ -15,7 +15,7 @@ SHOWN_AFTER_FRAMES = 3
 SHOWN_AFTER_MS = 100.0
 """A thing is shown after this many frames in a row and at least this long."""
 SHOWN_UNSEEN_MS = 400.0
-"""It stays visible this long while out of sight; later it must be seen again as often as a new one,"""
+"""It is still shown for this long when out of sight; later it must be seen again as often as a new one,"""
 REMEMBERED_MS = 2000.0
 """and can keep its id for this long."""
 _STOPS_IN_MS = 300.0
@@ -154,7 +154,7 @@ class Track:
             self.trail_ns = now_ns
 
     def miss(self, regions: Sequence[Region], elapsed_ms: float) -> None:
-        """Updates a thing that was not found: behind another moving thing it goes on, elsewhere it slows."""
+        """Updates a thing that was not found: behind another moving thing it moves on, elsewhere it slows."""
         left = math.exp(-elapsed_ms / _STOPS_IN_MS)
         self.score *= left
         if self.frames < SHOWN_AFTER_FRAMES:

@@ -19,7 +19,7 @@ from pipeline.base.frame import Image
 from pipeline.base.redact import reason
 
 _HEAD_BYTES, _INDEX_END = 8192, 16
-"""The file type and comment lie within the first bytes; the size of the index's last box."""
+"""The recorder's mark lies within this many first bytes; size of the last box of the index."""
 _CLOCK_HZ = 90_000
 _KEY_INTERVAL = _CLOCK_HZ  # one second: the most that is lost if the process is killed
 _LONGEST_GAP_S = 5.0

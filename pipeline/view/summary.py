@@ -86,7 +86,7 @@ def _stream_table(stream_id: str, stream: Mapping[str, Any], things: Iterable[st
     table.add_row("predictions", Text(printable(predicted)))
     cache = stream["cache"]
     deepest_first = sorted(cache["depth"].items(), reverse=True)
-    depths = ", ".join(f"{count} saw {depth}" for depth, count in deepest_first if count)
+    depths = ", ".join(f"{count} with {depth}" for depth, count in deepest_first if count)
     resets = f"; cache emptied {with_reasons(cache['resets'])}" if any(cache["resets"].values()) else ""
     table.add_row("past frames", Text(printable((depths or "none seen") + resets)))
     capture, prediction, render = (short(stream["fps"][key]) for key in ("capture", "prediction", "render"))
@@ -112,7 +112,7 @@ def _seen(stream: Mapping[str, Any]) -> list[str]:
     bad = {state: seconds for state, seconds in stream["health"].items() if state != "ok" and seconds}
     picture = ", ".join(f"{state.replace('_', '-')} {seconds:g} s" for state, seconds in bad.items())
     return [
-        *([f"picture: {printable(picture)}; not predicted meanwhile"] if bad else []),
+        *([f"image: {printable(picture)} (not predicted)"] if bad else []),
         *([printable(moved)] if things["seen"] else []),
         *([f"known movers: {', '.join(right)}"] if right else []),
         *([f"events: {counted_in_words(stream['events'])}"] if any(stream["events"].values()) else []),

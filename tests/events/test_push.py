@@ -89,7 +89,7 @@ def test_why_a_service_is_not_reached_is_said_without_its_address() -> None:
         ("ntfy://geheim:8080", "", "url: has no topic: ntfy://HOST:PORT/TOPIC"),
         ("ntfys://me:geheim@geheim:8080/?priority=high", "", "url: has no topic"),
         ("", "json://localhost\nfoo://geheim", "address 2: is not a URL that Apprise supports"),
-        ("", "# nothing\n", "secret_file: holds no address"),
+        ("", "# nothing\n", "secret_file: contains no URL"),
     ],
 )
 def test_an_address_that_is_none_is_not_shown(

@@ -34,7 +34,7 @@ def test_the_figures_of_the_report_in_words():
     assert f"camera-0 {moved} camera-0 known movers: {wanted}" in shown
     assert "900 captured = 890 shown + dropped 10 (sink.overflow 7, wire.lost 3)" in shown
     assert "880 predicted with 880 backbone passes; not predicted 10 (inference.overflow 10)" in shown
-    assert "878 saw 2, 1 saw 1, 1 saw 0; cache emptied 4 (gap 4)" in shown
+    assert "878 with 2, 1 with 1, 1 with 0; cache emptied 4 (gap 4)" in shown
     assert "33/33/33" in shown
     assert "step 20 20 20" in shown
     assert "inference 912 MB, restarted 2x" in shown
@@ -89,7 +89,7 @@ def test_a_camera_that_did_not_see_is_named_with_the_seconds():
     }
     report = build_report(workers, {})
     assert report["streams"]["camera-0"]["health"] == {"covered": 10.0, "ok": 30.0, "over_exposed": 2.5}
-    assert "picture: covered 10 s, over-exposed 2.5 s; not predicted meanwhile" in text(report)
+    assert "image: covered 10 s, over-exposed 2.5 s (not predicted)" in text(report)
 
 
 @pytest.mark.parametrize("streams", [1, 8])

@@ -30,7 +30,7 @@ def read_place(x: str | None, y: str | None) -> Point:
         except ValueError:
             value = math.nan
         if not 0 <= value <= 1:
-            raise HTTPException(400, f"{name}: give it as a fraction of the image, from 0 to 1: ?x=0.5&y=0.5")
+            raise HTTPException(400, f"{name} must be a fraction of the image, from 0 to 1: ?x=0.5&y=0.5")
         return value
 
     return share("x", x), share("y", y)

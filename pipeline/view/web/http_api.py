@@ -181,7 +181,7 @@ class HttpApi:
             found = self._kept(from_ns, kind, stream_id, MOST_EVENTS)
             is_known = found or stream_id is None or stream_id in self._board.stream_ids
             if not is_known and not self._kept(None, None, stream_id, 1):
-                raise HTTPException(404, f"there is no stream {stream_id!r}, and no event of one")
+                raise HTTPException(404, f"there is no stream {stream_id!r}, and no event of it")
         except UserError as error:
             raise HTTPException(503, str(error)) from None
         return [with_words(event) for event in found]

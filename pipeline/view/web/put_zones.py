@@ -110,7 +110,7 @@ def read_token(file: str, key: str = "sink.web_token_file") -> str:
         raise UserError(f"{key}: {file} can be read by others: run chmod 600 {file}")
     if len(token) < _LEAST_TOKEN:
         raise UserError(
-            f"{key}: the token in {file} has {len(token)} characters, it needs {_LEAST_TOKEN}: "
+            f"{key}: the token in {file} has {len(token)} characters, at least {_LEAST_TOKEN} are required: "
             f"openssl rand -hex 16 > {file}"
         )
     return token

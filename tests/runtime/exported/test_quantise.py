@@ -184,7 +184,7 @@ def test_an_exported_file_in_int8_says_what_it_costs(tmp_path: Path) -> None:
 def test_an_export_in_int8_that_answers_otherwise_is_refused(tmp_path: Path) -> None:
     file, out = tmp_path / "tiny.safetensors", tmp_path / "new"
     save_checkpoint(file, small())
-    with pytest.raises(ExportError, match="int8 gives a different answer .* nothing written; export"):
+    with pytest.raises(ExportError, match=r"int8 gives a different answer .* nothing written; export"):
         export_step(file, out / "step.xml", report=lambda _: None, clips=three, least_agreement=1.01)
     assert not list(out.iterdir())
 
