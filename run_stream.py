@@ -1,4 +1,4 @@
-"""Entry point of KVQ Stream: ``kvq-stream --help`` lists its commands."""
+"""Entry point of KVQ Stream: ``python run_stream.py --help`` lists its commands."""
 
 import os
 import signal

@@ -110,4 +110,4 @@ def test_a_place_is_two_shares(view, query):
     show(view, prediction(), attention())
     status, answer = asked(view, query)
     assert status == 400
-    assert "as a fraction of the image, from 0 to 1" in answer["error"]
+    assert "must be a fraction of the image, from 0 to 1" in answer["error"]
