@@ -74,7 +74,7 @@ QUICK_ERRORS = {
     ),
     "outlet without a host": (
         ["sink", "--set", f"outlets.a={{kind='mqtt', url='mqtt://me:{PASSWORD}@'}}"],
-        "outlets.a: url: is not an address: write it as scheme://host:port/path",
+        "outlets.a: url: is not a URL: write it as scheme://host:port/path",
     ),
     "outlet of no known kind": (
         ["sink", "--set", f"outlets.a={{kind='fax', url='fax://{PASSWORD}'}}"],
@@ -82,7 +82,7 @@ QUICK_ERRORS = {
     ),
     "outlet of no known service": (
         [*RUN, "--set", f"outlets.a={{kind='push', url='fax://{PASSWORD}'}}"],
-        "outlets.a: url: is not an address that Apprise knows",
+        "outlets.a: url: is not a URL that Apprise supports",
     ),
     "outbox": (
         ["sink", "--set", "outlets.a={kind='webhook', url='http://x'}", "--set", "sink.outbox=text.mp4/box"],
@@ -131,7 +131,7 @@ QUICK_ERRORS = {
         ["export", "--out", "step.xml", "--format", "onnx"],
         "step.xml: a file of format onnx ends in .onnx",
     ),
-    "int8 as ONNX": (["export", "--out", "step.onnx", "--int8"], "int8 is for --format openvino"),
+    "int8 as ONNX": (["export", "--out", "step.onnx", "--int8"], "int8 requires --format openvino"),
     "export of nothing": (
         ["export", "--out", "step.xml", "--checkpoint", "absent"],
         "no checkpoint 'absent'",

@@ -1,4 +1,4 @@
 """Stores, replays and sends events.
 
-Only ``base`` and ``scene``; no torch, no zmq. Packages of services are loaded where they are configured.
+Imports only ``base`` and ``scene``; no torch, no zmq. Packages of services are loaded only if configured.
 """

@@ -16,18 +16,18 @@ from pipeline.base.event import Event
 FORMAT = 1
 """Version of the tables."""
 APPLICATION = 0x4B565145
-"""Says of an SQLite file that it is one of these."""
+"""``application_id`` that identifies the SQLite files of this store."""
 PATIENCE_S = 30.0
-"""For who else holds the file: a backup, a person with a shell."""
+"""Longest wait for a lock held by another program, such as a backup or a shell."""
 
 
 class Chunk(NamedTuple):
     """A part of the motion log.
 
     Attributes:
-        stream_id: Of which stream.
-        start_ns: Unix time of its first look.
-        end_ns: Of its last one.
+        stream_id: Its stream.
+        start_ns: Unix time of its first entry.
+        end_ns: Unix time of its last entry.
         data: See ``motion_log``.
     """
 
@@ -39,13 +39,13 @@ class Chunk(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which events or chunks to read; what is None does not matter.
+    """Filter for events or chunks; None does not filter.
 
     Attributes:
-        since_ns: From then on, Unix time.
-        stream_id: Of this stream.
-        kind: Of this kind.
-        place: In this zone, or on this line.
+        since_ns: Earliest Unix time.
+        stream_id: The stream.
+        kind: The kind of event.
+        place: The zone or line.
     """
 
     since_ns: int | None = None
@@ -55,14 +55,14 @@ class Wanted:
 
 
 class Archive(Closing):
-    """The file, open for reading, while another process may write to it.
+    """The event store, opened for reading while another process may write to it.
 
     Args:
-        path: Of the file.
-        base: A connection that is open already, and stays so.
+        path: Path of the file.
+        base: An open connection to use; the caller closes it.
 
     Raises:
-        UserError: There is none, or it is none of these. Also from each method: it is damaged.
+        UserError: The file is missing or not an event store. Also from each method: it is damaged.
     """
 
     def __init__(self, path: Path, base: sqlite3.Connection | None = None) -> None:
@@ -70,7 +70,7 @@ class Archive(Closing):
         if base is None:
             if not path.is_file():
                 raise UserError(
-                    f"{path}: there are no events yet: run `python run_stream.py` first, or name "
+                    f"{path}: there are no events yet: run `kvq-stream` first, or set "
                     "their file: --set store.file=FILE"
                 )
             try:
@@ -81,19 +81,19 @@ class Archive(Closing):
         self._base = base
 
     def events(self, wanted: Wanted = Wanted()) -> list[Event]:
-        """Those that are wanted, oldest first."""
+        """The events that match, oldest first."""
         where, values = _where(wanted, "time_ns")
         query = f"SELECT json FROM events{where} ORDER BY time_ns, number"
         return self._found(query, values)
 
     def newest(self, wanted: Wanted, most: int) -> list[Event]:
-        """Those that are wanted, newest first, and not more than ``most``."""
+        """The events that match, newest first, at most ``most``."""
         where, values = _where(wanted, "time_ns")
         query = f"SELECT json FROM events{where} ORDER BY time_ns DESC, number DESC LIMIT ?"
         return self._found(query, [*values, most])
 
     def event(self, event_id: str) -> list[Event]:
-        """The event of an id, and its start or end with it, oldest first; empty if there is none."""
+        """The event with an id and its matching start or end, oldest first; empty if there is none."""
         query = """
             SELECT json FROM events WHERE id = :id OR start = :id
                 OR id = (SELECT start FROM events WHERE id = :id) ORDER BY time_ns, number
@@ -101,7 +101,7 @@ class Archive(Closing):
         return self._found(query, {"id": event_id})
 
     def open_starts(self) -> list[Event]:
-        """What has begun and never ended, oldest first."""
+        """Start events without an end, oldest first."""
         query = """
             SELECT json FROM events AS begun WHERE phase = 'start'
                 AND NOT EXISTS (SELECT 1 FROM events WHERE start = begun.id) ORDER BY time_ns, number
@@ -109,14 +109,14 @@ class Archive(Closing):
         return self._found(query, ())
 
     def chunks(self, wanted: Wanted = Wanted()) -> Iterator[Chunk]:
-        """Those that hold something wanted, in the order in which they were written."""
+        """The chunks that match, in the order in which they were written."""
         where, values = _where(wanted, "end_ns")
         query = f"SELECT stream, start_ns, end_ns, data FROM chunks{where} ORDER BY number"
         with self._readable():
             yield from (Chunk(*row) for row in self._base.execute(query, values))
 
     def chunks_near(self, stream_id: str, time_ns: int, within_ns: int) -> list[Chunk]:
-        """Those of a stream that hold something so near to a time."""
+        """The chunks of a stream with entries within a distance of a time."""
         query = """
             SELECT stream, start_ns, end_ns, data FROM chunks
                 WHERE stream = ? AND end_ns >= ? AND start_ns <= ? ORDER BY number
@@ -126,14 +126,14 @@ class Archive(Closing):
             return [Chunk(*row) for row in rows]
 
     def known_until_ns(self, stream_id: str) -> int | None:
-        """Until when the motion log of a stream goes, Unix time; None if there is none."""
+        """Unix time of the last entry in a stream's motion log; None if there is none."""
         query = "SELECT end_ns FROM chunks WHERE stream = ? ORDER BY number DESC LIMIT 1"
         with self._readable():
             row = self._base.execute(query, (stream_id,)).fetchone()
         return int(row[0]) if row else None
 
     def stream_ids(self) -> list[str]:
-        """All streams of which something is known."""
+        """All streams with events or a motion log."""
         query = "SELECT stream FROM chunks UNION SELECT stream FROM events ORDER BY stream"
         with self._readable():
             return [name for (name,) in self._base.execute(query)]
@@ -156,7 +156,7 @@ class Archive(Closing):
 
 
 def check(base: sqlite3.Connection) -> None:
-    """Raises: sqlite3.Error: It is another kind of file, or of another version."""
+    """Raises: sqlite3.Error: Not an event store, or of another version."""
     if number(base, "application_id") != APPLICATION:
         raise sqlite3.DatabaseError("file is not a database")
     if (version := number(base, "user_version")) != FORMAT:
@@ -164,18 +164,18 @@ def check(base: sqlite3.Connection) -> None:
 
 
 def number(base: sqlite3.Connection, pragma: str) -> int:
-    """What a pragma of one whole number says."""
+    """The value of an integer pragma."""
     return int(base.execute(f"PRAGMA {pragma}").fetchone()[0])
 
 
 def reason_of(error: Exception) -> str:
-    """What is wrong, and what to do about it."""
+    """Explains an error and how to fix it."""
     text = str(error)
     if "format" in text:
         return f"was written by another version ({text}; this one is {FORMAT}): move it away"
     if "not a database" in text or "malformed" in text:
         return (
-            f"is not an event store, or is damaged ({text}): move it away, or name another one in store.file"
+            f"is not an event store, or is damaged ({text}): move it away, or set another file in store.file"
         )
     if "full" in text or "disk I/O" in text:
         return f"can't be written: {text}: free some space, or set store.max_mb lower"

@@ -10,25 +10,25 @@ from pipeline.events.outbox import Outbox
 from pipeline.events.sender import Message, Refused, Sender, Undelivered
 
 WAITS_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
-"""After each failure in a row; the last repeats, and each is varied by a fifth."""
+"""Wait after each consecutive failure; the last one repeats, and each is varied by 20 %."""
 _IDLE_S = 1.0
 
 
 class Delivery:
-    """Sends the messages of one outlet until it is stopped; what it can't send stays in the outbox.
+    """Sends the messages of one outlet until it is stopped; undelivered messages stay in the outbox.
 
     Args:
-        name: Of the outlet.
+        name: Name of the outlet.
         outlet: Its settings.
-        sender: Brings a message there.
-        outbox: Where messages wait.
-        say: Takes what people should know, in one line.
-        waits_s: Between two tries.
+        sender: Delivers messages.
+        outbox: Queue of messages.
+        say: Receives status messages, one line each.
+        waits_s: Waits between retries.
 
     Attributes:
-        delivered: Messages that the other side has.
-        failed: Messages that were given up, by reason.
-        is_down: The last try failed.
+        delivered: Number of messages received by the other side.
+        failed: Number of messages dropped, by reason.
+        is_down: Whether the last attempt failed.
     """
 
     def __init__(
@@ -49,16 +49,16 @@ class Delivery:
         self._thread = threading.Thread(target=self._run, name=f"outlet {name}", daemon=True)
 
     def start(self) -> None:
-        """Begins to send."""
+        """Starts sending."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Asks it to end after the message under way."""
+        """Requests a stop after the current message."""
         self._stop.set()
         self._outbox.wake()
 
     def join(self, timeout_s: float) -> bool:
-        """Waits for its end; False if it still waits for an answer."""
+        """Waits until it has stopped; False if a request is still pending after the timeout."""
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
@@ -77,7 +77,7 @@ class Delivery:
                 self._refuse(message, str(error))
             except Undelivered as error:
                 self._wait_after(str(error), error.wait_s)
-            except Exception as error:  # a library's: this thread must go on
+            except Exception as error:  # from a library: this thread must continue
                 self._wait_after(f"{type(error).__name__} in its library", None)
             else:
                 self._succeed(message)
@@ -107,7 +107,7 @@ class Delivery:
         if why not in self._said:
             self._said.add(why)
             self._say(
-                f"outlet {self.name} ({self.sender.where}) refuses an event: {why}; it is not sent again"
+                f"outlet {self.name} ({self.sender.where}) rejected an event: {why}; it will not be retried"
             )
 
     def _is_too_old(self, message: Message) -> bool:
@@ -117,7 +117,7 @@ class Delivery:
             self.failed["too_old"] += 1
         if "too_old" not in self._said:
             self._said.add("too_old")
-            self._say(f"outlet {self.name}: events older than {self.outlet.give_up_after_h:g} h are given up")
+            self._say(f"outlet {self.name}: events older than {self.outlet.give_up_after_h:g} h are dropped")
         return True
 
     def _wait_after(self, why: str, wanted_s: float | None) -> None:

@@ -16,26 +16,26 @@ from pipeline.events.outbox import Outbox
 
 _MOST_REPORTS = 100
 _END_S = 2.0
-"""At the end: so long what waits may still be sent."""
+"""On close, time to send what is still queued,"""
 _ANSWER_S = 0.5
-"""And so long after that answers are waited for."""
+"""and then to wait for pending answers."""
 
 
 class Dispatch(Closing):
-    """Takes events and sends them to every outlet that wants them, each in order, at least once.
+    """Sends events to every outlet that accepts them, each in order and at least once.
 
     Args:
-        outlets: By name.
+        outlets: Outlets by name.
         watch: Zones, lines and rules.
-        outbox_file: Where events wait that can't be delivered yet.
+        outbox_file: File that stores undelivered events.
 
     Attributes:
-        lost: By outlet: what was not and will not be delivered, in words; known once it is closed.
+        lost: Permanently undelivered events by outlet, in words; set once it is closed.
 
     Raises:
-        OutletError: An outlet is not configured as it should be.
+        OutletError: An outlet is configured incorrectly.
         MissingPackageError: A package is not installed.
-        OutboxError: The file can't be used.
+        OutboxError: The file cannot be used.
     """
 
     def __init__(self, outlets: Outlets, watch: Watch, outbox_file: str) -> None:
@@ -59,12 +59,12 @@ class Dispatch(Closing):
             delivery.start()
 
     def add_stream(self, stream_id: str) -> None:
-        """Makes a stream known to those who want to know before anything happens there."""
+        """Announces a stream to outlets that need to know it before its first event."""
         for delivery in self._deliveries:
             delivery.sender.add_stream(stream_id)
 
     def hand_over(self, event: Event) -> None:
-        """Takes an event; waits for nobody."""
+        """Queues an event; does not block."""
         body = msgspec.json.encode(event)
         for delivery in self._deliveries:
             if delivery.outlet.is_about(event):
@@ -73,11 +73,11 @@ class Dispatch(Closing):
                 self._outbox.add(delivery.name, f"{event.id}-{event.phase}", body)
 
     def pop_reports(self) -> list[str]:
-        """What people should know since the last call, a line each."""
+        """Status messages since the last call, one line each."""
         return [self._reports.popleft() for _ in range(len(self._reports))]
 
     def counts(self) -> dict[str, int]:
-        """Events ``NAME.delivered``, ``NAME.waiting`` and ``NAME.failed``, and ``NAME.down``: 1 if it is."""
+        """``NAME.delivered``, ``NAME.waiting`` and ``NAME.failed`` count events; ``NAME.down`` is 0 or 1."""
         counts = {}
         for delivery in self._deliveries:
             counts[f"{delivery.name}.delivered"] = delivery.delivered
@@ -87,7 +87,7 @@ class Dispatch(Closing):
         return counts
 
     def close(self) -> None:
-        """Sends what can be sent in two seconds; the rest stays in the outbox. May be called twice."""
+        """Sends what it can within two seconds; the rest stays in the outbox. May be called twice."""
         deadline_s = time.monotonic() + _END_S
         self._outbox.wait(_END_S, lambda: not any(map(self._has_hope, self._deliveries)))
         for delivery in self._deliveries:

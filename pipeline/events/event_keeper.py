@@ -18,33 +18,33 @@ from pipeline.scene.motion_grid import MotionGrid
 from pipeline.scene.rule_input import STARTED, Cut, Look
 
 _ROOM = 20_000
-"""Looks and events that wait for the disk: 25 looks a second of 16 streams for 50 s."""
+"""Queue length: 25 predictions per second of 16 streams for 50 s."""
 _EVENTS_NS = 1_000_000_000
-"""An event is in the store after so long, and with it all looks before it."""
+"""An event is written within this time, together with all predictions before it."""
 _LOOKS_NS = 5_000_000_000
-"""Length of a chunk where there are no events: so much of the motion log a killed process loses."""
+"""Length of a chunk without events: how much of the motion log is lost if the process is killed."""
 _MERGED_NS = 60 * 10**9
-"""What was written in so long becomes one chunk of each stream: it takes half the room."""
+"""Interval at which chunks are merged into one per stream, which halves their size."""
 _FORGETS_NS = 60 * 10**9
 _CLOSES_IN_S = 10.0
 _TURN_S = 0.1
 
 
 class Keeper(Closing):
-    """Keeps what it is given, in order; ``close`` waits until all of it is written.
+    """Stores events and the motion log in order; ``close`` waits until everything is written.
 
     Args:
-        path: Of the store.
+        path: Path of the store.
         keep_days: See ``Store``.
         max_mb: See ``Store``.
-        told: What was told before this process; what of it is not in the store yet is added.
-        room: How much may wait for the disk; what comes then is lost, and counted.
+        told: Events reported before this process; those missing from the store are added.
+        room: Queue length; entries that do not fit are lost, and counted.
 
     Raises:
-        UserError: The store can't be opened, or is damaged.
+        UserError: The store cannot be opened, or is damaged.
 
     Attributes:
-        adopted: Ends of what a killed process has left open; they are in the store already.
+        adopted: End events for episodes a killed process left open; already in the store.
     """
 
     def __init__(
@@ -75,33 +75,33 @@ class Keeper(Closing):
 
     @property
     def lost(self) -> int:
-        """How many looks and events found no room."""
+        """Number of log entries and events lost because the queue was full."""
         return sum(self._lost.values())
 
     @property
     def loss(self) -> str:
-        """What could not be kept, and why, in one line; empty if nothing."""
+        """What was lost and why, in one line; empty if nothing was."""
         if self._failure:
             return self._failure
         if not self._lost:
             return ""
         counts = " and ".join(f"{count} {what}" for what, count in sorted(self._lost.items()))
-        return f"{self.path}: {counts} were not kept: the disk is too slow"
+        return f"{self.path}: {counts} were not stored: the disk is too slow"
 
     def log(self, stream_id: str, part: LogPart) -> None:
-        """Takes the next part of a stream's motion log; never waits."""
-        self._put((stream_id, part), "looks")
+        """Queues the next entry of a stream's motion log; does not block."""
+        self._put((stream_id, part), "motion log entries")
 
     def keep(self, event: Event) -> None:
-        """Takes an event; never waits."""
+        """Queues an event; does not block."""
         self._put(event, "events")
 
     def close(self) -> None:
-        """Writes what still waits, and closes the store; may be called twice."""
+        """Writes the remaining entries and closes the store; may be called twice."""
         self._stop.set()
         self._thread.join(_CLOSES_IN_S)
         if self._thread.is_alive():
-            self._failure = f"{self.path}: the last events could not be written: the disk does not answer"
+            self._failure = f"{self.path}: the last events could not be written: the disk does not respond"
 
     def _put(self, what: tuple[str, LogPart] | Event, name: str) -> None:
         if self._failure:
@@ -118,8 +118,8 @@ class Keeper(Closing):
             self._write_all()
         except StoreError as error:
             self._failure = str(error)
-        except BaseException:  # a defect: said as a loss, too
-            self._failure = f"{self.path}: events are no longer kept: please report this as a defect"
+        except BaseException:  # a bug: also reported as a loss
+            self._failure = f"{self.path}: events are no longer stored: please report this as a defect"
             raise
         finally:
             self._store.close()
@@ -127,10 +127,10 @@ class Keeper(Closing):
     def _write_all(self) -> None:
         looks: dict[str, list[LogPart]] = {}
         events: list[Event] = []
-        written: dict[int, Chunk] = {}  # by number, since chunks were merged last
+        written: dict[int, Chunk] = {}  # by number, since the last merge
         began_ns = merged_ns = forgot_ns = now_ns()
         while True:
-            stopping = self._stop.is_set()  # before the last look into the queue
+            stopping = self._stop.is_set()  # read before the queue is emptied
             self._take_waiting(looks, events)
             due_ns = began_ns + (_EVENTS_NS if events else _LOOKS_NS)
             if stopping or now_ns() >= due_ns:
@@ -148,7 +148,7 @@ class Keeper(Closing):
                 return
 
     def _take_waiting(self, looks: dict[str, list[LogPart]], events: list[Event]) -> None:
-        """Takes what waits, and waits a moment for more."""
+        """Takes all queued entries, waiting briefly for the first one."""
         try:
             what = self._queue.get(timeout=_TURN_S)
             while True:
@@ -162,7 +162,7 @@ class Keeper(Closing):
 
 
 def _merged(chunks: Sequence[Chunk]) -> list[Chunk]:
-    """One for each stream."""
+    """One chunk per stream."""
     parts: dict[str, list[LogPart]] = {}
     for chunk in chunks:
         parts.setdefault(chunk.stream_id, []).extend(unpack(chunk.data))
@@ -179,7 +179,7 @@ def _wall_ns(part: Look | MotionGrid) -> int:
 
 
 def _ends_of_open(store: Store) -> list[Event]:
-    """Ends for all that has begun and not ended, at the last time that the log knows of their streams."""
+    """End events for all open episodes, at the last time logged for their streams."""
     archive, ends = store.archive(), []
     for start in archive.open_starts():
         start_ns = unix_ns(start.time)

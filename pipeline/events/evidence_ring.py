@@ -11,16 +11,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class KeptPicture(Generic[T]):
-    """A picture in memory.
+    """An image in memory.
 
     Attributes:
-        id: Of its frame.
+        id: Identity of its frame.
         time_ns: Place on the stream's timeline, see ``Frame.time_ns``.
         wall_ns: Unix time at which it was captured.
-        jpeg: The pixels.
-        details: What was known of it.
-        details_bytes: What that takes in memory, about.
-        number: Counts the pictures of the stream, from 0.
+        jpeg: The JPEG data.
+        details: Data about the frame.
+        details_bytes: Approximate size of ``details`` in memory.
+        number: Index within the stream, from 0.
     """
 
     id: FrameId
@@ -33,7 +33,7 @@ class KeptPicture(Generic[T]):
 
     @property
     def nbytes(self) -> int:
-        """What it takes in memory, about."""
+        """Approximate size in memory."""
         return len(self.jpeg) + self.details_bytes
 
 
@@ -48,13 +48,13 @@ class _Stream(Generic[T]):
 
 
 class EvidenceRing(Generic[T]):
-    """Pictures of all streams; for one thread.
+    """Recent images of all streams; not thread-safe.
 
-    Where they would take more than ``most_bytes``, the oldest of the stream that holds most goes first.
+    If they would exceed ``most_bytes``, the oldest image of the largest stream is dropped.
 
     Args:
-        keep_s: So many seconds of each stream.
-        most_bytes: Of all streams together; a single picture that is larger is not kept.
+        keep_s: Seconds kept of each stream.
+        most_bytes: Limit over all streams; an image larger than this is not kept.
     """
 
     def __init__(self, keep_s: float, most_bytes: int) -> None:
@@ -63,7 +63,7 @@ class EvidenceRing(Generic[T]):
         self.nbytes = 0
 
     def add(self, picture: KeptPicture[T]) -> None:
-        """Takes the next picture of its stream. Where the stream's clock has gone back it begins anew."""
+        """Adds the next image of its stream. If its clock has gone back, older ones are dropped."""
         stream = self._streams.setdefault(picture.id.stream_id, _Stream())
         if stream.pictures and picture.time_ns < stream.pictures[-1].time_ns:
             while stream.pictures:
@@ -82,52 +82,52 @@ class EvidenceRing(Generic[T]):
             self._drop_oldest(largest)
 
     def keep(self, keep_s: float) -> None:
-        """From now on, so many seconds of each stream; any thread may ask."""
+        """Changes the seconds kept of each stream; may be called from any thread."""
         self._keep_ns = int(keep_s * 1e9)
 
     def has_dropped(self, stream_id: str, time_ns: int) -> bool:
-        """Whether a picture from ``time_ns`` on, on the stream's timeline, had to go for want of room."""
+        """Whether an image from ``time_ns`` on, on the stream's timeline, was dropped for lack of space."""
         stream = self._streams.get(stream_id)
         return stream is not None and stream.dropped_ns is not None and stream.dropped_ns >= time_ns
 
     def hold(self, stream_id: str, number: int | None) -> None:
-        """Keeps pictures from this one on for longer, as far as there is room for them; None for none."""
+        """Keeps images from a number on for longer, space permitting; None ends this."""
         stream = self._streams.setdefault(stream_id, _Stream())
         stream.needed = number
 
     def find(self, frame_id: FrameId) -> KeptPicture[T] | None:
-        """The picture of a frame, if it is still there."""
+        """The image of a frame, if it is still in memory."""
         stream = self._streams.get(frame_id.stream_id)
         return stream.by_id.get(frame_id) if stream else None
 
     def after(self, stream_id: str, number: int) -> KeptPicture[T] | None:
-        """The first one that is there after a number; None if there is none yet."""
+        """The first available image after a number; None if there is none yet."""
         pictures = self._pictures(stream_id)
         if not pictures or pictures[-1].number <= number:
             return None
         return pictures[max(0, number + 1 - pictures[0].number)]
 
     def newest(self, stream_id: str) -> KeptPicture[T] | None:
-        """The last one of a stream."""
+        """The last image of a stream."""
         pictures = self._pictures(stream_id)
         return pictures[-1] if pictures else None
 
     def at(self, stream_id: str, wall_ns: int) -> KeptPicture[T] | None:
-        """The last one captured at a time or before it; the first one if all are younger."""
+        """The last image captured at or before a time, otherwise the oldest one."""
         pictures = self._pictures(stream_id)
         older = next((one for one in reversed(pictures) if one.wall_ns <= wall_ns), None)
         return older or (pictures[0] if pictures else None)
 
     def between(self, stream_id: str, first_wall_ns: int, last_wall_ns: int) -> list[KeptPicture[T]]:
-        """Those captured in a span of time, oldest first."""
+        """The images captured in a time span, oldest first."""
         return [one for one in self._pictures(stream_id) if first_wall_ns <= one.wall_ns <= last_wall_ns]
 
     def until(self, stream_id: str, time_ns: int) -> list[KeptPicture[T]]:
-        """Those whose place on the timeline is not after ``time_ns``, oldest first."""
+        """The images not later than ``time_ns`` on the timeline, oldest first."""
         return [one for one in self._pictures(stream_id) if one.time_ns <= time_ns]
 
     def first_since(self, stream_id: str, time_ns: int) -> KeptPicture[T] | None:
-        """The first one whose place on the timeline is not before ``time_ns``."""
+        """The first image not earlier than ``time_ns`` on the timeline."""
         return next((one for one in self._pictures(stream_id) if one.time_ns >= time_ns), None)
 
     def _pictures(self, stream_id: str) -> deque[KeptPicture[T]]:

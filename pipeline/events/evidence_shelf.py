@@ -20,19 +20,19 @@ _ID = re.compile("[0-9a-f]{16}")
 
 
 class EvidenceError(OutputError):
-    """Evidence can't be kept (any more)."""
+    """Evidence cannot be stored, or no longer."""
 
 
 class EvidenceShelf(Closing):
-    """The folder of all evidence, held by one process.
+    """The folder of all evidence, locked by one process.
 
     Args:
-        root: The folder; made if it is not there.
-        keep_days: What is older is removed.
-        max_mb: The oldest is removed where all of it would be larger, in 2**20 bytes.
+        root: The folder; created if missing.
+        keep_days: Older evidence is deleted.
+        max_mb: The oldest evidence is deleted above this total size, in 2**20 bytes.
 
     Raises:
-        EvidenceError: It can't be made, or another process holds it.
+        EvidenceError: The folder cannot be created, or another process has locked it.
     """
 
     def __init__(self, root: Path, keep_days: float, max_mb: float) -> None:
@@ -44,17 +44,17 @@ class EvidenceShelf(Closing):
             self._lock.acquire(blocking=False)
         except Timeout:
             raise EvidenceError(
-                f"{root}: another run keeps its evidence there: give this one a folder of its own, "
+                f"{root}: another run stores its evidence there: give this run its own folder, "
                 "--set evidence.folder=FOLDER"
             ) from None
         except OSError as error:
             raise EvidenceError(f"{root}: can't be written: {error.strerror}") from None
 
     def tidy(self) -> int:
-        """Takes over what is there: what a killed process had only begun goes, clips that it was writing end.
+        """Cleans up after an earlier run: deletes incomplete folders and ends clips that were still growing.
 
         Returns:
-            How many clips have ended so.
+            Number of clips that were ended.
 
         Raises:
             OSError: The disk is full or broken.
@@ -75,10 +75,10 @@ class EvidenceShelf(Closing):
         return ended
 
     def begin(self, event_id: str) -> Path | None:
-        """A folder to fill, which nobody sees yet; None if the event has evidence already.
+        """Creates a hidden folder to fill; None if the event has evidence already.
 
         Raises:
-            OSError: It can't be made.
+            OSError: The folder cannot be created.
         """
         if evidence_folder(self.root, event_id).exists():
             return None
@@ -88,10 +88,10 @@ class EvidenceShelf(Closing):
         return partial
 
     def publish(self, partial: Path) -> Path:
-        """Gives a folder its name; what is open in it goes on being written.
+        """Publishes a folder under its final name; files open in it can still be written.
 
         Raises:
-            OSError: It can't be renamed.
+            OSError: The folder cannot be renamed.
         """
         folder = evidence_folder(self.root, partial.name[1:].removesuffix(PARTIAL))
         partial.rename(folder)
@@ -99,27 +99,27 @@ class EvidenceShelf(Closing):
         return folder
 
     def discard(self, folder: Path) -> None:
-        """Removes a folder."""
+        """Deletes a folder."""
         shutil.rmtree(folder, ignore_errors=True)
         self._settled.leave(folder.name)
 
     def settle(self, event_id: str) -> None:
-        """Notes that a folder is complete: from now on it may be removed when its turn comes."""
+        """Marks a folder as complete, so that it may be deleted when it is the oldest."""
         folder = evidence_folder(self.root, event_id)
         about = _read(folder)
         time = about.get("time")
         try:
             time_ns = unix_ns(time) if isinstance(time, str) else folder.stat().st_mtime_ns
             nbytes = sum(file.stat().st_blocks * 512 for file in folder.iterdir())
-        except (OSError, ValueError):  # somebody has removed it
+        except (OSError, ValueError):  # it was deleted by someone else
             return
         self._settled.add(event_id, time_ns, nbytes)
 
     def note_end(self, event_id: str, end_id: str) -> None:
-        """Names the end of an event whose evidence is complete already; does nothing where there is none.
+        """Adds the end event's id to complete evidence; does nothing if there is none.
 
         Raises:
-            OSError: The disk is full or broken: what ``event.json`` said stays.
+            OSError: The disk is full or broken; ``event.json`` is left unchanged.
         """
         folder = evidence_folder(self.root, event_id)
         about = _read(folder)
@@ -127,12 +127,12 @@ class EvidenceShelf(Closing):
             write_whole(folder / EVENT, msgspec.json.encode({**about, "end": end_id}), sync=True)
 
     def end_early(self, folder: Path, about: Mapping[str, Any], why: str) -> None:
-        """Ends clips that are not going to grow: what plays of them stays.
+        """Ends clips that will not grow any more; their playable part is kept.
 
         Args:
-            folder: Of the event.
-            about: What its ``event.json`` says.
-            why: What ended them.
+            folder: Folder of the event.
+            about: Content of its ``event.json``.
+            why: The reason.
 
         Raises:
             OSError: The disk is full or broken.
@@ -143,10 +143,10 @@ class EvidenceShelf(Closing):
         write_whole(folder / EVENT, msgspec.json.encode({**about, "clip": clip}), sync=True)
 
     def forget_old(self, now_ns: int) -> None:
-        """Removes what is too old, and the oldest while there is too much; not what is being written.
+        """Deletes evidence that is too old, and the oldest above the size limit; never what is being written.
 
-        A clock that is years ahead at the start removes nothing that is not old beside the others, see
-        ``PresentTime``.
+        If the clock is years ahead at the start, only evidence that is old relative to the rest is deleted,
+        see ``PresentTime``.
 
         Args:
             now_ns: Unix time.
@@ -154,18 +154,18 @@ class EvidenceShelf(Closing):
         self._settled.forget_old(now_ns)
 
     def make_room(self, nbytes: int = 0) -> None:
-        """Removes the oldest evidence while the disk is nearly full; not what is being written.
+        """Deletes the oldest evidence while the disk is nearly full; never evidence being written.
 
         Args:
-            nbytes: What is about to be written.
+            nbytes: Number of bytes about to be written.
 
         Raises:
-            OSError: The disk does not answer.
+            OSError: The disk does not respond.
         """
         self._settled.make_room(nbytes)
 
     def close(self) -> None:
-        """Lets another process have the folder; removes it if there is nothing in it."""
+        """Unlocks the folder for other processes; deletes it if it is empty."""
         if [path.name for path in self.root.glob("*")] in ([], [".lock"]):
             shutil.rmtree(self.root, ignore_errors=True)
         self._lock.release()
@@ -175,13 +175,13 @@ class EvidenceShelf(Closing):
 
 
 def keep_whole_fragments(path: Path) -> bool:
-    """Cuts a fragmented MP4 after its last whole fragment, and removes one without any.
+    """Truncates a fragmented MP4 after its last complete fragment; deletes it if there is none.
 
     Returns:
-        Whether there is something to play.
+        Whether anything playable is left.
 
     Raises:
-        OSError: It can't be read or cut.
+        OSError: The file cannot be read or truncated.
     """
     if not path.exists():
         return False
@@ -198,7 +198,7 @@ def _clips_in(folder: Path) -> list[Path]:
 
 
 def _whole_until(file: BinaryIO, size: int) -> int:
-    """Where the last whole fragment ends, or the index behind it; 0 where there is none."""
+    """Offset of the end of the last complete fragment, or of the index after it; 0 if there is none."""
     whole = position = 0
     while position + 8 <= size:
         file.seek(position)
@@ -220,12 +220,12 @@ def _is_torn(path: Path) -> bool:
         with path.open("rb") as file:
             size = path.stat().st_size
             return _whole_until(file, size) < size
-    except OSError:  # there is none
+    except OSError:  # it does not exist
         return False
 
 
 def _read(folder: Path) -> dict[str, Any]:
-    """What ``event.json`` says; nothing if it can't be read."""
+    """Content of ``event.json``; empty if it cannot be read."""
     try:
         return msgspec.json.decode((folder / EVENT).read_bytes(), type=dict[str, Any])
     except (OSError, msgspec.DecodeError):

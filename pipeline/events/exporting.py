@@ -20,14 +20,14 @@ Format: TypeAlias = Literal["json", "csv", "coco"]
 Pixels: TypeAlias = tuple[int, int]
 
 _NEAR_NS = 1_000_000_000
-"""So far from the time of an event its thing is looked for."""
+"""Largest distance in time between an event and the log entry that gives its box."""
 
 
 def format_of(file: Path, size: str | None) -> tuple[Format, Pixels]:
-    """What the name of a file asks for, and the size of the pictures; (0, 0) where it does not matter.
+    """The format given by a file's name, and the image size; (0, 0) if it does not matter.
 
     Raises:
-        UserError: There is no such format; boxes in pixels need the size of the pictures.
+        UserError: Unknown format, or no image size for boxes in pixels.
     """
     found = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", size or "")
     if size is not None and found is None:
@@ -68,7 +68,7 @@ def _csv(events: Sequence[Event]) -> str:
 
 
 def _coco(events: Sequence[Event], archive: Archive, pixels: Pixels) -> dict[str, Any]:
-    """An image for each event whose thing the log knows, with the thing's box; categories are kinds."""
+    """One image per event whose thing is in the motion log, with the thing's box; categories are kinds."""
     width, height = pixels
     kinds = sorted({event.kind for event in events})
     images: list[dict[str, Any]] = []
@@ -107,7 +107,7 @@ def _coco(events: Sequence[Event], archive: Archive, pixels: Pixels) -> dict[str
 
 
 def _box(event: Event, archive: Archive) -> Rectangle | None:
-    """Of the event's thing, in the look nearest to the event's time; None if the log does not know."""
+    """Box of the event's thing in the log entry nearest in time; None if there is none."""
     at_ns = unix_ns(event.time)
     found: list[tuple[int, Rectangle]] = []
     for chunk in archive.chunks_near(event.stream_id, at_ns, _NEAR_NS):

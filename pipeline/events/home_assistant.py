@@ -18,20 +18,20 @@ _NOT_SAFE = re.compile(r"[^A-Za-z0-9_-]")
 
 
 def safe(name: str) -> str:
-    """A name as part of a topic: other names never become the same one."""
+    """Makes a name safe for topics; different names stay different."""
     plain = _NOT_SAFE.sub("_", name)
     return plain if plain == name else f"{plain}_{hashlib.blake2b(name.encode(), digest_size=3).hexdigest()}"
 
 
 class HomeAssistant:
-    """Retained messages by topic: configurations of sensors, and states as they are now.
+    """Retained messages by topic: sensor configurations and current states.
 
     Args:
-        outlet: Which streams, zones and kinds are sent, and where.
+        outlet: Which streams, zones and kinds are sent, and to where.
         watch: Zones and rules.
 
     Attributes:
-        availability: The topic that says whether the rest is true.
+        availability: The availability topic of all sensors.
     """
 
     def __init__(self, outlet: Outlet, watch: Watch) -> None:
@@ -44,11 +44,11 @@ class HomeAssistant:
         self._streams: set[str] = set()
 
     def events_topic(self, stream_id: str) -> str:
-        """Where the events of a stream go."""
+        """Topic of a stream's events."""
         return f"{self._outlet.topic}/{safe(stream_id)}/events"
 
     def add_stream(self, stream_id: str) -> None:
-        """Makes the sensors of a stream's zones known, once."""
+        """Announces the sensors of a stream's zones, once."""
         wanted = not self._outlet.streams or stream_id in self._outlet.streams
         with self._lock:
             if stream_id in self._streams or not wanted:
@@ -59,7 +59,7 @@ class HomeAssistant:
                     self._add_zone(stream_id, name)
 
     def note(self, event: Event) -> None:
-        """Takes in what an event says about the present."""
+        """Updates the states from an event."""
         self.add_stream(event.stream_id)
         place = self._place(event.stream_id, event.zone or "")
         with self._lock:
@@ -73,7 +73,7 @@ class HomeAssistant:
                 self._set(f"{place}/direction", direction_name(event.direction_deg))
 
     def pop_changes(self, *, everything: bool = False) -> dict[str, str]:
-        """Retained messages by topic that are not known yet; or everything, after a new connection."""
+        """Retained messages by topic that are new or changed; all of them after a new connection."""
         with self._lock:
             topics = list(self._retained) if everything else [t for t in self._retained if t in self._changed]
             self._changed = set()
@@ -83,7 +83,7 @@ class HomeAssistant:
         return "/".join((self._outlet.topic, safe(stream_id), *([safe(zone)] if zone else [])))
 
     def _still_lasting(self, topic: str, event: Event) -> set[str]:
-        """The ids of what has begun and not ended, after this event."""
+        """Ids of the open episodes after this event."""
         lasting = self._lasting.setdefault(topic, set())
         lasting.discard(event.start or "")
         if event.phase == "start":

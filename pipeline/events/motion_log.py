@@ -1,11 +1,11 @@
-"""The motion log: the input of the rules of a stream, packed by the second without loss.
+"""The motion log: the input of a stream's rules, losslessly packed in chunks.
 
-A chunk is a version byte, a checksum (CRC-32), then LZMA of one MessagePack header with two tables of whole
-numbers: a row for each look (times in ticks, session, depth, things), and one for each thing (id, box, speed,
-direction, score, in the steps of ``scene.rule_input``). Times are kept as differences from the row before,
-things from the same thing's row before: little that is not zero is left of what hardly moves. Bytes of equal
-weight lie together, which compresses better. What came between looks stands in the header: cuts, grids of
-motion, and the sight and the label of the looks from there on.
+A chunk is a version byte, a checksum (CRC-32), and LZMA of a MessagePack header with two integer tables: one
+row per prediction (times in ticks, session, depth, number of things) and one row per thing (id, box, speed,
+direction, score, in the steps of ``scene.rule_input``). Times are stored as differences from the previous
+row, things as differences from the previous row of the same thing, so slow motion gives mostly zeros. Bytes
+of equal significance are stored together, which compresses better. The header also holds what came between
+predictions: cuts, motion grids, and changes of sight and label.
 """
 
 import lzma
@@ -40,26 +40,26 @@ Table: TypeAlias = npt.NDArray[np.int64]
 
 _VERSION = 2
 _FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 1 << 20, "lc": 0, "lp": 0, "pb": 0}]
-"""Tables are no text: what comes next does not depend on the byte before, nor on its place among four."""
+"""Suited to binary tables: no context from the byte before or from the position within four bytes."""
 _HEAD = struct.Struct("<BI")
 _MOST_BYTES = 64 * 2**20
-"""Of a chunk when it is unpacked."""
+"""Largest size of an unpacked chunk."""
 _LOOK_COLUMNS, _THING_COLUMNS = 5, 8
 _DEPTH, _THINGS = 3, 4
-"""Columns of looks that are kept as they are."""
+"""Columns stored without differences."""
 _STEPS = np.array([BOX_STEPS] * 4 + [SPEED_STEPS, TURN_STEPS / 360, SCORE_STEPS], np.float64)
 
 
 class DamagedChunkError(ValueError):
-    """A chunk that can't be unpacked; the message says why."""
+    """A chunk that cannot be unpacked; the message gives the reason."""
 
 
 class SeenCount(NamedTuple):
-    """How many things were seen in a picture.
+    """Number of things seen in a frame.
 
     Attributes:
         wall_ns: Unix time of its frame.
-        things: None where nobody knows.
+        things: None if unknown.
     """
 
     wall_ns: int
@@ -78,7 +78,7 @@ _Between: TypeAlias = Cut | MotionGrid | _FromHere | _LabelFromHere
 
 
 class _Header(msgspec.Struct, array_like=True, frozen=True):
-    between: list[tuple[int, _Between]]  # and before which look
+    between: list[tuple[int, _Between]]  # with the index of the prediction that follows
     looks: int
     look_rows: bytes
     things: int
@@ -86,7 +86,7 @@ class _Header(msgspec.Struct, array_like=True, frozen=True):
 
 
 def pack(parts: Sequence[LogPart]) -> bytes:
-    """Packs what one stream's rules saw, in order; the looks are in steps (``scene.rule_input.in_steps``)."""
+    """Packs the rule input of one stream, in order; predictions must be quantised (``in_steps``)."""
     looks = [part for part in parts if isinstance(part, Look)]
     things = [thing for look in looks for thing in look.things]
     between: list[tuple[int, _Between]] = []
@@ -110,10 +110,10 @@ def pack(parts: Sequence[LogPart]) -> bytes:
 
 
 def unpack(chunk: bytes) -> list[LogPart]:
-    """What was packed.
+    """Unpacks a chunk.
 
     Raises:
-        DamagedChunkError: It is damaged, or of another version.
+        DamagedChunkError: The chunk is damaged, or of another version.
     """
     header = _header_of(chunk)
     try:
@@ -125,10 +125,10 @@ def unpack(chunk: bytes) -> list[LogPart]:
 
 
 def unpack_counts(chunk: bytes) -> list[SeenCount]:
-    """How many things were seen in each look; the things stay packed, which saves most of the time.
+    """Number of things in each prediction; does not unpack the things, which saves most of the time.
 
     Raises:
-        DamagedChunkError: It is damaged, or of another version.
+        DamagedChunkError: The chunk is damaged, or of another version.
     """
     header = _header_of(chunk)
     try:
@@ -140,22 +140,22 @@ def unpack_counts(chunk: bytes) -> list[SeenCount]:
 
 def _header_of(chunk: bytes) -> _Header:
     if chunk[:1] != bytes([_VERSION]):
-        raise DamagedChunkError("its version is unknown")
+        raise DamagedChunkError("unknown version")
     packed = chunk[_HEAD.size :]
     if chunk[: _HEAD.size] != _HEAD.pack(_VERSION, zlib.crc32(packed)):
-        raise DamagedChunkError("its checksum is wrong")
+        raise DamagedChunkError("wrong checksum")
     unpacker = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=_FILTERS)
     try:
         header = msgspec.msgpack.decode(unpacker.decompress(packed, _MOST_BYTES), type=_Header)
         if not unpacker.eof or unpacker.unused_data:
-            raise DamagedChunkError("it is too long")
+            raise DamagedChunkError("too long")
     except (lzma.LZMAError, msgspec.DecodeError) as error:
         raise DamagedChunkError(str(error)) from None
     return header
 
 
 def _in_order(looks: Sequence[Look], between: Sequence[tuple[int, _Between]]) -> Iterator[LogPart]:
-    """The looks with their sights and labels, and what came between them."""
+    """The predictions with their sights and labels, and the entries between them."""
     done, sight, label = 0, None, None
     for before, part in [*between, (len(looks), None)]:
         for look in looks[done:before]:
@@ -192,7 +192,7 @@ def _look_rows(looks: Sequence[Look]) -> Table:
 
 
 def _whole_rows(rows: Table) -> Table:
-    """Times in nanoseconds and sessions, from their differences."""
+    """Restores times in nanoseconds and sessions from their differences."""
     rows[:, :_DEPTH] = np.cumsum(rows[:, :_DEPTH], axis=0)
     rows[:, 1] += rows[:, 0]
     rows[:, :2] *= TICK_NS
@@ -202,7 +202,7 @@ def _whole_rows(rows: Table) -> Table:
 def _looks(rows: Table, things: list[Thing]) -> list[Look]:
     rows = _whole_rows(rows)
     if (rows[:, _THINGS] < 0).any() or rows[:, _THINGS].sum() != len(things):
-        raise DamagedChunkError("it does not hold the announced number of objects")
+        raise DamagedChunkError("wrong number of objects")
     each = iter(things)
     return [
         Look(session=session, now=Moment(time, wall), depth=depth, things=list(islice(each, count)))
@@ -214,7 +214,7 @@ def _looks(rows: Table, things: list[Thing]) -> list[Look]:
 
 
 def _thing_rows(things: Sequence[Thing]) -> Table:
-    """Ids in the order of the looks, all else thing by thing: what is alike lies together."""
+    """Ids in the order of the predictions; other columns grouped by thing, so similar values adjoin."""
     numbers = np.array([thing.id for thing in things], np.int64)
     values = np.array(
         [(*thing.box, thing.speed, thing.direction_deg, thing.score) for thing in things], np.float64
@@ -233,7 +233,7 @@ def _things(table: Table) -> list[Thing]:
     order, is_first = _by_thing(numbers)
     sums = np.cumsum(table[:, 1:], axis=0)
     firsts = np.flatnonzero(is_first)
-    before = (sums - table[:, 1:])[firsts]  # what things in front of it have summed up to
+    before = (sums - table[:, 1:])[firsts]  # running sums over the things before it
     values = sums - np.repeat(before, np.diff([*firsts, len(table)]), axis=0)
     table[order, 1:] = values
     boxes = (table[:, 1:5] / BOX_STEPS).tolist()
@@ -249,7 +249,7 @@ def _things(table: Table) -> list[Thing]:
 
 
 def _by_thing(numbers: Table) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
-    """The order that brings rows of a thing together, and which of them come first then."""
+    """The order that groups the rows of each thing, and which rows are then the first of a thing."""
     order = np.argsort(numbers, kind="stable")
     ordered = numbers[order]
     is_first = np.ones(len(ordered), np.bool_)
@@ -261,14 +261,14 @@ def _by_thing(numbers: Table) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool
 
 
 def _pack_table(table: Table) -> bytes:
-    """Column by column, and of each the low bytes first; small numbers of either sign have few of them."""
+    """Zigzag-encoded, column by column, low bytes of all values first, so small values give runs of zeros."""
     signless = ((table << 1) ^ (table >> 63)).T.astype("<i8")
     planes = np.ascontiguousarray(signless).view(np.uint8).reshape(table.shape[1], -1, 8).swapaxes(1, 2)
     return planes.tobytes()
 
 
 def _unpack_table(data: bytes, rows: int, columns: int) -> Table:
-    """Raises: ValueError: The data has another length."""
+    """Raises: ValueError: The data has the wrong length."""
     planes = np.frombuffer(data, np.uint8).reshape(columns, 8, rows)
     signless = np.ascontiguousarray(planes.swapaxes(1, 2)).view("<u8").reshape(columns, rows)
     return ((signless >> 1).astype(np.int64) ^ -(signless & 1).astype(np.int64)).T.copy()

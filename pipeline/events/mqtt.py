@@ -22,15 +22,15 @@ _LOOK_S = 0.1
 
 
 class Mqtt(Sender):
-    """One broker. A lost connection is given up whole: the next one begins with nothing under way.
+    """One broker. After a lost connection a new client is created, with nothing in flight.
 
     Args:
         outlet: Its settings.
-        secret: The password; empty: that of the address, if any.
+        secret: The password; if empty, the one in the URL, if any.
         watch: Zones and rules.
 
     Raises:
-        OutletError: The address is none.
+        OutletError: The URL is invalid.
         MissingPackageError: paho-mqtt is not installed.
     """
 
@@ -47,21 +47,21 @@ class Mqtt(Sender):
         self._client: Any = None
 
     def send(self, message: Message) -> None:
-        """Publishes it, and returns when the broker has it.
+        """Publishes a message; returns once the broker has acknowledged it.
 
         Raises:
-            Undelivered: There is no connection, or no answer.
-            Refused: It is no event.
+            Undelivered: There is no connection, or no acknowledgement.
+            Refused: The message is not an event.
         """
         try:
             stream_id = msgspec.json.decode(message.body, type=Event).stream_id
         except msgspec.MsgspecError:
-            raise Refused("this version does not know such an event") from None
+            raise Refused("not an event that this version supports") from None
         self.keep_up()
         self._publish(self._home.events_topic(stream_id), message.body, retain=False)
 
     def keep_up(self) -> None:
-        """Connects where that is needed, and publishes the states that have changed."""
+        """Connects if necessary, and publishes changed states."""
         is_new = self._client is None or not self._client.is_connected()
         if is_new:
             self._connect()
@@ -71,15 +71,15 @@ class Mqtt(Sender):
             self._publish(self._home.availability, ONLINE, retain=True)
 
     def note(self, event: Event) -> None:
-        """Takes in the present state of its zone or camera."""
+        """Updates the state of the event's zone or camera."""
         self._home.note(event)
 
     def add_stream(self, stream_id: str) -> None:
-        """Takes in that there is such a stream."""
+        """Announces a stream."""
         self._home.add_stream(stream_id)
 
     def close(self) -> None:
-        """Says that the states are no longer true, and disconnects."""
+        """Marks the states as unavailable, and disconnects."""
         if self._client is not None and self._client.is_connected():
             try:
                 self._publish(self._home.availability, OFFLINE, retain=True)
@@ -92,7 +92,7 @@ class Mqtt(Sender):
             deadline_s = time.monotonic() + self._timeout_s
             sent = self._client.publish(topic, payload, qos=1, retain=retain)
             while not sent.is_published() and self._client.is_connected() and time.monotonic() < deadline_s:
-                sent.wait_for_publish(_LOOK_S)  # of a connection that breaks off it would not hear
+                sent.wait_for_publish(_LOOK_S)  # short: it does not notice a lost connection
             arrived = sent.is_published()
         except (ValueError, RuntimeError, OSError):  # the connection is gone, or its queue full
             arrived = False
@@ -101,7 +101,7 @@ class Mqtt(Sender):
             raise Undelivered("the connection was lost, or there was no answer")
 
     def _connect(self) -> None:
-        """Connects, with a last will, and waits for the broker's answer."""
+        """Connects, with a last will, and waits for the broker's acknowledgement."""
         self._drop()
         paho, answered, answers = self._paho, threading.Event(), list[str]()
         client = paho.Client(paho.CallbackAPIVersion.VERSION2, reconnect_on_failure=False)
@@ -133,7 +133,7 @@ class Mqtt(Sender):
             raise Undelivered(f"no answer in {self._timeout_s:g} s")
         if answers[0]:
             self._drop()
-            raise Undelivered(f"the broker refuses the connection: {answers[0]}")
+            raise Undelivered(f"the broker refused the connection: {answers[0]}")
 
     def _drop(self) -> None:
         client, self._client = self._client, None

@@ -11,15 +11,15 @@ from pipeline.events.webhook import Webhook
 
 
 def open_sender(name: str, outlet: Outlet, watch: Watch) -> Sender:
-    """Makes a sender; nothing is sent, and nobody is connected to yet.
+    """Creates a sender without connecting or sending anything.
 
     Args:
-        name: Of the outlet.
+        name: Name of the outlet.
         outlet: Its settings.
         watch: Zones, lines and rules.
 
     Raises:
-        OutletError: Address or secret are missing or wrong, or there is no such zone or line.
+        OutletError: The URL or secret is missing or invalid, or a zone or line does not exist.
         MissingPackageError: A package is not installed.
     """
     try:

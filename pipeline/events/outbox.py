@@ -1,7 +1,7 @@
-"""Messages that wait for their outlets: in memory while running, on disk across restarts.
+"""Messages queued for their outlets: in memory while running, on disk across restarts.
 
-Memory is what counts while it runs, so that neither a full disk nor a slow one keeps a message from going
-out. A thread writes every change to the file, within milliseconds.
+Sending uses the queues in memory, so a full or slow disk does not delay messages. A thread writes each change
+to the file within milliseconds.
 """
 
 import sqlite3
@@ -24,19 +24,19 @@ _TABLE = """CREATE TABLE IF NOT EXISTS messages (
 
 
 class OutboxError(OutputError):
-    """The file can't be opened."""
+    """The file cannot be opened."""
 
 
 class Outbox(Closing):
-    """A bounded queue for each outlet; all calls are safe from any thread, and none waits for the disk.
+    """A bounded queue for each outlet; thread-safe, and no call waits for the disk.
 
     Args:
-        path: The file; its folder is made. One process at a time has it.
-        most: By outlet: how many messages wait at most; the oldest give way.
-        say: Takes what people should know, in one line.
+        path: The file; its folder is created. Used by one process at a time.
+        most: Maximum queue length by outlet; the oldest messages are dropped.
+        say: Receives status messages, one line each.
 
     Raises:
-        OutboxError: The file can't be written, is something else, or another process has it.
+        OutboxError: The file cannot be written, is not an outbox, or is in use by another process.
     """
 
     def __init__(self, path: str | Path, most: Mapping[str, int], say: Callable[[str], None]) -> None:
@@ -44,7 +44,7 @@ class Outbox(Closing):
         self._changed = threading.Condition()
         self._queues: dict[str, deque[Message]] = {outlet: deque() for outlet in most}
         self._unsaved: dict[int, Message | None] = {}
-        """Changes that are not on disk yet, by number: a new message, or None for one that is gone."""
+        """Changes not yet on disk, by number: a new message, or None for a removed one."""
         self._being_saved: dict[int, Message | None] = {}
         self._overflowed = dict.fromkeys(most, 0)
         self._full: set[str] = set()
@@ -63,7 +63,7 @@ class Outbox(Closing):
         self._writer.start()
 
     def add(self, outlet: str, message_id: str, body: bytes) -> None:
-        """Puts a message at the end of an outlet's queue."""
+        """Appends a message to an outlet's queue."""
         with self._changed:
             queue = self._queues[outlet]
             self._number += 1
@@ -81,13 +81,13 @@ class Outbox(Closing):
             self._changed.notify_all()
 
     def first(self, outlet: str) -> Message | None:
-        """The oldest message of an outlet, which stays until it is removed."""
+        """The oldest message of an outlet; stays queued until it is removed."""
         with self._changed:
             queue = self._queues[outlet]
             return queue[0] if queue else None
 
     def remove(self, message: Message) -> bool:
-        """Takes out the first message of its outlet; False if it gave way to others meanwhile."""
+        """Removes the first message of its outlet; False if it was dropped in the meantime."""
         with self._changed:
             queue = self._queues[message.outlet]
             if not queue or queue[0].number != message.number:
@@ -99,33 +99,33 @@ class Outbox(Closing):
             return True
 
     def waiting(self, outlet: str) -> int:
-        """How many messages wait."""
+        """Number of queued messages."""
         with self._changed:
             return len(self._queues[outlet])
 
     def overflowed(self, outlet: str) -> int:
-        """How many messages gave way to newer ones."""
+        """Number of messages dropped in favour of newer ones."""
         with self._changed:
             return self._overflowed[outlet]
 
     def unsaved(self, outlet: str) -> int:
-        """How many messages wait that are not on disk yet."""
+        """Number of queued messages that are not on disk yet."""
         with self._changed:
             changes = self._being_saved | self._unsaved
             return sum(one.outlet == outlet for one in changes.values() if one is not None)
 
     def wait(self, seconds: float, ready: Callable[[], bool]) -> None:
-        """Waits until something holds, but no longer; it is looked at after each change and each ``wake``."""
+        """Waits until a condition holds or the time is up; checked after each change and each ``wake``."""
         with self._changed:
             self._changed.wait_for(ready, seconds)
 
     def wake(self) -> None:
-        """Lets those who wait look again."""
+        """Makes waiting threads check their condition."""
         with self._changed:
             self._changed.notify_all()
 
     def close(self, timeout_s: float = 2.0) -> None:
-        """Writes what is left and gives the file back; may be called twice."""
+        """Writes remaining changes and closes the file; may be called twice."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -133,7 +133,7 @@ class Outbox(Closing):
 
     def _forget(self, message: Message) -> None:
         if self._unsaved.get(message.number) is not None:
-            del self._unsaved[message.number]  # it never was on disk
+            del self._unsaved[message.number]  # it was never on disk
         else:
             self._unsaved[message.number] = None
 
@@ -171,7 +171,7 @@ class Outbox(Closing):
         self._database.close()
 
     def _write(self, changes: Mapping[int, Message | None]) -> str | None:
-        """Why the changes could not be written; None if they were."""
+        """Writes changes; returns the reason if that fails, otherwise None."""
         try:
             with self._database:
                 self._database.executemany(

@@ -19,23 +19,23 @@ from pipeline.events.webhook import judged
 from pipeline.scene.sentence import event_in_words
 
 _LOGGER = logging.getLogger("apprise")
-_LOGGER.propagate = False  # what it logs may hold secrets
-_LOGGER.setLevel(logging.DEBUG)  # why a service was not reached stands there only
+_LOGGER.propagate = False  # its messages may contain secrets
+_LOGGER.setLevel(logging.DEBUG)  # only the log gives the reason for a failure
 _STATUS = re.compile(r"\berror[=: ]+([1-5]\d\d)(?:\d\d)?\b", re.IGNORECASE)
-"""ntfy has codes of its own: 40301 is a 403."""
+"""ntfy has its own codes: 40301 is a 403."""
 _CAUSE = re.compile(r"\[Errno -?\d+\] ([A-Za-z ]+)|\[SSL: ([A-Z_]+)\]|(timed out)")
-"""Of a socket, in words that hold no address."""
+"""Socket errors, in words that contain no address."""
 
 
 class Push(Sender):
-    """Addresses of Apprise that all get the message.
+    """Sends messages to a list of Apprise URLs.
 
     Args:
         outlet: Its settings.
-        secret: More addresses, one a line; lines that begin with # are comments.
+        secret: More URLs, one per line; lines that begin with # are comments.
 
     Raises:
-        OutletError: An address is not an address that Apprise knows.
+        OutletError: A URL is not supported by Apprise.
         MissingPackageError: Apprise is not installed.
     """
 
@@ -44,19 +44,19 @@ class Push(Sender):
         lines = [line.strip() for line in secret.splitlines()]
         urls = [*([outlet.url] if outlet.url else []), *(one for one in lines if one and one[0] != "#")]
         if not urls:
-            raise OutletError("secret_file: holds no address")
+            raise OutletError("secret_file: contains no URL")
         self._services = []
         for number, url in enumerate(urls, 1):
             with _heard(), warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # it loads its services only now
+                warnings.simplefilter("ignore")  # services are loaded here
                 service = self._apprise.Apprise.instantiate(url, suppress_exceptions=True)
             which = "url" if outlet.url and number == 1 else f"address {number}"
             if service is None:
-                raise OutletError(f"{which}: is not an address that Apprise knows{self._meant(url)}")
-            if _lacks_topic(url):  # Apprise would take the host for a topic of ntfy.sh, which is public
+                raise OutletError(f"{which}: is not a URL that Apprise supports{self._meant(url)}")
+            if _lacks_topic(url):  # Apprise would use the host as a topic of the public server ntfy.sh
                 raise OutletError(f"{which}: has no topic: ntfy://HOST:PORT/TOPIC")
-            # It would sleep 5.5 s between two: a run that ends then leaves a message that is sent twice. Who
-            # wants fewer answers 429, which is waited for outside.
+            # By default it sleeps 5.5 s between two messages: a run that ends meanwhile would send one twice.
+            # A service that wants fewer messages answers 429, which ``Delivery`` handles.
             service.request_rate_per_sec = 0.0
             service.socket_connect_timeout = service.socket_read_timeout = outlet.timeout_s
             self._services.append(service)
@@ -65,20 +65,20 @@ class Push(Sender):
         self._sent_id, self._sent_to = "", set[int]()
 
     def _meant(self, url: str) -> str:
-        """For the end of a line about an address that is unknown: what else it could be."""
+        """End of the message about an unsupported URL: what it may have been meant to be."""
         scheme = url.partition("://")[0].lower()
         if scheme in ("http", "https"):
-            return ': use kind = "webhook" for your own web server; other addresses begin with a service'
+            return ': use kind = "webhook" for your own web server; other URLs begin with a service'
         like = difflib.get_close_matches(scheme, self._apprise.plugins.N_MGR.schemas(), n=1)
         hint = f" (did you mean {like[0]}://?)" if like else ""
         return f"{hint}; they are listed at https://github.com/caronc/apprise"
 
     def send(self, message: Message) -> None:
-        """Sends it to each service that does not have it yet.
+        """Sends a message to each service that has not received it yet.
 
         Raises:
             Undelivered: A service could not be reached.
-            Refused: No service will ever take it.
+            Refused: The remaining services rejected it permanently.
         """
         if message.id != self._sent_id:
             self._sent_id, self._sent_to = message.id, set()
@@ -101,18 +101,18 @@ def message_in_words(body: bytes) -> tuple[str, str]:
     """Title and text of a push message: the stream, then what happened and when, in local time.
 
     Raises:
-        Refused: It is no event.
+        Refused: The body is not an event.
     """
     try:
         event = msgspec.json.decode(body, type=Event)
         when = datetime.fromisoformat(event.time).astimezone()
     except (msgspec.MsgspecError, ValueError):
-        raise Refused("this version does not know such an event") from None
+        raise Refused("not an event that this version supports") from None
     return event.stream_id, f"{event_in_words(event)} ({when:%Y-%m-%d %H:%M:%S})"
 
 
 def _failure(name: str, heard: list[str]) -> Undelivered | Refused:
-    """What Apprise logged holds the status, and perhaps the address: only the status is taken."""
+    """Creates an error from Apprise's log. The log may contain the URL, so only the status is used."""
     found = next((match for text in heard if (match := _STATUS.search(text))), None)
     if found is None:
         causes = (match for text in heard if (match := _CAUSE.search(text)))
@@ -123,7 +123,7 @@ def _failure(name: str, heard: list[str]) -> Undelivered | Refused:
 
 
 def _lacks_topic(url: str) -> bool:
-    """Whether an address of ntfy names a port, but no topic of the server that is there."""
+    """Whether an ntfy URL has a port but no topic."""
     scheme, _, rest = url.partition("://")
     host, _, path = rest.partition("?")[0].rpartition("@")[2].partition("/")
     return scheme.lower() in ("ntfy", "ntfys") and ":" in host and not path.strip("/")
@@ -131,7 +131,7 @@ def _lacks_topic(url: str) -> bool:
 
 @contextmanager
 def _heard() -> Iterator[list[str]]:
-    """What Apprise logs in this thread meanwhile."""
+    """Collects what Apprise logs in this thread."""
     heard, me = list[str](), threading.get_ident()
 
     class Ear(logging.Handler):

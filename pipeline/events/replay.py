@@ -15,12 +15,12 @@ from pipeline.scene.stream_rules import StreamRules
 
 @dataclass(slots=True)
 class Replay:
-    """Judges chunks of any streams, each stream's in the order in which they were written.
+    """Replays chunks of any streams; those of one stream in the order in which they were written.
 
     Attributes:
         watch: Zones, lines and rules.
-        looks: How many were judged.
-        damaged: Chunks that could not be read and were left out, each with the reason.
+        looks: Number of predictions replayed.
+        damaged: Chunks that were skipped because they could not be read, each with the reason.
     """
 
     watch: Watch
@@ -29,10 +29,10 @@ class Replay:
     _rules: dict[str, StreamRules] = field(default_factory=dict)
 
     def events(self, chunks: Iterable[Chunk]) -> Iterator[Event]:
-        """The events, as they become clear; what lasts at the end of the log has no end yet.
+        """The events, as they are detected; episodes open at the end of the log get no end.
 
         Raises:
-            UserError: The camera was seen in a view that the watch does not know.
+            UserError: The log refers to a view that the watch does not define.
         """
         for chunk in chunks:
             try:
@@ -58,10 +58,10 @@ class Replay:
         return rules.cut(part)
 
     def _check_view(self, stream_id: str, look: Look) -> None:
-        """Zones that stay with a view need it: without, they would be anywhere."""
+        """Rejects an undefined view, because zones tied to it could not be placed."""
         view = look.sight.view if look.sight else UNNAMED_VIEW
         if view != UNNAMED_VIEW and view not in self.watch.views:
             raise UserError(
-                f"{stream_id} was seen in the view {view!r}, which the rules do not name: "
-                f"add [views.{view}], or give the --config of that run; or leave that time out with --since"
+                f"{stream_id} was recorded in the view {view!r}, which the rules do not define: "
+                f"add [views.{view}], use the --config of that run, or skip that time with --since"
             )

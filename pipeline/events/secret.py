@@ -8,10 +8,10 @@ from pipeline.events.sender import OutletError
 
 
 def read_secret(outlet: Outlet) -> str:
-    """What ``secret_env`` or ``secret_file`` holds, without the last line break; empty if neither is set.
+    """The content of ``secret_env`` or ``secret_file``, stripped; empty if neither is set.
 
     Raises:
-        OutletError: It is not there, or empty.
+        OutletError: The variable or file is missing or empty.
     """
     if outlet.secret_env:
         secret = os.environ.get(outlet.secret_env, "")

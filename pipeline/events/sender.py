@@ -9,14 +9,14 @@ from pipeline.base.event import Event
 
 
 class OutletError(OutputError):
-    """An outlet can't work as configured; one readable line, without secrets."""
+    """An outlet cannot work as configured; the message is one line without secrets."""
 
 
 class Undelivered(Exception):  # noqa: N818
-    """A message did not get through; it is tried again.
+    """A message was not delivered; it is retried.
 
     Attributes:
-        wait_s: For how long the other side wants to be left alone; None if it did not say.
+        wait_s: Retry delay requested by the other side; None if it requested none.
     """
 
     def __init__(self, text: str, wait_s: float | None = None) -> None:
@@ -25,7 +25,7 @@ class Undelivered(Exception):  # noqa: N818
 
 
 class Refused(Exception):  # noqa: N818
-    """A message is not wanted, and would not be the next time; it is not tried again."""
+    """A message was permanently rejected; it is not retried."""
 
 
 class Message(NamedTuple):
@@ -34,7 +34,7 @@ class Message(NamedTuple):
     Attributes:
         number: Order in the outbox.
         outlet: Name of the outlet.
-        id: The same for the same event and phase, however often it is sent.
+        id: Identifies the event and phase; the same for every attempt.
         body: The event as JSON.
         time_ns: When it was handed over, Unix time.
     """
@@ -47,56 +47,56 @@ class Message(NamedTuple):
 
 
 class Sender(ABC):
-    """Sends the messages of one outlet, in a thread of its own, except for ``note`` and ``add_stream``.
+    """Sends the messages of one outlet in its own thread, except for ``note`` and ``add_stream``.
 
     Attributes:
-        where: Where to, as it may be shown: without secrets.
+        where: The destination, without secrets.
     """
 
     where: str
 
     @abstractmethod
     def send(self, message: Message) -> None:
-        """Delivers a message: once this returns, the other side has it.
+        """Delivers a message; returns once the other side has received it.
 
         Raises:
-            Undelivered: Not now.
-            Refused: Never.
+            Undelivered: Temporary failure.
+            Refused: Permanent failure.
         """
 
     def keep_up(self) -> None:  # noqa: B027
-        """Called about once a second while no message waits: keeps a connection, for example.
+        """Called about once per second while no message is queued, for example to keep a connection.
 
         Raises:
             Undelivered: There is no connection.
         """
 
     def note(self, event: Event) -> None:  # noqa: B027
-        """Takes in what is true from now on, in the sink's thread; must not wait for anything."""
+        """Updates the current state from an event. Runs in the sink's thread and must not block."""
 
     def add_stream(self, stream_id: str) -> None:  # noqa: B027
-        """Takes in that there is such a stream, in the sink's thread; must not wait for anything."""
+        """Announces a stream. Runs in the sink's thread and must not block."""
 
     def close(self) -> None:  # noqa: B027
-        """Gives everything back; may be called twice."""
+        """Releases all resources; may be called twice."""
 
 
 def split_url(url: str) -> SplitResult:
-    """The parts of an address with a host.
+    """Parses a URL that has a host.
 
     Raises:
-        OutletError: It has none, or a port that is no port; its text is not shown.
+        OutletError: It has no host, or an invalid port; the message does not contain the URL.
     """
     try:
         parts = urlsplit(url)
         if not parts.hostname or parts.port == 0:
             raise ValueError
     except ValueError:
-        raise OutletError("url: is not an address: write it as scheme://host:port/path") from None
+        raise OutletError("url: is not a URL: write it as scheme://host:port/path") from None
     return parts
 
 
 def shown_url(parts: SplitResult) -> str:
-    """Scheme, host and port: users, paths and queries may be secrets."""
+    """Scheme, host and port; user, path and query may be secret."""
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")

@@ -1,7 +1,7 @@
 """The SQLite store of events and motion log: one writer, any number of readers.
 
-WAL: a reader sees a whole state and never waits for the writer, and what a killed process had committed
-stays.
+WAL mode: readers see a consistent state and never wait for the writer; committed data survives if the process
+is killed.
 """
 
 import sqlite3
@@ -20,7 +20,7 @@ from pipeline.events.archive import APPLICATION, FORMAT, PATIENCE_S, Archive, Ch
 
 _DAY_NS = 86_400 * 10**9
 _CUT_SHARE = 20
-"""The file is too large: so many parts of it are made, and the oldest goes."""
+"""If the file is too large, the oldest of this many parts is deleted."""
 _SCHEMA = f"""
 PRAGMA application_id = {APPLICATION};
 PRAGMA user_version = {FORMAT};
@@ -44,19 +44,19 @@ CREATE INDEX chunks_by_stream ON chunks (stream, end_ns);
 
 
 class StoreError(OutputError):
-    """The store can't be written (any more)."""
+    """The store cannot be written, or no longer."""
 
 
 class Store(Closing):
-    """The file, open for reading and writing.
+    """The event store, opened for reading and writing.
 
     Args:
-        path: Of the file; it and its folder are made if they are not there.
-        keep_days: What is older is removed; see ``forget_old``.
-        max_mb: The oldest is removed where the file would be larger, in 2**20 bytes.
+        path: Path of the file; it and its folder are created if missing.
+        keep_days: Older entries are deleted; see ``forget_old``.
+        max_mb: The oldest entries are deleted above this file size, in 2**20 bytes.
 
     Raises:
-        StoreError: It can't be opened for writing, or another process writes to it.
+        StoreError: It cannot be opened for writing, or another process writes to it.
     """
 
     def __init__(self, path: Path, keep_days: float, max_mb: float) -> None:
@@ -68,7 +68,7 @@ class Store(Closing):
             self._lock.acquire(blocking=False)
         except Timeout:
             raise StoreError(
-                f"{path}: another run keeps its events there: give this one a file of its own, "
+                f"{path}: another run stores its events there: give this run its own file, "
                 "--set store.file=FILE"
             ) from None
         except OSError as error:
@@ -91,18 +91,18 @@ class Store(Closing):
     def write(
         self, events: Sequence[Event], chunks: Sequence[Chunk], instead_of: Sequence[int] = ()
     ) -> list[int]:
-        """Adds events and chunks, all of them or none; an event that is there already stays as it is.
+        """Adds events and chunks in one transaction; an event with a known id is ignored.
 
         Args:
-            events: To add.
-            chunks: To add.
-            instead_of: Numbers of chunks that are removed.
+            events: Events to add.
+            chunks: Chunks to add.
+            instead_of: Numbers of chunks to delete.
 
         Returns:
-            The numbers of the chunks.
+            Numbers of the added chunks.
 
         Raises:
-            StoreError: The disk is full, for example.
+            StoreError: Writing failed, for example because the disk is full.
         """
         try:
             with self._transaction():
@@ -116,27 +116,27 @@ class Store(Closing):
             raise self._failed(error) from None
 
     def forget_old(self, now_ns: int) -> None:
-        """Removes what is too old, and the oldest while the file is too large.
+        """Deletes entries that are too old, and the oldest ones while the file is too large.
 
-        A clock that is years ahead at the start removes nothing that is not old beside the others, see
-        ``PresentTime``.
+        If the clock is years ahead at the start, only entries that are old relative to the rest are deleted,
+        see ``PresentTime``.
 
         Args:
             now_ns: Unix time.
 
         Raises:
-            StoreError: It can't be written.
+            StoreError: The file cannot be written.
         """
         try:
             self._remove_until(self._present.at(now_ns) - self._keep_ns)
             while self._used_bytes() > self._max_bytes and (oldest := self._oldest_part()) is not None:
                 self._remove_until(oldest)
-            self._base.executescript("PRAGMA incremental_vacuum")  # ``execute`` would stop after a page
+            self._base.executescript("PRAGMA incremental_vacuum")  # ``execute`` would free only one page
         except sqlite3.Error as error:
             raise self._failed(error) from None
 
     def close(self) -> None:
-        """Closes the file, and lets another process have it; a new one that holds nothing is removed."""
+        """Closes the file and unlocks it for other processes; deletes it if it is new and empty."""
         is_empty = False
         with suppress(sqlite3.Error):  # closed already, or the disk is full
             is_empty = self._is_new and self._oldest_part() is None
@@ -151,7 +151,7 @@ class Store(Closing):
         return Archive(self.path, self._base)
 
     def _newest(self) -> int | None:
-        """Time of the newest event or chunk; None where there is neither."""
+        """Time of the newest event or chunk; None if the store is empty."""
         queries = ("SELECT MAX(time_ns) FROM events", "SELECT MAX(end_ns) FROM chunks")
         times_ns = [self._base.execute(query).fetchone()[0] for query in queries]
         return max((int(time_ns) for time_ns in times_ns if time_ns is not None), default=None)
@@ -168,7 +168,7 @@ class Store(Closing):
             yield
             self._base.execute("COMMIT")
         except BaseException:
-            with suppress(sqlite3.Error):  # a full disk may have rolled back by itself
+            with suppress(sqlite3.Error):  # a full disk may have caused a rollback already
                 self._base.execute("ROLLBACK")
             raise
 
@@ -179,7 +179,7 @@ class Store(Closing):
         return (pages - free) * size
 
     def _oldest_part(self) -> int | None:
-        """Until when the oldest part goes; None if there is nothing left."""
+        """End time of the oldest part; None if the store is empty."""
         for table, time in (("chunks", "end_ns"), ("events", "time_ns")):
             (rows,) = self._base.execute(f"SELECT COUNT(*) FROM {table}").fetchone()
             if rows:
@@ -193,10 +193,10 @@ class Store(Closing):
 
 
 def _prepare(base: sqlite3.Connection) -> None:
-    """Makes the tables of a new file; checks what there is of another."""
+    """Creates the tables of a new file; checks an existing one."""
     if not number(base, "page_count"):
         base.execute("PRAGMA page_size = 1024")
-        base.execute("PRAGMA auto_vacuum = INCREMENTAL")  # before the first page: space goes back to the disk
+        base.execute("PRAGMA auto_vacuum = INCREMENTAL")  # must come first; returns space to the disk
     base.execute("PRAGMA journal_mode = WAL").fetchall()
     base.execute("PRAGMA synchronous = NORMAL")
     base.execute("PRAGMA journal_size_limit = 1048576").fetchall()

@@ -18,21 +18,21 @@ from pipeline.base.redact import reason
 from pipeline.events.sender import Message, OutletError, Refused, Sender, Undelivered, shown_url, split_url
 
 PREFIX = "whsec_"
-"""Begins a secret whose rest is the key in base64."""
+"""Prefix of secrets whose remainder is the key in base64."""
 TRIED_AGAIN = (408, 425, 429)
-"""Answers of 400 to 499 that mean: not now."""
+"""Status codes from 400 to 499 that are retried."""
 _LONGEST_WAIT_S = 3600.0
 
 
 class Webhook(Sender):
-    """One address that takes events.
+    """Posts events to one URL.
 
     Args:
         outlet: Its settings.
-        secret: The key of the signature; empty for none.
+        secret: The signing key; empty for none.
 
     Raises:
-        OutletError: The address or the secret is none.
+        OutletError: The URL or the secret is invalid.
     """
 
     def __init__(self, outlet: Outlet, secret: str) -> None:
@@ -51,11 +51,11 @@ class Webhook(Sender):
         )
 
     def send(self, message: Message) -> None:
-        """Posts it; any answer of 200 to 299 means that it has arrived.
+        """Posts a message; any status from 200 to 299 counts as delivered.
 
         Raises:
-            Undelivered: No answer, or one that asks to come again.
-            Refused: An answer of 400 to 499 that is final.
+            Undelivered: No answer, or a temporary failure.
+            Refused: A permanent failure: most of the status codes from 400 to 499.
         """
         headers = self._headers | signed(self._key, message.id, now_ns() // 10**9, message.body)
         try:
@@ -79,13 +79,13 @@ def signed(key: bytes, message_id: str, seconds: int, body: bytes) -> dict[str, 
 
 
 def judged(status: int, retry_after: str | None = None) -> Undelivered | Refused:
-    """What an answer other than 200 to 299 means for a message."""
+    """The error for a status outside 200 to 299."""
     if 300 <= status < 400:
-        return Undelivered(f"it answers {status}, a redirect, which is not followed: give the final address")
+        return Undelivered(f"HTTP status {status}, a redirect, which is not followed: set the final URL")
     if 400 <= status < 500 and status not in TRIED_AGAIN:
-        return Refused(f"it answers {status}")
+        return Refused(f"HTTP status {status}")
     digits = retry_after if retry_after and retry_after.isdecimal() else None
-    return Undelivered(f"it answers {status}", min(float(digits), _LONGEST_WAIT_S) if digits else None)
+    return Undelivered(f"HTTP status {status}", min(float(digits), _LONGEST_WAIT_S) if digits else None)
 
 
 def _key(secret: str) -> bytes:
@@ -98,19 +98,19 @@ def _key(secret: str) -> bytes:
 
 
 def _why(error: Exception, timeout_s: float) -> str:
-    """In a few words, from what ``urllib`` raises around what the system says."""
+    """A short reason from the exceptions of ``urllib`` and the system."""
     cause: Any = getattr(error, "reason", error)
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted: {cause.verify_message}"
     if isinstance(cause, TimeoutError):
         return f"no answer in {timeout_s:g} s"
-    if isinstance(cause, http.client.HTTPException | ValueError):  # their text may hold the address
+    if isinstance(cause, http.client.HTTPException | ValueError):  # their text may contain the URL
         return f"no valid answer ({type(cause).__name__})"
     return reason(cause) if isinstance(cause, BaseException) else "can't be reached"
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """An event goes where it was meant to go, and nowhere else."""
+    """Disables redirects, so that an event goes only to the configured URL."""
 
     def redirect_request(self, *_: Any) -> None:
         return None

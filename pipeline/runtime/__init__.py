@@ -1,5 +1,5 @@
 """Runs the model's step on a device: frames and cached past in, probabilities and attention out.
 
-``base`` is what others use, ``engine`` what differs between libraries, ``open_runtime`` chooses among them.
-GPUs and exported steps have rooms of their own.
+``base`` is the interface, ``engine`` the part that differs between libraries, ``open_runtime`` chooses
+among them. GPUs and exported steps have packages of their own.
 """

@@ -13,27 +13,28 @@ from pipeline.runtime.engine import About, Answer, Engine, Remember
 from pipeline.runtime.step import Image, Memory, Motion, Part, Result, SizedEntry, Step
 
 MOST_SIZES = 8
-"""Each has an engine, which holds weights and takes seconds to open; peers choose what shapes they send."""
+"""Each has an engine with its own weights, which takes seconds to open; peers decide which shapes arrive."""
 
 
 class Runtime:
     """One loaded model on one device.
 
-    There is an engine for each size at which the model sees pictures: one where all become squares, else one
-    for each aspect. A stream keeps its size as long as it remembers a frame, whatever size its pictures have.
+    There is one engine per size at which the model sees images: only one if all images become squares,
+    otherwise one per aspect ratio. A stream keeps its size while it remembers a frame, even if the size of
+    its images changes.
 
     Args:
-        model: What is known of the network.
-        open_engine: Opens what computes for a size.
-        name: Of the model, human-readable.
-        why: Why this backend runs, human-readable; empty where nobody chose.
+        model: Description of the network.
+        open_engine: Opens the engine for a size.
+        name: Name of the model, human-readable.
+        why: Why this backend was chosen, human-readable; empty if it was not chosen automatically.
 
     Attributes:
-        usual_size: Of the pictures of a usual camera, as the model sees them.
-        engine: That of this size.
+        usual_size: Size of images from a typical camera, as the model sees them.
+        engine: The engine for this size.
         labels: Names of the classes.
         num_past: ``T``.
-        most_streams: In one step; a larger batch gains nothing.
+        most_streams: Streams per step; a larger batch gains nothing.
     """
 
     def __init__(
@@ -47,9 +48,9 @@ class Runtime:
         self.most_streams = self.engine.most_streams
 
     def size_of(self, height: int, width: int) -> Size:
-        """The size at which the model sees a picture of that height and width, of a stream without a past.
+        """The size at which the model sees an image of a stream without a past.
 
-        With ``MOST_SIZES`` in use it is that of them whose aspect is nearest.
+        With ``MOST_SIZES`` in use, the one of those with the nearest aspect ratio.
         """
         rows, columns = size = self._model.preprocessing.picture_size(height, width)
         if size in self._engines or len(self._engines) < MOST_SIZES:
@@ -57,16 +58,16 @@ class Runtime:
         return min(self._engines, key=lambda used: abs(math.log(used[0] * columns / (used[1] * rows))))
 
     def is_ready(self, size: Size) -> bool:
-        """Whether a step of that size can begin at once; else its engine is opened, which takes seconds."""
+        """Whether a step of that size can start at once; if not, its engine is opened first (seconds)."""
         return size in self._engines
 
     def warm_up(self, batch_size: int = 1, size: Size | None = None) -> None:
-        """Runs blank steps, so that the first real one of that many streams is as fast as the others.
+        """Runs blank steps, so that the first real one with that many streams is not slower.
 
-        Also one of known pictures: the first camera with a still picture must not hold up all others.
+        Includes known images, so that the first camera with a still image does not hold up the others.
 
         Args:
-            batch_size: How many.
+            batch_size: Number of streams.
             size: See ``size_of``; None for ``usual_size``.
         """
         size = size or self.usual_size
@@ -89,28 +90,28 @@ class Runtime:
         want_attention: bool = False,
         known: Sequence[Memory | None] = (),
     ) -> Step:
-        """One step for one new picture of each of several streams.
+        """One step for one new image from each of several streams.
 
-        Pictures of each size are a batch of their own, and known ones are others, after the new ones.
+        Images of each size are batched separately, and known images are batched after new ones.
 
         Args:
-            images: A picture of each stream, of any size.
+            images: An image from each stream, of any size.
             past: For each stream the ``T`` entries of its past frames, oldest first, None where there is
                 none.
-            want_attention: Whether results carry the weights.
-            known: For each picture the memory of one that was the same, with its ``features``: the backbone
-                is left out, and the result is that of a full step. None for a new picture; nothing at all
-                where all are new.
+            want_attention: Whether results include the attention weights.
+            known: For each image the memory of an identical one, with its ``features``: the backbone is
+                skipped, and the result is that of a full step. None for a new image; may be empty if all are
+                new.
 
         Raises:
-            ValueError: Not as many streams as pictures, entries of another model, a known picture without
-                features, or a stream whose entries are of several sizes.
+            ValueError: Numbers of images and streams differ, entries are of another model, a known image has
+                no features, or a stream has entries of several sizes.
         """
         known = known or [None] * len(images)
         if not len(images) == len(past) == len(known):
-            raise ValueError(f"{len(images)} pictures of {len(past)} streams, {len(known)} of them known")
+            raise ValueError(f"{len(images)} images of {len(past)} streams, {len(known)} of them known")
         if any(memory is not None and memory.features is None for memory in known):
-            raise ValueError("a known picture needs features: this runtime keeps none")
+            raise ValueError("a known image needs features, which this runtime does not keep")
         new: dict[Size, list[int]] = {}
         again: dict[Size, list[int]] = {}
         for row, (image, slots, memory) in enumerate(zip(images, past, known, strict=True)):
@@ -146,34 +147,34 @@ class Runtime:
         return Step(ordered, passes, memories)
 
     def match_keys(self, entry: SizedEntry) -> npt.NDArray[np.float32] | None:
-        """What dense motion looks for in later pictures, ``(rows, columns, 64)``, each of length 1.
+        """The keys of dense motion, ``(rows, columns, 64)``, each of length 1.
 
         None from a network without dense motion.
 
         Args:
-            entry: Of a picture, see ``Memory``.
+            entry: Entry of an image, see ``Memory``.
         """
         keys = self._engine(entry.size).match_keys(entry.entry)
         return None if keys is None else keys.transpose(1, 2, 0)
 
     def parts(self, entry: SizedEntry) -> list[Part]:
-        """What is remembered of a picture, for another process with the same model, backend and precision."""
+        """The remembered state of an image, for a process with the same model, backend and precision."""
         return self._engine(entry.size).parts(entry.entry)
 
     def entry(self, size: Size, parts: Sequence[Part]) -> SizedEntry:
-        """What another process has remembered of a picture that its model saw at a size.
+        """The entry of an image from another process, whose model saw it at a size.
 
         Raises:
             ValueError: It is of another model, size or precision, or damaged.
         """
         if not self.is_ready(size):
-            raise ValueError(f"of pictures of {size[1]}x{size[0]} px, for which nothing is open here")
+            raise ValueError(f"no engine is open for images of {size[1]}x{size[0]} px")
         for part in parts:
             _check(part)
         return SizedEntry(size, self._engine(size).entry(parts))
 
     def describe(self) -> About:
-        """``backend``, ``device`` and ``precision``, and what else is worth showing."""
+        """``backend``, ``device`` and ``precision``, and other facts worth showing."""
         engine = self.engine
         about: About = {
             "backend": engine.backend,
@@ -220,14 +221,14 @@ class Runtime:
 
 
 _EXPONENTS = {"float32": ("<u4", 0x7F800000), "float16": ("<u2", 0x7C00), "bfloat16": ("<u2", 0x7F80)}
-"""By type of number: an unsigned one as long, and the bits that are all set in those that are not finite."""
+"""By number type: the unsigned type of the same size, and the bits that are all set in non-finite values."""
 
 
 def _check(part: Part) -> None:
-    """Refuses a part that is not what it claims to be.
+    """Rejects invalid parts.
 
     Raises:
-        ValueError: See above.
+        ValueError: The part is damaged or contains non-finite values.
     """
     kind, exponent = _EXPONENTS.get(part.number, ("<u1", 0))
     if (
@@ -235,11 +236,11 @@ def _check(part: Part) -> None:
         or len(part.data) != math.prod(part.shape) * np.dtype(kind).itemsize
         or min(part.shape, default=0) < 1
     ):
-        raise ValueError("what was remembered is damaged")
+        raise ValueError("the remembered frame is damaged")
     if ((np.frombuffer(part.data, kind) & exponent) == exponent).any():
-        raise ValueError("what was remembered has numbers that are not finite")
+        raise ValueError("the remembered frame has numbers that are not finite")
 
 
 def _entries(past: Sequence[Sequence[SizedEntry | None]]) -> list[list[Any]]:
-    """The entries as engines know them."""
+    """The entries without their sizes."""
     return [[slot and slot.entry for slot in slots] for slots in past]

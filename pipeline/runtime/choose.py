@@ -28,11 +28,11 @@ def choose_backend(device: str, precision: str) -> Choice:
     if device.startswith("cuda") or (device == "auto" and cuda_count()):
         return Choice("torch", "fastest on a CUDA device")
     if precision == "int8":
-        return Choice("openvino", "the one that computes in int8")
+        return Choice("openvino", "the only one with int8")
     if precision == "bf16" and _has_bf16():
-        return Choice("openvino", "fastest that computes in bf16 on a CPU")
+        return Choice("openvino", "fastest with bf16 on a CPU")
     if precision not in ("auto", "fp32"):
-        return Choice("torch", f"the one that computes in {precision}")
+        return Choice("torch", f"the only one with {precision}")
     for backend, extra in _ON_CPUS.items():
         try:
             for package in EXTRAS[extra]:
@@ -44,7 +44,7 @@ def choose_backend(device: str, precision: str) -> Choice:
 
 
 def _has_bf16() -> bool:
-    """Whether OpenVINO is installed and computes in bfloat16 here."""
+    """Whether OpenVINO is installed and supports bfloat16 on this machine."""
     try:
         return "BF16" in capabilities()
     except MissingPackageError:

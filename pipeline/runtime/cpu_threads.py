@@ -6,12 +6,12 @@ import psutil
 
 
 def usable_cpus() -> int:
-    """CPUs that this process may run on."""
+    """Number of CPUs this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def default_threads() -> int:
-    """``OMP_NUM_THREADS`` if it is set; else one a core, of those that this process may use."""
+    """``OMP_NUM_THREADS`` if set; otherwise one per physical core that this process may use."""
     wish = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     if wish.isdecimal() and int(wish):
         return int(wish)

@@ -11,7 +11,7 @@ from pipeline.runtime.step import Image, Memory, Part
 About = dict[str, str | int | float]
 """Human-readable facts, by name."""
 Remember = Callable[[], tuple[list[Memory], int]]
-"""Gives the memories of a batch, and how many passes of a backbone they took."""
+"""Returns the memories of a batch, and the number of backbone passes for them."""
 
 
 class MotionFields(NamedTuple):
@@ -24,12 +24,12 @@ class MotionFields(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What an engine computes for a batch, in memory that nothing writes over.
+    """The output of an engine for a batch, in memory that is not reused.
 
     Attributes:
         probabilities: ``(B, num_classes)`` float32.
         attention: ``(B, S, T * S_k)`` float16; None if not asked for.
-        motion: None from a network without dense motion.
+        motion: None if the network has no dense motion.
     """
 
     probabilities: npt.NDArray[np.float32]
@@ -38,14 +38,14 @@ class Answer(NamedTuple):
 
 
 class Engine(Protocol):
-    """The step in one library on one device, for pictures of one size.
+    """The step in one library on one device, for images of one size.
 
     Attributes:
-        backend: Name of the library, as settings have it.
-        device: As torch names it.
+        backend: Name of the library, as in the settings.
+        device: Name of the device in torch's notation.
         precision: ``fp32``, ``fp16``, ``bf16`` or ``int8``.
         threads: CPU threads in use.
-        most_streams: In one step; a larger batch gains nothing.
+        most_streams: Streams per step; a larger batch gains nothing.
     """
 
     backend: str
@@ -57,17 +57,17 @@ class Engine(Protocol):
     def infer(
         self, images: Sequence[Image], past: Sequence[Sequence[Any]], want_attention: bool
     ) -> tuple[Answer, int, Remember]:
-        """The answer to new pictures, how many passes it took, and what gives their memories."""
+        """The answer to new images, the number of passes, and a function that returns their memories."""
         ...
 
     def infer_known(
         self, features: Sequence[Any], past: Sequence[Sequence[Any]], want_attention: bool
     ) -> Answer:
-        """The answer to known pictures, from the features of their memories."""
+        """The answer to known images, from the features in their memories."""
         ...
 
     def match_keys(self, entry: Any) -> npt.NDArray[np.float32] | None:
-        """Keys of dense motion in an entry, ``(64, rows, columns)``, see ``MotionPyramid``; None without."""
+        """Keys of dense motion in an entry, ``(64, rows, columns)``, see ``MotionPyramid``, or None."""
         ...
 
     def parts(self, entry: Any) -> list[Part]:
@@ -75,17 +75,17 @@ class Engine(Protocol):
         ...
 
     def entry(self, parts: Sequence[Part]) -> Any:
-        """An entry with these parts, each sound, of an engine like this one.
+        """Builds an entry of this engine from valid parts.
 
         Raises:
-            ValueError: They are of another model, picture size or precision.
+            ValueError: They are of another model, image size or precision.
         """
         ...
 
     def sizes_to_warm_up(self, batch_size: int) -> Sequence[int]:
-        """Sizes of the steps that make up to ``batch_size`` streams fast."""
+        """Batch sizes to warm up so that up to ``batch_size`` streams run fast."""
         ...
 
     def details(self) -> About:
-        """What is worth showing beside the attributes, or in their place."""
+        """Facts worth showing in addition to the attributes, or in their place."""
         ...

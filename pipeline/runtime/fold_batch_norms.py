@@ -7,7 +7,7 @@ _PAIRS = {"conv": "bn", "conv1": "bn1", "conv2": "bn2", "conv3": "bn3"}
 
 
 def fold_batch_norms(model: nn.Module) -> None:
-    """Folds, in place, every batch-norm of an eval-mode model into its convolution."""
+    """Folds, in place, every batch norm of an eval-mode model into its convolution."""
     for module in list(model.modules()):
         for conv_name, norm_name in _PAIRS.items():
             conv, norm = getattr(module, conv_name, None), getattr(module, norm_name, None)

@@ -19,18 +19,18 @@ Backend = Literal["auto", "torch", "openvino", "onnxruntime"]
 
 
 def open_runtime(checkpoint: str | Path, options: Options | None = None, *, backend: str = "auto") -> Runtime:
-    """Loads a checkpoint and makes it ready to run.
+    """Opens a checkpoint on a backend.
 
     Args:
-        checkpoint: A file, or the name of a shipped checkpoint; it gives the name of the model.
-        options: How it is opened.
-        backend: ``auto`` (the fastest that is installed), ``torch``, ``openvino`` or ``onnxruntime``. The
-            last two take torch's threads away from it, because idle ones would wait on the cores that the
-            step needs.
+        checkpoint: A file, or the name of a shipped checkpoint; its stem becomes the model's name.
+        options: Options.
+        backend: ``auto`` (the fastest available), ``torch``, ``openvino`` or ``onnxruntime``. The last two
+            limit torch to one thread, because its idle threads would spin on the cores that the step
+            needs.
 
     Raises:
-        CheckpointError: No such checkpoint, or one that can't be used.
-        DeviceError: This machine lacks the device, or the device the precision.
+        CheckpointError: The checkpoint does not exist or cannot be used.
+        DeviceError: This machine lacks the device, or the device lacks the precision.
         MissingPackageError: The backend is not installed.
     """
     path = find_checkpoint(checkpoint)
@@ -38,20 +38,20 @@ def open_runtime(checkpoint: str | Path, options: Options | None = None, *, back
     if backend not in get_args(Backend):
         raise DeviceError(f"backend {backend!r}: choose {', '.join(get_args(Backend))}")
     if options.provider != "auto" and backend != "onnxruntime":
-        raise DeviceError(f"provider {options.provider} is one of backend onnxruntime, not of {backend}")
+        raise DeviceError(f"provider {options.provider} requires backend onnxruntime, not {backend}")
     device, precision = options.device, options.precision
     chosen = choose_backend(device, precision) if backend == "auto" else Choice(backend, "as configured")
     try:
         runtime = _OPEN[chosen.backend](path, replace(options, why=chosen.why))
     except (UserError, CheckpointError):
         raise
-    except Exception as error:  # whatever a package raises that does not fit the others
+    except Exception as error:  # incompatible packages may raise anything
         if backend != "auto" or chosen.backend == "torch" or precision == "int8":
             raise
-        options.log(f"{chosen.backend} can't run it ({type(error).__name__}: {error}): torch takes over")
+        options.log(f"{chosen.backend} can't run it ({type(error).__name__}: {error}): using torch instead")
         chosen = Choice("torch", f"{chosen.backend} can't run it")
         runtime = _open_with_torch(path, replace(options, why=chosen.why))
-    if chosen.backend != "torch" and "torch" in sys.modules:  # it is not, where the step was prepared before
+    if chosen.backend != "torch" and "torch" in sys.modules:  # not loaded if the step was cached
         sys.modules["torch"].set_num_threads(1)
     engine = runtime.engine
     options.log(f"runs on {chosen.backend}, {engine.device}, {engine.precision} ({chosen.why})")
@@ -59,7 +59,7 @@ def open_runtime(checkpoint: str | Path, options: Options | None = None, *, back
 
 
 def _open_with_torch(path: Path, options: Options) -> Runtime:
-    from pipeline.model.checkpoint import load_checkpoint  # slow: torchvision comes with it
+    from pipeline.model.checkpoint import load_checkpoint  # slow: imports torchvision
     from pipeline.runtime.open_torch import open_torch
 
     return open_torch(load_checkpoint(path), options)

@@ -16,22 +16,22 @@ from pipeline.runtime.runtime_options import Options
 from pipeline.runtime.torch_engine import torch_engines
 
 TOLERANCE = 0.1
-"""Of a probability, between two ways to compute in the same precision; bfloat16 needs nearly as much."""
+"""Largest difference of a probability between two implementations; bfloat16 needs nearly as much."""
 _STEPS = 4
 
 
 def open_torch(model: TemporalKVQResNetCBAM, options: Options | None = None) -> Runtime:
     """The runtime for a device.
 
-    A GPU gets captured graphs and kernels of our own, unless they are not wanted. They are left out, with a
-    message, where they fail or don't give what torch's own kernels give.
+    On a GPU, captured graphs and custom kernels are used if enabled. If they fail, or differ from torch's own
+    kernels, they are skipped with a message.
 
     Args:
-        model: A network with its labels and preprocessing; it stays as it is.
-        options: How it is opened.
+        model: A network with its labels and preprocessing; not modified.
+        options: Options.
 
     Raises:
-        DeviceError: This machine lacks the device, or the device the precision.
+        DeviceError: This machine lacks the device, or the device lacks the precision.
     """
     options = options or Options()
     about = replace(model.description, preprocessing=options.preprocessing(model.preprocessing))
@@ -43,22 +43,22 @@ def open_torch(model: TemporalKVQResNetCBAM, options: Options | None = None) -> 
     device = pick_device(options.device)
     if device.type == "cpu" or not options.graphs:
         return plain
-    options.log("preparing kernels and graphs; the first time on a machine that takes minutes")
+    options.log("preparing kernels and graphs; this takes minutes the first time on a machine")
     try:
         fast = runtime(cuda_engines(model, device, options))
         difference = largest_difference(fast, plain)
-    except Exception as error:  # compilers, drivers and kernels fail in many ways, and there is another way
+    except Exception as error:  # compilers, drivers and kernels fail in many ways, and there is a fallback
         reason = str(error).strip().partition("\n")[0][:200]
-        options.log(f"no CUDA graphs, which makes it slower: {reason}")
+        options.log(f"no CUDA graphs, so steps are slower: {reason}")
         return plain
     if difference <= TOLERANCE:
         return fast
-    options.log(f"no CUDA graphs, which makes it slower: their results differ by {difference:.2g}")
+    options.log(f"no CUDA graphs, so steps are slower: their results differ by {difference:.2g}")
     return plain
 
 
 def largest_difference(one: Runtime, other: Runtime) -> float:
-    """Largest difference of a probability over a few steps of noise; NaN if there is one anywhere."""
+    """Largest difference of a probability over a few steps of noise; NaN if any output is NaN."""
     rng = np.random.default_rng(0)
     pasts: list[list[Any]] = [[None] * one.num_past for _ in range(2)]
     largest = 0.0

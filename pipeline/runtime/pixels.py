@@ -11,14 +11,14 @@ from pipeline.runtime.threaded_stretch import Stretcher
 
 
 class Preprocessor:
-    """Resizes to the model's size on the CPU, normalises on the device.
+    """Resizes to the model's size on the CPU, and normalises on the device.
 
     Args:
-        preprocessing: Of the model.
-        device: Where the tensor goes.
-        dtype: Its type.
-        threads: CPU threads that resize.
-        size: Of the frames; None for ``usual_size``.
+        preprocessing: Preprocessing of the model.
+        device: Device of the result.
+        dtype: Type of the result.
+        threads: CPU threads for resizing.
+        size: Size of the frames; None for ``usual_size``.
     """
 
     def __init__(
@@ -39,9 +39,9 @@ class Preprocessor:
         return self.normalise(self._stretch(images))
 
     def normalise(self, resized: Pixels) -> Tensor:
-        """The same from pictures that have the model's size already."""
+        """The same for images that already have the model's size."""
         return self.normalised(torch.from_numpy(resized).to(self._device))
 
     def normalised(self, pixels: Tensor) -> Tensor:
-        """The same from pixels that are on the device."""
+        """The same for pixels that are already on the device."""
         return torch.addcmul(self._offset, pixels.permute(0, 3, 1, 2), self._factor).to(self._dtype)

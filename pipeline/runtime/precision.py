@@ -8,16 +8,16 @@ DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 def pick_precision(name: str, device: torch.device) -> str:
-    """The precision meant by ``auto`` (float16 on a GPU, else float32), ``fp32``, ``fp16`` or ``bf16``.
+    """Resolves ``auto`` (float16 on a GPU, otherwise float32), ``fp32``, ``fp16`` or ``bf16``.
 
     Raises:
-        DeviceError: No such precision, or the device lacks it.
+        DeviceError: Unknown precision, or the device lacks it.
     """
     if name == "auto":
         return "fp16" if device.type == "cuda" else "fp32"
     if name == "int8":
         raise DeviceError(
-            "precision int8 is for OpenVINO on a CPU: set runtime.backend=openvino, "
+            "precision int8 requires OpenVINO on a CPU: set runtime.backend=openvino, "
             f"or choose auto, {', '.join(DTYPES)}"
         )
     if name not in DTYPES:

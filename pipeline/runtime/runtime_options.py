@@ -11,11 +11,11 @@ from pipeline.model.preprocessing import Preprocessing
 from pipeline.runtime.cpu_threads import default_threads
 
 LEAST_AGREEMENT = 0.9
-"""Share of clips: below it, int8 does not fit the model."""
+"""Share of clips below which int8 is not accurate enough for the model."""
 
 
 class CalibrationClips(Protocol):
-    """Clips to calibrate int8 on, or to score it with."""
+    """Clips for calibrating or scoring int8."""
 
     @property
     def frames(self) -> npt.NDArray[np.uint8]:
@@ -23,30 +23,30 @@ class CalibrationClips(Protocol):
 
     @property
     def labels(self) -> list[str]:
-        """Names of the classes, ``n`` times."""
+        """The class name of each clip."""
 
 
 ClipMaker = Callable[[int, int, int, int], CalibrationClips]
-"""Size in pixels, past frames, number of clips and seed to clips."""
+"""Maps size in pixels, past frames, number of clips and seed to clips."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Options:
-    """What all ways to open a model understand; each refuses what it can't do with a ``DeviceError``.
+    """Options of all backends; each rejects what it does not support with a ``DeviceError``.
 
     Attributes:
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` ...
-        precision: ``auto`` (what the backend is fastest in), ``fp32``, ``fp16``, ``bf16`` or ``int8``.
-        longer_side_px: Of pictures as the model sees them, which then keep their aspect; 0 leaves both to
-            the checkpoint.
+        precision: ``auto`` (the fastest for the backend), ``fp32``, ``fp16``, ``bf16`` or ``int8``.
+        longer_side_px: Longer side of images as the model sees them, which then keep their aspect ratio;
+            0 leaves both to the checkpoint.
         threads: CPU threads; 0 for ``default_threads``.
-        provider: Of ``onnxruntime`` alone: ``auto`` (by device), ``cpu``, ``cuda`` or ``tensorrt``.
-        graphs: Whether torch may use captured graphs and kernels of our own on a GPU.
-        clips: Makes the clips that ``int8`` is calibrated on.
-        least_agreement: Share of other clips that int8 must answer as float32 does.
-        name: Of the model, human-readable.
-        why: Why this backend was chosen, human-readable; empty where nobody chose.
-        report: Takes human-readable lines: what is prepared, chosen or can't be had.
+        provider: For ``onnxruntime`` only: ``auto`` (by device), ``cpu``, ``cuda`` or ``tensorrt``.
+        graphs: Whether torch may use captured graphs and custom kernels on a GPU.
+        clips: Makes the clips on which ``int8`` is calibrated.
+        least_agreement: Share of other clips for which int8 and float32 must give the same answer.
+        name: Name of the model, human-readable.
+        why: Why this backend was chosen, human-readable; empty if it was not chosen automatically.
+        report: Receives human-readable lines: what is prepared, chosen or unavailable.
     """
 
     device: str = "auto"
@@ -67,13 +67,13 @@ class Options:
         return self.threads or default_threads()
 
     def preprocessing(self, own: Preprocessing) -> Preprocessing:
-        """That of a model as these options have it.
+        """A model's preprocessing with these options applied.
 
         Raises:
-            ValueError: A longer side that no network can use.
+            ValueError: The longer side is not supported.
         """
         return replace(own, size=self.longer_side_px, keep_aspect=True) if self.longer_side_px else own
 
     def log(self, line: str) -> None:
-        """Reports a line on this model."""
+        """Reports a line about this model."""
         self.report(f"{self.name}: {line}")

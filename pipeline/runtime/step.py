@@ -17,14 +17,14 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Motion:
-    """Dense motion of one picture, at stride 4 of the network's input; float32, slots oldest first.
+    """Dense motion of one image, at stride 4 of the network's input; float32, slots oldest first.
 
     Attributes:
-        flow: Where each place was in each past frame, ``(T, 2, h, w)``, x right and y down, in pixels of the
-            network's input; zeros for a slot without a frame.
+        flow: Displacement of each place to its position in each past frame, ``(T, 2, h, w)``, x right and y
+            down, in pixels of the network's input; zeros for a slot without a frame.
         uncertainty: Expected error of the flow in pixels, ``(T, h, w)``.
         moving: Probability that the place moves by itself, ``(h, w)``.
-        camera: What places that stand still do: from new to past coordinates, each from -1 to 1,
+        camera: Affine map of the static background from new to past coordinates, each from -1 to 1,
             ``(T, 2, 3)``.
     """
 
@@ -36,15 +36,15 @@ class Motion:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The prediction for one picture.
+    """The prediction for one image.
 
     Attributes:
         probabilities: ``(num_classes,)`` float32, adding up to 1.
         attention: Weights over the past, ``(S, T * S_k)`` float16, slots oldest first and zeros for a slot
             without a frame; None if not asked for.
-        depth: Past frames it saw, 0 to ``T``.
+        depth: Number of past frames used, 0 to ``T``.
         grid: Rows and columns of the new frame's positions, ``rows * columns = S``.
-        motion: None from a network without dense motion.
+        motion: None if the network has no dense motion.
     """
 
     probabilities: npt.NDArray[np.float32]
@@ -55,18 +55,18 @@ class Result:
 
 
 class SizedEntry(NamedTuple):
-    """What is remembered of a picture, and the size at which the model saw it."""
+    """The remembered state of an image, and the size at which the model saw it."""
 
     size: Size
     entry: Any
 
 
 class Part(NamedTuple):
-    """A part of what is remembered of a picture, as another process of the same kind can take it.
+    """A part of an image's remembered state, for transfer to another process of the same kind.
 
     Attributes:
-        number: Name of the type of its numbers, such as ``bfloat16``.
-        shape: Of the array.
+        number: Type of its numbers, such as ``bfloat16``.
+        shape: Shape of the array.
         data: Its numbers, little-endian, row by row.
     """
 
@@ -77,11 +77,11 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What is remembered of one picture; only the runtime that made it can read it.
+    """The remembered state of one image; only the runtime that made it can read it.
 
     Attributes:
         entry: For the history of its stream: keys and values; from a ``Runtime`` a ``SizedEntry``.
-        features: For ``Runtime.infer`` of the same picture again; None from a backend that keeps none.
+        features: For ``Runtime.infer`` with the same image again; None if the backend keeps none.
     """
 
     entry: Any
@@ -89,12 +89,12 @@ class Memory:
 
 
 class Step:
-    """One step of several streams: the results first, then the work that only later steps need.
+    """One step of several streams: results first, then the work that only later steps need.
 
     Args:
-        results: One for each stream.
-        backbone_passes: Pictures that went through a backbone for them.
-        remember: Gives the memories, and how many passes they took.
+        results: One per stream.
+        backbone_passes: Number of images that went through a backbone for them.
+        remember: Returns the memories, and the number of passes for them.
 
     Attributes:
         results: See above.
@@ -112,10 +112,10 @@ class Step:
         self._memories: list[Memory] | None = None
 
     def remember(self) -> list[Memory]:
-        """What later steps need of each picture, in the order of the results.
+        """The memories of all images for later steps, in the order of the results.
 
-        Costs next to nothing with shared weights; otherwise it runs the other backbones, so call it when
-        the predictions are out.
+        Almost free with shared weights; otherwise it runs the other backbones, so call it after the
+        predictions have been sent.
 
         Raises:
             ValueError: Called for the first time after the next ``infer``, by a runtime whose steps share

@@ -1,4 +1,4 @@
-"""What engines of torch give and take: tensors on any device, as arrays and parts that need no torch."""
+"""Converts tensors on any device to arrays and parts that need no torch, and back."""
 
 from collections.abc import Sequence
 
@@ -13,12 +13,12 @@ from pipeline.runtime.step import Part
 
 
 def answer_of(output: StepOutput) -> Answer:
-    """The answer in a network's output, in any type."""
+    """The answer in a network's output, of any dtype."""
     return fetched(output.logits.float().softmax(dim=1), output.attention, motion_of(output))
 
 
 def motion_of(output: StepOutput) -> list[Tensor]:
-    """The fields of dense motion in a network's output, as in ``MotionFields``; none where it has none."""
+    """The fields of dense motion in a network's output, as in ``MotionFields``; empty if it has none."""
     fields = (output.flow, output.uncertainty, output.moving, output.camera)
     return [field for field in fields if field is not None]
 
@@ -29,7 +29,7 @@ def fetched(probabilities: Tensor, attention: Tensor | None, motion: Sequence[Te
     Args:
         probabilities: ``(B, num_classes)`` float32.
         attention: None if not asked for.
-        motion: Fields of ``MotionFields``; none from a network without dense motion.
+        motion: Fields of ``MotionFields``; empty if the network has no dense motion.
     """
     weights = None if attention is None else attention.half().cpu().numpy()
     fields = MotionFields(*map(floats, motion)) if motion else None
@@ -37,7 +37,7 @@ def fetched(probabilities: Tensor, attention: Tensor | None, motion: Sequence[Te
 
 
 def floats(tensor: Tensor) -> npt.NDArray[np.float32]:
-    """As float32 in main memory."""
+    """A float32 copy in main memory."""
     array: npt.NDArray[np.float32] = tensor.float().cpu().numpy()
     return array
 
@@ -50,5 +50,5 @@ def part_of(tensor: Tensor) -> Part:
 
 
 def tensor_of(part: Part) -> Tensor:
-    """The tensor that a sound part came from, in main memory."""
+    """The tensor of a valid part, in main memory."""
     return torch.frombuffer(bytearray(part.data), dtype=getattr(torch, part.number)).reshape(part.shape)

@@ -1,4 +1,4 @@
-"""Pictures of any size to the model's, by several threads."""
+"""Resizes images to the model's size with several threads."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,15 +9,15 @@ from pipeline.base.stretch import bands, stretch
 from pipeline.model.preprocessing import Size
 from pipeline.runtime.step import Image, Pixels
 
-_WORTH = 1 << 21  # bytes: less is resized before a sleeping thread has woken up for it
+_WORTH = 1 << 21  # bytes: smaller images are resized faster than a sleeping thread wakes up
 
 
 class Stretcher:
-    """Resizes pictures of any size to the model's: many, or large ones in bands, by several threads.
+    """Resizes images of any size to the model's; several images, or bands of large ones, run in threads.
 
     Args:
-        size: Of the results.
-        threads: How many work, the caller's included.
+        size: Size of the results.
+        threads: Number of threads, including the caller's.
     """
 
     def __init__(self, size: Size, threads: int) -> None:
@@ -40,7 +40,7 @@ class Stretcher:
         others = [self._pool.submit(stretch, *band) for band in shared]
         stretch(*own)
         for band, other in zip(reversed(shared), reversed(others), strict=True):
-            if other.cancel():  # no thread has come to it: on a busy machine it would be waited for
+            if other.cancel():  # not started yet: do it here instead of waiting on a busy machine
                 stretch(*band)
             else:
                 other.result()

@@ -26,10 +26,10 @@ class TorchEngine:
 
     Args:
         model: In eval mode, on its device, in its type and in channels-last layout.
-        preprocess: Gives frames of that type on that device.
-        precision: For people.
+        preprocess: Produces frames of that type on that device.
+        precision: Name of the precision, for display.
         threads: CPU threads in use.
-        size: Of the frames.
+        size: Size of the frames.
     """
 
     backend = "torch"
@@ -98,10 +98,10 @@ class TorchEngine:
 
 
 def torch_engines(model: TemporalKVQResNetCBAM, options: Options) -> Callable[[Size], TorchEngine]:
-    """Opens engines of all sizes on one copy of the model; the threads are those of the whole process.
+    """Opens engines of all sizes on one copy of the model; sets the thread count of the whole process.
 
     Raises:
-        DeviceError: This machine lacks the device, or the device the precision.
+        DeviceError: This machine lacks the device, or the device lacks the precision.
     """
     device = pick_device(options.device)
     precision = pick_precision(options.precision, device)

@@ -1,7 +1,7 @@
 """Assigns regions of a new frame to tracked objects.
 
-The dense motion has measured how each place moves. So where a thing should be is known after one frame, and
-things that meet are kept apart by how they move, not only by where they are.
+The dense motion gives the velocity of each place, so an object's next position can be predicted after one
+frame, and objects that meet are kept apart by their motion as well as their position.
 """
 
 from collections.abc import Sequence
@@ -14,25 +14,25 @@ from pipeline.scene.regions import SAME, SMALLEST, Region
 from pipeline.scene.tracks import Track
 
 _SLOW = 0.05
-"""Widths a second; below, a difference in velocity means little."""
+"""Widths per second; below this, a difference in velocity means little."""
 _WORST = 1.6
-"""Cost of the worst match: so many of their sides apart, or fewer and moving differently."""
+"""Highest cost of a match: distance in mean box sides plus the difference in velocity."""
 _NEW = 0.9
-"""Cost of a thing that is not shown yet, so that it takes no region from one that is."""
+"""Extra cost of a thing that is not shown yet, so that it cannot take a region from one that is."""
 _LEAST_LEFT = 0.5
-"""Of several things in one region each keeps so much of the places it had, or is taken for hidden."""
+"""Of several things in one region, each must keep this share of the places it had; otherwise it is hidden."""
 _MOTION_WEIGHT = 30.0
-"""Of a place's motion against its distance, squared, in half sides."""
+"""Weight of a place's velocity difference against its squared distance in half box sides."""
 
 
 def divided_among(tracks: Sequence[Track], regions: Sequence[Region]) -> list[Region]:
-    """Regions in which several shown things have met become a part for each."""
+    """Splits regions in which several shown things have met into one part per thing."""
     shown = [(track, *track.middle) for track in tracks if track.id]
     return [part for region in regions for part in _shares(shown, region)]
 
 
 def _shares(shown: Sequence[tuple[Track, float, float]], region: Region) -> list[Region]:
-    """Parts of a region for the things whose middles are in it."""
+    """Parts of a region for the things whose centres are in it."""
     left, top, right, bottom = region.box
     inside = [track for track, x, y in shown if left <= x <= right and top <= y <= bottom]
     if len(inside) < 2:
@@ -50,7 +50,7 @@ def _shares(shown: Sequence[tuple[Track, float, float]], region: Region) -> list
 
 
 def _is_fragment(track: Track, other: Track) -> bool:
-    """Whether a thing is only a part of an older one: their boxes are the same."""
+    """Whether a thing is only a fragment of an older one: their boxes nearly coincide."""
     return other.id < track.id and overlap(track.box, other.box) > SAME
 
 
@@ -65,18 +65,18 @@ def _misfit(track: Track, region: Region) -> Array:
 
 
 def _difference(velocity: Array, other: Array) -> Array:
-    """Of velocities ``(..., 2)``, from 0 to 1."""
+    """Relative difference of velocities ``(..., 2)``, 0 to 1."""
     return _length(velocity - other) / (_length(velocity) + _length(other) + np.float32(_SLOW))
 
 
 def _length(vectors: Array) -> Array:
-    """``(..., 2)`` to ``(...)``."""
+    """Norms of vectors: ``(..., 2)`` to ``(...)``."""
     length: Array = np.hypot(vectors[..., 0], vectors[..., 1])
     return length
 
 
 def match(tracks: Sequence[Track], regions: Sequence[Region]) -> dict[int, Track]:
-    """Things by the index of their region; the pair that fits best is matched first."""
+    """Matched things by region index; the best pairs are matched first."""
     if not tracks or not regions:
         return {}
     cost = _costs(tracks, regions)
@@ -93,7 +93,7 @@ def match(tracks: Sequence[Track], regions: Sequence[Region]) -> dict[int, Track
 
 
 def _costs(tracks: Sequence[Track], regions: Sequence[Region]) -> Array:
-    """``(tracks, regions)``: distance in mean sides, plus the difference of their velocities."""
+    """``(tracks, regions)``: distance in mean box sides plus the difference in velocity."""
     boxes = np.array([track.box for track in tracks], np.float32)[:, None]
     others = np.array([region.box for region in regions], np.float32)
     sides = boxes[..., 2:] - boxes[..., :2] + others[..., 2:] - others[..., :2]

@@ -11,7 +11,7 @@ from pipeline.scene.dense_motion import Array, DenseMotion, polar
 _SMOOTHED_OVER_MS = 400.0
 """Time constant of the motion."""
 _WILDEST = 100.0
-"""Of each rate a second; what is beyond, or not finite, is no measurement."""
+"""Upper limit of each rate per second; values above it or not finite are discarded."""
 
 
 class CameraTracker:
@@ -19,13 +19,13 @@ class CameraTracker:
 
     def __init__(self) -> None:
         self._rates: Array | None = None
-        self._way = 0.0  # in a second, whether it leads anywhere or not
+        self._way = 0.0  # mean path length per second, whatever the net motion
         self._time_ns = 0
 
     def update(self, motion: DenseMotion, time_ns: int) -> CameraMotion | None:
-        """The camera's motion in the next frame; None without a past, or where none can be measured.
+        """The camera's motion in the next frame; None without past frames, or if it cannot be measured.
 
-        A time that is not after the one before forgets all.
+        The state is reset if the time does not increase.
 
         Args:
             motion: What the network found in the frame.
@@ -54,7 +54,7 @@ class CameraTracker:
 
 
 def camera_between(motion: DenseMotion, slot: int) -> Similarity:
-    """From places of a frame to those of a past one, by what stands still."""
+    """Maps places of a frame to those of a past one, from the motion of the static background."""
     (a, b, x), (c, d, y) = motion.camera[slot].tolist()
     factor = complex((a + d) / 2, (c * motion.aspect - b / motion.aspect) / 2)
     middle, was = (complex(x + 1, (y + 1) * motion.aspect) / 2 for x, y in ((0.0, 0.0), (x, y)))
@@ -62,7 +62,7 @@ def camera_between(motion: DenseMotion, slot: int) -> Similarity:
 
 
 def _rates(motion: DenseMotion) -> Array | None:
-    """Pan and tilt in widths a second, zoom and roll a second, ``(4,)``; None if they are no measurement."""
+    """Pan and tilt in widths per second, zoom and roll per second, ``(4,)``; None if they are invalid."""
     slot = motion.slots[-1]
     seconds = motion.history_ms[slot] / 1000
     (a, b, _), (c, d, _) = motion.camera[slot].tolist()

@@ -15,19 +15,19 @@ from pipeline.base.watched import Line, Watch, Zone
 _PICTURE = shapely.box(0.0, 0.0, 1.0, 1.0)
 _DIGITS = 4
 _LEAST_AREA, _LEAST_LENGTH = 1e-3, 0.02
-"""Of the picture: what is left of a zone or line that is less has gone out of it."""
+"""In the image: a zone or line of which less remains counts as outside."""
 _MOST_POINTS = 64
 Place: TypeAlias = Zone | Line | Ground
-"""What is drawn in a view."""
+"""Anything drawn in a view."""
 
 
 class Carried(NamedTuple):
-    """What a stream watches after a new view was taken.
+    """What a stream watches after its reference view was replaced.
 
     Attributes:
-        watch: Everything, of all streams.
-        moved: What was carried, such as ``zones.drive``.
-        left: What is not in the new view, and stays as it was.
+        watch: The watch of all streams.
+        moved: Names of what was moved, such as ``zones.drive``.
+        left: Names of what lies outside the new view and was left unchanged.
     """
 
     watch: Watch
@@ -36,7 +36,7 @@ class Carried(NamedTuple):
 
 
 def places_of(watch: Watch, stream_id: str, view: str) -> dict[str, Place]:
-    """What is drawn in a view of a stream, by names such as ``zones.drive``."""
+    """Everything drawn in a view of a stream, by names such as ``zones.drive``."""
     first = next(iter(watch.views_of(stream_id)), view)
     return {
         f"{kind}.{name}": place
@@ -47,15 +47,14 @@ def places_of(watch: Watch, stream_id: str, view: str) -> dict[str, Place]:
 
 
 def carry(watch: Watch, stream_id: str, sight: Sight) -> Carried:
-    """Carries what is drawn in the present view of a stream to the picture in which the view is seen.
+    """Moves everything drawn in a stream's current view to the image that replaces the view.
 
-    What reaches out of the picture is cut off at its edge. Where the view is not found, all stays where it
-    is in the picture.
+    Shapes are clipped at the edge of the image. If the view was not found, nothing is moved.
 
     Args:
         watch: Zones, lines, rules, views and ground of all streams.
         stream_id: The stream.
-        sight: Where its view is in the picture that becomes the view.
+        sight: Where the view is in the image that replaces it.
     """
     moved: dict[str, Place] = {}
     left = []
@@ -73,7 +72,7 @@ def carry(watch: Watch, stream_id: str, sight: Sight) -> Carried:
 
 
 def _carried(place: Place, sight: Sight) -> Place | None:
-    """None for what is not in the picture, or can't be measured there."""
+    """None if the place is outside the image or cannot be measured there."""
     try:
         if isinstance(place, Ground):
             return _carried_ground(place, sight)
@@ -85,7 +84,7 @@ def _carried(place: Place, sight: Sight) -> Place | None:
 
 
 def _carried_ground(ground: Ground, sight: Sight) -> Ground | None:
-    """It can't be cut: its lengths would be others."""
+    """Ground cannot be clipped: its lengths would change."""
     points = [_rounded(sight.in_picture(point)) for point in ground.points]
     segment = [_rounded(sight.in_picture(point)) for point in ground.segment]
     if not all(0 <= value <= 1 for point in (*points, *segment) for value in point):
@@ -94,7 +93,7 @@ def _carried_ground(ground: Ground, sight: Sight) -> Ground | None:
 
 
 def _cut_zone(points: Sequence[Point]) -> list[Point]:
-    """What of a zone is in the picture; its largest part."""
+    """The largest part of a zone that lies in the image."""
     if all(0 <= value <= 1 for point in points for value in point):
         return [_rounded(point) for point in points]
     cut = shapely.make_valid(Polygon(points)).intersection(_PICTURE)
@@ -106,7 +105,7 @@ def _cut_zone(points: Sequence[Point]) -> list[Point]:
 
 
 def _cut_line(points: Sequence[Point]) -> list[Point]:
-    """What of a line is in the picture, in its direction; its longest part."""
+    """The longest part of a line that lies in the image, with its direction kept."""
     line = LineString(points)
     parts = [part for part in shapely.get_parts(line.intersection(_PICTURE)) if isinstance(part, LineString)]
     longest = max(parts, key=lambda part: part.length, default=LineString())

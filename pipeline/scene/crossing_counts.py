@@ -21,25 +21,25 @@ class Crossed(NamedTuple):
 
 
 class CrossingCounts:
-    """Counts the ``crossed`` events of all streams. Any thread may use it."""
+    """Counts the ``crossed`` events of all streams. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._counts: Counter[tuple[str, str, str]] = Counter()
 
     def take(self, event: Event) -> None:
-        """Takes an event of any kind."""
+        """Processes an event of any kind; only ``crossed`` is counted."""
         if event.kind == "crossed" and event.line is not None:
             with self._lock:
                 self._counts[event.stream_id, event.line, event.why["way"]] += 1
 
     def of(self, stream_id: str, line: str) -> Crossed:
-        """Of a line in a stream, since the sink began, or since it is as it is now."""
+        """Counts of a line in a stream since the sink started or the line last changed."""
         with self._lock:
             return Crossed(*(self._counts[stream_id, line, way] for way in Crossed._fields))
 
     def replace_watch(self, stream_id: str, before: Watch, now: Watch) -> None:
-        """Forgets the counts of a stream's lines that are gone, or are others than before."""
+        """Resets the counts of a stream's lines that were removed or changed."""
         with self._lock:
             for key in [key for key in self._counts if key[0] == stream_id]:
                 if before.place_in(*key[:2]) != now.place_in(*key[:2]):

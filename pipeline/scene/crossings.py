@@ -13,7 +13,7 @@ from pipeline.scene.zones import Border, anchor_of
 
 @dataclass(slots=True)
 class _Walker:
-    """A thing near a line: the side on which it is believed to be, and where it was there last."""
+    """A thing near a line: its current side, and its last position on that side."""
 
     side: Presence
     point: Point
@@ -25,9 +25,9 @@ class Crossing:
     """A thing has crossed a line.
 
     Attributes:
-        thing: As it was when that was clear.
-        at: When it was first seen beyond.
-        forward: Which way.
+        thing: As it was when the crossing was confirmed.
+        at: When it was first seen on the other side.
+        forward: Whether it crossed forward.
     """
 
     thing: Thing
@@ -38,9 +38,10 @@ class Crossing:
 class Crossings:
     """Follows all things of a stream across one line; ``update`` is called with each frame, in order.
 
-    A thing has crossed when it was clearly on one side, then for a moment clearly on the other, and its
-    way went through the line. On the line it is on neither side, so standing there counts nothing. Nor does a
-    box that jumps, as where things meet and part: its thing does not go where the box went.
+    A thing has crossed if it was clearly on one side, then for a moment clearly on the other, and its path
+    went through the line. On the line itself it is on neither side, so standing there is not counted. A box
+    that jumps, for example where things meet and part, is not counted either, because its thing does not
+    move in the direction of the jump.
     """
 
     def __init__(self, border: Border) -> None:
@@ -48,7 +49,7 @@ class Crossings:
         self._walkers: dict[int, _Walker] = {}
 
     def update(self, things: Sequence[Thing], now: Moment) -> list[Crossing]:
-        """Takes in the things of the next frame; who has crossed with it."""
+        """Processes the things of the next frame; returns the crossings confirmed by it."""
         found = [crossing for thing in things if (crossing := self._see(thing, now))]
         for number, walker in list(self._walkers.items()):
             if (now.time_ns - walker.last.time_ns) / 1e6 > REMEMBERED_MS:
@@ -77,5 +78,5 @@ class Crossings:
         return Crossing(thing, walker.side.since, forward) if crossed else None
 
     def _goes(self, thing: Thing, point: Point, forward: bool) -> bool:
-        """Whether a thing moves, and not the other way."""
+        """Whether a thing moves, and not in the opposite direction."""
         return thing.speed >= IN_PLACE and self._border.is_along(thing.direction_deg, point, forward)

@@ -1,6 +1,6 @@
 """Dense motion of one frame, and each place's own motion relative to the camera.
 
-Lengths are in picture widths on both axes: x from 0 to 1, y from 0 to height / width.
+Lengths are in image widths on both axes: x from 0 to 1, y from 0 to height / width.
 """
 
 import math
@@ -22,23 +22,23 @@ Vector: TypeAlias = tuple[float, float]
 PLACE_PX = 4
 """Side of a place in pixels of the model's input."""
 _LEAST_ERROR_PX = 0.1
-"""No flow is trusted further than this."""
+"""Lower bound on the expected error of the flow."""
 
 
 @dataclass(frozen=True, slots=True)
 class DenseMotion:
-    """What the network found in one frame; T past frames, oldest first, ``h x w`` places.
+    """The network's output for one frame; T past frames, oldest first, ``h x w`` places.
 
     Attributes:
         moving: ``(h, w)``, probability that a place moves by itself.
         flow: ``(T, 2, h, w)``, from each place to where it was (x right, y down), in pixels of the
             model's input.
         uncertainty: ``(T, h, w)``, expected error of the flow in the same pixels.
-        camera: ``(T, 2, 3)``, affine map from new to past coordinates (-1 to 1), of what stands still.
-        valid: ``(T,)``, whether there is such a past frame.
-        history_ms: Age of each past frame; any number where there is none.
-        aspect: Height of the original picture / its width.
-        slots: Past slots that hold a frame.
+        camera: ``(T, 2, 3)``, affine map of the static background from new to past coordinates (-1 to 1).
+        valid: ``(T,)``, whether the past frame exists.
+        history_ms: Age of each past frame; arbitrary where there is none.
+        aspect: Height of the original image / its width.
+        slots: Indices of the past frames that exist.
     """
 
     moving: Array
@@ -51,7 +51,7 @@ class DenseMotion:
     slots: tuple[int, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Raises: ValueError: Shapes that do not belong together."""
+        """Raises: ValueError: The shapes do not match."""
         past, (rows, columns) = len(self.valid), self.moving.shape
         wanted = {
             "flow": (past, 2, rows, columns),
@@ -69,9 +69,9 @@ class DenseMotion:
         object.__setattr__(self, "slots", slots)
 
     def own_velocity(self, places: Places) -> Array:
-        """Velocity of places against the camera, ``(n, 2)``, in widths a second; as finite as the flow.
+        """Velocity of places relative to the camera, ``(n, 2)``, in widths per second.
 
-        It is a mean over the past frames, weighted by what their uncertainty and age make of it.
+        Finite where the flow is. The mean over the past frames, weighted by their uncertainty and age.
         """
         rows, columns = self.moving.shape
         row, column = places.T
@@ -88,7 +88,7 @@ class DenseMotion:
                 still_x, still_y = (
                     ((a - 1) * x + b * y + c) / 2,
                     (d * x + (e - 1) * y + f) / 2,
-                )  # picture sides
+                )  # shares of the image
                 weight = np.square(seconds / error)
                 total[0] += (still_x - flow_x / (columns * PLACE_PX)) * (weight / seconds)
                 total[1] += (still_y - flow_y / (rows * PLACE_PX)) * (weight * (self.aspect / seconds))
@@ -96,7 +96,7 @@ class DenseMotion:
             return np.ascontiguousarray((total / weights).T)
 
     def camera_velocity(self, points: Array) -> Array:
-        """How fast what stands still at points ``(..., 2)`` goes through the picture, in widths a second."""
+        """Velocity in the image of static points ``(..., 2)``, in widths per second."""
         if not self.slots:
             return np.zeros_like(points)
         slot = self.slots[-1]
@@ -107,9 +107,9 @@ class DenseMotion:
         return velocity
 
     def every_place(self) -> Array:
-        """Where each place is and where it was in each past frame that there is, ``(1 + t, 2, h * w)``.
+        """Position of each place now and in each past frame, ``(1 + t, 2, h * w)``.
 
-        X and y in picture widths, row by row.
+        X and y in image widths, row by row.
         """
         rows, columns = self.moving.shape
         flow = self.flow[self.valid] / PLACE_PX
@@ -122,5 +122,5 @@ class DenseMotion:
 
 
 def polar(x: float, y: float) -> tuple[float, float]:
-    """Length of a vector, y down, and its direction in degrees as in mathematics: 0 = right, 90 = up."""
+    """Length of a vector, y down, and its direction in degrees, anticlockwise: 0 = right, 90 = up."""
     return math.hypot(x, y), within_turn(math.degrees(math.atan2(-y, x)))

@@ -1,7 +1,7 @@
 """Converts speeds in the image to metres per second on the ground, with an error.
 
-The error is propagated from what is not known exactly: the points that were clicked on, where the foot of the
-thing is, and how fast the network sees it go. Where it is as large as the figure itself, there is none.
+The error is propagated from the uncertain inputs: the clicked points, the position of the thing's foot, and
+its measured velocity. A speed with an error as large as itself is not reported.
 """
 
 import math
@@ -18,24 +18,24 @@ from pipeline.base.plane import Array, homography
 from pipeline.scene.zones import anchor_of
 
 VELOCITY_ERROR = 0.157 / 1.1774
-"""Standard error of each part of a thing's velocity, as a part of its speed: the median of the whole error is
-0.157 (cars; docs/model_card.md), and that of a vector with two normal parts is 1.1774 deviations."""
+"""Standard error of each velocity component as a share of the speed: the median total error is 0.157 (cars;
+docs/model_card.md), and the median length of a vector with two normal components is 1.1774 deviations."""
 FOOT_ERROR = 4 / 192
-"""Standard error of a foot, in picture widths: half a place of the network, at its default of 192 pixels."""
+"""Standard error of a foot in image widths: half a place at the network's default of 192 pixels."""
 _STATED = 2.0
-"""Standard errors: 95 of 100 figures are no further off."""
+"""The stated error is this many standard errors, which covers 95 % of cases."""
 _REACH = 2.0
-"""So much wider and higher than the four points is the part of the picture for which they are good."""
+"""The four points are extrapolated to an area this many times as wide and high."""
 _STEEPEST = 4.0
-"""Lengths in depth are so many times shorter in the picture at most: the camera looks down by 15 degrees."""
+"""Largest foreshortening of lengths in depth: the camera looks down by at least 15 degrees."""
 
 
 class GroundSpeed(NamedTuple):
-    """How fast a thing is.
+    """Speed of a thing on the ground.
 
     Attributes:
-        m_s: Metres a second.
-        error: How far off that may be: 95 of 100 are no further.
+        m_s: Metres per second.
+        error: Half-width of the 95 % interval.
     """
 
     m_s: float
@@ -44,28 +44,28 @@ class GroundSpeed(NamedTuple):
 
 class _Known(Protocol):
     def of(self, foot: complex, velocity: complex) -> GroundSpeed | None:
-        """The speed of what has its foot at a place and goes with a velocity, both in widths with y down."""
+        """Speed of a thing from its foot and velocity, both in widths with y down."""
 
 
 class GroundSpeeds:
-    """Metres a second of the things of one view.
+    """Speeds, in metres per second, of the things of one view.
 
     Args:
-        grounds: What is known of lengths in it.
+        grounds: The known lengths in it.
     """
 
     def __init__(self, grounds: Iterable[Ground]) -> None:
         self.know(grounds)
 
     def know(self, grounds: Iterable[Ground]) -> None:
-        """Goes by this ground from now on."""
+        """Replaces the known ground."""
         self._known = [(ground.aspect, _known(ground)) for ground in grounds]
 
     def of(self, thing: Thing) -> GroundSpeed | None:
-        """How fast a thing is, seen from the reference view; the surest figure where there are several.
+        """Speed of a thing as seen from the reference view; with several grounds, the most accurate.
 
         Returns:
-            None where no ground is known, beyond the horizon, and far from what was measured.
+            None without known ground, beyond the horizon, and far from what was measured.
         """
         (x, y), angle = anchor_of(thing.box, "foot"), math.radians(thing.direction_deg)
         velocity = thing.speed * complex(math.cos(angle), -math.sin(angle))
@@ -80,7 +80,7 @@ def _known(ground: Ground) -> _Known:
 class _Quadrangle:
     """Four points of the ground.
 
-    Each row of the tables is one case: nothing is off, then each unknown by a standard error to either side.
+    Each row of the tables is one case: no error, then each unknown shifted by one standard error either way.
     """
 
     def __init__(self, ground: Ground) -> None:
@@ -115,10 +115,10 @@ class _Quadrangle:
 
 
 class _Segment:
-    """One thing of known length; ``row`` is how far its lower end is below the upper edge of the picture.
+    """One object of known length; ``row`` is the distance of its lower end from the top edge of the image.
 
-    It says nothing of how the ground lies: the scale at its depth is taken for that of the whole picture.
-    Away from there the error grows as if the horizon was half-way up to the edge of the picture.
+    The orientation of the ground is unknown, so the scale at the object's depth is used for the whole image.
+    Away from that depth the error grows as if the horizon were half-way up to the top edge.
     """
 
     def __init__(self, ground: Ground) -> None:
@@ -146,7 +146,7 @@ class _Segment:
 
 
 def _off(unknowns: int) -> Array:
-    """A row where nothing is off, then two for each unknown: off by 1 and by -1."""
+    """A row of zeros, then two rows per unknown: shifted by 1 and by -1."""
     one = np.eye(unknowns)
     return np.concatenate([np.zeros((1, unknowns)), np.stack([one, -one], 1).reshape(-1, unknowns)])
 

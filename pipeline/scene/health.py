@@ -12,42 +12,42 @@ from pipeline.base.picture_state import PictureState
 from pipeline.scene.stillness import Stillness
 
 _WIDTH = 160  # of the small copy
-_BLOCK = 8  # its pixels to a block, each way
+_BLOCK = 8  # side of a block in its pixels
 _LASTING_S: Mapping[PictureState, float] = {
     "ok": 1.0,
     "covered": 1.5,
     "dark": 2.0,
     "over_exposed": 2.0,
-    "frozen": 0.0,  # it has lasted when it is evident
+    "frozen": 0.0,  # ``Stillness`` has already waited
     "blurred": 3.0,
     "smeared": 0.0,
 }
-"""So long the evidence for a state has to last without a break before the state is believed."""
+"""Time for which the evidence for a state must persist without a break."""
 _FEWEST_FRAMES = 4
-"""Of that evidence."""
+"""Fewest frames of evidence."""
 _EVIDENT = ("frozen", "smeared")
-"""States for which one picture is evidence enough."""
+"""States for which one image is enough evidence."""
 _LEARN_S, _LEARN_FRAMES = 5.0, 20
-"""Of good pictures, before anything is compared with the usual."""
+"""Good images needed before anything is compared with the usual values."""
 _USUAL_S, _VIEW_S = 20.0, 5.0
-"""Time over which structure and sharpness, and the view itself, are averaged."""
+"""Averaging times of structure and sharpness, and of the view itself."""
 _LONGEST_GAP_S = 1.5
-"""After a longer time between two pictures evidence begins anew."""
+"""After a longer gap between two images, evidence starts again."""
 
 _SHARP = 1.5
-"""Grey levels: a block shows something sharp if its finest detail, as a standard deviation, is above that."""
+"""Grey levels: a block is sharp if the standard deviation of its finest detail is above this."""
 _ABOVE_NOISE = 1.5
-"""So many times the energy of the noise is taken from that of the detail."""
+"""This multiple of the noise energy is subtracted from that of the detail."""
 _MOST_NOISE = 36.0  # energy, in grey levels squared
-_QUIET_SHARE = 0.1  # of the blocks; there is least motion in them
-_NOISE = {True: 0.005, False: 0.1}  # learned of each picture, by whether it is more than known
-_LAMPS = 0.01  # of the blocks: so many sharp ones make a dark picture a night
-_LEAST_SHARP = 0.12  # of all blocks, usually; a plainer view has nothing to lose
-_LEFT = 0.4  # of the sharp blocks; fewer are a loss
-_DOUBTFUL_LEFT, _DOUBTFUL = 0.6, 0.1  # with fewer than that, less is learned from a picture
+_QUIET_SHARE = 0.1  # of the blocks: those with the least motion
+_NOISE = {True: 0.005, False: 0.1}  # learning rate, by whether the measured noise is above the estimate
+_LAMPS = 0.01  # of the blocks: a dark image with this many sharp ones is a night scene
+_LEAST_SHARP = 0.12  # of all blocks, usually; a view with less detail is not judged
+_LEFT = 0.4  # of the sharp blocks; with fewer, detail was lost
+_DOUBTFUL_LEFT, _DOUBTFUL = 0.6, 0.1  # with fewer sharp blocks, the learning rate is reduced to this
 _SAME_VIEW, _STEADY_VIEW = 0.5, 0.6  # correlation
 _LEAST_LIGHT = 0.35
-_FLAT = 0.6  # of the usual contrast of what is coarse
+_FLAT = 0.6  # of the usual contrast of the coarse image
 _DARK_LEVEL, _DARK_RANGE = 20.0, 16.0  # grey levels
 _WHITE, _WHITE_SHARE, _WHITE_LEFT = 250.0, 0.8, 0.6
 
@@ -55,13 +55,13 @@ _Plane = npt.NDArray[np.float32]
 
 
 class Health(NamedTuple):
-    """What is believed of a stream's pictures.
+    """Health of a stream's images.
 
     Attributes:
         state: The state.
-        for_s: How long ago it began.
-        ok_for_s: For how long the pictures of a bad state have looked well again.
-        why: What was measured in the newest picture, by name.
+        for_s: Seconds since it began.
+        ok_for_s: In a bad state, seconds for which the images have looked good again.
+        why: Measurements of the newest image, by name.
     """
 
     state: PictureState
@@ -71,16 +71,16 @@ class Health(NamedTuple):
 
 
 class _Features(NamedTuple):
-    """Of one picture, on its small grey copy.
+    """Features of one image, from its small grey copy.
 
     Attributes:
         level: Mean grey level.
         lightest: Grey level of the lightest place.
         white: Share of it that is white.
         fine: Its finest detail, ``(rows, columns)``.
-        detail: The energy of that in each block, ``(rows, columns)`` of blocks.
-        contrast: Of what is coarse, in grey levels.
-        view: What is coarse, ``(rows, columns)`` of blocks, around 0.
+        detail: Energy of ``fine`` in each block, ``(rows, columns)`` of blocks.
+        contrast: Contrast of the coarse image, in grey levels.
+        view: The coarse image, ``(rows, columns)`` of blocks, zero mean.
     """
 
     level: float
@@ -92,19 +92,19 @@ class _Features(NamedTuple):
     view: _Plane
 
     def sharp(self, noise: float, least: float = _SHARP) -> float:
-        """Share of the blocks with detail above so many grey levels, beside noise of some energy."""
+        """Share of the blocks whose detail is above ``least`` grey levels after noise is subtracted."""
         return float(np.count_nonzero(self.detail > least**2 + _ABOVE_NOISE * noise)) / self.detail.size
 
 
 class PictureHealth:
-    """Judges the pictures of one stream.
+    """Judges the images of one stream.
 
-    A state is believed once its evidence has lasted; the way back takes a second as well. Loss of detail is
-    judged against what this camera usually shows: fog and plain scenes are not faults.
+    A state changes once its evidence has persisted; recovery takes a second as well. Loss of detail is judged
+    against what this camera usually shows, so fog and plain scenes are not faults.
 
     Args:
-        judge_frozen: Whether pictures that stay the same can be a fault: not where the source is a file.
-        judge_looks: Whether pictures are looked at; if not, only the decoder is believed.
+        judge_frozen: Whether images that stay the same can be a fault; False for files.
+        judge_looks: Whether images are analysed; if False, only the decoder's report counts.
     """
 
     def __init__(self, *, judge_frozen: bool, judge_looks: bool = True) -> None:
@@ -125,12 +125,12 @@ class PictureHealth:
         self._stillness = Stillness()
 
     def look(self, image: Image, time_ns: int, *, smeared: bool = False) -> Health:
-        """Judges the next picture.
+        """Judges the next image.
 
         Args:
             image: ``(rows, columns, 3)`` uint8 BGR.
-            time_ns: Its place on the stream's timeline; one that goes back begins anew but for the usual.
-            smeared: The decoder says that something is missing in it.
+            time_ns: Its place on the stream's timeline; if it goes back, evidence starts again.
+            smeared: Whether the decoder reports missing data.
         """
         if image.shape[:2] != self._size:
             self._start((image.shape[0], image.shape[1]))
@@ -167,7 +167,7 @@ class PictureHealth:
         )
 
     def _evidence(self, seen: _Features, likeness: float) -> PictureState:
-        """What this picture alone looks like."""
+        """The state suggested by this image alone."""
         if seen.level < _DARK_LEVEL and seen.lightest - seen.level < _DARK_RANGE:
             return "dark"
         if self._learned_s < _LEARN_S or self._learned_frames < _LEARN_FRAMES:
@@ -182,10 +182,10 @@ class PictureHealth:
             return "over_exposed"
         if left > _LEFT:
             return "ok"
-        if likeness > _SAME_VIEW:  # less light takes from all detail alike
+        if likeness > _SAME_VIEW:  # dim light reduces all detail equally
             light = min(max(seen.contrast / self._contrast, _LEAST_LIGHT), 1.0)
             return "blurred" if seen.sharp(self._noise, light * _SHARP) < _LEFT * self._sharp else "ok"
-        # Another view: something is before the lens, unless the camera always moves and there is contrast.
+        # Another view: the lens is obstructed, unless the camera always moves and there is contrast.
         is_flat = seen.contrast < _FLAT * self._contrast
         return "covered" if is_flat or self._steady > _STEADY_VIEW else "blurred"
 
@@ -212,7 +212,7 @@ class PictureHealth:
         slow, fast = max(newest, passed_s / _USUAL_S), max(newest, passed_s / _VIEW_S)
         if self._fine is not None:
             noise = _noise(seen.fine, self._fine, seen.detail.shape)
-            # Motion looks like noise, so more of it is believed more slowly than less.
+            # Motion looks like noise, so increases are learned more slowly than decreases.
             self._noise += (noise - self._noise) * (
                 newest if self._learned_frames < _LEARN_FRAMES else _NOISE[noise > self._noise]
             )
@@ -238,7 +238,7 @@ def _measure(image: Image) -> _Features:
     height = max(1, round(rows * width / columns))
     small = cv2.resize(image[::step, ::step], (width, height), interpolation=cv2.INTER_AREA)
     grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY).astype(np.float32)
-    smooth = cv2.blur(grey, (3, 3))  # what noise there is left is averaged once more
+    smooth = cv2.blur(grey, (3, 3))  # averages out the remaining noise
     blocks = (max(1, width // _BLOCK), max(1, height // _BLOCK))
     means = cv2.resize(smooth, blocks, interpolation=cv2.INTER_AREA)
     fine = cv2.subtract(grey, smooth)
@@ -256,7 +256,7 @@ def _measure(image: Image) -> _Features:
 
 
 def _noise(fine: _Plane, before: _Plane, blocks: tuple[int, ...]) -> float:
-    """Energy of the noise in two pictures of one scene, from where they differ least."""
+    """Noise energy in two images of one scene, from the blocks that differ least."""
     change = cv2.subtract(fine, before)
     energy = cv2.resize(cv2.multiply(change, change), blocks[::-1], interpolation=cv2.INTER_AREA).ravel()
     rank = int(_QUIET_SHARE * energy.size)

@@ -8,17 +8,17 @@ from pipeline.base.event import Event, Moment, event_id, rfc3339
 from pipeline.base.picture_state import BadState
 
 Fault: TypeAlias = BadState | Literal["signal_lost"]
-"""Kinds of events that are about the picture itself, and not about what is in it."""
+"""Kinds of events about the image itself rather than its content."""
 
 
 class HealthEvents:
-    """Follows one stream.
+    """Health events of one stream.
 
     Args:
         stream_id: Its name.
 
     Attributes:
-        state: What is wrong with the picture; None while nothing is.
+        state: The current fault; None if there is none.
     """
 
     def __init__(self, stream_id: str) -> None:
@@ -31,20 +31,20 @@ class HealthEvents:
     def see_bad(
         self, state: Fault, now: Moment, for_s: float, ok_for_s: float = 0.0, why: Mapping[str, float] = {}
     ) -> list[Event]:
-        """A picture that was not predicted.
+        """Processes an image that was not predicted.
 
         Args:
-            state: What is wrong with it.
+            state: Its fault.
             now: When it was captured.
-            for_s: How long ago that began.
-            ok_for_s: For how long the pictures have looked well again, though it is not believed yet.
-            why: What was measured.
+            for_s: Seconds since the fault began.
+            ok_for_s: Seconds for which the images have looked good again; recovery is not confirmed yet.
+            why: The measurements.
         """
         events = self.end("the stream restarted") if now.time_ns < self._last.time_ns else []
         if self.state not in (None, state):
             events += self._finish(ended=f"now {state}")
         if self.state is None:
-            # who comes in the middle tells a fault anew: that of a sink before has ended with it
+            # joined during a fault: it starts now, because an earlier sink's event ended with that sink
             began = _before(now, for_s) if self._has_seen_ok else now
             self.state, self._episode = state, Episode(self._start(state, began, why), began)
             self._last = began
@@ -53,17 +53,17 @@ class HealthEvents:
         return events
 
     def see_ok(self) -> list[Event]:
-        """A picture that was predicted."""
+        """Processes an image that was predicted."""
         self._has_seen_ok = True
         return self._finish()
 
     def end(self, why: str) -> list[Event]:
-        """Ends what has begun: the stream has ended, or nobody looks any more."""
+        """Ends the current fault: the stream has ended, or is no longer watched."""
         self._has_seen_ok = False
         return self._finish(ended=why)
 
     def _finish(self, **why: str) -> list[Event]:
-        """It ended when it was last seen."""
+        """Ends the fault at the time it was last seen."""
         episode, self.state, self._episode = self._episode, None, None
         return [episode.end(self._last, **why)] if episode else []
 

@@ -1,8 +1,9 @@
 """Finds the reference view again when the camera moves, so that zones stay on the scene.
 
-The keys of the reference view are matched with those of the new picture at all distances, and the similarity
-that most matches agree on says where the view is now. Nothing adds up: the view is found anew every time, and
-between two such looks the camera's motion from frame to frame carries it on.
+The keys of the reference view are matched with those of the new image at all distances. The similarity
+on which most matches agree gives the position of the view. Errors do not accumulate because the
+view is found from scratch each time; between two searches it is tracked by the camera's motion from frame to
+frame.
 """
 
 import math
@@ -23,49 +24,49 @@ from pipeline.scene.dense_motion import Array, DenseMotion
 _LOOK_EVERY_MS = 200.0
 _LOST_AFTER_MS = 1500.0
 _SETTLES_MS = 3000.0
-"""A first picture may be dark, or of a camera that is still being turned: a view is taken later."""
+"""The first image may be dark, or from a camera that is still being aimed, so a view is taken later."""
 _MOST_PLACES = 600
-"""Of a view that are looked for: enough for a similarity."""
+"""Most places of a view that are matched: enough for a similarity."""
 _SHARPNESS = 10.0
-"""Of the weights of a match's neighbours, by which it is placed between them."""
+"""Sharpness of the weights of a match's neighbours in sub-place refinement."""
 _AGREES_WITHIN = 0.6
-"""Places of the keys between a match and a similarity that it agrees with."""
+"""Largest distance, in places of the keys, between a match and a similarity it agrees with."""
 _AS_GOOD = 0.05
-"""Of a cosine: a place that is so near to its best match is seen there."""
+"""Cosine difference: a place this close to its best match counts as seen."""
 _LEAST_SEEN, _LEAST_SEEN_AS_EXPECTED = 0.5, 0.3
-"""Shares of a view's places. Of pictures of other scenes three in four similarities show less than half."""
+"""Shares of a view's places. In images of other scenes, three in four similarities show less than half."""
 _LEAST_COSINE = 0.4
-"""Mean of the places: other scenes have under 0.36 in nine of ten, the same one in the dark over 0.53."""
+"""Mean over the places: nine in ten other scenes are below 0.36; the same scene in the dark is above 0.53."""
 _STAYS_IN, _COMES_IN = 0.45, 0.55
-"""Share of the view or of the picture that the other has to show, for the view to go on being found, and to
-be found again: houses in a row look alike, so that less than half of a view is found at several places."""
+"""Share of the view or of the image that must be visible in the other for the view to stay found, and to be
+found again: rows of houses look alike, so less than half of a view may be found in several places."""
 _CLEARLY = 1.3
-"""So many times as many matches have to agree on where else the view is."""
+"""A rival position must have this many times as many agreeing matches."""
 _SURE = 0.7
-"""Share below which other views of the camera are tried, too, and a view that was followed out of the picture
-is not back: other parts of a street are like it to 0.6."""
+"""Below this share, other views of the camera are tried too, and a view tracked out of the image is not back:
+other parts of a street resemble it up to 0.6."""
 _BETTER, _LOOKS = 0.2, 3
-"""How much better another view is seen, and in how many looks running, before it counts."""
+"""Margin by which another view must be seen better, and consecutive searches in which it must be."""
 _LEADS_ASTRAY = 0.03
-"""Picture widths by which the camera's motion may be wrong between two looks: then it is not followed until
-the next one, as where a lorry fills the picture."""
+"""Image widths: if the camera's motion is off by more between two searches, it is not used until the
+next one, for example while a lorry fills the image."""
 _KEPT = 64
-"""Similarities of past frames: more than a step ever looks back."""
+"""Past similarities kept: more than a step ever refers to."""
 
 
 Points: TypeAlias = npt.NDArray[np.complex128]
-"""In picture widths, x + i y."""
+"""In image widths, x + i y."""
 Was: TypeAlias = Literal["found", "lost", "out"]
-"""How a view was last: not found for a while (``lost``), or followed out of the picture (``out``)."""
+"""Last state of a view: not found for a while (``lost``), or tracked out of the image (``out``)."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeptView:
-    """What is kept of a reference view.
+    """A stored reference view.
 
     Attributes:
         keys: ``(rows, columns, channels)``, each of length 1.
-        aspect: Height of its picture / width.
+        aspect: Height / width of its image.
     """
 
     keys: Array
@@ -74,12 +75,12 @@ class KeptView:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A view in a picture.
+    """Position of a view in an image.
 
     Attributes:
-        similarity: From the view to the picture.
-        share: Of the view's places in the picture, those that are seen where they should be.
-        is_in_picture: Whether enough of it is in the picture. Else it was followed out of it.
+        similarity: From the view to the image.
+        share: Of the view's places that lie in the image, the share that is seen where expected.
+        is_in_picture: Whether enough of it is in the image. Otherwise it was tracked out of it.
     """
 
     similarity: Similarity
@@ -94,15 +95,15 @@ def find(
     expected: Sequence[Similarity] = (),
     was: Was = "found",
 ) -> Found | None:
-    """Where a view is in a picture; None where it is not, or can't be told.
+    """Position of a view in an image; None if it is not there or cannot be determined.
 
     Args:
         view: What to look for.
-        keys: Of the picture, ``(rows, columns, channels)``, each of length 1.
-        aspect: Height of the picture / width.
-        expected: Where it may be. The one that fits best is corrected, unless the view is clearly elsewhere.
-        was: Unless it was ``found``, it has to be seen as well where it is expected as elsewhere; if it was
-            ``out``, elsewhere it has to be seen clearly.
+        keys: Keys of the image, ``(rows, columns, channels)``, each of length 1.
+        aspect: Height of the image / width.
+        expected: Where it may be. The best fit is refined, unless the view is clearly elsewhere.
+        was: Unless ``found``, the view must match as well at an expected position as elsewhere;
+            if ``out``, a new position must match clearly.
     """
     matches = _Matches(view, keys, aspect)
     least, least_common = (_LEAST_SEEN_AS_EXPECTED, _STAYS_IN) if was == "found" else (_LEAST_SEEN, _COMES_IN)
@@ -126,7 +127,7 @@ def find(
 
 
 class _Matches:
-    """The places of a view, as complex numbers in picture widths, and the best match of each in a picture."""
+    """The places of a view, as complex numbers in image widths, and the best match of each in an image."""
 
     def __init__(self, view: KeptView, keys: Array, aspect: float) -> None:
         rows, columns, channels = view.keys.shape
@@ -145,8 +146,8 @@ class _Matches:
         self._start, self._end = (x[is_mutual & is_inside] for x in (self._places, matches))
 
     def agreed(self) -> Similarity | None:
-        """What most of the matches agree on."""
-        if len(self._start) < 2:  # fewer give no similarity
+        """The similarity on which most of the matches agree."""
+        if len(self._start) < 2:  # a similarity needs two
             return None
         start, end = (np.stack((x.real, x.imag), axis=1) for x in (self._start, self._end))
         matrix, _ = cv2.estimateAffinePartial2D(
@@ -159,17 +160,17 @@ class _Matches:
         return found if found.is_plausible else None
 
     def fit(self, similarity: Similarity) -> float:
-        """How many matches agree with a similarity; those that do not quite count in part."""
+        """Number of matches that agree with a similarity; near misses count in part."""
         return float(self._weights(similarity).sum())
 
     def common(self, similarity: Similarity) -> float:
-        """Share of the view that the picture shows, or of the picture that the view shows: the larger one."""
+        """Share of the view visible in the image, or of the image in the view, whichever is larger."""
         there = self._places * similarity.factor + similarity.offset
         inside = (there.real >= 0) & (there.real < 1) & (there.imag >= 0) & (there.imag < self._aspect)
         return float(inside.mean() * max(1.0, abs(similarity.factor) ** 2))
 
     def share(self, similarity: Similarity) -> float:
-        """Share of the places in the picture that are nowhere seen much better than where they should be."""
+        """Share of the places in the image that match nowhere much better than at the expected position."""
         there = self._places * similarity.factor + similarity.offset
         column = np.rint(there.real * self._columns - 0.5).astype(int)
         row = np.rint(there.imag * self._rows / self._aspect - 0.5).astype(int)
@@ -185,7 +186,7 @@ class _Matches:
         return float((here >= self._scores[number, self._best[number]] - _AS_GOOD).mean())
 
     def corrected(self, expected: Similarity) -> Similarity:
-        """What the matches make of a similarity, which itself counts as much as all places do."""
+        """A similarity refined by the matches; the prior itself weighs as much as all places together."""
         weight = np.concatenate((self._weights(expected), np.ones(len(self._places))))
         weight /= weight.sum()
         start = np.concatenate((self._start, self._places))
@@ -196,14 +197,15 @@ class _Matches:
         return Similarity(factor, complex(end_middle - factor * start_middle))
 
     def _weights(self, similarity: Similarity) -> npt.NDArray[np.float64]:
-        """Of the matches: 1 for one that agrees with a similarity, little for one that is far off."""
+        """Weights of the matches: 1 for a match that agrees with a similarity, near 0 for an outlier."""
         off = abs(self._start * similarity.factor + similarity.offset - self._end) / self._width
         return np.asarray(1 / (1 + np.square(off / _AGREES_WITHIN)), np.float64)
 
     def _between(self) -> tuple[Points, npt.NDArray[np.bool_]]:
-        """The best matches, placed between the places of the keys: a mean of the nine around each.
+        """The best matches, refined to sub-place positions by a weighted mean over 3 x 3 places.
 
-        At the edge some of the nine are missing, which draws the mean inwards: it says who is not there.
+        At the edge, where neighbours are missing, the mean is biased inwards: the second array marks matches
+        that are not at the edge.
         """
         rows, columns = self._rows, self._columns
         row, column = np.divmod(self._best, columns)
@@ -220,18 +222,18 @@ class _Matches:
 
 
 def _widths(row: Any, column: Any, rows: int, columns: int, aspect: float) -> Points:
-    """Middles of places of the keys, in picture widths."""
+    """Centres of places of the keys, in image widths."""
     return np.asarray((column + 0.5) / columns + 1j * (row + 0.5) * (aspect / rows), np.complex128)
 
 
 class Home:
     """Follows the reference views of one stream.
 
-    ``sight`` is called with each frame, in order, then ``look`` with its keys where ``is_due``.
+    Call ``sight`` with each frame, in order, then ``look`` with its keys if ``is_due``.
 
     Args:
-        views: Those of its camera, by name; of several the one that is seen best counts. Without any, what
-            the camera shows three seconds after it began becomes one, called ``UNNAMED_VIEW``.
+        views: The views of its camera, by name; with several, the best match is active. Without any, the
+            image three seconds after the start becomes the view, named ``UNNAMED_VIEW``.
     """
 
     def __init__(self, views: Mapping[str, KeptView]) -> None:
@@ -242,15 +244,15 @@ class Home:
         self._began_ns: int | None = None
         self._looked_ns: int | None = None
         self._found_ns: int | None = None
-        self._rival = "", 0  # another view that was seen better, and in how many looks running
+        self._rival = "", 0  # another view that matched better, and in how many consecutive searches
 
     @property
     def name(self) -> str:
-        """Of the view that counts."""
+        """Name of the active view."""
         return self._name
 
     def is_due(self, time_ns: int) -> bool:
-        """Whether it is time to look for the view, or to take it."""
+        """Whether it is time to search for the view, or to take it."""
         if self._looked_ns is None:
             began_ns = time_ns if self._began_ns is None else self._began_ns
             return bool(self._views) or time_ns - began_ns >= _SETTLES_MS * 1e6
@@ -258,14 +260,14 @@ class Home:
         return since_ns < 0 or since_ns >= _LOOK_EVERY_MS * 1e6
 
     def look(self, frame: Hashable, keys: Array, aspect: float, time_ns: int, *, take: bool = False) -> None:
-        """Looks for the view in a frame.
+        """Searches for the view in a frame.
 
         Args:
             frame: Its identity.
             keys: See ``find``.
             aspect: See ``find``.
             time_ns: Its capture time.
-            take: What it shows becomes the view that counts.
+            take: Whether the frame becomes the active view.
         """
         self._looked_ns = time_ns
         carried = self._known.get(frame, self._now)
@@ -289,12 +291,12 @@ class Home:
     def sight(
         self, frame: Hashable, past: Sequence[Hashable | None], motion: DenseMotion, time_ns: int
     ) -> Sight | None:
-        """Where the view is in a frame; None before it was looked for.
+        """Position of the view in a frame; None before the first search.
 
         Args:
             frame: Its identity.
-            past: Identities of the past frames that it was compared with; None for none.
-            motion: What the network found in it.
+            past: Identities of the past frames it was compared with; None where there is none.
+            motion: The network's output for it.
             time_ns: Its capture time.
         """
         if self._began_ns is None or time_ns < self._began_ns:
@@ -328,7 +330,7 @@ class Home:
         return "lost" if is_lost else "found"
 
     def _nearest(self, keys: Array, aspect: float, current: Found | None) -> Found | None:
-        """The current view, or another one that is clearly seen better in several looks running."""
+        """The current view, or another one that clearly matches better in several consecutive searches."""
         seen = {
             name: found
             for name in sorted(self._views.keys() - {self._name})

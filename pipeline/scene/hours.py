@@ -7,20 +7,20 @@ from pipeline.base.watched import DAYS
 
 
 class OpeningHours:
-    """Hours such as ``22:00-06:00`` or ``mon-fri 08:00-17:30``; a night belongs to the day it begins on.
+    """Hours such as ``22:00-06:00`` or ``mon-fri 08:00-17:30``; a span belongs to the day it begins on.
 
     Args:
-        texts: Any of them may hold; none: always.
+        texts: Spans, of which any may apply; an empty list means always.
 
     Raises:
-        ValueError: Not such hours.
+        ValueError: A text cannot be parsed.
     """
 
     def __init__(self, texts: list[str]) -> None:
         self._spans = [_span(text) for text in texts]
 
     def holds(self, now: Moment) -> bool:
-        """Whether a moment is within them."""
+        """Whether a moment falls within the hours."""
         if not self._spans:
             return True
         local = datetime.fromtimestamp(now.wall_ns / 1e9)

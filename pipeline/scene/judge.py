@@ -11,13 +11,13 @@ _LIKE_SIZE = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How right the things of one frame are.
+    """Accuracy of the things of one frame.
 
     Attributes:
-        judged: Things, without those on movers that nobody has to find.
-        movers: Movers that have to be found.
-        found: Those of them that a thing has found; so many things are right.
-        direction_errors_deg: Of each thing that is right, 0 to 180.
+        judged: Number of things, without those on movers that need not be found.
+        movers: Number of movers that must be found.
+        found: Number of those matched by a thing: the true positives.
+        direction_errors_deg: Direction error of each true positive, 0 to 180.
     """
 
     judged: int
@@ -27,11 +27,11 @@ class Verdict:
 
 
 def judge(things: Sequence[Thing], movers: Sequence[Mover]) -> Verdict:
-    """Compares the things of a frame with what is known to move in it.
+    """Compares the things of a frame with its ground truth.
 
-    A thing has found a mover if their boxes overlap (intersection over union) by 0.3, or if the thing holds
-    the mover's middle and the areas of both are within a factor of two. One thing finds one mover, and the
-    other way round; pairs that overlap most come first.
+    A thing matches a mover if their boxes overlap (intersection over union) by 0.3, or if the thing contains
+    the mover's centre and their areas are within a factor of two. Matching is one-to-one; the pairs that
+    overlap most are matched first.
     """
     pairs = sorted(
         (
@@ -46,7 +46,7 @@ def judge(things: Sequence[Thing], movers: Sequence[Mover]) -> Verdict:
     for fit, t, m in pairs:
         if fit <= 0 or t not in free:
             continue
-        if not movers[m].is_sure:  # any number of things may be there
+        if not movers[m].is_sure:  # any number of things may match it
             free.remove(t)
             ignored += 1
         elif m in missed:
@@ -58,7 +58,7 @@ def judge(things: Sequence[Thing], movers: Sequence[Mover]) -> Verdict:
 
 
 def _fit(box: Rectangle, mover: Rectangle) -> float:
-    """Overlap of a thing with a mover that it has found, and a little more; 0 if it has not found it."""
+    """Overlap of a thing with a mover plus a small constant if they match; otherwise 0."""
     (x, y, width, height), (left, top, wide, tall) = box, mover
     across = max(0.0, min(x + width, left + wide) - max(x, left))
     down = max(0.0, min(y + height, top + tall) - max(y, top))

@@ -12,15 +12,15 @@ from pipeline.scene.steady_label import Held
 from pipeline.scene.teller import Teller
 
 _UNASKED = "label"
-"""Name of the rule where there is none about labels."""
+"""Name of the default rule, used if no rule is about labels."""
 
 
 class LabelEvents:
-    """Tells the labels of one stream.
+    """Produces the label events of one stream.
 
     Args:
         stream_id: The stream.
-        rules: All rules; without one about its labels, each label is told.
+        rules: All rules; if none is about labels, each label gives an event.
         quiet_until_ns: See ``Teller``.
     """
 
@@ -30,10 +30,10 @@ class LabelEvents:
         self._follow(rules)
 
     def replace_rules(self, rules: Mapping[str, Rule], now: Moment, why: str) -> list[Event]:
-        """Follows other rules from now on; those that are the same go on.
+        """Replaces the rules; unchanged rules keep their state.
 
         Returns:
-            The ends of what the other ones have begun.
+            The end events of episodes whose rules changed or were removed.
         """
         before = self._followers
         self._follow(rules)
@@ -56,16 +56,16 @@ class LabelEvents:
             self._followers[name] = follower if follower and follower.rule == rule else _Follower(teller)
 
     def update(self, held: Held | None, now: Moment) -> list[Event]:
-        """The events of the next look.
+        """The events of the next prediction.
 
         Args:
-            held: The label that counts; None for none.
-            now: When the look was.
+            held: The steady label; None if there is none.
+            now: Time of the prediction.
         """
         return [event for follower in self._followers.values() for event in follower.update(held, now)]
 
     def end(self, now: Moment, why: str) -> list[Event]:
-        """Ends what has begun: the stream has ended, or nothing can be seen any more."""
+        """Ends all open episodes: the stream has ended, or nothing can be seen any more."""
         return [event for follower in self._followers.values() for event in follower.end(now, ended=why)]
 
 

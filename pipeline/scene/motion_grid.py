@@ -7,17 +7,17 @@ import numpy.typing as npt
 
 SIDE = 24
 EVERY_NS = 250_000_000
-"""Between two grids of a stream."""
+"""Interval between two grids of a stream."""
 _STEPS = 64
-"""In a picture width a second: up to 2 widths a second fit into int8."""
+"""Per image width per second: int8 holds up to 2 widths per second."""
 
 
 class MotionGrid(msgspec.Struct, tag=True, array_like=True, frozen=True):
-    """How the picture moved, the camera's motion included.
+    """Motion of the image, camera motion included.
 
     Attributes:
         wall_ns: Unix time of its frame.
-        cells: ``(24, 24, 2)`` of int8: x right and y down, in 1/64 of a picture width a second.
+        cells: ``(24, 24, 2)`` of int8: x right and y down, in 1/64 of an image width per second.
     """
 
     wall_ns: int
@@ -30,7 +30,7 @@ def motion_grid(flow: npt.NDArray[np.float16], place_px: int, age_ms: float, wal
     Args:
         flow: ``(2, h, w)``: from each place to where it was in a past frame, x right and y down, in pixels.
         place_px: Width of a place in the same pixels.
-        age_ms: How much older the past frame was.
+        age_ms: Age of the past frame relative to this one.
         wall_ns: Unix time of the frame.
     """
     widths = flow.shape[2] * place_px

@@ -6,16 +6,16 @@ SETTLES_IN_MS = 120.0
 
 
 class Presence:
-    """Whether a thing is in a zone, past a line, or anything else that is seen look by look.
+    """Whether a thing is in a zone, past a line, or in any other state observed frame by frame.
 
     Args:
-        holds: How it begins.
-        now: Since when.
-        settles_in_ms: For so long the opposite has to be seen.
+        holds: Initial state.
+        now: When it began.
+        settles_in_ms: Time for which the opposite must be observed.
 
     Attributes:
-        holds: What is believed.
-        since: When it became so: the first look that said so.
+        holds: The current state.
+        since: When it began: the first observation of it.
     """
 
     __slots__ = ("_other_since", "_settles_in_ms", "holds", "since")
@@ -25,11 +25,11 @@ class Presence:
         self._other_since: Moment | None = None
 
     def doubt(self) -> None:
-        """A look that said neither: what was seen of the opposite does not count any more."""
+        """An ambiguous observation: resets the time for which the opposite has been observed."""
         self._other_since = None
 
     def see(self, holds: bool, now: Moment) -> bool:
-        """Takes in a look; whether it changes what is believed."""
+        """Processes an observation; returns whether it changes the state."""
         if holds == self.holds:
             self._other_since = None
             return False

@@ -1,7 +1,7 @@
 """Connected regions of one frame that move, each with one motion.
 
-Fragments that nearly touch are joined first. What moves in two ways is then divided: two people who cross are
-two regions, and fragments stay together only if they move alike.
+Fragments that nearly touch are joined first. Regions with two motions are then split: two people whose paths
+cross become two regions, and fragments stay together only if they move alike.
 """
 
 import math
@@ -17,48 +17,48 @@ from pipeline.scene.boxes import Box, area, common, overlap
 from pipeline.scene.dense_motion import Array, DenseMotion, Places, Vector
 
 SMALLEST = 6
-"""Places of a region."""
+"""Fewest places in a region."""
 _SURE = 0.6
-"""A region has a place that moves at least so probably,"""
+"""A region contains a place whose probability of moving is above this,"""
 _LIKELY = 0.4
-"""and takes in its neighbours that move at least so probably."""
+"""and grows over neighbours whose probability is above this."""
 _FASTEST = 100.0
-"""Widths a second; what is faster, or not finite, is no measurement."""
+"""Widths per second; velocities above this or not finite are discarded."""
 _JOINED = 1 / 48
-"""Gaps up to this share of the picture's width are closed."""
+"""Gaps up to this share of the image's width are closed."""
 _APART = 4.5
-"""Two motions are two if they differ by so many times their spread (halves of one even spread: 3.5),"""
+"""Two motions differ if they are this many spreads apart (3.5 for the halves of a uniform spread),"""
 _APART_SPEED = 0.02
-"""by so many widths a second,"""
+"""at least this many widths per second,"""
 _APART_SHARE = 0.5
-"""and by this share of the faster one."""
+"""and at least this share of the faster one."""
 _EVEN = _APART_SPEED / 4
-"""Velocities that spread less, in widths a second, are all of one motion."""
+"""Velocities that spread less, in widths per second, belong to one motion."""
 _CONNECTED = 0.7
-"""Share of a part's places that hang together; scattered ones are noise."""
+"""Share of a part's places that must be connected; scattered ones are noise."""
 SAME = 0.6
-"""Two boxes are those of one thing if they overlap so much: intersection over union."""
+"""Boxes with this intersection over union or more belong to one thing."""
 _HELD = 0.6
-"""A part whose box lies so much within that of the other, which goes the same way, is no thing of its own:
-where a thing is smooth, it is measured to be slower than where it is not."""
+"""A part whose box overlaps the other's by this share and which moves in the same direction is not split off:
+the measured speed is too low where an object has little texture."""
 _SAME_WAY = 0.7
-"""Cosine of the angle between two motions of one way."""
+"""Cosine of the largest angle between two motions in the same direction."""
 _HALVED = 2
-"""How often in a row a region can be divided."""
+"""How many times in succession a region can be split."""
 
 
 @dataclass(frozen=True)
 class Region:
-    """Part of a picture that moves as one; lengths in picture widths, as in ``DenseMotion``.
+    """Part of an image with one motion; lengths in image widths, as in ``DenseMotion``.
 
     Attributes:
         places: ``(n, 2)``, row and column of each, row by row.
-        velocities: ``(n, 2)``, of each place against the camera, in widths a second.
-        moving: ``(n,)``, probability that each moves.
+        velocities: ``(n, 2)``, of each place relative to the camera, in widths per second.
+        moving: ``(n,)``, probability that each place moves.
         place: Width and height of a place.
         corner: First row and column.
-        size: How many of them it covers.
-        box: What it fills.
+        size: Number of rows and columns it spans.
+        box: Its bounding box.
     """
 
     places: Places
@@ -71,10 +71,10 @@ class Region:
 
     def __post_init__(self) -> None:
         row, column = self.places.T
-        top, left = int(row[0]), int(column[column.argmin()])  # takes a fifth of the time of min()
+        top, left = int(row[0]), int(column[column.argmin()])  # argmin takes a fifth of the time of min()
         bottom, right = int(row[-1]) + 1, int(column[column.argmax()]) + 1
         wide, high = self.place
-        # in one go: setting attributes of a frozen class one by one takes a third of a region's time
+        # one update: setting the attributes of a frozen class one by one takes a third of a region's time
         self.__dict__.update(
             corner=(top, left),
             size=(bottom - top, right - left),
@@ -83,7 +83,7 @@ class Region:
 
     @cached_property
     def velocity(self) -> Vector:
-        """Median of the places' velocities: their edges are often mixed with what is behind."""
+        """Median of the places' velocities, because those at the edges often mix with the background."""
         x, y = np.sort(self.velocities, axis=0)[len(self.velocities) // 2].tolist()
         return x, y
 
@@ -93,15 +93,15 @@ class Region:
         return float(self.moving.sum()) / len(self.moving)
 
     def middles(self) -> Array:
-        """X and y of the middle of each place, ``(n, 2)``."""
+        """X and y of the centre of each place, ``(n, 2)``."""
         return (self.places[:, ::-1] + np.float32(0.5)) * np.array(self.place, np.float32)
 
     def part(self, chosen: npt.NDArray[np.bool_]) -> "Region":
-        """The region of some of its places."""
+        """The region made of some of its places."""
         return Region(self.places[chosen], self.velocities[chosen], self.moving[chosen], self.place)
 
     def largest_piece(self) -> "Region":
-        """The largest part that hangs together."""
+        """The largest connected part."""
         mask, inside = self._mask()
         count, labels, boxes, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
         if count == 2:
@@ -110,7 +110,7 @@ class Region:
 
     def outline(self) -> list[Vector]:
         """Corners of a polygon around its largest piece."""
-        fine = 2  # a contour runs through the pixels' centres: with places alone half a place inside the edge
+        fine = 2  # contours run through pixel centres: at 1 they would be half a place inside the edge
         mask, _ = self._mask()
         large = cv2.resize(mask, None, fx=fine, fy=fine, interpolation=cv2.INTER_NEAREST)
         contours, _ = cv2.findContours(large, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
@@ -119,7 +119,7 @@ class Region:
         while len(corners := cv2.approxPolyDP(contour, tolerance, closed=True)) > MOST_OUTLINE_POINTS:
             tolerance *= 1.5
         points = corners[:, 0].tolist()
-        if len(points) < 3:  # a line of places, too thin to be a polygon of its edges
+        if len(points) < 3:  # one place wide: no polygon
             left, top, width, height = cv2.boundingRect(contour)
             right, bottom = left + width - 1, top + height - 1
             points = [[left, top], [right, top], [right, bottom], [left, bottom]]
@@ -127,7 +127,7 @@ class Region:
         return [(((x + 0.5) / fine + left) * wide, ((y + 0.5) / fine + top) * high) for x, y in points]
 
     def _mask(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.intp]]:
-        """Its places as 1 in its box, and the index of each in that."""
+        """Mask of its places within its box, and the flat index of each."""
         mask = np.zeros(self.size, np.uint8)
         row, column = self.places.T
         inside = (row - self.corner[0]) * self.size[1] + (column - self.corner[1])
@@ -136,7 +136,7 @@ class Region:
 
 
 def find_regions(motion: DenseMotion) -> list[Region]:
-    """Regions of a frame, the largest first, ``MOST_THINGS`` at most."""
+    """Regions of a frame, largest first, at most ``MOST_THINGS``."""
     likely = (motion.moving > _LIKELY).astype(np.uint8)
     if not motion.slots or not likely.any():
         return []
@@ -167,7 +167,7 @@ def find_regions(motion: DenseMotion) -> list[Region]:
 
 
 def _spread(velocities: Array, label: npt.NDArray[np.intp], sizes: npt.NDArray[np.intp]) -> Array:
-    """Root mean square of what velocities ``(n, 2)`` differ from their mean, of all with one label."""
+    """Root mean square deviation of velocities ``(n, 2)`` from the mean of their label."""
     many = np.maximum(sizes, 1)
     x, y = velocities.T.astype(np.float64)
     mean_x, mean_y = (np.bincount(label, one, len(sizes)) / many for one in (x, y))
@@ -177,7 +177,7 @@ def _spread(velocities: Array, label: npt.NDArray[np.intp], sizes: npt.NDArray[n
 
 
 def _divided(region: Region, times: int) -> list[Region]:
-    """The region, or its parts if they move in different ways."""
+    """The region, or its parts if their motions differ."""
     if times == 0 or len(region.places) < 2 * SMALLEST:
         return [region]
     second = _second_motion(region.velocities)
@@ -188,12 +188,12 @@ def _divided(region: Region, times: int) -> list[Region]:
     if any(len(part.places) < least for part, least in zip(parts, wanted, strict=True)):
         return [region]
     if overlap(parts[0].box, parts[1].box) > SAME or _is_held(*parts):
-        return [region]  # a rim round a middle
+        return [region]  # a rim around a centre
     return [piece for part in parts for piece in _divided(part, times - 1)]
 
 
 def _is_held(part: Region, other: Region) -> bool:
-    """Whether one of two parts lies within the other and goes the same way."""
+    """Whether one of two parts lies within the other and moves in the same direction."""
     smaller = min(area(part.box), area(other.box))
     (x, y), (other_x, other_y) = part.velocity, other.velocity
     goes_along = x * other_x + y * other_y > _SAME_WAY * math.hypot(x, y) * math.hypot(other_x, other_y)
@@ -201,12 +201,12 @@ def _is_held(part: Region, other: Region) -> bool:
 
 
 def _second_motion(velocities: Array) -> npt.NDArray[np.bool_] | None:
-    """Which of the velocities ``(n, 2)`` belong to a second motion; None if all are of one."""
+    """Mask of the velocities ``(n, 2)`` that belong to a second motion; None if there is only one."""
     around = velocities - np.float32(1 / len(velocities)) * velocities.sum(axis=0)
     (xx, xy), (_, yy) = (around.T @ around / len(around)).tolist()
     if math.sqrt(xx + yy) < _EVEN:
         return None
-    angle = math.atan2(2 * xy, xx - yy) / 2  # of the axis along which they differ most
+    angle = math.atan2(2 * xy, xx - yy) / 2  # of the axis of largest variance
     guess = around @ np.array([math.cos(angle), math.sin(angle)], np.float32) > 0
     within, second, centres = cv2.kmeans(
         velocities,

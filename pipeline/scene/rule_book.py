@@ -21,13 +21,13 @@ _FOR_S = {"stayed": 10.0, "stopped": 2.0, "wrong_way": 0.5}
 
 
 class _Follower(Protocol):
-    """One rule, followed over time."""
+    """One rule, applied over time."""
 
     def update(self, now: Moment) -> Iterator[Event]:
-        """What is to be told after a frame."""
+        """The events of a frame."""
 
     def end(self, now: Moment, why: str) -> Iterator[Event]:
-        """Ends what has begun."""
+        """Ends all open episodes."""
 
 
 class RuleBook:
@@ -35,11 +35,11 @@ class RuleBook:
 
     Args:
         stream_id: The stream.
-        watch: Zones, lines and rules; those of other streams are left out.
-        quiet_until_ns: Cool-downs that last longer than this book, see ``Teller``.
+        watch: Zones, lines and rules; those of other streams are ignored.
+        quiet_until_ns: Cool-downs that outlive this object, see ``Teller``.
 
     Attributes:
-        speeds: Of things, in metres a second.
+        speeds: Ground speeds of things, in metres per second.
     """
 
     def __init__(self, stream_id: str, watch: Watch, quiet_until_ns: dict[str, float] | None = None) -> None:
@@ -56,12 +56,12 @@ class RuleBook:
         self._follow(watch)
 
     def replace_watch(self, watch: Watch, now: Moment, why: str) -> list[Event]:
-        """Follows other zones, lines and rules from now on.
+        """Replaces zones, lines and rules.
 
-        A rule that is the same, about the same zone or line, goes on: what it has begun, and who is there.
+        An unchanged rule about an unchanged zone or line keeps its open episodes and the things inside.
 
         Returns:
-            The ends of what the other ones have begun.
+            The end events of episodes whose rule, zone or line changed or was removed.
         """
         before = self._followers
         self._follow(watch)
@@ -99,7 +99,7 @@ class RuleBook:
                 self._followers[name] = before[name]
 
     def forget(self) -> None:
-        """Things have new ids from now on; what has begun in a zone goes on."""
+        """Discards the ids of things, which are new from now on; open episodes of zones continue."""
         for visits in self._visits.values():
             visits.forget()
         for crossings in self._crossings.values():
@@ -111,9 +111,9 @@ class RuleBook:
         """The events of the next frame.
 
         Args:
-            things: Those that are seen in it; not those that are out of sight.
-            now: When it was captured; after the frame before.
-            sight: Where the reference view is in it; None where none is followed.
+            things: Those visible in it, without those out of sight.
+            now: When it was captured; later than the frame before.
+            sight: Position of the reference view in it; None if none is tracked.
         """
         for visits in self._visits.values():
             visits.update(things, now)
@@ -124,7 +124,7 @@ class RuleBook:
         return [event for follower in self._followers.values() for event in follower.update(now)]
 
     def end(self, now: Moment, why: str) -> list[Event]:
-        """Ends all that has begun: the stream has ended, or nothing can be seen any more."""
+        """Ends all open episodes: the stream has ended, or nothing can be seen any more."""
         for stops in self._stops.values():
             stops.clear()
         return [event for follower in self._followers.values() for event in follower.end(now, why)]
@@ -147,7 +147,7 @@ class _Passing:
 
 
 class _Crossed:
-    """``crossed``; the list holds the crossings of each frame anew."""
+    """``crossed``; the list is refilled with the crossings of each frame."""
 
     def __init__(self, teller: Teller, crossed: list[Crossing]) -> None:
         self._teller, self._crossed = teller, crossed
@@ -164,17 +164,17 @@ class _Crossed:
 
 
 class _OfZone:
-    """What is told of a zone as a whole, one episode at a time.
+    """Rules about a zone as a whole, with at most one open episode.
 
     Args:
-        teller: Tells.
-        visits: Of the zone.
+        teller: Creates the events.
+        visits: Visits to the zone.
     """
 
     def __init__(self, teller: Teller, visits: Visits) -> None:
         self._teller, self._visits = teller, visits
         self._episode: Episode | None = None
-        self._last: Moment | None = None  # when something moved there last
+        self._last: Moment | None = None  # last motion in the zone
 
     def _goes(self, thing: Thing) -> bool:
         return self._teller.is_about(thing) and thing.speed >= IN_PLACE
@@ -190,7 +190,7 @@ class _Moving(_OfZone):
 
     def __init__(self, teller: Teller, visits: Visits) -> None:
         super().__init__(teller, visits)
-        self._inside = set(visits.inside)  # those of a zone that was followed before this rule
+        self._inside = set(visits.inside)  # not empty if the zone was watched before this rule
 
     def update(self, now: Moment) -> Iterator[Event]:
         inside, before = self._visits.inside, self._inside
@@ -213,7 +213,7 @@ class _Moving(_OfZone):
 
 
 class _Ceased(_OfZone):
-    """``stopped`` of a zone: nothing has moved there for a while, where something did, until it goes on."""
+    """``stopped`` of a zone: motion has ceased for a while, until it resumes."""
 
     def __init__(self, teller: Teller, visits: Visits) -> None:
         super().__init__(teller, visits)
@@ -229,7 +229,7 @@ class _Ceased(_OfZone):
                 yield event
 
     def end(self, now: Moment, why: str) -> Iterator[Event]:
-        self._last = None  # what moves while nobody sees it is not known
+        self._last = None  # motion while nothing can be seen is unknown
         yield from self._stop(now, ended=why)
 
 
@@ -263,12 +263,12 @@ class _Stopped:
 
 
 class _Lasting:
-    """``stayed`` and ``wrong_way``: what a thing in a zone does for a while.
+    """``stayed`` and ``wrong_way``: something a thing does in a zone for a while.
 
     Args:
-        teller: Tells.
-        visits: Of the zone.
-        doing: Who does it now, since when, by the thing's id.
+        teller: Creates the events.
+        visits: Visits to the zone.
+        doing: Returns the things that do it now and since when, by id.
     """
 
     def __init__(
@@ -301,7 +301,7 @@ class _Lasting:
             yield from self._end(number, ended=why)
 
     def _end(self, number: int, **why: str) -> Iterator[Event]:
-        """It ended when it was last seen to last."""
+        """Ends the episode at the time it was last observed."""
         yield self._told.pop(number).end(self._seen[number], **why)
 
 

@@ -8,33 +8,33 @@ from pipeline.base.sight import Sight, is_scale
 from pipeline.scene.steady_label import Held
 
 TICK_NS = 1_000_000
-"""Of times."""
+"""Resolution of times."""
 BOX_STEPS = 1024
-"""In the width or height of a picture."""
+"""Steps per image width or height."""
 SPEED_STEPS = 1000
-"""In a picture width a second."""
+"""Steps per image width per second."""
 TURN_STEPS = 240
-"""In a full turn."""
+"""Steps per full turn."""
 SCORE_STEPS = 50
 SHARE_STEPS = 10
 SIGHT_STEPS = 256
-"""In a picture width, or of a factor."""
+"""Steps per image width, or per unit of a factor."""
 _NO_POINTS, _NO_BOXES = list[Point](), list[Rectangle]()
-"""Of all things alike: three lists each are the larger part of what they cost."""
+"""Shared by all things: three new lists each would be most of their cost."""
 MOST_SPEED = 1e6
-"""Picture widths a second; more is no speed."""
+"""Image widths per second; larger values are clipped."""
 
 
-class Look(msgspec.Struct, kw_only=True, frozen=True, gc=False):  # an hour has 90,000, none in a circle
+class Look(msgspec.Struct, kw_only=True, frozen=True, gc=False):  # 90,000 per hour, no reference cycles
     """One prediction.
 
     Attributes:
-        session: Of its frame: a capture worker has another one after a restart.
+        session: Session of its frame: a capture worker gets a new one when it restarts.
         now: When its frame was captured.
-        depth: How many past frames it saw; 0: nothing is known of motion.
-        things: Those that were seen in it, not those that are out of sight; as seen from the reference view.
-        sight: Where that view is in the picture; None where none is followed.
-        label: The label that counts; None for none, and for the camera motions of the shipped model.
+        depth: Number of past frames used; 0: no motion is known.
+        things: Those visible in it, not those out of sight, in coordinates of the reference view.
+        sight: Position of that view in the image; None if none is tracked.
+        label: The steady label; None if there is none, and for the camera-motion labels of the shipped model.
     """
 
     session: int
@@ -46,21 +46,21 @@ class Look(msgspec.Struct, kw_only=True, frozen=True, gc=False):  # an hour has 
 
 
 class Cut(msgspec.Struct, tag=True, array_like=True, frozen=True):
-    """Between two looks: all that had begun was ended.
+    """Between two predictions: all open episodes were ended.
 
     Attributes:
-        why: What has ended it, in words.
+        why: The reason, in words.
     """
 
     why: str
 
 
 STARTED = Cut("the sink was killed")
-"""Comes before the first look of each sink: what an earlier one has left open was ended because of that."""
+"""Precedes the first prediction of each sink: ends the episodes that an earlier sink left open."""
 
 
 def in_steps(look: Look) -> Look:
-    """The same look in steps, its things by id; what is so already stays as it is."""
+    """The same prediction, quantised, its things sorted by id; quantised input is returned unchanged."""
     return Look(
         session=look.session,
         now=_moment_in_ticks(look.now),
@@ -72,7 +72,7 @@ def in_steps(look: Look) -> Look:
 
 
 def thing_of_steps(number: int, box: Rectangle, speed: float, direction_deg: float, score: float) -> Thing:
-    """A thing with what is kept of it."""
+    """A thing with only the fields that the log keeps."""
     return Thing(
         id=number,
         box=box,
@@ -87,7 +87,7 @@ def thing_of_steps(number: int, box: Rectangle, speed: float, direction_deg: flo
 
 
 def _sight_in_steps(sight: Sight) -> Sight:
-    """Coarse, so that it is seldom another one: where things are in the view is known already."""
+    """Coarse, so that it seldom changes: the positions of things in the view are already known."""
     factor = _placed(sight.factor)
     return msgspec.structs.replace(
         sight,

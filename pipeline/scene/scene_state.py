@@ -1,7 +1,7 @@
 """The scene state of one stream as structs, so that another process can continue it.
 
-Each struct has the fields of its class, without their leading underscore; ``tests`` compare them. What is not
-finite, or has another shape than it must have, is refused, never guessed.
+Each struct has the fields of its class without their leading underscore; ``tests`` compare them. Values that
+are not finite or have the wrong shape are rejected, never repaired.
 """
 
 import math
@@ -34,7 +34,7 @@ _MOST_PLACES = 4096  # in a row or a column
 
 
 class TrackState(msgspec.Struct):
-    """Of ``Track``: its region's fields, then its own."""
+    """State of ``Track``: its region's fields, then its own."""
 
     places: Places
     velocities: Numbers
@@ -57,7 +57,7 @@ class TrackState(msgspec.Struct):
 
 
 class ThingsState(msgspec.Struct):
-    """Of ``ThingTracker``."""
+    """State of ``ThingTracker``."""
 
     tracks: list[TrackState]
     last_id: int
@@ -66,7 +66,7 @@ class ThingsState(msgspec.Struct):
 
 
 class CameraState(msgspec.Struct):
-    """Of ``CameraTracker``."""
+    """State of ``CameraTracker``."""
 
     rates: Numbers | None
     way: float
@@ -74,7 +74,7 @@ class CameraState(msgspec.Struct):
 
 
 class HomeState(msgspec.Struct):
-    """Of ``Home``; ``known`` oldest first."""
+    """State of ``Home``; ``known`` oldest first."""
 
     views: dict[str, KeptView]
     name: str
@@ -90,7 +90,7 @@ class HomeState(msgspec.Struct):
 
 
 class StillnessState(msgspec.Struct):
-    """Of ``Stillness``."""
+    """State of ``Stillness``."""
 
     first: Samples | None
     previous: Samples | None
@@ -105,7 +105,7 @@ class StillnessState(msgspec.Struct):
 
 
 class HealthState(msgspec.Struct):
-    """Of ``PictureHealth``."""
+    """State of ``PictureHealth``."""
 
     judge_frozen: bool
     size: tuple[int, int]
@@ -127,45 +127,45 @@ class HealthState(msgspec.Struct):
 
 
 def things_state(tracker: ThingTracker) -> ThingsState:
-    """What a tracker has followed so far."""
+    """Reads the state of a thing tracker."""
     return _read(tracker, ThingsState, tracks=[_track_state(track) for track in tracker._tracks])
 
 
 def restore_things(tracker: ThingTracker, state: ThingsState) -> None:
-    """Has a tracker go on where another one was.
+    """Restores the state of a thing tracker.
 
     Raises:
-        ValueError: The state can't be that of a tracker.
+        ValueError: The state is invalid.
     """
     tracks = [_track(one) for one in state.tracks]
     _write(tracker, state, tracks=tracks)
 
 
 def camera_state(tracker: CameraTracker) -> CameraState:
-    """Likewise."""
+    """Reads the state of a camera tracker."""
     return _read(tracker, CameraState)
 
 
 def restore_camera(tracker: CameraTracker, state: CameraState) -> None:
-    """Likewise.
+    """Restores the state of a camera tracker.
 
     Raises:
-        ValueError: The state can't be that of a tracker.
+        ValueError: The state is invalid.
     """
     _check(state.rates is None or state.rates.shape == (4,))
     _write(tracker, state)
 
 
 def home_state(home: Home) -> HomeState:
-    """Likewise: the views as they are looked for now, and where they were last."""
+    """Reads the state of a home: its views, and where they were last found."""
     return _read(home, HomeState, known=list(home._known.items()))
 
 
 def restore_home(home: Home, state: HomeState) -> None:
-    """Likewise.
+    """Restores the state of a home.
 
     Raises:
-        ValueError: The state can't be that of a home.
+        ValueError: The state is invalid.
     """
     _check(all(view.keys.ndim == 3 and view.keys.size for view in state.views.values()))
     _check(not state.views or state.name in state.views)
@@ -173,15 +173,15 @@ def restore_home(home: Home, state: HomeState) -> None:
 
 
 def health_state(health: PictureHealth) -> HealthState:
-    """Likewise."""
+    """Reads the state of image health."""
     return _read(health, HealthState, stillness=_read(health._stillness, StillnessState))
 
 
 def restored_health(state: HealthState) -> PictureHealth:
-    """Likewise.
+    """Restores the state of image health.
 
     Raises:
-        ValueError: The state can't be one.
+        ValueError: The state is invalid.
     """
     health, still = PictureHealth(judge_frozen=state.judge_frozen), state.stillness
     _check(all(one is None or one.ndim == 2 for one in (state.fine, state.view)))
@@ -248,4 +248,4 @@ def _is_finite(value: Any) -> bool:
 
 def _check(is_right: bool) -> None:
     if not is_right:
-        raise ValueError("what follows the scene is not as it must be")
+        raise ValueError("the scene state is invalid")

@@ -11,11 +11,11 @@ from pipeline.base.picture_state import PictureState
 NOTHING_MOVES = "nothing moving"
 _MOST_NAMED = 3
 IN_PLACE = 0.005
-"""Widths a second; what is slower moves in place: hands, leaves, somebody who turns round."""
+"""Widths per second; slower motion is in place: hands, leaves, somebody turning round."""
 _STANDS = 0.02
-"""Widths a second, at the left and right edge of the picture; a camera that does less stands still."""
+"""Widths per second, at the left and right edge of the image; a camera below this counts as still."""
 _BESIDE = 0.3
-"""A second motion of the camera is named if it is so large, as a part of the largest."""
+"""A second camera motion is named if it is at least this share of the largest."""
 _MOSTLY = 0.5
 _HEALTH: Mapping[str, str] = {
     "ok": "picture ok",
@@ -32,7 +32,7 @@ DIRECTIONS = ("right", "up-right", "up", "up-left", "left", "down-left", "down",
 
 
 def in_words(things: Sequence[Thing]) -> str:
-    """Such as "2 things moving: right 0.12 widths/s, left 0.05"; the fastest come first, three at most."""
+    """Such as "2 things moving: right 0.12 widths/s, left 0.05"; fastest first, at most three."""
     if not things:
         return count_in_words(things)
     going = sorted((thing for thing in things if thing.speed >= IN_PLACE), key=lambda thing: -thing.speed)
@@ -55,7 +55,7 @@ def count_in_words(things: Sequence[Thing]) -> str:
 
 
 def seen_now(things: Sequence[Thing], camera: CameraMotion | None) -> str:
-    """What moves, and what the camera does unless it stands still."""
+    """Moving things, and the camera's motion unless it is still."""
     words = in_words(things)
     return f"{words}; {camera_in_words(camera)}" if camera is not None and _motions(camera) else words
 
@@ -66,10 +66,10 @@ def run_in_words(
     """What was seen over a run: "9 things moved, mostly left (62 % of the time) ...".
 
     Args:
-        seen: Different things.
-        moved_s: By direction, for how many seconds things went there.
-        longest_s: For how many seconds one was followed.
-        fastest: Of them, in picture widths a second.
+        seen: Number of different things.
+        moved_s: Seconds of motion, by direction.
+        longest_s: Longest time, in seconds, for which a thing was tracked.
+        fastest: Highest speed, in image widths per second.
     """
     if not seen:
         return "nothing moved"
@@ -94,7 +94,7 @@ def health_in_words(state: PictureState, for_s: float) -> str:
 
 
 def event_in_words(event: Event) -> str:
-    """Such as "gate: crossed forward, going left"; events that are alike have the same words."""
+    """Such as "gate: crossed forward, going left"; equal events have the same words."""
     going = "" if event.direction_deg is None else f", going {direction_name(event.direction_deg)}"
     after, lasted = (f" {word} {event.for_s or 0:.0f} s" for word in ("after", "for"))
     words = {
@@ -104,7 +104,7 @@ def event_in_words(event: Event) -> str:
         ("left", "once"): f"something went out{going}",
         ("crossed", "once"): f"crossed {event.why.get('way', '')}{going}",
         ("stayed", "start"): f"something has stayed for {event.for_s or 0:.0f} s",
-        ("stayed", "end"): "what stayed has gone",
+        ("stayed", "end"): "the object that stayed has left",
         ("stopped", "start"): "something has stopped" if event.thing else "all motion has stopped",
         ("stopped", "end"): "it is moving again" if event.thing else "something is moving again",
         ("label", "start"): f"label {event.why.get('label', '')}",
@@ -133,7 +133,7 @@ def _worker(event: Event) -> str:
 
 
 def counted_in_words(events: Mapping[str, int]) -> str:
-    """Such as "3 crossed, 1 moving"; what lasts counts once."""
+    """Such as "3 crossed, 1 moving"; an event with a start and an end counts once."""
     return ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in sorted(events.items()) if count)
 
 
@@ -143,18 +143,18 @@ def direction_name(direction_deg: float) -> str:
 
 
 def camera_in_words(camera: CameraMotion) -> str:
-    """Such as "camera pans right and zooms in"; the larger of two comes first."""
+    """Such as "camera pans right and zooms in"; the larger motion comes first."""
     motions = _motions(camera)
     return f"camera {' and '.join(words for _, words in motions[:2])}" if motions else "camera still"
 
 
 def camera_symbol(camera: CameraMotion) -> str:
-    """One letter for what the camera does most."""
+    """One symbol for the camera's largest motion."""
     return next((symbol for symbol, _ in _motions(camera)), "■")
 
 
 def _motions(camera: CameraMotion) -> list[tuple[str, str]]:
-    """What the camera does, as symbol and words, the largest first; one that shakes does nothing else."""
+    """The camera's motions as symbols and words, largest first; a shaking camera has no other."""
     if camera.shake > max(2 * _STANDS, camera.speed):
         return [("↔", "shakes")]
     eighth = _eighth(camera.direction_deg)

@@ -1,8 +1,8 @@
 """The steady label of a stream: a new label counts after it has led clearly for long enough.
 
-What each label is ahead of the one that counts is added up over time, less a margin, and never below zero
-(a cumulative sum, as for finding a change in noise). So a label that leads now and then gets nowhere, and the
-sum's last zero says when the change happened.
+The lead of each label over the current one, less a margin, is summed over time and never falls below zero
+(CUSUM, the cumulative sum used to detect a change in noise). A label that leads only now and then does not
+accumulate, and the sum's last zero gives the time of the change.
 """
 
 from collections.abc import Sequence
@@ -12,20 +12,20 @@ import msgspec
 from pipeline.base.event import Moment
 
 _MARGIN = 0.2
-"""By which a label's score has to be ahead, on average."""
+"""Required mean lead of a label's score."""
 _ENOUGH_S = 0.6
-"""Seconds by which it has to be ahead in all, each times its lead beyond the margin: 0.75 s of being sure."""
+"""Required sum of lead beyond the margin times seconds: 0.75 s at full confidence."""
 _LONGEST_STEP_S = 0.5
-"""Between two looks; what was seen in a longer one is not known."""
+"""Longest time credited between two predictions."""
 
 
 class Held(msgspec.Struct, array_like=True, frozen=True):
-    """The label that counts.
+    """The steady label.
 
     Attributes:
         label: Its name.
-        score: Mean of its scores from when it led until it counted, 0 to 1.
-        since: When it began to lead.
+        score: Mean of its scores from the start of its lead until it became the steady label, 0 to 1.
+        since: When its lead began.
     """
 
     label: str
@@ -42,22 +42,22 @@ class _Lead:
         self.since, self.ahead_s, self.scores, self.seconds = now, 0.0, 0.0, 0.0
 
     def see(self, score: float, lead: float, passed_s: float) -> bool:
-        """Takes in a look; False if it has lost its lead."""
+        """Processes a prediction; returns False if the lead is lost."""
         self.ahead_s += (lead - _MARGIN) * passed_s
         self.scores += score * passed_s
         self.seconds += passed_s
         return self.ahead_s > 0
 
     def held(self, label: str) -> Held:
-        """As the label that counts."""
+        """The label as the steady label."""
         return Held(label, self.scores / self.seconds, self.since)
 
 
 class SteadyLabel:
-    """Follows the labels of one stream; ``see`` is called with each look, in order.
+    """Finds the steady label of one stream; call ``see`` with each prediction, in order.
 
     Attributes:
-        held: The label that counts; None before there is one.
+        held: The steady label; None before there is one.
     """
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class SteadyLabel:
         self._last: Moment | None = None
 
     def see(self, top: Sequence[tuple[str, float]], now: Moment) -> Held | None:
-        """Takes in the best labels with their scores, and says which one counts now."""
+        """Processes the best labels and their scores; returns the steady label."""
         last, self._last = self._last or now, now
         passed_s = min((now.time_ns - last.time_ns) / 1e9, _LONGEST_STEP_S)
         scores = dict(top)
@@ -84,11 +84,11 @@ class SteadyLabel:
         return self.held
 
     def forget(self) -> None:
-        """What comes now has nothing to do with what was seen before."""
+        """Resets the state: what follows is unrelated to what was seen before."""
         self.held, self._leads, self._last = None, {}, None
 
     def _rival(self, label: str, scores: dict[str, float]) -> float:
-        """The score that a label has to be ahead of: of the one that counts, or of the best other one."""
+        """The score that a label must exceed: that of the steady label, or of the best other one."""
         if self.held:
             return scores.get(self.held.label, 0.0)
         return max((score for other, score in scores.items() if other != label), default=0.0)

@@ -5,22 +5,22 @@ import numpy.typing as npt
 
 from pipeline.base.frame import Image
 
-_SAMPLES = 80  # pixels to a row that are compared
+_SAMPLES = 80  # compared pixels per row
 _LEARN_S = 15.0
 _LONGEST_USUAL_S = 1.5
-"""A source whose pictures have stayed the same for longer than that by themselves is never called frozen."""
+"""A source whose images have been identical for longer than this in normal use is never called frozen."""
 _LEAST_S, _TIMES_USUAL, _FEWEST_FRAMES = 4.0, 4.0, 8
-"""So long a picture must have stayed the same, and so many times as long as it usually does at most."""
+"""Shortest time without change, its multiple of the longest usual time, and fewest frames."""
 _FORGET_S = 600.0
-_QUIET_SHARE = 0.15  # of the quietest differences: that much re-encoding may do
+_QUIET_SHARE = 0.15  # of the smallest usual difference: tolerance for re-encoding
 _MOST_QUIET = 0.5  # grey levels
 _LOW, _STEP = 0.1, 0.05
 
 
 class Stillness:
-    """Follows how long the picture of one stream has stayed the same, and how long it usually does.
+    """Measures how long the image of one stream has been unchanged, and how long it usually is.
 
-    Pictures are compared with the first one of their stretch, so that slow changes add up.
+    Each image is compared with the first one of its run, so that slow changes add up.
     """
 
     def __init__(self) -> None:
@@ -35,12 +35,12 @@ class Stillness:
 
     @property
     def since_ns(self) -> int:
-        """When the picture became what it is."""
+        """When the current image first appeared."""
         return self._first_ns
 
     @property
     def is_frozen(self) -> bool:
-        """Whether it has stayed the same for longer than this camera's pictures ever do."""
+        """Whether the image has been unchanged for longer than is usual for this camera."""
         return (
             self._learned_s >= _LEARN_S
             and self._floor > 0
@@ -50,11 +50,11 @@ class Stillness:
         )
 
     def restart(self) -> None:
-        """The next picture is compared with none before it."""
+        """Starts a new run with the next image."""
         self._first = self._previous = None
 
     def look(self, image: Image, time_ns: int) -> None:
-        """Takes the next picture, ``(rows, columns, 3)`` uint8."""
+        """Processes the next image, ``(rows, columns, 3)`` uint8."""
         step = max(1, image.shape[1] // _SAMPLES)
         sample = image[step // 2 :: step, step // 2 :: step].astype(np.int16)
         if self._previous is not None:
@@ -68,7 +68,7 @@ class Stillness:
         self._first, self._first_ns, self._frames = sample, time_ns, 1
 
     def learn(self, passed_s: float) -> None:
-        """Takes what was seen last as usual; not to be called while the picture is frozen."""
+        """Updates the usual values with the latest image; must not be called while the image is frozen."""
         self._learned_s += passed_s
         self._longest_s = max(self._longest_s * max(0.0, 1 - passed_s / _FORGET_S), self._ended_s)
         if self._frames > 1:

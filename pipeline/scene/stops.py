@@ -1,9 +1,9 @@
 """Detects objects that stop in a zone and stay there.
 
-A thing that stops is soon out of sight. So it has stopped if it was last seen inside the zone, slower than
-before, away from the picture's edge, with nothing else in front of it, and if nothing has moved on from that
-place since. A thing that stays in sight because something of it goes to and fro has stopped if that leads
-nowhere.
+A stopped thing soon disappears because only motion is detected. It counts as stopped if it was last seen
+inside the zone, slower than before, away from the edge of the image and not covered by another thing, and if
+nothing has moved on from that place since. A thing that stays visible because parts of it move to and fro
+counts as stopped if it makes no progress.
 """
 
 import cmath
@@ -18,40 +18,42 @@ from pipeline.base.sight import Sight
 from pipeline.scene.zones import Area, anchor_of
 
 _GONE_MS = 400.0
-"""Who is not seen for so long is out of sight."""
+"""A thing not seen for this long is out of sight."""
 _RESTS_MS = 500.0
-"""Who is seen, and gets nowhere for so long, may have stopped."""
+"""A visible thing that makes no progress for this long may have stopped."""
 _GETS_NOWHERE_MS = 2000.0
-"""Time constant with which ways to and fro are forgotten."""
+"""Time constant with which motion to and fro decays."""
 _REACH, _LEAST_REACH, _MOST_REACH = 0.1, 0.01, 0.05
-"""How far a thing goes before it counts as gone on: a part of its box's longer side, within bounds; shares of
-the picture."""
+"""How far a thing must move to count as having moved on: a share of its box's longer side, within bounds
+given as shares of the image."""
 _JUMPS = 0.02
-"""By which the middle of a box is uncertain."""
+"""Uncertainty of the centre of a box."""
 _TRAVELLED = 3
-"""So many times its reach a thing has gone before it can stop."""
+"""Distance, in multiples of its reach, that a thing must have travelled before it can stop."""
 _SLOWED = 0.85
-"""At the end it was so much slower than at its fastest in the last"""
+"""A thing that stopped was slower at the end than this share of its highest recent speed."""
 _TRAVELS_MS = 3000.0
+"""Time constant with which the travelled distance decays."""
 _LATELY_MS = 700.0
+"""Time span of the recent speeds."""
 _EDGE = 0.01
-"""Of the picture: who is last seen there has left it."""
+"""Of the image: a thing last seen this close to the edge has left."""
 _SAME_PLACE = 0.5
-"""Overlap (intersection over union) of two things that can't have stopped both."""
+"""Overlap (intersection over union) above which two stops are the same one."""
 MOST_STOPS = 64
-"""In one zone; where there would be more, the oldest one is over."""
+"""In one zone; with more, the oldest one is ended."""
 
 
 @dataclass(slots=True, eq=False)
 class Stop:
-    """A thing that has come to a stop.
+    """A thing that has stopped.
 
     Attributes:
         thing: As it was last seen before it stopped.
         since: When that was.
-        id: The thing's id; None where it will have another one.
-        is_told: Somebody has been told of it.
-        ended: When it went on; None while it stands.
+        id: The thing's id; None if it will get a new one.
+        is_told: Whether an event has reported it.
+        ended: When it moved on; None while it stands.
     """
 
     thing: Thing
@@ -63,19 +65,19 @@ class Stop:
 
 @dataclass(slots=True, eq=False)
 class _Way:
-    """What was seen of a thing that moves.
+    """Observations of a moving thing.
 
     Attributes:
         thing: As it was last seen.
         last: When that was.
         first: When it was first seen, or seen again.
-        rest: Since when it has not got beyond its reach.
-        place: Where its box's middle was then.
-        drift: How far its own motion has brought it since then, right and up.
-        travelled: How far it has gone in all.
-        speeds: Of the last moments, with their times.
-        stop: The stop that it has made, or that it may have ended.
-        is_covered: Since it was last seen, something else was in front of it.
+        rest: Since when it has stayed within its reach.
+        place: Centre of its box at that time.
+        drift: Displacement since then from its own motion, right and up.
+        travelled: Distance travelled, decaying over time.
+        speeds: Recent speeds with their times.
+        stop: The stop it has made, or may have ended.
+        is_covered: Whether something else has been in front of it since it was last seen.
     """
 
     thing: Thing
@@ -90,7 +92,7 @@ class _Way:
     is_covered: bool = False
 
     def see(self, thing: Thing, now: Moment) -> bool:
-        """Takes in a look; whether it has gone on."""
+        """Processes an observation; returns whether it has moved on."""
         passed_s = (now.time_ns - self.last.time_ns) / 1e9
         step = cmath.rect(thing.speed * passed_s, math.radians(thing.direction_deg))
         self.drift = self.drift * math.exp(-passed_s * 1000 / _GETS_NOWHERE_MS) + step
@@ -110,7 +112,7 @@ class _Way:
 
     @property
     def can_stop(self) -> bool:
-        """Whether it has gone far enough for a stop to be one."""
+        """Whether it has travelled far enough to be able to stop."""
         return self.travelled >= _TRAVELLED * _reach(self.thing)
 
     @property
@@ -120,12 +122,12 @@ class _Way:
 
 
 class Stops:
-    """Follows all things of a stream, and who of them stops in one zone.
+    """Follows all things of a stream and detects those that stop in one zone.
 
     ``update`` is called with each frame, in order.
 
     Attributes:
-        standing: Those that have stopped and not gone on, oldest first.
+        standing: Stops that have not ended, oldest first.
     """
 
     def __init__(self, area: Area) -> None:
@@ -134,12 +136,12 @@ class Stops:
         self.standing: list[Stop] = []
 
     def update(self, things: Sequence[Thing], now: Moment, sight: Sight | None) -> None:
-        """Takes in the things of the next frame.
+        """Processes the things of the next frame.
 
         Args:
-            things: As seen from the reference view.
+            things: In coordinates of the reference view.
             now: When it was captured.
-            sight: Where that view is in the picture; None where none is followed.
+            sight: Position of that view in the image; None if none is tracked.
         """
         for thing in things:
             self._see(thing, now)
@@ -153,14 +155,14 @@ class Stops:
                 self._stand(way, way.rest, sight)
 
     def forget(self) -> None:
-        """Things have new ids from now on, and may have moved unseen; who was told to stand still does."""
+        """Discards the ids of things, which are new from now on; keeps only stops that were reported."""
         self._ways.clear()
         self.standing = [stop for stop in self.standing if stop.is_told]
         for stop in self.standing:
             stop.id = None
 
     def clear(self) -> None:
-        """Nothing is known of anything any more."""
+        """Resets the state."""
         self._ways.clear()
         self.standing = []
 
@@ -169,7 +171,7 @@ class Stops:
         if way is None:
             way = self._ways[thing.id] = _Way(thing, now, now, now, anchor_of(thing.box, "middle"))
             way.stop = self._left_by(thing, now)
-            if way.stop:  # the same thing, which goes on
+            if way.stop:  # the stopped thing moves on
                 way.travelled = _TRAVELLED * _reach(thing)
         has_gone_on = way.see(thing, now)
         if way.stop and way.stop.ended is None and has_gone_on:
@@ -178,7 +180,7 @@ class Stops:
             way.stop = None
 
     def _left_by(self, thing: Thing, now: Moment) -> Stop | None:
-        """The stop that a thing may have made that is first seen now."""
+        """The stop, if any, made by a thing that is first seen now."""
         for stop in reversed(self.standing):
             if stop.id == thing.id:
                 return stop
@@ -187,11 +189,11 @@ class Stops:
             for number, way in self._ways.items()
             if number != thing.id and _ms(way.last, now) <= _GONE_MS
         ):
-            return None  # who passes before it has got another id
+            return None  # something passing in front has its own id
         return next((stop for stop in reversed(self.standing) if _covers(stop.thing, thing)), None)
 
     def _lose(self, way: _Way, sight: Sight | None) -> None:
-        """It is out of sight: has it stopped?"""
+        """Processes a thing that went out of sight: it may have stopped."""
         if way.stop is None and way.can_stop and way.has_slowed and not way.is_covered:
             self._stand(way, way.last, sight)
 
@@ -217,7 +219,7 @@ def _reach(thing: Thing) -> float:
 
 
 def _covers(thing: Thing, other: Thing) -> bool:
-    """Whether a thing's box holds the middle of another one's."""
+    """Whether a thing's box contains the centre of another one's."""
     (left, top, width, height), (x, y) = thing.box, anchor_of(other.box, "middle")
     return left <= x <= left + width and top <= y <= top + height
 

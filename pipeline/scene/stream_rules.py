@@ -1,4 +1,4 @@
-"""The rules of one stream: live in the sink, and replayed over the motion log."""
+"""The rules of one stream: live in the sink, or replayed from the motion log."""
 
 from pipeline.base.event import Event, Moment
 from pipeline.base.moving_thing import Thing
@@ -11,21 +11,21 @@ from pipeline.scene.rule_input import Cut, Look
 from pipeline.scene.view_events import ViewEvents
 
 RULES_CHANGED = "the rules were changed"
-"""Why what the former ones had begun has ended."""
+"""Reason for ends caused by a change of rules."""
 
 
 class StreamRules:
-    """Judges the looks of one stream, in order.
+    """Applies the rules to the predictions of one stream, in order.
 
     Args:
         stream_id: The stream.
         watch: Zones, lines and rules.
 
     Attributes:
-        last: When the newest look was; None before the first.
-        is_new: Whether the stream began anew with it.
-        watch: Zones, lines and rules, of all streams.
-        seen: What is watched in the view that the camera shows.
+        last: Time of the latest prediction; None before the first.
+        is_new: Whether the stream restarted with it.
+        watch: Zones, lines and rules of all streams.
+        seen: The part of ``watch`` that applies to the camera's current view.
     """
 
     def __init__(self, stream_id: str, watch: Watch) -> None:
@@ -40,13 +40,13 @@ class StreamRules:
         self.is_new = False
 
     def take(self, look: Look) -> list[Event]:
-        """The events of the next look, which is in steps (``in_steps``)."""
+        """The events of the next prediction, which must be quantised (``in_steps``)."""
         now, sight, events = look.now, look.sight, []
         self.is_new = self.begins_anew(look.session, now)
         if self.is_new:
             events = self.cut(Cut("the stream restarted"))
             if self.last and self.last.time_ns > now.time_ns:
-                self._quiet_until_ns.clear()  # of another clock
+                self._quiet_until_ns.clear()  # times of another clock
             self._open(None)
         self.last, self._session = now, look.session
         events += self._labels.update(look.label, now)
@@ -55,16 +55,16 @@ class StreamRules:
             events += self._turned(sight, now)
         if look.depth and (sight is None or sight.found):
             events += self._book.update(look.things, now, sight)
-        else:  # nothing is known of motion, and the things to come may have ids of others
+        else:  # no motion is known, and ids may be reused
             self._book.forget()
         return events
 
     def begins_anew(self, session: int, now: Moment) -> bool:
-        """Whether a look has nothing to do with those before it."""
+        """Whether a prediction does not continue those before it."""
         return self.last is not None and (session != self._session or now.time_ns < self.last.time_ns)
 
     def cut(self, cut: Cut) -> list[Event]:
-        """The ends of all that has begun; what is seen after it is new."""
+        """The end events of all open episodes; what is seen afterwards is new."""
         if self.last is None:
             return []
         parts = (self._book, self._views, self._labels)
@@ -73,30 +73,30 @@ class StreamRules:
         return events
 
     def replace_watch(self, watch: Watch, why: str = RULES_CHANGED) -> list[Event]:
-        """Follows other zones, lines, rules and ground from now on; rules that are the same go on.
+        """Replaces zones, lines, rules and ground; unchanged rules keep their state.
 
         Args:
-            watch: What to follow.
-            why: Of the ends.
+            watch: The new watch.
+            why: Reason stated in the end events.
 
         Returns:
-            The ends of what the other ones have begun, and those about a zone or line that is another one.
+            The end events of episodes whose rule, zone or line changed or was removed.
         """
         rules = watch.all_rules()
         for name, rule in self.watch.all_rules().items():
             if rules.get(name) != rule:
                 self._quiet_until_ns.pop(name, None)
         self.watch, self.seen = watch, watch.seen(self._stream_id, self._view[0] if self._view else None)
-        now = self.last or Moment(0, 0)  # before the first look nothing has begun
+        now = self.last or Moment(0, 0)  # before the first prediction no episode is open
         events = self._book.replace_watch(self.seen, now, why)
         return events + self._labels.replace_rules(watch.rules, now, why)
 
     def speed_of(self, thing: Thing) -> GroundSpeed | None:
-        """Metres a second of a thing, seen from the view that counts now; None where that is not known."""
+        """Ground speed of a thing in metres per second in the current view; None if unknown."""
         return self._book.speeds.of(thing)
 
     def _turned(self, sight: Sight, now: Moment) -> list[Event]:
-        """Ends what has begun where the view is lost, or another one has come."""
+        """Ends open episodes if the view is lost or has changed."""
         events = list[Event]()
         if why := why_another(self._view, sight):
             if self._view is not None or sight.view != UNNAMED_VIEW:

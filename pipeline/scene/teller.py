@@ -11,14 +11,14 @@ from pipeline.scene.hours import OpeningHours
 
 
 class Teller:
-    """Tells the events of one rule in one stream.
+    """Creates the events of one rule in one stream.
 
     Args:
         stream_id: The stream.
         name: The rule's name.
         rule: The rule.
-        speeds: Of things, in metres a second.
-        quiet_until_ns: Until when each rule is in its cool-down, by name; kept up to date here.
+        speeds: Ground speeds of things, in metres per second.
+        quiet_until_ns: End of each rule's cool-down, by rule name; updated here.
     """
 
     def __init__(
@@ -31,22 +31,22 @@ class Teller:
         self._quiet_until_ns = quiet_until_ns
 
     def is_about(self, thing: Thing) -> bool:
-        """Whether the rule is about a thing that moves like this, and is so large."""
+        """Whether the rule applies to a thing of this size, direction and speed."""
         return self.is_about_size(thing) and self._goes_there(thing) and self._is_fast(thing)
 
     def is_about_size(self, thing: Thing) -> bool:
-        """Whether the rule is about a thing so large and so sure, however it moves."""
+        """Whether the rule applies to a thing of this size and score, however it moves."""
         rule = self.rule
         return rule.min_size <= size_of(thing) <= rule.max_size and thing.score >= rule.min_score
 
     def goes_against(self, thing: Thing) -> bool:
-        """Whether a thing goes against the rule's direction, and fast enough."""
+        """Whether a thing moves against the rule's direction, and fast enough."""
         return abs(self._off_deg(thing)) > 180.0 - self.rule.within_deg and self._is_fast(thing)
 
     def tell(
         self, at: Moment, now: Moment, phase: Phase, thing: Thing | None = None, **more: Any
     ) -> list[Event]:
-        """A ``start`` or ``once``; nothing outside the rule's hours, or too soon after the one before."""
+        """A ``start`` or ``once`` event; none outside the rule's hours or during its cool-down."""
         if now.time_ns < self._quiet_until_ns.get(self._name, -math.inf) or not self._hours.holds(at):
             return []
         self._quiet_until_ns[self._name] = now.time_ns + self.rule.cool_down_s * 1e9
@@ -88,10 +88,10 @@ class Teller:
         return self.rule.direction_deg is None or abs(self._off_deg(thing)) <= self.rule.within_deg
 
     def _off_deg(self, thing: Thing) -> float:
-        """How far a thing's direction is off the rule's, -180 to 180."""
+        """Difference between a thing's direction and the rule's, -180 to 180."""
         return (thing.direction_deg - (self.rule.direction_deg or 0.0) + 180.0) % 360.0 - 180.0
 
 
 def size_of(thing: Thing) -> float:
-    """Share of the picture that its box fills."""
+    """Share of the image that its box covers."""
     return thing.box[2] * thing.box[3]

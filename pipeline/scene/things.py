@@ -10,11 +10,11 @@ from pipeline.scene.regions import Region, find_regions
 from pipeline.scene.tracks import Track
 
 _MOST_TRACKS = 2 * MOST_THINGS
-"""Those out of sight included."""
+"""Including those out of sight."""
 
 
 class ThingTracker:
-    """Follows the things of one stream; ``update`` is called with each frame, in order."""
+    """Tracks the things of one stream; call ``update`` with each frame, in order."""
 
     def __init__(self) -> None:
         self._tracks: list[Track] = []
@@ -23,12 +23,12 @@ class ThingTracker:
         self._aspect = 0.0
 
     def update(self, motion: DenseMotion, time_ns: int) -> list[Thing]:
-        """The things of the next frame, the surest first, ``MOST_THINGS`` at most.
+        """The things of the next frame, highest score first, at most ``MOST_THINGS``.
 
-        A time that is not after the one before, and a picture of another shape, forget all things.
+        All tracks are dropped if the time does not increase or the image's aspect ratio changes.
 
         Args:
-            motion: What the network found in the frame.
+            motion: The network's output for the frame.
             time_ns: The frame's capture time.
         """
         if time_ns <= self._time_ns or motion.aspect != self._aspect:
@@ -46,7 +46,7 @@ class ThingTracker:
         return [track.thing(every_place, columns, motion.aspect, time_ns) for track in shown[:MOST_THINGS]]
 
     def _predict(self, motion: DenseMotion, elapsed_ms: float) -> None:
-        """Moves all tracks on to where they should be now."""
+        """Moves all tracks to their predicted positions."""
         trails = [track.trail for track in self._tracks]
         middles = np.array([track.middle for track in self._tracks], np.float32)
         went = motion.camera_velocity(np.concatenate([*trails, middles])) * np.float32(elapsed_ms / 1000)
@@ -56,7 +56,7 @@ class ThingTracker:
             track.predict(went[start:end], middle_went, elapsed_ms)
 
     def _follow(self, motion: DenseMotion, elapsed_ms: float) -> None:
-        """Continues the tracks with what is seen now, begins new ones, lets old ones go."""
+        """Updates the tracks with the new regions, starts new ones and drops old ones."""
         regions = divided_among(self._tracks, find_regions(motion))
         matched = match(self._tracks, regions)
         for index, track in matched.items():
@@ -79,6 +79,6 @@ class ThingTracker:
                 track.id = self._last_id
 
     def _has_met(self, region: Region, track: Track) -> bool:
-        """Whether the region of a thing reaches into the box of another shown one."""
+        """Whether a thing's region overlaps the box of another shown thing."""
         others = (other.box for other in self._tracks if other.id and other is not track)
         return any(common(region.box, box) > 0 for box in others)

@@ -13,57 +13,56 @@ from pipeline.scene.regions import Region
 
 SHOWN_AFTER_FRAMES = 3
 SHOWN_AFTER_MS = 100.0
-"""A thing is shown once it was seen in so many frames in a row, over so long a time."""
+"""A thing is shown after this many frames in a row and at least this long."""
 SHOWN_UNSEEN_MS = 400.0
-"""Out of sight, it is shown so long; later it has to be seen again as often as a new one,"""
+"""It is still shown for this long when out of sight; later it must be seen again as often as a new one,"""
 REMEMBERED_MS = 2000.0
-"""and can come back under its id so long."""
+"""and can keep its id for this long."""
 _STOPS_IN_MS = 300.0
-"""Time constant with which a thing that is out of sight comes to rest."""
+"""Time constant with which the assumed motion of a thing out of sight decays."""
 _WHOLE = 0.6
-"""Share of its places with which a thing is taken to be seen whole."""
+"""Share of its places above which a thing counts as fully visible."""
 _GROWN = 2.0
-"""Times its places, or its box, with which a thing that has met another one is taken to be seen together with
-it."""
+"""Growth in places or box area above which a thing that has met another one counts as merged with it."""
 _SHRINKS_IN_MS = 500.0
-"""Time constant with which it is believed to have become smaller, or larger."""
+"""Time constant with which its size estimate changes."""
 _SMOOTHED_OVER_MS = 200.0
 """Time constant of speed and score."""
 _SETTLES_IN_MS = 200.0
-"""Time constant with which its anchor goes to the middle of its box, which jumps where things meet."""
+"""Time constant with which its anchor moves to the centre of its box, which jumps where things meet."""
 _DRIFT_SHOWS_IN_MS = 1000.0
-"""Time constant with which it shows that a box goes faster than what is seen to move in it."""
+"""Time constant of the estimate of how much faster a box moves than the flow inside it."""
 _FASTEST_DRIFT = 1.0
-"""Widths a second; boxes that are further ahead have jumped."""
+"""Widths per second; larger differences are jumps of the box."""
 _DOUBTED = 0.03
-"""Widths a second of such a drift that may be a box which wavers."""
+"""Widths per second of drift that may be jitter of the box."""
 _TRAIL_EVERY_MS = 200.0
-"""Between two points of a trail."""
+"""Interval between two points of a trail."""
 _INNER = 0.05
-"""Share of a region's places left out at each edge to find where it was: flow is often mixed there."""
+"""Share of a region's places ignored at each edge to find its past boxes: flow is often mixed there."""
 
 
 @dataclass(slots=True)
 class Track:
-    """A thing that is followed; lengths in picture widths, as in ``DenseMotion``.
+    """A tracked thing; lengths in image widths, as in ``DenseMotion``.
 
     Attributes:
-        region: What was last seen of it.
+        region: The region in which it was last seen.
         first_ns: When it was first seen.
         seen_ns: When it was last seen.
         id: From 1; 0 until it is shown.
-        frames: In how many it was seen since it came, or came back.
-        came_ns: When that was.
-        box: Moves on while it is out of sight or covered in part.
-        flow: How fast its places go against the camera, in widths a second.
-        drift: How much faster than that its box goes: where somebody has no texture that could be followed,
-            the flow is that of their edges alone, and much too slow.
-        score: How surely it moves.
-        places: How many it has when nothing covers it.
-        outline_moved: How far it has moved on since ``region`` was seen.
-        anchor: X and y: goes with its velocity, and slowly to the middle of its box.
-        trail: ``(n, 2)``, where its anchor was, oldest first; goes with what stands still there.
-        trail_ns: When the last of them was seen.
+        frames: Number of frames in which it was seen since it appeared or reappeared.
+        came_ns: When it appeared or reappeared.
+        box: Its box; moves on while it is out of sight or partly covered.
+        flow: Velocity of its places relative to the camera, in widths per second.
+        drift: Velocity of its box beyond ``flow``: on objects without texture, flow is measured only at the
+            edges and is much too slow.
+        score: Smoothed probability that it moves.
+        places: Number of its places when fully visible.
+        outline_moved: How far it has moved since ``region`` was seen.
+        anchor: X and y; moves with its velocity, and slowly towards the centre of its box.
+        trail: ``(n, 2)``, past anchors, oldest first; moves with the static background.
+        trail_ns: Time of the last point.
     """
 
     region: Region
@@ -90,27 +89,27 @@ class Track:
 
     @property
     def middle(self) -> Vector:
-        """Of its box."""
+        """Centre of its box."""
         return middle(self.box)
 
     @property
     def velocity(self) -> Vector:
-        """Against the camera, in widths a second."""
+        """Velocity relative to the camera, in widths per second."""
         size = math.hypot(*self.drift)
         believed = 1 - _DOUBTED / size if size > _DOUBTED else 0.0
         return self.flow[0] + believed * self.drift[0], self.flow[1] + believed * self.drift[1]
 
     def unseen_ms(self, now_ns: int) -> float:
-        """For how long it has been out of sight."""
+        """Time it has been out of sight."""
         return (now_ns - self.seen_ns) / 1e6
 
     def predict(self, trail_went: Array, went: Vector, elapsed_ms: float) -> None:
-        """Moves on to where it should be now: with the camera's motion and its own.
+        """Moves to the predicted position, with the camera's motion and its own.
 
         Args:
-            trail_went: How far what stands still at each point of its trail has gone through the picture.
-            went: The same of its middle.
-            elapsed_ms: Since the frame before.
+            trail_went: Displacement of the static background at each point of its trail.
+            went: The same at its centre.
+            elapsed_ms: Time since the frame before.
         """
         self.trail = self.trail + trail_went
         own_x, own_y = self.flow
@@ -124,13 +123,13 @@ class Track:
         return len(region.places) > _GROWN * self.places or area(region.box) > _GROWN * area(self.box)
 
     def see(self, region: Region, now_ns: int, elapsed_ms: float, *, is_of_both: bool = False) -> None:
-        """It was found again; if much of it is missing, it is taken to be covered, not to be small.
+        """Updates the thing with a region; if much of it is missing, it counts as covered, not as smaller.
 
         Args:
-            region: What was found.
-            now_ns: When.
-            elapsed_ms: Since the frame before.
-            is_of_both: The region is that of this thing and of another one: its box is not the thing's.
+            region: The matched region.
+            now_ns: Time of the frame.
+            elapsed_ms: Time since the frame before.
+            is_of_both: Whether the region also covers another thing, so that its box is not this thing's.
         """
         weight = 1 - math.exp(-elapsed_ms / _SMOOTHED_OVER_MS)
         places = len(region.places)
@@ -155,7 +154,7 @@ class Track:
             self.trail_ns = now_ns
 
     def miss(self, regions: Sequence[Region], elapsed_ms: float) -> None:
-        """It was not found: behind something else that moves it goes on, anywhere else it comes to rest."""
+        """Updates a thing that was not found: behind another moving thing it moves on, elsewhere it slows."""
         left = math.exp(-elapsed_ms / _STOPS_IN_MS)
         self.score *= left
         if self.frames < SHOWN_AFTER_FRAMES:
@@ -167,7 +166,7 @@ class Track:
             self.drift = (self.drift[0] * left, self.drift[1] * left)
 
     def _note_drift(self, seen: Vector, elapsed_ms: float) -> None:
-        """Learns how much faster than its flow its box goes; one that jumps counts for little."""
+        """Learns how much faster its box moves than its flow; jumps have little weight."""
         ahead = (seen[0] - self.middle[0]) * 1000 / elapsed_ms, (seen[1] - self.middle[1]) * 1000 / elapsed_ms
         size = math.hypot(*ahead)
         believed = min(1.0, _FASTEST_DRIFT / size) if size else 1.0
@@ -175,24 +174,24 @@ class Track:
         self.drift = _nearer(self.drift, (believed * ahead[0], believed * ahead[1]), share)
 
     def is_worth_keeping(self, now_ns: int, aspect: float) -> bool:
-        """Seen now, or shown lately; and not wholly out of the picture."""
+        """Whether it is seen now or was shown recently, and is not entirely outside the image."""
         left, top, right, bottom = self.box
         inside = right > 0 and bottom > 0 and left < 1 and top < aspect
         return inside and self.unseen_ms(now_ns) <= (REMEMBERED_MS if self.id else 0)
 
     def is_sure(self, now_ns: int) -> bool:
-        """Whether it has been seen for long enough, and lately enough, to be shown."""
+        """Whether it has been seen for long enough, and recently enough, to be shown."""
         long_enough = (now_ns - self.came_ns) / 1e6 >= SHOWN_AFTER_MS
         return self.frames >= SHOWN_AFTER_FRAMES and long_enough and self.unseen_ms(now_ns) <= SHOWN_UNSEEN_MS
 
     def thing(self, every_place: Array, columns: int, aspect: float, now_ns: int) -> Thing:
-        """What is shown of it.
+        """The thing as it is shown.
 
         Args:
-            every_place: As ``DenseMotion.every_place`` gives it.
-            columns: Of the places.
-            aspect: Height of the picture / width.
-            now_ns: When.
+            every_place: Result of ``DenseMotion.every_place``.
+            columns: Number of columns of places.
+            aspect: Height of the image / width.
+            now_ns: Time of the frame.
         """
         was = self._past_boxes(every_place, columns) if self.seen_ns == now_ns else []
         x_moved, y_moved = self.outline_moved
@@ -210,7 +209,7 @@ class Track:
         )
 
     def _past_boxes(self, every_place: Array, columns: int) -> list[Box]:
-        """Its box in each past frame: each edge goes the way of what is seen near it."""
+        """Its box in each past frame: each edge follows the flow of the places near it."""
         row, column = self.region.places.T
         found = every_place.take(row * columns + column, axis=2)
         found.sort(axis=2)
@@ -231,12 +230,12 @@ class Track:
 
 
 def _nearer(value: Vector, to: Vector, share: float) -> Vector:
-    """So much of the way on to another one."""
+    """Linear interpolation between two vectors."""
     return value[0] + share * (to[0] - value[0]), value[1] + share * (to[1] - value[1])
 
 
 def _holding(box: Box, part: Box) -> Box:
-    """A box as large as before, moved no further than it takes to hold what is seen of its thing."""
+    """A box of at least the same size, moved only as far as needed to contain the visible part."""
     x_ahead, y_ahead = max(part[2] - box[2], 0.0), max(part[3] - box[3], 0.0)
     x, y = min(part[0] - box[0], x_ahead), min(part[1] - box[1], y_ahead)
     left, top, right, bottom = moved(box, x, y)
@@ -244,11 +243,11 @@ def _holding(box: Box, part: Box) -> Box:
 
 
 def _rectangle(box: Box, aspect: float) -> Rectangle:
-    """A box as shares of the picture, moved into it."""
+    """A box as shares of the image, clipped to it."""
     left, top = _share(box[0]), _share(box[1] / aspect)
     return left, top, _share(box[2]) - left, _share(box[3] / aspect) - top
 
 
 def _share(value: float) -> float:
-    """From 0 to 1; 0 for what is not a number."""
+    """Clips to 0 to 1; NaN becomes 0."""
     return value if 0.0 <= value <= 1.0 else float(value > 1.0)

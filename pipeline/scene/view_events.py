@@ -1,4 +1,4 @@
-"""``camera_moved`` events: the camera looks elsewhere for longer than a shake."""
+"""``camera_moved`` events: the camera points elsewhere for longer than a shake."""
 
 from typing import Any
 
@@ -9,13 +9,13 @@ from pipeline.scene.presence import Presence
 
 _SETTLES_IN_MS = 3000.0
 _FAR = 0.04
-"""How far a corner of the picture is off, in picture widths, for the camera to have moved."""
+"""Shift of an image corner, in image widths, above which the camera counts as moved."""
 _NEAR = 0.025
-"""How near it has to be to have come back."""
+"""Shift below which it counts as back."""
 
 
 class ViewEvents:
-    """Tells when the reference view of one stream has moved in the picture, or is gone, and when it is back.
+    """Detects when the reference view of one stream has moved in the image or is lost, and when it is back.
 
     Args:
         stream_id: The stream.
@@ -31,8 +31,8 @@ class ViewEvents:
         """The event of the next frame, if there is one.
 
         Args:
-            sight: Where the view is in it.
-            now: When it was captured; after the frame before.
+            sight: Position of the view in it.
+            now: When it was captured; later than the frame before.
         """
         events: list[Event] = []
         if why := why_another(self._view, sight):
@@ -46,7 +46,7 @@ class ViewEvents:
         return events + (self._start(sight, self._away.since) if is_away else self._end(self._away.since))
 
     def end(self, now: Moment, why: str) -> list[Event]:
-        """Ends what has begun: the stream has ended, or nothing can be seen any more."""
+        """Ends all open episodes: the stream has ended, or nothing can be seen any more."""
         self._away = None
         return self._end(now, ended=why)
 
@@ -69,7 +69,7 @@ class ViewEvents:
 
 
 def _why(sight: Sight) -> dict[str, Any]:
-    """Where the view is: how far its middle is off, in picture widths (y down), how large, and turned."""
+    """Position of the view: shift of its centre in image widths (y down), scale and rotation."""
     if not sight.found:
         return {"view": sight.view, "found": False}
     middle = complex(0.5, sight.aspect / 2)

@@ -1,4 +1,4 @@
-"""Visits to a zone: which objects are in it, since when, and how they came and went."""
+"""Visits to a zone: which objects are in it, since when, and how they entered and left."""
 
 import math
 from collections import deque
@@ -12,31 +12,32 @@ from pipeline.scene.tracks import REMEMBERED_MS, SHOWN_AFTER_MS
 from pipeline.scene.zones import Area, anchor_of
 
 _WAY_MS = 400.0
-"""Over so long a thing's way is measured, and so far it is continued beyond what was seen of it."""
+"""Time over which a thing's path is measured, and by which it is extrapolated."""
 _WAVERS = 0.05
-"""Share of the picture by which a box wavers; one that jumps further,"""
+"""Jitter of a box, as a share of the image; a box that jumps further,"""
 _BELIEVED_AFTER_MS = 700.0
-"""as where things meet or are hidden, has to stay so long on the other side of a zone's border."""
+"""for example where things meet or are hidden, must stay this long on the other side of a zone's border."""
 _IN_PLACE = 0.008
-"""Picture widths a second: what is never faster sways, and passes no border."""
+"""Image widths per second: a thing that is never faster is swaying and crosses no border."""
 _TRUSTED = 2.0
-"""Times its speed that a thing can come on, where a share of the picture's height is up to twice one of its
-width. More is a box that jumps, as where more or less of somebody who stands is seen to move."""
+"""Largest plausible displacement as a multiple of speed times time; 2 because a distance is up to twice as
+large in shares of the image's height as in widths. A larger one is a jump of the box, for example when more
+or less of a standing person moves."""
 
 
 @dataclass(slots=True)
 class Visit:
-    """A thing that is in a zone, or somewhere else in the picture.
+    """A tracked thing and its relation to a zone.
 
     Attributes:
         thing: As it was last seen.
         last: When that was.
         presence: Whether it is inside.
-        way: When, where and how fast it was in the last moments, oldest first.
-        entered: When it came in, or was first seen inside; None while it is outside.
-        was_outside: It has been seen outside.
-        doubted: Since when it is on the other side of the border, if its box has jumped there, and how fast
-            it was then, in picture widths a second.
+        way: Recent times, positions and speeds, oldest first.
+        entered: When it entered or was first seen inside; None while it is outside.
+        was_outside: Whether it has been seen outside.
+        doubted: If its box jumped across the border, when, and its speed at that time in image widths
+            per second.
     """
 
     thing: Thing
@@ -48,30 +49,30 @@ class Visit:
     doubted: tuple[Moment, float] | None = None
 
     def note(self, thing: Thing, point: Point, now: Moment) -> None:
-        """Takes in a look."""
+        """Processes an observation."""
         self.thing, self.last = thing, now
         self.way.append((now.time_ns, point, thing.speed))
         while len(self.way) > 2 and (now.time_ns - self.way[1][0]) / 1e6 >= _WAY_MS:
             self.way.popleft()
 
     def before(self) -> Point:
-        """Where it was a moment before it was first seen, if it came as it went on."""
+        """Position shortly before it was first seen, extrapolated from its path."""
         (_, (x, y), _), (dx, dy) = self.way[0], self._step()
         return x - dx, y - dy
 
     def after(self) -> Point:
-        """Where it is a moment after it was last seen, if it goes on."""
+        """Position shortly after it was last seen, extrapolated from its path."""
         (_, (x, y), _), (dx, dy) = self.way[-1], self._step()
         return x + dx, y + dy
 
     @property
     def fastest(self) -> float:
-        """How fast it went in the last moments, at most."""
+        """Its highest recent speed."""
         return max(speed for _, _, speed in self.way)
 
     @property
     def has_jumped(self) -> bool:
-        """Whether its box has gone further in the last moments than the thing can have moved."""
+        """Whether its box has recently moved further than the thing can have."""
         (began_ns, start, _), (ended_ns, end, _) = self.way[0], self.way[-1]
         return math.dist(start, end) > _TRUSTED * self.fastest * (ended_ns - began_ns) / 1e9 + _WAVERS
 
@@ -86,10 +87,10 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A thing has come into a zone, or left it.
+    """A thing has entered a zone, or left it.
 
     Attributes:
-        thing: As it was when that was clear.
+        thing: As it was when the passage was confirmed.
         at: When it happened.
         for_s: How long it was inside, if it left.
     """
@@ -100,12 +101,12 @@ class Passage:
 
 
 class Visits:
-    """Follows all things of a stream through one zone; ``update`` is called with each frame, in order.
+    """Follows all things of a stream through one zone; call ``update`` with each frame, in order.
 
     Attributes:
-        inside: Those that are inside, by the thing's id; for a while those out of sight too.
-        entered: Who has come in with the last frame: from outside the zone, or from outside the picture.
-        left: Who has gone, likewise. Who stops, or begins to move inside, has neither entered nor left.
+        inside: Things inside, by id; for a while also those out of sight.
+        entered: Things that entered with the last frame, from outside the zone or the image.
+        left: Things that left, likewise. A thing that stops or starts moving inside does neither.
     """
 
     def __init__(self, area: Area) -> None:
@@ -116,7 +117,7 @@ class Visits:
         self.left: list[Passage] = []
 
     def update(self, things: Sequence[Thing], now: Moment) -> None:
-        """Takes in the things of the next frame."""
+        """Processes the things of the next frame."""
         self.entered, self.left = [], []
         for thing in things:
             self._see(thing, now)
@@ -129,7 +130,7 @@ class Visits:
         self.inside = {number: visit for number, visit in self._visits.items() if visit.entered}
 
     def forget(self) -> None:
-        """Forgets all things; they have neither entered nor left."""
+        """Forgets all things without reporting them as having left."""
         self._visits.clear()
         self.inside = {}
 
@@ -142,7 +143,7 @@ class Visits:
         is_inside = self._area.holds(point, visit.presence.holds)
         visit.was_outside |= not is_inside
         if visit.presence.see(is_inside, now):
-            if visit.doubted:  # it is back where it was
+            if visit.doubted:  # it is back on its old side
                 visit.doubted = None
             elif visit.has_jumped or visit.fastest <= _IN_PLACE:
                 visit.doubted = visit.presence.since, visit.fastest
@@ -153,7 +154,7 @@ class Visits:
             self._pass(visit, at, is_told=max(came_at, visit.fastest) > _IN_PLACE)
 
     def _pass(self, visit: Visit, at: Moment, *, is_told: bool = True) -> None:
-        """It has come in, or gone."""
+        """Processes a passage in or out."""
         if visit.entered:
             if is_told:
                 self._leave(visit, visit.entered, at)

@@ -1,6 +1,6 @@
 """Geometry of zones and lines: what is inside, and on which side.
 
-Coordinates are shares of the picture; margins keep what wavers at an edge from flickering.
+Coordinates are shares of the image; margins give hysteresis at the edges.
 """
 
 import itertools
@@ -14,14 +14,14 @@ from pipeline.base.moving_thing import Point, Rectangle
 from pipeline.base.watched import Anchor, Line, Zone
 
 _MARGIN = 0.01
-"""Share of the picture by which a thing has to be outside a zone to have left it, or beyond a line."""
+"""Share of the image by which a thing must be outside a zone to have left it, or beyond a line."""
 _BACKWARD = -0.25
-"""Cosine of the angle to the way across, below which somebody goes back; directions are of a picture whose
-aspect is not known here, so that they are not exact."""
+"""Cosine of the angle to the crossing direction below which a thing moves back. It is lenient because
+directions refer to an image whose aspect ratio is not known here."""
 
 
 def anchor_of(box: Rectangle, anchor: Anchor) -> Point:
-    """The point of a box that says where its thing is."""
+    """The point of a box that represents its thing."""
     left, top, width, height = box
     return left + width / 2, top + height * (1.0 if anchor == "foot" else 0.5)
 
@@ -30,7 +30,7 @@ class Area:
     """A zone.
 
     Args:
-        zone: Its corners; where edges cross each other, what they enclose counts.
+        zone: Its corners; if edges intersect, the enclosed area counts.
     """
 
     def __init__(self, zone: Zone) -> None:
@@ -41,10 +41,10 @@ class Area:
         shapely.prepare((self._shape, self._wider))
 
     def holds(self, point: Point, was_inside: bool) -> bool:
-        """Whether a point is inside; one that was stays so until it is clearly outside."""
+        """Whether a point is inside; a point that was inside stays so until it is clearly outside."""
         x, y = point
         left, top, right, bottom = self._wider_bounds if was_inside else self._bounds
-        if not (left <= x <= right and top <= y <= bottom):  # most are far away, and the shape takes longer
+        if not (left <= x <= right and top <= y <= bottom):  # fast path: most points are far away
             return False
         return bool(shapely.intersects_xy(self._wider if was_inside else self._shape, x, y))
 
@@ -62,7 +62,7 @@ class Border:
         self._measured = [_Stretch(*stretch) for stretch in self._stretches]
 
     def is_forward(self, point: Point) -> bool | None:
-        """Whether a point lies on the line's right; None on the line, or nearly."""
+        """Whether a point lies to the right of the line; None if on it or very near."""
         near = self._nearest(point)
         if near.distance < _MARGIN:
             return None
@@ -70,7 +70,7 @@ class Border:
         return (point[0] - near.place[0]) * x + (point[1] - near.place[1]) * y > 0
 
     def crosses(self, start: Point, end: Point) -> bool:
-        """Whether the way from one point to another goes through the line, and not past its ends."""
+        """Whether the segment between two points intersects the line."""
         return any(
             _turn(start, end, first) * _turn(start, end, last) <= 0
             and _turn(first, last, start) * _turn(first, last, end) <= 0
@@ -78,14 +78,14 @@ class Border:
         )
 
     def is_along(self, direction_deg: float, point: Point, forward: bool) -> bool:
-        """Whether who goes in a direction at a point may be on the way across, and not on the way back."""
+        """Whether motion in a direction at a point is compatible with crossing that way."""
         x, y = self._nearest(point).right
         angle = math.radians(direction_deg)
         ahead = (math.cos(angle) * x - math.sin(angle) * y) * (1 if forward else -1)
         return ahead > _BACKWARD * math.hypot(x, y)
 
     def _nearest(self, point: Point) -> "_Near":
-        """What of the line is nearest to a point; at a bend its right is that of both stretches."""
+        """The nearest point of the line; at a bend its ``right`` is the sum of both segments'."""
         near = [stretch.near(point) for stretch in self._measured]
         distances = [distance for distance, _ in near]
         best = distances.index(min(distances))
@@ -99,12 +99,12 @@ class Border:
 
 
 class _Near(NamedTuple):
-    """A place on a line.
+    """The point of a line nearest to a given point.
 
     Attributes:
-        distance: Of a point from it.
-        place: Where it is.
-        right: The line's right there, with y down; of length 1 but at bends.
+        distance: Distance between the two.
+        place: Position on the line.
+        right: Unit vector to the line's right there, y down; longer at bends.
     """
 
     distance: float
@@ -113,7 +113,7 @@ class _Near(NamedTuple):
 
 
 class _Stretch:
-    """A straight part of a line; ``right`` is of length 1."""
+    """A straight segment of a line; ``right`` has length 1."""
 
     def __init__(self, start: Point, end: Point) -> None:
         self._start, self._end = start, end
@@ -123,7 +123,7 @@ class _Stretch:
         self.right = -along_y / length, along_x / length
 
     def near(self, point: Point) -> tuple[float, Point]:
-        """How far a point is away, and from where."""
+        """Distance to a point, and the nearest point of the segment."""
         (x, y), (along_x, along_y) = self._start, self._along
         share = ((point[0] - x) * along_x + (point[1] - y) * along_y) / self._square
         if 0 < share < 1:
@@ -134,5 +134,5 @@ class _Stretch:
 
 
 def _turn(start: Point, end: Point, point: Point) -> float:
-    """Above 0 if a point lies to the right of a way, with y down."""
+    """Positive if a point lies to the right of a direction, with y down."""
     return (end[0] - start[0]) * (point[1] - start[1]) - (end[1] - start[1]) * (point[0] - start[0])

@@ -1,4 +1,4 @@
 """Display: overlays, terminal, window, video files, web page.
 
-Drawing is pure: frame and prediction in, picture out. Nothing here may need torch or zmq.
+Drawing is pure: frame and prediction in, image out. Must not import torch or zmq.
 """

@@ -1,7 +1,7 @@
 """Attention as numbers: where it looked and how the image moved. Pure.
 
-Places are fractions of the picture: x to the right, y down, from 0 to 1. The grids cover the whole
-picture, as the model's preprocessing does.
+Positions are fractions of the image: x to the right, y down, from 0 to 1. The grids cover the whole image, as
+the model's preprocessing does.
 """
 
 from dataclasses import dataclass
@@ -17,21 +17,21 @@ Bools: TypeAlias = npt.NDArray[np.bool_]
 
 # Shortest motion in cells of the past's grid. With the shipped model 99 % of the lengths were at most 0.12
 # inside and 0.25 at the border on a still camera (vtest.avi of OpenCV; made dark and noisy 0.13 and 0.31).
-# Attention at the border can stray inwards only: without a larger bound there stillness looks like a zoom.
+# Attention at the border can only stray inwards: with the same bound there, a still image looks like a zoom.
 _LEAST_INSIDE, _LEAST_AT_BORDER = 0.14, 0.30
 
 
 @dataclass(frozen=True, slots=True)
 class MotionField:
-    """How the content moved from a past frame to the new one, as attention sees it.
+    """Motion of the content from a past frame to the new one, as measured by attention.
 
     Attributes:
-        start: Where each place of the new frame was in the past one, ``(query_rows, query_columns, 2)``,
-            x and y in fractions of the picture.
-        end: Where it is now: the centres of the new frame's cells, same shape.
+        start: Position of each place of the new frame in the past one, ``(query_rows, query_columns, 2)``,
+            x and y in fractions of the image.
+        end: Its position now: the centres of the new frame's cells, same shape.
         confidence: 0 to 1, ``(query_rows, query_columns)``: 1 if all the weight lies in one cell, 0 if it
             is spread evenly or lies on other frames.
-        moving: Whether the content went further than attention strays on a still picture, same shape.
+        moving: Whether the content moved further than attention strays on a still image, same shape.
     """
 
     start: Floats
@@ -60,10 +60,10 @@ def unfold(header: AttentionHeader, attention: npt.NDArray[np.floating]) -> Floa
 
 
 def heat_maps(weights: Floats) -> Floats:
-    """Where attention looked, in the mean over all places: ``(past, rows, columns)``, 0 to 1 on one scale.
+    """Mean attention over all places: ``(past, rows, columns)``, 0 to 1 on one scale.
 
-    The scale ends at the largest weight, but never below three times the even share, so that
-    attention without a preference looks cool everywhere and not hot.
+    The scale ends at the largest weight, but never below three times the uniform share, so that
+    attention without a preference looks cool everywhere.
 
     Args:
         weights: From ``unfold``.
@@ -75,11 +75,11 @@ def heat_maps(weights: Floats) -> Floats:
 
 
 def motion_field(weights: Floats, slot: int = -1) -> MotionField:
-    """Expected displacement of each cell against one past slot.
+    """Expected displacement of each cell relative to one past slot.
 
     Args:
         weights: From ``unfold``.
-        slot: Which past frame; the last one is t-1.
+        slot: Index of the past frame; the last one is t-1.
     """
     query_rows, query_columns, _, rows, columns = weights.shape
     one = weights[:, :, slot]

@@ -12,13 +12,13 @@ _MOST_ARROWS = 9  # in a row or column
 
 
 def draw_motion_arrows(canvas: Image, field: MotionField) -> None:
-    """Draws an arrow for each cell whose match is clear: from where the content was to where it is now.
+    """Draws an arrow for each cell with a clear match: from the content's past position to its present one.
 
-    Cells that do not move further than attention strays on a still picture get none. Of fine grids only every
-    second, third ... cell is drawn.
+    Cells whose motion is within the error of attention on a still image get none. Fine grids are thinned to
+    every second, third ... cell.
 
     Args:
-        canvas: Picture, painted on in place.
+        canvas: Image, drawn on in place.
         field: From ``pipeline.view.attention_maps.motion_field``.
     """
     scale = Scale.of(canvas)
@@ -29,7 +29,7 @@ def draw_motion_arrows(canvas: Image, field: MotionField) -> None:
     shafts, heads = _arrows(start[sure], end[sure], scale.px(9))
     width, edge = scale.px(1.8), scale.px(2)
     lines, tips = list(subpixel(shafts)), list(subpixel(heads))
-    # The dark stroke below keeps the bright one readable on any picture.
+    # The dark stroke below keeps the bright one readable on any background.
     cv2.polylines(canvas, lines, False, PANEL, width + edge, cv2.LINE_AA, SUBPIXEL_BITS)
     cv2.polylines(canvas, tips, True, PANEL, edge + 1, cv2.LINE_AA, SUBPIXEL_BITS)
     cv2.polylines(canvas, lines, False, WARM, width, cv2.LINE_AA, SUBPIXEL_BITS)

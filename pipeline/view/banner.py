@@ -5,14 +5,14 @@ from pipeline.view.canvas import BAD, WHITE, Box, Scale, fill_panel, fit_text, p
 
 
 def draw_banner(canvas: Image, text: str) -> Box:
-    """Draws a text on a red bar across the middle of the picture.
+    """Draws a text on a red bar across the middle of the image.
 
     Args:
-        canvas: Picture, painted on in place.
-        text: One line; cut short where the picture is narrow.
+        canvas: Image, drawn on in place.
+        text: One line; truncated if the image is narrow.
 
     Returns:
-        The box that was painted over.
+        The box that was drawn.
     """
     scale = Scale.of(canvas)
     size, height = 0.8 * scale.unit, scale.px(54)

@@ -9,16 +9,16 @@ from pipeline.view.canvas import ACCENT, MUTED, WHITE, Box, Scale, fill_panel, f
 
 
 def draw_camera_badge(canvas: Image, camera: CameraMotion, top: int, taken: Sequence[Box]) -> Box | None:
-    """Draws what the camera does as a symbol and in words, at the left edge.
+    """Draws the camera's motion as a symbol and in words, at the left edge.
 
     Args:
-        canvas: Picture, painted on in place.
+        canvas: Image, drawn on in place.
         camera: Its motion.
-        top: Where it begins.
-        taken: Boxes that stay as they are; words are cut short before one to the right.
+        top: Top row of the badge.
+        taken: Boxes to leave free; the text is truncated before one on its right.
 
     Returns:
-        The box that was painted over; None where the picture has no room for it.
+        The box that was drawn; None if there is no room for it.
     """
     scale = Scale.of(canvas)
     size, pad, gap, margin, height = 0.4 * scale.unit, scale.px(8), scale.px(6), scale.px(10), scale.px(21)

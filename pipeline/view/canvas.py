@@ -1,6 +1,6 @@
 """Drawing tools of the overlay: palette, sizes, text and translucent panels.
 
-Every function here paints on ``canvas``, a writable BGR picture, in place; positions are in pixels.
+All functions draw on ``canvas``, a writable BGR image, in place; positions are in pixels.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,13 +29,13 @@ BAD: Color = (84, 84, 246)
 WARM: Color = (64, 190, 255)
 
 SUBPIXEL_BITS = 4
-"""Of the coordinates from ``subpixel``."""
-_EM_PX = 28.0  # of a text of size 1
+"""Fractional bits of the coordinates from ``subpixel``."""
+_EM_PX = 28.0  # at text size 1
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Sizes that follow the picture: ``unit`` is 1 at 640x480."""
+    """Sizes that scale with the image: ``unit`` is 1 at 640x480."""
 
     width: int
     height: int
@@ -43,12 +43,12 @@ class Scale:
 
     @classmethod
     def of(cls, image: Image) -> "Scale":
-        """Sizes for one picture; on small ones text stays legible rather than in proportion."""
+        """Sizes for one image; on small images text stays legible instead of scaling down."""
         height, width = image.shape[:2]
         return cls(width, height, max(0.76, min(height / 480, width / 480)))
 
     def px(self, size: float) -> int:
-        """A length given for 640x480, in pixels of this picture; at least 1."""
+        """Converts a length at 640x480 to pixels of this image; at least 1."""
         return max(1, round(size * self.unit))
 
 
@@ -72,12 +72,12 @@ class Box:
         return self.y + self.height
 
     def overlaps(self, other: "Box") -> bool:
-        """Whether the two share a pixel."""
+        """Whether the two have a pixel in common."""
         across = self.x < other.right and other.x < self.right
         return across and self.y < other.bottom and other.y < self.bottom
 
     def is_free(self, canvas: Image, taken: Sequence["Box"]) -> bool:
-        """Whether it lies in a picture and on none of some other boxes."""
+        """Whether it lies within an image and overlaps none of the other boxes."""
         inside = (
             self.x >= 0 and self.y >= 0 and self.right <= canvas.shape[1] and self.bottom <= canvas.shape[0]
         )
@@ -85,7 +85,7 @@ class Box:
 
 
 def subpixel(points: npt.NDArray[np.floating]) -> npt.NDArray[np.int32]:
-    """Points in pixels as OpenCV draws them between pixels, with ``SUBPIXEL_BITS``."""
+    """Points in pixels as OpenCV's fixed-point coordinates with ``SUBPIXEL_BITS``."""
     return np.round(points * (1 << SUBPIXEL_BITS)).astype(np.int32)
 
 
@@ -93,13 +93,13 @@ def subpixel(points: npt.NDArray[np.floating]) -> npt.NDArray[np.int32]:
 def translucent(
     canvas: Image, opacity: float, shapes: Sequence[npt.NDArray[np.int32]], edge_px: int = 0
 ) -> Iterator[Image]:
-    """Gives a picture to paint shapes on, and lays it over the canvas afterwards.
+    """Yields an image to draw shapes on, and blends it with the canvas afterwards.
 
     Args:
-        canvas: Picture, painted on in place.
-        opacity: Of what is painted.
-        shapes: All that is going to be painted, ``(n, 2)`` each, from ``subpixel``.
-        edge_px: How far the paint goes beyond them.
+        canvas: Image, drawn on in place.
+        opacity: Opacity of the shapes.
+        shapes: All shapes to be drawn, ``(n, 2)`` each, from ``subpixel``.
+        edge_px: How far drawing extends beyond them.
     """
     corners = np.concatenate([*shapes, np.empty((0, 2), np.int32)])
     if not len(corners):
@@ -121,7 +121,7 @@ def text_size(text: str, size: float, bold: bool = False) -> tuple[int, int]:
 
 
 def fit_text(text: str, size: float, width_px: int, bold: bool = False) -> str:
-    """The text, cut with an ellipsis if it is wider than ``width_px``."""
+    """The text, truncated with an ellipsis if it is wider than ``width_px``."""
     if text_size(text, size, bold)[0] <= width_px:
         return text
     while text and text_size(text + "…", size, bold)[0] > width_px:
@@ -132,7 +132,7 @@ def fit_text(text: str, size: float, width_px: int, bold: bool = False) -> str:
 def put_text(
     canvas: Image, text: str, x: int, middle: int, size: float, color: Color, bold: bool = False
 ) -> None:
-    """Writes a text that starts at column ``x``, its capitals centred on row ``middle``."""
+    """Draws text from column ``x``, its capitals centred on row ``middle``."""
     mask = text_mask(text, size * _EM_PX, bold)
     baseline = middle + (text_size(text, size, bold)[1] + 1) // 2
     left, top = x + mask.left, baseline - mask.baseline
@@ -146,7 +146,7 @@ def put_text(
 
 
 def fill_panel(canvas: Image, box: Box, radius: int, color: Color = PANEL, opacity: float = 0.8) -> None:
-    """Lays a translucent colour with round corners over a box; what lies outside the picture is cut off."""
+    """Draws a translucent rounded box; parts outside the image are clipped."""
     left, top = max(box.x, 0), max(box.y, 0)
     right, bottom = min(box.right, canvas.shape[1]), min(box.bottom, canvas.shape[0])
     if right <= left or bottom <= top:
@@ -157,7 +157,7 @@ def fill_panel(canvas: Image, box: Box, radius: int, color: Color = PANEL, opaci
 
 
 def paste(canvas: Image, picture: Image, x: int, y: int, radius: int) -> None:
-    """Puts a picture with round corners at a place; all of it must lie inside the canvas."""
+    """Draws an image with rounded corners at a position; it must lie fully inside the canvas."""
     height, width = picture.shape[:2]
     below, above = _weights(width, height, radius, 1.0)
     part = canvas[y : y + height, x : x + width]
@@ -173,7 +173,7 @@ def _solid(width: int, height: int, color: Color) -> Image:
 def _weights(
     width: int, height: int, radius: int, opacity: float
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Weights of what is below and above a rounded rectangle with smooth corners."""
+    """Blending weights below and above a rounded rectangle with smooth corners."""
     radius = max(0, min(radius, width // 2, height // 2))
     mask = np.full((height, width), opacity, np.float32)
     if radius:

@@ -1,7 +1,7 @@
 """Colours for directions, and their legend.
 
-The eight main directions are as far apart as eight colours can be for people with full colour vision and with
-red-green blindness at once: the lightest is up, the darkest down, blue is right, yellow to red left.
+The eight main directions are as far apart as eight colours can be, both for full colour vision and for
+red-green blindness: the lightest is up, the darkest down, blue is right, yellow to red left.
 """
 
 import math
@@ -43,7 +43,7 @@ _WHEEL = np.array(
 _UNIT = "widths/s"
 _MOST_OF_THE_PICTURE = 0.3
 _ARROW = ((0.3, 0.06), (0.62, 0.06), (0.62, 0.2), (1.0, 0.0), (0.62, -0.2), (0.62, -0.06), (0.3, -0.06))
-"""Corners, in radii: ahead, aside."""
+"""Corners in radii: along the direction, across it."""
 
 
 def direction_color(direction_deg: float) -> Color:
@@ -56,15 +56,15 @@ def direction_color(direction_deg: float) -> Color:
 
 
 def draw_legend(canvas: Image, top: int, taken: Sequence[Box]) -> Box | None:
-    """Draws a ring of arrows in the colours of their directions, and the unit of speeds, at the right edge.
+    """Draws a ring of arrows in the colours of their directions, and the unit of speed, at the right edge.
 
     Args:
-        canvas: Picture, painted on in place.
-        top: Where it begins.
-        taken: Boxes that stay as they are.
+        canvas: Image, drawn on in place.
+        top: Top row of the legend.
+        taken: Boxes to leave free.
 
     Returns:
-        The box that was painted over; None where the picture has no room for it.
+        The box that was drawn; None if there is no room for it.
     """
     scale = Scale.of(canvas)
     pad, margin, radius, size = scale.px(6), scale.px(10), scale.px(21), 0.36 * scale.unit
@@ -86,7 +86,7 @@ def draw_legend(canvas: Image, top: int, taken: Sequence[Box]) -> Box | None:
 
 @lru_cache(maxsize=16)
 def _ring(column: int, radius: int) -> list[tuple[float, npt.NDArray[np.int32]]]:
-    """The main directions, each with its arrow: it begins near the middle and ends at ``radius``."""
+    """The main directions, each with its arrow from near the centre to ``radius``."""
     arrows = []
     for number in range(len(_WHEEL)):
         angle = number * math.tau / len(_WHEEL)

@@ -1,4 +1,4 @@
-"""Predictions as JSON lines, one object per line, flushed at once."""
+"""Predictions as JSON lines, one object per line, flushed immediately."""
 
 from typing import Any
 
@@ -27,19 +27,20 @@ class _Line(msgspec.Struct, frozen=True):
 
 
 class PredictionWriter(LineFile):
-    """Writes a line for each prediction.
+    """Writes one line per prediction.
 
     Each has ``"stream_id"``, ``"epoch"``, ``"seq"``, ``"capture_ns"``, ``"depth"``, ``"top"`` (pairs of label
     and score) and ``"generation"``.
-    A network with dense motion adds ``"things"`` and ``"camera"``, see ``Thing`` and ``CameraMotion``. Where
-    things were is in the lines before. Where zones follow the scene there is ``"sight"``, see ``Sight``.
+    A network with dense motion adds ``"things"`` and ``"camera"``, see ``Thing`` and ``CameraMotion``,
+    without past positions, which are in earlier lines. If zones follow the scene, ``"sight"`` is added, see
+    ``Sight``.
     """
 
     def add(self, prediction: Prediction) -> None:
         """Writes the line of a prediction; see ``LineFile.write``.
 
         Raises:
-            LineFileError: The disk is full, for example.
+            LineFileError: Writing failed, for example because the disk is full.
         """
         line = _Line(
             prediction.stream_id,
@@ -56,7 +57,7 @@ class PredictionWriter(LineFile):
 
 
 def _scene(prediction: Prediction) -> tuple[Any, Any]:
-    """Things and camera, with as many digits as mean anything."""
+    """Things and camera, rounded to meaningful digits."""
     if prediction.things is None:
         return msgspec.UNSET, msgspec.UNSET
     things = [_rounded(thing) for thing in prediction.things]

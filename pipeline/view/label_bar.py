@@ -22,7 +22,7 @@ from pipeline.view.canvas import (
 )
 from pipeline.wire.messages import Prediction
 
-_LEAST = 0.01  # less likely labels would cover the picture with rows of 0%; the best one is always shown
+_LEAST = 0.01  # hides rows of 0%; the best label is always shown
 
 
 def draw_label_bar(
@@ -33,17 +33,17 @@ def draw_label_bar(
     held: Prediction | None = None,
     room_px: int | None = None,
 ) -> Box:
-    """Draws the labels of 1 % and more with bars for their probabilities in the lower left corner.
+    """Draws labels of 1 % and more with probability bars in the lower left corner.
 
     Args:
-        canvas: Picture, painted on in place.
-        frame: The frame; where its prediction is scored, the best label gets a tick or a cross.
+        canvas: Image, drawn on in place.
+        frame: The frame; if its prediction is scored, the best label gets a tick or a cross.
         prediction: The frame's prediction.
-        held: Shown dimmed with its age where the frame has no prediction.
-        room_px: Most pixels that the panel may be wide.
+        held: Shown dimmed with its age if the frame has no prediction.
+        room_px: Maximum width of the panel in pixels.
 
     Returns:
-        The box that was painted over.
+        The box that was drawn.
     """
     scale = Scale.of(canvas)
     shown = prediction or held
@@ -116,7 +116,7 @@ def _label_row(
 
 
 def _draw_mark(canvas: Image, x: int, y: int, scale: Scale, right: bool) -> None:
-    """A tick or a cross on a disc; drawn, as it has to fill the disc at every size."""
+    """A tick or a cross on a disc, drawn so that it fills the disc at every size."""
     r = scale.px(7)
     cv2.circle(canvas, (x, y), r, GOOD if right else BAD, -1, cv2.LINE_AA)
     a, width = r * 0.45, scale.px(2)

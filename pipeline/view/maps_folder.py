@@ -14,21 +14,21 @@ from pipeline.wire.motion_maps import MotionMaps
 
 
 class MapsFolderError(OutputError):
-    """The folder can't be written (any more)."""
+    """The folder cannot be written, or no longer."""
 
 
 class MapsFolder:
-    """Writes ``FOLDER/<stream_id>/<capture_ns>.npz``, named as the line of ``--predictions`` has it.
+    """Writes ``FOLDER/<stream_id>/<capture_ns>.npz``; the names match the lines of ``--predictions``.
 
-    In each file: ``flow`` and ``moving`` as in ``MotionMaps``, ``age_ms`` of the past frames (oldest first;
-    of the slots that hold a frame), ``epoch`` and ``seq``.
+    Each file holds ``flow`` and ``moving`` as in ``MotionMaps``, ``age_ms`` of the past frames (oldest first;
+    only of slots that hold a frame), ``epoch`` and ``seq``.
     """
 
     def __init__(self, path: str | Path) -> None:
-        """Makes the folder.
+        """Creates the folder.
 
         Raises:
-            MapsFolderError: It can't be made or written.
+            MapsFolderError: It cannot be created or written.
         """
         self.path = Path(path)
         try:
@@ -39,10 +39,10 @@ class MapsFolder:
             raise self._failed(error) from None
 
     def write(self, prediction: Prediction, maps: MotionMaps) -> None:
-        """Adds a file.
+        """Writes the maps of a prediction.
 
         Raises:
-            MapsFolderError: The disk is full, for example; no part of the file is left.
+            MapsFolderError: Writing failed, for example because the disk is full; no partial file is left.
         """
         packed = io.BytesIO()
         np.savez_compressed(

@@ -28,24 +28,24 @@ from pipeline.view.watch_overlay import Watched, draw_watched
 
 _WIDTH, _GAP, _HEADER, _CAPTION = 1440, 10, 56, 34
 _WORDS, _NAMES = 0.9, 0.72
-"""Sizes of text."""
+"""Text sizes."""
 _TALLEST = 1.2
-"""Height / width of a picture as it is shown here: a taller one is squeezed."""
+"""Largest height / width of an image as drawn; taller ones are squeezed."""
 _AROUND = 1.8
-"""A close-up is so many times as large as what it shows."""
+"""Size of a close-up relative to its content."""
 _SMALLEST = 0.16
-"""Share of the picture's width that a close-up shows at least: less would be nothing but blur."""
+"""Smallest share of the image's width shown in a close-up: a smaller one would be blurred."""
 _LINES = 0.75
-"""Opacity of the lines from where a thing was to where it is."""
+"""Opacity of the lines from past positions to the present one."""
 
 
 class PastPicture(NamedTuple):
-    """A frame that a prediction looked at.
+    """A past frame used by a prediction.
 
     Attributes:
-        image: Its picture; None if it is gone.
-        age_ms: How much older it is.
-        was: What the thing filled in it.
+        image: Its image; None if it is no longer available.
+        age_ms: Its age relative to the newest frame.
+        was: The thing's box in it.
     """
 
     image: Image | None
@@ -56,17 +56,17 @@ class PastPicture(NamedTuple):
 def draw_matches(
     image: Image, thing: Thing, past: Sequence[PastPicture], words: str, watched: Sequence[Watched] = ()
 ) -> Image:
-    """Draws a column for each frame, oldest first: the whole picture, and close up what was matched in it.
+    """Draws one column per frame, oldest first: the whole image, and a close-up of the match in it.
 
     Args:
-        image: The newest picture, of any size.
-        thing: What the event is about.
-        past: The frames in which it was found again, oldest first.
-        words: What has happened, in one line.
-        watched: The zone or line that it is about, shown in the newest picture.
+        image: The newest image, of any size.
+        thing: The thing that the event is about.
+        past: The frames in which it was matched, oldest first.
+        words: What happened, in one line.
+        watched: The zone or line of the event, shown in the newest image.
 
     Returns:
-        A picture of its own, 1440 pixels wide; lines lead from each matched place to the thing.
+        A new image, 1440 pixels wide; lines lead from each matched place to the thing.
     """
     columns = len(past) + 1
     width = (_WIDTH - (columns + 1) * _GAP) // columns
@@ -98,7 +98,7 @@ def draw_matches(
 
 
 def _close_up(boxes: Sequence[Rectangle]) -> Rectangle:
-    """The part of the picture around all boxes, of the picture's own shape and inside it."""
+    """The part of the image around all boxes, with the image's aspect ratio."""
     left, top = (min(box[axis] for box in boxes) for axis in (0, 1))
     right, bottom = (max(box[axis] + box[axis + 2] for box in boxes) for axis in (0, 1))
     side = min(1.0, max(_SMALLEST, _AROUND * max(right - left, bottom - top)))
@@ -109,13 +109,13 @@ def _close_up(boxes: Sequence[Rectangle]) -> Rectangle:
 
 
 def _within(box: Rectangle, region: Rectangle) -> Rectangle:
-    """A box as shares of a part of the picture."""
+    """Converts a box to shares of a part of the image."""
     x, y, width, height = region
     return (box[0] - x) / width, (box[1] - y) / height, box[2] / width, box[3] / height
 
 
 def _seen_in(thing: Thing, region: Rectangle) -> Thing:
-    """A thing as seen in a part of the picture."""
+    """Converts a thing to shares of a part of the image."""
     points = [_within((x, y, 0.0, 0.0), region)[:2] for x, y in thing.outline]
     return msgspec.structs.replace(thing, box=_within(thing.box, region), outline=points)
 
@@ -141,7 +141,7 @@ def _resized(image: Image | None, width: int, height: int) -> Image:
 
 
 def _frame(whole: Image, region: Rectangle) -> None:
-    """Shows which part the close-up is of."""
+    """Outlines the part shown in the close-up."""
     height, width = whole.shape[:2]
     corners = subpixel(np.array(region) * [width - 1, height - 1, width - 1, height - 1])
     for thick, shade in ((3, PANEL), (1, WHITE)):
@@ -149,7 +149,7 @@ def _frame(whole: Image, region: Rectangle) -> None:
 
 
 def _connect(canvas: Image, middles: Sequence[tuple[float, float]], thing: Thing) -> None:
-    """Lines from each matched place to the thing."""
+    """Draws lines from each matched place to the thing."""
     *starts, end = middles
     lines, color = [subpixel(np.array([start, end])) for start in starts], thing_color(thing)
     with translucent(canvas, _LINES, lines, edge_px=6) as above:

@@ -6,7 +6,7 @@ from pipeline.account.stats import Histogram
 
 
 def with_reasons(counts: Mapping[str, int]) -> str:
-    """Counts as ``12 (wire.lost 10, sink.overflow 2)``, the largest first."""
+    """Counts such as ``12 (wire.lost 10, sink.overflow 2)``, largest first."""
     reasons = sorted(
         ((count, name) for name, count in counts.items() if count), key=lambda one: (-one[0], one[1])
     )
@@ -15,7 +15,7 @@ def with_reasons(counts: Mapping[str, int]) -> str:
 
 
 def short(value: float | None) -> str:
-    """A number in at most four characters where it can be: 0.42, 4.2, 42, 4200."""
+    """A number in at most four characters if possible: 0.42, 4.2, 42, 4200."""
     if value is None:
         return "-"
     return f"{value:.2f}" if value < 0.995 else f"{value:.1f}" if value < 9.95 else f"{value:.0f}"
@@ -29,7 +29,7 @@ def p50_p95_p99(histogram: Histogram | None) -> str:
 
 
 def percent(share: float | None) -> str:
-    """A share as ``98%``, rounded down so that only all of it is 100%."""
+    """A share as ``98%``, rounded down so that 100% means all."""
     return "-" if share is None else f"{int(share * 100 + 1e-9)}%"
 
 

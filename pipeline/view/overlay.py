@@ -35,21 +35,21 @@ from pipeline.view.thumbnails import draw_thumbnails
 from pipeline.view.watch_overlay import Watched, draw_watched, name_watched
 from pipeline.wire.messages import Prediction
 
-_SMALLEST_PX = 96  # pictures smaller than this have no room for panels
+_SMALLEST_PX = 96  # smaller images have no room for panels
 
 _NO_IMAGE: Image = np.empty((0, 0, 3), np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
 class StatusItem:
-    """One entry of the status line; entries with a lower ``rank`` survive longest when room is short.
+    """One entry of the status line; entries with a lower ``rank`` are kept longest if space is short.
 
     Attributes:
-        text: What it shows.
+        text: The text.
         rank: See above.
-        color: Of the text.
+        color: Colour of the text.
         bold: Whether it is bold.
-        short: What it shows where there is no room for all of the text.
+        short: Shorter text for when the full text does not fit.
     """
 
     text: str
@@ -61,17 +61,17 @@ class StatusItem:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """All that the overlay of a frame is drawn from, but pictures: to draw it later, and at another size.
+    """Everything needed to draw an overlay later and at another size, except images.
 
     Attributes:
-        frame: The frame; its own picture is not looked at.
+        frame: The frame; its image is not used.
         prediction: Its prediction; None if it has none.
         attention: The prediction's attention, laid out as in ``prediction.attention``.
-        held: The last known prediction, shown dimmed with its age when this frame has none.
+        held: The last known prediction, shown dimmed with its age if this frame has none.
         watched: Zones and lines.
-        ground_speeds: Metres a second by the ids of things; the others have speeds in picture widths.
-        trouble: What is wrong with the picture, which has no prediction then; shown instead of one.
-        fps: Frames a second to show.
+        ground_speeds: Metres per second by thing id; others have speeds in image widths per second.
+        trouble: Fault of an image without prediction, shown in its place.
+        fps: Frames per second to show.
         latency_ms: Latency to show.
     """
 
@@ -93,13 +93,13 @@ class Shown:
         attention: npt.NDArray[np.float16] | None,
         **more: Any,
     ) -> "Shown":
-        """What to keep of a frame; attention only where it is drawn: where things are not known."""
+        """Keeps what is drawn of a frame; attention only if things are unknown."""
         is_drawn = prediction is not None and prediction.things is None
         return cls(replace(frame, image=_NO_IMAGE), prediction, attention if is_drawn else None, **more)
 
     @property
     def past(self) -> list[FrameId]:
-        """Frames whose pictures ``draw_overlay`` asks for."""
+        """Frames whose images ``draw_overlay`` needs."""
         if self.prediction is None:
             return []
         stream_id, session = self.frame.id.stream_id, self.frame.id.session
@@ -107,19 +107,19 @@ class Shown:
 
 
 def draw_overlay(shown: Shown, image: Image, past_images: list[Image | None]) -> Image:
-    """Draws the model's results on a copy of the frame's picture.
+    """Draws the model's results on a copy of the frame's image.
 
     Args:
         shown: What to draw.
-        image: The picture, of any size.
-        past_images: Pictures of ``shown.past``, oldest first, of any size; None where one is gone.
+        image: The image, of any size.
+        past_images: Images of ``shown.past``, oldest first, of any size; None if no longer available.
             ``make_thumbnail`` makes copies that are cheap to keep.
 
     Returns:
-        A new picture of the same size.
+        A new image of the same size.
 
     Raises:
-        ValueError: The attention does not have the layout that the prediction announces.
+        ValueError: The attention does not match the layout in the prediction.
     """
     canvas: Image = np.array(image, order="C")
     if min(canvas.shape[:2]) >= _SMALLEST_PX:
@@ -128,7 +128,7 @@ def draw_overlay(shown: Shown, image: Image, past_images: list[Image | None]) ->
 
 
 def paint_overlay(canvas: Image, shown: Shown, past_images: list[Image | None]) -> list[Box]:
-    """Paints what ``draw_overlay`` draws on a picture; returns the boxes of all panels."""
+    """Draws the overlay in place; returns the boxes of all panels."""
     scale, prediction, watched = Scale.of(canvas), shown.prediction, shown.watched
     draw_watched(canvas, watched)
     thumbnails = _draw_motion(canvas, prediction, shown.attention, past_images) if prediction else None
@@ -151,7 +151,7 @@ def _draw_motion(
     attention: npt.NDArray[np.float16] | None,
     past_images: list[Image | None],
 ) -> Box | None:
-    """Things with the past of the strongest; without dense motion what attention says of the motion.
+    """Draws things and the past of the strongest; without dense motion, the motion measured by attention.
 
     Returns:
         The box of the thumbnails, if there are any.
@@ -160,7 +160,7 @@ def _draw_motion(
     if things is not None:
         draw_things(canvas, things)
         slots = layout.past if layout else len(past)
-        # The surest; one that goes somewhere before one that moves in place.
+        # Highest score first; things that move along before things that move in place.
         known = sorted((thing for thing in things if thing.was), key=lambda thing: thing.speed < IN_PLACE)
         strongest = known[0] if known else None
         return draw_thumbnails(canvas, slots, past, past_images, thing=strongest) if slots else None
@@ -168,7 +168,7 @@ def _draw_motion(
         return None
     weights = unfold(layout, attention)
     if past:
-        # the longer way, from t-2, is the better measured one
+        # the longer displacement, from t-2, is measured more accurately
         draw_motion_arrows(canvas, motion_field(weights, slot=-min(len(past), 2)))
     return draw_thumbnails(canvas, layout.past, past, past_images, heat=heat_maps(weights))
 
@@ -181,7 +181,7 @@ def _explain(
     top: int,
     ground_speeds: Mapping[int, GroundSpeed],
 ) -> list[Box]:
-    """Adds the legend, what the camera does, and the speed of each thing where there is room."""
+    """Draws the legend, the camera's motion and the speed of each thing, space permitting."""
     legend = draw_legend(canvas, top, panels)
     added = [legend] if legend else []
     if prediction.depth and prediction.camera is not None:
@@ -191,14 +191,14 @@ def _explain(
 
 
 def draw_status_line(canvas: Image, items: list[StatusItem]) -> Box:
-    """Draws the entries that fit in a bar in the upper left corner, in the order given.
+    """Draws as many entries as fit in a bar in the upper left corner, in the given order.
 
     Args:
-        canvas: Picture, painted on in place.
-        items: Entries; where room is short those with the highest ``rank`` are left out.
+        canvas: Image, drawn on in place.
+        items: Entries; those with the highest ``rank`` are dropped first.
 
     Returns:
-        The box that was painted over.
+        The box that was drawn.
     """
     scale = Scale.of(canvas)
     size, pad, gap, margin = 0.43 * scale.unit, scale.px(9), scale.px(13), scale.px(10)

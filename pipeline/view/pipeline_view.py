@@ -19,33 +19,32 @@ from pipeline.scene.sentence import health_in_words
 from pipeline.view.number_text import short, with_reasons
 
 LINK_LOST = "link lost"
-"""State of a worker that lives, while one that it listens to can't be reached."""
+"""State of a live worker that cannot reach one of its peers."""
 ABSENT = "absent"
-"""State of a worker that a monitor has never heard of."""
+"""State of a worker that has never reported to the monitor."""
 NO_PICTURE = "no picture"
-"""In place of what moves, while a camera is down."""
-START_ONE = "start a pipeline with `python run_stream.py`"
-"""What to do while no worker reports."""
+"""Shown instead of motion while a camera is down."""
+START_ONE = "start a pipeline with `kvq-stream`"
+"""Hint while no worker reports."""
 OUTPACED = (
-    "inference is too slow for it: a smaller inference.longer_side_px (such as 128), "
-    "inference.precision=int8 on a CPU, or a GPU helps"
+    "inference cannot keep up: try a smaller inference.longer_side_px (such as 128), "
+    "inference.precision=int8 on a CPU, or a GPU"
 )
-"""What to do where inference can't keep up with a live stream."""
+"""Hint if inference cannot keep up with a live stream."""
 _SILENT_S = 3.0
 
 
 @dataclass(frozen=True)
 class PipelineView:
-    """Everything that the terminal shows.
+    """Everything the terminal shows.
 
     Attributes:
         title: What is running, in a few words.
-        sessions: The last statistics of every worker process that ever reported, oldest process first.
-        restarts: How often each worker was restarted, by name.
+        sessions: The latest statistics of every worker process that ever reported, oldest process first.
+        restarts: Number of restarts of each worker, by name.
         run_s: Seconds since the start.
-        states: By worker: what it is, where its last statistics are not the truth, because that
-            process is dead (``down``), another one has taken its place (``starting``), or there are none
-            (``absent``).
+        states: By worker, its state if its latest statistics are outdated: the process is dead
+            (``down``), a new one is taking its place (``starting``), or it never reported (``absent``).
         events: The latest events, newest last.
     """
 
@@ -64,7 +63,7 @@ class PipelineView:
 
     @property
     def silent_s(self) -> dict[str, float]:
-        """By worker: seconds since its last statistics, measured against the worker that reported last.
+        """By worker: seconds since its latest statistics, relative to the worker that reported last.
 
         0 for a worker that has never reported: it is starting, not silent.
         """
@@ -81,11 +80,11 @@ class PipelineView:
         return {stream_id: self._stream(stream_id) for stream_id in ids}
 
     def is_measured(self, stats: WorkerStats) -> bool:
-        """Whether its rate, CPU and memory are those of now: it is neither known to be away nor silent."""
+        """Whether its rate, CPU and memory are current: it is neither away nor silent."""
         return stats.worker not in self.states and self.silent_s[stats.worker] <= _SILENT_S
 
     def state(self, stats: WorkerStats) -> str:
-        """What a worker is now, in a word or two: ``ready``, ``down``, ``link lost``, ``silent 4s`` ..."""
+        """State of a worker in a word or two: ``ready``, ``down``, ``link lost``, ``silent 4s`` ..."""
         if stats.worker in self.states:
             return self.states[stats.worker]
         if stats.state == "ready" and stats.lost_links:
@@ -120,15 +119,15 @@ class PipelineView:
 
 @dataclass(frozen=True)
 class StreamView:
-    """One stream over all workers.
+    """One stream across all workers.
 
     Attributes:
         total: Counts of all workers together.
-        state: Of the source.
-        fps: Frames a second captured, predicted, rendered; None where no worker reports one.
+        state: State of the source.
+        fps: Frames per second captured, predicted, rendered; None if no worker reports it.
         cache_depth: Past frames in the cache now.
-        moving: What moves now, in words, or what is wrong with the picture; empty where that is not known.
-        is_bad: Whether something is wrong with it.
+        moving: What is moving now, in words, or the image's fault; empty if unknown.
+        is_bad: Whether the stream has a fault.
     """
 
     total: StreamStats
@@ -140,17 +139,17 @@ class StreamView:
 
     @property
     def accuracy(self) -> float | None:
-        """Share of the labelled predictions that are right; None if none is labelled."""
+        """Share of the labelled predictions that are correct; None without labelled ones."""
         return self.total.correct / self.total.labelled if self.total.labelled else None
 
     @property
     def passes_per_frame(self) -> float | None:
-        """Backbone passes for each prediction; None before the first."""
+        """Backbone passes per prediction; None before the first."""
         return self.total.backbone_passes / self.total.predicted if self.total.predicted else None
 
     @property
     def freshness(self) -> str | None:
-        """What is sent so that predictions stay young, in words; None where nothing was ever turned."""
+        """Current settings of the freshness control, in words; None if nothing was ever adjusted."""
         freshness = self.total.freshness
         if freshness is None or not freshness.turns:
             return None
@@ -159,12 +158,12 @@ class StreamView:
 
     @property
     def losses(self) -> list[str]:
-        """What was lost so far, in words: frames, predictions and cached past, by reason."""
+        """Losses so far, in words: frames, predictions and cached past, by reason."""
         return _losses(self.total)
 
     @property
     def advice(self) -> str | None:
-        """What to do where inference can't keep up with a live stream now; None where it does."""
+        """A hint if inference cannot keep up with a live stream now; otherwise None."""
         captured, predicted, _ = self.fps
         late = self.total.not_predicted.get("inference.overflow", 0)
         if not late or self.total.received < FEWEST_FRAMES or captured is None or predicted is None:
@@ -188,7 +187,7 @@ def _losses(total: StreamStats) -> list[str]:
 
 
 def stages(streams: Mapping[str, StreamView]) -> list[str]:
-    """All stages that were timed, end to end first, then in the order of the pipeline."""
+    """All measured stages, end to end first, then in pipeline order."""
     seen = dict.fromkeys(stage for stream in streams.values() for stage in stream.total.latency)
     return [
         *(name for name in END_TO_END if name in seen),

@@ -32,6 +32,6 @@ def plain_line(view: PipelineView) -> str:
 def _worker_words(view: PipelineView) -> Iterator[str]:
     for stats in view.workers:
         state, restarts = view.state(stats), view.restarts.get(stats.worker, 0)
-        if state == LINK_LOST:  # the one at the other end may be the one that is away
+        if state == LINK_LOST:  # name the peer, which may be the one that is down
             state += f" to {', '.join(name.split(' at ')[0] for name in stats.lost_links)}"
         yield f"{stats.worker}={state}" + (f"(restarts {restarts})" if restarts else "")

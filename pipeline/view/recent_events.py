@@ -2,10 +2,10 @@
 
 
 class Events:
-    """The latest events; one that repeats moves to the end and is counted instead of shown again.
+    """The latest events; a repeated one moves to the end with a count.
 
     Args:
-        most: How many different ones are kept; the oldest give way.
+        most: Number of different events kept; the oldest are dropped.
     """
 
     def __init__(self, most: int = 100) -> None:
@@ -13,11 +13,11 @@ class Events:
         self._counts: dict[str, int] = {}
 
     def add(self, text: str) -> None:
-        """Takes in one event."""
+        """Adds an event."""
         self._counts[text] = self._counts.pop(text, 0) + 1
         if len(self._counts) > self._most:
             del self._counts[next(iter(self._counts))]
 
     def lines(self) -> list[str]:
-        """A line for each, newest last."""
+        """One line per event, newest last."""
         return [text if count == 1 else f"{text} ({count} times)" for text, count in self._counts.items()]

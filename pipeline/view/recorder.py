@@ -19,40 +19,40 @@ from pipeline.base.frame import Image
 from pipeline.base.redact import reason
 
 _HEAD_BYTES, _INDEX_END = 8192, 16
-"""A file begins with what it is, within so many bytes, and ends with an index, whose last box has so many."""
+"""The recorder's mark lies within this many first bytes; size of the last box of the index."""
 _CLOCK_HZ = 90_000
-_KEY_INTERVAL = _CLOCK_HZ  # one second: what a kill can cost at most
+_KEY_INTERVAL = _CLOCK_HZ  # one second: the most that is lost if the process is killed
 _LONGEST_GAP_S = 5.0
-_USUAL_FPS = 25  # where time stamps do not advance
+_USUAL_FPS = 25  # if time stamps do not advance
 _MUXER = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"}
 _ENCODER = {"preset": "superfast", "tune": "zerolatency", "crf": "23", "forced-idr": "1"}
-# As cv2 converts: BT.601 in the narrow range; said in the file, or players would guess by size.
+# As cv2 converts: BT.601, limited range; stored in the file, because players otherwise guess by size.
 _BT601, _NARROW = 6, 1
 
 
 class RecorderError(OutputError):
-    """The video can't be written (any more)."""
+    """The video cannot be written, or no longer."""
 
 
 class Recorder(Closing):
-    """Writes the pictures of one stream to ``path``; a change of size begins ``name.part2.mp4`` and so on.
+    """Writes the images of one stream to ``path``; a change of size starts ``name.part2.mp4`` and so on.
 
-    What is there already is kept: the next part that is free is taken instead. The file appears with the
-    first picture; its own name is written in it. Each picture is shown until the next one's time stamp.
+    Existing files are kept: the next free part number is used. The file is created with the first image and
+    contains its own name. Each image is shown until the next one's time stamp.
 
     Attributes:
-        paths: The files begun so far.
-        playable: Whether the newest file plays also if the process is killed now.
+        paths: The files created so far.
+        playable: Whether the newest file would be playable if the process were killed now.
     """
 
     def __init__(self, path: str | Path) -> None:
-        """Prepares a recording; makes its folder.
+        """Prepares a recording; creates its folder.
 
         Args:
             path: The file, ending in ``.mp4``.
 
         Raises:
-            RecorderError: The folder can't be made.
+            RecorderError: The folder cannot be created.
         """
         self.paths: list[Path] = []
         self.playable = False
@@ -68,28 +68,28 @@ class Recorder(Closing):
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise RecorderError(f"{self._path.parent}: can't be made: {reason(error)}") from None
+            raise RecorderError(f"{self._path.parent}: can't be created: {reason(error)}") from None
 
     @property
     def path(self) -> Path:
-        """The file being written: the newest part, or the one that the first picture will begin."""
+        """The file being written: the newest part, or the one that the first image will create."""
         return self._current or self._next_path()
 
     @property
     def closed(self) -> bool:
-        """Whether nothing more is written: after ``close`` or an error."""
+        """Whether recording has ended: after ``close`` or an error."""
         return self._closed
 
     def write(self, image: Image, time_ns: int) -> None:
-        """Adds a picture; does nothing once closed.
+        """Adds an image; does nothing once closed.
 
         Args:
-            image: The picture; an odd width or height is padded by one pixel.
-            time_ns: When it was taken, on any one clock. A clock that stands still or goes back counts as
-                40 ms; a silence of more than 5 s is shortened to 5 s.
+            image: The image; an odd width or height is padded by one pixel.
+            time_ns: When it was taken, on any one clock. A clock that does not advance counts as
+                40 ms; a gap of more than 5 s is shortened to 5 s.
 
         Raises:
-            RecorderError: The file can't be opened or written. The recording is then closed; what was
+            RecorderError: The file cannot be opened or written. The recording is then closed; what was
                 written so far stays playable.
         """
         if self._closed:
@@ -109,7 +109,7 @@ class Recorder(Closing):
         """Finishes the file; may be called twice.
 
         Raises:
-            RecorderError: The last pictures can't be written.
+            RecorderError: The last images cannot be written.
         """
         if self._closed:
             return
@@ -160,7 +160,7 @@ class Recorder(Closing):
         if self._pts - self._key_pts >= _KEY_INTERVAL:
             frame.pict_type, self._key_pts = PictureType.I, self._pts
         self._output.mux(self._video.encode(frame))
-        self.playable |= self._pts > 0 and self._key_pts == self._pts  # it has closed the fragment before
+        self.playable |= self._pts > 0 and self._key_pts == self._pts  # the previous fragment is complete
 
     def _finish(self) -> None:
         if self._output is None or self._video is None:
@@ -176,26 +176,26 @@ class Recorder(Closing):
     def _abandon(self) -> None:
         self._closed = True
         if self._output is not None:
-            with suppress(OSError, av.FFmpegError):  # the error that matters was met before
+            with suppress(OSError, av.FFmpegError):  # the original error is reported
                 self._output.close()
         self._output = self._video = None
 
 
 def was_recorded(path: Path) -> bool:
-    """Whether a recorder has written this file, and under this name: no copy, and nothing of somebody else.
+    """Whether a recorder wrote this file under this name: not a copy, and not another program's.
 
     Raises:
-        OSError: It can't be read.
+        OSError: The file cannot be read.
     """
     with path.open("rb") as file:
         return _mark(path).encode(errors="replace") in file.read(_HEAD_BYTES)
 
 
 def was_finished(path: Path) -> bool:
-    """Whether a recording was closed in order; one of a killed process was not.
+    """Whether a recording was closed properly, not cut off by a kill.
 
     Raises:
-        OSError: It can't be read.
+        OSError: The file cannot be read.
     """
     with path.open("rb") as file:
         file.seek(-min(_INDEX_END, path.stat().st_size), os.SEEK_END)

@@ -19,16 +19,16 @@ from pipeline.view.pipeline_view import OUTPACED
 _SUMS = {"before_step": "all before the step"}
 _MOST_FILES = 20
 _FEW_STREAMS = 4
-"""Of so many, what moved stands at the end, otherwise with the rest of each."""
+"""Up to this many streams, motion is listed at the end, otherwise with each stream."""
 _NAMELESS = {"backend", "device", "precision", "why"}
 
 
 def render_summary(report: Mapping[str, Any], extras: Mapping[str, str] | None = None) -> RenderableType:
-    """Shows what became of every frame by stage and reason; then how fast and right it was, and the files.
+    """Shows the fate of every frame by stage and reason, then speed and accuracy, and the files.
 
     Args:
-        report: As ``pipeline.account.ledger.build_report`` makes it.
-        extras: Further lines, by name: where the report was written, for example.
+        report: Result of ``pipeline.account.ledger.build_report``.
+        extras: Further lines by name, for example the path of the report.
     """
     streams: Mapping[str, Any] = report.get("streams", {})
     few = len(streams) <= _FEW_STREAMS
@@ -36,7 +36,7 @@ def render_summary(report: Mapping[str, Any], extras: Mapping[str, str] | None =
     for stream_id, stream in streams.items():
         blocks += [_stream_table(stream_id, stream, [] if few else _seen(stream)), Text()]
     blocks += [_run_table(report), Text()]
-    # What people look for first comes last: the end of a long summary is what a terminal still shows.
+    # The main results come last: a terminal still shows the end of a long summary.
     blocks.append(_result_table(streams) if streams else Text("no frames arrived", "yellow"))
     things = [(name, line) for name, stream in streams.items() for line in _seen(stream)]
     if few and things:
@@ -86,7 +86,7 @@ def _stream_table(stream_id: str, stream: Mapping[str, Any], things: Iterable[st
     table.add_row("predictions", Text(printable(predicted)))
     cache = stream["cache"]
     deepest_first = sorted(cache["depth"].items(), reverse=True)
-    depths = ", ".join(f"{count} saw {depth}" for depth, count in deepest_first if count)
+    depths = ", ".join(f"{count} with {depth}" for depth, count in deepest_first if count)
     resets = f"; cache emptied {with_reasons(cache['resets'])}" if any(cache["resets"].values()) else ""
     table.add_row("past frames", Text(printable((depths or "none seen") + resets)))
     capture, prediction, render = (short(stream["fps"][key]) for key in ("capture", "prediction", "render"))
@@ -101,7 +101,7 @@ def _stream_table(stream_id: str, stream: Mapping[str, Any], things: Iterable[st
 
 
 def _seen(stream: Mapping[str, Any]) -> list[str]:
-    """What moved, how right that is where the source knows, and what was told of it; a line each."""
+    """Motion seen, its accuracy if the source has ground truth, and events; one line each."""
     things = stream["things"]
     moved = run_in_words(things["seen"], things["moved_s"], things["longest_s"], things["fastest"])
     right = [
@@ -112,7 +112,7 @@ def _seen(stream: Mapping[str, Any]) -> list[str]:
     bad = {state: seconds for state, seconds in stream["health"].items() if state != "ok" and seconds}
     picture = ", ".join(f"{state.replace('_', '-')} {seconds:g} s" for state, seconds in bad.items())
     return [
-        *([f"picture: {printable(picture)}; not predicted meanwhile"] if bad else []),
+        *([f"image: {printable(picture)} (not predicted)"] if bad else []),
         *([printable(moved)] if things["seen"] else []),
         *([f"known movers: {', '.join(right)}"] if right else []),
         *([f"events: {counted_in_words(stream['events'])}"] if any(stream["events"].values()) else []),
@@ -131,7 +131,7 @@ def _latency_table(stages: Mapping[str, Any]) -> Table:
 
 
 def _result_table(streams: Mapping[str, Any]) -> Table:
-    """A line for each stream, narrow enough for 80 columns."""
+    """One line per stream, narrow enough for 80 columns."""
     scored = any(stream["accuracy"] is not None for stream in streams.values())
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold cyan")
     table.add_column("stream", max_width=24)
@@ -160,7 +160,7 @@ def _percentiles(stats: Mapping[str, float | None]) -> str:
 
 
 def _files(report: Mapping[str, Any], extras: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Names and places of what the run has written."""
+    """Names and paths of the files written by the run."""
     files = []
     folders: dict[str, list[str]] = {}
     for paths in report.get("videos", {}).values():
@@ -184,8 +184,8 @@ def _files(report: Mapping[str, Any], extras: Mapping[str, str]) -> list[tuple[s
 
 
 def path_text(path: object, made_folder: object = None) -> str:
-    """Where a file is, and which folder was made for it."""
-    return f"{path} (folder {made_folder} was made)" if made_folder else str(path)
+    """Path of a file, and the folder created for it."""
+    return f"{path} (folder {made_folder} was created)" if made_folder else str(path)
 
 
 def _file_table(files: Iterable[tuple[str, str]]) -> Table:
@@ -216,7 +216,7 @@ def _run_table(report: Mapping[str, Any]) -> Table:
 
 
 def _missing_evidence(counts: Mapping[str, Any]) -> str:
-    """What is missing, such as ``2 events without a clip``; nothing where all is there."""
+    """What is missing, such as ``2 events without a clip``; empty if nothing is."""
     words = {
         "lost": "lost",
         "without_any": "events without evidence",

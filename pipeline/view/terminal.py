@@ -25,10 +25,10 @@ _FEWEST_STAGES = 3
 
 
 def render(view: PipelineView) -> RenderableType:
-    """The whole picture: streams, latencies by stage, workers, events.
+    """The whole display: streams, latencies by stage, workers, events.
 
-    It adapts to the console: 80x24 is enough for eight streams. What has no room is left out: older
-    events, stages, single reasons; never a stream, a worker, or a part of the newest event.
+    It adapts to the console: 80x24 is enough for eight streams. If space is short, older events, stages and
+    individual reasons are omitted; never a stream, a worker or part of the newest event.
     """
     return _Dashboard(view)
 
@@ -40,7 +40,7 @@ class _Dashboard:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         view, streams = self._view, self._view.streams
         width = options.max_width - 4
-        # A line less than the screen, or the terminal scrolls when the cursor goes below the last one.
+        # One line less than the screen, because the terminal scrolls if the cursor moves below the last line.
         room = (options.height or console.height) - 3 - 1 - max(1, len(streams))
         moving = moving_lines(streams, room - self._wanted_rows())
         losses = loss_lines(streams, room - len(moving) - self._wanted_rows())
@@ -62,16 +62,16 @@ class _Dashboard:
             width=options.max_width,
         )
         for segment in console.render(panel, options):
-            # rich knows how to draw boxes in ASCII, but shortens words with a letter that is not.
+            # In ASCII mode rich draws boxes in ASCII, but still truncates with a non-ASCII ellipsis.
             yield Segment(segment.text.replace("…", "~"), *segment[1:]) if options.ascii_only else segment
 
     def _wanted_rows(self) -> int:
-        """Rows that the lower half would like: all stages, or all workers and three events."""
+        """Rows the lower half needs: all stages, or all workers and three events."""
         view = self._view
         return 2 + max(len(stages(view.streams)), len(view.workers) + 2 + min(3, len(view.events)))
 
     def _bottom(self, console: Console, width: int, room: int) -> list[RenderableType]:
-        """Stages on the left, workers and events on the right; no stages if the newest event needs room."""
+        """Stages on the left, workers and events on the right; no stages if the newest event needs space."""
         view, gap = self._view, 2 if width >= WIDE else 1
         all_stages = stages(view.streams)
         names = all_stages[: max(0, room - 2)]
@@ -98,7 +98,7 @@ def _event_lines(console: Console, events: list[str], width: int) -> list[list[T
 
 
 def _newest(events: list[list[Text]], room: int) -> list[RenderableType]:
-    """The newest events that fit as a whole, under their heading; the very newest is cut if it must."""
+    """The newest events that fit completely, under their heading; only the very newest may be truncated."""
     if not events or room < 1:
         return []
     newest = events[-1][:room]

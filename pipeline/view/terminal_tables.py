@@ -12,7 +12,7 @@ from pipeline.view.pipeline_view import START_ONE, PipelineView, StreamView, mer
 
 HEADING = "bold cyan"
 WIDE = 116
-"""From this many columns on there is room for whole words."""
+"""Width in columns from which full words are used."""
 
 _STATE_STYLES = {
     "up": "green",
@@ -26,12 +26,12 @@ _STATE_STYLES = {
     "silent": "bold red",
     "link": "bold red",
 }
-# Columns as wide as what they will hold: a worker that stops must not move the others.
+# Fixed minimum widths, so that a worker that stops does not shift the columns.
 _STATE_WIDTH, _LATENCY_WIDTH, _PID_WIDTH = len("silent 99s"), len("0.99/0.99/0.99"), len("4194304")
 
 
 def streams_table(streams: dict[str, StreamView], width: int) -> RenderableType:
-    """A row for each stream; abbreviated below ``WIDE`` columns."""
+    """One row per stream; abbreviated below ``WIDE`` columns."""
     if not streams:
         return Text("no stream yet: waiting for the first frame", "yellow")
     wide = width >= WIDE
@@ -66,7 +66,7 @@ def streams_table(streams: dict[str, StreamView], width: int) -> RenderableType:
 
 
 def moving_lines(streams: dict[str, StreamView], room: int) -> list[RenderableType]:
-    """What moves in each stream: a line each if they fit, else one for those where something does."""
+    """What moves in each stream: one line each if they fit, otherwise one for the streams with motion."""
     known = [(name, stream.moving) for name, stream in streams.items() if stream.moving]
     bad = {name for name, stream in streams.items() if stream.is_bad}
     if len(known) > room:
@@ -85,7 +85,7 @@ def moving_lines(streams: dict[str, StreamView], room: int) -> list[RenderableTy
 
 
 def loss_lines(streams: dict[str, StreamView], room: int) -> list[RenderableType]:
-    """What each stream lost: a line for each kind if they fit, else one a stream, else one for all."""
+    """Losses of each stream: one line per kind if they fit, else one per stream, else one for all."""
     by_kind = [(name, loss) for name, stream in streams.items() for loss in _given_up(stream)]
     by_stream = [
         (name, "; ".join(_given_up(stream))) for name, stream in streams.items() if _given_up(stream)
@@ -105,7 +105,7 @@ def _given_up(stream: StreamView) -> list[str]:
 
 
 def stages_table(streams: dict[str, StreamView], names: list[str], width: int, gap: int) -> Table:
-    """Latency by stage; a column for each stream where they fit, otherwise all streams together."""
+    """Latency by stage; one column per stream if they fit, otherwise all streams together."""
     table = Table(box=None, padding=(0, gap, 0, 0), pad_edge=False, header_style=HEADING)
     table.add_column("latency p50/95/99", no_wrap=True)
     apart = len(streams) > 1 and 24 + 17 * len(streams) + 46 <= width
@@ -128,9 +128,9 @@ def stages_table(streams: dict[str, StreamView], names: list[str], width: int, g
 
 
 def workers_table(view: PipelineView, gap: int) -> RenderableType:
-    """A row for each worker; ``gap`` columns apart, with process ids if that is more than one."""
+    """One row per worker; columns are ``gap`` apart, and process ids are included if that is over one."""
     table = Table(box=None, padding=(0, gap, 0, 0), pad_edge=False, header_style=HEADING)
-    table.add_column("worker")  # the one that gives way where there is too little room
+    table.add_column("worker")  # the one that shrinks if space is short
     table.add_column("state", no_wrap=True, min_width=_STATE_WIDTH)
     for heading, least in (("restarts" if gap > 1 else "restart", 7), ("CPU", 4), ("MB", 4)):
         table.add_column(heading, justify="right", no_wrap=True, min_width=least)

@@ -15,16 +15,16 @@ def draw_speeds(
     taken: Sequence[Box],
     ground_speeds: Mapping[int, GroundSpeed] | None = None,
 ) -> list[Box]:
-    """Writes the speed of each thing that goes somewhere; one that finds no place is left out.
+    """Draws the speed of each thing that moves along; labels that do not fit are omitted.
 
     Args:
-        canvas: Picture, painted on in place.
-        things: The surest first, which has the first choice of places.
-        taken: Boxes that stay as they are.
-        ground_speeds: Metres a second by the things' ids; of others the speed is in picture widths a second.
+        canvas: Image, drawn on in place.
+        things: Highest score first, which is also the order of placement.
+        taken: Boxes to leave free.
+        ground_speeds: Metres per second by thing id; other speeds are in image widths per second.
 
     Returns:
-        The boxes that were painted over.
+        The boxes that were drawn.
     """
     scale = Scale.of(canvas)
     size, pad, height = 0.4 * scale.unit, scale.px(4), scale.px(17)
@@ -45,7 +45,7 @@ def draw_speeds(
 
 
 def _places(thing: Thing, width: int, height: int, scale: Scale) -> Iterator[Box]:
-    """Above the thing, below it, beside it, on it; moved into the picture where they stick out sideways."""
+    """Candidate boxes above, below, beside and on the thing; shifted sideways into the image if necessary."""
     gap = scale.px(4)
     x, y, box_width, box_height = thing.box
     corners = thing.outline or [(x, y), (x + box_width, y + box_height)]

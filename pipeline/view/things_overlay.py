@@ -14,23 +14,23 @@ from pipeline.view.canvas import MUTED, PANEL, SUBPIXEL_BITS, Color, Scale, subp
 from pipeline.view.direction_wheel import direction_color
 
 _TINT = 0.3
-_ARROW_S = 0.5  # an arrow shows the way of so much time
-_LONGEST = 0.25  # of the picture's width
+_ARROW_S = 0.5  # an arrow shows the displacement in this time
+_LONGEST = 0.25  # of the image's width
 _ROUNDINGS = 2
 _TRAIL_WIDTHS = (0.8, 1.4, 2.0)
 
 
 def thing_color(thing: Thing) -> Color:
-    """The colour of its direction; grey for what moves in place, which has none."""
+    """The colour of its direction; grey for motion in place, which has no direction."""
     return direction_color(thing.direction_deg) if thing.speed >= IN_PLACE else MUTED
 
 
 def draw_things(canvas: Image, things: Sequence[Thing]) -> None:
-    """Outlines and tints each thing, and draws its trail and its arrow.
+    """Outlines and tints each thing, and draws its trail and arrow.
 
     Args:
-        canvas: Picture, painted on in place.
-        things: In it; the surest is painted last.
+        canvas: Image, drawn on in place.
+        things: Highest score first; drawn in reverse order.
     """
     scale = Scale.of(canvas)
     size = np.array([scale.width, scale.height], np.float32)
@@ -52,7 +52,7 @@ def draw_things(canvas: Image, things: Sequence[Thing]) -> None:
 
 
 def _draw_trail(canvas: Image, thing: Thing, color: Color, scale: Scale) -> None:
-    """Where it has been; the line grows towards now."""
+    """Draws its path; the line gets wider towards the present."""
     x, y, width, height = thing.box
     points = np.array([*thing.trail, (x + width / 2, y + height / 2)]) * [scale.width, scale.height]
     before, after = np.concatenate([points[:1], points[:-1]]), np.concatenate([points[1:], points[-1:]])
@@ -78,7 +78,7 @@ def _draw_arrow(canvas: Image, thing: Thing, color: Color, scale: Scale) -> None
 
 
 def rounded(corners: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """A closed polygon ``(n, 2)`` with its corners cut (Chaikin, 1974): its coarse places don't show."""
+    """A closed polygon ``(n, 2)`` with its corners cut (Chaikin, 1974), which hides the coarse grid."""
     for _ in range(_ROUNDINGS):
         after = np.roll(corners, -1, axis=0)
         corners = np.stack([0.75 * corners + 0.25 * after, 0.25 * corners + 0.75 * after], axis=1).reshape(

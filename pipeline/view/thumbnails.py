@@ -26,17 +26,17 @@ from pipeline.view.things_overlay import rounded, thing_color
 from pipeline.wire.messages import PastFrame
 
 _THINNEST = np.float32(0.01)
-"""Share of the picture; nothing thinner is enlarged."""
+"""Share of the image below which boxes are not scaled up."""
 _LINES = 0.6
-"""Opacity of the lines from where a thing was to where it is."""
+"""Opacity of the lines from past positions to the present one."""
 
 
 def make_thumbnail(image: Image, longest_px: int = 256) -> Image:
-    """A small copy of a picture, to remember it for ``draw_thumbnails`` at little cost."""
+    """A small copy of an image for ``draw_thumbnails`` that is cheap to keep."""
     height, width = image.shape[:2]
     shrink = min(1.0, longest_px / max(height, width))
     size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
-    every = max(1, int(0.75 / shrink))  # averaging all pixels of a large picture costs more than it shows
+    every = max(1, int(0.75 / shrink))  # averaging all pixels of a large image is slower without visible gain
     return _as_image(cv2.resize(image[::every, ::every], size, interpolation=cv2.INTER_AREA))
 
 
@@ -52,16 +52,16 @@ def draw_thumbnails(
     """Draws the past frames in the lower right corner, oldest on the left.
 
     Args:
-        canvas: Picture, painted on in place.
-        slots: Past frames that the network can look at.
+        canvas: Image, drawn on in place.
+        slots: Number of past frames that the network can use.
         past: The remembered frames, oldest first; with fewer than ``slots`` the oldest slots are empty.
-        past_images: Their pictures in the same order, of any size; None where a picture is gone.
-        heat: Where attention looked, ``(slots, rows, columns)``, oldest slot first, from
+        past_images: Their images in the same order, of any size; None if no longer available.
+        heat: Attention to each frame, ``(slots, rows, columns)``, oldest slot first, from
             ``pipeline.view.attention_maps.heat_maps``.
-        thing: Shown where it was, with a line to where it is now.
+        thing: Drawn at its past positions, with lines to the present one.
 
     Returns:
-        The box that was painted over.
+        The box that was drawn.
     """
     scale = Scale.of(canvas)
     gap, margin, pad = scale.px(10), scale.px(10), scale.px(7)
@@ -99,7 +99,7 @@ def draw_thumbnails(
 
 
 def mark_past(thumbnail: Image, thing: Thing, was: Rectangle, scale: Scale) -> None:
-    """Outlines a thing in a past picture: its outline of now, moved and scaled with its box."""
+    """Outlines a thing in a past image: its current outline, moved and scaled with its box."""
     size = np.array([thumbnail.shape[1], thumbnail.shape[0]], np.float32)
     now, then = np.array(thing.box, np.float32), np.array(was, np.float32)
     corners = np.array(thing.outline, np.float32).reshape(-1, 2)
@@ -110,7 +110,7 @@ def mark_past(thumbnail: Image, thing: Thing, was: Rectangle, scale: Scale) -> N
 
 
 def _draw_lines(canvas: Image, starts: list[tuple[float, float]], thing: Thing, scale: Scale) -> None:
-    """From where a thing was, in pixels, to the middle of where it is now; what they cross stays visible."""
+    """Lines from past positions, in pixels, to the thing's current centre; translucent."""
     x, y, width, height = thing.box
     end = ((x + width / 2) * scale.width, (y + height / 2) * scale.height)
     lines, color = [subpixel(np.array([start, end])) for start in starts], thing_color(thing)
@@ -129,7 +129,7 @@ def _caption(canvas: Image, slot: str, frame: PastFrame | None, box: Box, scale:
     left = box.x + 1 + text_size(slot, size, bold=True)[0] + scale.px(6)
     if frame is not None:
         age = age_in_words(frame.age_ms)
-        # Half a number would be a wrong number: the unit goes first, then all of it.
+        # A truncated number would be wrong: the unit is dropped first, then the whole text.
         fitting = (text for text in (age, age.split()[0]) if text_size(text, size)[0] <= box.right - left)
         age = next(fitting, "")
         put_text(canvas, age, box.right - text_size(age, size)[0], middle, size, MUTED)
@@ -141,7 +141,7 @@ def age_in_words(age_ms: float) -> str:
 
 
 def _heated(picture: Image | None, heat: Floats | None, width: int, height: int) -> Image:
-    """A thumbnail with heat over it: cold places darkened, warm ones tinted."""
+    """A thumbnail with a heat map: cold places darkened, warm ones tinted."""
     if picture is None:
         thumbnail = np.full((height, width, 3), (44, 36, 30), np.uint8)
     else:

@@ -1,8 +1,8 @@
 """Renders text of any script as masks, with a font that has its characters.
 
-Two families come with the package: DejaVu Sans for Latin, Greek, Cyrillic and more, Droid Sans Fallback
-for Chinese, Japanese and Korean. What neither has is looked for among the fonts of the system. A
-character that no font has is spelled out, as ``U+1F600``: never a box, never a question mark.
+Two families are included in the package: DejaVu Sans for Latin, Greek, Cyrillic and more, Droid Sans Fallback
+for Chinese, Japanese and Korean. Other characters are looked up in the system's fonts. A character that no
+font has is spelled out, as ``U+1F600``: never a box, never a question mark.
 """
 
 import os
@@ -22,26 +22,26 @@ import numpy.typing as npt
 from PIL import ImageFont
 
 CAPITAL_EM = 0.729
-"""Height of capitals of the first font, in em."""
+"""Height of capitals in the first font, in em."""
 
 _SHIPPED = ("DejaVuSans.ttf", "DroidSansFallback.ttf")
 _SHIPPED_BOLD = ("DejaVuSans-Bold.ttf", "DroidSansFallback.ttf")
 _SYSTEM_FONTS = ["fc-list", ":scalable=true:color=false", "--format", "%{file}\t%{index}\t%{charset}\n"]
 _SYSTEM_TIMEOUT_S = 2.0
-_NOT_A_CHARACTER = "\uffff"  # every font draws it as what it draws for characters that it lacks
+_NOT_A_CHARACTER = "\uffff"  # drawn with the glyph that a font uses for missing characters
 _PROBE_PX = 16.0
 _DIGITS = frozenset("0123456789")
 
 
 class Face(NamedTuple):
-    """One font file; ``number`` picks a font of a collection."""
+    """One font file; ``number`` selects a font in a collection."""
 
     path: str
     number: int = 0
 
 
 class Piece(NamedTuple):
-    """A part of a text that one font draws."""
+    """A part of a text drawn with one font."""
 
     face: Face
     text: str
@@ -52,9 +52,9 @@ class Mask:
     """A rendered text.
 
     Attributes:
-        cover: How much of each pixel the text covers, ``(height, width)``, 0 to 1.
-        rest: What it leaves of each pixel, ``1 - cover``.
-        left: Columns from the start of the text to the first of ``cover``; negative if ink comes earlier.
+        cover: Coverage of each pixel by the text, ``(height, width)``, 0 to 1.
+        rest: ``1 - cover``.
+        left: Columns from the start of the text to the first of ``cover``; negative if ink starts earlier.
         baseline: Row of the baseline in ``cover``.
     """
 
@@ -66,9 +66,9 @@ class Mask:
 
 @cache
 def load_system_fonts() -> list[tuple[Face, list[tuple[int, int]]]]:
-    """Fonts that fontconfig knows, and the ranges of characters that they have; none without fontconfig.
+    """Fonts known to fontconfig and the ranges of characters they have; none without fontconfig.
 
-    Asks fontconfig once, for up to two seconds: called before the first picture, no drawing waits for it.
+    Runs fontconfig once, for up to two seconds; call it before the first frame so that drawing does not wait.
     """
     try:
         listed = subprocess.run(_SYSTEM_FONTS, capture_output=True, timeout=_SYSTEM_TIMEOUT_S)
@@ -76,7 +76,7 @@ def load_system_fonts() -> list[tuple[Face, list[tuple[int, int]]]]:
         return []
     fonts = []
     for line in sorted(os.fsdecode(listed.stdout).split("\n")):
-        with suppress(ValueError):  # not a line of ours: a path may hold anything, even a line break
+        with suppress(ValueError):  # malformed line: a path may contain anything, even a line break
             path, index, charset = line.rsplit("\t", 2)
             bounds = [part.split("-") for part in charset.split()]
             ranges = [(int(ends[0], 16), int(ends[-1], 16)) for ends in bounds]
@@ -92,7 +92,7 @@ def text_width(text: str, em_px: float, bold: bool = False) -> int:
 
 @lru_cache(maxsize=128)
 def text_mask(text: str, em_px: float, bold: bool = False) -> Mask:
-    """Renders a text; what was rendered lately is kept."""
+    """Renders a text; recent results are cached."""
     margin, above, below = round(em_px / 4) + 1, round(em_px * 1.2) + 1, round(em_px * 0.45) + 1
     cover = np.zeros((above + below, text_width(text, em_px, bold) + 2 * margin), np.uint8)
     x = float(margin)
@@ -108,9 +108,9 @@ def text_mask(text: str, em_px: float, bold: bool = False) -> Mask:
 
 @lru_cache(maxsize=1024)
 def pieces(text: str, bold: bool = False) -> tuple[Piece, ...]:
-    """A text in pieces, each with the font that draws it.
+    """A text in pieces, each with its font.
 
-    Digits stand alone: a number that changes with every frame is put together from what is rendered already.
+    Digits are separate pieces, so that numbers that change with every frame are composed of cached glyphs.
     """
     chosen: list[Piece] = []
     for letter in text:
@@ -119,7 +119,7 @@ def pieces(text: str, bold: bool = False) -> tuple[Piece, ...]:
         face = chosen[-1].face if attached and _has(chosen[-1].face, letter) else _face_for(letter, bold)
         if face is not None:
             chosen.append(Piece(face, letter))
-        elif kind != "Cf":  # which only joins or directs others: without a font there is nothing to show
+        elif kind != "Cf":  # format characters without a font are invisible
             chosen.append(Piece(_shipped(bold)[0], f"U+{ord(letter):04X}"))
     grouped = groupby(enumerate(chosen), key=lambda one: (one[1].face, one[1].text in _DIGITS and one[0]))
     return tuple(Piece(face, "".join(one.text for _, one in group)) for (face, _), group in grouped)
@@ -132,7 +132,7 @@ def _advance(piece: Piece, em_px: float) -> float:
 
 @lru_cache(maxsize=1024)
 def _ink(piece: Piece, em_px: float) -> tuple[npt.NDArray[np.uint8], int, int]:
-    """A rendered piece, and where its upper left corner is: right of its start, down from the baseline."""
+    """A rendered piece, and its upper left corner: right of its start, down from the baseline."""
     mask, (right, down) = _open_font(piece.face, em_px).getmask2(piece.text, "L", anchor="ls")
     width, height = mask.size
     return np.frombuffer(bytes(mask), np.uint8).reshape(height, width), right, down
@@ -155,11 +155,11 @@ def _face_for(letter: str, bold: bool) -> Face | None:
 @lru_cache(maxsize=8192)
 def _has(face: Face, letter: str) -> bool:
     try:
-        # Laid out plainly: shaping would add a circle to an accent that stands alone.
+        # Basic layout: shaping would add a dotted circle to a lone accent.
         file, plain = BytesIO(_font_file(face.path)), ImageFont.Layout.BASIC
         font = ImageFont.truetype(file, _PROBE_PX, face.number, layout_engine=plain)
         return bytes(font.getmask(letter)) != bytes(font.getmask(_NOT_A_CHARACTER))
-    except OSError:  # a font of the system that FreeType can't read
+    except OSError:  # a system font that FreeType cannot read
         return False
 
 
@@ -176,5 +176,5 @@ def _open_font(face: Face, em_px: float) -> ImageFont.FreeTypeFont:
 
 @lru_cache(maxsize=16)
 def _font_file(path: str) -> bytes:
-    """Read once: later, there may be no descriptor left to open it with."""
+    """Cached, because later there may be no file descriptor left to open it with."""
     return Path(path).read_bytes()

@@ -29,14 +29,14 @@ _TINT = 0.16
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A zone or a line as it is shown.
+    """A zone or a line as drawn.
 
     Attributes:
         name: Its name.
-        points: As shares of the picture.
-        is_line: A line, with an arrow that shows its forward way.
-        is_lit: Something happens there now.
-        note: What is said beside its name, such as what it has counted; empty for nothing.
+        points: As shares of the image.
+        is_line: Whether it is a line, drawn with an arrow in its forward direction.
+        is_lit: Whether something is happening there now.
+        note: Text beside its name, such as counts; may be empty.
     """
 
     name: str
@@ -47,10 +47,10 @@ class Watched:
 
 
 def draw_watched(canvas: Image, watched: Sequence[Watched]) -> None:
-    """Draws zones and lines, those that are lit in a warm colour.
+    """Draws zones and lines, active ones in a warm colour.
 
     Args:
-        canvas: Picture, painted on in place.
+        canvas: Image, drawn on in place.
         watched: What to draw.
     """
     scale = Scale.of(canvas)
@@ -69,12 +69,12 @@ def draw_watched(canvas: Image, watched: Sequence[Watched]) -> None:
 
 
 def name_watched(canvas: Image, watched: Sequence[Watched], taken: Sequence[Box]) -> list[Box]:
-    """Writes the names where there is room; returns the boxes that were painted over.
+    """Draws the names, space permitting; returns the boxes that were drawn.
 
     Args:
-        canvas: Picture, painted on in place.
+        canvas: Image, drawn on in place.
         watched: What to name.
-        taken: Boxes that stay as they are.
+        taken: Boxes to leave free.
     """
     scale = Scale.of(canvas)
     size, pad, height = 0.4 * scale.unit, scale.px(5), scale.px(17)
@@ -99,7 +99,7 @@ def _pixels(one: Watched, scale: Scale) -> npt.NDArray[np.int32]:
 
 
 def _arrow(points: Sequence[Point], scale: Scale) -> tuple[list[int], list[int]]:
-    """From the middle of the line to its right, seen from its first point towards its last."""
+    """From the middle of the line to its right, as seen from its first point towards its last."""
     pixels = np.array(points) * [scale.width - 1, scale.height - 1]
     middle = (len(pixels) - 1) // 2
     start, end = pixels[middle], pixels[middle + 1]

@@ -21,7 +21,7 @@ class WindowError(OutputError):
 
 
 class Window(Closing):
-    """Shows each stream in a window of its own; made by ``open_window``, used from one thread."""
+    """Shows each stream in its own window; created by ``open_window``, used from one thread."""
 
     def __init__(self, title: str) -> None:
         self._title = title
@@ -30,11 +30,11 @@ class Window(Closing):
 
     @property
     def closed(self) -> bool:
-        """Whether the user pressed q or Esc, or closed a window; then nothing is shown any more."""
+        """Whether the user pressed q or Esc or closed a window; nothing is shown afterwards."""
         return self._closed
 
     def show(self, stream_id: str, image: Image) -> None:
-        """Shows a picture, and handles keys pressed since the last call."""
+        """Shows an image, and handles keys pressed since the last call."""
         if self._closed:
             return
         name = self._names.get(stream_id)
@@ -58,10 +58,10 @@ class Window(Closing):
 
 
 def open_window(title: str) -> Window:
-    """Makes sure that there is a display; the windows appear with the first pictures.
+    """Checks that there is a display; windows open with the first images.
 
     Raises:
-        WindowError: There is none.
+        WindowError: There is no display.
     """
     if not _can_show(os.environ.get("DISPLAY", ""), os.environ.get("WAYLAND_DISPLAY", "")):
         raise WindowError("no display: a window can't be opened here; use the web page, or run on a desktop")
@@ -70,7 +70,7 @@ def open_window(title: str) -> Window:
 
 @cache
 def _can_show(x_display: str, wayland_display: str) -> bool:
-    """Tries it in a child process: without a display OpenCV aborts the process that asks for a window."""
+    """Tests it in a child process: without a display, OpenCV aborts the process that opens a window."""
     if sys.platform.startswith("linux") and not (x_display or wayland_display):
         return False
     try:

@@ -89,7 +89,7 @@ def test_what_is_refused_is_counted_said_once_and_holds_up_nothing(tmp_path: Pat
         until(lambda: delivery.delivered == 2, "those that it takes are delivered", WAIT_S)
         assert (delivery.failed["refused"], box.waiting("one"), len(server.asked)) == (2, 0, 4)
     assert len(said) == 1
-    assert "refuses an event: it answers 404; it is not sent again" in said[0]
+    assert "rejected an event: HTTP status 404; it will not be retried" in said[0]
 
 
 def test_what_waited_for_too_long_is_given_up(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_what_waited_for_too_long_is_given_up(tmp_path: Path) -> None:
         delivery.stop()
         assert delivery.join(WAIT_S)
         assert box.waiting("one") == 1
-    assert "outlet one: events older than 0.01 h are given up" in said
+    assert "outlet one: events older than 0.01 h are dropped" in said
 
 
 def test_a_server_that_names_a_wait_is_left_alone_for_it(tmp_path: Path) -> None:

@@ -83,9 +83,9 @@ def test_a_disk_that_does_not_answer_delays_nobody_and_what_is_lost_is_counted(p
         events = archive.events()
         looks = sum(len(unpack(one.data)) for one in archive.chunks())
     assert len(events) + looks + keeper.lost == 2 * given
-    assert f"{given - looks} looks" in keeper.loss
+    assert f"{given - looks} motion log entries" in keeper.loss
     assert f"{given - len(events)} events" in keeper.loss
-    assert "were not kept: the disk is too slow" in keeper.loss
+    assert "were not stored: the disk is too slow" in keeper.loss
 
 
 def test_a_full_disk_is_a_loss_and_nothing_is_raised(place: Path) -> None:

@@ -178,7 +178,7 @@ def test_only_one_process_holds_the_folder(shelf: EvidenceShelf) -> None:
     other = subprocess.run(
         [sys.executable, "-c", HOLD, str(shelf.root)], capture_output=True, text=True, check=False
     )
-    assert "another run keeps its evidence there" in other.stderr
+    assert "another run stores its evidence there" in other.stderr
     with pytest.raises(EvidenceError, match="can't be written"):
         EvidenceShelf(Path("/proc/evidence"), 1, 1)
 

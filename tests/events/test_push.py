@@ -36,7 +36,7 @@ def test_all_addresses_of_a_file_get_it_and_only_the_one_that_failed_gets_it_aga
     with WebServer() as good, WebServer([500, 200]) as shaky:
         secret = f"# mine\n\njson://127.0.0.1:{good.port}/\njson://127.0.0.1:{shaky.port}/\n"
         service = push("", secret, secret_file="push.txt")
-        with pytest.raises(Undelivered, match="answers 500"):
+        with pytest.raises(Undelivered, match="HTTP status 500"):
             service.send(message())
         service.send(message())
         service.send(message(event(2)))
@@ -57,7 +57,7 @@ def test_no_message_waits_inside_the_library(monkeypatch: pytest.MonkeyPatch) ->
 def test_what_is_refused_and_what_cannot_be_reached_are_told_apart(
     caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with WebServer([403]) as server, pytest.raises(Refused, match="ntfy: it answers 403") as refused:
+    with WebServer([403]) as server, pytest.raises(Refused, match="ntfy: HTTP status 403") as refused:
         push(ntfy(server.port)).send(message())
     with pytest.raises(Undelivered, match="ntfy can't be reached: connection refused") as gone:
         push(ntfy(free_port())).send(message())
@@ -66,7 +66,7 @@ def test_what_is_refused_and_what_cannot_be_reached_are_told_apart(
 
 def test_a_server_of_ntfy_that_says_no_in_its_own_words_is_not_asked_again() -> None:
     answer = b'{"code": 40301, "http": 403, "error": "forbidden"}'
-    with WebServer([403], answer=answer) as server, pytest.raises(Refused, match="ntfy: it answers 403"):
+    with WebServer([403], answer=answer) as server, pytest.raises(Refused, match="ntfy: HTTP status 403"):
         push(ntfy(server.port)).send(message())
 
 
@@ -82,14 +82,14 @@ def test_why_a_service_is_not_reached_is_said_without_its_address() -> None:
 @pytest.mark.parametrize(
     ("url", "secret", "message"),
     [
-        ("geheim://nothing", "", "url: is not an address that Apprise knows"),
-        ("tgram://geheim", "", "url: is not an address that Apprise knows"),
+        ("geheim://nothing", "", "url: is not a URL that Apprise supports"),
+        ("tgram://geheim", "", "url: is not a URL that Apprise supports"),
         ("ntffy://geheim/topic", "", r"did you mean ntfy://\?"),
         ("https://geheim/topic", "", 'kind = "webhook" for your own web server'),
         ("ntfy://geheim:8080", "", "url: has no topic: ntfy://HOST:PORT/TOPIC"),
         ("ntfys://me:geheim@geheim:8080/?priority=high", "", "url: has no topic"),
-        ("", "json://localhost\nfoo://geheim", "address 2: is not an address that Apprise knows"),
-        ("", "# nothing\n", "secret_file: holds no address"),
+        ("", "json://localhost\nfoo://geheim", "address 2: is not a URL that Apprise supports"),
+        ("", "# nothing\n", "secret_file: contains no URL"),
     ],
 )
 def test_an_address_that_is_none_is_not_shown(
@@ -101,5 +101,5 @@ def test_an_address_that_is_none_is_not_shown(
 
 
 def test_what_is_no_event_is_refused() -> None:
-    with pytest.raises(Refused, match="does not know such an event"):
+    with pytest.raises(Refused, match="not an event that this version supports"):
         message_in_words(b"{}")

@@ -20,7 +20,7 @@ def test_of_an_address_nothing_is_shown_that_may_be_a_secret(url: str, shown: st
     "url", ["https://", "secret", "http://host:secret/", "http://host:0/", "http://[secret/"]
 )
 def test_what_is_no_address_is_refused_without_showing_it(url: str) -> None:
-    with pytest.raises(OutletError, match="url: is not an address") as raised:
+    with pytest.raises(OutletError, match="url: is not a URL") as raised:
         split_url(url)
     assert "secret" not in str(raised.value)
 

@@ -137,7 +137,7 @@ def test_the_oldest_goes_where_the_file_would_be_too_large(place: Path) -> None:
 def test_only_one_process_writes_and_others_read_meanwhile(place: Path) -> None:
     with Store(place / "s", 30, 10) as store:
         store.write([event(1)], [])
-        with pytest.raises(StoreError, match=r"another run keeps its events there.*store\.file=FILE"):
+        with pytest.raises(StoreError, match=r"another run stores its events there.*store\.file=FILE"):
             Store(place / "s", 30, 10)
         with Archive(place / "s") as archive:
             assert archive.events() == [event(1)]
@@ -203,7 +203,7 @@ def test_a_full_disk_leaves_nothing_half_written(place: Path) -> None:
 
 
 def test_files_that_are_no_store_are_refused_in_a_line(place: Path) -> None:
-    with pytest.raises(UserError, match="there are no events yet: run `python"):
+    with pytest.raises(UserError, match="there are no events yet: run `kvq-stream`"):
         Archive(place / "s")
     (place / "text").write_text("words " * 1000)
     other = sqlite3.connect(place / "other")

@@ -217,7 +217,7 @@ def test_what_it_says_of_itself_can_be_sent_with_statistics() -> None:
         ("meta", "auto", "choose auto, cpu, cuda"),
         ("cuda:99", "auto", r"torch sees \S+ CUDA device"),
         ("cpu", "fp16", "fp16 needs a CUDA device"),
-        ("cpu", "int8", "int8 is for OpenVINO on a CPU"),
+        ("cpu", "int8", "int8 requires OpenVINO on a CPU"),
         ("cpu", "int3", "choose auto, fp32, fp16, bf16"),
     ],
 )
@@ -231,12 +231,12 @@ def test_wrong_calls_are_readable() -> None:
     runtime = open_torch(small(), CPU)
     nothing = runtime.infer([], [])
     assert (nothing.results, nothing.remember(), nothing.backbone_passes) == ([], [], 0)
-    with pytest.raises(ValueError, match="2 pictures of 1 streams"):
+    with pytest.raises(ValueError, match="2 images of 1 streams"):
         runtime.infer(pictures(2), [[None, None]])
     with pytest.raises(ValueError, match="3 slots given, the model has 2"):
         runtime.infer(pictures(1), [[None, None, None]])
     (memory,) = runtime.infer(pictures(1), [[None, None]]).remember()
-    with pytest.raises(ValueError, match="a known picture needs features"):
+    with pytest.raises(ValueError, match="a known image needs features"):
         runtime.infer(pictures(1), [[None, None]], known=[Memory(memory.entry, None)])
 
 

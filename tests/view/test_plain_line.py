@@ -13,5 +13,5 @@ def test_plain_line_says_it_all_in_one_line():
     assert "dropped 10 (sink.overflow 7, wire.lost 3)" in line
     assert "accuracy 90%" in line
     assert line.endswith("workers capture=ready inference=ready sink=ready(restarts 1)")
-    nobody = "0:00 | workers none yet: start a pipeline with `python run_stream.py`"
+    nobody = "0:00 | workers none yet: start a pipeline with `kvq-stream`"
     assert plain_line(PipelineView("x")) == nobody

@@ -34,7 +34,7 @@ def test_the_figures_of_the_report_in_words():
     assert f"camera-0 {moved} camera-0 known movers: {wanted}" in shown
     assert "900 captured = 890 shown + dropped 10 (sink.overflow 7, wire.lost 3)" in shown
     assert "880 predicted with 880 backbone passes; not predicted 10 (inference.overflow 10)" in shown
-    assert "878 saw 2, 1 saw 1, 1 saw 0; cache emptied 4 (gap 4)" in shown
+    assert "878 with 2, 1 with 1, 1 with 0; cache emptied 4 (gap 4)" in shown
     assert "33/33/33" in shown
     assert "step 20 20 20" in shown
     assert "inference 912 MB, restarted 2x" in shown
@@ -89,7 +89,7 @@ def test_a_camera_that_did_not_see_is_named_with_the_seconds():
     }
     report = build_report(workers, {})
     assert report["streams"]["camera-0"]["health"] == {"covered": 10.0, "ok": 30.0, "over_exposed": 2.5}
-    assert "picture: covered 10 s, over-exposed 2.5 s; not predicted meanwhile" in text(report)
+    assert "image: covered 10 s, over-exposed 2.5 s (not predicted)" in text(report)
 
 
 @pytest.mark.parametrize("streams", [1, 8])
@@ -138,8 +138,8 @@ def test_only_of_a_stream_that_inference_can_not_keep_up_with_the_way_out_is_nam
     figures = stopped(2)
     figures[1].streams["camera-1"].skip("inference.overflow", 300)
     shown = text(build_report(figures, {}))
-    assert shown.count("inference is too slow for it") == 1
-    assert "camera-1 inference is too slow for it: a smaller inference.longer_side_px (such as 128)" in shown
+    assert shown.count("inference cannot keep up") == 1
+    assert "camera-1 inference cannot keep up: try a smaller inference.longer_side_px (such as 128)" in shown
 
 
 def test_words_from_elsewhere_are_only_words():
@@ -177,6 +177,6 @@ def test_what_people_look_for_is_on_the_last_screen(streams, width):
     text = " ".join(" ".join(last).replace("│", " ").split())
     assert "camera-0.mp4, " in text
     assert "camera-0.part2.mp4" in text
-    assert "predictions new/p.jsonl (folder new was made)" in text
+    assert "predictions new/p.jsonl (folder new was created)" in text
     assert "report report.json" in text
     assert "every frame accounted for" in text

@@ -163,7 +163,7 @@ def kept_in(folder: Path) -> tuple[str, str]:
 
 def test_a_folder_that_cannot_be_used_refuses_a_start_but_not_a_restart(place: Path) -> None:
     with EvidenceShelf(place / "e", 30, 10):
-        with pytest.raises(UserError, match="another run keeps its evidence there"):
+        with pytest.raises(UserError, match="another run stores its evidence there"):
             EvidenceTaking(sink(*kept_in(place / "e")))
         again = sink(*kept_in(place / "e"), restarts=1)
         taking = EvidenceTaking(again)

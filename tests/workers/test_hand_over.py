@@ -176,7 +176,7 @@ def test_what_does_not_fit_the_runtime_is_refused(motion: bool) -> None:
         {"parts": [_halved(last.parts[0]), *last.parts[1:]]},
     ):
         wrong = msgspec.structs.replace(handed, frames=[msgspec.structs.replace(last, **frame)])
-        with pytest.raises(ValueError, match=r"remembered|nothing is open"):
+        with pytest.raises(ValueError, match=r"remembered|no engine is open"):
             Worker(runtime).stream.take_over(wrong, runtime)
     poisoned = last.parts[0]._replace(data=np.full(last.parts[0].shape, np.nan, np.float32).tobytes())
     wrong = msgspec.structs.replace(last, parts=[poisoned, *last.parts[1:]])

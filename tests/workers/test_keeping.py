@@ -158,7 +158,7 @@ def test_a_disk_that_fills_up_is_a_loss_and_all_frames_are_shown(place: Path, sm
 
 def test_a_store_that_cannot_be_written_refuses_a_start_but_not_a_restart(place: Path) -> None:
     with Store(place / "s", 30, 10):
-        with pytest.raises(UserError, match="another run keeps its events there"):
+        with pytest.raises(UserError, match="another run stores its events there"):
             Keeping(sink(f"store.file={place / 's'}"))
         again = sink(f"store.file={place / 's'}", restarts=1)
         keeping = Keeping(again)

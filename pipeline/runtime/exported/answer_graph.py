@@ -1,7 +1,7 @@
 """Splits an exported step in two graphs: features of a frame, and the answer from them.
 
-The answer alone serves a frame whose features are known. Being the step's own operators, it gives what the
-step would give.
+The answer graph alone serves a frame whose features are known. It consists of the step's own operators, so
+its result is that of the step.
 """
 
 from typing import Any
@@ -11,14 +11,14 @@ from pipeline.runtime.exported.ports import Ports
 
 
 class CutError(ValueError):
-    """A step that can't be cut: its answer needs more of the frame, or the library refuses."""
+    """A step that cannot be split: its answer needs more of the frame, or the library fails."""
 
 
 def openvino_answer(step: Any, ports: Ports) -> Any:
-    """From the features of a picture and the state to the answer.
+    """Extracts the graph from an image's features and the state to the answer.
 
     Args:
-        step: An ``openvino.Model`` for pixels; it is left alone.
+        step: An ``openvino.Model`` for pixels; not modified.
         ports: Its names.
 
     Returns:
@@ -26,7 +26,7 @@ def openvino_answer(step: Any, ports: Ports) -> Any:
         ``ports.answer``.
 
     Raises:
-        CutError: The answer still depends on the frame, or the library can't do it.
+        CutError: The answer still depends on the frame, or the library fails.
     """
     openvino = load_package("openvino")
     parameter = load_package("openvino.opset13").parameter
@@ -45,14 +45,14 @@ def openvino_answer(step: Any, ports: Ports) -> Any:
         results = [whole.output(name).get_node() for name in ports.answer]
         return openvino.Model(results, inputs, "answer")
     except RuntimeError as error:
-        raise CutError(f"the answer can't be had from {', '.join(ports.features)} alone") from error
+        raise CutError(f"the answer can't be derived from {', '.join(ports.features)} alone") from error
 
 
 def openvino_encoder(step: Any, ports: Ports) -> Any:
-    """The rest of the step: from frame and state to the next state and the features.
+    """Extracts the rest of the step: from frame and state to the next state and the features.
 
     Args:
-        step: An ``openvino.Model`` for pixels; it is left alone.
+        step: An ``openvino.Model`` for pixels; not modified.
         ports: Its names.
 
     Returns:
@@ -65,10 +65,10 @@ def openvino_encoder(step: Any, ports: Ports) -> Any:
 
 
 def onnx_answer(step: bytes, ports: Ports) -> bytes:
-    """The same of an ONNX model.
+    """Extracts the same graph as ``openvino_answer`` from an ONNX model.
 
     Raises:
-        CutError: The answer still depends on the frame, or the library can't do it.
+        CutError: The answer still depends on the frame, or the library fails.
     """
     onnx = load_package("onnx")
     utils = load_package("onnx.utils")
@@ -78,6 +78,6 @@ def onnx_answer(step: bytes, ports: Ports) -> bytes:
         )
         onnx.checker.check_model(cut)
     except (onnx.checker.ValidationError, ValueError, AssertionError) as error:
-        raise CutError(f"the answer can't be had from {', '.join(ports.features)} alone") from error
+        raise CutError(f"the answer can't be derived from {', '.join(ports.features)} alone") from error
     answer: bytes = cut.SerializeToString()
     return answer

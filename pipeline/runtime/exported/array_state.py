@@ -1,4 +1,4 @@
-"""The state of an exported step as arrays: what is remembered of frames, gathered for a batch."""
+"""The state of an exported step as arrays: remembered frames, gathered into a batch."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,11 +18,11 @@ _NUMBER = np.dtype("<f4")
 
 
 class ArrayState:
-    """Makes states of entries, as ``pipeline.model.state`` does of tensors.
+    """Builds states from entries, as ``pipeline.model.state`` does with tensors.
 
     Args:
-        architecture: Of the network.
-        size: Of the pictures.
+        architecture: Architecture of the network.
+        size: Size of the images.
     """
 
     def __init__(self, architecture: Architecture, size: Size) -> None:
@@ -38,7 +38,7 @@ class ArrayState:
             streams: For each stream its ``T`` slots, oldest first; None where there is no frame.
 
         Raises:
-            ValueError: A stream has another number of slots, or an entry is of another model or picture size.
+            ValueError: A stream has the wrong number of slots, or an entry is of another model or image size.
         """
         for slots in streams:
             if len(slots) != self._num_past:
@@ -56,7 +56,7 @@ class ArrayState:
         return [keys, values, valid, *maps]
 
     def entries(self, after: Sequence[Array]) -> list[Entry]:
-        """What is remembered of the newest frame of each stream, in memory of its own.
+        """The entries for the newest frame of each stream, copied.
 
         Args:
             after: The state after a step, in the order of ``Ports.state``.
@@ -66,7 +66,7 @@ class ArrayState:
         return [tuple(part[row].copy() for part in newest) for row in range(len(keys))]
 
     def match(self, entry: Entry) -> npt.NDArray[np.float32] | None:
-        """The map ``match`` of an entry; None of a network without dense motion."""
+        """The map ``match`` of an entry; None if the network has no dense motion."""
         return entry[2] if len(entry) > 2 else None
 
     def parts(self, entry: Entry) -> list[Part]:
@@ -74,10 +74,10 @@ class ArrayState:
         return [Part(part.dtype.name, part.shape, part.astype(_NUMBER).tobytes()) for part in entry]
 
     def entry(self, parts: Sequence[Part]) -> Entry:
-        """The entry that sound parts came from.
+        """Builds an entry from valid parts.
 
         Raises:
-            ValueError: They are of another model, picture size or precision.
+            ValueError: They are of another model, image size or precision.
         """
         if [(part.number, part.shape) for part in parts] != [("float32", shape) for shape in self._entry]:
             raise ValueError("remembered by another model, at another picture size or precision")
@@ -85,7 +85,7 @@ class ArrayState:
 
 
 def probabilities(logits: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """Softmax of logits ``(B, num_classes)``; exact, then rounded once."""
+    """Softmax of logits ``(B, num_classes)``, computed in float64 and rounded once."""
     shares = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
     rounded: npt.NDArray[np.float32] = (shares / shares.sum(axis=1, keepdims=True)).astype(np.float32)
     return rounded

@@ -26,9 +26,9 @@ class ExportedStep(nn.Module):
 
     Args:
         model: The network.
-        size: Of the frames; None for ``usual_size``.
-        pixels: As the runtimes of this program want it: the frame is a picture, ``(B, rows, columns, 3)``
-            uint8 in red-green-blue, that the step normalises itself, and ``Ports.features`` come out too.
+        size: Size of the frames; None for ``usual_size``.
+        pixels: For use by our own runtimes: the frame is an image, ``(B, rows, columns, 3)`` uint8 in
+            red-green-blue, which the step normalises itself, and ``Ports.features`` are outputs too.
     """
 
     factor: Tensor
@@ -52,7 +52,7 @@ class ExportedStep(nn.Module):
             self.register_buffer(name, torch.tensor(getattr(model.preprocessing, name)), persistent=False)
 
     def forward(self, frame: Tensor, *parts: Tensor) -> tuple[Tensor, ...]:
-        """Frame ``(B, 3, rows, columns)`` or pixels, and parts of a ``State``; gives ``Ports.outputs``."""
+        """Frame ``(B, 3, rows, columns)`` or pixels, and parts of a ``State``, to ``Ports.outputs``."""
         if self.pixels:
             frame = (frame.float() * self.factor + self.offset).permute(0, 3, 1, 2)
         state, features = State(*parts), self.model.encode(frame)
@@ -73,13 +73,13 @@ def export_onnx(
 ) -> None:
     """Writes one step as ONNX, for any number of streams in a batch.
 
-    An input that the network does not use (``values``, where values are tied to keys) is kept, so that
-    every model is called alike.
+    An input that the network does not use (``values``, if values are tied to keys) is kept, so that all
+    models have the same inputs.
 
     Args:
         model: In eval mode, on the CPU.
-        path: Of the ``.onnx`` file; weights are inside.
-        size: Of the frames; None for ``usual_size``.
+        path: Path of the ``.onnx`` file, which contains the weights.
+        size: Size of the frames; None for ``usual_size``.
         pixels: See ``ExportedStep``.
 
     Raises:
@@ -89,7 +89,7 @@ def export_onnx(
         load_package(package)
     size = size or model.preprocessing.usual_size
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # the exporter speaks of its own future
+        warnings.simplefilter("ignore")  # deprecation warnings of the exporter
         torch.onnx.export(
             ExportedStep(model, size, pixels=pixels).eval(),
             _example(model, size, pixels),
@@ -110,13 +110,13 @@ def export_onnx(
 def to_openvino(
     model: "TemporalKVQResNetCBAM", size: Size | None = None, *, pixels: bool = False, streams: int = -1
 ) -> Any:
-    """One step as an ``openvino.Model``; ONNX is not needed for it.
+    """One step as an ``openvino.Model``, converted without ONNX.
 
     Args:
         model: In eval mode, on the CPU.
-        size: Of the frames; None for ``usual_size``.
+        size: Size of the frames; None for ``usual_size``.
         pixels: See ``ExportedStep``.
-        streams: In a batch; -1 for any number, which takes twice as long to convert.
+        streams: Streams in a batch; -1 for any number, which takes twice as long to convert.
 
     Raises:
         MissingPackageError: The extra ``openvino`` is not installed.
@@ -125,7 +125,7 @@ def to_openvino(
     size = size or model.preprocessing.usual_size
     example = _example(model, size, pixels)
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # tracing speaks of all that is fixed by it
+        warnings.simplefilter("ignore")  # tracing warns about everything it makes constant
         step = ExportedStep(model, size, pixels=pixels).eval()
         # not torch.export: it and its decompositions take three times as long for the same operators
         traced = torch.jit.trace(step, example, check_trace=False)  # type: ignore[no-untyped-call]
@@ -146,7 +146,7 @@ def to_openvino(
 def about(
     model: "TemporalKVQResNetCBAM", size: Size | None = None, *, pixels: bool = False
 ) -> dict[str, str]:
-    """What a program needs to know beside the shapes, for the metadata of an exported file."""
+    """Metadata of an exported file: what a program needs to know besides the shapes."""
     rows, columns = size or model.preprocessing.usual_size
     resized = f"{'resized' if model.preprocessing.keep_aspect else 'stretched'} to {columns}x{rows}"
     normalised = {
@@ -162,7 +162,7 @@ def about(
 
 
 def save_openvino(step: Any, path: str | Path) -> None:
-    """Writes an ``openvino.Model``: the ``.xml`` file, and its weights beside it as ``.bin``, unrounded.
+    """Writes an ``openvino.Model``: the ``.xml`` file, and its weights next to it as ``.bin``, unrounded.
 
     Raises:
         MissingPackageError: The extra ``openvino`` is not installed.
@@ -176,12 +176,12 @@ def _outputs(model: "TemporalKVQResNetCBAM", pixels: bool) -> tuple[str, ...]:
 
 
 def _example(model: "TemporalKVQResNetCBAM", size: Size, pixels: bool) -> tuple[Tensor, ...]:
-    """Two streams: with one, the exporter would take the batch for a constant."""
+    """Inputs for two streams: with one, the exporter would make the batch size a constant."""
     frame = torch.zeros(2, *size, 3, dtype=torch.uint8) if pixels else torch.zeros(2, 3, *size)
     return frame, *model.init_state(2, size).parts()
 
 
 def _batch_is_free(model: "TemporalKVQResNetCBAM") -> tuple[Any, ...]:
-    """One entry for the frame, and one for the parts of the state, which are one argument."""
+    """One entry for the frame, and one for all parts of the state, which are one argument."""
     batch = torch.export.Dim("batch", min=1, max=1024)
     return {0: batch}, ({0: batch},) * len(ports(model.architecture).state)

@@ -22,7 +22,7 @@ from pipeline.runtime.runtime_options import LEAST_AGREEMENT, ClipMaker
 
 TOLERANCE = 1e-3
 PIXEL_TOLERANCE = 1e-2
-"""Of flow and its uncertainty: in pixels, or as a part of their size where that is more than one pixel."""
+"""For flow and its uncertainty: in pixels, or relative to values above one pixel."""
 _IN_PIXELS = ("flow", "uncertainty")
 _STEPS = 50
 _STREAMS = 2
@@ -30,7 +30,7 @@ _SCORED = 300
 _RESET = 0.1
 
 Step = Callable[[dict[str, npt.NDArray[Any]]], dict[str, npt.NDArray[Any]]]
-"""Inputs by name to outputs by name."""
+"""Maps inputs by name to outputs by name."""
 
 
 def export_step(
@@ -43,24 +43,24 @@ def export_step(
     clips: ClipMaker | None = None,
     least_agreement: float = LEAST_AGREEMENT,
 ) -> None:
-    """Writes one step to a file, once it is shown to compute what the model does.
+    """Writes one step to a file after checking that it computes the same as the model.
 
     Args:
         checkpoint: A file, or the name of a shipped checkpoint.
-        out: ``.onnx``, or ``.xml`` (its weights go beside it, as ``.bin``).
-        kind: ``onnx`` or ``openvino``; None goes by the suffix of ``out``.
-        report: Takes human-readable lines on the file.
-        notify: Takes human-readable lines on how it goes.
+        out: ``.onnx``, or ``.xml`` (the weights are written next to it, as ``.bin``).
+        kind: ``onnx`` or ``openvino``; None chooses by the suffix of ``out``.
+        report: Receives human-readable lines about the file.
+        notify: Receives human-readable progress lines.
         clips: Makes clips; if given, the step is quantised to int8 on some and scored on others, before and
             after.
-        least_agreement: Share of the scored clips that int8 must answer as float32 does.
+        least_agreement: Share of the scored clips for which int8 and float32 must give the same answer.
 
     Raises:
-        ExportError: Kind and suffix don't fit, or the exported step differs from the model's, or its answers
-            in int8 differ too often from those in float32.
-        CheckpointError: No such checkpoint, or one that can't be used.
-        MissingPackageError: What writes or runs the file is not installed.
-        OSError: The file can't be written.
+        ExportError: Kind and suffix do not match, the exported step differs from the model's, or its int8
+            and float32 answers differ too often.
+        CheckpointError: The checkpoint does not exist or cannot be used.
+        MissingPackageError: A package that writes or runs the file is not installed.
+        OSError: The file cannot be written.
     """
     kind = pick_format(out, kind, int8=clips is not None)
     model = load_checkpoint(checkpoint)
@@ -85,25 +85,25 @@ def export_step(
     for key, value in about(model).items():
         report(f"{key}: {value}")
     largest = ", ".join(f"{name} {off[name]:.1g}" for name in ports(model.architecture).answer)
-    before = ", before it became int8," if clips is not None else ""
+    before = ", before quantisation," if clips is not None else ""
     report(
         f"{out}: {_STEPS} steps with resets{before} equal torch in float32; largest differences: {largest}"
     )
 
 
 def compare(model: TemporalKVQResNetCBAM, step: Step, steps: int = _STEPS) -> dict[str, float]:
-    """Runs an exported step beside the model's, each on its own state, over streams that start anew at times.
+    """Runs an exported step and the model's in parallel, each on its own state, over streams with resets.
 
     Args:
         model: In eval mode, on the CPU.
-        step: The exported one.
-        steps: How many in a row.
+        step: The exported step.
+        steps: Number of consecutive steps.
 
     Returns:
         The largest difference of each output.
 
     Raises:
-        ExportError: One is larger than ``TOLERANCE``, or ``PIXEL_TOLERANCE`` where it is in pixels.
+        ExportError: A difference exceeds ``TOLERANCE``, or ``PIXEL_TOLERANCE`` for outputs in pixels.
     """
     rng = torch.Generator().manual_seed(0)
     size = model.preprocessing.usual_size
@@ -130,7 +130,7 @@ def compare(model: TemporalKVQResNetCBAM, step: Step, steps: int = _STEPS) -> di
     worst = max(largest, key=lambda name: largest[name] / limits[name])
     if largest[worst] > limits[worst]:
         raise ExportError(
-            f"the exported step is off by {largest[worst]:.2g} in {worst}, "
+            f"the exported step differs by {largest[worst]:.2g} in {worst}, "
             f"more than {limits[worst]}: nothing written"
         )
     return largest
@@ -144,7 +144,7 @@ def _to_int8(
     report: Callable[[str], None],
     notify: Callable[[str], None],
 ) -> None:
-    """Quantises an OpenVINO file in place, if it then still answers other clips as before."""
+    """Quantises an OpenVINO file in place, if its answers to other clips stay the same."""
     core = load_package("openvino").Core()
     size = model.preprocessing.usual_size
     empty = [part.numpy() for part in model.init_state(1, size).parts()]
@@ -162,7 +162,7 @@ def _to_int8(
         compiled = core.compile_model(step, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         return quantise.play(compiled, frames, empty, ports(model.architecture))
 
-    counted = f"{quantise.CALIBRATION_CLIPS} clips to calibrate on, {_SCORED} others to score"
+    counted = f"{quantise.CALIBRATION_CLIPS} clips for calibration and {_SCORED} others for scoring"
     with stage(f"int8: rendering {counted}", notify):
         frames, _ = clips(quantise.CALIBRATION_CLIPS, quantise.CALIBRATION_SEED)
         held_out, labels = clips(_SCORED, quantise.HELD_OUT_SEED)
@@ -174,7 +174,7 @@ def _to_int8(
     share = quantise.agreement(before, after)
     if share < least_agreement:
         raise ExportError(
-            f"int8 gives another answer than float32 for {1 - share:.0%} of the clips: nothing written; "
+            f"int8 gives a different answer than float32 for {1 - share:.0%} of the clips: nothing written; "
             "export without --int8"
         )
     save_openvino(rough, path)
@@ -186,7 +186,7 @@ def _to_int8(
 
 
 def _onnx(path: Path) -> tuple[Step, list[str]]:
-    """The file in ONNX Runtime, and its inputs and outputs in words."""
+    """Opens the file in ONNX Runtime; returns the step and its inputs and outputs in words."""
     package = load_package("onnxruntime")
     session = package.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     nodes = {"input": session.get_inputs(), "output": session.get_outputs()}
@@ -200,7 +200,7 @@ def _onnx(path: Path) -> tuple[Step, list[str]]:
 
 
 def _openvino(path: Path) -> tuple[Step, list[str]]:
-    """The file in OpenVINO, and its inputs and outputs in words."""
+    """Opens the file in OpenVINO; returns the step and its inputs and outputs in words."""
     core = load_package("openvino").Core()
     compiled = core.compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     nodes = {"input": compiled.inputs, "output": compiled.outputs}

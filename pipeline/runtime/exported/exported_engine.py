@@ -15,15 +15,15 @@ from pipeline.runtime.step import Image, Memory, Part
 from pipeline.runtime.threaded_stretch import Stretcher
 
 Graph = Callable[[Sequence[Array]], list[Array]]
-"""Inputs to outputs, both in the order of their names; the next call may write over what this one gave."""
+"""Maps inputs to outputs, both in the order of their names; outputs may be overwritten by the next call."""
 
 
 class Graphs(NamedTuple):
-    """What an exported step consists of.
+    """The graphs of an exported step.
 
     Attributes:
         step: From pixels and state to ``Ports.outputs`` and ``Ports.features``.
-        answer: From ``Ports.features`` and state to ``Ports.answer``; None where it can't be had.
+        answer: From ``Ports.features`` and state to ``Ports.answer``; None if it cannot be extracted.
     """
 
     step: Graph
@@ -33,13 +33,13 @@ class Graphs(NamedTuple):
 class ExportedEngine:
     """See ``Engine``.
 
-    With unshared weights the passes of the other backbones are part of ``infer``. The features of a picture
-    are ``Ports.features``, the few maps that the answer needs of it.
+    With unshared weights the passes of the other backbones are part of ``infer``. The features of an image
+    are ``Ports.features``, the few maps that its answer needs.
 
     Args:
         graphs: Ready to run.
-        model: What is known of the network.
-        size: Of the pictures.
+        model: Description of the network.
+        size: Size of the images.
         backend: See ``Engine``.
         device: See ``Engine``.
         precision: See ``Engine``.
@@ -47,7 +47,7 @@ class ExportedEngine:
         details: See ``Engine``.
 
     Attributes:
-        stretch: Makes pixels of pictures.
+        stretch: Converts images to pixels.
     """
 
     most_streams = 16
@@ -77,7 +77,7 @@ class ExportedEngine:
         found = self._graphs.step([self.stretch(images), *self._state.gather(past)])
         answered, known = len(self._ports.answer), len(self._ports.outputs)
         answer, seen = found[:answered], found[known:]
-        # Copies: the next call may write over what this one gave, and each row can be freed alone.
+        # Copies: the next call may overwrite the outputs, and each row can be freed separately.
         memories = [
             Memory(entry, [part[row].copy() for part in seen] if self._graphs.answer else None)
             for row, entry in enumerate(self._state.entries(found[answered:known]))
@@ -114,7 +114,7 @@ class ExportedEngine:
         return self._details
 
     def _answer(self, found: Sequence[Array], want_attention: bool) -> Answer:
-        """From outputs in the order of ``Ports.answer``."""
+        """Builds an answer from outputs in the order of ``Ports.answer``."""
         logits, attention, *motion = found
         return Answer(
             probabilities(logits),

@@ -13,10 +13,10 @@ from pipeline.model.resnet import STAGES
 
 
 class StackedChannelGate(nn.Module):
-    """``ChannelGate`` with average and maximum as two rows of one product, and the doubled bias folded.
+    """``ChannelGate`` with average and maximum as two rows of one product, and the doubled bias folded in.
 
     Args:
-        gate: What it computes.
+        gate: The gate to replace.
     """
 
     def __init__(self, gate: ChannelGate) -> None:
@@ -35,12 +35,12 @@ class StackedChannelGate(nn.Module):
 class RowwiseSpatialGate(nn.Module):
     """``SpatialGate`` with the columns of both maps as channels of a convolution along the rows.
 
-    A convolution from two channels to one leaves most lanes of a processor empty. Here a row of both maps
+    A convolution from two channels to one leaves most lanes of a processor idle. Here each row of both maps
     is one dense product with a band matrix, padding included.
 
     Args:
-        gate: What it computes; its batch-norm is folded.
-        columns: Of the map.
+        gate: The gate to replace; its batch norm must be folded.
+        columns: Number of columns of the map.
     """
 
     def __init__(self, gate: SpatialGate, columns: int) -> None:
@@ -65,7 +65,7 @@ class RowwiseSpatialGate(nn.Module):
 
 
 def reshape_gates(model: TemporalKVQResNetCBAM, size: Size) -> None:
-    """Replaces, in place, the gates of a model whose batch-norms are folded; all frames are of that size."""
+    """Replaces, in place, the gates of a model with folded batch norms; all frames must have that size."""
     for backbone in model.backbones:
         for stage in STAGES:
             columns = model.architecture.grid(stage, size)[1]

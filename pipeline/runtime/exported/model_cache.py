@@ -1,8 +1,8 @@
 """Caches compiled models on disk, so that only the first start compiles.
 
-A file is named by what it was made from: the checkpoint's content, the code of the network, versions
-and the processor; in int8 also what draws the clips that it is calibrated on. It starts with a digest
-of the rest, so a damaged file is noticed and made again.
+A file is named by a digest of its inputs: the checkpoint's content, the network's code, versions and the
+processor; for int8 also the code that draws the calibration clips. It starts with a digest of the rest, so a
+damaged file is detected and rebuilt.
 """
 
 import hashlib
@@ -22,14 +22,14 @@ _SEAL = hashlib.sha256().digest_size
 _LENGTH = 8  # bytes of a number, big-endian
 _CODE = Path(__file__).parents[2]
 ROOMS = ("model", "runtime")
-"""Whose code the step is made by."""
+"""Packages whose code determines the step."""
 
 
 def code_digest(*places: str) -> str:
-    """Digest of code in this package: of files, and of all that lie in folders; nothing is imported.
+    """Digest of code in this package: of files and whole folders; nothing is imported.
 
     Raises:
-        FileNotFoundError: A place that is none; after a move, the digest would stand for nothing.
+        FileNotFoundError: A place does not exist; without this, a moved file would be silently ignored.
     """
     digest = hashlib.sha256()
     for place in places:
@@ -43,13 +43,13 @@ def code_digest(*places: str) -> str:
 
 
 class CachedModel:
-    """The places on disk of a model compiled for sizes of pictures.
+    """Files of a model compiled for several image sizes.
 
-    Without a readable or writable folder there is no caching.
+    Without a readable or writable folder nothing is cached.
 
     Args:
-        checkpoint: The file that the model comes from.
-        versions: Names and versions of what compiles and runs it, the backend first.
+        checkpoint: The checkpoint's file.
+        versions: Names and versions of everything that compiles and runs it, the backend first.
         folder: None for ``cache_folder()``.
     """
 
@@ -62,11 +62,11 @@ class CachedModel:
         self._name = f"{versions[0].split()[0]}-{digest.hexdigest()[:32]}"
 
     def is_current(self) -> bool:
-        """Whether the checkpoint still is the file that the name was made from."""
+        """Whether the checkpoint's file is unchanged since this object was created."""
         return hashlib.sha256(self._checkpoint.read_bytes()).digest() == self._content.digest()
 
     def load(self, size: Size) -> list[bytes] | None:
-        """The parts that were stored; None if there is nothing, or nothing sound."""
+        """The stored parts; None if there are none or the file is damaged."""
         if self._folder is None:
             return None
         path = self._path(self._folder, size)
@@ -78,14 +78,14 @@ class CachedModel:
         if hashlib.sha256(data).digest() != seal:
             return None
         with suppress(OSError):
-            path.touch()  # the files used last are those that are kept
+            path.touch()  # the most recently used files are kept
         return _unpack(data)
 
     def store(self, size: Size, parts: Sequence[bytes]) -> str | None:
-        """Stores in one go or not at all, and forgets the models that were not used for longest.
+        """Stores atomically, and deletes the least recently used models.
 
         Returns:
-            Where it could not be stored, why; else None.
+            The reason if it could not be stored; otherwise None.
         """
         if self._folder is None:
             return "there is no home folder; set XDG_CACHE_HOME"
@@ -105,7 +105,7 @@ class CachedModel:
 
 
 def _pack(parts: Sequence[bytes]) -> bytes:
-    """Each part after its length."""
+    """Concatenates the parts, each preceded by its length."""
     return b"".join(piece for part in parts for piece in (len(part).to_bytes(_LENGTH), part))
 
 
@@ -119,7 +119,7 @@ def _unpack(data: bytes) -> list[bytes]:
 
 
 def _tidy(folder: Path) -> None:
-    """Keeps the models used last, and nothing that a killed process began to write."""
+    """Keeps the most recently used models; deletes the others and partial files of killed processes."""
     by_age = sorted(folder.glob(f"*{_MODEL}"), key=lambda path: path.stat().st_mtime, reverse=True)
     begun = [path for path in folder.glob(f"*{PARTIAL}") if time.time() - path.stat().st_mtime > _STALE_S]
     for path in [*by_age[_KEPT:], *begun]:
@@ -127,7 +127,7 @@ def _tidy(folder: Path) -> None:
 
 
 def _processor() -> str:
-    """What code may be compiled for: the architecture, the processor and its instruction sets."""
+    """What code may be compiled for: architecture, processor and instruction sets."""
     info = Path("/proc/cpuinfo")
     first = info.read_text(errors="replace").partition("\n\n")[0] if info.exists() else platform.processor()
     wanted = ("model name", "flags", "Features", "CPU part")

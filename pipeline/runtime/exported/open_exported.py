@@ -25,7 +25,7 @@ Cut = TypeVar("Cut")
 
 
 class Compiled(NamedTuple):
-    """The graphs, and what ``Compiler.restore`` makes them from at the next start."""
+    """The graphs, and the data from which ``Compiler.restore`` rebuilds them at the next start."""
 
     graphs: Graphs
     parts: list[bytes]
@@ -35,10 +35,10 @@ class Compiler(Protocol):
     """A library that compiles and runs an exported step.
 
     Attributes:
-        backend: Name of the library, as settings have it.
-        device: What the step runs on, as torch names it.
-        precision: What it computes in.
-        details: What else is worth showing.
+        backend: Name of the library, as in the settings.
+        device: Device of the step in torch's notation.
+        precision: Its precision.
+        details: Further facts worth showing.
     """
 
     backend: str
@@ -47,15 +47,15 @@ class Compiler(Protocol):
     details: About
 
     def versions(self) -> list[str]:
-        """Names and versions of what compiles and runs the step, the backend first."""
+        """Names and versions of everything that compiles and runs the step, the backend first."""
         ...
 
     def compile(self, model: "TemporalKVQResNetCBAM", size: Size) -> Compiled:
-        """Exports the step for pictures of a size, cuts out its answer, and makes both ready."""
+        """Exports the step for an image size, extracts its answer, and compiles both."""
         ...
 
     def restore(self, parts: list[bytes]) -> Graphs | None:
-        """The graphs from what ``compile`` gave to be stored; None if that is not possible."""
+        """Rebuilds the graphs from the stored parts of ``compile``; None if that is not possible."""
         ...
 
 
@@ -66,17 +66,17 @@ def open_exported(
 ) -> Runtime:
     """The runtime for a network on the CPU or for a checkpoint's file.
 
-    What is compiled for a file is kept on disk, and a start that finds it there does without network and
+    Graphs compiled for a file are cached on disk; a start that finds them needs neither the network nor its
     weights.
 
     Args:
         model: See above.
-        options: How it is opened.
-        start: Gives the compiler for a model, with a number of threads.
+        options: Options.
+        start: Creates the compiler for a model, with a number of threads.
 
     Raises:
-        CheckpointError: The checkpoint can't be used, or was replaced while it was read.
-        DeviceError: The backend can't run on the device or in the precision.
+        CheckpointError: The checkpoint cannot be used, or was replaced while it was read.
+        DeviceError: The backend does not support the device or precision.
         MissingPackageError: The backend is not installed.
     """
     about = describe_checkpoint(model) if isinstance(model, Path) else model.description
@@ -103,10 +103,10 @@ def open_exported(
 
 
 def pick_precision(backend: str, known: tuple[str, ...], precision: str) -> str:
-    """The precision of a backend; ``auto`` is the first that it knows.
+    """The precision of a backend; ``auto`` is the first it supports.
 
     Raises:
-        DeviceError: It does not know this one.
+        DeviceError: The backend does not support it.
     """
     if precision not in ("auto", *known):
         raise DeviceError(
@@ -116,11 +116,11 @@ def pick_precision(backend: str, known: tuple[str, ...], precision: str) -> str:
 
 
 def cut_answer(cut: Callable[[Any, Ports], Cut], step: Any, ports: Ports, options: Options) -> Cut | None:
-    """The answer alone; None, with a message, where it can't be had: then every picture is computed."""
+    """The answer graph; None, with a message, if it cannot be extracted: then every image is computed."""
     try:
         return cut(step, ports)
     except CutError as error:
-        options.log(f"unchanged pictures are computed like new ones: {error}")
+        options.log(f"unchanged images are computed like new ones: {error}")
         return None
 
 
@@ -134,20 +134,20 @@ def _stored_or_compiled(
     if cache and (stored := cache.load(size)) and (graphs := compiler.restore(stored)):
         return graphs
     rows, columns = size
-    what = f"preparing it for {compiler.backend} and pictures of {columns}x{rows} px, once for this machine"
+    what = f"preparing it for {compiler.backend} and images of {columns}x{rows} px, once for this machine"
     with stage(what, options.log):
         loaded = _loaded(model)
         if cache and not cache.is_current():
             raise CheckpointError(f"{model}: was replaced while it was read; start again")
         compiled = compiler.compile(loaded, size)
     if cache and (problem := cache.store(size, compiled.parts)):
-        options.log(f"prepared, but can't be kept for the next start: {problem}")
+        options.log(f"prepared, but can't be cached for the next start: {problem}")
     return compiled.graphs
 
 
 def _loaded(model: "TemporalKVQResNetCBAM | Path") -> "TemporalKVQResNetCBAM":
     if not isinstance(model, Path):
         return model
-    from pipeline.model.checkpoint import load_checkpoint  # slow: torchvision comes with it
+    from pipeline.model.checkpoint import load_checkpoint  # slow: imports torchvision
 
     return load_checkpoint(model)

@@ -31,11 +31,11 @@ PROVIDERS = {
 def open_onnx(model: "TemporalKVQResNetCBAM | Path", options: Options | None = None) -> Runtime:
     """The runtime on ONNX Runtime, see ``open_exported``.
 
-    All streams of a batch go through the graph together.
+    All streams of a batch are computed together.
 
     Raises:
-        CheckpointError: See there.
-        DeviceError: Another precision than ``fp32``; or the provider is not there or does not start. It never
+        CheckpointError: See ``open_exported``.
+        DeviceError: A precision other than ``fp32``, or the provider is missing or does not start. It never
             falls back to the CPU.
         MissingPackageError: ONNX Runtime is not installed.
     """
@@ -43,7 +43,7 @@ def open_onnx(model: "TemporalKVQResNetCBAM | Path", options: Options | None = N
 
 
 def open_session(model: bytes, provider: str, device: str, threads: int) -> Any:
-    """An ONNX model, ready to run.
+    """Opens an ONNX model.
 
     Args:
         model: The content of its file.
@@ -52,13 +52,13 @@ def open_session(model: bytes, provider: str, device: str, threads: int) -> Any:
         threads: CPU threads.
 
     Raises:
-        DeviceError: The provider is there but does not start.
+        DeviceError: The provider is installed but does not start.
     """
     package: Any = load_package("onnxruntime")
     options = package.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # Threads that wait by spinning take the cores from the other workers.
+    # Spinning threads would take the cores from the other workers.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     wanted = PROVIDERS[provider]
     providers: list[Any] = [wanted]
@@ -68,8 +68,8 @@ def open_session(model: bytes, provider: str, device: str, threads: int) -> Any:
     session.disable_fallback()
     if session.get_providers()[0] != wanted:
         raise DeviceError(
-            f"onnxruntime offers {wanted} but can't start it, and would run on the CPU: its GPU "
-            "libraries don't fit this machine (see its own message above); mend them, or choose device cpu"
+            f"onnxruntime has {wanted} but can't start it, and would run on the CPU: its GPU libraries are "
+            "not compatible with this machine (see its message above); fix them, or choose device cpu"
         )
     return session
 
@@ -93,7 +93,7 @@ class _Compiler:
 
     def compile(self, model: "TemporalKVQResNetCBAM", size: Size) -> Compiled:
         """See ``Compiler``."""
-        from pipeline.runtime.exported.convert import export_onnx  # slow: torch comes with it
+        from pipeline.runtime.exported.convert import export_onnx  # slow: imports torch
 
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "step.onnx"
@@ -122,10 +122,10 @@ class _Compiler:
 
 
 def _pick_provider(provider: str, device: str) -> tuple[str, str]:
-    """Provider and device that these names mean.
+    """Resolves the names of provider and device.
 
     Raises:
-        DeviceError: They don't fit, or this ONNX Runtime was built without the provider: it would silently
+        DeviceError: They do not match, or this ONNX Runtime was built without the provider and would silently
             run on the CPU.
     """
     on_gpu = device.startswith("cuda")

@@ -30,20 +30,20 @@ def open_openvino(model: "TemporalKVQResNetCBAM | Path", options: Options | None
     """The runtime on OpenVINO, see ``open_exported``.
 
     Raises:
-        CheckpointError: See there.
-        DeviceError: Another device than the CPU, or a precision that OpenVINO or the processor lacks; or
-            answers in int8 differ too often from those in float32.
+        CheckpointError: See ``open_exported``.
+        DeviceError: A device other than the CPU, or a precision that OpenVINO or the processor lacks; or
+            int8 and float32 answers differ too often.
         MissingPackageError: OpenVINO, or for int8 NNCF, is not installed.
     """
     return open_exported(model, options or Options(), _Compiler)
 
 
 def choose_precision(wish: str, capabilities: Sequence[str]) -> str:
-    """The precision on this processor: ``auto`` is bfloat16 where the processor computes in it.
+    """The precision on this processor: ``auto`` is bfloat16 if the processor supports it.
 
     Args:
         wish: ``auto``, ``fp32``, ``bf16`` or ``int8``.
-        capabilities: What OpenVINO says of the processor, as ``FP32`` or ``BF16``.
+        capabilities: Capabilities of the processor as reported by OpenVINO, such as ``FP32`` or ``BF16``.
 
     Raises:
         DeviceError: OpenVINO or the processor lacks it.
@@ -58,13 +58,13 @@ def choose_precision(wish: str, capabilities: Sequence[str]) -> str:
 
 
 def capabilities() -> list[str]:
-    """What OpenVINO says of this processor."""
+    """Capabilities of this processor as reported by OpenVINO."""
     found: list[str] = load_package("openvino").Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return found
 
 
 def openvino_options(threads: int, precision: str = "fp32") -> dict[str, Any]:
-    """How OpenVINO compiles a step for so many threads; int8 is part of the step itself."""
+    """Compiler options for a number of threads; int8 is part of the step itself."""
     return {
         "INFERENCE_NUM_THREADS": threads,
         "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
@@ -76,11 +76,11 @@ def openvino_options(threads: int, precision: str = "fp32") -> dict[str, Any]:
 class _Compiler:
     """See ``Compiler``.
 
-    The step is compiled for one stream, and the streams of a batch take turns: on a CPU a batch is no
-    faster, and a graph for any batch is slower for one stream.
+    The step is compiled for one stream, and the streams of a batch run one after the other: on a CPU a batch
+    is no faster, and a graph for any batch size is slower for one stream.
 
-    In bfloat16 it becomes two graphs, and only that of the features is in bfloat16: places are numbers up to
-    hundreds with fractions that count, which bfloat16 rounds to whole pixels.
+    In bfloat16 it is split in two graphs, and only the one for the features is in bfloat16: coordinates reach
+    hundreds and their fractions matter, but bfloat16 rounds them to whole pixels.
     """
 
     backend, device = "openvino", "cpu"
@@ -104,7 +104,7 @@ class _Compiler:
 
     def compile(self, model: "TemporalKVQResNetCBAM", size: Size) -> Compiled:
         """See ``Compiler``."""
-        from pipeline.runtime.exported.convert import to_openvino  # slow: torch comes with it
+        from pipeline.runtime.exported.convert import to_openvino  # slow: imports torch
 
         step = to_openvino(model, size, pixels=True, streams=1)
         if self.precision == "int8":
@@ -112,7 +112,7 @@ class _Compiler:
         answer = cut_answer(openvino_answer, step, self._ports, self._options)
         if self.precision == "bf16":
             if answer is None:
-                raise DeviceError(f"{self._options.name}: can't be had in bf16: choose precision fp32")
+                raise DeviceError(f"{self._options.name}: can't run in bf16: choose precision fp32")
             step = openvino_encoder(step, self._ports)
         graphs = [graph for graph in (step, answer) if graph]
         compiled = [self._compiled(graph, part) for part, graph in enumerate(graphs)]
@@ -132,7 +132,7 @@ class _Compiler:
         return load_package("openvino").Core().compile_model(graph, "CPU", self._settings(part))
 
     def _settings(self, part: int) -> dict[str, Any]:
-        """Of the first graph or of the answer alone."""
+        """Settings of the first graph or of the answer graph."""
         return openvino_options(self._threads, self.precision if part == 0 else "fp32")
 
     def _graphs(self, step: Any, answer: Any = None) -> Graphs:
@@ -150,7 +150,7 @@ class _Compiler:
         return Graphs(run, known)
 
     def _in_int8(self, step: Any, size: Size) -> Any:
-        """The step calibrated on clips, once it is seen to answer like that in float32 on others."""
+        """The step calibrated on clips, after a check that it answers other clips as float32 does."""
         architecture, options = self._model.architecture, self._options
         empty = ArrayState(architecture, size).gather([[None] * architecture.num_past])
         make_clips = options.clips
@@ -160,7 +160,7 @@ class _Compiler:
             made = make_clips(max(size), architecture.num_past, count, seed)
             return list(quantise.cropped(made.frames, size))
 
-        options.log(f"int8: rendering {quantise.CALIBRATION_CLIPS} clips to calibrate on")
+        options.log(f"int8: rendering {quantise.CALIBRATION_CLIPS} calibration clips")
         frames = clips(quantise.CALIBRATION_CLIPS, quantise.CALIBRATION_SEED)
         options.log("int8: choosing the ranges of all layers")
         _, feeds = quantise.play(self._compiled(step), frames, empty, self._ports)
@@ -172,15 +172,15 @@ class _Compiler:
         share = quantise.agreement(exact, found)
         if share < options.least_agreement:
             raise DeviceError(
-                f"{options.name}: int8 gives another answer than float32 for {1 - share:.0%} of the clips: "
-                "choose precision fp32"
+                f"{options.name}: int8 gives a different answer than float32 for {1 - share:.0%} of the clips"
+                ": choose precision fp32"
             )
         options.log(f"int8: same answer as float32 for {share:.0%} of {_CHECKED_CLIPS} other clips")
         return rough
 
 
 def _in_turns(compiled: Any, inputs: Sequence[str], outputs: Sequence[str]) -> Graph:
-    """A compiled graph for one stream as one for any number of them."""
+    """Wraps a compiled graph for one stream as a graph for any number of streams."""
     request = compiled.create_infer_request()
 
     def run(arrays: Sequence[Array]) -> list[Array]:

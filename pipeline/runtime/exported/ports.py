@@ -1,4 +1,4 @@
-"""Names of what goes into an exported step and comes out of it."""
+"""Names of the inputs and outputs of an exported step."""
 
 from typing import NamedTuple
 
@@ -15,8 +15,8 @@ class Ports(NamedTuple):
 
     Attributes:
         state: Parts of the ``State``.
-        answer: What the answer consists of.
-        features: What a step for pixels gives of the picture beside these: all that its answer depends on.
+        answer: Parts of the answer.
+        features: Additional outputs of a step for pixels: everything its answer needs of the image.
     """
 
     state: tuple[str, ...]
@@ -25,17 +25,17 @@ class Ports(NamedTuple):
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """Of a step: the frame and the state."""
+        """Inputs of a step: the frame and the state."""
         return ("frame", *self.state)
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Of a step: the answer and the next state; a step for pixels gives ``features`` after them."""
+        """Outputs of a step: the answer and the next state; a step for pixels adds ``features``."""
         return (*self.answer, *(f"next_{part}" for part in self.state))
 
     @property
     def kept(self) -> tuple[str, ...]:
-        """What a step for pixels gives beside the answer: the next state and the features."""
+        """Outputs of a step for pixels besides the answer: the next state and the features."""
         return (*(f"next_{part}" for part in self.state), *self.features)
 
 

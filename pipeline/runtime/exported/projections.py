@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 class ProjectedBackbone(nn.Module):
-    """A backbone whose maps come out projected, all projections of a map being one 1x1 convolution.
+    """A backbone with projected outputs; all projections of a map are one 1x1 convolution.
 
     Args:
-        backbone: What it projects.
+        backbone: The backbone.
         projections: By stage.
-        pyramid: Gives the maps of dense motion, which come out too; None for a network without it.
+        pyramid: Computes the maps of dense motion, which are outputs too; None without dense motion.
     """
 
     def __init__(
@@ -31,14 +31,14 @@ class ProjectedBackbone(nn.Module):
         self.backbone, self.projections, self.pyramid = backbone, nn.ModuleDict(projections), pyramid
 
     def features(self, images: Tensor, stages: Sequence[str]) -> dict[str, Tensor]:
-        """As ``ResNetCBAM.features``, without stages that nothing is projected from."""
+        """As ``ResNetCBAM.features``, without stages that have no projection."""
         maps = self.backbone.features(images, stages)
         projected = {stage: projection(maps[stage]) for stage, projection in self.projections.items()}
         return projected if self.pyramid is None else projected | self.pyramid(maps)
 
 
 class Columns(nn.Module):
-    """Stands for a projection that is made already: its columns among those of all."""
+    """Replaces a projection that is already computed: selects its columns."""
 
     def __init__(self, first: int, last: int) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class Columns(nn.Module):
 class FeedForwardOfMean(nn.Module):
     """The feed-forward of a layer whose tokens are only averaged afterwards.
 
-    Its second product is linear: one of the mean does for those of all places.
+    Its second product is linear, so it is applied once to the mean instead of to all places.
 
     Args:
         feed_forward: Product, GELU, product.
@@ -69,7 +69,7 @@ class FeedForwardOfMean(nn.Module):
 
 
 class FixedPositions(nn.Module):
-    """``Positions`` of one grid: a graph must not interpolate them in each step.
+    """``Positions`` of one grid, so that the graph does not interpolate them in each step.
 
     Args:
         table: ``(rows * columns, D)``.
@@ -89,7 +89,7 @@ class FixedPositions(nn.Module):
 
 @torch.no_grad()
 def fix_positions(model: "TemporalKVQResNetCBAM", size: Size) -> None:
-    """Replaces, in place, the places of a model by those of frames of that size."""
+    """Replaces, in place, the positions of a model by those for frames of one size."""
     temporal, grid = model.temporal, model.architecture.grid
     tables = [
         FixedPositions(table(*grid(scale, size)))

@@ -20,18 +20,18 @@ Feed = dict[str, Array]
 CALIBRATION_SEED, HELD_OUT_SEED = 11, 2_000_003
 CALIBRATION_CLIPS = 32
 _MOTION_MODULES = (".motion.", ".motion/", ".pyramid.")
-"""In the names that tracing gives to operators; an exported backbone holds the pyramid."""
+"""Parts of operator names from tracing; the pyramid is part of an exported backbone."""
 CLIP_CODE = ("base/camera_motions.py", "training/samples.py", "training/rendered")
-"""What renders the clips to calibrate on; the network's code counts anyway."""
+"""Code that renders the calibration clips; the network's code is always included."""
 
 
 def versions() -> list[str]:
-    """What the ranges come from, apart from the step: NNCF and the code of the clips. Imports neither."""
+    """What the ranges depend on besides the step: NNCF and the code of the clips. Imports neither."""
     return [package_version("nncf"), f"clips {code_digest(*CLIP_CODE)}"]
 
 
 def cropped(clips: Array, size: Size) -> Array:
-    """The middle of square clips ``(n, T + 1, side, side, 3)``, of that size."""
+    """The centre of square clips ``(n, T + 1, side, side, 3)``, cropped to a size."""
     top, left = ((clips.shape[2] - side) // 2 for side in size)
     return clips[:, :, top : top + size[0], left : left + size[1]]
 
@@ -43,12 +43,12 @@ def play(
 
     Args:
         compiled: The step as an OpenVINO compiled model.
-        frames: For each clip ``(T + 1, ...)``, as the step takes frames.
+        frames: For each clip ``(T + 1, ...)``, in the step's input format.
         empty: The state of one stream without a past, in the order of ``Ports.state``.
         ports: Names of the step's inputs and outputs.
 
     Returns:
-        The logits after each clip, ``(n, num_classes)``, and all that the step was fed with.
+        The logits after each clip, ``(n, num_classes)``, and all inputs of the step.
     """
     request, logits, feeds = compiled.create_infer_request(), [], []
     for clip in frames:
@@ -64,26 +64,26 @@ def play(
 def quantise(step: Any, feeds: list[Feed]) -> Any:
     """The step with weights and activations in int8.
 
-    The range of each activation is the median over the feeds of their largest values. The usual mean
-    fails here: about one rendered clip in a hundred drives the shipped network a thousand times higher
-    than the others, and would leave them no steps.
+    The range of each activation is the median over the feeds of their largest values. The usual mean fails
+    here: about one rendered clip in a hundred drives the shipped network a thousand times higher than the
+    others, which would leave almost no steps for them.
 
     Dense motion stays in float32: it measures fractions of a pixel.
 
     Args:
-        step: An ``openvino.Model`` in float32; it is left alone.
+        step: An ``openvino.Model`` in float32; not modified.
         feeds: Examples of its inputs.
 
     Raises:
         MissingPackageError: The extra ``int8`` is not installed.
     """
-    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # NNCF makes it look for a GPU
-    load_package("openvino")  # first, so that it loads without its telemetry
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # NNCF triggers its GPU check
+    load_package("openvino")  # first, so that it is loaded without telemetry
     nncf = load_package("nncf")
     advanced = load_package("nncf.quantization.advanced_parameters")
     ranges = load_package("nncf.quantization.range_estimator")
     nncf.common.logging.logger.disable_logging()
-    with redirect_stdout(StringIO()):  # bars, for a terminal that it is not alone in
+    with redirect_stdout(StringIO()):  # hides progress bars
         return nncf.quantize(
             step,
             nncf.Dataset(feeds),
@@ -97,7 +97,7 @@ def quantise(step: Any, feeds: list[Feed]) -> Any:
 
 
 def _of_motion(step: Any) -> list[str]:
-    """Names of the operators of dense motion: its own modules, and all that depends on its past."""
+    """Names of the operators of dense motion: its own modules, and everything that depends on its past."""
     every = (node.get_friendly_name() for node in step.get_ops())
     own = {name for name in every if any(module in name for module in _MOTION_MODULES)}
     past = [port.get_node() for port in step.inputs if port.get_names() & {"match", "fine"}]

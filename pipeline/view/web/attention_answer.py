@@ -18,10 +18,10 @@ _LARGEST_PX = 960
 
 
 def read_place(x: str | None, y: str | None) -> Point:
-    """The place in the picture that a request names.
+    """The place in the image given by a request.
 
     Raises:
-        HTTPException: 400, it names none.
+        HTTPException: 400, it is missing or invalid.
     """
 
     def share(name: str, text: str | None) -> float:
@@ -30,7 +30,7 @@ def read_place(x: str | None, y: str | None) -> Point:
         except ValueError:
             value = math.nan
         if not 0 <= value <= 1:
-            raise HTTPException(400, f"{name}: give it as a fraction of the image, from 0 to 1: ?x=0.5&y=0.5")
+            raise HTTPException(400, f"{name} must be a fraction of the image, from 0 to 1: ?x=0.5&y=0.5")
         return value
 
     return share("x", x), share("y", y)
@@ -39,16 +39,16 @@ def read_place(x: str | None, y: str | None) -> Point:
 def attention_of(
     attended: Attended | None, stream_id: str, place: Point, with_pictures: bool = False
 ) -> dict[str, Any]:
-    """Where the cell at a place looked; plain JSON data, past frames oldest first.
+    """Attention of the cell at a place; plain JSON data, past frames oldest first.
 
     Args:
         attended: The newest prediction with attention.
         stream_id: Its stream.
-        place: Which place of its picture.
-        with_pictures: Adds the pictures themselves.
+        place: The place in its image.
+        with_pictures: Whether to include the images.
 
     Raises:
-        HTTPException: 409, the newest prediction came without attention, or without a past.
+        HTTPException: 409, the newest prediction has no attention, or no past frames.
     """
     if attended is None:
         raise HTTPException(
@@ -57,7 +57,7 @@ def attention_of(
         )
     prediction, header = attended.prediction, attended.prediction.attention
     if header is None or not prediction.past:
-        raise HTTPException(409, f"the newest prediction of {stream_id!r} saw no past frame")
+        raise HTTPException(409, f"the newest prediction of {stream_id!r} has no past frames")
     row, column = _cell(place[1], header.query_rows), _cell(place[0], header.query_columns)
     weights = unfold(header, attended.weights)[row, column]
     thing = _thing_at(prediction, place)
@@ -85,7 +85,7 @@ def attention_of(
 
 
 def _thing_at(prediction: Prediction, place: Point) -> Thing | None:
-    """The smallest of the things that were seen at a place."""
+    """The smallest thing at a place."""
 
     def is_there(thing: Thing) -> bool:
         x, y, width, height = thing.box
@@ -97,7 +97,7 @@ def _thing_at(prediction: Prediction, place: Point) -> Thing | None:
 
 
 def _picture(stream_id: str, image: Image | None) -> str | None:
-    """As a URL that holds it, JPEG; None if it is gone."""
+    """A JPEG data URL; None if the image is no longer available."""
     if image is None:
         return None
     jpeg = encode_jpeg(stream_id, make_thumbnail(image, _LARGEST_PX))
@@ -114,7 +114,7 @@ def _most(grid: Any) -> dict[str, float]:
 
 
 def _box(row: int, column: int, rows: int, columns: int) -> dict[str, float]:
-    """The middle of a cell, and its size, as shares of the picture."""
+    """Centre and size of a cell, as shares of the image."""
     return {
         "x": round((column + 0.5) / columns, 4),
         "y": round((row + 0.5) / rows, 4),

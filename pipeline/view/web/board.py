@@ -15,13 +15,13 @@ from pipeline.scene.sentence import camera_in_words, camera_symbol, in_words
 from pipeline.wire.messages import Attention, Prediction
 
 Info: TypeAlias = dict[str, Any]
-"""What the page shows beside a picture; plain JSON data, see ``picture_info``."""
+"""Data that the page shows beside an image; plain JSON data, see ``picture_info``."""
 
 _JPEG_QUALITY = 80
 _MOST_ENDED = 16
 _SILENT_NS = 2_000_000_000
 _TIMES_USUAL = 3
-"""A stream is silent without a picture for so long, and for so many times its usual interval."""
+"""A stream is silent after this time and this multiple of its usual interval without an image."""
 _INTERVALS = 5
 
 
@@ -33,9 +33,9 @@ def picture_info(
     fps: float | None,
     latency_ms: float | None,
 ) -> Info:
-    """What the page shows beside a picture: identity, labels, what moves, depth of the past, rates.
+    """Data that the page shows beside an image: identity, labels, motion, depth of the past, rates.
 
-    What is wrong with the picture (``trouble``) takes the place of what moves, which nobody knows then.
+    An image fault (``trouble``) replaces the motion, which is then unknown.
     """
     told = prediction if prediction and prediction.depth else None
     things, camera = (told.things, told.camera) if told else (None, None)
@@ -57,20 +57,20 @@ def picture_info(
 
 
 class Predicted(NamedTuple):
-    """The newest picture of a stream that had its own prediction: when it was put up, and what it told."""
+    """The newest image of a stream with its own prediction: when it was published, and its data."""
 
     shown_ns: int
     info: Info
 
 
 class Attended(NamedTuple):
-    """A prediction, the weights of its attention, and what it looked at.
+    """A prediction, its attention weights, and the images it used.
 
     Attributes:
-        prediction: As it arrived.
-        weights: As they arrived.
-        image: Its picture as the camera saw it, BGR.
-        past_images: Those of ``prediction.past``, oldest first, of any size; None where one is gone.
+        prediction: As received.
+        weights: As received.
+        image: Its image without overlay, BGR.
+        past_images: Those of ``prediction.past``, oldest first, of any size; None if no longer available.
     """
 
     prediction: Prediction
@@ -80,18 +80,18 @@ class Attended(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """A picture on the board.
+    """An image on the board.
 
     Attributes:
-        version: Counts the pictures of all streams.
+        version: Counter over the images of all streams.
         image: BGR.
         info: See ``picture_info``.
-        shown_ns: Unix time at which it was put up.
-        predicted: Of this picture or an earlier one of its stream; None if there was none yet.
-        began_ns: Unix time at which the first picture was put up, since the stream ended last.
-        attended: The attention of the prediction in ``predicted``; None if it came without.
-        usual_ns: Usual time between its pictures; 0 as long as it is not known.
-        plain: The same without what is drawn on it; None where nobody gave it.
+        shown_ns: Unix time at which it was published.
+        predicted: Of this image or an earlier one of its stream; None if there was none yet.
+        began_ns: Unix time of the stream's first image since it last ended.
+        attended: The attention of the prediction in ``predicted``; None if it has none.
+        usual_ns: Usual interval between its images; 0 if unknown.
+        plain: The image without overlay; None if it was not provided.
     """
 
     version: int
@@ -106,14 +106,14 @@ class Picture(NamedTuple):
 
     @property
     def patience_ns(self) -> int:
-        """The stream is silent if no picture comes for so long: a slow camera is not a broken one."""
+        """The stream is silent after this time without an image; slow cameras get longer."""
         return max(_SILENT_NS, _TIMES_USUAL * self.usual_ns)
 
 
 class Board:
-    """Holds one picture a stream; a newer one takes its place. Any thread may use it.
+    """Holds the newest image of each stream. Thread-safe.
 
-    Of streams that are over only the last few keep theirs: a peer may make up ever new names.
+    Of ended streams only the last few are kept, because a peer may invent any number of names.
     """
 
     def __init__(self) -> None:
@@ -132,7 +132,7 @@ class Board:
         attended: Attended | None = None,
         plain: Image | None = None,
     ) -> None:
-        """Puts a picture up; it must not be altered afterwards."""
+        """Publishes an image, which must not be modified afterwards."""
         with self._lock:
             self._version += 1
             shown_ns, before = now_ns(), self._pictures.get(stream_id)
@@ -147,7 +147,7 @@ class Board:
             else:
                 began_ns, intervals = before.began_ns, self._intervals[stream_id]
                 intervals.append(shown_ns - before.shown_ns)
-            usual_ns = sorted(intervals)[len(intervals) // 2] if intervals else 0  # one outage is not usual
+            usual_ns = sorted(intervals)[len(intervals) // 2] if intervals else 0  # median: ignores outages
             self._pictures[stream_id] = Picture(
                 self._version, image, info, shown_ns, predicted, began_ns, attended, usual_ns, plain
             )
@@ -156,7 +156,7 @@ class Board:
                 self.on_change()
 
     def end(self, stream_id: str) -> None:
-        """Notes that a stream is over, until another picture of it comes."""
+        """Marks a stream as ended, until its next image."""
         with self._lock:
             if stream_id in self._ended or stream_id not in self._pictures:
                 return
@@ -170,7 +170,7 @@ class Board:
                 self.on_change()
 
     def note_ended(self, stream_id: str) -> None:
-        """Notes a stream that was over before a picture of it came here: the sink has begun after it."""
+        """Marks a stream as ended that had no image here, because the sink started after its end."""
         with self._lock:
             if stream_id in self._pictures or stream_id in self._ended or len(self._ended) >= _MOST_ENDED:
                 return
@@ -179,37 +179,37 @@ class Board:
                 self.on_change()
 
     def stop(self) -> None:
-        """Calls ``on_change`` no more; waits for a call under way."""
+        """Stops calling ``on_change``; waits for a call in progress."""
         with self._lock:
             self.on_change = None
 
     def newest(self, stream_id: str) -> Picture | None:
-        """The newest picture of a stream."""
+        """The newest image of a stream."""
         with self._lock:
             return self._pictures.get(stream_id)
 
     @property
     def stream_ids(self) -> list[str]:
-        """All streams that have a picture or are over, in order of their names."""
+        """All streams that have an image or have ended, sorted by name."""
         with self._lock:
             return sorted(self._pictures.keys() | self._ended.keys())
 
     @property
     def ended(self) -> list[str]:
-        """Those of them that are over, in order of their names; not all have a picture."""
+        """The streams that have ended, sorted by name; some have no image."""
         with self._lock:
             return sorted(self._ended)
 
 
 def encode_jpeg(stream_id: str, image: Image) -> bytes:
-    """The picture as JPEG.
+    """Encodes an image as JPEG.
 
     Raises:
-        ValueError: OpenCV can't encode it.
+        ValueError: OpenCV cannot encode it.
     """
     done, jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     if not done:
-        raise ValueError(f"{stream_id}: picture can't be encoded as JPEG")
+        raise ValueError(f"{stream_id}: image can't be encoded as JPEG")
     return jpeg.tobytes()
 
 
@@ -217,7 +217,7 @@ def pack(stream_id: str, picture: Picture) -> bytes:
     """One binary message for the page: length of the header (4 bytes, big-endian), JSON header, JPEG.
 
     Raises:
-        ValueError: OpenCV can't encode the picture.
+        ValueError: OpenCV cannot encode the image.
     """
     jpeg = encode_jpeg(stream_id, picture.image)
     header = msgspec.json.encode({"stream_id": stream_id, **picture.info})

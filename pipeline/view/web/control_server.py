@@ -26,31 +26,31 @@ from pipeline.view.web.verbs import Asked, Done, Verb, VerbError, VerbQueue
 
 _UNIX = "unix:"
 _MOST_HELD_BYTES = 1 << 29
-"""Of the bodies of all requests at once."""
+"""Total size of all request bodies in memory."""
 
 Health: TypeAlias = Callable[[], tuple[bool, dict[str, Any]]]
-"""Whether the worker works, and what there is to say of it; called in the server's thread."""
+"""Whether the worker works, and details; called in the server's thread."""
 
 
 class ControlError(OutputError):
-    """The verbs can't be served."""
+    """The operations cannot be served."""
 
 
 class ControlServer:
-    """Serves from its making until ``close``.
+    """Serves from construction until ``close``.
 
     Args:
-        listen: ``host:port``, or ``unix:/path`` of a socket, which only this user can open.
-        token: What a request has to carry, ``/healthz`` apart; None: nothing. Needed beyond this machine.
-        verbs: What the worker does.
-        queue: Hands it to the worker's thread.
+        listen: ``host:port``, or ``unix:/path`` of a socket that only this user can open.
+        token: Required in every request except ``/healthz``; None for none. Mandatory beyond this machine.
+        verbs: The worker's operations.
+        queue: Passes them to the worker's thread.
         health: For ``/healthz``.
 
     Attributes:
         address: Where it listens.
 
     Raises:
-        ControlError: It can't listen there, or must not.
+        ControlError: It cannot listen there, or must not.
     """
 
     def __init__(
@@ -65,12 +65,12 @@ class ControlServer:
             host = loopback_host(name)
             if host is None and token is None:
                 raise ControlError(
-                    f"control.listen {listen!r} can be reached from other machines: name a file that holds a "
-                    "token in control.token_file, or use 127.0.0.1 or unix:/path"
+                    f"control.listen {listen!r} can be reached from other machines: set control.token_file "
+                    "to a file that contains a token, or use 127.0.0.1 or unix:/path"
                 )
         listener = _bind_unix(self._file, listen) if self._file else _bind_tcp(listen)
         self.address = listen
-        if self._file is None:  # a port 0 has become another
+        if self._file is None:  # port 0 is replaced by the actual one
             self.address = f"{listen.rpartition(':')[0]}:{listener.getsockname()[1]}"
         by_path: dict[str, dict[str, Verb]] = {}
         for verb in verbs:
@@ -88,7 +88,7 @@ class ControlServer:
             raise ControlError(f"control.listen {listen!r}: the server does not start")
 
     def close(self) -> None:
-        """Stops serving; its socket goes."""
+        """Stops serving, and deletes the socket file."""
         self._server.close()
         if self._file:
             self._file.unlink(missing_ok=True)
@@ -140,7 +140,7 @@ def _bind_tcp(listen: str) -> socket.socket:
     host, _, port = listen.rpartition(":")
     host = host.strip("[]")
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    # One that was open a moment ago leaves its port in TIME_WAIT: that is not "in use".
+    # A recently closed server leaves its port in TIME_WAIT, which does not count as in use.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, int(port)))
@@ -153,7 +153,7 @@ def _bind_tcp(listen: str) -> socket.socket:
 
 
 def _bind_unix(file: Path, listen: str) -> socket.socket:
-    """A socket that only this user can open; one that a killed worker has left is replaced."""
+    """A socket that only this user can open; one left by a killed worker is replaced."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         if file.exists() and stat.S_ISSOCK(file.stat().st_mode) and not _is_served(file):

@@ -13,13 +13,13 @@ from pipeline.scene.sentence import event_in_words
 
 MOST_CLIENTS = 32
 MOST_WAITING = 64
-"""Events that a client may be behind; then it is cut, and has to ask ``/api/events`` for what it missed."""
+"""Queue length of a client; one that falls behind is disconnected and must query ``/api/events``."""
 _MOST_HANDED_OVER = 1024
 _SIGN_OF_LIFE_S = 15.0
 
 
 def with_words(event: Event) -> dict[str, Any]:
-    """An event as clients get it: with a sentence for people (``words``)."""
+    """An event as sent to clients, with a sentence (``words``)."""
     return {**msgspec.to_builtins(event), "words": event_in_words(event)}
 
 
@@ -28,7 +28,7 @@ class _Client:
         self.waiting: asyncio.Queue[bytes | None] = asyncio.Queue(MOST_WAITING + 1)
 
     def offer(self, message: bytes) -> bool:
-        """Queues a message; False if the client is too far behind, and gets no more."""
+        """Queues a message; if the client is too far behind, ends it and returns False."""
         if self.waiting.qsize() < MOST_WAITING:
             self.waiting.put_nowait(message)
             return True
@@ -40,7 +40,7 @@ class _Client:
 
 
 class EventFeed:
-    """Hands events from the sink's thread to the clients of the web server."""
+    """Passes events from the sink's thread to the clients of the web server."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -49,7 +49,7 @@ class EventFeed:
         self._clients: set[_Client] = set()
 
     def put(self, event: Event) -> None:
-        """Takes an event, in any thread; never waits."""
+        """Queues an event, from any thread; does not block."""
         with self._lock:
             if self._loop is None:
                 return
@@ -58,12 +58,12 @@ class EventFeed:
             self._handed_over.append(event)
 
     def start(self) -> None:
-        """Serves from now on; called in the server's event loop."""
+        """Starts serving; called in the server's event loop."""
         with self._lock:
             self._loop = asyncio.get_running_loop()
 
     def stop(self) -> None:
-        """Ends all clients, from any thread."""
+        """Disconnects all clients, from any thread."""
         with self._lock:
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(self._end_all)
@@ -71,11 +71,11 @@ class EventFeed:
 
     @property
     def is_full(self) -> bool:
-        """Whether no more clients are taken."""
+        """Whether the limit of clients is reached."""
         return len(self._clients) >= MOST_CLIENTS
 
     async def messages(self) -> AsyncIterator[bytes]:
-        """What one client gets, until it goes, is too slow, or the server stops."""
+        """Messages for one client, until it disconnects, is too slow, or the server stops."""
         client = _Client()
         self._clients.add(client)
         try:

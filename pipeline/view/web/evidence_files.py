@@ -15,7 +15,7 @@ from starlette.routing import Route
 from pipeline.base.evidence import CLIP, EVENT, FILES, GROWING, OVERLAY_CLIP
 
 FolderOf: TypeAlias = Callable[[str], Path]
-"""From the id of an event to the folder of its evidence."""
+"""Maps an event id to the folder of its evidence."""
 
 _TYPES = {".jpg": "image/jpeg", ".mp4": "video/mp4", ".json": "application/json"}
 
@@ -25,7 +25,7 @@ class _Clip(msgspec.Struct):
 
 
 class _About(msgspec.Struct):
-    """What ``event.json`` says of the evidence itself."""
+    """The part of ``event.json`` about the evidence itself."""
 
     clip: _Clip = msgspec.field(default_factory=_Clip)
 
@@ -34,17 +34,17 @@ _EVENT_ID = re.compile(r"[0-9a-f]{16}")
 
 
 class EvidenceFiles:
-    """Serves the files of events, by their names; no part of a path comes from a request as it is.
+    """Serves evidence files by event id and name; request paths are never used as file paths.
 
     Args:
-        folder_of: Names the folder of an event's evidence; None: none is kept.
+        folder_of: Returns the folder of an event's evidence; None if evidence is not stored.
     """
 
     def __init__(self, folder_of: FolderOf | None) -> None:
         self._folder_of = folder_of
 
     def routes(self) -> list[Route]:
-        """Below ``/api``."""
+        """Routes below ``/api``."""
         return [
             Route("/events/{event_id}/evidence", self._list),
             Route("/events/{event_id}/evidence/{name}", self._file),
@@ -59,19 +59,19 @@ class EvidenceFiles:
     async def _file(self, request: Request) -> Response:
         event_id, name = _checked(request.path_params["event_id"]), request.path_params["name"]
         if name not in FILES:
-            raise HTTPException(404, f"there is no evidence called {name!r}; known: {', '.join(FILES)}")
+            raise HTTPException(404, f"there is no evidence file {name!r}; known: {', '.join(FILES)}")
         if self._folder_of is None:
-            raise HTTPException(404, "no evidence of events is kept")
+            raise HTTPException(404, "evidence is not stored")
         folder = self._folder_of(event_id)
         if name not in (await run_in_threadpool(_there, folder))["files"]:
             raise HTTPException(
-                404, f"{name} of event {event_id} does not exist: not written yet, removed, or never kept"
+                404, f"{name} of event {event_id} does not exist: not written yet, deleted, or never stored"
             )
         return FileResponse(folder / name, media_type=_TYPES[Path(name).suffix])
 
 
 def _there(folder: Path) -> dict[str, Any]:
-    """What is there to be read, and whether that is all; a clip that is still growing is not there yet."""
+    """The readable files, and whether they are complete; clips that are still growing are excluded."""
     try:
         about = msgspec.json.decode((folder / EVENT).read_bytes(), type=_About)
     except (OSError, msgspec.DecodeError):

@@ -21,7 +21,7 @@ class Metrics(Collector):
     """The metrics of one sink.
 
     Args:
-        board: Its pictures.
+        board: The sink's images.
         watched: Its zones and lines.
     """
 
@@ -31,18 +31,18 @@ class Metrics(Collector):
         self._links: list[tuple[str, str]] = []
 
     def take_stats(self, stats: WorkerStats, links: Iterable[tuple[str, str]]) -> None:
-        """Takes the sink's statistics, and the states of its links by name; waits for nobody."""
+        """Updates the sink's statistics and the states of its links by name; does not block."""
         self._links = list(links)
-        self._stats = msgspec.msgpack.encode(stats)  # a copy: the sink goes on counting in it
+        self._stats = msgspec.msgpack.encode(stats)  # a copy: the sink keeps updating it
 
     def text(self) -> bytes:
-        """All metrics as they are now."""
+        """All current metrics."""
         registry = CollectorRegistry(auto_describe=False)
         registry.register(self)
         return generate_latest(registry)
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics for a registry."""
+        """The metrics, for a registry."""
         stats = msgspec.msgpack.decode(self._stats, type=WorkerStats) if self._stats else None
         if stats is not None:
             yield _frames(stats)
@@ -84,7 +84,7 @@ class Metrics(Collector):
                 continue
             told = picture.predicted.info
             ages.add_metric([stream_id], max(now - told["capture_ns"], 0) / 1e9)
-            if told["moving"] is not None:  # a model without dense motion knows nothing of zones
+            if told["moving"] is not None:  # without dense motion nothing is known about zones
                 for zone, share in self._watched.moving.shares(stream_id, now).items():
                     moving.add_metric([stream_id, zone], share)
         yield ages

@@ -1,9 +1,9 @@
 """Rejects requests from other origins, so that other web pages cannot read the camera.
 
-Two ways in are closed. DNS rebinding: the attacker's name resolves to 127.0.0.1, so the browser takes
-the camera page for the attacker's own; the ``Host`` header still holds the attacker's name, and Starlette's
-``TrustedHostMiddleware`` refuses it. And a WebSocket may be opened by any page; its ``Origin`` header then
-names that page, and ``OwnPagesOnly`` refuses it.
+Two attacks are blocked. DNS rebinding: the attacker's host name resolves to 127.0.0.1, so the browser treats
+the camera page as the attacker's own; the ``Host`` header still holds the attacker's name, and Starlette's
+``TrustedHostMiddleware`` rejects it. Cross-site WebSockets: any page may open one; its ``Origin`` header then
+names that page, and ``OwnPagesOnly`` rejects it.
 """
 
 import ipaddress
@@ -23,13 +23,13 @@ _ANSWER_HEADERS = {
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
     "cache-control": "no-store",
-    # One request a connection: what is open has a deadline that counts from its start.
+    # One request per connection, so that its deadlines can be measured from its start.
     "connection": "close",
 }
 
 
 def loopback_host(host: str) -> str | None:
-    """A host name or address as URLs have it; None if it can mean another machine."""
+    """A loopback host name or address in URL form; None if it may refer to another machine."""
     if host.lower() == "localhost":
         return "localhost"
     try:
@@ -42,11 +42,11 @@ def loopback_host(host: str) -> str | None:
 
 
 def guards(host: str | None) -> list[Middleware]:
-    """What a request has to pass.
+    """The middleware that checks requests.
 
     Args:
-        host: Where the server is bound, as ``loopback_host`` gives it; None for a server that no name leads
-            to from a browser, or that wants a token.
+        host: Host the server is bound to, from ``loopback_host``; None for a server that browsers cannot
+            reach by name, or that requires a token.
     """
     hosts = [*_LOOPBACK_NAMES, host] if host else ["*"]
     return [
@@ -57,7 +57,7 @@ def guards(host: str | None) -> list[Middleware]:
 
 
 class OwnPagesOnly:
-    """Answers only requests that no page has made, or our own."""
+    """Answers only requests from our own pages, and those without an origin."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

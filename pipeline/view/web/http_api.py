@@ -27,29 +27,29 @@ from pipeline.view.web.standing import not_ready, standings
 from pipeline.view.web.zones_and_lines import ZonesAndLines
 
 Kept: TypeAlias = Callable[[int | None, str | None, str | None, int], list[Event]]
-"""Reads kept events, newest first: since when (Unix ns), of which kind and stream, how many at most."""
+"""Reads stored events, newest first: earliest Unix time in ns, kind, stream, maximum number."""
 
 MOST_EVENTS = 500
-"""In one answer."""
+"""In one response."""
 T = TypeVar("T")
 
 
 class HttpApi:
-    """Answers other programs from what the sink has handed over.
+    """Answers HTTP requests from the data that the sink has passed on.
 
-    One answer is computed at a time, in a thread, and one look into the store is taken at a time: any number
-    of clients takes no more of the machine than one.
+    One response is computed at a time, in a thread, and one store query is run at a time, so that any number
+    of clients costs no more than one.
 
     Args:
-        board: Pictures.
-        feed: Events as they happen.
-        metrics: What is counted.
+        board: Newest images.
+        feed: Live events.
+        metrics: Metrics.
         watched: Zones, lines and rules.
-        motion: How much moved in the last hour.
-        evidence: The pictures and clips of events.
+        motion: Motion in the last hour.
+        evidence: Images and clips of events.
         put_zones: Replaces zones, lines and rules.
-        post_view: Takes the present view of a stream.
-        kept: Reads kept events; it may raise ``UserError``. None: none are kept.
+        post_view: Makes the current image the reference view.
+        kept: Reads stored events; may raise ``UserError``. None if events are not stored.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class HttpApi:
         self._snapshots: dict[str, tuple[int, bytes]] = {}
 
     def routes(self) -> list[BaseRoute]:
-        """Of the web application."""
+        """Routes of the web application."""
         api = [
             Route("/streams", self._streams),
             Route("/streams/{stream_id:path}/snapshot.jpg", self._snapshot),
@@ -98,7 +98,7 @@ class HttpApi:
         place = read_place(asked.get("x"), asked.get("y"))
         picture = self._board.newest(stream_id)
         if picture is None:
-            raise HTTPException(404, f"there is no frame of a stream {stream_id!r}; /api/streams lists them")
+            raise HTTPException(404, f"there is no frame of stream {stream_id!r}; /api/streams lists them")
         attended = picture.attended
         with_pictures = asked.get("pictures") == "true"
         return json_response(
@@ -123,7 +123,7 @@ class HttpApi:
 
     async def _live_events(self, _: Request) -> Response:
         if self._feed.is_full:
-            raise HTTPException(503, "too many clients listen already")
+            raise HTTPException(503, "too many clients are connected")
         return StreamingResponse(self._feed.messages(), media_type="text/event-stream")
 
     async def _zones(self, request: Request) -> Response:
@@ -147,14 +147,14 @@ class HttpApi:
         )
 
     def _jpeg(self, stream_id: str, *, plain: bool) -> bytes:
-        """The newest picture of a stream, encoded once; a plain one for each request, as few ask for it."""
+        """The newest image of a stream, cached; without overlay, encoded for each request."""
         picture = self._board.newest(stream_id)
         if picture is None:
-            raise HTTPException(404, f"there is no frame of a stream {stream_id!r}; /api/streams lists them")
+            raise HTTPException(404, f"there is no frame of stream {stream_id!r}; /api/streams lists them")
         if plain:
             if picture.plain is None:
                 raise HTTPException(
-                    404, f"the newest picture of {stream_id!r} is only available with its overlay"
+                    404, f"the newest frame of {stream_id!r} is only available with its overlay"
                 )
             return _encoded(stream_id, picture.plain)
         version, jpeg = self._snapshots.get(stream_id, (0, b""))
@@ -171,17 +171,17 @@ class HttpApi:
                 400, f"kind {kind}: there is no such kind; choose one of: {', '.join(get_args(EventKind))}"
             )
         try:
-            # "+" of a zone arrives as a space where a client has not escaped it.
+            # The "+" of a time zone arrives as a space if the client did not escape it.
             from_ns = None if since is None else since_ns(since.replace(" ", "+") if "T" in since else since)
         except UserError as error:
             raise HTTPException(400, f"since {error}") from None
         if self._kept is None:
-            raise HTTPException(404, "no events are kept: store.file is empty")
+            raise HTTPException(404, "events are not stored: store.file is empty")
         try:
             found = self._kept(from_ns, kind, stream_id, MOST_EVENTS)
             is_known = found or stream_id is None or stream_id in self._board.stream_ids
             if not is_known and not self._kept(None, None, stream_id, 1):
-                raise HTTPException(404, f"there is no stream {stream_id!r}, and no event of one")
+                raise HTTPException(404, f"there is no stream {stream_id!r}, and no event of it")
         except UserError as error:
             raise HTTPException(503, str(error)) from None
         return [with_words(event) for event in found]
@@ -190,8 +190,8 @@ class HttpApi:
 def _encoded(stream_id: str, image: Image) -> bytes:
     try:
         return encode_jpeg(stream_id, image)
-    except Exception as error:  # whatever OpenCV raises
-        raise HTTPException(500, f"the newest picture of {stream_id!r} can't be encoded") from error
+    except Exception as error:  # OpenCV may raise anything
+        raise HTTPException(500, f"the newest frame of {stream_id!r} can't be encoded") from error
 
 
 async def _computed(turn: asyncio.Lock, answer: Callable[[], T]) -> T:
@@ -200,7 +200,7 @@ async def _computed(turn: asyncio.Lock, answer: Callable[[], T]) -> T:
 
 
 async def refuse(request: Request, error: Exception) -> Response:
-    """Says what is wrong with a request: to programs as JSON."""
+    """The response to a rejected request; JSON for the API."""
     assert isinstance(error, HTTPException)
     if request.url.path.startswith("/api/"):
         return await refuse_as_json(request, error)

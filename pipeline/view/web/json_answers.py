@@ -1,4 +1,4 @@
-"""Answers as JSON, of the page's API and of control servers."""
+"""JSON responses of the page's API and of control servers."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ from starlette.responses import Response
 
 
 def json_response(content: Any, status: int = 200) -> Response:
-    """Anything that msgspec can encode."""
+    """A response with any content that msgspec can encode."""
     return Response(msgspec.json.encode(content), status, media_type="application/json")
 
 
 async def refuse_as_json(_: Request, error: Exception) -> Response:
-    """Says what is wrong with a request: ``{"error": "one line"}``."""
+    """The response to a rejected request: ``{"error": "one line"}``."""
     assert isinstance(error, HTTPException)
     answer = json_response({"error": error.detail}, error.status_code)
     answer.headers.update(error.headers or {})

@@ -1,7 +1,7 @@
 """Streams images to browsers: the newest first, at a bounded rate, without queueing.
 
-A browser names the streams it watches, and acknowledges each picture. It gets the next one of a
-stream only then, so that a slow browser or link skips pictures instead of falling behind.
+A browser names the streams it watches and acknowledges each image. The next image of a stream is sent only
+then, so that a slow browser or link skips images instead of falling behind.
 """
 
 import asyncio
@@ -16,13 +16,13 @@ from pipeline.view.web.board import Board, Picture, pack
 
 _MOST_SESSIONS = 32
 _BEAT_S = 0.5
-"""So often each page hears how all streams stand; it notices a server that is gone by silence."""
+"""Interval at which each page receives the state of all streams; a page detects a dead server by silence."""
 _TRY_LATER = 1013
 _UNSUPPORTED = 1003
 
 
 class Request(msgspec.Struct, forbid_unknown_fields=True):
-    """What a browser may send: the streams it wants to see, or a stream whose picture it has drawn."""
+    """A message from a browser: the streams to send, or a stream whose image it has drawn."""
 
     watch: list[str] | None = None
     drawn: str | None = None
@@ -42,27 +42,27 @@ class Session:
         self.watched = frozenset(stream_ids)
 
     def drawn(self, stream_id: str) -> None:
-        """Notes that the browser is ready for the next picture of a stream."""
+        """Marks the browser as ready for the next image of a stream."""
         self._under_way.discard(stream_id)
 
     def wants(self, stream_id: str) -> bool:
-        """Whether a picture of this stream could go out now."""
+        """Whether an image of this stream can be sent now."""
         return stream_id in self.watched and stream_id not in self._under_way
 
     def offer(self, stream_id: str, message: bytes) -> None:
-        """Sends a picture next, if it is wanted."""
+        """Queues an image, if it is wanted."""
         if self.wants(stream_id):
             self._under_way.add(stream_id)
             self._waiting[stream_id] = message
             self._news.set()
 
     def announce(self, message: str) -> None:
-        """Sends a text message next; a newer one takes its place."""
+        """Queues a text message; a newer one replaces it."""
         self._waiting[""] = message
         self._news.set()
 
     async def send_to(self, socket: WebSocket) -> None:
-        """Sends what is offered until cancelled or the browser goes."""
+        """Sends queued messages until cancelled or the browser disconnects."""
         while True:
             await self._news.wait()
             self._news.clear()
@@ -75,15 +75,15 @@ class Session:
 
 
 class Live:
-    """Encodes the pictures that somebody watches, once each, and offers them to the sessions.
+    """Encodes each watched image once, and offers it to the sessions.
 
-    A picture that can't be encoded is skipped, and the first one of each stream is reported.
+    An image that cannot be encoded is skipped; the first one of each stream is reported.
 
     Args:
-        board: Where pictures come from.
-        state: What pages are told beside the pictures; plain JSON data.
-        max_fps: Most pictures a second of each stream.
-        report: Takes human-readable events, in the server's thread.
+        board: Source of the images.
+        state: Returns the state sent to pages beside the images; plain JSON data.
+        max_fps: Maximum rate of each stream, in images per second.
+        report: Receives human-readable events, in the server's thread.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Live:
         self._beat: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begins to follow the board; called in the server's event loop."""
+        """Starts following the board; called in the server's event loop."""
         loop = asyncio.get_running_loop()
 
         def wake() -> None:
@@ -117,7 +117,7 @@ class Live:
         self._changed.set()
 
     async def stop(self) -> None:
-        """Follows the board no more."""
+        """Stops following the board."""
         self._board.stop()
         for task in filter(None, (self._task, self._beat)):
             task.cancel()
@@ -125,7 +125,7 @@ class Live:
 
     @property
     def running(self) -> bool:
-        """Whether pictures go out; False after ``stop`` or an error."""
+        """Whether images are sent; False after ``stop`` or an error."""
         return all(task is not None and not task.done() for task in (self._task, self._beat))
 
     async def _run(self) -> None:
@@ -138,7 +138,7 @@ class Live:
                     await self._send(stream_id)
 
     async def serve(self, socket: WebSocket) -> None:
-        """Serves one browser until it goes."""
+        """Serves one browser until it disconnects."""
         if len(self._sessions) >= _MOST_SESSIONS:
             await socket.close(_TRY_LATER, "too many pages are open")
             return
@@ -172,7 +172,7 @@ class Live:
             self._changed.set()
 
     async def _send(self, stream_id: str) -> None:
-        """Offers the newest picture of a stream, unless it is too early or nothing new is there."""
+        """Offers the newest image of a stream, unless it is too early or nothing is new."""
         picture = self._board.newest(stream_id)
         version, _ = self._last.get(stream_id, (0, None))
         if picture is None or picture.version == version:
@@ -192,14 +192,14 @@ class Live:
     async def _pack(self, stream_id: str, picture: Picture) -> bytes | None:
         try:
             return await asyncio.to_thread(pack, stream_id, picture)
-        except Exception as error:  # whatever encoders raise: the other streams go on
+        except Exception as error:  # encoders may raise anything: other streams continue
             if stream_id not in self._reported:
                 self._reported.add(stream_id)
-                self._report(f"web page: frames of {stream_id} are left out: {reason(error)}")
+                self._report(f"web page: frames of {stream_id} are skipped: {reason(error)}")
             return None
 
     def _offer_encoded(self, session: Session, stream_id: str) -> None:
-        """Offers the newest picture of a stream if it is encoded already; else ``_run`` encodes it."""
+        """Offers the newest image of a stream if it is already encoded; otherwise ``_run`` encodes it."""
         picture = self._board.newest(stream_id)
         version, message = self._last.get(stream_id, (0, None))
         if picture is not None and picture.version == version and message is not None:
@@ -211,7 +211,7 @@ class Live:
             self._announce()
 
     def _announce_streams(self) -> None:
-        """Tells at once which streams have come or ended."""
+        """Announces immediately which streams were added or have ended."""
         streams = self._board.stream_ids, self._board.ended
         if streams != self._announced:
             self._announced = streams

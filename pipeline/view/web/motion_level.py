@@ -11,15 +11,15 @@ from pipeline.base.errors import UserError
 MINUTES = 60
 _MINUTE_NS = 60_000_000_000
 _LONGEST_NS = 2_000_000_000
-"""Of the time before a picture, so much counts: nobody knows what was in a longer silence."""
+"""Longest time before an image that is counted: the content of a longer gap is unknown."""
 _MOST_STREAMS = 256
 
 KeptMotion: TypeAlias = Callable[[str, int, int], Iterable[tuple[int, int | None]]]
-"""Reads when (Unix ns) how many things were seen in a stream, between two such times; None: nobody knows."""
+"""Reads times (Unix ns) and numbers of things of a stream between two times; None means unknown."""
 
 
 class _Hour:
-    """By minute, nanoseconds: for how long it was known whether something moves, and for how long it did."""
+    """Per minute, in nanoseconds: observed time, and time with motion."""
 
     def __init__(self, began_ns: int) -> None:
         self.began_ns, self.last_ns = began_ns, 0
@@ -27,14 +27,14 @@ class _Hour:
         self.has_earlier = False
 
     def take(self, things: int | None, time_ns: int) -> None:
-        """Takes how many things move in the next picture."""
+        """Adds the number of moving things in the next image."""
         lasted_ns = min(max(time_ns - self.last_ns, 0), _LONGEST_NS) if self.last_ns else 0
         self.last_ns = time_ns
         if things is not None:
             self._add(time_ns // _MINUTE_NS, lasted_ns, lasted_ns if things else 0)
 
     def take_earlier(self, earlier: "_Hour") -> None:
-        """Takes what was before the first picture."""
+        """Adds the minutes before the first image."""
         later, self.minutes = self.minutes, earlier.minutes
         for minute, spans_ns in later.items():
             self._add(minute, *spans_ns)
@@ -48,11 +48,11 @@ class _Hour:
 
 
 class MotionLevel:
-    """Counts, picture by picture. Any thread may use it.
+    """Measures motion image by image. Thread-safe.
 
     Args:
-        kept: Reads what was before: a sink that is restarted goes on with the same hour. It may raise
-            ``UserError``; then it is asked again the next time. None: nothing was kept.
+        kept: Reads earlier motion, so that a restarted sink continues the same hour. It may raise
+            ``UserError``; it is then retried next time. None if the motion log is not stored.
     """
 
     def __init__(self, kept: KeptMotion | None = None) -> None:
@@ -61,14 +61,14 @@ class MotionLevel:
         self._hours: OrderedDict[str, _Hour] = OrderedDict()
 
     def take(self, stream_id: str, things: int | None, time_ns: int) -> None:
-        """Takes how many things move in a picture (None: nobody knows) that was shown at a Unix time."""
+        """Adds the number of things moving in an image (None: unknown) shown at a Unix time."""
         with self._lock:
             self._hour(stream_id, time_ns).take(things, time_ns)
 
     def minutes(self, stream_id: str, now_ns: int) -> list[float | None]:
-        """The last 60 minutes of a stream, this one last: 0 to 1; None where nothing is known.
+        """The last 60 minutes of a stream, the current one last: 0 to 1; None if unknown.
 
-        The first call for a stream reads what was kept of it: it may take a second.
+        The first call for a stream reads its stored motion, which may take a second.
         """
         self._read_earlier(stream_id, now_ns)
         with self._lock:
@@ -85,7 +85,7 @@ class MotionLevel:
         if self._kept is None or hour.has_earlier or hour.began_ns <= since_ns:
             return
         earlier = _Hour(since_ns)
-        with suppress(UserError):  # said elsewhere, as a loss; what was seen since then is known
+        with suppress(UserError):  # reported elsewhere; later motion is still known
             for time_ns, things in self._kept(stream_id, since_ns, hour.began_ns):
                 earlier.take(things, time_ns)
             with self._lock:

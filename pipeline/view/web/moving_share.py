@@ -11,18 +11,18 @@ _MOST_SPANS = 256
 
 
 class MovingShare:
-    """Follows the ``moving`` events of all zones that have such a rule. Any thread may use it."""
+    """Follows the ``moving`` events of all zones with such a rule. Thread-safe."""
 
     def __init__(self, watch: Watch) -> None:
         self._lock = Lock()
-        # By stream and zone: start and end of each event by its id; no end yet: None.
+        # By stream and zone: start and end of each event by its id; None while it is open.
         self._spans: defaultdict[tuple[str, str], dict[str, tuple[int, int | None]]] = defaultdict(dict)
         self._zones: dict[str, Zone] = {}
         self._watch = Watch()
         self.replace_watch(watch)
 
     def replace_watch(self, watch: Watch) -> None:
-        """Follows other zones; those that are the same go on."""
+        """Replaces the zones; unchanged ones keep their history."""
         names = {rule.zone for rule in watch.all_rules().values() if rule.kind == "moving"}
         with self._lock:
             for stream_id, name in list(self._spans):
@@ -33,7 +33,7 @@ class MovingShare:
             self._watch = watch
 
     def take(self, event: Event) -> None:
-        """Takes an event of any kind."""
+        """Processes an event of any kind."""
         if event.kind != "moving" or event.zone not in self._zones:
             return
         at_ns = unix_ns(event.time)
@@ -50,7 +50,7 @@ class MovingShare:
                 del spans[name]
 
     def shares(self, stream_id: str, now_ns: int) -> dict[str, float]:
-        """By zone of a stream: 0 to 1, over the minute before ``now_ns``, Unix time."""
+        """Shares of a stream by zone: 0 to 1, over the minute before ``now_ns``, Unix time."""
         return {
             name: self._share(stream_id, name, now_ns)
             for name, zone in self._zones.items()
@@ -58,7 +58,7 @@ class MovingShare:
         }
 
     def moving_now(self, stream_id: str) -> set[str]:
-        """The zones of a stream in which something moves now."""
+        """The zones of a stream in which something is moving now."""
         with self._lock:
             return {
                 zone

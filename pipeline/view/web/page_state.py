@@ -14,12 +14,12 @@ _MOST_SHOWN = 20
 
 
 class PageState:
-    """Puts together what the page shows of all streams. Any thread may use it.
+    """Collects what the page shows of all streams. Thread-safe.
 
     Args:
-        board: The pictures.
+        board: The images.
         watched: Zones and lines.
-        takes_token: Whether who has the token can change something.
+        takes_token: Whether changes are possible with the token.
         keeps_events: Whether there is a store.
     """
 
@@ -33,14 +33,14 @@ class PageState:
         self._sources: Mapping[str, SourceState] = {}
 
     def take_workers(self, troubles: Sequence[Trouble], sources: Mapping[str, SourceState]) -> None:
-        """Takes what is known of other workers and of sources; waits for nobody."""
+        """Updates the state of other workers and of sources; does not block."""
         self._workers, self._sources = troubles, sources
         for stream_id, source in sources.items():
             if source.has_ended:
                 self._board.note_ended(stream_id)
 
     def take(self, event: Event) -> None:
-        """Takes any event; waits for nobody."""
+        """Processes any event; does not block."""
         if event.kind != "camera_moved":
             return
         if event.phase == "start":
@@ -51,9 +51,9 @@ class PageState:
     def now(self) -> dict[str, Any]:
         """Plain JSON data; times in milliseconds, Unix time of this machine.
 
-        ``state`` is ``live`` only where each stream that has not ended has new pictures with predictions, and
-        nothing else is wrong; else ``trouble``, ``waiting`` for the first picture, or ``ended``.
-        ``camera_moved`` says since when (RFC 3339) the cameras of which streams look elsewhere.
+        ``state`` is ``live`` only if each stream that has not ended has new images with predictions and there
+        is no other problem; otherwise ``trouble``, ``waiting`` for the first image, or ``ended``.
+        ``camera_moved`` gives, by stream, since when (RFC 3339) its camera has been pointing elsewhere.
         """
         time_ns = now_ns()
         streams = standings(self._board, time_ns)

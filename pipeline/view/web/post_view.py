@@ -12,27 +12,27 @@ from pipeline.view.web.board import Board
 from pipeline.view.web.put_zones import check_token
 
 TakeView: TypeAlias = Callable[[str], list[str]]
-"""Takes the present view of a stream, in any thread; returns what there is to know, as ``ReplaceWatch``."""
+"""Takes the current view of a stream, in any thread; returns messages as ``ReplaceWatch`` does."""
 
 
 class PostView:
-    """Judges requests, and hands on what they want.
+    """Checks requests and passes them on.
 
     Args:
-        board: Knows the streams.
-        token: What a request has to have; None: nothing can be changed.
-        take_view: Does it; None: it can't be done.
+        board: For the names of the streams.
+        token: Required in requests; None disables changes.
+        take_view: Takes the view; None if that is not possible.
     """
 
     def __init__(self, board: Board, token: str | None, take_view: TakeView | None) -> None:
         self._board, self._token, self._take_view = board, token, take_view
 
     async def post(self, request: Request) -> dict[str, Any]:
-        """The answer to a request.
+        """Handles a request.
 
         Raises:
-            HTTPException: 401 or 403 without the right token, 404 for an unknown stream, 409 for what can't
-                be done now.
+            HTTPException: 401 or 403 without the right token, 404 for an unknown stream, 409 if it is
+                not possible now.
         """
         take_view = check_token(request, self._token, self._take_view)
         stream_id = request.path_params["stream_id"]

@@ -17,9 +17,9 @@ from pipeline.base.schema import readable
 from pipeline.base.watched import Watch
 
 ReplaceWatch: TypeAlias = Callable[[Watch], list[str]]
-"""Replaces zones, lines and rules in any thread; returns what there is to know, first how long it lasts.
+"""Replaces zones, lines and rules, in any thread; returns messages, first how long the change lasts.
 
-It raises ``UserError``, with the reason, where nothing was changed.
+Raises ``UserError`` with the reason if nothing was changed.
 """
 
 Change = TypeVar("Change")
@@ -29,22 +29,22 @@ MOST_BYTES = 1 << 18
 
 
 class PutZones:
-    """Judges requests, and hands on what they want.
+    """Checks requests and passes them on.
 
     Args:
-        token: What a request has to have; None: nothing can be changed.
-        replace_watch: Does it; None: it can't be done.
+        token: Required in requests; None disables changes.
+        replace_watch: Makes the change; None if that is not possible.
     """
 
     def __init__(self, token: str | None, replace_watch: ReplaceWatch | None) -> None:
         self._token, self._replace_watch = token, replace_watch
 
     async def put(self, request: Request) -> dict[str, Any]:
-        """The answer to a request.
+        """Handles a request.
 
         Raises:
-            HTTPException: 401 or 403 without the right token, 413 or 400 for what can't be read, 409 for
-                what can't be done now.
+            HTTPException: 401 or 403 without the right token, 413 or 400 for an invalid body, 409 if it is
+                not possible now.
         """
         replace_watch = check_token(request, self._token, self._replace_watch)
         watch = read_watch(await _body(request))
@@ -56,14 +56,14 @@ class PutZones:
 
 
 def check_token(request: Request, wanted: str | None, change: Change | None) -> Change:
-    """What a request may do.
+    """Returns the change if the request may make it.
 
     Raises:
-        HTTPException: 403 where nothing can be changed, 401 without the right token.
+        HTTPException: 403 if changes are disabled, 401 without the right token.
     """
     if wanted is None or change is None:
         raise HTTPException(
-            403, "changes are disabled: name a file that holds a token in sink.web_token_file"
+            403, "changes are disabled: set sink.web_token_file to a file that contains a token"
         )
     if not has_token(request, wanted):
         advice = "send the token of sink.web_token_file: Authorization: Bearer TOKEN"
@@ -78,10 +78,10 @@ def has_token(request: Request, wanted: str) -> bool:
 
 
 def read_watch(body: bytes) -> Watch:
-    """Zones, lines, rules, views and ground of a request.
+    """Parses zones, lines, rules, views and ground from a request.
 
     Raises:
-        HTTPException: 400 with what is wrong, and where.
+        HTTPException: 400 with the error and its location.
     """
     try:
         values = msgspec.json.decode(body)
@@ -96,10 +96,10 @@ def read_watch(body: bytes) -> Watch:
 
 
 def read_token(file: str, key: str = "sink.web_token_file") -> str:
-    """The token of a file that is named by ``key``.
+    """The token in a file configured by ``key``.
 
     Raises:
-        UserError: It can't be read, others may read it, or the token is too short.
+        UserError: It cannot be read, others may read it, or the token is too short.
     """
     try:
         with Path(file).expanduser().open(encoding="utf-8") as opened:
@@ -110,7 +110,7 @@ def read_token(file: str, key: str = "sink.web_token_file") -> str:
         raise UserError(f"{key}: {file} can be read by others: run chmod 600 {file}")
     if len(token) < _LEAST_TOKEN:
         raise UserError(
-            f"{key}: the token in {file} has {len(token)} characters, it needs {_LEAST_TOKEN}: "
+            f"{key}: the token in {file} has {len(token)} characters, at least {_LEAST_TOKEN} are required: "
             f"openssl rand -hex 16 > {file}"
         )
     return token

@@ -40,11 +40,11 @@ from pipeline.view.web.zones_and_lines import ZonesAndLines
 
 
 class WebError(OutputError):
-    """The page can't be served."""
+    """The page cannot be served."""
 
 
 class WebView(Closing):
-    """Shows the newest picture of each stream in browsers on this machine.
+    """Shows the newest image of each stream in browsers on this machine.
 
     Attributes:
         url: Address of the page; its port is known after ``start``.
@@ -70,15 +70,15 @@ class WebView(Closing):
         Args:
             host: A loopback address or ``localhost``.
             port: 0 takes a free one.
-            max_fps: Most pictures a second of each stream; only streams that somebody watches are encoded.
-            watch: Zones, lines and rules as configured; None: there are none.
-            crossed: Where crossings are counted; None: nobody counts them.
-            kept: Reads kept events, in a thread of the server; None if none are kept.
-            kept_motion: Reads the motion log, in a thread of the server; None if none is kept.
-            evidence: Names the folder with the evidence of an event; None if none is kept.
-            token: Who sends it may change zones; None: nobody may.
+            max_fps: Maximum rate of each stream, in images per second; only watched streams are encoded.
+            watch: Zones, lines and rules as configured; None if there are none.
+            crossed: Counts of crossings; None if they are not counted.
+            kept: Reads stored events, in a thread of the server; None if events are not stored.
+            kept_motion: Reads the motion log, in a thread of the server; None if it is not stored.
+            evidence: Returns the folder with an event's evidence; None if evidence is not stored.
+            token: Required to change zones; None disables changes.
             replace_watch: Replaces zones, lines and rules, in a thread of the server; see ``ReplaceWatch``.
-            take_view: Takes the present view of a stream, likewise.
+            take_view: Takes the current view of a stream, likewise.
         """
         self._host, self._port, self._max_fps = host, port, max_fps
         self._board, self._feed = Board(), EventFeed()
@@ -112,10 +112,10 @@ class WebView(Closing):
         return f"http://{loopback_host(self._host) or self._host}:{self._port}"
 
     def start(self) -> None:
-        """Serves the page from now on.
+        """Starts serving the page.
 
         Raises:
-            WebError: The port is in use, or the host is not loopback.
+            WebError: The port is in use, or the host is not a loopback address.
         """
         host = loopback_host(self._host)
         if host is None:
@@ -139,42 +139,42 @@ class WebView(Closing):
         attended: Attended | None = None,
         plain: Image | None = None,
     ) -> None:
-        """Shows a picture; never waits. The picture must not be altered afterwards.
+        """Shows an image, which must not be modified afterwards; does not block.
 
         Args:
             stream_id: Its stream.
-            image: The picture, BGR.
-            info: What to show beside it, as made by ``picture_info``.
+            image: The image, BGR.
+            info: Data to show beside it, from ``picture_info``.
             attended: Its prediction with attention; None if it has none.
-            plain: The picture without what is drawn on it, BGR.
+            plain: The image without overlay, BGR.
         """
         self._board.publish(stream_id, image, info, attended, plain)
         self._motion.take(stream_id, info.get("seen"), now_ns())
 
     def end(self, stream_id: str) -> None:
-        """Shows that a stream is over; the next picture of it takes that back."""
+        """Shows a stream as ended, until its next image."""
         self._board.end(stream_id)
 
     def tell(self, event: Event) -> None:
-        """Tells who listens of an event; never waits."""
+        """Sends an event to all clients; does not block."""
         self._watched.take(event)
         self._state.take(event)
         self._feed.put(event)
 
     def replace_watch(self, watch: Watch) -> None:
-        """Other zones, lines and rules apply from now on; never waits."""
+        """Replaces zones, lines and rules; does not block."""
         self._watched.replace_watch(watch)
 
     def take_stats(self, stats: WorkerStats, links: Iterable[tuple[str, str]]) -> None:
-        """Takes the sink's statistics and the states of its links, for ``/metrics``; never waits."""
+        """Updates the sink's statistics and the states of its links, for ``/metrics``; does not block."""
         self._metrics.take_stats(stats, links)
 
     def take_workers(self, troubles: Sequence[Trouble], sources: Mapping[str, SourceState]) -> None:
-        """Takes what is wrong with other workers, the worst first, and how the sources are; never waits."""
+        """Updates problems of other workers, the worst first, and states of sources; does not block."""
         self._state.take_workers(troubles, sources)
 
     def pop_events(self) -> list[str]:
-        """What happened since the last call, human-readable."""
+        """Human-readable events since the last call."""
         return [self._events.popleft() for _ in range(len(self._events))]
 
     def close(self) -> None:
@@ -222,7 +222,7 @@ class WebView(Closing):
     def _bind(self) -> socket.socket:
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         listener = socket.socket(family, socket.SOCK_STREAM)
-        # A page that was open a moment ago leaves its port in TIME_WAIT: that is not "in use".
+        # A recently closed page leaves its port in TIME_WAIT, which does not count as in use.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((self._host, self._port))

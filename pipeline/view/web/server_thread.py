@@ -18,13 +18,13 @@ _WAITING_CONNECTIONS = 256
 
 
 class ServerThread:
-    """Serves an application in a thread of its own.
+    """Serves an application in its own thread.
 
     Args:
-        app: The application; it must close each connection after its answer, see ``guard``.
-        listener: Where; it is closed with the server.
-        name: Of the thread.
-        lifespan: Whether the application wants to be told of start and end.
+        app: The application; it must close each connection after its response, see ``guard``.
+        listener: Bound socket; closed with the server.
+        name: Name of the thread.
+        lifespan: Whether the application handles ASGI lifespan events.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class ServerThread:
         self._thread = Thread(target=self._serve, name=name, daemon=True)
 
     def start(self) -> bool:
-        """Serves from now on; False if that does not begin in time."""
+        """Starts serving; False if that takes too long."""
         self._thread.start()
         deadline_s = time.monotonic() + _START_TIMEOUT_S
         while not self._server.started:
@@ -55,8 +55,8 @@ class ServerThread:
                 self.close()
                 return False
             time.sleep(0.005)
-        # asyncio takes one number for what it accepts at once, each a descriptor before it can be refused,
-        # and for the kernel's queue, whose overflow costs a client a second.
+        # asyncio uses one number both for connections accepted at once, each of which takes a descriptor
+        # before it can be rejected, and for the kernel's queue, whose overflow costs a client a second.
         self._listener.listen(_WAITING_CONNECTIONS)
         return True
 

@@ -5,20 +5,20 @@ import msgspec
 from pipeline.view.web.board import Board, Info, Picture
 
 _RECENT_S = 5.0
-"""What was predicted longer ago says nothing of now."""
+"""Age above which a prediction does not describe the present."""
 
 
 class Standing(msgspec.Struct):
-    """One stream, as ``/api/streams`` has it.
+    """One stream in ``/api/streams``.
 
     Attributes:
         id: Its name.
-        state: ``live``, ``silent`` (no new picture for longer than ``Picture.patience_ns``) or ``ended``.
-        fps: Pictures shown a second; None if not live.
-        health: ``ok``, or what is wrong with its picture, in words; None if not live, or nothing is known.
-        things: What moves now, in words; None if that is not known.
-        label: The best label of the newest prediction, with its probability; None if there is none lately.
-        last_frame_age_s: Time since its newest picture was put up; None if the sink began after its end.
+        state: ``live``, ``silent`` (no new image for longer than ``Picture.patience_ns``) or ``ended``.
+        fps: Images shown per second; None if not live.
+        health: ``ok``, or the image's fault in words; None if not live or unknown.
+        things: What is moving now, in words; None if unknown.
+        label: Best label of the newest prediction, with its probability; None without a recent one.
+        last_frame_age_s: Time since its newest image; None if the sink started after the stream's end.
     """
 
     id: str
@@ -31,13 +31,13 @@ class Standing(msgspec.Struct):
 
 
 def standings(board: Board, now_ns: int) -> list[Standing]:
-    """All streams, in order of their names, at a Unix time."""
+    """All streams at a Unix time, sorted by name."""
     ended = set(board.ended)
     found = []
     for stream_id in board.stream_ids:
         picture = board.newest(stream_id)
         if picture is None:
-            if stream_id in ended:  # else it has just gone
+            if stream_id in ended:  # otherwise it was removed in the meantime
                 found.append(Standing(stream_id, "ended", None, None, None, None, None))
             continue
         age_ns = max(now_ns - picture.shown_ns, 0)
@@ -60,7 +60,7 @@ def standings(board: Board, now_ns: int) -> list[Standing]:
 
 
 def not_ready(board: Board, now_ns: int) -> str | None:
-    """Why no stream is received with predictions at a Unix time, in words; None if one is."""
+    """Why no stream has predictions at a Unix time, in words; None if one has."""
     streams = standings(board, now_ns)
     if any(one.state == "live" and one.health is not None for one in streams):
         return None
@@ -76,7 +76,7 @@ def not_ready(board: Board, now_ns: int) -> str | None:
 
 
 def _told(picture: Picture, now_ns: int) -> Info | None:
-    """What the newest prediction told, if that was lately."""
+    """Data of the newest prediction, if it is recent."""
     predicted = picture.predicted
     if predicted is None or now_ns - predicted.shown_ns > _RECENT_S * 1e9:
         return None

@@ -8,16 +8,16 @@ from pipeline.view.web.board import Board, Picture
 
 
 class Trouble(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that keeps the page from being live.
+    """A problem that keeps the page from being live.
 
     Attributes:
-        words: What is wrong, such as ``inference down``.
-        since_ns: Unix time since when; None where the words say it, or nobody knows.
-        next: What is done about it, such as ``restarting``; empty: nothing by itself.
-        next_ns: Unix time at which that is due; None: now, or nobody knows.
-        hides_predictions: It explains why there are none.
-        hides_pictures: It explains why there are none.
-        streams: Of which it explains that; None for all.
+        words: The problem, such as ``inference down``.
+        since_ns: Unix time since when; None if ``words`` contains it or it is unknown.
+        next: What is being done about it, such as ``restarting``; empty if nothing is.
+        next_ns: Unix time at which that is due; None if now or unknown.
+        hides_predictions: Whether it explains missing predictions.
+        hides_pictures: Whether it explains missing images.
+        streams: The streams it affects; None for all.
     """
 
     words: str
@@ -30,13 +30,13 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SourceState(msgspec.Struct, frozen=True, kw_only=True):
-    """A source, as capture reports it.
+    """State of a source, as reported by capture.
 
     Attributes:
-        has_ended: It is over.
-        error: Why it failed for good; empty if it did not.
-        retry_ns: Unix time of the next try to open it; 0 if none is due.
-        is_left_out: Inference workers are there, but none takes it.
+        has_ended: Whether it has ended.
+        error: Reason of a permanent failure; otherwise empty.
+        retry_ns: Unix time of the next attempt to open it; 0 if none is due.
+        is_left_out: Whether inference workers exist but none takes it.
     """
 
     has_ended: bool = False
@@ -48,14 +48,14 @@ class SourceState(msgspec.Struct, frozen=True, kw_only=True):
 def all_troubles(
     board: Board, workers: Sequence[Trouble], sources: Mapping[str, SourceState], now_ns: int
 ) -> list[Trouble]:
-    """All that is wrong at a Unix time, the worst first.
+    """All problems at a Unix time, the worst first.
 
-    What one of the workers explains is not said again of each stream.
+    A problem explained by a worker is not repeated for each stream.
 
     Args:
-        board: The pictures.
-        workers: What is wrong with other workers and the links to them, the worst first.
-        sources: By stream; not all need to be known.
+        board: The images.
+        workers: Problems of other workers and the links to them, the worst first.
+        sources: By stream; may be incomplete.
         now_ns: Unix time.
     """
     ended, pictures = set(board.ended), [(name, board.newest(name)) for name in board.stream_ids]
@@ -106,7 +106,7 @@ def _no_picture(name: str, since_ns: int | None, sources: Mapping[str, SourceSta
 
 
 def _unpredicted_since(picture: Picture) -> int | None:
-    """Since when pictures of a stream come without predictions; None if that is not for long."""
+    """Since when images of a stream have come without predictions; None if that is recent."""
     since_ns = picture.predicted.shown_ns if picture.predicted else picture.began_ns
     since_ns = max(since_ns, picture.began_ns)
     return since_ns if picture.shown_ns - since_ns > picture.patience_ns else None

@@ -15,18 +15,18 @@ from pipeline.base.text import StreamId
 
 MOST_REQUEST_BYTES = 1 << 16
 BEGIN_S = 10.0
-"""A verb that the worker has not begun by then is given up, and never done."""
+"""Time limit for the worker to start a request; after it the request is dropped."""
 END_S = 30.0
-"""Longest time from beginning to end that anybody waits for the answer."""
+"""Longest time that a client waits from the start of a request to its answer."""
 
 S = TypeVar("S", bound=msgspec.Struct)
 
 
 class VerbError(UserError):
-    """A verb that was not done; the message is one readable line.
+    """A request that was not carried out; the message is one line.
 
     Attributes:
-        code: Of the answer, 400 to 599.
+        code: HTTP status, 400 to 599.
     """
 
     def __init__(self, code: int, text: str) -> None:
@@ -39,9 +39,9 @@ class Asked:
     """A request.
 
     Attributes:
-        path: What stands in the places of the path, by name.
-        query: Its query; of a repeated name the last.
-        body: As it came.
+        path: Path parameters by name.
+        query: Query parameters; the last one of a repeated name.
+        body: The raw body.
     """
 
     path: Mapping[str, str] = field(default_factory=dict)
@@ -50,10 +50,10 @@ class Asked:
 
     @property
     def stream_id(self) -> str:
-        """The stream that the path names.
+        """The stream in the path.
 
         Raises:
-            VerbError: 400, it can't be the name of a stream.
+            VerbError: 400, it is not a valid stream name.
         """
         try:
             return msgspec.convert({"id": self.path["stream_id"]}, _Named).id
@@ -62,10 +62,10 @@ class Asked:
 
     @property
     def generation(self) -> int:
-        """``?generation=``.
+        """The query parameter ``generation``.
 
         Raises:
-            VerbError: 400, it is missing or no such number.
+            VerbError: 400, it is missing or invalid.
         """
         try:
             wanted = {name: text for name, text in self.query.items() if name == "generation"}
@@ -74,10 +74,10 @@ class Asked:
             raise VerbError(400, f"?generation=: {error}") from None
 
     def read(self, schema: type[S]) -> S:
-        """The body, which is a JSON object.
+        """Parses the body, a JSON object.
 
         Raises:
-            VerbError: 400 with what is wrong, and where.
+            VerbError: 400 with the error and its location.
         """
         try:
             values = msgspec.json.decode(self.body)
@@ -96,8 +96,8 @@ class Done:
     """An answer.
 
     Attributes:
-        body: Bytes go out as they are, None as nothing (204), all else as JSON.
-        code: Of the answer.
+        body: Bytes are sent unchanged, None as an empty response (204), anything else as JSON.
+        code: HTTP status.
     """
 
     body: Any = None
@@ -109,12 +109,12 @@ Do: TypeAlias = Callable[[Asked], Done]
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """One verb of a worker.
+    """One operation of a worker.
 
     Attributes:
         method: ``GET``, ``POST``, ``PUT`` or ``DELETE``.
         path: Such as ``/streams/{stream_id}``.
-        do: Does it, in the worker's own thread; raises ``VerbError`` where it can't.
+        do: Carries it out, in the worker's own thread; raises ``VerbError`` if it cannot.
         most_bytes: Largest body.
     """
 
@@ -125,7 +125,7 @@ class Verb:
 
 
 class _Turn:
-    """One request on its way through the worker's thread."""
+    """One request passed to the worker's thread."""
 
     def __init__(self, do: Do, asked: Asked) -> None:
         self.do, self.asked = do, asked
@@ -134,7 +134,7 @@ class _Turn:
 
 
 class VerbQueue:
-    """Hands what was asked in any thread to the worker's own."""
+    """Passes requests from any thread to the worker's own."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -142,10 +142,10 @@ class VerbQueue:
         self._refusal: VerbError | None = VerbError(503, "the worker is starting")
 
     def ask(self, do: Do, asked: Asked) -> Done:
-        """Has something done, and waits for it; in any thread but the worker's.
+        """Runs an operation and waits for it; called in any thread but the worker's.
 
         Raises:
-            VerbError: It was not done, and why; 503 also if it took so long that nobody knows.
+            VerbError: The reason why it was not done; also 503 if it took so long that the result is unknown.
         """
         turn = _Turn(do, asked)
         with self._lock:
@@ -158,18 +158,18 @@ class VerbQueue:
                     self._turns.remove(turn)
                     raise VerbError(503, f"the worker was busy for {BEGIN_S:g} s: nothing was done")
             if not turn.over.wait(END_S):
-                raise VerbError(503, f"the worker has begun, but did not finish within {END_S:g} s")
+                raise VerbError(503, f"the worker started the request, but did not finish within {END_S:g} s")
         if isinstance(turn.result, VerbError):
             raise turn.result
         return turn.result
 
     def accept(self) -> None:
-        """From now on what is asked is done; called by the worker's thread."""
+        """Starts accepting requests; called by the worker's thread."""
         with self._lock:
             self._refusal = None
 
     def do_all(self) -> None:
-        """Does all that waits; called by the worker's thread, again and again."""
+        """Carries out all queued requests; called repeatedly by the worker's thread."""
         while self._turns:
             with self._lock:
                 if not self._turns:
@@ -184,7 +184,7 @@ class VerbQueue:
                 turn.over.set()
 
     def refuse(self, why: str) -> None:
-        """Refuses what waits and all that will come with 503; called by the worker's thread."""
+        """Rejects queued and future requests with 503; called by the worker's thread."""
         with self._lock:
             self._refusal = VerbError(503, why)
             turns = list(self._turns)

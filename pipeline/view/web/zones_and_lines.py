@@ -10,11 +10,11 @@ from pipeline.view.web.moving_share import MovingShare
 
 
 class ZonesAndLines:
-    """Follows the events of all zones and lines. Any thread may use it.
+    """Tracks the state of all zones and lines. Thread-safe.
 
     Args:
         watch: Zones, lines and rules.
-        crossed: How often lines were crossed; it is counted elsewhere.
+        crossed: Counts of crossings, maintained elsewhere.
     """
 
     def __init__(self, watch: Watch, crossed: CrossingCounts) -> None:
@@ -23,24 +23,24 @@ class ZonesAndLines:
         self._crossed = crossed
 
     def replace_watch(self, watch: Watch) -> None:
-        """Follows other zones, lines and rules; what is known of those that are the same goes on.
+        """Replaces zones, lines and rules; unchanged ones keep their state.
 
-        What ends because of that is to be taken before.
+        Pass the end events caused by the change to ``take`` first.
         """
         with self._lock:
             self.watch = watch
             self.moving.replace_watch(watch)
 
     def take(self, event: Event) -> None:
-        """Takes an event of any kind."""
+        """Processes an event of any kind."""
         with self._lock:
             self.moving.take(event)
 
     def standing(self, stream_id: str, now_ns: int) -> list[dict[str, Any]]:
         """Zones and lines of a stream; plain JSON data.
 
-        Of a zone ``moving`` (now) and ``share`` (of the last minute) are None where no rule tells it. Of a
-        line ``forward`` and ``backward`` count crossings since the sink began, or this line.
+        For zones, ``moving`` (now) and ``share`` (of the last minute) are None without a rule for motion.
+        For lines, ``forward`` and ``backward`` count crossings since the sink started or the line changed.
         """
         with self._lock:
             watch, moving = self.watch, self.moving

@@ -186,11 +186,11 @@ def test_where_the_answer_can_not_be_cut_out_every_picture_is_computed(
     names = ports(model.architecture)._replace(features=("appearance",))
     monkeypatch.setattr("pipeline.runtime.exported.open_openvino.ports", lambda architecture: names)
     runtime = open_openvino(model, Options(precision="fp32", name="tiny", report=lines.append))
-    assert lines[-1].startswith("tiny: unchanged pictures are computed like new ones: ")
-    assert lines[-1].endswith("the answer can't be had from appearance alone")
+    assert lines[-1].startswith("tiny: unchanged images are computed like new ones: ")
+    assert lines[-1].endswith("the answer can't be derived from appearance alone")
     memories = runtime.infer([picture(np.random.default_rng(0))], [[None, None]]).remember()
     assert memories[0].features is None
-    with pytest.raises(ValueError, match="a known picture needs features"):
+    with pytest.raises(ValueError, match="a known image needs features"):
         runtime.infer([picture(np.random.default_rng(0))], [[None, None]], known=memories)
 
 
@@ -244,7 +244,7 @@ def test_without_a_folder_for_it_everything_still_works(
     monkeypatch.setenv("XDG_CACHE_HOME", str(file))
     runtime = open_runtime(file, Options(report=lines.append), backend="openvino")
     assert len(lines) == 3
-    assert "can't be kept for the next start" in lines[1]
+    assert "can't be cached for the next start" in lines[1]
     assert runtime.infer([picture(np.random.default_rng(0))], [[None, None]]).results[0].depth == 0
 
 
@@ -254,8 +254,8 @@ def test_without_a_folder_for_it_everything_still_works(
         ("openvino", {"device": "cuda"}, "backend openvino runs on the CPU, not on cuda: choose auto or cpu"),
         ("openvino", {"precision": "fp16"}, "backend openvino computes in fp32, bf16, int8, not in fp16"),
         ("onnxruntime", {"precision": "bf16"}, "backend onnxruntime computes in fp32, not in bf16"),
-        ("openvino", {"provider": "cuda"}, "provider cuda is one of backend onnxruntime, not of openvino"),
-        ("auto", {"provider": "cpu"}, "provider cpu is one of backend onnxruntime, not of auto"),
+        ("openvino", {"provider": "cuda"}, "provider cuda requires backend onnxruntime, not openvino"),
+        ("auto", {"provider": "cpu"}, "provider cpu requires backend onnxruntime, not auto"),
         ("onnxruntime", {"provider": "abacus"}, "provider 'abacus': choose auto, cpu, cuda, tensorrt"),
         ("onnxruntime", {"provider": "cpu", "device": "cuda"}, "provider cpu does not run on device cuda"),
         ("onnxruntime", {"provider": "cuda", "device": "cpu"}, "provider cuda does not run on device cpu"),

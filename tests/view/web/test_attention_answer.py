@@ -100,7 +100,7 @@ def test_where_no_attention_is_sent_that_is_said(view):
     assert status == 409
     assert "inference.attention=true" in answer["error"]
     show(view, prediction(depth=0), attention(depth=0))
-    assert asked(view, "x=0&y=0") == (409, {"error": "the newest prediction of 'door' saw no past frame"})
+    assert asked(view, "x=0&y=0") == (409, {"error": "the newest prediction of 'door' has no past frames"})
 
 
 @pytest.mark.parametrize(
@@ -110,4 +110,4 @@ def test_a_place_is_two_shares(view, query):
     show(view, prediction(), attention())
     status, answer = asked(view, query)
     assert status == 400
-    assert "as a fraction of the image, from 0 to 1" in answer["error"]
+    assert "must be a fraction of the image, from 0 to 1" in answer["error"]

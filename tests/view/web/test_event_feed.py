@@ -118,7 +118,7 @@ def test_the_number_of_clients_is_bounded_and_who_leaves_makes_room(view):
             client.head()
         response, body = get(view, "/api/events/live")
         assert response.status == 503
-        assert json.loads(body) == {"error": "too many clients listen already"}
+        assert json.loads(body) == {"error": "too many clients are connected"}
 
     def taken():
         with Listener(view) as client:

@@ -109,7 +109,7 @@ def test_where_no_evidence_is_kept():
             "files": [],
         }
         response, body = asked(view, f"/api/events/{ID}/evidence/clip.mp4")
-        assert (response.status, json.loads(body)) == (404, {"error": "no evidence of events is kept"})
+        assert (response.status, json.loads(body)) == (404, {"error": "evidence is not stored"})
 
 
 def test_pages_from_elsewhere_get_nothing(view):

@@ -98,14 +98,14 @@ def test_a_plain_snapshot_is_what_the_camera_saw(view):
     view.publish("door", drawn, info(2))
     response, body = snapshot(view, "door", "?plain=true")
     assert response.status == 404
-    assert json.loads(body)["error"] == "the newest picture of 'door' is only available with its overlay"
+    assert json.loads(body)["error"] == "the newest frame of 'door' is only available with its overlay"
 
 
 @pytest.mark.parametrize("stream_id", ["door", "жест/手", "../../door", "%2e%2e"])
 def test_no_snapshot_of_an_unknown_stream(view, stream_id):
     response, body = snapshot(view, stream_id)
     assert response.status == 404
-    assert "there is no frame of a stream" in json.loads(body)["error"]
+    assert "there is no frame of stream" in json.loads(body)["error"]
 
 
 def test_a_picture_that_cannot_be_encoded_is_an_error_and_the_next_one_is_there(view):
@@ -164,7 +164,7 @@ def test_a_stream_without_events_is_known_by_its_picture(kept_view):
 
 
 def test_where_no_events_are_kept_or_they_cannot_be_read(view, tmp_path):
-    assert asked(view, "/api/events") == (404, {"error": "no events are kept: store.file is empty"})
+    assert asked(view, "/api/events") == (404, {"error": "events are not stored: store.file is empty"})
     (tmp_path / "broken").write_bytes(b"x" * 5000)
 
     def broken(*_):

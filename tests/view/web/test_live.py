@@ -114,7 +114,7 @@ def test_a_picture_that_jpeg_cannot_hold_is_left_out_and_reported_once(view):
         assert browser.picture()[0]["stream_id"] == "wide"
     assert get(view, "/healthz")[0].status == 200
     (event,) = view.pop_events()
-    assert event.startswith("web page: frames of wide are left out: ")
+    assert event.startswith("web page: frames of wide are skipped: ")
     assert view.pop_events() == []
 
 

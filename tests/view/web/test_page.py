@@ -111,7 +111,7 @@ def test_silent_stream_is_said_to_be_silent():
         view.publish("door", picture(), picture_info(frame(), None, fps=None, latency_ms=None))
         page.goto(view.url)
         page.wait_for_selector('[data-stream="door"][data-state="stale"]')
-        assert page.locator(".stale").inner_text().startswith("no new picture for")
+        assert page.locator(".stale").inner_text().startswith("no new frame for")
         assert page.locator('[data-chip="past"]').inner_text() == "no prediction"
 
 
@@ -201,7 +201,7 @@ def test_what_is_no_longer_live_does_not_look_live():
                 page.wait_for_selector(".top li")
                 page.wait_for_function(LOOKS_LIVE)
             page.wait_for_selector('.card[data-state="stale"]')
-            assert looks_old(page).startswith("no new picture for")
+            assert looks_old(page).startswith("no new frame for")
             view.end("door")
             page.wait_for_selector('.card[data-state="ended"]')
             assert looks_old(page) == "stream ended"

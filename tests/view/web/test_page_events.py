@@ -86,7 +86,7 @@ def test_an_event_opens_its_clip_and_why(shown):
         assert page.locator("video").get_attribute("src").endswith("overlay.mp4")
         page.wait_for_function("() => document.querySelector('.matches').naturalWidth === 160")
         numbers = page.locator(".numbers").inner_text()
-        for text in ("180°", "0.12 picture widths/s", "least overlap", "0.123", "forward"):
+        for text in ("180°", "0.12 image widths/s", "least overlap", "0.123", "forward"):
             assert text in numbers
         page.get_by_label("without overlay").check()
         page.wait_for_function("() => document.querySelector('video').src.endsWith('clip.mp4')")

@@ -90,7 +90,7 @@ def test_the_token_is_asked_for_once_and_kept_by_the_tab_only(camera):
         page.goto(camera.view.url)
         ask(page)
         send(page, TOKEN)
-        page.get_by_text("Not kept: door has no view.").wait_for()
+        page.get_by_text("Not changed: door has no view.").wait_for()
         assert page.get_by_label("Token").is_hidden()
         page.get_by_role("button", name="Cancel").click()
         page.reload()
@@ -126,7 +126,7 @@ def test_a_server_that_is_gone_is_said(camera):
         ask(page)
         camera.view.close()
         send(page, TOKEN)
-        page.get_by_text("The server does not answer.").wait_for()
+        page.get_by_text("The server does not respond.").wait_for()
         assert page.evaluate("sessionStorage.length") == 0, "nobody has said that it is the token"
 
 
@@ -144,7 +144,7 @@ def test_what_is_not_kept_is_not_asked_for(camera):
         page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
         page.on("request", lambda request: asked.append(request.url))
         page.goto(camera.view.url)
-        page.get_by_text("Events are not kept.").wait_for()
+        page.get_by_text("Events are not stored.").wait_for()
         deadline_s = time.monotonic() + 60
         while not page.locator("#events li").count():  # it listens a little later
             assert time.monotonic() < deadline_s

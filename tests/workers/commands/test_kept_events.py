@@ -131,7 +131,7 @@ def test_rules_of_a_camera_with_views_take_those_of_the_configuration(
     assert lines.endswith("front: corner: something came in, going right\n")
     for text, reason in (
         (RULES.replace("]]\n", "]]\nview = 'gate'\n"), "new.toml: zones.corner: there is no view 'gate'"),
-        (RULES, "front was seen in the view 'gate', which the rules do not name: add [views.gate], or"),
+        (RULES, "front was recorded in the view 'gate', which the rules do not define: add [views.gate]"),
     ):
         (place / "new.toml").write_text(text)
         with pytest.raises(UserError, match=re.escape(reason)):
@@ -153,7 +153,7 @@ def test_rules_of_a_camera_with_views_take_those_of_the_configuration(
         (["export", "e.coco.json"], "give the image size, such as --size 1920x1080"),
         (["export", "nowhere/e.json"], "nowhere"),
         (["--rules", "no.toml"], "no.toml: no such configuration file"),
-        (["list", "--set", "store.file=none"], "none: there are no events yet: run `python run_stream.py`"),
+        (["list", "--set", "store.file=none"], "none: there are no events yet: run `kvq-stream`"),
         (["list", "--set", "store.file="], "no events are kept: store.file is empty"),
     ],
 )

@@ -43,7 +43,7 @@ def test_each_outlet_gets_one_event_and_says_what_came_back(place: Path) -> None
         ]
     assert outcome.out.splitlines() == [
         f"good (http://127.0.0.1:{good.port}): accepted the test event",
-        f"strict (http://127.0.0.1:{strict.port}): it answers 403",
+        f"strict (http://127.0.0.1:{strict.port}): HTTP status 403",
         f"home (mqtt://127.0.0.1:{broker.port}): accepted the test event",
         "phone (push by ntfy): accepted the test event",
         f"gone (http://127.0.0.1:{gone}): connection refused",

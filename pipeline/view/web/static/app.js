@@ -1,4 +1,4 @@
-// The live page: one WebSocket for pictures and for how everything stands; a page that hears nothing says so.
+// The live page: one WebSocket for images and state. A page that receives nothing shows that it is disconnected.
 
 import { offerAttention } from "./attention.js";
 import { drawPicture, frozenPicture, makeCard, noteStreams, showInfo, showMotion, showState, showWatched } from "./cards.js";
@@ -6,7 +6,7 @@ import { followEvents, noteKeeping, showEventsOf } from "./events.js";
 import { showHeader } from "./header.js";
 import { offerToKeep, showMoved } from "./keep_view.js";
 
-const SILENT_MS = 2000; // the server speaks twice a second
+const SILENT_MS = 2000; // the server sends its state twice a second
 const OPEN_MS = 5000;
 const RECONNECT_MS = [250, 500, 1000, 2000, 4000];
 
@@ -48,7 +48,7 @@ function reconnect(closed) {
   showAll();
 }
 
-// Also a connection that is open may be dead: the server was stopped, or a tunnel hangs.
+// An open connection may be dead, too: the server was stopped, or a tunnel hangs.
 function checkConnection() {
   if (!socket) return;
   const opening = socket.readyState === WebSocket.CONNECTING;
@@ -91,7 +91,7 @@ function addCard(id) {
   offerToKeep(card);
 }
 
-let watching = null; // the connection that knows which streams are in view
+let watching = null; // the connection that has been sent the streams in view
 
 function showStreams() {
   main.replaceChildren(...[...cards.keys()].sort().map((id) => cards.get(id).root));
@@ -115,7 +115,7 @@ function choose(name) {
   const watched = name ? [name] : [...cards.keys()];
   for (const [id, card] of cards) {
     const hidden = !watched.includes(id);
-    if (card.root.hidden && !hidden) card.sentAt = Date.now(); // its next picture is on the way
+    if (card.root.hidden && !hidden) card.sentAt = Date.now(); // its next image is on the way
     card.root.hidden = hidden;
   }
   for (const tab of tabs.children) tab.setAttribute("aria-pressed", String(tab.dataset.stream === name));

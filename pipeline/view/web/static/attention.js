@@ -1,4 +1,4 @@
-// Where the network looked, in the pictures before, for one place of a picture: for a click, or by keyboard.
+// Attention in earlier frames for one place of an image, chosen by click or keyboard.
 
 import { make, percent, showText } from "./text.js";
 
@@ -8,7 +8,7 @@ const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDo
 
 const dialog = document.getElementById("attention");
 const part = (name) => dialog.querySelector(`.${name}`);
-let asked = null; // which place of which stream
+let asked = null; // the requested stream and place
 let answer = null;
 let turn = 0;
 
@@ -23,7 +23,7 @@ export function offerAttention(card) {
   };
 }
 
-// As shares of the picture, which may leave room at its sides.
+// As shares of the image, which may be letterboxed in its element.
 function placeOf(event, element, aspect) {
   const box = element.getBoundingClientRect();
   const width = Math.min(box.width, box.height * aspect);
@@ -50,7 +50,7 @@ async function ask(stream, place) {
   const told = await response?.json().catch(() => null);
   if (mine !== turn) return;
   if (response?.ok && told) show(told);
-  else showText(part("refused"), told?.error ?? "The server does not answer.");
+  else showText(part("refused"), told?.error ?? "The server does not respond.");
 }
 
 dialog.addEventListener("keydown", (event) => {
@@ -125,7 +125,7 @@ function makeFigure(view, name, when, words) {
 }
 
 function makeView(picture, shapes) {
-  const view = make("div", picture ? "view" : "view gone", picture ? "" : "no longer kept");
+  const view = make("div", picture ? "view" : "view gone", picture ? "" : "no longer available");
   if (picture) {
     const image = make("img");
     image.src = picture;
@@ -138,7 +138,7 @@ function makeView(picture, shapes) {
   return view;
 }
 
-// Bright where the weight is.
+// Bright where the weight is high.
 function dimmed(weights, most) {
   const height = 1 / weights.length;
   const width = 1 / weights[0].length;
@@ -166,12 +166,12 @@ function marks(cell, outline) {
   ]);
 }
 
-// A line without length, with round ends: it stays round in a picture of any shape.
+// A line of zero length with round caps stays round at any aspect ratio.
 function dot([x, y]) {
   return ["halo", "line"].map((kind) => element("path", { class: `dot ${kind}`, d: `M${x} ${y}h0` }));
 }
 
-// The outline of a thing where it was: moved and scaled with its box.
+// The outline of an object at an earlier position: moved and scaled with its box.
 function moved(thing, was) {
   const [x, y, width, height] = thing.box;
   return thing.outline.map(([px, py]) => [

@@ -1,8 +1,8 @@
-// A card for each stream: its picture as soon as it is decoded, what was seen in it, its zones and lines.
+// A card for each stream: its image as soon as it is decoded, what was seen in it, its zones and lines.
 
 import { clock, lasting, make, percent, showText } from "./text.js";
 
-const PICTURE_LATE_MS = 4000; // the server sends pictures, and none is drawn here
+const PICTURE_LATE_MS = 4000; // the server sends images, but none is drawn here
 const MOTION_EVERY_MS = 10_000;
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -11,7 +11,7 @@ export function makeCard(id) {
   root.dataset.stream = id;
   root.querySelector("h2").textContent = id;
   const canvas = root.querySelector("canvas");
-  canvas.setAttribute("aria-label", `Live picture of ${id}`);
+  canvas.setAttribute("aria-label", `Live image of ${id}`);
   const chips = Object.fromEntries([...root.querySelectorAll("[data-chip]")].map((li) => [li.dataset.chip, li]));
   const card = {
     id,
@@ -30,7 +30,7 @@ export function makeCard(id) {
     ended: false,
     silent: false,
     drawnAt: Date.now(),
-    sentAt: Date.now(), // since when the server has had new pictures
+    sentAt: Date.now(), // since when the server has had new images
     motionAt: 0,
   };
   for (let bar = 0; bar < 60; bar++) card.motion.querySelector("svg").append(makeBar(bar));
@@ -63,7 +63,7 @@ export function showInfo(card, info) {
   showText(past, info.depth == null ? "no prediction" : `past ${info.depth}${info.past ? `/${info.past}` : ""}`);
   past.dataset.state = info.depth == null || (info.past && info.depth < info.past) ? "short" : "full";
   showText(frame, `epoch ${info.epoch} #${info.seq}`);
-  // A picture without a prediction leaves the last one in view, dimmed.
+  // An image without a prediction keeps the last one in view, dimmed.
   for (const part of [card.top, card.moving, card.camera]) part.dataset.old = String(!info.top);
   if (!info.top) return;
   showTop(card.top, info.top, info.truth);
@@ -89,7 +89,7 @@ function showTop(list, top, truth) {
   });
 }
 
-// What a card shows is as old as its last picture: live, or one of the reasons why nothing newer comes.
+// A card's values are as old as its last image: live, or a reason why nothing newer arrives.
 export function showState(card, lost) {
   const late = Date.now() - card.drawnAt;
   const state = card.ended ? "ended" : lost ? "lost" : card.silent || late > PICTURE_LATE_MS ? "stale" : "live";
@@ -97,7 +97,7 @@ export function showState(card, lost) {
     live: "",
     ended: "stream ended",
     lost: "connection lost",
-    stale: `no new picture for ${lasting(late)}`,
+    stale: `no new frame for ${lasting(late)}`,
   }[state];
   card.root.dataset.state = state;
   showText(card.stale, words);
@@ -112,7 +112,7 @@ export function noteStreams(card, state) {
   card.silent = silent;
 }
 
-// The server has new pictures of a card that is in view, and this page draws none.
+// The server has new images of a visible card, but this page draws none.
 export function frozenPicture(card) {
   const isDue = !card.root.hidden && !card.ended && !card.silent && !document.hidden;
   if (!isDue || Date.now() - Math.max(card.drawnAt, card.sentAt) <= PICTURE_LATE_MS) return [];
@@ -146,7 +146,7 @@ export function showWatched(card, watched) {
   });
 }
 
-// One bar a minute, as high as the share of it in which something moved.
+// One bar per minute; its height is the share of the minute with motion.
 export async function showMotion(card) {
   if (Date.now() - card.motionAt < MOTION_EVERY_MS) return;
   card.motionAt = Date.now();

@@ -1,14 +1,14 @@
-// Events as they happen, the newest first; each opens what is kept of it: clip, pictures, and why it was told.
+// Live events, newest first; each opens what is stored of it: clip, images, and why it was reported.
 
 import { lasting, make, percent, showText, when } from "./text.js";
 
 const MOST = 100;
-const ASK_AGAIN_MS = [1500, 3000, 5000, 8000, 15_000, 30_000]; // evidence is there some seconds after its event
+const ASK_AGAIN_MS = [1500, 3000, 5000, 8000, 15_000, 30_000]; // evidence is available some seconds after its event
 
 const list = document.getElementById("events");
 const none = document.getElementById("no-events");
 const told = document.getElementById("told");
-const rows = new Map(); // by the id of what has happened: the start of what lasts
+const rows = new Map(); // by event id; an event with a start and an end has the id of its start
 let shownStream = "";
 let keepsEvidence = true;
 let keepsEvents = true;
@@ -17,10 +17,10 @@ export function followEvents() {
   const feed = new EventSource("api/events/live");
   feed.onopen = () => {
     load();
-    setTimeout(load, 3000); // what happened just before comes into the store a little later
+    setTimeout(load, 3000); // the latest events reach the store with a short delay
   };
   feed.onerror = () => {
-    // Cut off it connects again by itself; refused, because too many listen already, it would not.
+    // If cut off, it reconnects by itself; if rejected because of too many clients, it does not.
     if (feed.readyState === EventSource.CLOSED) setTimeout(followEvents, 5000);
   };
   feed.onmessage = ({ data }) => {
@@ -30,11 +30,11 @@ export function followEvents() {
   };
 }
 
-// Without a store there is nothing to ask for: only what happens from now on can be shown.
+// Without a store, only events from now on can be shown.
 export function noteKeeping(keeps) {
   if (keeps === keepsEvents) return;
   keepsEvents = keeps;
-  none.textContent = keeps ? "Nothing has happened yet." : "Nothing has happened since this page was opened. Events are not kept.";
+  none.textContent = keeps ? "No events yet." : "No events since this page was opened. Events are not stored.";
 }
 
 async function load() {
@@ -69,7 +69,7 @@ function take(event, isNew) {
     else inView.observe(row.root);
   }
   if (event.phase === "end") {
-    if (isNew && row.end === null) askForEvidence(row, 0); // its clip ends only now
+    if (isNew && row.end === null) askForEvidence(row, 0); // its clip is complete only now
     row.end = event;
     const why = event.why?.ended ? `; ${event.why.ended}` : "";
     showText(row.lasted, `lasted ${lasting((event.for_s ?? 0) * 1000)}${why}`);
@@ -82,7 +82,7 @@ function makeRow(id, event) {
   const root = make("li");
   const button = make("button", "event");
   button.type = "button";
-  const room = make("span", "thumb"); // takes its room before there is a picture: nothing jumps
+  const room = make("span", "thumb"); // reserves space for the image, so that the layout does not shift
   const picture = make("img");
   picture.alt = "";
   picture.hidden = true;
@@ -115,7 +115,7 @@ function forgetOldest() {
 
 const fileOf = (row, name) => `api/events/${row.id}/evidence/${name}`;
 
-// Of what was before, only what comes into view is asked for: not a hundred answers at once.
+// For earlier events, evidence is requested only when a row comes into view, not for all at once.
 const inView = new IntersectionObserver((entries) => {
   for (const { isIntersecting, target } of entries) {
     const row = isIntersecting && [...rows.values()].find(({ root }) => root === target);
@@ -181,7 +181,7 @@ function showEvidence(row) {
   showPicture(part("still"), still && fileOf(row, still));
   showPicture(part("matches"), has("matches.jpg") && fileOf(row, "matches.jpg"));
   part("why").hidden = !has("matches.jpg");
-  const missing = keepsEvidence ? "No images of this event (yet)." : "Images of events are not kept.";
+  const missing = keepsEvidence ? "No images of this event (yet)." : "Images of events are not stored.";
   showText(part("missing"), row.files.length ? "" : missing);
 }
 
@@ -195,8 +195,8 @@ function numbers(event) {
   const facts = {
     rule: event.rule,
     direction,
-    speed: event.speed == null ? null : `${event.speed.toFixed(2)} picture widths/s`,
-    size: event.size == null ? null : `${(event.size * 100).toPrecision(2)}% of the picture`,
+    speed: event.speed == null ? null : `${event.speed.toFixed(2)} image widths/s`,
+    size: event.size == null ? null : `${(event.size * 100).toPrecision(2)}% of the image`,
     confidence: event.score == null ? null : percent(event.score),
     ...event.why,
   };

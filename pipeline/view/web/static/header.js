@@ -1,4 +1,4 @@
-// The header: the worst that is wrong, in words, since when, and what comes next.
+// The header: the worst problem, since when, and what happens next.
 
 import { clock, lasting, make, showText } from "./text.js";
 
@@ -6,15 +6,15 @@ const connection = document.getElementById("connection");
 const also = document.getElementById("also");
 const said = document.getElementById("said");
 
-// What is wrong with the page itself comes first: then nothing else that it shows is of now.
+// A problem of the page itself comes first, because everything else shown is then outdated.
 export function showHeader(state, lost, frozen, ahead) {
   const troubles = lost ? [lost] : [...(state?.troubles ?? []), ...frozen];
   const name = lost ? "disconnected" : !state ? "connecting" : troubles.length ? "trouble" : state.state;
-  const quiet = { connecting: "connecting", waiting: "waiting for the first picture", ended: "ended", live: "live" };
+  const quiet = { connecting: "connecting", waiting: "waiting for the first frame", ended: "ended", live: "live" };
   const now = Date.now() + (lost ? 0 : ahead);
   document.body.dataset.connection = name;
   showText(connection, troubles.length ? sentence(troubles[0], now) : quiet[name]);
-  showText(said, troubles.length ? since(troubles[0]) : quiet[name]); // without what counts up each second
+  showText(said, troubles.length ? since(troubles[0]) : quiet[name]); // without the running seconds
   document.title = troubles.length ? `! ${troubles[0].words} - KVQ Stream` : "KVQ Stream";
   showAlso(troubles.slice(1), state?.more ?? 0, now);
 }

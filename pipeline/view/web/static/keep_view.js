@@ -1,8 +1,8 @@
-// A camera that looks elsewhere: says so, and makes what it shows its view, for who has the token.
+// A camera that points elsewhere: shows it, and makes the current image its reference view, with the token.
 
 import { make, showText, when } from "./text.js";
 
-const TOKEN = "token"; // kept by this tab until it is closed, nowhere else
+const TOKEN = "token"; // kept only in this tab, until it is closed
 
 const dialog = document.getElementById("keep");
 const part = (name) => dialog.querySelector(`.${name}`);
@@ -17,7 +17,7 @@ export function offerToKeep(card) {
   button.onclick = () => open(card.id);
 }
 
-// `since` is missing where the camera looks where it should.
+// `since` is missing if the camera points where it should.
 export function showMoved(card, since, takesToken) {
   card.moved.hidden = !since;
   if (!since) return;
@@ -36,7 +36,7 @@ function open(id) {
   refuse("");
 }
 
-// Says why nothing was done, and lets try again.
+// Shows why nothing was changed, and allows another attempt.
 function refuse(why) {
   showText(part("refused"), why);
   const isKnown = sessionStorage.getItem(TOKEN) !== null;
@@ -63,15 +63,15 @@ form.onsubmit = async (event) => {
   const told = await response?.json().catch(() => null);
   if (response?.status === 401) sessionStorage.removeItem(TOKEN);
   else if (response?.ok || response?.status === 409) sessionStorage.setItem(TOKEN, token);
-  if (mine !== turn) return; // the dialog was closed meanwhile
+  if (mine !== turn) return; // the dialog was closed in the meantime
   if (response?.ok && told) show(told);
   else refuse(whyNot(response, told));
 };
 
 function whyNot(response, told) {
-  if (!response) return "The server does not answer.";
+  if (!response) return "The server does not respond.";
   if (response.status === 401) return "Wrong token.";
-  return told?.error ? `Not kept: ${told.error}.` : "The server refused the request without a reason.";
+  return told?.error ? `Not changed: ${told.error}.` : "The server rejected the request without a reason.";
 }
 
 function show({ lasts, notes }) {

@@ -7,7 +7,7 @@ export function make(name, className = "", text = "") {
   return element;
 }
 
-// Unchanged words are not written again: a screen reader would repeat them, and a selection would be lost.
+// Unchanged text is not set again: a screen reader would repeat it, and a selection would be lost.
 export function showText(element, text) {
   if (element.textContent !== text) element.textContent = text;
   element.hidden = !text;
@@ -17,7 +17,7 @@ export function clock(ms) {
   return new Date(ms).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 }
 
-// Such as "14:02:11", with the day in front where that is another one.
+// Such as "14:02:11", preceded by the date if it is not today.
 export function when(ms) {
   const date = new Date(ms);
   const day = date.toDateString() === new Date().toDateString() ? "" : `${date.toLocaleDateString()} `;
