@@ -1,1 +1,1 @@
-"""Benchmarks, each beside a lower bound and an alternative, measured in turns. Never part of the tests."""
+"""Benchmarks with lower bounds and alternatives, measured in alternation. Not part of the test suite."""

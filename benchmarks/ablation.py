@@ -1,8 +1,8 @@
-"""Trains the network, its baselines and its ablations alike: ``python -m benchmarks.ablation --help``.
+"""Trains the network, baselines and ablations under one budget: ``python -m benchmarks.ablation --help``.
 
 Every variant is trained from scratch with the same budget, pictures, loss, optimiser and seed, scored on
-held-out pictures, and its streaming step is measured. Each gives one JSON line; a variant that fails has
-its error in its line, and the others go on.
+held-out pictures, and its streaming step is measured. Each writes one JSON line; the line of a failed variant
+has its error, and the others continue.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def run_variant(name: str, budget: Budget, cost_only: bool = False) -> dict[str,
     """Trains, scores and measures one variant.
 
     Returns:
-        Its line: what it is, its metrics, the budget and the machine; ``error`` in their place if it failed.
+        Its JSON line: description, budget, machine and metrics, or ``error`` if it failed.
     """
     variant = VARIANTS[name]
     machine, on_gpu = describe_machine(), budget.device.startswith("cuda")
@@ -51,14 +51,14 @@ def run_variant(name: str, budget: Budget, cost_only: bool = False) -> dict[str,
                     "accuracy": score(trained.model, variant, budget),
                 }
         line |= streaming_cost(model.eval(), budget.shape, budget.device, budget.repeats)
-    except Exception as error:  # the other variants must go on, whatever this one ran into
+    except Exception as error:  # any failure: the other variants must continue
         text = " ".join(str(error).split())
         line["error"] = f"{type(error).__name__}: {text[:300]}"
     return line
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code: 1 if a variant failed, 2 for an error in the options."""
+    """Runs the command line; returns the exit code: 1 if a variant failed, 2 for invalid options."""
     given = _parser().parse_args(arguments)
     try:
         if given.table:
@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _missing(names: Sequence[str], budget: Budget, out: Path, cost_only: bool) -> list[str]:
-    """The variants that ``out`` does not have with this budget: a run that was cut off goes on."""
+    """The variants missing from ``out`` for this budget, so that an interrupted run continues."""
     done = set()
     for line in _read(out):
         if "error" not in line and line["budget"] == asdict(budget) and cost_only == ("accuracy" not in line):
@@ -98,7 +98,7 @@ def _read(file: Path) -> list[dict[str, Any]]:
     try:
         return [json.loads(text) for text in file.read_text("utf-8").splitlines()]
     except ValueError:
-        raise ValueError(f"{file}: its lines are not those of this program") from None
+        raise ValueError(f"{file}: not a results file of this program") from None
 
 
 def _news(line: dict[str, Any]) -> str:
@@ -112,7 +112,7 @@ def _news(line: dict[str, Any]) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.ablation",
-        description="Trains our network, its baselines and its ablations alike.",
+        description="Trains our network, its baselines and its ablations under one budget.",
         epilog="variants: " + ", ".join(VARIANTS),
     )
     for option in fields(Budget):
@@ -121,14 +121,14 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(
             flag, type=kind, default=option.default, help=f"{option.metadata['help']} (%(default)s)"
         )
-    parser.add_argument("--only", nargs="+", choices=VARIANTS, metavar="NAME", help="some variants, not all")
-    parser.add_argument("--gpus", type=int, default=0, help="a process for each variant, on this many GPUs")
-    parser.add_argument("--cost-only", action="store_true", help="measure the streaming step, train nothing")
+    parser.add_argument("--only", nargs="+", choices=VARIANTS, metavar="NAME", help="run only these variants")
+    parser.add_argument("--gpus", type=int, default=0, help="run one process per variant on this many GPUs")
+    parser.add_argument("--cost-only", action="store_true", help="measure the step without training")
     parser.add_argument(
-        "--out", type=Path, default=Path("outputs/ablation.jsonl"), help="lines are added to it (%(default)s)"
+        "--out", type=Path, default=Path("outputs/ablation.jsonl"), help="append results here (%(default)s)"
     )
     parser.add_argument(
-        "--table", type=Path, nargs="+", metavar="FILE", help="print lines as a Markdown table"
+        "--table", type=Path, nargs="+", metavar="FILE", help="print results as a Markdown table"
     )
     return parser
 

@@ -1,9 +1,9 @@
 """The effect of ``inference.same_below`` on slow motion: ``python -m benchmarks.almost_equal --out FILE``.
 
-Each clip of a known motion is played frame by frame as the inference worker plays a camera: remembered
-frames by time, unchanged pictures left out. Speeds are factors on those of the demo tour, which pans half a
-picture a second. Rows are appended to FILE, so speeds and noises may be measured one after the other;
-``--show FILE`` prints a file as Markdown.
+Each clip of a known motion is processed frame by frame as in the inference worker: past frames are selected
+by time, and unchanged frames are skipped. Speeds are factors on those of the demo tour, which pans half a
+frame width per second. Rows are appended to FILE, so speeds and noise levels can be measured in separate
+runs; ``--show FILE`` prints a file as Markdown.
 """
 
 import argparse
@@ -32,22 +32,22 @@ from pipeline.video.tour import FPS
 SPEEDS = (0.05, 0.1, 0.2, 0.4, 1.0)
 THRESHOLDS = (0.0, 1.0, 2.0, 4.0, 8.0)
 NOISES = (1.0, 3.0)
-_FRAMES, _SCORED_FROM = 50, 7  # of a clip; by then two past frames are there
+_FRAMES, _SCORED_FROM = 50, 7  # frames of a clip; the first scored one has two past frames
 _SPACING_MS = 100.0
 _CANVAS_MIDDLE = 720.0, 540.0
 
 
 @dataclass(frozen=True)
 class Share:
-    """One speed, noise and threshold.
+    """Result for one speed, noise level and threshold.
 
     Attributes:
-        speed: Factor; 0 for a camera that stands still, whose label is ``static``.
-        noise: Of each pixel and frame, standard deviation in grey levels.
+        speed: Speed factor; 0 for a static camera, with the label ``static``.
+        noise: Noise of each pixel and frame, standard deviation in grey levels.
         same_below: The threshold.
-        scored: Predictions that were scored.
-        reused: Share of them made from an earlier picture.
-        accuracy: Share of them with the right label.
+        scored: Number of scored predictions.
+        reused: Share made from an earlier frame.
+        accuracy: Share with the correct label.
     """
 
     speed: float
@@ -59,7 +59,7 @@ class Share:
 
 
 def film(scene: str, motion: str, speed: float, noise: float) -> Iterator[Image]:
-    """Frames ``(480, 640, 3)`` at the tour's rate; the tour has other pictures of that scene."""
+    """Frames ``(480, 640, 3)`` at the tour's frame rate; the tour uses another rendering of the scene."""
     rng = np.random.default_rng(77)
     canvas = paint(scene, 1000)
     sheet = rng.normal(0, noise, (HEIGHT + 128, WIDTH + 128, 3)).round().astype(np.int16)
@@ -74,12 +74,12 @@ def film(scene: str, motion: str, speed: float, noise: float) -> Iterator[Image]
 def play(
     runtime: Runtime, images: list[Image], news: list[Memory], same_below: float
 ) -> tuple[list[str], list[bool]]:
-    """The answer to each picture, and whether it came from an earlier one.
+    """The predicted label of each frame, and whether it was made from an earlier frame.
 
     Args:
-        runtime: Answers.
-        images: In order.
-        news: The memory of each as a new picture: it needs no second pass of the backbone.
+        runtime: The runtime.
+        images: Frames in order.
+        news: The memory of each frame, computed before, so that no second backbone pass is needed.
         same_below: The threshold.
     """
     history, last = (
@@ -101,7 +101,7 @@ def play(
 
 
 def measure(runtime: Runtime, speed: float, noise: float) -> list[Share]:
-    """All thresholds, over all scenes and motions; of speed 0 it is the camera that stands still."""
+    """Results for all thresholds, over all scenes and motions; at speed 0, only the static camera."""
     motions = [motion for motion in CAMERA_MOTIONS if (motion == "static") == (speed == 0)]
     right, again = (np.zeros((len(THRESHOLDS), 0), bool) for _ in range(2))
     for scene in SCENES:
@@ -121,7 +121,7 @@ def measure(runtime: Runtime, speed: float, noise: float) -> list[Share]:
 
 
 def markdown(rows: Iterable[Mapping[str, Any]]) -> str:
-    """Rows as Markdown: accuracy and, in brackets, the share that was reused."""
+    """Rows as Markdown: accuracy and, in brackets, the reused share."""
     shares = {(row["noise"], row["speed"], row["same_below"]): row for row in rows}
     lines = [f"| noise | speed | {' | '.join(f'{threshold:g}' for threshold in THRESHOLDS)} |"]
     lines.append("|---|---|" + "---|" * len(THRESHOLDS))
@@ -138,10 +138,10 @@ def show(path: Path) -> None:
 
 
 def main() -> None:
-    """Measures, or shows what was measured."""
+    """Measures, or shows stored results."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--speed", type=float, action="append", help="repeatable; 0 = stands still")
-    parser.add_argument("--noise", type=float, action="append", help="repeatable; of a pixel, in grey levels")
+    parser.add_argument("--speed", type=float, action="append", help="speed factor, repeatable; 0 = static")
+    parser.add_argument("--noise", type=float, action="append", help="in grey levels, repeatable")
     parser.add_argument("--checkpoint", default="motion_resnet18")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--show", type=Path)

@@ -1,7 +1,7 @@
 """Time saved by resizing in bands with two threads: ``python -m benchmarks.bands --json FILE``.
 
-OpenVINO in float32. The same runtime resizes with one thread and with two in turns, between its own passes:
-a thread that has to be woken up shows, which a loop of nothing but resizing would hide.
+OpenVINO in float32. The same runtime resizes with one and with two threads in alternation, between its
+network passes, so that the time to wake up a thread is included; a loop of only resizing would hide it.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def _step(runtime: Runtime, stretch: Stretcher, image: Image) -> None:
 
 
 def main() -> None:
-    """Prints a Markdown table, and stores it."""
+    """Prints a Markdown table and stores the results."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()

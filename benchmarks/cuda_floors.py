@@ -18,15 +18,15 @@ from pipeline.runtime.fold_batch_norms import fold_batch_norms
 def bare_resnet(
     model: TemporalKVQResNetCBAM, where: torch.device, dtype: torch.dtype, streams: int
 ) -> Callable[[], object]:
-    """One pass of torchvision's ResNet from pixels to probabilities, captured.
+    """One pass of torchvision's ResNet from pixels to probabilities, captured as a CUDA graph.
 
-    Convolution, bias and rectifier are one kernel, the residual is added by a block's last convolution.
+    Convolution, bias and ReLU are one kernel; a block's last convolution also adds the residual.
 
     Args:
-        model: Gives depth, size and scale of the pictures; weights are random.
+        model: Defines depth, input size and normalisation; the weights are random.
         where: A GPU.
-        dtype: Of weights and maps.
-        streams: Pictures in the batch.
+        dtype: Type of weights and maps.
+        streams: Batch size.
     """
     depth, size = model.architecture.depth, model.preprocessing.usual_size
     network = torchvision.models.get_model(f"resnet{depth}", weights=None).eval().requires_grad_(False)
@@ -52,7 +52,7 @@ class BareBlock(nn.Module):
     """A block of torchvision's ResNet.
 
     Args:
-        block: After ``fold_batch_norms``.
+        block: The block, after ``fold_batch_norms``.
     """
 
     def __init__(self, block: nn.Module) -> None:
@@ -62,7 +62,7 @@ class BareBlock(nn.Module):
         self.shortcut = cast(nn.Sequential | None, block.downsample)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, C, rows, columns)`` in channels-last layout to the same of the next block."""
+        """``(B, C, rows, columns)`` in channels-last layout to the input of the next block."""
         *inner, last = cast(list[nn.Conv2d], list(self.convs))
         out, residual = x, x if self.shortcut is None else self.shortcut(x)
         for conv in inner:

@@ -1,8 +1,8 @@
-"""When the demo reports events: ``python -m benchmarks.demo_events --json FILE``.
+"""Timing of the demo's events: ``python -m benchmarks.demo_events --json FILE``.
 
-The street of the demo tour is watched with two zones and a line, once for each seed: other houses, other
-noise. Each scripted entering, leaving, crossing and stop is known from the actors' paths and compared with
-the event's time; events that nothing in the script explains are false.
+The street of the demo tour is processed with two zones and a line, once for each seed, which changes houses
+and noise. The true time of each entry, exit, crossing and stop is computed from the actors' paths and
+compared with the event's time; events without a counterpart in the script are false.
 """
 
 import argparse
@@ -32,25 +32,25 @@ _POSES = [shot.pose for shot in shots() if shot.place == 0]
 _START = Pose(_STREET.start[0] * CANVAS_WIDTH, _STREET.start[1] * CANVAS_HEIGHT, _STREET.start[2])
 _WITHIN_S = 0.3
 _KNOWN_FROM_S = 2.0
-"""Before this, nobody has to be noticed: who is there at the start has not come in."""
+"""Events before this are not required: objects present at the start have not entered."""
 _AREAS = {"pavement": (220.0, 800.0, 460.0, 862.0), "bay": (240.0, 870.0, 430.0, 975.0)}
-"""Left, top, right and bottom on the canvas."""
+"""Left, top, right and bottom on the canvas, in pixels."""
 _GATE = (470.0, 870.0, 980.0)
-"""A line from top to bottom of the road: x, upper and lower end on the canvas."""
+"""A line across the road: x, upper and lower end on the canvas, in pixels."""
 _STEP_S = 0.01
 _TURNS_S = sum(segment.frames for segment in _STREET.segments[:1]) / FPS
-"""When the camera begins to follow the taxi."""
+"""Time at which the camera starts to follow the taxi."""
 
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """Something of the script.
+    """One scripted event.
 
     Attributes:
-        kind: As that of an event.
-        place: Which zone or line.
-        time_s: Since the street began.
-        must: It has to be told.
+        kind: Event kind.
+        place: Name of the zone or line.
+        time_s: Time since the start of the street.
+        must: Whether it has to be reported.
     """
 
     kind: str
@@ -61,14 +61,14 @@ class Happening:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What was told in one run.
+    """Reported events of one run.
 
     Attributes:
-        scripted: What had to be told.
-        in_time: Of these, within 0.3 s of the true time.
-        late_ms: How far the times of those are off that were told at all; early ones are below 0.
-        missed: What was not told.
-        false: What was told and is not in the script.
+        scripted: Number of events that had to be reported.
+        in_time: Number of these reported within 0.3 s of the true time.
+        late_ms: Time errors of the reported ones; negative if early.
+        missed: Scripted events that were not reported.
+        false: Reported events that are not in the script.
     """
 
     scripted: int
@@ -79,7 +79,7 @@ class Told:
 
 
 def watch() -> Watch:
-    """The zones, the line, and what is asked about them."""
+    """The zones, the line and their rules."""
     zones = {
         name: Zone(
             points=[_share(x, y) for x, y in ((left, top), (right, top), (right, bottom), (left, bottom))]
@@ -101,7 +101,7 @@ def watch() -> Watch:
 
 
 def script(actors: Sequence[Actor], seconds: float) -> list[Happening]:
-    """What happens in the zones and at the line, by the actors' paths."""
+    """Events in the zones and at the line, computed from the actors' paths."""
     found = [Happening("camera_moved", "", _TURNS_S, must=True)]
     for actor in actors:
         if actor.is_mover:
@@ -136,7 +136,7 @@ def _passages(actor: Actor, seconds: float) -> Iterator[Happening]:
 
 
 def _is_seen(x: float, y: float, time_s: float) -> bool:
-    """Whether the camera shows that place at that time, and enough of its first view to know where it is."""
+    """Whether the camera shows the position at this time, with enough overlap with its first view."""
     pose = _POSES[min(round(time_s * FPS), len(_POSES) - 1)]
     right, down = pose.canvas_to_view() @ (x, y, 1.0)
     away = abs(pose.x - _START.x) * _START.scale / WIDTH
@@ -149,7 +149,7 @@ def _share(x: float, y: float) -> tuple[float, float]:
 
 
 def play(runtime: Runtime, seed: int) -> Teller:
-    """Watches the street once."""
+    """Processes the street once."""
     watching, teller = Watching(runtime, judge_health=True), Teller(watch=watch())
     source = DemoSource(seed)
     source.open()
@@ -169,7 +169,7 @@ def play(runtime: Runtime, seed: int) -> Teller:
 
 
 def compare(events: Sequence[tuple[str, str, float]], happenings: Sequence[Happening]) -> Told:
-    """Events, as kind, place and seconds, against the script; the nearest ones belong together."""
+    """Matches events (kind, place, seconds) with the script; each scripted event takes the nearest one."""
     left = list(events)
     late_ms, missed = list[float](), list[str]()
     for happening in happenings:

@@ -1,9 +1,9 @@
 """The contribution of each part of dense motion, without retraining.
 
-``python -m benchmarks.dense_ablation --flow FOLDER --moving FOLDER --out FILE`` asks the same weights with
-other rounds of the refinement, with one past frame, for a mask that is the residual against the camera
-alone, and with smaller pictures. ``--weights NAME=CHECKPOINT`` adds others, asked as they are shipped.
-Folders are those of ``evaluate``. ``--show FILE`` prints a file as Markdown.
+``python -m benchmarks.dense_ablation --flow FOLDER --moving FOLDER --out FILE`` evaluates the same weights
+with other numbers of refinement rounds, with one past frame, with a mask from the flow residual only, and
+with smaller frames. ``--weights NAME=CHECKPOINT`` adds other checkpoints with the shipped settings. Folders
+are those of ``evaluate``. ``--show FILE`` prints a file as Markdown.
 """
 
 import argparse
@@ -38,17 +38,17 @@ from pipeline.training.evaluation.score_moving import MaskScore
 from pipeline.training.evaluation.truth_files import read_picture
 
 _SPACING = 2
-_RESIDUAL_PX = 1.0  # of the network's picture, from which a place moves by itself
+_RESIDUAL_PX = 1.0  # threshold in pixels of the network's input
 
 
 class Variant(NamedTuple):
-    """How the weights are asked.
+    """Settings of one evaluation of the weights.
 
     Attributes:
-        rounds: Of the refinement, see ``MotionHead.rounds``.
-        past: Frames that are shown before the new one.
-        alter: What becomes of the answer.
-        size: At which the network sees a picture.
+        rounds: Refinement rounds, see ``MotionHead.rounds``.
+        past: Number of past frames.
+        alter: Post-processing of the result.
+        size: Input size of the network.
     """
 
     rounds: tuple[int, int, int] = ROUNDS
@@ -89,11 +89,11 @@ def measure(
     """A row for each variant: ``epe`` by pair, ``f`` and ``j`` by sequence.
 
     Args:
-        checkpoint: With dense motion.
-        pairs: With true flow.
-        sequences: With true masks; frames t-4, t-2 and t are shown anew for each that is judged.
-        every: One in so many frames with a mask is judged.
-        names: Of ``VARIANTS``.
+        checkpoint: A checkpoint with dense motion.
+        pairs: Pairs with true flow.
+        sequences: Sequences with true masks; each scored frame t is run anew with t-4 and t-2.
+        every: Score every n-th frame with a mask.
+        names: Names of ``VARIANTS``.
 
     Raises:
         ValueError: A file is damaged, or the network has no dense motion.
@@ -134,7 +134,7 @@ def _moving(
 
 
 def table(document: dict[str, Any]) -> str:
-    """A document as Markdown: means over all pairs, over sequences of CDnet (F) and of DAVIS (J)."""
+    """A result file as Markdown: means over all pairs, and over CDnet (F) and DAVIS (J) sequences."""
     lines = ["| | rounds, steps | end-point error | F, CDnet | J, DAVIS |", "|---|---|---:|---:|---:|"]
     for row in document["rows"]:
         kinds = {"f": document["cdnet"], "j": document["davis"]}
@@ -157,11 +157,13 @@ def main() -> None:
     parser.add_argument("--checkpoint", default="motion_resnet18")
     parser.add_argument("--flow", type=Path, help="folder of pairs with true flow")
     parser.add_argument("--moving", type=Path, help="folder of sequences with masks")
-    parser.add_argument("--every", type=int, default=4, help="judge one in so many frames with a mask")
+    parser.add_argument("--every", type=int, default=4, help="score every n-th frame with a mask")
     parser.add_argument("--only", nargs="+", default=list(VARIANTS), choices=VARIANTS, metavar="VARIANT")
-    parser.add_argument("--weights", nargs="+", default=[], metavar="NAME=CHECKPOINT", help="others")
+    parser.add_argument(
+        "--weights", nargs="+", default=[], metavar="NAME=CHECKPOINT", help="more checkpoints"
+    )
     parser.add_argument("--out", type=Path, help="JSON file to write")
-    parser.add_argument("--show", type=Path, help="print this file and measure nothing")
+    parser.add_argument("--show", type=Path, help="print this file without measuring")
     given = parser.parse_args()
     if given.show:
         print(table(json.loads(given.show.read_text())))

@@ -1,9 +1,9 @@
-"""The whole pipeline, from capture to prediction, beside a single-process webcam demo.
+"""The whole pipeline, from capture to prediction, compared with a single-process webcam demo.
 
-Both play the same films of 640x480 as a camera would: one faster than the machine can follow, which shows
-the ceiling, and one with 30 pictures a second, which shows the latency. They take turns. The pipeline runs
-as ``python run_stream.py`` does, recording and web page included; its metrics are those of its workers
-between the end of the warm-up and the end, so they hold no start.
+Both play the same 640x480 videos in real time, as from a camera: one faster than the machine can process, for
+the maximum rate, and one at 30 fps, for the latency. They run in alternation. The pipeline runs like ``python
+run_stream.py``, including recording and web page; its metrics are those of its workers after the warm-up, so
+start-up is excluded.
 """
 
 import contextlib
@@ -60,18 +60,18 @@ def bench(
     json_file: Path | None,
     tour_frames: int | None = None,
 ) -> None:
-    """Measures both at all rates; prints a table, and writes JSON if asked.
+    """Measures both at all rates; prints a table and optionally writes JSON.
 
     Args:
-        seconds: Of each measurement.
-        warm_up_s: Before each measurement.
-        rounds: How often both take their turn; the median counts.
-        options: More of ``run_stream.py``'s command line.
-        json_file: Where the results go.
-        tour_frames: So much of the demo tour is played again and again; None for all of it.
+        seconds: Length of each measurement.
+        warm_up_s: Warm-up before each measurement.
+        rounds: Number of alternations; the median is reported.
+        options: Further command-line options for ``run_stream.py``.
+        json_file: Output file.
+        tour_frames: Number of frames of the demo tour to repeat; None for all.
 
     Raises:
-        ValueError: One of the two did not come up; with what it said.
+        ValueError: One of the two did not start; the message includes its output.
     """
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)
@@ -101,7 +101,7 @@ def bench(
 
 
 def make_films(folder: Path, seconds: float, tour_frames: int | None = None) -> dict[int, Path]:
-    """The demo tour as films with each rate, again and again, long enough for a run that is slow to start."""
+    """Videos of the repeated demo tour at each rate, long enough for a run that starts slowly."""
     tour = folder / "tour.mp4"
     with av.open(tour, "w") as container, DemoSource() as source:
         stream = container.add_stream("libx264", rate=25, options={"tune": "zerolatency", "crf": "20"})
@@ -118,7 +118,7 @@ def make_films(folder: Path, seconds: float, tour_frames: int | None = None) -> 
 def run_pipeline(
     film: Path, folder: Path, warm_up_s: float, seconds: float, options: Sequence[str]
 ) -> Metrics:
-    """Runs all workers on a film that is played as a camera delivers; returns their metrics."""
+    """Runs all workers on a video played in real time; returns their metrics."""
     source = f"streams=[{{id='camera', source='{film}', policy='newest'}}]"
     outputs = ("--set", f"run.output_dir={folder / 'videos'}", "--set", "sink.web_port=0")
     command = [
@@ -155,7 +155,7 @@ def run_pipeline(
 
 
 def run_demo(film: Path, warm_up_s: float, seconds: float) -> Metrics:
-    """Runs the peer on the same film."""
+    """Runs the webcam demo on the same video."""
     times = ("--warm-up", str(warm_up_s), "--seconds", str(seconds))
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.webcam_demo", str(film), *times],
@@ -171,7 +171,7 @@ def run_demo(film: Path, warm_up_s: float, seconds: float) -> Metrics:
 
 
 def _repeat(tour: Path, film: Path, rate: int, seconds: float) -> None:
-    """Plays a film again and again into another one with its own rate, without encoding it anew."""
+    """Writes a video repeatedly into another one with a new frame rate, without re-encoding."""
     with av.open(tour) as source, av.open(film, "w") as container:
         stream = container.add_stream_from_template(source.streams.video[0])
         number = 0
@@ -188,7 +188,7 @@ def _repeat(tour: Path, film: Path, rate: int, seconds: float) -> None:
 
 @contextlib.contextmanager
 def _collector(runtime: Path, process: "subprocess.Popen[bytes]") -> Iterator[Collector]:
-    """Watches the run as a monitor does, from its first prediction on."""
+    """Collects statistics as the monitor does, from the first prediction on."""
     deadline = time.monotonic() + _START_S
     while not (folders := list((runtime / "kvq-stream").glob("run-*/files"))):
         _check(process, deadline)
@@ -205,7 +205,7 @@ def _collector(runtime: Path, process: "subprocess.Popen[bytes]") -> Iterator[Co
 
 def _check(process: "subprocess.Popen[bytes]", deadline: float) -> None:
     if process.poll() is not None or time.monotonic() > deadline:
-        raise ValueError("the pipeline did not come up, or ended")
+        raise ValueError("the pipeline did not start, or ended")
 
 
 def _watch(collector: Collector, seconds: float, process: "subprocess.Popen[bytes]") -> StreamStats:
@@ -217,9 +217,9 @@ def _watch(collector: Collector, seconds: float, process: "subprocess.Popen[byte
 
 
 def add_up(sessions: Iterable[WorkerStats]) -> StreamStats:
-    """What all workers counted; ``last_ns`` is inference's own, as the predictions are.
+    """Merges the statistics of all workers; ``last_ns`` is that of inference.
 
-    Metrics of other workers come at other times, so their last frame may be a later one.
+    Other workers report at other times, so their last frame may be later.
     """
     found = [(metrics.role, metrics.streams["camera"]) for metrics in sessions if "camera" in metrics.streams]
     total = merge(stats for _, stats in found)
@@ -228,20 +228,20 @@ def add_up(sessions: Iterable[WorkerStats]) -> StreamStats:
 
 
 def _cpu_s(pid: int) -> float:
-    """CPU time of a process and its children until now."""
+    """CPU time so far of a process and its children."""
     processes = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
     return float(sum(sum(process.cpu_times()[:2]) for process in processes))
 
 
 def _metrics(before: StreamStats, after: StreamStats, cpu_s: float) -> Metrics:
-    """What happened between two looks; without stages that no frames arrived.
+    """Metrics between two snapshots; stages without frames are omitted.
 
     Raises:
         ValueError: Nothing was predicted.
     """
     predicted = after.predicted - before.predicted
     if not predicted:
-        raise ValueError("nothing was predicted in the time measured: more --seconds may help")
+        raise ValueError("no predictions in the measured time: try more --seconds")
     seconds = (after.last_ns - before.last_ns) / 1e9
     metrics = {"predictions_per_s": predicted / seconds}
     for percent in (50, 95, 99):
@@ -269,7 +269,7 @@ def _medians(rounds: Sequence[Metrics]) -> Metrics:
 
 def _table(middle: dict[str, dict[str, Metrics]], machine: dict[str, str]) -> Table:
     about = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in machine.items())
-    table = Table(caption=f"in ms, demo: the usual webcam demo; {about}", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(caption=f"in ms, demo: a typical webcam demo; {about}", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("640x480", no_wrap=True)
     for heading in _COLUMNS.values():
         table.add_column(heading, justify="right", no_wrap=True)

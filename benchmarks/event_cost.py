@@ -1,15 +1,15 @@
 """The cost of scene and events for each frame: ``python -m benchmarks.event_cost --json FILE``.
 
-Things that are drawn walk to and fro in the dense motion of a picture of 384x288, at 25 frames a second,
-under 10 zones, 5 lines and 20 rules. Each stage is timed by itself: the CPU time of the process, in which
-other programs do not count, as the mean over all frames of the fastest round.
+Synthetic objects move to and fro in the dense motion of a 384x288 frame at 25 fps, with 10 zones, 5 lines and
+20 rules. Each stage is timed separately: CPU time of the process, which excludes other programs, as the mean
+over all frames of the fastest round.
 
-things   from dense motion to things that are followed, and the camera's motion
-home     the reference view, followed from frame to frame and looked for five times a second
-rules    as the sink judges a prediction: seen from the view, in steps, zones, lines and rules
-health   the judgement of a picture of 640x480
-log      the motion log, packed five seconds at a time
-store    all of the thread that keeps it: queue, packing, SQLite
+things   from dense motion to tracked objects and camera motion
+home     the reference view, tracked in every frame and searched for five times a second
+rules    processing of a prediction in the sink: reference view, quantisation, zones, lines and rules
+health   image health of a 640x480 frame
+log      the motion log, packed in chunks of five seconds
+store    the whole store thread: queue, packing, SQLite
 """
 
 import argparse
@@ -56,14 +56,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Row:
-    """One stage.
+    """Cost of one stage.
 
     Attributes:
-        stage: See above.
-        things: In each frame.
-        frames: That were timed.
-        ms: A frame, in the mean.
-        worst_ms: Of a hundred frames, the second longest.
+        stage: Name of the stage, see above.
+        things: Number of objects per frame.
+        frames: Number of timed frames.
+        ms: Mean time per frame.
+        worst_ms: 99th percentile.
     """
 
     stage: str
@@ -94,7 +94,7 @@ def watch() -> Watch:
 
 
 class Scene:
-    """So many discs on paths of their own, in bands so that few of them meet."""
+    """Discs on independent paths, in separate bands so that few overlap."""
 
     def __init__(self, things: int) -> None:
         rng = random.Random(things)
@@ -104,7 +104,7 @@ class Scene:
         ]
 
     def motion(self, second: float) -> DenseMotion:
-        """What a network finds at a time."""
+        """Synthetic network output at a time."""
         rows, columns = _GRID
         to_px = np.array([columns, rows / _ASPECT]) * PLACE_PX
         x, y = (np.arange(columns) + 0.5) / columns, (np.arange(rows) + 0.5)[:, None] / rows * _ASPECT
@@ -129,14 +129,14 @@ class Scene:
 
 
 def _place(path: tuple[float, float, float, float], second: float) -> tuple[float, float]:
-    """To and fro across the picture, and a little up and down."""
+    """Position at a time: to and fro across the frame, and slightly up and down."""
     speed, phase, y, sway = path
     turn = (speed * second + phase) % 2.0
     return 0.03 + 0.94 * min(turn, 2.0 - turn), y + 0.01 * math.sin(sway * second)
 
 
 def measure(things: int, seconds: float, rounds: int) -> list[Row]:
-    """All stages, each in the round in which it was fastest."""
+    """All stages, each from its fastest round."""
     turns = [list(_round(things, seconds)) for _ in range(rounds)]
     return [min(stage, key=lambda row: row.ms) for stage in zip(*turns, strict=True)]
 
@@ -145,7 +145,7 @@ def _round(things: int, seconds: float) -> Iterator[Row]:
     """All stages, one after the other."""
     scene, frames = Scene(things), round(seconds * _FPS)
     at = [(round(n / _FPS * 1e9) + 1, n / _FPS) for n in range(frames)]
-    motions = [scene.motion(second) for _, second in at[: 8 * _FPS]]  # they are large; they come again
+    motions = [scene.motion(second) for _, second in at[: 8 * _FPS]]  # limited for memory, and reused
 
     tracker, camera = ThingTracker(), CameraTracker()
     found: list[list[Thing]] = []
@@ -218,14 +218,14 @@ def _row(stage: str, things: int, spent: Sequence[float], frames: int | None = N
 
 
 def _keys() -> Array:
-    """Of a scene with something to see at every place."""
+    """Match keys of a scene with texture everywhere."""
     noise = np.random.default_rng(1).normal(size=_KEYS).astype(np.float32)
     smooth = np.asarray(cv2.GaussianBlur(noise, (0, 0), 0.8), np.float32)
     return np.asarray(smooth / np.linalg.norm(smooth, axis=2, keepdims=True), np.float32)
 
 
 def _pictures() -> list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]:
-    """Of one scene, with noise."""
+    """Noisy frames of one scene."""
     rng = np.random.default_rng(2)
     coarse = rng.integers(40, 210, (24, 32, 3), np.uint8)
     scene = cv2.resize(coarse, (640, 480), interpolation=cv2.INTER_CUBIC)
@@ -234,9 +234,9 @@ def _pictures() -> list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]:
 
 
 def main() -> None:
-    """Prints a table, and stores it."""
+    """Prints a table and stores the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=40.0, help="of each scene")
+    parser.add_argument("--seconds", type=float, default=40.0, help="length of each scene")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()

@@ -1,9 +1,9 @@
 """The cost of evidence for each frame: ``python -m benchmarks.evidence_cost CLIP --json FILE``.
 
-Pictures of the clip come 25 times a second and are drawn as in the sink, with two things in each: without
-evidence, with evidence of no event, and with clips of one event after another. ``take`` is what the sink's
-own thread spends on evidence; ``draw`` says what its other work takes beside the thread; ``cpu`` is of the
-whole process, drawing included.
+Frames of the clip are drawn at 25 fps as in the sink, with two objects in each: without evidence, with
+evidence enabled but no event, and with a clip being written all the time. ``take`` is the time that the
+sink's thread spends on evidence; ``draw`` is the time to draw the overlay while the evidence thread runs;
+``cpu`` is that of the whole process, including drawing.
 """
 
 import argparse
@@ -38,17 +38,17 @@ _EVERY = {"none": 0, "no event": 0, "one clip always": 8 * _FPS}
 
 @dataclass(frozen=True)
 class Row:
-    """Milliseconds a frame under one load.
+    """Milliseconds per frame under one load.
 
     Attributes:
-        evidence: Of what.
+        evidence: The load.
         size: Width and height.
-        take_p50: Handing a frame to evidence, in the sink's thread.
-        take_p99: See above.
+        take_p50: Passing a frame to evidence, in the sink's thread.
+        take_p99: Likewise.
         draw_p50: Drawing the overlay, in the same thread.
-        draw_p95: See above.
-        cpu: Processor time of the whole process.
-        missed: Pictures that found no room.
+        draw_p95: Likewise.
+        cpu: CPU time of the whole process.
+        missed: Frames dropped because the queue was full.
     """
 
     evidence: str
@@ -62,14 +62,14 @@ class Row:
 
 
 def read(clip: Path, size: tuple[int, int], count: int) -> list[Image]:
-    """Its first pictures."""
+    """The first frames of a clip, resized."""
     with av.open(str(clip)) as container:
         frames = [frame.to_ndarray(format="bgr24") for frame in islice(container.decode(video=0), count)]
     return [np.asarray(cv2.resize(frame, size), np.uint8) for frame in frames]
 
 
 def measure(evidence: str, images: Sequence[Image], seconds: float) -> Row:
-    """Runs for so long in real time."""
+    """Runs one load for ``seconds`` in real time."""
     settings = load_config().evidence
     takes, draws = [], []
     thumbnails = [make_thumbnail(image) for image in images]

@@ -1,6 +1,6 @@
-"""How much each optional extra adds to an installation: ``python -m benchmarks.extras_weight --json FILE``.
+"""Installation size of each optional extra: ``python -m benchmarks.extras_weight --json FILE``.
 
-Run it where every extra is installed: ``pip install -e '.[openvino,int8,onnx,plots,mqtt,push,fleet]'``.
+Install all extras first: ``pip install -e '.[openvino,int8,onnx,plots,mqtt,push,fleet]'``.
 """
 
 import argparse
@@ -23,7 +23,7 @@ _CUDA = ("nvidia-", "cuda-", "triton")
 
 
 def closure(name: str, extras: Iterable[str] = ()) -> set[str]:
-    """Canonical names of a distribution and of everything that it needs on this machine.
+    """Canonical names of a distribution and all its dependencies on this machine.
 
     Raises:
         ValueError: One of them is not installed.
@@ -45,7 +45,7 @@ def closure(name: str, extras: Iterable[str] = ()) -> set[str]:
 
 
 def installed_bytes(names: Iterable[str]) -> int:
-    """Size of the files of distributions, without compiled Python."""
+    """Size of the files of distributions, without bytecode."""
     files = [Path(str(file.locate())) for name in names for file in _distribution(name).files or ()]
     return sum(file.stat().st_size for file in files if file.suffix != ".pyc" and file.is_file())
 
@@ -72,7 +72,7 @@ def download_bytes(names: Iterable[str]) -> int:
 
 
 def measure() -> list[dict[str, Any]]:
-    """A row for the program without extras, one for its CUDA libraries, and one for what each extra adds."""
+    """Rows for the program without extras, for its CUDA libraries, and for the addition of each extra."""
     base = closure(PROJECT) - {PROJECT}
     cuda = {one for one in base if one.startswith(_CUDA)}
     extras = _distribution(PROJECT).metadata.get_all("Provides-Extra") or []
@@ -99,7 +99,7 @@ def _distribution(name: str) -> Distribution:
 
 
 def main() -> None:
-    """Prints a table, and writes every number with ``--json``."""
+    """Prints a table and optionally writes JSON."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,8 +1,7 @@
 """Flame graphs of workers under full load: ``python -m benchmarks.flames FOLDER`` (needs py-spy).
 
-The pipeline plays a film of 150 pictures of 640x480 a second, as in ``bench end-to-end``, and py-spy looks at
-capture and then at inference, native code included. The width of a box is its share of the samples, from all
-threads of the process that were not idle.
+The pipeline plays a 640x480 video at 150 fps, as in ``bench end-to-end``, and py-spy samples capture and then
+inference, including native code. The width of a box is its share of the samples over all busy threads.
 """
 
 import os
@@ -25,14 +24,14 @@ _SAMPLES_PER_S = 50
 
 
 def record(folder: Path, seconds: int = 20) -> None:
-    """Writes ``flame_capture.svg`` and ``flame_inference.svg``, of so many seconds each.
+    """Writes ``flame_capture.svg`` and ``flame_inference.svg``, sampled for ``seconds`` each.
 
     Raises:
-        ValueError: py-spy is missing or may not look at the workers, or these did not start.
+        ValueError: py-spy is missing or lacks permission, or the workers did not start.
     """
     spy = shutil.which("py-spy", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     if spy is None:
-        raise ValueError("py-spy is not there: pip install py-spy")
+        raise ValueError("py-spy is not installed: pip install py-spy")
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="kvq-") as place:
         film = make_films(Path(place), 60.0)[150]
@@ -50,11 +49,11 @@ def record(folder: Path, seconds: int = 20) -> None:
 
 
 def _workers(spy: str, pipeline: "subprocess.Popen[bytes]") -> dict[str, int]:
-    """The processes of the workers, by what they run, as soon as all of them tick."""
+    """Process ids of the workers by role, as soon as all are running."""
     deadline, refusal = time.monotonic() + _START_S, ""
     while time.monotonic() < deadline:
         if pipeline.poll() is not None:
-            raise ValueError("the pipeline ended at once: what it says above is why")
+            raise ValueError("the pipeline ended at once: see its output above")
         found: dict[str, int] = {}
         for child in psutil.Process(pipeline.pid).children(recursive=True):
             dump = subprocess.run([spy, "dump", "--pid", str(child.pid)], capture_output=True, text=True)
@@ -63,7 +62,7 @@ def _workers(spy: str, pipeline: "subprocess.Popen[bytes]") -> dict[str, int]:
         if len(found) == len(_ROLES):
             return found
         time.sleep(0.5)
-    raise ValueError(f"the workers were not seen at work; py-spy said last: {refusal or 'nothing'}")
+    raise ValueError(f"the workers did not start; last message of py-spy: {refusal or 'none'}")
 
 
 def _spy(spy: str, pid: int, role: str, picture: Path, seconds: int) -> None:

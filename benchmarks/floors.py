@@ -30,7 +30,7 @@ _CALIBRATED_ON = 8
 
 
 class _PlainStep(nn.Module):
-    """Pixels to probabilities, normalised inside as in an exported step."""
+    """Pixels to probabilities, with normalisation included as in an exported step."""
 
     factor: Tensor
     offset: Tensor
@@ -48,17 +48,17 @@ class _PlainStep(nn.Module):
 
 
 def plain_resnet(depth: int, preprocessing: Preprocessing, engine: Engine) -> Floor:
-    """A function that takes decoded pictures through resize, copy and torchvision's ResNet.
+    """A function that runs resize, copy and torchvision's ResNet on decoded frames.
 
     Args:
-        depth: Of the ResNet; weights are random.
-        preprocessing: Size and scale of the pictures.
-        engine: Runs elsewhere; the floor is built on the same library and device.
+        depth: Depth of the ResNet; the weights are random.
+        preprocessing: Input format.
+        engine: The engine to compare with; the same library and device are used.
     """
     network = torchvision.models.get_model(f"resnet{depth}", weights=None).eval()
     if engine.backend == "torch":
         device, dtype = torch.device(engine.device), DTYPES[engine.precision]
-        if "kernels" in engine.details():  # captured, so the floor is too
+        if "kernels" in engine.details():  # the engine uses CUDA graphs, so the lower bound does too
             return _in_cuda_graphs(network, preprocessing, device, dtype)
         return _in_torch(network, Preprocessor(preprocessing, device, dtype, engine.threads), device, dtype)
     step = _PlainStep(network, preprocessing).eval()
@@ -83,7 +83,7 @@ def _in_torch(
 def _in_cuda_graphs(
     network: nn.Module, preprocessing: Preprocessing, device: torch.device, dtype: torch.dtype
 ) -> Floor:
-    """Pictures are copied, resized and computed on the device by the means of our step."""
+    """Copies, resizes and computes frames on the device with the same tools as our step."""
     _ready(network, device, dtype)
     size = preprocessing.usual_size
     stretch, preprocess = DeviceStretch(size, device), Preprocessor(preprocessing, device, dtype)
@@ -114,7 +114,7 @@ def _plain(network: nn.Module, preprocess: Preprocessor, pixels: Tensor) -> Tens
 
 
 def _ready(network: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
-    fold_batch_norms(network)  # as in our step; the other runtimes do it by themselves
+    fold_batch_norms(network)  # as in our step; the other runtimes do this automatically
     network.to(device=device, dtype=dtype).to(memory_format=torch.channels_last)
 
 

@@ -17,11 +17,11 @@ _SPACING_MS = 100.0
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What is known of a picture.
+    """Result for one frame.
 
     Attributes:
-        scene: What moves, and where the reference view is.
-        depth: How many past pictures it was compared with.
+        scene: Moving objects and the position of the reference view.
+        depth: Number of past frames used.
     """
 
     scene: Scene
@@ -29,12 +29,12 @@ class Seen:
 
 
 class Watching:
-    """Watches one stream.
+    """Processes one stream.
 
     Args:
         runtime: A network with dense motion.
-        judge_health: Whether bad pictures are left out, as in a run.
-        reference: What the camera should show; without, it is taken from the stream, as in a run.
+        judge_health: Skip bad frames, as in a run.
+        reference: Reference image; None takes it from the stream, as in a run.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Watching:
         self._count = 0
 
     def see(self, image: Image, time_ns: int) -> Seen | None:
-        """The next picture, later than those before; None where it is too bad to be predicted."""
+        """Processes the next frame, in time order; None if the frame is too bad to predict."""
         frame = Frame(FrameId("bench", 1, 0, self._count), image, time_ns)
         self._count += 1
         if self._health and self._health.look(image, time_ns).state != "ok":

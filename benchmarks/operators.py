@@ -1,7 +1,7 @@
-"""Time of each operator in OpenVINO, beside a plain ResNet: ``python -m benchmarks.operators --json FILE``.
+"""Time by operator in OpenVINO and for a plain ResNet: ``python -m benchmarks.operators --json FILE``.
 
-Each operator's time is the least of many runs, added up by kind: other programs
-only ever make it longer.
+Each operator's time is the minimum over many runs, because other programs can only increase it; times are
+summed by kind.
 """
 
 import argparse
@@ -51,7 +51,7 @@ def profile(model: Any, feed: dict[str, Any]) -> dict[str, float]:
 
 
 def main() -> None:
-    """Prints a Markdown table, and stores it."""
+    """Prints a Markdown table and stores the results."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--depth", type=int, default=50)
     parser.add_argument("--json", type=Path)

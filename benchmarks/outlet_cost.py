@@ -1,11 +1,10 @@
 """The cost of outlets for a run: ``python -m benchmarks.outlet_cost --json FILE``.
 
-The demo tour as fast as the machine goes, in pairs of runs under the same rules: one that tells nobody, and
-one with all ways out at once. These are MQTT to mosquitto, a webhook whose server fails half the time, one
-whose server hangs, push messages to a server like ntfy's, ``--events FILE``, and ``/metrics`` scraped once a
-second. All servers run on the same machine, and what they take of it counts against the pipeline.
-Which run comes first changes from pair to pair, so that two runs of one kind follow each other: their ratio
-says what this machine repeats to.
+The demo tour at full speed, in pairs of runs with the same rules: one without outlets, and one with all
+outlets: MQTT to mosquitto, a webhook whose server fails for every second request, one whose server hangs,
+push messages to an ntfy-like server, ``--events FILE``, and ``/metrics`` scraped once a second. All servers
+run on the same machine, and their load counts against the pipeline. The order alternates between pairs, so
+that two runs of the same kind follow each other; their ratio gives the repeatability on this machine.
 """
 
 import argparse
@@ -30,14 +29,14 @@ _COLUMNS = 5
 
 @dataclass(frozen=True)
 class Receiver:
-    """What one of them got.
+    """Events at one receiver.
 
     Attributes:
-        told: Events of the run.
-        received: Different ones that it has.
-        twice: Those that it has more than once.
-        waiting: Those that are kept for it when the run ends.
-        lost: Those that it neither has nor will get.
+        told: Number of events of the run.
+        received: Number of different events received.
+        twice: Number of duplicates.
+        waiting: Number still queued at the end of the run.
+        lost: Number neither received nor queued.
     """
 
     told: int
@@ -52,13 +51,13 @@ class Run:
     """One run.
 
     Attributes:
-        sends: With all ways out.
+        sends: Whether all outlets are enabled.
         predictions_per_s: From the first prediction to the last.
-        frames: That were captured.
-        not_shown: Those of them that were dropped or are not accounted for.
-        events: That were told; None where nobody was told.
-        scrapes: Answers of ``/metrics``.
-        receivers: By name.
+        frames: Number of captured frames.
+        not_shown: Number of frames dropped or unaccounted for.
+        events: Number of events sent; None without outlets.
+        scrapes: Number of ``/metrics`` responses.
+        receivers: Receivers by name.
     """
 
     sends: bool
@@ -71,10 +70,10 @@ class Run:
 
 
 def measure(pairs: int, frames: int, options: Sequence[str], folder: Path) -> list[Run]:
-    """Runs so many pairs of so many frames, in the order in which they ran.
+    """Runs pairs of runs of ``frames`` frames; returns them in order.
 
     Raises:
-        ValueError: A run failed, with what it said; or there is no broker.
+        ValueError: A run failed (with its output), or there is no broker.
     """
     order = [sends for pair in range(pairs) for sends in ((False, True), (True, False))[pair % 2]]
     return [run(folder / f"{number}", frames, sends, options) for number, sends in enumerate(order)]
@@ -115,7 +114,7 @@ def run(folder: Path, frames: int, sends: bool, options: Sequence[str]) -> Run:
 
 
 def _pipeline(folder: Path, text: str, settings: Sequence[str]) -> dict[str, Any]:
-    """Its report."""
+    """Runs the pipeline; returns its report."""
     config, report = folder / "config.toml", folder / "report.json"
     config.write_text(text)
     outputs = f"run.output_dir={folder / 'videos'}", f"sink.outbox={folder / 'outbox.sqlite'}"
@@ -158,7 +157,7 @@ def _receiver(told: Sequence[str], ids: Sequence[str], waiting: int) -> Receiver
 
 
 def _in_words(told: Sequence[str], messages: Sequence[dict[str, Any]], waiting: int) -> Receiver:
-    """Of a receiver whose messages hold no id: more than were told are some that came twice."""
+    """For a receiver whose messages have no id: more messages than events count as duplicates."""
     due = len(told) - waiting
     return Receiver(
         len(told), min(len(messages), due), max(0, len(messages) - due), waiting, max(0, due - len(messages))
@@ -166,7 +165,7 @@ def _in_words(told: Sequence[str], messages: Sequence[dict[str, Any]], waiting: 
 
 
 def _rules() -> str:
-    """Zones side by side and lines between them, under rules that tell of each thing that comes and goes."""
+    """Adjacent zones and lines between them, with rules for every object that enters, leaves or crosses."""
     parts = []
     for number in range(_COLUMNS):
         left, right = number / _COLUMNS, (number + 1) / _COLUMNS
@@ -183,7 +182,7 @@ def _rules() -> str:
 
 
 def summary(runs: Sequence[Run]) -> dict[str, Any]:
-    """Ratios of predictions a second: with everything to without, and of neighbours of one kind."""
+    """Ratios of the prediction rate: with and without outlets, and between adjacent runs of one kind."""
     pairs = [sorted(runs[n : n + 2], key=lambda one: one.sends) for n in range(0, len(runs), 2)]
     ratios = [with_all.predictions_per_s / without.predictions_per_s for without, with_all in pairs]
     neighbours = [(runs[n], runs[n + 1]) for n in range(1, len(runs) - 1, 2)]
@@ -211,7 +210,7 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
 
 
 def main() -> None:
-    """Prints a line for each run and what they say together, and stores it."""
+    """Prints each run and a summary, and stores the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--pairs", type=int, default=6)
     parser.add_argument("--frames", type=int, default=1500)

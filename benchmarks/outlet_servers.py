@@ -17,13 +17,13 @@ _START_S, _SCRAPE_S = 20.0, 1.0
 
 
 class Posts:
-    """A web server that takes what is posted to it.
+    """A web server that stores POST bodies.
 
     Args:
-        fails_every: Each n-th request is answered by 503; 0 for none.
+        fails_every: Every n-th request is answered with 503; 0 for none.
 
     Attributes:
-        taken: Bodies of those that were answered by 200, as JSON.
+        taken: JSON bodies of the requests answered with 200.
         asked: Number of all requests.
     """
 
@@ -35,7 +35,7 @@ class Posts:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                posts.asked += 1  # an outlet sends one after the other
+                posts.asked += 1  # no lock needed: an outlet sends one request at a time
                 fails = fails_every and posts.asked % fails_every == 0
                 if not fails:
                     posts.taken.append(json.loads(body))
@@ -60,10 +60,10 @@ class Posts:
 
 
 class Subscriber:
-    """Hears all events on an MQTT broker.
+    """Receives all events from an MQTT broker.
 
     Attributes:
-        taken: What was told, in order.
+        taken: Received events, in order.
     """
 
     def __init__(self, port: int) -> None:
@@ -83,7 +83,7 @@ class Subscriber:
     def __enter__(self) -> "Subscriber":
         self._client.loop_start()
         if not self._subscribed.wait(_START_S):
-            raise ValueError("the broker lets nobody listen")
+            raise ValueError("the broker does not accept subscriptions")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -93,10 +93,10 @@ class Subscriber:
 
 @contextlib.contextmanager
 def broker(folder: Path) -> Iterator[int]:
-    """mosquitto on loopback; yields its port.
+    """Runs mosquitto on loopback; yields its port.
 
     Raises:
-        ValueError: It is not installed, or does not come up.
+        ValueError: mosquitto is not installed or does not start.
     """
     program = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
     if program is None:
@@ -111,7 +111,7 @@ def broker(folder: Path) -> Iterator[int]:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1.0):
                 break
             if time.monotonic() > deadline_s or process.poll() is not None:
-                raise ValueError(f"mosquitto does not come up: {(folder / 'mosquitto.log').read_text()}")
+                raise ValueError(f"mosquitto does not start: {(folder / 'mosquitto.log').read_text()}")
             time.sleep(0.05)
         yield port
     finally:
@@ -122,13 +122,13 @@ def broker(folder: Path) -> Iterator[int]:
 @contextlib.contextmanager
 def silence() -> Iterator[int]:
     """The port of a server that accepts connections and never answers."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:  # the system accepts in its place
+    with socket.create_server(("127.0.0.1", 0)) as listening:  # the system accepts connections
         yield listening.getsockname()[1]
 
 
 @contextlib.contextmanager
 def scraped(port: int) -> Iterator[list[int]]:
-    """Fetches ``/metrics`` once a second, as Prometheus does; yields the sizes of the answers in bytes."""
+    """Fetches ``/metrics`` once a second, like Prometheus; yields the response sizes in bytes."""
     over, sizes = threading.Event(), list[int]()
 
     def scrape() -> None:
@@ -149,7 +149,7 @@ def scraped(port: int) -> Iterator[list[int]]:
 
 
 def free_port() -> int:
-    """One that nobody has now."""
+    """A port that is free now."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
         return port

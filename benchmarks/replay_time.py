@@ -1,8 +1,8 @@
 """Size and replay time of an hour of motion log: ``python -m benchmarks.replay_time --json FILE``.
 
-Two hours are made up: 25 frames a second with times that waver by a millisecond, as those of a camera, and
-one thing that walks through the picture in a tenth of the time, or always. ``--store FILE`` adds the log of a
-real clip, repeated until it is an hour long. The rules: three about a zone, one about a line.
+Two logs are synthetic: 25 fps with 1 ms of jitter, and one object that moves through the frame 10 % of the
+time, or always. ``--store FILE`` adds the log of a real clip, repeated to one hour. Rules: three on a zone,
+one on a line.
 """
 
 import argparse
@@ -44,17 +44,17 @@ _WATCH = Watch(
 
 @dataclass(frozen=True)
 class Row:
-    """An hour of one log.
+    """One hour of a log.
 
     Attributes:
-        log: Which.
-        looks: Predictions in it.
-        things: Of all of them together.
+        log: Name of the log.
+        looks: Number of predictions.
+        things: Number of objects, summed over predictions.
         log_bytes_per_s: Size of its chunks.
-        file_bytes_per_s: By which the file of the store grows with them.
-        events: That the rules tell.
-        seconds: From chunks to events, the fastest round.
-        cpu_seconds: Of the process, likewise: other programs do not count.
+        file_bytes_per_s: Growth of the store's file.
+        events: Number of events from the rules.
+        seconds: Time from chunks to events, fastest round.
+        cpu_seconds: CPU time of the process, likewise.
     """
 
     log: str
@@ -68,7 +68,7 @@ class Row:
 
 
 def walks(share: float) -> Iterator[Look]:
-    """Looks without end; in a share of the time a thing walks through the picture, each time another one."""
+    """Endless predictions; for a share of the time an object moves through the frame, a new one each time."""
     rng = random.Random(7)
     for n in range(1 << 62):
         second = n * _STEP_NS / 1e9
@@ -83,7 +83,7 @@ def walks(share: float) -> Iterator[Look]:
 
 
 def repeated(looks: Sequence[Look]) -> Iterator[Look]:
-    """The same looks again and again, one time after the other."""
+    """The same predictions repeated, with continuous times."""
     length_ns = 2 * looks[-1].now.time_ns - looks[-2].now.time_ns - looks[0].now.time_ns
     for turn in range(1 << 62):
         for look in looks:
@@ -92,7 +92,7 @@ def repeated(looks: Sequence[Look]) -> Iterator[Look]:
 
 
 def measure(log: str, looks: Iterator[Look], length_ns: int, rounds: int) -> Row:
-    """Packs so much of a log, and runs the rules over it."""
+    """Packs ``length_ns`` of a log, and runs the rules over it."""
     kept = [next(looks)]
     for look in looks:
         if look.now.time_ns - kept[0].now.time_ns >= length_ns:
@@ -114,7 +114,7 @@ def measure(log: str, looks: Iterator[Look], length_ns: int, rounds: int) -> Row
 
 
 def _parts(looks: Sequence[Look]) -> Iterator[list[Look]]:
-    """As the keeper cuts them."""
+    """Parts as cut by the keeper."""
     each = iter(looks)
     span = (looks[-1].now.time_ns - looks[0].now.time_ns) / max(len(looks) - 1, 1)
     while part := list(islice(each, max(round(_CHUNK_NS / span), 1) if span else len(looks))):

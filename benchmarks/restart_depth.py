@@ -1,8 +1,8 @@
 """Recovery of a restarted worker: ``python -m benchmarks.restart_depth``.
 
-Pictures of the demo tour are sent 25 times a second, as capture does; inference is killed (SIGKILL) and
-started again, with what is sent once more and without. Counted are the parts of the time without predictions,
-as a sink hears them, and the past frames that the first predictions saw.
+Frames of the demo tour are sent at 25 fps, as by capture; inference is killed (SIGKILL) and restarted, with
+and without replayed frames. Measured are the parts of the time without predictions, as seen by a sink, and
+the number of past frames of the first predictions.
 """
 
 import argparse
@@ -35,14 +35,14 @@ _PREDICTED = 30
 
 @dataclass(frozen=True)
 class Row:
-    """One kill.
+    """Result of one kill.
 
     Attributes:
-        replay_ms: What capture keeps.
+        replay_ms: Length of the frames kept by capture for replay.
         start_s: From the kill until the new process is ready: Python, model, warm-up.
         first_ms: From then to the first prediction.
-        full_ms: From then to the first one with full depth.
-        depths: Past frames that the first predictions saw.
+        full_ms: From then to the first prediction with full depth.
+        depths: Number of past frames of the first predictions.
     """
 
     replay_ms: float
@@ -53,7 +53,7 @@ class Row:
 
 
 def measure(replay_ms: float, options: list[str]) -> Row:
-    """Kills an inference worker once, and listens to the next one."""
+    """Kills an inference worker once, and receives predictions from the next one."""
     with scratch_folder("kvq-restart-") as folder, ExitStack() as stack:
         config = configuration(folder, 1, 1, 1, [f"capture.replay_ms={replay_ms}", *options])
         security = SecurityPolicy(config.security)
@@ -112,9 +112,9 @@ def _hear(answers: PredictionReceiver, count: int) -> list[Prediction]:
 
 
 def main() -> None:
-    """Prints a table, and stores it."""
+    """Prints a table and stores the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--kills", type=int, default=5, help="with each setting")
+    parser.add_argument("--kills", type=int, default=5, help="kills for each setting")
     parser.add_argument("--set", action="append", default=[], help="a key of the configuration")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()

@@ -1,10 +1,10 @@
 """Many streams on several inference workers: ``python -m benchmarks.shared_streams --json FILE``.
 
-Feeders send pictures of the demo tour, each of several streams, as capture does; inference workers run as
-under a supervisor; predictions are counted as a sink hears them. With each number of workers in turn:
+Feeders send frames of the demo tour, each for several streams, as capture does; inference workers run as
+under a supervisor; predictions are counted as received by a sink. For each number of workers:
 
-full     the feeders wait for nobody's clock, and lose nothing: predictions a second
-paced    each stream has so many pictures a second, late ones are dropped: from capture to prediction
+full     unpaced feeders without frame loss: predictions per second
+paced    a fixed frame rate per stream, late frames are dropped: latency from capture to prediction
 """
 
 import argparse
@@ -44,17 +44,17 @@ _START_S = 600.0
 
 @dataclass(frozen=True)
 class Row:
-    """One number of workers.
+    """Result for one number of workers.
 
     Attributes:
         mode: ``full`` or ``paced``.
         workers: Inference processes.
-        streams: That they share.
-        fps: Pictures a second of each stream; 0: as fast as they are taken.
-        predictions_per_s: Of all streams.
-        p50_ms: From capture to prediction.
+        streams: Number of shared streams.
+        fps: Frame rate of each stream; 0: as fast as possible.
+        predictions_per_s: Prediction rate over all streams.
+        p50_ms: Latency from capture to prediction.
         p99_ms: The same.
-        share: Of the pictures, those that were predicted.
+        share: Share of frames that were predicted.
     """
 
     mode: str
@@ -68,7 +68,7 @@ class Row:
 
 
 def configuration(folder: Path, streams: int, workers: int, feeders: int, options: Sequence[str]) -> Config:
-    """Of a pipeline whose capture workers are the feeders."""
+    """Configuration of a pipeline with feeders in place of capture workers."""
     tables = ", ".join(f'{{id = "{_name(n)}", source = "demo"}}' for n in range(streams))
     frames = ", ".join(f'"ipc://{folder}/frames-{n}"' for n in range(feeders))
     own = [f"endpoints.{name}=['ipc://{folder}/{name}']" for name in ("predictions", "inference_stats")]
@@ -81,7 +81,7 @@ def _name(number: int) -> str:
 
 
 def feed(config: Config, feeder: int, fps: float, stop: Event, sent: "multiprocessing.Queue[int]") -> None:
-    """Sends every so-manieth stream until it is stopped; then says how many frames that were."""
+    """Sends frames of this feeder's streams until stopped; then reports the number of frames."""
     cv2.setNumThreads(1)
     feeders, session = len(config.endpoints.frames), now_ns()
     names = [stream.id for stream in config.streams][feeder::feeders]
@@ -100,7 +100,7 @@ def feed(config: Config, feeder: int, fps: float, stop: Event, sent: "multiproce
                 number = numbers[name]
                 frame_id = FrameId(name, session, 0, number)
                 frame = Frame(frame_id, pictures[number % len(pictures)], now_ns(), policy=policy)
-                # One that has no room lets the others go first: each worker waits for its own streams only.
+                # If a queue is full, go on with the other streams: each worker waits only for its own.
                 numbers[name] += publisher.send_frame(frame, timeout_s=0.0)
             turn += 1
             publisher.pop_feedback()
@@ -112,7 +112,7 @@ def _policy(fps: float) -> Policy:
 
 
 def _pictures(seed: int) -> list[Image]:
-    """Of the demo tour, there and back again."""
+    """Frames of the demo tour, forwards and backwards."""
     with DemoSource(seed) as source:
         there: list[Image] = []
         for _ in range(_PICTURES):
@@ -124,7 +124,7 @@ def _pictures(seed: int) -> list[Image]:
 
 
 def measure(config: Config, rates: Sequence[float], seconds: float, warm_up_s: float) -> Iterator[Row]:
-    """Runs one set of workers, and feeds them at each rate in turn; 0: as fast as they take pictures."""
+    """Runs one set of workers, and feeds them at each rate in turn; 0: as fast as possible."""
     security = SecurityPolicy(config.security)
     with PredictionReceiver(config.endpoints.predictions, config.wire, security) as answers, _running(config):
         for fps in rates:
@@ -132,7 +132,7 @@ def measure(config: Config, rates: Sequence[float], seconds: float, warm_up_s: f
 
 
 def _count(config: Config, answers: PredictionReceiver, fps: float, seconds: float, warm_up_s: float) -> Row:
-    """Feeds the workers; counts once each stream has been predicted, and some more time has passed."""
+    """Feeds the workers; counts after each stream has been predicted and the warm-up has passed."""
     streams, workers = len(config.streams), config.inference.workers
     with ExitStack() as stack:
         stop, sent = _CONTEXT.Event(), _CONTEXT.Queue()
@@ -184,19 +184,19 @@ def _running(config: Config) -> Iterator[None]:
 
 
 def _show(line: str) -> None:
-    """What a worker says, such as that it has to get ready for more streams, beside the table."""
+    """Prints a worker's log line, such as preparing for more streams, to standard error."""
     print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
 
 
 def _hear(
     answers: PredictionReceiver, policy: Policy, seconds: float, until: int = 0
 ) -> tuple[Histogram, dict[str, int], dict[str, int]]:
-    """What came in so many seconds, or until so many streams were predicted three times.
+    """Receives predictions for ``seconds``, or until ``until`` streams were predicted three times.
 
-    Another policy's predictions are of the feeders before.
+    Predictions with another policy belong to earlier feeders and are ignored.
 
     Returns:
-        From capture to prediction, and by stream the first and last number.
+        Latencies from capture to prediction, and the first and last frame number by stream.
     """
     latencies, first, last = Histogram(), dict[str, int](), dict[str, int]()
     seen: dict[str, int] = {}
@@ -218,14 +218,14 @@ def _hear(
 
 
 def main() -> None:
-    """Prints a table, and stores it."""
+    """Prints a table and stores the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--workers", type=int, action="append", help="default: 1 and 2")
     parser.add_argument("--streams", type=int, default=64)
     parser.add_argument("--feeders", type=int, default=2, help="processes that send pictures")
-    parser.add_argument("--fps", type=float, default=0.0, help="of each stream, for the latency; 0: left out")
-    parser.add_argument("--seconds", type=float, default=10.0, help="that are counted")
-    parser.add_argument("--warm-up", type=float, default=0.0, metavar="S", help="that are not, before them")
+    parser.add_argument("--fps", type=float, default=0.0, help="frame rate for the latency run; 0: skip it")
+    parser.add_argument("--seconds", type=float, default=10.0, help="measured time")
+    parser.add_argument("--warm-up", type=float, default=0.0, metavar="S", help="warm-up before it")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--set", action="append", default=[], help="a key of the configuration")
     parser.add_argument("--json", type=Path)

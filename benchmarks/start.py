@@ -1,7 +1,7 @@
 """Start-up time by parts, until the first prediction: ``python -m benchmarks.start --json FILE``.
 
-Each start is a process of its own. The parts are those of the inference worker: imports, then the model. The
-first process may have to prepare the model; its times are not shown.
+Each start is a separate process. The parts are those of the inference worker: imports, then the model. The
+first process may have to prepare the model; its times are discarded.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def measure(backend: str) -> dict[str, float]:
 
 
 def main() -> None:
-    """Prints a Markdown table, and stores it."""
+    """Prints a Markdown table and stores the results."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--backend", nargs="+", default=["openvino", "torch"])
     parser.add_argument("--json", type=Path)

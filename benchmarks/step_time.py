@@ -1,8 +1,9 @@
-"""One step for one new frame, beside the reference implementation and a plain ResNet.
+"""One step for one new frame, compared with the reference implementation and a plain ResNet.
 
-The guide as written sends all three frames through the backbone for every prediction, in eager torch; the
-plain ResNet runs in the same runtime as the step. Beside a network with dense motion there is OpenCV's DIS,
-too. All of a network and a number of streams run the same pictures in the same process and take turns.
+The reference implementation ("guide") sends all three frames through the backbone for every prediction, in
+eager torch; the plain ResNet runs in the same runtime as the step. With dense motion, OpenCV's DIS is
+measured too. For each network and number of streams, all candidates run on the same frames in the same
+process, in alternation.
 """
 
 import json
@@ -56,12 +57,11 @@ Turn = Callable[[], None]
 class StepResult:
     """Medians in milliseconds, and the middle half of the values as the spread.
 
-    ``step_ms`` is everything from the decoded picture to the probabilities: resize, copy, cached step.
-    ``unchanged_ms`` is the step for a picture that is known to be that of the step before.
-    ``guide_ms`` is the same with all frames through the network, in eager torch; ``plain_resnet_ms`` the
-    same as a step with torchvision's ResNet of that depth in its place, in the runtime of the step.
-    ``dis_ms``, for a network with dense motion, is OpenCV's flow (DIS, medium) between two pictures of each
-    stream at the size that the network sees, on one core. All pictures are noise.
+    ``step_ms`` is the time from the decoded frame to the probabilities: resize, copy, cached step.
+    ``unchanged_ms`` is the step for an unchanged frame. ``guide_ms`` is the same with all frames through the
+    network, in eager torch; ``plain_resnet_ms`` is a step with torchvision's ResNet of the same depth
+    instead, in the same runtime. ``dis_ms``, for a network with dense motion, is OpenCV's flow (DIS, medium)
+    between two frames of each stream at the network's input size, on one core. All frames are noise.
     """
 
     network: str
@@ -85,7 +85,7 @@ class StepResult:
 
 
 class Case(NamedTuple):
-    """A runtime to measure; ``wanted``: the user named it, so it is an error if it is not there."""
+    """A runtime to measure; ``wanted``: named by the user, so it is an error if it is not available."""
 
     backend: str
     precision: str
@@ -93,21 +93,21 @@ class Case(NamedTuple):
 
 
 class Subject(NamedTuple):
-    """A network to measure, and what it is called."""
+    """A network to measure, and its name."""
 
     name: str
     model: TemporalKVQResNetCBAM
 
 
 def random_network(depth: int, size: int) -> Subject:
-    """One of random weights, as the guide describes it."""
+    """A network with random weights, as in the reference implementation."""
     torch.manual_seed(0)
     model = TemporalKVQResNetCBAM(depth=depth, d_model=512, num_classes=1000, image_size=size).eval()
     return Subject(f"ResNet-{depth}", model)
 
 
 def trained_network(checkpoint: str, longer_side_px: int) -> Subject:
-    """A checkpoint; its pictures keep their aspect, with that longer side, or with 0 are what it says."""
+    """A checkpoint, with the given longer side of its input; 0 keeps the checkpoint's own size."""
     model = load_checkpoint(checkpoint)
     model.preprocessing = Options(longer_side_px=longer_side_px).preprocessing(model.preprocessing)
     return Subject(Path(checkpoint).stem, model)
@@ -116,9 +116,9 @@ def trained_network(checkpoint: str, longer_side_px: int) -> Subject:
 def measure(
     subject: Subject, streams: int, cases: list[Case], *, device: str = "auto", repeats: int = 30
 ) -> list[StepResult]:
-    """Measures one network and number of streams; pictures are 640x480.
+    """Measures one network and number of streams, with 640x480 frames.
 
-    Threads are those of an inference worker: one for OpenCV, and one for torch beside an exported step.
+    Thread counts are those of an inference worker: one for OpenCV, and one for torch with an exported step.
     """
     cv2.setNumThreads(1)
     name, model = subject
@@ -136,14 +136,14 @@ def measure(
         except (DeviceError, MissingPackageError) as error:
             if case.wanted:
                 raise
-            print(f"left out: {error}")
+            print(f"skipped: {error}")
             continue
         floor: Turn = partial(plain_resnet(depth, model.preprocessing, runtime.engine), pictures[2])
         runtimes.append(runtime)
         count = runtime.engine.threads if case.backend == "torch" else 1  # as open_runtime has it
         candidates += [partial(_with_threads, count, run) for run in (*_cached(runtime, pictures), floor)]
     if not runtimes:
-        raise DeviceError("none of these backends computes in these precisions here")
+        raise DeviceError("none of these backends supports these precisions here")
     candidates.append(
         partial(_with_threads, runtimes[0].engine.threads, _as_written(model, runtimes[0], pictures))
     )
@@ -186,7 +186,7 @@ class _Noise(NamedTuple):
 
 
 def _noise(size: int, num_past: int, count: int, seed: int) -> _Noise:
-    """Ranges do not matter for the speed of int8."""
+    """Noise for calibration: the ranges do not affect the speed of int8."""
     shape = (min(count, _CALIBRATED_ON), num_past + 1, size, size, 3)
     return _Noise(np.random.default_rng(seed).integers(0, 256, shape, np.uint8), [""] * shape[0])
 
@@ -208,7 +208,7 @@ def _with_threads(count: int, run: Turn) -> None:
 
 
 def _cached(runtime: Runtime, pictures: list[list[Image]]) -> tuple[Turn, ...]:
-    """A step for new pictures, and one for pictures that did not change."""
+    """A step for new frames, and one for unchanged frames."""
     none = [[None, None]] * len(pictures[0])
     oldest, newer = (runtime.infer(pictures[n], none).remember() for n in (0, 1))
     past = [[first.entry, second.entry] for first, second in zip(oldest, newer, strict=True)]
@@ -229,7 +229,7 @@ def _as_written(
     runtime: Runtime,
     pictures: list[list[Image]],
 ) -> Turn:
-    """In float32 on a CPU; on a GPU in the precision of the runtime there."""
+    """The reference implementation: float32 on a CPU, the runtime's precision on a GPU."""
     device = pick_device(runtime.engine.device)
     dtype = DTYPES[runtime.engine.precision] if device.type == "cuda" else torch.float32
     guide = deepcopy(model).to(device=device, dtype=dtype)
@@ -243,7 +243,7 @@ def _as_written(
 
 
 def _dis(pictures: list[list[Image]], size: Size) -> Turn:
-    """The flow from the newest picture of each stream to the one before, at the size the network sees."""
+    """The flow from the newest frame of each stream to the previous one, at the network's input size."""
     flow, resize = flow_baselines()["dis"], Stretcher(size, 1)
 
     def run() -> None:
@@ -254,10 +254,10 @@ def _dis(pictures: list[list[Image]], size: Size) -> Turn:
 
 
 def take_turns(candidates: list[Turn], repeats: int) -> list[list[float]]:
-    """Times in milliseconds of each candidate, one after the other in every round: noise hits all alike.
+    """Times in milliseconds of each candidate, run in alternation so that noise affects all equally.
 
-    Each runs twice in its turn, and the second run counts: torch's threads spin for a while after their work,
-    beside whoever is next.
+    Each candidate runs twice per round, and the second run is timed, because torch's threads spin for a while
+    after their work and would disturb the next candidate.
     """
     times: list[list[float]] = [[] for _ in candidates]
     told_s = time.monotonic()
@@ -296,21 +296,21 @@ def bench(
     repeats: int,
     json_file: Path | None,
 ) -> None:
-    """Measures all combinations of networks and numbers of streams; prints a table, and writes JSON if asked.
+    """Measures all combinations of networks and numbers of streams; prints a table and may write JSON.
 
     Args:
-        depths: Of networks with random weights; with neither these nor checkpoints, 18 and 50.
+        depths: Depths of networks with random weights; 18 and 50 if neither these nor checkpoints are given.
         checkpoints: Names or files.
-        streams: In one batch.
-        backends: ``all`` stands for those that are here.
+        streams: Batch sizes.
+        backends: Names, or ``all`` for all available ones.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` ...
         precisions: ``auto``, ``fp32``, ``fp16``, ``bf16`` or ``int8``.
-        size: Of the pictures in pixels; 0 is 224 for random weights, for a checkpoint its own.
-        repeats: Rounds of the alternation.
-        json_file: To write.
+        size: Input size in pixels; 0 is 224 for random weights, or the checkpoint's own size.
+        repeats: Number of rounds.
+        json_file: Output file.
 
     Raises:
-        ValueError: A backend, device or precision that is not here; with ``all`` it is left out instead.
+        ValueError: A backend, device or precision is not available; with ``all`` it is skipped instead.
     """
     unknown = {*backends} - {*BACKENDS, "all"}
     if unknown:

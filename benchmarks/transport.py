@@ -1,9 +1,9 @@
-"""Frame transport between processes, beside imagezmq and vidgear's NetGear.
+"""Frame transport between processes, compared with imagezmq and vidgear's NetGear.
 
-Sender and receiver are processes of their own. All ways take turns in every round. In the first part of a
-turn the sender is as fast as the way allows (frames/s, processor time of both ends); in the second it sends
-30 frames a second (latency, from before the call that sends to after the one that receives). No frame is
-lost, except where a way drops what its receiver is too slow for.
+Sender and receiver are separate processes. All transports run in alternation. In the first part of a turn the
+sender runs at full speed (frames/s, CPU time of both ends); in the second it sends 30 frames per second
+(latency, from before the send call to after the receive call). No frame is lost, except by transports that
+drop frames for a slow receiver.
 """
 
 import json
@@ -39,7 +39,7 @@ _DEADLINE_S = 60.0
 
 @dataclass
 class Samples:
-    """What the turns of one way gave: frames/s and ms of processor time a frame of each, ms of each frame."""
+    """Results of one transport: frames/s and CPU ms per frame of each turn, latency in ms of each frame."""
 
     fps: list[float] = field(default_factory=list)
     cpu_ms: list[float] = field(default_factory=list)
@@ -48,7 +48,7 @@ class Samples:
 
 @dataclass(frozen=True)
 class TransportResult:
-    """Medians over the rounds; processor time is that of both ends together, a frame."""
+    """Medians over the rounds; CPU time is per frame, for both ends together."""
 
     way: str
     group: str
@@ -63,7 +63,7 @@ class TransportResult:
 
 
 def pictures(width: int, height: int) -> list[Image]:
-    """Pictures of the demo tour with the noise of a sensor, ``(height, width, 3)`` each."""
+    """Frames of the demo tour with sensor noise, ``(height, width, 3)`` each."""
     scene = cv2.resize(paint("autumn leaves", 1), (width, height)).astype(np.int16)
     sheet = np.random.default_rng(0).normal(0, 3, (height, width + _PICTURES, 3)).astype(np.int16)
     noise = [sheet[:, left : left + width] for left in range(_PICTURES)]
@@ -94,7 +94,7 @@ def _send(connection: Connection, name: str, where: str, size: tuple[int, int], 
 
 
 def _send_until_told(connection: Connection, send: Send, end: Image) -> None:
-    """Sends a black picture, as a mark, again and again: a way that drops may drop it as well."""
+    """Sends a black frame as a mark, repeatedly, because a transport that drops frames may drop it too."""
     while not connection.poll(0.02):
         send(end)
     connection.recv()
@@ -124,7 +124,7 @@ def _is_black(image: Image) -> bool:
 
 
 def _turn(way: Way, size: tuple[int, int], seconds: float, samples: Samples) -> None:
-    """One way's turn: both processes, both parts."""
+    """One turn of a transport: both processes, both parts."""
     context = multiprocessing.get_context("spawn")
     with scratch_folder("kvq-bench-") as folder:
         where = endpoint(way, folder, _free_port())
@@ -144,7 +144,7 @@ def _turn(way: Way, size: tuple[int, int], seconds: float, samples: Samples) -> 
                 if part == 0:
                     samples.fps.append((len(arrivals) - 1) / (arrivals[-1] - arrivals[0]) * 1e9)
                     samples.cpu_ms.append((taken_s + given_s) / len(arrivals) * 1e3)
-                elif len(arrivals) == len(departures):  # a way that drops tells no pairs if it did
+                elif len(arrivals) == len(departures):  # with dropped frames the times can't be paired
                     pairs = zip(departures, arrivals, strict=True)
                     samples.latency_ms += [(there - here) / 1e6 for here, there in pairs]
         finally:
@@ -156,7 +156,7 @@ def _turn(way: Way, size: tuple[int, int], seconds: float, samples: Samples) -> 
 
 def _answer(connection: Connection, way: Way) -> tuple[float, list[int]]:
     if not connection.poll(_DEADLINE_S):
-        raise ValueError(f"{way.name}: nothing came within {_DEADLINE_S:g} s")
+        raise ValueError(f"{way.name}: no data within {_DEADLINE_S:g} s")
     answer: tuple[float, list[int]] = connection.recv()
     return answer
 
@@ -170,16 +170,16 @@ def _free_port() -> int:
 def measure(
     all_ways: list[Way], sizes: list[tuple[int, int]], rounds: int, seconds: float
 ) -> list[TransportResult]:
-    """Measures ways against each other.
+    """Measures transports in alternation.
 
     Args:
-        all_ways: Which.
-        sizes: Width and height of the pictures.
-        rounds: In each of them every way has its turn.
+        all_ways: The transports.
+        sizes: Width and height of the frames.
+        rounds: Number of rounds, with one turn for each transport.
         seconds: Length of each of the two parts of a turn.
 
     Raises:
-        ValueError: A package of the others is missing; the message says how to install it.
+        ValueError: A package is missing; the message has the command to install it.
     """
     if absent := missing(all_ways):
         raise ValueError(f"bench transport compares with others: pip install {' '.join(absent)}")
@@ -210,12 +210,12 @@ def _result(way: Way, size: tuple[int, int], samples: Samples) -> TransportResul
 
 
 def bench(sizes: list[str], rounds: int, seconds: float, json_file: Path | None) -> None:
-    """Measures, prints a table, and writes JSON if asked.
+    """Measures, prints a table and optionally writes JSON.
 
     Raises:
-        ValueError: A size that is none, or a package that is missing.
+        ValueError: A size is invalid, or a package is missing.
     """
-    from benchmarks.machine import describe_machine  # needs torch, which both ends do without
+    from benchmarks.machine import describe_machine  # needs torch, which both ends do not
 
     wanted = [_size(text) for text in sizes]
     results = measure(ways(), wanted, rounds, seconds)
@@ -238,7 +238,7 @@ def bench(sizes: list[str], rounds: int, seconds: float, json_file: Path | None)
 def _size(text: str) -> tuple[int, int]:
     width, _, height = text.partition("x")
     if not (width.isdecimal() and height.isdecimal() and int(width) >= 16 and int(height) >= 16):
-        raise ValueError(f"{text}: is no size: write 1920x1080")
+        raise ValueError(f"{text}: invalid size: use the form 1920x1080")
     return int(width), int(height)
 
 

@@ -1,4 +1,4 @@
-"""The transports that are compared, each used as its documentation intends."""
+"""The compared transports, each used as documented."""
 
 import importlib.util
 import time
@@ -25,13 +25,13 @@ Receive = Callable[[], Image]
 
 @dataclass(frozen=True)
 class Way:
-    """One way to send pictures; nothing of it is lost but where it says so.
+    """One frame transport; no frames are lost unless its name says so.
 
     Attributes:
-        name: What it is called in tables.
-        group: Only ways of one group are compared: pixels as they are, or JPEG.
+        name: Name in tables.
+        group: Raw pixels or JPEG; only transports of one group are compared.
         link: ``ipc`` or ``tcp``, on this machine.
-        package: The Python package that it needs; empty for ours.
+        package: Required Python package; empty for ours.
         sender: Opens the sending end at an endpoint.
         receiver: Opens the receiving end.
     """
@@ -50,7 +50,7 @@ def missing(ways: list[Way]) -> list[str]:
 
 
 def endpoint(way: Way, folder: Path, port: int) -> str:
-    """Where both ends of a way meet."""
+    """The endpoint of a transport."""
     return f"ipc://{folder}/frames" if way.link == "ipc" else f"tcp://127.0.0.1:{port}"
 
 
@@ -99,8 +99,8 @@ def _imagezmq_sender(req_rep: bool, jpeg: bool) -> Callable[[ExitStack, str], Se
             sender = imagezmq.ImageSender(connect_to=where)
         else:
             sender = imagezmq.ImageSender(connect_to=where, REQ_REP=False)
-            sender.zmq_socket.setsockopt(zmq.SNDHWM, 10)  # its default would fill gigabytes
-            time.sleep(1.0)  # it can't tell when somebody listens
+            sender.zmq_socket.setsockopt(zmq.SNDHWM, 10)  # the default would queue gigabytes
+            time.sleep(1.0)  # it can't detect when a receiver has connected
         stack.enter_context(sender)
         if not jpeg:
             return lambda image: sender.send_image("camera", image)
@@ -164,7 +164,7 @@ def _netgear(receive_mode: bool, jpeg: bool) -> Callable[[ExitStack, str], Any]:
 
 
 def ways() -> list[Way]:
-    """All that are measured; ours first in each group."""
+    """All measured transports, ours first in each group."""
     ours, none = _ours_receiver, ""
     return [
         Way("ours, shared memory", "raw", "ipc", none, _ours("shm"), ours),
@@ -198,5 +198,5 @@ def ways() -> list[Way]:
 
 
 def named(name: str) -> Way:
-    """One of them."""
+    """The transport with this name."""
     return next(way for way in ways() if way.name == name)

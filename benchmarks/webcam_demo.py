@@ -1,8 +1,8 @@
-"""A usual webcam demo for comparison: one process, a whole clip through the network for each frame.
+"""A typical webcam demo for comparison: one process, a whole clip through the network for each frame.
 
-It reads the same source in the same way as the pipeline (a thread that keeps the newest picture), keeps
-the last three frames, sends all of them through the guide as written in eager torch, and writes the
-label onto the picture.
+It reads the source in the same way as the pipeline (a thread that keeps the newest frame), keeps the last
+three frames, runs all of them through the reference implementation in eager torch, and draws the label on the
+frame.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def run(source: str, warm_up_s: float, seconds: float) -> dict[str, float]:
     """Predicts for ``seconds`` seconds after a warm-up.
 
     Returns:
-        Predictions a second, age percentiles in ms, and CPU ms a prediction.
+        Predictions per second, age percentiles in ms, and CPU ms per prediction.
     """
     model = load_checkpoint("motion_resnet18").eval()
     preprocess = Preprocessor(model.preprocessing, torch.device("cpu"), torch.float32)

@@ -1,9 +1,9 @@
-"""How well zones stay on the scene: ``python -m benchmarks.zone_error CLIP ... --json FILE``.
+"""Position error of zones under camera motion: ``python -m benchmarks.zone_error CLIP ... --json FILE``.
 
-A virtual camera films each clip of a fixed one: it shakes, is pushed, pans by a fifth of the width or zooms,
-and comes back. Where a zone is found is compared with where it is: by the reference view and, in the same
-run, by ORB features of OpenCV with RANSAC against the first picture. Pictures are cropped, so that the camera
-never looks beyond the clip's.
+A virtual camera films each clip of a fixed camera: it shakes, is bumped, pans by a fifth of the width or
+zooms, and returns. The estimated position of a zone is compared with the true one: with the reference view
+and, in the same run, with OpenCV's ORB features and RANSAC against the first frame. Frames are cropped, so
+that the camera never sees beyond the clip.
 """
 
 import argparse
@@ -27,11 +27,11 @@ from pipeline.runtime.open_runtime import open_runtime
 from pipeline.runtime.runtime_options import Options
 
 _ZOOMED_IN = 1.6
-"""What is cropped away, so that a fifth of the width can be panned."""
+"""Crop factor, which leaves a margin for a pan by a fifth of the width."""
 _ZONE = (0.2 + 0.2j, 0.8 + 0.2j, 0.8 + 0.6j, 0.2 + 0.6j)
-"""Corners in picture widths, of a picture of 4 to 3."""
+"""Corners in frame widths, for a 4:3 frame."""
 Camera = Callable[[float, np.random.Generator], tuple[float, float, float, float]]
-"""Seconds to shift right and down (picture widths), scale, and turn (degrees)."""
+"""Maps seconds to shift right and down (frame widths), scale, and rotation (degrees)."""
 
 
 _DUSK = "shake at dusk: 15 % of the light, noise"
@@ -64,20 +64,20 @@ CAMERAS: dict[str, Camera] = {
 
 @dataclass(frozen=True)
 class Row:
-    """One clip under one camera; errors are those of the zone's worst corner, in picture widths.
+    """One clip under one camera motion; errors are those of the zone's worst corner, in frame widths.
 
     Attributes:
         clip: Name of the clip.
         camera: See ``CAMERAS``.
-        frames: How many were scored.
-        median: Of the reference view.
-        p95: Likewise.
-        worst: Likewise.
-        lost: Share of frames in which it was lost.
-        fixed_p95: Of a zone that stays where it is in the picture.
-        orb_median: Of ORB.
-        orb_p95: Likewise; frames without an answer count as those of a zone that stays.
-        orb_lost: Share of frames without an answer.
+        frames: Number of scored frames.
+        median: Median error of the reference view.
+        p95: 95th percentile, likewise.
+        worst: Maximum, likewise.
+        lost: Share of frames in which the reference view was lost.
+        fixed_p95: 95th percentile for a zone that is fixed in the frame.
+        orb_median: Median error of ORB.
+        orb_p95: 95th percentile, likewise; frames without a result count as a fixed zone.
+        orb_lost: Share of frames without a result.
     """
 
     clip: str
@@ -94,7 +94,7 @@ class Row:
 
 
 def filmed(clip: str, name: str, seconds: float) -> Iterator[tuple[Image, int, Similarity]]:
-    """Pictures of a virtual camera, their times, and where places of the first one are in them."""
+    """Frames of a virtual camera, their times, and the similarity from the first frame to each."""
     camera, rng = CAMERAS[name], np.random.default_rng(0)
     first: Similarity | None = None
     video = cv2.VideoCapture(clip)
@@ -120,7 +120,7 @@ def filmed(clip: str, name: str, seconds: float) -> Iterator[tuple[Image, int, S
 
 
 def by_home(runtime: Runtime, pictures: list[Image], times: list[int]) -> tuple[list[Similarity], float]:
-    """Where the first view is in each picture, and the share of pictures in which it was lost."""
+    """The position of the first view in each frame, and the share of frames in which it was lost."""
     watching, found, lost = Watching(runtime, reference=pictures[0]), list[Similarity](), 0
     for picture, time_ns in zip(pictures, times, strict=True):
         seen = watching.see(picture, time_ns)
@@ -131,7 +131,7 @@ def by_home(runtime: Runtime, pictures: list[Image], times: list[int]) -> tuple[
 
 
 def by_orb(pictures: list[Image]) -> list[Similarity | None]:
-    """The same from 500 ORB features of each picture, matched with those of the first."""
+    """The same from 500 ORB features of each frame, matched with those of the first."""
     orb, matcher = cv2.ORB.create(500), cv2.BFMatcher(cv2.NORM_HAMMING, crossCheck=True)
     width = pictures[0].shape[1]
     (before, first), *others = (orb.detectAndCompute(picture, None) for picture in pictures)
@@ -153,7 +153,7 @@ def by_orb(pictures: list[Image]) -> list[Similarity | None]:
 
 
 def score(runtime: Runtime, clip: str, name: str, seconds: float) -> Row:
-    """One clip under one camera."""
+    """Scores one clip under one camera motion."""
     pictures, times, truth = (list(x) for x in zip(*filmed(clip, name, seconds), strict=True))
     found, lost = by_home(runtime, pictures, times)
     orb = by_orb(pictures)
@@ -187,7 +187,7 @@ def _rounded(value: Any) -> float:
 
 
 def main() -> None:
-    """Prints a table, and stores it."""
+    """Prints a table and stores the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("clips", nargs="+")
     parser.add_argument("--seconds", type=float, default=16.0, help="of each clip")

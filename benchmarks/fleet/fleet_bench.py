@@ -1,4 +1,4 @@
-"""``bench fleet --simulate``: a fleet's own placement beside simpler policies, in virtual time."""
+"""``bench fleet --simulate``: the fleet's placement compared with simpler policies, in virtual time."""
 
 import json
 import random
@@ -47,13 +47,13 @@ def bench(
     json_file: Path | None,
     picture: Path | None,
 ) -> None:
-    """Tells each scenario to each decider; prints a table in Markdown, writes JSON and the curves.
+    """Runs each scenario with each decider; prints a Markdown table, writes JSON and plots curves.
 
     Raises:
-        ConfigError: There is no such scenario.
+        ConfigError: A scenario does not exist.
     """
     if unknown := set(scenarios) - set(SCENARIOS):
-        raise ConfigError(f"no scenario {min(unknown)!r}; known: {', '.join(SCENARIOS)}")
+        raise ConfigError(f"no scenario {min(unknown)!r}; choose from {', '.join(SCENARIOS)}")
     print(f"{cameras_count} cameras, {workers_count} workers, {minutes:g} minutes each, seed {seed}")
     print(f"| {' | '.join(_COLUMNS)} |\n|{'---|' * len(_COLUMNS)}", flush=True)
     results: list[dict[str, Any]] = []
@@ -82,10 +82,10 @@ def bench(
 def simulate(
     scenario: str, decider: str, cameras_count: int, workers_count: int, minutes: float, seed: int
 ) -> tuple[dict[str, Any], dict[str, list[float]]]:
-    """One scenario with one decider; the same events for each decider.
+    """Runs one scenario with one decider; the events are the same for each decider.
 
     Returns:
-        The findings, and curves over time.
+        The metrics, and curves over time.
     """
     story, rng = SCENARIOS[scenario], random.Random(seed)
     names = worker_names(max(round(workers_count * story.workers), 2))
@@ -101,7 +101,7 @@ def simulate(
 
 
 def _first_places(decider: str, streams: Sequence[str], workers: Sequence[str]) -> dict[str, str]:
-    """Where streams are before anything happens: where the decider would have them."""
+    """Initial placement of the streams, as chosen by the decider."""
     if decider == OURS:
         return place(dict.fromkeys(streams, 1.0), dict.fromkeys(workers, 1.0))
     coordinator = DECIDERS[decider]()

@@ -1,8 +1,9 @@
-"""Losses of a fleet under failures: ``python -m benchmarks.fleet.fleet_failures --json FILE``.
+"""Losses and recovery times of a fleet: ``python -m benchmarks.fleet.fleet_failures --json FILE``.
 
-A Ray cluster of several nodes on this machine, one with capture and the sink, the others with an inference
-worker each; films of the demo tour, played as cameras would. In turn: all processes of a node are killed, the
-node comes back, the coordinator is killed, a node is drained. Times are from the blow, as the sink sees it.
+A Ray cluster of several nodes runs on this machine, one with capture and the sink, the others with one
+inference worker each; sources are videos of the demo tour in real time. In sequence: all processes of a node
+are killed, it returns, the coordinator is killed, a node is drained. Times are measured from the failure, as
+seen by the sink.
 """
 
 import argparse
@@ -25,7 +26,7 @@ _QUIET_S = 8.0
 
 
 def node_killed(fleet: Fleet, node: str) -> dict[str, Any]:
-    """Takes a node away; when its streams are predicted again, and what that time is made of."""
+    """Kills a node; measures when its streams are predicted again, and the parts of that time."""
     victim = _worker_on(fleet, node)
     streams = _streams_of(fleet, victim)
     depths = [answer["depth"] for _, answer in fleet.answers()[-3 * len(streams) :]]
@@ -61,7 +62,7 @@ def node_killed(fleet: Fleet, node: str) -> dict[str, Any]:
 
 
 def node_back(fleet: Fleet, node: str) -> dict[str, Any]:
-    """Gives the node back; how long until the load is even, and how often each stream moved for it."""
+    """Restores the node; measures the time until the load is even, and the moves of each stream."""
     began_ns, began = time.time_ns(), time.monotonic()
     fleet.add_node(node)
     fleet.wait("its worker is ready", lambda told: all(_is_ready(one) for one in told["workers"].values()))
@@ -78,7 +79,7 @@ def node_back(fleet: Fleet, node: str) -> dict[str, Any]:
 
 
 def coordinator_killed(fleet: Fleet) -> dict[str, Any]:
-    """Kills the coordinator's process; how long until it answers again, and what it has forgotten."""
+    """Kills the coordinator's process; measures its recovery time and changed owners."""
     owners = _owners(fleet)
     before, killed_ns = len(fleet.answers()), time.time_ns()
     fleet.coordinator_process().kill()
@@ -101,7 +102,7 @@ def coordinator_killed(fleet: Fleet) -> dict[str, Any]:
 
 
 def node_drained(fleet: Fleet, node: str) -> dict[str, Any]:
-    """Empties a node; what the moved streams have lost."""
+    """Drains a node; measures the losses of the moved streams."""
     victim = _worker_on(fleet, node)
     streams = _streams_of(fleet, victim)
     before, began = fleet.report(1.0), time.monotonic()
@@ -121,7 +122,7 @@ def node_drained(fleet: Fleet, node: str) -> dict[str, Any]:
 
 
 def run(streams: int, nodes: int, fps: float, side_px: int) -> dict[str, Any]:
-    """All blows on one fleet."""
+    """Runs all failures on one fleet."""
     rare = [f"{key}={2500 / fps:g}" for key in ("capture.replay_ms", "history.max_gap_ms")]
     options = [f"inference.longer_side_px={side_px}", *rare]
     with (
@@ -194,12 +195,12 @@ def _lost(report: dict[str, Any], streams: list[str]) -> int:
 
 
 def main() -> None:
-    """Prints what each blow did, and stores it."""
+    """Prints the effect of each failure and stores the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--streams", type=int, default=32)
-    parser.add_argument("--nodes", type=int, default=3, help="with an inference worker each")
-    parser.add_argument("--fps", type=float, default=1.0, help="of each stream")
-    parser.add_argument("--side", type=int, default=128, help="longer side of the network's picture, px")
+    parser.add_argument("--nodes", type=int, default=3, help="nodes with one inference worker each")
+    parser.add_argument("--fps", type=float, default=1.0, help="frame rate of each stream")
+    parser.add_argument("--side", type=int, default=128, help="longer side of the network's input, px")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     result = run(options.streams, options.nodes, options.fps, options.side)

@@ -11,16 +11,16 @@ from pipeline.flow.fleet_table import Move
 
 @dataclass(frozen=True)
 class Sample:
-    """All workers at one time.
+    """State of all workers at one time.
 
     Attributes:
-        second: Since the measurement began.
-        workers: That are up.
-        overloaded: Of them, those that are asked for more than they can do.
-        worst: Demand on the one that is asked for most, as a part of what it can do.
-        imbalance: The same over the mean of all.
-        dark: Streams without predictions.
-        moves: In the second before.
+        second: Time since the measurement began.
+        workers: Number of running workers.
+        overloaded: Number of workers whose load exceeds their capacity.
+        worst: Highest load, relative to the worker's capacity.
+        imbalance: Highest load divided by the mean.
+        dark: Number of streams without predictions.
+        moves: Number of moves in the last second.
     """
 
     second: int
@@ -37,12 +37,12 @@ class Findings:
     """Counts of one run.
 
     Attributes:
-        planned: Moves with an owner that hands over.
-        unplanned: Moves of streams that have no owner any more, and of new ones.
+        planned: Moves with a handover from the old owner.
+        unplanned: Moves of new streams and of streams that lost their owner.
         again: Planned moves within a minute of the stream's last move.
         gaps_s: Seconds without predictions, by cause: ``failure``, ``move``, ``new``.
-        samples: One a second.
-        errors: Ownership that broke a rule: two owners with the same generation.
+        samples: One sample per second.
+        errors: Violations of ownership: two owners with the same generation.
     """
 
     planned: int = 0
@@ -65,7 +65,7 @@ class Findings:
                 self._moved_s[move.stream_id] = now_s
 
     def summary(self, minutes: float) -> dict[str, Any]:
-        """All in numbers, rounded."""
+        """All metrics, rounded."""
         moves = [sample.moves for sample in self.samples]
         overloaded = sum(sample.overloaded for sample in self.samples)
         return {
@@ -88,7 +88,7 @@ class Findings:
         }
 
     def curves(self, every_s: int = 10) -> dict[str, list[float]]:
-        """Over time, for the picture: means of so many seconds, moves as sums."""
+        """Curves over time, for the plot: means over ``every_s`` seconds, sums for moves."""
         parts = [self.samples[n : n + every_s] for n in range(0, len(self.samples), every_s)]
         return {
             "second": [part[0].second for part in parts],
@@ -105,7 +105,7 @@ def _counts(samples: Sequence[Sample]) -> Counter[int]:
 
 
 def _gaps(gaps: Sequence[float]) -> dict[str, float]:
-    """Of stretches without predictions: how many streams, their sum, median, 99th percentile, longest; s."""
+    """Statistics of gaps without predictions: number, sum, median, 99th percentile and maximum, in s."""
     if not gaps:
         return {"streams": 0, "stream_seconds": 0.0}
     ordered = sorted(gaps)

@@ -9,7 +9,7 @@ from pipeline.flow.worker_load import WorkerLoad
 
 
 class Decider(Protocol):
-    """What a coordinator asks: the methods of `FleetTable` that the simulation needs."""
+    """The methods of `FleetTable` that the simulation uses."""
 
     @property
     def owners(self) -> Mapping[str, Owner]: ...
@@ -29,7 +29,7 @@ class Decider(Protocol):
 
 
 class _AtOnce:
-    """Knows where each stream has to be, and moves all that are elsewhere at once."""
+    """A policy with a target worker for each stream, which moves all misplaced streams at once."""
 
     def __init__(self) -> None:
         self.owners: dict[str, Owner] = {}
@@ -79,7 +79,7 @@ class _AtOnce:
         self._places = None
 
     def measured(self, name: str, load: WorkerLoad) -> None:
-        """They don't look at loads."""
+        """These policies ignore loads."""
 
     def plan(self, now_ns: int) -> list[Move]:
         names = sorted(self._workers - self._draining)
@@ -131,7 +131,7 @@ class HashModulo(_AtOnce):
 
 
 class EvenAtOnce(_AtOnce):
-    """As few moves as make the counts even, and all of them whenever a worker comes or goes."""
+    """Equal stream counts with the fewest moves, all made at once when a worker joins or leaves."""
 
     def _find_places(self, workers: list[str]) -> dict[str, str]:
         share, more = divmod(len(self._last), len(workers))

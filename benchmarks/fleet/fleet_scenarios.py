@@ -9,19 +9,19 @@ from pipeline.flow.scaling import Scaler, ScalingPolicy
 
 WARM_UP_S = 70.0
 _NODE = 8
-"""Workers of one machine."""
+"""Workers per node."""
 _BUSY = 0.6
-"""What all cameras together ask of all workers, before anything happens."""
+"""Initial total load, as a share of the total capacity."""
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """One story.
+    """One scenario.
 
     Attributes:
-        about: In a few words; figures are per 200 workers.
-        tell: Puts its events into a fleet; they begin after the warm-up.
-        workers: Part of the workers that are there from the beginning.
+        about: Short description; numbers are per 200 workers.
+        tell: Schedules its events in a fleet; they begin after the warm-up.
+        workers: Share of the workers that run from the beginning.
     """
 
     about: str
@@ -30,18 +30,18 @@ class Scenario:
 
 
 def cameras(count: int, workers: int, rng: random.Random, prefix: str = "camera") -> dict[str, float]:
-    """Cameras of different costs that keep the workers busy as usual."""
+    """Cameras with random costs that add up to the initial load."""
     weights = [rng.uniform(0.5, 1.5) for _ in range(count)]
     return {f"{prefix} {n:05d}": _BUSY * workers * w / sum(weights) for n, w in enumerate(weights)}
 
 
 def worker_names(count: int) -> list[str]:
-    """By node."""
+    """Names of the workers, ordered by node."""
     return [f"node {n // _NODE:02d} worker {n % _NODE}" for n in range(count)]
 
 
 def restless(fleet: VirtualFleet, usual: dict[str, float]) -> None:
-    """Each ten seconds two of a hundred cameras see more or less than before."""
+    """Changes the cost of 2 % of the cameras every 10 s."""
 
     def change() -> None:
         known = [name for name in usual if name in fleet.demands]
@@ -83,7 +83,7 @@ def _flapping(fleet: VirtualFleet, minutes: float) -> None:
 
 
 def _drain(fleet: VirtualFleet, minutes: float) -> None:
-    """One node after another is emptied, restarted and taken in again."""
+    """Drains, restarts and re-adds one node after another."""
     names = sorted(fleet.machines)
     nodes = (
         [names[n : n + _NODE] for n in range(0, len(names), _NODE)]
@@ -136,7 +136,7 @@ def _slow(fleet: VirtualFleet, minutes: float) -> None:
 
 
 def _coordinator(fleet: VirtualFleet, minutes: float) -> None:
-    """It is away for ten seconds, in which a worker dies; another can't be reached for a minute then."""
+    """The coordinator is down for 10 s, during which a worker dies; another is unreachable for a minute."""
     first, second = sorted(fleet.machines)[:2]
     fleet.at(fleet.now_s + 59.0, lambda: fleet.cut(second, 60.0))
     fleet.at(fleet.now_s + 60.0, lambda: fleet.restart_coordinator(10.0))
@@ -144,7 +144,7 @@ def _coordinator(fleet: VirtualFleet, minutes: float) -> None:
 
 
 def _scaling(fleet: VirtualFleet, minutes: float) -> None:
-    """Half as many cameras again, later gone; workers are asked for and given back."""
+    """Adds 50 % more cameras and removes them later; workers are started and stopped to match."""
     added = cameras(len(fleet.demands) // 2, round(0.6 * len(fleet.machines)), fleet.rng, "crowd")
     fleet.at(fleet.now_s + 60.0, lambda: fleet.add_cameras(added))
     fleet.at(fleet.now_s + 30.0 * minutes, lambda: fleet.remove_cameras(list(added)))

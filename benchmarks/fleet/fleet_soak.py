@@ -1,4 +1,4 @@
-"""A soak test: kills and restarts random nodes of a fleet and checks its balance.
+"""A soak test: kills and restarts random nodes of a fleet and checks its frame accounting.
 
 ``python -m benchmarks.fleet.fleet_soak --minutes 30 --json FILE``
 """
@@ -31,22 +31,22 @@ def soak(
     seed: int = 0,
     options: tuple[str, ...] = (),
 ) -> dict[str, Any]:
-    """Runs a fleet on this machine.
+    """Runs the soak test on this machine.
 
     Args:
-        folder: For all files.
-        seconds: For so long nodes are killed, one after the other.
-        kills: After so many it ends earlier; 0: it does not.
-        streams: Cameras, of 2 pictures a second.
-        nodes: Of inference.
-        seed: Of which node is killed when.
+        folder: Folder for all files.
+        seconds: Duration of the kills.
+        kills: Maximum number of kills; 0: no limit.
+        streams: Number of cameras, at 2 fps.
+        nodes: Number of inference nodes.
+        seed: Random seed of the kills.
         options: Keys of the workers' configuration.
 
     Returns:
-        ``kills``, ``moves``; ``twice``: frames that were answered twice; ``unaccounted``, ``captured``,
-        ``not_predicted`` by reason, of all streams; ``detect_s`` and ``whole_s``: for each kill until it was
-        noticed, and until all streams had an owner again; ``memory_mb``: by process, at the beginning and
-        at the end.
+        ``kills``, ``moves``; ``twice``: frames predicted twice; ``unaccounted``, ``captured``,
+        ``not_predicted`` by reason, over all streams; ``detect_s`` and ``whole_s``: for each kill, the time
+        until it was detected, and until all streams had an owner again; ``memory_mb``: by process, at the
+        beginning and at the end.
     """
     chance = random.Random(seed)
     film_s = seconds + 300.0
@@ -93,7 +93,7 @@ def soak(
 
 
 def _kill(fleet: Fleet, node: str) -> tuple[float, float]:
-    """Kills a node; seconds until that was noticed, and until all streams had an owner again."""
+    """Kills a node; returns the seconds until detection, and until all streams had an owner again."""
     workers = fleet.status()["workers"].items()
     node_id = fleet.nodes[node].node_id
     [worker] = [name for name, one in workers if one.get("node") == node_id and name.startswith("inference")]
@@ -123,7 +123,7 @@ def _moves(fleet: Fleet) -> set[tuple[Any, ...]]:
 
 
 def _memory_mb(fleet: Fleet) -> dict[str, float]:
-    """Of the coordinator, and of the workers that no kill ends: capture and the sink."""
+    """Memory of the coordinator and of the workers that are not killed: capture and the sink."""
     pids = {"coordinator": fleet.coordinator_process().pid}
     for name, about in fleet.status()["workers"].items():
         if about["role"] != "inference":
@@ -132,10 +132,10 @@ def _memory_mb(fleet: Fleet) -> dict[str, float]:
 
 
 def main() -> None:
-    """Runs the soak, and writes what it found."""
+    """Runs the soak test and writes the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=30.0)
-    parser.add_argument("--kills", type=int, default=0, help="end after so many; 0: only by time")
+    parser.add_argument("--kills", type=int, default=0, help="maximum number of kills; 0: no limit")
     parser.add_argument("--streams", type=int, default=9)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)

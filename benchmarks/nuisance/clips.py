@@ -24,13 +24,13 @@ from pipeline.runtime.base import Runtime
 def bench(
     paths: Sequence[Path], truth_files: Sequence[Path], disturbances: Sequence[str], settings: Settings
 ) -> None:
-    """Prints a table, and stores it.
+    """Prints a table and stores the results.
 
     Raises:
-        ConfigError: A clip or its truth can't be read, or there is no such disturbance.
+        ConfigError: A clip or its truth file can't be read, or a disturbance does not exist.
     """
     if unknown := set(disturbances) - set(DISTURBANCES):
-        raise ConfigError(f"no nuisance {min(unknown)!r} for clips; known: {', '.join(DISTURBANCES)}")
+        raise ConfigError(f"no nuisance {min(unknown)!r} for clips; choose from {', '.join(DISTURBANCES)}")
     clips = find_clips(paths, load_truths(truth_files))
     runtime = open_model(settings)
     console, rows = Console(), list[dict[str, Any]]()

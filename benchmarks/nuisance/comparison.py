@@ -1,4 +1,4 @@
-"""``bench nuisance``: staged films through this program and other detectors."""
+"""``bench nuisance``: compares this program and other detectors on staged videos."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,10 +20,10 @@ from pipeline.video.tour import CANVAS_HEIGHT, CANVAS_WIDTH
 
 
 def bench(pictures: Sequence[Path], nuisances: Sequence[str], seconds: float, settings: Settings) -> None:
-    """Prints a table, and stores it.
+    """Prints a table and stores the results.
 
     Raises:
-        ConfigError: A picture can't be read, or there is no such nuisance.
+        ConfigError: A picture can't be read, or a nuisance does not exist.
     """
     chosen = choose(nuisances)
     canvases = {path.name: _photo(path) for path in pictures} or {"street": paint("street", 0)}
@@ -40,13 +40,13 @@ def bench(pictures: Sequence[Path], nuisances: Sequence[str], seconds: float, se
 
 
 def choose(nuisances: Sequence[str]) -> Sequence[str]:
-    """Those that were asked for, or all.
+    """The given nuisances, or all if none are given.
 
     Raises:
-        ConfigError: There is no such nuisance.
+        ConfigError: A nuisance does not exist.
     """
     if unknown := set(nuisances) - set(NUISANCES):
-        raise ConfigError(f"no nuisance {min(unknown)!r}; known: {', '.join(NUISANCES)}")
+        raise ConfigError(f"no nuisance {min(unknown)!r}; choose from {', '.join(NUISANCES)}")
     return nuisances or NUISANCES
 
 

@@ -1,4 +1,4 @@
-"""Runs all methods over one film, under the same rules."""
+"""Runs all methods on one video, under the same rules."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -13,24 +13,24 @@ from pipeline.runtime.base import Runtime
 
 RIVALS: dict[str, Callable[[], Mog2 | Differencing]] = {"mog2": Mog2, "differencing": Differencing}
 USUAL_SIZES = {"mog2": 0.0016, "differencing": 0.00075}
-"""Smallest boxes as shares of the picture: 500 px of 640x480 as in usual scripts, 10 px at 100 px height."""
+"""Smallest boxes as shares of the frame: 500 px of 640x480 as in common scripts, 10 px at 100 px height."""
 SIZES = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016)
-"""Those that are tried to tune a rival."""
+"""Smallest boxes tried when tuning a baseline."""
 METHODS = ("ours", *(f"{name}{how}" for name in RIVALS for how in ("", " tuned")))
 
 
 class Contest:
-    """Takes a film picture by picture.
+    """Processes a video frame by frame.
 
     Args:
-        runtime: A network with dense motion; None: the rivals alone.
+        runtime: A network with dense motion; None runs only the baselines.
         watch: The rules.
-        sizes: The rivals' smallest boxes, by name; the usual ones are added.
+        sizes: Smallest boxes of the baselines by name; the usual ones are added.
 
     Attributes:
-        ours: What this program told.
-        rivals: What the others told, by name and smallest box.
-        bad_pictures: How many this program found too bad to be judged.
+        ours: Events of this program.
+        rivals: Events of the baselines, by name and smallest box.
+        bad_pictures: Number of frames that this program rejected as unusable.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Contest:
         self.bad_pictures = 0
 
     def see(self, image: Image, time_ns: int) -> None:
-        """The next picture."""
+        """Processes the next frame."""
         if self._watching:
             seen = self._watching.see(image, time_ns)
             if seen is None:
@@ -61,12 +61,12 @@ class Contest:
             self.rivals[key].take(tracker.update(boxes[key[0]], time_ns), time_ns)
 
     def end(self) -> None:
-        """The film is over."""
+        """Ends the video."""
         for teller in (self.ours, *self.rivals.values()):
             teller.cut("the end")
 
     def result(self, truth: Sequence[TrueEvent], seconds: float) -> dict[str, Any]:
-        """The score of each method; a rival is tuned with the truth of this film."""
+        """The score of each method; a baseline is tuned on the ground truth of this video."""
         found = score(self.ours, truth, seconds)
         row: dict[str, Any] = {
             "ours": asdict(found),
@@ -81,7 +81,7 @@ class Contest:
         return row
 
     def scores(self, rival: str, truth: Sequence[TrueEvent], seconds: float) -> dict[float, Score]:
-        """Of a rival, by its smallest box."""
+        """Scores of a baseline by its smallest box."""
         return {
             size: score(teller, truth, seconds)
             for (name, size), teller in self.rivals.items()
@@ -90,7 +90,7 @@ class Contest:
 
 
 def best_size(scores: dict[float, Score], wanted: int) -> float:
-    """The one with the fewest false events among those that find so many; else the one that finds most."""
+    """The size with the fewest false events that finds ``wanted`` events, or else the one that finds most."""
     return min(
         scores,
         key=lambda size: (

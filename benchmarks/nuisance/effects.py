@@ -1,4 +1,4 @@
-"""Weather, light and codec effects on clean images; each seed gives others."""
+"""Weather, light and codec effects on clean images, randomised by seed."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -13,15 +13,15 @@ from pipeline.training.evaluation.corruptions import as_picture, low_light
 from pipeline.video.actors import cutouts
 
 Effect = Callable[[Image, float], Image]
-"""A picture, and its time in seconds, to what the camera shows."""
+"""Maps a clean image and its time in seconds to the camera image."""
 Random = np.random.Generator
 _LOW_RATE_CRF, _LOW_QUALITY = 38, 15
 _GROUP = 50
-"""Frames that go through the video encoder at once."""
+"""Number of frames encoded together."""
 
 
 def rain(rng: Random) -> Effect:
-    """New streaks in each picture, some of them near and wide, and less contrast."""
+    """New streaks in each frame, some near and wide, and reduced contrast."""
 
     def effect(image: Image, at_s: float) -> Image:
         height, width = image.shape[:2]
@@ -36,7 +36,7 @@ def rain(rng: Random) -> Effect:
 
 
 def cloud_shadows(rng: Random) -> Effect:
-    """Shadows with soft edges cross the whole picture every eight to fourteen seconds."""
+    """Shadows with soft edges cross the whole frame every 8 to 14 s."""
     every_s, speed = rng.uniform(8, 14), rng.uniform(90, 200)
     strength, lag = rng.uniform(0.3, 0.5), rng.uniform(0, 7)
 
@@ -50,7 +50,7 @@ def cloud_shadows(rng: Random) -> Effect:
 
 
 def cast_shadow(rng: Random) -> Effect:
-    """The shadow of somebody beside the picture crosses the ground every ten to sixteen seconds."""
+    """The shadow of a person outside the frame crosses the ground every 10 to 16 s."""
     every_s, speed = rng.uniform(10, 16), rng.uniform(60, 95)
     foot, lean, lag = rng.uniform(0.75, 0.9), rng.uniform(-0.5, 0.5), rng.uniform(0, 6)
     phases = cutouts("walker")
@@ -70,7 +70,7 @@ def cast_shadow(rng: Random) -> Effect:
 
 
 def headlights(rng: Random) -> Effect:
-    """Night; the cone of a car beside the picture sweeps over the ground every five to nine seconds."""
+    """Night; the headlights of a car outside the frame sweep over the ground every 5 to 9 s."""
     every_s, speed, height = rng.uniform(5, 9), rng.uniform(200, 450), rng.uniform(0.65, 0.85)
 
     def effect(image: Image, at_s: float) -> Image:
@@ -83,9 +83,9 @@ def headlights(rng: Random) -> Effect:
 
 
 def infrared(rng: Random) -> Effect:
-    """Every five to nine seconds the camera changes between day and infrared; its exposure has to settle.
+    """Every 5 to 8.5 s the camera switches between day and infrared, and its exposure settles.
 
-    Infrared comes from the camera's own lamps: grey, bright in the middle, dark towards the corners, noisy.
+    Infrared light comes from the camera's own lamps: grey, bright in the centre, dark in the corners, noisy.
     """
     every_s = rng.uniform(5, 8.5)
 
@@ -105,7 +105,7 @@ def infrared(rng: Random) -> Effect:
 
 
 def wind(rng: Random) -> Effect:
-    """Two parts of the picture sway by up to four pixels, each place with its own phase."""
+    """Two parts of the frame sway by up to 4 px, with a phase that varies by position."""
     middles = rng.uniform((0.1, 0.15), (0.45, 0.45)), rng.uniform((0.4, 0.55), (0.75, 0.8))
     phase = rng.uniform(0, 6)
 
@@ -125,17 +125,17 @@ def wind(rng: Random) -> Effect:
 
 
 def dim(rng: Random) -> Effect:
-    """A quarter of the light, with the noise that it brings."""
+    """A quarter of the brightness, with sensor noise."""
     return lambda image, at_s: low_light([image], rng)[0]
 
 
 def jpeg(rng: Random) -> Effect:
-    """Each picture through JPEG of quality 15."""
+    """JPEG with quality 15."""
     return lambda image, at_s: through_jpeg(image, _LOW_QUALITY)
 
 
 def low_rate(pictures: Iterable[Image]) -> Iterator[Image]:
-    """A film through x264 at CRF 38 with a key frame every 25 pictures, as a camera with little bandwidth."""
+    """x264 at CRF 38 with a key frame every 25 frames: a low-bandwidth camera."""
     group: list[Image] = []
     for picture in pictures:
         group.append(picture)

@@ -1,7 +1,7 @@
-"""``bench nuisance --empty-minutes``: false events per hour on films in which nothing happens.
+"""``bench nuisance --empty-minutes``: false events per hour on videos without any true event.
 
-Each film has a seed: another street, and another nuisance of its kind. Results are kept film by film, so
-that a run that is stopped, or asked for more minutes later, goes on where it was.
+Each video has a seed for the street and the nuisance. Results are stored after each video, so that a stopped
+run, or one with more minutes, continues from there.
 """
 
 import json
@@ -27,10 +27,10 @@ Row = dict[str, Any]
 
 
 def bench(nuisances: Sequence[str], minutes: float, settings: Settings, film_s: float = _FILM_S) -> None:
-    """Films until there are so many minutes of each nuisance; prints a table.
+    """Renders and scores ``minutes`` of each nuisance; prints a table.
 
     Raises:
-        ConfigError: There is no such nuisance, or the JSON file holds results of other settings.
+        ConfigError: A nuisance does not exist, or the JSON file has results with other settings.
     """
     chosen = choose(nuisances)
     rows = _stored(settings)
@@ -75,7 +75,7 @@ def _film(
 
 
 def _sizes(fps: float) -> dict[str, float]:
-    """With which each rival does best on a film without a nuisance; the largest where many do."""
+    """The best smallest box of each baseline on a video without a nuisance; the largest of equal ones."""
     contest, truth = Contest(None, WATCH), Teller()
     for shown in filmed(paint("street", 0), "none", _PLAIN_S, fps=fps):
         truth.take(shown.truth, shown.time_ns)
@@ -99,7 +99,7 @@ def _empty(nuisance: str) -> Row:
 
 
 def _stored(settings: Settings) -> dict[str, Row]:
-    """What was gathered before, by nuisance."""
+    """Results of earlier runs, by nuisance."""
     path = settings.json_file
     if path is None or not path.exists():
         return {}
@@ -107,8 +107,8 @@ def _stored(settings: Settings) -> dict[str, Row]:
     for key in ("longer_side_px", "fps"):
         if before.get(key) != getattr(settings, key):
             raise ConfigError(
-                f"{path} holds results with {key} {before.get(key)}, not {getattr(settings, key)}: "
-                "name another file with --json"
+                f"{path} has results with {key} {before.get(key)}, not {getattr(settings, key)}: "
+                "choose another file with --json"
             )
     return {row["nuisance"]: row for row in before["results"]}
 
@@ -119,15 +119,15 @@ def _read(path: Path) -> Row:
         is_ours = all("seeds" in row for row in before["results"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
-            f"{path} can't be read as results: {error}: name another file with --json"
+            f"{path} can't be read as results: {error}: choose another file with --json"
         ) from None
     if not is_ours:
-        raise ConfigError(f"{path} holds results of another kind: name another file with --json")
+        raise ConfigError(f"{path} has results of another benchmark: choose another file with --json")
     return before
 
 
 def _show(console: Console, rows: list[Row]) -> None:
-    table = Table(title="Nothing happens: false events an hour (95 % bound), quiet time called motion")
+    table = Table(title="No true events: false events per hour (95 % bound), quiet time reported as motion")
     for column in ("nuisance", "minutes", *METHODS):
         table.add_column(column)
     for row in rows:

@@ -18,17 +18,17 @@ from pipeline.runtime.runtime_options import Options
 
 _MODEL = "motion_resnet18"
 _SURE = 0.05
-"""Chance that the true rate is above the bound."""
+"""Probability that the true rate is above the bound."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the three kinds of runs have in common.
+    """Common settings of the three kinds of runs.
 
     Attributes:
-        longer_side_px: Size of the network's pictures; 0: as the model was trained.
-        fps: Pictures a second.
-        json_file: Where the results go.
+        longer_side_px: Longer side of the network's input; 0 uses the size of the training.
+        fps: Frames per second.
+        json_file: Output file.
     """
 
     longer_side_px: int = 0
@@ -37,13 +37,13 @@ class Settings:
 
 
 def open_model(settings: Settings) -> Runtime:
-    """The network that is shipped."""
+    """Opens the shipped network."""
     options = Options(longer_side_px=settings.longer_side_px, report=lambda line: None)
     return open_runtime(_MODEL, options)
 
 
 def store(settings: Settings, runtime: Runtime, results: dict[str, Any]) -> None:
-    """Writes the JSON file as a whole, so that a killed run leaves the one before."""
+    """Writes the JSON file atomically, so that a killed run leaves the previous one."""
     if settings.json_file is None:
         return
     about = {
@@ -58,9 +58,9 @@ def store(settings: Settings, runtime: Runtime, results: dict[str, Any]) -> None
 
 
 def most_likely(events: int) -> float:
-    """How many events are to be expected at most where so many were counted: Poisson's upper bound, 95 %.
+    """95 % upper confidence bound of a Poisson mean, given the number of counted events.
 
-    None were counted: 3.0, the rule of three.
+    It is 3.0 for zero events (rule of three).
     """
     low, high = float(events), 10.0 + 3.0 * events
     while high - low > 1e-6:
@@ -71,13 +71,13 @@ def most_likely(events: int) -> float:
 
 
 def hourly(events: int, seconds: float) -> str:
-    """Events an hour, with the upper bound."""
+    """Events per hour, with the upper bound."""
     hours = seconds / 3600
     return f"{events / hours:.1f} (< {most_likely(events) / hours:.1f})"
 
 
 def words(row: dict[str, Any]) -> str:
-    """One film in a line."""
+    """Summary of one video in one line."""
     return "; ".join(
         f"{name} {row[name]['found']} of {row[name]['true']} found, {row[name]['false']} false"
         for name in METHODS
@@ -85,9 +85,9 @@ def words(row: dict[str, Any]) -> str:
 
 
 def show(console: Console, rows: list[dict[str, Any]], keys: Sequence[str]) -> None:
-    """A table of films, with all of them together in the last row."""
+    """Prints a table of videos, with the total in the last row."""
     table = Table(
-        title="True events that were found, false ones, false ones an hour, quiet time called motion"
+        title="True events found / false events / false events per hour / quiet time reported as motion"
     )
     for column in (*keys, "true", *METHODS):
         table.add_column(column)

@@ -18,20 +18,20 @@ from pipeline.base.layers import fill
 from pipeline.base.watched import Line, Watch, Zone
 
 TRUTHS = Path(__file__).parent / "truth"
-"""Of public clips, which are not part of the project."""
+"""Truth files of public clips; the clips are not part of the project."""
 Film: TypeAlias = Iterator[tuple[Image, int]]
-"""Pictures, each with its time in ns."""
+"""Frames, each with its time in ns."""
 _VIDEOS = {".mp4", ".avi", ".mkv", ".mov", ".m4v", ".webm"}
 _PICTURES = {".jpg", ".jpeg", ".png"}
 _CROP = 0.92
-"""The virtual camera that shakes sees so much of the width."""
+"""Share of the frame width seen by the shaking virtual camera."""
 _SHAKES = 2.0
-"""How much further than the demo tour's camera: by seven pixels of 640."""
+"""Factor on the shake of the demo tour's camera: 7 px at 640 px width."""
 _Place = TypeVar("_Place", Zone, Line)
 
 
 class Happened(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An event that should be told; see ``TrueEvent``."""
+    """An event that should be reported; see ``TrueEvent``."""
 
     rule: str
     from_s: float
@@ -40,14 +40,14 @@ class Happened(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Truth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What happens in a clip.
+    """Ground truth of a clip.
 
     Attributes:
-        clip: Its file, or a folder of pictures, by name.
-        about: Where it comes from, and how the truth was found.
+        clip: Name of the file, or of a folder of images.
+        about: Origin of the clip and of the ground truth.
         watch: Zones, lines and rules, as in a configuration.
-        events: All that each of these rules should tell; nothing else is true.
-        fps: Of a folder of pictures.
+        events: All events that the rules should report; any other is false.
+        fps: Frame rate of a folder of images.
     """
 
     clip: str
@@ -61,7 +61,7 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         rules = self.watch.all_rules()
         for event in self.events:
             if event.rule not in rules:
-                raise ValueError(f"events: there is no rule {event.rule!r}; known: {', '.join(rules)}")
+                raise ValueError(f"events: there is no rule {event.rule!r}; choose from {', '.join(rules)}")
             if event.to_s < event.from_s:
                 raise ValueError(f"events: {event.rule} from {event.from_s:g} ends before it begins")
 
@@ -71,10 +71,10 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 def load_truths(files: Sequence[Path]) -> dict[str, Truth]:
-    """What is known, by the name of the clip; without files, of the public clips.
+    """Reads ground truth by clip name; without files, that of the public clips.
 
     Raises:
-        ConfigError: A file can't be read, or has something wrong in it.
+        ConfigError: A file can't be read or is invalid.
     """
     truths = [
         fill(Truth, [], file, (), keys_in="docs/events.md") for file in files or sorted(TRUTHS.glob("*.toml"))
@@ -83,10 +83,10 @@ def load_truths(files: Sequence[Path]) -> dict[str, Truth]:
 
 
 def find_clips(paths: Sequence[Path], truths: dict[str, Truth]) -> list[tuple[Path, Truth]]:
-    """The clips of files and folders whose truth is known.
+    """The clips of files and folders that have ground truth.
 
     Raises:
-        ConfigError: A path is not there, there is no clip, or nothing is known of a file that was named.
+        ConfigError: A path does not exist, no clip was found, or a given file has no ground truth.
     """
     found = []
     for path in paths:
@@ -104,10 +104,10 @@ def find_clips(paths: Sequence[Path], truths: dict[str, Truth]) -> list[tuple[Pa
 
 
 def play(path: Path, truth: Truth, fps: float) -> Film:
-    """The pictures of a clip, at about so many a second.
+    """The frames of a clip, at about ``fps`` frames per second.
 
     Raises:
-        ConfigError: It can't be read, or a folder of pictures has no ``fps``.
+        ConfigError: The clip can't be read, or a folder of images has no ``fps``.
     """
     pictures, rate = _pictures(path, truth.fps)
     every = max(1, round(rate / fps))
@@ -146,7 +146,7 @@ def _picture(file: Path) -> Image:
 
 
 def disturbed(film: Film, disturbance: str, seed: int = 0) -> Film:
-    """The same film, filmed worse."""
+    """The same frames with a disturbance."""
     rng = np.random.default_rng(seed)
     if disturbance == "shake":
         return _shaken(film)
@@ -159,7 +159,7 @@ def disturbed(film: Film, disturbance: str, seed: int = 0) -> Film:
 
 
 def seen_in(watch: Watch, disturbance: str) -> Watch:
-    """Zones and lines as the disturbed camera sees them when it is in its middle."""
+    """Zones and lines as seen by the disturbed camera in its centre position."""
     if disturbance != "shake":
         return watch
     zones = {name: _moved(zone) for name, zone in watch.zones.items()}
@@ -175,7 +175,7 @@ def _moved(place: _Place) -> _Place:
 
 
 def _shaken(film: Film) -> Film:
-    """A virtual camera that sees a part of the picture, and shakes as on a pole in the wind."""
+    """A virtual camera that sees a part of the frame and shakes like one on a pole in the wind."""
     for image, time_ns in film:
         height, width = image.shape[:2]
         at_s, px = time_ns / 1e9, width / 640 * _SHAKES

@@ -18,10 +18,10 @@ _THREE = np.ones((3, 3), np.uint8)
 
 
 class Mog2:
-    """The usual script: MOG2 as OpenCV sets it, without its shadows, a median against specks, contours."""
+    """A typical script: MOG2 with OpenCV's defaults, without shadows, a median filter, contours."""
 
     def __init__(self) -> None:
-        """Starts from nothing."""
+        """Starts with an empty model."""
         self._model = cv2.createBackgroundSubtractorMOG2()
 
     def boxes(self, image: Image) -> list[Rectangle]:
@@ -34,18 +34,18 @@ class Mog2:
 
 
 class Differencing:
-    """Differences from a running average, as Frigate's motion detector makes them, with its usual settings.
+    """Differences from a running average, as in Frigate's motion detector with its default settings.
 
-    Grey, 100 px high, contrast stretched to what the last 50 pictures had. After 80 % of the picture have
-    changed at once it calibrates, without boxes. It begins with the first picture as its background, not with
-    black: else it would calibrate, and find nothing, as long as there is rain or the camera shakes.
+    Frames are grey and 100 px high, with the contrast stretched to the range of the last 50 frames. If more
+    than 80 % of a frame changes at once, it recalibrates and reports no boxes. The background starts as the
+    first frame, not black: otherwise it would stay in calibration, without boxes, in rain or camera shake.
     """
 
     _HEIGHT, _THRESHOLD, _LIGHTNING, _ALPHA, _LEARNS, _WAITS = 100, 30, 0.8, 0.01, 0.2, 10
     _LEAST_AREA, _CALM_SHARE, _CALM_BOXES = 10, 0.05, 4
 
     def __init__(self) -> None:
-        """Starts from nothing."""
+        """Starts with an empty model."""
         self._average: npt.NDArray[np.float32] | None = None
         self._contrasts: deque[tuple[float, float]] = deque([(0.0, 255.0)] * 50, maxlen=50)
         self._is_calibrating, self._moved = False, 0
@@ -99,10 +99,10 @@ class _Track:
 
 
 class BoxTracker:
-    """Each box goes on with the nearest track; a track is shown after three pictures, as our things are.
+    """Assigns each box to the nearest track; a track is reported after three frames, like our objects.
 
     Args:
-        least_size: Smaller boxes are left out, as a share of the picture.
+        least_size: Minimum size of a box, as a share of the frame.
     """
 
     _REACH, _FORGIVES = 0.12, 5
@@ -113,7 +113,7 @@ class BoxTracker:
         self._count = 0
 
     def update(self, boxes: list[Rectangle], time_ns: int) -> list[Thing]:
-        """The things in the next picture."""
+        """The objects in the next frame."""
         boxes = [box for box in boxes if box[2] * box[3] >= self._least_size]
         pairs = sorted(
             (math.dist(_middle(track.box), _middle(box)), t, b)

@@ -13,11 +13,11 @@ from pipeline.scene.stream_rules import StreamRules
 
 _START_NS = 1_790_000_000 * 10**9
 SETTLES_S = 3.0
-"""What is told, or true, earlier than this does not count: each method first has to learn its background."""
+"""Earlier events are not scored, because each method first has to learn its background."""
 _WITHIN_S = 1.5
-"""A true event counts as found that is told so near to its time."""
+"""Maximum time difference for a true event to count as found."""
 _AROUND_S = 2.5
-"""So long around true motion nothing counts as quiet: ``moving`` ends two seconds late by itself."""
+"""Margin around true motion that is not quiet time: ``moving`` ends two seconds late by design."""
 ROAD = Zone(points=[(0.2, 0.45), (0.8, 0.45), (0.8, 0.98), (0.2, 0.98)])
 WATCH = Watch(
     zones={"road": ROAD},
@@ -27,11 +27,11 @@ WATCH = Watch(
 
 @dataclass(slots=True)
 class Teller:
-    """Takes the things of one method, picture by picture, through the rules.
+    """Applies the rules to the objects of one method, frame by frame.
 
     Attributes:
-        watch: What to tell of.
-        events: What was told.
+        watch: Zones, lines and rules.
+        events: Reported events.
     """
 
     watch: Watch = WATCH
@@ -44,7 +44,7 @@ class Teller:
     def take(
         self, things: Sequence[Thing], time_ns: int, *, depth: int = 2, sight: Sight | None = None
     ) -> None:
-        """The things of the next picture; with ``sight``, as the camera saw them."""
+        """Adds the objects of the next frame; with ``sight``, in camera coordinates."""
         if sight:
             things = [seen_from_home(thing, sight) for thing in things]
         now = Moment(time_ns + 1, _START_NS + time_ns)
@@ -52,21 +52,21 @@ class Teller:
         self.events += self._rules.take(in_steps(look))
 
     def cut(self, why: str) -> None:
-        """What has begun ends: the picture is bad, or it is the last one."""
+        """Ends open events, at a bad frame or at the end."""
         self.events += self._rules.cut(Cut(why))
 
     def times(self, rule: str) -> list[float]:
-        """When a rule told of what has no end, in seconds."""
+        """Times of the events of a rule that have no duration, in seconds."""
         return [self.seconds_of(event) for event in self._of(rule, "once")]
 
     def spans(self, rule: str) -> list[tuple[float, float]]:
-        """From when to when a rule told of what lasts, in seconds."""
+        """Start and end of the events of a rule that have a duration, in seconds."""
         starts = {event.id: self.seconds_of(event) for event in self._of(rule, "start")}
         ends = {event.start: self.seconds_of(event) for event in self._of(rule, "end")}
         return [(start, ends[number]) for number, start in starts.items() if number in ends]
 
     def truth(self) -> list["TrueEvent"]:
-        """What was told, as what is true: the things were known and not seen."""
+        """The reported events as ground truth, for objects from the simulation."""
         happened = []
         for name in self.watch.all_rules():
             happened += [TrueEvent(name, time, time) for time in self.times(name)]
@@ -74,7 +74,7 @@ class Teller:
         return happened
 
     def others(self) -> dict[str, int]:
-        """How often anything else was told, such as ``camera_moved``."""
+        """Counts of other event kinds, such as ``camera_moved``."""
         asked = {rule.kind for rule in self.watch.all_rules().values()}
         kinds = [event.kind for event in self.events if event.kind not in asked]
         return {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}
@@ -84,19 +84,19 @@ class Teller:
 
     @staticmethod
     def seconds_of(event: Event) -> float:
-        """When it happened, since the first picture."""
+        """Time of an event since the first frame."""
         return (datetime.fromisoformat(event.time).timestamp() * 1e9 - _START_NS) / 1e9
 
 
 @dataclass(frozen=True, slots=True)
 class TrueEvent:
-    """What happened.
+    """A true event.
 
     Attributes:
-        rule: The rule that should tell of it.
-        from_s: When it began, at the earliest.
-        to_s: When it was over, at the latest.
-        at_most: How many events may tell of it: people who come together are one event or several.
+        rule: The rule that should report it.
+        from_s: Earliest start.
+        to_s: Latest end.
+        at_most: Maximum number of reported events for it, because a group of people is one event or several.
     """
 
     rule: str
@@ -105,20 +105,20 @@ class TrueEvent:
     at_most: int = 1
 
     def is_near(self, time: float) -> bool:
-        """Whether what was told then may be about it."""
+        """Whether an event reported at this time can match."""
         return self.from_s - _WITHIN_S <= time <= self.to_s + _WITHIN_S
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One method on one film.
+    """Score of one method on one video.
 
     Attributes:
-        true: Events that happened.
-        found: Of these.
-        false: Events that were told and did not happen.
-        quiet_s: For how long nothing moved in the zones; counted for each rule ``moving``.
-        false_quiet_s: For how long of that something was said to move.
+        true: Number of true events.
+        found: Number of true events found.
+        false: Number of false events.
+        quiet_s: Time without motion in the zones, summed over the rules of kind ``moving``.
+        false_quiet_s: Part of it reported as motion.
     """
 
     true: int
@@ -129,7 +129,7 @@ class Score:
 
 
 def score(told: Teller, truth: Sequence[TrueEvent], seconds: float) -> Score:
-    """Compares what was told with what happened."""
+    """Compares reported with true events."""
     true = found = false = quiet = loud = 0
     for name, rule in told.watch.all_rules().items():
         happened = [event for event in truth if event.rule == name]
@@ -137,7 +137,7 @@ def score(told: Teller, truth: Sequence[TrueEvent], seconds: float) -> Score:
         starts = told.times(name) + [start for start, _ in spans]
         lasting = rule.kind == "moving"
         hits, unexplained = _match(starts, happened)
-        if lasting:  # it may begin anew while it goes on
+        if lasting:  # a repeated start during true motion is not false
             unexplained = [time for time in unexplained if not any(_around(one, time) for one in happened)]
         true += sum(event.from_s >= SETTLES_S for event in happened)
         found += sum(event.from_s >= SETTLES_S for event in hits)
@@ -151,7 +151,7 @@ def score(told: Teller, truth: Sequence[TrueEvent], seconds: float) -> Score:
 
 
 def _match(times: list[float], happened: Sequence[TrueEvent]) -> tuple[list[TrueEvent], list[float]]:
-    """The true events that were found, and the times that belong to none."""
+    """The true events found, and the unmatched times."""
     left, hits = sorted(times), []
     for event in sorted(happened, key=lambda one: one.to_s):
         near = [time for time in left if event.is_near(time)][: event.at_most]

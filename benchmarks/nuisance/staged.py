@@ -1,4 +1,4 @@
-"""Staged films of a fixed camera: annotated passers-by, or nobody, under one nuisance at a time."""
+"""Staged videos of a fixed camera, with annotated passers-by or empty, under one nuisance at a time."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,17 +25,17 @@ _TREE = (
     Actor("leaves 2", Path((56.0, -138.0)), is_mover=False, sway_px=3),
     Actor("leaves 3", Path((-2.0, -198.0)), is_mover=False, sway_px=4),
 )
-"""As in the demo tour; from its foot."""
+"""As in the demo tour, relative to the foot of the trunk."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One picture.
+    """One frame.
 
     Attributes:
         image: ``(480, 640, 3)`` uint8.
-        time_ns: When it was taken.
-        truth: What moves by itself, as a perfect tracker would report it in the reference view.
+        time_ns: Time of the frame.
+        truth: Moving objects in the reference view, as from a perfect tracker.
     """
 
     image: Image
@@ -46,15 +46,15 @@ class Shown:
 def filmed(
     canvas: Image, nuisance: str, seconds: float, *, seed: int = 0, fps: float = FPS, is_empty: bool = False
 ) -> Iterator[Shown]:
-    """Films a canvas with somebody who passes every twelve seconds.
+    """Films a canvas with a passer-by every 12 s.
 
     Args:
         canvas: Painted or photographed, ``(1080, 1440, 3)``.
         nuisance: One of ``NUISANCES``.
-        seconds: How long.
-        seed: Others pass, and the nuisance is another one of its kind.
-        fps: Pictures a second.
-        is_empty: Whether nobody passes.
+        seconds: Length.
+        seed: Random seed of the passers-by and the nuisance.
+        fps: Frames per second.
+        is_empty: Leave out the passers-by.
     """
     rng, of_nuisance = np.random.default_rng((seed, 0)), np.random.default_rng((seed, 2))
     actors = [] if is_empty else _passers(seconds, np.random.default_rng((seed, 1)))
@@ -67,7 +67,7 @@ def filmed(
         image = render(canvas, pose)
         draw_actors(image, trees, at_s, pose)
         if trees and effect:
-            image = effect(image, at_s)  # what sways is behind those who pass
+            image = effect(image, at_s)  # the swaying parts are behind the passers-by
         draw_actors(image, actors, at_s, pose)
         if effect and not trees:
             image = effect(image, at_s)
@@ -117,7 +117,7 @@ def _passers(seconds: float, rng: Random) -> list[Actor]:
 
 
 def _trees(rng: Random) -> list[Actor]:
-    """One whose crown is within the zone."""
+    """A tree whose crown is within the zone."""
     x, y = rng.uniform((_MIDDLE.x - 130, 950), (_MIDDLE.x + 130, 1010))
     return [
         Actor(
@@ -131,7 +131,7 @@ def _trees(rng: Random) -> list[Actor]:
 
 
 _SHAKES = {"shake": 1.0, "strong shake": 3.0}
-"""How much further than in the demo tour, whose camera shakes by about three pixels."""
+"""Factors on the shake of the demo tour's camera, which is about 3 px."""
 _EFFECTS: dict[str, Callable[[Random], Effect]] = {
     "rain": effects.rain,
     "shadows of clouds": effects.cloud_shadows,

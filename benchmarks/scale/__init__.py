@@ -1,1 +1,1 @@
-"""Many streams in one batch: time and memory by the number of streams, beside a plain ResNet."""
+"""Many streams in one batch: time and memory by number of streams, compared with a plain ResNet."""

@@ -32,10 +32,10 @@ def bench(
     json_file: Path | None,
     picture: Path | None,
 ) -> None:
-    """Measures each number of streams, then the memory over many steps; prints lines.
+    """Measures each number of streams, then the memory over many steps; prints the results.
 
     Raises:
-        ValueError: A device or precision that is not here.
+        ValueError: The device or precision is not available.
     """
     torch.manual_seed(0)
     model = TemporalKVQResNetCBAM(depth=depth, d_model=512, num_classes=1000).eval()
@@ -66,7 +66,7 @@ def bench(
         cells = " ".join(f"{'-' if value is None else f'{value:.3f}':>8}" for value in times)
         print(f"{count:7d} {cells} {result.over_plain:8.2f} {result.frames_a_second:9.0f}"
               f" {result.remembered_kb:10.0f}", flush=True)  # fmt: skip
-        if json_file is not None:  # after each, so that a run that is cut short leaves something
+        if json_file is not None:  # after each, so that an interrupted run leaves results
             _write(json_file, about, depth, results, None)
     print_stage(f"memory: {steps} steps")
     flat = run_long(runtime, runtime.usual_size, 16 if 16 in counts else counts[-1], steps)

@@ -1,4 +1,4 @@
-"""Streams that all have a new frame in every step."""
+"""A set of streams with a new frame in every step."""
 
 from typing import Any
 
@@ -9,15 +9,15 @@ from pipeline.runtime.step import Memory, Step
 
 
 class Feed:
-    """Streams that all have a new picture in every step.
+    """A set of streams with a new frame in every step.
 
     Args:
-        runtime: Does the steps.
-        streams: How many.
-        shape: Rows and columns of the pictures.
+        runtime: The runtime.
+        streams: Number of streams.
+        shape: Rows and columns of the frames.
 
     Attributes:
-        passes: Pictures of the last step that went through the backbone.
+        passes: Backbone passes of the last step.
     """
 
     def __init__(self, runtime: Runtime, streams: int, shape: tuple[int, int]) -> None:
@@ -33,7 +33,7 @@ class Feed:
         self._take(self._runtime.infer(self._images, self._past, want_attention=True))
 
     def step_again(self) -> None:
-        """All pictures are those of the last step."""
+        """A step in which all frames are unchanged."""
         known = self._last
         self._take(self._runtime.infer(self._images, self._past, want_attention=True, known=known))
 

@@ -18,11 +18,11 @@ class FlatResult:
     """Memory over many steps.
 
     Attributes:
-        streams: In one batch.
-        steps: How many.
-        device_mb_first: Of the GPU, allocated after a tenth of the steps; None on a CPU.
+        streams: Batch size.
+        steps: Number of steps.
+        device_mb_first: Allocated GPU memory after a tenth of the steps; None on a CPU.
         device_mb_last: The same at the end.
-        rss_mb_first: Resident memory of the process, then.
+        rss_mb_first: Resident memory of the process after a tenth of the steps.
         rss_mb_last: The same at the end.
     """
 
@@ -35,7 +35,7 @@ class FlatResult:
 
 
 def run_long(runtime: Runtime, size: Size, streams: int, steps: int) -> FlatResult:
-    """Runs many steps and looks at the memory."""
+    """Runs many steps and measures the memory."""
     feed = Feed(runtime, streams, size)
     marks = []
     for n in range(steps):
@@ -50,6 +50,6 @@ def run_long(runtime: Runtime, size: Size, streams: int, steps: int) -> FlatResu
 
 
 def _resident_mb() -> float:
-    """By the kernel's own file: psutil is not everywhere."""
+    """Resident memory from ``/proc``, so that psutil is not needed."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)

@@ -1,4 +1,4 @@
-"""Times a step by the number of streams, on CPU or GPU, beside a plain ResNet."""
+"""Times a step by number of streams, on CPU or GPU, compared with a plain ResNet."""
 
 import statistics
 import time
@@ -27,18 +27,18 @@ class ScaleResult:
     """One number of streams; times in milliseconds are medians of a step for all of them.
 
     Attributes:
-        streams: In one batch.
-        step_ms: From 640x480 pictures in memory to probabilities, with what has to be remembered.
-        square_ms: The same from pictures that have the model's size already.
-        again_ms: The same where all pictures are those of the step before.
-        device_ms: Of this the GPU's own work for the model and for what it will remember, without resizing,
-            copies, and without reading the past from its tables and writing to them; None on a CPU.
-        plain_ms: A plain torchvision ResNet of that depth on the same batch: on a GPU compiled (where Triton
-            works) and captured, its own work; on a CPU from pictures of the model's size.
-        bare_ms: The same captured with the kernels of our step instead of compiled ones; None without them.
-        over_plain: ``device_ms``, on a CPU ``square_ms``, divided by ``plain_ms``.
-        frames_a_second: By ``device_ms``, on a CPU by ``step_ms``.
-        remembered_kb: What a stream's past frames and newest features take.
+        streams: Batch size.
+        step_ms: From 640x480 frames in memory to probabilities, including the cache entries.
+        square_ms: The same from frames that already have the model's input size.
+        again_ms: The same with all frames unchanged.
+        device_ms: GPU work for the model and the cache entries, without resizing, copies, and access to the
+            tables of past frames; None on a CPU.
+        plain_ms: A torchvision ResNet of the same depth on the same batch: on a GPU compiled (if Triton
+            works) and captured, GPU work only; on a CPU from frames of the model's input size.
+        bare_ms: The same, captured with the kernels of our step instead of compiled ones; None without them.
+        over_plain: ``device_ms``, or ``square_ms`` on a CPU, divided by ``plain_ms``.
+        frames_a_second: Computed from ``device_ms``, or ``step_ms`` on a CPU.
+        remembered_kb: Memory for a stream's past frames and newest features.
     """
 
     streams: int
@@ -92,14 +92,14 @@ def measure(runtime: Runtime, model: TemporalKVQResNetCBAM, streams: int, repeat
 def plain_resnet(
     model: TemporalKVQResNetCBAM, where: torch.device, dtype: torch.dtype, streams: int, *, compiled: bool
 ) -> Callable[[], object]:
-    """The floor: one pass of torchvision's ResNet over the batch, from pixels to probabilities.
+    """The lower bound: one pass of torchvision's ResNet over the batch, from pixels to probabilities.
 
     Args:
-        model: Whose depth and size it has.
+        model: Defines depth and input size.
         where: Device; on a GPU the pass is captured.
         dtype: Type of weights and maps.
-        streams: Pictures in the batch.
-        compiled: On a GPU it is compiled first, which needs Triton.
+        streams: Batch size.
+        compiled: On a GPU, compile it first, which needs Triton.
     """
     depth, size = model.architecture.depth, model.preprocessing.usual_size
     network = torchvision.models.get_model(f"resnet{depth}", weights=None).eval().requires_grad_(False)
@@ -114,7 +114,7 @@ def plain_resnet(
 
     if where.type == "cpu":
         return torch.inference_mode()(work)
-    work.__code__ = work.__code__.replace()  # torch keeps a few compilations of one code only
+    work.__code__ = work.__code__.replace()  # torch limits the number of compilations per code object
     captured = torch.compile(work, dynamic=False) if compiled else work
     with torch.inference_mode():
         return Captured(captured, torch.cuda.graph_pool_handle()).run
@@ -134,7 +134,7 @@ def clock(work: Callable[[], object], repeats: int) -> float:
 
 
 def queued(works: Sequence[Callable[[], object]], repeats: int) -> list[float]:
-    """Time of the GPU in milliseconds for one of many runs in a row: medians of five such rows, in turns."""
+    """GPU time per run in milliseconds over many queued runs: medians of five series, in alternation."""
     rows: list[list[float]] = [[] for _ in works]
     with torch.inference_mode():
         for _ in range(5):
@@ -151,7 +151,7 @@ def queued(works: Sequence[Callable[[], object]], repeats: int) -> list[float]:
 
 
 def remembered_bytes(model: TemporalKVQResNetCBAM, runtime: Runtime) -> int:
-    """Of one stream: keys and values of its past frames, and the features of the newest."""
+    """Bytes per stream: keys and values of its past frames, and the features of the newest."""
     frame = np.zeros((*runtime.usual_size, 3), np.uint8)
     (memory,) = runtime.infer([frame], [[None] * runtime.num_past]).remember()
     state = model.init_state(1, runtime.usual_size)

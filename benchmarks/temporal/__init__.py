@@ -1,1 +1,1 @@
-"""Other temporal models on the same backbone, ablations of ours, and one harness for all."""
+"""Temporal baselines on the same backbone, ablations of our network, and a common training harness."""

@@ -1,7 +1,7 @@
 """Temporal baselines over our own backbone.
 
-All of them cache what they need of past frames, so one new frame costs one pass of the backbone. Letters in
-shapes are those of ``pipeline.model``.
+All of them cache data of past frames, so that one new frame costs one backbone pass. Letters in shapes are
+those of ``pipeline.model``.
 """
 
 from abc import ABC, abstractmethod
@@ -15,7 +15,7 @@ from pipeline.model.resnet import ResNetCBAM
 
 
 class Memory(NamedTuple):
-    """What is kept of the past frames of a batch of streams.
+    """Cached data of the past frames of a batch of streams.
 
     Attributes:
         parts: of each past frame, oldest first, ``(B, T, ...)``.
@@ -74,7 +74,7 @@ class Baseline(nn.Module, ABC):
 
 
 class MeanLogits(Baseline):
-    """Names each frame alone, then takes the mean: what a network knows that never compares frames.
+    """Classifies each frame separately and averages the logits: a network that never compares frames.
 
     Source: Wang et al., "Temporal Segment Networks", arXiv 1608.00859, with average consensus.
     """
@@ -94,9 +94,9 @@ class MeanLogits(Baseline):
 
 
 class FeatureDifference(Baseline):
-    """Reads the changes of the last feature map from frame to frame, place by place.
+    """Classifies the changes of the last feature map from frame to frame at each position.
 
-    A change to or from a frame that is not there is zero.
+    Changes to or from an absent frame are zero.
     """
 
     def __init__(self, shape: Shape, num_past: int = 2) -> None:
@@ -115,7 +115,7 @@ class FeatureDifference(Baseline):
 
 
 class ConcatenatedFeatures(Baseline):
-    """Stacks the last feature maps of all frames and reads them by convolutions; absent frames are zero."""
+    """Convolutions over the stacked last feature maps of all frames; absent frames are zero."""
 
     def __init__(self, shape: Shape, num_past: int = 2) -> None:
         super().__init__(shape, num_past)
@@ -143,10 +143,9 @@ def mean_of_present(parts: Tensor, present: Tensor) -> Tensor:
 
 
 def spatial_head(channels: int, shape: Shape) -> nn.Sequential:
-    """Convolutions, then a perceptron over all places: it can weigh each place of the picture on its own.
+    """Convolutions, then a perceptron with separate weights for each position.
 
-    A pan looks the same everywhere, a roll does not: with pooling in between, this head would not be a fair
-    opponent.
+    A pan looks the same everywhere, a roll does not: with pooling in between, the comparison would be unfair.
     """
     cells = (shape.size_px + 31) // 32
     return nn.Sequential(

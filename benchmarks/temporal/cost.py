@@ -20,7 +20,7 @@ Step = Callable[[], Tensor]
 
 
 def streaming_cost(model: nn.Module, shape: Shape, device: str, repeats: int) -> dict[str, float]:
-    """Measures one streaming step, taking turns with ours unchanged and with a plain ResNet of that depth.
+    """Measures one streaming step, in alternation with our unmodified network and a plain ResNet.
 
     Args:
         model: any variant; not changed.
@@ -94,7 +94,7 @@ def _our_step(model: TemporalKVQResNetCBAM) -> Callable[[Tensor, State], tuple[T
 
 
 def _our_memory(model: TemporalKVQResNetCBAM, frame: Tensor) -> State:
-    # not from init_state, which does not know of a backbone that was cut off
+    # not from init_state, which ignores a truncated backbone
     features = _backbone(model).features(frame, tuple({"layer4", *model.architecture.scales}))
     entry = model.remember(frame, features)
     keys = torch.stack([entry.keys] * model.num_past, dim=2)
@@ -120,7 +120,7 @@ def _floats(memory: Any) -> list[Tensor]:
 
 
 def _waited(step: Step) -> Callable[[], None]:
-    """The step and its answer on the host: without that a GPU would still be at work."""
+    """The step with a copy of the result to the host, which waits for the GPU."""
 
     @torch.inference_mode()
     def run() -> None:

@@ -37,9 +37,9 @@ class Trained:
 
 
 def train(name: str, variant: Variant, budget: Budget, notify: Callable[[str], None] = print) -> Trained:
-    """Trains until the budget is used up, with the product's own loop.
+    """Trains until the budget is used up, with the training loop of the product.
 
-    With ``budget.keep`` the run is saved as it goes, and goes on from there if it is there already.
+    With ``budget.keep`` the run is saved regularly, and resumed if it exists.
 
     Raises:
         FloatingPointError: the loss is no longer finite.

@@ -20,16 +20,16 @@ _ROOT = Path(__file__).parents[2]
 def over_gpus(
     names: Sequence[str], budget: Budget, gpus: int, *, cost_only: bool = False
 ) -> Iterator[dict[str, Any]]:
-    """Lines of the variants as they are finished.
+    """JSON lines of the variants in order of completion.
 
-    A process that dies or hangs costs its own variant alone. Nothing of CUDA is touched in this process.
+    A process that dies or hangs affects only its own variant. This process does not use CUDA.
     """
     free: queue.SimpleQueue[str] = queue.SimpleQueue()
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     for gpu in visible.split(",") if visible else map(str, range(gpus)):
         free.put(gpu)
     threads = os.environ.get("OMP_NUM_THREADS") or str(max((os.cpu_count() or 1) // gpus, 1))
-    # a run without limit of minutes may take as long as it needs
+    # without a time budget there is no timeout
     patience_s = 600 + 180 * budget.minutes if budget.minutes else None
 
     def run(name: str) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def over_gpus(
             for future in as_completed([pool.submit(run, name) for name in names]):
                 yield future.result()
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # Ctrl-C ends what runs and starts nothing more
+            pool.shutdown(wait=False, cancel_futures=True)  # after Ctrl-C, start no more variants
 
 
 def _run_apart(

@@ -1,4 +1,4 @@
-"""Ablations of our network as operations on a built one, so that the product needs no switches."""
+"""Ablations as modifications of a built network, so that the product needs no extra options."""
 
 from dataclasses import asdict
 from typing import cast

@@ -54,7 +54,7 @@ def _cut(alter: Callable[[TemporalKVQResNetCBAM], None], **options: Any) -> Call
     return partial(ours, alter=alter, **options)
 
 
-# In the order in which they are run: if time runs out, the rows that matter most are there.
+# In run order: the most important variants come first, in case time runs out.
 VARIANTS: dict[str, Variant] = {
     "ours": Variant("the shipped recipe", ours),
     "concatenated": Variant("baseline: stacked features, spatial head", ConcatenatedFeatures),

@@ -36,28 +36,28 @@ class EntryShapes(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Architecture:
-    """The options of the network that shape its weights; defaults are those of the guide.
+    """The options of the network that determine its weights; defaults follow the reference implementation.
 
     Attributes:
-        depth: Of the ResNet: 18, 34, 50 or 101.
-        num_classes: Size of the output.
-        use_shared_weights: One backbone for all frames, or one for each time step (they start equal).
+        depth: Depth of the ResNet: 18, 34, 50 or 101.
+        num_classes: Number of output classes.
+        use_shared_weights: One backbone for all frames, or one per time step (initialised equal).
         d_model: ``D``.
         num_heads: ``H``; divides ``d_model``.
-        num_layers: ``L``; each layer refines the queries of the one before.
+        num_layers: ``L``; each layer refines the queries of the previous one.
         num_past: ``T``.
         attention: ``match`` or ``plain``, see ``pipeline.model.attention``.
-        tied_values: Values are the keys. None becomes True for ``plain`` and False for ``match``.
-        scales: Stages that keys and values come from, each with projections of its own; queries
-            come from ``layer4``.
-        image_size: Height and width in pixels that positions are made for; others are interpolated.
-        cbam_start: How the gates start, see ``pipeline.model.cbam``.
-        head: ``mean`` of the tokens, or ``grid``: a perceptron that sees every place apart, see
+        tied_values: Use the keys as values. None becomes True for ``plain`` and False for ``match``.
+        scales: Stages that provide keys and values, each with its own projections; queries come
+            from ``layer4``.
+        image_size: Height and width in pixels of the position tables; other sizes are interpolated.
+        cbam_start: Initialisation of the gates, see ``pipeline.model.cbam``.
+        head: ``mean`` of the tokens, or ``grid``: a perceptron over a grid of positions, see
             ``pipeline.model.head``.
-        motion: Dense motion too, see ``pipeline.model.motion``; needs shared weights.
+        motion: Also predict dense motion, see ``pipeline.model.motion``; needs shared weights.
 
     Raises:
-        ValueError: An option that does not make sense.
+        ValueError: An option is invalid.
     """
 
     depth: int = 50
@@ -80,7 +80,7 @@ class Architecture:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} {getattr(self, name)}: at least 1")
         if self.d_model % self.num_heads:
-            raise ValueError(f"d_model {self.d_model} can't be divided among num_heads {self.num_heads}")
+            raise ValueError(f"d_model {self.d_model} is not a multiple of num_heads {self.num_heads}")
         if self.attention not in ("match", "plain"):
             raise ValueError(f"attention {self.attention!r}: choose match or plain")
         if self.cbam_start not in ("identity", "official"):
@@ -88,7 +88,7 @@ class Architecture:
         if self.head not in ("mean", "grid"):
             raise ValueError(f"head {self.head!r}: choose mean or grid")
         if self.motion and not self.use_shared_weights:
-            raise ValueError("motion needs use_shared_weights: the maps of a past frame are kept once")
+            raise ValueError("motion needs use_shared_weights: the maps of a past frame are cached once")
         if not self.scales or not {*self.scales} <= {*SCALES} or len({*self.scales}) < len(self.scales):
             raise ValueError(f"scales {list(self.scales)}: choose some of {', '.join(SCALES)}, each once")
         object.__setattr__(self, "scales", tuple(self.scales))  # JSON has lists
@@ -97,11 +97,11 @@ class Architecture:
 
     @property
     def passes_to_remember(self) -> int:
-        """Backbone passes that ``remember`` takes for one frame, after the one of ``predict``."""
+        """Backbone passes of ``remember`` for one frame, in addition to the one of ``predict``."""
         return 0 if self.use_shared_weights else self.num_past
 
     def grid(self, stage: str, size: tuple[int, int] | None = None) -> tuple[int, int]:
-        """Rows and columns of a stage's feature map for frames of ``size``, or of the model's own size."""
+        """Rows and columns of a stage's feature map for frames of ``size`` (default: ``image_size``)."""
         height, width = size or (self.image_size, self.image_size)
         return _cells(height, stage), _cells(width, stage)
 

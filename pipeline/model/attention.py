@@ -1,9 +1,9 @@
 """Attention of the newest frame (queries) over past frames (keys and values).
 
-Two kinds. ``match``: "same appearance" is the first guess, because the query and key projections start
-equal and are compared by angle, and the values carry *where* the match was. ``plain``: scaled dot
-products, with the places added to keys and values alike. In both, what is cached of a frame is its
-bare projection: places and slots are added when it is used, which by linearity is exact.
+Two kinds. ``match`` starts as a comparison of appearance: the query and key projections are initialised
+equal and compared by cosine, and the values carry the position of the match. ``plain`` uses scaled dot
+products, with position embeddings added to both keys and values. Both cache the bare projection of a
+frame; position and slot embeddings are added on use, which is exact because the projection is linear.
 """
 
 import math
@@ -18,7 +18,7 @@ from pipeline.model.architecture import AttentionKind
 
 _START_TEMPERATURE = 10.0
 _LARGEST_TEMPERATURE = 100.0
-# Finite, in float16 too: a row of nothing but absent keys stays a row of numbers, forward and backward.
+# Finite even in float16: a row with only absent keys yields no NaN, forward or backward.
 _ABSENT = -3e4
 
 
@@ -43,17 +43,17 @@ class CrossAttention(nn.Module):
     def forward(
         self, query: Tensor, key: Tensor, value: Tensor, present: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Looks up ``value`` where ``key`` answers ``query``.
+        """Reads ``value`` at the positions where ``key`` matches ``query``.
 
         Args:
             query: ``(B, S, D)``.
             key: ``(B, K, D)``.
             value: ``(B, K, D)``.
-            present: ``(B, K)`` bool, False for keys to ignore; None if all are there.
+            present: ``(B, K)`` bool, False for keys to ignore; None if all are present.
 
         Returns:
-            What was found, ``(B, S, D)``, and the weights, mean over heads, ``(B, S, K)`` in float32. A row
-            with no key present finds zeros with weights of zero.
+            The output ``(B, S, D)``, and the weights, mean over heads, ``(B, S, K)`` in float32. A row
+            without a present key has zero output and zero weights.
         """
         q, k, v = (x.view(*x.shape[:2], self.num_heads, -1).transpose(1, 2) for x in (query, key, value))
         with full_precision(query.device.type):
@@ -69,19 +69,19 @@ class CrossAttention(nn.Module):
     def _scores(self, q: Tensor, k: Tensor) -> Tensor:
         if self.log_temperature is None:
             return q @ k.transpose(-2, -1) * self.scale
-        # not the usual eps of 1e-12, which is zero wherever a runtime computes this in float16
+        # the default eps of 1e-12 is zero in runtimes that compute this in float16
         q, k = F.normalize(q, dim=-1, eps=1e-6), F.normalize(k, dim=-1, eps=1e-6)
         temperature = self.log_temperature.float().exp().clamp(max=_LARGEST_TEMPERATURE)
         return q @ k.transpose(-2, -1) * temperature
 
 
 def full_precision(device: str) -> AbstractContextManager[object]:
-    """Keeps autocast away: a score of up to 100 has steps of 0.5 in bfloat16."""
+    """Disables autocast: scores reach 100, where bfloat16 has steps of 0.5."""
     return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
 
 
 class DynamicQueryGenerator(nn.Module):
-    """Makes queries from the input, one for each position.
+    """Projects the input to queries, one for each position.
 
     Args:
         input_dim: Width of the input.
@@ -103,13 +103,13 @@ class AttentionLayer(nn.Module):
 
     Args:
         query_channels: ``C``.
-        key_channels: Channels of each scale that keys come from.
+        key_channels: Channels of each scale that provides keys.
         dim: ``D``.
         num_heads: ``H``.
         num_past: ``T``.
         kind: See ``CrossAttention``.
-        tied_values: Values are the keys instead of a projection of their own.
-        first: Later layers let the tokens of the layer before change the query.
+        tied_values: Use the keys as values instead of a separate projection.
+        first: First layer. Later layers add a projection of the previous layer's tokens to the query.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class AttentionLayer(nn.Module):
             nn.init.zeros_(self.refine.weight)
 
     def refine_query(self, query: Tensor, tokens: Tensor) -> Tensor:
-        """``Q`` from the query of the features and the tokens of the layer before, all ``(B, S, D)``."""
+        """``Q`` from the projected features and the previous layer's tokens, all ``(B, S, D)``."""
         return query if self.refine is None else query + self.refine(tokens)
 
     def project(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -154,7 +154,8 @@ class AttentionLayer(nn.Module):
             features: ``(B, positions, channels)`` of each scale.
 
         Returns:
-            Two tensors ``(B, S_k, D)``, without places and slots; with tied values the same one twice.
+            Two tensors ``(B, S_k, D)``, without position and slot embeddings; with tied values the same
+            tensor twice.
         """
         keys = torch.cat([key(x) for key, x in zip(self.key, features, strict=True)], dim=1)
         if self.value is None:
@@ -171,12 +172,12 @@ class AttentionLayer(nn.Module):
             keys: ``(B, T, S_k, D)`` as made by ``project``.
             values: The same.
             valid: ``(B, T)`` bool: which slots hold a frame.
-            here: Place embeddings of the queries, ``(S, D)``.
-            there: Place embeddings of the keys, ``(S_k, D)``.
+            here: Position embeddings of the queries, ``(S, D)``.
+            there: Position embeddings of the keys, ``(S_k, D)``.
 
         Returns:
-            What was found, relative to the query's own place, projected, ``(B, S, D)``; the weights,
-            mean over heads, ``(B, S, T * S_k)``, which add up to 1 unless there is no past at all.
+            The projected output relative to the query's own position, ``(B, S, D)``; the weights, mean
+            over heads, ``(B, S, T * S_k)``, which sum to 1 unless no slot is valid.
         """
         marks = there + self.slots[:, None, :]
         if self.kind == "plain":
@@ -184,7 +185,7 @@ class AttentionLayer(nn.Module):
         present = valid.repeat_interleave(there.shape[0], dim=1)
         found, weights = self.attention(query, keys.flatten(1, 2), (values + marks).flatten(1, 2), present)
         nothing = ~valid.any(dim=1)[:, None, None]
-        # "where the match was" minus "where I am": the displacement that motion is read from
+        # position of the match minus own position: the displacement
         found = torch.where(nothing, self.no_past, found - here)
         return self.out(found), weights
 

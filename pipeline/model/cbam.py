@@ -10,7 +10,7 @@ from pipeline.model.architecture import CBAMStart
 
 
 class ChannelGate(nn.Module):
-    """Weighs channels by a two-layer perceptron, shared by the average and the maximum over positions.
+    """Weights channels by a two-layer perceptron, shared by the average and the maximum over positions.
 
     Args:
         channels: Channels of the input.
@@ -30,14 +30,14 @@ class ChannelGate(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``(B, C, rows, columns)`` to the same, each channel scaled."""
         average = self.squeeze(x.mean(dim=(2, 3))).relu()
-        # in one go where there is no gradient: other runtimes would turn the flat view into a copy
+        # without gradients reduce both axes at once: other runtimes turn the flattened view into a copy
         largest = self.squeeze(_largest(x.flatten(2), 2) if x.requires_grad else x.amax(dim=(2, 3))).relu()
         gate = self.scale * torch.sigmoid(self.excite(average + largest) + self.excite.bias)
         return x * gate[:, :, None, None]
 
 
 class SpatialGate(nn.Module):
-    """Weighs positions by a 7x7 convolution over the mean and the maximum of the channels.
+    """Weights positions by a 7x7 convolution over the mean and the maximum of the channels.
 
     Args:
         start: See ``CBAMStart``.
@@ -62,7 +62,7 @@ class CBAM(nn.Sequential):
 
     Args:
         channels: Channels of the input.
-        reduction: Of the channel gate.
+        reduction: See ``ChannelGate``.
         start: See ``CBAMStart``.
     """
 
@@ -73,7 +73,7 @@ class CBAM(nn.Sequential):
 def _largest(x: Tensor, dim: int) -> Tensor:
     """The maximum along one dimension.
 
-    The gradient of ``amax`` looks for the maximum among the values again. Compiled in half precision it
-    compares rounded with unrounded ones, finds none and divides by zero; that of ``max`` goes by index.
+    The gradient of ``amax`` searches the values for the maximum again. Compiled in half precision it
+    compares rounded with unrounded values, finds no match and divides by zero. ``max`` keeps the index.
     """
     return x.max(dim=dim).values if x.requires_grad else x.amax(dim=dim)

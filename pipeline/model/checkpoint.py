@@ -1,8 +1,7 @@
-"""Checkpoints: safetensors files with weights and everything needed to use them.
+"""Checkpoints: safetensors files with the weights and everything needed to use them.
 
-Nothing in them is ever executed or unpickled. Weights are stored as float16, the statistics of
-batch-norm as float32. The metadata describes the network, its labels, its preprocessing and
-how it was trained, as JSON.
+Loading executes and unpickles nothing. Weights are stored as float16, batch-norm statistics as
+float32. The metadata holds the network's options, labels, preprocessing and training recipe as JSON.
 """
 
 import json
@@ -27,18 +26,18 @@ _LENGTH = 8  # bytes of the header's length at the start of a safetensors file, 
 def save_checkpoint(
     path: str | Path, model: TemporalKVQResNetCBAM, *, metadata: Mapping[str, Any] | None = None
 ) -> None:
-    """Writes a checkpoint; an existing file is replaced in one go or not at all.
+    """Writes a checkpoint; an existing file is replaced atomically.
 
     The same network gives the same file, so what was compiled for one serves the other.
 
     Args:
-        path: Of the ``.safetensors`` file; its folder is made if need be.
+        path: The ``.safetensors`` file; its folder is created if missing.
         model: The network, with its ``labels`` and ``preprocessing``.
-        metadata: Anything else that JSON can hold, such as the recipe and its results; None keeps
+        metadata: Any other JSON-serialisable data, such as the recipe and its results; None keeps
             ``model.metadata``.
 
     Raises:
-        CheckpointError: The weights are not finite as float16, so the file would be of no use.
+        CheckpointError: A weight is not finite as float16, so the file would be unusable.
         OSError: The file can't be written.
     """
     path = Path(path)
@@ -65,13 +64,13 @@ def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> Tem
 
     Args:
         path: A file, or the name of a shipped checkpoint such as ``motion_resnet18``.
-        device: Where the network goes.
+        device: Device to load the network on.
 
     Returns:
         The network in float32 and eval mode, with ``labels``, ``preprocessing`` and ``metadata``.
 
     Raises:
-        CheckpointError: No such file, not a checkpoint, or one that does not fit.
+        CheckpointError: The file is missing, is not a checkpoint, or does not match this version.
     """
     path = find_checkpoint(path)
     about = describe_checkpoint(path)

@@ -13,10 +13,10 @@ def kqv_info(
     attended_output: Tensor,
     attention_weights: Tensor,
 ) -> dict[str, Tensor]:
-    """``kqv_info``, with keys as for ``T`` = 2: ``feat_t_minus_2`` ... ``feat_t`` and so on.
+    """``kqv_info``, with keys named as for ``T`` = 2: ``feat_t_minus_2`` ... ``feat_t`` and so on.
 
-    With several attention layers these are the parts of the last one. Keys and values are the bare
-    projections, before places and slots are added.
+    With several attention layers these are the tensors of the last one. Keys and values are the bare
+    projections, without position and slot embeddings.
 
     Args:
         maps: The last feature map of each frame, oldest first, ``(B, C, rows, columns)``.

@@ -19,10 +19,10 @@ class Description:
     """See the attributes of the same names of ``TemporalKVQResNetCBAM``.
 
     Attributes:
-        architecture: The options that shape the weights.
+        architecture: The options that determine the weights.
         labels: Names of the classes.
-        preprocessing: What pictures must look like.
-        parameter_count: Trained numbers, all backbones together.
+        preprocessing: The input format.
+        parameter_count: Trained parameters of all backbones and heads.
     """
 
     architecture: Architecture
@@ -38,7 +38,7 @@ def describe_checkpoint(path: str | Path) -> Description:
         path: A file, or the name of a shipped checkpoint such as ``motion_resnet18``.
 
     Raises:
-        CheckpointError: No such file, not a checkpoint, or one of another version.
+        CheckpointError: The file is missing, is not a checkpoint, or is of another version.
     """
     path = find_checkpoint(path)
     header = read_header(path)
@@ -53,7 +53,7 @@ def describe_checkpoint(path: str | Path) -> Description:
                     preprocessing["size"],
                     tuple(preprocessing["mean"]),
                     tuple(preprocessing["std"]),
-                    bool(preprocessing.get("keep_aspect", False)),  # files without it are older
+                    bool(preprocessing.get("keep_aspect", False)),  # absent in older files
                 ),
                 sum(math.prod(file.get_slice(name).get_shape()) for name in trained),
             )

@@ -12,7 +12,7 @@ _AMD_DRIVER = Path("/dev/kfd")
 
 
 class DeviceError(ValueError):
-    """This machine can't run the model as asked, in one readable line."""
+    """The requested device is not available; the message is one readable line."""
 
 
 def cuda_count() -> int:
@@ -25,16 +25,16 @@ def cuda_count() -> int:
 
 
 def device_of(name: str, number: int) -> str:
-    """The device of one of several workers: they take the GPUs of a machine in turn, unless one is named."""
+    """The device of worker ``number``: workers are spread over the GPUs unless one is named."""
     count = cuda_count() if name in ("auto", "cuda") else 0
     return f"cuda:{number % count}" if count else name
 
 
 def pick_device(name: str) -> "torch.device":
-    """The device meant by ``auto`` (CUDA where there is one), ``cpu``, ``cuda`` or ``cuda:N``.
+    """Resolves ``auto`` (CUDA if available), ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises:
-        DeviceError: A device that torch does not know or this machine lacks.
+        DeviceError: torch does not support the device, or this machine lacks it.
     """
     import torch
 
@@ -44,7 +44,7 @@ def pick_device(name: str) -> "torch.device":
     try:
         device = torch.device(name)
     except RuntimeError:
-        device = torch.device("meta")  # one of those that are refused below
+        device = torch.device("meta")  # rejected below
     if device.type not in ("cpu", "cuda"):
         raise DeviceError(f"device {name!r}: choose auto, cpu, cuda or cuda:N")
     if device.type == "cuda" and (device.index or 0) >= count:

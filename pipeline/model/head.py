@@ -1,4 +1,4 @@
-"""Pools the tokens of all places into one vector for the classifier."""
+"""Pools the tokens of all positions into one vector for the classifier."""
 
 import torch
 import torch.nn.functional as F
@@ -10,17 +10,17 @@ _WIDTH = 128
 
 
 class GridHead(nn.Module):
-    """A perceptron that sees every place apart, on a grid of 6x6.
+    """A perceptron over the tokens of a 6x6 grid, with separate weights for each cell.
 
-    "Up on the left, down on the right" is one weighted sum away; with a mean over places each place
-    has to know it on its own. Other grids are averaged down (or repeated up) to 6x6, so that no weight
-    depends on the size of the pictures.
+    A pattern such as "up on the left, down on the right" is one weighted sum of cells; a mean over
+    positions can't express it. Other grids are averaged down (or repeated up) to 6x6, so that no weight
+    depends on the frame size.
 
     Args:
         dim: ``D``.
 
     Attributes:
-        width: Of the vector that comes out.
+        width: Length of the output vector.
     """
 
     def __init__(self, dim: int) -> None:
@@ -41,9 +41,9 @@ class GridHead(nn.Module):
 
 
 def _shares(cells: int, device: torch.device) -> Tensor:
-    """``(6, cells)``: which part of each sixth of a side lies in which of its cells.
+    """``(6, cells)``: the share of each sixth of a side that lies in each of its cells.
 
-    Made on the device: a copy from the host could not be part of a CUDA graph.
+    Created on the device: a copy from the host can't be part of a CUDA graph.
     """
     ends = torch.arange(1, _CELLS + 1, device=device)[:, None] / _CELLS
     other = torch.arange(1, cells + 1, device=device)[None, :] / cells

@@ -8,18 +8,18 @@ from typing import Any, Generic, TypeVar
 
 K = TypeVar("K")
 
-_INTERVALS = 4  # remembered, for the median that separates a slow camera from a dropped frame
-_MOST_PER_SLOT = 32  # entries: enough for every frame of 240 a second at the usual 100 ms
+_INTERVALS = 4  # kept for the median, which separates a slow camera from a dropped frame
+_MOST_PER_SLOT = 32  # entries: enough for every frame at 240 fps with the default spacing of 100 ms
 
 
 @dataclass(frozen=True, slots=True)
 class Slot(Generic[K]):
-    """A remembered frame, chosen as one of the ``T`` that a prediction looks at.
+    """A cached frame, selected as one of the ``T`` that a prediction uses.
 
     Attributes:
         key: The frame's identity, as given to ``append``.
-        entry: What the model keeps of it.
-        age_ms: How much older it is than the new frame.
+        entry: The model's cached data for it.
+        age_ms: Its age relative to the new frame.
     """
 
     key: K
@@ -29,12 +29,12 @@ class Slot(Generic[K]):
 
 @dataclass(frozen=True, slots=True)
 class Remembered(Generic[K]):
-    """A remembered frame.
+    """A cached frame.
 
     Attributes:
         key: The frame's identity, as given to ``append``.
-        time_ns: Its time.
-        entry: What the model keeps of it.
+        time_ns: Its time stamp.
+        entry: The model's cached data for it.
     """
 
     key: K
@@ -43,49 +43,49 @@ class Remembered(Generic[K]):
 
 
 class StreamHistory(Generic[K]):
-    """Memory of one stream; for each new frame call ``select``, then ``append``.
+    """The cached frames of one stream; for each new frame call ``select``, then ``append``.
 
-    What an entry is, is the business of the runtime that made it. Memory is bounded: an entry is
-    forgotten as soon as no later frame can pick it; and where too many could be picked, because the
-    spacing is long or the camera fast, only some of them are kept, at even distances.
+    Entries are opaque: only the runtime that made them uses them. Memory is bounded: an entry is
+    dropped as soon as no later frame can select it. If too many are selectable, because the spacing is
+    long or the camera fast, the history is thinned evenly.
 
     Args:
         num_past: ``T``, the number of slots.
-        spacing_ms: Wanted time between the frames of neighbouring slots; 0 for consecutive frames.
+        spacing_ms: Target time between the frames of neighbouring slots; 0 for consecutive frames.
 
     Raises:
-        ValueError: No slot, or a negative spacing.
+        ValueError: No slots, or a negative spacing.
     """
 
     def __init__(self, num_past: int, spacing_ms: float = 0.0) -> None:
         if num_past < 1 or spacing_ms < 0:
-            raise ValueError(f"no history has {num_past} slots {spacing_ms} ms apart")
+            raise ValueError(f"invalid history: {num_past} slots, {spacing_ms} ms apart")
         self._num_past = num_past
         self._spacing_ns = round(spacing_ms * 1e6)
         self._frames: deque[Remembered[K]] = deque()
         self._intervals: deque[int] = deque(maxlen=_INTERVALS)
-        self._last_ns: int | None = None  # of the frame that the next interval is counted from
+        self._last_ns: int | None = None  # of the frame that starts the next interval
 
     def __len__(self) -> int:
         return len(self._frames)
 
     @property
     def depth(self) -> int:
-        """How many slots the remembered frames could fill at most, 0 to ``T``."""
+        """Maximum number of slots that the cached frames can fill, 0 to ``T``."""
         return min(len(self._frames), self._num_past)
 
     def select(self, now_ns: int) -> list[Slot[K] | None]:
         """Chooses the past frames for a new one.
 
         With a spacing, slot t-i takes the frame nearest to ``now - i * spacing``, within half a spacing;
-        a slot without such a frame stays empty. A camera slower than the spacing has no frames in
-        between: then, and with spacing 0, the slots are the last frames in a row.
+        a slot without such a frame stays empty. With spacing 0, or a camera slower than the spacing, the
+        slots are the last consecutive frames.
 
         Args:
-            now_ns: Time of the new frame; only frames strictly older count.
+            now_ns: Time of the new frame; only strictly older frames are used.
 
         Returns:
-            ``T`` slots, oldest first, None where there is no frame. No frame is in two of them.
+            ``T`` slots, oldest first, None where there is no frame. No frame fills two slots.
         """
         older = [frame for frame in self._frames if frame.time_ns < now_ns]
         if not older:
@@ -98,7 +98,7 @@ class StreamHistory(Generic[K]):
         return [Slot(f.key, f.entry, (now_ns - f.time_ns) / 1e6) if f else None for f in chosen]
 
     def append(self, key: K, time_ns: int, entry: Any) -> None:
-        """Remembers a frame. If the clock went back, everything older is worthless and forgotten first."""
+        """Adds a frame. If the clock went backwards, all older frames are dropped first."""
         if self._frames and time_ns <= self._frames[-1].time_ns:
             self.reset()
         self.note(time_ns)
@@ -106,17 +106,17 @@ class StreamHistory(Generic[K]):
         self._forget(time_ns)
 
     def note(self, time_ns: int) -> None:
-        """Notes a frame that is not remembered: how fast the camera is shows with it as well."""
+        """Records the time of a frame that is not cached, to measure the camera's frame rate."""
         if self._last_ns is not None:
             self._intervals.append(time_ns - self._last_ns)
         self._last_ns = time_ns
 
     def wanted(self, times_ns: Sequence[int], next_ns: int) -> set[int]:
-        """Which of several frames in a row a later one would look at, were they all remembered.
+        """Which of several consecutive frames a later one would select if all were cached.
 
         Args:
-            times_ns: Their times, each later than the one before and than what is remembered.
-            next_ns: Time of the later one.
+            times_ns: Their times, increasing, and later than all cached frames.
+            next_ns: Time of the later frame.
         """
         trial: StreamHistory[int] = StreamHistory(self._num_past)
         trial._spacing_ns, trial._last_ns = self._spacing_ns, self._last_ns
@@ -127,20 +127,20 @@ class StreamHistory(Generic[K]):
         return {slot.key for slot in trial.select(next_ns) if slot} - {-1}
 
     def forget_since(self, time_ns: int) -> None:
-        """Forgets the frames from a time on: they turned out to be worthless."""
+        """Drops the frames from a time on, such as those found to be invalid."""
         while self._frames and self._frames[-1].time_ns >= time_ns:
             self._frames.pop()
             self._last_ns = self._frames[-1].time_ns if self._frames else None
 
     def content(self) -> tuple[list[Remembered[K]], list[int]]:
-        """The remembered frames, oldest first, and the last times between two frames in ns."""
+        """The cached frames, oldest first, and the last intervals between frames in ns."""
         return list(self._frames), list(self._intervals)
 
     def replace(self, frames: Sequence[Remembered[K]], intervals: Sequence[int]) -> None:
-        """Remembers what another history did: see ``content``.
+        """Takes over the content of another history, see ``content``.
 
         Raises:
-            ValueError: The frames are not in order of their times, or too many.
+            ValueError: The frames are not in time order, or there are too many.
         """
         times = [frame.time_ns for frame in frames]
         if times != sorted(set(times)) or len(times) > _MOST_PER_SLOT * self._num_past:
@@ -150,7 +150,7 @@ class StreamHistory(Generic[K]):
         self._last_ns = times[-1] if times else None
 
     def reset(self) -> None:
-        """Forgets everything."""
+        """Drops everything."""
         self._frames.clear()
         self._intervals.clear()
         self._last_ns = None
@@ -163,13 +163,13 @@ class StreamHistory(Generic[K]):
             self._thin()
 
     def _thin(self) -> None:
-        """Forgets the frame whose neighbours are closest to each other; the last ``T`` stay."""
+        """Drops the frame whose neighbours are closest to each other; keeps the last ``T``."""
         times = [frame.time_ns for frame in self._frames]
         inner = range(1, len(times) - self._num_past)
         del self._frames[min(inner, key=lambda number: times[number + 1] - times[number - 1])]
 
     def _nearest(self, frames: list[Remembered[K]], now_ns: int, i: int) -> Remembered[K] | None:
-        """The frame nearest to ``i`` spacings ago; half-open windows, so that neighbours never share one."""
+        """The frame nearest to ``i`` spacings ago; windows are half-open, so no frame fills two slots."""
         off = {
             abs(error): frame
             for frame in frames

@@ -1,4 +1,4 @@
-"""The network: a gated ResNet with attention over past frames, and its step for one new frame."""
+"""The network: a ResNet-CBAM with attention over past frames, and its step for one new frame."""
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -23,12 +23,12 @@ class StepOutput(NamedTuple):
     Attributes:
         logits: ``(B, num_classes)``.
         attention: Weights over the past, mean over heads, of the last layer, ``(B, S, T * S_k)``; slots
-            oldest first, zeros for a slot without a frame; None if not asked for.
-        depth: Number of past frames it saw, ``(B,)``.
-        flow: See ``Motion``, as the others below; None for a network without dense motion.
-        uncertainty: Of the flow.
-        moving: What moves by itself.
-        camera: What still places do.
+            oldest first, zeros for a slot without a frame; None if not requested.
+        depth: Number of past frames used, ``(B,)``.
+        flow: See ``Motion``, like the fields below; None for a network without dense motion.
+        uncertainty: Expected error of the flow.
+        moving: Probability of independent motion.
+        camera: Camera motion.
     """
 
     logits: Tensor
@@ -41,32 +41,32 @@ class StepOutput(NamedTuple):
 
 
 class TemporalKVQResNetCBAM(nn.Module):
-    """Frame t asks (query) what became of frames t-T ... t-1 (keys and values).
+    """Queries from frame t attend to keys and values of frames t-T ... t-1.
 
     ``forward`` takes a whole clip. ``step`` takes one new frame and the state of its stream, and costs
-    one pass of the backbone; both give the same result. ``predict`` and ``remember`` are the two halves of
-    a step: the answer, then the work that only later frames need.
+    one backbone pass; both give the same result. ``predict`` and ``remember`` are the two halves of a
+    step: the prediction, then the work that only later frames need.
 
-    The guide's call, ``TemporalKVQResNetCBAM(num_classes=9, d_model=256)``, names the fields of its
-    ``Architecture``; the rest of the program hands one in.
+    Keyword options, as in ``TemporalKVQResNetCBAM(num_classes=9, d_model=256)``, are the fields of
+    ``Architecture``; the rest of the program passes an ``Architecture``.
 
     Args:
-        architecture: What shapes the weights; None takes the fields from ``options``.
+        architecture: The options that determine the weights; None builds it from ``options``.
         labels: Names of the classes; None numbers them.
         gradient_checkpointing: Saves memory in training, see ``ResNetCBAM``.
         identity_blocks: Residual branches start at zero, see ``ResNetCBAM``.
         **options: Fields of ``Architecture``.
 
     Attributes:
-        architecture: To build the same network again.
+        architecture: The options that determine the weights.
         labels: Names of the classes.
         num_past: ``T``.
-        preprocessing: What pictures must look like.
-        metadata: Whatever else travels in the checkpoint, such as the recipe of the training.
+        preprocessing: The input format.
+        metadata: Other data in the checkpoint, such as the training recipe.
 
     Raises:
-        TypeError: An unknown option, or options beside an architecture.
-        ValueError: An option that does not make sense.
+        TypeError: An unknown option, or both options and an architecture.
+        ValueError: An option is invalid.
     """
 
     def __init__(
@@ -107,12 +107,12 @@ class TemporalKVQResNetCBAM(nn.Module):
 
     @property
     def shared(self) -> bool:
-        """Whether all frames go through one backbone."""
+        """Whether all frames use the same backbone."""
         return len(self.backbones) == 1
 
     @property
     def description(self) -> Description:
-        """What is known without the weights."""
+        """The description of the network, without its weights."""
         count = sum(weights.numel() for weights in self.parameters())
         return Description(self.architecture, self.labels, self.preprocessing, count)
 
@@ -121,14 +121,14 @@ class TemporalKVQResNetCBAM(nn.Module):
 
         Args:
             *frames: ``T + 1`` tensors ``(B, 3, height, width)``, oldest first.
-            past_mask: ``(B, T)`` bool, True where the past frame is there; None for all.
+            past_mask: ``(B, T)`` bool, True where the past frame is present; None for all.
 
         Returns:
-            Logits ``(B, num_classes)``, and the parts of the computation by the guide's names, see
+            Logits ``(B, num_classes)``, and the intermediate results by name, see
             ``pipeline.model.debug``.
 
         Raises:
-            ValueError: Another number of frames.
+            ValueError: The number of frames is not ``T + 1``.
         """
         if len(frames) != self.num_past + 1:
             raise ValueError(f"{len(frames)} frames given, this model takes {self.num_past + 1}")
@@ -147,7 +147,7 @@ class TemporalKVQResNetCBAM(nn.Module):
         logits = attended.logits
         if self.motion is not None:
             past = [torch.stack([f[stage] for f in features[:-1]], dim=1) for stage in ("match", "fine")]
-            with torch.no_grad():  # classes learn from it, it does not learn from them
+            with torch.no_grad():  # the classification loss does not train the motion head
                 summary = self.motion(features[-1], *past, past_mask).summary
             logits = logits + self.motion_votes(summary.to(logits.dtype))
         maps = [feature["layer4"] for feature in features]
@@ -156,14 +156,14 @@ class TemporalKVQResNetCBAM(nn.Module):
         )
 
     def init_state(self, batch_size: int, size: tuple[int, int] | None = None) -> State:
-        """The state of streams that have seen nothing yet.
+        """The state of new streams, without past frames.
 
         Args:
             batch_size: ``B``.
             size: Height and width of the frames in pixels; None for the model's own ``image_size``.
 
         Returns:
-            Keys and values of zeros, in the model's type and on its device, and no valid slot.
+            Zero keys and values, in the model's dtype and on its device, and no valid slot.
         """
         like = self.temporal.classifier.weight
         return empty_state(self.architecture, batch_size, size, dtype=like.dtype, device=like.device)
@@ -171,12 +171,12 @@ class TemporalKVQResNetCBAM(nn.Module):
     def predict(
         self, frame: Tensor, state: State, return_attention: bool = False
     ) -> tuple[StepOutput, Features]:
-        """The answer to a new frame: one pass of the backbone, then the attention.
+        """The prediction for a new frame: one backbone pass, then the attention.
 
         Args:
             frame: ``(B, 3, height, width)``.
             state: Of the same streams.
-            return_attention: Whether the output carries the weights.
+            return_attention: Include the attention weights in the output.
 
         Returns:
             The output, and the frame's features for ``remember``.
@@ -188,11 +188,11 @@ class TemporalKVQResNetCBAM(nn.Module):
         return self.answer(features, state, return_attention), features
 
     def encode(self, frame: Tensor) -> Features:
-        """The first part of ``predict``: one pass of the backbone."""
+        """The first part of ``predict``: one backbone pass."""
         return self._encode(frame, slot=-1)
 
     def answer(self, features: Features, state: State, return_attention: bool = False) -> StepOutput:
-        """The second part of ``predict``: the attention; all that a picture with known features takes."""
+        """The second part of ``predict``: the attention; enough for a frame with known features."""
         attended: Attended = self.temporal(features, *state.slotwise(), state.valid)
         depth = state.valid.sum(dim=1)
         output = StepOutput(attended.logits, attended.weights if return_attention else None, depth)
@@ -221,11 +221,11 @@ class TemporalKVQResNetCBAM(nn.Module):
         return motion
 
     def motion_trace(self, frames: Tensor, past_mask: Tensor) -> tuple[Motion, Trace]:
-        """Dense motion of whole clips with all that training looks at.
+        """Dense motion of whole clips with the intermediate results for training.
 
         Args:
             frames: ``(B, T + 1, 3, height, width)``, oldest first.
-            past_mask: ``(B, T)`` bool: which past frames may be seen.
+            past_mask: ``(B, T)`` bool: which past frames are visible.
 
         Raises:
             ValueError: The network has no dense motion.
@@ -243,11 +243,11 @@ class TemporalKVQResNetCBAM(nn.Module):
         return motion, trace
 
     def remember(self, frame: Tensor, features: Features) -> Entry:
-        """What later steps need of this frame; with unshared weights this takes ``T`` more passes.
+        """The data of this frame for later steps; unshared weights need ``T`` more backbone passes.
 
         Args:
             frame: ``(B, 3, height, width)``.
-            features: From ``predict`` of the same frame.
+            features: From ``predict`` for the same frame.
 
         Returns:
             Keys and values ``(B, L, V, S_k, D)``.
@@ -266,8 +266,8 @@ class TemporalKVQResNetCBAM(nn.Module):
 
         Args:
             frame: ``(B, 3, height, width)``.
-            state: Of the same streams; ``init_state`` for new ones.
-            return_attention: Whether the output carries the weights.
+            state: State of the same streams; ``init_state`` for new ones.
+            return_attention: Include the attention weights in the output.
 
         Returns:
             The output and the state for the next frame.
@@ -276,7 +276,7 @@ class TemporalKVQResNetCBAM(nn.Module):
         return output, state.push(self.remember(frame, features))
 
     def load_backbone(self, weights: Mapping[str, Tensor]) -> None:
-        """Starts every backbone from a torchvision ResNet, see ``ResNetCBAM.load_plain``."""
+        """Initialises every backbone from a torchvision ResNet, see ``ResNetCBAM.load_plain``."""
         for backbone in self.backbones:
             cast(ResNetCBAM, backbone).load_plain(weights)
 
@@ -286,7 +286,7 @@ class TemporalKVQResNetCBAM(nn.Module):
         if self.motion is None:
             return backbone.features(frames, tuple(wanted))
         features = backbone.features(frames, (PICTURE, *STAGES))
-        if "fine" in features:  # an exported backbone brings them along
+        if "fine" in features:  # an exported backbone already includes the motion maps
             return features
         maps: Features = self.motion.pyramid(features)
         return {stage: features[stage] for stage in wanted} | maps

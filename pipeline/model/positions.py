@@ -1,4 +1,4 @@
-"""Learned position embeddings, initialised as a smooth code."""
+"""Learned position embeddings, initialised as a sine and cosine code."""
 
 import math
 
@@ -10,10 +10,10 @@ from torch import Tensor, nn
 class Positions(nn.Module):
     """One learned vector for each cell of a grid.
 
-    The start is a sine and cosine code of the row and of the column, over frequencies from an eighth
-    of a period across the picture up to three periods. It is repeated for each head, so that every head
-    can carry the whole place, and depends on the place in the *picture* only: grids of different
-    scales agree, and the difference of two codes is a displacement.
+    The initial value is a sine and cosine code of the row and the column, with frequencies from an eighth
+    of a period across the image to three periods. It is repeated for each head, so that every head has
+    the full position. It depends only on the position in the *image*: grids of different scales agree,
+    and the difference of two codes encodes a displacement.
 
     Args:
         grid: Rows and columns of the table.
@@ -27,7 +27,7 @@ class Positions(nn.Module):
         self.table = nn.Parameter(_sine_code(grid, dim // num_heads).repeat(1, num_heads))
 
     def forward(self, rows: int, columns: int) -> Tensor:
-        """Embeddings of a grid of another size too (interpolated), ``(rows * columns, D)``."""
+        """Embeddings ``(rows * columns, D)``; interpolated for a grid of another size."""
         if (rows, columns) == self.grid:
             return self.table
         picture = self.table.T.reshape(1, -1, *self.grid)

@@ -5,25 +5,25 @@ from dataclasses import dataclass
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 MULTIPLE_PX = 32
-"""Sides of pictures whose aspect is kept are multiples of it, so that the grids of all stages nest."""
+"""With the aspect ratio kept, both sides are multiples of this, so that the grids of all stages align."""
 Size = tuple[int, int]
-"""Rows and columns of a picture in pixels."""
+"""Rows and columns of an image in pixels."""
 _USUAL: Size = (480, 640)  # of webcams
 
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
-    """Resized to a square or with its aspect kept, red-green-blue, 0 to 1, then normalised by channel.
+    """Resized to a square or with the aspect ratio kept, RGB, 0 to 1, then normalised per channel.
 
     Attributes:
-        size: Rows and columns in pixels; of pictures that keep their aspect the longer side.
-        mean: Subtracted, by channel.
-        std: Divided by, by channel.
-        keep_aspect: Whether pictures keep their aspect, as far as multiples of ``MULTIPLE_PX`` allow; else
-            they are stretched to a square.
+        size: Rows and columns in pixels; with ``keep_aspect``, the longer side.
+        mean: Mean to subtract, by channel.
+        std: Standard deviation to divide by, by channel.
+        keep_aspect: Keep the aspect ratio, as far as multiples of ``MULTIPLE_PX`` allow; otherwise images
+            are stretched to a square.
 
     Raises:
-        ValueError: A size or scale that no network can use.
+        ValueError: The size or the normalisation is invalid.
     """
 
     size: int = 224
@@ -41,7 +41,7 @@ class Preprocessing:
 
     @property
     def factor(self) -> tuple[float, ...]:
-        """By channel: a value of 0 ... 255 is normalised by ``value * factor + offset``."""
+        """By channel: values from 0 to 255 are normalised by ``value * factor + offset``."""
         return tuple(1 / (255 * std) for std in self.std)
 
     @property
@@ -51,16 +51,16 @@ class Preprocessing:
 
     @property
     def usual_size(self) -> Size:
-        """Of the pictures of a usual camera."""
+        """Input size for frames of a typical webcam."""
         return self.picture_size(*_USUAL)
 
     def picture_size(self, height: int, width: int) -> Size:
-        """The size at which the model sees a picture of that height and width."""
+        """Input size for an image of this height and width."""
         return aspect_kept(height, width, self.size) if self.keep_aspect else (self.size, self.size)
 
 
 def aspect_kept(height: int, width: int, longer_px: int) -> Size:
-    """Rows and columns of a picture with its longer side at ``longer_px``: multiples of ``MULTIPLE_PX``."""
+    """Rows and columns with the longer side at ``longer_px``, both multiples of ``MULTIPLE_PX``."""
     scale = longer_px / max(height, width)
     rows, columns = (max(int(side * scale / MULTIPLE_PX + 0.5), 1) * MULTIPLE_PX for side in (height, width))
     return rows, columns

@@ -53,14 +53,14 @@ class ResNetCBAM(models.ResNet):  # type: ignore[misc]
         depth: 18, 34, 50 or 101.
         num_classes: Adds average pooling and a linear classifier; None makes ``forward`` return the
             last feature map instead.
-        start: How the gates start, see ``CBAMStart``.
+        start: Initialisation of the gates, see ``CBAMStart``.
         identity_blocks: Residual branches start at zero (last batch-norm's weight 0), so that each
-            block starts as the identity; helps deep networks that are trained from scratch.
-        gradient_checkpointing: In training, keep only the input of each stage and compute the rest
-            again in the backward pass: less memory, about a third more time.
+            block starts as the identity; helps when deep networks are trained from scratch.
+        gradient_checkpointing: In training, keep only the input of each stage and recompute the rest in
+            the backward pass: less memory, about a third more time.
 
     Raises:
-        ValueError: Another depth.
+        ValueError: Unsupported depth.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class ResNetCBAM(models.ResNet):  # type: ignore[misc]
         )
         self.channels = {f"layer{i + 1}": 64 * 2**i * (4 if depth >= 50 else 1) for i in range(4)}
         self.gradient_checkpointing = gradient_checkpointing
-        # only now: torchvision's constructor gives every batch-norm that it finds a weight of 1
+        # added last, because torchvision's constructor sets the weight of every batch-norm to 1
         for stage, channels in self.channels.items():
             for block in getattr(self, stage):
                 block.cbam = CBAM(channels, start=start)
@@ -94,10 +94,10 @@ class ResNetCBAM(models.ResNet):  # type: ignore[misc]
 
         Args:
             images: ``(B, 3, height, width)``.
-            stages: Among ``picture`` and ``layer1`` to ``layer4``; later ones than needed are not computed.
+            stages: Any of ``picture`` and ``layer1`` to ``layer4``; stages after the last one are skipped.
 
         Returns:
-            By stage ``(B, channels, rows, columns)``, at stride 1, 4, 8, 16 and 32.
+            Maps ``(B, channels, rows, columns)`` by stage, at stride 1, 4, 8, 16 and 32.
         """
         found: dict[str, Tensor] = {PICTURE: images} if PICTURE in stages else {}
         x = self.maxpool(self.relu(self.bn1(self.conv1(images))))
@@ -131,7 +131,7 @@ class ResNetCBAM(models.ResNet):  # type: ignore[misc]
         return self.features(images)["layer4"]
 
     def load_plain(self, weights: Mapping[str, Tensor]) -> None:
-        """Takes over the weights of a torchvision ResNet; the gates stay as they are.
+        """Loads the weights of a torchvision ResNet; the gates are left unchanged.
 
         Args:
             weights: For example ``torchvision.models.resnet50(weights="IMAGENET1K_V2").state_dict()``.
@@ -150,13 +150,13 @@ class ResNetCBAM(models.ResNet):  # type: ignore[misc]
 
 
 def _contexts(stage: nn.Module) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    """What surrounds a checkpointed stage: nothing the first time, frozen statistics when it runs again."""
+    """Contexts of a checkpointed stage: none for the first run, frozen statistics for the recomputation."""
     return nullcontext(), _frozen_statistics(stage)
 
 
 @contextmanager
 def _frozen_statistics(stage: nn.Module) -> Iterator[None]:
-    """Keeps batch-norm from counting the same batch twice."""
+    """Prevents batch-norm from counting the same batch twice."""
     norms = [module for module in stage.modules() if isinstance(module, _BatchNorm)]
     kept = [(norm.momentum, cast(Tensor, norm.num_batches_tracked).clone()) for norm in norms]
     for norm in norms:

@@ -9,14 +9,14 @@ _SHIPPED = Path(__file__).parent / "weights"
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that can't be used, in one readable line."""
+    """A checkpoint can't be used; the message is one readable line."""
 
 
 def find_checkpoint(name: str | Path) -> Path:
-    """The file meant by a path, or by the name of a shipped checkpoint.
+    """Resolves a path, or the name of a shipped checkpoint, to a file.
 
     Raises:
-        CheckpointError: There is neither.
+        CheckpointError: Neither exists.
     """
     path = Path(name)
     if path.is_file():
@@ -30,7 +30,7 @@ def shipped(name: str) -> Path:
     """The file of a checkpoint that comes with the package.
 
     Raises:
-        CheckpointError: There is none of this name; the message lists the names.
+        CheckpointError: No checkpoint has this name; the message lists the names.
     """
     names = sorted(path.stem for path in _SHIPPED.glob("*.safetensors"))
     if name not in names:
@@ -42,7 +42,7 @@ def read_header(path: Path) -> dict[str, str]:
     """The metadata of a checkpoint.
 
     Raises:
-        CheckpointError: It can't be read, or is no checkpoint of this program.
+        CheckpointError: The file can't be read, or is not a checkpoint of this program.
     """
     try:
         with safe_open(path, framework="np") as file:

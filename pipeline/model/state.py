@@ -10,13 +10,13 @@ from pipeline.model.architecture import Architecture
 
 
 class Entry(NamedTuple):
-    """One remembered frame; in a batch with a leading ``B``, in a ``StreamHistory`` without it.
+    """One cached frame; with a leading ``B`` in a batch, without it in a ``StreamHistory``.
 
     Attributes:
         keys: ``(B, L, V, S_k, D)``; variant ``v`` is for slot ``v`` if ``V`` is not 1.
         values: The same.
-        match: Keys of dense motion, ``(B, C, rows, columns)``; None without it.
-        fine: Its fine features and texture, likewise; see ``unpacked``.
+        match: Match map of dense motion, ``(B, C, rows, columns)``; None without dense motion.
+        fine: Fine features and texture, likewise; see ``unpacked``.
     """
 
     keys: Tensor
@@ -25,12 +25,12 @@ class Entry(NamedTuple):
     fine: Tensor | None = None
 
     def batched(self) -> "Entry":
-        """A batch of this entry alone."""
+        """A batch of one."""
         keys, values, match, fine = (None if part is None else part[None] for part in self)
         return Entry(cast(Tensor, keys), cast(Tensor, values), match, fine)
 
     def split(self) -> list["Entry"]:
-        """The entries of a batch, one a stream, in memory of their own so that each can be freed."""
+        """The entries of a batch, one per stream, each with its own memory so that it can be freed."""
         tied = self.values is self.keys
         entries = []
         for row in range(len(self.keys)):
@@ -41,12 +41,12 @@ class Entry(NamedTuple):
 
 
 class State(NamedTuple):
-    """The past of a batch of streams, explicit: handed into a step, and out again.
+    """The past of a batch of streams: input and output of a step.
 
     Attributes:
         keys: ``(B, L, T, V, S_k, D)``, slots oldest first.
         values: The same.
-        valid: ``(B, T)`` bool: which slots hold a frame; the others hold finite numbers that do not matter.
+        valid: ``(B, T)`` bool: which slots hold a frame; the others hold arbitrary finite numbers.
         match: ``(B, T, C, rows, columns)``, see ``Entry``; None without dense motion.
         fine: Likewise.
     """
@@ -58,11 +58,11 @@ class State(NamedTuple):
     fine: Tensor | None = None
 
     def parts(self) -> tuple[Tensor, ...]:
-        """Those parts that the network has, in order."""
+        """The parts that are present, in order."""
         return tuple(part for part in self if part is not None)
 
     def push(self, entry: Entry) -> "State":
-        """The state one frame later: ``entry`` becomes t-1, the oldest slot is forgotten."""
+        """The state one frame later: ``entry`` becomes t-1, the oldest slot is dropped."""
         return State(
             torch.cat([self.keys[:, :, 1:], entry.keys.unsqueeze(2)], dim=2),
             torch.cat([self.values[:, :, 1:], entry.values.unsqueeze(2)], dim=2),
@@ -74,11 +74,11 @@ class State(NamedTuple):
         )
 
     def cleared(self, rows: Tensor) -> "State":
-        """The state with nothing remembered for the streams where ``rows``, ``(B,)`` bool, is True."""
+        """The state without past frames for the streams where ``rows``, ``(B,)`` bool, is True."""
         return self._replace(valid=self.valid & ~rows[:, None])
 
     def slotwise(self) -> tuple[Tensor, Tensor]:
-        """Keys and values ``(B, L, T, S_k, D)``, of each slot the variant that is meant for it."""
+        """Keys and values ``(B, L, T, S_k, D)``, with the matching variant for each slot."""
         if self.keys.shape[3] == 1:
             return self.keys[:, :, :, 0], self.values[:, :, :, 0]
         slots = range(self.keys.shape[2])  # not diagonal(): OpenVINO can't convert it
@@ -96,14 +96,14 @@ def empty_state(
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
 ) -> State:
-    """The state of streams that have seen nothing yet: zeros, and no valid slot.
+    """The state of new streams: zeros, and no valid slot.
 
     Args:
-        architecture: Of the network.
+        architecture: The network's options.
         batch_size: ``B``.
         size: Height and width of the frames in pixels; None for the model's own ``image_size``.
-        dtype: Of keys and values.
-        device: Where it lies.
+        dtype: Type of keys and values.
+        device: Device of the state.
     """
     (layers, *each), maps = architecture.entry_shapes(size)
     keys = torch.zeros(batch_size, layers, architecture.num_past, *each, dtype=dtype, device=device)
@@ -116,24 +116,24 @@ def empty_state(
 
 
 def gather(streams: Sequence[Sequence[Entry | None]], empty: State) -> State:
-    """Makes the state of a batch from chosen entries of each stream; has no gradient.
+    """Builds the state of a batch from the selected entries of each stream; no gradient.
 
     Args:
         streams: For each stream its ``T`` slots, oldest first; None where there is no frame.
-        empty: ``model.init_state(1)``: gives shapes, type and device.
+        empty: ``model.init_state(1)``, for shapes, dtype and device.
 
     Returns:
         The state of ``len(streams)`` streams.
 
     Raises:
-        ValueError: A stream has another number of slots, or an entry is of another model or picture size.
+        ValueError: A stream has another number of slots, or an entry is of another model or frame size.
     """
     blank = _blank(empty)
     for slots in streams:
         if len(slots) != empty.valid.shape[1]:
             raise ValueError(f"{len(slots)} slots given, the model has {empty.valid.shape[1]}")
         if any(entry is not None and _shapes(entry) != _shapes(blank) for entry in slots):
-            raise ValueError("a remembered frame does not fit this model: empty the stream's history")
+            raise ValueError("a cached frame does not fit this model: reset the stream's history")
     filled = [[entry or blank for entry in slots] for slots in streams]
     keys, values = (
         cast(Tensor, _gathered(filled, part, getattr(empty, part), 1)) for part in ("keys", "values")
@@ -144,19 +144,19 @@ def gather(streams: Sequence[Sequence[Entry | None]], empty: State) -> State:
 
 
 def entry_of(parts: Sequence[Tensor], empty: State) -> Entry:
-    """An entry from the parts of another one, in order and without those that it lacked.
+    """An entry from its present parts, in order.
 
     Raises:
-        ValueError: They are of another model, picture size or type.
+        ValueError: The parts are of another model, frame size or dtype.
     """
     wanted = [(part.shape, part.dtype) for part in _blank(empty) if part is not None]
     if [(part.shape, part.dtype) for part in parts] != wanted:
-        raise ValueError("remembered by another model, at another picture size or precision")
+        raise ValueError("cached by another model, or at another frame size or precision")
     return Entry(*(part.to(empty.keys.device) for part in parts))
 
 
 def _blank(empty: State) -> Entry:
-    """An entry of zeros, without a batch."""
+    """A zero entry, without a batch dimension."""
     return Entry(
         empty.keys[0, :, 0],
         empty.values[0, :, 0],
@@ -173,6 +173,6 @@ def _gathered(streams: list[list[Entry]], part: str, empty: Tensor | None, dim: 
     if empty is None:
         return None
     whole = empty.new_empty(len(streams), *empty.shape[1:])
-    for row, slots in enumerate(streams):  # in place: a batch of many streams is copied once
+    for row, slots in enumerate(streams):  # written in place, so large batches are copied only once
         torch.stack([getattr(entry, part) for entry in slots], dim=dim, out=whole[row])
     return whole

@@ -16,15 +16,15 @@ Features = dict[str, Tensor]
 
 
 class Attended(NamedTuple):
-    """Result of the attention, with what its last layer worked on.
+    """Result of the attention, with the tensors of its last layer.
 
     Attributes:
         logits: ``(B, num_classes)``.
         query: ``Q``, ``(B, S, D)``.
         found: Output of the attention, ``(B, S, D)``.
         weights: Mean over heads, ``(B, S, T * S_k)``.
-        projections: Appearance, then the query of each layer before tokens refine it, each ``(B, S, D)``:
-            with the past all that the logits and weights depend on.
+        projections: Appearance, then the unrefined query of each layer, each ``(B, S, D)``. Logits and
+            weights depend only on these and the past.
     """
 
     logits: Tensor
@@ -35,14 +35,14 @@ class Attended(NamedTuple):
 
 
 class TemporalAttention(nn.Module):
-    """Attention layers over the past, then the mean over places or a ``GridHead``, and a linear classifier.
+    """Attention layers over the past, a mean over positions or a ``GridHead``, and a linear classifier.
 
-    Each position's token starts as its place plus (from zero, learned) its appearance; each layer adds
-    what it found about it in the past.
+    Each token starts as its position embedding plus a learned projection of its appearance (initially
+    zero); each layer adds the attention output.
 
     Args:
-        architecture: Of the network.
-        channels: Of the backbone, by stage.
+        architecture: The network's options.
+        channels: Channels of the backbone, by stage.
     """
 
     def __init__(self, architecture: Architecture, channels: Mapping[str, int]) -> None:
@@ -78,11 +78,11 @@ class TemporalAttention(nn.Module):
         return keys, torch.stack([values for _, values in pairs], dim=1)
 
     def forward(self, features: Features, keys: Tensor, values: Tensor, valid: Tensor) -> Attended:
-        """The answer for a new frame.
+        """The prediction for a new frame.
 
         Args:
-            features: Of the new frame.
-            keys: Of the past slots, ``(B, L, T, S_k, D)``.
+            features: Features of the new frame.
+            keys: Keys of the past slots, ``(B, L, T, S_k, D)``.
             values: The same.
             valid: ``(B, T)`` bool: which slots hold a frame.
 

@@ -8,10 +8,10 @@ try:
     import torchvision
 except (ImportError, RuntimeError) as error:
     raise UserError(
-        f"torchvision can't be loaded beside torch {torch.__version__} ({str(error).splitlines()[0]}): "
-        "install both from one index, both for the CPU or both for one CUDA version: "
+        f"torchvision does not match torch {torch.__version__} ({str(error).splitlines()[0]}): "
+        "install both from one index, either for the CPU or for the same CUDA version: "
         "pip install --force-reinstall torch torchvision, "
-        "with --index-url https://download.pytorch.org/whl/cpu for a CPU"
+        "with --index-url https://download.pytorch.org/whl/cpu for the CPU"
     ) from error
 
 models = torchvision.models

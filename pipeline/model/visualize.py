@@ -9,18 +9,18 @@ from torch import Tensor
 def visualize_attention(
     attention_weights: Tensor, query_idx: int = 24, save_path: str | Path | None = None, num_past: int = 2
 ) -> None:
-    """Draws where one position of the new frame looks in each past frame, as heat maps side by side.
+    """Draws the attention of one position of the new frame over each past frame, as heat maps side by side.
 
     Needs matplotlib (the extra ``plots``).
 
     Args:
         attention_weights: ``(B, S, T * S_k)`` from ``kqv_info``; the first clip of the batch is drawn.
-        query_idx: The position, counted row by row; 24 is the middle of 7 x 7.
-        save_path: File to write; None only shows it, where there is a desktop.
+        query_idx: The position, counted row by row; 24 is the centre of 7 x 7.
+        save_path: File to write; None only shows the figure, if a desktop is available.
         num_past: ``T``.
 
     Raises:
-        ValueError: No such position, or the weights are not those of ``num_past`` square grids.
+        ValueError: The position does not exist, or the weights are not those of ``num_past`` square grids.
     """
     batch, positions, keys = attention_weights.shape
     side = math.isqrt(keys // num_past)
@@ -42,7 +42,7 @@ def visualize_attention(
         axis.set_yticks([])
         if math.isqrt(positions) == side:
             axis.plot(own[1], own[0], "o", color="white", markerfacecolor="none", markersize=14)
-    figure.suptitle(f"Where position {query_idx} of the new frame looks (circle: its own place)")
+    figure.suptitle(f"Attention of position {query_idx} of the new frame (circle: its own position)")
     figure.colorbar(image, ax=list(axes[0]), label="weight")
     if save_path is not None:
         figure.savefig(save_path)

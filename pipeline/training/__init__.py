@@ -1,4 +1,4 @@
 """Training: runs, clips and evaluation.
 
-May use ``model``, ``video`` and torch; never ``runtime``, ``wire`` or ``view``.
+May import ``model``, ``video`` and torch, but not ``runtime``, ``wire`` or ``view``.
 """

@@ -17,19 +17,19 @@ _RANK_SEED = 104_729
 _MOST = 256
 
 Batches = Callable[[], Iterable[Clips]]
-"""The same batches at each call."""
+"""Returns the same batches on each call."""
 
 
 class Sources(NamedTuple):
-    """What a run needs of its data.
+    """The data of a run.
 
     Attributes:
-        training: this rank's share of the clips to train on.
+        training: this rank's share of the training clips.
         validation: clips for choosing the best weights.
         held_out: clips for the final metrics; None if these come from other pictures, see `evaluate`.
-        windows: of recorded clips, how many there are to train on and for validation.
-        clips: of recorded clips, the keys of those in ``train`` and in ``held_out``; of those in
-            ``validation`` where these are others.
+        windows: for recorded clips, the number of windows for training and validation.
+        clips: for recorded clips, the keys of the clips in ``train`` and ``held_out``, and in
+            ``validation`` if that is a separate set.
     """
 
     training: ClipSource
@@ -40,7 +40,7 @@ class Sources(NamedTuple):
 
 
 class Interleaved:
-    """Every ``count``-th batch of a source, for one of several ranks that read the same data.
+    """Every ``count``-th batch of a source, for ranks that read the same data.
 
     Attributes:
         labels: names of the classes.
@@ -52,7 +52,7 @@ class Interleaved:
         self._source, self._ranks, self._step = source, ranks, 0
 
     def seek(self, step: int) -> None:
-        """Goes on as if this rank had made ``step`` batches."""
+        """Continues as if this rank had made ``step`` batches."""
         self._step = step
 
     def clips(self, n: int) -> Clips:
@@ -63,27 +63,27 @@ class Interleaved:
 
 
 def open_sources(options: TrainingOptions, ranks: Ranks, notify: Callable[[str], None]) -> Sources:
-    """Opens what the options name.
+    """Opens the data named in the options.
 
     Raises:
-        ValueError: no such pictures or clips, or an error in them.
+        ValueError: pictures or clips are missing or invalid.
     """
     return _recorded(options, ranks, notify) if options.data else _rendered(options, ranks)
 
 
 def open_scenes(options: TrainingOptions, ranks: Ranks) -> SceneRenderer | FilmsAhead | None:
-    """This rank's layered scenes for dense motion; None where the options want none.
+    """This rank's layered scenes for dense motion; None if the options disable them.
 
-    A GPU is kept busy by two processes, one that films and one that trains.
+    On a GPU a second process renders while this one trains.
 
     Raises:
-        ValueError: no such pictures, or a batch that the ranks can't share.
+        ValueError: pictures are missing, or the batch can't be divided among the ranks.
     """
     if not options.scene_batch_size:
         return None
     if options.scene_batch_size % ranks.count:
         raise ValueError(
-            f"scene_batch_size {options.scene_batch_size} can't be shared by {ranks.count} ranks"
+            f"scene_batch_size {options.scene_batch_size} is not a multiple of {ranks.count} ranks"
         )
     on_gpu = ranks.device.type == "cuda"
     open_renderer = partial(
@@ -136,7 +136,7 @@ def _rendered(options: TrainingOptions, ranks: Ranks) -> Sources:
 
 
 def _recorded(options: TrainingOptions, ranks: Ranks, notify: Callable[[str], None]) -> Sources:
-    # PyAV and its friends are not needed where motion is rendered
+    # imported here, because rendered clips do not need PyAV
     from pipeline.training.recorded.open_clips import open_recorded
 
     training, validation, test = open_recorded(
@@ -154,7 +154,7 @@ def _recorded(options: TrainingOptions, ranks: Ranks, notify: Callable[[str], No
     )
     if test is None:
         notify(
-            "no clips are kept for a test: those for validation choose the weights and are scored at the end"
+            "no test clips: the validation clips select the weights and are also used for the final scores"
         )
     most = min(options.batch_size, _MOST)
     held_out = validation if test is None else test

@@ -1,4 +1,4 @@
-"""Encodes and decodes images as cameras do: JPEG and H.264."""
+"""Encodes and decodes images with camera codecs: JPEG and H.264."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -12,14 +12,14 @@ _KEY_FRAME_EVERY = 25
 
 
 def through_jpeg(picture: Image, quality: int) -> Image:
-    """A BGR picture, encoded with this quality (1 to 100) and decoded."""
+    """Encodes a BGR image with this quality (1 to 100) and decodes it."""
     _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
 
 
 def through_h264(pictures: Sequence[Image], crf: int) -> list[Image]:
-    """BGR pictures of one size in order of time through x264, at a CRF of 0 to 51, as cameras do."""
-    import av  # here, because all else trains and is scored without it
+    """Encodes BGR frames of one size, in time order, with x264 at a CRF of 0 to 51 and decodes them."""
+    import av  # imported here, because nothing else in training needs it
 
     height, width = pictures[0].shape[:2]
     encoder = av.CodecContext.create("libx264", "w")

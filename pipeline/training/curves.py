@@ -9,11 +9,11 @@ from pipeline.base.packages import need_extra
 
 
 def draw_curves(metrics: Path, picture: Path) -> None:
-    """Draws what is in a ``metrics.jsonl``.
+    """Plots the content of a ``metrics.jsonl``.
 
     Args:
         metrics: the JSON-lines file of a run.
-        picture: the PNG file to write; an existing one is replaced in one go.
+        picture: the PNG file to write; an existing one is replaced atomically.
 
     Raises:
         MissingPackageError: matplotlib is not installed.

@@ -19,19 +19,19 @@ from pipeline.training.training_options import TrainingOptions, is_checkpoint
 _CLASSIFIER = "temporal.classifier."
 _VOTES = "motion_votes."
 _BY_CLASS = (_CLASSIFIER, f"{_VOTES}2.")
-"""Layers with one row for each class."""
+"""Layers with one row per class."""
 
 
 def build_model(options: TrainingOptions, labels: tuple[str, ...]) -> TemporalKVQResNetCBAM:
-    """The network to train, with its first weights.
+    """The network to train, with its initial weights.
 
     Args:
-        options: of the run.
-        labels: names of the classes; if they are not those of the checkpoint in ``init``, the classifier
-            is new.
+        options: options of the run.
+        labels: names of the classes; if they differ from those of the checkpoint in ``init``, the
+            classifier is reinitialised.
 
     Raises:
-        ValueError: weights that can't be read or belong to another network.
+        ValueError: the weights can't be read or belong to another network.
     """
     model = TemporalKVQResNetCBAM(
         replace(options.model, num_classes=len(labels)),
@@ -50,10 +50,10 @@ def build_model(options: TrainingOptions, labels: tuple[str, ...]) -> TemporalKV
 
 
 def check_init(options: TrainingOptions) -> None:
-    """Checks that the network has the architecture of the checkpoint in ``init``; its size may be another.
+    """Checks that the network has the architecture of the checkpoint in ``init``; the size may differ.
 
     Raises:
-        ValueError: it has not, or there is no such checkpoint.
+        ValueError: the architecture differs, or the checkpoint does not exist.
     """
     if not is_checkpoint(options.init):
         return
@@ -63,17 +63,17 @@ def check_init(options: TrainingOptions) -> None:
         if wanted != found[name] and name not in free:
             raise ValueError(
                 f"model.{name} {_text(wanted)} does not fit {options.init}, where it is "
-                f"{_text(found[name])}: leave it out, or start from other weights with init"
+                f"{_text(found[name])}: omit it, or set init to other weights"
             )
 
 
 def keeps_classifier(options: TrainingOptions, labels: Sequence[str]) -> bool:
-    """Whether the classifier of the checkpoint in ``init`` is kept: it knows the same classes."""
+    """Whether the classifier of the checkpoint in ``init`` is kept, because the classes are the same."""
     return is_checkpoint(options.init) and set(describe_checkpoint(options.init).labels) == set(labels)
 
 
 def freeze_batch_norm(model: nn.Module) -> None:
-    """Fixes statistics, weights and biases of every batch-norm; to be called after ``model.train()``."""
+    """Freezes statistics, weights and biases of every batch-norm; call it after ``model.train()``."""
     for module in model.modules():
         if isinstance(module, _BatchNorm):
             module.eval().requires_grad_(False)
@@ -84,9 +84,9 @@ def _text(value: Any) -> str:
 
 
 def _take_over(model: TemporalKVQResNetCBAM, other: TemporalKVQResNetCBAM) -> None:
-    """Copies the preprocessing, but for the size, and all weights that mean the same in both.
+    """Copies the preprocessing except the size, and all weights with the same meaning in both networks.
 
-    The classifier is copied row by row, places are interpolated.
+    Classifier rows are matched by label, position embeddings are interpolated.
     """
     model.preprocessing = replace(other.preprocessing, size=model.preprocessing.size)
     weights = other.state_dict()
@@ -97,7 +97,7 @@ def _take_over(model: TemporalKVQResNetCBAM, other: TemporalKVQResNetCBAM) -> No
                 weights[name] = weights[name][rows]
     else:
         weights |= {n: x for n, x in model.state_dict().items() if n.startswith((_CLASSIFIER, _VOTES))}
-    if other.motion is None:  # dense motion is new
+    if other.motion is None:  # keep the new motion head
         weights |= {n: x for n, x in model.state_dict().items() if n.startswith(("motion.", _VOTES))}
     modules = dict(other.named_modules())
     for name, module in model.named_modules():
@@ -107,7 +107,7 @@ def _take_over(model: TemporalKVQResNetCBAM, other: TemporalKVQResNetCBAM) -> No
 
 
 def _plain_weights(init: str, depth: int) -> Mapping[str, Tensor]:
-    """The ``state_dict`` of a torchvision ResNet, from a file or as torchvision downloads it."""
+    """The ``state_dict`` of a torchvision ResNet, from a file or downloaded by torchvision."""
     if init == "imagenet":
         choice = models.get_model_weights(f"resnet{depth}").DEFAULT
         try:
@@ -115,14 +115,14 @@ def _plain_weights(init: str, depth: int) -> Mapping[str, Tensor]:
         except (OSError, RuntimeError) as error:
             raise ValueError(
                 f"torchvision's weights can't be downloaded from {choice.url} ({error}); "
-                "fetch the file elsewhere and give its path as init"
+                "download the file elsewhere and set init to its path"
             ) from None
     try:
         weights = torch.load(init, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise ValueError("no such file") from None
     except (OSError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError):
-        raise ValueError("is not a file of weights, or damaged") from None
+        raise ValueError("not a weights file, or damaged") from None
     if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
-        raise ValueError("must hold the state_dict of a torchvision ResNet and nothing else")
+        raise ValueError("must contain only the state_dict of a torchvision ResNet")
     return weights

@@ -8,11 +8,11 @@ from torch.nn import functional as F
 
 from pipeline.model.network import TemporalKVQResNetCBAM
 
-_OF_BATCH = 4  # one clip of so many is compared: it costs two more passes
+_OF_BATCH = 4  # one clip in 4 is compared, because it needs two more passes
 
 
 class KeepMotion:
-    """Compares dense motion of a network that learns with that of the network as it was at the start."""
+    """Compares dense motion of a network in training with that of its initial weights."""
 
     def __init__(self, model: TemporalKVQResNetCBAM) -> None:
         """Copies the network.
@@ -23,12 +23,12 @@ class KeepMotion:
         self._before = deepcopy(model).eval().requires_grad_(False)
 
     def loss(self, model: TemporalKVQResNetCBAM, frames: Tensor, past: Tensor) -> Tensor:
-        """How far its flow and mask are from what they were, a scalar; 0 if they are the same.
+        """Deviation of flow and mask from the initial network, a scalar; 0 if equal.
 
         Args:
-            model: The network that learns.
-            frames: Normalised clips, ``(B, T + 1, 3, height, width)``; a part of them is compared.
-            past: ``(B, T)`` bool: which past frames may be seen.
+            model: The network in training.
+            frames: Normalised clips, ``(B, T + 1, 3, height, width)``; only some are compared.
+            past: ``(B, T)`` bool: which past frames are visible.
         """
         count = -(-len(frames) // _OF_BATCH)
         frames, past = frames[:count], past[:count]

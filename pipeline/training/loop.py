@@ -20,15 +20,15 @@ _DENSE = ("dense_loss", "epe_px", "mask_iou")
 
 
 def train(run: Trainer, reporter: Reporter) -> None:
-    """Trains until the budget is used up, or nothing gets better for too long.
+    """Trains until the budget is used up or the validation accuracy stops improving.
 
-    The first Ctrl-C ends the step that runs, saves and raises; the second one ends the process at once.
-    SIGTERM does so too, but not under torchrun, which sends it to those left when one has failed.
+    The first Ctrl-C finishes the current step, saves and raises; the second ends the process at once.
+    SIGTERM does the same, except under torchrun, which sends it to the remaining ranks if one fails.
 
     Raises:
-        KeyboardInterrupt: on Ctrl-C, after the run has been saved.
+        KeyboardInterrupt: on Ctrl-C, after the run was saved.
         SystemExit: likewise on SIGTERM.
-        FloatingPointError: the loss is no longer finite.
+        FloatingPointError: the loss is not finite.
     """
     with (
         _stop_signals(alone=run.ranks.count == 1) as stop,
@@ -36,7 +36,7 @@ def train(run: Trainer, reporter: Reporter) -> None:
     ):
         _train(run, reporter, stop)
     if run.stopped_early:
-        reporter.notify(f"{run.stale} validations in a row without a better one: stopped at step {run.step}")
+        reporter.notify(f"no improvement in {run.stale} validations in a row: stopped at step {run.step}")
 
 
 def _train(run: Trainer, reporter: Reporter, stop: list[int]) -> None:
@@ -69,21 +69,21 @@ def _train(run: Trainer, reporter: Reporter, stop: list[int]) -> None:
             )
         if validates or run.step % options.save_every_steps == 0:
             run.save()
-            goes_on = run.progress < 1.0 and not run.stopped_early  # at the end, the caller draws
+            goes_on = run.progress < 1.0 and not run.stopped_early  # at the end, the caller plots
             if validates and goes_on and run.ranks.leads:
                 with suppress(MissingPackageError):  # reported at the end
                     draw_curves(run.out / "metrics.jsonl", run.out / "curves.png")
             seconds, mark_s, mark_clips = run.elapsed_s, time.perf_counter(), run.clips_seen
-        if stopped:  # after a validation that is due: the run that goes on would not make up for it
+        if stopped:  # after a validation that is due, because the resumed run would skip it
             _leave(run, reporter, stop)
 
 
 def _leave(run: Trainer, reporter: Reporter, stop: list[int]) -> None:
-    again = " (a second Ctrl-C leaves at once)" if run.ranks.count == 1 else ""
+    again = " (press Ctrl-C again to quit at once)" if run.ranks.count == 1 else ""
     reporter.notify(f"stopping at step {run.step}: saving{again} ...")
     run.save()
-    run.ranks.agree(0.0)  # a rank that ended earlier would take rank 0 with it, in the middle of its file
-    reporter.notify(f"saved {run.out / 'last.pt'}: the same command with --resume goes on from here")
+    run.ranks.agree(0.0)  # a rank that exits early would end rank 0 while it writes the file
+    reporter.notify(f"saved {run.out / 'last.pt'}: continue with the same command and --resume")
     if signal.SIGTERM in stop:
         sys.exit(128 + signal.SIGTERM)
     raise KeyboardInterrupt
@@ -91,10 +91,10 @@ def _leave(run: Trainer, reporter: Reporter, stop: list[int]) -> None:
 
 @contextmanager
 def _stop_signals(*, alone: bool) -> Iterator[list[int]]:
-    """Collects the first Ctrl-C or SIGTERM in the list that it yields; the second one ends the process.
+    """Collects the first Ctrl-C or SIGTERM in the yielded list; the second one ends the process.
 
     Args:
-        alone: not under torchrun, which passes each Ctrl-C on to ranks that have had it from the terminal.
+        alone: not under torchrun, which forwards each Ctrl-C to ranks that already got it from the terminal.
     """
     stop: list[int] = []
     if current_thread() is not main_thread():
@@ -116,14 +116,14 @@ def _stop_signals(*, alone: bool) -> Iterator[list[int]]:
 
 
 def _mean_of_pending(run: Trainer) -> list[float]:
-    """Loss and accuracy over the steps since the last call, of all ranks; with scenes also ``_DENSE``.
+    """Mean loss and accuracy since the last call, over all ranks; with scenes also ``_DENSE``.
 
     Raises:
-        FloatingPointError: no finite loss.
+        FloatingPointError: the loss is not finite.
     """
     metrics = torch.stack(run.pending)
     run.pending.clear()
-    if run.precision == "fp16":  # a step that overflowed is left out by the scaler, and here
+    if run.precision == "fp16":  # exclude steps that overflowed, which the scaler skipped
         metrics = metrics[metrics.isfinite().all(dim=1)]
     means = run.ranks.mean(*metrics.mean(dim=0).tolist())
     if not math.isfinite(sum(means)):

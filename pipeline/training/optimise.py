@@ -1,4 +1,4 @@
-"""Optimiser policy: weight decay, learning-rate schedule, averaged weights."""
+"""Optimiser settings: weight decay, learning-rate schedule, averaged weights."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -20,12 +20,12 @@ def parameter_groups(
     """Splits parameters by weight decay (none for norms, biases, embeddings) and by learning rate.
 
     Args:
-        model: parameters that need no gradient are left out.
-        weight_decay: of the others.
-        backbone_rate: learning rate of every ResNet in the model, as a part of the others'.
+        model: the model; parameters that need no gradient are skipped.
+        weight_decay: weight decay of the decayed parameters.
+        backbone_rate: learning rate of every ResNet in the model, relative to the others.
 
     Returns:
-        Groups for an optimiser; ``rate`` in each is the part of the learning rate that it gets.
+        Groups for an optimiser; ``rate`` in each is its factor on the learning rate.
     """
     backbones = (module for module in model.modules() if isinstance(module, models.ResNet))
     slow = {id(parameter) for backbone in backbones for parameter in backbone.parameters()}
@@ -42,7 +42,7 @@ def parameter_groups(
 
 
 def learning_rate(highest: float, step: int, warmup_steps: int, progress: float) -> float:
-    """Linear warm-up by steps, cosine to a hundredth by ``progress`` (0 to 1) of the budget."""
+    """Linear warm-up by steps, then a cosine to 1 % over ``progress`` (0 to 1) of the budget."""
     cosine = 0.505 + 0.495 * math.cos(math.pi * min(max(progress, 0.0), 1.0))
     return highest * min(1.0, (step + 1) / max(warmup_steps, 1)) * cosine
 
@@ -50,12 +50,12 @@ def learning_rate(highest: float, step: int, warmup_steps: int, progress: float)
 def average_of(model: nn.Module) -> AveragedModel:
     """A copy of the model in evaluation mode, for the exponential average of its weights and statistics."""
     average = AveragedModel(model, use_buffers=True)
-    average.n_averaged.fill_(1)  # the first weights count: they are not replaced
+    average.n_averaged.fill_(1)  # start from the current weights instead of replacing them
     return average.eval().requires_grad_(False)
 
 
 def update_average(average: AveragedModel, model: nn.Module, decay: float, step: int) -> None:
-    """Moves the average towards the model; it is short at first and reaches ``decay`` after a while."""
+    """Moves the average towards the model; the decay grows from a small value up to ``decay``."""
     now = min(decay, (1 + step) / (10 + step))
     average.multi_avg_fn = get_ema_multi_avg_fn(now)  # type: ignore[no-untyped-call]
     average.update_parameters(model)
@@ -64,17 +64,17 @@ def update_average(average: AveragedModel, model: nn.Module, decay: float, step:
 def compile_features(
     backbones: Sequence[ResNetCBAM], probe: Callable[[], None], notify: Callable[[str], None]
 ) -> bool:
-    """Compiles the ``features`` of backbones, or leaves them as they are where this machine can't.
+    """Compiles the ``features`` of backbones, or leaves them unchanged if this machine can't.
 
-    Only the backbone: that is where the time goes, and attention and loss change their shapes.
+    Only the backbone is compiled: it takes most of the time, and attention and loss change their shapes.
 
     Args:
-        backbones: of the model that the probe runs.
-        probe: runs one forward and backward pass; raises if something is wrong with it.
-        notify: takes the human-readable message.
+        backbones: backbones of the model that the probe runs.
+        probe: runs one forward and backward pass; raises on failure.
+        notify: receives the message.
 
     Returns:
-        Whether the backbones are compiled now.
+        Whether the backbones are compiled.
     """
     for backbone in backbones:
         backbone.__dict__["features"] = torch.compile(backbone.features, dynamic=False)
@@ -84,7 +84,7 @@ def compile_features(
         for backbone in backbones:
             del backbone.__dict__["features"]
         reason = (str(error).strip().splitlines() or [""])[0][:120]
-        notify(f"torch.compile does not work here ({type(error).__name__}: {reason}): training without it")
+        notify(f"torch.compile failed ({type(error).__name__}: {reason}): training without it")
         return False
     notify("compiled: the backbone")
     return True

@@ -1,4 +1,4 @@
-"""The end of a run: calibrates, evaluates and writes the best weights."""
+"""Finishes a run: calibrates, evaluates and writes the best weights."""
 
 import json
 import math
@@ -73,7 +73,7 @@ def conclude(run: Trainer, progress: Progress | None = None) -> dict[str, Any]:
 
 
 def _runs_before(init: str) -> list[dict[str, Any]]:
-    """How the weights in ``init`` came about, run by run."""
+    """The training history of the weights in ``init``, run by run."""
     if not is_checkpoint(init):
         return []
     header = read_header(find_checkpoint(init))
@@ -83,19 +83,19 @@ def _runs_before(init: str) -> list[dict[str, Any]]:
 
 
 def _validations_on_held_out(run: Trainer) -> int:
-    """How often the clips for the final metrics chose the weights; 0 where these are other clips."""
+    """Number of validations on the clips of the final metrics; 0 if these are separate clips."""
     if run.clips is None or "validation" in run.clips:
         return 0
     return math.ceil(run.step / run.options.validate_every_steps)
 
 
 def described(summary: dict[str, Any], written: Path) -> Iterator[str]:
-    """The final metrics as human-readable lines, how to use what was written, and whether it learned."""
+    """Lines for the user: the final metrics, how to use the checkpoint, and the verdict."""
     yield from _metrics(summary["held_out"])
     yield f"written: {written}"
     if "speeds" not in summary["held_out"]:
         yield (
-            f"use it: python run_stream.py --set inference.checkpoint={written} "
+            f"to use it: python run_stream.py --set inference.checkpoint={written} "
             f"--set history.spacing_ms={summary['recipe']['spacing_ms']:g} --source ..."
         )
     yield summary["verdict"]
@@ -112,11 +112,11 @@ def _metrics(held_out: Report) -> Iterator[str]:
         )
         return
     yield (
-        f"held out, {held_out['windows']} windows of {held_out['clips']} clips: {scored}; accuracy of the "
-        f"newest frame alone: {controls['single_frame']:.3f}, of another order: {controls['shuffled']:.3f}"
+        f"held out, {held_out['windows']} windows of {held_out['clips']} clips: {scored}; accuracy with the "
+        f"newest frame only: {controls['single_frame']:.3f}, with shuffled frames: {controls['shuffled']:.3f}"
     )
     width = max(map(len, held_out["labels"]))
     for label, row in zip(held_out["labels"], held_out["confusion"], strict=True):
-        yield f"  {label:>{width}}  answered as " + ", ".join(
+        yield f"  {label:>{width}}  predicted as " + ", ".join(
             f"{name} {count}" for name, count in zip(held_out["labels"], row, strict=True) if count
         )

@@ -1,7 +1,7 @@
 """Data-parallel training with torchrun: ``torchrun --nproc-per-node N run_stream.py train ...``.
 
-Each process ("rank") has its own device and its own share of every batch; gradients are averaged. Rank 0
-alone writes, validates and prints. Small decisions travel over gloo, so that no GPU has to wait for them.
+Each process ("rank") has its own device and its own share of every batch; gradients are averaged. Only rank 0
+writes, validates and prints. Small values are exchanged over gloo, so that no GPU has to wait for them.
 """
 
 import os
@@ -16,18 +16,18 @@ from torch import nn
 
 from pipeline.model.device import pick_device
 
-# The other ranks wait this long while rank 0 validates; torchrun ends them at once if a rank dies.
+# Maximum wait of the other ranks while rank 0 validates; torchrun ends them at once if a rank dies.
 _PATIENCE = timedelta(hours=4)
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among those that train together.
+    """This process within a distributed run.
 
     Attributes:
-        rank: number of this process, 0 for the one that leads.
+        rank: number of this process, 0 for the leader.
         count: number of processes.
-        device: where this process trains.
+        device: device of this process.
     """
 
     rank: int
@@ -56,15 +56,16 @@ class Ranks:
         return [float(value) / self.count for value in total]
 
     def start_alike(self, model: nn.Module) -> None:
-        """Gives all ranks the weights of rank 0."""
+        """Copies the weights of rank 0 to all ranks."""
         if self.count > 1:
             for value in model.state_dict().values():
                 dist.broadcast(value, src=0)
 
     def average_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
-        """Averages gradients over the ranks, in one message; a missing one counts as zeros.
+        """Averages gradients over the ranks in one message; a missing gradient counts as zero.
 
-        Not DistributedDataParallel: a step may have several losses, each with a forward pass of its own.
+        Used instead of DistributedDataParallel, because a step may have several losses, each with its own
+        forward pass.
         """
         if self.count == 1:
             return
@@ -81,13 +82,13 @@ class Ranks:
 
 @contextmanager
 def joined(device: str) -> Iterator[Ranks]:
-    """Joins the processes that torchrun has started; alone without torchrun.
+    """Joins the processes started by torchrun; without torchrun, a single rank.
 
     Args:
-        device: as for `pick_device`; under torchrun ``cuda`` is each rank's own GPU.
+        device: as for `pick_device`; under torchrun, ``cuda`` means each rank's own GPU.
 
     Raises:
-        ValueError: no such device, or more ranks than GPUs.
+        ValueError: the device does not exist, or there are more ranks than GPUs.
     """
     chosen = pick_device(device)
     count, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
@@ -104,8 +105,8 @@ def joined(device: str) -> Iterator[Ranks]:
         torch.cuda.set_device(chosen)
     backend = "cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo"
     dist.init_process_group(backend, timeout=_PATIENCE)
-    # After an error the group is left as it is: taking it down would wait for ranks that wait for us.
+    # After an error the group is not destroyed, which would deadlock with ranks that wait for this one.
     ranks = Ranks(rank, count, chosen)
     yield ranks
-    ranks.agree(0.0)  # all leave together, when rank 0 has written everything
+    ranks.agree(0.0)  # all ranks exit together, after rank 0 has written everything
     dist.destroy_process_group()

@@ -27,18 +27,18 @@ _FORMS = {
     "best": "best {:.4f}",
     "clips_per_s": "{:,.0f} clips/s",
 }
-_SPEED_OVER_S = 3600.0  # the time left follows the mean speed: validations come in between
-_FINEST = 0.001  # of the budget; the mean speed is that of the last thousand changes
+_SPEED_OVER_S = 3600.0  # window for the mean speed; long, so that validations average out
+_FINEST = 0.001  # of the budget; rich averages the speed over the last thousand updates
 
 
 class Reporter:
     """Context manager around one run.
 
-    Its file is appended to when a run goes on; lines that are newer than the point where it goes on are
-    taken out, because they will be written again.
+    When a run is resumed, its file is appended to; lines newer than the resumed step are removed first,
+    because they will be written again.
 
     Attributes:
-        progress: the bars in the terminal; hidden where there is none.
+        progress: the progress bars; hidden without a terminal.
     """
 
     def __init__(
@@ -51,15 +51,15 @@ class Reporter:
         from_step: int = 0,
         quiet: bool = False,
     ) -> None:
-        """Takes what to write and show.
+        """Sets up the output.
 
         Args:
             metrics: the JSON-lines file.
-            console: where people read; None for standard output.
+            console: console for messages; None for standard output.
             every_s: time between two plain lines.
-            title: of the panel.
-            from_step: step at which the run goes on; 0 starts the file anew.
-            quiet: neither write nor show anything, as ranks do that do not lead.
+            title: title of the panel.
+            from_step: step to resume from; 0 starts a new file.
+            quiet: neither write nor show anything, for ranks other than the leader.
         """
         self._path, self._every_s, self._from_step = metrics, every_s, from_step
         self._console = console or Console()
@@ -86,19 +86,19 @@ class Reporter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Closes both."""
+        """Closes the file and the panel."""
         self.progress.stop()
         self._terminal.close()
         if self._file is not None:
             self._file.close()
 
     def notify(self, message: str) -> None:
-        """Prints a human-readable line."""
+        """Prints a message."""
         if not self._quiet:
             self._console.print(message, markup=False, highlight=False, soft_wrap=True)
 
     def advance(self, done: float) -> None:
-        """Shows how much of the budget is used, between 0 and 1."""
+        """Shows the used share of the budget, 0 to 1."""
         if done - self._done >= _FINEST:
             self._done = done
             self.progress.update(self._task, completed=done)
@@ -126,13 +126,13 @@ class Reporter:
         self.progress.words = "   ".join(self._words())
 
     def _words(self) -> list[str]:
-        """The newest metrics that people read."""
+        """The newest metrics, formatted."""
         return [form.format(self._shown[key]) for key, form in _FORMS.items() if key in self._shown]
 
     def _time_left(self) -> str:
         left_s = self.progress.tasks[self._task].time_remaining
         if left_s is None:
-            return "time left: not known yet"
+            return "time left: unknown"
         hours, minutes, seconds = int(left_s) // 3600, int(left_s) // 60 % 60, int(left_s) % 60
         return f"{hours}:{minutes:02d}:{seconds:02d} left" if hours else f"{minutes}:{seconds:02d} left"
 
@@ -140,9 +140,9 @@ class Reporter:
 def watched(
     items: Iterable[T], progress: Progress | None, what: str, total: int | None = None
 ) -> Iterable[T]:
-    """The items, with a bar while they are gone through; ``total`` where they have no length.
+    """Iterates over items with a progress bar; ``total`` is needed if they have no length.
 
-    Where there is no terminal, a line now and then says how far it is.
+    Without a terminal, a progress line is printed from time to time.
     """
     if progress is None:
         return items
@@ -161,7 +161,7 @@ def _in_lines(items: Iterable[T], what: str, total: int) -> Iterator[T]:
 
 
 def bars(console: Console, *, disable: bool, expand: bool = False) -> Progress:
-    """Bars with a name, the part that is done and the time left."""
+    """Progress bars with a name, the share done and the time left."""
     return Progress(*_columns(), console=console, disable=disable, transient=True, expand=expand)
 
 
@@ -176,10 +176,10 @@ def _columns() -> tuple[Any, ...]:
 
 
 class _Panel(Progress):
-    """Bars in a frame, with the newest metrics below them."""
+    """Progress bars in a panel, with the newest metrics below them."""
 
     def __init__(self, console: Console, title: str, *, disable: bool) -> None:
-        self.words = "the first metrics come soon"
+        self.words = "waiting for the first metrics"
         self._title = title
         super().__init__(
             *_columns(),
@@ -197,7 +197,7 @@ class _Panel(Progress):
 
 
 def _lines_until(metrics: Path, step: int) -> list[str]:
-    """The whole lines of an earlier part of the run, up to and including ``step``."""
+    """The complete lines of an earlier part of the run, up to and including ``step``."""
     if step == 0 or not metrics.is_file():
         return []
     kept = []

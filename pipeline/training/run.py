@@ -18,29 +18,29 @@ from pipeline.training.run_files import full_disk_explained
 from pipeline.training.trainer import Trainer
 from pipeline.training.training_options import TrainingOptions, is_checkpoint
 
-_DENSE_MOTION_STAYS = "dense motion stays as it is, and the classes learn from it"
-_DENSE_MOTION_IS_KEPT = "dense motion is kept close to what it was, and the classes learn from it"
+_DENSE_MOTION_STAYS = "dense motion is frozen; the classifier uses it as input"
+_DENSE_MOTION_IS_KEPT = "dense motion is kept close to the initial one; the classifier uses it as input"
 _DENSE_MOTION_SUFFERS = (
-    "warning: the backbone learns, and dense motion does not learn with it, so it gets worse: leave out "
-    "keep_motion_weight, or train it on layered scenes as well (--set scene_batch_size=8)"
+    "warning: the backbone is trained but dense motion is not, so dense motion gets worse: use the default "
+    "keep_motion_weight, or train on layered scenes as well (--set scene_batch_size=8)"
 )
 
 
 def fit(options: TrainingOptions) -> dict[str, Any]:
-    """Trains until the budget is used up or nothing gets better, then evaluates the best weights.
+    """Trains until the budget is used up or validation stops improving, then evaluates the best weights.
 
     Writes into ``options.out``: ``model.safetensors`` (the result, with recipe and evaluation in its
     metadata), ``best.safetensors``, ``last.pt``, ``metrics.jsonl``, ``curves.png`` and ``summary.json``.
 
     Returns:
-        The summary: whether it ``learned`` and the ``verdict`` in words, steps, clips, minutes, validation,
-        recipe, held-out evaluation. It is empty on the ranks of torchrun that do not lead.
+        The summary: whether it ``learned`` and the ``verdict`` as text, steps, clips, minutes, validation,
+        recipe, held-out evaluation. It is empty on ranks other than 0.
 
     Raises:
-        ValueError: options that do not fit, nothing to resume, an earlier run in ``out``, no pictures.
-        UserError: no space is left on the disk, ``last.pt`` stays whole; or none in the GPU's memory.
-        FloatingPointError: the loss is no longer finite.
-        KeyboardInterrupt: on Ctrl-C, after the run has been saved.
+        ValueError: invalid options, nothing to resume, an earlier run in ``out``, or missing pictures.
+        UserError: the disk is full (``last.pt`` remains complete), or the GPU is out of memory.
+        FloatingPointError: the loss is not finite.
+        KeyboardInterrupt: on Ctrl-C, after the run was saved.
         SystemExit: likewise on SIGTERM.
     """
     last = Path(options.out) / "last.pt"
@@ -49,7 +49,7 @@ def fit(options: TrainingOptions) -> dict[str, Any]:
             return _fit(options, ranks)
     except torch.OutOfMemoryError:
         raise UserError(
-            f"the GPU's memory does not hold a step of {options.batch_size} clips: lower batch_size, or set "
+            f"not enough GPU memory for a step of {options.batch_size} clips: lower batch_size, or set "
             "gradient_checkpointing=true"
         ) from None
     except (UserError, ValueError, FloatingPointError, OSError) as error:
@@ -66,13 +66,13 @@ def _fit(options: TrainingOptions, ranks: Ranks) -> dict[str, Any]:
         and any((out / name).exists() for name in ("last.pt", "model.safetensors"))
     ):
         raise ValueError(
-            f"{out} holds an earlier run: --resume goes on with it; "
-            "or choose another --out, or remove the folder"
+            f"{out} contains an earlier run: continue it with --resume, "
+            "choose another --out, or remove the folder"
         )
     run = Trainer(options, ranks=ranks, notify=print if ranks.leads else _silence)
     if options.resume:
         run.resume()
-    out.mkdir(parents=True, exist_ok=True)  # only now: a run that can't begin leaves no empty folder
+    out.mkdir(parents=True, exist_ok=True)  # only now, so that a failed start leaves no empty folder
     title = f"training, to {run.out}"
     with Reporter(
         run.out / "metrics.jsonl", title=title, from_step=run.step, quiet=not ranks.leads
@@ -82,12 +82,12 @@ def _fit(options: TrainingOptions, ranks: Ranks) -> dict[str, Any]:
         train(run, reporter)
         if not ranks.leads:
             return {}
-        reporter.notify(f"evaluating the weights of step {run.best_step} on clips that were held out ...")
+        reporter.notify(f"evaluating the weights of step {run.best_step} on held-out clips ...")
         summary = conclude(run, reporter.progress)
         try:
             draw_curves(run.out / "metrics.jsonl", run.out / "curves.png")
         except MissingPackageError as error:
-            reporter.notify(f"no picture of the curves: {error}")
+            reporter.notify(f"the curves were not plotted: {error}")
         for line in described(summary, run.out / "model.safetensors"):
             reporter.notify(line)
     return summary
@@ -100,10 +100,10 @@ def _introduce(run: Trainer, reporter: Reporter) -> None:
     )
     start = f"the weights of {options.init}" if options.init else "random weights"
     if run.step:
-        start = f"step {run.step} of the run before"
+        start = f"step {run.step} of the previous run"
     elif options.init:
         start += "" if keeps_classifier(options, run.labels) else ", with a new classifier"
-    fixed = ", batch-norm fixed" if options.freeze_batch_norm else ""
+    fixed = ", batch-norm frozen" if options.freeze_batch_norm else ""
     backbone = _backbone_text(options.backbone_rate)
     reporter.notify(
         f"ResNet-{model.depth}, {model.num_past} past frames of {model.image_size} px, "
@@ -122,9 +122,9 @@ def _introduce(run: Trainer, reporter: Reporter) -> None:
 
 def _backbone_text(rate: float) -> str:
     if rate == 0:
-        return ", the backbone as it is"
+        return ", backbone frozen"
     return f", the backbone at {rate:g} of that" if rate != 1 else ""
 
 
 def _silence(_: str) -> None:
-    """Takes the lines of ranks that do not lead."""
+    """Discards the messages of ranks other than 0."""

@@ -17,7 +17,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def write_state(path: Path, state: dict[str, Any]) -> None:
-    """Writes tensors and plain values; an existing file is replaced in one go or not at all.
+    """Writes tensors and plain values; an existing file is replaced atomically.
 
     Raises:
         OSError: the file can't be written.
@@ -33,7 +33,7 @@ def read_state(path: Path, device: torch.device) -> dict[str, Any]:
     """Reads what `write_state` wrote; nothing in the file is executed.
 
     Raises:
-        ValueError: there is no such file, or it is damaged.
+        ValueError: the file is missing or damaged.
     """
     if not path.is_file():
         raise ValueError(f"nothing to resume: there is no {path}")
@@ -46,10 +46,10 @@ def read_state(path: Path, device: torch.device) -> dict[str, Any]:
 
 @contextmanager
 def full_disk_explained(last: Path) -> Iterator[None]:
-    """Turns a full disk into one line: what is safe, and what to do.
+    """Turns a full-disk error into one line with the state of the run and what to do.
 
     Args:
-        last: the state from which the run can go on.
+        last: the state to resume from.
 
     Raises:
         UserError: no space is left.
@@ -60,7 +60,7 @@ def full_disk_explained(last: Path) -> Iterator[None]:
         if error.errno not in _FULL:
             raise
         kept = (
-            f"{last} is whole; free some space, then go on with --resume"
+            f"{last} is complete; free some space, then continue with --resume"
             if last.is_file()
             else "free some space first"
         )
@@ -68,7 +68,7 @@ def full_disk_explained(last: Path) -> Iterator[None]:
 
 
 def flat(table: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys of tables inside with the table's name in front, as in ``model.depth``."""
+    """Flattens nested tables to dotted keys such as ``model.depth``."""
     result: dict[str, Any] = {}
     for key, value in table.items():
         inner = flat(value) if isinstance(value, Mapping) else None

@@ -14,10 +14,10 @@ class Clips(NamedTuple):
     Attributes:
         frames: RGB between 0 and 1, ``(n, T + 1, 3, size, size)``, oldest first; see `normalised`.
         labels: class of the newest frame, ``(n,)``.
-        windows: where in its picture each frame looks, ``(n, T + 1, 2, 3)`` affine maps from screen to
-            picture; None where nobody knows.
-        present: which past frames there are, ``(n, T)`` bool; None for all.
-        numbers: of the recorded clip that each is a window of, ``(n,)``; None where each is its own clip.
+        windows: view of each frame, ``(n, T + 1, 2, 3)`` affine maps from screen to picture; None if
+            unknown.
+        present: which past frames are present, ``(n, T)`` bool; None for all.
+        numbers: number of the recorded clip of each window, ``(n,)``; None if each is its own clip.
     """
 
     frames: Tensor
@@ -28,23 +28,23 @@ class Clips(NamedTuple):
 
 
 class ClipSource(Protocol):
-    """Batches whose randomness depends on a seed and the number of batches before them alone."""
+    """A source of batches whose random numbers depend only on a seed and the number of batches before."""
 
     @property
     def labels(self) -> tuple[str, ...]:
         """Names of the classes."""
 
     def seek(self, step: int) -> None:
-        """Goes on as if ``step`` batches had been made."""
+        """Continues as if ``step`` batches had been made."""
 
     def clips(self, n: int) -> Clips:
         """The next batch of ``n`` clips."""
 
 
 def normalised(frames: Tensor, model: nn.Module) -> Tensor:
-    """Frames ``(..., 3, H, W)`` of `Clips` as the model takes them.
+    """Normalises frames ``(..., 3, H, W)`` of `Clips` for the model.
 
-    Mean and deviation are those of its ``preprocessing``; a model without one gets those of ImageNet.
+    Mean and standard deviation come from its ``preprocessing``; the default is ImageNet's.
     """
     own = getattr(model, "preprocessing", Preprocessing())
     mean, std = (torch.tensor(x, device=frames.device).view(3, 1, 1) for x in (own.mean, own.std))

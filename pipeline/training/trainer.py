@@ -35,30 +35,30 @@ from pipeline.training.samples import Clips, normalised
 from pipeline.training.training_options import TrainingOptions, is_checkpoint
 
 Build = Callable[[TrainingOptions, tuple[str, ...]], nn.Module]
-"""Options and names of the classes, to a model with ``model(*frames, past_mask=) -> (logits, info)``."""
+"""Builds a model with ``model(*frames, past_mask=) -> (logits, info)`` from options and class names."""
 
 _MAY_CHANGE = {"minutes", "steps", "patience"}
 
 
 class Trainer:
-    """One training run: weights, their average, optimiser and data, and how far it has come.
+    """One training run: weights, their average, optimiser, data and progress.
 
-    A step's randomness depends on the seed, the step number and the rank alone, so a run that goes on from
-    ``last.pt`` computes what the unbroken run would have computed, and no state of a generator is kept.
+    The random numbers of a step depend only on the seed, the step number and the rank. So a run resumed from
+    ``last.pt`` computes the same as an uninterrupted run, and no generator state is saved.
 
     Attributes:
-        options: of the run.
+        options: options of the run.
         labels: names of the classes.
-        clips: of recorded clips, the keys of those in each part of the split; else None.
+        clips: for recorded clips, the keys of the clips in each part of the split; otherwise None.
         precision: ``fp32``, ``bf16`` or ``fp16``.
-        model: what is trained.
-        average: its averaged weights (in ``average.module``), those that are validated and saved.
+        model: the network in training.
+        average: its averaged weights (in ``average.module``), which are validated and saved.
         step: optimiser steps so far.
         elapsed_s: training time so far.
-        best: validation accuracy of the best weights so far, -1 before the first ones.
-        best_step: when they were reached, see ``validate``.
-        stale: validations since it last grew.
-        pending: metrics of the steps since the last line of them: loss and training accuracy; with layered
+        best: validation accuracy of the best weights so far, -1 before the first validation.
+        best_step: step of the best weights, see ``validate``.
+        stale: validations since the last improvement.
+        pending: metrics of the steps since the last log line: loss and training accuracy; with layered
             scenes also the loss, end-point error and mask overlap of dense motion.
     """
 
@@ -70,17 +70,17 @@ class Trainer:
         build: Build = build_model,
         notify: Callable[[str], None] = print,
     ) -> None:
-        """Opens the data and builds everything from the options; see `TrainingOptions`.
+        """Opens the data and builds the run from the options; see `TrainingOptions`.
 
         Raises:
-            ValueError: an option that does not fit the machine or the files.
+            ValueError: an option does not fit the machine or the files.
         """
         check_init(options)
         self.options = options
         self.ranks = ranks or Ranks(0, 1, pick_device(options.device))
         self.device, self.out = self.ranks.device, Path(options.out)
         if options.batch_size % self.ranks.count:
-            raise ValueError(f"batch_size {options.batch_size} can't be shared by {self.ranks.count} ranks")
+            raise ValueError(f"batch_size {options.batch_size} is not a multiple of {self.ranks.count} ranks")
         self.share = options.batch_size // self.ranks.count
         automatic = "bf16" if self.device.type == "cuda" else "fp32"
         self.precision = automatic if options.precision == "auto" else options.precision
@@ -99,7 +99,7 @@ class Trainer:
         self.scenes = open_scenes(options, self.ranks)
         self._keep_motion: KeepMotion | None = None
         if self.scenes is None and isinstance(model, TemporalKVQResNetCBAM) and model.motion is not None:
-            model.motion.requires_grad_(False)  # nothing teaches it: weight decay would still shrink it
+            model.motion.requires_grad_(False)  # without a loss, weight decay would still shrink it
             if is_checkpoint(options.init) and options.backbone_rate and options.keep_motion_weight:
                 self._keep_motion = KeepMotion(model)
         self.average = average_of(self.model)
@@ -118,7 +118,7 @@ class Trainer:
 
     @property
     def progress(self) -> float:
-        """Part of the budget that is used up, 0 to 1."""
+        """Used share of the budget, 0 to 1."""
         by_step = self.step / self.options.steps if self.options.steps else 0.0
         by_time = self.elapsed_s / (60 * self.options.minutes) if self.options.minutes else 0.0
         return min(max(by_step, by_time), 1.0)
@@ -134,16 +134,16 @@ class Trainer:
 
     @property
     def clips_seen(self) -> int:
-        """Labelled clips and layered scenes so far, of all ranks."""
+        """Labelled clips and layered scenes so far, over all ranks."""
         return self.clip_batches * self.options.batch_size + self.step * self.options.scene_batch_size
 
     @property
     def stopped_early(self) -> bool:
-        """Whether the validation accuracy has not grown for too long."""
+        """Whether the validation accuracy has not improved for ``patience`` validations."""
         return 0 < self.options.patience <= self.stale
 
     def start(self, notify: Callable[[str], None]) -> None:
-        """Compiles where that is asked for and works, then joins the ranks."""
+        """Compiles if enabled and possible, then synchronises the ranks."""
         if isinstance(self.scenes, FilmsAhead):
             self.scenes.start()
         if self.options.compile and self.device.type == "cuda":
@@ -151,9 +151,9 @@ class Trainer:
         self.ranks.start_alike(self.model)
 
     def compile(self, notify: Callable[[str], None]) -> None:
-        """Compiles the backbone, if this machine can; leaves weights and randomness as they were."""
+        """Compiles the backbone, if this machine can; weights and random numbers are unaffected."""
         if self.options.gradient_checkpointing or not self._backbones():
-            notify("not compiled: gradient checkpointing and other networks than ours run as they are")
+            notify("not compiled: gradient checkpointing or custom networks are not supported")
             return
         self.source.seek(0)
         clips = self.source.clips(self.share)
@@ -173,7 +173,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
 
     def _loss(self, network: nn.Module, clips: Clips, past: Tensor) -> tuple[Tensor, Tensor]:
-        """The loss, and how many answers were right."""
+        """The loss and the accuracy."""
         frames = normalised(clips.frames, self.model)
         images = [frame.contiguous(memory_format=torch.channels_last) for frame in frames.unbind(dim=1)]
         with mixed(self.device, self.precision):
@@ -194,8 +194,8 @@ class Trainer:
         """One optimiser step.
 
         Returns:
-            The loss of this rank's share of labelled clips, a scalar still on the device; that of the last
-            ones in a step without.
+            The loss of this rank's share of labelled clips, a scalar on the device; in a step without
+            labelled clips, the loss of the last ones.
         """
         o = self.options
         if o.curriculum_share and isinstance(self.source, MotionRenderer):
@@ -224,7 +224,7 @@ class Trainer:
         return self._labelled[0]
 
     def _learn_scenes(self) -> tuple[Tensor, ...]:
-        """Adds the gradient of a batch of layered scenes; gives loss, end-point error and mask overlap."""
+        """Adds the gradient of a batch of layered scenes; returns loss, end-point error and mask overlap."""
         if self.scenes is None:
             return ()
         clips = self.scenes.clips(self.options.scene_batch_size // self.ranks.count)
@@ -236,7 +236,7 @@ class Trainer:
         return tuple(part.detach() for part in dense)
 
     def _past(self, clips: Clips) -> Tensor:
-        """Which past frames each sample may see, ``(B, T)``: the first frames of a stream have fewer."""
+        """Random mask of visible past frames, ``(B, T)``, because the first frames of a stream have fewer."""
         past = self._some_past(len(clips.labels), 3)
         return past if clips.present is None else past & clips.present
 
@@ -253,10 +253,10 @@ class Trainer:
         return depth >= torch.arange(slots, 0, -1, device=self.device)
 
     def validate(self) -> tuple[float, float]:
-        """Scores the averaged weights on clips not trained on; keeps the best as ``best.safetensors``.
+        """Scores the averaged weights on validation clips; saves the best as ``best.safetensors``.
 
-        The best weights are those of the highest accuracy, the later ones of two. With layered scenes they
-        are the newest: the accuracy does not show how well dense motion does.
+        The best weights have the highest accuracy; of equal ones, the later are kept. With layered scenes
+        they are the newest, because the accuracy does not measure dense motion.
 
         Returns:
             Accuracy and macro-F1.
@@ -281,10 +281,10 @@ class Trainer:
         return accuracy, macro_f1
 
     def save(self) -> None:
-        """Writes ``last.pt``, from which the run can go on.
+        """Writes ``last.pt``, from which the run can be resumed.
 
         Raises:
-            FloatingPointError: weights are no longer finite; the file stays as it was.
+            FloatingPointError: a weight is not finite; the file is left unchanged.
         """
         if not torch.stack([weights.isfinite().all() for weights in self.model.parameters()]).all():
             raise FloatingPointError(f"weights are not finite at step {self.step}: lower learning_rate")
@@ -308,17 +308,17 @@ class Trainer:
             write_state(self.out / "last.pt", state)
 
     def resume(self) -> None:
-        """Goes on from ``last.pt``.
+        """Resumes from ``last.pt``.
 
         Raises:
-            ValueError: there is none, it is damaged, or it was made with other options, classes or clips.
+            ValueError: it is missing or damaged, or was written with other options, classes or clips.
         """
         path = self.out / "last.pt"
         state = read_state(path, self.device)
         recipe, before = flat(self.options.recipe()), flat(state.get("recipe", {}))
         changed = [key for key in recipe if key not in _MAY_CHANGE and recipe[key] != before.get(key)]
         if changed:
-            raise ValueError(f"cannot resume {path}: it was made with another {', '.join(changed)}")
+            raise ValueError(f"cannot resume {path}: it was written with different {', '.join(changed)}")
         if tuple(state["labels"]) != self.labels:
             raise ValueError(
                 f"cannot resume {path}: its classes are {', '.join(state['labels'])}, "
@@ -326,8 +326,8 @@ class Trainer:
             )
         if state.get("windows") != self.windows:
             raise ValueError(
-                f"cannot resume {path}: clips have come or gone since, and some of those for validation may "
-                "have been trained on: start anew"
+                f"cannot resume {path}: clips were added or removed since, so some validation clips may "
+                "have been trained on: start a new run"
             )
         self.step, self.elapsed_s = state["step"], state["elapsed_s"]
         self.best, self.best_step, self.stale = state["best"], state["best_step"], state["stale"]

@@ -27,97 +27,97 @@ _LARGEST = {"num_past": 8, "image_size": 2048, "d_model": 8192, "num_layers": 32
 
 
 class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything that a training run depends on; defaults are in ``configs/train_motion.toml``.
+    """The options of a training run; defaults are in ``configs/train_motion.toml``.
 
-    With ``data``, ``configs/train_clips.toml`` goes over these. Names carry their units; a share is a part
-    from 0 to 1.
+    With ``data``, ``configs/train_clips.toml`` overrides these. Names include their units; shares are from 0
+    to 1.
     """
 
     out: str
     """Folder for checkpoints, metrics and summary."""
     data: str
-    """Folder with a folder of clips for each class, or a CSV file; "" = rendered camera motion."""
+    """Folder with one subfolder of clips per class, or a CSV file; "" = rendered camera motion."""
     init: str
-    """Where the weights start: "" = random; one of our checkpoints (name or file), whose architecture the
-    model takes; "imagenet" or a file (.pth) with a torchvision ResNet's weights, for the backbone."""
+    """Initial weights: "" = random; a checkpoint of this program (name or file), which also sets the
+    architecture; "imagenet" or a .pth file with a torchvision ResNet's weights, for the backbone."""
     pictures: str
     """Folder of photos to train on; "" = procedural pictures only."""
     held_out: str
-    """Folder of photos never trained on, for the final evaluation; "" = procedural, of another seed."""
+    """Folder of photos never trained on, for the final evaluation; "" = procedural, with another seed."""
     resume: bool
-    """Go on from the last checkpoint in ``out``."""
+    """Resume from the last checkpoint in ``out``."""
     device: str
     """``auto``, ``cpu``, ``cuda``, ``cuda:1`` ..."""
 
     model: Architecture
-    """The network; ``num_classes`` follows from the data."""
+    """The network; ``num_classes`` is set from the data."""
     identity_blocks: bool
-    """Residual branches start at zero; helps depth 50 and more."""
+    """Residual branches start at zero; helps at depth 50 and above."""
     gradient_checkpointing: bool
-    """Compute each stage again in the backward pass: less memory, more time."""
+    """Recompute each stage in the backward pass: less memory, more time."""
     freeze_batch_norm: bool
-    """Statistics, weights and biases of batch-norm stay as they started."""
+    """Freeze statistics, weights and biases of batch-norm."""
     backbone_rate: Annotated[float, msgspec.Meta(ge=0, le=100)]
-    """Learning rate of the backbone, as a part of the head's; 0 = it stays as it started."""
+    """Learning rate of the backbone relative to the head's; 0 = frozen."""
     keep_motion_weight: NonNegative
-    """Of the loss that keeps dense motion of ``init`` as it was while the backbone learns without layered
-    scenes."""
+    """Weight of the loss that preserves the dense motion of ``init`` while the backbone is trained without
+    layered scenes."""
 
     minutes: NonNegative
-    """Training time without compiling and validating; 0 = no limit."""
+    """Training time, excluding compilation and validation; 0 = no limit."""
     steps: Count
-    """Optimiser steps; 0 = no limit. The first limit that is reached ends the run."""
+    """Optimiser steps; 0 = no limit. The run ends at whichever limit comes first."""
     patience: Count
-    """End after this many validations in a row that were no better; 0 = never."""
+    """Stop after this many validations in a row without improvement; 0 = never."""
     batch_size: AtLeastOne
-    """Clips in a step, over all processes."""
+    """Clips per step, over all processes."""
     learning_rate: Positive
-    """The highest, after the warm-up."""
+    """Maximum learning rate, after the warm-up."""
     warmup_steps: Count
-    """Steps of linear growth before the cosine."""
+    """Steps of linear warm-up before the cosine."""
     weight_decay: NonNegative
-    """Of weights; norms, biases and embeddings have none."""
+    """Weight decay; not applied to norms, biases and embeddings."""
     clip_norm: Positive
-    """Largest norm of the gradient."""
+    """Maximum norm of the gradient."""
     label_smoothing: Share
-    """Of the cross entropy."""
+    """Label smoothing of the cross entropy."""
     match_weight: NonNegative
-    """Of the loss that asks the attention to look where each place was before (rendered clips only)."""
+    """Weight of the loss that trains the attention on true correspondences (rendered clips only)."""
     ema_decay: Share
-    """Of the averaged weights, those that are saved."""
+    """Decay of the averaged weights, which are saved."""
     no_past_share: Share
-    """Part of the samples that see the newest frame only, as the first of a stream does."""
+    """Share of samples with only the newest frame, as at the start of a stream."""
     one_past_share: Share
-    """Part of the samples that see only some of the past frames (of two: t-1)."""
+    """Share of samples with only some of the past frames (of two: t-1)."""
     precision: Literal["auto", "fp32", "bf16", "fp16"]
     """``auto`` is bf16 on CUDA, else fp32."""
     compile: bool
-    """On CUDA, use torch.compile for the backbone if it works there."""
+    """On CUDA, use torch.compile for the backbone if it works."""
     seed: Count
-    """Of weights, pictures and motions."""
+    """Random seed of weights, pictures and motions."""
 
     scene: Scene
-    """What disturbs rendered clips."""
+    """Disturbances of rendered clips."""
     scene_batch_size: Count
-    """Layered scenes in a step, over all processes, that dense motion learns from; 0 = none."""
+    """Layered scenes per step, over all processes, to train dense motion; 0 = none."""
     clips_every_steps: AtLeastOne
-    """With scenes: labelled clips are learned from in every so many steps, the others are scenes alone."""
+    """With scenes: use labelled clips only every this many steps; the other steps have only scenes."""
     scenes_ahead: Annotated[int, msgspec.Meta(ge=0, le=64)]
-    """On CUDA, batches of scenes that a second process films while the first one trains; 0 = none."""
+    """On CUDA, batches of scenes that a second process renders in advance; 0 = none."""
     scene_height: Annotated[int, msgspec.Meta(ge=64, le=1024, multiple_of=32)]
-    """Of their pictures in pixels."""
+    """Height of the scenes in pixels."""
     scene_width: Annotated[int, msgspec.Meta(ge=64, le=1024, multiple_of=32)]
-    """Likewise."""
+    """Width of the scenes in pixels."""
     scenes: LayeredScene
-    """What they hold."""
+    """Content of the scenes."""
     curriculum_share: Share
-    """Part of the run in which slow motions are phased in; 0 = all speeds from the start."""
+    """Share of the run in which slow motions are phased in; 0 = all speeds from the start."""
     min_speed: Positive
     """Lowest speed factor."""
     max_speed: Positive
     """Highest speed factor."""
     photo_share: Share
-    """Part of the picture bank cut from photos, if there are any."""
+    """Share of the picture bank cropped from photos, if any."""
     bank_count: AtLeastOne
     """Pictures held on the device."""
     redraw_every_steps: Count
@@ -128,13 +128,13 @@ class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     spacing_ms: NonNegative
     """Time between the frames of a window of ``data``; 0 = consecutive frames."""
     validation_share: Annotated[float, msgspec.Meta(gt=0, lt=1)]
-    """Part of the clips of ``data`` kept for validation, where the data has no split of its own."""
+    """Share of the clips of ``data`` held out for validation, if the data has no split."""
     augment: bool
-    """Vary place, size, light and noise of the clips of ``data``."""
+    """Augment position, size, light and noise of the clips of ``data``."""
     mirror: bool
-    """And flip them left and right; only where that can't change a class."""
+    """Also flip them horizontally; only if that can't change a class."""
     windows_per_clip: Count
-    """Of ``data``, in a validation; 0 = all, as in the final evaluation."""
+    """Windows per clip of ``data`` in a validation; 0 = all, as in the final evaluation."""
 
     log_every_steps: AtLeastOne
     """Steps between two training lines of metrics.jsonl."""
@@ -143,25 +143,25 @@ class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     validate_every_steps: AtLeastOne
     """Steps between two validations."""
     validate_samples: AtLeastOne
-    """Clips of a validation (rendered only: fresh motions over training pictures)."""
+    """Clips per validation (rendered only: new motions over training pictures)."""
     evaluate_samples: AtLeastOne
     """Clips per speed and control of the final evaluation (rendered only)."""
 
     def __post_init__(self) -> None:
         if self.minutes <= 0 and self.steps <= 0:
-            raise ValueError("minutes or steps must be above 0: nothing else ends the training")
+            raise ValueError("minutes or steps must be above 0, or the training would never end")
         for name, most in _LARGEST.items():
             if (value := getattr(self.model, name)) > most:
                 raise ValueError(f"model.{name} must be at most {most}, not {value}")
         if self.pictures and self.held_out and realpath(self.pictures) == realpath(self.held_out):
-            raise ValueError("held_out is the folder of pictures: give photos never trained on")
+            raise ValueError("held_out is the same folder as pictures: give photos never trained on")
         if self.scene_batch_size and not self.model.motion:
-            raise ValueError("scene_batch_size: layered scenes teach dense motion, so set model.motion too")
+            raise ValueError("scene_batch_size: layered scenes train dense motion, so set model.motion too")
         if self.max_speed < self.min_speed:
             raise ValueError(f"max_speed ({self.max_speed}) is below min_speed ({self.min_speed})")
 
     def recipe(self) -> dict[str, Any]:
-        """What the weights depend on: the options without folders, machine and intervals of output."""
+        """The options that affect the weights: without folders, machine and output intervals."""
         table: dict[str, Any] = msgspec.to_builtins(self)
         table["model"]["scales"] = list(self.model.scales)  # as JSON has it
         del table["model"]["num_classes"]
@@ -190,16 +190,16 @@ _NOT_RECIPE = {
 def load_options(
     path: Path | None = None, overrides: Sequence[str] = (), given: Mapping[str, Any] | None = None
 ) -> TrainingOptions:
-    """Fills the options: the defaults, what ``init`` asks for, a file, single keys, then ``given``.
+    """Fills the options from the defaults, the architecture of ``init``, a file, single keys, then ``given``.
 
     Args:
         path: A TOML file; None for none.
         overrides: ``"key=value"`` each, as in ``model.depth=50``.
-        given: Values by key that win over all others: those of the command line's own flags.
+        given: Values by key that override all others, from the command line's flags.
 
     Raises:
-        ConfigError: An unreadable file, an unknown key, a wrong type or an impossible value, in one line.
-        CheckpointError: There is no checkpoint of the name in ``init``.
+        ConfigError: An unreadable file, an unknown key, a wrong type or an invalid value, in one line.
+        CheckpointError: The checkpoint named in ``init`` does not exist.
     """
     written = [read_table(path), *map(parse_override, overrides), given or {}]
     defaults = [_shipped("train_motion.toml")]
@@ -214,7 +214,7 @@ def load_options(
 
 
 def is_checkpoint(init: str) -> bool:
-    """Whether ``init`` names a checkpoint of this program, not weights of a torchvision ResNet."""
+    """Whether ``init`` is a checkpoint of this program, not weights of a torchvision ResNet."""
     return bool(init) and init != "imagenet" and Path(init).suffix not in (".pth", ".pt")
 
 
@@ -227,7 +227,7 @@ def _last(tables: Sequence[Mapping[str, Any]], key: str) -> Any:
 
 
 def _check_model(table: Any) -> None:
-    """Refuses unknown keys: msgspec ignores those of a dataclass."""
+    """Rejects unknown keys, which msgspec ignores for a dataclass."""
     known = {field.name for field in fields(Architecture)} - {"num_classes"}
     for name in table if isinstance(table, Mapping) else ():
         if name not in known:

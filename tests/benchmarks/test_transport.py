@@ -32,5 +32,5 @@ def test_a_package_that_is_missing_is_named() -> None:
 
 @pytest.mark.parametrize("text", ["big", "64", "8x8", "-64x48"])
 def test_what_is_no_size_is_said(text: str) -> None:
-    with pytest.raises(ValueError, match="write 1920x1080"):
+    with pytest.raises(ValueError, match="use the form 1920x1080"):
         bench([text], 1, 0.5, None)

@@ -158,7 +158,7 @@ def test_reset_forgets_everything() -> None:
 
 @pytest.mark.parametrize("arguments", [(0, 0), (2, -1)])
 def test_senseless_arguments_are_refused(arguments: tuple[int, float]) -> None:
-    with pytest.raises(ValueError, match="no history has"):
+    with pytest.raises(ValueError, match="invalid history"):
         StreamHistory(*arguments)
 
 

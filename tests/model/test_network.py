@@ -82,7 +82,7 @@ def test_imagenet_weights_reach_every_backbone() -> None:
     ("options", "message"),
     [
         ({"depth": 20}, "depth 20"),
-        ({"d_model": 30}, "d_model 30 can't be divided among num_heads 4"),
+        ({"d_model": 30}, "d_model 30 is not a multiple of num_heads 4"),
         ({"num_past": 0}, "num_past 0: at least 1"),
         ({"num_layers": 0}, "num_layers 0"),
         ({"attention": "linear"}, "choose match or plain"),

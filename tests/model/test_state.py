@@ -49,7 +49,7 @@ def test_gather_refuses_what_does_not_fit() -> None:
     with pytest.raises(ValueError, match="3 slots given, the model has 2"):
         gather([[None, None, None]], empty)
     other = small(d_model=64).init_state(1)
-    with pytest.raises(ValueError, match="empty the stream's history"):
+    with pytest.raises(ValueError, match="reset the stream's history"):
         gather([[None, Entry(other.keys[0, :, 0], other.values[0, :, 0])]], empty)
 
 
@@ -61,9 +61,9 @@ def test_gather_refuses_dense_motion_of_pictures_of_another_size() -> None:
     fits, other = model.init_state(1, (160, 96)), model.init_state(1, (96, 160))
     assert other.keys.shape == fits.keys.shape, "as many places in both"
     assert gather([[None, entry]], fits).valid.tolist() == [[False, True]]
-    with pytest.raises(ValueError, match="empty the stream's history"):
+    with pytest.raises(ValueError, match="reset the stream's history"):
         gather([[None, entry]], other)
-    with pytest.raises(ValueError, match="empty the stream's history"):
+    with pytest.raises(ValueError, match="reset the stream's history"):
         gather([[None, Entry(entry.keys, entry.values)]], fits)
 
 

@@ -33,7 +33,7 @@ def unfit(tmp_path: Path) -> dict[str, str]:
 def test_a_torchvision_for_another_torch_is_one_line(unfit: dict[str, str], arguments: list[str]) -> None:
     ended = command(*arguments, env=unfit)
     assert ended.returncode == 2, ended.stderr
-    assert ended.stderr.startswith("error: torchvision can't be loaded beside torch ")
+    assert ended.stderr.startswith("error: torchvision does not match torch ")
     assert "(operator torchvision::nms does not exist): install both" in ended.stderr
     assert ended.stderr.count("\n") == 1
     assert "Traceback" not in ended.stdout

@@ -40,9 +40,8 @@ def test_equal_validations_stop_a_run_and_are_counted(tmp_path: Path) -> None:
     with Reporter(tmp_path / "metrics.jsonl", Console(file=screen, width=200)) as reporter:
         train(run, reporter)
     assert (run.step, run.best_step) == (3, 3), "of equal weights the later ones are kept"
-    assert (
-        screen.getvalue().splitlines()[-1] == "2 validations in a row without a better one: stopped at step 3"
-    )
+    last = screen.getvalue().splitlines()[-1]
+    assert last == "no improvement in 2 validations in a row: stopped at step 3"
 
 
 @pytest.mark.slow
@@ -62,11 +61,14 @@ def test_a_signal_saves_and_the_run_goes_on_from_there(
         running.kill()
     assert running.returncode == code, errors
     assert errors == ""
-    assert f"saved {tmp_path / 'last.pt'}: the same command with --resume" in printed.splitlines()[-1]
+    assert (
+        f"saved {tmp_path / 'last.pt'}: continue with the same command and --resume"
+        in printed.splitlines()[-1]
+    )
     step = torch.load(tmp_path / "last.pt", weights_only=True)["step"]
     assert step >= 2
     fit(replace(tiny_options(tmp_path, **RUN | endless | {"steps": step + 1}), resume=True))
-    assert f"from step {step} of the run before" in capsys.readouterr().out
+    assert f"from step {step} of the previous run" in capsys.readouterr().out
     assert [line["step"] for line in curve(tmp_path) if line["split"] == "train"] == [*range(1, step + 2)]
 
 
@@ -78,7 +80,7 @@ def test_the_panel_shows_progress_before_the_first_metrics_and_ctrl_c_leaves_it_
     with Terminal(place, 80, 24) as terminal:
         terminal.start(command)
         until(lambda: re.search(r" [1-9]\d*% ", terminal.screen()), "progress", 100, terminal.screen)
-        assert "the first metrics come soon" in terminal.screen()
+        assert "waiting for the first metrics" in terminal.screen()
         terminal.press("C-c")
         until(lambda: "exit=130" in terminal.screen(), "the end", 60, terminal.screen)
         seen = terminal.everything()
@@ -125,7 +127,7 @@ def test_a_run_killed_while_it_saves_ends_as_the_unbroken_one(
     killed.communicate()
     fit(tiny_options(whole, **RUN))
     fit(replace(tiny_options(broken, **RUN), resume=True))
-    assert "of the run before" in capsys.readouterr().out
+    assert "of the previous run" in capsys.readouterr().out
     assert [line["step"] for line in curve(whole)] == [2, 3, 4, 5]
     for mine, wanted in zip(curve(broken), curve(whole), strict=True):
         assert mine == pytest.approx(wanted, abs=2e-4)

@@ -63,17 +63,17 @@ def test_ctrl_c_ends_all_ranks_after_one_has_saved(tmp_path: Path) -> None:
         printed, errors = running.communicate(timeout=100)
     finally:
         running.kill()
-    assert printed.count("the same command with --resume goes on from here") == 1, errors
+    assert printed.count("continue with the same command and --resume") == 1, errors
     assert torch.load(tmp_path / "last.pt", weights_only=True)["step"] > 0
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="batch_size 6 can't be shared by 4 ranks"):
+    with pytest.raises(ValueError, match="batch_size 6 is not a multiple of 4 ranks"):
         Trainer(tiny_options(tmp_path), ranks=Ranks(0, 4, torch.device("cpu")))
 
 
 def test_scenes_that_cannot_be_shared_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="scene_batch_size 2 can't be shared by 3 ranks"):
+    with pytest.raises(ValueError, match="scene_batch_size 2 is not a multiple of 3 ranks"):
         Trainer(tiny_options(tmp_path, **WITH_SCENES), ranks=Ranks(0, 3, torch.device("cpu")))
 
 

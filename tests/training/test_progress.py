@@ -44,9 +44,7 @@ def test_a_terminal_shows_one_panel(tmp_path: Path) -> None:
 
 def test_without_a_terminal_there_are_plain_lines(tmp_path: Path) -> None:
     lines = shown(tmp_path, terminal=False).splitlines()
-    assert (
-        lines[0] == " 25%  time left: not known yet  step 1,000  loss 1.5000  accuracy 0.500  1,234 clips/s"
-    )
+    assert lines[0] == " 25%  time left: unknown  step 1,000  loss 1.5000  accuracy 0.500  1,234 clips/s"
     assert re.match(r" 50%  0:0\d left  step 2,000", lines[1])
     assert lines[2:] == ["a line for people"]
 

@@ -55,7 +55,7 @@ def test_a_new_run_does_not_touch_an_earlier_one(tiny: TrainingOptions) -> None:
     Path(tiny.out).mkdir()
     state = Path(tiny.out) / "last.pt"
     state.write_bytes(b"hours of work")
-    with pytest.raises(ValueError, match="holds an earlier run: --resume"):
+    with pytest.raises(ValueError, match="contains an earlier run: continue it with --resume"):
         fit(tiny)
     assert [path.name for path in Path(tiny.out).iterdir()] == ["last.pt"]
     assert state.read_bytes() == b"hours of work"
@@ -78,14 +78,14 @@ def test_a_folder_of_clips_becomes_a_checkpoint(tmp_path: Path, capsys: pytest.C
     summary = fit(load_options(None, settings(SMALL), {"out": str(out), "data": str(clips)}))
     printed = capsys.readouterr().out
     assert "from the weights of motion_resnet18, with a new classifier; 6 steps of 4 clips" in printed
-    assert "the backbone at 0.1 of that, batch-norm fixed" in printed
-    assert "dense motion is kept close to what it was" in printed
+    assert "the backbone at 0.1 of that, batch-norm frozen" in printed
+    assert "dense motion is kept close to the initial one" in printed
     assert f"inference.checkpoint={out / 'model.safetensors'} --set history.spacing_ms=100" in printed
     held_out = summary["held_out"]
     assert held_out["labels"] == ["leftwards", "rightwards"]
     assert [sum(row) for row in held_out["confusion"]] == [held_out["windows"] / 2] * 2 != [0, 0]
     assert held_out["clips"] == 2
-    assert "the clips that also chose the weights (the best of 2 validations)" in summary["verdict"]
+    assert "the same clips also selected the weights (the best of 2 validations)" in summary["verdict"]
     assert held_out["controls"].keys() == {"single_frame", "shuffled"}
     model = load_checkpoint(out / "model.safetensors")
     assert model.labels == ("leftwards", "rightwards")
@@ -111,7 +111,7 @@ def test_a_folder_of_clips_becomes_a_checkpoint(tmp_path: Path, capsys: pytest.C
             shutil.copytree(clips / label / str(number % 4), clips / label / str(number))
     after, lines = asked()
     assert after == before, "another share of a larger folder must not bring in clips that were trained on"
-    assert "10 clips have come since the training and are left out" in lines
+    assert "skipped 10 clips added since the training" in lines
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ def test_the_last_state_survives_a_full_disk(small_disk: Path) -> None:
     last = small_disk / "last.pt"
     write_state(last, {"step": 1, "model": {"weight": torch.ones(100)}})
     with (
-        pytest.raises(UserError, match=r"no space left .*last\.pt is whole; .*--resume"),
+        pytest.raises(UserError, match=r"no space left .*last\.pt is complete; .*--resume"),
         full_disk_explained(last),
     ):
         write_state(last, {"step": 2, "model": {"weight": torch.ones(100_000)}})

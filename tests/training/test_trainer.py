@@ -302,7 +302,7 @@ def test_a_run_does_not_go_on_with_other_clips(tmp_path: Path) -> None:
     run.save()
     Trainer(run.options).resume()
     shutil.copytree(clips / "leftwards" / "0", clips / "leftwards" / "4")
-    with pytest.raises(ValueError, match="clips have come or gone since"):
+    with pytest.raises(ValueError, match="clips were added or removed since"):
         Trainer(run.options).resume()
 
 

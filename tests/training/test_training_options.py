@@ -50,7 +50,7 @@ def test_the_command_line_wins_over_single_keys_and_these_over_the_file(tmp_path
         ("model.attention=none", "model.attention: 'none' is not allowed, choose match, plain"),
         ("model.heads=3", "unknown key 'model.heads'"),
         ("model.num_classes=3", "unknown key 'model.num_classes'"),
-        ("model.d_model=255", "d_model 255 can't be divided among num_heads 8"),
+        ("model.d_model=255", "d_model 255 is not a multiple of num_heads 8"),
         ("model.image_size=100000", "model.image_size must be at most 2048"),
         ("model=5", "model: expected `object`, got `int`"),
         ("max_speed=0.1", r"max_speed \(0.1\) is below min_speed"),

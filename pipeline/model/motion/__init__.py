@@ -1,5 +1,5 @@
-"""Dense motion: finds where each place of the new frame was in past frames.
+"""Dense motion: finds where each position of the new frame was in past frames.
 
-Coarse matching at stride 8, refinement at stride 8 and 4, a similarity for what stands still, and a mask of
-what moves by itself. Torch only; every operator exports to ONNX and OpenVINO.
+Coarse matching at stride 8, refinement at stride 8 and 4, a similarity transform for the static scene, and
+a mask of independently moving objects. Torch only; every operator exports to ONNX and OpenVINO.
 """

@@ -8,12 +8,12 @@ from torch import Tensor
 
 
 def places(size: Sequence[int], stride: int, like: Tensor) -> Tensor:
-    """Centres of the cells of a grid in pixels from the middle of the picture, ``(2, rows, columns)``: x, y.
+    """Centres of the cells of a grid in pixels from the image centre, ``(2, rows, columns)``: x, y.
 
     Args:
         size: Rows and columns of the grid.
-        stride: Pixels from cell to cell.
-        like: Gives the device.
+        stride: Cell size in pixels.
+        like: A tensor on the wanted device.
     """
     rows, columns = size
     y = (torch.arange(rows, device=like.device, dtype=torch.float32) - (rows - 1) / 2) * stride
@@ -22,23 +22,23 @@ def places(size: Sequence[int], stride: int, like: Tensor) -> Tensor:
 
 
 def warp(maps: Tensor, flow: Tensor, stride: int) -> Tensor:
-    """Maps of the past, brought to where the new frame has their content; zeros from outside the picture.
+    """Warps maps of a past frame onto the new frame; zeros from outside the image.
 
     Args:
         maps: ``(n, C, h, w)`` of the past frame.
         flow: ``(n, 2, h, w)`` float32, from new to past, in pixels.
-        stride: Pixels from cell to cell.
+        stride: Cell size in pixels.
     """
     rows, columns = maps.shape[-2:]
     where = places((rows, columns), stride, flow) + flow
     x, y = where[:, 0] * (2 / (columns * stride)), where[:, 1] * (2 / (rows * stride))
-    grid = torch.stack((x, y), dim=-1)  # a place in half precision would be off by a pixel
+    grid = torch.stack((x, y), dim=-1)  # float32: in half precision positions are off by a pixel
     found = F.grid_sample(maps.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     return found.to(maps.dtype)
 
 
 def signed_log(x: Tensor) -> Tensor:
-    """The inverse hyperbolic sine: nearly ``x`` where it is small, a logarithm where it is large.
+    """The inverse hyperbolic sine: close to ``x`` if small, logarithmic if large.
 
     Written out, because OpenVINO has no fast kernel for ``torch.asinh``.
     """
@@ -51,21 +51,22 @@ def doubled(maps: Tensor) -> Tensor:
 
 
 def local_correlation(here: Tensor, there: Tensor, radius: int) -> Tensor:
-    """Dot products of each place with the places around it in another map.
+    """Dot products of each position with its neighbourhood in another map.
 
-    Blocks of places share their surroundings, of twice the block's side: one product a block, from which
-    each place picks its own window, is faster everywhere than one slice for each offset.
+    The positions of a block share a neighbourhood of twice the block's side. One matrix product per
+    block, from which each position gathers its window, is faster on all backends than one slice per
+    offset.
 
     Args:
         here: ``(n, C, h, w)``.
         there: The same shape.
-        radius: ``r``, in cells; at least 1.
+        radius: ``r`` in cells, at least 1.
 
     Returns:
         ``(n, (2 r + 1) ** 2, h, w)``, offsets row by row; zeros beyond the border.
     """
     n, channels, rows, columns = here.shape
-    side, window = 2 * radius, (2 * radius + 1) ** 2  # of a block; cells around a place
+    side, window = 2 * radius, (2 * radius + 1) ** 2  # of a block; cells in a window
     down, across = -(-rows // side), -(-columns // side)
     low, right = down * side - rows, across * side - columns
     blocks = F.pad(here, (0, right, 0, low)).permute(0, 2, 3, 1)
@@ -84,7 +85,7 @@ def local_correlation(here: Tensor, there: Tensor, radius: int) -> Tensor:
 
 
 def _windows(radius: int, device: torch.device) -> Tensor:
-    """For each place of a block the cells around it, among products of places and surroundings."""
+    """Indices of each position's window in the flattened products of a block and its neighbourhood."""
     block, window = (torch.arange(count, device=device) for count in (2 * radius, 2 * radius + 1))
     side = 2 * radius
     place = block[:, None] * side + block  # (side, side)

@@ -10,10 +10,10 @@ from pipeline.model.attention import full_precision
 from pipeline.model.motion.geometry import doubled, places, warp
 
 WINDOWS = (3, 7)
-"""Sides of the windows, in places."""
+"""Sides of the windows, in cells."""
 STEP_CHANNELS = 5 * len(WINDOWS)
-"""What a step is seen with. For all windows the step in x, in y, how little of the window can be explained;
-then the strength of the gradients, and how much of a corner they are (0 for an edge)."""
+"""Channels of a step's evidence. For each window the step in x and y and the unexplained share of the window;
+then the strength of the gradients and their cornerness (0 for an edge)."""
 _LONGEST_PX = 3.0
 _PLACE_PX, _TEXTURE_PX = 4, 2  # strides of the flow and of the texture
 _START_DAMPING = 0.05
@@ -21,14 +21,14 @@ _LEAST_TRUST = 1e-2
 
 
 class Gradients(NamedTuple):
-    """What does not change from step to step; ``W`` windows.
+    """Quantities of the new frame that are the same for all steps; ``W`` windows.
 
     Attributes:
-        texture: Of the new frame, ``(n, C, 2 h, 2 w)`` float32.
-        across: Its gradient in x, likewise.
-        down: In y.
-        inverse: Of each window's matrix of mean products ``xx``, ``xy`` and ``yy``, damped: its own ``xx``,
-            ``xy`` and ``yy``, ``(n, 3, W, h, w)``.
+        texture: Texture of the new frame, ``(n, C, 2 h, 2 w)`` float32.
+        across: Its gradient in x, same shape.
+        down: Its gradient in y, same shape.
+        inverse: Elements ``xx``, ``xy`` and ``yy`` of the inverse of each window's damped structure
+            tensor, ``(n, 3, W, h, w)``.
         evidence: The last two of ``STEP_CHANNELS``, ``(n, 2 W, h, w)``.
     """
 
@@ -40,11 +40,11 @@ class Gradients(NamedTuple):
 
 
 class Steps(NamedTuple):
-    """A step for each window, and how much there is to go by.
+    """A step for each window, and its evidence.
 
     Attributes:
         pixels: ``(n, 2, W, h, w)`` float32, to be added to the flow.
-        evidence: ``(n, STEP_CHANNELS, h, w)``.
+        evidence: ``(n, STEP_CHANNELS, h, w)``, see ``STEP_CHANNELS``.
     """
 
     pixels: Tensor
@@ -52,9 +52,9 @@ class Steps(NamedTuple):
 
 
 class LucasKanade(nn.Module):
-    """Least squares over a window, with the gradients of the new frame: they are the same for each step.
+    """Least squares over a window with the gradients of the new frame, which all steps share.
 
-    The larger a difference, the less it counts: where something was hidden, gradients lead nowhere.
+    Large differences are down-weighted: gradients are meaningless where something was occluded.
 
     Source: Baker and Matthews, "Lucas-Kanade 20 Years On" (2004), the inverse compositional step.
     """
@@ -65,7 +65,7 @@ class LucasKanade(nn.Module):
         self.log_scale = nn.Parameter(torch.zeros(()))
 
     def gradients(self, texture: Tensor) -> Gradients:
-        """Of the new frame's texture, ``(n, C, 2 h, 2 w)``."""
+        """Gradients of the new frame's texture, ``(n, C, 2 h, 2 w)``."""
         with full_precision(texture.device.type):
             texture = texture.float()
             padded = F.pad(texture, (1, 1, 1, 1), mode="replicate")
@@ -85,9 +85,9 @@ class LucasKanade(nn.Module):
         """One step for each window.
 
         Args:
-            new: Of the new frame.
+            new: Gradients of the new frame.
             there: Texture of the past frame, ``(n, C, 2 h, 2 w)``.
-            flow: So far, ``(n, 2, h, w)`` float32, in pixels.
+            flow: The current flow, ``(n, 2, h, w)`` float32, in pixels.
         """
         with full_precision(flow.device.type):
             return self._forward(new, there.float(), flow.float())
@@ -107,11 +107,11 @@ class LucasKanade(nn.Module):
 
 
 def _windowed(texture: Tensor, inside: Tensor | None = None) -> list[Tensor]:
-    """Means over all windows around each place, ``(n, W, h, w)`` of each of three maps ``(n, 3, 2 h, 2 w)``.
+    """Means of three maps ``(n, 3, 2 h, 2 w)`` over each window around each cell, ``(n, W, h, w)`` each.
 
     Args:
         texture: The maps, at the texture's stride.
-        inside: Factor for each place, ``(n, 1, h, w)``.
+        inside: Factor for each cell, ``(n, 1, h, w)``.
     """
     cells = F.avg_pool2d(texture, _PLACE_PX // _TEXTURE_PX)
     cells = cells if inside is None else cells * inside
@@ -122,7 +122,7 @@ def _windowed(texture: Tensor, inside: Tensor | None = None) -> list[Tensor]:
 
 
 def _inside(flow: Tensor) -> Tensor:
-    """Where the flow leads into the picture, ``(n, 1, h, w)``."""
+    """1 where the flow points inside the image, else 0, ``(n, 1, h, w)``."""
     rows, columns = flow.shape[-2:]
     where = (places((rows, columns), _PLACE_PX, flow) + flow).abs()
     inside = (where[:, :1] < columns * _PLACE_PX / 2 - 1) & (where[:, 1:] < rows * _PLACE_PX / 2 - 1)

@@ -1,4 +1,4 @@
-"""Coarse flow: matches each place's query with the keys of a whole past frame."""
+"""Coarse flow: matches the query of each position with the keys of a whole past frame."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from pipeline.model.motion.geometry import places
 STRIDE = 8
 _START_TEMPERATURE = 15.0
 _LARGEST_TEMPERATURE = 60.0
-_NEAR_PX = 8.0  # within this distance the prior does not tell places apart
+_NEAR_PX = 8.0  # within this distance the prior is flat
 
 
 class Matched(NamedTuple):
@@ -20,9 +20,9 @@ class Matched(NamedTuple):
 
     Attributes:
         flow: ``(n, 2, rows, columns)`` float32, in pixels.
-        certainty: Of the best place, 0 to 1, ``(n, 1, rows, columns)``.
-        spread: Standard deviation of the place in cells, as ``log(1 + x)``, the same shape.
-        scores: ``(n, places, places)`` float32, from new to past; their softmax are the weights.
+        certainty: Weight of the best position, 0 to 1, ``(n, 1, rows, columns)``.
+        spread: Standard deviation of the position in cells, as ``log(1 + x)``, the same shape.
+        scores: ``(n, positions, positions)`` float32, from new to past; their softmax gives the weights.
     """
 
     flow: Tensor
@@ -32,9 +32,9 @@ class Matched(NamedTuple):
 
 
 class Match(nn.Module):
-    """Softmax over the places of one past frame; its expectation is where the place was.
+    """Softmax over the positions of one past frame; its expectation is the matched position.
 
-    Nearness is a learned prior: where nothing tells places apart, as on a wall, the place stays.
+    Nearness is a learned prior: without distinctive texture, as on a wall, the flow is zero.
     """
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class Match(nn.Module):
         away = (where[:, :, None] - where[:, None, :]).square().sum(dim=0)
         scores = scores - F.softplus(self.nearness.float()) * torch.log1p(away / _NEAR_PX**2)
         weights = scores.softmax(dim=-1)
-        values = torch.cat((where, where.square().sum(dim=0, keepdim=True))).T  # (N, 3): where keys lie
+        values = torch.cat((where, where.square().sum(dim=0, keepdim=True))).T  # (N, 3): key positions
         found = (weights @ values).transpose(1, 2)  # (n, 3, N)
         mean = found[:, :2]
         variance = (found[:, 2:] - mean.square().sum(dim=1, keepdim=True)).clamp_min(0.0)

@@ -19,23 +19,23 @@ from pipeline.model.motion.similarity import Similarity, fit_similarity
 
 COARSE, FINE = STRIDE, 4
 ROUNDS = 1, 2, 2
-"""Of the refinement: at stride 8 for all past frames, at stride 4 for the newest; then steps of Lucas and
-Kanade from where the last round has led, which cost little."""
+"""Rounds of refinement: at stride 8 for all past frames, at stride 4 for the newest; then cheap Lucas-Kanade
+steps from the result of the last round."""
 _COARSE_WIDTH, _FINE_WIDTH = 48, 32
 _SCENE_COARSE, _SCENE_FINE = 24, 16
 _GRID = 4  # of the summary
 
 
 class Motion(NamedTuple):
-    """What moved between the past frames and the new one; ``h x w`` at stride 4.
+    """Motion between the past frames and the new one; ``h x w`` at stride 4.
 
     Attributes:
-        flow: ``(B, T, 2, h, w)`` float32: from each place of the new frame to where it was in the past
-            frame, x right, y down, in pixels of the model's input; zeros for an empty slot.
+        flow: ``(B, T, 2, h, w)`` float32: from each position of the new frame to its position in the
+            past frame, x right, y down, in pixels of the model's input; zeros for an empty slot.
         uncertainty: Expected error of the flow in pixels, ``(B, T, h, w)``.
-        moving: Probability that the place moves by itself, ``(B, h, w)``; 0 without a past.
+        moving: Probability of independent motion, ``(B, h, w)``; 0 without a past frame.
         camera: ``(B, T, 2, 3)``: similarity from new to past coordinates, each from -1 to 1.
-        summary: What a classifier may know of it, ``(B, summary_width)``.
+        summary: Input of the classifier, ``(B, summary_width)``.
     """
 
     flow: Tensor
@@ -46,11 +46,11 @@ class Motion(NamedTuple):
 
 
 class Round(NamedTuple):
-    """What a round of the refinement gave.
+    """Result of one round of refinement.
 
     Attributes:
-        stride: Pixels from cell to cell.
-        slots: ``T`` if it was for all past frames, ``B * T`` rows; None for the newest alone, ``B`` rows.
+        stride: Cell size in pixels.
+        slots: ``T`` if for all past frames, ``B * T`` rows; None for the newest only, ``B`` rows.
         flow: ``(rows, 2, h, w)`` pixels, on the grid of its stride.
         log_error: ``(rows, h, w)``.
     """
@@ -62,11 +62,11 @@ class Round(NamedTuple):
 
 
 class CameraVote(NamedTuple):
-    """How far a fit of the camera listened to each place.
+    """The weight of each position in a fit of the camera motion.
 
     Attributes:
         flow: ``(B * T, 2, h / 2, w / 2)`` pixels.
-        logits: Of the flow being the camera's, ``(B * T, h / 2, w / 2)``.
+        logits: Logits that the flow is camera motion, ``(B * T, h / 2, w / 2)``.
     """
 
     flow: Tensor
@@ -75,13 +75,13 @@ class CameraVote(NamedTuple):
 
 @dataclass
 class Trace:
-    """What training looks at beside the result.
+    """Intermediate results for the training losses.
 
     Attributes:
-        log_weights: Of the match, ``(B * T, places, places)``.
+        log_weights: Log weights of the match, ``(B * T, positions, positions)``.
         coarse: Flow of the match, ``(B * T, 2, h / 2, w / 2)``.
-        votes: What the camera was fitted to, in order.
-        rounds: Of the refinement, in order.
+        votes: Inputs of the camera fits, in order.
+        rounds: Rounds of refinement, in order.
         moving_logits: ``(B, h, w)``.
     """
 
@@ -95,15 +95,15 @@ class Trace:
 class MotionHead(nn.Module):
     """Match at stride 8, refinement at stride 8 and 4, camera and mask.
 
-    Only the flow to the newest past frame is refined at stride 4: the others say what moved over a longer
+    Only the flow to the newest past frame is refined at stride 4. The others show motion over a longer
     time, for which stride 8 is fine enough.
 
     Args:
-        channels: Of the backbone, by stage.
+        channels: Channels of the backbone, by stage.
         num_past: ``T``.
 
     Attributes:
-        rounds: ``ROUNDS``; others can be tried.
+        rounds: ``ROUNDS``; can be changed for experiments.
         summary_width: See ``Motion``.
     """
 
@@ -135,8 +135,8 @@ class MotionHead(nn.Module):
 
         Args:
             new: Maps of the new frame, see ``MotionPyramid``.
-            match: Of the past frames, ``(B, T, 64, h / 2, w / 2)``.
-            fine: Likewise, ``(B, T, 64, h, w)``.
+            match: Match maps of the past frames, ``(B, T, 64, h / 2, w / 2)``.
+            fine: Fine maps of the past frames, ``(B, T, 64, h, w)``.
             valid: ``(B, T)`` bool: which slots hold a frame.
             trace: Filled for training.
         """
@@ -199,7 +199,7 @@ class MotionHead(nn.Module):
     def _motion(
         self, flow: Tensor, log_error: Tensor, moving: Tensor, votes: Tensor, valid: Tensor
     ) -> Motion:
-        """The result, with the camera fitted to what does not move by itself."""
+        """The result, with the camera motion fitted to the static scene."""
         past, grid = valid.shape[1], moving.shape[-2:]
         stands = _repeated((1 - moving.detach()).square(), past)
         every = flow.detach().flatten(0, 1)
@@ -221,11 +221,10 @@ class MotionHead(nn.Module):
     def _moving(
         self, here: Tensor, context: Tensor, fine: Tensor, found: Refined, still: Tensor, valid: Tensor
     ) -> Tensor:
-        """Logits of the mask, ``(B, h, w)``, from flow against the flow of what stands still."""
+        """Logits of the mask, ``(B, h, w)``, from the flow relative to the static scene's flow."""
         past = valid.shape[1]
         flow, error = found.flow.detach().flatten(0, 1), found.log_error.flatten(0, 1)
         still = still.flatten(0, 1)
-        # what the camera's motion explains stands still
         repeated = _repeated(here, past)
         along_camera = (repeated * warp(fine[:, :, :FINE_CHANNELS].flatten(0, 1), still, FINE)).sum(
             dim=1, keepdim=True
@@ -237,7 +236,7 @@ class MotionHead(nn.Module):
         return logits
 
     def _summary(self, camera: Similarity, own: Tensor, moving: Tensor, valid: Tensor, width: int) -> Tensor:
-        """Camera of each past frame, then where something moves and which way, on a grid of 4x4."""
+        """Camera motion to each past frame, then the position and direction of motion on a 4x4 grid."""
         known = valid.flatten()[:, None].to(camera.numbers.dtype)
         rates = torch.cat((camera.numbers[:, :2], camera.numbers[:, 2:] / width), dim=1)
         numbers = torch.cat((signed_log(100 * rates), camera.support, torch.ones_like(known)), dim=1)
@@ -247,9 +246,9 @@ class MotionHead(nn.Module):
 
 
 def _trust(log_error: Tensor) -> Tensor:
-    """How much a place counts in a fit: 1 where its flow is good to a fraction of a pixel.
+    """Weight of each position in a fit: 1 where its flow is accurate to a fraction of a pixel.
 
-    Not much less where it is worse: a scene that passes fast must win against a thing that is followed.
+    It falls slowly with the error: a fast-moving background must outweigh an object that the camera follows.
     """
     return 1 / (1 + log_error.detach().exp())
 

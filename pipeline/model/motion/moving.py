@@ -7,20 +7,20 @@ from torch.nn import functional as F
 from pipeline.model.motion.geometry import doubled, signed_log
 
 EVIDENCE_CHANNELS = 6
-"""Of each past frame: residual x and y, its length, the same in expected errors, log of the expected error,
-agreement of the features along the camera's motion."""
+"""For each past frame: residual x and y, its length, its length divided by the expected error, log of the
+expected error, agreement of the features along the camera motion."""
 _WIDTH = 48
 _FINE = 32
 
 
 class MovingHead(nn.Module):
-    """Looks at the evidence of all past frames, finely and in a wide neighbourhood.
+    """Combines the evidence of all past frames, at full resolution and in a wide neighbourhood.
 
     Args:
         num_past: ``T``.
-        hidden: Channels that the refinement hands over for each past frame.
+        hidden: Hidden channels of the refinement for each past frame.
         fine: Channels of the new frame's fine features.
-        context: Channels of its context, at half the resolution.
+        context: Channels of its context map, at half the resolution.
     """
 
     def __init__(self, num_past: int, hidden: int, fine: int, context: int) -> None:
@@ -56,9 +56,9 @@ def evidence(residual: Tensor, log_error: Tensor, along_camera: Tensor) -> Tenso
     """Evidence of one or more past frames, ``(n, EVIDENCE_CHANNELS, h, w)``.
 
     Args:
-        residual: Flow against the camera's, ``(n, 2, h, w)`` pixels.
+        residual: Flow minus the flow of the camera motion, ``(n, 2, h, w)`` pixels.
         log_error: Logarithm of its expected error, ``(n, h, w)``.
-        along_camera: Agreement of features along the camera's motion, ``(n, 1, h, w)``.
+        along_camera: Agreement of features along the camera motion, ``(n, 1, h, w)``.
     """
     length = (residual.square().sum(dim=1, keepdim=True) + 1e-6).sqrt()
     error = log_error[:, None]

@@ -18,10 +18,10 @@ from pipeline.model.motion.texture import Texture
 
 
 class MotionPyramid(nn.Module):
-    """Brings the stages of the backbone together from the coarsest down.
+    """Merges the stages of the backbone from coarse to fine.
 
     Args:
-        channels: Of the backbone, by stage.
+        channels: Channels of the backbone, by stage.
     """
 
     def __init__(self, channels: Mapping[str, int]) -> None:
@@ -34,15 +34,15 @@ class MotionPyramid(nn.Module):
         self.edges = nn.Conv2d(channels["layer1"], FINE_CHANNELS, 1)
         self.coarse = nn.Conv2d(CONTEXT_CHANNELS, FINE_CHANNELS, 1)
         self.texture = Texture()
-        # the pooling before layer1 hides where within a place an edge lies: the texture tells
+        # restores the sub-cell position of edges, which the pooling before layer1 removes
         self.detail = nn.Conv2d(4 * TEXTURE_CHANNELS, FINE_CHANNELS, 1)
 
     def forward(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Maps of the backbone to those of ``MOTION_STAGES``.
 
-        ``context`` ``(B, 96, h/2, w/2)``; ``match`` ``(B, 64, h/2, w/2)`` of length 1 at each place, so that
-        products are cosines; ``fine`` ``(B, 64, h, w)``: 32 channels of length 1, then the texture, see
-        ``unpacked``; ``h x w`` at stride 4.
+        ``context`` ``(B, 96, h/2, w/2)``; ``match`` ``(B, 64, h/2, w/2)`` of unit length at each position,
+        so that products are cosines; ``fine`` ``(B, 64, h, w)``: 32 channels of unit length, then the
+        texture, see ``unpacked``; ``h x w`` at stride 4.
         """
         x = self.lateral["layer2"](features["layer2"]) + doubled(self.lateral["layer3"](features["layer3"]))
         context = x + self.smooth(F.relu(x))
@@ -54,5 +54,5 @@ class MotionPyramid(nn.Module):
 
 
 def unpacked(fine: Tensor) -> tuple[Tensor, Tensor]:
-    """Fine features ``(n, 32, h, w)`` and texture ``(n, 8, 2 h, 2 w)`` of kept maps ``(n, 64, h, w)``."""
+    """Fine features ``(n, 32, h, w)`` and texture ``(n, 8, 2 h, 2 w)`` of cached maps ``(n, 64, h, w)``."""
     return fine[:, :FINE_CHANNELS], F.pixel_shuffle(fine[:, FINE_CHANNELS:], 2)

@@ -9,17 +9,17 @@ from torch.nn import functional as F
 from pipeline.model.motion.geometry import local_correlation, signed_log, warp
 from pipeline.model.motion.lucas_kanade import STEP_CHANNELS, WINDOWS, Steps
 
-_NARROWEST, _WIDEST = -4.0, 4.5  # of the logarithm of the expected error in pixels
+_NARROWEST, _WIDEST = -4.0, 4.5  # limits of the log of the expected error in pixels
 
 
 class Refined(NamedTuple):
-    """A flow so far.
+    """The flow after a round of refinement.
 
     Attributes:
         flow: ``(n, 2, h, w)`` float32, pixels.
         log_error: Logarithm of the expected error in pixels, ``(n, h, w)`` float32.
-        hidden: What rounds hand on, ``(n, hidden, h, w)``.
-        gates: How far the step of each window is to be taken, 0 to 1, ``(n, W, h, w)``; None without steps.
+        hidden: State passed to the next round, ``(n, hidden, h, w)``.
+        gates: Factor for the step of each window, 0 to 1, ``(n, W, h, w)``; None without steps.
     """
 
     flow: Tensor
@@ -28,22 +28,22 @@ class Refined(NamedTuple):
     gates: Tensor | None = None
 
     def stepped(self, steps: Steps) -> "Refined":
-        """The same with its flow moved by steps of Lucas and Kanade, as far as the gates say."""
+        """The same with Lucas-Kanade steps, scaled by the gates, added to its flow."""
         assert self.gates is not None
         return self._replace(flow=self.flow + (steps.pixels * self.gates[:, None]).sum(dim=2))
 
 
 class Refiner(nn.Module):
-    """Three convolutions that see the correlation around the flow so far; the same for all past frames.
+    """Three convolutions over the correlation around the current flow; shared by all past frames.
 
     Args:
-        stride: Pixels from cell to cell.
-        radius: Of the correlation, in cells.
-        context: Channels of the context.
-        width: Channels inside.
-        hidden: Channels that go from round to round.
-        dilations: Of the three convolutions.
-        steps: Whether it also chooses among steps of Lucas and Kanade.
+        stride: Cell size in pixels.
+        radius: Radius of the correlation, in cells.
+        context: Channels of the context map.
+        width: Channels of the inner layers.
+        hidden: Channels passed from round to round.
+        dilations: Dilations of the three convolutions.
+        steps: Also predict gates for Lucas-Kanade steps.
     """
 
     def __init__(
@@ -79,15 +79,15 @@ class Refiner(nn.Module):
         context: Tensor,
         steps: Steps | None = None,
     ) -> Refined:
-        """One round; its gradient does not reach the flow that it starts from.
+        """One round; no gradient flows back into the input flow.
 
         Args:
-            here: Features of the new frame, ``(n, C, h, w)``, of length 1 at each place.
-            there: Of the past frame.
-            so_far: From the round before.
-            still: The flow of what stands still, ``(n, 2, h, w)``.
+            here: Features of the new frame, ``(n, C, h, w)``, of unit length at each position.
+            there: Features of the past frame.
+            so_far: Result of the previous round.
+            still: Flow of the static scene, ``(n, 2, h, w)``.
             context: ``(n, context, h, w)``.
-            steps: From the same flow.
+            steps: Lucas-Kanade steps from the same flow.
         """
         flow = so_far.flow.detach()
         around = local_correlation(here, warp(there, flow, self.stride), self.radius)

@@ -1,8 +1,8 @@
-"""Camera motion: the shift, rotation and scale that most of the flow agrees on.
+"""Camera motion: robust fit of a shift, rotation and scale to the flow.
 
-Closed form, weighted, and reweighted a few times so that what moves by itself loses its say (iteratively
-reweighted least squares with Geman-McClure weights). Nothing in it is learned. It is written with few and
-large operators: each small one costs an exported step as much as a large one.
+Iteratively reweighted least squares with Geman-McClure weights, in closed form: moving objects lose their
+weight after a few rounds. Nothing is learned. The code uses few, large operators, because in an exported
+model a small operator costs as much as a large one.
 """
 
 from collections.abc import Sequence
@@ -14,29 +14,29 @@ from torch import Tensor
 from pipeline.model.motion.geometry import places
 
 _FINEST_PX = 0.3  # residuals below this are noise
-_WITHIN = 2.0  # a residual of so many mean residuals still counts, at a quarter
-_STANDS = 0.62  # a camera stands if so many places say so, as a part of those of the other answer
-_PARALLAX = 0.3  # places agree within a pixel, or this part of a fast motion: scenes have depth
-_PRIOR = 1e-3  # weight of "nothing moves", as a part of what full confidence everywhere weighs
+_WITHIN = 2.0  # a residual of this many mean residuals has a weight of a quarter
+_STANDS = 0.62  # the static hypothesis wins with this share of the other one's agreeing weight
+_PARALLAX = 0.3  # agreement within a pixel, or within this share of a fast motion, to allow for depth
+_PRIOR = 1e-3  # weight of "no motion", as a share of full confidence at all positions
 
 
 class Similarity(NamedTuple):
-    """From new to past coordinates, in pixels from the middle of the picture.
+    """Maps new to past coordinates, in pixels from the image centre.
 
     Attributes:
         numbers: ``(n, 4)``: scale times cosine, minus 1; scale times sine; shift x and y in pixels.
-        support: Share of the weight that agrees, ``(n, 1)``.
+        support: Share of the weight that agrees with the fit, ``(n, 1)``.
     """
 
     numbers: Tensor
     support: Tensor
 
     def flow(self, size: Sequence[int], stride: int) -> Tensor:
-        """The motion of what stands still, ``(n, 2, *size)`` pixels, on a grid."""
+        """Flow of the static scene on a grid, ``(n, 2, *size)`` pixels."""
         return (self.numbers @ _design(size, stride, self.numbers)).view(-1, 2, *size)
 
     def matrix(self, height: int, width: int) -> Tensor:
-        """``(n, 2, 3)``, from new to past coordinates, each from -1 to 1, for pictures of this size."""
+        """``(n, 2, 3)``, from new to past coordinates, each from -1 to 1, for frames of this size."""
         growth, turn, right, down = self.numbers.split(1, dim=1)  # type: ignore[no-untyped-call]
         aspect = height / width
         x = torch.cat((1 + growth, -turn * aspect, right * (2 / width)), dim=1)
@@ -45,23 +45,23 @@ class Similarity(NamedTuple):
 
 
 def fit_similarity(flow: Tensor, weight: Tensor, stride: int, rounds: int) -> Similarity:
-    """Fits the similarity that most places agree on.
+    """Fits the similarity that most positions agree on.
 
-    Follows two starts to the end, "nothing moves" and the plain fit of what does move, and prefers the first:
-    neither a large mover before a standing camera nor one that a camera follows must win.
+    Refines two starting points, "no motion" and the plain fit of the moving positions, and prefers the
+    first. So neither a large object in front of a static camera nor one that the camera follows wins.
 
     Args:
         flow: ``(n, 2, h, w)`` float32, pixels.
-        weight: How much each place is trusted, 0 to 1, ``(n, h, w)`` float32.
-        stride: Pixels from cell to cell.
-        rounds: How often the weights follow the residuals.
+        weight: Confidence of each position, 0 to 1, ``(n, h, w)`` float32.
+        stride: Cell size in pixels.
+        rounds: Number of reweighting rounds.
     """
     size = flow.shape[-2:]
     design = _design(size, stride, flow)
     moved, weight = flow.flatten(1), weight.flatten(1)
     where = places(size, stride, flow).flatten(1)
     rows, columns = size
-    # the sum of squares of all places' distances from the middle: in plain numbers, for the exporters
+    # sum of squared distances of all positions from the centre; a plain number, for the exporters
     spread_out = _PRIOR * rows * columns * (rows**2 + columns**2 - 2) * stride**2 / 12
     basis = _basis(moved, where)
     moved, weight = moved[:, None], weight[:, None]
@@ -88,7 +88,7 @@ def fit_similarity(flow: Tensor, weight: Tensor, stride: int, rounds: int) -> Si
 
 
 def _design(size: Sequence[int], stride: int, like: Tensor) -> Tensor:
-    """What each of the four numbers does to all places, ``(4, 2 * places)``."""
+    """Flow at all positions per unit of each of the four parameters, ``(4, 2 * positions)``."""
     where = places(size, stride, like)
     x, y = where[:1], where[1:]
     one, none = torch.ones_like(x), torch.zeros_like(x)
@@ -97,7 +97,7 @@ def _design(size: Sequence[int], stride: int, like: Tensor) -> Tensor:
 
 
 def _basis(moved: Tensor, where: Tensor) -> Tensor:
-    """All that a fit sums over the places, ``(n, places, 8)``; one product with the weights does it."""
+    """Terms that a fit sums over positions, ``(n, positions, 8)``; one product with the weights sums them."""
     flow = moved.view(-1, 2, where.shape[1])
     fixed = torch.cat((torch.ones_like(where[:1]), where, where.square().sum(dim=0, keepdim=True)))
     along = (flow * where).sum(dim=1, keepdim=True)
@@ -107,16 +107,16 @@ def _basis(moved: Tensor, where: Tensor) -> Tensor:
 
 
 def _squared(residual: Tensor) -> Tensor:
-    """``(n, k, 2 * places)`` to squared lengths ``(n, k, places)``."""
+    """``(n, k, 2 * positions)`` to squared lengths ``(n, k, positions)``."""
     x, y = torch.split(residual.square(), residual.shape[2] // 2, dim=2)
     return x + y
 
 
 def _weighted_fit(weight: Tensor, basis: Tensor, spread_out: float) -> Tensor:
-    """The four numbers by least squares, in plain arithmetic on the sums: exported, that is one operator.
+    """The four parameters by least squares, in plain arithmetic on the sums: one operator when exported.
 
     Args:
-        weight: ``k`` of them for each flow, ``(n, k, places)``.
+        weight: ``k`` weightings for each flow, ``(n, k, positions)``.
         basis: See ``_basis``.
         spread_out: Added to the weighted squared distances from the centre.
 
@@ -126,7 +126,7 @@ def _weighted_fit(weight: Tensor, basis: Tensor, spread_out: float) -> Tensor:
     ones, x, y, squares, flow_x, flow_y, along, across = torch.split(weight @ basis, 1, dim=2)
     total = ones + _PRIOR * basis.shape[1]
     x, y, mean_x, mean_y = x / total, y / total, flow_x / total, flow_y / total
-    # about the centre: what is left of each sum without the product of the means
+    # central moments: each sum minus the product of the means
     inertia = squares - total * (x * x + y * y) + spread_out
     growth = (along - total * (x * mean_x + y * mean_y)) / inertia
     turn = (across - total * (x * mean_y - y * mean_x)) / inertia

@@ -8,14 +8,14 @@ from pipeline.model.architecture import TEXTURE_CHANNELS
 from pipeline.model.attention import full_precision
 from pipeline.model.motion.geometry import doubled
 
-_SIDE, _SIGMA = 6, 1.3  # of the filters, in pixels: an even side puts their middle where a place's is
+_SIDE, _SIGMA = 6, 1.3  # of the filters, in pixels; an even side aligns their centres with the cells'
 _START_FLOOR = 0.1
 
 
 class Texture(nn.Module):
-    """Filters that start as derivatives of a Gaussian, of light and of colour; then contrast is normalised.
+    """Filters initialised as Gaussian derivatives of luminance and colour, with contrast normalisation.
 
-    So a darker or flatter picture has the same texture, down to a floor: what lies below is noise.
+    A darker or lower-contrast frame has the same texture, down to a noise floor.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Texture(nn.Module):
         self.log_floor = nn.Parameter(torch.tensor(_START_FLOOR).log())
 
     def forward(self, picture: Tensor) -> Tensor:
-        """``(B, 3, 4 h, 4 w)`` to ``(B, 4 * 8, h, w)``: at stride 2, four places to one at stride 4."""
+        """``(B, 3, 4 h, 4 w)`` to ``(B, 4 * 8, h, w)``: stride 2, four cells packed into one of stride 4."""
         with full_precision(picture.device.type):
             found = self.filters(picture).float()
             energy = F.avg_pool2d(found.square().mean(dim=1, keepdim=True), 4)  # at stride 8
@@ -39,7 +39,7 @@ class Texture(nn.Module):
 
 
 def _derivatives() -> Tensor:
-    """``(8, 3, side, side)``: first and second derivatives of light, then of red against blue."""
+    """``(8, 3, side, side)``: first and second derivatives of luminance, then of red minus blue."""
     line = torch.arange(_SIDE) - (_SIDE - 1) / 2
     y, x = (part / _SIGMA for part in torch.meshgrid(line, line, indexing="ij"))
     bell = (-(x * x + y * y) / 2).exp()

@@ -1,4 +1,4 @@
 """The step on CUDA: captured graphs, fused kernels, past frames in device tables.
 
-Nothing else may need Triton.
+The only package that may import Triton.
 """

@@ -26,14 +26,14 @@ from pipeline.runtime.tensors import fetched, floats, part_of, tensor_of
 class CudaEngine:
     """See ``Engine``. Entries and features are ``Row`` handles of tables on the device.
 
-    A batch is padded to the next power of two. The graphs of a size are captured when it comes for the
-    first time, which may take seconds; warming up does that ahead.
+    A batch is padded to the next power of two. The graphs for a batch size are captured at its first use,
+    which may take seconds; warm-up does this in advance.
 
     Args:
-        network: On the device.
+        network: The network, on the device.
         device: A CUDA device.
-        precision: For people.
-        options: Where it reports to.
+        precision: Name of the precision, for display.
+        options: Runtime options, including the log.
     """
 
     backend = "torch"
@@ -50,12 +50,12 @@ class CudaEngine:
         self._uploads = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._memory = torch.cuda.graph_pool_handle(), torch.cuda.graph_pool_handle()
         self._stretch = DeviceStretch(self._size, device)
-        # kernels count with 32 bits: the largest maps have 16 values for each pixel of the batch
+        # kernels use 32-bit indices, and the largest maps have 16 values per pixel of the batch
         self._limit = (2**31 - 1) // (16 * rows * columns)
         self.most_streams = min(128, 1 << (self._limit.bit_length() - 1))
         self._steps: dict[int, CudaStep] = {}
         self._passes_later = model.architecture.passes_to_remember
-        self._turn = 0  # of the fixed memory, which each batch of new pictures writes over
+        self._turn = 0  # counts batches of new frames; each overwrites the fixed memory
 
     @torch.inference_mode()
     def infer(
@@ -66,7 +66,7 @@ class CudaEngine:
             step, count = self.step_for(len(images)), len(images)
             self._turn += 1
             turn = self._turn
-            with torch.cuda.stream(self._uploads):  # beside what still runs for the frames before
+            with torch.cuda.stream(self._uploads):  # overlaps with work on the previous frames
                 self._stretch(images, step.pixels)
             self._read_past(step, past)
             torch.cuda.current_stream().wait_stream(self._uploads)
@@ -75,7 +75,7 @@ class CudaEngine:
             @torch.inference_mode()
             def remember() -> tuple[list[Memory], int]:
                 if self._turn != turn:
-                    raise ValueError("remember a step before the next infer, which uses its memory again")
+                    raise ValueError("call remember before the next infer, which reuses the step's memory")
                 with torch.cuda.device(self._where):
                     return self._memories(step, count), count * self._passes_later
 
@@ -130,7 +130,7 @@ class CudaEngine:
         return row
 
     def sizes_to_warm_up(self, batch_size: int) -> Sequence[int]:
-        """See ``Engine``: smaller batches are made ready too."""
+        """See ``Engine``; includes all smaller batch sizes."""
         return [1 << power for power in range(padded(batch_size).bit_length())]
 
     def details(self) -> About:
@@ -138,17 +138,17 @@ class CudaEngine:
         return {"device": torch.cuda.get_device_name(self._where), "kernels": self._network.kernels}
 
     def step_for(self, count: int) -> CudaStep:
-        """The step of the batch size that serves ``count`` streams."""
+        """The step for ``count`` streams, captured if new."""
         size = padded(count)
         if size > self._limit:
             rows, columns = self._size
             raise ValueError(
-                f"{count} streams of {columns}x{rows} px in one step: at most {self.most_streams}"
+                f"{count} streams of {columns}x{rows} px in one step: the maximum is {self.most_streams}"
             )
         if size not in self._steps:
             started = time.monotonic()
             self._steps[size] = CudaStep(self._network, size, self._size, self._entries, self._memory)
-            self._options.log(f"ready for {size} streams at once ({time.monotonic() - started:.1f} s)")
+            self._options.log(f"ready for batches of {size} streams ({time.monotonic() - started:.1f} s)")
         return self._steps[size]
 
     def _read_past(self, step: CudaStep, past: Sequence[Sequence[Row | None]]) -> None:
@@ -168,10 +168,10 @@ def _answer(outputs: Sequence[Tensor], want_attention: bool) -> Answer:
 def cuda_engines(
     model: TemporalKVQResNetCBAM, device: torch.device, options: Options
 ) -> Callable[[Size], CudaEngine]:
-    """Opens engines of all sizes on one copy of the model on a CUDA device.
+    """A factory of engines for any frame size, sharing one copy of the model on a CUDA device.
 
     Raises:
-        DeviceError: No such precision.
+        DeviceError: The device does not support the precision.
     """
     precision = pick_precision(options.precision, device)
     torch.set_num_threads(options.cpu_threads)

@@ -24,25 +24,25 @@ from pipeline.runtime.runtime_options import Options
 from pipeline.runtime.tensors import motion_of
 
 Answer = tuple[Tensor, ...]
-"""Probabilities ``(n, num_classes)`` float32 and attention ``(n, S, T * S_k)`` float16, never left out; then
-the ``MotionFields`` of a network with dense motion."""
+"""Probabilities ``(n, num_classes)`` float32 and attention ``(n, S, T * S_k)`` float16, always present; then
+the ``MotionFields`` if the network has dense motion."""
 
 
 class CudaNetwork:
-    """The parts of a step, as work that can be captured.
+    """The parts of a step, each capturable as a CUDA graph.
 
     Args:
-        model: On the device.
-        normalise: Pixels ``(n, rows, columns, 3)`` uint8, blue-green-red, to frames as the model takes them.
-        kernels: ``fused``, or ``torch`` where Triton does not work.
-        options: Where it reports to.
-        size: Of the pictures.
+        model: The network, on the device.
+        normalise: Converts pixels ``(n, rows, columns, 3)`` uint8, blue-green-red, to the model's input.
+        kernels: ``fused``, or ``torch`` if Triton does not work.
+        options: Runtime options, including the log.
+        size: Frame size.
 
     Attributes:
         model: See above.
         size: See above.
         kernels: See above.
-        layout: Of what is remembered.
+        layout: Layout of the cached entries.
     """
 
     def __init__(
@@ -62,11 +62,11 @@ class CudaNetwork:
             self._attend = self._compiled
 
     def resized(self, size: Size) -> "CudaNetwork":
-        """The same network for pictures of another size."""
+        """The same network for another frame size."""
         return CudaNetwork(self.model, self._normalise, self.kernels, self._options, size)
 
     def maps(self) -> dict[str, tuple[int, int, int]]:
-        """Rows, columns and channels of the maps that a step keeps of a picture, by stage."""
+        """Rows, columns and channels of the cached maps of a frame, by stage."""
         architecture, channels = self.model.architecture, cast(ResNetCBAM, self.model.backbones[-1]).channels
         kept = {stage: (stage, channels[stage]) for stage in {"layer4", *architecture.scales}}
         if architecture.motion:
@@ -86,14 +86,14 @@ class CudaNetwork:
         """The answer to ``n`` frames.
 
         Args:
-            features: Of the frames.
+            features: Features of the frames.
             past: Entries of their slots, ``(n, T, length)``, see ``EntryLayout``.
-            rows: Which entries these are, ``(n, T)`` int64; 0 for a slot without a frame.
+            rows: Row numbers of the entries, ``(n, T)`` int64; 0 for a slot without a frame.
         """
         return self._attend(features, past, rows)
 
     def entries(self, frames: Tensor, features: Features) -> Tensor:
-        """What to remember of frames, ``(n, length)``."""
+        """Cache entries of frames, ``(n, length)``."""
         return self.layout.pack(self.model.remember(frames, features))
 
     def _answer(self, features: Features, past: Tensor, rows: Tensor) -> Answer:
@@ -102,16 +102,16 @@ class CudaNetwork:
         return output.logits.float().softmax(dim=1), output.attention.half(), *motion_of(output)
 
     def _compiled(self, features: Features, past: Tensor, rows: Tensor) -> Answer:
-        if len(rows) > 1:  # one compilation for one stream, one for any other number
+        if len(rows) > 1:  # compiled once for one stream and once for any larger number
             for x in (*features.values(), past, rows):
                 torch._dynamo.maybe_mark_dynamic(x, 0)
         try:
             with warnings.catch_warnings():
-                # the scores stay in float32 on purpose
+                # the scores stay in float32 by design
                 warnings.filterwarnings("ignore", "TensorFloat32", UserWarning)
                 return self._faster(features, past, rows)
-        except Exception as error:  # as above
-            self._options.log(f"the attention can't be compiled and is slower: {_first_line(error)}")
+        except Exception as error:  # any failure of Triton, driver or compiler
+            self._options.log(f"the attention can't be compiled and runs slower: {_first_line(error)}")
             self._attend = self._answer
             return self._answer(features, past, rows)
 
@@ -119,16 +119,16 @@ class CudaNetwork:
 def open_cuda_network(
     model: TemporalKVQResNetCBAM, device: torch.device, dtype: torch.dtype, options: Options, size: Size
 ) -> CudaNetwork:
-    """A copy of the network, made ready for a CUDA device.
+    """A copy of the network, prepared for a CUDA device.
 
-    Where Triton or a C compiler is missing, torch's own kernels do the same, slower.
+    Without Triton or a C compiler, it falls back to torch's own, slower kernels.
 
     Args:
-        model: The network; it stays as it is.
+        model: The network; not modified.
         device: A CUDA device.
-        dtype: Of weights and features.
-        options: Where it reports what can't be had.
-        size: Of the pictures.
+        dtype: Type of weights and features.
+        options: Runtime options; the log reports a fallback.
+        size: Frame size.
     """
     _keep_compiled_kernels()
     plain = deepcopy(model).eval().requires_grad_(False)
@@ -136,8 +136,8 @@ def open_cuda_network(
     plain.to(device, dtype).to(memory_format=torch.channels_last)
     try:
         return _fused(plain, device, dtype, options, size)
-    except Exception as error:  # whatever a missing or broken Triton, driver or compiler raises
-        options.log(f"fused kernels can't be had, torch's own are slower: {_first_line(error)}")
+    except Exception as error:  # any failure of Triton, driver or compiler
+        options.log(f"fused kernels are not available, using torch's slower ones: {_first_line(error)}")
     preprocess = Preprocessor(model.preprocessing, device, dtype)
     return CudaNetwork(plain, lambda pixels: preprocess.normalised(pixels.flip(-1)), "torch", options, size)
 
@@ -145,7 +145,7 @@ def open_cuda_network(
 def _fused(
     plain: TemporalKVQResNetCBAM, device: torch.device, dtype: torch.dtype, options: Options, size: Size
 ) -> CudaNetwork:
-    """The network with fused kernels, tried out on a blank frame."""
+    """The network with fused kernels, tested on a blank frame."""
     model, preprocessing = deepcopy(plain), plain.preprocessing
     import_module("pipeline.runtime.cuda.fused_backbone").fuse_backbones(model)
     kernels = import_module("pipeline.runtime.cuda.stem_kernels")
@@ -163,7 +163,7 @@ def _fused(
 
 
 def _keep_compiled_kernels() -> None:
-    """Compiled kernels survive in our own cache folder, unless the user has named another."""
+    """Caches compiled kernels in our cache folder, unless the user has set another one."""
     folder = cache_folder()
     if folder is not None:
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder / "inductor"))

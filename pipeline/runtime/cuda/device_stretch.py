@@ -12,20 +12,20 @@ from pipeline.model.preprocessing import Size
 from pipeline.runtime.cpu_threads import usable_cpus
 from pipeline.runtime.step import Image
 
-_KEPT = 8  # sizes of pictures whose matrices and buffers are kept
-_PART = 1 << 24  # bytes: while a part is copied and resized, the next one is staged
-_LARGE = 1 << 19  # bytes of a picture: to copy smaller ones, threads would wait for Python more than work
+_KEPT = 8  # frame sizes whose matrices and buffers are cached
+_PART = 1 << 24  # bytes per part: one part is copied and resized while the next is staged
+_LARGE = 1 << 19  # bytes per image: below this, threads spend more time waiting for the GIL than copying
 _THREADS = 8
 
 
 class DeviceStretch:
-    """Resizes as OpenCV does, within one grey level: areas where pictures shrink, else linear.
+    """Matches OpenCV's resize to within one grey level: area averaging to shrink, otherwise bilinear.
 
-    Both are linear in the pixels, so rows and columns are one matrix each, in float16 on a GPU.
+    Both are linear in the pixels, so rows and columns need one matrix product each, in float16 on a GPU.
 
     Args:
-        size: Of the results.
-        device: Where it works.
+        size: Output size.
+        device: Device that does the work.
     """
 
     def __init__(self, size: Size, device: torch.device) -> None:
@@ -37,13 +37,13 @@ class DeviceStretch:
         self._threads = ThreadPoolExecutor(self._hands, "staging")
 
     def __call__(self, images: Sequence[Image], resized: Tensor) -> None:
-        """Queues the work on the current stream; pictures are copied before it returns.
+        """Queues the work on the current stream; the images are copied before it returns.
 
-        Call it again only when the work of the last call is done: the buffers are the same.
+        The buffers are reused: call it again only after the previous work has finished.
 
         Args:
-            images: Of any size.
-            resized: ``(B, rows, columns, 3)`` uint8 on the device, written to; colours stay in their order.
+            images: Images of any size.
+            resized: Output, ``(B, rows, columns, 3)`` uint8 on the device; the channel order is unchanged.
         """
         by_size: dict[Size, list[int]] = {}
         for row, image in enumerate(images):
@@ -55,7 +55,7 @@ class DeviceStretch:
                 part = rows[start : start + together]
                 staged = staging[start : start + len(part)]
                 self._copy([images[row] for row in part], staged.numpy())
-                if part[-1] - part[0] + 1 == len(part):  # the usual case: all are of one size
+                if part[-1] - part[0] + 1 == len(part):  # the usual case: all images have one size
                     self._place(staged, shape, resized[part[0] : part[-1] + 1])
                     continue
                 together_resized = resized.new_empty(len(part), *resized.shape[1:])
@@ -64,7 +64,7 @@ class DeviceStretch:
                     resized[row].copy_(one)
 
     def _room(self, shape: Size, count: int) -> Tensor:
-        """``(n, rows, columns, 3)`` on the host for ``count`` pictures or more, page-locked for a GPU."""
+        """Host buffer ``(n, rows, columns, 3)`` for at least ``count`` images, page-locked for a GPU."""
         staging = self._staging.get(shape)
         if staging is None or len(staging) < count:
             if len(self._staging) >= _KEPT:
@@ -85,7 +85,7 @@ class DeviceStretch:
         )
 
     def _place(self, staged: Tensor, shape: Size, resized: Tensor) -> None:
-        """Copies staged pictures to the device, resized to ``resized``."""
+        """Copies staged images to the device and resizes them into ``resized``."""
         if shape == self._size:
             resized.copy_(staged, non_blocking=True)
             return
@@ -95,7 +95,7 @@ class DeviceStretch:
         resized.copy_(torch.matmul(lines, across).round_().clamp_(0, 255).view_as(resized))
 
     def _matrices(self, shape: Size) -> tuple[Tensor, Tensor]:
-        """Over rows, ``(new, old)``, and over columns with their colours, ``(old * 3, new * 3)``."""
+        """Matrices over rows, ``(new, old)``, and over columns with colours, ``(old * 3, new * 3)``."""
         if shape not in self._tables:
             if len(self._tables) >= _KEPT:
                 self._tables.clear()
@@ -114,15 +114,15 @@ def _copy_each(images: Sequence[Image], buffer: npt.NDArray[np.uint8]) -> None:
 
 
 def area_weights(pixels: int, size: int) -> npt.NDArray[np.float32]:
-    """``(size, pixels)``: each new pixel is the mean of the stretch of old ones that it covers."""
+    """``(size, pixels)``: each new pixel is the mean of the old pixels that it covers."""
     edges = np.arange(size + 1)[:, None] * (pixels / size)
-    covered = np.clip(edges - np.arange(pixels), 0.0, 1.0)  # of each old pixel, up to each edge
+    covered = np.clip(edges - np.arange(pixels), 0.0, 1.0)  # share of each old pixel up to each edge
     weights: npt.NDArray[np.float32] = (np.diff(covered, axis=0) * (size / pixels)).astype(np.float32)
     return weights
 
 
 def linear_weights(pixels: int, size: int) -> npt.NDArray[np.float32]:
-    """``(size, pixels)``: each new pixel lies between two old ones."""
+    """``(size, pixels)``: each new pixel is interpolated between two old ones."""
     places = np.clip((np.arange(size) + 0.5) * (pixels / size) - 0.5, 0, pixels - 1)
     nearness = 1.0 - np.abs(places[:, None] - np.arange(pixels))
     weights: npt.NDArray[np.float32] = np.maximum(0.0, nearness).astype(np.float32)

@@ -9,13 +9,13 @@ from pipeline.model.state import Entry, State
 
 
 class EntryLayout:
-    """Where the parts of an ``Entry`` lie in a row.
+    """Positions of the parts of an ``Entry`` in a row.
 
     Args:
         empty: ``model.init_state(1)``.
 
     Attributes:
-        length: Of a row.
+        length: Length of a row.
     """
 
     def __init__(self, empty: State) -> None:
@@ -36,7 +36,7 @@ class EntryLayout:
         return [part.view(shape) for part, shape in zip(parts, self._shapes, strict=True)]
 
     def match(self, row: Tensor) -> Tensor | None:
-        """The map ``match`` of an entry's row ``(length,)``; None of a network without dense motion."""
+        """The ``match`` map of an entry's row ``(length,)``; None for a network without dense motion."""
         parts = torch.split(row, self._lengths)
         return parts[2].view(self._shapes[2]) if len(parts) > 2 else None
 

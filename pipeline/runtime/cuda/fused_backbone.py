@@ -1,7 +1,7 @@
 """A gated ResNet with fused CUDA kernels.
 
-Convolution, bias and rectifier are one kernel, of cuDNN or, where they are a matrix product, of cuBLAS:
-whichever is faster for the shape. The gates with the end of a block are those of ``gate_kernels``.
+Convolution, bias and ReLU are one kernel: from cuDNN, or from cuBLAS for 1x1 convolutions if that is faster
+for the shape. The gates and the end of a block are in ``gate_kernels``.
 """
 
 from typing import cast
@@ -22,7 +22,7 @@ class FusedBlock(nn.Module):
     """A block of the backbone with its batch-norms folded.
 
     Args:
-        block: Of torchvision's kinds, with ``cbam``, after ``fold_batch_norms``.
+        block: A torchvision block with ``cbam``, after ``fold_batch_norms``.
     """
 
     def __init__(self, block: nn.Module) -> None:
@@ -34,7 +34,7 @@ class FusedBlock(nn.Module):
         self.shortcut = None if downsample is None else cast(nn.Conv2d, downsample[0])
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, C, rows, columns)`` in channels-last layout to the same of the next block."""
+        """``(B, C, rows, columns)`` in channels-last layout to the input of the next block."""
         *inner, last = cast(list[nn.Conv2d], list(self.convs))
         out = x
         for conv in inner:
@@ -47,10 +47,10 @@ class FusedBlock(nn.Module):
 
 
 class Stem(nn.Module):
-    """The first convolution with its rectifier, for frames with a channel of zeros added.
+    """The first convolution with ReLU, for frames padded with a zero channel.
 
     Args:
-        conv: Of three channels.
+        conv: A convolution of three channels.
     """
 
     def __init__(self, conv: nn.Conv2d) -> None:
@@ -64,7 +64,7 @@ class Stem(nn.Module):
 
 
 class StemPool(nn.Module):
-    """The pooling after it."""
+    """The max-pooling after the stem."""
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, C, height, width)`` in channels-last layout to half the size."""
@@ -72,7 +72,7 @@ class StemPool(nn.Module):
 
 
 def fuse_backbones(model: TemporalKVQResNetCBAM) -> None:
-    """Replaces, in place, what the backbones of a model are made of; its batch-norms are folded already."""
+    """Replaces the layers of a model's backbones in place; its batch-norms must be folded already."""
     for backbone in cast(list[ResNetCBAM], list(model.backbones)):
         backbone.conv1, backbone.relu, backbone.maxpool = Stem(backbone.conv1), nn.Identity(), StemPool()
         for name in STAGES:
@@ -83,14 +83,14 @@ def fuse_backbones(model: TemporalKVQResNetCBAM) -> None:
 
 
 def _take_padded(conv: nn.Conv2d) -> None:
-    """Makes a convolution of three channels take frames with a channel of zeros added."""
+    """Pads the weights of a three-channel convolution for frames with a zero channel."""
     padded = F.pad(conv.weight, (0, 0, 0, 0, 0, CHANNELS - conv.in_channels))
     padded = padded.contiguous(memory_format=torch.channels_last)
     conv.weight = nn.Parameter(padded, requires_grad=False)
 
 
 def conv_relu(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """A convolution with its bias, rectified."""
+    """Convolution, bias and ReLU."""
     padding = cast(tuple[int, ...], conv.padding)
 
     def convolve() -> Tensor:
@@ -108,7 +108,7 @@ def conv_relu(conv: nn.Conv2d, x: Tensor) -> Tensor:
 
 
 def _bare(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """A convolution without its bias, which is added later."""
+    """A convolution without its bias, which a later kernel adds."""
 
     def convolve() -> Tensor:
         return F.conv2d(x, conv.weight, None, conv.stride, conv.padding, conv.dilation, conv.groups)
@@ -128,7 +128,7 @@ def _is_product(conv: nn.Conv2d) -> bool:
 
 
 def _as_rows(x: Tensor) -> Tensor:
-    """``(B, C, rows, columns)`` in channels-last layout as ``(positions, C)``, uncopied."""
+    """A view of ``(B, C, rows, columns)`` in channels-last layout as ``(positions, C)``."""
     return x.permute(0, 2, 3, 1).flatten(0, 2)
 
 

@@ -1,10 +1,10 @@
 """CBAM and the end of its block in four Triton kernels.
 
-``pipeline.model.cbam`` defines what is computed; here sums are in float32. A map is ``(B, C, rows, columns)``
-in channels-last layout, so a position's channels lie side by side. ``C`` is a power of two.
+``pipeline.model.cbam`` is the reference; here sums are in float32. A map is ``(B, C, rows, columns)`` in
+channels-last layout, so the channels of a position are contiguous. ``C`` is a power of two.
 
-Each kernel reads its weights first, then waits for the kernel before it: with ``WAITS`` (programmatic
-dependent launch, on Hopper and newer) it is started while that one still runs.
+With ``WAITS`` (programmatic dependent launch, on Hopper and newer) each kernel starts while the previous one
+still runs: it loads its weights, then waits for the previous kernel.
 """
 
 import ctypes
@@ -20,7 +20,7 @@ from pipeline.model.cbam import CBAM, ChannelGate, SpatialGate
 
 try:
     from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
-except ImportError:  # Triton of torch 2.6 and 2.7: it looks every name up, also those that WAITS leaves out
+except ImportError:  # Triton of torch 2.6 and 2.7 resolves every name, even those that WAITS disables
 
     @triton.jit  # type: ignore[untyped-decorator]
     def gdc_launch_dependents() -> None:
@@ -34,8 +34,8 @@ except ImportError:  # Triton of torch 2.6 and 2.7: it looks every name up, also
 else:
     _CAN_WAIT = True
 
-_PROGRAMS = 128  # about one for each multiprocessor of a large GPU
-_DRIVER = 12030  # CUDA 12.3: older drivers can't capture such launches
+_PROGRAMS = 128  # about one per multiprocessor of a large GPU
+_DRIVER = 12030  # CUDA 12.3: older drivers can't capture dependent launches
 _ROWS_TILE = 4096  # values in the registers of a program
 
 
@@ -44,7 +44,7 @@ def _pool(  # type: ignore[no-untyped-def]
     x, shift, weights, parts, positions,
     C: tl.constexpr, H: tl.constexpr, WIDE: tl.constexpr, TALL: tl.constexpr, WAITS: tl.constexpr,
 ):  # fmt: skip
-    """What some channels give to the hidden layer of the channel gate: by their means and by their maxima."""
+    """Partial sums of the channel gate's hidden layer over some channels, from their means and maxima."""
     image, part = tl.program_id(0), tl.program_id(1)
     c = part * WIDE + tl.arange(0, WIDE)
     h = tl.arange(0, H)
@@ -73,7 +73,7 @@ def _excite(  # type: ignore[no-untyped-def]
     parts, hidden_biases, weights, biases, gate, scale,
     C: tl.constexpr, H: tl.constexpr, PARTS: tl.constexpr, WIDE: tl.constexpr, WAITS: tl.constexpr,
 ):  # fmt: skip
-    """The channel gate from the parts of its hidden layer."""
+    """The channel gate from the partial sums of its hidden layer."""
     image = tl.program_id(0)
     c = tl.program_id(1) * WIDE + tl.arange(0, WIDE)
     h = tl.arange(0, H)
@@ -113,7 +113,7 @@ def _finish(  # type: ignore[no-untyped-def]
     x, shift, gate, stats, conv, conv_bias, residual, residual_shift, positions, rows, width, scale,
     map_step, tap_step, C: tl.constexpr, TALL: tl.constexpr, SHIFTED: tl.constexpr, WAITS: tl.constexpr,
 ):  # fmt: skip
-    """Spatial gate (7x7 over the two maps), both gates applied, residual added, rectified; in place."""
+    """Spatial gate (7x7 over the two maps), both gates applied, residual added, ReLU; in place."""
     row, c = tl.program_id(0) * TALL + tl.arange(0, TALL), tl.arange(0, C)
     inside = (row < rows)[:, None]
     image = row // positions
@@ -144,15 +144,15 @@ def _finish(  # type: ignore[no-untyped-def]
 
 
 def gated(x: Tensor, shift: Tensor, cbam: CBAM, residual: Tensor, residual_shift: Tensor | None) -> Tensor:
-    """``relu(cbam(x + shift) + residual + residual_shift)``, written over ``x``.
+    """``relu(cbam(x + shift) + residual + residual_shift)``, computed in place.
 
     Args:
-        x: What the last convolution of a block gave, without its bias: ``(B, C, rows, columns)``,
+        x: Output of a block's last convolution without its bias: ``(B, C, rows, columns)``,
             channels-last; ``C`` a power of two, at least 64.
         shift: That bias, ``(C,)``.
         cbam: The block's gates; the batch-norm is folded into the convolution.
         residual: Same shape and layout as ``x``.
-        residual_shift: A bias that the residual still lacks, ``(C,)``, or None.
+        residual_shift: Bias still to be added to the residual, ``(C,)``, or None.
 
     Returns:
         ``x``.
@@ -185,9 +185,9 @@ def gated(x: Tensor, shift: Tensor, cbam: CBAM, residual: Tensor, residual_shift
 
 
 def _pool_shape(batch: int, channels: int, positions: int) -> tuple[int, int, int]:
-    """Channels and positions at a time, and warps, of a program of ``_pool``.
+    """Channels and positions per tile, and warps, of a ``_pool`` program.
 
-    Narrow slices of channels fill the GPU where frames are few; more than 32 would burden ``_excite``.
+    With few frames, narrow slices of channels fill the GPU; more than 32 slices would slow ``_excite``.
     """
     wide = min(128, max(16, channels // 32, _power_of_two(batch * channels // (2 * _PROGRAMS))))
     warps = 8 if batch * positions > 512 else 4
@@ -202,7 +202,7 @@ def _launch(kernel: Any, grid: tuple[int, ...], *arguments: Any, **constants: An
 
 @cache
 def _overlaps(device: torch.device) -> bool:
-    """Whether a kernel can be started before the one before it has ended."""
+    """Whether a kernel can start before the previous one has finished."""
     if not _CAN_WAIT or device.type != "cuda" or torch.cuda.get_device_capability(device) < (9, 0):
         return False
     version = ctypes.c_int()
@@ -214,5 +214,5 @@ def _overlaps(device: torch.device) -> bool:
 
 
 def _power_of_two(most: int) -> int:
-    """The largest power of two that is not above ``most``, at least 1."""
+    """The largest power of two up to ``most``, at least 1."""
     return 1 << (max(most, 1).bit_length() - 1)

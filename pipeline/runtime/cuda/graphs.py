@@ -11,21 +11,21 @@ import torch
 T = TypeVar("T")
 _TRIALS = 20
 _choices: WeakKeyDictionary[Any, dict[Hashable, int]] = WeakKeyDictionary()
-_PREPARATIONS = 3  # runs before the capture: libraries choose their kernels in these
+_PREPARATIONS = 3  # warm-up runs before the capture, in which libraries select their kernels
 
 
 class Captured(Generic[T]):
-    """Work on the device with fixed memory: inputs are written in place, outputs are always the same tensors.
+    """A CUDA graph with fixed memory: inputs are written in place, outputs are always the same tensors.
 
-    A graph holds addresses, not tensors: ``work`` is kept, so that what it reads lives as long as the graph.
+    A graph holds addresses, not tensors. ``work`` is kept so that its inputs live as long as the graph.
 
     Args:
         work: Queues kernels and returns tensors; it must not wait for the device.
-        memory: What ``torch.cuda.graph_pool_handle`` gave. A graph may write over the outputs of those that
-            were captured later with the same memory.
+        memory: A handle from ``torch.cuda.graph_pool_handle``. A graph may overwrite the outputs of graphs
+            that were captured later with the same handle.
 
     Attributes:
-        outputs: What ``work`` returned; valid after ``run``, until the next.
+        outputs: Return value of ``work``; valid from one ``run`` to the next.
     """
 
     def __init__(self, work: Callable[[], T], memory: Any) -> None:
@@ -50,13 +50,13 @@ class Captured(Generic[T]):
 
 @cache
 def _beside(device: int) -> torch.cuda.Stream:
-    """The stream of all captures: libraries keep a large workspace for each stream that they meet."""
+    """One stream for all captures: libraries keep a large workspace for each stream."""
     return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
 @contextmanager
 def tuned() -> Iterator[None]:
-    """Lets cuDNN try its kernels for each new shape and keep the fastest."""
+    """Lets cuDNN benchmark its kernels for each new shape and use the fastest."""
     before = torch.backends.cudnn.benchmark
     torch.backends.cudnn.benchmark = True
     try:
@@ -66,12 +66,12 @@ def tuned() -> Iterator[None]:
 
 
 def fastest(owner: object, case: Hashable, *ways: Callable[[], torch.Tensor]) -> torch.Tensor:
-    """Does something in the fastest of several ways; which one that is, is measured when the case is new.
+    """Runs the fastest of several implementations, measured at the first call for each case.
 
     Args:
-        owner: What the choice belongs to; forgotten with it.
-        case: What else the choice depends on.
-        *ways: Each queues kernels for the same result.
+        owner: The object that the choice belongs to; the choice is dropped with it.
+        case: Everything else that the choice depends on, such as the shape.
+        *ways: Implementations that queue kernels for the same result.
     """
     choices = _choices.setdefault(owner, {})
     if case not in choices:
@@ -80,7 +80,7 @@ def fastest(owner: object, case: Hashable, *ways: Callable[[], torch.Tensor]) ->
 
 
 def _time(work: Callable[[], object]) -> float:
-    """Milliseconds of the device for one of many runs."""
+    """Device time of one run in milliseconds, averaged over many runs."""
     torch.cuda.synchronize()
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.stream(_beside(torch.cuda.current_device())):
@@ -104,5 +104,5 @@ def _time(work: Callable[[], object]) -> float:
 
 
 def padded(count: int) -> int:
-    """The batch size whose graph serves ``count`` streams: the next power of two."""
+    """The batch size of the graph for ``count`` streams: the next power of two."""
     return 1 << (count - 1).bit_length()

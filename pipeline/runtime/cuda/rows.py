@@ -9,7 +9,7 @@ _START = 16
 
 
 class Row:
-    """One row of ``Rows``; it is free again as soon as this object is gone."""
+    """One row of ``Rows``; freed when this object is deleted."""
 
     __slots__ = ("_free", "number")
 
@@ -21,15 +21,14 @@ class Row:
 
 
 class Rows:
-    """A growing table. Row 0 is all zeros and stands for nothing.
+    """A growing table. Row 0 is all zeros and means "no entry".
 
-    Rows that are free again are used first, so the table grows only with what is held at the same time.
-    Reading and writing are queued on the current CUDA stream: a row that is freed can be written over by
-    later work only.
+    Freed rows are reused first, so the size depends only on the number of rows in use at the same time.
+    Reads and writes are queued on the current CUDA stream, so only later work can overwrite a freed row.
 
     Args:
-        shape: Of a row.
-        like: Has the type and device.
+        shape: Shape of a row.
+        like: A tensor with the wanted dtype and device.
     """
 
     def __init__(self, shape: Sequence[int], like: Tensor) -> None:
@@ -38,11 +37,11 @@ class Rows:
 
     @property
     def held(self) -> int:
-        """Rows that somebody holds."""
+        """Number of rows in use."""
         return len(self.table) - 1 - len(self._free)
 
     def take(self, count: int) -> list[Row]:
-        """Rows to be written to."""
+        """Allocates rows, growing the table if needed."""
         while len(self._free) < count:
             size = len(self.table)
             self.table = torch.cat([self.table, torch.zeros_like(self.table)])

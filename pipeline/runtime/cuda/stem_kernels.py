@@ -6,12 +6,12 @@ import triton.language as tl
 from torch import Tensor
 
 CHANNELS = 4
-"""Of a frame: red, green, blue and zeros, because convolutions of four channels are faster than of three."""
+"""Channels of a frame: red, green, blue and zeros; convolutions of four channels are faster than of three."""
 
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _normalise(pixels, factor, offset, frames, count, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
-    """Red, green, blue and zeros from blue-green-red."""
+    """Normalised red, green, blue and zeros from blue-green-red."""
     p = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     c = tl.arange(0, 4)
     colour = (p < count)[:, None] & (c < 3)[None, :]
@@ -26,7 +26,7 @@ def _normalise(pixels, factor, offset, frames, count, BLOCK: tl.constexpr):  # t
 def _max_pool(  # type: ignore[no-untyped-def]
     x, out, count, height, width, rows, columns, C: tl.constexpr, TALL: tl.constexpr
 ):
-    """Some positions of the result, all channels."""
+    """Computes some positions of the result for all channels."""
     p = tl.program_id(0) * TALL + tl.arange(0, TALL)
     c = tl.arange(0, C)
     inside = p < count
@@ -46,9 +46,9 @@ def normalise(pixels: Tensor, factor: Tensor, offset: Tensor, dtype: torch.dtype
 
     Args:
         pixels: ``(n, rows, columns, 3)`` uint8, blue-green-red.
-        factor: By channel, red first: a value is normalised by ``value * factor + offset``.
+        factor: By channel, red first: values are normalised by ``value * factor + offset``.
         offset: See ``factor``.
-        dtype: Of the frames.
+        dtype: Type of the frames.
     """
     frames = torch.empty(*pixels.shape[:3], CHANNELS, dtype=dtype, device=pixels.device)
     count, block = frames.numel() // CHANNELS, 256
@@ -57,7 +57,7 @@ def normalise(pixels: Tensor, factor: Tensor, offset: Tensor, dtype: torch.dtype
 
 
 def max_pool(x: Tensor) -> Tensor:
-    """3x3 maximum at every second place of ``(B, C, height, width)`` in channels-last layout."""
+    """3x3 max-pooling with stride 2 of ``(B, C, height, width)`` in channels-last layout."""
     batch, channels, height, width = x.shape
     rows, columns = (height + 1) // 2, (width + 1) // 2
     out = x.new_empty(batch, rows, columns, channels)

@@ -1,4 +1,4 @@
 """Evaluation of models on unseen data, and the command that reports it.
 
-May use ``rendered`` and ``recorded``.
+May import ``rendered`` and ``recorded``.
 """

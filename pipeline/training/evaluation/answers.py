@@ -13,7 +13,7 @@ _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def mixed(device: torch.device, precision: str) -> AbstractContextManager[None]:
-    """Passes inside run in ``fp32``, ``bf16`` or ``fp16``."""
+    """Runs the passes inside in ``fp32``, ``bf16`` or ``fp16``."""
     return torch.autocast(device.type, _DTYPES.get(precision), enabled=precision in _DTYPES)
 
 
@@ -22,7 +22,7 @@ def answers(model: nn.Module, batches: Iterable[Clips], precision: str = "fp32")
     """Logits ``(N, classes)`` in float32 and labels ``(N,)`` of all clips.
 
     Raises:
-        ValueError: there is no clip.
+        ValueError: there are no clips.
     """
     logits, labels = [], []
     for clips in batches:
@@ -37,11 +37,11 @@ def answers(model: nn.Module, batches: Iterable[Clips], precision: str = "fp32")
 
 @torch.no_grad()
 def streaming_difference(model: TemporalKVQResNetCBAM, frames: Tensor) -> float:
-    """Largest difference between the logits of whole clips and those of the same clips frame by frame.
+    """Largest difference between the logits of whole clips and of the same clips frame by frame.
 
     Args:
         model: in evaluation mode, on the device of the frames.
-        frames: of `Clips`.
+        frames: as in `Clips`.
     """
     frames = normalised(frames, model)
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):

@@ -1,4 +1,4 @@
-"""Temperature scaling: calibrates scores to the accuracy at that score.
+"""Temperature scaling: calibrates scores to accuracy.
 
 Source: Guo et al., arXiv 1706.04599.
 """
@@ -13,23 +13,23 @@ _LOWEST, _HIGHEST = 0.2, 5.0
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
-    """The temperature that makes the labels most likely, and with them one more clip of any class.
+    """The maximum-likelihood temperature for the labels plus one clip of uniform class.
 
-    Without that one, a few clips that are all right would make a model entirely sure of everything.
-    The likelihood has one peak over 1 / T, so halving the interval around the zero of its slope finds it.
+    Without the extra clip, a few clips that are all correct would drive every score to 1. The likelihood
+    has one maximum over 1 / T, which bisection of its slope finds.
 
     Args:
         logits: ``(N, classes)`` of clips that were not trained on.
         labels: their classes ``(N,)``.
 
     Returns:
-        Between 0.2 and 5: logits that are no better than chance have no best one.
+        A temperature between 0.2 and 5; the limits apply to logits without an optimum, such as chance level.
 
     Raises:
         ValueError: no clips.
     """
     if len(labels) == 0:
-        raise ValueError("a temperature can't be fitted on no clips")
+        raise ValueError("a temperature can't be fitted without clips")
     logits = logits.double()
     any_class = 1 / (len(labels) + 1)
     own = torch.lerp(logits.gather(1, labels[:, None]).mean(), logits.mean(), any_class)
@@ -43,17 +43,17 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
 
 @torch.no_grad()
 def calibrate(model: TemporalKVQResNetCBAM, logits: Tensor, labels: Tensor) -> float:
-    """Fits a temperature and folds it into the classifier: no answer changes, and a step costs the same.
+    """Fits a temperature and folds it into the classifier; the predicted class and the cost do not change.
 
-    ``model.metadata["temperature"]`` holds what the classifier has been divided by, over all calls.
+    ``model.metadata["temperature"]`` holds the product of the temperatures of all calls.
 
     Args:
-        model: the network that gave the logits; changed in place.
+        model: the network that produced the logits; changed in place.
         logits: ``(N, classes)`` of clips that were not trained on.
         labels: their classes ``(N,)``.
 
     Returns:
-        The temperature that was folded in by this call.
+        The temperature of this call.
 
     Raises:
         ValueError: no clips.
@@ -68,18 +68,18 @@ def calibrate(model: TemporalKVQResNetCBAM, logits: Tensor, labels: Tensor) -> f
 
 
 def calibrated(model: nn.Module, logits: Tensor, labels: Tensor, numbers: Tensor | None = None) -> Report:
-    """What the scores of a model are worth, and what a temperature could still mend.
+    """The calibration error of a model, and what refitting a temperature would leave of it.
 
     Args:
-        model: the network that gave the logits.
+        model: the network that produced the logits.
         logits: ``(N, classes)``.
         labels: the truth ``(N,)``.
-        numbers: of the clip that each is a window of ``(N,)``; None: each is a clip of its own.
+        numbers: number of the clip of each window ``(N,)``; None if each is a clip of its own.
 
     Returns:
-        Expected calibration error and negative log likelihood as the model is; ``temperature`` that has
-        been folded into it (None: it was never calibrated); ``refitted``: a temperature fitted on every
-        second clip of each class, and the error that it leaves on the others, if there are any.
+        Expected calibration error and negative log likelihood of the model; the ``temperature`` folded
+        into it (None if never calibrated); ``refitted``: a temperature fitted on every second clip of each
+        class, and the remaining error on the other clips, if there are any.
     """
     report: Report = calibration(logits, labels)
     report["temperature"] = getattr(model, "metadata", {}).get("temperature")
@@ -93,7 +93,7 @@ def calibrated(model: nn.Module, logits: Tensor, labels: Tensor, numbers: Tensor
 
 
 def _every_second_clip(labels: Tensor, numbers: Tensor) -> Tensor:
-    """Which windows ``(N,)`` are of the first, third, fifth ... clip of their class."""
+    """Mask ``(N,)`` of the windows of the first, third, fifth ... clip of each class."""
     chosen = torch.zeros_like(labels, dtype=torch.bool)
     for label in set(labels.tolist()):
         of_class = labels == label

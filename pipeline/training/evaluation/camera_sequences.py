@@ -1,4 +1,4 @@
-"""Sequences of a hand-held camera in a still scene, with the flow of its motion."""
+"""Sequences of a hand-held camera in a static scene, with ground-truth flow."""
 
 import re
 from collections.abc import Mapping
@@ -12,19 +12,19 @@ from pipeline.training.evaluation.truth_files import Flow, name_below
 from pipeline.training.rendered.pictures import PICTURE_SUFFIXES
 
 _TRUTH = re.compile(r"flow_to_([1-9]\d*)_before\.npz")
-_WANTED = "numbered pictures beside flow_to_N_before.npz, which has one array for each number"
+_WANTED = "numbered pictures next to flow_to_N_before.npz, which has one array for each number"
 
 
 @dataclass(frozen=True, slots=True)
 class CameraSequence:
-    """Where the frames lie, and what is known of them.
+    """Paths of the frames, and their ground truth.
 
     Attributes:
-        name: of the sequence, unique in its folder.
-        frames: by number, without gaps.
+        name: name of the sequence, unique in its folder.
+        frames: paths by number, without gaps.
         truth: by number: the flow to the frame ``spacing`` before, in pixels, at every fourth pixel from the
-            third on, ``(H / 4, W / 4, 2)``; NaN where it is not known.
-        spacing: in frames.
+            third on, ``(H / 4, W / 4, 2)``; NaN where unknown.
+        spacing: distance in frames.
     """
 
     name: str
@@ -34,16 +34,16 @@ class CameraSequence:
 
 
 def find_camera_sequences(folder: Path) -> list[CameraSequence]:
-    """All sequences of a folder and those below it, by name.
+    """All sequences of a folder and its subfolders, by name.
 
     Raises:
-        ValueError: no such folder, no sequence in it, or one that is not whole.
+        ValueError: the folder does not exist or has no sequence, or a sequence is incomplete.
     """
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder of camera sequences")
     files = sorted(path for path in folder.rglob("flow_to_*_before.npz") if _TRUTH.fullmatch(path.name))
     if not files:
-        raise ValueError(f"{folder}: no sequence in it; expected {_WANTED}")
+        raise ValueError(f"{folder}: has no sequences; expected {_WANTED}")
     return [_sequence(folder, file) for file in files]
 
 
@@ -66,6 +66,6 @@ def _sequence(folder: Path, file: Path) -> CameraSequence:
     wanted = range(min(truth) - spacing, max(truth) + 1)
     missing = [number for number in wanted if number not in pictures]
     if missing:
-        raise ValueError(f"{file.parent}: there is no picture of number {missing[0]}")
+        raise ValueError(f"{file.parent}: picture number {missing[0]} is missing")
     frames = {number: pictures[number] for number in wanted}
     return CameraSequence(name_below(folder, file.parent), frames, truth, spacing)

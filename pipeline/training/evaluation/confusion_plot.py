@@ -9,14 +9,14 @@ import numpy as np
 from pipeline.base.packages import need_extra
 
 Confusion = Sequence[Sequence[int]]
-"""Counts; rows are the truth, columns the answers."""
+"""Counts; rows are the true classes, columns the predicted ones."""
 
 
 def need_matplotlib(path: Path) -> None:
-    """Checks that a picture can be drawn.
+    """Checks that a plot can be written.
 
     Raises:
-        ValueError: matplotlib is missing, or does not know the format that the suffix of ``path`` names.
+        ValueError: matplotlib is missing, or does not support the format named by the suffix of ``path``.
     """
     need_extra("plots")
     from matplotlib.backend_bases import FigureCanvasBase
@@ -26,15 +26,15 @@ def need_matplotlib(path: Path) -> None:
 
 
 def draw_confusions(matrices: Mapping[str, Confusion], labels: Sequence[str], path: Path) -> None:
-    """Draws matrices side by side: the colour is the share of the truth's clips, the number their count.
+    """Draws matrices side by side: colours are shares of each true class, numbers are clip counts.
 
     Args:
         matrices: by title, at least one.
         labels: names of the classes.
-        path: of the picture; its suffix is the format.
+        path: output file; its suffix gives the format.
 
     Raises:
-        ValueError: matplotlib does not know the format.
+        ValueError: matplotlib does not support the format.
         OSError: the file can't be written.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -57,12 +57,12 @@ def draw_confusions(matrices: Mapping[str, Confusion], labels: Sequence[str], pa
                 ink = "white" if shares[row, column] > 0.5 else "#303030"
                 axis.text(column, row, str(count), ha="center", va="center", fontsize=8, color=ink)
         right = counts.trace() / max(counts.sum(), 1)
-        axis.set_title(f"{title}: {right:.1%} of {counts.sum()} right", fontsize=10)
+        axis.set_title(f"{title}: {right:.1%} of {counts.sum()} correct", fontsize=10)
         axis.set_xticks(
             range(len(labels)), labels, rotation=60, ha="right", rotation_mode="anchor", fontsize=8
         )
         axis.set_yticks(range(len(labels)), labels, fontsize=8)
-        axis.set_xlabel("answer", fontsize=9)
+        axis.set_xlabel("prediction", fontsize=9)
         axis.set_ylabel("truth", fontsize=9)
         for edge in np.arange(0.5, len(labels) - 1):
             axis.axhline(edge, color="#d8e0ea", linewidth=0.5)
@@ -70,5 +70,5 @@ def draw_confusions(matrices: Mapping[str, Confusion], labels: Sequence[str], pa
         axis.tick_params(length=0)
         for spine in axis.spines.values():
             spine.set_visible(False)
-    figure.colorbar(image, ax=list(axes), label="share of the truth's clips", shrink=0.7)
+    figure.colorbar(image, ax=list(axes), label="share of the true class", shrink=0.7)
     figure.savefig(path)

@@ -1,4 +1,4 @@
-"""Tables of dense-motion results, beside the baselines."""
+"""Tables of dense-motion results with baselines."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,14 +18,14 @@ _NAMES = {
 _CORRUPTED = {
     "noise": "noise, sigma 20",
     "low_light": "low light",
-    "light_jump": "jump of light",
+    "light_jump": "exposure jump",
     "jpeg": "JPEG, quality 15",
     "h264": "H.264",
 }
 
 
 def render_dense(metrics: Report) -> list[RenderableType]:
-    """Tables of the sections of `score_dense` that a report has, with an empty line after each."""
+    """Tables of the `score_dense` sections in a report, each followed by an empty line."""
     parts: list[RenderableType] = []
     if "flow" in metrics:
         parts += [*_flow(metrics["flow"]), "", *_uncertainty(metrics["uncertainty"]), ""]
@@ -40,7 +40,7 @@ def render_dense(metrics: Report) -> list[RenderableType]:
 
 def _flow(pairs: Report) -> list[RenderableType]:
     methods = [name for name in _NAMES if name in next(iter(pairs.values()))]
-    table = _table("Flow: mean end-point error, in pixels of the pictures", "pair", methods)
+    table = _table("Flow: mean end-point error in image pixels", "pair", methods)
     for name, pair in sorted(pairs.items(), key=lambda item: -item[1]["epe"]):
         table.add_row(name, *_best(pair, methods))
     table.add_section()
@@ -48,7 +48,7 @@ def _flow(pairs: Report) -> list[RenderableType]:
     corruptions = list(next(iter(pairs.values())).get("corrupted", ()))
     if not corruptions:
         return [table]
-    corrupted = _table(f"The same {len(pairs)} pairs corrupted: mean end-point error", "pictures", methods)
+    corrupted = _table(f"The same {len(pairs)} pairs corrupted: mean end-point error", "corruption", methods)
     for name in corruptions:
         mean = _mean([pair["corrupted"][name] for pair in pairs.values()], methods)
         corrupted.add_row(_CORRUPTED[name], *_best(mean, methods))
@@ -68,22 +68,22 @@ def _mean(rows: Sequence[Mapping[str, float]], methods: Sequence[str]) -> dict[s
 
 
 def _best(row: Mapping[str, float], methods: Sequence[str]) -> list[Text]:
-    """The errors, the lowest in bold."""
+    """The errors, with the lowest in bold."""
     lowest = min(row[name] for name in methods)
     return [Text(f"{row[name]:.2f}", "bold" if row[name] == lowest else "") for name in methods]
 
 
 def _uncertainty(report: Report) -> list[RenderableType]:
     table = Table(title="Uncertainty: errors in pixels")
-    table.add_column("places, a tenth each")
+    table.add_column("decile of positions")
     table.add_column("expected", justify="right")
-    table.add_column("real error", justify="right")
+    table.add_column("actual error", justify="right")
     for number, part in enumerate(report["bins"]):
-        name = {0: "most sure", len(report["bins"]) - 1: "least sure"}.get(number, "")
+        name = {0: "most certain", len(report["bins"]) - 1: "least certain"}.get(number, "")
         table.add_row(name, f"{part['expected']:.2f}", f"{part['real']:.2f}")
     note = (
         f"below the expected error: {report['within']:.0%} (63 % if calibrated); "
-        f"below three times it: {report['within_3']:.0%} (95 %)"
+        f"below three times the expected error: {report['within_3']:.0%} (95 %)"
     )
     return [table, Text(note)]
 
@@ -91,8 +91,8 @@ def _uncertainty(report: Report) -> list[RenderableType]:
 def _moving(sequences: Report) -> list[RenderableType]:
     parts: list[RenderableType] = []
     for kind, key, title in (
-        ("cdnet", "f", "What moves: F-measure of pixels, all frames together"),
-        ("davis", "j", "Main object: J (overlap, mean of frames); other movers count as false"),
+        ("cdnet", "f", "Moving pixels: F-measure over all frames"),
+        ("davis", "j", "Main object: J (mean overlap per frame); other moving objects count as false"),
     ):
         chosen = [(name, row) for name, row in sequences.items() if row["kind"] == kind]
         if not chosen:
@@ -113,10 +113,10 @@ def _moving(sequences: Report) -> list[RenderableType]:
 
 
 def _speed(sequences: Report) -> list[RenderableType]:
-    """Of sequences with things that could be followed."""
-    table = Table(title="Velocity of things: median error, as a part of how far they went")
+    """For sequences with trackable objects."""
+    table = Table(title="Velocity of objects: median error relative to their displacement")
     table.add_column("sequence", overflow="fold")
-    for heading in ("things", "network", "DIS"):
+    for heading in ("objects", "network", "DIS"):
         table.add_column(heading, justify="right")
     for name, row in sequences.items():
         if row.get("things"):
@@ -135,11 +135,11 @@ def _share(row: Mapping[str, float], key: str) -> list[str]:
 
 
 def _still(report: Report) -> list[RenderableType]:
-    table = Table(title="Still pictures, disturbed: all that moves is false")
-    table.add_column("under")
+    table = Table(title="Still images under disturbances: all motion is false")
+    table.add_column("effect")
     for heading in (
         "frames",
-        "false\nthings",
+        "false\nobjects",
         "network\nfalse",
         "flow\np50",
         "flow\np99",
@@ -163,14 +163,14 @@ def _still(report: Report) -> list[RenderableType]:
     return [
         table,
         Text(
-            "false things: those that a tracker follows, in all clips; false: share of frames in which any "
-            "place moves; flow in pixels of the network's input"
+            "false objects: objects tracked in all clips; false: share of frames with any moving position; "
+            "flow in pixels of the network's input"
         ),
     ]
 
 
 def _camera(report: Report) -> list[RenderableType]:
-    table = Table(title="Camera motion in still scenes: median error in pixels")
+    table = Table(title="Camera motion in static scenes: median error in pixels")
     table.add_column("sequence", overflow="fold")
     for heading in ("frames", "network", "fit to\nDIS", "best\nfit", "network's\nflow", "DIS\nflow"):
         table.add_column(heading, justify="right")
@@ -178,6 +178,6 @@ def _camera(report: Report) -> list[RenderableType]:
         keys = ("epe", "dis_fit_epe", "best_fit_epe", "flow_epe", "dis_epe")
         table.add_row(name, str(row["frames"]), *(f"{row[key]:.2f}" for key in keys))
     note = (
-        "of a picture 320 px wide; best fit: a similarity fitted to the truth, which leaves what depth does"
+        "for a width of 320 px; best fit: a similarity fitted to the ground truth; its error is due to depth"
     )
     return [table, Text(note)]

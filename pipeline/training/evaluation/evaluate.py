@@ -40,37 +40,37 @@ def evaluate(
     picture: Path | None = None,
     notify: Callable[[str], None] = print_stage,
 ) -> Report:
-    """Evaluates a checkpoint; without pictures, videos, data and dense on drawn pictures.
+    """Evaluates a checkpoint; by default on clips rendered from procedural pictures.
 
     Args:
         checkpoint: a file, or the name of a shipped checkpoint.
         pictures: folder of photos never trained on.
         videos: video files, see `score_video`.
-        data: labelled clips: a folder with a folder for each class, or a CSV file.
-        dense: data sets with true dense motion.
-        all_clips: take all of ``data``, not only the clips that the training held out; of a checkpoint that
-            does not know them, those that training on ``data`` would have held out.
-        samples: clips for each speed and control of pictures and of the virtual camera, and most windows
-            of each class of a video.
-        spacing_ms: time between frames; None takes the training's own, or 100.
+        data: labelled clips: a folder with one subfolder per class, or a CSV file.
+        dense: data sets with ground truth for dense motion.
+        all_clips: score all of ``data`` instead of only the clips held out by the training. If the
+            checkpoint does not list them, the clips that training on ``data`` would hold out are used.
+        samples: clips for each speed and control of pictures and of the virtual camera, and maximum
+            number of windows for each class of a video.
+        spacing_ms: time between frames; None uses the spacing of the training, or 100.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` ...
-        report: file for the metrics as JSON.
-        picture: file for the confusion matrices as a picture.
-        notify: takes human-readable lines on how it goes.
+        report: JSON file for the metrics.
+        picture: image file for the confusion matrices.
+        notify: receives progress messages.
 
     Returns:
-        ``checkpoint``, ``labels``, and of the sections ``pictures``, ``videos``, ``data`` and those of
-        `score_dense` the ones asked for.
+        ``checkpoint``, ``labels``, and the requested sections among ``pictures``, ``videos``, ``data`` and
+        those of `score_dense`.
 
     Raises:
-        ValueError: an error in the arguments or the files, in one line.
+        ValueError: an argument or file is invalid; the message is one line.
         OSError: a result can't be written.
     """
     for path in (report, picture):
         if path is not None and not path.absolute().parent.is_dir():
-            raise ValueError(f"{path}: there is no folder {path.parent}; make it first")
+            raise ValueError(f"{path}: there is no folder {path.parent}; create it first")
         if path is not None and path.is_dir():
-            raise ValueError(f"{path}: is a folder; give the name of a file")
+            raise ValueError(f"{path}: is a folder; give a file name")
     if picture is not None:
         need_matplotlib(picture)
     model = load_checkpoint(checkpoint).to(pick_device(device)).eval()
@@ -109,7 +109,7 @@ def evaluate(
 
 
 def _usual_spacing_ms(model: TemporalKVQResNetCBAM) -> float:
-    """That of the training, if it was on recorded clips."""
+    """The spacing used in training on recorded clips, else the default."""
     rendered = set(model.labels) == set(CAMERA_MOTIONS)
     return _SPACING_MS if rendered else model.metadata.get("recipe", {}).get("spacing_ms", _SPACING_MS)
 

@@ -11,15 +11,15 @@ _BINS, _STRIDE = 10, 4
 
 
 class ErrorSamples:
-    """Expected and real errors at every fourth known pixel of any number of pictures, in their pixels."""
+    """Expected and actual errors at every fourth known pixel of any number of images, in image pixels."""
 
     def __init__(self) -> None:
-        """Starts without pictures."""
+        """Starts empty."""
         self._expected: list[Floats] = []
         self._real: list[Floats] = []
 
     def add(self, motion: DenseMotion, truth: Flow) -> None:
-        """Takes the samples of one picture; NaN in ``truth`` is not known."""
+        """Adds the samples of one image; NaN in ``truth`` means unknown."""
         height, width = truth.shape[:2]
         real = np.linalg.norm(flow_at(motion, height, width) - truth, axis=2)[2::_STRIDE, 2::_STRIDE]
         expected = uncertainty_at(motion, height, width)[2::_STRIDE, 2::_STRIDE]
@@ -28,13 +28,13 @@ class ErrorSamples:
         self._real.append(real[known].astype(np.float32))
 
     def report(self) -> Report:
-        """What the uncertainty is worth.
+        """Calibration of the uncertainty.
 
         Returns:
-            ``bins``: ten of as many samples each, from sure to unsure, with the mean ``expected`` and
-            ``real`` error; ``calibration_error``: the mean distance between the two, in pixels; ``within``
-            and ``within_3``: shares of the real errors below the expected one, and below three times it,
-            which are 0.63 and 0.95 for errors that follow a Laplace distribution.
+            ``bins``: ten bins with equal numbers of samples, from certain to uncertain, with the mean
+            ``expected`` and ``real`` error; ``calibration_error``: the mean difference of the two, in
+            pixels; ``within`` and ``within_3``: shares of the actual errors below the expected error and
+            below three times it, which are 0.63 and 0.95 for a Laplace distribution.
         """
         expected, real = np.concatenate(self._expected), np.concatenate(self._real)
         order = np.argsort(expected, kind="stable")

@@ -10,21 +10,21 @@ from pipeline.base.frame import Image
 from pipeline.training.evaluation.truth_files import Flow, name_below, read_flow, read_picture
 
 _NAMES = (("a.png", "b.png", "flow.npz"), ("frame10.png", "frame11.png", "flow10.flo"))
-"""Of the new picture, the past one, and the flow from the new to the past one."""
+"""File names of the new image, the past image, and the flow from new to past."""
 _WANTED = (
-    "frame10.png, frame11.png and flow10.flo (Middlebury), image_2 beside flow_occ (KITTI), "
-    "final or clean beside flow (Sintel), or a.png, b.png and flow.npz"
+    "frame10.png, frame11.png and flow10.flo (Middlebury), image_2 next to flow_occ (KITTI), "
+    "final or clean next to flow (Sintel), or a.png, b.png and flow.npz"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class FlowPair:
-    """Where two pictures and the flow between them lie.
+    """Paths of two images and the flow between them.
 
     Attributes:
-        name: of the pair, unique in its folder.
-        new: the picture whose places are looked up: the first in time, as all data sets have it.
-        past: the picture in which they are looked up.
+        name: name of the pair, unique in its folder.
+        new: the image that the flow starts from; in all these data sets it is the first in time.
+        past: the image that the flow points to.
         truth: the flow from ``new`` to ``past``.
     """
 
@@ -34,45 +34,45 @@ class FlowPair:
     truth: Path
 
     def read(self) -> tuple[Image, Image, Flow]:
-        """New picture, past picture, and the flow from new to past, NaN where it is not known.
+        """New image, past image, and the flow from new to past, NaN where unknown.
 
         Raises:
-            ValueError: a file is missing or damaged, sizes differ, or nothing is known.
+            ValueError: a file is missing or damaged, sizes differ, or the flow is unknown everywhere.
         """
         new, past, truth = read_picture(self.new), read_picture(self.past), read_flow(self.truth)
         if not new.shape[:2] == past.shape[:2] == truth.shape[:2]:
             sizes = ", ".join(f"{a.shape[1]}x{a.shape[0]}" for a in (new, past, truth))
-            raise ValueError(f"{self.truth}: pictures and flow are of different sizes: {sizes}")
+            raise ValueError(f"{self.truth}: pictures and flow have different sizes: {sizes}")
         if np.isnan(truth).all():
-            raise ValueError(f"{self.truth}: the flow is known nowhere")
+            raise ValueError(f"{self.truth}: has no known flow")
         return new, past, truth
 
 
 def find_flow_pairs(folder: Path) -> list[FlowPair]:
-    """All pairs of a folder and those below it, by name.
+    """All pairs of a folder and its subfolders, by name.
 
-    Layouts: Middlebury (pictures and flow together, or in two folders as they are published), KITTI 2015,
-    Sintel (both passes), and ``a.png``, ``b.png``, ``flow.npz``.
+    Layouts: Middlebury (images and flow together, or in two folders as published), KITTI 2015, Sintel (both
+    passes), and ``a.png``, ``b.png``, ``flow.npz``.
 
     Raises:
-        ValueError: no such folder, or no pair in it.
+        ValueError: the folder does not exist or has no pairs.
     """
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder of flow pairs")
     layouts: tuple[Callable[[Path], Iterator[FlowPair]], ...] = (_single, _kitti, _sintel)
     pairs = {pair.name: pair for layout in layouts for pair in layout(folder)}
     if not pairs:
-        raise ValueError(f"{folder}: no pictures with true flow in it; expected {_WANTED}")
+        raise ValueError(f"{folder}: has no pictures with true flow; expected {_WANTED}")
     return [pairs[name] for name in sorted(pairs)]
 
 
 def _single(folder: Path) -> Iterator[FlowPair]:
-    """A folder for each pair."""
+    """One folder per pair."""
     for new, past, flow in _NAMES:
         pictures = {path.parent.name: path.parent for path in sorted(folder.rglob(new))}
         for truth in sorted(folder.rglob(flow)):
             beside = truth.parent if (truth.parent / new).exists() else pictures.get(truth.parent.name)
-            home = beside or truth.parent  # reading it names what is missing
+            home = beside or truth.parent  # reading the pair reports the missing file
             yield FlowPair(name_below(folder, truth.parent), home / new, home / past, truth)
 
 

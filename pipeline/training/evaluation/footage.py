@@ -13,26 +13,26 @@ _USUAL_FPS = 25.0
 
 
 class Footage:
-    """A video file and the windows in it, picked as the live pipeline picks them.
+    """A video file and its windows, selected as in the live pipeline.
 
-    The file is decoded once for each walk over its windows, and only the frames of one window are in memory.
+    Each walk over the windows decodes the file once, and only the frames of one window are in memory.
 
     Attributes:
-        path: of the file.
+        path: the file.
         size: width and height of its frames in pixels.
-        frames: number of frames that are looked at.
-        cut: whether the file goes on after them.
-        windows: numbers of the frames of each window, ``(windows, T + 1)``, oldest first.
+        frames: number of frames used.
+        cut: whether the file has more frames.
+        windows: frame numbers of each window, ``(windows, T + 1)``, oldest first.
     """
 
     def __init__(self, path: Path, num_past: int, spacing_ms: float, most_frames: int = 3000) -> None:
         """Reads the times of the frames.
 
         Args:
-            path: of the video file.
+            path: the video file.
             num_past: past frames in a window, ``T``.
             spacing_ms: time between the frames of a window; 0 = consecutive frames.
-            most_frames: frames to look at.
+            most_frames: maximum number of frames to use.
 
         Raises:
             ValueError: not a readable video, or too short for one window.
@@ -54,10 +54,10 @@ class Footage:
             )
 
     def walk(self, chosen: Sequence[int]) -> Iterator[tuple[int, list[Image]]]:
-        """The chosen windows with their frames, in order of time; a window may be chosen more than once.
+        """The chosen windows with their frames, in time order; a window may be chosen more than once.
 
         Args:
-            chosen: rising indices into ``windows``.
+            chosen: increasing indices into ``windows``.
         """
         held: dict[int, Image] = {}
         frames = enumerate(image for _, image in read_frames(self.path))

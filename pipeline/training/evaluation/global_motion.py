@@ -1,8 +1,8 @@
 """Estimates camera motion between two frames of a real video without the model.
 
-Corners are followed by pyramidal Lucas-Kanade, forward and back, and a similarity transform is fitted to
-them with RANSAC. Where that leads nowhere, as in fast rolls, matched ORB features take its place: on warps of
-photos by known amounts they survive more, and are less exact.
+Corners are tracked with pyramidal Lucas-Kanade, with a forward-backward check, and a similarity transform is
+fitted to them with RANSAC. If that fails, as in fast rolls, matched ORB features are used instead: they
+tolerate larger motion but are less accurate.
 """
 
 import math
@@ -18,11 +18,11 @@ from pipeline.base.frame import Image
 from pipeline.training.rendered.renderer import ACCELERATION, FASTEST, SLOWEST, SPEEDS
 
 STILL_SHARE = 0.25
-"""A still camera moves less than this share of the slowest trained motion, along every axis."""
+"""A static camera moves less than this share of the slowest trained motion, along every axis."""
 REST_SHARE = 0.05
-"""A camera at rest moves less than this share of it: about a third of a pixel of 480."""
+"""A camera at rest moves less than this share of it: about a third of a pixel at 480 px width."""
 OTHERS_SHARE = 1 / 3
-"""A motion has a name if all others are below this share of it, each in units of its own trained range."""
+"""A motion gets a label if all others are below this share of it, each in units of its trained range."""
 
 NAMES = (
     ("pan_left", "pan_right"),
@@ -30,7 +30,7 @@ NAMES = (
     ("zoom_out", "zoom_in"),
     ("roll_ccw", "roll_cw"),
 )
-"""Names of a motion by axis of `CameraMotion`: below and above zero."""
+"""Labels of negative and positive motion by axis of `CameraMotion`."""
 
 _UNITS = np.sqrt(np.multiply(SLOWEST, FASTEST))
 _WIDTH_PX, _GRID = 480, 4
@@ -43,12 +43,12 @@ _NOWHERE: Corners = np.zeros((0, 2), np.float32)
 
 
 class CameraMotion(NamedTuple):
-    """What the camera did; the content of the picture does the opposite.
+    """Motion of the camera; the image content moves the opposite way.
 
     Attributes:
-        right: Pan, as a share of the picture's width.
-        down: Tilt, as a share of its height: pictures are stretched to a square before a model sees them.
-        closer: Zoom in, as the logarithm of the growth of the content.
+        right: Pan, as a share of the frame width.
+        down: Tilt, as a share of the frame height, because frames are stretched to a square for the model.
+        closer: Zoom in, as the logarithm of the scale factor of the content.
         clockwise: Roll, in radians.
     """
 
@@ -59,7 +59,7 @@ class CameraMotion(NamedTuple):
 
 
 def small_grey(image: Image) -> Grey:
-    """A picture as `estimate_motion` takes it: grey and 480 px wide."""
+    """The input of `estimate_motion`: greyscale and 480 px wide."""
     height = max(round(_WIDTH_PX * image.shape[0] / image.shape[1]), 1)
     shrinks = image.shape[1] > _WIDTH_PX
     resized = cv2.resize(
@@ -69,12 +69,11 @@ def small_grey(image: Image) -> Grey:
 
 
 def estimate_motion(before: Grey, after: Grey) -> CameraMotion | None:
-    """The camera's motion between two frames, or None if it is not sure.
+    """The camera's motion between two frames, or None if the estimate is unreliable.
 
-    Sure means: at least 30 places and 60 % of all that were found again moved as one similarity transform
-    predicts, to 2 px; and of 4 x 4 parts of the picture at least 8 have 4 such places, and in three
-    quarters of these parts most of them agree. So a large thing in front of a plain wall is not taken for
-    the world.
+    Reliable means: at least 30 points, and 60 % of all matched points, agree with one similarity transform
+    to 2 px; of 4 x 4 parts of the frame at least 8 have 4 points, and in three quarters of these parts most
+    points agree. This rejects the motion of a large object in front of a plain wall.
     """
     if before.shape != after.shape:
         return None
@@ -82,11 +81,11 @@ def estimate_motion(before: Grey, after: Grey) -> CameraMotion | None:
 
 
 def name_motion(motion: CameraMotion, slack: float = 0.0) -> str | None:
-    """The label of a motion; None if it is between still and moving, too fast, or more than one motion.
+    """The label of a motion; None if it is between static and moving, too fast, or a mix of motions.
 
     Args:
-        motion: of the camera.
-        slack: by which share it may be slower or faster than the trained range.
+        motion: motion of the camera.
+        slack: tolerance around the trained range, as a share of its limits.
     """
     size = np.abs(motion)
     if _below(motion, STILL_SHARE):
@@ -100,10 +99,10 @@ def name_motion(motion: CameraMotion, slack: float = 0.0) -> str | None:
 
 
 def name_clip(motions: Sequence[CameraMotion | None]) -> str | None:
-    """The label of a clip from its intervals, or None if they do not agree.
+    """The label of a clip from its intervals, or None if they disagree.
 
-    All must be sure, have the same name and be within the trained acceleration; their mean must be within
-    the trained range of speeds.
+    All must be reliable, have the same label and be within the trained acceleration; their mean must be
+    within the trained range of speeds.
     """
     sure = [motion for motion in motions if motion is not None]
     if not sure or len(sure) < len(motions):
@@ -114,7 +113,7 @@ def name_clip(motions: Sequence[CameraMotion | None]) -> str | None:
 
 
 def at_rest(motions: Sequence[CameraMotion | None]) -> bool:
-    """Whether a camera surely stood as still in a whole clip as one on a tripod."""
+    """Whether the camera was reliably at rest, as on a tripod, in the whole clip."""
     return all(motion is not None and _below(motion, REST_SHARE) for motion in motions)
 
 
@@ -147,7 +146,7 @@ def _fit(shape: tuple[int, ...], start: Corners, end: Corners) -> CameraMotion |
 
 
 def _follow(before: Grey, after: Grey) -> tuple[Corners, Corners]:
-    """Places ``(N, 2)`` of corners in both frames, of those that lead back to where they came from."""
+    """Positions ``(N, 2)`` in both frames of the corners that pass the forward-backward check."""
     corners = _corners(before)
     if not len(corners):
         return _NOWHERE, _NOWHERE
@@ -158,7 +157,7 @@ def _follow(before: Grey, after: Grey) -> tuple[Corners, Corners]:
 
 
 def _corners(picture: Grey) -> Corners:
-    """The best corners of each part of a picture, ``(N, 1, 2)``: each part counts, plain ones too."""
+    """The best corners of each part of a frame, ``(N, 1, 2)``, including parts with little texture."""
     rows, columns = (np.linspace(0, side, _GRID + 1).astype(int) for side in picture.shape)
     found = []
     for (top, bottom), (left, right) in product(pairwise(rows), pairwise(columns)):
@@ -170,7 +169,7 @@ def _corners(picture: Grey) -> Corners:
 
 
 def _flow(before: Grey, after: Grey, places: Corners) -> tuple[Corners, npt.NDArray[np.bool_]]:
-    """Where places ``(N, 1, 2)`` went, and whether each was found."""
+    """New positions of points ``(N, 1, 2)``, and whether each was found."""
     there, found, _ = cv2.calcOpticalFlowPyrLK(
         before,
         after,
@@ -184,7 +183,7 @@ def _flow(before: Grey, after: Grey, places: Corners) -> tuple[Corners, npt.NDAr
 
 
 def _match(before: Grey, after: Grey) -> tuple[Corners, Corners]:
-    """Places ``(N, 2)`` in both frames of features that are each other's best match."""
+    """Positions ``(N, 2)`` in both frames of mutually best-matching features."""
     detector = cv2.ORB.create(nfeatures=800, fastThreshold=7)
     here, appearance = detector.detectAndCompute(before, None)
     there, appearance_there = detector.detectAndCompute(after, None)

@@ -18,21 +18,21 @@ Kind = Literal["cdnet", "davis"]
 _NOT_JUDGED, _MOVING = (85, 170), 255
 _ALL = (0, 10**9)
 _WANTED = (
-    "input beside groundtruth (CDnet), JPEGImages/480p beside Annotations/480p (DAVIS), "
-    "or frames beside masks"
+    "input next to groundtruth (CDnet), JPEGImages/480p next to Annotations/480p (DAVIS), "
+    "or frames next to masks"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class MaskSequence:
-    """Where the frames of a sequence and their masks lie.
+    """Paths of the frames of a sequence and their masks.
 
     Attributes:
-        name: of the sequence, unique in its folder.
-        kind: ``cdnet``: all that moves is labelled. ``davis``: the main object alone is.
-        frames: all of them, in order of time.
-        masks: by index into ``frames``; frames without one are not judged.
-        region: a picture that is 0 where nothing is judged; None to judge all places.
+        name: name of the sequence, unique in its folder.
+        kind: ``cdnet``: all moving objects are labelled. ``davis``: only the main object is.
+        frames: all frames, in time order.
+        masks: masks by index into ``frames``; frames without a mask are not scored.
+        region: an image that is 0 where pixels are not scored; None to score all pixels.
     """
 
     name: str
@@ -42,12 +42,12 @@ class MaskSequence:
     region: Path | None = None
 
     def truth(self, index: int) -> tuple[Mask, Mask]:
-        """What moves in a frame that has a mask, and which places are judged, ``(H, W)`` each.
+        """Moving pixels of a frame with a mask, and which pixels are scored, ``(H, W)`` each.
 
-        CDnet's shadows (50) are still; its 85 and 170 are not judged.
+        CDnet's shadows (50) count as static; its 85 and 170 are not scored.
 
         Raises:
-            ValueError: a file is missing or damaged, or the region is of another size.
+            ValueError: a file is missing or damaged, or the region has another size.
         """
         labels = read_mask(self.masks[index])
         if self.kind == "davis":
@@ -56,22 +56,22 @@ class MaskSequence:
         if self.region is not None:
             region = read_mask(self.region)
             if region.shape != labels.shape:
-                raise ValueError(f"{self.region}: is not of the size of {self.masks[index].name}")
+                raise ValueError(f"{self.region}: size differs from {self.masks[index].name}")
             judged &= region > 0
         return labels == _MOVING, judged
 
 
 def find_mask_sequences(folder: Path) -> list[MaskSequence]:
-    """All sequences of a folder and those below it, by name.
+    """All sequences of a folder and its subfolders, by name.
 
     Raises:
-        ValueError: no such folder, no sequence in it, or one without frames or masks.
+        ValueError: the folder does not exist or has no sequence, or one has no frames or masks.
     """
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder of sequences")
     found = sorted([*_cdnet(folder), *_davis(folder)], key=lambda sequence: sequence.name)
     if not found:
-        raise ValueError(f"{folder}: no sequences with masks in it; expected {_WANTED}")
+        raise ValueError(f"{folder}: has no sequences with masks; expected {_WANTED}")
     return found
 
 
@@ -107,12 +107,12 @@ def _sequence(
         if number in truths and judged[0] <= number <= judged[1]
     }
     if not known:
-        raise ValueError(f"{masks}: no judged frame of {frames} has a mask of the same number")
+        raise ValueError(f"{masks}: no scored frame of {frames} has a mask of the same number")
     return MaskSequence(name, kind, [pictures[number] for number in order], known)
 
 
 def _by_number(folder: Path) -> dict[int, Path]:
-    """The pictures of a folder by the last number in their name."""
+    """The images of a folder by the last number in their name."""
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder of frames")
     found = {}
@@ -124,12 +124,12 @@ def _by_number(folder: Path) -> dict[int, Path]:
 
 
 def _judged(home: Path) -> tuple[int, int]:
-    """First and last number of the frames that CDnet judges."""
+    """First and last number of the frames that CDnet scores."""
     file = home / "temporalROI.txt"
     if not file.exists():
         return _ALL
     try:
         first, last = map(int, file.read_text("utf-8").split())
     except (OSError, ValueError):
-        raise ValueError(f"{file}: expected two numbers: the first and the last judged frame") from None
+        raise ValueError(f"{file}: expected two numbers: the first and the last scored frame") from None
     return first, last

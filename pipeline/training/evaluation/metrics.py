@@ -12,21 +12,20 @@ Report = dict[str, Any]
 
 
 def accuracy(predicted: Tensor, labels: Tensor) -> float:
-    """Share of right answers."""
+    """Share of correct predictions."""
     return round(float((predicted == labels).double().mean()), 4)
 
 
 def scores(labels: Tensor, predicted: Tensor, classes: int, counted: str = "clips") -> Report:
-    """How many there are, ``accuracy``, ``macro_f1`` and ``confusion`` (rows are the truth).
+    """The number of samples, ``accuracy``, ``macro_f1`` and ``confusion`` (rows are the truth).
 
-    Accuracy is the share of right answers. A class that is neither asked nor answered does not count in
-    macro-F1, the mean of the classes' F1.
+    Macro-F1 is the mean F1 over the classes that occur among the labels or predictions.
 
     Args:
-        labels: the truth, class indices ``(N,)``.
-        predicted: the answers ``(N,)``.
+        labels: true class indices ``(N,)``.
+        predicted: predicted class indices ``(N,)``.
         classes: number of classes.
-        counted: what the answers are about: ``clips``, or ``windows`` of recorded clips.
+        counted: name of the samples: ``clips``, or ``windows`` of recorded clips.
     """
     counts = torch.bincount(labels * classes + predicted, minlength=classes * classes).view(classes, classes)
     hits, seen = counts.diagonal().double(), counts.sum(dim=0) + counts.sum(dim=1)
@@ -40,12 +39,12 @@ def scores(labels: Tensor, predicted: Tensor, classes: int, counted: str = "clip
 
 
 def expected_calibration_error(probabilities: Tensor, labels: Tensor, bins: int = 15) -> float:
-    """How far, on average, the score of an answer is from the share of right answers with such a score.
+    """Mean difference between the score of a prediction and the accuracy at that score.
 
     Args:
         probabilities: ``(N, classes)``.
         labels: the truth ``(N,)``.
-        bins: of equal width, over the scores of the answers.
+        bins: number of bins of equal width over the scores.
     """
     score, answer = probabilities.double().max(dim=1)
     right = (answer == labels).double()
@@ -63,26 +62,26 @@ def calibration(logits: Tensor, labels: Tensor) -> Report:
 
 
 def recalls(confusion: Sequence[Sequence[int]]) -> list[float | None]:
-    """Share of right answers of each class; None for a class that was never asked."""
+    """Recall of each class; None for a class without samples."""
     return [row[i] / sum(row) if sum(row) else None for i, row in enumerate(confusion)]
 
 
 def majority(labels: Tensor) -> float:
-    """Accuracy of always answering with the most frequent class of ``labels``."""
+    """Accuracy of always predicting the most frequent class of ``labels``."""
     return round(float(labels.bincount().max()) / len(labels), 4)
 
 
 def verdict(report: Report, chosen_among: int = 0) -> tuple[bool, str]:
-    """Whether a model learned: its accuracy is beyond what always guessing one class could get by chance.
+    """Whether a model learned: its accuracy exceeds what always predicting one class could reach by chance.
 
-    Chance reaches as far as two standard errors of a share over the clips: windows of one clip are alike. It
-    reaches further where the same clips chose the weights: the best of many tries has many chances
-    (Bonferroni's correction of that bound).
+    The bound is two standard errors of a share over the clips, not the windows, because windows of one clip
+    are correlated. If the same clips selected the weights, the bound is Bonferroni-corrected for the number
+    of validations.
 
     Args:
         report: with ``accuracy``, ``macro_f1``, ``majority_accuracy`` and ``clips``.
-        chosen_among: validations on the same clips among which the weights are the best; 0 if other clips
-            chose them.
+        chosen_among: number of validations on the same clips that the weights were selected from; 0 if
+            other clips selected them.
     """
     found, guess = report["accuracy"], report["majority_accuracy"]
     normal = NormalDist()
@@ -90,7 +89,7 @@ def verdict(report: Report, chosen_among: int = 0) -> tuple[bool, str]:
     learned = found > guess + errors * (guess * (1 - guess) / report["clips"]) ** 0.5
     against = f"held-out accuracy {found:.2f} against {guess:.2f} for always guessing the most frequent class"
     if chosen_among:
-        against += f", on the clips that also chose the weights (the best of {chosen_among} validations)"
+        against += f"; the same clips also selected the weights (the best of {chosen_among} validations)"
     if learned:
         return True, f"learned: {against}"
-    return False, f"did not learn: {against}; over {report['clips']} clips that may be chance"
+    return False, f"did not learn: {against}; with {report['clips']} clips, the difference may be chance"

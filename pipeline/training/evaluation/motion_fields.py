@@ -14,26 +14,26 @@ from pipeline.training.evaluation.truth_files import Flow
 
 Floats = npt.NDArray[np.float32]
 MotionStream = Callable[[Image], DenseMotion]
-"""Takes the pictures ``(H, W, 3)`` BGR of one stream in order of time; they are all of one size."""
+"""Takes the frames ``(H, W, 3)`` BGR of one stream in time order; all have the same size."""
 OpenStream = Callable[[], MotionStream]
-"""Opens a stream that has seen nothing yet."""
+"""Opens a new stream."""
 PictureSize = Callable[[int, int], tuple[int, int]]
-"""From a picture's height and width to those at which a network sees it, both multiples of 32."""
+"""From a frame's height and width to the network's input size, both multiples of 32."""
 
 _LONGEST_PX = 384
 
 
 def open_spaced(open_stream: OpenStream, spacing: int) -> MotionStream:
-    """A stream whose past pictures are ``spacing`` frames apart.
+    """A stream whose past frames are ``spacing`` frames apart.
 
-    Behind it, each of ``spacing`` streams takes every so many-th picture: a network sees each once.
+    Internally, frames are distributed over ``spacing`` streams in turn, so each is processed once.
     """
     streams = cycle([open_stream() for _ in range(spacing)])
     return lambda picture: next(streams)(picture)
 
 
 def played(stream: MotionStream, pictures: Sequence[Image]) -> DenseMotion:
-    """What a stream answers to the last of some pictures."""
+    """The stream's result for the last of some frames."""
     *before, new = pictures
     for picture in before:
         stream(picture)
@@ -41,12 +41,12 @@ def played(stream: MotionStream, pictures: Sequence[Image]) -> DenseMotion:
 
 
 def network_size(height: int, width: int) -> tuple[int, int]:
-    """Height and width at which a network sees a picture: multiples of 32, the longer side at most 384."""
+    """The network's input size for a frame: multiples of 32, the longer side at most 384."""
     return aspect_kept(height, width, min(_LONGEST_PX, max(height, width)))
 
 
 def affine_flow(affine: npt.NDArray[np.floating], height: int, width: int) -> Flow:
-    """What a map ``(2, 3)`` between coordinates of -1 to 1 does to each pixel of a picture, in pixels."""
+    """Flow in pixels of an affine map ``(2, 3)`` between coordinates from -1 to 1."""
     x, y = ((np.arange(side, dtype=np.float32) + 0.5) * 2 / side - 1 for side in (width, height))
     places = np.stack([*np.meshgrid(x, y), np.ones((height, width), np.float32)], axis=-1)
     moved = places @ np.asarray(affine, np.float32).T - places[..., :2]
@@ -54,7 +54,7 @@ def affine_flow(affine: npt.NDArray[np.floating], height: int, width: int) -> Fl
 
 
 def flow_at(motion: DenseMotion, height: int, width: int) -> Flow:
-    """The flow to the newest past picture in pixels of a picture of that size, ``(height, width, 2)``."""
+    """The flow to the newest past frame in pixels of an image of this size, ``(height, width, 2)``."""
     return _resized(motion.flow[-1], height, width) * _scale(motion, height, width)
 
 
@@ -65,17 +65,17 @@ def uncertainty_at(motion: DenseMotion, height: int, width: int) -> Floats:
 
 
 def moving_at(motion: DenseMotion, height: int, width: int) -> npt.NDArray[np.bool_]:
-    """Which pixels of a picture of that size move by themselves, ``(height, width)``."""
+    """Mask of independently moving pixels of an image of this size, ``(height, width)``."""
     return _resized(motion.moving[None], height, width)[..., 0] > 0.5
 
 
 def camera_flow_at(motion: DenseMotion, height: int, width: int) -> Flow:
-    """The flow to the newest past picture, were all places still, in pixels of a picture of that size."""
+    """The flow of the camera motion to the newest past frame, in pixels of an image of this size."""
     return affine_flow(motion.camera[-1], height, width)
 
 
 def _scale(motion: DenseMotion, height: int, width: int) -> Floats:
-    """Pixels of a picture to a pixel of the network's input, x and y."""
+    """Image pixels per pixel of the network's input, x and y."""
     rows, columns = motion.moving.shape
     return np.array([width / (columns * PLACE_PX), height / (rows * PLACE_PX)], np.float32)
 

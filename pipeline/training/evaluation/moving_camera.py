@@ -1,6 +1,6 @@
 """A virtual camera over real video: pans, tilts, zooms and rolls by known amounts.
 
-What moves in the scene goes on moving, so a model must tell the camera's motion from that of people and cars.
+Objects in the scene keep moving, so a model must separate the camera's motion from that of people and cars.
 """
 
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ from pipeline.training.evaluation.global_motion import NAMES
 from pipeline.training.rendered.renderer import ACCELERATION, FASTEST, POSE, SLOWEST, USUAL
 
 Windows = npt.NDArray[np.float64]
-"""Where each frame of a clip looks, ``(T + 1, 2, 3)``: affine maps from the screen (both axes from -1 to 1,
-right and down) to pixels of the video."""
+"""View of each frame of a clip, ``(T + 1, 2, 3)``: affine maps from the screen (both axes from -1 to 1, right
+and down) to pixels of the video."""
 
 _DIRECTION = {"static": np.zeros(4)} | {
     name: sign * np.eye(4)[axis]
@@ -32,20 +32,20 @@ _CANDIDATES, _DETAIL = 3, (64, 64)
 def film(
     frames: Sequence[Image], label: str, speed: float, size: Size, seed: Sequence[int]
 ) -> npt.NDArray[np.uint8]:
-    """Films running video with a moving window.
+    """Films a running video with a moving window.
 
-    Of some places for the window the one with the most detail is taken. Place, size and pose do not depend
-    on the label, nor does the room that is left around them.
+    Of several candidate positions for the window, the one with the most detail is used. The distributions
+    of position, size, pose and margin do not depend on the label.
 
     Args:
         frames: BGR, all of one size, oldest first.
-        label: what the camera does, one of `CAMERA_MOTIONS`.
+        label: the camera motion, one of `CAMERA_MOTIONS`.
         speed: factor on the trained range of speeds.
-        size: of the result.
-        seed: everything random follows from it.
+        size: output size.
+        seed: random seed.
 
     Returns:
-        ``(T + 1, rows, columns, 3)`` uint8 RGB, as the pipeline would hand them to a model.
+        ``(T + 1, rows, columns, 3)`` uint8 RGB, resized as in the pipeline.
     """
     height, width = frames[0].shape[:2]
     candidates = [
@@ -58,14 +58,14 @@ def film(
 
 
 def plan(size: tuple[int, int], label: str, speed: float, num_past: int, rng: np.random.Generator) -> Windows:
-    """Draws a random course of the window through a picture; it never leaves the picture.
+    """Draws a random path of the window; it never leaves the frame.
 
     Args:
         size: width and height of the video.
-        label: what the camera does.
+        label: the camera motion.
         speed: factor on the trained range of speeds.
-        num_past: ``T``; the motion runs evenly to both sides of the middle of the clip.
-        rng: the same numbers are drawn whatever the label.
+        num_past: ``T``; the motion is centred on the middle of the clip.
+        rng: random generator; the draws do not depend on the label.
     """
     width, height = size
     reference = np.array(SLOWEST) * np.divide(FASTEST, SLOWEST) ** rng.uniform() * speed
@@ -76,7 +76,7 @@ def plan(size: tuple[int, int], label: str, speed: float, num_past: int, rng: np
     pose = rng.uniform(-POSE, POSE)
 
     def course(name: str) -> Windows:
-        """Around the middle of the picture, and as large as it."""
+        """The path of a window of the full frame size around the frame centre."""
         direction = _DIRECTION[name]
         moves = np.abs(direction).sum()
         velocity = (direction + side * (moves - np.abs(direction))) * reference
@@ -88,7 +88,7 @@ def plan(size: tuple[int, int], label: str, speed: float, num_past: int, rng: np
         scene = _turn(np.array([pose]))[0]
         return np.concatenate([scene @ turned @ unsquash, (shift @ scene.T)[:, :, None]], axis=2)
 
-    # The corners of all courses that could have been drawn limit how much room the window may take.
+    # The window size is limited by the corners of the paths of all labels.
     corners = np.array([[x, y, 1.0] for x in (-1, 1) for y in (-1, 1)]).T
     reach = np.max([np.abs(course(name) @ corners).max(axis=(0, 2)) for name in _DIRECTION], axis=0)
     room = np.array([width - 2, height - 2]) / 2
@@ -100,7 +100,7 @@ def plan(size: tuple[int, int], label: str, speed: float, num_past: int, rng: np
 
 
 def look(frame: Image, window: npt.NDArray[np.float64], size: Size) -> npt.NDArray[np.uint8]:
-    """What the camera sees: ``(rows, columns, 3)`` RGB, resampled twice as fine and then averaged."""
+    """The camera's view, ``(rows, columns, 3)`` RGB, sampled at twice the resolution and averaged."""
     rows, columns = 2 * size[0], 2 * size[1]
     to_screen = np.array([[2 / columns, 0, 1 / columns - 1], [0, 2 / rows, 1 / rows - 1], [0, 0, 1]])
     seen = cv2.warpAffine(
@@ -112,19 +112,19 @@ def look(frame: Image, window: npt.NDArray[np.float64], size: Size) -> npt.NDArr
 
 
 def balanced(count: int, seed: int) -> list[str]:
-    """Labels of ``count`` clips: all of `CAMERA_MOTIONS` as often as each other, in random order."""
+    """Labels of ``count`` clips with equal numbers of each of `CAMERA_MOTIONS`, in random order."""
     order = np.random.default_rng(seed).permutation(count)
     return [CAMERA_MOTIONS[place % len(CAMERA_MOTIONS)] for place in order]
 
 
 def _turn(angle: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Rotations ``(N, 2, 2)``, clockwise on a screen whose second axis points down."""
+    """Rotations ``(N, 2, 2)``, clockwise on a screen with y down."""
     cos, sin = np.cos(angle), np.sin(angle)
     return np.array([[cos, -sin], [sin, cos]]).transpose(2, 0, 1)
 
 
 def _detail(picture: npt.NDArray[np.uint8]) -> float:
-    """How much there is to see in all parts of a picture, not only in one."""
+    """Amount of detail, averaged in log over all parts of an image so that no single part dominates."""
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
     energy = np.square(grey - cv2.blur(grey, (9, 9)))
     parts = cv2.resize(energy, (4, 4), interpolation=cv2.INTER_AREA)

@@ -13,7 +13,7 @@ from pipeline.scene.dense_motion import DenseMotion
 from pipeline.training.evaluation.motion_fields import MotionStream, OpenStream, PictureSize, network_size
 from pipeline.training.samples import normalised
 
-_INTERVAL_MS = 40.0  # what data sets leave open; only speeds depend on it
+_INTERVAL_MS = 40.0  # assumed, because data sets do not specify it; only speeds depend on it
 
 
 def open_network_motion(model: TemporalKVQResNetCBAM, size: PictureSize = network_size) -> OpenStream:
@@ -21,7 +21,7 @@ def open_network_motion(model: TemporalKVQResNetCBAM, size: PictureSize = networ
 
     Args:
         model: in evaluation mode, on the device to use.
-        size: at which it sees a picture.
+        size: gives the input size for a frame.
 
     Raises:
         ValueError: the network has no motion head.
@@ -31,7 +31,7 @@ def open_network_motion(model: TemporalKVQResNetCBAM, size: PictureSize = networ
         output = model.step(_as_input(blank, model, (32, 32)), model.init_state(1, (32, 32)))[0]
     if output.flow is None:
         raise ValueError(
-            "this network has no motion head, which --flow, --moving, --still and --camera score: "
+            "this network has no motion head, which --flow, --moving, --still and --camera need: "
             "give a --checkpoint that has one"
         )
     return lambda: _stream(model, size)

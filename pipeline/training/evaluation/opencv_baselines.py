@@ -12,7 +12,7 @@ from pipeline.training.evaluation.truth_files import Flow, Grey
 
 Floats = npt.NDArray[np.floating]
 FlowBaseline = Callable[[Image, Image], Flow]
-"""New and past picture in, the flow from new to past out."""
+"""Takes the new and the past image, returns the flow from new to past."""
 
 _PRESETS = {
     "dis": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
@@ -28,27 +28,27 @@ def flow_baselines(all_presets: bool = False) -> Mapping[str, FlowBaseline]:
 
 
 class BackgroundModel:
-    """MOG2 with OpenCV's defaults, which remember 500 frames, then a 5x5 median; shadows count as still."""
+    """MOG2 with OpenCV's defaults (history of 500 frames), then a 5x5 median; shadows count as static."""
 
     def __init__(self) -> None:
-        """Starts from nothing; the first picture is all new to it."""
+        """Starts with an empty model."""
         self._model = cv2.createBackgroundSubtractorMOG2()
 
     def moving(self, picture: Image) -> npt.NDArray[np.bool_]:
-        """What moves in the next picture of a sequence, ``(H, W)``."""
+        """Moving pixels of the next frame of a sequence, ``(H, W)``."""
         labels = self._model.apply(picture)
         return np.asarray(cv2.medianBlur(labels, 5) == 255, np.bool_)
 
 
 def fit_similarity(places: Floats, flow: Floats) -> Callable[[Floats], Floats]:
-    """The similarity (shift, turn, scale) with the least median error: a classical camera motion.
+    """The similarity (shift, rotation, scale) with the least median error: a classical camera motion.
 
     Args:
         places: x and y in pixels, ``(..., 2)``.
-        flow: of each place, the same shape.
+        flow: at each position, the same shape.
 
     Returns:
-        The flow of the similarity by place; of no motion if none was found.
+        A function from positions to the flow of the similarity; zero flow if the fit failed.
     """
     start = np.asarray(places, np.float32).reshape(-1, 2)
     end = start + np.asarray(flow, np.float32).reshape(-1, 2)
@@ -61,10 +61,10 @@ def fit_similarity(places: Floats, flow: Floats) -> Callable[[Floats], Floats]:
 
 
 def _dis(preset: int) -> FlowBaseline:
-    no_start: Any = None  # zeros would be a first guess, and lead further off
+    no_start: Any = None  # zeros would act as an initial flow and increase the error
 
     def flow(new: Image, past: Image) -> Flow:
-        finder = cv2.DISOpticalFlow.create(preset)  # a used one crashes on a larger picture (OpenCV 5.0)
+        finder = cv2.DISOpticalFlow.create(preset)  # reuse crashes on a larger image (OpenCV 5.0)
         return np.asarray(finder.calc(_grey(new), _grey(past), no_start), np.float32)
 
     return flow

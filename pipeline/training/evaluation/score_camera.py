@@ -1,4 +1,4 @@
-"""Scores camera motion against ground-truth flow of still scenes, beside a classical fit."""
+"""Scores camera motion against ground-truth flow of static scenes, with a classical fit for comparison."""
 
 from collections.abc import Sequence
 
@@ -24,14 +24,14 @@ def score_camera(
 
     Args:
         open_stream: opens a stream through the network.
-        sequences: of still scenes.
-        progress: takes a bar for each sequence.
+        sequences: sequences of static scenes.
+        progress: shows a bar for each sequence.
 
     Returns:
-        By sequence: ``frames``; medians over all known places of all frames of the end-point error, in
-        pixels of a picture 320 wide: ``epe`` of the network's camera motion, ``dis_fit_epe`` of the
-        similarity fitted to DIS, ``best_fit_epe`` of one fitted to the truth (what depth leaves to any
-        similarity), and of the dense flow itself ``flow_epe`` and ``dis_epe``.
+        By sequence: ``frames``; median end-point errors over all known positions of all frames, in pixels
+        at 320 px width: ``epe`` of the network's camera motion, ``dis_fit_epe`` of the similarity fitted
+        to DIS, ``best_fit_epe`` of one fitted to the truth (the error due to depth, which no similarity
+        can model), and of the dense flow itself ``flow_epe`` and ``dis_epe``.
 
     Raises:
         ValueError: a file is missing or damaged.
@@ -54,7 +54,9 @@ def _score(open_stream: OpenStream, sequence: CameraSequence, progress: Progress
         places = np.stack(np.meshgrid(np.arange(float(width)), np.arange(float(height))), axis=-1)[_GRID]
         truth = sequence.truth[number]
         if truth.shape != places.shape:
-            raise ValueError(f"{sequence.frames[number]}: its true flow is {truth.shape}, not {places.shape}")
+            raise ValueError(
+                f"{sequence.frames[number]}: true flow has shape {truth.shape}, expected {places.shape}"
+            )
         known = ~np.isnan(truth).any(axis=2)
         classical = dis(picture, pictures.pop(number - sequence.spacing))[_GRID]
         found = {

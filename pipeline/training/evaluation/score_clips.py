@@ -17,19 +17,19 @@ from pipeline.training.samples import Clips
 def score_clips(
     model: TemporalKVQResNetCBAM, batches: Iterable[Clips], progress: Progress | None = None
 ) -> Report:
-    """Scores on recorded clips, with two controls that a model which compares frames must fail.
+    """Scores a model on recorded clips, with two controls that a model must fail if it compares frames.
 
     Args:
         model: in evaluation mode, on the device of the clips.
         batches: windows that were not trained on.
-        progress: takes a bar.
+        progress: shows a bar.
 
     Returns:
-        Number of ``windows`` and of the ``clips`` that they are of, ``accuracy``, ``macro_f1`` and
-        ``confusion`` over all windows, the names of the classes, ``calibration`` (see `calibrated`),
-        ``streaming`` and ``controls``: accuracy with the newest frame in place of all (``single_frame``) and
-        with each window's frames in the order t-1 ... t, t-T (``shuffled``); ``majority_accuracy``: that of
-        always answering with the most frequent class.
+        Number of ``windows`` and of their ``clips``, ``accuracy``, ``macro_f1`` and ``confusion`` over all
+        windows, the names of the classes, ``calibration`` (see `calibrated`), ``streaming`` and
+        ``controls``: accuracy with all frames replaced by the newest (``single_frame``) and with each
+        window's frames in the order t-1 ... t, t-T (``shuffled``); ``majority_accuracy``: accuracy of
+        always predicting the most frequent class.
 
     Raises:
         ValueError: there are no windows.

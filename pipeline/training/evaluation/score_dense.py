@@ -19,16 +19,16 @@ from pipeline.training.evaluation.score_still import find_pictures, score_still
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DenseData:
-    """Folders to score dense motion on; None leaves a part out.
+    """Folders to score dense motion on; None skips a part.
 
     Attributes:
         flow: pairs with true flow, see `find_flow_pairs`.
         moving: sequences with masks, see `find_mask_sequences`.
-        still: pictures in which nothing may move, see `score_still`.
-        camera: a hand-held camera in still scenes, see `find_camera_sequences`.
-        corrupted: score the pairs under noise, low light, a jump of light, JPEG and H.264, too.
-        all_presets: score DIS fast and ultrafast beside DIS medium.
-        still_frames: of each still picture and disturbance.
+        still: still images, in which all motion is false, see `score_still`.
+        camera: a hand-held camera in static scenes, see `find_camera_sequences`.
+        corrupted: also score the pairs under noise, low light, an exposure jump, JPEG and H.264.
+        all_presets: also score DIS fast and ultrafast.
+        still_frames: frames for each still image and disturbance.
     """
 
     flow: Path | None = None
@@ -41,7 +41,7 @@ class DenseData:
 
     @property
     def given(self) -> bool:
-        """Whether there is any folder."""
+        """Whether any folder is given."""
         return any(folder is not None for folder in (self.flow, self.moving, self.still, self.camera))
 
 
@@ -51,19 +51,19 @@ def score_dense(
     notify: Callable[[str], None],
     progress: Progress | None = None,
 ) -> Report:
-    """Scores a network beside the classical ways in the same run; nothing is tuned for a sequence.
+    """Scores a network and classical baselines in the same run; nothing is tuned for a sequence.
 
     Args:
         open_stream: opens a stream through the network.
-        data: what to score it on.
-        notify: takes human-readable lines on how it goes.
-        progress: takes bars.
+        data: the data to score on.
+        notify: receives progress messages.
+        progress: shows bars.
 
     Returns:
-        Of ``flow`` with ``uncertainty``, ``moving``, ``still`` and ``camera`` those asked for.
+        The requested sections among ``flow`` with ``uncertainty``, ``moving``, ``still`` and ``camera``.
 
     Raises:
-        ValueError: an error in a folder, in one line; before anything is scored where it can be seen then.
+        ValueError: a folder is invalid; the message is one line. Raised before scoring where possible.
     """
     pairs = None if data.flow is None else find_flow_pairs(data.flow)
     sequences = None if data.moving is None else find_mask_sequences(data.moving)

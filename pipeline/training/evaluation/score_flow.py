@@ -1,4 +1,4 @@
-"""Scores flow against ground truth, beside baselines, on clean and corrupted images."""
+"""Scores flow and its baselines against ground truth, on clean and corrupted images."""
 
 from collections.abc import Mapping, Sequence
 
@@ -25,19 +25,19 @@ def score_flow(
     all_presets: bool = False,
     progress: Progress | None = None,
 ) -> tuple[Report, Report]:
-    """Scores a network and its baselines on pairs of pictures.
+    """Scores a network and its baselines on image pairs.
 
     Args:
         open_stream: opens a stream through the network.
         pairs: with true flow.
-        corrupted: score each of `CORRUPTIONS`, too.
-        all_presets: score DIS fast and ultrafast, too.
-        progress: takes a bar.
+        corrupted: also score each of `CORRUPTIONS`.
+        all_presets: also score DIS fast and ultrafast.
+        progress: shows a bar.
 
     Returns:
         By pair: ``epe`` of the network and ``<baseline>_epe``, the mean end-point error over known pixels in
-        pixels of the pictures; ``known``, their share; with ``corrupted`` the same errors by name of the
-        corruption. And what the network's uncertainty is worth, see `ErrorSamples.report`.
+        image pixels; ``known``, their share; with ``corrupted`` the same errors by name of the corruption.
+        Also the calibration of the network's uncertainty, see `ErrorSamples.report`.
 
     Raises:
         ValueError: a file is missing or damaged.
@@ -63,7 +63,7 @@ def score_flow(
 
 
 def end_point_error(flow: Flow, truth: Flow) -> float:
-    """The mean distance between the ends of two flows, in pixels, where the truth is known."""
+    """The mean end-point error in pixels, where the truth is known."""
     known = ~np.isnan(truth).any(axis=2)
     return float(np.linalg.norm(flow[known] - truth[known], axis=1).mean())
 

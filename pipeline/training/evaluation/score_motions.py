@@ -30,33 +30,34 @@ def score_motions(
     scene: Scene = USUAL,
     progress: Progress | None = None,
 ) -> Report:
-    """Films pictures with known motions and asks the model, with controls that a cheat would fail.
+    """Scores a model on rendered clips with known motions, with controls that detect shortcuts.
 
     Args:
-        model: in evaluation mode, on the device to use; anything that takes clips as our network does and
-            has ``num_past``.
+        model: in evaluation mode, on the device to use; any module with our network's call signature and
+            ``num_past``.
         pictures: folder of photos or video frames never trained on; None draws procedural pictures.
-        speeds: factors on the reference speed, each evaluated on its own.
+        speeds: factors on the reference speed, each evaluated separately.
         samples: clips for each speed and each control.
         size_px: side of the frames.
-        seed: of pictures and motions.
-        bank_count: cuttings of the pictures.
+        seed: random seed of pictures and motions.
+        bank_count: number of crops in the picture bank.
         scene: disturbances.
-        progress: takes a bar for each speed and one for the controls.
+        progress: shows a bar for each speed and one for the controls.
 
     Returns:
-        ``accuracy``, ``macro_f1`` and ``majority_accuracy`` (always answering with the most frequent class)
+        ``accuracy``, ``macro_f1`` and ``majority_accuracy`` (always predicting the most frequent class)
         over all speeds, ``speeds`` (scores by factor), ``controls`` (accuracy at reference speed),
         ``calibration`` (over all speeds, see `calibrated`), ``streaming`` and what was scored. The controls:
-        ``no_past`` and ``single_frame`` (the newest frame in place of all) must sit at chance; ``reversed``
-        is the share of clips played backwards that get the reversed label, ``shuffled`` the accuracy on
-        moving clips with their frames in the order t-1 ... t, t-T; ``one_past`` what t-1 alone gives.
+        ``no_past`` and ``single_frame`` (all frames replaced by the newest) must be at chance level;
+        ``reversed`` is the share of clips played backwards that get the reversed label, ``shuffled`` the
+        accuracy on moving clips with frames in the order t-1 ... t, t-T; ``one_past`` the accuracy with t-1
+        only.
 
     Raises:
-        ValueError: no pictures in the folder, or a model with other classes.
+        ValueError: the folder has no pictures, or the model has other classes.
     """
     if tuple(getattr(model, "labels", CAMERA_MOTIONS)) != CAMERA_MOTIONS:
-        raise ValueError("the model's classes are not the camera motions: give clips of its own with --data")
+        raise ValueError("the model's classes are not the camera motions: give labelled clips with --data")
     num_past = cast(int, model.num_past)
     renderer = MotionRenderer(
         next(model.parameters()).device,

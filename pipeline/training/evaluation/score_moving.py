@@ -1,4 +1,4 @@
-"""Scores masks of moving objects against ground truth, beside a background model."""
+"""Scores masks of moving objects against ground truth, with a background model as the baseline."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -16,19 +16,19 @@ from pipeline.training.evaluation.score_speed import SpeedScore
 from pipeline.training.evaluation.truth_files import read_picture
 from pipeline.training.progress import watched
 
-_SPACING = 2  # a network sees t-4, t-2 and t
+_SPACING = 2  # the network sees t-4, t-2 and t
 
 
 class MaskScore:
-    """Counts of one sequence: pixels over all frames together, and the overlap of each frame."""
+    """Counts of one sequence: pixels over all frames, and the overlap of each frame."""
 
     def __init__(self) -> None:
-        """Starts without frames."""
+        """Starts empty."""
         self._hits = self._false = self._missed = 0
         self._overlaps: list[float] = []
 
     def add(self, found: Mask, truth: Mask, judged: Mask) -> None:
-        """Takes one frame; a frame in which nothing moves and nothing is found overlaps entirely."""
+        """Adds one frame; if nothing moves and nothing is found, its overlap is 1."""
         hits = int((found & truth & judged).sum())
         false, missed = int((found & ~truth & judged).sum()), int((~found & truth & judged).sum())
         self._hits, self._false, self._missed = self._hits + hits, self._false + false, self._missed + missed
@@ -36,7 +36,7 @@ class MaskScore:
         self._overlaps.append(hits / union if union else 1.0)
 
     def report(self, prefix: str = "") -> Report:
-        """``f``, ``precision`` and ``recall`` of pixels over all frames; ``j``: mean overlap of a frame."""
+        """``f``, ``precision`` and ``recall`` of pixels over all frames; ``j``: mean overlap per frame."""
         hits, false, missed = self._hits, self._false, self._missed
         found = {
             "f": _ratio(2 * hits, 2 * hits + false + missed),
@@ -52,20 +52,20 @@ def score_moving(
 ) -> Report:
     """Scores a network and MOG2 on sequences.
 
-    A frame is judged if it has a mask and two past pictures. MOG2 sees all frames before it.
+    A frame is scored if it has a mask and two past frames. MOG2 sees all frames before it.
 
     Args:
         open_stream: opens a stream through the network.
         sequences: with true masks.
-        progress: takes a bar for each sequence.
+        progress: shows a bar for each sequence.
 
     Returns:
-        By sequence: ``kind``, ``frames`` that were judged, ``f``, ``precision``, ``recall``, ``j``, and the
-        same of the baseline with ``mog2_`` before it. Where all that moves is labelled, also how well the
-        speed of things is known, beside DIS: see `SpeedScore.report`.
+        By sequence: ``kind``, number of scored ``frames``, ``f``, ``precision``, ``recall``, ``j``, and the
+        same for the baseline with the prefix ``mog2_``. If all moving objects are labelled, also the errors
+        of their velocity and those of DIS, see `SpeedScore.report`.
 
     Raises:
-        ValueError: a file is missing or damaged, or no frame can be judged.
+        ValueError: a file is missing or damaged, or no frame can be scored.
     """
     return {sequence.name: _score(open_stream, sequence, progress) for sequence in sequences}
 
@@ -74,7 +74,7 @@ def _score(open_stream: OpenStream, sequence: MaskSequence, progress: Progress |
     first = 2 * _SPACING
     judged_frames = [index for index in sorted(sequence.masks) if index >= first]
     if not judged_frames:
-        raise ValueError(f"{sequence.name}: too short: a judged frame needs {first} frames before it")
+        raise ValueError(f"{sequence.name}: too short: a scored frame needs {first} frames before it")
     needed = judged_frames[0] - first
     stream = open_spaced(open_stream, _SPACING)
     background, score, baseline = BackgroundModel(), MaskScore(), MaskScore()
@@ -91,7 +91,7 @@ def _score(open_stream: OpenStream, sequence: MaskSequence, progress: Progress |
         if index in sequence.masks and index >= first:
             truth, judged = truth_of(index)
             if truth.shape != picture.shape[:2]:
-                raise ValueError(f"{sequence.masks[index]}: its size is not that of {path}")
+                raise ValueError(f"{sequence.masks[index]}: size differs from {path}")
             score.add(moving_at(motion, *truth.shape), truth, judged)
             baseline.add(moving, truth, judged)
             if sequence.kind == "cdnet" and index - _SPACING in sequence.masks:

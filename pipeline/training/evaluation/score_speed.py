@@ -12,17 +12,17 @@ from pipeline.training.evaluation.metrics import Report
 from pipeline.training.evaluation.truth_files import Flow
 
 _SMALLEST = 0.0005
-"""Share of the picture."""
+"""Minimum area as a share of the frame."""
 _LEAST_PX = 1.0
-"""Of motion; the middle of a mask is not known much better than half a pixel."""
+"""Minimum motion; the centre of a mask is accurate to about half a pixel."""
 _ALIKE = 1.25
-"""Ratio of two areas up to which a thing is seen whole both times."""
+"""Maximum ratio of the two areas of an object; above it, the object is partly hidden in one frame."""
 _FURTHEST = 0.7
-"""Of the longer side of its box: a thing that went further may be another one."""
+"""Maximum motion as a share of the longer side of the box; beyond it, the match is ambiguous."""
 
 
 class _Thing(NamedTuple):
-    """A connected part of a mask: its pixels, its middle, their number, and the longer side of its box."""
+    """A connected component of a mask: its pixels, centre, area, and the longer side of its box."""
 
     pixels: Mask
     middle: npt.NDArray[np.float64]
@@ -31,20 +31,20 @@ class _Thing(NamedTuple):
 
 
 class SpeedScore:
-    """Collects the flow of the things of one sequence, each as the median over its pixels."""
+    """Collects velocity errors of the objects of one sequence; their flow is the median over pixels."""
 
     def __init__(self) -> None:
-        """Starts without frames."""
+        """Starts empty."""
         self._errors: list[tuple[float, float]] = []
 
     def add(self, now: Mask, then: Mask, flow: Flow, baseline: Flow) -> None:
-        """Takes one frame.
+        """Adds one frame.
 
         Args:
-            now: What moves in the new frame, ``(H, W)``.
-            then: Likewise in the past frame.
-            flow: From the new to the past frame, ``(H, W, 2)``.
-            baseline: Likewise.
+            now: Moving pixels of the new frame, ``(H, W)``.
+            then: Moving pixels of the past frame.
+            flow: Flow from the new to the past frame, ``(H, W, 2)``.
+            baseline: Flow of the baseline, likewise.
         """
         for pixels, went in _followed(_things(now), _things(then)):
             length = float(np.hypot(*went))
@@ -52,9 +52,9 @@ class SpeedScore:
             self._errors.append((float(np.hypot(*error)) / length, float(np.hypot(*other)) / length))
 
     def report(self, baseline: str) -> Report:
-        """``things`` that could be followed, and the median of their errors as a part of how far they went.
+        """Number of tracked objects (``things``), and the median of their errors relative to the motion.
 
-        That is ``speed_error`` and ``<baseline>_speed_error``; without things there are none.
+        The errors are ``speed_error`` and ``<baseline>_speed_error``; they are absent without objects.
         """
         if not self._errors:
             return {"things": 0}
@@ -67,7 +67,7 @@ class SpeedScore:
 
 
 def _things(moves: Mask) -> list[_Thing]:
-    """Parts of a mask that do not touch its border."""
+    """Components of a mask that do not touch the frame border."""
     count, labels, boxes, middles = cv2.connectedComponentsWithStats(moves.astype(np.uint8), connectivity=8)
     height, width = moves.shape
     found = []
@@ -80,7 +80,7 @@ def _things(moves: Mask) -> list[_Thing]:
 
 
 def _followed(now: Sequence[_Thing], then: Sequence[_Thing]) -> list[tuple[Mask, npt.NDArray[np.float64]]]:
-    """Things that are surely the same both times, and how far each went, from now to then."""
+    """Objects matched reliably in both frames, and the motion of each from now to then."""
     pairs = []
     for thing in now:
         before = _nearest(thing, then)

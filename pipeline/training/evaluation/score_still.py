@@ -21,42 +21,42 @@ from pipeline.training.rendered.pictures import PICTURE_SUFFIXES
 _PAST = 2
 _INTERVAL_NS = 40_000_000
 _NOISE, _SENSOR_NOISE = 10.0, 3.0
-_AT_ONCE = 100  # frames through the codec: whole groups, which begin with a key frame
+_AT_ONCE = 100  # frames per codec run: whole groups, each starting with a key frame
 
 
 def find_pictures(folder: Path) -> list[Path]:
-    """All pictures of a folder and those below it, by name.
+    """All images of a folder and its subfolders, by name.
 
     Raises:
-        ValueError: no such folder, or no picture in it.
+        ValueError: the folder does not exist or has no images.
     """
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder of pictures")
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
     if not found:
-        raise ValueError(f"{folder}: no picture in it ({', '.join(sorted(PICTURE_SUFFIXES))})")
+        raise ValueError(f"{folder}: has no pictures ({', '.join(sorted(PICTURE_SUFFIXES))})")
     return found
 
 
 def score_still(
     open_stream: OpenStream, pictures: Sequence[Path], *, frames: int, progress: Progress | None = None
 ) -> Report:
-    """Scores a network and its baselines on still pictures, repeated under each of three disturbances.
+    """Scores a network and its baselines on still images, repeated under each of three disturbances.
 
     Args:
         open_stream: opens a stream through the network.
-        pictures: that are repeated, each at the size at which a network sees it.
-        frames: of each picture and disturbance that are scored; two more come before them.
-        progress: takes a bar for each disturbance.
+        pictures: images to repeat, each at the network's input size.
+        frames: scored frames for each image and disturbance; two more precede them.
+        progress: shows a bar for each disturbance.
 
     Returns:
         By disturbance: ``frames``; ``false_share`` of the network and ``mog2_false_share``: the share of
-        frames in which any place is said to move; ``things``: how many things a tracker found in all
-        clips together, none of which is there; ``flow_median``, ``flow_p99`` of the network and
-        ``dis_median``, ``dis_p99``: how long the flow of nothing is, in pixels.
+        frames with any moving position; ``things``: number of false objects found by the tracker in all
+        clips; ``flow_median``, ``flow_p99`` of the network and ``dis_median``, ``dis_p99``: length of the
+        flow, which should be zero, in pixels.
 
     Raises:
-        ValueError: a picture is damaged.
+        ValueError: an image is damaged.
     """
     report = {}
     for name, disturb in _DISTURBANCES.items():
@@ -117,7 +117,7 @@ def _noise(picture: Image, count: int, rng: np.random.Generator) -> Iterator[Ima
 
 
 def _light(picture: Image, count: int, rng: np.random.Generator) -> Iterator[Image]:
-    """Slow waves, flicker, and a jump of the exposure every second."""
+    """Slow waves, flicker, and an exposure jump every second."""
     for number in range(count):
         wave = 1 + 0.2 * np.sin(number * 2 * np.pi / 50)
         jump = 0.7 if number // 25 % 2 else 1.0
@@ -126,7 +126,7 @@ def _light(picture: Image, count: int, rng: np.random.Generator) -> Iterator[Ima
 
 
 def _codec(picture: Image, count: int, rng: np.random.Generator) -> Iterator[Image]:
-    for start in range(0, count, _AT_ONCE):  # long clips would not fit in memory
+    for start in range(0, count, _AT_ONCE):  # in parts, because long clips do not fit in memory
         yield from h264(noisy([picture] * min(_AT_ONCE, count - start), rng, _SENSOR_NOISE), rng)
 
 

@@ -1,4 +1,4 @@
-"""Scores a model on real video: by a classical estimate, and with a virtual moving camera."""
+"""Scores a model on real video: against a classical estimate, and with a virtual moving camera."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -51,28 +51,28 @@ def score_video(
 
     Args:
         model: in evaluation mode, on the device to use, with the nine camera motions as its classes.
-        path: of the video.
-        spacing_ms: time between the frames that the model sees; 0 = consecutive frames.
-        samples: at most so many windows of each class as they are, and clips of the virtual camera for
-            each speed.
-        speeds: of the virtual camera, as factors on the trained range.
-        seed: of the virtual camera.
-        most_frames: frames of the file to look at.
-        progress: takes a bar for each part.
+        path: the video file.
+        spacing_ms: time between the frames of a window; 0 = consecutive frames.
+        samples: maximum number of unmodified windows of each class, and number of clips of the virtual
+            camera for each speed.
+        speeds: speeds of the virtual camera, as factors on the trained range.
+        seed: random seed of the virtual camera.
+        most_frames: maximum number of frames to use.
+        progress: shows a bar for each part.
 
     Returns:
-        What was looked at, and three sections, each None where the video does not allow it:
-        ``as_it_is`` (scores on windows whose motion the classical estimate is sure of; ``truth`` counts
-        all windows), ``still`` (the camera never moves: share of its windows that are called static) and
+        A description of the data, and three sections, each None if the video does not allow it:
+        ``as_it_is`` (scores on windows with a reliable classical estimate; ``truth`` counts all windows),
+        ``still`` (for a camera that never moves: share of windows predicted as static) and
         ``virtual_camera`` (scores by speed, over windows in which the real camera is at rest).
 
     Raises:
-        ValueError: not a readable video, too short, or a model with other classes.
+        ValueError: the video can't be read or is too short, or the model has other classes.
     """
     if set(model.labels) != set(CAMERA_MOTIONS):
         raise ValueError(
-            f"{path}: a video has a known truth only for the camera motions, which are not the "
-            "model's classes: give clips of its own with --data"
+            f"{path}: a video has ground truth only for the camera motions, which are not the "
+            "model's classes: give labelled clips with --data"
         )
     footage = Footage(path, model.num_past, spacing_ms, most_frames)
     motions = camera_motions(footage, progress)
@@ -98,7 +98,7 @@ def score_video(
 
 
 def camera_motions(footage: Footage, progress: Progress | None = None) -> list[list[CameraMotion | None]]:
-    """What the camera does between the frames of each window, None where the estimate is unsure."""
+    """Camera motion between the frames of each window, None where the estimate is unreliable."""
     greys: dict[int, Grey] = {}
     motions: dict[tuple[int, int], CameraMotion | None] = {}
     found = []
@@ -208,6 +208,6 @@ def _resized(image: Image, size: Size) -> Windows:
 
 
 def _spread(indices: Sequence[int], most: int) -> list[int]:
-    """At most so many of them, evenly spread."""
+    """At most ``most`` of the indices, evenly spaced."""
     count = min(len(indices), most)
     return [indices[place * len(indices) // count] for place in range(count)]

@@ -26,7 +26,7 @@ def render_evaluation(metrics: Report) -> RenderableType:
 
 
 def confusions(metrics: Report) -> dict[str, list[list[int]]]:
-    """The confusion matrices that are worth showing, by title; videos are added up."""
+    """The confusion matrices to show, by title, with those of all videos summed."""
     found: dict[str, list[list[int]]] = {}
     if metrics.get("pictures"):
         for speed, scored in metrics["pictures"]["speeds"].items():
@@ -74,7 +74,7 @@ def _footer(report: Report) -> Text:
     lines = [_calibration(report["calibration"])]
     if "streaming" in report:
         difference = report["streaming"]["max_difference"]
-        lines.append(f"streaming against whole clips: logits differ by {difference:.1e} at most")
+        lines.append(f"streaming and whole clips: logits differ by at most {difference:.1e}")
     return Text("\n".join(lines))
 
 
@@ -88,14 +88,14 @@ def _calibration(report: Report) -> str:
     if "refitted" in report:
         refitted = report["refitted"]
         error = refitted["expected_calibration_error"]
-        text += f"; refitted here: temperature {refitted['temperature']:.3g} leaves {error:.4f}"
+        text += f"; refitted here with temperature {refitted['temperature']:.3g}: {error:.4f}"
     return text + ")"
 
 
 def _videos(videos: Sequence[Report]) -> list[RenderableType]:
     table = Table(title=f"Video as it is, frames {videos[0]['spacing_ms']:g} ms apart")
     table.add_column("file", overflow="fold")
-    for heading in ("windows", "unsure", "moving", "right", "static", "right"):
+    for heading in ("windows", "unsure", "moving", "correct", "static", "correct"):
         table.add_column(heading, justify="right")
     for video in videos:
         truth = video["truth"]
@@ -110,20 +110,20 @@ def _videos(videos: Sequence[Report]) -> list[RenderableType]:
             still,
         )
     note = Text(
-        "right: of the windows that were scored (--samples for each class at most)\n"
-        "unsure: the classical estimate gives the camera no name; these windows are left out"
+        "correct: among the scored windows (at most --samples for each class)\n"
+        "unsure: the classical estimate has no label; these windows are skipped"
     )
     at_rest = [video["file"] for video in videos if video["still"]]
     if at_rest:
         files = ", ".join(at_rest)
-        note.append(f", but for {files}: the camera never moves, all windows are scored as static")
+        note.append(f", except for {files}: the camera never moves, so all windows are scored as static")
     return [table, note, *_virtual(videos)]
 
 
 def _virtual(videos: Sequence[Report]) -> list[RenderableType]:
     filmed = [(video["file"], video["virtual_camera"]) for video in videos if video["virtual_camera"]]
     if not filmed:
-        return [Text("virtual camera: left out, in no window is the real camera at rest")]
+        return [Text("virtual camera: skipped, because the real camera is at rest in no window")]
     speeds = list(filmed[0][1]["speeds"])
     table = Table(title="Virtual moving camera over the windows in which the real one is at rest: macro-F1")
     table.add_column("file", overflow="fold")
@@ -133,12 +133,12 @@ def _virtual(videos: Sequence[Report]) -> list[RenderableType]:
         scored = [report["speeds"][speed] for speed in speeds]
         metrics = [f"{each['macro_f1']:.4f}" for each in scored]
         table.add_row(file, str(report["windows"]), str(scored[0]["clips"]), *metrics)
-    note = "clips: for each speed, over all classes; macro-F1 is the mean over the classes that came up"
+    note = "clips: for each speed, over all classes; macro-F1 is the mean over the classes that occur"
     return ["", table, Text(note)]
 
 
 def _right(video: Report) -> tuple[str, str]:
-    """Right answers of those asked for, in windows in which the camera moves, and in which it does not."""
+    """Correct predictions in scored windows with a moving camera, and with a static one."""
     if not video["as_it_is"]:
         return "-", "-"
     confusion, labels = video["as_it_is"]["confusion"], video["labels"]
@@ -154,12 +154,12 @@ def _right(video: Report) -> tuple[str, str]:
 
 
 def _confusion(title: str, confusion: Sequence[Sequence[int]], labels: Sequence[str]) -> Table:
-    """Rows are the truth; columns are answers, by the number of their row."""
-    table = Table(title=f"Answers by class, {title}")
+    """Rows are the true classes, columns the predicted ones, numbered as the rows."""
+    table = Table(title=f"Predictions by class, {title}")
     table.add_column("truth")
     for number in range(1, len(labels) + 1):
         table.add_column(str(number), justify="right")
-    table.add_column("right", justify="right")
+    table.add_column("correct", justify="right")
     for number, (label, row, share) in enumerate(zip(labels, confusion, recalls(confusion), strict=True)):
         counts = [Text(str(n) if n else "", "bold" if i == number else "") for i, n in enumerate(row)]
         table.add_row(Text(f"{number + 1} {label}"), *counts, "-" if share is None else f"{share:.1%}")

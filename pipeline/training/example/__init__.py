@@ -1,4 +1,4 @@
 """A small rendered data set for a first fine-tuning.
 
-NumPy and OpenCV only.
+Needs only NumPy and OpenCV, plus PyAV to write the files.
 """

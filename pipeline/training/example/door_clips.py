@@ -1,8 +1,8 @@
 """Renders a small example data set: ``python -m pipeline.training.example.door_clips DIR``.
 
-A still camera watches doors that open or close. A single frame can't tell which: each door is filmed once
-while it opens and once while it closes, open by the same parts, and each time at a rate, a speed, a light and
-with passers-by of its own. The doors in ``val`` are in no training clip.
+A fixed camera films doors that open or close. A single frame does not reveal which: each door is filmed
+opening and closing over the same range, each time with its own frame rate, speed, light and passers-by. The
+doors in ``val`` are in no training clip.
 """
 
 import argparse
@@ -29,8 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.training.example.door_clips", description=(__doc__ or "").splitlines()[0]
     )
-    parser.add_argument("folder", type=Path, help="where the folders of the two classes go")
-    parser.add_argument("--clips", type=int, default=40, help="clips of each class")
+    parser.add_argument("folder", type=Path, help="output folder")
+    parser.add_argument("--clips", type=int, default=40, help="clips for each class")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args(arguments)
     try:
@@ -43,15 +43,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def write_clips(folder: Path, clips: int, seed: int = 0) -> None:
-    """Renders clips into the folders ``train`` and ``val`` and in both a folder for each class.
+    """Renders clips into the folders ``train`` and ``val``, each with one subfolder per class.
 
     Args:
-        folder: Where; made if need be, and it must be empty.
-        clips: Of each class; a quarter goes to ``val``.
-        seed: Of everything random.
+        folder: Output folder; created if missing, and must be empty.
+        clips: Clips for each class; a quarter goes to ``val``.
+        seed: Random seed.
 
     Raises:
-        ValueError: Too few clips wanted, or the folder holds something.
+        ValueError: Fewer than 2 clips, or the folder is not empty.
         OSError: The folder can't be written.
     """
     if clips < 2:
@@ -74,12 +74,12 @@ def render_clip(label: str, scene: Scene, rng: np.random.Generator, fps: int) ->
 
     Args:
         label: One of ``LABELS``.
-        scene: The door, drawn ``DRAWN_AT`` times as large.
-        rng: Everything else.
-        fps: Frames a second.
+        scene: The door, at ``DRAWN_AT`` times the output size.
+        rng: Random generator for everything else.
+        fps: Frames per second.
 
-    The way from shut to open is drawn alike for both classes, and runs at a pace whose chances are the same
-    forwards and backwards, so that no pose is more likely in one of them.
+    The range of the motion has the same distribution in both classes, and the pace is symmetric in time, so
+    that no pose is more likely in one class.
     """
     height, width = scene.wall.shape[:2]
     shut, wide = rng.uniform(0.02, 0.25), rng.uniform(0.75, 0.98)
@@ -103,7 +103,7 @@ def render_clip(label: str, scene: Scene, rng: np.random.Generator, fps: int) ->
 
 
 class _Passer:
-    """Somebody who walks through the picture."""
+    """A person walking through the frame."""
 
     def __init__(self, rng: np.random.Generator, width: int, height: int, seconds: float) -> None:
         self._size = height * rng.uniform(0.25, 0.4)

@@ -1,7 +1,7 @@
-"""Draws the scenes of `door_clips`: a wall with a door that can be open by any amount.
+"""Draws the scenes of `door_clips`: a wall with a door that is open by a given amount.
 
-Pictures are ``(height, width, 3)`` uint8 BGR, drawn at twice the size of the clip against jagged edges.
-Everything random comes from the generator that is handed in.
+Images are ``(height, width, 3)`` uint8 BGR, drawn at twice the size of the clip for anti-aliasing. All random
+numbers come from the generator passed in.
 """
 
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ class Panel:
     """One leaf of a door.
 
     Attributes:
-        image: Its picture.
-        left_px: Where it stands in the doorway when shut, from the left.
-        travel_px: How far it moves to the right and down until the door is open.
+        image: Image of the leaf.
+        left_px: Position in the doorway when closed, from the left.
+        travel_px: Motion to the right and down until the door is open.
     """
 
     image: Image
@@ -37,8 +37,8 @@ class Scene:
     """A wall with a door.
 
     Attributes:
-        wall: The picture without its doorway.
-        inside: What is seen through the doorway.
+        wall: The image without the doorway.
+        inside: The view through the doorway.
         panels: The leaves of the door.
         corner_px: Left and top of the doorway.
     """
@@ -50,11 +50,11 @@ class Scene:
 
     @property
     def travel_px(self) -> float:
-        """How far a panel moves."""
+        """Largest motion of a panel along one axis."""
         return max(abs(step) for panel in self.panels for step in panel.travel_px)
 
     def draw(self, openness: float) -> Image:
-        """The scene with its door open by a part, 0 to 1."""
+        """The scene with its door open by a share from 0 to 1."""
         doorway = self.inside.copy()
         height, width = doorway.shape[:2]
         for panel in self.panels:
@@ -71,9 +71,9 @@ class Scene:
 
 
 def new_scene(rng: np.random.Generator, width: int, height: int) -> Scene:
-    """A scene of its own: another wall, room, and place, size and kind of door.
+    """A random scene: wall, room, and position, size and kind of door.
 
-    Shutters go up to open, sliding doors part in the middle.
+    Shutters open upwards, sliding doors part in the middle.
     """
     parts = rng.random() < 0.5
     door_width = round(width * (rng.uniform(0.6, 0.8) if parts else rng.uniform(0.4, 0.65)))
@@ -98,7 +98,7 @@ def new_scene(rng: np.random.Generator, width: int, height: int) -> Scene:
 
 
 def noise(rng: np.random.Generator, width: int, height: int) -> Floats:
-    """Clouds of mean 0 and deviation 1, ``(height, width)``."""
+    """Cloud noise with mean 0 and standard deviation 1, ``(height, width)``."""
     total = np.zeros((height, width), np.float32)
     for octave in range(2, 8):
         cells = rng.standard_normal((2**octave, 2**octave)).astype(np.float32)
@@ -192,7 +192,7 @@ def _leaf(rng: np.random.Generator, width: int, height: int, paint: Colour, *, s
 
 
 def _marks(rng: np.random.Generator, leaf: Image) -> None:
-    """Signs, numbers and stickers: a door without any shows little of its motion."""
+    """Signs, numbers and stickers, which make the door's motion visible."""
     height, width = leaf.shape[:2]
     for _ in range(int(rng.integers(2, 6))):
         x, y = int(rng.integers(0, width)), int(rng.integers(0, height))

@@ -1,4 +1,4 @@
 """Recorded clips: indexed, decoded once, cut into windows.
 
-May use ``video``.
+May import ``video``.
 """

@@ -1,7 +1,7 @@
-"""Augments recorded clips without changing what happens in them.
+"""Augments recorded clips without changing their class.
 
-Frames are ``(n, T + 1, 3, H, W)`` between 0 and 1, oldest first. Geometry, light and colour are the same for
-all frames of a clip, or they would look like motion; only the noise is new in each frame.
+Frames are ``(n, T + 1, 3, H, W)`` between 0 and 1, oldest first. Geometry, light and colour change equally in
+all frames of a clip, so that they do not look like motion; only the noise differs between frames.
 """
 
 import math
@@ -17,12 +17,12 @@ MOST_TURN_DEG = 7.0
 
 
 def augment_clips(frames: Tensor, generator: torch.Generator, *, mirror: bool = False) -> Tensor:
-    """Crops, turns, tints and dirties clips; never plays them backwards.
+    """Crops, rotates, recolours and adds noise to clips; never reverses them.
 
     Args:
         frames: The clips.
-        generator: Randomness, on the same device.
-        mirror: Flip every other clip left to right; only where that can't change its class.
+        generator: Random generator on the same device.
+        mirror: Flip half of the clips horizontally; only if that can't change their class.
 
     Returns:
         New clips of the same shape, between 0 and 1.
@@ -44,7 +44,7 @@ def _move(frames: Tensor, generator: torch.Generator, mirror: bool) -> Tensor:
     theta[:, 1, 0], theta[:, 1, 1] = side * zoom * turn.sin(), zoom / stretch * turn.cos()
     theta[:, :, 2] = centre.T
     grid = F.affine_grid(theta, [n, 3, *frames.shape[-2:]], align_corners=False)
-    # all frames of a clip go through one grid, as channels of one picture
+    # all frames of a clip share one grid, as channels of one image
     moved = F.grid_sample(frames.flatten(1, 2), grid, padding_mode="reflection", align_corners=False)
     return moved.view(n, steps, *frames.shape[2:])
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 Split = Literal["train", "val", "test"]
 SPLITS: Mapping[str, Split] = {"train": "train", "val": "val", "validation": "val", "test": "test"}
-"""Parts of a data set by the names that a CSV file and folders may give them."""
+"""Parts of a data set by their names in CSV files and folders."""
 
 VIDEO_SUFFIXES = frozenset(
     f".{name}"
@@ -18,19 +18,19 @@ VIDEO_SUFFIXES = frozenset(
         *("mpg", "mpeg", "ts", "mts", "m2ts", "mjpeg"),
     )
 )
-_LAYOUT = "one folder for each class, with its video files or folders of images in it"
+_LAYOUT = "one subfolder per class, containing video files or folders of images"
 
 
 @dataclass(frozen=True, slots=True)
 class ClipEntry:
-    """One clip: a video file or a folder of images, or a part of one.
+    """One clip: a video file, a folder of images, or a part of either.
 
     Attributes:
-        path: Of the file or folder.
-        label: What the clip shows, from its first frame to its last.
-        start_s: Where the part begins, in seconds after the first picture.
-        end_s: Where it ends; infinite for the whole rest.
-        split: The part that its owner put it in; None leaves that to ``split_clips``.
+        path: The file or folder.
+        label: Class of the clip, from its first frame to its last.
+        start_s: Start of the part, in seconds after the first frame.
+        end_s: End of the part; infinite for the rest of the file.
+        split: The part of the data set given by the user; None lets ``split_clips`` choose.
     """
 
     path: Path
@@ -41,13 +41,13 @@ class ClipEntry:
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """Name of the clip in messages."""
         if self.start_s == 0 and math.isinf(self.end_s):
             return str(self.path)
         return f"{self.path} from {self.start_s:g} s to {self.end_s:g} s"
 
     def key(self, data: Path) -> str:
-        """What it is known by wherever the data lies: its place in the folder, or beside the CSV file."""
+        """Key independent of where the data is: label and path relative to the folder or CSV file."""
         folder = data if data.is_dir() else data.parent
         place = self.path.relative_to(folder) if self.path.is_relative_to(folder) else self.path
         whole = self.start_s == 0 and math.isinf(self.end_s)
@@ -55,18 +55,19 @@ class ClipEntry:
 
 
 def list_clips(path: Path, notify: Callable[[str], None]) -> list[ClipEntry]:
-    """All clips that a folder or a CSV file names, in a fixed order.
+    """All clips of a folder or CSV file, in a fixed order.
 
-    A folder holds a folder for each class, or ``train``, ``val`` and maybe ``test`` with a folder for each
-    class in all of them. A CSV file has the columns ``path`` and ``label``, and may have ``start_s``,
+    A folder has one subfolder per class, or ``train``, ``val`` and optionally ``test``, each with one
+    subfolder per class. A CSV file has the columns ``path`` and ``label`` and optionally ``start_s``,
     ``end_s`` and ``split`` (``train``, ``val`` or ``validation``, ``test``); paths are relative to the file.
 
     Args:
         path: The folder or file.
-        notify: Takes a line about files that are not clips.
+        notify: Receives messages about files that are not clips.
 
     Raises:
-        ValueError: No such folder, an empty class, a CSV file with errors, or one class only.
+        ValueError: The folder does not exist, a class is empty, the CSV file has errors, or there is only
+            one class.
     """
     if path.is_dir():
         entries = _read_folder(path, notify)
@@ -78,9 +79,7 @@ def list_clips(path: Path, notify: Callable[[str], None]) -> list[ClipEntry]:
         raise ValueError(f"{path}: no such folder or file; give a folder with {_LAYOUT}")
     labels = sorted({entry.label for entry in entries})
     if len(labels) == 1:
-        raise ValueError(
-            f"{path}: there is one class only ({labels[0]}); two or more are needed to learn from"
-        )
+        raise ValueError(f"{path}: has only one class ({labels[0]}); training needs at least two")
     return entries
 
 
@@ -92,7 +91,7 @@ def _read_folder(folder: Path, notify: Callable[[str], None]) -> list[ClipEntry]
         return _read_classes(folder, None, notify)
     for child in children:
         if child not in parts:
-            notify(f"{child}: left out, beside {', '.join(part.name for part in parts)}")
+            notify(f"{child}: skipped, because it is not in {', '.join(part.name for part in parts)}")
     entries = []
     for part in sorted(parts, key=lambda part: list(SPLITS).index(part.name.lower())):
         entries += _read_classes(part, SPLITS[part.name.lower()], notify)
@@ -102,7 +101,7 @@ def _read_folder(folder: Path, notify: Callable[[str], None]) -> list[ClipEntry]
 def _read_classes(folder: Path, split: Split | None, notify: Callable[[str], None]) -> list[ClipEntry]:
     classes = _folders(folder)
     if not classes:
-        raise ValueError(f"{folder}: holds no class folders; it needs {_LAYOUT}")
+        raise ValueError(f"{folder}: has no class folders; it needs {_LAYOUT}")
     entries = []
     for class_folder in classes:
         files = sorted(child for child in class_folder.iterdir() if not child.name.startswith("."))
@@ -111,10 +110,10 @@ def _read_classes(folder: Path, split: Split | None, notify: Callable[[str], Non
         if not clips:
             found = f"only {others} files that are not videos" if others else "nothing"
             raise ValueError(
-                f"class folder {class_folder} holds {found}; put video files or folders of images there"
+                f"class folder {class_folder} contains {found}; put video files or folders of images there"
             )
         if others:
-            notify(f"{class_folder}: {others} files are not videos and left out")
+            notify(f"{class_folder}: skipped {others} files that are not videos")
         entries += [ClipEntry(clip, class_folder.name, split=split) for clip in clips]
     return entries
 
@@ -136,16 +135,16 @@ def _read_csv(path: Path) -> list[ClipEntry]:
     missing = [column for column in ("path", "label") if column not in columns]
     if missing:
         raise ValueError(
-            f"{path}: no column {' and '.join(missing)}; the first line must name path,label and maybe "
+            f"{path}: no column {' and '.join(missing)}; the first line must be path,label and optionally "
             f"start_s,end_s,split, not {','.join(columns)}"
         )
     entries = [_read_row(path.parent, where, row) for where, row in rows]
     if not entries:
-        raise ValueError(f"{path}: names no clips")
+        raise ValueError(f"{path}: lists no clips")
     without = [where for (where, _), entry in zip(rows, entries, strict=True) if entry.split is None]
     if 0 < len(without) < len(entries):
         raise ValueError(
-            f"{without[0]}: has no split; give one ({', '.join(SPLITS)}) to all clips or to none"
+            f"{without[0]}: has no split; set it ({', '.join(SPLITS)}) for all clips or for none"
         )
     return entries
 

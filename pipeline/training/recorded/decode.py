@@ -17,12 +17,12 @@ _USUAL_FPS = 25.0
 
 @dataclass(frozen=True, slots=True)
 class DecodedClip:
-    """A clip whose frames lie in a `FrameStore`.
+    """A clip whose frames are in a `FrameStore`.
 
     Attributes:
-        entry: Which clip.
+        entry: The clip.
         frames: Numbers of its frames in the store, in order.
-        times_ns: When each was shown, in ns after the first picture of the file.
+        times_ns: Time of each frame, in ns after the first frame of the file.
     """
 
     entry: ClipEntry
@@ -35,18 +35,18 @@ def decode_clips(
 ) -> list[DecodedClip]:
     """Decodes clips into the store; parts of one file share its frames.
 
-    Damaged pictures are left out, and clips that can't be read are left out with a line each.
+    Damaged frames are skipped, and so are clips that can't be read, with a message each.
 
     Args:
-        entries: What to decode.
-        store: Takes the frames.
-        notify: Takes a line for each clip that can't be read.
+        entries: The clips to decode.
+        store: Receives the frames.
+        notify: Receives messages about skipped clips and frames.
 
     Returns:
         The clips that could be read, in the order of ``entries``; some may have no frames.
 
     Raises:
-        ValueError: No space left for the frames.
+        ValueError: No space is left for the frames.
     """
     options = SourceOptions.from_config(load_config().capture)
     by_path: dict[Path, list[DecodedClip]] = {}
@@ -61,7 +61,7 @@ def decode_clips(
             notify(f"skipped, can't be read: {error}")
             continue
         if damaged:
-            notify(f"{path}: {damaged} damaged pictures left out")
+            notify(f"{path}: skipped {damaged} damaged frames")
     cursor = {path: iter(parts) for path, parts in by_path.items()}
     clips = [next(cursor[entry.path]) for entry in entries]
     return [clip for clip in clips if clip.entry.path not in unreadable]
@@ -75,7 +75,7 @@ def _source(path: Path, options: SourceOptions) -> Source:
 
 
 def _decode_file(source: Source, parts: Sequence[DecodedClip], store: FrameStore) -> int:
-    """Reads as far as any part needs; returns the number of damaged pictures."""
+    """Reads up to the end of the last part; returns the number of damaged frames."""
     last_s = max(part.entry.end_s for part in parts)
     first_ns: int | None = None
     damaged = count = 0

@@ -1,4 +1,4 @@
-"""Stores the decoded frames of a data set in memory, and beyond a limit in a temporary file."""
+"""Stores the decoded frames of a data set in memory, and above a limit in a temporary file."""
 
 import contextlib
 import tempfile
@@ -9,14 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 Square: TypeAlias = npt.NDArray[np.uint8]
-"""A frame as the model takes it, ``(size, size, 3)`` uint8 RGB."""
+"""A frame at the model's input size, ``(size, size, 3)`` uint8 RGB."""
 
 
 class FrameStore:
-    """Frames of one size, numbered in the order in which they were added: inside of ``with``, read after it.
+    """Frames of one size, numbered in order of addition; add them inside ``with``, read them after it.
 
-    What does not fit into memory goes to a file in the folder for temporary files. It has no name, so the
-    system removes it with the process, however that ends.
+    Frames above the memory limit go to an unnamed file in the folder for temporary files, which the system
+    removes when the process ends.
 
     Attributes:
         size_px: Rows and columns of each frame.
@@ -27,7 +27,7 @@ class FrameStore:
 
         Args:
             size_px: Rows and columns of each frame.
-            memory_mb: Most memory for frames, in MiB; 0 puts all into the file.
+            memory_mb: Memory limit for frames, in MiB; 0 puts all frames in the file.
         """
         self.size_px = size_px
         self._most_in_memory = memory_mb * 2**20 // (size_px * size_px * 3)
@@ -42,14 +42,14 @@ class FrameStore:
 
     @property
     def file_mb(self) -> float:
-        """Size of the part that lies in the file, in MiB."""
+        """Size of the frames in the file, in MiB."""
         return self._in_file_count * self.size_px**2 * 3 / 2**20
 
     def add(self, frame: Square) -> int:
-        """Takes over a frame and returns its number.
+        """Adds a frame, without copying it, and returns its number.
 
         Raises:
-            ValueError: No space left for it.
+            ValueError: No space is left.
         """
         if len(self._in_memory) < self._most_in_memory:
             self._in_memory.append(frame)
@@ -61,8 +61,8 @@ class FrameStore:
                 self._file.flush()
             except OSError as error:
                 raise ValueError(
-                    f"no room for {self.file_mb:.0f} MB of decoded frames in {tempfile.gettempdir()} "
-                    f"({error.strerror}): set TMPDIR to a folder on a larger disk, or give fewer clips"
+                    f"no space for {self.file_mb:.0f} MB of decoded frames in {tempfile.gettempdir()} "
+                    f"({error.strerror}): set TMPDIR to a folder on a larger disk, or use fewer clips"
                 ) from None
             self._in_file_count += 1
         return len(self) - 1
@@ -76,17 +76,17 @@ class FrameStore:
         return frame
 
     def __enter__(self) -> Self:
-        """Begins to add frames."""
+        """Starts adding frames."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Ends it: from now on frames can be read."""
+        """Ends adding; frames can be read from now on."""
         if self._file is None:
             return
         if error is None:
             shape = (self._in_file_count, self.size_px, self.size_px, 3)
             self._mapped = np.memmap(self._file, np.uint8, "r", shape=shape)
-        with contextlib.suppress(OSError):  # what did not fit is written once more by closing
+        with contextlib.suppress(OSError):  # closing tries again to write data that did not fit
             self._file.close()

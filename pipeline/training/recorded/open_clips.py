@@ -15,7 +15,7 @@ from pipeline.training.recorded.recorded_clips import RecordedClips, Windows
 from pipeline.training.recorded.split import split_clips
 from pipeline.training.recorded.time_windows import windows_by_time
 
-_PURPOSES: dict[Split, str] = {"train": "to train on", "val": "for validation", "test": "for the test"}
+_PURPOSES: dict[Split, str] = {"train": "for training", "val": "for validation", "test": "for the test"}
 
 
 class Recorded(NamedTuple):
@@ -23,8 +23,8 @@ class Recorded(NamedTuple):
 
     Attributes:
         train: clips to train on.
-        val: clips that choose the weights.
-        test: clips for the final evaluation; None where the data keeps none apart.
+        val: clips that select the weights.
+        test: clips for the final evaluation; None if the data has no test part.
     """
 
     train: RecordedClips
@@ -47,30 +47,30 @@ def open_recorded(
     mirror: bool = False,
     memory_mb: int = 2048,
 ) -> Recorded:
-    """Reads a data set of labelled clips; see `list_clips` for its form.
+    """Reads a data set of labelled clips; see `list_clips` for its layout.
 
-    Windows are picked as the live pipeline picks them: with a spacing, the frames nearest to that far back,
-    else consecutive ones. They never leave their clip.
+    Windows are selected as in the live pipeline: with a spacing, the frames nearest to the target times,
+    otherwise consecutive frames. They never cross clip boundaries.
 
     Args:
         path: folder or CSV file.
         num_past: past frames in a window, ``T``.
         size_px: side of the square frames.
         spacing_ms: time between the frames of a window; 0 = consecutive frames.
-        validation_share: part of the clips of each class for validation, where the data has no split.
-        seed: of the split and of the order.
-        device: where batches go.
-        labels: names of the classes in the order wanted, which the data must have; None takes the data's.
-        augment: vary the training clips.
-        notify: takes human-readable lines: what was skipped, and what there is.
-        mirror: let the variations flip left and right; only where that can't change a class.
-        memory_mb: most memory for decoded frames, in MiB; the rest goes to a temporary file.
+        validation_share: share of the clips of each class for validation, if the data has no split.
+        seed: random seed of the split and the order.
+        device: device of the batches.
+        labels: required names of the classes, in order; None uses those of the data.
+        augment: augment the training clips.
+        notify: receives messages about skipped and used clips.
+        mirror: include horizontal flips; only if that can't change a class.
+        memory_mb: memory limit for decoded frames, in MiB; the rest goes to a temporary file.
 
     Returns:
-        The parts that the data's own split names, or a drawn split.
+        The parts of the data's own split, or of a random split.
 
     Raises:
-        ValueError: an error in the data, in one line.
+        ValueError: the data is invalid; the message is one line.
     """
     entries = list_clips(path, notify)
     found = _classes(path, entries, labels)
@@ -96,7 +96,7 @@ def open_recorded(
 
     if max(kept.values()) >= 2 * min(kept.values()):
         (most, many), (fewest, few) = kept.most_common()[0], kept.most_common()[-1]
-        notify(f"uneven: {many} clips of {most}, {few} of {fewest}; all classes are drawn equally often")
+        notify(f"unbalanced: {many} clips of {most}, {few} of {fewest}; classes are sampled equally often")
     return Recorded(source("train"), source("val"), source("test") if "test" in parts else None)
 
 
@@ -112,21 +112,21 @@ def open_chosen(
     notify: Callable[[str], None],
     memory_mb: int = 2048,
 ) -> RecordedClips:
-    """Reads the part of a data set that is to be scored; see `open_recorded`.
+    """Reads the part of a data set to score; see `open_recorded`.
 
     Args:
         path: folder or CSV file.
-        choose: of all clips that it names, those wanted.
+        choose: selects the clips to read from all clips of the data.
         num_past: past frames in a window, ``T``.
         size_px: side of the square frames.
         spacing_ms: time between the frames of a window; 0 = consecutive frames.
-        device: where batches go.
-        labels: names of the classes in the order wanted, which the data must have.
-        notify: takes human-readable lines: what was skipped, and what there is.
-        memory_mb: most memory for decoded frames, in MiB; the rest goes to a temporary file.
+        device: device of the batches.
+        labels: required names of the classes, in order.
+        notify: receives messages about skipped and used clips.
+        memory_mb: memory limit for decoded frames, in MiB; the rest goes to a temporary file.
 
     Raises:
-        ValueError: an error in the data, in one line.
+        ValueError: the data is invalid; the message is one line.
     """
     listed = list_clips(path, notify)
     _classes(path, listed, labels)
@@ -139,7 +139,7 @@ def open_chosen(
 
 
 def _classes(path: Path, entries: Sequence[ClipEntry], labels: tuple[str, ...] | None) -> tuple[str, ...]:
-    """Names of the classes, which must be ``labels`` if these are given."""
+    """Names of the classes, checked against ``labels`` if given."""
     found = tuple(sorted({entry.label for entry in entries}))
     if labels is not None and set(labels) != set(found):
         raise ValueError(
@@ -157,20 +157,20 @@ def _read(
     spacing_ms: float,
     notify: Callable[[str], None],
 ) -> list[tuple[DecodedClip, Windows]]:
-    """Decodes clips into the store; returns those that can be used, with their windows."""
+    """Decodes clips into the store; returns the usable ones with their windows."""
     labels = sorted({entry.label for entry in entries})
     notify(f"reading {len(entries)} clips of {len(labels)} classes ...")
     with store:
         decoded = decode_clips(entries, store, notify)
     if store.file_mb:
-        notify(f"{store.file_mb:.0f} MB of frames lie in a temporary file")
+        notify(f"{store.file_mb:.0f} MB of frames are in a temporary file")
     usable = _cut(decoded, num_past, spacing_ms, notify)
     if len(usable) < len(entries):
         notify(f"skipped {len(entries) - len(usable)} of {len(entries)} clips")
     kept = {clip.entry.label for clip, _ in usable}
     for label in labels:
         if label not in kept:
-            raise ValueError(f"{path}: no usable clip is left in class {label}")
+            raise ValueError(f"{path}: class {label} has no usable clip")
     return usable
 
 
@@ -199,7 +199,7 @@ def _cut(
             f"a window needs {num_past + 1} frames {spacing_ms:g} ms apart"
         )
     if slow:
-        notify(f"{slow} clips have fewer frames than one each {spacing_ms:g} ms: theirs are taken in a row")
+        notify(f"{slow} clips have less than one frame per {spacing_ms:g} ms: using consecutive frames")
     return usable
 
 
@@ -208,9 +208,9 @@ def _parts(
 ) -> Sequence[Split]:
     """The parts of the usable clips.
 
-    They are drawn among all that are listed: an evaluation with another spacing, which can use other clips,
-    must not score those that were trained on. If a class then has nothing left to train on or for validation,
-    the usable ones draw anew.
+    The split is drawn from all listed clips, because an evaluation with another spacing, which can use other
+    clips, must not score training clips. If a class then has no clip for training or validation, the split
+    is drawn again from the usable clips.
     """
     drawn = dict(zip(listed, split_clips(listed, share, seed), strict=True))
     parts = [drawn[entry] for entry in usable]
@@ -227,6 +227,6 @@ def _report_shared_files(
     others = {c.entry.path for (c, _), part in zip(usable, parts, strict=True) if part != "train"}
     if shared := sorted(learned & others):
         notify(
-            f"{len(shared)} files, such as {shared[0]}, have parts on both sides: validation will look "
-            "better than it is; a split column keeps them apart"
+            f"{len(shared)} files, such as {shared[0]}, have parts in both training and validation: the "
+            "validation will be too optimistic; use a split column to separate them"
         )

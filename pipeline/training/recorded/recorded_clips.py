@@ -20,11 +20,11 @@ Windows = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Batches:
-    """The same batches at each walk over them, made as they are needed.
+    """Batches made on demand; each iteration gives the same ones.
 
     Attributes:
-        count: how many there are.
-        make: makes one.
+        count: number of batches.
+        make: makes the batch of a number.
     """
 
     count: int
@@ -40,13 +40,13 @@ class Batches:
 class RecordedClips:
     """Windows of recorded clips, as a `ClipSource`.
 
-    Each batch holds the classes in equal parts, whatever their number of clips; within a class each clip,
-    and within a clip each window, is as likely as any other.
+    Each batch holds equal shares of the classes, whatever their number of clips. Clips of a class, and
+    windows of a clip, are sampled uniformly.
 
     Attributes:
         labels: names of the classes.
-        names: of the clips, see `ClipEntry.key`.
-        seed: of the order of the batches and of their variations.
+        names: keys of the clips, see `ClipEntry.key`.
+        seed: random seed of the order and the augmentation.
         step: batches made so far.
     """
 
@@ -62,17 +62,17 @@ class RecordedClips:
         augment: bool,
         mirror: bool = False,
     ) -> None:
-        """Takes windows whose frames are in the store.
+        """Uses windows of frames in the store.
 
         Args:
             labels: names of the classes; each has at least one clip.
-            clips: label and windows of each clip, none without windows.
-            store: holds the frames.
-            names: of the clips.
-            seed: of everything random here.
-            device: where batches go.
-            augment: vary the batches of ``clips``; `evaluate_batches` never does.
-            mirror: let the variations flip left and right.
+            clips: label and windows of each clip, at least one window each.
+            store: the frames.
+            names: keys of the clips.
+            seed: random seed.
+            device: device of the batches.
+            augment: augment the batches of ``clips``; `evaluate_batches` never does.
+            mirror: include horizontal flips.
         """
         self.labels, self.names, self.seed, self.step = labels, tuple(names), seed, 0
         self._store, self._device, self._augment, self._mirror = store, device, augment, mirror
@@ -84,14 +84,14 @@ class RecordedClips:
         return sum(len(windows) for _, windows in self._all)
 
     def seek(self, step: int) -> None:
-        """Goes on as if ``step`` batches had been made."""
+        """Continues as if ``step`` batches had been made."""
         self.step = step
 
     @torch.no_grad()
     def clips(self, n: int) -> Clips:
         """The next batch of ``n`` random windows."""
         rng = np.random.default_rng((self.seed, self.step))
-        # the odd places go to other classes in each batch
+        # a random offset distributes the remainder over the classes
         classes = rng.permutation((np.arange(n) + rng.integers(len(self.labels))) % len(self.labels))
         rows = []
         for number in classes:
@@ -106,11 +106,11 @@ class RecordedClips:
         return Clips(frames, torch.from_numpy(classes).to(self._device))
 
     def evaluate_batches(self, n: int, per_clip: int = 0) -> Batches:
-        """All windows once, clip after clip, as they are.
+        """All windows once, clip by clip, without augmentation.
 
         Args:
             n: windows in a batch; the last one may have fewer.
-            per_clip: at most so many windows of each clip, evenly spread over it; 0 = all.
+            per_clip: maximum number of windows of each clip, evenly spaced; 0 = all.
         """
         rows, classes, numbers = [], [], []
         for number, (label, windows) in enumerate(self._all):

@@ -9,14 +9,14 @@ from pipeline.training.recorded.clip_index import ClipEntry, Split
 
 
 def split_clips(entries: Sequence[ClipEntry], share: float, seed: int) -> list[Split]:
-    """The part of each clip: as its owner says, else about ``share`` of each class for validation.
+    """The part of each clip: the given one, or else about ``share`` of each class for validation.
 
-    Where the owner keeps clips for the test but none for validation, these are drawn from those to train on.
-    Clips are drawn by their names, wherever the data lies: one clip more or less changes the part of one
-    other clip at most.
+    If the data has test clips but no validation clips, these are drawn from the training clips. The draw
+    depends only on clip names, not on the location of the data: adding or removing a clip changes the part
+    of at most one other clip.
 
     Raises:
-        ValueError: A class has no clip left to train on or for validation.
+        ValueError: A class has no clip for training or validation.
     """
     if not 0 < share < 1:
         raise ValueError(f"validation_share must lie between 0 and 1, not {share}")
@@ -32,7 +32,7 @@ def split_clips(entries: Sequence[ClipEntry], share: float, seed: int) -> list[S
                 parts[number] = "val"
     for label in dict.fromkeys(entry.label for entry in entries):
         found = {part for entry, part in zip(entries, parts, strict=True) if entry.label == label}
-        for part, purpose in (("train", "to train on"), ("val", "for validation")):
+        for part, purpose in (("train", "for training"), ("val", "for validation")):
             if part not in found:
                 raise ValueError(f"class {label}: no usable clip {purpose}; each class needs both")
     return parts
@@ -47,23 +47,23 @@ def never_trained_on(
     seed: int,
     notify: Callable[[str], None],
 ) -> Sequence[ClipEntry]:
-    """The clips that a model may be scored on.
+    """The clips that a model can be scored on, because it was not trained on them.
 
-    These are those for the test, or else for validation, of the data's own split. A split that names only
-    clips to train on counts as none, as it does in training. Without one they are those that the training
-    held out, whatever has come to the data since; all clips if the training saw none of them: then
-    they are another data set. Of a model that does not know its clips, those that a training would hold out.
+    If the data has its own split, these are its test clips, or else its validation clips. A split with only
+    training clips is ignored, as in training. Without a split, they are the clips held out by the training;
+    clips added since are skipped. If the training saw none of the clips, the data set is a different one and
+    all clips are used. If the model does not list its clips, they are those that a training would hold out.
 
     Args:
         entries: All clips of the data.
         data: The folder or CSV file.
-        known: Keys of the clips that the training had: ``train``, maybe ``validation``, and ``held_out``.
-        share: Of each class for validation, where nothing else is known.
-        seed: Of that.
-        notify: Takes lines on clips that are left out or gone.
+        known: Keys of the clips of the training: ``train``, optionally ``validation``, and ``held_out``.
+        share: Share of each class to hold out if the model does not list its clips.
+        seed: Random seed for this.
+        notify: Receives messages about skipped or missing clips.
 
     Raises:
-        ValueError: There is none.
+        ValueError: There are none.
     """
     if any(entry.split in ("val", "test") for entry in entries):
         return _of_own_split(entries, data, known, notify)
@@ -78,13 +78,13 @@ def never_trained_on(
         return entries
     if not held_out:
         raise ValueError(
-            f"{data}: holds clips that were trained on, and none of those that were held out; "
+            f"{data}: contains clips that were trained on, but none that were held out; "
             "--all-clips scores all of them"
         )
     if new := len(entries) - len(held_out) - trained:
-        notify(f"{new} clips have come since the training and are left out; --all-clips scores all")
+        notify(f"skipped {new} clips added since the training; --all-clips scores all")
     if gone := len(kept - {entry.key(data) for entry in held_out}):
-        notify(f"{gone} of {len(kept)} clips that the training held out are gone")
+        notify(f"{gone} of {len(kept)} clips that the training held out are missing")
     return held_out
 
 
@@ -100,10 +100,10 @@ def _of_own_split(
     unseen = [entry for entry in chosen if entry.key(data) not in learned]
     if not unseen:
         raise ValueError(
-            f"{data}: its split keeps no clip for val or test that was not trained on; --all-clips scores all"
+            f"{data}: all val and test clips of its split were trained on; --all-clips scores all"
         )
     if len(unseen) < len(chosen):
-        notify(f"{len(chosen) - len(unseen)} clips of its {part} part were trained on and are left out")
+        notify(f"skipped {len(chosen) - len(unseen)} clips of its {part} part that were trained on")
     return unseen
 
 
@@ -112,6 +112,6 @@ def _learned(known: Mapping[str, Sequence[str]]) -> set[str]:
 
 
 def _draw(entry: ClipEntry, seed: int) -> bytes:
-    """The clip's number in the draw for validation."""
+    """Sort key of the clip in the draw for validation."""
     name = f"{seed} {entry.label} {entry.path.name} {entry.start_s} {entry.end_s}"
     return hashlib.sha256(name.encode()).digest()

@@ -14,28 +14,28 @@ from torch.utils.data import DataLoader, Dataset
 from pipeline.model.history import StreamHistory
 
 Clip = Tensor | Sequence[Tensor]
-"""Frames ``(3, H, W)`` in order: a tensor ``(N, 3, H, W)`` or a sequence of frames, read when needed."""
+"""Frames ``(3, H, W)`` in order: a tensor ``(N, 3, H, W)`` or a sequence of frames, read on demand."""
 
 
 class TemporalDataset(Dataset[tuple[Tensor, ...]]):
     """Every window of ``sequence_length`` consecutive frames, with the label of its newest frame.
 
-    A window never reaches from one clip into another and never before the first frame of its clip, so a
-    clip of N frames gives N - ``sequence_length`` + 1 windows, and a shorter one gives none.
+    Windows never cross clip boundaries, so a clip of N frames gives N - ``sequence_length`` + 1 windows, and
+    a clip shorter than that none.
     """
 
     def __init__(
         self, clips: Sequence[Clip], labels: Sequence[int | Sequence[int]], sequence_length: int = 3
     ) -> None:
-        """Takes the clips; frames are fetched when a window is.
+        """Keeps the clips; frames are read when a window is requested.
 
         Args:
             clips: each a sequence of frames ``(3, H, W)``.
             labels: for each clip one class for all its frames, or a class for each frame.
-            sequence_length: frames in a window, the newest included.
+            sequence_length: frames in a window, including the newest.
 
         Raises:
-            ValueError: labels that do not fit the clips, or no window at all.
+            ValueError: the labels do not match the clips, or there are no windows.
         """
         if sequence_length < 1:
             raise ValueError(f"sequence_length must be at least 1, not {sequence_length}")
@@ -60,7 +60,7 @@ class TemporalDataset(Dataset[tuple[Tensor, ...]]):
             Frames ``(3, H, W)``, oldest first, then the label, a scalar.
 
         Raises:
-            IndexError: there is no such window.
+            IndexError: the window does not exist.
         """
         if not -len(self) <= index < len(self):
             raise IndexError(f"window {index} of {len(self)}")
@@ -81,8 +81,8 @@ class TemporalDataLoader(DataLoader[tuple[Tensor, ...]]):
 
         Args:
             dataset: windows of ``sequence_length`` frames.
-            sequence_length: images in a batch; must be the data set's.
-            **options: of `torch.utils.data.DataLoader`, such as ``batch_size`` and ``shuffle``.
+            sequence_length: frames in a window; must match the data set.
+            **options: options of `torch.utils.data.DataLoader`, such as ``batch_size`` and ``shuffle``.
 
         Raises:
             ValueError: the data set has windows of another length.
@@ -95,12 +95,12 @@ class TemporalDataLoader(DataLoader[tuple[Tensor, ...]]):
 
 
 def windows_by_time(times_ns: Sequence[int], num_past: int, spacing_ms: float) -> npt.NDArray[np.int64]:
-    """Every window of a clip in which no past frame is missing, as the live pipeline would pick it.
+    """Every window of a clip without missing past frames, selected as in the live pipeline.
 
     Args:
-        times_ns: when each frame was shown, rising.
+        times_ns: time of each frame, increasing.
         num_past: past frames in a window, ``T``.
-        spacing_ms: time between its frames; 0, or a clip slower than that, gives consecutive frames.
+        spacing_ms: time between its frames; 0, or a clip with a lower frame rate, gives consecutive frames.
 
     Returns:
         Indices of frames ``(windows, T + 1)``, oldest first.

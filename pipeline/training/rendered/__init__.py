@@ -1,4 +1,4 @@
 """Clips rendered on the device, with known motion.
 
-Torch only.
+Needs only torch.
 """

@@ -1,6 +1,6 @@
 """Ground-truth correspondences of rendered clips, for the loss of the attention.
 
-The labels alone do not ask the attention to look at the right place. This loss does, so that its
+The labels alone do not train the attention to find the right position. This loss does, so that the attention
 weights can be read as a motion field.
 """
 
@@ -11,16 +11,16 @@ from torch import Tensor
 
 
 def past_places(windows: Tensor, rows: int, columns: int, cells: tuple[int, int] | None = None) -> Tensor:
-    """Where the cells of the newest frame's grid were in each past frame.
+    """Positions of the cells of the newest frame's grid in each past frame.
 
     Args:
         windows: ``(n, T + 1, 2, 3)`` affine maps from screen (-1 to 1) to picture, oldest frame first.
-        rows: Of the grid.
-        columns: Of the grid.
+        rows: Rows of the grid.
+        columns: Columns of the grid.
         cells: Rows and columns of the past frames' grid; None for the same.
 
     Returns:
-        Screen positions x, y in cells of the past frames, 0 being the centre of the first one,
+        Screen positions x, y in cells of the past frames, with 0 at the centre of the first cell,
         ``(n, T, rows * columns, 2)``.
     """
     turn, shift = windows[..., :2], windows[..., 2]
@@ -41,7 +41,7 @@ def match_loss(
     grid: tuple[int, int],
     scales: Sequence[tuple[int, int]] | None = None,
 ) -> Tensor:
-    """Cross entropy between attention and the true places, over the slots and places that are in view.
+    """Cross entropy between attention and the true positions, over slots and positions in view.
 
     Args:
         weights: Attention, mean over heads, ``(n, S, T * S_k)``, slots oldest first.
@@ -49,7 +49,7 @@ def match_loss(
         past: ``(n, T)`` bool: which past frames the model saw.
         grid: Rows and columns of the newest frame, ``rows * columns = S``.
         scales: Rows and columns of each scale of the past frames, whose cells add up to ``S_k``; None for
-            ``grid`` alone. Each scale is asked on its own.
+            ``grid`` alone. Each scale is scored separately.
 
     Returns:
         The mean, a scalar.
@@ -83,6 +83,6 @@ def _centres(count: int, like: Tensor) -> Tensor:
 
 
 def _shares(position: Tensor, count: int) -> Tensor:
-    """Linear shares of a position between the two nearest of ``count`` cells; none outside of them."""
+    """Linear weights of a position for the two nearest of ``count`` cells; 0 for the others."""
     cells = torch.arange(count, device=position.device, dtype=position.dtype)
     return (1 - (position[..., None] - cells).abs()).clamp_min(0)

@@ -10,24 +10,24 @@ from pipeline.model.motion.geometry import doubled
 from pipeline.model.motion.motion_head import COARSE, FINE, CameraVote, Motion, Trace
 from pipeline.training.rendered.layer_truth import Truth
 
-_HIDDEN = 0.2  # weight of places that can't be seen in the past frame
-_THING_PLACES = 200  # a smaller thing that moves counts as if it had so many places,
-_MOST_FOR_THING = 10.0  # but no place of it counts for more,
-_AROUND_THING = 2  # and what stands so many places around it counts alike
-_LAYERS = 64  # more than any scene has
-_DECAY = 0.6  # weight of a round, against the one after it
-_ROBUST = 0.7  # exponent of an error: below 1, large ones of fast things don't outweigh all else
+_HIDDEN = 0.2  # weight of positions that are occluded in the past frame
+_THING_PLACES = 200  # a smaller moving object is weighted as if it had this many positions,
+_MOST_FOR_THING = 10.0  # up to this weight per position;
+_AROUND_THING = 2  # static positions within this distance get the same weight
+_LAYERS = 64  # upper bound on the layers of a scene
+_DECAY = 0.6  # weight of a round relative to the next one
+_ROBUST = 0.7  # exponent of an error: below 1, so that large errors of fast objects do not dominate
 _LIKELIHOOD = 0.2
 _MATCH, _COARSE, _FLOW, _MASK, _DICE, _VOTE = 0.5, 0.05, 1.0, 3.0, 1.0, 0.3
 
 
 class DenseLoss(NamedTuple):
-    """The loss and what people read, all scalars.
+    """The loss and two metrics for display, all scalars.
 
     Attributes:
-        total: To be minimised.
-        epe: Mean end-point error of places in view, pixels.
-        mask_iou: Intersection over union of the movers.
+        total: The loss.
+        epe: Mean end-point error of visible positions, in pixels.
+        mask_iou: Intersection over union of the moving mask.
     """
 
     total: Tensor
@@ -36,17 +36,17 @@ class DenseLoss(NamedTuple):
 
 
 def dense_loss(motion: Motion, trace: Trace, truth: Truth, past: Tensor) -> DenseLoss:
-    """Loss of a batch.
+    """The loss of a batch.
 
     Args:
-        motion: From the network.
-        trace: Likewise.
-        truth: Of the same clips.
+        motion: Output of the network.
+        trace: Intermediate results of the network.
+        truth: Ground truth of the same clips.
         past: ``(n, T)`` bool: which past frames the network saw.
     """
     wanted = truth.flow.flatten(0, 1)
     seen = truth.visible.flatten(0, 1).float()
-    # far beyond the border nothing can tell where a place went
+    # far outside the frame the motion can't be inferred
     within = (wanted.abs().amax(dim=1) < wanted.shape[-1] * FINE).float()
     things = _thing_weight(truth)
     weight = (seen + _HIDDEN * (1 - seen)) * within * past.flatten()[:, None, None]
@@ -59,7 +59,7 @@ def dense_loss(motion: Motion, trace: Trace, truth: Truth, past: Tensor) -> Dens
             found, log_error = doubled(found), doubled(log_error[:, None])[:, 0]
         rows = slice(None) if each.slots else slice(slots - 1, None, slots)  # of the newest past frame
         error = ((found - wanted[rows]).square().sum(dim=1) + 1e-4).sqrt()
-        # the likelihood teaches the uncertainty alone: through it, flow that is right would weigh most
+        # the likelihood trains only the uncertainty: for the flow it would put most weight on small errors
         likelihood = error.detach() * (-log_error).exp() + log_error
         cost = error.pow(_ROBUST) + _LIKELIHOOD * likelihood
         flow, share = flow + share * _mean(cost, weight[rows]), share * _DECAY
@@ -69,7 +69,7 @@ def dense_loss(motion: Motion, trace: Trace, truth: Truth, past: Tensor) -> Dens
     total = _FLOW * flow + _COARSE * _mean(coarse, weight * seen)
     total = total + _MATCH * _match_cost(trace, truth, things, past)
     anything = past.any(dim=1)[:, None, None].float()
-    # the square root: with the whole weight the mask grows over what lies between small things
+    # square root, because with the full weight the mask fills the gaps between small objects
     total = total + _mask_cost(trace.moving_logits, truth, anything * things.sqrt())
     for vote in trace.votes:
         total = total + _VOTE * _vote_cost(vote, truth, past)
@@ -82,10 +82,11 @@ def dense_loss(motion: Motion, trace: Trace, truth: Truth, past: Tensor) -> Dens
 
 
 def _thing_weight(truth: Truth) -> Tensor:
-    """How much each place counts, ``(n, h, w)``, from 1.
+    """Weight of each position, ``(n, h, w)``, at least 1.
 
-    A person far away is a handful of places in thousands: without it a network does best that says there what
-    stands around them. Were what stands beside a thing not worth as much, it would be said to move too.
+    A distant person covers a few of thousands of positions: without weights, a network that predicts the
+    background there has a low loss. The surroundings get the same weight, or they would be predicted as
+    moving too.
     """
     owner, moving = truth.owner.flatten(1).long(), truth.moving.flatten(1).float()
     areas = torch.zeros((len(owner), _LAYERS), device=owner.device).scatter_add(1, owner, moving)
@@ -95,7 +96,7 @@ def _thing_weight(truth: Truth) -> Tensor:
 
 
 def _mask_cost(logits: Tensor, truth: Truth, weight: Tensor) -> Tensor:
-    """Cross entropy, more of it where it is wrong, and the Dice overlap of each clip."""
+    """Cross entropy, weighted by the error, and the Dice loss of each clip."""
     wanted, weight = truth.moving.float(), truth.certain.float() * weight
     entropy = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
     guess = logits.sigmoid()
@@ -108,7 +109,7 @@ def _mask_cost(logits: Tensor, truth: Truth, weight: Tensor) -> Tensor:
 
 
 def _vote_cost(vote: CameraVote, truth: Truth, past: Tensor) -> Tensor:
-    """Cross entropy of whether a place's flow, right or wrong, is that of the camera."""
+    """Cross entropy of the prediction that a position's estimated flow is camera motion."""
     camera = F.avg_pool2d(truth.camera.flatten(0, 1), 2)
     apart = (vote.flow.detach() - camera).square().sum(dim=1)
     length = camera.square().sum(dim=1)
@@ -118,9 +119,9 @@ def _vote_cost(vote: CameraVote, truth: Truth, past: Tensor) -> Tensor:
 
 
 def _match_cost(trace: Trace, truth: Truth, things: Tensor, past: Tensor) -> Tensor:
-    """Cross entropy of the match against the four cells around the true place.
+    """Cross entropy of the match against the four cells around the true position.
 
-    A cell of which half moves by itself is asked for where that half was.
+    If at least half of a cell moves independently, its target is the past position of that part.
     """
     assert trace.log_weights is not None
     slots = past.shape[1]
@@ -129,7 +130,7 @@ def _match_cost(trace: Trace, truth: Truth, things: Tensor, past: Tensor) -> Ten
     chosen = F.interpolate(mostly.float(), scale_factor=2) == truth.moving[:, None].float()
 
     def pooled(maps: Tensor) -> Tensor:
-        """Mean over the chosen places of each cell, of ``(n * T, C, h, w)``."""
+        """Mean of ``(n * T, C, h, w)`` over the chosen positions of each cell."""
         weight = chosen.float().expand(-1, slots, -1, -1).flatten(0, 1)[:, None]
         return F.avg_pool2d(maps * weight, 2) / F.avg_pool2d(weight, 2)
 

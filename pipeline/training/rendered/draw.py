@@ -1,7 +1,7 @@
-"""Draws procedural pictures in batches on the device.
+"""Draws procedural images in batches on the device.
 
-Every function returns float pictures ``(n, 3, size, size)`` between 0 and 1 and takes its randomness from
-one generator only, so that a seed fixes the picture.
+Every function returns float images ``(n, 3, size, size)`` between 0 and 1 and uses only the given generator,
+so that a seed determines the image.
 """
 
 import math
@@ -19,7 +19,7 @@ def uniform(
 
 
 def fractal_noise(generator: torch.Generator, n: int, size: int, octaves: int = 8) -> Tensor:
-    """Clouds: noise of doubling frequency, each octave weaker than the last, in random colours."""
+    """Cloud noise in octaves of doubling frequency and decreasing amplitude, in random colours."""
     persistence = uniform(generator, (n, 1, 1, 1), 0.45, 0.95)
     total = torch.zeros((n, 3, size, size), device=generator.device)
     for octave in range(octaves):
@@ -37,15 +37,15 @@ def fractal_noise(generator: torch.Generator, n: int, size: int, octaves: int = 
 
 
 def dead_leaves(generator: torch.Generator, n: int, size: int, layers: int = 14) -> Tensor:
-    """Discs, ellipses and boxes of all sizes that hide one another, the small ones on top.
+    """Overlapping discs, ellipses and boxes of all sizes, small ones on top.
 
-    A layer is a turned grid with at most one leaf in each cell, so its cost does not grow with its leaves.
+    A layer is a rotated grid with at most one leaf per cell, so the cost does not grow with the leaves.
     """
     cells = 32  # a layer repeats after this many cells
     y, x = _pixels(generator, size)
     sample = torch.arange(n, device=generator.device).view(n, 1, 1)
     canvas = uniform(generator, (n, 3, 1, 1)).expand(n, 3, size, size)
-    # Each picture has its own share of small leaves and its own palette, like real scenes.
+    # Each image has its own share of small leaves and its own palette, like real scenes.
     falloff = uniform(generator, (n, 1, 1), 0.6, 1.0)
     palette = uniform(generator, (n, 3, 1, 1))
     colourful = uniform(generator, (n, 1, 1, 1), 0.2, 1.0)
@@ -72,7 +72,7 @@ def dead_leaves(generator: torch.Generator, n: int, size: int, layers: int = 14)
 
 
 def stripes(generator: torch.Generator, n: int, size: int) -> Tensor:
-    """Gratings and checkers, bent and dirtied: a perfect period would hide the motion."""
+    """Gratings and checkers, bent and with noise, because an exact period would make the motion ambiguous."""
     y, x = _pixels(generator, size)
     bend = fractal_noise(generator, n, size, octaves=4).mean(dim=1)
     waves = []
@@ -91,7 +91,7 @@ def stripes(generator: torch.Generator, n: int, size: int) -> Tensor:
 
 
 def clutter(generator: torch.Generator, n: int, size: int) -> Tensor:
-    """Pages that look like text: glyphs of random dots in words and lines, over a cloudy paper."""
+    """Text-like pages: glyphs of random dots in words and lines, on cloudy paper."""
     ink = torch.ones((n, 1, size, size), device=generator.device)
     for rows, columns, share in ((4, 4, 0.55), (16, size, 0.6), (16, 32, 0.75), (96, 96, 0.7)):
         shape = (n, 1, max(size // rows, 1), max(size // columns, 1))
@@ -103,7 +103,7 @@ def clutter(generator: torch.Generator, n: int, size: int) -> Tensor:
 
 
 def plain(generator: torch.Generator, n: int, size: int) -> Tensor:
-    """Walls and skies: soft gradients with a little grain and a few marks."""
+    """Walls and skies: soft gradients with some grain and a few marks."""
     wall = fractal_noise(generator, n, size, octaves=2)
     grain = fractal_noise(generator, n, size) - 0.5
     marks = dead_leaves(generator, n, size, layers=5)
@@ -113,7 +113,7 @@ def plain(generator: torch.Generator, n: int, size: int) -> Tensor:
 
 
 def mixed(generator: torch.Generator, n: int, size: int) -> Tensor:
-    """A set of all kinds; in half of the pictures a second one shows through cloud-shaped holes."""
+    """A mix of all kinds; in half of the images a second one is visible through cloud-shaped holes."""
     shares = ((dead_leaves, 0.45), (fractal_noise, 0.2), (stripes, 0.13), (clutter, 0.12))
     counts = [round(n * share) for _, share in shares]
     parts = [draw(generator, count, size) for (draw, _), count in zip(shares, counts, strict=True) if count]
@@ -129,6 +129,6 @@ def mixed(generator: torch.Generator, n: int, size: int) -> Tensor:
 
 
 def _pixels(generator: torch.Generator, size: int) -> tuple[Tensor, Tensor]:
-    """Coordinates y ``(size, 1)`` and x ``(1, size)`` from the middle of the picture, in pixels."""
+    """Coordinates y ``(size, 1)`` and x ``(1, size)`` from the image centre, in pixels."""
     line = torch.arange(size, device=generator.device) - (size - 1) / 2
     return line.view(size, 1), line.view(1, size)

@@ -13,11 +13,11 @@ _QUALITY, _CRF = (8, 70), (20, 38)
 
 
 def encoded(frames: Tensor, generator: torch.Generator) -> Tensor:
-    """Half of the clips as JPEG pictures, half as H.264 that begins with the oldest frame.
+    """Encodes half of the clips as JPEG images and half as H.264 starting at the oldest frame.
 
     Args:
         frames: RGB between 0 and 1, ``(n, T, 3, H, W)``.
-        generator: Randomness.
+        generator: Random generator.
     """
     amount = torch.rand((len(frames),), generator=generator, device=frames.device).tolist()
     pictures = (frames.flip(2).clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 1, 3, 4, 2).cpu().numpy()

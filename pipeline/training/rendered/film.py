@@ -24,13 +24,13 @@ class Film(NamedTuple):
 
 
 def film_motions(size: int, num_past: int, count: int, seed: int) -> Film:
-    """Films drawn pictures at all speeds; other seeds have other pictures and motions.
+    """Renders clips of procedural pictures at all speeds; pictures and motions depend on the seed.
 
     Args:
         size: Side of the frames in pixels.
         num_past: ``T``.
-        count: Clips.
-        seed: Of everything random.
+        count: Number of clips.
+        seed: Random seed.
     """
     renderer = MotionRenderer("cpu", size, seed, num_past=num_past, bank_count=64, redraw_every=0)
     frames, labels = [], []

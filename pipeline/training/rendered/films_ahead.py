@@ -1,7 +1,7 @@
 """Renders layered scenes in a second process, so that training does not wait for them.
 
-Filming is thousands of small operators: on a GPU, the time goes into launching them. A second process
-launches them while the first one trains.
+Rendering runs thousands of small operators, and on a GPU most of the time is launch overhead. A second
+process launches them while the first one trains.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from pipeline.training.rendered.scene_renderer import SceneClips, SceneRenderer
 
 
 class _Films(IterableDataset[SceneClips]):
-    """Batches without end; it is sent to the other process."""
+    """An endless data set of batches, sent to the other process."""
 
     def __init__(self, open_renderer: Callable[[], SceneRenderer], n: int, step: int) -> None:
         self.open_renderer, self.n, self.step = open_renderer, n, step
@@ -25,32 +25,32 @@ class _Films(IterableDataset[SceneClips]):
 
 
 class FilmsAhead:
-    """The batches of a renderer, filmed ahead. They are the same as if it were asked directly."""
+    """Renders the batches of a renderer in advance; they are identical to those rendered directly."""
 
     def __init__(self, open_renderer: Callable[[], SceneRenderer], n: int, ahead: int) -> None:
-        """Starts nothing yet.
+        """Does not start the process yet.
 
         Args:
             open_renderer: Makes the renderer in the other process: a ``functools.partial`` of its class.
             n: Clips in a batch.
-            ahead: Batches that wait at most.
+            ahead: Maximum number of batches in the queue.
         """
         self._open_renderer, self._n, self._ahead, self._step = open_renderer, n, ahead, 0
         self._batches: Iterator[SceneClips] | None = None
 
     def seek(self, step: int) -> None:
-        """Goes on as if ``step`` batches had been filmed."""
+        """Continues as if ``step`` batches had been rendered."""
         self._step, self._batches = step, None
 
     def start(self) -> None:
-        """Starts the process, which compiles while the caller does something else."""
+        """Starts the process, which compiles in the background."""
         films = _Films(self._open_renderer, self._n, self._step)
         loader = DataLoader(
             films,
             batch_size=None,
             num_workers=1,
             prefetch_factor=self._ahead,
-            # not "spawn": such a process ends through C++ destructors, in which torch aborts under load
+            # not "spawn": its exit runs C++ destructors, in which torch aborts under load
             multiprocessing_context="forkserver",
         )
         self._batches = iter(loader)
@@ -59,11 +59,11 @@ class FilmsAhead:
         """The next batch.
 
         Raises:
-            ValueError: Another size than that of all batches.
-            RuntimeError: The process ended; the message has its traceback or exit status.
+            ValueError: ``n`` is not the batch size.
+            RuntimeError: The process ended; the message includes its traceback or exit status.
         """
         if n != self._n:
-            raise ValueError(f"{n} clips asked for, batches of {self._n} are filmed ahead")
+            raise ValueError(f"{n} clips requested, but batches of {self._n} are rendered ahead")
         if self._batches is None:
             self.start()
         assert self._batches is not None

@@ -10,20 +10,20 @@ from torch.nn import functional as F
 from pipeline.training.rendered.scene_batch import Layer, Scenes
 from pipeline.training.rendered.scene_layers import Path, after_skew, before_skew, cover, to_layer, to_screen
 
-_MOVES_PX = 0.7  # own motion in the clip, in pixels of pictures 192 px wide, from which a thing is a mover
-_PAST_STRIDE = 2  # pixels between the places at which it is known what was in view in past frames
+_MOVES_PX = 0.7  # own motion in the clip, in pixels at 192 px width, above which an object is moving
+_PAST_STRIDE = 2  # pixels between the sampled positions of past frames
 
 
 class Truth(NamedTuple):
-    """Of the places of the newest frame at stride 4, ``h x w``.
+    """Ground truth at the positions of the newest frame at stride 4, ``h x w``.
 
     Attributes:
-        flow: To each past frame, oldest first, ``(n, T, 2, h, w)`` in pixels.
-        visible: Whether the place was in view there, ``(n, T, h, w)`` bool.
-        moving: Whether it moves by itself, ``(n, h, w)`` bool.
-        certain: False where even the truth can't tell whether it does, ``(n, h, w)`` bool.
-        owner: Number of the layer that is seen, ``(n, h, w)``.
-        camera: The flow that the scene's main plane has, ``(n, T, 2, h, w)`` in pixels.
+        flow: Flow to each past frame, oldest first, ``(n, T, 2, h, w)`` in pixels.
+        visible: Whether the position was visible there, ``(n, T, h, w)`` bool.
+        moving: Whether it moves independently, ``(n, h, w)`` bool.
+        certain: False where ``moving`` is ambiguous, ``(n, h, w)`` bool.
+        owner: Number of the visible layer, ``(n, h, w)``.
+        camera: Flow of the scene's main plane, ``(n, T, 2, h, w)`` in pixels.
     """
 
     flow: Tensor
@@ -43,13 +43,13 @@ def screen(height: int, width: int, stride: int, device: torch.device) -> tuple[
 
 
 def truth_of(scenes: Scenes, height: int, width: int, layer_truth: "LayerTruth") -> Truth:
-    """Works it out from the layers, without the pictures.
+    """Computes the ground truth from the layers, without rendering.
 
     Args:
-        scenes: Filmed at whole frames, the newest one last.
-        height: Of the pictures in pixels, a multiple of 4.
-        width: Likewise.
-        layer_truth: The function of this name, or a compiled one.
+        scenes: Scenes at whole frames, the newest last.
+        height: Frame height in pixels, a multiple of 4.
+        width: Frame width, likewise.
+        layer_truth: The function of this name, or its compiled version.
     """
     half = width / 2
     device = scenes.camera[0].device
@@ -88,7 +88,7 @@ def _camera_flow(scenes: Scenes, x: Tensor, y: Tensor) -> Tensor:
 
 
 def _on_screen(skew: Tensor, flow: Tensor, x: Tensor, y: Tensor, on_x: Tensor, on_y: Tensor) -> Tensor:
-    """A flow between frames whose rows were read at once, as one between the skewed frames."""
+    """Converts a flow between frames without rolling shutter to one between the skewed frames."""
     then_x, then_y = after_skew(skew, x[:, None] + flow[:, :, 0], y[:, None] + flow[:, :, 1])
     return torch.stack((then_x - on_x, then_y - on_y), dim=2)
 
@@ -99,14 +99,14 @@ LayerTruth = Callable[..., tuple[Tensor, Tensor, Tensor, Tensor]]
 def layer_truth(
     layer: Layer, camera: Tensor, x: Tensor, y: Tensor, past_x: Tensor, past_y: Tensor, edge: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """What is true of one layer, all lengths in half widths.
+    """Ground truth of one layer, all lengths in half widths.
 
     Args:
-        layer: At whole frames.
-        camera: The camera's flow at the new frame's places, ``(n, T, 2, h, w)``.
-        x: These places, ``(n, 1, h, w)``.
+        layer: The layer at whole frames.
+        camera: The camera's flow at the new frame's positions, ``(n, T, 2, h, w)``.
+        x: These positions, ``(n, 1, h, w)``.
         y: Likewise.
-        past_x: Places at which the past frames are looked at, ``(n, T, rows, columns)``.
+        past_x: Sampled positions of the past frames, ``(n, T, rows, columns)``.
         past_y: Likewise.
         edge: Width of an outline's edge, ``(n,)``.
 
@@ -127,7 +127,7 @@ def layer_truth(
 
 
 def _visible(flow: Tensor, owner: Tensor, before: Tensor, x: Tensor, y: Tensor, aspect: float) -> Tensor:
-    """Whether the same layer is seen at the end of the flow, within the picture."""
+    """Whether the same layer is visible at the end of the flow, inside the frame."""
     n, past = flow.shape[:2]
     then_x, then_y = x + flow[:, :, 0], (y + flow[:, :, 1]) / aspect
     grid = torch.stack((then_x, then_y), dim=-1).flatten(0, 1)

@@ -12,64 +12,64 @@ from pipeline.training.rendered.scene_batch import Layer, Scenes, choose, chunks
 from pipeline.training.rendered.scene_layers import Path, Shape
 
 GROUPS, MEMBERS = 3, 3
-"""Layers in front of the background come in groups: a body with limbs, or independent things."""
-_NEARER = (1.0, 0.5)  # of plane_share, for each of the nearer parts of the scene
+"""Layers in front of the background form groups: a body with limbs, or independent objects."""
+_NEARER = (1.0, 0.5)  # factors on plane_share, for each of the nearer parts of the scene
 FIRST_THING = 1 + len(_NEARER)
-"""Layers before it are the background and nearer parts of it."""
-_REFERENCE = 96.0  # speeds are given in pixels of pictures 192 px wide
+"""Index of the first object layer; layers before it are the background and nearer parts of it."""
+_REFERENCE = 96.0  # speeds are given in pixels at 192 px width
 
 
 class LayeredScene(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What layered scenes hold; a share is a part of the clips, or of the layers where it says so."""
+    """Content of layered scenes; shares are of the clips, or of the layers or groups if noted."""
 
     standing_share: Share = 0.45
-    """Whose camera stands; half of these shake."""
+    """Clips with a static camera; half of these shake."""
     following_share: Share = 0.35
-    """Of those with a moving camera: it keeps the first thing near the middle."""
+    """Of the clips with a moving camera: it keeps the first object near the centre."""
     parallax_share: Share = 0.5
-    """Of those with a moving camera: nearer parts of the scene pass faster; the others only turn."""
+    """Of the clips with a moving camera: nearer parts of the scene move faster; in others it only rotates."""
     distant_share: Share = 0.25
-    """Whose things are small and upright, as people far away are."""
+    """Clips whose objects are small and upright, like distant people."""
     empty_share: Share = 0.15
-    """In which nothing moves by itself."""
+    """Clips without moving objects."""
     fixed_share: Share = 0.3
-    """Of the layers: part of the scene."""
+    """Of the layers: static parts of the scene."""
     swaying_share: Share = 0.12
-    """Of the layers: leaves and water, which move in their place."""
+    """Of the layers: leaves and water, which move in place."""
     body_share: Share = 0.4
-    """Of the groups: a body with limbs that swing."""
+    """Of the groups: a body with swinging limbs."""
     bare_share: Share = 0.6
-    """Of the layers: parts of them have hardly any texture, as walls, roads and the sky."""
+    """Of the layers: parts have hardly any texture, like walls, roads and sky."""
     company_share: Share = 0.25
-    """Of the groups: things that go side by side, as cars and people do."""
+    """Of the groups: objects that move side by side, like cars and people."""
     plane_share: Share = 0.4
-    """With a nearer part of the scene."""
+    """Clips with a nearer part of the scene."""
     shadow_share: Share = 0.5
-    """Of the things: they cast a shadow."""
+    """Of the objects: they cast a shadow."""
     blur_share: Share = 0.25
-    """Blurred along the way."""
+    """Clips with motion blur."""
     rolling_share: Share = 0.3
-    """Whose rows are read one after the other while the camera moves."""
+    """Clips with a rolling shutter."""
     cover_share: Share = 0.04
-    """In which something passes right in front of the camera."""
+    """Clips in which something passes right in front of the camera."""
     rain_share: Share = 0.06
-    """In rain or snow."""
+    """Clips with rain or snow."""
     overlay_share: Share = 0.12
-    """With a burnt-in logo or clock."""
+    """Clips with a burnt-in logo or clock."""
     dark_share: Share = 0.15
-    """In low light."""
+    """Clips in low light."""
     noisy_share: Share = 0.12
-    """With the noise of a cheap camera at high gain."""
+    """Clips with the noise of a cheap camera at high gain."""
     compressed_share: Share = 0.25
-    """With the blocks of strong compression."""
+    """Clips with blocking artefacts of strong compression."""
     skipped_share: Share = 0.2
-    """In which quiet blocks are repeated from the frame before, as video codecs do."""
+    """Clips in which static blocks repeat the previous frame, as in video codecs."""
     encoded_share: Share = 0.15
-    """Through a real encoder, JPEG or H.264."""
+    """Clips encoded with a real codec, JPEG or H.264."""
 
 
 class _Maker:
-    """Random numbers of one batch, and the times that it is filmed at."""
+    """Random numbers of one batch, and its sample times."""
 
     def __init__(self, n: int, times: Tensor, aspect: float, generator: torch.Generator) -> None:
         self.n, self.times, self.aspect, self.generator = n, times, aspect, generator
@@ -92,27 +92,27 @@ class _Maker:
         return torch.polar(torch.ones_like(angle), angle)
 
     def per_frame(self, *shape: int) -> Tensor:
-        """Normal numbers ``(n, S, ...)``, the same for all times of one frame."""
+        """Normal random numbers ``(n, S, ...)``, equal for all times of one frame."""
         frames = int(self.jitter_at.abs().max()) + 1
         drawn = torch.randn((self.n, frames, *shape), generator=self.generator, device=self.times.device)
         return drawn[:, (-self.jitter_at).long()]
 
     def travelled(self) -> Tensor:
-        """Time with some acceleration, ``(n, S)``: 0 at the newest frame."""
+        """Time with random acceleration, ``(n, S)``, 0 at the newest frame."""
         return self.times * (1 + self.uniform(-0.4, 0.4)[:, None] * self.times / 2)
 
 
 def random_scenes(
     n: int, times: Tensor, aspect: float, options: LayeredScene, generator: torch.Generator
 ) -> Scenes:
-    """Draws scenes.
+    """Draws random scenes.
 
     Args:
-        n: How many.
-        times: ``(S,)`` in frames, 0 for the newest, -1 for the one before ...; parts of a frame for blur.
-        aspect: Height over width of the pictures.
-        options: What they hold.
-        generator: Randomness.
+        n: Number of scenes.
+        times: ``(S,)`` in frames, 0 for the newest, -1 for the one before ...; fractions for motion blur.
+        aspect: Height divided by width of the frames.
+        options: Content of the scenes.
+        generator: Random generator.
     """
     make = _Maker(n, times, aspect, generator)
     turn, shift, skew, moving = _camera(make, options)
@@ -134,7 +134,7 @@ def _things(
     kinds: tuple[Tensor, Tensor],
     options: LayeredScene,
 ) -> list[Layer]:
-    """All groups, drawn as one large batch: many small tensors would take longer than the painting."""
+    """All groups, drawn as one large batch, because many small tensors would be slower than rendering."""
     count = GROUPS * MEMBERS
     all_ = _Maker(make.n * count, make.times, make.aspect, make.generator)
     following, distant = kinds
@@ -159,7 +159,7 @@ def _things(
 
 
 def _camera(make: _Maker, options: LayeredScene) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Complex factor and offset ``(n, S)`` from scene to screen, skew ``(n, S, 2)``, which move ``(n,)``."""
+    """Factor and offset ``(n, S)`` from scene to screen, skew ``(n, S, 2)``, moving flags ``(n,)``."""
     moving = 1 - make.chance(options.standing_share)
     speed = make.log_uniform(0.3, 22) / _REFERENCE * moving
     growth = make.sign() * make.log_uniform(0.002, 0.06) * moving * make.chance(0.35)
@@ -178,7 +178,7 @@ def _camera(make: _Maker, options: LayeredScene) -> tuple[Tensor, Tensor, Tensor
 
 
 def _background(make: _Maker, turn: Tensor, shift: Tensor, parallax: Tensor) -> Layer:
-    """Covers everything; parts of it may be nearer, which bends its motion."""
+    """A layer that covers everything; parts of it may be nearer, which bends its motion."""
     depth = make.uniform(0, 0.6) * make.chance(0.7) * parallax
     waves = _waves(make, 0.8, 5.0)
     bend = _invertible(torch.view_as_real(shift - shift[:, -1:]) * depth[:, None, None], waves)
@@ -190,7 +190,7 @@ def _background(make: _Maker, turn: Tensor, shift: Tensor, parallax: Tensor) -> 
 
 
 def _plane(make: _Maker, turn: Tensor, shift: Tensor, parallax: Tensor, share: float) -> Layer:
-    """A large part of the scene that is nearer and, with parallax, passes faster."""
+    """A large, nearer part of the scene that moves faster with parallax."""
     size = make.log_uniform(0.15, 1.5)
     centre = torch.complex(make.uniform(-1.3, 1.3), make.uniform(-1.3, 1.3) * make.aspect)
     nearer = (1 + parallax * make.uniform(0.05, 0.9))[:, None]
@@ -210,7 +210,7 @@ def _thing(
     kinds: tuple[Tensor, Tensor],
     options: LayeredScene,
 ) -> Layer:
-    """A thing with a motion of its own, a part of the scene, or leaves that sway."""
+    """A moving object, a static part of the scene, or swaying leaves."""
     (turn, shift), (follows, far) = camera, kinds
     kind = make.uniform()
     fixed = (kind < options.fixed_share).float() * (1 - follows)
@@ -257,7 +257,7 @@ def _thing(
 
 
 def _limb(make: _Maker, body: Layer) -> Layer:
-    """A part that hangs at the edge of a body and swings."""
+    """A swinging limb at the edge of a body."""
     reach = body.shape.radius
     length, breadth = reach.amax(dim=1) * make.uniform(0.5, 1.1), reach.amin(dim=1) * make.uniform(0.25, 0.5)
     joint = torch.complex(reach[:, 0] * make.uniform(-0.7, 0.7), reach[:, 1] * make.uniform(-0.8, 0.9))
@@ -274,7 +274,7 @@ def _limb(make: _Maker, body: Layer) -> Layer:
 
 
 def _companion(make: _Maker, first: Layer, own: Layer) -> Layer:
-    """Another thing beside the first one of its group, with nearly the same motion and a gap between them."""
+    """An object next to the first one of its group, with nearly the same motion and a gap between."""
     apart = (first.shape.radius + own.shape.radius).mean(dim=1) * make.uniform(0.9, 2.2)
     drift = (make.log_uniform(0.02, 3) / _REFERENCE * first.moves)[:, None] * make.travelled()
     beside = (apart * make.direction())[:, None] + drift * make.direction()[:, None]
@@ -284,7 +284,7 @@ def _companion(make: _Maker, first: Layer, own: Layer) -> Layer:
 
 
 def _passer(make: _Maker) -> Layer:
-    """Something large that passes right in front of the camera: a hand, a van, a bird."""
+    """A large object that passes right in front of the camera, such as a hand, a van or a bird."""
     size = make.log_uniform(0.5, 1.6)
     way = make.travelled() - make.uniform(-2.0, 1.0)[:, None]
     side = make.direction()
@@ -317,7 +317,7 @@ def _waves(make: _Maker, shortest: float, longest: float) -> Tensor:
 
 
 def _invertible(bend: Tensor, waves: Tensor) -> Tensor:
-    """Amplitudes made smaller where the wave could not be undone: its slope stays below 0.4."""
+    """Amplitudes limited so that the wave can be inverted: its slope stays below 0.4."""
     slope = waves[:, :, :2].square().sum(dim=2).sqrt().amax(dim=1)
     largest = bend.square().sum(dim=2).sqrt().amax(dim=1)
     return bend * (0.4 / (slope * largest).clamp_min(0.4))[:, None, None]

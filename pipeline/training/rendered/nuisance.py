@@ -1,7 +1,7 @@
 """Disturbances of rendered clips: moving objects, burnt-in text, light, noise, compression.
 
-All functions take frames ``(n, T, 3, H, W)`` between 0 and 1, oldest first, T being all of a clip's frames.
-None of them knows the label. ``windows`` ``(n, T, 2, 3)`` are affine maps from screen to scene.
+All functions take frames ``(n, T, 3, H, W)`` between 0 and 1, oldest first, with T all frames of a clip. None
+depends on the label. ``windows`` ``(n, T, 2, 3)`` are affine maps from screen to scene.
 """
 
 import math
@@ -14,12 +14,12 @@ from pipeline.training.rendered.draw import uniform
 
 
 def moving_objects(frames: Tensor, textures: Tensor, generator: torch.Generator) -> Tensor:
-    """Lets one textured ellipse a sample cross the scene on a way of its own.
+    """Adds one textured ellipse per sample that crosses the scene on its own path.
 
     Args:
-        frames: the filmed scene.
-        textures: pictures ``(n, 3, P, P)``, uint8, one for each object.
-        generator: randomness.
+        frames: the rendered scene.
+        textures: images ``(n, 3, P, P)``, uint8, one for each object.
+        generator: random generator.
     """
     n, steps, _, height, width = frames.shape
     start = uniform(generator, (n, 1, 2), -0.8, 0.8)
@@ -41,7 +41,7 @@ def moving_objects(frames: Tensor, textures: Tensor, generator: torch.Generator)
 
     y, x = _screen(height, width, frames.device)
     turn = uniform(generator, (n, 1, 1, 1), 0, math.pi)
-    radius = 0.06 * 7 ** uniform(generator, (2, n, 1, 1, 1))  # half widths, small ones more often
+    radius = 0.06 * 7 ** uniform(generator, (2, n, 1, 1, 1))  # in half widths, log-uniform
     dx, dy = x - centre[..., 0, None, None], y - centre[..., 1, None, None]
     along = (turn.cos() * dx + turn.sin() * dy) / radius[0]
     across = (turn.cos() * dy - turn.sin() * dx) / radius[1]
@@ -51,7 +51,7 @@ def moving_objects(frames: Tensor, textures: Tensor, generator: torch.Generator)
 
 
 def flat_parts(frames: Tensor, windows: Tensor, generator: torch.Generator) -> Tensor:
-    """Takes most of the texture from one side of the scene, like a wall or the sky."""
+    """Removes most of the texture on one side of the scene, like a wall or the sky."""
     n, _, _, height, width = frames.shape
     x, y = _scene(windows, height, width)
     middle = _middle(windows)
@@ -65,13 +65,13 @@ def flat_parts(frames: Tensor, windows: Tensor, generator: torch.Generator) -> T
 
 
 def scrolling_parts(frames: Tensor, textures: Tensor, windows: Tensor, generator: torch.Generator) -> Tensor:
-    """Puts an ellipse into the scene that stays in its place while its content moves.
+    """Adds an ellipse that stays in place while its content moves.
 
     Args:
-        frames: the filmed scene.
-        textures: pictures ``(n, 3, P, P)``, uint8, the contents.
-        windows: of the frames.
-        generator: randomness.
+        frames: the rendered scene.
+        textures: images ``(n, 3, P, P)``, uint8, the content of the ellipses.
+        windows: windows of the frames.
+        generator: random generator.
     """
     n, steps, _, height, width = frames.shape
     x, y = _scene(windows, height, width)
@@ -95,7 +95,7 @@ def scrolling_parts(frames: Tensor, textures: Tensor, windows: Tensor, generator
 
 
 def burnt_in(frames: Tensor, generator: torch.Generator) -> Tensor:
-    """Puts a logo or a line of text on the screen that does not move; a few of its cells change in time."""
+    """Adds a static logo or line of text to the screen; a few of its cells change over time."""
     n, steps, _, height, width = frames.shape
     y, x = _screen(height, width, frames.device)
     side = torch.where(uniform(generator, (n, 1, 1)) < 0.5, -1.0, 1.0)
@@ -120,7 +120,7 @@ def burnt_in(frames: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def dark(frames: Tensor, generator: torch.Generator) -> Tensor:
-    """Low light: little of the range is used, and amplifying it brings out noise, coarse and fine."""
+    """Low light: a small part of the range is amplified, with coarse and fine noise."""
     n = len(frames)
     gain = uniform(generator, (n, 1, 1, 1, 1), 0.15, 0.6)
     sigma = uniform(generator, (n, 1, 1, 1, 1), 0.01, 0.06)
@@ -129,22 +129,22 @@ def dark(frames: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def noisy(frames: Tensor, generator: torch.Generator) -> Tensor:
-    """Noise of a deviation of 0.02 to 0.1: independent at each pixel and colour, or coarser."""
+    """Noise with a standard deviation of 0.02 to 0.1, independent for each pixel and channel or coarser."""
     sigma = 0.02 * 5 ** uniform(generator, (len(frames), 1, 1, 1, 1))
     return (frames + sigma * _sensor_noise(frames, generator)).clamp(0, 1)
 
 
 def _sensor_noise(frames: Tensor, generator: torch.Generator) -> Tensor:
-    """White noise mixed with coarse noise of about the same strength, each clip in its own way."""
+    """White noise mixed with coarse noise of about the same strength, in a random ratio for each clip."""
     noise = torch.randn(frames.shape, generator=generator, device=frames.device)
     coarse = F.avg_pool2d(noise.flatten(0, 1), 3, stride=1, padding=1).view_as(noise) * 2
     return torch.lerp(noise, coarse, uniform(generator, (len(frames), 1, 1, 1, 1)))
 
 
 def compressed(frames: Tensor, generator: torch.Generator) -> Tensor:
-    """Rounds the cosine coefficients of blocks of 8 x 8 pixels, the fine ones more, as JPEG and video do.
+    """Quantises the DCT coefficients of 8 x 8 blocks, high frequencies more, like JPEG and video codecs.
 
-    Pixels beyond the last whole block stay as they are.
+    Pixels beyond the last whole block are unchanged.
     """
     n, _, _, height, width = frames.shape
     rows, columns = height // 8 * 8, width // 8 * 8
@@ -163,7 +163,7 @@ def compressed(frames: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def light_and_sensor(frames: Tensor, generator: torch.Generator) -> Tensor:
-    """Changes contrast and colour per sample; exposure, white balance, sharpness and noise per frame too."""
+    """Changes contrast and colour per sample, and exposure, white balance, sharpness and noise per frame."""
     n, steps = frames.shape[:2]
 
     def per_sample(low: float, high: float) -> Tensor:
@@ -193,18 +193,18 @@ def _screen(height: int, width: int, device: torch.device) -> tuple[Tensor, Tens
 
 
 def _scene(windows: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Where each pixel lies in the scene: x and y, ``(n, T, H, W)``."""
+    """Scene coordinates x and y of each pixel, ``(n, T, H, W)``."""
     y, x = _screen(height, width, windows.device)
     theta = windows[..., None, None]
     return tuple(theta[:, :, i, 0] * x + theta[:, :, i, 1] * y + theta[:, :, i, 2] for i in (0, 1))  # type: ignore[return-value]
 
 
 def _middle(windows: Tensor) -> Tensor:
-    """The place in the scene that the clip looks at, ``(n, 1, 1, 1, 2)``."""
+    """The centre of the clip's view in the scene, ``(n, 1, 1, 1, 2)``."""
     return windows[..., 2].mean(dim=1)[:, None, None, None]
 
 
 def _extent(windows: Tensor) -> Tensor:
-    """Half the side of the part of the scene that is on the screen, ``(n, 1, 1, 1)``."""
+    """Half the side of the visible part of the scene, ``(n, 1, 1, 1)``."""
     areas: Tensor = torch.linalg.det(windows[..., :2]).abs()
     return areas.sqrt().mean(dim=1)[:, None, None, None]

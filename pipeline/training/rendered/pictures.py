@@ -15,7 +15,7 @@ PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 
 
 def seeded(device: torch.device, *numbers: int) -> torch.Generator:
-    """A generator for one purpose; the same numbers give the same randomness at any time."""
+    """A generator for one purpose, determined only by the numbers."""
     seed = 0
     for number in numbers:
         seed = (seed * 6364136223846793005 + number + 1442695040888963407) % 2**63
@@ -23,13 +23,13 @@ def seeded(device: torch.device, *numbers: int) -> torch.Generator:
 
 
 def load_photos(folder: Path, size_px: int) -> tuple[Tensor, Tensor]:
-    """Reads all pictures of a folder, each squashed to a square.
+    """Reads all pictures of a folder, each resized to a square.
 
     Returns:
-        Pictures ``(P, 3, size_px, size_px)`` uint8 RGB and their aspects ``(P,)``, width over height.
+        Pictures ``(P, 3, size_px, size_px)`` uint8 RGB and their aspect ratios ``(P,)``, width / height.
 
     Raises:
-        ValueError: there is no readable picture in the folder.
+        ValueError: the folder has no readable picture.
     """
     if not folder.is_dir():
         raise ValueError(f"no such folder of pictures: {folder}")
@@ -47,14 +47,13 @@ def load_photos(folder: Path, size_px: int) -> tuple[Tensor, Tensor]:
 
 
 class PictureBank:
-    """Pictures on the device, redrawn a block at a time while training goes on.
+    """Pictures on the device, redrawn one block at a time during training.
 
-    Which pictures are in the bank depends on the seed and the number of redraws alone, so a run that is
-    resumed finds the same ones.
+    The content depends only on the seed and the number of redraws, so a resumed run has the same pictures.
 
     Attributes:
         pictures: ``(count, 3, size_px, size_px)`` uint8 RGB.
-        photo_count: photos in the folder, 0 without one.
+        photo_count: number of photos in the folder, 0 without a folder.
     """
 
     def __init__(
@@ -70,13 +69,13 @@ class PictureBank:
         """Draws the whole bank.
 
         Args:
-            device: where pictures are drawn and kept.
+            device: device of the pictures.
             size_px: side of each square picture.
-            count: number of pictures, rounded up to whole blocks; fewer are one block.
-            seed: of everything random here.
-            photos: folder of real pictures; None draws procedural ones only.
-            photo_share: part of the bank that is cut from photos, if there are any.
-            block: pictures that are redrawn together.
+            count: number of pictures, rounded up to whole blocks; if below ``block``, it is the block size.
+            seed: random seed.
+            photos: folder of photos; None draws only procedural pictures.
+            photo_share: share of the bank that is cropped from photos, if any.
+            block: number of pictures redrawn together.
         """
         self.size_px, self.seed, self.block = size_px, seed, min(block, count)
         self.blocks = math.ceil(count / self.block)
@@ -93,12 +92,12 @@ class PictureBank:
         self.seek(0)
 
     def redraw(self) -> None:
-        """Replaces the oldest block by new pictures."""
+        """Replaces the oldest block with new pictures."""
         self._draw_block(self.redraws)
         self.redraws += 1
 
     def seek(self, redraws: int) -> None:
-        """Makes the bank what it is after this many redraws."""
+        """Sets the bank to its content after this many redraws."""
         self.redraws = redraws
         for number in range(redraws - self.blocks, redraws):
             self._draw_block(number)
@@ -113,7 +112,7 @@ class PictureBank:
         self.pictures[start : start + self.block] = (torch.cat(parts) * 255 + 0.5).to(torch.uint8)
 
     def _crops(self, generator: torch.Generator, n: int, candidates: int = 3) -> Tensor:
-        """Random parts of photos; of some candidates the one with most detail: blank walls show no motion."""
+        """Random crops of photos; of several candidates the most detailed (blank walls show no motion)."""
         assert self._photos is not None
         squares, aspects = self._photos
         which = torch.randint(len(squares), (n,), generator=generator, device=squares.device)
@@ -127,7 +126,7 @@ class PictureBank:
             theta[:, 0, 0], theta[:, 1, 1] = width, height
             theta[:, 0, 2] = draw.uniform(generator, (n,), -1, 1) * (1 - width)
             theta[:, 1, 2] = draw.uniform(generator, (n,), -1, 1) * (1 - height)
-            # Twice the size, then averaged: a plain resampling of a larger photo would alias.
+            # Sampled at twice the size and averaged, to avoid aliasing.
             grid = F.affine_grid(theta, [n, 3, 2 * self.size_px, 2 * self.size_px], align_corners=False)
             cut = F.grid_sample(
                 squares[which].float() / 255, grid, padding_mode="border", align_corners=False

@@ -1,7 +1,7 @@
 """Renders nine camera motions over still pictures on the device.
 
-Labels name what the **camera** does: ``pan_right`` turns it right, so the content moves left; ``tilt_up``
-moves the content down; ``zoom_in`` makes it grow; ``roll_cw`` turns it counter-clockwise.
+Labels name the motion of the **camera**: ``pan_right`` moves the content left, ``tilt_up`` moves it down,
+``zoom_in`` enlarges it, ``roll_cw`` rotates it counter-clockwise.
 """
 
 import math
@@ -28,10 +28,10 @@ from pipeline.training.rendered.pictures import PictureBank, seeded
 from pipeline.training.samples import Clips
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
-"""A part from 0 to 1."""
+"""A share from 0 to 1."""
 REVERSE = (0, 2, 1, 4, 3, 6, 5, 8, 7)
 
-# Motion of the camera's window: right, down, growth of its size, clockwise turn.
+# Motion of the camera's window: right, down, growth, clockwise rotation.
 _DIRECTION = torch.tensor(
     [
         [0, 0, 0, 0],
@@ -52,9 +52,9 @@ FASTEST = (0.10, 0.10, math.log(1.12), math.radians(9))
 SPEEDS = (0.4, 2.0)
 """Lowest and highest factor on that range."""
 ACCELERATION = 0.3
-"""By which share the speed of the first and the last interval may be off the mean."""
+"""Maximum relative deviation of the speed of the first and last interval from the mean."""
 POSE = math.radians(15)
-"""Largest turn of the camera against the scene, in radians."""
+"""Maximum rotation of the camera relative to the scene, in radians."""
 _SCREEN = torch.tensor([2.0, 2.0, 1.0, 1.0])  # a screen is two units wide and high
 
 
@@ -64,43 +64,43 @@ def reverse_label(labels: Tensor) -> Tensor:
 
 
 class Scene(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What disturbs the rendered clips; a share is a part of the samples."""
+    """Disturbances of the rendered clips; shares are of the samples."""
 
     object_share: Share = 0.3
-    """With a moving object in front; half of them have a second one, and half of these a third."""
+    """Samples with a moving object in front; half of them have a second one, and half of these a third."""
     scrolling_share: Share = 0.0
-    """With something whose content moves by itself, like a screen, water or leaves in the wind."""
+    """Samples with a region whose content moves, like a screen, water or leaves in the wind."""
     overlay_share: Share = 0.3
-    """With a burnt-in logo or text."""
+    """Samples with a burnt-in logo or text."""
     flat_share: Share = 0.0
-    """In which a piece of the scene has lost its texture."""
+    """Samples in which part of the scene has no texture."""
     blur_share: Share = 0.0
-    """Blurred by a short shake, in a direction that has nothing to do with the labelled motion."""
+    """Samples blurred by a short shake in a direction independent of the labelled motion."""
     dark_share: Share = 0.0
-    """In low light, with the noise of an amplified sensor."""
+    """Samples in low light, with the noise of an amplified sensor."""
     compressed_share: Share = 0.0
-    """With the blocks of strong compression."""
+    """Samples with blocking artefacts of strong compression."""
     sensor: bool = True
     """Vary light, colour, noise and sharpness from frame to frame."""
     side_motion: Share = 0.12
-    """Largest other motion beside the labelled one, against that one's own reference speed."""
+    """Maximum of the other motions, relative to the reference speed of each."""
     shake_px: Annotated[float, msgspec.Meta(ge=0, le=100)] = 0.15
-    """Hand-shake of every sample, the static ones too (standard deviation)."""
+    """Hand shake of every sample, including static ones (standard deviation)."""
 
 
 USUAL = Scene()
 
 
 class MotionRenderer:
-    """Films random clips of ``num_past + 1`` frames with known camera motion.
+    """Renders random clips of ``num_past + 1`` frames with known camera motion.
 
-    The randomness of a batch depends on the seed and the number of batches before it alone: `seek` goes to
+    The random numbers of a batch depend only on the seed and the number of batches before it: `seek` goes to
     any point of the sequence.
 
     Attributes:
         labels: names of the motions.
         step: batches rendered so far.
-        bank: the pictures that are filmed.
+        bank: the source pictures.
     """
 
     labels = CAMERA_MOTIONS
@@ -123,17 +123,17 @@ class MotionRenderer:
         """Draws the picture bank.
 
         Args:
-            device: where everything is rendered.
+            device: device to render on.
             size: side of the frames in pixels; the pictures are twice as large.
-            seed: of everything random here.
-            pictures: folder of photos to mix in; None films procedural pictures only.
+            seed: random seed.
+            pictures: folder of photos to mix in; None uses only procedural pictures.
             num_past: past frames in a clip.
-            photo_share: part of the bank cut from these photos.
-            bank_count: pictures held at a time.
+            photo_share: share of the bank cropped from these photos.
+            bank_count: number of pictures in the bank.
             redraw_every: batches between two redraws of 32 pictures; 0 = never.
             supersample: samples per pixel along each axis, against aliasing.
             scene: disturbances.
-            speeds: lowest and highest speed factor, drawn evenly in log.
+            speeds: lowest and highest speed factor, drawn log-uniformly.
         """
         self.device = torch.device(device)
         self.size, self.seed, self.scene, self.speeds = size, seed, scene, speeds
@@ -142,7 +142,7 @@ class MotionRenderer:
         self.bank = PictureBank(self.device, 2 * size, bank_count, seed, pictures, photo_share)
 
     def seek(self, step: int) -> None:
-        """Goes on as if ``step`` batches had been rendered."""
+        """Continues as if ``step`` batches had been rendered."""
         self.step = step
         self.bank.seek(step // self.redraw_every if self.redraw_every else 0)
 
@@ -155,7 +155,7 @@ class MotionRenderer:
         """Renders the next samples.
 
         Args:
-            n: samples.
+            n: number of samples.
             speed: speed factor of all samples; None draws one for each from ``speeds``.
 
         Returns:
@@ -188,7 +188,7 @@ class MotionRenderer:
         return Clips(frames, labels, windows)
 
     def _some(self, n: int, share: float, generator: torch.Generator) -> list[Tensor]:
-        """Which samples a disturbance befalls: a list of one tensor, or an empty one."""
+        """Indices of the samples to disturb: a list of one tensor, or an empty list."""
         count = round(n * share)
         return [torch.randperm(n, generator=generator, device=self.device)[:count]] if count else []
 
@@ -197,9 +197,9 @@ class MotionRenderer:
         return self.bank.pictures[choice]
 
     def _film(self, windows: Tensor, generator: torch.Generator) -> Tensor:
-        """Frames ``(n, T + 1, 3, size, size)``: each the mean of samples at several places in each pixel.
+        """Frames ``(n, T + 1, 3, size, size)``: each the mean of several samples per pixel.
 
-        With a shake these samples also lie along a short line, as if taken one after the other.
+        With a shake the samples also lie along a short line, as if taken one after the other.
         """
         n, length, side = len(windows), self.num_past + 1, self.size
         pictures = self._pictures(n, generator).float().div_(255)
@@ -209,7 +209,7 @@ class MotionRenderer:
         shake = shake * uniform(generator, (n, length, 1), 0, 4 / 96)  # half widths: up to 4 px of 192
         places = [(2 * i + 1 - self.supersample) / self.supersample for i in range(self.supersample)]
         spots = torch.cartesian_prod(torch.tensor(places), torch.tensor(places)).to(self.device) / side
-        # an order in which neighbours in time are not neighbours in the pixel
+        # ordered so that neighbours in time are not neighbours in the pixel
         times = (torch.arange(len(spots), device=self.device) * 3 % len(spots) + 0.5) / len(spots) - 0.5
         total = torch.zeros((n, 3, length * side, side), device=self.device)
         for spot, time in zip(spots, times, strict=True):
@@ -222,10 +222,10 @@ class MotionRenderer:
         return (total / len(spots)).view(n, 3, length, side, side).transpose(1, 2).contiguous()
 
     def _windows(self, labels: Tensor, speed: float | None, generator: torch.Generator) -> Tensor:
-        """Where in its picture each frame looks: affine maps ``(n, T + 1, 2, 3)`` from screen to picture.
+        """The view of each frame: affine maps ``(n, T + 1, 2, 3)`` from screen to picture.
 
-        The pose of the middle of the clip does not depend on the label, nor does the room that is left
-        around it, and the motion runs evenly to both sides of it.
+        The distributions of the pose at the middle of the clip and of the margin around it do not depend on
+        the label, and the motion is centred on the middle.
         """
         n, device = len(labels), self.device
         factor = torch.full((n, 1), 1.0 if speed is None else speed, device=device)
@@ -246,7 +246,7 @@ class MotionRenderer:
         shake = shake * (self.scene.shake_px * 2 / self.size)
         shift_x, shift_y, growth, turn = (velocity.unsqueeze(1) * time + shake).unbind(dim=-1)
 
-        # Real frames are squashed to a square, so a roll is a pure rotation only after unsquashing them.
+        # Real frames are stretched to a square, so a roll is a pure rotation only after undoing that.
         squash = uniform(generator, (n, 1), math.log(0.7) / 2, math.log(1.4) / 2).exp()
         pose = uniform(generator, (n, 1), -POSE, POSE)
         room = (1 + 1.3 * half * reference.amax(dim=1, keepdim=True)) * (pose.cos() + pose.sin().abs())

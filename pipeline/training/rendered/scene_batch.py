@@ -12,10 +12,10 @@ class Layer(NamedTuple):
     """One layer of ``n`` scenes.
 
     Attributes:
-        shape: Its outline.
-        path: Its motion.
-        moves: 1 where it moves by itself, ``(n,)``.
-        shadow: Darkness, offset x and y in its radii, ``(n, 3)``.
+        shape: Outline of the layer.
+        path: Motion of the layer.
+        moves: 1 if it moves independently, ``(n,)``.
+        shadow: Darkness, and offset x and y in radii of the layer, ``(n, 3)``.
     """
 
     shape: Shape
@@ -30,7 +30,7 @@ class Scenes(NamedTuple):
     Attributes:
         layers: From back to front.
         camera: Similarity from the scene to the screen, complex factor and offset, each ``(n, S, 2)``.
-        skew: What a rolling shutter does to the screen, x and y, ``(n, S, 2)``: lower rows are read later.
+        skew: Rolling-shutter skew of the screen, x and y, ``(n, S, 2)``: lower rows are read later.
     """
 
     layers: list[Layer]
@@ -38,7 +38,7 @@ class Scenes(NamedTuple):
     skew: Tensor
 
     def part(self, rows: slice, times: slice) -> "Scenes":
-        """Some of the scenes, at some of the times."""
+        """A subset of the scenes and times."""
 
         def shorter(x: Tensor) -> Tensor:
             return x[rows, times].contiguous()
@@ -61,7 +61,7 @@ def _path(by_time: list[Tensor], wave: Tensor) -> Path:
 
 
 def stacked(layers: list[Layer]) -> Layer:
-    """Layers of ``n`` scenes each as one of many."""
+    """Stacks layers of ``n`` scenes each along the batch dimension."""
     shape, path = (
         [torch.cat(parts) for parts in zip(*group, strict=True)]
         for group in ([layer.shape for layer in layers], [layer.path for layer in layers])
@@ -71,7 +71,7 @@ def stacked(layers: list[Layer]) -> Layer:
 
 
 def chunks(layer: Layer, count: int) -> list[Layer]:
-    """The other way round."""
+    """Inverse of ``stacked``."""
     shapes, paths = (
         zip(*(x.chunk(count) for x in group), strict=True) for group in (layer.shape, layer.path)
     )

@@ -1,8 +1,8 @@
 """Layers of a scene: textured outlines, each with its own motion.
 
-A layer has coordinates of its own. At each time a similarity brings them to the screen, after a smooth
-wave has bent them. Everything is in half widths of the picture, x right and y down, from its middle, and in
-plain arithmetic on whole batches: small matrix products would take ten times as long.
+Each layer has its own coordinates. At each time they are bent by a smooth wave and mapped to the screen by a
+similarity. Lengths are in half widths of the frame, x right and y down, from its centre. The code uses plain
+arithmetic on whole batches, because small matrix products take ten times as long.
 """
 
 from typing import NamedTuple
@@ -10,18 +10,18 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-_INVERSIONS = 3  # fixed-point rounds that undo a wave: to 0.1 px where it is steepest, elsewhere to 0.01 px
+_INVERSIONS = 3  # fixed-point rounds to invert a wave: error 0.1 px where steepest, 0.01 px elsewhere
 
 
 class Shape(NamedTuple):
     """Outline of a layer; all are ``(n,)`` or ``(n, count)``.
 
     Attributes:
-        radius: Half width and height, ``(n, 2)``; no more than zero: the layer covers everything.
-        power: Of the superellipse: 2 is an ellipse, 8 nearly a box.
+        radius: Half width and height, ``(n, 2)``; if zero or less, the layer covers everything.
+        power: Exponent of the superellipse: 2 is an ellipse, 8 nearly a box.
         wobble: Amplitudes of the 2nd, 3rd and 5th harmonic of the outline, ``(n, 3)``.
-        phase: Of the harmonics, ``(n, 3)``.
-        opacity: 0 where there is no such layer.
+        phase: Phases of the harmonics, ``(n, 3)``.
+        opacity: 0 if the layer is absent.
     """
 
     radius: Tensor
@@ -39,7 +39,7 @@ class Path(NamedTuple):
             ``(n, S, 2)``.
         shift: Its offset, ``(n, S, 2)``.
         bend: Amplitude of the wave, x and y, ``(n, S, 2)``.
-        scroll: How far the content has moved in the layer, ``(n, S, 2)``.
+        scroll: Displacement of the content within the layer, ``(n, S, 2)``.
         wave: Wave vector x, y and phase of two waves, ``(n, 2, 3)``.
     """
 
@@ -58,7 +58,7 @@ class Path(NamedTuple):
 
 
 def _spread(values: Tensor, dims: int) -> Tensor:
-    """``(n, ...)`` with ones for the picture's rows and columns."""
+    """``(n, ...)`` with ``dims`` trailing dimensions of 1."""
     return values.view(*values.shape, *(1,) * dims)
 
 
@@ -73,7 +73,7 @@ def to_layer(path: Path, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Screen to layer coordinates, ``(n, S, rows, columns)`` each.
 
     Args:
-        path: Of the layer.
+        path: Motion of the layer.
         x: Anything that broadcasts with ``(n, S, rows, columns)``.
         y: Likewise.
     """
@@ -100,7 +100,7 @@ def to_screen(path: Path, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def before_skew(skew: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Where places of the screen would be seen if all rows were read at once.
+    """Maps screen positions to those without rolling shutter.
 
     Args:
         skew: ``(n, S, 2)``.
@@ -119,7 +119,7 @@ def after_skew(skew: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _harmonics(shape: Shape, x: Tensor, y: Tensor) -> Tensor:
-    """Sum of the outline's harmonics in the direction of a point; powers of a unit vector, no angles."""
+    """Sum of the outline's harmonics in the direction of a point, from powers of a unit vector."""
     scale = torch.rsqrt(x * x + y * y + 1e-12)
     cos1, sin1 = x * scale, y * scale
     cos2, sin2 = cos1 * cos1 - sin1 * sin1, 2 * cos1 * sin1
@@ -133,13 +133,13 @@ def _harmonics(shape: Shape, x: Tensor, y: Tensor) -> Tensor:
 
 
 def cover(shape: Shape, u: Tensor, v: Tensor, softness: Tensor) -> Tensor:
-    """How much of a point the layer covers, 0 to 1, ``(n, S, rows, columns)``.
+    """Coverage of points by the layer, 0 to 1, ``(n, S, rows, columns)``.
 
     Args:
-        shape: Of the layer.
+        shape: Outline of the layer.
         u: Layer coordinates.
         v: Likewise.
-        softness: Width of the edge in half widths of the picture, ``(n,)``.
+        softness: Width of the edge in half widths of the frame, ``(n,)``.
     """
     radius_x, radius_y = (_spread(part, 3) for part in shape.radius.unbind(dim=1))
     everywhere = radius_x <= 0

@@ -26,15 +26,15 @@ from pipeline.training.rendered.weather import light_in_parts, rain, skipped_blo
 
 _BLUR_SAMPLES = 3
 _REDRAW_EVERY = 4
-_NOWHERE = 2.0  # a level that no wave reaches
+_NOWHERE = 2.0  # a level above all waves
 
 
 class SceneClips(NamedTuple):
-    """A batch of clips with what is true of them.
+    """A batch of clips with ground truth.
 
     Attributes:
         frames: RGB between 0 and 1, ``(n, T + 1, 3, height, width)``, oldest first.
-        truth: Of the newest frame.
+        truth: Ground truth of the newest frame.
     """
 
     frames: Tensor
@@ -42,13 +42,13 @@ class SceneClips(NamedTuple):
 
 
 class SceneRenderer:
-    """Films random layered scenes.
+    """Renders random layered scenes.
 
-    The randomness of a batch depends on the seed and the number of batches before it alone.
+    The random numbers of a batch depend only on the seed and the number of batches before it.
 
     Attributes:
         step: Batches rendered so far.
-        bank: The pictures that layers are cut from.
+        bank: The pictures used as textures.
     """
 
     def __init__(
@@ -68,16 +68,16 @@ class SceneRenderer:
         """Draws the picture bank.
 
         Args:
-            device: Where everything is rendered.
-            height: Of the frames in pixels, a multiple of 32.
-            width: Likewise.
-            seed: Of everything random here.
-            pictures: Folder of photos to mix in; None films procedural pictures only.
+            device: Device to render on.
+            height: Frame height in pixels, a multiple of 32.
+            width: Frame width, likewise.
+            seed: Random seed.
+            pictures: Folder of photos to mix in; None uses only procedural pictures.
             num_past: Past frames in a clip.
-            photo_share: Part of the bank cut from these photos.
-            bank_count: Pictures held at a time.
-            scene: What the scenes hold.
-            fused: Compile the work on a layer with torch.compile.
+            photo_share: Share of the bank cropped from these photos.
+            bank_count: Number of pictures in the bank.
+            scene: Content of the scenes.
+            fused: Compile the per-layer functions with torch.compile.
         """
         self.device, self.height, self.width = torch.device(device), height, width
         self.seed, self.num_past, self.scene = seed, num_past, scene or LayeredScene()
@@ -87,7 +87,7 @@ class SceneRenderer:
         self._seen: LayerTruth = torch.compile(layer_truth, dynamic=False) if fused else layer_truth
 
     def seek(self, step: int) -> None:
-        """Goes on as if ``step`` batches had been rendered."""
+        """Continues as if ``step`` batches had been rendered."""
         self.step = step
         self.bank.seek(step // _REDRAW_EVERY)
 
@@ -127,7 +127,7 @@ class SceneRenderer:
         looks = self._looks(n, count, generator)
         x, y = before_skew(scenes.skew, x, y)
         for number, layer in enumerate(scenes.layers):
-            if number > FIRST_THING and (number - FIRST_THING) % MEMBERS:  # limbs mostly look like their body
+            if number > FIRST_THING and (number - FIRST_THING) % MEMBERS:  # limbs mostly match their body
                 choice[number] = torch.where(alike[number], choice[number - 1], choice[number])
             pictures = self.bank.pictures[choice[number]]
             if number:
@@ -136,11 +136,11 @@ class SceneRenderer:
         return frames
 
     def _looks(self, n: int, count: int, generator: torch.Generator) -> Tensor:
-        """How textures lie and are coloured, ``(count, n, 18)``.
+        """Placement and colouring of the textures, ``(count, n, 18)``.
 
-        Zoom, turn, place x and y, contrast, gain of three colours, shading x and y; then two waves, the level
-        above which they leave the layer bare, and the contrast that is left there. The first layer is the
-        background.
+        Zoom, rotation, position x and y, contrast, gain of three colours, shading x and y; then two waves,
+        the level above which the layer loses its texture, and the contrast that remains there. The first
+        layer is the background.
         """
 
         def drawn(low: float, high: float, numbers: int = 1) -> Tensor:
@@ -168,7 +168,7 @@ class SceneRenderer:
         return looks
 
     def _spoilt(self, frames: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """What weather, sensor and codec make of the frames, and which places a text has covered."""
+        """Frames with effects of weather, sensor and codec, and the positions covered by an overlay."""
         n, scene = len(frames), self.scene
 
         def some(share: float) -> Tensor:

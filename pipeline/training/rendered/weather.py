@@ -10,11 +10,11 @@ from pipeline.training.rendered.draw import uniform
 
 
 def light_in_parts(frames: Tensor, generator: torch.Generator) -> Tensor:
-    """A soft light or shadow that drifts over the picture, and lamps that flicker or are switched.
+    """Drifting soft lights or shadows, and flickering or switched lamps.
 
     Args:
         frames: ``(n, S, 3, H, W)`` between 0 and 1.
-        generator: Randomness.
+        generator: Random generator.
     """
     n, times, _, height, width = frames.shape
     cells = torch.randn((n, 1, 4, 6), generator=generator, device=frames.device)
@@ -27,7 +27,7 @@ def light_in_parts(frames: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def rain(frames: Tensor, generator: torch.Generator) -> Tensor:
-    """Short bright streaks, other ones in each frame."""
+    """Short bright streaks, new ones in each frame."""
     n, times, _, height, width = frames.shape
     share = uniform(generator, (n, 1, 1, 1), 0.002, 0.02)
     drops = torch.rand((n, times, height // 2, width // 2), generator=generator, device=frames.device)
@@ -39,7 +39,7 @@ def rain(frames: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def skipped_blocks(frames: Tensor, generator: torch.Generator, block: int = 16) -> Tensor:
-    """Repeats blocks that have hardly changed since the frame before, as video codecs do."""
+    """Repeats blocks that have hardly changed since the previous frame, like video codecs."""
     n, _, _, height, width = frames.shape
     limit = uniform(generator, (n, 1, 1, 1), math.log(0.004), math.log(0.035)).exp()
     shown = [frames[:, 0]]

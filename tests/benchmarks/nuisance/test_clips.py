@@ -104,7 +104,7 @@ def test_zones_are_where_the_shaking_camera_sees_them(walk: Path) -> None:
     ("change", "message"),
     [
         (("to_s = 4.5", "to_s = 3.5"), "entered from 4 ends before it begins"),
-        (('rule = "entered"', 'rule = "left"'), "there is no rule 'left'; known: entered"),
+        (('rule = "entered"', 'rule = "left"'), "there is no rule 'left'; choose from entered"),
         (("clip =", "film ="), "film"),
     ],
 )

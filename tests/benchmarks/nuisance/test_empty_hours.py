@@ -25,8 +25,8 @@ def test_the_bound_is_that_of_poisson() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"fps": 5.0, "longer_side_px": 0, "results": []}', "holds results with fps 5.0, not 10.0"),
-        ('{"fps": 10.0, "longer_side_px": 0, "results": [{}]}', "holds results of another kind"),
+        ('{"fps": 5.0, "longer_side_px": 0, "results": []}', "has results with fps 5.0, not 10.0"),
+        ('{"fps": 10.0, "longer_side_px": 0, "results": [{}]}', "has results of another benchmark"),
         ("[", "can't be read as results"),
         ('{"results": 3}', "can't be read as results"),
     ],

@@ -183,7 +183,7 @@ def test_a_step_is_remembered_before_the_next_uses_its_memory() -> None:
     runtime = open_fast(small())
     first = runtime.infer(same_size(2, 0), [[None, None]] * 2)
     second = runtime.infer(same_size(1, 1), [[None, None]])
-    with pytest.raises(ValueError, match="remember a step before the next infer"):
+    with pytest.raises(ValueError, match="call remember before the next infer"):
         first.remember()
     assert second.remember() is second.remember()
 

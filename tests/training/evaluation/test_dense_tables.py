@@ -54,14 +54,14 @@ def printed(metrics: Report) -> str:
 
 def test_all_tables_fit_80_columns() -> None:
     text = printed(METRICS)
-    for heading in ("network", "ultrafast", "Farneback", "MOG2 F", "MOG2 J", "least sure", "best fit:"):
+    for heading in ("network", "ultrafast", "Farneback", "MOG2 F", "MOG2 J", "least certain", "best fit:"):
         assert heading in text
     assert "JPEG, quality 15" in text
 
 
 def test_velocities_are_those_of_sequences_with_things() -> None:
     text = printed(METRICS)
-    rows = text[text.index("Velocity of things") :].splitlines()
+    rows = text[text.index("Velocity of objects") :].splitlines()
     (street,) = (line.split() for line in rows if "cameraJitter" in line)
     assert [cell for cell in street if cell[0].isdigit()] == ["120", "0.15", "0.20"]
     assert not any("dynamicBackground" in line for line in rows)

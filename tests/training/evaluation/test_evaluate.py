@@ -111,7 +111,7 @@ def test_recorded_clips_of_other_classes(tmp_path: Path) -> None:
     [
         ({"videos": [Path("none.mp4")]}, "no such file"),
         ({"videos": [Path("text.mp4")]}, "text.mp4"),
-        ({"report": Path("nowhere/report.json")}, "make it first"),
+        ({"report": Path("nowhere/report.json")}, "create it first"),
         ({"report": Path()}, "is a folder"),
         ({"checkpoint": "unknown"}, "no checkpoint 'unknown'"),
         ({"device": "gpu"}, "gpu"),

@@ -61,17 +61,17 @@ def test_frames_are_in_order_of_their_numbers_and_may_lack_masks(tmp_path: Path)
 def test_errors_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no such folder"):
         find_mask_sequences(tmp_path / "none")
-    with pytest.raises(ValueError, match="no sequences with masks in it; expected input beside"):
+    with pytest.raises(ValueError, match="has no sequences with masks; expected input next to"):
         find_mask_sequences(tmp_path)
     write_cdnet(tmp_path / "a", frames=2)
     write_picture(tmp_path / "a" / "ROI.bmp", np.zeros((5, 5), np.uint8))
-    with pytest.raises(ValueError, match=r"ROI\.bmp: is not of the size of gt000001\.png"):
+    with pytest.raises(ValueError, match=r"ROI\.bmp: size differs from gt000001\.png"):
         find_mask_sequences(tmp_path)[0].truth(0)
     (tmp_path / "a" / "temporalROI.txt").write_text("all")
     with pytest.raises(ValueError, match=r"temporalROI\.txt: expected two numbers"):
         find_mask_sequences(tmp_path)
     (tmp_path / "a" / "temporalROI.txt").write_text("3 9")
-    with pytest.raises(ValueError, match="no judged frame"):
+    with pytest.raises(ValueError, match="no scored frame"):
         find_mask_sequences(tmp_path)
     write_masks(tmp_path / "unused", tmp_path / "b" / "Annotations" / "480p" / "dog", count=2)
     with pytest.raises(ValueError, match="no such folder of frames"):

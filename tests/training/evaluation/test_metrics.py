@@ -75,7 +75,7 @@ def test_clips_that_chose_the_weights_ask_for_more_accuracy() -> None:
     assert verdict(report, chosen_among=1)[0]
     learned, reason = verdict(report, chosen_among=20)
     assert not learned
-    assert "on the clips that also chose the weights (the best of 20 validations)" in reason
+    assert "the same clips also selected the weights (the best of 20 validations)" in reason
     assert verdict(report | {"accuracy": 0.66}, chosen_among=20)[0]
 
 

@@ -35,5 +35,7 @@ def test_a_pan_is_found_by_who_knows_it_and_by_the_fit_to_dis(tmp_path: Path) ->
 def test_truth_of_another_size_is_one_line(tmp_path: Path) -> None:
     write_pan(tmp_path)
     write_picture(tmp_path / "0004.png", textured(64, 128))
-    with pytest.raises(ValueError, match=r"0004\.png: its true flow is \(16, 40, 2\), not \(16, 32, 2\)"):
+    with pytest.raises(
+        ValueError, match=r"0004\.png: true flow has shape \(16, 40, 2\), expected \(16, 32, 2\)"
+    ):
         score_camera(network_of(), find_camera_sequences(tmp_path))

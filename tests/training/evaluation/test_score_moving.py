@@ -95,9 +95,9 @@ def test_davis_by_the_overlap_with_the_main_object(tmp_path: Path) -> None:
 
 def test_errors_are_one_line(tmp_path: Path) -> None:
     write_masks(tmp_path / "frames", tmp_path / "masks", count=4)
-    with pytest.raises(ValueError, match="too short: a judged frame needs 4 frames before it"):
+    with pytest.raises(ValueError, match="too short: a scored frame needs 4 frames before it"):
         score_moving(network_of(), find_mask_sequences(tmp_path))
     write_masks(tmp_path / "frames", tmp_path / "masks", count=5)
     write_picture(tmp_path / "frames" / "00004.jpg", textured(48, 64))
-    with pytest.raises(ValueError, match=r"00004\.png: its size is not that of .*00004\.jpg"):
+    with pytest.raises(ValueError, match=r"00004\.png: size differs from .*00004\.jpg"):
         score_moving(network_of(), find_mask_sequences(tmp_path))

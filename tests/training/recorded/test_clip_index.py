@@ -32,7 +32,7 @@ def test_a_folder_for_each_class(tmp_path: Path, capsys: pytest.CaptureFixture[s
         ("a.webm", "out", None),
         ("b.MOV", "out", None),
     ]
-    assert "out: 1 files are not videos" in capsys.readouterr().out
+    assert "out: skipped 1 files that are not videos" in capsys.readouterr().out
 
 
 def test_folders_for_the_parts_of_the_split_are_believed(
@@ -42,7 +42,7 @@ def test_folders_for_the_parts_of_the_split_are_believed(
         tmp_path, "train/a/1.mp4", "train/b/2.mp4", "Validation/a/3.mp4", "Validation/b/4.mp4", "more/a/5.mp4"
     )
     assert [split for _, _, split in listed(tmp_path)] == ["train", "train", "val", "val"]
-    assert "more: left out, beside Validation, train" in capsys.readouterr().out
+    assert "more: skipped, because it is not in Validation, train" in capsys.readouterr().out
     touch(tmp_path, "test/a/6.mp4")
     assert listed(tmp_path)[-1] == ("6.mp4", "a", "test")
 
@@ -65,13 +65,13 @@ def test_a_csv_file_with_parts_and_sides(tmp_path: Path) -> None:
 def test_folders_with_errors_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no such folder or file"):
         list_clips(tmp_path / "nowhere", print)
-    with pytest.raises(ValueError, match="holds no class folders"):
+    with pytest.raises(ValueError, match="has no class folders"):
         list_clips(tmp_path, print)
     touch(tmp_path, "a/1.mp4")
-    with pytest.raises(ValueError, match=r"one class only \(a\)"):
+    with pytest.raises(ValueError, match=r"only one class \(a\)"):
         list_clips(tmp_path, print)
     (tmp_path / "b").mkdir()
-    with pytest.raises(ValueError, match=r"class folder .*b holds nothing"):
+    with pytest.raises(ValueError, match=r"class folder .*b contains nothing"):
         list_clips(tmp_path, print)
     touch(tmp_path, "b/1.jpg", "b/2.jpg")
     with pytest.raises(ValueError, match="b holds only 2 files that are not videos"):
@@ -85,7 +85,7 @@ def test_folders_with_errors_are_refused(tmp_path: Path) -> None:
     [
         ("file,label\none.mp4,in\n", "no column path; .*not file,label"),
         ("", "no column path and label"),
-        ("path,label\n", "names no clips"),
+        ("path,label\n", "lists no clips"),
         ("path,label\none.mp4,in\nthree.mp4,out\n", "line 3: no such clip: .*three.mp4"),
         ("path,label\none.mp4,\n", "line 2: needs a path and a label"),
         ("path,label,start_s\none.mp4,in,soon\n", "line 2: start_s must be seconds, not 'soon'"),
@@ -97,9 +97,9 @@ def test_folders_with_errors_are_refused(tmp_path: Path) -> None:
         ),
         (
             "path,label,split\none.mp4,in,val\ntwo.mp4,out,\n",
-            "line 3: has no split; give one .* to all clips or to none",
+            "line 3: has no split; set it .* for all clips or for none",
         ),
-        ("path,label\none.mp4,in\ntwo.mp4,in\n", "one class only"),
+        ("path,label\none.mp4,in\ntwo.mp4,in\n", "only one class"),
     ],
 )
 def test_csv_files_with_errors_are_refused(tmp_path: Path, text: str, message: str) -> None:

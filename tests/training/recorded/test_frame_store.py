@@ -36,7 +36,7 @@ def test_no_space_left_is_one_line() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, hard))
     try:
-        with pytest.raises(ValueError, match=r"no room for .* set TMPDIR"):
+        with pytest.raises(ValueError, match=r"no space for .* set TMPDIR"):
             fill(FrameStore(64, 0), 10)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

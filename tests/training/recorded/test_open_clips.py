@@ -35,7 +35,7 @@ def test_windows_are_picked_by_time_whatever_the_rate(tmp_path: Path) -> None:
     picked = numbers(validation)
     assert [window for window in at_50 if window not in picked] == []
     assert picked[len(at_50) :][:3] == [[0, 1, 2], [1, 2, 3], [2, 3, 4]]
-    assert any("1 clips have fewer frames than one each 80 ms" in line for line in printed)
+    assert any("1 clips have less than one frame per 80 ms" in line for line in printed)
 
 
 def test_folders_of_images_are_clips(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_parts_of_a_file_share_its_frames(tmp_path: Path) -> None:
     windows = numbers(train) + numbers(validation)
     assert sorted(window[0] for window in windows) == [0, 1, 2, 3, 6, 7, 8, 9, 12, 13, 14, 15, *range(15, 24)]
     assert all(window == list(range(window[0], window[0] + 3)) for window in windows)
-    assert any("have parts on both sides" in line for line in printed)
+    assert any("have parts in both training and validation" in line for line in printed)
 
 
 def test_clips_of_no_use_are_skipped_named_and_counted(tmp_path: Path) -> None:
@@ -100,14 +100,14 @@ def test_damaged_pictures_are_left_out(tmp_path: Path) -> None:
         cv2.imwrite(str(place / f"{number}.png"), image)
     (place / "3.png").write_bytes(b"broken")
     opened(tmp_path, printed)
-    assert any("pictures: 1 damaged pictures left out" in line for line in printed)
+    assert any("pictures: skipped 1 damaged frames" in line for line in printed)
 
 
 def test_a_class_of_useless_clips_is_refused(tmp_path: Path) -> None:
     folder(tmp_path)
     for clip in (tmp_path / "out").iterdir():
         write(clip, grey(2))
-    with pytest.raises(ValueError, match="no usable clip is left in class out"):
+    with pytest.raises(ValueError, match="class out has no usable clip"):
         opened(tmp_path)
 
 

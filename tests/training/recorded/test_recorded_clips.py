@@ -34,7 +34,7 @@ def test_uneven_classes_are_drawn_evenly_and_reported(tmp_path: Path) -> None:
     labels = torch.cat([source.clips(7).labels for _ in range(40)])
     assert 130 <= int(labels.sum()) <= 150
     assert all(source.clips(6).labels.sum() == 3 for _ in range(5))
-    assert any(line.startswith("uneven: 8 clips of out, 2 of in") for line in printed)
+    assert any(line.startswith("unbalanced: 8 clips of out, 2 of in") for line in printed)
 
 
 def test_validation_is_never_varied(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_frames_beyond_the_memory_limit_are_the_same(tmp_path: Path) -> None:
     folder(tmp_path)
     near, far = opened(tmp_path)[0], opened(tmp_path, printed, memory_mb=0)[0]
     assert torch.equal(near.clips(6).frames, far.clips(6).frames)
-    assert any("lie in a temporary file" in line for line in printed)
+    assert any("are in a temporary file" in line for line in printed)
 
 
 def test_frames_are_what_the_runtime_makes_of_them(tmp_path: Path) -> None:

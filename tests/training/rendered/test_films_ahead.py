@@ -41,5 +41,5 @@ def test_a_killed_process_is_an_error() -> None:
 
 
 def test_another_size_than_that_of_the_batches_is_refused() -> None:
-    with pytest.raises(ValueError, match="3 clips asked for, batches of 2"):
+    with pytest.raises(ValueError, match="3 clips requested, but batches of 2"):
         FilmsAhead(OPEN, 2, ahead=1).clips(3)

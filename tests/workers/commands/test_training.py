@@ -49,7 +49,7 @@ def test_errors_of_a_training_name_what_is_wrong(tmp_path: Path) -> None:
     assert "init none.pth: no such file" in error("--data", str(clips), "--init", "none.pth")
     assert not (tmp_path / "run").exists(), "a run that never began leaves nothing behind"
     (clips / "leftwards").rename(tmp_path / "elsewhere")
-    assert "one class only" in error("--data", str(clips))
+    assert "only one class" in error("--data", str(clips))
 
 
 def test_an_evaluation_prints_tables_and_nothing_but_an_error(tmp_path: Path) -> None:
@@ -110,6 +110,6 @@ def test_dense_motion_is_scored_beside_the_baselines(tmp_path: Path) -> None:
     assert {"f", "precision", "recall", "mog2_f", "j"} < found["moving"]["street"].keys()
     assert found["still"]["codec"]["frames"] == 4
     assert found["camera"]["pan"]["dis_fit_epe"] < 0.2
-    for heading in ("shift", "street", "codec", "pan", "least sure"):
+    for heading in ("shift", "street", "codec", "pan", "least certain"):
         assert heading in ended.stdout
     assert max(map(len, ended.stdout.splitlines())) <= 80
