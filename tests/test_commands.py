@@ -43,7 +43,7 @@ QUICK_ERRORS = {
     "time of the monitor": (["monitor", "--seconds", "nan"], "error: --seconds nan: must be at least 0"),
     "time without end": ([*RUN, "--seconds", "inf"], "error: --seconds inf: must be at least 0, and finite"),
     "no config": ([*RUN, "--config", "no.toml"], "no.toml: no such configuration file"),
-    "not a config": ([*RUN, "--config", "text.mp4"], "text.mp4: is not TOML"),
+    "not a config": ([*RUN, "--config", "text.mp4"], "text.mp4: not valid TOML"),
     "one id twice": (
         [*RUN, "--set", "streams=[{id='a', source='demo'}, {id='a', source='demo'}]"],
         "two streams are called 'a': give each its own id",

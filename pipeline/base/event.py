@@ -32,11 +32,11 @@ Phase: TypeAlias = Literal["start", "end", "once"]
 
 
 class Moment(NamedTuple):
-    """When something was seen.
+    """A point in time on two clocks.
 
     Attributes:
         time_ns: On the stream's timeline, see ``Frame.time_ns``.
-        wall_ns: Unix time.
+        wall_ns: Unix time in ns.
     """
 
     time_ns: int
@@ -44,29 +44,29 @@ class Moment(NamedTuple):
 
 
 class Event(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
-    """One event; what it is not about is left out.
+    """One event; fields that do not apply are omitted.
 
     Attributes:
-        id: The same for the same event, whoever finds it and how often.
+        id: Deterministic: the same event always gets the same id.
         time: When it happened, RFC 3339, UTC.
-        stream_id: Where.
-        kind: What.
-        phase: ``start`` and ``end`` of what lasts, else ``once``.
-        start: Of an ``end``: the id of its start.
-        rule: The rule that asked for it.
-        zone: Where in the picture.
-        line: Which line was crossed.
-        thing: Id of the thing, see ``Thing``.
-        direction_deg: Where it went, as in mathematics: 0 = right, 90 = up.
-        speed: In picture widths a second.
-        speed_m_s: In metres a second, where ground is known.
-        speed_m_s_error: How far off that may be: 95 of 100 are no further.
-        size: Share of the picture that its box fills.
-        for_s: How long it had lasted, in seconds.
-        score: How surely it moved, 0 to 1.
-        evidence: Folder of its pictures, as ``evidence.folder`` names it; they may come seconds later. An
-            ``end`` has that of its start.
-        why: What led to it, in words and numbers.
+        stream_id: Stream in which it happened.
+        kind: Kind of the event.
+        phase: ``start`` or ``end`` of an event with a duration, else ``once``.
+        start: For an ``end``, the id of its start.
+        rule: Rule that reported it.
+        zone: Zone in which it happened.
+        line: Line that was crossed.
+        thing: Id of the moving object, see ``Thing``.
+        direction_deg: Direction of motion, counter-clockwise: 0 = right, 90 = up.
+        speed: In image widths per second.
+        speed_m_s: In metres per second, if the ground is calibrated.
+        speed_m_s_error: Half-width of the 95 % interval of ``speed_m_s``.
+        size: Area of its box, as a fraction of the image.
+        for_s: Duration so far, in seconds.
+        score: Confidence that the object moved, 0 to 1.
+        evidence: Folder of its images and clips, below ``evidence.folder``; they may be written seconds
+            later. An ``end`` has the folder of its start.
+        why: Details of the cause.
     """
 
     id: str
@@ -91,17 +91,17 @@ class Event(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
 
 
 def event_id(*parts: object) -> str:
-    """16 hexadecimal digits that stand for what an event is."""
+    """Hashes what identifies an event to 16 hexadecimal digits."""
     return hashlib.blake2b("\0".join(map(str, parts)).encode(), digest_size=8).hexdigest()
 
 
 def rfc3339(unix_ns: int) -> str:
-    """Such as ``2026-11-29T12:00:00.250Z``."""
+    """Formats a Unix time in ns, for example ``2026-11-29T12:00:00.250Z``."""
     when = datetime.fromtimestamp(unix_ns // 1_000_000 / 1000, UTC)
     return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def unix_ns(time: str) -> int:
-    """Unix time of what ``rfc3339`` has written."""
+    """Parses the output of ``rfc3339`` to a Unix time in ns."""
     milliseconds = round(datetime.fromisoformat(time).timestamp() * 1000)
     return milliseconds * 1_000_000

@@ -62,23 +62,23 @@ class Outlet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     discovery: Topic = _MQTT_ONLY["discovery"]
 
     def __post_init__(self) -> None:
-        """Raises: ValueError: Something is missing, or says nothing about this kind; no secret is shown."""
+        """Raises: ValueError: A key is missing or does not apply to this kind; secrets are not shown."""
         if self.secret_env and self.secret_file:
             raise ValueError("secret_env and secret_file: give one of them")
         schemes = _SCHEMES.get(self.kind)
         if schemes is not None and not self.url.lower().startswith(schemes):
             raise ValueError(f"url: a {self.kind} outlet needs an address that begins with {schemes[0]}")
         if not (self.url or self.secret_env or self.secret_file):
-            raise ValueError("url: a push outlet needs an address, or secret_env or secret_file with some")
+            raise ValueError("url: a push outlet needs an address, secret_env or secret_file")
         if self.kind != "mqtt":
             for key, default in _MQTT_ONLY.items():
                 if getattr(self, key) != default:
-                    raise ValueError(f"{key} says nothing about {self.kind}: leave it out")
+                    raise ValueError(f"{key} does not apply to {self.kind}: leave it out")
         elif not self.topic:
             raise ValueError("topic: must not be empty")
 
     def is_about(self, event: Event) -> bool:
-        """Whether it is for events of this kind and place, whatever their phase."""
+        """Whether the filters match an event, apart from ``phases``."""
         place = event.zone or event.line
         about = {event.stream_id, *event.why.get("streams", ())}
         return (
@@ -88,7 +88,7 @@ class Outlet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         )
 
     def wants(self, event: Event) -> bool:
-        """Whether an event is sent."""
+        """Whether an event is sent to this outlet."""
         return self.is_about(event) and (not self.phases or event.phase in self.phases)
 
 

@@ -15,14 +15,14 @@ RuleKind: TypeAlias = Literal[
     "moving", "entered", "left", "crossed", "stayed", "stopped", "wrong_way", "label"
 ]
 Anchor: TypeAlias = Literal["foot", "middle"]
-"""The position of an object: the middle of the lower edge of its box, or of the box."""
+"""The reference point of an object: the centre of the lower edge of its box, or of the box."""
 Degrees: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, lt=360.0)]
 HalfTurn: TypeAlias = Annotated[float, msgspec.Meta(ge=1.0, le=180.0)]
 Speed: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=100.0)]
-"""Picture widths a second."""
+"""Image widths per second."""
 MetresASecond: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=10_000.0)]
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-"""As in hours."""
+"""Names of weekdays in ``hours``."""
 _DAY = f"(?:{'|'.join(DAYS)})"
 _HOUR = "(?:(?:[01][0-9]|2[0-3]):[0-5][0-9]|24:00)"
 Hours: TypeAlias = Annotated[
@@ -34,18 +34,18 @@ Hours: TypeAlias = Annotated[
 ]
 
 _FLAT = 1e-6
-"""Twice the area of a triangle, as a share of the picture's, that is none."""
+"""A triangle is degenerate if twice its area is below this fraction of the image."""
 LINE_KINDS = frozenset({"crossed"})
-"""Kinds of rules that are about a line."""
+"""Kinds of rules that need a line."""
 PICTURE_KINDS = frozenset({"label"})
-"""Kinds of rules that are about the whole picture; all others are about a zone."""
+"""Kinds of rules that apply to the whole image; all others need a zone."""
 
 
 class _OfStreams(Section, frozen=True, kw_only=True):
     streams: list[StreamId] = []
 
     def is_in(self, stream_id: str) -> bool:
-        """Whether it is about a stream."""
+        """Whether it applies to a stream."""
         return stream_id in self.streams or not self.streams
 
 
@@ -66,12 +66,12 @@ _MEANT: dict[RuleKind, set[str]] = {
     "wrong_way": {*_SIZES, *_GOING, "for_s"},
     "label": {"label", "streams", "min_score", "for_s"},
 }
-"""Keys of a rule that say something about its kind; the others are about all kinds."""
+"""Keys that apply only to certain kinds of rules; all other keys apply to every kind."""
 _SOMETIMES = set().union(*_MEANT.values())
 
 
 UNNAMED_VIEW = "home"
-"""What the camera showed after it began, where no view is named."""
+"""Name of the view taken at the start, if the configuration names none."""
 
 
 class View(_OfStreams, frozen=True, kw_only=True):
@@ -109,8 +109,8 @@ class Zone(_Place, frozen=True, kw_only=True):
 class Line(_Place, frozen=True, kw_only=True):
     """A line through the scene that objects cross.
 
-    ``forward`` is from its left to its right, seen from its first point towards its last: downwards for
-    a line that is drawn from left to right.
+    ``forward`` is from the left of the line to its right, facing from its first point to its last: downwards
+    for a line drawn from left to right.
 
     Attributes:
         points: Ends and bends; x from the left and y from the top, as fractions of the image.
@@ -123,9 +123,9 @@ class Line(_Place, frozen=True, kw_only=True):
     points: Annotated[list[Point], msgspec.Meta(min_length=2, max_length=64)]
 
     def __post_init__(self) -> None:
-        """Raises: ValueError: A stretch of it has no length."""
+        """Raises: ValueError: A segment has no length."""
         if any(start == end for start, end in itertools.pairwise(self.points)):
-            raise ValueError("points: two in a row are the same, so there is no way across")
+            raise ValueError("points: two consecutive points are the same")
 
 
 class Rule(Section, frozen=True, kw_only=True):
@@ -185,7 +185,7 @@ Grounds: TypeAlias = dict[Name, Ground]
 class Watch(Section, frozen=True, kw_only=True):
     """All zones, lines, rules, views and ground, by name.
 
-    A zone without a rule is told when something moves in it, a line when it is crossed.
+    A zone without a rule reports motion, a line without a rule reports crossings.
     """
 
     views: Views = {}
@@ -195,7 +195,7 @@ class Watch(Section, frozen=True, kw_only=True):
     rules: Rules = {}
 
     def __post_init__(self) -> None:
-        """Raises: ValueError: A rule names no zone or line, or one that is not there."""
+        """Raises: ValueError: A rule names no zone or line, or an unknown one."""
         if both := self.zones.keys() & self.lines.keys():
             raise ValueError(f"zone and line {min(both)!r} have the same name: give each its own")
         if UNNAMED_VIEW in self.views:
@@ -211,20 +211,20 @@ class Watch(Section, frozen=True, kw_only=True):
                 view = self.views.get(place.view)
                 if view is None:
                     known = ", ".join(sorted(self.views)) or "none"
-                    raise ValueError(f"{kind}.{name}: there is no view {place.view!r}; there is: {known}")
+                    raise ValueError(f"{kind}.{name}: there is no view {place.view!r}; known views: {known}")
                 if place.streams and view.streams and not set(place.streams) & set(view.streams):
                     raise ValueError(f"{kind}.{name}: none of its streams has the view {place.view!r}")
         for name, rule in self.rules.items():
             where = self._place_of(name, rule)
             if name in self.zones.keys() | self.lines.keys() and name != where:
                 raise ValueError(
-                    f"rules.{name}: is called like a zone or line that it is not about: give it its own name"
+                    f"rules.{name}: has the name of a zone or line of another rule: give it its own name"
                 )
             for key in sorted(_SOMETIMES - _MEANT[rule.kind]):
                 if getattr(rule, key) != getattr(Rule(kind=rule.kind), key):
-                    raise ValueError(f"rules.{name}: {key} says nothing about {rule.kind}: leave it out")
+                    raise ValueError(f"rules.{name}: {key} does not apply to {rule.kind}: leave it out")
             if rule.kind == "wrong_way" and rule.direction_deg is None:
-                raise ValueError(f"rules.{name}: wrong_way needs direction_deg, the right way")
+                raise ValueError(f"rules.{name}: wrong_way needs direction_deg, the allowed direction")
             asked = self.zones.get(where or "") or self.lines.get(where or "")
             if rule.min_speed_m_s and asked and not self._has_ground(asked):
                 raise ValueError(
@@ -233,26 +233,26 @@ class Watch(Section, frozen=True, kw_only=True):
                 )
 
     def _place_of(self, name: str, rule: Rule) -> str | None:
-        """The zone or line that a rule is about; None for the whole picture.
+        """The zone or line of a rule; None for the whole image.
 
         Raises:
-            ValueError: It names none, one that is not there, or one of the wrong kind.
+            ValueError: It names none, an unknown one, or one of the wrong kind.
         """
         if rule.kind in PICTURE_KINDS:
             if rule.zone or rule.line:
                 raise ValueError(
-                    f"rules.{name}: {rule.kind} is about the whole picture: leave out zone and line"
+                    f"rules.{name}: {rule.kind} applies to the whole image: leave out zone and line"
                 )
             return None
         wanted, other = ("line", "zone") if rule.kind in LINE_KINDS else ("zone", "line")
         where, known = getattr(rule, wanted), getattr(self, f"{wanted}s")
         if getattr(rule, other) is not None:
-            raise ValueError(f"rules.{name}: {rule.kind} is about a {wanted}, not about a {other}")
+            raise ValueError(f"rules.{name}: {rule.kind} applies to a {wanted}, not to a {other}")
         if where is None:
             raise ValueError(f"rules.{name}: {rule.kind} needs a {wanted}: {wanted} = NAME")
         if where not in known:
             names = ", ".join(sorted(known)) or "none"
-            raise ValueError(f"rules.{name}: there is no {wanted} {where!r}; there is: {names}")
+            raise ValueError(f"rules.{name}: there is no {wanted} {where!r}; known {wanted}s: {names}")
         return str(where)
 
     def views_of(self, stream_id: str) -> dict[str, View]:
@@ -264,7 +264,7 @@ class Watch(Section, frozen=True, kw_only=True):
         return [ground for ground in self.ground.values() if ground.is_in(stream_id)]
 
     def seen(self, stream_id: str, view: str | None) -> "Watch":
-        """What a stream watches in one of its views; None for the one where all is that names no other."""
+        """The part of the watch that applies to one view of a stream; None for its first view."""
         views = self.views_of(stream_id)
         first = next(iter(views), None)
         view = view if view in views else first
@@ -282,12 +282,12 @@ class Watch(Section, frozen=True, kw_only=True):
         return Watch(zones=zones, lines=lines, rules=rules, views=self.views, ground=ground)
 
     def place_in(self, stream_id: str, name: str) -> Zone | Line | None:
-        """A zone or line as a stream sees it, whichever other streams do; None where it does not."""
+        """A zone or line as it applies to a stream; None if it does not apply."""
         place = self.zones.get(name) or self.lines.get(name)
         return msgspec.structs.replace(place, streams=[]) if place and place.is_in(stream_id) else None
 
     def all_rules(self) -> dict[str, Rule]:
-        """The rules, with those of zones and lines that have none: named like them."""
+        """The rules, with default rules for zones and lines without one, under the same names."""
         told = {rule.zone or rule.line for rule in self.rules.values()}
         zones = {name: Rule(kind="moving", zone=name) for name in self.zones if name not in told}
         lines = {name: Rule(kind="crossed", line=name) for name in self.lines if name not in told}

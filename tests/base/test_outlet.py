@@ -25,8 +25,8 @@ def outlet(**keys: Any) -> Outlet:
         ),
         ({"kind": "mqtt"}, "outlets.one: url: a mqtt outlet needs an address that begins with mqtt://"),
         ({"kind": "push", "url": ""}, "outlets.one: url: a push outlet needs an address"),
-        ({"topic": "mine"}, "outlets.one: topic says nothing about webhook: leave it out"),
-        ({"discovery": ""}, "outlets.one: discovery says nothing about webhook: leave it out"),
+        ({"topic": "mine"}, "outlets.one: topic does not apply to webhook: leave it out"),
+        ({"discovery": ""}, "outlets.one: discovery does not apply to webhook: leave it out"),
         ({"kind": "mqtt", "url": "mqtt://h", "topic": ""}, "outlets.one: topic: must not be empty"),
         ({"kind": "mqtt", "url": "mqtt://h", "topic": "a/#"}, "outlets.one.topic: choose letters, digits"),
         (

@@ -37,9 +37,9 @@ def test_zones_and_lines_without_rules_are_told_of_anyway() -> None:
         ([DRIVE.replace("drive", "dri ve")], "zones: names are 1 to 64 letters, digits"),
         ([DRIVE, "rules.a.kind=enter"], "rules.a.kind: 'enter' is not allowed, choose crossed, entered"),
         ([DRIVE, "rules.a.kind=entered"], "rules.a: entered needs a zone: zone = NAME"),
-        ([DRIVE, "rules.a.kind=entered", "rules.a.line=drive"], "rules.a: entered is about a zone, not"),
-        ([DRIVE, "rules.a.kind=entered", "rules.a.zone=drif"], "there is no zone 'drif'; there is: drive"),
-        (["rules.a.kind=crossed", "rules.a.line=gate"], "there is no line 'gate'; there is: none"),
+        ([DRIVE, "rules.a.kind=entered", "rules.a.line=drive"], "rules.a: entered applies to a zone, not"),
+        ([DRIVE, "rules.a.kind=entered", "rules.a.zone=drif"], "there is no zone 'drif'; known zones: drive"),
+        (["rules.a.kind=crossed", "rules.a.line=gate"], "there is no line 'gate'; known lines: none"),
         ([DRIVE, "rules.a.kind=wrong_way", "rules.a.zone=drive"], "wrong_way needs direction_deg"),
         (
             [DRIVE, "rules.a.kind=moving", "rules.a.hours=['9-17']"],
@@ -48,7 +48,7 @@ def test_zones_and_lines_without_rules_are_told_of_anyway() -> None:
         ([DRIVE, "lines.drive.points=[[0, 0], [1, 1]]"], "zone and line 'drive' have the same name"),
         (
             [DRIVE, DRIVE.replace("drive", "b"), "rules.b.kind=left", "rules.b.zone=drive"],
-            "rules.b: is called",
+            "rules.b: has the name",
         ),
     ],
 )
@@ -90,20 +90,20 @@ def test_a_zone_may_be_for_some_streams_only() -> None:
     [
         (["zones.a.points=[[0, 0], [0.5, 0.5], [1, 1]]"], "zones.a: points: all corners lie on one line"),
         (["zones.a.points=[[0.5, 0.5], [0.5, 0.5], [0.5, 0.5]]"], "all corners lie on one line"),
-        (["lines.a.points=[[0.5, 0.5], [0.5, 0.5]]"], "lines.a: points: two in a row are the same"),
+        (["lines.a.points=[[0.5, 0.5], [0.5, 0.5]]"], "lines.a: points: two consecutive points are the same"),
         (
             ["rules.a.kind=moving", "rules.a.label=open", DRIVE, "rules.a.zone=drive"],
-            "label says nothing about",
+            "label does not apply to",
         ),
-        ([DRIVE, "rules.a.kind=label", "rules.a.zone=drive"], "label is about the whole picture"),
-        (["rules.a.kind=label", "rules.a.of=zone"], "rules.a: of says nothing about label"),
+        ([DRIVE, "rules.a.kind=label", "rules.a.zone=drive"], "label applies to the whole image"),
+        (["rules.a.kind=label", "rules.a.of=zone"], "rules.a: of does not apply to label"),
         (
             [DRIVE, "rules.a.kind=moving", "rules.a.zone=drive", "rules.a.for_s=3"],
-            "for_s says nothing about m",
+            "for_s does not apply to m",
         ),
         (
             [DRIVE, "rules.a.kind=stayed", "rules.a.zone=drive", "rules.a.min_speed=3"],
-            "min_speed says nothing",
+            "min_speed does not apply",
         ),
         (
             [DRIVE, "rules.a.kind=moving", "rules.a.zone=drive", "rules.a.hours=['29:00-06:00']"],
@@ -125,7 +125,7 @@ def test_what_could_never_tell_anything_is_refused(settings: list[str], message:
     [
         (
             {"zones": {"a": {"points": CORNERS, "view": "gate"}}},
-            "zones.a: there is no view 'gate'; there is: none",
+            "zones.a: there is no view 'gate'; known views: none",
         ),
         ({"views": {"home": {"picture": "a.png"}}}, "views.home: this name is taken"),
         (

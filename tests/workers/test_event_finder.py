@@ -136,7 +136,7 @@ def test_each_view_of_a_camera_has_its_own_zones() -> None:
         told += finder.take(panned(one, 0j, view="first" if n < 60 or n >= 120 else "second"))
         assert {each.name for each in finder.watched()} == ({"gate"} if n < 60 or n >= 120 else {"yard"})
     assert kinds(told) == ["moving start", "moving end"]
-    assert told[-1].why == {"ended": "another view counts now"}
+    assert told[-1].why == {"ended": "the view has changed"}
 
 
 def test_a_picture_that_goes_bad_ends_what_moved_and_nothing_begins_while_it_lasts() -> None:
