@@ -22,7 +22,7 @@ QUICK_ERRORS = {
     "no file": (["capture", "--source", "no.mp4"], "no.mp4: no such file or folder; check the path"),
     "not a video": (["capture", "--source", "text.mp4"], "text.mp4: not a video, or damaged"),
     "empty file": (["capture", "--source", "empty.mp4"], "the file is empty; was it copied completely?"),
-    "only sound": (["capture", "--source", "sound.wav"], "has no video track; give a file with pictures"),
+    "only sound": (["capture", "--source", "sound.wav"], "has no video track; choose a video"),
     "empty folder": (["capture", "--source", "folder"], "the folder holds no images (.bmp"),
     "scheme": (["capture", "--source", f"gopher://me:{PASSWORD}@x/y"], "gopher:// is not known; use one of"),
     "no host": (["capture", "--source", "rtsp:///live"], "names no host; write it as rtsp://host:port/path"),
@@ -43,7 +43,7 @@ QUICK_ERRORS = {
     "time of the monitor": (["monitor", "--seconds", "nan"], "error: --seconds nan: must be at least 0"),
     "time without end": ([*RUN, "--seconds", "inf"], "error: --seconds inf: must be at least 0, and finite"),
     "no config": ([*RUN, "--config", "no.toml"], "no.toml: no such configuration file"),
-    "not a config": ([*RUN, "--config", "text.mp4"], "text.mp4: is not TOML"),
+    "not a config": ([*RUN, "--config", "text.mp4"], "text.mp4: not valid TOML"),
     "one id twice": (
         [*RUN, "--set", "streams=[{id='a', source='demo'}, {id='a', source='demo'}]"],
         "two streams are called 'a': give each its own id",
@@ -114,16 +114,16 @@ QUICK_ERRORS = {
     ),
     "open to all": (
         ["capture", "--source", "demo", "--set", "endpoints.frames=['tcp://0.0.0.0:0']"],
-        "make one with `python run_stream.py keys new NAME`, admit others with `keys allow FILE`; "
-        "or add --insecure to go without",
+        "create one with `kvq-stream keys new NAME`, allow others with `kvq-stream keys allow FILE`; "
+        "or use --insecure to run without keys",
     ),
     "open statistics": (
         ["sink", "--set", "endpoints.sink_stats=['tcp://*:0']"],
-        "make one with `python run_stream.py keys new NAME`",
+        "create one with `kvq-stream keys new NAME`",
     ),
     "web page open to all": (["sink", "--set", "sink.web_host=0.0.0.0"], "sink.web_host"),
     "no key file": (["sink", "--set", "security.secret_key=no.key_secret"], "no.key_secret can't be read"),
-    "not a key": (["sink", "--set", "security.secret_key=text.mp4"], "make one with `python run_stream.py"),
+    "not a key": (["sink", "--set", "security.secret_key=text.mp4"], "create one with `kvq-stream"),
     "name of a key": (["keys", "new", "a/b"], "use letters, digits, - and _"),
     "allow a secret key": (["keys", "allow", "mine.key_secret"], "allow the public one, mine.key"),
     "export without a format": (["export", "--out", "step.txt"], "step.txt: give --format, onnx or openvino"),
@@ -148,7 +148,7 @@ QUICK_ERRORS = {
         ["inference", "--set", "inference.precision=fp16", "--set", "runtime.backend=openvino"],
         "computes in fp32, bf16, int8, not in fp16",
     ),
-    "allow what is no key": (["keys", "allow", "text.mp4"], "text.mp4 is no key file: make one with"),
+    "allow what is no key": (["keys", "allow", "text.mp4"], "text.mp4 is not a key file: create one with"),
 }
 ERRORS_OF_A_RUN = {
     "output folder": (

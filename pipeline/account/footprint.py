@@ -8,18 +8,18 @@ import msgspec
 from pipeline.account.stats import Histogram, WorkerStats
 
 MOST_BYTES = 4 * 2**20
-"""Of one message: some 200 streams with all their latencies, or every stream without them."""
+"""Limit of one message: about 200 streams with all their latencies, or all streams without them."""
 
-_BUCKET_BYTES = 32  # beside the dictionary: small numbers cost nothing, and most buckets are one
+_BUCKET_BYTES = 32  # in addition to the dictionary; small integers are shared and cost nothing
 
 
 def footprint(stats: WorkerStats) -> int:
-    """Memory in bytes that statistics hold, within a factor of two."""
+    """Memory of statistics in bytes, within a factor of two."""
     return _size(stats)
 
 
 def without_distributions(stats: WorkerStats) -> WorkerStats:
-    """The statistics without distributions and events, which are large and count no frame."""
+    """The statistics without distributions and events, which are large and hold no frame counts."""
     streams = {
         stream_id: msgspec.structs.replace(
             stream,

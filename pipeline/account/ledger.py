@@ -1,8 +1,8 @@
 """The ledger: combines the counts of all workers into one fate for each frame, and the report.
 
-``captured = rendered + sum(dropped)`` for each stream; what does not add up is ``unaccounted``. Only
-the worker that lets a frame go for good counts it as dropped. A worker that was killed takes its
-last counts with it: the frames that are then missing are put down to that worker, by name.
+``captured = rendered + sum(dropped)`` for each stream; any difference is ``unaccounted``. Only the worker
+that finally discards a frame counts it as dropped. The last counts of a killed worker are lost; the missing
+frames are then attributed to that worker, by name.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,20 +25,20 @@ STAGES = (
     "draw",
     "output",
 )
-"""In the order in which a frame meets them; ``before_step`` adds up those before it for each frame, and
-``sink_wait`` runs beside ``wire`` to ``step``."""
+"""In the order in which a frame passes them; ``before_step`` is the sum of the stages before it, and
+``sink_wait`` runs in parallel with ``wire`` to ``step``."""
 FEWEST_FRAMES = 100
-"""Of a live stream, before inference is judged too slow for it."""
+"""Number of received frames from which a live stream can count as outpaced."""
 OUTPACED_SHARE = 1 / 3
-"""Of its frames: inference is too slow if so many give way to newer ones."""
+"""Inference is too slow if this fraction of the frames is replaced by newer ones."""
 _TAKERS: tuple[Role, ...] = ("sink", "capture")
-"""Workers that take frames with them when they are killed, the likelier first; inference only sees copies."""
+"""Workers whose death loses frames, the likelier cause first; inference only has copies."""
 _FILES: Final = ("video", "videos", "predictions", "motion_maps", "store", "lost")
-"""Details of outputs: what a dead process wrote or lost still counts."""
+"""Details about outputs, kept from processes that have ended."""
 _SUMMED: Final = (".delivered", ".failed")
-"""Ends of names of counts of outlets that add up over restarts."""
+"""Suffixes of outlet counts that are summed over restarts."""
 _EVIDENCE: Final = "evidence"
-"""Its counts add up over restarts; its folder stays the same."""
+"""Detail whose counts are summed over restarts; its folder stays the same."""
 _COUNTERS: Final = (
     "captured",
     "sent",
@@ -59,9 +59,9 @@ def build_report(
     """Builds the report of a run.
 
     Args:
-        sessions: The last statistics of every worker process that ever reported, dead ones included.
+        sessions: The last statistics of every worker process that ever reported, including dead ones.
         restarts: How often each worker was restarted, by name.
-        running: The pipeline still works: what is missing is under way (``in_flight``).
+        running: Whether the pipeline is running; missing frames then count as ``in_flight``.
 
     Returns:
         The report as plain JSON data; its keys are described in ``docs/reference/report.md``.
@@ -74,7 +74,7 @@ def build_report(
         details = _together(details, stats.details)
     videos: dict[str, list[str]] = {}
     for path, stream_id in details.pop("videos", {}).items():
-        if stream_id:  # without one it has been removed since
+        if stream_id:  # empty for a file that has been deleted
             videos.setdefault(str(stream_id), []).append(path)
     return {
         "streams": {stream_id: _stream_report(stream_id, everyone, running) for stream_id in stream_ids},
@@ -94,9 +94,9 @@ def build_report(
 
 
 def _together(older: Mapping[str, Any], newer: Mapping[str, Any]) -> dict[str, Any]:
-    """Details of two processes: files that the older one wrote are kept, what it was like is not.
+    """Merges the details of two processes: keeps files of the older one, and else the newer one's values.
 
-    What it has sent counts; what it left waiting the newer one has found.
+    Counts of sent events are summed; pending events are not, because the newer process has loaded them.
     """
     files = {name: older[name] | newer.get(name, {}) for name in _FILES if name in older}
     together = {**older, **newer, **files}
@@ -113,11 +113,10 @@ def _together(older: Mapping[str, Any], newer: Mapping[str, Any]) -> dict[str, A
 
 
 def is_outpaced(received: int, not_predicted: Mapping[str, int]) -> bool:
-    """Whether inference is too slow for a live stream: of its frames a third or more gave way to newer ones.
+    """Whether inference is too slow for a live stream: a third or more of its frames gave way to newer ones.
 
     Args:
-        received: Frames that arrived at inference; fewer than a hundred, many of them of the start, are
-            too few to judge by.
+        received: Frames that arrived at inference; below 100 start-up effects dominate, so False.
         not_predicted: Those of them that got no prediction, by reason.
     """
     late = not_predicted.get("inference.overflow", 0)
@@ -125,7 +124,7 @@ def is_outpaced(received: int, not_predicted: Mapping[str, int]) -> bool:
 
 
 def stage_order(stage: str) -> int:
-    """Place of a stage in the life of a frame; unknown ones come last."""
+    """Position of a stage in the life of a frame; unknown stages come last."""
     return STAGES.index(stage) if stage in STAGES else len(STAGES)
 
 
@@ -159,14 +158,14 @@ def merge(parts: Iterable[StreamStats]) -> StreamStats:
 
 
 def fold(older: WorkerStats, newer: WorkerStats) -> WorkerStats:
-    """Two processes of a worker as one that counted everything: bounds what a long run has to keep.
+    """Combines the statistics of two processes of a worker, which bounds the memory of a long run.
 
     Args:
-        older: Of the earlier process, or of several folded before.
-        newer: Of the next one.
+        older: Statistics of the earlier process, or of several folded ones.
+        newer: Statistics of the next process.
 
     Returns:
-        ``newer`` with the counts of both; a process that did not end in order is not forgotten.
+        ``newer`` with the counts of both; an unclean exit stays recorded.
     """
     streams = dict(older.streams)
     for stream_id, stats in newer.streams.items():
@@ -178,9 +177,9 @@ def fold(older: WorkerStats, newer: WorkerStats) -> WorkerStats:
 
 
 def by_role(stream_id: str, everyone: Sequence[WorkerStats]) -> dict[str, StreamStats]:
-    """The statistics of one stream by role, over all processes that had it, in the order in which they did.
+    """The statistics of one stream by role, merged in order over all processes that had it.
 
-    Of several workers of a role a stream may go from one to another.
+    A stream may move between workers of the same role.
     """
     newest = _newest_sessions(everyone)
     lives: dict[str, list[tuple[int, StreamStats]]] = {role: [] for role in ROLES}
@@ -201,7 +200,7 @@ def by_role(stream_id: str, everyone: Sequence[WorkerStats]) -> dict[str, Stream
 def _stream_report(stream_id: str, everyone: Sequence[WorkerStats], running: bool) -> dict[str, Any]:
     roles = by_role(stream_id, everyone)
     total = merge(roles.values())
-    # A capture worker that was killed may have sent more frames than its last statistics say.
+    # A killed capture worker may have sent more frames than its last statistics report.
     captured = max(total.captured, sum(total.seen.values()))
     missing = captured - total.rendered - sum(total.dropped.values())
     killed = _killed_roles(stream_id, everyone, running)
@@ -276,9 +275,9 @@ def _share(part: int, total: int) -> float | None:
 
 
 def _add_uncounted_predictions(total: StreamStats) -> None:
-    """Counts predictions that were shown, though the inference process that made them was killed too soon.
+    """Adds predictions that were shown but not reported, because their inference process was killed.
 
-    Each took as many passes as the others did; whether its picture was new is not known, but likely.
+    Each is assumed to have needed as many backbone passes as the others, as for a changed frame.
     """
     uncounted = total.rendered - sum(total.rendered_without.values()) - total.predicted
     if uncounted > 0:
@@ -289,14 +288,14 @@ def _add_uncounted_predictions(total: StreamStats) -> None:
 
 
 def _lost_predictions(stream_id: str, everyone: Sequence[WorkerStats]) -> str:
-    """Why frames have no prediction that killed inference workers had, or that came while there was none."""
+    """Reason for frames without a prediction: inference was killed, or was down when they arrived."""
     inference = [w for w in everyone if w.role == "inference" and stream_id in w.streams]
     last = max(inference, key=lambda w: (w.sent_ns, w.session), default=None)
     return "lost.worker_restart" if last and last.state == "stopped" else "inference.killed"
 
 
 def _without_absence(stats: StreamStats) -> StreamStats:
-    """What a restarted worker did not see, the one before it may have dealt with: that is not its loss."""
+    """Removes counts of absent frames: the worker's previous process may have processed them."""
     dropped, not_predicted = (
         {reason: count for reason, count in counts.items() if not reason.endswith(".absent")}
         for counts in (stats.dropped, stats.not_predicted)
@@ -305,7 +304,7 @@ def _without_absence(stats: StreamStats) -> StreamStats:
 
 
 def percentiles(histogram: Histogram | None) -> dict[str, float | None]:
-    """p50, p95 and p99 in milliseconds; None each if nothing was measured."""
+    """p50, p95 and p99 in milliseconds; all None if nothing was measured."""
     return {
         f"p{percent}": _rounded(histogram.percentile(percent)) if histogram else None
         for percent in (50, 95, 99)
@@ -313,15 +312,15 @@ def percentiles(histogram: Histogram | None) -> dict[str, float | None]:
 
 
 def _newest_sessions(everyone: Sequence[WorkerStats]) -> dict[tuple[str, str], int]:
-    """The last session of each worker and host; ``everyone`` is in order of time."""
+    """The last session of each worker and host; ``everyone`` is in chronological order."""
     return {(stats.worker, stats.host): stats.session for stats in everyone}
 
 
 def _may_have_had(stream_id: str, everyone: Sequence[WorkerStats]) -> list[WorkerStats]:
-    """The processes that may have had a stream, whether or not they lived to report it.
+    """The processes that may have had a stream, including those that died before they reported it.
 
-    One that did not report it may have had it if its worker reported it in another life, or if no worker of
-    its role did. Capture has streams of its own on each host, and is asked for those that it reported.
+    A process that did not report the stream may have had it if another process of its worker reported it, or
+    if no worker of its role did. Capture workers count only for streams that they reported.
     """
     reporters = {(w.worker, w.host) for w in everyone if stream_id in w.streams}
     reported_roles = {w.role for w in everyone if stream_id in w.streams}

@@ -1,8 +1,8 @@
 """Statistics of a worker: frames by fate, latencies by stage, cache states.
 
-Everything here is cumulative since the worker started, so that a lost message loses nothing, and
-the stats of several workers add up (``merge``). The structs go over the wire as they are: every number and
-every collection is bounded.
+All counts are cumulative since the worker's start, so that a lost message loses no information, and the
+statistics of several workers can be added (``merge``). The structs are sent over the wire, so every number
+and every collection is bounded.
 """
 
 import math
@@ -17,11 +17,11 @@ from pipeline.base.ranges import MOST_COUNT, Count, Difference, Duration, FrameC
 from pipeline.base.text import StreamId
 
 _LARGEST_BUCKET = 1023
-_BUCKETS_PER_OCTAVE = 16  # neighbouring buckets differ by 4.4 %: the error of a percentile is at most 2.2 %
+_BUCKETS_PER_OCTAVE = 16  # adjacent buckets differ by 4.4 %, so a percentile is off by at most 2.2 %
 _SMALLEST = 0.01
 
 MOST_STREAMS = 256
-"""Of one worker, and that one receiver gets to know."""
+"""Per worker and per receiver."""
 MOST_LINKS = 64
 MOST_EVENTS = 256
 """In one message; a worker sends several a second."""
@@ -35,9 +35,9 @@ Detail: TypeAlias = Text | bool | Annotated[int, msgspec.Meta(ge=-(2**62), le=2*
 
 
 class Histogram(msgspec.Struct):
-    """Distribution in logarithmic buckets: bounded, mergeable, exact to 2.2 %.
+    """Distribution in logarithmic buckets: bounded, mergeable, accurate to 2.2 %.
 
-    Of durations in ms; of angles in degrees.
+    Durations are in ms, angles in degrees.
 
     Attributes:
         counts: Number of values by bucket; bucket ``b`` is centred on ``0.01 * 2 ** (b / 16)``.
@@ -66,12 +66,12 @@ class Histogram(msgspec.Struct):
         return sum(self.counts.values())
 
     def centres(self) -> Iterator[tuple[float, int]]:
-        """The centre of each bucket, and how many values are in it; the smallest first."""
+        """The centre of each bucket and its number of values, in ascending order."""
         for bucket in sorted(self.counts):
             yield _SMALLEST * math.exp2(bucket / _BUCKETS_PER_OCTAVE), self.counts[bucket]
 
     def percentile(self, percent: float) -> float | None:
-        """What ``percent`` % of the values do not exceed; None if nothing was recorded."""
+        """The value that ``percent`` % of the values do not exceed; None if nothing was recorded."""
         rank = math.ceil(self.total * percent / 100)
         seen = 0
         for bucket in sorted(self.counts):
@@ -84,21 +84,21 @@ class Histogram(msgspec.Struct):
 def add_counts(into: dict[str, int], counts: dict[str, int]) -> None:
     """Adds each of ``counts`` to the count of the same name in ``into``.
 
-    Sums stay in the range of a count, whatever a peer makes up: the worker that counts must still be heard.
+    Sums are clamped to the range of a count: forged counts must not make a worker's own messages invalid.
     """
     for name, count in counts.items():
         into[name] = min(max(into.get(name, 0) + count, 0), MOST_COUNT)
 
 
 class Freshness(msgspec.Struct):
-    """What is done so that predictions stay young: see ``pipeline.flow.freshness``.
+    """State of the cap on the age of predictions: see ``pipeline.flow.freshness``.
 
     Attributes:
         max_age_ms: The target.
-        age_ms: From capture to prediction; nine in ten lately were no older. None: no reports.
-        quality: JPEG quality; 0 leaves the encoding as it is configured.
-        size: Each side of a picture is divided by this.
-        stride: Every so many frames one is sent.
+        age_ms: Recent 90th percentile of the time from capture to prediction; None without reports.
+        quality: JPEG quality; 0 keeps the configured encoding.
+        size: Divisor of both sides of a frame.
+        stride: Every ``stride``-th frame is sent.
         turns: How often each knob was turned.
     """
 
@@ -111,18 +111,18 @@ class Freshness(msgspec.Struct):
 
 
 class ThingStats(msgspec.Struct, omit_defaults=True):
-    """What was found to move in one stream, and how right that was where the source knows (inference).
+    """Moving objects found in one stream, and their accuracy if the source has ground truth (inference).
 
     Attributes:
-        now: What moves now, in words; empty without dense motion or a past frame.
-        seen: Different things.
-        moved_ms: By direction, for how long things went there; two at once count twice.
-        longest_ms: For how long one was followed.
-        fastest: Of them, in picture widths a second.
-        judged: Sightings of things, one in each frame, that were compared with what is known to move.
-        movers: Sightings of known movers that had to be found.
+        now: Human-readable summary of what moves now; empty without dense motion or a past frame.
+        seen: Number of distinct things.
+        moved_ms: Time of motion by direction; simultaneous things add up.
+        longest_ms: Longest time for which a thing was tracked.
+        fastest: Highest speed, in image widths per second.
+        judged: Detections, one per thing and frame, that were compared with ground truth.
+        movers: Ground-truth objects per frame that had to be found.
         found: Those of them that were found.
-        direction_errors: Of these, in degrees.
+        direction_errors: Direction errors of these, in degrees.
     """
 
     now: Text = ""
@@ -136,7 +136,7 @@ class ThingStats(msgspec.Struct, omit_defaults=True):
     direction_errors: Histogram = msgspec.field(default_factory=Histogram)
 
     def merge(self, other: "ThingStats") -> None:
-        """Adds what another process has counted."""
+        """Adds the counts of another process."""
         for name in ("seen", "judged", "movers", "found"):
             setattr(self, name, min(getattr(self, name) + getattr(other, name), MOST_COUNT))
         self.now = other.now or self.now
@@ -147,40 +147,40 @@ class ThingStats(msgspec.Struct, omit_defaults=True):
 
 
 class StreamStats(msgspec.Struct):
-    """What one worker counted for one stream; a worker fills in only what it sees itself.
+    """Statistics of one worker for one stream; a worker fills in only what it observes itself.
 
     Attributes:
-        state: Of the source, as this worker knows it.
-        error: Why the source failed for good, in one line; empty if it did not (capture).
-        retry_ns: Unix time in ns of the next try to open the source; 0 if none is due (capture).
+        state: State of the source, as known to this worker.
+        error: Why the source failed permanently, in one line; empty if it did not (capture).
+        retry_ns: Unix time in ns of the next attempt to open the source; 0 if none is due (capture).
         is_left_out: Inference workers are connected, but none has taken this stream for a while (capture).
         epoch: The newest epoch seen.
-        captured: Pictures that the source delivered (capture).
-        sent: Frames that capture handed to the wire (capture).
+        captured: Frames that the source delivered (capture).
+        sent: Frames that capture sent (capture).
         received: Frames that arrived at inference.
-        predicted: Frames for which a prediction went out (inference).
+        predicted: Frames for which a prediction was sent (inference).
         rendered: Frames that reached the sink's outputs (sink).
         rendered_without: Those of them that were shown without their own prediction, by reason (sink).
-        dropped: Frames that went for good, by ``<stage>.<reason>``.
-        not_predicted: Frames that inference let go, by ``<stage>.<reason>``; the sink may still show them.
+        dropped: Frames that were discarded, by ``<stage>.<reason>``.
+        not_predicted: Frames without a prediction, by ``<stage>.<reason>``; the sink may still show them.
         backbone_passes: Frames that went through the backbone (inference).
-        reused: Frames that did not, because their picture was that of the frame before (inference).
-        rebuilt: Frames that were only remembered: capture sent them once more to a worker that began late
-            (inference).
-        depth: Predictions by the number of past frames that they saw, ``"0"`` to ``"T"``.
+        reused: Frames that did not, because they equalled the previous frame (inference).
+        rebuilt: Frames that were only added to the cache: capture sent them again to a worker that joined
+            late (inference).
+        depth: Predictions by the number of past frames that they used, ``"0"`` to ``"T"``.
         resets: How often the cache was emptied, by reason.
         labelled: Predictions whose true label is known (inference).
-        correct: Those of them whose best label is the true one.
-        things: What was found to move (inference).
-        health_us: For how long the picture was in which state, in microseconds (inference).
-        picture: Its state now (inference).
-        bad_since_ns: Unix time in ns from which on it has been bad; 0 where it is ok (inference).
-        events: What happened, by kind; something that lasts counts once (sink).
-        cache_depth: Past frames in the cache now (inference).
+        correct: Those of them whose top label is the true one.
+        things: Moving objects (inference).
+        health_us: Time in each state of image health, in microseconds (inference).
+        picture: Current state of image health (inference).
+        bad_since_ns: Unix time in ns since which that state has been bad; 0 if it is ok (inference).
+        events: Number of events by kind; an event with a duration counts once (sink).
+        cache_depth: Current number of past frames in the cache (inference).
         latency: Durations by stage.
-        freshness: What is sent so that predictions stay young; None where nobody asked (capture).
-        seen: By session: number of frames that must have existed, the highest ``seq`` + 1.
-        fps: Frames a second of this worker's own output, over about the last two seconds.
+        freshness: State of the cap on the age of predictions; None without one (capture).
+        seen: Number of frames sent, by session: the highest ``seq`` + 1.
+        fps: Frame rate of this worker's own output over about the last two seconds.
         first_ns: Unix time of this worker's first frame; 0 if none.
         last_ns: Unix time of this worker's last frame; 0 if none.
     """
@@ -219,12 +219,12 @@ class StreamStats(msgspec.Struct):
     last_ns: TimeNs = 0
 
     def drop(self, stage_reason: str, count: int = 1) -> None:
-        """Counts frames that are gone for good, for example ``"wire.lost"``."""
+        """Counts discarded frames, for example ``"wire.lost"``."""
         if count:
             add_counts(self.dropped, {stage_reason: count})
 
     def skip(self, stage_reason: str, count: int = 1) -> None:
-        """Counts frames that get no prediction but may still be shown."""
+        """Counts frames without a prediction, which may still be shown."""
         if count:
             add_counts(self.not_predicted, {stage_reason: count})
 
@@ -233,12 +233,12 @@ class StreamStats(msgspec.Struct):
         self.latency.setdefault(stage, Histogram()).record(duration_ns / 1e6)
 
     def mark(self, time_ns: int) -> None:
-        """Notes the time of a frame, for the average rate."""
+        """Records the time of a frame, for the average rate."""
         self.first_ns = self.first_ns or time_ns
         self.last_ns = time_ns
 
     def average_fps(self) -> float | None:
-        """Frames a second between this worker's first and last frame; None with fewer than two."""
+        """Frames per second between this worker's first and last frame; None with fewer than two."""
         frames = self.rendered or self.predicted or self.captured
         seconds = (self.last_ns - self.first_ns) / 1e9
         return (frames - 1) / seconds if frames > 1 and seconds > 0 else None
@@ -248,22 +248,22 @@ WorkerState = Literal["starting", "ready", "stopping", "stopped", "failed"]
 
 
 class WorkerStats(msgspec.Struct):
-    """What a worker reports of itself, several times a second.
+    """A worker's report, sent several times per second.
 
     Attributes:
         worker: Name, unique in a pipeline.
         role: ``capture``, ``inference`` or ``sink``.
-        session: Unix time in ns at which this process started; a restarted worker has another one.
+        session: Unix time in ns at which this process started; a restart changes it.
         host: Name of the machine.
         pid: Process id.
-        state: Where it is in its life.
+        state: State of the worker.
         sent_ns: Unix time in ns of these statistics.
-        cpu_percent: Of one core, since the last statistics.
+        cpu_percent: CPU use since the last statistics, in percent of one core.
         rss_mb: Resident memory in MiB.
-        streams: By stream id.
-        details: What else is worth showing, by name: runtime and model (inference), outputs (sink).
-        lost_links: Connections to other workers that have worked and are broken now, by name.
-        events: What happened since the last statistics, newest last, human-readable.
+        streams: Statistics by stream id.
+        details: Further details by name: runtime and model (inference), outputs (sink).
+        lost_links: Names of connections to other workers that were up and are broken now.
+        events: Human-readable events since the last statistics, newest last.
     """
 
     worker: Name
@@ -281,5 +281,5 @@ class WorkerStats(msgspec.Struct):
     events: Annotated[list[Text], msgspec.Meta(max_length=MOST_EVENTS)] = []
 
     def stream(self, stream_id: str) -> StreamStats:
-        """The statistics of a stream, made on first use."""
+        """The statistics of a stream, created on first use."""
         return self.streams.setdefault(stream_id, StreamStats())

@@ -1,4 +1,4 @@
 """Shared by all rooms: frames, time, configuration, errors, redaction and files.
 
-Imports nothing of the project.
+Imports no other room.
 """

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 
 class Backoff:
-    """Waits that grow with each failure in a row."""
+    """Delays that grow with each consecutive failure."""
 
     def __init__(self, waits_s: Sequence[float], jitter: float = 0.0, longest_s: float = math.inf) -> None:
-        """Notes the steps.
+        """Stores the schedule.
 
         Args:
-            waits_s: Wait in seconds after each failure; the last one repeats.
-            jitter: Each wait is varied by up to this fraction, so that not all return in step.
-            longest_s: No wait is longer, whatever the steps.
+            waits_s: Delay in seconds after each failure; the last one repeats.
+            jitter: Fraction by which each delay varies at random, so that clients do not retry in step.
+            longest_s: Upper bound of every delay, jitter included.
         """
         self._longest_s = longest_s
         self._waits_s = list(waits_s)
@@ -22,11 +22,11 @@ class Backoff:
         self._failures = 0
 
     def next_s(self) -> float:
-        """The wait after one more failure, in seconds."""
+        """Counts a failure and returns the delay before the next attempt, in seconds."""
         wait_s = self._waits_s[min(self._failures, len(self._waits_s) - 1)]
         self._failures += 1
         return min(wait_s * (1 + random.uniform(-self._jitter, self._jitter)), self._longest_s)
 
     def reset(self) -> None:
-        """Begins again with the first wait; it works."""
+        """Restarts with the first delay; call it after a success."""
         self._failures = 0

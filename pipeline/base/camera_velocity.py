@@ -8,14 +8,14 @@ from pipeline.base.ranges import Difference, Duration
 
 
 class CameraMotion(msgspec.Struct, kw_only=True, frozen=True):
-    """How the camera moves, found from what stands still.
+    """The camera's motion, estimated from the static background.
 
     Attributes:
-        speed: How fast it pans and tilts, in picture widths a second.
-        direction_deg: Where it turns: 0 = right (the content goes left), 90 = up; under 360.
-        zoom: How fast it zooms in: natural logarithm of the scale, a second; below 0 it zooms out.
-        roll_deg: How fast it rolls, in degrees a second, anticlockwise.
-        shake: How fast it goes to and fro without getting anywhere, in picture widths a second.
+        speed: Pan and tilt, in image widths per second.
+        direction_deg: Direction of pan and tilt: 0 = right (the content moves left), 90 = up; below 360.
+        zoom: Zoom rate: natural logarithm of the scale per second; negative when zooming out.
+        roll_deg: Roll rate in degrees per second, anticlockwise.
+        shake: Speed of back-and-forth motion without net displacement, in image widths per second.
     """
 
     speed: Duration

@@ -1,8 +1,8 @@
 """Unix time that never jumps.
 
-All times in headers are Unix nanoseconds, so that machines can be compared. A wall clock can be set
-back or forward while the pipeline runs; latencies would then be nonsense. So the wall clock is read
-once, and the monotonic clock, which all processes of one host share, carries on from there.
+All times in headers are Unix nanoseconds, so that times from different machines can be compared. The wall
+clock can be adjusted while the pipeline runs, which would make latencies meaningless. So it is read once;
+after that, time comes from the monotonic clock, which all processes of a host share.
 """
 
 import os
@@ -26,20 +26,21 @@ _ANCHOR_NS = _anchor_ns()
 
 
 def now_ns() -> int:
-    """Unix time in nanoseconds, steady within one host for the life of the program."""
+    """Unix time in nanoseconds; monotonic across all processes of a run on one host."""
     return time.monotonic_ns() + _ANCHOR_NS
 
 
 class ClockLead:
-    """How far the clock of a peer is ahead of this machine's, from messages that carry their time.
+    """How far a peer's clock is ahead of this machine's, estimated from time-stamped messages.
 
-    A message takes at least no time, so the one that seems fastest bounds the lead from below. What is
-    left is the time of the fastest message. Later this bound is lowered only by what clocks may drift apart
-    (100 ppm), so that a delay that begins later never passes for another clock. A message that would raise
-    it by more than a minute is ignored: clocks here do not jump, and a forged time must not spoil it.
+    Transit time is never negative, so the message that appears fastest gives a lower bound of the lead; the
+    error is that message's transit time. Afterwards the bound decreases only by the largest expected clock
+    drift (100 ppm), so that a delay that starts later is not mistaken for a clock offset. A message that
+    would raise it by more than a minute is ignored: these clocks do not jump, and a forged time must have
+    no effect.
 
     Attributes:
-        lead_ns: By which times of the peer are too large; 0 before the first message.
+        lead_ns: Amount by which the peer's times are ahead; 0 before the first message.
     """
 
     def __init__(self) -> None:
@@ -47,11 +48,11 @@ class ClockLead:
         self._heard_ns: int | None = None
 
     def update(self, sent_ns: int, heard_ns: int) -> int:
-        """Takes in one message; returns the lead in ns.
+        """Updates the estimate with one message; returns the lead in ns.
 
         Args:
             sent_ns: When it was sent, on the peer's clock.
-            heard_ns: When it was heard, on this machine's clock.
+            heard_ns: When it was received, on this machine's clock.
         """
         lead_ns = sent_ns - heard_ns
         if self._heard_ns is None:

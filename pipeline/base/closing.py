@@ -6,11 +6,11 @@ from typing import Self
 
 
 class Closing(ABC):
-    """A context manager that gives itself, and is closed at the end whatever happened."""
+    """A context manager that returns itself and is closed on exit, also after an exception."""
 
     @abstractmethod
     def close(self) -> None:
-        """Gives everything back."""
+        """Releases all resources."""
 
     def __enter__(self) -> Self:
         return self

@@ -18,7 +18,7 @@ from pipeline.base.section import Section
 from pipeline.base.text import Name, StreamId
 from pipeline.base.watched import Grounds, Lines, Rules, Views, Watch, Zones
 
-# Each description states in words what its pattern allows: see pipeline.base.schema.
+# Error messages show the description in place of the pattern: see pipeline.base.schema.
 Endpoint = Annotated[
     str, msgspec.Meta(pattern="^(ipc|tcp)://.+", description="ipc://path or tcp://host:port")
 ]
@@ -273,11 +273,11 @@ class Config(Section, frozen=True, kw_only=True):
         if twice is not None:
             raise ValueError(f"two streams are called {twice!r}: give each its own id")
         if self.sink.motion_maps and not self.inference.motion_maps:
-            raise ValueError("sink.motion_maps needs inference.motion_maps=true, or no maps are sent")
+            raise ValueError("sink.motion_maps needs inference.motion_maps=true; without it no maps are sent")
         if 0 < self.run.hung_after_s <= 2 * self.wire.stats_interval_s:
             raise ValueError(
-                f"run.hung_after_s ({self.run.hung_after_s:g}) must be over twice wire.stats_interval_s "
-                f"({self.wire.stats_interval_s:g}), or every worker looks hung; 0 turns it off"
+                f"run.hung_after_s ({self.run.hung_after_s:g}) must be more than twice wire.stats_interval_s "
+                f"({self.wire.stats_interval_s:g}), or every worker looks hung; 0 turns the check off"
             )
 
     def watched(self) -> Watch:
@@ -285,13 +285,13 @@ class Config(Section, frozen=True, kw_only=True):
         return Watch(**{name: getattr(self, name) for name in Watch.__struct_fields__})
 
     def store_file(self) -> Path | None:
-        """Where events are kept; None if they are not."""
+        """Path of the event store; None if events are not stored."""
         if self.store.file != "auto":
             return Path(self.store.file) if self.store.file else None
         return Path(self.run.output_dir) / "events.sqlite3" if self.run.output_dir else None
 
     def evidence_folder(self) -> Path | None:
-        """Where the pictures of events are kept; None if they are not."""
+        """Folder for images and clips of events; None if there is none."""
         if self.evidence.folder != "auto":
             return Path(self.evidence.folder) if self.evidence.folder else None
         return Path(self.run.output_dir) / "evidence" if self.run.output_dir else None
@@ -300,16 +300,16 @@ class Config(Section, frozen=True, kw_only=True):
 def load_config(
     path: str | Path | None = None, overrides: Sequence[str] = (), options: Mapping[str, Any] | None = None
 ) -> Config:
-    """Reads the defaults, then a file over them, then single keys, then options of the command line.
+    """Merges the defaults, a file, single keys and command line options, in increasing priority.
 
     Args:
         path: A TOML file with the keys that differ from the defaults; None for none.
-        overrides: ``"section.key=value"`` each, the value as in TOML; text may go without quotes.
+        overrides: ``"section.key=value"`` each, the value as in TOML; strings may be unquoted.
         options: Values by section and key.
 
     Raises:
         ConfigError: The file can't be read, is not TOML, or has an unknown key or a wrong type; the
-            message holds the key's path and what is wanted there.
+            message names the key and the expected value.
     """
     defaults = tomllib.loads(resources.files("configs").joinpath("default.toml").read_text("utf-8"))
     config = fill(Config, [defaults], path, overrides, options, keys_in="configs/default.toml")
@@ -317,21 +317,21 @@ def load_config(
 
 
 def load_watch(path: str | Path, views: Views | None = None) -> Watch:
-    """Zones, lines and rules of a file of their own.
+    """Reads zones, lines and rules from a separate file.
 
     Args:
         path: The file.
-        views: What counts where the file names no views.
+        views: Views to use if the file defines none.
 
     Raises:
-        ConfigError: It can't be read, or has something wrong in it; the message says what and where.
+        ConfigError: The file can't be read or is invalid; the message names the key and the error.
     """
     others = {"views": msgspec.to_builtins(views)} if views and "views" not in read_table(path) else {}
     return fill(Watch, [others], path, (), keys_in="docs/events.md")
 
 
 def _with_watch_file(config: Config) -> Config:
-    """What the file names is added to what the configuration watches, which wins."""
+    """Adds the entries of ``watch.file``; entries of the configuration take precedence."""
     watch = load_watch(config.watch.file)
     kinds = Watch.__struct_fields__
     together = {kind: {**getattr(watch, kind), **getattr(config, kind)} for kind in kinds}
@@ -342,12 +342,12 @@ def _with_watch_file(config: Config) -> Config:
 
 
 def duration_ms(text: str) -> float:
-    """Milliseconds from ``150ms``, ``2s`` or a bare number, which is in milliseconds.
+    """Parses ``150ms``, ``2s`` or a bare number of milliseconds.
 
     Raises:
-        ConfigError: It is none of these.
+        ConfigError: The text is none of these.
     """
     found = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(ms|s|)\s*", text)
     if found is None:
-        raise ConfigError(f"{text!r} is no duration: give it as 150ms, as 2s, or in milliseconds as 150")
+        raise ConfigError(f"{text!r} is not a duration: use 150ms, 2s, or 150 for milliseconds")
     return float(found[1]) * (1000 if found[2] == "s" else 1)

@@ -1,45 +1,45 @@
-"""Events with a duration: a start and the end that belongs to it."""
+"""Events with a duration: a start and its matching end."""
 
 from typing import Any, NamedTuple
 
 from pipeline.base.event import Event, Moment, event_id, rfc3339
 
 _TOLD_AGAIN = ("label", "worker", "host", "streams")
-"""Keys of a start's ``why`` that its end repeats: they say what it is about, not what led to it."""
+"""Keys of a start's ``why`` that its end repeats: they identify the subject, not the cause."""
 
 
 class Episode(NamedTuple):
-    """Something that has begun and was reported.
+    """An ongoing event whose start was reported.
 
     Attributes:
-        start: The event.
-        since: When it began; may be before the start, which is told only once it has lasted for a while.
+        start: The start event.
+        since: When it began; may be earlier than ``start``, which is reported only after a minimum duration.
     """
 
     start: Event
     since: Moment
 
     def end(self, at: Moment, **why: Any) -> Event:
-        """Its end.
+        """The matching end event.
 
         Args:
             at: When it ended.
-            why: What has ended it, if that is something else than the scene.
+            why: What ended it, if not a change in the scene.
         """
         return end_of(self.start, at.wall_ns, (at.time_ns - self.since.time_ns) / 1e9, **why)
 
 
 def end_of(start: Event, wall_ns: int, for_s: float, **why: Any) -> Event:
-    """The end of something of which only the start is known; its id depends on nothing but the start's id.
+    """The end event for a start; its id depends only on the id of the start.
 
-    So whoever ends it (a live rule, a sink that follows a killed one, rules over the log) makes an end with
-    the same id, and nobody gets two.
+    A live rule, a sink that replaces a killed one and a replay of the log therefore create the same id, and
+    duplicates can be dropped.
 
     Args:
-        start: Its start.
-        wall_ns: When it ended, Unix time.
-        for_s: How long it had lasted.
-        why: What has ended it, if that is something else than the scene.
+        start: The start event.
+        wall_ns: When it ended, Unix time in ns.
+        for_s: Duration in seconds.
+        why: What ended it, if not a change in the scene.
     """
     again = {key: start.why[key] for key in _TOLD_AGAIN if key in start.why}
     return Event(

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 
 class UserError(Exception):
-    """Something that the user has to change; the message is one readable line with what."""
+    """An error that the user can fix; the message is one readable line with what to do."""
 
 
 class ConfigError(UserError, ValueError):
@@ -13,13 +13,13 @@ class ConfigError(UserError, ValueError):
 
 
 class WireError(ValueError):
-    """A message that is not what it claims to be; it is counted and never used.
+    """An invalid message from a peer; it is counted and discarded.
 
     Attributes:
-        reason: One word to count it by: ``parts``, ``size``, ``version``, ``header``, ``topic``,
+        reason: Name of the counter: ``parts``, ``size``, ``version``, ``header``, ``topic``,
             ``pixels``, ``jpeg``, ``attention``, ``shm``, ``overwritten``, ``memory``, ``names``,
             ``sessions`` or ``generation``;
-            ``link``, ``key`` or ``flood`` where it is about a connection.
+            ``link``, ``key`` or ``flood`` for errors of a connection.
     """
 
     def __init__(self, reason: str, text: str) -> None:
@@ -28,20 +28,20 @@ class WireError(ValueError):
 
 
 class TransportError(UserError, ValueError):
-    """An address that can't be used, with what to do about it."""
+    """An address that can't be used; the message has the remedy."""
 
 
 class SecurityError(UserError, ValueError):
-    """A key that is missing, unreadable or unsafe, or an address that needs one; with what to do."""
+    """A missing, unreadable or unsafe key, or an address that needs one; the message has the remedy."""
 
 
 class OutputError(UserError):
-    """An output can't be opened or has failed; the pipeline itself goes on without it."""
+    """An output can't be opened or has failed; the pipeline continues without it."""
 
 
 @contextmanager
 def as_user_error() -> Iterator[None]:
-    """Turns what a library raises for wrong arguments and files into one readable line.
+    """Converts a library's errors about arguments and files into one readable line.
 
     Raises:
         UserError: In place of a ``ValueError``, ``FloatingPointError`` or ``OSError``.

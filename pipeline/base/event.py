@@ -32,11 +32,11 @@ Phase: TypeAlias = Literal["start", "end", "once"]
 
 
 class Moment(NamedTuple):
-    """When something was seen.
+    """A point in time on two clocks.
 
     Attributes:
         time_ns: On the stream's timeline, see ``Frame.time_ns``.
-        wall_ns: Unix time.
+        wall_ns: Unix time in ns.
     """
 
     time_ns: int
@@ -91,17 +91,17 @@ class Event(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
 
 
 def event_id(*parts: object) -> str:
-    """16 hexadecimal digits that stand for what an event is."""
+    """Hashes what identifies an event to 16 hexadecimal digits."""
     return hashlib.blake2b("\0".join(map(str, parts)).encode(), digest_size=8).hexdigest()
 
 
 def rfc3339(unix_ns: int) -> str:
-    """Such as ``2026-11-29T12:00:00.250Z``."""
+    """Formats a Unix time in ns, for example ``2026-11-29T12:00:00.250Z``."""
     when = datetime.fromtimestamp(unix_ns // 1_000_000 / 1000, UTC)
     return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def unix_ns(time: str) -> int:
-    """Unix time of what ``rfc3339`` has written."""
+    """Parses the output of ``rfc3339`` to a Unix time in ns."""
     milliseconds = round(datetime.fromisoformat(time).timestamp() * 1000)
     return milliseconds * 1_000_000

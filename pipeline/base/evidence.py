@@ -3,27 +3,27 @@
 from pathlib import Path
 
 SNAPSHOT = "snapshot.jpg"
-"""The picture of the moment, as the camera saw it."""
+"""The frame of the event, without overlay."""
 OVERLAY = "overlay.jpg"
-"""The same with what was seen in it."""
+"""The same frame with the overlay."""
 MATCHES = "matches.jpg"
-"""The thing beside its matched places in the past frames."""
+"""The moving object beside its matched positions in the past frames."""
 CLIP = "clip.mp4"
-"""The seconds before and after, as the camera saw them."""
+"""The seconds before and after, without overlay."""
 OVERLAY_CLIP = "overlay.mp4"
-"""The same with what was seen in them."""
+"""The same clip with the overlay."""
 EVENT = "event.json"
-"""The event itself, and how complete its evidence is."""
+"""The event, and the state of its evidence."""
 FILES = (SNAPSHOT, OVERLAY, MATCHES, CLIP, OVERLAY_CLIP, EVENT)
 GROWING, WHOLE, CUT, NONE = "growing", "whole", "cut", "none"
-"""States of a clip: it is being written; it is complete; it ended early; there is none."""
+"""States of a clip: being written, complete, ended early, missing."""
 
 
 def evidence_folder(root: Path, event_id: str) -> Path:
-    """The folder of an event's evidence, known from the id of its ``start`` or ``once`` alone.
+    """The folder with an event's evidence.
 
     Args:
         root: Folder of all evidence, ``Config.evidence_folder``.
-        event_id: 16 hexadecimal digits.
+        event_id: Id of the ``start`` or ``once`` event, 16 hexadecimal digits.
     """
     return root / event_id

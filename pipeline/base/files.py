@@ -5,7 +5,7 @@ import secrets
 from pathlib import Path
 
 PARTIAL = ".partial"
-"""Ends the name of a file that is still being written; a killed process leaves one behind."""
+"""Suffix of a file that is still being written; a killed process leaves one behind."""
 
 
 def cache_folder() -> Path | None:
@@ -18,16 +18,16 @@ def cache_folder() -> Path | None:
 
 
 def write_whole(path: Path, data: bytes | str, *, sync: bool = False, mode: int = 0o666) -> None:
-    """Writes a file in one go: a reader finds the old content or the new, never a part.
+    """Writes a file atomically: a reader sees either the old content or the new.
 
     Args:
-        path: Of the file; its folder exists.
-        data: Its content; text is written as UTF-8.
-        sync: Whether it must survive a power cut right after this call.
-        mode: Permissions of the file, before the user's mask.
+        path: Path of the file; its folder must exist.
+        data: The content; text is written as UTF-8.
+        sync: Whether the file must survive a power failure right after this call.
+        mode: Permissions of the file, before the umask.
 
     Raises:
-        OSError: It can't be written; an existing file stays as it was.
+        OSError: The file can't be written; an existing file is unchanged.
     """
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PARTIAL}")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
@@ -46,7 +46,7 @@ def write_whole(path: Path, data: bytes | str, *, sync: bool = False, mode: int 
 
 
 def sync_to_disk(path: Path) -> None:
-    """Makes a file, or the names in a folder, last: they survive a power cut right after this call.
+    """Flushes a file, or the entries of a folder, to disk, so that they survive a power failure.
 
     Raises:
         OSError: The disk is full or broken.

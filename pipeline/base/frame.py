@@ -9,25 +9,25 @@ import numpy.typing as npt
 from pipeline.base.moving_thing import Mover
 
 Image: TypeAlias = npt.NDArray[np.uint8]
-"""Picture of shape ``(height, width, 3)``, ``uint8``, colours in the order blue, green, red (as OpenCV)."""
+"""Image of shape ``(height, width, 3)``, ``uint8``, BGR as in OpenCV."""
 
 Policy: TypeAlias = Literal["newest", "every"]
-"""``newest``: late frames are dropped and counted. ``every``: nothing is lost, the source waits."""
+"""``newest``: late frames are dropped and counted. ``every``: the source waits and no frame is lost."""
 
 StreamState: TypeAlias = Literal["waiting", "up", "down", "ended"]
-"""Of a stream's source."""
+"""State of a stream's source."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class FrameId:
-    """Identity of a frame, the key by which frames and predictions are joined.
+    """Identity of a frame: the key that joins frames and predictions.
 
     Attributes:
         stream_id: Name of the stream; see ``pipeline.base.text.StreamId``.
-        session: Unix time in ns at which the capture worker started. It keeps two processes of one worker
-            apart, but does not order them: a camera's clock may have been set back in between.
-        epoch: Counts the openings of the source and its changes of size, from 0.
-        seq: Counts the frames of the stream within the session, from 0; it goes on across epochs.
+        session: Unix time in ns at which the capture worker started. It distinguishes processes of one
+            worker but does not order them: the machine's clock may have been set back in between.
+        epoch: Number of reopenings and size changes of the source, from 0.
+        seq: Number of the frame within the session, from 0; continues across epochs.
     """
 
     stream_id: str
@@ -36,7 +36,7 @@ class FrameId:
     seq: int
 
     def is_up_to(self, last: "FrameId | None") -> bool:
-        """Whether this is that frame of the same session, or one before it."""
+        """Whether this frame is ``last`` or an earlier frame of the same session."""
         return last is not None and self.session == last.session and self.seq <= last.seq
 
 
@@ -48,15 +48,15 @@ class Frame:
         id: Identity.
         image: Pixels, ``(height, width, 3)`` uint8 BGR; read-only if it lies in a received message.
         capture_ns: Unix time in ns at which the frame left the camera's driver or decoder.
-        pts_ns: Time of presentation in ns on the source's own clock (position in the file, RTP time);
-            None if the source gives none.
+        pts_ns: Presentation time in ns on the source's own clock (position in the file, RTP time);
+            None if the source provides none.
         policy: What to do with this frame when a worker is late.
-        skipped: Frames of this session that capture itself has dropped so far, before this one.
-        truth: The known label, only from sources that know it (the demo tour).
-        movers: What is known to move by itself, only from sources that know it.
-        received_ns: Unix time in ns at which this process got it; 0 in the process that captured it.
-        full_size: Height and width that the source delivered, if capture has made the picture smaller.
-        smeared: Something was lost on its way to the decoder, which has put copies in its place.
+        skipped: Frames of this session that capture itself dropped before this one.
+        truth: Ground-truth label, only from sources that provide it (the demo tour).
+        movers: Ground-truth moving objects, only from sources that provide them.
+        received_ns: Unix time in ns at which this process received it; 0 in the process that captured it.
+        full_size: Height and width that the source delivered, if capture has downscaled the frame.
+        smeared: Data was lost before the decoder, which concealed it with copied pixels.
     """
 
     id: FrameId
@@ -73,10 +73,10 @@ class Frame:
 
     @property
     def aspect(self) -> float:
-        """Height of the picture / width."""
+        """Image height / width."""
         return float(self.image.shape[0] / self.image.shape[1])
 
     @property
     def time_ns(self) -> int:
-        """Place on the stream's timeline: a file's own clock; the time of capture of a live source."""
+        """Position on the stream's timeline: a file's own clock, or the capture time of a live source."""
         return self.pts_ns if self.policy == "every" and self.pts_ns is not None else self.capture_ns

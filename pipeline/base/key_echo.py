@@ -9,10 +9,9 @@ from contextlib import contextmanager, suppress
 
 @contextmanager
 def without_key_echo() -> Iterator[None]:
-    """No key that is pressed within is shown; without a terminal, or in its background, nothing changes.
+    """Turns echo off within the block; does nothing without a terminal or in the background.
 
-    A process that is killed or stopped leaves the terminal as it is; most shells put it right, and so does
-    ``stty echo``.
+    A process that is killed or stopped leaves echo off; most shells restore it, and so does ``stty echo``.
     """
     before = None
     with suppress(termios.error, ValueError):
@@ -29,7 +28,7 @@ def without_key_echo() -> Iterator[None]:
 
 
 def _in_foreground() -> bool:
-    """Whether this process may change its terminal: one in the background is stopped if it tries to."""
+    """Whether this process may change its terminal: a background process would be stopped."""
     try:
         return sys.stdin is not None and os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
     except (OSError, ValueError):  # no terminal, or closed

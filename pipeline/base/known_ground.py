@@ -15,7 +15,7 @@ Length: TypeAlias = Annotated[float, msgspec.Meta(ge=0.01, le=100_000.0)]
 Pixels: TypeAlias = Annotated[int, msgspec.Meta(ge=16, le=65_536)]
 
 _ENTRIES = {"points": (4, 4), "metres": (4, 4), "distances_m": (5, 6), "segment": (2, 2)}
-"""How many there are at least and at most. None: the key is left out, or empty as in GET /api/zones."""
+"""Allowed numbers of entries, from and to. An empty list (as in GET /api/zones) equals a missing key."""
 
 
 class Ground(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,7 +47,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     streams: list[StreamId] = []
 
     def __post_init__(self) -> None:
-        """Raises: ValueError: A key too many or too few, or points that no ground has."""
+        """Raises: ValueError: Keys are missing or conflict, or the points can't lie on one plane."""
         for key, (least, most) in _ENTRIES.items():
             if (entries := len(getattr(self, key))) and not least <= entries <= most:
                 raise ValueError(f"{key}: must be {least} to {most} entries in [ ]")
@@ -55,33 +55,33 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise ValueError("give either points, with metres or distances_m, or segment with length_m")
         if self.segment:
             if self.metres or self.distances_m or self.length_m is None:
-                raise ValueError("segment: give its length as length_m, and neither metres nor distances_m")
+                raise ValueError("segment: give its length as length_m, without metres and distances_m")
             if math.dist(*self.in_widths(self.segment)) <= 4 * self.click_widths:
-                raise ValueError("segment: it is too short to measure with: choose a longer thing")
+                raise ValueError("segment: too short to measure with: choose a longer object")
             return
         if self.length_m is not None or bool(self.metres) == bool(self.distances_m):
-            raise ValueError("points: give either metres or distances_m with them, and no length_m")
+            raise ValueError("points: give either metres or distances_m with them, without length_m")
         check_quadrangle(self.in_widths(self.points), self.corners_m, self.click_widths)
 
     def is_in(self, stream_id: str) -> bool:
-        """Whether it is about a stream."""
+        """Whether it applies to a stream."""
         return stream_id in self.streams or not self.streams
 
     @property
     def aspect(self) -> float:
-        """Height of the picture / its width."""
+        """Image height / width."""
         return self.size[1] / self.size[0]
 
     @property
     def click_widths(self) -> float:
-        """Standard error of a point, in picture widths."""
+        """Standard error of a point, in image widths."""
         return self.click_px / self.size[0]
 
     @property
     def corners_m(self) -> list[Pair]:
-        """Where the four points are on the ground."""
+        """Positions of the four points on the ground, in metres."""
         return [*self.metres] or corners_of(self.distances_m)
 
     def in_widths(self, points: list[Point]) -> list[Pair]:
-        """Points in picture widths, y down."""
+        """Converts points to image widths, y down."""
         return [(x, y * self.aspect) for x, y in points]

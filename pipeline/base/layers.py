@@ -26,16 +26,16 @@ def fill(
     """Fills a schema; later layers win, key by key.
 
     Args:
-        schema: What to fill.
-        defaults: Tables, the first one lowest.
+        schema: The struct to fill.
+        defaults: Tables in increasing priority.
         path: A TOML file with the keys that differ from the defaults; None for none.
-        overrides: ``"section.key=value"`` each, the value as in TOML; text may go without quotes.
-        options: Values that the command line gives by options of their own.
+        overrides: ``"section.key=value"`` each, the value as in TOML; strings may be unquoted.
+        options: Values of dedicated command line options.
         keys_in: The file that lists all keys, for error messages.
 
     Raises:
         ConfigError: The file can't be read, is not TOML, or has an unknown key or a wrong type; the
-            message holds the key's path and what is wanted there.
+            message names the key and the expected value.
     """
     values: dict[str, Any] = {}
     for table in (*defaults, read_table(path), *map(parse_override, overrides), options or {}):
@@ -48,7 +48,7 @@ def fill(
 
 
 def read_table(path: str | Path | None) -> dict[str, Any]:
-    """The content of a TOML file; nothing for None.
+    """The content of a TOML file; empty for None.
 
     Raises:
         ConfigError: The file can't be read, or is not TOML.
@@ -61,15 +61,15 @@ def read_table(path: str | Path | None) -> dict[str, Any]:
         raise ConfigError(f"{path}: no such configuration file") from None
     except OSError as error:
         raise ConfigError(f"{path}: can't be read: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:  # also from numbers and nesting beyond Python's limits
-        raise ConfigError(f"{path}: is not TOML: {redact(str(error))}") from None
+    except (ValueError, RecursionError) as error:  # includes numbers and nesting beyond Python's limits
+        raise ConfigError(f"{path}: not valid TOML: {redact(str(error))}") from None
 
 
 def parse_override(override: str) -> dict[str, Any]:
-    """The table that ``section.key=value`` stands for.
+    """Parses ``section.key=value`` to a nested table.
 
     Raises:
-        ConfigError: It has no key or no value.
+        ConfigError: The key or the value is missing.
     """
     key, separator, text = override.partition("=")
     names = key.strip().split(".")
@@ -79,7 +79,7 @@ def parse_override(override: str) -> dict[str, Any]:
         )
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except (ValueError, RecursionError):  # also from numbers and nesting beyond Python's limits
+    except (ValueError, RecursionError):  # includes numbers and nesting beyond Python's limits
         value = text.strip()
     for name in reversed(names):
         value = {name: value}
@@ -87,7 +87,7 @@ def parse_override(override: str) -> dict[str, Any]:
 
 
 def merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
-    """Puts values over those in ``into``, table by table."""
+    """Merges ``values`` into ``into`` recursively; ``values`` win."""
     for name, value in values.items():
         if isinstance(value, dict):
             into[name] = dict(into[name]) if isinstance(into.get(name), dict) else {}

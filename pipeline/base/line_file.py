@@ -1,4 +1,4 @@
-"""Files of JSON lines, each written whole and flushed at once."""
+"""JSON Lines files; each line is written whole and flushed at once."""
 
 import os
 import stat
@@ -10,30 +10,30 @@ from pipeline.base.errors import OutputError
 from pipeline.base.redact import reason
 
 STDOUT = "-"
-"""The name of standard output where a file may be given."""
+"""File name that stands for standard output."""
 
 _LONGEST_LINE = 1 << 20  # bytes
 
 
 class LineFileError(OutputError):
-    """The file can't be written (any more)."""
+    """The file can't be opened or written."""
 
 
 class LineFile(Closing):
-    """Whatever happens, the file ends with a whole line.
+    """A file that always ends with a complete line, even after an error or a kill.
 
     Attributes:
         path: The file; ``-`` is standard output.
-        made_folder: The outermost folder that had to be made for it; None if its folder was there.
+        made_folder: The outermost folder that was created for it; None if its folder existed.
     """
 
     def __init__(self, path: str | Path, *, append: bool = False, stdout: int | None = None) -> None:
-        """Opens the file and its folder; what was there is overwritten, unless ``append``.
+        """Opens the file and creates its folder; overwrites existing content unless ``append``.
 
         Args:
             path: The file.
-            append: Go on after the last whole line.
-            stdout: Descriptor to write to instead, which stays open: ``path`` is ``-``, for standard output.
+            append: Continue after the last complete line.
+            stdout: Descriptor to write to instead; it is not closed. ``path`` is then ``-``.
 
         Raises:
             LineFileError: It can't be opened.
@@ -43,7 +43,7 @@ class LineFile(Closing):
         if stdout is not None:
             self._file = FileIO(stdout, "wb", closefd=False)
             return
-        # Unbuffered: each line is written at once, so that a killed process leaves whole lines.
+        # Unbuffered, so that a killed process leaves complete lines.
         try:
             self.made_folder = missing_folder(self.path)
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,17 +55,17 @@ class LineFile(Closing):
 
     @property
     def closed(self) -> bool:
-        """Whether nothing more is written: after ``close``, an error, or when a pipe's reader has gone."""
+        """Whether the file is closed: after ``close``, an error, or when the pipe's reader has exited."""
         return self._file.closed
 
     def write(self, line: bytes) -> None:
-        """Adds a line; does nothing once closed. A closed pipe is no error: it closes the file.
+        """Appends a line; does nothing once closed. A broken pipe closes the file without an error.
 
         Args:
             line: Without the line break.
 
         Raises:
-            LineFileError: The disk is full, for example. The file is then closed.
+            LineFileError: The write failed, for example on a full disk. The file is then closed.
         """
         if self._file.closed:
             return
@@ -82,7 +82,7 @@ class LineFile(Closing):
             raise self._failed(error) from None
 
     def close(self) -> None:
-        """Closes the file; may be called twice."""
+        """Closes the file; idempotent."""
         self._file.close()
 
     def _failed(self, error: OSError) -> LineFileError:
@@ -91,14 +91,14 @@ class LineFile(Closing):
 
 
 def _take_back(file: FileIO, count: int) -> None:
-    """Removes the last ``count`` bytes of a file; a pipe or device keeps what it got."""
+    """Removes the last ``count`` bytes of a regular file; pipes and devices are left alone."""
     status = os.fstat(file.fileno())
     if stat.S_ISREG(status.st_mode):
         os.ftruncate(file.fileno(), status.st_size - count)
 
 
 def _cut_to_whole_lines(path: Path) -> None:
-    """Removes what follows the last line break: half a line of a process that was killed."""
+    """Removes an incomplete last line, left by a killed process."""
     with path.open("rb+") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - _LONGEST_LINE))
@@ -108,6 +108,6 @@ def _cut_to_whole_lines(path: Path) -> None:
 
 
 def missing_folder(path: Path) -> Path | None:
-    """The outermost folder that has to be made before a file can be written; None if all are there."""
+    """The outermost missing parent folder of a file; None if all exist."""
     missing = [folder for folder in path.parents if not folder.exists()]
     return missing[-1] if missing else None

@@ -9,10 +9,10 @@ from pipeline.base.ranges import Count, Duration
 MOST_OUTLINE_POINTS = 16
 MOST_TRAIL_POINTS = 16
 MOST_THINGS = 32
-"""In one picture."""
+"""In one frame."""
 
 Share: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
-"""Of the picture's width (x) or height (y)."""
+"""Fraction of the image width (x) or height (y)."""
 Point: TypeAlias = tuple[Share, Share]
 """x from the left, y from the top."""
 
@@ -20,20 +20,20 @@ Rectangle: TypeAlias = tuple[Share, Share, Share, Share]
 """x and y of the upper left corner, width, height."""
 
 
-class Thing(msgspec.Struct, kw_only=True, frozen=True, gc=False):  # an hour has 90,000, none in a circle
-    """Something that moves by itself, followed over frames.
+class Thing(msgspec.Struct, kw_only=True, frozen=True, gc=False):  # 90,000 per hour, no reference cycles
+    """An independently moving object, tracked over frames.
 
     Attributes:
-        id: Unique in its stream for as long as the stream's tracker lives.
-        box: What it fills.
+        id: Unique within its stream for the lifetime of the stream's tracker.
+        box: Bounding box.
         outline: Corners of a polygon around it.
-        speed: Against the camera, in picture widths a second.
-        direction_deg: Where it goes, as in mathematics: 0 = right, 90 = up, 270 = down; under 360.
-        age_ms: How long it has been followed, pauses included.
-        score: How surely it moves, 0 to 1; falls while the thing is out of sight.
-        trail: Where its middle was in the last seconds, smoothed, oldest first; each point stays at its
+        speed: With the camera's motion removed, in image widths per second.
+        direction_deg: Direction, counter-clockwise: 0 = right, 90 = up, 270 = down; below 360.
+        age_ms: Time since it was first tracked, pauses included.
+        score: Confidence that it moves, 0 to 1; decays while the object is out of sight.
+        trail: Positions of its centre in the last seconds, smoothed, oldest first; each point stays at its
             place in the scene when the camera moves.
-        was: What it filled in each past frame that the prediction looked at, oldest first; empty while out of
+        was: Bounding boxes in the past frames that the prediction used, oldest first; empty while out of
             sight.
     """
 
@@ -49,14 +49,14 @@ class Thing(msgspec.Struct, kw_only=True, frozen=True, gc=False):  # an hour has
 
 
 class Mover(msgspec.Struct, kw_only=True, frozen=True):
-    """Something that is known to move by itself: the truth that things are compared with.
+    """Ground truth of a moving object, to evaluate things against.
 
     Attributes:
-        box: Of what is visible of it, as that of a thing.
-        speed: As that of a thing.
-        direction_deg: As that of a thing.
-        is_sure: It has to be found. Nobody has to find what has just begun to move, or is hardly in the
-            picture; what has just stopped may still be found.
+        box: Bounding box of its visible part, as for a thing.
+        speed: As for a thing.
+        direction_deg: As for a thing.
+        is_sure: Whether it counts for recall. False for an object that has just started, has just stopped or
+            is barely visible: detecting it is neither required nor an error.
     """
 
     box: Rectangle
@@ -66,5 +66,5 @@ class Mover(msgspec.Struct, kw_only=True, frozen=True):
 
 
 def within_turn(degrees: float) -> float:
-    """The same direction, from 0 to under 360."""
-    return degrees % 360.0 % 360.0  # the remainder of a number just below 0 is 360.0 itself
+    """Normalises a direction to 0 <= degrees < 360."""
+    return degrees % 360.0 % 360.0  # -1e-20 % 360.0 is 360.0

@@ -9,19 +9,19 @@ from pipeline.base.present_time import PresentTime
 
 _DAY_NS = 86_400 * 10**9
 _FREE_SHARE, _FREE_BYTES = 0.05, 16 << 20
-"""So much of the disk is left free: a share of it, at most so many bytes."""
+"""Disk space that is kept free: a fraction of the disk, at most this many bytes."""
 K = TypeVar("K", bound=Hashable)
 
 
 class OldestFirst(Generic[K]):
-    """Files or folders that may be removed when their turn comes: complete ones only.
+    """Complete files or folders that may be deleted, oldest first.
 
     Args:
         root: A folder on their disk.
-        keep_days: What is older is removed.
-        max_mb: The oldest is removed where all of it would be larger, in 2**20 bytes.
-        remove: Removes one of them from the disk; what can't be removed is not tried again.
-        times_free: How many times as much of the disk as usual is left free: who leaves more goes first.
+        keep_days: Older entries are deleted.
+        max_mb: Limit of the total size, in 2**20 bytes; above it the oldest entries are deleted.
+        remove: Deletes one entry from the disk; it is not called again for an entry that it failed to delete.
+        times_free: Multiple of the usual free space to keep. Data with a higher value is deleted first.
     """
 
     def __init__(
@@ -34,22 +34,23 @@ class OldestFirst(Generic[K]):
         self._present: PresentTime | None = None
 
     def add(self, what: K, time_ns: int, nbytes: int) -> None:
-        """Notes what is complete: its Unix time, and how much of the disk it takes."""
+        """Registers a complete entry with its Unix time in ns and its size in bytes."""
         self.leave(what)
         self._kept[what] = time_ns, nbytes
         self._bytes += nbytes
 
     def leave(self, what: K) -> None:
-        """Forgets about something, which stays on disk."""
+        """Unregisters an entry and leaves it on disk."""
         self._bytes -= self._kept.pop(what, (0, 0))[1]
 
     def forget_old(self, now_ns: int) -> None:
-        """Removes what is too old, and the oldest while there is too much.
+        """Deletes entries that are too old, and the oldest ones above the size limit.
 
-        What is there at the first call says how late it is, where the clock says that it is later.
+        A clock that is ahead must not delete everything, so ages are counted from the newest entry at the
+        first call: see ``PresentTime``.
 
         Args:
-            now_ns: Unix time, as the clock says.
+            now_ns: Unix time in ns from the clock.
         """
         if self._present is None:
             self._present = PresentTime(max((time_ns for time_ns, _ in self._kept.values()), default=None))
@@ -61,16 +62,16 @@ class OldestFirst(Generic[K]):
             self._remove_oldest()
 
     def make_room(self, nbytes: int = 0) -> bool:
-        """Removes the oldest while the disk is nearly full.
+        """Deletes the oldest entries while the disk is nearly full.
 
         Args:
-            nbytes: What is about to be written.
+            nbytes: Size of what is about to be written.
 
         Returns:
             Whether there is room for it now.
 
         Raises:
-            OSError: The disk does not answer.
+            OSError: The free space can't be read.
         """
         while self._is_nearly_full(nbytes):
             if not self._kept:

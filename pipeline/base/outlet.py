@@ -69,7 +69,7 @@ class Outlet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         if schemes is not None and not self.url.lower().startswith(schemes):
             raise ValueError(f"url: a {self.kind} outlet needs an address that begins with {schemes[0]}")
         if not (self.url or self.secret_env or self.secret_file):
-            raise ValueError("url: a push outlet needs an address, or secret_env or secret_file with some")
+            raise ValueError("url: a push outlet needs an address, secret_env or secret_file")
         if self.kind != "mqtt":
             for key, default in _MQTT_ONLY.items():
                 if getattr(self, key) != default:
@@ -78,7 +78,7 @@ class Outlet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise ValueError("topic: must not be empty")
 
     def is_about(self, event: Event) -> bool:
-        """Whether it is for events of this kind and place, whatever their phase."""
+        """Whether the filters match an event, apart from ``phases``."""
         place = event.zone or event.line
         about = {event.stream_id, *event.why.get("streams", ())}
         return (
@@ -88,7 +88,7 @@ class Outlet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         )
 
     def wants(self, event: Event) -> bool:
-        """Whether an event is sent."""
+        """Whether an event is sent to this outlet."""
         return self.is_about(event) and (not self.phases or event.phase in self.phases)
 
 

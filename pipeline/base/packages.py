@@ -16,19 +16,19 @@ EXTRAS = {
     "mqtt": ("paho",),
     "push": ("apprise",),
 }
-"""Extras of this project, and the modules that each installs; a module belongs to the first that has it."""
+"""Extras of this project and the modules that each installs; error messages name the first match."""
 _TELEMETRY = "openvino_telemetry"
 
 
 class MissingPackageError(UserError, ValueError):
-    """A package that was not installed, in one readable line."""
+    """An optional package that is not installed, in one readable line."""
 
 
 def need_extra(extra: str) -> None:
-    """Looks whether all of an extra is installed, without importing it.
+    """Checks that all packages of an extra are installed, without importing them.
 
     Raises:
-        MissingPackageError: It is not; the message holds the command that installs it.
+        MissingPackageError: One is missing; the message has the command that installs it.
     """
     for name in EXTRAS[extra]:
         if importlib.util.find_spec(name) is None:
@@ -38,21 +38,20 @@ def need_extra(extra: str) -> None:
 def load_package(name: str) -> Any:
     """Imports an optional package.
 
-    OpenVINO reports its own import to its makers over the network; this program talks to nobody unasked,
-    so that part is hidden while it loads.
+    OpenVINO sends telemetry when it is imported; its telemetry module is hidden during the import.
 
     Args:
-        name: Of the module, one of ``EXTRAS`` or in one of them.
+        name: A module of ``EXTRAS`` or a submodule of one.
 
     Raises:
-        MissingPackageError: It is not installed; the message holds the command that installs it.
+        MissingPackageError: It is not installed; the message has the command that installs it.
     """
     silenced = name == "openvino" and _TELEMETRY not in sys.modules
     if silenced:
         sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of their own dependencies; nothing that a user could act on
+            warnings.simplefilter("ignore")  # about their own dependencies; not actionable for users
             return importlib.import_module(name)
     except ImportError as error:
         raise MissingPackageError(f"{name} can't be imported ({error.msg}): {_command(name)}") from None
@@ -62,7 +61,7 @@ def load_package(name: str) -> Any:
 
 
 def package_version(name: str) -> str:
-    """``name version`` of an optional package, ``name missing`` if it is not installed; not imported."""
+    """``name version`` of an optional package, or ``name missing``, without importing it."""
     try:
         return f"{name} {version(name)}"
     except PackageNotFoundError:

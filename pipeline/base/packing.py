@@ -12,15 +12,15 @@ _MOST_SIDES = 8
 
 
 def pack(value: Any) -> bytes:
-    """Structs, dataclasses and what they hold: plain types, complex numbers, and arrays of plain numbers."""
+    """Packs structs and dataclasses of plain types, complex numbers and arrays of numbers."""
     return msgspec.msgpack.encode(value, enc_hook=_encode)
 
 
 def unpack(data: bytes | memoryview, kind: type[T]) -> T:
-    """What was packed; arrays have the type of number that ``kind`` says, and are read-only.
+    """Unpacks the output of ``pack``; arrays must have the dtype that ``kind`` declares, and are read-only.
 
     Raises:
-        ValueError: It is damaged, or something else.
+        ValueError: The data is damaged or of another type.
     """
     try:
         return msgspec.msgpack.decode(data, type=kind, dec_hook=_decode)

@@ -3,7 +3,7 @@
 from typing import Literal, TypeAlias, get_args
 
 BadState: TypeAlias = Literal["covered", "dark", "over_exposed", "frozen", "blurred", "smeared"]
-"""What is wrong with a picture: such a picture is neither predicted nor remembered."""
+"""Faults of a frame; a faulty frame is neither predicted nor kept as history."""
 PictureState: TypeAlias = Literal["ok"] | BadState
 FAULTS = (*get_args(BadState), "signal_lost")
-"""Kinds of events that say that a camera does not see, or not well."""
+"""Kinds of events that report a camera without a usable image."""

@@ -1,6 +1,6 @@
 """The ground plane of a camera: maps places in the image to metres on the ground.
 
-Places of the picture are x and y in picture widths, y down.
+Places in the image are x and y in image widths, y down.
 """
 
 import itertools
@@ -15,9 +15,9 @@ Pair: TypeAlias = tuple[float, float]
 Array: TypeAlias = npt.NDArray[np.float64]
 
 _THIN = 1e-3
-"""Height of a triangle on the ground, as a part of its longest side, that is none."""
+"""A triangle on the ground is degenerate if its height is at most this fraction of its longest side."""
 _TAPE = 0.05
-"""Part by which a sixth length may differ from what the other five make it."""
+"""Relative tolerance between a sixth distance and the value implied by the other five."""
 
 
 def corners_of(distances: Sequence[float]) -> list[Pair]:
@@ -25,7 +25,7 @@ def corners_of(distances: Sequence[float]) -> list[Pair]:
 
     Args:
         distances: Its sides from corner 1 to 2, 2 to 3, 3 to 4, 4 to 1, and its diagonal from 1 to 3, which
-            lies inside it; a sixth, from 2 to 4, is compared with what the others make it.
+            lies inside it; an optional sixth, from 2 to 4, is checked against the others.
 
     Raises:
         ValueError: There is no such quadrangle.
@@ -42,19 +42,19 @@ def corners_of(distances: Sequence[float]) -> list[Pair]:
         other, given = math.dist(corners[1], corners[3]), distances[5]
         if abs(other - given) > _TAPE * given:
             raise ValueError(
-                f"distances_m: 2-4 is {given:g}, but the other five make it {other:.2f}: measure again"
+                f"distances_m: 2-4 is {given:g}, but the other five give {other:.2f}: measure again"
             )
     return corners
 
 
 def homography(places: Array, metres: Sequence[Pair]) -> Array:
-    """The matrices ``(..., 3, 3)`` that take homogeneous places of the picture to homogeneous metres.
+    """The matrices ``(..., 3, 3)`` that map homogeneous image coordinates to homogeneous metres.
 
-    They are scaled so that the third number is above 0 on the side of the horizon where the places are.
+    They are scaled so that the third coordinate is positive on the places' side of the horizon.
 
     Args:
-        places: Four of them, ``(..., 4, 2)``, around (0, 0), which is their middle.
-        metres: Where they are on the ground.
+        places: Four places in the image, ``(..., 4, 2)``, relative to their centre.
+        metres: Their positions on the ground.
     """
     x, y = places[..., 0], places[..., 1]
     one, zero = np.ones_like(x), np.zeros_like(x)
@@ -71,16 +71,16 @@ def homography(places: Array, metres: Sequence[Pair]) -> Array:
 
 
 def check_quadrangle(places: Sequence[Pair], metres: Sequence[Pair], blur: float) -> None:
-    """Checks that four places of a picture can be four places on the ground.
+    """Checks that four places in an image can be four positions on a plane.
 
     Args:
-        places: In the picture.
+        places: In the image.
         metres: On the ground.
-        blur: How exactly the places are known.
+        blur: Standard error of the places.
 
     Raises:
-        ValueError: Three lie on a line; or the horizon would be between the places, as where they are in
-            another order than the metres.
+        ValueError: Three are collinear; or the horizon would lie between the places, for example because
+            their order differs from that of the metres.
     """
     for corners in itertools.combinations(range(4), 3):
         names = ", ".join(str(corner + 1) for corner in corners)
@@ -100,7 +100,7 @@ def check_quadrangle(places: Sequence[Pair], metres: Sequence[Pair], blur: float
 
 
 def _triangle(corners: Sequence[Pair]) -> tuple[float, float]:
-    """Its least height and its longest side; both 0 where two corners are the same."""
+    """Its smallest height and its longest side; the height is 0 for coincident corners."""
     (a, b), (c, d), (e, f) = corners
     longest = max(math.dist(*ends) for ends in itertools.combinations(corners, 2))
     double = abs((c - a) * (f - b) - (e - a) * (d - b))
@@ -108,8 +108,8 @@ def _triangle(corners: Sequence[Pair]) -> tuple[float, float]:
 
 
 def _beside(base: float, left: float, right: float, names: str) -> Pair:
-    """The tip of a triangle over a base that begins at (0, 0) and goes along x."""
+    """The apex of a triangle whose base starts at (0, 0) along the x axis."""
     x = (base**2 + left**2 - right**2) / (2 * base)
     if left**2 <= x**2:
-        raise ValueError(f"distances_m: {names} and the diagonal 1-3 make no triangle: measure again")
+        raise ValueError(f"distances_m: {names} and the diagonal 1-3 do not form a triangle: measure again")
     return x, math.sqrt(left**2 - x**2)

@@ -2,13 +2,10 @@
 
 
 class PresentTime:
-    """Now, or earlier where the clock is ahead of all that was there at the start.
-
-    How old something is, the newest entry that was there at the start says, and the time that has passed
-    since; never more than the clock says.
+    """The time of the newest entry at the start plus the time elapsed since, but never later than the clock.
 
     Args:
-        newest_ns: Unix time of the newest entry that was there at the start; None where there was none.
+        newest_ns: Unix time in ns of the newest entry at the start; None without entries.
     """
 
     def __init__(self, newest_ns: int | None) -> None:
@@ -16,10 +13,10 @@ class PresentTime:
         self._first_ns: int | None = None
 
     def at(self, now_ns: int) -> int:
-        """The present in Unix time; the first call says what the clock showed at the start.
+        """The present in Unix time, ns; the first call marks the start.
 
         Args:
-            now_ns: Unix time, as the clock says.
+            now_ns: Unix time in ns from the clock.
         """
         if self._first_ns is None:
             self._first_ns = now_ns

@@ -5,7 +5,7 @@ from typing import Annotated, TypeAlias
 import msgspec
 
 Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=31_536_000.0)]
-"""Length of a run, up to a year; 0 for no limit."""
+"""Duration of a run, up to a year; 0 for no limit."""
 Wait: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=86_400.0)]
 """Seconds, up to a day; 0 for none."""
 Timeout: TypeAlias = Annotated[float, msgspec.Meta(ge=0.01, le=86_400.0)]
@@ -13,11 +13,11 @@ Timeout: TypeAlias = Annotated[float, msgspec.Meta(ge=0.01, le=86_400.0)]
 ClipPart: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=600.0)]
 """Seconds of video."""
 Interval: TypeAlias = Annotated[float, msgspec.Meta(ge=0.01, le=10.0)]
-"""Seconds between two regular messages."""
+"""Seconds between periodic messages."""
 AgeHours: TypeAlias = Annotated[float, msgspec.Meta(ge=0.01, le=8_760.0)]
 """Up to a year."""
 Messages: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
-"""Small messages that wait, in memory and on disk."""
+"""Small queued messages, in memory or on disk."""
 Waits: TypeAlias = Annotated[list[Wait], msgspec.Meta(min_length=1, max_length=100)]
 """Seconds before each attempt; the last repeats."""
 Milliseconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=3_600_000.0)]
@@ -31,13 +31,13 @@ QueueLength: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1_000)]
 """Frames that are held in memory."""
 Attempts: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 LongerSide: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1_024, multiple_of=32)]
-"""Of pictures as the model sees them; 0 leaves it to the checkpoint."""
+"""Longer side of the model's input; 0 for the checkpoint's own."""
 Pixels: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=16_384)]
-"""Side of a picture; 0 for the source's own."""
+"""Side of an image; 0 for the source's own."""
 Rate: TypeAlias = Annotated[float, msgspec.Meta(ge=0.01, le=1_000.0)]
-"""Pictures a second."""
+"""Frames per second."""
 WantedRate: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=1_000.0)]
-"""Pictures a second; 0 for the source's own."""
+"""Frames per second; 0 for the source's own."""
 Memory: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=16_384.0)]
 """Megabytes of 2**20 bytes; 0 for none."""
 MessageSize: TypeAlias = Annotated[float, msgspec.Meta(ge=0.01, le=16_384.0)]

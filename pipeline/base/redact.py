@@ -1,14 +1,14 @@
 """Removes passwords from everything that is printed, logged or sent.
 
-People type passwords as they are, with spaces, "/" and "@", so a URL may not end where it should. In
-doubt too much is hidden: text behind a URL stays unless it could be the rest of a password.
+Users paste passwords unescaped, with spaces, "/" and "@", so the end of a URL is ambiguous. If in doubt,
+too much is hidden: text after a URL is kept only if it can't be part of a password.
 """
 
 import re
 
 from pipeline.base.text import printable
 
-# With less than "://" only a known scheme counts: people mistype URLs, and words end in ":", too.
+# Mistyped separators such as ":/" are accepted only after a known scheme: ordinary words end in ":", too.
 _KNOWN = r"(?:rtsps?|rtmps?|https?|udp|srt|tcp|ftp):?[/\\]+"
 _SCHEME = rf"(?:{_KNOWN}|[A-Za-z][A-Za-z0-9+.-]{{0,19}}:///*)"
 _URL = re.compile(rf"((?<![A-Za-z]){_SCHEME})((?:(?!(?<=[\s'\"]){_SCHEME}).)*)", re.IGNORECASE)
@@ -27,15 +27,15 @@ _START = re.compile(_SCHEME, re.IGNORECASE)
 
 
 def redact(text: str) -> str:
-    """Replaces the password of every URL in ``text`` by ``***``; the user name stays readable."""
+    """Replaces the password of every URL in ``text`` with ``***``; user names stay readable."""
     return _QUERY.sub(r"\1***", _URL.sub(_hide, text))
 
 
 def redact_source(text: str) -> str:
-    """Hides the password in a text that is one source and nothing else, even in a mistyped URL.
+    """Hides the password in a text that is a single source, even in a mistyped URL.
 
-    Nothing behind it has to stay, so everything from the first ":" after the scheme to the last "@" is
-    hidden, and a secret in the query up to the next "&". File names may hold what is no text; that goes, too.
+    No text follows the URL, so everything from the first ":" after the scheme to the last "@" is hidden,
+    and secrets in the query up to the next "&". Unprintable characters of file names are replaced.
     """
     scheme = _START.match(text)
     start = scheme.end() if scheme else 0
@@ -54,12 +54,12 @@ def _hide(url: re.Match[str]) -> str:
 
 
 def _user_info_end(rest: str) -> int:
-    """Up to where an "@" can still belong to the URL that ``rest`` begins with (and may go on behind)."""
+    """Last position at which an "@" can still belong to the URL at the start of ``rest``."""
     words = _WORD.match(rest)
     assert words is not None
     word = words.group()
     if _has_login(word):
-        # "@host/" may be part of the password: whatever else could be its end is taken for it.
+        # "@host/" may be part of the password, so later candidates for its end are considered, too.
         stop = _STOP.search(rest, len(word) - 1)
         return _with_later_hosts(rest, stop.start() if stop else len(rest), len(word))
     if _PATH.fullmatch(word):
@@ -68,24 +68,24 @@ def _user_info_end(rest: str) -> int:
     end = stop.start() if stop else len(rest)
     if "@" in rest[:end] or _PLAIN.fullmatch(word):
         return end
-    # Neither port nor "@" behind the ":" is no URL yet: the password goes on, whatever is in it.
+    # Without a port or "@" after the ":" the URL is incomplete: the password continues.
     at = rest.find("@")
     behind = _WORD.match(rest, at)
     return _with_later_hosts(rest, behind.end(), at) if behind and at >= 0 else end
 
 
 def _with_later_hosts(rest: str, end: int, start: int) -> int:
-    """``end``, or behind it the last "@" of what looks like a host with a port or a path."""
+    """``end``, or a later "@" followed by what looks like a host with a port or path."""
     return max([end, *(host.end() for host in _LATER_HOST.finditer(rest, start))])
 
 
 def _has_login(word: str) -> bool:
-    """Whether a password is followed by a host with a port or a path."""
+    """Whether a password is followed by a host with a port or path."""
     at = word.rfind("@")
     return ":" in word[: max(at, 0)] and _REST_OF_HOST.match(word, at + 1) is not None
 
 
 def reason(error: BaseException) -> str:
-    """Why the system refused, in a few words without paths or passwords."""
+    """The cause of a system error in a few words, without paths or passwords."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return redact(str(text)).splitlines()[0].lower()

@@ -15,13 +15,13 @@ def readable(
 ) -> str:
     """Turns "Expected `int` >= 0 - at `$.run.frames`" into "run.frames: must be a whole number from 0 to 9".
 
-    Where only some values are allowed it lists them; for a pattern, the
-    ``description`` of its ``msgspec.Meta``, which it must have.
+    For an enumeration it lists the allowed values; for a pattern it shows the ``description`` of its
+    ``msgspec.Meta``, which is required.
 
     Args:
         error: From converting to ``schema``.
         schema: Structs, tables by name, lists and plain types.
-        values: What was converted: tells the names of tables in which something is wrong.
+        values: The input of the conversion, to find the names of invalid tables.
     """
     what, _, where = str(error).partition(" - at `")
     place = where.removeprefix("key` in `").rstrip("`").removeprefix("$").lstrip(".")
@@ -43,14 +43,14 @@ def readable(
 
 
 def _nearest(name: str, place: str, schema: type[msgspec.Struct]) -> str:
-    """The key at a place that is most like an unknown one, as a question; nothing if none is."""
+    """A suggestion of the most similar known key at a place; empty if there is none."""
     known = [field.name for field in getattr(_find(place, schema), "fields", ())]
     like = difflib.get_close_matches(name, known, n=1)
     return f" (did you mean {like[0]}?)" if like else ""
 
 
 def _choices(place: str, schema: type[msgspec.Struct]) -> str:
-    """What may stand at a place such as ``capture.wait_for[0]``."""
+    """The values allowed at a place such as ``capture.wait_for[0]``."""
     node = _find(place, schema)
     if isinstance(node, msgspec.inspect.Metadata):
         return str((node.extra_json_schema or {})["description"])
@@ -58,11 +58,11 @@ def _choices(place: str, schema: type[msgspec.Struct]) -> str:
 
 
 def _range(place: str, schema: type[msgspec.Struct]) -> str | None:
-    """What number may stand at a place; None where none is expected."""
+    """The numbers or list lengths allowed at a place; None for other types."""
     match _find(place, schema):
         case msgspec.inspect.IntType(ge=int(least), le=int(most), multiple_of=step):
             return f"must be {f'a multiple of {step}' if step else 'a whole number'} from {least} to {most}"
-        # int too: `typing` keeps one of two equal types, so a bound of 0.0 may come back as 0.
+        # int, too: `typing` caches equal types, so a bound of 0.0 may come back as 0.
         case msgspec.inspect.FloatType(ge=int() | float() as least, le=int() | float() as most):
             return f"must be a number from {least:.12g} to {most:.12g}"
         case msgspec.inspect.FloatType(ge=int() | float() as least, lt=int() | float() as most):
@@ -93,7 +93,7 @@ def _is_described(node: Any) -> bool:
 
 
 def _plain(node: Any) -> Any:
-    """A type without what is said about it, and without the None that it may also be."""
+    """A type without its metadata and without None."""
     if _is_described(node):
         return _plain(node.type)
     if isinstance(node, msgspec.inspect.UnionType):
@@ -102,7 +102,7 @@ def _plain(node: Any) -> Any:
 
 
 def _named(place: str, schema: type[msgspec.Struct], values: Mapping[str, Any]) -> str:
-    """A place with the name of its table, which msgspec leaves out: ``zones.door`` for ``zones[...]``."""
+    """A place with the name of its table, which msgspec omits: ``zones.door`` for ``zones[...]``."""
     before, found, after = place.partition("[...]")
     tables = _find(before, schema) if found else None
     if not isinstance(tables, msgspec.inspect.DictType):

@@ -1,4 +1,4 @@
-"""Temporary folders; the next run removes those of killed ones."""
+"""Temporary folders; the next run removes those of killed processes."""
 
 import shutil
 import tempfile
@@ -13,19 +13,18 @@ _LOCK, _FILES = "lock", "files"
 
 @contextmanager
 def scratch_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
-    """A folder of one's own, removed at the end.
+    """A private folder, removed at the end.
 
-    A process that is killed can't remove it, so it holds a lock beside it, which the system takes back with
-    the process: the next one to start removes those of the same prefix that nobody holds. In the system's
-    own folder for temporary files the system would do that one day; but a file that is to take its place in
-    one go has to be made on the file system where it will stay.
+    A killed process can't remove its folder. So each process holds a file lock, which the system releases
+    with the process, and the next process removes unlocked folders of the same prefix. A ``parent`` outside
+    the system's temporary folder allows atomic renames, which work only within one file system.
 
     Args:
-        prefix: Of the name. Nothing else in ``parent`` may begin with it.
-        parent: Where; None for the system's folder for temporary files.
+        prefix: Prefix of its name. No other entry of ``parent`` may begin with it.
+        parent: Parent folder; None for the system's temporary folder.
 
     Raises:
-        OSError: It can't be made.
+        OSError: The folder can't be created.
     """
     parent = parent or Path(tempfile.gettempdir())
     for other in parent.glob(f"{prefix}*"):
@@ -41,12 +40,12 @@ def scratch_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
 
 
 def living_folders(prefix: str, parent: Path) -> list[Path]:
-    """The folders of ``scratch_folder`` that processes hold now."""
+    """The folders of ``scratch_folder`` that running processes hold."""
     return [place / _FILES for place in parent.glob(f"{prefix}*") if _is_held(place)]
 
 
 def _make(parent: Path, prefix: str) -> tuple[Path, FileLock]:
-    """A place that is locked; until it is, another process may take it for left over: then another one."""
+    """Creates and locks a folder; retries if another process removes it before it is locked."""
     while True:
         place = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
         lock = _lock_of(place)
@@ -59,7 +58,7 @@ def _make(parent: Path, prefix: str) -> tuple[Path, FileLock]:
 
 
 def _remove_if_left(place: Path) -> None:
-    if not (place / _LOCK).is_file():  # somebody else's; or it was just made, or killed in that moment
+    if not (place / _LOCK).is_file():  # not ours; or just created; or its process was killed right then
         with suppress(OSError):
             place.rmdir()
         return
@@ -75,7 +74,7 @@ def _is_held(place: Path) -> bool:
             return False
     except Timeout:
         return True
-    except OSError:  # it has just ended
+    except OSError:  # its process has just exited
         return False
 
 

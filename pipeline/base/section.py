@@ -4,4 +4,4 @@ import msgspec
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A table: what is misspelt is refused, and nothing changes once it is read."""
+    """A table that rejects unknown keys and is immutable."""

@@ -10,75 +10,75 @@ from pipeline.base.ranges import Difference, SourceTimeNs
 from pipeline.base.text import Name
 
 _SMALLEST_SCALE, _LARGEST_SCALE = 0.4, 2.5
-"""Of a view that can be found again; a peer may send a little more, as rounded numbers are."""
+"""Scales at which a view can be found; a peer's rounded values may exceed them slightly."""
 _ROUNDED = 2.0
 MOST_OFFSET = 1e4
-"""Picture widths. A view that is found overlaps the picture, which is at most 1,000 times as high as wide."""
+"""Image widths. A view that is found overlaps the image, whose aspect is at most 1,000."""
 Offset: TypeAlias = Annotated[float, msgspec.Meta(ge=-MOST_OFFSET, le=MOST_OFFSET)]
 
 
 class Similarity(NamedTuple):
-    """A similarity from places of a reference view to places of a picture: ``z * factor + offset``.
+    """A similarity from places in a reference view to places in the image: ``z * factor + offset``.
 
-    Places are complex numbers, x + i y in picture widths, y down.
+    Places are complex numbers, x + i y in image widths, y down.
 
     Attributes:
-        factor: Its length is the scale, its angle the turn.
-        offset: Where the view's upper left corner is.
+        factor: Its magnitude is the scale, its angle the rotation.
+        offset: Position of the view's upper left corner.
     """
 
     factor: complex
     offset: complex
 
     def __call__(self, place: complex) -> complex:
-        """Where a place of the view is in the picture."""
+        """Maps a place from the view to the image."""
         return place * self.factor + self.offset
 
     def back(self, place: complex) -> complex:
-        """Where a place of the picture is in the view."""
+        """Maps a place from the image to the view."""
         return (place - self.offset) / self.factor
 
     def then(self, other: "Similarity") -> "Similarity":
-        """This similarity, and the other one after it."""
+        """This similarity followed by the other one."""
         return Similarity(self.factor * other.factor, other(self.offset))
 
     def inverse(self) -> "Similarity":
-        """From the picture to the view."""
+        """The similarity from the image to the view."""
         return Similarity(1 / self.factor, self.back(0j))
 
     @property
     def is_plausible(self) -> bool:
-        """Whether a view can be found again at this scale, and so far off; never for no numbers."""
+        """Whether a view can be found at this scale and offset; False for NaN."""
         return _SMALLEST_SCALE <= abs(self.factor) <= _LARGEST_SCALE and abs(self.offset) <= MOST_OFFSET
 
     @property
     def angle_deg(self) -> float:
-        """Of its turn, clockwise as y goes down."""
+        """Angle of rotation in degrees, clockwise because y points down."""
         return math.degrees(math.atan2(self.factor.imag, self.factor.real))  # cmath.phase fails on tiny parts
 
     def largest_shift(self, aspect: float) -> float:
-        """How far it moves a corner of the picture at most, in picture widths."""
+        """Largest displacement of a corner of the image, in image widths."""
         corners = (0j, 1 + 0j, 1j * aspect, 1 + 1j * aspect)
         return max(abs(self(corner) - corner) for corner in corners)
 
 
 AT_HOME = Similarity(1 + 0j, 0j)
-"""The picture shows the view as it was."""
+"""The image shows the reference view exactly."""
 NEW_VIEW = "a new view was taken"
-"""Why what was seen from the former one has ended."""
+"""Reason why events of the former view end."""
 
 
 class Sight(msgspec.Struct, kw_only=True, frozen=True):
-    """What is known of the reference view in one picture.
+    """The reference view as found in one image.
 
     Attributes:
         view: Name of the view.
-        taken_ns: When it was taken, on the stream's timeline; 0 for one from a picture.
-        found: Whether it was found lately; else the rest is what was known last.
-        share: Of its places, those that were found again.
+        taken_ns: When it was taken, on the stream's timeline; 0 for a view from an image file.
+        found: Whether it was found recently; if not, the other fields are the last known values.
+        share: Fraction of its places that were found.
         factor: Real and imaginary part, see ``Similarity``.
         offset: Likewise.
-        aspect: Height of the picture / its width.
+        aspect: Image height / width.
     """
 
     view: Name
@@ -90,21 +90,21 @@ class Sight(msgspec.Struct, kw_only=True, frozen=True):
     aspect: Annotated[float, msgspec.Meta(ge=1e-3, le=1e3)]
 
     def __post_init__(self) -> None:
-        """Raises: ValueError: A scale that no view is found at."""
+        """Raises: ValueError: The scale is out of range."""
         if not is_scale(self.factor):
-            raise ValueError(f"factor: a scale of {abs(complex(*self.factor)):.3g}")
+            raise ValueError(f"factor: the scale {abs(complex(*self.factor)):.3g} is out of range")
 
     @property
     def similarity(self) -> Similarity:
-        """From the view to the picture."""
+        """The similarity from the view to the image."""
         return Similarity(complex(*self.factor), complex(*self.offset))
 
     def in_picture(self, point: Point) -> Point:
-        """Where a point of the view is in the picture, both as shares of it; may lie outside."""
+        """Maps a point from the view to the image, both as fractions of it; may lie outside."""
         return self._shares(self.similarity(self._place(point)))
 
     def in_view(self, point: Point) -> Point:
-        """Where a point of the picture is in the view, likewise."""
+        """Maps a point from the image to the view, likewise."""
         return self._shares(self.similarity.back(self._place(point)))
 
     def _place(self, point: Point) -> complex:
@@ -115,11 +115,11 @@ class Sight(msgspec.Struct, kw_only=True, frozen=True):
 
 
 def why_another(known: tuple[str, int] | None, sight: Sight) -> str:
-    """Why what was seen from one view is over, in words; empty if that view still counts.
+    """Reason why events of the known view end; empty if it is still the current view.
 
     Args:
         known: Name of the view, and when it was taken.
-        sight: What is seen now. A view that was kept is one from a picture after a restart.
+        sight: The current sight. After a restart, a view that was saved counts as one from an image file.
     """
     if known is None or sight.view != known[0]:
         return "another view applies now"
@@ -127,14 +127,14 @@ def why_another(known: tuple[str, int] | None, sight: Sight) -> str:
 
 
 def is_scale(factor: tuple[float, float]) -> bool:
-    """Whether a factor is one of a view that can be found, or nearly."""
+    """Whether a view can be found at the scale of a factor, with some tolerance."""
     return _SMALLEST_SCALE / _ROUNDED <= abs(complex(*factor)) <= _LARGEST_SCALE * _ROUNDED
 
 
 def seen_from_home(thing: Thing, sight: Sight) -> Thing:
-    """A thing as it would be if the camera looked as in the reference view: box, speed and direction.
+    """Converts box, speed and direction of a thing to the reference view.
 
-    Its box may reach beyond the view. Outline, trail and past places stay those of the picture.
+    The box may extend beyond the view. Outline, trail and past boxes stay in image coordinates.
     """
     left, top, width, height = thing.box
     x, y = sight.in_view((left + width / 2, top + height / 2))

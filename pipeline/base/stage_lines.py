@@ -7,17 +7,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 EVERY_S = 10.0
-"""Time between two lines of one stage."""
+"""Interval between two lines of one stage."""
 
 
 def print_stage(line: str) -> None:
-    """Prints a line at once, where no result goes."""
+    """Prints a line to standard error and flushes it."""
     print(line, file=sys.stderr, flush=True)
 
 
 @contextmanager
 def stage(what: str, notify: Callable[[str], None] = print_stage) -> Iterator[None]:
-    """Reports what is done within, and every ``EVERY_S`` seconds for how long, from a thread of its own."""
+    """Reports the start of a stage, and from a thread the elapsed time every ``EVERY_S`` seconds."""
     started_s, done = time.monotonic(), threading.Event()
 
     def remind() -> None:

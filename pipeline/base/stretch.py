@@ -8,11 +8,11 @@ from pipeline.base.frame import Image
 
 
 def stretch(image: Image, resized: Image) -> None:
-    """Resizes a whole picture into another and turns blue-green-red into red-green-blue.
+    """Resizes an image into another one and converts BGR to RGB.
 
     Args:
-        image: ``(height, width, 3)`` uint8 BGR; or a band of a picture, see ``bands``.
-        resized: ``(rows, columns, 3)`` uint8, written to, RGB; or a band of it.
+        image: ``(height, width, 3)`` uint8 BGR; or a band of an image, see ``bands``.
+        resized: Output, ``(rows, columns, 3)`` uint8 RGB; or a band of it.
     """
     rows, columns = resized.shape[:2]
     if image.shape[:2] == (rows, columns):
@@ -23,15 +23,15 @@ def stretch(image: Image, resized: Image) -> None:
 
 
 def bands(image: Image, resized: Image, most: int) -> list[tuple[Image, Image]]:
-    """Parts of a picture and of the resized one that ``stretch`` may treat one by one, with the same result.
+    """Splits an image and its resized output into bands that ``stretch`` can process independently.
 
     Args:
         image: ``(height, width, 3)``.
         resized: ``(rows, columns, 3)``.
-        most: How many at most.
+        most: Largest number of bands.
 
     Returns:
-        As many as the heights allow: no row of the result may need rows of two bands.
+        Pairs of bands, as many as the heights allow: no output row may depend on two bands.
     """
     heights = (image.shape[0], resized.shape[0])
     count = most if _shrinks(image, resized) else 1
@@ -45,5 +45,5 @@ def bands(image: Image, resized: Image, most: int) -> list[tuple[Image, Image]]:
 
 
 def _shrinks(image: Image, resized: Image) -> bool:
-    """Then areas are averaged, which keeps fine patterns from turning into others."""
+    """Whether the output is no larger; area averaging then avoids aliasing."""
     return all(have >= want for have, want in zip(image.shape[:2], resized.shape[:2], strict=True))

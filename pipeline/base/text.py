@@ -5,15 +5,15 @@ from typing import Annotated, TypeAlias
 
 import msgspec
 
-# Control characters and line breaks, direction overrides and other invisible marks, odd spaces, surrogates,
-# private use, tags. Joiners (U+200C, U+200D) stay: scripts and emoji need them.
+# Control characters and line breaks, direction overrides and other invisible marks, unusual spaces,
+# surrogates, private use, tags. Joiners (U+200C, U+200D) are allowed: scripts and emoji need them.
 _UNPRINTABLE = (
     r"\x00-\x1f\x7f-\xa0\xad\u061c\u1680\u180e\u2000-\u200b\u200e\u200f\u2028-\u202f\u205f-\u206f\u3000"
     r"\ud800-\uf8ff\ufeff\ufff9-\ufffb\U000e0000-\U000e00ff\U000f0000-\U0010ffff"
 )
 _FIND = re.compile(f"[{_UNPRINTABLE}]")
 
-# In UTF-8 64 characters of at most 3 bytes and 48 of 4 are 240 bytes: with ".part99.mp4" still a file name.
+# Of 64 characters at most 48 have 4 bytes in UTF-8: at most 240 bytes, which leaves room for ".part99.mp4".
 _FOUR_BYTES = r"\U00010000-\U0010ffff"
 _SHORT_ENOUGH = rf"(?!(?:[^{_FOUR_BYTES}]*[{_FOUR_BYTES}]){{49}})"
 
@@ -27,7 +27,7 @@ StreamId: TypeAlias = Annotated[
         ),
     ),
 ]
-"""Name of a stream. It is a file name, part of a URL and of a topic: so no ``/``, no ``..``, 240 bytes."""
+"""Name of a stream. It is used in file names, URLs and topics: no ``/``, no ``..``, at most 240 bytes."""
 Name: TypeAlias = Annotated[
     str,
     msgspec.Meta(
@@ -35,12 +35,12 @@ Name: TypeAlias = Annotated[
         description="1 to 64 letters, digits, _ . or -, without . or - in front",
     ),
 ]
-"""Of a zone, a line or a rule: it is part of topics and addresses."""
+"""Name of a zone, line or rule; used in topics and URLs."""
 
 
 def printable(text: str) -> str:
-    """Text of letters of any script, with a space for everything that could upset a terminal or a reader.
+    """Replaces characters that could disturb a terminal or mislead a reader with spaces.
 
-    That is control characters (escape sequences, line breaks), and marks that hide or reorder text.
+    These are control characters (escape sequences, line breaks), and marks that hide or reorder text.
     """
     return _FIND.sub(" ", text)

@@ -15,15 +15,15 @@ _MARK = "# In place of what the pipeline was started with: "
 
 
 def write_watch(path: Path, watch: Watch, before: Watch) -> None:
-    """Writes a file that ``load_watch`` reads, whole or not at all; comments in it are lost.
+    """Writes a file for ``load_watch`` atomically; existing comments are lost.
 
     Args:
-        path: Of the file, ``watch.file``.
-        watch: What goes into it.
-        before: What the pipeline was started with: see ``replaces``.
+        path: Path of the file, ``watch.file``.
+        watch: The content.
+        before: The configuration that the pipeline was started with: see ``replaces``.
 
     Raises:
-        UserError: It can't be written; the file stays as it was.
+        UserError: The file can't be written; it is unchanged.
     """
     head = f"# Written by PUT /api/zones.\n{_MARK}{_digest(before)}\n"
     try:
@@ -33,7 +33,7 @@ def write_watch(path: Path, watch: Watch, before: Watch) -> None:
 
 
 def replaces(path: Path, before: Watch) -> bool:
-    """Whether a file was written in place of what the pipeline was started with, by ``write_watch``."""
+    """Whether ``write_watch`` wrote a file as a replacement for the configuration ``before``."""
     try:
         return f"{_MARK}{_digest(before)}\n" in path.read_text("utf-8")
     except (OSError, UnicodeDecodeError):
@@ -41,7 +41,7 @@ def replaces(path: Path, before: Watch) -> bool:
 
 
 def watch_text(watch: Watch) -> str:
-    """As TOML; what is as it is by default is left out."""
+    """Formats a ``Watch`` as TOML without default values."""
     parts = []
     for kind in Watch.__struct_fields__:
         for name, one in getattr(watch, kind).items():
@@ -56,7 +56,7 @@ def watch_text(watch: Watch) -> str:
 
 
 def _toml(value: Any) -> str:
-    """A value as TOML; its strings are those of JSON, but for one character."""
+    """Formats a value as TOML; strings are as in JSON, except for one character."""
     if isinstance(value, list):
         return f"[{', '.join(map(_toml, value))}]"
     if isinstance(value, dict):

@@ -19,10 +19,10 @@ Anchor: TypeAlias = Literal["foot", "middle"]
 Degrees: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, lt=360.0)]
 HalfTurn: TypeAlias = Annotated[float, msgspec.Meta(ge=1.0, le=180.0)]
 Speed: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=100.0)]
-"""Picture widths a second."""
+"""Image widths per second."""
 MetresASecond: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=10_000.0)]
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-"""As in hours."""
+"""Names of weekdays in ``hours``."""
 _DAY = f"(?:{'|'.join(DAYS)})"
 _HOUR = "(?:(?:[01][0-9]|2[0-3]):[0-5][0-9]|24:00)"
 Hours: TypeAlias = Annotated[
@@ -34,18 +34,18 @@ Hours: TypeAlias = Annotated[
 ]
 
 _FLAT = 1e-6
-"""Twice the area of a triangle, as a share of the picture's, that is none."""
+"""A triangle is degenerate if twice its area is below this fraction of the image."""
 LINE_KINDS = frozenset({"crossed"})
-"""Kinds of rules that are about a line."""
+"""Kinds of rules that need a line."""
 PICTURE_KINDS = frozenset({"label"})
-"""Kinds of rules that are about the whole picture; all others are about a zone."""
+"""Kinds of rules that apply to the whole image; all others need a zone."""
 
 
 class _OfStreams(Section, frozen=True, kw_only=True):
     streams: list[StreamId] = []
 
     def is_in(self, stream_id: str) -> bool:
-        """Whether it is about a stream."""
+        """Whether it applies to a stream."""
         return stream_id in self.streams or not self.streams
 
 
@@ -71,7 +71,7 @@ _SOMETIMES = set().union(*KIND_KEYS.values())
 
 
 UNNAMED_VIEW = "home"
-"""What the camera showed after it began, where no view is named."""
+"""Name of the view taken at the start, if the configuration names none."""
 
 
 class View(_OfStreams, frozen=True, kw_only=True):
@@ -122,7 +122,7 @@ class Line(_Place, frozen=True, kw_only=True):
     points: Annotated[list[Point], msgspec.Meta(min_length=2, max_length=64)]
 
     def __post_init__(self) -> None:
-        """Raises: ValueError: A stretch of it has no length."""
+        """Raises: ValueError: A segment has no length."""
         if any(start == end for start, end in itertools.pairwise(self.points)):
             raise ValueError("points: two consecutive points are equal")
 
@@ -193,7 +193,7 @@ class Watch(Section, frozen=True, kw_only=True):
     rules: Rules = {}
 
     def __post_init__(self) -> None:
-        """Raises: ValueError: A rule names no zone or line, or one that is not there."""
+        """Raises: ValueError: A rule names no zone or line, or an unknown one."""
         if both := self.zones.keys() & self.lines.keys():
             raise ValueError(f"zone and line {min(both)!r} have the same name: give each its own")
         if UNNAMED_VIEW in self.views:
@@ -231,10 +231,10 @@ class Watch(Section, frozen=True, kw_only=True):
                 )
 
     def _place_of(self, name: str, rule: Rule) -> str | None:
-        """The zone or line that a rule is about; None for the whole picture.
+        """The zone or line of a rule; None for the whole image.
 
         Raises:
-            ValueError: It names none, one that is not there, or one of the wrong kind.
+            ValueError: It names none, an unknown one, or one of the wrong kind.
         """
         if rule.kind in PICTURE_KINDS:
             if rule.zone or rule.line:
@@ -245,7 +245,7 @@ class Watch(Section, frozen=True, kw_only=True):
         wanted, other = ("line", "zone") if rule.kind in LINE_KINDS else ("zone", "line")
         where, known = getattr(rule, wanted), getattr(self, f"{wanted}s")
         if getattr(rule, other) is not None:
-            raise ValueError(f"rules.{name}: {rule.kind} is about a {wanted}, not about a {other}")
+            raise ValueError(f"rules.{name}: {rule.kind} applies to a {wanted}, not to a {other}")
         if where is None:
             raise ValueError(f"rules.{name}: {rule.kind} needs a {wanted}: {wanted} = NAME")
         if where not in known:
@@ -262,7 +262,7 @@ class Watch(Section, frozen=True, kw_only=True):
         return [ground for ground in self.ground.values() if ground.is_in(stream_id)]
 
     def seen(self, stream_id: str, view: str | None) -> "Watch":
-        """What a stream watches in one of its views; None for the one where all is that names no other."""
+        """The part of the watch that applies to one view of a stream; None for its first view."""
         views = self.views_of(stream_id)
         first = next(iter(views), None)
         view = view if view in views else first
@@ -280,12 +280,12 @@ class Watch(Section, frozen=True, kw_only=True):
         return Watch(zones=zones, lines=lines, rules=rules, views=self.views, ground=ground)
 
     def place_in(self, stream_id: str, name: str) -> Zone | Line | None:
-        """A zone or line as a stream sees it, whichever other streams do; None where it does not."""
+        """A zone or line as it applies to a stream; None if it does not apply."""
         place = self.zones.get(name) or self.lines.get(name)
         return msgspec.structs.replace(place, streams=[]) if place and place.is_in(stream_id) else None
 
     def all_rules(self) -> dict[str, Rule]:
-        """The rules, with those of zones and lines that have none: named like them."""
+        """The rules, with default rules for zones and lines without one, under the same names."""
         told = {rule.zone or rule.line for rule in self.rules.values()}
         zones = {name: Rule(kind="moving", zone=name) for name in self.zones if name not in told}
         lines = {name: Rule(kind="crossed", line=name) for name in self.lines if name not in told}

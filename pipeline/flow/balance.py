@@ -1,7 +1,7 @@
 """Selects streams to move so that workers carry equal shares. Pure.
 
-A worker is left alone until it is clearly off its share, and then evened out well within that bound, so that
-small changes of the loads move nothing. No move is made that would be worth taking back.
+A worker is left alone until it is clearly off its fair share, then rebalanced to well within that bound, so
+that small load changes cause no moves. A move is made only if the reverse move would not pay off.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,11 +12,11 @@ from pipeline.base.text import StreamId
 
 @dataclass(slots=True)
 class Standing:
-    """What one worker carries, and what it could give and take now.
+    """The load of one worker, and what it can give and take now.
 
     Attributes:
-        capacity: Compared with the others; positive.
-        load: Of all its streams and of those on the way to it.
+        capacity: Relative to the other workers; positive.
+        load: Total load of its streams and of those being moved to it.
         movable: Load of each stream that may be moved away.
         gives: How many more streams it may give now.
         takes: How many more streams it may take now.
@@ -30,11 +30,11 @@ class Standing:
 
     @property
     def level(self) -> float:
-        """Load for each unit of capacity."""
+        """Load per unit of capacity."""
         return self.load / self.capacity
 
     def hand(self, stream_id: StreamId, target: "Standing") -> None:
-        """Notes that a stream goes to another worker."""
+        """Records that a stream moves to another worker."""
         load = self.movable.pop(stream_id)
         self.load -= load
         self.gives -= 1
@@ -43,10 +43,10 @@ class Standing:
 
 
 class Balance:
-    """Remembers which workers are being evened out.
+    """Rebalances workers and tracks which ones are in progress.
 
     Args:
-        spare: How far a worker may be off its fair share, as a part of that share.
+        spare: Tolerated deviation from the fair share, as a fraction of that share.
     """
 
     def __init__(self, spare: float) -> None:
@@ -54,7 +54,7 @@ class Balance:
         self._uneven: set[str] = set()
 
     def even_out(self, workers: Mapping[str, Standing]) -> Iterator[tuple[StreamId, str, str]]:
-        """Streams to move now, each with its source and target; ``workers`` is changed along."""
+        """Yields streams to move now, with source and target, and updates ``workers`` accordingly."""
         fair = sum(one.load for one in workers.values()) / sum(one.capacity for one in workers.values())
         off = {name: abs(one.level - fair) for name, one in workers.items()}
         begun = {name for name in workers if off[name] > self._spare * fair}
@@ -66,7 +66,7 @@ class Balance:
     def _even_out_one(
         self, name: str, fair: float, workers: Mapping[str, Standing]
     ) -> Iterator[tuple[StreamId, str, str]]:
-        """Moves for one worker, until it is well within the bound or nothing more can be moved now."""
+        """Yields moves for one worker until it is well within the bound or nothing more can move now."""
         own = workers[name]
         gives = own.level > fair
         while abs(own.level - fair) > self._spare / 2 * fair and (own.level > fair) == gives:
@@ -85,7 +85,7 @@ class Balance:
 
 
 def _fitting(source: Standing, target: Standing) -> StreamId | None:
-    """The largest stream that leaves the target below the source: it would not be moved back."""
+    """The largest stream whose move leaves the target below the source, so that it is not moved back."""
     if source.gives <= 0 or target.takes <= 0 or source.level <= target.level:
         return None
     parts = 1 / source.capacity + 1 / target.capacity

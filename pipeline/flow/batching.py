@@ -1,21 +1,21 @@
 """Decides how long a step waits for more streams. Pure.
 
-Waiting pays only if a frame is about to come, and only a little compared with the step itself. So a step
-waits for streams that are due, for a share of what recent steps took, and for none that stalls.
+Waiting pays off only if a frame is about to arrive and the wait is short compared with the step. So a step
+waits for streams that are due, for at most a fraction of a recent step, and not for stalled streams.
 """
 
 from collections.abc import Iterable
 
-_SHARE = 0.25  # of a recent step: more would cost the frames that wait more than the others gain
+_SHARE = 0.25  # fraction of a recent step; beyond it the waiting frames lose more than the others gain
 _MEMORY = 0.2  # weight of the newest value in the running means
 _LATE = 0.5  # a stream later than this many of its intervals has stalled
 
 
 class BatchWindow:
-    """Knows when each stream's next frame is due.
+    """Predicts when each stream's next frame is due.
 
     Args:
-        longest_ms: Never wait longer than this; 0 never waits.
+        longest_ms: Longest wait; 0 never waits.
     """
 
     def __init__(self, longest_ms: float) -> None:
@@ -25,7 +25,7 @@ class BatchWindow:
         self._interval_ns: dict[str, float] = {}
 
     def arrived(self, stream_id: str, time_ns: int) -> None:
-        """Notes a frame of a stream."""
+        """Records the arrival of a stream's frame."""
         last_ns = self._last_ns.get(stream_id)
         self._last_ns[stream_id] = time_ns
         if last_ns is not None:
@@ -33,11 +33,11 @@ class BatchWindow:
             self._interval_ns[stream_id] = known + _MEMORY * (time_ns - last_ns - known)
 
     def stepped(self, duration_ns: int) -> None:
-        """Notes how long a step took."""
+        """Records how long a step took."""
         self._step_ns += (_MEMORY if self._step_ns else 1.0) * (duration_ns - self._step_ns)
 
     def forget(self, stream_id: str) -> None:
-        """A stream has ended."""
+        """Forgets a stream that has ended."""
         self._last_ns.pop(stream_id, None)
         self._interval_ns.pop(stream_id, None)
 
@@ -49,7 +49,7 @@ class BatchWindow:
             missing: Streams without a frame in it.
 
         Returns:
-            The end of the window, ``now_ns`` if none of them is due within it.
+            The end of the window, or ``now_ns`` if none of them is due within it.
         """
         end_ns = now_ns + round(min(self._longest_ns, _SHARE * self._step_ns))
         return end_ns if any(self._due(stream_id, now_ns, end_ns) for stream_id in missing) else now_ns

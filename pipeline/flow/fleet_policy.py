@@ -12,12 +12,12 @@ class FleetPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """How streams are placed and moved.
 
     Attributes:
-        spare: How far a worker may be off its fair share, as a part of that share.
-        settle_s: A stream that was moved is left alone for so long, except when its worker is gone.
-        steady_s: A worker that is new or came back must have been up for so long before it is given streams,
-            while there are others; doubled each time it soon goes down again.
-        moves_at_once: How many streams one worker gives or takes at the same time by planned moves.
-        limits: From when on a worker has too much to do: it is given no more.
+        spare: Tolerated deviation from a worker's fair share, as a fraction of that share.
+        settle_s: Time after a move in which a stream is not moved again, unless its worker goes down.
+        steady_s: Uptime that a new or returning worker needs before it is given streams, if there are
+            others; doubled each time that it soon goes down again.
+        moves_at_once: Largest number of concurrent planned moves from or to one worker.
+        limits: Limits above which a worker is overloaded and is given no more streams.
     """
 
     spare: Share = 0.15

@@ -1,7 +1,7 @@
 """The owner of each stream in a fleet, and the moves that are needed. Pure.
 
-Streams of a worker that is gone are placed elsewhere at once. Everything else takes its time: a drained
-worker is emptied, one that came back or is new is filled, a few streams at a time, none twice in a minute.
+Streams of a failed worker are placed elsewhere at once. All other moves are gradual: a drained worker is
+emptied and a new or returning one is filled a few streams at a time, and no stream moves twice in a minute.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,17 +18,17 @@ from pipeline.flow.worker_load import Overload, WorkerLoad, smooth
 
 _S = 1_000_000_000
 _LEAST = 0.001
-"""Load of a stream that sends nothing: it could begin at any time."""
+"""Load assumed for a stream that sends nothing, because it could start at any time."""
 
 
 class Owner(msgspec.Struct, frozen=True):
-    """Which worker a stream is with.
+    """The worker that owns a stream.
 
     Attributes:
-        worker: Its name.
-        generation: How often the stream had a new owner, from 0; of two that claim it the higher is right.
-        since_ns: Since when.
-        why: In plain words.
+        worker: Name of the worker.
+        generation: Number of changes of owner, from 0; of two claims the higher generation wins.
+        since_ns: Time of the last change.
+        why: Human-readable reason.
     """
 
     worker: str
@@ -38,14 +38,14 @@ class Owner(msgspec.Struct, frozen=True):
 
 
 class Move(msgspec.Struct, frozen=True):
-    """A change of owner that has to be made.
+    """A pending change of owner.
 
     Attributes:
-        stream_id: What is moved.
-        source: Worker that hands it over; None: there is none, or it is gone.
+        stream_id: Stream to move.
+        source: Worker that hands it over; None if there is none or it is down.
         target: Worker that becomes its owner.
-        generation: Of the new owner.
-        why: In plain words.
+        generation: Generation of the new owner.
+        why: Human-readable reason.
     """
 
     stream_id: StreamId
@@ -57,7 +57,7 @@ class Move(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class _Stream:
-    """``last``: the highest generation that was ever given out. ``load``: as of a worker of capacity 1."""
+    """``last``: highest generation assigned so far. ``load``: relative to a worker of capacity 1."""
 
     last: int = -1
     owner: Owner | None = None
@@ -77,7 +77,7 @@ class _Worker:
 
 
 class FleetTable:
-    """The table of streams and owners, and the decisions on it.
+    """The table of streams and owners, and the decisions about moves.
 
     Attributes:
         policy: How streams are placed and moved.
@@ -95,17 +95,17 @@ class FleetTable:
 
     @property
     def owners(self) -> Mapping[StreamId, Owner]:
-        """Who answers for each stream; while one is handed over, the worker that it comes from."""
+        """The owner of each stream; during a move, the source."""
         return {name: stream.owner for name, stream in self._streams.items() if stream.owner is not None}
 
     @property
     def unplaced(self) -> list[StreamId]:
-        """Streams without an owner, those on the way to one included."""
+        """Streams without an owner, including those being moved to one."""
         return [name for name, stream in self._streams.items() if stream.owner is None]
 
     @property
     def moving(self) -> list[Move]:
-        """Moves that were begun and not yet reported."""
+        """Moves in progress, not yet reported as done or failed."""
         return [stream.move for stream in self._streams.values() if stream.move is not None]
 
     @property
@@ -118,16 +118,16 @@ class FleetTable:
 
     @property
     def draining(self) -> frozenset[str]:
-        """Workers that are given nothing and are emptied, whether they are up or not."""
+        """Workers that are being emptied and get no streams, whether up or down."""
         return frozenset(self._draining)
 
     @property
     def stale(self) -> list[tuple[str, StreamId, int]]:
-        """What workers that are up may still believe they own: to be deleted there, then ``released``."""
+        """Streams that running workers wrongly own: delete them there, then call ``released``."""
         return sorted((worker, name, generation) for (worker, name), generation in self._stale.items())
 
     def add_stream(self, stream_id: StreamId, *, last_generation: int = -1) -> None:
-        """A stream that needs an owner; nothing happens if it is known.
+        """Adds a stream that needs an owner; does nothing if it is known.
 
         Args:
             stream_id: Its name.
@@ -147,10 +147,10 @@ class FleetTable:
             self._retired[stream_id] = max(last_generation, self._retired.get(stream_id, -1))
 
     def remove_stream(self, stream_id: StreamId) -> Owner | None:
-        """A stream is no more.
+        """Removes a stream.
 
         Returns:
-            Its owner, which has to let it go.
+            Its owner, which must release it.
         """
         if (stream := self._streams.pop(stream_id, None)) is None:
             return None
@@ -158,13 +158,13 @@ class FleetTable:
         return stream.owner
 
     def worker_up(self, name: str, capacity: float, owned: Mapping[StreamId, int], now_ns: int) -> None:
-        """A worker answers, for the first time or again; call it after ``add_stream`` of all streams.
+        """Registers a worker that is up, or up again; call it after ``add_stream`` of all streams.
 
         Args:
-            name: Its name.
-            capacity: What it can carry compared with the others; positive.
-            owned: Generation of each stream that it believes it owns.
-            now_ns: The time.
+            name: Name of the worker.
+            capacity: Relative to the other workers; positive.
+            owned: Generation of each stream that it claims to own.
+            now_ns: Current time.
 
         Raises:
             ValueError: The capacity is not positive.
@@ -185,7 +185,10 @@ class FleetTable:
                 self._steadiness.put_off(name, now_ns)
 
     def worker_down(self, name: str, now_ns: int) -> None:
-        """A worker is gone; its streams need others. Moves from and to it must still be reported."""
+        """Registers that a worker is down; its streams need new owners.
+
+        Moves from and to it must still be reported.
+        """
         if self._workers.pop(name, None) is None:
             return
         self._steadiness.down(name, now_ns)
@@ -195,15 +198,15 @@ class FleetTable:
                 stream.owner, stream.orphaned_by = None, f"{name} is down"
 
     def drain(self, name: str) -> None:
-        """Gives a worker nothing more, and empties it; holds until ``undrain``, also while it is down."""
+        """Empties a worker and gives it no streams until ``undrain``, even if it restarts."""
         self._draining.add(name)
 
     def undrain(self, name: str) -> None:
-        """A worker may be given streams again."""
+        """Lets a worker get streams again."""
         self._draining.discard(name)
 
     def measured(self, name: str, load: WorkerLoad) -> None:
-        """What a worker says of its load; what it says of streams of others is ignored."""
+        """Records a worker's load report; entries for streams of other workers are ignored."""
         if (worker := self._workers.get(name)) is None:
             return
         worker.overload.take(load)
@@ -214,7 +217,7 @@ class FleetTable:
                 stream.load = demand if stream.load is None else smooth(stream.load, demand)
 
     def plan(self, now_ns: int) -> list[Move]:
-        """Moves to begin now; each has to be reported, by ``done`` or ``failed``."""
+        """Starts moves; each must be reported with ``done`` or ``failed``."""
         moves = self._place_unplaced(now_ns)
         standings = self.standings(now_ns)
         moves += self._empty_drained(standings)
@@ -225,7 +228,7 @@ class FleetTable:
         ]
 
     def done(self, move: Move, now_ns: int) -> None:
-        """A move was made: its target answers for the stream."""
+        """Reports that a move succeeded: its target owns the stream."""
         if (stream := self._streams.get(move.stream_id)) is None or stream.move != move:
             if move.target in self._workers:
                 self._stale[move.target, move.stream_id] = move.generation
@@ -240,13 +243,13 @@ class FleetTable:
         self._stale.pop((move.target, move.stream_id), None)
 
     def failed(self, move: Move, why: str, now_ns: int, *, kept: bool = False) -> None:
-        """A move could not be made: it is tried again, elsewhere if possible.
+        """Reports that a move failed; it is retried, with another target if possible.
 
         Args:
-            move: What was tried.
-            why: In plain words.
-            now_ns: The time.
-            kept: The source certainly still answers for the stream, and the target never did.
+            move: The failed move.
+            why: Human-readable reason.
+            now_ns: Current time.
+            kept: The source certainly still owns the stream, and the target never did.
         """
         if move.target in self._workers:
             self._steadiness.put_off(move.target, now_ns)
@@ -260,11 +263,11 @@ class FleetTable:
             stream.owner, stream.orphaned_by = None, f"its move to {move.target} failed: {why}"
 
     def released(self, worker: str, stream_id: StreamId) -> None:
-        """A worker no longer believes that it owns a stream of ``stale``."""
+        """Reports that a worker has released a stream of ``stale``."""
         self._stale.pop((worker, stream_id), None)
 
     def standings(self, now_ns: int) -> dict[str, Standing]:
-        """What each worker that is up carries; more than measured if it has too much to do."""
+        """The load of each running worker; an overloaded one counts as more than measured."""
         at_once, settle_ns, usual = self.policy.moves_at_once, self.policy.settle_s * _S, self._usual_load()
         standings = {name: Standing(worker.capacity, gives=at_once) for name, worker in self._workers.items()}
         ready = self._ready(now_ns)
@@ -319,7 +322,7 @@ class FleetTable:
         return stream.move
 
     def _is_owner(self, name: str, stream_id: StreamId, generation: int, now_ns: int) -> bool:
-        """Takes in a claim. Of two workers the one with the higher generation is right."""
+        """Processes a claim of ownership; of two claims the higher generation wins."""
         stream = self._streams.get(stream_id)
         if stream is None:
             return False
@@ -340,7 +343,7 @@ class FleetTable:
         self._stale = {key: generation for key, generation in self._stale.items() if key[0] != worker}
 
     def _ready(self, now_ns: int) -> list[str]:
-        """Workers that may be given streams: those that are steady, or all if none is."""
+        """Workers that may be given streams: the steady ones, or all if there are none."""
         names = [name for name in self._workers if name not in self._draining]
         return [name for name in names if self._steadiness.holds(name, now_ns)] or names
 

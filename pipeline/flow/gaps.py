@@ -9,14 +9,13 @@ _MOST_SESSIONS = 64
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """What lies between a frame and the one before it.
+    """The gap between a frame and the previous one.
 
     Attributes:
         lost: Frames that were sent and never arrived.
-        absent: Frames sent before this process began to listen; only with its first frame.
-        reset: Why what is remembered is worthless: ``restart`` (capture was restarted), ``reconnect``
-            (the source was reopened), ``size`` (pictures of another size, reopened or not); None if the
-            stream goes on.
+        absent: Frames sent before this process started to listen; only with its first frame.
+        reset: Why the history is invalid: ``restart`` (capture was restarted), ``reconnect`` (the source was
+            reopened), ``size`` (the frame size changed, reopened or not); None if the stream continues.
     """
 
     lost: int = 0
@@ -25,7 +24,7 @@ class Gap:
 
 
 class GapTracker:
-    """Follows one stream; ``update`` is called with each arrival, in order."""
+    """Tracks one stream; call ``update`` with each arrival, in order."""
 
     def __init__(self) -> None:
         self._last: FrameId | None = None
@@ -33,26 +32,26 @@ class GapTracker:
         self._skipped = 0
         self._size: tuple[int, int] | None = None
         self.seen: dict[int, int] = {}
-        """By session: frames that must have existed; only of the latest, since statistics must stay small."""
+        """Number of frames sent, by session; only the latest sessions, to keep statistics small."""
 
     def is_known(self, frame_id: FrameId) -> bool:
-        """Whether a frame is one that was there, or one before it: in a session the numbers only go up."""
+        """Whether a frame is the last one or older; within a session numbers only increase."""
         last = self._last
         if last is None or frame_id.session != last.session:
             return False
         return frame_id.seq < last.seq + (0 if self._ended else 1)
 
     def update(self, frame_id: FrameId, skipped: int, size: tuple[int, int] | None = None) -> Gap:
-        """Compares a frame (or an end of stream, without size) with the one before.
+        """Compares a frame (or an end of stream, without a size) with the previous one.
 
         Args:
             frame_id: Identity; for an end of stream its ``seq`` is the number of frames captured.
-            skipped: Frames of the session that capture has dropped itself before this one.
+            skipped: Frames of the session that capture itself dropped before this one.
             size: Height and width in pixels.
         """
         end = size is None
         if end and self._ended == frame_id:
-            return Gap()  # ends are repeated until they are acknowledged
+            return Gap()  # an end is repeated until it is acknowledged
         after_end, self._ended = self._ended is not None, frame_id if end else None
         last, self._last = self._last, frame_id
         old_skipped, self._skipped = self._skipped, skipped
@@ -64,7 +63,7 @@ class GapTracker:
             return Gap(absent=frame_id.seq - skipped)
         if frame_id.session != last.session:
             return Gap(lost=frame_id.seq - skipped, reset="restart")
-        # A stream that goes on after its end does so with the number that the end has.
+        # A stream that continues after its end reuses the number of the end.
         lost = frame_id.seq - last.seq - (0 if after_end else 1) - (skipped - old_skipped)
         if size and old_size and size != old_size:
             return Gap(lost=lost, reset="size")

@@ -12,13 +12,13 @@ Outcome = Literal["predicted", "skipped", "timeout"]
 
 @dataclass(frozen=True, slots=True)
 class Joined(Generic[P]):
-    """A frame whose waiting is over.
+    """A frame that has finished waiting.
 
     Attributes:
         frame: The frame.
         prediction: Its prediction, or None.
-        outcome: ``predicted``; ``skipped``: inference has let it go, went on to a later frame or has
-            ended; ``timeout``: nothing came in time.
+        outcome: ``predicted``; ``skipped``: inference dropped it, moved on to a later frame or has ended;
+            ``timeout``: no prediction arrived in time.
     """
 
     frame: Frame
@@ -27,16 +27,16 @@ class Joined(Generic[P]):
 
 
 class Joiner(Generic[P]):
-    """Holds the frames of one stream until their predictions come, in order, for a bounded time.
+    """Holds the frames of one stream, in order, until their predictions arrive or a time limit expires.
 
-    Predictions come in the order of their frames, so one for a later frame shows that inference has
-    skipped the earlier ones: they need not wait. The time limit of an every-frame stream starts anew
-    with each prediction: as long as inference makes progress, no frame goes without its own.
+    Predictions arrive in the order of their frames, so a prediction for a later frame shows that inference
+    has skipped the earlier ones. The time limit of an every-frame stream restarts with each prediction: as
+    long as inference makes progress, every frame gets its prediction.
 
     Args:
-        capacity: Most frames that wait at the same time.
+        capacity: Largest number of waiting frames.
         timeout_ns: Longest wait of a frame of a live stream.
-        patience_ns: Longest time without progress of an every-frame stream.
+        patience_ns: Longest time without a new prediction in an every-frame stream.
     """
 
     def __init__(self, capacity: int, timeout_ns: int, patience_ns: int) -> None:
@@ -56,37 +56,37 @@ class Joiner(Generic[P]):
 
     @property
     def room(self) -> int:
-        """Frames that can be added before one would have to go."""
+        """Number of frames that can be added without an eviction."""
         return self._capacity - len(self._waiting)
 
     def add_frame(self, frame: Frame) -> Frame | None:
-        """Adds the next frame; returns the oldest one if it had to make room."""
+        """Adds the next frame; returns the oldest one if it was evicted."""
         evicted = self._release() if self.room <= 0 else None
         self._session = frame.id.session
         self._waiting.append(frame)
         return evicted
 
     def add_prediction(self, frame_id: FrameId, prediction: P, now_ns: int) -> None:
-        """Adds a prediction; one for a frame that was already let go is not kept."""
+        """Adds a prediction; ignores it if its frame has already been released."""
         self._progress_ns = now_ns
         self._newest_prediction = frame_id
         if self._released is not None and _not_after(frame_id, self._released):
             return
         self._predictions[frame_id] = prediction
-        while len(self._predictions) > 4 * self._capacity:  # frames that never came
+        while len(self._predictions) > 4 * self._capacity:  # their frames never arrived
             del self._predictions[next(iter(self._predictions))]
 
     def add_unpredicted(self, frame_id: FrameId, now_ns: int) -> None:
-        """Notes that a frame gets no prediction: neither it nor those before it wait any longer."""
+        """Records that a frame gets no prediction, so that it and earlier frames stop waiting."""
         self._progress_ns = now_ns
         self._newest_prediction = frame_id
 
     def end_predictions(self, session: int, epoch: int) -> None:
-        """No more predictions will come for this session's frames up to this epoch."""
+        """Records that no more predictions come for this session up to this epoch."""
         self._ended = session, epoch
 
     def pop_ready(self, now_ns: int) -> Joined[P] | None:
-        """The oldest frame if its waiting is over, otherwise None; call until None."""
+        """The oldest frame if it has finished waiting, otherwise None; call until None."""
         if not self._waiting:
             return None
         frame = self._waiting[0]
@@ -109,7 +109,7 @@ class Joiner(Generic[P]):
         return "timeout" if late else None
 
     def _passed(self, frame_id: FrameId) -> bool:
-        """Whether inference has dealt with it or a later frame, perhaps one of a restarted capture worker."""
+        """Whether inference has processed it or a later frame, possibly of a restarted capture worker."""
         newest = self._newest_prediction
         if newest is None:
             return False
@@ -132,5 +132,8 @@ class Joiner(Generic[P]):
 
 
 def _not_after(one: FrameId, other: FrameId) -> bool:
-    """Order within a session; sessions themselves have none, since the clock of a camera may go back."""
+    """Whether ``one`` is at or before ``other`` in its session.
+
+    Sessions are not ordered, because a machine's clock may be set back.
+    """
     return one.session == other.session and one <= other

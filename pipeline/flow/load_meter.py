@@ -15,13 +15,13 @@ class _Step(NamedTuple):
 
 
 class StreamLoad(NamedTuple):
-    """Of one stream, over the last seconds.
+    """The load of one stream over the last seconds.
 
     Attributes:
-        fps: Predictions a second.
-        work: Share of the time that was spent on it.
-        dropped_per_s: Frames a second that were let go for want of time.
-        age_ms: From capture to prediction, in the mean; None without predictions.
+        fps: Predictions per second.
+        work: Fraction of the time that was spent on it.
+        dropped_per_s: Frames per second that were dropped for lack of time.
+        age_ms: Mean time from capture to prediction; None without predictions.
     """
 
     fps: float
@@ -31,10 +31,10 @@ class StreamLoad(NamedTuple):
 
 
 class LoadMeter:
-    """Takes in what is done, and tells the load; all times are handed in.
+    """Computes the load from steps, predictions and drops; all times are passed in.
 
     Args:
-        now_ns: When it begins.
+        now_ns: Start time.
     """
 
     def __init__(self, now_ns: int) -> None:
@@ -53,16 +53,16 @@ class LoadMeter:
         self._ages.append((now_ns, stream_id, age_ms))
 
     def is_due(self, now_ns: int) -> bool:
-        """Whether it is time for ``dropped``."""
+        """Whether ``dropped`` should be called."""
         return not self._dropped or now_ns - self._dropped[-1][0] >= _SAMPLE_NS
 
     def dropped(self, now_ns: int, totals: Mapping[str, int]) -> None:
-        """Notes how many frames of each stream were let go so far."""
+        """Records how many frames of each stream have been dropped so far."""
         self._dropped.append((now_ns, dict(totals)))
         self._forget(now_ns)
 
     def busy(self, now_ns: int) -> float:
-        """Share of the time that was spent in steps."""
+        """Fraction of the time that was spent in steps."""
         self._forget(now_ns)
         start_ns = max(self._began_ns, now_ns - WINDOW_NS)
         spent_ns = sum(step.ended_ns - max(step.began_ns, start_ns) for step in self._steps)

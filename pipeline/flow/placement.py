@@ -1,7 +1,7 @@
 """Places streams on workers: rendezvous hashing with bounded loads.
 
-Everybody who knows the same streams and workers finds the same places. Hashing alone would give one worker
-half as much again as another; the bound shares them evenly.
+The result depends only on the streams and workers, so every process computes the same placement. Hashing
+alone would give some workers 50 % more than others; the bound evens this out.
 
 Source: D. Thaler, C. Ravishankar, "Using name-based mappings to increase hit rates", 1998; the bound after
 V. Mirrokni, M. Thorup, M. Zadimoghaddam, "Consistent hashing with bounded loads", 2018.
@@ -15,7 +15,7 @@ from types import MappingProxyType
 from pipeline.base.text import StreamId
 
 _EVEN = 1e-9
-"""Share of a load that sums of the same loads may differ by."""
+"""Relative tolerance for rounding errors in sums of loads."""
 
 
 def place(
@@ -24,20 +24,20 @@ def place(
     carried: Mapping[str, float] = MappingProxyType({}),
     spare: float = 0.0,
 ) -> dict[StreamId, str]:
-    """A worker for each stream.
+    """Assigns a worker to each stream.
 
     Args:
-        loads: What each stream that needs a place costs, in any unit; positive.
-        capacities: What each worker can carry compared with the others; positive.
-        carried: What workers carry already, in the unit of ``loads``; that stays where it is.
-        spare: How much more than its fair share a worker may be given, as a part of that share: with some,
-            more streams go where hashing wants them.
+        loads: Load of each stream to place, in any unit; positive.
+        capacities: Capacity of each worker relative to the others; positive.
+        carried: Existing load of workers, in the unit of ``loads``; it is not moved.
+        spare: Excess over its fair share that a worker may be given, as a fraction of that share. A higher
+            value lets more streams follow their hash.
 
     Returns:
         The worker of each stream, in the order of ``loads``; empty if there is no worker.
 
     Raises:
-        ValueError: A load or a capacity is not a positive number.
+        ValueError: A load or a capacity is not positive.
     """
     for name, value in [*loads.items(), *capacities.items()]:
         if not 0 < value < math.inf:
@@ -49,12 +49,12 @@ def place(
     most = {worker: (1 + spare) * fair * capacity * (1 + _EVEN) for worker, capacity in capacities.items()}
     share = {worker: fair * capacity * (1 - _EVEN) for worker, capacity in capacities.items()}
     placed: dict[StreamId, str] = {}
-    # Large ones first: small ones fill what is left.
+    # Large streams first; small ones fill the gaps.
     for stream in sorted(loads, key=lambda one: (-loads[one], one)):
         load = loads[stream]
-        # A share that no sum of whole streams meets is rounded up to the next stream.
+        # Streams are indivisible, so a worker below its share may exceed it by one stream.
         free = [one for one in capacities if given[one] + load <= most[one] or given[one] < share[one]]
-        if not free:  # only by rounding
+        if not free:  # only after rounding errors
             free = [min(capacities, key=lambda one: (given[one] / capacities[one], one))]
         scores = ((-_score(stream, worker, capacities[worker]), worker) for worker in free)
         placed[stream] = min(scores)[1]
@@ -63,6 +63,6 @@ def place(
 
 
 def _score(stream: StreamId, worker: str, capacity: float) -> float:
-    """How well a worker suits a stream: at random, but the same for everybody; more for larger workers."""
+    """Weighted rendezvous score: pseudo-random, deterministic, higher for larger workers."""
     drawn = int.from_bytes(blake2b(f"{worker}\0{stream}".encode(), digest_size=8).digest())
     return -capacity / math.log((drawn + 1) / (2**64 + 2))

@@ -4,9 +4,9 @@ _QUIET_NS = 60_000_000_000
 
 
 class ReportLimit:
-    """Lets through the first report of each kind, then one a minute with the number of those between.
+    """Passes the first report of each kind, then one per minute with the number of suppressed ones.
 
-    Meant for a handful of kinds: each is remembered.
+    Suitable for a small number of kinds; each is stored.
     """
 
     def __init__(self) -> None:
@@ -17,11 +17,11 @@ class ReportLimit:
         """Counts one occurrence.
 
         Args:
-            kind: What happened.
-            now_ns: When, on any one clock.
+            kind: Kind of the occurrence.
+            now_ns: Current time on any fixed clock.
 
         Returns:
-            If it is to be reported, how many were held back since the last report; otherwise None.
+            The number of reports suppressed since the last one if this one should be reported, else None.
         """
         last_ns = self._reported_ns.get(kind)
         if last_ns is not None and now_ns - last_ns < _QUIET_NS:

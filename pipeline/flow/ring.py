@@ -10,9 +10,8 @@ T = TypeVar("T")
 class Ring(Generic[T]):
     """Holds at most ``capacity`` items; safe between one producer thread and one consumer thread.
 
-    ``append`` is the newest-frame policy: it never waits and returns what had to go. ``put`` is the
-    every-frame policy: it waits for room. Nothing leaves the ring uncounted: each evicted item is
-    handed back to the caller, whose ledger counts it.
+    ``append`` is the newest-frame policy: it never waits and returns the evicted item. ``put`` is the
+    every-frame policy: it waits for room. Every evicted item is returned to the caller, who counts it.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -28,7 +27,7 @@ class Ring(Generic[T]):
 
     @property
     def capacity(self) -> int:
-        """Most items that it holds."""
+        """Largest number of items."""
         return self._capacity
 
     @property
@@ -38,12 +37,12 @@ class Ring(Generic[T]):
 
     @property
     def finished(self) -> bool:
-        """Whether the producer has closed the ring and everything in it was taken."""
+        """Whether the producer has closed the ring and all items have been taken."""
         with self._changed:
             return self._closed and not self._items
 
     def append(self, item: T) -> T | None:
-        """Adds an item; returns the oldest one if it had to make room, otherwise None."""
+        """Adds an item; returns the oldest one if it was evicted, otherwise None."""
         with self._changed:
             evicted = self._items.popleft() if self.full else None
             self._items.append(item)
@@ -51,7 +50,7 @@ class Ring(Generic[T]):
             return evicted
 
     def put(self, item: T, timeout_s: float) -> bool:
-        """Adds an item as soon as there is room; False if there was none within ``timeout_s`` seconds."""
+        """Adds an item once there is room; False if there was none within ``timeout_s`` seconds."""
         with self._changed:
             if not self._changed.wait_for(lambda: not self.full, timeout_s):
                 return False
@@ -77,7 +76,7 @@ class Ring(Generic[T]):
         return (items[-1], items[:-1]) if items else (None, [])
 
     def close(self) -> None:
-        """Nothing more will be added; wakes every waiting thread."""
+        """Marks the end of production and wakes all waiting threads."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

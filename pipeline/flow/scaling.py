@@ -1,6 +1,6 @@
 """Decides how many inference workers a fleet needs, from loss, age and load.
 
-Pure: reports and the time in, a number out. More come at once, they go a few at a time.
+Pure: maps load reports and the time to a number. Workers are added all at once and removed a few at a time.
 """
 
 import math
@@ -14,25 +14,25 @@ from pipeline.flow.worker_load import PressureLimits, WorkerLoad, pressure_of
 
 _S = 1_000_000_000
 _AT_ONCE = 0.05
-"""Part of the workers that may be given back at the same time, but at least one."""
+"""Fraction of the workers that may be removed at the same time, but at least one."""
 _CALM = 0.5
-"""None is given back unless frames dropped and their age are below so much of the limits."""
+"""Workers are removed only if dropped frames and their age are below this fraction of the limits."""
 
 _Workers = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
 
 
 class ScalingPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """When there are to be more workers or fewer.
+    """When to add or remove workers.
 
     Attributes:
-        least: Never fewer.
-        most: Never more.
-        goal_busy: Share of their time that workers are to spend in steps when there are enough.
-        keep_busy: None is given back if the others would be busier than that.
-        more_after_s: Frames must be dropped or late for so long.
-        more_pause_s: So long after a change no more are asked for: new ones take time to start and to fill.
-        fewer_after_s: All must be well for so long, and nothing have changed.
-        limits: From when on frames dropped and their age are too much.
+        least: Smallest number of workers.
+        most: Largest number of workers.
+        goal_busy: Target fraction of time that workers spend in steps.
+        keep_busy: Workers are removed only if the others would then be no busier than this.
+        more_after_s: How long frames must be dropped or late before workers are added.
+        more_pause_s: Pause after a change before more are added; new workers take time to start and fill.
+        fewer_after_s: How long load must be low and the number unchanged before workers are removed.
+        limits: Limits of dropped frames and their age.
     """
 
     least: _Workers = 1
@@ -46,17 +46,17 @@ class ScalingPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """How many workers there are to be, and why in plain words."""
+    """The wanted number of workers, and a human-readable reason."""
 
     workers: int
     why: str
 
 
 class Scaler:
-    """Remembers for how long frames were lost, or all was well.
+    """Tracks how long workers have been overloaded or idle.
 
     Args:
-        policy: When there are to be more workers or fewer.
+        policy: When to add or remove workers.
     """
 
     def __init__(self, policy: ScalingPolicy) -> None:
@@ -66,12 +66,12 @@ class Scaler:
         self._changed_ns: int | None = None
 
     def wanted(self, loads: Collection[WorkerLoad], present: int, now_ns: int) -> Wanted:
-        """How many workers there are to be now.
+        """The wanted number of workers.
 
         Args:
-            loads: The newest report of each worker that is up.
-            present: How many there are, those that are starting included, those that are being emptied not.
-            now_ns: The time.
+            loads: The newest report of each running worker.
+            present: Number of workers, including starting ones and without drained ones.
+            now_ns: Current time.
         """
         wanted = self._wanted(loads, present, now_ns)
         if wanted.workers != present:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 _S = 1_000_000_000
 _LONG = 10
-"""A worker that was up for so many times what it needs to be steady has not fallen soon."""
+"""A worker whose uptime was more than this multiple of its waiting time starts over at the first wait."""
 _MOST_DOUBLINGS = 6
 
 
@@ -15,10 +15,10 @@ class _Uptime:
 
 
 class Steadiness:
-    """Knows since when workers are up, and how often in a row each soon went down again.
+    """Tracks the uptime of workers, and how often in a row each soon went down again.
 
     Args:
-        steady_s: A worker must have been up for so long; doubled with each fall in a row after the first.
+        steady_s: Required uptime; doubled with each consecutive failure after the first.
     """
 
     def __init__(self, steady_s: float) -> None:
@@ -27,22 +27,22 @@ class Steadiness:
         self._up: dict[str, _Uptime] = {}
 
     def up(self, worker: str, now_ns: int) -> None:
-        """It is new or came back."""
+        """Registers that a worker is up, for the first time or again."""
         self._up[worker] = _Uptime(now_ns, now_ns + self._wait_ns(worker))
 
     def down(self, worker: str, now_ns: int) -> None:
-        """It is gone."""
+        """Registers that a worker is down."""
         was_up_ns = now_ns - self._up.pop(worker).up_ns
         long_up = was_up_ns > _LONG * self._wait_ns(worker)
         self._falls[worker] = 1 if long_up else self._falls.get(worker, 0) + 1
 
     def put_off(self, worker: str, now_ns: int) -> None:
-        """Something went wrong with it: it has to be steady anew."""
+        """Restarts a worker's waiting time after an error."""
         standing = self._up[worker]
         standing.steady_from_ns = max(standing.steady_from_ns, now_ns + self._wait_ns(worker))
 
     def holds(self, worker: str, now_ns: int) -> bool:
-        """Whether it is steady."""
+        """Whether a worker is steady."""
         return now_ns >= self._up[worker].steady_from_ns
 
     def _wait_ns(self, worker: str) -> int:

@@ -7,11 +7,11 @@ import numpy as np
 from pipeline.base.frame import Image
 
 T = TypeVar("T")
-_EVERY = 8  # pixels, each way, that a threshold looks at
+_EVERY = 8  # with a tolerance, every 8th pixel in both directions is compared
 
 
 class KeptBytes:
-    """What the last pictures of all streams may hold together, however many and large they are.
+    """The memory budget of the last images of all streams.
 
     Args:
         most: Limit in bytes.
@@ -22,7 +22,7 @@ class KeptBytes:
         self._used = 0
 
     def exchange(self, old: int, new: int) -> bool:
-        """Counts ``new`` bytes in place of ``old`` ones; False, and 0, if they do not fit."""
+        """Replaces ``old`` bytes with ``new`` ones; if these do not fit, counts none and returns False."""
         self._used -= old
         fits = self._used + new <= self._most
         self._used += new if fits else 0
@@ -30,16 +30,16 @@ class KeptBytes:
 
 
 class LastPicture(Generic[T]):
-    """A stream's last picture that went through the model, and what the model made of it.
+    """A stream's last image that went through the model, and the model's result.
 
-    Almost equal pictures are compared with the one that really went through, never with each other, so
-    that slow changes add up until they count. A picture for which no memory is left is not kept: the next
-    one is new, whatever it shows. Copies, because hashing takes three times as long as copying and comparing.
+    New images are compared with the one that went through the model, not with each other, so that slow
+    changes add up. An image for which no memory is left is not kept, so the next one counts as new. Images
+    are copied, because hashing takes three times as long as copying and comparing.
 
     Args:
-        kept: Shared by all streams.
-        tolerance: Mean difference in grey levels, 0 to 255, up to which a picture counts as the same; with
-            0 it has to be the same in every pixel.
+        kept: Memory budget, shared by all streams.
+        tolerance: Mean difference in grey levels, 0 to 255, up to which an image counts as unchanged; 0
+            requires all pixels to be equal.
     """
 
     def __init__(self, kept: KeptBytes, tolerance: float = 0.0) -> None:
@@ -49,17 +49,17 @@ class LastPicture(Generic[T]):
         self._known: T | None = None
 
     def find(self, image: Image) -> T | None:
-        """What was kept, if this is the same picture."""
+        """The stored result if this image is unchanged, else None."""
         if self._picture is None or self._shape != image.shape:
             return None
         return self._known if self._equals(self._compared(image), self._picture) else None
 
     def keep(self, image: Image, known: T) -> None:
-        """Copies what is compared of a picture that went through the model."""
+        """Stores the result of an image that went through the model, and copies its compared pixels."""
         compared = self._compared(image)
         if self._picture is None or self._picture.shape != compared.shape:
             old = 0 if self._picture is None else self._picture.nbytes
-            self._picture = self._known = None  # freed before the new one is made
+            self._picture = self._known = None  # freed before the new one is allocated
             if not self._kept.exchange(old, compared.nbytes):
                 return
             self._picture = np.empty_like(compared, order="C")
@@ -67,7 +67,7 @@ class LastPicture(Generic[T]):
         self._shape, self._known = image.shape, known
 
     def forget(self) -> None:
-        """Frees what is kept: the stream has ended."""
+        """Frees the memory at the end of the stream."""
         if self._picture is not None:
             self._kept.exchange(self._picture.nbytes, 0)
         self._picture = self._known = None
@@ -78,5 +78,5 @@ class LastPicture(Generic[T]):
     def _equals(self, image: Image, other: Image) -> bool:
         if self._tolerance:
             return bool(np.abs(image.astype(np.int16) - other).mean() <= self._tolerance)
-        middle = len(image) // 2  # noise is everywhere: one row is enough for nearly every other picture
+        middle = len(image) // 2  # sensor noise is everywhere: one row tells almost all images apart
         return np.array_equal(image[middle], other[middle]) and np.array_equal(image, other)

@@ -1,6 +1,6 @@
 """The load of an inference worker, as ``GET /load`` reports it, and its limits.
 
-Work is measured by time in steps, not by CPU: a worker on a GPU that is full leaves its CPU idle.
+Work is measured as time in steps, not as CPU load: a worker whose GPU is saturated leaves its CPU idle.
 """
 
 from collections.abc import Iterable
@@ -9,22 +9,22 @@ from statistics import median
 import msgspec
 
 _NEWEST = 0.3
-"""Weight of the newest report in the running means."""
+"""Weight of the newest report in the moving averages."""
 _CALM = 0.8
-"""An overload is over when everything is below so much of its limit."""
+"""An overload ends when all values are below this fraction of their limits."""
 _MOST_FACTOR = 4.0
-"""A worker that predicts next to nothing tells little about what its streams would cost."""
+"""Upper bound of the extrapolation, which is unreliable for a worker with almost no predictions."""
 
 
 class StreamLoad(msgspec.Struct, frozen=True):
     """One stream of a worker over the last seconds.
 
     Attributes:
-        generation: Of its owner.
-        fps: Predictions a second.
-        work: Share of the worker's time that its steps took, from 0 to 1.
-        dropped_per_s: Frames that were dropped because the worker was too slow.
-        age_ms: From capture to prediction; None: none was made.
+        generation: Generation of its owner.
+        fps: Predictions per second.
+        work: Fraction of the worker's time that its steps took, from 0 to 1.
+        dropped_per_s: Frames per second that were dropped because the worker was too slow.
+        age_ms: Time from capture to prediction; None without predictions.
     """
 
     generation: int
@@ -34,7 +34,7 @@ class StreamLoad(msgspec.Struct, frozen=True):
     age_ms: float | None = None
 
     def demand(self) -> float:
-        """Share of the worker's time that all of its frames would take."""
+        """Fraction of the worker's time that all of its frames would take."""
         if self.dropped_per_s <= 0:
             return self.work
         factor = (self.fps + self.dropped_per_s) / self.fps if self.fps > 0 else _MOST_FACTOR
@@ -45,9 +45,9 @@ class WorkerLoad(msgspec.Struct, frozen=True):
     """One worker over the last seconds.
 
     Attributes:
-        worker: Its name.
-        busy: Share of its time in steps, from 0 to 1.
-        streams: By ``stream_id``.
+        worker: Name of the worker.
+        busy: Fraction of its time in steps, from 0 to 1.
+        streams: Load by ``stream_id``.
     """
 
     worker: str
@@ -56,12 +56,12 @@ class WorkerLoad(msgspec.Struct, frozen=True):
 
 
 class Pressure(msgspec.Struct, frozen=True):
-    """What one or all workers suffer.
+    """Load indicators of one or more workers.
 
     Attributes:
-        busy: Share of the time in steps, from 0 to 1.
-        dropped: Share of the frames that were dropped, from 0 to 1.
-        age_ms: Median over the streams, from capture to prediction.
+        busy: Fraction of the time in steps, from 0 to 1.
+        dropped: Fraction of the frames that were dropped, from 0 to 1.
+        age_ms: Median over the streams of the time from capture to prediction.
     """
 
     busy: float = 0.0
@@ -70,12 +70,12 @@ class Pressure(msgspec.Struct, frozen=True):
 
 
 class PressureLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """From when on it is too much.
+    """Limits above which a worker is overloaded.
 
     Attributes:
-        busy: Share of the time in steps.
-        dropped: Share of the frames.
-        age_ms: From capture to prediction.
+        busy: Fraction of the time in steps.
+        dropped: Fraction of the frames that are dropped.
+        age_ms: Time from capture to prediction.
     """
 
     busy: float = 0.9
@@ -83,12 +83,12 @@ class PressureLimits(msgspec.Struct, frozen=True, kw_only=True):
     age_ms: float = 500.0
 
     def worst(self, pressure: Pressure) -> float:
-        """The largest of the three, as a part of its limit."""
+        """The highest of the three values relative to its limit."""
         return max(pressure.busy / self.busy, pressure.dropped / self.dropped, pressure.age_ms / self.age_ms)
 
 
 def pressure_of(loads: Iterable[WorkerLoad]) -> Pressure:
-    """The pressure on some workers together."""
+    """The combined pressure on several workers."""
     loads = list(loads)
     if not loads:
         return Pressure()
@@ -104,11 +104,11 @@ def pressure_of(loads: Iterable[WorkerLoad]) -> Pressure:
 
 
 class Overload:
-    """Whether one worker has too much to do: its running means against limits, with hysteresis.
+    """Detects an overloaded worker: compares moving averages with limits, with hysteresis.
 
     Attributes:
-        pressure: The running means.
-        late: Whether it has too much to do.
+        pressure: The moving averages.
+        late: Whether the worker is overloaded.
     """
 
     def __init__(self, limits: PressureLimits) -> None:
@@ -117,7 +117,7 @@ class Overload:
         self._limits = limits
 
     def take(self, load: WorkerLoad) -> None:
-        """Takes in a report."""
+        """Updates the averages with a report."""
         new = pressure_of([load])
         self.pressure = Pressure(
             busy=smooth(self.pressure.busy, new.busy),
@@ -129,5 +129,5 @@ class Overload:
 
 
 def smooth(known: float, new: float) -> float:
-    """The running mean with a new value."""
+    """Updates a moving average with a new value."""
     return known + _NEWEST * (new - known)

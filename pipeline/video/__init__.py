@@ -1,4 +1,4 @@
 """Sources of frames (webcam, network stream, file, image folder, demo) and their reader.
 
-PyAV and OpenCV are used here to read; nothing of the wire or the model may come in.
+Reads with PyAV and OpenCV; must not import the wire or the model.
 """

@@ -15,29 +15,29 @@ from pipeline.video.cutouts import CUTOUTS, Cutout
 from pipeline.video.pose import HEIGHT, WIDTH, Pose
 
 _CHANGES_IN_S = 0.4
-"""How long it takes to speed up, slow down or turn."""
+"""Duration of a change of speed or direction."""
 _PHASE_PX = 6.0
-"""Way to the next phase of a cutout."""
+"""Distance travelled per phase of a cutout."""
 _SLOWEST = 0.03
-"""Picture widths a second; who is slower stands."""
+"""Lowest speed of a moving actor, in image widths per second."""
 _LATELY_S = (0.0, 0.125, 0.25, 0.375, 0.5, 0.6, 0.7)
-"""Times at which somebody's speed matters: who has stopped may still be shown for the longest of them."""
+"""Ages at which the speed is checked; a stopped actor may still be detected up to the last one."""
 _SETTLED, _SETTLED_S = 5, 0.5
-"""Who has not moved at the first of these times, or was filmed for less, is not expected to be found."""
+"""A mover must be found only if it moved at this many of these ages and was visible for this time."""
 _SHADOW = 160
 """Opacity up to which a cutout is only a shadow."""
 _LEAST_VISIBLE = 0.5
-"""Share of its box in the picture with which a mover is expected to be found."""
+"""Visible fraction of its box from which a mover must be found."""
 
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """How an actor goes; lengths in px of the canvas, times in seconds.
+    """Path of an actor; lengths in px of the canvas, times in seconds.
 
     Attributes:
-        start: Where its foot is at the time 0.
-        velocity: Right and down, a second, until the first change.
-        changes: Times with the velocity from then on.
+        start: Position of its foot at time 0.
+        velocity: Velocity to the right and down, per second, until the first change.
+        changes: Times of changes, each with the new velocity.
     """
 
     start: tuple[float, float]
@@ -45,7 +45,7 @@ class Path:
     changes: tuple[tuple[float, float, float], ...] = ()
 
     def at(self, seconds: float) -> tuple[float, float]:
-        """Place at a time."""
+        """Position at a time."""
         x, y = self.start
         (right, down), before = self.velocity, self.velocity
         x, y = x + right * seconds, y + down * seconds
@@ -69,13 +69,13 @@ class Path:
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Something in front of a picture of the tour.
+    """An object in front of a scene of the tour.
 
     Attributes:
         look: Name of its cutout in ``CUTOUTS``.
-        path: How it goes.
-        is_mover: Moves by itself; False for shadows, and for what only sways in its place.
-        sway_px: How far it sways.
+        path: Its path.
+        is_mover: Whether it moves independently; False for shadows and for what only sways in place.
+        sway_px: Amplitude of swaying.
     """
 
     look: str
@@ -84,7 +84,7 @@ class Actor:
     sway_px: float = 0.0
 
     def to_canvas(self, seconds: float) -> tuple[float, float]:
-        """Where the upper left corner of its cutout is."""
+        """Position of the upper left corner of its cutout."""
         x, y = self.path.at(seconds)
         if self.sway_px:
             x += self.sway_px * sin(5.1 * seconds + self.path.start[0])
@@ -93,13 +93,13 @@ class Actor:
         return x - width / 2, y - height
 
     def phase(self, seconds: float) -> int:
-        """Which of its cutouts is seen, by the way it has gone."""
+        """Index of its current cutout, by the distance travelled."""
         x, y = self.path.at(seconds)
         way = hypot(x - self.path.start[0], y - self.path.start[1])
         return int(way / _PHASE_PX) % len(cutouts(self.look))
 
     def speed_at(self, seconds: float, pose: Pose) -> float:
-        """In picture widths a second."""
+        """Speed in image widths per second."""
         return hypot(*self.path.velocity_at(seconds)) * pose.scale / WIDTH
 
 
@@ -110,13 +110,13 @@ def cutouts(look: str) -> list[Cutout]:
 
 
 def draw_actors(image: Image, actors: Iterable[Actor], seconds: float, pose: Pose) -> None:
-    """Puts actors into a picture, those in front last.
+    """Draws actors into an image.
 
     Args:
-        image: What the camera sees without them, painted on in place.
+        image: The view without them; modified in place.
         actors: From back to front.
-        seconds: Since the camera came to this place.
-        pose: Where the camera looks.
+        seconds: Time since the start of this scene.
+        pose: Pose of the camera.
     """
     for actor in actors:
         cutout = cutouts(actor.look)[actor.phase(seconds)]
@@ -137,12 +137,12 @@ def draw_actors(image: Image, actors: Iterable[Actor], seconds: float, pose: Pos
 
 
 def find_movers(actors: Iterable[Actor], seconds: float, pose: Pose) -> list[Mover]:
-    """The truth about the actors that move by themselves.
+    """Ground truth of the moving actors.
 
     Args:
-        actors: All.
-        seconds: Since the camera came to this place.
-        pose: Where the camera looks.
+        actors: All actors.
+        seconds: Time since the start of this scene.
+        pose: Pose of the camera.
     """
     found = []
     for actor in actors:
@@ -180,7 +180,7 @@ def _to_view(actor: Actor, seconds: float, pose: Pose) -> npt.NDArray[np.float64
 
 
 def _bounds(matrix: npt.NDArray[np.float64], box: tuple[int, int, int, int]) -> tuple[float, ...]:
-    """Left, top, right and bottom of a box's picture."""
+    """Left, top, right and bottom of a transformed box."""
     (a, b, x), (c, d, y) = matrix.tolist()
     left, top, right, bottom = box
     across = [a * u + b * v + x for u in (left, right) for v in (top, bottom)]
@@ -190,7 +190,7 @@ def _bounds(matrix: npt.NDArray[np.float64], box: tuple[int, int, int, int]) -> 
 
 @cache
 def _opaque(look: str, phase: int) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of what is no shadow."""
+    """Left, top, right and bottom of the cutout without its shadow."""
     mask = (cutouts(look)[phase][..., 3] > _SHADOW).astype(np.uint8)
     left, top, width, height = cv2.boundingRect(mask)
     return left, top, left + width, top + height

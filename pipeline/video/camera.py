@@ -20,9 +20,9 @@ _CLOSE_S = 0.5
 class CameraSource(Source):
     """A webcam, by its number.
 
-    OpenCV blocks for ten seconds when a camera is unplugged and can't be interrupted. So a thread of
-    its own owns the device, and ``open`` and ``read`` wait for it no longer than their time-outs.
-    While such a thread hangs, the device can't be opened again: at most one waits for each device.
+    OpenCV blocks for ten seconds when a camera is unplugged and can't be interrupted. So a separate thread
+    owns the device, and ``open`` and ``read`` wait only for their timeouts. While such a thread hangs, the
+    device can't be reopened, so there is at most one hanging thread per device.
     """
 
     live = True
@@ -30,11 +30,11 @@ class CameraSource(Source):
     _owners_lock: ClassVar[Lock] = Lock()
 
     def __init__(self, index: int, options: SourceOptions) -> None:
-        """Notes what to open.
+        """Stores the parameters; ``open`` opens the camera.
 
         Args:
             index: Number of the camera; N in ``/dev/videoN``.
-            options: Uses the wanted size and rate and the time-outs.
+            options: Requested size and rate, and timeouts.
         """
         self.description = f"camera {index}"
         self._index = index
@@ -56,7 +56,7 @@ class CameraSource(Source):
         self.fps = grabber.fps
 
     def read(self) -> Picture | None:
-        """The next picture; never None."""
+        """The next frame; never None."""
         if self._grabber is None:
             raise SourceError("failed", self.description, "is not open")
         picture = self._grabber.pictures.pop(self._options.read_timeout_s)
@@ -67,7 +67,7 @@ class CameraSource(Source):
         return picture
 
     def close(self) -> None:
-        """Lets go of the device, at once or as soon as OpenCV returns from it."""
+        """Releases the device, at once or when OpenCV returns."""
         if self._grabber is not None:
             self._grabber.stopping.set()
             self._grabber.join(_CLOSE_S)
@@ -108,7 +108,7 @@ class _Grabber(Thread):
             self._grab()
         except SourceError as error:
             self.error = error
-        except Exception as error:  # raised where the camera is opened or read
+        except Exception as error:  # reported by ``open`` or ``read``
             text = " ".join(f"{type(error).__name__}: {error}".split())
             self.error = SourceError("failed", self.name, f"OpenCV can't read it: {text}")
         finally:
@@ -116,7 +116,7 @@ class _Grabber(Thread):
             self.pictures.close()
 
     def _probe(self) -> None:
-        """Asks the device why it can't be opened; OpenCV would only return False, and print ten lines."""
+        """Finds out why the device can't be opened; OpenCV only returns False and prints ten lines."""
         path = f"/dev/video{self._index}"
         try:
             os.close(os.open(path, os.O_RDWR | os.O_NONBLOCK))

@@ -1,7 +1,7 @@
 """Drawn objects of the demo: cars, a walker, balloons, leaves and a cloud's shadow.
 
-Each function returns the phases of one thing: pictures ``(height, width, 4)`` uint8, BGR times opacity, and
-opacity. They follow each other as the thing moves on: legs swing, wheels turn.
+Each function returns the animation phases of one object: images ``(height, width, 4)`` uint8, premultiplied
+BGR and opacity.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ Cutout: TypeAlias = npt.NDArray[np.uint8]
 Point: TypeAlias = tuple[float, float]
 
 _FINE = 4
-"""Cutouts are drawn so many times larger."""
+"""Supersampling factor of cutouts."""
 
 
 class _Sheet:
@@ -63,7 +63,7 @@ class _Sheet:
 
 
 def car(body: Rgb, *, van: bool = False, taxi: bool = False) -> list[Cutout]:
-    """A car that drives right; its wheels have spokes."""
+    """A car that drives to the right; its wheels have spokes."""
     roof: list[Point] = [(48, 38), (72, 10), (146, 10), (182, 40)]
     if van:
         roof = [(12, 40), (16, 4), (164, 4), (196, 40)]
@@ -106,7 +106,7 @@ def car(body: Rgb, *, van: bool = False, taxi: bool = False) -> list[Cutout]:
 
 
 def walker(coat: Rgb, trousers: Rgb) -> list[Cutout]:
-    """Somebody who walks right; one phase stands."""
+    """A person who walks to the right; one phase stands."""
     skin, hair, shoe = (222, 172, 138), (74, 48, 36), (44, 38, 40)
     phases = []
     for phase in range(12):
@@ -169,7 +169,7 @@ def leaves(seed: int) -> list[Cutout]:
 
 
 def trunk() -> list[Cutout]:
-    """What carries the leaves."""
+    """The trunk of the tree."""
     sheet = _Sheet(80, 241)
     sheet.polygon([(30, 40), (50, 40), (52, 200), (62, 238), (18, 238), (28, 200)], (104, 78, 58))
     sheet.limb([(40, 90), (14, 30)], 9, (96, 72, 54))
@@ -202,11 +202,11 @@ CUTOUTS: dict[str, Callable[[], list[Cutout]]] = {
     "leaves 3": lambda: leaves(3),
     "cloud shadow": cloud_shadow,
 }
-"""Every thing by its name."""
+"""Functions that draw the phases, by name."""
 
 
 def mirrored(phases: list[Cutout]) -> list[Cutout]:
-    """The same thing, facing left."""
+    """The same object, facing left."""
     return [np.ascontiguousarray(phase[:, ::-1]) for phase in phases]
 
 

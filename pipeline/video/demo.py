@@ -19,17 +19,17 @@ _PAINTED = {**SCENES, "street": street}
 
 
 class DemoSource(Source):
-    """Plays the tour once; the same seed gives the same pictures."""
+    """Plays the tour once; the same seed gives the same frames."""
 
     live = False
     description = "demo tour"
     fps = FPS
 
     def __init__(self, seed: int = 0) -> None:
-        """Plans the tour; the pictures are drawn after ``open``.
+        """Plans the tour; the scenes are drawn after ``open``.
 
         Args:
-            seed: Of the pictures and the noise.
+            seed: Random seed of the scenes and the noise.
         """
         self._seed = seed
         self._plan = list(shots())
@@ -40,11 +40,11 @@ class DemoSource(Source):
 
     @property
     def frames(self) -> int:
-        """Length of the tour in pictures."""
+        """Length of the tour in frames."""
         return len(self._plan)
 
     def open(self) -> None:
-        """Begins to draw the first picture, in the background."""
+        """Starts to draw the first scene in the background."""
         if self._painter is not None:
             return
         self._painter = ThreadPoolExecutor(1, "demo painter")
@@ -52,13 +52,13 @@ class DemoSource(Source):
         self._next = 0
 
     def read(self) -> Picture | None:
-        """The next picture with its label and its movers; None after the last."""
+        """The next frame with its label and movers; None after the last."""
         if self._painter is None:
             raise SourceError("failed", self.description, "is not open")
         if self._next >= len(self._plan):
             return None
         shot = self._plan[self._next]
-        self._begin(shot.place + 1)  # no earlier: at the start the other workers need the processor
+        self._begin(shot.place + 1)  # not earlier: at the start the other workers need the CPU
         image, actors = render(self._canvases[shot.place].result(), shot.pose), TOUR[shot.place].actors
         draw_actors(image, actors, shot.seconds, shot.pose)
         image = self._noise.add_to(image, self._next)
@@ -75,18 +75,18 @@ class DemoSource(Source):
             self._canvases = {}
 
     def _begin(self, place: int) -> None:
-        """Draws the picture of a place, in the background, unless that was begun before."""
+        """Starts to draw a scene in the background, once."""
         if self._painter is not None and place < len(TOUR) and place not in self._canvases:
             self._canvases[place] = self._painter.submit(paint, TOUR[place].scene, self._seed + place)
 
 
 def paint(scene: str, seed: int) -> Image:
-    """Draws one picture of the tour, ``(1080, 1440, 3)``."""
+    """Draws one scene of the tour, ``(1080, 1440, 3)``."""
     return _PAINTED[scene](CANVAS_HEIGHT, CANVAS_WIDTH, np.random.default_rng(seed))
 
 
 def render(canvas: Image, pose: Pose) -> Image:
-    """What a camera sees of a canvas, ``(480, 640, 3)``; beyond its border the canvas is mirrored."""
+    """The camera's view of a canvas, ``(480, 640, 3)``; the canvas is mirrored beyond its border."""
     view = cv2.warpAffine(
         canvas,
         pose.view_to_canvas(),
@@ -98,13 +98,13 @@ def render(canvas: Image, pose: Pose) -> Image:
 
 
 class _Noise:
-    """A sensor's noise: pieces of one large sheet, so that it costs next to nothing."""
+    """Sensor noise: random crops of one precomputed field, for speed."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
         rng = np.random.default_rng(seed)
         sheet = rng.normal(0, _NOISE_LEVELS, (HEIGHT + 128, WIDTH + 128, 3))
-        # Two unsigned sheets: OpenCV adds those four times faster than one signed sheet.
+        # Two unsigned fields: OpenCV adds these four times faster than one signed field.
         self._lighter = np.maximum(sheet, 0).round().astype(np.uint8)
         self._darker = np.maximum(-sheet, 0).round().astype(np.uint8)
 

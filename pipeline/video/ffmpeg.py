@@ -30,19 +30,19 @@ _TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTA
 
 
 _HEALS_IN = 300
-"""Pictures after which a smear counts as gone where no key frame comes: all parts were renewed, in turn."""
+"""Frames after which smearing counts as healed without a key frame, by gradual intra refresh."""
 _MOST_LOST = 64
 
 
 class NoPictureError(Exception):
-    """Data keeps coming, but no picture comes out of it."""
+    """Data arrives but decodes to no frame."""
 
 
 class PictureDecoder:
-    """Turns the first video track of an open container into pictures, upright and in BGR.
+    """Decodes the first video track of an open container to upright BGR frames.
 
     Attributes:
-        fps: Average pictures a second; None if the container does not give it.
+        fps: Average frame rate; None if the container does not provide it.
     """
 
     def __init__(self, container: InputContainer, *, low_delay: bool) -> None:
@@ -50,35 +50,35 @@ class PictureDecoder:
 
         Args:
             container: An open container with at least one video track.
-            low_delay: Give each picture out at once, instead of decoding several at a time.
+            low_delay: Return each frame at once, instead of decoding several in parallel.
         """
         stream = container.streams.video[0]
         is_h264 = stream.codec_context.name == "h264"
         self._numbers = FrameNumbers(stream.codec_context.extradata) if is_h264 else None
         stream.thread_type = "SLICE" if low_delay else "AUTO"
         if low_delay and is_h264:
-            stream.thread_count = 1  # with more, FFmpeg neither mends slices that were lost nor says so
+            stream.thread_count = 1  # with more, FFmpeg neither conceals nor reports lost slices
         if low_delay:
             stream.codec_context.flags |= int(Flags.low_delay)
         rate = stream.average_rate or stream.guessed_rate
         self.fps = float(rate) if rate else None
         self._track = stream.index
-        # All tracks: asked for one, PyAV would wait for it without limit while the others go on.
+        # All tracks: for a single one, PyAV could wait indefinitely while the others deliver.
         self._packets = container.demux()
         self._decoded: deque[Picture] = deque()
-        self._lost: deque[int] = deque(maxlen=_MOST_LOST)  # time stamps of pictures that lack something
-        self._smeared_for = 0  # so many pictures more, if no key frame comes
+        self._lost: deque[int] = deque(maxlen=_MOST_LOST)  # time stamps of incomplete frames
+        self._smeared_for = 0  # remaining smeared frames if no key frame arrives
         self._reformatter = VideoReformatter()
 
     def next(self, limit_s: float = math.inf) -> Picture | None:
-        """The next picture, flagged if it is damaged; None at the end.
+        """The next frame, flagged if it is damaged; None at the end.
 
         Args:
-            limit_s: How long to go on if what comes gives no picture. Silence is limited by the
-                container's own read time-out.
+            limit_s: How long to read data that decodes to no frame. Silence is limited by the container's
+                own read timeout.
 
         Raises:
-            NoPictureError: There was none within ``limit_s``.
+            NoPictureError: There was no frame within ``limit_s``.
             av.error.FFmpegError: The container can't be read any further.
         """
         started_s = time.monotonic()
@@ -86,7 +86,7 @@ class PictureDecoder:
             packet = next(self._packets, None)
             if packet is None:
                 return None
-            # The packet that flushes a decoder knows its stream, but not the number of it.
+            # A flush packet may have no stream.
             if packet.stream is not None and packet.stream.index == self._track:
                 self._decode(packet)
             if not self._decoded and time.monotonic() - started_s > limit_s:
@@ -118,7 +118,7 @@ class PictureDecoder:
         return Picture(image, capture_ns, pts_ns, smeared=self._is_smeared(frame))
 
     def _is_smeared(self, frame: VideoFrame) -> bool:
-        """Whether something is missing in a picture, or was in one that it builds on."""
+        """Whether data is missing in a frame or in one of its reference frames."""
         if frame.is_corrupt or frame.pts in self._lost:
             self._smeared_for = _HEALS_IN
         elif frame.key_frame:
@@ -129,16 +129,16 @@ class PictureDecoder:
 
 
 def network_error(url: str, error: av.error.FFmpegError, waited_s: float, timeout_s: float) -> SourceError:
-    """What an error of FFmpeg means for somebody who typed this URL.
+    """Converts an FFmpeg error to a readable error with advice.
 
-    FFmpeg's own text (``str(error)``) repeats the URL with its password, so only its class and
-    ``strerror`` are used.
+    FFmpeg's own text (``str(error)``) repeats the URL with its password, so only its class and ``strerror``
+    are used.
 
     Args:
-        url: What was opened.
+        url: The URL.
         error: FFmpeg's error.
-        waited_s: How long it took to fail.
-        timeout_s: How long it was allowed to take.
+        waited_s: Time until it failed.
+        timeout_s: The timeout.
     """
     if waited_s >= 0.95 * timeout_s:  # an interrupted handshake looks like invalid data
         error = av.error.TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
@@ -152,7 +152,7 @@ def _explain(url: SplitResult, error: av.error.FFmpegError, timeout_s: float) ->
         case av.error.HTTPUnauthorizedError() | av.error.HTTPForbiddenError():
             return "unauthorized", f"{host} refuses this user name or password; check both in the URL"
         case av.error.HTTPNotFoundError():
-            # A raw "/" in a password moves its end, and the "@", into the path.
+            # An unescaped "/" in a password moves the rest of it, and the "@", into the path.
             path = "that path" if "@" in url.path else url.path or "/"
             return "not_found", f"{host} has no stream at {path}; check the path in the URL"
         case av.error.ConnectionRefusedError():
@@ -162,9 +162,9 @@ def _explain(url: SplitResult, error: av.error.FFmpegError, timeout_s: float) ->
         case av.error.InvalidDataError():
             return "not_video", f"{host} answers, but not with video; check the port and the path"
         case av.error.ProtocolNotFoundError():
-            return "bad_url", f"the installed FFmpeg can't speak {url.scheme}://; use another protocol"
+            return "bad_url", f"the installed FFmpeg does not support {url.scheme}://; use another protocol"
         case _ if not _is_known(host):
-            return "not_found", f"no host is called {host}; check its name in the URL"
+            return "not_found", f"host {host} is not known; check its name in the URL"
         case _:
             return "failed", f"{error.strerror}; check that the camera is on and can be reached"
 

@@ -1,6 +1,6 @@
 """Detects lost frames of an H.264 stream by its frame numbers.
 
-FFmpeg fills such a gap with a copy of the picture before, and says nothing: what follows is smeared.
+FFmpeg silently fills such a gap with a copy of the previous frame; the following frames are smeared.
 """
 
 from collections.abc import Iterator
@@ -10,33 +10,31 @@ _START = b"\x00\x00\x01"
 _SLICE, _PART_OF_SLICE, _KEY_SLICE, _SEQUENCE, _PICTURE = 1, 2, 5, 7, 8
 _SLICES = (_SLICE, _PART_OF_SLICE, _KEY_SLICE)
 _WITH_CHROMA = (100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135)
-"""Profiles whose parameters begin with the format of their colours."""
+"""Profiles whose parameters include the chroma format."""
 _HEAD_BYTES = 64
-"""Of a slice: the number stands in its first few bytes."""
+"""Start of a slice that contains the frame number."""
 _WHOLE_HEAD_BYTES = 1024
 _MOST_PARAMETERS = 256
-"""Of each kind, by their numbers."""
+"""Largest number of parameter sets of each kind."""
 _P, _B = (0, 3), 1
-"""Types of slices that are predicted from others (P, SP), and from others on two sides."""
+"""Types of slices: predicted (P, SP), and bidirectionally predicted."""
 _RESTARTS = 5
-"""What a picture may command: all others are forgotten, and it counts as number 0."""
+"""Memory management operation: drop all reference frames and restart the numbers at 0."""
 _NUMBERS_OF_COMMANDS = {1: 1, 2: 1, 3: 2, 4: 1, 6: 1}
 
 
 class FrameNumbers:
-    """Follows the numbers of one stream, packet by packet.
+    """Tracks the frame numbers of one stream, packet by packet.
 
     Args:
-        extradata: What the container holds for the decoder; tells also how packets are divided.
+        extradata: Decoder configuration from the container; also defines how packets are divided into units.
     """
 
     def __init__(self, extradata: bytes | None) -> None:
-        self._length_bytes = 0  # of a unit, before it; 0: start codes stand between units
+        self._length_bytes = 0  # size of the length prefix of a unit; 0: start codes
         self._sequences: dict[int, _Sequence] = {}
         self._pictures: dict[int, _Picture] = {}
-        self._allowed: tuple[
-            int, ...
-        ] = ()  # that of the last picture which others build on, and what follows
+        self._allowed: tuple[int, ...] = ()  # number of the last reference frame, and its successors
         extradata = extradata or b""
         if extradata[:1] == b"\x01" and len(extradata) > 6:
             self._length_bytes = (extradata[4] & 3) + 1
@@ -47,7 +45,7 @@ class FrameNumbers:
                 self._note(unit)
 
     def is_gap_before(self, packet: bytes) -> bool:
-        """Whether a picture is missing before the one of a packet, or in it."""
+        """Whether a frame is missing before or within a packet."""
         gap = False
         for unit in self._units(packet):
             kind = unit[0] & 31 if unit else 0
@@ -57,13 +55,13 @@ class FrameNumbers:
                 number, sequence = found
                 if kind != _KEY_SLICE and self._allowed and not sequence.may_skip:
                     gap |= number not in self._allowed
-                if unit[0] & 0x60:  # others build on it
+                if unit[0] & 0x60:  # a reference frame
                     following = (number + 1) % (1 << sequence.number_bits)
                     self._allowed = (number, 0, 1) if self._restarts(unit) else (number, following)
         return gap
 
     def _number_of(self, unit: bytes) -> "tuple[int, _Sequence] | None":
-        """None for a slice that is cut off, or whose parameters are not known."""
+        """Frame number of a slice and its parameters; None if it is truncated or they are unknown."""
         try:
             head = _Bits(unit[:_HEAD_BYTES])
             picture = self._pictures[_begin_of_slice(head)[1]]
@@ -75,7 +73,7 @@ class FrameNumbers:
             return None
 
     def _restarts(self, unit: bytes) -> bool:
-        """Whether numbers begin anew after the picture of a slice, though it is no key frame."""
+        """Whether numbers restart after a slice's frame although it is not a key frame."""
         try:
             head = _Bits(unit[:_WHOLE_HEAD_BYTES])
             kind, picture_id = _begin_of_slice(head)
@@ -95,7 +93,7 @@ class FrameNumbers:
             elif unit[0] & 31 == _PICTURE:
                 number, picture = _picture_of(bits)
                 self._pictures[number % _MOST_PARAMETERS] = picture
-        except IndexError:  # cut off on its way: the decoder can't use it either
+        except IndexError:  # truncated: the decoder can't use it either
             return
 
     def _units(self, data: bytes) -> Iterator[bytes]:
@@ -110,17 +108,17 @@ class FrameNumbers:
 
 
 class _Sequence(NamedTuple):
-    """Parameters of pictures from one key frame to another.
+    """Sequence parameter set.
 
     Attributes:
-        number_bits: Bits of a picture's number.
-        may_skip: Numbers may be left out.
-        is_apart: Colours are coded apart.
-        has_colours: There are any, in the same slices.
-        order: How pictures are put into the order in which they are shown, 0 to 2.
-        order_bits: Bits of what is sent for that (0).
-        sends_no_order: Nothing is (1).
-        is_whole: Pictures are never sent as two fields.
+        number_bits: Bits of a frame number.
+        may_skip: Gaps in the frame numbers are allowed.
+        is_apart: Colour planes are coded separately.
+        has_colours: Chroma exists and is in the same slices.
+        order: Type of picture order count, 0 to 2.
+        order_bits: Bits of the picture order count (type 0).
+        sends_no_order: The picture order count is not sent (type 1).
+        is_whole: Frames are never sent as two fields.
     """
 
     number_bits: int
@@ -134,15 +132,15 @@ class _Sequence(NamedTuple):
 
 
 class _Picture(NamedTuple):
-    """Parameters of some pictures.
+    """Picture parameter set.
 
     Attributes:
-        sequence: Which others they have.
-        has_two_orders: Each field of a picture has an order of its own.
-        references: How many others a slice refers to unless it says so, each way.
-        weights: Slices of type P have weights.
-        weights_b: Slices of type B do, if it is 1.
-        may_repeat: Slices may be sent again.
+        sequence: Id of its sequence parameter set.
+        has_two_orders: Each field has its own picture order count.
+        references: Default numbers of reference frames of a slice, per direction.
+        weights: P slices have weights.
+        weights_b: B slices have weights if it is 1.
+        may_repeat: Redundant slices are allowed.
     """
 
     sequence: int
@@ -178,7 +176,7 @@ class _Bits:
 
 
 def _stored_units(extradata: bytes) -> Iterator[bytes]:
-    """Parameters that a container keeps: a count, then units with two bytes of length; twice."""
+    """Parameter sets in the container: a count, then units with a two-byte length; twice."""
     place = 5
     for mask in (31, 255):
         count = extradata[place] & mask if place < len(extradata) else 0
@@ -235,7 +233,7 @@ def _picture_of(bits: _Bits) -> tuple[int, _Picture]:
     number, sequence = bits.golomb(), bits.golomb()
     bits.take(1)
     has_two_orders = bool(bits.take(1))
-    if bits.golomb():  # slices in groups, which no camera sends: beyond the numbers nothing is known
+    if bits.golomb():  # slice groups, which cameras do not use: only the number is read
         return number, _Picture(sequence, has_two_orders, (1, 1), False, 0, False)
     references = bits.golomb() + 1, bits.golomb() + 1
     weights, weights_b = bool(bits.take(1)), bits.take(2)
@@ -248,13 +246,13 @@ def _picture_of(bits: _Bits) -> tuple[int, _Picture]:
 
 
 def _begin_of_slice(head: _Bits) -> tuple[int, int]:
-    """Its type, and which parameters its picture has."""
+    """Type of a slice, and id of its picture parameter set."""
     head.golomb()
     return head.golomb() % 5, head.golomb()
 
 
 def _skip_to_marking(head: _Bits, kind: int, is_key: bool, sequence: _Sequence, picture: _Picture) -> None:
-    """Goes on from the number of a slice's parameters to what its picture commands."""
+    """Skips from the parameter set id of a slice to its reference marking."""
     if sequence.is_apart:
         head.take(2)
     head.take(sequence.number_bits)
@@ -298,7 +296,7 @@ def _skip_weights(head: _Bits, references: list[int], has_colours: bool) -> None
 
 
 def _commands(head: _Bits) -> Iterator[int]:
-    """What a picture that is no key frame commands about those before it."""
+    """Memory management operations of a frame that is not a key frame."""
     if not head.take(1):
         return
     while command := head.golomb():

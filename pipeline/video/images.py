@@ -18,13 +18,13 @@ _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 class ImageFolderSource(Source):
     """The images directly in a folder, as a clip with a fixed rate.
 
-    An image that can't be decoded is still given out, flagged as damaged, so that each is accounted for.
+    An image that can't be decoded is returned and flagged as damaged, so that every image is counted.
     """
 
     live = False
 
     def __init__(self, folder: str, options: SourceOptions) -> None:
-        """Notes the folder; uses ``image_fps`` of the options."""
+        """Stores the folder; uses ``image_fps`` of the options."""
         self.description = redact_source(folder)
         self.fps = options.image_fps
         self._folder = Path(folder)
@@ -66,7 +66,7 @@ class ImageFolderSource(Source):
 
 
 def _natural_order(path: Path) -> tuple[list[str | int], str]:
-    # Odd places of the split are always the numbers, so that texts are only compared with texts.
+    # Odd positions of the split are always numbers, so strings are compared only with strings.
     parts = re.split(r"(\d+)", path.name.lower())
     return [int(part) if place % 2 else part for place, part in enumerate(parts)], path.name
 

@@ -10,7 +10,7 @@ from pipeline.video.open import DEVICE
 
 _LOGIN = re.compile(r":.*@", re.DOTALL)
 _LONGEST = 48
-"""Characters, which leaves room for a number; also where all are letters of four bytes."""
+"""Characters; leaves room for a number, even if all characters have four bytes."""
 
 
 def default_stream_id(text: str, taken: Collection[str]) -> str:
@@ -26,12 +26,12 @@ def default_stream_id(text: str, taken: Collection[str]) -> str:
     if device := DEVICE.fullmatch(text):
         name = f"cam{device[1]}"
     elif "://" in text or _LOGIN.search(text):
-        # The login goes first: a password may hold anything, even "://".
+        # Remove the login first: a password may contain anything, even "://".
         name = re.sub(r"^[A-Za-z0-9+.-]+://+", "", text.rpartition("@")[2])
         name = re.split(r"[:/?#]", name, maxsplit=1)[0]
     else:
         name = Path(redact_source(text)).resolve().stem if text != "demo" else text
-    # One form for letters that have two: file names of macOS are decomposed.
+    # Normalise Unicode: file names on macOS are decomposed.
     name = unicodedata.normalize("NFC", name)
     kept = (character if _is_kept(character) else "-" for character in name)
     name = re.sub("-+", "-", "".join(kept)).strip("-")[:_LONGEST].strip("-") or "stream"

@@ -14,16 +14,16 @@ _FILES_ON_THE_WEB = (".mp4", ".mov", ".mkv", ".webm", ".avi")
 
 
 def open_source(text: str, options: SourceOptions) -> Source:
-    """The source that a text means; it opens with ``open()`` or ``with``.
+    """Creates the source that a text names; open it with ``open()`` or ``with``.
 
     Args:
         text: ``demo``; the number of a webcam or ``/dev/videoN``; a URL; a folder of images; a video file.
         options: How to open it.
 
     Raises:
-        SourceError: The text is a URL that can't be understood (``bad_url``).
+        SourceError: The text is an invalid URL (``bad_url``).
     """
-    # Only the chosen source's libraries are loaded: a box with a webcam needs no FFmpeg.
+    # Import only the libraries of the chosen source: a webcam needs no FFmpeg.
     if text == "demo":
         from pipeline.video.demo import DemoSource
 
@@ -51,7 +51,7 @@ def _check_url(text: str) -> None:
     scheme = text.partition("://")[0].lower()
     if scheme not in _STREAM_SCHEMES:
         known = ", ".join(f"{name}://" for name in _STREAM_SCHEMES)
-        wrong = f"{scheme}://" if scheme.isalnum() else "what stands before ://"
+        wrong = f"{scheme}://" if scheme.isalnum() else "the text before ://"
         raise SourceError("bad_url", redact_source(text), f"{wrong} is not known; use one of {known}")
     example = f"write it as {scheme}://host:port/path (user and password go before the host)"
     try:
@@ -66,7 +66,7 @@ def _check_url(text: str) -> None:
     if not host and scheme != "udp":
         raise SourceError("bad_url", redact_source(text), f"the URL names no host; {example}")
     if any(character.isspace() for character in text):
-        raise SourceError("bad_url", redact_source(text), "a URL holds no spaces; write %20 instead")
+        raise SourceError("bad_url", redact_source(text), "a URL can't contain spaces; write %20 instead")
 
 
 def _is_folder(text: str) -> bool:

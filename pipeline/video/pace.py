@@ -8,26 +8,26 @@ _LONGEST_STEP_S = 10.0
 
 
 class Pacer:
-    """Computes the wait before each picture, by its time stamp or else by the source's rate."""
+    """Computes the wait before each frame from its time stamp, or else from the source's rate."""
 
     def __init__(self, fps: float | None) -> None:
-        """Notes the rate.
+        """Stores the rate.
 
         Args:
-            fps: Rate of pictures without a time stamp; None or 0 for 25 a second.
+            fps: Rate of frames without a time stamp; None or 0 for 25 per second.
         """
         self._step_s = 1 / (fps or 25.0)
         self._due_s: float | None = None
         self._last_pts_ns: int | None = None
 
     def wait_s(self, picture: Picture) -> float:
-        """Seconds from now until the picture is due; 0 if it is late or the first."""
+        """Seconds until the frame is due; 0 if it is late or the first."""
         now_s = time.monotonic()
         step_s = self._step_s
         if picture.pts_ns is not None and self._last_pts_ns is not None:
             step_s = (picture.pts_ns - self._last_pts_ns) / 1e9
         self._last_pts_ns = picture.pts_ns
-        # Time stamps that jump, as in a joined file, are no reason to wait for hours or to rush.
+        # Ignore jumps of time stamps, as in concatenated files, which would cause long waits or bursts.
         if not 0 <= step_s <= _LONGEST_STEP_S:
             step_s = self._step_s
         self._due_s = now_s if self._due_s is None else self._due_s + step_s

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 WIDTH, HEIGHT = 640, 480
-"""Of the view, in px."""
+"""Size of the view in px."""
 
-# Speeds a second, as a user would move a camera: shares of the picture's size, factor, radians.
+# Speeds per second of a camera in the hand: fractions of the image size, factor, radians.
 _PAN, _TILT, _ZOOM, _ROLL = 0.48, 0.46, 1.64, 0.75
 VELOCITIES = {
     "static": (0.0, 0.0, 0.0, 0.0),
@@ -26,18 +26,18 @@ VELOCITIES = {
     "roll_cw": (0.0, 0.0, 0.0, _ROLL),
     "roll_ccw": (0.0, 0.0, 0.0, -_ROLL),
 }
-"""By camera motion, each for a second: right, down, power of ``_ZOOM``, angle clockwise."""
+"""Velocity per second by camera motion: right, down, exponent of ``_ZOOM``, clockwise angle."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """Where the camera looks.
+    """Pose of the camera.
 
     Attributes:
         x: Centre of the view on the canvas, in px from the left.
         y: Centre of the view on the canvas, in px from the top.
-        scale: Pixels of the view for one pixel of the canvas.
-        angle: How far the camera is turned clockwise, in radians.
+        scale: Pixels of the view per pixel of the canvas.
+        angle: Clockwise rotation of the camera, in radians.
     """
 
     x: float
@@ -58,7 +58,7 @@ class Pose:
         )
 
     def shaken(self, seconds: float) -> "Pose":
-        """The pose of a camera that the wind shakes by some pixels of the view."""
+        """The pose of a camera shaken by the wind, by a few pixels of the view."""
         x = 2.2 * sin(17.3 * seconds) + 1.3 * sin(43.1 * seconds + 1)
         y = 1.6 * sin(23.7 * seconds + 2) + 1.1 * sin(51.9 * seconds)
         roll = 0.003 * sin(20.1 * seconds + 3)
@@ -76,7 +76,7 @@ class Pose:
         )
 
     def canvas_to_view(self) -> npt.NDArray[np.float64]:
-        """Matrix ``(2, 3)``, the other way round."""
+        """Matrix ``(2, 3)`` from pixels of the canvas to pixels of the view."""
         along, across = self.scale * cos(self.angle), self.scale * sin(self.angle)
         middle_x, middle_y = (WIDTH - 1) / 2, (HEIGHT - 1) / 2
         return np.array(

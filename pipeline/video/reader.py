@@ -17,13 +17,13 @@ _POLL_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """A picture with its place in the stream.
+    """A frame from a source with its position in the stream.
 
     Attributes:
-        picture: The picture; never a damaged one.
-        epoch: Counts the openings of the source and its changes of size.
-        seq: Counts every picture that the source delivered, from 0, on across epochs.
-        skipped: Pictures before this one that the reader dropped, ever: ``seq`` minus those taken.
+        picture: The frame; never a damaged one.
+        epoch: Number of reopenings and size changes of the source.
+        seq: Number of the frame, from 0, across epochs; counts every frame that the source delivered.
+        skipped: Frames that the reader dropped before this one: ``seq`` minus those taken.
     """
 
     picture: Picture
@@ -33,18 +33,18 @@ class Captured:
 
 
 class Reader:
-    """Runs a source and keeps count of its pictures.
+    """Runs a source and counts its frames.
 
-    With the policy ``newest`` the source is drained as fast as it delivers, and a caller who is late
-    misses the oldest pictures, counted as ``capture.overflow``. With ``every`` the source waits for
-    the caller: nothing is lost, but a live source then falls behind or drops pictures on its own side.
+    With the policy ``newest`` the source is drained as fast as it delivers, and a slow caller misses the
+    oldest frames, counted as ``capture.overflow``. With ``every`` the source waits for the caller: nothing is
+    lost here, but a live source then falls behind or drops frames on its own side.
 
-    A live source that fails in whatever way, or falls silent, is reopened after a wait, for ever. A
-    file that fails is given up: once the state is ``ended``, ``error`` is the reason, or None at its
-    normal end. A file read with ``newest`` plays at its own rate.
+    A live source that fails or falls silent is reopened indefinitely, with back-off. A file that fails is
+    given up: once the state is ``ended``, ``error`` is the reason, or None at its normal end. A file read
+    with ``newest`` plays at its own rate.
 
-    Once ``finished``, ``captured`` equals the pictures taken plus ``sum(dropped.values())``; while the
-    reader runs, those in the ring and one in hand come on top.
+    Once ``finished``, ``captured`` equals the frames taken plus ``sum(dropped.values())``; while the reader
+    runs, frames in the ring and one in progress are added.
     """
 
     def __init__(
@@ -65,21 +65,21 @@ class Reader:
         """Prepares the reader; ``start`` begins.
 
         Args:
-            open_source: Makes the source, anew for each attempt to open it.
-            policy: What happens to pictures when the caller is late.
-            backoff: Waits before each reopening; a picture resets it.
-            ring_frames: Pictures that wait for the caller.
+            open_source: Creates the source; called for each attempt to open it.
+            policy: What happens to frames when the caller is late.
+            backoff: Delays before reopening; reset by a frame.
+            ring_frames: Frames that wait for the caller.
             retry_first_open: Keep trying a live source that can't be opened at the start.
-            max_frames: End after this many pictures; 0 for no limit.
+            max_frames: End after this many frames; 0 for no limit.
             pace: Play a file at its own rate instead of as fast as possible.
             first_epoch: Epoch of the first opening.
-            held: Open the source, but capture nothing before ``release``: a file waits with its first
-                picture, those of a live source are forgotten.
-            after: The one that read the stream before and has ended: its counts go on, with the next epoch.
-            on_change: Called in the reader's thread after each picture and each change of state.
+            held: Open the source but capture nothing before ``release``: a file waits with its first frame,
+                frames of a live source are discarded.
+            after: Previous reader of the stream, which has ended; counts continue, with the next epoch.
+            on_change: Called in the reader's thread after each frame and each change of state.
         """
         self.error: SourceError | None = None
-        self.retry_ns = 0  # Unix time of the next try to open the source, also while it is tried; 0: none
+        self.retry_ns = 0  # Unix time of the next or current attempt to open the source; 0: none
         self._open_source = open_source
         self._policy = policy
         self._backoff = backoff
@@ -102,27 +102,27 @@ class Reader:
 
     @property
     def state(self) -> StreamState:
-        """``waiting`` for the first picture, ``up``, ``down`` until the next one, ``ended`` for good."""
+        """``waiting`` for the first frame, ``up``, ``down`` until the next one, or ``ended``."""
         return self._state
 
     @property
     def epoch(self) -> int:
-        """The epoch of the newest picture."""
+        """The epoch of the newest frame."""
         return self._epoch
 
     @property
     def captured(self) -> int:
-        """Pictures that the source delivered."""
+        """Frames that the source delivered."""
         return self._tally.captured
 
     @property
     def dropped(self) -> dict[str, int]:
-        """Pictures that the reader let go, by reason: ``capture.overflow``, ``.damaged``, ``.stopped``."""
+        """Frames that the reader dropped, by reason: ``capture.overflow``, ``.damaged``, ``.stopped``."""
         return self._tally.dropped
 
     @property
     def finished(self) -> bool:
-        """Whether the source has ended, failed for good or been stopped, and every picture was taken."""
+        """Whether the source has ended, failed permanently or been stopped, and every frame was taken."""
         return self._ring.finished
 
     def start(self) -> None:
@@ -130,30 +130,30 @@ class Reader:
         self._thread.start()
 
     def release(self) -> None:
-        """Begins to capture, after ``held``."""
+        """Starts to capture, after ``held``."""
         self._released.set()
 
     def take(self, timeout_s: float) -> Captured | None:
-        """The oldest picture that is waiting; None if none comes within ``timeout_s``, or ``finished``."""
+        """The oldest waiting frame; None if none arrives within ``timeout_s``, or if ``finished``."""
         item = self._ring.pop(timeout_s)
         if item is None:
             return None
         picture, epoch, seq = item
-        # Order is kept, so every earlier picture was either taken or dropped.
+        # Frames are in order, so every earlier one was either taken or dropped.
         captured = Captured(picture, epoch, seq, skipped=seq - self._taken)
         self._taken += 1
         return captured
 
     def pop_events(self) -> list[str]:
-        """What happened since the last call, oldest first, human-readable; without passwords."""
+        """Human-readable events since the last call, oldest first; without passwords."""
         return self._tally.pop_events()
 
     def stop(self, timeout_s: float) -> bool:
-        """Stops reading; pictures in the ring can still be taken, or ``discard``-ed.
+        """Stops reading; frames in the ring can still be taken or discarded.
 
         Returns:
-            Whether the thread has ended within ``timeout_s``. It does so at the latest after the
-            source's open or read time-out, and never keeps the program from ending.
+            Whether the thread has ended within ``timeout_s``. It ends at the latest after the source's open
+            or read timeout, and never prevents the program from exiting.
         """
         self._stopping.set()
         if self._thread.ident is None:
@@ -163,7 +163,7 @@ class Reader:
         return not self._thread.is_alive()
 
     def discard(self) -> int:
-        """Drops what is left in the ring, counted as ``capture.stopped``; returns how many that were."""
+        """Drops the frames left in the ring, counted as ``capture.stopped``; returns their number."""
         newest, older = self._ring.pop_newest()
         count = len(older) + (newest is not None)
         if count:
@@ -177,7 +177,7 @@ class Reader:
                     break
         except SourceError as error:
             self.error = error
-        except Exception as error:  # a thread that dies silently would look like a camera that waits
+        except Exception as error:  # a dead thread would look like a waiting camera
             self.error = _defect("reader", error)
         self._end()
 
@@ -192,7 +192,7 @@ class Reader:
         return self._stopping.is_set() or 0 < self._max_frames <= self._tally.captured
 
     def _read_until_lost(self) -> bool:
-        """Reads one opening of the source; True if it should be opened again, after the wait done here."""
+        """Opens the source once and reads it; waits and returns True if it should be reopened."""
         try:
             self._source = self._open_source()
             with self._source as source:
@@ -200,7 +200,7 @@ class Reader:
                 return False
         except SourceError as error:
             lost = error
-        except Exception as error:  # no defect of a decoder or driver ends a camera for good
+        except Exception as error:  # a bug in a decoder or driver must not end a camera
             lost = _defect(self._source.description if self._source else "reader", error)
         first = self._state == "waiting"
         live = self._source is not None and self._source.live
@@ -243,7 +243,7 @@ class Reader:
             if not self._released.is_set():
                 if source.live or not self._wait_for_release():
                     continue
-                picture = replace(picture, capture_ns=now_ns())  # else its latency would count the wait
+                picture = replace(picture, capture_ns=now_ns())  # latency must not include the wait
             if pacer is not None:
                 self._stopping.wait(pacer.wait_s(picture))
                 picture = replace(picture, capture_ns=now_ns())
@@ -251,7 +251,7 @@ class Reader:
             self._on_change()
 
     def _wait_for_release(self) -> bool:
-        """Waits with a file's first picture; False if the reader is stopped first."""
+        """Holds a file's first frame; False if the reader is stopped first."""
         while not self._released.wait(_POLL_S):
             if self._stopping.is_set():
                 return False
@@ -282,6 +282,6 @@ class Reader:
 
 
 def _defect(source: str, error: Exception) -> SourceError:
-    """An error that nobody foresaw, in one line."""
+    """An unexpected error, in one line."""
     text = " ".join(f"{type(error).__name__}: {error}".split())
     return SourceError("failed", source, f"a defect of the program: {text}")

@@ -1,7 +1,7 @@
 """Draws the scenery of the demo, with detail everywhere.
 
-Each function takes the picture's size and a random generator and returns ``(height, width, 3)`` uint8
-BGR; the same generator state gives the same picture.
+Each function takes the image size and a random generator and returns ``(height, width, 3)`` uint8 BGR; the
+same generator state gives the same image.
 """
 
 from collections.abc import Callable
@@ -46,7 +46,7 @@ def colour(values: Field, stops: tuple[tuple[float, Rgb], ...]) -> Image:
     """Colours a field by a gradient.
 
     Args:
-        values: Where on the gradient.
+        values: Positions on the gradient.
         stops: Positions from 0 to 1 with their colours, red, green, blue.
     """
     where = [stop for stop, _ in stops]
@@ -58,7 +58,7 @@ def colour(values: Field, stops: tuple[tuple[float, Rgb], ...]) -> Image:
 
 
 def shade(image: Image, light: Field) -> Image:
-    """Multiplies a picture by a light of 0 to 2."""
+    """Multiplies an image by a light field of 0 to 2."""
     factor = cv2.merge([light, light, light])
     return np.asarray(cv2.multiply(image, factor, dtype=cv2.CV_8U), np.uint8)
 
@@ -148,7 +148,7 @@ def mountains(height: int, width: int, rng: np.random.Generator) -> Image:
 
 
 def marble(height: int, width: int, rng: np.random.Generator) -> Image:
-    """Veins of stone: noise that is bent by noise."""
+    """Veins of stone: noise distorted by noise."""
     bend = [fractal(height, width, rng, grain=260, roughness=0.5) for _ in range(2)]
     rows, columns = np.indices((height, width), np.float32)
     stone = fractal(height, width, rng, grain=190, roughness=0.5)
@@ -211,4 +211,4 @@ SCENES: dict[str, Callable[[int, int, np.random.Generator], Image]] = {
     "marble": marble,
     "city at night": city_at_night,
 }
-"""Every picture by its name."""
+"""Functions that draw the scenes, by name."""

@@ -1,8 +1,7 @@
 """The interface of all sources.
 
-A source is opened, read until it has nothing more, and closed; reading is done by one thread
-(``reader.py``). Every failure is a ``SourceError`` whose message is one line that names a remedy
-and never holds a password.
+A source is opened, read to its end and closed, all in one thread (``reader.py``). Every failure is a
+``SourceError`` whose message is one line with a remedy and without passwords.
 """
 
 from abc import abstractmethod
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from pipeline.base.config import CaptureConfig
 
 SourceErrorKind = Literal[
-    "bad_url",  # can't be understood; trying again is no use
+    "bad_url",  # invalid; retrying is useless
     "not_found",  # no such file, host or path on the camera
     "no_camera",
     "empty",
@@ -27,7 +26,7 @@ SourceErrorKind = Literal[
     "unauthorized",
     "refused",
     "timeout",
-    "lost",  # was there, and is no longer
+    "lost",  # disappeared after it was open
     "failed",  # anything else
 ]
 
@@ -36,9 +35,9 @@ class SourceError(Exception):
     """A source can't be opened or read.
 
     Attributes:
-        kind: What went wrong, for programs; ``str(error)`` is human-readable.
-        source: Where.
-        advice: What is wrong and what to do, human-readable.
+        kind: Kind of the error, for programs; ``str(error)`` is human-readable.
+        source: Description of the source.
+        advice: The cause and the remedy, human-readable.
     """
 
     def __init__(self, kind: SourceErrorKind, source: str, advice: str) -> None:
@@ -48,17 +47,17 @@ class SourceError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One picture from a source.
+    """One frame from a source.
 
     Attributes:
         image: ``(height, width, 3)`` uint8 BGR; ``(0, 0, 3)`` if it could not be decoded at all.
         capture_ns: Unix time in ns at which it left the driver or decoder.
-        pts_ns: Presentation time in ns on the source's own clock; None if the source gives none.
-        truth: The known label, from sources that know it.
-        movers: What is known to move by itself; None from sources that don't know.
+        pts_ns: Presentation time in ns on the source's own clock; None if the source provides none.
+        truth: Ground-truth label, from sources that provide it.
+        movers: Ground-truth moving objects; None from sources that provide none.
         damaged: It could not be decoded: the pixels are wrong or missing and must not be used.
-        smeared: Something was lost on the way, and the decoder has put copies of other pictures in its place:
-            in this one, or in one that it builds on.
+        smeared: Data was lost, and the decoder concealed it with copies of other frames, in this frame or in
+            one that it refers to.
     """
 
     image: Image
@@ -84,7 +83,7 @@ class SourceOptions:
 
     @classmethod
     def from_config(cls, config: "CaptureConfig") -> "SourceOptions":
-        """Takes over the keys of ``[capture]`` that concern sources."""
+        """Creates the options from ``[capture]``."""
         return cls(
             width_px=config.width_px,
             height_px=config.height_px,
@@ -97,12 +96,12 @@ class SourceOptions:
 
 
 class Source(Closing):
-    """Where pictures come from. Not thread-safe: one thread opens, reads and closes.
+    """A source of frames. Not thread-safe: one thread opens, reads and closes it.
 
     Attributes:
-        live: Pictures come at their own time and are gone if nobody reads them.
-        description: What people call it: the URL (without its password), path or device.
-        fps: Pictures a second; None before it is opened, or if the source does not give it.
+        live: Whether frames arrive in real time and are lost if they are not read.
+        description: Human-readable name: the URL (without its password), path or device.
+        fps: Frame rate; None before it is opened, or if the source does not provide it.
     """
 
     live: bool
@@ -111,7 +110,7 @@ class Source(Closing):
 
     @abstractmethod
     def open(self) -> None:
-        """Opens the source, within its open time-out if it is live.
+        """Opens the source, within its open timeout if it is live.
 
         Raises:
             SourceError: It can't be opened.
@@ -119,15 +118,15 @@ class Source(Closing):
 
     @abstractmethod
     def read(self) -> Picture | None:
-        """The next picture, or None when the source has ended for good.
+        """The next frame, or None when the source has ended.
 
         Raises:
-            SourceError: It was lost, or a live source was silent for longer than its read time-out.
+            SourceError: It was lost, or a live source was silent for longer than its read timeout.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Lets go of the file, device or connection; may be called more than once."""
+        """Releases the file, device or connection; idempotent."""
 
     def __enter__(self) -> Self:
         try:

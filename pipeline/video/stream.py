@@ -15,21 +15,21 @@ _PROBE_US = 500_000
 
 
 class StreamSource(Source):
-    """A camera on the network.
+    """A network camera.
 
-    It never ends by itself: a stream that the other side ends is reported as ``lost``, so that the
-    reader opens it again. So is one that sends sound, or data that never becomes a picture, for longer
-    than the read time-out; the first picture gets the open time-out on top, as it needs a key frame.
+    It never ends by itself: a stream that the other side ends is reported as ``lost``, so that the reader
+    reopens it. The same applies if a stream delivers data but no frame for longer than the read timeout; the
+    first frame additionally gets the open timeout, because it needs a key frame.
     """
 
     live = True
 
     def __init__(self, url: str, options: SourceOptions) -> None:
-        """Notes what to open.
+        """Stores the parameters; ``open`` connects.
 
         Args:
-            url: May hold user name and password; they are used but never shown.
-            options: Uses the RTSP transport and the time-outs.
+            url: May contain a user name and password; the password is never shown.
+            options: RTSP transport and timeouts.
         """
         self.description = redact_source(url)
         self._url = url
@@ -40,10 +40,10 @@ class StreamSource(Source):
         self._blind_s = 0.0
 
     def open(self) -> None:
-        """Connects and learns what the stream holds."""
+        """Connects and probes the stream."""
         if self._decoder is not None:
             return
-        # Not "nobuffer": it throws away what was read while probing, and with it the first key frame.
+        # Not "nobuffer": it discards the data read while probing, including the first key frame.
         options = {"probesize": str(_PROBE_BYTES), "analyzeduration": str(_PROBE_US)}
         if self._url.lower().startswith("rtsp"):
             options["rtsp_transport"] = self._options.rtsp_transport
@@ -66,7 +66,7 @@ class StreamSource(Source):
         self._blind_s = 0.0
 
     def read(self) -> Picture | None:
-        """The next picture; never None."""
+        """The next frame; never None."""
         if self._decoder is None:
             raise SourceError("failed", self.description, "is not open")
         started_s = time.monotonic()
@@ -81,7 +81,7 @@ class StreamSource(Source):
         if picture.image.size:
             self._limit_s, self._blind_s = self._options.read_timeout_s, 0.0
             return picture
-        # Only the waiting done here counts: a caller may take its time between two pictures.
+        # Count only the waiting done here, not the time that the caller takes between two frames.
         self._blind_s += time.monotonic() - started_s
         if self._blind_s > self._limit_s:
             raise self._no_picture()

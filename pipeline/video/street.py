@@ -10,10 +10,10 @@ from pipeline.base.frame import Image
 from pipeline.video.scenes import Rgb, colour, fractal, shade
 
 _Tone: TypeAlias = Rgb | npt.NDArray[np.float64]
-"""Red, green, blue; from 0 to 255 once it is drawn."""
+"""Red, green, blue; clipped to 0 to 255 when drawn."""
 
 HOUSES_FOOT, KERB, ROAD_END = 800, 846, 962
-"""Rows of the picture: foot of the houses, upper and lower edge of the road."""
+"""Rows of the image: foot of the houses, upper and lower edge of the road."""
 _WALLS: tuple[Rgb, ...] = (
     (214, 158, 118),
     (176, 190, 178),

@@ -4,7 +4,7 @@ from threading import Lock
 
 
 class Tally:
-    """Pictures by fate, and events in words; safe between threads."""
+    """Frame counts and human-readable events; thread-safe."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -14,34 +14,34 @@ class Tally:
 
     @property
     def captured(self) -> int:
-        """Pictures that the source delivered."""
+        """Frames that the source delivered."""
         return self._captured
 
     @property
     def dropped(self) -> dict[str, int]:
-        """Pictures that were let go, by reason."""
+        """Dropped frames, by reason."""
         with self._lock:
             return dict(self._dropped)
 
     def capture(self) -> int:
-        """Counts a picture; returns its ``seq``, the number of those before it."""
+        """Counts a frame; returns its ``seq``, the number of frames before it."""
         with self._lock:
             seq = self._captured
             self._captured += 1
             return seq
 
     def drop(self, reason: str, count: int = 1) -> None:
-        """Counts pictures that were let go."""
+        """Counts dropped frames."""
         with self._lock:
             self._dropped[reason] = self._dropped.get(reason, 0) + count
 
     def report(self, event: str) -> None:
-        """Notes what happened, human-readable; without passwords."""
+        """Records a human-readable event, without passwords."""
         with self._lock:
             self._events.append(event)
 
     def pop_events(self) -> list[str]:
-        """What was reported since the last call, oldest first."""
+        """The events since the last call, oldest first."""
         with self._lock:
             events, self._events = self._events, []
         return events

@@ -15,10 +15,10 @@ class Segment:
     """A part of the tour with one label.
 
     Attributes:
-        motion: What the camera does, which is the label.
-        frames: How long.
-        speed: Of the camera, relative to its usual one.
-        shakes: The wind shakes the camera.
+        motion: Camera motion, which is the label.
+        frames: Duration in frames.
+        speed: Speed of the camera, relative to its usual speed.
+        shakes: Whether the wind shakes the camera.
     """
 
     motion: str
@@ -29,13 +29,13 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """One picture of the tour: where the camera starts on it and how it moves.
+    """One scene of the tour: where the camera starts and how it moves.
 
     Attributes:
-        scene: Name of the picture.
-        start: Centre of the view as shares of the canvas, and scale.
-        segments: What the camera does.
-        actors: What is in front of the picture, from back to front.
+        scene: Name of the scene.
+        start: Centre of the view as fractions of the canvas, and scale.
+        segments: Camera motions.
+        actors: Objects in front of the scene, from back to front.
     """
 
     scene: str
@@ -49,10 +49,10 @@ class Shot:
     """One frame of the tour.
 
     Attributes:
-        place: In ``TOUR``.
-        seconds: Since the camera came to that place.
-        pose: Where it looks.
-        label: Its motion.
+        place: Index in ``TOUR``.
+        seconds: Time since the start of that scene.
+        pose: Pose of the camera.
+        label: Camera motion.
     """
 
     place: int
@@ -65,7 +65,7 @@ def _motions(*names: str) -> tuple[Segment, ...]:
     return tuple(Segment(name) for name in names)
 
 
-# Times are those since the tour's begin, in seconds.
+# Times are in seconds since the start of the tour.
 _STREET = Stop(
     "street",
     (0.23, 0.73, 1.25),
@@ -100,7 +100,7 @@ TOUR = (
     Stop("marble", (0.50, 0.50, 1.54), _motions("zoom_out", "roll_cw", "zoom_in")),
     Stop("city at night", (0.72, 0.64, 1.0), _motions("tilt_up", "pan_left", "roll_ccw")),
 )
-"""Each label occurs twice after the street, over different pictures; no cut hides inside a label."""
+"""Each label occurs twice after the street, over different scenes; no cut lies inside a label."""
 
 
 def shots() -> Iterator[Shot]:
@@ -110,7 +110,7 @@ def shots() -> Iterator[Shot]:
         pose, frame = Pose(x * CANVAS_WIDTH, y * CANVAS_HEIGHT, scale), 0
         for segment in stop.segments:
             for number in range(segment.frames):
-                # Slower at both ends of a segment, by a fifth, as a hand would do it.
+                # 20 % slower at both ends of a segment, like a hand-held camera.
                 speed = segment.speed * (1 - 0.2 * cos(2 * pi * number / segment.frames))
                 pose = pose.moved(segment.motion, speed / FPS)
                 seconds = frame / FPS

@@ -20,17 +20,17 @@ _USUAL_FPS = 25.0
 class FileSource(Source):
     """A video file, read with PyAV.
 
-    Pictures that can't be decoded are still given out, flagged as damaged, so that each is accounted for.
+    Frames that can't be decoded are returned and flagged as damaged, so that every frame is counted.
     """
 
     live = False
 
     def __init__(self, path: str, options: SourceOptions) -> None:
-        """Notes what to open.
+        """Stores the parameters; ``open`` opens the file.
 
         Args:
             path: A path, or the URL of a file on a web server.
-            options: Uses the time-outs, for web servers.
+            options: Timeouts, for web servers.
         """
         self.description = redact_source(path)
         self._path = path
@@ -47,7 +47,7 @@ class FileSource(Source):
             return
         if not self._on_web:
             self._check_file()
-        # "file:" keeps FFmpeg from taking a name with a colon for a protocol.
+        # "file:" prevents FFmpeg from parsing a name with a colon as a protocol.
         url = self._path if self._on_web else f"file:{self._path}"
         waits = (self._options.open_timeout_s, self._options.read_timeout_s)
         started_s = time.monotonic()
@@ -60,14 +60,14 @@ class FileSource(Source):
             raise self._not_video()
         if not self._container.streams.video:
             self.close()
-            raise SourceError("not_video", self.description, "has no video track; give a file with pictures")
+            raise SourceError("not_video", self.description, "has no video track; choose a video")
         self._decoder = PictureDecoder(self._container, low_delay=False)
         self.fps = self._decoder.fps
         self._any_good = False
         self._last_pts_ns = None
 
     def read(self) -> Picture | None:
-        """The next picture of the file, or None at its end."""
+        """The next frame of the file, or None at its end."""
         if self._decoder is None:
             raise SourceError("failed", self.description, "is not open")
         started_s = time.monotonic()
@@ -88,7 +88,7 @@ class FileSource(Source):
             self._container = None
 
     def _in_order(self, picture: Picture) -> Picture:
-        """Some files carry the times of decoding: pictures are in order, their times are not."""
+        """Makes time stamps increase: some files store decoding times instead of presentation times."""
         if picture.pts_ns is None:
             return picture
         interval_ns = int(1e9 / (self.fps or _USUAL_FPS))

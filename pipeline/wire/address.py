@@ -16,7 +16,7 @@ from typing import Literal
 from pipeline.base.errors import TransportError
 
 _MOST_PATH_BYTES = 107
-_LOCK_TIMEOUT_S = 3.0  # any user may lock a shared folder, as long as they like
+_LOCK_TIMEOUT_S = 3.0  # any user may lock a shared folder indefinitely
 _LOCK_RETRY_S = 0.02
 _HOST = re.compile(r"[A-Za-z0-9_.:%*-]+")
 _EVERYWHERE = ("*", "0.0.0.0", "::")
@@ -24,13 +24,13 @@ _EVERYWHERE = ("*", "0.0.0.0", "::")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A checked endpoint.
+    """A validated endpoint.
 
     Attributes:
-        text: As it was written.
+        text: The endpoint as configured.
         kind: ``ipc`` or ``tcp``.
         place: The path, or the host without brackets.
-        port: 0 for ipc; for tcp also where the system shall choose one.
+        port: Port of a tcp endpoint, 0 to let the system choose one; 0 for ipc.
     """
 
     text: str
@@ -40,12 +40,12 @@ class Address:
 
     @property
     def named(self) -> bool:
-        """Whether another machine has to be asked for the number of its host."""
+        """Whether the host name must be resolved."""
         return self.kind == "tcp" and self.place != "localhost" and _number(self.place) is None
 
     @property
     def local(self) -> bool:
-        """Whether only programs of this machine can reach it."""
+        """Whether it can be reached only from this machine."""
         if self.kind == "ipc" or self.place in ("localhost", "lo"):
             return True
         number = _number(self.place)
@@ -55,7 +55,7 @@ class Address:
 
 
 def parse(text: str) -> Address:
-    """Reads an endpoint.
+    """Parses an endpoint.
 
     Raises:
         TransportError: It is neither ``ipc://path`` nor ``tcp://host:port``, or its path is too long.
@@ -72,15 +72,15 @@ def parse(text: str) -> Address:
     host, _, port = rest.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if kind != "tcp" or not _is_host(host) or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise TransportError(f"{text}: is no endpoint: write ipc://path or tcp://host:port")
+        raise TransportError(f"{text}: not an endpoint: write ipc://path or tcp://host:port")
     return Address(text, "tcp", host, int(port))
 
 
 def to_bind(address: Address) -> str:
-    """The endpoint as libzmq binds it: an interface or a number, never a host name.
+    """The endpoint in the form that libzmq can bind: with an interface or an IP address, not a host name.
 
     Raises:
-        TransportError: The host is none of this machine's, or the folder of the path is missing.
+        TransportError: The host is not known, or the folder of the path is missing or not writable.
     """
     if address.kind == "ipc":
         folder = Path(address.place).parent
@@ -96,25 +96,25 @@ def to_bind(address: Address) -> str:
 
 
 def check_connect(address: Address) -> None:
-    """Refuses what never can be connected to.
+    """Checks that an address can be connected to.
 
     Raises:
-        TransportError: The address names no machine, or no port.
+        TransportError: The address has no specific host or no port.
     """
     if address.kind == "tcp" and (address.place in _EVERYWHERE or address.port == 0):
         raise TransportError(f"{address.text}: can't be connected to: name the machine and the port")
 
 
 def to_connect(address: Address) -> tuple[str, bool]:
-    """The endpoint as libzmq connects to it, and whether that takes IPv6.
+    """The endpoint in the form that libzmq can connect to, and whether it needs IPv6.
 
     Raises:
-        TransportError: The host name is not known (yet).
+        TransportError: The host name can't be resolved (yet).
     """
     if address.kind == "ipc":
         return address.text, False
     numbers = _resolve(address)
-    # libzmq tries one address only; many hosts have an IPv6 name but listen on IPv4.
+    # libzmq tries only one address; many hosts have an IPv6 address but listen on IPv4.
     ipv6 = all(":" in number for number in numbers)
     named = address.place != "localhost" and not ipv6
     return _tcp(address.place if named else numbers[0], address.port), ipv6
@@ -122,12 +122,12 @@ def to_connect(address: Address) -> tuple[str, bool]:
 
 @contextmanager
 def claim(address: Address) -> Iterator[None]:
-    """Guards the binding of an ipc path: libzmq would silently take it from a program that uses it.
+    """Protects the binding of an ipc path: libzmq would silently take it over from another program.
 
-    The folder stays locked while it is checked and bound, so that two programs can't both succeed.
+    The folder is locked during check and bind, so that two programs can't both succeed.
 
     Raises:
-        TransportError: Another program listens there or keeps the folder locked, or a file is in the way.
+        TransportError: Another program listens there or keeps the folder locked, or the path is not a socket.
     """
     if address.kind != "ipc":
         yield
@@ -135,7 +135,7 @@ def claim(address: Address) -> Iterator[None]:
     path = Path(address.place)
     with _locked(address):
         if path.exists() and not path.is_socket():
-            raise TransportError(f"{address.text}: {path} is no socket: remove it or choose another path")
+            raise TransportError(f"{address.text}: {path} is not a socket: remove it or use another path")
         if _answers(path):
             raise TransportError(
                 f"{address.text}: already used by another program: stop it or choose another path"
@@ -144,14 +144,14 @@ def claim(address: Address) -> Iterator[None]:
 
 
 def file_number(address: Address) -> int:
-    """Distinguishes the socket file of an ipc address from another that may follow at the same path."""
+    """Identifies the socket file of an ipc address, in case another one replaces it; 0 for tcp."""
     return Path(address.place).stat().st_ino if address.kind == "ipc" else 0
 
 
 def release(address: Address, number: int) -> None:
-    """Removes the socket file of an ipc address, unless it is gone or another program's by now.
+    """Removes the socket file of an ipc address, unless it is gone or another program has replaced it.
 
-    While another program keeps the folder locked, the file stays: the next one who binds there replaces it.
+    If another program keeps the folder locked, the file stays until the next program binds there.
     """
     if address.kind != "ipc" or not number:
         return
@@ -163,7 +163,7 @@ def release(address: Address, number: int) -> None:
 
 @contextmanager
 def _locked(address: Address) -> Iterator[None]:
-    """Locks the folder itself: a lock file beside the socket would stay, or be removed under a waiter."""
+    """Locks the folder itself: a lock file would be left behind, or deleted while others wait for it."""
     folder = Path(address.place).parent
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     deadline = time.monotonic() + _LOCK_TIMEOUT_S
@@ -193,7 +193,7 @@ def _answers(path: Path) -> bool:
         try:
             probe.connect(str(path))
         except BlockingIOError:
-            return True  # its queue of new connections is full: busy or stopped, but alive
+            return True  # its connection queue is full: busy or stopped, but alive
         except OSError:
             return False
         return True
@@ -208,12 +208,12 @@ def _is_host(text: str) -> bool:
 
 
 def _resolve(address: Address) -> list[str]:
-    """Numbers of a host, IPv4 first."""
+    """IP addresses of a host, IPv4 first."""
     try:
         found = socket.getaddrinfo(address.place, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         raise TransportError(
-            f"{address.text}: host {address.place!r} is not known: check its name or use its number"
+            f"{address.text}: host {address.place!r} is not known: check its name or use its IP address"
         ) from None
     numbers = [str(where[0]) for *_, where in found]
     return sorted(dict.fromkeys(numbers), key=lambda number: ":" in number)

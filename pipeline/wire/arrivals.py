@@ -12,15 +12,15 @@ from pipeline.wire.motion_maps import MotionMaps
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class ReceivedFrame:
-    """A frame as it arrived: checked, its pixels not decoded yet.
+    """A validated frame whose pixels are not decoded yet.
 
     Attributes:
         header: Its header.
-        pixels: Its packed pixels.
-        received_ns: Unix time in ns at which it was taken from the socket.
-        budget: What its memory is counted by.
+        pixels: Its encoded pixels.
+        received_ns: Unix time in ns at which it was read from the socket.
+        budget: Memory budget that it is charged to.
         lost: Why it has no pixels, or None.
-        replayed: It was sent before this reader began with its stream, and once more because that asked.
+        replayed: It was sent before this reader joined the stream, and sent again on request.
     """
 
     header: FrameHeader
@@ -35,14 +35,14 @@ class ReceivedFrame:
             self.budget.charge(self, self.header.decoded_bytes)
 
     def decode(self, *, full_size: bool = False) -> Frame:
-        """The frame; raw pixels are not copied.
+        """Decodes the frame; raw pixels are not copied.
 
         Args:
-            full_size: Give a picture that capture has made smaller the size that it had.
+            full_size: Scale a frame that capture has downscaled back to its original size.
 
         Raises:
-            WireError: ``jpeg``: the picture is damaged. ``overwritten``: it lay in shared memory, and this
-                reader was too slow. Hand it to the receiver's ``rejects.add``.
+            WireError: ``jpeg``: the image is damaged. ``overwritten``: its shared memory was reused because
+                this reader was too slow. Pass it to the receiver's ``rejects.add``.
         """
         if self.lost:
             raise self.lost
@@ -53,10 +53,10 @@ class ReceivedFrame:
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class ReceivedPrediction:
-    """A prediction as it arrived.
+    """A validated prediction.
 
     Attributes:
-        prediction: What was predicted.
+        prediction: The prediction.
         attention: Its weights, read-only, or None if they were not sent.
         received_ns: Unix time in ns at which it was taken from the socket.
         motion_maps: Flow and mask, or None if they were not sent.

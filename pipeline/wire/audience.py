@@ -14,10 +14,10 @@ _NOBODY: Counter[bytes] = Counter()
 
 
 class Audience:
-    """Keeps count of receivers from the subscriptions that come and go: see ``topics``.
+    """Tracks receivers by their subscriptions: see ``topics``.
 
     Attributes:
-        segments: By token in hexadecimal: readers of shared memory, of segments that the publisher has.
+        segments: Readers of each shared-memory segment of the publisher, by token in hexadecimal.
     """
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class Audience:
         self._taken: dict[bytes, set[bytes]] = {}
 
     def note(self, notice: bytes) -> None:
-        """Takes in one notice: 1 (subscribed) or 0 (unsubscribed or gone), then the topic."""
+        """Processes one notice: 1 (subscribed) or 0 (unsubscribed or disconnected), then the topic."""
         came = notice[:1] == b"\x01"
         if not came and notice[:1] != b"\x00":
             return
@@ -44,11 +44,11 @@ class Audience:
 
     @property
     def roles(self) -> Counter[str]:
-        """Number of connected receivers by role; one counts that is there on both lanes."""
+        """Number of connected receivers by role; one counts if it is connected on both lanes."""
         return self._roles["newest"] & self._roles["every"]
 
     def readers(self, lane: Policy, stream_id: str | None = None) -> Set[bytes]:
-        """The receivers that take a stream, or any stream, of a lane."""
+        """The receivers of a stream, or of any stream, on a lane."""
         of_stream = self._readers[lane]
         if stream_id is None:
             return set[bytes]().union(*of_stream.values())
@@ -59,26 +59,29 @@ class Audience:
         return {name for name in self.readers(lane, stream_id) if topics.has_role(name, role)}
 
     def is_left_out(self, stream_id: str) -> bool:
-        """Whether inference workers listen, but none of them to a stream: those who take all are sinks."""
-        readers = self._readers["every"]  # all announce themselves on both lanes
+        """Whether inference workers are connected but none takes this stream.
+
+        Receivers of all streams are assumed to be sinks.
+        """
+        readers = self._readers["every"]  # receivers announce themselves on both lanes
         takes_all = len(readers.get("", _NOBODY))
         return self.roles["inference"] > 0 and stream_id not in readers and takes_all <= self.roles["sink"]
 
     def ask(self, token: bytes) -> None:
-        """Begins to note who acknowledges a message."""
+        """Starts to record acknowledgements of a message."""
         self._taken.setdefault(token, set())
 
     def all_took(self, lane: Policy, token: bytes, stream_id: str | None = None) -> bool:
-        """Whether every receiver of a stream, or of all, that is still there has acknowledged a message."""
+        """Whether every connected receiver of a stream, or of any stream, has acknowledged a message."""
         return self.readers(lane, stream_id) <= self._taken.get(token, set())
 
     def forget(self, token: bytes) -> None:
-        """Drops the acknowledgements of a message that nobody asks about any more."""
+        """Drops the acknowledgements of a message."""
         self._taken.pop(token, None)
 
     def _note_reader(self, lane: Policy, name: bytes, stream_id: bytes, came: bool) -> None:
         of_stream, stream = self._readers[lane], stream_id.decode(errors="replace")
-        is_full = len(of_stream) > MOST_STREAMS and stream  # who takes all streams always has a place
+        is_full = len(of_stream) > MOST_STREAMS and stream  # receivers of all streams are always admitted
         if stream not in of_stream and (not came or is_full):
             return
         readers = of_stream.setdefault(stream, Counter())

@@ -5,24 +5,24 @@ from pipeline.base.errors import WireError
 from pipeline.wire.messages import Message, Offer, Stats
 
 MOST_WORKERS = 64
-"""Each on one host: statistics of each are kept, and they are large."""
+"""Workers, by name and host; the statistics of each are kept, and they are large."""
 MOST_SESSIONS = 4096
-"""Sessions (restarts) of each of them."""
+"""Sessions (restarts) of each worker or stream."""
 _LONGEST_NAME = 64
 
 
 class Census:
-    """The streams and workers that a receiver has heard of in its life."""
+    """The streams and workers that a receiver has seen since its start."""
 
     def __init__(self) -> None:
         self._streams = _Known("stream", MOST_STREAMS)
         self._workers = _Known("worker", MOST_WORKERS)
 
     def admit(self, message: Message) -> None:
-        """Notes who a checked message is about.
+        """Registers the stream or worker of a validated message.
 
         Raises:
-            WireError: A name too many (``names``) or a session too many (``sessions``).
+            WireError: Too many names (``names``) or too many sessions (``sessions``).
         """
         if isinstance(message, Stats):
             stats = message.stats
@@ -34,7 +34,7 @@ class Census:
 
 
 class _Known:
-    """The sessions of what has been heard of, by name (of a worker: and host)."""
+    """The known sessions of each stream name, or of each worker name and host."""
 
     def __init__(self, kind: str, most: int) -> None:
         self._kind, self._most = kind, most
@@ -45,7 +45,7 @@ class _Known:
         if sessions is None:
             if (longest := max(map(len, names))) > _LONGEST_NAME:
                 raise WireError(
-                    "names", f"a {kind} with a name of {longest} letters, allowed are {_LONGEST_NAME}"
+                    "names", f"a {kind} with a name of {longest} characters, at most {_LONGEST_NAME}"
                 )
             if len(self._sessions) >= self._most:
                 raise WireError(

@@ -1,6 +1,6 @@
 """Decodes multipart messages and validates everything that peers send.
 
-A message is ``[topic, header]`` with up to two buffers behind. Raw pixels are not copied.
+A message is ``[topic, header]`` followed by up to two buffers. Raw pixels are not copied.
 """
 
 from collections.abc import Callable, Sequence
@@ -51,12 +51,12 @@ _unpack: Callable[[Part], Message] = msgspec.msgpack.Decoder(Message).decode
 
 
 def decode_feedback(notice: bytes) -> Feedback | None:
-    """Unpacks feedback from a notice; None for all other notices, and for what is not valid."""
+    """Unpacks feedback from a notice; None for other or invalid notices."""
     return _unpacked(topics.feedback_of(notice), _unpack_feedback)
 
 
 def decode_take_view(notice: bytes) -> TakeView | None:
-    """Unpacks what a sink wants from a notice; likewise."""
+    """Unpacks a sink's request for a new view from a notice; None for other or invalid notices."""
     return _unpacked(topics.view_of(notice), _unpack_take_view)
 
 
@@ -71,20 +71,20 @@ def _unpacked(packed: bytes | None, unpack: Callable[[bytes], tuple[int, _Notice
 
 
 def decode_message(parts: Sequence[Part], max_bytes: int) -> Message:
-    """Checks a whole message, its buffer included, and unpacks its header; decodes no pixels yet.
+    """Validates a whole message, including its buffers, and unpacks its header; does not decode pixels.
 
     Args:
-        parts: Topic, header and the buffers if there are any.
-        max_bytes: Limit for each buffer and for the decoded picture.
+        parts: Topic, header and any buffers.
+        max_bytes: Limit of each buffer and of the decoded image.
 
     Raises:
-        WireError: Something about it is wrong.
+        WireError: The message is invalid.
     """
     if not 2 <= len(parts) <= 4:
         raise WireError("parts", f"a message of {len(parts)} parts, expected 2 to 4")
     topic, packed = parts[0], parts[1]
     if len(packed) > MAX_HEADER_BYTES:
-        raise WireError("size", f"a header of {len(packed)} bytes, allowed are {MAX_HEADER_BYTES}")
+        raise WireError("size", f"a header of {len(packed)} bytes, at most {MAX_HEADER_BYTES} allowed")
     message = _decode_header(packed)
     if not _fits(bytes(topic[: topics.MAX_BYTES]), message):
         raise WireError("topic", f"the topic {bytes(topic[:80])!r} does not fit its message")
@@ -104,19 +104,19 @@ def decode_message(parts: Sequence[Part], max_bytes: int) -> Message:
 
 
 def decode_place(place: Part) -> tuple[bytes, int]:
-    """Token of the segment and ticket of a ``shm`` frame that ``decode_message`` has checked."""
+    """Token of the segment and ticket of a ``shm`` frame that ``decode_message`` has validated."""
     token, ticket = PLACE.unpack(place)
     return bytes(token), int(ticket)
 
 
 def decode_frame(header: FrameHeader, pixels: Part, received_ns: int, *, full_size: bool = False) -> Frame:
-    """Unpacks a frame whose header came from ``decode_message``; raw pixels stay where they are, read-only.
+    """Decodes a frame whose header came from ``decode_message``; raw pixels are read-only and not copied.
 
-    With ``full_size``, a picture that capture has made smaller is enlarged again.
-    Pixels of ``shm`` frames are those that were copied from there.
+    With ``full_size``, a frame that capture has downscaled is scaled back. For ``shm`` frames, ``pixels`` is
+    the copy from shared memory.
 
     Raises:
-        WireError: The JPEG picture is damaged.
+        WireError: The JPEG image is damaged.
     """
     image: Image
     if header.encoding in ("raw", "shm"):
@@ -146,7 +146,7 @@ def decode_attention(layout: AttentionHeader, weights: Part) -> Attention:
     """Unpacks attention weights without copying them.
 
     Raises:
-        WireError: There are more or fewer than ``layout`` describes, or one is not finite.
+        WireError: Their number differs from ``layout``, or one is not finite.
     """
     _check_attention(layout, memoryview(weights), max_bytes=len(weights))
     attention: Attention = np.frombuffer(weights, np.float16).reshape(layout.shape)
@@ -164,18 +164,18 @@ def _decode_header(packed: Part) -> Message:
     if version != WIRE_VERSION:
         raise WireError(
             "version",
-            f"peer speaks wire version {version}, this program {WIRE_VERSION}: update the older one",
+            f"peer uses wire version {version}, this program {WIRE_VERSION}: update the older one",
         )
     try:
         message = _unpack(packed)
     except (ValueError, RecursionError, MemoryError) as error:
-        raise WireError("header", f"a header that is not valid: {_cause(error)}") from None
+        raise WireError("header", f"an invalid header: {_cause(error)}") from None
     return with_printable_text(message)
 
 
 def _cause(error: Exception) -> str:
     text, regex, place = str(error), " matching regex ", " - at "
-    if regex in text and place in text:  # nobody can read that
+    if regex in text and place in text:  # the pattern is unreadable
         text = f"text that is not allowed there{text[text.rindex(place) :]}"
     return printable(text[:200])
 
@@ -211,7 +211,7 @@ def _check_pixels(header: FrameHeader, pixels: memoryview, max_bytes: int) -> No
     raw_bytes = header.height * header.width * 3
     full_height, full_width = header.source_size
     if full_height < header.height or full_width < header.width:
-        raise WireError("pixels", f"a picture larger than the {full_width}x{full_height} of its source")
+        raise WireError("pixels", f"a frame larger than the {full_width}x{full_height} of its source")
     if (largest := max(full_height * full_width * 3, len(pixels))) > max_bytes:
         raise WireError("size", f"a frame of {largest} bytes, wire.max_frame_mb allows {max_bytes}")
     if header.encoding == "raw":
@@ -228,7 +228,7 @@ def _check_pixels(header: FrameHeader, pixels: memoryview, max_bytes: int) -> No
     if (height, width) != (header.height, header.width):
         raise WireError(
             "jpeg",
-            f"a JPEG picture of {width}x{height} where {header.width}x{header.height} was announced",
+            f"a JPEG image of {width}x{height} where {header.width}x{header.height} was announced",
         )
 
 
@@ -242,10 +242,10 @@ def _check_attention(layout: AttentionHeader, weights: memoryview, max_bytes: in
 
 
 def _decode_jpeg(pixels: Part, height: int, width: int) -> Image:
-    try:  # strict: OpenCV would fill up with grey what is missing
+    try:  # strict: OpenCV would fill missing data with grey
         image = simplejpeg.decode_jpeg(pixels, colorspace="BGR", strict=True)
     except ValueError:
-        raise WireError("jpeg", "a damaged JPEG picture") from None
+        raise WireError("jpeg", "a damaged JPEG image") from None
     if image.shape != (height, width, 3):
-        raise WireError("jpeg", "a damaged JPEG picture")
+        raise WireError("jpeg", "a damaged JPEG image")
     return np.asarray(image, np.uint8)

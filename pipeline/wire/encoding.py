@@ -37,17 +37,17 @@ _pack = msgspec.msgpack.Encoder().encode
 def encode_frame(
     frame: Frame, encoding: Literal["raw", "jpeg"], jpeg_quality: int, sent_ns: int, topic: bytes = b""
 ) -> list[Part]:
-    """Packs a frame. Raw pixels are not copied: they must not be changed afterwards.
+    """Packs a frame. Raw pixels are not copied and must not be changed afterwards.
 
     Args:
         frame: The frame; ``image`` is ``(height, width, 3)`` uint8 BGR.
         encoding: ``raw`` or ``jpeg``.
         jpeg_quality: 1 to 100, for ``jpeg``.
         sent_ns: Unix time in ns.
-        topic: Instead of that of the stream's frames.
+        topic: Topic; by default that of the stream's frames.
 
     Raises:
-        WireError: The picture has another shape or type, or is too large.
+        WireError: The image has another shape or type, or is too large.
     """
     check_image(frame.image)
     pixels: Part
@@ -60,12 +60,12 @@ def encode_frame(
 
 
 def encode_notice(frame: Frame, token: bytes, ticket: int, sent_ns: int) -> list[Part]:
-    """Packs a frame whose pixels lie in shared memory.
+    """Packs a frame whose pixels are in shared memory.
 
     Args:
         frame: The frame.
-        token: Of the segment.
-        ticket: Of the frame in the segment.
+        token: Token of the segment.
+        ticket: Ticket of the frame in the segment.
         sent_ns: Unix time in ns.
     """
     return _with_header(frame, "shm", PLACE.pack(token, ticket), sent_ns)
@@ -77,10 +77,10 @@ def encode_offer(offer: Offer, lane: Policy) -> list[Part]:
 
 
 def check_image(image: Image) -> None:
-    """Refuses what is no picture.
+    """Checks shape, type and size of an image.
 
     Raises:
-        WireError: The picture has another shape or type, or is too large.
+        WireError: The image has another shape or type, or is too large.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise WireError("pixels", f"a frame is (height, width, 3) uint8, not {image.shape} {image.dtype}")
@@ -122,15 +122,15 @@ def encode_prediction(
 ) -> list[Part]:
     """Packs a prediction and its attention weights, which are not copied.
 
-    Weights without a layout in ``prediction.attention`` are left out: no reader could use them.
+    Weights without a layout in ``prediction.attention`` are omitted: no reader could use them.
 
     Args:
         prediction: The header.
         attention: The weights.
-        packed_maps: Flow and mask as ``pack_maps`` gives them, if ``prediction.motion_maps`` is set.
+        packed_maps: Flow and mask from ``pack_maps``, if ``prediction.motion_maps`` is set.
 
     Raises:
-        WireError: ``attention`` is not float16, or not what ``prediction.attention`` describes.
+        WireError: ``attention`` is not float16, or does not match ``prediction.attention``.
     """
     parts: list[Part] = [topics.predictions(prediction.policy, prediction.stream_id), _pack(prediction)]
     layout = prediction.attention
@@ -149,27 +149,27 @@ def encode_prediction(
 
 
 def encode_bad_picture(bad: BadPicture) -> list[Part]:
-    """Packs what is sent in place of a prediction, on the topic of the predictions."""
+    """Packs the message that replaces a prediction, on the topic of the predictions."""
     return [topics.predictions(bad.policy, bad.stream_id), _pack(bad)]
 
 
 def encode_stats(stats: WorkerStats) -> list[Part]:
-    """Packs what a worker counted, cut to what receivers accept: first durations and events are left out.
+    """Packs a worker's statistics; omits distributions and events if receivers would reject the size.
 
     Raises:
-        WireError: It is too large even so.
+        WireError: They are still too large.
     """
     stats = replace(stats, lost_links=stats.lost_links[:MOST_LINKS], events=stats.events[-MOST_EVENTS:])
     header = _pack(Stats(stats=stats))
     if len(header) > MAX_STATS_BYTES or footprint(stats) > MOST_BYTES:
         header = _pack(Stats(stats=without_distributions(stats)))
     if len(header) > MAX_STATS_BYTES:
-        raise WireError("size", f"statistics of {len(header)} bytes, allowed are {MAX_STATS_BYTES}")
+        raise WireError("size", f"statistics of {len(header)} bytes, at most {MAX_STATS_BYTES} allowed")
     return [topics.STATS, header]
 
 
 def encode_take_view(wanted: TakeView) -> bytes:
-    """Packs what the sink wants of inference, as the topic of a subscription."""
+    """Packs a sink's request to inference for a new view, as the topic of a subscription."""
     return topics.view(_pack((WIRE_VERSION, wanted)))
 
 

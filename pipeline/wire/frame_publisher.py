@@ -23,11 +23,11 @@ _HELD_S, _HELD_AGAIN_S = 5.0, 60.0
 
 @dataclass
 class _Packed:
-    """A frame as it goes out: in shared memory, as pixels, or both ways for different readers.
+    """A packed frame: in shared memory, as pixels, or both for different readers.
 
     Attributes:
-        id: Which.
-        messages: What has still to go, each with its encoding; what is in shared memory comes first.
+        id: Identity of the frame.
+        messages: Pending messages, each with its encoding; shared memory comes first.
     """
 
     id: FrameId
@@ -36,15 +36,15 @@ class _Packed:
 
 @dataclass
 class _Stream:
-    """How the frames of one stream go out.
+    """State of one stream.
 
     Attributes:
-        memory: Through which its frames go to readers on this machine.
-        packed: A frame that has not gone yet.
+        memory: Shared memory for readers on this machine.
+        packed: A packed frame that has not been sent completely.
         sent: Number of frames by encoding.
         packing_ns: Time for packing the last frame.
-        is_burst: Frames were just sent again: an offer as well would leave no room for a new one.
-        report_at: When to report that its frames are held up, in monotonic seconds; 0 while they are not.
+        is_burst: Frames were just sent again, so an offer might leave no room for a new frame.
+        report_at: When to report that its frames are held up, in monotonic seconds; 0 if they are not.
     """
 
     memory: StreamMemory
@@ -56,26 +56,25 @@ class _Stream:
 
 
 class FramePublisher(Publisher):
-    """A publisher that also sends frames whose pixels lie elsewhere; used by the thread that made it.
+    """A publisher that also sends frames through shared memory; used only by the thread that created it.
 
-    A stream's pixels go through shared memory to receivers that have opened it, and through the socket to
-    those that have announced that they can't. While one of the lane has not answered yet, all get them
-    through the socket. So nothing is lost while receivers come and go.
-    Frames that may be dropped are written into the next slot at once. For those that must not, at most
-    ``wire.queue_frames`` are on their way: the next one waits until all receivers have copied the first.
-    The frames of the last ``capture.replay_ms`` of each live stream are kept, for receivers that ask for
-    them.
+    Pixels go through shared memory to receivers that have opened it, and through the socket to receivers
+    that have reported that they can't. While any receiver of the lane has not answered yet, all get the
+    pixels through the socket, so no frame is lost when receivers join or leave.
+    Frames that may be dropped are written into the next slot at once. Of those that must not, at most
+    ``wire.queue_frames`` are in flight: the next one waits until all receivers have copied the first.
+    The frames of the last ``capture.replay_ms`` of each live stream are kept for receivers that request them.
 
     Args:
         endpoint: ``ipc://path`` or ``tcp://host:port``; port 0 lets the system choose.
         wire: ``[wire]``.
-        security: What the link must have.
+        security: Security policy of the link.
         capture: ``[capture]``: encoding, quality, size of the shared memory.
         streams: Number of streams.
 
     Raises:
         TransportError: The endpoint can't be bound.
-        SecurityError: It must not be bound as it is.
+        SecurityError: The endpoint needs keys that are missing.
     """
 
     def __init__(
@@ -100,7 +99,7 @@ class FramePublisher(Publisher):
 
     @property
     def jpeg_quality(self) -> int:
-        """Quality of pictures that go through the socket; 0 if these are not JPEG."""
+        """JPEG quality of frames sent through the socket; 0 if they are not JPEG."""
         return self._jpeg_quality if self._otherwise == "jpeg" else 0
 
     def send_frame(self, frame: Frame, quality: int = 0, *, timeout_s: float = 0.0) -> bool:
@@ -108,30 +107,30 @@ class FramePublisher(Publisher):
 
         Args:
             frame: The frame.
-            quality: Send it as JPEG picture of this quality, 1 to 100; 0: as configured.
-            timeout_s: How long to wait for room, if the frame must not be dropped. With 0 it never waits.
+            quality: Send it as JPEG of this quality, 1 to 100; 0 = as configured.
+            timeout_s: How long to wait for room, if the frame must not be dropped; 0 never waits.
 
         Returns:
-            False if there was no room in time: send the same frame again, as often as you like.
+            False if there was no room in time; the same frame can be sent again any number of times.
 
         Raises:
-            WireError: It is no picture, or larger than receivers accept.
+            WireError: The image is invalid or larger than receivers accept.
         """
         stream = self._stream(frame.id.stream_id)
         deadline = time.monotonic() + timeout_s
         pause_s = _FIRST_PAUSE_S
         self._hear()
         stream.is_burst = self._again.send(frame.id.stream_id, self._send_again)
-        self._again.give_up(frame.id.stream_id)  # no frame waits for older ones
+        self._again.give_up(frame.id.stream_id)  # a new frame does not wait for older ones
         while (packed := self._pack(frame, stream, quality)) is None:
             if (left := deadline - time.monotonic()) <= 0:
                 return self._held(frame, stream)
-            time.sleep(min(left, pause_s))  # a reader marks its seat in the memory, which wakes nobody
+            time.sleep(min(left, pause_s))  # a reader marks its seat in memory without a wake-up
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
             self._hear()
         stream.packed = packed
         if frame.policy == "newest":
-            self._hear()  # who came while it was packed gets the others first
+            self._hear()  # readers that joined during packing get older frames first
             stream.is_burst |= self._again.send(frame.id.stream_id, self._send_again)
         pixels = next((parts for encoding, parts in packed.messages if encoding != "shm"), None)
         while packed.messages:
@@ -149,40 +148,40 @@ class FramePublisher(Publisher):
         return True
 
     def send_again(self) -> bool:
-        """Sends what receivers have asked for again, as long as there is room; whether some of it is left."""
+        """Sends requested past frames while there is room; returns whether some are still pending."""
         self._hear()
         self._again.send_all(self._send_again)
         return self._again.is_due
 
     def forget(self, stream_id: str) -> None:
-        """Sends nothing of a stream again: it has ended."""
+        """Drops the kept frames of a stream that has ended."""
         self._again.forget(stream_id)
 
     def free(self, stream_id: str) -> None:
-        """Gives back the memory of a stream that has ended; receivers keep what they have open."""
+        """Frees the shared memory of a stream that has ended; receivers keep their mappings."""
         self.forget(stream_id)
         if stream := self._streams.get(stream_id):
             stream.memory.close()
             stream.memory, stream.packed = self._memory(stream_id), None
 
     def packing_ns(self, stream_id: str) -> int:
-        """How long it took to pack the frame of this stream that was sent last, in ns."""
+        """Time to pack the last frame of a stream, in ns."""
         return self._streams[stream_id].packing_ns
 
     def sent(self, stream_id: str) -> Counter[Encoding]:
-        """How many frames of a stream were sent, by encoding."""
+        """Number of frames sent of a stream, by encoding."""
         stream = self._streams.get(stream_id)
         return stream.sent if stream else Counter()
 
     def pop_events(self) -> list[str]:
-        """What happened since the last call, human-readable."""
+        """Human-readable events since the last call."""
         events, self._events = self._events, []
         for stream in self._streams.values():
             events += stream.memory.pop_events()
         return events
 
     def close(self, linger_s: float = 0.0) -> None:
-        """Gives receivers at most ``linger_s`` seconds to take what is on its way, then disconnects."""
+        """Waits at most ``linger_s`` seconds for pending messages to be delivered, then disconnects."""
         super().close(linger_s)
         for stream in self._streams.values():
             stream.memory.close()
@@ -191,7 +190,7 @@ class FramePublisher(Publisher):
         self._again.ask(name, stream_id)
 
     def _send_again(self, parts: list[Part]) -> bool:
-        # Not dropped where there is no room: whoever asked is new, and takes a burst of them.
+        # Waits for room instead of dropping: the requesting reader is new and gets a burst of frames.
         return self._send(parts, True, 0.0)
 
     def _stream(self, stream_id: str) -> _Stream:
@@ -204,7 +203,7 @@ class FramePublisher(Publisher):
         return StreamMemory(stream_id, segments, self._most_shared, self._most_bytes, self._patience_s)
 
     def _held(self, frame: Frame, stream: _Stream) -> bool:
-        """Reports a stream that loses nothing and is held up for long; always False."""
+        """Reports an every-frame stream that has been held up for long; always False."""
         now = time.monotonic()
         if not stream.report_at:
             stream.report_at = now + _HELD_S
@@ -212,12 +211,12 @@ class FramePublisher(Publisher):
             stream.report_at = now + _HELD_AGAIN_S
             self._events.append(
                 f"{frame.id.stream_id}: held up for {_HELD_S:g} s or more: an inference or sink worker takes "
-                "no frames, and of this stream nobody may miss one"
+                "no frames, and this stream must not drop any"
             )
         return False
 
     def _pack(self, frame: Frame, stream: _Stream, quality: int) -> _Packed | None:
-        """The frame as it goes out now; None if it has to wait."""
+        """Packs a frame; None if it has to wait."""
         waiting = stream.packed if stream.packed and stream.packed.id == frame.id else None
         shared = None if quality else self._shared(frame, stream)
         if waiting and (shared or waiting.messages[0][0] != "shm"):
@@ -233,7 +232,7 @@ class FramePublisher(Publisher):
         return packed
 
     def _with_pixels(self, packed: _Packed, frame: Frame, shared: SegmentReaders | None) -> _Packed:
-        """A notice with the pixels for those who can't use it; some may have come while it waited."""
+        """Adds the pixels to a notice for readers without access to shared memory; some may be new."""
         noticed = [encoding for encoding, _ in packed.messages] == ["shm"]
         if shared and noticed and shared.without & self.audience.readers(frame.policy, frame.id.stream_id):
             topic = topics.without(frame.policy, shared.segment.token)
@@ -245,7 +244,7 @@ class FramePublisher(Publisher):
         return encoding, encode_frame(frame, encoding, quality or self._jpeg_quality, now_ns(), topic)
 
     def _notice(self, frame: Frame, shared: SegmentReaders) -> list[Part] | None:
-        """Puts the frame into its slot; its notice, or None while receivers have to take others first."""
+        """Writes the frame into its slot; returns its notice, or None while the slot is still in use."""
         ticket = shared.sent + 1
         most = min(self._queue, shared.segment.slots)
         if frame.policy == "every" and ticket - most > shared.oldest():
@@ -254,7 +253,7 @@ class FramePublisher(Publisher):
         return encode_notice(frame, shared.segment.token, ticket, sent_ns=now_ns())
 
     def _shared(self, frame: Frame, stream: _Stream) -> SegmentReaders | None:
-        """The memory for a frame, or None; it is offered to readers who do not know it yet."""
+        """The shared memory for a frame, or None; offers it to readers that have not answered yet."""
         readers = self.audience.readers(frame.policy, frame.id.stream_id)
         if not self._shares or not readers:
             return None

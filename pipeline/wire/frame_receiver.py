@@ -26,7 +26,7 @@ from pipeline.wire.shared.mapping import Windows
 from pipeline.wire.subscriber import wait_any
 
 _ASK_S = 2.0
-"""How long a receiver asks for frames again: capture may still have to be connected to."""
+"""How long a request for past frames is active; the connection to capture may not be up yet."""
 _STREAMS = 16
 _MOST_WAITING = 64
 
@@ -35,12 +35,12 @@ class FrameReceiver(LanedReceiver[ReceivedFrame]):
     """Receives frames and ends of streams from all capture workers.
 
     Args:
-        endpoints: Where capture workers publish.
-        role: What to announce to them.
+        endpoints: Endpoints of the capture workers.
+        role: Role to announce to them.
         wire: ``[wire]``.
-        security: What the links must have.
-        streams: Those to take at first; None for all, now and later.
-        replay: Of those, ask for what was sent lately: see ``begin``.
+        security: Security policy of the links.
+        streams: Initial streams; None for all, present and future.
+        replay: Request recent frames of these streams: see ``begin``.
 
     Raises:
         TransportError: An endpoint can't be connected to.
@@ -59,7 +59,7 @@ class FrameReceiver(LanedReceiver[ReceivedFrame]):
     ) -> None:
         sources: list[tuple[Role, str]] = [("capture", endpoint) for endpoint in endpoints]
         queue = wire.queue_frames
-        # Taken wholly at each poll, so a burst of all streams must fit; memory sets the limit.
+        # Drained at each poll, so a burst of all streams must fit; memory sets the limit.
         newest_queue = max(queue, min(queue * _STREAMS, _MOST_WAITING))
         super().__init__(
             sources,
@@ -82,38 +82,38 @@ class FrameReceiver(LanedReceiver[ReceivedFrame]):
                 self._ask_again(stream_id)
 
     def begin(self, stream_id: str, *, replay: bool = False) -> None:
-        """Takes one more stream; nothing if it takes all, or takes it already.
+        """Subscribes to a stream; does nothing if it is received already.
 
         Args:
             stream_id: The stream.
-            replay: If it is live, ask for the frames of the last ``capture.replay_ms``. They arrive once,
-                the oldest first and before later ones as far as there is time for that, and marked
-                (``ReceivedFrame.replayed``).
+            replay: If the stream is live, request the frames of the last ``capture.replay_ms``. They arrive
+                once, oldest first and before newer ones if time permits, and are marked as
+                ``ReceivedFrame.replayed``.
         """
         if replay and not self.takes(stream_id):
-            self._ask_again(stream_id)  # first, so that no frame of the stream comes before those
+            self._ask_again(stream_id)  # first, so that no newer frame arrives before them
         super().begin(stream_id)
 
     def leave(self, stream_id: str) -> None:
-        """Takes a stream no longer, from now on.
+        """Unsubscribes from a stream.
 
         Raises:
-            KeyError: It is not taken by name.
+            KeyError: It was not subscribed to by name.
         """
         super().leave(stream_id)
         self._ask_no_more(stream_id)
 
     def send_feedback(self, feedback: Feedback) -> None:
-        """Sends all capture workers the age of a stream's predictions; only its own one uses it."""
+        """Sends the age of a stream's predictions to all capture workers; only the stream's own uses it."""
         self._newest.notify(encode_feedback(feedback))
 
     @property
     def has_waiting(self) -> bool:
-        """Whether anything has arrived that was not taken, also for want of memory."""
+        """Whether messages are waiting, including those held back for lack of memory."""
         return wait_any(0.0, self._subscribers)
 
     def poll(self, timeout_s: float = 0.0, max_every: int = 64) -> list[ReceivedFrame | EndOfStream]:
-        """Takes what has arrived: see ``LanedReceiver.poll``; copies frames out of shared memory."""
+        """Receives pending messages: see ``LanedReceiver.poll``; copies frames out of shared memory."""
         taken = super().poll(timeout_s, max_every)
         self._windows["every"].give_back()
         if self._asked_until:
@@ -125,14 +125,14 @@ class FrameReceiver(LanedReceiver[ReceivedFrame]):
         return taken
 
     def close(self) -> None:
-        """Disconnects, and lets go of shared memory."""
+        """Disconnects and unmaps shared memory."""
         super().close()
         for windows in self._windows.values():
             windows.close()
 
     def _accept(self, message: Message, parts: Sequence[Part]) -> ReceivedFrame | EndOfStream | None:
         if isinstance(message, FrameHeader | EndOfStream | Offer) and not self.takes(message.stream_id):
-            return None  # of a stream whose name begins as one of ours, or that was left
+            return None  # a stream with one of our names as a prefix, or one that was left
         if isinstance(message, FrameHeader):
             replayed = topics.is_again(parts[0])
             if not (self._is_news(message, replayed) if self._asked_until else not replayed):
@@ -157,7 +157,7 @@ class FrameReceiver(LanedReceiver[ReceivedFrame]):
             self._newest_seen.clear()
 
     def _is_news(self, header: FrameHeader, replayed: bool) -> bool:
-        """Whether a frame is later than all of its stream before it, while some are sent again."""
+        """Whether a frame is newer than all earlier ones of its stream, while past frames are sent again."""
         place, before = (header.session, header.epoch, header.seq), self._newest_seen.get(header.stream_id)
         if replayed and before is not None and place <= before:
             return False
@@ -173,7 +173,7 @@ class FrameReceiver(LanedReceiver[ReceivedFrame]):
         token, ticket = decode_place(pixels)
         windows = self._windows[header.policy]
         if windows.refused(token):
-            return None  # its pixels come next
+            return None  # its pixels follow through the socket
         try:
             copy = windows.read(token, ticket, header.height * header.width * 3)
         except WireError as error:

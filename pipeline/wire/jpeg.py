@@ -9,17 +9,17 @@ _WITHOUT_LENGTH = (0x01, *range(0xD0, 0xD8))
 
 
 def jpeg_size(data: memoryview) -> tuple[int, int]:
-    """Height and width in pixels of a whole baseline JPEG picture with three colours.
+    """Height and width in pixels of a complete baseline JPEG image with three components.
 
-    Progressive pictures are refused: a small one can hide hours of decoding.
+    Progressive images are rejected: a small one can take hours to decode.
 
     Raises:
-        WireError: This is no such picture, or its end is missing.
+        WireError: The data is not such an image, or its end is missing.
     """
     if bytes(data[:2]) != _START:
-        raise WireError("jpeg", "the pixels are not a JPEG picture")
+        raise WireError("jpeg", "the pixels are not a JPEG image")
     if bytes(data[-2:]) != _END:
-        raise WireError("jpeg", "the JPEG picture is cut off")
+        raise WireError("jpeg", "the JPEG image is cut off")
     position = 2
     while position + 4 <= len(data):
         if data[position] != 0xFF:
@@ -32,13 +32,13 @@ def jpeg_size(data: memoryview) -> tuple[int, int]:
         if marker in _BASELINE:
             return _frame_size(data[position + 4 : position + 2 + length])
         if marker in _OTHER_PICTURES:
-            raise WireError("jpeg", "the JPEG picture is not a baseline one")
+            raise WireError("jpeg", "the JPEG image is not a baseline one")
         position += 2 + length
-    raise WireError("jpeg", "the JPEG picture has no size")
+    raise WireError("jpeg", "the JPEG image has no size")
 
 
 def _frame_size(segment: memoryview) -> tuple[int, int]:
-    """Height and width from a "start of frame": precision, height, width, number of colours."""
+    """Height and width from a "start of frame": precision, height, width, number of components."""
     if len(segment) < 6 or segment[0] != 8 or segment[5] != 3:
-        raise WireError("jpeg", "the JPEG picture does not have three colours of 8 bits")
+        raise WireError("jpeg", "the JPEG image does not have three colours of 8 bits")
     return int.from_bytes(segment[1:3], "big"), int.from_bytes(segment[3:5], "big")

@@ -1,6 +1,6 @@
 """Key files: ``NAME.key`` is public, ``NAME.key_secret`` stays on its machine.
 
-They have the form that pyzmq's own tools write (ZPL, RFC 4), so either can read the other's.
+They use the format of pyzmq's own tools (ZPL, RFC 4), so the files are interchangeable.
 """
 
 import os
@@ -16,13 +16,13 @@ from zmq.utils import z85
 from pipeline.base.errors import SecurityError
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_NEW = "`python run_stream.py keys new NAME`"
-_PUBLIC = """# Public key of {name}. Give it to the machines that {name} talks to:
-#     python run_stream.py keys allow {name}.key
+_NEW = "`kvq-stream keys new NAME`"
+_PUBLIC = """# Public key of {name}. Copy it to the machines that {name} connects with:
+#     kvq-stream keys allow {name}.key
 curve
     public-key = "{public}"
 """
-_SECRET = """# SECRET key of {name}: it stays on this machine, in a file that only its owner can read.
+_SECRET = """# SECRET key of {name}. Keep it on this machine, in a file that only its owner can read.
 curve
     public-key = "{public}"
     secret-key = "{secret}"
@@ -31,20 +31,20 @@ curve
 
 @dataclass(frozen=True, slots=True, repr=False)
 class KeyPair:
-    """A machine's keys, in Z85 text."""
+    """A machine's keys, encoded as Z85."""
 
     public: bytes
     secret: bytes
 
 
 def new_keys(folder: Path, name: str) -> tuple[Path, Path]:
-    """Makes a key pair: ``NAME.key`` and ``NAME.key_secret`` (mode 600) in ``folder``, made if missing.
+    """Creates a key pair, ``NAME.key`` and ``NAME.key_secret`` (mode 600), in ``folder``; creates the folder.
 
     Returns:
         The two paths, public first.
 
     Raises:
-        SecurityError: The name is not usable, a key of this name exists, or the folder can't be written.
+        SecurityError: The name is invalid, a key of this name exists, or the folder can't be written.
     """
     _check_name(name)
     public_file, secret_file = folder / f"{name}.key", folder / f"{name}.key_secret"
@@ -59,19 +59,19 @@ def new_keys(folder: Path, name: str) -> tuple[Path, Path]:
 
 
 def allow(folder: Path, public_key_file: Path) -> Path:
-    """Copies a public key into the folder of allowed keys (mode 700, made if missing); returns its place.
+    """Copies a public key to the folder of allowed keys (mode 700, created if missing); returns the new path.
 
-    Workers notice it without a restart, and also when it is removed again.
+    Workers notice new and removed keys without a restart.
 
     Raises:
-        SecurityError: The file holds no public key, or a secret one, which has no business where peers' keys
-            are collected; or another key of this name is allowed already.
+        SecurityError: The file has no public key, or has a secret one; or another key of this name is
+            allowed already.
     """
     public, secret = _load(public_key_file)
     key, name = public.decode(), public_key_file.name.removesuffix(".key_secret").removesuffix(".key")
     if secret is not None:
         raise SecurityError(
-            f"{public_key_file} is a secret key, which stays where it was made: "
+            f"{public_key_file} is a secret key, which must not leave its machine: "
             f"allow the public one, {public_key_file.with_name(name + '.key')}"
         )
     _check_name(name)
@@ -89,7 +89,7 @@ def load_public(file: Path) -> bytes:
     """The public key of a file.
 
     Raises:
-        SecurityError: The file can't be read or holds no key.
+        SecurityError: The file can't be read or is not a key file.
     """
     return _load(file)[0]
 
@@ -98,7 +98,7 @@ def load_pair(file: Path) -> KeyPair:
     """The key pair of a ``NAME.key_secret``.
 
     Raises:
-        SecurityError: The file can't be read, holds no secret key, or others may read it.
+        SecurityError: The file can't be read, has no secret key, or is readable by others.
     """
     public, secret = _load(file)
     if secret is None:
@@ -106,12 +106,12 @@ def load_pair(file: Path) -> KeyPair:
     if file.stat().st_mode & 0o077:
         raise SecurityError(f"{file} can be read by others: run chmod 600 {file}")
     if zmq.curve_public(secret) != public:
-        raise SecurityError(f"{file}: its public and its secret key do not belong together")
+        raise SecurityError(f"{file}: its public and secret keys do not match")
     return KeyPair(public, secret)
 
 
 def load_allowed(folder: Path) -> set[bytes]:
-    """All public keys of a folder; files that hold none are passed over."""
+    """All public keys in a folder; other files are skipped."""
     keys = set()
     for file in folder.glob("*.key"):
         try:
@@ -128,10 +128,10 @@ def _load(file: Path) -> tuple[bytes, bytes | None]:
             if len(z85.decode(key)) != 32:
                 raise ValueError
     except OSError as error:
-        reason = error.strerror or f"no such file; make one with {_NEW}"
+        reason = error.strerror or f"no such file; create one with {_NEW}"
         raise SecurityError(f"key file {file} can't be read: {reason}") from None
     except (ValueError, KeyError, IndexError, struct.error):
-        raise SecurityError(f"{file} is no key file: make one with {_NEW}") from None
+        raise SecurityError(f"{file} is not a key file: create one with {_NEW}") from None
     return public, secret
 
 
@@ -144,11 +144,11 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise SecurityError(f"can't make the folder {folder}: {error.strerror}") from None
+        raise SecurityError(f"can't create the folder {folder}: {error.strerror}") from None
 
 
 def _write(file: Path, text: str, mode: int) -> None:
-    """Writes a new file that has its final mode from the first moment on."""
+    """Creates a file with its final mode from the start."""
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     except OSError as error:

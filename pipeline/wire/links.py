@@ -1,14 +1,14 @@
 """Detects and restores broken links.
 
-The connection of a dead process closes at once. A machine that is gone, or a cut cable, is noticed by
-TCP: by its keep-alive while nothing is under way, and by its user time-out while something is not
-acknowledged, which keeps the keep-alive from being sent. libzmq's heartbeats are left off on purpose: a
-reader with a full queue can't answer them, so they cut off peers that are merely slow, and when a connection
-breaks while its queue is full they abort the process (libzmq issues 3937 and 4767, present in 4.3.5).
+The connection of a dead process closes at once. A lost machine or a cut cable is detected by TCP: by its
+keep-alive on an idle link, and by its user timeout while data is unacknowledged, which suppresses the
+keep-alive. libzmq's heartbeats are disabled on purpose: a reader with a full queue can't answer them, so
+they disconnect peers that are merely slow, and if a connection breaks while its queue is full they abort the
+process (libzmq issues 3937 and 4767, present in 4.3.5).
 
-libzmq comes back by itself when a connection breaks, but gives up for good on a peer that breaks the
-protocol: one with other keys, a message over the limit, another program on the port. Since a restart
-of the peer can cure each of these, ``LinkWatch`` finds which links need to be made again.
+libzmq reconnects by itself when a connection breaks, but gives up permanently on a peer that violates the
+protocol: wrong keys, a message over the limit, another program on the port. A restart of the peer can fix
+each of these, so ``LinkWatch`` finds the links that must be reconnected.
 """
 
 import errno
@@ -24,36 +24,36 @@ from pipeline.base.config import WireConfig
 from pipeline.wire import sockets
 
 LinkState: TypeAlias = Literal["up", "waiting", "lost"]
-"""Of a connection: it works, has not worked yet, or has worked and broke."""
+"""State of a connection: working, not working yet, or broken after it has worked."""
 
 _REFUSED = (
-    "refuses the connection: is this machine's public key allowed there (`keys allow FILE`), "
-    "and does security.servers name the key that it has?"
+    "refuses the connection: is this machine's public key allowed there (`kvq-stream keys allow FILE`), "
+    "and is its own key the one in security.servers?"
 )
-_FOREIGN = "can't be talked to: is it a KVQ Stream worker, and are its keys and ours as both expect?"
+_FOREIGN = "the connection failed: is it a KVQ Stream worker, and do the keys on both sides match?"
 _BROKEN = (
-    "sent something that is refused: a message over wire.max_frame_mb, statistics over 512 KiB, "
-    "or no KVQ Stream message"
+    "sent an invalid message: one over wire.max_frame_mb, statistics over 512 KiB, "
+    "or not a KVQ Stream message"
 )
 _GIVEN_UP_AFTER_S = 0.5
 _REFUSALS = 2
 _MOST_EVENTS = 1000
-_MOST_KEEPALIVES = 127  # of Linux; with more, libzmq gives up each connection without a word
+_MOST_KEEPALIVES = 127  # limit of Linux; with more, libzmq silently drops each connection
 _CLOSED = (errno.ECONNRESET, errno.EPIPE)
 
 
 def watch_link(sock: "zmq.Socket[bytes]", wire: WireConfig, patience: int = 1) -> None:
-    """Has the system test the TCP links of a socket, and close those that are dead.
+    """Configures TCP keep-alive and user timeout of a socket, so that dead links are closed.
 
     Args:
-        sock: Not bound or connected yet.
-        wire: ``[wire]``. The keep-alive counts in whole seconds.
-        patience: How many times ``heartbeat_timeout_ms`` data may stay unacknowledged.
+        sock: A socket that is not bound or connected yet.
+        wire: ``[wire]``. Keep-alive uses whole seconds.
+        patience: Multiple of ``heartbeat_timeout_ms`` for which data may stay unacknowledged.
     """
     timeout_s = wire.heartbeat_timeout_ms / 1000
     idle_s = math.ceil(wire.heartbeat_ms / 1000)
     every_s = max(idle_s, math.ceil(timeout_s / _MOST_KEEPALIVES))
-    # Less by one turn: the system looks at the time-out once a turn, and must not need one more.
+    # One interval less: the system checks the timeout once per interval and must not need another one.
     sock.tcp_maxrt = max(wire.heartbeat_ms, patience * wire.heartbeat_timeout_ms - wire.heartbeat_ms)
     sock.tcp_keepalive = 1
     sock.tcp_keepalive_idle = idle_s
@@ -62,13 +62,13 @@ def watch_link(sock: "zmq.Socket[bytes]", wire: WireConfig, patience: int = 1) -
 
 
 class LinkWatch:
-    """Follows the connections of one socket; made before they are.
+    """Monitors the connections of one socket; create it before connecting.
 
-    A peer that leaves us waiting for its greeting refuses the connection. One that closes it before it has
-    greeted does so if that happens again; once, it may just have died.
+    A handshake that times out counts as a refusal. A connection that closes during the handshake counts as a
+    refusal only if this happens again; once, the peer may just have died.
 
     Attributes:
-        states: By endpoint: what is known of its connection.
+        states: State of the connection, by endpoint.
     """
 
     def __init__(self, sock: "zmq.Socket[bytes]") -> None:
@@ -87,7 +87,7 @@ class LinkWatch:
         self.states: dict[str, LinkState] = {}
 
     def poll(self) -> dict[str, str]:
-        """Takes in what happened; returns endpoints that refuse us, with a human-readable reason."""
+        """Processes events; returns endpoints that refuse the connection, with a human-readable reason."""
         troubles: dict[str, str] = {}
         for kind, value, endpoint in sockets.events(self._monitor, _MOST_EVENTS):
             if kind == zmq.EVENT_DISCONNECTED:
@@ -109,7 +109,7 @@ class LinkWatch:
         return troubles
 
     def keep(self, endpoints: Collection[str]) -> None:
-        """Forgets all connections but these; events of others may still come, and mean nothing."""
+        """Forgets all other connections; late events about them are ignored."""
         for known in (self.states, self._broken_at, self._causes, self._refusals):
             for endpoint in known.keys() - endpoints:
                 del known[endpoint]

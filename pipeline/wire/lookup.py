@@ -10,10 +10,10 @@ _AGAIN_S = 2.0
 
 
 class Lookup:
-    """Looks one host name up, each time in a thread of its own: a name server may take its time.
+    """Resolves one host name, each time in a new thread because name servers can be slow.
 
     Args:
-        where: The address whose host is looked up.
+        where: The address whose host is resolved.
     """
 
     def __init__(self, where: address.Address) -> None:
@@ -23,7 +23,7 @@ class Lookup:
         self._again_at = 0.0
 
     def poll(self) -> tuple[str, bool] | TransportError | None:
-        """What ``address.to_connect`` has returned or raised since the last call; None for nothing yet."""
+        """The result or error of ``address.to_connect`` since the last call; None if there is none yet."""
         if self._thread.is_alive():
             return None
         answer, self._answer = self._answer, None

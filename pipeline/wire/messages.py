@@ -2,7 +2,7 @@
 
 A message is multipart: topic, header (one of these structs), then its buffers (pixels, attention, maps).
 Nothing is ever unpickled. Every number has a range (``base.ranges``).
-Every header starts with the wire version; ``decoding.py`` refuses others.
+Every header starts with the wire version; ``decoding.py`` rejects other versions.
 """
 
 import struct
@@ -24,18 +24,18 @@ from pipeline.base.text import StreamId
 WIRE_VERSION = 6
 
 MOST_SLOTS = 32
-"""Frames in a ring in shared memory."""
+"""Largest number of frame slots in a shared-memory segment."""
 
 MAX_HEADER_BYTES = 1 << 20
 MAX_STATS_BYTES = 1 << 19
-"""Of statistics, which have no buffer: 256 messages of a peer wait in a receiver."""
+"""Limit of statistics; up to 256 of them can be queued in a receiver per peer."""
 MAX_SIDE_PX = 16384
 
 PLACE = struct.Struct("<16sQ")
-"""Buffer of a ``shm`` frame, where its pixels lie: token of the segment, ticket of the frame in it."""
+"""Buffer of a ``shm`` frame: token of the segment and ticket of the frame in it."""
 
 Part: TypeAlias = bytes | memoryview
-"""Of a multipart message."""
+"""Part of a multipart message."""
 
 Attention: TypeAlias = npt.NDArray[np.float16]
 """Weights, ``(query_rows * query_columns, past * rows * columns)``: see ``AttentionHeader``."""
@@ -56,7 +56,7 @@ class Identity(msgspec.Struct, kw_only=True, frozen=True):
 
     @staticmethod
     def of(frame: FrameId) -> dict[str, Any]:
-        """The fields of the identity, for a new message about a frame."""
+        """The fields of the identity as keyword arguments for a new message."""
         return {name: getattr(frame, name) for name in Identity.__struct_fields__}
 
     @property
@@ -66,22 +66,22 @@ class Identity(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class FrameHeader(Identity, kw_only=True, frozen=True, tag="frame"):
-    """Header of a frame; one buffer follows: the pixels, raw BGR or one JPEG picture, or where they lie.
+    """Header of a frame; one buffer follows: raw BGR pixels, a JPEG image, or a shared-memory location.
 
     Attributes:
         v: Wire version.
         capture_ns: Unix time in ns at which the frame left the driver or decoder.
         pts_ns: Presentation time in ns on the source's own clock, or None.
-        sent_ns: Unix time in ns at which it was handed to the wire.
+        sent_ns: Unix time in ns at which it was sent.
         height: Rows.
         width: Columns.
-        encoding: How the pixels are packed.
+        encoding: Encoding of the pixels.
         policy: What to do when late.
-        skipped: Frames of the session that capture itself has dropped before this one.
-        truth: The known label, from sources that know it.
-        movers: What is known to move by itself, from sources that know it.
-        full_size: Height and width that the source delivered, if capture has made the picture smaller.
-        smeared: Something was lost on its way to the decoder, which has put copies in its place.
+        skipped: Frames of the session that capture itself dropped before this one.
+        truth: Ground-truth label, from sources that provide it.
+        movers: Ground-truth moving objects, from sources that provide them.
+        full_size: Height and width that the source delivered, if capture has downscaled the frame.
+        smeared: Data was lost before the decoder, which concealed it with copied pixels.
     """
 
     v: int = WIRE_VERSION
@@ -100,7 +100,7 @@ class FrameHeader(Identity, kw_only=True, frozen=True, tag="frame"):
 
     @property
     def decoded_bytes(self) -> int:
-        """Size in memory of the picture, as large as its source delivered it."""
+        """Memory of the decoded image at the size that the source delivered."""
         height, width = self.source_size
         return height * width * 3
 
@@ -111,15 +111,15 @@ class FrameHeader(Identity, kw_only=True, frozen=True, tag="frame"):
 
 
 class EndOfStream(Identity, kw_only=True, frozen=True, tag="end"):
-    """The source has ended for good, or capture was stopped; ``seq`` is the number of frames captured.
+    """The source has ended permanently, or capture was stopped; ``seq`` is the number of frames captured.
 
-    Capture sends it after the last frame, inference passes it on after the last prediction.
+    Capture sends it after the last frame, inference forwards it after the last prediction.
 
     Attributes:
         v: Wire version.
-        skipped: Frames of the session that capture itself has dropped.
-        policy: That of the stream's frames.
-        generation: As in ``Prediction``; capture leaves it 0.
+        skipped: Frames of the session that capture itself dropped.
+        policy: Policy of the stream.
+        generation: As in ``Prediction``; 0 from capture.
     """
 
     v: int = WIRE_VERSION
@@ -129,18 +129,18 @@ class EndOfStream(Identity, kw_only=True, frozen=True, tag="end"):
 
 
 class Offer(msgspec.Struct, kw_only=True, frozen=True, tag="offer"):
-    """Memory in which capture will leave frames for readers that can open it: see ``segment.py``.
+    """Offer of shared memory in which capture will write frames: see ``segment.py``.
 
     Attributes:
         v: Wire version.
-        stream_id: Of the frames.
-        machine: Which machine it is on, since its start.
-        pid: The process that has it.
-        descriptor: Its number there.
-        inode: Its number in the system.
-        token: Its name, which nobody can guess.
-        slots: Frames that it holds.
-        frame_bytes: Size of each.
+        stream_id: Stream of the frames.
+        machine: Identifies the machine and its boot.
+        pid: Process that owns the memory.
+        descriptor: File descriptor in that process.
+        inode: Inode of the memory.
+        token: Random name of the segment.
+        slots: Number of frame slots.
+        frame_bytes: Size of a slot in bytes.
     """
 
     v: int = WIRE_VERSION
@@ -155,11 +155,11 @@ class Offer(msgspec.Struct, kw_only=True, frozen=True, tag="offer"):
 
 
 class TakeView(msgspec.Struct, frozen=True):
-    """The sink asks inference to take what a camera shows as the view that counts.
+    """Request of a sink to inference: take the current image as the new reference view.
 
     Attributes:
-        stream_id: Of which stream.
-        asked_ns: Unix time at which somebody wanted it: the same for all repetitions, and for no other wish.
+        stream_id: The stream.
+        asked_ns: Unix time in ns of the request; identifies it when it is repeated.
     """
 
     stream_id: StreamId
@@ -167,12 +167,12 @@ class TakeView(msgspec.Struct, frozen=True):
 
 
 class PastFrame(msgspec.Struct, frozen=True):
-    """A remembered frame that a prediction looked at.
+    """A past frame that a prediction used.
 
     Attributes:
         epoch: Its epoch.
         seq: Its sequence number.
-        age_ms: How much older it was than the predicted frame, in ms.
+        age_ms: Time between it and the predicted frame, in ms.
     """
 
     epoch: FrameCount
@@ -186,7 +186,7 @@ class AttentionHeader(msgspec.Struct, frozen=True):
     Attributes:
         query_rows: Rows of the new frame's grid.
         query_columns: Columns of the new frame's grid.
-        past: Number of past slots, oldest first; slots without a frame hold zeros.
+        past: Number of past slots, oldest first; slots without a frame are zero.
         rows: Rows of a past frame's grid.
         columns: Columns of a past frame's grid.
     """
@@ -199,7 +199,7 @@ class AttentionHeader(msgspec.Struct, frozen=True):
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Of the weights: queries, keys."""
+        """Shape of the weights: queries, keys."""
         return self.query_rows * self.query_columns, self.past * self.rows * self.columns
 
 
@@ -208,8 +208,8 @@ class MotionMapsHeader(msgspec.Struct, frozen=True):
 
     Attributes:
         past: Number of past slots, oldest first.
-        rows: Of places.
-        columns: Of places.
+        rows: Rows of the maps.
+        columns: Columns of the maps.
     """
 
     past: Annotated[int, msgspec.Meta(ge=1, le=64)]
@@ -218,32 +218,32 @@ class MotionMapsHeader(msgspec.Struct, frozen=True):
 
     @property
     def unpacked_bytes(self) -> int:
-        """Size in memory: a byte of mask, and two numbers of two bytes for each past slot."""
+        """Size in memory: per place one byte of mask, and two 2-byte numbers for each past slot."""
         return self.rows * self.columns * (1 + 4 * self.past)
 
 
 class Prediction(Identity, kw_only=True, frozen=True, tag="prediction"):
-    """The model's answer for one frame; then the buffers of ``attention`` and ``motion_maps``, if set.
+    """The prediction for one frame; the buffers of ``attention`` and ``motion_maps`` follow, if set.
 
     Attributes:
         v: Wire version.
-        capture_ns: Of the frame.
-        pts_ns: Of the frame.
-        top: The best labels with their probabilities, best first.
-        past: The remembered frames it looked at, oldest first; its length is the depth, 0 to T.
-        policy: That of the stream's frames: ``every`` predictions wait for slow receivers as well.
-        generation: How often the stream was given to another inference worker; readers refuse older ones.
-        spacing_ms: The time between remembered frames that was asked for; 0 = consecutive frames.
+        capture_ns: As in the frame's header.
+        pts_ns: As in the frame's header.
+        top: The top labels with their probabilities, best first.
+        past: The past frames that it used, oldest first; its length is the depth, 0 to T.
+        policy: Policy of the stream; ``every`` predictions wait for slow receivers, too.
+        generation: How often the stream has moved to another inference worker; readers reject older ones.
+        spacing_ms: Configured time between past frames; 0 = consecutive frames.
         reset: Why the cache was emptied just before this frame, or None.
-        scored: The true label is known, and the same for all frames that the prediction looked at.
+        scored: The true label is known, and is the same for all frames that the prediction used.
         attention: Layout of the attention buffer, or None if there is none.
         motion_maps: Layout of the buffer with flow and mask, or None if there is none.
-        things: What moves by itself, the surest first; None from a network without dense motion.
-        camera: How the camera moves; None from such a network, or without a past.
-        sight: Where the reference view is; None where none is followed, or it was not looked for yet.
-        received_ns: Unix time in ns at which inference got the frame.
-        started_ns: At which its step began.
-        predicted_ns: At which the result was there.
+        things: Moving objects, most confident first; None from a network without dense motion.
+        camera: Motion of the camera; None from such a network, or without past frames.
+        sight: Position of the reference view; None if there is none, or before the first search.
+        received_ns: Unix time in ns at which inference received the frame.
+        started_ns: Unix time in ns at which its step began.
+        predicted_ns: Unix time in ns at which the result was ready.
     """
 
     v: int = WIRE_VERSION
@@ -267,7 +267,7 @@ class Prediction(Identity, kw_only=True, frozen=True, tag="prediction"):
 
     @property
     def depth(self) -> int:
-        """Number of past frames that the prediction saw."""
+        """Number of past frames that the prediction used."""
         return len(self.past)
 
     @property
@@ -277,18 +277,18 @@ class Prediction(Identity, kw_only=True, frozen=True, tag="prediction"):
 
 
 class BadPicture(Identity, kw_only=True, frozen=True, tag="bad_picture"):
-    """In place of a prediction, and in order with them: the camera does not see, so nothing is predicted.
+    """Replaces a prediction, in order with the others, if the image is unusable.
 
     Attributes:
         v: Wire version.
-        capture_ns: Of the frame.
-        pts_ns: Of the frame.
-        policy: That of the stream's frames.
+        capture_ns: As in the frame's header.
+        pts_ns: As in the frame's header.
+        policy: Policy of the stream.
         generation: As in ``Prediction``.
-        state: What is wrong with the picture; never ``ok``.
-        for_s: How long before this frame it began.
-        ok_for_s: For how long it has looked well again, which is not believed yet.
-        why: What was measured, by name.
+        state: Fault of the image; never ``ok``.
+        for_s: How long the fault has lasted, in seconds.
+        ok_for_s: How long the image has looked good again, in seconds; too short to end the fault.
+        why: Measured values by name.
     """
 
     v: int = WIRE_VERSION
@@ -308,7 +308,7 @@ class BadPicture(Identity, kw_only=True, frozen=True, tag="bad_picture"):
 
 
 class Stats(msgspec.Struct, kw_only=True, frozen=True, tag="stats"):
-    """What one worker counted."""
+    """Statistics of one worker."""
 
     v: int = WIRE_VERSION
     stats: WorkerStats

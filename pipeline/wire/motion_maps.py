@@ -1,7 +1,7 @@
 """Packs flow and mask of dense motion into one compressed buffer, and unpacks them.
 
 The mask is ``uint8`` (0 to 255 for a probability of 0 to 1), the flow ``float16``; low and high bytes of the
-flow lie apart, which compresses better. A buffer is unpacked up to the announced size and no further.
+flow are stored separately, which compresses better. Unpacking stops at the announced size.
 """
 
 import zlib
@@ -14,8 +14,8 @@ from pipeline.base.errors import WireError
 from pipeline.wire.messages import MotionMapsHeader, Part
 
 MOST_BYTES = 16 * 2**20
-"""Of one frame's maps when they are unpacked."""
-_LEVEL = 1  # the higher ones take several times as long, for a few per cent
+"""Limit of one frame's unpacked maps."""
+_LEVEL = 1  # higher levels take several times as long and save only a few per cent
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +23,9 @@ class MotionMaps:
     """Flow and mask of one frame, read-only; ``h x w`` places, 4 px of the model's input each.
 
     Attributes:
-        flow: ``(T, 2, h, w)``: from each place to where it was in each past frame, oldest first, x right and
+        flow: ``(T, 2, h, w)``: from each place to its position in each past frame, oldest first, x right and
             y down, in pixels of the model's input; zeros for an empty slot.
-        moving: ``(h, w)``: how surely each place moves by itself, 0 to 255.
+        moving: ``(h, w)``: probability that each place moves independently, 0 to 255.
     """
 
     flow: npt.NDArray[np.float16]
@@ -54,10 +54,10 @@ def pack_maps(
 
 
 def check_maps(layout: MotionMapsHeader, packed: Part, max_bytes: int) -> None:
-    """Refuses maps that are too large, packed or unpacked.
+    """Checks the packed and unpacked size of maps.
 
     Raises:
-        WireError: They are.
+        WireError: They are too large.
     """
     if len(packed) > max_bytes:
         raise WireError("size", f"motion maps of {len(packed)} bytes, wire.max_frame_mb allows {max_bytes}")
@@ -68,8 +68,7 @@ def unpack_maps(layout: MotionMapsHeader, packed: Part) -> MotionMaps:
     """Unpacks flow and mask.
 
     Raises:
-        WireError: The buffer is damaged, holds another number of bytes than announced, or flow that is not
-            finite.
+        WireError: The buffer is damaged or differs in size from ``layout``, or the flow is not finite.
     """
     _check_size(layout)
     size = layout.unpacked_bytes
@@ -92,4 +91,4 @@ def unpack_maps(layout: MotionMapsHeader, packed: Part) -> MotionMaps:
 
 def _check_size(layout: MotionMapsHeader) -> None:
     if layout.unpacked_bytes > MOST_BYTES:
-        raise WireError("size", f"motion maps of {layout.unpacked_bytes} bytes, allowed are {MOST_BYTES}")
+        raise WireError("size", f"motion maps of {layout.unpacked_bytes} bytes, at most {MOST_BYTES}")

@@ -7,13 +7,13 @@ import msgspec
 from pipeline.base.text import printable
 
 T = TypeVar("T", bound=msgspec.Struct)
-_NUMBERS = frozenset((int, float, bool, type(None)))  # left out first, for speed
+_NUMBERS = frozenset((int, float, bool, type(None)))  # skipped first, for speed
 
 
 def with_printable_text(message: T) -> T:
-    """Replaces, in place, whatever could upset a terminal in any text of a decoded message, at any depth.
+    """Makes all strings of a decoded message printable, in place and at any depth.
 
-    Stream ids do not need it: the schema refuses those that are not printable (``base.text.StreamId``).
+    Stream ids are printable already: the schema enforces it (``base.text.StreamId``).
     """
     for name in message.__struct_fields__:
         value = getattr(message, name)

@@ -23,14 +23,14 @@ from pipeline.wire.security import Gate, SecurityPolicy
 from pipeline.wire.upstream import Upstream
 
 SMALL_QUEUE = 256
-"""Queue for predictions and statistics: they are small and come in bursts."""
+"""Queue length for predictions and statistics, which are small and arrive in bursts."""
 
 _SEND_BUFFER_BYTES = 256 * 1024
 _MOST_UPSTREAM_BYTES = 1024
 _MOST_FEEDBACK = 256
-"""Streams and sessions; as many views may be wanted at once."""
+"""Limit of streams and sessions with feedback, and of pending view requests."""
 _REPEAT_S = 0.05
-_PATIENCE = 10  # TCP can't distinguish a reader that takes nothing from a machine that is gone: wait longer
+_PATIENCE = 10  # TCP can't tell a reader that reads nothing from a lost machine, so wait longer
 
 
 @dataclass(slots=True)
@@ -42,28 +42,28 @@ class _Delivery:
 
 
 class Publisher(Closing):
-    """Sends messages to everybody who has subscribed to their topic; used by the thread that made it.
+    """Sends messages to all subscribers of their topic; used only by the thread that created it.
 
-    Messages on a ``newest`` topic never wait: a receiver whose queue is full misses them, and sees the
-    gap in ``seq``. Messages on an ``every`` topic are sent to all of their receivers or, while one of
-    these has a full queue, to none. Such a reader may be slow or stopped as long as it likes on the same
-    machine, and for ten times ``wire.heartbeat_timeout_ms`` on another.
+    Messages on a ``newest`` topic never wait: a receiver whose queue is full misses them and detects the gap
+    in ``seq``. Messages on an ``every`` topic are sent to all of their receivers or, while one of these has a
+    full queue, to none. Such a receiver may stall indefinitely on the same machine, and for ten times
+    ``wire.heartbeat_timeout_ms`` on another one.
 
     Args:
         endpoint: ``ipc://path`` or ``tcp://host:port``; port 0 lets the system choose.
         wire: ``[wire]``.
-        security: What the link must have.
-        queue: Most messages waiting for one receiver; by default ``wire.queue_frames``, which is right
-            for the frames of one stream; all streams share it, so give ``wire.queue_frames`` for each.
-            ``SMALL_QUEUE`` is right for predictions and statistics.
+        security: Security policy of the link.
+        queue: Largest number of messages queued per receiver. The default, ``wire.queue_frames``, suits the
+            frames of one stream; all streams share the queue, so use ``wire.queue_frames`` per stream.
+            ``SMALL_QUEUE`` suits predictions and statistics.
 
     Attributes:
-        endpoint: Where it is bound; with the port that the system chose.
-        audience: Who listens; as it was when it was last listened to.
+        endpoint: The bound endpoint, with the actual port.
+        audience: The subscribers, as of the last processed notices.
 
     Raises:
         TransportError: The endpoint can't be bound.
-        SecurityError: It must not be bound as it is.
+        SecurityError: The endpoint needs keys that are missing.
     """
 
     def __init__(
@@ -106,20 +106,19 @@ class Publisher(Closing):
         self.endpoint: str = endpoint if where.kind == "ipc" else bound
 
     def send(self, parts: Sequence[Part], timeout_s: float = 0.0) -> bool:
-        """Sends a message made by ``encoding``; its buffers must not be changed afterwards.
+        """Sends a message built by ``encoding``; its buffers must not be changed afterwards.
 
         Args:
-            parts: Topic, header, buffer.
-            timeout_s: How long to wait where waiting is needed: for room (``every``), or until all have
-                taken an end of stream (``newest``: a queue that is full would have dropped it). With 0 it
-                never waits.
+            parts: Topic, header, buffers.
+            timeout_s: How long to wait for room (``every``), or until all receivers have acknowledged an end
+                of stream (``newest``, where a full queue would have dropped it). 0 never waits.
 
         Returns:
-            False if there was not enough time: send the same message again, as often as you like. The end
-            of a ``newest`` stream is False until all have acknowledged it, or were given up.
+            False if the time was too short; the same message can be sent again any number of times. For the
+            end of a ``newest`` stream, False until all receivers have acknowledged it or timed out.
 
         Raises:
-            WireError: It is larger than receivers accept.
+            WireError: The message is larger than receivers accept.
         """
         self._check(parts)
         self._hear()
@@ -130,46 +129,46 @@ class Publisher(Closing):
         return self._send(parts, False, 0.0)
 
     def listeners(self) -> Counter[str]:
-        """How many receivers of each role (``inference``, ``sink``) are connected now."""
+        """Number of connected receivers of each role (``inference``, ``sink``)."""
         self._hear()
         return self.audience.roles
 
     def pop_feedback(self) -> list[Feedback]:
         """The latest feedback of each stream and session since the last call.
 
-        What a receiver queued while its link was broken comes all at once, and only the last of it is news.
+        Feedback queued during a link failure arrives all at once, and only the latest is relevant.
         """
         self._hear()
         feedback, self._feedback = list(self._feedback.values()), {}
         return feedback
 
     def pop_views_wanted(self) -> list[TakeView]:
-        """The latest wish of each stream since the last call."""
+        """The latest view request of each stream since the last call."""
         self._hear()
         wanted, self._views_wanted = list(self._views_wanted.values()), {}
         return wanted
 
     def pop_refused(self) -> list[str]:
-        """Peers whose keys are not allowed (any more), or who sent too much; each peer once a minute."""
+        """Reports of peers whose keys are not allowed or that sent too much; one per peer and minute."""
         return self._upstream.rejects.pop_reports() + (self._gate.pop_reports() if self._gate else [])
 
     def refused_lately(self) -> str:
-        """For the end of a line about who is waited for: whose keys are being refused; empty if nobody's."""
+        """Suffix for messages about missing receivers: peers with rejected keys; empty if there are none."""
         peers = self._gate.lately() if self._gate else []
         if not peers:
             return ""
         return (
             f"; refused here, because the key is not allowed: {', '.join(peers)}: "
-            "`python run_stream.py keys allow FILE` admits it"
+            "allow it with `kvq-stream keys allow FILE`"
         )
 
     def settle(self, lane: Policy, timeout_s: float, meanwhile: Callable[[], None] | None = None) -> bool:
-        """Waits until all receivers of a lane have taken what was sent before; False if not in time.
+        """Waits until all receivers of a lane have read all earlier messages; False after the timeout.
 
         Args:
-            lane: Which messages.
+            lane: The lane.
             timeout_s: How long to wait.
-            meanwhile: What else there is to do, again and again, a moment each time.
+            meanwhile: Called repeatedly during the wait; must return quickly.
         """
         question, until = (topics.flush(lane), topics.new_reader()), time.monotonic() + timeout_s
         while not (done := self._deliver(question, lane, 0.0 if meanwhile else timeout_s)):
@@ -185,10 +184,10 @@ class Publisher(Closing):
         return False
 
     def close(self, linger_s: float = 0.0) -> None:
-        """Gives receivers at most ``linger_s`` seconds to take what is queued for them, then disconnects."""
+        """Waits at most ``linger_s`` seconds for queued messages to be delivered, then disconnects."""
         address.release(self._where, self._file_number)
         if linger_s > 0 and not self._context.closed:
-            # A connection that closes while its reader's queue is full loses what the system still holds.
+            # Data in system buffers is lost if a connection closes while its reader's queue is full.
             self._flush(linger_s)
         self._upstream.close()
         self._socket.close(linger=0)
@@ -197,7 +196,7 @@ class Publisher(Closing):
             self._gate.join()
 
     def _asked_again(self, name: bytes, stream_id: str) -> None:
-        """A reader asks for what was sent before; only frames are kept: see ``FramePublisher``."""
+        """Handles a request for past messages; only frames are kept: see ``FramePublisher``."""
 
     def _check(self, parts: Sequence[Part]) -> None:
         if (largest := max(map(len, parts))) > self._most_bytes:
@@ -206,9 +205,9 @@ class Publisher(Closing):
             )
 
     def _send(self, parts: Sequence[Part], lossless: bool, timeout_s: float) -> bool:
-        """Sends once: to all with room, or (lossless) to all or none."""
+        """Sends once: to all receivers with room or, if lossless, to all or none."""
         if lossless != self._lossless:
-            # libzmq reads the flag when it sends, so one socket serves both lanes.
+            # libzmq reads the flag on each send, so one socket serves both lanes.
             self._socket.setsockopt(zmq.XPUB_NODROP, int(lossless))
             self._lossless = lossless
         if not sockets.send(self._socket, parts, max(0, int(timeout_s * 1000))):
@@ -223,19 +222,19 @@ class Publisher(Closing):
         return True
 
     def _flush(self, timeout_s: float) -> None:
-        """Waits until everything was taken: the last end on a lane if nothing followed it, or a question."""
+        """Waits for the last end on each lane to be acknowledged, or else for a flush message."""
         self._hear()
         deadline = time.monotonic() + timeout_s
         for lane, last in list(self._last.items()):
             stream_id = topics.ended_stream(last[0])
-            # Who does not take that stream has others, of which the last frames may still be on their way.
+            # Receivers of other streams may still have frames in flight, so they need a flush.
             if stream_id is None or self.audience.readers(lane) != self.audience.readers(lane, stream_id):
                 last, stream_id = (topics.flush(lane), topics.new_reader()), None
             if not self.audience.all_took(lane, topics.token(*last), stream_id):
                 self._deliver(last, lane, deadline - time.monotonic())
 
     def _deliver(self, parts: Sequence[Part], lane: Policy, timeout_s: float) -> bool:
-        """Repeats a message until every receiver of a lane has acknowledged it, is gone, or is given up."""
+        """Repeats a message until all receivers of a lane have acknowledged it, disconnected or timed out."""
         token, now = topics.token(parts[0], parts[1]), time.monotonic()
         stream_id = topics.ended_stream(parts[0])
         deadline = now + timeout_s
@@ -264,7 +263,7 @@ class Publisher(Closing):
             self.audience.forget(token)
 
     def _hear(self) -> None:
-        """Takes in who has come and gone, their feedback, and what they want."""
+        """Processes pending notices: subscriptions, feedback and requests."""
         for notice in self._upstream.take():
             if (feedback := decode_feedback(notice)) is not None:
                 if len(self._feedback) < _MOST_FEEDBACK:
@@ -284,5 +283,5 @@ def _cause(error: zmq.ZMQError) -> str:
     if error.errno == errno.EADDRINUSE:
         return "already used by another program: stop it or choose another port"
     if error.errno in (errno.EADDRNOTAVAIL, errno.ENODEV):
-        return "no address of this machine: use one of its own, or * for all"
+        return "not an address of this machine: use one of its own, or * for all"
     return f"can't be bound: {error.strerror}"

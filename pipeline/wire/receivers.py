@@ -43,10 +43,12 @@ T = TypeVar("T")
 
 
 class Receiver(Closing, Generic[T]):
-    """What all receivers do: take messages, refuse and count bad ones; used by the thread that made it.
+    """Base of all receivers: validates messages, rejects and counts invalid ones.
+
+    Used only by the thread that created it.
 
     Attributes:
-        rejects: The refused messages.
+        rejects: The rejected messages.
     """
 
     def __init__(self, wire: WireConfig, subscribers: Sequence[Subscriber]) -> None:
@@ -59,7 +61,7 @@ class Receiver(Closing, Generic[T]):
 
     @property
     def links(self) -> dict[str, LinkState]:
-        """By peer over TCP, as in ``capture at tcp://host:port``: lost if any connection to it is."""
+        """State by TCP peer, such as ``capture at tcp://host:port``; lost if any connection to it is lost."""
         links = [subscriber.links for subscriber in self._subscribers]
         return {
             name: max((states.get(name, "up") for states in links), key=_SEVERITY.index)
@@ -67,7 +69,7 @@ class Receiver(Closing, Generic[T]):
         }
 
     def pop_link_events(self) -> list[str]:
-        """Links that broke or came back since the last call, a line each."""
+        """Links that broke or recovered since the last call, one line each."""
         links = self.links
         broken = [name for name, state in links.items() if state == "lost" and name not in self._lost]
         gone = self._lost - links.keys()
@@ -79,17 +81,17 @@ class Receiver(Closing, Generic[T]):
         """Checks endpoints before ``replace_sources``.
 
         Raises:
-            TransportError: One can never be connected to.
+            TransportError: One of them can't be connected to.
             SecurityError: There is no key for a server, or its public key is missing.
         """
         for subscriber in self._subscribers:
             subscriber.check_sources(sources)
 
     def replace_sources(self, sources: Sequence[tuple[Role, str]]) -> None:
-        """Connects to endpoints that are new, and disconnects from those that are not among them any more.
+        """Connects to new endpoints and disconnects from those that are not listed any more.
 
         Args:
-            sources: All endpoints, each with the role of the worker that listens there; checked before.
+            sources: All endpoints, each with the role of the worker that listens there; already checked.
         """
         for subscriber in self._subscribers:
             subscriber.replace_sources(sources)
@@ -101,10 +103,10 @@ class Receiver(Closing, Generic[T]):
 
     @abstractmethod
     def _accept(self, message: Message, parts: Sequence[Part]) -> T | None:
-        """What a checked message means here; None if it was for the receiver itself."""
+        """Converts a validated message to an item; None if the receiver itself has consumed it."""
 
     def _admitted(self, message: Message) -> None:
-        """A message was accepted, and is about a stream or worker for which there is room."""
+        """Called after a message has been accepted and registered in the census."""
 
     def _report_troubles(self, subscriber: Subscriber) -> None:
         for endpoint, cause in subscriber.pop_troubles().items():
@@ -114,7 +116,7 @@ class Receiver(Closing, Generic[T]):
         taken: list[T] = []
         for _ in range(most):
             if subscriber.lane == "every" and self._budget.is_used_up:
-                break  # nothing is lost: the publisher waits
+                break  # no loss: the publisher waits
             received = subscriber.receive()
             if received is None:
                 break
@@ -134,7 +136,7 @@ class Receiver(Closing, Generic[T]):
 
 
 def _messages(parts: list[memoryview]) -> list[list[memoryview]]:
-    """The messages in what arrived: frames that are sent again come all in one."""
+    """Splits a multipart message; frames that are sent again arrive in one."""
     if not topics.is_again(parts[0]) or len(parts) > 1 + 2 * _MOST_AGAIN or len(parts) % 2 == 0:
         return [parts]
     return [[parts[0], *parts[place : place + 2]] for place in range(1, len(parts), 2)]
@@ -145,13 +147,13 @@ class LanedReceiver(Receiver[T | EndOfStream]):
 
     Args:
         sources: Endpoints to connect to, each with the role of the worker that listens there.
-        topics_of: Prefixes of the topics that it wants of a lane and a stream; of all streams for ``""``.
-        role: What to announce.
+        topics_of: Topic prefixes for a lane and a stream; for ``""`` those of all streams.
+        role: Role to announce.
         wire: ``[wire]``.
-        security: What the links must have.
-        queue: Most ``every`` messages waiting here.
-        newest_queue: Most ``newest`` messages waiting here.
-        streams: Those to take at first; None for all, now and later.
+        security: Security policy of the links.
+        queue: Largest number of queued ``every`` messages.
+        newest_queue: Largest number of queued ``newest`` messages.
+        streams: Initial streams; None for all, present and future.
     """
 
     def __init__(
@@ -175,12 +177,12 @@ class LanedReceiver(Receiver[T | EndOfStream]):
         super().__init__(wire, (self._newest, self._every))
         for stream_id in streams or ():
             self.begin(stream_id)
-        # Announced last, on both: who sees the role on a lane can already be heard by it there.
+        # Announced last: a publisher that sees the role can already reach this receiver on that lane.
         for subscriber in self._subscribers:
             subscriber.socket.subscribe(topics.role(subscriber.lane, role))
 
     def begin(self, stream_id: str) -> None:
-        """Takes one more stream; nothing if it takes all, or takes it already."""
+        """Subscribes to a stream; does nothing if it is received already."""
         if self._streams is None or stream_id in self._streams:
             return
         self._streams.add(stream_id)
@@ -188,10 +190,10 @@ class LanedReceiver(Receiver[T | EndOfStream]):
             subscriber.begin(stream_id, self._topics_of(subscriber.lane, stream_id))
 
     def leave(self, stream_id: str) -> None:
-        """Takes a stream no longer, from now on.
+        """Unsubscribes from a stream.
 
         Raises:
-            KeyError: It is not taken by name.
+            KeyError: It was not subscribed to by name.
         """
         if self._streams is None:
             raise KeyError(stream_id)
@@ -200,26 +202,26 @@ class LanedReceiver(Receiver[T | EndOfStream]):
             subscriber.leave(stream_id, self._topics_of(subscriber.lane, stream_id))
 
     def takes(self, stream_id: str) -> bool:
-        """Whether messages of a stream are taken."""
+        """Whether messages of a stream are received."""
         return self._streams is None or stream_id in self._streams
 
     def lanes(self, every: bool = True) -> tuple[Subscriber, ...]:
-        """What ``wait_any`` can wait for; without ``every``, or memory for it, only what may be dropped."""
+        """Subscribers for ``wait_any``; without ``every`` or memory for it, only the ``newest`` lane."""
         return (self._newest, self._every) if every and not self._budget.is_used_up else (self._newest,)
 
     def poll(self, timeout_s: float = 0.0, max_every: int = 64) -> list[T | EndOfStream]:
-        """Takes what has arrived, in the order of each stream.
+        """Receives pending messages, in order within each stream.
 
-        All ``newest`` messages are taken; ``every`` messages only as many as there is room for: the
-        others wait, in the end with their publisher, and so hold up the source.
+        Drains all ``newest`` messages, but at most ``max_every`` ``every`` messages: the others wait, which
+        eventually blocks the publisher and the source.
 
-        Call it often, best from a thread that fills a ring. Between two calls there is room for
-        ``wire.queue_frames`` ``newest`` frames of each of 16 streams, at most 64 in all, and for as many
-        as the publisher holds; later ones are lost, and what waits here gets old: keep the newest.
+        Call it often, ideally from a thread that fills a ring. Between two calls, ``wire.queue_frames``
+        ``newest`` frames of each of 16 streams can be queued, at most 64 in total, plus those in the
+        publisher's queue; further frames are lost. Queued frames age, so keep only the newest.
 
         Args:
             timeout_s: How long to wait for the first message.
-            max_every: Most ``every`` messages to take; 0 also does not wait for them.
+            max_every: Largest number of ``every`` messages; 0 does not wait for them either.
         """
         found = ready(timeout_s, self.lanes(max_every > 0))
         taken = []
@@ -231,15 +233,15 @@ class LanedReceiver(Receiver[T | EndOfStream]):
 
 
 class PredictionReceiver(LanedReceiver[ReceivedPrediction | BadPicture]):
-    """Receives predictions, what is sent in place of them, and ends of streams; announces itself as ``sink``.
+    """Receives predictions, messages that replace them, and ends of streams; announces the role ``sink``.
 
-    A stream that was given to another inference worker has a higher generation from then on: what the former
-    one still sends of it is refused, and what the new one sends of frames that the former one has answered.
+    A move to another inference worker raises a stream's generation. Messages of the former worker are then
+    rejected, and so are the new worker's predictions for frames that the former worker has answered.
 
     Args:
-        endpoints: Where inference workers publish.
+        endpoints: Endpoints of the inference workers.
         wire: ``[wire]``.
-        security: What the links must have.
+        security: Security policy of the links.
 
     Raises:
         TransportError: An endpoint can't be connected to.
@@ -261,7 +263,7 @@ class PredictionReceiver(LanedReceiver[ReceivedPrediction | BadPicture]):
         self._answered: dict[str, tuple[int, int, int]] = {}
 
     def ask_for_view(self, wanted: TakeView) -> None:
-        """Asks all inference workers; only that of the stream takes its view."""
+        """Sends a view request to all inference workers; only the stream's own one acts on it."""
         self._newest.notify(encode_take_view(wanted))
 
     def _accept(
@@ -289,7 +291,7 @@ class PredictionReceiver(LanedReceiver[ReceivedPrediction | BadPicture]):
 
     @property
     def generations(self) -> dict[str, int]:
-        """The highest generation that was seen of each stream; 0 is left out."""
+        """The highest generation seen of each stream; 0 is omitted."""
         return dict(self._generations)
 
     def _check_generation(self, message: Prediction | BadPicture | EndOfStream) -> None:
@@ -298,7 +300,7 @@ class PredictionReceiver(LanedReceiver[ReceivedPrediction | BadPicture]):
             raise WireError(
                 "generation",
                 f"{message.stream_id}: an answer of generation {message.generation} is refused: the stream "
-                f"was given to another inference worker, which is at {known}",
+                f"has moved to another inference worker, generation {known}",
             )
         if isinstance(message, EndOfStream):
             return
@@ -306,12 +308,12 @@ class PredictionReceiver(LanedReceiver[ReceivedPrediction | BadPicture]):
         if message.generation > generation and message.session == session and message.seq <= seq:
             raise WireError(
                 "generation",
-                f"{message.stream_id}: a second answer is refused: frame {message.seq} was answered before "
-                "the stream was given to another inference worker",
+                f"{message.stream_id}: a duplicate prediction is rejected: frame {message.seq} was predicted "
+                "before the stream moved to another inference worker",
             )
 
     def _admitted(self, message: Message) -> None:
-        # not before: what is refused must not count, and the census bounds the names
+        # Only after admission: rejected messages must not count, and the census bounds the names.
         if not isinstance(message, Prediction | BadPicture | EndOfStream):
             return
         if message.generation:
@@ -324,9 +326,9 @@ class StatsReceiver(Receiver[WorkerStats]):
     """Receives the statistics of all workers.
 
     Args:
-        endpoints: Where the workers of each role publish their statistics.
+        endpoints: Endpoints for the statistics of each role's workers.
         wire: ``[wire]``.
-        security: What the links must have.
+        security: Security policy of the links.
 
     Raises:
         TransportError: An endpoint can't be connected to.
@@ -343,11 +345,11 @@ class StatsReceiver(Receiver[WorkerStats]):
         super().__init__(wire, self.lanes())
 
     def lanes(self) -> tuple[Subscriber, ...]:
-        """What ``wait_any`` can wait for."""
+        """Subscribers for ``wait_any``."""
         return (self._all,)
 
     def poll(self, timeout_s: float = 0.0) -> list[WorkerStats]:
-        """Takes the statistics that have arrived; waits at most ``timeout_s`` seconds for the first ones."""
+        """Receives pending statistics; waits at most ``timeout_s`` seconds for the first ones."""
         wait_any(timeout_s, self.lanes())
         self._report_troubles(self._all)
         return self._take(self._all, _MOST_STATS)
@@ -355,6 +357,6 @@ class StatsReceiver(Receiver[WorkerStats]):
     def _accept(self, message: Message, parts: Sequence[Part]) -> WorkerStats:
         if isinstance(message, Stats):
             if (size := footprint(message.stats)) > MOST_BYTES:
-                raise WireError("size", f"statistics that hold {size} bytes, allowed are {MOST_BYTES}")
+                raise WireError("size", f"statistics of {size} bytes in memory, at most {MOST_BYTES} allowed")
             return message.stats
         raise WireError("topic", f"a {type(message).__name__} among statistics")

@@ -9,11 +9,11 @@ _MOST_REPORTS = 256
 
 
 class Rejects:
-    """Refused messages of one receiver: all are counted, each peer and reason is reported once a minute.
+    """Rejected messages of one receiver: all are counted, each peer and reason is reported once per minute.
 
     Attributes:
-        counts: Number of refused messages by reason: see ``WireError.reason``.
-        latest: By reason: who was refused last, and why, in words.
+        counts: Number of rejected messages by reason: see ``WireError.reason``.
+        latest: Last rejected peer and the error message, by reason.
     """
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class Rejects:
         self._reports: list[str] = []
 
     def add(self, peer: str, error: WireError) -> None:
-        """Counts one refused message of a peer."""
+        """Counts one rejected message of a peer."""
         self.counts[error.reason] = self.counts.get(error.reason, 0) + 1
         self.latest[error.reason] = f"{peer}: {error}"
         now = time.monotonic()
@@ -37,6 +37,6 @@ class Rejects:
             self._reports.append(f"{peer}: {error}")
 
     def pop_reports(self) -> list[str]:
-        """What is new to report, a line each."""
+        """New reports, one line each."""
         reports, self._reports = self._reports, []
         return reports

@@ -1,7 +1,7 @@
 """CURVE security: key files, allowed peers, and when a link may be unencrypted.
 
-A machine has one key pair. It connects with it, and admits those whose public key lies in its folder
-of allowed keys. Links that leave the machine are encrypted and authenticated, or refused.
+A machine has one key pair for its connections, and accepts peers whose public key is in its folder of allowed
+keys. Links between machines are encrypted and authenticated, or rejected.
 """
 
 import threading
@@ -22,11 +22,11 @@ from pipeline.wire.rejects import Rejects
 _MOST_REFUSED = 64
 _LATELY_S = 10.0
 _LOOK_MS = 1000
-_COMMANDS = "make one with `python run_stream.py keys new NAME`, admit others with `keys allow FILE`"
+_COMMANDS = "create one with `kvq-stream keys new NAME`, allow others with `kvq-stream keys allow FILE`"
 
 
 class SecurityPolicy:
-    """What ``[security]`` demands of each socket; made once in a process, before its sockets.
+    """Applies ``[security]`` to sockets; create it once per process, before the sockets.
 
     Args:
         config: The section of the configuration.
@@ -42,14 +42,14 @@ class SecurityPolicy:
         if self._own and config.allowed and not Path(config.allowed).is_dir():
             raise SecurityError(
                 f"security.allowed: there is no folder {config.allowed}: "
-                "`python run_stream.py keys allow FILE` makes it"
+                "create it with `kvq-stream keys allow FILE`"
             )
 
     def secure_server(self, sock: "zmq.Socket[bytes]", address: Address) -> "Gate | None":
         """Prepares a socket that will be bound to ``address``.
 
         Returns:
-            The gate that admits the allowed keys, to be closed after the socket; None without CURVE.
+            The gate that checks peers' keys, to be joined after the socket is closed; None without CURVE.
 
         Raises:
             SecurityError: The address can be reached from elsewhere and there is no key for it.
@@ -59,7 +59,7 @@ class SecurityPolicy:
                 return None
             raise SecurityError(
                 f"{address.text} can be reached from other machines and security.secret_key is not set: "
-                f"{_COMMANDS}; or add --insecure to go without"
+                f"{_COMMANDS}; or use --insecure to run without keys"
             )
         if not self._config.allowed:
             raise SecurityError(
@@ -76,18 +76,18 @@ class SecurityPolicy:
         """Prepares a socket that will be connected to ``address``, where a worker of role ``server`` listens.
 
         Raises:
-            SecurityError: The address is on another machine and there is no key for it, or this machine has
-                a key but does not know that of the server.
+            SecurityError: The address is on another machine and this machine has no key, or it has one but
+                the server's public key is not configured.
         """
         if self._own is None:
             if address.local or self._config.insecure:
                 return
             raise SecurityError(
                 f"{address.text} is on another machine and security.secret_key is not set: {_COMMANDS}, and "
-                f"set security.servers.{server} to its public key; or add --insecure to go without"
+                f"set security.servers.{server} to its public key; or use --insecure to run without keys"
             )
         if address.kind == "ipc":
-            sock.curve_server = False  # forgets the keys that the socket used for an earlier connection
+            sock.curve_server = False  # clears keys of an earlier connection of the socket
             return
         file: str = getattr(self._config.servers, server)
         if not file:
@@ -103,16 +103,16 @@ class SecurityPolicy:
 
 
 class Gate:
-    """Answers libzmq's question (ZAP, RFC 27) whether a key may connect, from the folder of allowed keys.
+    """Handles libzmq's authentication requests (ZAP, RFC 27) with the folder of allowed keys.
 
-    The folder is read for each new connection, so a key counts from the moment it lies there, and once a
-    second, so that the connections of a key that was removed can be cut. The gate must stand before the
-    socket is bound: without one, libzmq admits every key.
+    The folder is read for each new connection, so that new keys work at once, and every second, so that
+    connections of removed keys can be cut. Create the gate before the socket is bound: without one, libzmq
+    accepts every key.
 
     Args:
-        context: That of the guarded socket.
+        context: Context of the guarded socket.
         allowed: Folder with public keys.
-        endpoint: What it guards, human-readable.
+        endpoint: The guarded endpoint, human-readable.
     """
 
     def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", allowed: Path, endpoint: str) -> None:
@@ -128,22 +128,22 @@ class Gate:
         self._thread.start()
 
     def admits(self, user: str) -> bool:
-        """Whether a key, in Z85 text, still lies in the folder; as of a second ago."""
+        """Whether a key, encoded as Z85, is still in the folder; up to a second out of date."""
         return z85.decode(user.encode()) in self._keys
 
     def pop_reports(self) -> list[str]:
-        """Whose keys were refused, a line for each peer and minute; for the thread of the socket."""
+        """Reports of rejected keys, one line per peer and minute; call it from the socket's thread."""
         while self._refused:
             peer, key = self._refused.popleft()
-            text = (  # the key first: behind a URL it could be taken for a password, and be hidden
+            text = (  # key first: after a URL it could be mistaken for a password and hidden
                 f"its public key {z85.encode(key).decode()} is not allowed at {self._endpoint}: "
-                "`python run_stream.py keys allow FILE` admits it"
+                "allow it with `kvq-stream keys allow FILE`"
             )
             self._rejects.add(peer, WireError("key", text))
         return self._rejects.pop_reports()
 
     def lately(self) -> list[str]:
-        """Peers whose keys were refused in the last seconds, each with its key: they try again and again."""
+        """Peers with their keys that were rejected in the last seconds; rejected peers keep retrying."""
         since = time.monotonic() - _LATELY_S
         return [
             f"{peer} (public key {z85.encode(key).decode()})"
@@ -152,7 +152,7 @@ class Gate:
         ]
 
     def join(self) -> None:
-        """Waits for the end of the thread; it ends when the context is terminated."""
+        """Waits for the thread to end, which happens when the context is terminated."""
         self._thread.join()
 
     def _serve(self) -> None:
@@ -178,5 +178,5 @@ class Gate:
             self._lately[key] = (who, time.monotonic())
             if len(self._lately) > _MOST_REFUSED:
                 del self._lately[next(iter(self._lately))]
-        # 300, "try later": after a 400 the client would give up, and allowing its key would not help.
+        # 300 (temporary error): after a 400 the client would give up, even if its key is allowed later.
         return [version, request_id, b"300", b"this key is not allowed (yet)", b"", b""]

@@ -10,13 +10,13 @@ from pipeline.wire import topics
 from pipeline.wire.messages import Part
 
 _MOST_READERS = 8
-"""Of one stream, that are sent frames again within a second: one that asks in a loop gets no more."""
+"""Limit of replays per stream and second, so that a reader can't request them in a loop."""
 _WINDOW_S = 1.0
 
 
 @dataclass(slots=True)
 class _Kept:
-    """A frame that was sent: as it was packed, or as it is, to be packed when somebody asks."""
+    """A sent frame: either packed, or unpacked and to be packed on request."""
 
     frame: Frame | None
     parts: list[Part] | None
@@ -26,15 +26,15 @@ class _Kept:
 
 @dataclass(slots=True)
 class _Stream:
-    """What is kept of one stream.
+    """The kept frames of one stream.
 
     Attributes:
-        epoch: Of these frames.
-        frames: The oldest first.
-        nbytes: Of all of them.
-        due: Readers that still have to get them.
-        joining: Those that asked since the last frame: it may have gone out before they took the stream.
-        asked: When readers asked lately, in monotonic seconds.
+        epoch: Epoch of these frames.
+        frames: The frames, oldest first.
+        nbytes: Total size in bytes.
+        due: Readers that are still to receive them.
+        joining: Readers that asked since the last frame; they may have missed it.
+        asked: Times of recent requests, in monotonic seconds.
     """
 
     epoch: int
@@ -46,11 +46,11 @@ class _Stream:
 
 
 class SentAgain:
-    """What was sent lately, by stream; used by the publisher's thread.
+    """Recently sent frames by stream; used by the publisher's thread.
 
     Args:
-        keep_ms: How long before its newest frame a frame is kept; with 0 none is.
-        most_bytes: Of the frames that are kept of one stream.
+        keep_ms: Age relative to the newest frame up to which frames are kept; 0 keeps none.
+        most_bytes: Limit of the kept frames of one stream.
         pack: Packs a frame with its pixels.
     """
 
@@ -60,23 +60,23 @@ class SentAgain:
 
     @property
     def is_due(self) -> bool:
-        """Whether something has still to go to a reader."""
+        """Whether frames are still to be sent to a reader."""
         return any(stream.due for stream in self._streams.values())
 
     def keep(self, frame: Frame, parts: list[Part] | None, readers: Set[bytes] = frozenset()) -> None:
-        """Keeps a frame that was sent; one that nobody may miss is not for this.
+        """Keeps a sent frame; ignores frames of every-frame streams.
 
         Args:
-            frame: The frame; its picture must not be changed afterwards.
-            parts: The message, if its pixels were part of it.
-            readers: Who took the stream when it was sent: one that asked before and is none of them may lack
-                this frame, and is sent all once more.
+            frame: The frame; its image must not be changed afterwards.
+            parts: The message, if it contained the pixels.
+            readers: Subscribers of the stream when it was sent. A reader that asked earlier and is not among
+                them may have missed this frame and is sent all frames again.
         """
         if frame.policy != "newest" or not self._keep_ns:
             return
         stream = self._streams.get(frame.id.stream_id)
         if stream is None or stream.epoch != frame.id.epoch:
-            # A source that was opened again goes on from nothing that was before.
+            # After the source was reopened, earlier frames are useless.
             stream = self._streams[frame.id.stream_id] = _Stream(frame.id.epoch)
         stream.due |= stream.joining - readers
         stream.joining.clear()
@@ -90,7 +90,7 @@ class SentAgain:
                 break
 
     def ask(self, name: bytes, stream_id: str) -> None:
-        """Notes that a reader asks for the frames of a stream, or, where that is empty, of all."""
+        """Registers a reader's request for the frames of a stream, or of all streams if it is empty."""
         for one in [stream_id] if stream_id else list(self._streams):
             stream, now = self._streams.get(one), time.monotonic()
             if stream is None or (len(stream.asked) == _MOST_READERS and now - stream.asked[0] < _WINDOW_S):
@@ -101,14 +101,14 @@ class SentAgain:
                 stream.joining.add(name)
 
     def send(self, stream_id: str, send: Callable[[list[Part]], bool]) -> bool:
-        """Sends what is due of a stream where there is room: to each reader all frames in one message.
+        """Sends the pending frames of a stream if there is room, all in one message per reader.
 
         Args:
             stream_id: The stream.
             send: Sends a message; False if there is no room for it.
 
         Returns:
-            Whether something was due.
+            Whether any were pending.
         """
         stream = self._streams.get(stream_id)
         if stream is None or not stream.due:
@@ -118,17 +118,17 @@ class SentAgain:
         return True
 
     def send_all(self, send: Callable[[list[Part]], bool]) -> None:
-        """Sends what is due of all streams where there is room."""
+        """Sends the pending frames of all streams if there is room."""
         for stream_id in [name for name, stream in self._streams.items() if stream.due]:
             self.send(stream_id, send)
 
     def give_up(self, stream_id: str) -> None:
-        """Forgets what is still due of a stream: a newer frame of it goes out now."""
+        """Cancels the pending frames of a stream, because a newer frame is sent now."""
         if stream := self._streams.get(stream_id):
             stream.due.clear()
 
     def forget(self, stream_id: str) -> None:
-        """Keeps nothing of a stream any more."""
+        """Drops all frames of a stream."""
         self._streams.pop(stream_id, None)
 
     def _packed(self, kept: _Kept) -> list[Part]:

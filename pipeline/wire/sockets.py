@@ -10,9 +10,9 @@ _EVENTS, _NOBLOCK, _MORE = int(zmq.EVENTS), int(zmq.NOBLOCK), int(zmq.SNDMORE)
 
 
 def monitor(sock: "zmq.Socket[bytes]", events: int) -> "zmq.Socket[bytes]":
-    """Where events of a socket's connections arrive; close it after ``sock.disable_monitor()``.
+    """A socket that receives connection events of another one; close it after ``sock.disable_monitor()``.
 
-    Its queue has no bound: libzmq waits for room in one that has, and then no socket of the context works.
+    Its queue is unbounded: with a bound, libzmq would block all sockets of the context while it is full.
     """
     endpoint = f"inproc://monitor.{sock.FD}"
     sock.monitor(endpoint, events)
@@ -23,7 +23,7 @@ def monitor(sock: "zmq.Socket[bytes]", events: int) -> "zmq.Socket[bytes]":
 
 
 def events(reader: "zmq.Socket[bytes]", most: int) -> Iterator[tuple[int, int, str]]:
-    """Takes at most so many events that a monitor has: each is its kind, its value and its endpoint."""
+    """Yields up to ``most`` pending events of a monitor: kind, value and endpoint."""
     for _ in range(most):
         if not waits(reader):
             return
@@ -32,12 +32,12 @@ def events(reader: "zmq.Socket[bytes]", most: int) -> Iterator[tuple[int, int, s
 
 
 def waits(sock: "zmq.Socket[bytes]") -> bool:
-    """Whether a message waits to be taken."""
+    """Whether a message is waiting."""
     return bool(int(sock.getsockopt(_EVENTS)) & POLLIN)
 
 
 def receive(sock: "zmq.Socket[bytes]") -> list[zmq.Frame]:
-    """All parts of a message that waits, uncopied."""
+    """Receives a waiting message: all parts, without a copy."""
     frames = [sock.recv(_NOBLOCK, copy=False)]
     while frames[-1].more:
         frames.append(sock.recv(_NOBLOCK, copy=False))
@@ -45,7 +45,7 @@ def receive(sock: "zmq.Socket[bytes]") -> list[zmq.Frame]:
 
 
 def peer(part: zmq.Frame) -> str:
-    """The address that a part of a message came from; empty for a process at an ipc path."""
+    """The sender's address of a message part; empty for ipc."""
     try:
         return str(part.get("Peer-Address")).removeprefix("::ffff:")
     except zmq.ZMQError:
@@ -53,7 +53,7 @@ def peer(part: zmq.Frame) -> str:
 
 
 def user(part: zmq.Frame) -> str:
-    """Whose message a part is of, as the gate named it (``security.Gate``); empty without CURVE."""
+    """The sender's user id of a message part, from ``security.Gate``; empty without CURVE."""
     try:
         return str(part.get("User-Id"))
     except zmq.ZMQError:
@@ -61,15 +61,15 @@ def user(part: zmq.Frame) -> str:
 
 
 def descriptor(part: zmq.Frame) -> int:
-    """Number of the connection that a part of a message came through."""
+    """File descriptor of the connection that a message part came through."""
     return int(part.get(zmq.SRCFD))
 
 
 def send(sock: "zmq.Socket[bytes]", parts: Sequence[bytes | memoryview], timeout_ms: int) -> bool:
-    """Sends a message, large parts uncopied; False if there was no room in time, so that nothing has gone.
+    """Sends a message without copying large parts; False if there was no room in time and nothing was sent.
 
     Args:
-        sock: Has the time-out 0.
+        sock: A socket with send timeout 0.
         parts: The message.
         timeout_ms: How long to wait for room.
     """
@@ -78,7 +78,7 @@ def send(sock: "zmq.Socket[bytes]", parts: Sequence[bytes | memoryview], timeout
     except zmq.Again:
         if not timeout_ms:
             return False
-        sock.sndtimeo = timeout_ms  # only now: to change it costs as much as to send
+        sock.sndtimeo = timeout_ms  # only if needed: setting it costs as much as a send
         try:
             _send(sock, parts)
         except zmq.Again:
@@ -89,7 +89,7 @@ def send(sock: "zmq.Socket[bytes]", parts: Sequence[bytes | memoryview], timeout
 
 
 def _send(sock: "zmq.Socket[bytes]", parts: Sequence[bytes | memoryview]) -> None:
-    """Raises ``zmq.Again`` with the first part or not at all."""
+    """Sends all parts; raises ``zmq.Again`` only on the first one."""
     for part in parts[:-1]:
         sock.send(part, _MORE, copy=False)
     sock.send(parts[-1], copy=False)

@@ -15,36 +15,36 @@ from pipeline.wire.links import LinkState, LinkWatch, watch_link
 from pipeline.wire.lookup import Lookup
 from pipeline.wire.security import SecurityPolicy
 
-_CONNECT_TIMEOUT_MS = 700  # longer than a round trip, short enough that a mended link is soon used
+_CONNECT_TIMEOUT_MS = 700  # longer than a round trip, short enough to use a restored link soon
 
 _MEND_S = 0.1
 _MOST_ENDS = 4096
-_UNKNOWN = "host {!r} is not known: is its name right, or that machine still off? It is tried again"
+_UNKNOWN = "host {!r} is not known: check its name and whether the machine is on; retrying"
 _RECONNECT_MS = 100
 _RECEIVE_BUFFER_BYTES = 256 * 1024
 
 
 class Subscriber:
-    """Receives messages from publishers that may come, go and come back; used by one thread.
+    """Receives messages from publishers, which may restart at any time; used by one thread.
 
     Args:
         sources: Endpoints to connect to, each with the role of the worker that listens there.
-        lane: Which messages it takes.
-        subscriptions: Prefixes of topics, in the order in which publishers learn of them.
+        lane: The lane that it receives.
+        subscriptions: Topic prefixes, in the order in which publishers see them.
         wire: ``[wire]``.
-        security: What the links must have.
-        queue: Most messages waiting here for ``receive``.
-        whole: It takes all streams of the lane; otherwise those that it is given by ``begin``.
+        security: Security policy of the links.
+        queue: Largest number of messages queued for ``receive``.
+        whole: Receive all streams of the lane; otherwise those added with ``begin``.
         most_bytes: Largest part of a message; by default ``wire.max_frame_mb``.
-        role: Of the worker that reads, which its name begins with.
+        role: Role of the reading worker; prefix of ``name``.
 
     Attributes:
-        name: What publishers know it by.
-        lane: Which messages it takes.
+        name: Name announced to publishers.
+        lane: The lane that it receives.
 
     Raises:
-        TransportError: An endpoint can never be connected to. A host name that is not known is none of
-            these: it is looked up again until it is, and reported as trouble.
+        TransportError: An endpoint can't be connected to. An unknown host name does not raise: it is retried
+            until it resolves, and reported by ``pop_troubles``.
         SecurityError: There is no key for a server, or its public key is missing.
     """
 
@@ -86,7 +86,7 @@ class Subscriber:
             raise
 
     def receive(self) -> tuple[list[memoryview], zmq.Frame] | None:
-        """The next message, uncopied, and what ``peer`` knows its sender by; None if none waits."""
+        """The next message, without a copy, and a frame of it for ``sockets.peer``; None if there is none."""
         while sockets.waits(self.socket):
             frames = sockets.receive(self.socket)
             parts = [frame.buffer for frame in frames]
@@ -96,30 +96,30 @@ class Subscriber:
         return None
 
     def begin(self, stream_id: str, subscriptions: Sequence[bytes]) -> None:
-        """Takes one more stream, whose topics have these prefixes; publishers then wait for it."""
+        """Subscribes to a stream with these topic prefixes; publishers then wait for this reader."""
         for subscription in (*subscriptions, topics.reader(self.lane, self.name, stream_id)):
             self.socket.subscribe(subscription)
 
     def leave(self, stream_id: str, subscriptions: Sequence[bytes]) -> None:
-        """Takes a stream no longer that it was given by ``begin``; what is on its way may still come."""
+        """Unsubscribes from a stream of ``begin``; messages in flight may still arrive."""
         for subscription in (topics.reader(self.lane, self.name, stream_id), *subscriptions):
             self.socket.unsubscribe(subscription)
 
     def ask_again(self, stream_id: str = "") -> None:
-        """Asks for the last frames of a stream, or of all, until ``asked_again``; before it is begun."""
+        """Requests the last frames of a stream, or of all, until ``asked_again``; call before ``begin``."""
         self.socket.subscribe(topics.again(self.name, stream_id))
 
     def asked_again(self, stream_id: str = "") -> None:
-        """Takes back that it asks: a link that breaks and comes back would bring them once more."""
+        """Withdraws the request, which would otherwise be repeated on each reconnection."""
         self.socket.unsubscribe(topics.again(self.name, stream_id))
 
     def notify(self, topic: bytes) -> None:
-        """Notifies all publishers: they see subscriptions come and go."""
+        """Notifies all publishers by subscribing and unsubscribing."""
         self.socket.subscribe(topic)
         self.socket.unsubscribe(topic)
 
     def mend(self) -> None:
-        """Connects where a host has become known, and again where libzmq has given up; looks now and then."""
+        """Connects to newly resolved hosts and reconnects where libzmq has given up; rate-limited."""
         if (now := time.monotonic()) < self._mend_at:
             return
         self._mend_at = now + _MEND_S
@@ -141,13 +141,13 @@ class Subscriber:
             self._connect(*self._sources[endpoint])
 
     def pop_troubles(self) -> dict[str, str]:
-        """Endpoints that do not work, with a human-readable reason; repeated for as long as it lasts."""
+        """Endpoints with errors and a human-readable reason; repeated while the error lasts."""
         troubles, self._troubles = self._troubles, {}
         return troubles
 
     @property
     def links(self) -> dict[str, LinkState]:
-        """The connections over TCP, by role and endpoint; processes of this machine are not lost unseen."""
+        """States of the TCP connections, by role and endpoint; ipc is omitted, as it needs no monitoring."""
         return {
             f"{role} at {where.text}": self._links.states.get(endpoint, "waiting")
             for endpoint, (role, where) in self._sources.items()
@@ -177,13 +177,13 @@ class Subscriber:
                 self._add(role, where)
 
     def close(self) -> None:
-        """Disconnects; what still waits is lost."""
+        """Disconnects; queued messages are lost."""
         self._context.destroy(linger=0)
 
     def _add(self, role: Role, where: address.Address) -> None:
         address.check_connect(where)
         if where.named:
-            self._security.secure_client(self.socket, where, role)  # a missing key is reported at the start
+            self._security.secure_client(self.socket, where, role)  # report a missing key at the start
             self._lookups[where] = (role, Lookup(where))
         else:
             self._connect(role, where)
@@ -199,7 +199,7 @@ class Subscriber:
         self._sources[endpoint] = (role, where)
 
     def _was_answered(self, topic: memoryview, header: memoryview) -> bool:
-        """Acknowledges ends and flushes; True if that was all: publishers repeat ends until they are."""
+        """Acknowledges ends and flushes; True for flushes and repeated ends, which need no processing."""
         is_end = topics.is_end(topic)
         if not is_end and not topics.is_flush(topic):
             return False
@@ -224,12 +224,12 @@ class Subscriber:
 
 
 def wait_any(timeout_s: float, subscribers: Iterable[Subscriber]) -> bool:
-    """Waits until a message waits at one of several subscribers; False if none came in time."""
+    """Waits until one of several subscribers has a message; False after the timeout."""
     return bool(ready(timeout_s, subscribers))
 
 
 def ready(timeout_s: float, subscribers: Iterable[Subscriber]) -> list[Subscriber]:
-    """Waits like ``wait_any``; the subscribers at which messages wait."""
+    """Waits like ``wait_any``; returns the subscribers that have messages."""
     waiting = list(subscribers)
     if not waiting:
         time.sleep(max(0.0, timeout_s))

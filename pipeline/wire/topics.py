@@ -5,32 +5,32 @@
     f.newest.<stream_id>.   f.every.<stream_id>.    frames, from capture
     p.newest.<stream_id>.   p.every.<stream_id>.    predictions, from inference
     (one of these)end                               the end of that stream
-    s.                                              what one worker counted
-    offer.<lane>.<stream_id>.                       memory that frames will lie in: see ``segment``
-    a.<lane>.<segment>.                             frames without that memory, for who can't open it
-    flush.<lane>.                                   "acknowledge this when all before it is taken"
+    s.                                              statistics of one worker
+    offer.<lane>.<stream_id>.                       offer of shared memory for frames: see ``segment``
+    a.<lane>.<segment>.                             frames with pixels, if a reader can't open it
+    flush.<lane>.                                   request to acknowledge all earlier messages
     again.<reader>.<stream_id>                      the last frames of a live stream, in one, for one reader
 
-``newest`` and ``every`` are two lanes: a receiver uses a connection of its own for each, so that
-back-pressure on files never delays live streams. The final dot keeps stream ``a`` apart from ``ab``;
-who subscribes to ``a`` alone hears of ``a.b`` too, and leaves it out.
+``newest`` and ``every`` are two lanes: a receiver uses a separate connection for each, so that back-pressure
+on files never delays live streams. The final dot distinguishes stream ``a`` from ``ab``; a subscriber to
+``a`` also receives ``a.b`` and discards it.
 
-A receiver speaks to its publishers by subscribing, which they get to see:
+Receivers send notices to their publishers as subscriptions, which publishers can see:
 
 ::
 
-    role.<lane>.inference   role.<lane>.sink       "I listen on this lane"
-    reader.<lane>.<reader>.         "this is me, on this lane, for all streams"
-    reader.<lane>.<reader>.<stream_id>             "... for this one"
-    again.<reader>.                 "send me the last frames of all live streams once more"
-    again.<reader>.<stream_id>                     "... of this one"
-    taken.<reader>.<token>          "I have taken that end of stream, or that flush"
-    age.<packed version, Feedback>  "this is how old your frames are when they are predicted"
-    view.<packed version, TakeView> "take what this camera shows as its view" (the sink, to inference)
-    opened.<segment>.<reader>       "I can read that memory"
-    closed.<segment>.<reader>       "I can't"
+    role.<lane>.inference   role.<lane>.sink       announces a role on a lane
+    reader.<lane>.<reader>.                        announces a reader of all streams
+    reader.<lane>.<reader>.<stream_id>             announces a reader of one stream
+    again.<reader>.                                requests the last frames of all live streams
+    again.<reader>.<stream_id>                     requests the last frames of one stream
+    taken.<reader>.<token>                         acknowledges an end of stream or a flush
+    age.<packed version, Feedback>                 age of predictions, from inference to capture
+    view.<packed version, TakeView>                request for a new view, from sink to inference
+    opened.<segment>.<reader>                      the reader has opened the shared memory
+    closed.<segment>.<reader>                      the reader can't open it
 
-A reader is named after its role, with a number that nobody else has.
+The name of a reader is its role and a random number.
 """
 
 import secrets
@@ -42,7 +42,7 @@ from pipeline.base.role_names import Role
 
 STATS = b"s."
 MAX_BYTES = 512
-"""More than any topic of ours has: a stream id has at most 64 letters of 4 bytes."""
+"""Longer than any of these topics: a stream id has at most 64 characters of 4 bytes."""
 _AGAIN = b"again."
 _END = b".end"
 _AGE = b"age."
@@ -50,27 +50,27 @@ _VIEW = b"view."
 
 
 def frames(policy: Policy, stream_id: str = "") -> bytes:
-    """Topic of a stream's frames; without a stream, the prefix of all of that lane."""
+    """Topic of a stream's frames; without a stream, the prefix for all streams of the lane."""
     return _topic("f", policy, stream_id)
 
 
 def predictions(policy: Policy, stream_id: str = "") -> bytes:
-    """Topic of a stream's predictions; without a stream, the prefix of all of that lane."""
+    """Topic of a stream's predictions; without a stream, the prefix for all streams of the lane."""
     return _topic("p", policy, stream_id)
 
 
 def end_of(topic: bytes) -> bytes:
-    """Topic of the end of the stream that has this topic."""
+    """Topic of the end of the stream with this topic."""
     return topic + _END[1:]
 
 
 def flush(lane: Policy) -> bytes:
-    """Topic of the question whether everything was taken."""
+    """Topic of requests to acknowledge all earlier messages."""
     return b"flush.%b." % lane.encode()
 
 
 def offer(lane: Policy, stream_id: str = "") -> bytes:
-    """Topic of offers of shared memory for a stream; without a stream, the prefix of all of that lane."""
+    """Topic of shared-memory offers; without a stream, the prefix for all streams of the lane."""
     return _topic("offer", lane, stream_id)
 
 
@@ -83,22 +83,22 @@ def is_offer(topic: bytes | memoryview, lane: Policy) -> bool:
 def without(lane: Policy, segment: bytes) -> bytes:
     """Topic of the frames of a segment for readers that can't open it.
 
-    It sorts before ``closed``: after a break libzmq subscribes again by alphabet, and who is heard to have
-    found the memory closed must have subscribed to this.
+    It sorts before ``closed``: libzmq resubscribes in alphabetical order after a reconnection, and a reader
+    must have subscribed to this topic before its ``closed`` arrives.
     """
     return b"a.%b.%b." % (lane.encode(), segment.hex().encode())
 
 
 def is_without(topic: bytes, lane: Policy) -> bool:
-    """Whether this is such a topic."""
+    """Whether this is a topic of ``without``."""
     return topic.startswith(b"a.%b." % lane.encode()) and len(topic) == len(without(lane, bytes(16)))
 
 
 def loses_nothing(topic: bytes | memoryview) -> bool:
     """Whether messages of this topic wait for slow receivers instead of being dropped.
 
-    Everything that goes between such frames has to, offers too: libzmq leaves a receiver whose queue was
-    full out of the next message as well, also if that one must not be dropped.
+    All messages between such frames must wait, including offers: after a drop, libzmq also skips the next
+    message for that receiver, even if it must not be dropped.
     """
     return bytes(topic[2:8]) == b"every." or is_offer(topic, "every")
 
@@ -109,7 +109,7 @@ def is_end(topic: bytes | memoryview) -> bool:
 
 
 def ended_stream(topic: bytes | memoryview) -> str | None:
-    """The stream of which a message of this topic is the end; None if it is none."""
+    """The stream whose end has this topic; None for other topics."""
     if not is_end(topic):
         return None
     return bytes(topic).split(b".", 2)[2].removesuffix(_END).decode()
@@ -121,22 +121,22 @@ def is_flush(topic: bytes | memoryview) -> bool:
 
 
 def again(name: bytes, stream_id: str = "") -> bytes:
-    """Topic of frames that are sent again to a reader, and what it subscribes to, to get them.
+    """Topic of frames that are sent again to a reader; the reader subscribes to it to request them.
 
     Args:
-        name: Of the reader.
-        stream_id: Of the stream; empty to ask for all of them.
+        name: Name of the reader.
+        stream_id: The stream; empty for all.
     """
     return b"%b%b.%b" % (_AGAIN, name, stream_id.encode())
 
 
 def is_again(topic: bytes | memoryview) -> bool:
-    """Whether a message of this topic is a frame that is sent again."""
+    """Whether a message of this topic has frames that are sent again."""
     return bytes(topic[: len(_AGAIN)]) == _AGAIN
 
 
 def asks_again(notice: bytes) -> tuple[bytes, str] | None:
-    """The reader and the stream (empty: all) of a notice that asks for frames again; None for others."""
+    """The reader and stream (empty: all) of a notice that requests past frames; None for other notices."""
     if not notice.startswith(b"\x01" + _AGAIN) or len(notice) > MAX_BYTES:
         return None
     name, dot, stream_id = notice[1 + len(_AGAIN) :].partition(b".")
@@ -144,62 +144,62 @@ def asks_again(notice: bytes) -> tuple[bytes, str] | None:
 
 
 def new_reader(role: str = "other") -> bytes:
-    """A name for one connection end, unlike all others."""
+    """A unique name for a reader."""
     return f"{role}-{secrets.token_hex(8)}".encode()
 
 
 def has_role(name: bytes, role: str) -> bool:
-    """Whether a reader of this name has this role."""
+    """Whether a reader's name has this role."""
     return name.startswith(role.encode() + b"-")
 
 
 def token(topic: bytes | memoryview, header: bytes | memoryview) -> bytes:
-    """Short name of a message that is acknowledged."""
+    """Short identifier of a message, for acknowledgements."""
     return b"%08x" % zlib.crc32(header, zlib.crc32(topic))
 
 
 def role(lane: Policy, name: Role) -> bytes:
-    """What a receiver subscribes to on each lane, to announce its role."""
+    """Notice that announces a receiver's role on a lane."""
     return b"role.%b.%b" % (lane.encode(), name.encode())
 
 
 def reader(lane: Policy, name: bytes, stream_id: str = "") -> bytes:
-    """What a receiver subscribes to, to be waited for: with a stream, or with all streams of the lane."""
+    """Notice that announces a reader of a stream, or of all streams of the lane, so that publishers wait."""
     return b"reader.%b.%b.%b" % (lane.encode(), name, stream_id.encode())
 
 
 def taken(name: bytes, of: bytes) -> bytes:
-    """What a receiver subscribes to, to acknowledge the message with token ``of``."""
+    """Notice that acknowledges the message with token ``of``."""
     return b"taken.%b.%b" % (name, of)
 
 
 def age(packed: bytes) -> bytes:
-    """What inference subscribes to, to send feedback to capture."""
+    """Notice with feedback from inference to capture."""
     return _AGE + packed
 
 
 def feedback_of(notice: bytes) -> bytes | None:
-    """What ``age`` was given, if a notice of a new subscription is one."""
+    """The payload of an ``age`` notice; None for other notices."""
     return notice[1 + len(_AGE) :] if notice.startswith(b"\x01" + _AGE) else None
 
 
 def view(packed: bytes) -> bytes:
-    """What a sink subscribes to, to have inference take a view."""
+    """Notice with a sink's request for a new view."""
     return _VIEW + packed
 
 
 def view_of(notice: bytes) -> bytes | None:
-    """What ``view`` was given, if a notice of a new subscription is one."""
+    """The payload of a ``view`` notice; None for other notices."""
     return notice[1 + len(_VIEW) :] if notice.startswith(b"\x01" + _VIEW) else None
 
 
 def opened(segment: bytes, name: bytes) -> bytes:
-    """What a receiver subscribes to as long as it has a segment open."""
+    """Notice that a reader has a segment open; active while it is open."""
     return b"opened.%b.%b" % (segment.hex().encode(), name)
 
 
 def closed(segment: bytes, name: bytes) -> bytes:
-    """What a receiver subscribes to if it can't open a segment."""
+    """Notice that a reader can't open a segment."""
     return b"closed.%b.%b" % (segment.hex().encode(), name)
 
 

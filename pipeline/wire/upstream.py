@@ -1,7 +1,7 @@
 """Notices that receivers send to a bound socket, with a limit for each peer.
 
-Every subscription reaches the publisher as a notice, and stays in libzmq's memory as long as the peer is
-connected. A peer that made them up without end would keep the publisher from its work, and fill memory.
+Every subscription reaches the publisher as a notice and stays in libzmq's memory while the peer is connected.
+Without a limit, a hostile peer could block the publisher and fill its memory.
 """
 
 import contextlib
@@ -18,19 +18,19 @@ from pipeline.wire import sockets
 from pipeline.wire.rejects import Rejects
 
 MOST_TOPICS = 20_000
-"""That one address may have subscribed to, and notices that it may send in ten seconds.
+"""Limit per address: active subscriptions, and new ones in ten seconds.
 
-Feedback on 256 streams is 10,000 of these, and a reader of 256 segments has some 500 topics."""
+Feedback on 256 streams needs 10,000 in that time; a reader of 256 segments has about 500 subscriptions."""
 _WINDOW_S = 10.0
 _SLICE = 1000
 
 
 @dataclass(slots=True)
 class _Peer:
-    """What one address has sent.
+    """Notices of one address.
 
     Attributes:
-        topics: That it has subscribed to now; those of a connection that is gone count until all of them are.
+        topics: Active subscriptions; those of a closed connection count until all its connections are closed.
         recent: Subscriptions since ``since``.
         since: Start of the window, in monotonic seconds.
     """
@@ -41,16 +41,16 @@ class _Peer:
 
 
 class Upstream:
-    """Takes the notices of an XPUB socket; made before the socket is bound, used by its thread.
+    """Receives the notices of an XPUB socket; create it before the socket is bound, use it in its thread.
 
-    Peers are distinguished by their address. Those at an ipc path have none, and are never cut off.
+    Peers are distinguished by their address. Peers on an ipc path have none and are never disconnected.
 
     Args:
         sock: The socket.
-        kind: Of its endpoint.
+        kind: Kind of its endpoint.
 
     Attributes:
-        rejects: Who was cut off.
+        rejects: Disconnected peers.
     """
 
     def __init__(self, sock: "zmq.Socket[bytes]", kind: Literal["ipc", "tcp"]) -> None:
@@ -62,9 +62,9 @@ class Upstream:
         self.rejects = Rejects()
 
     def take(self) -> Iterator[bytes]:
-        """The notices that have come: 1 (subscribed) or 0 (unsubscribed or gone), then the topic.
+        """Yields pending notices: 1 (subscribed) or 0 (unsubscribed or disconnected), then the topic.
 
-        After a thousand the rest waits for the next call, so that the caller gets on with its work.
+        At most a thousand per call, so that the caller is not blocked.
         """
         self._follow_connections()
         for _ in range(_SLICE):
@@ -79,7 +79,7 @@ class Upstream:
             yield frame.bytes
 
     def cut_unless(self, admitted: Callable[[str], bool]) -> None:
-        """Cuts the connections of users who are no longer admitted; all who subscribed are known."""
+        """Closes the connections of users that are no longer admitted; covers all that have subscribed."""
         for number, (user, address) in list(self._users.items()):
             if not admitted(user):
                 del self._users[number]
@@ -88,15 +88,15 @@ class Upstream:
                 _shut_down(number, address)
 
     def close(self) -> None:
-        """Stops following the connections; before the socket is closed."""
+        """Stops monitoring the connections; call it before the socket is closed."""
         if not self._monitor.closed:
             self._socket.disable_monitor()
             self._monitor.close(linger=0)
 
     def _count(self, address: str, notice: bytes) -> None:
-        """Counts a notice of a peer, and cuts it off if there are too many."""
+        """Counts a notice of a peer, and disconnects the peer if there are too many."""
         if address not in self._connections.values():
-            return  # what was still on its way when it went
+            return  # was in flight when the peer disconnected
         peer = self._peers.setdefault(address, _Peer())
         if notice[:1] != b"\x01":
             peer.topics -= 1
@@ -120,7 +120,7 @@ class Upstream:
             if kind == zmq.EVENT_ACCEPTED:
                 self._connections[number] = _address(number)
                 continue
-            if not _address(number):  # otherwise the next one has the number, and may be known already
+            if not _address(number):  # otherwise a new connection has the number and may be known already
                 self._users.pop(number, None)
             address = self._connections.pop(number, "")
             if address not in self._connections.values():
@@ -128,17 +128,17 @@ class Upstream:
 
 
 def _address(number: int) -> str:
-    """Where a connection comes from; empty if it is gone."""
+    """Remote address of a connection; empty if it is closed."""
     try:
         with _borrowed(number) as connection:
-            peer = connection.getpeername()  # empty for a path
+            peer = connection.getpeername()  # empty for ipc
             return str(peer[0]).removeprefix("::ffff:") if peer else ""
     except OSError:
         return ""
 
 
 def _shut_down(number: int, address: str) -> None:
-    """Ends a connection, unless its number is another socket's by now: one that is connected elsewhere."""
+    """Shuts a connection down, unless its descriptor has been reused for another address."""
     if _address(number) == address:
         with contextlib.suppress(OSError), _borrowed(number) as connection:
             connection.shutdown(socket.SHUT_RDWR)
@@ -146,7 +146,7 @@ def _shut_down(number: int, address: str) -> None:
 
 @contextlib.contextmanager
 def _borrowed(number: int) -> Iterator[socket.socket]:
-    """A socket of libzmq, which keeps it."""
+    """A Python socket for a descriptor that libzmq owns; the descriptor is not closed."""
     connection = socket.socket(fileno=number)
     try:
         yield connection

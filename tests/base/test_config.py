@@ -152,7 +152,7 @@ def test_every_number_has_a_finite_range_and_refuses_what_is_outside(place: str,
 
 def test_a_worker_may_be_silent_between_two_statistics() -> None:
     with pytest.raises(
-        ConfigError, match=r"run\.hung_after_s \(3\) must be over twice wire\.stats_interval_s"
+        ConfigError, match=r"run\.hung_after_s \(3\) must be more than twice wire\.stats_interval_s"
     ):
         load_config(None, ["wire.stats_interval_s=2", "run.hung_after_s=3"])
 

@@ -43,8 +43,8 @@ def test_four_points_with_places_or_lengths_or_one_thing_are_ground(tmp_path: Pa
         ([SIZE, SEEN, METRES, LENGTHS], "points: give either metres or distances_m"),
         ([SIZE, SEEN, METRES, "length_m=3"], "points: give either metres or distances_m"),
         ([SIZE, BAR], "segment: give its length as length_m"),
-        ([SIZE, BAR, "length_m=3", METRES], "segment: give its length as length_m, and neither"),
-        ([SIZE, "segment=[[0.4, 0.6], [0.405, 0.6]]", "length_m=3"], "segment: it is too short"),
+        ([SIZE, BAR, "length_m=3", METRES], "segment: give its length as length_m, without"),
+        ([SIZE, "segment=[[0.4, 0.6], [0.405, 0.6]]", "length_m=3"], "segment: too short"),
         ([SIZE, BAR, "length_m=0"], "ground.yard.length_m: must be a number from 0.01"),
         ([SIZE, SEEN[:-13] + "]", METRES], "ground.yard: points: must be 4 to 4 entries"),
         (

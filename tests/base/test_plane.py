@@ -34,9 +34,9 @@ def test_lengths_that_contradict_each_other_are_refused_with_those_that_do() -> 
     sound = lengths(CORNERS)
     for number, names in ((0, "1-2, 2-3"), (2, "3-4, 4-1"), (4, "1-2, 2-3")):
         wrong = [length * (3 if n == number else 1) for n, length in enumerate(sound)]
-        with pytest.raises(ValueError, match=f"{names} and the diagonal 1-3 make no triangle"):
+        with pytest.raises(ValueError, match=f"{names} and the diagonal 1-3 do not form a triangle"):
             corners_of(wrong)
-    with pytest.raises(ValueError, match="2-4 is 9, but the other five make it 7"):
+    with pytest.raises(ValueError, match="2-4 is 9, but the other five give 7"):
         corners_of([*sound[:5], 9.0])
 
 

@@ -274,7 +274,7 @@ def test_refused_connection() -> None:
 
 
 def test_unknown_host() -> None:
-    with pytest.raises(SourceError, match=r"no host is called no-such-camera\.invalid"):
+    with pytest.raises(SourceError, match=r"host no-such-camera\.invalid is not known"):
         open_source("rtsp://no-such-camera.invalid/x", options()).open()
 
 

@@ -58,7 +58,7 @@ def test_what_stays_on_this_machine(text: str, local: bool) -> None:
     ],
 )
 def test_what_is_no_endpoint(text: str) -> None:
-    with pytest.raises(TransportError, match=r"is no endpoint: write ipc://path or tcp://host:port"):
+    with pytest.raises(TransportError, match=r"not an endpoint: write ipc://path or tcp://host:port"):
         address.parse(text)
 
 
@@ -78,7 +78,7 @@ def test_a_port_in_use() -> None:
 
 
 def test_an_address_of_another_machine() -> None:
-    assert "no address of this machine" in cannot_bind(f"tcp://192.0.2.1:{free_port()}")
+    assert "not an address of this machine" in cannot_bind(f"tcp://192.0.2.1:{free_port()}")
 
 
 def test_a_host_that_is_not_known() -> None:
@@ -133,7 +133,7 @@ def test_a_folder_that_is_missing(tmp_path: Path) -> None:
 
 def test_a_file_in_the_way_is_kept(tmp_path: Path) -> None:
     (tmp_path / "frames").write_text("precious")
-    assert "is no socket" in cannot_bind(f"ipc://{tmp_path}/frames")
+    assert "is not a socket" in cannot_bind(f"ipc://{tmp_path}/frames")
     assert (tmp_path / "frames").read_text() == "precious"
 
 

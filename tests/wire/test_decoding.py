@@ -174,7 +174,7 @@ def test_another_version_is_refused_by_both_names(version: int) -> None:
     assert error.reason == "version"
     assert (
         str(error)
-        == f"peer speaks wire version {version}, this program {messages.WIRE_VERSION}: update the older one"
+        == f"peer uses wire version {version}, this program {messages.WIRE_VERSION}: update the older one"
     )
 
 
@@ -221,8 +221,8 @@ def test_wrong_sizes_are_refused() -> None:
 
 def test_a_damaged_jpeg_is_refused() -> None:
     good = jpeg_parts()
-    assert str(refused([*good[:2], good[2][:-20]])) == "the JPEG picture is cut off"
-    assert str(refused([*good[:2], b"\x89PNG" + bytes(100)])) == "the pixels are not a JPEG picture"
+    assert str(refused([*good[:2], good[2][:-20]])) == "the JPEG image is cut off"
+    assert str(refused([*good[:2], b"\x89PNG" + bytes(100)])) == "the pixels are not a JPEG image"
     assert refused(with_header(good, height=47)).reason == "jpeg"
     size_at = bytes(good[2]).index(b"\xff\xc0")
     without_pixels = bytes(good[2][: size_at + 19])
@@ -230,7 +230,7 @@ def test_a_damaged_jpeg_is_refused() -> None:
     for damaged in (without_pixels + b"\xff\xd9", half + b"\xff\xd9"):
         header = decoding.decode_message([*good[:2], damaged], LIMIT)
         assert isinstance(header, FrameHeader)
-        with pytest.raises(WireError, match="a damaged JPEG picture"):
+        with pytest.raises(WireError, match="a damaged JPEG image"):
             decoding.decode_frame(header, damaged, 0)
 
 

@@ -63,7 +63,7 @@ def test_files_that_are_no_keys(tmp_path: Path) -> None:
     ):
         wrong = tmp_path / "wrong.key"
         wrong.write_text(text)
-        with pytest.raises(SecurityError, match="is no key file"):
+        with pytest.raises(SecurityError, match="is not a key file"):
             load_public(wrong)
 
 
@@ -71,7 +71,7 @@ def test_keys_of_two_pairs_are_not_mixed(tmp_path: Path) -> None:
     _, mine = new_keys(tmp_path, "mine")
     other, _ = new_keys(tmp_path, "other")
     mine.write_text(mine.read_text().replace(load_public(mine).decode(), load_public(other).decode()))
-    with pytest.raises(SecurityError, match="do not belong together"):
+    with pytest.raises(SecurityError, match="keys do not match"):
         load_pair(mine)
 
 

@@ -66,8 +66,8 @@ def test_what_a_former_owner_still_sends_is_refused_and_reported_once(policy: Po
         assert set(got) == {("yard", 0, 5), ("door", 2, 6)}
         (report,) = receiver.rejects.pop_reports()
     assert report.endswith(
-        "door: an answer of generation 1 is refused: the stream was given to another inference worker, "
-        "which is at 2"
+        "door: an answer of generation 1 is refused: the stream has moved to another inference worker, "
+        "generation 2"
     )
 
 
@@ -91,7 +91,7 @@ def test_a_frame_that_the_former_owner_has_answered_is_not_answered_again(tmp_pa
         assert got == [(0, 2), (0, 3), (1, 4), (1, 5)]
         assert receiver.rejects.counts == {"generation": 2}
         (report,) = receiver.rejects.pop_reports()
-        assert "door: a second answer is refused: frame 2 was answered before" in report
+        assert "door: a duplicate prediction is rejected: frame 2 was predicted before" in report
         new.send(encoding.encode_prediction(prediction(0, "every", generation=2, session=77)))
         until(lambda: taken(7), "frames of a capture that was started again are others")
         assert got[-1] == (2, 0)

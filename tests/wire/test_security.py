@@ -71,7 +71,7 @@ def test_an_unlisted_key_gets_through_only_once_it_is_allowed(machines: Machines
         assert refused.startswith(f"127.0.0.1: its public key {key} is not allowed at tcp://127.0.0.1:0")
         assert publisher.refused_lately() == (
             f"; refused here, because the key is not allowed: 127.0.0.1 (public key {key}): "
-            "`python run_stream.py keys allow FILE` admits it"
+            "allow it with `kvq-stream keys allow FILE`"
         )
         gets_nothing(publisher, receiver)
         assert (publisher.pop_refused(), receiver.rejects.pop_reports()) == ([], []), "once a minute"
@@ -163,7 +163,7 @@ def test_one_receiver_can_use_both_kinds_of_link(machines: Machines, tmp_path: P
 def test_binding_beyond_this_machine_needs_keys(endpoint: str) -> None:
     with pytest.raises(SecurityError) as caught:
         Publisher(endpoint, QUICK, OPEN)
-    for words in ("run_stream.py keys new NAME", "keys allow FILE", "--insecure"):
+    for words in ("kvq-stream keys new NAME", "keys allow FILE", "--insecure"):
         assert words in str(caught.value)
     with Publisher(endpoint, QUICK, security(insecure=True)):
         pass
@@ -173,7 +173,7 @@ def test_binding_beyond_this_machine_needs_keys(endpoint: str) -> None:
 def test_connecting_beyond_this_machine_needs_keys(endpoint: str) -> None:
     with pytest.raises(SecurityError) as caught:
         FrameReceiver([endpoint], "sink", QUICK, OPEN)
-    for words in (endpoint, "run_stream.py keys new NAME", "security.servers.capture", "--insecure"):
+    for words in (endpoint, "kvq-stream keys new NAME", "security.servers.capture", "--insecure"):
         assert words in str(caught.value)
     with FrameReceiver([endpoint], "sink", QUICK, security(insecure=True)):
         pass

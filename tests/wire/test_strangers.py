@@ -54,9 +54,7 @@ def test_bad_messages_of_a_peer_are_counted_and_good_ones_still_come(tmp_path: P
         assert receiver.rejects.counts == {"parts": 1, "header": 2, "version": 2, "pixels": 1}
         reports = receiver.rejects.pop_reports()
         assert len(reports) == 4
-        versions = (
-            f"peer speaks wire version {messages.WIRE_VERSION + 1}, this program {messages.WIRE_VERSION}"
-        )
+        versions = f"peer uses wire version {messages.WIRE_VERSION + 1}, this program {messages.WIRE_VERSION}"
         assert f"{versions}: update the older one" in reports[2]
         assert receiver.rejects.pop_reports() == []
 
@@ -101,7 +99,7 @@ def test_statistics_that_are_too_large_are_refused_before_they_fill_memory(tmp_p
         sock.send_multipart([topic, msgspec.msgpack.encode(messages.Stats(stats=stats))])
         assert receiver.poll(10.0) == []
         assert receiver.rejects.counts == {"size": 1}
-        assert "statistics that hold" in receiver.rejects.latest["size"]
+        assert "bytes in memory, at most" in receiver.rejects.latest["size"]
         sock.send_multipart([topic, huge])
         until(lambda: not receiver.poll(0.01) and "link" in receiver.rejects.counts, "it is cut off")
         assert "statistics over 512 KiB" in receiver.rejects.latest["link"]

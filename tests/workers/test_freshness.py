@@ -148,7 +148,7 @@ def test_a_wrong_age_is_one_line(place: Path, text: str) -> None:
     with Program(place, f"--max-age={text}") as program:
         outcome = program.finish()
     assert outcome.code == 2, outcome.told()
-    assert re.fullmatch(r"error: '.*' is no duration: give it as 150ms, as 2s, .*\n", outcome.err)
+    assert re.fullmatch(r"error: '.*' is not a duration: use 150ms, 2s, .*\n", outcome.err)
 
 
 def told(run: Pipeline) -> Freshness:

@@ -77,7 +77,7 @@ def test_a_sink_tells_the_generation_that_it_has_seen_last(place: Path) -> None:
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ({"frames": ["tcp://host"]}, "tcp://host: is no endpoint"),
+        ({"frames": ["tcp://host"]}, "tcp://host: not an endpoint"),
         ({"frames": [], "predictions": ["tcp://127.0.0.1:0"]}, "tcp://127.0.0.1:0"),
         ({"stats": []}, "stats"),
         ({"frames": "tcp://host:5555"}, "frames"),

@@ -10,21 +10,21 @@ from pipeline.base.ranges import Difference, Duration, TimeNs
 from pipeline.base.text import StreamId
 
 Cause: TypeAlias = Literal["link", "machine"]
-"""Where most of the age comes from: the way to inference, or inference itself."""
+"""Main cause of the age: the link to inference, or inference itself."""
 
 
 class Feedback(msgspec.Struct, frozen=True):
-    """How old the predictions of a live stream were lately; inference sends it to capture as it is.
+    """Recent ages of a live stream's predictions, sent from inference to capture.
 
     Attributes:
         stream_id: The stream.
         session: The session of its frames.
-        sent_ns: Unix time in ns of the report, on inference's clock, which ``since_ns`` is not.
-        age_ms: From capture to prediction; nine in ten were no older. On the wire it is inference's clock
-            minus capture's, and so is ``transit_ms``.
-        transit_ms: From capture to arrival at inference; nine in ten took no longer.
-        step_ms: Median time of a step.
-        since_ns: Capture time of the oldest of these frames.
+        sent_ns: Unix time in ns of the report, on inference's clock.
+        age_ms: 90th percentile of the time from capture to prediction. On the wire it includes the offset
+            between the clocks of inference and capture, as does ``transit_ms``.
+        transit_ms: 90th percentile of the time from capture to arrival at inference.
+        step_ms: Median duration of a step.
+        since_ns: Capture time of the oldest of these frames, on capture's clock.
     """
 
     stream_id: StreamId
@@ -37,13 +37,13 @@ class Feedback(msgspec.Struct, frozen=True):
 
     @property
     def cause(self) -> Cause:
-        """Where most of the age comes from; a frame that meets a step under way waits for it unread."""
+        """Main cause of the age; a frame that arrives during a step is read only after it."""
         on_the_way = max(0.0, self.transit_ms - self.step_ms)
         return "link" if on_the_way > self.age_ms - on_the_way else "machine"
 
 
 class AgeLog:
-    """Collects the times of a stream's predictions until they are summed up."""
+    """Collects the times of a stream's predictions until they are summarised."""
 
     def __init__(self, stream_id: str) -> None:
         self._stream_id, self._session = stream_id, 0
@@ -56,7 +56,7 @@ class AgeLog:
     def add(
         self, session: int, *, capture_ns: int, received_ns: int, started_ns: int, predicted_ns: int
     ) -> None:
-        """Notes one prediction by its frame's session and times, Unix ns."""
+        """Records the session of one prediction and its times, Unix ns."""
         self._session = session
         self._since_ns = min(self._since_ns, capture_ns) if self._ages else capture_ns
         self._ages.append(predicted_ns - capture_ns)
@@ -64,7 +64,7 @@ class AgeLog:
         self._steps.append(predicted_ns - started_ns)
 
     def pop(self, now_ns: int, interval_ns: int) -> Feedback | None:
-        """What was noted since the last time; None if that was less than ``interval_ns`` ago, or nothing."""
+        """The summary since the last call; None if there is nothing or the interval has not passed."""
         if not self._ages or now_ns < self._due_ns:
             return None
         self._due_ns = now_ns + interval_ns

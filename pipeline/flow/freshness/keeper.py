@@ -14,7 +14,7 @@ from pipeline.flow.freshness.knobs import Knobs, Limits
 from pipeline.flow.freshness.law import FreshnessControl
 
 _ENOUGH_REPORTS = 4
-"""Reports of inference before its clock is known well enough to believe the ages."""
+"""Reports needed before the offset of inference's clock is accurate enough to use the ages."""
 
 
 @dataclass
@@ -29,7 +29,7 @@ class _KeptStream:
     since_sent: int = 0
 
     def take(self, feedback: Feedback, now_ns: int) -> None:
-        if self.control.is_silent(now_ns):  # perhaps another process by now, with another clock
+        if self.control.is_silent(now_ns):  # may be another process with another clock
             self.lead, self.reports = ClockLead(), 0
         lead_ms = self.lead.update(feedback.sent_ns, now_ns) / 1e6
         self.reports += 1
@@ -40,12 +40,12 @@ class _KeptStream:
 
 
 class FreshnessKeeper:
-    """Turns the knobs of capture's live streams; does nothing where no age is asked for.
+    """Adjusts the knobs of capture's live streams; does nothing without a maximum age.
 
     Args:
         freshness: ``[freshness]``.
-        quality: Of the JPEG pictures that are sent without it; 0 if none are.
-        notify: Takes human-readable events.
+        quality: Configured JPEG quality; 0 if frames are not sent as JPEG.
+        notify: Receives human-readable events.
     """
 
     def __init__(self, freshness: FreshnessConfig, quality: int, notify: Callable[[str], None]) -> None:
@@ -53,29 +53,29 @@ class FreshnessKeeper:
         self._streams: dict[str, _KeptStream] = {}
 
     def add(self, stream_id: str, policy: Policy) -> None:
-        """Begins to look after a stream; one that may lose nothing is left as it is."""
+        """Starts to control a stream; every-frame streams are left unchanged."""
         wanted = self._freshness
         if not wanted.max_age_ms:
             return
         if policy == "every":
             self._notify(
-                f"{stream_id}: --max-age (freshness.max_age_ms) is for live streams, "
-                "and of this one every frame counts"
+                f"{stream_id}: --max-age (freshness.max_age_ms) is for live streams; "
+                "this stream must not drop frames"
             )
             return
         limits = Limits(wanted.min_quality, wanted.min_side_px, wanted.min_fps)
         self._streams[stream_id] = _KeptStream(FreshnessControl(wanted.max_age_ms, limits, self._quality))
 
     def remove(self, stream_id: str) -> None:
-        """Looks after a stream no longer."""
+        """Stops controlling a stream."""
         self._streams.pop(stream_id, None)
 
     def update(self, reports: Iterable[Feedback], session: int, now_ns: int) -> None:
-        """Takes in what inference reports, and turns what has to be turned.
+        """Processes reports of inference and adjusts the knobs.
 
         Args:
-            reports: What has come since the last call.
-            session: Of the frames that this capture worker sends.
+            reports: Reports received since the last call.
+            session: Session of the frames that this capture worker sends.
             now_ns: Unix time in ns.
         """
         for report in reports:
@@ -87,11 +87,11 @@ class FreshnessKeeper:
 
     @property
     def controls(self) -> Mapping[str, FreshnessControl]:
-        """By stream: its control, for statistics."""
+        """The control of each stream, for statistics."""
         return {stream_id: stream.control for stream_id, stream in self._streams.items()}
 
     def leaves_out(self, stream_id: str, now_ns: int) -> bool:
-        """Whether the stream's next frame is not to be sent; to be asked once for each frame."""
+        """Whether to skip the stream's next frame; call it once per frame."""
         stream = self._streams.get(stream_id)
         if stream is None:
             return False
@@ -103,7 +103,7 @@ class FreshnessKeeper:
         return False
 
     def knobs(self, stream_id: str, side_px: int, now_ns: int) -> Knobs:
-        """How the stream's next frame is to be sent; quality 0 if its encoding stays as configured.
+        """How to send the stream's next frame; quality 0 keeps the configured encoding.
 
         Args:
             stream_id: The stream.

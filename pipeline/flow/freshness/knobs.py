@@ -5,7 +5,7 @@ from typing import Final, Literal, TypeAlias
 
 Knob: TypeAlias = Literal["quality", "size", "stride"]
 
-# Each step makes a stream 15 to 50 % cheaper: enough to be noticed, little enough to come back from.
+# Each step reduces the cost of a stream by 15 to 50 %: enough to have an effect, small enough to undo.
 _QUALITIES: Final = (90, 75, 60, 45, 30, 20, 10)
 _SIZES: Final = (1, 2, 4, 8)
 _STRIDES: Final = (1, 2, 3, 4, 6, 8, 12)
@@ -13,12 +13,12 @@ _STRIDES: Final = (1, 2, 3, 4, 6, 8, 12)
 
 @dataclass(frozen=True, slots=True)
 class Knobs:
-    """What capture sends.
+    """How capture sends frames.
 
     Attributes:
-        quality: Of JPEG pictures, 1 to 100; 0 leaves the encoding as it is configured.
-        size: Each side of a picture is divided by this.
-        stride: Every so many frames one is sent.
+        quality: JPEG quality, 1 to 100; 0 keeps the configured encoding.
+        size: Divisor of both sides of a frame.
+        stride: Every ``stride``-th frame is sent.
     """
 
     quality: int = 0
@@ -26,7 +26,7 @@ class Knobs:
     stride: int = 1
 
     def value(self, knob: Knob) -> int:
-        """Where a knob stands."""
+        """The value of a knob."""
         match knob:
             case "quality":
                 return self.quality
@@ -36,7 +36,7 @@ class Knobs:
                 return self.stride
 
     def turned(self, knob: Knob, value: int) -> "Knobs":
-        """The same with one knob set to ``value``."""
+        """A copy with one knob set to ``value``."""
         match knob:
             case "quality":
                 return replace(self, quality=value)
@@ -46,7 +46,7 @@ class Knobs:
                 return replace(self, stride=value)
 
     def __str__(self) -> str:
-        """For people: ``JPEG quality 75, every 2nd frame``."""
+        """Human-readable: ``JPEG quality 75, every 2nd frame``."""
         turned = [describe("quality", self.quality)] if self.quality else []
         turned += [describe("size", self.size)] if self.size > 1 else []
         turned += [describe("stride", self.stride)] if self.stride > 1 else []
@@ -55,12 +55,12 @@ class Knobs:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How far the knobs may go down.
+    """Lower limits of the knobs.
 
     Attributes:
         quality: Lowest JPEG quality.
-        side_px: Shortest side of a picture in pixels.
-        fps: Fewest frames a second.
+        side_px: Smallest shorter side of a frame in pixels.
+        fps: Lowest frame rate.
     """
 
     quality: int
@@ -72,7 +72,7 @@ class Ladder:
     """The steps of each knob, from the configured setting down to the limits.
 
     Args:
-        limits: How far down they go.
+        limits: Lower limits.
         quality: JPEG quality as configured; 0 for another encoding.
     """
 
@@ -88,13 +88,13 @@ class Ladder:
         }
 
     def below(self, knobs: Knobs, knob: Knob, *, side_px: int, fps: float) -> int | None:
-        """One step down from here; None if there is none or a limit forbids it.
+        """The next lower value; None if there is none or a limit forbids it.
 
         Args:
-            knobs: Where all knobs stand.
-            knob: Which one to turn.
-            side_px: Shorter side of the source's pictures.
-            fps: Rate of the source.
+            knobs: Current values.
+            knob: The knob to turn.
+            side_px: Shorter side of the source's frames.
+            fps: Frame rate of the source.
         """
         steps = self._steps[knob]
         place = steps.index(knobs.value(knob)) + 1
@@ -108,7 +108,7 @@ class Ladder:
         return value
 
     def above(self, knobs: Knobs, knob: Knob) -> int:
-        """One step back up from here; the knob must have been turned down."""
+        """The next higher value; the knob must have been turned down."""
         steps = self._steps[knob]
         return steps[steps.index(knobs.value(knob)) - 1]
 
@@ -118,6 +118,6 @@ def describe(knob: Knob, value: int) -> str:
     if knob == "quality":
         return f"JPEG quality {value}" if value else "the configured encoding"
     if knob == "size":
-        return f"1/{value} of the width and height" if value > 1 else "the whole size"
+        return f"1/{value} of the width and height" if value > 1 else "the full size"
     ordinal = {2: "2nd", 3: "3rd"}.get(value, f"{value}th")
     return f"every {ordinal} frame" if value > 1 else "every frame"

@@ -1,15 +1,15 @@
 """The freshness controller: from ages of predictions to settings.
 
-- Late at two looks in a row, and not getting better: one knob is turned one step down, or two if much too
-  late. If most of the age is on the way to inference, quality goes first, then size, then stride; otherwise
-  stride, then size.
-- Only frames captured after the last turn count, so what waits in queues and buffers is no reason to turn
-  again.
-- Room to spare for a while: the knob turned last goes one step back. If that was too much, it is turned down
-  again, and its wait before the next try doubles.
-- All knobs down, and no better than at the beginning: they go back, as the cause lies elsewhere.
-- No reports, no turning. Inference is silent after three seconds without a report since the stream's start or
-  the last report; where reports usually come further apart, after twice that time.
+- Late in two consecutive evaluations and not improving: one knob is turned down by one step, or by two if the
+  age is far above the target. If the link causes most of the age, the order is quality, size, stride;
+  otherwise stride, size.
+- Only frames captured after the last change count, so frames still in queues and buffers cause no further
+  change.
+- Some time with headroom: the knob turned last goes back up by one step. If that was too much, it is turned
+  down again, and the wait before the next attempt doubles.
+- All knobs at their limits without an improvement: they are reset, because the cause lies elsewhere.
+- No changes without reports. Inference counts as silent three seconds after the stream's start or the last
+  report, or after twice the usual interval between reports if that is longer.
 """
 
 from collections import deque
@@ -20,50 +20,50 @@ from pipeline.flow.freshness.ages import Cause, Feedback
 from pipeline.flow.freshness.knobs import Knob, Knobs, Ladder, Limits, describe
 
 _ORDER: Final[dict[Cause, tuple[Knob, ...]]] = {
-    "link": ("quality", "size", "stride"),  # what makes frames smaller costs least
-    "machine": ("stride", "size"),  # a step takes as long whatever the quality
+    "link": ("quality", "size", "stride"),  # smaller frames hurt less than fewer frames
+    "machine": ("stride", "size"),  # quality does not affect the duration of a step
 }
 
 _S: Final = 1_000_000_000
 _LOOK_NS: Final = _S // 2
-"""Between two looks: two reports of inference, so that one odd report decides nothing."""
+"""Interval between evaluations: two reports of inference, so that one outlier has no effect."""
 _SILENCE_NS: Final = 3 * _S
-"""Without a report for so long, nothing is known."""
+"""Time without a report after which inference counts as silent."""
 _SETTLE_NS: Final = 5 * _S
-"""What turning down needs to show an effect; also how long predictions are late before an event says so."""
+"""Time for a change to take effect; also how long predictions are late before an event reports it."""
 _REMIND_NS: Final = 60 * _S
-"""Between two reminders that predictions are late."""
+"""Interval between reminders that predictions are late."""
 _HOLD_NS: Final = 3 * _S
-"""Time with room to spare before a knob goes one step back; it doubles with each try that failed."""
+"""Time with headroom before a knob goes up by one step; doubled after each failed attempt."""
 _LONGEST_HOLD_NS: Final = 120 * _S
 _PROBE_NS: Final = 15 * _S
-"""Late within this time after a step back: the step back was the cause."""
+"""If predictions are late within this time after a step up, the step up was the cause."""
 _PROVEN_NS: Final = 60 * _S
-"""In time for so long after a step back: the step was right, and the knob's wait is short again."""
+"""If predictions are on time for this long after a step up, the knob's wait is reset."""
 _PAUSE_NS: Final = 60 * _S
-"""No turning for so long after it was given up; it doubles each time, up to ten times this."""
+"""Pause after giving up; doubled each time, up to ten times this value."""
 
 _MUCH_TOO_LATE: Final = 4.0
-"""Times the target: two steps at once."""
+"""Multiple of the target above which two steps are taken at once."""
 _CALM: Final = 0.85
-"""Of the target: below it the time with room to spare runs."""
+"""Fraction of the target below which there is headroom."""
 _ROOM: Final = 0.6
-"""Of the target: below it that time counts fully, above it a quarter."""
+"""Fraction of the target above which the required time with headroom is four times as long."""
 _FALLING: Final = 0.9
-"""Of the age at the last look: below it things get better by themselves."""
+"""Fraction of the last age below which the age is falling by itself."""
 _HELPED: Final = 0.8
-"""Of the age at the beginning of a late spell: below it turning down has helped."""
+"""Fraction of the age at the start of a late spell below which turning down has helped."""
 
 
 @dataclass
 class _LateSpell:
-    """A time in which predictions were late.
+    """A period in which predictions are late.
 
     Attributes:
-        began_ns: Its first look.
-        age_ms: How old they were then.
-        knobs: Settings then.
-        turned: Steps down that had been made before it.
+        began_ns: Time of its first evaluation.
+        age_ms: Age at that time.
+        knobs: Settings at that time.
+        turned: Number of steps down made before it.
         remind_ns: When the next event about it is due.
     """
 
@@ -78,7 +78,7 @@ class _LateSpell:
 
     @property
     def announced(self) -> bool:
-        """Whether there was an event about it."""
+        """Whether an event has reported it."""
         return self.remind_ns - self.began_ns > _SETTLE_NS
 
 
@@ -86,14 +86,14 @@ class FreshnessControl:
     """The knobs of one stream.
 
     Args:
-        target_ms: Predictions should be no older than this.
-        limits: How far the knobs may go down.
+        target_ms: Target age of predictions.
+        limits: Lower limits of the knobs.
         quality: JPEG quality as configured; 0 for another encoding.
 
     Attributes:
-        target_ms: As given.
-        knobs: Settings now.
-        age_ms: Of the last look; None before the first.
+        target_ms: Target age of predictions.
+        knobs: Current settings.
+        age_ms: Age at the last evaluation; None before the first.
         turns: How often each knob was turned, ``"stride down"``, ``"stride back"`` ...
     """
 
@@ -118,20 +118,20 @@ class FreshnessControl:
         self._pause_ns = _PAUSE_NS
 
     def start(self, now_ns: int) -> None:
-        """The stream starts: from now on reports of inference are expected."""
+        """Marks the start of the stream; reports of inference are expected from now on."""
         if self._reported_ns is None:
             self._reported_ns = now_ns
 
     def is_silent(self, now_ns: int) -> bool:
-        """Whether inference has reported nothing for longer than its reports usually are apart."""
-        usual_ns = min(self._gaps_ns)  # one long gap is an outage, two are its pace
+        """Whether inference has sent no report for much longer than usual."""
+        usual_ns = min(self._gaps_ns)  # one long gap is an outage, two are the normal interval
         return self._reported_ns is not None and now_ns - self._reported_ns > max(_SILENCE_NS, 2 * usual_ns)
 
     def observe(self, ages: Feedback | None, now_ns: int) -> None:
-        """Takes in a report of inference; the worst since the last look counts.
+        """Records a report of inference; the worst since the last evaluation counts.
 
         Args:
-            ages: None where it reported, but its ages can't be believed yet.
+            ages: The report; None if its ages are not reliable yet.
             now_ns: Time of the report.
         """
         if self._reported_ns is not None:
@@ -145,15 +145,15 @@ class FreshnessControl:
             self._worst = ages
 
     def decide(self, now_ns: int, *, side_px: int, fps: float) -> list[str]:
-        """Looks at what was observed, and turns at most one knob; to be called often.
+        """Evaluates the reports and turns at most one knob; call it often.
 
         Args:
-            now_ns: On the clock of ``Feedback.since_ns``.
-            side_px: Shorter side of the source's pictures.
-            fps: Rate of the source.
+            now_ns: Current time on the clock of ``Feedback.since_ns``.
+            side_px: Shorter side of the source's frames.
+            fps: Frame rate of the source.
 
         Returns:
-            What happened, as human-readable events.
+            Human-readable events.
         """
         if self.is_silent(now_ns):
             return self._note_silence()
@@ -187,7 +187,7 @@ class FreshnessControl:
             order = _ORDER[ages.cause]
             left = any(self._ladder.below(self.knobs, knob, side_px=side_px, fps=fps) for knob in order)
             trying = left and now_ns >= self._paused_until_ns
-            hint = f"now {self.knobs}, less follows" if trying else _advice(ages)
+            hint = f"now {self.knobs}, to be reduced further" if trying else _advice(ages)
             events = [f"{self._state(ages)} for {seconds:.0f} s: {hint}"]
         return events
 
@@ -208,7 +208,7 @@ class FreshnessControl:
         return events
 
     def _turn_down(self, now_ns: int, ages: Feedback, side_px: int, fps: float) -> list[str]:
-        """One step down; nothing if no knob has one left. A step back that was too much is undone first."""
+        """Turns one knob down; first undoes a step up that was too much. Empty if no knob has a step left."""
         probed = self._failed_probe(now_ns)
         if probed and (setting := self._step_down(now_ns, probed, side_px, fps)):
             return [f"{self._state(ages)}: back to {setting}"]
@@ -222,7 +222,7 @@ class FreshnessControl:
         return []
 
     def _step_down(self, now_ns: int, knob: Knob, side_px: int, fps: float) -> str | None:
-        """Turns one knob; returns its human-readable setting, or None if it has no step left."""
+        """Turns one knob down; returns its human-readable setting, or None if it has no step left."""
         value = self._ladder.below(self.knobs, knob, side_px=side_px, fps=fps)
         if value is None:
             return None
@@ -231,7 +231,7 @@ class FreshnessControl:
         return describe(knob, value)
 
     def _failed_probe(self, now_ns: int) -> Knob | None:
-        """The knob whose last step back has made predictions late, if one has; it has to wait longer now."""
+        """The knob whose last step up made predictions late, if any; its next wait is doubled."""
         if self._probe is None:
             return None
         (knob, at_ns), self._probe = self._probe, None
@@ -252,7 +252,7 @@ class FreshnessControl:
         return f"{self._state(ages)}: room for {describe(knob, value)} again"
 
     def _give_up(self, now_ns: int, ages: Feedback, spell: _LateSpell) -> list[str]:
-        """Undoes what did not help in this spell, once everything was tried for long enough."""
+        """Undoes the changes of this spell if all knobs were tried long enough without an effect."""
         tried = len(self._turned) > spell.turned
         if not tried or now_ns - self._turned_ns < _SETTLE_NS or ages.age_ms < _HELPED * spell.age_ms:
             return []

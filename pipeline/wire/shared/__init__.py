@@ -1,4 +1,4 @@
 """Frames in shared memory: segments with one owner, and their readers.
 
-Used by ``wire`` alone.
+Used only by ``wire``.
 """

@@ -17,14 +17,14 @@ _SWEEP_S = 5.0
 
 @dataclass
 class _Open:
-    """A segment that is open here.
+    """An open segment.
 
     Attributes:
-        window: The view of it.
-        used_at: When it was last read, in monotonic seconds.
+        window: The mapping.
+        used_at: When it was last used, in monotonic seconds.
         read: The last ticket that was read.
         returned: The last ticket that was given back.
-        announced: The publisher knows that it is open.
+        announced: Whether the publisher has been notified that it is open.
     """
 
     window: Window
@@ -35,16 +35,16 @@ class _Open:
 
 
 class Windows:
-    """The segments that one connection has open; used by one thread.
+    """The open segments of one connection; used by one thread.
 
-    A segment that was not read for a minute is given up in two steps, so that a frame that is just under
-    way still finds it: first the publisher is notified, which then offers it again if it is still there, a
-    minute later it is let go. What a killed publisher has left in memory ends with that.
+    A segment that has not been read for a minute is released in two steps, because frames may be in flight:
+    first the publisher is notified, and offers the segment again if it is alive; a minute later the segment
+    is unmapped. This also frees memory left by a killed publisher.
 
     Args:
         subscriber: The connection.
-        lane: Which one.
-        most_bytes: Largest frame that is taken.
+        lane: Its lane.
+        most_bytes: Largest accepted frame.
     """
 
     def __init__(self, subscriber: Subscriber, lane: Policy, most_bytes: int) -> None:
@@ -56,10 +56,10 @@ class Windows:
         self._sweep_at = time.monotonic() + _SWEEP_S
 
     def answer(self, offer: Offer) -> None:
-        """Opens a segment if that can be done, and notifies its publisher; offers may be repeated.
+        """Opens a segment if possible and notifies its publisher; offers may be repeated.
 
         Raises:
-            WireError: ``shm``: it is on this machine and can't be opened all the same.
+            WireError: ``shm``: it can't be opened although it is on this machine.
         """
         if offer.token in self._refused:
             return
@@ -76,7 +76,7 @@ class Windows:
         seated = known.window.sit(self._subscriber.name)
         if (
             seated and not known.announced
-        ):  # once: libzmq counts, and the publisher hears of the last unsubscribing only
+        ):  # once: libzmq counts subscriptions and reports only the last unsubscribe
             known.announced = True
             self._subscriber.socket.subscribe(topics.opened(offer.token, self._subscriber.name))
 
@@ -84,7 +84,7 @@ class Windows:
         """A copy of a frame's pixels.
 
         Raises:
-            WireError: ``overwritten``: it is gone; ``shm``: there is no such segment, or no such frame in it.
+            WireError: ``overwritten``: it was overwritten; ``shm``: the segment or frame does not exist.
         """
         known = self._open.get(token)
         if known is None:
@@ -100,14 +100,14 @@ class Windows:
         return pixels
 
     def give_back(self) -> None:
-        """Releases slots that are no longer needed: where nothing may be lost they wait for that."""
+        """Releases slots that have been read; every-frame publishers wait for this."""
         for known in self._open.values():
             if known.read > known.returned:
                 known.returned = known.read
                 known.window.give_back(known.read)
 
     def sweep(self) -> None:
-        """Gives up what has not been used for long, while nothing waits on the connection."""
+        """Releases segments that have been unused for long, if no message is waiting."""
         now = time.monotonic()
         if now < self._sweep_at or self._subscriber.socket.poll(0):
             return
@@ -120,22 +120,22 @@ class Windows:
                 self._open.pop(token).window.close()
 
     def close(self) -> None:
-        """Lets go of all segments."""
+        """Unmaps all segments."""
         while self._open:
             self._open.popitem()[1].window.close()
 
     def refused(self, token: bytes) -> bool:
-        """Whether this segment can't be opened here, so that its frames come through the socket as well."""
+        """Whether this segment can't be opened, so that its frames also arrive through the socket."""
         if token not in self._refused:
             return False
-        self._refused[token] = self._refused.pop(token)  # those asked for last are forgotten last
+        self._refused[token] = self._refused.pop(token)  # least recently used first
         return True
 
     def _refuse(self, offer: Offer, cause: str) -> None:
         self._refused[offer.token] = None
         self._subscriber.socket.subscribe(
             topics.without(self._lane, offer.token)
-        )  # first: it counts from "closed"
+        )  # before "closed", which makes the publisher use this topic
         self._subscriber.socket.subscribe(topics.closed(offer.token, self._subscriber.name))
         if len(self._refused) > _MOST:
             oldest = next(iter(self._refused))
@@ -146,5 +146,5 @@ class Windows:
             raise WireError(
                 "shm",
                 f"the shared memory of process {offer.pid} can't be opened here: {cause}. Frames come "
-                "through the socket instead; to be faster run both as one user and in one container",
+                "through the socket instead; for speed, run both as one user and in one container",
             )

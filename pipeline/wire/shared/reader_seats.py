@@ -9,24 +9,25 @@ from typing import TypeVar
 from pipeline.wire.shared.segment import Segment
 
 MOST_NOTICES = 4096
-"""Different ones of its readers that a publisher keeps."""
+"""Largest number of distinct notices that a publisher stores."""
 Key = TypeVar("Key")
 
 
 @dataclass
 class SegmentReaders:
-    """Who reads a segment of shared memory, and how far each has come.
+    """The readers of a shared-memory segment and their progress.
 
     Attributes:
-        segment: The memory.
-        sent: The ticket of the last frame that was sent.
-        done: By reader that has it open: the last ticket that was sent before.
+        segment: The segment.
+        sent: Ticket of the last frame that was sent.
+        done: For each reader that has it open, the last ticket that was sent before it opened.
         without: Readers that can't open it.
-        doubted: Since when, in monotonic seconds, a reader announces it as open and its seat does not.
-        ignored: Readers that were doubted for too long: nobody waits for them, and they get no pixels, until
-            their seat shows that they have opened it after all.
-        answers: How many connections give which answer, by word and name: a reader that is back may be heard
-            before the connection that it lost is known to be dead.
+        doubted: Readers that report it as open although their seat is unmarked; since when, in monotonic
+            seconds.
+        ignored: Readers that were doubted for too long. The publisher neither waits for them nor sends them
+            pixels until their seat is marked.
+        answers: Number of connections by answer and reader name. A reader may reconnect before its lost
+            connection is detected.
     """
 
     segment: Segment
@@ -38,7 +39,7 @@ class SegmentReaders:
     answers: Counter[tuple[bytes, bytes]] = field(default_factory=Counter)
 
     def note(self, what: bytes, came: bool, name: bytes) -> None:
-        """Takes in that a reader has ``opened`` it or finds it ``closed``, or that it takes that back."""
+        """Processes a reader's ``opened`` or ``closed`` notice, or its withdrawal."""
         if not count(self.answers, (what, name), came):
             return
         if what == b"closed":
@@ -49,15 +50,15 @@ class SegmentReaders:
                 known.pop(name, None)
             self.ignored.discard(name)
         elif name not in self.ignored:
-            # Who announces it again is back: what went through its former connection is not waited for.
+            # The reader has reconnected: do not wait for frames sent through its former connection.
             self.done.pop(name, None)
             self.doubted.setdefault(name, time.monotonic())
 
     def keep(self, readers: Set[bytes]) -> None:
-        """Waits for these readers only: the others have left the stream, though they still have it open.
+        """Limits waiting to these readers; others may have it open but have left the stream.
 
-        One that is among them again is asked for its seat as if it had just opened it: of what went out
-        meanwhile it has nothing.
+        A returning reader's seat is checked as if it had just opened the segment, because it has none of the
+        frames sent in between.
         """
         for known in (self.done, self.doubted):
             for name in known.keys() - readers:
@@ -68,7 +69,7 @@ class SegmentReaders:
                 self.doubted[name] = time.monotonic()
 
     def settle(self, readers: Set[bytes], patience_s: float) -> int:
-        """Gives seats, and checks those of readers that announced it as open; returns how many were wrong."""
+        """Assigns seats and checks those of doubted readers; returns how many are newly ignored."""
         self.segment.seat(readers)
         wrong = 0
         for name in [name for name in self.ignored if self.segment.done(name) is not None]:
@@ -86,18 +87,18 @@ class SegmentReaders:
         return wrong
 
     def ready(self, readers: Set[bytes]) -> bool:
-        """Whether some have it open, and all others are known not to."""
+        """Whether at least one reader has it open, and all others are known not to."""
         done = self.done.keys()
         return readers <= done or (
             readers <= done | self.without | self.ignored and not readers.isdisjoint(done)
         )
 
     def undecided(self, readers: Set[bytes]) -> bool:
-        """Whether some have still to answer."""
+        """Whether some readers have not answered yet."""
         return not readers <= self.done.keys() | self.without | self.ignored
 
     def oldest(self) -> int:
-        """The last ticket that nobody needs any more."""
+        """The last ticket that no reader needs any more."""
         return min(map(self._done, self.done), default=self.sent)
 
     def _done(self, name: bytes) -> int:
@@ -106,7 +107,7 @@ class SegmentReaders:
 
 
 def count(answers: Counter[Key], what: Key, came: bool) -> bool:
-    """Counts connections by answer; returns whether one more gives it, or none does any more."""
+    """Counts connections by answer; returns True for each added one, and when the last one is removed."""
     if came:
         if what not in answers and len(answers) >= MOST_NOTICES:
             return False

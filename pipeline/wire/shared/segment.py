@@ -1,16 +1,16 @@
 """A segment of shared memory: a ring of frame slots in a memfd.
 
-The writer makes the memory and offers it; a reader on the same machine opens it through
-``/proc/<pid>/fd/<n>``. It has no name, so a process that is killed leaves nothing behind: the memory goes
-with the last process that maps it. It is sealed against shrinking, so a reader can't be made to read
-past its end.
+The writer creates the memory and offers it; a reader on the same machine opens it through
+``/proc/<pid>/fd/<n>``. It has no name, so a killed process leaves nothing behind: the memory is freed with
+the last process that maps it. It is sealed against shrinking, so that a reader can't be made to read past its
+end.
 
-Each slot has a number beside it: odd while it is written, ``2 * ticket + 2`` when it holds the frame with
-that ticket. A reader compares before and after its copy, and so never takes a torn frame for a whole one.
+Each slot has a sequence number: odd during a write, ``2 * ticket + 2`` when it holds the frame with that
+ticket. A reader compares it before and after its copy, and so detects torn frames.
 
-Each reader has a seat, which the writer gives it: a place beside the slots, the only one where it writes.
-There it marks that it has opened the memory, which nobody on another machine can, and which frames it no
-longer needs.
+The writer assigns a seat to each reader: an entry beside the slots, and the only place where the reader
+writes. There it marks that it has opened the memory, which is impossible from another machine, and which
+frames it no longer needs.
 """
 
 import fcntl
@@ -40,24 +40,24 @@ _SEALS = 0 if not hasattr(fcntl, "F_SEAL_SHRINK") else fcntl.F_SEAL_SHRINK | fcn
 _FENCE = threading.Lock()
 _MOST_SEATS = _PAGE // 16
 _OPENED = 1
-"""What a seat holds before its reader has read; then it is the ticket + 2."""
+"""Mark of a reader that has opened the segment; after a frame is returned, the mark is its ticket + 2."""
 
 assert _LINE * (MOST_SLOTS + 1) <= _PAGE
 
 
 class SegmentError(Exception):
-    """Shared memory that can't be made or opened; its text gives the reason."""
+    """Shared memory can't be created or opened; the text has the reason."""
 
 
 class Segment:
     """The writer's end: a ring of ``slots`` frames of ``frame_bytes`` each; used by one thread.
 
     Args:
-        slots: Frames that it holds.
-        frame_bytes: Size of each.
+        slots: Number of frames.
+        frame_bytes: Size of each in bytes.
 
     Raises:
-        SegmentError: The system has no such memory, or not enough.
+        SegmentError: The system does not support memfd or lacks memory.
     """
 
     def __init__(self, slots: int, frame_bytes: int) -> None:
@@ -69,10 +69,10 @@ class Segment:
         self._map: mmap.mmap | None = None
         try:
             self._fd = os.memfd_create("kvq-frames", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-            os.posix_fallocate(self._fd, 0, size)  # all of it now: memory that is missing later would kill
+            os.posix_fallocate(self._fd, 0, size)  # allocate now: a later shortage would raise SIGBUS
             fcntl.fcntl(self._fd, fcntl.F_ADD_SEALS, _SEALS | fcntl.F_SEAL_SEAL)
             memory = self._map = mmap.mmap(self._fd, size)
-        except (OSError, AttributeError) as error:  # AttributeError: no Linux
+        except (OSError, AttributeError) as error:  # AttributeError: not Linux
             self.close()
             cause = error.strerror if isinstance(error, OSError) else "this system has no memfd"
             raise SegmentError(f"{size / 2**20:.0f} MB of shared memory is not available: {cause}") from None
@@ -83,7 +83,7 @@ class Segment:
         self._next_seat = 0
 
     def offer(self, stream_id: str) -> Offer:
-        """What a reader of a stream needs to open it."""
+        """The data that a reader of a stream needs to open it."""
         about = os.fstat(self._fd)
         return Offer(
             stream_id=stream_id,
@@ -97,7 +97,7 @@ class Segment:
         )
 
     def write(self, ticket: int, image: Image) -> None:
-        """Copies a picture into the slot of ``ticket``, over the one that was there ``slots`` tickets ago."""
+        """Copies an image into the slot of ``ticket``, over the frame of ``slots`` tickets ago."""
         place = ticket % self.slots
         self._numbers[place] = 2 * ticket + 1
         _fence()
@@ -106,9 +106,9 @@ class Segment:
         self._numbers[place] = 2 * ticket + 2
 
     def seat(self, readers: Iterable[bytes]) -> None:
-        """Gives each of these readers a seat as long as there are some, and takes those of all others.
+        """Assigns a seat to each of these readers while there are free ones, and frees all other seats.
 
-        A seat stays empty as long as there are others: who has lost it may be about to mark it.
+        Seats are reused as late as possible: the former reader may be about to mark its seat.
         """
         wanted = set(readers)
         for name in self._seated.keys() - wanted:
@@ -124,13 +124,13 @@ class Segment:
             self._seats[2 * place] = _number(name)
 
     def done(self, reader: bytes) -> int | None:
-        """The last ticket that a reader no longer needs, -1 if none; None if it has not opened this."""
+        """The last ticket that a reader no longer needs, or -1; None if it has not opened the segment."""
         place = self._seated.get(reader)
         mark = self._seats[2 * place + 1] if place is not None else 0
         return mark - _OPENED - 1 if mark else None
 
     def close(self) -> None:
-        """Gives the memory back; readers that have opened it keep theirs."""
+        """Frees the memory; readers keep their mappings."""
         if self._map:
             self._seats.release()
             del self._numbers, self._pixels
@@ -142,14 +142,14 @@ class Segment:
 
 
 class Window:
-    """A reader's view of a segment, of which it changes nothing but its seat.
+    """A reader's mapping of a segment, read-only except for its seat.
 
     Args:
-        offer: The writer's description of it.
-        most_bytes: Largest frame that is taken.
+        offer: The writer's offer.
+        most_bytes: Largest accepted frame.
 
     Raises:
-        SegmentError: It can't be opened, or is not what was offered.
+        SegmentError: It can't be opened, or does not match the offer.
     """
 
     def __init__(self, offer: Offer, most_bytes: int) -> None:
@@ -174,13 +174,13 @@ class Window:
         if self._map[: len(_MAGIC) + TOKEN_BYTES] != _MAGIC + offer.token:
             self._map.close()
             self._seats.close()
-            raise SegmentError("something else lies there")
+            raise SegmentError("it is not the offered memory")
         self._numbers, self._pixels = _views(self._map, offer.slots, offer.frame_bytes)
         self._marks = memoryview(self._seats).cast("Q")
         self._name, self._seat = 0, 0
 
     def sit(self, reader: bytes) -> bool:
-        """Marks its seat, so that the writer knows it is open; False without a seat (yet, or any more)."""
+        """Marks the reader's seat as open; False if it has no seat (yet, or any more)."""
         self._name = _number(reader)
         names = self._marks[::2].tolist()
         if self._name not in names:
@@ -192,21 +192,21 @@ class Window:
     def give_back(self, ticket: int) -> None:
         """Marks the frames up to this ticket as no longer needed."""
         _fence()
-        if self._marks[self._seat] == self._name:  # the writer may have given it to another
+        if self._marks[self._seat] == self._name:  # the writer may have reassigned the seat
             self._marks[self._seat + 1] = ticket + _OPENED + 1
 
     def read(self, ticket: int, length: int) -> memoryview:
         """A copy of the first ``length`` bytes of the frame with that ticket.
 
         Raises:
-            WireError: ``overwritten``: a later frame has taken its slot, perhaps during the copy.
+            WireError: ``overwritten``: a later frame has overwritten it, possibly during the copy.
                 ``shm``: it is larger than a slot, or was never written.
         """
         if length > self._frame_bytes:
             raise WireError("shm", f"a frame of {length} bytes in a slot of {self._frame_bytes}")
         place, whole = ticket % self._slots, 2 * ticket + 2
         if int(self._numbers[place]) < whole:
-            raise WireError("shm", "notice of a frame in shared memory that was never written there")
+            raise WireError("shm", "a frame that was never written to the shared memory")
         if int(self._numbers[place]) == whole:
             _fence()
             copy = self._pixels[place, :length].copy()
@@ -216,7 +216,7 @@ class Window:
         raise WireError("overwritten", "a frame was overwritten before it was read: this reader is too slow")
 
     def close(self) -> None:
-        """Lets go of it; what was read stays."""
+        """Unmaps the segment; copies stay valid."""
         del self._numbers, self._pixels
         self._marks.release()
         self._seats.close()
@@ -225,7 +225,7 @@ class Window:
 
 @cache
 def machine() -> str:
-    """Identifies this machine, since it was started."""
+    """Identifies this machine and its boot."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text("utf-8").strip()
     except OSError:
@@ -243,7 +243,7 @@ def _stride(frame_bytes: int) -> int:
 def _views(
     memory: mmap.mmap, slots: int, frame_bytes: int
 ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint8]]:
-    """The slots' numbers, ``(slots,)``, a cache line apart, and their pixels, ``(slots, stride)``."""
+    """Sequence numbers of the slots, ``(slots,)``, a cache line apart, and pixels, ``(slots, stride)``."""
     numbers = np.frombuffer(memory, np.uint64, _PAGE // 8)[_LINE // 8 :: _LINE // 8][:slots]
     stride = _stride(frame_bytes)
     pixels = np.frombuffer(memory, np.uint8, slots * stride, 2 * _PAGE).reshape(slots, stride)
@@ -251,25 +251,25 @@ def _views(
 
 
 def _number(reader: bytes) -> int:
-    """A reader's name in 8 bytes, not 0."""
+    """A reader's name as a non-zero 64-bit hash."""
     return int.from_bytes(blake2b(reader, digest_size=8).digest(), "little") or 1
 
 
 @contextmanager
 def _opened(offer: Offer, size: int) -> Iterator[int]:
-    """A descriptor of a segment, once it is sure that it is one: an offer may name any file.
+    """Opens a segment after checking that it is one: an offer may name any file.
 
-    Opening a file "by path only" does nothing to it; a device or a pipe could be changed by more.
+    ``O_PATH`` has no side effects; fully opening a device or a pipe might have some.
     """
     path = os.open(f"/proc/{offer.pid}/fd/{offer.descriptor}", os.O_PATH | os.O_CLOEXEC)
     descriptor = -1
     try:
         about = os.fstat(path)
         if not stat.S_ISREG(about.st_mode) or (about.st_ino, about.st_size) != (offer.inode, size):
-            raise SegmentError("something else lies there")
+            raise SegmentError("it is not the offered memory")
         descriptor = os.open(f"/proc/self/fd/{path}", os.O_RDWR | os.O_CLOEXEC)
         if not fcntl.fcntl(descriptor, fcntl.F_GET_SEALS) & fcntl.F_SEAL_SHRINK:
-            raise SegmentError("it could be cut off while it is read")
+            raise SegmentError("it is not sealed against shrinking")
         yield descriptor
     finally:
         os.close(path)
@@ -278,9 +278,9 @@ def _opened(offer: Offer, size: int) -> Iterator[int]:
 
 
 def _fence() -> None:
-    """Keeps reads and writes before it from moving behind it, on processors that reorder them (ARM).
+    """A full memory barrier, for processors that reorder reads and writes (ARM).
 
-    Python has no word for that. A lock that is taken and released twice has this effect: nothing passes a
+    Python has none. Acquiring and releasing a lock twice has that effect: nothing is reordered across a
     release followed by an acquire.
     """
     for _ in range(2):

@@ -19,10 +19,10 @@ class StreamMemory:
 
     Args:
         stream_id: The stream, for events.
-        segments: By token in hexadecimal: all segments of the publisher, into which this one is entered.
+        segments: All segments of the publisher, by token in hexadecimal; this one is added.
         most_shared: Limit of a segment in bytes.
-        most_bytes: Largest frame that receivers take.
-        patience_s: How long a reader is waited for that announced it as open, and has not opened it.
+        most_bytes: Largest frame that receivers accept.
+        patience_s: How long to wait for a reader that reports the memory as open but has not opened it.
     """
 
     def __init__(
@@ -44,11 +44,11 @@ class StreamMemory:
         self._events: list[str] = []
 
     def find(self, image: Image, readers: Set[bytes]) -> SegmentReaders | None:
-        """The memory for a picture, if it is known of all who will get it whether they can read it there.
+        """The memory for an image; None until all readers have answered whether they can open it.
 
         Args:
-            image: The picture, already checked.
-            readers: Who will get it.
+            image: The image, already checked.
+            readers: Receivers of the frame.
         """
         size = image.nbytes
         if self._frame_bytes < size < self._refused_bytes:
@@ -60,47 +60,48 @@ class StreamMemory:
             return shared
         if shared.settle(readers, self._patience_s):
             self._events.append(
-                f"{self._stream_id}: a reader announces that it has opened the shared memory, and has not: "
-                "it is waited for no longer, and gets no frames until it has"
+                f"{self._stream_id}: a reader reports that it has opened the shared memory but has not: "
+                "it is ignored and gets no frames until it has"
             )
         return shared if shared.ready(readers) else None
 
     def due_offer(self, image: Image, readers: Set[bytes]) -> Offer | None:
-        """What to offer now to readers of which some have not answered yet; see ``offered``."""
+        """The offer to send now if some readers have not answered yet, else None; see ``offered``."""
         shared = self._readers if image.nbytes <= self._frame_bytes else None
         if shared is None or not shared.undecided(readers) or time.monotonic() - self._offered_at < _OFFER_S:
             return None
         return shared.segment.offer(self._stream_id)
 
     def offered(self) -> None:
-        """Notes that the offer was sent: the next one is due after a while."""
+        """Records that the offer was sent, to limit the rate of offers."""
         self._offered_at = time.monotonic()
 
     def count_sent(self) -> None:
-        """Counts a frame that went out through it."""
+        """Counts a frame sent through the memory."""
         assert self._readers is not None
         self._readers.sent += 1
 
     def pop_events(self) -> list[str]:
-        """What happened since the last call, human-readable."""
+        """Human-readable events since the last call."""
         events, self._events = self._events, []
         return events
 
     def close(self) -> None:
-        """Gives the memory back."""
+        """Frees the memory."""
         if self._readers:
             self._segments.pop(self._readers.segment.token.hex().encode(), None)
             self._readers.segment.close()
             self._readers, self._frame_bytes = None, 0
 
     def _make(self, size: int) -> None:
-        """Makes memory for frames of this size, in place of that for smaller ones, which stays if it can't.
+        """Replaces the memory by one for frames of this size; keeps the old one on failure.
 
-        It grows by half at least: each has to be opened by all readers, who keep the last one for a while.
+        It grows by at least half, because all readers must open each new segment and keep the old one for a
+        while.
         """
         fitting = self._most_shared // _FEWEST_SLOTS
         if size > self._most_bytes:
-            return  # receivers would refuse it whichever way it came
+            return  # receivers would reject it in any case
         roomy = max(size, min(self._frame_bytes * 3 // 2, fitting, self._most_bytes))
         try:
             if size > fitting:

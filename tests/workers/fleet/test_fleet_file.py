@@ -79,7 +79,7 @@ STREAM = '[[streams]]\nid = "gate"\nsource = "demo"\n'
         (f"{STREAM}[capture.north]\n[capture.south]", ["'gate'", "north, south"]),
         ("[[streams]]\nid = 'gate'", ["streams", "source"]),
         (f"{STREAM}polcy = 'newest'", ["polcy"]),
-        ("name = ", ["is not TOML"]),
+        ("name = ", ["not valid TOML"]),
     ],
 )
 def test_what_is_wrong_is_one_line_that_names_the_key(tmp_path, text, parts):
