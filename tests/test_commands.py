@@ -141,15 +141,15 @@ QUICK_ERRORS = {
     ),
     "int8 on torch": (
         [*RUN, "--set", "inference.precision=int8", "--set", "runtime.backend=torch"],
-        "int8 is for OpenVINO on a CPU, not for backend torch on device auto: set runtime.backend=openvino",
+        "int8 needs OpenVINO on a CPU, not backend torch on device auto: set runtime.backend=openvino",
     ),
     "int8 on a GPU": (
         [*RUN, "--set", "inference.precision=int8", "--set", "inference.device=cuda"],
-        "not for backend auto on device cuda",
+        "not backend auto on device cuda",
     ),
     "fp16 on OpenVINO": (
         ["inference", "--set", "inference.precision=fp16", "--set", "runtime.backend=openvino"],
-        "computes in fp32, bf16, int8, not in fp16",
+        "supports fp32, bf16, int8, not fp16",
     ),
     "allow what is no key": (["keys", "allow", "text.mp4"], "text.mp4 is no key file: make one with"),
 }

@@ -101,7 +101,7 @@ def test_a_worker_without_listeners_says_whom_it_waits_for_and_gives_up_if_told(
     with Program(place, "capture", "--source", "demo", *patience) as capture:
         outcome = capture.finish()
     assert outcome.code == 2, outcome.told()
-    assert outcome.err.startswith("error: nobody listens: inference and sink did not connect within 0.5 s")
+    assert outcome.err.startswith("error: no listeners: inference and sink did not connect within 0.5 s")
     assert outcome.err.count("\n") == 1
 
 

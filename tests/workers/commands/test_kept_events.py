@@ -157,7 +157,7 @@ def test_rules_of_a_camera_with_views_take_those_of_the_configuration(
         (["export", "nowhere/e.json"], "nowhere"),
         (["--rules", "no.toml"], "no.toml: no such configuration file"),
         (["list", "--set", "store.file=none"], "none: there are no events yet: run `python run_stream.py`"),
-        (["list", "--set", "store.file="], "no events are kept: store.file is empty"),
+        (["list", "--set", "store.file="], "no events are stored: store.file is empty"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(store: str, place: Path, arguments: list[str], reason: str) -> None:
