@@ -1,4 +1,4 @@
-"""Classifies why evidence was lost: disk, defect or a slow machine."""
+"""Classifies why evidence was lost: the disk, a bug or a slow machine."""
 
 import threading
 import traceback

@@ -1,4 +1,4 @@
-"""The state of capture and inference as the sink knows it."""
+"""The state of capture and inference as seen by the sink."""
 
 import socket
 from collections.abc import Callable, Iterable, Mapping

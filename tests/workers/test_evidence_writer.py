@@ -395,7 +395,7 @@ def test_a_clip_for_which_there_is_no_time_is_cut_and_only_a_disk_that_hangs_is_
         assert (writer.written, writer.without_any) == (1, 0)
         assert len(frames_of(folder / CLIP)) >= 10
     else:
-        assert "the disk does not answer" in loss
+        assert "the disk does not respond" in loss
     writer._thread.join(60.0)
 
 

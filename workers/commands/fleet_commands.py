@@ -189,7 +189,7 @@ def monitor(
 
 @app.command(epilog=example("fleet down"))
 def down(fleet: Name = "kvq", address: Address = "auto") -> None:
-    """Stop a fleet in order; the Ray cluster keeps running."""
+    """Stop a fleet gracefully; the Ray cluster keeps running."""
     from workers.fleet import fleet_on_ray
     from workers.fleet.ray_cluster import connect
 

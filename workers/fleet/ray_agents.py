@@ -32,7 +32,7 @@ _HOST = re.compile(r"\bip=([0-9A-Fa-f.:]+)")
 
 
 class _AgentActor(Agent):
-    """An agent that knows its node."""
+    """An agent that reports the node it runs on."""
 
     def __init__(self, role: Role, name: str, config: bytes, folder: str, threads: int) -> None:
         package = ray()
