@@ -72,7 +72,7 @@ class EventFinder:
         now, before = Moment(bad.time_ns, bad.capture_ns), self._health.state
         events = self._health.see_bad(bad.state, now, bad.for_s, bad.ok_for_s, bad.why)
         if before is None:
-            events = self._cut(f"the picture is {bad.state}".replace("_", "-")) + events
+            events = self._cut(f"the image is {bad.state}".replace("_", "-")) + events
         return events
 
     def replace_watch(self, watch: Watch, why: str = RULES_CHANGED) -> list[Event]:
